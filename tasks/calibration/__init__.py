@@ -1,0 +1,1 @@
+"""Maps from raw scores to probabilities that mean what they say."""

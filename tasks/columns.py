@@ -1,0 +1,83 @@
+"""The one vocabulary of column names, label statuses and derived columns.
+
+An impression is one candidate shown in one request. Its row carries, for each task::
+
+    <task>          the label: null unless observed
+    <task>__status  observed | immature | excluded | not_applicable
+    <task>__at      instant of the crediting event (observed positives only)
+
+and once scored ``p_<task>`` (calibrated, joint), ``p_<task>__given`` (conditional) or ``v_<task>`` (value).
+"""
+
+from enum import StrEnum
+from typing import Final
+
+# impressions and candidates
+REQUEST_ID: Final = "request_id"
+USER_ID: Final = "user_id"
+ITEM_ID: Final = "item_id"
+SHOWN_AT: Final = "shown_at"
+POSITION: Final = "position"
+SOURCE: Final = "source"
+PROPENSITY: Final = "propensity"
+VISIBLE: Final = "visible"
+RELEASE: Final = "release"
+SHOWN: Final = "shown"
+SERVED_UTILITY: Final = "served_utility"
+
+# events
+EVENT: Final = "event"
+HAPPENED_AT: Final = "happened_at"
+VALUE: Final = "value"
+INGESTED_AT: Final = "ingested_at"
+
+# label store
+DAY: Final = "ds"
+
+# scored candidates
+UTILITY: Final = "utility"
+RANK: Final = "rank"
+SLATE_POSITION: Final = "slate_position"
+DROPPED_BY: Final = "dropped_by"
+CONTEXT: Final = "context"
+
+IMPRESSION_KEY: Final = (REQUEST_ID, ITEM_ID)
+
+
+class Status(StrEnum):
+    """Why a label has, or has not, a value."""
+
+    OBSERVED = "observed"
+    IMMATURE = "immature"
+    EXCLUDED = "excluded"
+    NOT_APPLICABLE = "not_applicable"
+
+
+def status(task: str) -> str:
+    """Name the column that holds a task's label status."""
+    return f"{task}__status"
+
+
+def at(task: str) -> str:
+    """Name the column that holds the instant of a task's crediting event."""
+    return f"{task}__at"
+
+
+def probability(task: str) -> str:
+    """Name the column that holds a task's calibrated joint probability."""
+    return f"p_{task}"
+
+
+def given(task: str) -> str:
+    """Name the column that holds P(task | its parent), calibrated."""
+    return f"p_{task}__given"
+
+
+def expected_value(task: str) -> str:
+    """Name the column that holds a value task's calibrated expectation."""
+    return f"v_{task}"
+
+
+def served_probability(task: str) -> str:
+    """Name the logged column that holds what the serving release predicted."""
+    return f"served_p_{task}"

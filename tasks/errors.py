@@ -1,0 +1,59 @@
+"""Everything Equipoise raises on purpose, by whose move it is next.
+
+::
+
+    EquipoiseError
+    ├── ContractError     the author of a YAML file (exit 2)
+    ├── DataError         whoever delivers the log tables (exit 2)
+    │   └── ImmatureLabels    nobody: wait until labels mature (exit 2)
+    ├── GateRefused       a decision, not a crash (exit 1)
+    └── StoreError        the operator of a store or service (exit 3)
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class EquipoiseError(Exception):
+    """Root of the tree; its message is meant to be read by a person."""
+
+    exit_code = 2
+
+
+class ContractError(EquipoiseError):
+    """A contract or a command asks for something that cannot be."""
+
+
+class DataError(EquipoiseError):
+    """A log table or a store holds what the contract does not allow."""
+
+
+class ImmatureLabels(DataError):
+    """Too little mature history; time mends it."""
+
+
+class GateRefused(EquipoiseError):
+    """A release, a snapshot or a step was refused by a rule."""
+
+    exit_code = 1
+
+
+class StoreError(EquipoiseError):
+    """A store or service failed or holds other bytes than were pinned."""
+
+    exit_code = 3
+
+
+def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
+    """Say what was found, what is known and the nearest known name.
+
+    Examples
+    --------
+    >>> unknown("task", "lkie", ["share", "like"], where="utility.yaml weights")
+    "Unknown task 'lkie' in utility.yaml weights. Known: like, share. Did you mean 'like'?"
+    """
+    names = sorted(known)
+    place = f" in {where}" if where else ""
+    close = get_close_matches(name, names, n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return f"Unknown {kind} '{name}'{place}. Known: {', '.join(names) or 'none'}.{hint}"

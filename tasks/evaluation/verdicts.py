@@ -1,0 +1,107 @@
+"""How a bound is judged by an interval.
+
+::
+
+    bound            low |-----------| high of the allowed range
+    all inside            |--|                 pass
+    all outside                          |--|  block (or warn)
+    across                          |-----|    cannot_tell
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class Outcome(StrEnum):
+    """What a gate or a guardrail says."""
+
+    PASS = "pass"
+    WARN = "warn"
+    BLOCK = "block"
+    CANNOT_TELL = "cannot_tell"
+    NO_RULE = "no_rule"
+    METRIC_MISSING = "metric_missing"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure, its 95 % interval and the number of rows or clusters behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def known(self) -> bool:
+        """Whether value and interval are finite."""
+        return all(math.isfinite(x) for x in (self.value, self.low, self.high))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One gate's or guardrail's result with its evidence.
+
+    ``subject`` is the task or metric, ``segment`` is ``all`` or ``column=value``; ``evidence`` names
+    the run that the figures come from.
+    """
+
+    gate: str
+    subject: str
+    segment: str
+    outcome: Outcome
+    threshold: str
+    observed: Estimate | None
+    reason: str = ""
+    evidence: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain JSON; unknown figures become null."""
+        plain = asdict(self)
+        plain["outcome"] = self.outcome.value
+        if self.observed is not None:
+            plain["observed"] = {
+                k: (v if math.isfinite(v) else None) for k, v in asdict(self.observed).items()
+            }
+        return plain
+
+
+def judge(
+    estimate: Estimate | None,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    action: Literal["block", "warn"] = "block",
+) -> Outcome:
+    """Judge an interval against the closed range ``[low, high]``.
+
+    Parameters
+    ----------
+    estimate : the figure; None when the metric could not be computed at all.
+    low, high : bounds of what is allowed; None leaves a side open, both None is no rule.
+    action : what an interval wholly outside leads to.
+
+    Examples
+    --------
+    >>> judge(Estimate(1.0, 0.95, 1.05, 900), low=0.9, high=1.1).value
+    'pass'
+    >>> judge(Estimate(1.2, 1.15, 1.3, 900), low=0.9, high=1.1, action="warn").value
+    'warn'
+    >>> judge(Estimate(1.05, 0.9, 1.2, 40), low=0.9, high=1.1).value
+    'cannot_tell'
+    """
+    if low is None and high is None:
+        return Outcome.NO_RULE
+    if estimate is None:
+        return Outcome.METRIC_MISSING
+    if not estimate.known:
+        return Outcome.CANNOT_TELL
+    floor = -math.inf if low is None else low
+    ceiling = math.inf if high is None else high
+    if floor <= estimate.low and estimate.high <= ceiling:
+        return Outcome.PASS
+    if estimate.high < floor or estimate.low > ceiling:
+        return Outcome(action)
+    return Outcome.CANNOT_TELL

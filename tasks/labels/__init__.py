@@ -1,0 +1,1 @@
+"""Label contracts compiled to SQL; maturity, credit and status."""

@@ -1,0 +1,1 @@
+"""The parts on this machine: start, follow and stop Airflow and MLflow."""

@@ -1,0 +1,1 @@
+"""The hot path: predict, calibrate, utility, hard constraints, slate, explanation."""

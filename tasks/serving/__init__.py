@@ -1,0 +1,1 @@
+"""The models-from-code pyfunc and its scoring; runs without this repository."""

@@ -1,0 +1,1 @@
+"""Logged candidate sets replayed under policies."""

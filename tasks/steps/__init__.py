@@ -1,0 +1,1 @@
+"""One file per pipeline step: run(...) -> a small frozen result."""

@@ -1,0 +1,1 @@
+"""Delta tables; MLflow tracking and registry."""

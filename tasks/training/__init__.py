@@ -1,0 +1,1 @@
+"""Time slices, sampling, example weights and one LightGBM per task."""

@@ -1,0 +1,1 @@
+"""Great Expectations: our own expectations, running suites, severity."""
