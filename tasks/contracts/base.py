@@ -1,0 +1,55 @@
+"""What every contract model shares: closed, frozen, with names that are identifiers."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+
+class Closed(BaseModel):
+    """A frozen model that refuses unknown fields and does not coerce types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else _as_tuple(value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")  # noqa: TRY004 - pydantic collects ValueError
+    return float(value)
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({v for v in values if values.count(v) > 1})
+    if twice:
+        raise ValueError(f"named twice: {', '.join(twice)}")
+    return values
+
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+"""A task, column or surface name: letters, digits and underscores, at most 63."""
+
+EventName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]{0,99}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,99}$")]
+Version = Annotated[int, Field(ge=1)]
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+"""A finite number: neither a bool nor a word."""
+
+Fraction = Annotated[Number, Field(gt=0, le=1)]
+Identifiers = Annotated[tuple[Identifier, ...], BeforeValidator(_as_tuple), AfterValidator(_distinct)]
+EventNames = Annotated[
+    tuple[EventName, ...], BeforeValidator(_one_or_many), AfterValidator(_distinct), Field(min_length=1)
+]
+Columns = Annotated[
+    tuple[Identifier, ...], BeforeValidator(_one_or_many), AfterValidator(_distinct), Field(min_length=1)
+]
+Numbers = Annotated[tuple[Number, ...], BeforeValidator(_as_tuple)]
+AsTuple = BeforeValidator(_as_tuple)
+Scalar = str | bool | int | float

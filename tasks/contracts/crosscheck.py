@@ -1,0 +1,242 @@
+"""What only the four files together can tell: unknown names, cycles, signs, roles, bounds."""
+
+from collections.abc import Iterator, Mapping
+
+from pydantic import BaseModel
+
+from tasks import columns as c
+from tasks.contracts.metrics import MetricKind, metric_names, parse_metric
+from tasks.contracts.problems import Problem, shown
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.surface import SurfaceSpec
+from tasks.contracts.tasks import TaskSpec, TasksSpec
+from tasks.contracts.utility import PolicyContext, UtilitySpec, Weights
+from tasks.errors import unknown
+
+_NOT_KNOWN_WHEN_SERVING = {
+    c.POSITION, c.PROPENSITY, c.VISIBLE, c.SHOWN, c.RELEASE, c.SERVED_UTILITY,
+    c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT,
+}  # fmt: skip
+
+
+def find_problems(folder: str, models: Mapping[str, BaseModel]) -> list[Problem]:
+    """Cross-check what could be read; a file that could not is left out, not held against the others."""
+    tasks, surface = models.get("tasks"), models.get("surface")
+    utility, slate = models.get("utility"), models.get("slate")
+    found: list[Problem] = []
+    sound = False
+    if isinstance(tasks, TasksSpec):
+        found += _task_references(tasks)
+        sound = not found
+        if sound:
+            found += _task_meaning(tasks)
+    if isinstance(surface, SurfaceSpec):
+        found += _surface_alone(folder, surface)
+    if sound and isinstance(tasks, TasksSpec) and isinstance(surface, SurfaceSpec):
+        found += _surface_with_tasks(surface, tasks)
+        if isinstance(utility, UtilitySpec):
+            found += _utility(utility, tasks, surface)
+    if isinstance(slate, SlateSpec):
+        found += _slate(slate)
+    return found
+
+
+def find_warnings(tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
+    """Find what is allowed but seldom meant."""
+    for name, task in tasks.tasks.items():
+        if task.loss_weight != 1.0:
+            hint = "on separate trees a loss weight only rescales the regularisation"
+            yield Problem("tasks.yaml", f"tasks.{name}.loss_weight", str(task.loss_weight), hint)
+    for i, rail in enumerate(utility.guardrails):
+        for bound in ("relative_increase_max", "relative_decrease_max"):
+            if getattr(rail, bound) == 0:
+                hint = "a bound of zero: an equal candidate passes it about 1 time in 20, at any sample size"
+                yield Problem("utility.yaml", f"guardrails.{i}.{bound}", "0", hint)
+    for name, weight in utility.weights.items():
+        rule = tasks.tasks[name].rule
+        if weight.times and rule and rule.credit == "every":
+            hint = "one sale counts for every impression whose window holds it; consider credit: last_touch"
+            yield Problem("utility.yaml", f"weights.{name}.times", weight.times, hint)
+
+
+def _task_references(tasks: TasksSpec) -> Iterator[Problem]:
+    for name, task in tasks.tasks.items():
+        for field, other in _references(task):
+            where = f"tasks.{name}.{field}"
+            target = tasks.tasks.get(other)
+            if target is None:
+                yield Problem("tasks.yaml", where, shown(other), unknown("task", other, tasks.tasks))
+            elif target.kind == "value":
+                yield Problem(
+                    "tasks.yaml", where, shown(other), "a value task is neither a parent nor a part"
+                )
+            elif field.endswith("after") and target.compose:
+                yield Problem("tasks.yaml", where, shown(other), "a composite has no crediting event")
+    yield from _cycles(tasks)
+
+
+def _references(task: TaskSpec) -> Iterator[tuple[str, str]]:
+    if task.rule and task.rule.after:
+        yield ("positive.after" if task.positive else "value.after"), task.rule.after
+    if task.observed_when and task.observed_when.task:
+        yield "observed_when.task", task.observed_when.task
+    for part in task.compose.parts if task.compose else ():
+        yield "compose", part
+
+
+def _cycles(tasks: TasksSpec) -> Iterator[Problem]:
+    edges = {n: [o for _, o in _references(t) if o in tasks.tasks] for n, t in tasks.tasks.items()}
+    safe: set[str] = set()
+    while ready := {n for n in edges if n not in safe and set(edges[n]) <= safe}:
+        safe |= ready
+    if rest := sorted(set(edges) - safe):
+        yield Problem("tasks.yaml", "tasks", ", ".join(rest), "depend on themselves, directly or in a circle")
+
+
+def _task_meaning(tasks: TasksSpec) -> Iterator[Problem]:
+    for name, task in tasks.tasks.items():
+        where = f"tasks.{name}"
+        if "__" in name:
+            yield Problem(
+                "tasks.yaml", where, shown(name), "two underscores in a row are kept for label columns"
+            )
+        if task.maturity and task.maturity < tasks.window(name):
+            hint = f"is shorter than the window ({tasks.window(name)}); an early negative would be a lie"
+            yield Problem("tasks.yaml", f"{where}.maturity", str(task.maturity), hint)
+        if task.level == "request" and task.rule and c.ITEM_ID in task.rule.match:
+            hint = "a request-level label is the same for every candidate, so it cannot match on item_id"
+            yield Problem("tasks.yaml", f"{where}.match", shown(list(task.rule.match)), hint)
+
+
+def _surface_alone(folder: str, surface: SurfaceSpec) -> Iterator[Problem]:
+    if surface.surface != folder:
+        yield Problem(
+            "surface.yaml", "surface", shown(surface.surface), f"must be the folder's name, '{folder}'"
+        )
+    for table, source in surface.sources.model_dump(exclude_none=True).items():
+        if "://" not in source and (
+            source.startswith(("/", "~", "\\")) or ".." in source.replace("\\", "/").split("/")
+        ):
+            hint = "must stay inside the logs folder: a relative path without '..'"
+            yield Problem("surface.yaml", f"sources.{table}", shown(source), hint)
+    for name in surface.features.names:
+        if name in _NOT_KNOWN_WHEN_SERVING or name.startswith("served_"):
+            hint = "is no feature: it is a key, or known only after ranking"
+            yield Problem("surface.yaml", "features", shown(name), hint)
+    names = [s.name for s in surface.segments]
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        yield Problem("surface.yaml", "segments", ", ".join(twice), "named twice")
+    for by in sorted(set(surface.gates.calibration.by) - set(names)):
+        yield Problem("surface.yaml", "gates.calibration.by", shown(by), unknown("segment", by, names))
+    if surface.minimum.train > surface.split.train:
+        hint = f"is longer than split.train ({surface.split.train})"
+        yield Problem("surface.yaml", "minimum.train", str(surface.minimum.train), hint)
+    if surface.examination != "none" and surface.reference_position > len(surface.examination.by_position):
+        hint = "lies beyond the examination curve"
+        yield Problem("surface.yaml", "reference_position", str(surface.reference_position), hint)
+
+
+def _surface_with_tasks(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+    for field, names in {
+        "lightgbm": set(surface.lightgbm) - {"default"},
+        "base_rates": set(surface.base_rates),
+        "gates.freshness.parts": set(surface.gates.freshness.parts),
+    }.items():
+        for name in sorted(names - set(tasks.tasks)):
+            yield Problem("surface.yaml", f"{field}.{name}", "", unknown("task", name, tasks.tasks))
+    for name, (low, high) in surface.base_rates.items():
+        binary = name in tasks.tasks and tasks.tasks[name].kind == "binary"
+        if low > high or (binary and not 0 <= low <= high <= 1):
+            hint = "is no range of rates: low, then high" + (", between 0 and 1" if binary else "")
+            yield Problem("surface.yaml", f"base_rates.{name}", shown([low, high]), hint)
+    taken = {d for n in tasks.tasks for d in (n, c.status(n), c.at(n))}
+    for name in sorted(
+        taken & {*surface.features.names, *surface.values, *(s.column for s in surface.segments)}
+    ):
+        yield Problem("surface.yaml", "features", shown(name), "is the name of a label: a label is no input")
+
+
+def _utility(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
+    yield from _weights("weights", utility.weights, tasks, surface)
+    for i, context in enumerate(utility.contexts):
+        yield from _weights(f"contexts.{i}.weights", context.weights, tasks, surface)
+    yield from _unreachable(utility.contexts)
+    named = {
+        "relevance_floor": list(utility.relevance_floor),
+        "lexicographic": [t.task for t in utility.lexicographic],
+    }
+    for field, names in named.items():
+        for name in names:
+            if name not in tasks.tasks:
+                yield Problem("utility.yaml", field, shown(name), unknown("task", name, tasks.tasks))
+            elif tasks.tasks[name].kind == "value":
+                yield Problem("utility.yaml", field, shown(name), "a value task has no probability")
+    for role in utility.approvals:
+        if role not in surface.reviewers:
+            hint = unknown("role", role, surface.reviewers, where="the surface's reviewers")
+            yield Problem("utility.yaml", "approvals", shown(role), hint)
+    yield from _guardrails(utility, tasks, surface)
+
+
+def _weights(field: str, weights: Weights, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
+    for name, weight in weights.items():
+        where = f"{field}.{name}"
+        task = tasks.tasks.get(name)
+        if task is None:
+            yield Problem("utility.yaml", where, "", unknown("task", name, tasks.tasks))
+            continue
+        if (weight.weight > 0) == task.family.costs or weight.weight == 0:
+            sign = "negative" if task.family.costs else "positive"
+            hint = f"a task of the family {task.family} has a {sign} weight"
+            yield Problem("utility.yaml", where, str(weight.weight), hint)
+        if task.level == "request":
+            hint = "is the same for every candidate of a request: it cannot rank, so it is not in the sum"
+            yield Problem("utility.yaml", where, "", hint)
+        if weight.times and weight.times not in surface.values:
+            hint = unknown("value column", weight.times, surface.values, where="surface.yaml values")
+            yield Problem("utility.yaml", f"{where}.times", shown(weight.times), hint)
+
+
+def _unreachable(contexts: tuple[PolicyContext, ...]) -> Iterator[Problem]:
+    names = [context.name for context in contexts]
+    for i, later in enumerate(contexts):
+        if later.name in names[:i]:
+            yield Problem("utility.yaml", f"contexts.{i}.name", shown(later.name), "named twice")
+        for earlier in contexts[:i]:
+            covers = all(
+                column in later.when and set(later.when[column]) <= set(values)
+                for column, values in earlier.when.items()
+            )
+            if covers:
+                hint = f"can never match: '{earlier.name}' matches all of it first"
+                yield Problem("utility.yaml", f"contexts.{i}", shown(later.name), hint)
+
+
+def _guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
+    segments = {s.name: s.column for s in surface.segments}
+    columns = {*segments, *segments.values(), *surface.features.categorical, c.SOURCE}
+    guarded = set()
+    for i, rail in enumerate(utility.guardrails):
+        metric = parse_metric(rail.metric, tasks=tasks.tasks, columns=columns)
+        if metric is None:
+            hint = unknown("metric", rail.metric, metric_names(tasks.tasks, columns))
+            yield Problem("utility.yaml", f"guardrails.{i}.metric", shown(rail.metric), hint)
+        elif metric.kind in {MetricKind.RATE, MetricKind.PREDICTED}:
+            guarded.add(metric.subject)
+        for by in sorted(set(rail.by) - set(segments)):
+            yield Problem("utility.yaml", f"guardrails.{i}.by", shown(by), unknown("segment", by, segments))
+    for name, task in tasks.tasks.items():
+        if task.family.costs and name not in guarded:
+            hint = f"a {task.family} task needs a guardrail: add one on {name}_rate or {name}_predicted"
+            yield Problem("utility.yaml", "guardrails", shown(name), hint)
+
+
+def _slate(slate: SlateSpec) -> Iterator[Problem]:
+    least = sum(slate.min_where_if_available.values())
+    if least > slate.length:
+        hint = f"asks for {least} of {slate.length} slots"
+        yield Problem("slate.yaml", "min_where_if_available", shown(slate.min_where_if_available), hint)
+    for column in sorted(set(slate.min_where_if_available) & set(slate.max_where)):
+        if slate.min_where_if_available[column] > slate.max_where[column]:
+            hint = "its minimum is above its maximum"
+            yield Problem("slate.yaml", f"max_where.{column}", str(slate.max_where[column]), hint)

@@ -1,0 +1,108 @@
+"""A surface's four files, read, validated and cross-checked as a set.
+
+::
+
+    surfaces/<name>/  surface.yaml  tasks.yaml  utility.yaml  slate.yaml
+        -> read_yaml -> pydantic models -> cross-checks -> Contracts with digests
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from tasks.contracts.crosscheck import find_problems, find_warnings
+from tasks.contracts.digest import canonical, digest
+from tasks.contracts.problems import Problem, from_validation
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.surface import SurfaceSpec
+from tasks.contracts.tasks import TasksSpec
+from tasks.contracts.utility import UtilitySpec
+from tasks.contracts.yaml_file import read_yaml
+from tasks.errors import ContractError, unknown
+
+_MODELS: Mapping[str, type[BaseModel]] = {
+    "surface": SurfaceSpec,
+    "tasks": TasksSpec,
+    "utility": UtilitySpec,
+    "slate": SlateSpec,
+}
+
+
+@dataclass(frozen=True)
+class Contracts:
+    """A surface's contracts, valid as a set, with the digest of each file."""
+
+    surface: SurfaceSpec
+    tasks: TasksSpec
+    utility: UtilitySpec
+    slate: SlateSpec
+    digests: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The surface's name."""
+        return self.surface.surface
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Everything wrong or doubtful about a surface's files; contracts only where nothing is wrong."""
+
+    surface: str
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    contracts: Contracts | None
+
+
+def surface_names(root: Path) -> tuple[str, ...]:
+    """Name the surfaces below a folder: its sub-folders that hold a YAML file."""
+    if not root.is_dir():
+        raise ContractError(f"No folder of surfaces at {root}. Give one with --surfaces DIR")
+    return tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and any(p.glob("*.yaml"))))
+
+
+def check_surface(root: Path, name: str) -> Checked:
+    """Find every problem of a surface's four files at once.
+
+    Raises
+    ------
+    ContractError
+        There is no such surface.
+    """
+    if name not in surface_names(root):
+        raise ContractError(unknown("surface", name, surface_names(root), where=str(root)))
+    models: dict[str, BaseModel] = {}
+    problems: list[Problem] = []
+    for kind, model in _MODELS.items():
+        try:
+            models[kind] = model.model_validate(read_yaml(root / name / f"{kind}.yaml"))
+        except ContractError as error:
+            file, _, hint = str(error).partition(": ")
+            problems.append(Problem(file, "", "", hint))
+        except ValidationError as error:
+            problems += from_validation(f"{kind}.yaml", error, model)
+    problems += find_problems(name, models)
+    if problems:
+        return Checked(name, tuple(problems), (), None)
+    contracts = Contracts(
+        **models,  # type: ignore[arg-type]  # each kind holds its own model
+        digests={kind: digest(canonical(model)) for kind, model in models.items()},
+    )
+    return Checked(name, (), tuple(find_warnings(contracts.tasks, contracts.utility)), contracts)
+
+
+def load_surface(root: Path, name: str) -> Contracts:
+    """Load a surface's contracts.
+
+    Raises
+    ------
+    ContractError
+        There is no such surface, or its files have problems: all are named.
+    """
+    checked = check_surface(root, name)
+    if checked.contracts is None:
+        lines = "\n".join(f"  {problem}" for problem in checked.problems)
+        raise ContractError(f"{len(checked.problems)} problem(s) in the contracts of '{name}':\n{lines}")
+    return checked.contracts

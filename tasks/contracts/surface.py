@@ -1,0 +1,240 @@
+"""``surface.yaml``: where a surface's logs are, what describes a candidate, and what a release must pass."""
+
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from tasks.contracts.base import (
+    AsTuple,
+    Closed,
+    Fraction,
+    Identifier,
+    Identifiers,
+    Number,
+    Numbers,
+    Text,
+    Version,
+)
+from tasks.contracts.durations import Duration, parse_duration
+
+Cron = Annotated[str, StringConstraints(pattern=r"^\S+( \S+){4}$")]
+_Source = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+_User = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-]{1,100}$")]
+_Share = Annotated[Number, Field(ge=0, le=1)]
+_Range = Annotated[tuple[Number, Number], AsTuple]
+
+
+def _day(value: Any) -> Any:
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _whole_days(value: timedelta) -> timedelta:
+    if value % timedelta(days=1):
+        raise ValueError("must be whole days: label partitions are days")
+    return value
+
+
+Days = Annotated[Duration, Field(), BeforeValidator(lambda v: _whole_days(parse_duration(v)))]
+
+
+class Sources(Closed):
+    """Where the log tables are; relative to the logs folder, or a URL."""
+
+    impressions: _Source
+    events: _Source
+    candidates: _Source | None = None
+
+
+class Features(Closed):
+    """What the models see."""
+
+    numeric: Identifiers = ()
+    categorical: Identifiers = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every feature in the order of the models' columns."""
+        return self.numeric + self.categorical
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        twice = sorted(set(self.numeric) & set(self.categorical))
+        if twice:
+            raise ValueError(f"both numeric and categorical: {', '.join(twice)}")
+        if not self.names:
+            raise ValueError("names no feature")
+        return self
+
+
+class SegmentSpec(Closed):
+    """A column whose values split every report; a numeric one is cut at the bins."""
+
+    name: Identifier
+    column: Identifier = Field(alias="from")
+    bins: Annotated[Numbers, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _bins_increase(self) -> Self:
+        if self.bins is not None and list(self.bins) != sorted(set(self.bins)):
+            raise ValueError("bins must increase")
+        return self
+
+
+def _segment(value: Any) -> Any:
+    return {"name": value, "from": value} if isinstance(value, str) else value
+
+
+class Examination(Closed):
+    """The probability that a position is looked at, relative to the first."""
+
+    by_position: Annotated[
+        tuple[Annotated[Number, Field(gt=0, le=1)], ...], AsTuple, Field(min_length=1, max_length=1000)
+    ]
+
+
+class Split(Closed):
+    """Lengths of a task's slices; ``early_stop`` is the share of train users held out for it."""
+
+    train: Days
+    early_stop: Annotated[Number, Field(gt=0, lt=0.5)] = 0.1
+    calibrate: Days
+    test: Days
+
+
+class Minimum(Closed):
+    """What a task needs at least to be trained."""
+
+    train: Days = timedelta(days=7)
+    positives: Annotated[int, Field(ge=1)] = 200
+
+
+class LightGBMParameters(Closed):
+    """The parameters of one task's trees; absent ones come from ``default``."""
+
+    num_leaves: Annotated[int, Field(ge=2, le=4096)] | None = None
+    learning_rate: Annotated[Number, Field(gt=0, le=1)] | None = None
+    rounds: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    early_stopping_rounds: Annotated[int, Field(ge=1, le=1000)] | None = None
+    min_data_in_leaf: Annotated[int, Field(ge=1)] | None = None
+    min_sum_hessian_in_leaf: Annotated[Number, Field(ge=0)] | None = None
+    max_depth: Annotated[int, Field(ge=-1, le=64)] | None = None
+    max_bin: Annotated[int, Field(ge=2, le=65535)] | None = None
+    lambda_l1: Annotated[Number, Field(ge=0)] | None = None
+    lambda_l2: Annotated[Number, Field(ge=0)] | None = None
+    feature_fraction: Fraction | None = None
+    bagging_fraction: Fraction | None = None
+    bagging_freq: Annotated[int, Field(ge=0)] | None = None
+    cat_smooth: Annotated[Number, Field(ge=0)] | None = None
+    cat_l2: Annotated[Number, Field(ge=0)] | None = None
+
+
+class Schedule(Closed):
+    """When each DAG runs, as cron in UTC."""
+
+    labels: Cron = "0 2 * * *"
+    retrain: Cron = "0 4 * * 1"
+    retrain_slow: Cron = "0 4 1 * *"
+    monitor: Cron = "0 6 * * *"
+
+
+class DataGate(Closed):
+    """Rows and positives that the evidence needs; ``severity`` is the validation failure that blocks."""
+
+    rows: Annotated[int, Field(ge=1)] = 10_000
+    positives: Annotated[int, Field(ge=1)] = 200
+    severity: Literal["info", "warning", "critical"] = "critical"
+
+
+class FirstModelGate(Closed):
+    """What a model must reach where there is no champion."""
+
+    auc_min: _Share = 0.55
+
+
+class ModelGate(Closed):
+    """How far a model may fall behind the champion's."""
+
+    auc_drop_max: Annotated[Number, Field(ge=0, le=1)] = 0.005
+    normalized_entropy_rise_max: Annotated[Number, Field(ge=0)] = 0.01
+    first: FirstModelGate = FirstModelGate()
+
+
+class CalibrationGate(Closed):
+    """The allowed calibration ratio, overall and by segment."""
+
+    ratio: _Range = (0.9, 1.1)
+    by: Identifiers = ()
+
+    @model_validator(mode="after")
+    def _ratio_holds_one(self) -> Self:
+        if not 0 < self.ratio[0] <= 1 <= self.ratio[1]:
+            raise ValueError("ratio must be a range around 1")
+        return self
+
+
+class BaselineColumn(Closed):
+    """A logged column whose order stands in for a champion."""
+
+    column: Identifier
+
+
+class DecisionGate(Closed):
+    """What the utility policy's guardrails are compared with."""
+
+    baseline: Literal["champion"] = "champion"
+    first: Literal["logged"] | BaselineColumn = "logged"
+
+
+class ShadowGate(Closed):
+    """How far a challenger's slates may depart from the champion's on fresh traffic."""
+
+    overlap_at_k_min: _Share = 0.3
+    score_shift_max: Annotated[Number, Field(ge=0)] = 0.5
+
+
+class FreshnessGate(Closed):
+    """The greatest age of a part's newest training row, at the as-of."""
+
+    newest_training_row: Duration = timedelta(days=60)
+    parts: dict[Identifier, Duration] = {}
+
+
+class Gates(Closed):
+    """Every gate of a release."""
+
+    data: DataGate = DataGate()
+    model: ModelGate = ModelGate()
+    calibration: CalibrationGate = CalibrationGate()
+    decision: DecisionGate = DecisionGate()
+    shadow: ShadowGate = ShadowGate()
+    freshness: FreshnessGate = FreshnessGate()
+    cannot_tell: Literal["hold", "warn"] = "hold"
+
+
+class SurfaceSpec(Closed):
+    """The whole file."""
+
+    surface: Identifier
+    version: Version
+    owner: Text
+    reviewers: dict[Identifier, Annotated[tuple[_User, ...], AsTuple, Field(min_length=1)]] = {}
+    sources: Sources
+    columns: dict[Identifier, Annotated[str, StringConstraints(min_length=1, max_length=200)]] = {}
+    features: Features
+    segments: Annotated[tuple[Annotated[SegmentSpec, BeforeValidator(_segment)], ...], AsTuple] = ()
+    values: Identifiers = ()
+    examination: Literal["none"] | Examination = "none"
+    reference_position: Annotated[int, Field(ge=1)] = 1
+    split: Split
+    minimum: Minimum = Minimum()
+    lightgbm: dict[Identifier, LightGBMParameters] = {}
+    base_rates: dict[Identifier, _Range] = {}
+    until: Annotated[date, BeforeValidator(_day)] | None = None
+    schedule: Schedule = Schedule()
+    gates: Gates = Gates()
+
+    def lightgbm_for(self, task: str) -> dict[str, float | int]:
+        """Return a task's parameters: its own over the default ones."""
+        layers = (self.lightgbm.get(name, LightGBMParameters()) for name in ("default", task))
+        return {k: v for layer in layers for k, v in layer.model_dump(exclude_none=True).items()}

@@ -1,0 +1,246 @@
+"""``tasks.yaml``: what each outcome means, as a contract.
+
+The timeline of an impression::
+
+    shown_at ----- within -----|            the window in which an event counts
+    shown_at ---------- maturity ------|    from here on the label is known
+        parent_at ---- within ----|         with ``after``: the window opens at the parent's event
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from tasks.columns import ITEM_ID, USER_ID
+from tasks.contracts.base import (
+    AsTuple,
+    Closed,
+    Columns,
+    EventNames,
+    Fraction,
+    Identifier,
+    Identifiers,
+    Number,
+    Slug,
+    Version,
+)
+from tasks.contracts.durations import Duration
+
+
+class Family(StrEnum):
+    """What kind of outcome a task is; negative and safety tasks cost."""
+
+    ENGAGEMENT = "engagement"
+    CONVERSION = "conversion"
+    SATISFACTION = "satisfaction"
+    NEGATIVE = "negative"
+    LONG_TERM = "long_term"
+    SAFETY = "safety"
+
+    @property
+    def costs(self) -> bool:
+        """Whether a weight of this family must be negative."""
+        return self in {Family.NEGATIVE, Family.SAFETY}
+
+
+Credit = Literal["every", "first_touch", "last_touch"]
+_FAMILY = Annotated[Family, BeforeValidator(lambda v: Family(v) if isinstance(v, str) else v)]
+
+
+class Positive(Closed):
+    """The event that makes an impression positive."""
+
+    event: EventNames
+    within: Duration
+    match: Columns = (USER_ID, ITEM_ID)
+    credit: Credit = "every"
+    after: Identifier | None = None
+    at_least: Annotated[int, Field(ge=1, le=10_000)] = 1
+    value_at_least: Number | None = None
+
+
+class ValueRule(Closed):
+    """The events whose values a value task aggregates."""
+
+    event: EventNames
+    within: Duration
+    aggregate: Literal["sum", "count", "max", "first"]
+    match: Columns = (USER_ID, ITEM_ID)
+    credit: Credit = "every"
+    after: Identifier | None = None
+    clip: Annotated[tuple[Number, Number], AsTuple] | None = None
+
+    @model_validator(mode="after")
+    def _clip_is_a_range(self) -> Self:
+        if self.clip is not None and self.clip[0] >= self.clip[1]:
+            raise ValueError(f"clip {list(self.clip)} is no range: the first number must be the smaller")
+        return self
+
+
+class Compose(Closed):
+    """A task made of others, joined by and: all_of all 1, any_of at least one, none_of all 0."""
+
+    all_of: Identifiers = ()
+    any_of: Identifiers = ()
+    none_of: Identifiers = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Every part in declared order."""
+        return self.all_of + self.any_of + self.none_of
+
+    @model_validator(mode="after")
+    def _has_parts_once(self) -> Self:
+        if not self.parts:
+            raise ValueError("names no part; give all_of, any_of or none_of")
+        twice = sorted({p for p in self.parts if self.parts.count(p) > 1})
+        if twice:
+            raise ValueError(f"names a part twice: {', '.join(twice)}")
+        return self
+
+
+class ObservedWhen(Closed):
+    """What must hold for a label to exist; exactly one key."""
+
+    column: Identifier | None = None
+    event: EventNames | None = None
+    task: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> Self:
+        if sum(x is not None for x in (self.column, self.event, self.task)) != 1:
+            raise ValueError("takes exactly one of column, event, task")
+        return self
+
+
+def _exclusion_columns(on: object) -> object:
+    named = {"item": ITEM_ID, "user": USER_ID}
+    return (named.get(on, on),) if isinstance(on, str) else on
+
+
+class Exclusion(Closed):
+    """An event inside the window that takes the row out."""
+
+    event: EventNames
+    on: Annotated[Columns, BeforeValidator(_exclusion_columns)]
+    before_positive: bool = False
+
+
+class Sampling(Closed):
+    """Which share of the negatives is trained on; undone exactly in the probabilities."""
+
+    negatives: Fraction
+
+
+class TaskSpec(Closed):
+    """One outcome: exactly one of ``positive``, ``value``, ``compose`` says what it is."""
+
+    family: _FAMILY
+    kind: Literal["binary", "value"] = "binary"
+    positive: Positive | None = None
+    value: ValueRule | None = None
+    compose: Compose | None = None
+    maturity: Duration | None = None
+    observed_when: ObservedWhen | None = None
+    exclude: Annotated[tuple[Exclusion, ...], AsTuple] = ()
+    cadence: Literal["fast", "slow"] = "fast"
+    level: Literal["impression", "request"] = "impression"
+    loss_weight: Annotated[Number, Field(gt=0)] = 1.0
+    sampling: Sampling | None = None
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if sum(x is not None for x in (self.positive, self.value, self.compose)) != 1:
+            raise ValueError("needs exactly one of positive, value, compose")
+        if (self.value is not None) != (self.kind == "value"):
+            raise ValueError("a rule under value goes with kind: value, and only there")
+        if self.compose is not None and (self.observed_when or self.exclude or self.maturity):
+            raise ValueError("a composite takes maturity, observed_when and exclude from its parts")
+        if self.rule and self.rule.after and self.observed_when:
+            raise ValueError("after: implies observed_when: {task: parent}; leave observed_when out")
+        if self.sampling and self.kind == "value":
+            raise ValueError("sampling of negatives is for binary tasks")
+        return self
+
+    @property
+    def rule(self) -> Positive | ValueRule | None:
+        """The event rule; None for a composite."""
+        return self.positive or self.value
+
+
+class TasksSpec(Closed):
+    """The whole file, with what follows from chains and parts."""
+
+    contract: Slug
+    version: Version
+    tasks: Annotated[dict[Identifier, TaskSpec], Field(min_length=1)]
+
+    def parent(self, name: str) -> str | None:
+        """Return the task whose crediting event opens this task's window."""
+        rule = self.tasks[name].rule
+        return rule.after if rule else None
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """Return the parts of a composite, else nothing."""
+        compose = self.tasks[name].compose
+        return compose.parts if compose else ()
+
+    def chain(self, name: str) -> tuple[str, ...]:
+        """Return root, ..., parent, task."""
+        parent = self.parent(name)
+        return (*(self.chain(parent) if parent else ()), name)
+
+    def own_window(self, name: str) -> timedelta:
+        """Return the task's own ``within``; a composite has its longest part's."""
+        rule = self.tasks[name].rule
+        return rule.within if rule else max(self.own_window(part) for part in self.parts(name))
+
+    def window(self, name: str) -> timedelta:
+        """Return the time after shown_at in which an event can still count: the sum along the chain."""
+        if parts := self.parts(name):
+            return max(self.window(part) for part in parts)
+        return sum((self.own_window(link) for link in self.chain(name)), timedelta())
+
+    def maturity(self, name: str) -> timedelta:
+        """Return the time after shown_at at which the label is known."""
+        if parts := self.parts(name):
+            return max(self.maturity(part) for part in parts)
+        return self.tasks[name].maturity or self.window(name)
+
+    def needs(self, name: str) -> tuple[str, ...]:
+        """Return the tasks that must be labelled before this one."""
+        task = self.tasks[name]
+        observed_by = task.observed_when.task if task.observed_when else None
+        named = (*self.parts(name), self.parent(name), observed_by)
+        return tuple(dict.fromkeys(n for n in named if n is not None))
+
+    def order(self) -> tuple[str, ...]:
+        """Return the tasks so that parents and parts come before what builds on them."""
+        done: dict[str, None] = {}
+
+        def visit(name: str) -> None:
+            for other in self.needs(name):
+                visit(other)
+            done.setdefault(name)
+
+        for name in self.tasks:
+            visit(name)
+        return tuple(done)
+
+    @cached_property
+    def events(self) -> frozenset[str]:
+        """Every event name that some task uses."""
+        return frozenset(e for task in self.tasks.values() for e in _events(task))
+
+    def by_cadence(self, cadence: Literal["fast", "slow"]) -> tuple[str, ...]:
+        """Return the tasks of one training schedule, in declared order."""
+        return tuple(n for n, task in self.tasks.items() if task.cadence == cadence)
+
+
+def _events(task: TaskSpec) -> tuple[str, ...]:
+    observed = (task.observed_when.event or ()) if task.observed_when else ()
+    excluded = tuple(e for exclusion in task.exclude for e in exclusion.event)
+    return (task.rule.event if task.rule else ()) + observed + excluded

@@ -1,0 +1,92 @@
+"""Reading a contract file: plain YAML data, nothing else.
+
+Refused with file and line: duplicate keys, tags, aliases and anchors (so no alias bomb can expand),
+text that is not UTF-8, a document that is not a mapping, more than one document, files over 1 MiB.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.errors import ContractError
+
+_LARGEST = 1 << 20
+_BOOLEAN = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_INTEGER = re.compile(r"^[-+]?(?:0|[1-9]\d*)$")
+_FLOAT = re.compile(
+    r"^[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?$|^[-+]?\d+[eE][-+]?\d+$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
+)
+_UNWANTED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "timestamp", "merge", "value")}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader without aliases, explicit tags, duplicate keys and YAML 1.1's surprises."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML has no annotations here
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise yaml.constructor.ConstructorError(
+                None, None, "anchors and aliases are not allowed", event.start_mark
+            )
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the tag {tag} is not allowed", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is no text; put it in quotes", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+# ``on: item`` is a key of ours, so on, off, yes and no are words; dates, octal and base 60 stay text.
+_StrictLoader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in resolvers if tag not in _UNWANTED]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOLEAN, list("tTfF"))
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:int", _INTEGER, list("-+0123456789"))
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one contract file as plain data.
+
+    Raises
+    ------
+    ContractError
+        The file is missing, too large, not UTF-8, no YAML mapping, or uses what is refused above.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ContractError(f"{path.name}: cannot be read ({error.strerror}). Looked for {path}") from error
+    if len(raw) > _LARGEST:
+        raise ContractError(f"{path.name}: {len(raw)} bytes; a contract has at most {_LARGEST}")
+    try:
+        data = yaml.load(raw.decode("utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader made stricter
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{path.name}: not UTF-8 at byte {error.start}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f" line {mark.line + 1}" if mark else ""
+        raise ContractError(f"{path.name}{line}: {error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ContractError(f"{path.name}: no readable YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(data, dict):
+        raise ContractError(f"{path.name}: expected a mapping of fields, found {type(data).__name__}")
+    return data

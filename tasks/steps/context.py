@@ -1,0 +1,70 @@
+"""Where a step works: a surface, its contracts and the home of its state."""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from tasks.contracts import Contracts, load_surface
+from tasks.errors import ContractError
+
+
+@dataclass(frozen=True)
+class Context:
+    """A surface on this machine: its contracts below ``surfaces``, its state below ``home``."""
+
+    surface: str
+    surfaces: Path
+    home: Path
+
+    @classmethod
+    def open(cls, surface: str, *, surfaces: Path | None = None, home: Path | None = None) -> "Context":
+        """Take folders that were not given from EQUIPOISE_SURFACES and EQUIPOISE_HOME."""
+        return cls(
+            surface=surface,
+            surfaces=(surfaces or Path(os.environ.get("EQUIPOISE_SURFACES", "surfaces"))).absolute(),
+            home=(home or Path(os.environ.get("EQUIPOISE_HOME", ".equipoise"))).absolute(),
+        )
+
+    @cached_property
+    def contracts(self) -> Contracts:
+        """The surface's contracts, loaded once."""
+        return load_surface(self.surfaces, self.surface)
+
+    @property
+    def logs(self) -> Path:
+        """The folder that relative sources are read from."""
+        return Path(os.environ.get("EQUIPOISE_LOGS", self.home / "logs")).absolute()
+
+    @property
+    def reports(self) -> Path:
+        """The folder of this surface's reports."""
+        return self.home / "reports" / self.surface
+
+
+def parse_instant(text: str) -> datetime:
+    """Read an ISO 8601 instant in UTC.
+
+    Raises
+    ------
+    ContractError
+        Not ISO 8601, or without a zone.
+
+    Examples
+    --------
+    >>> parse_instant("2026-03-01T00:00:00Z").isoformat()
+    '2026-03-01T00:00:00+00:00'
+    """
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ContractError(f"'{text}' is no ISO 8601 instant. Write it as 2026-03-01T00:00:00Z") from None
+    if instant.tzinfo is None:
+        raise ContractError(f"'{text}' has no zone. Write it in UTC, as {text}Z")
+    return instant.astimezone(UTC)
+
+
+def format_instant(instant: datetime) -> str:
+    """Write an instant in UTC, as in 2026-03-01T00:00:00Z."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
