@@ -96,7 +96,9 @@ class Manifest:
     def ages(self) -> dict[str, timedelta]:
         """Age of each fitted part's newest training day, from that day's end to the as-of."""
         return {
-            part.name: self.as_of - datetime.combine(part.newest_training_row, time(), UTC) - timedelta(days=1)
+            part.name: self.as_of
+            - datetime.combine(part.newest_training_row, time(), UTC)
+            - timedelta(days=1)
             for part in self.parts
             if part.newest_training_row is not None
         }
@@ -129,7 +131,9 @@ class Manifest:
         try:
             plain = json.loads(data)
             if plain.pop("format") != FORMAT:
-                raise StoreError(f"This {MANIFEST} is not of format {FORMAT}; read it with the code that wrote it.")
+                raise StoreError(
+                    f"This {MANIFEST} is not of format {FORMAT}; read it with the code that wrote it."
+                )
             del plain["newest_training_row_age_days"]
             manifest = cls(**_parse(plain))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -145,11 +149,11 @@ def sha256(data: bytes) -> str:
 
 
 def tree_digest(files: Mapping[str, str]) -> str:
-    """Return one digest for files given as ``{relative path: sha256}``.
+    r"""Return one digest for files given as ``{relative path: sha256}``.
 
     Examples
     --------
-    >>> tree_digest({"b": "2", "a": "1"}) == sha256(b"a 1\\nb 2\\n")
+    >>> tree_digest({"b": "2", "a": "1"}) == sha256(b"a 1\nb 2\n")
     True
     """
     lines = (f"{path} {digest}\n" for path, digest in sorted(files.items()))
@@ -161,7 +165,11 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value.isoformat() if isinstance(value, date) else value
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, date) else value
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC) + timedelta(days=1)
 
 
 def _days(pair: list[str]) -> tuple[date, date]:
@@ -195,4 +203,6 @@ def _parse_part(plain: dict[str, Any]) -> PinnedPart:
 def _refuse_outside(path: str) -> None:
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts or "\\" in path:
-        raise StoreError(f"{MANIFEST} lists '{path}', which lies outside the release. Fetch the release again.")
+        raise StoreError(
+            f"{MANIFEST} lists '{path}', which lies outside the release. Fetch the release again."
+        )

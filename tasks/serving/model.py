@@ -1,4 +1,4 @@
-"""The script with which MLflow loads a release: it checks every byte, then scores with what the release brought.
+"""The script with which MLflow loads a release: it checks every byte, then runs what the release brought.
 
 ::
 
@@ -109,7 +109,7 @@ def _differences(found: Mapping[str, bytes], pinned: Mapping[str, str]) -> Itera
 def _message(problems: Sequence[str]) -> str:
     return (
         f"This release was not loaded, {len(problems)} of its files are wrong: {'; '.join(problems)}. "
-        "Fetch it again from the registry and run `equipoise release verify`; if that finds the same, make the release anew."
+        "Fetch it again and run `equipoise release verify`; if that finds the same, make the release anew."
     )
 
 

@@ -1,1 +1,1 @@
-"""A simulated feed whose true probabilities are known."""
+"""A simulated e-commerce feed whose true probabilities are known: for tests, benchmarks and demos."""

@@ -1,0 +1,85 @@
+"""Daily: build a surface's labels, check them and publish the snapshot.
+
+::
+
+    labels -> validate
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param
+
+from dags.moment import find_as_of, find_days, instant, written
+from dags.step import report, step
+from dags.surfaces import as_of_param, describe, end_with_logs, for_every_surface, open_context
+from tasks.contracts import Contracts
+from tasks.errors import GateRefused
+
+RUNBOOK = """
+## Triage
+
+A red run changed nothing that anybody reads: training reads published snapshots, and a snapshot is published last.
+Open the red step; its log ends with the reason.
+
+- **`ContractError` in `labels`**: a contract asks for what cannot be. The author of the YAML mends it;
+  `equipoise check SURFACE` shows every problem at once.
+- **`DataError` in `labels`**: a log table lacks a file, a column or a zone. The message names it; whoever delivers
+  the logs mends it.
+- **`validate` is red**: a critical expectation failed. The report is an artifact of the run behind the button
+  "MLflow run" and says which rows; whoever delivers the logs mends it.
+- **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it is back.
+
+After the cause is mended, clear the red step: it looks at the same as-of again and ends as it would have ended.
+
+### What it does
+
+Builds every label of the surface as of the end of the interval, rewrites the days that changed, checks the mature
+labels and publishes what passes as a snapshot.
+
+### By hand
+
+Start it with `as_of` to look at the world as it was then (empty: now), with `first_day` and `last_day` to confine it.
+A backfill builds the days of its intervals and no other.
+"""
+
+
+@step
+def labels(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, Any]:
+    """Build the labels as of the run's instant."""
+    from tasks.steps import labels
+
+    as_of = find_as_of(dag_run, params)
+    first, last = find_days(dag_run, params)
+    result = labels.run(open_context(surface), as_of=as_of, first_day=first, last_day=last)
+    kept = report(result, "snapshot", "digest", "partitions_written", "rows", "quarantined")
+    return {"as_of": written(as_of), **kept}
+
+
+@step(execution_timeout=timedelta(hours=1))
+def validate(surface: str, built: dict[str, Any]) -> dict[str, Any]:
+    """Check the mature labels and publish the snapshot."""
+    from tasks.steps import validate
+
+    result = validate.run(open_context(surface), as_of=instant(built["as_of"]), snapshot=built["snapshot"])
+    kept = report(result, "success", "severity", "report", "run_id")
+    if not result.success:
+        raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
+    return {**kept, "snapshot": built["snapshot"]}
+
+
+def daily_labels(contracts: Contracts) -> DAG:
+    """Name the edges."""
+    day = {"type": ["null", "string"], "format": "date"}
+    params = {
+        "as_of": as_of_param(contracts),
+        "first_day": Param(None, **day, title="First day", description="Of impressions. Empty: as needed."),
+        "last_day": Param(None, **day, title="Last day", description="Of impressions. Empty: as needed."),
+    }
+    identity = describe(contracts, "labels", cron=contracts.surface.schedule.labels, runbook=RUNBOOK)
+    with DAG(**identity, params=params) as dag:
+        validate(surface=contracts.name, built=labels(surface=contracts.name))
+    return end_with_logs(dag, contracts)
+
+
+globals().update(for_every_surface("labels", daily_labels))

@@ -1,0 +1,111 @@
+"""When a run looks at the world, and which days it is about.
+
+::
+
+    scheduled, backfill   as-of = the end of the data interval
+    started by hand       as-of = the Param `as_of`, or else the time of the trigger (`run_after`)
+
+A run's logical date is never read: it is empty or invented where a person starts a run. What is read
+here is stable across retries and clears, so a run that is repeated looks at the same world.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Protocol
+
+from tasks.errors import ContractError
+
+
+class Run(Protocol):
+    """What of Airflow's DagRun is read."""
+
+    run_type: Any
+    run_after: datetime
+    data_interval_start: datetime | None
+    data_interval_end: datetime | None
+    conf: Mapping[str, Any] | None
+
+
+def kind(run: Run) -> str:
+    """Return how the run came to be: scheduled, backfill, manual, ..."""
+    return str(getattr(run.run_type, "value", run.run_type))
+
+
+def find_as_of(run: Run, params: Mapping[str, Any]) -> datetime:
+    """Return the instant at which a run looks at the world, in UTC.
+
+    Raises
+    ------
+    ContractError
+        An as-of without zone or in the run's future, or one given to a run that has an interval.
+    """
+    if kind(run) in {"scheduled", "backfill"}:
+        return _interval_end(run)
+    chosen = params.get("as_of")
+    if chosen is None:
+        return run.run_after.astimezone(UTC)
+    as_of = instant(str(chosen))
+    if as_of > run.run_after:
+        raise ContractError(
+            f"as_of {as_of.isoformat()} lies after the run's start {run.run_after.isoformat()}. "
+            "Give an instant in the past, or none for now"
+        )
+    return as_of
+
+
+def find_days(run: Run, params: Mapping[str, Any]) -> tuple[date | None, date | None]:
+    """Return the first and last day that a labels run is confined to; None leaves an end open.
+
+    A backfill is confined to the days of its interval; a scheduled run is not, since older labels mature too.
+    """
+    if kind(run) == "scheduled":
+        return None, None
+    if kind(run) == "backfill":
+        return days_of_interval(run)
+    first, last = (_day(params.get(name)) for name in ("first_day", "last_day"))
+    if first and last and last < first:
+        raise ContractError(f"last_day {last} lies before first_day {first}")
+    return first, last
+
+
+def days_of_interval(run: Run) -> tuple[date, date]:
+    """Return the days that begin in a run's interval, or the day that holds it."""
+    if run.data_interval_start is None:
+        raise ContractError("This run has no data interval, so it has no days")
+    first = run.data_interval_start.astimezone(UTC).date()
+    return first, max(first, _interval_end(run).date() - timedelta(days=1))
+
+
+def end_of_logs(until: date) -> datetime:
+    """Return the instant at which the logs of a surface end: the midnight after their last day."""
+    return datetime.combine(until + timedelta(days=1), time(), UTC)
+
+
+def instant(text: str) -> datetime:
+    """Read an instant from an XCom or a form."""
+    from tasks.steps.context import parse_instant
+
+    return parse_instant(text)
+
+
+def written(moment: datetime) -> str:
+    """Write an instant for an XCom or a form, as in 2026-03-01T00:00:00Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _interval_end(run: Run) -> datetime:
+    if run.data_interval_end is None:
+        raise ContractError(f"A {kind(run)} run without data interval has no as-of")
+    if (run.conf or {}).get("as_of"):
+        raise ContractError(
+            f"as_of is for runs started by hand: a {kind(run)} run looks at the end of its own interval, "
+            f"{run.data_interval_end.isoformat()}. Leave as_of out of the configuration"
+        )
+    return run.data_interval_end.astimezone(UTC)
+
+
+def _day(value: str | None) -> date | None:
+    try:
+        return date.fromisoformat(value) if value else None
+    except ValueError:
+        raise ContractError(f"'{value}' is no day. Write it as 2026-03-01") from None

@@ -1,0 +1,219 @@
+"""Weekly: retrain a surface's release and judge whether it may serve.
+
+::
+
+    plan -> labels -> validate -> models[task]: train -> calibrate -> release -> simulate, shadow -> gate
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, task_group
+
+from dags.moment import find_as_of, instant, written
+from dags.step import report, step
+from dags.surfaces import as_of_param, describe, end_with_logs, for_every_surface, open_context
+from tasks.contracts import Contracts
+from tasks.errors import GateRefused
+
+RUNBOOK = """
+## Triage
+
+A red run promoted nothing: only a person moves `champion`. Open the leftmost red step; its log ends with the reason,
+the button "MLflow run" leads to what it had made by then.
+
+- **`ContractError`, any step**: a contract asks for what cannot be. The author of the YAML mends it;
+  `equipoise check SURFACE` shows every problem at once.
+- **`DataError` in `labels`, or `validate` is red**: the logs are at fault. The message names table, column and rows;
+  whoever delivers them mends it.
+- **`ImmatureLabels` in `models`**: a task has too little mature history. Wait, or widen `minimum` in surface.yaml.
+- **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it is back.
+- **`GateRefused` in `gate`**: it names the steps that did not end; look at those.
+
+`Hold` is no red run: the release exists, and the dossier behind the gate's button says which gate held it.
+After the cause is mended, clear the red step and those after it: what is done is found by its inputs and reused.
+
+### What it does
+
+Plans which tasks to train, builds and checks the labels that it lacks, trains and calibrates each task, makes the
+release with alias `challenger`, rehearses it on logged candidates and beside the champion, and judges it by the gates.
+
+### By hand
+
+Start it with `as_of` to look at the world as it was then (empty: now), and with `tasks` to train only some of them
+(empty: all that are due; the others come from the champion). A backfill retrains as of the end of each interval.
+"""
+
+THIS_TASK = "{{ task.op_kwargs['task'] }}"
+
+
+@step(execution_timeout=timedelta(minutes=10))
+def plan(surface: str, dag_run: Any = None, params: Any = None, ti: Any = None) -> list[str]:
+    """Fix the as-of and name the tasks to train."""
+    from tasks.steps import plan
+
+    as_of = find_as_of(dag_run, params)
+    ti.xcom_push("as_of", written(as_of))
+    result = plan.run(open_context(surface), as_of=as_of, cadence="fast", tasks=params["tasks"])
+    return list(report(result, "tasks")["tasks"])
+
+
+@step
+def labels(surface: str, as_of: str) -> dict[str, Any]:
+    """Build the labels that are lacking."""
+    from tasks.steps import labels
+
+    result = labels.run(open_context(surface), as_of=instant(as_of))
+    return report(result, "snapshot", "digest", "partitions_written", "rows", "quarantined")
+
+
+@step(execution_timeout=timedelta(hours=1))
+def validate(surface: str, as_of: str, built: dict[str, Any]) -> dict[str, Any]:
+    """Check the mature labels and publish the snapshot."""
+    from tasks.steps import validate
+
+    result = validate.run(open_context(surface), as_of=instant(as_of), snapshot=built["snapshot"])
+    kept = report(result, "success", "severity", "report", "run_id")
+    if not result.success:
+        raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
+    return {**kept, "snapshot": built["snapshot"]}
+
+
+@step(map_index_template=THIS_TASK)
+def train(surface: str, task: str, as_of: str, snapshot: dict[str, Any]) -> dict[str, Any]:
+    """Train one task's model."""
+    from tasks.steps import train
+
+    result = train.run(open_context(surface), task=task, as_of=instant(as_of), snapshot=snapshot["snapshot"])
+    return report(result, "task", "model", "version", "sha256", "run_id", "reused")
+
+
+@step(map_index_template=THIS_TASK)
+def calibrate(
+    surface: str, task: str, as_of: str, snapshot: dict[str, Any], trained: dict[str, Any]
+) -> dict[str, Any]:
+    """Calibrate one task's model."""
+    from tasks.steps import calibrate
+
+    result = calibrate.run(
+        open_context(surface),
+        task=task,
+        as_of=instant(as_of),
+        snapshot=snapshot["snapshot"],
+        model_version=trained["version"],
+    )
+    kept = report(result, "task", "calibrator", "version", "sha256", "run_id", "reused")
+    return {**kept, "model_version": trained["version"], "calibrator_version": result.version}
+
+
+@task_group
+def models(surface: str, task: str, as_of: str, snapshot: dict[str, Any]) -> Any:
+    """Train and calibrate one task; mapped over the plan's tasks."""
+    trained = train(surface=surface, task=task, as_of=as_of, snapshot=snapshot)
+    return calibrate(surface=surface, task=task, as_of=as_of, snapshot=snapshot, trained=trained)
+
+
+@step
+def release(
+    surface: str, as_of: str, snapshot: dict[str, Any], fitted: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Pin the parts as one release with alias challenger."""
+    from tasks.steps import release
+
+    parts = [{key: part[key] for key in ("task", "model_version", "calibrator_version")} for part in fitted]
+    result = release.run(
+        open_context(surface), as_of=instant(as_of), snapshot=snapshot["snapshot"], parts=parts
+    )
+    return {"as_of": as_of, **report(result, "release", "version", "sha256", "run_id", "reused")}
+
+
+@step
+def simulate(surface: str, released: dict[str, Any]) -> dict[str, Any]:
+    """Rehearse the decision on logged candidates."""
+    from tasks.steps import simulate
+
+    as_of = instant(released["as_of"])
+    result = simulate.run(open_context(surface), as_of=as_of, release=released["version"])
+    return report(result, "run_id", "report")
+
+
+@step
+def shadow(surface: str, released: dict[str, Any]) -> dict[str, Any]:
+    """Score the newest traffic beside the champion."""
+    from tasks.steps import shadow
+
+    as_of = instant(released["as_of"])
+    result = shadow.run(open_context(surface), as_of=as_of, challenger=released["version"])
+    return report(result, "run_id", "report")
+
+
+@step(trigger_rule="all_done", execution_timeout=timedelta(hours=1))
+def gate(
+    surface: str, planned: list[str] | None, fitted: Sequence[dict[str, Any]] | None, evidence: dict[str, Any]
+) -> dict[str, Any]:
+    """Judge the release; refuse to judge where anything that was planned did not end."""
+    parts = list(fitted or ())
+    if missing := find_unfinished(planned, parts, evidence):
+        raise GateRefused(f"These steps did not end, so there is nothing to judge: {', '.join(missing)}")
+    from tasks.steps import gate
+
+    released = evidence["release"]
+    result = gate.run(
+        open_context(surface),
+        as_of=instant(released["as_of"]),
+        release=released["version"],
+        plan=planned,
+        validation=evidence["validate"],
+        simulation=evidence["simulate"],
+        shadow=evidence["shadow"],
+        trained=parts,
+    )
+    return report(result, "release", "verdict", "dossier", "run_id")
+
+
+def find_unfinished(
+    planned: Sequence[str] | None, parts: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]
+) -> list[str]:
+    """Name what was planned and has no result: with `all_done` the gate runs whatever happened before it.
+
+    Examples
+    --------
+    >>> find_unfinished(["click", "buy"], [{"task": "buy"}], {"validate": {"success": True}, "release": None})
+    ['models (click)', 'release']
+    """
+    done = {part["task"] for part in parts}
+    models = [f"models ({task})" for task in planned or () if task not in done]
+    steps = [name for name, result in evidence.items() if result is None]
+    return (["plan"] if planned is None else []) + models + steps
+
+
+def weekly_retrain(contracts: Contracts) -> DAG:
+    """Name the edges."""
+    surface, tasks = contracts.name, list(contracts.tasks.order())
+    params = {
+        "as_of": as_of_param(contracts),
+        "tasks": Param(
+            [],
+            type="array",
+            items={"type": "string", "enum": tasks},
+            examples=tasks,
+            title="Tasks",
+            description="Train only these; the others come from the champion. Empty: all that are due.",
+        ),
+    }
+    identity = describe(contracts, "retrain", cron=contracts.surface.schedule.retrain, runbook=RUNBOOK)
+    with DAG(**identity, params=params) as dag:
+        planned = plan(surface=surface)
+        as_of = planned["as_of"]
+        checked = validate(surface=surface, as_of=as_of, built=labels(surface=surface, as_of=as_of))
+        fitted = models.partial(surface=surface, as_of=as_of, snapshot=checked).expand(task=planned)
+        released = release(surface=surface, as_of=as_of, snapshot=checked, fitted=fitted)
+        simulated = simulate(surface=surface, released=released)
+        shadowed = shadow(surface=surface, released=released)
+        evidence = {"validate": checked, "release": released, "simulate": simulated, "shadow": shadowed}
+        gate(surface=surface, planned=planned, fitted=fitted, evidence=evidence)
+    return end_with_logs(dag, contracts)
+
+
+globals().update(for_every_surface("retrain", weekly_retrain))

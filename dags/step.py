@@ -1,0 +1,104 @@
+"""What every step of every DAG has: a retry policy, a time limit and a link to its MLflow run.
+
+::
+
+    @step
+    def train(surface, task, ...):
+        from tasks.steps import train                      # heavy imports happen inside the step
+        return report(train.run(...), "task", "version")   # ids and counts go on, the link is kept
+"""
+
+import os
+from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
+from airflow.sdk import (
+    BaseOperatorLink,
+    ExceptionRetryPolicy,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+)
+from airflow.sdk.bases.decorator import task_decorator_factory
+
+from tasks.errors import ContractError, DataError, GateRefused, StoreError
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception=[ContractError, DataError, GateRefused],
+            action=RetryAction.FAIL,
+            reason="trying again would find the same: a contract, the data or a rule says no",
+        ),
+        RetryRule(
+            exception=[StoreError, OSError],
+            action=RetryAction.RETRY,
+            reason="a store, a service or the disk failed: it may answer the next time",
+        ),
+    ]
+)
+
+HOUSE_RULES: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=20),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=5),
+    "retry_policy": POLICY,
+    "execution_timeout": timedelta(hours=2),
+}
+
+
+class MlflowRunLink(BaseOperatorLink):
+    """The button "MLflow run" of a step."""
+
+    @property
+    def name(self) -> str:
+        """The button's words."""
+        return "MLflow run"
+
+    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:
+        """Return the address of the run that the step reported, or of MLflow where it reported none."""
+        return str(getattr(operator, "mlflow_run", None) or mlflow_address())
+
+
+class StepOperator(_PythonDecoratedOperator):
+    """A Python step with its MLflow link."""
+
+    operator_extra_links = (MlflowRunLink(),)
+    custom_operator_name = "@step"
+    ui_color: ClassVar[str] = "#e8f0ea"
+
+
+step = partial(task_decorator_factory, decorated_operator_class=StepOperator, multiple_outputs=False)
+
+
+def report(result: Any, *fields: str) -> dict[str, Any]:
+    """Keep a result's ids and counts as plain JSON, and its MLflow run as the step's link."""
+    values = asdict(result)
+    if run_id := values.get("run_id"):
+        get_current_context()["task"].mlflow_run = run_address(run_id)
+    return {name: values[name] for name in fields}
+
+
+def mlflow_address() -> str:
+    """Return where people open MLflow, or nothing where only its store is known."""
+    address = os.environ.get("EQUIPOISE_MLFLOW_URL") or os.environ.get("MLFLOW_TRACKING_URI", "")
+    return address.rstrip("/") if address.startswith("http") else ""
+
+
+def run_address(run_id: str) -> str:
+    """Return the address of one MLflow run."""
+    if not (address := mlflow_address()):
+        return ""
+    from dags.surfaces import home_folder
+    from tasks.stores.tracking import connect
+
+    experiment = connect(home_folder()).get_run(run_id).info.experiment_id
+    return f"{address}/#/experiments/{experiment}/runs/{run_id}"

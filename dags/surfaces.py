@@ -1,0 +1,127 @@
+"""One DAG of each workflow for every surface, and a red one in the place of what cannot be read.
+
+::
+
+    surfaces/a  valid    -> a__retrain    as the workflow builds it
+    surfaces/b  broken   -> b__retrain    one step, which fails with the problems; its doc shows them too
+"""
+
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+
+from dags.moment import end_of_logs, written
+from dags.step import HOUSE_RULES, step
+from tasks.contracts import Contracts, load_surface, surface_names
+from tasks.errors import ContractError, EquipoiseError
+
+if TYPE_CHECKING:
+    from tasks.steps.context import Context
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FIRST_DAY = datetime(2010, 1, 1, tzinfo=UTC)
+
+
+def surfaces_folder() -> Path:
+    """Return the folder of surfaces: EQUIPOISE_SURFACES, or the repository's own."""
+    return Path(os.environ.get("EQUIPOISE_SURFACES") or REPOSITORY / "surfaces")
+
+
+def open_context(surface: str) -> "Context":
+    """Return where a step works."""
+    from tasks.steps.context import Context
+
+    home = Path(os.environ.get("EQUIPOISE_HOME") or REPOSITORY / ".equipoise")
+    return Context.open(surface, surfaces=surfaces_folder(), home=home)
+
+
+def for_every_surface(workflow: str, build: Callable[[Contracts], DAG]) -> dict[str, DAG]:
+    """Build a workflow's DAG of every surface, by DAG id.
+
+    Raises
+    ------
+    ContractError
+        There is no folder of surfaces.
+    """
+    dags = (_build(workflow, build, name) for name in surface_names(surfaces_folder()))
+    return {dag.dag_id: dag for dag in dags}
+
+
+def describe(contracts: Contracts, workflow: str, *, cron: str, runbook: str) -> dict[str, Any]:
+    """Return what the DAGs of all workflows say of themselves in the same way."""
+    surface = contracts.surface
+    roles = "; ".join(f"{role}: {', '.join(users)}" for role, users in surface.reviewers.items())
+    return {
+        "dag_id": f"{contracts.name}__{workflow}",
+        "schedule": CronDataIntervalTimetable(cron, timezone="UTC"),
+        "start_date": FIRST_DAY,
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=12),
+        "default_args": {"owner": surface.owner, **HOUSE_RULES},
+        "tags": ["equipoise", contracts.name, workflow],
+        "doc_md": f"{runbook.strip()}\n\n### Who\nOwner: {surface.owner}. Reviewers: {roles or 'none'}.\n",
+        "auto_register": False,
+    }
+
+
+def end_with_logs(dag: DAG, contracts: Contracts) -> DAG:
+    """End the schedule of a surface whose logs have ended; runs by hand and backfills still work.
+
+    The date is set when the steps are there already: a step that inherits it is left out of every run with a
+    later logical date, and a run started by hand today would end at once, green and empty.
+    """
+    if contracts.surface.until is not None:
+        dag.end_date = end_of_logs(contracts.surface.until) - timedelta(seconds=1)
+    return dag
+
+
+def as_of_param(contracts: Contracts) -> Param:
+    """Ask for the as-of of a run by hand; where the logs have ended, the form begins with their end."""
+    until = contracts.surface.until
+    return Param(
+        None if until is None else written(end_of_logs(until)),
+        type=["null", "string"],
+        format="date-time",
+        title="As of",
+        description="Look at the world at this instant (with a zone). Empty: the time of the trigger.",
+    )
+
+
+def _build(workflow: str, build: Callable[[Contracts], DAG], name: str) -> DAG:
+    try:
+        dag = build(load_surface(surfaces_folder(), name))
+        dag.validate()
+        dag.timetable.validate()
+    except Exception as error:  # one bad surface must not take the others' DAGs with it
+        return _broken(workflow, name, error)
+    return dag
+
+
+def _broken(workflow: str, name: str, error: Exception) -> DAG:
+    problem = str(error) if isinstance(error, EquipoiseError) else f"{type(error).__name__}: {error}"
+    with DAG(
+        dag_id=f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}__{workflow}",
+        schedule=CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
+        start_date=FIRST_DAY,
+        catchup=False,
+        max_active_runs=1,
+        default_args={"owner": "equipoise", **HOUSE_RULES},
+        tags=["equipoise", "broken-contracts", workflow],
+        doc_md=f"## This surface's contracts cannot be used\n\n```\n{problem}\n```\n\n"
+        f"Mend the files in `{name}/` and run `equipoise check {name}`; the DAG comes back by itself.\n",
+        auto_register=False,
+    ) as dag:
+
+        @step(task_id="contracts")
+        def contracts() -> None:
+            load_surface(surfaces_folder(), name)
+            raise ContractError(problem)
+
+        contracts()
+    return dag

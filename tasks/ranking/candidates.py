@@ -1,0 +1,155 @@
+"""The frame of candidates: typed columns, offending rows named, candidate sets grouped by request.
+
+A candidate set is all rows of one request. Rows may come in any order; what depends on order uses
+``CandidateSets.order``: by request, inside it by item_id (strings by code point, integers by size).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..columns import ITEM_ID, REQUEST_ID
+from ..errors import DataError, unknown
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_NUMERIC_OBJECTS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty"})
+
+
+def column(frame: pd.DataFrame, name: str, asked_by: str) -> pd.Series[Any]:
+    """Return a column, or refuse the whole batch.
+
+    Raises
+    ------
+    DataError
+        The column is missing or there is more than one of that name.
+    """
+    if name not in frame.columns:
+        raise DataError(
+            f"{unknown('column', name, map(str, frame.columns), where='the candidates')} {asked_by} needs it."
+        )
+    values = frame[name]
+    if not isinstance(values, pd.Series):
+        raise DataError(f"The candidates hold more than one column '{name}', which {asked_by} needs.")
+    return values
+
+
+def examples(frame: pd.DataFrame, rows: Mask) -> str:
+    """Count the marked rows and name up to three of them."""
+    found = np.flatnonzero(rows)
+    keys = [name for name in (REQUEST_ID, ITEM_ID) if name in frame.columns]
+    shown = ["/".join(str(frame[key].iloc[row]) for key in keys) or f"row {row}" for row in found[:3]]
+    return f"{len(found)} of {len(frame)} rows, for example {', '.join(shown)}"
+
+
+def numbers(frame: pd.DataFrame, name: str, asked_by: str) -> Floats:
+    """Return a numeric or boolean column as float64; what is null is NaN.
+
+    Raises
+    ------
+    DataError
+        The column is missing, holds anything but numbers, or holds infinities.
+    """
+    values = column(frame, name, asked_by)
+    floats = _as_floats(values, name, asked_by)
+    infinite = np.isinf(floats)
+    if infinite.any():
+        raise DataError(
+            f"Column '{name}' is infinite in {examples(frame, infinite)}; {asked_by} takes finite numbers."
+        )
+    return floats
+
+
+def _as_floats(values: pd.Series[Any], name: str, asked_by: str) -> Floats:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    if pd.api.types.infer_dtype(values, skipna=True) in _NUMERIC_OBJECTS:
+        return np.where(values.isna(), np.nan, values.to_numpy(dtype=object)).astype(np.float64)
+    raise DataError(f"Column '{name}' holds {values.dtype} and {asked_by} needs numbers.")
+
+
+def factorized(values: pd.Series[Any], name: str) -> tuple[Integers, npt.NDArray[np.object_]]:
+    """Return a code per row (-1 for null) and the distinct values."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return np.asarray(values.cat.codes, np.int64), np.asarray(values.cat.categories, np.object_)
+    try:
+        codes, distinct = pd.factorize(values)
+    except TypeError as error:
+        raise DataError(f"Column '{name}' holds values that cannot be compared: {error}.") from error
+    return np.asarray(codes, np.int64), np.asarray(distinct, np.object_)
+
+
+@dataclass(frozen=True)
+class CandidateSets:
+    """Which rows belong together, made once and shared by every policy that decides on them.
+
+    Attributes
+    ----------
+    request : code of each row's request, ``0..len(request_ids) - 1``, shape [rows].
+    request_ids : the distinct requests by first appearance.
+    order : rows sorted by request code, inside it by item_id, shape [rows].
+    """
+
+    request: Integers
+    request_ids: npt.NDArray[np.object_]
+    order: Integers
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> "CandidateSets":
+        """Group a frame's rows by request_id.
+
+        Raises
+        ------
+        DataError
+            A key is missing, null or repeated.
+        """
+        request, request_ids = _key(frame, REQUEST_ID)
+        item, item_ids = _key(frame, ITEM_ID)
+        key = request * len(item_ids) + _rank_of(item_ids)[item]
+        order = np.argsort(key, kind="stable")
+        twice = np.zeros(len(frame), dtype=np.bool_)
+        twice[order[1:]] = key[order[1:]] == key[order[:-1]]
+        if twice.any():
+            raise DataError(
+                f"The key ({REQUEST_ID}, {ITEM_ID}) is repeated in {examples(frame, twice)}; keep one."
+            )
+        return cls(request, request_ids, order)
+
+    def __len__(self) -> int:
+        return len(self.request_ids)
+
+    def counts(self, rows: Mask) -> Integers:
+        """Count the marked rows of each request, shape [requests]."""
+        return np.bincount(self.request[rows], minlength=len(self))
+
+    def ragged(self, rows: Mask) -> tuple[Integers, Integers, Integers]:
+        """Return the marked rows in ``order`` and each request's start and count among them."""
+        counts = self.counts(rows)
+        return self.order[rows[self.order]], np.cumsum(counts) - counts, counts
+
+
+def _key(frame: pd.DataFrame, name: str) -> tuple[Integers, npt.NDArray[np.object_]]:
+    codes, distinct = factorized(column(frame, name, "the decision"), name)
+    if (codes < 0).any():
+        raise DataError(
+            f"Column '{name}' is null in {examples(frame, codes < 0)}; every candidate needs its key."
+        )
+    return codes, distinct
+
+
+def _rank_of(item_ids: Sequence[Any] | npt.NDArray[np.object_]) -> Integers:
+    ids = np.asarray(item_ids, dtype=object)
+    rank = np.empty(len(ids), dtype=np.int64)
+    try:
+        rank[np.argsort(ids, kind="stable")] = np.arange(len(ids))
+    except TypeError as error:
+        raise DataError(f"Column '{ITEM_ID}' mixes strings and numbers: {error}.") from error
+    return rank

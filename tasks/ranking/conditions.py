@@ -1,0 +1,85 @@
+"""Does a column's value meet a condition? Three answers: yes, no, and not known.
+
+A comparison across kinds (text "true" with a boolean) would silently hold for nobody, so it refuses
+the batch. 0 and 1 stand for false and true.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError
+from .candidates import Mask, column, factorized, numbers
+from .policy import Condition, Scalar
+
+_TRUE: tuple[Scalar, ...] = (True,)
+_KINDS = {
+    "boolean": "booleans",
+    "integer": "numbers",
+    "floating": "numbers",
+    "mixed-integer-float": "numbers",
+    "decimal": "numbers",
+    "string": "text",
+}
+
+
+def holds(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[Mask, Mask]:
+    """Return where a condition holds and where its column is known, each of shape [rows].
+
+    Raises
+    ------
+    DataError
+        The column is missing or of another kind than the condition.
+    """
+    if condition.operator != "one_of":
+        return _beyond(frame, condition, asked_by)
+    values = _plain(column(frame, condition.column, asked_by))
+    known = values.notna().to_numpy(dtype=np.bool_)
+    operands = _comparable(values, condition, asked_by)
+    return values.isin(operands).to_numpy(dtype=np.bool_) & known, known
+
+
+def flag(frame: pd.DataFrame, name: str, asked_by: str) -> tuple[Mask, Mask]:
+    """Return where a boolean column is true and where it is known, each of shape [rows]."""
+    return holds(frame, Condition(name, "one_of", _TRUE), asked_by)
+
+
+def groups(frame: pd.DataFrame, name: str, asked_by: str) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """Return a code from 0 per value of a column; the unknown ones are one group, shape [rows]."""
+    codes, _ = factorized(column(frame, name, asked_by), name)
+    return (codes + 1).astype(np.int32)
+
+
+def _beyond(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[Mask, Mask]:
+    values = numbers(frame, condition.column, asked_by)
+    bound = float(condition.operands[0])
+    # NaN compares false both ways
+    return (values > bound if condition.operator == "above" else values < bound), ~np.isnan(values)
+
+
+def _plain(values: pd.Series[Any]) -> pd.Series[Any]:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values.astype(values.cat.categories.dtype)
+    return values
+
+
+def _comparable(values: pd.Series[Any], condition: Condition, asked_by: str) -> list[Scalar]:
+    kind = _KINDS.get(pd.api.types.infer_dtype(values, skipna=True), "mixed or other values")
+    wanted = {_kind(operand) for operand in condition.operands}
+    if wanted == {kind} or values.isna().all():
+        return list(condition.operands)
+    if kind == "booleans" and all(operand in (0, 1) for operand in condition.operands):
+        return [bool(operand) for operand in condition.operands]
+    if kind == "numbers" and wanted == {"booleans"} and values.dropna().isin([0, 1]).all():
+        return [int(operand) for operand in condition.operands]
+    raise DataError(
+        f"Column '{condition.column}' holds {kind}, and {asked_by} compares it with "
+        f"{', '.join(map(repr, condition.operands))}; deliver {' or '.join(sorted(wanted))}."
+    )
+
+
+def _kind(operand: Scalar) -> str:
+    if isinstance(operand, bool):
+        return "booleans"
+    return "text" if isinstance(operand, str) else "numbers"

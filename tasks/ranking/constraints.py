@@ -1,0 +1,92 @@
+"""What may not be ranked: hard constraints, unknown values, relevance floors, in this order.
+
+The first reason in that order names the drop; within a kind, hard constraints count in declared
+order, the others by name. A hard constraint fails closed: an unknown value drops the candidate, a
+missing column refuses the batch.
+
+A floor ``{quantile: q}`` spares, within each request, all but the lowest share q of the candidates
+that hard constraints and unknown values left: floor(q x n) are below it, ties are spared.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .candidates import CandidateSets, Floats, Mask
+from .conditions import holds
+from .policy import Floor, HardConstraint, UtilityPolicy
+from .utility import Codes, Utilities, prediction
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Drops:
+    """Why each candidate is out: an index into ``reasons``, -1 for those that stay."""
+
+    codes: Codes
+    reasons: tuple[str, ...]
+
+    @property
+    def kept(self) -> Mask:
+        """The candidates that stay, shape [rows]."""
+        return self.codes < 0
+
+
+def unknown_value(name: str) -> str:
+    """Name the drop of a candidate whose value column is null."""
+    return f"unknown_value:{name}"
+
+
+def relevance_floor(task: str) -> str:
+    """Name the drop of a candidate that a task's floor excludes."""
+    return f"relevance_floor:{task}"
+
+
+def drops(
+    candidates: pd.DataFrame,
+    predictions: Mapping[str, npt.ArrayLike],
+    policy: UtilityPolicy,
+    *,
+    valued: Utilities,
+    sets: CandidateSets,
+) -> Drops:
+    """Find which candidates are out, and the first reason of each.
+
+    Raises
+    ------
+    DataError
+        A constraint's column is missing or of another kind than its test.
+    """
+    found = {h.name: violates(candidates, h)[0] for h in policy.hard_constraints}
+    found |= {unknown_value(name): rows for name, rows in sorted(valued.unknown_values.items())}
+    standing = ~np.logical_or.reduce([np.zeros(len(candidates), dtype=np.bool_), *found.values()])
+    for floor in policy.floors:
+        values = prediction(candidates, predictions, floor.task)
+        found[relevance_floor(floor.task)] = values < _least(values, floor, standing, sets)
+    codes = np.full(len(candidates), -1, dtype=np.int16)
+    for index, rows in reversed(list(enumerate(found.values()))):
+        codes[rows] = index
+    return Drops(codes, tuple(found))
+
+
+def violates(candidates: pd.DataFrame, constraint: HardConstraint) -> tuple[Mask, Mask]:
+    """Return where a hard constraint drops and where it does so for want of a value, each shape [rows]."""
+    held, known = holds(candidates, constraint.condition, f"hard constraint '{constraint.name}'")
+    return ~known | (held != constraint.keeps), ~known
+
+
+def _least(values: Floats, floor: Floor, standing: Mask, sets: CandidateSets) -> Floats:
+    if not floor.within_request:
+        return np.asarray(floor.threshold)
+    rows = np.flatnonzero(standing)
+    ordered = rows[np.lexsort((values[rows], sets.request[rows]))]
+    counts = sets.counts(standing)
+    below = np.minimum(np.floor(floor.threshold * counts + _ROUNDING).astype(np.int64), counts - 1)
+    least = np.full(len(sets), -np.inf)
+    some = counts > 0
+    least[some] = values[ordered[(np.cumsum(counts) - counts + below)[some]]]
+    return least[sets.request]

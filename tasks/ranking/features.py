@@ -1,0 +1,115 @@
+"""Candidates to the matrix that a booster reads.
+
+::
+
+    numeric columns, as declared | categorical columns as codes of the values seen in training
+    null -> NaN                  | null or never seen -> NaN, which LightGBM treats as missing
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .candidates import Floats, Integers, column, factorized, numbers
+
+
+@dataclass(frozen=True)
+class FeatureEncoder:
+    """Names and order of a model's features and the categories that its training saw.
+
+    Attributes
+    ----------
+    numeric : numeric or boolean columns.
+    categories : categorical column -> its known values as text, by code point.
+    """
+
+    numeric: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def fit(cls, frame: pd.DataFrame, numeric: Sequence[str], categorical: Sequence[str]) -> "FeatureEncoder":
+        """Learn the categories of a training frame.
+
+        Examples
+        --------
+        >>> shown = pd.DataFrame({"price": [2.5, None], "aisle": ["tea", "jam"]})
+        >>> encoder = FeatureEncoder.fit(shown, numeric=["price"], categorical=["aisle"])
+        >>> encoder.categories
+        {'aisle': ('jam', 'tea')}
+        >>> encoder.matrix(pd.DataFrame({"price": [1, 3], "aisle": ["tea", "rye"]}))
+        array([[ 1.,  1.],
+               [ 3., nan]])
+        """
+        encoder = cls(
+            tuple(numeric), {name: tuple(sorted(set(_labels(frame, name)[1]))) for name in categorical}
+        )
+        for name in encoder.numeric:
+            numbers(frame, name, "the feature encoder")
+        return encoder
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """The categorical columns, in declared order."""
+        return tuple(self.categories)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The matrix's columns: numeric ones, then categorical ones."""
+        return (*self.numeric, *self.categories)
+
+    def matrix(self, frame: pd.DataFrame) -> Floats:
+        """Encode candidates, shape [rows, features], row-major.
+
+        Raises
+        ------
+        DataError
+            A column is missing, is not numeric where it must be, or holds infinities.
+        """
+        encoded = np.empty((len(frame), len(self.names)), dtype=np.float64)
+        for position, name in enumerate(self.numeric):
+            encoded[:, position] = numbers(frame, name, "the feature encoder")
+        for position, (name, known) in enumerate(self.categories.items(), start=len(self.numeric)):
+            encoded[:, position] = _encoded(frame, name, known)
+        return encoded
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain JSON."""
+        return {
+            "numeric": list(self.numeric),
+            "categorical": [{"name": name, "values": list(known)} for name, known in self.categories.items()],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "FeatureEncoder":
+        """Read what ``to_json`` wrote."""
+        return cls(
+            tuple(content["numeric"]),
+            {entry["name"]: tuple(entry["values"]) for entry in content["categorical"]},
+        )
+
+
+def _encoded(frame: pd.DataFrame, name: str, known: Sequence[str]) -> Floats:
+    codes, labels = _labels(frame, name)
+    code_of = {label: float(code) for code, label in enumerate(known)}
+    # the last entry is what code -1 (null) picks
+    return np.array([*(code_of.get(label, np.nan) for label in labels), np.nan])[codes]
+
+
+def _labels(frame: pd.DataFrame, name: str) -> tuple[Integers, list[str]]:
+    """Return a code per row (-1 for null) and each code's text; only values that occur."""
+    codes, distinct = factorized(column(frame, name, "the feature encoder"), name)
+    occurring = np.bincount(codes[codes >= 0], minlength=len(distinct)) > 0
+    dense = np.append(np.cumsum(occurring) - 1, -1)
+    return dense[codes], [_label(value) for value in distinct[occurring]]
+
+
+def _label(value: object) -> str:
+    """Write a category so that nulls beside it do not change it: 3 and 3.0 are one value."""
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,225 @@
+"""Ranked candidates to a slate, greedily, for many requests at once.
+
+Candidates lie in a rectangle, one request a row, best first; the loops run over slots and rules.
+
+1. Reserve: required candidates, then for each minimum the best ones that meet it, as far as caps and
+   length allow. A reserved candidate holds its place under the caps from the start, so that no better
+   ranked one can use it up.
+2. Fill slot by slot: required ones first, then the best tier, in it the greatest
+   ``utility - strength x slots that its value of diversity.by already holds`` (ties: the better rank).
+   When as many slots are left as reservations, only reserved ones are taken. A reservation that others
+   have meanwhile made superfluous is given back, worst rank first.
+
+So a cap is never exceeded; what a cap or the length keeps out is reported, never ignored. An unknown value
+counts against the candidate: unknown values of a ``max_per`` or diversity column are one value, an unknown
+``max_where`` counts as true, an unknown minimum or requirement as false.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Rectangle = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.int16]
+Values = npt.NDArray[np.int32]
+Column = npt.NDArray[np.int64]
+_NONE = -1
+_NO_PICK = -2
+
+
+@dataclass(frozen=True)
+class Cap:
+    """At most ``limit`` slots for one value; -1 where a candidate is not counted."""
+
+    values: Values
+    limit: int
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """At least ``least`` slots for the marked candidates, if there are as many."""
+
+    marked: Rectangle
+    least: int
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """Utility units subtracted for each slot that a value already holds."""
+
+    values: Values
+    strength: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """Requests of similar size, each array of shape [requests, most candidates], best rank first.
+
+    ``valid`` marks where there is a candidate; ``tier`` is None where no tier is declared.
+    """
+
+    valid: Rectangle
+    utility: npt.NDArray[np.float64]
+    tier: npt.NDArray[np.int16] | None = None
+    caps: tuple[Cap, ...] = ()
+    minimums: tuple[Minimum, ...] = ()
+    required: Rectangle | None = None
+    penalty: Penalty | None = None
+
+
+def fill(block: Block, length: int) -> Counts:
+    """Return each candidate's slot from 1, 0 for those off the slate, shape [requests, most candidates].
+
+    Examples
+    --------
+    >>> three = Block(
+    ...     valid=np.ones((1, 3), dtype=bool),
+    ...     utility=np.array([[3.0, 2.0, 1.0]]),
+    ...     caps=(Cap(np.array([[7, 7, 8]], dtype=np.int32), limit=1),),
+    ... )
+    >>> fill(three, length=2)
+    array([[1, 0, 2]], dtype=int16)
+    """
+    filling = _Filling(block, length)
+    filling.reserve()
+    for slot in range(1, length + 1):
+        if not filling.place(slot):
+            break
+    return filling.slots
+
+
+class _Filling:
+    """The state of a block while its slots are filled.
+
+    ``open`` are candidates that are not placed and that no cap closes; ``held`` counts per cap the slots
+    of a candidate's value, reservations included; ``repeats`` counts the placed slots of its diversity value.
+    """
+
+    def __init__(self, block: Block, length: int) -> None:
+        shape = block.valid.shape
+        self.block, self.length = block, length
+        self.slots = np.zeros(shape, dtype=np.int16)
+        self.held = [np.zeros(shape, dtype=np.int16) for _ in block.caps]
+        self.repeats = np.zeros(shape, dtype=np.int16)
+        self.reserved = np.zeros(shape, dtype=np.bool_)
+        self.reserves = bool(block.minimums) or block.required is not None
+        self.open = block.valid.copy()
+        for cap in block.caps:
+            if cap.limit == 0:
+                self.open &= cap.values == _NONE
+
+    def reserve(self) -> None:
+        """Take reservations in rank order: the required ones, then the minimums in turn."""
+        if self.block.required is not None:
+            self._reserve(self.block.required, self.length)
+        for minimum in self.block.minimums:
+            self._reserve(minimum.marked, minimum.least)
+        self._give_back(np.arange(len(self.slots)))
+
+    def _reserve(self, marked: Rectangle, least: int) -> None:
+        for _ in range(least):
+            wanting = (self.reserved & marked).sum(axis=1) < least
+            wanting &= self.reserved.sum(axis=1) < self.length
+            pick = _first(self.open & marked & ~self.reserved & wanting[:, None])
+            if (pick == _NONE).all():
+                return
+            _mark(self.reserved, pick, value=True)
+            self._hold(pick)
+
+    def place(self, slot: int) -> bool:
+        """Fill one slot of every request that can; say whether any could."""
+        pick = self._best(self._choice(slot))
+        if (pick == _NONE).all():
+            return False
+        _mark(self.slots, pick, value=slot)
+        _mark(self.open, pick, value=False)
+        if self.block.penalty is not None:
+            self.repeats += _same(self.block.penalty.values, pick)
+        if not self.reserves:
+            self._hold(pick)
+            return True
+        fresh = np.where(_at(self.reserved, pick), _NONE, pick)
+        _mark(self.reserved, pick, value=False)
+        self._hold(fresh)
+        self._give_back(np.flatnonzero(fresh != _NONE))
+        return True
+
+    def _choice(self, slot: int) -> Rectangle:
+        if not self.reserves:
+            return self.open
+        free = self.length - (slot - 1) - self.reserved.sum(axis=1)
+        choice = self.reserved | (self.open & (free > 0)[:, None])
+        if self.block.required is None:
+            return choice
+        required = self.reserved & self.block.required
+        return np.where(required.any(axis=1)[:, None], required, choice)
+
+    def _best(self, choice: Rectangle) -> Column:
+        if self.block.penalty is None:
+            return _first(choice)  # columns are ordered by tier, utility, item_id
+        if self.block.tier is not None:
+            tier = np.where(choice, self.block.tier, np.iinfo(np.int16).max)
+            choice = choice & (tier == tier.min(axis=1)[:, None])
+        lowered = self.block.utility - self.block.penalty.strength * self.repeats
+        best = np.where(choice, lowered, -np.inf).argmax(axis=1)
+        return np.where(choice.any(axis=1), best, _NONE)
+
+    def _hold(self, pick: Column) -> None:
+        """Count a pick under every cap, and close the values that are full."""
+        for cap, held in zip(self.block.caps, self.held, strict=True):
+            same = _same(cap.values, pick)
+            held += same
+            self.open &= ~(same & (held >= cap.limit))
+
+    def _release(self, rows: Column, pick: Column) -> None:
+        """Drop a reservation of each of some requests, and open again what its caps closed."""
+        self.reserved[rows, pick] = False
+        opened = self.block.valid[rows] & (self.slots[rows] == 0)
+        for cap, held in zip(self.block.caps, self.held, strict=True):
+            held[rows] -= _same(cap.values[rows], pick)
+            opened &= (cap.values[rows] == _NONE) | (held[rows] < cap.limit)
+        self.open[rows] = opened
+
+    def _give_back(self, rows: Column) -> None:
+        """Release the reservations that no minimum needs any more, worst rank first."""
+        while self.block.minimums and len(rows):
+            taken = self.reserved[rows] | (self.slots[rows] > 0)
+            spare = self.reserved[rows]
+            if self.block.required is not None:
+                spare &= ~self.block.required[rows]
+            for minimum in self.block.minimums:
+                marked = minimum.marked[rows]
+                more = (taken & marked).sum(axis=1) > minimum.least
+                spare &= ~marked | more[:, None]
+            pick = _last(spare)
+            rows, pick = rows[pick != _NONE], pick[pick != _NONE]
+            self._release(rows, pick)
+
+
+def _first(marked: Rectangle) -> Column:
+    """Return the first marked column of each row, -1 for none."""
+    first = marked.argmax(axis=1)
+    return np.where(marked[np.arange(len(marked)), first], first, _NONE)
+
+
+def _last(marked: Rectangle) -> Column:
+    backwards = _first(marked[:, ::-1])
+    return np.where(backwards == _NONE, _NONE, marked.shape[1] - 1 - backwards)
+
+
+def _at(marked: Rectangle, pick: Column) -> npt.NDArray[np.bool_]:
+    return (pick != _NONE) & marked[np.arange(len(marked)), pick]
+
+
+def _mark(cells: npt.NDArray[Any], pick: Column, *, value: int | bool) -> None:
+    rows = np.flatnonzero(pick != _NONE)
+    cells[rows, pick[rows]] = value
+
+
+def _same(values: Values, pick: Column) -> Rectangle:
+    """Mark the cells of each row that share the picked one's value; uncounted values are alike to none."""
+    picked = values[np.arange(len(values)), pick]
+    picked = np.where((pick == _NONE) | (picked == _NONE), _NO_PICK, picked)
+    return values == picked[:, None]

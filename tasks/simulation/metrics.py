@@ -1,0 +1,218 @@
+"""What a slate metric is, as sums over users, so that users can be resampled.
+
+Every metric of a policy is a ratio of two sums over its slots (contracts.md names each)::
+
+    metric              numerator                                          denominator
+    <task>_rate         label x examination(slot) / examination(position)  labelled slots
+    <task>_predicted    examination(slot) x joint prediction               slots
+    <task>_calibration  label                                              prediction, labelled slots
+    expected_utility    examination(slot) x utility                        slots
+    <column>_share      examination(slot) where the column has the value   examination(slot)
+    component_share     within-request covariance of a term and utility    variance of the utility
+    ndcg_<task>         NDCG of a request                                  requests with a positive
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.simulation.log import CandidateLog, Floats, Slates, order_slots
+
+NEW_ITEMS = "item_age"
+"""The segment whose lowest bin holds the new items."""
+
+Rows = npt.NDArray[np.bool_]
+
+_MIX = frozenset(
+    {
+        MetricKind.SHARE,
+        MetricKind.ENTROPY,
+        MetricKind.GINI,
+        MetricKind.NEW_ITEM_EXPOSURE,
+        MetricKind.COVERAGE,
+    }
+)
+
+
+@dataclass(frozen=True)
+class UserSums:
+    """Numerator and denominator of a ratio by user, each of shape (users,); n counts what is averaged."""
+
+    numerator: Floats
+    denominator: Floats
+    n: int
+
+
+def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[str]) -> str | None:
+    """Say why the log cannot tell a metric; None where it can."""
+    if metric.kind is MetricKind.LATENCY:
+        return "a batch run's time is no serving latency; it is read from serving logs"
+    if metric.kind in _MIX and not log.complete:
+        return "only what was shown is logged, so exposure, mix and coverage cannot be replayed"
+    if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and NEW_ITEMS not in log.segments:
+        return f"no segment is called {NEW_ITEMS}"
+    if metric.kind is MetricKind.RATE and metric.subject in request_level:
+        return "no ranking of a request can move an outcome of the whole request"
+    weighted = metric.kind in {MetricKind.RATE, MetricKind.NDCG}
+    if weighted and log.positions_logged and log.examination is None:
+        return "positions are logged but the surface declares no examination curve"
+    return None
+
+
+def user_sums(
+    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
+) -> UserSums | None:
+    """Sum a ratio metric by user.
+
+    Parameters
+    ----------
+    metric : any but entropy, gini and coverage, which are no ratios.
+    log : n candidates.
+    slates : the policy that is measured.
+    judge : whose predictions and utility are believed.
+    within : rows of the segment, shape (n,).
+
+    Returns
+    -------
+    None where the judge has no predictions for the metric.
+    """
+    return _SUMS[metric.kind](metric, log, slates, judge, within)
+
+
+def _rate(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> UserSums:
+    label = log.labels[str(metric.subject)]
+    rows = _labelled(log, slates, label, within)
+    moved = log.examined_at(slates.slot) / log.examined_at(log.logged_position)
+    return _sums(log, np.where(rows, np.nan_to_num(label) * moved, 0.0), rows)
+
+
+def _predicted(
+    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
+) -> UserSums | None:
+    prediction = judge.predictions.get(str(metric.subject))
+    if prediction is None:
+        return None
+    rows = within & (slates.slot > 0)
+    return _sums(log, np.where(rows, log.examined_at(slates.slot) * prediction, 0.0), rows)
+
+
+def _calibration(
+    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
+) -> UserSums | None:
+    prediction = judge.predictions.get(str(metric.subject))
+    if prediction is None:
+        return None
+    label = log.labels[str(metric.subject)]
+    rows = _labelled(log, slates, label, within)
+    sums = _sums(log, np.where(rows, np.nan_to_num(label), 0.0), rows)
+    predicted = log.by_user(np.where(rows, prediction, 0.0))
+    return UserSums(sums.numerator, predicted, sums.n)
+
+
+def _utility(
+    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
+) -> UserSums | None:
+    if judge.utility is None:
+        return None
+    rows = within & (slates.slot > 0) & np.isfinite(judge.utility)
+    return _sums(log, np.where(rows, log.examined_at(slates.slot) * np.nan_to_num(judge.utility), 0.0), rows)
+
+
+def _share(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> UserSums | None:
+    segment, value = (
+        (NEW_ITEMS, None) if metric.kind is MetricKind.NEW_ITEM_EXPOSURE else (metric.subject, metric.value)
+    )
+    values = log.segments.get(str(segment))
+    if values is None:
+        return None
+    chosen = values.codes == 0 if value is None else np.asarray(values == value)
+    rows = within & (slates.slot > 0)
+    exposure = np.where(rows, log.examined_at(slates.slot), 0.0)
+    return UserSums(
+        log.by_user(exposure * chosen),
+        log.by_user(exposure),
+        int(rows.sum()),
+    )
+
+
+def _component(
+    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
+) -> UserSums | None:
+    term = judge.contributions.get(str(metric.subject))
+    if term is None or judge.utility is None:
+        return None
+    rows = within & np.isfinite(judge.utility)
+    inside = within_request(log, np.nan_to_num(judge.utility), rows)
+    part = within_request(log, np.nan_to_num(term), rows)
+    return UserSums(
+        log.by_user(part * inside),
+        log.by_user(inside * inside),
+        int(rows.sum()),
+    )
+
+
+def within_request(log: CandidateLog, values: Floats, rows: Rows) -> Floats:
+    """Return the deviation of each value from its request's mean over ``rows``; 0 elsewhere."""
+    counts = np.bincount(log.requests, rows)
+    means = np.bincount(log.requests, values * rows) / np.maximum(counts, 1)
+    return np.where(rows, values - means[log.requests], 0.0)
+
+
+def _ndcg(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> UserSums:
+    gains, has_positive = request_ndcg(log, slates, str(metric.subject), rows=within)
+    user = np.zeros(len(gains), dtype=np.int64)
+    user[log.requests] = log.users
+    return UserSums(
+        np.bincount(user, np.where(has_positive, gains, 0.0), minlength=log.user_count),
+        np.bincount(user, has_positive, minlength=log.user_count),
+        int(has_positive.sum()),
+    )
+
+
+def request_ndcg(
+    log: CandidateLog, slates: Slates, task: str, *, rows: Rows, weighted: bool = True
+) -> tuple[Floats, Rows]:
+    """Return each request's NDCG over its slots and whether it has a labelled positive.
+
+    A gain is the label, divided by the examination of the position where it was logged (``weighted``), so
+    that a positive far down the logged page counts for the looks it did not get; slots are discounted by
+    1 / log2(1 + slot). The ideal order has the same gains in descending order.
+    """
+    label = log.labels[task]
+    known = rows & log.shown & np.isfinite(label)
+    looks = log.examined_at(log.logged_position) if weighted else np.ones(len(label))
+    gain = np.where(known, np.nan_to_num(label) / looks, 0.0)
+    length = int(slates.slot.max(initial=0))
+    got = np.where(slates.slot > 0, gain / np.log2(1.0 + np.maximum(slates.slot, 1)), 0.0)
+    ideal_slot = order_slots(log.requests, -gain, length=length)
+    best = np.where(ideal_slot > 0, gain / np.log2(1.0 + np.maximum(ideal_slot, 1)), 0.0)
+    dcg, ideal = np.bincount(log.requests, got), np.bincount(log.requests, best)
+    return np.divide(dcg, ideal, out=np.zeros_like(dcg), where=ideal > 0), ideal > 0
+
+
+def _labelled(log: CandidateLog, slates: Slates, label: Floats, within: Rows) -> Rows:
+    rows: Rows = within & (slates.slot > 0) & log.shown & np.isfinite(label)
+    return rows
+
+
+def _sums(log: CandidateLog, numerator: Floats, rows: Rows) -> UserSums:
+    return UserSums(
+        log.by_user(numerator),
+        log.by_user(rows),
+        int(rows.sum()),
+    )
+
+
+_SUMS: Mapping[MetricKind, Callable[..., UserSums | None]] = {
+    MetricKind.RATE: _rate,
+    MetricKind.PREDICTED: _predicted,
+    MetricKind.CALIBRATION: _calibration,
+    MetricKind.EXPECTED_UTILITY: _utility,
+    MetricKind.SHARE: _share,
+    MetricKind.NEW_ITEM_EXPOSURE: _share,
+    MetricKind.COMPONENT_SHARE: _component,
+    MetricKind.NDCG: _ndcg,
+}

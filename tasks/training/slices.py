@@ -1,0 +1,175 @@
+"""The days that each task trains, calibrates and is tested on.
+
+All tasks of a release share one test slice, so that no row that trained or calibrated any part lies in or
+after the days on which the decision is rehearsed::
+
+    train ............| own window |  calibrate ...| maturity |  test ...| slowest fast maturity | as-of
+                       (embargo)                     (embargo)
+
+A slow task that is not mature in the shared slice is measured on its own, older one, with the same order
+before it. Lengths count calendar days in UTC; a slice begins and ends at a day that has rows, so that a
+surface with one day of rows a week loses nothing, and neither does one with a gap in its logs.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from tasks.contracts import Contracts, TasksSpec
+from tasks.errors import DataError, ImmatureLabels, unknown
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class DaySlice:
+    """Days from first to last, both inside."""
+
+    first: date
+    last: date
+
+    @property
+    def start(self) -> datetime:
+        """The instant at which the first day begins."""
+        return datetime.combine(self.first, time.min, UTC)
+
+    @property
+    def end(self) -> datetime:
+        """The instant at which the last day is over."""
+        return datetime.combine(self.last, time.min, UTC) + _DAY
+
+    @property
+    def length(self) -> int:
+        """Number of calendar days."""
+        return (self.last - self.first).days + 1
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
+    def to_json(self) -> list[str]:
+        """Return first and last day as ISO 8601."""
+        return [self.first.isoformat(), self.last.isoformat()]
+
+
+@dataclass(frozen=True)
+class TaskSlices:
+    """One task's days, oldest first."""
+
+    train: DaySlice
+    calibrate: DaySlice
+    test: DaySlice
+
+    def to_json(self) -> dict[str, list[str]]:
+        """Return each slice's first and last day."""
+        return {name: getattr(self, name).to_json() for name in ("train", "calibrate", "test")}
+
+
+@dataclass(frozen=True)
+class ReleaseSlices:
+    """The shared test slice and every task's own slices."""
+
+    test: DaySlice
+    tasks: dict[str, TaskSlices]
+
+
+def known_after(spec: TasksSpec, task: str) -> timedelta:
+    """Return the time after shown_at at which a label is known: its own maturity or a parent's or part's."""
+    return max(spec.maturity(task), *(known_after(spec, other) for other in spec.needs(task)), timedelta())
+
+
+def plan_slices(
+    contracts: Contracts, as_of: datetime, days: Sequence[date], *, tasks: Sequence[str] | None = None
+) -> ReleaseSlices:
+    """Cut the mature history into slices.
+
+    Parameters
+    ----------
+    contracts : lengths (``split``), what is needed at least (``minimum``), maturities and windows.
+    as_of : the instant at which the labels were looked at.
+    days : the days that have rows in the label store, in any order.
+    tasks : the tasks to cut slices for; all by default.
+
+    Raises
+    ------
+    ImmatureLabels
+        A task has less mature history than ``minimum.train`` leaves room for.
+    DataError
+        The store is empty, or a task is unknown.
+    """
+    history = sorted(set(days))
+    if not history:
+        raise DataError(f"The label store of {contracts.name} holds no day. Build labels first.")
+    names = tuple(contracts.tasks.tasks) if tasks is None else tuple(tasks)
+    for name in names:
+        if name not in contracts.tasks.tasks:
+            raise DataError(unknown("task", name, contracts.tasks.tasks, where="tasks.yaml"))
+    cut = _Cut(contracts, as_of, history)
+    test = cut.shared_test()
+    return ReleaseSlices(test, {name: cut.task(name, test) for name in names})
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The arithmetic of one surface as of one instant; ``days`` increase and are not empty."""
+
+    contracts: Contracts
+    as_of: datetime
+    days: Sequence[date]
+
+    def shared_test(self) -> DaySlice:
+        spec = self.contracts.tasks
+        shared = spec.by_cadence("fast") or tuple(spec.tasks)
+        return self._mature(max(shared, key=lambda name: known_after(spec, name)))
+
+    def task(self, name: str, shared: DaySlice) -> TaskSlices:
+        spec, split = self.contracts.tasks, self.contracts.surface.split
+        maturity = known_after(spec, name)
+        test = shared if shared.end + maturity <= self.as_of else self._mature(name)
+        calibrate = self._newest(_over_at(test.start - maturity), split.calibrate)
+        if calibrate is None:
+            raise self._immature(name, found=0)
+        limit = _over_at(calibrate.start - spec.own_window(name))
+        train = self._newest(limit, split.train)
+        found = (limit - self.days[0]).days + 1
+        if train is None or found * _DAY < self.contracts.surface.minimum.train:
+            raise self._immature(name, found=max(found, 0))
+        return TaskSlices(train, calibrate, test)
+
+    def _mature(self, name: str) -> DaySlice:
+        limit = _over_at(self.as_of - known_after(self.contracts.tasks, name))
+        test = self._newest(limit, self.contracts.surface.split.test)
+        if test is None:
+            raise self._immature(name, found=0)
+        return test
+
+    def _newest(self, limit: date, length: timedelta) -> DaySlice | None:
+        """Return the newest ``length`` that ends on a day with rows, at ``limit`` at the latest."""
+        end = bisect_right(self.days, limit)
+        if not end:
+            return None
+        last = self.days[end - 1]
+        return DaySlice(self.days[bisect_right(self.days, last - length)], last)
+
+    def _immature(self, name: str, *, found: int) -> ImmatureLabels:
+        return ImmatureLabels(" ".join(self._explain(name, found)))
+
+    def _explain(self, name: str, found: int) -> Iterator[str]:
+        spec, surface = self.contracts.tasks, self.contracts.surface
+        needed = surface.minimum.train // _DAY
+        yield f"Task '{name}' cannot be trained as of {self.as_of:%Y-%m-%dT%H:%M:%SZ}:"
+        yield f"{found} mature days to train on were found, {needed} are needed (minimum.train)."
+        yield f"The label store holds {self.days[0]} to {self.days[-1]}; of these, {_days(surface.split.test)}"
+        yield f"test and {_days(surface.split.calibrate)} calibrate days are set aside, with embargoes of"
+        yield f"{_days(known_after(spec, name))} (maturity) before as-of and test and"
+        yield f"{_days(spec.own_window(name))} (window) before calibrate."
+        yield "Wait for more days, bring older logs, or lower split in surface.yaml."
+
+
+def _over_at(instant: datetime) -> date:
+    """Return the newest day that is over at an instant."""
+    return instant.astimezone(UTC).date() - _DAY
+
+
+def _days(duration: timedelta) -> str:
+    return f"{duration / _DAY:g}"

@@ -1,0 +1,60 @@
+"""The policy that fills the log: Plackett-Luce, with propensities that are known exactly.
+
+Position k is filled by drawing one of the candidates not yet placed, with probability
+
+    propensity = exp(score_i) / sum over candidates j not yet placed of exp(score_j)
+
+so an impression's propensity is the probability that its item was put at its position given the items
+above it. Adding Gumbel noise to the scores and sorting draws exactly so (Yellott 1977).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Scores = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What stands where.
+
+    Attributes
+    ----------
+    order : [requests, slots], column of the candidate at each position.
+    propensity : [requests, slots], of the candidate at each position, given those above it.
+    """
+
+    order: npt.NDArray[np.int64]
+    propensity: npt.NDArray[np.float64]
+
+
+def place(scores: Scores, slots: int, rng: np.random.Generator) -> Placement:
+    """Fill ``slots`` positions of each request from its candidates.
+
+    Parameters
+    ----------
+    scores : [requests, candidates], finite.
+
+    Examples
+    --------
+    >>> placed = place(np.zeros((1, 4)), 4, np.random.default_rng(0))
+    >>> placed.propensity.round(3).tolist()
+    [[0.25, 0.333, 0.5, 1.0]]
+    """
+    gumbel = -np.log(rng.standard_exponential(scores.shape, dtype=np.float32))
+    order = np.argsort(-(scores + gumbel), axis=1, kind="stable")
+    return Placement(order[:, :slots], propensities(np.take_along_axis(scores, order, axis=1))[:, :slots])
+
+
+def propensities(placed_scores: Scores) -> npt.NDArray[np.float64]:
+    """Return each position's propensity from the scores of all candidates in their drawn order.
+
+    Parameters
+    ----------
+    placed_scores : [requests, candidates]; those that got no position stand at the end, in any order.
+    """
+    odds = np.exp(placed_scores.astype(np.float64))
+    remaining = np.cumsum(odds[:, ::-1], axis=1)[:, ::-1]
+    return odds / remaining

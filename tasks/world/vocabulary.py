@@ -1,0 +1,36 @@
+"""The words of the simulated feed: values of its categorical columns, names of its tasks, its curve."""
+
+from typing import Final
+
+CATEGORIES: Final = ("books", "electronics", "fashion", "garden", "groceries", "home", "sports", "toys")
+TENURES: Final = ("new", "returning", "loyal")
+REGIONS: Final = ("north", "south", "east", "west", "islands")
+DEVICES: Final = ("desktop", "mobile", "tablet")
+PAGES: Final = ("home", "checkout")
+SOURCES: Final = ("personal", "trending", "following", "fresh", "sponsored", "explore")
+
+CANDIDATES: Final = 40
+"""Scored candidates of a request."""
+
+SLOTS: Final = 12
+"""Candidates of a request that are shown."""
+
+EXAMINATION: Final = (1.0, 0.88, 0.78, 0.7, 0.63, 0.57, 0.52, 0.48, 0.44, 0.41, 0.38, 0.36)
+"""Probability that a person looks at a position; ``surface.yaml`` declares the same curve."""
+
+VISIBLE_RATE: Final = 0.96
+"""Probability that a shown item was rendered on screen, whatever its position."""
+
+PROBABILITIES: Final = (
+    "click_30m",
+    "dwell_60s_1d",
+    "add_to_cart_1d",
+    "purchase_7d",
+    "return_30d",
+    "hide_7d",
+    "report_7d",
+    "survey_happy_14d",
+    "satisfied_7d",
+)
+VALUES: Final = ("dwell_seconds_1d",)
+DWELL_CLIP_SECONDS: Final = 1800.0
