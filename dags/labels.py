@@ -11,36 +11,39 @@ from typing import Any
 from airflow.sdk import DAG, Param
 
 from dags.moment import find_as_of, find_days, instant, written
+from dags.place import open_context
 from dags.step import report, step
-from dags.surfaces import as_of_param, describe, end_with_logs, for_every_surface, open_context
+from dags.surfaces import as_of_param, describe, end_with_logs, for_every_surface
 from tasks.contracts import Contracts
 from tasks.errors import GateRefused
 
 RUNBOOK = """
 ## Triage
 
-A red run changed nothing that anybody reads: training reads published snapshots, and a snapshot is published last.
-Open the red step; its log ends with the reason.
+A red run changed nothing that anybody reads: training reads published snapshots, and a snapshot is
+published last. Open the red step; its log ends with the reason.
 
 - **`ContractError` in `labels`**: a contract asks for what cannot be. The author of the YAML mends it;
   `equipoise check SURFACE` shows every problem at once.
-- **`DataError` in `labels`**: a log table lacks a file, a column or a zone. The message names it; whoever delivers
-  the logs mends it.
-- **`validate` is red**: a critical expectation failed. The report is an artifact of the run behind the button
-  "MLflow run" and says which rows; whoever delivers the logs mends it.
-- **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it is back.
+- **`DataError` in `labels`**: a log table lacks a file, a column or a zone. The message names it; whoever
+  delivers the logs mends it.
+- **`validate` is red**: a critical expectation failed. The report is an artifact of the run behind the
+  button "MLflow run" and says which rows; whoever delivers the logs mends it.
+- **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
+  is back.
 
-After the cause is mended, clear the red step: it looks at the same as-of again and ends as it would have ended.
+After the cause is mended, clear the red step: it looks at the same as-of again and ends as it would have
+ended.
 
 ### What it does
 
-Builds every label of the surface as of the end of the interval, rewrites the days that changed, checks the mature
-labels and publishes what passes as a snapshot.
+Builds every label of the surface as of the end of the interval, rewrites the days that changed, checks
+the mature labels and publishes what passes as a snapshot.
 
 ### By hand
 
-Start it with `as_of` to look at the world as it was then (empty: now), with `first_day` and `last_day` to confine it.
-A backfill builds the days of its intervals and no other.
+Start it with `as_of` to look at the world as it was then (empty: now), with `first_day` and `last_day` to
+confine it. A backfill builds the days of its intervals and no other.
 """
 
 

@@ -12,37 +12,43 @@ from typing import Any
 from airflow.sdk import DAG, Param, task_group
 
 from dags.moment import find_as_of, instant, written
+from dags.place import open_context
 from dags.step import report, step
-from dags.surfaces import as_of_param, describe, end_with_logs, for_every_surface, open_context
+from dags.surfaces import as_of_param, describe, end_with_logs, for_every_surface
 from tasks.contracts import Contracts
 from tasks.errors import GateRefused
 
 RUNBOOK = """
 ## Triage
 
-A red run promoted nothing: only a person moves `champion`. Open the leftmost red step; its log ends with the reason,
-the button "MLflow run" leads to what it had made by then.
+A red run promoted nothing: only a person moves `champion`. Open the leftmost red step; its log ends with
+the reason, the button "MLflow run" leads to what it had made by then.
 
 - **`ContractError`, any step**: a contract asks for what cannot be. The author of the YAML mends it;
   `equipoise check SURFACE` shows every problem at once.
-- **`DataError` in `labels`, or `validate` is red**: the logs are at fault. The message names table, column and rows;
-  whoever delivers them mends it.
-- **`ImmatureLabels` in `models`**: a task has too little mature history. Wait, or widen `minimum` in surface.yaml.
-- **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it is back.
+- **`DataError` in `labels`, or `validate` is red**: the logs are at fault. The message names table,
+  column and rows; whoever delivers them mends it.
+- **`ImmatureLabels` in `models`**: a task has too little mature history. Wait, or widen `minimum` in
+  surface.yaml.
+- **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
+  is back.
 - **`GateRefused` in `gate`**: it names the steps that did not end; look at those.
 
-`Hold` is no red run: the release exists, and the dossier behind the gate's button says which gate held it.
-After the cause is mended, clear the red step and those after it: what is done is found by its inputs and reused.
+`Hold` is no red run: the release exists, and the dossier behind the gate's button says which gate held
+it. After the cause is mended, clear the red step and those after it: what is done is found by its inputs
+and reused.
 
 ### What it does
 
-Plans which tasks to train, builds and checks the labels that it lacks, trains and calibrates each task, makes the
-release with alias `challenger`, rehearses it on logged candidates and beside the champion, and judges it by the gates.
+Plans which tasks to train, builds and checks the labels that it lacks, trains and calibrates each task,
+makes the release with alias `challenger`, rehearses it on logged candidates and beside the champion, and
+judges it by the gates.
 
 ### By hand
 
-Start it with `as_of` to look at the world as it was then (empty: now), and with `tasks` to train only some of them
-(empty: all that are due; the others come from the champion). A backfill retrains as of the end of each interval.
+Start it with `as_of` to look at the world as it was then (empty: now), and with `tasks` to train only
+some of them (empty: all that are due; the others come from the champion). A backfill retrains as of the
+end of each interval.
 """
 
 THIS_TASK = "{{ task.op_kwargs['task'] }}"

@@ -24,6 +24,7 @@ from airflow.sdk import (
 )
 from airflow.sdk.bases.decorator import task_decorator_factory
 
+from dags.place import home_folder
 from tasks.errors import ContractError, DataError, GateRefused, StoreError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def report(result: Any, *fields: str) -> dict[str, Any]:
     """Keep a result's ids and counts as plain JSON, and its MLflow run as the step's link."""
     values = asdict(result)
     if run_id := values.get("run_id"):
-        get_current_context()["task"].mlflow_run = run_address(run_id)
+        get_current_context()["ti"].task.mlflow_run = run_address(run_id)
     return {name: values[name] for name in fields}
 
 
@@ -97,7 +98,6 @@ def run_address(run_id: str) -> str:
     """Return the address of one MLflow run."""
     if not (address := mlflow_address()):
         return ""
-    from dags.surfaces import home_folder
     from tasks.stores.tracking import connect
 
     experiment = connect(home_folder()).get_run(run_id).info.experiment_id

@@ -6,38 +6,20 @@
     surfaces/b  broken   -> b__retrain    one step, which fails with the problems; its doc shows them too
 """
 
-import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
 from dags.moment import end_of_logs, written
+from dags.place import surfaces_folder
 from dags.step import HOUSE_RULES, step
 from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.errors import ContractError, EquipoiseError
 
-if TYPE_CHECKING:
-    from tasks.steps.context import Context
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 FIRST_DAY = datetime(2010, 1, 1, tzinfo=UTC)
-
-
-def surfaces_folder() -> Path:
-    """Return the folder of surfaces: EQUIPOISE_SURFACES, or the repository's own."""
-    return Path(os.environ.get("EQUIPOISE_SURFACES") or REPOSITORY / "surfaces")
-
-
-def open_context(surface: str) -> "Context":
-    """Return where a step works."""
-    from tasks.steps.context import Context
-
-    home = Path(os.environ.get("EQUIPOISE_HOME") or REPOSITORY / ".equipoise")
-    return Context.open(surface, surfaces=surfaces_folder(), home=home)
 
 
 def for_every_surface(workflow: str, build: Callable[[Contracts], DAG]) -> dict[str, DAG]:
@@ -120,7 +102,6 @@ def _broken(workflow: str, name: str, error: Exception) -> DAG:
 
         @step(task_id="contracts")
         def contracts() -> None:
-            load_surface(surfaces_folder(), name)
             raise ContractError(problem)
 
         contracts()

@@ -6,7 +6,7 @@ A candidate set is all rows of one request. Rows may come in any order; what dep
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,12 @@ from ..errors import DataError, unknown
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Series: TypeAlias = "pd.Series[Any]"  # subscripted for type checkers only
 
 _NUMERIC_OBJECTS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty"})
 
 
-def column(frame: pd.DataFrame, name: str, asked_by: str) -> pd.Series[Any]:
+def column(frame: pd.DataFrame, name: str, asked_by: str) -> Series:
     """Return a column, or refuse the whole batch.
 
     Raises
@@ -66,7 +67,7 @@ def numbers(frame: pd.DataFrame, name: str, asked_by: str) -> Floats:
     return floats
 
 
-def _as_floats(values: pd.Series[Any], name: str, asked_by: str) -> Floats:
+def _as_floats(values: Series, name: str, asked_by: str) -> Floats:
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
     if pd.api.types.is_numeric_dtype(values.dtype):
@@ -76,7 +77,7 @@ def _as_floats(values: pd.Series[Any], name: str, asked_by: str) -> Floats:
     raise DataError(f"Column '{name}' holds {values.dtype} and {asked_by} needs numbers.")
 
 
-def factorized(values: pd.Series[Any], name: str) -> tuple[Integers, npt.NDArray[np.object_]]:
+def factorized(values: Series, name: str) -> tuple[Integers, npt.NDArray[np.object_]]:
     """Return a code per row (-1 for null) and the distinct values."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         return np.asarray(values.cat.codes, np.int64), np.asarray(values.cat.categories, np.object_)

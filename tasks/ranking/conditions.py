@@ -4,13 +4,11 @@ A comparison across kinds (text "true" with a boolean) would silently hold for n
 the batch. 0 and 1 stand for false and true.
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from .candidates import Mask, column, factorized, numbers
+from .candidates import Mask, Series, column, factorized, numbers
 from .policy import Condition, Scalar
 
 _TRUE: tuple[Scalar, ...] = (True,)
@@ -58,13 +56,13 @@ def _beyond(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[M
     return (values > bound if condition.operator == "above" else values < bound), ~np.isnan(values)
 
 
-def _plain(values: pd.Series[Any]) -> pd.Series[Any]:
+def _plain(values: Series) -> Series:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return values.astype(values.cat.categories.dtype)
     return values
 
 
-def _comparable(values: pd.Series[Any], condition: Condition, asked_by: str) -> list[Scalar]:
+def _comparable(values: Series, condition: Condition, asked_by: str) -> list[Scalar]:
     kind = _KINDS.get(pd.api.types.infer_dtype(values, skipna=True), "mixed or other values")
     wanted = {_kind(operand) for operand in condition.operands}
     if wanted == {kind} or values.isna().all():

@@ -60,6 +60,10 @@ class FeatureEncoder:
         """The matrix's columns: numeric ones, then categorical ones."""
         return (*self.numeric, *self.categories)
 
+    def same_as(self, other: "FeatureEncoder") -> bool:
+        """Whether both make the same matrix; the order of the columns counts."""
+        return self.to_json() == other.to_json()
+
     def matrix(self, frame: pd.DataFrame) -> Floats:
         """Encode candidates, shape [rows, features], row-major.
 

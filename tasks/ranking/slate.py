@@ -62,7 +62,7 @@ class Block:
 
     valid: Rectangle
     utility: npt.NDArray[np.float64]
-    tier: npt.NDArray[np.int16] | None = None
+    tier: npt.NDArray[np.int32] | None = None
     caps: tuple[Cap, ...] = ()
     minimums: tuple[Minimum, ...] = ()
     required: Rectangle | None = None
@@ -143,24 +143,25 @@ class _Filling:
         fresh = np.where(_at(self.reserved, pick), _NONE, pick)
         _mark(self.reserved, pick, value=False)
         self._hold(fresh)
-        self._give_back(np.flatnonzero(fresh != _NONE))
+        counted = [_at(minimum.marked, fresh) for minimum in self.block.minimums]
+        self._give_back(np.flatnonzero(np.any(counted, axis=0)))
         return True
 
     def _choice(self, slot: int) -> Rectangle:
         if not self.reserves:
             return self.open
-        free = self.length - (slot - 1) - self.reserved.sum(axis=1)
-        choice = self.reserved | (self.open & (free > 0)[:, None])
+        free = self.reserved.sum(axis=1, keepdims=True) <= self.length - slot
+        choice: Rectangle = self.reserved | (self.open & free)
         if self.block.required is None:
             return choice
         required = self.reserved & self.block.required
-        return np.where(required.any(axis=1)[:, None], required, choice)
+        return np.where(required.any(axis=1, keepdims=True), required, choice)
 
     def _best(self, choice: Rectangle) -> Column:
         if self.block.penalty is None:
             return _first(choice)  # columns are ordered by tier, utility, item_id
         if self.block.tier is not None:
-            tier = np.where(choice, self.block.tier, np.iinfo(np.int16).max)
+            tier = np.where(choice, self.block.tier, np.iinfo(np.int32).max)
             choice = choice & (tier == tier.min(axis=1)[:, None])
         lowered = self.block.utility - self.block.penalty.strength * self.repeats
         best = np.where(choice, lowered, -np.inf).argmax(axis=1)
@@ -168,10 +169,10 @@ class _Filling:
 
     def _hold(self, pick: Column) -> None:
         """Count a pick under every cap, and close the values that are full."""
-        for cap, held in zip(self.block.caps, self.held, strict=True):
+        for index, cap in enumerate(self.block.caps):
             same = _same(cap.values, pick)
-            held += same
-            self.open &= ~(same & (held >= cap.limit))
+            self.held[index] += same
+            self.open &= ~(same & (self.held[index] >= cap.limit))
 
     def _release(self, rows: Column, pick: Column) -> None:
         """Drop a reservation of each of some requests, and open again what its caps closed."""
@@ -210,7 +211,8 @@ def _last(marked: Rectangle) -> Column:
 
 
 def _at(marked: Rectangle, pick: Column) -> npt.NDArray[np.bool_]:
-    return (pick != _NONE) & marked[np.arange(len(marked)), pick]
+    at: npt.NDArray[np.bool_] = (pick != _NONE) & marked[np.arange(len(marked)), pick]
+    return at
 
 
 def _mark(cells: npt.NDArray[Any], pick: Column, *, value: int | bool) -> None:
@@ -222,4 +224,5 @@ def _same(values: Values, pick: Column) -> Rectangle:
     """Mark the cells of each row that share the picked one's value; uncounted values are alike to none."""
     picked = values[np.arange(len(values)), pick]
     picked = np.where((pick == _NONE) | (picked == _NONE), _NO_PICK, picked)
-    return values == picked[:, None]
+    same: Rectangle = values == picked[:, None]
+    return same

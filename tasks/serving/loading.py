@@ -75,11 +75,9 @@ def _clean_copy(folder: Path) -> Iterator[Path]:
     before = list(sys.path)
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as scratch:
         try:
-            yield Path(
-                shutil.copytree(
-                    folder, Path(scratch) / "model", symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
-                )
-            )
+            copy = Path(scratch) / "model"
+            shutil.copytree(folder, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            yield copy
         finally:
             sys.path[:] = before
 

@@ -159,8 +159,9 @@ class _Cut:
         needed = surface.minimum.train // _DAY
         yield f"Task '{name}' cannot be trained as of {self.as_of:%Y-%m-%dT%H:%M:%SZ}:"
         yield f"{found} mature days to train on were found, {needed} are needed (minimum.train)."
-        yield f"The label store holds {self.days[0]} to {self.days[-1]}; of these, {_days(surface.split.test)}"
-        yield f"test and {_days(surface.split.calibrate)} calibrate days are set aside, with embargoes of"
+        yield f"The label store holds {self.days[0]} to {self.days[-1]};"
+        yield f"{_days(surface.split.test)} test and {_days(surface.split.calibrate)} calibrate days"
+        yield "are set aside, with embargoes of"
         yield f"{_days(known_after(spec, name))} (maturity) before as-of and test and"
         yield f"{_days(spec.own_window(name))} (window) before calibrate."
         yield "Wait for more days, bring older logs, or lower split in surface.yaml."

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from tasks.world.catalog import SHELVES
+from tasks.world.catalog import SHELVES, Catalog
 from tasks.world.streams import Stream, generator
 
 Integers = npt.NDArray[np.int64]
@@ -33,10 +33,12 @@ class Absences:
     since: Integers
 
 
-@lru_cache(maxsize=64)
-def out_of_stock(seed: int, day: int) -> Absences:
-    """Draw the shelves whose item runs out on a day."""
-    return _draw(generator(seed, Stream.OUT_OF_STOCK, day), SHELVES, OUT_OF_STOCK_RATE)
+def out_of_stock(catalog: Catalog, seed: int, day: int) -> Absences:
+    """Draw the items on the shelves that run out on a day."""
+    shelves = _draw(generator(seed, Stream.OUT_OF_STOCK, day), SHELVES, OUT_OF_STOCK_RATE)
+    items = catalog.on_shelf(day)[shelves.ids]
+    order = np.argsort(items)
+    return Absences(items[order], shelves.since[order])
 
 
 @lru_cache(maxsize=64)
@@ -50,7 +52,9 @@ def _draw(rng: np.random.Generator, count: int, rate: float) -> Absences:
     return Absences(ids, rng.integers(0, DAY_US, len(ids)))
 
 
-def absent(ids: Integers, day: Integers, time_of_day: Integers, days: dict[int, Absences]) -> npt.NDArray[np.bool_]:
+def absent(
+    ids: Integers, day: Integers, time_of_day: Integers, days: dict[int, Absences]
+) -> npt.NDArray[np.bool_]:
     """Tell for each (id, day, time of day) whether that id was absent then.
 
     Parameters

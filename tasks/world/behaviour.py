@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.world.absences import DAY_US, absent, ineligible, out_of_stock
-from tasks.world.catalog import SHELVES
 from tasks.world.feed import World
 from tasks.world.truth import DWELL_LOG_SD, Chances
 from tasks.world.vocabulary import EXAMINATION, VISIBLE_RATE
@@ -25,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 PURCHASE_DAYS = 7
+"""Days after an impression's own on which its purchase can still fall."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ def behave(world: World, shown: Shown, chance: Chances, rng: np.random.Generator
     seconds = np.exp(chance.log_dwell + DWELL_LOG_SD * rng.standard_normal(n))
     events = (
         _happened(rng, "click", clicked, click_at, tagged=True),
-        _happened(rng, "dwell", clicked, click_at + _us(np.minimum(seconds, 4 * _HOUR)), tagged=True, value=seconds),
+        _happened(
+            rng, "dwell", clicked, click_at + _us(np.minimum(seconds, 4 * _HOUR)), tagged=True, value=seconds
+        ),
         *_orders(world, shown, chance, clicked, click_at, rng),
         *_complaints(shown, chance, seen, clicked, click_at, rng),
         _survey(shown, chance, seen, rng),
@@ -113,10 +115,10 @@ def _prevented(world: World, shown: Shown, at: Integers, candidates: Bools) -> B
     rows = np.flatnonzero(candidates)
     day, time_of_day = np.divmod(at[rows], DAY_US)
     days = range(int(shown.at.min() // DAY_US), int(shown.at.max() // DAY_US) + PURCHASE_DAYS + 1)
-    stock = {d: out_of_stock(world.seed, d) for d in days}
+    stock = {d: out_of_stock(world.catalog, world.seed, d) for d in days}
     people = {d: ineligible(world.seed, d, world.users.count) for d in days}
     prevented = np.zeros(len(candidates), dtype=bool)
-    prevented[rows] = absent(shown.item[rows] % SHELVES, day, time_of_day, stock)
+    prevented[rows] = absent(shown.item[rows], day, time_of_day, stock)
     prevented[rows] |= absent(shown.user[rows], day, time_of_day, people)
     return prevented
 

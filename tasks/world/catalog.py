@@ -58,11 +58,10 @@ class Catalog:
     misfit: Trait
 
     def on_shelf(self, day: int) -> Indices:
-        """Return the items on the shelves on a day, shape [GROUPS, SHELVES_PER_GROUP]."""
+        """Return the item on each shelf on a day, shape [SHELVES]; shelf s is of group s % GROUPS."""
         phase = self.born[:SHELVES] + SHELF_DAYS
         generation = (day - phase) // SHELF_DAYS + 1
-        items = generation.astype(np.int64) * SHELVES + np.arange(SHELVES)
-        return items.reshape(SHELVES_PER_GROUP, GROUPS).T
+        return generation.astype(np.int64) * SHELVES + np.arange(SHELVES)
 
     def age(self, day: int) -> npt.NDArray[np.int32]:
         """Return the days since each item came onto its shelf; negative before."""

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.world.absences import DAY_US, ineligible, out_of_stock
-from tasks.world.catalog import GROUPS, SHELVES, Catalog
-from tasks.world.logging_policy import Placement, place
+from tasks.world.catalog import GROUPS, Catalog
+from tasks.world.logging_policy import Placement, gumbel, place
 from tasks.world.streams import Stream, generator
 from tasks.world.users import Trait, Users
 from tasks.world.vocabulary import CANDIDATES, DEVICES, SLOTS, SOURCES
@@ -101,7 +101,7 @@ def draw_requests(world: World, day: int, count: int) -> Requests:
     """Draw the requests of a day: the active come often, the ineligible not at all."""
     rng = generator(world.seed, Stream.REQUESTS, day, count)
     users = world.users
-    key = users.activity - np.log(rng.standard_exponential(users.count, dtype=np.float32))
+    key = users.activity + gumbel(rng, (users.count,))
     key[ineligible(world.seed, day, users.count).ids] = -np.inf
     user = rng.permutation(np.argpartition(-key, count - 1)[:count])
     other = rng.integers(0, len(DEVICES), count)
@@ -122,22 +122,23 @@ def draw_batch(world: World, day: int, number: int, requests: Requests) -> Batch
     item = _retrieve(world, day, requests, seen, rng)
     category = world.catalog.category[item]
     taste = world.users.taste
-    affinity = Trait(taste.true[requests.user[:, None], category], taste.seen[requests.user[:, None], category])
+    affinity = Trait(
+        taste.true[requests.user[:, None], category], taste.seen[requests.user[:, None], category]
+    )
     source = _sources(world.catalog, item, affinity, seen, rng)
     score = _scores(item, affinity, seen, rng)
     return Batch(day, requests, item, source, affinity, score, place(score, SLOTS, rng), seen, rng)
 
 
-def _retrieve(
-    world: World, day: int, requests: Requests, seen: Seen, rng: np.random.Generator
-) -> Indices:
+def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.random.Generator) -> Indices:
     """Choose CANDIDATES items in stock from the group that each person is offered on this day."""
-    shelf = world.catalog.on_shelf(day)[(requests.user + day) % GROUPS]
+    groups = world.catalog.on_shelf(day).reshape(-1, GROUPS).T
+    shelf = groups[(requests.user + day) % GROUPS]
     taste = world.users.taste.seen[requests.user]
     pull = 0.4 * np.take_along_axis(taste, world.catalog.category[shelf].astype(np.int64), axis=1)
     lure = 0.15 * np.log(seen.popularity) + np.where(seen.age < _FRESH_DAYS, np.float32(0.5), np.float32(0))
-    lure[np.isin(np.arange(len(lure)) % SHELVES, out_of_stock(world.seed, day).ids)] = -np.inf
-    key = pull + lure[shelf] - np.log(rng.standard_exponential(shelf.shape, dtype=np.float32))
+    lure[out_of_stock(world.catalog, world.seed, day).ids] = -np.inf
+    key = pull + lure[shelf] + gumbel(rng, shelf.shape)
     top = np.argpartition(-key, CANDIDATES - 1, axis=1)[:, :CANDIDATES]
     return np.take_along_axis(shelf, np.sort(top, axis=1), axis=1)
 

@@ -43,9 +43,14 @@ def place(scores: Scores, slots: int, rng: np.random.Generator) -> Placement:
     >>> placed.propensity.round(3).tolist()
     [[0.25, 0.333, 0.5, 1.0]]
     """
-    gumbel = -np.log(rng.standard_exponential(scores.shape, dtype=np.float32))
-    order = np.argsort(-(scores + gumbel), axis=1, kind="stable")
+    order = np.argsort(-(scores + gumbel(rng, scores.shape)), axis=1, kind="stable")
     return Placement(order[:, :slots], propensities(np.take_along_axis(scores, order, axis=1))[:, :slots])
+
+
+def gumbel(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Draw standard Gumbel noise: sorting log weights with it draws without replacement by weight."""
+    tiny = np.finfo(np.float32).tiny
+    return -np.log(np.maximum(rng.standard_exponential(shape, dtype=np.float32), tiny))
 
 
 def propensities(placed_scores: Scores) -> npt.NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """A release small enough to flip every byte of: its scoring code is three lines, its artifact one number."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -68,7 +68,7 @@ Make = Callable[..., Path]
 
 
 @pytest.fixture
-def make_release(tmp_path: Path) -> Iterator[Make]:
+def make_release(tmp_path: Path) -> Make:
     """Make release folders: ``make_release("one", factor=1, weight=2.0)``."""
 
     def make(name: str, *, factor: int = 1, weight: float = 1.0) -> Path:
@@ -84,4 +84,4 @@ def make_release(tmp_path: Path) -> Iterator[Make]:
             target.write_bytes(data)
         return tmp_path / name
 
-    yield make
+    return make

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from tests.training.surfaces import binary, surface
 
 from tasks.contracts import Contracts
 from tasks.errors import DataError, ImmatureLabels
 from tasks.training.slices import DaySlice, ReleaseSlices, known_after, plan_slices
+from tests.training.surfaces import binary, surface
 
 FIRST = date(2026, 1, 5)  # a Monday
 DAY = timedelta(days=1)

@@ -1,0 +1,44 @@
+"""How far in time a label reaches, for whole chains.
+
+::
+
+    shown_at |-- window (sum along the chain) --|            events that can count
+    shown_at |---------- matures ------------------|         the label is known, and its parents' and parts'
+      |-- reach --| shown_at |-- reach --|                   impressions that may compete for its events
+"""
+
+from datetime import timedelta
+
+from tasks.contracts import TasksSpec
+
+_NONE = timedelta()
+
+
+def matures(spec: TasksSpec, task: str) -> timedelta:
+    """Return the time after shown_at at which a label and everything that it builds on is known."""
+    return max(spec.maturity(task), *(matures(spec, other) for other in spec.needs(task)), _NONE)
+
+
+def longest_window(spec: TasksSpec) -> timedelta:
+    """Return the time after shown_at in which an event can bear on any label."""
+    return max(spec.window(task) for task in spec.tasks)
+
+
+def reach(spec: TasksSpec, task: str) -> timedelta:
+    """Return how far away an impression can be that competes for an event of this task or of its parents.
+
+    A competitor's window holds the same event, so both lie within one window of each other; where the window
+    hangs on a parent's event that is itself competed for, the distances add up.
+    """
+    links = (link for link in spec.chain(task) if _touch(spec, link))
+    return sum((spec.window(link) for link in links), _NONE)
+
+
+def longest_reach(spec: TasksSpec) -> timedelta:
+    """Return the greatest reach of any task; zero where every task credits every impression."""
+    return max(reach(spec, task) for task in spec.tasks)
+
+
+def _touch(spec: TasksSpec, task: str) -> bool:
+    rule = spec.tasks[task].rule
+    return rule is not None and rule.credit != "every"

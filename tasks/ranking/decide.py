@@ -1,0 +1,165 @@
+"""Predictions to a decision: utility, drops, rank and slate of every request, by the one kernel.
+
+Batch scoring, simulation, shadow and serving call ``decide``; whoever decides on one set of candidates
+many times passes its ``CandidateSets``. The order of the rows never matters: ties go to the lesser
+item_id.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..columns import CONTEXT, DROPPED_BY, ITEM_ID, RANK, REQUEST_ID, SLATE_POSITION, UTILITY
+from .candidates import CandidateSets, Floats, Integers, Mask, Series
+from .constraints import Drops, drops
+from .policy import SlatePolicy, UtilityPolicy
+from .rules import SlateColumns
+from .slate import Values, fill
+from .utility import Codes, Utilities, prediction, utilities
+
+_CELLS = 1 << 18  # of one block: small enough for the processor's cache
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided on each candidate, in the order of the input's rows.
+
+    Attributes
+    ----------
+    keys : request_id and item_id, one row a candidate.
+    valued : utility, its contributions and the context.
+    drops : why candidates are out.
+    rank : from 1 within the request, by tier, utility, item_id; 0 for what was dropped.
+    slate_position : slot from 1; 0 for what is off the slate.
+    unmet : request_id, requirement, wanted, got, available: what a slate rule asked in vain.
+    """
+
+    keys: pd.DataFrame
+    valued: Utilities
+    drops: Drops
+    contexts: tuple[str, ...]
+    rank: Values
+    slate_position: Values
+    unmet: pd.DataFrame
+
+    @property
+    def utility(self) -> Floats:
+        """Utility, NaN where a value column is unknown, shape [rows]."""
+        return self.valued.utility
+
+    @property
+    def contributions(self) -> Mapping[str, Floats]:
+        """Term -> its part of the utility, shape [rows]."""
+        return self.valued.contributions
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The decision as columns of ``columns.py``; null where there is no rank, slot, drop or context."""
+        return pd.DataFrame(
+            {
+                REQUEST_ID: self.keys[REQUEST_ID],
+                ITEM_ID: self.keys[ITEM_ID],
+                UTILITY: self.utility,
+                RANK: _nullable(self.rank),
+                SLATE_POSITION: _nullable(self.slate_position),
+                DROPPED_BY: _named(self.drops.codes, self.drops.reasons),
+                CONTEXT: _named(self.valued.context, self.contexts),
+            }
+        )
+
+
+def decide(
+    candidates: pd.DataFrame,
+    predictions: Mapping[str, npt.ArrayLike],
+    utility: UtilityPolicy,
+    slate: SlatePolicy,
+    *,
+    sets: CandidateSets | None = None,
+) -> Decision:
+    """Decide on every candidate of every request.
+
+    Parameters
+    ----------
+    candidates : one row a candidate: request_id, item_id and the columns that the policies read.
+    predictions : ``p_<task>`` or ``v_<task>`` -> one number a candidate, calibrated and joint.
+    sets : the grouping of these candidates, where it is already known.
+
+    Raises
+    ------
+    DataError
+        A column or prediction is missing, of another kind or not finite, or a key is null or repeated.
+    """
+    sets = CandidateSets.of(candidates) if sets is None else sets
+    valued = utilities(candidates, predictions, utility)
+    dropped = drops(candidates, predictions, utility, valued=valued, sets=sets)
+    rules = SlateColumns.of(candidates, slate)
+    tier = _tiers(candidates, predictions, utility)
+    rank = np.zeros(len(candidates), dtype=np.int32)
+    position = np.zeros(len(candidates), dtype=np.int32)
+    for rows, valid in _blocks(sets, dropped.kept):
+        ordered = _best_first(rows, valid, valued.utility, tier)
+        places = np.arange(1, rows.shape[1] + 1, dtype=np.int32)
+        rank[ordered[valid]] = np.broadcast_to(places, rows.shape)[valid]
+        slots = fill(rules.block(ordered, valid, valued.utility, tier), slate.length)
+        position[ordered[valid]] = slots[valid]
+    return Decision(
+        keys=candidates[[REQUEST_ID, ITEM_ID]].reset_index(drop=True),
+        valued=valued,
+        drops=dropped,
+        contexts=tuple(context.name for context in utility.contexts),
+        rank=rank,
+        slate_position=position,
+        unmet=rules.unmet(dropped.kept, position > 0, sets),
+    )
+
+
+def _tiers(
+    candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilityPolicy
+) -> Values | None:
+    """Return one number per row that orders all tiers at once, best first; None without tiers."""
+    if not policy.tiers:
+        return None
+    combined = np.zeros(len(candidates), dtype=np.int64)
+    for tier in policy.tiers:
+        band = np.searchsorted(tier.cuts, prediction(candidates, predictions, tier.task), side="right")
+        combined = combined * (len(tier.cuts) + 1) + (band if tier.low_is_better else len(tier.cuts) - band)
+    return np.unique(combined, return_inverse=True)[1].astype(np.int32)
+
+
+def _blocks(sets: CandidateSets, kept: Mask) -> Iterator[tuple[Integers, Mask]]:
+    """Yield rectangles of rows, requests of similar size together; what is not valid repeats a row."""
+    rows, starts, counts = sets.ragged(kept)
+    by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    first = 0
+    while first < len(by_size):
+        width = counts[by_size[first]]
+        requests = by_size[first : first + max(1, _CELLS // int(width))]
+        valid = np.arange(width) < counts[requests][:, None]
+        yield (
+            rows[np.where(valid, starts[requests][:, None] + np.arange(width), starts[requests][:, None])],
+            valid,
+        )
+        first += len(requests)
+
+
+def _best_first(rows: Integers, valid: Mask, utility: Floats, tier: Values | None) -> Integers:
+    """Order each request's rows by tier, utility and item_id (in which they come); invalid cells last."""
+    order = np.argsort(np.where(valid, -utility[rows], np.inf), axis=1, kind="stable")
+    if tier is not None:
+        worst = np.iinfo(tier.dtype).max
+        tiers = np.take_along_axis(np.where(valid, tier[rows], worst), order, axis=1)
+        order = np.take_along_axis(order, np.argsort(tiers, axis=1, kind="stable"), axis=1)
+    return np.take_along_axis(rows, order, axis=1)
+
+
+def _nullable(values: Values) -> pd.api.extensions.ExtensionArray:
+    return pd.arrays.IntegerArray(values, mask=values == 0)
+
+
+def _named(codes: Codes, names: tuple[str, ...]) -> Series:
+    lookup = np.array([*names, None], dtype=object)
+    return pd.Series(lookup[codes], dtype="str")

@@ -1,0 +1,171 @@
+"""Why a request was ranked as it was: each candidate's components, what dropped it, what moved it.
+
+A candidate's own place is its rank, if the slate is that long. Where its slot differs, the slate rules
+without any one of which it would differ are named; where several rules would each have moved it alike,
+those that move it alone. Both are found by deciding again with the same kernel.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..columns import DROPPED_BY, ITEM_ID, RANK, REQUEST_ID
+from ..errors import DataError
+from .candidates import column, numbers
+from .constraints import violates
+from .decide import Decision, decide
+from .policy import SlatePolicy, UtilityPolicy
+from .rules import DIVERSITY, REQUIRED_FIRST, max_per, max_where, min_where
+from .utility import prediction
+
+TASK = "task"
+PREDICTION = "prediction"
+WEIGHT = "weight"
+TIMES = "times"
+VALUE_OF = "value"
+CONTRIBUTION = "contribution"
+CONSTRAINTS = "constraints"
+MOVED_BY = "moved_by"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One request, best first.
+
+    Attributes
+    ----------
+    candidates : one row a candidate: the decision, every constraint that acted (``name`` or
+        ``name (unknown)``, joined by commas) and the slate rules that moved it.
+    components : one row a candidate and task: prediction, weight, value column and value, contribution.
+    unmet : what slate rules asked in vain.
+    """
+
+    candidates: pd.DataFrame
+    components: pd.DataFrame
+    unmet: pd.DataFrame
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a candidate and task, with the candidate's decision repeated."""
+        return self.candidates.merge(self.components, on=ITEM_ID, validate="one_to_many")
+
+
+def explain(
+    candidates: pd.DataFrame,
+    predictions: Mapping[str, npt.ArrayLike],
+    utility: UtilityPolicy,
+    slate: SlatePolicy,
+    *,
+    request_id: object,
+) -> Explanation:
+    """Explain the decision on one request.
+
+    Raises
+    ------
+    DataError
+        There is no candidate of that request, or what ``decide`` refuses.
+    """
+    rows = np.flatnonzero(_same_id(candidates, request_id))
+    if not len(rows):
+        raise DataError(f"No candidate of request '{request_id}' in {len(candidates)} rows.")
+    mine = candidates.iloc[rows].reset_index(drop=True)
+    own = {name: np.asarray(values)[rows] for name, values in predictions.items()}
+    decision = decide(mine, own, utility, slate)
+    decided = decision.frame
+    decided[CONSTRAINTS] = _constraints(mine, decision, utility)
+    decided[MOVED_BY] = pd.Series(_moved_by(mine, own, utility, slate, decision), dtype="str")
+    best_first = decided.sort_values([RANK, ITEM_ID], na_position="last", ignore_index=True)
+    return Explanation(best_first, _components(mine, own, utility, decision), decision.unmet)
+
+
+def _same_id(candidates: pd.DataFrame, request_id: object) -> npt.NDArray[np.bool_]:
+    # as text: that is how a request is named on a command line, also where the table holds integers
+    ids = column(candidates, REQUEST_ID, "the explanation")
+    return np.asarray(ids.astype(str) == str(request_id), dtype=np.bool_)
+
+
+def _constraints(mine: pd.DataFrame, decision: Decision, utility: UtilityPolicy) -> list[str | None]:
+    """Name all constraints that acted on each candidate, not only the first."""
+    acted: list[list[str]] = [[] for _ in range(len(mine))]
+    for constraint in utility.hard_constraints:
+        dropped, unknown = violates(mine, constraint)
+        for index in np.flatnonzero(dropped):
+            acted[index].append(f"{constraint.name} (unknown)" if unknown[index] else constraint.name)
+    hard = {constraint.name for constraint in utility.hard_constraints}
+    for row, reason in enumerate(decision.frame[DROPPED_BY]):
+        if isinstance(reason, str) and reason not in hard:
+            acted[row].append(reason)
+    return [", ".join(names) or None for names in acted]
+
+
+def _components(
+    mine: pd.DataFrame, own: Mapping[str, npt.ArrayLike], utility: UtilityPolicy, decision: Decision
+) -> pd.DataFrame:
+    parts = []
+    for term in utility.terms:
+        used = [utility.variants(term)[index + 1] for index in decision.valued.context]
+        values = {w.times: numbers(mine, w.times, "the explanation") for w in used if w.times is not None}
+        parts.append(
+            pd.DataFrame(
+                {
+                    ITEM_ID: mine[ITEM_ID],
+                    TASK: term,
+                    PREDICTION: prediction(mine, own, term),
+                    WEIGHT: [w.weight for w in used],
+                    TIMES: pd.Series([w.times for w in used], dtype="str"),
+                    VALUE_OF: [
+                        values[w.times][i] if w.times is not None else np.nan for i, w in enumerate(used)
+                    ],
+                    CONTRIBUTION: decision.contributions[term],
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _moved_by(
+    mine: pd.DataFrame,
+    own: Mapping[str, npt.ArrayLike],
+    utility: UtilityPolicy,
+    slate: SlatePolicy,
+    decision: Decision,
+) -> list[str | None]:
+    def slots(policy: SlatePolicy) -> npt.NDArray[np.int32]:
+        return decide(mine, own, utility, policy).slate_position
+
+    natural = slots(_bare(slate))
+    without = {name: slots(rest) for name, rest, _ in _rules(slate)}
+    alone = {name: slots(only) for name, _, only in _rules(slate)}
+    moved: list[str | None] = []
+    for row, (slot, place) in enumerate(zip(decision.slate_position, natural, strict=True)):
+        needed = [name for name, others in without.items() if others[row] != slot]
+        enough = [name for name, others in alone.items() if others[row] != place]
+        moved.append(", ".join(needed or enough or without) if slot != place else None)
+    return moved
+
+
+def _bare(slate: SlatePolicy) -> SlatePolicy:
+    return replace(slate, max_per={}, max_where={}, min_where={}, required_first=None, diversity=None)
+
+
+def _rules(slate: SlatePolicy) -> Iterator[tuple[str, SlatePolicy, SlatePolicy]]:
+    """Yield each rule's name, the policy without it and the policy of it alone."""
+    bare = _bare(slate)
+    for field, name in (("max_per", max_per), ("max_where", max_where), ("min_where", min_where)):
+        declared: Mapping[str, int] = getattr(slate, field)
+        for key, limit in declared.items():
+            rest: dict[str, Any] = {field: {other: n for other, n in declared.items() if other != key}}
+            only: dict[str, Any] = {field: {key: limit}}
+            yield name(key), replace(slate, **rest), replace(bare, **only)
+    if slate.required_first is not None:
+        yield (
+            REQUIRED_FIRST,
+            replace(slate, required_first=None),
+            replace(bare, required_first=slate.required_first),
+        )
+    if slate.diversity is not None:
+        yield DIVERSITY, replace(slate, diversity=None), replace(bare, diversity=slate.diversity)

@@ -1,0 +1,139 @@
+"""The slate policy's columns, read once, cut into blocks for the kernel, and what it could not meet."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..columns import REQUEST_ID
+from .candidates import CandidateSets, Floats, Integers, Mask
+from .conditions import flag, groups
+from .policy import SlatePolicy
+from .slate import Block, Cap, Minimum, Penalty, Values
+
+LENGTH = "length"
+REQUIRED_FIRST = "required_first"
+DIVERSITY = "diversity"
+
+
+def max_per(column: str) -> str:
+    """Name the rule that caps a column's values."""
+    return f"max_per:{column}"
+
+
+def max_where(column: str) -> str:
+    """Name the rule that caps the candidates whose column is true."""
+    return f"max_where:{column}"
+
+
+def min_where(column: str) -> str:
+    """Name the rule that asks for candidates whose column is true."""
+    return f"min_where_if_available:{column}"
+
+
+@dataclass(frozen=True)
+class SlateColumns:
+    """What each rule of a slate policy sees of each candidate.
+
+    Attributes
+    ----------
+    length : slots of a slate.
+    caps : (value per row, -1 where not counted; limit) of each cap.
+    minimums : name -> (marked rows, least).
+    required : rows that must come first, or None.
+    penalty : (value per row, strength), or None.
+    """
+
+    length: int
+    caps: tuple[tuple[Values, int], ...]
+    minimums: dict[str, tuple[Mask, int]]
+    required: Mask | None
+    penalty: tuple[Values, float] | None
+
+    @classmethod
+    def of(cls, candidates: pd.DataFrame, policy: SlatePolicy) -> "SlateColumns":
+        """Read a slate policy's columns.
+
+        Raises
+        ------
+        DataError
+            A column is missing, or holds no booleans where a rule needs them.
+        """
+        first, spread = policy.required_first, policy.diversity
+        grouped = sorted({*policy.max_per, *((spread.by,) if spread is not None else ())})
+        values = {name: groups(candidates, name, _asks_for(name, policy)) for name in grouped}
+        caps = [(values[name], limit) for name, limit in policy.max_per.items()]
+        for name, limit in policy.max_where.items():
+            true, known = flag(candidates, name, f"slate rule '{max_where(name)}'")
+            caps.append((np.where(true | ~known, 0, -1).astype(np.int32), limit))
+        return cls(
+            length=policy.length,
+            caps=tuple(caps),
+            minimums={
+                min_where(name): (flag(candidates, name, f"slate rule '{min_where(name)}'")[0], least)
+                for name, least in policy.min_where.items()
+            },
+            required=flag(candidates, first, f"slate rule '{REQUIRED_FIRST}'")[0]
+            if first is not None
+            else None,
+            penalty=(values[spread.by], spread.strength) if spread is not None else None,
+        )
+
+    def block(self, rows: Integers, valid: Mask, utility: Floats, tier: Values | None) -> Block:
+        """Cut a block of rows, best first, out of all rows."""
+        return Block(
+            valid=valid,
+            utility=utility[rows],
+            tier=None if tier is None else tier[rows],
+            caps=tuple(Cap(values[rows], limit) for values, limit in self.caps),
+            minimums=tuple(Minimum(marked[rows] & valid, least) for marked, least in self.minimums.values()),
+            required=None if self.required is None else self.required[rows] & valid,
+            penalty=None if self.penalty is None else Penalty(self.penalty[0][rows], self.penalty[1]),
+        )
+
+    def unmet(self, kept: Mask, placed: Mask, sets: CandidateSets) -> pd.DataFrame:
+        """Report what the kept candidates of each request could not meet.
+
+        Returns
+        -------
+        pd.DataFrame
+            request_id, requirement, wanted, got, available; a row for each that fell short.
+        """
+        everyone = np.ones_like(kept)
+        asked = [(LENGTH, everyone, np.full(len(sets), self.length))]
+        asked += [
+            (name, marked, np.full(len(sets), least)) for name, (marked, least) in self.minimums.items()
+        ]
+        if self.required is not None:
+            asked.append((REQUIRED_FIRST, self.required, sets.counts(self.required & kept)))
+        return pd.concat(
+            [
+                _short(name, wanted, sets.counts(marked & placed), sets.counts(marked & kept), sets)
+                for name, marked, wanted in asked
+            ],
+            ignore_index=True,
+        )
+
+
+def _asks_for(name: str, policy: SlatePolicy) -> str:
+    return f"slate rule '{max_per(name) if name in policy.max_per else DIVERSITY}'"
+
+
+def _short(
+    name: str,
+    wanted: npt.NDArray[np.int64],
+    got: npt.NDArray[np.int64],
+    available: npt.NDArray[np.int64],
+    sets: CandidateSets,
+) -> pd.DataFrame:
+    short = np.flatnonzero(got < wanted)
+    return pd.DataFrame(
+        {
+            REQUEST_ID: sets.request_ids[short],
+            "requirement": pd.Series([name] * len(short), dtype="str"),
+            "wanted": wanted[short],
+            "got": got[short],
+            "available": available[short],
+        }
+    )

@@ -1,0 +1,159 @@
+"""The MLflow store of a home, opened so that several processes may do so at once.
+
+::
+
+    home/mlflow/mlflow.db     runs, registered models, aliases     (or the server at MLFLOW_TRACKING_URI)
+    home/mlflow/artifacts/    what runs and models consist of
+    home/mlflow/.lock         held while the database is made and while a part is registered
+
+Nothing is ever unpickled and nothing reported to anyone. MLflow's own current URI is left alone: setting it
+writes MLFLOW_TRACKING_URI, and every later home of the process would be taken for this one.
+"""
+
+import fcntl
+import functools
+import logging
+import os
+import sqlite3
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from tasks.errors import StoreError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+ATTEMPTS: Final = 8
+_QUIET: Final = {"mlflow": logging.ERROR, "mlflow.store.db.utils": logging.CRITICAL, "alembic": logging.ERROR}
+
+
+class PatientClient(MlflowClient):  # type: ignore[misc]  # mlflow is untyped
+    """MLflow's client, whose calls wait while another process holds the database."""
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        return value if name.startswith("_") or not callable(value) else patient(value)
+
+
+def connect(home: Path) -> PatientClient:
+    """Open the store of a home, making its database where there is none.
+
+    Raises
+    ------
+    StoreError
+        The database cannot be opened, for example because another MLflow wrote it.
+    """
+    for name, level in _QUIET.items():
+        logging.getLogger(name).setLevel(level)
+    uri = tracking_uri(home)
+    try:
+        return _open(uri, home)
+    except (MlflowException, SQLAlchemyError) as error:
+        raise StoreError(
+            f"The MLflow store at {uri} cannot be opened: {error}. Check the server, or move the database away "
+            "or run `mlflow db upgrade` on it if another MLflow made it."
+        ) from error
+
+
+def tracking_uri(home: Path) -> str:
+    """Return MLFLOW_TRACKING_URI, else the sqlite database of a home."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_database(home)}"
+
+
+def experiment_id(client: MlflowClient, home: Path, surface: str) -> str:
+    """Return the surface's experiment, made where there is none; its artifacts lie below the home."""
+    found = client.get_experiment_by_name(surface)
+    if found is None:
+        location = None if _served(client.tracking_uri) else _artifacts(home, surface)
+        try:
+            return str(client.create_experiment(surface, artifact_location=location))
+        except MlflowException as error:  # another process was first
+            found = client.get_experiment_by_name(surface)
+            if found is None:
+                raise StoreError(f"No MLflow experiment '{surface}' can be made: {error}") from error
+    if found.lifecycle_stage != "active":
+        raise StoreError(f"The MLflow experiment '{surface}' was deleted; restore it in MLflow.")
+    return str(found.experiment_id)
+
+
+@contextmanager
+def exclusive(home: Path) -> Iterator[None]:
+    """Keep other processes on this machine out while the body runs."""
+    lock = home / "mlflow" / ".lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def patient(call: Callable[P, R]) -> Callable[P, R]:
+    """Repeat a call that another writer got in the way of, with growing pauses.
+
+    The wrapped call raises StoreError when the database stays locked.
+    """
+
+    @functools.wraps(call)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        for attempt in range(ATTEMPTS):
+            try:
+                return call(*args, **kwargs)
+            except MlflowException as error:
+                if not _passing(error):
+                    raise
+                last = error
+            time.sleep(0.05 * 2**attempt)
+        raise StoreError(f"The MLflow store stayed locked by another process: {last}. Run the step again.")
+
+    return wrapped
+
+
+def _open(uri: str, home: Path) -> PatientClient:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="mlflow")
+        if _served(uri):
+            return PatientClient(uri, uri)
+        with exclusive(home):
+            fresh = not _database(home).exists()
+            client = PatientClient(uri, uri)
+            client.search_registered_models(max_results=1)
+            if fresh and _database(home).exists():
+                _let_readers_read(_database(home))
+            return client
+
+
+def _let_readers_read(database: Path) -> None:
+    """Write ahead in a log, so that neither readers nor a writer wait for the other."""
+    connection = sqlite3.connect(database)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+def _passing(error: MlflowException) -> bool:
+    """Whether waiting may mend it: a locked database, or two writers of one unique key."""
+    return error.error_code == "TEMPORARILY_UNAVAILABLE" or "IntegrityError" in str(error)
+
+
+def _database(home: Path) -> Path:
+    return home.absolute() / "mlflow" / "mlflow.db"
+
+
+def _artifacts(home: Path, surface: str) -> str:
+    return (home.absolute() / "mlflow" / "artifacts" / surface).as_uri()
+
+
+def _served(uri: str) -> bool:
+    """Whether a server keeps the store: it then decides where artifacts go."""
+    return uri.startswith(("http://", "https://"))

@@ -1,0 +1,75 @@
+"""Which rows are trained on, and which of them stop the training: by hashes that never change.
+
+A row's fate follows from its key (or its user) and a salt alone: the same on every machine and Python, in
+every row order, and whatever other rows there are. Each distinct value is hashed once, rows are looked up.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Uint64s = npt.NDArray[np.uint64]
+Bools = npt.NDArray[np.bool_]
+
+
+def stable_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> npt.NDArray[np.float64]:
+    """Map each row's values to a number in [0, 1) that looks random and never changes.
+
+    Parameters
+    ----------
+    columns : columns of length n, strings or integers; a null is a value of its own.
+    salt : another salt gives independent numbers.
+
+    Examples
+    --------
+    >>> users = pa.chunked_array([["ana", "sam", "ana"]])
+    >>> stable_uniform([users], salt="fold").round(4).tolist()
+    [0.8022, 0.7019, 0.8022]
+    """
+    mixed = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        mixed = _splitmix(mixed ^ _hashes(column, salt))
+    return np.asarray((mixed >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
+
+
+def sampled(positive: Bools, key: Sequence[pa.ChunkedArray], *, negatives: float, salt: str) -> Bools:
+    """Mark the rows to train on: every positive and a share of the negatives, chosen by key.
+
+    Parameters
+    ----------
+    positive : bool [n].
+    key : the columns of the rows' key, each of length n.
+    negatives : the share of negatives that is kept, in (0, 1].
+    """
+    if negatives >= 1:
+        return np.ones(len(positive), dtype=np.bool_)
+    return positive | (stable_uniform(key, salt=salt) < negatives)
+
+
+def early_stop_fold(users: pa.ChunkedArray, *, share: float, salt: str) -> Bools:
+    """Mark the rows of the held-out users; all rows of a user are on one side."""
+    return stable_uniform([users], salt=salt) < share
+
+
+def _hashes(column: pa.ChunkedArray, salt: str) -> Uint64s:
+    encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
+    key = hashlib.sha256(salt.encode()).digest()
+    digests = [_digest(value, key) for value in encoded.dictionary.to_pylist()]
+    return np.array(digests, dtype=np.uint64)[encoded.indices.to_numpy()]
+
+
+def _digest(value: object, key: bytes) -> int:
+    text = b"" if value is None else f"={value}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=key).digest(), "big")
+
+
+def _splitmix(values: Uint64s) -> Uint64s:
+    """Scatter 64-bit words (the finaliser of SplitMix64, Steele, Lea and Flood 2014)."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
