@@ -28,6 +28,7 @@ SHOWN = "shown"
 KNOWN = "known"
 AT, OPENS, ANSWERED, AMOUNT = "_at", "_opens", "_answered", "_amount"
 _COUNTS, _ANSWERS, _PLACE = "_counts", "_answers", "_place"
+_WINDOWS, _SIGNALS = "windows", "signals"
 
 Relations = dict[str, exp.Select]
 
@@ -63,7 +64,9 @@ def joins(spec: TasksSpec, task: str) -> tuple[Join, ...]:
     before = joins(spec, rule.after) if rule.after else ()
     relation = credited(task)
     if rule.credit == "every":
-        on = exp.and_(x.equal(rule.match, SHOWN, relation), x.column(OPENS, relation).eq(_opens(rule)))
+        on: exp.Expr = exp.and_(
+            x.equal(rule.match, SHOWN, relation), x.column(OPENS, relation).eq(_opens(rule))
+        )
     else:
         on = x.equal(c.IMPRESSION_KEY, SHOWN, relation)
     return (*before, Join(relation, on))
@@ -95,16 +98,17 @@ def credit_relations(spec: TasksSpec, task: str, *, position: bool) -> Relations
     rule = event_rule(spec, task)
     observed_when = spec.tasks[task].observed_when
     answers = (observed_when.event or ()) if observed_when else ()
-    found: Relations = {f"{task}__signals": _signals(rule, answers)}
+    signals, windows, touched = f"{task}__signals", f"{task}__windows", f"{task}__touched"
+    found: Relations = {signals: _signals(rule, answers)}
     if rule.credit == "every":
-        found[f"{task}__windows"] = _windows(spec, task, f"{task}__signals", rule.match)
-        group = (*rule.match, OPENS)
-        pairs = _pairs(rule, f"{task}__windows", f"{task}__signals")
+        found[windows] = _windows(spec, task, signals, rule.match)
+        group: Sequence[str] = (*rule.match, OPENS)
+        pairs = _pairs(rule, windows, signals)
     else:
-        found[f"{task}__windows"] = _contenders(spec, task, position=position)
-        found[f"{task}__touched"] = _touched(task, rule, position=position)
+        found[windows] = _contenders(spec, task, position=position)
+        found[touched] = _touched(task, rule, position=position)
         group = c.IMPRESSION_KEY
-        pairs = _touched_pairs(task, rule)
+        pairs = _touched_pairs(rule, touched, signals)
     found[credited(task)] = _credited(rule, pairs, group, answers=bool(answers))
     for k, out in enumerate(spec.tasks[task].exclude):
         signals, windows = f"{task}__out_{k}_signals", f"{task}__out_{k}_windows"
@@ -147,22 +151,20 @@ def _impressions(spec: TasksSpec, task: str, signals: str, match: Sequence[str])
         for join in joins(spec, rule.after):
             query = query.join(x.table(join.relation), on=join.on)
         query = query.where(x.not_null(x.column(AT, credited(rule.after))))
-    some = exp.select(exp.Literal.number(1)).from_(x.table(signals)).where(x.equal(match, signals, SHOWN))
+    some = exp.select(x.integer(1)).from_(x.table(signals, _SIGNALS)).where(x.equal(match, _SIGNALS, SHOWN))
     return query.where(exp.Exists(this=some))
 
 
 def _windows(spec: TasksSpec, task: str, signals: str, match: Sequence[str]) -> exp.Select:
     opens = x.named(_opens(event_rule(spec, task)), OPENS)
-    return (
-        _impressions(spec, task, signals, match).select(*x.columns(match, SHOWN), opens, copy=False).distinct()
-    )
+    return _impressions(spec, task, signals, match).select(*x.columns(match, SHOWN), opens).distinct()
 
 
 def _contenders(spec: TasksSpec, task: str, *, position: bool) -> exp.Select:
     """Return, of the impressions that share a window and an instant, the one that wins every event."""
     rule = event_rule(spec, task)
     wanted = (*rule.match, *c.IMPRESSION_KEY, c.SHOWN_AT, *((c.POSITION,) if position else ()))
-    partition = [*x.columns((*rule.match, c.SHOWN_AT), SHOWN), _opens(rule)]
+    partition = [*x.columns((*rule.match, c.SHOWN_AT), SHOWN), *([_opens(rule)] if rule.after else [])]
     order = _best_first(rule, SHOWN, position=position)
     inner = _impressions(spec, task, f"{task}__signals", rule.match).select(
         *x.columns(wanted, SHOWN), x.named(_opens(rule), OPENS), x.named(x.place(partition, order), _PLACE)
@@ -172,19 +174,16 @@ def _contenders(spec: TasksSpec, task: str, *, position: bool) -> exp.Select:
 
 def _touched(task: str, rule: Positive | ValueRule, *, position: bool) -> exp.Select:
     """Return, for each instant with a signal, the impression that its events are credited to."""
-    windows, moments = f"{task}__windows", "moments"
-    instants = (
-        exp.select(*x.columns((*rule.match, c.HAPPENED_AT))).from_(x.table(f"{task}__signals")).distinct()
-    )
-    partition = x.columns((*rule.match, c.HAPPENED_AT), moments)
-    order = _best_first(rule, windows, position=position)
+    instant = (*rule.match, c.HAPPENED_AT)
+    moments = exp.select(*x.columns(instant)).from_(x.table(f"{task}__signals")).distinct()
+    place = x.place(x.columns(instant, _SIGNALS), _best_first(rule, _WINDOWS, position=position))
     wanted = [n for n in c.IMPRESSION_KEY if n not in rule.match]
     inner = (
-        exp.select(*partition, *x.columns(wanted, windows), x.named(x.place(partition, order), _PLACE))
-        .from_(instants.subquery(x.name(moments)))
-        .join(x.table(windows), on=_inside(rule, windows, moments, rule.match))
+        exp.select(*x.columns(instant, _SIGNALS), *x.columns(wanted, _WINDOWS), x.named(place, _PLACE))
+        .from_(moments.subquery(x.name(_SIGNALS)))
+        .join(x.table(f"{task}__windows", _WINDOWS), on=_inside(rule, rule.match))
     )
-    return _winners(inner, (*rule.match, c.HAPPENED_AT, *wanted))
+    return _winners(inner, (*instant, *wanted))
 
 
 def _winners(inner: exp.Select, names: Sequence[str]) -> exp.Select:
@@ -198,93 +197,87 @@ def _best_first(rule: Positive | ValueRule, table: str, *, position: bool) -> li
     return [order(column) for column in x.columns(names, table)]
 
 
-def _inside(rule: Positive | ValueRule, windows: str, signals: str, match: Sequence[str]) -> exp.Expr:
+def _inside(rule: Positive | ValueRule, match: Sequence[str]) -> exp.Expr:
     """Return that a signal has a window's match columns and lies in it."""
-    happened, opens = x.column(c.HAPPENED_AT, signals), x.column(OPENS, windows)
+    happened, opens = x.column(c.HAPPENED_AT, _SIGNALS), x.column(OPENS, _WINDOWS)
     after = exp.GT if rule.after else exp.GTE
-    closes = exp.Add(this=opens, expression=x.span(rule.within))
+    closes = exp.Add(this=opens.copy(), expression=x.span(rule.within))
     return exp.and_(
-        x.equal(match, signals, windows),
-        after(this=happened, expression=opens.copy()),
+        x.equal(match, _SIGNALS, _WINDOWS),
+        after(this=happened, expression=opens),
         exp.LT(this=happened.copy(), expression=closes),
     )
 
 
-def _first(rule: Positive | ValueRule, windows: str, signals: str, match: Sequence[str]) -> exp.Select:
-    group = x.columns((*match, OPENS), windows)
-    return (
-        exp.select(*group, x.named(exp.Min(this=x.column(c.HAPPENED_AT, signals)), AT))
-        .from_(x.table(windows))
-        .join(x.table(signals), on=_inside(rule, windows, signals, match))
-        .group_by(*group)
-    )
-
-
 def _pairs(rule: Positive | ValueRule, windows: str, signals: str) -> exp.Select:
-    query = exp.select(*x.columns((*rule.match, OPENS), windows)).from_(x.table(windows))
-    return query.join(x.table(signals), on=_inside(rule, windows, signals, rule.match))
+    query = exp.select(*x.columns((*rule.match, OPENS), _WINDOWS)).from_(x.table(windows, _WINDOWS))
+    return query.join(x.table(signals, _SIGNALS), on=_inside(rule, rule.match))
 
 
-def _touched_pairs(task: str, rule: Positive | ValueRule) -> exp.Select:
-    touched, signals = f"{task}__touched", f"{task}__signals"
-    query = exp.select(*x.columns(c.IMPRESSION_KEY, touched)).from_(x.table(touched))
-    return query.join(x.table(signals), on=x.equal((*rule.match, c.HAPPENED_AT), touched, signals))
+def _touched_pairs(rule: Positive | ValueRule, touched: str, signals: str) -> exp.Select:
+    query = exp.select(*x.columns(c.IMPRESSION_KEY, _WINDOWS)).from_(x.table(touched, _WINDOWS))
+    same = x.equal((*rule.match, c.HAPPENED_AT), _WINDOWS, _SIGNALS)
+    return query.join(x.table(signals, _SIGNALS), on=same)
+
+
+def _first(rule: Positive | ValueRule, windows: str, signals: str, match: Sequence[str]) -> exp.Select:
+    group = x.columns((*match, OPENS), _WINDOWS)
+    return (
+        exp.select(*group, x.named(exp.Min(this=x.column(c.HAPPENED_AT, _SIGNALS)), AT))
+        .from_(x.table(windows, _WINDOWS))
+        .join(x.table(signals, _SIGNALS), on=_inside(rule, match))
+        .group_by(*x.columns((*match, OPENS), _WINDOWS))
+    )
 
 
 def _credited(
     rule: Positive | ValueRule, pairs: exp.Select, group: Sequence[str], *, answers: bool
 ) -> exp.Select:
     """Fold the pairs of window and signal into one row a window."""
-    pairs = pairs.select(x.column(c.HAPPENED_AT, _signals_of(pairs)), x.column(_COUNTS, _signals_of(pairs)))
-    folded: list[exp.Expr] = []
+    wanted = [c.HAPPENED_AT, _COUNTS]
     if isinstance(rule, ValueRule):
-        pairs, amount = _amount(rule, pairs, group)
-        folded.append(x.named(amount, AMOUNT))
+        wanted.append(AMOUNT)
+        folded = [x.named(_amount(rule), AMOUNT)]
     else:
-        pairs, at = _crediting(rule, pairs, group)
-        folded.append(x.named(at, AT))
+        folded = [x.named(_crediting(rule), AT)]
     if answers:
-        pairs = pairs.select(x.column(_ANSWERS, _signals_of(pairs)))
+        wanted.append(_ANSWERS)
         some = exp.Max(this=x.when(x.column(_ANSWERS), x.integer(1), x.integer(0)))
         folded.append(x.named(some, ANSWERED))
+    pairs = pairs.select(*x.columns(wanted, _SIGNALS))
+    if order := _numbered_by(rule):
+        apart: list[exp.Expr] = [x.column(_COUNTS, _SIGNALS)]
+        apart += [x.is_null(x.column(AMOUNT, _SIGNALS))] if AMOUNT in order else []
+        ranks = [x.ascending(column) for column in x.columns(order, _SIGNALS)]
+        place = x.place([*x.columns(group, _WINDOWS), *apart], ranks)
+        pairs = pairs.select(x.named(place, _PLACE))
     keys = x.columns(group)
-    return exp.select(*keys, *folded).from_(pairs.subquery(x.name("pairs"))).group_by(*keys)
+    return exp.select(*keys, *folded).from_(pairs.subquery(x.name("pairs"))).group_by(*x.columns(group))
 
 
-def _signals_of(pairs: exp.Select) -> str:
-    joined: exp.Table = pairs.args["joins"][0].this
-    return joined.name
+def _numbered_by(rule: Positive | ValueRule) -> tuple[str, ...]:
+    """Return the order in which a window's signals must be numbered; nothing where they need not be."""
+    if isinstance(rule, ValueRule):
+        return (c.HAPPENED_AT, AMOUNT) if rule.aggregate == "first" else ()
+    return (c.HAPPENED_AT,) if rule.at_least > 1 else ()
 
 
-def _crediting(rule: Positive, pairs: exp.Select, group: Sequence[str]) -> tuple[exp.Select, exp.Expr]:
+def _crediting(rule: Positive) -> exp.Expr:
     counts: exp.Expr = x.column(_COUNTS)
     if rule.at_least > 1:
-        pairs = pairs.select(_numbered(pairs, group, [x.column(c.HAPPENED_AT, _signals_of(pairs))]))
         counts = exp.and_(counts, x.column(_PLACE).eq(x.integer(rule.at_least)))
-    return pairs, exp.Min(this=x.when(counts, x.column(c.HAPPENED_AT)))
+    return exp.Min(this=x.when(counts, x.column(c.HAPPENED_AT)))
 
 
-def _amount(rule: ValueRule, pairs: exp.Select, group: Sequence[str]) -> tuple[exp.Select, exp.Expr]:
-    signals = _signals_of(pairs)
-    pairs = pairs.select(x.column(AMOUNT, signals))
+def _amount(rule: ValueRule) -> exp.Expr:
     amount = x.when(x.column(_COUNTS), x.column(AMOUNT))
-    if rule.aggregate == "count":
-        return pairs, exp.Sum(this=x.when(x.column(_COUNTS), x.integer(1), x.integer(0)))
-    if rule.aggregate == "max":
-        return pairs, exp.Max(this=amount)
-    if rule.aggregate == "sum":
-        return pairs, exp.Anonymous(this=ORDERED_SUM, expressions=[amount])
-    missing = x.is_null(x.column(AMOUNT, signals))
-    order = [x.column(c.HAPPENED_AT, signals), x.column(AMOUNT, signals)]
-    pairs = pairs.select(_numbered(pairs, group, order, missing))
-    first = exp.and_(x.column(_COUNTS), x.column(_PLACE).eq(x.integer(1)))
-    return pairs, exp.Min(this=x.when(first, x.column(AMOUNT)))
-
-
-def _numbered(
-    pairs: exp.Select, group: Sequence[str], order: Sequence[exp.Expr], *apart: exp.Expr
-) -> exp.Alias:
-    """Number a window's counting signals from the earliest; those that differ in ``apart`` separately."""
-    origin = pairs.args["from_"].this.name
-    partition = [*x.columns(group, origin), x.column(_COUNTS, _signals_of(pairs)), *apart]
-    return x.named(x.place(partition, [x.ascending(o) for o in order]), _PLACE)
+    match rule.aggregate:
+        case "count":
+            return exp.Sum(this=x.when(x.column(_COUNTS), x.integer(1), x.integer(0)))
+        case "sum":
+            return exp.Anonymous(this=ORDERED_SUM, expressions=[amount])
+        case "max":
+            return exp.Max(this=amount)
+        case "first":
+            first = exp.and_(x.column(_COUNTS), x.column(_PLACE).eq(x.integer(1)))
+            return exp.Min(this=x.when(first, x.column(AMOUNT)))

@@ -1,7 +1,7 @@
-"""The few SQL expressions that labels are made of, as sqlglot trees: every name quoted, every value a literal."""
+"""The SQL expressions that labels are made of, as sqlglot trees: names are quoted, values are literals."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlglot import exp
 
@@ -107,3 +107,13 @@ def integer(value: int) -> exp.Expr:
 def number(value: float) -> exp.Expr:
     """Return a double that reads back to exactly this value."""
     return exp.cast(exp.Literal.string(repr(value)), "DOUBLE")
+
+
+def day_start(day: date) -> exp.Expr:
+    """Return the first instant of a UTC day."""
+    return instant(datetime.combine(day, time(), UTC))
+
+
+def day_end(day: date) -> exp.Expr:
+    """Return the first instant after a UTC day."""
+    return instant(datetime.combine(day, time(), UTC), minus=timedelta(days=-1))

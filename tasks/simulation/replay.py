@@ -12,7 +12,7 @@ import numpy as np
 
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.exposure import entropy, gini
-from tasks.evaluation.intervals import UserResampler
+from tasks.evaluation.resampling import UserResampler, interval
 from tasks.evaluation.verdicts import Estimate
 from tasks.simulation.log import CandidateLog, Floats, Slates
 from tasks.simulation.metrics import Rows, UserSums, unanswerable, user_sums
@@ -118,7 +118,7 @@ class _Sample:
 
     @property
     def estimate(self) -> Estimate:
-        return _estimate(self.value, self.replicates, self.n)
+        return interval(self.value, self.replicates, n=self.n)
 
 
 def _judges(metric: Metric, policy: Slates, baseline: Slates) -> Iterator[Slates]:
@@ -132,16 +132,7 @@ def _relative(policy: _Sample, baseline: _Sample) -> Estimate:
     with np.errstate(divide="ignore", invalid="ignore"):
         replicates = policy.replicates / baseline.replicates - 1.0
     value = policy.value / baseline.value - 1.0 if baseline.value else math.nan
-    return _estimate(value, replicates, min(policy.n, baseline.n))
-
-
-def _estimate(value: float, replicates: Floats, n: int) -> Estimate:
-    """Turn replicates into a 95 % interval; where over 1 in 20 is undefined, the data cannot tell."""
-    finite = replicates[np.isfinite(replicates)]
-    if not math.isfinite(value) or len(finite) < 0.95 * len(replicates) or not len(finite):
-        return Estimate(value, math.nan, math.nan, n)
-    low, high = np.percentile(finite, [2.5, 97.5])
-    return Estimate(value, float(low), float(high), n)
+    return interval(value, replicates, n=min(policy.n, baseline.n))
 
 
 def _coverage(log: CandidateLog, slates: Slates, rows: Rows) -> _Sample:

@@ -5,6 +5,7 @@
     home/mlflow/mlflow.db     runs, registered models, aliases     (or the server at MLFLOW_TRACKING_URI)
     home/mlflow/artifacts/    what runs and models consist of
     home/mlflow/.lock         held while the database is made and while a part is registered
+    home/mlflow/.made         the database is complete
 
 Nothing is ever unpickled and nothing reported to anyone. MLflow's own current URI is left alone: setting it
 writes MLFLOW_TRACKING_URI, and every later home of the process would be taken for this one.
@@ -121,14 +122,14 @@ def patient(call: Callable[P, R]) -> Callable[P, R]:
 def _open(uri: str, home: Path) -> PatientClient:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="mlflow")
-        if _served(uri):
+        if _served(uri) or _made(home):
             return PatientClient(uri, uri)
         with exclusive(home):
-            fresh = not _database(home).exists()
             client = PatientClient(uri, uri)
             client.search_registered_models(max_results=1)
-            if fresh and _database(home).exists():
+            if _database(home).exists():
                 _let_readers_read(_database(home))
+                _marker(home).touch()
             return client
 
 
@@ -148,6 +149,15 @@ def _passing(error: MlflowException) -> bool:
 
 def _database(home: Path) -> Path:
     return home.absolute() / "mlflow" / "mlflow.db"
+
+
+def _marker(home: Path) -> Path:
+    return home / "mlflow" / ".made"
+
+
+def _made(home: Path) -> bool:
+    """Whether the database is complete, so that it can be opened without waiting for others."""
+    return _marker(home).exists() and _database(home).exists()
 
 
 def _artifacts(home: Path, surface: str) -> str:

@@ -1,0 +1,218 @@
+"""How well probabilities rank and how far they can be believed.
+
+::
+
+    ranks well?            auc, auc_by_request, average_precision        ties count half (AUC) or together (AP)
+    means what it says?    calibration_ratio = sum observed / sum predicted      1 is right, 1.8 predicts too little
+    both at once           log_loss, normalized_entropy = log loss / entropy of the base rate    below 1 is of use
+
+Rows are observed labels only (0 or 1); a figure that the rows cannot give is NaN, never a guess.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.intp]
+
+
+def checked(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> tuple[Floats, Floats, Floats]:
+    """Return outcomes, predictions and weights as float arrays of one length.
+
+    Raises
+    ------
+    DataError
+        Lengths differ, an outcome is neither 0 nor 1, a prediction or weight is not finite, a weight is negative.
+    """
+    y, p, w = checked_rows(outcomes, predictions, weights)
+    if (odd := int(np.count_nonzero((y != 0) & (y != 1)))) > 0:
+        raise DataError(f"{odd} of {y.size} outcomes are neither 0 nor 1; pass observed labels only.")
+    return y, p, w
+
+
+def checked_rows(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> tuple[Floats, Floats, Floats]:
+    """Return the three as finite float arrays of one length; see `checked`."""
+    y = np.asarray(outcomes, dtype=np.float64)
+    p = np.asarray(predictions, dtype=np.float64)
+    w = np.ones_like(y) if weights is None else np.asarray(weights, dtype=np.float64)
+    if not (y.ndim == 1 and y.shape == p.shape == w.shape):
+        raise DataError(f"Outcomes {y.shape}, predictions {p.shape} and weights {w.shape} must be of one length.")
+    for name, array in (("outcomes", y), ("predictions", p), ("weights", w)):
+        if (unknown := int(np.count_nonzero(~np.isfinite(array)))) > 0:
+            raise DataError(f"{unknown} of {array.size} {name} are not finite; an unknown label has no place here.")
+    if (w < 0).any():
+        raise DataError(f"{int((w < 0).sum())} of {w.size} weights are negative.")
+    return y, p, w
+
+
+def quotient(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
+    """Divide, NaN where there is nothing to divide by."""
+    a, b = np.broadcast_arrays(np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64))
+    return np.divide(a, b, out=np.full(a.shape, np.nan), where=b != 0)
+
+
+def auc(outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
+    """Area under the ROC curve, pooled over all rows: P(positive above negative) + half of P(tie).
+
+    Examples
+    --------
+    >>> auc([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8])
+    0.875
+    """
+    y, p, w = checked(outcomes, predictions, weights)
+    return float(auc_by_group(y, p, w, np.zeros(y.size, dtype=np.intp), 1)[0])
+
+
+def auc_by_group(outcomes: Floats, predictions: Floats, weights: Floats, groups: Codes, count: int) -> Floats:
+    """AUC inside each group [count]; NaN where a group has one class only.
+
+    Parameters
+    ----------
+    outcomes, predictions, weights : [n], as `checked` returns them.
+    groups : [n] group of each row, 0 to count - 1.
+    """
+    order = np.lexsort((predictions, groups))
+    y, p, w, g = outcomes[order], predictions[order], weights[order], groups[order]
+    positive = np.bincount(g, w * y, minlength=count)
+    negative = np.bincount(g, w * (1 - y), minlength=count)
+    if not y.size:
+        return np.full(count, np.nan)
+    starts = np.flatnonzero(np.r_[True, (np.diff(p) != 0) | (np.diff(g) != 0)])
+    tied_positive = np.add.reduceat(w * y, starts)
+    tied_negative = np.add.reduceat(w * (1 - y), starts)
+    before_group = np.r_[0.0, np.cumsum(negative)[:-1]][g[starts]]
+    below = np.cumsum(tied_negative) - tied_negative - before_group
+    won = np.bincount(g[starts], tied_positive * (below + tied_negative / 2), minlength=count)
+    return quotient(won, positive * negative)
+
+
+@dataclass(frozen=True)
+class RequestAucs:
+    """AUC of each request that has both classes, in order of first appearance.
+
+    ``values`` [m]; ``first_rows`` [m]: a row of each request, to look up its user or segment.
+    """
+
+    values: Floats
+    first_rows: Codes
+
+    @property
+    def mean(self) -> float:
+        """Mean over requests, each counted once; NaN without any."""
+        return float(self.values.mean()) if self.values.size else float("nan")
+
+
+def request_aucs(
+    outcomes: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    requests: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+) -> RequestAucs:
+    """AUC inside each request that has both classes (the others say nothing about order)."""
+    y, p, w = checked(outcomes, predictions, weights)
+    codes, known = pd.factorize(np.asarray(requests), use_na_sentinel=False)
+    rows = np.bincount(codes, minlength=len(known))
+    positives = np.bincount(codes, y, minlength=len(known))
+    kept = np.flatnonzero(((positives > 0) & (positives < rows))[codes])
+    groups, first = _renumbered(codes[kept])
+    values = auc_by_group(y[kept], p[kept], w[kept], groups, first.size)
+    return RequestAucs(values[np.isfinite(values)], kept[first][np.isfinite(values)])
+
+
+def _renumbered(codes: Codes) -> tuple[Codes, Codes]:
+    """Number codes 0, 1, ... by first appearance; also return where each first appears."""
+    groups, known = pd.factorize(codes)
+    first = np.full(len(known), codes.size, dtype=np.intp)
+    np.minimum.at(first, groups, np.arange(codes.size))
+    return groups, first
+
+
+def auc_by_request(
+    outcomes: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    *,
+    requests: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+) -> float:
+    """Mean of the requests' AUCs, each request with both classes counted once.
+
+    Examples
+    --------
+    >>> auc_by_request([1, 0, 0, 1, 0], [0.9, 0.1, 0.2, 0.1, 0.5], requests=["a", "a", "b", "b", "b"])
+    0.5
+    """
+    return request_aucs(outcomes, predictions, requests, weights=weights).mean
+
+
+def average_precision(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
+    """Sum over thresholds of the gain in recall times the precision there; tied rows enter together."""
+    y, p, w = checked(outcomes, predictions, weights)
+    if not y.any():
+        return float("nan")
+    order = np.argsort(-p, kind="stable")
+    ends = np.flatnonzero(np.r_[np.diff(p[order]) != 0, True])
+    found = np.cumsum((w * y)[order])[ends]
+    taken = np.cumsum(w[order])[ends]
+    return float((np.diff(found, prepend=0.0) * np.nan_to_num(quotient(found, taken))).sum() / found[-1])
+
+
+def row_losses(outcomes: Floats, predictions: Floats) -> Floats:
+    """Log loss of each row in nats; predictions of exactly 0 and 1 are moved inside by one float's step."""
+    step = np.finfo(np.float64).eps
+    p = np.clip(predictions, step, 1 - step)
+    return -np.where(outcomes == 1, np.log(p), np.log1p(-p))
+
+
+def log_loss(outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
+    """Mean negative log likelihood in nats."""
+    y, p, w = checked(outcomes, predictions, weights)
+    return float(quotient((w * row_losses(y, p)).sum(), w.sum()))
+
+
+def entropy(rate: npt.ArrayLike) -> Floats:
+    """Entropy in nats of a coin with this rate; 0 at 0 and 1.
+
+    Examples
+    --------
+    >>> round(float(entropy(0.5)), 6)
+    0.693147
+    """
+    p = np.asarray(rate, dtype=np.float64)
+    inside = (p > 0) & (p < 1)
+    q = np.where(inside, p, 0.5)
+    return np.where(np.isnan(p), np.nan, np.where(inside, -q * np.log(q) - (1 - q) * np.log1p(-q), 0.0))
+
+
+def normalized_entropy(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
+    """Log loss over the entropy of the base rate (He et al. 2014, section 3): 1 is no better than the base rate."""
+    y, p, w = checked(outcomes, predictions, weights)
+    rate = quotient((w * y).sum(), w.sum())
+    return float(quotient(log_loss(y, p, weights=w), entropy(rate)))
+
+
+def calibration_ratio(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
+    """Sum of observed over sum of predicted: above 1 the predictions are too low.
+
+    Examples
+    --------
+    >>> calibration_ratio([0, 1, 1, 0], [0.25, 0.25, 0.25, 0.25])
+    2.0
+    """
+    y, p, w = checked(outcomes, predictions, weights)
+    return float(quotient((w * y).sum(), (w * p).sum()))

@@ -1,0 +1,58 @@
+"""The one look of our reports: a self-contained HTML page, no network, light and dark."""
+
+from collections.abc import Sequence
+from html import escape
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --bad: #c62828; --doubt: #b26a00; --good: #2e7d32; }
+@media (prefers-color-scheme: dark) { :root { --bad: #ef6c6c; --doubt: #e0a040; --good: #6fbf73; } }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.45rem; margin: 0 0 .2rem; } h2 { font-size: 1.12rem; margin: 2rem 0 .5rem; }
+p { margin: .2rem 0; } .facts { opacity: .7; } ul { margin: .3rem 0; padding-left: 1.2rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+td, th { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top;
+overflow-wrap: anywhere; } td.number, th.number { text-align: right; white-space: nowrap; }
+.pass, .no_rule, .promote { color: var(--good); }
+.block, .critical, .metric_missing, .hold { color: var(--bad); }
+.warn, .warning, .info, .cannot_tell { color: var(--doubt); }
+.verdict { font-weight: 600; white-space: nowrap; }
+img, svg { max-width: 100%; height: auto; } figure { margin: 1rem 0; } figcaption { opacity: .7; }
+"""
+
+
+def page(title: str, facts: Sequence[str], body: str) -> str:
+    """Write a page.
+
+    Parameters
+    ----------
+    title : heading, as text.
+    facts : lines below it, as text.
+    body : the rest, as HTML whose texts the caller has escaped.
+    """
+    lines = "".join(f"<p class=facts>{escape(fact)}</p>" for fact in facts)
+    return (
+        "<!doctype html><html lang=en><head><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width'>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{escape(title)}</h1>{lines}{body}</body></html>\n"
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
+    """Write a table of texts; columns in ``numbers`` are aligned right.
+
+    A cell in the column ``verdict`` takes the colour of its verdict.
+    """
+    verdict = head.index("verdict") if "verdict" in head else -1
+    header = "".join(f"<th{' class=number' if i in numbers else ''}>{escape(h)}" for i, h in enumerate(head))
+    lines = "".join(
+        "<tr>" + "".join(_cell(text, i == verdict, i in numbers) for i, text in enumerate(row)) + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{header}</tr>{lines}</table>"
+
+
+def _cell(text: str, verdict: bool, number: bool) -> str:
+    if verdict:
+        return f"<td class='verdict {escape(text)}'>{escape(text)}"
+    return f"<td{' class=number' if number else ''}>{escape(text)}"

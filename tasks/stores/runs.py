@@ -1,0 +1,162 @@
+"""The record of one step: an MLflow run that says what went in, what came out and what it rests on.
+
+::
+
+    tags       surface, step, task, as_of, snapshot, equipoise.inputs (digest of everything that went in)
+    inputs     the label snapshot by its own digest, the models that were read
+    outputs    the models that were made
+    artifacts  evidence.json, which the next steps and the gate read, tables and pictures for people
+
+A run that failed says so; one whose process was killed is closed by the next run of the same inputs.
+"""
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from tasks.errors import StoreError
+from tasks.stores.tracking import PatientClient, connect, experiment_id
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+INPUTS: Final = "equipoise.inputs"
+EVIDENCE: Final = "evidence.json"
+_DIGEST_LENGTH: Final = 36  # the longest that MLflow keeps of a data set's digest
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """A running step; everything that it logs is visible in MLflow at once."""
+
+    client: PatientClient
+    run_id: str
+
+    def params(self, values: Mapping[str, object]) -> None:
+        """Log parameters."""
+        params = [Param(name, str(value)) for name, value in values.items()]
+        self.client.log_batch(self.run_id, params=params)
+
+    def metrics(self, values: Mapping[str, float], *, model_id: str | None = None) -> None:
+        """Log metrics, of a model where one is given; what is not finite is left out."""
+        now = int(time.time() * 1000)
+        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+        metrics = [Metric(name, value, now, 0, model_id=model_id) for name, value in finite.items()]
+        self.client.log_batch(self.run_id, metrics=metrics)
+
+    def tags(self, values: Mapping[str, object]) -> None:
+        """Set tags."""
+        tags = [RunTag(name, str(value)) for name, value in values.items()]
+        self.client.log_batch(self.run_id, tags=tags)
+
+    def dataset(self, name: str, *, digest: str, source: str, context: str) -> None:
+        """Link a table by its own digest, which covers all of it."""
+        data = Dataset(name, digest[:_DIGEST_LENGTH], "delta_table", json.dumps({"path": source}))
+        used_as = [InputTag("mlflow.data.context", context)]
+        self.client.log_inputs(self.run_id, datasets=[DatasetInput(data, used_as)])
+
+    def reads_model(self, model_id: str) -> None:
+        """Link a logged model that this step read."""
+        self.client.log_inputs(self.run_id, models=[LoggedModelInput(model_id)])
+
+    def json(self, path: str, content: object) -> None:
+        """Write plain JSON; a figure that is not finite is refused, say null instead."""
+        self.client.log_text(self.run_id, json.dumps(content, indent=1, allow_nan=False) + "\n", path)
+
+    def evidence(self, content: Mapping[str, object]) -> None:
+        """Write what the next steps and the gate read."""
+        self.json(EVIDENCE, content)
+
+    def text(self, path: str, content: str) -> None:
+        """Write a text, for example a report in HTML or markdown."""
+        self.client.log_text(self.run_id, content, path)
+
+    def figure(self, path: str, figure: "Figure") -> None:
+        """Write a picture."""
+        self.client.log_figure(self.run_id, figure, path)
+
+    def table(self, path: str, frame: "pd.DataFrame") -> None:
+        """Write a table that MLflow shows."""
+        self.client.log_table(self.run_id, frame, path)
+
+
+@contextmanager
+def step_run(
+    home: Path,
+    surface: str,
+    *,
+    step: str,
+    inputs: str,
+    task: str | None = None,
+    parent_run: str | None = None,
+    tags: Mapping[str, object] | None = None,
+) -> Iterator[StepRun]:
+    """Open a step's run and close it with what became of it.
+
+    Parameters
+    ----------
+    inputs : digest of everything that decides the result.
+    parent_run : the run that this one belongs under.
+    tags : further tags, such as as_of and snapshot.
+    """
+    client = connect(home)
+    experiment = experiment_id(client, home, surface)
+    _close_killed(client, experiment, step, inputs)
+    named = {"surface": surface, "step": step, "task": task, INPUTS: inputs, "mlflow.parentRunId": parent_run}
+    known = {name: str(value) for name, value in {**named, **(tags or {})}.items() if value is not None}
+    run = client.create_run(experiment, run_name=" ".join(filter(None, (step, task))), tags=known)
+    opened = StepRun(client, run.info.run_id)
+    try:
+        yield opened
+    except BaseException:
+        client.set_terminated(opened.run_id, "FAILED")
+        raise
+    client.set_terminated(opened.run_id, "FINISHED")
+
+
+def finished_run(home: Path, surface: str, *, step: str, inputs: str) -> str | None:
+    """Return the newest run of a step that finished with these very inputs, if there is one."""
+    client = connect(home)
+    runs = client.search_runs(
+        [experiment_id(client, home, surface)],
+        f"{_same(step, inputs)} and attributes.status = 'FINISHED'",
+        max_results=1,
+        order_by=["attributes.start_time DESC"],
+    )
+    return str(runs[0].info.run_id) if runs else None
+
+
+def read_evidence(home: Path, run_id: str, path: str = EVIDENCE) -> Any:
+    """Read what a run wrote as JSON.
+
+    Raises
+    ------
+    StoreError
+        There is no such run, or it wrote no such file.
+    """
+    client = connect(home)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            local = client.download_artifacts(run_id, path, folder)
+            return json.loads(Path(local).read_text(encoding="utf-8"))
+        except (MlflowException, OSError, ValueError) as error:
+            raise StoreError(f"Run {run_id} has no readable {path}: {error}. Run its step again.") from error
+
+
+def _close_killed(client: PatientClient, experiment: str, step: str, inputs: str) -> None:
+    for run in client.search_runs([experiment], f"{_same(step, inputs)} and attributes.status = 'RUNNING'"):
+        client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _same(step: str, inputs: str) -> str:
+    return f"tags.step = '{step}' and tags.`{INPUTS}` = '{inputs}'"

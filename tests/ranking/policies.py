@@ -1,0 +1,116 @@
+"""Policies and candidates for the tests of this room, made by hand or by hypothesis."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from hypothesis import strategies as st
+
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
+
+TASKS = ("click", "purchase", "hide")
+
+
+def utility_json(**fields: Any) -> dict[str, Any]:
+    """Return the canonical content of a utility policy, as the contract writes it."""
+    base = {"policy": "p", "version": 1, "owner": "o", "approvals": ["product"], "weights": {"click": 1.0}}
+    return UtilitySpec.model_validate(base | fields).model_dump(mode="json")
+
+
+def slate_json(**fields: Any) -> dict[str, Any]:
+    """Return the canonical content of a slate policy, as the contract writes it."""
+    return SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3} | fields).model_dump(
+        mode="json"
+    )
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Split rows into candidates and predictions."""
+    frame = pd.DataFrame(list(rows))
+    predictions = {name: frame[name].to_numpy(float) for name in frame if str(name).startswith(("p_", "v_"))}
+    return frame.drop(columns=list(predictions)), predictions
+
+
+def _maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+# few distinct values, so that ties, full caps and empty groups are common
+_ROW = st.fixed_dictionaries(
+    {
+        **{f"p_{task}": st.sampled_from([0.0, 0.125, 0.25, 0.5, 1.0]) for task in TASKS},
+        "page": st.sampled_from([None, "home", "checkout"]),
+        "creator": st.sampled_from([None, "ana", "bo"]),
+        "category": st.sampled_from(["tea", "jam", "rye"]),
+        "margin": st.sampled_from([None, 0.5, 1.0, 2.0, 2.0]),
+        "stock": st.sampled_from([None, 0, 1, 5, 9]),
+        "blocked": st.sampled_from([None, False, False, False, True]),
+        **{name: _maybe(st.booleans()) for name in ("sponsored", "fresh", "local", "must")},
+    }
+)
+
+
+@st.composite
+def candidate_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Draw the rows of one to three requests, in any order."""
+    rows = []
+    for request in draw(st.sets(st.sampled_from("qrs"), min_size=1)):
+        items = draw(
+            st.sets(st.sampled_from(["a", "B", "c", "Z", "é", "10", "9", "\U0001d4b3", "\uff5a"]), min_size=1)
+        )
+        rows += [{"request_id": request, "item_id": item, **draw(_ROW)} for item in sorted(items)]
+    return draw(st.permutations(rows))
+
+
+_WEIGHT = st.sampled_from([0.5, 1.0, 3.0])
+_TERM = st.one_of(_WEIGHT, st.fixed_dictionaries({"weight": _WEIGHT, "times": st.just("margin")}))
+_CONSTRAINTS = st.lists(
+    st.sampled_from(
+        [
+            {"name": "blocked", "drop_when": {"column": "blocked", "equals": True}},
+            {"name": "out_of_stock", "keep_when": {"column": "stock", "above": 0}},
+            {"name": "overstock", "drop_when": {"column": "stock", "above": 5}},
+            {"name": "too_cheap", "drop_when": {"column": "margin", "below": 1.0}},
+            {"name": "not_listed", "keep_when": {"column": "category", "one_of": ["tea", "jam"]}},
+        ]
+    ),
+    unique_by=lambda constraint: constraint["name"],
+    max_size=2,
+)
+
+
+@st.composite
+def utility_policies(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a utility policy over the columns of ``candidate_rows``."""
+    context = {"name": "checkout", "when": {"page": "checkout"}, "weights": {"purchase": draw(_TERM)}}
+    tiers = [{"task": "hide", "cuts": [0.25, 0.5]}, {"task": "click", "cuts": [0.5]}]
+    return utility_json(
+        weights={"click": draw(_TERM), "hide": -draw(_WEIGHT)},
+        contexts=draw(st.sampled_from([[], [context]])),
+        relevance_floor=draw(
+            st.sampled_from([{}, {"click": 0.125}, {"click": {"quantile": 0.4}, "purchase": 0.25}])
+        ),
+        hard_constraints=draw(_CONSTRAINTS),
+        lexicographic=draw(st.sampled_from([[], [], tiers[:1], tiers])),
+    )
+
+
+@st.composite
+def slate_policies(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a slate policy over the columns of ``candidate_rows``."""
+
+    def some(names: Sequence[str], least: int) -> dict[str, int]:
+        return draw(st.dictionaries(st.sampled_from(names), st.integers(least, 3)))
+
+    return slate_json(
+        length=draw(st.integers(1, 6)),
+        max_per=some(["creator", "category"], 1),
+        max_where=some(["sponsored", "fresh"], 0),
+        min_where_if_available=some(["fresh", "local"], 1),
+        required_first=draw(st.sampled_from([None, "must"])),
+        diversity=draw(
+            st.sampled_from([None, {"by": "category", "strength": 0.25}, {"by": "creator", "strength": 1.0}])
+        ),
+    )

@@ -1,0 +1,187 @@
+"""The decision in plain Python, one request at a time, from the policies' JSON: slow, and read with ease."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def decide_all(
+    rows: Sequence[Row], utility: Mapping[str, Any], slate: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Decide on rows that carry their predictions; null is None."""
+    decided: list[dict[str, Any]] = [{} for _ in rows]
+    for request in {row["request_id"] for row in rows}:
+        members = [i for i, row in enumerate(rows) if row["request_id"] == request]
+        for i, result in zip(members, _decide([rows[i] for i in members], utility, slate), strict=True):
+            decided[i] = result
+    return decided
+
+
+def _decide(
+    rows: Sequence[Row], utility: Mapping[str, Any], slate: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    results = [_valued(row, utility) for row in rows]
+    _drop(rows, results, utility)
+    kept = [i for i, result in enumerate(results) if result["dropped_by"] is None]
+    kept.sort(key=lambda i: (_tier(rows[i], utility), -results[i]["utility"], rows[i]["item_id"]))
+    for rank, i in enumerate(kept, start=1):
+        results[i]["rank"] = rank
+    worth = {i: results[i]["utility"] for i in kept}
+    for slot, i in enumerate(_slate(kept, rows, worth, utility, slate), start=1):
+        results[i]["slate_position"] = slot
+    return results
+
+
+def _valued(row: Row, utility: Mapping[str, Any]) -> dict[str, Any]:
+    weights, context = dict(utility["weights"]), None
+    for declared in utility["contexts"]:
+        if all(row[name] in values for name, values in declared["when"].items()):
+            weights |= declared["weights"]
+            context = declared["name"]
+            break
+    total, missing = 0.0, []
+    for task in sorted(weights):
+        weight = weights[task]
+        part = row[f"p_{task}"] * weight["weight"]
+        if weight["times"] is not None:
+            value = row[weight["times"]]
+            missing += [weight["times"]] if value is None else []
+            part *= math.nan if value is None else value
+        total += part
+    return {
+        "utility": total,
+        "missing": missing,
+        "context": context,
+        "dropped_by": None,
+        "rank": None,
+        "slate_position": None,
+    }
+
+
+def _drop(rows: Sequence[Row], results: list[dict[str, Any]], utility: Mapping[str, Any]) -> None:
+    for row, result in zip(rows, results, strict=True):
+        broken = [h["name"] for h in utility["hard_constraints"] if _breaks(row, h)]
+        broken += [f"unknown_value:{name}" for name in sorted(result["missing"])]
+        result["dropped_by"] = broken[0] if broken else None
+    standing = [row for row, result in zip(rows, results, strict=True) if result["dropped_by"] is None]
+    for task, floor in sorted(utility["relevance_floor"].items()):
+        for row, result in zip(rows, results, strict=True):
+            least = (
+                floor
+                if isinstance(floor, float)
+                else _quantile([r[f"p_{task}"] for r in standing], floor["quantile"])
+            )
+            if result["dropped_by"] is None and row[f"p_{task}"] < least:
+                result["dropped_by"] = f"relevance_floor:{task}"
+
+
+def _quantile(values: list[float], share: float) -> float:
+    """Return the least value that is spared when the lowest share is cut off."""
+    return sorted(values)[math.floor(share * len(values) + 1e-9)] if values else -math.inf
+
+
+def _breaks(row: Row, constraint: Mapping[str, Any]) -> bool:
+    keeps = constraint["keep_when"] is not None
+    test = constraint["keep_when"] if keeps else constraint["drop_when"]
+    value = row[test["column"]]
+    if value is None:
+        return True
+    if test["equals"] is not None:
+        holds = value == test["equals"]
+    elif test["one_of"] is not None:
+        holds = value in test["one_of"]
+    elif test["above"] is not None:
+        holds = value > test["above"]
+    else:
+        holds = value < test["below"]
+    return not holds if keeps else holds
+
+
+def _tier(row: Row, utility: Mapping[str, Any]) -> tuple[int, ...]:
+    bands = []
+    for tier in utility["lexicographic"]:
+        band = sum(row[f"p_{tier['task']}"] >= cut for cut in tier["cuts"])
+        costs = utility["weights"][tier["task"]]["weight"] < 0
+        bands.append(band if costs else -band)
+    return tuple(bands)
+
+
+def _slate(
+    ranked: list[int],
+    rows: Sequence[Row],
+    worth: Mapping[int, float],
+    utility: Mapping[str, Any],
+    policy: Mapping[str, Any],
+) -> list[int]:
+    filling = _Filling(ranked, rows, policy)
+    filling.reserve()
+    while len(filling.slate) < policy["length"] and (choice := filling.choice()):
+        lowered = {i: worth[i] - filling.penalty(i) for i in choice}
+        filling.place(min(choice, key=lambda i: (_tier(rows[i], utility), -lowered[i], ranked.index(i))))
+    return filling.slate
+
+
+class _Filling:
+    def __init__(self, ranked: list[int], rows: Sequence[Row], policy: Mapping[str, Any]) -> None:
+        self.ranked, self.rows, self.policy = ranked, rows, policy
+        self.slate: list[int] = []
+        self.reserved: list[int] = []
+
+    def reserve(self) -> None:
+        for i in self.ranked:
+            if self.required(i) and self.has_room(i):
+                self.reserved.append(i)
+        for name, least in sorted(self.policy["min_where_if_available"].items()):
+            for i in self.ranked:
+                wanted = self.rows[i][name] is True and self.count(name, self.reserved) < least
+                if wanted and i not in self.reserved and self.has_room(i):
+                    self.reserved.append(i)
+        self.give_back()
+
+    def choice(self) -> list[int]:
+        required = [i for i in self.reserved if self.required(i)]
+        others = [i for i in self.ranked if i not in self.slate + self.reserved and self.has_room(i)]
+        return required or self.reserved + others
+
+    def place(self, i: int) -> None:
+        self.slate.append(i)
+        if i in self.reserved:
+            self.reserved.remove(i)
+        else:
+            self.give_back()
+
+    def give_back(self) -> None:
+        for i in reversed(self.ranked):
+            if i in self.reserved and not self.required(i):
+                marks = {
+                    n: k for n, k in self.policy["min_where_if_available"].items() if self.rows[i][n] is True
+                }
+                if all(self.count(name, self.slate + self.reserved) > least for name, least in marks.items()):
+                    self.reserved.remove(i)
+
+    def has_room(self, i: int) -> bool:
+        held = self.slate + self.reserved
+        row, others = self.rows[i], [self.rows[j] for j in held]
+        per = [sum(o[n] == row[n] for o in others) < k for n, k in self.policy["max_per"].items()]
+        where = [
+            row[n] is False or sum(o[n] is not False for o in others) < k
+            for n, k in self.policy["max_where"].items()
+        ]
+        return len(held) < self.policy["length"] and all(per) and all(where)
+
+    def required(self, i: int) -> bool:
+        name = self.policy["required_first"]
+        return name is not None and self.rows[i][name] is True
+
+    def count(self, name: str, chosen: list[int]) -> int:
+        return sum(self.rows[i][name] is True for i in chosen)
+
+    def penalty(self, i: int) -> float:
+        spread = self.policy["diversity"]
+        if spread is None:
+            return 0.0
+        return spread["strength"] * sum(
+            self.rows[j][spread["by"]] == self.rows[i][spread["by"]] for j in self.slate
+        )

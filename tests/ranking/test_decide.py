@@ -1,0 +1,161 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.errors import DataError
+from tasks.ranking.candidates import CandidateSets
+from tasks.ranking.decide import Decision, decide
+from tasks.ranking.policy import SlatePolicy, UtilityPolicy
+from tests.ranking.policies import (
+    candidate_rows,
+    frame_of,
+    slate_json,
+    slate_policies,
+    utility_json,
+    utility_policies,
+)
+from tests.ranking.reference import decide_all
+
+COLUMNS = ["utility", "rank", "slate_position", "dropped_by", "context"]
+
+
+def decided(rows, utility, slate) -> Decision:
+    frame, predictions = frame_of(rows)
+    return decide(frame, predictions, UtilityPolicy.from_json(utility), SlatePolicy.from_json(slate))
+
+
+def plain(frame: pd.DataFrame) -> list[dict]:
+    """Rows with None for null."""
+    return [
+        {name: None if pd.isna(value) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+def by_key(frame: pd.DataFrame) -> list[dict]:
+    return sorted(plain(frame), key=lambda row: (row["request_id"], row["item_id"]))
+
+
+@settings(max_examples=300, deadline=None)
+@given(candidate_rows(), utility_policies(), slate_policies())
+def test_the_decision_is_that_of_the_slow_reference(rows, utility, slate):
+    ours = plain(decided(rows, utility, slate).frame[COLUMNS])
+    for row in (theirs := decide_all(rows, utility, slate)):
+        row["utility"] = None if np.isnan(row["utility"]) else row["utility"]
+        del row["missing"]
+    assert ours == [{name: row[name] for name in COLUMNS} for row in theirs]
+
+
+@settings(max_examples=60, deadline=None)
+@given(candidate_rows(), utility_policies(), slate_policies(), st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_does_not_matter(rows, utility, slate, random):
+    shuffled = random.sample(rows, len(rows))
+    one, other = decided(rows, utility, slate), decided(shuffled, utility, slate)
+    assert by_key(one.frame) == by_key(other.frame)
+    assert sorted(map(str, plain(one.unmet))) == sorted(map(str, plain(other.unmet)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(candidate_rows(), utility_policies(), slate_policies())
+def test_a_request_is_decided_alone_as_among_others(rows, utility, slate):
+    requests = {row["request_id"] for row in rows}
+    alone = [decided([row for row in rows if row["request_id"] == r], utility, slate).frame for r in requests]
+    assert by_key(pd.concat(alone)) == by_key(decided(rows, utility, slate).frame)
+
+
+@settings(max_examples=60, deadline=None)
+@given(candidate_rows(), utility_policies(), slate_policies())
+def test_contributions_add_up_to_the_utility(rows, utility, slate):
+    decision = decided(rows, utility, slate)
+    total = sum(decision.contributions[term] for term in sorted(decision.contributions))
+    np.testing.assert_array_equal(total, decision.utility)
+
+
+@settings(max_examples=60, deadline=None)
+@given(candidate_rows(), slate_policies(), st.floats(1.0, 1e300))
+def test_a_violating_item_is_in_no_slate_whatever_its_utility(rows, slate, weight):
+    rule = {"name": "violation", "drop_when": {"column": "blocked", "equals": True}}
+    policy = utility_json(weights={"click": weight}, hard_constraints=[rule])
+    frame = decided(rows, policy, slate).frame
+    out = np.array([row["blocked"] is not False for row in rows])
+    assert (frame["dropped_by"][out] == "violation").all()
+    assert frame["slate_position"][out].isna().all()
+    assert frame["rank"][out].isna().all()
+    assert frame["dropped_by"][~out].isna().all()
+
+
+def test_a_candidate_set_of_one_is_first():
+    rows = [{"request_id": "r", "item_id": "a", "p_click": 0.1}]
+    frame = decided(rows, utility_json(), slate_json()).frame
+    assert plain(frame[["rank", "slate_position"]]) == [{"rank": 1, "slate_position": 1}]
+
+
+def test_where_all_are_dropped_the_empty_slate_is_reported():
+    rows = [{"request_id": "r", "item_id": i, "p_click": 0.1, "permitted": None} for i in "ab"]
+    rule = {"name": "not_permitted", "keep_when": {"column": "permitted", "equals": True}}
+    decision = decided(rows, utility_json(hard_constraints=[rule]), slate_json())
+    assert decision.frame["slate_position"].isna().all()
+    assert set(decision.frame["dropped_by"]) == {"not_permitted"}
+    assert plain(decision.unmet) == [
+        {"request_id": "r", "requirement": "length", "wanted": 3, "got": 0, "available": 0}
+    ]
+
+
+def test_no_candidates_give_no_decision():
+    frame = pd.DataFrame({"request_id": pd.Series([], dtype="str"), "item_id": pd.Series([], dtype="str")})
+    policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json())
+    decision = decide(frame, {"p_click": []}, *policies)
+    assert list(decision.frame) == ["request_id", "item_id", *COLUMNS]
+    assert len(decision.frame) == len(decision.unmet) == 0
+
+
+def test_equal_utilities_are_ordered_by_code_point():
+    items = ["a", "Z", "é", "\uff5a", "\U0001d4b3", "10", "9"]
+    rows = [{"request_id": "r", "item_id": item, "p_click": 0.5} for item in items]
+    frame = decided(rows, utility_json(), slate_json()).frame
+    assert list(frame.sort_values("rank")["item_id"]) == ["10", "9", "Z", "a", "é", "\uff5a", "\U0001d4b3"]
+
+
+def test_integer_items_are_ordered_by_size():
+    rows = [{"request_id": 7, "item_id": item, "p_click": 0.5} for item in (10, 9, 2**60 + 1, 2**60)]
+    frame = decided(rows, utility_json(), slate_json()).frame
+    assert list(frame["rank"]) == [2, 1, 4, 3]
+
+
+def test_a_safer_tier_ranks_first_whatever_the_utility():
+    rows = [
+        {"request_id": "r", "item_id": "risky", "p_click": 1.0, "p_report": 0.002},
+        {"request_id": "r", "item_id": "safe", "p_click": 0.1, "p_report": 0.0005},
+        {"request_id": "r", "item_id": "edge", "p_click": 0.9, "p_report": 0.001},
+    ]
+    policy = utility_json(
+        weights={"click": 1.0, "report": -1.0}, lexicographic=[{"task": "report", "cuts": [0.001]}]
+    )
+    frame = decided(rows, policy, slate_json()).frame
+    assert list(frame.sort_values("rank")["item_id"]) == ["safe", "risky", "edge"]
+
+
+def test_the_grouping_can_be_made_once_for_many_policies():
+    rows = [
+        {"request_id": r, "item_id": i, "p_click": p}
+        for r, i, p in [("r", "a", 0.1), ("s", "a", 0.2), ("r", "b", 0.3)]
+    ]
+    frame, predictions = frame_of(rows)
+    policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json())
+    again = decide(frame, predictions, *policies, sets=CandidateSets.of(frame))
+    pd.testing.assert_frame_equal(again.frame, decide(frame, predictions, *policies).frame)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_prediction_that_is_not_finite_refuses_the_batch(bad):
+    rows = [{"request_id": "r", "item_id": i, "p_click": p} for i, p in [("a", 0.1), ("b", bad)]]
+    with pytest.raises(DataError, match=r"'p_click' is not finite in 1 of 2 rows, for example r/b"):
+        decided(rows, utility_json(), slate_json())
+
+
+def test_a_missing_prediction_names_the_nearest():
+    rows = [{"request_id": "r", "item_id": "a", "p_clicks": 0.1}]
+    with pytest.raises(DataError, match=r"'p_click' in the utility policy.*Did you mean 'p_clicks'"):
+        decided(rows, utility_json(), slate_json())
