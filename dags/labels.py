@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Param
 from dags.moment import find_as_of, find_days, instant, written
 from dags.place import open_context
 from dags.step import report, step
-from dags.surfaces import as_of_param, describe, end_with_logs, for_every_surface
+from dags.surfaces import as_of_param, describe, for_every_surface
 from tasks.contracts import Contracts
 from tasks.errors import GateRefused
 
@@ -82,7 +82,7 @@ def daily_labels(contracts: Contracts) -> DAG:
     identity = describe(contracts, "labels", cron=contracts.surface.schedule.labels, runbook=RUNBOOK)
     with DAG(**identity, params=params) as dag:
         validate(surface=contracts.name, built=labels(surface=contracts.name))
-    return end_with_logs(dag, contracts)
+    return dag
 
 
 globals().update(for_every_surface("labels", daily_labels))

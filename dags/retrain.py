@@ -14,7 +14,7 @@ from airflow.sdk import DAG, Param, task_group
 from dags.moment import find_as_of, instant, written
 from dags.place import open_context
 from dags.step import report, step
-from dags.surfaces import as_of_param, describe, end_with_logs, for_every_surface
+from dags.surfaces import as_of_param, describe, for_every_surface
 from tasks.contracts import Contracts
 from tasks.errors import GateRefused
 
@@ -51,7 +51,7 @@ some of them (empty: all that are due; the others come from the champion). A bac
 end of each interval.
 """
 
-THIS_TASK = "{{ task.op_kwargs['task'] }}"
+THIS_TASK = "{{ task.op_kwargs['task_name'] }}"
 
 
 @step(execution_timeout=timedelta(minutes=10))
@@ -87,24 +87,26 @@ def validate(surface: str, as_of: str, built: dict[str, Any]) -> dict[str, Any]:
 
 
 @step(map_index_template=THIS_TASK)
-def train(surface: str, task: str, as_of: str, snapshot: dict[str, Any]) -> dict[str, Any]:
+def train(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> dict[str, Any]:
     """Train one task's model."""
     from tasks.steps import train
 
-    result = train.run(open_context(surface), task=task, as_of=instant(as_of), snapshot=snapshot["snapshot"])
+    result = train.run(
+        open_context(surface), task=task_name, as_of=instant(as_of), snapshot=snapshot["snapshot"]
+    )
     return report(result, "task", "model", "version", "sha256", "run_id", "reused")
 
 
 @step(map_index_template=THIS_TASK)
 def calibrate(
-    surface: str, task: str, as_of: str, snapshot: dict[str, Any], trained: dict[str, Any]
+    surface: str, task_name: str, as_of: str, snapshot: dict[str, Any], trained: dict[str, Any]
 ) -> dict[str, Any]:
     """Calibrate one task's model."""
     from tasks.steps import calibrate
 
     result = calibrate.run(
         open_context(surface),
-        task=task,
+        task=task_name,
         as_of=instant(as_of),
         snapshot=snapshot["snapshot"],
         model_version=trained["version"],
@@ -114,20 +116,21 @@ def calibrate(
 
 
 @task_group
-def models(surface: str, task: str, as_of: str, snapshot: dict[str, Any]) -> Any:
+def models(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> Any:
     """Train and calibrate one task; mapped over the plan's tasks."""
-    trained = train(surface=surface, task=task, as_of=as_of, snapshot=snapshot)
-    return calibrate(surface=surface, task=task, as_of=as_of, snapshot=snapshot, trained=trained)
+    trained = train(surface=surface, task_name=task_name, as_of=as_of, snapshot=snapshot)
+    return calibrate(surface=surface, task_name=task_name, as_of=as_of, snapshot=snapshot, trained=trained)
 
 
 @step
-def release(
-    surface: str, as_of: str, snapshot: dict[str, Any], fitted: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
+def release(surface: str, as_of: str, snapshot: dict[str, Any], fitted: Any) -> dict[str, Any]:
     """Pin the parts as one release with alias challenger."""
     from tasks.steps import release
 
-    parts = [{key: part[key] for key in ("task", "model_version", "calibrator_version")} for part in fitted]
+    parts = [
+        {key: part[key] for key in ("task", "model_version", "calibrator_version")}
+        for part in collect(fitted)
+    ]
     result = release.run(
         open_context(surface), as_of=instant(as_of), snapshot=snapshot["snapshot"], parts=parts
     )
@@ -155,11 +158,9 @@ def shadow(surface: str, released: dict[str, Any]) -> dict[str, Any]:
 
 
 @step(trigger_rule="all_done", execution_timeout=timedelta(hours=1))
-def gate(
-    surface: str, planned: list[str] | None, fitted: Sequence[dict[str, Any]] | None, evidence: dict[str, Any]
-) -> dict[str, Any]:
+def gate(surface: str, planned: list[str] | None, fitted: Any, evidence: dict[str, Any]) -> dict[str, Any]:
     """Judge the release; refuse to judge where anything that was planned did not end."""
-    parts = list(fitted or ())
+    parts = collect(fitted)
     if missing := find_unfinished(planned, parts, evidence):
         raise GateRefused(f"These steps did not end, so there is nothing to judge: {', '.join(missing)}")
     from tasks.steps import gate
@@ -176,6 +177,19 @@ def gate(
         trained=parts,
     )
     return report(result, "release", "verdict", "dossier", "run_id")
+
+
+def collect(fitted: Any) -> list[dict[str, Any]]:
+    """Return the results of the mapped models; Airflow gives None for none and the bare result for one.
+
+    Examples
+    --------
+    >>> collect(None), collect({"task": "click"}), collect([{"task": "click"}, {"task": "buy"}])
+    ([], [{'task': 'click'}], [{'task': 'click'}, {'task': 'buy'}])
+    """
+    if fitted is None:
+        return []
+    return [dict(fitted)] if isinstance(fitted, Mapping) else list(fitted)
 
 
 def find_unfinished(
@@ -213,13 +227,13 @@ def weekly_retrain(contracts: Contracts) -> DAG:
         planned = plan(surface=surface)
         as_of = planned["as_of"]
         checked = validate(surface=surface, as_of=as_of, built=labels(surface=surface, as_of=as_of))
-        fitted = models.partial(surface=surface, as_of=as_of, snapshot=checked).expand(task=planned)
+        fitted = models.partial(surface=surface, as_of=as_of, snapshot=checked).expand(task_name=planned)
         released = release(surface=surface, as_of=as_of, snapshot=checked, fitted=fitted)
         simulated = simulate(surface=surface, released=released)
         shadowed = shadow(surface=surface, released=released)
         evidence = {"validate": checked, "release": released, "simulate": simulated, "shadow": shadowed}
         gate(surface=surface, planned=planned, fitted=fitted, evidence=evidence)
-    return end_with_logs(dag, contracts)
+    return dag
 
 
 globals().update(for_every_surface("retrain", weekly_retrain))

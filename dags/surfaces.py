@@ -40,7 +40,7 @@ def describe(contracts: Contracts, workflow: str, *, cron: str, runbook: str) ->
     roles = "; ".join(f"{role}: {', '.join(users)}" for role, users in surface.reviewers.items())
     return {
         "dag_id": f"{contracts.name}__{workflow}",
-        "schedule": CronDataIntervalTimetable(cron, timezone="UTC"),
+        "schedule": _schedule(contracts, cron),
         "start_date": FIRST_DAY,
         "catchup": False,
         "max_active_runs": 1,
@@ -50,17 +50,6 @@ def describe(contracts: Contracts, workflow: str, *, cron: str, runbook: str) ->
         "doc_md": f"{runbook.strip()}\n\n### Who\nOwner: {surface.owner}. Reviewers: {roles or 'none'}.\n",
         "auto_register": False,
     }
-
-
-def end_with_logs(dag: DAG, contracts: Contracts) -> DAG:
-    """End the schedule of a surface whose logs have ended; runs by hand and backfills still work.
-
-    The date is set when the steps are there already: a step that inherits it is left out of every run with a
-    later logical date, and a run started by hand today would end at once, green and empty.
-    """
-    if contracts.surface.until is not None:
-        dag.end_date = end_of_logs(contracts.surface.until) - timedelta(seconds=1)
-    return dag
 
 
 def as_of_param(contracts: Contracts) -> Param:
@@ -73,6 +62,14 @@ def as_of_param(contracts: Contracts) -> Param:
         title="As of",
         description="Look at the world at this instant (with a zone). Empty: the time of the trigger.",
     )
+
+
+def _schedule(contracts: Contracts, cron: str) -> Any:
+    if contracts.surface.until is None:
+        return CronDataIntervalTimetable(cron, timezone="UTC")
+    from dags.ending import EndingCronTimetable
+
+    return EndingCronTimetable(cron, until=end_of_logs(contracts.surface.until))
 
 
 def _build(workflow: str, build: Callable[[Contracts], DAG], name: str) -> DAG:

@@ -28,6 +28,7 @@ from tasks.contracts.base import (
     Version,
 )
 from tasks.contracts.durations import Duration
+from tasks.errors import unknown
 
 
 class Family(StrEnum):
@@ -47,7 +48,15 @@ class Family(StrEnum):
 
 
 Credit = Literal["every", "first_touch", "last_touch"]
-_FAMILY = Annotated[Family, BeforeValidator(lambda v: Family(v) if isinstance(v, str) else v)]
+
+
+def _family(name: object) -> object:
+    if isinstance(name, str) and name not in set(Family):
+        raise ValueError(unknown("family", name, [f.value for f in Family]))
+    return Family(name) if isinstance(name, str) else name
+
+
+_Family = Annotated[Family, BeforeValidator(_family)]
 
 
 class Positive(Closed):
@@ -138,7 +147,7 @@ class Sampling(Closed):
 class TaskSpec(Closed):
     """One outcome: exactly one of ``positive``, ``value``, ``compose`` says what it is."""
 
-    family: _FAMILY
+    family: _Family
     kind: Literal["binary", "value"] = "binary"
     positive: Positive | None = None
     value: ValueRule | None = None

@@ -9,10 +9,17 @@ import numpy.typing as npt
 
 from tasks.evaluation.binary import Codes, Floats, checked, entropy, quotient, request_aucs, row_losses
 from tasks.evaluation.rank_sums import rank_sums
-from tasks.evaluation.resampling import clusters, interval, sum_intervals
+from tasks.evaluation.resampling import (
+    UNKNOWN,
+    Clusters,
+    Resampler,
+    Statistic,
+    clusters,
+    interval,
+    sum_intervals,
+    users_per_group,
+)
 from tasks.evaluation.verdicts import Estimate
-
-UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"), 0)
 
 
 def ratio_interval(
@@ -27,9 +34,9 @@ def ratio_interval(
     >>> ratio_interval([1.0, 1.0, 2.0], [2.0, 2.0, 4.0], ["u", "v", "w"])
     Estimate(value=0.5, low=0.5, high=0.5, n=3)
     """
-    above, below = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
-    estimate = sum_intervals([above, below], quotient, _codes(users), seed=seed, replicates=replicates)[0]
-    return estimate if above.any() else Estimate(estimate.value, float("nan"), float("nan"), estimate.n)
+    columns = [np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)]
+    estimate = _of_sums(columns, quotient, clusters(users), seed, replicates)
+    return estimate if columns[0].any() else _unbounded(estimate)
 
 
 def ratio_change_interval(
@@ -48,16 +55,14 @@ def ratio_change_interval(
     numerators, denominators : each (baseline [n], challenger [n]); 0 where a side does not use the row.
     relative : change as a share of the baseline's ratio instead of in its unit.
     """
-    pairs = (*numerators, *denominators)
-    columns = [np.asarray(column, dtype=np.float64) for column in pairs]
+    columns = [np.asarray(column, dtype=np.float64) for column in (*numerators, *denominators)]
 
-    def change(n_base: Floats, n_new: Floats, d_base: Floats, d_new: Floats) -> Floats:
-        base, new = quotient(n_base, d_base), quotient(n_new, d_new)
+    def change(above_base: Floats, above_new: Floats, below_base: Floats, below_new: Floats) -> Floats:
+        base, new = quotient(above_base, below_base), quotient(above_new, below_new)
         return quotient(new - base, base) if relative else new - base
 
-    estimate = sum_intervals(columns, change, _codes(users), seed=seed, replicates=replicates)[0]
-    told = columns[0].any() and columns[1].any()
-    return estimate if told else Estimate(estimate.value, float("nan"), float("nan"), estimate.n)
+    estimate = _of_sums(columns, change, clusters(users), seed, replicates)
+    return estimate if columns[0].any() and columns[1].any() else _unbounded(estimate)
 
 
 def calibration_interval(
@@ -76,6 +81,58 @@ def calibration_interval(
     return ratio_interval(w * y, w * p, users, seed=seed, replicates=replicates)
 
 
+def normalized_entropy_interval(
+    outcomes: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    users: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    seed: int = 0,
+    replicates: int = 500,
+) -> Estimate:
+    """Interval of the normalized entropy; the base rate is that of each sample."""
+    y, p, w = checked(outcomes, predictions, weights)
+    return _of_sums([w * row_losses(y, p), w * y, w], normalized, clusters(users), seed, replicates)
+
+
+def normalized(losses: Floats, positives: Floats, total: Floats) -> Floats:
+    """Normalized entropy from sums of row losses, positives and rows."""
+    return quotient(quotient(losses, total), entropy(quotient(positives, total)))
+
+
+def normalized_entropy_rise(
+    outcomes: npt.ArrayLike,
+    users: npt.ArrayLike,
+    *,
+    champion: npt.ArrayLike,
+    challenger: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    seed: int = 0,
+    replicates: int = 500,
+) -> Estimate:
+    """Paired interval of NE(challenger) - NE(champion): positive where the challenger predicts worse."""
+    y, old, w = checked(outcomes, champion, weights)
+    _, new, _ = checked(outcomes, challenger, weights)
+    columns = [w * (row_losses(y, new) - row_losses(y, old)), w * y, w]
+    return _of_sums(columns, normalized, clusters(users), seed, replicates)
+
+
+def auc_by_request_interval(
+    outcomes: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    users: npt.ArrayLike,
+    *,
+    requests: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    seed: int = 0,
+    replicates: int = 500,
+) -> Estimate:
+    """Interval of the mean AUC of the requests that have both classes."""
+    found = request_aucs(outcomes, predictions, requests, weights=weights)
+    of = np.asarray(users)[found.first_rows]
+    return ratio_interval(found.values, np.ones_like(found.values), of, seed=seed, replicates=replicates)
+
+
 def auc_interval(
     outcomes: npt.ArrayLike,
     predictions: npt.ArrayLike,
@@ -86,7 +143,9 @@ def auc_interval(
     replicates: int = 200,
 ) -> Estimate:
     """Interval of the pooled AUC."""
-    return _ranked(outcomes, predictions, users, weights, seed, replicates)[0]
+    who = clusters(users)
+    checked_columns = checked(outcomes, predictions, weights)
+    return ranked_intervals(*checked_columns, who.codes, Resampler(who.count, seed, replicates))[0][0]
 
 
 def average_precision_interval(
@@ -99,22 +158,9 @@ def average_precision_interval(
     replicates: int = 200,
 ) -> Estimate:
     """Interval of the average precision."""
-    return _ranked(outcomes, predictions, users, weights, seed, replicates)[1]
-
-
-def _ranked(
-    outcomes: npt.ArrayLike,
-    predictions: npt.ArrayLike,
-    users: npt.ArrayLike,
-    weights: npt.ArrayLike | None,
-    seed: int,
-    replicates: int,
-) -> tuple[Estimate, Estimate]:
-    y, p, w = checked(outcomes, predictions, weights)
-    if not y.size:
-        return UNKNOWN, UNKNOWN
-    aucs, precisions = ranked_intervals(y, p, w, _codes(users), seed=seed, replicates=replicates)
-    return aucs[0], precisions[0]
+    who = clusters(users)
+    checked_columns = checked(outcomes, predictions, weights)
+    return ranked_intervals(*checked_columns, who.codes, Resampler(who.count, seed, replicates))[1][0]
 
 
 def ranked_intervals(
@@ -122,37 +168,22 @@ def ranked_intervals(
     predictions: Floats,
     weights: Floats,
     users: Codes,
+    resampler: Resampler,
     *,
     groups: Codes | None = None,
     count: int = 1,
-    seed: int = 0,
-    replicates: int = 200,
 ) -> tuple[list[Estimate], list[Estimate]]:
-    """Intervals of pooled AUC and of average precision per group [count], from one sort.
-
-    With ``replicates`` 0 the values stand without bounds.
-    """
-    sums = rank_sums(outcomes, predictions, weights, users, groups=groups)
-    values = sums.measure(np.ones((sums.users, 1)))
-    empty = np.empty((sums.groups.size, 0))
-    replicated = sums.replicated(seed=seed, replicates=replicates) if replicates else (empty, empty)
-    sizes = _users_per_group(users, groups, count)
-    return tuple(  # type: ignore[return-value]  # a pair: one list for each metric
-        _placed(value[:, 0], reps, sums.groups, sizes) for value, reps in zip(values, replicated, strict=True)
-    )
-
-
-def _placed(values: Floats, replicated: Floats, groups: Codes, sizes: Codes) -> list[Estimate]:
-    placed = [Estimate(float("nan"), float("nan"), float("nan"), 0) for _ in sizes]
-    for value, reps, group in zip(values, replicated, groups, strict=True):
-        placed[group] = interval(value, reps, int(sizes[group]))
-    return placed
-
-
-def _users_per_group(users: Codes, groups: Codes | None, count: int) -> Codes:
-    of = np.zeros_like(users) if groups is None else groups
-    pairs = np.unique(of * (int(users.max()) + 1) + users)
-    return np.bincount(pairs // (int(users.max()) + 1), minlength=count)
+    """Intervals of pooled AUC and of average precision per group [count], from one sort."""
+    aucs, precisions = [UNKNOWN] * count, [UNKNOWN] * count
+    if not outcomes.size:
+        return aucs, precisions
+    ranked = rank_sums(outcomes, predictions, weights, users, resampler.count, groups=groups)
+    auc_samples, precision_samples = ranked.replicated(resampler)
+    sizes = users_per_group(users, np.zeros_like(users) if groups is None else groups, count)
+    for i, group in enumerate(ranked.groups):
+        aucs[group] = interval(ranked.aucs[i], auc_samples[i], sizes[group])
+        precisions[group] = interval(ranked.precisions[i], precision_samples[i], sizes[group])
+    return aucs, precisions
 
 
 def auc_drop(
@@ -170,51 +201,21 @@ def auc_drop(
     _, new, _ = checked(outcomes, challenger, weights)
     if not y.size:
         return UNKNOWN
-    codes = _codes(users)
-    sides = [rank_sums(y, side, w, codes) for side in (old, new)]
-    before, after = (side.replicated(seed=seed, replicates=replicates)[0][0] for side in sides)
-    values = [float(side.measure(np.ones((side.users, 1)))[0][0, 0]) for side in sides]
-    return interval(values[0] - values[1], before - after, np.unique(codes).size)
+    who = clusters(users)
+    resampler = Resampler(who.count, seed, replicates)
+    before, after = (rank_sums(y, side, w, who.codes, who.count) for side in (old, new))
+    samples = before.replicated(resampler)[0] - after.replicated(resampler)[0]
+    return interval(before.aucs[0] - after.aucs[0], samples[0], who.count)
 
 
-def normalized_entropy_rise(
-    outcomes: npt.ArrayLike,
-    users: npt.ArrayLike,
-    *,
-    champion: npt.ArrayLike,
-    challenger: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 500,
+def _of_sums(
+    columns: list[Floats], statistic: Statistic, who: Clusters, seed: int, replicates: int
 ) -> Estimate:
-    """Paired interval of NE(challenger) - NE(champion): positive where the challenger predicts worse."""
-    y, old, w = checked(outcomes, champion, weights)
-    _, new, _ = checked(outcomes, challenger, weights)
-
-    def rise(lost_new: Floats, lost_old: Floats, positive: Floats, total: Floats) -> Floats:
-        return quotient(quotient(lost_new - lost_old, total), entropy(quotient(positive, total)))
-
-    columns = [w * row_losses(y, new), w * row_losses(y, old), w * y, w]
-    return sum_intervals(columns, rise, _codes(users), seed=seed, replicates=replicates)[0]
-
-
-def auc_by_request_interval(
-    outcomes: npt.ArrayLike,
-    predictions: npt.ArrayLike,
-    users: npt.ArrayLike,
-    *,
-    requests: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 500,
-) -> Estimate:
-    """Interval of the mean AUC of the requests that have both classes."""
-    found = request_aucs(outcomes, predictions, requests, weights=weights)
-    if not found.values.size:
+    if not who.count:
         return UNKNOWN
-    of = _codes(users)[found.first_rows]
-    return ratio_interval(found.values, np.ones_like(found.values), of, seed=seed, replicates=replicates)
+    resampler = Resampler(who.count, seed, replicates)
+    return sum_intervals(columns, {"it": statistic}, who.codes, resampler)["it"][0]
 
 
-def _codes(users: npt.ArrayLike) -> Codes:
-    return clusters(users).codes
+def _unbounded(estimate: Estimate) -> Estimate:
+    return Estimate(estimate.value, float("nan"), float("nan"), estimate.n)

@@ -8,8 +8,9 @@ Rows of one user depend on each other, so users are drawn, never rows::
 By request, where users come back, intervals that say 95 % cover 62 %.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +21,18 @@ from tasks.errors import DataError
 from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.verdicts import Estimate
 
+UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"), 0)
+
 BLOCK_CELLS = 4_000_000
-"""Cells of the largest matrix held at once (32 MB)."""
+"""Cells of the largest matrix of floats held at once (32 MB)."""
+
+KEPT_CELLS = 250_000_000
+"""Draws up to so many cells are kept (a byte each) instead of being drawn again for every metric."""
 
 MOST_UNDEFINED = 0.05
 """Share of replicates without a value from which an interval cannot be told."""
+
+Statistic = Callable[..., Floats]
 
 
 @dataclass(frozen=True)
@@ -62,22 +70,37 @@ def clusters(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) -> Clu
     return Clusters(codes, count + len(others), f"requests{where}")
 
 
-def draws(count: int, *, seed: int, replicates: int, width: int) -> Iterator[Floats]:
-    """Yield blocks [count, at most width]: how often each cluster was drawn in each replicate.
+@dataclass(frozen=True)
+class Resampler:
+    """Draws ``count`` clusters with replacement, ``replicates`` times; the same for every metric that asks."""
 
-    The draws depend on the seed alone, not on the width, so two metrics see the same samples.
-    """
-    rng = np.random.default_rng(seed)
-    for start in range(0, replicates, width):
-        block = np.empty((min(width, replicates - start), count))
-        for row in block:
-            row[:] = np.bincount(rng.integers(count, size=count), minlength=count)
-        yield np.ascontiguousarray(block.T)
+    count: int
+    seed: int
+    replicates: int
 
+    def blocks(self, *rows: int) -> Iterator[Floats]:
+        """Yield [count, width]: how often each cluster was drawn.
 
-def block_width(*rows: int) -> int:
-    """How many replicates fit into one block beside matrices of so many rows."""
-    return max(1, BLOCK_CELLS // max(1, *rows))
+        The width lets matrices of so many ``rows`` stay small; the draws do not depend on it.
+        """
+        width = max(1, BLOCK_CELLS // max(1, self.count, *rows))
+        rng = np.random.default_rng(self.seed)
+        for start in range(0, self.replicates, width):
+            stop = min(start + width, self.replicates)
+            drawn = self._draw(rng, stop - start) if self._kept is None else self._kept[start:stop]
+            yield np.ascontiguousarray(drawn.T, dtype=np.float64)
+
+    @cached_property
+    def _kept(self) -> npt.NDArray[np.uint8] | None:
+        if self.count * self.replicates > KEPT_CELLS:
+            return None
+        return self._draw(np.random.default_rng(self.seed), self.replicates)
+
+    def _draw(self, rng: np.random.Generator, times: int) -> npt.NDArray[np.uint8]:
+        drawn = np.empty((times, self.count), dtype=np.uint8)
+        for row in drawn:
+            row[:] = np.bincount(rng.integers(self.count, size=self.count), minlength=self.count)
+        return drawn
 
 
 def interval(value: float, replicated: Floats, n: int) -> Estimate:
@@ -87,42 +110,64 @@ def interval(value: float, replicated: Floats, n: int) -> Estimate:
     have no value: then the sample hangs on a handful of users.
     """
     defined = replicated[np.isfinite(replicated)]
-    if n < 2 or not np.isfinite(value) or replicated.size - defined.size > MOST_UNDEFINED * replicated.size:
-        return Estimate(float(value), float("nan"), float("nan"), n)
+    told = n >= 2 and np.isfinite(value) and defined.size
+    if not told or replicated.size - defined.size > MOST_UNDEFINED * replicated.size:
+        return Estimate(float(value), float("nan"), float("nan"), int(n))
     low, high = np.percentile(defined, [2.5, 97.5])
-    return Estimate(float(value), float(low), float(high), n)
+    return Estimate(float(value), float(low), float(high), int(n))
 
 
 def sum_intervals(
     columns: Sequence[Floats],
-    statistic: Callable[..., Floats],
+    statistics: Mapping[str, Statistic],
     users: Codes,
+    resampler: Resampler,
     *,
     groups: Codes | None = None,
     count: int = 1,
-    seed: int = 0,
-    replicates: int = 500,
-) -> list[Estimate]:
-    """Interval per group of a statistic of column sums, users drawn once for all groups.
+) -> dict[str, list[Estimate]]:
+    """Intervals of statistics of column sums, per group; users are drawn once for all groups.
 
     Parameters
     ----------
-    columns : each [n]; ``statistic`` gets their sums as arrays [count] or [count, replicates] and is elementwise.
-    users : [n] codes from `clusters`.
+    columns : each [n]; a statistic gets their sums as arrays [count, 1] or [count, replicates] and is elementwise.
+    users : [n] codes from `clusters`, all below ``resampler.count``.
     groups : [n] group of each row, 0 to count - 1; None is one group.
 
     Returns
     -------
-    One estimate a group; its ``n`` is the number of users with rows in the group.
+    Per statistic one estimate a group; its ``n`` is the number of users with rows in the group.
     """
-    of = np.zeros(users.size, dtype=np.intp) if groups is None else groups
-    shape = (count, int(users.max(initial=-1)) + 1)
-    sums = [sparse.csr_array((column, (of, users)), shape=shape) for column in columns]
-    present = sparse.csr_array((np.ones(users.size), (of, users)), shape=shape)
-    sizes = np.diff(present.indptr)
-    values = statistic(*(matrix.sum(axis=1) for matrix in sums))
-    if shape[1] < 2:
-        return [interval(value, np.empty(0), int(n)) for value, n in zip(values, sizes, strict=True)]
-    blocks = draws(shape[1], seed=seed, replicates=replicates, width=block_width(*shape))
-    replicated = np.concatenate([statistic(*(matrix @ block for matrix in sums)) for block in blocks], axis=1)
-    return [interval(*row) for row in zip(values, replicated, sizes.tolist(), strict=True)]
+    sums, sizes = _sums_by_user(columns, users, np.zeros_like(users) if groups is None else groups, count, resampler)
+    found = _apply(statistics, [matrix.sum(axis=1)[:, None] for matrix in sums])
+    samples = [_apply(statistics, [matrix @ block for matrix in sums]) for block in resampler.blocks(count)]
+    return {
+        name: [
+            interval(value, replicated, n)
+            for value, replicated, n in zip(
+                found[name][:, 0], np.concatenate([s[name] for s in samples], axis=1), sizes, strict=True
+            )
+        ]
+        for name in statistics
+    }
+
+
+def _apply(statistics: Mapping[str, Statistic], sums: Sequence[Floats]) -> dict[str, Floats]:
+    return {name: statistic(*sums) for name, statistic in statistics.items()}
+
+
+def _sums_by_user(
+    columns: Sequence[Floats], users: Codes, groups: Codes, count: int, resampler: Resampler
+) -> tuple[list[sparse.csr_array], Codes]:
+    """Sum each column into a sparse [count, users]; also count each group's users."""
+    pairs, known = pd.factorize(groups * np.intp(max(1, resampler.count)) + users)
+    place = np.divmod(known, max(1, resampler.count))
+    shape = (count, resampler.count)
+    sums = [sparse.csr_array((np.bincount(pairs, column, known.size), place), shape=shape) for column in columns]
+    return sums, np.bincount(place[0], minlength=count)
+
+
+def users_per_group(users: Codes, groups: Codes, count: int) -> Codes:
+    """Count the users that have rows in each group [count]."""
+    step = np.intp(users.max(initial=0) + 1)
+    return np.bincount(pd.unique(groups * step + users) // step, minlength=count)

@@ -1,5 +1,7 @@
 """The columns that a release takes and gives, as MLflow's signature, typed as the label store types them."""
 
+from typing import Any
+
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
@@ -20,7 +22,7 @@ def _schema(frame: pd.DataFrame) -> Schema:
     return Schema([ColSpec(_type(frame[name]), str(name)) for name in frame.columns])
 
 
-def _type(values: "pd.Series[object]") -> DataType:
+def _type(values: "pd.Series[Any]") -> DataType:
     if isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
         return DataType.datetime
     if values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) == "boolean":

@@ -16,7 +16,8 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.errors import DataError
-from tasks.evaluation.resampling import UserResampler
+from tasks.evaluation.intervals import ratio_interval
+from tasks.evaluation.resampling import clusters
 from tasks.evaluation.verdicts import Estimate
 
 Floats = npt.NDArray[np.float64]
@@ -55,19 +56,22 @@ def compare(
             "Champion and challenger were given different candidates; score the same rows with both"
         )
     requests = pd.factorize(challenger[c.REQUEST_ID])[0]
-    user = pd.factorize(users.fillna(challenger[c.REQUEST_ID]) if users.isna().any() else users)[0]
+    user = clusters(users.to_numpy(), challenger[c.REQUEST_ID].to_numpy()).codes
     request_user = np.zeros(requests.max(initial=-1) + 1, dtype=np.int64)
     request_user[requests] = user
-    overlap = _overlap(requests, challenger, champion)
-    correlation = _rank_correlation(requests, challenger, champion)
-    by_request = UserResampler.of(request_user, seed=seed)
     return Comparison(
         requests=len(request_user),
         candidates=len(challenger),
-        overlap_at_k=by_request.mean(overlap),
-        rank_correlation=by_request.mean(correlation),
-        score_shift=_score_shift(challenger, champion, UserResampler.of(user, seed=seed)),
+        overlap_at_k=_mean(_overlap(requests, challenger, champion), request_user, seed),
+        rank_correlation=_mean(_rank_correlation(requests, challenger, champion), request_user, seed),
+        score_shift=_score_shift(challenger, champion, user, seed),
     )
+
+
+def _mean(values: Floats, users: npt.NDArray[np.int64], seed: int) -> Estimate:
+    """Estimate the mean of what is known, with users resampled."""
+    known = np.isfinite(values)
+    return ratio_interval(np.where(known, values, 0.0), known, users, seed=seed)
 
 
 def _overlap(requests: npt.NDArray[np.intp], challenger: pd.DataFrame, champion: pd.DataFrame) -> Floats:
@@ -103,11 +107,13 @@ def _centred(request: npt.NDArray[np.int64], ranks: Floats, size: int) -> Floats
     return ranks - means[request]
 
 
-def _score_shift(challenger: pd.DataFrame, champion: pd.DataFrame, users: UserResampler) -> Estimate:
+def _score_shift(
+    challenger: pd.DataFrame, champion: pd.DataFrame, users: npt.NDArray[np.int64], seed: int
+) -> Estimate:
     ours, theirs = (f[c.UTILITY].to_numpy(dtype=float, na_value=np.nan) for f in (challenger, champion))
     known = np.isfinite(ours) & np.isfinite(theirs)
     spread = float(np.std(theirs[known])) if known.any() else math.nan
-    moved = users.mean(np.where(known, ours - theirs, np.nan))
+    moved = _mean(np.where(known, ours - theirs, np.nan), users, seed)
     if not spread > 0:
         return Estimate(math.nan, math.nan, math.nan, int(known.sum()))
     low, high = sorted((moved.low / spread, moved.high / spread))

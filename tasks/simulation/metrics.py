@@ -39,11 +39,15 @@ _MIX = frozenset(
 
 @dataclass(frozen=True)
 class UserSums:
-    """Numerator and denominator of a ratio by user, each of shape (users,); n counts what is averaged."""
+    """Numerator and denominator of a ratio by user, each of shape (users,)."""
 
     numerator: Floats
     denominator: Floats
-    n: int
+
+    @property
+    def n(self) -> int:
+        """Number of users that the ratio rests on."""
+        return int(np.count_nonzero(self.denominator))
 
 
 def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[str]) -> str | None:
@@ -109,7 +113,7 @@ def _calibration(
     rows = _labelled(log, slates, label, within)
     sums = _sums(log, np.where(rows, np.nan_to_num(label), 0.0), rows)
     predicted = log.by_user(np.where(rows, prediction, 0.0))
-    return UserSums(sums.numerator, predicted, sums.n)
+    return UserSums(sums.numerator, predicted)
 
 
 def _utility(
@@ -131,11 +135,7 @@ def _share(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, wit
     chosen = values.codes == 0 if value is None else np.asarray(values == value)
     rows = within & (slates.slot > 0)
     exposure = np.where(rows, log.examined_at(slates.slot), 0.0)
-    return UserSums(
-        log.by_user(exposure * chosen),
-        log.by_user(exposure),
-        int(rows.sum()),
-    )
+    return UserSums(log.by_user(exposure * chosen), log.by_user(exposure))
 
 
 def _component(
@@ -147,11 +147,7 @@ def _component(
     rows = within & np.isfinite(judge.utility)
     inside = within_request(log, np.nan_to_num(judge.utility), rows)
     part = within_request(log, np.nan_to_num(term), rows)
-    return UserSums(
-        log.by_user(part * inside),
-        log.by_user(inside * inside),
-        int(rows.sum()),
-    )
+    return UserSums(log.by_user(part * inside), log.by_user(inside * inside))
 
 
 def within_request(log: CandidateLog, values: Floats, rows: Rows) -> Floats:
@@ -166,9 +162,8 @@ def _ndcg(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, with
     user = np.zeros(len(gains), dtype=np.int64)
     user[log.requests] = log.users
     return UserSums(
-        np.bincount(user, np.where(has_positive, gains, 0.0), minlength=log.user_count),
-        np.bincount(user, has_positive, minlength=log.user_count),
-        int(has_positive.sum()),
+        np.bincount(user, np.where(has_positive, gains, 0.0), minlength=log.user_count).astype(np.float64),
+        np.bincount(user, has_positive, minlength=log.user_count).astype(np.float64),
     )
 
 
@@ -199,11 +194,7 @@ def _labelled(log: CandidateLog, slates: Slates, label: Floats, within: Rows) ->
 
 
 def _sums(log: CandidateLog, numerator: Floats, rows: Rows) -> UserSums:
-    return UserSums(
-        log.by_user(numerator),
-        log.by_user(rows),
-        int(rows.sum()),
-    )
+    return UserSums(log.by_user(numerator), log.by_user(rows))
 
 
 _SUMS: Mapping[MetricKind, Callable[..., UserSums | None]] = {

@@ -12,10 +12,11 @@ import numpy as np
 
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.exposure import entropy, gini
-from tasks.evaluation.resampling import UserResampler, interval
+from tasks.evaluation.resampling import interval
 from tasks.evaluation.verdicts import Estimate
 from tasks.simulation.log import CandidateLog, Floats, Slates
 from tasks.simulation.metrics import Rows, UserSums, unanswerable, user_sums
+from tasks.simulation.users import UserDraws
 
 ALL = "all"
 
@@ -39,10 +40,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay needs beside the two policies: the log, the resampler, which tasks are request-level."""
+    """What a replay needs beside the policies: the log, draws of its users, the request-level tasks."""
 
     log: CandidateLog
-    resampler: UserResampler
+    draws: UserDraws
     request_level: frozenset[str]
 
     def measure(self, metric: Metric, policy: Slates, baseline: Slates, by: Sequence[str]) -> list[Measured]:
@@ -90,7 +91,7 @@ class Replay:
         return None if sums is None else self._ratio(sums)
 
     def _ratio(self, sums: UserSums) -> "_Sample":
-        replicates = self.resampler.ratios(sums.numerator, sums.denominator)
+        replicates = self.draws.ratios(sums.numerator, sums.denominator)
         total = sums.denominator.sum()
         return _Sample(float(sums.numerator.sum() / total) if total else math.nan, replicates, sums.n)
 
@@ -106,7 +107,7 @@ class Replay:
         )
         by_user = flat.reshape(self.log.user_count, width)
         figure = entropy if metric.kind is MetricKind.ENTROPY else gini
-        replicates = np.array([figure(row) for row in self.resampler.sums(by_user)])
+        replicates = np.array([figure(row) for row in self.draws.sums(by_user)])
         return _Sample(float(figure(by_user.sum(axis=0))), replicates, int(rows.sum()))
 
 
@@ -118,7 +119,7 @@ class _Sample:
 
     @property
     def estimate(self) -> Estimate:
-        return interval(self.value, self.replicates, n=self.n)
+        return interval(self.value, self.replicates, self.n)
 
 
 def _judges(metric: Metric, policy: Slates, baseline: Slates) -> Iterator[Slates]:
@@ -132,7 +133,7 @@ def _relative(policy: _Sample, baseline: _Sample) -> Estimate:
     with np.errstate(divide="ignore", invalid="ignore"):
         replicates = policy.replicates / baseline.replicates - 1.0
     value = policy.value / baseline.value - 1.0 if baseline.value else math.nan
-    return interval(value, replicates, n=min(policy.n, baseline.n))
+    return interval(value, replicates, min(policy.n, baseline.n))
 
 
 def _coverage(log: CandidateLog, slates: Slates, rows: Rows) -> _Sample:

@@ -2,54 +2,275 @@
 
 ::
 
-    <surface>.task.<task>         LightGBM text, with its encoder     loads as MLflow's lightgbm flavour
-    <surface>.calibrator.<task>   JSON                                a logged model without a flavour
-    <surface>.utility_policy, <surface>.slate_policy, <surface>.release
+    <surface>.task.<task>         LightGBM text and its encoder    MLflow's lightgbm flavour
+    <surface>.calibrator.<task>   JSON                             a logged model without a flavour
+    <surface>.utility_policy, <surface>.slate_policy               JSON
+    <surface>.release                                              a pyfunc that brings its code
 
 A version carries the sha256 of its files, compared whenever they are fetched. The same bytes from the same
 inputs are registered once: a step that was killed and runs again finds its own version, or makes it.
 """
 
 import atexit
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import mlflow.artifacts
-import mlflow.lightgbm
+import mlflow
 from lightgbm import Booster
 from mlflow.entities import LoggedModelOutput
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, Schema
 
 from tasks.errors import ContractError, StoreError, unknown
-from tasks.release.manifest import sha256, tree_digest
+from tasks.stores.parts import Part, booster_files, drop_caches, files_sha256, folder_sha256, write_files
 from tasks.stores.runs import INPUTS, StepRun
-from tasks.stores.tracking import PatientClient, connect, exclusive, patient
+from tasks.stores.tracking import PatientClient, connect, current, exclusive, patient
 
 SHA256: Final = "sha256"
-BOOSTER: Final = "model.lgb"
-_CACHES: Final = ("registered_model_meta", "__pycache__")  # MLflow and Python leave these on loading
+_LOGGED: Final = "models:/"
 
 
 @dataclass(frozen=True)
-class Part:
-    """One version of a registered model; ``sha256`` covers all of its files."""
+class Registry:
+    """The registered models of a home (or of the server at MLFLOW_TRACKING_URI)."""
 
-    name: str
-    version: int
-    sha256: str
+    home: Path
+
+    @cached_property
+    def client(self) -> PatientClient:
+        """The open store."""
+        return connect(self.home)
+
+    def register(
+        self,
+        name: str,
+        files: Mapping[str, bytes],
+        *,
+        run_id: str,
+        tags: Mapping[str, object],
+        model_type: str,
+        params: Mapping[str, object] | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> Part:
+        """Register files as a version, or return the version that already holds them.
+
+        Parameters
+        ----------
+        name : registered model, such as ``home_feed.calibrator.click_30m``.
+        files : contents by relative path.
+        run_id : the run that made them; it is linked to the version.
+        tags : what the version was made from; with ``equipoise.inputs``, only a version of these very
+            inputs is used again.
+        """
+        known = {key: str(value) for key, value in tags.items()}
+        known[SHA256] = files_sha256(files)
+        identity = {key: value for key, value in known.items() if key in {SHA256, INPUTS}}
+        client = self.client
+        with exclusive(self.home):
+            part = self.find(name, identity)
+            if part is None:
+                model = self._log(name, files, run_id, model_type, known, params)
+                part = self._create(name, model, run_id, known)
+        model_id = self.model_id(part)
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
+        if metrics:
+            StepRun(client, run_id).metrics(metrics, model_id=model_id)
+        return part
+
+    def register_booster(
+        self, name: str, booster: Booster, files: Mapping[str, bytes], *, as_of: datetime, **how: Any
+    ) -> Part:
+        """Register a model as LightGBM text, with further files beside it; ``how`` as in `register`."""
+        return self.register(name, {**booster_files(booster, as_of), **files}, model_type="lightgbm", **how)
+
+    def find(self, name: str, tags: Mapping[str, str]) -> Part | None:
+        """Return the newest version that carries all of these tags."""
+        conditions = (f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items()))
+        found = self.client.search_model_versions(
+            " and ".join(conditions), max_results=1, order_by=["version_number DESC"]
+        )
+        return _part(found[0]) if found else None
+
+    def versions(self, name: str) -> tuple[Part, ...]:
+        """Return every version of a model, newest first."""
+        query = f"name = '{name}'"
+        pages = [self.client.search_model_versions(query)]
+        while pages[-1].token:
+            pages.append(self.client.search_model_versions(query, page_token=pages[-1].token))
+        parts = (_part(version) for page in pages for version in page)
+        return tuple(sorted(parts, key=lambda part: -part.version))
+
+    def part(self, name: str, version: int) -> Part:
+        """Return a version.
+
+        Raises
+        ------
+        ContractError
+            There is no such version.
+        StoreError
+            It carries no sha256: something else registered it.
+        """
+        return _part(self._version(name, version))
+
+    def resolve(self, name: str, ref: str) -> Part:
+        """Return the version that a reference means: digits are a version, all else is an alias.
+
+        Raises
+        ------
+        ContractError
+            There is no such version or alias.
+        """
+        if ref.isdecimal():
+            return self.part(name, int(ref))
+        aliases = self.aliases(name)
+        if ref not in aliases:
+            raise ContractError(unknown("alias", ref, aliases, where=name))
+        return self.part(name, aliases[ref])
+
+    def fetch(self, part: Part, into: Path | None = None) -> Path:
+        """Copy a version's files and compare them with what was registered.
+
+        Parameters
+        ----------
+        into : folder to copy to; by default one that goes away with this process.
+
+        Raises
+        ------
+        StoreError
+            A byte differs from what the part was registered with, or the files cannot be read.
+        """
+        folder = into or _passing_folder()
+        location = self.client.get_logged_model(self.model_id(part)).artifact_location
+        try:
+            mlflow.artifacts.download_artifacts(
+                location, dst_path=str(folder), tracking_uri=self.client.tracking_uri
+            )
+        except (MlflowException, OSError) as error:
+            raise StoreError(f"The files of {part} cannot be read: {error}") from error
+        drop_caches(folder)
+        found = folder_sha256(folder)
+        if found != part.sha256:
+            raise StoreError(
+                f"{part} holds other bytes than were registered: sha256 {found}, registered {part.sha256}. "
+                "Nothing of it was used. Restore the artifact store, or run the step that made it again."
+            )
+        return folder
+
+    def tags(self, part: Part) -> dict[str, str]:
+        """Return what a version says of itself."""
+        return dict(self._version(part.name, part.version).tags)
+
+    def set_tags(self, part: Part, tags: Mapping[str, object]) -> None:
+        """Set tags of a version."""
+        for key, value in tags.items():
+            self.client.set_model_version_tag(part.name, str(part.version), key, str(value))
+
+    def describe(self, part: Part, description: str) -> None:
+        """Say in markdown what a version is."""
+        self.client.update_model_version(part.name, str(part.version), description=description)
+
+    def run_id(self, part: Part) -> str:
+        """Return the run that made a version."""
+        return str(self._version(part.name, part.version).run_id)
+
+    def model_id(self, part: Part) -> str:
+        """Return the logged model that holds a version's files."""
+        source = str(self._version(part.name, part.version).source)
+        if not source.startswith(_LOGGED):
+            raise StoreError(f"{part} was registered by something else: its source is {source}.")
+        return source.removeprefix(_LOGGED)
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Return the version by alias; nothing where the model is not registered yet."""
+        try:
+            found = self.client.get_registered_model(name).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+        return {alias: int(version) for alias, version in found.items()}
+
+    def set_alias(self, part: Part, alias: str) -> None:
+        """Let an alias mean this version from now on.
+
+        Raises
+        ------
+        StoreError
+            Another writer moved the alias at the same time.
+        """
+        self.client.set_registered_model_alias(part.name, alias, str(part.version))
+        held = self.aliases(part.name).get(alias)
+        if held != part.version:
+            raise StoreError(
+                f"Alias {alias} of {part.name} was moved to {held} meanwhile, not to {part.version}."
+            )
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Let an alias mean nothing."""
+        self.client.delete_registered_model_alias(name, alias)
+
+    def _version(self, name: str, version: int) -> Any:
+        try:
+            return self.client.get_model_version(name, str(version))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            known = [str(part.version) for part in self.versions(name)]
+            raise ContractError(unknown("version", str(version), known, where=name)) from None
+
+    def _log(
+        self,
+        name: str,
+        files: Mapping[str, bytes],
+        run_id: str,
+        model_type: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, object] | None,
+    ) -> str:
+        """Write the files as a finished logged model; its name allows no dots."""
+        client = self.client
+        with tempfile.TemporaryDirectory() as folder:
+            write_files(Path(folder), files)
+            with current(client.tracking_uri):
+                model = patient(mlflow.initialize_logged_model)(
+                    name=name.replace(".", "-"),
+                    source_run_id=run_id,
+                    experiment_id=client.get_run(run_id).info.experiment_id,
+                    tags=dict(tags),
+                    params={key: str(value) for key, value in (params or {}).items()},
+                    model_type=model_type,
+                )
+            client.log_model_artifacts(model.model_id, folder)
+        client.finalize_logged_model(model.model_id, "READY")
+        return str(model.model_id)
+
+    def _create(self, name: str, model_id: str, run_id: str, tags: Mapping[str, str]) -> Part:
+        """Make the version and its tags in one transaction."""
+        client = self.client
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        with current(client.tracking_uri):
+            return _part(
+                client.create_model_version(name, f"{_LOGGED}{model_id}", run_id=run_id, tags=dict(tags))
+            )
 
 
-def folder_sha256(folder: Path) -> str:
-    """Digest a folder's files by relative path; what loading leaves behind does not count."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    named = ((path.relative_to(folder), path) for path in files)
-    return tree_digest({r.as_posix(): sha256(p.read_bytes()) for r, p in named if not _is_cache(r)})
+def _part(version: Any) -> Part:
+    part = Part(version.name, int(version.version), version.tags.get(SHA256, ""))
+    if not part.sha256:
+        raise StoreError(f"{part} carries no sha256: it was not registered by Equipoise.")
+    return part
+
+
+def _passing_folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="equipoise-part-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)

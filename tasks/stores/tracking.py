@@ -7,7 +7,7 @@
     home/mlflow/.lock         held while the database is made and while a part is registered
     home/mlflow/.made         the database is complete
 
-Nothing is ever unpickled and nothing reported to anyone. MLflow's own current URI is left alone: setting it
+Nothing is ever unpickled and nothing reported to anyone. MLflow's own current URI is not set for good: that
 writes MLFLOW_TRACKING_URI, and every later home of the process would be taken for this one.
 """
 
@@ -27,6 +27,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
@@ -39,7 +40,7 @@ ATTEMPTS: Final = 8
 _QUIET: Final = {"mlflow": logging.ERROR, "mlflow.store.db.utils": logging.CRITICAL, "alembic": logging.ERROR}
 
 
-class PatientClient(MlflowClient):  # type: ignore[misc]  # mlflow is untyped
+class PatientClient(MlflowClient):
     """MLflow's client, whose calls wait while another process holds the database."""
 
     def __getattribute__(self, name: str) -> Any:
@@ -62,8 +63,8 @@ def connect(home: Path) -> PatientClient:
         return _open(uri, home)
     except (MlflowException, SQLAlchemyError) as error:
         raise StoreError(
-            f"The MLflow store at {uri} cannot be opened: {error}. Check the server, or move the database away "
-            "or run `mlflow db upgrade` on it if another MLflow made it."
+            f"The MLflow store at {uri} cannot be opened: {error}. Check the server, or move the database "
+            "away or run `mlflow db upgrade` on it if another MLflow made it."
         ) from error
 
 
@@ -96,6 +97,17 @@ def exclusive(home: Path) -> Iterator[None]:
     with lock.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def current(uri: str) -> Iterator[None]:
+    """Let MLflow itself look at a store: registering from a logged model asks whatever is current."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
 
 
 def patient(call: Callable[P, R]) -> Callable[P, R]:

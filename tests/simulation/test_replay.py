@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from tasks.contracts.metrics import Metric, parse_metric
 from tasks.contracts.utility import Guardrail
 from tasks.errors import DataError
-from tasks.evaluation.resampling import UserResampler
 from tasks.evaluation.verdicts import Outcome
 from tasks.simulation.guardrails import judge_guardrail
 from tasks.simulation.log import CandidateLog, Slates, column_slates, logged_slates, order_slots
 from tasks.simulation.replay import Measured, Replay
+from tasks.simulation.users import UserDraws
 from tests.simulation.worlds import page, replay, slates
 
 LOGGED = [1, 2, 3, 1, 2, 3]
@@ -123,7 +123,7 @@ def test_what_the_log_cannot_tell_is_said_and_not_computed(name: str, log: Candi
 
 def test_no_ranking_moves_an_outcome_of_the_whole_request() -> None:
     log = page()
-    world = Replay(log, UserResampler.of(log.users, replicates=50), frozenset({"click"}))
+    world = Replay(log, UserDraws.of(log.user_count, replicates=50), frozenset({"click"}))
     measured = world.measure(_metric("click_rate"), slates("p", LOGGED), slates("b", LOGGED), ())
     assert "whole request" in measured[0].reason
 

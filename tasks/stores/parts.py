@@ -1,0 +1,97 @@
+"""A registered part: its name, its version and the digest of its files.
+
+``sha256`` is taken over the sorted lines ``<relative path> <sha256 of the file>``. What MLflow and Python
+leave in a folder on loading is not covered, and removed from every copy that is handed on.
+"""
+
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import mlflow.lightgbm
+from lightgbm import Booster
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, Schema
+
+from tasks.release.manifest import sha256, tree_digest
+
+BOOSTER: Final = "model.lgb"
+ENCODER: Final = "encoder.json"
+CALIBRATOR: Final = "calibrator.json"
+_CACHES: Final = frozenset({"registered_model_meta", "__pycache__"})
+
+
+@dataclass(frozen=True)
+class Part:
+    """One version of a registered model; ``sha256`` covers all of its files."""
+
+    name: str
+    version: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+def files_sha256(files: Mapping[str, bytes]) -> str:
+    """Digest files given by relative path.
+
+    Examples
+    --------
+    >>> files_sha256({"b": b"2", "a/c": b"1"}) == files_sha256({"a/c": b"1", "b": b"2"})
+    True
+    """
+    return tree_digest({path: sha256(data) for path, data in files.items()})
+
+
+def folder_sha256(folder: Path) -> str:
+    """Digest a folder's files; what loading leaves behind does not count."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    named = {path.relative_to(folder): path for path in paths}
+    return tree_digest(
+        {name.as_posix(): sha256(path.read_bytes()) for name, path in named.items() if _is_content(name)}
+    )
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write contents by relative path."""
+    for path, data in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+
+def drop_caches(folder: Path) -> None:
+    """Remove what the digest does not cover, so that nothing of it can be loaded."""
+    for path in [path for path in folder.rglob("*") if path.name in _CACHES]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def booster_files(booster: Booster, as_of: datetime) -> dict[str, bytes]:
+    """Save a booster as text in MLflow's lightgbm flavour.
+
+    MLflow writes the time and a random id beside it; they become the as-of and the model's digest, so that
+    no byte depends on the clock or on chance.
+    """
+    columns = [ColSpec("double", name) for name in booster.feature_name()]
+    identity = Model(utc_time_created=as_of, model_uuid=sha256(booster.model_to_string().encode())[:32])
+    with tempfile.TemporaryDirectory(prefix="equipoise-part-") as parent:
+        folder = Path(parent) / "model"
+        mlflow.lightgbm.save_model(
+            booster,
+            str(folder),
+            mlflow_model=identity,
+            signature=ModelSignature(Schema(columns), Schema([ColSpec("double")])),
+            pip_requirements=[f"lightgbm=={importlib.metadata.version('lightgbm')}"],
+        )
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def _is_content(name: Path) -> bool:
+    return _CACHES.isdisjoint(name.parts)

@@ -1,0 +1,186 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.contracts import check_surface, load_surface
+from tasks.errors import ContractError
+from tests.contracts.files import Files, write_surface
+
+
+def _set(path: str, value: Any) -> Any:
+    """Return a change that sets ``file.a.b`` to a value; a value of None deletes it."""
+
+    def change(files: Files) -> None:
+        *parents, last = path.split(".")
+        place: Any = files
+        for key in parents:
+            place = place[int(key)] if isinstance(place, list) else place[key]
+        if value is None:
+            del place[last]
+        elif isinstance(place, list):
+            place[int(last)] = value
+        else:
+            place[last] = value
+
+    return change
+
+
+def test_a_valid_surface_has_no_problem_and_four_digests(tmp_path: Path) -> None:
+    contracts = load_surface(write_surface(tmp_path), "feed")
+    assert sorted(contracts.digests) == ["slate", "surface", "tasks", "utility"]
+
+
+def test_comments_and_order_do_not_change_a_digest_and_a_weight_does(tmp_path: Path) -> None:
+    before = load_surface(write_surface(tmp_path / "a"), "feed").digests
+    root = write_surface(
+        tmp_path / "b",
+        lambda files: files["utility"].update(
+            files["utility"].pop("weights")
+            and {"weights": {"return": -5.0, "buy": {"times": "margin", "weight": 20}, "click": 0.4}}
+        ),
+    )
+    file = root / "feed" / "utility.yaml"
+    file.write_text("# reviewed\n" + file.read_text())
+    assert load_surface(root, "feed").digests == before
+    changed = load_surface(write_surface(tmp_path / "c", _set("utility.weights.click", 0.5)), "feed").digests
+    assert changed["utility"] != before["utility"]
+    assert changed["tasks"] == before["tasks"]
+
+
+BAD = [
+    # path, value, field of the problem, words of the hint
+    ("tasks.tasks.click.familly", "engagement", "tasks.click.familly", "Did you mean 'family'"),
+    ("tasks.tasks.click.family", "engagment", "tasks.click.family", "engagement"),
+    ("tasks.tasks.click.positive.within", "30m", "tasks.click.positive.within", "no duration"),
+    ("tasks.tasks.click.positive.within", "P1M", "tasks.click.positive.within", "no duration"),
+    ("tasks.tasks.click.positive.within", "PT0S", "tasks.click.positive.within", "longer than zero"),
+    ("tasks.tasks.click.positive.within", None, "tasks.click.positive.within", "is missing"),
+    ("tasks.tasks.click.positive", None, "tasks.click", "exactly one of positive, value, compose"),
+    ("tasks.tasks.click.maturity", "PT1M", "tasks.click.maturity", "shorter than the window"),
+    ("tasks.tasks.click.loss_weight", True, "tasks.click.loss_weight", "is no number"),
+    ("tasks.tasks.click.sampling", {"negatives": 0}, "tasks.click.sampling.negatives", "greater than 0"),
+    ("tasks.tasks.click.observed_when", {"column": "a", "event": "b"}, "tasks.click.observed_when", "exactly one"),
+    ("tasks.tasks.return.positive.after", "by", "tasks.return.positive.after", "Did you mean 'buy'"),
+    ("tasks.tasks.return.positive.after", "happy", "tasks.return.positive.after", "no crediting event"),
+    ("tasks.tasks.return.positive.after", "spend", "tasks.return.positive.after", "neither a parent nor a part"),
+    ("tasks.tasks.return.observed_when", {"task": "buy"}, "tasks.return", "implies observed_when"),
+    ("tasks.tasks.buy.positive.after", "return", "tasks", "in a circle"),
+    ("tasks.tasks.happy.compose.all_of", ["happy"], "tasks", "depend on themselves"),
+    ("tasks.tasks.happy.compose.all_of", ["spend"], "tasks.happy.compose", "neither a parent nor a part"),
+    ("tasks.tasks.happy.compose.none_of", ["click"], "tasks.happy.compose", "a part twice"),
+    ("tasks.tasks.happy.maturity", "P90D", "tasks.happy", "from its parts"),
+    ("tasks.tasks.spend.value.clip", [5, 1], "tasks.spend.value", "no range"),
+    ("tasks.tasks.spend.kind", "binary", "tasks.spend", "goes with kind: value"),
+    ("tasks.tasks.visit.positive.match", ["item_id"], "tasks.visit.match", "cannot match on item_id"),
+    ("tasks.tasks.x__y", {"family": "engagement", "positive": {"event": "e", "within": "P1D"}}, "tasks.x__y", "two underscores"),
+    ("tasks.tasks.click.positive.event", "a; drop table", "tasks.click.positive.event.0", "pattern"),
+    ("surface.surface", "other", "surface", "the folder's name"),
+    ("surface.sources.events", "../secret/*.parquet", "sources.events", "inside the logs folder"),
+    ("surface.sources.events", "/etc/passwd", "sources.events", "inside the logs folder"),
+    ("surface.features.numeric", ["price", "price"], "features.numeric", "named twice"),
+    ("surface.features.categorical", ["price"], "features", "both numeric and categorical"),
+    ("surface.features.numeric", ["position"], "features", "known only after ranking"),
+    ("surface.features.numeric", ["served_p_click"], "features", "known only after ranking"),
+    ("surface.features.numeric", ["click"], "features", "a label is no input"),
+    ("surface.split.train", "PT36H", "split.train", "whole days"),
+    ("surface.minimum", {"train": "P60D"}, "minimum.train", "longer than split.train"),
+    ("surface.segments", ["category", "category"], "segments", "named twice"),
+    ("surface.gates", {"calibration": {"by": ["categry"]}}, "gates.calibration.by", "Did you mean 'category'"),
+    ("surface.gates", {"calibration": {"ratio": [1.1, 1.2]}}, "gates.calibration", "around 1"),
+    ("surface.base_rates", {"clik": [0, 1]}, "base_rates.clik", "Did you mean 'click'"),
+    ("surface.base_rates", {"click": [0.5, 0.1]}, "base_rates.click", "no range of rates"),
+    ("surface.lightgbm", {"default": {"num_leafs": 3}}, "lightgbm.default.num_leafs", "Did you mean 'num_leaves'"),
+    ("surface.examination", {"by_position": [1.0, 0.0]}, "examination.by_position.1", "greater than 0"),
+    ("surface.schedule", {"labels": "daily"}, "schedule.labels", "pattern"),
+    ("surface.until", "2026-13-01", "until", "month"),
+    ("utility.weights.click", -0.4, "weights.click", "has a positive weight"),
+    ("utility.weights.return", 5.0, "weights.return", "has a negative weight"),
+    ("utility.weights.click", True, "weights.click.weight", "is no number"),
+    ("utility.weights.click", "high", "weights.click.weight", "is no number"),
+    ("utility.weights.click", float("inf"), "weights.click.weight", "finite"),
+    ("utility.weights.click", 0, "weights.click", "has a positive weight"),
+    ("utility.weights.clik", 1.0, "weights.clik", "Did you mean 'click'"),
+    ("utility.weights.visit", 1.0, "weights.visit", "it cannot rank"),
+    ("utility.weights.buy.times", "margn", "weights.buy.times", "Did you mean 'margin'"),
+    ("utility.contexts.0.weights", {"return": 9.0}, "contexts.0.weights.return", "has a negative weight"),
+    ("utility.contexts.0.when", {"tenure": []}, "contexts.0.when.tenure", "at least 1"),
+    ("utility.relevance_floor", {"spend": 0.1}, "relevance_floor", "no probability"),
+    ("utility.relevance_floor", {"click": 1.5}, "relevance_floor.click", "less than or equal to 1"),
+    ("utility.approvals", [], "approvals", "at least 1"),
+    ("utility.approvals", ["safety"], "approvals", "Known: product"),
+    ("utility.guardrails", [], "guardrails", "needs a guardrail"),
+    ("utility.guardrails.0.metric", "return_rat", "guardrails.0.metric", "Did you mean 'return_rate'"),
+    ("utility.guardrails.0.by", ["tenure"], "guardrails.0.by", "Unknown segment"),
+    ("utility.guardrails.0.relative_increase_max", None, "guardrails.0", "has no bound"),
+    ("utility.hard_constraints", [{"name": "x"}], "hard_constraints.0", "exactly one of drop_when, keep_when"),
+    ("utility.lexicographic", [{"task": "click", "cuts": [0.2, 0.1]}], "lexicographic.0", "cuts must increase"),
+    ("slate.length", 0, "length", "greater than or equal to 1"),
+    ("slate.min_where_if_available", {"exploration": 11}, "min_where_if_available", "asks for 11 of 10"),
+    ("slate.version", "1", "version", "integer"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value", "field", "hint"), BAD, ids=[f"{p}={v}" for p, v, _, _ in BAD])
+def test_what_is_wrong_is_named_with_its_field_and_the_way_out(
+    tmp_path: Path, path: str, value: Any, field: str, hint: str
+) -> None:
+    problems = check_surface(write_surface(tmp_path, _set(path, value)), "feed").problems
+    found = [p for p in problems if p.field == field and p.file == f"{path.split('.', maxsplit=1)[0]}.yaml"]
+    assert any(hint in p.hint for p in found), [str(p) for p in problems]
+
+
+def test_a_context_behind_one_that_matches_more_can_never_match(tmp_path: Path) -> None:
+    contexts = [
+        {"name": "any_new", "when": {"tenure": ["new", "returning"]}, "weights": {"return": -9.0}},
+        {"name": "new_eu", "when": {"tenure": "new", "region": "eu"}, "weights": {"return": -12.0}},
+    ]
+    problems = check_surface(write_surface(tmp_path, _set("utility.contexts", contexts)), "feed").problems
+    assert [p.hint for p in problems] == ["can never match: 'any_new' matches all of it first"]
+
+
+def test_all_problems_of_all_files_are_shown_at_once(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        files["tasks"]["tasks"]["click"]["colour"] = "red"
+        files["surface"]["sources"]["events"] = "../x"
+        files["utility"]["weights"]["click"] = float("nan")
+        files["slate"]["length"] = -1
+
+    problems = check_surface(write_surface(tmp_path, change), "feed").problems
+    assert {p.file for p in problems} == {"tasks.yaml", "surface.yaml", "utility.yaml", "slate.yaml"}
+
+
+def test_loading_raises_one_error_with_every_problem(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        files["utility"]["weights"]["click"] = -1
+        files["utility"]["approvals"] = ["safety"]
+
+    with pytest.raises(ContractError) as caught:
+        load_surface(write_surface(tmp_path, change), "feed")
+    assert "2 problem(s)" in str(caught.value)
+
+
+def test_an_unknown_surface_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="Did you mean 'feed'"):
+        load_surface(write_surface(tmp_path), "fed")
+
+
+@pytest.mark.parametrize("name", ["tasks", "surface", "utility", "slate"])
+def test_a_missing_file_is_one_problem_of_that_file(tmp_path: Path, name: str) -> None:
+    (write_surface(tmp_path) / "feed" / f"{name}.yaml").unlink()
+    problems = check_surface(tmp_path, "feed").problems
+    assert [(p.file, "cannot be read" in p.hint) for p in problems] == [(f"{name}.yaml", True)]
+
+
+def test_what_is_allowed_but_seldom_meant_is_a_warning(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        files["tasks"]["tasks"]["click"]["loss_weight"] = 4.0
+        files["utility"]["guardrails"][0]["relative_increase_max"] = 0
+
+    checked = check_surface(write_surface(tmp_path, change), "feed")
+    assert not checked.problems
+    assert [w.field for w in checked.warnings] == [
+        "tasks.click.loss_weight",
+        "guardrails.0.relative_increase_max",
+        "weights.buy.times",
+    ]

@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from tasks.errors import DataError, StoreError
+from tasks.stores.runs import finished_run, read_evidence, step_run
+from tasks.stores.tracking import connect
+from tests.stores.mlflow_home import new_home
+
+mpl.use("Agg")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return new_home(tmp_path)
+
+
+def finish(home: Path, *, step: str = "train", inputs: str = "abc") -> str:
+    with step_run(home, "feed", step=step, inputs=inputs, task="click_30m", tags={"as_of": "now"}) as run:
+        return run.run_id
+
+
+def test_a_run_says_what_it_is(home):
+    run = connect(home).get_run(finish(home))
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "train click_30m"
+    said = {
+        "surface": "feed",
+        "step": "train",
+        "task": "click_30m",
+        "as_of": "now",
+        "equipoise.inputs": "abc",
+    }
+    assert said.items() <= run.data.tags.items()
+
+
+def test_a_finished_run_of_the_same_inputs_is_found(home):
+    run_id = finish(home)
+    assert finished_run(home, "feed", step="train", inputs="abc") == run_id
+    assert finished_run(home, "feed", step="train", inputs="other") is None
+    assert finished_run(home, "feed", step="calibrate", inputs="abc") is None
+
+
+def test_a_failed_run_says_so_and_is_not_used_again(home):
+    with pytest.raises(DataError), step_run(home, "feed", step="train", inputs="abc") as run:
+        raise DataError("no rows")
+    assert connect(home).get_run(run.run_id).info.status == "FAILED"
+    assert finished_run(home, "feed", step="train", inputs="abc") is None
+
+
+def test_a_killed_run_is_closed_by_the_next_of_the_same_inputs(home):
+    killed = step_run(home, "feed", step="train", inputs="abc")
+    other = step_run(home, "feed", step="train", inputs="other")
+    left = killed.__enter__().run_id, other.__enter__().run_id
+    finish(home)
+    status = [connect(home).get_run(run_id).info.status for run_id in left]
+    assert status == ["KILLED", "RUNNING"]
+
+
+def test_a_child_lies_under_its_parent(home):
+    parent = finish(home)
+    with step_run(home, "feed", step="calibrate", inputs="x", parent_run=parent) as run:
+        pass
+    assert connect(home).get_run(run.run_id).data.tags["mlflow.parentRunId"] == parent
+
+
+def test_evidence_comes_back_as_it_was(home):
+    evidence = {"rows": 12, "auc": 0.5, "low": None, "names": ["é"]}
+    with step_run(home, "feed", step="train", inputs="abc") as run:
+        run.evidence(evidence)
+    assert read_evidence(home, run.run_id) == evidence
+
+
+def test_evidence_holds_no_figure_that_json_does_not_know(home):
+    with (
+        pytest.raises(ValueError, match="not JSON compliant"),
+        step_run(home, "f", step="s", inputs="i") as run,
+    ):
+        run.evidence({"auc": float("nan")})
+
+
+def test_a_run_without_evidence_is_named(home):
+    with pytest.raises(StoreError, match=r"has no readable evidence\.json"):
+        read_evidence(home, finish(home))
+
+
+def test_metrics_that_are_not_finite_are_left_out(home):
+    with step_run(home, "feed", step="train", inputs="abc") as run:
+        run.metrics({"auc": 0.7, "low": float("nan"), "high": float("inf")})
+    assert connect(home).get_run(run.run_id).data.metrics == {"auc": 0.7}
+
+
+def test_a_table_is_linked_by_its_own_digest(home):
+    with step_run(home, "feed", step="train", inputs="abc") as run:
+        run.dataset("labels", digest="d" * 64, source="/labels", context="training")
+    (linked,) = connect(home).get_run(run.run_id).inputs.dataset_inputs
+    assert linked.dataset.digest == "d" * 36
+    assert {tag.key: tag.value for tag in linked.tags} == {"mlflow.data.context": "training"}
+
+
+def test_people_find_texts_tables_and_pictures(home):
+    with step_run(home, "feed", step="train", inputs="abc") as run:
+        run.params({"rounds": 3})
+        run.tags({"note": "fine"})
+        run.text("report.md", "# Report")
+        run.table("segments.json", pd.DataFrame({"auc": [0.5]}))
+        figure = Figure()
+        figure.subplots().plot([0, 1])
+        run.figure("curve.png", figure)
+    client = connect(home)
+    assert {file.path for file in client.list_artifacts(run.run_id)} == {
+        "report.md",
+        "segments.json",
+        "curve.png",
+    }
+    data = client.get_run(run.run_id).data
+    assert data.params == {"rounds": "3"}
+    assert data.tags["note"] == "fine"

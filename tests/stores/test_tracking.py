@@ -1,0 +1,132 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UNAVAILABLE
+
+from tasks.errors import StoreError
+from tasks.stores.tracking import connect, current, exclusive, experiment_id, patient, tracking_uri
+from tests.stores.mlflow_home import new_home
+
+OPEN = """
+import sys
+from pathlib import Path
+from tasks.stores.tracking import connect, experiment_id
+client = connect(Path(sys.argv[1]))
+experiment = experiment_id(client, Path(sys.argv[1]), "feed")
+for _ in range(5):
+    client.log_metric(client.create_run(experiment).info.run_id, "auc", 0.5)
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return new_home(tmp_path)
+
+
+def test_several_processes_may_open_a_fresh_home_at_once(tmp_path):
+    opened = [
+        subprocess.Popen([sys.executable, "-c", OPEN, tmp_path], stderr=subprocess.PIPE) for _ in range(2)
+    ]
+    errors = [process.communicate()[1] for process in opened]
+    assert [process.returncode for process in opened] == [0, 0], errors
+    client = connect(tmp_path)
+    assert len(client.search_runs([experiment_id(client, tmp_path, "feed")])) == 10
+
+
+def test_artifacts_lie_below_the_home(home):
+    client = connect(home)
+    experiment = client.get_experiment(experiment_id(client, home, "feed"))
+    assert Path(urlparse(experiment.artifact_location).path) == home / "mlflow/artifacts/feed"
+
+
+def test_a_surface_has_one_experiment(home):
+    client = connect(home)
+    assert experiment_id(client, home, "feed") == experiment_id(client, home, "feed")
+
+
+def test_a_deleted_experiment_is_named(home):
+    client = connect(home)
+    client.delete_experiment(experiment_id(client, home, "feed"))
+    with pytest.raises(StoreError, match="'feed' was deleted"):
+        experiment_id(client, home, "feed")
+
+
+def test_two_homes_in_one_process_stay_apart(tmp_path):
+    one, two = (new_home(tmp_path / name) for name in ("one", "two"))
+    experiment_id(connect(one), one, "only_here")
+    assert connect(two).get_experiment_by_name("only_here") is None
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_the_environment_names_another_store(home, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
+    assert tracking_uri(home) == "http://mlflow.example:5000"
+
+
+def test_the_current_store_is_put_back(home):
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    with current(tracking_uri(home)):
+        assert os.environ["MLFLOW_TRACKING_URI"] == tracking_uri(home)
+    assert os.environ.get("MLFLOW_TRACKING_URI") == before
+
+
+def test_nothing_is_unpickled_and_nothing_reported():
+    assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_a_file_that_is_no_database_is_an_operators_matter(tmp_path):
+    home = new_home(tmp_path)
+    (home / "mlflow/mlflow.db").write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError, match=r"mlflow\.db cannot be opened"):
+        connect(home)
+
+
+def test_a_call_waits_for_a_locked_database():
+    tries = []
+
+    @patient
+    def write() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise MlflowException("database is locked", error_code=TEMPORARILY_UNAVAILABLE)
+        return "written"
+
+    assert write() == "written"
+
+
+def test_a_database_that_stays_locked_is_an_operators_matter(monkeypatch):
+    monkeypatch.setattr("tasks.stores.tracking.ATTEMPTS", 2)
+
+    @patient
+    def write() -> None:
+        raise MlflowException("database is locked", error_code=TEMPORARILY_UNAVAILABLE)
+
+    with pytest.raises(StoreError, match="stayed locked by another process"):
+        write()
+
+
+def test_other_failures_are_not_repeated():
+    tries = []
+
+    @patient
+    def read() -> None:
+        tries.append(1)
+        raise MlflowException("no such run", error_code=RESOURCE_DOES_NOT_EXIST)
+
+    with pytest.raises(MlflowException, match="no such run"):
+        read()
+    assert len(tries) == 1
+
+
+def test_only_one_process_holds_the_lock(tmp_path):
+    take = "import fcntl,sys; fcntl.flock(open(sys.argv[1], 'w'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    command = [sys.executable, "-c", take, tmp_path / "mlflow/.lock"]
+    with exclusive(tmp_path):
+        assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
