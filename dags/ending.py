@@ -4,7 +4,7 @@ A DAG's own `end_date` cannot do this. Every step inherits it, and Airflow leave
 logical date is later, so a run that a person starts today would end at once, green and empty.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
@@ -17,12 +17,12 @@ class EndingCronTimetable(CronDataIntervalTimetable):
     def __init__(self, cron: str, *, until: datetime) -> None:
         super().__init__(cron, "UTC")
         self.until = until
-        self.description = f"{self.description}, until {until:%Y-%m-%d}"
+        self.description = f"{self.description}, {self._ends()}"
 
     @property
     def summary(self) -> str:
         """The few words that the list of DAGs shows."""
-        return f"{super().summary}, until {self.until:%Y-%m-%d}"
+        return f"{super().summary}, {self._ends()}"
 
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
@@ -42,3 +42,6 @@ class EndingCronTimetable(CronDataIntervalTimetable):
     def deserialize(cls, data: dict[str, Any]) -> "EndingCronTimetable":
         """Read what `serialize` wrote."""
         return cls(data["cron"], until=datetime.fromisoformat(data["until"]))
+
+    def _ends(self) -> str:
+        return f"until {self.until - timedelta(seconds=1):%Y-%m-%d}"

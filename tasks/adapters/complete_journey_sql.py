@@ -23,7 +23,8 @@ FROM read_parquet($transactions) t LEFT JOIN read_parquet($products) p USING (pr
 
 BASKETS: Final = """
 CREATE TABLE baskets AS
-SELECT household_id, store_id, basket_id, promo_week, min(happened_at) AS happened_at, sum(cents)::BIGINT AS cents
+SELECT household_id, store_id, basket_id, promo_week,
+       min(happened_at) AS happened_at, sum(cents)::BIGINT AS cents
 FROM lines GROUP BY ALL
 """
 
@@ -34,6 +35,9 @@ SELECT m.week::INTEGER AS promo_week, m.store_id, m.product_id::BIGINT AS produc
 FROM read_parquet($promotions) m LEFT JOIN read_parquet($products) p USING (product_id)
 WHERE m.mailer_location = 'F' AND m.week BETWEEN $first_week AND $last_week
 """
+
+SHELF_WEEKS: Final = "SELECT DISTINCT promo_week FROM shelf ORDER BY promo_week"
+LINE_WEEKS: Final = "SELECT DISTINCT promo_week FROM lines WHERE promo_week >= $week ORDER BY promo_week"
 
 STRAY_LINES: Final = """
 SELECT count(*), min(basket_id), min(promo_week)

@@ -8,7 +8,7 @@ from tasks import columns as c
 from tasks.contracts.metrics import MetricKind, metric_names, parse_metric
 from tasks.contracts.problems import Problem, shown
 from tasks.contracts.slate import SlateSpec
-from tasks.contracts.surface import SurfaceSpec
+from tasks.contracts.surface import Examination, SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec
 from tasks.contracts.utility import PolicyContext, UtilitySpec, Weights
 from tasks.errors import unknown
@@ -131,7 +131,9 @@ def _surface_alone(folder: str, surface: SurfaceSpec) -> Iterator[Problem]:
     if surface.minimum.train > surface.split.train:
         hint = f"is longer than split.train ({surface.split.train})"
         yield Problem("surface.yaml", "minimum.train", str(surface.minimum.train), hint)
-    if surface.examination != "none" and surface.reference_position > len(surface.examination.by_position):
+    if isinstance(surface.examination, Examination) and surface.reference_position > len(
+        surface.examination.by_position
+    ):
         hint = "lies beyond the examination curve"
         yield Problem("surface.yaml", "reference_position", str(surface.reference_position), hint)
 

@@ -224,7 +224,7 @@ class SurfaceSpec(Closed):
     features: Features
     segments: Annotated[tuple[Annotated[SegmentSpec, BeforeValidator(_segment)], ...], AsTuple] = ()
     values: Identifiers = ()
-    examination: Literal["none"] | Examination = "none"
+    examination: Literal["none"] | Examination | None = None
     reference_position: Annotated[int, Field(ge=1)] = 1
     split: Split
     minimum: Minimum = Minimum()
@@ -233,6 +233,13 @@ class SurfaceSpec(Closed):
     until: Annotated[date, BeforeValidator(_day)] | None = None
     schedule: Schedule = Schedule()
     gates: Gates = Gates()
+
+    @property
+    def examination_curve(self) -> tuple[float, ...] | None:
+        """Probability of being looked at by position, flat where there is no bias; None where undeclared."""
+        if self.examination is None:
+            return None
+        return (1.0,) if self.examination == "none" else self.examination.by_position
 
     def lightgbm_for(self, task: str) -> dict[str, float | int]:
         """Return a task's parameters: its own over the default ones."""

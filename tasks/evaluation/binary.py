@@ -2,9 +2,9 @@
 
 ::
 
-    ranks well?            auc, auc_by_request, average_precision        ties count half (AUC) or together (AP)
-    means what it says?    calibration_ratio = sum observed / sum predicted      1 is right, 1.8 predicts too little
-    both at once           log_loss, normalized_entropy = log loss / entropy of the base rate    below 1 is of use
+    ranks well?          auc, auc_by_request, average_precision     ties: half (AUC), together (AP)
+    means what it says?  calibration_ratio = sum observed / sum predicted      1.8: far too low
+    both at once         log_loss, normalized_entropy = log loss / entropy of the base rate
 
 Rows are observed labels only (0 or 1); a figure that the rows cannot give is NaN, never a guess.
 """
@@ -29,7 +29,7 @@ def checked(
     Raises
     ------
     DataError
-        Lengths differ, an outcome is neither 0 nor 1, a prediction or weight is not finite, a weight is negative.
+        Lengths differ, an outcome is neither 0 nor 1, something is not finite, a weight is negative.
     """
     y, p, w = checked_rows(outcomes, predictions, weights)
     if (odd := int(np.count_nonzero((y != 0) & (y != 1)))) > 0:
@@ -45,10 +45,14 @@ def checked_rows(
     p = np.asarray(predictions, dtype=np.float64)
     w = np.ones_like(y) if weights is None else np.asarray(weights, dtype=np.float64)
     if not (y.ndim == 1 and y.shape == p.shape == w.shape):
-        raise DataError(f"Outcomes {y.shape}, predictions {p.shape} and weights {w.shape} must be of one length.")
+        raise DataError(
+            f"Outcomes {y.shape}, predictions {p.shape} and weights {w.shape} must be of one length."
+        )
     for name, array in (("outcomes", y), ("predictions", p), ("weights", w)):
         if (unknown := int(np.count_nonzero(~np.isfinite(array)))) > 0:
-            raise DataError(f"{unknown} of {array.size} {name} are not finite; an unknown label has no place here.")
+            raise DataError(
+                f"{unknown} of {array.size} {name} are not finite; an unknown label has no place here."
+            )
     if (w < 0).any():
         raise DataError(f"{int((w < 0).sum())} of {w.size} weights are negative.")
     return y, p, w
@@ -60,7 +64,9 @@ def quotient(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
     return np.divide(a, b, out=np.full(a.shape, np.nan), where=b != 0)
 
 
-def auc(outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
+def auc(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
     """Area under the ROC curve, pooled over all rows: P(positive above negative) + half of P(tie).
 
     Examples
@@ -99,16 +105,16 @@ def auc_by_group(outcomes: Floats, predictions: Floats, weights: Floats, groups:
 class RequestAucs:
     """AUC of each request that has both classes, in order of first appearance.
 
-    ``values`` [m]; ``first_rows`` [m]: a row of each request, to look up its user or segment.
+    ``aucs`` [m]; ``first_rows`` [m]: a row of each request, to look up its user or segment.
     """
 
-    values: Floats
+    aucs: Floats
     first_rows: Codes
 
     @property
     def mean(self) -> float:
         """Mean over requests, each counted once; NaN without any."""
-        return float(self.values.mean()) if self.values.size else float("nan")
+        return float(self.aucs.mean()) if self.aucs.size else float("nan")
 
 
 def request_aucs(
@@ -175,7 +181,9 @@ def row_losses(outcomes: Floats, predictions: Floats) -> Floats:
     return -np.where(outcomes == 1, np.log(p), np.log1p(-p))
 
 
-def log_loss(outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
+def log_loss(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
     """Mean negative log likelihood in nats."""
     y, p, w = checked(outcomes, predictions, weights)
     return float(quotient((w * row_losses(y, p)).sum(), w.sum()))
@@ -198,7 +206,7 @@ def entropy(rate: npt.ArrayLike) -> Floats:
 def normalized_entropy(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Log loss over the entropy of the base rate (He et al. 2014, section 3): 1 is no better than the base rate."""
+    """Log loss over the entropy of the base rate (He et al. 2014, section 3); the base rate itself has 1."""
     y, p, w = checked(outcomes, predictions, weights)
     rate = quotient((w * y).sum(), w.sum())
     return float(quotient(log_loss(y, p, weights=w), entropy(rate)))

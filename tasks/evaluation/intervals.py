@@ -23,7 +23,12 @@ from tasks.evaluation.verdicts import Estimate
 
 
 def ratio_interval(
-    numerators: npt.ArrayLike, denominators: npt.ArrayLike, users: npt.ArrayLike, *, seed: int = 0, replicates: int = 500
+    numerators: npt.ArrayLike,
+    denominators: npt.ArrayLike,
+    users: npt.ArrayLike,
+    *,
+    seed: int = 0,
+    replicates: int = 500,
 ) -> Estimate:
     """Interval of sum(numerators) / sum(denominators).
 
@@ -130,7 +135,7 @@ def auc_by_request_interval(
     """Interval of the mean AUC of the requests that have both classes."""
     found = request_aucs(outcomes, predictions, requests, weights=weights)
     of = np.asarray(users)[found.first_rows]
-    return ratio_interval(found.values, np.ones_like(found.values), of, seed=seed, replicates=replicates)
+    return ratio_interval(found.aucs, np.ones_like(found.aucs), of, seed=seed, replicates=replicates)
 
 
 def auc_interval(
@@ -177,7 +182,7 @@ def ranked_intervals(
     aucs, precisions = [UNKNOWN] * count, [UNKNOWN] * count
     if not outcomes.size:
         return aucs, precisions
-    ranked = rank_sums(outcomes, predictions, weights, users, resampler.count, groups=groups)
+    ranked = rank_sums(outcomes, predictions, weights, resampler.units(users), resampler.drawn, groups=groups)
     auc_samples, precision_samples = ranked.replicated(resampler)
     sizes = users_per_group(users, np.zeros_like(users) if groups is None else groups, count)
     for i, group in enumerate(ranked.groups):
@@ -203,7 +208,8 @@ def auc_drop(
         return UNKNOWN
     who = clusters(users)
     resampler = Resampler(who.count, seed, replicates)
-    before, after = (rank_sums(y, side, w, who.codes, who.count) for side in (old, new))
+    units = resampler.units(who.codes)
+    before, after = (rank_sums(y, side, w, units, resampler.drawn) for side in (old, new))
     samples = before.replicated(resampler)[0] - after.replicated(resampler)[0]
     return interval(before.aucs[0] - after.aucs[0], samples[0], who.count)
 

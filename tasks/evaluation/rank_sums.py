@@ -15,6 +15,7 @@ positives and moved to the exact value: the spread is the same to a part in thou
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from tasks.evaluation.binary import Codes, Floats, quotient
@@ -27,8 +28,8 @@ MOST_BINS = 8192
 class RankSums:
     """One sorted scoring: exact values, and what resampling needs; bins by group, then by falling score.
 
-    ``groups`` [m] are the groups that have rows, ``starts`` [m] their first bins; ``aucs``, ``precisions`` [m].
-    ``positives``, ``negatives`` [bins, users] hold row weights.
+    ``groups`` [m] are the groups that have rows, ``starts`` [m] their first bins, ``aucs`` and ``precisions``
+    [m] their values; ``positives`` and ``negatives`` [bins, users] hold row weights.
     """
 
     groups: Codes
@@ -42,7 +43,7 @@ class RankSums:
         """Return AUC and average precision [m, replicates] of resampled users."""
         blocks = resampler.blocks(int(self.positives.shape[0]))
         drawn = [_measure(self.positives @ block, self.negatives @ block, self.starts) for block in blocks]
-        ones = np.ones((resampler.count, 1))
+        ones = np.ones((resampler.drawn, 1))
         base = _measure(self.positives @ ones, self.negatives @ ones, self.starts)
         exact = (self.aucs[:, None], self.precisions[:, None])
         aucs, precisions = (
@@ -52,14 +53,20 @@ class RankSums:
 
 
 def rank_sums(
-    outcomes: Floats, predictions: Floats, weights: Floats, users: Codes, count: int, *, groups: Codes | None = None
+    outcomes: Floats,
+    predictions: Floats,
+    weights: Floats,
+    users: Codes,
+    count: int,
+    *,
+    groups: Codes | None = None,
 ) -> RankSums:
     """Sort once and sum the rows into bins.
 
     Parameters
     ----------
     outcomes, predictions, weights : [n], at least one row.
-    users : [n] codes, 0 to count - 1.
+    users : [n] the resampler's units, 0 to count - 1.
     groups : [n] codes; None is one group.
     """
     of = np.zeros(outcomes.size, dtype=np.intp) if groups is None else groups
@@ -71,19 +78,19 @@ def rank_sums(
     opens = (found > 0) | np.r_[True, found[:-1] > 0] | new_group[ties]
     bins = _rows_to_bins(opens, ties, y.size)
     firsts = np.flatnonzero(new_group)
-    exact = [np.bincount(bins, w * side)[:, None] for side in (y, ~y)]
-    aucs, precisions = _measure(*exact, bins[firsts])
-    if exact[0].size > MOST_BINS:
+    positive, negative = (np.bincount(bins, w * side).astype(np.float64)[:, None] for side in (y, ~y))
+    aucs, precisions = _measure(positive, negative, bins[firsts])
+    if positive.size > MOST_BINS:
         bins = _rows_to_bins(_coarser(found) | new_group[ties], ties, y.size)
     sides = [_matrix(bins[rows], users[order][rows], w[rows], (int(bins[-1]) + 1, count)) for rows in (y, ~y)]
     return RankSums(g[firsts], bins[firsts], aucs[:, 0], precisions[:, 0], *sides)
 
 
-def _rows_to_bins(opens: np.ndarray, ties: Codes, rows: int) -> Codes:
+def _rows_to_bins(opens: npt.NDArray[np.bool_], ties: Codes, rows: int) -> Codes:
     return np.repeat(np.cumsum(opens) - 1, np.diff(np.r_[ties, rows]))
 
 
-def _coarser(positives: Codes) -> np.ndarray:
+def _coarser(positives: Codes) -> npt.NDArray[np.bool_]:
     """Open a bin whenever another part in `MOST_BINS` of the positives has passed."""
     passed = np.cumsum(positives) * MOST_BINS // max(1, int(positives.sum()))
     return np.r_[True, np.diff(passed) > 0]

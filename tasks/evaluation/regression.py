@@ -6,7 +6,9 @@ import numpy.typing as npt
 from tasks.evaluation.binary import checked_rows, quotient
 
 
-def rmse(outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
+def rmse(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
     """Root of the mean squared error, in the value's own unit.
 
     Examples
@@ -18,13 +20,17 @@ def rmse(outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.Ar
     return float(np.sqrt(quotient((w * (y - p) ** 2).sum(), w.sum())))
 
 
-def mae(outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
+def mae(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
     """Mean absolute error, in the value's own unit."""
     y, p, w = checked_rows(outcomes, predictions, weights)
     return float(quotient((w * np.abs(y - p)).sum(), w.sum()))
 
 
-def mean_ratio(outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
+def mean_ratio(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
     """Sum of observed over sum of predicted values: the calibration ratio of a value head.
 
     Examples

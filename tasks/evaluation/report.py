@@ -19,6 +19,7 @@ import pandas as pd
 from tasks.evaluation.binary import Codes, Floats, checked, checked_rows, quotient, request_aucs, row_losses
 from tasks.evaluation.intervals import normalized, ranked_intervals
 from tasks.evaluation.resampling import UNKNOWN, Clusters, Resampler, Statistic, clusters, sum_intervals
+from tasks.evaluation.segments import UNKNOWN as MISSING
 from tasks.evaluation.verdicts import Estimate
 
 WHOLE = "all"
@@ -82,7 +83,7 @@ def binary_report(
     outcomes : [n] observed labels, 0 or 1.
     predictions : [n] probabilities.
     users, requests : [n] ids; a row whose user is missing is resampled by its request.
-    segments : column name to its values [n]; a missing value is the segment ``column=null``.
+    segments : column name to its values [n]; a missing value is the segment ``column=unknown``.
     replicates : bootstrap samples.
 
     Raises
@@ -97,10 +98,14 @@ def binary_report(
     columns = [w * row_losses(y, p), w * y, w * p, w]
     rows: list[MetricRow] = []
     for group in _groupings(segments, y.size):
-        kwargs = {"groups": group.codes, "count": group.count}
-        found = sum_intervals(columns, _BINARY_METRICS, who.codes, resampler, **kwargs)
-        found["auc_by_request"] = _by_request(y, p, w, in_request, who, resampler, group)
-        found["auc"], found["average_precision"] = ranked_intervals(y, p, w, who.codes, resampler, **kwargs)
+        of, count = group.codes, group.count
+        ranked = ranked_intervals(y, p, w, who.codes, resampler, groups=of, count=count)
+        found = {
+            "auc": ranked[0],
+            "auc_by_request": _by_request(y, p, w, in_request, who, resampler, group),
+            "average_precision": ranked[1],
+            **sum_intervals(columns, _BINARY_METRICS, who.codes, resampler, groups=of, count=count),
+        }
         rows += _rows(found, group, y, who)
     return rows
 
@@ -149,7 +154,7 @@ def _by_request(
     """Mean AUC of the requests, each within the segment's rows."""
     found = request_aucs(y, p, requests * np.intp(group.count) + group.codes, weights=w)
     at = found.first_rows
-    columns = [found.values, np.ones_like(found.values)]
+    columns = [found.aucs, np.ones_like(found.aucs)]
     return sum_intervals(
         columns, {"mean": quotient}, who.codes[at], resampler, groups=group.codes[at], count=group.count
     )["mean"]
@@ -159,20 +164,17 @@ def _groupings(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterator[_Gr
     """Yield the whole, then each column's values in order of their names."""
     yield _Grouping((WHOLE,), np.zeros(size, dtype=np.intp))
     for column, values in segments.items():
-        codes, known = pd.factorize(np.asarray(values), use_na_sentinel=False)
-        if not len(known):
-            continue
-        names = np.array([f"{column}={_word(value)}" for value in known])
+        codes, known = pd.factorize(np.asarray(values))
+        words = [*map(_word, known), MISSING]
+        present = np.unique(codes)
+        names = np.array([f"{column}={words[code]}" for code in present])
         order = np.argsort(names, kind="stable")
-        places = np.empty_like(order)
-        places[order] = np.arange(order.size)
-        yield _Grouping(tuple(names[order].tolist()), places[codes])
+        if names.size:
+            yield _Grouping(tuple(names[order].tolist()), np.argsort(order)[codes - min(present)])
 
 
 def _word(value: object) -> str:
     """Spell a segment's value as YAML would."""
-    if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
-        return "null"
     return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
 
 

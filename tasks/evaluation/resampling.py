@@ -10,7 +10,6 @@ By request, where users come back, intervals that say 95 % cover 62 %.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +25,9 @@ UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"), 0)
 BLOCK_CELLS = 4_000_000
 """Cells of the largest matrix of floats held at once (32 MB)."""
 
-KEPT_CELLS = 250_000_000
-"""Draws up to so many cells are kept (a byte each) instead of being drawn again for every metric."""
+MOST_DRAWN = 10_000
+"""More users than this are dealt at random into so many equal packs, and packs are drawn: packs are as
+independent as users are, so the interval is the same, and its cost no longer grows with the users."""
 
 MOST_UNDEFINED = 0.05
 """Share of replicates without a value from which an interval cannot be told."""
@@ -63,7 +63,9 @@ def clusters(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) -> Clu
     if not lacking:
         return Clusters(codes, count, "users")
     if requests is None:
-        raise DataError(f"user_id is missing in {lacking} of {codes.size} rows; pass requests to resample those by.")
+        raise DataError(
+            f"user_id is missing in {lacking} of {codes.size} rows; pass requests to resample those by."
+        )
     stand_in, others = pd.factorize(np.asarray(requests)[missing], use_na_sentinel=False)
     codes[missing] = stand_in + count
     where = "" if lacking == codes.size else f" in the {lacking} rows without a user, else users"
@@ -72,35 +74,40 @@ def clusters(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) -> Clu
 
 @dataclass(frozen=True)
 class Resampler:
-    """Draws ``count`` clusters with replacement, ``replicates`` times; the same for every metric that asks."""
+    """Draws ``count`` users with replacement, ``replicates`` times; the same for every metric that asks."""
 
     count: int
     seed: int
     replicates: int
 
+    @property
+    def drawn(self) -> int:
+        """Number of units that are drawn: users, or packs of users."""
+        return min(self.count, MOST_DRAWN)
+
+    def units(self, users: Codes) -> Codes:
+        """Map user codes [n] to the units that are drawn."""
+        if self.count <= MOST_DRAWN:
+            return users
+        return (np.random.default_rng(self.seed).permutation(self.count) % MOST_DRAWN)[users]
+
     def blocks(self, *rows: int) -> Iterator[Floats]:
-        """Yield [count, width]: how often each cluster was drawn.
+        """Yield [drawn, width]: how often each unit was drawn.
 
         The width lets matrices of so many ``rows`` stay small; the draws do not depend on it.
         """
-        width = max(1, BLOCK_CELLS // max(1, self.count, *rows))
-        rng = np.random.default_rng(self.seed)
-        for start in range(0, self.replicates, width):
-            stop = min(start + width, self.replicates)
-            drawn = self._draw(rng, stop - start) if self._kept is None else self._kept[start:stop]
-            yield np.ascontiguousarray(drawn.T, dtype=np.float64)
+        width = max(1, BLOCK_CELLS // max(1, self.drawn, *rows))
+        yield from draws(self.drawn, seed=self.seed, replicates=self.replicates, width=width)
 
-    @cached_property
-    def _kept(self) -> npt.NDArray[np.uint8] | None:
-        if self.count * self.replicates > KEPT_CELLS:
-            return None
-        return self._draw(np.random.default_rng(self.seed), self.replicates)
 
-    def _draw(self, rng: np.random.Generator, times: int) -> npt.NDArray[np.uint8]:
-        drawn = np.empty((times, self.count), dtype=np.uint8)
-        for row in drawn:
-            row[:] = np.bincount(rng.integers(self.count, size=self.count), minlength=self.count)
-        return drawn
+def draws(count: int, *, seed: int, replicates: int, width: int) -> Iterator[Floats]:
+    """Yield blocks [count, at most width]: how often each unit was drawn in each replicate."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, replicates, width):
+        block = np.empty((min(width, replicates - start), count))
+        for row in block:
+            row[:] = np.bincount(rng.integers(count, size=count), minlength=count)
+        yield np.ascontiguousarray(block.T)
 
 
 def interval(value: float, replicated: Floats, n: int) -> Estimate:
@@ -130,7 +137,7 @@ def sum_intervals(
 
     Parameters
     ----------
-    columns : each [n]; a statistic gets their sums as arrays [count, 1] or [count, replicates] and is elementwise.
+    columns : each [n]; a statistic gets their sums, [count, 1] or [count, replicates], and is elementwise.
     users : [n] codes from `clusters`, all below ``resampler.count``.
     groups : [n] group of each row, 0 to count - 1; None is one group.
 
@@ -138,7 +145,9 @@ def sum_intervals(
     -------
     Per statistic one estimate a group; its ``n`` is the number of users with rows in the group.
     """
-    sums, sizes = _sums_by_user(columns, users, np.zeros_like(users) if groups is None else groups, count, resampler)
+    of = np.zeros_like(users) if groups is None else groups
+    sizes = users_per_group(users, of, count)
+    sums = _sums_by_unit(columns, resampler.units(users), of, (count, resampler.drawn))
     found = _apply(statistics, [matrix.sum(axis=1)[:, None] for matrix in sums])
     samples = [_apply(statistics, [matrix @ block for matrix in sums]) for block in resampler.blocks(count)]
     return {
@@ -156,15 +165,15 @@ def _apply(statistics: Mapping[str, Statistic], sums: Sequence[Floats]) -> dict[
     return {name: statistic(*sums) for name, statistic in statistics.items()}
 
 
-def _sums_by_user(
-    columns: Sequence[Floats], users: Codes, groups: Codes, count: int, resampler: Resampler
-) -> tuple[list[sparse.csr_array], Codes]:
-    """Sum each column into a sparse [count, users]; also count each group's users."""
-    pairs, known = pd.factorize(groups * np.intp(max(1, resampler.count)) + users)
-    place = np.divmod(known, max(1, resampler.count))
-    shape = (count, resampler.count)
-    sums = [sparse.csr_array((np.bincount(pairs, column, known.size), place), shape=shape) for column in columns]
-    return sums, np.bincount(place[0], minlength=count)
+def _sums_by_unit(
+    columns: Sequence[Floats], units: Codes, groups: Codes, shape: tuple[int, int]
+) -> list[sparse.csr_array]:
+    """Sum each column into a sparse [groups, units]."""
+    pairs, known = pd.factorize(groups * np.intp(shape[1]) + units)
+    place = np.divmod(known, max(1, shape[1]))
+    return [
+        sparse.csr_array((np.bincount(pairs, column, known.size), place), shape=shape) for column in columns
+    ]
 
 
 def users_per_group(users: Codes, groups: Codes, count: int) -> Codes:

@@ -122,7 +122,7 @@ def _excluded(task: TaskSpec, name: str) -> Iterator[exp.Expr]:
             own = x.column(credit(name))
             yield exp.and_(
                 x.not_null(happened),
-                exp.or_(exp.LT(this=happened.copy(), expression=own.copy())),
+                exp.or_(x.is_null(own), exp.LT(this=happened.copy(), expression=own.copy())),
             )
         else:
             yield x.not_null(happened)

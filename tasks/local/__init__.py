@@ -1,1 +1,1 @@
-"""The parts on this machine: start, follow and stop Airflow and MLflow."""
+"""The parts on this machine: start, follow and stop Airflow and MLflow, by subprocess and HTTP alone."""

@@ -14,7 +14,7 @@ from typing import Any
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.release.decision import Decision, Hold, Promote
 from tasks.release.manifest import Manifest
-from tasks.release.page import page, table
+from tasks.release.page import figure, listed, page, table
 
 _ORDER = (
     Outcome.BLOCK,
@@ -89,10 +89,10 @@ class Dossier:
     def _decision(self) -> str:
         parts = []
         if isinstance(self.decision, Hold):
-            parts.append(_listed("Why it is held", self.decision.reasons))
+            parts.append(listed("Why it is held", self.decision.reasons))
         parts += [
-            _listed("Warnings", self.decision.warnings),
-            _listed("What these data cannot tell", self.notes),
+            listed("Warnings", self.decision.warnings),
+            listed("What these data cannot tell", self.notes),
         ]
         return "".join(parts)
 
@@ -110,16 +110,10 @@ def _counted(verdicts: Sequence[Verdict]) -> str:
     return ", ".join(f"{n} {o.value}" for o, n in counts.items() if n)
 
 
-def _listed(title: str, lines: Sequence[str]) -> str:
-    if not lines:
-        return ""
-    return f"<h2>{escape(title)}</h2><ul>{''.join(f'<li>{escape(line)}' for line in lines)}</ul>"
-
-
 def _gates(verdicts: Sequence[Verdict]) -> str:
     ordered = sorted(verdicts, key=lambda v: _ORDER.index(v.outcome))
     rows = [
-        (v.outcome.value, v.gate, v.subject, v.segment, _figure(v.observed), v.threshold, _n(v), v.reason)
+        (v.outcome.value, v.gate, v.subject, v.segment, figure(v.observed), v.threshold, _n(v), v.reason)
         for v in ordered
     ]
     head = ("verdict", "gate", "of", "segment", "observed", "allowed", "n", "reason")
@@ -128,8 +122,7 @@ def _gates(verdicts: Sequence[Verdict]) -> str:
 
 def _figures(figures: Mapping[str, Mapping[str, Estimate]]) -> str:
     rows = [
-        (task, *(_figure(by_metric.get(metric)) for metric in _METRICS))
-        for task, by_metric in figures.items()
+        (task, *(figure(by_metric.get(metric)) for metric in _METRICS)) for task, by_metric in figures.items()
     ]
     head = ("task", *(metric.replace("_", " ") for metric in _METRICS))
     return f"<h2>Tasks on the test slice, calibrated</h2>{table(head, rows, numbers=range(1, len(head)))}"
@@ -139,16 +132,6 @@ def _pins(manifest: Manifest) -> str:
     rows = [(p.name, str(p.version), p.sha256[:16], str(p.newest_training_row or "")) for p in manifest.parts]
     head = ("part", "version", "sha256", "newest training row")
     return f"<h2>Made from</h2>{table(head, rows, numbers=(1,))}"
-
-
-def _figure(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return ""
-    if estimate.low == estimate.value == estimate.high:
-        return f"{estimate.value:.4g}"
-    if not estimate.known:
-        return "" if math.isnan(estimate.value) else f"{estimate.value:.4g} [?]"
-    return f"{estimate.value:.4g} [{estimate.low:.4g}, {estimate.high:.4g}]"
 
 
 def _n(verdict: Verdict) -> str:

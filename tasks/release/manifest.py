@@ -53,6 +53,18 @@ class PinnedPart:
     newest_training_row: date | None = None
     slices: Mapping[str, tuple[date, date]] = field(default_factory=dict)
 
+    def trained_until(self) -> date:
+        """Return the last day that the part learned from.
+
+        Raises
+        ------
+        StoreError
+            It learned from no day, like a policy.
+        """
+        if self.newest_training_row is None:
+            raise StoreError(f"{self.name} version {self.version} says of no day that it learned from it.")
+        return self.newest_training_row
+
 
 @dataclass(frozen=True)
 class PinnedSnapshot:

@@ -1,7 +1,10 @@
 """The one look of our reports: a self-contained HTML page, no network, light and dark."""
 
+import math
 from collections.abc import Sequence
 from html import escape
+
+from tasks.evaluation.verdicts import Estimate
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bad: #c62828; --doubt: #b26a00; --good: #2e7d32; }
@@ -56,3 +59,31 @@ def _cell(text: str, verdict: bool, number: bool) -> str:
     if verdict:
         return f"<td class='verdict {escape(text)}'>{escape(text)}"
     return f"<td{' class=number' if number else ''}>{escape(text)}"
+
+
+def listed(title: str, lines: Sequence[str]) -> str:
+    """Write a heading with a list of texts; nothing where there are none."""
+    if not lines:
+        return ""
+    return f"<h2>{escape(title)}</h2><ul>{''.join(f'<li>{escape(line)}' for line in lines)}</ul>"
+
+
+def figure(estimate: Estimate | None, *, percent: bool = False) -> str:
+    """Write a figure with its interval; ``[?]`` where the interval is not known.
+
+    Examples
+    --------
+    >>> figure(Estimate(0.8123456, 0.79, 0.83, 900)), figure(Estimate(0.05, 0.01, 0.09, 9), percent=True)
+    ('0.8123 [0.79, 0.83]', '+5.0% [+1.0%, +9.0%]')
+    """
+    if estimate is None or math.isnan(estimate.value):
+        return ""
+
+    def written(number: float) -> str:
+        return f"{number:+.1%}" if percent else f"{number:.4g}"
+
+    if not estimate.known:
+        return f"{written(estimate.value)} [?]"
+    if estimate.low == estimate.value == estimate.high:
+        return written(estimate.value)
+    return f"{written(estimate.value)} [{written(estimate.low)}, {written(estimate.high)}]"

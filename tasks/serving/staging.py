@@ -53,7 +53,13 @@ def stage_code(into: Path, *, source: Path = SCRIPT.parents[1]) -> StagedCode:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
     code = {f"code/{package}/{path}": digest for path, digest in digests.items()}
-    return StagedCode(package, into / package, {**code, SCRIPT.name: sha256(SCRIPT.read_bytes())})
+    script = {path: sha256(data) for path, data in _script().items()}
+    return StagedCode(package, into / package, {**code, **script})
+
+
+def code_digest(source: Path = SCRIPT.parents[1]) -> str:
+    """Digest the code that a release made now would bring."""
+    return tree_digest({path: sha256(data) for path, data in {**travelling(source), **_script()}.items()})
 
 
 def travelling(source: Path = SCRIPT.parents[1]) -> dict[str, bytes]:
@@ -67,6 +73,10 @@ def travelling(source: Path = SCRIPT.parents[1]) -> dict[str, bytes]:
     folders = {Path(path).parent for path in found} | {Path()}
     found.update({(folder / "__init__.py").as_posix(): _INIT for folder in folders})
     return dict(sorted(found.items()))
+
+
+def _script() -> dict[str, bytes]:
+    return {SCRIPT.name: SCRIPT.read_bytes()}
 
 
 def requirements() -> list[str]:

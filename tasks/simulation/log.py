@@ -32,7 +32,7 @@ class CandidateLog:
     shown : whether the candidate was shown, shape (n,).
     labels : by task, the observed label, NaN elsewhere, shape (n,).
     segments : by segment name, the row's value.
-    examination : probability of being looked at by position, relative to the first; None is no bias.
+    examination : probability of being looked at by position, relative to the first; None is undeclared.
     positions_logged : whether the log carries positions.
     complete : whether every scored candidate is logged, not only what was shown.
     """
@@ -52,6 +52,11 @@ class CandidateLog:
     def user_count(self) -> int:
         """Number of distinct users."""
         return int(self.users.max()) + 1 if len(self.users) else 0
+
+    @property
+    def request_count(self) -> int:
+        """Number of distinct requests."""
+        return int(self.requests.max()) + 1 if len(self.requests) else 0
 
     def by_user(self, values: Floats | npt.NDArray[np.bool_]) -> Floats:
         """Sum values of shape (n,) by user, to shape (users,)."""

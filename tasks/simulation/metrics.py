@@ -9,7 +9,7 @@ Every metric of a policy is a ratio of two sums over its slots (contracts.md nam
     expected_utility    examination(slot) x utility                        slots
     <column>_share      examination(slot) where the column has the value   examination(slot)
     component_share     within-request covariance of a term and utility    variance of the utility
-    ndcg_<task>         NDCG of a request                                  requests with a positive
+    ndcg_<task>         discounted label / examination(position)           the same in the ideal order
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.simulation.log import CandidateLog, Floats, Slates, order_slots
+from tasks.evaluation.binary import quotient
+from tasks.evaluation.ndcg import RequestGains, request_gains
+from tasks.simulation.log import CandidateLog, Floats, Slates
+
+NAIVE = "(naive)"
+"""What ends the name of an NDCG whose outcomes are taken as the log's ranker let them be seen."""
 
 NEW_ITEMS = "item_age"
 """The segment whose lowest bin holds the new items."""
@@ -158,34 +163,35 @@ def within_request(log: CandidateLog, values: Floats, rows: Rows) -> Floats:
 
 
 def _ndcg(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> UserSums:
-    gains, has_positive = request_ndcg(log, slates, str(metric.subject), rows=within)
-    user = np.zeros(len(gains), dtype=np.int64)
+    """Divide sums of gains over all requests; the naive one averages each request's quotient.
+
+    What a slot gains is known for labelled rows only; the others close ranks. A positive off the slate gains
+    nothing and counts in the ideal.
+    """
+    naive = metric.name.endswith(NAIVE)
+    label = log.labels[str(metric.subject)]
+    known = within & log.shown & np.isfinite(label)
+    looks = np.ones(len(label)) if naive else log.examined_at(log.logged_position)
+    length = int(slates.slot.max(initial=1))
+
+    def gains(rows: Rows) -> RequestGains:
+        return request_gains(
+            label[rows], -slates.slot[rows], log.requests[rows], k=length, examination=looks[rows]
+        )
+
+    inside = known & (slates.slot > 0)
+    gained, ideal = np.zeros(log.request_count), np.zeros(log.request_count)
+    slate, whole = gains(inside), gains(known)
+    gained[log.requests[inside][slate.first_rows]] = slate.gained
+    ideal[log.requests[known][whole.first_rows]] = whole.ideal
+    if naive:
+        gained, ideal = quotient(gained, ideal), (ideal > 0).astype(np.float64)
+    user = np.zeros(log.request_count, dtype=np.int64)
     user[log.requests] = log.users
     return UserSums(
-        np.bincount(user, np.where(has_positive, gains, 0.0), minlength=log.user_count).astype(np.float64),
-        np.bincount(user, has_positive, minlength=log.user_count).astype(np.float64),
+        np.bincount(user, np.nan_to_num(gained), minlength=log.user_count).astype(np.float64),
+        np.bincount(user, ideal, minlength=log.user_count).astype(np.float64),
     )
-
-
-def request_ndcg(
-    log: CandidateLog, slates: Slates, task: str, *, rows: Rows, weighted: bool = True
-) -> tuple[Floats, Rows]:
-    """Return each request's NDCG over its slots and whether it has a labelled positive.
-
-    A gain is the label, divided by the examination of the position where it was logged (``weighted``), so
-    that a positive far down the logged page counts for the looks it did not get; slots are discounted by
-    1 / log2(1 + slot). The ideal order has the same gains in descending order.
-    """
-    label = log.labels[task]
-    known = rows & log.shown & np.isfinite(label)
-    looks = log.examined_at(log.logged_position) if weighted else np.ones(len(label))
-    gain = np.where(known, np.nan_to_num(label) / looks, 0.0)
-    length = int(slates.slot.max(initial=0))
-    got = np.where(slates.slot > 0, gain / np.log2(1.0 + np.maximum(slates.slot, 1)), 0.0)
-    ideal_slot = order_slots(log.requests, -gain, length=length)
-    best = np.where(ideal_slot > 0, gain / np.log2(1.0 + np.maximum(ideal_slot, 1)), 0.0)
-    dcg, ideal = np.bincount(log.requests, got), np.bincount(log.requests, best)
-    return np.divide(dcg, ideal, out=np.zeros_like(dcg), where=ideal > 0), ideal > 0
 
 
 def _labelled(log: CandidateLog, slates: Slates, label: Floats, within: Rows) -> Rows:

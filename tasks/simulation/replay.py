@@ -5,18 +5,17 @@ A replay narrows what is worth testing; it does not prove what people would have
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.evaluation.exposure import entropy, gini
-from tasks.evaluation.resampling import interval
+from tasks.evaluation.exposure import Exposure
+from tasks.evaluation.resampling import Resampler, interval
 from tasks.evaluation.verdicts import Estimate
 from tasks.simulation.log import CandidateLog, Floats, Slates
-from tasks.simulation.metrics import Rows, UserSums, unanswerable, user_sums
-from tasks.simulation.users import UserDraws
+from tasks.simulation.metrics import NAIVE, Rows, UserSums, unanswerable, user_sums
 
 ALL = "all"
 
@@ -40,10 +39,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay needs beside the policies: the log, draws of its users, the request-level tasks."""
+    """What a replay needs beside the policies: the log, a resampler of its users, the request-level tasks."""
 
     log: CandidateLog
-    draws: UserDraws
+    resampler: Resampler
     request_level: frozenset[str]
 
     def measure(self, metric: Metric, policy: Slates, baseline: Slates, by: Sequence[str]) -> list[Measured]:
@@ -52,7 +51,8 @@ class Replay:
         if reason:
             return [Measured(metric.name, ALL, "", None, None, None, reason)]
         return [
-            self._measured(metric, policy, baseline, judge, segment, rows)
+            self._measured(one, policy, baseline, judge, segment, rows)
+            for one in _with_naive(metric)
             for segment, rows in self._segments(by)
             for judge in _judges(metric, policy, baseline)
         ]
@@ -91,7 +91,8 @@ class Replay:
         return None if sums is None else self._ratio(sums)
 
     def _ratio(self, sums: UserSums) -> "_Sample":
-        replicates = self.draws.ratios(sums.numerator, sums.denominator)
+        above, below = self._totals(np.column_stack([sums.numerator, sums.denominator]))
+        replicates = np.divide(above, below, out=np.full(len(above), np.nan), where=below != 0)
         total = sums.denominator.sum()
         return _Sample(float(sums.numerator.sum() / total) if total else math.nan, replicates, sums.n)
 
@@ -105,10 +106,22 @@ class Replay:
         flat = np.bincount(
             self.log.users * width + values.codes, exposure, minlength=self.log.user_count * width
         )
-        by_user = flat.reshape(self.log.user_count, width)
-        figure = entropy if metric.kind is MetricKind.ENTROPY else gini
-        replicates = np.array([figure(row) for row in self.draws.sums(by_user)])
-        return _Sample(float(figure(by_user.sum(axis=0))), replicates, int(rows.sum()))
+        by_user: Floats = flat.reshape(self.log.user_count, width)
+        names = np.asarray(values.categories, dtype=object)
+
+        def figure(looks: Floats) -> float:
+            found = Exposure(names, looks / looks.sum() if looks.sum() else np.full(width, np.nan))
+            return found.entropy if metric.kind is MetricKind.ENTROPY else found.gini
+
+        replicates = np.array([figure(looks) for looks in self._totals(by_user).T])
+        return _Sample(figure(by_user.sum(axis=0)), replicates, int(np.count_nonzero(by_user.sum(axis=1))))
+
+    def _totals(self, by_user: Floats) -> Floats:
+        """Return the totals of each replicate: sums by user (users, k) to (k, replicates)."""
+        units = self.resampler.units(np.arange(self.log.user_count))
+        by_unit = np.zeros((self.resampler.drawn, by_user.shape[1]))
+        np.add.at(by_unit, units, by_user)
+        return np.concatenate([by_unit.T @ block for block in self.resampler.blocks()], axis=1)
 
 
 @dataclass(frozen=True)
@@ -120,6 +133,13 @@ class _Sample:
     @property
     def estimate(self) -> Estimate:
         return interval(self.value, self.replicates, self.n)
+
+
+def _with_naive(metric: Metric) -> tuple[Metric, ...]:
+    """Print the naive NDCG beside the weighted one; under another name, so that nothing gates on it."""
+    if metric.kind is not MetricKind.NDCG:
+        return (metric,)
+    return (metric, replace(metric, name=f"{metric.name} {NAIVE}"))
 
 
 def _judges(metric: Metric, policy: Slates, baseline: Slates) -> Iterator[Slates]:
@@ -142,10 +162,3 @@ def _coverage(log: CandidateLog, slates: Slates, rows: Rows) -> _Sample:
     available = len(np.unique(log.items[rows]))
     share = shown / available if available else math.nan
     return _Sample(share, np.full(2, share), available)
-
-
-def measure_all(
-    replay: Replay, metrics: Mapping[str, tuple[Metric, Sequence[str]]], policy: Slates, baseline: Slates
-) -> list[Measured]:
-    """Measure every metric with the segments asked for it."""
-    return [m for metric, by in metrics.values() for m in replay.measure(metric, policy, baseline, by)]

@@ -68,3 +68,13 @@ def parse_instant(text: str) -> datetime:
 def format_instant(instant: datetime) -> str:
     """Write an instant in UTC, as in 2026-03-01T00:00:00Z."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def write_report(context: Context, name: str, content: str) -> Path:
+    """Write a surface's report whole or not at all; return where it lies."""
+    path = context.reports / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{name}.{os.getpid()}.part")
+    part.write_text(content, encoding="utf-8")
+    part.replace(path)
+    return path

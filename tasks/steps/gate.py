@@ -1,30 +1,32 @@
-"""The gate step: all evidence of a release -> Promote or Hold, written to the dossier, the registry and MLflow."""
+"""The gate step: all evidence of a release becomes Promote or Hold, in dossier, registry and MLflow."""
 
-import os
-import tempfile
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from pathlib import Path
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from tasks.contracts import digest
+from tasks.errors import ContractError
 from tasks.release.decision import Hold, decide_release
 from tasks.release.dossier import Dossier
 from tasks.release.evidence import (
     Comparison,
     Evidence,
     ShadowEvidence,
-    TaskEvidence,
     ValidationEvidence,
     estimate_from_json,
     verdict_from_json,
 )
+from tasks.release.figures import task_evidence
 from tasks.release.gates import judge_release
-from tasks.steps.context import Context, format_instant
-from tasks.steps.release_view import release_part, release_manifest
+from tasks.release.manifest import Manifest
+from tasks.steps.context import Context, format_instant, write_report
+from tasks.steps.release_view import VERDICT, release_manifest, release_part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import finished_run, read_evidence, step_run
+from tasks.stores.runs import StepRun, read_evidence, step_run
+
+DOSSIER: Final = "dossier"
 
 
 @dataclass(frozen=True)
@@ -37,3 +39,141 @@ class GateResult:
     gates: list[dict[str, Any]]
     dossier: str
     run_id: str
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The MLflow runs that hold the evidence."""
+
+    validation: str
+    release: str
+    simulation: str
+    shadow: str
+
+
+def run(
+    context: Context,
+    *,
+    as_of: datetime,
+    release: int,
+    validation_run: str,
+    simulation_run: str,
+    shadow_run: str,
+) -> GateResult:
+    """Judge a release.
+
+    Parameters
+    ----------
+    as_of : the instant that the release was made as of.
+    release : its version.
+    validation_run, simulation_run, shadow_run : MLflow runs of those steps.
+
+    Raises
+    ------
+    ContractError
+        The evidence is about another release or another label snapshot.
+    """
+    registry, part = Registry(context.home), release_part(context, release)
+    runs = _Runs(validation_run, registry.run_id(part), simulation_run, shadow_run)
+    manifest = release_manifest(context, release)
+    evidence = {name: read_evidence(context.home, run_id) for name, run_id in vars(runs).items()}
+    _refuse_foreign(evidence, release, manifest)
+    inputs = digest({"release": release, **vars(runs), "contracts": dict(context.contracts.digests)})
+    tags = {"release": release, "as_of": format_instant(as_of)}
+    with step_run(context.home, context.surface, step="gate", inputs=inputs, tags=tags) as opened:
+        dossier = _dossier(context, as_of, release, manifest, runs, evidence)
+        path = _write(context, opened, dossier)
+        registry.set_tags(part, {VERDICT: dossier.verdict, "dossier": path})
+        plain = dossier.to_json()
+        return GateResult(release, dossier.verdict, plain["reasons"], plain["gates"], path, opened.run_id)
+
+
+def _refuse_foreign(evidence: Mapping[str, Any], release: int, manifest: Manifest) -> None:
+    """Refuse evidence that is not about this release: it would judge something else."""
+    about = {
+        "simulation": (evidence["simulation"]["release"], release),
+        "shadow": (evidence["shadow"]["challenger"], release),
+        "validation": (evidence["validation"]["snapshot"], manifest.snapshot.id),
+    }
+    for step, (found, wanted) in about.items():
+        if found != wanted:
+            raise ContractError(f"The {step} is about {found}, the release to judge is made of {wanted}")
+
+
+def _dossier(
+    context: Context,
+    as_of: datetime,
+    release: int,
+    manifest: Manifest,
+    runs: _Runs,
+    evidence: Mapping[str, Any],
+) -> Dossier:
+    gathered = _gather(as_of, runs, evidence)
+    gates = context.contracts.surface.gates
+    verdicts = judge_release(gates, gathered)
+    return Dossier(
+        surface=context.surface,
+        release=release,
+        as_of=format_instant(as_of),
+        decision=decide_release(verdicts, cannot_tell=gates.cannot_tell),
+        verdicts=verdicts,
+        figures={
+            task.task: {
+                metric: found for (metric, segment), found in task.figures.items() if segment == "all"
+            }
+            for task in gathered.tasks
+        },
+        manifest=manifest,
+        notes=evidence["simulation"]["notes"],
+    )
+
+
+def _gather(as_of: datetime, runs: _Runs, evidence: Mapping[str, Any]) -> Evidence:
+    validation, simulation = evidence["validation"], evidence["simulation"]
+    compared, shadow = simulation["comparisons"], evidence["shadow"]["comparison"]
+    return Evidence(
+        as_of=as_of,
+        validation=ValidationEvidence(
+            failed_severity=validation["severity"],
+            failures=tuple(
+                f"{found['suite']}: {found['expectation']} ({found['observed']})"
+                for found in validation["expectations"]
+                if not found["success"]
+            ),
+            run=runs.validation,
+        ),
+        tasks=[task_evidence(task, run=runs.release) for task in evidence["release"]["tasks"]],
+        guardrails=[verdict_from_json(verdict) for verdict in simulation["guardrails"]],
+        comparisons=None
+        if compared is None
+        else [
+            Comparison(
+                task=one["task"],
+                auc_drop=estimate_from_json(one["auc_drop"]),
+                normalized_entropy_rise=estimate_from_json(one["normalized_entropy_rise"]),
+                run=runs.simulation,
+            )
+            for one in compared
+        ],
+        shadow=None
+        if shadow is None
+        else ShadowEvidence(
+            overlap_at_k=estimate_from_json(shadow["overlap_at_k"]),
+            score_shift=estimate_from_json(shadow["score_shift"]),
+            run=runs.shadow,
+        ),
+    )
+
+
+def _write(context: Context, run: StepRun, dossier: Dossier) -> str:
+    """Write the dossier as a page and as JSON beside it, and as artifacts of the run."""
+    html, plain = dossier.to_html(), dossier.to_json()
+    name = f"{DOSSIER}-release-{dossier.release}"
+    write_report(context, f"{name}.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
+    path = write_report(context, f"{name}.html", html)
+    run.text(f"{DOSSIER}.html", html)
+    run.evidence(plain)
+    run.tags({VERDICT: dossier.verdict})
+    if isinstance(dossier.decision, Hold):
+        run.metrics({"reasons_to_hold": len(dossier.decision.reasons)})
+    return str(path)

@@ -1,4 +1,4 @@
-"""Which tasks a retrain trains: all of a first release, else those of its cadence; the champion gives the rest."""
+"""Which tasks a retrain trains: all of a first release, else those due; the champion gives the rest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tasks.steps.release_view import find_release
 
 @dataclass(frozen=True)
 class PlanResult:
-    """What will be trained; ``champion`` is the version that gives the other tasks, None for a first release."""
+    """What will be trained; ``champion`` gives the other tasks, None for a first release."""
 
     as_of: str
     tasks: list[str]

@@ -7,6 +7,7 @@ leave in a folder on loading is not covered, and removed from every copy that is
 import importlib.metadata
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,10 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from tasks.release.manifest import sha256, tree_digest
+
+with warnings.catch_warnings():  # MLflow's own classes complain of each other when they are first imported
+    warnings.simplefilter("ignore", UserWarning)
+    import mlflow.pyfunc
 
 BOOSTER: Final = "model.lgb"
 ENCODER: Final = "encoder.json"

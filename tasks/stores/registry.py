@@ -25,6 +25,7 @@ import mlflow
 from lightgbm import Booster
 from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tasks.errors import ContractError, StoreError, unknown
 from tasks.stores.parts import Part, booster_files, drop_caches, files_sha256, folder_sha256, write_files
@@ -76,10 +77,9 @@ class Registry:
             if part is None:
                 model = self._log(name, files, run_id, model_type, known, params)
                 part = self._create(name, model, run_id, known)
-        model_id = self.model_id(part)
-        client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
+            self._link(run_id, self.model_id(part))
         if metrics:
-            StepRun(client, run_id).metrics(metrics, model_id=model_id)
+            StepRun(client, run_id).metrics(metrics, model_id=self.model_id(part))
         return part
 
     def register_booster(
@@ -147,9 +147,8 @@ class Registry:
         folder = into or _passing_folder()
         location = self.client.get_logged_model(self.model_id(part)).artifact_location
         try:
-            mlflow.artifacts.download_artifacts(
-                location, dst_path=str(folder), tracking_uri=self.client.tracking_uri
-            )
+            folder.mkdir(parents=True, exist_ok=True)
+            get_artifact_repository(location, self.client.tracking_uri).download_artifacts("", str(folder))
         except (MlflowException, OSError) as error:
             raise StoreError(f"The files of {part} cannot be read: {error}") from error
         drop_caches(folder)
@@ -213,6 +212,12 @@ class Registry:
     def delete_alias(self, name: str, alias: str) -> None:
         """Let an alias mean nothing."""
         self.client.delete_registered_model_alias(name, alias)
+
+    def _link(self, run_id: str, model_id: str) -> None:
+        """Say that a run made a model; MLflow refuses to be told twice."""
+        made = self.client.get_run(run_id).outputs
+        if model_id not in {output.model_id for output in (made.model_outputs if made else ())}:
+            self.client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
 
     def _version(self, name: str, version: int) -> Any:
         try:

@@ -136,6 +136,13 @@ def finished_run(home: Path, surface: str, *, step: str, inputs: str) -> str | N
     return str(runs[0].info.run_id) if runs else None
 
 
+def finish(home: Path, run_id: str) -> None:
+    """Close a run whose step was killed when all of its work was done."""
+    client = connect(home)
+    if client.get_run(run_id).info.status != "FINISHED":
+        client.set_terminated(run_id, "FINISHED")
+
+
 def read_evidence(home: Path, run_id: str, path: str = EVIDENCE) -> Any:
     """Read what a run wrote as JSON.
 

@@ -92,7 +92,7 @@ def behave(world: World, shown: Shown, chance: Chances, rng: np.random.Generator
 def _orders(
     world: World, shown: Shown, chance: Chances, clicked: Bools, click_at: Integers, rng: np.random.Generator
 ) -> tuple[Happened, ...]:
-    """Carts, purchases and returns. What is out of stock, or may not be bought, is neither carted nor bought."""
+    """Carts, purchases and returns; an absent item is neither carted nor bought, nor by an absent person."""
     n = len(clicked)
     carted = clicked & (rng.random(n) < chance.cart)
     cart_at = click_at + _delay(rng, n, mean=2 * _HOUR, most=23 * _HOUR)
@@ -158,7 +158,7 @@ def _happened(
     lag: float = 2 * _MINUTE,
     tagged: bool = False,
 ) -> Happened:
-    """Keep the rows where it happened; it becomes known ``lag`` seconds later on average, at most ten times that."""
+    """Keep the rows where it happened; it is known ``lag`` seconds later on average, at most ten times that."""
     row = np.flatnonzero(which)
     when = at[row]
     known_at = when + _delay(rng, len(row), mean=lag, most=10 * lag)

@@ -6,7 +6,8 @@ nobody meets an item again within 38 days. So an event matched on person and ite
 impressions whose windows hold it, and the true probabilities are exact.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,14 +73,7 @@ def draw_catalog(seed: int, days: int) -> Catalog:
     """Draw the items of the first ``days`` days; more days only add items at the end."""
     phase = generator(seed, Stream.SHELVES).integers(0, SHELF_DAYS, SHELVES, dtype=np.int32)
     parts = [_generation(seed, g, phase) for g in range((days - 1) // SHELF_DAYS + 2)]
-    return Catalog(
-        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in _PLAIN},
-        **{name: _joined([getattr(p, name) for p in parts]) for name in _TRAITS},
-    )
-
-
-_TRAITS = ("appeal", "bait", "quality", "misfit")
-_PLAIN = tuple(name for name in Catalog.__dataclass_fields__ if name not in _TRAITS)
+    return Catalog(*(_joined([getattr(p, f.name) for p in parts]) for f in fields(Catalog)))
 
 
 def _generation(seed: int, number: int, phase: npt.NDArray[np.int32]) -> Catalog:
@@ -93,7 +87,9 @@ def _generation(seed: int, number: int, phase: npt.NDArray[np.int32]) -> Catalog
         creator=_creators(rng),
         price=price,
         price_level=price_level,
-        margin=np.round(np.exp(0.35 * price_level + 0.3 * rng.standard_normal(SHELVES) - 0.1), 2),
+        margin=np.round(
+            np.exp(0.35 * price_level.astype(np.float64) + 0.3 * rng.standard_normal(SHELVES) - 0.1), 2
+        ),
         sponsored=rng.random(SHELVES) < _SPONSORED_SHARE,
         violation=rng.random(SHELVES) < _VIOLATION_SHARE,
         restricted=_restrictions(rng),
@@ -119,5 +115,8 @@ def _restrictions(rng: np.random.Generator) -> npt.NDArray[np.int8]:
     return np.where(draw > 1 - _UNKNOWN_PERMIT_SHARE, UNKNOWN, known).astype(np.int8)
 
 
-def _joined(traits: list[Trait]) -> Trait:
-    return Trait(np.concatenate([t.true for t in traits]), np.concatenate([t.seen for t in traits]))
+def _joined(parts: list[Any]) -> Any:
+    """Join arrays, or traits face by face."""
+    if isinstance(parts[0], Trait):
+        return Trait(np.concatenate([t.true for t in parts]), np.concatenate([t.seen for t in parts]))
+    return np.concatenate(parts)

@@ -77,26 +77,26 @@ def chances(world: World, batch: Batch) -> Chances:
     whim = 0.1 * batch.rng.standard_normal(item.shape, dtype=np.float32)
 
     click = (
-        -2.0 + 0.45 * affinity + 0.5 * appeal + 0.35 * bait + 0.15 * quality - 0.5 * dear + whim
+        -2.45 + 0.45 * affinity + 0.5 * appeal + 0.35 * bait + 0.15 * quality - 0.5 * dear + whim
         + 0.3 * np.exp(-np.maximum(batch.seen.age[item], 0) / 10) - 0.3 * checkout
         + _CLICK_BY_CATEGORY[category] + _CLICK_BY_SOURCE[batch.source] + _CLICK_BY_DEVICE[device]
     )  # fmt: skip
     cart = (
-        -1.1 + 0.35 * affinity + 0.4 * quality - 0.3 * bait - dear + 0.4 * users.buyer.true[user]
+        -0.7 + 0.35 * affinity + 0.4 * quality - 0.3 * bait - dear + 0.4 * users.buyer.true[user]
         + 0.4 * checkout + _CART_BY_CATEGORY[category] + _CART_BY_DEVICE[device]
     )  # fmt: skip
-    buy = -0.3 + 0.3 * users.buyer.true[user] - 0.5 * dear + 0.3 * checkout + _BUY_BY_TENURE[tenure]
+    buy = -0.4 + 0.3 * users.buyer.true[user] - 0.5 * dear + 0.3 * checkout + _BUY_BY_TENURE[tenure]
     give_back = (
         -1.55 + 0.6 * items.misfit.true[item] - 0.3 * quality + 0.25 * bait
         + _RETURN_BY_CATEGORY[category] + _RETURN_BY_REGION[users.region[user]]
     )  # fmt: skip
     hide = (
-        -4.65 + 0.75 * bait - 0.3 * affinity + 0.5 * users.touchy.true[user] + 0.35 * sponsored
+        -4.72 + 0.75 * bait - 0.3 * affinity + 0.5 * users.touchy.true[user] + 0.35 * sponsored
         + (_HIDE_BY_TENURE[tenure] + 0.15 * bait * (tenure == TENURES.index("new")))
     )  # fmt: skip
-    report = -9.1 + 0.9 * bait + 0.4 * users.touchy.true[user] + 2.0 * items.violation[item]
+    report = -9.2 + 0.9 * bait + 0.4 * users.touchy.true[user] + 2.0 * items.violation[item]
     happy = 0.15 + 0.6 * quality - 0.55 * bait + 0.3 * affinity
-    answer = -3.6 + 0.3 * (tenure == TENURES.index("loyal"))
+    answer = -3.7 + 0.3 * (tenure == TENURES.index("loyal"))
     logits = (click, cart, buy, buy - 2.2, give_back, hide + 0.7, hide, report, happy, answer, answer + 0.5)
     names = (
         "click", "cart", "buy_from_cart", "buy_from_click", "give_back", "hide_after_click",

@@ -15,7 +15,7 @@ CANDIDATES: Final = 40
 SLOTS: Final = 12
 """Candidates of a request that are shown."""
 
-EXAMINATION: Final = (1.0, 0.88, 0.78, 0.7, 0.63, 0.57, 0.52, 0.48, 0.44, 0.41, 0.38, 0.36)
+EXAMINATION: Final = (1.0, 0.92, 0.84, 0.77, 0.71, 0.66, 0.61, 0.57, 0.53, 0.5, 0.47, 0.45)
 """Probability that a person looks at a position; ``surface.yaml`` declares the same curve."""
 
 VISIBLE_RATE: Final = 0.96

@@ -44,15 +44,12 @@ def run(
     }
 
 
-@settings(max_examples=150, deadline=None)
-@given(worlds.contracts(), worlds.impression_tables, worlds.event_tables, worlds.as_ofs)
+@settings(max_examples=60, deadline=None)
+@given(worlds.contracts(), worlds.logs(), worlds.as_ofs)
 def test_labels_equal_brute_force(
     engine: duckdb.DuckDBPyConnection,
     spec: TasksSpec,
-    impressions: list[Row],
-    events: list[Row],
+    log: tuple[list[Row], list[Row]],
     as_of: datetime,
 ) -> None:
-    assert run(engine, spec, impressions, events, as_of) == Reference(
-        spec, impressions, events, as_of
-    ).labels()
+    assert run(engine, spec, *log, as_of) == Reference(spec, *log, as_of).labels()

@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -38,42 +39,57 @@ EVENT_TYPES = pa.schema(
     ]
 )
 
-_instants = st.integers(0, HOURS).map(lambda h: START + timedelta(hours=h))
 as_ofs = st.integers(1, 2 * HOURS).map(lambda h: START + timedelta(hours=h))
-_users = st.sampled_from(["u", "u", "U", "ü", None])
-_items = st.sampled_from([1, 1, 2])
-_kinds = st.sampled_from(["x", "y", None])
 _durations = st.sampled_from([1, 2, 3, 5]).map(lambda h: f"PT{h}H")
 _columns = st.lists(
     st.sampled_from(["user_id", "item_id", "kind", "request_id"]), min_size=1, max_size=2, unique=True
 )
 _names = st.lists(st.sampled_from(EVENTS), min_size=1, max_size=2, unique=True)
 
-impressions: st.SearchStrategy[Row] = st.fixed_dictionaries(
-    {
-        "request_id": st.sampled_from(["r", "r", "s", "t", None]),
-        "user_id": _users,
-        "item_id": st.sampled_from([1, 1, 2, None]),
-        "shown_at": st.one_of(_instants, _instants, _instants, st.none()),
-        "position": st.sampled_from([1, 2, None]),
-        "visible": st.sampled_from([True, True, False, None]),
-        "kind": _kinds,
-    }
-)
-events: st.SearchStrategy[Row] = st.fixed_dictionaries(
-    {
-        "event": st.sampled_from([*EVENTS, *EVENTS, "unheard", None]),
-        "happened_at": st.one_of(_instants, _instants, _instants, st.none()),
-        "user_id": _users,
-        "item_id": st.sampled_from([1, 1, 2, 9, None]),
-        "request_id": st.sampled_from(["r", "s", None]),
-        "kind": _kinds,
-        "value": st.sampled_from([0.1, 0.2, 0.3, 1.0, -1.0, 7.0, None, math.nan]),
-        "ingested_at": st.one_of(st.none(), st.none(), _instants),
-    }
-)
-impression_tables = st.lists(impressions, min_size=0, max_size=9)
-event_tables = st.lists(events, min_size=0, max_size=10)
+
+class Dice:
+    """Draws rows from a seed: denser than hypothesis would, since an event must meet a window to matter."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)  # noqa: S311 - test data
+
+    def one(self, *values: Any, null: float = 0.0) -> Any:
+        return None if self._random.random() < null else self._random.choice(values)
+
+    def instant(self, null: float = 0.0) -> datetime | None:
+        hours = self.one(*range(HOURS + 1), null=null)
+        return None if hours is None else START + timedelta(hours=hours)
+
+    def impression(self, request: int) -> Row:
+        return {
+            "request_id": self.one(f"r{request}", f"r{request}", "r0", null=0.03),
+            "user_id": self.one("u", "ü", null=0.05),
+            "item_id": self.one(1, 2, null=0.03),
+            "shown_at": self.instant(null=0.03),
+            "position": self.one(1, 2, null=0.3),
+            "visible": self.one(True, True, True, False, null=0.1),
+            "kind": self.one("x", "y", null=0.1),
+        }
+
+    def event(self, request: int) -> Row:
+        return {
+            "event": self.one(*EVENTS, *EVENTS, *EVENTS, "unheard", null=0.03),
+            "happened_at": self.instant(null=0.03),
+            "user_id": self.one("u", "ü", null=0.05),
+            "item_id": self.one(1, 1, 1, 2, 2, 2, 9, null=0.05),
+            "request_id": self.one(f"r{request}", null=0.2),
+            "kind": self.one("x", "y", null=0.1),
+            "value": self.one(0.1, 0.2, 0.3, 1.0, -1.0, 7.0, math.nan, null=0.1),
+            "ingested_at": self.instant(null=0.7),
+        }
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
+    """Draw up to 16 impressions and 30 events of two users and two items within twelve hours."""
+    dice = Dice(draw(st.integers(0, 2**32)))
+    impressions = [dice.impression(n // 2) for n in range(draw(st.integers(1, 16)))]
+    return impressions, [dice.event(n % 8) for n in range(draw(st.integers(0, 30)))]
 
 
 @st.composite

@@ -73,7 +73,7 @@ def make_release(tmp_path: Path) -> Make:
 
     def make(name: str, *, factor: int = 1, weight: float = 1.0) -> Path:
         packaged = package_release(
-            {"weight.json": str(weight).encode()},
+            {"weight.json": str(weight).encode(), "utility.json": b"{}", "slate.json": b'{"length": 3}'},
             a_manifest(),
             signature=ModelSignature(inputs=Schema([ColSpec("double", "x")])),
             source=a_source(tmp_path / f"source-{factor}", factor=factor),

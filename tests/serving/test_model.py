@@ -30,6 +30,7 @@ def test_a_release_scores_with_its_own_code_and_artifacts(make_release: Make) ->
     loaded = load_release(make_release("one", factor=3, weight=2.0))
     np.testing.assert_array_equal(loaded.score(FRAME)["utility"], [6.0, 12.0])
     assert list(loaded.explain(FRAME, "s")["x"]) == [2.0]
+    assert loaded.policies == {"utility": {}, "slate": {"length": 3}}
 
 
 def test_two_releases_with_different_code_live_in_one_process(make_release: Make) -> None:
@@ -59,7 +60,7 @@ def test_an_error_of_the_release_reaches_the_caller_as_ours(make_release: Make) 
 def test_one_bit_flipped_in_any_manifested_file_is_refused(make_release: Make) -> None:
     release = make_release("one")
     checked = [path for path in files_of(release) if path not in OWN_BYTES]
-    assert len(checked) == 12, checked
+    assert len(checked) == 14, checked
     for path in checked:
         data = (release / path).read_bytes()
         (release / path).write_bytes(bytes([data[0] ^ 1]) + data[1:])

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from tasks.contracts.metrics import Metric, parse_metric
 from tasks.contracts.utility import Guardrail
 from tasks.errors import DataError
+from tasks.evaluation.resampling import Resampler
 from tasks.evaluation.verdicts import Outcome
 from tasks.simulation.guardrails import judge_guardrail
 from tasks.simulation.log import CandidateLog, Slates, column_slates, logged_slates, order_slots
 from tasks.simulation.replay import Measured, Replay
-from tasks.simulation.users import UserDraws
 from tests.simulation.worlds import page, replay, slates
 
 LOGGED = [1, 2, 3, 1, 2, 3]
@@ -101,7 +101,14 @@ def test_coverage_counts_distinct_items_over_those_available() -> None:
 
 def test_ndcg_is_one_where_the_positive_stands_first() -> None:
     assert _value("ndcg_click", [1, 2, 3, 2, 1, 3]) == pytest.approx(1.0)
-    assert _value("ndcg_click", LOGGED) == pytest.approx((1 + 1 / math.log2(3)) / 2)
+    # b's click was at position 2, looked at half as often, and stands for 2: (1 + 2 / log2(3)) / (1 + 2)
+    assert _value("ndcg_click", LOGGED) == pytest.approx((1 + 2 / math.log2(3)) / 3)
+
+
+def test_the_naive_ndcg_is_printed_beside_under_a_name_that_gates_nothing() -> None:
+    measured = replay(page()).measure(_metric("ndcg_click"), slates("p", LOGGED), slates("b", LOGGED), ())
+    naive = {m.metric: m.policy.value for m in measured if m.policy}["ndcg_click (naive)"]
+    assert naive == pytest.approx((1 + 1 / math.log2(3)) / 2)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +130,7 @@ def test_what_the_log_cannot_tell_is_said_and_not_computed(name: str, log: Candi
 
 def test_no_ranking_moves_an_outcome_of_the_whole_request() -> None:
     log = page()
-    world = Replay(log, UserDraws.of(log.user_count, replicates=50), frozenset({"click"}))
+    world = Replay(log, Resampler(log.user_count, seed=0, replicates=50), frozenset({"click"}))
     measured = world.measure(_metric("click_rate"), slates("p", LOGGED), slates("b", LOGGED), ())
     assert "whole request" in measured[0].reason
 

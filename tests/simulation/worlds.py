@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks.evaluation.resampling import Resampler
 from tasks.simulation.log import CandidateLog, Slates, candidate_log
 from tasks.simulation.replay import Replay
-from tasks.simulation.users import UserDraws
 
 CURVE = np.array([1.0, 0.5, 0.25])
 
@@ -44,4 +44,4 @@ def slates(name: str, slot: list[int], predictions: Mapping[str, list[float]] | 
 
 
 def replay(log: CandidateLog) -> Replay:
-    return Replay(log, UserDraws.of(log.user_count, replicates=50), frozenset())
+    return Replay(log, Resampler(log.user_count, seed=0, replicates=50), frozenset())

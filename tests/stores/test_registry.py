@@ -239,9 +239,8 @@ def test_metrics_and_parameters_belong_to_the_model(registry):
 
 def test_a_booster_is_text_that_mlflow_loads_and_that_predicts_the_same(registry):
     booster = trained()
-    part = registry.register_booster(
-        "feed.task.click_30m", booster, {"encoder.json": b"{}"}, as_of=AS_OF, run_id=open_run(registry), tags={}
-    )  # fmt: skip
+    run_id, extra = open_run(registry), {"encoder.json": b"{}"}
+    part = registry.register_booster("f.task.c", booster, extra, as_of=AS_OF, run_id=run_id, tags={})
     folder = registry.fetch(part)
     assert (folder / BOOSTER).read_text() == booster.model_to_string()
     assert (folder / "encoder.json").read_bytes() == b"{}"

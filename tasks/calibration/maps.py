@@ -1,0 +1,240 @@
+"""Maps from raw scores to figures that mean what they say; plain data, so that a release can carry them.
+
+::
+
+    kind        from -> to                        in between                       beyond the knots
+    isotonic    probability -> probability        straight lines in the logit      a slope of 0.05 in the logit
+    logistic    probability -> probability        logit' = slope x logit + intercept
+    mean        value -> positive value           straight lines in the logarithm  in proportion
+
+Every map is strictly increasing, so it never ties what the model told apart. No probability is 0 or 1.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError, unknown
+
+Floats = npt.NDArray[np.float64]
+
+TAIL_SLOPE: Final = 0.05
+"""Slope in the logit beyond the scores that an isotonic map was fitted on: order stays, little is claimed."""
+
+_LOWEST, _HIGHEST = -700.0, 36.0  # logits whose probabilities are still strictly between 0 and 1
+_LIMIT: Final = 700.0  # logarithms whose exponential is still finite and above 0
+
+
+def logit(probabilities: npt.ArrayLike) -> Floats:
+    """Log odds; 0 and 1 are taken as the nearest float inside."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    p = np.clip(p, np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg)
+    return np.asarray(np.log(p) - np.log1p(-p), dtype=np.float64)
+
+
+def expit(logits: npt.ArrayLike) -> Floats:
+    """Probability of log odds, strictly between 0 and 1."""
+    z = np.clip(np.asarray(logits, dtype=np.float64), _LOWEST, _HIGHEST)
+    return np.asarray(1 / (1 + np.exp(-z)), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class IsotonicMap:
+    """Knots of scores and probabilities, both strictly increasing and strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> IsotonicMap((0.1, 0.5), (0.2, 0.5)).apply(np.array([0.1, 0.5, 1.0])).round(3)
+    array([0.2  , 0.5  , 0.858])
+    """
+
+    knots_x: tuple[float, ...]
+    knots_y: tuple[float, ...]
+
+    kind = "isotonic"
+
+    def __post_init__(self) -> None:
+        """Refuse knots that are not increasing probabilities."""
+        _check_knots(self)
+        if not (0 < self.knots_x[0] and self.knots_x[-1] < 1 and 0 < self.knots_y[0] and self.knots_y[-1] < 1):
+            raise DataError("An isotonic map's knots must lie strictly between 0 and 1.")
+
+    def apply(self, scores: npt.ArrayLike) -> Floats:
+        """Map scores in [0, 1], of any shape, to probabilities.
+
+        Raises
+        ------
+        DataError
+            A score is not a probability.
+        """
+        return expit(_piecewise(logit(_probabilities(scores)), logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON that `map_from_json` reads back to the same map."""
+        return {"kind": self.kind, "knots_x": list(self.knots_x), "knots_y": list(self.knots_y)}
+
+
+@dataclass(frozen=True)
+class LogisticMap:
+    """A straight line in the logit with a positive slope, for tasks with few positives.
+
+    Examples
+    --------
+    >>> LogisticMap(slope=1.0, intercept=0.0).apply(np.array([0.25])).round(9)
+    array([0.25])
+    """
+
+    slope: float
+    intercept: float
+
+    kind = "logistic"
+
+    def __post_init__(self) -> None:
+        """Refuse a slope that does not increase."""
+        if not (math.isfinite(self.slope) and math.isfinite(self.intercept) and self.slope > 0):
+            raise DataError(
+                f"A logistic map needs a finite intercept and a slope above 0, not {self.intercept} and {self.slope}."
+            )
+
+    def apply(self, scores: npt.ArrayLike) -> Floats:
+        """Map scores in [0, 1], of any shape, to probabilities; see `IsotonicMap.apply`."""
+        return expit(self.slope * logit(_probabilities(scores)) + self.intercept)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON that `map_from_json` reads back to the same map."""
+        return {"kind": self.kind, "slope": self.slope, "intercept": self.intercept}
+
+
+@dataclass(frozen=True)
+class MeanMap:
+    """Knots of predicted and mean observed values, both positive and strictly increasing.
+
+    One knot multiplies every prediction by one factor. A regression may predict less than nothing: below
+    ``floor`` f a prediction x counts as f^2 / (2f - x), which is positive and still increases.
+
+    Examples
+    --------
+    >>> MeanMap((2.0,), (3.0,), floor=0.1).apply(np.array([2.0, 4.0, -1.0])).round(4)
+    array([3.    , 6.    , 0.0125])
+    """
+
+    knots_x: tuple[float, ...]
+    knots_y: tuple[float, ...]
+    floor: float
+
+    kind = "mean"
+
+    def __post_init__(self) -> None:
+        """Refuse knots that are not positive and increasing."""
+        _check_knots(self)
+        if not (math.isfinite(self.floor) and min(self.floor, self.knots_x[0], self.knots_y[0]) > 0):
+            raise DataError("A mean map's knots and floor must be above 0.")
+
+    def apply(self, predictions: npt.ArrayLike) -> Floats:
+        """Map finite predictions, of any shape, to positive values.
+
+        Raises
+        ------
+        DataError
+            A prediction is not finite.
+        """
+        logs = np.log(raised(_finite(predictions), self.floor))
+        mapped = _piecewise(logs, np.log(self.knots_x), np.log(self.knots_y), 1.0)
+        return np.asarray(np.exp(np.clip(mapped, -_LIMIT, _LIMIT)), dtype=np.float64)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON that `map_from_json` reads back to the same map."""
+        return {
+            "kind": self.kind,
+            "knots_x": list(self.knots_x),
+            "knots_y": list(self.knots_y),
+            "floor": self.floor,
+        }
+
+
+CalibrationMap = IsotonicMap | LogisticMap | MeanMap
+_KINDS: Final[Mapping[str, type[CalibrationMap]]] = {m.kind: m for m in (IsotonicMap, LogisticMap, MeanMap)}
+
+
+def raised(values: Floats, floor: float) -> Floats:
+    """Lift values below the floor to between 0 and the floor, in their order."""
+    low = np.minimum(values, floor)
+    return np.where(values < floor, floor * (floor / (2 * floor - low)), values)
+
+
+def map_from_json(plain: object) -> CalibrationMap:
+    """Read a map back.
+
+    Raises
+    ------
+    DataError
+        Not an object of a known kind with exactly its fields, or figures that make no map.
+
+    Examples
+    --------
+    >>> map_from_json({"kind": "logistic", "slope": 1.0, "intercept": -0.5})
+    LogisticMap(slope=1.0, intercept=-0.5)
+    """
+    if not isinstance(plain, Mapping):
+        raise DataError(f"A calibration map is a JSON object, not {type(plain).__name__}.")
+    kind = plain.get("kind")
+    if kind not in _KINDS:
+        raise DataError(unknown("kind", str(kind), _KINDS, where="a calibration map"))
+    made = _KINDS[kind]
+    fields = {name: value for name, value in plain.items() if name != "kind"}
+    known = tuple(made.__dataclass_fields__)
+    if set(fields) != set(known):
+        raise DataError(f"A {kind} map has the fields {', '.join(known)}; found {', '.join(map(str, fields)) or 'none'}.")
+    return made(**{name: _figure(value, name) for name, value in fields.items()})
+
+
+def _figure(value: object, name: str) -> Any:
+    """Accept a number, or a list of them for knots; a bool is neither."""
+    if name.startswith("knots_"):
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise DataError(f"{name} of a calibration map must be a list of numbers.")
+        return tuple(_number(item, name) for item in value)
+    return _number(value, name)
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(f"{name} of a calibration map holds {value!r}, which is no number.")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise DataError(f"{name} of a calibration map holds a number too large.") from error
+
+
+def _check_knots(knots: IsotonicMap | MeanMap) -> None:
+    x, y = knots.knots_x, knots.knots_y
+    if not x or len(x) != len(y):
+        raise DataError(f"A {knots.kind} map needs as many knots_x as knots_y, at least one; found {len(x)}, {len(y)}.")
+    if not all(map(math.isfinite, (*x, *y))):
+        raise DataError(f"A {knots.kind} map's knots must be finite.")
+    if not ((np.diff(x) > 0).all() and (np.diff(y) > 0).all()):
+        raise DataError(f"A {knots.kind} map's knots must be strictly increasing.")
+
+
+def _finite(values: npt.ArrayLike) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise DataError(f"{int((~np.isfinite(array)).sum())} of {array.size} scores are not finite.")
+    return array
+
+
+def _probabilities(scores: npt.ArrayLike) -> Floats:
+    array = _finite(scores)
+    if array.size and (array.min() < 0 or array.max() > 1):
+        raise DataError(f"Scores must lie in [0, 1]; found {array.min():g} to {array.max():g}.")
+    return array
+
+
+def _piecewise(x: Floats, knots_x: Floats, knots_y: Floats, tail: float) -> Floats:
+    """Interpolate between knots and go on with slope ``tail`` beyond them."""
+    inside = np.interp(x, knots_x, knots_y)
+    return inside + tail * (np.minimum(x - knots_x[0], 0) + np.maximum(x - knots_x[-1], 0))

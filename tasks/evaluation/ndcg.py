@@ -1,0 +1,136 @@
+"""NDCG inside requests, naive and examination-weighted.
+
+::
+
+    gained = sum of gain / log2(1 + rank)   over the first k of a request; ties share their places' discounts
+    ideal  = the same with the gains sorted
+
+    naive NDCG                  mean over requests of gained / ideal,           gain = outcome
+    examination-weighted NDCG   sum of gained / sum of ideal over all requests, gain = outcome / examination
+
+The outcomes of a log favour the ranker that wrote it, since what stood on top was seen. Dividing each by the
+examination of its logged position makes ``gained`` unbiased (Joachims, Swaminathan and Schnabel 2017), but a
+quotient per request undoes that: with one positive its weight cancels. So the sums are divided, not averaged.
+Rows are those with a known label; a candidate without one is left out before, and the others close ranks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.errors import DataError
+from tasks.evaluation.binary import Codes, Floats, checked_rows, quotient
+
+
+@dataclass(frozen=True)
+class RequestGains:
+    """Gained and ideal discounted gain of each request [m], in order of first appearance.
+
+    ``first_rows`` [m] is a row of each request, to look up its user or segment. For an interval of the
+    examination-weighted NDCG pass ``gained`` and ``ideal`` to `ratio_interval` with the requests' users.
+    """
+
+    gained: Floats
+    ideal: Floats
+    first_rows: Codes
+
+    @property
+    def by_request(self) -> Floats:
+        """NDCG of each request; NaN where nothing could be gained."""
+        return quotient(self.gained, self.ideal)
+
+    @property
+    def mean(self) -> float:
+        """Mean over the requests where something could be gained; NaN without any."""
+        known = self.by_request[self.ideal > 0]
+        return float(known.mean()) if known.size else float("nan")
+
+    @property
+    def ratio(self) -> float:
+        """Sum gained over sum of the ideals; NaN where nothing could be gained."""
+        return float(quotient(self.gained.sum(), self.ideal.sum()))
+
+
+def request_gains(
+    outcomes: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    requests: npt.ArrayLike,
+    *,
+    k: int,
+    examination: npt.ArrayLike | None = None,
+) -> RequestGains:
+    """Discounted gains of an order.
+
+    Parameters
+    ----------
+    outcomes : [n] known outcomes, 0 or more.
+    scores : [n] the order's scores, higher first (pass -rank for ranks).
+    requests : [n] ids.
+    k : slots that count.
+    examination : [n] probability that the position where the row was logged is looked at, above 0;
+        None takes outcomes as they are.
+
+    Raises
+    ------
+    DataError
+        A value is not finite, an outcome is negative, or an examination is not above 0.
+    """
+    gains, order, seen = checked_rows(outcomes, scores, examination)
+    if gains.size and (gains.min() < 0 or seen.min() <= 0):
+        raise DataError("NDCG needs outcomes of 0 or more and examination above 0 at every logged position.")
+    gains = gains / seen
+    codes, known = pd.factorize(np.asarray(requests), use_na_sentinel=False)
+    first = np.full(len(known), codes.size, dtype=np.intp)
+    np.minimum.at(first, codes, np.arange(codes.size))
+    return RequestGains(
+        _discounted(gains, order, codes, len(known), k),
+        _discounted(gains, gains, codes, len(known), k),
+        first,
+    )
+
+
+def _discounted(gains: Floats, scores: Floats, codes: Codes, count: int, k: int) -> Floats:
+    """Sum of gain times mean discount of the tied places, per request [count]."""
+    if not gains.size:
+        return np.zeros(count)
+    order = np.lexsort((-scores, codes))
+    g, s = codes[order], scores[order]
+    new_request = np.r_[True, np.diff(g) != 0]
+    ties = np.flatnonzero(new_request | np.r_[True, np.diff(s) != 0])
+    ends = np.r_[ties[1:], g.size]
+    request_start = np.flatnonzero(new_request)[np.cumsum(new_request)[ties] - 1]
+    upto = _cumulative_discounts(int(np.bincount(g).max()), k)
+    shared = (upto[ends - request_start] - upto[ties - request_start]) / (ends - ties)
+    discounted = np.add.reduceat(gains[order], ties) * shared
+    return np.bincount(g[ties], discounted, minlength=count).astype(np.float64)
+
+
+def _cumulative_discounts(longest: int, k: int) -> Floats:
+    """Sum of the first 0, 1, ..., longest discounts, which are 0 beyond k."""
+    ranks = np.arange(1, longest + 1)
+    return np.r_[0.0, np.cumsum(np.where(ranks <= k, 1 / np.log2(1 + ranks), 0.0))]
+
+
+def ndcg(outcomes: npt.ArrayLike, scores: npt.ArrayLike, requests: npt.ArrayLike, *, k: int) -> float:
+    """Naive NDCG: mean over the requests with a positive. Biased towards the ranker that logged.
+
+    Examples
+    --------
+    >>> round(ndcg([0, 1, 1, 0], [0.9, 0.1, 0.8, 0.2], ["a", "a", "b", "b"], k=2), 6)
+    0.815465
+    """
+    return request_gains(outcomes, scores, requests, k=k).mean
+
+
+def examined_ndcg(
+    outcomes: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    requests: npt.ArrayLike,
+    *,
+    k: int,
+    examination: npt.ArrayLike,
+) -> float:
+    """Examination-weighted NDCG: outcomes over the examination of their logged position, sums divided."""
+    return request_gains(outcomes, scores, requests, k=k, examination=examination).ratio

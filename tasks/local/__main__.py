@@ -1,0 +1,88 @@
+"""`python -m tasks.local up | down | status | demo`: what the make verbs of the same names call."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import NoReturn
+
+from tasks.errors import EquipoiseError
+from tasks.local.health import bring_up, not_ready, running_settings
+from tasks.local.logins import USERS, ensure_passwords
+from tasks.local.parts import only_one, records, stop
+from tasks.local.settings import Settings
+
+
+def main() -> int:
+    """Run one verb and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tasks.local", description=__doc__)
+    parser.add_argument("verb", choices=tuple(_VERBS))
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        return _VERBS[parser.parse_args().verb](Settings.from_environment())
+    except EquipoiseError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def _up(settings: Settings) -> int:
+    with only_one(settings):
+        running = running_settings(settings)
+        if running is None:
+            stop(settings)
+            bring_up(settings, print)
+            running = settings
+    print(_addresses(running))
+    return 0
+
+
+def _down(settings: Settings) -> int:
+    with only_one(settings):
+        stopped = stop(settings)
+    print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+    return 0
+
+
+def _status(settings: Settings) -> int:
+    known = records(settings)
+    for record in known:
+        print(f"{record.name:<14} {'running' if record.lives else 'ended'}  pid {record.pid}")
+    if running := running_settings(settings):
+        missing = not_ready(running)
+        print(f"not ready: {', '.join(missing)}" if missing else _addresses(running))
+        return 1 if missing else 0
+    print("not running; `make up` starts it" if not known else "incomplete; `make up` starts it anew")
+    return 1
+
+
+def _demo(settings: Settings) -> int:
+    from tasks.local.demo import run_demo
+
+    run_demo(settings)
+    return 0
+
+
+def _addresses(settings: Settings) -> str:
+    passwords = ensure_passwords(settings.airflow)
+    logins = "\n".join(f"    {user:<6} {passwords[user]}   {role}" for user, role in USERS.items())
+    return (
+        f"Airflow  {settings.airflow_url}\n{logins}\n"
+        f"MLflow   {settings.mlflow_url}   no login: it listens on this machine alone, as Airflow does\n"
+        "`make down` stops both; their state stays"
+    )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Make being asked to end look like Ctrl-C, so that what was started is stopped."""
+    raise KeyboardInterrupt
+
+
+_VERBS: Mapping[str, Callable[[Settings], int]] = {"up": _up, "down": _down, "status": _status, "demo": _demo}
+
+if __name__ == "__main__":
+    sys.exit(main())

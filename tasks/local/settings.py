@@ -1,0 +1,113 @@
+"""Where the parts of this machine live, which ports they take and what they find in their environment.
+
+::
+
+    <home>/airflow/      Airflow's database, logs, passwords and keys (readable by its owner only)
+    <home>/mlflow/       MLflow's database and artifacts
+    <home>/parts/        one record for each part that was started
+    <home>/logs-of-parts/
+"""
+
+import os
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tasks.errors import ContractError, StoreError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HOST = "127.0.0.1"
+MARK = "EQUIPOISE_PARTS_OF"
+_AIRFLOW_PORT, _MLFLOW_PORT = "EQUIPOISE_AIRFLOW_PORT", "EQUIPOISE_MLFLOW_PORT"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One installation of the parts."""
+
+    home: Path
+    surfaces: Path
+    airflow_port: int = 8080
+    mlflow_port: int = 5000
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Take EQUIPOISE_HOME, EQUIPOISE_SURFACES and the two ports, or their defaults."""
+        return cls(
+            home=Path(os.environ.get("EQUIPOISE_HOME") or REPOSITORY / ".equipoise").absolute(),
+            surfaces=Path(os.environ.get("EQUIPOISE_SURFACES") or REPOSITORY / "surfaces").absolute(),
+            airflow_port=_port(_AIRFLOW_PORT, 8080),
+            mlflow_port=_port(_MLFLOW_PORT, 5000),
+        )
+
+    @property
+    def airflow(self) -> Path:
+        """Airflow's home."""
+        return self.home / "airflow"
+
+    @property
+    def logs_of_parts(self) -> Path:
+        """The folder of what each part prints."""
+        return self.home / "logs-of-parts"
+
+    @property
+    def airflow_url(self) -> str:
+        """Where people and the parts reach Airflow."""
+        return f"http://{HOST}:{self.airflow_port}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """Where people reach MLflow."""
+        return f"http://{HOST}:{self.mlflow_port}"
+
+    @property
+    def mlflow_store(self) -> str:
+        """Where MLflow's server and the steps keep what they make."""
+        return f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    def at(self, airflow_port: int, mlflow_port: int) -> "Settings":
+        """Return these settings on other ports."""
+        return replace(self, airflow_port=airflow_port, mlflow_port=mlflow_port)
+
+    def require_free_ports(self) -> None:
+        """Refuse to start on a port that somebody else listens on.
+
+        Raises
+        ------
+        StoreError
+            A port is taken; it names the setting that chooses another.
+        """
+        for port, setting in ((self.airflow_port, _AIRFLOW_PORT), (self.mlflow_port, _MLFLOW_PORT)):
+            if not _is_free(port):
+                raise StoreError(
+                    f"Port {port} is taken by another program. Stop it, or choose another with {setting}"
+                )
+
+    def with_free_ports(self) -> "Settings":
+        """Return these settings with the next free ports in the place of taken ones."""
+        airflow = _next_free(self.airflow_port, but=0)
+        return self.at(airflow, _next_free(self.mlflow_port, but=airflow))
+
+
+def _port(setting: str, default: int) -> int:
+    text = os.environ.get(setting) or str(default)
+    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
+        raise ContractError(f"{setting} = '{text}' is no port. Give a number from 1024 to 65535")
+    return int(text)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _next_free(port: int, *, but: int) -> int:
+    for candidate in range(port, min(port + 100, 65536)):
+        if candidate != but and _is_free(candidate):
+            return candidate
+    raise StoreError(f"No port from {port} to {port + 99} is free on {HOST}")

@@ -1,0 +1,86 @@
+"""The last words of the demo: which release was made, what its gates say and its most telling numbers."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Plain = Mapping[str, Any]
+_MEANINGS = {
+    "purchase_7d": "bought within 7 days",
+    "category_visit_7d": "bought of the same product type",
+    "repurchase_28d": "bought again within 28 days",
+}
+
+
+def summarise(release: Plain, dossier: Plain) -> str:
+    """Write a release and its dossier on about twenty lines.
+
+    Parameters
+    ----------
+    release : what `equipoise release show --json` prints.
+    dossier : the gate's dossier as JSON: verdict, reasons and gates.
+    """
+    blocks = (_identity(release, dossier), _numbers(release), _gates(dossier["gates"]), _reasons(dossier))
+    return "\n".join(line for block in blocks for line in block)
+
+
+def _identity(release: Plain, dossier: Plain) -> list[str]:
+    aliases = ", ".join(release["aliases"]) or "none"
+    parts = f"{len(release['pins'])} pinned parts, label snapshot {release['snapshot']}"
+    return [
+        f"version {release['version']} (alias: {aliases}), {parts}",
+        f"verdict: {dossier['verdict'].upper()}",
+    ]
+
+
+def _numbers(release: Plain) -> list[str]:
+    metrics = {task: figures["test"] for task, figures in release["metrics"].items()}
+    width = max(map(len, metrics), default=0)
+    rows = [
+        f"  {task:<{width}}  {_auc(metrics[task])}   {_MEANINGS[task]}"
+        for task in _MEANINGS
+        if task in metrics
+    ]
+    return ["", "On the test days, calibrated and joint, with 95 % intervals over households:", *rows]
+
+
+def _auc(figures: Plain) -> str:
+    pooled = f"AUC {_interval(figures, 'auc')} pooled"
+    if figures.get("auc_by_request") is not None:
+        pooled += f", {_interval(figures, 'auc_by_request')} by request"
+    if figures.get("calibration_ratio") is not None:
+        pooled += f"; observed/predicted {_interval(figures, 'calibration_ratio')}"
+    return pooled
+
+
+def _interval(figures: Plain, metric: str) -> str:
+    """Write a figure with its interval.
+
+    Examples
+    --------
+    >>> _interval({"auc": 0.9491, "auc_low": 0.9412, "auc_high": None}, "auc")
+    '0.949 [0.941, ?]'
+    """
+    value, low, high = (figures.get(f"{metric}{end}") for end in ("", "_low", "_high"))
+    shown = ["?" if figure is None else f"{figure:.3f}" for figure in (value, low, high)]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def _gates(gates: Sequence[Plain]) -> list[str]:
+    by_gate = {name: Counter[str]() for name in dict.fromkeys(gate["gate"] for gate in gates)}
+    for gate in gates:
+        by_gate[gate["gate"]][gate["outcome"]] += 1
+    width = max(map(len, by_gate), default=0)
+    rows = [
+        f"  {name:<{width}}  {', '.join(f'{count} {outcome}' for outcome, count in counts.most_common())}"
+        for name, counts in by_gate.items()
+    ]
+    return ["", "Gates:", *rows]
+
+
+def _reasons(dossier: Plain) -> list[str]:
+    reasons, shown = dossier["reasons"], 5
+    if not reasons:
+        return []
+    more = [f"  and {len(reasons) - shown} more, in the dossier"] if len(reasons) > shown else []
+    return ["", "Held because:", *(f"  - {reason}" for reason in reasons[:shown]), *more]

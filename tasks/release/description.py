@@ -1,0 +1,68 @@
+"""What a person reads of a release in the registry: markdown of its figures, weights and pins."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tasks.contracts import UtilitySpec
+from tasks.contracts.utility import Weight
+from tasks.evaluation.verdicts import Estimate
+from tasks.release.figures import TaskFigures
+from tasks.release.manifest import Manifest
+
+_UNKNOWN = "cannot tell"
+
+
+def describe(manifest: Manifest, utility: UtilitySpec, figures: Sequence[TaskFigures]) -> str:
+    """Describe a release.
+
+    Parameters
+    ----------
+    figures : of every task, on its test days.
+    """
+    mark = ", backfilled" if manifest.backfilled else ""
+    lines = [
+        f"Release of **{manifest.surface}** as of {manifest.as_of:%Y-%m-%d %H:%M} UTC{mark}.",
+        f"Labels: snapshot `{manifest.snapshot.id}`, tested on {manifest.test[0]} to {manifest.test[1]}.",
+        "",
+        *_table(["task", "AUC", "calibration ratio", "rows", "positives"], map(_figures, figures)),
+        "",
+        f"Weights of **{utility.policy}** version {utility.version}:",
+        "",
+        *_table(["term", "weight", "why"], _weights(utility)),
+        "",
+        *_table(["part", "version", "sha256"], _pins(manifest)),
+    ]
+    return "\n".join(lines)
+
+
+def _figures(figures: TaskFigures) -> list[str]:
+    whole = figures.whole()
+    auc, ratio = (_in_words(whole.get(metric)) for metric in ("auc", "calibration_ratio"))
+    return [figures.task, auc, ratio, f"{figures.rows:,}", f"{figures.positives:,}"]
+
+
+def _in_words(estimate: Estimate | None) -> str:
+    if estimate is None or not estimate.known:
+        return _UNKNOWN
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _weights(utility: UtilitySpec) -> Iterator[list[str]]:
+    yield from _terms(utility.weights, "")
+    for context in utility.contexts:
+        yield from _terms(context.weights, f" in {context.name}")
+
+
+def _terms(weights: Mapping[str, Weight], where: str) -> Iterator[list[str]]:
+    for task, weight in weights.items():
+        times = f" x {weight.times}" if weight.times else ""
+        yield [f"{task}{where}", f"{weight.weight:g}{times}", weight.why or ""]
+
+
+def _pins(manifest: Manifest) -> Iterator[list[str]]:
+    for part in manifest.parts:
+        yield [part.name, str(part.version), f"`{part.sha256[:12]}`"]
+
+
+def _table(head: Sequence[str], rows: Iterator[list[str]]) -> Iterator[str]:
+    for cells in (head, ["---"] * len(head), *rows):
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

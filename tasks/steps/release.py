@@ -1,0 +1,285 @@
+"""The release step: pinned parts and policies become one registered, closed version.
+
+::
+
+    parts of this retrain, parts that the champion lends, both policies      pinned by version and sha256
+      -> fetched, every byte compared -> joints fitted -> figures on the test days
+      -> <surface>.release, a pyfunc that brings its code and weights -> alias challenger
+
+The same inputs make the same bytes, and the same bytes are registered once: killed anywhere and run again,
+the step ends in the same version, linked and aliased.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+
+from tasks.contracts import digest
+from tasks.errors import GateRefused
+from tasks.release.description import describe
+from tasks.release.figures import TaskFigures
+from tasks.release.manifest import MANIFEST, Manifest, PinnedSnapshot, sha256
+from tasks.serving.packaging import ROOT, PackagedRelease, package_release
+from tasks.serving.staging import code_digest, requirements
+from tasks.steps.context import Context, format_instant, parse_instant
+from tasks.steps.release_parts import (
+    Pins,
+    TrainedPart,
+    pin_tasks,
+    refuse_silent_changes,
+    register_policies,
+    release_files,
+)
+from tasks.steps.release_rehearsal import Rehearsal
+from tasks.steps.release_view import BACKFILLED, COMPONENT, FILE, SNAPSHOT, release_name
+from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import INPUTS, StepRun, finished_run, read_evidence, step_run
+from tasks.training.slices import ReleaseSlices, plan_slices
+
+STEP: Final = "release"
+CHALLENGER: Final = "challenger"
+CHAMPION: Final = "champion"
+
+
+@dataclass(frozen=True)
+class ReleaseResult:
+    """The registered version, its digests and pins, and each task's figures on its test days."""
+
+    release: str
+    version: int
+    sha256: str
+    manifest_sha256: str
+    run_id: str
+    reused: bool
+    backfilled: bool
+    pins: dict[str, int]
+    metrics: dict[str, dict[str, Any]]
+
+
+def run(
+    context: Context,
+    *,
+    as_of: datetime,
+    snapshot: str,
+    parts: Sequence[Mapping[str, Any]],
+    backfill: bool = False,
+    parent_run: str | None = None,
+) -> ReleaseResult:
+    """Make a release.
+
+    Parameters
+    ----------
+    as_of : the instant at which the world is looked at.
+    snapshot : id of the published label snapshot that the parts were made from.
+    parts : of each trained task ``{task, model_version, calibrator_version}``; the champion lends the others.
+    backfill : a backfill asked for it; such a release is marked and moves no alias.
+
+    Raises
+    ------
+    ContractError
+        A policy's content changed without its version, or a task has no model.
+    GateRefused
+        The labels were not published: they did not pass validation.
+    StoreError
+        A part holds other bytes than were registered.
+    """
+    registry, store = Registry(context.home), LabelStore(context.home, context.surface)
+    labels = _published(store, snapshot)
+    refuse_silent_changes(context, registry)
+    slices = plan_slices(context.contracts, as_of, _days(store, labels))
+    pins = pin_tasks(context, registry, [TrainedPart.of(part) for part in parts], slices.tasks)
+    inputs = _inputs(context, as_of, labels, pins)
+    if done := _done(context, registry, inputs):
+        return done
+    late = backfill or _before_champion(registry, context.surface, as_of)
+    rehearsal = Rehearsal(context, store, labels, slices.tasks)
+    tags = {"as_of": format_instant(as_of), "snapshot": labels.id}
+    with step_run(
+        context.home, context.surface, step=STEP, inputs=inputs, parent_run=parent_run, tags=tags
+    ) as step:
+        made = _Making(context, registry, step, rehearsal, slices, pins, as_of, late)
+        return made.release(inputs)
+
+
+@dataclass(frozen=True)
+class _Making:
+    """One run of the step, once its inputs are known."""
+
+    context: Context
+    registry: Registry
+    step: StepRun
+    rehearsal: Rehearsal
+    slices: ReleaseSlices
+    pins: Pins
+    as_of: datetime
+    backfilled: bool
+
+    def release(self, inputs: str) -> ReleaseResult:
+        files = release_files(self.context, self.registry, self.pins)
+        files |= self.rehearsal.joints(files)
+        figures = self.rehearsal.figures(files, self.pins)
+        packaged = package_release(
+            files, self._manifest(), signature=self.rehearsal.signature(files, self.slices.test)
+        )
+        part = self._register(packaged, figures, inputs)
+        self._link(part, packaged.manifest)
+        self.registry.describe(part, describe(packaged.manifest, self.context.contracts.utility, figures))
+        if not self.backfilled:
+            _challenge(self.registry, part, self.as_of)
+        return self._result(part, packaged.manifest, figures)
+
+    def _manifest(self) -> Manifest:
+        labels, policies = (
+            self.rehearsal.snapshot,
+            register_policies(self.context, self.registry, self.step.run_id),
+        )
+        return Manifest(
+            surface=self.context.surface,
+            as_of=self.as_of,
+            snapshot=PinnedSnapshot(labels.id, labels.contract_digest, labels.content_digest, labels.as_of),
+            contracts=dict(self.context.contracts.digests),
+            test=(self.slices.test.first, self.slices.test.last),
+            parts=(*(part for pair in self.pins.values() for part in pair), *policies),
+            files={},
+            code={},
+            backfilled=self.backfilled,
+        )
+
+    def _register(self, packaged: PackagedRelease, figures: Sequence[TaskFigures], inputs: str) -> Part:
+        manifest, utility = packaged.manifest, self.context.contracts.utility
+        tags = {
+            INPUTS: inputs,
+            "surface": manifest.surface,
+            "as_of": format_instant(self.as_of),
+            SNAPSHOT: manifest.snapshot.id,
+            "policy_version": utility.version,
+            "slate_policy_version": self.context.contracts.slate.version,
+            BACKFILLED: str(self.backfilled).lower(),
+            **{f"{COMPONENT}{name}": version for name, version in manifest.pins.items()},
+            **_own_digests(packaged),
+        }
+        return self.registry.register(
+            release_name(manifest.surface),
+            packaged.files,
+            run_id=self.step.run_id,
+            tags=tags,
+            model_type="release",
+            metrics=_flat(figures),
+        )
+
+    def _link(self, part: Part, manifest: Manifest) -> None:
+        """Link the run to what it read; the parts find their releases by the component tags."""
+        labels = self.rehearsal.snapshot
+        self.step.dataset(
+            f"{manifest.surface} labels", digest=labels.content_digest, source=labels.path, context="test"
+        )
+        for pinned in manifest.parts:
+            version = Part(pinned.name, pinned.version, pinned.sha256)
+            self.step.reads_model(self.registry.model_id(version))
+        self.step.tags({"release": part.version, "manifest_sha256": manifest.digest})
+
+    def _result(self, part: Part, manifest: Manifest, figures: Sequence[TaskFigures]) -> ReleaseResult:
+        evidence = {
+            "release": part.version,
+            "sha256": part.sha256,
+            "manifest_sha256": manifest.digest,
+            "backfilled": manifest.backfilled,
+            "pins": manifest.pins,
+            "test": [day.isoformat() for day in manifest.test],
+            "tasks": [found.to_json() for found in figures],
+        }
+        self.step.evidence(evidence)
+        return _read_result(part, self.step.run_id, evidence, reused=False)
+
+
+def _published(store: LabelStore, snapshot: str) -> Snapshot:
+    labels = store.snapshot(snapshot)
+    if not store.published(snapshot):
+        raise GateRefused(
+            f"Label snapshot {snapshot} is not published: it did not pass validation, or was not validated. "
+            "Run `equipoise validate` and read its report."
+        )
+    return labels
+
+
+def _days(store: LabelStore, labels: Snapshot) -> list[Any]:
+    table: pa.Table = store.days(labels)
+    return list(table.column("ds").to_pylist())
+
+
+def _inputs(context: Context, as_of: datetime, labels: Snapshot, pins: Pins) -> str:
+    """Digest everything that decides the release's bytes."""
+    return digest(
+        {
+            "step": STEP,
+            "as_of": format_instant(as_of),
+            "snapshot": labels.id,
+            "contracts": dict(context.contracts.digests),
+            "parts": {part.name: [part.version, part.sha256] for pair in pins.values() for part in pair},
+            "code": code_digest(),
+            "requirements": requirements(),
+        }
+    )
+
+
+def _done(context: Context, registry: Registry, inputs: str) -> ReleaseResult | None:
+    """Return what a finished run made of the same inputs."""
+    run_id = finished_run(context.home, context.surface, step=STEP, inputs=inputs)
+    part = registry.find(release_name(context.surface), {INPUTS: inputs}) if run_id else None
+    if run_id is None or part is None:
+        return None
+    return _read_result(part, run_id, read_evidence(context.home, run_id), reused=True)
+
+
+def _read_result(part: Part, run_id: str, evidence: Mapping[str, Any], *, reused: bool) -> ReleaseResult:
+    return ReleaseResult(
+        release=part.name,
+        version=part.version,
+        sha256=part.sha256,
+        manifest_sha256=evidence["manifest_sha256"],
+        run_id=run_id,
+        reused=reused,
+        backfilled=evidence["backfilled"],
+        pins=dict(evidence["pins"]),
+        metrics={figures["task"]: {"test": figures["headline"]} for figures in evidence["tasks"]},
+    )
+
+
+def _before_champion(registry: Registry, surface: str, as_of: datetime) -> bool:
+    held = _as_of(registry, surface, CHAMPION)
+    return held is not None and as_of < held
+
+
+def _challenge(registry: Registry, part: Part, as_of: datetime) -> None:
+    """Let ``challenger`` mean this release, unless it already means one as of a later instant."""
+    held = _as_of(registry, part.name.removesuffix(".release"), CHALLENGER)
+    if held is None or as_of >= held:
+        registry.set_alias(part, CHALLENGER)
+
+
+def _as_of(registry: Registry, surface: str, alias: str) -> datetime | None:
+    name = release_name(surface)
+    version = registry.aliases(name).get(alias)
+    return parse_instant(registry.tags(registry.part(name, version))["as_of"]) if version else None
+
+
+def _own_digests(packaged: PackagedRelease) -> dict[str, str]:
+    """Digest the files that the manifest cannot list: itself and what MLflow adds."""
+    manifest = packaged.manifest
+    listed = {f"{ROOT}/{path}" for path in manifest.files} | set(manifest.code)
+    own = {path: sha256(data) for path, data in packaged.files.items() if path not in listed}
+    return {"manifest_sha256": own[f"{ROOT}/{MANIFEST}"], **{f"{FILE}{path}": own[path] for path in own}}
+
+
+def _flat(figures: Sequence[TaskFigures]) -> dict[str, float]:
+    return {
+        f"{found.task}/{metric}": float(value)
+        for found in figures
+        for metric, value in found.headline().items()
+        if value is not None
+    }

@@ -1,0 +1,204 @@
+"""The parts of a release: what was just trained, what the champion lends, and the two policies.
+
+A policy is data under review: its version and its content go together. The same version with another
+content is refused, whoever asks (law 4).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tasks.contracts import SlateSpec, UtilitySpec, canonical, canonical_json, digest
+from tasks.errors import ContractError, unknown
+from tasks.release.chains import chain, parent
+from tasks.release.manifest import Manifest, PinnedPart, Role
+from tasks.steps.context import Context
+from tasks.steps.release_view import find_release, release_manifest
+from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
+from tasks.stores.registry import Registry
+from tasks.training.slices import TaskSlices
+
+POLICY_FILE: Final = "policy.json"
+Pins = dict[str, tuple[PinnedPart, PinnedPart]]
+"""Task -> its model and its calibrator."""
+
+
+@dataclass(frozen=True)
+class TrainedPart:
+    """What a retrain made for one task: exact versions of its model and its calibrator."""
+
+    task: str
+    model_version: int
+    calibrator_version: int
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "TrainedPart":
+        """Read the plain JSON that goes between steps."""
+        return cls(str(plain["task"]), int(plain["model_version"]), int(plain["calibrator_version"]))
+
+
+def pin_tasks(
+    context: Context, registry: Registry, trained: Sequence[TrainedPart], slices: Mapping[str, TaskSlices]
+) -> Pins:
+    """Pin every task's model and calibrator; the champion lends what was not trained.
+
+    Raises
+    ------
+    ContractError
+        A task is unknown, or was not trained and there is no champion that has it.
+    """
+    tasks = context.contracts.tasks.tasks
+    for part in trained:
+        if part.task not in tasks:
+            raise ContractError(unknown("task", part.task, tasks, where=f"the surface {context.surface}"))
+    made = {part.task: _pins(context.surface, registry, part, slices[part.task]) for part in trained}
+    missing = [task for task in tasks if task not in made]
+    lent = _lent(context, missing) if missing else {}
+    return {task: made.get(task) or lent[task] for task in tasks}
+
+
+def _pins(
+    surface: str, registry: Registry, trained: TrainedPart, slices: TaskSlices
+) -> tuple[PinnedPart, PinnedPart]:
+    versions = ((Role.TASK, trained.model_version), (Role.CALIBRATOR, trained.calibrator_version))
+    model, calibrator = (
+        PinnedPart(
+            name=(part := registry.part(f"{surface}.{role}.{trained.task}", version)).name,
+            version=part.version,
+            sha256=part.sha256,
+            role=role,
+            task=trained.task,
+            newest_training_row=slices.train.last if role is Role.TASK else slices.calibrate.last,
+            slices={
+                name: (days.first, days.last)
+                for name in ("train", "calibrate", "test")
+                for days in [getattr(slices, name)]
+            },
+        )
+        for role, version in versions
+    )
+    return model, calibrator
+
+
+def _lent(context: Context, missing: Sequence[str]) -> Pins:
+    champion = find_release(context, "champion")
+    if champion is None:
+        raise ContractError(
+            f"A release needs every task, and {', '.join(missing)} came without a model. There is no "
+            "champion to take it from: train every task."
+        )
+    manifest = release_manifest(context, champion)
+    lacking = [task for task in missing if not _has(manifest, task)]
+    if lacking:
+        raise ContractError(
+            f"Champion {champion} has no {', '.join(lacking)} to lend: it was made before the task. Train it."
+        )
+    return {task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task)) for task in missing}
+
+
+def _has(manifest: Manifest, task: str) -> bool:
+    return any(part.task == task for part in manifest.parts)
+
+
+def policy_files(context: Context) -> dict[Role, bytes]:
+    """Return the canonical content of both policies."""
+    contracts = context.contracts
+    specs = {Role.UTILITY_POLICY: contracts.utility, Role.SLATE_POLICY: contracts.slate}
+    return {role: canonical_json(canonical(spec)).encode() for role, spec in specs.items()}
+
+
+def refuse_silent_changes(context: Context, registry: Registry) -> None:
+    """Refuse a policy whose content changed while its version did not.
+
+    Raises
+    ------
+    ContractError
+        This version of the policy was registered with another content.
+    """
+    contracts = context.contracts
+    for role, spec in ((Role.UTILITY_POLICY, contracts.utility), (Role.SLATE_POLICY, contracts.slate)):
+        name = f"{context.surface}.{role}"
+        known = registry.find(name, _policy_identity(spec))
+        if known is not None and (before := registry.tags(known)["contract_digest"]) != _digest(spec):
+            file = "utility.yaml" if role is Role.UTILITY_POLICY else "slate.yaml"
+            raise ContractError(
+                f"{file} changed while its version did not: {spec.policy} version {spec.version} was "
+                f"registered with digest {before[:12]}, it is now {_digest(spec)[:12]}. Raise the version in "
+                f"{context.surfaces / context.surface / file}, or take the change back."
+            )
+
+
+def register_policies(context: Context, registry: Registry, run_id: str) -> tuple[PinnedPart, PinnedPart]:
+    """Register both policies, or find them."""
+    contracts, files = context.contracts, policy_files(context)
+    utility = _register(context, registry, Role.UTILITY_POLICY, contracts.utility, files, run_id)
+    slate = _register(context, registry, Role.SLATE_POLICY, contracts.slate, files, run_id)
+    return utility, slate
+
+
+def _register(
+    context: Context,
+    registry: Registry,
+    role: Role,
+    spec: UtilitySpec | SlateSpec,
+    files: Mapping[Role, bytes],
+    run_id: str,
+) -> PinnedPart:
+    part = registry.register(
+        f"{context.surface}.{role}",
+        {POLICY_FILE: files[role]},
+        run_id=run_id,
+        tags={"surface": context.surface, "contract_digest": _digest(spec), **_policy_identity(spec)},
+        model_type="policy",
+    )
+    return PinnedPart(part.name, part.version, part.sha256, role)
+
+
+def _policy_identity(spec: UtilitySpec | SlateSpec) -> dict[str, str]:
+    return {"policy": spec.policy, "policy_version": str(spec.version)}
+
+
+def _digest(spec: UtilitySpec | SlateSpec) -> str:
+    return digest(canonical(spec))
+
+
+def release_files(context: Context, registry: Registry, pins: Pins) -> dict[str, bytes]:
+    """Fetch every part, each byte compared with its pin, and lay out the release folder without joints."""
+    policies = policy_files(context)
+    plan = {"heads": [_head(context, task) for task in pins]}
+    files = {
+        "heads.json": canonical_json(plan).encode(),
+        "utility.json": policies[Role.UTILITY_POLICY],
+        "slate.json": policies[Role.SLATE_POLICY],
+    }
+    for task, (model, calibrator) in pins.items():
+        files.update(_fetched(registry, task, model, calibrator))
+    return files
+
+
+def _fetched(
+    registry: Registry, task: str, model: PinnedPart, calibrator: PinnedPart
+) -> Iterator[tuple[str, bytes]]:
+    trained = registry.fetch(Part(model.name, model.version, model.sha256))
+    mapped = registry.fetch(Part(calibrator.name, calibrator.version, calibrator.sha256))
+    yield f"models/{task}.txt", (trained / BOOSTER).read_bytes()
+    yield f"encoders/{task}.json", (trained / ENCODER).read_bytes()
+    yield f"calibrators/{task}.json", (mapped / CALIBRATOR).read_bytes()
+
+
+def _head(context: Context, task: str) -> dict[str, Any]:
+    spec = context.contracts.tasks
+    return {
+        "task": task,
+        "kind": spec.tasks[task].kind,
+        "level": spec.tasks[task].level,
+        "parent": parent(spec, task),
+    }
+
+
+def conditional_tasks(context: Context) -> tuple[str, ...]:
+    """Name the binary tasks with a parent, parents first: those whose joint probability is a product."""
+    spec = context.contracts.tasks
+    return tuple(
+        task for task in spec.order() if spec.tasks[task].kind == "binary" and len(chain(spec, task)) > 1
+    )

@@ -1,0 +1,119 @@
+"""A release's joints and figures: its heads applied to the days of the label store.
+
+::
+
+    calibrate days of a task with a parent -> product along the chain against what is known -> joints/
+    test days of every task                -> joint predictions against what is known       -> figures
+
+The product's first factors may have learned from a slow child's calibrate days, which lie before its own test
+days: there is no later day on which both are known. The test days are fresh to all of them.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.calibration.fit import fit_joint
+from tasks.columns import ITEM_ID, REQUEST_ID, USER_ID, expected_value, probability
+from tasks.evaluation.segments import segment_columns, segment_values
+from tasks.release.chains import chain, known_outcomes
+from tasks.release.figures import TaskFigures, measure
+from tasks.serving.scoring import Scorer
+from tasks.serving.signature import release_signature
+from tasks.steps.context import Context
+from tasks.steps.release_parts import Pins, conditional_tasks
+from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.training.slices import DaySlice, TaskSlices
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The days of one snapshot, read as the release will see them."""
+
+    context: Context
+    store: LabelStore
+    snapshot: Snapshot
+    slices: Mapping[str, TaskSlices]
+
+    def joints(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Fit a map on the product of each chain that needs one; files of the release by path."""
+        heads = Scorer.from_files(files).heads
+        made = {}
+        for task in conditional_tasks(self.context):
+            frame = self._days(self.slices[task].calibrate, heads.columns, [task])
+            outcomes = self._outcomes(frame, task)
+            known = np.isfinite(outcomes)
+            product = heads.predict(frame)[probability(task)]
+            fitted = fit_joint(product[known], outcomes[known], _users(frame)[known])
+            if fitted is not None:
+                made[f"joints/{task}.json"] = json.dumps(fitted.to_json(), allow_nan=False).encode()
+        return made
+
+    def figures(self, files: Mapping[str, bytes], pins: Pins) -> list[TaskFigures]:
+        """Measure every task on its test days; tasks with the same days share one reading."""
+        scorer = Scorer.from_files(files)
+        by_days: dict[DaySlice, list[str]] = {}
+        for task in scorer.heads.heads:
+            by_days.setdefault(self.slices[task].test, []).append(task)
+        measured = {
+            figures.task: figures
+            for days, tasks in by_days.items()
+            for figures in self._measured(scorer, days, tasks, pins)
+        }
+        return [measured[task] for task in scorer.heads.heads]
+
+    def signature(self, files: Mapping[str, bytes], test: DaySlice) -> Any:
+        """Describe input and output by the test days as they lie in the store."""
+        scorer = Scorer.from_files(files)
+        frame = self._read(test, scorer.columns)
+        return release_signature(frame, scorer.score(frame.head(0)))
+
+    def _measured(
+        self, scorer: Scorer, days: DaySlice, tasks: list[str], pins: Pins
+    ) -> Iterable[TaskFigures]:
+        frame = self._days(days, scorer.heads.columns, tasks)
+        predictions = scorer.heads.predict(frame)
+        segments = segment_values(frame, self.context.contracts.surface.segment_specs)
+        for task in tasks:
+            kind = scorer.heads.heads[task].kind
+            name = probability(task) if kind == "binary" else expected_value(task)
+            yield measure(
+                task,
+                kind,
+                self._outcomes(frame, task),
+                predictions[name],
+                users=frame[USER_ID],
+                requests=frame[REQUEST_ID],
+                segments={segment: np.asarray(values) for segment, values in segments.items()},
+                days=(days.first, days.last),
+                newest_training_row=pins[task][0].trained_until(),
+            )
+
+    def _days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
+        surface, spec = self.context.contracts.surface, self.context.contracts.tasks
+        labels = [link for task in tasks for link in chain(spec, task)]
+        segments = segment_columns(surface.segment_specs)
+        return self._read(days, [REQUEST_ID, ITEM_ID, USER_ID, *features, *segments, *labels])
+
+    def _read(self, days: DaySlice, columns: Iterable[str]) -> pd.DataFrame:
+        names = list(dict.fromkeys(columns))
+        table = self.store.read(self.snapshot, names, first_day=days.first, last_day=days.last)
+        return table.select(names).to_pandas()
+
+    def _outcomes(self, frame: pd.DataFrame, task: str) -> Floats:
+        links = chain(self.context.contracts.tasks, task)
+        labels = {link: frame[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
+        return known_outcomes(labels, links)
+
+
+def _users(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
+    """Return who is resampled: the user, or the request where the user is missing."""
+    users = frame[USER_ID].where(frame[USER_ID].notna(), frame[REQUEST_ID])
+    return users.to_numpy(dtype=object)

@@ -1,0 +1,274 @@
+"""The simulation step: the test slice's logged candidate sets under the release and its baseline.
+
+::
+
+    candidates of the test slice -> release, baseline (champion | logged order | a column's order) -> slates
+    slates -> metrics with intervals, by segment -> guardrail verdicts, comparisons with the champion
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from tasks import columns as c
+from tasks.contracts import Contracts, UtilitySpec, canonical, digest
+from tasks.contracts.metrics import Metric, parse_metric
+from tasks.contracts.problems import from_validation
+from tasks.contracts.utility import Guardrail
+from tasks.contracts.yaml_file import read_yaml
+from tasks.errors import ContractError
+from tasks.evaluation.intervals import auc_drop, normalized_entropy_rise
+from tasks.evaluation.resampling import Resampler
+from tasks.evaluation.verdicts import Verdict
+from tasks.release.evidence import estimate_to_json
+from tasks.release.simulation_page import simulation_page
+from tasks.simulation.guardrails import judge_guardrail
+from tasks.simulation.metrics import NEW_ITEMS
+from tasks.simulation.replay import ALL, Measured, Replay
+from tasks.steps.context import Context, write_report
+from tasks.steps.release_view import find_release, load, resolve_release
+from tasks.steps.slates import Scored, TestSlice
+from tasks.stores.runs import StepRun, finished_run, read_evidence, step_run
+
+REPORT = "simulation.html"
+REPLICATES = 500
+
+
+@dataclass(frozen=True)
+class SimulateResult:
+    """Against what the release was rehearsed, what its guardrails say, and where the report lies."""
+
+    release: int
+    baseline: str
+    report: str
+    run_id: str
+    guardrails: list[dict[str, Any]]
+    headline: dict[str, Any]
+
+
+def run(
+    context: Context, *, release: int, baseline: str | None = None, policies: Sequence[Path] = ()
+) -> SimulateResult:
+    """Rehearse a release's decision on the candidates of its test slice.
+
+    Parameters
+    ----------
+    release : version of the release under test.
+    baseline : a release to compare with; by default the champion, and where there is none what the
+        surface's decision gate names.
+    policies : further utility policies to compare on the same predictions.
+    """
+    champion = resolve_release(context, baseline) if baseline else find_release(context, "champion")
+    extra = {str(path): read_policy(path) for path in policies}
+    inputs = digest(
+        {
+            "release": release,
+            "baseline": champion,
+            "anchors": _anchors(context),
+            "contracts": dict(context.contracts.digests),
+            "policies": {name: canonical(policy) for name, policy in extra.items()},
+        }
+    )
+    run_id = finished_run(context.home, context.surface, step="simulate", inputs=inputs)
+    if run_id is None:
+        tags = {"release": release}
+        with step_run(context.home, context.surface, step="simulate", inputs=inputs, tags=tags) as opened:
+            _simulate(context, opened, release, champion, extra)
+            run_id = opened.run_id
+    evidence = read_evidence(context.home, run_id)
+    kept = ("release", "baseline", "report", "guardrails", "headline")
+    return SimulateResult(run_id=run_id, **{name: evidence[name] for name in kept})
+
+
+def read_policy(path: Path) -> UtilitySpec:
+    """Read a utility policy that no surface holds yet.
+
+    Raises
+    ------
+    ContractError
+        The file cannot be read or is no utility policy.
+    """
+    try:
+        return UtilitySpec.model_validate(read_yaml(path))
+    except ValidationError as error:
+        problems = "; ".join(map(str, from_validation(path.name, error, UtilitySpec)))
+        raise ContractError(f"{path} is no utility policy: {problems}") from error
+
+
+def _simulate(
+    context: Context, run: StepRun, release: int, champion: int | None, policies: Mapping[str, UtilitySpec]
+) -> None:
+    under_test = load(context, release)
+    test = TestSlice.of(context, under_test.manifest)
+    ours = test.slates_of(under_test, f"release {release}")
+    old = None if champion is None else test.slates_of(load(context, champion), f"champion {champion}")
+    theirs = test.first_baseline() if old is None else old.slates
+    tasks = context.contracts.tasks.tasks
+    replay = Replay(
+        test.log,
+        Resampler(test.log.user_count, seed=0, replicates=REPLICATES),
+        frozenset(name for name, task in tasks.items() if task.level == "request"),
+    )
+    metrics = _metrics(context.contracts, test)
+    by = _segments(context.contracts)
+    measured = {n: replay.measure(m, ours.slates, theirs, by.get(n, ())) for n, m in metrics.items()}
+    verdicts = list(_judged(context, test, replay, ours, measured, run.run_id))
+    others = {
+        name: [
+            one
+            for metric in metrics.values()
+            for one in replay.measure(metric, test.slates_under(policy, ours, name), ours.slates, ())
+        ]
+        for name, policy in policies.items()
+    }
+    figures = [one for found in measured.values() for one in found]
+    notes = list(_notes(test, figures))
+    first, last = under_test.manifest.test
+    size = f"{len(test.candidates):,} in {test.log.request_count:,} requests of {test.log.user_count:,} users"
+    facts = [
+        f"candidates from {first} to {last}: {size}",
+        f"{ours.slates.name} against {theirs.name}, slates of {context.contracts.slate.length}",
+        "A replay narrows what is worth testing; it does not prove what people would have done.",
+    ]
+    title = f"{context.surface} release {release}: decision rehearsed"
+    html = simulation_page(title, facts, verdicts=verdicts, measured=figures, others=others, notes=notes)
+    run.text(REPORT, html)
+    path = write_report(context, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
+    utilities = [m.policy.value for m in figures if m.metric == "expected_utility" and m.policy]
+    run.metrics({"expected_utility": utilities[0] if utilities else math.nan})
+    run.evidence(
+        {
+            "release": release,
+            "champion": champion,
+            "baseline": theirs.name,
+            "report": str(path),
+            "guardrails": [verdict.to_json() for verdict in verdicts],
+            "headline": _headline(figures),
+            "measured": [_plain(one) for one in figures],
+            "comparisons": None if old is None else list(_comparisons(context.contracts, test, ours, old)),
+            "notes": notes,
+        }
+    )
+
+
+def _metrics(contracts: Contracts, test: TestSlice) -> dict[str, Metric]:
+    """Return every metric of the report by name: the guardrails' and those that are always shown."""
+    tasks = contracts.tasks.tasks
+    ranked = [n for n, task in tasks.items() if task.kind == "binary" and task.level == "impression"]
+    names = [rail.metric for rail in contracts.utility.guardrails]
+    names += [f"{task}_{kind}" for task in ranked for kind in ("rate", "predicted", "calibration")]
+    names += [f"ndcg_{task}" for task in ranked] + ["expected_utility", "coverage"]
+    names += [f"component_share:{task}" for task in contracts.utility.weights]
+    names += ["new_item_exposure"] if NEW_ITEMS in test.log.segments else []
+    parsed = (parse_metric(name, tasks=tasks, columns=test.log.segments) for name in dict.fromkeys(names))
+    return {metric.name: metric for metric in parsed if metric is not None}
+
+
+def _segments(contracts: Contracts) -> dict[str, tuple[str, ...]]:
+    """Return the segments by which each guardrail's metric is measured."""
+    by: dict[str, tuple[str, ...]] = {}
+    for rail in contracts.utility.guardrails:
+        by[rail.metric] = tuple(dict.fromkeys((*by.get(rail.metric, ()), *rail.by)))
+    return by
+
+
+def _judged(
+    context: Context,
+    test: TestSlice,
+    replay: Replay,
+    ours: Scored,
+    measured: Mapping[str, Sequence[Measured]],
+    run_id: str,
+) -> Iterator[Verdict]:
+    """Judge every guardrail: on its own segments, against its anchor where it names one."""
+    for rail in context.contracts.utility.guardrails:
+        found = measured[rail.metric]
+        if rail.anchor is not None:
+            metric = _metrics(context.contracts, test)[rail.metric]
+            anchor = test.slates_of(load(context, rail.anchor), f"anchor {rail.anchor}")
+            found = replay.measure(metric, ours.slates, anchor.slates, rail.by)
+        yield from judge_guardrail(rail, [one for one in found if _asked(rail, one)], run=run_id)
+
+
+def _asked(rail: Guardrail, measured: Measured) -> bool:
+    return measured.segment == ALL or measured.segment.partition("=")[0] in rail.by
+
+
+def _anchors(context: Context) -> dict[str, int]:
+    named = {rail.anchor for rail in context.contracts.utility.guardrails if rail.anchor is not None}
+    return {anchor: resolve_release(context, anchor) for anchor in sorted(named)}
+
+
+def _comparisons(
+    contracts: Contracts, test: TestSlice, ours: Scored, champion: Scored
+) -> Iterator[dict[str, Any]]:
+    """Compare each probability with the champion's where the label is observed: same rows, paired."""
+    users = test.log.users
+    for name, task in contracts.tasks.tasks.items():
+        conditional = c.given(name) in ours.frame
+        column = c.given(name) if conditional else c.probability(name)
+        if task.kind != "binary" or column not in champion.frame:
+            continue
+        label = test.log.labels[name]
+        known = np.isfinite(label)
+        if not known.any():
+            continue
+        old, new = (side.frame[column].to_numpy(dtype=float)[known] for side in (champion, ours))
+        drop = auc_drop(label[known], users[known], champion=old, challenger=new)
+        rise = normalized_entropy_rise(label[known], users[known], champion=old, challenger=new)
+        yield {
+            "task": name,
+            "auc_drop": estimate_to_json(drop),
+            "normalized_entropy_rise": estimate_to_json(rise),
+        }
+
+
+def _notes(test: TestSlice, measured: Sequence[Measured]) -> Iterator[str]:
+    """Say what the data cannot tell, each reason once, and which component has nothing or all to say."""
+    if not test.complete:
+        yield (
+            "Only what was shown is logged: this replay reorders it. It says nothing of candidates "
+            "that were never shown, and exposure, mix and coverage cannot be told."
+        )
+    if not test.log.positions_logged:
+        yield "No position is logged: nothing is known of how much each place on the page was looked at."
+    reasons: dict[str, list[str]] = {}
+    for one in measured:
+        if one.policy is None and one.reason:
+            reasons.setdefault(one.reason, []).append(one.metric)
+    for reason, metrics in reasons.items():
+        yield f"{', '.join(dict.fromkeys(metrics))}: {reason}."
+    for one in measured:
+        share = one.policy.value if one.policy and one.metric.startswith("component_share:") else None
+        if share is not None and not 0.01 <= share <= 0.9:
+            how = "nearly nothing" if share < 0.01 else "nearly all"
+            task = one.metric.partition(":")[2]
+            yield f"{task} makes {share:.1%} of the utility's variance within a request: it decides {how}."
+
+
+def _headline(measured: Sequence[Measured]) -> dict[str, Any]:
+    """Return expected utility and rates on the whole, policy beside baseline."""
+    return {
+        one.metric: {
+            "policy": estimate_to_json(one.policy),
+            "baseline": None if one.baseline is None else estimate_to_json(one.baseline),
+            "relative": None if one.relative is None else estimate_to_json(one.relative),
+        }
+        for one in measured
+        if one.segment == ALL
+        and one.policy is not None
+        and (one.metric == "expected_utility" or one.metric.endswith("_rate"))
+    }
+
+
+def _plain(measured: Measured) -> dict[str, Any]:
+    figures = {
+        name: None if (found := getattr(measured, name)) is None else estimate_to_json(found)
+        for name in ("policy", "baseline", "relative")
+    }
+    return {**asdict(measured), **figures}

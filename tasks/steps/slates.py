@@ -1,0 +1,147 @@
+"""The logged candidates of a test slice, and the slates that releases, policies and baselines make of it."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks import columns as c
+from tasks.contracts import Contracts, UtilitySpec, canonical
+from tasks.errors import DataError, unknown
+from tasks.evaluation.segments import segment_values
+from tasks.ranking.decide import decide
+from tasks.ranking.policy import SlatePolicy, UtilityPolicy
+from tasks.ranking.utility import utilities
+from tasks.release.manifest import Manifest, Role
+from tasks.serving.loading import LoadedRelease
+from tasks.simulation.log import CandidateLog, Slates, candidate_log, column_slates, logged_slates
+from tasks.steps.context import Context
+from tasks.steps.log_tables import labelled_candidates
+from tasks.steps.release_parts import POLICY_FILE
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A release's own slates, and the scored candidates that they were made from."""
+
+    slates: Slates
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class TestSlice:
+    """The candidates of a release's test slice with the labels of what was shown."""
+
+    context: Context
+    candidates: pd.DataFrame
+    complete: bool
+
+    @classmethod
+    def of(cls, context: Context, manifest: Manifest) -> "TestSlice":
+        """Read the candidates of the slice that the release was not trained on.
+
+        Raises
+        ------
+        DataError
+            The slice holds no candidate.
+        """
+        first, last = manifest.test
+        frame = labelled_candidates(context, snapshot=manifest.snapshot.id, first_day=first, last_day=last)
+        if frame.empty:
+            raise DataError(
+                f"No candidate from {first} to {last}: there is nothing to rehearse the decision on"
+            )
+        return cls(context, frame, context.contracts.surface.sources.candidates is not None)
+
+    @property
+    def contracts(self) -> Contracts:
+        """The surface's contracts."""
+        return self.context.contracts
+
+    @cached_property
+    def log(self) -> CandidateLog:
+        """The candidates as the simulation reads them."""
+        surface = self.contracts.surface
+        curve = surface.examination_curve
+        return candidate_log(
+            self.candidates,
+            tasks=tuple(self.contracts.tasks.tasks),
+            segments=segment_values(self.candidates, surface.segments),
+            examination=None if curve is None else np.asarray(curve),
+            complete=self.complete,
+        )
+
+    def slates_of(self, release: LoadedRelease, name: str) -> Scored:
+        """Return the slates that a release makes with the code and policies that it brought."""
+        scored = release.score(self.candidates)
+        policy = release_policy(self.context, release.manifest)
+        slates = Slates(
+            name=name,
+            slot=scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64),
+            predictions=self._by_task(scored),
+            utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
+            contributions=utilities(self.candidates, _predictions(scored), policy).contributions,
+        )
+        return Scored(slates, scored)
+
+    def slates_under(self, policy: UtilitySpec, scored: Scored, name: str) -> Slates:
+        """Return the slates that another utility policy makes of the same predictions."""
+        slate = SlatePolicy.from_json(canonical(self.contracts.slate))
+        decided = decide(
+            self.candidates,
+            _predictions(scored.frame),
+            UtilityPolicy.from_json(canonical(policy)),
+            slate,
+        )
+        return Slates(
+            name=name,
+            slot=decided.slate_position.astype(np.int64),
+            predictions=scored.slates.predictions,
+            utility=decided.utility,
+            contributions=decided.contributions,
+        )
+
+    def first_baseline(self) -> Slates:
+        """Return the slates that stand in where there is no champion.
+
+        Raises
+        ------
+        DataError
+            The surface names a column that the candidates do not have, or a logged order that is not logged.
+        """
+        first, length = self.contracts.surface.gates.decision.first, self.contracts.slate.length
+        if first == "logged":
+            return logged_slates(self.log, length=length)
+        if first.column not in self.candidates:
+            known = map(str, self.candidates.columns)
+            raise DataError(
+                unknown("column", first.column, known, where="the candidates (gates.decision.first)")
+            )
+        values = self.candidates[first.column].to_numpy(dtype=float, na_value=np.nan)
+        return column_slates(self.log, values, column=first.column, length=length)
+
+    def _by_task(self, scored: pd.DataFrame) -> dict[str, Floats]:
+        columns = {
+            task: c.probability(task) if spec.kind == "binary" else c.expected_value(task)
+            for task, spec in self.contracts.tasks.tasks.items()
+        }
+        return {t: scored[name].to_numpy(dtype=float) for t, name in columns.items() if name in scored}
+
+
+def release_policy(context: Context, manifest: Manifest) -> UtilityPolicy:
+    """Return the utility policy that a release pins."""
+    pinned = manifest.part(Role.UTILITY_POLICY)
+    folder = Registry(context.home).fetch(Part(pinned.name, pinned.version, pinned.sha256))
+    return UtilityPolicy.from_json(json.loads((folder / POLICY_FILE).read_bytes()))
+
+
+def _predictions(scored: pd.DataFrame) -> dict[str, Floats]:
+    names = [str(n) for n in scored.columns if str(n).startswith(("p_", "v_"))]
+    return {name: scored[name].to_numpy(dtype=float) for name in names}

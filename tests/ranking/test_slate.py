@@ -1,0 +1,166 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.ranking.decide import decide
+from tasks.ranking.policy import SlatePolicy, UtilityPolicy
+from tests.ranking.policies import frame_of, slate_json, utility_json
+from tests.ranking.reference import decide_all
+
+# item, p_click (its utility), creator, fresh, local, must, sponsored
+TABLE = [
+    ("a", 0.9, "ana", False, False, False, False),
+    ("b", 0.8, "ana", False, True, False, True),
+    ("c", 0.7, "ana", True, True, False, True),
+    ("d", 0.6, "bo", True, False, False, False),
+    ("e", 0.5, "cy", False, False, True, False),
+    ("f", 0.4, "cy", False, False, True, True),
+]
+NAMES = ("item_id", "p_click", "creator", "fresh", "local", "must", "sponsored")
+
+
+def rows_of(table, **changes):
+    rows = [{"request_id": "r", **dict(zip(NAMES, line, strict=True))} for line in table]
+    return [row | changes.get(row["item_id"], {}) for row in rows]
+
+
+def slate_of(rows, **rules):
+    """Return the slate as one word, and the unmet requirements as {rule: (wanted, got, available)}."""
+    frame, predictions = frame_of(rows)
+    policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json(**rules))
+    decision = decide(frame, predictions, *policies)
+    placed = decision.frame.dropna(subset="slate_position").sort_values("slate_position")
+    unmet = decision.unmet.set_index("requirement")[["wanted", "got", "available"]]
+    return "".join(placed["item_id"]), {rule: tuple(row) for rule, row in unmet.iterrows()}
+
+
+@pytest.mark.parametrize(
+    ("rules", "slate"),
+    [
+        ({}, "abcd"),
+        ({"max_per": {"creator": 2}}, "abde"),
+        ({"max_per": {"creator": 1}, "length": 3}, "ade"),
+        ({"max_where": {"sponsored": 1}}, "abde"),
+        ({"max_where": {"sponsored": 0}}, "ade"),
+        ({"min_where_if_available": {"fresh": 1}, "length": 2}, "ac"),
+        ({"min_where_if_available": {"fresh": 2}, "length": 3}, "acd"),
+        ({"min_where_if_available": {"fresh": 1, "local": 1}, "length": 2}, "ac"),
+        ({"required_first": "must"}, "efab"),
+        ({"required_first": "must", "min_where_if_available": {"fresh": 1}, "length": 3}, "efc"),
+        ({"diversity": {"by": "creator", "strength": 0.25}}, "adbe"),
+        ({"diversity": {"by": "creator", "strength": 0.25}, "required_first": "must"}, "efad"),
+    ],
+)
+def test_each_rule_does_what_it_says(rules, slate):
+    assert slate_of(rows_of(TABLE), **{"length": 4} | rules)[0] == slate
+
+
+def test_a_reserved_candidate_keeps_its_place_under_a_cap():
+    # plain greedy takes a and b, then ana is full and c, the only fresh one, is out
+    rows = rows_of(TABLE, d={"fresh": False})
+    rules = {"max_per": {"creator": 2}, "min_where_if_available": {"fresh": 1}, "length": 3}
+    assert slate_of(rows, **rules) == ("acd", {})
+
+
+def test_a_reservation_is_given_back_when_others_meet_the_minimum():
+    # c is reserved as the best fresh one; after a, its creator costs 0.25 more, so d comes and c is free to go
+    rules = {"min_where_if_available": {"fresh": 1}, "length": 3}
+    assert slate_of(rows_of(TABLE), diversity={"by": "creator", "strength": 0.25}, **rules) == ("adb", {})
+
+
+def test_what_cannot_be_met_is_reported():
+    rows = rows_of(TABLE)
+    rules = {"min_where_if_available": {"fresh": 3}, "required_first": "must", "max_per": {"creator": 1}}
+    assert slate_of(rows, length=5, **rules) == (
+        "ecd",
+        {
+            "length": (5, 3, 6),
+            "min_where_if_available:fresh": (3, 2, 2),
+            "required_first": (2, 1, 2),
+        },
+    )
+
+
+def test_what_is_unknown_counts_against_the_candidate():
+    unknown = rows_of(TABLE, a={"creator": None}, b={"creator": None}, c={"creator": None})
+    assert slate_of(unknown, length=3, max_per={"creator": 1})[0] == "ade"
+    unknown = rows_of(TABLE, a={"sponsored": None})
+    assert slate_of(unknown, length=3, max_where={"sponsored": 1})[0] == "ade"
+    unknown = rows_of(TABLE, e={"must": None}, c={"fresh": None})
+    assert slate_of(unknown, length=3, required_first="must", min_where_if_available={"fresh": 1})[0] == "fad"
+
+
+RULES = st.fixed_dictionaries(
+    {
+        "length": st.integers(2, 5),
+        "max_per": st.sampled_from([{}, {"creator": 1}, {"creator": 2}]),
+        "max_where": st.sampled_from([{}, {"sponsored": 1}]),
+        "min_where_if_available": st.dictionaries(
+            st.sampled_from(["fresh", "local"]), st.integers(1, 2), min_size=1
+        ),
+        "required_first": st.sampled_from([None, None, "must"]),
+        "diversity": st.sampled_from([None, {"by": "creator", "strength": 0.3}]),
+    }
+)
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def many_requests(seed):
+    """Return 40 requests of 1 to 9 candidates; few distinct values, so that ties and full caps are common."""
+    random = np.random.default_rng(seed)
+    return [
+        {
+            "request_id": request,
+            "item_id": item,
+            "p_click": float(random.choice([0.25, 0.5, 0.75])),
+            "creator": "xyz"[random.integers(3)],
+            **{flag: bool(random.random() < 0.4) for flag in ("fresh", "local", "must", "sponsored")},
+        }
+        for request in range(40)
+        for item in "abcdefghi"[: random.integers(1, 10)]
+    ]
+
+
+def decide_rows(rows, rules):
+    frame, predictions = frame_of(rows)
+    policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json(**rules))
+    return decide(frame, predictions, *policies)
+
+
+@settings(max_examples=60, deadline=None)
+@given(RULES, SEEDS)
+def test_the_slate_is_that_of_the_slow_reference(rules, seed):
+    rows = many_requests(seed)
+    reference = decide_all(rows, utility_json(), slate_json(**rules))
+    expected = [row["slate_position"] or 0 for row in reference]
+    assert decide_rows(rows, rules).slate_position.tolist() == expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(RULES, SEEDS)
+def test_caps_hold_and_nothing_falls_short_in_silence(rules, seed):
+    rows = many_requests(seed)
+    decision = decide_rows(rows, rules)
+    unmet = set(zip(decision.unmet["request_id"], decision.unmet["requirement"], strict=True))
+    placed = pd.DataFrame(rows)[decision.slate_position > 0]
+    for name, limit in rules["max_per"].items():
+        assert placed.groupby(["request_id", name]).size().max() <= limit
+    for name, limit in rules["max_where"].items():
+        assert placed.groupby("request_id")[name].sum().max() <= limit
+    by_request = placed.groupby("request_id")
+    for name, least in rules["min_where_if_available"].items():
+        got = by_request[name].sum()
+        assert {(r, f"min_where_if_available:{name}") for r in got.index[got < least]} <= unmet
+    short = by_request.size() < rules["length"]
+    assert {(r, "length") for r in short.index[short]} <= unmet
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS, st.sampled_from([{}, {"creator": 1}, {"creator": 2}]), st.integers(1, 4))
+def test_one_fresh_candidate_is_always_found_where_there_is_one(seed, caps, length):
+    rows = pd.DataFrame(many_requests(seed))
+    rules = {"length": length, "max_per": caps, "min_where_if_available": {"fresh": 1}}
+    placed = decide_rows(rows.to_dict("records"), rules).slate_position > 0
+    assert set(rows["request_id"][rows["fresh"]]) == set(rows["request_id"][rows["fresh"] & placed])

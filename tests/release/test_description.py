@@ -1,0 +1,66 @@
+"""What a person reads of a release: figures with intervals, weights with their reasons, exact pins."""
+
+from datetime import UTC, date, datetime
+
+from tasks.contracts import UtilitySpec
+from tasks.evaluation.report import MetricRow
+from tasks.evaluation.verdicts import Estimate
+from tasks.release.description import describe
+from tasks.release.figures import TaskFigures
+from tasks.release.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
+
+AS_OF = datetime(2026, 5, 11, 4, tzinfo=UTC)
+DAYS = (date(2026, 5, 1), date(2026, 5, 7))
+UTILITY = UtilitySpec.model_validate(
+    {
+        "policy": "toy-utility",
+        "version": 7,
+        "owner": "ranking",
+        "approvals": ["product"],
+        "weights": {
+            "click_30m": 0.4,
+            "buy_7d": {"weight": 20.0, "times": "margin", "why": "worth 20 clicks | at margin"},
+        },
+        "contexts": [{"name": "checkout", "when": {"page": "checkout"}, "weights": {"buy_7d": 40.0}}],
+    }
+)
+
+
+def text(*, backfilled: bool = False) -> str:
+    auc = MetricRow("auc", "all", Estimate(0.7123, 0.7, 0.72, 90), rows=1200, positives=34)
+    manifest = Manifest(
+        surface="toy",
+        as_of=AS_OF,
+        snapshot=PinnedSnapshot("0123456789abcdef", "a" * 64, "b" * 64, AS_OF),
+        contracts={},
+        test=DAYS,
+        parts=(PinnedPart("toy.task.click_30m", 3, "c" * 64, Role.TASK, "click_30m"),),
+        files={},
+        code={},
+        backfilled=backfilled,
+    )
+    figures = TaskFigures("click_30m", "binary", DAYS, date(2026, 4, 20), 1200, 34, (auc,))
+    return describe(manifest, UTILITY, [figures])
+
+
+def test_it_names_the_release_its_labels_and_its_test_days() -> None:
+    assert "Release of **toy** as of 2026-05-11 04:00 UTC." in text()
+    assert "snapshot `0123456789abcdef`, tested on 2026-05-01 to 2026-05-07" in text()
+
+
+def test_figures_carry_their_interval_and_what_is_unknown_says_so() -> None:
+    assert "| click_30m | 0.712 [0.700, 0.720] | cannot tell | 1,200 | 34 |" in text()
+
+
+def test_every_weight_is_shown_with_its_reason_in_cells_that_hold() -> None:
+    assert "| buy_7d | 20 x margin | worth 20 clicks / at margin |" in text()
+    assert "| buy_7d in checkout | 40 |  |" in text()
+
+
+def test_pins_are_exact() -> None:
+    assert "| toy.task.click_30m | 3 | `cccccccccccc` |" in text()
+
+
+def test_a_backfilled_release_says_so() -> None:
+    assert "UTC, backfilled." in text(backfilled=True)
+    assert "backfilled" not in text()
