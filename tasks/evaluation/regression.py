@@ -13,8 +13,8 @@ def rmse(
 
     Examples
     --------
-    >>> rmse([0.0, 4.0], [3.0, 0.0]) ** 2
-    12.5
+    >>> rmse([0.0, 4.0], [3.0, 8.0])
+    3.5355339059327378
     """
     y, p, w = checked_rows(outcomes, predictions, weights)
     return float(np.sqrt(quotient((w * (y - p) ** 2).sum(), w.sum())))

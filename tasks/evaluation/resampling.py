@@ -148,7 +148,8 @@ def sum_intervals(
     of = np.zeros_like(users) if groups is None else groups
     sizes = users_per_group(users, of, count)
     sums = _sums_by_unit(columns, resampler.units(users), of, (count, resampler.drawn))
-    found = _apply(statistics, [matrix.sum(axis=1)[:, None] for matrix in sums])
+    once = np.ones((resampler.drawn, 1))
+    found = _apply(statistics, [matrix @ once for matrix in sums])
     samples = [_apply(statistics, [matrix @ block for matrix in sums]) for block in resampler.blocks(count)]
     return {
         name: [
@@ -171,9 +172,11 @@ def _sums_by_unit(
     """Sum each column into a sparse [groups, units]."""
     pairs, known = pd.factorize(groups * np.intp(shape[1]) + units)
     place = np.divmod(known, max(1, shape[1]))
-    return [
-        sparse.csr_array((np.bincount(pairs, column, known.size), place), shape=shape) for column in columns
-    ]
+    return [sparse.csr_array((_summed(pairs, column, known.size), place), shape=shape) for column in columns]
+
+
+def _summed(codes: Codes, column: Floats, count: int) -> Floats:
+    return np.asarray(np.bincount(codes, column, count), dtype=np.float64)
 
 
 def users_per_group(users: Codes, groups: Codes, count: int) -> Codes:

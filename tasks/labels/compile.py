@@ -10,13 +10,13 @@
       -> impression columns, ds, and <task>, <task>__status, <task>__at of every task
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.contracts import SurfaceSpec, TasksSpec
+from tasks.contracts import SurfaceSpec, TaskSpec, TasksSpec
 from tasks.errors import ContractError
 from tasks.labels import expressions as x
 from tasks.labels import rows, status
@@ -24,13 +24,11 @@ from tasks.labels.credit import (
     AMOUNT,
     ANSWERED,
     AT,
-    KNOWN,
-    SHOWN,
+    credit_joins,
     credit_relations,
     credited,
     excluded,
     exclusion_joins,
-    joins,
 )
 from tasks.labels.portable import for_dialect
 
@@ -49,29 +47,26 @@ class Log:
 class LabelQuery:
     """The relations in the order in which they build on each other, and the query over them.
 
-    ``steps`` maps each task to the relations that only its own credit needs.
+    ``rows`` are the log's rows that take part; ``credit`` holds each task's own relations, parents before
+    children; ``layers`` lead from the facts to the labels.
     """
 
     rows: Mapping[str, exp.Query]
-    steps: Mapping[str, Mapping[str, exp.Query]]
-    labels: exp.Select
+    credit: Mapping[str, Mapping[str, exp.Query]]
+    layers: Mapping[str, exp.Query]
+    final: exp.Select
+
+    def labels(self) -> exp.Select:
+        """Return the query over ``rows`` and ``credit``."""
+        return x.with_relations(self.final.copy(), self.layers.items())
 
     def statement(self) -> exp.Select:
         """Return all of it as one SELECT."""
-        query = self.labels.copy()
-        inner = query.args.pop("with_", None)
-        relations = dict(self.rows)
-        for step in self.steps.values():
-            relations |= step
-        for relation, definition in relations.items():
-            query = query.with_(x.name(relation), as_=definition, copy=False)
-        query.args["with_"].set("expressions", query.args["with_"].expressions + inner.expressions)
-        return query
+        credit = (relation for task in self.credit.values() for relation in task.items())
+        return x.with_relations(self.final.copy(), (*self.rows.items(), *credit, *self.layers.items()))
 
 
-def labels_sql(
-    contracts_tasks: TasksSpec, as_of: x.AsOf, dialect: str = "duckdb", *, log: Log
-) -> str:
+def labels_sql(contracts_tasks: TasksSpec, as_of: x.AsOf, dialect: str = "duckdb", *, log: Log) -> str:
     """Write the SQL of all tasks of a surface for a dialect; without an as-of it has a parameter ``as_of``.
 
     Raises
@@ -138,19 +133,23 @@ def label_query(
     refuse_meeting_names(tasks, log.impressions)
     names = tuple(n for n in log.impressions if n != c.DAY)
     position = c.POSITION in names
+    layers = _layers(tasks, as_of, names, write)
     return LabelQuery(
         rows={
             rows.REPEATED: rows.repeated_keys(as_of),
             rows.FIRST: rows.first_of_repeated(as_of, names),
-            SHOWN: rows.shown_impressions(as_of, names, read),
-            KNOWN: rows.known_events(as_of, event_columns(tasks, log), sorted(tasks.events), events),
+            rows.SHOWN: rows.shown_impressions(as_of, names, read),
+            rows.KNOWN: rows.known_events(as_of, event_columns(tasks, log), sorted(tasks.events), events),
         },
-        steps={
+        credit={
             task: credit_relations(tasks, task, position=position)
             for task in tasks.order()
             if tasks.tasks[task].rule
         },
-        labels=_labels(tasks, as_of, names, write),
+        layers=layers,
+        final=x.select(
+            [*x.columns((*names, c.DAY)), *status.final_columns(tasks)], x.table(list(layers)[-1])
+        ),
     )
 
 
@@ -171,44 +170,42 @@ def refuse_meeting_names(tasks: TasksSpec, impressions: Iterable[str]) -> None:
         task = taken.get(column.lower().split("__", maxsplit=1)[0])
         if task is not None and (column.lower() == task.lower() or "__" in column):
             raise ContractError(
-                f"Column '{column}' of the impressions has a name that labels of task '{task}' take: rename it"
+                f"The impressions' column '{column}' has a name that labels of task '{task}' take: rename it"
             )
 
 
-def _labels(
+def _layers(
     tasks: TasksSpec, as_of: x.AsOf, names: Sequence[str], write: Sequence[rows.DayRange] | None
-) -> exp.Select:
-    layers: dict[str, exp.Select] = {"facts": _facts(tasks, names, write)}
+) -> dict[str, exp.Query]:
+    layers: dict[str, exp.Query] = {"facts": _facts(tasks, names, write)}
     for n, level in enumerate(status.levels(tasks)):
-        statuses = status.status_columns(tasks, level, as_of)
-        layers[f"statuses_{n}"] = _on_top(layers, statuses)
+        layers[f"statuses_{n}"] = _on_top(layers, status.status_columns(tasks, level, as_of))
         layers[f"labels_{n}"] = _on_top(layers, status.label_columns(tasks, level))
-    final = exp.select(*x.columns((*names, c.DAY)), *status.final_columns(tasks))
-    final = final.from_(x.table(list(layers)[-1]))
-    for layer, definition in layers.items():
-        final = final.with_(x.name(layer), as_=definition, copy=False)
-    return final
+    return layers
 
 
-def _on_top(layers: Mapping[str, exp.Select], expressions: Iterable[exp.Expr]) -> exp.Select:
-    return exp.select(exp.Star(), *expressions).from_(x.table(list(layers)[-1]))
+def _on_top(layers: Mapping[str, exp.Query], expressions: Iterable[exp.Expr]) -> exp.Select:
+    return x.select([exp.Star(), *expressions], x.table(list(layers)[-1]))
 
 
 def _facts(tasks: TasksSpec, names: Sequence[str], write: Sequence[rows.DayRange] | None) -> exp.Select:
-    day = x.named(exp.cast(x.column(c.SHOWN_AT, SHOWN), "DATE"), c.DAY)
-    query = exp.select(*x.columns(names, SHOWN), day).from_(x.table(SHOWN))
+    day = x.named(x.cast(x.column(c.SHOWN_AT, rows.SHOWN), "DATE"), c.DAY)
+    facts, joins = [*x.columns(names, rows.SHOWN), day], []
     for task in tasks.order():
-        spec = tasks.tasks[task]
-        if not spec.rule:
-            continue
-        relation, own = credited(task), joins(tasks, task)[-1]
-        query = query.join(x.table(relation), on=own.on, join_type="left")
-        fact, to = (AT, status.credit(task)) if spec.positive else (AMOUNT, status.amount(task))
-        query = query.select(x.named(x.column(fact, relation), to))
-        if spec.observed_when and spec.observed_when.event:
-            answered = exp.Nullif(this=x.column(ANSWERED, relation), expression=x.integer(0))
-            query = query.select(x.named(answered, status.answer(task)))
-        for k, join in enumerate(exclusion_joins(tasks, task)):
-            query = query.join(x.table(join.relation), on=join.on, join_type="left")
-            query = query.select(x.named(x.column(AT, excluded(task, k)), status.out(task, k)))
-    return query.where(rows.in_days(c.SHOWN_AT, write)) if write is not None else query
+        if tasks.tasks[task].rule:
+            facts += _facts_of(tasks.tasks[task], task)
+            joins += [credit_joins(tasks, task)[-1], *exclusion_joins(tasks, task)]
+    days = [rows.in_days(c.SHOWN_AT, write, rows.SHOWN)] if write is not None else []
+    return x.select(facts, x.table(rows.SHOWN), joins=joins, left=True, where=days)
+
+
+def _facts_of(task: TaskSpec, name: str) -> Iterator[exp.Expr]:
+    if task.positive:
+        yield x.named(x.column(AT, credited(name)), status.credit(name))
+    else:
+        yield x.named(x.column(AMOUNT, credited(name)), status.amount(name))
+    if task.observed_when and task.observed_when.event:
+        answered = exp.Nullif(this=x.column(ANSWERED, credited(name)), expression=x.integer(0))
+        yield x.named(answered, status.answer(name))
+    for k in range(len(task.exclude)):
+        yield x.named(x.column(AT, excluded(name, k)), status.out(name, k))

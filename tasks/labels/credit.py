@@ -14,7 +14,6 @@ log's columns: an identifier of a contract begins with a letter.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -22,23 +21,15 @@ from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import Positive, ValueRule
 from tasks.labels import expressions as x
-from tasks.labels.portable import ORDERED_SUM, finite
+from tasks.labels.portable import finite, ordered_sum
+from tasks.labels.rows import KNOWN, PLACE, SHOWN, winners
 
-SHOWN = "shown"
-KNOWN = "known"
 AT, OPENS, ANSWERED, AMOUNT = "_at", "_opens", "_answered", "_amount"
-_COUNTS, _ANSWERS, _PLACE = "_counts", "_answers", "_place"
+_COUNTS, _ANSWERS = "_counts", "_answers"
 _WINDOWS, _SIGNALS = "windows", "signals"
 
-Relations = dict[str, exp.Select]
-
-
-@dataclass(frozen=True)
-class Join:
-    """How the impressions reach a relation: a left join and its condition."""
-
-    relation: str
-    on: exp.Expr
+Relations = dict[str, exp.Query]
+Rule = Positive | ValueRule
 
 
 def credited(task: str) -> str:
@@ -51,40 +42,31 @@ def excluded(task: str, number: int) -> str:
     return f"{task}__out_{number}"
 
 
-def event_rule(spec: TasksSpec, task: str) -> Positive | ValueRule:
+def event_rule(spec: TasksSpec, task: str) -> Rule:
     """Return the event rule of a task that is no composite."""
     rule = spec.tasks[task].rule
-    assert rule is not None, f"{task} is a composite"  # noqa: S101 - callers leave composites out
+    if rule is None:
+        raise ValueError(f"{task} is a composite")
     return rule
 
 
-def joins(spec: TasksSpec, task: str) -> tuple[Join, ...]:
+def credit_joins(spec: TasksSpec, task: str) -> list[x.Join]:
     """Return the joins from the impressions to a task's credited events, its chain's before its own."""
     rule = event_rule(spec, task)
-    before = joins(spec, rule.after) if rule.after else ()
+    chain = credit_joins(spec, rule.after) if rule.after else []
     relation = credited(task)
     if rule.credit == "every":
-        on: exp.Expr = exp.and_(
-            x.equal(rule.match, SHOWN, relation), x.column(OPENS, relation).eq(_opens(rule))
-        )
-    else:
-        on = x.equal(c.IMPRESSION_KEY, SHOWN, relation)
-    return (*before, Join(relation, on))
+        return [*chain, (x.table(relation), _same_window(rule, rule.match, relation))]
+    return [*chain, (x.table(relation), x.equal(c.IMPRESSION_KEY, SHOWN, relation))]
 
 
-def exclusion_joins(spec: TasksSpec, task: str) -> tuple[Join, ...]:
-    """Return the joins from the impressions to each exclusion's first event, after those of the chain."""
+def exclusion_joins(spec: TasksSpec, task: str) -> list[x.Join]:
+    """Return the joins from the impressions to each exclusion's first event, for after those of the chain."""
     rule = event_rule(spec, task)
-    return tuple(
-        Join(
-            excluded(task, k),
-            exp.and_(
-                x.equal(out.on, SHOWN, excluded(task, k)),
-                x.column(OPENS, excluded(task, k)).eq(_opens(rule)),
-            ),
-        )
+    return [
+        (x.table(excluded(task, k)), _same_window(rule, out.on, excluded(task, k)))
         for k, out in enumerate(spec.tasks[task].exclude)
-    )
+    ]
 
 
 def credit_relations(spec: TasksSpec, task: str, *, position: bool) -> Relations:
@@ -103,159 +85,158 @@ def credit_relations(spec: TasksSpec, task: str, *, position: bool) -> Relations
     if rule.credit == "every":
         found[windows] = _windows(spec, task, signals, rule.match)
         group: Sequence[str] = (*rule.match, OPENS)
-        pairs = _pairs(rule, windows, signals)
+        paired = _inside(rule, rule.match)
     else:
-        found[windows] = _contenders(spec, task, position=position)
-        found[touched] = _touched(task, rule, position=position)
-        group = c.IMPRESSION_KEY
-        pairs = _touched_pairs(rule, touched, signals)
-    found[credited(task)] = _credited(rule, pairs, group, answers=bool(answers))
+        found[windows] = _contenders(spec, task, signals, position=position)
+        found[touched] = _touched(rule, windows, signals, position=position)
+        group, windows = c.IMPRESSION_KEY, touched
+        paired = x.equal((*rule.match, c.HAPPENED_AT), _WINDOWS, _SIGNALS)
+    pairs = _pairs(rule, windows, signals, group, paired, answers)
+    found[credited(task)] = _credited(rule, pairs, group, answers)
     for k, out in enumerate(spec.tasks[task].exclude):
         signals, windows = f"{task}__out_{k}_signals", f"{task}__out_{k}_windows"
-        found[signals] = _events(out.on, out.event)
+        found[signals] = _events(out.on, out.event, [])
         found[windows] = _windows(spec, task, signals, out.on)
         found[excluded(task, k)] = _first(rule, windows, signals, out.on)
     return found
 
 
-def _opens(rule: Positive | ValueRule) -> exp.Column:
+def _opens(rule: Rule) -> exp.Column:
     return x.column(AT, credited(rule.after)) if rule.after else x.column(c.SHOWN_AT, SHOWN)
 
 
-def _events(match: Sequence[str], events: Iterable[str]) -> exp.Select:
-    return (
-        exp.select(*x.columns((*match, c.HAPPENED_AT)))
-        .from_(x.table(KNOWN))
-        .where(x.one_of(x.column(c.EVENT), events), *(x.not_null(x.column(m)) for m in match))
+def _same_window(rule: Rule, match: Sequence[str], relation: str) -> exp.Expr:
+    return x.all_of(x.equal(match, SHOWN, relation), x.same(x.column(OPENS, relation), _opens(rule)))
+
+
+def _events(match: Sequence[str], events: Iterable[str], more: Sequence[exp.Expr]) -> exp.Select:
+    return x.select(
+        [*x.columns((*match, c.HAPPENED_AT)), *more],
+        x.table(KNOWN),
+        where=[x.one_of(x.column(c.EVENT), events), *(x.not_null(x.column(m)) for m in match)],
     )
 
 
-def _signals(rule: Positive | ValueRule, answers: Sequence[str]) -> exp.Select:
-    event = x.column(c.EVENT)
-    query = _events(rule.match, dict.fromkeys((*rule.event, *answers)))
-    counts: exp.Expr = x.one_of(event, rule.event)
+def _signals(rule: Rule, answers: Sequence[str]) -> exp.Select:
+    more: list[exp.Expr] = []
+    counts = x.one_of(x.column(c.EVENT), rule.event)
     if isinstance(rule, ValueRule):
-        query = query.select(x.named(finite(x.column(c.VALUE)), AMOUNT))
+        more.append(x.named(finite(x.column(c.VALUE)), AMOUNT))
     elif rule.value_at_least is not None:
-        enough = exp.GTE(this=finite(x.column(c.VALUE)), expression=x.number(rule.value_at_least))
-        counts = exp.and_(counts, exp.func("COALESCE", enough, exp.false()))
-    query = query.select(x.named(counts, _COUNTS))
-    return query.select(x.named(x.one_of(event, answers), _ANSWERS)) if answers else query
+        enough = x.from_on(finite(x.column(c.VALUE)), x.number(rule.value_at_least))
+        counts = x.all_of(counts, x.coalesce(enough, exp.false()))
+    more.append(x.named(counts, _COUNTS))
+    if answers:
+        more.append(x.named(x.one_of(x.column(c.EVENT), answers), _ANSWERS))
+    return _events(rule.match, dict.fromkeys((*rule.event, *answers)), more)
 
 
-def _impressions(spec: TasksSpec, task: str, signals: str, match: Sequence[str]) -> exp.Select:
+def _impressions(
+    spec: TasksSpec,
+    task: str,
+    signals: str,
+    match: Sequence[str],
+    wanted: Sequence[exp.Expr],
+    *,
+    distinct: bool,
+) -> exp.Select:
     """Return the impressions that have a window, and a signal somewhere for their match columns."""
     rule = event_rule(spec, task)
-    query = exp.select().from_(x.table(SHOWN))
+    where = [x.exists(x.table(signals, _SIGNALS), x.equal(match, _SIGNALS, SHOWN))]
     if rule.after:
-        for join in joins(spec, rule.after):
-            query = query.join(x.table(join.relation), on=join.on)
-        query = query.where(x.not_null(x.column(AT, credited(rule.after))))
-    some = exp.select(x.integer(1)).from_(x.table(signals, _SIGNALS)).where(x.equal(match, _SIGNALS, SHOWN))
-    return query.where(exp.Exists(this=some))
+        where.append(x.not_null(x.column(AT, credited(rule.after))))
+    joins = credit_joins(spec, rule.after) if rule.after else []
+    return x.select(wanted, x.table(SHOWN), joins=joins, where=where, distinct=distinct)
 
 
 def _windows(spec: TasksSpec, task: str, signals: str, match: Sequence[str]) -> exp.Select:
-    opens = x.named(_opens(event_rule(spec, task)), OPENS)
-    return _impressions(spec, task, signals, match).select(*x.columns(match, SHOWN), opens).distinct()
+    wanted = [*x.columns(match, SHOWN), x.named(_opens(event_rule(spec, task)), OPENS)]
+    return _impressions(spec, task, signals, match, wanted, distinct=True)
 
 
-def _contenders(spec: TasksSpec, task: str, *, position: bool) -> exp.Select:
+def _contenders(spec: TasksSpec, task: str, signals: str, *, position: bool) -> exp.Select:
     """Return, of the impressions that share a window and an instant, the one that wins every event."""
     rule = event_rule(spec, task)
-    wanted = (*rule.match, *c.IMPRESSION_KEY, c.SHOWN_AT, *((c.POSITION,) if position else ()))
-    partition = [*x.columns((*rule.match, c.SHOWN_AT), SHOWN), *([_opens(rule)] if rule.after else [])]
-    order = _best_first(rule, SHOWN, position=position)
-    inner = _impressions(spec, task, f"{task}__signals", rule.match).select(
-        *x.columns(wanted, SHOWN), x.named(_opens(rule), OPENS), x.named(x.place(partition, order), _PLACE)
-    )
-    return _winners(inner, (*wanted, OPENS))
+    names = (*rule.match, *c.IMPRESSION_KEY, c.SHOWN_AT, *((c.POSITION,) if position else ()))
+    twins = [*x.columns((*rule.match, c.SHOWN_AT), SHOWN), *([_opens(rule)] if rule.after else [])]
+    place = x.place(twins, _best_first(rule, SHOWN, position=position))
+    wanted = [*x.columns(names, SHOWN), x.named(_opens(rule), OPENS), x.named(place, PLACE)]
+    placed = _impressions(spec, task, signals, rule.match, wanted, distinct=False)
+    return winners(placed, (*names, OPENS))
 
 
-def _touched(task: str, rule: Positive | ValueRule, *, position: bool) -> exp.Select:
+def _touched(rule: Rule, windows: str, signals: str, *, position: bool) -> exp.Select:
     """Return, for each instant with a signal, the impression that its events are credited to."""
     instant = (*rule.match, c.HAPPENED_AT)
-    moments = exp.select(*x.columns(instant)).from_(x.table(f"{task}__signals")).distinct()
+    moments = x.select(x.columns(instant), x.table(signals), distinct=True)
     place = x.place(x.columns(instant, _SIGNALS), _best_first(rule, _WINDOWS, position=position))
-    wanted = [n for n in c.IMPRESSION_KEY if n not in rule.match]
-    inner = (
-        exp.select(*x.columns(instant, _SIGNALS), *x.columns(wanted, _WINDOWS), x.named(place, _PLACE))
-        .from_(moments.subquery(x.name(_SIGNALS)))
-        .join(x.table(f"{task}__windows", _WINDOWS), on=_inside(rule, rule.match))
+    keys = [n for n in c.IMPRESSION_KEY if n not in rule.match]
+    placed = x.select(
+        [*x.columns(instant, _SIGNALS), *x.columns(keys, _WINDOWS), x.named(place, PLACE)],
+        x.subquery(moments, _SIGNALS),
+        joins=[(x.table(windows, _WINDOWS), _inside(rule, rule.match))],
     )
-    return _winners(inner, (*instant, *wanted))
+    return winners(placed, (*instant, *keys))
 
 
-def _winners(inner: exp.Select, names: Sequence[str]) -> exp.Select:
-    first = x.column(_PLACE).eq(x.integer(1))
-    return exp.select(*x.columns(names)).from_(inner.subquery(x.name("placed"))).where(first)
-
-
-def _best_first(rule: Positive | ValueRule, table: str, *, position: bool) -> list[exp.Ordered]:
+def _best_first(rule: Rule, table: str, *, position: bool) -> list[exp.Expr]:
     names = (c.SHOWN_AT, *((c.POSITION,) if position else ()), *c.IMPRESSION_KEY)
     order = x.descending if rule.credit == "last_touch" else x.ascending
     return [order(column) for column in x.columns(names, table)]
 
 
-def _inside(rule: Positive | ValueRule, match: Sequence[str]) -> exp.Expr:
+def _inside(rule: Rule, match: Sequence[str]) -> exp.Expr:
     """Return that a signal has a window's match columns and lies in it."""
-    happened, opens = x.column(c.HAPPENED_AT, _SIGNALS), x.column(OPENS, _WINDOWS)
-    after = exp.GT if rule.after else exp.GTE
+    opens = x.column(OPENS, _WINDOWS)
+    after_opening = x.after if rule.after else x.from_on
     closes = exp.Add(this=opens.copy(), expression=x.span(rule.within))
-    return exp.and_(
+    return x.all_of(
         x.equal(match, _SIGNALS, _WINDOWS),
-        after(this=happened, expression=opens),
-        exp.LT(this=happened.copy(), expression=closes),
+        after_opening(x.column(c.HAPPENED_AT, _SIGNALS), opens),
+        x.before(x.column(c.HAPPENED_AT, _SIGNALS), closes),
     )
 
 
-def _pairs(rule: Positive | ValueRule, windows: str, signals: str) -> exp.Select:
-    query = exp.select(*x.columns((*rule.match, OPENS), _WINDOWS)).from_(x.table(windows, _WINDOWS))
-    return query.join(x.table(signals, _SIGNALS), on=_inside(rule, rule.match))
-
-
-def _touched_pairs(rule: Positive | ValueRule, touched: str, signals: str) -> exp.Select:
-    query = exp.select(*x.columns(c.IMPRESSION_KEY, _WINDOWS)).from_(x.table(touched, _WINDOWS))
-    same = x.equal((*rule.match, c.HAPPENED_AT), _WINDOWS, _SIGNALS)
-    return query.join(x.table(signals, _SIGNALS), on=same)
-
-
-def _first(rule: Positive | ValueRule, windows: str, signals: str, match: Sequence[str]) -> exp.Select:
-    group = x.columns((*match, OPENS), _WINDOWS)
-    return (
-        exp.select(*group, x.named(exp.Min(this=x.column(c.HAPPENED_AT, _SIGNALS)), AT))
-        .from_(x.table(windows, _WINDOWS))
-        .join(x.table(signals, _SIGNALS), on=_inside(rule, match))
-        .group_by(*x.columns((*match, OPENS), _WINDOWS))
+def _first(rule: Rule, windows: str, signals: str, match: Sequence[str]) -> exp.Select:
+    earliest = exp.Min(this=x.column(c.HAPPENED_AT, _SIGNALS))
+    return x.select(
+        [*x.columns((*match, OPENS), _WINDOWS), x.named(earliest, AT)],
+        x.table(windows, _WINDOWS),
+        joins=[(x.table(signals, _SIGNALS), _inside(rule, match))],
+        group=x.columns((*match, OPENS), _WINDOWS),
     )
 
 
-def _credited(
-    rule: Positive | ValueRule, pairs: exp.Select, group: Sequence[str], *, answers: bool
+def _pairs(
+    rule: Rule, windows: str, signals: str, group: Sequence[str], paired: exp.Expr, answers: Sequence[str]
 ) -> exp.Select:
+    """Return every signal with the window that it is credited to, numbered where the rule counts."""
+    names = [c.HAPPENED_AT, _COUNTS]
+    names += [AMOUNT] if isinstance(rule, ValueRule) else []
+    names += [_ANSWERS] if answers else []
+    wanted = [*x.columns(group, _WINDOWS), *x.columns(names, _SIGNALS)]
+    if order := _numbered_by(rule):
+        apart = x.columns([_COUNTS], _SIGNALS)
+        apart += [x.is_null(x.column(AMOUNT, _SIGNALS))] if AMOUNT in order else []
+        earliest_first = [x.ascending(column) for column in x.columns(order, _SIGNALS)]
+        place = x.place([*x.columns(group, _WINDOWS), *apart], earliest_first)
+        wanted.append(x.named(place, PLACE))
+    return x.select(wanted, x.table(windows, _WINDOWS), joins=[(x.table(signals, _SIGNALS), paired)])
+
+
+def _credited(rule: Rule, pairs: exp.Select, group: Sequence[str], answers: Sequence[str]) -> exp.Select:
     """Fold the pairs of window and signal into one row a window."""
-    wanted = [c.HAPPENED_AT, _COUNTS]
     if isinstance(rule, ValueRule):
-        wanted.append(AMOUNT)
         folded = [x.named(_amount(rule), AMOUNT)]
     else:
         folded = [x.named(_crediting(rule), AT)]
     if answers:
-        wanted.append(_ANSWERS)
         some = exp.Max(this=x.when(x.column(_ANSWERS), x.integer(1), x.integer(0)))
         folded.append(x.named(some, ANSWERED))
-    pairs = pairs.select(*x.columns(wanted, _SIGNALS))
-    if order := _numbered_by(rule):
-        apart: list[exp.Expr] = [x.column(_COUNTS, _SIGNALS)]
-        apart += [x.is_null(x.column(AMOUNT, _SIGNALS))] if AMOUNT in order else []
-        ranks = [x.ascending(column) for column in x.columns(order, _SIGNALS)]
-        place = x.place([*x.columns(group, _WINDOWS), *apart], ranks)
-        pairs = pairs.select(x.named(place, _PLACE))
-    keys = x.columns(group)
-    return exp.select(*keys, *folded).from_(pairs.subquery(x.name("pairs"))).group_by(*x.columns(group))
+    return x.select([*x.columns(group), *folded], x.subquery(pairs, "pairs"), group=x.columns(group))
 
 
-def _numbered_by(rule: Positive | ValueRule) -> tuple[str, ...]:
+def _numbered_by(rule: Rule) -> tuple[str, ...]:
     """Return the order in which a window's signals must be numbered; nothing where they need not be."""
     if isinstance(rule, ValueRule):
         return (c.HAPPENED_AT, AMOUNT) if rule.aggregate == "first" else ()
@@ -265,7 +246,7 @@ def _numbered_by(rule: Positive | ValueRule) -> tuple[str, ...]:
 def _crediting(rule: Positive) -> exp.Expr:
     counts: exp.Expr = x.column(_COUNTS)
     if rule.at_least > 1:
-        counts = exp.and_(counts, x.column(_PLACE).eq(x.integer(rule.at_least)))
+        counts = x.all_of(counts, x.same(x.column(PLACE), x.integer(rule.at_least)))
     return exp.Min(this=x.when(counts, x.column(c.HAPPENED_AT)))
 
 
@@ -275,9 +256,9 @@ def _amount(rule: ValueRule) -> exp.Expr:
         case "count":
             return exp.Sum(this=x.when(x.column(_COUNTS), x.integer(1), x.integer(0)))
         case "sum":
-            return exp.Anonymous(this=ORDERED_SUM, expressions=[amount])
+            return ordered_sum(amount)
         case "max":
             return exp.Max(this=amount)
         case "first":
-            first = exp.and_(x.column(_COUNTS), x.column(_PLACE).eq(x.integer(1)))
+            first = x.all_of(x.column(_COUNTS), x.same(x.column(PLACE), x.integer(1)))
             return exp.Min(this=x.when(first, x.column(AMOUNT)))

@@ -8,27 +8,29 @@ from sqlglot import exp
 
 from tasks.labels import expressions as x
 
-ORDERED_SUM = "ORDERED_SUM"
+_ORDERED_SUM = "ORDERED_SUM"
 _NAN_EQUALS_NAN = {"postgres", "snowflake"}
 
 
 def finite(value: exp.Expr) -> exp.Expr:
     """Return a value as a double, null where it is NaN."""
-    double = exp.cast(value, "DOUBLE")
-    return x.when(exp.not_(exp.IsNan(this=double)), double.copy())
+    double = x.cast(value, "DOUBLE")
+    return x.when(x.negated(exp.IsNan(this=double)), double.copy())
+
+
+def ordered_sum(value: exp.Expr) -> exp.Expr:
+    """Return the sum of a group's values, added from the smallest to the greatest."""
+    return exp.Anonymous(this=_ORDERED_SUM, expressions=[value])
 
 
 def for_dialect(query: exp.Expr, dialect: str) -> exp.Expr:
-    """Return the query with those expressions written as the dialect has them."""
-
-    def write(node: exp.Expr) -> exp.Expr:
+    """Rewrite those expressions of a query, in place, as the dialect has them."""
+    for node in query.find_all(exp.IsNan, exp.Anonymous):
         if isinstance(node, exp.IsNan) and dialect in _NAN_EQUALS_NAN:
-            return exp.EQ(this=node.this, expression=exp.cast(exp.Literal.string("NaN"), "DOUBLE"))
-        if isinstance(node, exp.Anonymous) and node.this == ORDERED_SUM:
-            return _ordered_sum(node.expressions[0], dialect)
-        return node
-
-    return query.transform(write)
+            node.replace(x.same(node.this, x.cast(exp.Literal.string("NaN"), "DOUBLE")))
+        if isinstance(node, exp.Anonymous) and node.this == _ORDERED_SUM:
+            node.replace(_ordered_sum(node.expressions[0], dialect))
+    return query
 
 
 def _ordered_sum(value: exp.Expr, dialect: str) -> exp.Expr:
@@ -36,12 +38,14 @@ def _ordered_sum(value: exp.Expr, dialect: str) -> exp.Expr:
         ordered = exp.Order(this=value, expressions=[x.ascending(value.copy())])
         return exp.Anonymous(this="LIST_SUM", expressions=[exp.ArrayAgg(this=ordered)])
     if dialect == "spark":
-        smallest_first = exp.func("ARRAY_SORT", exp.Anonymous(this="COLLECT_LIST", expressions=[value]))
+        values = exp.Anonymous(this="COLLECT_LIST", expressions=[value])
+        smallest_first = exp.Anonymous(this="ARRAY_SORT", expressions=[values])
+        total, following = exp.to_identifier("total"), exp.to_identifier("following")
         adding = exp.Lambda(
-            this=exp.Add(this=exp.column("total"), expression=exp.column("next")),
-            expressions=[exp.to_identifier("total"), exp.to_identifier("next")],
+            this=exp.Add(this=exp.Column(this=total), expression=exp.Column(this=following)),
+            expressions=[total.copy(), following.copy()],
         )
-        zero = exp.cast(exp.Literal.number(0), "DOUBLE")
+        zero = x.cast(x.integer(0), "DOUBLE")
         return exp.Anonymous(this="AGGREGATE", expressions=[smallest_first, zero, adding])
     if dialect == "postgres":
         return exp.Sum(this=exp.Order(this=value, expressions=[x.ascending(value.copy())]))

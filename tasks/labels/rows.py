@@ -2,15 +2,15 @@
 
 ::
 
-    repeated    keys that more than one impression has
-    first       of those, the earliest impression; ties: lowest position, then the other columns in order
-    shown       every impression that takes part
-    known       every event that takes part
+    repeated            keys that more than one impression has
+    first_of_repeated   of those, the earliest impression; ties: lowest position, then the other columns
+    shown               every impression that takes part
+    known               every event that takes part
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from sqlglot import exp
 
@@ -21,7 +21,9 @@ IMPRESSIONS = "impressions"
 EVENTS = "events"
 REPEATED = "repeated"
 FIRST = "first_of_repeated"
-_PLACE = "_place"
+SHOWN = "shown"
+KNOWN = "known"
+PLACE = "_place"
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,21 @@ class DayRange:
 
 def has_key(table: str, as_of: x.AsOf) -> exp.Expr:
     """Return that an impression was shown before the as-of and has its whole key."""
-    before = exp.LT(this=x.column(c.SHOWN_AT, table), expression=x.instant(as_of))
-    return exp.and_(before, *(x.not_null(x.column(k, table)) for k in c.IMPRESSION_KEY))
+    return x.all_of(
+        x.before(x.column(c.SHOWN_AT, table), x.instant(as_of)),
+        *(x.not_null(x.column(k, table)) for k in c.IMPRESSION_KEY),
+    )
 
 
 def repeated_keys(as_of: x.AsOf) -> exp.Select:
     """Return the keys that more than one impression has."""
-    keys = x.columns(c.IMPRESSION_KEY)
-    more = exp.GT(this=exp.Count(this=exp.Star()), expression=x.integer(1))
-    found = exp.select(*keys).from_(x.table(IMPRESSIONS)).where(has_key(IMPRESSIONS, as_of))
-    return found.group_by(*x.columns(c.IMPRESSION_KEY)).having(more)
+    return x.select(
+        x.columns(c.IMPRESSION_KEY),
+        x.table(IMPRESSIONS),
+        where=[has_key(IMPRESSIONS, as_of)],
+        group=x.columns(c.IMPRESSION_KEY),
+        having=x.after(exp.Count(this=exp.Star()), x.integer(1)),
+    )
 
 
 def placed_twins(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
@@ -53,33 +60,35 @@ def placed_twins(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
     place = x.place(
         x.columns(c.IMPRESSION_KEY, IMPRESSIONS), [x.ascending(o) for o in x.columns(order, IMPRESSIONS)]
     )
-    return (
-        exp.select(*x.columns(names, IMPRESSIONS), x.named(place, _PLACE))
-        .from_(x.table(IMPRESSIONS))
-        .join(x.table(REPEATED), on=x.equal(c.IMPRESSION_KEY, IMPRESSIONS, REPEATED))
-        .where(has_key(IMPRESSIONS, as_of))
+    return x.select(
+        [*x.columns(names, IMPRESSIONS), x.named(place, PLACE)],
+        x.table(IMPRESSIONS),
+        joins=[(x.table(REPEATED), x.equal(c.IMPRESSION_KEY, IMPRESSIONS, REPEATED))],
+        where=[has_key(IMPRESSIONS, as_of)],
     )
 
 
 def first_of_repeated(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
     """Return the impressions that stay of those with a repeated key."""
-    twins = placed_twins(as_of, names).subquery(x.name("placed"))
-    return exp.select(*x.columns(names)).from_(twins).where(x.column(_PLACE).eq(x.integer(1)))
+    return winners(placed_twins(as_of, names), names)
+
+
+def winners(placed: exp.Select, names: Sequence[str]) -> exp.Select:
+    """Return the rows of the first ``_place``."""
+    first = x.same(x.column(PLACE), x.integer(1))
+    return x.select(x.columns(names), x.subquery(placed, "placed"), where=[first])
 
 
 def shown_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRange] | None) -> exp.Query:
     """Return the impressions that take part, of some days or of all."""
-    twin = (
-        exp.select(exp.Literal.number(1))
-        .from_(x.table(REPEATED))
-        .where(x.equal(c.IMPRESSION_KEY, REPEATED, IMPRESSIONS))
+    twin = x.exists(x.table(REPEATED), x.equal(c.IMPRESSION_KEY, REPEATED, IMPRESSIONS))
+    single = x.select(
+        x.columns(names, IMPRESSIONS),
+        x.table(IMPRESSIONS),
+        where=[has_key(IMPRESSIONS, as_of), *_within(c.SHOWN_AT, days, IMPRESSIONS), x.negated(twin)],
     )
-    single = exp.select(*x.columns(names, IMPRESSIONS)).from_(x.table(IMPRESSIONS))
-    single = single.where(
-        has_key(IMPRESSIONS, as_of), *_within(c.SHOWN_AT, days), exp.not_(exp.Exists(this=twin))
-    )
-    first = exp.select(*x.columns(names)).from_(x.table(FIRST)).where(*_within(c.SHOWN_AT, days))
-    return exp.union(single, first, distinct=False)
+    first = x.select(x.columns(names), x.table(FIRST), where=_within(c.SHOWN_AT, days))
+    return exp.Union(this=single, expression=first, distinct=False)
 
 
 def known_events(
@@ -92,35 +101,30 @@ def known_events(
     names
         Columns of the events table to keep; where it has ``ingested_at``, an event counts from then on.
     """
-    query = exp.select(*x.columns(n for n in names if n != c.INGESTED_AT)).from_(x.table(EVENTS))
-    query = query.where(known_as_of(as_of, ingested=c.INGESTED_AT in names), *_within(c.HAPPENED_AT, days))
-    return query.where(x.one_of(x.column(c.EVENT), events))
+    wanted = [n for n in names if n != c.INGESTED_AT]
+    named = x.one_of(x.column(c.EVENT), events)
+    known = known_as_of(as_of, ingested=c.INGESTED_AT in names)
+    return x.select(x.columns(wanted), x.table(EVENTS), where=[known, named, *_within(c.HAPPENED_AT, days)])
 
 
 def known_as_of(as_of: x.AsOf, *, ingested: bool) -> exp.Expr:
     """Return that an event had happened, and had arrived where that is logged."""
-    happened = exp.LT(this=x.column(c.HAPPENED_AT), expression=x.instant(as_of))
+    happened = x.before(x.column(c.HAPPENED_AT), x.instant(as_of))
     if not ingested:
         return happened
-    arrived = x.column(c.INGESTED_AT)
-    return exp.and_(
-        happened,
-        exp.or_(x.is_null(arrived), exp.LT(this=arrived.copy(), expression=x.instant(as_of))),
-    )
+    arrived = x.before(x.column(c.INGESTED_AT), x.instant(as_of))
+    return x.all_of(happened, x.any_of(x.is_null(x.column(c.INGESTED_AT)), arrived))
 
 
-def in_days(name: str, days: Sequence[DayRange]) -> exp.Expr:
+def in_days(name: str, days: Sequence[DayRange], table: str | None = None) -> exp.Expr:
     """Return that an instant lies in one of the ranges of UTC days."""
-    return exp.or_(*(_in_range(name, r) for r in days))
+    return x.any_of(*(_in_range(x.column(name, table), r) for r in days))
 
 
-def _within(name: str, days: Sequence[DayRange] | None) -> list[exp.Expr]:
-    return [in_days(name, days)] if days is not None else []
+def _within(name: str, days: Sequence[DayRange] | None, table: str | None = None) -> list[exp.Expr]:
+    return [in_days(name, days, table)] if days is not None else []
 
 
-def _in_range(name: str, days: DayRange) -> exp.Expr:
-    column = x.column(name)
-    return exp.and_(
-        exp.GTE(this=column, expression=x.day_start(days.first)),
-        exp.LT(this=column.copy(), expression=x.day_end(days.last)),
-    )
+def _in_range(column: exp.Column, days: DayRange) -> exp.Expr:
+    ends = x.day_start(days.last + timedelta(days=1))
+    return x.all_of(x.from_on(column, x.day_start(days.first)), x.before(column.copy(), ends))

@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TaskSpec, TasksSpec
+from tasks.contracts.tasks import Compose
 from tasks.labels import expressions as x
 from tasks.labels.maturity import matures
 
@@ -54,33 +55,31 @@ def levels(spec: TasksSpec) -> list[list[str]]:
 def status_columns(spec: TasksSpec, tasks: Iterable[str], as_of: x.AsOf) -> Iterator[exp.Expr]:
     """Yield ``<task>__status`` of each task."""
     for name in tasks:
-        immature = exp.GT(
-            this=x.column(c.SHOWN_AT), expression=x.instant(as_of, minus=matures(spec, name))
-        )
-        case = exp.Case().when(immature, _word(c.Status.IMMATURE))
+        immature = x.after(x.column(c.SHOWN_AT), x.instant(as_of, minus=matures(spec, name)))
+        branches = [(immature, _word(c.Status.IMMATURE))]
         if missing := list(_not_applicable(spec, name)):
-            case = case.when(exp.or_(*missing), _word(c.Status.NOT_APPLICABLE))
+            branches.append((x.any_of(*missing), _word(c.Status.NOT_APPLICABLE)))
         if outs := list(_excluded(spec.tasks[name], name)):
-            case = case.when(exp.or_(*outs), _word(c.Status.EXCLUDED))
-        yield x.named(case.else_(_word(c.Status.OBSERVED)), c.status(name))
+            branches.append((x.any_of(*outs), _word(c.Status.EXCLUDED)))
+        yield x.named(x.case(branches, _word(c.Status.OBSERVED)), c.status(name))
 
 
 def label_columns(spec: TasksSpec, tasks: Iterable[str]) -> Iterator[exp.Expr]:
     """Yield ``<task>`` of each task, and ``<task>__known`` of each binary one."""
     for name in tasks:
-        label = x.when(_observed(name), _value(spec, name))
+        label = x.when(_observed(name), _value(spec.tasks[name], name))
         yield x.named(label, name)
         if spec.tasks[name].kind == "binary":
-            yield x.named(_known(spec, name, label), known(name))
+            yield x.named(_known(spec.tasks[name], label.copy()), known(name))
 
 
 def final_columns(spec: TasksSpec) -> Iterator[exp.Expr]:
     """Yield the columns of the label store in declared order."""
     for name, task in spec.tasks.items():
-        yield x.named(exp.cast(x.column(name), "TINYINT" if task.kind == "binary" else "DOUBLE"), name)
+        yield x.named(x.cast(x.column(name), "TINYINT" if task.kind == "binary" else "DOUBLE"), name)
         yield x.column(c.status(name))
         at = x.when(_observed(name), x.column(credit(name))) if task.positive else exp.Null()
-        yield x.named(exp.cast(at, "TIMESTAMPTZ"), c.at(name))
+        yield x.named(x.cast(at, "TIMESTAMPTZ"), c.at(name))
 
 
 def _word(status: c.Status) -> exp.Expr:
@@ -88,7 +87,11 @@ def _word(status: c.Status) -> exp.Expr:
 
 
 def _observed(task: str) -> exp.Expr:
-    return x.column(c.status(task)).eq(_word(c.Status.OBSERVED))
+    return x.same(x.column(c.status(task)), _word(c.Status.OBSERVED))
+
+
+def _known_as(task: str, value: int) -> exp.Expr:
+    return x.same(x.column(known(task)), x.integer(value))
 
 
 def _conditions(task: TaskSpec) -> str | None:
@@ -105,55 +108,46 @@ def _not_applicable(spec: TasksSpec, name: str) -> Iterator[exp.Expr]:
     for match in task.rule.match if task.rule else ():
         yield x.is_null(x.column(match))
     if task.observed_when and task.observed_when.column:
-        seen = exp.func("COALESCE", x.column(task.observed_when.column), exp.false())
-        yield exp.not_(seen)
+        yield x.negated(x.coalesce(x.column(task.observed_when.column), exp.false()))
     if task.observed_when and task.observed_when.event:
         yield x.is_null(x.column(answer(name)))
     if parent := _conditions(task):
-        yield exp.func("COALESCE", x.column(parent), x.integer(0)).neq(x.integer(1))
+        yield exp.NEQ(this=x.coalesce(x.column(parent), x.integer(0)), expression=x.integer(1))
     if task.value and task.value.aggregate in {"first", "max"}:
         yield x.is_null(x.column(amount(name)))
 
 
 def _excluded(task: TaskSpec, name: str) -> Iterator[exp.Expr]:
     for k, rule in enumerate(task.exclude):
-        happened = x.column(out(name, k))
+        happened = x.not_null(x.column(out(name, k)))
         if rule.before_positive and task.positive:
             own = x.column(credit(name))
-            yield exp.and_(
-                x.not_null(happened),
-                exp.or_(x.is_null(own), exp.LT(this=happened.copy(), expression=own.copy())),
-            )
+            earlier = x.before(x.column(out(name, k)), own.copy())
+            yield x.all_of(happened, x.any_of(x.is_null(own), earlier))
         else:
-            yield x.not_null(happened)
+            yield happened
 
 
-def _value(spec: TasksSpec, name: str) -> exp.Expr:
-    task = spec.tasks[name]
+def _value(task: TaskSpec, name: str) -> exp.Expr:
     if task.compose:
-        return x.when(_composed(task), x.integer(1), x.integer(0))
+        return x.when(_composed(task.compose), x.integer(1), x.integer(0))
     if task.positive:
         return x.when(x.not_null(x.column(credit(name))), x.integer(1), x.integer(0))
-    total = exp.func("COALESCE", exp.cast(x.column(amount(name)), "DOUBLE"), x.number(0.0))
+    total = x.coalesce(x.cast(x.column(amount(name)), "DOUBLE"), x.number(0.0))
     clip = task.value.clip if task.value else None
     if clip is None:
         return total
-    return exp.func("LEAST", exp.func("GREATEST", total, x.number(clip[0])), x.number(clip[1]))
+    raised = exp.Greatest(this=total, expressions=[x.number(clip[0])])
+    return exp.Least(this=raised, expressions=[x.number(clip[1])])
 
 
-def _composed(task: TaskSpec) -> exp.Expr:
-    assert task.compose is not None  # noqa: S101 - called for composites
-    parts = task.compose
-    conditions: list[exp.Expr] = [x.column(known(p)).eq(x.integer(1)) for p in parts.all_of]
+def _composed(parts: Compose) -> exp.Expr:
+    conditions = [_known_as(part, 1) for part in parts.all_of]
     if parts.any_of:
-        conditions.append(exp.or_(*(x.column(known(p)).eq(x.integer(1)) for p in parts.any_of)))
-    conditions += [x.column(known(p)).eq(x.integer(0)) for p in parts.none_of]
-    return exp.and_(*conditions)
+        conditions.append(x.any_of(*(_known_as(part, 1) for part in parts.any_of)))
+    return x.all_of(*conditions, *(_known_as(part, 0) for part in parts.none_of))
 
 
-def _known(spec: TasksSpec, name: str, label: exp.Expr) -> exp.Expr:
-    parent = _conditions(spec.tasks[name])
-    if parent is None:
-        return label.copy()
-    follows = x.when(x.column(known(parent)).eq(x.integer(0)), x.integer(0))
-    return exp.func("COALESCE", label.copy(), follows)
+def _known(task: TaskSpec, label: exp.Expr) -> exp.Expr:
+    parent = _conditions(task)
+    return label if parent is None else x.coalesce(label, x.when(_known_as(parent, 0), x.integer(0)))

@@ -3,7 +3,7 @@
 ::
 
     [ 4/17] models.train (purchase_7d)   success      9 s
-    [ 5/17] running models.train (trip_28d), models.calibrate (purchase_7d)   1 min 42 s so far
+    [ 5/17] running models.train (trip_28d), next: release   1 min 42 s so far
 """
 
 import sys
@@ -16,7 +16,9 @@ from tasks.local.rest import Airflow
 Instance = Mapping[str, Any]
 _ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 _WORKING = {"running", "queued", "restarting", "up_for_retry", "deferred"}
-_STILL_THERE = 20.0  # seconds after which a log without a living line is told that the run goes on
+_FRAMES = ("::group::", "::endgroup::")  # how the UI folds a log
+_STILL_THERE = 20.0  # seconds after which a log without a living line is told that the same still runs
+_ANOTHER = 3.0  # and that something else does
 
 
 class Lines:
@@ -38,10 +40,11 @@ class Lines:
         if self._rewrites:
             self._clear()
             print(line[:118], end="", file=self._out, flush=True)
-        elif what != self._said or time.monotonic() - self._said_at > _STILL_THERE:
+            return
+        pause = _STILL_THERE if what == self._said else _ANOTHER
+        if time.monotonic() - self._said_at > pause:
             print(line, file=self._out, flush=True)
-            self._said_at = time.monotonic()
-        self._said = what
+            self._said, self._said_at = what, time.monotonic()
 
     def _clear(self) -> None:
         if self._rewrites:
@@ -61,18 +64,21 @@ def follow(airflow: Airflow, dag: str, run: str, lines: Lines, *, pause: float =
                 lines.say(f"[{count:>2}/{len(instances)}] {_ended_line(instance)}")
         if state in {"success", "failed"}:
             return bool(state == "success")
-        running = ", ".join(name_of(i) for i in instances if i["state"] in _WORKING) or "the scheduler"
+        now = (
+            ", ".join(_working(i) for i in instances if i["state"] in _WORKING) or "waiting for the scheduler"
+        )
         elapsed = spell(time.monotonic() - began)
-        lines.live(f"[{len(done):>2}/{len(instances)}] running {running}   {elapsed} so far", what=running)
+        lines.live(f"[{len(done):>2}/{len(instances)}] {now}   {elapsed} so far", what=now)
         time.sleep(pause)
 
 
 def failed_logs(airflow: Airflow, dag: str, run: str, *, count: int = 25) -> Iterable[str]:
-    """Yield the last log lines of every step that failed by itself."""
-    for instance in airflow.instances(dag, run):
+    """Yield the last log lines of every step that failed by itself, the first to fail first."""
+    for instance in _in_order(airflow.instances(dag, run)):
         if instance["state"] == "failed":
             yield f"\n{name_of(instance)} failed. The end of its log:"
-            yield from (f"    {line}" for line in airflow.log(dag, run, instance)[-count:])
+            told = [line for line in airflow.log(dag, run, instance) if not line.startswith(_FRAMES)]
+            yield from (f"    {line}" for line in told[-count:])
 
 
 def name_of(instance: Instance) -> str:
@@ -98,6 +104,11 @@ def spell(seconds: float) -> str:
     """
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _working(instance: Instance) -> str:
+    doing = {"up_for_retry": "will try again:", "queued": "next:"}.get(instance["state"], "running")
+    return f"{doing} {name_of(instance)}"
 
 
 def _in_order(instances: Iterable[Instance]) -> list[Instance]:

@@ -90,6 +90,11 @@ def _prepare(settings: Settings, say: Say) -> None:
             raise StoreError(
                 f"Preparing {name} failed. The end of its log:\n{last_lines(log_of(settings, name))}"
             )
+    stamp.write_text(versions, encoding="utf-8")
+
+
+def _databases_exist(settings: Settings) -> bool:
+    return all((settings.home / file).exists() for file in ("airflow/airflow.db", "mlflow/mlflow.db"))
 
 
 def _wait(settings: Settings, say: Say, *, deadline: float) -> None:

@@ -120,4 +120,4 @@ def _lines(entry: Any) -> list[str]:
     if isinstance(entry, str):
         return entry.splitlines()
     raised = [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or []]
-    return [*str(entry.get("event", "")).splitlines(), *raised]
+    return [line for text in (str(entry.get("event", "")), *raised) for line in text.splitlines()]

@@ -78,9 +78,7 @@ def _as_floats(values: Series, name: str, asked_by: str) -> Floats:
 
 
 def factorized(values: Series, name: str) -> tuple[Integers, npt.NDArray[np.object_]]:
-    """Return a code per row (-1 for null) and the distinct values."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        return np.asarray(values.cat.codes, np.int64), np.asarray(values.cat.categories, np.object_)
+    """Return a code per row (-1 for null) and the values that occur, by first appearance."""
     try:
         codes, distinct = pd.factorize(values)
     except TypeError as error:

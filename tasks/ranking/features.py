@@ -103,11 +103,9 @@ def _encoded(frame: pd.DataFrame, name: str, known: Sequence[str]) -> Floats:
 
 
 def _labels(frame: pd.DataFrame, name: str) -> tuple[Integers, list[str]]:
-    """Return a code per row (-1 for null) and each code's text; only values that occur."""
+    """Return a code per row (-1 for null) and each code's text."""
     codes, distinct = factorized(column(frame, name, "the feature encoder"), name)
-    occurring = np.bincount(codes[codes >= 0], minlength=len(distinct)) > 0
-    dense = np.append(np.cumsum(occurring) - 1, -1)
-    return dense[codes], [_label(value) for value in distinct[occurring]]
+    return codes, [_label(value) for value in distinct]
 
 
 def _label(value: object) -> str:

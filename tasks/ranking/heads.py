@@ -12,12 +12,13 @@ A composite is a head like any other. A task without a parent has one factor, wh
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from ..calibration.maps import CalibrationMap
 from ..columns import expected_value, given, probability
 from ..errors import DataError, StoreError, unknown
 from .candidates import Floats, examples
@@ -28,19 +29,13 @@ Level = Literal["impression", "request"]
 _CHUNK = 1 << 17  # rows encoded at once: bounds memory, not the result
 
 
-class CalibrationMap(Protocol):
-    """Any map of ``calibration/maps.py``."""
-
-    def apply(self, scores: Floats) -> Floats:
-        """Map scores to calibrated ones, shape [rows]."""
-
-
 @dataclass(frozen=True)
 class Head:
     """What predicts one task.
 
     Attributes
     ----------
+    calibrator : map of ``scores``; None only while there is none yet to fit it.
     parent : the task on whose positives this one was learned, or None.
     joint : map on the product along the chain where that is miscalibrated, or None.
     negative_rate : share of the negatives that the booster saw where its leaves do not already allow

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tasks.contracts import digest
-from tasks.errors import GateRefused
+from tasks.errors import DataError, GateRefused
 from tasks.release.description import describe
 from tasks.release.figures import TaskFigures
 from tasks.release.manifest import MANIFEST, Manifest, PinnedSnapshot, sha256
@@ -38,10 +38,13 @@ from tasks.steps.release_view import BACKFILLED, COMPONENT, FILE, SNAPSHOT, rele
 from tasks.stores.label_store import LabelStore, Snapshot
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import INPUTS, StepRun, finished_run, read_evidence, step_run
+from tasks.stores.runs import INPUTS, StepRun, finish, read_evidence, step_run
 from tasks.training.slices import ReleaseSlices, plan_slices
 
 STEP: Final = "release"
+RECIPE: Final = 1
+"""Raised whenever the same parts would make another release."""
+
 CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"
 
@@ -83,32 +86,35 @@ def run(
     ------
     ContractError
         A policy's content changed without its version, or a task has no model.
+    DataError
+        The snapshot is unknown or shows the labels as of another instant.
     GateRefused
         The labels were not published: they did not pass validation.
     StoreError
         A part holds other bytes than were registered.
     """
     registry, store = Registry(context.home), LabelStore(context.home, context.surface)
-    labels = _published(store, snapshot)
+    labels = _published(store, snapshot, as_of)
     refuse_silent_changes(context, registry)
     slices = plan_slices(context.contracts, as_of, _days(store, labels))
-    pins = pin_tasks(context, registry, [TrainedPart.of(part) for part in parts], slices.tasks)
+    pins = pin_tasks(context, registry, [TrainedPart.of(part) for part in parts])
     inputs = _inputs(context, as_of, labels, pins)
-    if done := _done(context, registry, inputs):
-        return done
     late = backfill or _before_champion(registry, context.surface, as_of)
-    rehearsal = Rehearsal(context, store, labels, slices.tasks)
-    tags = {"as_of": format_instant(as_of), "snapshot": labels.id}
-    with step_run(
-        context.home, context.surface, step=STEP, inputs=inputs, parent_run=parent_run, tags=tags
-    ) as step:
-        made = _Making(context, registry, step, rehearsal, slices, pins, as_of, late)
-        return made.release(inputs)
+    part = registry.find(release_name(context.surface), {INPUTS: inputs})
+    reused = part is not None
+    if part is None:
+        tags = {"as_of": format_instant(as_of), "snapshot": labels.id}
+        with step_run(
+            context.home, context.surface, step=STEP, inputs=inputs, parent_run=parent_run, tags=tags
+        ) as step:
+            rehearsal = Rehearsal(context, store, labels, slices.tasks)
+            part = _Making(context, registry, step, rehearsal, slices, pins, as_of, late).release(inputs)
+    return _settled(registry, part, reused=reused, moves=not late)
 
 
 @dataclass(frozen=True)
 class _Making:
-    """One run of the step, once its inputs are known."""
+    """One run of the step, once its inputs are known; the version comes last, so it never lacks anything."""
 
     context: Context
     registry: Registry
@@ -119,25 +125,26 @@ class _Making:
     as_of: datetime
     backfilled: bool
 
-    def release(self, inputs: str) -> ReleaseResult:
+    def release(self, inputs: str) -> Part:
         files = release_files(self.context, self.registry, self.pins)
         files |= self.rehearsal.joints(files)
         figures = self.rehearsal.figures(files, self.pins)
-        packaged = package_release(
-            files, self._manifest(), signature=self.rehearsal.signature(files, self.slices.test)
+        signature = self.rehearsal.signature(files, self.slices.test)
+        packaged = package_release(files, self._manifest(), signature=signature)
+        self._link(packaged.manifest)
+        self._log(packaged.manifest, figures)
+        return self.registry.register(
+            release_name(self.context.surface),
+            packaged.files,
+            run_id=self.step.run_id,
+            tags={INPUTS: inputs, **self._tags(packaged)},
+            model_type="release",
+            metrics=_flat(figures),
         )
-        part = self._register(packaged, figures, inputs)
-        self._link(part, packaged.manifest)
-        self.registry.describe(part, describe(packaged.manifest, self.context.contracts.utility, figures))
-        if not self.backfilled:
-            _challenge(self.registry, part, self.as_of)
-        return self._result(part, packaged.manifest, figures)
 
     def _manifest(self) -> Manifest:
-        labels, policies = (
-            self.rehearsal.snapshot,
-            register_policies(self.context, self.registry, self.step.run_id),
-        )
+        labels = self.rehearsal.snapshot
+        policies = register_policies(self.context, self.registry, self.step.run_id)
         return Manifest(
             surface=self.context.surface,
             as_of=self.as_of,
@@ -150,55 +157,73 @@ class _Making:
             backfilled=self.backfilled,
         )
 
-    def _register(self, packaged: PackagedRelease, figures: Sequence[TaskFigures], inputs: str) -> Part:
-        manifest, utility = packaged.manifest, self.context.contracts.utility
-        tags = {
-            INPUTS: inputs,
+    def _tags(self, packaged: PackagedRelease) -> dict[str, object]:
+        manifest, contracts = packaged.manifest, self.context.contracts
+        return {
             "surface": manifest.surface,
             "as_of": format_instant(self.as_of),
             SNAPSHOT: manifest.snapshot.id,
-            "policy_version": utility.version,
-            "slate_policy_version": self.context.contracts.slate.version,
+            "policy_version": contracts.utility.version,
+            "slate_policy_version": contracts.slate.version,
             BACKFILLED: str(self.backfilled).lower(),
             **{f"{COMPONENT}{name}": version for name, version in manifest.pins.items()},
             **_own_digests(packaged),
         }
-        return self.registry.register(
-            release_name(manifest.surface),
-            packaged.files,
-            run_id=self.step.run_id,
-            tags=tags,
-            model_type="release",
-            metrics=_flat(figures),
-        )
 
-    def _link(self, part: Part, manifest: Manifest) -> None:
-        """Link the run to what it read; the parts find their releases by the component tags."""
+    def _link(self, manifest: Manifest) -> None:
+        """Link the run to what it read; parts find their releases by the version's component tags."""
         labels = self.rehearsal.snapshot
-        self.step.dataset(
-            f"{manifest.surface} labels", digest=labels.content_digest, source=labels.path, context="test"
-        )
+        name = f"{manifest.surface} labels"
+        self.step.dataset(name, digest=labels.content_digest, source=labels.path, context="test")
         for pinned in manifest.parts:
-            version = Part(pinned.name, pinned.version, pinned.sha256)
-            self.step.reads_model(self.registry.model_id(version))
-        self.step.tags({"release": part.version, "manifest_sha256": manifest.digest})
+            part = Part(pinned.name, pinned.version, pinned.sha256)
+            self.step.reads_model(self.registry.model_id(part))
 
-    def _result(self, part: Part, manifest: Manifest, figures: Sequence[TaskFigures]) -> ReleaseResult:
-        evidence = {
-            "release": part.version,
-            "sha256": part.sha256,
-            "manifest_sha256": manifest.digest,
-            "backfilled": manifest.backfilled,
-            "pins": manifest.pins,
-            "test": [day.isoformat() for day in manifest.test],
-            "tasks": [found.to_json() for found in figures],
-        }
-        self.step.evidence(evidence)
-        return _read_result(part, self.step.run_id, evidence, reused=False)
+    def _log(self, manifest: Manifest, figures: Sequence[TaskFigures]) -> None:
+        text = describe(manifest, self.context.contracts.utility, figures)
+        self.step.text("release.md", text)
+        self.step.json("manifest.json", manifest.to_json())
+        self.step.evidence(
+            {
+                "manifest_sha256": manifest.digest,
+                "backfilled": manifest.backfilled,
+                "pins": manifest.pins,
+                "test": [day.isoformat() for day in manifest.test],
+                "tasks": [found.to_json() for found in figures],
+                "description": text,
+            }
+        )
 
 
-def _published(store: LabelStore, snapshot: str) -> Snapshot:
+def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> ReleaseResult:
+    """Complete what a killed step may have left undone: description, alias, the run's end."""
+    run_id = registry.run_id(part)
+    evidence = read_evidence(registry.home, run_id)
+    if not registry.client.get_model_version(part.name, str(part.version)).description:
+        registry.describe(part, evidence["description"])
+    if moves and not evidence["backfilled"]:
+        _challenge(registry, part)
+    finish(registry.home, run_id)
+    return ReleaseResult(
+        release=part.name,
+        version=part.version,
+        sha256=part.sha256,
+        manifest_sha256=evidence["manifest_sha256"],
+        run_id=run_id,
+        reused=reused,
+        backfilled=evidence["backfilled"],
+        pins=dict(evidence["pins"]),
+        metrics={figures["task"]: {"test": figures["headline"]} for figures in evidence["tasks"]},
+    )
+
+
+def _published(store: LabelStore, snapshot: str, as_of: datetime) -> Snapshot:
     labels = store.snapshot(snapshot)
+    if labels.as_of != as_of:
+        raise DataError(
+            f"Label snapshot {snapshot} is as of {format_instant(labels.as_of)}, asked for was "
+            f"{format_instant(as_of)}. Build labels as of that instant, or ask for the snapshot's own."
+        )
     if not store.published(snapshot):
         raise GateRefused(
             f"Label snapshot {snapshot} is not published: it did not pass validation, or was not validated. "
@@ -217,6 +242,7 @@ def _inputs(context: Context, as_of: datetime, labels: Snapshot, pins: Pins) -> 
     return digest(
         {
             "step": STEP,
+            "recipe": RECIPE,
             "as_of": format_instant(as_of),
             "snapshot": labels.id,
             "contracts": dict(context.contracts.digests),
@@ -227,45 +253,25 @@ def _inputs(context: Context, as_of: datetime, labels: Snapshot, pins: Pins) -> 
     )
 
 
-def _done(context: Context, registry: Registry, inputs: str) -> ReleaseResult | None:
-    """Return what a finished run made of the same inputs."""
-    run_id = finished_run(context.home, context.surface, step=STEP, inputs=inputs)
-    part = registry.find(release_name(context.surface), {INPUTS: inputs}) if run_id else None
-    if run_id is None or part is None:
-        return None
-    return _read_result(part, run_id, read_evidence(context.home, run_id), reused=True)
-
-
-def _read_result(part: Part, run_id: str, evidence: Mapping[str, Any], *, reused: bool) -> ReleaseResult:
-    return ReleaseResult(
-        release=part.name,
-        version=part.version,
-        sha256=part.sha256,
-        manifest_sha256=evidence["manifest_sha256"],
-        run_id=run_id,
-        reused=reused,
-        backfilled=evidence["backfilled"],
-        pins=dict(evidence["pins"]),
-        metrics={figures["task"]: {"test": figures["headline"]} for figures in evidence["tasks"]},
-    )
-
-
-def _before_champion(registry: Registry, surface: str, as_of: datetime) -> bool:
-    held = _as_of(registry, surface, CHAMPION)
-    return held is not None and as_of < held
-
-
-def _challenge(registry: Registry, part: Part, as_of: datetime) -> None:
-    """Let ``challenger`` mean this release, unless it already means one as of a later instant."""
-    held = _as_of(registry, part.name.removesuffix(".release"), CHALLENGER)
-    if held is None or as_of >= held:
+def _challenge(registry: Registry, part: Part) -> None:
+    """Let ``challenger`` mean this release, unless it means one as of a later instant."""
+    held = _held(registry, part.name, CHALLENGER)
+    if held is None or _as_of(registry, part) >= _as_of(registry, held):
         registry.set_alias(part, CHALLENGER)
 
 
-def _as_of(registry: Registry, surface: str, alias: str) -> datetime | None:
-    name = release_name(surface)
+def _before_champion(registry: Registry, surface: str, as_of: datetime) -> bool:
+    held = _held(registry, release_name(surface), CHAMPION)
+    return held is not None and as_of < _as_of(registry, held)
+
+
+def _held(registry: Registry, name: str, alias: str) -> Part | None:
     version = registry.aliases(name).get(alias)
-    return parse_instant(registry.tags(registry.part(name, version))["as_of"]) if version else None
+    return registry.part(name, version) if version else None
+
+
+def _as_of(registry: Registry, part: Part) -> datetime:
+    return parse_instant(registry.tags(part)["as_of"])
 
 
 def _own_digests(packaged: PackagedRelease) -> dict[str, str]:

@@ -5,7 +5,8 @@ content is refused, whoever asks (law 4).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any, Final
 
 from tasks.contracts import SlateSpec, UtilitySpec, canonical, canonical_json, digest
@@ -16,7 +17,7 @@ from tasks.steps.context import Context
 from tasks.steps.release_view import find_release, release_manifest
 from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
 from tasks.stores.registry import Registry
-from tasks.training.slices import TaskSlices
+from tasks.stores.runs import read_evidence
 
 POLICY_FILE: Final = "policy.json"
 Pins = dict[str, tuple[PinnedPart, PinnedPart]]
@@ -37,9 +38,7 @@ class TrainedPart:
         return cls(str(plain["task"]), int(plain["model_version"]), int(plain["calibrator_version"]))
 
 
-def pin_tasks(
-    context: Context, registry: Registry, trained: Sequence[TrainedPart], slices: Mapping[str, TaskSlices]
-) -> Pins:
+def pin_tasks(context: Context, registry: Registry, trained: Sequence[TrainedPart]) -> Pins:
     """Pin every task's model and calibrator; the champion lends what was not trained.
 
     Raises
@@ -51,33 +50,29 @@ def pin_tasks(
     for part in trained:
         if part.task not in tasks:
             raise ContractError(unknown("task", part.task, tasks, where=f"the surface {context.surface}"))
-    made = {part.task: _pins(context.surface, registry, part, slices[part.task]) for part in trained}
+    made = {part.task: _pins(context.surface, registry, part) for part in trained}
     missing = [task for task in tasks if task not in made]
     lent = _lent(context, missing) if missing else {}
     return {task: made.get(task) or lent[task] for task in tasks}
 
 
-def _pins(
-    surface: str, registry: Registry, trained: TrainedPart, slices: TaskSlices
-) -> tuple[PinnedPart, PinnedPart]:
-    versions = ((Role.TASK, trained.model_version), (Role.CALIBRATOR, trained.calibrator_version))
-    model, calibrator = (
-        PinnedPart(
-            name=(part := registry.part(f"{surface}.{role}.{trained.task}", version)).name,
-            version=part.version,
-            sha256=part.sha256,
-            role=role,
-            task=trained.task,
-            newest_training_row=slices.train.last if role is Role.TASK else slices.calibrate.last,
-            slices={
-                name: (days.first, days.last)
-                for name in ("train", "calibrate", "test")
-                for days in [getattr(slices, name)]
-            },
-        )
-        for role, version in versions
+def _pins(surface: str, registry: Registry, trained: TrainedPart) -> tuple[PinnedPart, PinnedPart]:
+    model = _pin(registry, Role.TASK, f"{surface}.task.{trained.task}", trained.model_version)
+    fitted = _pin(
+        registry, Role.CALIBRATOR, f"{surface}.calibrator.{trained.task}", trained.calibrator_version
     )
-    return model, calibrator
+    return replace(model, task=trained.task), replace(fitted, task=trained.task)
+
+
+def _pin(registry: Registry, role: Role, name: str, version: int) -> PinnedPart:
+    """Pin a version with the days that its run says it was fitted on."""
+    part = registry.part(name, version)
+    days = read_evidence(registry.home, registry.run_id(part))["slices"]
+    slices = {
+        kind: (date.fromisoformat(first), date.fromisoformat(last)) for kind, (first, last) in days.items()
+    }
+    newest = slices["train" if role is Role.TASK else "calibrate"][1]
+    return PinnedPart(part.name, part.version, part.sha256, role, None, newest, slices)
 
 
 def _lent(context: Context, missing: Sequence[str]) -> Pins:

@@ -80,7 +80,7 @@ class Rehearsal:
     ) -> Iterable[TaskFigures]:
         frame = self._days(days, scorer.heads.columns, tasks)
         predictions = scorer.heads.predict(frame)
-        segments = segment_values(frame, self.context.contracts.surface.segment_specs)
+        segments = segment_values(frame, self.context.contracts.surface.segments)
         for task in tasks:
             kind = scorer.heads.heads[task].kind
             name = probability(task) if kind == "binary" else expected_value(task)
@@ -99,7 +99,7 @@ class Rehearsal:
     def _days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
         surface, spec = self.context.contracts.surface, self.context.contracts.tasks
         labels = [link for task in tasks for link in chain(spec, task)]
-        segments = segment_columns(surface.segment_specs)
+        segments = segment_columns(surface.segments)
         return self._read(days, [REQUEST_ID, ITEM_ID, USER_ID, *features, *segments, *labels])
 
     def _read(self, days: DaySlice, columns: Iterable[str]) -> pd.DataFrame:

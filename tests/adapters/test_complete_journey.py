@@ -44,7 +44,8 @@ def made() -> Journey:
 
 def run(journey: Journey, folder: Path, **options: int) -> complete_journey.ImportResult:
     source = journey.write(folder / "source")
-    return import_complete_journey(out=folder / "logs", source=source, memory="1GB", **options)
+    weeks = {"first_week": 14, **options}
+    return import_complete_journey(out=folder / "logs", source=source, memory="1GB", **weeks)
 
 
 def read(folder: Path, table: str) -> pd.DataFrame:

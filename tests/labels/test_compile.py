@@ -6,7 +6,6 @@ from datetime import datetime
 import duckdb
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
@@ -37,9 +36,7 @@ def run(
     rows = engine.sql(labels_sql(spec, as_of, log=LOG)).to_arrow_table().to_pylist()
     assert len({(r["request_id"], r["item_id"]) for r in rows}) == len(rows)
     return {
-        (r["request_id"], r["item_id"]): {
-            t: Label(r[t], r[c.status(t)], r[c.at(t)]) for t in spec.tasks
-        }
+        (r["request_id"], r["item_id"]): {t: Label(r[t], r[c.status(t)], r[c.at(t)]) for t in spec.tasks}
         for r in rows
     }
 

@@ -137,6 +137,18 @@ def test_a_safer_tier_ranks_first_whatever_the_utility():
     assert list(frame.sort_values("rank")["item_id"]) == ["safe", "risky", "edge"]
 
 
+def test_requests_are_decided_alike_in_blocks_of_any_size(monkeypatch):
+    rows = [
+        {"request_id": r, "item_id": i, "p_click": (7 * r + 3 * i) % 5 / 5, "creator": (r + i) % 3}
+        for r in range(12)
+        for i in range(1 + r % 5)
+    ]
+    policies = utility_json(), slate_json(max_per={"creator": 1})
+    whole = decided(rows, *policies).frame
+    monkeypatch.setattr("tasks.ranking.decide._CELLS", 7)
+    pd.testing.assert_frame_equal(decided(rows, *policies).frame, whole)
+
+
 def test_the_grouping_can_be_made_once_for_many_policies():
     rows = [
         {"request_id": r, "item_id": i, "p_click": p}

@@ -101,7 +101,9 @@ RULES = st.fixed_dictionaries(
             st.sampled_from(["fresh", "local"]), st.integers(1, 2), min_size=1
         ),
         "required_first": st.sampled_from([None, None, "must"]),
-        "diversity": st.sampled_from([None, {"by": "creator", "strength": 0.3}]),
+        "diversity": st.sampled_from(
+            [None, {"by": "creator", "strength": 0.3}, {"by": "sponsored", "strength": 0.3}]
+        ),
     }
 )
 SEEDS = st.integers(0, 2**32 - 1)

@@ -1,0 +1,49 @@
+# Everything a person or a machine does here. `make` lists it.
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PY := .venv/bin/python
+READY := .venv/.ready
+
+.PHONY: help setup demo test lint up down status bench docs lock
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## the environment alone: .venv from requirements.lock, with the program equipoise in it
+	@echo "ready: .venv/bin/equipoise --help"
+
+demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release that it made
+	@$(PY) -m tasks.local demo
+
+test: $(READY) ## the whole test suite
+	@$(PY) -m pytest -n 2 --dist loadgroup -q
+
+lint: $(READY) ## ruff, mypy, import-linter
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+up: $(READY) ## start Airflow and MLflow on this machine; prints addresses and logins
+	@$(PY) -m tasks.local up
+
+down: $(READY) ## stop them, with every process that they started
+	@$(PY) -m tasks.local down
+
+status: $(READY) ## say which of them run
+	@$(PY) -m tasks.local status
+
+bench: $(READY) ## every benchmark, as ratios
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
+
+docs: $(READY) ## the documentation site
+	@$(PY) docs/build.py
+
+lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
+	@.venv/bin/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --python-version 3.11 \
+	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
+
+# Made again when the lock or the project changes, or when .venv is gone.
+$(READY): requirements.lock pyproject.toml
+	@.ci/setup $(PYTHON)

@@ -1,0 +1,125 @@
+"""An Airflow of the tests' own: its home is set before anything imports airflow, which happens in fixtures only."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+SURFACE = """
+surface: {name}
+version: 1
+owner: recsys-ranking
+reviewers: {{product: [ana], safety: [sam]}}
+sources: {{impressions: "{name}/impressions/*.parquet", events: "{name}/events/*.parquet"}}
+features: {{numeric: [price], categorical: [source]}}
+split: {{train: P7D, calibrate: P2D, test: P2D}}
+{more}
+"""
+TASKS = """
+contract: labels
+version: 1
+tasks:
+  click_30m: {family: engagement, positive: {event: click, within: PT30M}}
+  purchase_7d: {family: conversion, positive: {event: purchase, within: P7D}}
+"""
+UTILITY = """
+policy: utility
+version: 1
+owner: recsys-ranking
+approvals: [product]
+weights: {click_30m: 0.4, purchase_7d: 20.0}
+"""
+SLATE = """
+policy: slate
+version: 1
+length: 3
+"""
+
+
+def write_surface(root: Path, name: str, *, more: str = "", utility: str = UTILITY) -> None:
+    """Write the four files of a small surface."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    files = {
+        "surface": SURFACE.format(name=name, more=more),
+        "tasks": TASKS,
+        "utility": utility,
+        "slate": SLATE,
+    }
+    for kind, text in files.items():
+        (folder / f"{kind}.yaml").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Set Airflow's environment for the rest of this process."""
+    home = tmp_path_factory.mktemp("airflow")
+    settings = {
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__DAGS_FOLDER": REPOSITORY / "dags",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": REPOSITORY / "dags" / "plugins",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": False,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": False,
+        "EQUIPOISE_HOME": home / "equipoise",
+        "EQUIPOISE_MLFLOW_URL": "http://127.0.0.1:1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+            patch.delenv(name)
+        for name, value in settings.items():
+            patch.setenv(name, str(value))
+        yield home
+
+
+@pytest.fixture(scope="session")
+def migrated(airflow_home: Path) -> Path:
+    """Give Airflow a database."""
+    from airflow.utils.db import initdb
+
+    initdb()
+    return airflow_home
+
+
+@pytest.fixture(scope="session")
+def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three good surfaces, one of which has ended, and two bad ones."""
+    root = tmp_path_factory.mktemp("surfaces")
+    write_surface(root, "feed")
+    write_surface(root, "shop", more='schedule: {labels: "0 * * * *", retrain: "30 4 * * 2"}')
+    write_surface(root, "ended", more="until: 2017-12-31")
+    write_surface(root, "misspelt", utility=UTILITY.replace("click_30m", "clikc_30m"))
+    write_surface(root, "no_such_hour", more='schedule: {retrain: "0 99 * * 1"}')
+    return root
+
+
+@pytest.fixture(scope="session")
+def bag(airflow_home: Path, surfaces: Path) -> SimpleNamespace:
+    """Every DAG of those surfaces, and what could not be imported."""
+    return parse(surfaces)
+
+
+def parse(surfaces: Path) -> SimpleNamespace:
+    """Parse the DAG files as Airflow does."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EQUIPOISE_SURFACES", str(surfaces))
+        found = DagBag(REPOSITORY / "dags")
+    return SimpleNamespace(dags=found.dags, import_errors=found.import_errors)
+
+
+@pytest.fixture
+def copied_surfaces(surfaces: Path, tmp_path: Path) -> Path:
+    """The same surfaces, to be changed."""
+    return Path(shutil.copytree(surfaces, tmp_path / "surfaces"))
+
+
+def steps_of(dag: Any) -> Mapping[str, Any]:
+    """Return a DAG's steps by name."""
+    return {step.task_id: step for step in dag.tasks}

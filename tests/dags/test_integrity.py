@@ -1,0 +1,168 @@
+import doctest
+import json
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tasks.errors import ContractError, DataError, GateRefused, ImmatureLabels, StoreError
+from tests.dags.conftest import REPOSITORY, parse, steps_of
+
+pytestmark = pytest.mark.xdist_group("airflow")
+
+GOOD = ["feed", "shop", "ended"]
+ALL = [*GOOD, "misspelt", "no_such_hour"]
+WORKFLOWS = ["labels", "retrain"]
+
+
+def test_every_file_parses(bag: SimpleNamespace) -> None:
+    assert bag.import_errors == {}
+
+
+def test_every_surface_has_every_workflow(bag: SimpleNamespace) -> None:
+    assert set(bag.dags) == {f"{surface}__{workflow}" for surface in ALL for workflow in WORKFLOWS}
+
+
+def test_the_repositorys_own_surfaces_parse_whole(airflow_home: object) -> None:
+    own = parse(REPOSITORY / "surfaces")
+    assert own.import_errors == {}
+    assert [dag.dag_id for dag in own.dags.values() if "broken-contracts" in dag.tags] == []
+
+
+@pytest.mark.parametrize("surface", GOOD)
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_a_dag_keeps_the_house_rules(bag: SimpleNamespace, surface: str, workflow: str) -> None:
+    dag = bag.dags[f"{surface}__{workflow}"]
+    assert dag.tags == {"equipoise", surface, workflow}
+    assert dag.owner == "recsys-ranking"
+    assert (dag.catchup, dag.max_active_runs) == (False, 1)
+    assert dag.dagrun_timeout is not None
+    assert dag.fileloc == str(REPOSITORY / "dags" / f"{workflow}.py")
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_the_doc_is_a_runbook_that_begins_with_triage(bag: SimpleNamespace, workflow: str) -> None:
+    doc = bag.dags[f"feed__{workflow}"].doc_md
+    assert doc.startswith("## Triage")
+    assert all(word in doc for word in ("ContractError", "DataError", "StoreError", "### By hand"))
+    assert "Owner: recsys-ranking. Reviewers: product: ana; safety: sam." in doc
+
+
+@pytest.mark.parametrize("surface", ALL)
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_every_step_has_retries_a_policy_a_limit_and_a_link(
+    bag: SimpleNamespace, surface: str, workflow: str
+) -> None:
+    from dags.step import POLICY
+
+    for step in bag.dags[f"{surface}__{workflow}"].tasks:
+        assert step.retries == 2
+        assert step.retry_policy is POLICY
+        assert timedelta() < step.execution_timeout <= timedelta(hours=2)
+        assert [link.name for link in step.operator_extra_links] == ["MLflow run"]
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (ContractError("x"), "fail"),
+        (DataError("x"), "fail"),
+        (ImmatureLabels("x"), "fail"),
+        (GateRefused("x"), "fail"),
+        (StoreError("x"), "retry"),
+        (OSError("x"), "retry"),
+        (ConnectionResetError("x"), "retry"),
+        (ValueError("x"), "default"),
+    ],
+)
+def test_what_would_fail_again_fails_at_once(airflow_home: object, error: Exception, action: str) -> None:
+    from dags.step import POLICY
+
+    assert POLICY.evaluate(error, 1, 3).action.value == action
+
+
+def test_the_retrain_runs_in_this_order(bag: SimpleNamespace) -> None:
+    steps = steps_of(bag.dags["feed__retrain"])
+    before = {name: step.upstream_task_ids for name, step in steps.items()}
+    assert before["plan"] == set()
+    assert before["labels"] == {"plan"}
+    assert before["validate"] == {"plan", "labels"}
+    assert {"plan", "validate"} <= before["models.train"]
+    assert "models.train" in before["models.calibrate"]
+    assert {"validate", "models.calibrate"} <= before["release"]
+    assert before["simulate"] == before["shadow"] == {"release"}
+    assert {"plan", "validate", "models.calibrate", "release", "simulate", "shadow"} == before["gate"]
+
+
+def test_the_gate_runs_whatever_happened_before_it(bag: SimpleNamespace) -> None:
+    rules = {name: step.trigger_rule for name, step in steps_of(bag.dags["feed__retrain"]).items()}
+    assert {name for name, rule in rules.items() if rule == "all_done"} == {"gate"}
+
+
+def test_labels_are_checked_after_they_are_built(bag: SimpleNamespace) -> None:
+    assert steps_of(bag.dags["feed__labels"])["validate"].upstream_task_ids == {"labels"}
+
+
+@pytest.mark.parametrize("step", ["models.train", "models.calibrate"])
+def test_a_mapped_step_shows_its_tasks_name(bag: SimpleNamespace, step: str) -> None:
+    template = steps_of(bag.dags["feed__retrain"])[step].map_index_template
+    assert template == "{{ task.op_kwargs['task_name'] }}"
+
+
+def test_each_workflow_follows_its_surfaces_schedule(bag: SimpleNamespace) -> None:
+    assert _summary(bag.dags["feed__labels"]) == "0 2 * * *"
+    assert _summary(bag.dags["shop__retrain"]) == "30 4 * * 2"
+
+
+def test_a_dag_survives_serialisation(bag: SimpleNamespace) -> None:
+    for dag in bag.dags.values():
+        again = _stored(dag)
+        assert {step.task_id for step in again.tasks} == {step.task_id for step in dag.tasks}
+        assert again.timetable.periodic  # so the UI, the CLI and the API can backfill it
+
+
+def test_the_form_asks_for_an_as_of_and_tasks(bag: SimpleNamespace) -> None:
+    params = bag.dags["feed__retrain"].params
+    assert params.dump() == {"as_of": None, "tasks": []}
+    assert params.get_param("as_of").schema["format"] == "date-time"
+    assert params.get_param("tasks").schema["items"]["enum"] == ["click_30m", "purchase_7d"]
+
+
+def test_the_form_of_an_ended_surface_begins_with_the_end_of_its_logs(bag: SimpleNamespace) -> None:
+    for workflow in WORKFLOWS:
+        assert bag.dags[f"ended__{workflow}"].params["as_of"] == "2018-01-01T00:00:00Z"
+
+
+def test_the_form_refuses_a_task_that_does_not_exist(bag: SimpleNamespace) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    param = bag.dags["feed__retrain"].params.get_param("tasks")
+    with pytest.raises(ParamValidationError, match="clikc"):
+        param.resolve(["clikc_30m"])
+
+
+def test_the_examples_in_the_files_are_true(airflow_home: object) -> None:
+    import dags.retrain
+
+    assert doctest.testmod(dags.retrain).failed == 0
+
+
+def test_the_gate_names_everything_that_did_not_end(airflow_home: object) -> None:
+    from dags.retrain import find_unfinished
+
+    nothing = dict.fromkeys(("validate", "release", "simulate", "shadow"))
+    assert find_unfinished(None, [], nothing) == ["plan", "validate", "release", "simulate", "shadow"]
+    assert find_unfinished(["a", "b"], [{"task": "a"}], {"release": None}) == ["models (b)", "release"]
+    assert find_unfinished(["a"], [{"task": "a"}], {"release": {"version": 1}}) == []
+
+
+def _summary(dag: Any) -> str:
+    return str(_stored(dag).timetable.summary)
+
+
+def _stored(dag: Any) -> Any:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    stored = json.loads(json.dumps(DagSerialization.serialize_dag(dag)))
+    return DagSerialization.deserialize_dag(stored)

@@ -1,0 +1,49 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.dags.conftest import REPOSITORY
+
+HEAVY = {"mlflow", "great_expectations", "lightgbm", "sklearn", "duckdb", "deltalake", "pandas", "matplotlib"}
+SCRIPT = """
+import json, sys, time
+began = time.perf_counter()
+import airflow.sdk
+from airflow.sdk import DAG, Param
+imported = time.perf_counter()
+before = set(sys.modules)
+import dags.labels, dags.retrain
+parsed = time.perf_counter()
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(json.dumps({"import": imported - began, "parse": parsed - imported, "new": sorted(new)}))
+"""
+
+
+def test_parsing_is_light_beside_importing_airflow(
+    surfaces: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
+        "AIRFLOW_HOME": str(tmp_path),
+        "EQUIPOISE_SURFACES": str(surfaces),
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    command = [sys.executable, "-c", SCRIPT]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
+    measured = json.loads(done.stdout.splitlines()[-1])
+    assert not HEAVY & set(measured["new"])
+    record_property("parse_over_import", measured["parse"] / measured["import"])
+    assert measured["parse"] < measured["import"]  # about .1; half a second stands against four or so
+
+
+@pytest.mark.parametrize("module", ["tasks.contracts", "dags.moment", "dags.place"])
+def test_what_every_parse_imports_is_light(module: str) -> None:
+    script = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=120)
+    assert not (HEAVY | {"airflow"}) & set(done.stdout.split())

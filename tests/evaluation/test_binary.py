@@ -1,0 +1,145 @@
+"""Ranking and calibration figures against scikit-learn, by hand, and by their laws."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as oracle
+
+from tasks.errors import DataError
+from tasks.evaluation import binary
+
+laws = settings(deadline=None, max_examples=60)
+LEVELS = np.linspace(0.01, 0.99, 12)
+
+
+@st.composite
+def scored(draw: st.DrawFn, both: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, predictions with many ties, and weights."""
+    n = draw(st.integers(2, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    outcomes = (rng.random(n) < draw(st.floats(0.05, 0.95))).astype(float)
+    if both:
+        outcomes[:2] = 0, 1
+    return outcomes, rng.choice(LEVELS, n), rng.integers(1, 5, n).astype(float)
+
+
+@laws
+@given(scored())
+def test_auc_is_that_of_scikit_learn_with_ties_and_weights(rows: tuple[np.ndarray, ...]) -> None:
+    y, p, w = rows
+    assert binary.auc(y, p) == pytest.approx(oracle.roc_auc_score(y, p))
+    assert binary.auc(y, p, weights=w) == pytest.approx(oracle.roc_auc_score(y, p, sample_weight=w))
+
+
+@laws
+@given(scored())
+def test_average_precision_is_that_of_scikit_learn(rows: tuple[np.ndarray, ...]) -> None:
+    y, p, w = rows
+    assert binary.average_precision(y, p) == pytest.approx(oracle.average_precision_score(y, p))
+    weighted = oracle.average_precision_score(y, p, sample_weight=w)
+    assert binary.average_precision(y, p, weights=w) == pytest.approx(weighted)
+
+
+@laws
+@given(scored())
+def test_log_loss_is_that_of_scikit_learn(rows: tuple[np.ndarray, ...]) -> None:
+    y, p, w = rows
+    assert binary.log_loss(y, p) == pytest.approx(oracle.log_loss(y, p))
+    assert binary.log_loss(y, p, weights=w) == pytest.approx(oracle.log_loss(y, p, sample_weight=w))
+
+
+@laws
+@given(scored())
+def test_the_base_rate_as_prediction_has_a_normalized_entropy_of_one(rows: tuple[np.ndarray, ...]) -> None:
+    y, _, w = rows
+    rate = np.average(y, weights=w)
+    assert binary.normalized_entropy(y, np.full(y.size, rate), weights=w) == pytest.approx(1.0)
+
+
+METRICS = [
+    binary.auc,
+    binary.average_precision,
+    binary.log_loss,
+    binary.normalized_entropy,
+    binary.calibration_ratio,
+]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@laws
+@given(rows=scored(), seed=st.integers(0, 1000))
+def test_the_order_of_rows_does_not_matter(metric, rows, seed) -> None:  # type: ignore[no-untyped-def]
+    y, p, w = rows
+    mixed = np.random.default_rng(seed).permutation(y.size)
+    assert metric(y[mixed], p[mixed], weights=w[mixed]) == pytest.approx(metric(y, p, weights=w))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@laws
+@given(rows=scored())
+def test_a_row_of_weight_two_counts_as_two_rows(metric, rows) -> None:  # type: ignore[no-untyped-def]
+    y, p, w = rows
+    often = w.astype(int)
+    assert metric(np.repeat(y, often), np.repeat(p, often)) == pytest.approx(metric(y, p, weights=w))
+
+
+@laws
+@given(scored(both=False), st.integers(1, 9))
+def test_auc_by_request_is_the_mean_of_the_requests_that_have_both_classes(rows, requests) -> None:  # type: ignore[no-untyped-def]
+    y, p, _ = rows
+    of = np.arange(y.size) % requests
+    inside = [(y[of == r], p[of == r]) for r in range(requests)]
+    told = [oracle.roc_auc_score(a, b) for a, b in inside if 0 < a.sum() < a.size]
+    expected = np.mean(told) if told else np.nan
+    assert binary.auc_by_request(y, p, requests=of) == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_large_request_counts_no_more_than_a_small_one() -> None:
+    outcomes = [1, 0] + [1] + [0] * 99
+    predictions = [0.9, 0.1] + [0.0] + [0.5] * 99
+    requests = [1, 1] + [2] * 100
+    assert binary.auc_by_request(outcomes, predictions, requests=requests) == 0.5
+    assert binary.auc(outcomes, predictions) < 0.52
+
+
+def test_each_request_comes_with_a_row_to_look_up_its_user() -> None:
+    found = binary.request_aucs([0, 0, 1, 1, 0], [0.1, 0.2, 0.1, 0.9, 0.4], ["x", "a", "b", "a", "b"])
+    assert found.aucs.tolist() == [1.0, 0.0]
+    assert found.first_rows.tolist() == [1, 2]
+
+
+def test_the_calibration_ratio_is_observed_over_predicted() -> None:
+    assert binary.calibration_ratio([1, 1, 0, 0], [0.1, 0.1, 0.1, 0.1]) == pytest.approx(5.0)
+
+
+def test_certainty_that_was_wrong_costs_much_but_not_everything() -> None:
+    assert 30 < binary.log_loss([1, 0], [0.0, 0.0]) * 2 < 40
+
+
+def test_figures_that_the_rows_cannot_give_are_nan() -> None:
+    nobody = [0, 0, 0], [0.1, 0.2, 0.3]
+    assert np.isnan(binary.auc(*nobody))
+    assert np.isnan(binary.average_precision(*nobody))
+    assert np.isnan(binary.normalized_entropy(*nobody))
+    assert np.isnan(binary.auc_by_request(*nobody, requests=[1, 1, 1]))
+    assert all(np.isnan(metric([], [])) for metric in METRICS)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "predictions", "said"),
+    [
+        ([1, np.nan], [0.1, 0.2], "1 of 2 outcomes are not finite"),
+        ([1, 2], [0.1, 0.2], "1 of 2 outcomes are neither 0 nor 1"),
+        ([1, 0], [0.1, np.inf], "1 of 2 predictions are not finite"),
+        ([1, 0, 0], [0.1, 0.2], "one length"),
+    ],
+)
+def test_unknown_labels_and_broken_predictions_are_refused(outcomes, predictions, said) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(DataError, match=said):
+        binary.auc(outcomes, predictions)
+
+
+def test_negative_weights_are_refused() -> None:
+    with pytest.raises(DataError, match="negative"):
+        binary.auc([1, 0], [0.1, 0.2], weights=[1, -1])

@@ -1,0 +1,78 @@
+"""NDCG against scikit-learn, and which ranker its two forms prefer when positions bias the log."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import ndcg_score
+
+from tasks.errors import DataError
+from tasks.evaluation.ndcg import examined_ndcg, ndcg, request_gains
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.integers(1, 12))
+def test_naive_ndcg_is_that_of_scikit_learn_with_ties(seed: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    outcomes, scores = rng.integers(0, 3, (20, 9)).astype(float), rng.integers(0, 5, (20, 9)).astype(float)
+    outcomes[:, 0] = 1
+    requests = np.repeat(np.arange(20), 9)
+    found = ndcg(outcomes.ravel(), scores.ravel(), requests, k=k)
+    assert found == pytest.approx(ndcg_score(outcomes, scores, k=k))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000))
+def test_the_order_of_rows_does_not_matter(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    outcomes, scores, requests = rng.integers(0, 2, 60), rng.integers(0, 4, 60), rng.integers(0, 9, 60)
+    examination, mixed = rng.uniform(0.1, 1, 60), rng.permutation(60)
+    told = [
+        request_gains(outcomes[rows], scores[rows], requests[rows], k=3, examination=examination[rows])
+        for rows in (np.arange(60), mixed)
+    ]
+    assert told[0].mean == pytest.approx(told[1].mean, nan_ok=True)
+    assert told[0].ratio == pytest.approx(told[1].ratio, nan_ok=True)
+
+
+def test_requests_of_any_size_stand_side_by_side() -> None:
+    gains = request_gains([1, 0, 1], [0.1, 0.9, 0.5], ["long", "long", "single"], k=2)
+    assert gains.by_request.tolist() == pytest.approx([1 / np.log2(3), 1.0])
+    assert gains.first_rows.tolist() == [0, 2]
+
+
+def test_a_request_without_a_positive_is_left_out() -> None:
+    gains = request_gains([0, 0, 1, 0], [2, 1, 2, 1], [1, 1, 2, 2], k=2)
+    assert np.isnan(gains.by_request[0])
+    assert gains.mean == 1.0
+
+
+def test_nothing_to_gain_is_nan() -> None:
+    assert np.isnan(ndcg([0, 0], [1, 2], [1, 1], k=2))
+    assert np.isnan(ndcg([], [], [], k=2))
+
+
+def test_equally_good_rankers_read_equal_only_when_examination_is_allowed_for() -> None:
+    rng = np.random.default_rng(1)
+    appeal = rng.normal(size=(20_000, 12))
+    logger, rival, better = (appeal + s * rng.normal(size=appeal.shape) for s in (1.0, 1.0, 0.5))
+    position = np.argsort(np.argsort(-logger, axis=1), axis=1)
+    examination = (1.0 / np.arange(1, 13) ** 0.7)[position]
+    clicked = rng.random(appeal.shape) < examination / (1 + np.exp(2.5 - appeal))
+    requests = np.repeat(np.arange(20_000), 12)
+
+    def naive(scores: np.ndarray) -> float:
+        return ndcg(clicked.ravel(), scores.ravel(), requests, k=12)
+
+    def examined(scores: np.ndarray) -> float:
+        weights = examination.ravel()
+        return examined_ndcg(clicked.ravel(), scores.ravel(), requests, k=12, examination=weights)
+
+    assert naive(logger) > naive(better) + 0.03
+    assert examined(logger) == pytest.approx(examined(rival), abs=0.01)
+    assert examined(better) > examined(logger) + 0.02
+
+
+def test_a_position_that_nobody_looks_at_is_refused() -> None:
+    with pytest.raises(DataError, match="examination above 0"):
+        examined_ndcg([1, 0], [1, 2], [1, 1], k=2, examination=[0.0, 1.0])

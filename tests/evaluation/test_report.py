@@ -1,0 +1,92 @@
+"""The table of metrics: the whole and every segment value."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tasks.evaluation import binary, regression
+from tasks.evaluation.report import MetricRow, binary_report, value_report
+
+RNG = np.random.default_rng(4)
+N = 3000
+USERS = RNG.integers(150, size=N)
+REQUESTS = USERS * 10 + RNG.integers(5, size=N)
+P = RNG.beta(1, 6, N)
+Y = (RNG.random(N) < P).astype(float)
+SOURCE = np.array(["ads", "feed", None], dtype=object)[RNG.integers(3, size=N)]
+NEW = RNG.random(N) < 0.5
+
+
+def _found(rows: list[MetricRow], metric: str, segment: str) -> MetricRow:
+    [row] = [row for row in rows if (row.metric, row.segment) == (metric, segment)]
+    return row
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[MetricRow]:
+    return binary_report(Y, P, users=USERS, requests=REQUESTS, segments={"source": SOURCE, "new": NEW})
+
+
+def test_the_whole_comes_first_and_every_value_of_every_segment_follows(rows: list[MetricRow]) -> None:
+    segments = list(dict.fromkeys(row.segment for row in rows))
+    assert segments == ["all", "source=ads", "source=feed", "source=unknown", "new=false", "new=true"]
+    assert len(rows) == 6 * len(segments)
+
+
+@pytest.mark.parametrize(
+    "metric", ["auc", "average_precision", "log_loss", "normalized_entropy", "calibration_ratio"]
+)
+@pytest.mark.parametrize(("segment", "inside"), [("all", np.ones(N, dtype=bool)), ("new=true", NEW)])
+def test_each_row_is_the_metric_of_its_segment(rows, metric, segment, inside) -> None:  # type: ignore[no-untyped-def]
+    row = _found(rows, metric, segment)
+    assert row.estimate.value == pytest.approx(getattr(binary, metric)(Y[inside], P[inside]))
+    assert row.estimate.low < row.estimate.value < row.estimate.high
+    assert (row.rows, row.positives) == (inside.sum(), Y[inside].sum())
+    assert row.estimate.n == np.unique(USERS[inside]).size
+
+
+def test_a_request_is_ranked_within_the_segment(rows: list[MetricRow]) -> None:
+    feed = SOURCE == "feed"
+    expected = binary.auc_by_request(Y[feed], P[feed], requests=REQUESTS[feed])
+    assert _found(rows, "auc_by_request", "source=feed").estimate.value == pytest.approx(expected)
+
+
+def test_a_segment_without_a_positive_is_unknown_and_breaks_nothing() -> None:
+    lonely = np.where(np.arange(N) == int(np.argmin(Y)), "rare", "usual")
+    told = binary_report(Y, P, users=USERS, requests=REQUESTS, segments={"kind": lonely})
+    row = _found(told, "calibration_ratio", "kind=rare")
+    assert (row.rows, row.positives) == (1, 0)
+    assert row.to_json()["value"] is None
+    assert _found(told, "calibration_ratio", "kind=usual").estimate.known
+
+
+def test_no_rows_give_a_table_of_unknowns() -> None:
+    told = binary_report([], [], users=[], requests=[], segments={"source": []})
+    assert {row.segment for row in told} == {"all"}
+    assert not any(row.estimate.known for row in told)
+
+
+def test_the_report_says_when_requests_were_resampled() -> None:
+    users = np.array([None] * N, dtype=object)
+    told = binary_report(Y, P, users=users, requests=REQUESTS, segments={})
+    assert {row.resampled for row in told} == {"requests"}
+
+
+def test_a_row_is_plain_json(rows: list[MetricRow]) -> None:
+    assert json.loads(json.dumps(rows[0].to_json()))["metric"] == "auc"
+
+
+def test_a_seed_gives_the_same_table_again(rows: list[MetricRow]) -> None:
+    again = binary_report(Y, P, users=USERS, requests=REQUESTS, segments={"source": SOURCE, "new": NEW})
+    assert again == rows
+
+
+def test_a_value_head_has_errors_and_a_mean_ratio_by_segment() -> None:
+    values, predictions = Y * RNG.exponential(3, N), P * 2
+    told = value_report(values, predictions, users=USERS, requests=REQUESTS, segments={"new": NEW})
+    for metric in ("rmse", "mae", "mean_ratio"):
+        row = _found(told, metric, "new=true")
+        assert row.estimate.value == pytest.approx(getattr(regression, metric)(values[NEW], predictions[NEW]))
+        assert row.estimate.known
+        assert row.positives == np.count_nonzero(values[NEW])
