@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, task_group
 
-from dags.moment import find_as_of, instant, written
+from dags.moment import find_as_of, instant, kind, written
 from dags.place import open_context
 from dags.step import report, step
 from dags.surfaces import as_of_param, describe, for_every_surface
@@ -123,18 +123,22 @@ def models(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -
 
 
 @step
-def release(surface: str, as_of: str, snapshot: dict[str, Any], fitted: Any) -> dict[str, Any]:
+def release(
+    surface: str, as_of: str, snapshot: dict[str, Any], fitted: Any, dag_run: Any = None
+) -> dict[str, Any]:
     """Pin the parts as one release with alias challenger."""
     from tasks.steps import release
 
-    parts = [
-        {key: part[key] for key in ("task", "model_version", "calibrator_version")}
-        for part in collect(fitted)
-    ]
+    pinned = ("task", "model_version", "calibrator_version")
     result = release.run(
-        open_context(surface), as_of=instant(as_of), snapshot=snapshot["snapshot"], parts=parts
+        open_context(surface),
+        as_of=instant(as_of),
+        snapshot=snapshot["snapshot"],
+        parts=[{name: part[name] for name in pinned} for part in collect(fitted)],
+        backfill=kind(dag_run) == "backfill",
     )
-    return {"as_of": as_of, **report(result, "release", "version", "sha256", "run_id", "reused")}
+    kept = report(result, "release", "version", "sha256", "run_id", "reused", "backfilled")
+    return {"as_of": as_of, **kept}
 
 
 @step
@@ -142,9 +146,8 @@ def simulate(surface: str, released: dict[str, Any]) -> dict[str, Any]:
     """Rehearse the decision on logged candidates."""
     from tasks.steps import simulate
 
-    as_of = instant(released["as_of"])
-    result = simulate.run(open_context(surface), as_of=as_of, release=released["version"])
-    return report(result, "run_id", "report")
+    result = simulate.run(open_context(surface), release=released["version"])
+    return report(result, "release", "baseline", "report", "run_id")
 
 
 @step
@@ -154,27 +157,23 @@ def shadow(surface: str, released: dict[str, Any]) -> dict[str, Any]:
 
     as_of = instant(released["as_of"])
     result = shadow.run(open_context(surface), as_of=as_of, challenger=released["version"])
-    return report(result, "run_id", "report")
+    return report(result, "challenger", "champion", "day", "candidates", "run_id")
 
 
 @step(trigger_rule="all_done", execution_timeout=timedelta(hours=1))
 def gate(surface: str, planned: list[str] | None, fitted: Any, evidence: dict[str, Any]) -> dict[str, Any]:
     """Judge the release; refuse to judge where anything that was planned did not end."""
-    parts = collect(fitted)
-    if missing := find_unfinished(planned, parts, evidence):
+    if missing := find_unfinished(planned, collect(fitted), evidence):
         raise GateRefused(f"These steps did not end, so there is nothing to judge: {', '.join(missing)}")
     from tasks.steps import gate
 
-    released = evidence["release"]
     result = gate.run(
         open_context(surface),
-        as_of=instant(released["as_of"]),
-        release=released["version"],
-        plan=planned,
-        validation=evidence["validate"],
-        simulation=evidence["simulate"],
-        shadow=evidence["shadow"],
-        trained=parts,
+        as_of=instant(evidence["release"]["as_of"]),
+        release=evidence["release"]["version"],
+        validation_run=evidence["validate"]["run_id"],
+        simulation_run=evidence["simulate"]["run_id"],
+        shadow_run=evidence["shadow"]["run_id"],
     )
     return report(result, "release", "verdict", "dossier", "run_id")
 

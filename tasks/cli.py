@@ -48,8 +48,6 @@ def _show(result: Any, *, as_json: bool, text: Callable[[Any], str] | None) -> N
     plain = asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
     if as_json:
         print(json.dumps(plain, indent=1, ensure_ascii=False, default=str))
-    elif isinstance(plain, str):
-        print(plain)
     else:
         print(text(plain) if text else _lines(plain))
 
@@ -110,9 +108,11 @@ def _world(arguments: Arguments) -> tuple[Any, int]:
 
 
 def _labels_sql(arguments: Arguments) -> tuple[Any, int]:
-    from tasks.labels.compile import labels_sql
+    from tasks.labels.compile import contract_log, labels_sql
 
-    return labels_sql(_context(arguments).contracts, dialect=arguments.dialect), 0
+    contracts = _context(arguments).contracts
+    log = contract_log(contracts.surface, contracts.tasks)
+    return {"sql": labels_sql(contracts.tasks, None, arguments.dialect, log=log)}, 0
 
 
 def _labels_build(arguments: Arguments) -> tuple[Any, int]:

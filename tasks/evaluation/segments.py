@@ -67,7 +67,8 @@ def _values(frame: pd.DataFrame, spec: SegmentSpec) -> pd.Categorical:
         codes, labels = _binned(numbers, spec.bins), bin_labels(spec.bins)
     known = UNKNOWN in labels
     codes = np.where(codes < 0, labels.index(UNKNOWN) if known else len(labels), codes)
-    return pd.Categorical.from_codes(codes, categories=list(labels if known else (*labels, UNKNOWN)))
+    names = pd.Index(labels if known else (*labels, UNKNOWN), dtype=object)
+    return pd.Categorical.from_codes(codes.astype(np.int64), categories=names)
 
 
 def _binned(numbers: npt.NDArray[np.float64], bins: Sequence[float]) -> npt.NDArray[np.intp]:

@@ -10,10 +10,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _PROC = Path("/proc")
+_GONE = 10.0  # seconds that killed processes are given to be gone
 
 
 def started_at(pid: int) -> str | None:
@@ -59,13 +60,26 @@ def end_groups(
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline and any(map(_group_lives, asked)):
         time.sleep(0.1)
-    for group in groups:
-        _signal_group(group, signal.SIGKILL)
-    for pid in marked(*mark):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + _GONE
     while time.monotonic() < deadline and (any(map(_group_lives, groups)) or marked(*mark)):
-        time.sleep(0.1)  # until they are gone, not only told so
+        for group in groups:
+            _signal_group(group, signal.SIGKILL)
+        for pid in marked(*mark):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let nobody interrupt the body: what is half stopped would be left behind."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _started_by_proc(pid: int) -> str | None:

@@ -18,6 +18,7 @@ from tasks.simulation.log import CandidateLog, Floats, Slates
 from tasks.simulation.metrics import NAIVE, Rows, UserSums, unanswerable, user_sums
 
 ALL = "all"
+_OF_OUTCOMES = frozenset({MetricKind.RATE, MetricKind.CALIBRATION})
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,14 @@ class Replay:
             return self._concentration(metric, slates, rows)
         own = slates if metric.kind is MetricKind.CALIBRATION and slates.predictions else judge
         sums = user_sums(metric, self.log, slates, own, rows)
-        return None if sums is None else self._ratio(sums)
+        return None if sums is None else self._ratio(sums, outcomes=metric.kind in _OF_OUTCOMES)
 
-    def _ratio(self, sums: UserSums) -> "_Sample":
+    def _ratio(self, sums: UserSums, *, outcomes: bool) -> "_Sample":
+        """Sample a ratio; where not one outcome was seen, zeros show no spread and the bounds are unknown."""
         above, below = self._totals(np.column_stack([sums.numerator, sums.denominator]))
         replicates = np.divide(above, below, out=np.full(len(above), np.nan), where=below != 0)
+        if outcomes and not sums.numerator.any():
+            replicates = np.full(len(replicates), np.nan)
         total = sums.denominator.sum()
         return _Sample(float(sums.numerator.sum() / total) if total else math.nan, replicates, sums.n)
 
@@ -103,10 +107,9 @@ class Replay:
         rows = rows & (slates.slot > 0)
         exposure = np.where(rows, self.log.examined_at(slates.slot), 0.0)
         width = len(values.categories)
-        flat = np.bincount(
-            self.log.users * width + values.codes, exposure, minlength=self.log.user_count * width
-        )
-        by_user: Floats = flat.reshape(self.log.user_count, width)
+        cells = self.log.users * width + values.codes
+        flat = np.bincount(cells, exposure, self.log.user_count * width).astype(np.float64)
+        by_user = flat.reshape(self.log.user_count, width)
         names = np.asarray(values.categories, dtype=object)
 
         def figure(looks: Floats) -> float:

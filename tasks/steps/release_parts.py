@@ -75,6 +75,10 @@ def _pin(registry: Registry, role: Role, name: str, version: int) -> PinnedPart:
     return PinnedPart(part.name, part.version, part.sha256, role, None, newest, slices)
 
 
+def _day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
 def _lent(context: Context, missing: Sequence[str]) -> Pins:
     champion = find_release(context, "champion")
     if champion is None:

@@ -50,7 +50,7 @@ def run(
     steps.begin("release")
     made = release.run(context, as_of=as_of, snapshot=built.snapshot, parts=parts)
     steps.begin("simulate")
-    simulated = simulate.run(context, as_of=as_of, release=made.version)
+    simulated = simulate.run(context, release=made.version)
     steps.begin("shadow")
     shadowed = shadow.run(context, as_of=as_of, challenger=made.version)
     steps.begin("gate")

@@ -55,6 +55,14 @@ def write_surface(root: Path, name: str, *, more: str = "", utility: str = UTILI
         (folder / f"{kind}.yaml").write_text(text, encoding="utf-8")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these tests in one process, which imports Airflow once, and let Airflow's libraries warn themselves."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
+            item.add_marker(pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning"))
+
+
 @pytest.fixture(scope="session")
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Set Airflow's environment for the rest of this process."""

@@ -9,8 +9,6 @@ import pytest
 from tasks.errors import ContractError, DataError, GateRefused, ImmatureLabels, StoreError
 from tests.dags.conftest import REPOSITORY, parse, steps_of
 
-pytestmark = pytest.mark.xdist_group("airflow")
-
 GOOD = ["feed", "shop", "ended"]
 ALL = [*GOOD, "misspelt", "no_such_hour"]
 WORKFLOWS = ["labels", "retrain"]

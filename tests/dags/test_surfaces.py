@@ -9,8 +9,6 @@ import pytest
 from tasks.errors import ContractError
 from tests.dags.conftest import parse
 
-pytestmark = pytest.mark.xdist_group("airflow")
-
 
 def test_a_bad_surface_shows_its_own_problem_and_leaves_the_others_standing(bag: SimpleNamespace) -> None:
     bad = bag.dags["misspelt__retrain"]

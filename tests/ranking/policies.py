@@ -33,35 +33,34 @@ def frame_of(rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, dict[str,
     return frame.drop(columns=list(predictions)), predictions
 
 
-def _maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.none() | strategy
-
-
 # few distinct values, so that ties, full caps and empty groups are common
-_ROW = st.fixed_dictionaries(
-    {
-        **{f"p_{task}": st.sampled_from([0.0, 0.125, 0.25, 0.5, 1.0]) for task in TASKS},
-        "page": st.sampled_from([None, "home", "checkout"]),
-        "creator": st.sampled_from([None, "ana", "bo"]),
-        "category": st.sampled_from(["tea", "jam", "rye"]),
-        "margin": st.sampled_from([None, 0.5, 1.0, 2.0, 2.0]),
-        "stock": st.sampled_from([None, 0, 1, 5, 9]),
-        "blocked": st.sampled_from([None, False, False, False, True]),
-        **{name: _maybe(st.booleans()) for name in ("sponsored", "fresh", "local", "must")},
-    }
-)
+_VALUES: dict[str, list[Any]] = {
+    **{f"p_{task}": [0.0, 0.125, 0.25, 0.5, 1.0] for task in TASKS},
+    "page": [None, "home", "checkout"],
+    "creator": [None, "ana", "bo"],
+    "category": ["tea", "jam", "rye"],
+    "margin": [None, 0.5, 1.0, 2.0, 2.0],
+    "stock": [None, 0, 1, 5, 9],
+    "blocked": [None, False, False, False, True],
+    **{flag: [None, False, False, True] for flag in ("sponsored", "fresh", "local", "must")},
+}
+_ITEMS = ["10", "9", "B", "Z", "a", "c", "é", "\uff5a", "\U0001d4b3"]
 
 
-@st.composite
-def candidate_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Draw the rows of one to three requests, in any order."""
-    rows = []
-    for request in draw(st.sets(st.sampled_from("qrs"), min_size=1)):
-        items = draw(
-            st.sets(st.sampled_from(["a", "B", "c", "Z", "é", "10", "9", "\U0001d4b3", "\uff5a"]), min_size=1)
-        )
-        rows += [{"request_id": request, "item_id": item, **draw(_ROW)} for item in sorted(items)]
-    return draw(st.permutations(rows))
+def candidate_rows(requests: int = 20) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Draw the rows of some requests of 1 to 9 candidates, in any order."""
+
+    def rows(seed: int) -> list[dict[str, Any]]:
+        random = np.random.default_rng(seed)
+        made = [
+            {"request_id": f"r{request}", "item_id": item}
+            | {name: values[random.integers(len(values))] for name, values in _VALUES.items()}
+            for request in range(requests)
+            for item in random.permutation(_ITEMS)[: random.integers(1, 10)].tolist()
+        ]
+        return [made[row] for row in random.permutation(len(made))]
+
+    return st.integers(0, 2**32 - 1).map(rows)
 
 
 _WEIGHT = st.sampled_from([0.5, 1.0, 3.0])

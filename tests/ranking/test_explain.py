@@ -137,8 +137,8 @@ def test_what_fell_short_is_told():
     assert list(explained(length=6).unmet["requirement"]) == ["length"]
 
 
-@settings(max_examples=25, deadline=None)
-@given(candidate_rows(), utility_policies(), slate_policies())
+@settings(max_examples=15, deadline=None)
+@given(candidate_rows(requests=2), utility_policies(), slate_policies())
 def test_an_explanation_tells_what_was_decided(rows, utility, slate):
     frame, predictions = frame_of(rows)
     policies = UtilityPolicy.from_json(utility), SlatePolicy.from_json(slate)

@@ -140,7 +140,7 @@ def test_the_slate_is_that_of_the_slow_reference(rules, seed):
     assert decide_rows(rows, rules).slate_position.tolist() == expected
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(RULES, SEEDS)
 def test_caps_hold_and_nothing_falls_short_in_silence(rules, seed):
     rows = many_requests(seed)
@@ -159,7 +159,7 @@ def test_caps_hold_and_nothing_falls_short_in_silence(rules, seed):
     assert {(r, "length") for r in short.index[short]} <= unmet
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(SEEDS, st.sampled_from([{}, {"creator": 1}, {"creator": 2}]), st.integers(1, 4))
 def test_one_fresh_candidate_is_always_found_where_there_is_one(seed, caps, length):
     rows = pd.DataFrame(many_requests(seed))

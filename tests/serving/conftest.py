@@ -10,6 +10,7 @@ from mlflow.types import ColSpec, Schema
 
 from tasks.release.manifest import Manifest, PinnedSnapshot
 from tasks.serving.packaging import package_release
+from tasks.stores.parts import write_files
 
 AS_OF = datetime(2026, 5, 11, 4, tzinfo=UTC)
 SCORING = """\
@@ -44,13 +45,13 @@ def a_source(folder: Path, *, factor: int = 1) -> Path:
         "ranking/heads.py": "HEADS = ()\n",
         "serving/scoring.py": SCORING,
     }
-    for path, text in contents.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+    write_files(folder, {path: text.encode() for path, text in contents.items()})
     return folder
 
 
-def a_manifest() -> Manifest:
+@pytest.fixture
+def manifest() -> Manifest:
+    """A manifest that lists no file yet."""
     day = date(2026, 5, 1)
     return Manifest(
         surface="toy",
@@ -68,20 +69,17 @@ Make = Callable[..., Path]
 
 
 @pytest.fixture
-def make_release(tmp_path: Path) -> Make:
+def make_release(tmp_path: Path, manifest: Manifest) -> Make:
     """Make release folders: ``make_release("one", factor=1, weight=2.0)``."""
 
     def make(name: str, *, factor: int = 1, weight: float = 1.0) -> Path:
         packaged = package_release(
             {"weight.json": str(weight).encode(), "utility.json": b"{}", "slate.json": b'{"length": 3}'},
-            a_manifest(),
+            manifest,
             signature=ModelSignature(inputs=Schema([ColSpec("double", "x")])),
             source=a_source(tmp_path / f"source-{factor}", factor=factor),
         )
-        for path, data in packaged.files.items():
-            target = tmp_path / name / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+        write_files(tmp_path / name, packaged.files)
         return tmp_path / name
 
     return make

@@ -156,6 +156,12 @@ def test_a_rate_of_zero_in_the_baseline_cannot_tell_a_relative_change() -> None:
     assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.CANNOT_TELL
 
 
+def test_not_one_outcome_seen_is_no_proof_of_a_low_rate() -> None:
+    measured = _whole("click_rate", page(labels=[0.0] * 6), slates("p", LOGGED), slates("b", LOGGED))
+    rail = Guardrail.model_validate({"metric": "click_rate", "max": 0.1})
+    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.CANNOT_TELL
+
+
 def test_the_logged_order_needs_positions() -> None:
     with pytest.raises(DataError, match="no logged order"):
         logged_slates(page(positions=[None] * 6), length=3)

@@ -1,0 +1,173 @@
+"""Fitted maps: sums agree, nothing is tied, few positives and bad slices are survived."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.isotonic import IsotonicRegression
+
+from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_joint, fit_mean
+from tasks.calibration.maps import IsotonicMap, LogisticMap, expit, logit
+from tasks.errors import DataError
+from tasks.evaluation.binary import calibration_ratio, log_loss
+
+Floats = npt.NDArray[np.float64]
+
+
+def world(n: int, rate: float, seed: int = 0) -> tuple[Floats, Floats, Floats]:
+    """Overconfident scores, outcomes, and the true probabilities."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(float(logit(rate)) - 1.0, 1.5, n)
+    truth = expit(z)
+    return expit(0.5 + 1.6 * z), (rng.random(n) < truth).astype(float), truth
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.sampled_from([0.002, 0.02, 0.3, 0.8]), st.booleans())
+def test_after_calibration_predictions_add_up_to_outcomes(seed: int, rate: float, weighted: bool) -> None:
+    scores, outcomes, _ = world(5000, rate, seed)
+    outcomes[:2] = 0, 1
+    weights = np.random.default_rng(seed).uniform(0, 3, 5000) if weighted else None
+    mapped = fit_binary(scores, outcomes, weights).apply(scores)
+    assert calibration_ratio(outcomes, mapped, weights=weights) == pytest.approx(1.0, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000))
+def test_scores_on_a_coarse_grid_stay_in_order(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.choice(np.r_[0.0, rng.random(30), 1.0], 3000)
+    outcomes = (rng.random(3000) < np.clip(scores + rng.normal(0, 0.3, 3000), 0.1, 0.9)).astype(float)
+    mapped = fit_binary(scores, outcomes).apply(np.unique(scores))
+    assert (np.diff(mapped) > 0).all()
+    assert 0 < mapped.min() < mapped.max() < 1
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000))
+def test_the_order_of_rows_does_not_matter(seed: int) -> None:
+    scores, outcomes, _ = world(4000, 0.1, seed)
+    mixed = np.random.default_rng(seed).permutation(4000)
+    one, other = fit_binary(scores, outcomes), fit_binary(scores[mixed], outcomes[mixed])
+    assert one.apply(scores) == pytest.approx(other.apply(scores), rel=1e-6)
+
+
+def test_at_a_rate_of_1e_4_no_neighbours_tie_and_nothing_is_certain() -> None:
+    scores, outcomes, truth = world(2_500_000, 1e-4)
+    assert outcomes.sum() > LOGISTIC_BELOW
+    found = fit_binary(scores, outcomes)
+    assert isinstance(found, IsotonicMap)
+    order = np.argsort(scores)
+    ours = found.apply(scores)[order]
+    plain = IsotonicRegression(out_of_bounds="clip").fit(scores, outcomes).predict(scores)[order]
+    assert (np.diff(plain) == 0).mean() > 0.5
+    assert (np.diff(ours) > 0).all()
+    assert ours[0] > 0
+    top = slice(-100, None)
+    assert ours[top].mean() == pytest.approx(truth[order][top].mean(), rel=0.5)
+
+
+def test_few_positives_get_a_logistic_map_near_the_truth() -> None:
+    scores, outcomes, truth = world(1_000_000, 1e-4)
+    assert outcomes.sum() < LOGISTIC_BELOW
+    found = fit_binary(scores, outcomes)
+    assert isinstance(found, LogisticMap)
+    top = np.argsort(scores)[-100:]
+    assert found.apply(scores)[top].mean() == pytest.approx(truth[top].mean(), rel=0.6)
+
+
+def test_fresh_rows_are_predicted_better_than_by_plain_isotonic() -> None:
+    for seed in range(3):
+        scores, outcomes, _ = world(200_000, 0.003, seed)
+        fresh, happened, _ = world(200_000, 0.003, seed + 100)
+        plain = IsotonicRegression(out_of_bounds="clip").fit(scores, outcomes)
+        ours = log_loss(happened, fit_binary(scores, outcomes).apply(fresh))
+        assert ours < log_loss(happened, plain.predict(fresh))
+        assert ours < log_loss(happened, fresh)
+
+
+def test_a_single_positive_moves_the_level_and_hardly_the_slope() -> None:
+    scores = np.linspace(0.01, 0.2, 1000)
+    found = fit_binary(scores, (np.arange(1000) == 10).astype(float))
+    assert isinstance(found, LogisticMap)
+    assert 0.3 < found.slope < 1.2
+    assert found.apply(scores).sum() == pytest.approx(1.0)
+
+
+def test_constant_and_misordered_scores_still_increase() -> None:
+    outcomes = (np.arange(1000) < 300).astype(float)
+    for scores in (np.full(1000, 0.2), np.linspace(0.1, 0.9, 1000)):
+        found = fit_binary(scores, outcomes)
+        assert isinstance(found, LogisticMap)
+        assert found.slope > 0
+        assert found.apply(scores).mean() == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(("outcome", "kind"), [(0.0, "positive"), (1.0, "negative")])
+def test_a_slice_with_one_outcome_says_which_is_missing(outcome: float, kind: str) -> None:
+    with pytest.raises(DataError, match=f"there is no {kind} among 5 observed rows"):
+        fit_binary(np.linspace(0.1, 0.5, 5), np.full(5, outcome))
+
+
+def test_no_rows_and_unknown_labels_are_refused() -> None:
+    with pytest.raises(DataError, match="no positive among 0"):
+        fit_binary([], [])
+    with pytest.raises(DataError, match="not finite"):
+        fit_binary([0.1, 0.2], [1.0, np.nan])
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000), st.sampled_from([500, 20_000]), st.booleans())
+def test_calibrated_values_add_up_and_keep_their_order(seed: int, n: int, weighted: bool) -> None:
+    rng = np.random.default_rng(seed)
+    predictions = rng.normal(2, 2, n)
+    values = (rng.random(n) < 0.4) * rng.exponential(1, n) * np.clip(predictions, 0.2, None) ** 1.5
+    weights = rng.uniform(0, 3, n) if weighted else np.ones(n)
+    found = fit_mean(predictions, values, weights)
+    mapped = found.apply(predictions)
+    assert np.average(mapped, weights=weights) == pytest.approx(np.average(values, weights=weights))
+    assert mapped.min() > 0
+    assert (np.diff(found.apply(np.sort(predictions))) > 0).all()
+
+
+def test_enough_values_bend_the_mean_map_and_few_give_a_factor() -> None:
+    rng = np.random.default_rng(0)
+    predictions = rng.uniform(1, 10, 30_000)
+    values = predictions**2 * rng.exponential(1, 30_000)
+    bent = fit_mean(predictions, values)
+    assert bent.apply([2.0, 8.0]) == pytest.approx([4.0, 64.0], rel=0.15)
+    few = fit_mean(predictions[:500], values[:500])
+    assert len(few.knots_x) == 1
+    assert few.apply([4.0])[0] == pytest.approx(2 * few.apply([2.0])[0])
+
+
+def test_values_that_add_up_to_nothing_are_refused() -> None:
+    with pytest.raises(DataError, match="2 rows add up to 0"):
+        fit_mean([1.0, 2.0], [0.0, 0.0])
+
+
+def _chain(dependence: float) -> tuple[Floats, Floats, Floats]:
+    """Product of two factors, outcomes of the joint, users; the joint is that much more likely."""
+    rng = np.random.default_rng(3)
+    product = rng.beta(2, 20, 40_000) * rng.beta(2, 4, 40_000)
+    return product, (rng.random(40_000) < product * dependence).astype(float), rng.integers(2000, size=40_000)
+
+
+def test_a_product_that_holds_is_left_alone() -> None:
+    product, outcomes, users = _chain(1.0)
+    assert fit_joint(product, outcomes, users) is None
+
+
+def test_a_product_that_does_not_hold_gets_a_map() -> None:
+    product, outcomes, users = _chain(1.5)
+    found = fit_joint(product, outcomes, users)
+    assert found is not None
+    assert calibration_ratio(outcomes, found.apply(product)) == pytest.approx(1.0)
+
+
+def test_too_little_to_tell_gives_no_map() -> None:
+    product, outcomes, users = _chain(1.0)
+    assert fit_joint(product, np.zeros_like(outcomes), users) is None
+    assert fit_joint(product[:50], outcomes[:50], users[:50]) is None
+    assert fit_joint([0.1, 0.1], [1.0, 1.0], ["u", "v"]) is None
