@@ -9,14 +9,17 @@
 """
 
 import os
+import sys
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.sdk import (
     BaseOperatorLink,
+    Context,
     ExceptionRetryPolicy,
     RetryAction,
     RetryRule,
@@ -66,15 +69,24 @@ class MlflowRunLink(BaseOperatorLink):
 
     def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:
         """Return the address of the run that the step reported, or of MLflow where it reported none."""
-        return str(getattr(operator, "mlflow_run", None) or mlflow_address())
+        return str(getattr(operator, "mlflow_run", "") or mlflow_address())
 
 
 class StepOperator(_PythonDecoratedOperator):
-    """A Python step with its MLflow link."""
+    """A Python step with its MLflow link, which it has where it fails too."""
 
     operator_extra_links = (MlflowRunLink(),)
     custom_operator_name = "@step"
-    ui_color: ClassVar[str] = "#e8f0ea"
+    mlflow_run = ""
+
+    def execute(self, context: Context) -> Any:
+        """Run the step; where it fails, look for the run that it had opened by then."""
+        try:
+            return super().execute(context)
+        except Exception:
+            with suppress(Exception):  # the step's own error matters, not that of looking for a link
+                self.mlflow_run = _opened_run(self, context)
+            raise
 
 
 step = partial(task_decorator_factory, decorated_operator_class=StepOperator, multiple_outputs=False)
@@ -96,9 +108,28 @@ def mlflow_address() -> str:
 
 def run_address(run_id: str) -> str:
     """Return the address of one MLflow run."""
-    if not (address := mlflow_address()):
-        return ""
     from tasks.stores.tracking import connect
 
-    experiment = connect(home_folder()).get_run(run_id).info.experiment_id
-    return f"{address}/#/experiments/{experiment}/runs/{run_id}"
+    if not (address := mlflow_address()):
+        return ""
+    return (
+        f"{address}/#/experiments/{connect(home_folder()).get_run(run_id).info.experiment_id}/runs/{run_id}"
+    )
+
+
+def _opened_run(operator: StepOperator, context: Context) -> str:
+    """Return the address of the newest run of this step since it began, where it came that far."""
+    if "tasks.stores.runs" not in sys.modules:
+        return ""
+    from tasks.stores.tracking import connect, experiment_id
+
+    client, named = connect(home_folder()), operator.op_kwargs
+    began = int(context["ti"].start_date.timestamp() * 1000)
+    wanted = {"tags.step": operator.task_id.rpartition(".")[2], "tags.task": named.get("task_name")}
+    same = [f"{tag} = '{value}'" for tag, value in wanted.items() if value]
+    runs = client.search_runs(
+        [experiment_id(client, home_folder(), named["surface"])],
+        " and ".join([*same, f"attributes.start_time >= {began}"]),
+        max_results=1,
+    )
+    return run_address(runs[0].info.run_id) if runs else ""

@@ -13,7 +13,7 @@ from tests.labels.reference import Row
 
 START = datetime(2024, 3, 1, 22, tzinfo=UTC)
 EVENTS = ("a", "b", "c")
-HOURS = 12
+HOURS = 7
 
 IMPRESSION_TYPES = pa.schema(
     [
@@ -86,9 +86,9 @@ class Dice:
 
 @st.composite
 def logs(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
-    """Draw up to 16 impressions and 30 events of two users and two items within twelve hours."""
+    """Draw up to 20 impressions and 30 events of two users and two items within seven hours."""
     dice = Dice(draw(st.integers(0, 2**32)))
-    impressions = [dice.impression(n // 2) for n in range(draw(st.integers(1, 16)))]
+    impressions = [dice.impression(n // 2) for n in range(draw(st.integers(1, 20)))]
     return impressions, [dice.event(n % 8) for n in range(draw(st.integers(0, 30)))]
 
 
