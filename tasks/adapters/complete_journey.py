@@ -35,6 +35,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.adapters import complete_journey_sql as sql
@@ -176,12 +177,19 @@ def _source_files(source: Path | None) -> dict[str, Path]:
                 f"{path} is missing. The Complete Journey needs {', '.join(f'{t}.parquet' for t in COLUMNS)}"
                 " in one folder."
             )
-        found = pq.read_schema(path).names
+        found = _columns(path)
         if lacking := set(COLUMNS[table]) - set(found):
             raise DataError(
                 f"{path} lacks column {', '.join(sorted(lacking))}. It holds {', '.join(sorted(found))}."
             )
     return files
+
+
+def _columns(path: Path) -> list[str]:
+    try:
+        return list(pq.read_schema(path).names)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path} is no parquet file: {error}") from error
 
 
 def _package_folder() -> Path:
@@ -203,20 +211,25 @@ def _stage(
     session.execute("CREATE TABLE weeks (promo_week INTEGER, starts_at TIMESTAMPTZ, ends_at TIMESTAMPTZ)")
     weeks = [[week, week_start(week), week_start(week + 1)] for week in range(1, LAST_WEEK + 1)]
     session.executemany("INSERT INTO weeks VALUES (?, ?, ?)", weeks)
-    session.execute(sql.LINES, {t: paths[t] for t in ("transactions", "products")})
-    session.execute(sql.BASKETS)
-    pages = {t: paths[t] for t in ("promotions", "products")}
-    session.execute(sql.SHELF, {**pages, "first_week": first_week, "last_week": last_week})
+    shown = {"first_week": first_week, "last_week": last_week}
+    try:
+        session.execute(sql.LINES, {t: paths[t] for t in ("transactions", "products")})
+        session.execute(sql.BASKETS)
+        session.execute(sql.SHELF, {**{t: paths[t] for t in ("promotions", "products")}, **shown})
+    except (duckdb.ConversionException, duckdb.BinderException) as error:
+        raise DataError(f"A column of the source is of another type than expected: {error}") from error
+    _check_staged(session, files["transactions"], first_week, last_week)
+
+
+def _check_staged(session: duckdb.DuckDBPyConnection, lines: Path, first_week: int, last_week: int) -> None:
     if not _weeks(session, sql.SHELF_WEEKS):
         raise DataError(_NOTHING_SHOWN.format(first=first_week, last=last_week))
     if not _weeks(session, sql.LINE_WEEKS, week=first_week):
-        raise DataError(
-            f"{files['transactions']} holds no purchase from week {first_week} on: nothing to learn."
-        )
+        raise DataError(f"{lines} holds no purchase from week {first_week} on: nothing to learn.")
     stray, basket, week = session.execute(sql.STRAY_LINES).fetchall()[0]
     if stray:
         raise DataError(
-            f"{files['transactions']}: {stray} lines have a transaction_timestamp outside their promotion"
+            f"{lines}: {stray} lines have a transaction_timestamp outside their promotion"
             f" week (basket {basket} in week {week}, for one). Features would see the future."
         )
 

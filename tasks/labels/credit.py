@@ -22,7 +22,7 @@ from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import Positive, ValueRule
 from tasks.labels import expressions as x
 from tasks.labels.portable import finite, ordered_sum
-from tasks.labels.rows import KNOWN, PLACE, SHOWN, winners
+from tasks.labels.rows import KNOWN, PLACE, SHOWN, first_of
 
 AT, OPENS, ANSWERED, AMOUNT = "_at", "_opens", "_answered", "_amount"
 _COUNTS, _ANSWERS = "_counts", "_answers"
@@ -162,7 +162,7 @@ def _contenders(spec: TasksSpec, task: str, signals: str, *, position: bool) -> 
     place = x.place(twins, _best_first(rule, SHOWN, position=position))
     wanted = [*x.columns(names, SHOWN), x.named(_opens(rule), OPENS), x.named(place, PLACE)]
     placed = _impressions(spec, task, signals, rule.match, wanted, distinct=False)
-    return winners(placed, (*names, OPENS))
+    return first_of(x.subquery(placed, "placed"), (*names, OPENS))
 
 
 def _touched(rule: Rule, windows: str, signals: str, *, position: bool) -> exp.Select:
@@ -176,7 +176,7 @@ def _touched(rule: Rule, windows: str, signals: str, *, position: bool) -> exp.S
         x.subquery(moments, _SIGNALS),
         joins=[(x.table(windows, _WINDOWS), _inside(rule, rule.match))],
     )
-    return winners(placed, (*instant, *keys))
+    return first_of(x.subquery(placed, "placed"), (*instant, *keys))
 
 
 def _best_first(rule: Rule, table: str, *, position: bool) -> list[exp.Expr]:

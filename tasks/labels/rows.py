@@ -53,15 +53,19 @@ def repeated_keys(as_of: x.AsOf) -> exp.Select:
     )
 
 
-def placed_twins(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
-    """Return every impression with a repeated key and its ``_place`` among them: 1 is the one that stays."""
+def place_of_twin(table: str, names: Sequence[str]) -> exp.Window:
+    """Return a row's place among those of its key: 1 is the one that stays."""
     rest = [n for n in names if n not in {*c.IMPRESSION_KEY, c.SHOWN_AT, c.POSITION}]
     order = [c.SHOWN_AT, *((c.POSITION,) if c.POSITION in names else ()), *rest]
-    place = x.place(
-        x.columns(c.IMPRESSION_KEY, IMPRESSIONS), [x.ascending(o) for o in x.columns(order, IMPRESSIONS)]
-    )
+    earliest_first = [x.ascending(column) for column in x.columns(order, table)]
+    return x.place(x.columns(c.IMPRESSION_KEY, table), earliest_first)
+
+
+def placed_twins(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
+    """Return every impression with a repeated key and its ``_place`` among them."""
+    place = x.named(place_of_twin(IMPRESSIONS, names), PLACE)
     return x.select(
-        [*x.columns(names, IMPRESSIONS), x.named(place, PLACE)],
+        [*x.columns(names, IMPRESSIONS), place],
         x.table(IMPRESSIONS),
         joins=[(x.table(REPEATED), x.equal(c.IMPRESSION_KEY, IMPRESSIONS, REPEATED))],
         where=[has_key(IMPRESSIONS, as_of)],
@@ -70,13 +74,12 @@ def placed_twins(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
 
 def first_of_repeated(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
     """Return the impressions that stay of those with a repeated key."""
-    return winners(placed_twins(as_of, names), names)
+    return first_of(x.subquery(placed_twins(as_of, names), "placed"), names)
 
 
-def winners(placed: exp.Select, names: Sequence[str]) -> exp.Select:
+def first_of(placed: exp.Expr, names: Sequence[str]) -> exp.Select:
     """Return the rows of the first ``_place``."""
-    first = x.same(x.column(PLACE), x.integer(1))
-    return x.select(x.columns(names), x.subquery(placed, "placed"), where=[first])
+    return x.select(x.columns(names), placed, where=[x.same(x.column(PLACE), x.integer(1))])
 
 
 def shown_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRange] | None) -> exp.Query:

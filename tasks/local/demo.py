@@ -5,12 +5,14 @@
     checks -> import -> parts up -> trigger weekly_circular__retrain -> follow -> summary -> parts down
 """
 
+import contextlib
 import importlib.util
 import json
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from tasks.contracts import load_surface
 from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, StoreError
 from tasks.local.environment import environment
 from tasks.local.follow import Lines, failed_logs, follow, spell
-from tasks.local.health import bring_up, client, not_ready, running_settings
+from tasks.local.health import bring_up, client, not_ready, require_living, running_settings
 from tasks.local.parts import only_one, stop
 from tasks.local.rest import Airflow
 from tasks.local.settings import Settings
@@ -45,18 +47,15 @@ def run_demo(settings: Settings) -> None:
         _heading(lines, 1, "The Complete Journey data")
         lines.say(_import(settings))
         _heading(lines, 2, "Airflow and MLflow")
-        settings, started = _parts(settings, lines)
-        try:
+        with _parts(settings, lines) as running:
             _heading(lines, 3, f"The DAG {DAG}")
-            version, dossier = _retrain(client(settings), settings, lines)
+            version, dossier = _retrain(client(running), running, lines)
             _heading(lines, 4, "The release")
-            lines.say(summarise(_command(settings, "release", "show", SURFACE, version), dossier))
-        finally:
-            if started:
-                lines.say("\nstopping what was started")
-                stop(settings)
-    lines.say(_what_next(settings))
-    lines.say(f"The demo took {spell(time.monotonic() - began)}.")
+            release = _command(running, "release", "show", SURFACE, version)
+            plain = dossier.with_suffix(".json").read_text(encoding="utf-8")
+            lines.say(summarise(release, json.loads(plain)))
+    lines.say(_what_next(dossier))
+    lines.say(f"\nThe demo took {spell(time.monotonic() - began)}.")
 
 
 def _heading(lines: Lines, number: int, title: str) -> None:
@@ -84,32 +83,36 @@ def _import(settings: Settings) -> str:
     )
 
 
-def _parts(settings: Settings, lines: Lines) -> tuple[Settings, bool]:
-    """Use the parts that run already, or start them on free ports; say whether they were started here."""
+@contextlib.contextmanager
+def _parts(settings: Settings, lines: Lines) -> Iterator[Settings]:
+    """Use the parts that run already; else start them on free ports and stop them at the end."""
     running = running_settings(settings)
     if running is not None and not not_ready(running):
         lines.say(f"running already: {running.airflow_url} and {running.mlflow_url}")
-        return running, False
+        yield running
+        return
     stop(settings)
     settings = settings.with_free_ports()
-    bring_up(settings, lines.say)
-    return settings, True
+    try:
+        bring_up(settings, lines.say)
+        yield settings
+    finally:
+        stop(settings)
 
 
-def _retrain(airflow: Airflow, settings: Settings, lines: Lines) -> tuple[str, dict[str, Any]]:
+def _retrain(airflow: Airflow, settings: Settings, lines: Lines) -> tuple[str, Path]:
+    """Trigger the DAG and follow it; return the release's version and its dossier."""
     _wait_for_dag(airflow, lines)
     airflow.unpause(DAG)
     as_of = _end_of_logs(settings)
     run = airflow.trigger(DAG, {"as_of": as_of})
     lines.say(f"triggered as of {as_of}: {airflow.url}/dags/{DAG}/runs/{run}")
-    if not follow(airflow, DAG, run, lines):
+    if not follow(airflow, DAG, run, lines, watch=lambda: require_living(settings)):
         for line in failed_logs(airflow, DAG, run):
             lines.say(line)
         raise GateRefused(f"The run {run} failed; the reason stands above")
     judged = airflow.result(DAG, run, "gate")
-    return str(judged["release"]), json.loads(
-        Path(judged["dossier"]).with_suffix(".json").read_text(encoding="utf-8")
-    )
+    return str(judged["release"]), Path(judged["dossier"])
 
 
 def _wait_for_dag(airflow: Airflow, lines: Lines) -> None:
@@ -150,10 +153,10 @@ def _command(settings: Settings, *words: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def _what_next(settings: Settings) -> str:
+def _what_next(dossier: Path) -> str:
     return (
         "\nOpen next:\n"
-        "  make up   Airflow with this run, MLflow with the models; prints addresses and logins\n"
-        f"  .venv/bin/equipoise release show {SURFACE} challenger\n"
-        f"  {settings.home / 'reports' / SURFACE}   the reports"
+        f"  {dossier}\n"
+        "  make up   Airflow with this run and MLflow with the models; prints addresses and logins\n"
+        f"  .venv/bin/equipoise release show {SURFACE} challenger"
     )

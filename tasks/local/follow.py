@@ -8,9 +8,10 @@
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
+from tasks.errors import StoreError
 from tasks.local.rest import Airflow
 
 Instance = Mapping[str, Any]
@@ -19,14 +20,15 @@ _WORKING = {"running", "queued", "restarting", "up_for_retry", "deferred"}
 _FRAMES = ("::group::", "::endgroup::")  # how the UI folds a log
 _STILL_THERE = 20.0  # seconds after which a log without a living line is told that the same still runs
 _ANOTHER = 3.0  # and that something else does
+_LOOKS = 6
 
 
 class Lines:
     """Prints lines for good, and one that is rewritten where the output is a terminal."""
 
-    def __init__(self, out: TextIO = sys.stdout) -> None:
-        self._out = out
-        self._rewrites = out.isatty()
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._rewrites = self._out.isatty()
         self._said = ""
         self._said_at = 0.0
 
@@ -51,24 +53,38 @@ class Lines:
             print("\r\033[K", end="", file=self._out)
 
 
-def follow(airflow: Airflow, dag: str, run: str, lines: Lines, *, pause: float = 1.0) -> bool:
-    """Print a run's progress until it ends; return whether it succeeded."""
-    began, ended = time.monotonic(), set[str]()
+def follow(
+    airflow: Airflow,
+    dag: str,
+    run: str,
+    lines: Lines,
+    *,
+    watch: Callable[[], None] = lambda: None,
+    pause: float = 1.0,
+) -> bool:
+    """Print a run's progress until it ends; return whether it succeeded.
+
+    Parameters
+    ----------
+    watch : raises where the parts that work on the run are gone, so that nobody waits for ever.
+    pause : seconds between two looks.
+    """
+    began, told = time.monotonic(), set[tuple[str, int]]()
     while True:
-        state = airflow.run(dag, run)["state"]
-        instances = airflow.instances(dag, run)
+        state, instances = _look(airflow, dag, run)
         done = [instance for instance in instances if instance["state"] in _ENDED]
         for count, instance in enumerate(_in_order(done), start=1):
-            if (name := name_of(instance)) not in ended:
-                ended.add(name)
+            if (key := (instance["task_id"], instance["map_index"])) not in told:
+                told.add(key)
                 lines.say(f"[{count:>2}/{len(instances)}] {_ended_line(instance)}")
         if state in {"success", "failed"}:
-            return bool(state == "success")
+            return state == "success"
         now = (
             ", ".join(_working(i) for i in instances if i["state"] in _WORKING) or "waiting for the scheduler"
         )
         elapsed = spell(time.monotonic() - began)
         lines.live(f"[{len(done):>2}/{len(instances)}] {now}   {elapsed} so far", what=now)
+        watch()
         time.sleep(pause)
 
 
@@ -104,6 +120,18 @@ def spell(seconds: float) -> str:
     """
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _look(airflow: Airflow, dag: str, run: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return a run's state and instances; a busy machine may fail to answer a few times."""
+    for attempt in range(_LOOKS):
+        try:
+            return str(airflow.run(dag, run)["state"]), airflow.instances(dag, run)
+        except StoreError:
+            if attempt == _LOOKS - 1:
+                raise
+            time.sleep(attempt)
+    raise AssertionError("unreachable")
 
 
 def _working(instance: Instance) -> str:

@@ -67,6 +67,19 @@ def not_ready(settings: Settings) -> list[str]:
     return missing + [part for part in _AIRFLOW_PARTS if (health.get(part) or {}).get("status") != "healthy"]
 
 
+def require_living(settings: Settings) -> None:
+    """Make sure that no part has ended by itself.
+
+    Raises
+    ------
+    StoreError
+        One has; it shows the end of its log.
+    """
+    if dead := [record.name for record in records(settings) if not record.lives]:
+        logs = "\n".join(f"  {name}:\n{last_lines(log_of(settings, name))}" for name in dead)
+        raise StoreError(f"These parts ended by themselves: {', '.join(dead)}\n{logs}")
+
+
 def _prepare(settings: Settings, say: Say) -> None:
     """Bring both databases to the installed versions, side by side: each takes some seconds of imports."""
     stamp, versions = settings.airflow / "prepared", " ".join(map(version, ("apache-airflow", "mlflow")))
@@ -100,9 +113,7 @@ def _databases_exist(settings: Settings) -> bool:
 def _wait(settings: Settings, say: Say, *, deadline: float) -> None:
     said: list[str] = []
     while missing := not_ready(settings):
-        if dead := [record.name for record in records(settings) if not record.lives]:
-            logs = "\n".join(f"  {name}:\n{last_lines(log_of(settings, name))}" for name in dead)
-            raise StoreError(f"These parts ended by themselves: {', '.join(dead)}\n{logs}")
+        require_living(settings)
         if time.monotonic() > deadline:
             raise StoreError(
                 f"Not ready in time: {', '.join(missing)}. See the logs in {settings.logs_of_parts}"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tasks.errors import StoreError
 from tasks.local.environment import environment
-from tasks.local.processes import end_groups, started_at, undisturbed
+from tasks.local.processes import end_sessions, started_at, undisturbed
 from tasks.local.settings import HOST, MARK, Settings
 
 
@@ -107,7 +107,7 @@ def stop(settings: Settings, *, patience: float = 20.0) -> list[str]:
     living = [record for record in known if record.lives]
     crashed = [record.pid for record in known if started_at(record.pid) is None]
     with undisturbed():
-        end_groups([r.pid for r in living], crashed, (MARK, str(settings.home)), patience=patience)
+        end_sessions([r.pid for r in living], crashed, (MARK, str(settings.home)), patience=patience)
         for record in known:
             (settings.home / "parts" / f"{record.name}.json").unlink(missing_ok=True)
     return [record.name for record in living]

@@ -1,7 +1,13 @@
 """Processes that outlive their starter: know them again, and leave none behind.
 
+::
+
+    part (leader of a session)          asked to end, with its group
+      └── workers                       in its group
+            └── a running step          in a group of its own, in the session still
+                  └── what it launched  perhaps in a session of its own: found by a mark in its environment
+
 A process number alone says little, since numbers are used again: a record keeps the moment of its start too.
-And every part hands down a mark in its environment, by which orphans of a crashed part are found (on Linux).
 """
 
 import contextlib
@@ -14,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _PROC = Path("/proc")
+_LINUX = (_PROC / "self" / "environ").exists()
 _GONE = 10.0  # seconds that killed processes are given to be gone
 
 
@@ -21,50 +28,54 @@ def started_at(pid: int) -> str | None:
     """Return what tells a process from a later one with the same number, or None where it has ended."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    if (_PROC / "self" / "stat").exists():
+    if _LINUX:
         return _started_by_proc(pid)
-    ps = shutil.which("ps") or "/bin/ps"
-    answer = subprocess.run(
-        [ps, "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    state, _, started = answer.stdout.strip().partition(" ")
+    state, _, started = _ps("-o", "stat=,lstart=", "-p", str(pid)).strip().partition(" ")
     return None if not state or state.startswith("Z") else started.strip()
 
 
 def marked(mark: str, value: str) -> set[int]:
-    """Return the processes whose environment says `mark=value`; none where /proc is missing."""
+    """Return the processes whose environment says `mark=value`: on Linux, unless they overwrote it."""
     wanted = f"{mark}={value}".encode()
     found = set()
-    for folder in _PROC.glob("[0-9]*"):
+    for pid in _everyone() if _LINUX else ():
         with contextlib.suppress(OSError):
-            pid = int(folder.name)
-            if wanted in (folder / "environ").read_bytes().split(b"\0") and pid != os.getpid():
+            if wanted in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
                 found.add(pid)
     return {pid for pid in found if started_at(pid) is not None}
 
 
-def end_groups(
+def members(leaders: Iterable[int]) -> set[int]:
+    """Return the processes in the sessions of these leaders, themselves included."""
+    sessions, found = set(leaders), set()
+    for pid in _everyone() if sessions else ():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) in sessions:
+                found.add(pid)
+    return {pid for pid in found if started_at(pid) is not None}
+
+
+def end_sessions(
     living: Iterable[int], crashed: Iterable[int], mark: tuple[str, str], *, patience: float
 ) -> None:
-    """End process groups, and whatever else is marked.
+    """End whole sessions, and whatever else is marked.
 
     Parameters
     ----------
-    living : leaders that run; their groups are asked first and given `patience` seconds.
-    crashed : leaders that have ended; what is left of their groups has nobody to report to.
+    living : leaders that run; they are asked first and given `patience` seconds.
+    crashed : leaders that have ended; what is left of their sessions has nobody to report to.
     mark : name and value in the environment of everything that belongs to them.
     """
-    asked, groups = set(living), {*living, *crashed}
-    for group in asked:
-        _signal_group(group, signal.SIGTERM)
+    asked, sessions = set(living), {*living, *crashed}
+    for leader in asked:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGTERM)
     deadline = time.monotonic() + patience
-    while time.monotonic() < deadline and any(map(_group_lives, asked)):
+    while time.monotonic() < deadline and members(asked):
         time.sleep(0.1)
     deadline = time.monotonic() + _GONE
-    while time.monotonic() < deadline and (any(map(_group_lives, groups)) or marked(*mark)):
-        for group in groups:
-            _signal_group(group, signal.SIGKILL)
-        for pid in marked(*mark):
+    while time.monotonic() < deadline and (left := members(sessions) | marked(*mark)):
+        for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
@@ -90,15 +101,14 @@ def _started_by_proc(pid: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
+def _everyone() -> set[int]:
+    if _LINUX:
+        found = {int(folder.name) for folder in _PROC.glob("[0-9]*")}
+    else:
+        found = {int(line) for line in _ps("-A", "-o", "pid=").split()}
+    return found - {os.getpid()}
 
 
-def _group_lives(group: int) -> bool:
-    started_at(group)
-    try:
-        os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+def _ps(*options: str) -> str:
+    command = [shutil.which("ps") or "/bin/ps", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout

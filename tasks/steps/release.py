@@ -39,7 +39,7 @@ from tasks.stores.label_store import LabelStore, Snapshot
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import INPUTS, StepRun, finish, read_evidence, step_run
-from tasks.training.slices import ReleaseSlices, plan_slices
+from tasks.training.slices import DaySlice, ReleaseSlices, plan_slices
 
 STEP: Final = "release"
 RECIPE: Final = 1
@@ -89,7 +89,7 @@ def run(
     DataError
         The snapshot is unknown or shows the labels as of another instant.
     GateRefused
-        The labels were not published: they did not pass validation.
+        The labels were not published, or a part learned from the days that the release is tested on.
     StoreError
         A part holds other bytes than were registered.
     """
@@ -98,6 +98,7 @@ def run(
     refuse_silent_changes(context, registry)
     slices = plan_slices(context.contracts, as_of, _days(store, labels))
     pins = pin_tasks(context, registry, [TrainedPart.of(part) for part in parts])
+    _refuse_overlap(slices.test, pins)
     inputs = _inputs(context, as_of, labels, pins)
     late = backfill or _before_champion(registry, context.surface, as_of)
     part = registry.find(release_name(context.surface), {INPUTS: inputs})
@@ -230,6 +231,17 @@ def _published(store: LabelStore, snapshot: str, as_of: datetime) -> Snapshot:
             "Run `equipoise validate` and read its report."
         )
     return labels
+
+
+def _refuse_overlap(test: DaySlice, pins: Pins) -> None:
+    """Refuse parts that learned from a day on which the decision will be rehearsed, or from a later one."""
+    late = [part for pair in pins.values() for part in pair if part.trained_until() >= test.first]
+    if late:
+        named = ", ".join(f"{part.name} version {part.version} to {part.trained_until()}" for part in late)
+        raise GateRefused(
+            f"The release would be tested on {test.first} to {test.last}, days that its parts have seen: "
+            f"{named}. Train and calibrate them as of this release's own instant."
+        )
 
 
 def _days(store: LabelStore, labels: Snapshot) -> list[Any]:

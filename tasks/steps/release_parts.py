@@ -44,7 +44,8 @@ def pin_tasks(context: Context, registry: Registry, trained: Sequence[TrainedPar
     Raises
     ------
     ContractError
-        A task is unknown, or was not trained and there is no champion that has it.
+        A task is unknown, was not trained and there is no champion that has it, or a calibrator was fitted
+        to another model.
     """
     tasks = context.contracts.tasks.tasks
     for part in trained:
@@ -61,6 +62,12 @@ def _pins(surface: str, registry: Registry, trained: TrainedPart) -> tuple[Pinne
     fitted = _pin(
         registry, Role.CALIBRATOR, f"{surface}.calibrator.{trained.task}", trained.calibrator_version
     )
+    made_for = registry.tags(Part(fitted.name, fitted.version, fitted.sha256)).get(f"component.{model.name}")
+    if made_for != str(model.version):
+        raise ContractError(
+            f"{fitted.name} version {fitted.version} was fitted to the scores of {model.name} version "
+            f"{made_for}, not {model.version}. Calibrate version {model.version}."
+        )
     return replace(model, task=trained.task), replace(fitted, task=trained.task)
 
 

@@ -47,14 +47,18 @@ class Rehearsal:
         heads = Scorer.from_files(files).heads
         made = {}
         for task in conditional_tasks(self.context):
-            frame = self._days(self.slices[task].calibrate, heads.columns, [task])
-            outcomes = self._outcomes(frame, task)
+            frame, outcomes = self.calibrate_days(task, heads.columns)
             known = np.isfinite(outcomes)
             product = heads.predict(frame)[probability(task)]
             fitted = fit_joint(product[known], outcomes[known], _users(frame)[known])
             if fitted is not None:
                 made[f"joints/{task}.json"] = json.dumps(fitted.to_json(), allow_nan=False).encode()
         return made
+
+    def calibrate_days(self, task: str, features: Iterable[str]) -> tuple[pd.DataFrame, Floats]:
+        """Read a task's calibrate days and what is known of it there, NaN where nothing is."""
+        frame = self._days(self.slices[task].calibrate, features, [task])
+        return frame, self._outcomes(frame, task)
 
     def figures(self, files: Mapping[str, bytes], pins: Pins) -> list[TaskFigures]:
         """Measure every task on its test days; tasks with the same days share one reading."""

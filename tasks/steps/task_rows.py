@@ -25,6 +25,7 @@ from tasks.training.slices import DaySlice, TaskSlices, plan_slices
 
 Floats = npt.NDArray[np.float64]
 KEYS: Final = (REQUEST_ID, ITEM_ID, USER_ID)
+NEWEST: Final = "newest_training_row"
 _CHUNK: Final = 1 << 18
 
 
@@ -59,8 +60,8 @@ class TaskRows:
         found = store.snapshot(snapshot)
         if not store.published(snapshot):
             raise GateRefused(
-                f"Label snapshot {snapshot} of {context.surface} is not published: it did not pass validation "
-                "or was not validated. Run `equipoise validate` and read its report."
+                f"Label snapshot {snapshot} of {context.surface} is not published: it did not pass "
+                "validation or was not validated. Run `equipoise validate` and read its report."
             )
         if found.as_of != as_of:
             raise DataError(
@@ -83,7 +84,7 @@ class TaskRows:
         return self.context.contracts.surface.features.names
 
     def read(self, days: DaySlice, columns: Iterable[str] = ()) -> pa.Table:
-        """Read the observed rows of some days: keys, features, label and further columns, in a fixed order."""
+        """Read the observed rows of some days: keys, features, label and further columns, in fixed order."""
         names = list(dict.fromkeys([*KEYS, *self.features, self.task, *columns]))
         observed = f"{status(self.task)} = '{Status.OBSERVED}'"
         store = LabelStore(self.context.home, self.context.surface)
@@ -130,7 +131,7 @@ def tags(made_from: Mapping[str, Any]) -> dict[str, str]:
     """Return what a part is made from as the tags of its version and run."""
     plain = {name: made_from[name] for name in ("surface", "task", "as_of", "snapshot")}
     digests = {f"contract.{kind}": digest for kind, digest in made_from["contracts"].items()}
-    return {**plain, **digests, "newest_training_row": made_from["slices"]["train"][1]}
+    return {**plain, **digests, NEWEST: made_from["slices"]["train"][1]}
 
 
 def labels(table: pa.Table, task: str) -> Floats:

@@ -89,35 +89,42 @@ def run(
     rows = TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot)
     made_from = rows.made_from()
     inputs = digest({**made_from, "step": STEP, "recipe": RECIPE, "lightgbm": lgb.__version__})
-    registry, name = Registry(context.home), model_name(context.surface, task)
-    part = registry.find(name, {INPUTS: inputs})
+    registry = Registry(context.home)
+    part = registry.find(model_name(context.surface, task), {INPUTS: inputs})
+    reused = part is not None
     if part is not None:
         finish(context.home, registry.run_id(part))
-        return _result(registry, task, part, reused=True)
-    with step_run(
-        context.home,
-        context.surface,
-        step=STEP,
-        task=task,
-        inputs=inputs,
-        parent_run=parent_run,
-        tags=tags(made_from),
-    ) as opened:
-        _log_sources(opened, rows)
-        trained = _train(rows)
-        figures = _figures(rows, trained)
-        _log(opened, rows, trained, figures)
-        part = registry.register_booster(
-            name,
-            trained.fitted.booster,
-            {ENCODER: json.dumps(trained.encoder.to_json(), ensure_ascii=False).encode()},
-            as_of=as_of,
-            run_id=opened.run_id,
-            tags={**tags(made_from), INPUTS: inputs},
-            params={"rounds": trained.fitted.rounds, **_parameters(rows)},
-            metrics=_flat(figures),
-        )
-    return _result(registry, task, part, reused=False)
+    else:
+        said = tags(made_from)
+        with step_run(
+            context.home,
+            context.surface,
+            step=STEP,
+            task=task,
+            inputs=inputs,
+            parent_run=parent_run,
+            tags=said,
+        ) as opened:
+            part = _make(opened, registry, rows, {**said, INPUTS: inputs})
+    return _result(registry, task, part, reused=reused)
+
+
+def _make(opened: StepRun, registry: Registry, rows: TaskRows, said: Mapping[str, str]) -> Part:
+    """Train, measure, write down and register: in this order, so no version is without its evidence."""
+    _log_sources(opened, rows)
+    trained = _train(rows)
+    figures = _figures(rows, trained)
+    _log(opened, rows, trained, figures)
+    return registry.register_booster(
+        model_name(rows.context.surface, rows.task),
+        trained.fitted.booster,
+        {ENCODER: json.dumps(trained.encoder.to_json(), ensure_ascii=False).encode()},
+        as_of=rows.snapshot.as_of,
+        run_id=opened.run_id,
+        tags=said,
+        params={"rounds": trained.fitted.rounds, **_parameters(rows)},
+        metrics=_flat(figures),
+    )
 
 
 def _train(rows: TaskRows) -> _Trained:
@@ -183,7 +190,7 @@ def _log_sources(opened: StepRun, rows: TaskRows) -> None:
 
 
 def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigures) -> None:
-    """Write figures, pictures and evidence: all of it before the version exists, so that it is never without."""
+    """Write figures, pictures and evidence."""
     fitted = trained.fitted
     importances = {name: {"gain": gain, "splits": fitted.splits[name]} for name, gain in fitted.gains.items()}
     opened.params({"rounds": fitted.rounds})

@@ -156,7 +156,7 @@ class Registry:
         if found != part.sha256:
             raise StoreError(
                 f"{part} holds other bytes than were registered: sha256 {found}, registered {part.sha256}. "
-                "Nothing of it was used. Restore the artifact store, or run the step that made it again."
+                "Nothing of it was used. Restore the artifact store, or delete the version and make it again."
             )
         return folder
 

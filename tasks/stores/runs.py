@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
@@ -27,7 +28,6 @@ from tasks.errors import StoreError
 from tasks.stores.tracking import PatientClient, connect, experiment_id
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 INPUTS: Final = "equipoise.inputs"
@@ -85,9 +85,10 @@ class StepRun:
         """Write a picture."""
         self.client.log_figure(self.run_id, figure, path)
 
-    def table(self, path: str, frame: "pd.DataFrame") -> None:
+    def table(self, path: str, frame: pd.DataFrame) -> None:
         """Write a table that MLflow shows."""
-        self.client.log_table(self.run_id, frame, path)
+        texts = frame.columns[[isinstance(kind, pd.StringDtype) for kind in frame.dtypes]]
+        self.client.log_table(self.run_id, frame.astype(dict.fromkeys(texts, object)), path)
 
 
 @contextmanager

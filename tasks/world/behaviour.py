@@ -158,7 +158,7 @@ def _happened(
     lag: float = 2 * _MINUTE,
     tagged: bool = False,
 ) -> Happened:
-    """Keep the rows where it happened; it is known ``lag`` seconds later on average, at most ten times that."""
+    """Keep the rows where it happened; it is known ``lag`` seconds later on average, at most ten times so."""
     row = np.flatnonzero(which)
     when = at[row]
     known_at = when + _delay(rng, len(row), mean=lag, most=10 * lag)

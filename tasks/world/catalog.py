@@ -25,6 +25,7 @@ CREATORS = 400
 EVERYWHERE = -1
 UNKNOWN = -2
 
+_LOG_PRICE = np.log([14.0, 120.0, 45.0, 30.0, 9.0, 38.0, 42.0, 22.0])
 _SPONSORED_SHARE = 0.06
 _VIOLATION_SHARE = 0.005
 _RESTRICTED_SHARE = 0.02
@@ -80,6 +81,7 @@ def _generation(seed: int, number: int, phase: npt.NDArray[np.int32]) -> Catalog
     rng = generator(seed, Stream.ITEMS, number)
     category = rng.integers(0, len(CATEGORIES), SHELVES).astype(np.int8)
     price_level = rng.standard_normal(SHELVES, dtype=np.float32)
+    margin_level = 0.3 * rng.standard_normal(SHELVES) - 0.1
     price = np.round(np.exp(_LOG_PRICE[category] + 0.45 * price_level), 2)
     return Catalog(
         born=phase + np.int32((number - 1) * SHELF_DAYS),
@@ -87,9 +89,7 @@ def _generation(seed: int, number: int, phase: npt.NDArray[np.int32]) -> Catalog
         creator=_creators(rng),
         price=price,
         price_level=price_level,
-        margin=np.round(
-            np.exp(0.35 * price_level.astype(np.float64) + 0.3 * rng.standard_normal(SHELVES) - 0.1), 2
-        ),
+        margin=np.round(np.exp(0.35 * price_level + margin_level), 2).astype(np.float64),
         sponsored=rng.random(SHELVES) < _SPONSORED_SHARE,
         violation=rng.random(SHELVES) < _VIOLATION_SHARE,
         restricted=_restrictions(rng),
@@ -98,9 +98,6 @@ def _generation(seed: int, number: int, phase: npt.NDArray[np.int32]) -> Catalog
         quality=draw_trait(rng, (SHELVES,)),
         misfit=draw_trait(rng, (SHELVES,)),
     )
-
-
-_LOG_PRICE = np.log([14.0, 120.0, 45.0, 30.0, 9.0, 38.0, 42.0, 22.0])
 
 
 def _creators(rng: np.random.Generator) -> npt.NDArray[np.int16]:

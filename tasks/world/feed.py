@@ -16,7 +16,17 @@ from tasks.world.catalog import GROUPS, Catalog
 from tasks.world.logging_policy import Placement, gumbel, place
 from tasks.world.streams import Stream, generator
 from tasks.world.users import Trait, Users
-from tasks.world.vocabulary import CANDIDATES, DEVICES, SLOTS, SOURCES
+from tasks.world.vocabulary import (
+    CANDIDATES,
+    DEVICES,
+    EXPLORE,
+    FOLLOWING,
+    FRESH,
+    PERSONAL,
+    SLOTS,
+    SPONSORED,
+    TRENDING,
+)
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -52,7 +62,7 @@ class Requests:
 
 @dataclass(frozen=True)
 class Seen:
-    """The item traits as the feed estimates them on a day, by item, and their fair wear.
+    """The item traits as the feed estimates them on a day, by item.
 
     The error about an item shrinks with the square root of its days on the shelf.
     """
@@ -84,7 +94,10 @@ def _estimate(trait: Trait, error: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Batch:
-    """Requests with their candidates: [requests, CANDIDATES] unless said otherwise."""
+    """Requests with their candidates: [requests, CANDIDATES] unless said otherwise.
+
+    ``whim`` is the part of a click that nothing logged explains.
+    """
 
     day: int
     requests: Requests
@@ -94,7 +107,7 @@ class Batch:
     score: Floats
     placement: Placement
     seen: Seen
-    rng: np.random.Generator
+    whim: Floats
 
 
 def draw_requests(world: World, day: int, count: int) -> Requests:
@@ -112,7 +125,7 @@ def draw_requests(world: World, day: int, count: int) -> Requests:
 def _times(rng: np.random.Generator, count: int) -> Indices:
     """Draw times of day in order: a quiet night, a peak in the evening."""
     hours = np.where(rng.random(count) < 0.6, rng.normal(19, 3, count), rng.normal(11, 4, count)) % 24
-    return np.sort((hours / 24 * DAY_US).astype(np.int64))
+    return np.sort(np.minimum((hours / 24 * DAY_US).astype(np.int64), DAY_US - 1))
 
 
 def draw_batch(world: World, day: int, number: int, requests: Requests) -> Batch:
@@ -127,7 +140,9 @@ def draw_batch(world: World, day: int, number: int, requests: Requests) -> Batch
     )
     source = _sources(world.catalog, item, affinity, seen, rng)
     score = _scores(item, affinity, seen, rng)
-    return Batch(day, requests, item, source, affinity, score, place(score, SLOTS, rng), seen, rng)
+    placement = place(score, SLOTS, rng)
+    whim = rng.standard_normal(item.shape, dtype=np.float32)
+    return Batch(day, requests, item, source, affinity, score, placement, seen, whim)
 
 
 def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.random.Generator) -> Indices:
@@ -150,10 +165,9 @@ def _sources(
     draw = rng.random(item.shape, dtype=np.float32)
     following = 0.12 + 0.08 * (affinity.seen > 0)
     trending = following + 0.2 + 0.2 * (seen.popularity[item] > 60)
-    code = np.select([draw < following, draw < trending], [2, 1], 0)
-    code = np.where((seen.age[item] < _FRESH_DAYS) & (draw > 0.4), 3, code)
-    code = np.where(draw > 0.96, SOURCES.index("explore"), code)
-    return np.where(catalog.sponsored[item], SOURCES.index("sponsored"), code).astype(np.int8)
+    fresh = (seen.age[item] < _FRESH_DAYS) & (draw > 0.4)
+    by = [catalog.sponsored[item], draw > 0.96, fresh, draw < following, draw < trending]
+    return np.select(by, [SPONSORED, EXPLORE, FRESH, FOLLOWING, TRENDING], PERSONAL).astype(np.int8)
 
 
 def _scores(item: Indices, affinity: Trait, seen: Seen, rng: np.random.Generator) -> Floats:

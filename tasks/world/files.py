@@ -36,14 +36,17 @@ class ParquetFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._open: dict[str, tuple[str, pq.ParquetWriter]] = {}
+        self._open: dict[str, tuple[str | None, pq.ParquetWriter]] = {}
 
-    def write(self, kind: str, name: str, table: pa.Table) -> None:
-        """Append a table to ``<kind>/<name>.parquet``; another name closes the file before it."""
+    def write(self, kind: str, name: str | None, table: pa.Table) -> None:
+        """Append a table to ``<kind>/<name>.parquet``, or to ``<kind>.parquet`` where there is no name.
+
+        Another name of the same kind closes the file before it.
+        """
         if kind in self._open and self._open[kind][0] != name:
             self._open.pop(kind)[1].close()
         if kind not in self._open:
-            path = self._folder / kind / f"{name}.parquet"
+            path = self._folder / (f"{kind}.parquet" if name is None else f"{kind}/{name}.parquet")
             path.parent.mkdir(exist_ok=True)
             self._open[kind] = (name, _writer(path, table.schema))
         self._open[kind][1].write_table(table)

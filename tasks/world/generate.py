@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from tasks.world.behaviour import PURCHASE_DAYS, behave
 from tasks.world.catalog import draw_catalog
 from tasks.world.feed import Requests, World, draw_batch, draw_requests
 from tasks.world.files import ParquetFiles, whole_folder
+from tasks.world.streams import Stream, generator
 from tasks.world.tables import (
     Clock,
     absences_table,
@@ -46,6 +48,7 @@ _BATCH = 4096
 _USERS_PER_REQUEST = 12
 _LEAST_USERS = 600
 _MARK = "world.json"
+_ONE_FILE = ("truth", "candidate_truth")
 _MAKE = 1
 """Raised whenever the same parameters begin to give another world."""
 
@@ -115,7 +118,8 @@ def generate(
         counts = _write(world, parameters, start, folder)
         last = start + timedelta(days=days - 1)
         result = WorldResult(str(out), start.isoformat(), last.isoformat(), days * requests_per_day, **counts)
-        mark = {"parameters": asdict(parameters), "result": asdict(result)}
+        counted = {name: value for name, value in asdict(result).items() if name != "out"}
+        mark = {"parameters": asdict(parameters), "result": counted}
         (folder / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
     return result
 
@@ -139,8 +143,7 @@ def _check(days: int, requests_per_day: int, seed: int, start: date) -> None:
 def _already_there(out: Path, parameters: _Parameters) -> WorldResult | None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
-    mark = out / _MARK
-    found = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else None
+    found = _read_mark(out / _MARK)
     if found is None:
         raise ContractError(
             f"{out} holds something that is no simulated world: give an empty folder as --out"
@@ -150,7 +153,14 @@ def _already_there(out: Path, parameters: _Parameters) -> WorldResult | None:
             f"{out} holds a world of {found['parameters']}, not of {asdict(parameters)}: "
             "give another folder as --out or remove that one"
         )
-    return WorldResult(**{**found["result"], "out": str(out)})
+    return WorldResult(out=str(out), **found["result"])
+
+
+def _read_mark(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _write(world: World, parameters: _Parameters, start: date, folder: Path) -> dict[str, int]:
@@ -174,10 +184,7 @@ def _write(world: World, parameters: _Parameters, start: date, folder: Path) -> 
 
 def _write_tables(files: ParquetFiles, day: str, tables: Tables) -> None:
     for name, table in tables.items():
-        if name.endswith("truth"):
-            files.write(".", name, table)
-        else:
-            files.write(name, day, table)
+        files.write(name, None if name in _ONE_FILE else day, table)
 
 
 def _days(world: World, clock: Clock, parameters: _Parameters) -> Iterator[tuple[int, Tables]]:
@@ -200,7 +207,7 @@ def _batch(
     rows, shown = shown_of(world, batch)
     all_chances = chances(world, batch)
     of_shown = all_chances.at(rows)
-    outcomes = behave(world, shown, of_shown, batch.rng)
+    outcomes = behave(world, shown, of_shown, generator(world.seed, Stream.BEHAVIOUR, day, number))
     candidates = candidates_table(world, clock, batch, names, rows, outcomes)
     impressions = impressions_table(candidates, rows)
     tables = {

@@ -19,6 +19,7 @@ class Stream(IntEnum):
     INELIGIBLE = 5
     REQUESTS = 6
     FEED = 7
+    BEHAVIOUR = 8
 
 
 def generator(seed: int, stream: Stream, *key: int) -> np.random.Generator:

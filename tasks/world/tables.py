@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from tasks.world.vocabulary import (
     CANDIDATES,
     CATEGORIES,
     DEVICES,
+    EXPLORE,
     PAGES,
     REGIONS,
     SLOTS,
@@ -82,7 +84,7 @@ def candidates_table(
     hidden = np.ones(n, dtype=bool)
     hidden[shown_rows] = False
     slot = np.tile(np.arange(1, SLOTS + 1, dtype=np.int32), len(request_ids))
-    placed = {
+    placed: dict[str, npt.NDArray[Any]] = {
         c.POSITION: slot,
         c.PROPENSITY: batch.placement.propensity.ravel(),
         c.VISIBLE: outcomes.visible,
@@ -99,7 +101,7 @@ def candidates_table(
     )
 
 
-def _where_shown(values: npt.NDArray[np.generic], rows: Integers, hidden: npt.NDArray[np.bool_]) -> pa.Array:
+def _where_shown(values: npt.NDArray[Any], rows: Integers, hidden: npt.NDArray[np.bool_]) -> pa.Array:
     spread = np.zeros(len(hidden), dtype=values.dtype)
     spread[rows] = values
     return pa.array(spread, mask=hidden)
@@ -158,7 +160,7 @@ def _pair_columns(world: World, batch: Batch) -> dict[str, object]:
     region = world.users.region[batch.requests.user][:, None]
     return {
         "user_category_affinity": batch.affinity.seen.ravel(),
-        "exploration": (batch.source == SOURCES.index("explore")).ravel(),
+        "exploration": (batch.source == EXPLORE).ravel(),
         "permitted": pa.array((restricted != region).ravel(), mask=(restricted == UNKNOWN).ravel()),
         "retrieval_score": batch.score.ravel(),
     }

@@ -74,10 +74,9 @@ def chances(world: World, batch: Batch) -> Chances:
     checkout = batch.requests.checkout[:, None]
     device = batch.requests.device[:, None]
     sponsored = items.sponsored[item]
-    whim = 0.1 * batch.rng.standard_normal(item.shape, dtype=np.float32)
 
     click = (
-        -2.45 + 0.45 * affinity + 0.5 * appeal + 0.35 * bait + 0.15 * quality - 0.5 * dear + whim
+        -2.45 + 0.45 * affinity + 0.5 * appeal + 0.35 * bait + 0.15 * quality - 0.5 * dear + 0.1 * batch.whim
         + 0.3 * np.exp(-np.maximum(batch.seen.age[item], 0) / 10) - 0.3 * checkout
         + _CLICK_BY_CATEGORY[category] + _CLICK_BY_SOURCE[batch.source] + _CLICK_BY_DEVICE[device]
     )  # fmt: skip
@@ -94,7 +93,7 @@ def chances(world: World, batch: Batch) -> Chances:
         -4.72 + 0.75 * bait - 0.3 * affinity + 0.5 * users.touchy.true[user] + 0.35 * sponsored
         + (_HIDE_BY_TENURE[tenure] + 0.15 * bait * (tenure == TENURES.index("new")))
     )  # fmt: skip
-    report = -9.2 + 0.9 * bait + 0.4 * users.touchy.true[user] + 2.0 * items.violation[item]
+    report = -8.95 + 0.9 * bait + 0.4 * users.touchy.true[user] + 2.0 * items.violation[item]
     happy = 0.15 + 0.6 * quality - 0.55 * bait + 0.3 * affinity
     answer = -3.7 + 0.3 * (tenure == TENURES.index("loyal"))
     logits = (click, cart, buy, buy - 2.2, give_back, hide + 0.7, hide, report, happy, answer, answer + 0.5)

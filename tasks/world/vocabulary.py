@@ -1,4 +1,4 @@
-"""The words of the simulated feed: values of its categorical columns, names of its tasks, its curve."""
+"""The words of the simulated feed: values of its categorical columns, its sizes, its curve."""
 
 from typing import Final
 
@@ -8,6 +8,7 @@ REGIONS: Final = ("north", "south", "east", "west", "islands")
 DEVICES: Final = ("desktop", "mobile", "tablet")
 PAGES: Final = ("home", "checkout")
 SOURCES: Final = ("personal", "trending", "following", "fresh", "sponsored", "explore")
+PERSONAL, TRENDING, FOLLOWING, FRESH, SPONSORED, EXPLORE = range(len(SOURCES))
 
 CANDIDATES: Final = 40
 """Scored candidates of a request."""
@@ -21,16 +22,7 @@ EXAMINATION: Final = (1.0, 0.92, 0.84, 0.77, 0.71, 0.66, 0.61, 0.57, 0.53, 0.5, 
 VISIBLE_RATE: Final = 0.96
 """Probability that a shown item was rendered on screen, whatever its position."""
 
-PROBABILITIES: Final = (
-    "click_30m",
-    "dwell_60s_1d",
-    "add_to_cart_1d",
-    "purchase_7d",
-    "return_30d",
-    "hide_7d",
-    "report_7d",
-    "survey_happy_14d",
-    "satisfied_7d",
-)
 VALUES: Final = ("dwell_seconds_1d",)
+"""Tasks whose truth is a mean and no probability."""
+
 DWELL_CLIP_SECONDS: Final = 1800.0

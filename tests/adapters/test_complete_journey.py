@@ -12,6 +12,7 @@ import pytest
 
 from tasks.adapters import complete_journey
 from tasks.adapters.complete_journey import import_complete_journey, week_start
+from tasks.contracts.load import load_surface
 from tasks.errors import ContractError, DataError
 from tests.adapters.journey_tables import Journey, moment
 
@@ -274,6 +275,25 @@ def test_what_a_killed_import_left_is_mended(journey, tmp_path):
     assert not (logs / ".importing").exists()
 
 
+def test_the_surface_finds_every_column_that_it_names(journey, tmp_path):
+    contracts = load_surface(Path(__file__).parents[2] / "surfaces", "weekly_circular")
+    run(journey, tmp_path)
+    surface, utility, slate = contracts.surface, contracts.utility, contracts.slate
+    tests = [rule.keep_when or rule.drop_when for rule in utility.hard_constraints]
+    named = {
+        *surface.features.names,
+        *surface.model_dump()["values"],
+        *(segment.column for segment in surface.segments),
+        *(test.column for test in tests if test),
+        *slate.max_per,
+        *([slate.diversity.by] if slate.diversity else []),
+        surface.gates.decision.first.column,
+    }
+    assert named <= set(read(tmp_path, "impressions").columns)
+    matched = {column for task in contracts.tasks.tasks.values() if task.rule for column in task.rule.match}
+    assert matched <= set(read(tmp_path, "impressions").columns) & set(read(tmp_path, "events").columns)
+
+
 @pytest.mark.parametrize(("first", "last"), [(13, 20), (14, 54), (20, 19)])
 def test_weeks_without_twelve_before_them_are_refused(journey, tmp_path, first, last):
     with pytest.raises(ContractError, match="the weeks are 14 to 53"):
@@ -292,6 +312,23 @@ def test_a_missing_column_is_named_with_what_is_there(journey, tmp_path):
     table = pq.read_table(source / "promotions.parquet").drop_columns(["mailer_location"])
     pq.write_table(table, source / "promotions.parquet")
     with pytest.raises(DataError, match=r"lacks column mailer_location\. It holds display_location"):
+        import_complete_journey(out=tmp_path / "logs", source=source)
+
+
+def test_a_file_that_is_no_parquet_is_named(journey, tmp_path):
+    source = journey.write(tmp_path)
+    (source / "products.parquet").write_text("product_id,department")
+    with pytest.raises(DataError, match=r"products\.parquet is no parquet file"):
+        import_complete_journey(out=tmp_path / "logs", source=source)
+
+
+def test_a_column_of_another_type_is_refused(journey, tmp_path):
+    source = journey.write(tmp_path)
+    lines = pq.read_table(source / "transactions.parquet")
+    households = pa.array([f"h{number}" for number in lines["household_id"].to_pylist()])
+    lines = lines.set_column(0, "household_id", households)
+    pq.write_table(lines, source / "transactions.parquet")
+    with pytest.raises(DataError, match=r"another type than expected: .*h1"):
         import_complete_journey(out=tmp_path / "logs", source=source)
 
 

@@ -41,7 +41,7 @@ def run(
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs)
 def test_labels_equal_brute_force(
     engine: duckdb.DuckDBPyConnection,

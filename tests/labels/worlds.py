@@ -56,8 +56,8 @@ class Dice:
     def one(self, *values: Any, null: float = 0.0) -> Any:
         return None if self._random.random() < null else self._random.choice(values)
 
-    def instant(self, null: float = 0.0) -> datetime | None:
-        hours = self.one(*range(HOURS + 1), null=null)
+    def instant(self, null: float = 0.0, last: int = HOURS) -> datetime | None:
+        hours = self.one(*range(last + 1), null=null)
         return None if hours is None else START + timedelta(hours=hours)
 
     def impression(self, request: int) -> Row:
@@ -80,7 +80,7 @@ class Dice:
             "request_id": self.one(f"r{request}", null=0.2),
             "kind": self.one("x", "y", null=0.1),
             "value": self.one(0.1, 0.2, 0.3, 1.0, -1.0, 7.0, math.nan, null=0.1),
-            "ingested_at": self.instant(null=0.7),
+            "ingested_at": self.instant(null=0.4, last=2 * HOURS),
         }
 
 
@@ -106,7 +106,7 @@ def _rule(draw: st.DrawFn, earlier: list[str]) -> dict[str, Any]:
 @st.composite
 def _task(draw: st.DrawFn, positives: list[str], binaries: list[str]) -> dict[str, Any]:
     task: dict[str, Any] = {"family": "engagement"}
-    what = draw(st.sampled_from(["positive", "positive", "positive", "value", "compose"]))
+    what = draw(st.sampled_from(["positive", "positive", "positive", "value", "compose", "compose"]))
     if what == "compose" and binaries:
         parts = draw(st.lists(st.sampled_from(binaries), min_size=1, max_size=3, unique=True))
         where = [draw(st.sampled_from(["all_of", "any_of", "none_of"])) for _ in parts]
@@ -133,9 +133,9 @@ def _task(draw: st.DrawFn, positives: list[str], binaries: list[str]) -> dict[st
 
 @st.composite
 def contracts(draw: st.DrawFn) -> TasksSpec:
-    """Draw up to five tasks, each after, observed by or composed of earlier ones."""
+    """Draw two to six tasks, each after, observed by or composed of earlier ones."""
     tasks: dict[str, dict[str, Any]] = {}
-    for n in range(draw(st.integers(1, 5))):
+    for n in range(draw(st.integers(2, 6))):
         positives = [t for t, s in tasks.items() if "positive" in s]
         binaries = [t for t, s in tasks.items() if "value" not in s]
         tasks[f"t{n}"] = draw(_task(positives, binaries))

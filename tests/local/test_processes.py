@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from tasks.local.parts import Record, records, stop
-from tasks.local.processes import end_groups, marked, started_at
+from tasks.local.processes import end_sessions, marked, members, started_at
 from tasks.local.settings import MARK, Settings
 
 TREE = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+OWN_GROUP = "import os, time; os.setpgid(0, 0) if os.fork() == 0 else None; time.sleep(60)"
 RUNAWAY = "import os, time; os.setsid() if os.fork() == 0 else None; time.sleep(60)"
 STARTED: list[subprocess.Popen[bytes]] = []
 linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="orphans are found through /proc")
@@ -22,7 +23,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="orph
 def settings(tmp_path: Path) -> Iterator[Settings]:
     (tmp_path / "parts").mkdir()
     yield Settings(tmp_path, tmp_path)
-    end_groups([], [], (MARK, str(tmp_path)), patience=5)
+    end_sessions([], [], (MARK, str(tmp_path)), patience=5)
     while STARTED:
         with STARTED.pop() as process:  # closes its pipe and waits
             process.kill()
@@ -70,6 +71,32 @@ def test_stop_ends_what_a_crashed_part_left_behind(settings: Settings) -> None:
     crashed.wait()
     assert stop(settings) == []
     assert mine(settings) == set()
+
+
+@linux
+@pytest.mark.parametrize("crashed", [False, True])
+def test_stop_ends_a_child_in_a_group_of_its_own_as_a_running_step_is(
+    settings: Settings, crashed: bool
+) -> None:
+    part = start(settings, OWN_GROUP)
+    wait_for(settings, 2)
+    if crashed:
+        part.kill()
+        part.wait()
+    stop(settings)
+    assert mine(settings) == set()
+
+
+@linux
+def test_stop_ends_a_child_that_overwrote_its_mark(settings: Settings) -> None:
+    part = start(
+        settings, "import os, time; os.fork() or os.execve('/bin/sleep', ['sleep', '60'], {}); time.sleep(60)"
+    )
+    deadline = time.monotonic() + 20
+    while len(members([part.pid])) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stop(settings)
+    assert members([part.pid]) == set()
 
 
 @linux

@@ -106,7 +106,7 @@ def test_people_find_texts_tables_and_pictures(home):
         run.params({"rounds": 3})
         run.tags({"note": "fine"})
         run.text("report.md", "# Report")
-        run.table("segments.json", pd.DataFrame({"auc": [0.5]}))
+        run.table("segments.json", pd.DataFrame({"segment": ["all"], "auc": [0.5]}))
         figure = Figure()
         figure.subplots().plot([0, 1])
         run.figure("curve.png", figure)

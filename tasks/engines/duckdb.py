@@ -1,0 +1,231 @@
+"""The embedded engine: a DuckDB session, and a surface's log tables in it under our column names.
+
+::
+
+    with session(home) as connection:
+        log = LogTables.open(connection, logs, contracts)     checks files, columns and types
+        log.cut(as_of)                                        relations of the rows that take part
+        log.read("candidates", ["request_id", "price"], first_day=day, last_day=day)
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.contracts import Contracts
+from tasks.engines import columns as kinds
+from tasks.engines.checks import CANDIDATES, IDS, View, check_columns, check_same_kinds, rename
+from tasks.engines.columns import Column, inspect
+from tasks.engines.sources import resolve
+from tasks.engines.statements import Part, fill
+from tasks.errors import DataError, unknown
+from tasks.labels import expressions as x
+from tasks.labels import rows
+from tasks.labels.compile import Log, match_columns, render
+from tasks.labels.rows import EVENTS, IMPRESSIONS
+
+MEMORY, THREADS = "EQUIPOISE_MEMORY", "EQUIPOISE_THREADS"
+
+_STORED = {
+    "NULL": "VARCHAR",
+    "UTINYINT": "SMALLINT",
+    "USMALLINT": "INTEGER",
+    "UINTEGER": "BIGINT",
+    "UBIGINT": "BIGINT",
+    "HUGEINT": "DOUBLE",
+    "UHUGEINT": "DOUBLE",
+    "TIME": "VARCHAR",
+    "UUID": "VARCHAR",
+    "TIMESTAMP_NS": "TIMESTAMP",
+    "TIMESTAMPTZ_NS": "TIMESTAMPTZ",
+}
+"""What a store has no type for, and the type that holds it."""
+
+_KINDS = {
+    kinds.STRING: "VARCHAR",
+    kinds.INTEGER: "BIGINT",
+    kinds.NUMBER: "DOUBLE",
+    kinds.BOOLEAN: "BOOLEAN",
+    kinds.INSTANT: "TIMESTAMPTZ",
+}
+
+
+_TYPED = (c.EVENT, c.HAPPENED_AT, c.SHOWN_AT, c.INGESTED_AT, c.VALUE, c.POSITION, c.PROPENSITY, c.SHOWN)
+TWINS = "twins"
+
+
+@contextmanager
+def session(
+    home: Path, *, threads: int | None = None, memory: str | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a session that spills to a folder of its own below ``home``, which goes when it ends.
+
+    Parameters
+    ----------
+    threads
+        Default: EQUIPOISE_THREADS, else every core.
+    memory
+        Bound on the memory, as in ``4GB``. Default: EQUIPOISE_MEMORY, else 4GB.
+    """
+    (home / "tmp").mkdir(parents=True, exist_ok=True)
+    spill = Path(tempfile.mkdtemp(prefix="duckdb-", dir=home / "tmp"))
+    config = {
+        "threads": str(threads or os.environ.get(THREADS) or os.cpu_count() or 1),
+        "memory_limit": memory or os.environ.get(MEMORY) or "4GB",
+        "temp_directory": str(spill),
+        "preserve_insertion_order": "false",
+        "autoinstall_known_extensions": "false",
+        "partitioned_write_max_open_files": "1000",
+    }
+    try:
+        with duckdb.connect(config=config) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class LogTables:
+    """A surface's log tables as the views ``impressions``, ``events`` and, where logged, ``candidates``."""
+
+    connection: duckdb.DuckDBPyConnection
+    contracts: Contracts
+    log: Log
+    files: dict[str, tuple[Path, ...]]
+    candidates: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, connection: duckdb.DuckDBPyConnection, logs: Path, contracts: Contracts) -> "LogTables":
+        """Find the surface's files below ``logs``, check their columns and make the views.
+
+        Raises
+        ------
+        ContractError
+            A source leaves the logs folder.
+        DataError
+            A file, a column or a row is missing, or a column has another type than the contracts need.
+        """
+        found: dict[str, View] = {}
+        for table, source in contracts.surface.sources.model_dump(exclude_none=True).items():
+            files = resolve(source, logs=logs, table=table)
+            view = rename(inspect(connection, table, files), contracts.surface.columns)
+            check_columns(view, contracts)
+            found[table] = view
+        shared = dict.fromkeys((*IDS, *match_columns(contracts.tasks)))
+        check_same_kinds(found[IMPRESSIONS], found[EVENTS], shared)
+        if CANDIDATES in found:
+            check_same_kinds(found[IMPRESSIONS], found[CANDIDATES], IDS)
+        columns = {name: _create_view(connection, view, shared) for name, view in found.items()}
+        return cls(
+            connection,
+            contracts,
+            Log(columns[IMPRESSIONS], columns[EVENTS]),
+            {name: view.table.files for name, view in found.items()},
+            columns.get(CANDIDATES, ()),
+        )
+
+    def create(self, name: str, query: exp.Query, *, view: bool = False) -> None:
+        """Make a relation of a query for the session, in place of an earlier one."""
+        template = f"CREATE OR REPLACE TEMP {'VIEW' if view else 'TABLE'} $name AS $query"
+        self.connection.execute(fill(template, name=x.name(name), query=query))
+
+    def fetch(self, template: str, **parts: Part) -> list[tuple[Any, ...]]:
+        """Run a query and return its rows, of which there are few."""
+        found: list[tuple[Any, ...]] = self.connection.sql(fill(template, **parts)).fetchall()
+        return found
+
+    def cut(self, as_of: datetime) -> None:
+        """Make the relations of the rows that take part: ``repeated``, ``twins``, ``shown``.
+
+        ``twins`` are the impressions with a repeated key; the one of ``_place`` 1 stays.
+        """
+        names = self.log.impressions
+        self.create(rows.REPEATED, rows.repeated_keys(as_of))
+        self.create(TWINS, rows.placed_twins(as_of, names))
+        self.create(rows.FIRST, rows.first_of(x.table(TWINS), names), view=True)
+        self.create(rows.SHOWN, rows.shown_impressions(as_of, names, None), view=True)
+
+    def read(
+        self,
+        table: str,
+        names: Sequence[str],
+        *,
+        as_of: datetime,
+        first_day: date | None = None,
+        last_day: date | None = None,
+    ) -> pa.Table:
+        """Read a log table as of an instant, of some days, in an order that does not depend on the files.
+
+        Impressions and candidates come once a key, the earliest of several; those without a key do not come.
+
+        Raises
+        ------
+        DataError
+            The table is not logged or lacks a column.
+        """
+        known = {IMPRESSIONS: self.log.impressions, EVENTS: self.log.events, CANDIDATES: self.candidates}
+        for name in names:
+            if name not in known[table]:
+                raise DataError(unknown("column", name, known[table], where=table))
+        at = c.HAPPENED_AT if table == EVENTS else c.SHOWN_AT
+        days = rows.DayRange(first_day or date.min, last_day or date.max)
+        where = [rows.in_days(at, [days])] if first_day or last_day else []
+        if table == EVENTS:
+            where.append(rows.known_as_of(as_of, ingested=c.INGESTED_AT in self.log.events))
+            query = x.select(x.columns(names), x.table(table), where=where)
+            order = [at, *(n for n in names if n != at)]
+        else:
+            where.append(rows.has_key(table, as_of))
+            placed = x.select(
+                [*x.columns(names), x.named(rows.place_of_twin(table, known[table]), rows.PLACE)],
+                x.table(table),
+                where=where,
+            )
+            query = rows.first_of(x.subquery(placed, "placed"), [*names, c.SHOWN_AT, *c.IMPRESSION_KEY])
+            order = [c.SHOWN_AT, *c.IMPRESSION_KEY]
+        ordered = exp.Order(expressions=[x.ascending(column) for column in x.columns(order)])
+        query.set("order", ordered)
+        return self.connection.sql(render(query)).to_arrow_table().select(list(names))
+
+
+def _create_view(
+    connection: duckdb.DuckDBPyConnection, view: View, shared: Collection[str]
+) -> tuple[str, ...]:
+    """Make the view of a table and return its columns; those without a value in any file are left out."""
+    source = _parquet(view.table.files)
+    found = connection.sql(fill("DESCRIBE SELECT * FROM $source", source=source)).fetchall()
+    types = {name: str(kind) for name, kind, *_ in found}
+    wanted = {ours: column for ours, column in view.columns.items() if not column.absent}
+    casts = [
+        x.named(x.cast(x.column(column.name), _type(ours, column, types[column.name], shared)), ours)
+        for ours, column in wanted.items()
+    ]
+    template = "CREATE OR REPLACE TEMP VIEW $name AS SELECT $casts FROM $source"
+    connection.execute(fill(template, name=x.name(view.table.name), casts=casts, source=source))
+    return tuple(wanted)
+
+
+def _type(ours: str, column: Column, found: str, shared: Collection[str]) -> str:
+    if ours in {*shared, *_TYPED} and column.kind in _KINDS:
+        return _KINDS[column.kind]
+    return "VARCHAR" if found.startswith("ENUM") else _STORED.get(found.strip('"'), found)
+
+
+def _parquet(files: Sequence[Path]) -> exp.Expr:
+    paths = exp.Array(expressions=[exp.Literal.string(str(file)) for file in files])
+    folders = exp.true() if any("=" in part for file in files for part in file.parts[:-1]) else exp.false()
+    options = {"union_by_name": exp.true(), "hive_partitioning": folders}
+    named = [exp.PropertyEQ(this=exp.to_identifier(n), expression=v) for n, v in options.items()]
+    return exp.Anonymous(this="read_parquet", expressions=[paths, *named])

@@ -1,0 +1,79 @@
+"""A surface's source resolved to the files that hold it: a file, a folder, a glob, or a Delta table.
+
+A relative source stays inside the logs folder, also through symbolic links.
+"""
+
+from pathlib import Path
+
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from tasks.errors import ContractError, DataError
+
+_PARQUET = ".parquet"
+
+
+def resolve(source: str, *, logs: Path, table: str) -> tuple[Path, ...]:
+    """Return the Parquet files of a source, sorted.
+
+    Raises
+    ------
+    ContractError
+        The source leaves the logs folder, or is a URL that this engine cannot read.
+    DataError
+        No file is there.
+    """
+    if "://" in source:
+        raise ContractError(
+            f"surface.yaml sources.{table} = '{source}': the duckdb engine reads files below the logs folder "
+            f"({logs}); copy or mount the table there"
+        )
+    if Path(source).is_absolute() or ".." in Path(source).parts:
+        raise ContractError(
+            f"surface.yaml sources.{table} = '{source}' must stay inside the logs folder {logs}: "
+            "a relative path without '..'"
+        )
+    files = tuple(sorted(_files(logs, source, table)))
+    if not files:
+        raise DataError(
+            f"No {table}: '{source}' matches no Parquet file below {logs}.{_nearby(logs, source)}"
+        )
+    root = logs.resolve()
+    for file in files:
+        if not file.resolve().is_relative_to(root):
+            raise ContractError(
+                f"surface.yaml sources.{table}: {file} is a link to {file.resolve()}, outside the logs folder"
+            )
+    return files
+
+
+def _files(logs: Path, source: str, table: str) -> list[Path]:
+    path = logs / source
+    if path.is_file():
+        return [path]
+    if (path / "_delta_log").is_dir():
+        return _delta_files(path, table)
+    if path.is_dir():
+        return [f for f in path.rglob(f"*{_PARQUET}") if not _hidden(f.relative_to(path))]
+    return [f for f in logs.glob(source) if f.is_file() and not _hidden(f.relative_to(logs))]
+
+
+def _delta_files(path: Path, table: str) -> list[Path]:
+    try:
+        return [Path(uri) for uri in DeltaTable(path).file_uris()]
+    except DeltaError as error:
+        raise DataError(f"The Delta table of {table} at {path} cannot be read: {error}") from error
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(("_", ".")) for part in path.parts)
+
+
+def _nearby(logs: Path, source: str) -> str:
+    """Say what is there instead."""
+    if not logs.is_dir():
+        return f" The logs folder does not exist; set EQUIPOISE_LOGS or bring the logs to {logs}"
+    folder = logs / Path(source).parts[0]
+    here = folder if folder.is_dir() else logs
+    names = sorted(p.name for p in here.iterdir())[:10]
+    return f" {here} holds: {', '.join(names) or 'nothing'}"

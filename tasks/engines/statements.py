@@ -1,0 +1,27 @@
+"""SQL templates of the embedded engine, filled with sqlglot expressions only: so every name is quoted.
+
+Examples
+--------
+>>> fill("SELECT count(*) FROM $table WHERE $no_id", table=x.table("log"), no_id=x.is_null(x.column("id")))
+'SELECT count(*) FROM "log" WHERE "id" IS NULL'
+"""
+
+from collections.abc import Sequence
+from string import Template
+
+from sqlglot import exp
+
+from tasks.labels.portable import for_dialect
+
+Part = exp.Expr | Sequence[exp.Expr]
+
+
+def fill(template: str, **parts: Part) -> str:
+    """Put expressions, or lists of them, into a template's ``$names``."""
+    return Template(template).substitute({name: _sql(part) for name, part in parts.items()})
+
+
+def _sql(part: Part) -> str:
+    if isinstance(part, exp.Expr):
+        return for_dialect(part, "duckdb").sql(dialect="duckdb", identify=True)
+    return ", ".join(_sql(one) for one in part)

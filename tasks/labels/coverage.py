@@ -1,0 +1,224 @@
+"""Which days a build rewrites: those where something can have changed since the last one, and no other.
+
+::
+
+    new            the day is in the log and not in the store
+    contract       the day was built under another contract
+    log            impressions that the last build had read have changed, appeared or gone
+    grown          impressions were shown on the day after the last build
+    matured        some label crossed its maturity since the last build
+    events         an event that bears on the day changed, appeared late, or is gone
+    left behind    an earlier build should have rewritten the day and was confined to others
+
+A day that is in the store and no longer in the log stays as it was built: logs may be kept for less long.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from tasks.contracts import TasksSpec
+from tasks.labels.maturity import longest_reach, longest_window, matures
+from tasks.labels.rows import DayRange
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class DaySum:
+    """Rows of a day and the sum of their hashes."""
+
+    rows: int
+    sum: int
+
+
+@dataclass(frozen=True)
+class LogDays:
+    """The log by day as of a build, and, of the rows known at the previous build, what they are now."""
+
+    impressions: Mapping[date, DaySum]
+    events: Mapping[date, DaySum]
+    impressions_before: Mapping[date, DaySum] = field(default_factory=dict)
+    events_before: Mapping[date, DaySum] = field(default_factory=dict)
+    late: frozenset[date] = frozenset()
+    """Days of events that happened before the previous build and arrived since."""
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day of the store: its rows, the sum of their digests, and the log rows that they were made from."""
+
+    rows: int
+    content: int
+    log: DaySum
+    left_behind: bool = False
+
+
+@dataclass(frozen=True)
+class Build:
+    """What the store holds and knows of the log that it was made from."""
+
+    as_of: datetime
+    contract: str
+    columns: tuple[str, ...]
+    days: Mapping[date, Day]
+    events: Mapping[date, DaySum]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON; sums are strings, they do not fit a double."""
+        return {
+            "as_of": self.as_of.astimezone(UTC).isoformat(),
+            "contract": self.contract,
+            "columns": list(self.columns),
+            "days": {
+                str(day): [d.rows, str(d.content), d.log.rows, str(d.log.sum), d.left_behind]
+                for day, d in sorted(self.days.items())
+            },
+            "events": {str(day): [e.rows, str(e.sum)] for day, e in sorted(self.events.items())},
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Build":
+        """Read what ``to_json`` wrote."""
+        days = {
+            date.fromisoformat(day): Day(rows, int(digest), DaySum(log_rows, int(log)), behind)
+            for day, (rows, digest, log_rows, log, behind) in content["days"].items()
+        }
+        events = {
+            date.fromisoformat(day): DaySum(rows, int(total))
+            for day, (rows, total) in content["events"].items()
+        }
+        as_of = datetime.fromisoformat(content["as_of"])
+        return cls(as_of, content["contract"], tuple(content["columns"]), days, events)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The days that a build writes, each with its reason, and what becomes of the others."""
+
+    write: Mapping[date, str]
+    left_behind: frozenset[date]
+    gone: frozenset[date]
+    """Days of the store that the log no longer has."""
+    replace_all: bool
+    """Whether no day of the last build stays: the contract or the log's columns are others."""
+
+
+def cover(
+    last: Build | None,
+    log: LogDays,
+    tasks: TasksSpec,
+    *,
+    as_of: datetime,
+    contract: str,
+    columns: tuple[str, ...],
+    first_day: date | None = None,
+    last_day: date | None = None,
+) -> Coverage:
+    """Find the days to write.
+
+    Parameters
+    ----------
+    last
+        The store's last build; None where there is no store.
+    contract, columns
+        Digest of the tasks and columns of the impressions; where either is another, every day is rewritten,
+        also outside the range: days of two contracts are never mixed.
+    first_day, last_day
+        Confine the build; days that should have been rewritten are then remembered.
+    """
+    if last is None or (last.contract, last.columns) != (contract, columns):
+        reason = "new" if last is None else "contract"
+        gone = frozenset(last.days if last else ()) - set(log.impressions)
+        return _confined(
+            dict.fromkeys(log.impressions, reason), last, gone, first_day, last_day, replace_all=True
+        )
+    reasons: dict[date, str] = {}
+    for day, reason in _reasons(last, log, tasks, as_of):
+        if day in log.impressions:
+            reasons.setdefault(day, reason)
+    gone = frozenset(last.days) - set(log.impressions)
+    return _confined(reasons, last, gone, first_day, last_day, replace_all=False)
+
+
+def spread(days: Iterable[date], *, before: timedelta, after: timedelta) -> list[DayRange]:
+    """Return the ranges of days that hold every instant from ``before`` a day to ``after`` it.
+
+    Examples
+    --------
+    >>> spread([date(2024, 3, 5), date(2024, 3, 7)], before=timedelta(), after=timedelta(hours=30))
+    [DayRange(first=datetime.date(2024, 3, 5), last=datetime.date(2024, 3, 9))]
+    """
+    ranges: list[DayRange] = []
+    for day in sorted(days):
+        first = (_start(day) - before).date()
+        last = (_start(day) + _DAY + after - timedelta(microseconds=1)).date()
+        if ranges and first <= ranges[-1].last + _DAY:
+            ranges[-1] = DayRange(ranges[-1].first, max(last, ranges[-1].last))
+        else:
+            ranges.append(DayRange(first, last))
+    return ranges
+
+
+def _confined(
+    reasons: dict[date, str],
+    last: Build | None,
+    gone: frozenset[date],
+    first_day: date | None,
+    last_day: date | None,
+    *,
+    replace_all: bool,
+) -> Coverage:
+    first, final = first_day or date.min, last_day or date.max
+    keep_all = replace_all and last is not None
+    write = {d: r for d, r in sorted(reasons.items()) if keep_all or first <= d <= final}
+    known = set(last.days) if last and not replace_all else set()
+    return Coverage(write, frozenset((set(reasons) - set(write)) & known), gone, replace_all)
+
+
+def _reasons(last: Build, log: LogDays, tasks: TasksSpec, as_of: datetime) -> Iterator[tuple[date, str]]:
+    reach = longest_reach(tasks)
+    changed = {
+        day
+        for day in {*last.days, *log.impressions_before}
+        if log.impressions_before.get(day) != (last.days[day].log if day in last.days else None)
+    } - (set(last.days) - set(log.impressions))
+    for day, now in log.impressions.items():
+        if day not in last.days:
+            yield day, "new"
+        elif last.days[day].left_behind:
+            yield day, "left behind"
+        elif day in changed:
+            yield day, "log"
+        elif now.rows != last.days[day].log.rows:
+            yield day, "grown"
+        elif _matured(day, tasks, after=last.as_of, until=as_of):
+            yield day, "matured"
+    if reach:
+        yield from ((day, "log") for day in _days_in(spread(changed, before=reach, after=reach)))
+    touched = log.late | {
+        day
+        for day in {*last.events, *log.events_before}
+        if last.events.get(day) != log.events_before.get(day)
+    }
+    back = longest_window(tasks) + reach
+    yield from ((day, "events") for day in _days_in(spread(touched, before=back, after=reach)))
+
+
+def _matured(day: date, tasks: TasksSpec, *, after: datetime, until: datetime) -> bool:
+    """Return whether a label of some instant of the day matures in (after, until]."""
+    return after < until and any(
+        _start(day) + maturity <= until and _start(day) + _DAY + maturity > after
+        for maturity in {matures(tasks, task) for task in tasks.tasks}
+    )
+
+
+def _start(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _days_in(ranges: Iterable[DayRange]) -> Iterator[date]:
+    for days in ranges:
+        for n in range((days.last - days.first).days + 1):
+            yield days.first + n * _DAY

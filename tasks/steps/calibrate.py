@@ -1,0 +1,238 @@
+"""The calibration step: a registered model's scores on the calibrate slice become a registered map.
+
+::
+
+    <surface>.task.<task>, fetched and compared -> scores of the calibrate days -> map (JSON)
+    test days -> figures of the calibrated predictions, reliability before and after
+      -> run (figures, picture, evidence) -> <surface>.calibrator.<task>, linked to its model
+
+The model's own probabilities already speak of all rows, sampled negatives or not: the map is fitted on them
+and applied to them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from tasks.calibration.fit import fit_binary, fit_mean
+from tasks.calibration.maps import CalibrationMap
+from tasks.calibration.picture import reliability_figure
+from tasks.columns import USER_ID
+from tasks.contracts import digest
+from tasks.errors import GateRefused, ImmatureLabels
+from tasks.ranking.features import FeatureEncoder
+from tasks.ranking.heads import Head
+from tasks.release.figures import TaskFigures
+from tasks.steps.context import Context
+from tasks.steps.task_rows import NEWEST, TaskRows, encode, labels, tags
+from tasks.steps.train import model_name
+from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import INPUTS, StepRun, finish, read_evidence, step_run
+
+STEP: Final = "calibrate"
+RECIPE: Final = 1
+"""Raised whenever the same rows would make another map."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CalibrateResult:
+    """The calibrator's exact version and the figures of calibrated predictions on the test days."""
+
+    task: str
+    calibrator: str
+    version: int
+    sha256: str
+    run_id: str
+    reused: bool
+    metrics: dict[str, float | int | None]
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    """A fitted map, what it was fitted on, and what it does to the test days."""
+
+    fitted: CalibrationMap
+    rows: int
+    positives: int
+    before: TaskFigures
+    after: TaskFigures
+
+
+def calibrator_name(surface: str, task: str) -> str:
+    """Name the registered model of a task's calibrators."""
+    return f"{surface}.calibrator.{task}"
+
+
+def run(
+    context: Context,
+    *,
+    task: str,
+    as_of: datetime,
+    snapshot: str,
+    model_version: int,
+    parent_run: str | None = None,
+) -> CalibrateResult:
+    """Calibrate one task's model.
+
+    Parameters
+    ----------
+    as_of : the instant at which the world is looked at; the snapshot's own.
+    snapshot : id of a published label snapshot.
+    model_version : version of ``<surface>.task.<task>``.
+    parent_run : the MLflow run that this one belongs under.
+
+    Raises
+    ------
+    GateRefused
+        The snapshot was not published, or the model learned from days that it would be calibrated on.
+    ImmatureLabels
+        The calibrate slice lacks positives or negatives.
+    StoreError
+        The model holds other bytes than were registered.
+    """
+    rows = TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot)
+    registry = Registry(context.home)
+    model = registry.part(model_name(context.surface, task), model_version)
+    _refuse_overlap(rows, model, registry.tags(model))
+    made_from = rows.made_from()
+    inputs = digest({**made_from, "step": STEP, "recipe": RECIPE, "model": [model.version, model.sha256]})
+    part = registry.find(calibrator_name(context.surface, task), {INPUTS: inputs})
+    reused = part is not None
+    if part is not None:
+        finish(context.home, registry.run_id(part))
+    else:
+        said = {**tags(made_from), f"component.{model.name}": str(model.version)}
+        with step_run(
+            context.home,
+            context.surface,
+            step=STEP,
+            task=task,
+            inputs=inputs,
+            parent_run=parent_run,
+            tags=said,
+        ) as opened:
+            part = _calibrate(opened, registry, rows, model, {**said, INPUTS: inputs})
+    return _result(registry, task, part, reused=reused)
+
+
+def _refuse_overlap(rows: TaskRows, model: Part, said: Mapping[str, str]) -> None:
+    """Refuse to calibrate a model on days that it learned from."""
+    newest = date.fromisoformat(said[NEWEST])
+    if newest >= rows.slices.calibrate.first:
+        raise GateRefused(
+            f"{model} learned from rows up to {newest}; its calibrate slice begins on "
+            f"{rows.slices.calibrate.first}. Calibrate it as of {said['as_of']}, or train anew."
+        )
+
+
+def _calibrate(
+    opened: StepRun, registry: Registry, rows: TaskRows, model: Part, said: Mapping[str, str]
+) -> Part:
+    labelled = rows.snapshot
+    opened.dataset(
+        f"{labelled.surface} labels",
+        digest=labelled.content_digest,
+        source=labelled.path,
+        context="calibration",
+    )
+    opened.reads_model(registry.model_id(model))
+    head = _fetched(registry, model, rows)
+    made = _fit(opened, rows, head)
+    opened.params(
+        {"kind": made.fitted.to_json()["kind"], "slice": " to ".join(rows.slices.calibrate.to_json())}
+    )
+    opened.metrics({"rows": made.rows, "positives": made.positives, **_flat(made)})
+    opened.table("figures.json", pd.DataFrame([row.to_json() for row in made.after.metrics]))
+    opened.evidence(
+        {
+            **rows.made_from(),
+            "kind": rows.spec.kind,
+            "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+            "calibrator": made.fitted.to_json()["kind"],
+            "rows": made.rows,
+            "positives": made.positives,
+            "before": made.before.to_json(),
+            "test": made.after.to_json(),
+        }
+    )
+    return registry.register(
+        calibrator_name(rows.context.surface, rows.task),
+        {CALIBRATOR: json.dumps(made.fitted.to_json(), allow_nan=False).encode()},
+        run_id=opened.run_id,
+        tags=said,
+        model_type="calibrator",
+        params={"kind": made.fitted.to_json()["kind"]},
+        metrics=_flat(made),
+    )
+
+
+def _fetched(registry: Registry, model: Part, rows: TaskRows) -> Head:
+    """Load a model from bytes that were compared with what was registered."""
+    folder = registry.fetch(model)
+    encoder = FeatureEncoder.from_json(json.loads((folder / ENCODER).read_bytes()))
+    booster = lgb.Booster(model_str=(folder / BOOSTER).read_text(encoding="utf-8"))
+    return Head(task=rows.task, kind=rows.spec.kind, booster=booster, encoder=encoder, calibrator=None)
+
+
+def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
+    table = rows.read(rows.slices.calibrate)
+    outcomes = labels(table, rows.task)
+    _require_outcomes(rows, outcomes)
+    scores = _scores(head, table)
+    fitted: CalibrationMap = (fit_binary if rows.spec.kind == "binary" else fit_mean)(scores, outcomes)
+    test = rows.read_for_report(rows.slices.test)
+    raw = _scores(head, test)
+    calibrated = fitted.apply(raw)
+    if rows.spec.kind == "binary" and len(test):
+        picture = reliability_figure(
+            raw, calibrated, labels(test, rows.task), title=rows.task, users=_users(test)
+        )
+        opened.figure("reliability.png", picture)
+    before, after = (rows.measured(test, predicted) for predicted in (raw, calibrated))
+    return _Calibrated(fitted, len(table), int(np.count_nonzero(outcomes)), before, after)
+
+
+def _require_outcomes(rows: TaskRows, outcomes: Floats) -> None:
+    """Refuse a slice that cannot tell what a score means, in words that name the task and its days."""
+    positives, noun = int(np.count_nonzero(outcomes)), "positives"
+    lacking = positives == 0 if rows.spec.kind == "value" else positives in (0, len(outcomes))
+    if lacking:
+        noun = noun if rows.spec.kind == "binary" else "values other than 0"
+        first, last = rows.slices.calibrate.to_json()
+        raise ImmatureLabels(
+            f"Task '{rows.task}' cannot be calibrated: its calibrate slice {first} to {last} has {positives} "
+            f"{noun} in {len(outcomes)} observed rows and needs both outcomes. Lengthen split.calibrate in "
+            "surface.yaml or wait for more days."
+        )
+
+
+def _scores(head: Head, table: pa.Table) -> Floats:
+    return head.scores(encode(head.encoder, table), threads=2)
+
+
+def _users(table: pa.Table) -> npt.ArrayLike:
+    return np.asarray(table.column(USER_ID).to_pandas())
+
+
+def _flat(made: _Calibrated) -> dict[str, float]:
+    told = {f"test.{name}": value for name, value in made.after.headline().items()}
+    told["before.calibration_ratio"] = made.before.headline().get("calibration_ratio")
+    return {name: float(value) for name, value in told.items() if value is not None}
+
+
+def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> CalibrateResult:
+    run_id = registry.run_id(part)
+    evidence: Mapping[str, Any] = read_evidence(registry.home, run_id)
+    metrics = dict(evidence["test"]["headline"])
+    return CalibrateResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)

@@ -1,0 +1,188 @@
+"""Delta tables: files that any engine wrote, committed by one log.
+
+::
+
+    engine writes <table>/ds=2024-03-01/part-<uuid>.parquet      not visible yet
+    commit(..., replace=["2024-03-01"])                          one atomic commit: visible, the old files out
+
+Versions are kept for ten years, so a snapshot that a release pins can be read again; what a killed writer
+left behind is in no version.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, create_table_with_add_actions
+
+from tasks.errors import StoreError
+
+EVERYTHING: Final = "everything"
+_KEPT: Final = {
+    "delta.logRetentionDuration": "interval 3650 days",
+    "delta.deletedFileRetentionDuration": "interval 3650 days",
+}
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A Parquet file inside a table's folder, with the values of its partition columns."""
+
+    path: Path
+    rows: int
+    size: int
+    partition: Mapping[str, str]
+
+
+def version_of(path: Path) -> int | None:
+    """Return the newest version of a table; None where there is no table."""
+    return int(open_table(path).version()) if _exists(path) else None
+
+
+def open_table(path: Path, version: int | None = None) -> DeltaTable:
+    """Open a table at a version, the newest by default.
+
+    Raises
+    ------
+    StoreError
+        There is no such table or version, or its log is damaged.
+    """
+    try:
+        return DeltaTable(path, version=version)
+    except TableNotFoundError as error:
+        raise StoreError(f"No Delta table at {path}") from error
+    except (DeltaError, OSError, ValueError) as error:
+        at = "" if version is None else f" at version {version}"
+        raise StoreError(f"The Delta table {path}{at} cannot be read: {error}") from error
+
+
+def commit(
+    path: Path,
+    files: Sequence[DataFile],
+    schema: pa.Schema,
+    *,
+    partition_by: str | None = None,
+    replace: Sequence[str] | Literal["everything"] = (),
+    metadata: Mapping[str, str] | None = None,
+    expected: int | None = None,
+) -> int:
+    """Make files visible in one commit, and return the table's version.
+
+    Parameters
+    ----------
+    replace
+        Values of the partition column whose earlier files go, or EVERYTHING, which also lets the schema change;
+        nothing appends.
+    metadata
+        Strings to keep in the commit, as ``history`` returns them.
+    expected
+        The version that the files were made for; None for a table that does not exist yet.
+
+    Raises
+    ------
+    StoreError
+        Another writer was first: nothing was committed.
+    """
+    properties = CommitProperties(custom_metadata=dict(metadata or {}), max_commit_retries=0)
+    actions, columns = [_add(path, file) for file in files], [partition_by] if partition_by else []
+    delta_schema = Schema.from_arrow(schema)
+    try:
+        if expected is None:
+            create_table_with_add_actions(
+                str(path), delta_schema, actions, mode="error", partition_by=columns,
+                configuration=_KEPT, commit_properties=properties,
+            )  # fmt: skip
+            return 0
+        table = open_table(path, expected)
+        filters = None if replace == EVERYTHING else [(partition_by, "in", list(replace))]
+        table.create_write_transaction(
+            actions, "overwrite" if replace else "append", delta_schema, columns,
+            partition_filters=filters if replace else None, commit_properties=properties,
+        )  # fmt: skip
+    except DeltaError as error:
+        raise StoreError(
+            f"Another writer changed {path} meanwhile, so nothing was committed: run the step again ({error})"
+        ) from error
+    return expected + 1
+
+
+def history(path: Path, *, limit: int | None = None) -> list[tuple[int, dict[str, Any]]]:
+    """Return the versions of a table, newest first, each with what its commit says of itself."""
+    return [(int(commit["version"]), commit) for commit in open_table(path).history(limit)]
+
+
+def files_of(path: Path, version: int | None = None) -> list[DataFile]:
+    """Return the files of a version."""
+    table = open_table(path, version)
+    actions = pa.table(table.get_add_actions(flatten=True))
+    partition = [name for name in actions.column_names if name.startswith("partition.")]
+    return [
+        DataFile(
+            path / row["path"],
+            row["num_records"],
+            row["size_bytes"],
+            {name.removeprefix("partition."): str(row[name]) for name in partition},
+        )
+        for row in actions.select(["path", "num_records", "size_bytes", *partition]).to_pylist()
+    ]
+
+
+def schema_of(path: Path, version: int | None = None) -> pa.Schema:
+    """Return the columns of a version."""
+    schema: pa.Schema = pa.schema(open_table(path, version).schema())
+    return schema
+
+
+def append(path: Path, table: pa.Table) -> None:
+    """Add rows in one commit; makes the table where there is none."""
+    write_deltalake(path, table, mode="append", configuration=None if _exists(path) else _KEPT)
+
+
+def replace_rows(path: Path, table: pa.Table, *, where: Mapping[str, date | int | str]) -> None:
+    """Put rows in the place of those whose columns have the given values, in one commit.
+
+    The table is partitioned by these columns when it is made; columns that it lacks are added.
+    """
+    if not _exists(path):
+        write_deltalake(path, table, partition_by=list(where), configuration=_KEPT)
+        return
+    predicate = " AND ".join(f"{_quoted(name)} = {_literal(value)}" for name, value in where.items())
+    write_deltalake(path, table, mode="overwrite", predicate=predicate, schema_mode="merge")
+
+
+def read(path: Path, columns: Sequence[str] | None = None, *, version: int | None = None) -> pa.Table:
+    """Read a small table; empty, without a column, where there is none."""
+    if not _exists(path):
+        return pa.table({})
+    table: pa.Table = open_table(path, version).to_pyarrow_table(columns=list(columns) if columns else None)
+    return table
+
+
+def _exists(path: Path) -> bool:
+    return bool(DeltaTable.is_deltatable(str(path)))
+
+
+def _add(path: Path, file: DataFile) -> AddAction:
+    return AddAction(
+        quote(file.path.relative_to(path).as_posix(), safe="/="),
+        file.size,
+        dict(file.partition),
+        int(file.path.stat().st_mtime * 1000),
+        True,
+        json.dumps({"numRecords": file.rows}),
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: date | int | str) -> str:
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"

