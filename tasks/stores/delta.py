@@ -78,8 +78,8 @@ def commit(
     Parameters
     ----------
     replace
-        Values of the partition column whose earlier files go, or EVERYTHING, which also lets the schema change;
-        nothing appends.
+        Values of the partition column whose earlier files go, or EVERYTHING, which also lets the columns
+        change; nothing appends.
     metadata
         Strings to keep in the commit, as ``history`` returns them.
     expected

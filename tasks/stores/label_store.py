@@ -1,0 +1,290 @@
+"""The label store of a surface: a Delta table by impression day, its snapshots, and which are published.
+
+::
+
+    labels/<surface>/                 the newest build; its as-of never goes back
+    labels/<surface>__as_of/<T>/      builds as of the past
+    snapshots/<surface>/              one row a published snapshot: training reads only what has one
+
+A snapshot is known by contract digest, as-of and content digest; the version of the table only points to it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.errors import DataError, unknown
+from tasks.labels import digest
+from tasks.labels.coverage import Build
+from tasks.stores import delta
+from tasks.stores.delta import DataFile
+
+_BUILD, _SNAPSHOT = "equipoise.build", "equipoise.snapshot"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The labels as of an instant under one contract."""
+
+    id: str
+    surface: str
+    as_of: datetime
+    contract_digest: str
+    content_digest: str
+    path: str
+    version: int
+    rows: int
+    first_day: date
+    last_day: date
+
+
+@dataclass(frozen=True)
+class StoredBuild:
+    """The newest build of a table and the version that it is."""
+
+    build: Build
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class LabelStore:
+    """The label store of one surface below a home."""
+
+    home: Path
+    surface: str
+
+    @property
+    def path(self) -> Path:
+        """The table of the newest build."""
+        return self.home / "labels" / self.surface
+
+    @property
+    def snapshots(self) -> Path:
+        """The table of published snapshots."""
+        return self.home / "snapshots" / self.surface
+
+    def aside(self, as_of: datetime) -> Path:
+        """Return the table of a build as of the past."""
+        return self.path.with_name(f"{self.surface}__as_of") / as_of.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+
+    def last(self, path: Path | None = None) -> StoredBuild | None:
+        """Return the newest build of a table, by default of the store's own; None where nothing was built."""
+        table = path or self.path
+        if delta.version_of(table) is None:
+            return None
+        for version, said in delta.history(table):
+            if _BUILD in said:
+                return StoredBuild(
+                    Build.from_json(json.loads(said[_BUILD])), self._snapshot(table, version, said)
+                )
+        return None
+
+    def commit(
+        self,
+        build: Build,
+        files: Sequence[DataFile],
+        schema: pa.Schema,
+        *,
+        path: Path,
+        replace: Sequence[str] | Any,
+        expected: int | None,
+    ) -> Snapshot:
+        """Make a build visible in one commit.
+
+        Raises
+        ------
+        StoreError
+            Another build was committed since ``expected``.
+        """
+        rows = sum(day.rows for day in build.days.values())
+        content = digest.content_digest(rows, reduce(digest.add, (d.content for d in build.days.values()), 0))
+        facts = {
+            "id": digest.snapshot_id(build.contract, build.as_of, content),
+            "as_of": build.as_of.astimezone(UTC).isoformat(),
+            "contract_digest": build.contract,
+            "content_digest": content,
+            "rows": rows,
+            "first_day": str(min(build.days)),
+            "last_day": str(max(build.days)),
+        }
+        metadata = {_BUILD: json.dumps(build.to_json()), _SNAPSHOT: json.dumps(facts)}
+        version = delta.commit(
+            path, files, schema, partition_by=c.DAY, replace=replace, metadata=metadata, expected=expected
+        )
+        return self._snapshot(path, version, metadata)
+
+    def snapshot(self, snapshot_id: str) -> Snapshot:
+        """Find a snapshot, published or only built.
+
+        Raises
+        ------
+        DataError
+            There is none of this name.
+        """
+        known: dict[str, Snapshot] = {}
+        for found in self._all():
+            if found.id == snapshot_id:
+                return found
+            known.setdefault(found.id, found)
+        raise DataError(unknown("label snapshot", snapshot_id, known, where=f"the store of {self.surface}"))
+
+    def published(self, snapshot_id: str) -> bool:
+        """Return whether training may read a snapshot."""
+        return any(row["id"] == snapshot_id for row in self._rows(["id"]))
+
+    def publish(self, snapshot_id: str, *, report: str, severity: str) -> None:
+        """Let training read a snapshot; a second time changes nothing.
+
+        Parameters
+        ----------
+        report
+            Where the validation's report lies.
+        severity
+            The worst severity that failed.
+        """
+        found = self.snapshot(snapshot_id)
+        if self.published(snapshot_id):
+            return
+        row = {
+            **{name: getattr(found, name) for name in _PUBLISHED.names if hasattr(found, name)},
+            "path": Path(found.path).relative_to(self.home).as_posix(),
+            "report": report,
+            "severity": severity,
+            "published_at": datetime.now(UTC),
+        }
+        delta.append(self.snapshots, pa.Table.from_pylist([row], schema=_PUBLISHED))
+
+    def latest(self) -> Snapshot | None:
+        """Return the published snapshot that was published last."""
+        rows = self._rows(None)
+        newest = max(rows, key=lambda row: row["published_at"], default=None)
+        return None if newest is None else self._of_row(newest)
+
+    def read(
+        self,
+        snapshot: Snapshot,
+        columns: Sequence[str],
+        *,
+        first_day: date | None = None,
+        last_day: date | None = None,
+        where: str | None = None,
+    ) -> pa.Table:
+        """Read columns of a snapshot, ordered by shown_at, request_id, item_id.
+
+        Parameters
+        ----------
+        where
+            A condition in SQL on any of the snapshot's columns.
+
+        Raises
+        ------
+        DataError
+            The snapshot lacks a column.
+        """
+        schema = delta.schema_of(Path(snapshot.path), snapshot.version)
+        for name in columns:
+            if name not in schema.names:
+                raise DataError(
+                    unknown("column", name, schema.names, where=f"label snapshot {snapshot.id}")
+                )
+        names = ", ".join(_quoted(name) for name in columns)
+        order = ", ".join(_quoted(name) for name in (c.SHOWN_AT, *c.IMPRESSION_KEY))
+        query = f"SELECT {names} FROM {{}} {f'WHERE {where}' if where else ''} ORDER BY {order}"  # noqa: S608 - names are quoted
+        found = self._query(snapshot, query, first_day or date.min, last_day or date.max)
+        wanted = pa.schema([schema.field(name) for name in columns])
+        return wanted.empty_table() if found is None else found.cast(wanted)
+
+    def days(self, snapshot: Snapshot) -> pa.Table:
+        """Return each day's rows and, per task, how many labels are observed and positive (greater than 0)."""
+        schema = delta.schema_of(Path(snapshot.path), snapshot.version)
+        tasks = [name for name in schema.names if c.status(name) in schema.names]
+        counts = "".join(
+            f", count({_quoted(t)}) AS {_quoted(f'{t}__observed')}"
+            f", count(*) FILTER ({_quoted(t)} > 0) AS {_quoted(f'{t}__positive')}"
+            for t in tasks
+        )
+        query = f"SELECT {c.DAY}, count(*) AS rows{counts} FROM {{}} GROUP BY {c.DAY} ORDER BY {c.DAY}"  # noqa: S608 - names are quoted
+        found = self._query(snapshot, query, date.min, date.max)
+        assert found is not None  # noqa: S101 - a snapshot has a row
+        return found
+
+    def source(self, snapshot: Snapshot, first: date = date.min, last: date = date.max) -> str | None:
+        """Return the snapshot's files as a table expression of DuckDB; None where no file has such a day."""
+        files = delta.files_of(Path(snapshot.path), snapshot.version)
+        paths = sorted(
+            str(f.path) for f in files if first <= date.fromisoformat(f.partition[c.DAY]) <= last
+        )
+        literals = ", ".join(exp.Literal.string(path).sql() for path in paths)
+        options = f"hive_partitioning = true, hive_types = {{'{c.DAY}': DATE}}"
+        return f"read_parquet([{literals}], {options})" if paths else None
+
+    def _query(self, snapshot: Snapshot, query: str, first: date, last: date) -> pa.Table | None:
+        source = self.source(snapshot, first, last)
+        if source is None:
+            return None
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            table: pa.Table = connection.sql(query.format(source)).to_arrow_table()
+            return table
+
+    def _all(self) -> Iterator[Snapshot]:
+        yield from (self._of_row(row) for row in self._rows(None))
+        for table in (self.path, *sorted(self.path.with_name(f"{self.surface}__as_of").glob("*"))):
+            if delta.version_of(table) is not None:
+                for version, said in delta.history(table):
+                    if _SNAPSHOT in said:
+                        yield self._snapshot(table, version, said)
+
+    def _rows(self, columns: Sequence[str] | None) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = delta.read(self.snapshots, columns).to_pylist()
+        return rows
+
+    def _of_row(self, row: Mapping[str, Any]) -> Snapshot:
+        facts = {name: row[name] for name in _PUBLISHED.names if name in Snapshot.__dataclass_fields__}
+        return Snapshot(**{**facts, "path": str(self.home / row["path"])})
+
+    def _snapshot(self, table: Path, version: int, said: Mapping[str, Any]) -> Snapshot:
+        facts = json.loads(said[_SNAPSHOT])
+        return Snapshot(
+            surface=self.surface,
+            path=str(table),
+            version=version,
+            **{
+                **facts,
+                "as_of": datetime.fromisoformat(facts["as_of"]),
+                "first_day": date.fromisoformat(facts["first_day"]),
+                "last_day": date.fromisoformat(facts["last_day"]),
+            },
+        )
+
+
+_PUBLISHED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("surface", pa.string()),
+        ("as_of", pa.timestamp("us", "UTC")),
+        ("contract_digest", pa.string()),
+        ("content_digest", pa.string()),
+        ("path", pa.string()),
+        ("version", pa.int64()),
+        ("rows", pa.int64()),
+        ("first_day", pa.date32()),
+        ("last_day", pa.date32()),
+        ("report", pa.string()),
+        ("severity", pa.string()),
+        ("published_at", pa.timestamp("us", "UTC")),
+    ]
+)
+
+
+def _quoted(name: str) -> str:
+    return exp.to_identifier(name, quoted=True).sql(dialect="duckdb")
