@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from dags.moment import find_as_of, find_days, instant, written
+from dags.moment import find_as_of, find_days, instant
 from dags.place import open_context
 from dags.step import report, step
 from dags.surfaces import as_of_param, describe, for_every_surface
@@ -52,11 +52,11 @@ def labels(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, A
     """Build the labels as of the run's instant."""
     from tasks.steps import labels
 
-    as_of = find_as_of(dag_run, params)
     first, last = find_days(dag_run, params)
-    result = labels.run(open_context(surface), as_of=as_of, first_day=first, last_day=last)
-    kept = report(result, "snapshot", "digest", "partitions_written", "rows", "quarantined")
-    return {"as_of": written(as_of), **kept}
+    result = labels.run(
+        open_context(surface), as_of=find_as_of(dag_run, params), first_day=first, last_day=last
+    )
+    return report(result, "snapshot", "digest", "as_of", "partitions_written", "rows", "quarantined")
 
 
 @step(execution_timeout=timedelta(hours=1))

@@ -56,16 +56,16 @@ def find_as_of(run: Run, params: Mapping[str, Any]) -> datetime:
 def find_days(run: Run, params: Mapping[str, Any]) -> tuple[date | None, date | None]:
     """Return the first and last day that a labels run is confined to; None leaves an end open.
 
-    A backfill is confined to the days of its interval; a scheduled run is not, since older labels mature too.
+    A backfill is confined to the days of its interval. A scheduled run covers every older day besides, since
+    labels mature; the day that its interval ends in is not over, so it waits for the next run.
     """
-    if kind(run) == "scheduled":
-        return None, None
-    if kind(run) == "backfill":
-        return days_of_interval(run)
-    first, last = (_day(params.get(name)) for name in ("first_day", "last_day"))
-    if first and last and last < first:
-        raise ContractError(f"last_day {last} lies before first_day {first}")
-    return first, last
+    if kind(run) in {"scheduled", "backfill"}:
+        first, last = days_of_interval(run)
+        return (first if kind(run) == "backfill" else None), last
+    first_day, last_day = (_day(params.get(name)) for name in ("first_day", "last_day"))
+    if first_day and last_day and last_day < first_day:
+        raise ContractError(f"last_day {last_day} lies before first_day {first_day}")
+    return first_day, last_day
 
 
 def days_of_interval(run: Run) -> tuple[date, date]:

@@ -87,6 +87,7 @@ def session(
         "preserve_insertion_order": "false",
         "autoinstall_known_extensions": "false",
         "partitioned_write_max_open_files": "1000",
+        "parquet_metadata_cache": "true",
     }
     try:
         with duckdb.connect(config=config) as connection:
@@ -207,7 +208,8 @@ def _create_view(
     source = _parquet(view.table.files)
     found = connection.sql(fill("DESCRIBE SELECT * FROM $source", source=source)).fetchall()
     types = {name: str(kind) for name, kind, *_ in found}
-    wanted = {ours: column for ours, column in view.columns.items() if not column.absent}
+    present = {column.name: ours for ours, column in view.columns.items() if not column.absent}
+    wanted = {present[name]: view.columns[present[name]] for name in types if name in present}
     casts = [
         x.named(x.cast(x.column(column.name), _type(ours, column, types[column.name], shared)), ours)
         for ours, column in wanted.items()

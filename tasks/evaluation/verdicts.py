@@ -45,7 +45,7 @@ class Verdict:
     """One gate's or guardrail's result with its evidence.
 
     ``subject`` is the task or metric, ``segment`` is ``all`` or ``column=value``; ``evidence`` names
-    the run that the figures come from.
+    the run that the figures come from; ``relative`` says that the figure is a share of a baseline.
     """
 
     gate: str
@@ -56,6 +56,7 @@ class Verdict:
     observed: Estimate | None
     reason: str = ""
     evidence: str = ""
+    relative: bool = False
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON; unknown figures become null."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.release.page import figure
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,8 @@ def in_words(verdict: Verdict) -> str:
     'calibration block: click.calibration_ratio 1.21 [1.15, 1.28], allowed 0.9 to 1.1'
     """
     segment = "" if verdict.segment == "all" else f" at {verdict.segment}"
-    seen = verdict.observed
-    if seen is None:
-        figure = ""
-    elif seen.low == seen.value == seen.high:
-        figure = f" {seen.value:.4g}"
-    else:
-        figure = f" {seen.value:.4g} [{seen.low:.4g}, {seen.high:.4g}]"
+    seen = figure(verdict.observed, percent=verdict.relative)
+    observed = f" {seen}" if seen else ""
     allowed = f", allowed {verdict.threshold}" if verdict.threshold else ""
     reason = f" ({verdict.reason})" if verdict.reason else ""
-    return f"{verdict.gate} {verdict.outcome}: {verdict.subject}{segment}{figure}{allowed}{reason}"
+    return f"{verdict.gate} {verdict.outcome}: {verdict.subject}{segment}{observed}{allowed}{reason}"

@@ -113,7 +113,16 @@ def _counted(verdicts: Sequence[Verdict]) -> str:
 def _gates(verdicts: Sequence[Verdict]) -> str:
     ordered = sorted(verdicts, key=lambda v: _ORDER.index(v.outcome))
     rows = [
-        (v.outcome.value, v.gate, v.subject, v.segment, figure(v.observed), v.threshold, _n(v), v.reason)
+        (
+            v.outcome.value,
+            v.gate,
+            v.subject,
+            v.segment,
+            figure(v.observed, percent=v.relative),
+            v.threshold,
+            _n(v),
+            v.reason,
+        )
         for v in ordered
     ]
     head = ("verdict", "gate", "of", "segment", "observed", "allowed", "n", "reason")

@@ -95,6 +95,7 @@ def verdict_from_json(plain: Mapping[str, Any]) -> Verdict:
             observed=None if observed is None else estimate_from_json(observed),
             reason=plain["reason"],
             evidence=plain["evidence"],
+            relative=plain["relative"],
         )
     except (KeyError, ValueError) as error:
         raise DataError(f"Not a verdict: {error} in {sorted(plain)}") from error

@@ -14,7 +14,7 @@ h1 { font-size: 1.45rem; margin: 0 0 .2rem; } h2 { font-size: 1.12rem; margin: 2
 p { margin: .2rem 0; } .facts { opacity: .7; } ul { margin: .3rem 0; padding-left: 1.2rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 td, th { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top;
-overflow-wrap: anywhere; } td.number, th.number { text-align: right; white-space: nowrap; }
+overflow-wrap: break-word; } td.number, th.number { text-align: right; white-space: nowrap; }
 .pass, .no_rule, .promote { color: var(--good); }
 .block, .critical, .metric_missing, .hold { color: var(--bad); }
 .warn, .warning, .info, .cannot_tell { color: var(--doubt); }
@@ -80,7 +80,9 @@ def figure(estimate: Estimate | None, *, percent: bool = False) -> str:
         return ""
 
     def written(number: float) -> str:
-        return f"{number:+.1%}" if percent else f"{number:.4g}"
+        if percent:
+            return f"{number:+.1%}"
+        return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
     if not estimate.known:
         return f"{written(estimate.value)} [?]"

@@ -38,7 +38,8 @@ def simulation_page(
 
 def _guardrails(verdicts: Sequence[Verdict]) -> str:
     rows = [
-        (v.outcome.value, v.subject, v.segment, figure(v.observed), v.threshold, v.reason) for v in verdicts
+        (v.outcome.value, v.subject, v.segment, figure(v.observed, percent=v.relative), v.threshold, v.reason)
+        for v in verdicts
     ]
     head = ("verdict", "guardrail", "segment", "observed", "allowed", "reason")
     return f"<h2>Guardrails</h2>{table(head, rows, numbers=(3, 4))}"
@@ -58,13 +59,12 @@ def _segments(measured: Sequence[Measured]) -> str:
 
 def _row(measured: Measured) -> tuple[str, ...]:
     if measured.policy is None:
-        return measured.metric, measured.judge, f"cannot tell: {measured.reason}", "", "", ""
-    change = measured.relative
+        return measured.metric, f"cannot tell: {measured.reason}", "", "", "", ""
     return (
         measured.metric,
         measured.judge,
         figure(measured.policy),
         figure(measured.baseline),
-        figure(change, percent=True),
+        figure(measured.relative, percent=True),
         f"{measured.policy.n:,}",
     )

@@ -50,6 +50,7 @@ def _verdicts(guardrail: Guardrail, measured: Measured, run: str) -> Iterator[Ve
             observed=observed,
             reason=measured.reason or f"judged by {measured.judge}",
             evidence=run,
+            relative=observed is not None and observed is measured.relative,
         )
 
 
@@ -62,9 +63,9 @@ def _bounds(
     if guardrail.min is not None:
         yield f">= {guardrail.min:g}", measured.policy, guardrail.min, None
     if (rise := guardrail.relative_increase_max) is not None:
-        yield f"rise <= {rise:.1%}", measured.relative, None, rise
+        yield f"rise of {rise:.1%}", measured.relative, None, rise
     if (drop := guardrail.relative_decrease_max) is not None:
-        yield f"fall <= {drop:.1%}", measured.relative, -drop, None
+        yield f"fall of {drop:.1%}", measured.relative, -drop, None
 
 
 def missing(guardrail: Guardrail, reason: str, *, run: str) -> Verdict:

@@ -18,12 +18,16 @@ from tasks import columns as c
 from tasks.engines.duckdb import LogTables, session
 from tasks.engines.label_build import Written, write_labels
 from tasks.engines.profile import LogProfile, profile
-from tasks.errors import ContractError, DataError
+from tasks.errors import ContractError, DataError, StoreError
 from tasks.labels.coverage import Build, Coverage, Day, cover
 from tasks.steps.context import Context, format_instant
+from tasks.steps.labels_out import ExportResult, ShowResult, export, show
 from tasks.steps.quarantine import keep_bad_rows
+from tasks.stores import delta
 from tasks.stores.delta import EVERYTHING, DataFile
 from tasks.stores.label_store import LabelStore, Snapshot, StoredBuild
+
+__all__ = ["ExportResult", "LabelsResult", "ShowResult", "export", "run", "show"]
 
 _LOG = logging.getLogger("equipoise")
 
@@ -55,13 +59,13 @@ def run(
 ) -> LabelsResult:
     """Build the labels as of an instant.
 
-    An as-of before the store's own is built aside; confined to days, it becomes the store's own instead, so that
-    no day goes back to less mature labels.
+    An as-of before the store's own is built aside. Confined to days it becomes the store's own instead: no day
+    goes back to less mature labels.
 
     Parameters
     ----------
     first_day, last_day
-        Confine the build to these days of impressions; by default every day where something changed.
+        Confine the build to these days of impressions; by default it covers every day where something changed.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def run(
     StoreError
         Another build was committed meanwhile.
     """
-    _refuse_range(as_of, first_day, last_day)
+    _check(as_of, first_day, last_day)
     store = LabelStore(context.home, context.surface)
     path, last = store.path, store.last()
     if last is not None and as_of < last.build.as_of:
@@ -83,7 +87,120 @@ def run(
         log = LogTables.open(connection, context.logs, context.contracts)
         log.cut(as_of)
         found = profile(log, as_of=as_of, previous=last.build.as_of if last else None)
-        _report(found)
+        _say(found)
         keep_bad_rows(context, log, as_of=as_of)
-        build = _Build(context, store, path, last, log, found, as_of)
-        return build.run(first_day, last_day)
+        covered = cover(
+            last.build if last else None,
+            found.days,
+            context.contracts.tasks,
+            as_of=as_of,
+            contract=context.contracts.digests["tasks"],
+            columns=log.log.impressions,
+            first_day=first_day,
+            last_day=last_day,
+        )
+        written = write_labels(log, path, as_of=as_of, days=covered.write) if covered.write else None
+    _check_rows(found, covered, written)
+    snapshot = _commit(store, path, last, _build(last, found, covered, written, log, as_of), covered, written)
+    return _result(snapshot, found, covered, written)
+
+
+def _check(as_of: datetime, first_day: date | None, last_day: date | None) -> None:
+    if as_of.tzinfo is None:
+        raise ContractError(f"The as-of {as_of} has no zone: give it in UTC")
+    if first_day and last_day and first_day > last_day:
+        raise ContractError(
+            f"The days from {first_day} to {last_day} are none: the first lies after the last"
+        )
+
+
+def _say(found: LogProfile) -> None:
+    for table, counts in (("impressions", found.impressions), ("events", found.events)):
+        _LOG.info("labels: %s: %s", table, counts)
+        if bad := sum(counts.quarantined.values()):
+            _LOG.warning("labels: %d %s are quarantined: %s", bad, table, counts.quarantined)
+    if found.unknown_events:
+        _LOG.warning("labels: events that no task names: %s", found.unknown_events)
+    if found.unknown_items.rows:
+        _LOG.warning(
+            "labels: %d events are of items that were never shown, as %s",
+            found.unknown_items.rows, ", ".join(found.unknown_items.examples),
+        )  # fmt: skip
+
+
+def _check_rows(found: LogProfile, covered: Coverage, written: Written | None) -> None:
+    """Assert that every impression that takes part was written once."""
+    for day in covered.write:
+        rows, read = (written.days.get(day, (0, 0))[0] if written else 0), found.days.impressions[day].rows
+        if rows != read:
+            raise DataError(f"{day}: {read:,} impressions were read and {rows:,} labelled")
+
+
+def _build(
+    last: StoredBuild | None,
+    found: LogProfile,
+    covered: Coverage,
+    written: Written | None,
+    log: LogTables,
+    as_of: datetime,
+) -> Build:
+    days: dict[date, Day] = {}
+    if last is not None and not covered.replace_all:
+        days = {
+            day: replace(stored, left_behind=stored.left_behind or day in covered.left_behind)
+            for day, stored in last.build.days.items()
+        }
+    for day, (rows, content) in (written.days if written else {}).items():
+        days[day] = Day(rows, content, found.days.impressions[day])
+    contract = log.contracts.digests["tasks"]
+    return Build(as_of, contract, log.log.impressions, dict(sorted(days.items())), found.days.events)
+
+
+def _commit(
+    store: LabelStore,
+    path: Path,
+    last: StoredBuild | None,
+    build: Build,
+    covered: Coverage,
+    written: Written | None,
+) -> Snapshot:
+    if last is not None and build == last.build:
+        return last.snapshot
+    if not build.days:
+        raise DataError("No impression was shown on the days asked for: nothing was built")
+    files = written.files if written else ()
+    schema = written.schema if written else delta.schema_of(path)
+    try:
+        return store.commit(
+            build,
+            [DataFile(f.path, f.rows, f.size, {c.DAY: str(f.day)}) for f in files],
+            schema,
+            path=path,
+            replace=EVERYTHING if covered.replace_all else [str(day) for day in covered.write],
+            expected=last.snapshot.version if last else None,
+        )
+    except StoreError:
+        for file in files:
+            file.path.unlink(missing_ok=True)
+        raise
+
+
+def _result(
+    snapshot: Snapshot, found: LogProfile, covered: Coverage, written: Written | None
+) -> LabelsResult:
+    if covered.gone:
+        _LOG.warning("labels: %d day(s) of the store are no longer in the log", len(covered.gone))
+    return LabelsResult(
+        snapshot=snapshot.id,
+        digest=snapshot.content_digest,
+        as_of=format_instant(snapshot.as_of),
+        partitions_written=len(covered.write),
+        rows=snapshot.rows,
+        rows_written=sum(rows for rows, _ in written.days.values()) if written else 0,
+        days={str(day): reason for day, reason in covered.write.items()},
+        gone=[str(day) for day in sorted(covered.gone)],
+        counts={"impressions": asdict(found.impressions), "events": asdict(found.events)},
+        quarantined={**found.impressions.quarantined, **found.events.quarantined},
+        unknown_events=found.unknown_events,
+        unknown_items={"rows": found.unknown_items.rows, "examples": list(found.unknown_items.examples)},
+    )

@@ -74,18 +74,19 @@ class LabelStore:
 
     def aside(self, as_of: datetime) -> Path:
         """Return the table of a build as of the past."""
-        return self.path.with_name(f"{self.surface}__as_of") / as_of.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        return self.path.with_name(f"{self.surface}__as_of") / as_of.astimezone(UTC).strftime(
+            "%Y%m%dT%H%M%S.%fZ"
+        )
 
     def last(self, path: Path | None = None) -> StoredBuild | None:
         """Return the newest build of a table, by default of the store's own; None where nothing was built."""
         table = path or self.path
         if delta.version_of(table) is None:
             return None
-        for version, said in delta.history(table):
+        for version, said in (*delta.history(table, limit=1), *delta.history(table)):
             if _BUILD in said:
-                return StoredBuild(
-                    Build.from_json(json.loads(said[_BUILD])), self._snapshot(table, version, said)
-                )
+                build = Build.from_json(json.loads(said[_BUILD]))
+                return StoredBuild(build, self._snapshot(table, version, said))
         return None
 
     def commit(
@@ -193,9 +194,7 @@ class LabelStore:
         schema = delta.schema_of(Path(snapshot.path), snapshot.version)
         for name in columns:
             if name not in schema.names:
-                raise DataError(
-                    unknown("column", name, schema.names, where=f"label snapshot {snapshot.id}")
-                )
+                raise DataError(unknown("column", name, schema.names, where=f"label snapshot {snapshot.id}"))
         names = ", ".join(_quoted(name) for name in columns)
         order = ", ".join(_quoted(name) for name in (c.SHOWN_AT, *c.IMPRESSION_KEY))
         query = f"SELECT {names} FROM {{}} {f'WHERE {where}' if where else ''} ORDER BY {order}"  # noqa: S608 - names are quoted
@@ -220,9 +219,7 @@ class LabelStore:
     def source(self, snapshot: Snapshot, first: date = date.min, last: date = date.max) -> str | None:
         """Return the snapshot's files as a table expression of DuckDB; None where no file has such a day."""
         files = delta.files_of(Path(snapshot.path), snapshot.version)
-        paths = sorted(
-            str(f.path) for f in files if first <= date.fromisoformat(f.partition[c.DAY]) <= last
-        )
+        paths = sorted(str(f.path) for f in files if first <= date.fromisoformat(f.partition[c.DAY]) <= last)
         literals = ", ".join(exp.Literal.string(path).sql() for path in paths)
         options = f"hive_partitioning = true, hive_types = {{'{c.DAY}': DATE}}"
         return f"read_parquet([{literals}], {options})" if paths else None

@@ -134,7 +134,7 @@ def _observed(result: Mapping[str, Any]) -> str:
             broken = ", ".join(f"{name}: {_figure(n)}" for name, n in value["broken"].items())
             examples = f" (for example {'; '.join(value['examples'])})" if value["examples"] else ""
             return f"{broken}{examples}" if broken else "none"
-        return str(value)
+        return "" if value is None else str(value)
     if "unexpected_count" in result:
         return f"{result['unexpected_count']} unexpected, {result.get('partial_unexpected_list', [])[:3]}"
     return ""

@@ -77,8 +77,8 @@ def test_an_as_of_without_zone_is_refused() -> None:
         find_as_of(Run(), {"as_of": "2026-03-01T00:00:00"})
 
 
-def test_a_scheduled_labels_run_is_confined_to_no_days() -> None:
-    assert find_days(of_interval("scheduled", at(1), at(2)), {}) == (None, None)
+def test_a_scheduled_labels_run_covers_its_interval_and_every_older_day() -> None:
+    assert find_days(of_interval("scheduled", at(1), at(2)), {}) == (None, date(2026, 3, 1))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tasks.stores.label_store import LabelStore
 
 from tasks.columns import probability
 from tasks.errors import ContractError, DataError, GateRefused, StoreError
@@ -19,6 +18,7 @@ from tasks.release.manifest import Role
 from tasks.steps import calibrate, labels, release, release_view, train
 from tasks.steps.context import Context
 from tasks.steps.release import ReleaseResult
+from tasks.stores.label_store import LabelStore
 from tasks.stores.parts import CALIBRATOR
 from tasks.stores.registry import Registry
 from tasks.stores.tracking import PatientClient
@@ -330,3 +330,11 @@ def test_unpublished_labels_make_no_release(feed: Feed) -> None:
     unchecked = labels.run(feed[0], as_of=later).snapshot
     with pytest.raises(GateRefused, match="is not published"):
         release.run(feed[0], as_of=later, snapshot=unchecked, parts=[])
+
+
+def test_parts_that_have_seen_the_test_days_are_refused(feed: Feed, first: ReleaseResult) -> None:
+    past = AS_OF - timedelta(days=10)
+    earlier = labels.run(feed[0], as_of=past).snapshot
+    LabelStore(feed[0].home, NAME).publish(earlier, report="report.html", severity="none")
+    with pytest.raises(GateRefused, match=r"days that its parts have seen: small_feed\.task\.click_1d"):
+        release.run(feed[0], as_of=past, snapshot=earlier, parts=trained(feed))

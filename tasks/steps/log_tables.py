@@ -1,0 +1,87 @@
+"""What steps read of the log itself: events to validate, candidates to replay, the newest traffic.
+
+Everything else reads the label store, whose rows are whole impressions.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from tasks import columns as c
+from tasks.engines.checks import CANDIDATES
+from tasks.engines.duckdb import LogTables, session
+from tasks.errors import DataError
+from tasks.labels import expressions as x
+from tasks.labels import rows
+from tasks.labels.rows import EVENTS, IMPRESSIONS
+from tasks.steps.context import Context, format_instant
+from tasks.stores.delta import schema_of
+from tasks.stores.label_store import LabelStore, Snapshot
+
+
+def read_events(context: Context, *, as_of: datetime) -> pd.DataFrame:
+    """Read name and instant of every event known as of an instant."""
+    with session(context.home) as connection:
+        log = LogTables.open(connection, context.logs, context.contracts)
+        return log.read(EVENTS, [c.EVENT, c.HAPPENED_AT], as_of=as_of).to_pandas()
+
+
+def labelled_candidates(context: Context, *, snapshot: str, first_day: date, last_day: date) -> pd.DataFrame:
+    """Read the candidates of some days with the observed labels of those that were shown.
+
+    Without a candidates table they are the impressions themselves. A label that is not observed, and one of a
+    candidate that was not shown, is null.
+    """
+    store = LabelStore(context.home, context.surface)
+    labels = store.snapshot(snapshot)
+    tasks = list(context.contracts.tasks.tasks)
+    if context.contracts.surface.sources.candidates is None:
+        columns = [name for name in schema_of(Path(labels.path), labels.version).names if "__" not in name]
+        return store.read(labels, columns, first_day=first_day, last_day=last_day).to_pandas()
+    with session(context.home) as connection:
+        log = LogTables.open(connection, context.logs, context.contracts)
+        names = [name for name in log.candidates if name not in tasks]
+        read = log.read(CANDIDATES, names, as_of=labels.as_of, first_day=first_day, last_day=last_day)
+    return _with_labels(read.to_pandas(), store, labels, tasks, first_day, last_day)
+
+
+def newest_candidates(context: Context, *, as_of: datetime) -> pd.DataFrame:
+    """Read the candidates of the newest logged day before an instant.
+
+    Raises
+    ------
+    DataError
+        Nothing was logged before it.
+    """
+    with session(context.home) as connection:
+        log = LogTables.open(connection, context.logs, context.contracts)
+        table = CANDIDATES if log.candidates else IMPRESSIONS
+        day = _newest_day(log, table, as_of)
+        if day is None:
+            raise DataError(f"No traffic before {format_instant(as_of)}: there is nothing to shadow on")
+        names = log.candidates or log.log.impressions
+        return log.read(table, list(names), as_of=as_of, first_day=day, last_day=day).to_pandas()
+
+
+def _with_labels(
+    candidates: pd.DataFrame,
+    store: LabelStore,
+    labels: Snapshot,
+    tasks: Sequence[str],
+    first_day: date,
+    last_day: date,
+) -> pd.DataFrame:
+    key = list(c.IMPRESSION_KEY)
+    table = store.read(labels, [*key, *tasks], first_day=first_day, last_day=last_day)
+    return candidates.merge(table.to_pandas(), on=key, how="left", validate="one_to_one")
+
+
+def _newest_day(log: LogTables, table: str, as_of: datetime) -> date | None:
+    known = {"source": x.table(table), "known": rows.has_key(table, as_of)}
+    found = log.fetch(
+        "SELECT CAST(max($at) AS DATE) FROM $source WHERE $known", at=x.column(c.SHOWN_AT), **known
+    )
+    day: date | None = found[0][0]
+    return day

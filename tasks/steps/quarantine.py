@@ -1,0 +1,38 @@
+"""The rows of the log that take no part in any build, kept with rule, reason and the as-of that found them."""
+
+import uuid
+from datetime import datetime
+
+import pyarrow as pa
+
+from tasks.engines.duckdb import LogTables
+from tasks.engines.quarantine import copy_new_bad_rows, find_bad_rows
+from tasks.steps.context import Context
+from tasks.stores import delta
+from tasks.stores.delta import DataFile
+
+_SCHEMA = pa.schema(
+    [
+        ("table", pa.string()),
+        ("rule", pa.string()),
+        ("reason", pa.string()),
+        ("as_of", pa.timestamp("us", "UTC")),
+        ("row", pa.string()),
+        ("digest", pa.string()),
+    ]
+)
+
+
+def keep_bad_rows(context: Context, log: LogTables, *, as_of: datetime) -> int:
+    """Append the bad rows that the quarantine does not hold yet; return how many there were."""
+    find_bad_rows(log, as_of=as_of)
+    table = context.home / "quarantine" / context.surface
+    version = delta.version_of(table)
+    known = [file.path for file in delta.files_of(table)] if version is not None else []
+    file = table / f"part-{uuid.uuid4()}.parquet"
+    rows, size = copy_new_bad_rows(log, file, known=known)
+    if rows == 0:
+        file.unlink()
+        return 0
+    delta.commit(table, [DataFile(file, rows, size, {})], _SCHEMA, expected=version)
+    return rows
