@@ -105,8 +105,8 @@ def check_same_kinds(impressions: View, other: View, names: Iterable[str]) -> No
         if ours.absent or theirs.absent or ours.kind == theirs.kind:
             continue
         raise DataError(
-            f"'{name}' is a {ours.kind} in {impressions.table.name} and a {theirs.kind} in {other.table.name}: "
-            "write both with one type"
+            f"Column '{name}' is a {ours.kind} in {impressions.table.name} and a {theirs.kind} in "
+            f"{other.table.name}: write both with one type"
         )
 
 

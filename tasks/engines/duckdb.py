@@ -28,12 +28,12 @@ from tasks.engines import columns as kinds
 from tasks.engines.checks import CANDIDATES, IDS, View, check_columns, check_same_kinds, rename
 from tasks.engines.columns import Column, inspect
 from tasks.engines.sources import resolve
-from tasks.engines.statements import Part, fill
 from tasks.errors import DataError, unknown
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.compile import Log, match_columns, render
 from tasks.labels.rows import EVENTS, IMPRESSIONS
+from tasks.labels.statements import Part, fill
 
 MEMORY, THREADS = "EQUIPOISE_MEMORY", "EQUIPOISE_THREADS"
 
@@ -226,8 +226,7 @@ def _type(ours: str, column: Column, found: str, shared: Collection[str]) -> str
 
 
 def _parquet(files: Sequence[Path]) -> exp.Expr:
-    paths = exp.Array(expressions=[exp.Literal.string(str(file)) for file in files])
     folders = exp.true() if any("=" in part for file in files for part in file.parts[:-1]) else exp.false()
     options = {"union_by_name": exp.true(), "hive_partitioning": folders}
     named = [exp.PropertyEQ(this=exp.to_identifier(n), expression=v) for n, v in options.items()]
-    return exp.Anonymous(this="read_parquet", expressions=[paths, *named])
+    return x.call("READ_PARQUET", x.texts(files), *named)

@@ -19,13 +19,13 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.engines.duckdb import LogTables
-from tasks.engines.statements import fill
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.compile import LabelQuery, label_query
 from tasks.labels.coverage import spread
 from tasks.labels.digest import row_digest
 from tasks.labels.maturity import longest_reach, longest_window
+from tasks.labels.statements import fill
 
 _LOG = logging.getLogger("equipoise")
 _HALF = 1 << 64
@@ -52,9 +52,9 @@ class Written:
 
 
 def write_labels(log: LogTables, folder: Path, *, as_of: datetime, days: Iterable[date]) -> Written:
-    """Label the impressions of some days and write them below a folder, as ``ds=<day>/part-<uuid>.parquet``.
+    """Label the impressions of some days, and write them below a folder as ``ds=<day>/part-<uuid>.parquet``.
 
-    Impressions that compete for the same events are read from the neighbouring days. Needs ``log.cut(as_of)``.
+    Impressions that compete for the same events are read from the days around; needs ``log.cut(as_of)``.
     """
     wanted = sorted(days)
     query = _query(log, as_of, wanted)
@@ -97,9 +97,10 @@ def _copy(log: LogTables, labels: exp.Query, folder: Path) -> tuple[WrittenFile,
     folder.mkdir(parents=True, exist_ok=True)
     statement = fill(
         """COPY ($labels) TO $folder
-           (FORMAT parquet, PARTITION_BY ($day), APPEND true, FILENAME_PATTERN 'part-{uuid}', RETURN_STATS)""",
+           (FORMAT parquet, PARTITION_BY ($day), APPEND true,
+            FILENAME_PATTERN 'part-{uuid}', RETURN_STATS)""",
         labels=labels,
-        folder=exp.Literal.string(str(folder)),
+        folder=x.text(folder),
         day=x.name(c.DAY),
     )
     copied = log.connection.execute(statement).fetchall()
@@ -111,13 +112,14 @@ def _copy(log: LogTables, labels: exp.Query, folder: Path) -> tuple[WrittenFile,
 
 def _digests(log: LogTables, files: Sequence[WrittenFile]) -> dict[date, tuple[int, int]]:
     """Read the files again: rows of each day and the sum of their digests, halves of 64 bits apart."""
-    paths = exp.Array(expressions=[exp.Literal.string(str(file.path)) for file in files])
     found = log.fetch(
-        f"""SELECT $day, count(*), sum((h >> 64)::UBIGINT), sum((h & {_HALF - 1}::UHUGEINT)::UBIGINT)
-            FROM (SELECT $day, {row_digest(log.contracts.tasks, log.log.impressions)} AS h
-                  FROM read_parquet($paths, hive_partitioning = true, hive_types = {{'ds': DATE}}))
-            GROUP BY 1""",
+        """SELECT $day, count(*), sum((h >> 64)::UBIGINT), sum((h & $half::UHUGEINT)::UBIGINT)
+           FROM (SELECT $day, $digest AS h
+                 FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE}))
+           GROUP BY 1""",
         day=x.column(c.DAY),
-        paths=paths,
+        half=x.integer(_HALF - 1),
+        digest=row_digest(log.contracts.tasks, log.log.impressions),
+        paths=x.texts(file.path for file in files),
     )
     return {day: (count, int(high) * _HALF + int(low)) for day, count, high, low in found}

@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from sqlglot import exp
+
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels import expressions as x
@@ -18,7 +20,7 @@ from tasks.labels import expressions as x
 _MODULUS = 1 << 128
 
 
-def row_digest(tasks: TasksSpec, names: Sequence[str]) -> str:
+def row_digest(tasks: TasksSpec, names: Sequence[str]) -> exp.Expr:
     """Return the DuckDB expression of a row's digest, a number of 128 bits.
 
     Parameters
@@ -26,9 +28,10 @@ def row_digest(tasks: TasksSpec, names: Sequence[str]) -> str:
     names
         The impressions' columns.
     """
-    parts = ", ".join((*_key(), *_labels(tasks)))
-    others = ", ".join(_quoted(name) for name in names if name not in c.IMPRESSION_KEY)
-    return f"md5_number(concat_ws('|', {parts}, hash({others})))"
+    key = [x.cast(column, "VARCHAR") for column in x.columns(c.IMPRESSION_KEY)]
+    labels = [x.coalesce(part, x.text("")) for part in _labels(tasks)]
+    others = x.call("HASH", *x.columns(n for n in names if n not in c.IMPRESSION_KEY))
+    return x.call("MD5_NUMBER", x.call("CONCAT_WS", x.text("|"), *key, *labels, others))
 
 
 def add(left: int, right: int) -> int:
@@ -47,19 +50,11 @@ def snapshot_id(contract: str, as_of: datetime, content: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _key() -> Iterator[str]:
-    yield from (f"{_quoted(name)}::VARCHAR" for name in c.IMPRESSION_KEY)
-
-
-def _labels(tasks: TasksSpec) -> Iterator[str]:
+def _labels(tasks: TasksSpec) -> Iterator[exp.Expr]:
     for name, task in tasks.tasks.items():
-        label = _quoted(name)
-        text = f"{label}::VARCHAR" if task.kind == "binary" else f"printf('%.17g', {label})"
-        yield f"coalesce({text}, '')"
-        yield f"{_quoted(c.status(name))}[1]"
+        label = x.column(name)
+        binary = task.kind == "binary"
+        yield x.cast(label, "VARCHAR") if binary else x.call("PRINTF", x.text("%.17g"), label)
+        yield x.call("LEFT", x.column(c.status(name)), x.integer(1))
         if task.positive:
-            yield f"coalesce(epoch_us({_quoted(c.at(name))})::VARCHAR, '')"
-
-
-def _quoted(name: str) -> str:
-    return x.name(name).sql(dialect="duckdb")
+            yield x.cast(x.call("EPOCH_US", x.column(c.at(name))), "VARCHAR")

@@ -175,6 +175,21 @@ def descending(expression: exp.Expr) -> exp.Ordered:
     return exp.Ordered(this=expression, desc=True, nulls_first=False)
 
 
+def call(function: str, *arguments: exp.Expr) -> exp.Expr:
+    """Return a call of a function of the engine's own."""
+    return exp.Anonymous(this=function, expressions=list(arguments))
+
+
+def text(value: object) -> exp.Expr:
+    """Return a string literal."""
+    return exp.Literal.string(str(value))
+
+
+def texts(values: Iterable[object]) -> exp.Expr:
+    """Return a list of string literals."""
+    return exp.Array(expressions=[text(value) for value in values])
+
+
 def cast(expression: exp.Expr, to: str) -> exp.Cast:
     """Return ``CAST(expression AS to)``."""
     return exp.Cast(this=expression, to=exp.DataType.build(to))

@@ -2,7 +2,7 @@
 
 ::
 
-    logs -> checks -> what changed since the last build -> those days labelled -> files -> one commit -> snapshot
+    logs -> checks -> what changed since the last build -> those days labelled -> one commit -> snapshot
 
 Bad rows go to the quarantine before the commit; a step that is killed leaves the last snapshot as it was, and
 running it again ends in the same state.
@@ -59,13 +59,13 @@ def run(
 ) -> LabelsResult:
     """Build the labels as of an instant.
 
-    An as-of before the store's own is built aside. Confined to days it becomes the store's own instead: no day
-    goes back to less mature labels.
+    An as-of before the store's own is built aside. Confined to days it becomes the store's own instead:
+    no day goes back to less mature labels.
 
     Parameters
     ----------
     first_day, last_day
-        Confine the build to these days of impressions; by default it covers every day where something changed.
+        Confine the build to these days of impressions; by default it covers every day that changed.
 
     Raises
     ------

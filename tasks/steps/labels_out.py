@@ -1,20 +1,23 @@
 """A label snapshot seen from outside: counted by task and status, and given away as one file."""
 
-import os
 import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.errors import ContractError, DataError
+from tasks.errors import ContractError, DataError, unknown
+from tasks.labels import expressions as x
+from tasks.labels.statements import fill
 from tasks.steps.context import Context, format_instant
 from tasks.stores import delta
 from tasks.stores.label_store import LabelStore, Snapshot
+
+_FORMATS = {"parquet": "parquet", "jsonl": "json"}
 
 
 @dataclass(frozen=True)
@@ -40,30 +43,26 @@ class ExportResult:
 def show(context: Context, *, snapshot: str | None = None) -> ShowResult:
     """Count a snapshot's rows by task and status; by default those of the newest build."""
     store, found = _find(context, snapshot)
-    tasks = _tasks(found)
-    counts = [*(f"count(*) FILTER ({_status(t)} = '{s}')" for t in tasks for s in c.Status)]
-    counts += [f"count(*) FILTER ({_quoted(t)} > 0)" for t in tasks]
-    query = f"SELECT {', '.join(counts)} FROM {store.source(found)}"  # noqa: S608 - names are quoted
-    with duckdb.connect() as connection:
-        numbers = iter(connection.sql(query).fetchall()[0])
-    by_status = {task: {str(status): next(numbers) for status in c.Status} for task in tasks}
-    positive = {task: next(numbers) for task in tasks}
-    return ShowResult(
-        found.id,
-        format_instant(found.as_of),
-        found.rows,
-        {
-            t: {"observed": by_status[t].pop("observed"), "positive": positive[t], **by_status[t]}
-            for t in tasks
-        },
-    )
+    counted = {
+        task: dict.fromkeys(("observed", "positive", *map(str, c.Status)), 0) for task in store.tasks(found)
+    }
+    for task, counts in counted.items():
+        positive = x.named(x.after(x.column(task), x.integer(0)), "positive")
+        status, rows = x.column(c.status(task)), exp.Count(this=exp.Star())
+        query = x.select([x.named(status, "status"), positive, x.named(rows, "n")], x.table("rows"))
+        query.set("group", exp.Group(expressions=[x.integer(1), x.integer(2)]))
+        by_status = store.query(found, query)
+        for row in by_status.to_pylist() if by_status is not None else ():
+            counts[row["status"]] += row["n"]
+            counts["positive"] += row["n"] if row["positive"] else 0
+    return ShowResult(found.id, format_instant(found.as_of), found.rows, counted)
 
 
 def export(
     context: Context,
     *,
     out: Path,
-    format: Literal["parquet", "jsonl"] = "parquet",
+    format: Literal["parquet", "jsonl"] = "parquet",  # noqa: A002 - the command's own word
     snapshot: str | None = None,
 ) -> ExportResult:
     """Write a snapshot as one file, whole or not at all; by default that of the newest build.
@@ -75,20 +74,21 @@ def export(
     ContractError
         The format is not known.
     """
-    if format not in {"parquet", "jsonl"}:
-        raise ContractError(f"Unknown format '{format}'. Known: jsonl, parquet")
+    if format not in _FORMATS:
+        raise ContractError(unknown("format", format, _FORMATS))
     store, found = _find(context, snapshot)
-    columns = "*" if format == "parquet" else _nested(context, found)
-    order = ", ".join(_quoted(name) for name in (c.SHOWN_AT, *c.IMPRESSION_KEY))
-    query = f"SELECT {columns} FROM {store.source(found)} ORDER BY {order}"  # noqa: S608 - names are quoted
-    partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
+    columns = [exp.Star()] if format == "parquet" else list(_nested(context, store, found))
+    query = x.select(columns, x.table("rows"))
+    order = x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY), "rows")
+    query.set("order", exp.Order(expressions=[x.ascending(column) for column in order]))
     out.parent.mkdir(parents=True, exist_ok=True)
-    target, kind = exp.Literal.string(str(partial)).sql(), "parquet" if format == "parquet" else "json"
+    partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
+    statement = f"COPY ($query) TO $to (FORMAT {_FORMATS[format]})"
     try:
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"COPY ({query}) TO {target} (FORMAT {kind})")
-        os.replace(partial, out)  # noqa: PTH105 - Path.replace is the same call
+        with store.opened(found) as connection:
+            assert connection is not None  # noqa: S101 - a snapshot has a row
+            connection.execute(fill(statement, query=query, to=x.text(partial)))
+        partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
     return ExportResult(found.id, str(out), format, found.rows)
@@ -100,42 +100,35 @@ def _find(context: Context, snapshot: str | None) -> tuple[LabelStore, Snapshot]
         return store, store.snapshot(snapshot)
     last = store.last()
     if last is None:
-        raise DataError(
-            f"{context.surface} has no labels yet. Build them with `equipoise labels build {context.surface} --as-of T`"
-        )
+        build = f"equipoise labels build {context.surface} --as-of T"
+        raise DataError(f"{context.surface} has no labels yet. Build them: `{build}`")
     return store, last.snapshot
 
 
-def _tasks(snapshot: Snapshot) -> list[str]:
-    names = delta.schema_of(Path(snapshot.path), snapshot.version).names
-    return [name for name in names if c.status(name) in names]
-
-
-def _nested(context: Context, snapshot: Snapshot) -> str:
-    """Return the columns of the nested row: instants as ISO 8601, NaN as null, labels and weights as objects."""
-    schema = delta.schema_of(Path(snapshot.path), snapshot.version)
-    tasks = _tasks(snapshot)
+def _nested(context: Context, store: LabelStore, snapshot: Snapshot) -> Iterator[exp.Expr]:
+    """Yield the columns of the nested row: instants as ISO 8601, NaN as null, labels and weights as objects."""
+    tasks, contract = store.tasks(snapshot), context.contracts.tasks.tasks
     taken = {n for t in tasks for n in (t, c.status(t), c.at(t))}
-    plain = [f"{_json_value(f)} AS {_quoted(f.name)}" for f in schema if f.name not in taken]
-    labels = ", ".join(
-        f"{_quoted(t)} := struct_pack(value := {_quoted(t)}, observed := {_status(t)} = '{c.Status.OBSERVED}')"
-        for t in tasks
+    for field in delta.schema_of(Path(snapshot.path), snapshot.version):
+        if field.name not in taken:
+            yield x.named(_json_value(field), field.name)
+    observed = {t: x.same(x.column(c.status(t)), x.text(c.Status.OBSERVED)) for t in tasks}
+    labels = {t: _object({"value": x.column(t), "observed": observed[t]}) for t in tasks}
+    yield x.named(_object(labels), "labels")
+    weights = {t: x.number(contract[t].loss_weight) for t in tasks if t in contract}
+    yield x.named(_object(weights), "weights")
+
+
+def _object(fields: Mapping[str, exp.Expr]) -> exp.Expr:
+    return exp.Struct(
+        expressions=[exp.PropertyEQ(this=x.name(name), expression=value) for name, value in fields.items()]
     )
-    contract = context.contracts.tasks.tasks
-    weights = ", ".join(f"{_quoted(t)} := {contract[t].loss_weight}" for t in tasks if t in contract)
-    return ", ".join([*plain, f"struct_pack({labels}) AS labels", f"struct_pack({weights}) AS weights"])
 
 
-def _json_value(field: pa.Field) -> str:
-    name = _quoted(field.name)
+def _json_value(field: pa.Field) -> exp.Expr:
+    column = x.column(field.name)
     if pa.types.is_timestamp(field.type):
-        return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%fZ')"
-    return f"CASE WHEN isfinite({name}) THEN {name} END" if pa.types.is_floating(field.type) else name
-
-
-def _status(task: str) -> str:
-    return _quoted(c.status(task))
-
-
-def _quoted(name: str) -> str:
-    return exp.to_identifier(name, quoted=True).sql(dialect="duckdb")
+        return x.call("STRFTIME", column, x.text("%Y-%m-%dT%H:%M:%S.%fZ"))
+    if pa.types.is_floating(field.type):
+        return x.when(x.call("ISFINITE", column), column.copy())
+    return column

@@ -1,4 +1,4 @@
-"""The rows of the log that take no part in any build, kept with rule, reason and the as-of that found them."""
+"""The rows of the log that take no part in any build, kept with rule, reason and the first as-of."""
 
 import uuid
 from datetime import datetime
@@ -30,7 +30,7 @@ def keep_bad_rows(context: Context, log: LogTables, *, as_of: datetime) -> int:
     version = delta.version_of(table)
     known = [file.path for file in delta.files_of(table)] if version is not None else []
     file = table / f"part-{uuid.uuid4()}.parquet"
-    rows, size = copy_new_bad_rows(log, file, known=known)
+    rows, size = copy_new_bad_rows(log, file, as_of=as_of, known=known)
     if rows == 0:
         file.unlink()
         return 0

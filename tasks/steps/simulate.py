@@ -245,8 +245,8 @@ def _notes(test: TestSlice, measured: Sequence[Measured]) -> Iterator[str]:
         yield f"{', '.join(dict.fromkeys(metrics))}: {reason}."
     for one in measured:
         share = one.policy.value if one.policy and one.metric.startswith("component_share:") else None
-        if share is not None and not 0.01 <= share <= 0.9:
-            how = "nearly nothing" if share < 0.01 else "nearly all"
+        if share is not None and not 0.01 <= abs(share) <= 0.9:
+            how = "nearly nothing" if abs(share) < 0.01 else "nearly all"
             task = one.metric.partition(":")[2]
             yield f"{task} makes {share:.1%} of the utility's variance within a request: it decides {how}."
 

@@ -11,6 +11,7 @@ A snapshot is known by contract digest, as-of and content digest; the version of
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import reduce
@@ -24,10 +25,18 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.errors import DataError, unknown
 from tasks.labels import digest
+from tasks.labels import expressions as x
+from tasks.labels.compile import render
 from tasks.labels.coverage import Build
+from tasks.labels.statements import fill
 from tasks.stores import delta
 from tasks.stores.delta import DataFile
 
+_ROWS = "rows"
+_OPEN = """
+    CREATE TEMP VIEW $rows AS
+    SELECT * FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE})
+"""
 _BUILD, _SNAPSHOT = "equipoise.build", "equipoise.snapshot"
 
 
@@ -195,43 +204,55 @@ class LabelStore:
         for name in columns:
             if name not in schema.names:
                 raise DataError(unknown("column", name, schema.names, where=f"label snapshot {snapshot.id}"))
-        names = ", ".join(_quoted(name) for name in columns)
-        order = ", ".join(_quoted(name) for name in (c.SHOWN_AT, *c.IMPRESSION_KEY))
-        query = f"SELECT {names} FROM {{}} {f'WHERE {where}' if where else ''} ORDER BY {order}"  # noqa: S608 - names are quoted
-        found = self._query(snapshot, query, first_day or date.min, last_day or date.max)
+        order = exp.Order(expressions=[x.ascending(o) for o in x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY))])
+        query = x.select(x.columns(columns), x.table(_ROWS), where=[exp.condition(where)] if where else [])
+        query.set("order", order)
+        found = self.query(snapshot, query, first_day or date.min, last_day or date.max)
         wanted = pa.schema([schema.field(name) for name in columns])
         return wanted.empty_table() if found is None else found.cast(wanted)
 
     def days(self, snapshot: Snapshot) -> pa.Table:
-        """Return each day's rows and, per task, how many labels are observed and positive (greater than 0)."""
-        schema = delta.schema_of(Path(snapshot.path), snapshot.version)
-        tasks = [name for name in schema.names if c.status(name) in schema.names]
-        counts = "".join(
-            f", count({_quoted(t)}) AS {_quoted(f'{t}__observed')}"
-            f", count(*) FILTER ({_quoted(t)} > 0) AS {_quoted(f'{t}__positive')}"
-            for t in tasks
-        )
-        query = f"SELECT {c.DAY}, count(*) AS rows{counts} FROM {{}} GROUP BY {c.DAY} ORDER BY {c.DAY}"  # noqa: S608 - names are quoted
-        found = self._query(snapshot, query, date.min, date.max)
+        """Return each day's rows and, per task, how many labels are observed and positive: above 0."""
+        counts: list[exp.Expr] = [x.named(exp.Count(this=exp.Star()), "rows")]
+        for task in self.tasks(snapshot):
+            positive = x.when(x.after(x.column(task), x.integer(0)), x.integer(1))
+            counts.append(x.named(exp.Count(this=x.column(task)), f"{task}__observed"))
+            counts.append(x.named(exp.Count(this=positive), f"{task}__positive"))
+        query = x.select([x.column(c.DAY), *counts], x.table(_ROWS), group=[x.column(c.DAY)])
+        query.set("order", exp.Order(expressions=[x.ascending(x.column(c.DAY))]))
+        found = self.query(snapshot, query)
         assert found is not None  # noqa: S101 - a snapshot has a row
         return found
 
-    def source(self, snapshot: Snapshot, first: date = date.min, last: date = date.max) -> str | None:
-        """Return the snapshot's files as a table expression of DuckDB; None where no file has such a day."""
-        files = delta.files_of(Path(snapshot.path), snapshot.version)
-        paths = sorted(str(f.path) for f in files if first <= date.fromisoformat(f.partition[c.DAY]) <= last)
-        literals = ", ".join(exp.Literal.string(path).sql() for path in paths)
-        options = f"hive_partitioning = true, hive_types = {{'{c.DAY}': DATE}}"
-        return f"read_parquet([{literals}], {options})" if paths else None
+    def tasks(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Return the tasks that a snapshot has labels of."""
+        names = delta.schema_of(Path(snapshot.path), snapshot.version).names
+        return tuple(name for name in names if c.status(name) in names)
 
-    def _query(self, snapshot: Snapshot, query: str, first: date, last: date) -> pa.Table | None:
-        source = self.source(snapshot, first, last)
-        if source is None:
-            return None
+    def query(
+        self, snapshot: Snapshot, query: exp.Query, first: date = date.min, last: date = date.max
+    ) -> pa.Table | None:
+        """Run a query on the relation ``rows``, the snapshot's rows of some days; None where there is none."""
+        with self.opened(snapshot, first, last) as connection:
+            if connection is None:
+                return None
+            found: pa.Table = connection.sql(render(query)).to_arrow_table()
+            return found
+
+    @contextmanager
+    def opened(
+        self, snapshot: Snapshot, first: date = date.min, last: date = date.max
+    ) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """Open a snapshot's rows of some days as the relation ``rows``; None where there is none."""
+        files = delta.files_of(Path(snapshot.path), snapshot.version)
+        paths = sorted(f.path for f in files if first <= date.fromisoformat(f.partition[c.DAY]) <= last)
+        if not paths:
+            yield None
+            return
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            table: pa.Table = connection.sql(query.format(source)).to_arrow_table()
-            return table
+            connection.execute(fill(_OPEN, rows=x.name(_ROWS), paths=x.texts(paths)))
+            yield connection
 
     def _all(self) -> Iterator[Snapshot]:
         yield from (self._of_row(row) for row in self._rows(None))
@@ -281,7 +302,3 @@ _PUBLISHED = pa.schema(
         ("published_at", pa.timestamp("us", "UTC")),
     ]
 )
-
-
-def _quoted(name: str) -> str:
-    return exp.to_identifier(name, quoted=True).sql(dialect="duckdb")

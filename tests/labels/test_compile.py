@@ -1,52 +1,127 @@
-"""The compiled SQL against brute force: random contracts on random logs."""
+"""The compiled SQL against brute force, and the laws of time: random contracts on random logs."""
 
-from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from random import Random
 
 import duckdb
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tasks import columns as c
 from tasks.contracts import TasksSpec
-from tasks.labels.compile import Log, labels_sql
+from tasks.errors import ContractError
+from tasks.labels.compile import DIALECTS, Log, contract_log, labels_sql, match_columns
 from tests.labels import worlds
-from tests.labels.reference import Key, Label, Reference, Row
+from tests.labels.engine import LOG, run, tasks
+from tests.labels.reference import Reference, Row
 
-LOG = Log(tuple(worlds.IMPRESSION_TYPES.names), tuple(worlds.EVENT_TYPES.names))
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET threads = 1")
-        yield connection
-
-
-def run(
-    engine: duckdb.DuckDBPyConnection,
-    spec: TasksSpec,
-    impressions: list[Row],
-    events: list[Row],
-    as_of: datetime,
-) -> dict[Key, dict[str, Label]]:
-    engine.register("impressions", worlds.impression_table(impressions))
-    engine.register("events", worlds.event_table(events))
-    rows = engine.sql(labels_sql(spec, as_of, log=LOG)).to_arrow_table().to_pylist()
-    assert len({(r["request_id"], r["item_id"]) for r in rows}) == len(rows)
-    return {
-        (r["request_id"], r["item_id"]): {t: Label(r[t], r[c.status(t)], r[c.at(t)]) for t in spec.tasks}
-        for r in rows
-    }
+Logs = tuple[list[Row], list[Row]]
+CLICK = {"positive": {"event": "click", "within": "PT30M"}}
+PURCHASE = {"positive": {"event": "buy", "within": "P7D", "match": ["user_id", "kind"], "credit": "last_touch"}}
 
 
 @settings(max_examples=100, deadline=None)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs)
 def test_labels_equal_brute_force(
-    engine: duckdb.DuckDBPyConnection,
-    spec: TasksSpec,
-    log: tuple[list[Row], list[Row]],
-    as_of: datetime,
+    engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime
 ) -> None:
     assert run(engine, spec, *log, as_of) == Reference(spec, *log, as_of).labels()
+
+
+@settings(max_examples=25, deadline=None)
+@given(worlds.contracts(), worlds.logs(), worlds.as_ofs)
+def test_a_log_cut_at_the_as_of_gives_the_same_labels(
+    engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime
+) -> None:
+    impressions, events = log
+    shown = [r for r in impressions if r["shown_at"] is None or r["shown_at"] < as_of]
+    known = [e for e in events if all(e[at] is None or e[at] < as_of for at in ("happened_at", "ingested_at"))]
+    assert run(engine, spec, shown, known, as_of) == run(engine, spec, impressions, events, as_of)
+
+
+@settings(max_examples=25, deadline=None)
+@given(worlds.contracts(), worlds.logs(), worlds.as_ofs, st.integers(0, 99))
+def test_the_order_of_the_rows_changes_nothing(
+    engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime, seed: int
+) -> None:
+    impressions, events = (Random(seed).sample(rows, len(rows)) for rows in log)  # noqa: S311 - test data
+    assert run(engine, spec, impressions, events, as_of) == run(engine, spec, *log, as_of)
+
+
+@settings(max_examples=25, deadline=None)
+@given(worlds.contracts(), worlds.logs(), worlds.as_ofs, st.integers(1, 9))
+def test_what_is_known_changes_only_through_late_events(
+    engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime, hours: int
+) -> None:
+    """Whatever happens at or after the as-of: each label that was mature then stays as it was."""
+    impressions, events = log
+    prompt = [{**e, "ingested_at": None} for e in events]
+    earlier = run(engine, spec, impressions, prompt, as_of)
+    later = run(engine, spec, impressions, prompt, as_of + timedelta(hours=hours))
+    for key, labels in earlier.items():
+        for task, label in labels.items():
+            assert label.status == "immature" or later[key][task] == label
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_quotes_every_name(dialect: str) -> None:
+    """A column called ``select`` reads like any other."""
+    spec = tasks(click=CLICK, buy=PURCHASE)
+    sql = labels_sql(spec, None, dialect, log=Log((*LOG.impressions, "select"), LOG.events))
+    quote = "`" if dialect in {"spark", "bigquery"} else '"'
+    assert f"{quote}select{quote}" in sql
+    assert f"{quote}click__status{quote}" in sql
+    assert "as_of" in sql
+
+
+def test_an_event_name_is_a_literal() -> None:
+    spec = tasks(click={"positive": {"event": "x.y:z-1", "within": "PT1H"}})
+    assert "IN ('x.y:z-1')" in labels_sql(spec, None, log=LOG)
+
+
+def test_values_are_added_in_order_where_the_dialect_can() -> None:
+    spec = tasks(spend={"kind": "value", "value": {"event": "buy", "within": "P1D", "aggregate": "sum"}})
+    assert "LIST_SUM" in labels_sql(spec, None, "duckdb", log=LOG)
+    assert "ARRAY_SORT(COLLECT_LIST" in labels_sql(spec, None, "spark", log=LOG)
+
+
+def test_an_unknown_dialect_is_named() -> None:
+    with pytest.raises(ContractError, match=r"Unknown dialect 'oracle'.*duckdb"):
+        labels_sql(tasks(click=CLICK), None, "oracle", log=LOG)
+
+
+@pytest.mark.parametrize("column", ["click", "Click", "click__status", "CLICK__anything"])
+def test_a_column_of_the_log_that_has_a_labels_name_is_refused(column: str) -> None:
+    with pytest.raises(ContractError, match=f"'{column}'.*rename"):
+        labels_sql(tasks(click=CLICK), None, log=Log((*LOG.impressions, column), LOG.events))
+
+
+def test_tasks_that_differ_by_case_only_are_refused() -> None:
+    with pytest.raises(ContractError, match="'click' and 'Click' differ only by case"):
+        labels_sql(tasks(click=CLICK, Click=CLICK), None, log=LOG)
+
+
+def test_a_log_without_position_value_or_arrival_is_enough() -> None:
+    log = Log(("request_id", "user_id", "item_id", "shown_at"), ("event", "happened_at", "user_id", "item_id"))
+    sql = labels_sql(tasks(click={"positive": {**CLICK["positive"], "credit": "last_touch"}}), None, log=log)
+    assert "position" not in sql
+    assert "ingested_at" not in sql
+
+
+def test_match_columns_are_those_of_rules_and_exclusions() -> None:
+    out = [{"event": "stock", "on": ["shop"]}, {"event": "moved", "on": "item"}]
+    assert match_columns(tasks(buy={**PURCHASE, "exclude": out})) == ("user_id", "kind", "shop", "item_id")
+
+
+def test_the_day_of_the_log_gives_way_to_the_day_shown(engine: duckdb.DuckDBPyConnection) -> None:
+    sql = labels_sql(tasks(click=CLICK), None, log=Log((*LOG.impressions, "ds"), LOG.events))
+    assert sql.count('CAST("shown"."shown_at" AS DATE) AS "ds"') == 1
+    assert '"impressions"."ds"' not in sql
+
+
+def test_contracts_alone_tell_the_columns() -> None:
+    surface = worlds.surface(features={"numeric": ["price"]}, segments=["source"], values=["margin"])
+    spec = tasks(click={**CLICK, "observed_when": {"column": "visible"}}, buy=PURCHASE)
+    log = contract_log(surface, spec)
+    assert {"price", "source", "margin", "visible", "kind"} <= set(log.impressions)
+    assert {"event", "kind", "value", "ingested_at"} <= set(log.events)

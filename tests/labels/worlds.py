@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from tasks.contracts import TasksSpec
+from tasks.contracts import SurfaceSpec, TasksSpec
 from tests.labels.reference import Row
 
 START = datetime(2024, 3, 1, 22, tzinfo=UTC)
@@ -147,9 +147,27 @@ def contracts(draw: st.DrawFn) -> TasksSpec:
     return TasksSpec.model_validate({"contract": "random", "version": 1, "tasks": tasks})
 
 
+def at_hour(hour: float | None) -> datetime | None:
+    """Return the instant some hours after the start."""
+    return None if hour is None else START + timedelta(hours=hour)
+
+
 def impression_table(rows: list[Row]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=IMPRESSION_TYPES)
 
 
 def event_table(rows: list[Row]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=EVENT_TYPES)
+
+
+def surface(**changed: Any) -> SurfaceSpec:
+    """Return a surface's contract."""
+    content: dict[str, Any] = {
+        "surface": "random",
+        "version": 1,
+        "owner": "tests",
+        "sources": {"impressions": "impressions.parquet", "events": "events.parquet"},
+        "features": {"categorical": ["kind"]},
+        "split": {"train": "P7D", "calibrate": "P1D", "test": "P1D"},
+    }
+    return SurfaceSpec.model_validate(content | changed)

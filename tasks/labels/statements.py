@@ -1,4 +1,4 @@
-"""SQL templates of the embedded engine, filled with sqlglot expressions only: so every name is quoted.
+"""SQL templates of DuckDB, filled with sqlglot expressions only: so every name is quoted.
 
 Examples
 --------

@@ -1,0 +1,5 @@
+"""``equipoise ...``: parse, call a step, print."""
+
+from tasks.cli.program import main
+
+__all__ = ["main"]

@@ -1,0 +1,7 @@
+"""``python -m tasks.cli``."""
+
+import sys
+
+from tasks.cli.program import main
+
+sys.exit(main())

@@ -1,0 +1,232 @@
+"""What can be typed: every command with its arguments, its help and an example."""
+
+import argparse
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tasks.cli import commands, text
+from tasks.cli.commands import Answer, Arguments
+from tasks.errors import ContractError
+from tasks.steps.context import parse_instant
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong use is one message and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ContractError(f"{self.prog}: {message}. See {self.prog} --help")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole program."""
+    parser = _Parser(
+        prog="equipoise",
+        description="Retrain a multi-task, multi-objective ranker and decide whether the result may serve.",
+        epilog="example: equipoise retrain weekly_circular --as-of 2018-01-01T00:00:00Z",
+    )
+    root = parser.add_subparsers(metavar="COMMAND", required=True)
+    _data_commands(root)
+    _label_commands(root)
+    _model_commands(root)
+    _release_commands(root)
+    return parser
+
+
+def _data_commands(root: Any) -> None:
+    check = _command(
+        root,
+        "check",
+        commands.check,
+        "Are a surface's contracts valid? Every problem at once.",
+        "home_feed",
+        text.checked,
+    )
+    check.add_argument("surface", nargs="?", help="one surface; all of them by default")
+
+    importer = _command(
+        root,
+        "import",
+        commands.import_data,
+        "Bring a public data set as log tables.",
+        "complete-journey --out logs/weekly",
+    )
+    importer.add_argument("dataset", choices=["complete-journey"])
+    importer.add_argument("--source", type=Path, help="where the data set lies, if not in its package")
+    importer.add_argument("--out", type=Path, required=True, help="folder of the log tables")
+
+    world = root.add_parser("world", help="A simulated feed whose true probabilities are known.")
+    generate = _command(
+        world.add_subparsers(metavar="COMMAND", required=True),
+        "generate",
+        commands.world,
+        "Simulate a feed: log tables and truth.",
+        "--days 125 --requests-per-day 800 --seed 1 --out logs/home_feed",
+    )
+    generate.add_argument("--days", type=int, required=True)
+    generate.add_argument("--requests-per-day", type=int, required=True)
+    generate.add_argument("--seed", type=int, required=True)
+    generate.add_argument("--out", type=Path, required=True)
+
+
+def _label_commands(root: Any) -> None:
+    labels = root.add_parser("labels", help="Compile, build, show and export labels.")
+    verbs = labels.add_subparsers(metavar="COMMAND", required=True)
+    sql = _command(
+        verbs,
+        "sql",
+        commands.labels_sql,
+        "The SQL that the contract compiles to.",
+        "home_feed --dialect spark",
+        written=text.sql,
+    )
+    sql.add_argument("surface")
+    dialects = ["duckdb", "spark", "postgres", "bigquery", "snowflake"]
+    sql.add_argument("--dialect", choices=dialects, default="duckdb")
+
+    build = _command(
+        verbs,
+        "build",
+        commands.labels_build,
+        "Build the labels as of an instant.",
+        "home_feed --as-of 2026-05-06T00:00:00Z",
+    )
+    build.add_argument("surface")
+    _as_of(build)
+    build.add_argument("--from", dest="first_day", type=_day, metavar="DAY")
+    build.add_argument("--to", dest="last_day", type=_day, metavar="DAY")
+
+    show = _command(verbs, "show", commands.labels_show, "Rows by task and status.", "home_feed")
+    show.add_argument("surface")
+    show.add_argument("--snapshot", metavar="V")
+
+    export = _command(
+        verbs,
+        "export",
+        commands.labels_export,
+        "The snapshot as one file.",
+        "home_feed --out labels.jsonl --format jsonl",
+    )
+    export.add_argument("surface")
+    export.add_argument("--out", type=Path, required=True)
+    export.add_argument("--format", choices=["parquet", "jsonl"], default="parquet")
+
+
+def _model_commands(root: Any) -> None:
+    example = "home_feed --as-of 2026-05-06T00:00:00Z"
+    validate = _command(root, "validate", commands.validate, "Validate the mature labels.", example)
+    retrain = _command(
+        root, "retrain", commands.retrain, "The whole sequence without Airflow.", example, text.judged
+    )
+    for command in (validate, retrain):
+        command.add_argument("surface")
+        _as_of(command)
+    retrain.add_argument(
+        "--tasks", help="train only these, separated by commas; the champion gives the others"
+    )
+    retrain.add_argument("--cadence", choices=["fast", "slow"], default="fast")
+
+    example = "home_feed click_30m --as-of 2026-05-06T00:00:00Z"
+    for name, run, summary in (
+        ("train", commands.train, "Train one task's model."),
+        ("calibrate", commands.calibrate, "Fit one task's calibrator."),
+    ):
+        command = _command(root, name, run, summary, example)
+        command.add_argument("surface")
+        command.add_argument("task")
+        _as_of(command)
+
+
+def _release_commands(root: Any) -> None:
+    simulate = _command(
+        root,
+        "simulate",
+        commands.simulate,
+        "Policies against the baseline on logged candidates.",
+        "home_feed --release 3",
+    )
+    simulate.add_argument("surface")
+    simulate.add_argument("--release", metavar="REF", required=True)
+    simulate.add_argument(
+        "--policy", type=Path, action="append", metavar="FILE", help="a utility.yaml to compare"
+    )
+    simulate.add_argument("--baseline", metavar="REF", help="a release; the champion by default")
+
+    shadow = _command(
+        root,
+        "shadow",
+        commands.shadow,
+        "Champion and challenger on the newest traffic.",
+        "home_feed --challenger challenger --as-of 2026-05-06T00:00:00Z",
+    )
+    shadow.add_argument("surface")
+    shadow.add_argument("--challenger", metavar="REF", required=True)
+    shadow.add_argument("--champion", metavar="REF")
+    _as_of(shadow)
+
+    release = root.add_parser("release", help="List, show and verify releases.")
+    verbs = release.add_subparsers(metavar="COMMAND", required=True)
+    listing = _command(verbs, "list", commands.release_list, "Every release, newest first.", "home_feed")
+    listing.add_argument("surface")
+    for name, run, summary in (
+        ("show", commands.release_show, "What a release is made of and what its figures are."),
+        ("verify", commands.release_verify, "Check every byte and every pin of a release."),
+    ):
+        written = text.release if name == "show" else text.lines
+        command = _command(verbs, name, run, summary, "home_feed challenger", written)
+        command.add_argument("surface")
+        command.add_argument("ref", metavar="REF")
+
+    score = _command(
+        root,
+        "score",
+        commands.score,
+        "Score candidates with a release.",
+        "home_feed --release challenger --input candidates.parquet --out scored.parquet",
+    )
+    score.add_argument("--out", type=Path, required=True)
+    explain = _command(
+        root,
+        "explain",
+        commands.explain,
+        "Why a request's candidates stand where they stand.",
+        "home_feed --release challenger --input candidates.parquet --request r-17",
+    )
+    explain.add_argument("--request", metavar="ID", required=True)
+    for command in (score, explain):
+        command.add_argument("surface")
+        command.add_argument("--release", metavar="REF", required=True)
+        command.add_argument("--input", type=Path, required=True, help="a Parquet file of candidates")
+
+
+def _command(
+    root: Any,
+    name: str,
+    run: Callable[[Arguments], Answer],
+    summary: str,
+    example: str,
+    written: Callable[[Any], str] = text.lines,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = root.add_parser(name, help=summary, description=summary)
+    parser.epilog = f"example: {parser.prog} {example}"
+    parser.add_argument(
+        "--surfaces", type=Path, metavar="DIR", help="folder of contracts (default: surfaces)"
+    )
+    parser.add_argument("--home", type=Path, metavar="DIR", help="folder of the state (default: .equipoise)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else there")
+    parser.set_defaults(run=run, written=written)
+    return parser
+
+
+def _as_of(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--as-of", type=parse_instant, required=True, metavar="T", help="instant, ISO 8601 in UTC"
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ContractError(f"'{text}' is no day. Write it as 2026-03-01") from None

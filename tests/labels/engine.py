@@ -1,0 +1,79 @@
+"""Runs compiled labels on tables given as rows, and returns them by key and task."""
+
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from tasks import columns as c
+from tasks.contracts import TasksSpec
+from tasks.labels.compile import Log, labels_sql
+from tests.labels import worlds
+from tests.labels.reference import Key, Label, Row
+
+LOG = Log(tuple(worlds.IMPRESSION_TYPES.names), tuple(worlds.EVENT_TYPES.names))
+
+
+def run(
+    engine: duckdb.DuckDBPyConnection,
+    spec: TasksSpec,
+    impressions: list[Row],
+    events: list[Row],
+    as_of: datetime,
+) -> dict[Key, dict[str, Label]]:
+    """Label whole rows: every column of ``worlds`` must be there."""
+    engine.register("impressions", worlds.impression_table(impressions))
+    engine.register("events", worlds.event_table(events))
+    rows = engine.sql(labels_sql(spec, as_of, log=LOG)).to_arrow_table().to_pylist()
+    assert len({(r["request_id"], r["item_id"]) for r in rows}) == len(rows)
+    return {
+        (r["request_id"], r["item_id"]): {t: Label(r[t], r[c.status(t)], r[c.at(t)]) for t in spec.tasks}
+        for r in rows
+    }
+
+
+def tasks(**contracts: dict[str, Any]) -> TasksSpec:
+    """Return a contract of these tasks; a family need not be given."""
+    named = {name: {"family": "engagement", **task} for name, task in contracts.items()}
+    return TasksSpec.model_validate({"contract": "by-hand", "version": 1, "tasks": named})
+
+
+class Story:
+    """A few impressions and events written at hours after the start, and their labels."""
+
+    def __init__(self, engine: duckdb.DuckDBPyConnection) -> None:
+        self._engine = engine
+        self.impressions: list[Row] = []
+        self.events: list[Row] = []
+
+    def shown(self, request: str | None, hour: float | None, item: int | None = 1, **more: Any) -> "Story":
+        """Show item 1 to user u at an hour, in position 1 and visible."""
+        row = {"user_id": "u", "position": 1, "visible": True, "kind": "x", **more}
+        self.impressions.append(
+            {"request_id": request, "item_id": item, "shown_at": worlds.at_hour(hour), **row}
+        )
+        return self
+
+    def event(self, name: str | None, hour: float | None, item: int | None = 1, **more: Any) -> "Story":
+        """Let user u do something to item 1 at an hour; ``ingested`` is an hour, too."""
+        arrived = worlds.at_hour(more.pop("ingested", None))
+        row = {"user_id": "u", "request_id": None, "kind": None, "value": None, **more}
+        happened = {"event": name, "happened_at": worlds.at_hour(hour), "ingested_at": arrived}
+        self.events.append({"item_id": item, **happened, **row})
+        return self
+
+    def labels(self, spec: TasksSpec, *, as_of: float = 1000.0) -> dict[Key, dict[str, Label]]:
+        """Label as of an hour."""
+        instant = worlds.at_hour(as_of)
+        assert instant is not None
+        return run(self._engine, spec, self.impressions, self.events, instant)
+
+    def told(self, spec: TasksSpec, task: str, *, as_of: float = 1000.0) -> dict[Any, Any]:
+        """Return by request what a task says: the label where there is one, else the status."""
+        found = {key[0]: label[task] for key, label in self.labels(spec, as_of=as_of).items()}
+        return {r: x.status if x.value is None else x.value for r, x in found.items()}
+
+    def hours(self, spec: TasksSpec, task: str, *, as_of: float = 1000.0) -> dict[Any, float | None]:
+        """Return by request the hour of the crediting event."""
+        found = {key[0]: label[task].at for key, label in self.labels(spec, as_of=as_of).items()}
+        return {r: None if x is None else (x - worlds.START).total_seconds() / 3600 for r, x in found.items()}
