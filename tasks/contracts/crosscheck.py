@@ -173,6 +173,10 @@ def _utility(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> It
                 yield Problem("utility.yaml", field, shown(name), unknown("task", name, tasks.tasks))
             elif tasks.tasks[name].kind == "value":
                 yield Problem("utility.yaml", field, shown(name), "a value task has no probability")
+    for i, tier in enumerate(utility.lexicographic):
+        if tier.prefer is None and tier.task not in utility.weights:
+            hint = "has no direction: give it prefer: low or high, or a weight whose sign tells"
+            yield Problem("utility.yaml", f"lexicographic.{i}.prefer", shown(tier.task), hint)
     for role in utility.approvals:
         if role not in surface.reviewers:
             hint = unknown("role", role, surface.reviewers, where="the surface's reviewers")

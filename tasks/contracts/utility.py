@@ -86,10 +86,14 @@ class HardConstraint(Closed):
 
 
 class Tier(Closed):
-    """A lexicographic tier: a task's probability cut into bands, better bands first."""
+    """A lexicographic tier: a task's probability cut into bands, better bands first.
+
+    Without ``prefer`` the sign of the task's weight tells which bands are better.
+    """
 
     task: Identifier
     cuts: Annotated[Numbers, Field(min_length=1)]
+    prefer: Literal["low", "high"] | None = None
 
     @model_validator(mode="after")
     def _cuts_increase(self) -> Self:

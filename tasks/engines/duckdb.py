@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,7 @@ def session(
     try:
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET python_enable_replacements = false")
             yield connection
     finally:
         shutil.rmtree(spill, ignore_errors=True)
@@ -181,24 +182,31 @@ class LogTables:
             if name not in known[table]:
                 raise DataError(unknown("column", name, known[table], where=table))
         at = c.HAPPENED_AT if table == EVENTS else c.SHOWN_AT
-        days = rows.DayRange(first_day or date.min, last_day or date.max)
-        where = [rows.in_days(at, [days])] if first_day or last_day else []
+        where = [*_bounds(at, first_day, last_day)]
         if table == EVENTS:
             where.append(rows.known_as_of(as_of, ingested=c.INGESTED_AT in self.log.events))
-            query = x.select(x.columns(names), x.table(table), where=where)
-            order = [at, *(n for n in names if n != at)]
+            query, order = x.select(x.columns((*names, at)), x.table(table), where=where), [at, *names]
         else:
             where.append(rows.has_key(table, as_of))
-            placed = x.select(
-                [*x.columns(names), x.named(rows.place_of_twin(table, known[table]), rows.PLACE)],
-                x.table(table),
-                where=where,
-            )
-            query = rows.first_of(x.subquery(placed, "placed"), [*names, c.SHOWN_AT, *c.IMPRESSION_KEY])
             order = [c.SHOWN_AT, *c.IMPRESSION_KEY]
-        ordered = exp.Order(expressions=[x.ascending(column) for column in x.columns(order)])
-        query.set("order", ordered)
+            query = _once_a_key(table, known[table], (*names, *order), where)
+        query.set("order", exp.Order(expressions=[x.ascending(column) for column in x.columns(order)]))
         return self.connection.sql(render(query)).to_arrow_table().select(list(names))
+
+
+def _bounds(at: str, first: date | None, last: date | None) -> Iterator[exp.Expr]:
+    if first is not None:
+        yield x.from_on(x.column(at), x.day_start(first))
+    if last is not None:
+        yield x.before(x.column(at), x.day_start(last + timedelta(days=1)))
+
+
+def _once_a_key(
+    table: str, columns: Sequence[str], names: Sequence[str], where: Sequence[exp.Expr]
+) -> exp.Select:
+    place = x.named(rows.place_of_twin(table, columns), rows.PLACE)
+    placed = x.select([*x.columns(names), place], x.table(table), where=where)
+    return rows.first_of(x.subquery(placed, "placed"), names)
 
 
 def _create_view(

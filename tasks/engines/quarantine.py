@@ -1,7 +1,7 @@
 """The rows of a log that take no part in any build, each with its rule and reason, as JSON.
 
-Each row has a digest, so that one that is already in the quarantine is not put there again; rows that are equal
-in everything are told apart by their number.
+Each row has a digest, so that one that is already in the quarantine is not put there again; rows that are
+equal in everything are told apart by their number.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,15 @@ REASONS = {
     NO_EVENT: "the event has no name or no time",
 }
 
+_CREATE = """
+    CREATE OR REPLACE TEMP TABLE $name ("table" VARCHAR, rule VARCHAR, reason VARCHAR, "row" VARCHAR)
+"""
+
 
 def find_bad_rows(log: LogTables, *, as_of: datetime) -> None:
     """Make the relation ``bad_rows``: table, rule, reason, as_of, row, digest. Needs ``log.cut(as_of)``."""
     name = x.name(BAD_ROWS)
-    template = (
-        'CREATE OR REPLACE TEMP TABLE $name ("table" VARCHAR, rule VARCHAR, reason VARCHAR, "row" VARCHAR)'
-    )
-    log.connection.execute(fill(template, name=name))
+    log.connection.execute(fill(_CREATE, name=name))
     later = x.after(x.column(rows.PLACE), x.integer(1))
     twins = x.select(x.columns(log.log.impressions), x.table(TWINS), where=[later])
     for table, rule, query in (

@@ -66,7 +66,7 @@ class LabelQuery:
         return x.with_relations(self.final.copy(), (*self.rows.items(), *credit, *self.layers.items()))
 
 
-def labels_sql(contracts_tasks: TasksSpec, as_of: x.AsOf, dialect: str = "duckdb", *, log: Log) -> str:
+def labels_sql(tasks: TasksSpec, as_of: x.AsOf, dialect: str = "duckdb", *, log: Log) -> str:
     """Write the SQL of all tasks of a surface for a dialect; without an as-of it has a parameter ``as_of``.
 
     Raises
@@ -76,7 +76,7 @@ def labels_sql(contracts_tasks: TasksSpec, as_of: x.AsOf, dialect: str = "duckdb
     """
     if dialect not in DIALECTS:
         raise ContractError(f"Unknown dialect '{dialect}'. Known: {', '.join(DIALECTS)}")
-    return render(label_query(contracts_tasks, as_of, log=log).statement(), dialect)
+    return render(label_query(tasks, as_of, log=log).statement(), dialect)
 
 
 def render(query: exp.Expr, dialect: str = "duckdb") -> str:

@@ -47,22 +47,22 @@ class LogDays:
 
 @dataclass(frozen=True)
 class Day:
-    """A day of the store: its rows, the sum of their digests, and the log rows that they were made from."""
+    """A day of the store: its rows and the sum of their digests."""
 
     rows: int
     content: int
-    log: DaySum
     left_behind: bool = False
 
 
 @dataclass(frozen=True)
 class Build:
-    """What the store holds and knows of the log that it was made from."""
+    """What the store holds, and the days of the log as that build saw them, also those that it did not write."""
 
     as_of: datetime
     contract: str
     columns: tuple[str, ...]
     days: Mapping[date, Day]
+    impressions: Mapping[date, DaySum]
     events: Mapping[date, DaySum]
 
     def to_json(self) -> dict[str, Any]:
@@ -71,26 +71,26 @@ class Build:
             "as_of": self.as_of.astimezone(UTC).isoformat(),
             "contract": self.contract,
             "columns": list(self.columns),
-            "days": {
-                str(day): [d.rows, str(d.content), d.log.rows, str(d.log.sum), d.left_behind]
-                for day, d in sorted(self.days.items())
-            },
-            "events": {str(day): [e.rows, str(e.sum)] for day, e in sorted(self.events.items())},
+            "days": {str(d): [x.rows, str(x.content), x.left_behind] for d, x in sorted(self.days.items())},
+            "impressions": _sums_to_json(self.impressions),
+            "events": _sums_to_json(self.events),
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Build":
         """Read what ``to_json`` wrote."""
         days = {
-            date.fromisoformat(day): Day(rows, int(digest), DaySum(log_rows, int(log)), behind)
-            for day, (rows, digest, log_rows, log, behind) in content["days"].items()
+            date.fromisoformat(day): Day(rows, int(digest), behind)
+            for day, (rows, digest, behind) in content["days"].items()
         }
-        events = {
-            date.fromisoformat(day): DaySum(rows, int(total))
-            for day, (rows, total) in content["events"].items()
-        }
-        as_of = datetime.fromisoformat(content["as_of"])
-        return cls(as_of, content["contract"], tuple(content["columns"]), days, events)
+        return cls(
+            datetime.fromisoformat(content["as_of"]),
+            content["contract"],
+            tuple(content["columns"]),
+            days,
+            _sums_from_json(content["impressions"]),
+            _sums_from_json(content["events"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -179,11 +179,8 @@ def _confined(
 
 def _reasons(last: Build, log: LogDays, tasks: TasksSpec, as_of: datetime) -> Iterator[tuple[date, str]]:
     reach = longest_reach(tasks)
-    changed = {
-        day
-        for day in {*last.days, *log.impressions_before}
-        if log.impressions_before.get(day) != (last.days[day].log if day in last.days else None)
-    } - (set(last.days) - set(log.impressions))
+    gone = set(last.impressions) - set(log.impressions)
+    changed = _differing(last.impressions, log.impressions_before) - gone
     for day, now in log.impressions.items():
         if day not in last.days:
             yield day, "new"
@@ -191,19 +188,27 @@ def _reasons(last: Build, log: LogDays, tasks: TasksSpec, as_of: datetime) -> It
             yield day, "left behind"
         elif day in changed:
             yield day, "log"
-        elif now.rows != last.days[day].log.rows:
+        elif now != last.impressions.get(day):
             yield day, "grown"
         elif _matured(day, tasks, after=last.as_of, until=as_of):
             yield day, "matured"
     if reach:
         yield from ((day, "log") for day in _days_in(spread(changed, before=reach, after=reach)))
-    touched = log.late | {
-        day
-        for day in {*last.events, *log.events_before}
-        if last.events.get(day) != log.events_before.get(day)
-    }
+    touched = log.late | _differing(last.events, log.events_before)
     back = longest_window(tasks) + reach
     yield from ((day, "events") for day in _days_in(spread(touched, before=back, after=reach)))
+
+
+def _differing(then: Mapping[date, DaySum], now: Mapping[date, DaySum]) -> set[date]:
+    return {day for day in {*then, *now} if then.get(day) != now.get(day)}
+
+
+def _sums_to_json(days: Mapping[date, DaySum]) -> dict[str, list[Any]]:
+    return {str(day): [total.rows, str(total.sum)] for day, total in sorted(days.items())}
+
+
+def _sums_from_json(content: Mapping[str, list[Any]]) -> dict[date, DaySum]:
+    return {date.fromisoformat(day): DaySum(rows, int(total)) for day, (rows, total) in content.items()}
 
 
 def _matured(day: date, tasks: TasksSpec, *, after: datetime, until: datetime) -> bool:

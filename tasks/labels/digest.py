@@ -1,10 +1,11 @@
 """The identity of a label snapshot: contract digest + as-of + content digest.
 
-The content digest is the sum, over the rows, of the md5 of a row's text; so it does not depend on the order
-of the rows or on the files. It is computed over the files that were written, whichever engine wrote them.
-A row's text joins with ``|``: request_id, item_id, then for each task label, first letter of the status, and
-microseconds of the crediting event (nothing where null; doubles with 17 significant digits), then the
-engine's hash of the other columns, so that features that were corrected make another snapshot.
+The content digest is the sum, over the rows, of the md5 of a row's text, read as a little-endian number; so
+it does not depend on the order of the rows or on the files. It is computed over the files that were
+written, whichever engine wrote them. A row's text joins with ``|``: request_id, item_id, then for each task
+the label, the first letter of its status, and the microseconds of the crediting event (nothing where null;
+doubles with 17 significant digits), then the engine's hash of the other columns, so that features that were
+corrected make another snapshot.
 """
 
 import hashlib

@@ -2,6 +2,7 @@
 
 Examples
 --------
+>>> from tasks.labels import expressions as x
 >>> fill("SELECT count(*) FROM $table WHERE $no_id", table=x.table("log"), no_id=x.is_null(x.column("id")))
 'SELECT count(*) FROM "log" WHERE "id" IS NULL'
 """

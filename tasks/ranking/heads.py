@@ -2,7 +2,7 @@
 
 ::
 
-    booster -> [undo negative sampling] -> calibrator            = p_<task>__given (its own factor)
+    booster -> calibrator                                        = p_<task>__given (its own factor)
     product of the factors along the chain -> [map on the joint] = p_<task>
     a value task: expected value given its parent x that parent's product -> [map] = v_<task>
 
@@ -38,8 +38,6 @@ class Head:
     calibrator : map of ``scores``; None only while there is none yet to fit it.
     parent : the task on whose positives this one was learned, or None.
     joint : map on the product along the chain where that is miscalibrated, or None.
-    negative_rate : share of the negatives that the booster saw where its leaves do not already allow
-        for it, in (0, 1]; 1 for a booster that speaks of all rows.
     """
 
     task: str
@@ -50,7 +48,6 @@ class Head:
     parent: str | None = None
     level: Level = "impression"
     joint: CalibrationMap | None = None
-    negative_rate: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse a booster and an encoder that were not made for each other."""
@@ -63,28 +60,12 @@ class Head:
 
         A probability (or value) on the scale of all rows, not calibrated; 0 threads lets LightGBM choose.
         """
-        raw = np.asarray(self.booster.predict(matrix, num_threads=threads), dtype=np.float64)
-        return raw if self.negative_rate == 1.0 else undo_sampling(raw, rate=self.negative_rate)
+        return np.asarray(self.booster.predict(matrix, num_threads=threads), dtype=np.float64)
 
     def factor(self, matrix: Floats, *, threads: int = 0) -> Floats:
         """Return the calibrated probability (or value) given the parent, shape [rows]."""
         scores = self.scores(matrix, threads=threads)
         return scores if self.calibrator is None else self.calibrator.apply(scores)
-
-
-def undo_sampling(probabilities: Floats, *, rate: float) -> Floats:
-    """Return probabilities on all rows from a model that saw a share ``rate`` of the negatives.
-
-    The sample's odds are 1 / rate too high: p = rate q / (rate q + 1 - q).
-
-    Examples
-    --------
-    >>> undo_sampling(np.array([0.0, 0.5, 1.0]), rate=0.25)
-    array([0. , 0.2, 1. ])
-    """
-    scaled = rate * probabilities
-    undone: Floats = scaled / (scaled + (1.0 - probabilities))
-    return undone
 
 
 @dataclass(frozen=True)

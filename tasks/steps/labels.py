@@ -151,9 +151,10 @@ def _build(
             for day, stored in last.build.days.items()
         }
     for day, (rows, content) in (written.days if written else {}).items():
-        days[day] = Day(rows, content, found.days.impressions[day])
+        days[day] = Day(rows, content)
     contract = log.contracts.digests["tasks"]
-    return Build(as_of, contract, log.log.impressions, dict(sorted(days.items())), found.days.events)
+    days = dict(sorted(days.items()))
+    return Build(as_of, contract, log.log.impressions, days, found.days.impressions, found.days.events)
 
 
 def _commit(

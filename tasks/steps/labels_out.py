@@ -106,7 +106,7 @@ def _find(context: Context, snapshot: str | None) -> tuple[LabelStore, Snapshot]
 
 
 def _nested(context: Context, store: LabelStore, snapshot: Snapshot) -> Iterator[exp.Expr]:
-    """Yield the columns of the nested row: instants as ISO 8601, NaN as null, labels and weights as objects."""
+    """Yield the columns of the nested row: instants in ISO 8601, NaN as null, labels and weights nested."""
     tasks, contract = store.tasks(snapshot), context.contracts.tasks.tasks
     taken = {n for t in tasks for n in (t, c.status(t), c.at(t))}
     for field in delta.schema_of(Path(snapshot.path), snapshot.version):

@@ -136,9 +136,11 @@ def reproduce(candidates: pd.DataFrame, scored: Mapping[int, pd.DataFrame]) -> d
 
 def _keep(context: Context, day: Any, as_of: datetime, scored: Mapping[int, pd.DataFrame]) -> None:
     """Write each release's rows of the day to the shadow table, in the place of what stood there."""
+    instant = pa.scalar(as_of, pa.timestamp("us", "UTC"))
     for version, frame in scored.items():
-        rows = frame.assign(**{c.DAY: day, c.RELEASE: version, "as_of": as_of})
-        table = pa.Table.from_pandas(rows, preserve_index=False)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        for name, value in ((c.DAY, pa.scalar(day)), (c.RELEASE, pa.scalar(version)), ("as_of", instant)):
+            table = table.append_column(name, pa.repeat(value, len(table)))
         replace_rows(context.home / "shadow" / context.surface, table, where={c.DAY: day, c.RELEASE: version})
 
 

@@ -205,7 +205,11 @@ class LabelStore:
             if name not in schema.names:
                 raise DataError(unknown("column", name, schema.names, where=f"label snapshot {snapshot.id}"))
         order = exp.Order(expressions=[x.ascending(o) for o in x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY))])
-        query = x.select(x.columns(columns), x.table(_ROWS), where=[exp.condition(where)] if where else [])
+        query = x.select(
+            x.columns(columns),
+            x.table(_ROWS),
+            where=[exp.condition(where, dialect="duckdb")] if where else [],
+        )
         query.set("order", order)
         found = self.query(snapshot, query, first_day or date.min, last_day or date.max)
         wanted = pa.schema([schema.field(name) for name in columns])
@@ -232,7 +236,7 @@ class LabelStore:
     def query(
         self, snapshot: Snapshot, query: exp.Query, first: date = date.min, last: date = date.max
     ) -> pa.Table | None:
-        """Run a query on the relation ``rows``, the snapshot's rows of some days; None where there is none."""
+        """Run a query on the relation ``rows``: a snapshot's rows of some days; None where there is none."""
         with self.opened(snapshot, first, last) as connection:
             if connection is None:
                 return None
@@ -251,6 +255,7 @@ class LabelStore:
             return
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET python_enable_replacements = false")
             connection.execute(fill(_OPEN, rows=x.name(_ROWS), paths=x.texts(paths)))
             yield connection
 

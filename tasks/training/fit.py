@@ -23,6 +23,9 @@ Bools = npt.NDArray[np.bool_]
 
 ROUNDS: Final = 400
 PATIENCE: Final = 50
+FOLD_POSITIVES: Final = 20
+"""Held-out rows of the rarer outcome from which early stopping is used; below it all rounds are trained."""
+
 _OBJECTIVE: Final = {
     "binary": {"objective": "binary", "metric": "binary_logloss"},
     "value": {"objective": "regression", "metric": "l2"},
@@ -142,9 +145,10 @@ def _check(features: Floats, labels: Floats, fold: Bools, names: Sequence[str]) 
 
 
 def _tells_apart(labels: Floats, fold: Bools, kind: Kind) -> bool:
-    """Whether the held-out rows can stop the training: a binary fold needs both outcomes."""
+    """Whether the held-out rows can stop the training: the loss on a handful of positives is a coin toss."""
     held_out = labels[fold]
-    return len(held_out) > 0 and not fold.all() and (kind == "value" or bool(np.ptp(held_out) > 0))
+    rarer = min(np.count_nonzero(held_out), np.count_nonzero(held_out == 0))
+    return len(held_out) > 0 and not fold.all() and (kind == "value" or rarer >= FOLD_POSITIVES)
 
 
 def _finished(

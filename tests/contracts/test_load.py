@@ -115,6 +115,7 @@ BAD = [
     ("utility.guardrails.0.relative_increase_max", None, "guardrails.0", "has no bound"),
     ("utility.hard_constraints", [{"name": "x"}], "hard_constraints.0", "exactly one of drop_when, keep_when"),
     ("utility.lexicographic", [{"task": "click", "cuts": [0.2, 0.1]}], "lexicographic.0", "cuts must increase"),
+    ("utility.lexicographic", [{"task": "happy", "cuts": [0.2]}], "lexicographic.0.prefer", "has no direction"),
     ("slate.length", 0, "length", "greater than or equal to 1"),
     ("slate.min_where_if_available", {"exploration": 11}, "min_where_if_available", "asks for 11 of 10"),
     ("slate.version", "1", "version", "integer"),

@@ -17,7 +17,9 @@ from tests.labels.reference import Reference, Row
 
 Logs = tuple[list[Row], list[Row]]
 CLICK = {"positive": {"event": "click", "within": "PT30M"}}
-PURCHASE = {"positive": {"event": "buy", "within": "P7D", "match": ["user_id", "kind"], "credit": "last_touch"}}
+PURCHASE = {
+    "positive": {"event": "buy", "within": "P7D", "match": ["user_id", "kind"], "credit": "last_touch"}
+}
 
 
 @settings(max_examples=100, deadline=None)
@@ -28,18 +30,20 @@ def test_labels_equal_brute_force(
     assert run(engine, spec, *log, as_of) == Reference(spec, *log, as_of).labels()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs)
 def test_a_log_cut_at_the_as_of_gives_the_same_labels(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime
 ) -> None:
     impressions, events = log
     shown = [r for r in impressions if r["shown_at"] is None or r["shown_at"] < as_of]
-    known = [e for e in events if all(e[at] is None or e[at] < as_of for at in ("happened_at", "ingested_at"))]
+    known = [
+        e for e in events if all(e[at] is None or e[at] < as_of for at in ("happened_at", "ingested_at"))
+    ]
     assert run(engine, spec, shown, known, as_of) == run(engine, spec, impressions, events, as_of)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs, st.integers(0, 99))
 def test_the_order_of_the_rows_changes_nothing(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime, seed: int
@@ -48,7 +52,7 @@ def test_the_order_of_the_rows_changes_nothing(
     assert run(engine, spec, impressions, events, as_of) == run(engine, spec, *log, as_of)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs, st.integers(1, 9))
 def test_what_is_known_changes_only_through_late_events(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime, hours: int
@@ -102,7 +106,9 @@ def test_tasks_that_differ_by_case_only_are_refused() -> None:
 
 
 def test_a_log_without_position_value_or_arrival_is_enough() -> None:
-    log = Log(("request_id", "user_id", "item_id", "shown_at"), ("event", "happened_at", "user_id", "item_id"))
+    log = Log(
+        ("request_id", "user_id", "item_id", "shown_at"), ("event", "happened_at", "user_id", "item_id")
+    )
     sql = labels_sql(tasks(click={"positive": {**CLICK["positive"], "credit": "last_touch"}}), None, log=log)
     assert "position" not in sql
     assert "ingested_at" not in sql

@@ -1,16 +1,13 @@
 import math
 
 import lightgbm as lgb
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tasks.calibration.maps import LogisticMap, MeanMap
 from tasks.errors import DataError, StoreError
 from tasks.ranking.features import FeatureEncoder
-from tasks.ranking.heads import Head, Heads, undo_sampling
+from tasks.ranking.heads import Head, Heads
 
 PRICED = pd.DataFrame(
     {"request_id": "r", "item_id": list("abcd"), "price": [1.0, 2.0, 3.0, 4.0], "aisle": list("xyxy")}
@@ -108,18 +105,6 @@ def test_heads_with_the_same_encoder_encode_once():
     other = FeatureEncoder(("price",), {"aisle": ("x",)})
     made = [Head(str(i), "binary", constant(0.1), e, None) for i, e in enumerate([ENCODER, other, twin])]
     assert [[h.task for h in group] for _, group in heads(*made)._by_encoder] == [["0", "2"], ["1"]]
-
-
-@given(st.floats(0.001, 1.0), st.floats(1e-6, 1 - 1e-6))
-def test_sampling_is_undone_exactly(rate, truth):
-    seen = truth / (truth + rate * (1 - truth))
-    assert undo_sampling(np.array([seen]), rate=rate)[0] == pytest.approx(truth, rel=1e-9)
-
-
-def test_sampling_is_undone_before_the_calibrator():
-    doubled = LogisticMap(slope=1.0, intercept=math.log(2))
-    model = heads(head("click", constant(0.5), negative_rate=0.1, calibrator=doubled))
-    assert model.predict(PRICED)["p_click"] == pytest.approx(0.2 / 1.2)
 
 
 def test_a_model_and_an_encoder_of_different_widths_are_refused():

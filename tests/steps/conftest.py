@@ -1,11 +1,91 @@
-"""The small feed, labelled and published once; steps are tested on it with a real store and real MLflow."""
+"""Two feeds with real stores and real MLflow.
+
+The small feed, labelled and published once, is what single steps are tested on. The mini home_feed is
+retrained whole: its fixtures are the states of one home, each made from the one before::
+
+    first_retrain    as of AS_OF
+    repeated         the same once more
+    second_retrain   release 1 is champion, two days have passed, the utility policy has version 2
+"""
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from tasks.steps import retrain
 from tasks.steps.context import Context
+from tasks.world.generate import generate
+from tests.steps import mini
+from tests.steps.mini import AS_OF, LATER, Killed, Retrained
 from tests.steps.small_feed import small_feed
+from tests.stores.mlflow_home import new_home
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what looks at the mini home in one process, which makes it once."""
+    for item in items:
+        if "mini_world" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("mini"))
 
 
 @pytest.fixture(scope="session")
 def labelled_feed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Context, str]:
     return small_feed(tmp_path_factory.mktemp("small_feed"))
+
+
+@pytest.fixture(scope="session")
+def mini_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole log."""
+    out = tmp_path_factory.mktemp("mini_world") / mini.NAME
+    generate(days=mini.DAYS, requests_per_day=mini.REQUESTS_PER_DAY, seed=mini.SEED, out=out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def mini_surfaces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return mini.write_contracts(tmp_path_factory.mktemp("mini_surfaces"))
+
+
+@pytest.fixture(scope="session")
+def first_retrain(
+    mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Retrained:
+    home = new_home(tmp_path_factory.mktemp("mini_home"))
+    mini.write_log_of_the_day(mini_world, home / "logs" / mini.NAME)
+    context = Context.open(mini.NAME, surfaces=mini_surfaces, home=home)
+    return Retrained(context, retrain.run(context, as_of=AS_OF), mini.versions(context))
+
+
+@pytest.fixture(scope="session")
+def repeated(first_retrain: Retrained) -> Retrained:
+    context = Context.open(mini.NAME, surfaces=first_retrain.context.surfaces, home=first_retrain.context.home)
+    return Retrained(context, retrain.run(context, as_of=AS_OF), mini.versions(context))
+
+
+@pytest.fixture(scope="session")
+def second_retrain(
+    repeated: Retrained, mini_world: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Retrained:
+    """Clicks alone are trained anew; the champion lends the rest."""
+    mini.set_champion(repeated.context, 1)
+    shutil.copytree(mini_world, repeated.context.logs / mini.NAME, dirs_exist_ok=True)
+    context = mini.changed(
+        repeated.context, tmp_path_factory.mktemp("mini_second"), utility=mini.version_2
+    )
+    return Retrained(
+        context, retrain.run(context, as_of=LATER, tasks=["click_30m"]), mini.versions(context)
+    )
+
+
+@pytest.fixture(scope="session")
+def killed_retrain(
+    mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Killed:
+    """A home whose log holds the later days too, retrained as of AS_OF."""
+    folder = tmp_path_factory.mktemp("mini_killed")
+    home = new_home(folder / "home")
+    shutil.copytree(mini_world, home / "logs" / mini.NAME)
+    context = Context.open(mini.NAME, surfaces=mini_surfaces, home=home)
+    return mini.retrain_killed(context, folder, seed=11)

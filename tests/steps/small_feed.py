@@ -3,21 +3,26 @@
 Clicks grow with price and in category "b", purchases follow clicks, every third purchase comes back.
 """
 
+import atexit
+import functools
+import shutil
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tasks.stores.label_store import LabelStore
 
 from tasks.steps import labels
 from tasks.steps.context import Context
+from tasks.stores.label_store import LabelStore
 from tests.stores.mlflow_home import new_home
 
 NAME = "small_feed"
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = 46
+CANDIDATES = 5
 AS_OF = FIRST + timedelta(days=DAYS)
 
 SURFACE = """
@@ -37,7 +42,7 @@ TASKS = """
 contract: small-feed-labels
 version: 1
 tasks:
-  click_1d: {family: engagement, positive: {event: click, within: P1D}}
+  click_1d: {family: engagement, positive: {event: click, within: P1D}, observed_when: {column: visible}}
   buy_2d:
     family: conversion
     positive: {event: buy, within: P2D}
@@ -57,15 +62,33 @@ guardrails: [{metric: back_2d_rate, relative_increase_max: 0.05, action: block}]
 SLATE = "{policy: small-feed-slate, version: 1, length: 3}\n"
 
 
-def small_feed(folder: Path, **logs: int) -> tuple[Context, str]:
-    """Write, label and publish the small feed below a folder; return where it is and its snapshot."""
-    context = Context.open(
-        NAME, surfaces=write_contracts(folder / "surfaces"), home=new_home(folder / "home")
-    )
-    write_logs(context.home / "logs", **logs)
+def small_feed(folder: Path) -> tuple[Context, str]:
+    """Put the small feed, labelled and published, below a folder; return where it is and its snapshot."""
+    made, snapshot = _template()
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return _context(folder), snapshot
+
+
+def labelled(folder: Path) -> tuple[Context, str]:
+    """Label and publish the logs that were written below a folder."""
+    context = _context(folder)
+    new_home(context.home)
     snapshot = labels.run(context, as_of=AS_OF).snapshot
     LabelStore(context.home, NAME).publish(snapshot, report="report.html", severity="none")
     return context, snapshot
+
+
+@functools.cache
+def _template() -> tuple[Path, str]:
+    folder = Path(tempfile.mkdtemp(prefix="small-feed-"))
+    atexit.register(shutil.rmtree, folder)
+    write_contracts(folder / "surfaces")
+    write_logs(folder / "home/logs")
+    return folder, labelled(folder)[1]
+
+
+def _context(folder: Path) -> Context:
+    return Context.open(NAME, surfaces=folder / "surfaces", home=folder / "home")
 
 
 def write_contracts(folder: Path, **changed: str) -> Path:
@@ -77,46 +100,52 @@ def write_contracts(folder: Path, **changed: str) -> Path:
     return folder
 
 
-def write_logs(logs: Path, *, requests_a_day: int = 90, candidates: int = 5, seed: int = 7) -> None:
-    """Write impressions and events below ``logs``."""
+def write_logs(
+    logs: Path,
+    *,
+    days: tuple[int, int] = (0, DAYS),
+    requests_a_day: int = 90,
+    visible: bool = True,
+    seed: int = 7,
+    part: str = "a",
+) -> None:
+    """Write impressions and events of some days below ``logs``; parts of other names have other ids."""
     random = np.random.default_rng(seed)
-    requests = DAYS * requests_a_day
-    n = requests * candidates
-    request = np.repeat(np.arange(requests), candidates)
-    shown = np.repeat(np.sort(random.integers(0, DAYS * 86_400, requests)), candidates)
-    user, item = np.repeat(random.integers(0, 400, requests), candidates), np.arange(n)
+    requests = (days[1] - days[0]) * requests_a_day
+    n = requests * CANDIDATES
+    request = np.repeat(np.arange(requests), CANDIDATES)
+    seconds = np.sort(random.integers(days[0] * 86_400, days[1] * 86_400, requests))
+    shown, user = np.repeat(seconds, CANDIDATES), np.repeat(random.integers(0, 400, requests), CANDIDATES)
     price, age, category = random.random(n), random.integers(0, 30, n), random.integers(0, 3, n)
     click = random.random(n) < 1 / (1 + np.exp(3 - 3 * price - (category == 1)))
     buy = click & (random.random(n) < 0.35)
     back = buy & (random.random(n) < 0.2 + 0.3 * price)
-    names = np.array(["a", "b", "c"])
-    _write(
-        logs / NAME / "impressions",
-        {
-            "request_id": _ids("r", request),
-            "user_id": _ids("u", user),
-            "item_id": _ids("i", item),
-            "shown_at": _instants(shown),
-            "price": pa.array(price),
-            "age": pa.array(age.astype(float)),
-            "category": pa.array(names[category]),
-        },
-    )
+    keys = {
+        "request_id": _ids(f"r{part}", request),
+        "user_id": _ids("u", user),
+        "item_id": _ids(f"i{part}", np.arange(n)),
+    }
+    impressions = {
+        **keys,
+        "shown_at": _instants(shown),
+        "visible": pa.array(np.full(n, visible)),
+        "price": pa.array(price),
+        "age": pa.array(age.astype(float)),
+        "category": pa.array(np.array(["a", "b", "c"])[category]),
+    }
     happened = (("click", click, 60), ("buy", buy, 3_600), ("back", back, 86_400))
     rows = np.concatenate([np.flatnonzero(mask) for _, mask, _ in happened])
-    delay = np.concatenate([np.full(mask.sum(), seconds) for _, mask, seconds in happened])
     event = np.concatenate([np.full(mask.sum(), name) for name, mask, _ in happened])
-    _write(
-        logs / NAME / "events",
-        {
-            "event": pa.array(event),
-            "happened_at": _instants(shown[rows] + delay),
-            "user_id": _ids("u", user[rows]),
-            "item_id": _ids("i", item[rows]),
-            "request_id": _ids("r", request[rows]),
-            "value": pa.array(np.where(event == "buy", 10 * price[rows], np.nan), from_pandas=True),
-        },
-    )
+    delay = np.concatenate([np.full(mask.sum(), seconds) for _, mask, seconds in happened])
+    events = {
+        "event": pa.array(event),
+        "happened_at": _instants(shown[rows] + delay),
+        **{name: ids.take(pa.array(rows)) for name, ids in keys.items()},
+        "value": pa.array(np.where(event == "buy", 10 * price[rows], np.nan), from_pandas=True),
+    }
+    for table, columns in (("impressions", impressions), ("events", events)):
+        (logs / NAME / table).mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(columns), logs / NAME / table / f"{part}.parquet")
 
 
 def _ids(prefix: str, numbers: np.ndarray) -> pa.Array:
@@ -126,8 +155,3 @@ def _ids(prefix: str, numbers: np.ndarray) -> pa.Array:
 def _instants(seconds: np.ndarray) -> pa.Array:
     micros = (int(FIRST.timestamp()) + seconds) * 1_000_000
     return pa.array(micros).cast(pa.timestamp("us", tz="UTC"))
-
-
-def _write(folder: Path, columns: dict[str, pa.Array]) -> None:
-    folder.mkdir(parents=True)
-    pq.write_table(pa.table(columns), folder / "part.parquet")

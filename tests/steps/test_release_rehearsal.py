@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from tasks.stores.label_store import LabelStore
 
 from tasks.calibration.maps import LogisticMap, map_from_json
 from tasks.columns import probability
@@ -13,6 +12,7 @@ from tasks.steps import calibrate, train
 from tasks.steps.context import Context
 from tasks.steps.release_parts import Pins, TrainedPart, conditional_tasks, pin_tasks, release_files
 from tasks.steps.release_rehearsal import Rehearsal
+from tasks.stores.label_store import LabelStore
 from tasks.stores.registry import Registry
 from tasks.training.slices import plan_slices
 from tests.steps.small_feed import AS_OF, NAME

@@ -4,7 +4,6 @@ from datetime import timedelta
 import lightgbm as lgb
 import pyarrow.compute as pc
 import pytest
-from tasks.stores.label_store import LabelStore
 
 from tasks.errors import ContractError, DataError, GateRefused, ImmatureLabels
 from tasks.ranking.features import FeatureEncoder
@@ -12,11 +11,12 @@ from tasks.steps import labels, train
 from tasks.steps.context import Context
 from tasks.steps.task_rows import TaskRows, encode
 from tasks.steps.train import TrainResult
+from tasks.stores.label_store import LabelStore
 from tasks.stores.parts import BOOSTER, ENCODER
 from tasks.stores.registry import Registry
 from tasks.stores.runs import read_evidence
 from tasks.stores.tracking import PatientClient
-from tests.steps.small_feed import AS_OF, small_feed
+from tests.steps.small_feed import AS_OF, DAYS, labelled, small_feed, write_contracts, write_logs
 
 TASK_NAMES = ("click_1d", "buy_2d", "back_2d", "spend_2d")
 
@@ -111,8 +111,15 @@ def test_the_registered_text_predicts_what_was_measured(labelled_feed):
     assert ratio == pytest.approx(result.metrics["calibration_ratio"])
 
 
-def test_the_same_world_gives_the_same_bytes_elsewhere(labelled_feed, tmp_path):
-    assert trained(small_feed(tmp_path), "buy_2d").sha256 == trained(labelled_feed, "buy_2d").sha256
+def test_the_same_rows_give_the_same_bytes_elsewhere_whatever_else_was_logged(labelled_feed, tmp_path):
+    write_contracts(tmp_path / "surfaces")
+    write_logs(tmp_path / "home/logs")
+    write_logs(tmp_path / "home/logs", part="unseen", visible=False, requests_a_day=20, seed=8)
+    write_logs(tmp_path / "home/logs", part="future", days=(DAYS, DAYS + 5), seed=9)
+    context, snapshot = labelled(tmp_path)
+    assert snapshot != labelled_feed[1]
+    model = train.run(context, task="click_1d", as_of=AS_OF, snapshot=snapshot)
+    assert model.sha256 == trained(labelled_feed, "click_1d").sha256
 
 
 def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(tmp_path, monkeypatch):
@@ -168,7 +175,9 @@ def test_an_unknown_snapshot_is_named(labelled_feed):
 
 
 def test_too_few_positives_are_a_matter_of_time_and_the_run_says_failed(tmp_path):
-    feed = small_feed(tmp_path, requests_a_day=4)
+    write_contracts(tmp_path / "surfaces")
+    write_logs(tmp_path / "home/logs", requests_a_day=4)
+    feed = labelled(tmp_path)
     with pytest.raises(
         ImmatureLabels, match=r"'back_2d' cannot be trained: .* 20 are needed \(minimum\.positives\)"
     ):

@@ -1,0 +1,164 @@
+"""Which days a build rewrites, by hand: a click task of an hour, a purchase task of two days."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tasks.contracts import TasksSpec
+from tasks.labels.coverage import Build, Coverage, Day, DaySum, LogDays, cover
+from tests.labels.engine import tasks
+
+EVERY = tasks(
+    click={"positive": {"event": "click", "within": "PT1H"}},
+    buy={"positive": {"event": "buy", "within": "P2D"}},
+)
+TOUCH = tasks(buy={"positive": {"event": "buy", "within": "P2D", "credit": "last_touch"}})
+COLUMNS = ("request_id", "item_id", "shown_at")
+
+
+def day(n: int) -> date:
+    return date(2024, 3, n)
+
+
+def start(n: float) -> datetime:
+    """Return an instant of March: 5.5 is noon of the fifth."""
+    return datetime(2024, 3, 1, tzinfo=UTC) + timedelta(days=n - 1)
+
+
+def log(*days: int, more: Mapping[int, DaySum] | None = None) -> dict[date, DaySum]:
+    return {day(n): DaySum(100, n) for n in days} | {day(n): s for n, s in (more or {}).items()}
+
+
+def built(
+    as_of: float,
+    *days: int,
+    events: Mapping[date, DaySum] | None = None,
+    behind: int = 0,
+    seen: Mapping[date, DaySum] | None = None,
+) -> Build:
+    stored = {day(n): Day(100, 7 * n, left_behind=n == behind) for n in days}
+    return Build(start(as_of), "contract", COLUMNS, stored, seen or log(*days), events or {})
+
+
+def covered(last: Build | None, now: LogDays, as_of: float, spec: TasksSpec = EVERY, **more: Any) -> Coverage:
+    given = {"contract": "contract", "columns": COLUMNS, **more}
+    return cover(last, now, spec, as_of=start(as_of), **given)
+
+
+def reasons(coverage: Coverage) -> dict[int, str]:
+    return {d.day: reason for d, reason in coverage.write.items()}
+
+
+def unchanged(*days: int, before: Mapping[date, DaySum] | None = None, **more: Any) -> LogDays:
+    return LogDays(
+        impressions=log(*days),
+        impressions_before=log(*days) if before is None else before,
+        events={},
+        **more,
+    )
+
+
+def test_a_first_build_covers_every_day_of_the_log() -> None:
+    found = covered(None, LogDays(log(1, 2, 5), {}), 6)
+    assert (reasons(found), found.replace_all) == ({1: "new", 2: "new", 5: "new"}, True)
+
+
+def test_a_second_build_as_of_the_same_instant_covers_nothing() -> None:
+    assert reasons(covered(built(5.5, 3, 4, 5), unchanged(3, 4, 5), 5.5)) == {}
+
+
+def test_a_day_later_the_new_day_and_those_that_matured_are_covered() -> None:
+    """Clicks of the fifth and purchases of the third matured, and of the fourth in part: as of noon."""
+    last, now = built(5.5, 1, 2, 3, 4, 5), unchanged(1, 2, 3, 4, 5, before=log(1, 2, 3, 4, 5))
+    now.impressions[day(6)] = DaySum(10, 6)  # type: ignore[index]
+    assert reasons(covered(last, now, 6.5)) == {3: "matured", 4: "matured", 5: "matured", 6: "new"}
+
+
+def test_a_day_that_grew_is_covered() -> None:
+    now = LogDays(log(4, more={5: DaySum(150, 9)}), {}, log(4, 5), {})
+    assert reasons(covered(built(5.5, 4, 5), now, 5.51)) == {5: "grown"}
+
+
+@pytest.mark.parametrize("changed", [DaySum(100, 99), DaySum(99, 4), None])
+def test_a_day_whose_logged_rows_changed_is_covered(changed: DaySum | None) -> None:
+    before = {**log(3, 5), **({day(4): changed} if changed else {})}
+    now = LogDays(log(3, 4, 5), {}, before, {})
+    assert reasons(covered(built(9, 3, 4, 5), now, 9)) == {4: "log"}
+
+
+def test_with_touch_credit_the_neighbours_of_a_changed_day_compete() -> None:
+    now = LogDays(log(*range(1, 10)), {}, log(*range(1, 10), more={5: DaySum(100, 99)}), {})
+    found = reasons(covered(built(12, *range(1, 10)), now, 12, TOUCH))
+    assert found == dict.fromkeys(range(3, 8), "log")
+
+
+def test_a_day_that_appears_between_others_is_new_and_competes() -> None:
+    days = (1, 2, 3, 4, 6, 7, 8, 9)
+    now = LogDays(log(*days, 5), {}, log(*days, 5), {})
+    found = reasons(covered(built(12, *days), now, 12, TOUCH))
+    assert found == {3: "log", 4: "log", 5: "new", 6: "log", 7: "log"}
+
+
+def test_a_day_that_was_seen_and_not_written_is_new_and_competed_already() -> None:
+    days = (1, 2, 3, 4, 6, 7, 8, 9)
+    last, now = built(12, *days, seen=log(*days, 5)), LogDays(log(*days, 5), {}, log(*days, 5), {})
+    assert reasons(covered(last, now, 12, TOUCH)) == {5: "new"}
+
+
+def test_late_events_touch_the_days_whose_windows_hold_them() -> None:
+    now = unchanged(*range(1, 10), late=frozenset({day(5)}))
+    assert reasons(covered(built(12, *range(1, 10)), now, 12.1)) == {3: "events", 4: "events", 5: "events"}
+
+
+@pytest.mark.parametrize("now_known", [{day(5): DaySum(1, 2)}, {}])
+def test_events_that_changed_or_are_gone_touch_the_days_whose_windows_held_them(
+    now_known: dict[date, DaySum],
+) -> None:
+    last = built(12, *range(1, 10), events={day(5): DaySum(1, 1)})
+    now = unchanged(*range(1, 10), events_before=now_known)
+    assert sorted(reasons(covered(last, now, 12))) == [3, 4, 5]
+
+
+def test_with_touch_credit_a_late_event_moves_credit_both_ways() -> None:
+    now = unchanged(*range(1, 12), late=frozenset({day(5)}))
+    assert sorted(reasons(covered(built(14, *range(1, 12)), now, 14, TOUCH))) == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("other", [{"contract": "another"}, {"columns": (*COLUMNS, "price")}])
+def test_under_another_contract_or_with_other_columns_every_day_is_rewritten(other: dict[str, Any]) -> None:
+    found = covered(built(9, 3, 4), unchanged(3, 4), 9, **other)
+    assert (reasons(found), found.replace_all) == ({3: "contract", 4: "contract"}, True)
+
+
+def test_a_range_never_mixes_contracts() -> None:
+    found = covered(built(9, 3, 4), unchanged(3, 4), 9, contract="another", first_day=day(4))
+    assert sorted(reasons(found)) == [3, 4]
+
+
+def test_a_range_confines_the_build_and_remembers_what_it_left() -> None:
+    now = unchanged(*range(1, 10), late=frozenset({day(5)}))
+    now.impressions[day(10)] = DaySum(1, 1)  # type: ignore[index]
+    found = covered(built(12, *range(1, 10)), now, 12, first_day=day(4), last_day=day(4))
+    assert sorted(reasons(found)) == [4]
+    assert found.left_behind == {day(3), day(5)}
+
+
+def test_what_was_left_behind_is_covered_next() -> None:
+    assert reasons(covered(built(12, 3, 4, behind=3), unchanged(3, 4), 12)) == {3: "left behind"}
+
+
+def test_a_first_build_can_be_confined() -> None:
+    found = covered(None, LogDays(log(1, 2, 3), {}), 6, first_day=day(2), last_day=day(2))
+    assert (reasons(found), found.left_behind) == ({2: "new"}, frozenset())
+
+
+def test_a_day_that_the_log_no_longer_has_stays() -> None:
+    found = covered(built(9, 3, 4), unchanged(4), 9)
+    assert (reasons(found), found.gone) == ({}, {day(3)})
+
+
+def test_a_build_is_read_as_it_was_written() -> None:
+    build = built(5.5, 3, 4, events={day(5): DaySum(1, 2**100)}, behind=4)
+    assert Build.from_json(build.to_json()) == build

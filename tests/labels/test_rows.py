@@ -1,0 +1,64 @@
+"""Which rows take part: known before the as-of, one impression a key, by hand."""
+
+import pytest
+
+from tests.labels.engine import Story, tasks
+
+SPEC = tasks(t={"positive": {"event": "click", "within": "PT2H"}})
+
+
+def test_an_impression_at_the_as_of_takes_no_part(story: Story) -> None:
+    story.shown("before", 1, 1).shown("at", 2, 2).shown("after", 3, 3)
+    assert set(story.labels(SPEC, as_of=2)) == {("before", 1)}
+
+
+@pytest.mark.parametrize(
+    ("happened", "ingested", "label"), [(2, None, 1), (2, 3.99, 1), (2, 4, 0), (2, 1, 1)]
+)
+def test_an_event_is_known_once_it_has_arrived(
+    story: Story, happened: float, ingested: float | None, label: int
+) -> None:
+    story.shown("r", 1).event("click", happened, ingested=ingested)
+    assert story.told(SPEC, "t", as_of=4) == {"r": label}
+
+
+def test_an_event_at_the_as_of_is_not_known(story: Story) -> None:
+    spec = tasks(t={"positive": {"event": "click", "within": "PT2H"}, "maturity": "PT2H"})
+    story.shown("r", 2).event("click", 3.99, ingested=4)
+    assert story.told(spec, "t", as_of=4) == {"r": 0}
+
+
+def test_of_one_key_the_earliest_stays(story: Story) -> None:
+    story.shown("r", 2, position=1).shown("r", 1, position=9).event("click", 1)
+    assert story.hours(SPEC, "t") == {"r": 1}
+
+
+@pytest.mark.parametrize("position", [1, None])
+def test_at_one_instant_the_lowest_position_stays(story: Story, position: int | None) -> None:
+    """The kinds would decide otherwise; a null position is the lowest."""
+    story.shown("r", 1, position=2, kind="a").shown("r", 1, position=position, kind="b")
+    spec = tasks(t={"positive": {"event": "click", "within": "PT2H", "match": ["kind"]}})
+    story.event("click", 1, kind="b")
+    assert story.told(spec, "t") == {"r": 1}
+
+
+def test_then_the_other_columns_decide(story: Story) -> None:
+    story.shown("r", 1, kind="b").shown("r", 1, kind="a")
+    spec = tasks(t={"positive": {"event": "click", "within": "PT2H", "match": ["kind"]}})
+    story.event("click", 1, kind="a")
+    assert story.told(spec, "t") == {"r": 1}
+
+
+def test_a_twin_after_the_as_of_takes_no_place(story: Story) -> None:
+    story.shown("r", 5).shown("r", 1).event("click", 1)
+    assert story.hours(SPEC, "t", as_of=4) == {"r": 1}
+
+
+def test_without_key_or_instant_there_is_no_row(story: Story) -> None:
+    story.shown(None, 1).shown("r", 1, None).shown("r", None, 2).shown("r", 1, 1)
+    assert set(story.labels(SPEC)) == {("r", 1)}
+
+
+def test_an_event_without_name_or_instant_does_nothing(story: Story) -> None:
+    story.shown("r", 1).event(None, 1).event("click", None)
+    assert story.told(SPEC, "t") == {"r": 0}

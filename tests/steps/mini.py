@@ -1,0 +1,222 @@
+"""The simulated feed with windows of days: retrained whole in seconds, and killed and run again.
+
+::
+
+    world      42 days of home_feed as `world generate` writes them
+    AS_OF      after 40 days; a home whose log ends there, as it did on that day
+    LATER      after all 42 days
+
+The contracts are those of ``surfaces/home_feed``, changed as data.
+"""
+
+import multiprocessing
+import os
+import random
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import yaml
+
+from tasks.cli import main
+from tasks.contracts.yaml_file import read_yaml
+from tasks.steps.context import Context
+from tasks.steps.retrain import RetrainResult
+from tasks.stores.registry import Registry
+
+NAME = "home_feed"
+SURFACES = Path(__file__).parents[2] / "surfaces"
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+DAYS, REQUESTS_PER_DAY, SEED = 42, 120, 3
+AS_OF = FIRST + timedelta(days=40)
+LATER = FIRST + timedelta(days=DAYS)
+TASKS = ("click_30m", "purchase_2d", "return_5d", "hide_2d", "satisfied_2d", "dwell_seconds_1d")
+BINARY = TASKS[:-1]
+
+Change = Callable[[dict[str, Any]], None]
+Versions = dict[str, list[tuple[int, str]]]
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A retrain that ended, and every version that the registry held then."""
+
+    context: Context
+    result: RetrainResult
+    versions: Versions
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A retrain that was killed at some moments and then left to its end: exit codes, and what it said."""
+
+    context: Context
+    exit_codes: list[int | None]
+    said: str
+
+
+def write_contracts(folder: Path) -> Path:
+    """Write the short home_feed below a folder of surfaces; return that folder."""
+    shutil.copytree(SURFACES / NAME, folder / NAME)
+    for kind, change in (("tasks", _short_tasks), ("surface", _short_surface), ("utility", _short_utility)):
+        _rewrite(folder / NAME / f"{kind}.yaml", change)
+    return folder
+
+
+def changed(context: Context, folder: Path, **changes: Change) -> Context:
+    """Return the same home under contracts that were changed, by the file's name."""
+    surfaces = Path(shutil.copytree(context.surfaces, folder / "surfaces"))
+    for kind, change in changes.items():
+        _rewrite(surfaces / NAME / f"{kind}.yaml", change)
+    return Context.open(NAME, surfaces=surfaces, home=context.home)
+
+
+def _rewrite(file: Path, change: Change) -> None:
+    plain = read_yaml(file)
+    change(plain)
+    file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+
+
+def _short_tasks(plain: dict[str, Any]) -> None:
+    known = plain["tasks"]
+    bought = {"positive": {"event": "purchase", "within": "P2D", "credit": "last_touch"}, "maturity": "P2D"}
+    plain["tasks"] = {
+        "click_30m": known["click_30m"],
+        "purchase_2d": known["purchase_7d"] | bought,
+        "return_5d": {
+            "family": "negative",
+            "positive": {"event": "return", "within": "P5D", "after": "purchase_2d"},
+            "cadence": "slow",
+        },
+        "hide_2d": {"family": "negative", "positive": {"event": "hide", "within": "P2D"}},
+        "satisfied_2d": {
+            "family": "satisfaction",
+            "compose": {"all_of": ["click_30m"], "none_of": ["hide_2d"]},
+        },
+        "dwell_seconds_1d": known["dwell_seconds_1d"],
+    }
+
+
+def _short_surface(plain: dict[str, Any]) -> None:
+    plain["segments"] = ["user_tenure", {"name": "item_age", "from": "item_age_days", "bins": [7, 30]}]
+    plain["split"] = {"train": "P10D", "early_stop": 0.1, "calibrate": "P4D", "test": "P4D"}
+    plain["minimum"] = {"train": "P7D", "positives": 5}
+    plain["lightgbm"] = {
+        "default": {"num_leaves": 7, "learning_rate": 0.2, "rounds": 20, "min_data_in_leaf": 100},
+        "return_5d": {"num_leaves": 3, "rounds": 5, "min_data_in_leaf": 20},
+    }
+    plain["base_rates"] = {"click_30m": [0.05, 0.2], "dwell_seconds_1d": [3, 20]}
+    plain["gates"] = {
+        "data": {"rows": 100, "positives": 5, "severity": "critical"},
+        "model": {"auc_drop_max": 0.05, "normalized_entropy_rise_max": 0.1, "first": {"auc_min": 0.5}},
+        "calibration": {"ratio": [0.5, 2.0], "by": ["user_tenure"]},
+        "decision": {"baseline": "champion", "first": "logged"},
+        "shadow": {"overlap_at_k_min": 0.3, "score_shift_max": 0.9},
+        "freshness": {"newest_training_row": "P60D"},
+        "cannot_tell": "warn",
+    }
+
+
+def _short_utility(plain: dict[str, Any]) -> None:
+    plain["weights"] = {
+        "click_30m": 0.8,
+        "purchase_2d": {"weight": 10.0, "times": "margin"},
+        "satisfied_2d": 1.5,
+        "return_5d": -6.0,
+        "hide_2d": -5.0,
+    }
+    plain["contexts"] = [
+        {"name": "new_users", "when": {"user_tenure": ["new"]}, "weights": {"hide_2d": -10.0}}
+    ]
+    plain["guardrails"] = [
+        {"metric": "hide_2d_rate", "relative_increase_max": 2.0, "action": "block"},
+        {"metric": "hide_2d_predicted", "relative_increase_max": 1.0, "by": ["user_tenure"], "action": "block"},
+        {"metric": "return_5d_predicted", "max": 0.05, "action": "block"},
+    ]
+
+
+def write_log_of_the_day(world: Path, logs: Path) -> None:
+    """Write the log as it was at AS_OF: no request of later days, no event that had not arrived."""
+    for table in ("impressions", "candidates", "events"):
+        (logs / table).mkdir(parents=True)
+        for file in sorted((world / table).glob("*.parquet")):
+            rows = pq.read_table(file)
+            for at in ("shown_at", "happened_at", "ingested_at"):
+                if at in rows.column_names:
+                    known = pc.less(rows.column(at), pa.scalar(AS_OF))
+                    rows = rows.filter(pc.fill_null(known, True))
+            if rows.num_rows:
+                pq.write_table(rows, logs / table / file.name)
+
+
+def versions(context: Context) -> Versions:
+    """Return every registered version with the digest of its bytes, by model."""
+    registry = Registry(context.home)
+    names = [model.name for model in registry.client.search_registered_models(max_results=1000)]
+    return {name: [(part.version, part.sha256) for part in registry.versions(name)] for name in sorted(names)}
+
+
+def set_champion(context: Context, version: int) -> None:
+    """Let a release be the champion."""
+    registry = Registry(context.home)
+    registry.set_alias(registry.part(f"{NAME}.release", version), "champion")
+
+
+def version_2(plain: dict[str, Any]) -> None:
+    """Change a utility policy's content and raise its version."""
+    plain["version"] = 2
+    heavier_clicks(plain)
+
+
+def heavier_clicks(plain: dict[str, Any]) -> None:
+    """Change a utility policy's content."""
+    plain["weights"]["click_30m"] = 1.6
+
+
+def retrain_killed(context: Context, folder: Path, *, seed: int) -> Killed:
+    """Retrain, killed without warning in an early, a middle and a late step, then once more to the end.
+
+    The steps and how far into them are drawn by seed. One server imports the program once and forks the
+    processes that are killed.
+    """
+    start = multiprocessing.get_context("forkserver")
+    start.set_forkserver_preload(["tasks.steps.retrain"])
+    draw = random.Random(seed)
+    moments = [(draw.choice(steps), draw.uniform(0, 0.6)) for steps in (range(1, 4), range(4, 14), range(15, 17))]
+    words = [
+        *("retrain", NAME, "--as-of", AS_OF.isoformat(), "--json"),
+        *("--surfaces", str(context.surfaces), "--home", str(context.home)),
+    ]
+    ends, said = [], ""
+    for number, moment in enumerate((*moments, None)):
+        out, log = folder / f"result-{number}.json", folder / f"said-{number}.txt"
+        process = start.Process(target=_run, args=(words, out, log))
+        process.start()
+        if moment is not None:
+            _wait_for(f"[{moment[0]}/", log, while_alive=process.is_alive)
+            time.sleep(moment[1])
+            process.kill()
+        process.join()
+        ends.append(process.exitcode)
+        said += log.read_text(encoding="utf-8")
+    return Killed(context, ends, said)
+
+
+def _run(words: list[str], out: Path, log: Path) -> None:
+    """Run the program as a process of its own would, with stdout and stderr in files."""
+    for descriptor, file in ((1, out), (2, log)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    sys.exit(main(words))
+
+
+def _wait_for(text: str, log: Path, *, while_alive: Callable[[], bool]) -> None:
+    while while_alive() and not (log.exists() and text in log.read_text(encoding="utf-8")):
+        time.sleep(0.02)
