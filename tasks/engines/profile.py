@@ -148,7 +148,7 @@ def _by_day(log: LogTables, as_of: datetime, previous: datetime | None) -> LogDa
     known_before = _known(log, previous) if previous else exp.false()
     named = x.one_of(x.column(c.EVENT), sorted(log.contracts.tasks.events))
     bearing = x.all_of(_known(log, as_of), named)
-    wanted = event_columns(log.contracts.tasks, log.log)
+    wanted = [n for n in event_columns(log.contracts.tasks, log.log) if n != c.INGESTED_AT]
     events = _sums(log, rows.EVENTS, c.HAPPENED_AT, wanted, bearing, known_before)
     return LogDays(
         impressions={day: now for day, now, _ in impressions},

@@ -56,7 +56,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Build:
-    """What the store holds, and the days of the log as that build saw them, also those that it did not write."""
+    """What the store holds, and the days of the log as that build saw them, written or not."""
 
     as_of: datetime
     contract: str

@@ -3,7 +3,7 @@
 ::
 
     [ 4/17] models.train (purchase_7d)   success      9 s
-    [ 5/17] running models.train (trip_28d), next: release   1 min 42 s so far
+    [ 5/17] running models.train (trip_28d), 3 queued   1 min 42 s so far
 """
 
 import sys
@@ -16,7 +16,7 @@ from tasks.local.rest import Airflow
 
 Instance = Mapping[str, Any]
 _ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
-_WORKING = {"running", "queued", "restarting", "up_for_retry", "deferred"}
+_WORKING = {"running", "restarting", "up_for_retry", "deferred"}
 _FRAMES = ("::group::", "::endgroup::")  # how the UI folds a log
 _STILL_THERE = 20.0  # seconds after which a log without a living line is told that the same still runs
 _ANOTHER = 3.0  # and that something else does
@@ -79,9 +79,7 @@ def follow(
                 lines.say(f"[{count:>2}/{len(instances)}] {_ended_line(instance)}")
         if state in {"success", "failed"}:
             return state == "success"
-        now = (
-            ", ".join(_working(i) for i in instances if i["state"] in _WORKING) or "waiting for the scheduler"
-        )
+        now = _now(instances)
         elapsed = spell(time.monotonic() - began)
         lines.live(f"[{len(done):>2}/{len(instances)}] {now}   {elapsed} so far", what=now)
         watch()
@@ -134,8 +132,15 @@ def _look(airflow: Airflow, dag: str, run: str) -> tuple[str, list[dict[str, Any
     raise AssertionError("unreachable")
 
 
+def _now(instances: Iterable[Instance]) -> str:
+    """Say what runs and how many wait for a worker."""
+    queued = sum(instance["state"] == "queued" for instance in instances)
+    working = [_working(instance) for instance in instances if instance["state"] in _WORKING]
+    return ", ".join([*working, *([f"{queued} queued"] if queued else [])]) or "waiting for the scheduler"
+
+
 def _working(instance: Instance) -> str:
-    doing = {"up_for_retry": "will try again:", "queued": "next:"}.get(instance["state"], "running")
+    doing = "will try again:" if instance["state"] == "up_for_retry" else "running"
     return f"{doing} {name_of(instance)}"
 
 

@@ -27,6 +27,7 @@ from tasks.serving.scoring import Scorer
 from tasks.serving.signature import release_signature
 from tasks.steps.context import Context
 from tasks.steps.release_parts import Pins, conditional_tasks
+from tasks.steps.task_rows import first_rows
 from tasks.stores.label_store import LabelStore, Snapshot
 from tasks.training.slices import DaySlice, TaskSlices
 
@@ -114,7 +115,10 @@ class Rehearsal:
     def _outcomes(self, frame: pd.DataFrame, task: str) -> Floats:
         links = chain(self.context.contracts.tasks, task)
         labels = {link: frame[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
-        return known_outcomes(labels, links)
+        known = known_outcomes(labels, links)
+        if self.context.contracts.tasks.tasks[task].level == "request":
+            return np.where(first_rows(frame[REQUEST_ID].to_numpy()), known, np.nan)
+        return known
 
 
 def _users(frame: pd.DataFrame) -> npt.NDArray[np.object_]:

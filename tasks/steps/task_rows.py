@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from tasks.columns import ITEM_ID, REQUEST_ID, USER_ID, Status, status
@@ -91,6 +92,8 @@ class TaskRows:
         table = store.read(
             self.snapshot, names, first_day=days.first, last_day=days.last, where=observed
         ).select(names)
+        if self.spec.level == "request":
+            table = one_row_a_request(table)
         categorical = self.context.contracts.surface.features.categorical
         return coded(table, (*categorical, REQUEST_ID, USER_ID))
 
@@ -137,6 +140,18 @@ def tags(made_from: Mapping[str, Any]) -> dict[str, str]:
 def labels(table: pa.Table, task: str) -> Floats:
     """Return a task's labels as floats, shape [rows]."""
     return np.asarray(table.column(task).to_numpy(), dtype=np.float64)
+
+
+def one_row_a_request(table: pa.Table) -> pa.Table:
+    """Keep each request's first row: a request-level outcome is one observation, however long its page is."""
+    return table.filter(pa.array(first_rows(table.column(REQUEST_ID).to_numpy())))
+
+
+def first_rows(requests: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return whether each row is the first of its request, shape [rows]."""
+    first = np.zeros(len(requests), dtype=bool)
+    first[np.unique(pd.factorize(requests, use_na_sentinel=False)[0], return_index=True)[1]] = True
+    return first
 
 
 def coded(table: pa.Table, names: Iterable[str]) -> pa.Table:
