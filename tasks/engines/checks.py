@@ -22,6 +22,7 @@ _ID = frozenset({kinds.STRING, kinds.INTEGER})
 _NUMBER = frozenset({kinds.INTEGER, kinds.NUMBER})
 _WORD = frozenset({kinds.STRING})
 _FLAG = frozenset({kinds.BOOLEAN})
+_ANY = _ID | _NUMBER | _FLAG | _INSTANT
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,20 @@ def rename(table: Table, ours_theirs: Mapping[str, str]) -> View:
 
 
 def needed(table: str, contracts: Contracts) -> dict[str, frozenset[str]]:
-    """Return the columns that a table must have and the kinds that each may be of; any where empty."""
-    match = dict.fromkeys(match_columns(contracts.tasks), frozenset[str]())
+    """Return the columns that a table must have and the kinds that each may be of."""
+    match = dict.fromkeys(match_columns(contracts.tasks), _ANY)
     ids = {name: _ID for name in match if name in IDS}
     if table == EVENTS:
         found = {c.EVENT: _WORD, c.HAPPENED_AT: _INSTANT, **match, **ids}
         return {**found, c.VALUE: _NUMBER} if _reads_values(contracts) else found
     surface = contracts.surface
-    described = (*surface.features.names, *(s.column for s in surface.segments), *surface.values)
-    base = {**dict.fromkeys(described, frozenset[str]()), **dict.fromkeys(IDS, _ID), c.SHOWN_AT: _INSTANT}
+    described = (*surface.features.categorical, *(s.column for s in surface.segments))
+    base = {
+        **dict.fromkeys(described, _ANY),
+        **dict.fromkeys((*surface.features.numeric, *surface.values), _NUMBER | _FLAG),
+        **dict.fromkeys(IDS, _ID),
+        c.SHOWN_AT: _INSTANT,
+    }
     if table == CANDIDATES:
         return {**base, c.SHOWN: _FLAG}
     seen = [t.observed_when.column for t in contracts.tasks.tasks.values() if t.observed_when]
@@ -105,7 +111,7 @@ def check_same_kinds(impressions: View, other: View, names: Iterable[str]) -> No
         if ours.absent or theirs.absent or ours.kind == theirs.kind:
             continue
         raise DataError(
-            f"Column '{name}' is a {ours.kind} in {impressions.table.name} and a {theirs.kind} in "
+            f"Column '{name}' is {ours.kind} in {impressions.table.name} and {theirs.kind} in "
             f"{other.table.name}: write both with one type"
         )
 
@@ -128,11 +134,11 @@ def _problems(
             if name in wanted:
                 yield _missing(view, name, column, ours_theirs.get(name, name))
             continue
-        if len(column.kinds) > 1:
+        if len(column.kinds) > 1 and (name in IDS or not column.kinds.keys() <= _NUMBER):
             found = ", ".join(f"{kind} in {file}" for kind, file in column.kinds.items())
             yield f"{where}: column '{column.name}' has several types: {found}. Write it with one"
-        elif allowed and column.kind not in allowed:
-            yield f"{where}: column '{column.name}' is a {column.kind}{_way_out(name, allowed)}"
+        elif column.kind not in allowed:
+            yield f"{where}: column '{column.name}' is of kind {column.kind}{_way_out(name, allowed)}"
 
 
 def _missing(view: View, name: str, column: Column | None, theirs: str) -> str:

@@ -1,19 +1,20 @@
-"""What the Parquet files say of each column: its kind of values, file by file, and whether it holds any.
+"""What a table's Parquet files say of each column: its kind of values, and whether it holds any.
 
 A column is judged by the files in which it has a value: writers give an all-null column any type.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import types
 
 from tasks.errors import DataError
 
 STRING, INTEGER, NUMBER, BOOLEAN = "string", "integer", "number", "boolean"
-INSTANT, WITHOUT_ZONE, OTHER, NULL = "time with zone", "time without zone", "other", "null"
+INSTANT, WITHOUT_ZONE, OTHER = "time with zone", "time without zone", "other type"
 
 
 @dataclass(frozen=True)
@@ -30,91 +31,94 @@ class Column:
 
     @property
     def kind(self) -> str:
-        """The one kind of the column's values; null where it has none."""
-        return next(iter(self.kinds), NULL)
+        """The kind of the column's values: integers among numbers are numbers."""
+        return NUMBER if self.kinds.keys() == {INTEGER, NUMBER} else next(iter(self.kinds))
 
 
 @dataclass(frozen=True)
 class Table:
-    """The files of one log table and their columns, under the files' own names."""
+    """The files of one log table and their columns, in order and under the files' own names.
+
+    ``in_folders`` says that some are no columns of the files but folders, as in ``source=ads/part.parquet``.
+    """
 
     name: str
     files: tuple[Path, ...]
     rows: int
     columns: Mapping[str, Column]
+    in_folders: bool
 
 
-def inspect(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]) -> Table:
+def inspect(name: str, files: Sequence[Path], *, below: Path) -> Table:
     """Read the files' footers.
+
+    Parameters
+    ----------
+    below
+        The folder that the files lie in; only folders inside it can be columns.
 
     Raises
     ------
     DataError
         A file is no Parquet file, or the table has no row.
     """
-    paths = [str(f) for f in files]
-    try:
-        (rows,) = _all(connection, "SELECT sum(num_rows) FROM parquet_file_metadata($files)", paths)[0]
-        schema = _all(connection, _SCHEMA, paths)
-        filled = dict(_all(connection, _FILLED, paths))
-    except duckdb.Error as error:
-        raise DataError(f"{name} cannot be read: {error}. Deliver the file again") from error
+    columns: dict[str, dict[str, str]] = {}
+    rows, in_folders = 0, False
+    for file in files:
+        footer = _footer(name, file)
+        rows += footer.num_rows
+        for column, kind in _file_columns(footer):
+            kinds = columns.setdefault(column, {})
+            if kind is not None:
+                kinds.setdefault(kind, str(file))
+        for folder in _folders(file, below):
+            in_folders = True
+            columns.setdefault(folder, {}).setdefault(STRING, str(file))
     if not rows:
         raise DataError(f"{name} is empty: {len(files)} file(s) without a row, the first is {files[0]}")
-    columns: dict[str, dict[str, str]] = {}
-    for file, column, kind in ((f, c, _kind(p, lg)) for f, c, p, lg in schema):
-        kinds = columns.setdefault(column, {})
-        if kind != NULL and filled.get((file, column), True):
-            kinds.setdefault(kind, file)
-    return Table(name, tuple(files), int(rows), {n: Column(n, kinds) for n, kinds in columns.items()})
+    return Table(name, tuple(files), rows, {n: Column(n, kinds) for n, kinds in columns.items()}, in_folders)
 
 
-_SCHEMA = """
-    SELECT file_name, name, min(type), min(coalesce(logical_type, converted_type::VARCHAR, ''))
-    FROM parquet_schema($files)
-    WHERE type IS NOT NULL
-    GROUP BY file_name, name
-    ORDER BY file_name
-"""
-"""Leaves of the schemas; the parts of a nested column have names that no contract uses."""
-
-_FILLED = """
-    SELECT (file_name, path_in_schema), bool_or(stats_null_count IS NULL OR stats_null_count < num_values)
-    FROM parquet_metadata($files)
-    GROUP BY file_name, path_in_schema
-"""
+def _footer(table: str, file: Path) -> pq.FileMetaData:
+    try:
+        return pq.read_metadata(file)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{table} cannot be read: {file}: {error}. Deliver the file again") from error
 
 
-def _all(connection: duckdb.DuckDBPyConnection, query: str, files: Iterable[str]) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = connection.execute(query, {"files": list(files)}).fetchall()
-    return found
+def _file_columns(footer: pq.FileMetaData) -> Iterator[tuple[str, str | None]]:
+    """Yield the columns of a file with the kind of their values, None where it holds none."""
+    schema, filled = footer.schema.to_arrow_schema(), dict[str, bool]()
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            found = chunk.statistics
+            empty = found is not None and found.has_null_count and found.null_count == chunk.num_values
+            path = chunk.path_in_schema
+            name = path if path in schema.names else path.split(".", maxsplit=1)[0]
+            filled[name] = filled.get(name, False) or not empty
+    for column in schema:
+        has_value = filled.get(column.name, False) and not types.is_null(column.type)
+        yield column.name, _kind(column.type) if has_value else None
 
 
-_LOGICAL = {
-    "NullType": NULL,
-    "StringType": STRING,
-    "UTF8": STRING,
-    "EnumType": STRING,
-    "IntType": INTEGER,
-    "INT_": INTEGER,
-    "UINT_": INTEGER,
-    "DecimalType": NUMBER,
-    "DECIMAL": NUMBER,
-    "TimestampType(isAdjustedToUTC=0": WITHOUT_ZONE,
-    "Timestamp": INSTANT,
-    "TIMESTAMP": INSTANT,
+def _folders(file: Path, below: Path) -> Iterator[str]:
+    for part in file.relative_to(below).parts[:-1]:
+        name, equals, _ = part.partition("=")
+        if equals:
+            yield name
+
+
+def _kind(kind: pa.DataType) -> str:
+    if types.is_dictionary(kind):
+        return _kind(kind.value_type)
+    if types.is_timestamp(kind):
+        return INSTANT if kind.tz else WITHOUT_ZONE
+    return next((name for name, is_of in _KINDS.items() if any(test(kind) for test in is_of)), OTHER)
+
+
+_KINDS = {
+    STRING: (types.is_string, types.is_large_string, types.is_string_view),
+    INTEGER: (types.is_integer,),
+    NUMBER: (types.is_floating, types.is_decimal),
+    BOOLEAN: (types.is_boolean,),
 }
-_PHYSICAL = {
-    "BOOLEAN": BOOLEAN,
-    "INT32": INTEGER,
-    "INT64": INTEGER,
-    "FLOAT": NUMBER,
-    "DOUBLE": NUMBER,
-    "INT96": WITHOUT_ZONE,
-}
-
-
-def _kind(physical: str, logical: str) -> str:
-    if not logical:
-        return _PHYSICAL.get(physical, OTHER)
-    return next((kind for start, kind in _LOGICAL.items() if logical.startswith(start)), OTHER)

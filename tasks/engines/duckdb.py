@@ -26,7 +26,7 @@ from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.engines import columns as kinds
 from tasks.engines.checks import CANDIDATES, IDS, View, check_columns, check_same_kinds, rename
-from tasks.engines.columns import Column, inspect
+from tasks.engines.columns import Column, Table, inspect
 from tasks.engines.sources import resolve
 from tasks.errors import DataError, unknown
 from tasks.labels import expressions as x
@@ -38,7 +38,8 @@ from tasks.labels.statements import Part, fill
 MEMORY, THREADS = "EQUIPOISE_MEMORY", "EQUIPOISE_THREADS"
 
 _STORED = {
-    "NULL": "VARCHAR",
+    "DECIMAL": "DOUBLE",
+    "ENUM": "VARCHAR",
     "UTINYINT": "SMALLINT",
     "USMALLINT": "INTEGER",
     "UINTEGER": "BIGINT",
@@ -105,8 +106,10 @@ class LogTables:
     connection: duckdb.DuckDBPyConnection
     contracts: Contracts
     log: Log
-    files: dict[str, tuple[Path, ...]]
-    candidates: tuple[str, ...] = ()
+    candidates: tuple[str, ...]
+    """Columns of the candidates; none where they are not logged."""
+    described: tuple[str, ...]
+    """Columns of the impressions with their types."""
 
     @classmethod
     def open(cls, connection: duckdb.DuckDBPyConnection, logs: Path, contracts: Contracts) -> "LogTables":
@@ -122,21 +125,18 @@ class LogTables:
         found: dict[str, View] = {}
         for table, source in contracts.surface.sources.model_dump(exclude_none=True).items():
             files = resolve(source, logs=logs, table=table)
-            view = rename(inspect(connection, table, files), contracts.surface.columns)
+            view = rename(inspect(table, files, below=logs), contracts.surface.columns)
             check_columns(view, contracts)
             found[table] = view
         shared = dict.fromkeys((*IDS, *match_columns(contracts.tasks)))
         check_same_kinds(found[IMPRESSIONS], found[EVENTS], shared)
         if CANDIDATES in found:
             check_same_kinds(found[IMPRESSIONS], found[CANDIDATES], IDS)
-        columns = {name: _create_view(connection, view, shared) for name, view in found.items()}
-        return cls(
-            connection,
-            contracts,
-            Log(columns[IMPRESSIONS], columns[EVENTS]),
-            {name: view.table.files for name, view in found.items()},
-            columns.get(CANDIDATES, ()),
-        )
+        types = {name: _create_view(connection, view, shared) for name, view in found.items()}
+        columns = {name: tuple(of_table) for name, of_table in types.items()}
+        log = Log(columns[IMPRESSIONS], columns[EVENTS])
+        described = tuple(f"{name} {kind}" for name, kind in types[IMPRESSIONS].items())
+        return cls(connection, contracts, log, columns.get(CANDIDATES, ()), described)
 
     def create(self, name: str, query: exp.Query, *, view: bool = False) -> None:
         """Make a relation of a query for the session, in place of an earlier one."""
@@ -211,30 +211,27 @@ def _once_a_key(
 
 def _create_view(
     connection: duckdb.DuckDBPyConnection, view: View, shared: Collection[str]
-) -> tuple[str, ...]:
-    """Make the view of a table and return its columns; those without a value in any file are left out."""
-    source = _parquet(view.table.files)
+) -> dict[str, str]:
+    """Make the view of a table and return its columns' types; those without any value are left out."""
+    source = _parquet(view.table)
     found = connection.sql(fill("DESCRIBE SELECT * FROM $source", source=source)).fetchall()
     types = {name: str(kind) for name, kind, *_ in found}
     present = {column.name: ours for ours, column in view.columns.items() if not column.absent}
-    wanted = {present[name]: view.columns[present[name]] for name in types if name in present}
-    casts = [
-        x.named(x.cast(x.column(column.name), _type(ours, column, types[column.name], shared)), ours)
-        for ours, column in wanted.items()
-    ]
+    wanted = {present[name]: name for name in types if name in present}
+    cast_to = {ours: _type(ours, view.columns[ours], types[name], shared) for ours, name in wanted.items()}
+    casts = [x.named(x.cast(x.column(name), cast_to[ours]), ours) for ours, name in wanted.items()]
     template = "CREATE OR REPLACE TEMP VIEW $name AS SELECT $casts FROM $source"
     connection.execute(fill(template, name=x.name(view.table.name), casts=casts, source=source))
-    return tuple(wanted)
+    return cast_to
 
 
 def _type(ours: str, column: Column, found: str, shared: Collection[str]) -> str:
     if ours in {*shared, *_TYPED} and column.kind in _KINDS:
         return _KINDS[column.kind]
-    return "VARCHAR" if found.startswith("ENUM") else _STORED.get(found.strip('"'), found)
+    return _STORED.get(found.strip('"').split("(", maxsplit=1)[0], found)
 
 
-def _parquet(files: Sequence[Path]) -> exp.Expr:
-    folders = exp.true() if any("=" in part for file in files for part in file.parts[:-1]) else exp.false()
-    options = {"union_by_name": exp.true(), "hive_partitioning": folders}
-    named = [exp.PropertyEQ(this=exp.to_identifier(n), expression=v) for n, v in options.items()]
-    return x.call("READ_PARQUET", x.texts(files), *named)
+def _parquet(table: Table) -> exp.Expr:
+    options = {"union_by_name": True, "hive_partitioning": table.in_folders, "hive_types_autocast": False}
+    named = [exp.PropertyEQ(this=exp.to_identifier(n), expression=exp.convert(v)) for n, v in options.items()]
+    return x.call("READ_PARQUET", x.texts(table.files), *named)

@@ -27,6 +27,10 @@ _CREATE = """
     CREATE OR REPLACE TEMP TABLE $name ("table" VARCHAR, rule VARCHAR, reason VARCHAR, "row" VARCHAR)
 """
 
+_INSERT = """
+    INSERT INTO $name SELECT $table, $rule, $reason, to_json("_row")::VARCHAR FROM ($query) AS "_row"
+"""
+
 
 def find_bad_rows(log: LogTables, *, as_of: datetime) -> None:
     """Make the relation ``bad_rows``: table, rule, reason, as_of, row, digest. Needs ``log.cut(as_of)``."""
@@ -39,9 +43,8 @@ def find_bad_rows(log: LogTables, *, as_of: datetime) -> None:
         (rows.IMPRESSIONS, NO_KEY, _where(rows.IMPRESSIONS, no_key(as_of))),
         (rows.EVENTS, NO_EVENT, _where(rows.EVENTS, no_event(log, as_of))),
     ):
-        insert = "INSERT INTO $name SELECT $table, $rule, $reason, to_json(bad)::VARCHAR FROM ($query) AS bad"
         said = {"table": x.text(table), "rule": x.text(rule), "reason": x.text(REASONS[rule])}
-        log.connection.execute(fill(insert, name=name, query=query, **said))
+        log.connection.execute(fill(_INSERT, name=name, query=query, **said))
 
 
 def copy_new_bad_rows(log: LogTables, to: Path, *, as_of: datetime, known: Sequence[Path]) -> tuple[int, int]:

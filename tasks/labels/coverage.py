@@ -10,7 +10,8 @@
     events         an event that bears on the day changed, appeared late, or is gone
     left behind    an earlier build should have rewritten the day and was confined to others
 
-A day that is in the store and no longer in the log stays as it was built: logs may be kept for less long.
+A day that is in the store and no longer in the log stays as it was built, as long as the contract does: logs
+may be kept for less long than labels.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -123,8 +124,8 @@ def cover(
     last
         The store's last build; None where there is no store.
     contract, columns
-        Digest of the tasks and columns of the impressions; where either is another, every day is rewritten,
-        also outside the range: days of two contracts are never mixed.
+        Digest of the tasks, and the impressions' columns with their types; where either is another, every day
+        is rewritten, also outside the range: days of two contracts are never mixed.
     first_day, last_day
         Confine the build; days that should have been rewritten are then remembered.
     """

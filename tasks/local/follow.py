@@ -16,7 +16,7 @@ from tasks.local.rest import Airflow
 
 Instance = Mapping[str, Any]
 _ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
-_WORKING = {"running", "restarting", "up_for_retry", "deferred"}
+_DOING = {"running": "running", "up_for_retry": "failed, to be tried again:", "deferred": "waiting in"}
 _FRAMES = ("::group::", "::endgroup::")  # how the UI folds a log
 _STILL_THERE = 20.0  # seconds after which a log without a living line is told that the same still runs
 _ANOTHER = 3.0  # and that something else does
@@ -139,9 +139,13 @@ def _now(instances: Iterable[Instance]) -> str:
     return ", ".join([*working, *([f"{queued} queued"] if queued else [])]) or "waiting for the scheduler"
 
 
-def _working(instance: Instance) -> str:
-    doing = "will try again:" if instance["state"] == "up_for_retry" else "running"
-    return f"{doing} {name_of(instance)}"
+def _now(instances: Iterable[Instance]) -> str:
+    by_state: dict[str, list[str]] = {state: [] for state in _DOING}
+    for instance in instances:
+        if instance["state"] in by_state:
+            by_state[instance["state"]].append(name_of(instance))
+    told = [f"{_DOING[state]} {', '.join(names)}" for state, names in by_state.items() if names]
+    return "; ".join(told) or "waiting for the scheduler"
 
 
 def _in_order(instances: Iterable[Instance]) -> list[Instance]:

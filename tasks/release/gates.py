@@ -90,10 +90,10 @@ def _model(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
         if task.task in compared:
             yield from _against_champion(gates, compared[task.task])
         else:
-            yield _first_model(gates, task)
+            yield _first_model(gates, task, "nothing of the shared test slice to compare with the champion")
 
 
-def _first_model(gates: Gates, task: TaskEvidence) -> Verdict:
+def _first_model(gates: Gates, task: TaskEvidence, why: str = "no champion to compare with") -> Verdict:
     if task.kind != "binary":
         reason = "a value task has no AUC; its calibration is judged"
         return Verdict("model", task.task, ALL, Outcome.NO_RULE, "", None, reason, task.run)
@@ -106,7 +106,7 @@ def _first_model(gates: Gates, task: TaskEvidence) -> Verdict:
         outcome=judge(auc, low=floor),
         threshold=f">= {floor:g}",
         observed=auc,
-        reason="no champion to compare with",
+        reason=why,
         evidence=task.run,
     )
 

@@ -91,13 +91,15 @@ def run(
 def _refuse_foreign(evidence: Mapping[str, Any], release: int, manifest: Manifest) -> None:
     """Refuse evidence that is not about this release: it would judge something else."""
     about = {
-        "simulation": (evidence["simulation"]["release"], release),
-        "shadow": (evidence["shadow"]["challenger"], release),
-        "validation": (evidence["validation"]["snapshot"], manifest.snapshot.id),
+        "simulation": (evidence["simulation"].get("release"), release),
+        "shadow": (evidence["shadow"].get("challenger"), release),
+        "validation": (evidence["validation"].get("snapshot"), manifest.snapshot.id),
     }
     for step, (found, wanted) in about.items():
         if found != wanted:
-            raise ContractError(f"The {step} is about {found}, the release to judge is made of {wanted}")
+            raise ContractError(
+                f"The {step}'s evidence is about {found}; to judge release {release} it must be about {wanted}"
+            )
 
 
 def _dossier(

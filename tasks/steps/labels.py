@@ -95,7 +95,7 @@ def run(
             context.contracts.tasks,
             as_of=as_of,
             contract=context.contracts.digests["tasks"],
-            columns=log.log.impressions,
+            columns=log.described,
             first_day=first_day,
             last_day=last_day,
         )
@@ -154,7 +154,7 @@ def _build(
         days[day] = Day(rows, content)
     contract = log.contracts.digests["tasks"]
     days = dict(sorted(days.items()))
-    return Build(as_of, contract, log.log.impressions, days, found.days.impressions, found.days.events)
+    return Build(as_of, contract, log.described, days, found.days.impressions, found.days.events)
 
 
 def _commit(
@@ -190,7 +190,10 @@ def _result(
     snapshot: Snapshot, found: LogProfile, covered: Coverage, written: Written | None
 ) -> LabelsResult:
     if covered.gone:
-        _LOG.warning("labels: %d day(s) of the store are no longer in the log", len(covered.gone))
+        fate = (
+            "and were dropped: they are of another contract" if covered.replace_all else "and stay as built"
+        )
+        _LOG.warning("labels: %d day(s) of the store are no longer in the log %s", len(covered.gone), fate)
     return LabelsResult(
         snapshot=snapshot.id,
         digest=snapshot.content_digest,

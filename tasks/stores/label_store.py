@@ -140,12 +140,12 @@ class LabelStore:
         DataError
             There is none of this name.
         """
-        known: dict[str, Snapshot] = {}
-        for found in self._all():
+        names: dict[str, None] = {}
+        for found in self.known():
             if found.id == snapshot_id:
                 return found
-            known.setdefault(found.id, found)
-        raise DataError(unknown("label snapshot", snapshot_id, known, where=f"the store of {self.surface}"))
+            names.setdefault(found.id)
+        raise DataError(unknown("label snapshot", snapshot_id, names, where=f"the store of {self.surface}"))
 
     def published(self, snapshot_id: str) -> bool:
         """Return whether training may read a snapshot."""
@@ -259,7 +259,8 @@ class LabelStore:
             connection.execute(fill(_OPEN, rows=x.name(_ROWS), paths=x.texts(paths)))
             yield connection
 
-    def _all(self) -> Iterator[Snapshot]:
+    def known(self) -> Iterator[Snapshot]:
+        """Yield every snapshot: the published ones, then each build, newest first; some twice."""
         yield from (self._of_row(row) for row in self._rows(None))
         for table in (self.path, *sorted(self.path.with_name(f"{self.surface}__as_of").glob("*"))):
             if delta.version_of(table) is not None:

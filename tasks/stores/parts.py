@@ -17,6 +17,7 @@ from typing import Final
 import mlflow.lightgbm
 from lightgbm import Booster
 from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, Schema
 
 from tasks.release.manifest import sha256, tree_digest
@@ -80,8 +81,8 @@ def drop_caches(folder: Path) -> None:
 def booster_files(booster: Booster, as_of: datetime) -> dict[str, bytes]:
     """Save a booster as text in MLflow's lightgbm flavour.
 
-    MLflow writes the time and a random id beside it; they become the as-of and the model's digest, so that
-    no byte depends on the clock or on chance.
+    MLflow writes the time and a random id beside it, which become the as-of and the model's digest, and a set
+    in whatever order this process has it, which is sorted: no byte depends on the clock or on chance.
     """
     columns = [ColSpec("double", name) for name in booster.feature_name()]
     identity = Model(utc_time_created=as_of, model_uuid=sha256(booster.model_to_string().encode())[:32])
@@ -94,6 +95,8 @@ def booster_files(booster: Booster, as_of: datetime) -> dict[str, bytes]:
             signature=ModelSignature(Schema(columns), Schema([ColSpec("double")])),
             pip_requirements=[f"lightgbm=={importlib.metadata.version('lightgbm')}"],
         )
+        identity.flavors[mlflow.lightgbm.FLAVOR_NAME]["skops_trusted_types"].sort()
+        identity.save(str(folder / MLMODEL_FILE_NAME))
         files = [path for path in folder.rglob("*") if path.is_file()]
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 

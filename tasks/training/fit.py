@@ -147,8 +147,9 @@ def _check(features: Floats, labels: Floats, fold: Bools, names: Sequence[str]) 
 def _tells_apart(labels: Floats, fold: Bools, kind: Kind) -> bool:
     """Whether the held-out rows can stop the training: the loss on a handful of positives is a coin toss."""
     held_out = labels[fold]
-    rarer = min(np.count_nonzero(held_out), np.count_nonzero(held_out == 0))
-    return len(held_out) > 0 and not fold.all() and (kind == "value" or rarer >= FOLD_POSITIVES)
+    if len(held_out) == 0 or fold.all():
+        return False
+    return kind == "value" or bool(np.ptp(held_out) > 0)
 
 
 def _finished(

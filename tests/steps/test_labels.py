@@ -169,6 +169,19 @@ def test_corrected_features_make_another_snapshot(logs: Logs) -> None:
     assert second.snapshot != first.snapshot
 
 
+def test_a_column_of_another_type_rewrites_every_day(logs: Logs) -> None:
+    labels.run(logs.write(), as_of=at(9))
+    context = logs.write()
+    for file in (context.logs / NAME / "impressions").iterdir():
+        table = pq.read_table(file)
+        index = table.schema.get_field_index("position")
+        pq.write_table(table.set_column(index, "position", table.column(index).cast("float64")), file)
+    built = labels.run(context, as_of=at(9))
+    assert set(built.days.values()) == {"contract"}
+    found = store(context).snapshot(built.snapshot)
+    assert str(store(context).read(found, ["position"]).schema.field(0).type) == "double"
+
+
 def test_days_that_the_log_no_longer_has_stay_and_are_told(logs: Logs) -> None:
     logs.impressions = once_a_key(logs)
     context = logs.write()

@@ -1,0 +1,100 @@
+"""Pages hold together: links lead somewhere, names and figures are those of the code, nothing comes from the web."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, get_args
+from xml.etree import ElementTree
+
+import pytest
+from pydantic import BaseModel
+
+from tasks.contracts import SlateSpec, SurfaceSpec, TasksSpec, UtilitySpec, load_surface
+from tasks.contracts.metrics import MetricKind
+from tasks.local.settings import MARK
+from tasks.training.slices import plan_slices
+from tests.docs.pages import DOCS, PAGES, REPOSITORY, name
+
+PICTURES = sorted((DOCS / "pictures").glob("*.svg"))
+
+
+def text_of(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+def fields(annotation: Any, seen: set[type]) -> Iterator[str]:
+    """Yield the keys of a model and of everything inside it."""
+    for inner in get_args(annotation):
+        yield from fields(inner, seen)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in seen:
+        seen.add(annotation)
+        for key, field in annotation.model_fields.items():
+            yield field.alias or key
+            yield from fields(field.annotation, seen)
+            for extra in field.metadata:
+                yield from fields(getattr(extra, "annotation", None), seen)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_page_names_a_place_of_somebodys_machine_or_a_registry(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users|opt|mnt)/", text)
+    assert not re.search(r"https?://\S*(pypi|pythonhosted|conda|npmjs|simple/)", text)
+
+
+@pytest.mark.parametrize("spec", [SurfaceSpec, TasksSpec, UtilitySpec, SlateSpec])
+def test_every_key_of_a_contract_is_described(spec: type[BaseModel]) -> None:
+    described = set(re.findall(r"\w+", text_of("contracts.md")))
+    assert set(fields(spec, set())) <= described
+
+
+def test_every_metric_is_described() -> None:
+    page = text_of("contracts.md")
+    assert [kind for kind in MetricKind if kind.value not in page] == []
+
+
+def test_every_environment_variable_is_described_and_exists() -> None:
+    pattern = re.compile(r"\bEQUIPOISE_[A-Z_]+\b")
+    code = [file for room in ("tasks", "dags") for file in (REPOSITORY / room).rglob("*.py")]
+    read = {found for file in code for found in pattern.findall(file.read_text(encoding="utf-8"))} - {MARK}
+    assert set(pattern.findall(text_of("operations.md"))) == read
+
+
+def test_the_slices_of_home_feed_are_those_of_the_page() -> None:
+    contracts = load_surface(REPOSITORY / "surfaces", "home_feed")
+    days = [date(2026, 1, 1) + timedelta(days=n) for n in range(125)]
+    planned = plan_slices(contracts, datetime(2026, 5, 6, tzinfo=UTC), days).tasks
+    row = re.compile(r"^\| `(\w+)` \| (\S+) to (\S+) \| (\S+) to (\S+) \| (\S+) to (\S+) \|$", re.MULTILINE)
+    rows = row.findall(text_of("concepts.md"))
+    assert [task for task, *_ in rows] == ["click_30m", "purchase_7d", "return_30d"]
+    for task, *ends in rows:
+        slices = planned[task].to_json()
+        assert ends == [*slices["train"], *slices["calibrate"], *slices["test"]]
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_a_picture_needs_nothing_else_and_has_a_dark_side(picture: Path) -> None:
+    drawn = picture.read_text(encoding="utf-8")
+    assert ElementTree.fromstring(drawn).find("{http://www.w3.org/2000/svg}title") is not None  # noqa: S314 - our own file
+    assert "prefers-color-scheme: dark" in drawn
+    assert not re.search(r"(href|src|@import|url\((?!#))", drawn)
+
+
+def test_the_site_is_built_without_a_warning_and_loads_nothing_from_the_web(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path))
+    built = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    html = [file.read_text(encoding="utf-8") for file in tmp_path.rglob("*.html")]
+    assert len(html) >= len(PAGES) - 1
+    loaded = re.compile(r"<(?:script|link|img)[^>]+(?:src|href)=[\"']?(?:https?:)?//")
+    assert not any(loaded.search(page) for page in html)
