@@ -38,7 +38,7 @@ bench: $(READY) ## every benchmark, as ratios
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
 
 docs: $(READY) ## the documentation site
-	@$(PY) -m mkdocs build --strict --quiet && echo "open .equipoise/site/index.html"
+	@$(PY) -m mkdocs build --strict && echo "open .equipoise/site/index.html"
 
 lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
 	@.venv/bin/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --python-version 3.11 \

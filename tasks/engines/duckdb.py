@@ -88,6 +88,7 @@ def session(
         "preserve_insertion_order": "false",
         "autoinstall_known_extensions": "false",
         "partitioned_write_max_open_files": "1000",
+        "partitioned_write_flush_threshold": "65536",
         "parquet_metadata_cache": "true",
     }
     try:

@@ -133,19 +133,13 @@ def _look(airflow: Airflow, dag: str, run: str) -> tuple[str, list[dict[str, Any
 
 
 def _now(instances: Iterable[Instance]) -> str:
-    """Say what runs and how many wait for a worker."""
-    queued = sum(instance["state"] == "queued" for instance in instances)
-    working = [_working(instance) for instance in instances if instance["state"] in _WORKING]
-    return ", ".join([*working, *([f"{queued} queued"] if queued else [])]) or "waiting for the scheduler"
-
-
-def _now(instances: Iterable[Instance]) -> str:
-    by_state: dict[str, list[str]] = {state: [] for state in _DOING}
+    """Say what runs, what failed and will be tried again, and how many wait for a worker."""
+    names: dict[str, list[str]] = {state: [] for state in (*_DOING, "queued")}
     for instance in instances:
-        if instance["state"] in by_state:
-            by_state[instance["state"]].append(name_of(instance))
-    told = [f"{_DOING[state]} {', '.join(names)}" for state, names in by_state.items() if names]
-    return "; ".join(told) or "waiting for the scheduler"
+        names.get(instance["state"], []).append(name_of(instance))
+    told = [f"{words} {', '.join(names[state])}" for state, words in _DOING.items() if names[state]]
+    queued = [f"{len(names['queued'])} queued"] if names["queued"] else []
+    return ", ".join(told + queued) or "waiting for the scheduler"
 
 
 def _in_order(instances: Iterable[Instance]) -> list[Instance]:

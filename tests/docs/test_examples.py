@@ -24,7 +24,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, with the repository's surfaces."""
     shutil.copytree(REPOSITORY / "surfaces", tmp_path / "surfaces")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("os.environ", {})
+    for variable in ("EQUIPOISE_SURFACES", "EQUIPOISE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
     return tmp_path
 
 

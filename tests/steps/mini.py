@@ -12,7 +12,6 @@ The contracts are those of ``surfaces/home_feed``, changed as data.
 import json
 import multiprocessing
 import os
-import random
 import shutil
 import sys
 import time
@@ -22,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -231,9 +231,10 @@ def retrain_killed(context: Context, folder: Path, *, seed: int) -> Killed:
     """
     start = multiprocessing.get_context("forkserver")
     start.set_forkserver_preload(["tasks.steps.retrain"])
-    draw = random.Random(seed)
+    draw = np.random.default_rng(seed)
+    steps = ((1, 3), (4, 13), (15, 16))
     moments = [
-        (draw.choice(steps), draw.uniform(0, 0.6)) for steps in (range(1, 4), range(4, 14), range(15, 17))
+        (int(draw.integers(first, last, endpoint=True)), draw.uniform(0, 0.6)) for first, last in steps
     ]
     words = [
         *("retrain", NAME, "--as-of", AS_OF.isoformat(), "--json"),

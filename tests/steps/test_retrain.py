@@ -116,7 +116,7 @@ def _without_runs(gates: list[dict[str, object]]) -> list[dict[str, object]]:
 
 
 def test_an_unknown_task_is_named_with_the_nearest_known(first_retrain: Retrained) -> None:
-    with pytest.raises(ContractError, match="Unknown task 'clik_30m'.*Did you mean 'click_30m'"):
+    with pytest.raises(ContractError, match=r"Unknown task 'clik_30m'.*Did you mean 'click_30m'"):
         retrain.run(first_retrain.context, as_of=AS_OF, tasks=["clik_30m"])
 
 

@@ -1,0 +1,119 @@
+"""The simulated feed, whose true probabilities are known: does a release's probability mean what it says?
+
+::
+
+    125 days of the feed -> one retrain -> its release scores the seven days after its as-of
+    predictions of those days   against   the truth that the simulation wrote down
+
+Positions are logged at random with respect to what decides an outcome, so a prediction, which knows no position,
+is held against the true probability at the position where the item stood.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from tasks.steps import release_view, retrain
+from tasks.steps.context import Context
+from tasks.world.generate import generate
+
+pytestmark = pytest.mark.xdist_group("home_feed_truth")
+
+AS_OF = datetime(2026, 5, 6, tzinfo=UTC)
+DAYS, FRESH_DAYS, REQUESTS_PER_DAY, SEED = 125, 7, 800, 7
+SURFACES = Path(__file__).parents[2] / "surfaces"
+RARE = 500
+"""Positives in the test slice below which a ratio is judged by its interval, not by its value."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Fresh days scored by a release, the truth of the same rows, and the release's figures on its test slice."""
+
+    context: Context
+    scored: pd.DataFrame
+    truth: pd.DataFrame
+    figures: dict[str, dict[str, float]]
+
+    def pair(self, task: str) -> tuple[Floats, Floats]:
+        """Return prediction and true probability (or value) where the latter is defined."""
+        kind = self.context.contracts.tasks.tasks[task].kind
+        column = f"p_{task}" if kind == "binary" else f"v_{task}"
+        true = self.truth[f"{column}__shown"].to_numpy(dtype=float)
+        known = np.isfinite(true)
+        return self.scored[column].to_numpy(dtype=float)[known], true[known]
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
+    home = tmp_path_factory.mktemp("home_feed_truth")
+    logs = home / "logs" / "home_feed"
+    generate(days=DAYS + FRESH_DAYS, requests_per_day=REQUESTS_PER_DAY, seed=SEED, out=logs)
+    context = Context.open("home_feed", surfaces=SURFACES, home=home)
+    made = retrain.run(context, as_of=AS_OF)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        impressions = (
+            f"(SELECT * FROM read_parquet('{logs}/impressions/*.parquet') WHERE shown_at >= '{AS_OF:%F}')"
+        )
+        order = "ORDER BY request_id, item_id"
+        frame = connection.sql(f"FROM {impressions} {order}").df()
+        truth = connection.sql(
+            f"SELECT t.* FROM '{logs}/truth.parquet' t SEMI JOIN {impressions} USING (request_id, item_id) {order}"
+        ).df()
+    figures = release_view.show(context, made.release)["metrics"]
+    yield Fresh(
+        context,
+        release_view.load(context, made.release).score(frame),
+        truth,
+        {task: of["test"] for task, of in figures.items()},
+    )
+
+
+def _slope_of_truth(predicted: Floats, true: Floats) -> float:
+    """Regress the true logits on the predicted ones."""
+    x, y = (np.log(p / (1 - p)) for p in (predicted, true))
+    return float(np.polyfit(x, y, 1)[0])
+
+
+@pytest.mark.parametrize(
+    ("task", "low", "high"),
+    [("click_30m", 0.9, 1.1), ("add_to_cart_1d", 0.9, 1.1), ("purchase_7d", 0.9, 1.1), ("hide_7d", 0.7, 1.3)],
+)
+def test_the_true_logits_rise_with_the_predicted_ones_one_to_one(
+    fresh: Fresh, task: str, low: float, high: float
+) -> None:
+    assert low <= _slope_of_truth(*fresh.pair(task)) <= high
+
+
+def test_on_fresh_days_each_task_is_predicted_as_often_as_it_is_true(fresh: Fresh) -> None:
+    ratios = {}
+    for task, figures in fresh.figures.items():
+        predicted, true = fresh.pair(task)
+        if figures["positives"] >= RARE:
+            ratios[task] = true.sum() / predicted.sum()
+    assert len(ratios) >= 8
+    assert all(0.9 <= ratio <= 1.1 for ratio in ratios.values()), ratios
+
+
+def test_a_rare_task_is_right_within_its_interval(fresh: Fresh) -> None:
+    rare = {task: f for task, f in fresh.figures.items() if f["positives"] < RARE}
+    assert "report_7d" in rare
+    for task, figures in rare.items():
+        assert figures["calibration_ratio_low"] <= 1 <= figures["calibration_ratio_high"], task
+
+
+def test_a_conditional_probability_is_joint_in_the_output(fresh: Fresh) -> None:
+    joint, given = fresh.scored["p_return_30d"], fresh.scored["p_return_30d__given"]
+    assert (joint < given).all()
+    assert 0.1 < given.mean() < 0.4
+    assert joint.mean() < 0.02

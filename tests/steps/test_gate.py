@@ -1,0 +1,114 @@
+"""All evidence of a release becomes one verdict, and each figure names the run that it comes from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.errors import ContractError, StoreError
+from tasks.release.manifest import Manifest
+from tasks.steps import gate, release_view
+from tasks.stores.registry import Registry
+from tests.steps import mini
+from tests.steps.mini import LATER, NAME, Retrained
+
+
+@pytest.fixture(scope="module")
+def runs(second_retrain: Retrained) -> dict[str, str]:
+    """The runs that the second release was judged by."""
+    context = second_retrain.context
+    snapshot = _manifest(second_retrain).snapshot.id
+    return {
+        "validation_run": mini.step_runs(context, "validate", snapshot=snapshot)[0],
+        "simulation_run": mini.step_runs(context, "simulate", release=2)[0],
+        "shadow_run": mini.step_runs(context, "shadow", release=2)[0],
+    }
+
+
+@pytest.mark.parametrize("which", ["first_retrain", "second_retrain"])
+def test_every_figure_of_the_dossier_has_its_run(which: str, request: pytest.FixtureRequest) -> None:
+    judged: Retrained = request.getfixturevalue(which)
+    client = Registry(judged.context.home).client
+    with_figures = [one for one in judged.result.gates if one["observed"] is not None]
+    assert len(with_figures) > 30
+    steps = set()
+    for run_id in {one["evidence"] for one in with_figures}:
+        run = client.get_run(run_id)
+        assert run.info.status == "FINISHED"
+        steps.add(run.data.tags["step"])
+    assert steps == {"release", "simulate"} | ({"shadow"} if judged.result.release == 2 else set())
+
+
+def test_the_validation_is_evidence_too(first_retrain: Retrained) -> None:
+    (verdict,) = [one for one in first_retrain.result.gates if one["subject"] == "validation"]
+    run = Registry(first_retrain.context.home).client.get_run(verdict["evidence"])
+    assert run.data.tags["step"] == "validate"
+
+
+def test_no_figure_comes_without_an_interval_or_how_many_it_rests_on(first_retrain: Retrained) -> None:
+    for one in first_retrain.result.gates:
+        if one["observed"] is not None:
+            assert set(one["observed"]) == {"value", "low", "high", "n"}, one["subject"]
+            assert one["threshold"], one["subject"]
+
+
+def test_the_dossier_is_a_page_and_the_same_as_json(first_retrain: Retrained) -> None:
+    page = Path(first_retrain.result.dossier)
+    plain = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert plain["gates"] == first_retrain.result.gates
+    assert "home_feed release 1: promote" in page.read_text(encoding="utf-8")
+
+
+def test_the_verdict_stands_in_the_registry(first_retrain: Retrained) -> None:
+    (first,) = [one for one in release_view.list_releases(first_retrain.context) if one["version"] == 1]
+    assert first["verdict"] == "promote"
+
+
+def test_judging_again_by_the_same_runs_says_the_same(
+    second_retrain: Retrained, runs: dict[str, str]
+) -> None:
+    again = gate.run(second_retrain.context, as_of=LATER, release=2, **runs)
+    assert (again.verdict, again.reasons) == (second_retrain.result.verdict, second_retrain.result.reasons)
+    assert again.gates == second_retrain.result.gates
+
+
+@pytest.mark.parametrize(
+    ("step", "run", "tags"),
+    [
+        ("simulation", "simulation_run", {"step": "simulate", "release": 1}),
+        ("shadow", "shadow_run", {"step": "shadow", "release": 1}),
+        ("validation", "validation_run", {"step": "validate"}),
+        ("shadow", "shadow_run", {"step": "validate"}),
+    ],
+)
+def test_evidence_about_something_else_is_refused(
+    second_retrain: Retrained, runs: dict[str, str], step: str, run: str, tags: dict[str, Any]
+) -> None:
+    foreign = mini.step_runs(second_retrain.context, **tags)[0]
+    assert foreign != runs[run]
+    with pytest.raises(ContractError, match=f"The {step}'s evidence is about .*; to judge release 2"):
+        gate.run(second_retrain.context, as_of=LATER, release=2, **{**runs, run: foreign})
+
+
+def test_a_run_that_is_not_there_is_named(second_retrain: Retrained, runs: dict[str, str]) -> None:
+    with pytest.raises(StoreError, match="Run nowhere has no readable evidence"):
+        gate.run(second_retrain.context, as_of=LATER, release=2, **{**runs, "shadow_run": "nowhere"})
+
+
+def test_a_stricter_gate_holds_the_same_release_and_says_why(
+    second_retrain: Retrained, runs: dict[str, str], tmp_path: Path
+) -> None:
+    def more_overlap(plain: dict[str, Any]) -> None:
+        plain["gates"]["shadow"]["overlap_at_k_min"] = 1.0
+
+    strict = mini.changed(second_retrain.context, tmp_path, surface=more_overlap)
+    held = gate.run(strict, as_of=LATER, release=2, **runs)
+    assert held.verdict == "hold"
+    assert held.reasons[0].startswith("shadow block: overlap_at_k")
+    restored = gate.run(second_retrain.context, as_of=LATER, release=2, **runs)
+    assert restored.verdict == "promote"
+
+
+def _manifest(second: Retrained) -> Manifest:
+    return release_view.release_manifest(second.context, f"{second.result.release}")
