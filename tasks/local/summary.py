@@ -5,6 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Plain = Mapping[str, Any]
+_COLUMNS = {
+    "auc": "AUC, pooled",
+    "auc_by_request": "AUC by request",
+    "calibration_ratio": "observed/predicted",
+}
 _MEANINGS = {
     "purchase_7d": "bought within 7 days",
     "category_visit_7d": "bought of the same product type",
@@ -35,22 +40,21 @@ def _identity(release: Plain, dossier: Plain) -> list[str]:
 
 def _numbers(release: Plain) -> list[str]:
     metrics = {task: figures["test"] for task, figures in release["metrics"].items()}
-    width = max(map(len, metrics), default=0)
     rows = [
-        f"  {task:<{width}}  {_auc(metrics[task])}   {_MEANINGS[task]}"
-        for task in _MEANINGS
+        (task, *(_interval(metrics[task], metric) for metric in _COLUMNS), meaning)
+        for task, meaning in _MEANINGS.items()
         if task in metrics
     ]
-    return ["", "On the test days, calibrated and joint, with 95 % intervals over households:", *rows]
+    title = "On the test days, calibrated and joint, with 95 % intervals over households:"
+    return ["", title, *_table([("", *_COLUMNS.values(), ""), *rows])]
 
 
-def _auc(figures: Plain) -> str:
-    pooled = f"AUC {_interval(figures, 'auc')} pooled"
-    if figures.get("auc_by_request") is not None:
-        pooled += f", {_interval(figures, 'auc_by_request')} by request"
-    if figures.get("calibration_ratio") is not None:
-        pooled += f"; observed/predicted {_interval(figures, 'calibration_ratio')}"
-    return pooled
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        f"  {'   '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))}".rstrip()
+        for row in rows
+    ]
 
 
 def _interval(figures: Plain, metric: str) -> str:
@@ -70,12 +74,11 @@ def _gates(gates: Sequence[Plain]) -> list[str]:
     by_gate = {name: Counter[str]() for name in dict.fromkeys(gate["gate"] for gate in gates)}
     for gate in gates:
         by_gate[gate["gate"]][gate["outcome"]] += 1
-    width = max(map(len, by_gate), default=0)
     rows = [
-        f"  {name:<{width}}  {', '.join(f'{count} {outcome}' for outcome, count in counts.most_common())}"
+        (name, ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common()))
         for name, counts in by_gate.items()
     ]
-    return ["", "Gates:", *rows]
+    return ["", "Gates:", *_table(rows)]
 
 
 def _reasons(dossier: Plain) -> list[str]:

@@ -11,7 +11,7 @@ from tasks.release.manifest import Manifest
 from tasks.steps import gate, release_view
 from tasks.stores.registry import Registry
 from tests.steps import mini
-from tests.steps.mini import LATER, NAME, Retrained
+from tests.steps.mini import LATER, Retrained
 
 
 @pytest.fixture(scope="module")

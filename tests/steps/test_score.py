@@ -19,7 +19,8 @@ Score = Callable[[pd.DataFrame], pd.DataFrame]
 @pytest.fixture(scope="module")
 def candidates(mini_world: Path) -> pd.DataFrame:
     """Five requests of the last day."""
-    frame = pq.read_table(mini_world / "candidates" / "2026-02-11.parquet").to_pandas()
+    table = pq.read_table(mini_world / "candidates" / "2026-02-11.parquet")
+    frame = table.drop_columns(["shown_at"]).to_pandas()
     return frame[frame["request_id"].isin(frame["request_id"].unique()[:5])].astype({"request_id": "str"})
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -155,8 +156,9 @@ def test_a_feature_logged_otherwise_than_served_stops_the_shadow(
 ) -> None:
     monkeypatch.setenv("EQUIPOISE_LOGS", str(log_of_release_1.parent))
     file = log_of_release_1 / "candidates" / "day.parquet"
-    frame = pq.read_table(file).to_pandas()
-    frame["item_click_rate"] = 2 * frame["item_click_rate"]
-    pq.write_table(pa.Table.from_pandas(frame), file)
+    rows = pq.read_table(file)
+    index = rows.column_names.index("item_click_rate")
+    doubled = pc.multiply(rows.column(index), 2)
+    pq.write_table(rows.set_column(index, "item_click_rate", doubled), file)
     with pytest.raises(DataError, match="they were logged otherwise than served"):
         shadow.run(second_retrain.context, as_of=LATER - timedelta(seconds=2), challenger=2)
