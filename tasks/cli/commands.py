@@ -4,10 +4,9 @@ Steps are imported inside, so that ``--help`` does not wait for MLflow.
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from tasks.steps.context import Context
+from tasks.steps.context import Context, surfaces_folder
 
 Arguments = argparse.Namespace
 Answer = tuple[Any, int]
@@ -20,7 +19,7 @@ def _context(arguments: Arguments) -> Context:
 def check(arguments: Arguments) -> Answer:
     from tasks.contracts import check_surface, surface_names
 
-    root = arguments.surfaces or Path("surfaces")
+    root = surfaces_folder(arguments.surfaces)
     names = [arguments.surface] if arguments.surface else surface_names(root)
     checked = [check_surface(root, name) for name in names]
     report = {

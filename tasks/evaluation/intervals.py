@@ -44,6 +44,24 @@ def ratio_interval(
     return estimate if columns[0].any() else _unbounded(estimate)
 
 
+def mean_interval(
+    values: npt.ArrayLike, users: npt.ArrayLike, *, seed: int = 0, replicates: int = 500
+) -> Estimate:
+    """Interval of the mean of measured values, without those that are NaN.
+
+    A zero is a measurement, not an outcome that was not seen: where every value is 0, so are the bounds.
+
+    Examples
+    --------
+    >>> mean_interval([0.0, 0.0, float("nan")], ["u", "v", "w"])
+    Estimate(value=0.0, low=0.0, high=0.0, n=2)
+    """
+    measured = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(measured)
+    columns = [measured[known], np.ones(np.count_nonzero(known))]
+    return _of_sums(columns, quotient, clusters(np.asarray(users)[known]), seed, replicates)
+
+
 def ratio_change_interval(
     numerators: tuple[npt.ArrayLike, npt.ArrayLike],
     denominators: tuple[npt.ArrayLike, npt.ArrayLike],

@@ -2,14 +2,14 @@
 
 The content digest is the sum, over the rows, of the md5 of a row's text, read as a little-endian number; so
 it does not depend on the order of the rows or on the files. It is computed over the files that were
-written, whichever engine wrote them. A row's text joins with ``|``: request_id, item_id, then for each task
-the label, the first letter of its status, and the microseconds of the crediting event (nothing where null;
-doubles with 17 significant digits), then the engine's hash of the other columns, so that features that were
-corrected make another snapshot.
+written, whichever engine wrote them. A row's text joins by ``|``, leaving out nulls: request_id, item_id;
+for each task 1 or 0 of an observed label, else the first letter of the status; for each task the
+microseconds of the crediting event, or the value with 17 significant digits; the engine's hash of all other
+columns, so that features that were corrected make another snapshot.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlglot import exp
@@ -29,10 +29,14 @@ def row_digest(tasks: TasksSpec, names: Sequence[str]) -> exp.Expr:
     names
         The impressions' columns.
     """
-    key = [x.cast(column, "VARCHAR") for column in x.columns(c.IMPRESSION_KEY)]
-    labels = [x.coalesce(part, x.text("")) for part in _labels(tasks)]
+    contracts = tasks.tasks.items()
+    codes = [_code(name) for name, task in contracts if task.kind == "binary"]
+    codes += [_letter(name) for name, task in contracts if task.kind == "value"]
+    details = [_at(name) for name, task in contracts if task.positive]
+    details += [_amount(name) for name, task in contracts if task.kind == "value"]
     others = x.call("HASH", *x.columns(n for n in names if n not in c.IMPRESSION_KEY))
-    return x.call("MD5_NUMBER", x.call("CONCAT_WS", x.text("|"), *key, *labels, others))
+    parts = (x.text("|"), *x.columns(c.IMPRESSION_KEY), *codes, *details, others)
+    return x.call("MD5_NUMBER", x.call("CONCAT_WS", *parts))
 
 
 def add(left: int, right: int) -> int:
@@ -51,11 +55,18 @@ def snapshot_id(contract: str, as_of: datetime, content: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _labels(tasks: TasksSpec) -> Iterator[exp.Expr]:
-    for name, task in tasks.tasks.items():
-        label = x.column(name)
-        binary = task.kind == "binary"
-        yield x.cast(label, "VARCHAR") if binary else x.call("PRINTF", x.text("%.17g"), label)
-        yield x.call("LEFT", x.column(c.status(name)), x.integer(1))
-        if task.positive:
-            yield x.cast(x.call("EPOCH_US", x.column(c.at(name))), "VARCHAR")
+def _code(task: str) -> exp.Expr:
+    branches = [(x.same(x.column(task), x.integer(n)), x.text(n)) for n in (0, 1)]
+    return x.case(branches, _letter(task))
+
+
+def _letter(task: str) -> exp.Expr:
+    return x.call("LEFT", x.column(c.status(task)), x.integer(1))
+
+
+def _at(task: str) -> exp.Expr:
+    return x.call("EPOCH_US", x.column(c.at(task)))
+
+
+def _amount(task: str) -> exp.Expr:
+    return x.call("PRINTF", x.text("%.17g"), x.column(task))

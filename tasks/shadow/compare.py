@@ -16,7 +16,7 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.errors import DataError
-from tasks.evaluation.intervals import ratio_interval
+from tasks.evaluation.intervals import mean_interval
 from tasks.evaluation.resampling import clusters
 from tasks.evaluation.verdicts import Estimate
 
@@ -62,16 +62,12 @@ def compare(
     return Comparison(
         requests=len(request_user),
         candidates=len(challenger),
-        overlap_at_k=_mean(_overlap(requests, challenger, champion), request_user, seed),
-        rank_correlation=_mean(_rank_correlation(requests, challenger, champion), request_user, seed),
+        overlap_at_k=mean_interval(_overlap(requests, challenger, champion), request_user, seed=seed),
+        rank_correlation=mean_interval(
+            _rank_correlation(requests, challenger, champion), request_user, seed=seed
+        ),
         score_shift=_score_shift(challenger, champion, user, seed),
     )
-
-
-def _mean(values: Floats, users: npt.NDArray[np.int64], seed: int) -> Estimate:
-    """Estimate the mean of what is known, with users resampled."""
-    known = np.isfinite(values)
-    return ratio_interval(np.where(known, values, 0.0), known, users, seed=seed)
 
 
 def _overlap(requests: npt.NDArray[np.intp], challenger: pd.DataFrame, champion: pd.DataFrame) -> Floats:
@@ -113,9 +109,9 @@ def _score_shift(
     ours, theirs = (f[c.UTILITY].to_numpy(dtype=float, na_value=np.nan) for f in (challenger, champion))
     known = np.isfinite(ours) & np.isfinite(theirs)
     spread = float(np.std(theirs[known])) if known.any() else math.nan
-    moved = _mean(np.where(known, ours - theirs, np.nan), users, seed)
+    moved = mean_interval(np.where(known, ours - theirs, np.nan), users, seed=seed)
     if not spread > 0:
-        return Estimate(math.nan, math.nan, math.nan, int(known.sum()))
+        return Estimate(math.nan, math.nan, math.nan, moved.n)
     low, high = sorted((moved.low / spread, moved.high / spread))
     nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-    return Estimate(abs(moved.value) / spread, nearest, max(abs(low), abs(high)), int(known.sum()))
+    return Estimate(abs(moved.value) / spread, nearest, max(abs(low), abs(high)), moved.n)

@@ -71,7 +71,9 @@ class Replay:
         self, metric: Metric, policy: Slates, baseline: Slates, judge: Slates, segment: str, rows: Rows
     ) -> Measured:
         ours, theirs = (self._sample(metric, slates, judge, rows) for slates in (policy, baseline))
-        reason = "" if ours else f"{judge.name} gives no figure for {metric.name}"
+        reason = _reason(metric, ours, judge)
+        if reason:
+            return Measured(metric.name, segment, judge.name, None, None, None, reason)
         return Measured(
             metric=metric.name,
             segment=segment,
@@ -79,7 +81,6 @@ class Replay:
             policy=ours.estimate if ours else None,
             baseline=theirs.estimate if theirs else None,
             relative=_relative(ours, theirs) if ours and theirs else None,
-            reason=reason,
         )
 
     def _sample(self, metric: Metric, slates: Slates, judge: Slates, rows: Rows) -> "_Sample | None":
@@ -136,6 +137,15 @@ class _Sample:
     @property
     def estimate(self) -> Estimate:
         return interval(self.value, self.replicates, self.n)
+
+
+def _reason(metric: Metric, ours: "_Sample | None", judge: Slates) -> str:
+    """Say why there is no figure; nothing where there is one."""
+    if ours is None:
+        return f"{judge.name} gives no figure for it"
+    if ours.n == 0:
+        return f"nothing to measure it by: no slot holds an observed label of {metric.subject}"
+    return ""
 
 
 def _with_naive(metric: Metric) -> tuple[Metric, ...]:

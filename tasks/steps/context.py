@@ -23,7 +23,7 @@ class Context:
         """Take folders that were not given from EQUIPOISE_SURFACES and EQUIPOISE_HOME."""
         return cls(
             surface=surface,
-            surfaces=(surfaces or Path(os.environ.get("EQUIPOISE_SURFACES", "surfaces"))).absolute(),
+            surfaces=surfaces_folder(surfaces),
             home=(home or Path(os.environ.get("EQUIPOISE_HOME", ".equipoise"))).absolute(),
         )
 
@@ -41,6 +41,11 @@ class Context:
     def reports(self) -> Path:
         """The folder of this surface's reports."""
         return self.home / "reports" / self.surface
+
+
+def surfaces_folder(given: Path | None = None) -> Path:
+    """Return the folder of contracts: the given one, else EQUIPOISE_SURFACES, else ``surfaces``."""
+    return (given or Path(os.environ.get("EQUIPOISE_SURFACES", "surfaces"))).absolute()
 
 
 def parse_instant(text: str) -> datetime:

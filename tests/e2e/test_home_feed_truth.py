@@ -61,14 +61,9 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Fresh:
     made = retrain.run(context, as_of=AS_OF)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        impressions = (
-            f"(SELECT * FROM read_parquet('{logs}/impressions/*.parquet') WHERE shown_at >= '{AS_OF:%F}')"
-        )
-        order = "ORDER BY request_id, item_id"
-        frame = connection.sql(f"FROM {impressions} {order}").df()
-        truth = connection.sql(
-            f"SELECT t.* FROM '{logs}/truth.parquet' t SEMI JOIN {impressions} USING (request_id, item_id) {order}"
-        ).df()
+        shown = connection.read_parquet(f"{logs}/impressions/*.parquet").filter(f"shown_at >= '{AS_OF:%F}'")
+        true = connection.read_parquet(f"{logs}/truth.parquet").join(shown, "request_id, item_id", "semi")
+        frame, truth = (table.order("request_id, item_id").df() for table in (shown, true))
     figures = release_view.show(context, made.release)["metrics"]
     return Fresh(
         context,

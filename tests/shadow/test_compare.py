@@ -25,6 +25,17 @@ def test_a_release_beside_itself_differs_in_nothing() -> None:
     assert (same.overlap_at_k.value, same.rank_correlation.value, same.score_shift.value) == (1.0, 1.0, 0.0)
 
 
+def test_a_difference_of_nothing_is_known_and_not_unknown() -> None:
+    shift = compare(CHAMPION, CHAMPION, USERS).score_shift
+    assert (shift.low, shift.high) == (0.0, 0.0)
+
+
+def test_slates_that_share_nothing_are_known_to_share_nothing() -> None:
+    first, last = (_scored(u * 2, length=1) for u in ([3.0, 2.0, 1.0], [1.0, 2.0, 3.0]))
+    overlap = compare(last, first, USERS).overlap_at_k
+    assert (overlap.value, overlap.low, overlap.high) == (0.0, 0.0, 0.0)
+
+
 def test_overlap_is_the_share_of_slots_that_both_fill_alike() -> None:
     # request a keeps 1 of 2 slots, request b both
     other = _scored([3.0, 0.0, 1.0, 3.0, 2.0, 1.0])
