@@ -28,7 +28,7 @@ from tasks.engines import columns as kinds
 from tasks.engines.checks import CANDIDATES, IDS, View, check_columns, check_same_kinds, rename
 from tasks.engines.columns import Column, Table, inspect
 from tasks.engines.sources import resolve
-from tasks.errors import DataError, unknown
+from tasks.errors import DataError, StoreError, unknown
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.compile import Log, match_columns, render
@@ -78,6 +78,13 @@ def session(
         Default: EQUIPOISE_THREADS, else every core.
     memory
         Bound on the memory, as in ``4GB``. Default: EQUIPOISE_MEMORY, else 4GB.
+
+    Raises
+    ------
+    DataError
+        A value of the log cannot be read as its column's type.
+    StoreError
+        Memory or disk are at an end, or a file cannot be read.
     """
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     spill = Path(tempfile.mkdtemp(prefix="duckdb-", dir=home / "tmp"))
@@ -96,6 +103,14 @@ def session(
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET python_enable_replacements = false")
             yield connection
+    except duckdb.OutOfMemoryException as error:
+        raise StoreError(
+            f"Out of memory at {config['memory_limit']}: set {MEMORY} higher ({error})"
+        ) from error
+    except duckdb.IOException as error:
+        raise StoreError(f"A file cannot be read or written: {error}") from error
+    except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
+        raise DataError(f"The log holds what cannot be read: {error}") from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 

@@ -8,7 +8,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from tasks import columns as c
 from tasks.contracts import Contracts, UtilitySpec, canonical, digest
+from tasks.contracts.crosscheck import find_problems
 from tasks.contracts.metrics import Metric, parse_metric
 from tasks.contracts.problems import from_validation
 from tasks.contracts.utility import Guardrail
@@ -64,7 +65,7 @@ def run(
     policies : further utility policies to compare on the same predictions.
     """
     champion = resolve_release(context, baseline) if baseline else find_release(context, "champion")
-    extra = {str(path): read_policy(path) for path in policies}
+    extra = {str(path): read_policy(path, context.contracts) for path in policies}
     inputs = digest(
         {
             "release": release,
@@ -85,19 +86,25 @@ def run(
     return SimulateResult(run_id=run_id, **{name: evidence[name] for name in kept})
 
 
-def read_policy(path: Path) -> UtilitySpec:
-    """Read a utility policy that no surface holds yet.
+def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
+    """Read a utility policy that no surface holds yet, and hold it against a surface's contracts.
 
     Raises
     ------
     ContractError
-        The file cannot be read or is no utility policy.
+        The file cannot be read, is no utility policy, or is none for this surface.
     """
     try:
-        return UtilitySpec.model_validate(read_yaml(path))
+        policy = UtilitySpec.model_validate(read_yaml(path))
     except ValidationError as error:
-        problems = "; ".join(map(str, from_validation(path.name, error, UtilitySpec)))
-        raise ContractError(f"{path} is no utility policy: {problems}") from error
+        problems = from_validation(path.name, error, UtilitySpec)
+    else:
+        models = {"surface": contracts.surface, "tasks": contracts.tasks, "utility": policy}
+        problems = [replace(one, file=path.name) for one in find_problems(contracts.name, models)]
+        if not problems:
+            return policy
+    listed = "; ".join(map(str, problems))
+    raise ContractError(f"{path} is no utility policy for {contracts.name}: {listed}")
 
 
 def _simulate(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
@@ -105,7 +105,7 @@ class LabelStore:
         schema: pa.Schema,
         *,
         path: Path,
-        replace: Sequence[str] | Any,
+        replace: Sequence[str] | Literal["everything"],
         expected: int | None,
     ) -> Snapshot:
         """Make a build visible in one commit.

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.engines.duckdb import session
-from tasks.errors import DataError
+from tasks.errors import DataError, StoreError
 from tests.engines.small_log import SPEC, START, Shop, at, contracts, events, impressions, instants
 
 
@@ -36,6 +36,20 @@ def test_a_session_spills_rather_than_fails(tmp_path: Path) -> None:
         assert connection.sql("SELECT count(*) FROM (SELECT DISTINCT text FROM t)").fetchall() == [
             (2_000_000,)
         ]
+
+
+def test_a_session_that_runs_out_of_memory_says_what_to_set(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StoreError, match="EQUIPOISE_MEMORY"),
+        session(tmp_path, threads=1, memory="5MB") as connection,
+    ):
+        connection.execute("SELECT list(md5(range::VARCHAR)) FROM range(1000000)")
+
+
+def test_a_number_that_no_store_holds_is_the_logs_fault(shop: Shop) -> None:
+    shop.put("impressions", impressions(big=pa.array([2**63] * 6, pa.uint64())))
+    with pytest.raises(DataError, match="9223372036854775808"), shop.opened() as log:
+        log.read("impressions", ["big"], as_of=at(1000))
 
 
 def test_rows_that_are_read_come_in_one_order_once_a_key(shop: Shop) -> None:

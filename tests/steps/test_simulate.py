@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tasks.contracts.yaml_file import read_yaml
-from tasks.errors import ContractError, EquipoiseError
+from tasks.errors import ContractError
 from tasks.steps import simulate
 from tasks.stores.runs import read_evidence
 from tests.steps import mini
@@ -90,9 +90,18 @@ def test_another_policy_is_shown_on_the_same_predictions(second_retrain: Retrain
     assert str(policy) in Path(ran.report).read_text(encoding="utf-8")
 
 
-def test_a_policy_that_weighs_an_unknown_task_is_refused(second_retrain: Retrained, tmp_path: Path) -> None:
-    policy = _policy(second_retrain, tmp_path, hyde_2d=-50.0)
-    with pytest.raises(EquipoiseError, match="hyde_2d"):
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({"hyde_2d": -50.0}, r"weights\.hyde_2d.*Did you mean 'hide_2d'"),
+        ({"hide_2d": 5.0}, r"weights\.hide_2d = 5\.0: a task of the family negative"),
+    ],
+)
+def test_a_policy_that_the_surface_would_refuse_is_not_rehearsed(
+    second_retrain: Retrained, tmp_path: Path, weights: dict[str, float], said: str
+) -> None:
+    policy = _policy(second_retrain, tmp_path, **weights)
+    with pytest.raises(ContractError, match=rf"policy\.yaml is no utility policy for home_feed: .*{said}"):
         simulate.run(second_retrain.context, release=2, policies=[policy])
 
 
