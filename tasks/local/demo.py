@@ -95,6 +95,7 @@ def _parts(settings: Settings, lines: Lines) -> Iterator[Settings]:
     settings = settings.with_free_ports()
     try:
         bring_up(settings, lines.say)
+        client(settings).give_up(DAG, "The demo that had started this run was stopped.")
         yield settings
     finally:
         stop(settings)

@@ -71,8 +71,8 @@ def end_sessions(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(leader, signal.SIGTERM)
     deadline = time.monotonic() + patience
-    while time.monotonic() < deadline and members(asked):
-        time.sleep(0.1)
+    while time.monotonic() < deadline and any(started_at(leader) for leader in asked):
+        time.sleep(0.1)  # a leader takes its workers along; whom it leaves has nobody to report to
     deadline = time.monotonic() + _GONE
     while time.monotonic() < deadline and (left := members(sessions) | marked(*mark)):
         for pid in left:

@@ -104,6 +104,15 @@ def test_a_run_is_followed_and_the_reason_of_its_failure_shown(
     assert "tasks.yaml" in told
 
 
+def test_a_run_that_was_left_behind_is_given_up_with_the_reason(up: Settings) -> None:
+    ana = client(up, "ana")
+    run = ana.trigger("broken__labels", {})  # its DAG is paused, so it waits
+    assert ana.give_up("broken__labels", "nobody waits for it") == [run]
+    left = ana.run("broken__labels", run)
+    assert (left["state"], left["note"]) == ("failed", "nobody waits for it")
+    assert ana.give_up("broken__labels", "again") == []
+
+
 def test_a_crash_is_seen_and_the_next_start_mends_it(up: Settings) -> None:
     scheduler = next(record for record in records(up) if record.name == "scheduler")
     os.killpg(scheduler.pid, signal.SIGKILL)
