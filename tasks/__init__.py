@@ -2,5 +2,5 @@
 
 import os
 
-# Threads of LightGBM that wait for each other would spin, and starve a step that runs beside them on the same cores.
+# Threads of LightGBM that wait for each other would spin, and starve a step beside them on the same cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -106,25 +106,14 @@ def _retrain(airflow: Airflow, settings: Settings, lines: Lines) -> tuple[str, P
     _wait_for_dag(airflow, lines)
     airflow.unpause(DAG)
     as_of = _end_of_logs(settings)
-    run = _run(airflow, as_of, lines)
+    run = airflow.trigger(DAG, {"as_of": as_of})
+    lines.say(f"triggered as of {as_of}: {airflow.url}/dags/{DAG}/runs/{run}")
     if not follow(airflow, DAG, run, lines, watch=lambda: require_living(settings)):
         for line in failed_logs(airflow, DAG, run):
             lines.say(line)
         raise GateRefused(f"The run {run} failed; the reason stands above")
     judged = airflow.result(DAG, run, "gate")
     return str(judged["release"]), Path(judged["dossier"])
-
-
-def _run(airflow: Airflow, as_of: str, lines: Lines) -> str:
-    """Go on with a run that an interrupted demo left, or trigger one; only one runs at a time."""
-    for left in airflow.unfinished(DAG):
-        if (left.get("conf") or {}).get("as_of") == as_of:
-            run = str(left["dag_run_id"])
-            lines.say(f"going on with the run that was interrupted: {airflow.url}/dags/{DAG}/runs/{run}")
-            return run
-    run = airflow.trigger(DAG, {"as_of": as_of})
-    lines.say(f"triggered as of {as_of}: {airflow.url}/dags/{DAG}/runs/{run}")
-    return run
 
 
 def _wait_for_dag(airflow: Airflow, lines: Lines) -> None:
