@@ -36,6 +36,13 @@ class Counts:
     not_arrived: int
     quarantined: dict[str, int]
 
+    def __str__(self) -> str:
+        """Write the counts that are not zero."""
+        named = {"kept": self.kept, "from the future": self.future, "not arrived yet": self.not_arrived}
+        named |= {rule.replace("_", " "): n for rule, n in self.quarantined.items()}
+        counted = ", ".join(f"{n:,} {what}" for what, n in named.items() if n)
+        return f"{self.rows:,} rows ({counted or 'none kept'})"
+
     def __post_init__(self) -> None:
         parts = self.kept + self.future + self.not_arrived + sum(self.quarantined.values())
         if parts != self.rows:

@@ -46,6 +46,13 @@ class Airflow:
         body = {"logical_date": None, "conf": dict(conf)}
         return str(self._call("POST", f"/api/v2/dags/{quote(dag)}/dagRuns", body)["dag_run_id"])
 
+    def give_up(self, dag: str, why: str) -> list[str]:
+        """Mark the runs of a DAG that have not ended as failed; return their ids."""
+        found = self._call("GET", f"/api/v2/dags/{quote(dag)}/dagRuns?state=running&state=queued")["dag_runs"]
+        for run in found:
+            self._call("PATCH", _run_path(dag, run["dag_run_id"]), {"state": "failed", "note": why})
+        return [str(run["dag_run_id"]) for run in found]
+
     def run(self, dag: str, run: str) -> dict[str, Any]:
         """Return a run."""
         return self._call("GET", _run_path(dag, run))

@@ -7,7 +7,9 @@ from typing import Literal
 
 from tasks.errors import ContractError, unknown
 from tasks.steps.context import Context, format_instant
+from tasks.steps.release_parts import refuse_silent_changes
 from tasks.steps.release_view import find_release
+from tasks.stores.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,10 @@ def run(
     Raises
     ------
     ContractError
-        A task is unknown, or some are left out although there is no champion to take them from.
+        A task is unknown, or some are left out although there is no champion to take them from; or a policy's
+        content changed while its version did not, which is better known before the training than after.
     """
+    refuse_silent_changes(context, Registry(context.home))
     known = context.contracts.tasks.order()
     for task in tasks:
         if task not in known:
