@@ -190,7 +190,7 @@ def test_labels_as_of_another_instant_are_refused(labelled_feed: Feed) -> None:
 
 @pytest.fixture(scope="module")
 def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
-    return small_feed(tmp_path_factory.mktemp("release"), requests_a_day=60)
+    return small_feed(tmp_path_factory.mktemp("release"))
 
 
 @pytest.fixture(scope="module")
