@@ -21,11 +21,16 @@ from tests.steps.small_feed import small_feed
 from tests.stores.mlflow_home import new_home
 
 
+_GROUPS = {"mini_world": "mini", "labelled_feed": "small_feed", "feed": "small_feed"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what looks at the mini home in one process, which makes it once."""
+    """Keep what looks at the same home in one process, which makes it once."""
     for item in items:
-        if "mini_world" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("mini"))
+        for fixture, group in _GROUPS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(group))
+                break
 
 
 @pytest.fixture(scope="session")

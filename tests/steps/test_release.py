@@ -272,6 +272,7 @@ def test_a_backfilled_release_is_marked_and_moves_no_alias(feed: Feed, first: Re
 def test_a_release_as_of_before_the_champion_is_backfilled(feed: Feed, first: ReleaseResult) -> None:
     registry = Registry(feed[0].home)
     champion = registry.part(first.release, first.version)
+    registry.set_alias(champion, "champion")
     registry.set_tags(champion, {"as_of": "2026-03-01T00:00:00Z"})
     late = made(changed(feed, "version: 1", "version: 4"))
     registry.set_tags(champion, {"as_of": "2026-02-16T00:00:00Z"})
