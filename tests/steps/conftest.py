@@ -20,7 +20,6 @@ from tests.steps.mini import AS_OF, LATER, Killed, Retrained
 from tests.steps.small_feed import small_feed
 from tests.stores.mlflow_home import new_home
 
-
 _GROUPS = {"mini_world": "mini", "labelled_feed": "small_feed", "feed": "small_feed"}
 
 
