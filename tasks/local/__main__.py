@@ -18,8 +18,8 @@ def main() -> int:
     """Run one verb and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tasks.local", description=__doc__)
     parser.add_argument("verb", choices=tuple(_VERBS))
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # also where the caller had them ignored
+        signal.signal(number, _interrupt)
     try:
         return _VERBS[parser.parse_args().verb](Settings.from_environment())
     except EquipoiseError as error:

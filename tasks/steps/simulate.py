@@ -27,6 +27,7 @@ from tasks.evaluation.intervals import auc_drop, normalized_entropy_rise
 from tasks.evaluation.resampling import Resampler
 from tasks.evaluation.verdicts import Verdict
 from tasks.release.evidence import estimate_to_json
+from tasks.release.manifest import Manifest
 from tasks.release.simulation_page import simulation_page
 from tasks.simulation.guardrails import judge_guardrail
 from tasks.simulation.metrics import NEW_ITEMS
@@ -115,38 +116,29 @@ def _simulate(
     ours = test.slates_of(under_test, f"release {release}")
     old = None if champion is None else test.slates_of(load(context, champion), f"champion {champion}")
     theirs = test.first_baseline() if old is None else old.slates
-    tasks = context.contracts.tasks.tasks
-    replay = Replay(
-        test.log,
-        Resampler(test.log.user_count, seed=0, replicates=REPLICATES),
-        frozenset(name for name, task in tasks.items() if task.level == "request"),
+    replay, metrics, by = (
+        _replay(context, test),
+        _metrics(context.contracts, test),
+        _segments(context.contracts),
     )
-    metrics = _metrics(context.contracts, test)
-    by = _segments(context.contracts)
     measured = {n: replay.measure(m, ours.slates, theirs, by.get(n, ())) for n, m in metrics.items()}
-    verdicts = list(_judged(context, test, replay, ours, measured, run.run_id))
-    others = {
-        name: [
-            one
-            for metric in metrics.values()
-            for one in replay.measure(metric, test.slates_under(policy, ours, name), ours.slates, ())
-        ]
-        for name, policy in policies.items()
-    }
-    figures = [one for found in measured.values() for one in found]
-    notes = list(_notes(test, figures))
-    first, last = under_test.manifest.test
-    size = f"{len(test.candidates):,} in {test.log.request_count:,} requests of {test.log.user_count:,} users"
-    facts = [
-        f"candidates from {first} to {last}: {size}",
-        f"{ours.slates.name} against {theirs.name}, slates of {context.contracts.slate.length}",
-        "A replay narrows what is worth testing; it does not prove what people would have done.",
-    ]
-    title = f"{context.surface} release {release}: decision rehearsed"
-    html = simulation_page(title, facts, verdicts=verdicts, measured=figures, others=others, notes=notes)
+    others = {name: test.slates_under(policy, ours, name) for name, policy in policies.items()}
+    found = _Findings(
+        baseline=theirs.name,
+        verdicts=list(_judged(context, test, replay, ours, measured, run.run_id)),
+        measured=[one for of_metric in measured.values() for one in of_metric],
+        others={
+            name: [
+                one for metric in metrics.values() for one in replay.measure(metric, slates, ours.slates, ())
+            ]
+            for name, slates in others.items()
+        },
+    )
+    notes = list(_notes(test, found.measured))
+    html = _page(context, test, under_test.manifest, ours.slates.name, found, notes)
     run.text(REPORT, html)
     path = write_report(context, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
-    utilities = [m.policy.value for m in figures if m.metric == "expected_utility" and m.policy]
+    utilities = [m.policy.value for m in found.measured if m.metric == "expected_utility" and m.policy]
     run.metrics({"expected_utility": utilities[0] if utilities else math.nan})
     run.evidence(
         {
@@ -154,12 +146,58 @@ def _simulate(
             "champion": champion,
             "baseline": theirs.name,
             "report": str(path),
-            "guardrails": [verdict.to_json() for verdict in verdicts],
-            "headline": _headline(figures),
-            "measured": [_plain(one) for one in figures],
+            "guardrails": [verdict.to_json() for verdict in found.verdicts],
+            "headline": _headline(found.measured),
+            "measured": [_plain(one) for one in found.measured],
+            "others": {name: [_plain(one) for one in rows] for name, rows in found.others.items()},
             "comparisons": None if old is None else list(_comparisons(context.contracts, test, ours, old)),
             "notes": notes,
         }
+    )
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What a replay found: verdicts of the guardrails, every metric, and further policies by name."""
+
+    baseline: str
+    verdicts: list[Verdict]
+    measured: list[Measured]
+    others: dict[str, list[Measured]]
+
+
+def _replay(context: Context, test: TestSlice) -> Replay:
+    tasks = context.contracts.tasks.tasks
+    return Replay(
+        test.log,
+        Resampler(test.log.user_count, seed=0, replicates=REPLICATES),
+        frozenset(name for name, task in tasks.items() if task.level == "request"),
+    )
+
+
+def _page(
+    context: Context,
+    test: TestSlice,
+    manifest: Manifest,
+    name: str,
+    found: _Findings,
+    notes: Sequence[str],
+) -> str:
+    first, last = manifest.test
+    log = test.log
+    size = f"{len(test.candidates):,} in {log.request_count:,} requests of {log.user_count:,} users"
+    facts = [
+        f"candidates from {first} to {last}: {size}",
+        f"{name} against {found.baseline}, slates of {context.contracts.slate.length}",
+        "A replay narrows what is worth testing; it does not prove what people would have done.",
+    ]
+    return simulation_page(
+        f"{context.surface} {name}: decision rehearsed",
+        facts,
+        verdicts=found.verdicts,
+        measured=found.measured,
+        others=found.others,
+        notes=notes,
     )
 
 
