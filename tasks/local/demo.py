@@ -157,7 +157,13 @@ def _command(settings: Settings, *words: str) -> dict[str, Any]:
 def _what_next(dossier: Path) -> str:
     return (
         "\nOpen next:\n"
-        f"  {dossier}\n"
+        f"  {_shortest(dossier)}\n"
         "  make up   Airflow with this run and MLflow with the models; prints addresses and logins\n"
         f"  .venv/bin/equipoise release show {SURFACE} challenger"
     )
+
+
+def _shortest(path: Path) -> Path:
+    """Return a path as one would type it here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

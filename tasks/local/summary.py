@@ -13,7 +13,7 @@ _COLUMNS = {
 _MEANINGS = {
     "purchase_7d": "bought within 7 days",
     "category_visit_7d": "bought of the same product type",
-    "repurchase_28d": "bought again within 28 days",
+    "repurchase_28d": "bought, and again within 28 days",
 }
 
 
