@@ -30,7 +30,10 @@ def build_parser() -> argparse.ArgumentParser:
     _data_commands(root)
     _label_commands(root)
     _model_commands(root)
+    _rehearsal_commands(root)
     _release_commands(root)
+    _move_commands(root)
+    _scoring_commands(root)
     return parser
 
 
@@ -126,6 +129,7 @@ def _model_commands(root: Any) -> None:
         "--tasks", help="train only these, separated by commas; the champion gives the others"
     )
     retrain.add_argument("--cadence", choices=["fast", "slow"], default="fast")
+    _parent_run(retrain)
 
     example = "home_feed click_30m --as-of 2026-05-06T00:00:00Z"
     for name, run, summary in (
@@ -136,9 +140,17 @@ def _model_commands(root: Any) -> None:
         command.add_argument("surface")
         command.add_argument("task")
         _as_of(command)
+        command.add_argument(
+            "--snapshot", metavar="V", help="published labels; by default they are built and validated"
+        )
+        _parent_run(command)
+        if name == "calibrate":
+            command.add_argument(
+                "--model-version", type=int, metavar="N", help="by default the model is trained"
+            )
 
 
-def _release_commands(root: Any) -> None:
+def _rehearsal_commands(root: Any) -> None:
     simulate = _command(
         root,
         "simulate",
@@ -152,6 +164,7 @@ def _release_commands(root: Any) -> None:
         "--policy", type=Path, action="append", metavar="FILE", help="a utility.yaml to compare"
     )
     simulate.add_argument("--baseline", metavar="REF", help="a release; the champion by default")
+    _parent_run(simulate)
 
     shadow = _command(
         root,
@@ -164,11 +177,23 @@ def _release_commands(root: Any) -> None:
     shadow.add_argument("--challenger", metavar="REF", required=True)
     shadow.add_argument("--champion", metavar="REF")
     _as_of(shadow)
+    _parent_run(shadow)
 
-    release = root.add_parser("release", help="List, show and verify releases.")
+
+def _release_commands(root: Any) -> None:
+    release = root.add_parser("release", help="List, show and verify releases, and who moved them.")
     verbs = release.add_subparsers(metavar="COMMAND", required=True)
     listing = _command(verbs, "list", commands.release_list, "Every release, newest first.", "home_feed")
-    listing.add_argument("surface")
+    history = _command(
+        verbs,
+        "history",
+        commands.release_history,
+        "Every move of the champion and every answer of a reviewer, oldest first.",
+        "home_feed",
+        text.history,
+    )
+    for command in (listing, history):
+        command.add_argument("surface")
     for name, run, summary in (
         ("show", commands.release_show, "What a release is made of and what its figures are."),
         ("verify", commands.release_verify, "Check every byte and every pin of a release."),
@@ -178,6 +203,39 @@ def _release_commands(root: Any) -> None:
         command.add_argument("surface")
         command.add_argument("ref", metavar="REF")
 
+
+def _move_commands(root: Any) -> None:
+    promote = _command(
+        root,
+        "promote",
+        commands.promote,
+        "Let a release be the champion, where its gates allow it.",
+        'home_feed challenger --why "carts rose in the July test" --experiment feed-142',
+        text.moved,
+    )
+    promote.add_argument("surface")
+    promote.add_argument("ref", metavar="REF")
+    promote.add_argument(
+        "--experiment", metavar="REF", help="the online test that supports changed tasks or policies"
+    )
+    promote.add_argument("--waiver", metavar="WHY", help="why no online test supports them")
+
+    rollback = _command(
+        root,
+        "rollback",
+        commands.rollback,
+        "Let the previous champion be the champion again.",
+        'home_feed --why "returns rose"',
+        text.moved,
+    )
+    rollback.add_argument("surface")
+    rollback.add_argument("--to", metavar="REF", help="another release that was champion before")
+    for command in (promote, rollback):
+        command.add_argument("--why", required=True, metavar="TEXT", help="the reason, kept in the audit")
+        command.add_argument("--by", metavar="NAME", help="who moves it (default: the user of this session)")
+
+
+def _scoring_commands(root: Any) -> None:
     score = _command(
         root,
         "score",
@@ -223,6 +281,10 @@ def _as_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--as-of", type=parse_instant, required=True, metavar="T", help="instant, ISO 8601 in UTC"
     )
+
+
+def _parent_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--parent-run", metavar="RUN_ID", help="the MLflow run that this one belongs under")
 
 
 def _day(text: str) -> date:

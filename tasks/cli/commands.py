@@ -4,9 +4,13 @@ Steps are imported inside, so that ``--help`` does not wait for MLflow.
 """
 
 import argparse
-from typing import Any
+from getpass import getuser
+from typing import TYPE_CHECKING, Any
 
 from tasks.steps.context import Context, surfaces_folder
+
+if TYPE_CHECKING:
+    from tasks.steps.promote import MoveResult
 
 Arguments = argparse.Namespace
 Answer = tuple[Any, int]
@@ -96,13 +100,15 @@ def validate(arguments: Arguments) -> Answer:
 
 
 def _published(arguments: Arguments) -> tuple[Context, str]:
-    """Build and validate the labels that a single training step needs."""
+    """Return the snapshot that a single training step needs: the named one, else built and validated."""
     from tasks.errors import GateRefused
     from tasks.steps import validate
 
     context = _context(arguments)
-    snapshot = _snapshot(context, arguments)
-    checked = validate.run(context, as_of=arguments.as_of, snapshot=snapshot)
+    if arguments.snapshot:
+        return context, arguments.snapshot
+    snapshot, parent = _snapshot(context, arguments), arguments.parent_run
+    checked = validate.run(context, as_of=arguments.as_of, snapshot=snapshot, parent_run=parent)
     if not checked.success:
         raise GateRefused(f"The labels failed their suite ({checked.severity}). Report: {checked.report}")
     return context, snapshot
@@ -112,23 +118,41 @@ def train(arguments: Arguments) -> Answer:
     from tasks.steps import train
 
     context, snapshot = _published(arguments)
-    return train.run(context, task=arguments.task, as_of=arguments.as_of, snapshot=snapshot), 0
+    result = train.run(
+        context,
+        task=arguments.task,
+        as_of=arguments.as_of,
+        snapshot=snapshot,
+        parent_run=arguments.parent_run,
+    )
+    return result, 0
 
 
 def calibrate(arguments: Arguments) -> Answer:
     from tasks.steps import calibrate, train
 
     context, snapshot = _published(arguments)
-    common = {"task": arguments.task, "as_of": arguments.as_of, "snapshot": snapshot}
-    model = train.run(context, **common)
-    return calibrate.run(context, **common, model_version=model.version), 0
+    common = {
+        "task": arguments.task,
+        "as_of": arguments.as_of,
+        "snapshot": snapshot,
+        "parent_run": arguments.parent_run,
+    }
+    version = arguments.model_version or train.run(context, **common).version
+    return calibrate.run(context, **common, model_version=version), 0
 
 
 def retrain(arguments: Arguments) -> Answer:
     from tasks.steps import retrain
 
     tasks = [task for task in (arguments.tasks or "").split(",") if task]
-    result = retrain.run(_context(arguments), as_of=arguments.as_of, tasks=tasks, cadence=arguments.cadence)
+    result = retrain.run(
+        _context(arguments),
+        as_of=arguments.as_of,
+        tasks=tasks,
+        cadence=arguments.cadence,
+        parent_run=arguments.parent_run,
+    )
     return result, 0 if result.verdict == "promote" else 1
 
 
@@ -138,7 +162,13 @@ def simulate(arguments: Arguments) -> Answer:
     context = _context(arguments)
     version = release_view.resolve_release(context, arguments.release)
     policies = tuple(arguments.policy or ())
-    result = simulate.run(context, release=version, baseline=arguments.baseline, policies=policies)
+    result = simulate.run(
+        context,
+        release=version,
+        baseline=arguments.baseline,
+        policies=policies,
+        parent_run=arguments.parent_run,
+    )
     return result, 0
 
 
@@ -152,6 +182,7 @@ def shadow(arguments: Arguments) -> Answer:
         as_of=arguments.as_of,
         challenger=release_view.resolve_release(context, arguments.challenger),
         champion=champion,
+        parent_run=arguments.parent_run,
     )
     return result, 0
 
@@ -173,6 +204,40 @@ def release_verify(arguments: Arguments) -> Answer:
 
     result = release_view.verify(_context(arguments), arguments.ref)
     return result, 0 if not result.problems else 1
+
+
+def release_history(arguments: Arguments) -> Answer:
+    from tasks.steps import release_view
+
+    return release_view.history(_context(arguments)), 0
+
+
+def promote(arguments: Arguments) -> Answer:
+    from tasks.release.promotion import Support
+    from tasks.steps import promote
+
+    support = Support(arguments.experiment, arguments.waiver)
+    result = promote.run(
+        _context(arguments), release=arguments.ref, why=arguments.why, by=_who(arguments), support=support
+    )
+    return _moved(result), 0
+
+
+def rollback(arguments: Arguments) -> Answer:
+    from tasks.steps import rollback
+
+    context, by = _context(arguments), _who(arguments)
+    return _moved(rollback.run(context, why=arguments.why, by=by, to=arguments.to)), 0
+
+
+def _who(arguments: Arguments) -> str:
+    return (arguments.by or getuser()).strip()
+
+
+def _moved(result: "MoveResult") -> dict[str, Any]:
+    champion = result.champion
+    made = result.moved.to_json() if result.moved else {"from": champion, "to": champion}
+    return {"moved": result.moved is not None, **made}
 
 
 def score(arguments: Arguments) -> Answer:

@@ -8,24 +8,34 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from tasks.cli.arguments import build_parser
+from tasks.cli.commands import Arguments
 from tasks.errors import EquipoiseError
 
 STOPPED = 130
 
+Outcome = tuple[Arguments, Any, int]
 
-def main(argv: Sequence[str] | None = None) -> int:
+
+def answer(argv: Sequence[str] | None) -> Outcome:
+    """Do what was typed; return the arguments, the result and the exit code."""
+    arguments = build_parser().parse_args(argv)
+    return arguments, *arguments.run(arguments)
+
+
+def main(
+    argv: Sequence[str] | None = None, *, answer: Callable[[Sequence[str] | None], Outcome] = answer
+) -> int:
     """Run one command; return its exit code."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s", force=True)
     logging.getLogger("equipoise").setLevel(logging.INFO)
     try:
-        arguments = build_parser().parse_args(argv)
-        result, code = arguments.run(arguments)
-        plain = _plain(result)
+        arguments, result, code = answer(argv)
+        plain = as_plain(result)
         print(as_json(plain) if arguments.json else arguments.written(plain), flush=True)
     except EquipoiseError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -44,5 +54,6 @@ def as_json(plain: Any) -> str:
     return json.dumps(plain, indent=1, ensure_ascii=False, default=str)
 
 
-def _plain(result: Any) -> Any:
+def as_plain(result: Any) -> Any:
+    """Return a result as plain data."""
     return asdict(result) if is_dataclass(result) and not isinstance(result, type) else result

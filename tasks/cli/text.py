@@ -74,6 +74,29 @@ def release(plain: Plain) -> str:
     )
 
 
+def moved(plain: Plain) -> str:
+    """Write what became of the champion."""
+    if not plain["moved"]:
+        return f"nothing to do: release {plain['to']} is the champion"
+    before = plain["from"] or "none"
+    return f"champion: {before} -> {plain['to']} ({plain['kind']} by {plain['by']}: {plain['why']})"
+
+
+def history(plain: list[Plain]) -> str:
+    """Write one line a row of the audit, with what supports it below."""
+    return "\n".join(line for row in plain for line in _audited(row)) or "no move was recorded"
+
+
+def _audited(row: Plain) -> list[str]:
+    at, kind = row["at"][:19].replace("T", " "), row["kind"]
+    what = f"{row['role']}, release {row['to']}" if row["role"] else f"{row['from'] or 'none'} -> {row['to']}"
+    head = f"{row['number']:>4}  {at}  {kind:<8}  {what}  by {row['by']}"
+    support = {name: row[name] for name in ("why", "experiment", "waiver", "evidence", "run") if row[name]}
+    if "evidence" in support:
+        support["evidence"] = support["evidence"][:12]
+    return [head, *(_wrapped(f"{name}: {value}") for name, value in support.items())]
+
+
 def _number(value: float | int | None) -> str:
     if value is None:
         return "-"

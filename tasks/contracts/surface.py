@@ -1,6 +1,6 @@
 """``surface.yaml``: where a surface's logs are, what describes a candidate, and what a release must pass."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
@@ -138,6 +138,24 @@ class Schedule(Closed):
     monitor: Cron = "0 6 * * *"
 
 
+class Arrival(Closed):
+    """When a log table has arrived up to an as-of, and how long a retrain waits for it.
+
+    ``within``: its newest row before the as-of lies less than this before it. ``deadline``: how long a run
+    waits. ``every``: how often it looks.
+    """
+
+    within: Duration = timedelta(days=1)
+    deadline: Duration = timedelta(hours=12)
+    every: Duration = timedelta(minutes=5)
+
+    @model_validator(mode="after")
+    def _looks_before_the_deadline(self) -> Self:
+        if self.every > self.deadline:
+            raise ValueError("every must not be longer than deadline")
+        return self
+
+
 class DataGate(Closed):
     """Rows and positives that the evidence needs; ``severity`` is the validation failure that blocks."""
 
@@ -212,6 +230,17 @@ class Gates(Closed):
     cannot_tell: Literal["hold", "warn"] = "hold"
 
 
+class Promotion(Closed):
+    """How a release is proposed to the reviewers.
+
+    ``propose``: a retrain that ended in Promote starts the promotion by itself. ``answer_within``: how long
+    it waits for each reviewer's answer.
+    """
+
+    propose: bool = False
+    answer_within: Duration = timedelta(days=3)
+
+
 class SurfaceSpec(Closed):
     """The whole file."""
 
@@ -232,7 +261,14 @@ class SurfaceSpec(Closed):
     base_rates: dict[Identifier, _Range] = {}
     until: Annotated[date, BeforeValidator(_day)] | None = None
     schedule: Schedule = Schedule()
+    arrival: Arrival = Arrival()
+    promotion: Promotion = Promotion()
     gates: Gates = Gates()
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """The instant at which the logs end: the midnight after ``until``; None where they go on."""
+        return None if self.until is None else datetime.combine(self.until + timedelta(days=1), time(), UTC)
 
     @property
     def examination_curve(self) -> tuple[float, ...] | None:

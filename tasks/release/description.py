@@ -34,6 +34,30 @@ def describe(manifest: Manifest, utility: UtilitySpec, figures: Sequence[TaskFig
     return "\n".join(lines)
 
 
+def describe_verdict(text: str, *, verdict: str, champion: int | None, reasons: Sequence[str]) -> str:
+    """Put the verdict of the gates, and up to five reasons to hold, before a release's description."""
+    beside = "without a champion to compare with" if champion is None else f"beside champion {champion}"
+    said = [f"The gates say **{verdict}**, {beside}.", *(f"- {reason}" for reason in reasons[:5])]
+    return "\n".join([*said, "", text])
+
+
+def describe_part(surface: str, releases: Sequence[int]) -> str:
+    """Say which releases pin a part, with links to them.
+
+    Examples
+    --------
+    >>> describe_part("feed", [3, 4])
+    'Pinned by release [3](#/models/feed.release/versions/3), [4](#/models/feed.release/versions/4).'
+    """
+    links = (_link(f"{surface}.release", version, str(version)) for version in releases)
+    return f"Pinned by release {', '.join(links)}."
+
+
+def _link(model: str, version: int, text: str) -> str:
+    """Link to a version as MLflow's pages address it."""
+    return f"[{text}](#/models/{model}/versions/{version})"
+
+
 def _figures(figures: TaskFigures) -> list[str]:
     whole = figures.whole()
     auc, ratio = (_in_words(whole.get(metric)) for metric in ("auc", "calibration_ratio"))
@@ -60,7 +84,7 @@ def _terms(weights: Mapping[str, Weight], where: str) -> Iterator[list[str]]:
 
 def _pins(manifest: Manifest) -> Iterator[list[str]]:
     for part in manifest.parts:
-        yield [part.name, str(part.version), f"`{part.sha256[:12]}`"]
+        yield [_link(part.name, part.version, part.name), str(part.version), f"`{part.sha256[:12]}`"]
 
 
 def _table(head: Sequence[str], rows: Iterator[list[str]]) -> Iterator[str]:

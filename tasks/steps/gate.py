@@ -9,6 +9,7 @@ from typing import Any, Final
 from tasks.contracts import digest
 from tasks.errors import ContractError
 from tasks.release.decision import Hold, decide_release
+from tasks.release.description import describe_verdict
 from tasks.release.dossier import Dossier
 from tasks.release.evidence import (
     Comparison,
@@ -36,6 +37,7 @@ class GateResult:
     release: int
     verdict: str
     reasons: list[str]
+    warnings: list[str]
     gates: list[dict[str, Any]]
     dossier: str
     run_id: str
@@ -59,6 +61,7 @@ def run(
     validation_run: str,
     simulation_run: str,
     shadow_run: str,
+    parent_run: str | None = None,
 ) -> GateResult:
     """Judge a release.
 
@@ -80,12 +83,20 @@ def run(
     _refuse_foreign(evidence, release, manifest)
     inputs = digest({"release": release, **vars(runs), "contracts": dict(context.contracts.digests)})
     tags = {"release": release, "as_of": format_instant(as_of)}
-    with step_run(context.home, context.surface, step="gate", inputs=inputs, tags=tags) as opened:
+    with step_run(
+        context.home, context.surface, step="gate", inputs=inputs, parent_run=parent_run, tags=tags
+    ) as opened:
         dossier = _dossier(context, as_of, release, manifest, runs, evidence)
         path = _write(context, opened, dossier)
-        registry.set_tags(part, {VERDICT: dossier.verdict, "dossier": path})
         plain = dossier.to_json()
-        return GateResult(release, dossier.verdict, plain["reasons"], plain["gates"], path, opened.run_id)
+        registry.set_tags(part, {VERDICT: dossier.verdict, "dossier": path})
+        registry.describe(part, _description(evidence, plain))
+        return GateResult(
+            release=release,
+            run_id=opened.run_id,
+            dossier=path,
+            **{name: plain[name] for name in ("verdict", "reasons", "warnings", "gates")},
+        )
 
 
 def _refuse_foreign(evidence: Mapping[str, Any], release: int, manifest: Manifest) -> None:
@@ -127,6 +138,15 @@ def _dossier(
         },
         manifest=manifest,
         notes=evidence["simulation"]["notes"],
+    )
+
+
+def _description(evidence: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
+    return describe_verdict(
+        evidence["release"]["description"],
+        verdict=plain["verdict"],
+        champion=evidence["simulation"]["champion"],
+        reasons=plain["reasons"],
     )
 
 

@@ -1,5 +1,6 @@
 """Which tasks a retrain trains: all of a first release, else those due; the champion gives the rest."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,8 +9,10 @@ from typing import Literal
 from tasks.errors import ContractError, unknown
 from tasks.steps.context import Context, format_instant
 from tasks.steps.release_parts import refuse_silent_changes
-from tasks.steps.release_view import find_release
+from tasks.steps.release_view import alias_moves, find_release
 from tasks.stores.registry import Registry
+
+_LOG = logging.getLogger("equipoise")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ def run(
         content changed while its version did not, which is better known before the training than after.
     """
     refuse_silent_changes(context, Registry(context.home))
+    if by_hand := alias_moves(context).by_hand():
+        _LOG.warning("plan: somebody moved an alias of %s by hand. %s", context.surface, by_hand)
     known = context.contracts.tasks.order()
     for task in tasks:
         if task not in known:

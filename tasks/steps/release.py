@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from tasks.contracts import digest
 from tasks.errors import DataError, GateRefused
-from tasks.release.description import describe
+from tasks.release.description import describe, describe_part
 from tasks.release.figures import TaskFigures
 from tasks.release.manifest import MANIFEST, Manifest, PinnedSnapshot, sha256
 from tasks.serving.packaging import ROOT, PackagedRelease, package_release
@@ -202,6 +202,7 @@ def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> Re
     evidence = read_evidence(registry.home, run_id)
     if not registry.client.get_model_version(part.name, str(part.version)).description:
         registry.describe(part, evidence["description"])
+    _link_back(registry, part, evidence["pins"])
     if moves and not evidence["backfilled"]:
         _challenge(registry, part)
     finish(registry.home, run_id)
@@ -216,6 +217,14 @@ def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> Re
         pins=dict(evidence["pins"]),
         metrics={figures["task"]: {"test": figures["headline"]} for figures in evidence["tasks"]},
     )
+
+
+def _link_back(registry: Registry, part: Part, pins: Mapping[str, int]) -> None:
+    """Let every pinned part say which releases pin it."""
+    surface = part.name.removesuffix(".release")
+    for name, version in pins.items():
+        releases = registry.having(part.name, {f"{COMPONENT}{name}": str(version)})
+        registry.describe(registry.part(name, version), describe_part(surface, releases))
 
 
 def _published(store: LabelStore, snapshot: str, as_of: datetime) -> Snapshot:

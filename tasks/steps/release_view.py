@@ -6,7 +6,7 @@ for what is the release's own, and the version's tags for the manifest and what 
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from tasks.release.manifest import MANIFEST, Manifest, sha256
 from tasks.serving.loading import LoadedRelease, load_release
 from tasks.serving.packaging import ROOT
 from tasks.steps.context import Context
+from tasks.stores.alias_moves import AliasMoves
+from tasks.stores.audit import Audit
 from tasks.stores.label_store import LabelStore
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
@@ -120,9 +122,26 @@ def _summary(part: Part, tags: Mapping[str, str], aliases: Mapping[str, int]) ->
     }
 
 
+def history(context: Context) -> list[dict[str, Any]]:
+    """List every move of the champion and every answer of a reviewer, oldest first."""
+    return [entry.to_json() for entry in Audit(context.home, context.surface).entries()]
+
+
+def alias_moves(context: Context) -> AliasMoves:
+    """Return the moves of a surface's champion."""
+    return AliasMoves(context.home, context.surface, release_name(context.surface))
+
+
 def verify(context: Context, ref: str | int) -> VerifyResult:
+    """Check every byte and every pin of a release, and that no alias was moved but by an audited move."""
+    found = verify_bytes(context, release_part(context, ref))
+    by_hand = alias_moves(context).by_hand()
+    return replace(found, problems=[*found.problems, f"{by_hand}."]) if by_hand else found
+
+
+def verify_bytes(context: Context, part: Part) -> VerifyResult:
     """Check every byte and every pin of a release against the registry."""
-    registry, part = Registry(context.home), release_part(context, ref)
+    registry = Registry(context.home)
     with tempfile.TemporaryDirectory(prefix="equipoise-verify-") as scratch:
         folder = Path(scratch)
         problems = list(_whole(registry, part, folder))

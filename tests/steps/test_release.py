@@ -207,7 +207,7 @@ def changed(feed: Feed, old: str, new: str) -> Feed:
 def test_killed_before_the_alias_it_ends_in_the_same_state(feed: Feed, first: ReleaseResult) -> None:
     registry = Registry(feed[0].home)
     part = registry.part(first.release, first.version)
-    registry.delete_alias(first.release, "challenger")
+    registry.client.delete_registered_model_alias(first.release, "challenger")
     registry.describe(part, "")
     registry.client.set_terminated(first.run_id, "KILLED")
     again = made(feed)

@@ -197,7 +197,7 @@ def test_an_alias_moves_and_goes(registry):
     registry.set_alias(first, "champion")
     registry.set_alias(second, "champion")
     assert registry.aliases(NAME) == {"champion": 2}
-    registry.delete_alias(NAME, "champion")
+    registry.client.delete_registered_model_alias(NAME, "champion")
     assert registry.aliases(NAME) == {}
 
 

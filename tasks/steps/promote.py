@@ -1,0 +1,261 @@
+"""The promote step: a release that may be exposed becomes champion; the old one becomes previous.
+
+::
+
+    prepare   every byte verified, gates judged beside the champion of now -> a case, with its evidence digest
+    answer    a reviewer's Approve or Reject, written to the audit by the step that he answered
+    run       the case once more, the answers held against it -> one audit row, one move of the alias
+
+The command line calls ``run`` alone. Killed anywhere and run again, the same move is made once.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.release.manifest import Manifest
+from tasks.release.promotion import (
+    Answer,
+    Case,
+    Support,
+    changed_contracts,
+    evidence_digest,
+    refuse_other_contracts,
+    refuse_verdict,
+    require_answers,
+    require_support,
+)
+from tasks.steps import gate, shadow, simulate, validate
+from tasks.steps.context import Context
+from tasks.steps.gate import GateResult
+from tasks.steps.release_view import (
+    VERDICT,
+    alias_moves,
+    release_manifest,
+    release_name,
+    release_part,
+    verify_bytes,
+)
+from tasks.stores.alias_moves import CHAMPION, AliasMoves
+from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+
+_ATTEMPTS = 20
+_LOG = logging.getLogger("equipoise")
+
+
+@dataclass(frozen=True)
+class MoveResult:
+    """The move that was made, or None where there was nothing to do, and the champion that it left."""
+
+    champion: int
+    moved: Entry | None
+
+
+def prepare(context: Context, *, release: str | int) -> Case:
+    """Judge a release beside the champion of now.
+
+    Parameters
+    ----------
+    release : its version, or an alias.
+
+    Raises
+    ------
+    ContractError
+        There is no such release, or a backfill made it.
+    GateRefused
+        It was never judged, its gates hold it, or it was made under other contracts.
+    StoreError
+        A byte is not what was registered, or somebody moved an alias by hand.
+    """
+    part = release_part(context, release)
+    moves = alias_moves(context)
+    champion = moves.settle().get(CHAMPION)
+    _refuse_moved_by_hand(moves)
+    _LOG.info("promote: verifying every byte of %s", part)
+    manifest = _promotable(context, part)
+    _LOG.info("promote: judging %s beside %s", part, f"champion {champion}" if champion else "no champion")
+    judged = _judge(context, part.version, manifest)
+    old = None if champion is None else release_manifest(context, champion)
+    case = Case(
+        surface=context.surface,
+        release=part.version,
+        champion=champion,
+        verdict=judged.verdict,
+        reasons=tuple(judged.reasons),
+        warnings=tuple(judged.warnings),
+        changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
+        evidence=evidence_digest(manifest, old, judged.gates),
+    )
+    refuse_verdict(case)
+    return case
+
+
+def answer(
+    context: Context, *, release: int, role: str, by: str, approves: bool, why: str, evidence: str, run: str
+) -> None:
+    """Write a reviewer's answer to the audit; the same answer once more adds nothing.
+
+    Parameters
+    ----------
+    evidence : digest of what the reviewer was shown.
+    run : the Airflow run that asked.
+
+    Raises
+    ------
+    ContractError
+        He is no reviewer of the role, or rejects without a reason.
+    """
+    users = context.contracts.surface.reviewers.get(role, ())
+    if by not in users:
+        raise ContractError(f"{by} is no reviewer of {role}; surface.yaml names {', '.join(users) or 'none'}")
+    if not approves and not why.strip():
+        raise ContractError(f"{by} rejects release {release} without a reason: say why")
+    champion = Registry(context.home).aliases(release_name(context.surface)).get(CHAMPION)
+    kind = Kind.APPROVE if approves else Kind.REJECT
+    entry = Entry(kind, by, release, champion, why.strip(), evidence, role=role, run=run)
+    audit = Audit(context.home, context.surface)
+    for _ in range(_ATTEMPTS):
+        seen = audit.read()
+        if any(_same_answer(entry, known) for known in seen[1]):
+            return
+        try:
+            audit.append(entry, seen=seen)
+        except StoreError:
+            continue
+        return
+    raise StoreError(f"Others kept writing to the audit of {context.surface}: run the step again")
+
+
+def run(
+    context: Context,
+    *,
+    release: str | int,
+    why: str,
+    by: str,
+    support: Support = Support(),  # noqa: B008  # frozen
+    asked_by: str = "",
+) -> MoveResult:
+    """Let a release be the champion.
+
+    Parameters
+    ----------
+    release : its version, or an alias.
+    why : the reason, kept in the audit.
+    by : who moves it.
+    support : the online experiment, or the waiver, where tasks or policies are not the champion's.
+    asked_by : the Airflow run whose reviewers answered; it moves an alias at most once. Empty on the command
+        line, where whoever may write to the stores decides and the audit says so.
+
+    Raises
+    ------
+    ContractError
+        There is no such release, a reason or what supports a changed policy is missing.
+    GateRefused
+        A gate holds it, a role did not approve this evidence, or the champion changed meanwhile.
+    StoreError
+        A byte is not what was registered, or somebody moved an alias by hand.
+    """
+    if not why.strip():
+        raise ContractError("A promotion needs a reason: say why")
+    part, moves = release_part(context, release), alias_moves(context)
+    if done := _already(moves, part, asked_by):
+        return done
+    case = prepare(context, release=part.version)
+    require_support(case, support)
+    entry = Entry(
+        Kind.PROMOTE, by, case.release, case.champion, why.strip(), case.evidence,
+        experiment=support.experiment, waiver=support.waiver, run=asked_by,
+    )  # fmt: skip
+    reviewers = _reviewers(context) if asked_by else {}
+
+    def decide(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
+        if _has_moved(entries, asked_by) or aliases.get(CHAMPION) == case.release:
+            return None
+        if aliases.get(CHAMPION) != case.champion:
+            raise GateRefused(
+                f"The champion was {case.champion} and is {aliases.get(CHAMPION)} now: release "
+                f"{case.release} was judged beside another. Start the promotion anew."
+            )
+        if asked_by:
+            answers = answers_of(entries, run=asked_by, release=case.release)
+            require_answers(reviewers, answers, evidence=case.evidence)
+        return entry
+
+    _LOG.info("promote: moving the champion from %s to %s", case.champion or "none", case.release)
+    moved = moves.move(decide)
+    return MoveResult(moves.settle()[CHAMPION], moved)
+
+
+def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Answer]:
+    """Return the answers that an Airflow run was given about a release, oldest first."""
+    return [
+        Answer(entry.role or "", entry.by, entry.kind is Kind.APPROVE, entry.evidence or "", entry.why)
+        for entry in entries
+        if entry.run == run and entry.release == release and not entry.moves
+    ]
+
+
+def _refuse_moved_by_hand(moves: AliasMoves) -> None:
+    if problem := moves.by_hand():
+        raise StoreError(
+            f"Somebody moved an alias of {moves.model} by hand. {problem}. Put it right with "
+            f"`equipoise rollback {moves.surface} --to VERSION --why TEXT`, which records it."
+        )
+
+
+def _promotable(context: Context, part: Part) -> Manifest:
+    """Return the manifest of a release that is whole, was judged and is no backfill's."""
+    if VERDICT not in Registry(context.home).tags(part):
+        raise GateRefused(f"{part} was never judged: its retrain did not end. Run it again to the end")
+    if problems := verify_bytes(context, part).problems:
+        raise StoreError(f"{part} is not whole: {problems[0]}")
+    manifest = release_manifest(context, part.version)
+    if manifest.backfilled:
+        raise ContractError(f"{part} was made by a backfill: it shows the past and is never promoted")
+    refuse_other_contracts(manifest, context.contracts.digests)
+    return manifest
+
+
+def _judge(context: Context, release: int, manifest: Manifest) -> GateResult:
+    """Judge by all gates; what was rehearsed beside the champion of now is not rehearsed again."""
+    checked = validate.run(context, as_of=manifest.as_of, snapshot=manifest.snapshot.id)
+    simulated = simulate.run(context, release=release)
+    shadowed = shadow.run(context, as_of=manifest.as_of, challenger=release)
+    return gate.run(
+        context,
+        as_of=manifest.as_of,
+        release=release,
+        validation_run=checked.run_id,
+        simulation_run=simulated.run_id,
+        shadow_run=shadowed.run_id,
+    )
+
+
+def _reviewers(context: Context) -> dict[str, tuple[str, ...]]:
+    """Return who may answer for each role that the utility policy names."""
+    contracts = context.contracts
+    return {role: contracts.surface.reviewers[role] for role in contracts.utility.approvals}
+
+
+def _already(moves: AliasMoves, part: Part, asked_by: str) -> MoveResult | None:
+    """Return the result where there is nothing to do: it is champion, or this run has made its move."""
+    champion = moves.settle().get(CHAMPION)
+    if champion is not None and _has_moved(moves.audit.entries(), asked_by):
+        return MoveResult(champion, None)
+    if champion == part.version and not moves.by_hand():
+        return MoveResult(champion, None)
+    return None
+
+
+def _has_moved(entries: Sequence[Entry], run: str) -> bool:
+    return bool(run) and any(entry.moves and entry.run == run for entry in entries)
+
+
+def _same_answer(one: Entry, other: Entry) -> bool:
+    def key(entry: Entry) -> tuple[object, ...]:
+        return entry.kind, entry.run, entry.role, entry.by, entry.release, entry.evidence
+
+    return key(one) == key(other)

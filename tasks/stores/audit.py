@@ -1,0 +1,143 @@
+"""The audit of a surface: one row for each move of an alias and each answer of a reviewer.
+
+::
+
+    audit/<surface>/    a Delta table; each commit adds one row and is refused when another was first
+
+So nothing is ever changed, rows are numbered without a gap, and of two moves at once one is refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from tasks.stores import delta
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+MOVES: Final = frozenset({Kind.PROMOTE, Kind.ROLLBACK})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row.
+
+    Parameters
+    ----------
+    by : who moved the alias or gave the answer.
+    release : the version that becomes champion, or that the answer is about.
+    champion : the version that was champion, None where there was none.
+    evidence : digest of what the gates rest on; None for a rollback, which needs none.
+    role : for which role an answer was given.
+    number, at : its place and time, known once it was added.
+    experiment, waiver : what supports changed tasks or policies.
+    run : the Airflow run that it belongs to; empty for the command line.
+    """
+
+    kind: Kind
+    by: str
+    release: int
+    champion: int | None
+    why: str
+    evidence: str | None = None
+    role: str | None = None
+    experiment: str | None = None
+    waiver: str | None = None
+    run: str = ""
+    number: int = -1
+    at: datetime | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether it moved the alias ``champion``."""
+        return self.kind in MOVES
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `equipoise release history` prints."""
+        plain = asdict(self)
+        plain["at"] = None if self.at is None else self.at.isoformat().replace("+00:00", "Z")
+        plain["from"], plain["to"] = plain.pop("champion"), plain.pop("release")
+        first = ("number", "at", "kind", "from", "to", "by", "why")
+        return {name: plain[name] for name in (*first, *(n for n in plain if n not in first))}
+
+
+_SCHEMA: Final = pa.schema(
+    [
+        pa.field("number", pa.int64(), nullable=False),
+        pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("by", pa.string(), nullable=False),
+        pa.field("release", pa.int64(), nullable=False),
+        pa.field("champion", pa.int64()),
+        pa.field("why", pa.string(), nullable=False),
+        pa.field("evidence", pa.string()),
+        pa.field("role", pa.string()),
+        pa.field("experiment", pa.string()),
+        pa.field("waiver", pa.string()),
+        pa.field("run", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The audit of one surface below a home."""
+
+    home: Path
+    surface: str
+
+    @property
+    def path(self) -> Path:
+        """The table."""
+        return self.home / "audit" / self.surface
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return every row, oldest first."""
+        return self.read()[1]
+
+    def last_move(self) -> Entry | None:
+        """Return the newest move of the champion, None where there was none."""
+        return last_move(self.entries())
+
+    def read(self) -> tuple[int | None, tuple[Entry, ...]]:
+        """Return the table's version, None where there is no table, and its rows, oldest first."""
+        version = delta.version_of(self.path)
+        rows = [] if version is None else delta.read(self.path, version=version).to_pylist()
+        found = (Entry(**{**row, "kind": Kind(row["kind"])}) for row in rows)
+        return version, tuple(sorted(found, key=lambda entry: entry.number))
+
+    def append(self, entry: Entry, *, seen: tuple[int | None, Sequence[Entry]]) -> Entry:
+        """Add a row and return it with its number and time.
+
+        Parameters
+        ----------
+        seen : what the writer has read, and decided by.
+
+        Raises
+        ------
+        StoreError
+            Another row was added since: nothing was written.
+        """
+        version, entries = seen
+        numbered = replace(entry, number=len(entries), at=datetime.now(UTC))
+        row = pa.Table.from_pylist([asdict(numbered)], schema=_SCHEMA)
+        delta.append_after(self.path, row, version=version)
+        return numbered
+
+
+def last_move(entries: Sequence[Entry]) -> Entry | None:
+    """Return the newest of some rows that moved the champion."""
+    return next((entry for entry in reversed(entries) if entry.moves), None)
