@@ -75,10 +75,10 @@ def second_retrain(
 
 
 @pytest.fixture(scope="session")
-def killed_retrain(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Killed:
-    """A home whose log holds the later days too, retrained as of AS_OF."""
+def killed(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """A home whose log holds the later days too, retrained as of AS_OF and its release promoted."""
     folder = tmp_path_factory.mktemp("mini_killed")
     home = new_home(folder / "home")
     shutil.copytree(mini_world, home / "logs" / mini.NAME)
     context = Context.open(mini.NAME, surfaces=mini_surfaces, home=home)
-    return mini.retrain_killed(context, folder, seed=11)
+    return mini.retrain_and_promote_killed(context, folder, seed=11)

@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,10 +68,14 @@ class Retrained:
 
 @dataclass(frozen=True)
 class Killed:
-    """A retrain that was killed at some moments and then left to its end: exit codes, and what it printed."""
+    """A retrain and a promotion, each killed at some moments and then left to its end.
+
+    The exit codes of both, and what the retrain printed.
+    """
 
     context: Context
-    exit_codes: list[int | None]
+    retrained: list[int | None]
+    promoted: list[int | None]
     result: dict[str, Any]
 
 
@@ -224,37 +228,46 @@ def lighter_hides(plain: dict[str, Any]) -> None:
     plain["weights"]["hide_2d"] = -0.5
 
 
-def retrain_killed(context: Context, folder: Path, *, seed: int) -> Killed:
-    """Retrain, killed without warning in an early, a middle and a late step, then once more to the end.
+def retrain_and_promote_killed(context: Context, folder: Path, *, seed: int) -> Killed:
+    """Retrain, killed without warning at seven moments, then promote, killed at three; each then ends.
 
-    The steps and how far into them are drawn by seed. One server imports the program once and forks the
-    processes that are killed.
+    The moments are drawn by seed: a step of the program as it tells of it, and how far into the step.
     """
-    start = multiprocessing.get_context("forkserver")
-    start.set_forkserver_preload(["tasks.steps.retrain"])
     draw = np.random.default_rng(seed)
-    steps = ((1, 3), (4, 13), (15, 16))
-    moments = [
-        (int(draw.integers(first, last, endpoint=True)), draw.uniform(0, 0.6)) for first, last in steps
-    ]
-    words = [
-        *("retrain", NAME, "--as-of", AS_OF.isoformat(), "--json"),
-        *("--surfaces", str(context.surfaces), "--home", str(context.home)),
-    ]
+    steps = sorted(int(step) for step in draw.choice(np.arange(1, 17), 7, replace=False))
+    retraining = [(f"[{step}/", draw.uniform(0, 0.6)) for step in steps]
+    promoting = [("verifying", draw.uniform(0, 0.5)), ("judging", draw.uniform(0, 1))]
+    promoting += [("moving the champion", draw.uniform(0, 0.1))]
+    where = ["--surfaces", str(context.surfaces), "--home", str(context.home)]
+    retrain_words = ["retrain", NAME, "--as-of", AS_OF.isoformat(), "--json", *where]
+    promote_words = ["promote", NAME, "1", "--why", "the first", "--by", "ana", "--json", *where]
+    retrained = run_killed(retrain_words, retraining, folder / "retrain")
+    promoted = run_killed(promote_words, promoting, folder / "promote")
+    result = json.loads((folder / "retrain" / "result.json").read_text(encoding="utf-8"))
+    return Killed(context, retrained, promoted, result)
+
+
+def run_killed(words: list[str], moments: Sequence[tuple[str, float]], folder: Path) -> list[int | None]:
+    """Run the program once for each moment, killed some seconds after it said a text, then to the end.
+
+    One server imports the program once and forks the processes that are killed.
+    """
+    folder.mkdir()
+    start = multiprocessing.get_context("forkserver")
+    start.set_forkserver_preload(["tasks.steps.retrain", "tasks.steps.promote"])
     ends: list[int | None] = []
-    out = folder / "result.json"
     for number, moment in enumerate((*moments, None)):
         log = folder / f"said-{number}.txt"
-        process = start.Process(target=_run, args=(words, out, log))
+        process = start.Process(target=_run, args=(words, folder / "result.json", log))
         process.start()
         if moment is not None:
-            _wait_for(f"[{moment[0]}/", log, while_alive=process.is_alive)
+            _wait_for(moment[0], log, while_alive=process.is_alive)
             time.sleep(moment[1])
             process.kill()
         process.join()
         ends.append(process.exitcode)
-    assert ends[-1] is not None, log.read_text(encoding="utf-8")
-    return Killed(context, ends, json.loads(out.read_text(encoding="utf-8")))
+    assert ends[-1] == 0, log.read_text(encoding="utf-8")
+    return ends
 
 
 def _run(words: list[str], out: Path, log: Path) -> None:

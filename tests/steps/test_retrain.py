@@ -86,29 +86,32 @@ def test_a_policy_changed_without_its_version_is_refused_and_nothing_registered(
     assert mini.versions(silent) == before
 
 
-def test_killed_three_times_it_ends_in_the_same_release(
-    first_retrain: Retrained, killed_retrain: Killed
-) -> None:
+def test_killed_seven_times_it_ends_in_the_same_release(first_retrain: Retrained, killed: Killed) -> None:
     """Its log holds later days too: neither they nor the processes that died left a byte in any part."""
-    assert killed_retrain.exit_codes == [-signal.SIGKILL] * 3 + [0]
-    assert mini.versions(killed_retrain.context) == first_retrain.versions
-    assert Registry(killed_retrain.context.home).aliases(f"{NAME}.release") == {"challenger": 1}
+    assert killed.retrained == [-signal.SIGKILL] * 7 + [0]
+    assert mini.versions(killed.context) == first_retrain.versions
+    assert Registry(killed.context.home).aliases(f"{NAME}.release") == {"challenger": 1, "champion": 1}
 
 
-def test_killed_three_times_its_verdict_is_the_same(first_retrain: Retrained, killed_retrain: Killed) -> None:
-    assert killed_retrain.result["verdict"] == first_retrain.result.verdict
-    ours, theirs = (
-        _without_runs(gates) for gates in (killed_retrain.result["gates"], first_retrain.result.gates)
-    )
+def test_killed_seven_times_its_verdict_is_the_same(first_retrain: Retrained, killed: Killed) -> None:
+    assert killed.result["verdict"] == first_retrain.result.verdict
+    ours, theirs = (_without_runs(gates) for gates in (killed.result["gates"], first_retrain.result.gates))
     assert ours == theirs
 
 
-def test_no_run_of_a_killed_step_is_left_open(killed_retrain: Killed) -> None:
-    client = Registry(killed_retrain.context.home).client
+def test_a_promotion_that_was_killed_three_times_makes_one_move(killed: Killed) -> None:
+    assert killed.promoted == [-signal.SIGKILL] * 3 + [0]
+    (moved,) = release_view.history(killed.context)
+    assert (moved["kind"], moved["from"], moved["to"]) == ("promote", None, 1)
+    assert release_view.verify(killed.context, "champion").problems == []
+
+
+def test_no_run_of_a_killed_step_is_left_open(killed: Killed) -> None:
+    client = Registry(killed.context.home).client
     experiment = client.get_experiment_by_name(NAME).experiment_id
     runs = client.search_runs([experiment])
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
-    assert not list(killed_retrain.context.home.glob("**/.*.part"))
+    assert not list(killed.context.home.glob("**/.*.part"))
 
 
 def _without_runs(gates: list[dict[str, object]]) -> list[dict[str, object]]:
