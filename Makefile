@@ -5,10 +5,10 @@ PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint up down status bench docs lock
+.PHONY: help setup demo test test-e2e lint up down status bench docs lock
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## the environment alone: .venv from requirements.lock, with the program equipoise in it
 	@echo "ready: .venv/bin/equipoise --help"
@@ -16,8 +16,12 @@ setup: $(READY) ## the environment alone: .venv from requirements.lock, with the
 demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release that it made
 	@$(PY) -m tasks.local demo
 
-test: $(READY) ## the whole test suite
-	@$(PY) -m pytest -n 2 --dist loadgroup -q
+test: $(READY) ## the test suite, but for what needs running services
+	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e"
+
+test-e2e: $(READY) ## the tests over Airflow's real parts, in a browser and in production's own services
+	@.ci/services
+	@$(PY) -m pytest -q -m e2e
 
 lint: $(READY) ## ruff, mypy, import-linter
 	.venv/bin/ruff check .

@@ -94,6 +94,22 @@ def test_the_surface_of_the_six_steps_is_accepted(elsewhere: Path) -> None:
     assert not checked.warnings
 
 
+def test_the_six_steps_are_walked_to_the_end(run: Run) -> None:
+    """Every command is run, and what the page says that it prints is what it prints."""
+    compare, printed, shown = doctest.OutputChecker(), list[str](), 0
+    for block in blocks(OWN_SURFACE):
+        if block.language == "yaml":
+            write(block.text)
+        if block.language == "text":
+            shown += 1
+            assert any(compare.check_output(block.text, out, doctest.ELLIPSIS) for out in printed), printed
+        for example in examples(block) if block.language == "console" else ():
+            printed.append(run(example.words))
+            said = example.printed or printed[-1]
+            assert compare.check_output(said, printed[-1], doctest.ELLIPSIS), printed[-1]
+    assert shown == 2
+
+
 def test_the_six_steps_are_six() -> None:
     headings = re.findall(r"^## (\d)\. ", OWN_SURFACE.read_text(encoding="utf-8"), re.MULTILINE)
     assert headings == ["1", "2", "3", "4", "5", "6"]
