@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from tasks.cli import commands, text
 from tasks.cli.commands import Answer, Arguments
 from tasks.errors import ContractError
+from tasks.location import locate
 from tasks.steps.context import parse_instant
 
 
@@ -55,7 +56,7 @@ def _data_commands(root: Any) -> None:
         "Bring a public data set as log tables.",
         "complete-journey --out logs/weekly",
     )
-    importer.add_argument("dataset", choices=["complete-journey"])
+    importer.add_argument("dataset", choices=["complete-journey", "kuairand"])
     importer.add_argument("--source", type=Path, help="where the data set lies, if not in its package")
     importer.add_argument("--out", type=Path, required=True, help="folder of the log tables")
 
@@ -70,7 +71,7 @@ def _data_commands(root: Any) -> None:
     generate.add_argument("--days", type=int, required=True)
     generate.add_argument("--requests-per-day", type=int, required=True)
     generate.add_argument("--seed", type=int, required=True)
-    generate.add_argument("--out", type=Path, required=True)
+    generate.add_argument("--out", type=locate, required=True, help="a folder, or s3://bucket/prefix")
 
 
 def _label_commands(root: Any) -> None:

@@ -4,9 +4,11 @@ Steps are imported inside, so that ``--help`` does not wait for MLflow.
 """
 
 import argparse
+from dataclasses import replace
 from getpass import getuser
 from typing import TYPE_CHECKING, Any
 
+from tasks.errors import ContractError
 from tasks.steps.context import Context, surfaces_folder
 
 if TYPE_CHECKING:
@@ -36,21 +38,31 @@ def check(arguments: Arguments) -> Answer:
 
 
 def import_data(arguments: Arguments) -> Answer:
+    if arguments.dataset == "kuairand":
+        from tasks.adapters.kuairand import import_kuairand
+
+        if arguments.source is None:
+            raise ContractError(
+                "kuairand comes in no package: name the folder of its download (--source DIR)"
+            )
+        return import_kuairand(out=arguments.out, source=arguments.source), 0
     from tasks.adapters.complete_journey import import_complete_journey
 
     return import_complete_journey(out=arguments.out, source=arguments.source), 0
 
 
 def world(arguments: Arguments) -> Answer:
+    from tasks.location import filled
     from tasks.world.generate import generate
 
-    made = generate(
-        days=arguments.days,
-        requests_per_day=arguments.requests_per_day,
-        seed=arguments.seed,
-        out=arguments.out,
-    )
-    return made, 0
+    with filled(arguments.out) as out:
+        made = generate(
+            days=arguments.days,
+            requests_per_day=arguments.requests_per_day,
+            seed=arguments.seed,
+            out=out,
+        )
+    return replace(made, out=made.out if out == arguments.out else str(arguments.out)), 0
 
 
 def labels_sql(arguments: Arguments) -> Answer:

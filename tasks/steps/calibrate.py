@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Final
 
 import lightgbm as lgb
@@ -32,11 +33,12 @@ from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head
 from tasks.release.figures import TaskFigures
 from tasks.steps.context import Context
+from tasks.steps.made_once import WantedPart
 from tasks.steps.task_rows import NEWEST, TaskRows, encode, labels, tags
 from tasks.steps.train import model_name
 from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import INPUTS, StepRun, finish, read_evidence, step_run
+from tasks.stores.runs import StepRun, read_evidence
 
 STEP: Final = "calibrate"
 RECIPE: Final = 1
@@ -102,28 +104,41 @@ def run(
         The model holds other bytes than were registered.
     """
     rows = TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot)
-    registry = Registry(context.home)
-    model = registry.part(model_name(context.surface, task), model_version)
+    model = _model(rows, model_version)
+    wanted = _wanted(rows, model)
+    found = wanted.find()
+    part = found or wanted.make(partial(_calibrate, wanted.registry, rows, model), parent_run=parent_run)
+    return _result(wanted.registry, task, part, reused=found is not None)
+
+
+def find(
+    context: Context, *, task: str, as_of: datetime, snapshot: str, model_version: int
+) -> CalibrateResult | None:
+    """Return what `run` would use again, if it is there; nothing is fitted."""
+    rows = TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot)
+    wanted = _wanted(rows, _model(rows, model_version))
+    part = wanted.find()
+    return None if part is None else _result(wanted.registry, task, part, reused=True)
+
+
+def _model(rows: TaskRows, version: int) -> Part:
+    """Return the model to calibrate, which learned from none of the calibrate days."""
+    registry = Registry(rows.context.home)
+    model = registry.part(model_name(rows.context.surface, rows.task), version)
     _refuse_overlap(rows, model, registry.tags(model))
+    return model
+
+
+def _wanted(rows: TaskRows, model: Part) -> WantedPart:
     made_from = rows.made_from()
-    inputs = digest({**made_from, "step": STEP, "recipe": RECIPE, "model": [model.version, model.sha256]})
-    part = registry.find(calibrator_name(context.surface, task), {INPUTS: inputs})
-    reused = part is not None
-    if part is not None:
-        finish(context.home, registry.run_id(part))
-    else:
-        said = {**tags(made_from), f"component.{model.name}": str(model.version)}
-        with step_run(
-            context.home,
-            context.surface,
-            step=STEP,
-            task=task,
-            inputs=inputs,
-            parent_run=parent_run,
-            tags=said,
-        ) as opened:
-            part = _calibrate(opened, registry, rows, model, {**said, INPUTS: inputs})
-    return _result(registry, task, part, reused=reused)
+    return WantedPart(
+        context=rows.context,
+        step=STEP,
+        task=rows.task,
+        name=calibrator_name(rows.context.surface, rows.task),
+        inputs=digest({**made_from, "step": STEP, "recipe": RECIPE, "model": [model.version, model.sha256]}),
+        tags={**tags(made_from), f"component.{model.name}": str(model.version)},
+    )
 
 
 def _refuse_overlap(rows: TaskRows, model: Part, said: Mapping[str, str]) -> None:
@@ -137,7 +152,7 @@ def _refuse_overlap(rows: TaskRows, model: Part, said: Mapping[str, str]) -> Non
 
 
 def _calibrate(
-    opened: StepRun, registry: Registry, rows: TaskRows, model: Part, said: Mapping[str, str]
+    registry: Registry, rows: TaskRows, model: Part, opened: StepRun, said: Mapping[str, str]
 ) -> Part:
     labelled = rows.snapshot
     opened.dataset(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.contracts import Contracts, load_surface
 from tasks.errors import ContractError
+from tasks.location import Location, locate, store_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Context:
         return cls(
             surface=surface,
             surfaces=surfaces_folder(surfaces),
-            home=(home or Path(os.environ.get("EQUIPOISE_HOME", ".equipoise"))).absolute(),
+            home=home_folder(home),
         )
 
     @cached_property
@@ -33,9 +34,15 @@ class Context:
         return load_surface(self.surfaces, self.surface)
 
     @property
-    def logs(self) -> Path:
-        """The folder that relative sources are read from."""
-        return Path(os.environ.get("EQUIPOISE_LOGS", self.home / "logs")).absolute()
+    def logs(self) -> Location:
+        """Where relative sources begin: EQUIPOISE_LOGS, a folder or an object store's prefix."""
+        chosen = locate(os.environ.get("EQUIPOISE_LOGS") or str(self.home / "logs"))
+        return chosen.absolute() if isinstance(chosen, Path) else chosen
+
+    @property
+    def store(self) -> Location:
+        """Where this surface's tables lie: EQUIPOISE_STORE, else the home."""
+        return store_of(self.home)
 
     @property
     def reports(self) -> Path:
@@ -46,6 +53,11 @@ class Context:
 def surfaces_folder(given: Path | None = None) -> Path:
     """Return the folder of contracts: the given one, else EQUIPOISE_SURFACES, else ``surfaces``."""
     return (given or Path(os.environ.get("EQUIPOISE_SURFACES", "surfaces"))).absolute()
+
+
+def home_folder(given: Path | None = None) -> Path:
+    """Return the folder of state: the given one, else EQUIPOISE_HOME, else ``.equipoise``."""
+    return (given or Path(os.environ.get("EQUIPOISE_HOME", ".equipoise"))).absolute()
 
 
 def parse_instant(text: str) -> datetime:

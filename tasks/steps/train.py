@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import lightgbm as lgb
@@ -26,10 +27,11 @@ from tasks.contracts import digest
 from tasks.ranking.features import FeatureEncoder
 from tasks.release.figures import TaskFigures
 from tasks.steps.context import Context
+from tasks.steps.made_once import WantedPart
 from tasks.steps.task_rows import TaskRows, encode, fit_encoder, labels, tags
 from tasks.stores.parts import ENCODER, Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import INPUTS, StepRun, finish, read_evidence, step_run
+from tasks.stores.runs import StepRun, read_evidence
 from tasks.training.fit import Fitted, fit, require_trainable
 from tasks.training.picture import importance_figure
 from tasks.training.sampling import early_stop_fold, sampled
@@ -87,29 +89,32 @@ def run(
         Every label is the same, or a feature is not what the contract says.
     """
     rows = TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot)
+    wanted = _wanted(rows)
+    found = wanted.find()
+    part = found or wanted.make(partial(_make, wanted.registry, rows), parent_run=parent_run)
+    return _result(wanted.registry, task, part, reused=found is not None)
+
+
+def find(context: Context, *, task: str, as_of: datetime, snapshot: str) -> TrainResult | None:
+    """Return what `run` would use again, if it is there; nothing is trained."""
+    wanted = _wanted(TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot))
+    part = wanted.find()
+    return None if part is None else _result(wanted.registry, task, part, reused=True)
+
+
+def _wanted(rows: TaskRows) -> WantedPart:
     made_from = rows.made_from()
-    inputs = digest({**made_from, "step": STEP, "recipe": RECIPE, "lightgbm": lgb.__version__})
-    registry = Registry(context.home)
-    part = registry.find(model_name(context.surface, task), {INPUTS: inputs})
-    reused = part is not None
-    if part is not None:
-        finish(context.home, registry.run_id(part))
-    else:
-        said = tags(made_from)
-        with step_run(
-            context.home,
-            context.surface,
-            step=STEP,
-            task=task,
-            inputs=inputs,
-            parent_run=parent_run,
-            tags=said,
-        ) as opened:
-            part = _make(opened, registry, rows, {**said, INPUTS: inputs})
-    return _result(registry, task, part, reused=reused)
+    return WantedPart(
+        context=rows.context,
+        step=STEP,
+        task=rows.task,
+        name=model_name(rows.context.surface, rows.task),
+        inputs=digest({**made_from, "step": STEP, "recipe": RECIPE, "lightgbm": lgb.__version__}),
+        tags=tags(made_from),
+    )
 
 
-def _make(opened: StepRun, registry: Registry, rows: TaskRows, said: Mapping[str, str]) -> Part:
+def _make(registry: Registry, rows: TaskRows, opened: StepRun, said: Mapping[str, str]) -> Part:
     """Train, measure, write down and register: in this order, so no version is without its evidence."""
     _log_sources(opened, rows)
     trained = _train(rows)

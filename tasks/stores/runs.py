@@ -24,7 +24,7 @@ import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from tasks.errors import StoreError
+from tasks.errors import ContractError, StoreError
 from tasks.stores.tracking import PatientClient, connect, experiment_id
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 INPUTS: Final = "equipoise.inputs"
 EVIDENCE: Final = "evidence.json"
+PARENT: Final = "mlflow.parentRunId"
 _DIGEST_LENGTH: Final = 36  # the longest that MLflow keeps of a data set's digest
 
 
@@ -109,11 +110,18 @@ def step_run(
     inputs : digest of everything that decides the result.
     parent_run : the run that this one belongs under.
     tags : further tags, such as as_of and snapshot.
+
+    Raises
+    ------
+    ContractError
+        There is no such parent run.
     """
     client = connect(home)
     experiment = experiment_id(client, home, surface)
+    if parent_run is not None:
+        require_run(client, parent_run)
     _close_killed(client, experiment, step, inputs)
-    named = {"surface": surface, "step": step, "task": task, INPUTS: inputs, "mlflow.parentRunId": parent_run}
+    named = {"surface": surface, "step": step, "task": task, INPUTS: inputs, PARENT: parent_run}
     known = {name: str(value) for name, value in {**named, **(tags or {})}.items() if value is not None}
     run = client.create_run(experiment, run_name=" ".join(filter(None, (step, task))), tags=known)
     opened = StepRun(client, run.info.run_id)
@@ -137,11 +145,43 @@ def finished_run(home: Path, surface: str, *, step: str, inputs: str) -> str | N
     return str(runs[0].info.run_id) if runs else None
 
 
+def newest_run(home: Path, surface: str, *, step: str, **tags: object) -> str | None:
+    """Return the newest run of a step that finished and carries these tags, if there is one."""
+    client = connect(home)
+    wanted = [f"tags.{name} = '{value}'" for name, value in {"step": step, **tags}.items()]
+    runs = client.search_runs(
+        [experiment_id(client, home, surface)],
+        " and ".join([*wanted, "attributes.status = 'FINISHED'"]),
+        max_results=1,
+        order_by=["attributes.start_time DESC"],
+    )
+    return str(runs[0].info.run_id) if runs else None
+
+
 def finish(home: Path, run_id: str) -> None:
     """Close a run whose step was killed when all of its work was done."""
     client = connect(home)
     if client.get_run(run_id).info.status != "FINISHED":
         client.set_terminated(run_id, "FINISHED")
+
+
+def require_run(client: PatientClient, run_id: str) -> None:
+    """Refuse the id of a run that the store does not hold.
+
+    Raises
+    ------
+    ContractError
+        There is no such run.
+    """
+    try:
+        client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            raise
+        raise ContractError(
+            f"There is no MLflow run '{run_id}' to belong under. Give the id that MLflow shows for a run of "
+            "this same store, or leave the parent out."
+        ) from None
 
 
 def read_evidence(home: Path, run_id: str, path: str = EVIDENCE) -> Any:

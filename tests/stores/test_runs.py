@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from tasks.errors import DataError, StoreError
+from tasks.errors import ContractError, DataError, StoreError
 from tasks.stores.runs import finished_run, read_evidence, step_run
 from tasks.stores.tracking import connect
 from tests.stores.mlflow_home import new_home
@@ -49,6 +49,15 @@ def test_a_failed_run_says_so_and_is_not_used_again(home):
         raise DataError("no rows")
     assert connect(home).get_run(run.run_id).info.status == "FAILED"
     assert finished_run(home, "feed", step="train", inputs="abc") is None
+
+
+def test_a_parent_that_is_not_there_is_refused_before_a_run_is_opened(home):
+    known = finish(home)
+    with pytest.raises(ContractError, match="no MLflow run 'abc' to belong under"):
+        step_run(home, "feed", step="calibrate", inputs="x", parent_run="abc").__enter__()
+    client = connect(home)
+    (run,) = client.search_runs([client.get_experiment_by_name("feed").experiment_id])
+    assert run.info.run_id == known
 
 
 def test_a_killed_run_is_closed_by_the_next_of_the_same_inputs(home):

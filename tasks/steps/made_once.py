@@ -1,0 +1,52 @@
+"""A part that is made once: what decides it is digested first, and a version of that digest is used again.
+
+::
+
+    inputs digest -> a version that carries it?  yes: its run is closed where its step was killed too soon
+                                                 no:  a run is opened, the part made and registered
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tasks.steps.context import Context
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import INPUTS, StepRun, finish, step_run
+
+
+@dataclass(frozen=True)
+class WantedPart:
+    """The version of ``name`` that a step makes for one task from ``inputs``; ``tags`` say what those are."""
+
+    context: Context
+    step: str
+    task: str
+    name: str
+    inputs: str
+    tags: Mapping[str, str]
+
+    @property
+    def registry(self) -> Registry:
+        """Where it is, or will be, registered."""
+        return Registry(self.context.home)
+
+    def find(self) -> Part | None:
+        """Return the version, if there is one."""
+        part = self.registry.find(self.name, {INPUTS: self.inputs})
+        if part is not None:
+            finish(self.context.home, self.registry.run_id(part))
+        return part
+
+    def make(self, fit: Callable[[StepRun, Mapping[str, str]], Part], *, parent_run: str | None) -> Part:
+        """Open the step's run and let ``fit`` make and register the version with the tags it is given."""
+        with step_run(
+            self.context.home,
+            self.context.surface,
+            step=self.step,
+            task=self.task,
+            inputs=self.inputs,
+            parent_run=parent_run,
+            tags=self.tags,
+        ) as opened:
+            return fit(opened, {**self.tags, INPUTS: self.inputs})

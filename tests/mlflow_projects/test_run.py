@@ -1,0 +1,93 @@
+"""`mlflow run` as a person types it, on the small feed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from tasks.steps import train
+from tasks.steps.context import Context, format_instant
+from tasks.steps.launch import PROJECTS
+from tasks.stores.projects import ERROR, MESSAGE
+from tasks.stores.registry import Registry
+from tasks.stores.tracking import experiment_id, tracking_uri
+from tests.steps.small_feed import AS_OF, small_feed
+
+pytestmark = pytest.mark.xdist_group("small_feed")
+Feed = tuple[Context, str]
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Feed:
+    return small_feed(tmp_path / "feed")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    return folder
+
+
+def mlflow_run(
+    feed: Feed, folder: Path, *options: str, store: str | None = None, **parameters: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the project `train` from a folder; without a store as if nobody had chosen one."""
+    context, _ = feed
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
+        "EQUIPOISE_HOME": str(context.home),
+        "EQUIPOISE_SURFACES": str(context.surfaces),
+        "VIRTUAL_ENV": sys.prefix,
+        **({"MLFLOW_TRACKING_URI": store} if store else {}),
+    }
+    named = (word for name, value in parameters.items() for word in ("-P", f"{name}={value}"))
+    command = (sys.executable, "-m", "mlflow", "run", str(PROJECTS / "train"), "--env-manager", "local")
+    return subprocess.run(
+        [*command, *options, *named], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def project_runs(client: MlflowClient, experiment: str) -> list[Run]:
+    return client.search_runs([experiment], "tags.mlflow.source.type = 'PROJECT'")
+
+
+def test_without_a_chosen_store_it_makes_in_the_home_what_the_step_makes(feed, elsewhere):
+    context, snapshot = feed
+    asked = {
+        "surface": "small_feed",
+        "task": "click_1d",
+        "as_of": format_instant(AS_OF),
+        "snapshot": snapshot,
+    }
+    ran = mlflow_run(feed, elsewhere, **asked)
+    assert ran.returncode == 0, ran.stderr
+    assert "MLFLOW_TRACKING_URI is not set" in ran.stderr
+    assert ran.stdout == ""
+    assert {file.name for file in elsewhere.iterdir()} == {"mlflow.db"}
+    assert {file.name for file in (PROJECTS / "train").iterdir()} == {"MLproject"}
+    (version,) = Registry(context.home).versions("small_feed.task.click_1d")
+    again = train.run(context, task="click_1d", as_of=AS_OF, snapshot=snapshot)
+    assert (again.reused, again.version, again.sha256) == (True, version.version, version.sha256)
+
+
+def test_what_it_cannot_do_is_one_message_and_kept_with_its_run(feed, elsewhere):
+    context, _ = feed
+    client = Registry(context.home).client
+    experiment_id(client, context.home, "small_feed")
+    hostile = {"surface": "small_feed; touch pwned", "task": "--json", "as_of": format_instant(AS_OF)}
+    store = tracking_uri(context.home)
+    ran = mlflow_run(feed, elsewhere, "--experiment-name", "small_feed", store=store, **hostile)
+    assert ran.returncode == 1
+    said = "Unknown surface 'small_feed; touch pwned' in"
+    assert f"ContractError: {said}" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not list(elsewhere.iterdir())
+    (run,) = project_runs(client, client.get_experiment_by_name("small_feed").experiment_id)
+    assert run.info.status == "FAILED"
+    assert run.data.tags[ERROR] == "ContractError"
+    assert run.data.tags[MESSAGE].startswith(said)
