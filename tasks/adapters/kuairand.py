@@ -1,0 +1,194 @@
+"""KuaiRand-Pure (short videos, spring 2022) as log tables for the surface ``short_video``.
+
+**Feedback has no time of its own.** A line of the log says when a video was shown (``time_ms``), how long it
+was played, how long its comments and its author's profile were open, and what the user did. Feedback is
+dated when the play or stay that it belongs to is over, so never before it happened::
+
+    shown_at ──── play ────┤ click, long_view, like, follow, forward, hate
+                           ├── comment stay ──┤ comment
+                           ├── profile stay ──┤ profile_enter
+
+A play counts for ten times the video's duration at most, and a play or stay for an hour at most.
+
+**A request is a user's day** (UTC); ``request_id`` is ``user/day``, and feedback names its request. The one
+truly delayed outcome is a user's return: a ``visit`` says that the user was there on a day. It is dated at
+the last millisecond before its day (the log's times are whole milliseconds): within a day of every impression
+of the day before, and before all of its own. Nobody knew it before the day's first impression, which is its
+``ingested_at``.
+
+**Every line becomes an impression**, a repeated one too: the label build keeps the first of a key and puts
+the others into quarantine. Lines of one user, video and instant are one view with the feedback of any of
+them. What a user does at a later view of a video on the same day belongs to the impression that is kept.
+All of it is counted.
+
+Only ``time_ms`` tells time: ``date`` and ``hourmin`` are Beijing's and at times a day late. Every feature of
+an impression stands in the user's or video's table or is counted on days before its own. The statistics of
+the whole month (``video_features_statistic_pure.csv``) would tell the future; they are not read.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow.parquet as pq
+
+from tasks.adapters import kuairand_files
+from tasks.adapters import kuairand_sql as sql
+from tasks.adapters.kuairand_files import Files, find_files, load_files
+
+PLAYS: Final = 10
+"""How many times its duration a video is played at most, as far as an event's time and a mean go."""
+LONGEST_MS: Final = 3_600_000
+"""The longest play or stay."""
+
+_MANIFEST: Final = "import.json"
+_UNFINISHED: Final = ".importing"
+_TABLES: Final = ("impressions", "events")
+
+
+@dataclass(frozen=True)
+class KuaiRandResult:
+    """What an import wrote and what it found odd; ``reused`` when its own earlier output was whole.
+
+    ``impressions`` counts the log's lines. Three counts are of lines that the label build will put into
+    quarantine: ``exact_duplicates`` equal another line in every column, ``near_duplicates`` in user, video
+    and instant, ``repeated_views`` show a user the same video later on the same day. Feedback of those is of
+    use within a day of the first view; what comes later (``feedback_a_day_late``) is in no label.
+    """
+
+    first_day: str
+    last_day: str
+    impressions: int
+    requests: int
+    users: int
+    videos: int
+    feedback_events: int
+    visits: int
+    exact_duplicates: int
+    near_duplicates: int
+    repeated_views: int
+    feedback_of_repeated_views: int
+    feedback_a_day_late: int
+    dated_another_day: int
+    without_duration: int
+    played_over_ten_times: int
+    play_times_capped: int
+    long_views_without_click: int
+    likes_without_click: int
+    liked_and_hated: int
+    randomly_exposed: int
+    without_user_features: int
+    without_video_features: int
+    live_streamer_unknown: int
+    reused: bool = False
+
+
+def import_kuairand(*, source: Path, out: Path, threads: int = 2, memory: str = "4GB") -> KuaiRandResult:
+    """Write ``out/impressions/<day>.parquet`` and ``out/events/<day>.parquet``, a file each for every day.
+
+    Equal input gives equal bytes. Output appears only when whole; killed anywhere and run again, it ends in
+    the same state. What an equal import left whole is reused.
+
+    Parameters
+    ----------
+    source : the folder of the public download, or its ``data``; files may be gzipped.
+    out : folder of the surface's log tables.
+    threads, memory : DuckDB's limits.
+
+    Raises
+    ------
+    DataError
+        A file is missing, empty, no CSV with commas, holds a column too many or too few, a value of another
+        type, a line without user, video or time, or a user or video twice.
+    """
+    files = find_files(source)
+    recipe = _recipe(files)
+    if (done := _finished(out, recipe)) is not None:
+        return done
+    work = out / _UNFINISHED
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    config = {"threads": threads, "memory_limit": memory, "temp_directory": str(work / "spill")}
+    with duckdb.connect(config=config) as session:
+        _stage(session, files)
+        days = [day for (day,) in session.execute(sql.DAYS).fetchall()]
+        _write_days(session, sql.IMPRESSIONS, work / "impressions", days)
+        _write_days(session, sql.EVENTS, work / "events", days)
+        first, last = (day.isoformat() for day in (days[0], days[-1]))
+        result = KuaiRandResult(first_day=first, last_day=last, **_counts(session, work))
+    _publish(work, out, recipe, result)
+    return result
+
+
+def _stage(session: duckdb.DuckDBPyConnection, files: Files) -> None:
+    session.execute("SET TimeZone = 'UTC'")
+    load_files(session, files)
+    session.execute(sql.ROWS, {"longest_ms": LONGEST_MS, "plays": PLAYS})
+    session.execute(sql.VIDEOS)
+    session.execute(sql.VIEWS)
+    session.execute(sql.past("all", ()))
+    for name, (key, _) in sql.PASTS.items():
+        session.execute(sql.past(name, key))
+
+
+def _write_days(session: duckdb.DuckDBPyConnection, query: str, folder: Path, days: Sequence[date]) -> None:
+    folder.mkdir()
+    for day in days:
+        rows = session.sql(query, params={"day": day}).to_arrow_table()
+        pq.write_table(rows, folder / f"{day.isoformat()}.parquet", compression="zstd")
+
+
+def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
+    happened = {"files": str(work / "events" / "*.parquet")}
+    counts: dict[str, Any] = {}
+    for query, parameters in ((sql.COUNTS, None), (sql.EVENT_COUNTS, happened)):
+        row = session.sql(query, params=parameters)
+        counts.update(zip(row.columns, row.fetchall()[0], strict=True))
+    return counts
+
+
+def _recipe(files: Files) -> str:
+    """Digest everything that the output follows from."""
+    digest = hashlib.sha256(duckdb.__version__.encode())
+    modules = (Path(module) for module in (__file__, kuairand_files.__file__, sql.__file__))
+    for path in (*modules, *(path for found in files.values() for path in found)):
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {
+        f"{table}/{path.name}": path.stat().st_size
+        for table in _TABLES
+        for path in sorted((folder / table).glob("*.parquet"))
+    }
+
+
+def _finished(out: Path, recipe: str) -> KuaiRandResult | None:
+    manifest = out / _MANIFEST
+    if not manifest.is_file():
+        return None
+    left = json.loads(manifest.read_text(encoding="utf-8"))
+    if left["recipe"] != recipe or left["files"] != _sizes(out):
+        return None
+    return KuaiRandResult(**{**left["result"], "reused": True})
+
+
+def _publish(work: Path, out: Path, recipe: str, result: KuaiRandResult) -> None:
+    """Swap the folders in; the manifest leaves first and returns last: a half swap is never reused."""
+    (out / _MANIFEST).unlink(missing_ok=True)
+    for table in _TABLES:
+        if (out / table).exists():
+            (out / table).rename(work / f"{table}.old")
+        (work / table).rename(out / table)
+    manifest = {"recipe": recipe, "files": _sizes(out), "result": asdict(result)}
+    (work / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    (work / _MANIFEST).replace(out / _MANIFEST)
+    shutil.rmtree(work)
