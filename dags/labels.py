@@ -10,9 +10,10 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from dags.moment import find_as_of, find_days, instant
+from dags.moment import find_as_of, find_days, instant, written
+from dags.note import tell
 from dags.place import open_context
-from dags.step import report, step
+from dags.step import link, report, step
 from dags.surfaces import as_of_param, describe, for_every_surface
 from tasks.contracts import Contracts
 from tasks.errors import GateRefused
@@ -52,10 +53,12 @@ def labels(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, A
     """Build the labels as of the run's instant."""
     from tasks.steps import labels
 
+    context = open_context(surface)
+    as_of = find_as_of(dag_run, params, ends_at=context.contracts.surface.ends_at)
+    tell(f"as of {written(as_of)}")
     first, last = find_days(dag_run, params)
-    result = labels.run(
-        open_context(surface), as_of=find_as_of(dag_run, params), first_day=first, last_day=last
-    )
+    result = labels.run(context, as_of=as_of, first_day=first, last_day=last)
+    tell(f"{result.partitions_written} days written, as of {result.as_of}")
     return report(result, "snapshot", "digest", "as_of", "partitions_written", "rows", "quarantined")
 
 
@@ -68,6 +71,7 @@ def validate(surface: str, built: dict[str, Any]) -> dict[str, Any]:
     kept = report(result, "success", "severity", "report", "run_id")
     if not result.success:
         raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
+    tell(f"snapshot {built['snapshot']} published", link())
     return {**kept, "snapshot": built["snapshot"]}
 
 

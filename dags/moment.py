@@ -10,7 +10,7 @@ here is stable across retries and clears, so a run that is repeated looks at the
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
 from tasks.errors import ContractError
@@ -31,8 +31,12 @@ def kind(run: Run) -> str:
     return str(getattr(run.run_type, "value", run.run_type))
 
 
-def find_as_of(run: Run, params: Mapping[str, Any]) -> datetime:
+def find_as_of(run: Run, params: Mapping[str, Any], *, ends_at: datetime | None = None) -> datetime:
     """Return the instant at which a run looks at the world, in UTC.
+
+    Parameters
+    ----------
+    ends_at : where the logs end; the form begins with it, and that of a backfill sends it unasked.
 
     Raises
     ------
@@ -40,6 +44,7 @@ def find_as_of(run: Run, params: Mapping[str, Any]) -> datetime:
         An as-of without zone or in the run's future, or one given to a run that has an interval.
     """
     if kind(run) in {"scheduled", "backfill"}:
+        _refuse_as_of(run, unasked=ends_at)
         return _interval_end(run)
     chosen = params.get("as_of")
     if chosen is None:
@@ -76,11 +81,6 @@ def days_of_interval(run: Run) -> tuple[date, date]:
     return first, max(first, _interval_end(run).date() - timedelta(days=1))
 
 
-def end_of_logs(until: date) -> datetime:
-    """Return the instant at which the logs of a surface end: the midnight after their last day."""
-    return datetime.combine(until + timedelta(days=1), time(), UTC)
-
-
 def instant(text: str) -> datetime:
     """Read an instant from an XCom or a form."""
     from tasks.steps.context import parse_instant
@@ -96,12 +96,16 @@ def written(moment: datetime) -> str:
 def _interval_end(run: Run) -> datetime:
     if run.data_interval_end is None:
         raise ContractError(f"A {kind(run)} run without data interval has no as-of")
-    if (run.conf or {}).get("as_of"):
+    return run.data_interval_end.astimezone(UTC)
+
+
+def _refuse_as_of(run: Run, *, unasked: datetime | None) -> None:
+    asked = (run.conf or {}).get("as_of")
+    if asked and instant(str(asked)) != unasked:
         raise ContractError(
             f"as_of is for runs started by hand: a {kind(run)} run looks at the end of its own interval, "
-            f"{run.data_interval_end.isoformat()}. Leave as_of out of the configuration"
+            f"{written(_interval_end(run))}. Leave as_of out of the configuration"
         )
-    return run.data_interval_end.astimezone(UTC)
 
 
 def _day(value: str | None) -> date | None:

@@ -1,238 +1,30 @@
-"""Weekly: retrain a surface's release and judge whether it may serve.
+"""Weekly: retrain the fast tasks and judge the release; the steps are in `dags.retraining`."""
 
-::
+from airflow.sdk import DAG
 
-    plan -> labels -> validate -> models[task]: train -> calibrate -> release -> simulate, shadow -> gate
-"""
-
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any
-
-from airflow.sdk import DAG, Param, task_group
-
-from dags.moment import find_as_of, instant, kind, written
-from dags.place import open_context
-from dags.step import report, step
-from dags.surfaces import as_of_param, describe, for_every_surface
+from dags.retraining import FAST, retraining
+from dags.surfaces import for_every_surface
 from tasks.contracts import Contracts
-from tasks.errors import GateRefused
 
 RUNBOOK = """
-## Triage
-
-A red run promoted nothing: only a person moves `champion`. Open the leftmost red step; its log ends with
-the reason, the button "MLflow run" leads to what it had made by then.
-
-- **`ContractError`, any step**: a contract asks for what cannot be. The author of the YAML mends it;
-  `equipoise check SURFACE` shows every problem at once.
-- **`DataError` in `labels`, or `validate` is red**: the logs are at fault. The message names table,
-  column and rows; whoever delivers them mends it.
-- **`ImmatureLabels` in `models`**: a task has too little mature history. Wait, or widen `minimum` in
-  surface.yaml.
-- **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
-  is back.
-- **`GateRefused` in `gate`**: it names the steps that did not end; look at those.
-
-`Hold` is no red run: the release exists, and the dossier behind the gate's button says which gate held
-it. After the cause is mended, clear the red step and those after it: what is done is found by its inputs
-and reused.
-
 ### What it does
 
-Plans which tasks to train, builds and checks the labels that it lacks, trains and calibrates each task,
-makes the release with alias `challenger`, rehearses it on logged candidates and beside the champion, and
-judges it by the gates.
+Waits for the log, plans which tasks to train, builds and checks the labels that it lacks, trains and
+calibrates each task, makes the release with alias `challenger`, rehearses it on logged candidates and beside
+the champion, and judges it by the gates. Of a first release it trains every task, after that the fast ones;
+the champion lends the slow ones, which `retrain_slow` trains.
 
 ### By hand
 
 Start it with `as_of` to look at the world as it was then (empty: now), and with `tasks` to train only
 some of them (empty: all that are due; the others come from the champion). A backfill retrains as of the
-end of each interval.
+end of each interval; its release is marked and moves no alias.
 """
-
-THIS_TASK = "{{ task.op_kwargs['task_name'] }}"
-
-
-@step(execution_timeout=timedelta(minutes=10))
-def plan(surface: str, dag_run: Any = None, params: Any = None, ti: Any = None) -> list[str]:
-    """Fix the as-of and name the tasks to train."""
-    from tasks.steps import plan
-
-    as_of = find_as_of(dag_run, params)
-    ti.xcom_push("as_of", written(as_of))
-    result = plan.run(open_context(surface), as_of=as_of, cadence="fast", tasks=params["tasks"])
-    return list(report(result, "tasks")["tasks"])
-
-
-@step
-def labels(surface: str, as_of: str) -> dict[str, Any]:
-    """Build the labels that are lacking."""
-    from tasks.steps import labels
-
-    result = labels.run(open_context(surface), as_of=instant(as_of))
-    return report(result, "snapshot", "digest", "partitions_written", "rows", "quarantined")
-
-
-@step(execution_timeout=timedelta(hours=1))
-def validate(surface: str, as_of: str, built: dict[str, Any]) -> dict[str, Any]:
-    """Check the mature labels and publish the snapshot."""
-    from tasks.steps import validate
-
-    result = validate.run(open_context(surface), as_of=instant(as_of), snapshot=built["snapshot"])
-    kept = report(result, "success", "severity", "report", "run_id")
-    if not result.success:
-        raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
-    return {**kept, "snapshot": built["snapshot"]}
-
-
-@step(map_index_template=THIS_TASK)
-def train(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> dict[str, Any]:
-    """Train one task's model."""
-    from tasks.steps import train
-
-    result = train.run(
-        open_context(surface), task=task_name, as_of=instant(as_of), snapshot=snapshot["snapshot"]
-    )
-    return report(result, "task", "model", "version", "sha256", "run_id", "reused")
-
-
-@step(map_index_template=THIS_TASK)
-def calibrate(
-    surface: str, task_name: str, as_of: str, snapshot: dict[str, Any], trained: dict[str, Any]
-) -> dict[str, Any]:
-    """Calibrate one task's model."""
-    from tasks.steps import calibrate
-
-    result = calibrate.run(
-        open_context(surface),
-        task=task_name,
-        as_of=instant(as_of),
-        snapshot=snapshot["snapshot"],
-        model_version=trained["version"],
-    )
-    kept = report(result, "task", "calibrator", "version", "sha256", "run_id", "reused")
-    return {**kept, "model_version": trained["version"], "calibrator_version": result.version}
-
-
-@task_group
-def models(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> Any:
-    """Train and calibrate one task; mapped over the plan's tasks."""
-    trained = train(surface=surface, task_name=task_name, as_of=as_of, snapshot=snapshot)
-    return calibrate(surface=surface, task_name=task_name, as_of=as_of, snapshot=snapshot, trained=trained)
-
-
-@step
-def release(
-    surface: str, as_of: str, snapshot: dict[str, Any], fitted: Any, dag_run: Any = None
-) -> dict[str, Any]:
-    """Pin the parts as one release with alias challenger."""
-    from tasks.steps import release
-
-    pinned = ("task", "model_version", "calibrator_version")
-    result = release.run(
-        open_context(surface),
-        as_of=instant(as_of),
-        snapshot=snapshot["snapshot"],
-        parts=[{name: part[name] for name in pinned} for part in collect(fitted)],
-        backfill=kind(dag_run) == "backfill",
-    )
-    kept = report(result, "release", "version", "sha256", "run_id", "reused", "backfilled")
-    return {"as_of": as_of, **kept}
-
-
-@step
-def simulate(surface: str, released: dict[str, Any]) -> dict[str, Any]:
-    """Rehearse the decision on logged candidates."""
-    from tasks.steps import simulate
-
-    result = simulate.run(open_context(surface), release=released["version"])
-    return report(result, "release", "baseline", "report", "run_id")
-
-
-@step
-def shadow(surface: str, released: dict[str, Any]) -> dict[str, Any]:
-    """Score the newest traffic beside the champion."""
-    from tasks.steps import shadow
-
-    as_of = instant(released["as_of"])
-    result = shadow.run(open_context(surface), as_of=as_of, challenger=released["version"])
-    return report(result, "challenger", "champion", "day", "candidates", "run_id")
-
-
-@step(trigger_rule="all_done", execution_timeout=timedelta(hours=1))
-def gate(surface: str, planned: list[str] | None, fitted: Any, evidence: dict[str, Any]) -> dict[str, Any]:
-    """Judge the release; refuse to judge where anything that was planned did not end."""
-    if missing := find_unfinished(planned, collect(fitted), evidence):
-        raise GateRefused(f"These steps did not end, so there is nothing to judge: {', '.join(missing)}")
-    from tasks.steps import gate
-
-    result = gate.run(
-        open_context(surface),
-        as_of=instant(evidence["release"]["as_of"]),
-        release=evidence["release"]["version"],
-        validation_run=evidence["validate"]["run_id"],
-        simulation_run=evidence["simulate"]["run_id"],
-        shadow_run=evidence["shadow"]["run_id"],
-    )
-    return report(result, "release", "verdict", "dossier", "run_id")
-
-
-def collect(fitted: Any) -> list[dict[str, Any]]:
-    """Return the results of the mapped models; Airflow gives None for none and the bare result for one.
-
-    Examples
-    --------
-    >>> collect(None), collect({"task": "click"}), collect([{"task": "click"}, {"task": "buy"}])
-    ([], [{'task': 'click'}], [{'task': 'click'}, {'task': 'buy'}])
-    """
-    if fitted is None:
-        return []
-    return [dict(fitted)] if isinstance(fitted, Mapping) else list(fitted)
-
-
-def find_unfinished(
-    planned: Sequence[str] | None, parts: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]
-) -> list[str]:
-    """Name what was planned and has no result: with `all_done` the gate runs whatever happened before it.
-
-    Examples
-    --------
-    >>> find_unfinished(["click", "buy"], [{"task": "buy"}], {"validate": {"success": True}, "release": None})
-    ['models (click)', 'release']
-    """
-    done = {part["task"] for part in parts}
-    models = [f"models ({task})" for task in planned or () if task not in done]
-    steps = [name for name, result in evidence.items() if result is None]
-    return (["plan"] if planned is None else []) + models + steps
 
 
 def weekly_retrain(contracts: Contracts) -> DAG:
-    """Name the edges."""
-    surface, tasks = contracts.name, list(contracts.tasks.order())
-    params = {
-        "as_of": as_of_param(contracts),
-        "tasks": Param(
-            [],
-            type="array",
-            items={"type": "string", "enum": tasks},
-            examples=tasks,
-            title="Tasks",
-            description="Train only these; the others come from the champion. Empty: all that are due.",
-        ),
-    }
-    identity = describe(contracts, "retrain", cron=contracts.surface.schedule.retrain, runbook=RUNBOOK)
-    with DAG(**identity, params=params) as dag:
-        planned = plan(surface=surface)
-        as_of = planned["as_of"]
-        checked = validate(surface=surface, as_of=as_of, built=labels(surface=surface, as_of=as_of))
-        fitted = models.partial(surface=surface, as_of=as_of, snapshot=checked).expand(task_name=planned)
-        released = release(surface=surface, as_of=as_of, snapshot=checked, fitted=fitted)
-        simulated = simulate(surface=surface, released=released)
-        shadowed = shadow(surface=surface, released=released)
-        evidence = {"validate": checked, "release": released, "simulate": simulated, "shadow": shadowed}
-        gate(surface=surface, planned=planned, fitted=fitted, evidence=evidence)
-    return dag
+    """Retrain the fast tasks."""
+    return retraining(contracts, FAST, cron=contracts.surface.schedule.retrain, runbook=RUNBOOK)
 
 
-globals().update(for_every_surface("retrain", weekly_retrain))
+globals().update(for_every_surface(FAST, weekly_retrain))

@@ -1,4 +1,4 @@
-"""What every step of every DAG has: a retry policy, a time limit and a link to its MLflow run.
+"""What every step of every DAG has: a retry policy, a time limit, a link to MLflow, a line where it fails.
 
 ::
 
@@ -8,13 +8,14 @@
         return report(train.run(...), "task", "version")   # ids and counts go on, the link is kept
 """
 
+import logging
 import os
 import sys
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.sdk import (
@@ -26,7 +27,14 @@ from airflow.sdk import (
     get_current_context,
 )
 from airflow.sdk.bases.decorator import task_decorator_factory
+from airflow.sdk.exceptions import (
+    AirflowRescheduleException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    DagRunTriggerException,
+)
 
+from dags.note import tell_error
 from dags.place import home_folder
 from tasks.errors import ContractError, DataError, GateRefused, StoreError
 
@@ -73,7 +81,7 @@ class MlflowRunLink(BaseOperatorLink):
 
 
 class StepOperator(_PythonDecoratedOperator):
-    """A Python step with its MLflow link, which it has where it fails too."""
+    """A Python step with its MLflow link; where it fails it has that too, and its error in the run's note."""
 
     operator_extra_links = (MlflowRunLink(),)
     custom_operator_name = "@step"
@@ -83,8 +91,12 @@ class StepOperator(_PythonDecoratedOperator):
         """Run the step; where it fails, look for the run that it had opened by then."""
         try:
             return super().execute(context)
-        except Exception:
-            with suppress(Exception):  # the step's own error matters, not that of looking for a link
+        except (AirflowRescheduleException, AirflowSkipException, DagRunTriggerException):
+            raise
+        except (Exception, AirflowTaskTimeout) as error:
+            with suppress(Exception):  # the step's own error matters, not that of telling it
+                tell_error(error)
+            with suppress(Exception):
                 self.mlflow_run = _opened_run(self, context)
             raise
 
@@ -98,6 +110,38 @@ def report(result: Any, *fields: str) -> dict[str, Any]:
     if run_id := values.get("run_id"):
         get_current_context()["ti"].task.mlflow_run = run_address(run_id)
     return {name: values[name] for name in fields}
+
+
+def link() -> str:
+    """Return the address of the MLflow run that this step reported."""
+    return str(get_current_context()["ti"].task.mlflow_run)
+
+
+def point_to(address: str) -> None:
+    """Let the step's link lead to an address."""
+    get_current_context()["ti"].task.mlflow_run = address
+
+
+def wait(pause: timedelta, why: str) -> NoReturn:
+    """End the step for now, without a slot, and let it begin anew after a pause."""
+    logging.getLogger("equipoise").info("%s; looks again in %s", why, pause)
+    raise AirflowRescheduleException(datetime.now(UTC) + pause)
+
+
+def trigger(dag_id: str, run_id: str, conf: dict[str, Any]) -> NoReturn:
+    """End the step well by starting a run of another DAG, unless there is one of that id already."""
+    raise DagRunTriggerException(
+        trigger_dag_id=dag_id,
+        dag_run_id=run_id,
+        conf=conf,
+        reset_dag_run=False,
+        skip_when_already_exists=True,
+        wait_for_completion=False,
+        allowed_states=[],
+        failed_states=[],
+        poke_interval=0,
+        deferrable=False,
+    )
 
 
 def mlflow_address() -> str:
@@ -115,6 +159,11 @@ def run_address(run_id: str) -> str:
     return (
         f"{address}/#/experiments/{connect(home_folder()).get_run(run_id).info.experiment_id}/runs/{run_id}"
     )
+
+
+def release_address(name: str, version: int) -> str:
+    """Return the address of a release in MLflow's registry."""
+    return f"{address}/#/models/{name}/versions/{version}" if (address := mlflow_address()) else ""
 
 
 def _opened_run(operator: StepOperator, context: Context) -> str:

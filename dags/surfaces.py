@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
-from dags.moment import end_of_logs, written
+from dags.moment import written
 from dags.place import surfaces_folder
 from dags.step import HOUSE_RULES, step
 from tasks.contracts import Contracts, load_surface, surface_names
@@ -22,20 +22,34 @@ from tasks.errors import ContractError, EquipoiseError
 FIRST_DAY = datetime(2010, 1, 1, tzinfo=UTC)
 
 
-def for_every_surface(workflow: str, build: Callable[[Contracts], DAG]) -> dict[str, DAG]:
+def for_every_surface(
+    workflow: str, build: Callable[[Contracts], DAG], *, by_hand: bool = False
+) -> dict[str, DAG]:
     """Build a workflow's DAG of every surface, by DAG id.
+
+    Parameters
+    ----------
+    by_hand : whether it has no schedule.
 
     Raises
     ------
     ContractError
         There is no folder of surfaces.
     """
-    dags = (_build(workflow, build, name) for name in surface_names(surfaces_folder()))
+    dags = (_build(workflow, build, name, by_hand) for name in surface_names(surfaces_folder()))
     return {dag.dag_id: dag for dag in dags}
 
 
-def describe(contracts: Contracts, workflow: str, *, cron: str, runbook: str) -> dict[str, Any]:
-    """Return what the DAGs of all workflows say of themselves in the same way."""
+def describe(
+    contracts: Contracts, workflow: str, *, cron: str | None, runbook: str, waits: timedelta = timedelta()
+) -> dict[str, Any]:
+    """Return what the DAGs of all workflows say of themselves in the same way.
+
+    Parameters
+    ----------
+    cron : its schedule, None where people start it.
+    waits : how long a run may wait besides the time that its work may take.
+    """
     surface = contracts.surface
     roles = "; ".join(f"{role}: {', '.join(users)}" for role, users in surface.reviewers.items())
     return {
@@ -44,7 +58,7 @@ def describe(contracts: Contracts, workflow: str, *, cron: str, runbook: str) ->
         "start_date": FIRST_DAY,
         "catchup": False,
         "max_active_runs": 1,
-        "dagrun_timeout": timedelta(hours=12),
+        "dagrun_timeout": timedelta(hours=12) + waits,
         "default_args": {"owner": surface.owner, **HOUSE_RULES},
         "tags": ["equipoise", contracts.name, workflow],
         "doc_md": f"{runbook.strip()}\n\n### Who\nOwner: {surface.owner}. Reviewers: {roles or 'none'}.\n",
@@ -54,9 +68,9 @@ def describe(contracts: Contracts, workflow: str, *, cron: str, runbook: str) ->
 
 def as_of_param(contracts: Contracts) -> Param:
     """Ask for the as-of of a run by hand; where the logs have ended, the form begins with their end."""
-    until = contracts.surface.until
+    ends_at = contracts.surface.ends_at
     return Param(
-        None if until is None else written(end_of_logs(until)),
+        None if ends_at is None else written(ends_at),
         type=["null", "string"],
         format="date-time",
         title="As of",
@@ -64,29 +78,32 @@ def as_of_param(contracts: Contracts) -> Param:
     )
 
 
-def _schedule(contracts: Contracts, cron: str) -> Any:
-    if contracts.surface.until is None:
+def _schedule(contracts: Contracts, cron: str | None) -> Any:
+    if cron is None:
+        return None
+    ends_at = contracts.surface.ends_at
+    if ends_at is None:
         return CronDataIntervalTimetable(cron, timezone="UTC")
     from dags.ending import EndingCronTimetable
 
-    return EndingCronTimetable(cron, until=end_of_logs(contracts.surface.until))
+    return EndingCronTimetable(cron, until=ends_at)
 
 
-def _build(workflow: str, build: Callable[[Contracts], DAG], name: str) -> DAG:
+def _build(workflow: str, build: Callable[[Contracts], DAG], name: str, by_hand: bool) -> DAG:
     try:
         dag = build(load_surface(surfaces_folder(), name))
         dag.validate()
         dag.timetable.validate()
     except Exception as error:  # one bad surface must not take the others' DAGs with it
-        return _broken(workflow, name, error)
+        return _broken(workflow, name, error, by_hand)
     return dag
 
 
-def _broken(workflow: str, name: str, error: Exception) -> DAG:
+def _broken(workflow: str, name: str, error: Exception, by_hand: bool) -> DAG:
     problem = str(error) if isinstance(error, EquipoiseError) else f"{type(error).__name__}: {error}"
     with DAG(
         dag_id=f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}__{workflow}",
-        schedule=CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
+        schedule=None if by_hand else CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
         start_date=FIRST_DAY,
         catchup=False,
         max_active_runs=1,

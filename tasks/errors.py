@@ -8,6 +8,7 @@
     │   └── ImmatureLabels    nobody: wait until labels mature (exit 2)
     ├── GateRefused       a decision, not a crash (exit 1)
     └── StoreError        the operator of a store or service (exit 3)
+        └── Overtaken         nobody: begin again on what the other writer left (exit 3)
 """
 
 from collections.abc import Iterable
@@ -42,6 +43,10 @@ class StoreError(EquipoiseError):
     """A store or service failed or holds other bytes than were pinned."""
 
     exit_code = 3
+
+
+class Overtaken(StoreError):
+    """Another writer was first, so nothing was written; trying again mends it."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> str:

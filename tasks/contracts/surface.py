@@ -141,8 +141,8 @@ class Schedule(Closed):
 class Arrival(Closed):
     """When a log table has arrived up to an as-of, and how long a retrain waits for it.
 
-    ``within``: its newest row before the as-of lies less than this before it. ``deadline``: how long a run
-    waits. ``every``: how often it looks.
+    ``within``: its newest row before the as-of lies less than this before it. ``deadline``: how long after
+    the moment at which it was due a run waits. ``every``: how often it looks.
     """
 
     within: Duration = timedelta(days=1)
@@ -150,9 +150,9 @@ class Arrival(Closed):
     every: Duration = timedelta(minutes=5)
 
     @model_validator(mode="after")
-    def _looks_before_the_deadline(self) -> Self:
-        if self.every > self.deadline:
-            raise ValueError("every must not be longer than deadline")
+    def _looks_while_it_waits(self) -> Self:
+        if not timedelta(seconds=10) <= self.every <= self.deadline:
+            raise ValueError("every must lie between PT10S, the time of a look, and deadline")
         return self
 
 

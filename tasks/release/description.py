@@ -1,6 +1,6 @@
 """What a person reads of a release in the registry: markdown of its figures, weights and pins."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Weight
@@ -23,13 +23,13 @@ def describe(manifest: Manifest, utility: UtilitySpec, figures: Sequence[TaskFig
         f"Release of **{manifest.surface}** as of {manifest.as_of:%Y-%m-%d %H:%M} UTC{mark}.",
         f"Labels: snapshot `{manifest.snapshot.id}`, tested on {manifest.test[0]} to {manifest.test[1]}.",
         "",
-        *_table(["task", "AUC", "calibration ratio", "rows", "positives"], map(_figures, figures)),
+        *markdown_table(["task", "AUC", "calibration ratio", "rows", "positives"], map(_figures, figures)),
         "",
         f"Weights of **{utility.policy}** version {utility.version}:",
         "",
-        *_table(["term", "weight", "why"], _weights(utility)),
+        *markdown_table(["term", "weight", "why"], weight_terms(utility)),
         "",
-        *_table(["part", "version", "sha256"], _pins(manifest)),
+        *markdown_table(["part", "version", "sha256"], _pins(manifest)),
     ]
     return "\n".join(lines)
 
@@ -70,7 +70,8 @@ def _in_words(estimate: Estimate | None) -> str:
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
-def _weights(utility: UtilitySpec) -> Iterator[list[str]]:
+def weight_terms(utility: UtilitySpec) -> Iterator[list[str]]:
+    """Name every term of the sum with its weight and the reason for it, those of contexts last."""
     yield from _terms(utility.weights, "")
     for context in utility.contexts:
         yield from _terms(context.weights, f" in {context.name}")
@@ -87,6 +88,7 @@ def _pins(manifest: Manifest) -> Iterator[list[str]]:
         yield [_link(part.name, part.version, part.name), str(part.version), f"`{part.sha256[:12]}`"]
 
 
-def _table(head: Sequence[str], rows: Iterator[list[str]]) -> Iterator[str]:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Write a table in markdown; a bar within a cell becomes a slash."""
     for cells in (head, ["---"] * len(head), *rows):
         yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

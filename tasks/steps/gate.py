@@ -61,6 +61,7 @@ def run(
     validation_run: str,
     simulation_run: str,
     shadow_run: str,
+    stands: bool = False,
     parent_run: str | None = None,
 ) -> GateResult:
     """Judge a release.
@@ -70,6 +71,7 @@ def run(
     as_of : the instant that the release was made as of.
     release : its version.
     validation_run, simulation_run, shadow_run : MLflow runs of those steps.
+    stands : the verdict of its own time stays the release's; this one is kept by the run alone.
 
     Raises
     ------
@@ -87,10 +89,11 @@ def run(
         context.home, context.surface, step="gate", inputs=inputs, parent_run=parent_run, tags=tags
     ) as opened:
         dossier = _dossier(context, as_of, release, manifest, runs, evidence)
-        path = _write(context, opened, dossier)
+        path = _write(context, opened, dossier, beside=f"-{opened.run_id[:8]}" if stands else "")
         plain = dossier.to_json()
-        registry.set_tags(part, {VERDICT: dossier.verdict, "dossier": path})
-        registry.describe(part, _description(evidence, plain))
+        if not stands:
+            registry.set_tags(part, {VERDICT: dossier.verdict, "dossier": path})
+            registry.describe(part, _description(evidence, plain))
         return GateResult(
             release=release,
             run_id=opened.run_id,
@@ -187,10 +190,10 @@ def _gather(as_of: datetime, runs: _Runs, evidence: Mapping[str, Any]) -> Eviden
     )
 
 
-def _write(context: Context, run: StepRun, dossier: Dossier) -> str:
+def _write(context: Context, run: StepRun, dossier: Dossier, *, beside: str) -> str:
     """Write the dossier as a page and as JSON beside it, and as artifacts of the run."""
     html, plain = dossier.to_html(), dossier.to_json()
-    name = f"{DOSSIER}-release-{dossier.release}"
+    name = f"{DOSSIER}-release-{dossier.release}{beside}"
     write_report(context, f"{name}.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
     path = write_report(context, f"{name}.html", html)
     run.text(f"{DOSSIER}.html", html)

@@ -4,32 +4,35 @@
 
     logs -> checks -> what changed since the last build -> those days labelled -> one commit -> snapshot
 
-Bad rows go to the quarantine before the commit; a step that is killed leaves the last snapshot as it was, and
-running it again ends in the same state.
+Bad rows go to the quarantine before the commit; a step that is killed leaves the last snapshot as it was,
+and running it again ends in the same state. Builds of one surface wait for one another: the labels run, a
+retrain and a backfill never write the same days at once.
 """
 
 import logging
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 from tasks import columns as c
 from tasks.engines.duckdb import LogTables, session
 from tasks.engines.label_build import Written, write_labels
 from tasks.engines.profile import LogProfile, profile
-from tasks.errors import ContractError, DataError, StoreError
+from tasks.errors import ContractError, DataError, Overtaken, StoreError
 from tasks.labels.coverage import Build, Coverage, Day, cover
+from tasks.location import Location
 from tasks.steps.context import Context, format_instant
 from tasks.steps.labels_out import ExportResult, ShowResult, export, show
 from tasks.steps.quarantine import keep_bad_rows
 from tasks.stores import delta
 from tasks.stores.delta import EVERYTHING, DataFile
 from tasks.stores.label_store import LabelStore, Snapshot, StoredBuild
+from tasks.stores.locks import alone
 
 __all__ = ["ExportResult", "LabelsResult", "ShowResult", "export", "run", "show"]
 
 _LOG = logging.getLogger("equipoise")
+_ATTEMPTS = 6
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class LabelsResult:
 def run(
     context: Context, *, as_of: datetime, first_day: date | None = None, last_day: date | None = None
 ) -> LabelsResult:
-    """Build the labels as of an instant.
+    """Build the labels as of an instant; one process builds a surface's labels at a time.
 
     An as-of before the store's own is built aside. Confined to days it becomes the store's own instead:
     no day goes back to less mature labels.
@@ -72,9 +75,19 @@ def run(
     DataError
         A log table is missing, empty, or not as the contracts need it.
     StoreError
-        Another build was committed meanwhile.
+        A store failed, or other machines committed builds meanwhile again and again.
     """
     _check(as_of, first_day, last_day)
+    with alone(context.home, f"{context.surface}.labels", doing=f"building labels of {context.surface}"):
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return _run(context, as_of, first_day, last_day)
+            except Overtaken as error:
+                _LOG.warning("labels: built again on what another machine committed: %s", error)
+        return _run(context, as_of, first_day, last_day)
+
+
+def _run(context: Context, as_of: datetime, first_day: date | None, last_day: date | None) -> LabelsResult:
     store = LabelStore(context.home, context.surface)
     path, last = store.path, store.last()
     if last is not None and as_of < last.build.as_of:
@@ -159,7 +172,7 @@ def _build(
 
 def _commit(
     store: LabelStore,
-    path: Path,
+    path: Location,
     last: StoredBuild | None,
     build: Build,
     covered: Coverage,
@@ -181,8 +194,7 @@ def _commit(
             expected=last.snapshot.version if last else None,
         )
     except StoreError:
-        for file in files:
-            file.path.unlink(missing_ok=True)
+        delta.discard(file.path for file in files)
         raise
 
 

@@ -13,6 +13,7 @@ from tasks import columns as c
 from tasks.errors import ContractError, DataError, unknown
 from tasks.labels import expressions as x
 from tasks.labels.statements import fill
+from tasks.location import locate
 from tasks.steps.context import Context, format_instant
 from tasks.stores import delta
 from tasks.stores.label_store import LabelStore, Snapshot
@@ -109,7 +110,7 @@ def _nested(context: Context, store: LabelStore, snapshot: Snapshot) -> Iterator
     """Yield the columns of the nested row: instants in ISO 8601, NaN as null, labels and weights nested."""
     tasks, contract = store.tasks(snapshot), context.contracts.tasks.tasks
     taken = {n for t in tasks for n in (t, c.status(t), c.at(t))}
-    for field in delta.schema_of(Path(snapshot.path), snapshot.version):
+    for field in delta.schema_of(locate(snapshot.path), snapshot.version):
         if field.name not in taken:
             yield x.named(_json_value(field), field.name)
     observed = {t: x.same(x.column(c.status(t)), x.text(c.Status.OBSERVED)) for t in tasks}

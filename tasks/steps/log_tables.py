@@ -5,7 +5,6 @@ Everything else reads the label store, whose rows are whole impressions.
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from pathlib import Path
 
 import pandas as pd
 
@@ -16,6 +15,7 @@ from tasks.errors import DataError
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.rows import EVENTS, IMPRESSIONS
+from tasks.location import locate
 from tasks.steps.context import Context, format_instant
 from tasks.stores.delta import schema_of
 from tasks.stores.label_store import LabelStore, Snapshot
@@ -38,7 +38,7 @@ def labelled_candidates(context: Context, *, snapshot: str, first_day: date, las
     labels = store.snapshot(snapshot)
     tasks = list(context.contracts.tasks.tasks)
     if context.contracts.surface.sources.candidates is None:
-        columns = [name for name in schema_of(Path(labels.path), labels.version).names if "__" not in name]
+        columns = [name for name in schema_of(locate(labels.path), labels.version).names if "__" not in name]
         return store.read(labels, columns, first_day=first_day, last_day=last_day).to_pandas()
     with session(context.home) as connection:
         log = LogTables.open(connection, context.logs, context.contracts)

@@ -8,8 +8,8 @@ from typing import Literal
 
 from tasks.errors import ContractError, unknown
 from tasks.steps.context import Context, format_instant
-from tasks.steps.release_parts import refuse_silent_changes
-from tasks.steps.release_view import alias_moves, find_release
+from tasks.steps.release_parts import find_lender, refuse_silent_changes
+from tasks.steps.release_view import alias_moves
 from tasks.stores.registry import Registry
 
 _LOG = logging.getLogger("equipoise")
@@ -17,11 +17,11 @@ _LOG = logging.getLogger("equipoise")
 
 @dataclass(frozen=True)
 class PlanResult:
-    """What will be trained; ``champion`` gives the other tasks, None for a first release."""
+    """What will be trained; the release ``lender`` gives the other tasks, None where there is none to ask."""
 
     as_of: str
     tasks: list[str]
-    champion: int | None
+    lender: int | None
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     Raises
     ------
     ContractError
-        A task is unknown, or some are left out although there is no champion to take them from; or a policy's
+        A task is unknown, or some are left out and no release lends them; or a policy's
         content changed while its version did not, which is better known before the training than after.
     """
     refuse_silent_changes(context, Registry(context.home))
@@ -52,16 +52,16 @@ def run(
     for task in tasks:
         if task not in known:
             raise ContractError(unknown("task", task, known, where=f"the surface {context.surface}"))
-    champion = find_release(context, "champion")
-    if champion is None:
+    lender = find_lender(context, as_of)
+    if lender is None:
         missing = [task for task in known if tasks and task not in tasks]
         if missing:
             raise ContractError(
-                f"A first release trains every task: there is no champion to take {', '.join(missing)} from. "
-                "Leave the tasks empty."
+                f"A first release, or one before the champion's as-of, trains every task: there is no "
+                f"champion to take {', '.join(missing)} from. Leave the tasks empty."
             )
         due = list(known)
     else:
         wanted = tasks or context.contracts.tasks.by_cadence(cadence)
         due = [task for task in known if task in wanted]
-    return PlanResult(format_instant(as_of), due, champion)
+    return PlanResult(format_instant(as_of), due, lender)

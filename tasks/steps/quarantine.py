@@ -26,7 +26,7 @@ _SCHEMA = pa.schema(
 def keep_bad_rows(context: Context, log: LogTables, *, as_of: datetime) -> int:
     """Append the bad rows that the quarantine does not hold yet; return how many there were."""
     find_bad_rows(log, as_of=as_of)
-    table = context.home / "quarantine" / context.surface
+    table = context.store / "quarantine" / context.surface
     version = delta.version_of(table)
     known = [file.path for file in delta.files_of(table)] if version is not None else []
     file = table / f"part-{uuid.uuid4()}.parquet"

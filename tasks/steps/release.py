@@ -36,6 +36,7 @@ from tasks.steps.release_parts import (
 from tasks.steps.release_rehearsal import Rehearsal
 from tasks.steps.release_view import BACKFILLED, COMPONENT, FILE, SNAPSHOT, release_name
 from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.stores.locks import alone
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import INPUTS, StepRun, finish, read_evidence, step_run
@@ -51,7 +52,10 @@ CHAMPION: Final = "champion"
 
 @dataclass(frozen=True)
 class ReleaseResult:
-    """The registered version, its digests and pins, and each task's figures on its test days."""
+    """The registered version, its digests and pins, and each task's figures on its test days.
+
+    ``stands``: it was made in its own time and a run about the past found it: nothing about it changes.
+    """
 
     release: str
     version: int
@@ -60,6 +64,7 @@ class ReleaseResult:
     run_id: str
     reused: bool
     backfilled: bool
+    stands: bool
     pins: dict[str, int]
     metrics: dict[str, dict[str, Any]]
 
@@ -97,19 +102,20 @@ def run(
     labels = _published(store, snapshot, as_of)
     refuse_silent_changes(context, registry)
     slices = plan_slices(context.contracts, as_of, _days(store, labels))
-    pins = pin_tasks(context, registry, [TrainedPart.of(part) for part in parts])
+    pins = pin_tasks(context, registry, [TrainedPart.of(part) for part in parts], as_of=as_of)
     _refuse_overlap(slices.test, pins)
     inputs = _inputs(context, as_of, labels, pins)
     late = backfill or _before_champion(registry, context.surface, as_of)
-    part = registry.find(release_name(context.surface), {INPUTS: inputs})
-    reused = part is not None
-    if part is None:
-        tags = {"as_of": format_instant(as_of), "snapshot": labels.id}
-        with step_run(
-            context.home, context.surface, step=STEP, inputs=inputs, parent_run=parent_run, tags=tags
-        ) as step:
-            rehearsal = Rehearsal(context, store, labels, slices.tasks)
-            part = _Making(context, registry, step, rehearsal, slices, pins, as_of, late).release(inputs)
+    with alone(context.home, f"{context.surface}.release", doing=f"making a release of {context.surface}"):
+        part = registry.find(release_name(context.surface), {INPUTS: inputs})
+        reused = part is not None
+        if part is None:
+            tags = {"as_of": format_instant(as_of), "snapshot": labels.id}
+            with step_run(
+                context.home, context.surface, step=STEP, inputs=inputs, parent_run=parent_run, tags=tags
+            ) as step:
+                rehearsal = Rehearsal(context, store, labels, slices.tasks)
+                part = _Making(context, registry, step, rehearsal, slices, pins, as_of, late).release(inputs)
     return _settled(registry, part, reused=reused, moves=not late)
 
 
@@ -214,6 +220,7 @@ def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> Re
         run_id=run_id,
         reused=reused,
         backfilled=evidence["backfilled"],
+        stands=reused and not moves and not evidence["backfilled"],
         pins=dict(evidence["pins"]),
         metrics={figures["task"]: {"test": figures["headline"]} for figures in evidence["tasks"]},
     )

@@ -1,4 +1,7 @@
-"""The parts of a release: what was just trained, what the champion lends, and the two policies.
+"""The parts of a release: what was just trained, what another release lends, and the two policies.
+
+The champion lends, unless it is of a later as-of: a release of the past takes no part from the future. Then
+the release lends that was made as of that very instant, so that a backfill ends in the parts of that day.
 
 A policy is data under review: its version and its content go together. The same version with another
 content is refused, whoever asks (law 4).
@@ -6,15 +9,15 @@ content is refused, whoever asks (law 4).
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 from tasks.contracts import SlateSpec, UtilitySpec, canonical, canonical_json, digest
 from tasks.errors import ContractError, unknown
 from tasks.release.chains import chain, parent
 from tasks.release.manifest import Manifest, PinnedPart, Role
-from tasks.steps.context import Context
-from tasks.steps.release_view import find_release, release_manifest
+from tasks.steps.context import Context, format_instant, parse_instant
+from tasks.steps.release_view import BACKFILLED, release_manifest, release_name
 from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import read_evidence
@@ -38,13 +41,31 @@ class TrainedPart:
         return cls(str(plain["task"]), int(plain["model_version"]), int(plain["calibrator_version"]))
 
 
-def pin_tasks(context: Context, registry: Registry, trained: Sequence[TrainedPart]) -> Pins:
-    """Pin every task's model and calibrator; the champion lends what was not trained.
+def find_lender(context: Context, as_of: datetime) -> int | None:
+    """Return the release that lends what a retrain as of an instant does not train, None where none may."""
+    registry, name = Registry(context.home), release_name(context.surface)
+    champion = registry.aliases(name).get("champion")
+    if champion is None:
+        return None
+    if parse_instant(registry.tags(registry.part(name, champion))["as_of"]) <= as_of:
+        return champion
+    made_then = registry.find(name, {"as_of": format_instant(as_of), BACKFILLED: "false"})
+    if made_then is None:
+        return None
+    contracts = release_manifest(context, made_then.version).contracts
+    same_tasks = contracts["tasks"] == context.contracts.digests["tasks"]
+    return made_then.version if same_tasks else None
+
+
+def pin_tasks(
+    context: Context, registry: Registry, trained: Sequence[TrainedPart], *, as_of: datetime
+) -> Pins:
+    """Pin every task's model and calibrator; what was not trained is lent (`find_lender`).
 
     Raises
     ------
     ContractError
-        A task is unknown, was not trained and there is no champion that has it, or a calibrator was fitted
+        A task is unknown, was not trained and there is no release that lends it, or a calibrator was fitted
         to another model.
     """
     tasks = context.contracts.tasks.tasks
@@ -53,7 +74,7 @@ def pin_tasks(context: Context, registry: Registry, trained: Sequence[TrainedPar
             raise ContractError(unknown("task", part.task, tasks, where=f"the surface {context.surface}"))
     made = {part.task: _pins(context.surface, registry, part) for part in trained}
     missing = [task for task in tasks if task not in made]
-    lent = _lent(context, missing) if missing else {}
+    lent = _lent(context, missing, as_of) if missing else {}
     return {task: made.get(task) or lent[task] for task in tasks}
 
 
@@ -86,18 +107,18 @@ def _day(text: str) -> date:
     return date.fromisoformat(text)
 
 
-def _lent(context: Context, missing: Sequence[str]) -> Pins:
-    champion = find_release(context, "champion")
-    if champion is None:
+def _lent(context: Context, missing: Sequence[str], as_of: datetime) -> Pins:
+    lender = find_lender(context, as_of)
+    if lender is None:
         raise ContractError(
             f"A release needs every task, and {', '.join(missing)} came without a model. There is no "
-            "champion to take it from: train every task."
+            f"champion of {format_instant(as_of)} or before to take it from: train every task."
         )
-    manifest = release_manifest(context, champion)
+    manifest = release_manifest(context, lender)
     lacking = [task for task in missing if not _has(manifest, task)]
     if lacking:
         raise ContractError(
-            f"Champion {champion} has no {', '.join(lacking)} to lend: it was made before the task. Train it."
+            f"Release {lender} has no {', '.join(lacking)} to lend: it was made before the task. Train it."
         )
     return {task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task)) for task in missing}
 

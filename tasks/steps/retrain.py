@@ -4,10 +4,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from tasks.errors import GateRefused
-from tasks.steps import calibrate, gate, labels, plan, release, shadow, simulate, train, validate
+from tasks.steps import arrival, gate, labels, launch, plan, release, shadow, simulate, validate
 from tasks.steps.context import Context
 
 log = logging.getLogger("equipoise")
@@ -30,29 +30,36 @@ def run(
     as_of: datetime,
     tasks: Sequence[str] = (),
     cadence: Literal["fast", "slow"] = "fast",
+    parent_run: str | None = None,
 ) -> RetrainResult:
-    """Retrain a surface as of an instant.
+    """Retrain a surface as of an instant; what the log lacks up to it is said, not waited for.
+
+    Parameters
+    ----------
+    parent_run : the MLflow run that the runs of the steps belong under.
 
     Raises
     ------
     GateRefused
         The labels failed validation critically.
     """
+    arrival.warn(context, as_of=as_of)
     planned = plan.run(context, as_of=as_of, cadence=cadence, tasks=tasks)
     steps = _Progress(total=6 + 2 * len(planned.tasks))
     steps.begin("labels")
     built = labels.run(context, as_of=as_of)
     steps.begin("validate")
-    checked = validate.run(context, as_of=as_of, snapshot=built.snapshot)
+    labelled: _Labelled = {"as_of": as_of, "snapshot": built.snapshot, "parent_run": parent_run}
+    checked = validate.run(context, **labelled)
     if not checked.success:
         raise GateRefused(f"The labels failed their suite ({checked.severity}). Report: {checked.report}")
-    parts = [_fit(context, task, as_of, built.snapshot, steps) for task in planned.tasks]
+    parts = [_fit(context, task, labelled, steps) for task in planned.tasks]
     steps.begin("release")
-    made = release.run(context, as_of=as_of, snapshot=built.snapshot, parts=parts)
+    made = release.run(context, **labelled, parts=parts)
     steps.begin("simulate")
-    simulated = simulate.run(context, release=made.version)
+    simulated = simulate.run(context, release=made.version, parent_run=parent_run)
     steps.begin("shadow")
-    shadowed = shadow.run(context, as_of=as_of, challenger=made.version)
+    shadowed = shadow.run(context, as_of=as_of, challenger=made.version, parent_run=parent_run)
     steps.begin("gate")
     judged = gate.run(
         context,
@@ -61,17 +68,25 @@ def run(
         validation_run=checked.run_id,
         simulation_run=simulated.run_id,
         shadow_run=shadowed.run_id,
+        stands=made.stands,
+        parent_run=parent_run,
     )
     return RetrainResult(judged.release, judged.verdict, judged.reasons, judged.gates, judged.dossier)
 
 
-def _fit(context: Context, task: str, as_of: datetime, snapshot: str, steps: "_Progress") -> dict[str, Any]:
+class _Labelled(TypedDict):
+    """What every step after the labels is given."""
+
+    as_of: datetime
+    snapshot: str
+    parent_run: str | None
+
+
+def _fit(context: Context, task: str, labelled: _Labelled, steps: "_Progress") -> dict[str, Any]:
     steps.begin(f"train {task}")
-    model = train.run(context, task=task, as_of=as_of, snapshot=snapshot)
+    model = launch.train(context, task=task, **labelled)
     steps.begin(f"calibrate {task}")
-    calibrator = calibrate.run(
-        context, task=task, as_of=as_of, snapshot=snapshot, model_version=model.version
-    )
+    calibrator = launch.calibrate(context, task=task, model_version=model.version, **labelled)
     return {"task": task, "model_version": model.version, "calibrator_version": calibrator.version}
 
 

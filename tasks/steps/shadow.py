@@ -44,13 +44,21 @@ class ShadowResult:
     run_id: str
 
 
-def run(context: Context, *, as_of: datetime, challenger: int, champion: int | None = None) -> ShadowResult:
+def run(
+    context: Context,
+    *,
+    as_of: datetime,
+    challenger: int,
+    champion: int | None = None,
+    parent_run: str | None = None,
+) -> ShadowResult:
     """Score the newest day's candidates with both releases.
 
     Parameters
     ----------
     as_of : only traffic before it is read.
     challenger, champion : versions; without the latter the alias champion, if there is one.
+    parent_run : the MLflow run that this one belongs under.
 
     Raises
     ------
@@ -69,7 +77,9 @@ def run(context: Context, *, as_of: datetime, challenger: int, champion: int | N
     run_id = finished_run(context.home, context.surface, step="shadow", inputs=inputs)
     if run_id is None:
         tags = {"as_of": format_instant(as_of), "release": challenger}
-        with step_run(context.home, context.surface, step="shadow", inputs=inputs, tags=tags) as opened:
+        with step_run(
+            context.home, context.surface, step="shadow", inputs=inputs, parent_run=parent_run, tags=tags
+        ) as opened:
             evidence = _shadow(context, as_of, challenger, beside)
             opened.metrics(_figures(evidence["comparison"]))
             opened.evidence(evidence)
@@ -141,7 +151,8 @@ def _keep(context: Context, day: Any, as_of: datetime, scored: Mapping[int, pd.D
         table = pa.Table.from_pandas(frame, preserve_index=False)
         for name, value in ((c.DAY, pa.scalar(day)), (c.RELEASE, pa.scalar(version)), ("as_of", instant)):
             table = table.append_column(name, pa.repeat(value, len(table)))
-        replace_rows(context.home / "shadow" / context.surface, table, where={c.DAY: day, c.RELEASE: version})
+        kept = context.store / "shadow" / context.surface
+        replace_rows(kept, table, where={c.DAY: day, c.RELEASE: version})
 
 
 def _plain(comparison: Comparison) -> dict[str, Any]:

@@ -54,7 +54,12 @@ class SimulateResult:
 
 
 def run(
-    context: Context, *, release: int, baseline: str | None = None, policies: Sequence[Path] = ()
+    context: Context,
+    *,
+    release: int,
+    baseline: str | None = None,
+    policies: Sequence[Path] = (),
+    parent_run: str | None = None,
 ) -> SimulateResult:
     """Rehearse a release's decision on the candidates of its test slice.
 
@@ -64,6 +69,7 @@ def run(
     baseline : a release to compare with; by default the champion, and where there is none what the
         surface's decision gate names.
     policies : further utility policies to compare on the same predictions.
+    parent_run : the MLflow run that this one belongs under.
     """
     champion = resolve_release(context, baseline) if baseline else find_release(context, "champion")
     extra = {str(path): read_policy(path, context.contracts) for path in policies}
@@ -79,7 +85,9 @@ def run(
     run_id = finished_run(context.home, context.surface, step="simulate", inputs=inputs)
     if run_id is None:
         tags = {"release": release}
-        with step_run(context.home, context.surface, step="simulate", inputs=inputs, tags=tags) as opened:
+        with step_run(
+            context.home, context.surface, step="simulate", inputs=inputs, parent_run=parent_run, tags=tags
+        ) as opened:
             _simulate(context, opened, release, champion, extra)
             run_id = opened.run_id
     evidence = read_evidence(context.home, run_id)

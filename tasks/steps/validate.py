@@ -32,8 +32,12 @@ class ValidateResult:
     run_id: str
 
 
-def run(context: Context, *, as_of: datetime, snapshot: str) -> ValidateResult:
+def run(context: Context, *, as_of: datetime, snapshot: str, parent_run: str | None = None) -> ValidateResult:
     """Validate a snapshot with the three suites, and publish it unless a failure is critical.
+
+    Parameters
+    ----------
+    parent_run : the MLflow run that this one belongs under.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def run(context: Context, *, as_of: datetime, snapshot: str) -> ValidateResult:
     )
     run_id = finished_run(context.home, context.surface, step="validate", inputs=inputs)
     if run_id is None:
-        run_id = _validate(context, store, found, suites, inputs)
+        run_id = _validate(context, store, found, suites, inputs, parent_run)
     evidence = read_evidence(context.home, run_id)
     if evidence["success"]:
         store.publish(snapshot, report=evidence["report"], severity=evidence["severity"] or "none")
@@ -56,10 +60,17 @@ def run(context: Context, *, as_of: datetime, snapshot: str) -> ValidateResult:
 
 
 def _validate(
-    context: Context, store: LabelStore, snapshot: Snapshot, suites: Mapping[str, Any], inputs: str
+    context: Context,
+    store: LabelStore,
+    snapshot: Snapshot,
+    suites: Mapping[str, Any],
+    inputs: str,
+    parent_run: str | None,
 ) -> str:
     tags = {"as_of": format_instant(snapshot.as_of), "snapshot": snapshot.id}
-    with step_run(context.home, context.surface, step="validate", inputs=inputs, tags=tags) as run:
+    with step_run(
+        context.home, context.surface, step="validate", inputs=inputs, parent_run=parent_run, tags=tags
+    ) as run:
         facts = _facts(context.contracts, snapshot)
         results = [
             run_suite(suites[name], frame, facts=facts) for name, frame in _tables(context, store, snapshot)

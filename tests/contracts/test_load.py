@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ def test_comments_and_order_do_not_change_a_digest_and_a_weight_does(tmp_path: P
     assert changed["tasks"] == before["tasks"]
 
 
+def test_logs_end_at_the_midnight_after_their_last_day(tmp_path: Path) -> None:
+    ended = load_surface(write_surface(tmp_path / "a", _set("surface.until", "2017-12-31")), "feed").surface
+    assert ended.ends_at == datetime(2018, 1, 1, tzinfo=UTC)
+    assert load_surface(write_surface(tmp_path / "b"), "feed").surface.ends_at is None
+
+
 BAD = [
     # path, value, field of the problem, words of the hint
     ("tasks.tasks.click.familly", "engagement", "tasks.click.familly", "Did you mean 'family'"),
@@ -93,6 +100,10 @@ BAD = [
     ("surface.lightgbm", {"default": {"num_leafs": 3}}, "lightgbm.default.num_leafs", "Did you mean 'num_leaves'"),
     ("surface.examination", {"by_position": [1.0, 0.0]}, "examination.by_position.1", "greater than 0"),
     ("surface.schedule", {"labels": "daily"}, "schedule.labels", "pattern"),
+    ("surface.arrival", {"every": "PT5S"}, "arrival", "every must lie between PT10S"),
+    ("surface.arrival", {"every": "PT2H", "deadline": "PT1H"}, "arrival", "every must lie between PT10S"),
+    ("surface.arrival", {"within": "soon"}, "arrival.within", "no duration"),
+    ("surface.arrival", {"withn": "P1D"}, "arrival.withn", "Did you mean 'within'"),
     ("surface.until", "2026-13-01", "until", "month"),
     ("utility.weights.click", -0.4, "weights.click", "has a positive weight"),
     ("utility.weights.return", 5.0, "weights.return", "has a negative weight"),

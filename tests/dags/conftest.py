@@ -2,13 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+Start = Callable[..., "Ended"]
 REPOSITORY = Path(__file__).parents[2]
 SURFACE = """
 surface: {name}
@@ -99,7 +102,9 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three good surfaces, one of which has ended, and two bad ones."""
     root = tmp_path_factory.mktemp("surfaces")
     write_surface(root, "feed")
-    write_surface(root, "shop", more='schedule: {labels: "0 * * * *", retrain: "30 4 * * 2"}')
+    write_surface(
+        root, "shop", more='schedule: {labels: "0 * * * *", retrain: "30 4 * * 2"}\narrival: {deadline: PT3H}'
+    )
     write_surface(root, "ended", more="until: 2017-12-31")
     write_surface(root, "misspelt", utility=UTILITY.replace("click_30m", "clikc_30m"))
     write_surface(root, "no_such_hour", more='schedule: {retrain: "0 99 * * 1"}')
@@ -131,3 +136,49 @@ def copied_surfaces(surfaces: Path, tmp_path: Path) -> Path:
 def steps_of(dag: Any) -> Mapping[str, Any]:
     """Return a DAG's steps by name."""
     return {step.task_id: step for step in dag.tasks}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended: its state, its steps' states by name, and what they handed on."""
+
+    state: str
+    steps: Mapping[tuple[str, str | None], str]
+    tries: Mapping[tuple[str, str | None], int]
+    handed_on: Mapping[tuple[str, int, str], Any]
+    note: str
+
+    def result(self, step: str) -> Any:
+        return self.handed_on[step, -1, "return_value"]
+
+
+@pytest.fixture
+def start(migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Run a DAG of a folder of surfaces in a home, and wait for its end."""
+
+    def run(dag_id: str, *, surfaces: Path, home: Path, **conf: Any) -> Ended:
+        monkeypatch.setenv("EQUIPOISE_SURFACES", str(surfaces))
+        monkeypatch.setenv("EQUIPOISE_HOME", str(home))
+        dag = parse(surfaces).dags[dag_id]
+        return _ended(dag.test(logical_date=datetime.now(UTC), run_conf=conf))
+
+    return run
+
+
+def _ended(run: Any) -> Ended:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    instances = run.get_task_instances()
+    with create_session() as session:
+        note = str(session.get(DagRun, run.id).note)
+        rows = session.query(XComModel).filter(XComModel.run_id == run.run_id, XComModel.dag_id == run.dag_id)
+        handed_on = {(row.task_id, row.map_index, row.key): XComModel.deserialize_value(row) for row in rows}
+    return Ended(
+        state=str(run.state),
+        steps={(i.task_id, i.rendered_map_index): str(i.state) for i in instances},
+        tries={(i.task_id, i.rendered_map_index): i.try_number for i in instances},
+        handed_on=handed_on,
+        note=note,
+    )

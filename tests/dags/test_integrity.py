@@ -11,7 +11,9 @@ from tests.dags.conftest import REPOSITORY, parse, steps_of
 
 GOOD = ["feed", "shop", "ended"]
 ALL = [*GOOD, "misspelt", "no_such_hour"]
-WORKFLOWS = ["labels", "retrain"]
+WORKFLOWS = ["labels", "retrain", "retrain_slow"]
+RETRAINS = ["retrain", "retrain_slow"]
+BY_HAND = ["promote", "rollback"]
 
 
 def test_every_file_parses(bag: SimpleNamespace) -> None:
@@ -19,7 +21,7 @@ def test_every_file_parses(bag: SimpleNamespace) -> None:
 
 
 def test_every_surface_has_every_workflow(bag: SimpleNamespace) -> None:
-    assert set(bag.dags) == {f"{surface}__{workflow}" for surface in ALL for workflow in WORKFLOWS}
+    assert set(bag.dags) == {f"{surface}__{workflow}" for surface in ALL for workflow in WORKFLOWS + BY_HAND}
 
 
 def test_the_repositorys_own_surfaces_parse_whole(airflow_home: object) -> None:
@@ -80,17 +82,20 @@ def test_what_would_fail_again_fails_at_once(airflow_home: object, error: Except
     assert POLICY.evaluate(error, 1, 3).action.value == action
 
 
-def test_the_retrain_runs_in_this_order(bag: SimpleNamespace) -> None:
-    steps = steps_of(bag.dags["feed__retrain"])
+@pytest.mark.parametrize("workflow", RETRAINS)
+def test_a_retrain_runs_in_this_order(bag: SimpleNamespace, workflow: str) -> None:
+    steps = steps_of(bag.dags[f"feed__{workflow}"])
     before = {name: step.upstream_task_ids for name, step in steps.items()}
-    assert before["plan"] == set()
-    assert before["labels"] == {"plan"}
-    assert before["validate"] == {"plan", "labels"}
+    assert before["arrival"] == set()
+    assert before["plan"] == {"arrival"}
+    assert before["labels"] == {"arrival", "plan"}
+    assert before["validate"] == {"arrival", "labels"}
     assert {"plan", "validate"} <= before["models.train"]
     assert "models.train" in before["models.calibrate"]
     assert {"validate", "models.calibrate"} <= before["release"]
     assert before["simulate"] == before["shadow"] == {"release"}
     assert {"plan", "validate", "models.calibrate", "release", "simulate", "shadow"} == before["gate"]
+    assert before["propose"] == {"gate"}
 
 
 def test_the_gate_runs_whatever_happened_before_it(bag: SimpleNamespace) -> None:
@@ -111,13 +116,27 @@ def test_a_mapped_step_shows_its_tasks_name(bag: SimpleNamespace, step: str) -> 
 def test_each_workflow_follows_its_surfaces_schedule(bag: SimpleNamespace) -> None:
     assert _summary(bag.dags["feed__labels"]) == "0 2 * * *"
     assert _summary(bag.dags["shop__retrain"]) == "30 4 * * 2"
+    assert _summary(bag.dags["feed__retrain_slow"]) == "0 4 1 * *"
+
+
+def test_each_retrain_trains_what_is_due_at_its_cadence(bag: SimpleNamespace) -> None:
+    for workflow in RETRAINS:
+        plan = steps_of(bag.dags[f"shop__{workflow}"])["plan"]
+        assert plan.op_kwargs["workflow"] == workflow
+
+
+def test_a_run_may_wait_for_its_log_besides_the_time_of_its_work(bag: SimpleNamespace) -> None:
+    assert bag.dags["feed__retrain"].dagrun_timeout == timedelta(hours=24)
+    assert bag.dags["shop__retrain"].dagrun_timeout == timedelta(hours=15)
+    assert bag.dags["feed__labels"].dagrun_timeout == timedelta(hours=12)
 
 
 def test_a_dag_survives_serialisation(bag: SimpleNamespace) -> None:
     for dag in bag.dags.values():
         again = _stored(dag)
         assert {step.task_id for step in again.tasks} == {step.task_id for step in dag.tasks}
-        assert again.timetable.periodic  # so the UI, the CLI and the API can backfill it
+        scheduled = dag.dag_id.rpartition("__")[2] in WORKFLOWS
+        assert again.timetable.periodic == scheduled  # so the UI, the CLI and the API can backfill it
 
 
 def test_the_form_asks_for_an_as_of_and_tasks(bag: SimpleNamespace) -> None:
@@ -141,13 +160,15 @@ def test_the_form_refuses_a_task_that_does_not_exist(bag: SimpleNamespace) -> No
 
 
 def test_the_examples_in_the_files_are_true(airflow_home: object) -> None:
-    import dags.retrain
+    import dags.champion
+    import dags.note
+    import dags.retraining
 
-    assert doctest.testmod(dags.retrain).failed == 0
+    assert [doctest.testmod(file).failed for file in (dags.champion, dags.note, dags.retraining)] == [0, 0, 0]
 
 
 def test_the_gate_names_everything_that_did_not_end(airflow_home: object) -> None:
-    from dags.retrain import find_unfinished
+    from dags.retraining import find_unfinished
 
     nothing = dict.fromkeys(("validate", "release", "simulate", "shadow"))
     assert find_unfinished(None, [], nothing) == ["plan", "validate", "release", "simulate", "shadow"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dags.moment import end_of_logs, find_as_of, find_days, instant, written
+from dags.moment import find_as_of, find_days, instant, written
 from tasks.errors import ContractError
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -41,6 +41,13 @@ def test_an_as_of_asked_of_a_backfill_is_refused_not_ignored() -> None:
     run = of_interval("backfill", at(1), at(2), as_of="2026-01-01T00:00:00Z")
     with pytest.raises(ContractError, match="started by hand"):
         find_as_of(run, {"as_of": "2026-01-01T00:00:00Z"})
+
+
+def test_the_end_of_the_logs_that_a_backfills_form_begins_with_is_no_question() -> None:
+    run = of_interval("backfill", at(1), at(2), as_of="2026-03-09T02:00:00Z")
+    assert find_as_of(run, {"as_of": "2026-03-09T02:00:00Z"}, ends_at=at(9)) == at(2)
+    with pytest.raises(ContractError, match="end of its own interval, 2026-03-02T02:00:00Z"):
+        find_as_of(run, {"as_of": "2026-03-09T02:00:00Z"}, ends_at=at(10))
 
 
 def test_a_run_with_an_interval_but_without_its_end_is_refused() -> None:
@@ -115,10 +122,6 @@ def test_days_in_the_wrong_order_are_refused() -> None:
 def test_a_word_is_no_day() -> None:
     with pytest.raises(ContractError, match="'monday' is no day"):
         find_days(Run(), {"first_day": "monday"})
-
-
-def test_logs_end_at_the_midnight_after_their_last_day() -> None:
-    assert written(end_of_logs(date(2017, 12, 31))) == "2018-01-01T00:00:00Z"
 
 
 def test_an_instant_is_read_as_it_was_written() -> None:

@@ -2,9 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,54 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.dags.conftest import REPOSITORY, parse, write_surface
+from tests.dags.conftest import REPOSITORY, Ended, Start, write_surface
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore"
 )  # a step would fail by what Airflow's libraries say of one another
-Start = Callable[..., "Ended"]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A run that has ended: its state, its steps' states by name, and what they handed on."""
-
-    state: str
-    steps: Mapping[tuple[str, str | None], str]
-    tries: Mapping[tuple[str, str | None], int]
-    handed_on: Mapping[tuple[str, int, str], Any]
-
-    def result(self, step: str) -> Any:
-        return self.handed_on[step, -1, "return_value"]
-
-
-@pytest.fixture
-def start(migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """Run a DAG of a folder of surfaces in a home, and wait for its end."""
-
-    def run(dag_id: str, *, surfaces: Path, home: Path, **conf: Any) -> Ended:
-        monkeypatch.setenv("EQUIPOISE_SURFACES", str(surfaces))
-        monkeypatch.setenv("EQUIPOISE_HOME", str(home))
-        dag = parse(surfaces).dags[dag_id]
-        return _ended(dag.test(logical_date=datetime.now(UTC), run_conf=conf))
-
-    return run
-
-
-def _ended(run: Any) -> Ended:
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
-
-    instances = run.get_task_instances()
-    with create_session() as session:
-        rows = session.query(XComModel).filter(XComModel.run_id == run.run_id, XComModel.dag_id == run.dag_id)
-        handed_on = {(row.task_id, row.map_index, row.key): XComModel.deserialize_value(row) for row in rows}
-    return Ended(
-        state=str(run.state),
-        steps={(i.task_id, i.rendered_map_index): str(i.state) for i in instances},
-        tries={(i.task_id, i.rendered_map_index): i.try_number for i in instances},
-        handed_on=handed_on,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +73,12 @@ def _check_whole(surface: str, home: Path, ended: Ended) -> None:
     assert Path(judged["dossier"]).exists()
     assert set(release["metrics"]) == tasks
     assert _verify(home, surface).problems == []
+    assert ended.note.startswith(f"[**{judged['verdict'].title()}**](http://127.0.0.1:1/#/experiments/")
+    assert (
+        f"[release {release['version']}](http://127.0.0.1:1/#/models/{surface}.release/versions/"
+        in ended.note
+    )
+    assert ended.note.endswith(f" · as of {release['as_of']}")
     _check_small_and_plain(ended)
     _check_links(ended)
 
@@ -162,6 +122,8 @@ def test_a_retrain_whose_every_training_failed_is_red_at_the_gate_and_tried_once
     trained = [key for key in ended.steps if key[0] == "models.train"]
     assert {ended.steps[key] for key in trained} == {"failed"}
     assert {ended.tries[key] for key in trained} == {1}
+    assert ended.note.startswith("**Failed** at models.train (")
+    assert "`ImmatureLabels: " in ended.note
     told = capfd.readouterr().out
     assert "ImmatureLabels" in told
     assert "These steps did not end, so there is nothing to judge: models (click_30m)" in told
@@ -175,6 +137,7 @@ def test_logs_that_are_missing_end_the_run_at_once(
     assert ended.state == "failed"
     assert ended.steps == {("labels", None): "failed", ("validate", None): "upstream_failed"}
     assert ended.tries["labels", None] == 1
+    assert ended.note.startswith("**Failed** at labels: `DataError: No impressions")
     assert "DataError" in capfd.readouterr().out
 
 

@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_every_command_can_be_typed(page: Path) -> None:
     assert all(example.command.startswith("equipoise ") for example in console)
     typed = [*(example.command for example in console), *mentioned(page)]
     for command in typed:
-        words = command.split()[1:]
+        words = shlex.split(command)[1:]
         if "--help" not in words:
             build_parser().parse_args(words)
 

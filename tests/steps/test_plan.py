@@ -1,5 +1,6 @@
 """Which tasks are trained: all of a first release, else those due."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def without_champion(mini_surfaces: Path, tmp_path: Path) -> Context:
 @pytest.mark.parametrize("cadence", ["fast", "slow"])
 def test_a_first_release_trains_every_task_whatever_is_due(without_champion: Context, cadence: str) -> None:
     planned = plan.run(without_champion, as_of=AS_OF, cadence=cadence)
-    assert planned.champion is None
+    assert planned.lender is None
     assert sorted(planned.tasks) == sorted(TASKS)
 
 
@@ -44,7 +45,7 @@ def test_an_unknown_task_is_named(without_champion: Context) -> None:
 
 def test_beside_a_champion_the_fast_run_leaves_slow_tasks_to_it(second_retrain: Retrained) -> None:
     planned = plan.run(second_retrain.context, as_of=LATER)
-    assert planned.champion == 1
+    assert planned.lender == 1
     assert sorted(planned.tasks) == sorted(set(TASKS) - {"return_5d"})
 
 
@@ -56,3 +57,11 @@ def test_tasks_that_are_asked_for_come_in_the_contracts_order(second_retrain: Re
     asked = ["satisfied_2d", "return_5d", "click_30m"]
     planned = plan.run(second_retrain.context, as_of=LATER, tasks=asked)
     assert planned.tasks == [task for task in second_retrain.context.contracts.tasks.order() if task in asked]
+
+
+def test_a_retrain_before_the_champion_takes_nothing_from_it(second_retrain: Retrained) -> None:
+    planned = plan.run(second_retrain.context, as_of=AS_OF - timedelta(days=1))
+    assert planned.lender is None
+    assert sorted(planned.tasks) == sorted(TASKS)
+    with pytest.raises(ContractError, match="one before the champion's as-of, trains every task"):
+        plan.run(second_retrain.context, as_of=AS_OF - timedelta(days=1), tasks=["click_30m"])

@@ -1,0 +1,199 @@
+"""A reviewer is asked for a role, and his answer is kept in the audit.
+
+::
+
+    execute             the page of the case, and in the form the release and the evidence it is about
+                        -> waits without a slot
+    execute_complete    Approve or Reject, by whom, on which evidence  -> the audit
+
+Whoever may trigger a run may also mark this step success or write XComs. So neither says anything: the answer
+is written here, in the process that Airflow resumes with the genuine response, to a table that Airflow's
+users cannot write; and what moves an alias reads it there.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Context, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk.execution_time.hitl import HITLUser
+
+from dags.note import tell, tell_error
+from dags.place import open_context
+from dags.step import MlflowRunLink, release_address, run_address
+from tasks.errors import ContractError, GateRefused
+
+_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception=[GateRefused],
+            action=RetryAction.FAIL,
+            reason="a reviewer rejects, answered too late, or what he was to answer for has changed",
+        )
+    ]
+)
+
+_ASKING: Mapping[str, Any] = {
+    "retries": 20,
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": False,
+    "retry_policy": _POLICY,
+    "execution_timeout": timedelta(minutes=10),
+}
+"""An answer that cannot be taken is no answer: the reviewer is asked again."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a person sent: his choice, his reason, and the release and evidence that his form named."""
+
+    by: str
+    approves: bool
+    why: str
+    release: int
+    evidence: str
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> Self:
+        """Read Airflow's response.
+
+        Raises
+        ------
+        ContractError
+            It does not say who answered, or for what.
+        """
+        user, form = event["responded_by_user"], event["params_input"] or {}
+        if not user or not str(form.get("version")).isdecimal() or not form.get("evidence"):
+            raise ContractError(
+                "The answer does not name the release and the evidence that it is about. Send the form's "
+                "version and evidence with it, as they were shown"
+            )
+        return cls(
+            by=user["name"],
+            approves=event["chosen_options"] == [ApprovalOperator.APPROVE],
+            why=str(form.get("reason") or "").strip(),
+            release=int(form["version"]),
+            evidence=str(form["evidence"]),
+        )
+
+
+class Approval(ApprovalOperator):
+    """Ask one of a role's reviewers.
+
+    Parameters
+    ----------
+    case : what `tasks.steps.promotion_case.make` returned, as the step before handed it on.
+    answer_within : how long it waits for the answer.
+    """
+
+    template_fields = (*ApprovalOperator.template_fields, "case")
+    operator_extra_links = (MlflowRunLink(),)
+    mlflow_run = ""
+
+    def __init__(
+        self,
+        *,
+        surface: str,
+        role: str,
+        reviewers: Sequence[str] = (),
+        case: Any = None,
+        answer_within: timedelta | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.surface, self.role, self.case = surface, role, case
+        super().__init__(
+            subject=f"{surface}: may this release be champion? ({role})",
+            assigned_users=[HITLUser(id=user, name=user) for user in reviewers],
+            response_timeout=answer_within,
+            **{**kwargs, **_ASKING, "params": _form()},
+        )
+
+    def execute(self, context: Context) -> Any:
+        """Show the case and wait."""
+        with _told():
+            if not self.case:
+                raise GateRefused("No case was made, so there is nothing to ask about")
+            case, params = self.case, context["params"]
+            self.body = _page(self.surface, case, params)
+            self.subject = f"{self.surface}: may release {case['release']} be champion? ({self.role})"
+            self.params.update(_form(version=case["release"], evidence=case["evidence"]))
+            self.mlflow_run = run_address(case["run_id"])
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Keep the answer; a Reject ends the promotion."""
+        with _told():
+            if "error" in event:
+                raise GateRefused(f"Nobody answered for {self.role} within {self.response_timeout}")
+            reply = Reply.of(event)
+            _keep(reply, self.surface, self.role, context["dag_run"].run_id)
+            if not reply.approves:
+                raise GateRefused(f"{reply.by} rejects release {reply.release} for {self.role}: {reply.why}")
+            tell(f"{reply.by} approves for {self.role}")
+        return super().execute_complete(context, event)
+
+
+def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
+    from tasks.steps import promote
+
+    promote.answer(
+        open_context(surface),
+        release=reply.release,
+        role=role,
+        by=reply.by,
+        approves=reply.approves,
+        why=reply.why,
+        evidence=reply.evidence,
+        run=run,
+    )
+
+
+def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    from tasks.release.promotion import Support
+    from tasks.steps import promotion_case
+    from tasks.steps.release_view import release_name
+
+    name, champion = release_name(surface), case["champion"]
+    versions = {f"release {case['release']}": case["release"], f"champion {champion}": champion}
+    links = {words: release_address(name, version) for words, version in versions.items() if version}
+    return promotion_case.show(
+        open_context(surface),
+        release=case["release"],
+        evidence=case["evidence"],
+        why=params["why"],
+        support=Support(params["experiment"] or None, params["waiver"] or None),
+        links={**links, "dossier": run_address(case["run_id"])},
+    )
+
+
+def _form(version: int | None = None, evidence: str | None = None) -> dict[str, Param]:
+    """Return the form of an answer; what it is about is filled in and leaves no choice."""
+    return {
+        "version": _only(version, "Release", "The release that is answered for."),
+        "evidence": _only(evidence, "Evidence", "The digest of what is shown above."),
+        "reason": Param(
+            None,
+            type=["null", "string"],
+            title="Reason",
+            description="Kept in the audit. A Reject needs one.",
+        ),
+    }
+
+
+def _only(value: object, title: str, description: str) -> Param:
+    """Return a field that can hold this value alone; any value where it is not known yet."""
+    choice = {} if value is None else {"enum": [value]}
+    return Param(value, title=title, description=description, **choice)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in the run's note why this step fails."""
+    try:
+        yield
+    except Exception as error:
+        tell_error(error)
+        raise

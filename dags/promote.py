@@ -1,0 +1,134 @@
+"""By hand, or by a retrain that ended in Promote: ask the reviewers, then let the release be champion.
+
+::
+
+    case -> approve_<role>, for each role that the utility policy names -> move
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param
+
+from dags.approval import Approval
+from dags.champion import tell_move
+from dags.note import tell
+from dags.place import open_context
+from dags.step import link, report, step
+from dags.surfaces import describe, for_every_surface
+from tasks.contracts import Contracts
+from tasks.errors import GateRefused
+
+RUNBOOK = """
+## Triage
+
+A red run moved nothing, unless `move` says that it did. The run's note names the step and its error.
+
+- **`ContractError` in `case`**: the form lacks a reason, or an experiment or a waiver where tasks or policies
+  are not the champion's; or there is no such release, or a backfill made it. Start it anew with what lacks.
+- **`GateRefused` in `case`**: the gates hold the release beside the champion of now, or it was made under
+  other contracts than are in force. The message says which gate and which file; retrain.
+- **`GateRefused` in `approve_...`**: a reviewer rejects, with his reason; nobody answered in time; or what
+  speaks for the release has changed since the case was made. Start it anew where that is right.
+- **`GateRefused` in `move`**: a role has no answer of a reviewer in the audit (a step that was marked success
+  by hand is none), or another release became champion meanwhile. Start it anew.
+- **`StoreError`, any step**: a store did not answer, bytes are not what was registered, or somebody moved an
+  alias by hand. `equipoise release verify SURFACE champion` says what is wrong.
+- **`DataError`, any step**: labels or logs that the evidence rests on cannot be read any more.
+
+An approval step that is tried again asks again: its answer could not be taken, and its log says why.
+
+### What it does
+
+Judges the release by all gates beside the champion of now, shows the evidence to one reviewer for each role
+that the utility policy names, and waits without a slot. When every role has approved this very evidence, the
+old champion becomes `previous` and the release `champion`, with one row in the audit.
+
+### By hand
+
+Start it with `release` (a version or an alias) and `why`. Where tasks or policies differ from the champion's,
+give `experiment`, the online test that supports the change, or `waiver`, the reason why there is none. A run
+moves once: clearing it and running it again changes nothing.
+"""
+
+
+@step
+def case(surface: str, params: Any = None) -> dict[str, Any]:
+    """Judge the release beside the champion of now; refuse early what the move would refuse."""
+    from tasks.steps import promotion_case
+
+    result = promotion_case.make(
+        open_context(surface), release=params["release"], why=params["why"], support=_support(params)
+    )
+    kept = report(result, "release", "champion", "evidence", "run_id")
+    beside = f"beside champion {result.champion}" if result.champion else "as the first champion"
+    tell(f"release {result.release} {beside}", link())
+    return kept
+
+
+@step(trigger_rule="none_failed", execution_timeout=timedelta(hours=1))
+def move(
+    surface: str, made: dict[str, Any] | None, dag_run: Any = None, params: Any = None
+) -> dict[str, Any]:
+    """Let the release be champion, if the audit holds every role's Approve of what holds now."""
+    if made is None:
+        raise GateRefused("No case was made, so nobody was asked")
+    from tasks.steps import promote, promotion_case
+
+    context, run = open_context(surface), dag_run.run_id
+    result = promote.run(
+        context,
+        release=made["release"],
+        why=params["why"],
+        by=promotion_case.approvers(context, release=made["release"], run=run),
+        support=_support(params),
+        asked_by=run,
+    )
+    return tell_move(surface, result)
+
+
+def promotion(contracts: Contracts) -> DAG:
+    """Name the edges."""
+    text = {"type": ["null", "string"]}
+    params = {
+        "release": Param(
+            type=["string", "integer"], minLength=1, title="Release", description="Its version, or an alias."
+        ),
+        "why": Param(
+            type="string", pattern=r"\S", title="Why", description="The reason, shown and kept in the audit."
+        ),
+        "experiment": Param(
+            None,
+            **text,
+            title="Experiment",
+            description="The online test that supports changed tasks or policies.",
+        ),
+        "waiver": Param(None, **text, title="Waiver", description="Why no online test supports them."),
+    }
+    surface = contracts.surface
+    waits = surface.promotion.answer_within
+    identity = describe(contracts, "promote", cron=None, runbook=RUNBOOK, waits=waits)
+    with DAG(**identity, params=params) as dag:
+        made = case(surface=contracts.name)
+        asked = [
+            Approval(
+                task_id=f"approve_{role}",
+                surface=contracts.name,
+                role=role,
+                reviewers=surface.reviewers[role],
+                case=made,
+                answer_within=waits,
+            )
+            for role in contracts.utility.approvals
+        ]
+        asked >> move(surface=contracts.name, made=made)
+    return dag
+
+
+def _support(params: Any) -> Any:
+    from tasks.release.promotion import Support
+
+    return Support(params["experiment"] or None, params["waiver"] or None)
+
+
+globals().update(for_every_surface("promote", promotion, by_hand=True))

@@ -1,0 +1,29 @@
+"""Monthly: retrain the tasks with `cadence: slow`; the steps are in `dags.retraining`."""
+
+from airflow.sdk import DAG
+
+from dags.retraining import SLOW, retraining
+from dags.surfaces import for_every_surface
+from tasks.contracts import Contracts
+
+RUNBOOK = """
+### What it does
+
+The same as `retrain`, for the tasks with `cadence: slow`, whose labels take weeks to mature: the champion
+lends the fast ones. Of a first release it trains every task. While a `retrain` of the surface runs, it waits
+in `arrival`, so that it looks at the champion afterwards.
+
+### By hand
+
+Start it with `as_of` to look at the world as it was then (empty: now), and with `tasks` to train only
+some of them (empty: all that are slow; the others come from the champion). A backfill retrains as of the
+end of each interval; its release is marked and moves no alias.
+"""
+
+
+def monthly_retrain(contracts: Contracts) -> DAG:
+    """Retrain the slow tasks."""
+    return retraining(contracts, SLOW, cron=contracts.surface.schedule.retrain_slow, runbook=RUNBOOK)
+
+
+globals().update(for_every_surface(SLOW, monthly_retrain))

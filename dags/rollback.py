@@ -1,0 +1,68 @@
+"""By hand: champion becomes again what it was. One step, and nobody is asked: whoever is on call is quick."""
+
+from typing import Any
+
+from airflow.sdk import DAG, Param
+
+from dags.champion import tell_move
+from dags.place import open_context
+from dags.step import step
+from dags.surfaces import describe, for_every_surface
+from tasks.contracts import Contracts
+
+RUNBOOK = """
+## Triage
+
+A red run moved nothing. The run's note names the error.
+
+- **`ContractError`**: there is no reason, no previous release, or the release that `to` names was never
+  champion: `<surface>__promote` is the way for that one.
+- **`StoreError`**: a store did not answer, bytes of the release are not what was registered, or somebody
+  moved an alias by hand; then say with `to` which release is meant to be champion.
+- **`DataError`**: the labels that the release pins cannot be read.
+
+### What it does
+
+Lets the release that was champion before be champion again, with one row in the audit: who, when, from, to,
+why. No gate stands in the way, and a second time changes nothing.
+
+### By hand
+
+Start it with `why`; with `to` to go back to another release that was champion before.
+"""
+
+
+@step
+def rollback(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, Any]:
+    """Let the previous champion be the champion again."""
+    from tasks.steps import rollback
+
+    to = params["to"]
+    result = rollback.run(
+        open_context(surface),
+        why=params["why"],
+        by=dag_run.triggering_user_name or dag_run.run_id,
+        to=None if to is None else str(to),
+        asked_by=dag_run.run_id,
+    )
+    return tell_move(surface, result)
+
+
+def rolling_back(contracts: Contracts) -> DAG:
+    """Name the one step."""
+    params = {
+        "why": Param(type="string", pattern=r"\S", title="Why", description="The reason, kept in the audit."),
+        "to": Param(
+            None,
+            type=["null", "string", "integer"],
+            title="To",
+            description="A release that was champion before. Empty: the previous one.",
+        ),
+    }
+    identity = describe(contracts, "rollback", cron=None, runbook=RUNBOOK)
+    with DAG(**identity, params=params) as dag:
+        rollback(surface=contracts.name)
+    return dag
+
+
+globals().update(for_every_surface("rollback", rolling_back, by_hand=True))

@@ -1,0 +1,169 @@
+"""The edges of a promotion and a rollback, and what an approval makes of an answer."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tasks.errors import ContractError, GateRefused, StoreError
+from tests.dags.conftest import REPOSITORY, parse, steps_of
+
+BY_HAND = ["promote", "rollback"]
+ROLES = {"product": "ana", "safety": "sam"}
+EVIDENCE = "e" * 64
+
+
+@pytest.fixture(scope="module")
+def own(airflow_home: object) -> SimpleNamespace:
+    """The repository's own surfaces; home_feed's policy names two roles."""
+    return parse(REPOSITORY / "surfaces")
+
+
+@pytest.fixture
+def steps(own: SimpleNamespace) -> dict[str, Any]:
+    return dict(steps_of(own.dags["home_feed__promote"]))
+
+
+def test_each_role_of_the_policy_is_asked_between_case_and_move(steps: dict[str, Any]) -> None:
+    before = {name: step.upstream_task_ids for name, step in steps.items()}
+    assert before == {
+        "case": set(),
+        "approve_product": {"case"},
+        "approve_safety": {"case"},
+        "move": {"case", "approve_product", "approve_safety"},
+    }
+
+
+def test_a_role_that_the_policy_does_not_name_is_not_asked(bag: SimpleNamespace) -> None:
+    assert set(steps_of(bag.dags["feed__promote"])) == {"case", "approve_product", "move"}
+
+
+def test_only_the_roles_reviewers_may_answer(steps: dict[str, Any]) -> None:
+    for role, user in ROLES.items():
+        assert steps[f"approve_{role}"].assigned_users == [{"id": user, "name": user}]
+
+
+def test_a_reviewer_sees_the_page_and_sends_what_he_was_shown_with_his_reason(steps: dict[str, Any]) -> None:
+    approval = steps["approve_product"]
+    assert set(approval.params) == {"version", "evidence", "reason"}
+    assert approval.options == ["Approve", "Reject"]
+    assert approval.defaults is None  # silence is no answer
+
+
+def test_an_answer_that_cannot_be_taken_is_asked_for_again_within_the_surfaces_time(
+    steps: dict[str, Any],
+) -> None:
+    approval = steps["approve_safety"]
+    assert approval.retries >= 10
+    assert approval.response_timeout == timedelta(days=3)
+    decide = approval.retry_policy.evaluate
+    assert decide(ContractError("no reason"), 1, 20).action.value != "fail"
+    assert decide(StoreError("away"), 1, 20).action.value != "fail"
+    assert decide(GateRefused("a Reject"), 1, 20).action.value == "fail"
+
+
+def test_the_move_runs_unless_somebody_said_no(steps: dict[str, Any]) -> None:
+    """Also where an approval was skipped by hand: it then refuses, and no green run hides that."""
+    assert steps["move"].trigger_rule == "none_failed"
+
+
+@pytest.mark.parametrize("workflow", BY_HAND)
+def test_people_start_it(own: SimpleNamespace, workflow: str) -> None:
+    dag = own.dags[f"home_feed__{workflow}"]
+    assert dag.schedule is None
+    assert (dag.catchup, dag.max_active_runs) == (False, 1)
+    assert dag.tags == {"equipoise", "home_feed", workflow}
+    assert dag.doc_md.startswith("## Triage")
+    assert all(word in dag.doc_md for word in ("ContractError", "DataError", "StoreError", "### By hand"))
+
+
+def test_a_promotion_may_wait_for_its_reviewers_besides_the_time_of_its_work(own: SimpleNamespace) -> None:
+    assert own.dags["home_feed__promote"].dagrun_timeout == timedelta(hours=12, days=3)
+
+
+@pytest.mark.parametrize("workflow", BY_HAND)
+def test_a_surface_that_cannot_be_read_has_a_red_one_without_schedule(
+    bag: SimpleNamespace, workflow: str
+) -> None:
+    dag = bag.dags[f"misspelt__{workflow}"]
+    assert "broken-contracts" in dag.tags
+    assert dag.schedule is None
+
+
+@pytest.mark.parametrize(
+    ("workflow", "name", "value"),
+    [("promote", "release", ""), ("promote", "why", "  "), ("rollback", "why", ""), ("rollback", "to", 1.5)],
+)
+def test_the_form_refuses(own: SimpleNamespace, workflow: str, name: str, value: object) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    with pytest.raises(ParamValidationError):
+        own.dags[f"home_feed__{workflow}"].params.get_param(name).resolve(value)
+
+
+def test_the_form_takes_a_version_or_an_alias(own: SimpleNamespace) -> None:
+    release = own.dags["home_feed__promote"].params.get_param("release")
+    assert [release.resolve(value) for value in (3, "3", "challenger")] == [3, "3", "challenger"]
+
+
+def response(**changes: Any) -> dict[str, Any]:
+    """What Airflow resumes an approval with."""
+    form = {"version": 3, "evidence": EVIDENCE, "reason": None}
+    plain = {
+        "chosen_options": ["Approve"],
+        "params_input": form,
+        "responded_at": datetime(2026, 3, 1, tzinfo=UTC),
+        "responded_by_user": {"id": "7", "name": "ana"},
+    }
+    return {**plain, **changes}
+
+
+def test_a_reply_is_by_the_users_name_and_for_what_he_was_shown(airflow_home: object) -> None:
+    from dags.approval import Reply
+
+    assert Reply.of(response()) == Reply("ana", True, "", 3, EVIDENCE)
+    form = {"version": "3", "evidence": EVIDENCE, "reason": " hides rose "}
+    rejected = Reply.of(response(chosen_options=["Reject"], params_input=form))
+    assert (rejected.approves, rejected.why, rejected.release) == (False, "hides rose", 3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"params_input": {}},
+        {"params_input": {"version": None, "evidence": EVIDENCE}},
+        {"params_input": {"version": 3, "evidence": ""}},
+        {"responded_by_user": None},
+    ],
+)
+def test_a_reply_that_does_not_say_by_whom_and_for_what_is_none(
+    airflow_home: object, changes: dict[str, Any]
+) -> None:
+    from dags.approval import Reply
+
+    with pytest.raises(ContractError, match="does not name the release and the evidence"):
+        Reply.of(response(**changes))
+
+
+def test_the_form_of_an_answer_leaves_no_other_release_and_evidence_to_choose(airflow_home: object) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    from dags.approval import _form
+
+    form = _form(version=3, evidence=EVIDENCE)
+    assert form["version"].resolve() == 3
+    for name, other in (("version", 4), ("evidence", "f" * 64)):
+        with pytest.raises(ParamValidationError):
+            form[name].resolve(other)
+
+
+@pytest.mark.filterwarnings("ignore")  # what FAB imports warns of what that imports
+def test_production_knows_reviewers_by_their_user_names(airflow_home: object) -> None:
+    pytest.importorskip("airflow.providers.fab", reason="it comes with the extra `production`")
+    from dags.login import NamedFabAuthManager
+
+    ana = SimpleNamespace(get_id=lambda: "7", get_name=lambda: "ana")
+    manager = NamedFabAuthManager.__new__(NamedFabAuthManager)
+    assert manager.is_authorized_hitl_task(assigned_users={"ana"}, user=ana)
+    assert not manager.is_authorized_hitl_task(assigned_users={"sam", "7"}, user=ana)

@@ -1,0 +1,87 @@
+"""A person at Airflow's and MLflow's pages: headless Chromium, driven by what stands on the page.
+
+With EQUIPOISE_PICTURES set to a folder the pictures of the documentation are taken anew.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+from tests.e2e.installation import Installation
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run"),
+)
+PATIENCE_MS = 60_000
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the machine's own Chromium."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert found, "Chromium is missing: `.ci/services` installs it"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+class Person:
+    """Somebody who has logged in to Airflow."""
+
+    def __init__(self, browser: Browser, installation: Installation, user: str) -> None:
+        self.installation = installation
+        self.page: Page = browser.new_page(viewport={"width": 1400, "height": 900})
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.goto(installation.settings.airflow_url)
+        self.page.get_by_label("Username").fill(user)
+        self.page.get_by_label("Password").first.fill(installation.airflow(user).password)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.get_by_text("Welcome").wait_for()
+
+    def open(self, *path: str) -> Page:
+        """Open a page of Airflow by the parts of its path."""
+        self.page.goto("/".join((self.installation.settings.airflow_url, *map(quote, path))))
+        return self.page
+
+    def begin(self, dag: str) -> Locator:
+        """Open the form that starts a run of a DAG."""
+        self.open("dags", dag).get_by_role("button", name="Trigger").first.click()
+        form = self.page.get_by_role("dialog").first
+        form.get_by_text("Run Parameters").wait_for()
+        return form
+
+    def choose_instant(self, field: Locator, day: str, time: str = "00:00") -> None:
+        """Fill a field of day and time, as in 2026/02/10."""
+        field.click()
+        self.page.get_by_placeholder("YYYY/MM/DD").fill(day)
+        self.page.get_by_placeholder("HH:mm").fill(time)
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.press("Escape")
+
+    def trigger(self, dag: str, texts: Mapping[str, str], *, as_of: str | None = None) -> str:
+        """Start a run with a form's fields; return its id, which the page then shows."""
+        form = self.begin(dag)
+        for field, text in texts.items():
+            form.locator(f"[name=element_{field}]").fill(text)
+        if as_of is not None:
+            self.choose_instant(form.get_by_test_id("datetime-input").last, as_of)
+        form.get_by_role("button", name="Trigger").last.click()
+        self.page.wait_for_url(f"**/dags/{dag}/runs/*")
+        self.page.get_by_text("Dag Run Triggered").wait_for()
+        (run,) = [
+            run["dag_run_id"] for run in self.installation.airflow().runs(dag) if run["run_type"] == "manual"
+        ]
+        return str(run)
+
+    def picture(self, name: str) -> None:
+        """Keep what the page shows for the documentation, where that is asked for."""
+        if folder := os.environ.get("EQUIPOISE_PICTURES"):
+            self.page.screenshot(path=Path(folder) / f"{name}.png")

@@ -1,0 +1,22 @@
+"""One installation for every test that asks for it: its start takes half a minute."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.installation import Installation, installed
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the real parts, and keep it in one process."""
+    for item in items:
+        if "installation" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.xdist_group("installation"))
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Airflow's real parts and MLflow's server over the mini home_feed."""
+    with installed(tmp_path_factory.mktemp("installation")) as started:
+        yield started

@@ -1,0 +1,197 @@
+"""An installation of the tests' own: Airflow's real parts and MLflow's server over the mini home_feed.
+
+::
+
+    home/logs/home_feed     40 days of the simulated feed, to AS_OF; `deliver` brings the other two
+    surfaces/home_feed      contracts with windows of days; the logs end with those 42 days, and the schedule too
+    installation.airflow("ana")                 a client of Airflow's REST API, logged in
+    installation.run("home_feed__retrain", {"as_of": "2026-02-10T00:00:00Z"})      the run's id
+    installation.wait("home_feed__retrain", run)                                   the run, once it has ended
+    installation.mlflow                         a client of MLflow's server
+    installation.context                        the same home for steps in this process
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mlflow import MlflowClient
+
+from tasks.local.follow import failed_logs
+from tasks.local.health import client, require_living
+from tasks.local.logins import ensure_passwords
+from tasks.local.parts import records
+from tasks.local.processes import marked, members
+from tasks.local.rest import Airflow
+from tasks.local.settings import MARK, REPOSITORY, Settings
+from tasks.steps.context import Context
+from tasks.world.generate import generate
+from tests.docs.pages import DOCS, blocks
+from tests.steps import mini
+
+T = TypeVar("T")
+PATIENCE = 300.0
+ENDED = frozenset({"success", "failed"})
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Running parts, the home that they work on and the whole world that its log is of."""
+
+    settings: Settings
+    world: Path
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    @property
+    def surfaces(self) -> Path:
+        return self.settings.surfaces
+
+    @property
+    def context(self) -> Context:
+        return Context.open(mini.NAME, surfaces=self.surfaces, home=self.home)
+
+    @cached_property
+    def mlflow(self) -> MlflowClient:
+        return MlflowClient(self.settings.mlflow_url, self.settings.mlflow_url)
+
+    def airflow(self, user: str = "admin") -> Airflow:
+        return client(self.settings, user)
+
+    def ready(self, dag: str) -> str:
+        """Wait until a DAG was parsed, let it run, and return its id."""
+        admin = self.airflow()
+        self.until(lambda: admin.knows(dag), f"{dag} is parsed: {admin.import_errors()}")
+        admin.unpause(dag)
+        return dag
+
+    def run(self, dag: str, conf: Mapping[str, Any] | None = None, *, user: str = "ana") -> str:
+        return self.airflow(user).trigger(self.ready(dag), conf or {})
+
+    def wait(self, dag: str, run: str, *, patience: float = PATIENCE) -> dict[str, Any]:
+        """Return a run once it has ended."""
+        admin = self.airflow()
+
+        def ended() -> dict[str, Any] | None:
+            found = admin.run(dag, run)
+            return found if found["state"] in ENDED else None
+
+        return self.until(ended, f"{dag} {run} has ended", patience=patience)
+
+    def succeed(self, dag: str, run: str) -> dict[str, Any]:
+        """Return a run that ended well; else fail with the logs of its failed steps."""
+        ended = self.wait(dag, run)
+        assert ended["state"] == "success", "\n".join(failed_logs(self.airflow(), dag, run))
+        return ended
+
+    def wait_for_step(self, dag: str, run: str, step: str, *states: str) -> dict[str, Any]:
+        """Return a step's instance once it is in one of these states."""
+        admin = self.airflow()
+
+        def there() -> dict[str, Any] | None:
+            found = [i for i in admin.instances(dag, run) if i["task_id"] == step and i["state"] in states]
+            return found[0] if found else None
+
+        return self.until(there, f"{step} of {dag} {run} is {' or '.join(states)}")
+
+    def backfilled(self, dag: str, count: int) -> list[dict[str, Any]]:
+        """Return the runs of backfills of a DAG, once there are so many and all have ended."""
+        admin = self.airflow()
+
+        def ended() -> list[dict[str, Any]] | None:
+            found = [run for run in admin.runs(dag) if run["run_type"] == "backfill"]
+            return found if len(found) == count and {run["state"] for run in found} <= ENDED else None
+
+        return self.until(ended, f"{count} backfilled runs of {dag} have ended")
+
+    def type(self, page: str, words: str) -> str:
+        """Type the shell block of a page that holds these words, as ana; return what it printed."""
+        (text,) = [b.text for b in blocks(DOCS / page) if b.language == "bash" and words in b.text]
+        here = text.replace("http://127.0.0.1:8080", self.settings.airflow_url)
+        password = ensure_passwords(self.settings.airflow)["ana"]
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", here],
+            env={**_environment(self.settings), "PASSWORD": password, "NO_PROXY": "127.0.0.1"},
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def until(self, look: Callable[[], T | None], what: str, *, patience: float = PATIENCE) -> T:
+        """Look again and again until there is something to see."""
+        deadline = time.monotonic() + patience
+        while not (found := look()):
+            require_living(self.settings)
+            assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain until {what}"
+            time.sleep(0.5)
+        return found
+
+    def deliver(self) -> None:
+        """Bring the log of the last two days."""
+        shutil.copytree(self.world, self.home / "logs" / mini.NAME, dirs_exist_ok=True)
+
+    def withhold(self) -> None:
+        """Take the log of the last two days away."""
+        logs = self.home / "logs" / mini.NAME
+        shutil.rmtree(logs)
+        mini.write_log_until(self.world, logs, mini.AS_OF)
+
+
+@contextmanager
+def installed(folder: Path) -> Iterator[Installation]:
+    """Start an installation below a folder; stop every process of it afterwards, also where the start failed."""
+    world = folder / "world" / mini.NAME
+    generate(days=mini.DAYS, requests_per_day=mini.REQUESTS_PER_DAY, seed=mini.SEED, out=world)
+    plain = mini.with_log(mini.write_contracts(folder / "plain"), world, folder)
+    context = mini.changed(plain, folder, surface=_ended)
+    settings = Settings(context.home, context.surfaces, 18280, 15200).with_free_ports()
+    try:
+        _make("up", settings)
+        yield Installation(settings, world)
+    finally:
+        leaders = [record.pid for record in records(settings)]
+        _make("down", settings)
+    assert members(leaders) | marked(MARK, str(settings.home)) == set()
+
+
+def _make(verb: str, settings: Settings) -> None:
+    """Do what `make` does with this verb: the parts outlive the process that starts them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tasks.local", verb],
+        env=_environment(settings),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    ours = {
+        "EQUIPOISE_HOME": settings.home,
+        "EQUIPOISE_SURFACES": settings.surfaces,
+        "EQUIPOISE_AIRFLOW_PORT": settings.airflow_port,
+        "EQUIPOISE_MLFLOW_PORT": settings.mlflow_port,
+    }
+    return {**os.environ, **{name: str(value) for name, value in ours.items()}}
+
+
+def _ended(surface: dict[str, Any]) -> None:
+    """Let the schedule have ended, so that no run begins by itself, and look often whether the log is there."""
+    surface["until"] = (mini.LATER - timedelta(days=1)).date()
+    surface["arrival"] = {"within": "P1D", "deadline": "PT10M", "every": "PT10S"}

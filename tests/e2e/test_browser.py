@@ -1,0 +1,126 @@
+"""What a person does, at the pages: retrain, look, approve, see the champion, backfill labels."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tasks.stores.audit import Audit
+from tests.e2e.browser import Person, chromium
+from tests.e2e.installation import Installation, installed
+from tests.steps.mini import NAME
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("installation")]
+
+RETRAIN, PROMOTE, LABELS = (f"{NAME}__{workflow}" for workflow in ("retrain", "promote", "labels"))
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An installation of its own: nobody else has made or promoted anything."""
+    with installed(tmp_path_factory.mktemp("browser")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def ana(browser: Browser, parts: Installation) -> Person:
+    """The reviewer for product."""
+    return Person(browser, parts, "ana")
+
+
+@pytest.fixture(scope="module")
+def retrained(ana: Person, parts: Installation) -> str:
+    """A retrain that was started with the form and has ended."""
+    parts.ready(RETRAIN)
+    run = ana.trigger(RETRAIN, {}, as_of="2026/02/10")
+    parts.succeed(RETRAIN, run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def asked(ana: Person, parts: Installation, retrained: str) -> str:
+    """A promotion of its release that waits for the reviewers."""
+    parts.ready(PROMOTE)
+    run = ana.trigger(PROMOTE, {"release": "challenger", "why": "the first champion"})
+    for role in ("product", "safety"):
+        parts.wait_for_step(PROMOTE, run, f"approve_{role}", "awaiting_input")
+    return run
+
+
+def test_the_page_of_a_retrain_says_how_it_ended(ana: Person, retrained: str) -> None:
+    page = ana.open("dags", RETRAIN, "runs", retrained)
+    expect(page.get_by_text("Success").first).to_be_visible()
+    expect(page.get_by_role("link", name="release 1")).to_be_visible()
+    expect(page.get_by_text("as of 2026-02-10T00:00:00Z")).to_be_visible()
+    expect(page.get_by_text("Promote", exact=True)).to_be_visible()
+    ana.picture("airflow_retrain")
+
+
+def test_the_link_of_a_step_leads_to_its_mlflow_run(ana: Person, parts: Installation, retrained: str) -> None:
+    page = ana.open("dags", RETRAIN, "runs", retrained, "tasks", "gate")
+    link = page.get_by_role("link", name="MLflow run")
+    address = link.get_attribute("href")
+    assert address
+    assert address.startswith(f"{parts.settings.mlflow_url}/#/experiments/")
+    page.goto(address)
+    expect(page.get_by_role("heading", name="gate")).to_be_visible()
+
+
+def test_who_is_no_reviewer_cannot_approve(browser: Browser, parts: Installation, asked: str) -> None:
+    max_ = Person(browser, parts, "max")
+    page = max_.open("dags", PROMOTE, "runs", asked, "tasks", "approve_product", "required_actions")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("You do not have permission to perform this action")).to_be_visible()
+    assert parts.wait_for_step(PROMOTE, asked, "approve_product", "awaiting_input")
+    assert Audit(parts.home, NAME).entries() == ()
+
+
+def test_reviewers_read_the_evidence_and_approve_and_the_release_is_champion(
+    ana: Person, browser: Browser, parts: Installation, asked: str
+) -> None:
+    for person, role in ((ana, "product"), (Person(browser, parts, "sam"), "safety")):
+        page = person.open("dags", PROMOTE, "runs", asked, "tasks", f"approve_{role}", "required_actions")
+        expect(page.get_by_text("The gates say promote without a champion")).to_be_visible()
+        if role == "product":
+            person.picture("airflow_approval")
+        page.get_by_role("button", name="Approve").click()
+        expect(page.get_by_text("response successful")).to_be_visible()
+    parts.succeed(PROMOTE, asked)
+    said = [(entry.kind.value, entry.by, entry.release) for entry in Audit(parts.home, NAME).entries()]
+    assert sorted(said[:2]) == [("approve", "ana", 1), ("approve", "sam", 1)]
+    assert said[2:] == [("promote", "ana, sam", 1)]
+    page = ana.page
+    page.goto(f"{parts.settings.mlflow_url}/#/models/{NAME}.release/versions/1")
+    expect(page.get_by_text("champion", exact=True)).to_be_visible()
+    expect(page.get_by_text("The gates say promote, without a champion to compare with")).to_be_visible()
+    ana.picture("mlflow_champion")
+
+
+def test_a_backfill_of_three_days_of_labels_is_started_with_the_form(
+    ana: Person, parts: Installation, retrained: str
+) -> None:
+    parts.ready(LABELS)
+    form = ana.begin(LABELS)
+    form.get_by_text("Backfill", exact=True).click()
+    for place, day in ((0, "2026/01/10"), (1, "2026/01/12")):
+        ana.choose_instant(form.get_by_test_id("datetime-input").nth(place), day, "02:00")
+    ana.picture("airflow_backfill")
+    form.get_by_role("button", name="Run Backfill").click()
+    filled = parts.until(
+        lambda: (
+            (found := [run for run in parts.airflow().runs(LABELS) if run["run_type"] == "backfill"])
+            and found
+        ),
+        "the runs of the backfill are there",
+    )
+    assert sorted(run["logical_date"] for run in filled) == [
+        f"2026-01-{day}T02:00:00Z" for day in ("10", "11", "12")
+    ]
+    for run in filled:
+        parts.succeed(LABELS, run["dag_run_id"])

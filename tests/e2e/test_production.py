@@ -1,0 +1,184 @@
+"""A retrain on every production part: PostgreSQL, Redis, an object store, Airflow on Celery with FAB, MLflow with logins."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.errors import StoreError
+from tasks.local.follow import Lines, failed_logs, follow
+from tasks.local.health import client, running_settings
+from tasks.local.logins import ensure_passwords
+from tasks.local.parts import records
+from tasks.local.processes import marked, members
+from tasks.local.production import LOGS
+from tasks.local.rest import Airflow
+from tasks.local.settings import MARK, REPOSITORY, Settings
+from tests.steps import mini
+
+DAG = f"{mini.NAME}__retrain"
+LASTING = {
+    *("postgres", "redis", "object-store", "mlflow"),
+    *("api-server", "scheduler", "dag-processor", "triggerer", "worker"),
+}
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("production"),
+    pytest.mark.skipif(
+        shutil.which("redis-server") is None or not Path("/usr/lib/postgresql").exists(),
+        reason="Debian's PostgreSQL and Redis are not installed: .ci/services does it",
+    ),
+]
+
+
+def local(verb: str, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    ports = Settings(home, home, 28080, 25000).with_free_ports()
+    environment = {
+        **os.environ,
+        "EQUIPOISE_HOME": str(home),
+        "EQUIPOISE_SURFACES": str(home / "surfaces"),
+        "EQUIPOISE_AIRFLOW_PORT": str(ports.airflow_port),
+        "EQUIPOISE_MLFLOW_PORT": str(ports.mlflow_port),
+    }
+    module = ("tasks.local", verb) if verb in {"up", "down", "status"} else (f"tasks.local.{verb}",)
+    command = [sys.executable, "-m", *module, "--profile", "production", *words]
+    return subprocess.run(
+        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+def up(home: Path) -> Settings:
+    started = local("up", home)
+    assert started.returncode == 0, started.stdout + started.stderr
+    settings = Settings(home / "production", home / "surfaces", profile="production")
+    running = running_settings(settings)
+    assert running is not None
+    return running
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """A home that PostgreSQL's user may pass too; at the end nothing of it runs."""
+    folder = Path(tempfile.mkdtemp(prefix="equipoise-production-"))
+    folder.chmod(0o755)
+    mini.write_contracts(folder / "surfaces")
+    yield folder
+    leaders = [record.pid for record in records(Settings(folder / "production", folder))]
+    stopped = local("down", folder)
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    assert members(leaders) | marked(MARK, str(folder / "production")) == set()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def production(home: Path) -> Settings:
+    return up(home)
+
+
+@pytest.fixture(scope="module")
+def judged(production: Settings, home: Path) -> dict[str, Any]:
+    """What the gate handed on at the end of the retrain that ana started."""
+    days, requests, seed = str(mini.DAYS), str(mini.REQUESTS_PER_DAY), str(mini.SEED)
+    world = ("--days", days, "--requests-per-day", requests, "--seed", seed)
+    equipoise(home, "world", "generate", *world, "--out", f"{LOGS}/{mini.NAME}")
+    ana = client(production, "ana")
+    ana.unpause(DAG)
+    run = ana.trigger(DAG, {"as_of": mini.AS_OF.isoformat()})
+    assert follow(ana, DAG, run, Lines()), "\n".join(failed_logs(ana, DAG, run))
+    found: dict[str, Any] = ana.result(DAG, run, "gate")
+    return found
+
+
+def equipoise(home: Path, *words: str) -> dict[str, Any]:
+    done = local("command", home, *words, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_every_part_lives_and_listens_on_this_machine_alone(production: Settings) -> None:
+    assert {record.name for record in records(production) if record.lives} == LASTING
+    if shutil.which("ss") is None:
+        pytest.skip("ss lists who listens")
+    lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
+    ours = {f"pid={pid}," for pid in members(record.pid for record in records(production))}
+    heard = {line.split()[3].rpartition(":")[0] for line in lines if any(pid in line for pid in ours)}
+    assert heard == {"127.0.0.1"}
+
+
+def test_no_secret_stands_on_a_command_line(production: Settings) -> None:
+    files = (production.airflow / f"{name}.json" for name in ("passwords", "secrets", "keys"))
+    secrets = [secret for file in files for secret in json.loads(file.read_text(encoding="utf-8")).values()]
+    ours = members(record.pid for record in records(production))
+    lines = [Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace") for pid in ours]
+    assert [line for line in lines if any(secret in line for secret in secrets)] == []
+
+
+def test_people_log_in_with_their_roles(production: Settings) -> None:
+    eve = client(production, "eve")
+    assert eve.knows(DAG)
+    with pytest.raises(StoreError, match="403"):
+        eve.trigger(DAG, {})
+    with pytest.raises(StoreError, match="401"):
+        Airflow(production.airflow_url, "ana", "guessed").knows(DAG)
+
+
+def test_mlflow_wants_the_same_login(production: Settings) -> None:
+    password = ensure_passwords(production.airflow)["sam"]
+    assert asked_for_experiments(production, "sam", password) == 200
+    assert asked_for_experiments(production, "sam", "guessed") == 401
+
+
+def asked_for_experiments(settings: Settings, user: str, password: str) -> int:
+    login = base64.b64encode(f"{user}:{password}".encode()).decode()
+    request = urllib.request.Request(  # noqa: S310 - http:// always
+        f"{settings.mlflow_url}/api/2.0/mlflow/experiments/search?max_results=1",
+        headers={"Authorization": f"Basic {login}"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_the_retrain_makes_a_release_whose_every_byte_verifies(
+    judged: dict[str, Any], production: Settings, home: Path
+) -> None:
+    assert judged["verdict"] in {"promote", "hold"}
+    shown = equipoise(home, "release", "show", mini.NAME, "challenger")
+    assert shown["version"] == judged["release"]
+    assert set(shown["metrics"]) == set(mini.TASKS)
+    assert equipoise(home, "release", "verify", mini.NAME, "challenger")["problems"] == []
+
+
+def test_tables_and_models_lie_in_the_object_store_alone(
+    judged: dict[str, Any], production: Settings
+) -> None:
+    assert judged
+    kept = {path.name for path in production.home.iterdir()}
+    assert not kept & {"labels", "snapshots", "shadow", "logs"}
+    assert not (production.home / "mlflow" / "mlflow.db").exists()
+    assert not (production.home / "mlflow" / "artifacts").exists()
+
+
+def test_what_was_made_is_there_when_the_parts_were_stopped_and_started(
+    judged: dict[str, Any], home: Path
+) -> None:
+    down = local("down", home)
+    assert down.returncode == 0
+    assert set(down.stdout.removeprefix("stopped ").strip().split(", ")) == LASTING
+    assert local("status", home).returncode == 1
+    up(home)
+    assert local("status", home).returncode == 0
+    assert equipoise(home, "release", "verify", mini.NAME, str(judged["release"]))["problems"] == []

@@ -1,0 +1,206 @@
+"""Labels in an object store: the same snapshot as in a folder, one writer at a time, and no harm when it is away."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tasks.engines.label_build import write_labels
+from tasks.engines.profile import NO_EVENT
+from tasks.errors import ContractError, DataError, StoreError
+from tasks.location import ObjectPath
+from tasks.steps import labels
+from tasks.steps.context import Context
+from tasks.steps.log_tables import read_events
+from tasks.stores import delta
+from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.label_store import LabelStore
+from tests.labels.worlds import EVENT_TYPES
+from tests.steps.days_of_logs import DAYS, NAME, Logs, at, day, event
+from tests.stores.object_store import ObjectStore, empty_bucket, running_store
+
+pytestmark = [
+    pytest.mark.xdist_group("object_store"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:(botocore|aiobotocore)"),
+]
+END = at(DAYS + 1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ObjectStore]:
+    with running_store() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return empty_bucket()
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Logs:
+    return Logs.random(tmp_path, seed=1)
+
+
+@pytest.fixture
+def context(logs: Logs, bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """A home whose logs and tables lie in the bucket."""
+    written = logs.write()
+    (bucket / "logs").take(written.home / "logs")
+    monkeypatch.setenv("EQUIPOISE_LOGS", str(bucket / "logs"))
+    monkeypatch.setenv("EQUIPOISE_STORE", str(bucket / "store"))
+    return written
+
+
+def test_the_snapshot_is_the_one_that_a_folder_gives(
+    logs: Logs, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = [labels.run(context, as_of=at(8)), labels.run(context, as_of=END)]
+    for name in ("EQUIPOISE_LOGS", "EQUIPOISE_STORE"):
+        monkeypatch.delenv(name)
+    near_home = logs.write(home="near")
+    near = [labels.run(near_home, as_of=at(8)), labels.run(near_home, as_of=END)]
+    assert [build.digest for build in far] == [build.digest for build in near]
+    assert [build.snapshot for build in far] == [build.snapshot for build in near]
+    assert not (context.home / "labels").exists()
+
+
+def test_what_was_published_is_read_again(context: Context) -> None:
+    built = labels.run(context, as_of=END)
+    store = LabelStore(context.home, NAME)
+    store.publish(built.snapshot, report="report.html", severity="none")
+    found = store.latest()
+    assert found is not None
+    assert (found.id, found.rows) == (built.snapshot, built.rows)
+    assert store.read(found, ["ds", "click"]).num_rows == built.rows
+    assert store.days(found)["rows"].to_pylist() != []
+    assert labels.show(context).rows == built.rows
+    assert read_events(context, as_of=END).shape[0] > 0
+
+
+def test_a_build_as_of_the_past_is_found_by_its_name(context: Context) -> None:
+    labels.run(context, as_of=END)
+    past = labels.run(context, as_of=at(6))
+    found = LabelStore(context.home, NAME).snapshot(past.snapshot)
+    assert "__as_of/" in found.path
+
+
+def test_bad_rows_are_kept_once(
+    logs: Logs, context: Context, bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.events.append(event("click", at(2)) | {"event": None})
+    with monkeypatch.context() as patch:
+        patch.delenv("EQUIPOISE_LOGS")
+        logs.write()
+    (bucket / "logs").take(context.home / "logs")
+    for as_of in (at(9), END):
+        labels.run(context, as_of=as_of)
+        kept = delta.read(context.store / "quarantine" / NAME).to_pylist()
+        assert [row["rule"] for row in kept].count(NO_EVENT) == 1
+
+
+def test_a_build_that_is_late_is_refused_and_harms_nothing(context: Context) -> None:
+    labels.run(context, as_of=at(8))
+    store = LabelStore(context.home, NAME)
+    early = store.last()
+    assert early is not None
+    newest = labels.run(context, as_of=END)
+    with pytest.raises(StoreError, match="Another writer changed s3://"):
+        store.commit(
+            early.build, [], delta.schema_of(store.path), path=store.path, replace=[str(day(2))], expected=0
+        )
+    assert store.read(store.snapshot(newest.snapshot), ["ds"]).num_rows == newest.rows
+
+
+def test_of_writers_at_once_one_commits_and_the_others_are_told(bucket: ObjectPath) -> None:
+    table, row = bucket / "audit", pa.table({"n": [1]})
+    delta.append_after(table, row, version=None)
+
+    def write(_: int) -> bool:
+        try:
+            delta.append_after(table, row, version=0)
+        except StoreError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as writers:
+        assert sum(writers.map(write, range(4))) == 1
+    assert delta.read(table).num_rows == 2
+
+
+def test_the_audit_lies_beside_the_labels(context: Context) -> None:
+    audit = Audit(context.home, NAME)
+    assert audit.entries() == ()
+    entry = Entry(Kind.PROMOTE, by="ana", release=1, champion=None, why="the first", evidence="e")
+    audit.append(entry, seen=audit.read())
+    assert [kept.by for kept in audit.entries()] == ["ana"]
+    assert str(audit.path).startswith("s3://")
+
+
+def test_while_the_store_is_away_a_step_says_so_and_afterwards_it_resumes(
+    context: Context, server: ObjectStore
+) -> None:
+    before = labels.run(context, as_of=at(8))
+    server.shut()
+    try:
+        with pytest.raises(StoreError):
+            labels.run(context, as_of=END)
+        with pytest.raises(StoreError):
+            read_events(context, as_of=END)
+    finally:
+        server.open()
+    store = LabelStore(context.home, NAME)
+    last = store.last()
+    assert last is not None
+    assert last.snapshot.id == before.snapshot
+    assert labels.run(context, as_of=END).rows > before.rows
+
+
+def test_a_store_that_goes_away_before_the_commit_leaves_the_last_snapshot(
+    context: Context, server: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = labels.run(context, as_of=at(8))
+
+    def write_and_lose_the_store(*given: Any, **how: Any) -> Any:
+        written = write_labels(*given, **how)
+        server.shut()
+        return written
+
+    with monkeypatch.context() as patch:
+        patch.setattr(labels, "write_labels", write_and_lose_the_store)
+        with pytest.raises(StoreError):
+            labels.run(context, as_of=END)
+    server.open()
+    store = LabelStore(context.home, NAME)
+    last = store.last()
+    assert last is not None
+    assert last.snapshot.id == before.snapshot
+    assert store.read(last.snapshot, ["ds"]).num_rows == before.rows
+    assert labels.run(context, as_of=END).rows > before.rows
+
+
+def test_a_source_stays_below_the_logs_and_says_what_is_there(context: Context, logs: Logs) -> None:
+    surface = logs.folder / "surfaces" / NAME / "surface.yaml"
+    plain = surface.read_text(encoding="utf-8")
+    surface.write_text(plain.replace("days_of_logs/events", "days_of_logs/clicks"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"s3://.*holds: events, impressions"):
+        labels.run(Context.open(NAME, surfaces=context.surfaces, home=context.home), as_of=END)
+    surface.write_text(plain.replace("days_of_logs/events", "../events"), encoding="utf-8")
+    with pytest.raises(ContractError, match="must stay inside"):
+        labels.run(Context.open(NAME, surfaces=context.surfaces, home=context.home), as_of=END)
+
+
+def test_a_delta_table_in_the_store_is_a_source(context: Context, logs: Logs) -> None:
+    plain = labels.run(context, as_of=END)
+    table = context.logs / NAME / "events_delta"
+    delta.append(table, pa.Table.from_pylist(logs.events, schema=EVENT_TYPES))
+    surface = logs.folder / "surfaces" / NAME / "surface.yaml"
+    text = surface.read_text(encoding="utf-8").replace("days_of_logs/events", "days_of_logs/events_delta")
+    surface.write_text(text, encoding="utf-8")
+    again = Context.open(NAME, surfaces=context.surfaces, home=context.home)
+    assert labels.run(again, as_of=END).digest == plain.digest
