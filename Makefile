@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+PROFILE ?= embedded
 PY := .venv/bin/python
 READY := .venv/.ready
 
@@ -14,7 +15,7 @@ setup: $(READY) ## the environment alone: .venv from requirements.lock, with the
 	@echo "ready: .venv/bin/equipoise --help"
 
 demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release that it made
-	@$(PY) -m tasks.local demo
+	@$(PY) -m tasks.local demo --profile $(PROFILE)
 
 test: $(READY) ## the test suite, but for what needs running services
 	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e"
@@ -30,13 +31,13 @@ lint: $(READY) ## ruff, mypy, import-linter
 	.venv/bin/lint-imports
 
 up: $(READY) ## start Airflow and MLflow on this machine; prints addresses and logins
-	@$(PY) -m tasks.local up
+	@$(PY) -m tasks.local up --profile $(PROFILE)
 
 down: $(READY) ## stop them, with every process that they started
-	@$(PY) -m tasks.local down
+	@$(PY) -m tasks.local down --profile $(PROFILE)
 
 status: $(READY) ## say which of them run
-	@$(PY) -m tasks.local status
+	@$(PY) -m tasks.local status --profile $(PROFILE)
 
 bench: $(READY) ## every benchmark, as ratios
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from tasks.errors import DataError
+from tasks.location import Location, way
 
 STRING, INTEGER, NUMBER, BOOLEAN = "string", "integer", "number", "boolean"
 INSTANT, WITHOUT_ZONE, OTHER = "time with zone", "time without zone", "other type"
@@ -43,13 +44,13 @@ class Table:
     """
 
     name: str
-    files: tuple[Path, ...]
+    files: tuple[Location, ...]
     rows: int
     columns: Mapping[str, Column]
     in_folders: bool
 
 
-def inspect(name: str, files: Sequence[Path], *, below: Path) -> Table:
+def inspect(name: str, files: Sequence[Location], *, below: Location) -> Table:
     """Read the files' footers.
 
     Parameters
@@ -79,9 +80,12 @@ def inspect(name: str, files: Sequence[Path], *, below: Path) -> Table:
     return Table(name, tuple(files), rows, {n: Column(n, kinds) for n, kinds in columns.items()}, in_folders)
 
 
-def _footer(table: str, file: Path) -> pq.FileMetaData:
+def _footer(table: str, file: Location) -> pq.FileMetaData:
     try:
-        return pq.read_metadata(file)
+        if isinstance(file, Path):
+            return pq.read_metadata(file)
+        with file.open() as opened:
+            return pq.read_metadata(opened)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{table} cannot be read: {file}: {error}. Deliver the file again") from error
 
@@ -101,8 +105,8 @@ def _file_columns(footer: pq.FileMetaData) -> Iterator[tuple[str, str | None]]:
         yield column.name, _kind(column.type) if has_value else None
 
 
-def _folders(file: Path, below: Path) -> Iterator[str]:
-    for part in file.relative_to(below).parts[:-1]:
+def _folders(file: Location, below: Location) -> Iterator[str]:
+    for part in way(below, file).parts[:-1]:
         name, equals, _ = part.partition("=")
         if equals:
             yield name

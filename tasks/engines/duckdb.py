@@ -34,6 +34,7 @@ from tasks.labels import rows
 from tasks.labels.compile import Log, match_columns, render
 from tasks.labels.rows import EVENTS, IMPRESSIONS
 from tasks.labels.statements import Part, fill
+from tasks.location import Location, register_objects
 
 MEMORY, THREADS = "EQUIPOISE_MEMORY", "EQUIPOISE_THREADS"
 
@@ -102,6 +103,7 @@ def session(
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET python_enable_replacements = false")
+            register_objects(connection)
             yield connection
     except duckdb.OutOfMemoryException as error:
         raise StoreError(
@@ -128,7 +130,7 @@ class LogTables:
     """Columns of the impressions with their types."""
 
     @classmethod
-    def open(cls, connection: duckdb.DuckDBPyConnection, logs: Path, contracts: Contracts) -> "LogTables":
+    def open(cls, connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts) -> "LogTables":
         """Find the surface's files below ``logs``, check their columns and make the views.
 
         Raises

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 
 import pyarrow as pa
 from sqlglot import exp
@@ -26,6 +25,7 @@ from tasks.labels.coverage import spread
 from tasks.labels.digest import row_digest
 from tasks.labels.maturity import longest_reach, longest_window
 from tasks.labels.statements import fill
+from tasks.location import Location, locate
 
 _LOG = logging.getLogger("equipoise")
 _HALF = 1 << 64
@@ -36,7 +36,7 @@ _NO_TIME = timedelta()
 class WrittenFile:
     """A Parquet file of one day."""
 
-    path: Path
+    path: Location
     rows: int
     size: int
     day: date
@@ -51,7 +51,7 @@ class Written:
     days: Mapping[date, tuple[int, int]]
 
 
-def write_labels(log: LogTables, folder: Path, *, as_of: datetime, days: Iterable[date]) -> Written:
+def write_labels(log: LogTables, folder: Location, *, as_of: datetime, days: Iterable[date]) -> Written:
     """Label the impressions of some days, and write them below a folder as ``ds=<day>/part-<uuid>.parquet``.
 
     Impressions that compete for the same events are read from the days around; needs ``log.cut(as_of)``.
@@ -93,7 +93,7 @@ def _materialise(log: LogTables, relations: Mapping[str, exp.Query]) -> None:
             log.connection.execute(fill("DROP TABLE $name", name=x.name(name)))
 
 
-def _copy(log: LogTables, labels: exp.Query, folder: Path) -> tuple[WrittenFile, ...]:
+def _copy(log: LogTables, labels: exp.Query, folder: Location) -> tuple[WrittenFile, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     statement = fill(
         """COPY (SELECT * REPLACE ($statuses) FROM ($labels)) TO $folder
@@ -106,7 +106,7 @@ def _copy(log: LogTables, labels: exp.Query, folder: Path) -> tuple[WrittenFile,
     )
     copied = log.connection.execute(statement).fetchall()
     return tuple(
-        WrittenFile(Path(path), count, size, date.fromisoformat(partition[c.DAY]))
+        WrittenFile(locate(path), count, size, date.fromisoformat(partition[c.DAY]))
         for path, count, size, _, _, partition, *_ in copied
     )
 

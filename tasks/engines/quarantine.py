@@ -6,7 +6,6 @@ equal in everything are told apart by their number.
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 from sqlglot import exp
 
@@ -15,6 +14,7 @@ from tasks.engines.profile import NO_EVENT, NO_KEY, REPEATED_KEY, no_event, no_k
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.statements import fill
+from tasks.location import Location, size_of
 
 BAD_ROWS = "bad_rows"
 REASONS = {
@@ -47,7 +47,9 @@ def find_bad_rows(log: LogTables, *, as_of: datetime) -> None:
         log.connection.execute(fill(_INSERT, name=name, query=query, **said))
 
 
-def copy_new_bad_rows(log: LogTables, to: Path, *, as_of: datetime, known: Sequence[Path]) -> tuple[int, int]:
+def copy_new_bad_rows(
+    log: LogTables, to: Location, *, as_of: datetime, known: Sequence[Location]
+) -> tuple[int, int]:
     """Write the bad rows that no known file holds as Parquet; return how many and the file's size."""
     to.parent.mkdir(parents=True, exist_ok=True)
     digest = x.column("digest")
@@ -65,7 +67,7 @@ def copy_new_bad_rows(log: LogTables, to: Path, *, as_of: datetime, known: Seque
         new=new,
         to=x.text(to),
     )
-    return int(count), to.stat().st_size
+    return int(count), size_of(to)
 
 
 def _where(table: str, condition: exp.Expr) -> exp.Select:

@@ -11,6 +11,7 @@ from tasks.errors import EquipoiseError
 from tasks.local.health import bring_up, not_ready, running_settings
 from tasks.local.logins import USERS, ensure_passwords
 from tasks.local.parts import only_one, records, stop
+from tasks.local.profiles import profile_of
 from tasks.local.settings import Settings
 
 
@@ -18,10 +19,12 @@ def main() -> int:
     """Run one verb and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tasks.local", description=__doc__)
     parser.add_argument("verb", choices=tuple(_VERBS))
+    parser.add_argument("--profile", default="embedded", help="embedded or production")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # also where the caller had them ignored
         signal.signal(number, _interrupt)
     try:
-        return _VERBS[parser.parse_args().verb](Settings.from_environment())
+        given = parser.parse_args()
+        return _VERBS[given.verb](Settings.from_environment(given.profile))
     except EquipoiseError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
@@ -35,8 +38,7 @@ def _up(settings: Settings) -> int:
         running = running_settings(settings)
         if running is None:
             stop(settings)
-            bring_up(settings, print)
-            running = settings
+            running = bring_up(settings, print)
     print(_addresses(running))
     return 0
 
@@ -61,9 +63,10 @@ def _status(settings: Settings) -> int:
 
 
 def _demo(settings: Settings) -> int:
-    from tasks.local.demo import run_demo
+    from tasks.local import demo, production_demo
 
-    run_demo(settings)
+    demos = {"embedded": demo.run_demo, "production": production_demo.run_demo}
+    demos[settings.profile](settings)
     return 0
 
 
@@ -72,8 +75,8 @@ def _addresses(settings: Settings) -> str:
     logins = "\n".join(f"    {user:<6} {passwords[user]}   {role}" for user, role in USERS.items())
     return (
         f"Airflow  {settings.airflow_url}\n{logins}\n"
-        f"MLflow   {settings.mlflow_url}   no login: it listens on this machine alone, as Airflow does\n"
-        "`make down` stops both; their state stays"
+        f"MLflow   {settings.mlflow_url}   {profile_of(settings).says}\n"
+        f"`{profile_of(settings).down}` stops both; their state stays"
     )
 
 

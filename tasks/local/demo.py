@@ -19,16 +19,15 @@ from typing import Any
 
 from tasks.contracts import load_surface
 from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, StoreError
-from tasks.local.environment import environment
 from tasks.local.follow import Lines, failed_logs, follow, spell
 from tasks.local.health import bring_up, client, not_ready, require_living, running_settings
 from tasks.local.parts import only_one, stop
+from tasks.local.profiles import profile_of
 from tasks.local.rest import Airflow
 from tasks.local.settings import Settings
 from tasks.local.summary import summarise
 
 SURFACE = "weekly_circular"
-DAG = f"{SURFACE}__retrain"
 _SPACE = 3 * 1024**3
 _PARSE = 120.0  # seconds that the DAG processor is given to know the DAG
 
@@ -44,21 +43,17 @@ def run_demo(settings: Settings) -> None:
     lines, began = Lines(), time.monotonic()
     with only_one(settings):
         _check(settings)
-        _heading(lines, 1, "The Complete Journey data")
+        heading(lines, 1, "The Complete Journey data")
         lines.say(_import(settings))
-        _heading(lines, 2, "Airflow and MLflow")
-        with _parts(settings, lines) as running:
-            _heading(lines, 3, f"The DAG {DAG}")
-            version, dossier = _retrain(client(running), running, lines)
-            _heading(lines, 4, "The release")
-            release = _command(running, "release", "show", SURFACE, version)
-            plain = dossier.with_suffix(".json").read_text(encoding="utf-8")
-            lines.say(summarise(release, json.loads(plain)))
+        heading(lines, 2, "Airflow and MLflow")
+        with parts(settings, lines, SURFACE) as running:
+            dossier = retrain(running, lines, SURFACE, as_of=_end_of_logs(settings))
     lines.say(_what_next(dossier))
     lines.say(f"\nThe demo took {spell(time.monotonic() - began)}.")
 
 
-def _heading(lines: Lines, number: int, title: str) -> None:
+def heading(lines: Lines, number: int, title: str) -> None:
+    """Begin one of the demo's four parts."""
     lines.say(f"\n{number}/4 {title}")
 
 
@@ -74,7 +69,7 @@ def _check(settings: Settings) -> None:
 
 
 def _import(settings: Settings) -> str:
-    made = _command(settings, "import", "complete-journey", "--out", str(settings.home / "logs" / SURFACE))
+    made = run_command(settings, "import", "complete-journey", "--out", str(settings.home / "logs" / SURFACE))
     found = "found unchanged" if made.get("reused") else "imported"
     return (
         f"{found}: {made['impressions']:,} impressions in {made['requests']:,} requests of "
@@ -84,7 +79,7 @@ def _import(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def _parts(settings: Settings, lines: Lines) -> Iterator[Settings]:
+def parts(settings: Settings, lines: Lines, surface: str) -> Iterator[Settings]:
     """Use the parts that run already; else start them on free ports and stop them at the end."""
     running = running_settings(settings)
     if running is not None and not not_ready(running):
@@ -94,38 +89,53 @@ def _parts(settings: Settings, lines: Lines) -> Iterator[Settings]:
     stop(settings)
     settings = settings.with_free_ports()
     try:
-        bring_up(settings, lines.say)
-        client(settings).give_up(DAG, "The demo that had started this run was stopped.")
+        settings = bring_up(settings, lines.say)
+        client(settings).give_up(_dag(surface), "The demo that had started this run was stopped.")
         yield settings
     finally:
         stop(settings)
 
 
-def _retrain(airflow: Airflow, settings: Settings, lines: Lines) -> tuple[str, Path]:
-    """Trigger the DAG and follow it; return the release's version and its dossier."""
-    _wait_for_dag(airflow, lines)
-    airflow.unpause(DAG)
-    as_of = _end_of_logs(settings)
-    run = airflow.trigger(DAG, {"as_of": as_of})
-    lines.say(f"triggered as of {as_of}: {airflow.url}/dags/{DAG}/runs/{run}")
-    if not follow(airflow, DAG, run, lines, watch=lambda: require_living(settings)):
-        for line in failed_logs(airflow, DAG, run):
+def retrain(settings: Settings, lines: Lines, surface: str, *, as_of: str) -> Path:
+    """Trigger a surface's retrain, follow it and print the release that it made; return the dossier.
+
+    Raises
+    ------
+    GateRefused
+        The run failed; the reason was printed.
+    """
+    airflow, dag = client(settings), _dag(surface)
+    heading(lines, 3, f"The DAG {dag}")
+    _wait_for_dag(airflow, dag, lines)
+    airflow.unpause(dag)
+    run = airflow.trigger(dag, {"as_of": as_of})
+    lines.say(f"triggered as of {as_of}: {airflow.url}/dags/{dag}/runs/{run}")
+    if not follow(airflow, dag, run, lines, watch=lambda: require_living(settings)):
+        for line in failed_logs(airflow, dag, run):
             lines.say(line)
         raise GateRefused(f"The run {run} failed; the reason stands above")
-    judged = airflow.result(DAG, run, "gate")
-    return str(judged["release"]), Path(judged["dossier"])
+    judged = airflow.result(dag, run, "gate")
+    heading(lines, 4, "The release")
+    release = run_command(settings, "release", "show", surface, str(judged["release"]))
+    dossier = Path(judged["dossier"])
+    lines.say(summarise(release, json.loads(dossier.with_suffix(".json").read_text(encoding="utf-8"))))
+    return dossier
 
 
-def _wait_for_dag(airflow: Airflow, lines: Lines) -> None:
+def _dag(surface: str) -> str:
+    return f"{surface}__retrain"
+
+
+def _wait_for_dag(airflow: Airflow, dag: str, lines: Lines) -> None:
     deadline = time.monotonic() + _PARSE
-    while not airflow.knows(DAG):
+    while not airflow.knows(dag):
         if errors := airflow.import_errors():
             raise StoreError(f"Airflow cannot parse the DAGs: {'; '.join(errors)}")
         if time.monotonic() > deadline:
             raise StoreError(
-                f"Airflow does not know the DAG {DAG} after {_PARSE:.0f} s. See the dag-processor's log"
+                f"Airflow does not know the DAG {dag} after {_PARSE:.0f} s. See the dag-processor's log"
             )
-        lines.live(f"waiting until Airflow has parsed {DAG}", what="parse")
+        lines.live(f"waiting until Airflow has parsed {dag}", what="parse")
         time.sleep(1)
 
 
@@ -137,7 +147,7 @@ def _end_of_logs(settings: Settings) -> str:
     return f"{until + timedelta(days=1)}T00:00:00Z"
 
 
-def _command(settings: Settings, *words: str) -> dict[str, Any]:
+def run_command(settings: Settings, *words: str) -> dict[str, Any]:
     """Run one command of `equipoise`; its progress goes to the terminal, its JSON comes back.
 
     Raises
@@ -146,7 +156,8 @@ def _command(settings: Settings, *words: str) -> dict[str, Any]:
         The command failed; it said why itself.
     """
     command = (sys.executable, "-m", "tasks.cli", *words, "--json")
-    done = subprocess.run(command, env=environment(settings), stdout=subprocess.PIPE, text=True, check=False)
+    surroundings = profile_of(settings).environment(settings)
+    done = subprocess.run(command, env=surroundings, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise EquipoiseError(
             f"`equipoise {' '.join(words)}` ended with {done.returncode}; its message stands above"

@@ -6,19 +6,24 @@ from tasks.local.logins import USERS, ensure_keys, passwords_file
 from tasks.local.settings import HOST, MARK, REPOSITORY, Settings
 
 
+def surroundings(*without: str) -> dict[str, str]:
+    """Return the shell's environment with a way past any proxy.
+
+    Parameters
+    ----------
+    without : beginnings of further names to leave out, beside Airflow's and MLflow's.
+    """
+    strange = ("AIRFLOW", "MLFLOW_", "_AIRFLOW", *without)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), HOST)))
+    return {**inherited, "NO_PROXY": direct, "no_proxy": direct}
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """Return the whole environment of a part, a step or a command of this installation."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AIRFLOW", "MLFLOW_", "_AIRFLOW"))
-    }
-    direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), HOST)))
     return {
-        **inherited,
+        **surroundings(),
         **_airflow(settings),
-        "NO_PROXY": direct,
-        "no_proxy": direct,
         "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
         "PYTHONUNBUFFERED": "1",
         "OMP_WAIT_POLICY": "PASSIVE",  # two steps share the cores: a thread that waits must not spin

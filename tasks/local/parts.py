@@ -1,24 +1,20 @@
-"""The five parts: started each in a process group of its own, recorded, stopped as a whole.
-
-::
-
-    api-server  scheduler  dag-processor  triggerer      Airflow
-    mlflow                                               MLflow's server
-"""
+"""The parts of a profile: started each in a process group of its own, recorded, stopped as a whole."""
 
 import contextlib
 import fcntl
 import json
+import shutil
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tasks.errors import StoreError
-from tasks.local.environment import environment
+from tasks.local.logins import write_private
 from tasks.local.processes import end_sessions, started_at, undisturbed
-from tasks.local.settings import HOST, MARK, Settings
+from tasks.local.services import Service
+from tasks.local.settings import MARK, Settings
 
 
 @dataclass(frozen=True)
@@ -30,30 +26,12 @@ class Record:
     started: str
     airflow_port: int
     mlflow_port: int
+    ports: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def lives(self) -> bool:
         """Whether that very process still runs."""
         return started_at(self.pid) == self.started
-
-
-def commands(settings: Settings) -> Mapping[str, Sequence[str]]:
-    """Return each part's command."""
-    airflow, mlflow = (sys.executable, "-m", "airflow"), (sys.executable, "-m", "mlflow")
-    store = ("--backend-store-uri", settings.mlflow_store)
-    artifacts = (
-        "--no-serve-artifacts",
-        "--default-artifact-root",
-        (settings.home / "mlflow/artifacts").as_uri(),
-    )
-    here = ("--host", HOST, "--port", str(settings.mlflow_port), "--workers", "1")
-    return {
-        "mlflow": (*mlflow, "server", *store, *artifacts, *here),
-        "api-server": (*airflow, "api-server"),
-        "scheduler": (*airflow, "scheduler", "--skip-serve-logs"),
-        "dag-processor": (*airflow, "dag-processor"),
-        "triggerer": (*airflow, "triggerer", "--skip-serve-logs"),
-    }
 
 
 @contextlib.contextmanager
@@ -77,22 +55,30 @@ def only_one(settings: Settings) -> Iterator[None]:
         yield
 
 
-def start(settings: Settings) -> None:
-    """Start every part and record it."""
+def start(settings: Settings, service: Service) -> subprocess.Popen[bytes]:
+    """Start a service and record it."""
     settings.logs_of_parts.mkdir(parents=True, exist_ok=True)
-    surroundings = environment(settings)
-    for name, command in commands(settings).items():
-        with log_of(settings, name).open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=settings.airflow,
-                env=surroundings,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        _write(settings, name, process.pid)
+    settings.airflow.mkdir(parents=True, exist_ok=True)
+    for file, text in service.files.items():
+        _write_for(service.user, file, text)
+    with log_of(settings, service.name).open("wb") as log:
+        process = subprocess.Popen(
+            service.command,
+            cwd="/" if service.user else settings.airflow,
+            env=dict(service.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **_as(service.user),
+        )
+    _write(settings, service.name, process.pid)
+    return process
+
+
+def forget(settings: Settings, name: str) -> None:
+    """Drop the record of a job that has ended."""
+    (settings.home / "parts" / f"{name}.json").unlink(missing_ok=True)
 
 
 def records(settings: Settings) -> list[Record]:
@@ -109,7 +95,7 @@ def stop(settings: Settings, *, patience: float = 20.0) -> list[str]:
     with undisturbed():
         end_sessions([r.pid for r in living], crashed, (MARK, str(settings.home)), patience=patience)
         for record in known:
-            (settings.home / "parts" / f"{record.name}.json").unlink(missing_ok=True)
+            forget(settings, record.name)
     return [record.name for record in living]
 
 
@@ -124,8 +110,37 @@ def last_lines(file: Path, count: int = 15) -> str:
     return "\n".join(f"    {line}" for line in lines[-count:])
 
 
+def _write_for(user: str | None, file: Path, text: str) -> None:
+    """Write a file that only a user may read, in a folder that only that user may enter.
+
+    Raises
+    ------
+    StoreError
+        A folder above keeps that user out.
+    """
+    folder = file.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    write_private(file, text)
+    if user is None:
+        return
+    for path in (folder, file):
+        shutil.chown(path, user, user)
+    if closed := [above for above in folder.parents if not above.stat().st_mode & 0o001]:
+        raise StoreError(
+            f"The user {user}, as whom root starts a part, may not pass {closed[-1]}. Choose another home "
+            f"with EQUIPOISE_HOME, or let others through: chmod o+x {closed[-1]}"
+        )
+
+
+def _as(user: str | None) -> dict[str, Any]:
+    """Return how to start a process as another user: with that user's group and no other."""
+    return {} if user is None else {"user": user, "group": user, "extra_groups": []}
+
+
 def _write(settings: Settings, name: str, pid: int) -> None:
-    record = Record(name, pid, started_at(pid) or "", settings.airflow_port, settings.mlflow_port)
+    started = started_at(pid) or ""
+    record = Record(name, pid, started, settings.airflow_port, settings.mlflow_port, settings.ports)
     file = settings.home / "parts" / f"{name}.json"
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps(asdict(record)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The few calls of Airflow's REST API that following a run needs."""
+"""The few calls of Airflow's REST API that starting, following and answering a run needs."""
 
 import json
 import urllib.error
@@ -41,9 +41,13 @@ class Airflow:
         found = self._call("GET", "/api/v2/importErrors")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in found]
 
-    def trigger(self, dag: str, conf: Mapping[str, Any]) -> str:
+    def dag(self, dag: str) -> dict[str, Any]:
+        """Return what a DAG says of itself."""
+        return self._call("GET", f"/api/v2/dags/{quote(dag)}/details")
+
+    def trigger(self, dag: str, conf: Mapping[str, Any], *, note: str | None = None) -> str:
         """Start a run by hand and return its id."""
-        body = {"logical_date": None, "conf": dict(conf)}
+        body = {"logical_date": None, "conf": dict(conf), "note": note}
         return str(self._call("POST", f"/api/v2/dags/{quote(dag)}/dagRuns", body)["dag_run_id"])
 
     def give_up(self, dag: str, why: str) -> list[str]:
@@ -56,6 +60,38 @@ class Airflow:
     def run(self, dag: str, run: str) -> dict[str, Any]:
         """Return a run."""
         return self._call("GET", _run_path(dag, run))
+
+    def runs(self, dag: str) -> list[dict[str, Any]]:
+        """Return the runs of a DAG, the newest first."""
+        path = f"/api/v2/dags/{quote(dag)}/dagRuns?order_by=-run_after&limit=100"
+        return list(self._call("GET", path)["dag_runs"])
+
+    def clear(self, dag: str, run: str, *steps: str) -> None:
+        """Let steps run again, and those after them."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run,
+            "task_ids": list(steps),
+            "only_failed": False,
+            "include_downstream": True,
+        }
+        self._call("POST", f"/api/v2/dags/{quote(dag)}/clearTaskInstances", body)
+
+    def set_state(self, dag: str, run: str, step: str, state: str) -> None:
+        """Mark a step as success, failed or skipped, as a person may in the UI."""
+        path = f"{_run_path(dag, run)}/taskInstances/{quote(step)}"
+        self._call("PATCH", path, {"new_state": state})
+
+    def question(self, dag: str, run: str, step: str) -> dict[str, Any]:
+        """Return what a step that waits for a person asks, and the answer where there is one."""
+        return self._call("GET", f"{_run_path(dag, run)}/taskInstances/{quote(step)}/-1/hitlDetails")
+
+    def answer(self, dag: str, run: str, step: str, option: str, **changed: Any) -> None:
+        """Answer a step that waits for a person with its form as it is filled in, but for what is changed."""
+        path = f"{_run_path(dag, run)}/taskInstances/{quote(step)}/-1/hitlDetails"
+        asked = self.question(dag, run, step)["params"]
+        form = {name: field["value"] for name, field in asked.items()} | changed
+        self._call("PATCH", path, {"chosen_options": [option], "params_input": form})
 
     def instances(self, dag: str, run: str) -> list[dict[str, Any]]:
         """Return the run's step instances."""
@@ -76,15 +112,36 @@ class Airflow:
         ]
         return [line for entry in content for line in _lines(entry)]
 
+    def has_user(self, user: str) -> bool:
+        """Whether a login is known, where Airflow keeps logins itself (FAB)."""
+        found = self._call("GET", "/auth/fab/v1/users?limit=1000")["users"]
+        return user in {known["username"] for known in found}
+
+    def add_user(self, user: str, password: str, role: str) -> None:
+        """Make a login, where Airflow keeps logins itself (FAB)."""
+        named = {"username": user, "first_name": user.capitalize(), "last_name": "Equipoise"}
+        body = {
+            **named,
+            "email": f"{user}@equipoise.invalid",
+            "roles": [{"name": role}],
+            "password": password,
+        }
+        self._call("POST", "/auth/fab/v1/users", body)
+
     def health(self) -> dict[str, Any]:
         """Return the state of Airflow's parts; needs no login."""
-        return dict(_send(_request("GET", f"{self.url}/api/v2/monitor/health")))
+        return health(f"{self.url}/api/v2/monitor/health")
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         if not self.token:
             login = {"username": self.user, "password": self.password}
             self.token = _send(_request("POST", f"{self.url}/auth/token", login))["access_token"]
         return _send(_request(method, f"{self.url}{path}", body, token=self.token))
+
+
+def health(url: str) -> dict[str, Any]:
+    """Return what Airflow's health page says of its parts."""
+    return _send(_request("GET", url))
 
 
 def answers(url: str) -> bool:

@@ -6,38 +6,63 @@
     <home>/mlflow/       MLflow's database and artifacts
     <home>/parts/        one record for each part that was started
     <home>/logs-of-parts/
+    <home>/production/   the home of the profile `production`, with folders like these and its databases
 """
 
 import os
 import socket
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tasks.errors import ContractError, StoreError
+from tasks.errors import ContractError, StoreError, unknown
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 MARK = "EQUIPOISE_PARTS_OF"
+_INNER: Mapping[str, Mapping[str, int]] = {
+    "embedded": {},
+    "production": {"postgres": 15432, "redis": 16379, "object-store": 19000},
+}
+"""What listens for the parts alone, by profile, and the port at which the search for a free one begins."""
 _AIRFLOW_PORT, _MLFLOW_PORT = "EQUIPOISE_AIRFLOW_PORT", "EQUIPOISE_MLFLOW_PORT"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One installation of the parts."""
+    """One installation of the parts.
+
+    Parameters
+    ----------
+    ports : of the services that only the parts speak to, by name.
+    """
 
     home: Path
     surfaces: Path
     airflow_port: int = 8080
     mlflow_port: int = 5000
+    profile: str = "embedded"
+    ports: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def from_environment(cls) -> "Settings":
-        """Take EQUIPOISE_HOME, EQUIPOISE_SURFACES and the two ports, or their defaults."""
+    def from_environment(cls, profile: str = "embedded") -> "Settings":
+        """Take EQUIPOISE_HOME, EQUIPOISE_SURFACES and the two ports, or their defaults.
+
+        Raises
+        ------
+        ContractError
+            There is no such profile, or a port is none.
+        """
+        if profile not in _INNER:
+            raise ContractError(unknown("profile", profile, _INNER, where="PROFILE"))
+        home = Path(os.environ.get("EQUIPOISE_HOME") or REPOSITORY / ".equipoise").absolute()
         return cls(
-            home=Path(os.environ.get("EQUIPOISE_HOME") or REPOSITORY / ".equipoise").absolute(),
+            home=home if profile == "embedded" else home / profile,
             surfaces=Path(os.environ.get("EQUIPOISE_SURFACES") or REPOSITORY / "surfaces").absolute(),
             airflow_port=_port(_AIRFLOW_PORT, 8080),
             mlflow_port=_port(_MLFLOW_PORT, 5000),
+            profile=profile,
+            ports=_INNER[profile],
         )
 
     @property
@@ -65,9 +90,9 @@ class Settings:
         """Where MLflow's server and the steps keep what they make."""
         return f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
 
-    def at(self, airflow_port: int, mlflow_port: int) -> "Settings":
+    def at(self, airflow_port: int, mlflow_port: int, ports: Mapping[str, int]) -> "Settings":
         """Return these settings on other ports."""
-        return replace(self, airflow_port=airflow_port, mlflow_port=mlflow_port)
+        return replace(self, airflow_port=airflow_port, mlflow_port=mlflow_port, ports=ports)
 
     def require_free_ports(self) -> None:
         """Refuse to start on a port that somebody else listens on.
@@ -85,8 +110,17 @@ class Settings:
 
     def with_free_ports(self) -> "Settings":
         """Return these settings with the next free ports in the place of taken ones."""
-        airflow = _next_free(self.airflow_port, but=0)
-        return self.at(airflow, _next_free(self.mlflow_port, but=airflow))
+        airflow = _next_free(self.airflow_port, but={0})
+        mlflow = _next_free(self.mlflow_port, but={airflow})
+        return self.at(airflow, mlflow, self.ports).with_free_inner_ports()
+
+    def with_free_inner_ports(self) -> "Settings":
+        """Return these settings with free ports for what only the parts speak to."""
+        taken, found = {self.airflow_port, self.mlflow_port}, dict[str, int]()
+        for name, port in self.ports.items():
+            found[name] = _next_free(port, but=taken)
+            taken.add(found[name])
+        return replace(self, ports=found)
 
 
 def _port(setting: str, default: int) -> int:
@@ -106,8 +140,8 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _next_free(port: int, *, but: int) -> int:
+def _next_free(port: int, *, but: set[int]) -> int:
     for candidate in range(port, min(port + 100, 65536)):
-        if candidate != but and _is_free(candidate):
+        if candidate not in but and _is_free(candidate):
             return candidate
     raise StoreError(f"No port from {port} to {port + 99} is free on {HOST}")

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from tasks.location import Location, store_of
 from tasks.stores import delta
 
 
@@ -100,9 +101,9 @@ class Audit:
     surface: str
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The table."""
-        return self.home / "audit" / self.surface
+        return store_of(self.home) / "audit" / self.surface
 
     def entries(self) -> tuple[Entry, ...]:
         """Return every row, oldest first."""

@@ -6,11 +6,12 @@
     commit(..., replace=["2024-03-01"])                          one atomic commit: visible, the old files out
 
 Versions are kept for ten years, so a snapshot that a release pins can be read again; what a killed writer
-left behind is in no version.
+left behind is in no version. A table lies in a folder or below a prefix of an object store.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,7 +23,8 @@ from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
-from tasks.errors import StoreError
+from tasks.errors import Overtaken, StoreError
+from tasks.location import Location, storage_options, way
 
 EVERYTHING: Final = "everything"
 _KEPT: Final = {
@@ -35,18 +37,18 @@ _KEPT: Final = {
 class DataFile:
     """A Parquet file inside a table's folder, with the values of its partition columns."""
 
-    path: Path
+    path: Location
     rows: int
     size: int
     partition: Mapping[str, str]
 
 
-def version_of(path: Path) -> int | None:
+def version_of(path: Location) -> int | None:
     """Return the newest version of a table; None where there is no table."""
     return int(open_table(path).version()) if _exists(path) else None
 
 
-def open_table(path: Path, version: int | None = None) -> DeltaTable:
+def open_table(path: Location, version: int | None = None) -> DeltaTable:
     """Open a table at a version, the newest by default.
 
     Raises
@@ -55,7 +57,7 @@ def open_table(path: Path, version: int | None = None) -> DeltaTable:
         There is no such table or version, or its log is damaged.
     """
     try:
-        return DeltaTable(path, version=version)
+        return DeltaTable(str(path), version=version, storage_options=storage_options(path))
     except TableNotFoundError as error:
         raise StoreError(f"No Delta table at {path}") from error
     except (DeltaError, OSError, ValueError) as error:
@@ -64,7 +66,7 @@ def open_table(path: Path, version: int | None = None) -> DeltaTable:
 
 
 def commit(
-    path: Path,
+    path: Location,
     files: Sequence[DataFile],
     schema: pa.Schema,
     *,
@@ -87,7 +89,7 @@ def commit(
 
     Raises
     ------
-    StoreError
+    Overtaken
         Another writer was first: nothing was committed.
     """
     properties = CommitProperties(custom_metadata=dict(metadata or {}), max_commit_retries=0)
@@ -97,7 +99,7 @@ def commit(
         if expected is None:
             create_table_with_add_actions(
                 str(path), delta_schema, actions, mode="error", partition_by=columns,
-                configuration=_KEPT, commit_properties=properties,
+                configuration=_KEPT, commit_properties=properties, storage_options=storage_options(path),
             )  # fmt: skip
             return 0
         table = open_table(path, expected)
@@ -107,18 +109,30 @@ def commit(
             partition_filters=filters if replace else None, commit_properties=properties,
         )  # fmt: skip
     except DeltaError as error:
-        raise StoreError(
+        raise Overtaken(
             f"Another writer changed {path} meanwhile, so nothing was committed: run the step again ({error})"
         ) from error
+    except OSError as error:
+        raise StoreError(f"The commit to {path} failed, run the step again: {error}") from error
     return expected + 1
 
 
-def history(path: Path, *, limit: int | None = None) -> list[tuple[int, dict[str, Any]]]:
+def discard(files: Iterable[Location]) -> None:
+    """Remove files of a commit that failed.
+
+    In an object store they stay: there an answer that was lost can look like a refusal.
+    """
+    for file in files:
+        if isinstance(file, Path):
+            file.unlink(missing_ok=True)
+
+
+def history(path: Location, *, limit: int | None = None) -> list[tuple[int, dict[str, Any]]]:
     """Return the versions of a table, newest first, each with what its commit says of itself."""
     return [(int(commit["version"]), commit) for commit in open_table(path).history(limit)]
 
 
-def files_of(path: Path, version: int | None = None) -> list[DataFile]:
+def files_of(path: Location, version: int | None = None) -> list[DataFile]:
     """Return the files of a version."""
     table = open_table(path, version)
     actions = pa.table(table.get_add_actions(flatten=True))
@@ -134,47 +148,84 @@ def files_of(path: Path, version: int | None = None) -> list[DataFile]:
     ]
 
 
-def schema_of(path: Path, version: int | None = None) -> pa.Schema:
+def schema_of(path: Location, version: int | None = None) -> pa.Schema:
     """Return the columns of a version."""
     schema: pa.Schema = pa.schema(open_table(path, version).schema())
     return schema
 
 
-def append(path: Path, table: pa.Table) -> None:
+def append(path: Location, table: pa.Table) -> None:
     """Add rows in one commit; makes the table where there is none."""
-    write_deltalake(path, table, mode="append", configuration=None if _exists(path) else _KEPT)
+    _write(path, table, mode="append", configuration=None if _exists(path) else _KEPT)
 
 
-def replace_rows(path: Path, table: pa.Table, *, where: Mapping[str, date | int | str]) -> None:
+def append_after(path: Location, table: pa.Table, *, version: int | None) -> None:
+    """Add rows in one commit that is the next after a version; None where there is no table yet.
+
+    Raises
+    ------
+    StoreError
+        Another writer was first: nothing was committed.
+    """
+    once = CommitProperties(max_commit_retries=0)
+    try:
+        if version is None:
+            _write(path, table, mode="error", configuration=_KEPT, commit_properties=once)
+        else:
+            _write(path, table, at=version, mode="append", commit_properties=once)
+    except DeltaError as error:
+        raise StoreError(f"Another writer added to {path} meanwhile, so nothing was written") from error
+
+
+def replace_rows(path: Location, table: pa.Table, *, where: Mapping[str, date | int | str]) -> None:
     """Put rows in the place of those whose columns have the given values, in one commit.
 
     The table is partitioned by these columns when it is made; columns that it lacks are added.
     """
     if not _exists(path):
-        write_deltalake(path, table, partition_by=list(where), configuration=_KEPT)
+        _write(path, table, partition_by=list(where), configuration=_KEPT)
         return
     predicate = " AND ".join(f"{_quoted(name)} = {_literal(value)}" for name, value in where.items())
-    write_deltalake(path, table, mode="overwrite", predicate=predicate, schema_mode="merge")
+    _write(path, table, mode="overwrite", predicate=predicate, schema_mode="merge")
 
 
-def read(path: Path, columns: Sequence[str] | None = None, *, version: int | None = None) -> pa.Table:
+def read(path: Location, columns: Sequence[str] | None = None, *, version: int | None = None) -> pa.Table:
     """Read a small table; empty, without a column, where there is none."""
     if not _exists(path):
         return pa.table({})
-    table: pa.Table = open_table(path, version).to_pyarrow_table(columns=list(columns) if columns else None)
+    opened = open_table(path, version)
+    try:
+        table: pa.Table = opened.to_pyarrow_table(columns=list(columns) if columns else None)
+    except OSError as error:
+        raise StoreError(f"The Delta table {path} cannot be read: {error}") from error
     return table
 
 
-def _exists(path: Path) -> bool:
-    return bool(DeltaTable.is_deltatable(str(path)))
+def _exists(path: Location) -> bool:
+    try:
+        return bool(DeltaTable.is_deltatable(str(path), storage_options(path)))
+    except OSError as error:
+        raise StoreError(f"The store of {path} does not answer: {error}") from error
 
 
-def _add(path: Path, file: DataFile) -> AddAction:
+def _write(path: Location, table: pa.Table, *, at: int | None = None, **how: Any) -> None:
+    """Write through Delta's own writer; ``at`` is the version that the commit must follow."""
+    try:
+        if at is None:
+            write_deltalake(str(path), table, storage_options=storage_options(path), **how)
+        else:
+            write_deltalake(open_table(path, at), table, **how)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written, run the step again: {error}") from error
+
+
+def _add(path: Location, file: DataFile) -> AddAction:
+    written = file.path.stat().st_mtime if isinstance(file.path, Path) else time.time()
     return AddAction(
-        quote(file.path.relative_to(path).as_posix(), safe="/="),
+        quote(str(way(path, file.path)), safe="/="),
         file.size,
         dict(file.partition),
-        int(file.path.stat().st_mtime * 1000),
+        int(written * 1000),
         True,
         json.dumps({"numRecords": file.rows}),
     )

@@ -10,7 +10,7 @@ A snapshot is known by contract digest, as-of and content digest; the version of
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -29,6 +29,7 @@ from tasks.labels import expressions as x
 from tasks.labels.compile import render
 from tasks.labels.coverage import Build
 from tasks.labels.statements import fill
+from tasks.location import Location, locate, register_objects, store_of, way
 from tasks.stores import delta
 from tasks.stores.delta import DataFile
 
@@ -66,28 +67,33 @@ class StoredBuild:
 
 @dataclass(frozen=True)
 class LabelStore:
-    """The label store of one surface below a home."""
+    """The label store of one surface of a home; its tables lie below EQUIPOISE_STORE, else in the home."""
 
     home: Path
     surface: str
 
     @property
-    def path(self) -> Path:
-        """The table of the newest build."""
-        return self.home / "labels" / self.surface
+    def root(self) -> Location:
+        """Where the tables lie."""
+        return store_of(self.home)
 
     @property
-    def snapshots(self) -> Path:
-        """The table of published snapshots."""
-        return self.home / "snapshots" / self.surface
+    def path(self) -> Location:
+        """The table of the newest build."""
+        return self.root / "labels" / self.surface
 
-    def aside(self, as_of: datetime) -> Path:
+    @property
+    def snapshots(self) -> Location:
+        """The table of published snapshots."""
+        return self.root / "snapshots" / self.surface
+
+    def aside(self, as_of: datetime) -> Location:
         """Return the table of a build as of the past."""
         return self.path.with_name(f"{self.surface}__as_of") / as_of.astimezone(UTC).strftime(
             "%Y%m%dT%H%M%S.%fZ"
         )
 
-    def last(self, path: Path | None = None) -> StoredBuild | None:
+    def last(self, path: Location | None = None) -> StoredBuild | None:
         """Return the newest build of a table, by default of the store's own; None where nothing was built."""
         table = path or self.path
         if delta.version_of(table) is None:
@@ -104,7 +110,7 @@ class LabelStore:
         files: Sequence[DataFile],
         schema: pa.Schema,
         *,
-        path: Path,
+        path: Location,
         replace: Sequence[str] | Literal["everything"],
         expected: int | None,
     ) -> Snapshot:
@@ -166,7 +172,7 @@ class LabelStore:
             return
         row = {
             **{name: getattr(found, name) for name in _PUBLISHED.names if hasattr(found, name)},
-            "path": Path(found.path).relative_to(self.home).as_posix(),
+            "path": str(way(self.root, locate(found.path))),
             "report": report,
             "severity": severity,
             "published_at": datetime.now(UTC),
@@ -200,7 +206,7 @@ class LabelStore:
         DataError
             The snapshot lacks a column.
         """
-        schema = delta.schema_of(Path(snapshot.path), snapshot.version)
+        schema = delta.schema_of(locate(snapshot.path), snapshot.version)
         for name in columns:
             if name not in schema.names:
                 raise DataError(unknown("column", name, schema.names, where=f"label snapshot {snapshot.id}"))
@@ -230,7 +236,7 @@ class LabelStore:
 
     def tasks(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Return the tasks that a snapshot has labels of."""
-        names = delta.schema_of(Path(snapshot.path), snapshot.version).names
+        names = delta.schema_of(locate(snapshot.path), snapshot.version).names
         return tuple(name for name in names if c.status(name) in names)
 
     def query(
@@ -248,21 +254,23 @@ class LabelStore:
         self, snapshot: Snapshot, first: date = date.min, last: date = date.max
     ) -> Iterator[duckdb.DuckDBPyConnection | None]:
         """Open a snapshot's rows of some days as the relation ``rows``; None where there is none."""
-        files = delta.files_of(Path(snapshot.path), snapshot.version)
-        paths = sorted(f.path for f in files if first <= date.fromisoformat(f.partition[c.DAY]) <= last)
+        files = delta.files_of(locate(snapshot.path), snapshot.version)
+        paths = sorted(str(f.path) for f in files if first <= date.fromisoformat(f.partition[c.DAY]) <= last)
         if not paths:
             yield None
             return
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET python_enable_replacements = false")
+            register_objects(connection)
             connection.execute(fill(_OPEN, rows=x.name(_ROWS), paths=x.texts(paths)))
             yield connection
 
     def known(self) -> Iterator[Snapshot]:
         """Yield every snapshot: the published ones, then each build, newest first; some twice."""
         yield from (self._of_row(row) for row in self._rows(None))
-        for table in (self.path, *sorted(self.path.with_name(f"{self.surface}__as_of").glob("*"))):
+        aside: Iterable[Location] = self.path.with_name(f"{self.surface}__as_of").glob("*")
+        for table in (self.path, *sorted(aside, key=str)):
             if delta.version_of(table) is not None:
                 for version, said in delta.history(table):
                     if _SNAPSHOT in said:
@@ -274,9 +282,9 @@ class LabelStore:
 
     def _of_row(self, row: Mapping[str, Any]) -> Snapshot:
         facts = {name: row[name] for name in _PUBLISHED.names if name in Snapshot.__dataclass_fields__}
-        return Snapshot(**{**facts, "path": str(self.home / row["path"])})
+        return Snapshot(**{**facts, "path": str(self.root / row["path"])})
 
-    def _snapshot(self, table: Path, version: int, said: Mapping[str, Any]) -> Snapshot:
+    def _snapshot(self, table: Location, version: int, said: Mapping[str, Any]) -> Snapshot:
         facts = json.loads(said[_SNAPSHOT])
         return Snapshot(
             surface=self.surface,

@@ -14,7 +14,7 @@ inputs are registered once: a step that was killed and runs again finds its own 
 import atexit
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -73,10 +73,10 @@ class Registry:
         identity = {key: value for key, value in known.items() if key in {SHA256, INPUTS}}
         client = self.client
         with exclusive(self.home):
-            part = self.find(name, identity)
+            part = self._first(name, identity)
             if part is None:
                 model = self._log(name, files, run_id, model_type, known, params)
-                part = self._create(name, model, run_id, known)
+                part = self._only(self._create(name, model, run_id, known), identity)
             self._link(run_id, self.model_id(part))
         if metrics:
             StepRun(client, run_id).metrics(metrics, model_id=self.model_id(part))
@@ -90,19 +90,18 @@ class Registry:
 
     def find(self, name: str, tags: Mapping[str, str]) -> Part | None:
         """Return the newest version that carries all of these tags."""
-        conditions = (f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items()))
         found = self.client.search_model_versions(
-            " and ".join(conditions), max_results=1, order_by=["version_number DESC"]
+            _having(name, tags), max_results=1, order_by=["version_number DESC"]
         )
         return _part(found[0]) if found else None
 
+    def having(self, name: str, tags: Mapping[str, str]) -> list[int]:
+        """Return every version that carries all of these tags, oldest first."""
+        return sorted(int(found.version) for found in self._search(_having(name, tags)))
+
     def versions(self, name: str) -> tuple[Part, ...]:
         """Return every version of a model, newest first."""
-        query = f"name = '{name}'"
-        pages = [self.client.search_model_versions(query)]
-        while pages[-1].token:
-            pages.append(self.client.search_model_versions(query, page_token=pages[-1].token))
-        parts = (_part(version) for page in pages for version in page)
+        parts = map(_part, self._search(_having(name, {})))
         return tuple(sorted(parts, key=lambda part: -part.version))
 
     def part(self, name: str, version: int) -> Part:
@@ -186,13 +185,8 @@ class Registry:
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the version by alias; nothing where the model is not registered yet."""
-        try:
-            found = self.client.get_registered_model(name).aliases
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return {}
-            raise
-        return {alias: int(version) for alias, version in found.items()}
+        found = self._model(name)
+        return {} if found is None else {alias: int(version) for alias, version in found.aliases.items()}
 
     def set_alias(self, part: Part, alias: str) -> None:
         """Let an alias mean this version from now on.
@@ -209,15 +203,47 @@ class Registry:
                 f"Alias {alias} of {part.name} was moved to {held} meanwhile, not to {part.version}."
             )
 
-    def delete_alias(self, name: str, alias: str) -> None:
-        """Let an alias mean nothing."""
-        self.client.delete_registered_model_alias(name, alias)
+    def model_tags(self, name: str) -> dict[str, str]:
+        """Return the tags of a registered model itself; nothing where it is not registered yet."""
+        found = self._model(name)
+        return {} if found is None else dict(found.tags)
+
+    def _first(self, name: str, identity: Mapping[str, str]) -> Part | None:
+        found = self.having(name, identity)
+        return self.part(name, found[0]) if found else None
+
+    def _only(self, made: Part, identity: Mapping[str, str]) -> Part:
+        """Give way to an earlier version of the same identity.
+
+        Another machine may have registered it at the same time, or a request was repeated whose answer was
+        lost: everybody sees the earliest version, so all keep that one and remove their own.
+        """
+        first = self._first(made.name, identity)
+        if first is None or first.version >= made.version:
+            return made
+        self.client.delete_model_version(made.name, str(made.version))
+        return first
 
     def _link(self, run_id: str, model_id: str) -> None:
         """Say that a run made a model; MLflow refuses to be told twice."""
         made = self.client.get_run(run_id).outputs
         if model_id not in {output.model_id for output in (made.model_outputs if made else ())}:
             self.client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
+
+    def _search(self, query: str) -> Iterator[Any]:
+        page = self.client.search_model_versions(query)
+        yield from page
+        while page.token:
+            page = self.client.search_model_versions(query, page_token=page.token)
+            yield from page
+
+    def _model(self, name: str) -> Any | None:
+        try:
+            return self.client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
 
     def _version(self, name: str, version: int) -> Any:
         try:
@@ -264,8 +290,14 @@ class Registry:
                 raise
         with current(client.tracking_uri):
             return _part(
-                client.create_model_version(name, f"{_LOGGED}{model_id}", run_id=run_id, tags=dict(tags))
+                client.create_model_version(
+                    name, f"{_LOGGED}{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
+                )
             )
+
+
+def _having(name: str, tags: Mapping[str, str]) -> str:
+    return " and ".join((f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())))
 
 
 def _part(version: Any) -> Part:

@@ -20,16 +20,20 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a command prints its result alone
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # half a minute; Airflow tries the step again
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
+from requests.exceptions import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.errors import StoreError
@@ -37,6 +41,7 @@ from tasks.errors import StoreError
 P = ParamSpec("P")
 R = TypeVar("R")
 ATTEMPTS: Final = 8
+MARKER: Final = ".made"
 _QUIET: Final = {"mlflow": logging.ERROR, "mlflow.store.db.utils": logging.CRITICAL, "alembic": logging.ERROR}
 
 
@@ -113,7 +118,7 @@ def current(uri: str) -> Iterator[None]:
 def patient(call: Callable[P, R]) -> Callable[P, R]:
     """Repeat a call that another writer got in the way of, with growing pauses.
 
-    The wrapped call raises StoreError when the database stays locked.
+    The wrapped call raises StoreError when the database stays locked or the server is away or refuses us.
     """
 
     @functools.wraps(call)
@@ -121,7 +126,11 @@ def patient(call: Callable[P, R]) -> Callable[P, R]:
         for attempt in range(ATTEMPTS):
             try:
                 return call(*args, **kwargs)
+            except RequestException as error:
+                raise _away(error) from error
             except MlflowException as error:
+                if _of_server(error):
+                    raise _away(error) from error
                 if not _passing(error):
                     raise
                 last = error
@@ -154,6 +163,20 @@ def _let_readers_read(database: Path) -> None:
         connection.close()
 
 
+def _of_server(error: MlflowException) -> bool:
+    """Whether the server did not answer, has an error of its own or does not know our login."""
+    if isinstance(error, RestException) and not _passing(error):
+        return bool(error.get_http_status_code() >= HTTPStatus.INTERNAL_SERVER_ERROR)
+    return str(error).startswith(("API request to", "INTERNAL_ERROR: API request to"))
+
+
+def _away(error: Exception) -> StoreError:
+    return StoreError(
+        f"The MLflow server does not do its part: {error}. Check that it and its stores are up and that "
+        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are right, then run the step again."
+    )
+
+
 def _passing(error: MlflowException) -> bool:
     """Whether waiting may mend it: a locked database, or two writers of one unique key."""
     return error.error_code == "TEMPORARILY_UNAVAILABLE" or "IntegrityError" in str(error)
@@ -164,7 +187,7 @@ def _database(home: Path) -> Path:
 
 
 def _marker(home: Path) -> Path:
-    return home / "mlflow" / ".made"
+    return home / "mlflow" / MARKER
 
 
 def _made(home: Path) -> bool:

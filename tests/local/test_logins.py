@@ -13,8 +13,8 @@ def mode(path: Path) -> int:
 
 def test_every_user_gets_a_password_of_their_own(tmp_path: Path) -> None:
     passwords = ensure_passwords(tmp_path / "airflow")
-    assert set(passwords) == {"admin", "ana", "sam", "eve"}
-    assert len(set(passwords.values())) == 4
+    assert set(passwords) == {"admin", "ana", "sam", "max", "eve"}
+    assert len(set(passwords.values())) == 5
     assert all(len(password) >= 16 for password in passwords.values())
 
 
