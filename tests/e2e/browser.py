@@ -59,12 +59,14 @@ class Person:
         return form
 
     def choose_instant(self, field: Locator, day: str, time: str = "00:00") -> None:
-        """Fill a field of day and time, as in 2026/02/10."""
+        """Fill a field of day and time, as in 2026/02/10; its calendar is open meanwhile."""
         field.click()
-        self.page.get_by_placeholder("YYYY/MM/DD").fill(day)
-        self.page.get_by_placeholder("HH:mm").fill(time)
+        calendar = self.page.get_by_placeholder("YYYY/MM/DD").locator("visible=true")
+        calendar.fill(day)
+        self.page.get_by_placeholder("HH:mm").locator("visible=true").fill(time)
         self.page.keyboard.press("Enter")
         self.page.keyboard.press("Escape")
+        calendar.wait_for(state="hidden")
 
     def trigger(self, dag: str, texts: Mapping[str, str], *, as_of: str | None = None) -> str:
         """Start a run with a form's fields; return its id, which the page then shows."""

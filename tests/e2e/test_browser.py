@@ -63,13 +63,12 @@ def test_the_page_of_a_retrain_says_how_it_ended(ana: Person, retrained: str) ->
 
 
 def test_the_link_of_a_step_leads_to_its_mlflow_run(ana: Person, parts: Installation, retrained: str) -> None:
-    page = ana.open("dags", RETRAIN, "runs", retrained, "tasks", "gate")
-    link = page.get_by_role("link", name="MLflow run")
-    address = link.get_attribute("href")
-    assert address
-    assert address.startswith(f"{parts.settings.mlflow_url}/#/experiments/")
-    page.goto(address)
-    expect(page.get_by_role("heading", name="gate")).to_be_visible()
+    page = ana.open("dags", RETRAIN, "runs", retrained, "tasks", "gate", "details")
+    with page.context.expect_page() as opened:
+        page.get_by_text("MLflow run").click()
+    expect(opened.value.get_by_role("heading", name="gate", exact=True)).to_be_visible()
+    assert opened.value.url.startswith(f"{parts.settings.mlflow_url}/#/experiments/")
+    opened.value.close()
 
 
 def test_who_is_no_reviewer_cannot_approve(browser: Browser, parts: Installation, asked: str) -> None:
@@ -106,12 +105,12 @@ def test_a_backfill_of_three_days_of_labels_is_started_with_the_form(
     ana: Person, parts: Installation, retrained: str
 ) -> None:
     parts.ready(LABELS)
-    form = ana.begin(LABELS)
-    form.get_by_text("Backfill", exact=True).click()
+    ana.begin(LABELS).get_by_text("Backfill", exact=True).click()
+    ana.page.get_by_text("Date Range").wait_for()
     for place, day in ((0, "2026/01/10"), (1, "2026/01/12")):
-        ana.choose_instant(form.get_by_test_id("datetime-input").nth(place), day, "02:00")
+        ana.choose_instant(ana.page.get_by_test_id("datetime-input").nth(place), day, "02:00")
     ana.picture("airflow_backfill")
-    form.get_by_role("button", name="Run Backfill").click()
+    ana.page.get_by_role("button", name="Run Backfill").click()
     filled = parts.until(
         lambda: (
             (found := [run for run in parts.airflow().runs(LABELS) if run["run_type"] == "backfill"])

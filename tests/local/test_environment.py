@@ -30,4 +30,5 @@ def test_the_parts_reach_one_another_past_any_proxy(tmp_path: Path, monkeypatch:
 
 def test_the_users_have_these_roles(tmp_path: Path) -> None:
     found = environment(Settings(tmp_path, tmp_path))
-    assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin,ana:user,sam:user,eve:viewer"
+    users = "admin:admin,ana:user,sam:user,max:user,eve:viewer"
+    assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == users
