@@ -29,7 +29,7 @@ published last. Open the red step; its log ends with the reason.
 - **`DataError` in `labels`**: a log table lacks a file, a column or a zone. The message names it; whoever
   delivers the logs mends it.
 - **`validate` is red**: a critical expectation failed. The report is an artifact of the run behind the
-  button "MLflow run" and says which rows; whoever delivers the logs mends it.
+  button "MLflow run" (tab Details) and says which rows; whoever delivers the logs mends it.
 - **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
   is back.
 

@@ -92,7 +92,7 @@ def promotion(contracts: Contracts) -> DAG:
     text = {"type": ["null", "string"]}
     params = {
         "release": Param(
-            type=["string", "integer"], minLength=1, title="Release", description="Its version, or an alias."
+            type="string", pattern=r"\S", title="Release", description="Its version, or an alias."
         ),
         "why": Param(
             type="string", pattern=r"\S", title="Why", description="The reason, shown and kept in the audit."

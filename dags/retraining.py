@@ -29,8 +29,8 @@ RUNBOOK = """
 ## Triage
 
 A red run promoted nothing: only a person moves `champion`. The run's note names the step and its error.
-Open the leftmost red step; its log ends with the reason, the button "MLflow run" leads to what it had made
-by then.
+Open the leftmost red step; its log ends with the reason, the button "MLflow run" (tab Details) leads to what
+it had made by then.
 
 - **`DataError` in `arrival`**: the log did not arrive up to the as-of before the deadline. The message names
   the table, its newest row and what is wanted; whoever delivers the logs mends it. Clear the run then.
@@ -203,7 +203,7 @@ def propose(surface: str, judged: dict[str, Any]) -> dict[str, Any]:
     result = propose.run(open_context(surface), release=judged["release"], stands=judged["stands"])
     if result.proposed:
         tell("proposed for promotion")
-        conf = {"release": result.release, "why": result.why}
+        conf = {"release": str(result.release), "why": result.why}
         trigger(f"{surface}__promote", f"proposed__release_{result.release}", conf)
     return report(result, "release", "proposed", "why")
 

@@ -42,7 +42,7 @@ def rollback(surface: str, dag_run: Any = None, params: Any = None) -> dict[str,
         open_context(surface),
         why=params["why"],
         by=dag_run.triggering_user_name or dag_run.run_id,
-        to=None if to is None else str(to),
+        to=to or None,
         asked_by=dag_run.run_id,
     )
     return tell_move(surface, result)
@@ -54,7 +54,7 @@ def rolling_back(contracts: Contracts) -> DAG:
         "why": Param(type="string", pattern=r"\S", title="Why", description="The reason, kept in the audit."),
         "to": Param(
             None,
-            type=["null", "string", "integer"],
+            type=["null", "string"],
             title="To",
             description="A release that was champion before. Empty: the previous one.",
         ),

@@ -23,12 +23,9 @@ else of anything (``usual_price_of`` says which: item, type, any).
 Duplicate front-page rows, products without a type and sets of any size are kept and counted.
 """
 
-import hashlib
 import importlib.util
-import json
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +36,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.adapters import complete_journey_sql as sql
+from tasks.adapters.publishing import begin, find_finished, make_recipe, publish
 from tasks.errors import ContractError, DataError
 
 EARLIEST_WEEK: Final = 14
@@ -59,9 +57,6 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _STORE_ZONE: Final = ZoneInfo("America/New_York")
 _SECOND_WEEK: Final = datetime(2017, 1, 2, tzinfo=_STORE_ZONE)
-_MANIFEST: Final = "import.json"
-_UNFINISHED: Final = ".importing"
-_TABLES: Final = ("impressions", "events")
 _NOTHING_SHOWN: Final = (
     "Weeks {first} to {last} hold no impression: no store that a household visited has a front page"
     " (promotions.parquet, mailer_location 'F'). Check that the files belong together."
@@ -126,11 +121,9 @@ def import_complete_journey(
     _check_weeks(first_week, last_week)
     files = _source_files(source)
     recipe = _recipe(files, first_week, last_week)
-    if (done := _finished(out, recipe)) is not None:
-        return done
-    work = out / _UNFINISHED
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    if (done := find_finished(out, recipe)) is not None:
+        return ImportResult(**done)
+    work = begin(out)
     config = {"threads": threads, "memory_limit": memory, "temp_directory": str(work / "spill")}
     with duckdb.connect(config=config) as session:
         _stage(session, files, first_week, last_week)
@@ -145,7 +138,7 @@ def import_complete_journey(
         )
     if not result.impressions:
         raise DataError(_NOTHING_SHOWN.format(first=first_week, last=last_week))
-    _publish(work, out, recipe, result)
+    publish(work, out, recipe, result)
     return result
 
 
@@ -260,42 +253,6 @@ def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
 
 
 def _recipe(files: Mapping[str, Path], first_week: int, last_week: int) -> str:
-    """Digest everything that the output follows from."""
-    digest = hashlib.sha256(f"{first_week}-{last_week}|{duckdb.__version__}".encode())
-    for module in (__file__, sql.__file__):
-        digest.update(Path(module).read_bytes())
-    for table in sorted(files):
-        with files[table].open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    return {
-        f"{table}/{path.name}": path.stat().st_size
-        for table in _TABLES
-        for path in sorted((folder / table).glob("*.parquet"))
-    }
-
-
-def _finished(out: Path, recipe: str) -> ImportResult | None:
-    manifest = out / _MANIFEST
-    if not manifest.is_file():
-        return None
-    left = json.loads(manifest.read_text(encoding="utf-8"))
-    if left["recipe"] != recipe or left["files"] != _sizes(out):
-        return None
-    return ImportResult(**{**left["result"], "reused": True})
-
-
-def _publish(work: Path, out: Path, recipe: str, result: ImportResult) -> None:
-    """Swap the folders in; the manifest leaves first and returns last: a half swap is never reused."""
-    (out / _MANIFEST).unlink(missing_ok=True)
-    for table in _TABLES:
-        if (out / table).exists():
-            (out / table).rename(work / f"{table}.old")
-        (work / table).rename(out / table)
-    manifest = {"recipe": recipe, "files": _sizes(out), "result": asdict(result)}
-    (work / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    (work / _MANIFEST).replace(out / _MANIFEST)
-    shutil.rmtree(work)
+    modules = (Path(__file__), Path(sql.__file__))
+    settings = f"{first_week}-{last_week}|{duckdb.__version__}"
+    return make_recipe(settings, [*modules, *(files[table] for table in sorted(files))])

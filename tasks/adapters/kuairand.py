@@ -26,11 +26,8 @@ an impression stands in the user's or video's table or is counted on days before
 the whole month (``video_features_statistic_pure.csv``) would tell the future; they are not read.
 """
 
-import hashlib
-import json
-import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -41,15 +38,12 @@ import pyarrow.parquet as pq
 from tasks.adapters import kuairand_files
 from tasks.adapters import kuairand_sql as sql
 from tasks.adapters.kuairand_files import Files, find_files, load_files
+from tasks.adapters.publishing import begin, find_finished, make_recipe, publish
 
 PLAYS: Final = 10
 """How many times its duration a video is played at most, as far as an event's time and a mean go."""
 LONGEST_MS: Final = 3_600_000
 """The longest play or stay."""
-
-_MANIFEST: Final = "import.json"
-_UNFINISHED: Final = ".importing"
-_TABLES: Final = ("impressions", "events")
 
 
 @dataclass(frozen=True)
@@ -109,11 +103,9 @@ def import_kuairand(*, source: Path, out: Path, threads: int = 2, memory: str = 
     """
     files = find_files(source)
     recipe = _recipe(files)
-    if (done := _finished(out, recipe)) is not None:
-        return done
-    work = out / _UNFINISHED
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    if (done := find_finished(out, recipe)) is not None:
+        return KuaiRandResult(**done)
+    work = begin(out)
     config = {"threads": threads, "memory_limit": memory, "temp_directory": str(work / "spill")}
     with duckdb.connect(config=config) as session:
         _stage(session, files)
@@ -122,7 +114,7 @@ def import_kuairand(*, source: Path, out: Path, threads: int = 2, memory: str = 
         _write_days(session, sql.EVENTS, work / "events", days)
         first, last = (day.isoformat() for day in (days[0], days[-1]))
         result = KuaiRandResult(first_day=first, last_day=last, **_counts(session, work))
-    _publish(work, out, recipe, result)
+    publish(work, out, recipe, result)
     return result
 
 
@@ -154,41 +146,5 @@ def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
 
 
 def _recipe(files: Files) -> str:
-    """Digest everything that the output follows from."""
-    digest = hashlib.sha256(duckdb.__version__.encode())
     modules = (Path(module) for module in (__file__, kuairand_files.__file__, sql.__file__))
-    for path in (*modules, *(path for found in files.values() for path in found)):
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    return {
-        f"{table}/{path.name}": path.stat().st_size
-        for table in _TABLES
-        for path in sorted((folder / table).glob("*.parquet"))
-    }
-
-
-def _finished(out: Path, recipe: str) -> KuaiRandResult | None:
-    manifest = out / _MANIFEST
-    if not manifest.is_file():
-        return None
-    left = json.loads(manifest.read_text(encoding="utf-8"))
-    if left["recipe"] != recipe or left["files"] != _sizes(out):
-        return None
-    return KuaiRandResult(**{**left["result"], "reused": True})
-
-
-def _publish(work: Path, out: Path, recipe: str, result: KuaiRandResult) -> None:
-    """Swap the folders in; the manifest leaves first and returns last: a half swap is never reused."""
-    (out / _MANIFEST).unlink(missing_ok=True)
-    for table in _TABLES:
-        if (out / table).exists():
-            (out / table).rename(work / f"{table}.old")
-        (work / table).rename(out / table)
-    manifest = {"recipe": recipe, "files": _sizes(out), "result": asdict(result)}
-    (work / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    (work / _MANIFEST).replace(out / _MANIFEST)
-    shutil.rmtree(work)
+    return make_recipe(duckdb.__version__, [*modules, *(path for found in files.values() for path in found)])

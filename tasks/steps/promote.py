@@ -42,7 +42,6 @@ from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 
-_ATTEMPTS = 20
 _LOG = logging.getLogger("equipoise")
 
 
@@ -116,17 +115,11 @@ def answer(
     champion = Registry(context.home).aliases(release_name(context.surface)).get(CHAMPION)
     kind = Kind.APPROVE if approves else Kind.REJECT
     entry = Entry(kind, by, release, champion, why.strip(), evidence, role=role, run=run)
-    audit = Audit(context.home, context.surface)
-    for _ in range(_ATTEMPTS):
-        seen = audit.read()
-        if any(_same_answer(entry, known) for known in seen[1]):
-            return
-        try:
-            audit.append(entry, seen=seen)
-        except StoreError:
-            continue
-        return
-    raise StoreError(f"Others kept writing to the audit of {context.surface}: run the step again")
+
+    def once(entries: tuple[Entry, ...]) -> Entry | None:
+        return None if any(_same_answer(entry, known) for known in entries) else entry
+
+    Audit(context.home, context.surface).add(once)
 
 
 def run(
@@ -170,23 +163,25 @@ def run(
         experiment=support.experiment, waiver=support.waiver, run=asked_by,
     )  # fmt: skip
     reviewers = _reviewers(context) if asked_by else {}
-
-    def decide(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
-        if _has_moved(entries, asked_by) or aliases.get(CHAMPION) == case.release:
-            return None
-        if aliases.get(CHAMPION) != case.champion:
-            raise GateRefused(
-                f"The champion was {case.champion} and is {aliases.get(CHAMPION)} now: release "
-                f"{case.release} was judged beside another. Start the promotion anew."
-            )
-        if asked_by:
-            answers = answers_of(entries, run=asked_by, release=case.release)
-            require_answers(reviewers, answers, evidence=case.evidence)
-        return entry
-
     _LOG.info("promote: moving the champion from %s to %s", case.champion or "none", case.release)
-    moved = moves.move(decide)
+    moved = moves.move(lambda entries, aliases: _decide(entry, entries, aliases.get(CHAMPION), reviewers))
     return MoveResult(moves.settle()[CHAMPION], moved)
+
+
+def _decide(
+    entry: Entry, entries: Sequence[Entry], champion: int | None, reviewers: Mapping[str, Sequence[str]]
+) -> Entry | None:
+    """Return the move, or None where it is made already; refuse it where it no longer rests on what is so."""
+    if _has_moved(entries, entry.run) or champion == entry.release:
+        return None
+    if champion != entry.champion:
+        raise GateRefused(
+            f"The champion was {entry.champion} and is {champion} now: release {entry.release} was judged "
+            "beside another. Start the promotion anew."
+        )
+    answers = answers_of(entries, run=entry.run, release=entry.release)
+    require_answers(reviewers, answers, evidence=entry.evidence or "")
+    return entry
 
 
 def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Answer]:

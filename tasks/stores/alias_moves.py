@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tasks.errors import StoreError
 from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.tracking import exclusive
@@ -25,7 +24,6 @@ from tasks.stores.tracking import exclusive
 CHAMPION: Final = "champion"
 PREVIOUS: Final = "previous"
 _CARRIED_OUT: Final = "equipoise.moves"
-_ATTEMPTS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -76,18 +74,9 @@ class AliasMoves:
             Others kept being first.
         """
         with exclusive(self.home):
-            for _ in range(_ATTEMPTS):
-                aliases, seen = self._settle(), self.audit.read()
-                entry = decide(seen[1], aliases)
-                if entry is None:
-                    return None
-                try:
-                    added = self.audit.append(entry, seen=seen)
-                except StoreError:
-                    continue
-                self._settle()
-                return added
-        raise StoreError(f"Others kept writing to the audit of {self.surface}: run the step again")
+            added = self.audit.add(lambda entries: decide(entries, self._settle()))
+            self._settle()
+            return added
 
     def _settle(self) -> dict[str, int]:
         """Let the aliases mean what the last move says, also where a newer one comes in between."""

@@ -7,7 +7,7 @@
 So nothing is ever changed, rows are numbered without a gap, and of two moves at once one is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from tasks.errors import Overtaken, StoreError
 from tasks.location import Location, store_of
 from tasks.stores import delta
 
@@ -29,6 +30,7 @@ class Kind(StrEnum):
     REJECT = "reject"
 
 
+_ATTEMPTS: Final = 20
 MOVES: Final = frozenset({Kind.PROMOTE, Kind.ROLLBACK})
 
 
@@ -120,6 +122,29 @@ class Audit:
         found = (Entry(**{**row, "kind": Kind(row["kind"])}) for row in rows)
         return version, tuple(sorted(found, key=lambda entry: entry.number))
 
+    def add(self, decide: Callable[[tuple[Entry, ...]], Entry | None]) -> Entry | None:
+        """Add the row that is decided on, and return it with its number and time.
+
+        Parameters
+        ----------
+        decide : sees every row so far, and returns the next one, or None where there is nothing to add. It is
+            asked anew when another writer was first.
+
+        Raises
+        ------
+        StoreError
+            Others kept being first.
+        """
+        for _ in range(_ATTEMPTS):
+            seen = self.read()
+            if (entry := decide(seen[1])) is None:
+                return None
+            try:
+                return self.append(entry, seen=seen)
+            except Overtaken:
+                continue
+        raise StoreError(f"Others kept writing to the audit of {self.surface}: run the step again")
+
     def append(self, entry: Entry, *, seen: tuple[int | None, Sequence[Entry]]) -> Entry:
         """Add a row and return it with its number and time.
 
@@ -129,7 +154,7 @@ class Audit:
 
         Raises
         ------
-        StoreError
+        Overtaken
             Another row was added since: nothing was written.
         """
         version, entries = seen

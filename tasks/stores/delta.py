@@ -164,7 +164,7 @@ def append_after(path: Location, table: pa.Table, *, version: int | None) -> Non
 
     Raises
     ------
-    StoreError
+    Overtaken
         Another writer was first: nothing was committed.
     """
     once = CommitProperties(max_commit_retries=0)
@@ -174,7 +174,7 @@ def append_after(path: Location, table: pa.Table, *, version: int | None) -> Non
         else:
             _write(path, table, at=version, mode="append", commit_properties=once)
     except DeltaError as error:
-        raise StoreError(f"Another writer added to {path} meanwhile, so nothing was written") from error
+        raise Overtaken(f"Another writer added to {path} meanwhile, so nothing was written") from error
 
 
 def replace_rows(path: Location, table: pa.Table, *, where: Mapping[str, date | int | str]) -> None:

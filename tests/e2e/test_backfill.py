@@ -9,10 +9,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.cli import main
 from tasks.steps import labels
 from tasks.stores import delta
 from tasks.stores.label_store import LabelStore
 from tasks.stores.registry import Registry
+from tests.docs.pages import DOCS, blocks, examples
 from tests.e2e.installation import Installation
 from tests.steps.mini import LATER, NAME
 
@@ -59,6 +61,15 @@ def test_a_backfilled_release_is_marked_moves_no_alias_and_is_not_proposed(
     assert f"[release {release['version']} (backfilled)](" in run["note"]
     version = installation.mlflow.get_model_version(f"{NAME}.release", str(release["version"]))
     assert version.tags["backfilled"] == "true"
+    assert _by_command(installation) == [0, 0]
+    assert Registry(installation.home).aliases(f"{NAME}.release") == before
+
+
+def _by_command(installation: Installation) -> list[int]:
+    """Do what the page has people type where there is no Airflow; return the exit codes."""
+    where = ["--surfaces", str(installation.surfaces), "--home", str(installation.home)]
+    console = [block for block in blocks(DOCS / "backfill.md") if block.language == "console"]
+    return [main([*found.words, *where]) for block in console for found in examples(block)]
 
 
 def _files(installation: Installation) -> dict[str, Any]:

@@ -117,7 +117,8 @@ def test_what_was_approved_beside_another_champion_is_refused(
     run = start(installation, releases[1], "fresher")
     for role in REVIEWERS:
         waiting(installation, run, role)
-    assert main([*documented("promote"), *where(installation)]) == 0  # the challenger, release 3
+    ((*words,),) = documented("promote")
+    assert main([*words, *where(installation)]) == 0  # the challenger, release 3
     answer(installation, run, BOTH)
     ended = installation.wait(PROMOTE, run)
     assert ended["state"] == "failed"
@@ -139,7 +140,9 @@ def test_a_rollback_goes_back_once(installation: Installation, releases: list[in
     )
     again = installation.run(ROLLBACK, {"why": "returns rose"}, user="sam")
     assert "nothing to do" in installation.succeed(ROLLBACK, again)["note"]
-    assert main([*documented("rollback"), *where(installation)]) == 0
+    for words in documented("rollback"):
+        here = [str(releases[0]) if word == "1" else word for word in words]
+        assert main([*here, *where(installation)]) == 0
     assert audit(installation)[-1] == made
     assert aliases(installation) == dict.fromkeys(("champion", "previous"), releases[0])
 
@@ -166,6 +169,16 @@ def test_of_two_promotions_at_once_exactly_one_wins(installation: Installation, 
     assert all(later.champion == earlier.release for earlier, later in pairwise(moves))
 
 
+def test_the_history_tells_every_row(
+    installation: Installation, releases: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ((*words,),) = documented("release")
+    assert main([*words, *where(installation)]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line[:4].strip()]
+    assert len(told) == len(audit(installation))
+    assert told[2][27:] == f"promote   none -> {releases[0]}  by ana, sam"
+
+
 @pytest.mark.parametrize("form", [{"release": "1"}, {"release": "1", "why": "  "}, {"why": "no release"}])
 def test_a_form_without_a_release_or_a_reason_starts_nothing(
     installation: Installation, form: dict[str, str]
@@ -175,7 +188,7 @@ def test_a_form_without_a_release_or_a_reason_starts_nothing(
 
 
 def start(installation: Installation, release: int, why: str) -> str:
-    return installation.run(PROMOTE, {"release": release, "why": why}, user="max")
+    return installation.run(PROMOTE, {"release": str(release), "why": why}, user="max")
 
 
 def waiting(installation: Installation, run: str, role: str) -> dict[str, Any]:
@@ -196,10 +209,10 @@ def _heard(installation: Installation, run: str, role: str) -> str:
     return str(installation.wait_for_step(PROMOTE, run, f"approve_{role}", ASKS, *ENDED)["state"])
 
 
-def documented(command: str) -> list[str]:
-    """Return the words of the page's first example of a command."""
+def documented(command: str) -> list[list[str]]:
+    """Return the words of the page's examples of a command."""
     console = [found for block in blocks(PAGE) if block.language == "console" for found in examples(block)]
-    return next(found.words for found in console if found.words[0] == command)
+    return [found.words for found in console if found.words[0] == command]
 
 
 def typed(block: int, installation: Installation, user: str, **variables: str) -> str:

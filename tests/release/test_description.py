@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from tasks.contracts import UtilitySpec
 from tasks.evaluation.report import MetricRow
 from tasks.evaluation.verdicts import Estimate
-from tasks.release.description import describe
+from tasks.release.description import describe, describe_verdict
 from tasks.release.figures import TaskFigures
 from tasks.release.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 
@@ -57,8 +57,21 @@ def test_every_weight_is_shown_with_its_reason_in_cells_that_hold() -> None:
     assert "| buy_7d in checkout | 40 |  |" in text()
 
 
-def test_pins_are_exact() -> None:
-    assert "| toy.task.click_30m | 3 | `cccccccccccc` |" in text()
+def test_pins_are_exact_and_lead_to_their_versions() -> None:
+    link = "[toy.task.click_30m](#/models/toy.task.click_30m/versions/3)"
+    assert f"| {link} | 3 | `cccccccccccc` |" in text()
+
+
+def test_the_verdict_stands_first_with_up_to_five_reasons_to_hold() -> None:
+    reasons = [f"reason {number}" for number in range(7)]
+    first, *rest = describe_verdict("The rest.", verdict="hold", champion=2, reasons=reasons).splitlines()
+    assert first == "The gates say **hold**, beside champion 2."
+    assert rest == [*(f"- reason {number}" for number in range(5)), "", "The rest."]
+
+
+def test_a_first_verdict_says_that_there_was_no_champion() -> None:
+    said = describe_verdict("The rest.", verdict="promote", champion=None, reasons=())
+    assert said == "The gates say **promote**, without a champion to compare with.\n\nThe rest."
 
 
 def test_a_backfilled_release_says_so() -> None:

@@ -236,8 +236,8 @@ def retrain_and_promote_killed(context: Context, folder: Path, *, seed: int) -> 
     draw = np.random.default_rng(seed)
     steps = sorted(int(step) for step in draw.choice(np.arange(1, 17), 7, replace=False))
     retraining = [(f"[{step}/", draw.uniform(0, 0.6)) for step in steps]
-    promoting = [("verifying", draw.uniform(0, 0.5)), ("judging", draw.uniform(0, 1))]
-    promoting += [("moving the champion", draw.uniform(0, 0.1))]
+    promoting = [("verifying", draw.uniform(0, 0.3)), ("judging", draw.uniform(0, 0.2))]
+    promoting += [("moving the champion", draw.uniform(0, 0.03))]
     where = ["--surfaces", str(context.surfaces), "--home", str(context.home)]
     retrain_words = ["retrain", NAME, "--as-of", AS_OF.isoformat(), "--json", *where]
     promote_words = ["promote", NAME, "1", "--why", "the first", "--by", "ana", "--json", *where]

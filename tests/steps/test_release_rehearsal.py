@@ -27,7 +27,7 @@ def pins(labelled_feed: tuple[Context, str]) -> Pins:
         model = train.run(context, task=task, **common)
         fitted = calibrate.run(context, task=task, **common, model_version=model.version)
         parts.append(TrainedPart(task, model.version, fitted.version))
-    return pin_tasks(context, Registry(context.home), parts)
+    return pin_tasks(context, Registry(context.home), parts, as_of=AS_OF)
 
 
 @pytest.fixture(scope="module")
