@@ -22,7 +22,7 @@ test: $(READY) ## the test suite, but for what needs running services
 
 test-e2e: $(READY) ## the tests over Airflow's real parts, in a browser and in production's own services
 	@.ci/services
-	@$(PY) -m pytest -q -m e2e
+	@$(PY) -m pytest -n 2 --dist loadgroup -q -m e2e --durations=12
 
 lint: $(READY) ## ruff, mypy, import-linter
 	.venv/bin/ruff check .

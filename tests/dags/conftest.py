@@ -58,6 +58,7 @@ def write_surface(root: Path, name: str, *, more: str = "", utility: str = UTILI
         (folder / f"{kind}.yaml").write_text(text, encoding="utf-8")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep these tests in one process, which imports Airflow once, and let Airflow's libraries warn themselves."""
     for item in items:

@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.installation import Installation, installed
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs the real parts, and keep it in one process."""
     for item in items:

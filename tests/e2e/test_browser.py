@@ -10,6 +10,7 @@ from tests.e2e.browser import Person, chromium
 from tests.e2e.installation import Installation, installed
 from tests.steps.mini import NAME
 
+expect.set_options(timeout=30_000)
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("installation")]
 
 RETRAIN, PROMOTE, LABELS = (f"{NAME}__{workflow}" for workflow in ("retrain", "promote", "labels"))
@@ -96,7 +97,7 @@ def test_reviewers_read_the_evidence_and_approve_and_the_release_is_champion(
     assert said[2:] == [("promote", "ana, sam", 1)]
     page = ana.page
     page.goto(f"{parts.settings.mlflow_url}/#/models/{NAME}.release/versions/1")
-    expect(page.get_by_text("champion", exact=True)).to_be_visible()
+    expect(page.get_by_role("status", name="champion")).to_be_visible()
     expect(page.get_by_text("The gates say promote, without a champion to compare with")).to_be_visible()
     ana.picture("mlflow_champion")
 

@@ -23,6 +23,7 @@ from tests.stores.mlflow_home import new_home
 _GROUPS = {"mini_world": "mini", "labelled_feed": "small_feed", "feed": "small_feed"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what looks at the same home in one process, which makes it once."""
     for item in items:
