@@ -5,8 +5,10 @@ PYTHON ?= python3
 PROFILE ?= embedded
 PY := .venv/bin/python
 READY := .venv/.ready
+COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+  --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup demo test test-e2e lint up down status bench docs lock
+.PHONY: help setup demo test test-e2e test-spark lint up down status bench docs lock
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,11 +20,16 @@ demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release th
 	@$(PY) -m tasks.local demo --profile $(PROFILE)
 
 test: $(READY) ## the test suite, but for what needs running services
-	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e"
+	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not spark"
 
 test-e2e: $(READY) ## the tests over Airflow's real parts, in a browser and in production's own services
 	@.ci/services
 	@$(PY) -m pytest -n 2 --dist loadgroup -q -m e2e --durations=12
+
+test-spark: $(READY) ## the tests of the Spark engine, in a local session on Java 17
+	@.ci/services
+	@.venv/bin/uv pip install --quiet --require-hashes -r requirements.spark.lock
+	@$(PY) -m pytest -q -m spark --durations=5
 
 lint: $(READY) ## ruff, mypy, import-linter
 	.venv/bin/ruff check .
@@ -46,8 +53,8 @@ docs: $(READY) ## the documentation site
 	@$(PY) -m mkdocs build --strict && echo "open .equipoise/site/index.html"
 
 lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
-	@.venv/bin/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --python-version 3.11 \
-	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
+	@$(COMPILE) pyproject.toml --extra demo --extra dev --extra postgres --extra production -o requirements.lock
+	@grep -o 'pyspark[><=][^"]*' pyproject.toml | $(COMPILE) - --constraints requirements.lock -o requirements.spark.lock
 
 # Made again when the lock or the project changes, or when .venv is gone.
 $(READY): requirements.lock pyproject.toml
