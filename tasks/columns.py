@@ -40,6 +40,8 @@ RANK: Final = "rank"
 SLATE_POSITION: Final = "slate_position"
 DROPPED_BY: Final = "dropped_by"
 CONTEXT: Final = "context"
+CONTRACT_VERSION: Final = "contract__version"
+CONTRACT_DIGEST: Final = "contract__digest"
 
 IMPRESSION_KEY: Final = (REQUEST_ID, ITEM_ID)
 

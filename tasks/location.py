@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 
 STORE: Final = "EQUIPOISE_STORE"
 _S3: Final = "s3://"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file's bytes, and when it was written."""
+
+    size: int
+    written: datetime
 
 
 @dataclass(frozen=True, order=True)
@@ -85,10 +94,26 @@ class ObjectPath:
             found = objects().glob(f"{self.uri}/{pattern}", detail=True)
             return [_object(name) for name, info in found.items() if info["type"] == "file"]
 
+    def listing(self, pattern: str) -> dict[str, Stored]:
+        """Return the objects below that match a pattern: bytes and time of each."""
+        with _answering(self):
+            found = objects().glob(f"{self.uri}/{pattern}", detail=True)
+            files = {name: info for name, info in found.items() if info["type"] == "file"}
+            return {
+                _object(name).uri: Stored(int(info["size"]), info["LastModified"])
+                for name, info in files.items()
+            }
+
     def size(self) -> int:
         """Return the bytes of an object."""
         with _answering(self):
             return int(objects().size(self.uri))
+
+    def identity(self) -> str:
+        """Return what is another where the object is: its size and tag."""
+        with _answering(self):
+            info = objects().info(self.uri)
+        return f"{info['size']}-{info.get('ETag', info.get('LastModified'))}"
 
     def unlink(self, *, missing_ok: bool = False) -> None:
         """Remove an object."""
@@ -102,11 +127,15 @@ class ObjectPath:
         with _answering(self), objects().open(self.uri, "rb") as opened:
             yield opened
 
+    def put(self, file: Path) -> None:
+        """Put a copy of a file here."""
+        with _answering(self):
+            objects().put_file(str(file), self.uri)
+
     def take(self, folder: Path) -> None:
         """Put a copy of a folder's files here."""
-        with _answering(self):
-            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-                objects().put_file(str(file), str(self / file.relative_to(folder).as_posix()))
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            (self / file.relative_to(folder).as_posix()).put(file)
 
 
 Location: TypeAlias = Path | ObjectPath
@@ -158,9 +187,25 @@ def files_below(location: Location, pattern: str) -> list[Location]:
     return [found for found in location.glob(pattern) if found.is_file()]
 
 
+def listing(location: Location, pattern: str) -> dict[str, Stored]:
+    """Return the files or objects below a location that match a pattern: bytes and time of each."""
+    if isinstance(location, ObjectPath):
+        return location.listing(pattern)
+    found = {str(path): path.stat() for path in location.glob(pattern) if path.is_file()}
+    return {path: Stored(s.st_size, datetime.fromtimestamp(s.st_mtime, UTC)) for path, s in found.items()}
+
+
 def size_of(file: Location) -> int:
     """Return the bytes of a file or an object."""
     return file.size() if isinstance(file, ObjectPath) else file.stat().st_size
+
+
+def identity_of(file: Location) -> str:
+    """Return what is another where a file was written again, also with the same bytes or an older time."""
+    if isinstance(file, ObjectPath):
+        return file.identity()
+    found = file.stat()
+    return f"{found.st_size}-{found.st_ino}-{found.st_mtime_ns}-{found.st_ctime_ns}"
 
 
 def storage_options(location: Location) -> dict[str, str] | None:

@@ -77,7 +77,7 @@ def labels_build(arguments: Arguments) -> Answer:
     from tasks.steps import labels
 
     built = labels.run(
-        _context(arguments),
+        replace(_context(arguments), engine=arguments.engine),
         as_of=arguments.as_of,
         first_day=arguments.first_day,
         last_day=arguments.last_day,
@@ -91,10 +91,32 @@ def labels_show(arguments: Arguments) -> Answer:
     return labels.show(_context(arguments), snapshot=arguments.snapshot), 0
 
 
+def labels_explain(arguments: Arguments) -> Answer:
+    from tasks.steps import labels_explain
+
+    explained = labels_explain.explain(
+        _context(arguments), impression=arguments.impression, snapshot=arguments.snapshot
+    )
+    return explained, 0
+
+
+def labels_diff(arguments: Arguments) -> Answer:
+    from tasks.steps import labels_diff
+
+    found = labels_diff.diff(_context(arguments), before=arguments.before, after=arguments.after)
+    return found.to_json(), 0
+
+
 def labels_export(arguments: Arguments) -> Answer:
     from tasks.steps import labels
 
     return labels.export(_context(arguments), out=arguments.out, format=arguments.format), 0
+
+
+def labels_vacuum(arguments: Arguments) -> Answer:
+    from tasks.steps.labels_vacuum import vacuum
+
+    return vacuum(_context(arguments), keep=arguments.keep, dry_run=arguments.dry_run), 0
 
 
 def _snapshot(context: Context, arguments: Arguments) -> str:

@@ -8,6 +8,7 @@ from tasks import columns as c
 from tasks.contracts.metrics import MetricKind, metric_names, parse_metric
 from tasks.contracts.problems import Problem, shown
 from tasks.contracts.slate import SlateSpec
+from tasks.contracts.sources import NEEDS_SPARK, SparkTable, parse_source
 from tasks.contracts.surface import Examination, SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec
 from tasks.contracts.utility import PolicyContext, UtilitySpec, Weights
@@ -114,11 +115,7 @@ def _surface_alone(folder: str, surface: SurfaceSpec) -> Iterator[Problem]:
             "surface.yaml", "surface", shown(surface.surface), f"must be the folder's name, '{folder}'"
         )
     for table, source in surface.sources.model_dump(exclude_none=True).items():
-        if "://" not in source and (
-            source.startswith(("/", "~", "\\")) or ".." in source.replace("\\", "/").split("/")
-        ):
-            hint = "must stay inside the logs folder: a relative path without '..'"
-            yield Problem("surface.yaml", f"sources.{table}", shown(source), hint)
+        yield from _source(f"sources.{table}", source, surface.engine.name)
     for name in surface.features.names:
         if name in _NOT_KNOWN_WHEN_SERVING or name.startswith("served_"):
             hint = "is no feature: it is a key, or known only after ranking"
@@ -136,6 +133,21 @@ def _surface_alone(folder: str, surface: SurfaceSpec) -> Iterator[Problem]:
     ):
         hint = "lies beyond the examination curve"
         yield Problem("surface.yaml", "reference_position", str(surface.reference_position), hint)
+
+
+def _source(where: str, source: str, engine: str) -> Iterator[Problem]:
+    try:
+        parsed = parse_source(source)
+    except ValueError as error:
+        yield Problem("surface.yaml", where, "", str(error))
+        return
+    if isinstance(parsed, SparkTable) and engine != "spark":
+        yield Problem("surface.yaml", where, shown(source), NEEDS_SPARK)
+    if isinstance(parsed, str) and (
+        source.startswith(("/", "~", "\\")) or ".." in source.replace("\\", "/").split("/")
+    ):
+        hint = "must stay inside the logs folder: a relative path without '..'"
+        yield Problem("surface.yaml", where, shown(source), hint)
 
 
 def _surface_with_tasks(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:

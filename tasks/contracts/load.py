@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -16,7 +16,7 @@ from tasks.contracts.crosscheck import find_problems, find_warnings
 from tasks.contracts.digest import canonical, digest
 from tasks.contracts.problems import Problem, from_validation
 from tasks.contracts.slate import SlateSpec
-from tasks.contracts.surface import SurfaceSpec
+from tasks.contracts.surface import EngineName, SurfaceSpec
 from tasks.contracts.tasks import TasksSpec
 from tasks.contracts.utility import UtilitySpec
 from tasks.contracts.yaml_file import read_yaml
@@ -44,6 +44,11 @@ class Contracts:
     def name(self) -> str:
         """The surface's name."""
         return self.surface.surface
+
+    def run_by(self, engine: EngineName) -> "Contracts":
+        """Return the same contracts with another engine; their digests stay: no label depends on it."""
+        chosen = self.surface.engine.model_copy(update={"name": engine})
+        return replace(self, surface=self.surface.model_copy(update={"engine": chosen}))
 
 
 @dataclass(frozen=True)

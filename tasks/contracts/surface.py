@@ -23,6 +23,7 @@ _Source = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _User = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-]{1,100}$")]
 _Share = Annotated[Number, Field(ge=0, le=1)]
 _Range = Annotated[tuple[Number, Number], AsTuple]
+EngineName = Literal["duckdb", "spark"]
 
 
 def _day(value: Any) -> Any:
@@ -39,11 +40,19 @@ Days = Annotated[Duration, Field(), BeforeValidator(lambda v: _whole_days(parse_
 
 
 class Sources(Closed):
-    """Where the log tables are; relative to the logs folder, or a URL."""
+    """Where the log tables are: files below the logs folder, or tables (``tasks.contracts.sources``)."""
 
     impressions: _Source
     events: _Source
     candidates: _Source | None = None
+
+
+class Engine(Closed):
+    """What runs the label SQL, on how many threads and in how much memory; None: all cores, 4GB."""
+
+    name: EngineName = "duckdb"
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,5}(MB|GB)$")] | None = None
 
 
 class Features(Closed):
@@ -249,6 +258,7 @@ class SurfaceSpec(Closed):
     owner: Text
     reviewers: dict[Identifier, Annotated[tuple[_User, ...], AsTuple, Field(min_length=1)]] = {}
     sources: Sources
+    engine: Engine = Engine()
     columns: dict[Identifier, Annotated[str, StringConstraints(min_length=1, max_length=200)]] = {}
     features: Features
     segments: Annotated[tuple[Annotated[SegmentSpec, BeforeValidator(_segment)], ...], AsTuple] = ()

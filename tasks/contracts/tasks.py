@@ -179,6 +179,13 @@ class TaskSpec(Closed):
         """The event rule; None for a composite."""
         return self.positive or self.value
 
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The event names that the task reads."""
+        observed = (self.observed_when.event or ()) if self.observed_when else ()
+        excluded = tuple(e for exclusion in self.exclude for e in exclusion.event)
+        return (self.rule.event if self.rule else ()) + observed + excluded
+
 
 class TasksSpec(Closed):
     """The whole file, with what follows from chains and parts."""
@@ -242,14 +249,8 @@ class TasksSpec(Closed):
     @cached_property
     def events(self) -> frozenset[str]:
         """Every event name that some task uses."""
-        return frozenset(e for task in self.tasks.values() for e in _events(task))
+        return frozenset(e for task in self.tasks.values() for e in task.events)
 
     def by_cadence(self, cadence: Literal["fast", "slow"]) -> tuple[str, ...]:
         """Return the tasks of one training schedule, in declared order."""
         return tuple(n for n, task in self.tasks.items() if task.cadence == cadence)
-
-
-def _events(task: TaskSpec) -> tuple[str, ...]:
-    observed = (task.observed_when.event or ()) if task.observed_when else ()
-    excluded = tuple(e for exclusion in task.exclude for e in exclusion.event)
-    return (task.rule.event if task.rule else ()) + observed + excluded

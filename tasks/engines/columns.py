@@ -1,10 +1,11 @@
-"""What a table's Parquet files say of each column: its kind of values, and whether it holds any.
+"""What a table's Parquet files say of each column: its kind of values, whether it holds any, its span of time.
 
 A column is judged by the files in which it has a value: writers give an all-null column any type.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,6 +38,27 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Span:
+    """The first and last instant of a file's column, None where it holds none, and whether it has nulls."""
+
+    first: datetime | None = None
+    last: datetime | None = None
+    nulls: bool = True
+
+
+@dataclass(frozen=True)
+class File:
+    """A Parquet file of a log: its rows, and the spans of its times.
+
+    A time whose span the writer did not keep is in ``spans`` as None; one that the file lacks is not there.
+    """
+
+    path: Location
+    rows: int
+    spans: Mapping[str, Span | None]
+
+
+@dataclass(frozen=True)
 class Table:
     """The files of one log table and their columns, in order and under the files' own names.
 
@@ -44,10 +66,14 @@ class Table:
     """
 
     name: str
-    files: tuple[Location, ...]
-    rows: int
+    files: tuple[File, ...]
     columns: Mapping[str, Column]
     in_folders: bool
+
+    @property
+    def rows(self) -> int:
+        """The rows of all files."""
+        return sum(file.rows for file in self.files)
 
 
 def inspect(name: str, files: Sequence[Location], *, below: Location) -> Table:
@@ -64,10 +90,10 @@ def inspect(name: str, files: Sequence[Location], *, below: Location) -> Table:
         A file is no Parquet file, or the table has no row.
     """
     columns: dict[str, dict[str, str]] = {}
-    rows, in_folders = 0, False
+    found, in_folders = [], False
     for file in files:
         footer = _footer(name, file)
-        rows += footer.num_rows
+        found.append(File(file, footer.num_rows, _spans(footer)))
         for column, kind in _file_columns(footer):
             kinds = columns.setdefault(column, {})
             if kind is not None:
@@ -75,9 +101,10 @@ def inspect(name: str, files: Sequence[Location], *, below: Location) -> Table:
         for folder in _folders(file, below):
             in_folders = True
             columns.setdefault(folder, {}).setdefault(STRING, str(file))
-    if not rows:
+    table = Table(name, tuple(found), {n: Column(n, kinds) for n, kinds in columns.items()}, in_folders)
+    if not table.rows:
         raise DataError(f"{name} is empty: {len(files)} file(s) without a row, the first is {files[0]}")
-    return Table(name, tuple(files), rows, {n: Column(n, kinds) for n, kinds in columns.items()}, in_folders)
+    return table
 
 
 def _footer(table: str, file: Location) -> pq.FileMetaData:
@@ -103,6 +130,27 @@ def _file_columns(footer: pq.FileMetaData) -> Iterator[tuple[str, str | None]]:
     for column in schema:
         has_value = filled.get(column.name, False) and not types.is_null(column.type)
         yield column.name, _kind(column.type) if has_value else None
+
+
+def _spans(footer: pq.FileMetaData) -> dict[str, Span | None]:
+    """Return the span of each column of instants, from the statistics of the row groups."""
+    spans: dict[str, Span | None] = {}
+    for index, column in enumerate(footer.schema.to_arrow_schema()):
+        if types.is_timestamp(column.type) and footer.num_columns == len(footer.schema.to_arrow_schema()):
+            groups = range(footer.num_row_groups)
+            spans[column.name] = _joined([footer.row_group(n).column(index).statistics for n in groups])
+    return spans
+
+
+def _joined(groups: Sequence[pq.Statistics | None]) -> Span | None:
+    bounds, nulls = [], False
+    for group in groups:
+        if group is None or not group.has_null_count or not (group.has_min_max or not group.num_values):
+            return None
+        nulls = nulls or group.null_count > 0
+        if group.has_min_max:
+            bounds += [group.min.astimezone(UTC), group.max.astimezone(UTC)]
+    return Span(min(bounds, default=None), max(bounds, default=None), nulls)
 
 
 def _folders(file: Location, below: Location) -> Iterator[str]:

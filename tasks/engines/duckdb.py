@@ -8,10 +8,9 @@
         log.read("candidates", ["request_id", "price"], first_day=day, last_day=day)
 """
 
-import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -26,8 +25,9 @@ from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.engines import columns as kinds
 from tasks.engines.checks import CANDIDATES, IDS, View, check_columns, check_same_kinds, rename
-from tasks.engines.columns import Column, Table, inspect
-from tasks.engines.sources import resolve
+from tasks.engines.columns import Column, File, Table, inspect
+from tasks.engines.limits import MEMORY, limits
+from tasks.engines.spool import find
 from tasks.errors import DataError, StoreError, unknown
 from tasks.labels import expressions as x
 from tasks.labels import rows
@@ -35,8 +35,6 @@ from tasks.labels.compile import Log, match_columns, render
 from tasks.labels.rows import EVENTS, IMPRESSIONS
 from tasks.labels.statements import Part, fill
 from tasks.location import Location, register_objects
-
-MEMORY, THREADS = "EQUIPOISE_MEMORY", "EQUIPOISE_THREADS"
 
 _STORED = {
     "DECIMAL": "DOUBLE",
@@ -75,10 +73,8 @@ def session(
 
     Parameters
     ----------
-    threads
-        Default: EQUIPOISE_THREADS, else every core.
-    memory
-        Bound on the memory, as in ``4GB``. Default: EQUIPOISE_MEMORY, else 4GB.
+    threads, memory
+        What surface.yaml says, if anything: see ``limits``.
 
     Raises
     ------
@@ -87,11 +83,12 @@ def session(
     StoreError
         Memory or disk are at an end, or a file cannot be read.
     """
+    size = limits(threads, memory)
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     spill = Path(tempfile.mkdtemp(prefix="duckdb-", dir=home / "tmp"))
     config = {
-        "threads": str(threads or os.environ.get(THREADS) or os.cpu_count() or 1),
-        "memory_limit": memory or os.environ.get(MEMORY) or "4GB",
+        "threads": str(size.threads),
+        "memory_limit": size.memory,
         "temp_directory": str(spill),
         "preserve_insertion_order": "false",
         "autoinstall_known_extensions": "false",
@@ -122,12 +119,14 @@ class LogTables:
     """A surface's log tables as the views ``impressions``, ``events`` and, where logged, ``candidates``."""
 
     connection: duckdb.DuckDBPyConnection
+    logs: Location
     contracts: Contracts
     log: Log
     candidates: tuple[str, ...]
     """Columns of the candidates; none where they are not logged."""
-    described: tuple[str, ...]
-    """Columns of the impressions with their types."""
+    views: Mapping[str, View]
+    types: Mapping[str, Mapping[str, str]]
+    """Of each table, our columns with their types."""
 
     @classmethod
     def open(cls, connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts) -> "LogTables":
@@ -141,20 +140,48 @@ class LogTables:
             A file, a column or a row is missing, or a column has another type than the contracts need.
         """
         found: dict[str, View] = {}
-        for table, source in contracts.surface.sources.model_dump(exclude_none=True).items():
-            files = resolve(source, logs=logs, table=table)
-            view = rename(inspect(table, files, below=logs), contracts.surface.columns)
+        surface, folder = contracts.surface, _folder(connection)
+        for table, source in surface.sources.model_dump(exclude_none=True).items():
+            files = find(source, table=table, logs=logs, engine=surface.engine, folder=folder)
+            view = rename(inspect(table, files.files, below=files.below), surface.columns)
             check_columns(view, contracts)
             found[table] = view
         shared = dict.fromkeys((*IDS, *match_columns(contracts.tasks)))
         check_same_kinds(found[IMPRESSIONS], found[EVENTS], shared)
         if CANDIDATES in found:
             check_same_kinds(found[IMPRESSIONS], found[CANDIDATES], IDS)
-        types = {name: _create_view(connection, view, shared) for name, view in found.items()}
+        types = {name: _types(connection, view, shared) for name, view in found.items()}
         columns = {name: tuple(of_table) for name, of_table in types.items()}
         log = Log(columns[IMPRESSIONS], columns[EVENTS])
-        described = tuple(f"{name} {kind}" for name, kind in types[IMPRESSIONS].items())
-        return cls(connection, contracts, log, columns.get(CANDIDATES, ()), described)
+        opened = cls(connection, logs, contracts, log, columns.get(CANDIDATES, ()), found, types)
+        for name, view in found.items():
+            opened.view(name, name, view.table.files)
+        return opened
+
+    @property
+    def folder(self) -> Path:
+        """The session's own folder, which goes when it ends."""
+        return _folder(self.connection)
+
+    @property
+    def described(self) -> tuple[str, ...]:
+        """Columns of the impressions with their types."""
+        return tuple(f"{name} {kind}" for name, kind in self.types[IMPRESSIONS].items())
+
+    def view(self, name: str, table: str, files: Sequence[File]) -> None:
+        """Make a view of some files of a table under our column names; a column that they lack is null."""
+        if not files:
+            columns = [x.named(x.cast(exp.Null(), kind), ours) for ours, kind in self.types[table].items()]
+            self.create(name, x.select(columns, x.call("RANGE", x.integer(0))), view=True)
+            return
+        view = self.views[table]
+        source = _parquet(view.table, files)
+        there = {str(row[0]) for row in self.fetch("DESCRIBE SELECT * FROM $source", source=source)}
+        columns = []
+        for ours, kind in self.types[table].items():
+            theirs = view.columns[ours].name
+            columns.append(x.named(x.cast(x.column(theirs) if theirs in there else exp.Null(), kind), ours))
+        self.create(name, x.select(columns, source), view=True)
 
     def create(self, name: str, query: exp.Query, *, view: bool = False) -> None:
         """Make a relation of a query for the session, in place of an earlier one."""
@@ -166,14 +193,19 @@ class LogTables:
         found: list[tuple[Any, ...]] = self.connection.sql(fill(template, **parts)).fetchall()
         return found
 
-    def cut(self, as_of: datetime) -> None:
+    def cut(self, as_of: datetime, among: str = IMPRESSIONS) -> None:
         """Make the relations of the rows that take part: ``repeated``, ``twins``, ``shown``.
 
         ``twins`` are the impressions with a repeated key; the one of ``_place`` 1 stays.
+
+        Parameters
+        ----------
+        among
+            A relation that holds every impression whose key may be repeated.
         """
         names = self.log.impressions
-        self.create(rows.REPEATED, rows.repeated_keys(as_of))
-        self.create(TWINS, rows.placed_twins(as_of, names))
+        self.create(rows.REPEATED, rows.repeated_keys(as_of, among))
+        self.create(TWINS, rows.placed_twins(as_of, names, among))
         self.create(rows.FIRST, rows.first_of(x.table(TWINS), names), view=True)
         self.create(rows.SHOWN, rows.shown_impressions(as_of, names, None), view=True)
 
@@ -212,6 +244,11 @@ class LogTables:
         return self.connection.sql(render(query)).to_arrow_table().select(list(names))
 
 
+def _folder(connection: duckdb.DuckDBPyConnection) -> Path:
+    ((folder,),) = connection.sql("SELECT current_setting('temp_directory')").fetchall()
+    return Path(folder)
+
+
 def _bounds(at: str, first: date | None, last: date | None) -> Iterator[exp.Expr]:
     if first is not None:
         yield x.from_on(x.column(at), x.day_start(first))
@@ -227,20 +264,14 @@ def _once_a_key(
     return rows.first_of(x.subquery(placed, "placed"), names)
 
 
-def _create_view(
-    connection: duckdb.DuckDBPyConnection, view: View, shared: Collection[str]
-) -> dict[str, str]:
-    """Make the view of a table and return its columns' types; those without any value are left out."""
-    source = _parquet(view.table)
+def _types(connection: duckdb.DuckDBPyConnection, view: View, shared: Collection[str]) -> dict[str, str]:
+    """Return our columns of a table with the types that they are read as, but for those without any value."""
+    source = _parquet(view.table, view.table.files)
     found = connection.sql(fill("DESCRIBE SELECT * FROM $source", source=source)).fetchall()
     types = {name: str(kind) for name, kind, *_ in found}
     present = {column.name: ours for ours, column in view.columns.items() if not column.absent}
     wanted = {present[name]: name for name in types if name in present}
-    cast_to = {ours: _type(ours, view.columns[ours], types[name], shared) for ours, name in wanted.items()}
-    casts = [x.named(x.cast(x.column(name), cast_to[ours]), ours) for ours, name in wanted.items()]
-    template = "CREATE OR REPLACE TEMP VIEW $name AS SELECT $casts FROM $source"
-    connection.execute(fill(template, name=x.name(view.table.name), casts=casts, source=source))
-    return cast_to
+    return {ours: _type(ours, view.columns[ours], types[name], shared) for ours, name in wanted.items()}
 
 
 def _type(ours: str, column: Column, found: str, shared: Collection[str]) -> str:
@@ -249,7 +280,7 @@ def _type(ours: str, column: Column, found: str, shared: Collection[str]) -> str
     return _STORED.get(found.strip('"').split("(", maxsplit=1)[0], found)
 
 
-def _parquet(table: Table) -> exp.Expr:
+def _parquet(table: Table, files: Sequence[File]) -> exp.Expr:
     options = {"union_by_name": True, "hive_partitioning": table.in_folders, "hive_types_autocast": False}
     named = [exp.PropertyEQ(this=exp.to_identifier(n), expression=exp.convert(v)) for n, v in options.items()]
-    return x.call("READ_PARQUET", x.texts(table.files), *named)
+    return x.call("READ_PARQUET", x.texts(file.path for file in files), *named)

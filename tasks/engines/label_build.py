@@ -10,45 +10,28 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-import pyarrow as pa
 from sqlglot import exp
 
 from tasks import columns as c
+from tasks.contracts import Contracts
+from tasks.engines.columns import File
 from tasks.engines.duckdb import LogTables
+from tasks.engines.label_files import Written, WrittenFile
+from tasks.engines.spark_build import write_with_spark
+from tasks.engines.summaries import holds
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.compile import LabelQuery, label_query
 from tasks.labels.coverage import spread
-from tasks.labels.digest import row_digest
+from tasks.labels.digest import row_hash, total
 from tasks.labels.maturity import longest_reach, longest_window
 from tasks.labels.statements import fill
 from tasks.location import Location, locate
 
 _LOG = logging.getLogger("equipoise")
-_HALF = 1 << 64
 _NO_TIME = timedelta()
-
-
-@dataclass(frozen=True)
-class WrittenFile:
-    """A Parquet file of one day."""
-
-    path: Location
-    rows: int
-    size: int
-    day: date
-
-
-@dataclass(frozen=True)
-class Written:
-    """The files of a build, their columns, and each day's rows and sum of digests."""
-
-    files: tuple[WrittenFile, ...]
-    schema: pa.Schema
-    days: Mapping[date, tuple[int, int]]
 
 
 def write_labels(log: LogTables, folder: Location, *, as_of: datetime, days: Iterable[date]) -> Written:
@@ -57,31 +40,51 @@ def write_labels(log: LogTables, folder: Location, *, as_of: datetime, days: Ite
     Impressions that compete for the same events are read from the days around; needs ``log.cut(as_of)``.
     """
     wanted = sorted(days)
-    query = _query(log, as_of, wanted)
-    for task, relations in query.credit.items():
-        _LOG.info("labels: crediting %s", task)
-        _materialise(log, relations)
-    labels = query.labels()
-    empty = fill("SELECT * FROM ($labels) LIMIT 0", labels=labels)
+    query, read = _query(log, as_of, wanted)
+    labels = stamped(query.labels(), log.contracts)
+    whole = stamped(query.statement(), log.contracts).copy()
+    empty = fill("SELECT * FROM ($labels) LIMIT 0", labels=whole)
     schema = log.connection.sql(empty).to_arrow_table().schema
     _LOG.info("labels: writing %d day(s)", len(wanted))
-    files = _copy(log, labels, folder)
+    if log.contracts.surface.engine.name == "spark":
+        files = write_with_spark(log, query, labels, read, folder, schema=schema)
+    else:
+        files = _write(log, query, labels, folder)
     return Written(files, schema, _digests(log, files))
 
 
-def _query(log: LogTables, as_of: datetime, days: Sequence[date]) -> LabelQuery:
+def stamped(labels: exp.Query, contracts: Contracts) -> exp.Select:
+    """Let every row say which contract its labels are of."""
+    version = x.named(x.cast(x.integer(contracts.tasks.version), "INT"), c.CONTRACT_VERSION)
+    digest = x.named(x.text(contracts.digests["tasks"]), c.CONTRACT_DIGEST)
+    return x.select([exp.Star(), version, digest], x.subquery(labels, "labels"))
+
+
+def _query(log: LogTables, as_of: datetime, days: Sequence[date]) -> tuple[LabelQuery, dict[str, list[File]]]:
+    """Compile the build of some days; return also the files of each log table that it reads."""
     tasks, reach = log.contracts.tasks, longest_reach(log.contracts.tasks)
-    query = label_query(
-        tasks,
-        as_of,
-        log=log.log,
-        write=spread(days, before=_NO_TIME, after=_NO_TIME),
-        read=spread(days, before=reach, after=reach),
-        events=spread(days, before=reach, after=reach + longest_window(tasks)),
-    )
+    read = spread(days, before=reach, after=reach)
+    events = spread(days, before=reach, after=reach + longest_window(tasks))
+    write = spread(days, before=_NO_TIME, after=_NO_TIME)
+    query = label_query(tasks, as_of, log=log.log, write=write, read=read, events=events)
+    files = {t: _files(log, t, d) for t, d in ((rows.IMPRESSIONS, read), (rows.EVENTS, events))}
+    for table, of_table in files.items():
+        log.view(table, table, of_table)
     log.create(rows.SHOWN, query.rows[rows.SHOWN], view=True)
     log.create(rows.KNOWN, query.rows[rows.KNOWN], view=True)
-    return query
+    return query, files
+
+
+def _files(log: LogTables, table: str, days: Sequence[rows.DayRange]) -> list[File]:
+    """Return the files of a log table that may hold rows of some days."""
+    return [f for f in log.views[table].table.files if any(holds(log, table, f, range_) for range_ in days)]
+
+
+def _write(log: LogTables, query: LabelQuery, labels: exp.Query, folder: Location) -> tuple[WrittenFile, ...]:
+    for task, relations in query.credit.items():
+        _LOG.info("labels: crediting %s", task)
+        _materialise(log, relations)
+    return _copy(log, labels, folder)
 
 
 def _materialise(log: LogTables, relations: Mapping[str, exp.Query]) -> None:
@@ -118,15 +121,14 @@ def _as_enum(status: str) -> exp.Expr:
 
 
 def _digests(log: LogTables, files: Sequence[WrittenFile]) -> dict[date, tuple[int, int]]:
-    """Read the files again: rows of each day and the sum of their digests, halves of 64 bits apart."""
+    """Read the files again: rows of each day and the sum of their digests."""
     found = log.fetch(
-        """SELECT $day, count(*), sum((h >> 64)::UBIGINT), sum((h & $half::UHUGEINT)::UBIGINT)
-           FROM (SELECT $day, $digest AS h
+        """SELECT $day, count(*), sum(h), sum(hash(h))
+           FROM (SELECT $day, $hashed AS h
                  FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE}))
            GROUP BY 1""",
         day=x.column(c.DAY),
-        half=x.integer(_HALF - 1),
-        digest=row_digest(log.contracts.tasks, log.log.impressions),
+        hashed=row_hash(log.contracts.tasks, log.log.impressions),
         paths=x.texts(file.path for file in files),
     )
-    return {day: (count, int(high) * _HALF + int(low)) for day, count, high, low in found}
+    return {day: (count, total(int(first), int(second))) for day, count, first, second in found}

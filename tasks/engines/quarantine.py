@@ -4,13 +4,15 @@ Each row has a digest, so that one that is already in the quarantine is not put 
 equal in everything are told apart by their number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlglot import exp
 
+from tasks.engines.columns import File
 from tasks.engines.duckdb import TWINS, LogTables
-from tasks.engines.profile import NO_EVENT, NO_KEY, REPEATED_KEY, no_event, no_key
+from tasks.engines.participation import no_event, no_key
+from tasks.engines.profile import NO_EVENT, NO_KEY, REPEATED_KEY
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.statements import fill
@@ -32,16 +34,24 @@ _INSERT = """
 """
 
 
-def find_bad_rows(log: LogTables, *, as_of: datetime) -> None:
-    """Make the relation ``bad_rows``: table, rule, reason, as_of, row, digest. Needs ``log.cut(as_of)``."""
+def find_bad_rows(log: LogTables, *, as_of: datetime, files: Mapping[str, Sequence[File]]) -> None:
+    """Make the relation ``bad_rows``: table, rule, reason, row. Needs ``log.cut(as_of)``.
+
+    Parameters
+    ----------
+    files
+        By table the files that hold a row without key, name or time.
+    """
     name = x.name(BAD_ROWS)
     log.connection.execute(fill(_CREATE, name=name))
     later = x.after(x.column(rows.PLACE), x.integer(1))
     twins = x.select(x.columns(log.log.impressions), x.table(TWINS), where=[later])
+    for table, of_table in files.items():
+        log.view(f"bad_{table}", table, of_table)
     for table, rule, query in (
         (rows.IMPRESSIONS, REPEATED_KEY, twins),
-        (rows.IMPRESSIONS, NO_KEY, _where(rows.IMPRESSIONS, no_key(as_of))),
-        (rows.EVENTS, NO_EVENT, _where(rows.EVENTS, no_event(log, as_of))),
+        (rows.IMPRESSIONS, NO_KEY, _bad(rows.IMPRESSIONS, no_key(as_of))),
+        (rows.EVENTS, NO_EVENT, _bad(rows.EVENTS, no_event(log, as_of))),
     ):
         said = {"table": x.text(table), "rule": x.text(rule), "reason": x.text(REASONS[rule])}
         log.connection.execute(fill(_INSERT, name=name, query=query, **said))
@@ -70,5 +80,5 @@ def copy_new_bad_rows(
     return int(count), size_of(to)
 
 
-def _where(table: str, condition: exp.Expr) -> exp.Select:
-    return x.select([exp.Star()], x.table(table), where=[condition])
+def _bad(table: str, condition: exp.Expr) -> exp.Select:
+    return x.select([exp.Star()], x.table(f"bad_{table}"), where=[condition])

@@ -20,17 +20,17 @@ from tasks.contracts import SurfaceSpec, TaskSpec, TasksSpec
 from tasks.errors import ContractError
 from tasks.labels import expressions as x
 from tasks.labels import rows, status
-from tasks.labels.credit import (
+from tasks.labels.credit import Crediting, Form, creditings
+from tasks.labels.portable import for_dialect
+from tasks.labels.windows import (
     AMOUNT,
     ANSWERED,
     AT,
     credit_joins,
-    credit_relations,
     credited,
     excluded,
     exclusion_joins,
 )
-from tasks.labels.portable import for_dialect
 
 DIALECTS = ("duckdb", "spark", "postgres", "bigquery", "snowflake")
 
@@ -47,14 +47,28 @@ class Log:
 class LabelQuery:
     """The relations in the order in which they build on each other, and the query over them.
 
-    ``rows`` are the log's rows that take part; ``credit`` holds each task's own relations, parents before
-    children; ``layers`` lead from the facts to the labels.
+    ``rows`` are the log's rows that take part; ``creditings`` are each task's own, parents before children,
+    and ``forms`` how each is made, by its name: where it is not named, as its key suggests; ``layers`` lead
+    from the facts to the labels.
     """
 
     rows: Mapping[str, exp.Query]
-    credit: Mapping[str, Mapping[str, exp.Query]]
+    creditings: Mapping[str, Sequence[Crediting]]
+    forms: Mapping[str, Form]
     layers: Mapping[str, exp.Query]
     final: exp.Select
+
+    @property
+    def credit(self) -> dict[str, dict[str, exp.Query]]:
+        """Each task's relations, parents before children."""
+        return {
+            task: {
+                name: relation
+                for crediting in of_task
+                for name, relation in crediting.relations(self.forms.get(crediting.name)).items()
+            }
+            for task, of_task in self.creditings.items()
+        }
 
     def labels(self) -> exp.Select:
         """Return the query over ``rows`` and ``credit``."""
@@ -115,6 +129,7 @@ def label_query(
     as_of: x.AsOf,
     *,
     log: Log,
+    forms: Mapping[str, Form] | None = None,
     write: Sequence[rows.DayRange] | None = None,
     read: Sequence[rows.DayRange] | None = None,
     events: Sequence[rows.DayRange] | None = None,
@@ -123,6 +138,9 @@ def label_query(
 
     Parameters
     ----------
+    forms
+        How a relation that the labels join is made, by its name, such as ``click__credited`` or
+        ``buy__out_0``; one that is not named is made as its key suggests.
     write
         Days whose labels are wanted; all where None.
     read
@@ -141,11 +159,12 @@ def label_query(
             rows.SHOWN: rows.shown_impressions(as_of, names, read),
             rows.KNOWN: rows.known_events(as_of, event_columns(tasks, log), sorted(tasks.events), events),
         },
-        credit={
-            task: credit_relations(tasks, task, position=position)
+        creditings={
+            task: creditings(tasks, task, position=position)
             for task in tasks.order()
             if tasks.tasks[task].rule
         },
+        forms=forms or {},
         layers=layers,
         final=x.select(
             [*x.columns((*names, c.DAY)), *status.final_columns(tasks)], x.table(list(layers)[-1])
@@ -167,6 +186,8 @@ def refuse_meeting_names(tasks: TasksSpec, impressions: Iterable[str]) -> None:
             raise ContractError(f"Tasks '{taken[name.lower()]}' and '{name}' differ only by case: rename one")
         taken[name.lower()] = name
     for column in impressions:
+        if column.lower() in {c.CONTRACT_VERSION, c.CONTRACT_DIGEST}:
+            raise ContractError(f"The impressions' column '{column}' has a name that labels take: rename it")
         task = taken.get(column.lower().split("__", maxsplit=1)[0])
         if task is not None and (column.lower() == task.lower() or "__" in column):
             raise ContractError(

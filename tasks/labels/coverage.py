@@ -7,23 +7,30 @@
     log            impressions that the last build had read have changed, appeared or gone
     grown          impressions were shown on the day after the last build
     matured        some label crossed its maturity since the last build
-    events         an event that bears on the day changed, appeared late, or is gone
+    events         an event that bears on the day changed, appeared late, or is gone; an event bears on the
+                   days before it as far as the windows of the tasks that read it reach
     left behind    an earlier build should have rewritten the day and was confined to others
+    lost           a file of the day is missing from the store, or is not as it was written
 
 A day that is in the store and no longer in the log stays as it was built, as long as the contract does: logs
-may be kept for less long than labels.
+may be kept for less long than labels. Where it is lost from the store too, it is dropped, and that is told.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from tasks.contracts import TasksSpec
-from tasks.labels.maturity import longest_reach, longest_window, matures
+from tasks.labels.maturity import bearing, longest_reach, matures
 from tasks.labels.rows import DayRange
 
 _DAY = timedelta(days=1)
+
+Stream = tuple[date, str]
+"""The events of one name that happened on a day."""
+
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,11 @@ class LogDays:
     """The log by day as of a build, and, of the rows known at the previous build, what they are now."""
 
     impressions: Mapping[date, DaySum]
-    events: Mapping[date, DaySum]
+    events: Mapping[Stream, DaySum]
     impressions_before: Mapping[date, DaySum] = field(default_factory=dict)
-    events_before: Mapping[date, DaySum] = field(default_factory=dict)
-    late: frozenset[date] = frozenset()
-    """Days of events that happened before the previous build and arrived since."""
+    events_before: Mapping[Stream, DaySum] = field(default_factory=dict)
+    late: frozenset[Stream] = frozenset()
+    """Events that happened before the previous build and arrived since."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Build:
     columns: tuple[str, ...]
     days: Mapping[date, Day]
     impressions: Mapping[date, DaySum]
-    events: Mapping[date, DaySum]
+    events: Mapping[Stream, DaySum]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON; sums are strings, they do not fit a double."""
@@ -74,7 +81,7 @@ class Build:
             "columns": list(self.columns),
             "days": {str(d): [x.rows, str(x.content), x.left_behind] for d, x in sorted(self.days.items())},
             "impressions": _sums_to_json(self.impressions),
-            "events": _sums_to_json(self.events),
+            "events": _streams_to_json(self.events),
         }
 
     @classmethod
@@ -90,7 +97,7 @@ class Build:
             tuple(content["columns"]),
             days,
             _sums_from_json(content["impressions"]),
-            _sums_from_json(content["events"]),
+            _streams_from_json(content["events"]),
         )
 
 
@@ -100,10 +107,19 @@ class Coverage:
 
     write: Mapping[date, str]
     left_behind: frozenset[date]
+    touched: frozenset[date]
+    """Days of the store on which an event changed, appeared late, or is gone."""
+    lost: frozenset[date]
+    """Days of the store whose files are missing or torn."""
     gone: frozenset[date]
     """Days of the store that the log no longer has."""
     replace_all: bool
     """Whether no day of the last build stays: the contract or the log's columns are others."""
+
+    @property
+    def dropped(self) -> frozenset[date]:
+        """Days that neither the store nor the log has any more."""
+        return frozenset() if self.replace_all else self.lost & self.gone
 
 
 def cover(
@@ -114,6 +130,7 @@ def cover(
     as_of: datetime,
     contract: str,
     columns: tuple[str, ...],
+    lost: Collection[date] = (),
     first_day: date | None = None,
     last_day: date | None = None,
 ) -> Coverage:
@@ -126,6 +143,8 @@ def cover(
     contract, columns
         Digest of the tasks, and the impressions' columns with their types; where either is another, every day
         is rewritten, also outside the range: days of two contracts are never mixed.
+    lost
+        Days of the store whose files are missing or torn.
     first_day, last_day
         Confine the build; days that should have been rewritten are then remembered.
     """
@@ -133,14 +152,19 @@ def cover(
         reason = "new" if last is None else "contract"
         gone = frozenset(last.days if last else ()) - set(log.impressions)
         return _confined(
-            dict.fromkeys(log.impressions, reason), last, gone, first_day, last_day, replace_all=True
+            dict.fromkeys(log.impressions, reason), last, gone, (first_day, last_day), replace_all=True
         )
-    reasons: dict[date, str] = {}
+    touched = frozenset(_touched(last, log, tasks)) & set(log.impressions)
+    reasons: dict[date, str] = dict.fromkeys((day for day in lost if day in log.impressions), "lost")
     for day, reason in _reasons(last, log, tasks, as_of):
         if day in log.impressions:
             reasons.setdefault(day, reason)
+    for day in touched:
+        reasons.setdefault(day, "events")
     gone = frozenset(last.days) - set(log.impressions)
-    return _confined(reasons, last, gone, first_day, last_day, replace_all=False)
+    return _confined(
+        reasons, last, gone, (first_day, last_day), replace_all=False, touched=touched, lost=frozenset(lost)
+    )
 
 
 def spread(days: Iterable[date], *, before: timedelta, after: timedelta) -> list[DayRange]:
@@ -166,16 +190,18 @@ def _confined(
     reasons: dict[date, str],
     last: Build | None,
     gone: frozenset[date],
-    first_day: date | None,
-    last_day: date | None,
+    days: tuple[date | None, date | None],
     *,
     replace_all: bool,
+    touched: frozenset[date] = frozenset(),
+    lost: frozenset[date] = frozenset(),
 ) -> Coverage:
-    first, final = first_day or date.min, last_day or date.max
+    first, final = days[0] or date.min, days[1] or date.max
     keep_all = replace_all and last is not None
     write = {d: r for d, r in sorted(reasons.items()) if keep_all or first <= d <= final}
     known = set(last.days) if last and not replace_all else set()
-    return Coverage(write, frozenset((set(reasons) - set(write)) & known), gone, replace_all)
+    left_behind = frozenset((set(reasons) - set(write)) & known)
+    return Coverage(write, left_behind, touched & known, lost, gone, replace_all)
 
 
 def _reasons(last: Build, log: LogDays, tasks: TasksSpec, as_of: datetime) -> Iterator[tuple[date, str]]:
@@ -195,13 +221,19 @@ def _reasons(last: Build, log: LogDays, tasks: TasksSpec, as_of: datetime) -> It
             yield day, "matured"
     if reach:
         yield from ((day, "log") for day in _days_in(spread(changed, before=reach, after=reach)))
-    touched = log.late | _differing(last.events, log.events_before)
-    back = longest_window(tasks) + reach
-    yield from ((day, "events") for day in _days_in(spread(touched, before=back, after=reach)))
 
 
-def _differing(then: Mapping[date, DaySum], now: Mapping[date, DaySum]) -> set[date]:
-    return {day for day in {*then, *now} if then.get(day) != now.get(day)}
+def _touched(last: Build, log: LogDays, tasks: TasksSpec) -> Iterator[date]:
+    """Yield the days on which an event bears that changed, appeared late, or is gone."""
+    streams = log.late | _differing(last.events, log.events_before)
+    for name in {name for _, name in streams} & tasks.events:
+        days = [day for day, of_day in streams if of_day == name]
+        back, reach = bearing(tasks, name)
+        yield from _days_in(spread(days, before=back + reach, after=reach))
+
+
+def _differing(then: Mapping[_Key, DaySum], now: Mapping[_Key, DaySum]) -> set[_Key]:
+    return {key for key in {*then, *now} if then.get(key) != now.get(key)}
 
 
 def _sums_to_json(days: Mapping[date, DaySum]) -> dict[str, list[Any]]:
@@ -210,6 +242,21 @@ def _sums_to_json(days: Mapping[date, DaySum]) -> dict[str, list[Any]]:
 
 def _sums_from_json(content: Mapping[str, list[Any]]) -> dict[date, DaySum]:
     return {date.fromisoformat(day): DaySum(rows, int(total)) for day, (rows, total) in content.items()}
+
+
+def _streams_to_json(streams: Mapping[Stream, DaySum]) -> dict[str, dict[str, list[Any]]]:
+    days: dict[str, dict[str, list[Any]]] = {}
+    for (day, name), total in sorted(streams.items()):
+        days.setdefault(str(day), {})[name] = [total.rows, str(total.sum)]
+    return days
+
+
+def _streams_from_json(content: Mapping[str, Mapping[str, list[Any]]]) -> dict[Stream, DaySum]:
+    return {
+        (date.fromisoformat(day), name): DaySum(rows, int(total))
+        for day, names in content.items()
+        for name, (rows, total) in names.items()
+    }
 
 
 def _matured(day: date, tasks: TasksSpec, *, after: datetime, until: datetime) -> bool:

@@ -1,11 +1,13 @@
 """The identity of a label snapshot: contract digest + as-of + content digest.
 
-The content digest is the sum, over the rows, of the md5 of a row's text, read as a little-endian number; so
-it does not depend on the order of the rows or on the files. It is computed over the files that were
-written, whichever engine wrote them. A row's text joins by ``|``, leaving out nulls: request_id, item_id;
-for each task 1 or 0 of an observed label, else the first letter of the status; for each task the
-microseconds of the crediting event, or the value with 17 significant digits; the engine's hash of all other
-columns, so that features that were corrected make another snapshot.
+The content digest covers every row: key, labels, statuses, instants and all other columns, so that corrected
+features make another snapshot. It is a sum over the rows, so it does not depend on their order or on the
+files, and it is computed from the files that were written, whichever engine wrote them. A row counts with the
+hash h of its columns in 64 bits, and with the hash of h::
+
+    sum of h * 2^64 + sum of hash(h)   modulo 2^128
+
+Both hashes are DuckDB's own.
 """
 
 import hashlib
@@ -18,25 +20,30 @@ from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels import expressions as x
 
-_MODULUS = 1 << 128
+_HALF, _MODULUS = 1 << 64, 1 << 128
 
 
-def row_digest(tasks: TasksSpec, names: Sequence[str]) -> exp.Expr:
-    """Return the DuckDB expression of a row's digest, a number of 128 bits.
+def row_hash(tasks: TasksSpec, names: Sequence[str]) -> exp.Expr:
+    """Return the DuckDB expression of a row's hash, a number of 64 bits.
 
     Parameters
     ----------
     names
         The impressions' columns.
     """
-    contracts = tasks.tasks.items()
-    codes = [_code(name) for name, task in contracts if task.kind == "binary"]
-    codes += [_letter(name) for name, task in contracts if task.kind == "value"]
-    details = [_at(name) for name, task in contracts if task.positive]
-    details += [_amount(name) for name, task in contracts if task.kind == "value"]
-    others = x.call("HASH", *x.columns(n for n in names if n not in c.IMPRESSION_KEY))
-    parts = (x.text("|"), *x.columns(c.IMPRESSION_KEY), *codes, *details, others)
-    return x.call("MD5_NUMBER", x.call("CONCAT_WS", *parts))
+    labels = [name for task in tasks.tasks for name in (task, c.status(task), c.at(task))]
+    return x.call("HASH", *x.columns((*names, *labels)))
+
+
+def total(first: int, second: int) -> int:
+    """Put the sum of the rows' hashes and the sum of the hashes' hashes together.
+
+    Examples
+    --------
+    >>> total(3, 5) == 3 * 2**64 + 5
+    True
+    """
+    return (first * _HALF + second) % _MODULUS
 
 
 def add(left: int, right: int) -> int:
@@ -53,20 +60,3 @@ def snapshot_id(contract: str, as_of: datetime, content: str) -> str:
     """Return the name of a snapshot: equal where contract, as-of and content are."""
     text = f"{contract}|{as_of.astimezone(UTC).isoformat()}|{content}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _code(task: str) -> exp.Expr:
-    branches = [(x.same(x.column(task), x.integer(n)), x.text(n)) for n in (0, 1)]
-    return x.case(branches, _letter(task))
-
-
-def _letter(task: str) -> exp.Expr:
-    return x.call("LEFT", x.column(c.status(task)), x.integer(1))
-
-
-def _at(task: str) -> exp.Expr:
-    return x.call("EPOCH_US", x.column(c.at(task)))
-
-
-def _amount(task: str) -> exp.Expr:
-    return x.call("PRINTF", x.text("%.17g"), x.column(task))

@@ -158,6 +158,26 @@ def coalesce(*expressions: exp.Expr) -> exp.Expr:
     return exp.Coalesce(this=first, expressions=rest)
 
 
+def over(
+    fold: exp.Expr, partition: Sequence[exp.Expr], order: exp.Expr, *, back: timedelta | None = None
+) -> exp.Window:
+    """Return ``fold OVER (PARTITION BY ... ORDER BY ...)``: over all rows so far, or some time back from each.
+
+    Rows of one instant are seen together.
+    """
+    start = "UNBOUNDED" if back is None else span(back)
+    spec = exp.WindowSpec(kind="RANGE", start=start, start_side="PRECEDING", end="CURRENT ROW")
+    return exp.Window(
+        this=fold, partition_by=list(partition), order=exp.Order(expressions=[order]), spec=spec
+    )
+
+
+def ahead(expression: exp.Expr, rows: int, partition: Sequence[exp.Expr], order: exp.Expr) -> exp.Window:
+    """Return ``LEAD(expression, rows) OVER (PARTITION BY ... ORDER BY ...)``."""
+    lead = exp.Lead(this=expression, offset=integer(rows))
+    return exp.Window(this=lead, partition_by=list(partition), order=exp.Order(expressions=[order]))
+
+
 def place(partition: Sequence[exp.Expr], order: Sequence[exp.Expr]) -> exp.Window:
     """Return ``ROW_NUMBER() OVER (PARTITION BY ... ORDER BY ...)``."""
     return exp.Window(
@@ -220,12 +240,12 @@ def day_start(day: date) -> exp.Expr:
 
 
 def span(duration: timedelta) -> exp.Interval:
-    """Return an interval in hours, minutes or seconds: those have one length in every zone, days do not."""
-    seconds = int(duration.total_seconds())
-    for unit, length in (("HOUR", 3600), ("MINUTE", 60)):
-        if seconds % length == 0:
-            return _interval(seconds // length, unit)
-    return _interval(seconds, "SECOND")
+    """Return an interval in hours or a smaller unit: those have one length in every zone, days do not."""
+    units = (("HOUR", timedelta(hours=1)), ("MINUTE", timedelta(minutes=1)), ("SECOND", timedelta(seconds=1)))
+    for unit, length in units:
+        if not duration % length:
+            return _interval(duration // length, unit)
+    return _interval(duration // timedelta(microseconds=1), "MICROSECOND")
 
 
 def _interval(count: int, unit: str) -> exp.Interval:

@@ -39,6 +39,28 @@ def longest_reach(spec: TasksSpec) -> timedelta:
     return max(reach(spec, task) for task in spec.tasks)
 
 
+def bearing(spec: TasksSpec, event: str) -> tuple[timedelta, timedelta]:
+    """Return how long before an event an impression can be on which it bears, and the reach beyond that.
+
+    An event bears on the tasks that read it, each event by itself. Where it moves their crediting event it
+    moves the windows of the tasks after them, and with touch credit that moves credit between neighbours.
+    """
+    readers = [task for task in spec.tasks if event in spec.tasks[task].events]
+    back = max((spec.window(task) for task in readers), default=_NONE)
+    beyond = [
+        sum((spec.window(link) for link in _after(spec, task, reader) if _touch(spec, link)), _NONE)
+        for task in spec.tasks
+        for reader in readers
+    ]
+    return back, max(beyond, default=_NONE)
+
+
+def _after(spec: TasksSpec, task: str, reader: str) -> tuple[str, ...]:
+    """Return the links of a task's chain that come after another task; none where it is not in the chain."""
+    chain = spec.chain(task)
+    return chain[chain.index(reader) + 1 :] if reader in chain else ()
+
+
 def _touch(spec: TasksSpec, task: str) -> bool:
     rule = spec.tasks[task].rule
     return rule is not None and rule.credit != "every"

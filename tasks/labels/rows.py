@@ -42,12 +42,18 @@ def has_key(table: str, as_of: x.AsOf) -> exp.Expr:
     )
 
 
-def repeated_keys(as_of: x.AsOf) -> exp.Select:
-    """Return the keys that more than one impression has."""
+def repeated_keys(as_of: x.AsOf, among: str = IMPRESSIONS) -> exp.Select:
+    """Return the keys that more than one impression has.
+
+    Parameters
+    ----------
+    among
+        A relation that holds every impression whose key may be repeated.
+    """
     return x.select(
         x.columns(c.IMPRESSION_KEY),
-        x.table(IMPRESSIONS),
-        where=[has_key(IMPRESSIONS, as_of)],
+        x.table(among),
+        where=[has_key(among, as_of)],
         group=x.columns(c.IMPRESSION_KEY),
         having=x.after(exp.Count(this=exp.Star()), x.integer(1)),
     )
@@ -61,14 +67,14 @@ def place_of_twin(table: str, names: Sequence[str]) -> exp.Window:
     return x.place(x.columns(c.IMPRESSION_KEY, table), earliest_first)
 
 
-def placed_twins(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
+def placed_twins(as_of: x.AsOf, names: Sequence[str], among: str = IMPRESSIONS) -> exp.Select:
     """Return every impression with a repeated key and its ``_place`` among them."""
-    place = x.named(place_of_twin(IMPRESSIONS, names), PLACE)
+    place = x.named(place_of_twin(among, names), PLACE)
     return x.select(
-        [*x.columns(names, IMPRESSIONS), place],
-        x.table(IMPRESSIONS),
-        joins=[(x.table(REPEATED), x.equal(c.IMPRESSION_KEY, IMPRESSIONS, REPEATED))],
-        where=[has_key(IMPRESSIONS, as_of)],
+        [*x.columns(names, among), place],
+        x.table(among),
+        joins=[(x.table(REPEATED), x.equal(c.IMPRESSION_KEY, among, REPEATED))],
+        where=[has_key(among, as_of)],
     )
 
 

@@ -9,6 +9,9 @@
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
 
 from sqlglot import exp
 
@@ -52,15 +55,44 @@ def levels(spec: TasksSpec) -> list[list[str]]:
     return [[t for t in spec.tasks if depth[t] == d] for d in range(max(depth.values()) + 1)]
 
 
+class Why(StrEnum):
+    """What a cause looks at."""
+
+    MATURITY = "maturity"
+    PART = "part"
+    MATCH = "match"
+    COLUMN = "column"
+    ANSWER = "answer"
+    PARENT = "parent"
+    VALUE = "value"
+    EXCLUSION = "exclusion"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What keeps a label from being observed: the status, which part, column, parent or rule, and when."""
+
+    status: c.Status
+    why: Why
+    of: str
+    holds: exp.Expr
+
+
+def causes(spec: TasksSpec, name: str, as_of: x.AsOf) -> Iterator[Cause]:
+    """Yield what can keep a task's label from being observed; the first that holds gives the status."""
+    immature = x.after(x.column(c.SHOWN_AT), x.instant(as_of, minus=matures(spec, name)))
+    yield Cause(c.Status.IMMATURE, Why.MATURITY, name, immature)
+    for why, of, missing in _not_applicable(spec, name):
+        yield Cause(c.Status.NOT_APPLICABLE, why, of, missing)
+    for k, out_of_it in enumerate(_excluded(spec.tasks[name], name)):
+        yield Cause(c.Status.EXCLUDED, Why.EXCLUSION, str(k), out_of_it)
+
+
 def status_columns(spec: TasksSpec, tasks: Iterable[str], as_of: x.AsOf) -> Iterator[exp.Expr]:
     """Yield ``<task>__status`` of each task."""
     for name in tasks:
-        immature = x.after(x.column(c.SHOWN_AT), x.instant(as_of, minus=matures(spec, name)))
-        branches = [(immature, _word(c.Status.IMMATURE))]
-        if missing := list(_not_applicable(spec, name)):
-            branches.append((x.any_of(*missing), _word(c.Status.NOT_APPLICABLE)))
-        if outs := list(_excluded(spec.tasks[name], name)):
-            branches.append((x.any_of(*outs), _word(c.Status.EXCLUDED)))
+        by_status = groupby(causes(spec, name, as_of), key=lambda cause: cause.status)
+        branches = [(x.any_of(*(cause.holds for cause in group)), _word(told)) for told, group in by_status]
         yield x.named(x.case(branches, _word(c.Status.OBSERVED)), c.status(name))
 
 
@@ -94,27 +126,28 @@ def _known_as(task: str, value: int) -> exp.Expr:
     return x.same(x.column(known(task)), x.integer(value))
 
 
-def _conditions(task: TaskSpec) -> str | None:
+def conditional_on(task: TaskSpec) -> str | None:
     """Return the task whose observed positives are this task's rows."""
     if task.rule and task.rule.after:
         return task.rule.after
     return task.observed_when.task if task.observed_when else None
 
 
-def _not_applicable(spec: TasksSpec, name: str) -> Iterator[exp.Expr]:
+def _not_applicable(spec: TasksSpec, name: str) -> Iterator[tuple[Why, str, exp.Expr]]:
     task = spec.tasks[name]
     for part in spec.parts(name):
-        yield x.is_null(x.column(known(part)))
+        yield Why.PART, part, x.is_null(x.column(known(part)))
     for match in task.rule.match if task.rule else ():
-        yield x.is_null(x.column(match))
-    if task.observed_when and task.observed_when.column:
-        yield x.negated(x.coalesce(x.column(task.observed_when.column), exp.false()))
-    if task.observed_when and task.observed_when.event:
-        yield x.is_null(x.column(answer(name)))
-    if parent := _conditions(task):
-        yield exp.NEQ(this=x.coalesce(x.column(parent), x.integer(0)), expression=x.integer(1))
+        yield Why.MATCH, match, x.is_null(x.column(match))
+    if task.observed_when and (seen := task.observed_when.column):
+        yield Why.COLUMN, seen, x.negated(x.coalesce(x.column(seen), exp.false()))
+    if task.observed_when and (events := task.observed_when.event):
+        yield Why.ANSWER, ", ".join(events), x.is_null(x.column(answer(name)))
+    if parent := conditional_on(task):
+        other = exp.NEQ(this=x.coalesce(x.column(parent), x.integer(0)), expression=x.integer(1))
+        yield Why.PARENT, parent, other
     if task.value and task.value.aggregate in {"first", "max"}:
-        yield x.is_null(x.column(amount(name)))
+        yield Why.VALUE, task.value.aggregate, x.is_null(x.column(amount(name)))
 
 
 def _excluded(task: TaskSpec, name: str) -> Iterator[exp.Expr]:
@@ -149,5 +182,5 @@ def _composed(parts: Compose) -> exp.Expr:
 
 
 def _known(task: TaskSpec, label: exp.Expr) -> exp.Expr:
-    parent = _conditions(task)
+    parent = conditional_on(task)
     return label if parent is None else x.coalesce(label, x.when(_known_as(parent, 0), x.integer(0)))

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts.durations import format_duration
-from tasks.engines.duckdb import LogTables, session
+from tasks.engines.duckdb import LogTables
 from tasks.labels import expressions as x
 from tasks.labels.rows import EVENTS, IMPRESSIONS
 from tasks.steps.context import Context, format_instant
@@ -51,7 +51,7 @@ def run(context: Context, *, as_of: datetime) -> ArrivalResult:
     """
     surface = context.contracts.surface
     until, within = min(as_of, surface.ends_at or as_of), surface.arrival.within
-    with session(context.home) as connection:
+    with context.session() as connection:
         log = LogTables.open(connection, context.logs, context.contracts)
         newest = {table: _newest(log, table, as_of) for table in _TIMES}
     late = {table: at for table, at in newest.items() if at is None or at <= until - within}

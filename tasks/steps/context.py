@@ -1,14 +1,21 @@
 """Where a step works: a surface, its contracts and the home of its state."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.contracts import Contracts, load_surface
+from tasks.contracts.surface import EngineName
 from tasks.errors import ContractError
 from tasks.location import Location, locate, store_of
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 
 @dataclass(frozen=True)
@@ -18,20 +25,40 @@ class Context:
     surface: str
     surfaces: Path
     home: Path
+    engine: EngineName | None = None
+    """What runs the label SQL in place of the surface's own engine."""
 
     @classmethod
-    def open(cls, surface: str, *, surfaces: Path | None = None, home: Path | None = None) -> "Context":
+    def open(
+        cls,
+        surface: str,
+        *,
+        surfaces: Path | None = None,
+        home: Path | None = None,
+        engine: EngineName | None = None,
+    ) -> "Context":
         """Take folders that were not given from EQUIPOISE_SURFACES and EQUIPOISE_HOME."""
         return cls(
             surface=surface,
             surfaces=surfaces_folder(surfaces),
             home=home_folder(home),
+            engine=engine,
         )
 
     @cached_property
     def contracts(self) -> Contracts:
         """The surface's contracts, loaded once."""
-        return load_surface(self.surfaces, self.surface)
+        contracts = load_surface(self.surfaces, self.surface)
+        return contracts.run_by(self.engine) if self.engine else contracts
+
+    @contextmanager
+    def session(self) -> Iterator["DuckDBPyConnection"]:
+        """Open DuckDB with the threads and the memory that the surface gives it."""
+        from tasks.engines.duckdb import session  # noqa: PLC0415 - so that `--help` does not wait for it
+
+        size = self.contracts.surface.engine
+        with session(self.home, threads=size.threads, memory=size.memory) as connection:
+            yield connection
 
     @property
     def logs(self) -> Location:

@@ -10,17 +10,20 @@ retrain and a backfill never write the same days at once.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
 from tasks import columns as c
-from tasks.engines.duckdb import LogTables, session
-from tasks.engines.label_build import Written, write_labels
+from tasks.engines.duckdb import LogTables
+from tasks.engines.label_build import write_labels
+from tasks.engines.label_changes import changed_labels
+from tasks.engines.label_files import Written
 from tasks.engines.profile import LogProfile, profile
 from tasks.errors import ContractError, DataError, Overtaken, StoreError
 from tasks.labels.coverage import Build, Coverage, Day, cover
-from tasks.location import Location
+from tasks.location import Location, locate
 from tasks.steps.context import Context, format_instant
 from tasks.steps.labels_out import ExportResult, ShowResult, export, show
 from tasks.steps.quarantine import keep_bad_rows
@@ -40,7 +43,8 @@ class LabelsResult:
     """The snapshot that the labels are now, and everything that was counted on the way.
 
     ``digest`` is the content digest; ``days`` gives the reason of each day that was rewritten; ``gone`` are
-    days of the store that the log no longer has; ``quarantined`` counts the bad rows by rule.
+    days of the store that the log no longer has; ``changed`` counts, where events came late or were
+    corrected, the observed labels that became others; ``quarantined`` counts the bad rows by rule.
     """
 
     snapshot: str
@@ -51,8 +55,10 @@ class LabelsResult:
     rows_written: int
     days: dict[str, str]
     gone: list[str]
+    changed: dict[str, int]
     counts: dict[str, Any]
     quarantined: dict[str, int]
+    arrived_early: int
     unknown_events: dict[str, int]
     unknown_items: dict[str, Any]
 
@@ -96,12 +102,12 @@ def _run(context: Context, as_of: datetime, first_day: date | None, last_day: da
         else:
             path = store.aside(as_of)
             last = store.last(path)
-    with session(context.home) as connection:
+    with context.session() as connection:
         log = LogTables.open(connection, context.logs, context.contracts)
-        log.cut(as_of)
-        found = profile(log, as_of=as_of, previous=last.build.as_of if last else None)
+        previous = last.build.as_of if last else None
+        found = profile(log, folder=store.summaries, as_of=as_of, previous=previous)
         _say(found)
-        keep_bad_rows(context, log, as_of=as_of)
+        keep_bad_rows(context, log, as_of=as_of, files=found.bad_files)
         covered = cover(
             last.build if last else None,
             found.days,
@@ -109,13 +115,16 @@ def _run(context: Context, as_of: datetime, first_day: date | None, last_day: da
             as_of=as_of,
             contract=context.contracts.digests["tasks"],
             columns=log.described,
+            lost=store.lost_days(path),
             first_day=first_day,
             last_day=last_day,
         )
         written = write_labels(log, path, as_of=as_of, days=covered.write) if covered.write else None
-    _check_rows(found, covered, written)
-    snapshot = _commit(store, path, last, _build(last, found, covered, written, log, as_of), covered, written)
-    return _result(snapshot, found, covered, written)
+        _check_rows(found, covered, written)
+        changed = _changed(log, last, covered, written)
+    build = _build(last, found, covered, written, log, as_of)
+    snapshot = _commit(store, path, last, build, covered, written, changed)
+    return _result(snapshot, found, covered, written, changed)
 
 
 def _check(as_of: datetime, first_day: date | None, last_day: date | None) -> None:
@@ -132,6 +141,8 @@ def _say(found: LogProfile) -> None:
         _LOG.info("labels: %s: %s", table, counts)
         if bad := sum(counts.quarantined.values()):
             _LOG.warning("labels: %d %s are quarantined: %s", bad, table, counts.quarantined)
+    if found.arrived_early:
+        _LOG.warning("labels: %d events arrived before they happened: a clock is wrong", found.arrived_early)
     if found.unknown_events:
         _LOG.warning("labels: events that no task names: %s", found.unknown_events)
     if found.unknown_items.rows:
@@ -149,6 +160,23 @@ def _check_rows(found: LogProfile, covered: Coverage, written: Written | None) -
             raise DataError(f"{day}: {read:,} impressions were read and {rows:,} labelled")
 
 
+def _changed(
+    log: LogTables, last: StoredBuild | None, covered: Coverage, written: Written | None
+) -> dict[str, int]:
+    """Count the observed labels that late events changed, on the days that they touched."""
+    days = covered.touched & set(covered.write)
+    if last is None or written is None or not days:
+        return {}
+    stored = delta.files_of(locate(last.snapshot.path), last.snapshot.version)
+    before = [
+        file.path for file in stored if date.fromisoformat(file.partition[c.DAY]) in days - covered.lost
+    ]
+    after = [file.path for file in written.files if file.day in days]
+    if not before:
+        return {}
+    return changed_labels(log.connection, log.contracts.tasks.tasks, before=before, after=after)
+
+
 def _build(
     last: StoredBuild | None,
     found: LogProfile,
@@ -162,6 +190,7 @@ def _build(
         days = {
             day: replace(stored, left_behind=stored.left_behind or day in covered.left_behind)
             for day, stored in last.build.days.items()
+            if day not in covered.dropped
         }
     for day, (rows, content) in (written.days if written else {}).items():
         days[day] = Day(rows, content)
@@ -177,8 +206,9 @@ def _commit(
     build: Build,
     covered: Coverage,
     written: Written | None,
+    changed: Mapping[str, int],
 ) -> Snapshot:
-    if last is not None and build == last.build:
+    if last is not None and build == last.build and not covered.write:
         return last.snapshot
     if not build.days:
         raise DataError("No impression was shown on the days asked for: nothing was built")
@@ -190,8 +220,11 @@ def _commit(
             [DataFile(f.path, f.rows, f.size, {c.DAY: str(f.day)}) for f in files],
             schema,
             path=path,
-            replace=EVERYTHING if covered.replace_all else [str(day) for day in covered.write],
+            replace=EVERYTHING
+            if covered.replace_all
+            else [str(d) for d in (*covered.write, *covered.dropped)],
             expected=last.snapshot.version if last else None,
+            changed=changed,
         )
     except StoreError:
         delta.discard(file.path for file in files)
@@ -199,13 +232,19 @@ def _commit(
 
 
 def _result(
-    snapshot: Snapshot, found: LogProfile, covered: Coverage, written: Written | None
+    snapshot: Snapshot,
+    found: LogProfile,
+    covered: Coverage,
+    written: Written | None,
+    changed: dict[str, int],
 ) -> LabelsResult:
     if covered.gone:
         fate = (
             "and were dropped: they are of another contract" if covered.replace_all else "and stay as built"
         )
         _LOG.warning("labels: %d day(s) of the store are no longer in the log %s", len(covered.gone), fate)
+    for day in sorted(covered.dropped):
+        _LOG.error("labels: %s is lost: neither the store nor the log has it any more; it is dropped", day)
     return LabelsResult(
         snapshot=snapshot.id,
         digest=snapshot.content_digest,
@@ -215,8 +254,10 @@ def _result(
         rows_written=sum(rows for rows, _ in written.days.values()) if written else 0,
         days={str(day): reason for day, reason in covered.write.items()},
         gone=[str(day) for day in sorted(covered.gone)],
+        changed=changed,
         counts={"impressions": asdict(found.impressions), "events": asdict(found.events)},
         quarantined={**found.impressions.quarantined, **found.events.quarantined},
+        arrived_early=found.arrived_early,
         unknown_events=found.unknown_events,
         unknown_items={"rows": found.unknown_items.rows, "examples": list(found.unknown_items.examples)},
     )

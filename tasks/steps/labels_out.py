@@ -15,6 +15,7 @@ from tasks.labels import expressions as x
 from tasks.labels.statements import fill
 from tasks.location import locate
 from tasks.steps.context import Context, format_instant
+from tasks.steps.labels_spared import BothRates, both_rates, rate
 from tasks.stores import delta
 from tasks.stores.label_store import LabelStore, Snapshot
 
@@ -23,12 +24,19 @@ _FORMATS = {"parquet": "parquet", "jsonl": "json"}
 
 @dataclass(frozen=True)
 class ShowResult:
-    """Rows by task and status; ``positive`` are the observed ones above 0."""
+    """Rows by task and status; ``positive`` are the observed ones above 0.
+
+    ``rates`` are positive over observed, ``changed`` counts by task the observed labels that the build of the
+    snapshot changed through late events, ``before_positive`` gives the rates of tasks that spare rows.
+    """
 
     snapshot: str
     as_of: str
     rows: int
     tasks: dict[str, dict[str, int]]
+    rates: dict[str, float | None]
+    changed: dict[str, int]
+    before_positive: dict[str, BothRates]
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class ExportResult:
 
 def show(context: Context, *, snapshot: str | None = None) -> ShowResult:
     """Count a snapshot's rows by task and status; by default those of the newest build."""
-    store, found = _find(context, snapshot)
+    store, found = find(context, snapshot)
     counted = {
         task: dict.fromkeys(("observed", "positive", *map(str, c.Status)), 0) for task in store.tasks(found)
     }
@@ -56,7 +64,15 @@ def show(context: Context, *, snapshot: str | None = None) -> ShowResult:
         for row in by_status.to_pylist() if by_status is not None else ():
             counts[row["status"]] += row["n"]
             counts["positive"] += row["n"] if row["positive"] else 0
-    return ShowResult(found.id, format_instant(found.as_of), found.rows, counted)
+    return ShowResult(
+        snapshot=found.id,
+        as_of=format_instant(found.as_of),
+        rows=found.rows,
+        tasks=counted,
+        rates={task: rate(counts["positive"], counts["observed"]) for task, counts in counted.items()},
+        changed=store.changed(found),
+        before_positive=both_rates(context, found, counted),
+    )
 
 
 def export(
@@ -77,7 +93,7 @@ def export(
     """
     if format not in _FORMATS:
         raise ContractError(unknown("format", format, _FORMATS))
-    store, found = _find(context, snapshot)
+    store, found = find(context, snapshot)
     columns = [exp.Star()] if format == "parquet" else list(_nested(context, store, found))
     query = x.select(columns, x.table("rows"))
     order = x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY), "rows")
@@ -95,7 +111,14 @@ def export(
     return ExportResult(found.id, str(out), format, found.rows)
 
 
-def _find(context: Context, snapshot: str | None) -> tuple[LabelStore, Snapshot]:
+def find(context: Context, snapshot: str | None) -> tuple[LabelStore, Snapshot]:
+    """Find a snapshot by its name, by default that of the newest build.
+
+    Raises
+    ------
+    DataError
+        There is none.
+    """
     store = LabelStore(context.home, context.surface)
     if snapshot is not None:
         return store, store.snapshot(snapshot)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.engines.checks import CANDIDATES
-from tasks.engines.duckdb import LogTables, session
+from tasks.engines.duckdb import LogTables
 from tasks.errors import DataError
 from tasks.labels import expressions as x
 from tasks.labels import rows
@@ -23,7 +23,7 @@ from tasks.stores.label_store import LabelStore, Snapshot
 
 def read_events(context: Context, *, as_of: datetime) -> pd.DataFrame:
     """Read name and instant of every event known as of an instant."""
-    with session(context.home) as connection:
+    with context.session() as connection:
         log = LogTables.open(connection, context.logs, context.contracts)
         return log.read(EVENTS, [c.EVENT, c.HAPPENED_AT], as_of=as_of).to_pandas()
 
@@ -40,7 +40,7 @@ def labelled_candidates(context: Context, *, snapshot: str, first_day: date, las
     if context.contracts.surface.sources.candidates is None:
         columns = [name for name in schema_of(locate(labels.path), labels.version).names if "__" not in name]
         return store.read(labels, columns, first_day=first_day, last_day=last_day).to_pandas()
-    with session(context.home) as connection:
+    with context.session() as connection:
         log = LogTables.open(connection, context.logs, context.contracts)
         names = [name for name in log.candidates if name not in tasks]
         read = log.read(CANDIDATES, names, as_of=labels.as_of, first_day=first_day, last_day=last_day)
@@ -55,7 +55,7 @@ def newest_candidates(context: Context, *, as_of: datetime) -> pd.DataFrame:
     DataError
         Nothing was logged before it.
     """
-    with session(context.home) as connection:
+    with context.session() as connection:
         log = LogTables.open(connection, context.logs, context.contracts)
         table = CANDIDATES if log.candidates else IMPRESSIONS
         day = _newest_day(log, table, as_of)

@@ -1,10 +1,12 @@
 """The rows of the log that take no part in any build, kept with rule, reason and the first as-of."""
 
 import uuid
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import pyarrow as pa
 
+from tasks.engines.columns import File
 from tasks.engines.duckdb import LogTables
 from tasks.engines.quarantine import copy_new_bad_rows, find_bad_rows
 from tasks.steps.context import Context
@@ -23,9 +25,17 @@ _SCHEMA = pa.schema(
 )
 
 
-def keep_bad_rows(context: Context, log: LogTables, *, as_of: datetime) -> int:
-    """Append the bad rows that the quarantine does not hold yet; return how many there were."""
-    find_bad_rows(log, as_of=as_of)
+def keep_bad_rows(
+    context: Context, log: LogTables, *, as_of: datetime, files: Mapping[str, Sequence[File]]
+) -> int:
+    """Append the bad rows that the quarantine does not hold yet; return how many there were.
+
+    Parameters
+    ----------
+    files
+        By table the files that hold a row without key, name or time.
+    """
+    find_bad_rows(log, as_of=as_of, files=files)
     table = context.store / "quarantine" / context.surface
     version = delta.version_of(table)
     known = [file.path for file in delta.files_of(table)] if version is not None else []

@@ -13,8 +13,8 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
+from datetime import UTC, date, datetime
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
@@ -24,9 +24,10 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from tasks.errors import Overtaken, StoreError
-from tasks.location import Location, storage_options, way
+from tasks.location import Location, Stored, listing, storage_options, way
 
 EVERYTHING: Final = "everything"
+_LOG: Final = "_delta_log"
 _KEPT: Final = {
     "delta.logRetentionDuration": "interval 3650 days",
     "delta.deletedFileRetentionDuration": "interval 3650 days",
@@ -62,7 +63,19 @@ def open_table(path: Location, version: int | None = None) -> DeltaTable:
         raise StoreError(f"No Delta table at {path}") from error
     except (DeltaError, OSError, ValueError) as error:
         at = "" if version is None else f" at version {version}"
-        raise StoreError(f"The Delta table {path}{at} cannot be read: {error}") from error
+        raise StoreError(f"The Delta table {path}{at} cannot be read: {_gap(path) or error}") from error
+
+
+def _gap(path: Location) -> str | None:
+    """Say which version is missing from a table's log; None where none is."""
+    there = sorted(int(PurePosixPath(n).stem) for n in listing(path / _LOG, f"{'[0-9]' * 20}.json"))
+    missing = sorted(set(range(there[0], there[-1])) - set(there)) if there else []
+    if not missing:
+        return None
+    return (
+        f"its log lacks version {missing[0]}, the file {missing[0]:020}.json. Bring it back from a backup; "
+        f"snapshots before it can be read. Without a backup, move the table's folder away and build it again"
+    )
 
 
 def commit(
@@ -132,6 +145,11 @@ def history(path: Location, *, limit: int | None = None) -> list[tuple[int, dict
     return [(int(commit["version"]), commit) for commit in open_table(path).history(limit)]
 
 
+def committed(path: Location) -> dict[int, datetime]:
+    """Return when each version of a table was committed, newest first."""
+    return {version: datetime.fromtimestamp(said["timestamp"] / 1000, UTC) for version, said in history(path)}
+
+
 def files_of(path: Location, version: int | None = None) -> list[DataFile]:
     """Return the files of a version."""
     table = open_table(path, version)
@@ -146,6 +164,27 @@ def files_of(path: Location, version: int | None = None) -> list[DataFile]:
         )
         for row in actions.select(["path", "num_records", "size_bytes", *partition]).to_pylist()
     ]
+
+
+def lost_files(path: Location, version: int | None = None) -> list[DataFile]:
+    """Return the files of a version, by default the newest, that are not there or not of their size."""
+    there = listing(path, "**/*.parquet")
+    return [
+        f for f in files_of(path, version) if str(f.path) not in there or there[str(f.path)].size != f.size
+    ]
+
+
+def unneeded_files(path: Location, needed: Iterable[int], *, before: datetime) -> dict[str, Stored]:
+    """Return what lies in a table's folder, was written before an instant, and is in none of some versions.
+
+    That is what other versions hold, and what a writer that was killed left behind.
+    """
+    keep = {str(file.path) for version in set(needed) for file in files_of(path, version)}
+    return {
+        name: stored
+        for name, stored in listing(path, "**/*").items()
+        if name not in keep and _LOG not in PurePosixPath(name).parts and stored.written < before
+    }
 
 
 def schema_of(path: Location, version: int | None = None) -> pa.Schema:

@@ -23,7 +23,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.errors import DataError, unknown
+from tasks.errors import DataError, StoreError, unknown
 from tasks.labels import digest
 from tasks.labels import expressions as x
 from tasks.labels.compile import render
@@ -38,7 +38,7 @@ _OPEN = """
     CREATE TEMP VIEW $rows AS
     SELECT * FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE})
 """
-_BUILD, _SNAPSHOT = "equipoise.build", "equipoise.snapshot"
+_BUILD, _SNAPSHOT, _CHANGED = "equipoise.build", "equipoise.snapshot", "equipoise.changed"
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,17 @@ class LabelStore:
         """The table of published snapshots."""
         return self.root / "snapshots" / self.surface
 
+    @property
+    def summaries(self) -> Location:
+        """The folder of what each file of the log holds; losing it costs time only."""
+        return self.root / "summaries" / self.surface
+
+    def lost_days(self, path: Location) -> frozenset[date]:
+        """Return the days of a table's newest version whose files are missing, or are not as written."""
+        if delta.version_of(path) is None:
+            return frozenset()
+        return frozenset(date.fromisoformat(f.partition[c.DAY]) for f in delta.lost_files(path))
+
     def aside(self, as_of: datetime) -> Location:
         """Return the table of a build as of the past."""
         return self.path.with_name(f"{self.surface}__as_of") / as_of.astimezone(UTC).strftime(
@@ -113,8 +124,14 @@ class LabelStore:
         path: Location,
         replace: Sequence[str] | Literal["everything"],
         expected: int | None,
+        changed: Mapping[str, int] | None = None,
     ) -> Snapshot:
         """Make a build visible in one commit.
+
+        Parameters
+        ----------
+        changed
+            By task the observed labels that the build changed.
 
         Raises
         ------
@@ -132,11 +149,21 @@ class LabelStore:
             "first_day": str(min(build.days)),
             "last_day": str(max(build.days)),
         }
-        metadata = {_BUILD: json.dumps(build.to_json()), _SNAPSHOT: json.dumps(facts)}
+        metadata = {
+            _BUILD: json.dumps(build.to_json()),
+            _SNAPSHOT: json.dumps(facts),
+            _CHANGED: json.dumps(changed or {}),
+        }
         version = delta.commit(
             path, files, schema, partition_by=c.DAY, replace=replace, metadata=metadata, expected=expected
         )
         return self._snapshot(path, version, metadata)
+
+    def changed(self, snapshot: Snapshot) -> dict[str, int]:
+        """Return by task the observed labels that the build of a snapshot changed, through late events."""
+        said = dict(delta.history(locate(snapshot.path))).get(snapshot.version, {})
+        found: dict[str, int] = json.loads(said.get(_CHANGED, "{}"))
+        return found
 
     def snapshot(self, snapshot_id: str) -> Snapshot:
         """Find a snapshot, published or only built.
@@ -263,18 +290,24 @@ class LabelStore:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET python_enable_replacements = false")
             register_objects(connection)
-            connection.execute(fill(_OPEN, rows=x.name(_ROWS), paths=x.texts(paths)))
-            yield connection
+            try:
+                connection.execute(fill(_OPEN, rows=x.name(_ROWS), paths=x.texts(paths)))
+                yield connection
+            except duckdb.IOException as error:
+                raise StoreError(_unreadable(snapshot, error)) from error
+
+    def tables(self) -> list[Location]:
+        """Return the tables that are there: the newest build's, then those of builds as of the past."""
+        aside: Iterable[Location] = self.path.with_name(f"{self.surface}__as_of").glob("*")
+        return [t for t in (self.path, *sorted(aside, key=str)) if delta.version_of(t) is not None]
 
     def known(self) -> Iterator[Snapshot]:
         """Yield every snapshot: the published ones, then each build, newest first; some twice."""
         yield from (self._of_row(row) for row in self._rows(None))
-        aside: Iterable[Location] = self.path.with_name(f"{self.surface}__as_of").glob("*")
-        for table in (self.path, *sorted(aside, key=str)):
-            if delta.version_of(table) is not None:
-                for version, said in delta.history(table):
-                    if _SNAPSHOT in said:
-                        yield self._snapshot(table, version, said)
+        for table in self.tables():
+            for version, said in delta.history(table):
+                if _SNAPSHOT in said:
+                    yield self._snapshot(table, version, said)
 
     def _rows(self, columns: Sequence[str] | None) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = delta.read(self.snapshots, columns).to_pylist()
@@ -297,6 +330,18 @@ class LabelStore:
                 "last_day": date.fromisoformat(facts["last_day"]),
             },
         )
+
+
+def _unreadable(snapshot: Snapshot, error: Exception) -> str:
+    lost = delta.lost_files(locate(snapshot.path), snapshot.version)
+    if not lost:
+        return f"The labels at {snapshot.path} cannot be read: {error}"
+    days = sorted({file.partition[c.DAY] for file in lost})
+    return (
+        f"Label snapshot {snapshot.id} has lost files of {len(days)} day(s), the first is {days[0]}: "
+        "`labels vacuum` swept them, or somebody removed them. Build the labels again: what the log still "
+        "has is written anew"
+    )
 
 
 _PUBLISHED = pa.schema(

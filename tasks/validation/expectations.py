@@ -1,10 +1,11 @@
-"""Our own Great Expectations: what must hold of labels that somebody will train on.
+"""Our own Great Expectations: each is one rule of this room, by the name that suites call it by.
 
-Each is one rule over all tasks. It takes the contract's facts as suite parameters and answers with the
-number of rows that break it by task, and up to three examples. They are written for pandas batches.
+They judge measurements (``measurements.py``), so a batch is a small frame however large the table was. What a
+suite gives an expectation is handed to its rule by name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from inspect import signature
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -14,57 +15,18 @@ from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
-from tasks import columns as c
-from tasks.columns import Status
+from tasks.validation import day_rules, row_rules, spread_rules
+from tasks.validation import label_measurements as of_labels
+from tasks.validation import measurements as m
+from tasks.validation.judged import Judged
 
-Broken = Mapping[str, "pd.Series[bool]"]
-"""Which rows break a rule, by task or column."""
-
-
-def observed_before_maturity(frame: pd.DataFrame, *, maturities: Mapping[str, float], as_of: str) -> Broken:
-    """Find labels observed although shown_at + maturity (in seconds) lies after the as-of."""
-    age = (pd.Timestamp(as_of) - frame[c.SHOWN_AT]).dt.total_seconds()
-    return {task: _observed(frame, task) & (age < seconds) for task, seconds in maturities.items()}
+_METRIC = "equipoise.measurements"
 
 
-def value_without_observation(frame: pd.DataFrame, *, tasks: Sequence[str]) -> Broken:
-    """Find labels with a value that are not observed, and observed ones without a value."""
-    return {task: _observed(frame, task) != frame[task].notna() for task in tasks}
+class _Measurements(TableMetricProvider):
+    """The whole batch."""
 
-
-def observed_without_parent(frame: pd.DataFrame, *, parents: Mapping[str, str]) -> Broken:
-    """Find conditional labels observed where the parent is not positive."""
-    return {
-        task: _observed(frame, task) & ~(frame[parent] == 1).fillna(value=False)
-        for task, parent in parents.items()
-    }
-
-
-def status_without_meaning(frame: pd.DataFrame, *, tasks: Sequence[str]) -> Broken:
-    """Find rows whose status is none of the four."""
-    return {task: ~frame[c.status(task)].isin([s.value for s in Status]) for task in tasks}
-
-
-def repeated_or_null_key(frame: pd.DataFrame, *, key: Sequence[str]) -> Broken:
-    """Find rows that share their key with another row or have a null in it."""
-    columns = list(key)
-    return {"/".join(columns): frame.duplicated(columns, keep=False) | frame[columns].isna().any(axis=1)}
-
-
-def rate_out_of_bounds(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float]]) -> Mapping[str, float]:
-    """Return the mean of the observed labels of each task that lies outside its bounds or has none."""
-    rates = {task: float(frame[task].mean()) for task in bounds}
-    return {t: rate for t, rate in rates.items() if not bounds[t][0] <= rate <= bounds[t][1]}
-
-
-def _observed(frame: pd.DataFrame, task: str) -> "pd.Series[bool]":
-    return (frame[c.status(task)] == Status.OBSERVED.value).fillna(value=False)
-
-
-class _Rule(TableMetricProvider):
-    """Applies a rule to a whole pandas batch."""
-
-    rule: ClassVar[Callable[..., Broken | Mapping[str, float]]]
+    metric_name = _METRIC
 
     @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]  # the library's
     def _pandas(
@@ -74,122 +36,234 @@ class _Rule(TableMetricProvider):
         metric_value_kwargs: dict[str, Any],
         metrics: dict[str, Any],
         runtime_configuration: dict[str, Any],
-    ) -> dict[str, Any]:
+    ) -> pd.DataFrame:
         frame, _, _ = execution_engine.get_compute_domain(
             metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE
         )
-        return _reported(frame, cls.rule(frame, **metric_value_kwargs))
+        return frame
 
 
-def _reported(frame: pd.DataFrame, broken: Broken | Mapping[str, float]) -> dict[str, Any]:
-    figures: dict[str, float] = {}
-    examples: list[str] = []
-    for name, found in broken.items():
-        if not isinstance(found, pd.Series):
-            figures[name] = found
-        elif found.any():
-            keys = frame.loc[found, [key for key in c.IMPRESSION_KEY if key in frame]]
-            examples += [f"{name} at {'/'.join(map(str, k))}" for k in keys.head(3).itertuples(index=False)]
-            figures[name] = len(keys)
-    return {"broken": figures, "examples": examples[:3]}
+class _Rule(BatchExpectation):
+    """Succeeds when its rule finds nothing; what the rule asks for are the fields of the expectation."""
 
-
-class _ObservedBeforeMaturity(_Rule):
-    metric_name = "equipoise.observed_before_maturity"
-    value_keys = ("maturities", "as_of")
-
-    rule = staticmethod(observed_before_maturity)
-
-
-class _ValueWithoutObservation(_Rule):
-    metric_name = "equipoise.value_without_observation"
-    value_keys = ("tasks",)
-
-    rule = staticmethod(value_without_observation)
-
-
-class _ObservedWithoutParent(_Rule):
-    metric_name = "equipoise.observed_without_parent"
-    value_keys = ("parents",)
-
-    rule = staticmethod(observed_without_parent)
-
-
-class _StatusWithoutMeaning(_Rule):
-    metric_name = "equipoise.status_without_meaning"
-    value_keys = ("tasks",)
-
-    rule = staticmethod(status_without_meaning)
-
-
-class _RepeatedKey(_Rule):
-    metric_name = "equipoise.repeated_or_null_key"
-    value_keys = ("key",)
-
-    rule = staticmethod(repeated_or_null_key)
-
-
-class _RateOutOfBounds(_Rule):
-    metric_name = "equipoise.rate_out_of_bounds"
-    value_keys = ("bounds",)
-
-    rule = staticmethod(rate_out_of_bounds)
-
-
-class _NoneBroken(BatchExpectation):
-    """Succeeds when no row breaks its one metric's rule."""
+    metric_dependencies: ClassVar[tuple[str, ...]] = (_METRIC,)
+    rule: ClassVar[Callable[..., Judged]]
 
     def _validate(
         self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
     ) -> dict[str, Any]:
-        found = metrics[self.metric_dependencies[0]]
-        return {"success": not found["broken"], "result": {"observed_value": found}}
+        _, *asked = signature(self.rule).parameters
+        judged = self.rule(metrics[_METRIC], **{name: getattr(self, name) for name in asked})
+        return {"success": not judged.broken, "result": {"observed_value": judged.said, "details": judged}}
 
 
-class ExpectNoLabelObservedBeforeMaturity(_NoneBroken):
+class _Counted(_Rule):
+    """Succeeds when at most a share of the rows break a rule."""
+
+    max_share: Any = 0
+    statistic: ClassVar[str]
+    unless: ClassVar[str] = ""
+    rule = staticmethod(row_rules.counted)
+
+
+class _DayByDay(_Rule):
+    """Holds days against the days before them."""
+
+    as_of: Any
+    trailing: Any
+    doubt: Any
+    newest: Any = None
+
+
+class _SharesAsUsual(_DayByDay):
+    """Holds a share of a day's rows against that of the days before it."""
+
+    statistic: ClassVar[str]
+    least: Any = 0
+    least_change: Any = 0
+    rule = staticmethod(day_rules.shares_as_usual)
+
+
+class ExpectNoLabelObservedBeforeMaturity(_Counted):
     """An early negative is a lie (R7, F7)."""
 
-    maturities: Any
-    as_of: Any
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("equipoise.observed_before_maturity",)
-    success_keys: ClassVar[tuple[str, ...]] = ("maturities", "as_of")
+    statistic = of_labels.EARLY
 
 
-class ExpectLabelValueOnlyWhenObserved(_NoneBroken):
+class ExpectLabelValueOnlyWhenObserved(_Counted):
     """Missing is masked, never zero (R9)."""
 
-    tasks: Any
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("equipoise.value_without_observation",)
-    success_keys: ClassVar[tuple[str, ...]] = ("tasks",)
+    statistic = of_labels.UNMASKED
 
 
-class ExpectConditionalLabelOnlyWhereParentPositive(_NoneBroken):
+class ExpectConditionalLabelOnlyWhereParentPositive(_Counted):
     """A return is only known after a purchase (R9)."""
 
-    parents: Any
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("equipoise.observed_without_parent",)
-    success_keys: ClassVar[tuple[str, ...]] = ("parents",)
+    statistic = of_labels.PARENTLESS
+    unless = "no task has a parent"
 
 
-class ExpectLabelStatusToHaveMeaning(_NoneBroken):
+class ExpectLabelStatusToHaveMeaning(_Counted):
     """Every label says why it has, or has not, a value."""
 
-    tasks: Any
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("equipoise.status_without_meaning",)
-    success_keys: ClassVar[tuple[str, ...]] = ("tasks",)
+    statistic = of_labels.MEANINGLESS
 
 
-class ExpectOneRowPerImpression(_NoneBroken):
+class ExpectOneRowPerImpression(_Counted):
     """(request_id, item_id) is the key of every row."""
 
-    key: Any
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("equipoise.repeated_or_null_key",)
-    success_keys: ClassVar[tuple[str, ...]] = ("key",)
+    statistic = m.KEYS
 
 
-class ExpectBaseRatesWithinBounds(_NoneBroken):
+class ExpectNothingFromTheFuture(_Counted):
+    """No row lies at or after the as-of."""
+
+    statistic = m.FUTURE
+
+
+class ExpectFewRowsInQuarantine(_Counted):
+    """Rows that take no part are few."""
+
+    statistic = m.QUARANTINED
+    unless = "none"
+
+
+class ExpectEventsAfterTheirImpression(_Counted):
+    """What happened before it could be seen was timed by another clock."""
+
+    statistic = m.SKEWED
+    unless = "no event names its impression by request_id and item_id"
+
+
+class ExpectArrivalAfterHappening(_Counted):
+    """Nothing arrives before it happens."""
+
+    statistic = m.ARRIVED_EARLY
+    unless = "the events have no ingested_at"
+
+
+class ExpectSomeRows(_Rule):
+    """An empty table passes every other rule."""
+
+    rule = staticmethod(row_rules.some_rows)
+
+
+class ExpectColumnsAsContracted(_Rule):
+    """Every column that the contracts speak of is there, in a type that they allow."""
+
+    columns: Any
+    rule = staticmethod(row_rules.columns_as_contracted)
+
+
+class ExpectFreshRows(_Rule):
+    """The newest row lies shortly before the as-of."""
+
+    as_of: Any
+    within: Any
+    rule = staticmethod(row_rules.fresh)
+
+
+class ExpectNoNulls(_Rule):
+    """Some columns hold no null."""
+
+    columns: Any
+    rule = staticmethod(row_rules.nulls)
+
+
+class ExpectBaseRatesWithinBounds(_Rule):
     """The mean of a task's observed labels lies where the surface says it must."""
 
     bounds: Any
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("equipoise.rate_out_of_bounds",)
-    success_keys: ClassVar[tuple[str, ...]] = ("bounds",)
+    rule = staticmethod(row_rules.rates_within)
+
+
+class ExpectNoUserToHaveTooMuch(_Rule):
+    """No table is one user's."""
+
+    max_share: Any
+    rows_at_least: Any
+    rule = staticmethod(row_rules.one_user_not_too_much)
+
+
+class ExpectOnlyKnownEvents(_Rule):
+    """Every event has a name that some task of the contract has."""
+
+    events: Any
+    rule = staticmethod(row_rules.only_known_events)
+
+
+class ExpectEveryContractedEvent(_Rule):
+    """Every name of the contract has an event."""
+
+    events: Any
+    rule = staticmethod(row_rules.every_contracted_event)
+
+
+class ExpectNoDayLeftOut(_Rule):
+    """No day between others is without rows."""
+
+    as_of: Any
+    rule = staticmethod(day_rules.no_day_left_out)
+
+
+class ExpectNoSilentDay(_Rule):
+    """No event is silent for days and comes back."""
+
+    as_of: Any
+    trailing: Any
+    expected: Any
+    rule = staticmethod(day_rules.no_silent_day)
+
+
+class ExpectEventStreamsToGoOn(_Rule):
+    """No event falls silent for good."""
+
+    as_of: Any
+    trailing: Any
+    expected: Any
+    grace_days: Any
+    rule = staticmethod(day_rules.streams_go_on)
+
+
+class ExpectDailyVolumeAsUsual(_DayByDay):
+    """A day has about as many rows as the days before it."""
+
+    factor: Any
+    grace_days: Any = 0
+    rule = staticmethod(day_rules.volume_as_usual)
+
+
+class ExpectBaseRatesAsUsual(_SharesAsUsual):
+    """As large a part of a day's observed labels is positive as on the mature days before it."""
+
+    statistic = m.POSITIVES
+
+
+class ExpectStatusSharesAsUsual(_SharesAsUsual):
+    """As large a part of a mature day's labels has each status as on the days before it."""
+
+    statistic = m.STATUS
+
+
+class ExpectNullSharesAsUsual(_SharesAsUsual):
+    """As large a part of a day's rows lacks a value as on the days before it."""
+
+    statistic = m.NULLS
+
+
+class ExpectSegmentValuesToStay(_Rule):
+    """No segment loses or wins a value."""
+
+    columns: Any
+    as_of: Any
+    trailing: Any
+    newest: Any
+    share: Any
+    rule = staticmethod(spread_rules.values_stay)
+
+
+class ExpectDistributionsToStay(_DayByDay):
+    """Features and segments are spread as on the days before."""
+
+    least: Any
+    rule = staticmethod(spread_rules.distributions_stay)

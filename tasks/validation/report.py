@@ -7,7 +7,7 @@ from tasks.release.page import page, table
 from tasks.validation.suites import Finding, SuiteResult
 
 
-def validation_report(title: str, facts: Sequence[str], results: Sequence[SuiteResult]) -> str:
+def validation_report(title: str, facts: Sequence[str], results: Sequence[SuiteResult], measured=None) -> str:
     """Write the report as one self-contained page.
 
     Parameters

@@ -1,21 +1,23 @@
-"""Running a suite of ``expectations/<table>.json`` on a frame.
+"""Running a suite of ``expectations/<table>.json`` on the measurements of a table.
 
 Great Expectations drops what it does not know and then passes; here an unknown type, a suite parameter that
-nobody gave and an expectation that raised are all failures.
+nobody gave and an expectation that raised are all failures. Bounds and severities are in the JSON.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
 import pandas as pd
+from great_expectations.core import ExpectationValidationResult
 from great_expectations.data_context.types import base
 
 from tasks.errors import ContractError, unknown
-from tasks.validation import expectations as ours
+from tasks.validation import expectations, measurements
+from tasks.validation.judged import Judged, Line
 
 _SEVERITIES = ("info", "warning", "critical")
 
@@ -35,11 +37,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """Every finding of one suite on one table."""
+    """Every finding of one suite on one table, and by expectation the days that were looked at."""
 
     suite: str
     rows: int
     findings: tuple[Finding, ...]
+    lines: Mapping[str, Sequence[Line]] = field(default_factory=dict)
 
     @property
     def failed_severity(self) -> str | None:
@@ -66,20 +69,26 @@ def load_suite(path: Path) -> dict[str, Any]:
         types = [expectation["type"] for expectation in suite["expectations"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ContractError(f"{path} is no expectation suite: {error}") from error
-    known = gx.expectations.registry.list_registered_expectation_implementations()
+    known = own_expectations()
     for kind in types:
         if kind not in known:
             raise ContractError(unknown("expectation", kind, known, where=path.name))
     return suite
 
 
+def own_expectations() -> list[str]:
+    """Name our own expectations: the library's would judge measurements as if they were the table."""
+    kinds = vars(expectations).values()
+    return sorted(kind.expectation_type for kind in kinds if getattr(kind, "expectation_type", "").startswith("expect_"))
+
+
 def run_suite(suite: Mapping[str, Any], frame: pd.DataFrame, *, facts: Mapping[str, Any]) -> SuiteResult:
-    """Validate a frame.
+    """Judge the measurements of a table.
 
     Parameters
     ----------
     suite : as ``load_suite`` returned it.
-    frame : the table.
+    frame : the measurements, as ``measurements.frame_of`` returns them.
     facts : a value for every suite parameter, plain JSON.
     """
     context = gx.get_context(project_config=_in_memory())
@@ -88,13 +97,15 @@ def run_suite(suite: Mapping[str, Any], frame: pd.DataFrame, *, facts: Mapping[s
         raise ContractError(f"The suite '{suite['name']}' lost expectations while loading: it repeats one")
     asset = context.data_sources.add_pandas("frame").add_dataframe_asset(suite["name"])
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
-    result = batch.validate(built, expectation_parameters=dict(facts))
-    findings = tuple(_finding(suite["name"], r) for r in result.to_json_dict()["results"])
-    if len(findings) != len(suite["expectations"]):
-        raise ContractError(
-            f"The suite '{suite['name']}' ran {len(findings)} of {len(suite['expectations'])}"
-        )
-    return SuiteResult(suite["name"], len(frame), findings)
+    results = batch.validate(built, expectation_parameters=dict(facts)).results
+    if len(results) != len(suite["expectations"]):
+        raise ContractError(f"The suite '{suite['name']}' ran {len(results)} of {len(suite['expectations'])}")
+    return SuiteResult(
+        suite["name"],
+        int(frame.loc[frame["statistic"] == measurements.ROWS, "rows"].sum()),
+        tuple(_finding(suite["name"], result) for result in results),
+        {result.expectation_config.type: judged.lines for result in results if (judged := _judged(result))},
+    )
 
 
 def _in_memory() -> Any:
@@ -105,19 +116,24 @@ def _in_memory() -> Any:
     )
 
 
-def _finding(suite: str, result: Mapping[str, Any]) -> Finding:
-    config, raised = result["expectation_config"], _exception(result["exception_info"])
-    kwargs = config["kwargs"]
-    subject = kwargs.get("column") or ", ".join(kwargs.get("tasks") or kwargs.get("maturities") or ())
+def _finding(suite: str, result: ExpectationValidationResult) -> Finding:
+    config, raised = result.expectation_config, _exception(result.exception_info)
+    judged = _judged(result)
     return Finding(
         suite=suite,
-        expectation=config["type"],
-        subject=str(subject or "table"),
-        severity="critical" if raised else config["severity"],
-        success=bool(result["success"]) and not raised,
-        observed=raised or _observed(result["result"]),
-        why=str((config.get("meta") or {}).get("why", "")),
+        expectation=config.type,
+        subject=judged.subject if judged else "table",
+        severity="critical" if raised or judged is None else config.severity.value,
+        success=bool(result.success) and judged is not None,
+        observed=judged.said if judged else raised,
+        why=str((config.meta or {}).get("why", "")),
     )
+
+
+def _judged(result: ExpectationValidationResult) -> Judged | None:
+    """Return what our rule said; None where it raised."""
+    found = (result.result or {}).get("details")
+    return found if isinstance(found, Judged) else None
 
 
 def _exception(info: Mapping[str, Any]) -> str:
@@ -125,31 +141,3 @@ def _exception(info: Mapping[str, Any]) -> str:
     if "raised_exception" in info:
         return str(info["exception_message"] or "raised") if info["raised_exception"] else ""
     return "; ".join(str(one["exception_message"]) for one in info.values() if one["raised_exception"])
-
-
-def _observed(result: Mapping[str, Any]) -> str:
-    if "observed_value" in result:
-        value = result["observed_value"]
-        if isinstance(value, dict) and "broken" in value:
-            broken = ", ".join(f"{name}: {_figure(n)}" for name, n in value["broken"].items())
-            examples = f" (for example {'; '.join(value['examples'])})" if value["examples"] else ""
-            return f"{broken}{examples}" if broken else "none"
-        return "" if value is None else str(value)
-    if "unexpected_count" in result:
-        return f"{result['unexpected_count']} unexpected, {result.get('partial_unexpected_list', [])[:3]}"
-    return ""
-
-
-def _figure(number: float | None) -> str:
-    return "no observed label" if number is None else f"{number:.6g}"
-
-
-OWN_EXPECTATIONS = (
-    ours.ExpectNoLabelObservedBeforeMaturity,
-    ours.ExpectLabelValueOnlyWhenObserved,
-    ours.ExpectConditionalLabelOnlyWhereParentPositive,
-    ours.ExpectLabelStatusToHaveMeaning,
-    ours.ExpectOneRowPerImpression,
-    ours.ExpectBaseRatesWithinBounds,
-)
-"""Importing them registers them: a suite that names one must find it."""

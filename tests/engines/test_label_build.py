@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from tasks.engines.label_build import Written, write_labels
+from tasks.engines.label_build import write_labels
+from tasks.engines.label_files import Written
 from tests.engines.small_log import Shop, at
 
 DAYS = (date(2024, 3, 1), date(2024, 3, 2))

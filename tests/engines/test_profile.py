@@ -12,8 +12,8 @@ from tests.engines.small_log import Shop, at, events, impressions, instants
 def profiled(shop: Shop, as_of: float, previous: float | None = None) -> LogProfile:
     instant = at(as_of)
     assert isinstance(instant, datetime)
-    with shop.opened(as_of) as log:
-        return profile(log, as_of=instant, previous=at(previous))
+    with shop.opened() as log:
+        return profile(log, folder=shop.home / "summaries", as_of=instant, previous=at(previous))
 
 
 def test_rows_of_the_future_are_counted_and_not_read(shop: Shop) -> None:
@@ -79,7 +79,7 @@ def test_what_was_known_before_is_summed_by_itself(shop: Shop) -> None:
 
 def test_late_events_are_told_by_their_day(shop: Shop) -> None:
     shop.put("events", events(ingested_at=instants(None, 50, None, 41)))
-    assert profiled(shop, 100, previous=45).days.late == {date(2024, 3, 1)}
+    assert profiled(shop, 100, previous=45).days.late == {(date(2024, 3, 1), "click")}
     assert profiled(shop, 100, previous=60).days.late == frozenset()
 
 

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from tasks.engines.profile import profile
 from tasks.engines.quarantine import REASONS, copy_new_bad_rows, find_bad_rows
 from tests.engines.small_log import Shop, at, events, impressions, instants
 
 
 def found(shop: Shop, to: Path, *known: Path) -> list[dict[str, str]]:
-    with shop.opened(100) as log:
-        find_bad_rows(log, as_of=at(100))
+    as_of = at(100)
+    assert as_of is not None
+    with shop.opened() as log:
+        seen = profile(log, folder=shop.home / "summaries", as_of=as_of, previous=None)
+        find_bad_rows(log, as_of=as_of, files=seen.bad_files)
         rows, size = copy_new_bad_rows(log, to, as_of=at(100), known=known)
     assert size == to.stat().st_size
     table = pq.read_table(to)

@@ -34,7 +34,7 @@ def log(*days: int, more: Mapping[int, DaySum] | None = None) -> dict[date, DayS
 def built(
     as_of: float,
     *days: int,
-    events: Mapping[date, DaySum] | None = None,
+    events: Mapping[tuple[date, str], DaySum] | None = None,
     behind: int = 0,
     seen: Mapping[date, DaySum] | None = None,
 ) -> Build:
@@ -114,22 +114,41 @@ def test_a_day_that_was_seen_and_not_written_is_new_and_competed_already() -> No
 
 
 def test_late_events_touch_the_days_whose_windows_hold_them() -> None:
-    now = unchanged(*range(1, 10), late=frozenset({day(5)}))
+    now = unchanged(*range(1, 10), late=frozenset({(day(5), "buy")}))
     assert reasons(covered(built(12, *range(1, 10)), now, 12.1)) == {3: "events", 4: "events", 5: "events"}
 
 
-@pytest.mark.parametrize("now_known", [{day(5): DaySum(1, 2)}, {}])
+def test_an_event_touches_no_more_days_than_the_windows_of_the_tasks_that_read_it() -> None:
+    now = unchanged(*range(1, 10), late=frozenset({(day(5), "click"), (day(8), "unread")}))
+    found = covered(built(12, *range(1, 10)), now, 12.1)
+    assert (reasons(found), found.touched) == ({4: "events", 5: "events"}, {day(4), day(5)})
+
+
+@pytest.mark.parametrize("now_known", [{(day(5), "buy"): DaySum(1, 2)}, {}])
 def test_events_that_changed_or_are_gone_touch_the_days_whose_windows_held_them(
-    now_known: dict[date, DaySum],
+    now_known: dict[tuple[date, str], DaySum],
 ) -> None:
-    last = built(12, *range(1, 10), events={day(5): DaySum(1, 1)})
+    last = built(12, *range(1, 10), events={(day(5), "buy"): DaySum(1, 1)})
     now = unchanged(*range(1, 10), events_before=now_known)
     assert sorted(reasons(covered(last, now, 12))) == [3, 4, 5]
 
 
-def test_with_touch_credit_a_late_event_moves_credit_both_ways() -> None:
-    now = unchanged(*range(1, 12), late=frozenset({day(5)}))
-    assert sorted(reasons(covered(built(14, *range(1, 12)), now, 14, TOUCH))) == [1, 2, 3, 4, 5, 6, 7]
+def test_with_touch_credit_a_late_event_goes_to_an_impression_whose_window_holds_it() -> None:
+    now = unchanged(*range(1, 12), late=frozenset({(day(5), "buy")}))
+    assert sorted(reasons(covered(built(14, *range(1, 12)), now, 14, TOUCH))) == [3, 4, 5]
+
+
+def test_a_late_parent_moves_the_credit_of_what_comes_after_it_both_ways() -> None:
+    back = {"event": "back", "within": "P1D", "after": "buy", "credit": "last_touch"}
+    chain = tasks(buy={"positive": {"event": "buy", "within": "P1D"}}, back={"positive": back})
+    for name, touched in (("buy", [2, 3, 4, 5, 6, 7]), ("back", [3, 4, 5])):
+        now = unchanged(*range(1, 12), late=frozenset({(day(5), name)}))
+        assert sorted(reasons(covered(built(14, *range(1, 12)), now, 14, chain))) == touched
+
+
+def test_a_lost_day_is_written_again_where_the_log_has_it() -> None:
+    found = covered(built(12, 3, 4, 5), unchanged(4, 5), 12, lost={day(3), day(4)})
+    assert (reasons(found), found.gone) == ({4: "lost"}, {day(3)})
 
 
 @pytest.mark.parametrize("other", [{"contract": "another"}, {"columns": (*COLUMNS, "price")}])
@@ -144,7 +163,7 @@ def test_a_range_never_mixes_contracts() -> None:
 
 
 def test_a_range_confines_the_build_and_remembers_what_it_left() -> None:
-    now = unchanged(*range(1, 10), late=frozenset({day(5)}))
+    now = unchanged(*range(1, 10), late=frozenset({(day(5), "buy")}))
     now.impressions[day(10)] = DaySum(1, 1)  # type: ignore[index]
     found = covered(built(12, *range(1, 10)), now, 12, first_day=day(4), last_day=day(4))
     assert sorted(reasons(found)) == [4]
@@ -166,5 +185,5 @@ def test_a_day_that_the_log_no_longer_has_stays() -> None:
 
 
 def test_a_build_is_read_as_it_was_written() -> None:
-    build = built(5.5, 3, 4, events={day(5): DaySum(1, 2**100)}, behind=4)
+    build = built(5.5, 3, 4, events={(day(5), "buy"): DaySum(1, 2**100)}, behind=4)
     assert Build.from_json(build.to_json()) == build

@@ -1,0 +1,175 @@
+"""Spark, where a surface asks for it: a session, and a table of its catalog written as Parquet.
+
+::
+
+    with session(scratch, engine) as spark:       local[threads], or EQUIPOISE_SPARK_MASTER
+        spark.sql("...")
+
+    <scratch>/spark/spark.log      what the virtual machine says: nothing of it reaches the terminal
+    <scratch>/spark/tmp/           what it spills
+    <scratch>/spark/warehouse/     stays empty: no table is made
+
+The virtual machine starts with the first session of a process (five seconds) and ends with the process; a
+session takes a tenth of a second. Where a program brings a Spark session, a session of that one is used. What
+an installation sets in ``spark-defaults.conf``, such as a catalog, holds.
+"""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.contracts.sources import SparkTable
+from tasks.contracts.surface import Engine
+from tasks.engines.limits import limits
+from tasks.errors import ContractError, DataError, StoreError, unknown
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MASTER = "EQUIPOISE_SPARK_MASTER"
+
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.caseSensitive": "false",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    "spark.sql.parquet.compression.codec": "snappy",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+}
+"""What makes Spark read, reckon and write as DuckDB does, whatever the installation's defaults are."""
+
+
+@contextmanager
+def session(scratch: Path, engine: Engine) -> Iterator["SparkSession"]:
+    """Open a session; whatever fails in it is one message.
+
+    Parameters
+    ----------
+    scratch
+        A folder for Spark's own files; on a cluster every machine must see it.
+
+    Raises
+    ------
+    ContractError
+        Spark or Java is not installed.
+    DataError
+        The log holds what cannot be read.
+    StoreError
+        Spark did not start, or failed.
+    """
+    _check_installed()
+    from py4j.protocol import Py4JError  # noqa: PLC0415 - an extra of this package
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    folder = scratch / "spark"
+    running = SparkSession.getActiveSession()
+    try:
+        spark = running.newSession() if running is not None else _start(folder, engine)
+        try:
+            for name, value in _SETTINGS.items():
+                spark.conf.set(name, value)
+            yield spark
+        finally:
+            if running is None:
+                spark.stop()
+    except PySparkException as error:
+        kind = DataError if (error.getSqlState() or "").startswith("22") else StoreError
+        raise kind(
+            f"Spark failed: {str(error).strip().splitlines()[0]}. See {folder / 'spark.log'}"
+        ) from error
+    except Py4JError as error:
+        raise StoreError(f"Spark ended in the middle: see {folder / 'spark.log'}") from error
+
+
+def spool(source: SparkTable, to: Path, *, table: str, engine: Engine) -> None:
+    """Write a table or view of the catalog to a folder of Parquet files.
+
+    Raises
+    ------
+    DataError
+        The catalog has no such table.
+    """
+    with session(to.parent.parent, engine) as spark:
+        name = _quoted(source.names)
+        if not spark.catalog.tableExists(name):
+            raise DataError(f"No {table}: {_missing(spark, source)}")
+        spark.table(name).write.parquet(to.as_uri())
+
+
+def _missing(spark: "SparkSession", source: SparkTable) -> str:
+    *above, name = source.names
+    where = _quoted(above)
+    if not spark.catalog.databaseExists(where):
+        known = [database.name for database in spark.catalog.listDatabases()]
+        return unknown("database", ".".join(above), known, where="Spark's catalog")
+    known = [found.name for found in spark.catalog.listTables(where) if not found.isTemporary]
+    return unknown("table", name, known, where=f"Spark's database {'.'.join(above)}")
+
+
+def _quoted(names: "list[str] | tuple[str, ...]") -> str:
+    return ".".join("`" + name.replace("`", "``") + "`" for name in names)
+
+
+def _check_installed() -> None:
+    try:
+        import pyspark  # noqa: F401, PLC0415 - an extra of this package
+    except ImportError:
+        raise ContractError(
+            "The engine spark needs the extra `spark`: pip install 'equipoise[spark]', and Java 17"
+        ) from None
+    home = os.environ.get("JAVA_HOME")
+    if not (shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")):
+        where = f"there is none in JAVA_HOME ({home})" if home else "there is none on the PATH"
+        raise ContractError(
+            f"The engine spark needs Java 17 or later: {where}. On Debian: apt-get install "
+            "openjdk-17-jre-headless"
+        )
+
+
+def _start(folder: Path, engine: Engine) -> "SparkSession":
+    """Start a session, and before the process' first one the virtual machine, whose output goes to a file."""
+    from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - an extra of this package
+    from pyspark.java_gateway import launch_gateway  # noqa: PLC0415
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    configuration = SparkConf().setAll(list(_configuration(folder, engine).items()))
+    with (folder / "spark.log").open("ab") as log:
+        gateway = SparkContext._gateway or launch_gateway(configuration, {"stdout": log, "stderr": log})
+    return SparkSession(SparkContext(conf=configuration, gateway=gateway))
+
+
+def _configuration(folder: Path, engine: Engine) -> dict[str, str]:
+    size = limits(engine.threads, engine.memory)
+    master = os.environ.get(MASTER) or f"local[{size.threads}]"
+    temporary = shlex.quote(f"-Djava.io.tmpdir={folder / 'tmp'}")
+    common = {
+        "spark.app.name": "equipoise",
+        "spark.master": master,
+        "spark.driver.memory": size.memory.removesuffix("B").lower(),
+        "spark.driver.extraJavaOptions": f"{temporary} -XX:-UsePerfData",
+        "spark.local.dir": str(folder / "tmp"),
+        "spark.pyspark.python": sys.executable,
+        "spark.sql.warehouse.dir": (folder / "warehouse").as_uri(),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    if not master.startswith("local"):
+        return common
+    alone = {
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.shuffle.partitions": str(4 * size.threads),
+    }
+    return common | alone

@@ -1,0 +1,191 @@
+"""Crediting by one ordered scan of windows and signals together: no key, however frequent, multiplies.
+
+::
+
+    latest first      <-- signal -- window -- signal -- signal -- window --
+                            ^ every: of the signals met so far the earliest, if the window holds it
+    earliest first    -- window -- window -- signal -->
+                              ^ last_touch: of the windows met so far the latest, if it holds the signal
+
+First_touch meets windows where they close, latest first. A count and a greatest value come from a frame as
+long as the window. A window after a parent's event is open on the left: it is met a microsecond later, the
+least by which instants differ.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.contracts import TasksSpec
+from tasks.contracts.tasks import ValueRule
+from tasks.labels import expressions as x
+from tasks.labels import windows as w
+from tasks.labels.join_form import best_by, best_first
+from tasks.labels.rows import PLACE, first_of
+
+_TICK = timedelta(microseconds=1)
+_INSTANT, _FOUND, _SCANNED = "_instant", "_found", "scanned"
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Rows of a scan, the instant at which each is met, and the columns that it brings."""
+
+    source: exp.Expr
+    met_at: exp.Expr
+    brings: Mapping[str, exp.Expr]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A column that a scan finds: the fold of what it met so far, or of a frame of some length."""
+
+    name: str
+    fold: type[exp.AggFunc]
+    frame: timedelta | None = None
+
+    def over(self, match: Sequence[str], *, latest_first: bool) -> exp.Expr:
+        """Return the fold over the scan."""
+        order = x.descending if latest_first else x.ascending
+        return x.over(
+            self.fold(this=x.column(self.name)), x.columns(match), order(x.column(_INSTANT)), back=self.frame
+        )
+
+
+def can_scan(rule: w.Rule) -> bool:
+    """Return whether a scan finds a rule's credit exactly.
+
+    A sum adds its values in order and a first value looks at two columns: both need each window's own
+    signals, which a touch gives them and ``every`` does not. A touch needs windows that close in the order
+    in which the impressions were shown: those after a parent's event need not.
+    """
+    if rule.credit != "every":
+        return rule.after is None
+    return not (isinstance(rule, ValueRule) and rule.aggregate in {"sum", "first"})
+
+
+def credited_every(spec: TasksSpec, task: str, signals: str) -> exp.Select:
+    """Return what each window is credited with."""
+    rule = w.event_rule(spec, task)
+    found = {_Found(w.AT, exp.Min): x.when(x.column(w.COUNTS), x.column(w.AT))}
+    if isinstance(rule, ValueRule):
+        amount, fold = (x.integer(1), exp.Sum) if rule.aggregate == "count" else (x.column(w.AMOUNT), exp.Max)
+        found = {_Found(w.AMOUNT, fold, rule.within - _TICK): x.when(x.column(w.COUNTS), amount)}
+    if w.answers(spec, task):
+        answer = x.when(x.column(w.ANSWERS), x.column(c.HAPPENED_AT))
+        found[_Found(w.ANSWERED, exp.Min)] = answer
+    return _of_windows(spec, task, rule.match, signals, _nth(rule, signals), found)
+
+
+def first_exclusion(spec: TasksSpec, task: str, match: Sequence[str], signals: str) -> exp.Select:
+    """Return, of each window that holds one, the first exclusion event."""
+    found = {_Found(w.AT, exp.Min): x.column(c.HAPPENED_AT)}
+    return _of_windows(spec, task, match, signals, x.table(signals), found)
+
+
+def contenders(spec: TasksSpec, task: str, signals: str, *, position: bool) -> exp.Select:
+    """Return, of the impressions of one instant, the one that a touch prefers."""
+    rule = w.event_rule(spec, task)
+    names = (*rule.match, *c.IMPRESSION_KEY)
+    opened = w.with_signals(w.windows(spec, task, (*names, *best_by(position=position))), rule.match, signals)
+    place = x.place(x.columns((*rule.match, w.OPENS)), best_first(rule, w.WINDOWS, position=position))
+    placed = x.select([exp.Star(), x.named(place, PLACE)], x.subquery(opened, w.WINDOWS))
+    return first_of(x.subquery(placed, "placed"), (*names, w.OPENS))
+
+
+def touched(spec: TasksSpec, task: str, signals: str, contenders: str) -> exp.Select:
+    """Return, for each instant with a signal, the impression that its events are credited to."""
+    rule = w.event_rule(spec, task)
+    last, instant = rule.credit == "last_touch", (*rule.match, c.HAPPENED_AT)
+    at, opened = x.column(c.HAPPENED_AT), x.column(w.OPENS)
+    moments = x.subquery(x.select(x.columns(instant), x.table(signals), distinct=True), w.SIGNALS)
+    scanned = _scan(
+        rule.match,
+        _Side(moments, at, {c.HAPPENED_AT: at}),
+        _Side(
+            x.table(contenders), opened if last else w.later(opened, rule.within - _TICK), {_FOUND: opened}
+        ),
+        [_Found(_FOUND, exp.Max if last else exp.Min)],
+        latest_first=not last,
+    )
+    happened, found = x.column(c.HAPPENED_AT, _SCANNED), x.column(_FOUND, _SCANNED)
+    holds = x.before(happened, w.closes(rule, found)) if last else x.from_on(happened, found)
+    won = x.same(found.copy(), x.column(w.OPENS, w.WINDOWS))
+    return x.select(
+        [
+            *x.columns(instant, _SCANNED),
+            *x.columns((n for n in c.IMPRESSION_KEY if n not in rule.match), w.WINDOWS),
+        ],
+        scanned,
+        joins=[(x.table(contenders, w.WINDOWS), x.all_of(x.equal(rule.match, _SCANNED, w.WINDOWS), won))],
+        where=[holds],
+    )
+
+
+def _nth(rule: w.Rule, signals: str) -> exp.Expr:
+    """Return the signals with ``_at``: where a window whose first counted signal this is has enough of them."""
+    if isinstance(rule, ValueRule):
+        return x.table(signals)
+    at: exp.Expr = x.column(c.HAPPENED_AT)
+    if rule.at_least > 1:
+        at = x.ahead(at, rule.at_least - 1, x.columns((*rule.match, w.COUNTS)), x.ascending(at.copy()))
+    return x.subquery(x.select([exp.Star(), x.named(at, w.AT)], x.table(signals)), w.SIGNALS)
+
+
+def _of_windows(
+    spec: TasksSpec,
+    task: str,
+    match: Sequence[str],
+    signals: str,
+    source: exp.Expr,
+    found: Mapping[_Found, exp.Expr],
+) -> exp.Select:
+    """Return each window in which something is found, with what each signal of the source brings for it."""
+    rule, opened, at = w.event_rule(spec, task), x.column(w.OPENS), x.column(c.HAPPENED_AT)
+    windows = w.with_signals(w.windows(spec, task, match), match, signals)
+    windows.set("distinct", exp.Distinct())
+    met_at = w.later(opened, _TICK) if rule.after else opened
+    scanned = _scan(
+        match,
+        _Side(x.subquery(windows, w.WINDOWS), met_at, {w.OPENS: opened}),
+        _Side(source, at, {f.name: brought for f, brought in found.items()}),
+        list(found),
+        latest_first=True,
+    )
+    holds = {f.name: _holds(rule, f) for f in found}
+    kept = [x.named(x.when(held, _kept(name)), name) for name, held in holds.items()]
+    return x.select(
+        [*x.columns((*match, w.OPENS)), *kept],
+        scanned,
+        where=[x.not_null(opened), x.any_of(*(held.copy() for held in holds.values()))],
+    )
+
+
+def _holds(rule: w.Rule, found: _Found) -> exp.Expr:
+    """Return that what was found lies in the window; a frame holds nothing else."""
+    if found.frame is not None:
+        return x.not_null(x.column(found.name))
+    return x.before(x.column(found.name), w.closes(rule, x.column(w.OPENS)))
+
+
+def _kept(name: str) -> exp.Expr:
+    return x.integer(1) if name == w.ANSWERED else x.column(name)
+
+
+def _scan(
+    match: Sequence[str], asking: _Side, met: _Side, found: Sequence[_Found], *, latest_first: bool
+) -> exp.Subquery:
+    """Find for each row of one side what it folds of those rows of the other that come no later in the scan."""
+    names = (*asking.brings, *met.brings)
+    both = exp.Union(this=_rows(match, asking, names), expression=_rows(match, met, names), distinct=False)
+    folded = [x.named(f.over(match, latest_first=latest_first), f.name) for f in found]
+    wanted = [*x.columns((*match, *asking.brings)), *folded]
+    return x.subquery(x.select(wanted, x.subquery(both, "met")), _SCANNED)
+
+
+def _rows(match: Sequence[str], side: _Side, names: Sequence[str]) -> exp.Select:
+    brought = [x.named(side.brings[n].copy() if n in side.brings else exp.Null(), n) for n in names]
+    return x.select([*x.columns(match), x.named(side.met_at.copy(), _INSTANT), *brought], side.source)

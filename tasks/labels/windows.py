@@ -1,0 +1,154 @@
+"""When windows open, and the events that may count in them: what crediting starts from, in either form.
+
+::
+
+    <task>__signals    the events that may count, with the match columns
+    windows            of each impression that has one: match columns, ``_opens``
+
+Names that begin with ``_`` cannot meet a log's columns: an identifier of a contract begins with a letter.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.contracts import TasksSpec
+from tasks.contracts.tasks import Positive, ValueRule
+from tasks.labels import expressions as x
+from tasks.labels.portable import finite
+from tasks.labels.rows import KNOWN, SHOWN
+
+AT, OPENS, ANSWERED, AMOUNT = "_at", "_opens", "_answered", "_amount"
+COUNTS, ANSWERS = "_counts", "_answers"
+WINDOWS, SIGNALS = "_windows", "_signals"
+"""What the two sides of a join are called."""
+
+Rule = Positive | ValueRule
+
+
+def credited(task: str) -> str:
+    """Name the relation of a task's credited events."""
+    return f"{task}__credited"
+
+
+def touched(task: str) -> str:
+    """Name the relation of the impressions that a task's events are credited to; only under touch credit."""
+    return f"{task}__touched"
+
+
+def excluded(task: str, number: int) -> str:
+    """Name the relation of a task's exclusion events of one rule."""
+    return f"{task}__out_{number}"
+
+
+def event_rule(spec: TasksSpec, task: str) -> Rule:
+    """Return the event rule of a task that is no composite."""
+    rule = spec.tasks[task].rule
+    if rule is None:
+        raise ValueError(f"{task} is a composite")
+    return rule
+
+
+def answers(spec: TasksSpec, task: str) -> tuple[str, ...]:
+    """Return the events without which a task is not observed."""
+    observed_when = spec.tasks[task].observed_when
+    return (observed_when.event or ()) if observed_when else ()
+
+
+def counts(rule: Rule) -> exp.Expr:
+    """Return that an event is one that the rule counts, not one that only answers."""
+    named = x.one_of(x.column(c.EVENT), rule.event)
+    if isinstance(rule, ValueRule) or rule.value_at_least is None:
+        return named
+    enough = x.from_on(finite(x.column(c.VALUE)), x.number(rule.value_at_least))
+    return x.all_of(named, x.coalesce(enough, exp.false()))
+
+
+def signals(spec: TasksSpec, task: str) -> exp.Select:
+    """Return the events that a task counts or is answered by."""
+    rule, answering = event_rule(spec, task), answers(spec, task)
+    more = [x.named(counts(rule), COUNTS)]
+    if isinstance(rule, ValueRule):
+        more.append(x.named(finite(x.column(c.VALUE)), AMOUNT))
+    if answering:
+        more.append(x.named(x.one_of(x.column(c.EVENT), answering), ANSWERS))
+    return events(rule.match, dict.fromkeys((*rule.event, *answering)), more)
+
+
+def events(match: Sequence[str], names: Iterable[str], more: Sequence[exp.Expr] = ()) -> exp.Select:
+    """Return the known events of some names that can match an impression."""
+    return x.select(
+        [*x.columns((*match, c.HAPPENED_AT)), *more],
+        x.table(KNOWN),
+        where=[x.one_of(x.column(c.EVENT), names), *(x.not_null(x.column(m)) for m in match)],
+    )
+
+
+def opens(rule: Rule) -> exp.Column:
+    """Return where a window opens: at the impression, or at the parent's crediting event."""
+    return x.column(AT, credited(rule.after)) if rule.after else x.column(c.SHOWN_AT, SHOWN)
+
+
+def closes(rule: Rule, opened: exp.Expr) -> exp.Expr:
+    """Return the first instant after a window."""
+    return later(opened, rule.within)
+
+
+def later(instant: exp.Expr, duration: timedelta) -> exp.Expr:
+    """Return an instant some time later."""
+    return exp.Add(this=instant, expression=x.span(duration))
+
+
+def windows(spec: TasksSpec, task: str, names: Sequence[str]) -> exp.Select:
+    """Return columns of each impression that has a window, and where it opens."""
+    rule = event_rule(spec, task)
+    return x.select(
+        [*x.columns(names, SHOWN), x.named(opens(rule), OPENS)],
+        x.table(SHOWN),
+        joins=credit_joins(spec, rule.after) if rule.after else (),
+        where=[x.not_null(x.column(AT, credited(rule.after)))] if rule.after else (),
+    )
+
+
+def with_signals(query: exp.Select, match: Sequence[str], relation: str) -> exp.Select:
+    """Leave of the impressions those that have a signal somewhere for their match columns."""
+    found = x.exists(x.table(relation, SIGNALS), x.equal(match, SIGNALS, SHOWN))
+    before = query.args.get("where")
+    query.set("where", exp.Where(this=x.all_of(*([before.this] if before else []), found)))
+    return query
+
+
+def inside(rule: Rule, match: Sequence[str]) -> exp.Expr:
+    """Return that one of ``_signals`` has the match columns of one of ``_windows`` and lies in it."""
+    happened, opened = x.column(c.HAPPENED_AT, SIGNALS), x.column(OPENS, WINDOWS)
+    after_opening = x.after if rule.after else x.from_on
+    return x.all_of(
+        x.equal(match, SIGNALS, WINDOWS),
+        after_opening(happened, opened),
+        x.before(happened.copy(), closes(rule, opened.copy())),
+    )
+
+
+def credit_joins(spec: TasksSpec, task: str) -> list[x.Join]:
+    """Return the joins from the impressions to a task's credited events, its chain's before its own."""
+    rule = event_rule(spec, task)
+    chain = credit_joins(spec, rule.after) if rule.after else []
+    relation = credited(task)
+    if rule.credit == "every":
+        return [*chain, (x.table(relation), _same_window(rule, rule.match, relation))]
+    return [*chain, (x.table(relation), x.equal(c.IMPRESSION_KEY, SHOWN, relation))]
+
+
+def exclusion_joins(spec: TasksSpec, task: str) -> list[x.Join]:
+    """Return the joins from the impressions to each exclusion's first event, for after those of the chain."""
+    rule = event_rule(spec, task)
+    return [
+        (x.table(excluded(task, k)), _same_window(rule, out.on, excluded(task, k)))
+        for k, out in enumerate(spec.tasks[task].exclude)
+    ]
+
+
+def _same_window(rule: Rule, match: Sequence[str], relation: str) -> exp.Expr:
+    return x.all_of(x.equal(match, SHOWN, relation), x.same(x.column(OPENS, relation), opens(rule)))

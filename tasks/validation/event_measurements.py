@@ -1,0 +1,107 @@
+"""What is measured of the events that are known as of a snapshot: rows by day and name, clocks, users."""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+import duckdb
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.labels import expressions as x
+from tasks.validation.label_measurements import LABELS
+from tasks.validation.measurements import (
+    ARRIVED_EARLY,
+    FUTURE,
+    ROWS,
+    SKEWED,
+    UNKNOWN,
+    Measurement,
+    count_if,
+    fetch,
+    find_examples,
+    measure_columns,
+    measure_newest,
+    measure_top_user,
+)
+
+KNOWN_EVENTS = "known_events"
+_TOLD = (c.EVENT, c.HAPPENED_AT)
+
+
+def measure_events(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], *, names: Collection[str], as_of: datetime
+) -> list[Measurement]:
+    """Measure the relation ``known_events``, whose rows have a name and a time.
+
+    Parameters
+    ----------
+    columns : what the contracts speak of.
+    names : the events that some task of the contract names.
+    """
+    types = measure_columns(connection, KNOWN_EVENTS, columns)
+    present = {found.subject for found in types}
+    counted = fetch(
+        connection,
+        "SELECT $event, $at::DATE, count(*) FROM $events GROUP BY ALL ORDER BY ALL",
+        event=x.column(c.EVENT),
+        at=x.column(c.HAPPENED_AT),
+        events=x.table(KNOWN_EVENTS),
+    )
+    measured = [
+        *types,
+        *measure_newest(connection, KNOWN_EVENTS, c.HAPPENED_AT),
+        *(measure_top_user(connection, KNOWN_EVENTS, c.USER_ID) if c.USER_ID in present else ()),
+        *_unknown(counted, names),
+        *(Measurement(ROWS, name, day=day, rows=n) for name, day, n in counted if name in names),
+    ]
+    future = x.from_on(x.column(c.HAPPENED_AT), x.instant(as_of))
+    measured += _broken(connection, FUTURE, c.HAPPENED_AT, future)
+    if c.INGESTED_AT in present:
+        early = x.before(x.column(c.INGESTED_AT), x.column(c.HAPPENED_AT))
+        measured += _broken(connection, ARRIVED_EARLY, c.INGESTED_AT, early)
+    if {*c.IMPRESSION_KEY} <= present:
+        measured += _skewed(connection)
+    return measured
+
+
+def _unknown(
+    counted: Sequence[tuple[str, object, int]], names: Collection[str]
+) -> Iterator[Measurement]:
+    strange: dict[str, int] = {}
+    for name, _, n in counted:
+        if name not in names:
+            strange[name] = strange.get(name, 0) + n
+    for name, n in strange.items():
+        yield Measurement(UNKNOWN, name, rows=n)
+
+
+def _broken(
+    connection: duckdb.DuckDBPyConnection, rule: str, subject: str, condition: exp.Expr
+) -> Iterator[Measurement]:
+    ((rows, count),) = fetch(
+        connection, "SELECT count(*), $broken FROM $events", broken=count_if(condition), events=x.table(KNOWN_EVENTS)
+    )
+    told = {name: x.column(name) for name in _TOLD}
+    examples = find_examples(connection, KNOWN_EVENTS, condition.copy(), told) if count else ""
+    yield Measurement(rule, subject, rows=count, of=rows, examples=examples)
+
+
+def _skewed(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
+    """Count, by name, the events that happened before the impression that they name was shown."""
+    found = fetch(
+        connection,
+        """SELECT $event, count(*), count(*) FILTER (early), min(told, 3) FILTER (early)
+           FROM (SELECT $named, $happened < $shown AS early, concat_ws('/', $key) AS told
+                 FROM $events JOIN $labels ON $same)
+           GROUP BY 1 ORDER BY 1""",
+        event=x.column(c.EVENT),
+        named=x.column(c.EVENT, KNOWN_EVENTS),
+        happened=x.column(c.HAPPENED_AT, KNOWN_EVENTS),
+        shown=x.column(c.SHOWN_AT, LABELS),
+        key=x.columns(c.IMPRESSION_KEY, LABELS),
+        events=x.table(KNOWN_EVENTS),
+        labels=x.table(LABELS),
+        same=x.equal(c.IMPRESSION_KEY, KNOWN_EVENTS, LABELS),
+    )
+    for name, rows, early, examples in found:
+        yield Measurement(SKEWED, name, rows=early, of=rows, examples="; ".join(examples or ()))

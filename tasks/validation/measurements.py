@@ -1,0 +1,127 @@
+"""What is measured of a table before it is judged: small rows, however large the table is.
+
+::
+
+    statistic     subject      value     day         rows    of      total  examples
+    rows          impressions            2026-01-05  9600
+    positives     click_30m              2026-01-05  912     9100    912.0
+    values        category     toys      2026-01-05  1400    9600
+    early         click_30m                          3       384000         q1/i2; q7/i1
+
+DuckDB counts where the rows are; the suites of ``expectations/`` judge these rows.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+import duckdb
+import pandas as pd
+from sqlglot import exp
+
+from tasks.labels import expressions as x
+from tasks.labels.statements import Part, fill
+
+ROWS: Final = "rows"
+COLUMN: Final = "column"
+NEWEST: Final = "newest"
+NULLS: Final = "nulls"
+KEYS: Final = "repeated_key"
+FUTURE: Final = "future"
+USER: Final = "top_user"
+VALUES: Final = "values"
+POSITIVES: Final = "positives"
+STATUS: Final = "status"
+SKEWED: Final = "before_impression"
+ARRIVED_EARLY: Final = "ingested_before_happened"
+UNKNOWN: Final = "unknown_name"
+QUARANTINED: Final = "quarantined"
+EXAMPLES: Final = 3
+
+_KINDS: Final = {
+    "VARCHAR": "string",
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT"), "integer"),
+    **dict.fromkeys(("FLOAT", "DOUBLE"), "number"),
+    "BOOLEAN": "boolean",
+    "TIMESTAMP WITH TIME ZONE": "time with zone",
+}
+"""The contracts' words for DuckDB's types."""
+
+
+class Measurement(NamedTuple):
+    """One figure: how many ``rows`` ``of`` how many; ``total`` is a sum over them."""
+
+    statistic: str
+    subject: str
+    value: str = ""
+    day: date | None = None
+    rows: int = 0
+    of: int = 0
+    total: float = 0.0
+    examples: str = ""
+
+
+def frame_of(measured: Iterable[Measurement]) -> pd.DataFrame:
+    """Put measurements into the frame that a suite judges, in an order of their own.
+
+    Examples
+    --------
+    >>> frame_of([Measurement("rows", "b", rows=2), Measurement("rows", "a", rows=1)])["subject"].tolist()
+    ['a', 'b']
+    """
+    ordered = sorted(measured, key=lambda m: (m.statistic, m.subject, m.value, m.day or date.min))
+    return pd.DataFrame(ordered, columns=Measurement._fields)
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, template: str, **parts: Part) -> list[tuple[Any, ...]]:
+    """Run a query and return its rows, of which there are few."""
+    return connection.sql(fill(template, **parts)).fetchall()
+
+
+def count_if(condition: exp.Expr) -> exp.Expr:
+    """Return ``COUNT(*) FILTER (WHERE condition)``."""
+    counted = exp.Count(this=exp.Star())
+    return exp.Filter(this=counted, expression=exp.Where(this=condition))
+
+
+def find_examples(
+    connection: duckdb.DuckDBPyConnection, table: str, broken: exp.Expr, key: Mapping[str, exp.Expr]
+) -> str:
+    """Return up to three rows that break a rule, told by the parts of their key."""
+    told = x.call("CONCAT_WS", x.text("/"), *(x.coalesce(x.cast(k, "VARCHAR"), x.text("null")) for k in key.values()))
+    ((found,),) = fetch(
+        connection,
+        "SELECT min($told, $few) FROM $table WHERE $broken",
+        told=told,
+        few=x.integer(EXAMPLES),
+        table=x.table(table),
+        broken=broken,
+    )
+    return "; ".join(found or ())
+
+
+def measure_newest(connection: duckdb.DuckDBPyConnection, table: str, at: str) -> list[Measurement]:
+    """Return the newest instant of a table as text."""
+    ((newest,),) = fetch(connection, "SELECT max($at) FROM $table", at=x.column(at), table=x.table(table))
+    return [] if newest is None else [Measurement(NEWEST, table, newest.isoformat())]
+
+
+def measure_columns(
+    connection: duckdb.DuckDBPyConnection, table: str, names: Iterable[str]
+) -> list[Measurement]:
+    """Return the kind of each named column that a table has."""
+    found = fetch(connection, "DESCRIBE SELECT * FROM $table", table=x.table(table))
+    types = {name: str(kind) for name, kind, *_ in found}
+    return [Measurement(COLUMN, name, _KINDS.get(types[name], types[name])) for name in dict.fromkeys(names) if name in types]
+
+
+def measure_top_user(connection: duckdb.DuckDBPyConnection, table: str, user: str) -> list[Measurement]:
+    """Return the user with the most rows, and of how many rows."""
+    found = fetch(
+        connection,
+        """SELECT $user, count(*) AS n, (SELECT count(*) FROM $table)
+           FROM $table WHERE $user IS NOT NULL GROUP BY 1 ORDER BY n DESC, 1 LIMIT 1""",
+        user=x.column(user),
+        table=x.table(table),
+    )
+    return [Measurement(USER, table, str(name), rows=n, of=total) for name, n, total in found]

@@ -1,0 +1,155 @@
+"""What a day's figure may be, by the days before it: an interval that knows how days differ from one another.
+
+::
+
+    middle    the median of the trailing days; of the same weekday where that has three of them
+    spread    1.4826 x MAD of the trailing days about their middles: one odd day does not widen it
+    noise     the least spread that chance alone gives so few rows
+    interval  middle +- t(confidence, trailing days - 1) x the larger of the two
+
+Figures are judged on a scale on which chance is even: logarithms of counts and means, arcsine roots of shares
+(Anscombe 1948). The trailing days are days that have a figure, however far apart: of a weekly surface, weeks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+from scipy.stats import chi2
+
+Floats = npt.NDArray[np.float64]
+
+_LEAST_DAYS = 3
+_LEAST_WEEKDAYS = 3
+_MAD = 1.4826
+_MEDIAN_LOSS = np.pi / 2
+"""Variance of a median over that of a mean."""
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What was usual by day: the middle and the ends of its interval, NaN where too few days came before."""
+
+    middle: Floats
+    low: Floats
+    high: Floats
+
+
+def usual_levels(
+    days: Sequence[date], levels: Floats, noise: Floats, *, trailing: int, doubt: float
+) -> Usual:
+    """Return the interval of each day's level by the levels of the days before it.
+
+    Parameters
+    ----------
+    days : in order; ``levels`` are their figures on an even scale.
+    noise : variance that chance alone gives each day's level.
+    trailing : how many days before a day it is held against.
+    doubt : the probability of a level outside of the interval, both sides together, when nothing has changed.
+
+    Examples
+    --------
+    >>> week = [date(2026, 3, n) for n in range(1, 8)]
+    >>> usual = usual_levels(week, np.array([5.0, 5, 5, 5, 5, 5, 9]), np.full(7, 0.01), trailing=28, doubt=0.01)
+    >>> round(float(usual.low[6]), 2), round(float(usual.high[6]), 2), bool(np.isnan(usual.high[2]))
+    (4.55, 5.45, True)
+    """
+    weekdays = np.array([day.weekday() for day in days])
+    found = np.full((3, len(days)), np.nan)
+    for n in range(_LEAST_DAYS, len(days)):
+        before = slice(max(0, n - trailing), n)
+        middle, spread, held = _middle_and_spread(levels[before], weekdays[before], weekdays[n])
+        variance = max(spread**2, noise[n]) * (1 + _MEDIAN_LOSS / held)
+        reach = -stdtrit(n - before.start - 1, doubt / 2) * np.sqrt(variance)
+        found[:, n] = middle, middle - reach, middle + reach
+    return Usual(*found)
+
+
+def _middle_and_spread(
+    levels: Floats, weekdays: npt.NDArray[np.int_], weekday: int
+) -> tuple[float, float, int]:
+    """Return the middle for a weekday, the spread of all days about theirs, and how many days the middle holds."""
+    middles = np.full(len(levels), np.median(levels))
+    freed = 1
+    for own in (weekdays == day for day in np.unique(weekdays)):
+        if _LEAST_WEEKDAYS <= own.sum() < len(levels):
+            middles[own] = np.median(levels[own])
+            freed += 1
+    same = weekdays == weekday
+    held = levels[same] if same.sum() >= _LEAST_WEEKDAYS else levels
+    spread = _MAD * np.median(np.abs(levels - middles)) * np.sqrt(len(levels) / max(1, len(levels) - freed))
+    return float(np.median(held)), float(spread), len(held)
+
+
+def count_levels(counts: Floats) -> tuple[Floats, Floats]:
+    """Return counts as logarithms, and the variance that chance gives each."""
+    return np.log(counts + 0.5), 1 / (counts + 0.5)
+
+
+def counts_of(levels: Floats) -> Floats:
+    """Return the counts of ``count_levels``."""
+    return np.maximum(np.exp(levels) - 0.5, 0.0)
+
+
+def share_levels(hits: Floats, of: Floats) -> tuple[Floats, Floats]:
+    """Return shares as arcsine roots, and the variance that chance gives each."""
+    return 2 * np.arcsin(np.sqrt((hits + 3 / 8) / (of + 3 / 4))), 1 / (of + 0.5)
+
+
+def shares_of(levels: Floats) -> Floats:
+    """Return the shares of ``share_levels``."""
+    return np.sin(np.clip(levels, 0, np.pi) / 2) ** 2
+
+
+def divergence(left: Floats, right: Floats) -> Floats:
+    """Return the Jensen-Shannon divergence of distributions in bits: 0 where equal, 1 where nothing is shared.
+
+    Parameters
+    ----------
+    left, right : counts, shape (days, values).
+
+    Examples
+    --------
+    >>> divergence(np.array([[1.0, 1], [1, 0]]), np.array([[5.0, 5], [0, 1]])).tolist()
+    [0.0, 1.0]
+    """
+    p, q = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) for counts in (left, right))
+    middle = (p + q) / 2
+    return (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
+
+
+def _relative_entropy(p: Floats, q: Floats) -> Floats:
+    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
+    return (p * np.log2(ratio)).sum(axis=1)
+
+
+def chance_divergence(left: Floats, right: Floats, *, doubt: float) -> Floats:
+    """Return the divergence that chance alone exceeds with a probability.
+
+    For samples of n and m rows of one distribution over k values, 8 ln 2 x divergence / (1/n + 1/m) is about
+    chi-squared with k - 1 degrees of freedom.
+    """
+    rows = 1 / np.maximum(left.sum(axis=1), 1) + 1 / np.maximum(right.sum(axis=1), 1)
+    kinds = np.maximum(((left + right) > 0).sum(axis=1) - 1, 1)
+    return np.asarray(chi2.isf(doubt, kinds) * rows / (8 * np.log(2)))
+
+
+def usual_divergences(counts: Floats, *, trailing: int, doubt: float) -> tuple[Floats, Floats]:
+    """Return each day's divergence from the days before it together, and the greatest that is usual.
+
+    Usual is what the trailing days show among themselves, each against the others, or chance where that is more.
+    NaN where too few days came before.
+    """
+    found = np.full((2, len(counts)), np.nan)
+    for n in range(_LEAST_DAYS, len(counts)):
+        before = counts[max(0, n - trailing) : n]
+        together = before.sum(axis=0, keepdims=True)
+        day = counts[n : n + 1]
+        among = divergence(before, together - before)
+        chance = chance_divergence(day, together, doubt=doubt)
+        found[:, n] = divergence(day, together)[0], max(float(among.max()), float(chance[0]))
+    return found[0], found[1]
+
