@@ -28,8 +28,8 @@ published last. Open the red step; its log ends with the reason.
   `equipoise check SURFACE` shows every problem at once.
 - **`DataError` in `labels`**: a log table lacks a file, a column or a zone. The message names it; whoever
   delivers the logs mends it.
-- **`validate` is red**: a critical expectation failed. The report is an artifact of the run behind the
-  button "MLflow run" (tab Details) and says which rows; whoever delivers the logs mends it.
+- **`validate` is red**: a critical expectation failed. The button "MLflow run" (tab Details) opens the
+  report, which says which rows and days; whoever delivers the logs mends it.
 - **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
   is back.
 
@@ -68,7 +68,7 @@ def validate(surface: str, built: dict[str, Any]) -> dict[str, Any]:
     from tasks.steps import validate
 
     result = validate.run(open_context(surface), as_of=instant(built["as_of"]), snapshot=built["snapshot"])
-    kept = report(result, "success", "severity", "report", "run_id")
+    kept = report(result, "success", "severity", "report", "run_id", page=validate.REPORT)
     if not result.success:
         raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
     tell(f"snapshot {built['snapshot']} published", link())

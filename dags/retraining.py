@@ -38,7 +38,7 @@ it had made by then.
 - **`ContractError`, any step**: a contract asks for what cannot be. The author of the YAML mends it;
   `equipoise check SURFACE` shows every problem at once.
 - **`DataError` in `labels`, or `validate` is red**: the logs are at fault. The message names table,
-  column and rows; whoever delivers them mends it.
+  column and rows, the button of `validate` opens its report; whoever delivers them mends it.
 - **`ImmatureLabels` in `models`**: a task has too little mature history. Wait, or widen `minimum` in
   surface.yaml.
 - **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
@@ -90,7 +90,7 @@ def validate(surface: str, as_of: str, built: dict[str, Any]) -> dict[str, Any]:
     from tasks.steps import validate
 
     result = validate.run(open_context(surface), as_of=instant(as_of), snapshot=built["snapshot"])
-    kept = report(result, "success", "severity", "report", "run_id")
+    kept = report(result, "success", "severity", "report", "run_id", page=validate.REPORT)
     if not result.success:
         raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
     tell(f"snapshot {built['snapshot']}", link())

@@ -97,18 +97,18 @@ class StepOperator(_PythonDecoratedOperator):
             with suppress(Exception):  # the step's own error matters, not that of telling it
                 tell_error(error)
             with suppress(Exception):
-                self.mlflow_run = _opened_run(self, context)
+                self.mlflow_run = self.mlflow_run or _opened_run(self, context)
             raise
 
 
 step = partial(task_decorator_factory, decorated_operator_class=StepOperator, multiple_outputs=False)
 
 
-def report(result: Any, *fields: str) -> dict[str, Any]:
-    """Keep a result's ids and counts as plain JSON, and its MLflow run as the step's link."""
+def report(result: Any, *fields: str, page: str = "") -> dict[str, Any]:
+    """Keep a result's ids and counts as plain JSON, and its MLflow run, at a page of it, as the step's link."""
     values = asdict(result)
     if run_id := values.get("run_id"):
-        get_current_context()["ti"].task.mlflow_run = run_address(run_id)
+        get_current_context()["ti"].task.mlflow_run = run_address(run_id, page)
     return {name: values[name] for name in fields}
 
 
@@ -150,15 +150,15 @@ def mlflow_address() -> str:
     return address.rstrip("/") if address.startswith("http") else ""
 
 
-def run_address(run_id: str) -> str:
-    """Return the address of one MLflow run."""
+def run_address(run_id: str, page: str = "") -> str:
+    """Return the address of one MLflow run, or of a page among its artifacts."""
     from tasks.stores.tracking import connect
 
     if not (address := mlflow_address()):
         return ""
-    return (
-        f"{address}/#/experiments/{connect(home_folder()).get_run(run_id).info.experiment_id}/runs/{run_id}"
-    )
+    experiment = connect(home_folder()).get_run(run_id).info.experiment_id
+    run = f"{address}/#/experiments/{experiment}/runs/{run_id}"
+    return f"{run}/artifacts/{page}" if page else run
 
 
 def release_address(name: str, version: int) -> str:

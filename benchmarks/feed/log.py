@@ -3,7 +3,8 @@
 ::
 
     <home>/logs/feed/impressions/<day>.parquet    ten items a request, one key in a thousand twice
-    <home>/logs/feed/events/<day>.parquet         clicks, purchases, hides; stock-outs, people who cannot buy
+    <home>/logs/feed/events/<day>.parquet         clicks, purchases, hides; stock-outs, people who cannot buy;
+                                                  by the day on which they happened
     <home>/surfaces/feed/*.yaml
 
 Half as many events as impressions. Nine in ten clicks, purchases and hides belong to an impression, at a
@@ -123,14 +124,14 @@ class Feed:
         return str(self.home / "logs" / SURFACE / table / "*.parquet")
 
 
-def make(home: Path, *, impressions: int) -> Feed:
-    """Write the log tables of so many impressions and half as many events, day by day."""
+def make(home: Path, *, impressions: int, days: int = DAYS) -> Feed:
+    """Write the log tables of so many impressions and half as many events, a file a day each."""
     feed = Feed(home)
     _write_contracts(home)
     with duckdb.connect(config={"temp_directory": str(home / "spill")}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for day in range(DAYS):
-            _write_day(connection, feed, day, impressions)
+        for day in range(days):
+            _write_day(connection, feed, day, impressions // days // 10 * 10, impressions)
     return feed
 
 
@@ -141,13 +142,14 @@ def _write_contracts(home: Path) -> None:
         (folder / name).write_text(text)
 
 
-def _write_day(connection: duckdb.DuckDBPyConnection, feed: Feed, day: int, impressions: int) -> None:
-    size = impressions // DAYS // 10 * 10
+def _write_day(
+    connection: duckdb.DuckDBPyConnection, feed: Feed, day: int, size: int, all_of_it: int
+) -> None:
     numbers = {
         "first": day * size,
         "last": (day + 1) * size,
-        "users": max(impressions // 50, 1),
-        "items": max(impressions // 100, 1),
+        "users": max(all_of_it // 50, 1),
+        "items": max(all_of_it // 100, 1),
         "gap": 86400_000_000 * 10 / size,
         "start": START.isoformat(),
     }
@@ -155,7 +157,11 @@ def _write_day(connection: duckdb.DuckDBPyConnection, feed: Feed, day: int, impr
     for name, value in numbers.items():
         sql = sql.replace(f"${name}", str(value))
     connection.execute(f"CREATE OR REPLACE TEMP TABLE day AS {sql}")
-    for table, query in (("impressions", _TWINS), ("events", _EVENTS)):
+    connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS waiting AS {_EVENTS} LIMIT 0")
+    connection.execute(f"INSERT INTO waiting {_EVENTS}")  # noqa: S608 - a constant
+    happened = f"happened_at < TIMESTAMPTZ '{(START + timedelta(days=day + 1)).isoformat()}'"
+    for table, query in (("impressions", _TWINS), ("events", f"FROM waiting WHERE {happened}")):
         to = Path(feed.files(table)).with_name(f"{day:02}.parquet")
         to.parent.mkdir(parents=True, exist_ok=True)
         connection.execute(f"COPY ({query}) TO '{to}' (FORMAT parquet)")
+    connection.execute(f"DELETE FROM waiting WHERE {happened}")

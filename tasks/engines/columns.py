@@ -55,7 +55,7 @@ class File:
 
     path: Location
     rows: int
-    spans: Mapping[str, Span | None]
+    spans: Mapping[str, Span | None] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,9 @@ def _file_columns(footer: pq.FileMetaData) -> Iterator[tuple[str, str | None]]:
 def _spans(footer: pq.FileMetaData) -> dict[str, Span | None]:
     """Return the span of each column of instants, from the statistics of the row groups."""
     spans: dict[str, Span | None] = {}
-    for index, column in enumerate(footer.schema.to_arrow_schema()):
-        if types.is_timestamp(column.type) and footer.num_columns == len(footer.schema.to_arrow_schema()):
+    schema = footer.schema.to_arrow_schema()
+    for index, column in enumerate(schema):
+        if _kind(column.type) == INSTANT and footer.num_columns == len(schema):
             groups = range(footer.num_row_groups)
             spans[column.name] = _joined([footer.row_group(n).column(index).statistics for n in groups])
     return spans

@@ -9,7 +9,7 @@
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 
 from sqlglot import exp
@@ -17,6 +17,7 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.engines.columns import File
+from tasks.engines.crediting import credit
 from tasks.engines.duckdb import LogTables
 from tasks.engines.label_files import Written, WrittenFile
 from tasks.engines.spark_build import write_with_spark
@@ -60,14 +61,33 @@ def stamped(labels: exp.Query, contracts: Contracts) -> exp.Select:
     return x.select([exp.Star(), version, digest], x.subquery(labels, "labels"))
 
 
+def files_read(log: LogTables, table: str, days: Iterable[date]) -> list[File]:
+    """Return the files of a log table that a build of some days reads."""
+    read = _read_days(log, days)[table]
+    return [f for f in log.views[table].table.files if any(holds(log, table, f, range_) for range_ in read)]
+
+
+def _read_days(log: LogTables, days: Iterable[date]) -> dict[str, list[rows.DayRange]]:
+    """Return the days of impressions that compete, and of events that bear on some days."""
+    tasks, reach = log.contracts.tasks, longest_reach(log.contracts.tasks)
+    return {
+        rows.IMPRESSIONS: spread(days, before=reach, after=reach),
+        rows.EVENTS: spread(days, before=reach, after=reach + longest_window(tasks)),
+    }
+
+
 def _query(log: LogTables, as_of: datetime, days: Sequence[date]) -> tuple[LabelQuery, dict[str, list[File]]]:
     """Compile the build of some days; return also the files of each log table that it reads."""
-    tasks, reach = log.contracts.tasks, longest_reach(log.contracts.tasks)
-    read = spread(days, before=reach, after=reach)
-    events = spread(days, before=reach, after=reach + longest_window(tasks))
-    write = spread(days, before=_NO_TIME, after=_NO_TIME)
-    query = label_query(tasks, as_of, log=log.log, write=write, read=read, events=events)
-    files = {t: _files(log, t, d) for t, d in ((rows.IMPRESSIONS, read), (rows.EVENTS, events))}
+    files = {table: files_read(log, table, days) for table in (rows.IMPRESSIONS, rows.EVENTS)}
+    read, write = _read_days(log, days), spread(days, before=_NO_TIME, after=_NO_TIME)
+    query = label_query(
+        log.contracts.tasks,
+        as_of,
+        log=log.log,
+        write=write,
+        read=read[rows.IMPRESSIONS],
+        events=read[rows.EVENTS],
+    )
     for table, of_table in files.items():
         log.view(table, table, of_table)
     log.create(rows.SHOWN, query.rows[rows.SHOWN], view=True)
@@ -75,25 +95,11 @@ def _query(log: LogTables, as_of: datetime, days: Sequence[date]) -> tuple[Label
     return query, files
 
 
-def _files(log: LogTables, table: str, days: Sequence[rows.DayRange]) -> list[File]:
-    """Return the files of a log table that may hold rows of some days."""
-    return [f for f in log.views[table].table.files if any(holds(log, table, f, range_) for range_ in days)]
-
-
 def _write(log: LogTables, query: LabelQuery, labels: exp.Query, folder: Location) -> tuple[WrittenFile, ...]:
-    for task, relations in query.credit.items():
+    for task, creditings in query.creditings.items():
         _LOG.info("labels: crediting %s", task)
-        _materialise(log, relations)
+        credit(log, creditings)
     return _copy(log, labels, folder)
-
-
-def _materialise(log: LogTables, relations: Mapping[str, exp.Query]) -> None:
-    """Make a task's relations, and drop those that only led to what the labels join."""
-    for name, query in relations.items():
-        log.create(name, query)
-    for name in relations:
-        if name.endswith(("signals", "windows", "touched")):
-            log.connection.execute(fill("DROP TABLE $name", name=x.name(name)))
 
 
 def _copy(log: LogTables, labels: exp.Query, folder: Location) -> tuple[WrittenFile, ...]:

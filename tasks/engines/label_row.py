@@ -12,15 +12,16 @@ import pyarrow as pa
 from sqlglot import exp
 
 from tasks import columns as c
+from tasks.contracts import TasksSpec
 from tasks.engines.duckdb import TWINS, LogTables
-from tasks.engines.label_relations import make_relations
+from tasks.engines.label_relations import cut_near, make_relations
 from tasks.labels import explain_query as q
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels import windows as w
 from tasks.labels.explain import Event, Events, Facts, Impression, Label
 from tasks.labels.statements import Part, fill
-from tasks.labels.status import causes, credit
+from tasks.labels.status import Why, causes, credit
 
 MOST = 20
 """Events of a window that are told one by one."""
@@ -34,14 +35,13 @@ _TOLD = """
 def row_facts(log: LogTables, key: q.Key, *, as_of: datetime, day: date) -> Facts | None:
     """Read what the relations hold of one impression; None where the log does not have it.
 
-    Needs ``log.cut(as_of)``.
-
     Parameters
     ----------
     day
         The day on which it was shown.
     """
     tasks = log.contracts.tasks
+    cut_near(log, as_of=as_of, day=day)
     query = make_relations(log, tasks, as_of=as_of, days=[day])
     log.create(q.EXPLAINED, q.explained_row(tasks, query, key, as_of))
     labels = x.select([exp.Star()], x.subquery(query.labels(), "labels"), where=[q.of_key(key)])
@@ -53,34 +53,11 @@ def row_facts(log: LogTables, key: q.Key, *, as_of: datetime, day: date) -> Fact
     return Facts(
         row=row,
         labels={t: Label(found[0][t], found[0][c.status(t)], found[0][c.at(t)]) for t in tasks.tasks},
-        causes={
-            task: [
-                (cause.status, cause.why, cause.of)
-                for n, cause in enumerate(causes(tasks, task, as_of))
-                if row[q.why(task, n)]
-            ]
-            for task in tasks.tasks
-        },
-        events={
-            task: _events(
-                log, q.events_in_window(tasks, task, key, as_of, log=log.log), row.get(credit(task))
-            )
-            for task in with_rule
-        },
-        exclusions={
-            task: [
-                _events(log, q.exclusions_in_window(tasks, task, k, as_of, log=log.log), None)
-                for k in range(len(tasks.tasks[task].exclude))
-            ]
-            for task in with_rule
-        },
+        causes={task: _causes(tasks, task, row) for task in tasks.tasks},
+        events={task: _in_window(log, task, key, as_of, row) for task in with_rule},
+        exclusions={task: _exclusions(log, task, as_of) for task in with_rule},
+        twins=_twins(log, key),
     )
-
-
-def twins_of(log: LogTables, key: q.Key) -> list[datetime]:
-    """Return when the impressions of a repeated key were shown, the one that stays first."""
-    query = x.select([x.column(c.SHOWN_AT), x.column(rows.PLACE)], x.table(TWINS), where=[q.of_key(key)])
-    return [row[c.SHOWN_AT] for row in _rows(log, "FROM ($twins) ORDER BY 2", twins=query)]
 
 
 def shown_at(log: LogTables, key: q.Key) -> list[datetime | None]:
@@ -88,6 +65,32 @@ def shown_at(log: LogTables, key: q.Key) -> list[datetime | None]:
     at = x.column(c.SHOWN_AT)
     query = x.select([at], x.table(rows.IMPRESSIONS), where=[q.of_key(key)])
     return [row[c.SHOWN_AT] for row in _rows(log, "FROM ($shown) ORDER BY 1", shown=query)]
+
+
+def _causes(tasks: TasksSpec, task: str, row: Mapping[str, Any]) -> list[tuple[str, Why, str]]:
+    told = enumerate(causes(tasks, task, None))
+    return [(cause.status, cause.why, cause.of) for n, cause in told if row[q.why(task, n)]]
+
+
+def _twins(log: LogTables, key: q.Key) -> tuple[datetime, ...]:
+    query = x.select([x.column(c.SHOWN_AT), x.column(rows.PLACE)], x.table(TWINS), where=[q.of_key(key)])
+    found = _rows(
+        log, "FROM ($twins) WHERE $place > 1 ORDER BY $place", twins=query, place=x.column(rows.PLACE)
+    )
+    return tuple(row[c.SHOWN_AT] for row in found)
+
+
+def _in_window(log: LogTables, task: str, key: q.Key, as_of: datetime, row: Mapping[str, Any]) -> Events:
+    events = q.events_in_window(log.contracts.tasks, task, key, as_of, log=log.log)
+    return _events(log, events, row.get(credit(task)))
+
+
+def _exclusions(log: LogTables, task: str, as_of: datetime) -> list[Events]:
+    tasks = log.contracts.tasks
+    return [
+        _events(log, q.exclusions_in_window(tasks, task, k, as_of, log=log.log), None)
+        for k in range(len(tasks.tasks[task].exclude))
+    ]
 
 
 def _events(log: LogTables, events: exp.Query, crediting: datetime | None) -> Events:

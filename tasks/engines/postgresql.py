@@ -145,8 +145,9 @@ def _connected(server: str) -> Iterator["Connection"]:
     try:
         with connection:
             yield connection
-    except (Error, pa.ArrowException) as error:
-        raise StoreError(f"PostgreSQL '{server}' failed: {str(error).strip().splitlines()[0]}") from error
+    except (Error, pa.ArrowException, OSError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise StoreError(f"Reading from PostgreSQL '{server}' failed: {said}") from error
 
 
 def _columns(cursor: "Cursor", source: PostgresTable, table: str) -> list[_Column]:

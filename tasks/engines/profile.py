@@ -5,26 +5,22 @@ an earlier build read have changed since. All of it is put together from the fil
 again only where a key may be repeated or an event arrived late.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlglot import exp
-
 from tasks import columns as c
-from tasks.engines.checks import CANDIDATES
 from tasks.engines.columns import File
-from tasks.engines.duckdb import TWINS, LogTables
+from tasks.engines.duckdb import LogTables
 from tasks.engines.participation import arrives, known
-from tasks.engines.summaries import Summaries, is_settled, opened, request_hash, row_hash, summarise
+from tasks.engines.summaries import Summaries, is_settled, opened, summarise
+from tasks.engines.twins import cut_files, extras, find_spread_requests
 from tasks.errors import DataError
 from tasks.labels import expressions as x
-from tasks.labels import rows
 from tasks.labels.coverage import DaySum, LogDays
 from tasks.labels.rows import EVENTS, IMPRESSIONS
 from tasks.location import Location
 
-EXAMPLES = 3
 REPEATED_KEY, NO_KEY, NO_EVENT = "repeated_key", "no_key", "no_event"
 
 
@@ -55,32 +51,24 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Unknown:
-    """Rows that no impression or contract knows of, with a few of the values."""
-
-    rows: int
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class LogProfile:
     """A log as of an instant.
 
     ``arrived_early`` counts the events that had arrived before they happened: a clock is wrong. ``bad_files``
-    are, by table, the files that hold a row for the quarantine besides repeated keys.
+    are, by table, the new files that hold a row without key, name or time.
     """
 
     impressions: Counts
     events: Counts
     days: LogDays
     unknown_events: dict[str, int]
-    unknown_items: Unknown
     arrived_early: int
+    summaries: Mapping[str, Summaries]
     bad_files: Mapping[str, tuple[File, ...]]
 
 
 def profile(log: LogTables, *, folder: Location, as_of: datetime, previous: datetime | None) -> LogProfile:
-    """Look at a log as of an instant, and cut it there: see ``LogTables.cut``.
+    """Look at a log as of an instant, and cut it there as far as its new files go: see ``cut_files``.
 
     Parameters
     ----------
@@ -94,11 +82,11 @@ def profile(log: LogTables, *, folder: Location, as_of: datetime, previous: date
     DataError
         No impression was shown before the as-of.
     """
-    tables = [IMPRESSIONS, EVENTS, *([CANDIDATES] if log.candidates else [])]
-    now = {table: summarise(log, folder, table=table, as_of=as_of) for table in tables}
+    now = {table: summarise(log, folder, table=table, as_of=as_of) for table in (IMPRESSIONS, EVENTS)}
     for table, summaries in now.items():
         opened(log, f"{table}_now", summaries)
-    _cut(log, now[IMPRESSIONS], as_of)
+    find_spread_requests(log)
+    cut_files(log, now[IMPRESSIONS], now[IMPRESSIONS].new, as_of)
     impressions = _impressions(log, now[IMPRESSIONS])
     if not impressions.kept:
         raise DataError(
@@ -110,34 +98,10 @@ def profile(log: LogTables, *, folder: Location, as_of: datetime, previous: date
         events=_events(log, now[EVENTS]),
         days=_by_day(log, folder, as_of, previous),
         unknown_events=_unknown_events(log),
-        unknown_items=_unknown_items(log, tables),
         arrived_early=_count(log, EVENTS, "early"),
-        bad_files={table: _bad_files(log, now[table]) for table in (IMPRESSIONS, EVENTS)},
+        summaries=now,
+        bad_files={table: _bad_files(log, found) for table, found in now.items()},
     )
-
-
-_SUSPECT_REQUESTS = """
-    CREATE OR REPLACE TEMP TABLE suspect_requests AS
-    SELECT number FROM impressions_now WHERE facet = 'request' GROUP BY 1 HAVING count(*) > 1
-    UNION SELECT number FROM impressions_now WHERE facet = 'repeated'
-"""
-_SUSPECT_SUMMARIES = """
-    SELECT DISTINCT summary FROM impressions_now
-    WHERE facet = 'request' AND number IN (FROM suspect_requests)
-"""
-
-
-def _cut(log: LogTables, found: Summaries, as_of: datetime) -> None:
-    """Cut the log, and look for repeated keys only in the files and requests that may have some."""
-    log.connection.execute(_SUSPECT_REQUESTS)
-    paths = {path for (path,) in log.fetch(_SUSPECT_SUMMARIES)}
-    files = [one.file for one in found.of_files if str(one.path) in paths]
-    log.view("suspect_files", IMPRESSIONS, files)
-    suspect = exp.In(
-        this=request_hash(), query=exp.Subquery(this=x.select([exp.Star()], x.table("suspect_requests")))
-    )
-    log.create("suspects", x.select([exp.Star()], x.table("suspect_files"), where=[suspect]))
-    log.cut(as_of, among="suspects")
 
 
 def _count(log: LogTables, table: str, name: str) -> int:
@@ -156,7 +120,10 @@ def _kept(log: LogTables, table: str) -> int:
 
 def _impressions(log: LogTables, found: Summaries) -> Counts:
     total, later, keyless = (_count(log, IMPRESSIONS, name) for name in ("rows", "later", "bad"))
-    ahead, extra = sum(file.rows for file in found.future), sum(n for _, n, *_ in _extras(log, None))
+    ahead, extra = (
+        sum(file.rows for file in found.future),
+        sum(n for _, n, _ in extras(log, "impressions_now")),
+    )
     kept = _kept(log, IMPRESSIONS) - extra
     return Counts(total + ahead, kept, later + ahead, 0, {REPEATED_KEY: extra, NO_KEY: keyless})
 
@@ -175,49 +142,29 @@ def _first(log: LogTables) -> datetime | None:
 
 
 def _by_day(log: LogTables, folder: Location, as_of: datetime, previous: datetime | None) -> LogDays:
-    extras = _extras(log, previous)
-    now = {day: (n, total) for day, n, total, _, _ in extras}
-    impressions, events = _impression_days(log, "impressions_now", now), _event_days(log, "events_now")
+    impressions, events = _impression_days(log, "impressions_now"), _event_days(log, "events_now")
     if previous is None:
         return LogDays(impressions, events)
     for table in (IMPRESSIONS, EVENTS):
         opened(log, f"{table}_before", summarise(log, folder, table=table, as_of=previous))
-    then = {day: (n, total) for day, _, _, n, total in extras}
     return LogDays(
         impressions,
         events,
-        _impression_days(log, "impressions_before", then),
+        _impression_days(log, "impressions_before", before=previous),
         _event_days(log, "events_before"),
         late=_late(log, as_of, previous),
     )
 
 
-def _extras(log: LogTables, previous: datetime | None) -> list[tuple[date, int, int, int, int]]:
-    """Return by day how many impressions repeat a key, and the sum of their hashes: now, and before."""
-    before = x.before(x.column(c.SHOWN_AT), x.instant(previous)) if previous else exp.false()
-    found = log.fetch(
-        """SELECT $at::DATE, count(*), sum($hashed), count(*) FILTER ($before), sum($hashed) FILTER ($before)
-           FROM $twins WHERE $place > 1 GROUP BY 1""",
-        at=x.column(c.SHOWN_AT),
-        hashed=row_hash(log, IMPRESSIONS),
-        before=before,
-        twins=x.table(TWINS),
-        place=x.column(rows.PLACE),
-    )
-    return [(day, n, int(total), m, int(then or 0)) for day, n, total, m, then in found]
-
-
-def _impression_days(log: LogTables, name: str, extras: Mapping[date, tuple[int, int]]) -> dict[date, DaySum]:
+def _impression_days(log: LogTables, name: str, before: datetime | None = None) -> dict[date, DaySum]:
     found = log.fetch(
         "SELECT day, sum(n), sum(total) FROM $name WHERE facet = 'day' GROUP BY 1 ORDER BY 1",
         name=x.table(name),
     )
-    days = {}
-    for day, n, total in found:
-        more, their_sum = extras.get(day, (0, 0))
-        if n > more:
-            days[day] = DaySum(int(n) - more, int(total) - their_sum)
-    return days
+    days = {day: DaySum(int(n), int(total)) for day, n, total in found}
+    for day, n, total in extras(log, name, before=before):
+        days[day] = DaySum(days[day].rows - n, days[day].sum - total)
+    return {day: total for day, total in days.items() if total.rows}
 
 
 def _event_days(log: LogTables, name: str) -> dict[tuple[date, str], DaySum]:
@@ -256,29 +203,10 @@ def _unknown_events(log: LogTables) -> dict[str, int]:
     return {name: int(n) for name, n in found}
 
 
-def _unknown_items(log: LogTables, tables: Iterable[str]) -> Unknown:
-    """Count the events whose item no impression or candidate before the as-of has."""
-    shown = [
-        x.select(
-            [x.column("number")], x.table(f"{table}_now"), where=[x.same(x.column("facet"), x.text("item"))]
-        )
-        for table in tables
-        if table != EVENTS
-    ]
-    ((count, examples),) = log.fetch(
-        """SELECT coalesce(sum(n), 0), min(name, $examples)
-           FROM (SELECT number, name, sum(n) AS n FROM events_now WHERE facet = 'item' GROUP BY ALL) AS named
-           ANTI JOIN ($shown) AS shown USING (number)""",
-        examples=x.integer(EXAMPLES),
-        shown=shown[0] if len(shown) == 1 else exp.Union(this=shown[0], expression=shown[1], distinct=False),
-    )
-    return Unknown(int(count), tuple(examples or ()))
-
-
 def _bad_files(log: LogTables, found: Summaries) -> tuple[File, ...]:
-    rows_of = log.fetch(
+    bad = log.fetch(
         "SELECT DISTINCT summary FROM $now WHERE facet = 'count' AND name = 'bad' AND n > 0",
         now=x.table(f"{found.table}_now"),
     )
-    bad = {path for (path,) in rows_of}
-    return tuple(one.file for one in found.of_files if str(one.path) in bad)
+    new = set(found.new)
+    return tuple(file for file in found.files(path for (path,) in bad) if file in new)

@@ -21,15 +21,10 @@ def resolve(source: str, *, logs: Location, table: str) -> tuple[Location, ...]:
     Raises
     ------
     ContractError
-        The source leaves the logs folder, or is a URL that this engine cannot read.
+        The source leaves the logs folder.
     DataError
         No file is there.
     """
-    if "://" in source:
-        raise ContractError(
-            f"surface.yaml sources.{table} = '{source}': the duckdb engine reads files below the logs folder "
-            f"({logs}); copy or mount the table there, or let EQUIPOISE_LOGS be the prefix that it lies below"
-        )
     if Path(source).is_absolute() or ".." in Path(source).parts:
         raise ContractError(
             f"surface.yaml sources.{table} = '{source}' must stay inside the logs folder {logs}: "

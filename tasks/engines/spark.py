@@ -14,10 +14,13 @@ session takes a tenth of a second. Where a program brings a Spark session, a ses
 an installation sets in ``spark-defaults.conf``, such as a catalog, holds.
 """
 
+import logging
 import os
+import re
 import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,13 +28,15 @@ from typing import TYPE_CHECKING
 
 from tasks.contracts.sources import SparkTable
 from tasks.contracts.surface import Engine
-from tasks.engines.limits import limits
+from tasks.engines.limits import MEMORY, limits
 from tasks.errors import ContractError, DataError, StoreError, unknown
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 MASTER = "EQUIPOISE_SPARK_MASTER"
+_DATA = ("22", "0A", "42846")
+"""The SQL states that tell of values and types, not of machines."""
 
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -68,6 +73,7 @@ def session(scratch: Path, engine: Engine) -> Iterator["SparkSession"]:
         Spark did not start, or failed.
     """
     _check_installed()
+    _silence()
     from py4j.protocol import Py4JError  # noqa: PLC0415 - an extra of this package
     from pyspark.errors import PySparkException  # noqa: PLC0415
     from pyspark.sql import SparkSession  # noqa: PLC0415
@@ -83,13 +89,17 @@ def session(scratch: Path, engine: Engine) -> Iterator["SparkSession"]:
         finally:
             if running is None:
                 spark.stop()
-    except PySparkException as error:
-        kind = DataError if (error.getSqlState() or "").startswith("22") else StoreError
-        raise kind(
-            f"Spark failed: {str(error).strip().splitlines()[0]}. See {folder / 'spark.log'}"
-        ) from error
-    except Py4JError as error:
-        raise StoreError(f"Spark ended in the middle: see {folder / 'spark.log'}") from error
+    except (PySparkException, Py4JError) as error:
+        said = f"{_said(error)}. See {folder / 'spark.log'}"
+        if isinstance(error, PySparkException) and (error.getSqlState() or "").startswith(_DATA):
+            raise DataError(f"Spark cannot read the log; --engine duckdb may: {said}") from error
+        raise StoreError(f"Spark failed: {said}") from error
+
+
+def _said(error: Exception) -> str:
+    """Return what went wrong, on one line: what Java says of it where Java was the one to fail."""
+    java = getattr(error, "java_exception", None)
+    return str(java.getMessage() if java is not None else error).strip().splitlines()[0].rstrip(".")
 
 
 def spool(source: SparkTable, to: Path, *, table: str, engine: Engine) -> None:
@@ -137,6 +147,17 @@ def _check_installed() -> None:
         )
 
 
+def _silence() -> None:
+    """Keep Spark's Python side from writing to the terminal: what fails is told by the exception."""
+    from pyspark.logger import PySparkLogger  # noqa: PLC0415 - an extra of this package
+
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).disabled = True
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    # none of Spark's pandas functions is called here
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+
+
 def _start(folder: Path, engine: Engine) -> "SparkSession":
     """Start a session, and before the process' first one the virtual machine, whose output goes to a file."""
     from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - an extra of this package
@@ -157,7 +178,7 @@ def _configuration(folder: Path, engine: Engine) -> dict[str, str]:
     common = {
         "spark.app.name": "equipoise",
         "spark.master": master,
-        "spark.driver.memory": size.memory.removesuffix("B").lower(),
+        "spark.driver.memory": _memory(size.memory),
         "spark.driver.extraJavaOptions": f"{temporary} -XX:-UsePerfData",
         "spark.local.dir": str(folder / "tmp"),
         "spark.pyspark.python": sys.executable,
@@ -173,3 +194,17 @@ def _configuration(folder: Path, engine: Engine) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(4 * size.threads),
     }
     return common | alone
+
+
+def _memory(text: str) -> str:
+    """Return an amount of memory as Java writes it.
+
+    Examples
+    --------
+    >>> _memory("4GB")
+    '4g'
+    """
+    found = re.fullmatch(r"(\d+)\s*([MG])i?B", text, re.IGNORECASE)
+    if found is None:
+        raise ContractError(f"{MEMORY} = '{text}' is no amount of memory that Spark knows. Write it as 4GB")
+    return f"{found[1]}{found[2].lower()}"

@@ -5,16 +5,17 @@
     file, read once ──> one summary, kept as Parquet below <store>/summaries/<surface>/
       count     rows, rows of the future, bad rows
       day       rows of a day (events: and name), and the sum of their hashes
-      repeated  hash of the request of a key that the file holds more than once
+      extra     of the rows of a day those that repeat a key of the file, by the hash of their request
       request   hash of a request that the file has rows of: what is in two files may repeat a key
-      item      hash of an item; of events also the item and its rows
 
 A file whose rows all lie before the as-of says the same as of any later instant. One that the as-of cuts is
 summarised anew as of it. A summary is found by the file's identity (size, times, inode or tag) and by the
-columns that are read, so a file that was written again is read again. Losing one costs time only.
+columns that are read, so a file that was written again is read again. Losing one costs time only. It is kept
+when the file's bad rows are: a build that is killed before finds the file new again.
 """
 
 import hashlib
+import shutil
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,26 +26,26 @@ import duckdb
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.engines.checks import CANDIDATES
 from tasks.engines.columns import File, Span
-from tasks.engines.duckdb import LogTables
+from tasks.engines.duckdb import TWINS, LogTables
 from tasks.engines.participation import Cut, arrives, known, no_event, no_key, with_key
 from tasks.labels import expressions as x
+from tasks.labels import rows
 from tasks.labels.compile import event_columns
 from tasks.labels.rows import EVENTS, IMPRESSIONS, DayRange
 from tasks.labels.statements import fill
-from tasks.location import Location, identity_of, way
+from tasks.location import Location, ObjectPath, identity_of, way
 
 _NO_SPAN = Span()
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Where the summary of a file lies, and the as-of that cut the file."""
+    """The summary of a file: where it lies, and whether this session made it."""
 
     file: File
-    cut: Cut
     path: Location
+    made: bool
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,14 @@ class Summaries:
     future: tuple[File, ...]
 
     @property
-    def paths(self) -> list[Location]:
-        """Where they lie."""
-        return [one.path for one in self.of_files]
+    def new(self) -> tuple[File, ...]:
+        """The files that no earlier build summarised."""
+        return tuple(one.file for one in self.of_files if one.made)
+
+    def files(self, paths: Iterable[str]) -> list[File]:
+        """Return the files of some summaries."""
+        wanted = set(paths)
+        return [one.file for one in self.of_files if str(one.path) in wanted]
 
 
 def summarise(log: LogTables, folder: Location, *, table: str, as_of: datetime) -> Summaries:
@@ -67,22 +73,34 @@ def summarise(log: LogTables, folder: Location, *, table: str, as_of: datetime) 
     Parameters
     ----------
     folder
-        Where summaries are kept.
+        Where summaries are kept; new ones lie in the session's folder until ``keep``.
     """
     found: list[Summary] = []
     future: list[File] = []
+    kept, own = _names(folder), log.folder / "summaries"
+    own.mkdir(exist_ok=True)
     for file in log.views[table].table.files:
         if _is_future(log, table, file, as_of):
             future.append(file)
-        else:
-            cut = None if is_settled(log, table, file, as_of) else as_of
-            found.append(Summary(file, cut, folder / f"{_key(log, table, file, cut)}.parquet"))
-    there = _there(folder)
-    missing = [one for one in found if str(one.path) not in there]
-    folder.mkdir(parents=True, exist_ok=True)
-    for one in missing:
-        _summarise(log, table, one)
+            continue
+        name = _name(log, table, file, None if is_settled(log, table, file, as_of) else as_of)
+        if name not in kept and not (own / name).exists():
+            _summarise(log, table, file, own / name, as_of)
+        found.append(Summary(file, folder / name if name in kept else own / name, name not in kept))
     return Summaries(table, tuple(found), tuple(future))
+
+
+def keep(log: LogTables, folder: Location) -> None:
+    """Keep the session's summaries, each whole or not at all."""
+    own = log.folder / "summaries"
+    if isinstance(folder, ObjectPath):
+        folder.take(own)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in own.iterdir():
+        part = folder / f".{file.name}.{uuid.uuid4().hex[:8]}"
+        shutil.copyfile(file, part)
+        part.replace(folder / file.name)
 
 
 def is_settled(log: LogTables, table: str, file: File, as_of: datetime) -> bool:
@@ -114,25 +132,26 @@ def _span(log: LogTables, table: str, file: File, ours: str) -> Span | None:
     return file.spans.get(log.views[table].columns[ours].name, _NO_SPAN)
 
 
-def _key(log: LogTables, table: str, file: File, cut: Cut) -> str:
+def _name(log: LogTables, table: str, file: File, cut: Cut) -> str:
     """Return the name of a summary: another where the file, the columns, the cut or the engine is another."""
     read = [f"{ours} {log.views[table].columns[ours].name} {kind}" for ours, kind in log.types[table].items()]
     at = "settled" if cut is None else cut.astimezone(UTC).isoformat()
+    inside = str(file.path).startswith(str(log.logs))
+    path = str(way(log.logs, file.path) if inside else file.path)
     hashed = ",".join(_hashed(log, table))
-    name = way(log.logs, file.path) if str(file.path).startswith(str(log.logs)) else file.path
-    said = (duckdb.__version__, table, str(name), identity_of(file.path), at, hashed, *read)
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+    said = "\n".join((duckdb.__version__, table, path, identity_of(file.path), at, hashed, *read))
+    return hashlib.sha256(said.encode()).hexdigest()[:32] + ".parquet"
 
 
-def _there(folder: Location) -> set[str]:
-    return {str(path) for path in folder.iterdir()} if folder.is_dir() else set()
+def _names(folder: Location) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
 def _hashed(log: LogTables, table: str) -> tuple[str, ...]:
     """Return the columns that a row's hash covers."""
     if table == EVENTS:
         return tuple(n for n in event_columns(log.contracts.tasks, log.log) if n != c.INGESTED_AT)
-    return log.log.impressions if table == IMPRESSIONS else (c.ITEM_ID,)
+    return log.log.impressions
 
 
 def row_hash(log: LogTables, table: str) -> exp.Expr:
@@ -145,22 +164,40 @@ def request_hash() -> exp.Expr:
     return x.call("HASH", x.column(c.REQUEST_ID))
 
 
-def _summarise(log: LogTables, table: str, one: Summary) -> None:
-    """Write a summary, whole or not at all."""
-    local = isinstance(one.path, Path)
-    to = one.path.with_name(f".{one.path.name}.{uuid.uuid4().hex[:8]}") if local else one.path
-    log.view("one_file", table, [one.file])
-    facets = " UNION ALL ".join(_FACETS[table])
+def _summarise(log: LogTables, table: str, file: File, to: Path, as_of: datetime) -> None:
+    cut = None if is_settled(log, table, file, as_of) else as_of
+    log.view("one_file", table, [file])
+    parts = _parts(log, table, cut)
+    facets = [_COUNT, _DAY]
+    if table == IMPRESSIONS:
+        facets.append(_REQUEST)
+        if _repeats(log, parts, as_of):
+            facets.append(_EXTRA)
     log.connection.execute(
-        fill(f"COPY ({facets}) TO $to (FORMAT parquet)", to=x.text(to), **_parts(log, table, one.cut))
+        fill(f"COPY ({' UNION ALL '.join(facets)}) TO $to (FORMAT parquet)", to=x.text(to), **parts)
     )
-    if isinstance(to, Path) and isinstance(one.path, Path):
-        to.replace(one.path)
+
+
+def _repeats(log: LogTables, parts: dict[str, exp.Expr], as_of: datetime) -> bool:
+    """Return whether a file repeats a key; the relation ``twins`` then holds those rows."""
+    log.connection.execute(fill(_REPEATED, **parts))
+    ((count,),) = log.fetch("SELECT count(*) FROM repeated_requests")
+    if count:
+        only_these = of_requests("repeated_requests")
+        log.create("suspects", x.select([exp.Star()], x.table("one_file"), where=[only_these]))
+        log.cut(as_of, among="suspects")
+    return bool(count)
+
+
+def of_requests(relation: str) -> exp.Expr:
+    """Return that an impression is of one of the requests whose hashes a relation holds."""
+    hashes = exp.Subquery(this=x.select([exp.Star()], x.table(relation)))
+    return exp.In(this=request_hash(), query=hashes)
 
 
 def _parts(log: LogTables, table: str, cut: Cut) -> dict[str, exp.Expr]:
     """Return what the facets are made of: conditions and hashes of a row."""
-    events, item = table == EVENTS, c.ITEM_ID in log.types[table]
+    events = table == EVENTS
     at = x.column(c.HAPPENED_AT if events else c.SHOWN_AT)
     kept = x.all_of(x.not_null(x.column(c.EVENT)), known(log, cut)) if events else with_key(cut)
     early = x.before(x.column(c.INGESTED_AT), at.copy()) if events and arrives(log) else exp.false()
@@ -174,8 +211,8 @@ def _parts(log: LogTables, table: str, cut: Cut) -> dict[str, exp.Expr]:
         "row_hash": row_hash(log, table),
         "request": request_hash(),
         "key": x.call("HASH", *x.columns(c.IMPRESSION_KEY)),
-        "item": x.column(c.ITEM_ID) if item else exp.Null(),
-        "item_text": x.cast(x.column(c.ITEM_ID), "VARCHAR") if events and item else exp.Null(),
+        "twins": x.table(TWINS),
+        "place": x.column(rows.PLACE),
     }
 
 
@@ -190,34 +227,32 @@ _DAY = """
     SELECT 'day', $day, $name, NULL, count(*), sum($row_hash)::DECIMAL(38, 0)
     FROM one_file WHERE $kept GROUP BY ALL
 """
-_REPEATED = """
-    SELECT 'repeated', NULL, NULL, any_value($request), count(*), NULL
-    FROM one_file WHERE $kept GROUP BY $key HAVING count(*) > 1
-"""
 _REQUEST = """
     SELECT DISTINCT 'request', NULL::DATE, NULL::VARCHAR, $request, NULL::BIGINT, NULL::DECIMAL(38, 0)
     FROM one_file WHERE $kept
 """
-_ITEM = """
-    SELECT 'item', NULL, $item_text, hash($item), count(*), NULL
-    FROM one_file WHERE ($kept) AND $item IS NOT NULL GROUP BY $item
+_REPEATED = """
+    CREATE OR REPLACE TEMP TABLE repeated_requests AS
+    SELECT any_value($request) AS number FROM one_file WHERE $kept GROUP BY $key HAVING count(*) > 1
+"""
+_EXTRA = """
+    SELECT 'extra', $day, NULL, $request, count(*), sum($row_hash)::DECIMAL(38, 0)
+    FROM $twins WHERE $place > 1 GROUP BY ALL
 """
 
-_FACETS = {
-    IMPRESSIONS: (_COUNT, _DAY, _REPEATED, _REQUEST, _ITEM),
-    EVENTS: (_COUNT, _DAY, _ITEM),
-    CANDIDATES: (_COUNT, _ITEM),
-}
+
+def opened(log: LogTables, name: str, found: Summaries) -> None:
+    """Make the relations of summaries: ``<name>_all`` on their files, and ``<name>`` of all but requests.
+
+    Their columns are facet, day, name, number, n, total, and the summary's file.
+    """
+    paths = [one.path for one in found.of_files]
+    everything = x.table(f"{name}_all")
+    log.connection.execute(fill(_ALL if paths else _NOTHING, name=everything, paths=x.texts(paths)))
+    log.connection.execute(fill(_BUT_REQUESTS, name=x.table(name), all=everything))
 
 
-def opened(log: LogTables, name: str, found: Summaries | Iterable[Location]) -> None:
-    """Make the relation of some summaries: facet, day, name, number, n, total, and the summary's file."""
-    paths = found.paths if isinstance(found, Summaries) else list(found)
-    statement = _OPENED if paths else _NOTHING
-    log.connection.execute(fill(statement, name=x.name(name), paths=x.texts(paths)))
-
-
-_OPENED = """
+_ALL = """
     CREATE OR REPLACE TEMP VIEW $name AS
     SELECT facet, day, name, number, n, total, filename AS summary FROM read_parquet($paths, filename = true)
 """
@@ -227,3 +262,4 @@ _NOTHING = """
            0::DECIMAL(38, 0) AS total, ''::VARCHAR AS summary
     FROM range(0)
 """
+_BUT_REQUESTS = "CREATE OR REPLACE TEMP TABLE $name AS SELECT * FROM $all WHERE facet <> 'request'"

@@ -3,7 +3,7 @@
 ::
 
     <task>__signals    the events that may count, with the match columns
-    <task>__windows    first_touch, last_touch by a scan: of the impressions of one instant the one that competes
+    <task>__windows    first_touch, last_touch by a scan: of each instant the impression that competes
     <task>__touched    first_touch, last_touch: the impression that each instant's events go to
     <task>__credited   per window (every) or impression (touch): crediting event, answer, value
     <task>__out_<k>    per window: the first event of the k-th exclusion
@@ -13,7 +13,7 @@ scan sorts both: where keys are shared by few, the join is faster; where one use
 impressions and events, it does not end. So the form goes by the key, or by what was measured.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,7 +41,7 @@ class Form(StrEnum):
 class Crediting:
     """A relation that the labels join, the signals that it needs, and the forms in which it can be made.
 
-    ``windows`` are what the signals meet: with them and ``signals`` an engine can count what a join would visit.
+    ``windows`` are what the signals meet: an engine can count the pairs of both that a join would visit.
     """
 
     name: str

@@ -83,7 +83,8 @@ class Events:
 class Facts:
     """What the compiled relations hold of one impression: labels by task, and the last layer's row.
 
-    ``causes`` are those that hold, in the order in which they apply; ``exclusions`` are by task and rule.
+    ``causes`` are those that hold, in the order in which they apply; ``exclusions`` are by task and rule;
+    ``twins`` are the instants of other impressions with its key, which are in quarantine.
     """
 
     row: Mapping[str, Any]
@@ -91,6 +92,7 @@ class Facts:
     causes: Mapping[str, Sequence[tuple[str, Why, str]]]
     events: Mapping[str, Events]
     exclusions: Mapping[str, Sequence[Events]]
+    twins: Sequence[datetime] = ()
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def time_beside(at: datetime, other: datetime) -> str:
     >>> time_beside(datetime(2026, 3, 2, 9, 30), shown), time_beside(datetime(2026, 3, 3), shown)
     ('09:30:00', '2026-03-03 00:00:00')
     """
-    clock = at.time().isoformat().rstrip("0") if at.microsecond else f"{at:%H:%M:%S}"
+    clock = at.time().isoformat("milliseconds" if at.microsecond else "seconds")
     return clock if at.date() == other.date() else f"{at.date()} {clock}"
 
 

@@ -161,7 +161,7 @@ def coalesce(*expressions: exp.Expr) -> exp.Expr:
 def over(
     fold: exp.Expr, partition: Sequence[exp.Expr], order: exp.Expr, *, back: timedelta | None = None
 ) -> exp.Window:
-    """Return ``fold OVER (PARTITION BY ... ORDER BY ...)``: over all rows so far, or some time back from each.
+    """Return ``fold OVER (PARTITION BY ... ORDER BY ...)``: over all rows so far, or those some time back.
 
     Rows of one instant are seen together.
     """

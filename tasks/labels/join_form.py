@@ -33,7 +33,7 @@ def credited_every(spec: TasksSpec, task: str, signals: str) -> exp.Select:
 
 
 def credited_touched(spec: TasksSpec, task: str, signals: str) -> exp.Select:
-    """Return what each impression is credited with, once it is known which of them each instant's events go to."""
+    """Return what each impression is credited with: the signals of the instants that it was touched at."""
     touched = x.table(w.touched(task), w.WINDOWS)
     return _folded(spec, task, _pairs(spec, task, touched, signals, c.IMPRESSION_KEY), c.IMPRESSION_KEY)
 
@@ -48,8 +48,8 @@ def touched(spec: TasksSpec, task: str, signals: str, *, position: bool) -> exp.
     keys = [n for n in c.IMPRESSION_KEY if n not in rule.match]
     placed = x.select(
         [*x.columns(instant, w.SIGNALS), *x.columns(keys, w.WINDOWS), x.named(place, PLACE)],
-        x.subquery(moments, w.SIGNALS),
-        joins=[(x.subquery(w.windows(spec, task, names), w.WINDOWS), w.inside(rule, rule.match))],
+        x.subquery(w.windows(spec, task, names), w.WINDOWS),
+        joins=[(x.subquery(moments, w.SIGNALS), w.inside(rule, rule.match))],
     )
     return first_of(x.subquery(placed, "placed"), (*instant, *keys))
 

@@ -90,11 +90,13 @@ def first_of(placed: exp.Expr, names: Sequence[str]) -> exp.Select:
 
 def shown_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRange] | None) -> exp.Query:
     """Return the impressions that take part, of some days or of all."""
-    twin = x.exists(x.table(REPEATED), x.equal(c.IMPRESSION_KEY, REPEATED, IMPRESSIONS))
+    alone = x.is_null(x.column(c.REQUEST_ID, REPEATED))
     single = x.select(
         x.columns(names, IMPRESSIONS),
         x.table(IMPRESSIONS),
-        where=[has_key(IMPRESSIONS, as_of), *_within(c.SHOWN_AT, days, IMPRESSIONS), x.negated(twin)],
+        joins=[(x.table(REPEATED), x.equal(c.IMPRESSION_KEY, IMPRESSIONS, REPEATED))],
+        left=True,
+        where=[has_key(IMPRESSIONS, as_of), *_within(c.SHOWN_AT, days, IMPRESSIONS), alone],
     )
     first = x.select(x.columns(names), x.table(FIRST), where=_within(c.SHOWN_AT, days))
     return exp.Union(this=single, expression=first, distinct=False)

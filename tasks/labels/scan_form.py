@@ -126,7 +126,7 @@ def touched(spec: TasksSpec, task: str, signals: str, contenders: str) -> exp.Se
 
 
 def _nth(rule: w.Rule, signals: str) -> exp.Expr:
-    """Return the signals with ``_at``: where a window whose first counted signal this is has enough of them."""
+    """Return the signals with ``_at``: when a window whose first counted signal this is has enough."""
     if isinstance(rule, ValueRule):
         return x.table(signals)
     at: exp.Expr = x.column(c.HAPPENED_AT)
@@ -178,7 +178,7 @@ def _kept(name: str) -> exp.Expr:
 def _scan(
     match: Sequence[str], asking: _Side, met: _Side, found: Sequence[_Found], *, latest_first: bool
 ) -> exp.Subquery:
-    """Find for each row of one side what it folds of those rows of the other that come no later in the scan."""
+    """Find for each row of one side the fold of those of the other that come no later in the scan."""
     names = (*asking.brings, *met.brings)
     both = exp.Union(this=_rows(match, asking, names), expression=_rows(match, met, names), distinct=False)
     folded = [x.named(f.over(match, latest_first=latest_first), f.name) for f in found]

@@ -17,12 +17,15 @@ from typing import Any
 
 from tasks import columns as c
 from tasks.engines.duckdb import LogTables
-from tasks.engines.label_build import write_labels
+from tasks.engines.label_build import files_read, write_labels
 from tasks.engines.label_changes import changed_labels
 from tasks.engines.label_files import Written
 from tasks.engines.profile import LogProfile, profile
+from tasks.engines.summaries import keep
+from tasks.engines.twins import cut_files
 from tasks.errors import ContractError, DataError, Overtaken, StoreError
 from tasks.labels.coverage import Build, Coverage, Day, cover
+from tasks.labels.rows import IMPRESSIONS
 from tasks.location import Location, locate
 from tasks.steps.context import Context, format_instant
 from tasks.steps.labels_out import ExportResult, ShowResult, export, show
@@ -60,7 +63,6 @@ class LabelsResult:
     quarantined: dict[str, int]
     arrived_early: int
     unknown_events: dict[str, int]
-    unknown_items: dict[str, Any]
 
 
 def run(
@@ -108,6 +110,7 @@ def _run(context: Context, as_of: datetime, first_day: date | None, last_day: da
         found = profile(log, folder=store.summaries, as_of=as_of, previous=previous)
         _say(found)
         keep_bad_rows(context, log, as_of=as_of, files=found.bad_files)
+        keep(log, store.summaries)
         covered = cover(
             last.build if last else None,
             found.days,
@@ -119,12 +122,18 @@ def _run(context: Context, as_of: datetime, first_day: date | None, last_day: da
             first_day=first_day,
             last_day=last_day,
         )
-        written = write_labels(log, path, as_of=as_of, days=covered.write) if covered.write else None
+        written = _write(log, found, path, as_of, covered) if covered.write else None
         _check_rows(found, covered, written)
         changed = _changed(log, last, covered, written)
     build = _build(last, found, covered, written, log, as_of)
     snapshot = _commit(store, path, last, build, covered, written, changed)
     return _result(snapshot, found, covered, written, changed)
+
+
+def _write(log: LogTables, found: LogProfile, path: Location, as_of: datetime, covered: Coverage) -> Written:
+    read = files_read(log, IMPRESSIONS, covered.write)
+    cut_files(log, found.summaries[IMPRESSIONS], read, as_of)
+    return write_labels(log, path, as_of=as_of, days=covered.write)
 
 
 def _check(as_of: datetime, first_day: date | None, last_day: date | None) -> None:
@@ -145,11 +154,6 @@ def _say(found: LogProfile) -> None:
         _LOG.warning("labels: %d events arrived before they happened: a clock is wrong", found.arrived_early)
     if found.unknown_events:
         _LOG.warning("labels: events that no task names: %s", found.unknown_events)
-    if found.unknown_items.rows:
-        _LOG.warning(
-            "labels: %d events are of items that were never shown, as %s",
-            found.unknown_items.rows, ", ".join(found.unknown_items.examples),
-        )  # fmt: skip
 
 
 def _check_rows(found: LogProfile, covered: Coverage, written: Written | None) -> None:
@@ -259,5 +263,4 @@ def _result(
         quarantined={**found.impressions.quarantined, **found.events.quarantined},
         arrived_early=found.arrived_early,
         unknown_events=found.unknown_events,
-        unknown_items={"rows": found.unknown_items.rows, "examples": list(found.unknown_items.examples)},
     )

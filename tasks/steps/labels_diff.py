@@ -153,7 +153,8 @@ def _is_value(snapshot: Snapshot, task: str) -> bool:
 def _side(store: LabelStore, snapshot: Snapshot) -> Side:
     version, named = None, x.column(c.CONTRACT_VERSION)
     if c.CONTRACT_VERSION in _schema(snapshot).names:
-        found = store.query(snapshot, x.select([x.named(exp.Max(this=named), "version")], x.table("rows")))
+        query = x.select([x.named(exp.Max(this=named), "version")], x.table("rows"))
+        found = store.query(snapshot, query, snapshot.last_day, snapshot.last_day)
         version = found.column(0)[0].as_py() if found is not None else None
     as_of = format_instant(snapshot.as_of)
     return Side(snapshot.id, as_of, snapshot.rows, version, snapshot.contract_digest)

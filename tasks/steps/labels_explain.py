@@ -17,7 +17,7 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.engines.duckdb import LogTables
-from tasks.engines.label_row import row_facts, twins_of
+from tasks.engines.label_row import row_facts
 from tasks.errors import DataError
 from tasks.labels import expressions as x
 from tasks.labels.explain import Explanation, Facts, Impression, Label, changed, instant, plain, stories
@@ -72,12 +72,10 @@ def explain(context: Context, *, impression: str, snapshot: str | None = None) -
     }
     with context.session() as connection:
         log = LogTables.open(connection, context.logs, context.contracts)
-        log.cut(found.as_of)
         facts = row_facts(log, key, as_of=found.as_of, day=stored[c.DAY])
-        twins = twins_of(log, key)
     if facts is None:
         raise DataError(_gone(key, found, labels))
-    notes = [*_of_twins(len(twins)), *_of_contract(context, found), *_of_log(facts, labels, found)]
+    notes = [*_of_twins(len(facts.twins)), *_of_contract(context, found), *_of_log(facts, labels, found)]
     shown = Impression(key[c.REQUEST_ID], key[c.ITEM_ID], facts.row[c.SHOWN_AT])
     whole = Explanation(
         shown, facts.row[c.USER_ID], found.id, found.as_of, stories(context.contracts.tasks, facts)
@@ -120,11 +118,11 @@ def _gone(key: Key, snapshot: Snapshot, labels: dict[str, Label]) -> str:
 
 
 def _of_twins(number: int) -> Iterator[str]:
-    if number > 1:
-        others = "another impression has" if number == 2 else f"{number - 1} other impressions have"
+    if number:
+        others = "Another impression has" if number == 1 else f"{number} other impressions have"
         yield (
-            f"{others[0].upper()}{others[1:]} the same request_id and item_id. This is the one that stays, "
-            "the earliest; the rest is in quarantine (repeated_key)."
+            f"{others} the same request_id and item_id. This is the one that stays, the earliest; the rest "
+            "is in quarantine (repeated_key)."
         )
 
 

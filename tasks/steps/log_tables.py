@@ -1,4 +1,4 @@
-"""What steps read of the log itself: events to validate, candidates to replay, the newest traffic.
+"""What steps read of the log itself: candidates to replay, the newest traffic.
 
 Everything else reads the label store, whose rows are whole impressions.
 """
@@ -14,18 +14,11 @@ from tasks.engines.duckdb import LogTables
 from tasks.errors import DataError
 from tasks.labels import expressions as x
 from tasks.labels import rows
-from tasks.labels.rows import EVENTS, IMPRESSIONS
+from tasks.labels.rows import IMPRESSIONS
 from tasks.location import locate
 from tasks.steps.context import Context, format_instant
 from tasks.stores.delta import schema_of
 from tasks.stores.label_store import LabelStore, Snapshot
-
-
-def read_events(context: Context, *, as_of: datetime) -> pd.DataFrame:
-    """Read name and instant of every event known as of an instant."""
-    with context.session() as connection:
-        log = LogTables.open(connection, context.logs, context.contracts)
-        return log.read(EVENTS, [c.EVENT, c.HAPPENED_AT], as_of=as_of).to_pandas()
 
 
 def labelled_candidates(context: Context, *, snapshot: str, first_day: date, last_day: date) -> pd.DataFrame:

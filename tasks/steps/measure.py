@@ -59,13 +59,11 @@ def measure(context: Context, snapshot: Snapshot) -> Mapping[str, pd.DataFrame]:
             "labels": measure_labels(connection, contracts.tasks, as_of=as_of),
         }
         for table, found in measured.items():
-            found += _quarantined(context, connection, snapshot, table, found)
+            found.extend(_quarantined(context, connection, snapshot, table, found))
     return {table: frame_of(found) for table, found in measured.items()}
 
 
-def _open_labels(
-    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, contracts: Contracts
-) -> None:
+def _open_labels(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, contracts: Contracts) -> None:
     names = delta.schema_of(locate(snapshot.path), snapshot.version).names
     for task in contracts.tasks.tasks:
         for name in (task, c.status(task)):
@@ -109,6 +107,8 @@ def _quarantined(
     ).fetchall()
     kept = sum(m.rows for m in measured if m.statistic == ROWS)
     return [
-        Measurement(QUARANTINED, rule, reason, rows=n, of=kept + n, examples="; ".join(row[:_LONGEST] for row in few))
+        Measurement(
+            QUARANTINED, rule, reason, rows=n, of=kept + n, examples="; ".join(row[:_LONGEST] for row in few)
+        )
         for rule, reason, n, few in counted
     ]

@@ -46,12 +46,12 @@ def run(context: Context, *, as_of: datetime, snapshot: str, parent_run: str | N
     """
     store = LabelStore(context.home, context.surface)
     found = store.snapshot(snapshot)
-    suites = {name: load_suite(_suites_folder() / f"{name}.json") for name in _SUITES}
-    asked = {"suites": suites, "contracts": context.contracts.digests, **_facts(context.contracts, found)}
+    suites, facts = suites_and_facts(context.contracts, found)
+    asked = {"suites": suites, "facts": facts, "contracts": context.contracts.digests}
     inputs = digest({"step": "validate", "snapshot": snapshot, **asked})
     run_id = finished_run(context.home, context.surface, step="validate", inputs=inputs)
     if run_id is None:
-        run_id = _validate(context, found, suites, inputs, parent_run)
+        run_id = _validate(context, found, suites, facts, inputs, parent_run)
     evidence = read_evidence(context.home, run_id)
     if evidence["success"]:
         store.publish(snapshot, report=evidence["report"], severity=evidence["severity"] or "none")
@@ -63,6 +63,7 @@ def _validate(
     context: Context,
     snapshot: Snapshot,
     suites: Mapping[str, Any],
+    facts: Mapping[str, Any],
     inputs: str,
     parent_run: str | None,
 ) -> str:
@@ -70,8 +71,8 @@ def _validate(
     with step_run(
         context.home, context.surface, step="validate", inputs=inputs, parent_run=parent_run, tags=tags
     ) as run:
-        measured, facts = measure(context, snapshot), _facts(context.contracts, snapshot)
-        results = [run_suite(suites[name], measured[name], facts=facts) for name in _SUITES]
+        measured = measure(context, snapshot)
+        results = [run_suite(suite, measured[name], facts=facts) for name, suite in suites.items()]
         findings = tuple(finding for result in results for finding in result.findings)
         severity = worst_severity(findings)
         report, html = _write_report(context, snapshot, results, measured)
@@ -89,14 +90,14 @@ def _validate(
         return run.run_id
 
 
-def _facts(contracts: Contracts, snapshot: Snapshot) -> dict[str, Any]:
-    """Return the value of every suite parameter, as plain JSON."""
+def suites_and_facts(contracts: Contracts, snapshot: Snapshot) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the suites by table, and the value of every suite parameter as plain JSON."""
     surface, as_of = contracts.surface, snapshot.as_of
     columns = {
         table: {name: sorted(kinds) for name, kinds in needed(table, contracts).items()}
         for table in (IMPRESSIONS, EVENTS)
     }
-    return {
+    facts = {
         "bounds": {name: list(bounds) for name, bounds in surface.base_rates.items()},
         "events": sorted(contracts.tasks.events),
         "impression_columns": columns[IMPRESSIONS],
@@ -106,6 +107,7 @@ def _facts(contracts: Contracts, snapshot: Snapshot) -> dict[str, Any]:
         "until": format_instant(min(as_of, surface.ends_at or as_of)),
         "within": surface.arrival.within / timedelta(seconds=1),
     }
+    return {name: load_suite(_suites_folder() / f"{name}.json") for name in _SUITES}, facts
 
 
 def _write_report(

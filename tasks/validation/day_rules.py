@@ -1,12 +1,13 @@
 """Rules on days: each whole day is held against the days before it (``trailing.py``).
 
-A day is whole when it had ended at the as-of. Where fewer than three days came before, nothing is said.
+A day is whole when it had ended at the as-of. Where fewer than five days came before, nothing is said.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tasks.columns import Status
@@ -18,6 +19,7 @@ from tasks.validation.trailing import Floats
 _DAY = timedelta(days=1)
 _WEEKS = 4
 
+Flags = npt.NDArray[np.bool_]
 Levels = Callable[[pd.DataFrame], tuple[Floats, Floats]]
 
 
@@ -67,7 +69,7 @@ def volume_as_usual(
     def levels(one: pd.DataFrame) -> tuple[Floats, Floats]:
         return t.count_levels(one["rows"].to_numpy(float))
 
-    def odd(values: Floats, middle: Floats) -> Floats:
+    def odd(values: Floats, middle: Floats) -> Flags:
         return np.maximum(values + 1, middle + 1) / np.minimum(values + 1, middle + 1) >= factor
 
     return _judge(
@@ -100,7 +102,7 @@ def shares_as_usual(
     def levels(one: pd.DataFrame) -> tuple[Floats, Floats]:
         return t.share_levels(one["rows"].to_numpy(float), one["of"].to_numpy(float))
 
-    def odd(values: Floats, middle: Floats) -> Floats:
+    def odd(values: Floats, middle: Floats) -> Flags:
         return np.abs(values - middle) >= np.maximum(least, least_change * np.maximum(values, middle))
 
     return _judge(
@@ -124,11 +126,13 @@ def streams_go_on(
     ----------
     grace_days : the newest whole days are not asked: their events may still be on the way.
     """
-    return _silent(frame, as_of=as_of, trailing=trailing, expected=expected, grace_days=grace_days, ended=True)
+    return _silent(
+        frame, as_of=as_of, trailing=trailing, expected=expected, grace_days=grace_days, ended=True
+    )
 
 
 def no_silent_day(frame: pd.DataFrame, *, as_of: str, trailing: int, expected: float) -> Judged:
-    """Find events that fell silent for days and came back, where at least so many were usual for those days."""
+    """Find events that fell silent for days and came back, where at least so many were usual."""
     return _silent(frame, as_of=as_of, trailing=trailing, expected=expected, grace_days=0, ended=False)
 
 
@@ -156,6 +160,8 @@ def _silences(days: Sequence[date], rows: Floats, trailing: int) -> Iterator[tup
     for start in np.flatnonzero((rows[1:] == 0) & (rows[:-1] > 0)) + 1:
         later = np.flatnonzero(rows[start:] > 0)
         stop = int(start + later[0]) if len(later) else len(rows)
+        if start < t.LEAST_DAYS:
+            continue
         before = slice(max(0, start - trailing), start)
         held = {day: rows[before][weekdays[before] == day] for day in set(weekdays[start:stop])}
         usual = sum(
@@ -168,7 +174,7 @@ def _judge(
     counted: pd.DataFrame,
     levels: Levels,
     back: Callable[[Floats], Floats],
-    odd: Callable[[Floats, Floats], Floats],
+    odd: Callable[[Floats, Floats], Flags],
     *,
     trailing: int,
     doubt: float,
@@ -176,7 +182,7 @@ def _judge(
     share: bool,
 ) -> Judged:
     """Judge every series of the counted days; the doubt is shared among all that is looked at."""
-    series = {_name(key): one for key, one in counted.groupby(["subject", "value"], sort=False)}
+    series = {_name(*key): one for key, one in counted.groupby(["subject", "value"], sort=False)}
     looked_at = sum(min(newest or len(one), len(one)) for one in series.values())
     broken, lines = [], []
     for name, one in series.items():
@@ -185,7 +191,10 @@ def _judge(
         values, middle, low, high = (back(each) for each in (level, usual.middle, usual.low, usual.high))
         outside = ((level < usual.low) | (level > usual.high)) & odd(values, middle)
         outside[: len(days) - newest if newest else 0] = False
-        told = [(_written(values[n], share), _written(low[n], share), _written(high[n], share)) for n in range(len(days))]
+        told = [
+            (_written(values[n], share), _written(low[n], share), _written(high[n], share))
+            for n in range(len(days))
+        ]
         found = [n for n in range(len(days)) if outside[n]]
         broken += [
             (name, f"{name} {days[n]}: {told[n][0]}, usual {told[n][1]} to {told[n][2]}") for n in found
@@ -202,9 +211,8 @@ def _line(
     return Line(name, days, plain[0], plain[1], plain[2], share, found)
 
 
-def _name(key: tuple[str, str]) -> str:
-    subject, value = key
-    return f"{subject} {value}" if value else subject
+def _name(subject: object, value: object) -> str:
+    return f"{subject} {value}" if value else str(subject)
 
 
 def _written(value: float, share: bool) -> str:
@@ -214,7 +222,7 @@ def _written(value: float, share: bool) -> str:
 def _whole(frame: pd.DataFrame, statistic: str, as_of: str, *, grace_days: int = 0) -> pd.DataFrame:
     """Return a statistic's rows of whole days, but for the newest ones of grace."""
     found, last = frame.loc[frame["statistic"] == statistic], _last_whole(as_of) - grace_days * _DAY
-    return found[[day <= last for day in found["day"]]]
+    return found.loc[np.array([day <= last for day in found["day"]], dtype=bool)]
 
 
 def _last_whole(as_of: str) -> date:
@@ -223,7 +231,10 @@ def _last_whole(as_of: str) -> date:
 
 def _mature(frame: pd.DataFrame, counted: pd.DataFrame) -> pd.DataFrame:
     """Leave out the days of a task on which a label is immature, and the share of those."""
-    immature = frame[(frame["statistic"] == m.STATUS) & (frame["value"] == Status.IMMATURE) & (frame["rows"] > 0)]
+    immature = frame[
+        (frame["statistic"] == m.STATUS) & (frame["value"] == Status.IMMATURE) & (frame["rows"] > 0)
+    ]
     young = set(zip(immature["subject"], immature["day"], strict=True))
     pairs = zip(counted["subject"], counted["day"], counted["value"], strict=True)
-    return counted[[(task, day) not in young and value != Status.IMMATURE for task, day, value in pairs]]
+    kept = [(task, day) not in young and value != Status.IMMATURE for task, day, value in pairs]
+    return counted.loc[np.array(kept, dtype=bool)]

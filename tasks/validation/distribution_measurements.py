@@ -1,4 +1,4 @@
-"""How the values of features and segments are spread, day by day: the newest days and those they are held against.
+"""How the values of features and segments are spread, day by day, on the newest days and those before.
 
 ::
 
@@ -6,7 +6,8 @@
     a number         a tenth of the days' values: <0.2, 0.2-1.5, ...
     a segment's      the bins of surface.yaml
 
-A null belongs to none. Of a large log a sample is looked at, all rows of every so many requests: the same ones each time.
+A null belongs to none. Of a large log a sample is looked at, all rows of every so many requests: the same
+ones each time.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -83,7 +84,10 @@ def _binned(
     """Return an expression of the value that a row counts for, by feature and segment."""
     numeric = [name for name in surface.features.numeric if name in present]
     binned = {name: _bin(name, cuts) for name, cuts in _tenths(connection, numeric).items()}
-    words = {name: SegmentSpec(name=name, **{"from": name}) for name in surface.features.categorical}
+    words = {
+        name: SegmentSpec.model_validate({"name": name, "from": name})
+        for name in surface.features.categorical
+    }
     for name, segment in (words | {s.name: s for s in surface.segments}).items():
         if segment.column in present:
             whole = x.cast(x.column(segment.column), "VARCHAR")
@@ -91,9 +95,7 @@ def _binned(
     return binned
 
 
-def _tenths(
-    connection: duckdb.DuckDBPyConnection, names: Sequence[str]
-) -> Mapping[str, Sequence[float]]:
+def _tenths(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Mapping[str, Sequence[float]]:
     if not names:
         return {}
     shares = exp.Array(expressions=[x.number(part / _PARTS) for part in range(1, _PARTS)])
@@ -122,13 +124,12 @@ def _bin(name: str, cuts: Sequence[float]) -> exp.Expr:
     return x.case([*below, *between, (rest, x.text(f">={cuts[-1]:g}"))])
 
 
-def _by_day(
-    connection: duckdb.DuckDBPyConnection, name: str, value: exp.Expr
-) -> Iterator[Measurement]:
+def _by_day(connection: duckdb.DuckDBPyConnection, name: str, value: exp.Expr) -> Iterator[Measurement]:
     found = fetch(
         connection,
         """WITH counted AS (
-             SELECT $day AS day, $value AS value, count(*) AS n FROM $looked_at WHERE $value IS NOT NULL GROUP BY ALL
+             SELECT $day AS day, $value AS value, count(*) AS n FROM $looked_at
+             WHERE $value IS NOT NULL GROUP BY ALL
            ), frequent AS (
              SELECT value FROM counted GROUP BY 1 ORDER BY sum(n) DESC, 1 LIMIT $most
            )

@@ -64,9 +64,7 @@ def measure_events(
     return measured
 
 
-def _unknown(
-    counted: Sequence[tuple[str, object, int]], names: Collection[str]
-) -> Iterator[Measurement]:
+def _unknown(counted: Sequence[tuple[str, object, int]], names: Collection[str]) -> Iterator[Measurement]:
     strange: dict[str, int] = {}
     for name, _, n in counted:
         if name not in names:
@@ -79,7 +77,10 @@ def _broken(
     connection: duckdb.DuckDBPyConnection, rule: str, subject: str, condition: exp.Expr
 ) -> Iterator[Measurement]:
     ((rows, count),) = fetch(
-        connection, "SELECT count(*), $broken FROM $events", broken=count_if(condition), events=x.table(KNOWN_EVENTS)
+        connection,
+        "SELECT count(*), $broken FROM $events",
+        broken=count_if(condition),
+        events=x.table(KNOWN_EVENTS),
     )
     told = {name: x.column(name) for name in _TOLD}
     examples = find_examples(connection, KNOWN_EVENTS, condition.copy(), told) if count else ""

@@ -62,7 +62,10 @@ def measure_impressions(
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, rows: int) -> Measurement:
-    """Count the rows that share their key or lack a part of it; as many hashes as rows prove that none does."""
+    """Count the rows that share their key or lack a part of it.
+
+    As many hashes as rows prove that none does, in a fraction of the memory.
+    """
     subject, columns = "/".join(c.IMPRESSION_KEY), x.columns(c.IMPRESSION_KEY)
     whole = x.all_of(*(x.not_null(column.copy()) for column in columns))
     ((hashes,),) = fetch(
@@ -83,10 +86,10 @@ def _keys(connection: duckdb.DuckDBPyConnection, rows: int) -> Measurement:
         whole=whole.copy(),
     )
     broken = int(found[0][1]) if found else 0
-    return Measurement(KEYS, subject, rows=broken, of=rows, examples="; ".join(_told(row[2:]) for row in found))
+    return Measurement(
+        KEYS, subject, rows=broken, of=rows, examples="; ".join(_told(row[2:]) for row in found)
+    )
 
 
 def _told(key: Sequence[object]) -> str:
     return "/".join("null" if part is None else str(part) for part in key)
-
-

@@ -43,7 +43,9 @@ def label_rules(tasks: TasksSpec, as_of: datetime) -> Rules:
         status, observed = x.column(c.status(task)), _observed(task)
         since = x.instant(as_of, minus=tasks.maturity(task))
         rules[EARLY, task] = x.all_of(observed, x.after(x.column(c.SHOWN_AT), since))
-        rules[UNMASKED, task] = exp.NEQ(this=observed.copy(), expression=_bracketed(x.not_null(x.column(task))))
+        rules[UNMASKED, task] = exp.NEQ(
+            this=observed.copy(), expression=_bracketed(x.not_null(x.column(task)))
+        )
         known = x.coalesce(x.one_of(status, [str(s) for s in Status]), exp.false())
         rules[MEANINGLESS, task] = x.negated(known)
         if parent := tasks.parent(task):

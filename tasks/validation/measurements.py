@@ -73,6 +73,12 @@ def frame_of(measured: Iterable[Measurement]) -> pd.DataFrame:
     return pd.DataFrame(ordered, columns=Measurement._fields)
 
 
+def measured(frame: pd.DataFrame, statistic: str) -> list[Measurement]:
+    """Return a statistic's measurements."""
+    rows = frame.loc[frame["statistic"] == statistic].itertuples(index=False, name=None)
+    return [Measurement(*row) for row in rows]
+
+
 def fetch(connection: duckdb.DuckDBPyConnection, template: str, **parts: Part) -> list[tuple[Any, ...]]:
     """Run a query and return its rows, of which there are few."""
     return connection.sql(fill(template, **parts)).fetchall()
@@ -88,7 +94,9 @@ def find_examples(
     connection: duckdb.DuckDBPyConnection, table: str, broken: exp.Expr, key: Mapping[str, exp.Expr]
 ) -> str:
     """Return up to three rows that break a rule, told by the parts of their key."""
-    told = x.call("CONCAT_WS", x.text("/"), *(x.coalesce(x.cast(k, "VARCHAR"), x.text("null")) for k in key.values()))
+    told = x.call(
+        "CONCAT_WS", x.text("/"), *(x.coalesce(x.cast(k, "VARCHAR"), x.text("null")) for k in key.values())
+    )
     ((found,),) = fetch(
         connection,
         "SELECT min($told, $few) FROM $table WHERE $broken",
@@ -112,7 +120,11 @@ def measure_columns(
     """Return the kind of each named column that a table has."""
     found = fetch(connection, "DESCRIBE SELECT * FROM $table", table=x.table(table))
     types = {name: str(kind) for name, kind, *_ in found}
-    return [Measurement(COLUMN, name, _KINDS.get(types[name], types[name])) for name in dict.fromkeys(names) if name in types]
+    return [
+        Measurement(COLUMN, name, _KINDS.get(types[name], types[name]))
+        for name in dict.fromkeys(names)
+        if name in types
+    ]
 
 
 def measure_top_user(connection: duckdb.DuckDBPyConnection, table: str, user: str) -> list[Measurement]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from tasks.validation import measurements as m
 from tasks.validation.judged import Judged
+from tasks.validation.measurements import Measurement
 
 
 def counted(frame: pd.DataFrame, *, statistic: str, max_share: float, unless: str) -> Judged:
@@ -17,29 +18,26 @@ def counted(frame: pd.DataFrame, *, statistic: str, max_share: float, unless: st
     ----------
     unless : why there may be nothing to count; else a rule that was not measured is broken.
     """
-    found = _of(frame, statistic)
-    if found.empty:
+    found = m.measured(frame, statistic)
+    if not found:
         return Judged([], [] if unless else [("table", "was not measured")], unless)
-    broken = [
-        (row.subject, _count(row.subject, row.rows, row.of, row.examples))
-        for row in found.itertuples()
-        if row.rows > max_share * row.of
-    ]
-    return Judged(found["subject"].tolist(), broken, f"{found['rows'].sum():,} of {found['of'].max():,} rows")
+    broken = [(one.subject, _count(one)) for one in found if one.rows > max_share * one.of]
+    rows, of = sum(one.rows for one in found), max(one.of for one in found)
+    return Judged([one.subject for one in found], broken, f"{rows:,} of {of:,} rows")
 
 
 def some_rows(frame: pd.DataFrame) -> Judged:
     """Find a table without any row."""
-    rows = int(_of(frame, m.ROWS)["rows"].sum())
+    rows = sum(one.rows for one in m.measured(frame, m.ROWS))
     return Judged(["table"], [] if rows else [("table", "no row")], f"{rows:,} rows")
 
 
 def columns_as_contracted(frame: pd.DataFrame, *, columns: Mapping[str, Sequence[str]]) -> Judged:
     """Find columns that are not there, or whose type is none of those that the contracts allow."""
-    found = _of(frame, m.COLUMN).set_index("subject")["value"]
+    found = {one.subject: one.value for one in m.measured(frame, m.COLUMN)}
     broken = []
     for name, kinds in columns.items():
-        if name not in found.index:
+        if name not in found:
             broken.append((name, f"{name} is missing"))
         elif found[name] not in kinds:
             broken.append((name, f"{name} is {found[name]}, allowed {', '.join(kinds)}"))
@@ -48,10 +46,10 @@ def columns_as_contracted(frame: pd.DataFrame, *, columns: Mapping[str, Sequence
 
 def fresh(frame: pd.DataFrame, *, as_of: str, within: float) -> Judged:
     """Find a table whose newest row lies further than so many seconds before the as-of."""
-    told = _of(frame, m.NEWEST)["value"].tolist()
-    if not told:
+    found = m.measured(frame, m.NEWEST)
+    if not found:
         return Judged(["table"], [("table", "no row")], "")
-    newest, until = datetime.fromisoformat(told[0]), datetime.fromisoformat(as_of)
+    newest, until = datetime.fromisoformat(found[0].value), datetime.fromisoformat(as_of)
     late = until - newest > timedelta(seconds=within)
     said = f"the newest is of {newest:%Y-%m-%d %H:%M}, {_length(until - newest)} before the as-of"
     allowed = f"{said}; allowed {_length(timedelta(seconds=within))}"
@@ -60,22 +58,21 @@ def fresh(frame: pd.DataFrame, *, as_of: str, within: float) -> Judged:
 
 def nulls(frame: pd.DataFrame, *, columns: Sequence[str]) -> Judged:
     """Find columns that hold a null."""
-    counted = _of(frame, m.NULLS).groupby("subject")[["rows", "of"]].sum().reindex(list(columns))
-    broken = [
-        (name, f"{name}: {int(rows):,} of {int(of):,} rows")
-        for name, rows, of in counted.fillna(0).itertuples()
-        if rows
-    ]
-    missing = [(name, f"{name} is missing") for name in counted.index[counted["of"].isna()]]
-    return Judged(list(columns), [*broken, *missing], "none")
+    found = m.measured(frame, m.NULLS)
+    broken = []
+    for name in columns:
+        rows, of = (sum(getattr(one, n) for one in found if one.subject == name) for n in ("rows", "of"))
+        if rows or not of:
+            broken.append((name, f"{name}: {rows:,} of {of:,} rows" if of else f"{name} is missing"))
+    return Judged(list(columns), broken, "none")
 
 
 def rates_within(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float]]) -> Judged:
     """Find tasks whose mean of all observed labels lies outside of bounds, or that have no such label."""
-    summed = _of(frame, m.POSITIVES).groupby("subject")[["of", "total"]].sum()
+    found = m.measured(frame, m.POSITIVES)
     broken, held = [], []
     for task, (low, high) in bounds.items():
-        of, total = summed.loc[task] if task in summed.index else (0, 0.0)
+        of, total = (sum(getattr(one, n) for one in found if one.subject == task) for n in ("of", "total"))
         told = f"{task}: {total / of:.6g}" if of else f"{task}: no observed label"
         if not of or not low <= total / of <= high:
             broken.append((task, f"{told}, allowed {low:g} to {high:g}"))
@@ -85,45 +82,37 @@ def rates_within(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float]]) 
 
 def one_user_not_too_much(frame: pd.DataFrame, *, max_share: float, rows_at_least: int) -> Judged:
     """Find a user to whom more than a share of a table belongs, where that is many rows."""
-    top = _of(frame, m.USER)
-    if top.empty:
-        return Judged(["table"], [], "no row has a user")
-    row = top.iloc[0]
-    said = f"user {row['value']}: {row['rows']:,} of {row['of']:,} rows ({row['rows'] / row['of']:.1%})"
-    broken = row["rows"] >= rows_at_least and row["rows"] > max_share * row["of"]
-    return Judged(["table"], [("table", f"{said}; allowed {max_share:.1%}")] if broken else [], said)
+    for top in m.measured(frame, m.USER):
+        said = f"user {top.value}: {top.rows:,} of {top.of:,} rows ({top.rows / top.of:.1%})"
+        broken = top.rows >= rows_at_least and top.rows > max_share * top.of
+        return Judged(["table"], [("table", f"{said}; allowed {max_share:.1%}")] if broken else [], said)
+    return Judged(["table"], [], "no row has a user")
 
 
 def only_known_events(frame: pd.DataFrame, *, events: Collection[str]) -> Judged:
     """Find events by names that no task of the contract has."""
-    strange = _of(frame, m.UNKNOWN).sort_values("rows", ascending=False, kind="stable")
-    broken = [(row.subject, _strange(row.subject, row.rows, events)) for row in strange.itertuples()]
+    strange = sorted(m.measured(frame, m.UNKNOWN), key=lambda one: -one.rows)
+    broken = [(one.subject, _strange(one, events)) for one in strange]
     return Judged(sorted(events), broken, "none")
 
 
 def every_contracted_event(frame: pd.DataFrame, *, events: Sequence[str]) -> Judged:
     """Find names of the contract that no event has."""
-    found = set(_of(frame, m.ROWS)["subject"])
+    found = {one.subject for one in m.measured(frame, m.ROWS)}
     broken = [(name, f"{name}: no event") for name in events if name not in found]
     return Judged(list(events), broken, f"{len(events)} names")
 
 
-def _count(subject: str, rows: int, of: int, examples: str) -> str:
-    told = f" (for example {examples})" if examples else ""
-    return f"{subject}: {rows:,} of {of:,} rows{told}"
+def _count(one: Measurement) -> str:
+    told = f" (for example {one.examples})" if one.examples else ""
+    return f"{one.subject}: {one.rows:,} of {one.of:,} rows{told}"
 
 
-def _strange(name: str, rows: int, events: Collection[str]) -> str:
-    near = get_close_matches(name, events, n=1)
-    return f"{name}: {rows:,} events" + (f" (is it '{near[0]}'?)" if near else "")
-
-
-def _of(frame: pd.DataFrame, statistic: str) -> pd.DataFrame:
-    return frame.loc[frame["statistic"] == statistic]
+def _strange(one: Measurement, events: Collection[str]) -> str:
+    near = get_close_matches(one.subject, events, n=1)
+    return f"{one.subject}: {one.rows:,} events" + (f" (is it '{near[0]}'?)" if near else "")
 
 
 def _length(time: timedelta) -> str:
     days, hours = time / timedelta(days=1), time / timedelta(hours=1)
     return f"{days:.1f} days" if days >= 2 else f"{hours:.1f} hours"
-
-

@@ -22,24 +22,26 @@ def values_stay(
 ) -> Judged:
     """Find values of at least a share of the rows that vanished or appeared.
 
-    Vanished: there on each of the trailing days, and on none of the newest ones though twenty rows were to be
-    expected. Appeared: on none of the trailing days. Fewer than seven trailing days say nothing.
+    Vanished: there on each of the trailing days, and on none of the newest ones. Appeared: the other way
+    round. Either is said where the share makes twenty rows, and after seven trailing days.
     """
     broken: list[tuple[str, str]] = []
     for name in columns:
         days, values, counts = _table(frame, name, as_of)
         now, before = counts[-newest:], counts[-newest - trailing : -newest]
-        if len(before) < _ENOUGH_DAYS or not len(now):
+        if len(before) < _ENOUGH_DAYS:
             continue
-        shares, was = now.sum(axis=0) / max(now.sum(), 1), before.sum(axis=0) / max(before.sum(), 1)
-        since = days[-len(now)]
-        for value, always, never, new, old in zip(
-            values, (before > 0).all(axis=0), (before == 0).all(axis=0), shares, was, strict=True
-        ):
-            if always and new == 0 and old >= max(share, _ENOUGH_ROWS / max(now.sum(), 1)):
-                broken.append((name, f"{name} '{value}' vanished on {since}: {old:.1%} before"))
-            elif never and new >= share:
-                broken.append((name, f"{name} '{value}' appeared on {since} or later: {new:.1%}"))
+        new, old = (days_of.sum(axis=0) / max(days_of.sum(), 1) for days_of in (now, before))
+        least, since = max(share, _ENOUGH_ROWS / max(now.sum(), 1)), days[-newest]
+        always, never = (before > 0).all(axis=0), (before == 0).all(axis=0)
+        broken += [
+            (name, f"{name} '{values[n]}' vanished on {since}: {old[n]:.1%} before")
+            for n in np.flatnonzero(always & (new == 0) & (old >= least))
+        ]
+        broken += [
+            (name, f"{name} '{values[n]}' appeared on {since}: {new[n]:.1%}")
+            for n in np.flatnonzero(never & (new >= least))
+        ]
     return Judged(list(columns), broken, f"{len(columns)} segments, no value vanished or appeared")
 
 
@@ -67,18 +69,14 @@ def distributions_stay(
     return Judged(names, broken, f"{len(names)} distributions, none further away than usual", lines)
 
 
-def _table(
-    frame: pd.DataFrame, name: str, as_of: str
-) -> tuple[list[date], list[str], t.Floats]:
+def _table(frame: pd.DataFrame, name: str, as_of: str) -> tuple[list[date], list[str], t.Floats]:
     """Return the whole days and the values of a column, and their counts of shape (days, values)."""
     last = (datetime.fromisoformat(as_of) - timedelta(days=1)).date()
     rows = frame.loc[(frame["statistic"] == m.VALUES) & (frame["subject"] == name)]
     wide = rows.pivot_table(index="day", columns="value", values="rows", fill_value=0, aggfunc="sum")
-    wide = wide[[day <= last for day in wide.index]]
+    wide = wide.loc[np.array([day <= last for day in wide.index], dtype=bool)]
     return wide.index.tolist(), [str(v) for v in wide.columns], wide.to_numpy(float)
 
 
 def _plain(figures: t.Floats) -> list[float | None]:
     return [None if np.isnan(figure) else float(figure) for figure in figures]
-
-

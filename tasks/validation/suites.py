@@ -5,7 +5,7 @@ nobody gave and an expectation that raised are all failures. Bounds and severiti
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import great_expectations as gx
 import pandas as pd
 from great_expectations.core import ExpectationValidationResult
 from great_expectations.data_context.types import base
+from great_expectations.exceptions import SuiteParameterError
 
 from tasks.errors import ContractError, unknown
 from tasks.validation import expectations, measurements
@@ -56,6 +57,11 @@ def worst_severity(findings: tuple[Finding, ...]) -> str | None:
     return max(failed, key=_SEVERITIES.index) if failed else None
 
 
+def severity_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings by severity, the worst first."""
+    return sorted(findings, key=lambda f: -_SEVERITIES.index(f.severity))
+
+
 def load_suite(path: Path) -> dict[str, Any]:
     """Read a suite as JSON data.
 
@@ -79,7 +85,9 @@ def load_suite(path: Path) -> dict[str, Any]:
 def own_expectations() -> list[str]:
     """Name our own expectations: the library's would judge measurements as if they were the table."""
     kinds = vars(expectations).values()
-    return sorted(kind.expectation_type for kind in kinds if getattr(kind, "expectation_type", "").startswith("expect_"))
+    return sorted(
+        kind.expectation_type for kind in kinds if getattr(kind, "expectation_type", "").startswith("expect_")
+    )
 
 
 def run_suite(suite: Mapping[str, Any], frame: pd.DataFrame, *, facts: Mapping[str, Any]) -> SuiteResult:
@@ -90,6 +98,11 @@ def run_suite(suite: Mapping[str, Any], frame: pd.DataFrame, *, facts: Mapping[s
     suite : as ``load_suite`` returned it.
     frame : the measurements, as ``measurements.frame_of`` returns them.
     facts : a value for every suite parameter, plain JSON.
+
+    Raises
+    ------
+    ContractError
+        The suite repeats an expectation, or has a parameter that is not among the facts.
     """
     context = gx.get_context(project_config=_in_memory())
     built = context.suites.add(gx.ExpectationSuite(**suite))
@@ -97,7 +110,10 @@ def run_suite(suite: Mapping[str, Any], frame: pd.DataFrame, *, facts: Mapping[s
         raise ContractError(f"The suite '{suite['name']}' lost expectations while loading: it repeats one")
     asset = context.data_sources.add_pandas("frame").add_dataframe_asset(suite["name"])
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
-    results = batch.validate(built, expectation_parameters=dict(facts)).results
+    try:
+        results = batch.validate(built, expectation_parameters=dict(facts)).results
+    except SuiteParameterError as error:
+        raise ContractError(f"The suite '{suite['name']}' asks for what nobody gives: {error}") from error
     if len(results) != len(suite["expectations"]):
         raise ContractError(f"The suite '{suite['name']}' ran {len(results)} of {len(suite['expectations'])}")
     return SuiteResult(

@@ -93,6 +93,8 @@ def _check_links(ended: Ended) -> None:
     links = {(step, number): link for (step, number, key), link in ended.handed_on.items() if "_link" in key}
     with_run = {step for (step, _), link in links.items() if "/runs/" in link}
     assert {"models.train", "models.calibrate", "release", "simulate", "shadow", "gate"} <= with_run
+    (of_validation,) = (link for (step, _), link in links.items() if step == "validate")
+    assert of_validation.endswith("/artifacts/validation.html")
 
 
 def _release(home: Path, surface: str) -> dict[str, Any]:

@@ -4,18 +4,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.contracts import TasksSpec
-from tasks.engines.label_row import MOST, row_facts, shown_at, twins_of
+from tasks.engines.label_row import MOST, row_facts, shown_at
 from tasks.labels.explain import Facts, Label, stories
 from tests.engines.small_log import START, Shop, at, contracts, events, impressions, instants
 from tests.labels import worlds
 from tests.labels.engine import tasks
 from tests.labels.reference import Reference, Row
 
+END = START + timedelta(hours=1000)
 KEYS = 3
 """Impressions that are looked at in each random world."""
 
@@ -80,7 +80,7 @@ def _named(reference: Reference, names: tuple[str, ...]) -> list[Row]:
 def test_an_impression_that_the_log_does_not_have_has_no_facts(shop: Shop) -> None:
     with shop.opened(1000) as log:
         key = {"request_id": "q", "item_id": 9}
-        assert row_facts(log, key, as_of=START + timedelta(hours=1000), day=START.date()) is None
+        assert row_facts(log, key, as_of=END, day=START.date()) is None
         assert shown_at(log, key) == []
 
 
@@ -111,10 +111,11 @@ def test_the_credited_event_is_told_even_where_a_window_holds_many(tmp_path: Pat
     assert story.crediting.at == at(hours[many - 2])
 
 
-@pytest.mark.parametrize("shown", [1, 2])
-def test_twins_are_told_the_one_that_stays_first(tmp_path: Path, shown: int) -> None:
-    twice = impressions(request_id=["q", "q", "q", "r", "s", "s"], item_id=[1, 2, 1, 2, 1, 2])
+def test_the_twins_of_a_repeated_key_are_told(tmp_path: Path) -> None:
+    twice = impressions(request_id=["q", "q", "q", "r", "s", "q"], item_id=[1, 2, 1, 2, 1, 1])
     shop = Shop(tmp_path).put("impressions", twice).put("events", events())
     with shop.opened(1000) as log:
-        times = twins_of(log, {"request_id": "q", "item_id": shown})
-    assert times == {1: [at(0), at(1)], 2: []}[shown]
+        found = row_facts(log, {"request_id": "q", "item_id": 1}, as_of=END, day=START.date())
+    assert found is not None
+    assert found.row["shown_at"] == at(0)
+    assert found.twins == (at(1), at(30))

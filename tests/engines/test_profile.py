@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 import pytest
 
-from tasks.engines.profile import Counts, LogProfile, Unknown, profile
+from tasks.engines.profile import Counts, LogProfile, profile
 from tasks.errors import DataError
 from tests.engines.small_log import Shop, at, events, impressions, instants
 
@@ -50,9 +50,18 @@ def test_events_that_no_task_names_are_counted_by_name(shop: Shop) -> None:
     assert profiled(shop, 30).unknown_events == {"clik": 2}
 
 
-def test_events_of_items_that_were_never_shown_are_counted_with_examples(shop: Shop) -> None:
-    shop.put("events", events(item_id=[9, 9, 1, None]))
-    assert profiled(shop, 100).unknown_items == Unknown(2, ("9",))
+def test_a_key_in_two_files_is_repeated_wherever_its_rows_lie(shop: Shop) -> None:
+    shop.put("impressions", impressions(), impressions(shown_at=instants(0, 0, 1, 1, 31, 30)).slice(4, 1))
+    found = profiled(shop, 100)
+    assert found.impressions == Counts(7, 6, 0, 0, {"repeated_key": 1, "no_key": 0})
+    assert {day: total.rows for day, total in found.days.impressions.items()} == {
+        date(2024, 3, 1): 4, date(2024, 3, 2): 2,
+    }  # fmt: skip
+
+
+def test_a_key_that_is_repeated_in_a_file_and_between_files_is_counted_once(shop: Shop) -> None:
+    shop.put("impressions", impressions(), impressions().slice(0, 1), impressions().take([2, 2, 0]))
+    assert profiled(shop, 100).impressions == Counts(10, 6, 0, 0, {"repeated_key": 4, "no_key": 0})
 
 
 def test_a_fingerprint_does_not_depend_on_the_order_or_the_files(shop: Shop) -> None:

@@ -67,11 +67,6 @@ def test_the_logs_folder_itself_may_be_a_link(logs: Path, tmp_path: Path) -> Non
     assert len(names(tmp_path / "mounted", "feed/impressions/*.parquet")) == 2
 
 
-def test_a_url_is_refused_with_the_way_out(logs: Path) -> None:
-    with pytest.raises(ContractError, match="copy or mount"):
-        resolve("s3://bucket/impressions", logs=logs, table="impressions")
-
-
 @pytest.mark.parametrize(
     ("source", "said"), [("feed/events/*.parquet", "holds: impressions"), ("x.parquet", "feed")]
 )

@@ -57,6 +57,11 @@ def test_a_null_matches_nothing_not_even_a_null(story: Story) -> None:
     assert story.told(spec, "t") == {"r": "not_applicable", "s": 0}
 
 
+def test_by_default_user_and_item_are_matched(story: Story) -> None:
+    story.shown("both", 1, 1).shown("user", 1, 2).shown("item", 1, 1, user_id="v").event("click", 1)
+    assert story.told(one(), "t") == {"both": 1, "user": 0, "item": 0}
+
+
 def test_columns_that_are_not_named_are_ignored_even_when_filled(story: Story) -> None:
     story.shown("r", 1).event("click", 1, request_id="another", kind="another")
     assert story.told(one(), "t") == {"r": 1}

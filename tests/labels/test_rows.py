@@ -59,6 +59,17 @@ def test_without_key_or_instant_there_is_no_row(story: Story) -> None:
     assert set(story.labels(SPEC)) == {("r", 1)}
 
 
+@pytest.mark.parametrize("column", ["user_id", "item_id", "request_id"])
+def test_a_null_id_in_an_event_is_legal_and_counts_where_it_is_not_matched_on(
+    story: Story, column: str
+) -> None:
+    ids = {"user_id": "u", "item_id": 1, "request_id": "r", column: None}
+    match = [name for name, value in ids.items() if value is not None]
+    spec = tasks(t={"positive": {"event": "click", "within": "PT2H", "match": match}})
+    story.shown("r", 1).event("click", 1, ids.pop("item_id"), **ids)
+    assert story.told(spec, "t") == {"r": 1}
+
+
 def test_an_event_without_name_or_instant_does_nothing(story: Story) -> None:
     story.shown("r", 1).event(None, 1).event("click", None)
     assert story.told(SPEC, "t") == {"r": 0}

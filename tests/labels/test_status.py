@@ -50,7 +50,36 @@ def test_a_composite_matures_with_its_slowest_part(story: Story) -> None:
     assert story.told(spec, "both", as_of=11) == {"r": 0}
 
 
+@pytest.mark.parametrize("as_of", [3, 12, 24, 40, 41, 100])
+def test_a_delayed_outcome_is_never_a_negative(story: Story, as_of: float) -> None:
+    """It came back at hour 20, ten hours after the purchase: before that is known there is no label at all."""
+    spec = tasks(
+        buy={"positive": {**BUY, "within": "PT20H"}},
+        back={"positive": {"event": "back", "within": "PT20H", "after": "buy"}},
+        kept={"compose": {"all_of": ["buy"], "none_of": ["back"]}},
+    )
+    story.shown("r", 1).event("buy", 10).event("back", 20)
+    assert story.told(spec, "back", as_of=as_of) == {"r": "immature" if as_of < 41 else 1}
+    assert story.told(spec, "kept", as_of=as_of) == {"r": "immature" if as_of < 41 else 0}
+
+
 # -- not applicable
+
+
+def test_masks_stand_instead_of_negatives(story: Story) -> None:
+    """Nothing was bought by any of them: only what could have been bought, and is over, is a negative."""
+    spec = tasks(
+        buy={"positive": BUY, "observed_when": {"column": "visible"}, "exclude": [OUT]},
+        back={"positive": {**BUY, "event": "back", "after": "buy"}},
+        happy={"positive": {**BUY, "event": "happy"}, "observed_when": {"event": ["happy", "sad"]}},
+    )
+    story.shown("over", 1, 1).shown("unseen", 1, 2, visible=False).shown("nobody", 1, 3, user_id=None)
+    story.shown("gone", 1, 4).shown("early", 99, 5).event("stock_out", 2, 4)
+    masked = {"unseen": "not_applicable", "nobody": "not_applicable", "gone": "excluded", "early": "immature"}
+    assert story.told(spec, "buy", as_of=100) == {"over": 0, **masked}
+    no_purchase_no_answer = dict.fromkeys(("over", "unseen", "nobody", "gone"), "not_applicable")
+    assert story.told(spec, "back", as_of=100) == {**no_purchase_no_answer, "early": "immature"}
+    assert story.told(spec, "happy", as_of=100) == {**no_purchase_no_answer, "early": "immature"}
 
 
 @pytest.mark.parametrize(
@@ -202,6 +231,15 @@ def test_who_did_not_buy_did_not_return(story: Story) -> None:
     story.event("buy", 2, 2).event("buy", 2, 3).event("back", 3, 3)
     assert story.told(spec, "back") == {"not": "not_applicable", "kept": 0, "back": 1}
     assert story.told(spec, "kept") == {"not": 1, "kept": 1, "back": 0}
+
+
+def test_a_part_that_another_task_observes_is_0_where_that_one_is_known_to_be_0(story: Story) -> None:
+    spec = tasks(
+        a=PARTS["a"], b={**PARTS["b"], "observed_when": {"task": "a"}}, t={"compose": {"none_of": ["b"]}}
+    )
+    story.shown("no", 1, 1).shown("yes", 1, 2).event("a", 1, 2).event("b", 1, 2)
+    assert story.told(spec, "b") == {"no": "not_applicable", "yes": 1}
+    assert story.told(spec, "t") == {"no": 1, "yes": 0}
 
 
 def test_an_excluded_part_is_not_known(story: Story) -> None:

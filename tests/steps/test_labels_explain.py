@@ -1,7 +1,8 @@
 """One impression's labels are told in words that agree with the snapshot, and say where the log has changed."""
 
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,12 @@ tasks:
   longest: {family: engagement, kind: value, value: {event: watch, within: P1D, aggregate: max}}
   looks: {family: engagement, kind: value, value: {event: look, within: P1D, aggregate: count}}
   kept: {family: satisfaction, compose: {all_of: [buy], none_of: [back]}}
+  settled: {family: satisfaction, compose: {all_of: [always]}}
 """
+
+
+def hours(day: int, hour: float) -> float:
+    return day + hour / 24
 
 
 def shown(request: str, when: float, **more: Any) -> Row:
@@ -50,22 +56,62 @@ def shown(request: str, when: float, **more: Any) -> Row:
     return {**row, "visible": True, "kind": "x", **more}
 
 
-def hours(day: int, hour: float) -> float:
-    return day + hour / 24
+def on_the_second(name: str, hour: float, **more: Any) -> Row:
+    return event(name, at(hours(2, hour)), **more)
 
 
-def built(
-    folder: Path,
-    impressions: Sequence[Row],
-    events: Sequence[Row] = (),
-    as_of: float = 12,
-    tasks: str = TASKS,
-) -> Context:
-    """Write a log, which needs an event of some kind, and label it."""
+OUT = on_the_second("stock_out", 12, user_id=None)
+STORIES: dict[str, list[Row]] = {
+    "clicked": [on_the_second("click", 10.2)],
+    "clicked late": [on_the_second("click", 10.5)],
+    "arrived late": [on_the_second("click", 10.25, ingested_at=at(hours(3, 1)))],
+    "opened": [on_the_second("open", 11)],
+    "opened and looked": [on_the_second("open", 11), on_the_second("look", 12)],
+    "unhappy": [on_the_second("survey", 11, value=3.0)],
+    "happy": [on_the_second("survey", 11, value=5.0)],
+    "polled": [on_the_second("poll", 11)],
+    "returned": [on_the_second("buy", 11), event("back", at(hours(3, 9)))],
+    "bought, then out": [on_the_second("buy", 11), OUT],
+    "out": [OUT],
+    "watched": [on_the_second("watch", h, value=v) for h, v in ((11, 50.0), (12, 25.5), (13, None))],
+    "nothing": [],
+}
+"""What happened to the one impression of a request, which is shown on the second at ten."""
+
+WINDOW = "in the window 10:00:00 to 2024-03-03 10:00:00"
+
+
+def built(folder: Path, impressions: Sequence[Row], events: Sequence[Row] = (), as_of: float = 12) -> Context:
+    """Write a log, which needs an event that fills every column, and label it."""
     strange = event("wave", at(1), user_id="stranger", value=0.0, kind="x", request_id="r", ingested_at=at(1))
-    context = Logs(folder, list(impressions), [strange, *events], tasks).write()
+    context = Logs(folder, list(impressions), [strange, *events], TASKS).write()
     labels.run(context, as_of=at(as_of))
     return context
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Tell a task of a story in words; every story has a user and an item of its own."""
+    impressions = [
+        shown(name, hours(2, 10), user_id=name, item_id=n, visible=name != "nothing")
+        for n, name in enumerate(STORIES)
+    ]
+    events = [
+        {**one, "item_id": n, "user_id": one["user_id"] and name}
+        for n, (name, of_story) in enumerate(STORIES.items())
+        for one in of_story
+    ]
+    context = built(tmp_path_factory.mktemp("told"), impressions, events)
+
+    @functools.cache
+    def explained(name: str) -> ExplainResult:
+        return explain(context, impression=f"{name}/{list(STORIES).index(name)}")
+
+    def of_task(task: str, name: str) -> str:
+        assert explained(name).agrees
+        return str(explained(name).tasks[task]["words"])
+
+    return of_task
 
 
 def words(context: Context, task: str, impression: str = "r/1") -> str:
@@ -74,81 +120,53 @@ def words(context: Context, task: str, impression: str = "r/1") -> str:
     return str(found.tasks[task]["words"])
 
 
-def told(folder: Path, task: str, *events: Row, as_of: float = 12, **more: Any) -> str:
-    """Tell a task of an impression shown on the second at ten."""
-    return words(built(folder, [shown("r", hours(2, 10), **more)], events, as_of), task)
-
+Told = Callable[[str, str], str]
 
 # -- positive tasks
 
 
-def test_a_positive_names_the_event_the_window_and_when_it_was_known(tmp_path: Path) -> None:
-    click = event("click", at(hours(2, 10.2083333334)))
-    assert told(tmp_path, "click", click).startswith(
-        "1. Shown 10:00:00; the click at 10:12:30 lies in the window 10:00:00 to 10:30:00."
+def test_a_positive_names_the_event_the_window_and_when_it_was_known(told: Told) -> None:
+    assert told("click", "clicked") == (
+        "1. Shown 10:00:00; the click at 10:12:00 lies in the window 10:00:00 to 10:30:00. Known since 11:00:00."
     )
-    assert words(
-        Context.open(NAME, surfaces=tmp_path / "surfaces", home=tmp_path / "home"), "click"
-    ).endswith("Known since 11:00:00.")
 
 
-def test_a_negative_says_that_nothing_lies_in_the_window(tmp_path: Path) -> None:
-    assert told(tmp_path, "click", event("click", at(hours(2, 10.5)))) == (
+def test_a_negative_says_that_nothing_lies_in_the_window(told: Told) -> None:
+    assert told("click", "clicked late") == (
         "0. Shown 10:00:00; no click in the window 10:00:00 to 10:30:00. Known since 11:00:00."
     )
 
 
-def test_a_label_before_its_maturity_says_when_and_what_lies_in_the_window_so_far(tmp_path: Path) -> None:
-    assert told(tmp_path, "buy", event("buy", at(hours(2, 11))), as_of=2.75) == (
-        "immature. It matures at 2024-03-03 10:00:00, after the snapshot's as-of 18:00:00. "
-        "So far the buy at 11:00:00 lies in the window 10:00:00 to 2024-03-03 10:00:00."
-    )
-
-
-def test_fewer_events_than_needed_are_counted_and_the_nth_is_named(tmp_path: Path) -> None:
-    first, second = event("open", at(hours(2, 11))), event("look", at(hours(2, 12)))
-    window = "in the window 10:00:00 to 2024-03-03 10:00:00"
-    assert f"only 1 open or look of the 2 needed {window}." in told(tmp_path / "one", "visits", first)
-    assert f"the 2nd look at 12:00:00 lies {window}." in told(tmp_path / "two", "visits", first, second)
-
-
-def test_a_value_that_is_too_small_is_told_with_the_bound(tmp_path: Path) -> None:
-    survey = event("survey", at(hours(2, 11)), value=3.0)
-    assert told(tmp_path, "happy", survey) == (
-        "0. Shown 10:00:00; no survey that counts in the window 10:00:00 to 2024-03-03 10:00:00. "
-        "The survey at 11:00:00 has the value 3; the least that counts is 4. Known since 2024-03-03 10:00:00."
-    )
-
-
-def test_a_value_that_is_enough_is_told(tmp_path: Path) -> None:
-    survey = event("survey", at(hours(2, 11)), value=5.0)
-    assert "; the survey of value 5 at 11:00:00 lies in the window" in told(tmp_path, "happy", survey)
-
-
-def test_an_answer_of_another_name_is_named(tmp_path: Path) -> None:
-    assert "The poll at 11:00:00 is its answer." in told(tmp_path, "happy", event("poll", at(hours(2, 11))))
-
-
-def test_an_event_that_arrived_after_the_maturity_is_told(tmp_path: Path) -> None:
-    late = event("click", at(hours(2, 10.25)), ingested_at=at(hours(3, 1)))
-    assert told(tmp_path, "click", late) == (
+def test_an_event_that_arrived_after_the_maturity_is_told(told: Told) -> None:
+    assert told("click", "arrived late") == (
         "1. Shown 10:00:00; the click at 10:15:00 lies in the window 10:00:00 to 10:30:00. It arrived at "
         "2024-03-03 01:00:00: a snapshot as of before then says otherwise. Known since 11:00:00."
     )
 
 
+def test_fewer_events_than_needed_are_counted_and_the_nth_is_named(told: Told) -> None:
+    assert f"only 1 open or look of the 2 needed {WINDOW}." in told("visits", "opened")
+    assert f"the 2nd look at 12:00:00 lies {WINDOW}." in told("visits", "opened and looked")
+
+
+def test_a_value_is_told_with_the_least_that_counts(told: Told) -> None:
+    assert told("happy", "unhappy") == (
+        f"0. Shown 10:00:00; no survey that counts {WINDOW}. The survey at 11:00:00 has the value 3; the least "
+        "that counts is 4. Known since 2024-03-03 10:00:00."
+    )
+    assert "; the survey of value 5 at 11:00:00 lies in the window" in told("happy", "happy")
+
+
 def test_an_event_that_was_credited_to_another_impression_names_it(tmp_path: Path) -> None:
     twice = [shown("r", hours(2, 10)), shown("s", hours(2, 20))]
-    context = built(tmp_path, twice, [event("buy", at(hours(2, 21)))])
+    context = built(tmp_path, twice, [on_the_second("buy", 21)])
     assert words(context, "buy") == (
-        "0. Shown 10:00:00; no buy of its own in the window 10:00:00 to 2024-03-03 10:00:00. "
-        "The buy at 21:00:00 lies in it and is credited to s/1, shown 20:00:00: the last whose window holds it. "
-        "Known since 2024-03-03 10:00:00."
+        f"0. Shown 10:00:00; no buy of its own {WINDOW}. The buy at 21:00:00 lies in it and is credited to s/1, "
+        "shown 20:00:00: the last whose window holds it. Known since 2024-03-03 10:00:00."
     )
     (elsewhere,) = explain(context, impression="r/1").tasks["buy"]["credited_elsewhere"]
-    assert elsewhere["credited_to"] == {
-        "request_id": "s", "item_id": 1, "shown_at": "2024-03-02T20:00:00Z"
-    }  # fmt: skip
+    winner = {"request_id": "s", "item_id": 1, "shown_at": "2024-03-02T20:00:00Z"}
+    assert elsewhere["credited_to"] == winner
     assert words(context, "buy", "s/1").startswith(
         "1. Shown 20:00:00; the buy at 21:00:00 lies in the window"
     )
@@ -157,102 +175,86 @@ def test_an_event_that_was_credited_to_another_impression_names_it(tmp_path: Pat
 # -- conditional on others
 
 
-def test_a_childs_window_opens_at_its_parents_event(tmp_path: Path) -> None:
-    buy, back = event("buy", at(hours(2, 11))), event("back", at(hours(3, 9)))
-    assert told(tmp_path, "back", buy, back) == (
+def test_a_childs_window_opens_at_its_parents_event(told: Told) -> None:
+    assert told("back", "returned") == (
         "1. The window opens just after the event of buy, 11:00:00; the back at 2024-03-03 09:00:00 lies in the "
         "window 11:00:00 to 2024-03-04 11:00:00. Known since 2024-03-05 10:00:00."
     )
 
 
-def test_a_child_without_a_positive_parent_is_not_applicable(tmp_path: Path) -> None:
-    assert told(tmp_path, "back") == "not applicable. It is learned where buy is positive, and buy is 0."
+def test_a_child_without_a_positive_parent_is_not_applicable(told: Told) -> None:
+    assert told("back", "nothing") == "not applicable. It is learned where buy is positive, and buy is 0."
 
 
-@pytest.mark.parametrize(("visible", "found"), [(False, "false"), (None, "null")])
-def test_what_was_not_on_screen_is_not_applicable(tmp_path: Path, visible: bool | None, found: str) -> None:
-    impressions = [shown("r", 2, visible=visible), shown("s", 2)]
-    assert words(built(tmp_path, impressions), "seen") == (
-        f"not applicable. It is observed where visible is true, and here that is {found}."
+def test_what_was_not_on_screen_is_not_applicable(told: Told) -> None:
+    assert told("seen", "nothing") == (
+        "not applicable. It is observed where visible is true, and here that is false."
     )
 
 
 def test_what_cannot_be_matched_is_not_applicable(tmp_path: Path) -> None:
-    impressions = [shown("r", 2, user_id=None), shown("s", 2)]
-    assert words(built(tmp_path, impressions), "click") == (
-        "not applicable. Its user_id is null, so no event can be matched with it."
+    context = built(tmp_path, [shown("r", 2, user_id=None, visible=None), shown("s", 2)])
+    assert (
+        words(context, "click") == "not applicable. Its user_id is null, so no event can be matched with it."
     )
 
 
-def test_without_an_answer_there_is_no_label(tmp_path: Path) -> None:
-    assert told(tmp_path, "happy") == (
+def test_without_an_answer_there_is_no_label(told: Told) -> None:
+    assert told("happy", "nothing") == (
         "not applicable. It is observed where there is an answer, and no survey or poll was credited to it "
-        "in the window 10:00:00 to 2024-03-03 10:00:00."
+        f"{WINDOW}."
     )
+    assert "The poll at 11:00:00 is its answer." in told("happy", "polled")
 
 
 # -- exclusions
 
 
-def test_an_exclusion_says_what_it_matched_and_what_the_label_would_have_been(tmp_path: Path) -> None:
-    buy = event("buy", at(hours(2, 11)))
-    out = event("stock_out", at(hours(2, 12)), user_id=None)
-    context = built(tmp_path, [shown("r", hours(2, 10))], [buy, out])
-    assert words(context, "always") == (
-        "excluded. The stock_out at 12:00:00 (item_id 1) lies in the window 10:00:00 to 2024-03-03 10:00:00 and "
-        "takes the row out, whatever its outcome. The buy at 11:00:00 would have made it 1."
-    )
-    assert "The stock_out at 12:00:00 did not come before it and takes nothing out." in words(
-        context, "stocked"
+def test_an_exclusion_says_what_it_matched_and_what_the_label_would_have_been(told: Told) -> None:
+    item = list(STORIES).index("bought, then out")
+    assert told("always", "bought, then out") == (
+        f"excluded. The stock_out at 12:00:00 (item_id {item}) lies {WINDOW} and takes the row out, whatever its "
+        "outcome. The buy at 11:00:00 would have made it 1."
     )
 
 
-def test_before_positive_takes_out_what_was_not_positive_before(tmp_path: Path) -> None:
-    assert told(tmp_path, "stocked", event("stock_out", at(hours(2, 12)), user_id=None)) == (
-        "excluded. The stock_out at 12:00:00 (item_id 1) lies in the window 10:00:00 to 2024-03-03 10:00:00 and "
-        "takes the row out, as nothing had made it positive before."
-    )
+def test_before_positive_takes_out_what_was_not_positive_before(told: Told) -> None:
+    assert told("stocked", "out").endswith("takes the row out, as nothing had made it positive before.")
+    spared = "The stock_out at 12:00:00 did not come before it and takes nothing out."
+    assert spared in told("stocked", "bought, then out")
 
 
 # -- values and composites
 
 
-def test_a_value_tells_its_events_their_sum_and_the_clip(tmp_path: Path) -> None:
-    watched = [event("watch", at(hours(2, h)), value=v) for h, v in ((11, 50.0), (12, 25.5), (13, None))]
-    context = built(tmp_path, [shown("r", hours(2, 10))], [*watched, event("look", at(hours(2, 14)))])
-    window = "Shown 10:00:00; in the window 10:00:00 to 2024-03-03 10:00:00"
-    known = "Known since 2024-03-03 10:00:00."
-    assert words(context, "watch") == (
-        f"60. {window} the sum of 3 watch events is 75.5, clipped to 60. {known}"
+def test_a_value_tells_its_events_their_sum_and_the_clip(told: Told) -> None:
+    shown, known = f"Shown 10:00:00; {WINDOW}", "Known since 2024-03-03 10:00:00."
+    assert (
+        told("watch", "watched") == f"60. {shown} the sum of 3 watch events is 75.5, clipped to 60. {known}"
     )
-    assert words(context, "longest") == f"50. {window} the max of 3 watch events is 50. {known}"
-    assert words(context, "looks") == f"1. {window} the count of look events is 1. {known}"
+    assert told("longest", "watched") == f"50. {shown} the max of 3 watch events is 50. {known}"
+    assert told("looks", "opened and looked") == f"1. {shown} the count of look events is 1. {known}"
 
 
-def test_no_event_is_zero_for_a_sum_and_no_label_for_a_max(tmp_path: Path) -> None:
-    context = built(tmp_path, [shown("r", hours(2, 10))])
-    assert "there is no watch. Known since" in words(context, "watch")
-    assert words(context, "longest") == (
-        "not applicable. No watch with a value was credited to it in the window 10:00:00 to "
-        "2024-03-03 10:00:00, and there is no max of none."
+def test_no_event_is_zero_for_a_sum_and_no_label_for_a_max(told: Told) -> None:
+    assert "there is no watch. Known since" in told("watch", "nothing")
+    assert told("longest", "nothing") == (
+        f"not applicable. No watch with a value was credited to it {WINDOW}, and there is no max of none."
     )
 
 
-def test_a_composite_tells_its_parts(tmp_path: Path) -> None:
-    assert told(tmp_path / "none", "kept") == (
+def test_a_composite_tells_its_parts(told: Told) -> None:
+    assert told("kept", "nothing") == (
         "0. buy is 0; back counts as 0, since its parent is 0. Known since 2024-03-05 10:00:00."
     )
-    out = [event("buy", at(hours(2, 11))), event("stock_out", at(hours(2, 12)), user_id=None)]
-    kept = TASKS.replace("[buy], none_of", "[always], none_of")
-    context = built(tmp_path / "out", [shown("r", hours(2, 10))], out, tasks=kept)
-    assert words(context, "kept") == "not applicable. always is excluded and not known; back is 0."
+    assert told("settled", "out") == "not applicable. always is excluded and not known."
 
 
 # -- the impression and the snapshot
 
 
 def test_the_answer_is_plain_json_with_instants_in_iso(tmp_path: Path) -> None:
-    click = event("click", at(hours(2, 10.25)), kind="x")
+    click = on_the_second("click", 10.25, kind="x")
     context = built(tmp_path, [shown("r", hours(2, 10))], [click])
     found = json.loads(json.dumps(asdict(explain(context, impression="r/1"))))
     assert (found["shown_at"], found["as_of"]) == ("2024-03-02T10:00:00Z", "2024-03-12T00:00:00Z")
@@ -268,7 +270,7 @@ def test_the_answer_is_plain_json_with_instants_in_iso(tmp_path: Path) -> None:
 
 
 def test_the_text_fits_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    built(tmp_path, [shown("r", hours(2, 10)), shown("s", hours(2, 20))], [event("buy", at(hours(2, 21)))])
+    built(tmp_path, [shown("r", hours(2, 10)), shown("s", hours(2, 20))], [on_the_second("buy", 21)])
     where = ["--surfaces", str(tmp_path / "surfaces"), "--home", str(tmp_path / "home")]
     assert main(["labels", "explain", NAME, "--impression", "r/1", *where]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -283,17 +285,22 @@ def test_a_request_id_may_hold_slashes(tmp_path: Path) -> None:
 
 
 def test_an_older_snapshot_is_explained_as_of_its_own_instant(tmp_path: Path) -> None:
-    context = built(tmp_path, [shown("r", hours(2, 10))], [event("buy", at(hours(2, 11)))], as_of=2.75)
+    context = built(tmp_path, [shown("r", hours(2, 10))], [on_the_second("buy", 11)], as_of=2.75)
     older = explain(context, impression="r/1").snapshot
     labels.run(context, as_of=at(12))
-    assert explain(context, impression="r/1").tasks["buy"]["status"] == "observed"
-    assert explain(context, impression="r/1", snapshot=older).tasks["buy"]["status"] == "immature"
+    assert words(context, "buy").startswith("1. ")
+    assert explain(context, impression="r/1", snapshot=older).tasks["buy"]["words"] == (
+        "immature. It matures at 2024-03-03 10:00:00, after the snapshot's as-of 18:00:00. "
+        f"So far the buy at 11:00:00 lies {WINDOW}."
+    )
 
 
 def test_a_log_that_has_changed_since_is_told(tmp_path: Path) -> None:
     context = built(tmp_path, [shown("r", hours(2, 10))])
-    click = event("click", at(hours(2, 10.25)))
-    Logs(tmp_path, [shown("r", hours(2, 10))], [click, {**click, "event": "wave", "value": 0.0}], TASKS).write()
+    click = on_the_second("click", 10.25)
+    Logs(
+        tmp_path, [shown("r", hours(2, 10))], [click, {**click, "event": "wave", "value": 0.0}], TASKS
+    ).write()
     found = explain(context, impression="r/1")
     assert not found.agrees
     assert found.notes[0].startswith(
@@ -329,10 +336,10 @@ def refused(context: Context, impression: str) -> str:
     return str(raised.value)
 
 
-@pytest.fixture
-def context(tmp_path: Path) -> Context:
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     impressions = [shown("r-17", 2), shown("r-17", 2, item_id=2), shown("r-18", 2), shown("s-99", 11.5)]
-    return built(tmp_path, impressions, as_of=11)
+    return built(tmp_path_factory.mktemp("missing"), [*impressions, shown("q", 2, item_id=None)], as_of=11)
 
 
 @pytest.mark.parametrize("impression", ["r-17", "/1", "r-17/"])
@@ -358,8 +365,7 @@ def test_an_impression_after_the_as_of_is_said_to_be_later(context: Context) -> 
     )
 
 
-def test_an_impression_without_its_key_is_said_to_be_in_quarantine(tmp_path: Path) -> None:
-    context = built(tmp_path, [shown("r", 2), shown("q", 2, item_id=None)])
+def test_an_impression_without_its_key_is_said_to_be_in_quarantine(context: Context) -> None:
     assert refused(context, "q/1").endswith(
         "without item_id is in quarantine (no_key): request_id, item_id or shown_at is null."
     )

@@ -1,34 +1,17 @@
 """What steps read of the log: nothing later than the as-of, and labels only of what was shown."""
 
 from datetime import timedelta
-from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pytest
 
 from tasks.errors import DataError
 from tasks.steps import release_view
 from tasks.steps.context import Context
-from tasks.steps.log_tables import labelled_candidates, newest_candidates, read_events
+from tasks.steps.log_tables import labelled_candidates, newest_candidates
 from tasks.stores.label_store import LabelStore
 from tests.steps.mini import AS_OF, BINARY, FIRST, NAME, TASKS, Retrained
 
 DAY = timedelta(days=1)
-
-
-def test_no_event_is_read_that_had_not_happened_or_arrived(
-    second_retrain: Retrained, mini_world: Path
-) -> None:
-    """The log goes two days on; an event counts as of AS_OF when it had happened and was known."""
-    events = read_events(second_retrain.context, as_of=AS_OF)
-    whole = ds.dataset(mini_world / "events").to_table()
-    known = pc.and_(
-        pc.less(whole["happened_at"], AS_OF),
-        pc.fill_null(pc.less(whole["ingested_at"], AS_OF), True),
-    )
-    assert len(events) == pc.sum(known).as_py() < len(whole)
-    assert events["happened_at"].max() < AS_OF
 
 
 def test_the_newest_traffic_is_that_of_the_last_day_before_the_instant(second_retrain: Retrained) -> None:

@@ -14,7 +14,7 @@ from tasks.errors import ContractError, DataError, StoreError
 from tasks.location import ObjectPath
 from tasks.steps import labels
 from tasks.steps.context import Context
-from tasks.steps.log_tables import read_events
+from tasks.steps.log_tables import newest_candidates
 from tasks.stores import delta
 from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.label_store import LabelStore
@@ -80,7 +80,7 @@ def test_what_was_published_is_read_again(context: Context) -> None:
     assert store.read(found, ["ds", "click"]).num_rows == built.rows
     assert store.days(found)["rows"].to_pylist() != []
     assert labels.show(context).rows == built.rows
-    assert read_events(context, as_of=END).shape[0] > 0
+    assert len(newest_candidates(context, as_of=END)) > 0
 
 
 def test_a_build_as_of_the_past_is_found_by_its_name(context: Context) -> None:
@@ -151,7 +151,7 @@ def test_while_the_store_is_away_a_step_says_so_and_afterwards_it_resumes(
         with pytest.raises(StoreError):
             labels.run(context, as_of=END)
         with pytest.raises(StoreError):
-            read_events(context, as_of=END)
+            newest_candidates(context, as_of=END)
     finally:
         server.open()
     store = LabelStore(context.home, NAME)

@@ -1,0 +1,77 @@
+"""What a task is credited with, as tables of the session, each made in the form that the log asks for.
+
+::
+
+    signals                               a table
+    windows x signals of equal keys       counted: the pairs that a join would visit
+    join, or scan where they are many     a table; what only led to it is dropped again
+"""
+
+import logging
+from collections.abc import Iterable
+
+from tasks.engines.duckdb import LogTables
+from tasks.labels import expressions as x
+from tasks.labels.credit import Crediting, Form
+from tasks.labels.statements import fill
+
+FAN_OUT = 12
+"""Pairs for each window and signal above which a scan is the faster: measured, both took equally long there."""
+
+_AS_WRITTEN = "SET disabled_optimizers = 'build_side_probe_side'"
+"""A join hashes the side that is written second: DuckDB takes a log of some days for a fifth of what it is, and
+would hash the impressions instead of the outcomes."""
+
+_LOG = logging.getLogger("equipoise")
+
+
+def credit(log: LogTables, creditings: Iterable[Crediting]) -> None:
+    """Make the relations that the labels join; needs ``shown``, ``known`` and those of a task's parents."""
+    log.connection.execute(_AS_WRITTEN)
+    for crediting in creditings:
+        log.create(*crediting.signals)
+        form = _form(log, crediting)
+        relations = crediting.relations(form)
+        for name, query in relations.items():
+            if name != crediting.signals[0]:
+                log.create(name, query)
+        for name in relations:
+            if name != crediting.name:
+                log.connection.execute(fill("DROP TABLE $name", name=x.name(name)))
+    log.connection.execute("RESET disabled_optimizers")
+
+
+def _form(log: LogTables, crediting: Crediting) -> Form:
+    if Form.SCAN not in crediting.forms:
+        return Form.JOIN
+    most, signals = _signals(log, crediting)
+    if most <= FAN_OUT:
+        _LOG.info("labels: %s by join: no key has more than %d signals", crediting.name, most)
+        return Form.JOIN
+    pairs, windows = _pairs(log, crediting)
+    form = Form.SCAN if pairs > FAN_OUT * (windows + signals) else Form.JOIN
+    said = "labels: %s by %s: %d pairs of %d windows and %d signals"
+    _LOG.info(said, crediting.name, form, pairs, windows, signals)
+    return form
+
+
+def _signals(log: LogTables, crediting: Crediting) -> tuple[int, int]:
+    """Count the signals of the most frequent key, and all."""
+    ((most, total),) = log.fetch(
+        "SELECT coalesce(max(n), 0), coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM $signals GROUP BY $match)",
+        signals=x.table(crediting.signals[0]),
+        match=x.columns(crediting.match),
+    )
+    return int(most), int(total)
+
+
+def _pairs(log: LogTables, crediting: Crediting) -> tuple[int, int]:
+    """Count the pairs that a join would visit, and the windows whose key has a signal."""
+    ((pairs, windows),) = log.fetch(
+        """SELECT coalesce(sum(n), 0), count(*) FROM ($windows) JOIN
+           (SELECT $match, count(*) AS n FROM $signals GROUP BY $match) USING ($match)""",
+        windows=crediting.windows,
+        signals=x.table(crediting.signals[0]),
+        match=x.columns(crediting.match),
+    )
+    return int(pairs), int(windows)

@@ -1,0 +1,90 @@
+"""Impressions that share a key, found without grouping the whole log.
+
+::
+
+    a key twice in one file      its summary says of which requests, and how many rows are too many
+    a key in two files           possible only for a request that two files have rows of: ``spread_requests``
+    suspects                     the impressions of all these requests, in the files that matter
+    repeated, twins, shown       the cut of the log, among the suspects: see ``LogTables.cut``
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.engines.columns import File
+from tasks.engines.duckdb import TWINS, LogTables
+from tasks.engines.summaries import Summaries, of_requests, row_hash
+from tasks.labels import expressions as x
+from tasks.labels import rows
+from tasks.labels.rows import IMPRESSIONS
+from tasks.labels.statements import fill
+
+_SPREAD = """
+    CREATE OR REPLACE TEMP TABLE spread_requests AS
+    SELECT number FROM impressions_now_all WHERE facet = 'request' GROUP BY 1 HAVING count(*) > 1
+"""
+_SPREAD_OVER = """
+    SELECT DISTINCT summary FROM impressions_now_all
+    WHERE facet = 'request' AND number IN (SELECT number FROM spread_requests)
+"""
+_SUSPECT_REQUESTS = """
+    CREATE OR REPLACE TEMP TABLE suspect_requests AS
+    SELECT number FROM spread_requests
+    UNION SELECT number FROM impressions_now WHERE facet = 'extra' AND summary IN ($summaries)
+"""
+_EXTRAS_IN_FILES = """
+    SELECT day, sum(n), sum(total) FROM $name
+    WHERE facet = 'extra' AND number NOT IN (SELECT number FROM spread_requests) GROUP BY 1
+"""
+_EXTRAS_BETWEEN_FILES = """
+    SELECT $day, count(*), sum($hashed)::DECIMAL(38, 0) FROM $twins WHERE $extra GROUP BY 1
+"""
+
+
+def find_spread_requests(log: LogTables) -> None:
+    """Make the relation ``spread_requests``: hashes of requests that several files have rows of."""
+    log.connection.execute(_SPREAD)
+
+
+def cut_files(log: LogTables, found: Summaries, files: Iterable[File], as_of: datetime) -> None:
+    """Cut the log where only some of its files are read.
+
+    Their repeated keys are found, and those of spread requests wherever they lie.
+    """
+    wanted = set(files)
+    if log.fetch("SELECT count(*) FROM spread_requests")[0][0]:
+        wanted |= set(found.files(path for (path,) in log.fetch(_SPREAD_OVER)))
+    summaries = [one for one in found.of_files if one.file in wanted]
+    log.connection.execute(
+        fill(_SUSPECT_REQUESTS, summaries=[x.text(one.path) for one in summaries] or [exp.Null()])
+    )
+    log.view("suspect_files", IMPRESSIONS, [one.file for one in summaries])
+    only_these = of_requests("suspect_requests")
+    log.create("suspects", x.select([exp.Star()], x.table("suspect_files"), where=[only_these]))
+    log.cut(as_of, among="suspects")
+
+
+def extras(log: LogTables, name: str, *, before: datetime | None = None) -> list[tuple[date, int, int]]:
+    """Return by day the impressions that are one too many of their key, and the sum of their hashes.
+
+    Parameters
+    ----------
+    name
+        The relation of the files' summaries.
+    before
+        Leave out what was shown from this instant on.
+    """
+    in_files = log.fetch(_EXTRAS_IN_FILES, name=x.table(name))
+    shown = x.column(c.SHOWN_AT)
+    extra = [x.after(x.column(rows.PLACE), x.integer(1)), of_requests("spread_requests")]
+    between = log.fetch(
+        _EXTRAS_BETWEEN_FILES,
+        day=x.cast(shown, "DATE"),
+        hashed=row_hash(log, IMPRESSIONS),
+        twins=x.table(TWINS),
+        extra=x.all_of(*extra, *([x.before(shown.copy(), x.instant(before))] if before else [])),
+    )
+    return [(day, int(n), int(total)) for day, n, total in (*in_files, *between)]

@@ -1,0 +1,29 @@
+"""Which tasks spare rows, and the contract of one of them alone."""
+
+from tasks.labels.spared import alone, sparing
+from tests.labels.engine import tasks
+
+CLICK = {"positive": {"event": "click", "within": "PT1H"}}
+OUT = {"event": "stock_out", "on": "item"}
+SPEC = tasks(
+    click=CLICK,
+    buy={"positive": {"event": "buy", "within": "P1D"}, "exclude": [OUT]},
+    back={
+        "positive": {"event": "back", "within": "P1D", "after": "buy"},
+        "exclude": [OUT, {**OUT, "before_positive": True}],
+    },
+    spent={
+        "kind": "value",
+        "value": {"event": "buy", "within": "P1D", "aggregate": "sum"},
+        "exclude": [{**OUT, "before_positive": True}],
+    },
+)
+
+
+def test_binary_tasks_with_before_positive_spare_rows() -> None:
+    assert sparing(SPEC) == ("back",)
+
+
+def test_a_task_alone_keeps_what_it_builds_on() -> None:
+    assert list(alone(SPEC, "back").tasks) == ["buy", "back"]
+    assert list(alone(SPEC, "click").tasks) == ["click"]
