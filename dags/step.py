@@ -105,7 +105,7 @@ step = partial(task_decorator_factory, decorated_operator_class=StepOperator, mu
 
 
 def report(result: Any, *fields: str, page: str = "") -> dict[str, Any]:
-    """Keep a result's ids and counts as plain JSON, and its MLflow run, at a page of it, as the step's link."""
+    """Keep a result's ids and counts as plain JSON, and its MLflow run, or a page of that, as the link."""
     values = asdict(result)
     if run_id := values.get("run_id"):
         get_current_context()["ti"].task.mlflow_run = run_address(run_id, page)

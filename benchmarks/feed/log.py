@@ -158,10 +158,13 @@ def _write_day(
         sql = sql.replace(f"${name}", str(value))
     connection.execute(f"CREATE OR REPLACE TEMP TABLE day AS {sql}")
     connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS waiting AS {_EVENTS} LIMIT 0")
-    connection.execute(f"INSERT INTO waiting {_EVENTS}")  # noqa: S608 - a constant
-    happened = f"happened_at < TIMESTAMPTZ '{(START + timedelta(days=day + 1)).isoformat()}'"
-    for table, query in (("impressions", _TWINS), ("events", f"FROM waiting WHERE {happened}")):
+    connection.execute(f"INSERT INTO waiting {_EVENTS}")
+    tomorrow = (START + timedelta(days=day + 1)).isoformat()
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE today AS FROM waiting WHERE happened_at < $1::TIMESTAMPTZ", [tomorrow]
+    )
+    connection.execute("DELETE FROM waiting WHERE happened_at < $1::TIMESTAMPTZ", [tomorrow])
+    for table, query in (("impressions", _TWINS), ("events", "FROM today")):
         to = Path(feed.files(table)).with_name(f"{day:02}.parquet")
         to.parent.mkdir(parents=True, exist_ok=True)
         connection.execute(f"COPY ({query}) TO '{to}' (FORMAT parquet)")
-    connection.execute(f"DELETE FROM waiting WHERE {happened}")

@@ -66,11 +66,9 @@ def world(arguments: Arguments) -> Answer:
 
 
 def labels_sql(arguments: Arguments) -> Answer:
-    from tasks.labels.compile import contract_log, labels_sql
+    from tasks.labels.script import labels_script
 
-    contracts = _context(arguments).contracts
-    log = contract_log(contracts.surface, contracts.tasks)
-    return {"sql": labels_sql(contracts.tasks, None, arguments.dialect, log=log)}, 0
+    return {"sql": labels_script(_context(arguments).contracts, arguments.dialect)}, 0
 
 
 def labels_build(arguments: Arguments) -> Answer:

@@ -1,4 +1,4 @@
-"""What a table's Parquet files say of each column: its kind of values, whether it holds any, its span of time.
+"""What a table's Parquet files say of each column: its kind of values, whether it has any, its span of time.
 
 A column is judged by the files in which it has a value: writers give an all-null column any type.
 """

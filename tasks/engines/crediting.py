@@ -16,18 +16,13 @@ from tasks.labels.credit import Crediting, Form
 from tasks.labels.statements import fill
 
 FAN_OUT = 12
-"""Pairs for each window and signal above which a scan is the faster: measured, both took equally long there."""
-
-_AS_WRITTEN = "SET disabled_optimizers = 'build_side_probe_side'"
-"""A join hashes the side that is written second: DuckDB takes a log of some days for a fifth of what it is, and
-would hash the impressions instead of the outcomes."""
+"""Pairs for each window and signal above which a scan is the faster: at so many both took equally long."""
 
 _LOG = logging.getLogger("equipoise")
 
 
 def credit(log: LogTables, creditings: Iterable[Crediting]) -> None:
     """Make the relations that the labels join; needs ``shown``, ``known`` and those of a task's parents."""
-    log.connection.execute(_AS_WRITTEN)
     for crediting in creditings:
         log.create(*crediting.signals)
         form = _form(log, crediting)
@@ -38,7 +33,6 @@ def credit(log: LogTables, creditings: Iterable[Crediting]) -> None:
         for name in relations:
             if name != crediting.name:
                 log.connection.execute(fill("DROP TABLE $name", name=x.name(name)))
-    log.connection.execute("RESET disabled_optimizers")
 
 
 def _form(log: LogTables, crediting: Crediting) -> Form:
@@ -58,7 +52,8 @@ def _form(log: LogTables, crediting: Crediting) -> Form:
 def _signals(log: LogTables, crediting: Crediting) -> tuple[int, int]:
     """Count the signals of the most frequent key, and all."""
     ((most, total),) = log.fetch(
-        "SELECT coalesce(max(n), 0), coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM $signals GROUP BY $match)",
+        """SELECT coalesce(max(n), 0), coalesce(sum(n), 0)
+           FROM (SELECT count(*) AS n FROM $signals GROUP BY $match)""",
         signals=x.table(crediting.signals[0]),
         match=x.columns(crediting.match),
     )

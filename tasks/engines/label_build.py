@@ -33,6 +33,9 @@ from tasks.location import Location, locate
 
 _LOG = logging.getLogger("equipoise")
 _NO_TIME = timedelta()
+_AS_WRITTEN = "SET disabled_optimizers = 'build_side_probe_side'"
+"""A join hashes the side that is written second. Left alone, DuckDB takes a log of some days for a fifth of
+what it is, and hashes the impressions instead of the outcomes."""
 
 
 def write_labels(log: LogTables, folder: Location, *, as_of: datetime, days: Iterable[date]) -> Written:
@@ -96,19 +99,25 @@ def _query(log: LogTables, as_of: datetime, days: Sequence[date]) -> tuple[Label
 
 
 def _write(log: LogTables, query: LabelQuery, labels: exp.Query, folder: Location) -> tuple[WrittenFile, ...]:
+    log.connection.execute(_AS_WRITTEN)
     for task, creditings in query.creditings.items():
         _LOG.info("labels: crediting %s", task)
         credit(log, creditings)
-    return _copy(log, labels, folder)
+    files = _copy(log, labels, folder)
+    log.connection.execute("RESET disabled_optimizers")
+    return files
 
 
 def _copy(log: LogTables, labels: exp.Query, folder: Location) -> tuple[WrittenFile, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     statement = fill(
-        """COPY (SELECT * REPLACE ($statuses) FROM ($labels)) TO $folder
+        """COPY (SELECT * REPLACE ($bytes) FROM ($labels)) TO $folder
            (FORMAT parquet, PARTITION_BY ($day), APPEND true,
             FILENAME_PATTERN 'part-{uuid}', RETURN_STATS)""",
-        statuses=[_as_enum(c.status(task)) for task in log.contracts.tasks.tasks],
+        bytes=[
+            *(_as_enum(c.status(task), c.Status) for task in log.contracts.tasks.tasks),
+            _as_enum(c.CONTRACT_DIGEST, [log.contracts.digests["tasks"]]),
+        ],
         labels=labels,
         folder=x.text(folder),
         day=x.name(c.DAY),
@@ -120,10 +129,10 @@ def _copy(log: LogTables, labels: exp.Query, folder: Location) -> tuple[WrittenF
     )
 
 
-def _as_enum(status: str) -> exp.Expr:
-    """Keep a status in one byte while it is sorted into days; in the file it is a string all the same."""
-    words = ", ".join(f"'{word}'" for word in c.Status)
-    return x.named(x.cast(x.column(status), f"ENUM({words})"), status)
+def _as_enum(column: str, words: Iterable[str]) -> exp.Expr:
+    """Keep a word in one byte while it is sorted into days; in the file it is a string all the same."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return x.named(x.cast(x.column(column), f"ENUM({listed})"), column)
 
 
 def _digests(log: LogTables, files: Sequence[WrittenFile]) -> dict[date, tuple[int, int]]:

@@ -32,7 +32,7 @@ from tasks.engines.limits import MEMORY, limits
 from tasks.errors import ContractError, DataError, StoreError, unknown
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 MASTER = "EQUIPOISE_SPARK_MASTER"
 _DATA = ("22", "0A", "42846")
@@ -114,7 +114,23 @@ def spool(source: SparkTable, to: Path, *, table: str, engine: Engine) -> None:
         name = _quoted(source.names)
         if not spark.catalog.tableExists(name):
             raise DataError(f"No {table}: {_missing(spark, source)}")
-        spark.table(name).write.parquet(to.as_uri())
+        spark.table(name).write.parquet(address(to))
+
+
+def address(path: Path) -> str:
+    """Return a path of this machine as Spark takes it: as it stands, without percent signs.
+
+    Examples
+    --------
+    >>> address(Path("/srv/a home"))
+    'file:/srv/a home'
+    """
+    return f"file:{path}"
+
+
+def read_parquet(spark: "SparkSession", *paths: Path, **options: str) -> "DataFrame":
+    """Read files by their very names, of which no character is a pattern."""
+    return spark.read.options(__globPaths__="false", **options).parquet(*map(address, paths))
 
 
 def _missing(spark: "SparkSession", source: SparkTable) -> str:
@@ -182,7 +198,7 @@ def _configuration(folder: Path, engine: Engine) -> dict[str, str]:
         "spark.driver.extraJavaOptions": f"{temporary} -XX:-UsePerfData",
         "spark.local.dir": str(folder / "tmp"),
         "spark.pyspark.python": sys.executable,
-        "spark.sql.warehouse.dir": (folder / "warehouse").as_uri(),
+        "spark.sql.warehouse.dir": address(folder / "warehouse"),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }

@@ -15,7 +15,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ from tasks import columns as c
 from tasks.engines.columns import File
 from tasks.engines.duckdb import LogTables
 from tasks.engines.label_files import WrittenFile
-from tasks.engines.spark import session
+from tasks.engines.spark import address, read_parquet, session
 from tasks.errors import ContractError, StoreError
 from tasks.labels import expressions as x
 from tasks.labels import rows
@@ -73,7 +73,7 @@ def write_with_spark(
             _run(spark, query.rows[name]).createOrReplaceTempView(name)
         with _kept(spark, query.credit):
             found = _run(spark, labels).hint("rebalance", c.DAY)
-            found.write.partitionBy(c.DAY).parquet(staged.as_uri())
+            found.write.partitionBy(c.DAY).parquet(address(staged))
     return _moved(staged, folder, schema)
 
 
@@ -86,14 +86,14 @@ def _log_table(spark: "SparkSession", log: LogTables, table: str, files: Sequenc
 
     Files of one schema are read together: Spark would not join those of several as DuckDB does.
     """
-    groups: dict[pa.Schema, list[str]] = {}
+    groups: dict[pa.Schema, list[Path]] = {}
     for file in files:
         if isinstance(file.path, ObjectPath):
             raise ContractError(
                 f"{table}: the engine spark reads no object store ({file.path}). Mount it, or use --engine "
                 "duckdb"
             )
-        groups.setdefault(pq.read_schema(file.path).remove_metadata(), []).append(f"file:{file.path}")
+        groups.setdefault(pq.read_schema(file.path).remove_metadata(), []).append(file.path)
     found: DataFrame | None = None
     for schema, paths in groups.items():
         part = _part(spark, log, table, schema, paths)
@@ -102,13 +102,11 @@ def _log_table(spark: "SparkSession", log: LogTables, table: str, files: Sequenc
 
 
 def _part(
-    spark: "SparkSession", log: LogTables, table: str, schema: pa.Schema, paths: Sequence[str]
+    spark: "SparkSession", log: LogTables, table: str, schema: pa.Schema, paths: Sequence[Path]
 ) -> "DataFrame":
     source = log.views[table]
-    reader = spark.read.option("__globPaths__", "false")
-    if source.table.in_folders:
-        reader = reader.option("basePath", f"file:{log.logs}")
-    frame = reader.parquet(*paths)
+    options = {"basePath": f"file:{log.logs}"} if source.table.in_folders else {}
+    frame = read_parquet(spark, *paths, **options)
     there = {name.lower() for name in frame.columns}
     columns = []
     for ours, kind in log.types[table].items():
@@ -144,7 +142,7 @@ def _hand_over(spark: "SparkSession", log: LogTables) -> None:
     for name in (rows.REPEATED, rows.FIRST):
         file = log.folder / f"{name}.parquet"
         log.connection.execute(fill(_COPY, table=x.table(name), file=x.text(file)))
-        spark.read.parquet(file.as_uri()).createOrReplaceTempView(name)
+        read_parquet(spark, file).createOrReplaceTempView(name)
 
 
 @contextmanager
@@ -173,7 +171,8 @@ def _moved(staged: Path, folder: Location, schema: pa.Schema) -> tuple[WrittenFi
     except OSError as error:
         for _, to in written:
             if isinstance(to.path, Path):
-                to.path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    to.path.unlink()
         raise StoreError(f"Spark's labels cannot be put into {folder}: {error}") from error
     return tuple(to for _, to in written)
 

@@ -226,7 +226,7 @@ def _or(names: tuple[str, ...]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.10g}"
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
 
 
 def _seen(story: TaskStory) -> str:

@@ -97,11 +97,12 @@ def status_columns(spec: TasksSpec, tasks: Iterable[str], as_of: x.AsOf) -> Iter
 
 
 def label_columns(spec: TasksSpec, tasks: Iterable[str]) -> Iterator[exp.Expr]:
-    """Yield ``<task>`` of each task, and ``<task>__known`` of each binary one."""
+    """Yield ``<task>`` of each task, and ``<task>__known`` of each that bears on a composite."""
+    bearing = _bearing_on_composites(spec)
     for name in tasks:
         label = x.when(_observed(name), _value(spec.tasks[name], name))
         yield x.named(label, name)
-        if spec.tasks[name].kind == "binary":
+        if name in bearing:
             yield x.named(_known(spec.tasks[name], label.copy()), known(name))
 
 
@@ -112,6 +113,17 @@ def final_columns(spec: TasksSpec) -> Iterator[exp.Expr]:
         yield x.column(c.status(name))
         at = x.when(_observed(name), x.column(credit(name))) if task.positive else exp.Null()
         yield x.named(x.cast(at, "TIMESTAMPTZ"), c.at(name))
+
+
+def _bearing_on_composites(spec: TasksSpec) -> set[str]:
+    """Return the parts of composites, and the tasks that those depend on."""
+    bearing: set[str] = set()
+    waiting = [part for task in spec.tasks for part in spec.parts(task)]
+    while waiting:
+        name = waiting.pop()
+        bearing.add(name)
+        waiting += [parent] if (parent := conditional_on(spec.tasks[name])) else []
+    return bearing
 
 
 def _word(status: c.Status) -> exp.Expr:

@@ -1,6 +1,7 @@
 """Rules on days: each whole day is held against the days before it (``trailing.py``).
 
-A day is whole when it had ended at the as-of. Where fewer than five days came before, nothing is said.
+A day is whole when it had ended at the as-of. Where fewer than five days came before, or none of that
+weekday, nothing is said.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -164,9 +165,7 @@ def _silences(days: Sequence[date], rows: Floats, trailing: int) -> Iterator[tup
             continue
         before = slice(max(0, start - trailing), start)
         held = {day: rows[before][weekdays[before] == day] for day in set(weekdays[start:stop])}
-        usual = sum(
-            np.median(held[day] if len(held[day]) > 2 else rows[before]) for day in weekdays[start:stop]
-        )
+        usual = sum(np.median(held[day]) for day in weekdays[start:stop] if len(held[day]))
         yield int(start), stop, float(usual)
 
 

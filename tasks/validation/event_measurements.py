@@ -51,8 +51,7 @@ def measure_events(
         *types,
         *measure_newest(connection, KNOWN_EVENTS, c.HAPPENED_AT),
         *(measure_top_user(connection, KNOWN_EVENTS, c.USER_ID) if c.USER_ID in present else ()),
-        *_unknown(counted, names),
-        *(Measurement(ROWS, name, day=day, rows=n) for name, day, n in counted if name in names),
+        *(Measurement(ROWS if name in names else UNKNOWN, name, day=day, rows=n) for name, day, n in counted),
     ]
     future = x.from_on(x.column(c.HAPPENED_AT), x.instant(as_of))
     measured += _broken(connection, FUTURE, c.HAPPENED_AT, future)
@@ -62,15 +61,6 @@ def measure_events(
     if {*c.IMPRESSION_KEY} <= present:
         measured += _skewed(connection)
     return measured
-
-
-def _unknown(counted: Sequence[tuple[str, object, int]], names: Collection[str]) -> Iterator[Measurement]:
-    strange: dict[str, int] = {}
-    for name, _, n in counted:
-        if name not in names:
-            strange[name] = strange.get(name, 0) + n
-    for name, n in strange.items():
-        yield Measurement(UNKNOWN, name, rows=n)
 
 
 def _broken(

@@ -23,7 +23,8 @@ STYLE = """<style>
 margin: .8rem 0; }
 .pictures figure { margin: 0; } .pictures svg { width: 100%; display: block; background: #8881; }
 .pictures figcaption { opacity: 1; font-size: .86rem; overflow-wrap: anywhere; }
-.pictures small { opacity: .7; display: flex; justify-content: space-between; }
+.pictures small { opacity: .7; display: flex; justify-content: space-between; white-space: nowrap;
+font-size: .74rem; }
 .usual { fill: #5b8def; opacity: .25; } .found { stroke: currentColor; fill: none; stroke-width: 1.5; }
 .dot { fill: currentColor; } .odd { fill: var(--bad); }
 .observed { fill: #4c9f70; } .immature { fill: #8889; }
@@ -95,7 +96,7 @@ def _across(days: Sequence[date]) -> Sequence[float]:
 def _up(line: Line) -> Callable[[float], float]:
     """Return the height of a figure; a band that reaches far beyond the figures is cut."""
     values = [value for value in line.values if value is not None] or [0.0]
-    reach = (max(values) - min(values) or abs(values[0]) or 1.0) / 2
+    reach = max(values) - min(values) or abs(values[0]) or 1.0
     least, most = max(min(values) - reach, 0.0), max(values) + reach
 
     def up(value: float) -> float:

@@ -1,7 +1,7 @@
 """Rules on rows, judged by their counts: nothing of this kind, or no more than a share of it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 
 import pandas as pd
@@ -9,6 +9,8 @@ import pandas as pd
 from tasks.validation import measurements as m
 from tasks.validation.judged import Judged
 from tasks.validation.measurements import Measurement
+
+_CLOSE = 0.8
 
 
 def counted(frame: pd.DataFrame, *, statistic: str, max_share: float, unless: str) -> Judged:
@@ -89,11 +91,27 @@ def one_user_not_too_much(frame: pd.DataFrame, *, max_share: float, rows_at_leas
     return Judged(["table"], [], "no row has a user")
 
 
-def only_known_events(frame: pd.DataFrame, *, events: Collection[str]) -> Judged:
-    """Find events by names that no task of the contract has."""
-    strange = sorted(m.measured(frame, m.UNKNOWN), key=lambda one: -one.rows)
-    broken = [(one.subject, _strange(one, events)) for one in strange]
-    return Judged(sorted(events), broken, "none")
+def no_strange_event(frame: pd.DataFrame, *, events: Collection[str], as_of: str, newest: int) -> Judged:
+    """Find names that no task of the contract has, and that are close to one of its names, or new.
+
+    A log may hold what is another surface's; those names are only told.
+
+    Parameters
+    ----------
+    newest : a name is new if none of its events is older than so many days, and other events are.
+    """
+    unknown, first = m.measured(frame, m.UNKNOWN), _first_days(m.measured(frame, m.UNKNOWN))
+    rows = {name: sum(one.rows for one in unknown if one.subject == name) for name in first}
+    since = datetime.fromisoformat(as_of).date() - timedelta(days=newest)
+    begun = min(_first_days(m.measured(frame, m.ROWS)).values(), default=since)
+    broken = []
+    for name in sorted(first, key=lambda name: -rows[name]):
+        if near := get_close_matches(name, events, n=1, cutoff=_CLOSE):
+            broken.append((name, f"{name}: {rows[name]:,} events (is it '{near[0]}'?)"))
+        elif begun < since <= first[name]:
+            broken.append((name, f"{name}: {rows[name]:,} events since {first[name]}"))
+    told = ", ".join(f"{name} ({n:,})" for name, n in rows.items())
+    return Judged(sorted(events), broken, f"of other surfaces: {told}" if told else "none")
 
 
 def every_contracted_event(frame: pd.DataFrame, *, events: Sequence[str]) -> Judged:
@@ -108,9 +126,12 @@ def _count(one: Measurement) -> str:
     return f"{one.subject}: {one.rows:,} of {one.of:,} rows{told}"
 
 
-def _strange(one: Measurement, events: Collection[str]) -> str:
-    near = get_close_matches(one.subject, events, n=1)
-    return f"{one.subject}: {one.rows:,} events" + (f" (is it '{near[0]}'?)" if near else "")
+def _first_days(found: Sequence[Measurement]) -> dict[str, date]:
+    first: dict[str, date] = {}
+    for one in found:
+        if one.day is not None:
+            first[one.subject] = min(one.day, first.get(one.subject, one.day))
+    return first
 
 
 def _length(time: timedelta) -> str:

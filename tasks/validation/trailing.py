@@ -2,7 +2,7 @@
 
 ::
 
-    middle    the median of the trailing days; of the same weekday where that has three of them
+    middle    the median of the trailing days of the same weekday; a weekday's first says nothing
     spread    1.267 x root mean square of the trailing days about their middles, but for the tenth that lies
               furthest away: one odd day does not widen it
     noise     the least spread that chance alone gives so few rows
@@ -60,9 +60,10 @@ def usual_levels(
 
     Examples
     --------
-    >>> week = [date(2026, 3, n) for n in range(1, 8)]
+    >>> from datetime import timedelta
+    >>> mondays = [date(2026, 3, 2) + n * timedelta(days=7) for n in range(7)]
     >>> levels, noise = np.array([5.0, 5, 5, 5, 5, 5, 9]), np.full(7, 0.01)
-    >>> usual = usual_levels(week, levels, noise, trailing=28, doubt=0.01)
+    >>> usual = usual_levels(mondays, levels, noise, trailing=28, doubt=0.01)
     >>> round(float(usual.low[6]), 2), round(float(usual.high[6]), 2), bool(np.isnan(usual.high[2]))
     (4.46, 5.54, True)
     """
@@ -70,6 +71,8 @@ def usual_levels(
     found = np.full((3, len(days)), np.nan)
     for n in range(LEAST_DAYS, len(days)):
         before = slice(max(0, n - trailing), n)
+        if weekdays[n] not in weekdays[before]:
+            continue
         middle, spread, held, freedom = _describe(levels[before], weekdays[before], weekdays[n])
         variance = max(spread**2, noise[n]) * (1 + _MEDIAN_LOSS / held)
         reach = -stdtrit(freedom, doubt / 2) * np.sqrt(variance)
@@ -87,8 +90,7 @@ def _describe(
         if _LEAST_WEEKDAYS <= own.sum() < len(levels):
             middles[own] = np.median(levels[own])
             groups += 1
-    same = weekdays == weekday
-    held = levels[same] if same.sum() >= _LEAST_WEEKDAYS else levels
+    held = levels[weekdays == weekday]
     kept = len(levels) - int(np.ceil(_FURTHEST * len(levels)))
     squares = np.sort((levels - middles) ** 2)[:kept].sum()
     spread = _TRIMMED * np.sqrt(squares / max(kept - groups, 1))

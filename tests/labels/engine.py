@@ -7,7 +7,8 @@ import duckdb
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
-from tasks.labels.compile import Log, labels_sql
+from tasks.labels.compile import Log, label_query, render
+from tasks.labels.credit import Form
 from tests.labels import worlds
 from tests.labels.reference import Key, Label, Row
 
@@ -20,16 +21,38 @@ def run(
     impressions: list[Row],
     events: list[Row],
     as_of: datetime,
+    form: Form | None = None,
 ) -> dict[Key, dict[str, Label]]:
     """Label whole rows: every column of ``worlds`` must be there."""
+    return {
+        key: {t: Label(row[t], row[c.status(t)], row[c.at(t)]) for t in spec.tasks}
+        for key, row in rows(engine, spec, impressions, events, as_of, form).items()
+    }
+
+
+def rows(
+    engine: duckdb.DuckDBPyConnection,
+    spec: TasksSpec,
+    impressions: list[Row],
+    events: list[Row],
+    as_of: datetime,
+    form: Form | None = None,
+) -> dict[Key, Row]:
+    """Return by key the rows that are labelled; credit is found in a form where there are two, else as usual."""
     engine.register("impressions", worlds.impression_table(impressions))
     engine.register("events", worlds.event_table(events))
-    rows = engine.sql(labels_sql(spec, as_of, log=LOG)).to_arrow_table().to_pylist()
-    assert len({(r["request_id"], r["item_id"]) for r in rows}) == len(rows)
-    return {
-        (r["request_id"], r["item_id"]): {t: Label(r[t], r[c.status(t)], r[c.at(t)]) for t in spec.tasks}
-        for r in rows
-    }
+    query = label_query(spec, as_of, log=LOG, forms=all_in(form, spec))
+    found = engine.sql(render(query.statement())).to_arrow_table().to_pylist()
+    by_key = {(r["request_id"], r["item_id"]): r for r in found}
+    assert len(by_key) == len(found)
+    return by_key
+
+
+def all_in(form: Form | None, spec: TasksSpec) -> dict[str, Form]:
+    """Return that everything is credited in this form that can be."""
+    query = label_query(spec, None, log=LOG)
+    credited = (crediting for of_task in query.creditings.values() for crediting in of_task)
+    return {crediting.name: form for crediting in credited if form is not None and form in crediting.forms}
 
 
 def tasks(**contracts: dict[str, Any]) -> TasksSpec:

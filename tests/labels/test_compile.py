@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tasks.contracts import TasksSpec
 from tasks.errors import ContractError
 from tasks.labels.compile import DIALECTS, Log, contract_log, labels_sql, match_columns
+from tasks.labels.credit import Form
 from tests.labels import worlds
-from tests.labels.engine import LOG, run, tasks
+from tests.labels.engine import LOG, Story, rows, run, tasks
 from tests.labels.reference import Reference, Row
 
 Logs = tuple[list[Row], list[Row]]
@@ -22,28 +23,39 @@ PURCHASE = {
 }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs)
-def test_labels_equal_brute_force(
+def test_labels_equal_brute_force_in_every_form(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime
 ) -> None:
-    assert run(engine, spec, *log, as_of) == Reference(spec, *log, as_of).labels()
+    """By join, by scan, and as the key suggests."""
+    expected = Reference(spec, *log, as_of).labels()
+    for form in (*Form, None):
+        assert run(engine, spec, *log, as_of, form) == expected, form
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs)
-def test_a_log_cut_at_the_as_of_gives_the_same_labels(
+def test_a_log_cut_at_the_as_of_gives_the_same_rows(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime
 ) -> None:
-    impressions, events = log
-    shown = [r for r in impressions if r["shown_at"] is None or r["shown_at"] < as_of]
-    known = [
-        e for e in events if all(e[at] is None or e[at] < as_of for at in ("happened_at", "ingested_at"))
-    ]
-    assert run(engine, spec, shown, known, as_of) == run(engine, spec, impressions, events, as_of)
+    assert rows(engine, spec, *cut(log, as_of), as_of) == rows(engine, spec, *log, as_of)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
+@given(worlds.contracts(), worlds.logs(), worlds.as_ofs, st.integers(1, 9))
+def test_what_comes_later_changes_no_feature(
+    engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime, hours: int
+) -> None:
+    """A row of the log as it was at its time is that row of a later build: every column of the impression."""
+    then = rows(engine, spec, *cut(log, as_of), as_of)
+    now = rows(engine, spec, *log, as_of + timedelta(hours=hours))
+    assert then.keys() == {key for key, row in now.items() if row["shown_at"] < as_of}
+    for key, row in then.items():
+        assert all(row[name] == now[key][name] for name in LOG.impressions)
+
+
+@settings(max_examples=15, deadline=None)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs, st.integers(0, 99))
 def test_the_order_of_the_rows_changes_nothing(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime, seed: int
@@ -53,18 +65,34 @@ def test_the_order_of_the_rows_changes_nothing(
 
 
 @settings(max_examples=20, deadline=None)
-@given(worlds.contracts(), worlds.logs(), worlds.as_ofs, st.integers(1, 9))
+@given(worlds.contracts(), worlds.logs(), worlds.logs(), worlds.as_ofs, st.integers(1, 9))
 def test_what_is_known_changes_only_through_late_events(
-    engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime, hours: int
+    engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, more: Logs, as_of: datetime, hours: int
 ) -> None:
     """Whatever happens at or after the as-of: each label that was mature then stays as it was."""
     impressions, events = log
     prompt = [{**e, "ingested_at": None} for e in events]
+    later_on = [e for e in more[1] if e["happened_at"] is None or e["happened_at"] >= as_of]
     earlier = run(engine, spec, impressions, prompt, as_of)
-    later = run(engine, spec, impressions, prompt, as_of + timedelta(hours=hours))
+    later = run(engine, spec, impressions, prompt + later_on, as_of + timedelta(hours=hours))
     for key, labels in earlier.items():
         for task, label in labels.items():
             assert label.status == "immature" or later[key][task] == label
+
+
+def test_a_late_event_changes_a_label_that_was_observed(engine: duckdb.DuckDBPyConnection) -> None:
+    story = Story(engine).shown("r", 1).event("click", 1.1, ingested=5)
+    spec = tasks(click=CLICK)
+    assert story.told(spec, "click", as_of=4) == {"r": 0}
+    assert story.told(spec, "click", as_of=6) == {"r": 1}
+
+
+def cut(log: Logs, as_of: datetime) -> Logs:
+    """Leave of a log what was known at an instant."""
+    impressions, events = log
+    shown = [r for r in impressions if r["shown_at"] is None or r["shown_at"] < as_of]
+    times = ("happened_at", "ingested_at")
+    return shown, [e for e in events if all(e[at] is None or e[at] < as_of for at in times)]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -19,7 +19,13 @@ ROW = {
     "request_id": "r", "item_id": 7, "shown_at": AT, "price": 1.5,
     "click": 1, "click__status": "observed", "click__at": AT, "spend": 0.1, "spend__status": "observed", "spend__at": None,
 }  # fmt: skip
-TYPES = {"click": "TINYINT", "spend": "DOUBLE", "price": "DOUBLE", "click__at": "TIMESTAMPTZ", "spend__at": "TIMESTAMPTZ"}
+TYPES = {
+    "click": "TINYINT",
+    "spend": "DOUBLE",
+    "price": "DOUBLE",
+    "click__at": "TIMESTAMPTZ",
+    "spend__at": "TIMESTAMPTZ",
+}
 
 
 def digest(engine: duckdb.DuckDBPyConnection, **changed: object) -> int:

@@ -58,7 +58,12 @@ class Dice:
 
     def instant(self, null: float = 0.0, last: int = HOURS) -> datetime | None:
         hours = self.one(*range(last + 1), null=null)
-        return None if hours is None else START + timedelta(hours=hours)
+        beside = self.one(*[0] * 8, -1, 1)
+        return None if hours is None else START + timedelta(hours=hours, microseconds=beside)
+
+    def with_copies(self, rows: list[Row]) -> list[Row]:
+        """Let some rows come twice."""
+        return rows + [row for row in rows if self.one(*[False] * 9, True)]
 
     def impression(self, request: int) -> Row:
         return {
@@ -86,10 +91,11 @@ class Dice:
 
 @st.composite
 def logs(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
-    """Draw up to 20 impressions and 30 events of two users and two items within seven hours."""
+    """Draw some 20 impressions and 30 events of two users and two items within seven hours."""
     dice = Dice(draw(st.integers(0, 2**32)))
     impressions = [dice.impression(n // 2) for n in range(draw(st.integers(1, 20)))]
-    return impressions, [dice.event(n % 8) for n in range(draw(st.integers(0, 30)))]
+    events = [dice.event(n % 8) for n in range(draw(st.integers(0, 30)))]
+    return dice.with_copies(impressions), dice.with_copies(events)
 
 
 @st.composite
@@ -119,7 +125,8 @@ def _task(draw: st.DrawFn, positives: list[str], binaries: list[str]) -> dict[st
         rule |= draw(st.sampled_from([{}, {"clip": [0.15, 2.0]}]))
     else:
         task["positive"] = rule
-        rule |= draw(st.sampled_from([{}, {}, {"at_least": 2}, {"value_at_least": 0.2}]))
+        enough = [{}, {}, {"at_least": 2}, {"value_at_least": 0.2}, {"at_least": 3, "value_at_least": 0.2}]
+        rule |= draw(st.sampled_from(enough))
     if "after" not in rule:
         choices: list[dict[str, Any]] = [{}, {}, {"column": "visible"}, {"event": draw(_names)}]
         choices += [{"task": draw(st.sampled_from(binaries))}] if binaries else []

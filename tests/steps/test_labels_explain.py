@@ -295,6 +295,18 @@ def test_an_older_snapshot_is_explained_as_of_its_own_instant(tmp_path: Path) ->
     )
 
 
+def test_a_row_and_its_explanation_agree_in_a_store_that_was_kept_up_to_date(tmp_path: Path) -> None:
+    logs = Logs.random(tmp_path, seed=2)
+    for day in (4, 6.5, 9, 10):
+        labels.run(logs.write(), as_of=at(day))
+    context, found = logs.write(), {}
+    for row in logs.impressions[:40:5]:
+        if row["shown_at"] < at(10):
+            found[row["request_id"]] = explain(context, impression=f"{row['request_id']}/{row['item_id']}")
+    assert len(found) >= 5
+    assert all(explained.agrees for explained in found.values())
+
+
 def test_a_log_that_has_changed_since_is_told(tmp_path: Path) -> None:
     context = built(tmp_path, [shown("r", hours(2, 10))])
     click = on_the_second("click", 10.25)

@@ -104,10 +104,23 @@ def test_one_user_with_a_million_events_is_a_warning(log: DailyLog) -> None:
     assert found.observed == "user robot: 1,000,000 of 1,001,230 rows (99.9%); allowed 5.0%"
 
 
-def test_an_event_name_that_no_contract_knows_is_a_warning_with_the_nearest_name(log: DailyLog) -> None:
+def test_an_event_name_that_no_contract_knows_and_is_close_to_one_is_a_warning(log: DailyLog) -> None:
     log.event("clik", log.impressions[5])
-    found = only(log.failures(), "events", "only_known_events")
+    found = only(log.failures(), "events", "no_strange_event")
     assert (found.severity, found.observed) == ("warning", "clik: 1 events (is it 'click'?)")
+
+
+def test_an_event_name_that_is_new_is_a_warning(log: DailyLog) -> None:
+    for shown in log.impressions[-20:]:
+        log.event("tap", shown)
+    found = only(log.failures(), "events", "no_strange_event")
+    assert (found.severity, found.observed) == ("warning", "tap: 20 events since 2026-03-31")
+
+
+def test_events_of_another_surface_are_only_told(log: DailyLog) -> None:
+    for shown in log.impressions[::10]:
+        log.event("tap", shown)
+    assert log.failures() == {}
 
 
 def test_a_log_that_ended_days_ago_is_a_warning(log: DailyLog) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from tasks.errors import ContractError, DataError, StoreError
 from tasks.location import ObjectPath
 from tasks.steps import labels
 from tasks.steps.context import Context
+from tasks.steps.labels_vacuum import vacuum
 from tasks.steps.log_tables import newest_candidates
 from tasks.stores import delta
 from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.label_store import LabelStore
 from tests.labels.worlds import EVENT_TYPES
 from tests.steps.days_of_logs import DAYS, NAME, Logs, at, day, event
+from tests.stores.mlflow_home import new_home
 from tests.stores.object_store import ObjectStore, empty_bucket, running_store
 
 pytestmark = [
@@ -182,6 +185,40 @@ def test_a_store_that_goes_away_before_the_commit_leaves_the_last_snapshot(
     assert last.snapshot.id == before.snapshot
     assert store.read(last.snapshot, ["ds"]).num_rows == before.rows
     assert labels.run(context, as_of=END).rows > before.rows
+
+
+def test_what_each_file_holds_is_kept_in_the_store_and_a_file_that_comes_anew_is_read_again(
+    context: Context, logs: Logs, bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels.run(context, as_of=END)
+    kept = {path.name for path in LabelStore(context.home, NAME).summaries.iterdir()}
+    assert labels.run(context, as_of=END).partitions_written == 0
+    assert {path.name for path in LabelStore(context.home, NAME).summaries.iterdir()} == kept
+    logs.impressions[3]["kind"] = "z"
+    with monkeypatch.context() as patch:
+        patch.delenv("EQUIPOISE_LOGS")
+        logs.write()
+    (bucket / "logs").take(context.home / "logs")
+    assert set(labels.run(context, as_of=END).days.values()) == {"log"}
+
+
+def test_an_object_that_was_removed_is_written_again_and_a_sweep_keeps_what_is_needed(
+    context: Context,
+) -> None:
+    new_home(context.home)
+    first, built = labels.run(context, as_of=at(7)), labels.run(context, as_of=END)
+    store = LabelStore(context.home, NAME)
+    lost = delta.files_of(store.path)[0]
+    lost.path.unlink()
+    with pytest.raises(StoreError, match=r"has lost files of 1 day\(s\)"):
+        store.read(store.snapshot(built.snapshot), ["request_id"])
+    again = labels.run(context, as_of=END)
+    assert (again.days, again.snapshot) == ({lost.partition["ds"]: "lost"}, built.snapshot)
+    swept = vacuum(context, now=datetime.now(UTC) + timedelta(days=40))
+    assert swept.tables["labels"] > 0
+    assert store.read(store.snapshot(again.snapshot), ["request_id"]).num_rows == again.rows
+    with pytest.raises(StoreError, match="swept them"):
+        store.read(store.snapshot(first.snapshot), ["request_id"])
 
 
 def test_a_source_stays_below_the_logs_and_says_what_is_there(context: Context, logs: Logs) -> None:

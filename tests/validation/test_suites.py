@@ -102,9 +102,11 @@ def test_what_was_looked_at_by_day_is_kept_for_the_pictures() -> None:
 def test_an_expectation_that_raises_is_critical_and_says_what_was_raised() -> None:
     suite = {
         "name": "x",
-        "expectations": [{"type": "expect_only_known_events", "kwargs": {"events": 3}, "severity": "info"}],
+        "expectations": [
+            {"type": "expect_every_contracted_event", "kwargs": {"events": 3}, "severity": "info"}
+        ],
     }
-    result = run_suite(suite, frame_of([Measurement("unknown_name", "clik", rows=1)]), facts={})
+    result = run_suite(suite, frame_of([]), facts={})
     (finding,) = result.findings
     assert (finding.success, finding.severity) == (False, "critical")
     assert "int" in finding.observed

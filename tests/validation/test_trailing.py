@@ -24,14 +24,14 @@ def width(found: t.Usual, day: int) -> float:
 
 
 def test_five_days_are_needed_to_say_anything() -> None:
-    found = usual(np.array([1.0, 2.0, 3.0, 2.0, 2.0, 2.0]))
+    found = usual(np.array([1.0, 2.0, 3.0, 2.0, 2.0, 2.0]), every=7)
     assert np.isnan(found.middle).tolist() == [True] * 5 + [False]
     assert found.middle[5] == 2.0
 
 
 def test_the_interval_grows_narrower_with_more_days() -> None:
     found = usual(np.ones(30), noise=0.25)
-    assert width(found, 5) > width(found, 10) > width(found, 29)
+    assert width(found, 7) > width(found, 14) > width(found, 29)
 
 
 def test_one_odd_day_neither_moves_nor_widens_what_is_usual() -> None:
@@ -41,6 +41,10 @@ def test_one_odd_day_neither_moves_nor_widens_what_is_usual() -> None:
     plain, spoiled = usual(levels), usual(odd)
     assert spoiled.middle[28] == pytest.approx(plain.middle[28], abs=0.5)
     assert width(spoiled, 28) < 1.5 * width(plain, 28)
+
+
+def test_the_first_of_a_weekday_is_held_against_nothing() -> None:
+    assert np.isnan(usual(np.ones(10)).middle).tolist() == [True] * 7 + [False] * 3
 
 
 def test_a_weekday_is_held_against_its_own_kind() -> None:
@@ -62,7 +66,7 @@ def test_equal_days_are_still_allowed_what_chance_does() -> None:
 
 def test_only_the_trailing_days_count() -> None:
     levels = np.concatenate([np.full(10, 9.0), np.full(10, 1.0)])
-    assert usual(levels, trailing=5).middle[19] == 1.0
+    assert usual(levels, trailing=5, every=7).middle[19] == 1.0
 
 
 @pytest.mark.parametrize("noisy", [True, False])

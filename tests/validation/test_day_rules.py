@@ -1,0 +1,126 @@
+"""Days against the days before them: gaps, volumes and silences of surfaces that live by different weeks."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+import pandas as pd
+
+from tasks.validation import day_rules
+from tasks.validation.measurements import Measurement, frame_of
+
+MONDAY = date(2026, 3, 2)
+AS_OF = "2026-04-27T00:00:00Z"  # eight weeks on
+
+
+def day(n: int) -> date:
+    return MONDAY + timedelta(days=n)
+
+
+def rows(counts: Iterable[tuple[int, int]], name: str = "x") -> pd.DataFrame:
+    """Return the measured rows of days."""
+    return frame_of(Measurement("rows", name, day=day(n), rows=count) for n, count in counts)
+
+
+def gaps(days: Iterable[int]) -> list[str]:
+    return [said for _, said in day_rules.no_day_left_out(rows((n, 10) for n in days), as_of=AS_OF).broken]
+
+
+def odd_volumes(counts: Iterable[tuple[int, int]], **more: int) -> list[str]:
+    found = day_rules.volume_as_usual(rows(counts), as_of=AS_OF, trailing=28, doubt=0.01, factor=2, **more)
+    return [said.split(",")[0] for _, said in found.broken]
+
+
+def silences(counts: Iterable[tuple[int, int]], *, ended: bool) -> list[str]:
+    frame = rows(counts, "click")
+    if ended:
+        found = day_rules.streams_go_on(frame, as_of=AS_OF, trailing=28, expected=30, grace_days=1)
+    else:
+        found = day_rules.no_silent_day(frame, as_of=AS_OF, trailing=28, expected=30)
+    return [said for _, said in found.broken]
+
+
+def test_a_daily_surface_has_no_gap() -> None:
+    assert gaps(range(56)) == []
+
+
+def test_a_day_left_out_of_a_short_log_is_found() -> None:
+    assert gaps([0, 1, 3, 4]) == ["2026-03-04: no row"]
+
+
+def test_a_week_left_out_is_found_day_by_day() -> None:
+    assert len(gaps([*range(20), *range(27, 56)])) == 7
+
+
+def test_weekends_without_rows_are_no_gap_and_a_wednesday_is() -> None:
+    working = [n for n in range(56) if n % 7 < 5]
+    assert gaps(working) == []
+    assert gaps([n for n in working if n != 23]) == ["2026-03-25: no row"]
+
+
+def test_a_weekly_surface_has_no_gap_between_its_days_and_one_where_a_week_is_missing() -> None:
+    assert gaps(range(0, 56, 7)) == []
+    assert gaps([0, 7]) == []
+    assert gaps([n for n in range(0, 56, 7) if n != 21]) == ["2026-03-23: no row"]
+
+
+def test_one_day_alone_has_no_gap() -> None:
+    assert gaps([3]) == []
+
+
+def test_ten_times_the_rows_are_odd_on_a_daily_and_on_a_weekly_surface() -> None:
+    assert odd_volumes((n, 1000 if n == 40 else 100 + n % 5) for n in range(56)) == ["x 2026-04-11: 1"]
+    assert odd_volumes((n, 9000 if n == 49 else 900 + n % 5) for n in range(0, 56, 7)) == ["x 2026-04-20: 9"]
+
+
+def test_a_tenth_of_the_rows_is_odd() -> None:
+    assert odd_volumes((n, 10 if n == 40 else 100 + n % 5) for n in range(56)) == ["x 2026-04-11: 10"]
+
+
+def test_busy_weekends_are_usual_and_a_busy_tuesday_is_not() -> None:
+    week = [100, 100, 100, 100, 100, 400, 500]
+    assert odd_volumes((n, week[n % 7]) for n in range(56)) == []
+    assert odd_volumes((n, 500 if n == 50 else week[n % 7]) for n in range(56)) == ["x 2026-04-21: 500"]
+
+
+def test_a_surface_that_grows_is_usual() -> None:
+    assert odd_volumes((n, round(100 * 1.02**n)) for n in range(56)) == []
+
+
+def test_few_rows_a_day_may_differ_by_chance() -> None:
+    assert odd_volumes((n, (1, 0, 4, 2, 1, 3, 6, 2)[n % 8]) for n in range(56)) == []
+
+
+def test_rows_that_may_still_be_on_the_way_are_not_judged() -> None:
+    counts = [(n, 5 if n == 55 else 100) for n in range(56)]
+    assert odd_volumes(counts) == ["x 2026-04-26: 5"]
+    assert odd_volumes(counts, grace_days=1) == []
+
+
+def test_only_the_newest_days_are_judged_where_that_is_asked() -> None:
+    counts = [(n, 1000 if n == 20 else 100) for n in range(56)]
+    assert odd_volumes(counts, newest=28) == []
+
+
+def test_a_stream_that_stops_is_no_silence_that_passed() -> None:
+    stopped = [(n, 50) for n in range(50)]
+    assert silences(stopped, ended=True) == ["click: no event from 2026-04-21 to 2026-04-25, 250 were usual"]
+    assert silences(stopped, ended=False) == []
+
+
+def test_a_silence_that_passed_is_no_stream_that_stops() -> None:
+    paused = [(n, 50) for n in range(56) if n not in {30, 31}]
+    assert silences(paused, ended=True) == []
+    assert silences(paused, ended=False) == ["click: no event from 2026-04-01 to 2026-04-02, 100 were usual"]
+
+
+def test_the_newest_day_may_still_be_on_the_way() -> None:
+    assert silences([(n, 50) for n in range(55)], ended=True) == []
+
+
+def test_a_stream_that_rests_at_weekends_goes_on() -> None:
+    assert silences([(n, 50) for n in range(56) if n % 7 < 5], ended=False) == []
+    assert silences([(n, 50) for n in range(56) if n % 7 < 5], ended=True) == []
+
+
+def test_a_rare_stream_may_be_silent() -> None:
+    assert silences([(n, 2) for n in range(0, 40, 3)], ended=True) == []

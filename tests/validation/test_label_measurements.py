@@ -1,0 +1,145 @@
+"""Rows that break a rule of labels, counted where they are and told by their keys."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from tasks.validation.impression_measurements import measure_impressions
+from tasks.validation.label_measurements import measure_labels
+from tasks.validation.measurements import Measurement
+from tests.labels.engine import tasks
+
+AS_OF = datetime(2026, 3, 10, tzinfo=UTC)
+SPEC = tasks(
+    buy={"positive": {"event": "buy", "within": "P1D"}},
+    back={"positive": {"event": "back", "within": "P1D", "after": "buy"}},
+)
+MATURE = AS_OF - timedelta(days=9)
+
+
+@pytest.fixture
+def engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+def register(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> None:
+    """Two mature rows, the first bought and brought back; ``changed`` replaces what a test breaks."""
+    columns = {
+        "request_id": ["r1", "r2"],
+        "item_id": ["i1", "i1"],
+        "user_id": ["u1", "u2"],
+        "shown_at": [MATURE, MATURE],
+        "ds": [MATURE.date(), MATURE.date()],
+        "buy": [1.0, 0.0],
+        "buy__status": ["observed", "observed"],
+        "back": [1.0, None],
+        "back__status": ["observed", "not_applicable"],
+        **changed,
+    }
+    times = pa.array(columns["shown_at"], pa.timestamp("us", "UTC"))
+    engine.register("labels", pa.table({**columns, "shown_at": times}))
+
+
+def broken(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> dict[tuple[str, str], Measurement]:
+    """Return what breaks a rule, by rule and task."""
+    register(engine, **changed)
+    measured = measure_labels(engine, SPEC, as_of=AS_OF)
+    rules = {"early", "unmasked", "parentless", "meaningless"}
+    return {(m.statistic, m.subject): m for m in measured if m.statistic in rules and m.rows}
+
+
+def keys(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> Measurement:
+    register(engine, **changed)
+    (found,) = (
+        m for m in measure_impressions(engine, ["user_id"], as_of=AS_OF) if m.statistic == "repeated_key"
+    )
+    return found
+
+
+def test_sound_labels_break_nothing(engine: duckdb.DuckDBPyConnection) -> None:
+    assert broken(engine) == {}
+
+
+def test_a_label_observed_before_its_maturity_is_counted_and_named(engine: duckdb.DuckDBPyConnection) -> None:
+    found = broken(engine, shown_at=[MATURE, AS_OF - timedelta(hours=12)])
+    assert set(found) == {("early", "buy")}
+    assert (found["early", "buy"].rows, found["early", "buy"].examples) == (1, "r2/i1")
+
+
+def test_a_label_is_mature_at_the_very_instant_of_its_maturity(engine: duckdb.DuckDBPyConnection) -> None:
+    assert broken(engine, shown_at=[MATURE, AS_OF - timedelta(days=1)]) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [(0.0, "immature"), (1.0, "excluded"), (0.0, "not_applicable"), (None, "observed")],
+)
+def test_a_value_goes_with_observed_and_with_nothing_else(
+    engine: duckdb.DuckDBPyConnection, value: float | None, status: str
+) -> None:
+    found = broken(engine, buy=[1.0, value], buy__status=["observed", status])
+    assert set(found) == {("unmasked", "buy")}
+
+
+def test_a_return_without_a_purchase_is_found(engine: duckdb.DuckDBPyConnection) -> None:
+    found = broken(engine, back=[1.0, 0.0], back__status=["observed", "observed"])
+    assert set(found) == {("parentless", "back")}
+
+
+@pytest.mark.parametrize("status", ["maybe", None])
+def test_a_status_without_meaning_is_found(engine: duckdb.DuckDBPyConnection, status: str | None) -> None:
+    found = broken(engine, buy=[1.0, None], buy__status=["observed", status])
+    assert set(found) == {("meaningless", "buy")}
+
+
+def test_no_more_than_three_rows_are_named_in_order(engine: duckdb.DuckDBPyConnection) -> None:
+    register(
+        engine,
+        request_id=["r5", "r3", "r4", "r1"],
+        item_id=["i"] * 4,
+        user_id=["u"] * 4,
+        shown_at=[MATURE] * 4,
+        ds=[MATURE.date()] * 4,
+        buy=[None] * 4,
+        buy__status=["observed"] * 4,
+        back=[None] * 4,
+        back__status=["excluded"] * 4,
+    )
+    (found,) = (m for m in measure_labels(engine, SPEC, as_of=AS_OF) if m.statistic == "unmasked" and m.rows)
+    assert (found.rows, found.of, found.examples) == (4, 4, "r1/i; r3/i; r4/i")
+
+
+def test_statuses_and_positives_are_counted_by_day(engine: duckdb.DuckDBPyConnection) -> None:
+    register(engine)
+    measured = measure_labels(engine, SPEC, as_of=AS_OF)
+    day = MATURE.date()
+    assert Measurement("positives", "buy", "", day, rows=1, of=2, total=1.0) in measured
+    assert Measurement("positives", "back", "", day, rows=1, of=1, total=1.0) in measured
+    assert Measurement("status", "back", "not_applicable", day, rows=1, of=2) in measured
+    assert Measurement("status", "back", "excluded", day, rows=0, of=2) in measured
+
+
+def test_keys_of_their_own_are_sound(engine: duckdb.DuckDBPyConnection) -> None:
+    assert (keys(engine).rows, keys(engine).of) == (0, 2)
+
+
+def test_a_repeated_key_counts_each_of_its_rows(engine: duckdb.DuckDBPyConnection) -> None:
+    found = keys(engine, request_id=["r1", "r1"])
+    assert (found.rows, found.examples) == (2, "r1/i1")
+
+
+def test_a_key_with_a_null_is_found(engine: duckdb.DuckDBPyConnection) -> None:
+    found = keys(engine, request_id=["r1", None])
+    assert (found.rows, found.examples) == (1, "null/i1")
+
+
+def test_an_impression_from_the_future_is_found(engine: duckdb.DuckDBPyConnection) -> None:
+    register(engine, shown_at=[MATURE, AS_OF])
+    (found,) = (m for m in measure_impressions(engine, [], as_of=AS_OF) if m.statistic == "future")
+    assert (found.rows, found.examples) == (1, "r2/i1")
