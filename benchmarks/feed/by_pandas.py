@@ -38,14 +38,21 @@ def label(feed: Feed, out: Path) -> None:
     late = labels["shown_at"] > AS_OF - pd.Timedelta(days=8)
     soon = labels["shown_at"] > AS_OF - pd.Timedelta(hours=1)
     out_of_it = labels.pop("excluded").notna()
-    _add(labels, "click_30m", labels.pop("click_at"), [(soon, "immature"), (~labels["visible"], "not_applicable")])
+    _add(
+        labels,
+        "click_30m",
+        labels.pop("click_at"),
+        [(soon, "immature"), (~labels["visible"], "not_applicable")],
+    )
     _add(labels, "purchase_7d", labels.pop("purchase_at"), [(late, "immature"), (out_of_it, "excluded")])
     _add(labels, "hide_7d", labels.pop("hide_at"), [(late, "immature")])
     labels["ds"] = labels["shown_at"].dt.strftime("%Y-%m-%d")
     labels.to_parquet(out, partition_cols=["ds"])
 
 
-def _pairs(shown: pd.DataFrame, known: pd.DataFrame, event: str, on: list[str], within: pd.Timedelta) -> pd.DataFrame:
+def _pairs(
+    shown: pd.DataFrame, known: pd.DataFrame, event: str, on: list[str], within: pd.Timedelta
+) -> pd.DataFrame:
     signals = known.loc[known["event"] == event, [*on, "happened_at"]]
     windows = shown[["request_id", "user_id", "item_id", "shown_at", "position"]]
     pairs = windows.merge(signals, on=on)

@@ -62,7 +62,8 @@ _EVENTS = f"""
     FROM ({_OUTCOMES})
 """  # noqa: S608 - constants
 
-TASKS = """
+_CONTRACTS = {
+    "tasks": """
 contract: feed-labels
 version: 1
 tasks:
@@ -82,9 +83,8 @@ tasks:
     family: negative
     positive: {event: hide, within: P7D}
     maturity: P8D
-"""
-_OTHERS = {
-    "surface.yaml": """
+""",
+    "surface": """
 surface: feed
 version: 1
 owner: benchmarks
@@ -96,7 +96,7 @@ examination: none
 split: {train: P2D, calibrate: P1D, test: P1D}
 minimum: {train: P1D, positives: 100}
 """,
-    "utility.yaml": """
+    "utility": """
 policy: feed-utility
 version: 1
 owner: benchmarks
@@ -104,7 +104,7 @@ approvals: [product]
 weights: {click_30m: 1.0, purchase_7d: 10.0, hide_7d: -3.0}
 guardrails: [{metric: hide_7d_rate, relative_increase_max: 0.1, action: block}]
 """,
-    "slate.yaml": "policy: feed-slate\nversion: 1\nlength: 10\n",
+    "slate": "policy: feed-slate\nversion: 1\nlength: 10\n",
 }
 
 
@@ -127,7 +127,7 @@ class Feed:
 def make(home: Path, *, impressions: int, days: int = DAYS) -> Feed:
     """Write the log tables of so many impressions and half as many events, a file a day each."""
     feed = Feed(home)
-    _write_contracts(home)
+    write_contracts(home)
     with duckdb.connect(config={"temp_directory": str(home / "spill")}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for day in range(days):
@@ -135,11 +135,12 @@ def make(home: Path, *, impressions: int, days: int = DAYS) -> Feed:
     return feed
 
 
-def _write_contracts(home: Path) -> None:
+def write_contracts(home: Path, **changed: str) -> None:
+    """Write the surface's contracts, some of them changed, by their names without the ending."""
     folder = home / "surfaces" / SURFACE
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {"tasks.yaml": TASKS, **_OTHERS}.items():
-        (folder / name).write_text(text)
+    for name, text in {**_CONTRACTS, **changed}.items():
+        (folder / f"{name}.yaml").write_text(text)
 
 
 def _write_day(

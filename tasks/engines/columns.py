@@ -135,11 +135,11 @@ def _file_columns(footer: pq.FileMetaData) -> Iterator[tuple[str, str | None]]:
 def _spans(footer: pq.FileMetaData) -> dict[str, Span | None]:
     """Return the span of each column of instants, from the statistics of the row groups."""
     spans: dict[str, Span | None] = {}
-    schema = footer.schema.to_arrow_schema()
-    for index, column in enumerate(schema):
-        if _kind(column.type) == INSTANT and footer.num_columns == len(schema):
-            groups = range(footer.num_row_groups)
-            spans[column.name] = _joined([footer.row_group(n).column(index).statistics for n in groups])
+    places = {footer.schema.column(n).path: n for n in range(footer.num_columns)}
+    for column in footer.schema.to_arrow_schema():
+        if _kind(column.type) == INSTANT:
+            place, groups = places[column.name], range(footer.num_row_groups)
+            spans[column.name] = _joined([footer.row_group(n).column(place).statistics for n in groups])
     return spans
 
 

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 
+import pyarrow as pa
 from sqlglot import exp
 
 from tasks import columns as c
@@ -46,14 +47,13 @@ def write_labels(log: LogTables, folder: Location, *, as_of: datetime, days: Ite
     wanted = sorted(days)
     query, read = _query(log, as_of, wanted)
     labels = stamped(query.labels(), log.contracts)
-    whole = stamped(query.statement(), log.contracts).copy()
-    empty = fill("SELECT * FROM ($labels) LIMIT 0", labels=whole)
-    schema = log.connection.sql(empty).to_arrow_table().schema
     _LOG.info("labels: writing %d day(s)", len(wanted))
     if log.contracts.surface.engine.name == "spark":
+        schema = _columns(log, stamped(query.statement(), log.contracts))
         files = write_with_spark(log, query, labels, read, folder, schema=schema)
     else:
         files = _write(log, query, labels, folder)
+        schema = _columns(log, labels)
     return Written(files, schema, _digests(log, files))
 
 
@@ -62,6 +62,11 @@ def stamped(labels: exp.Query, contracts: Contracts) -> exp.Select:
     version = x.named(x.cast(x.integer(contracts.tasks.version), "INT"), c.CONTRACT_VERSION)
     digest = x.named(x.text(contracts.digests["tasks"]), c.CONTRACT_DIGEST)
     return x.select([exp.Star(), version, digest], x.subquery(labels, "labels"))
+
+
+def _columns(log: LogTables, labels: exp.Query) -> pa.Schema:
+    empty = fill("SELECT * FROM ($labels) LIMIT 0", labels=labels.copy())
+    return log.connection.sql(empty).to_arrow_table().schema
 
 
 def files_read(log: LogTables, table: str, days: Iterable[date]) -> list[File]:

@@ -160,7 +160,7 @@ def label_query(
             rows.KNOWN: rows.known_events(as_of, event_columns(tasks, log), sorted(tasks.events), events),
         },
         creditings={
-            task: creditings(tasks, task, position=position)
+            task: creditings(tasks, task, as_of, position=position)
             for task in tasks.order()
             if tasks.tasks[task].rule
         },

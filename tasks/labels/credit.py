@@ -21,8 +21,9 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
+from tasks.labels import expressions as x
 from tasks.labels import join_form, scan_form
-from tasks.labels.windows import credited, event_rule, events, excluded, signals, touched, windows
+from tasks.labels import windows as w
 
 Relations = dict[str, exp.Query]
 
@@ -61,7 +62,7 @@ class Crediting:
         return {self.signals[0]: self.signals[1], **self.forms[form or self.usual]}
 
 
-def creditings(spec: TasksSpec, task: str, *, position: bool) -> list[Crediting]:
+def creditings(spec: TasksSpec, task: str, as_of: x.AsOf, *, position: bool) -> list[Crediting]:
     """Return a task's own crediting, and that of each of its exclusions.
 
     Parameters
@@ -69,45 +70,48 @@ def creditings(spec: TasksSpec, task: str, *, position: bool) -> list[Crediting]
     position
         Whether the impressions have a position to break ties by.
     """
-    out = [_exclusion(spec, task, k) for k in range(len(spec.tasks[task].exclude))]
-    rule = event_rule(spec, task)
+    rule = w.event_rule(spec, task)
     own = _every(spec, task) if rule.credit == "every" else _touch(spec, task, position=position)
-    if not scan_form.can_scan(rule):
-        del own[Form.SCAN]
-    name = f"{task}__signals"
-    of_task = Crediting(
-        credited(task), rule.match, (name, signals(spec, task)), windows(spec, task, rule.match), own
-    )
-    return [of_task, *out]
+    return [own, *(_exclusion(spec, task, k, as_of) for k in range(len(spec.tasks[task].exclude)))]
 
 
-def _every(spec: TasksSpec, task: str) -> dict[Form, Relations]:
-    name = f"{task}__signals"
-    return {
-        Form.JOIN: {credited(task): join_form.credited_every(spec, task, name)},
-        Form.SCAN: {credited(task): scan_form.credited_every(spec, task, name)},
+def _every(spec: TasksSpec, task: str) -> Crediting:
+    name, rule = w.credited(task), w.event_rule(spec, task)
+    windows, signals = w.windows(spec, task, rule.match), f"{task}__signals"
+    forms: dict[Form, Relations] = {
+        Form.JOIN: {name: join_form.credited_every(spec, task, signals, windows)},
+        Form.SCAN: {name: scan_form.credited_every(spec, task, signals, windows)},
     }
+    return _crediting(spec, task, forms, windows)
 
 
-def _touch(spec: TasksSpec, task: str, *, position: bool) -> dict[Form, Relations]:
-    name, rivals = f"{task}__signals", f"{task}__windows"
-    folded = {credited(task): join_form.credited_touched(spec, task, name)}
-    return {
-        Form.JOIN: {touched(task): join_form.touched(spec, task, name, position=position), **folded},
+def _touch(spec: TasksSpec, task: str, *, position: bool) -> Crediting:
+    signals, rivals, touched = f"{task}__signals", f"{task}__windows", w.touched(task)
+    folded = {w.credited(task): join_form.credited_touched(spec, task, signals)}
+    forms: dict[Form, Relations] = {
+        Form.JOIN: {touched: join_form.touched(spec, task, signals, position=position), **folded},
         Form.SCAN: {
-            rivals: scan_form.contenders(spec, task, name, position=position),
-            touched(task): scan_form.touched(spec, task, name, rivals),
+            rivals: scan_form.contenders(spec, task, signals, position=position),
+            touched: scan_form.touched(spec, task, signals, rivals),
             **folded,
         },
     }
+    return _crediting(spec, task, forms, w.windows(spec, task, w.event_rule(spec, task).match))
 
 
-def _exclusion(spec: TasksSpec, task: str, number: int) -> Crediting:
-    rule, relation = spec.tasks[task].exclude[number], excluded(task, number)
-    name = f"{relation}_signals"
+def _crediting(spec: TasksSpec, task: str, forms: dict[Form, Relations], windows: exp.Select) -> Crediting:
+    rule, signals = w.event_rule(spec, task), (f"{task}__signals", w.signals(spec, task))
+    if not scan_form.can_scan(rule):
+        del forms[Form.SCAN]
+    return Crediting(w.credited(task), rule.match, signals, windows, forms)
+
+
+def _exclusion(spec: TasksSpec, task: str, number: int, as_of: x.AsOf) -> Crediting:
+    """Return the crediting of an exclusion: what an immature impression is excluded by shows nowhere."""
+    rule, name = spec.tasks[task].exclude[number], w.excluded(task, number)
+    windows, signals = w.windows(spec, task, rule.on, where=[w.mature(spec, task, as_of)]), f"{name}_signals"
     forms: dict[Form, Relations] = {
-        Form.JOIN: {relation: join_form.first_exclusion(spec, task, rule.on, name)},
-        Form.SCAN: {relation: scan_form.first_exclusion(spec, task, rule.on, name)},
+        Form.JOIN: {name: join_form.first_exclusion(spec, task, rule.on, signals, windows)},
+        Form.SCAN: {name: scan_form.first_exclusion(spec, task, rule.on, signals, windows)},
     }
-    found = events(rule.on, rule.event)
-    return Crediting(relation, rule.on, (name, found), windows(spec, task, rule.on), forms)
+    return Crediting(name, rule.on, (signals, w.events(rule.on, rule.event)), windows, forms)

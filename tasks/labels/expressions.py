@@ -107,6 +107,11 @@ def before(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     return exp.LT(this=left, expression=right)
 
 
+def until(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+    """Return ``left <= right``."""
+    return exp.LTE(this=left, expression=right)
+
+
 def from_on(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     """Return ``left >= right``."""
     return exp.GTE(this=left, expression=right)

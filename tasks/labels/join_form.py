@@ -21,10 +21,9 @@ from tasks.labels.portable import ordered_sum
 from tasks.labels.rows import PLACE, first_of
 
 
-def credited_every(spec: TasksSpec, task: str, signals: str) -> exp.Select:
+def credited_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) -> exp.Select:
     """Return what each window is credited with."""
-    rule = w.event_rule(spec, task)
-    opened = w.windows(spec, task, rule.match)
+    rule, opened = w.event_rule(spec, task), windows.copy()
     if not _same_twice(rule):
         opened = w.with_signals(opened, rule.match, signals)
         opened.set("distinct", exp.Distinct())
@@ -54,13 +53,15 @@ def touched(spec: TasksSpec, task: str, signals: str, *, position: bool) -> exp.
     return first_of(x.subquery(placed, "placed"), (*instant, *keys))
 
 
-def first_exclusion(spec: TasksSpec, task: str, match: Sequence[str], signals: str) -> exp.Select:
+def first_exclusion(
+    spec: TasksSpec, task: str, match: Sequence[str], signals: str, windows: exp.Select
+) -> exp.Select:
     """Return, of each window that holds one, the first exclusion event."""
     earliest = exp.Min(this=x.column(c.HAPPENED_AT, w.SIGNALS))
     group = x.columns((*match, w.OPENS), w.WINDOWS)
     return x.select(
         [*group, x.named(earliest, w.AT)],
-        x.subquery(w.windows(spec, task, match), w.WINDOWS),
+        x.subquery(windows.copy(), w.WINDOWS),
         joins=[(x.table(signals, w.SIGNALS), w.inside(w.event_rule(spec, task), match))],
         group=x.columns((*match, w.OPENS), w.WINDOWS),
     )

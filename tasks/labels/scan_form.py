@@ -67,23 +67,28 @@ def can_scan(rule: w.Rule) -> bool:
     return not (isinstance(rule, ValueRule) and rule.aggregate in {"sum", "first"})
 
 
-def credited_every(spec: TasksSpec, task: str, signals: str) -> exp.Select:
+def credited_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) -> exp.Select:
     """Return what each window is credited with."""
     rule = w.event_rule(spec, task)
     found = {_Found(w.AT, exp.Min): x.when(x.column(w.COUNTS), x.column(w.AT))}
     if isinstance(rule, ValueRule):
         amount, fold = (x.integer(1), exp.Sum) if rule.aggregate == "count" else (x.column(w.AMOUNT), exp.Max)
-        found = {_Found(w.AMOUNT, fold, rule.within - _TICK): x.when(x.column(w.COUNTS), amount)}
+        frame = rule.within - (_TICK * 2 if rule.after else _TICK)
+        found = {_Found(w.AMOUNT, fold, frame): x.when(x.column(w.COUNTS), amount)}
     if w.answers(spec, task):
         answer = x.when(x.column(w.ANSWERS), x.column(c.HAPPENED_AT))
         found[_Found(w.ANSWERED, exp.Min)] = answer
-    return _of_windows(spec, task, rule.match, signals, _nth(rule, signals), found)
+    opened = w.with_signals(windows.copy(), rule.match, signals)
+    return _of_windows(rule, rule.match, opened, _nth(rule, signals), found)
 
 
-def first_exclusion(spec: TasksSpec, task: str, match: Sequence[str], signals: str) -> exp.Select:
+def first_exclusion(
+    spec: TasksSpec, task: str, match: Sequence[str], signals: str, windows: exp.Select
+) -> exp.Select:
     """Return, of each window that holds one, the first exclusion event."""
     found = {_Found(w.AT, exp.Min): x.column(c.HAPPENED_AT)}
-    return _of_windows(spec, task, match, signals, x.table(signals), found)
+    opened = w.with_signals(windows.copy(), match, signals)
+    return _of_windows(w.event_rule(spec, task), match, opened, x.table(signals), found)
 
 
 def contenders(spec: TasksSpec, task: str, signals: str, *, position: bool) -> exp.Select:
@@ -136,22 +141,20 @@ def _nth(rule: w.Rule, signals: str) -> exp.Expr:
 
 
 def _of_windows(
-    spec: TasksSpec,
-    task: str,
+    rule: w.Rule,
     match: Sequence[str],
-    signals: str,
-    source: exp.Expr,
+    windows: exp.Select,
+    signals: exp.Expr,
     found: Mapping[_Found, exp.Expr],
 ) -> exp.Select:
-    """Return each window in which something is found, with what each signal of the source brings for it."""
-    rule, opened, at = w.event_rule(spec, task), x.column(w.OPENS), x.column(c.HAPPENED_AT)
-    windows = w.with_signals(w.windows(spec, task, match), match, signals)
+    """Return each window in which something is found, with what each signal brings for it."""
+    opened, at = x.column(w.OPENS), x.column(c.HAPPENED_AT)
     windows.set("distinct", exp.Distinct())
     met_at = w.later(opened, _TICK) if rule.after else opened
     scanned = _scan(
         match,
         _Side(x.subquery(windows, w.WINDOWS), met_at, {w.OPENS: opened}),
-        _Side(source, at, {f.name: brought for f, brought in found.items()}),
+        _Side(signals, at, {f.name: brought for f, brought in found.items()}),
         list(found),
         latest_first=True,
     )

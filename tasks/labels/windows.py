@@ -17,6 +17,7 @@ from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import Positive, ValueRule
 from tasks.labels import expressions as x
+from tasks.labels.maturity import matures
 from tasks.labels.portable import finite
 from tasks.labels.rows import KNOWN, SHOWN
 
@@ -101,15 +102,23 @@ def later(instant: exp.Expr, duration: timedelta) -> exp.Expr:
     return exp.Add(this=instant, expression=x.span(duration))
 
 
-def windows(spec: TasksSpec, task: str, names: Sequence[str]) -> exp.Select:
+def windows(
+    spec: TasksSpec, task: str, names: Sequence[str], *, where: Sequence[exp.Expr] = ()
+) -> exp.Select:
     """Return columns of each impression that has a window, and where it opens."""
     rule = event_rule(spec, task)
+    opened = [x.not_null(x.column(AT, credited(rule.after)))] if rule.after else []
     return x.select(
         [*x.columns(names, SHOWN), x.named(opens(rule), OPENS)],
         x.table(SHOWN),
         joins=credit_joins(spec, rule.after) if rule.after else (),
-        where=[x.not_null(x.column(AT, credited(rule.after)))] if rule.after else (),
+        where=[*opened, *where],
     )
+
+
+def mature(spec: TasksSpec, task: str, as_of: x.AsOf) -> exp.Expr:
+    """Return that an impression is not immature for a task."""
+    return x.until(x.column(c.SHOWN_AT, SHOWN), x.instant(as_of, minus=matures(spec, task)))
 
 
 def with_signals(query: exp.Select, match: Sequence[str], relation: str) -> exp.Select:

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 
 import duckdb
 import pandas as pd
+from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import Contracts
-from tasks.engines.checks import needed
+from tasks.engines.checks import CANDIDATES, needed
 from tasks.engines.duckdb import LogTables
 from tasks.errors import DataError, unknown
 from tasks.labels import expressions as x
@@ -26,7 +27,7 @@ from tasks.steps.context import Context
 from tasks.stores import delta
 from tasks.stores.label_store import Snapshot
 from tasks.validation.distribution_measurements import measure_distributions
-from tasks.validation.event_measurements import KNOWN_EVENTS, measure_events
+from tasks.validation.event_measurements import KNOWN_EVENTS, SHOWN_ITEMS, measure_events
 from tasks.validation.impression_measurements import measure_impressions
 from tasks.validation.label_measurements import LABELS, measure_labels
 from tasks.validation.measurements import QUARANTINED, ROWS, Measurement, frame_of
@@ -49,6 +50,7 @@ def measure(context: Context, snapshot: Snapshot) -> Mapping[str, pd.DataFrame]:
         log = LogTables.open(connection, context.logs, contracts)
         _open_labels(connection, snapshot, contracts)
         _open_events(log, snapshot)
+        _open_items(log)
         events = (*event_columns(contracts.tasks, log.log), *c.IMPRESSION_KEY, c.USER_ID)
         measured = {
             "impressions": [
@@ -83,6 +85,14 @@ def _open_events(log: LogTables, snapshot: Snapshot) -> None:
     where = [known, x.not_null(x.column(c.EVENT))]
     named = x.select(x.columns(log.log.events), x.table(rows.EVENTS), where=where)
     log.create(KNOWN_EVENTS, named, view=True)
+
+
+def _open_items(log: LogTables) -> None:
+    """Make the relation of the items that were shown, or were candidates."""
+    tables = [LABELS, *([CANDIDATES] if log.candidates else [])]
+    items = [x.select([x.column(c.ITEM_ID)], x.table(table)) for table in tables]
+    both = items[0] if len(items) == 1 else exp.Union(this=items[0], expression=items[1], distinct=False)
+    log.create(SHOWN_ITEMS, x.select([exp.Star()], x.subquery(both, "items"), distinct=True), view=True)
 
 
 def _quarantined(

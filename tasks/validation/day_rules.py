@@ -107,7 +107,7 @@ def shares_as_usual(
         return np.abs(values - middle) >= np.maximum(least, least_change * np.maximum(values, middle))
 
     return _judge(
-        counted[counted["of"] > 0],
+        counted[(counted["of"] > 0) & _ever_found(counted)],
         levels,
         t.shares_of,
         odd,
@@ -226,6 +226,11 @@ def _whole(frame: pd.DataFrame, statistic: str, as_of: str, *, grace_days: int =
 
 def _last_whole(as_of: str) -> date:
     return (datetime.fromisoformat(as_of) - _DAY).date()
+
+
+def _ever_found(counted: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which rows are of a series that is not zero on every day: the others have nothing to tell."""
+    return counted.groupby(["subject", "value"])["rows"].transform("max") > 0
 
 
 def _mature(frame: pd.DataFrame, counted: pd.DataFrame) -> pd.DataFrame:

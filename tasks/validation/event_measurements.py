@@ -12,6 +12,7 @@ from tasks.validation.label_measurements import LABELS
 from tasks.validation.measurements import (
     ARRIVED_EARLY,
     FUTURE,
+    NEVER_SHOWN,
     ROWS,
     SKEWED,
     UNKNOWN,
@@ -25,13 +26,14 @@ from tasks.validation.measurements import (
 )
 
 KNOWN_EVENTS = "known_events"
+SHOWN_ITEMS = "shown_items"
 _TOLD = (c.EVENT, c.HAPPENED_AT)
 
 
 def measure_events(
     connection: duckdb.DuckDBPyConnection, columns: Sequence[str], *, names: Collection[str], as_of: datetime
 ) -> list[Measurement]:
-    """Measure the relation ``known_events``, whose rows have a name and a time.
+    """Measure the relation ``known_events``, whose rows have a name and a time; needs ``shown_items``.
 
     Parameters
     ----------
@@ -60,6 +62,8 @@ def measure_events(
         measured += _broken(connection, ARRIVED_EARLY, c.INGESTED_AT, early)
     if {*c.IMPRESSION_KEY} <= present:
         measured += _skewed(connection)
+    if c.ITEM_ID in present:
+        measured += _never_shown(connection)
     return measured
 
 
@@ -96,3 +100,21 @@ def _skewed(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
     )
     for name, rows, early, examples in found:
         yield Measurement(SKEWED, name, rows=early, of=rows, examples="; ".join(examples or ()))
+
+
+def _never_shown(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
+    """Count the events of items that no impression and no candidate has."""
+    ((rows, strange, examples),) = fetch(
+        connection,
+        """SELECT sum(n), coalesce(sum(n) FILTER (unknown), 0), min(told, 3) FILTER (unknown)
+           FROM (SELECT n, named.$item::VARCHAR AS told, shown.$item IS NULL AS unknown
+                 FROM (SELECT $item, count(*) AS n FROM $events WHERE $item IS NOT NULL GROUP BY 1) AS named
+                 LEFT JOIN $items AS shown USING ($item))""",
+        item=x.column(c.ITEM_ID),
+        events=x.table(KNOWN_EVENTS),
+        items=x.table(SHOWN_ITEMS),
+    )
+    if rows:
+        yield Measurement(
+            NEVER_SHOWN, c.ITEM_ID, rows=int(strange), of=int(rows), examples="; ".join(examples or ())
+        )

@@ -135,6 +135,13 @@ class ExpectEventsAfterTheirImpression(_Counted):
     unless = "no event names its impression by request_id and item_id"
 
 
+class ExpectEventsOfShownItems(_Counted):
+    """Where next to no event is of an item that was shown, the two tables do not name items alike."""
+
+    statistic = m.NEVER_SHOWN
+    unless = "the events have no item_id"
+
+
 class ExpectArrivalAfterHappening(_Counted):
     """Nothing arrives before it happens."""
 

@@ -3,11 +3,12 @@
 from datetime import date, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.engines.label_build import write_labels
 from tasks.engines.label_files import Written
-from tests.engines.small_log import Shop, at
+from tests.engines.small_log import Shop, at, impressions
 
 DAYS = (date(2024, 3, 1), date(2024, 3, 2))
 
@@ -35,6 +36,15 @@ def test_the_day_lies_in_the_path_and_in_the_columns(shop: Shop, tmp_path: Path)
     assert found.schema.names == [*names[:6], "ds", *names[6:]]
     assert str(found.schema.field("click").type) == "int8"
     assert str(found.schema.field("click__at").type) == "timestamp[us, tz=UTC]"
+
+
+def test_a_nested_column_travels_with_the_labels(shop: Shop, tmp_path: Path) -> None:
+    """Also one of times without a zone, and of pairs: a footer then has more columns than the table."""
+    more = {"pair": pa.array([{"a": 1, "b": "x"}] * 6), "bare": pa.array([0] * 6, pa.timestamp("ns"))}
+    shop.put("impressions", impressions(**more))
+    found = written(shop, tmp_path, *DAYS)
+    assert {day: rows for day, (rows, _) in found.days.items()} == {DAYS[0]: 4, DAYS[1]: 2}
+    assert found.schema.field("pair").type == pa.struct({"a": pa.int64(), "b": pa.string()})
 
 
 def test_one_day_is_labelled_as_it_is_among_all(shop: Shop, tmp_path: Path) -> None:

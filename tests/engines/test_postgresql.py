@@ -17,6 +17,7 @@ from tasks.engines.postgresql import spool
 from tasks.errors import ContractError, DataError, EquipoiseError, StoreError
 from tasks.steps import labels
 from tasks.steps.context import Context
+from tasks.stores import delta
 from tests.engines.postgres_server import NAME, VARIABLE, Server, installed, running_server
 from tests.engines.small_log import Shop, contracts, events, impressions
 from tests.labels import worlds
@@ -94,6 +95,8 @@ def test_labels_of_tables_are_those_of_files(server: Server, tmp_path: Path) -> 
     assert [b.counts for b in from_tables] == [b.counts for b in from_files]
     assert [b.quarantined for b in from_tables] == [b.quarantined for b in from_files]
     assert labels.run(tables, as_of=at(8.5)).partitions_written == 0
+    kept = [delta.read(one.home / "quarantine" / SURFACE).num_rows for one in (files, tables)]
+    assert kept[0] == kept[1] == sum(from_files[-1].quarantined.values())
 
 
 def test_what_was_spooled_goes_with_the_session(server: Server, tmp_path: Path) -> None:

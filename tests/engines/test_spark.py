@@ -202,9 +202,11 @@ def test_columns_of_every_type_are_read_as_duckdb_reads_them(logs: Logs, tmp_pat
             "narrow": pa.array([dice.random() for _ in shown], pa.float32()),
             "odd": pa.array([dice.choice([float("nan"), -0.0, 1.5, None]) for _ in shown]),
             "tags": pa.array([dice.choice([["a", "b"], [], None]) for _ in shown], pa.list_(pa.string())),
+            "pair": pa.array([dice.choice([{"a": 1, "b": "x"}, None]) for _ in shown]),
+            "counts": pa.array([[("a", 1)] for _ in shown], pa.map_(pa.string(), pa.int32())),
             "bytes": pa.array([dice.choice([b"a", None]) for _ in shown], pa.binary()),
             "nothing": pa.nulls(len(shown)),
-            'my "price" `$x`': pa.array([dice.random() for _ in shown]),
+            'my "price" `${x}`': pa.array([dice.random() for _ in shown]),
             # what the files do not agree on
             "grows": pa.array([dice.randrange(100) for _ in shown], pa.int32() if n else pa.int64()),
             "mixed": pa.array([dice.randrange(100) for _ in shown], pa.int64() if n else pa.float64()),

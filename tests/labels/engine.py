@@ -85,15 +85,19 @@ class Story:
         self.events.append({"item_id": item, **happened, **row})
         return self
 
-    def labels(self, spec: TasksSpec, *, as_of: float = 1000.0) -> dict[Key, dict[str, Label]]:
+    def labels(
+        self, spec: TasksSpec, *, as_of: float = 1000.0, form: Form | None = None
+    ) -> dict[Key, dict[str, Label]]:
         """Label as of an hour."""
         instant = worlds.at_hour(as_of)
         assert instant is not None
-        return run(self._engine, spec, self.impressions, self.events, instant)
+        return run(self._engine, spec, self.impressions, self.events, instant, form)
 
-    def told(self, spec: TasksSpec, task: str, *, as_of: float = 1000.0) -> dict[Any, Any]:
+    def told(
+        self, spec: TasksSpec, task: str, *, as_of: float = 1000.0, form: Form | None = None
+    ) -> dict[Any, Any]:
         """Return by request what a task says: the label where there is one, else the status."""
-        found = {key[0]: label[task] for key, label in self.labels(spec, as_of=as_of).items()}
+        found = {key[0]: label[task] for key, label in self.labels(spec, as_of=as_of, form=form).items()}
         return {r: x.status if x.value is None else x.value for r, x in found.items()}
 
     def hours(self, spec: TasksSpec, task: str, *, as_of: float = 1000.0) -> dict[Any, float | None]:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from tasks.labels.credit import Form
 from tests.labels.engine import Story, tasks
 
 CLICK = {"event": "click", "within": "PT2H"}
@@ -36,6 +37,19 @@ def test_a_childs_window_opens_after_the_parents_event(story: Story, hour: float
     spec = tasks(buy={"positive": BUY}, back={"positive": {**BUY, "event": "back", "after": "buy"}})
     story.shown("r", 1).event("buy", 2).event("back", hour)
     assert story.told(spec, "back") == {"r": label}
+
+
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("aggregate", ["count", "max"])
+@pytest.mark.parametrize(("hour", "amount"), [(2, 0), (2.01, 1), (11.99, 1), (12, 0)])
+def test_the_window_of_a_childs_value_is_open_on_both_sides(
+    story: Story, hour: float, amount: int, aggregate: str, form: Form
+) -> None:
+    spent = {"event": "back", "within": "PT10H", "after": "buy", "aggregate": aggregate, "match": ["user_id"]}
+    spec = tasks(buy={"positive": BUY}, spent={"kind": "value", "value": spent})
+    story.shown("r", 1).event("buy", 2).event("back", hour, value=1.0)
+    nothing = 0 if aggregate == "count" else "not_applicable"
+    assert story.told(spec, "spent", form=form) == {"r": amount or nothing}
 
 
 def test_a_grandchild_follows_the_chain(story: Story) -> None:

@@ -91,6 +91,19 @@ def test_an_event_that_arrived_before_it_happened_is_a_warning(log: DailyLog) ->
     assert found.observed.startswith("ingested_at: 1 of 1,230 rows (for example ")
 
 
+def test_items_that_events_name_in_another_way_are_a_warning(log: DailyLog) -> None:
+    for row in log.events:
+        row["item_id"] = f"item-{row['item_id']}"
+    found = log.failures()["events", "events_of_shown_items"]
+    assert found.severity == "warning"
+    assert found.observed.startswith("item_id: 1,230 of 1,230 rows (for example item-")
+
+
+def test_events_of_a_few_items_that_were_never_shown_are_only_counted(log: DailyLog) -> None:
+    log.event("click", {**log.impressions[5], "item_id": "ghost"})
+    assert log.failures() == {}
+
+
 def test_one_user_with_a_million_events_is_a_warning(log: DailyLog) -> None:
     n = 1_000_000
     seconds = np.linspace(0, DAYS * 86_400 - 1, n).astype(np.int64)

@@ -328,7 +328,8 @@ WITH `repeated` AS (
           `shown`.`shown_at` AS `_opens`
         FROM `shown`
         WHERE
-          EXISTS(
+          `shown`.`shown_at` <= CAST(:as_of AS TIMESTAMP) - INTERVAL '48' HOUR
+          AND EXISTS(
             SELECT
               1
             FROM `add_to_cart_1d__out_0_signals` AS `_signals`
@@ -380,7 +381,8 @@ WITH `repeated` AS (
           `shown`.`shown_at` AS `_opens`
         FROM `shown`
         WHERE
-          EXISTS(
+          `shown`.`shown_at` <= CAST(:as_of AS TIMESTAMP) - INTERVAL '48' HOUR
+          AND EXISTS(
             SELECT
               1
             FROM `add_to_cart_1d__out_1_signals` AS `_signals`
@@ -501,7 +503,8 @@ WITH `repeated` AS (
           `shown`.`shown_at` AS `_opens`
         FROM `shown`
         WHERE
-          EXISTS(
+          `shown`.`shown_at` <= CAST(:as_of AS TIMESTAMP) - INTERVAL '192' HOUR
+          AND EXISTS(
             SELECT
               1
             FROM `purchase_7d__out_0_signals` AS `_signals`
@@ -553,7 +556,8 @@ WITH `repeated` AS (
           `shown`.`shown_at` AS `_opens`
         FROM `shown`
         WHERE
-          EXISTS(
+          `shown`.`shown_at` <= CAST(:as_of AS TIMESTAMP) - INTERVAL '192' HOUR
+          AND EXISTS(
             SELECT
               1
             FROM `purchase_7d__out_1_signals` AS `_signals`

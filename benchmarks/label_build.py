@@ -1,0 +1,80 @@
+"""A first build of labels against one hand-written statement and pandas: ``python -m benchmarks.label_build``.
+
+Five million impressions and half as many events of 14 days (benchmarks/feed/log.py has the contract):
+
+- ``click_30m``, observed where the impression was visible;
+- ``purchase_7d``, credited to the last touch, without what was out of stock or people who could not buy;
+- ``hide_7d``.
+
+Ours reads Parquet, looks for what is bad, labels, and commits a Delta table with its digests. The statement
+and pandas write the same rows as plain Parquet by day. Each runs in a process of its own, in turn; the least
+of several runs counts, and that the rows are equal is checked.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import duckdb
+
+from benchmarks.feed.log import make
+from benchmarks.feed.measure import Measured, least, measured, written
+
+IMPRESSIONS = 5_000_000
+RUNS = 3
+LEAST_THROUGHPUT = 0.8
+LEAST_OVER_PANDAS = 10.0
+MOST_MEMORY = 2.0
+WAYS = ("by_hand", "ours")
+
+
+def main() -> None:
+    """Measure in turn, compare the rows, print seconds and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--impressions", type=int, default=IMPRESSIONS)
+    parser.add_argument("--runs", type=int, default=RUNS)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        make(home, impressions=given.impressions)
+        runs: dict[str, list[Measured]] = {way: [] for way in WAYS}
+        for _ in range(given.runs):
+            for way in WAYS:
+                runs[way].append(measured(way, home))
+        pandas = measured("by_pandas", home)
+        rows = _compare(home)
+    hand, ours = least(runs["by_hand"]), least(runs["ours"])
+    print(f"label build: {rows:,} impressions, three tasks, the same rows from all three")
+    print(f"  one statement  {hand}\n  ours           {ours}\n  pandas         {pandas}")
+    print(
+        f"  throughput, ratio to the statement's: {hand.seconds / ours.seconds:.2f} by the clock, "
+        f"{hand.busy / ours.busy:.2f} by processors (at least {LEAST_THROUGHPUT})"
+    )
+    print(
+        f"  throughput, ratio to pandas': {pandas.seconds / ours.seconds:.1f} (at least {LEAST_OVER_PANDAS})"
+    )
+    print(
+        f"  peak memory {ours.peak:.2f} GB, ratio to the allowed {MOST_MEMORY} GB: {ours.peak / MOST_MEMORY:.2f}"
+    )
+
+
+def _compare(home: Path) -> int:
+    """Return how many rows there are; every way must have written the same labels."""
+    parts = ("", "__status", "__at")
+    names = [f"{task}{part}" for task in ("click_30m", "purchase_7d", "hide_7d") for part in parts]
+    columns = ", ".join(("request_id", "item_id", "shown_at", *names))
+    with duckdb.connect() as connection:
+        found = {
+            way: connection.sql(f"SELECT {columns} FROM '{written(way, home)}'")  # noqa: S608 - our own files
+            for way in ("by_hand", "ours", "by_pandas")
+        }
+        ours = found.pop("ours")
+        rows = len(ours)
+        for way, other in found.items():
+            if len(other) != rows or len(ours.except_(other)):
+                raise SystemExit(f"{way} has other rows than ours")
+    return rows
+
+
+if __name__ == "__main__":
+    main()
