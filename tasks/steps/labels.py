@@ -32,8 +32,9 @@ from tasks.steps.labels_out import ExportResult, ShowResult, export, show
 from tasks.steps.quarantine import keep_bad_rows
 from tasks.stores import delta
 from tasks.stores.delta import EVERYTHING, DataFile
-from tasks.stores.label_store import LabelStore, Snapshot, StoredBuild
+from tasks.stores.label_store import LabelStore, StoredBuild
 from tasks.stores.locks import alone
+from tasks.stores.snapshot import Snapshot
 
 __all__ = ["ExportResult", "LabelsResult", "ShowResult", "export", "run", "show"]
 

@@ -15,10 +15,10 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.labels import expressions as x
 from tasks.labels.statements import Part, fill
-from tasks.location import Location, locate
+from tasks.location import Location
 from tasks.steps.context import Context, format_instant
-from tasks.stores import delta
-from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.stores.label_store import LabelStore
+from tasks.stores.snapshot import Snapshot
 
 _OPEN = """
     CREATE TEMP VIEW $side AS
@@ -113,7 +113,7 @@ def diff(context: Context, *, before: str, after: str) -> Difference:
     old, new = store.snapshot(before), store.snapshot(after)
     old_days, new_days = _files(old), _files(new)
     shared = {day for day, paths in old_days.items() if new_days.get(day) == paths}
-    old_tasks, new_tasks = store.tasks(old), store.tasks(new)
+    old_tasks, new_tasks = old.tasks(), new.tasks()
     both = [task for task in new_tasks if task in old_tasks]
     with context.session() as connection:
         for side, days in (("before", old_days), ("after", new_days)):
@@ -123,8 +123,8 @@ def diff(context: Context, *, before: str, after: str) -> Difference:
         moves = {task: _transitions(connection, task, _is_value(new, task)) for task in both}
     most = sorted(both, key=lambda task: -sum(move.rows for move in moves[task]))
     return Difference(
-        before=_side(store, old),
-        after=_side(store, new),
+        before=_side(old),
+        after=_side(new),
         days_compared=len({*old_days, *new_days} - shared),
         days_shared=len(shared),
         appeared=appeared,
@@ -137,24 +137,24 @@ def diff(context: Context, *, before: str, after: str) -> Difference:
 
 def _files(snapshot: Snapshot) -> dict[str, frozenset[Location]]:
     days: dict[str, set[Location]] = {}
-    for file in delta.files_of(locate(snapshot.path), snapshot.version):
+    for file in snapshot.files():
         days.setdefault(file.partition[c.DAY], set()).add(file.path)
     return {day: frozenset(paths) for day, paths in days.items()}
 
 
 def _schema(snapshot: Snapshot) -> pa.Schema:
-    return delta.schema_of(locate(snapshot.path), snapshot.version)
+    return snapshot.schema()
 
 
 def _is_value(snapshot: Snapshot, task: str) -> bool:
     return bool(pa.types.is_floating(_schema(snapshot).field(task).type))
 
 
-def _side(store: LabelStore, snapshot: Snapshot) -> Side:
+def _side(snapshot: Snapshot) -> Side:
     version, named = None, x.column(c.CONTRACT_VERSION)
     if c.CONTRACT_VERSION in _schema(snapshot).names:
         query = x.select([x.named(exp.Max(this=named), "version")], x.table("rows"))
-        found = store.query(snapshot, query, snapshot.last_day, snapshot.last_day)
+        found = snapshot.query(query, snapshot.last_day, snapshot.last_day)
         version = found.column(0)[0].as_py() if found is not None else None
     as_of = format_instant(snapshot.as_of)
     return Side(snapshot.id, as_of, snapshot.rows, version, snapshot.contract_digest)

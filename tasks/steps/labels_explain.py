@@ -23,12 +23,10 @@ from tasks.labels import expressions as x
 from tasks.labels.explain import Explanation, Facts, Impression, Label, changed, instant, plain, stories
 from tasks.labels.explain_query import Key, of_key
 from tasks.labels.explain_words import said, told
-from tasks.location import locate
 from tasks.steps.context import Context, format_instant
 from tasks.steps.labels_missing import why_missing
 from tasks.steps.labels_out import find
-from tasks.stores import delta
-from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.stores.snapshot import Snapshot
 
 Row = dict[str, Any]
 Json = dict[str, Any]
@@ -62,14 +60,12 @@ def explain(context: Context, *, impression: str, snapshot: str | None = None) -
     DataError
         The snapshot has no such impression, or the log has it no longer.
     """
-    store, found = find(context, snapshot)
-    key = _key(impression, delta.schema_of(locate(found.path), found.version))
-    stored = _stored(store, found, key)
+    found = find(context, snapshot)
+    key = _key(impression, found.schema())
+    stored = _stored(found, key)
     if stored is None:
-        raise DataError(why_missing(context, store, found, key))
-    labels = {
-        task: Label(stored[task], stored[c.status(task)], stored[c.at(task)]) for task in store.tasks(found)
-    }
+        raise DataError(why_missing(context, found, key))
+    labels = {task: Label(stored[task], stored[c.status(task)], stored[c.at(task)]) for task in found.tasks()}
     with context.session() as connection:
         log = LogTables.open(connection, context.logs, context.contracts)
         facts = row_facts(log, key, as_of=found.as_of, day=stored[c.DAY])
@@ -103,8 +99,8 @@ def _value(name: str, text: str, schema: pa.Schema) -> str | int:
         raise DataError(f"{name} is a whole number on this surface, and '{text}' is none") from None
 
 
-def _stored(store: LabelStore, snapshot: Snapshot, key: Key) -> Row | None:
-    rows = store.query(snapshot, x.select([exp.Star()], x.table("rows"), where=[of_key(key)]))
+def _stored(snapshot: Snapshot, key: Key) -> Row | None:
+    rows = snapshot.query(x.select([exp.Star()], x.table("rows"), where=[of_key(key)]))
     found: list[Row] = rows.to_pylist() if rows is not None else []
     return found[0] if found else None
 

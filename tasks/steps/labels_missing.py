@@ -16,7 +16,7 @@ from tasks.labels.explain_query import Key, of_key
 from tasks.labels.statements import fill
 from tasks.steps.context import Context, format_instant
 from tasks.stores import delta
-from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.stores.snapshot import Snapshot
 
 _NEAREST = 3
 _ITEMS = 10
@@ -26,10 +26,10 @@ _QUARANTINED = """
 """
 
 
-def why_missing(context: Context, store: LabelStore, snapshot: Snapshot, key: Key) -> str:
+def why_missing(context: Context, snapshot: Snapshot, key: Key) -> str:
     """Say what is known of an impression that is not in a snapshot."""
     known = [*_quarantined(context, key), *_in_log(context, snapshot, key)]
-    reasons = known or [*_nearest(store, snapshot, key)]
+    reasons = known or [*_nearest(snapshot, key)]
     return " ".join(
         [f"No impression {'/'.join(map(str, key.values()))} in label snapshot {snapshot.id}.", *reasons]
     )
@@ -73,17 +73,17 @@ def _not_built(at: datetime, snapshot: Snapshot) -> str:
     return f"The log has it, shown {instant(at)}: it came after the build, or its day was not built."
 
 
-def _nearest(store: LabelStore, snapshot: Snapshot, key: Key) -> Iterator[str]:
+def _nearest(snapshot: Snapshot, key: Key) -> Iterator[str]:
     request, item = x.column(c.REQUEST_ID), x.column(c.ITEM_ID)
     of_request = of_key({c.REQUEST_ID: key[c.REQUEST_ID]})
-    items = store.query(snapshot, _first(x.select([item], x.table("rows"), where=[of_request]), item, _ITEMS))
+    items = snapshot.query(_first(x.select([item], x.table("rows"), where=[of_request]), item, _ITEMS))
     if listed := _listed(items):
         yield f"Items of this request: {listed}."
         return
     text = x.cast(request.copy(), "VARCHAR")
     alike = x.call("JARO_WINKLER_SIMILARITY", text, x.text(key[c.REQUEST_ID]))
     requests = x.select([request], x.table("rows"), group=[request])
-    nearest = store.query(snapshot, _first(requests, alike, _NEAREST, least=False))
+    nearest = snapshot.query(_first(requests, alike, _NEAREST, least=False))
     yield f"Its request is not known either; the nearest: {_listed(nearest)}."
 
 

@@ -13,11 +13,10 @@ from tasks import columns as c
 from tasks.errors import ContractError, DataError, unknown
 from tasks.labels import expressions as x
 from tasks.labels.statements import fill
-from tasks.location import locate
 from tasks.steps.context import Context, format_instant
 from tasks.steps.labels_spared import BothRates, both_rates, rate
-from tasks.stores import delta
-from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.stores.label_store import LabelStore
+from tasks.stores.snapshot import Snapshot
 
 _FORMATS = {"parquet": "parquet", "jsonl": "json"}
 
@@ -51,16 +50,16 @@ class ExportResult:
 
 def show(context: Context, *, snapshot: str | None = None) -> ShowResult:
     """Count a snapshot's rows by task and status; by default those of the newest build."""
-    store, found = find(context, snapshot)
+    found = find(context, snapshot)
     counted = {
-        task: dict.fromkeys(("observed", "positive", *map(str, c.Status)), 0) for task in store.tasks(found)
+        task: dict.fromkeys(("observed", "positive", *map(str, c.Status)), 0) for task in found.tasks()
     }
     for task, counts in counted.items():
         positive = x.named(x.after(x.column(task), x.integer(0)), "positive")
         status, rows = x.column(c.status(task)), exp.Count(this=exp.Star())
         query = x.select([x.named(status, "status"), positive, x.named(rows, "n")], x.table("rows"))
         query.set("group", exp.Group(expressions=[x.integer(1), x.integer(2)]))
-        by_status = store.query(found, query)
+        by_status = found.query(query)
         for row in by_status.to_pylist() if by_status is not None else ():
             counts[row["status"]] += row["n"]
             counts["positive"] += row["n"] if row["positive"] else 0
@@ -70,7 +69,7 @@ def show(context: Context, *, snapshot: str | None = None) -> ShowResult:
         rows=found.rows,
         tasks=counted,
         rates={task: rate(counts["positive"], counts["observed"]) for task, counts in counted.items()},
-        changed=store.changed(found),
+        changed=found.changed(),
         before_positive=both_rates(context, found, counted),
     )
 
@@ -93,8 +92,8 @@ def export(
     """
     if format not in _FORMATS:
         raise ContractError(unknown("format", format, _FORMATS))
-    store, found = find(context, snapshot)
-    columns = [exp.Star()] if format == "parquet" else list(_nested(context, store, found))
+    found = find(context, snapshot)
+    columns = [exp.Star()] if format == "parquet" else list(_nested(context, found))
     query = x.select(columns, x.table("rows"))
     order = x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY), "rows")
     query.set("order", exp.Order(expressions=[x.ascending(column) for column in order]))
@@ -102,7 +101,7 @@ def export(
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     statement = f"COPY ($query) TO $to (FORMAT {_FORMATS[format]})"
     try:
-        with store.opened(found) as connection:
+        with found.opened() as connection:
             assert connection is not None  # noqa: S101 - a snapshot has a row
             connection.execute(fill(statement, query=query, to=x.text(partial)))
         partial.replace(out)
@@ -111,7 +110,7 @@ def export(
     return ExportResult(found.id, str(out), format, found.rows)
 
 
-def find(context: Context, snapshot: str | None) -> tuple[LabelStore, Snapshot]:
+def find(context: Context, snapshot: str | None) -> Snapshot:
     """Find a snapshot by its name, by default that of the newest build.
 
     Raises
@@ -121,19 +120,19 @@ def find(context: Context, snapshot: str | None) -> tuple[LabelStore, Snapshot]:
     """
     store = LabelStore(context.home, context.surface)
     if snapshot is not None:
-        return store, store.snapshot(snapshot)
+        return store.snapshot(snapshot)
     last = store.last()
     if last is None:
         build = f"equipoise labels build {context.surface} --as-of T"
         raise DataError(f"{context.surface} has no labels yet. Build them: `{build}`")
-    return store, last.snapshot
+    return last.snapshot
 
 
-def _nested(context: Context, store: LabelStore, snapshot: Snapshot) -> Iterator[exp.Expr]:
+def _nested(context: Context, snapshot: Snapshot) -> Iterator[exp.Expr]:
     """Yield the columns of the nested row: instants in ISO 8601, NaN as null, labels and weights nested."""
-    tasks, contract = store.tasks(snapshot), context.contracts.tasks.tasks
+    tasks, contract = snapshot.tasks(), context.contracts.tasks.tasks
     taken = {n for t in tasks for n in (t, c.status(t), c.at(t))}
-    for field in delta.schema_of(locate(snapshot.path), snapshot.version):
+    for field in snapshot.schema():
         if field.name not in taken:
             yield x.named(_json_value(field), field.name)
     observed = {t: x.same(x.column(c.status(t)), x.text(c.Status.OBSERVED)) for t in tasks}

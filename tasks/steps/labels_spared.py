@@ -9,10 +9,8 @@ from tasks.engines.duckdb import LogTables
 from tasks.engines.label_spared import Spared, count_spared
 from tasks.errors import DataError
 from tasks.labels.spared import sparing
-from tasks.location import locate
 from tasks.steps.context import Context
-from tasks.stores import delta
-from tasks.stores.label_store import Snapshot
+from tasks.stores.snapshot import Snapshot
 
 Counted = Mapping[str, Mapping[str, int]]
 """Observed and positive rows by task."""
@@ -51,7 +49,7 @@ def rate(positive: int, observed: int) -> float | None:
 
 
 def _spared(context: Context, snapshot: Snapshot, tasks: list[str]) -> dict[str, Spared]:
-    files = delta.files_of(locate(snapshot.path), snapshot.version)
+    files = snapshot.files()
     days = {date.fromisoformat(file.partition[c.DAY]) for file in files}
     with context.session() as connection:
         log = LogTables.open(connection, context.logs, context.contracts)

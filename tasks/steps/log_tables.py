@@ -15,10 +15,9 @@ from tasks.errors import DataError
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.rows import IMPRESSIONS
-from tasks.location import locate
 from tasks.steps.context import Context, format_instant
-from tasks.stores.delta import schema_of
-from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.stores.label_store import LabelStore
+from tasks.stores.snapshot import Snapshot
 
 
 def labelled_candidates(context: Context, *, snapshot: str, first_day: date, last_day: date) -> pd.DataFrame:
@@ -27,17 +26,16 @@ def labelled_candidates(context: Context, *, snapshot: str, first_day: date, las
     Without a candidates table they are the impressions themselves. A label that is not observed, and one of a
     candidate that was not shown, is null.
     """
-    store = LabelStore(context.home, context.surface)
-    labels = store.snapshot(snapshot)
+    labels = LabelStore(context.home, context.surface).snapshot(snapshot)
     tasks = list(context.contracts.tasks.tasks)
     if context.contracts.surface.sources.candidates is None:
-        columns = [name for name in schema_of(locate(labels.path), labels.version).names if "__" not in name]
-        return store.read(labels, columns, first_day=first_day, last_day=last_day).to_pandas()
+        columns = [name for name in labels.schema().names if "__" not in name]
+        return labels.read(columns, first_day=first_day, last_day=last_day).to_pandas()
     with context.session() as connection:
         log = LogTables.open(connection, context.logs, context.contracts)
         names = [name for name in log.candidates if name not in tasks]
         read = log.read(CANDIDATES, names, as_of=labels.as_of, first_day=first_day, last_day=last_day)
-    return _with_labels(read.to_pandas(), store, labels, tasks, first_day, last_day)
+    return _with_labels(read.to_pandas(), labels, tasks, first_day, last_day)
 
 
 def newest_candidates(context: Context, *, as_of: datetime) -> pd.DataFrame:
@@ -60,14 +58,13 @@ def newest_candidates(context: Context, *, as_of: datetime) -> pd.DataFrame:
 
 def _with_labels(
     candidates: pd.DataFrame,
-    store: LabelStore,
     labels: Snapshot,
     tasks: Sequence[str],
     first_day: date,
     last_day: date,
 ) -> pd.DataFrame:
     key = list(c.IMPRESSION_KEY)
-    table = store.read(labels, [*key, *tasks], first_day=first_day, last_day=last_day)
+    table = labels.read([*key, *tasks], first_day=first_day, last_day=last_day)
     return candidates.merge(table.to_pandas(), on=key, how="left", validate="one_to_one")
 
 

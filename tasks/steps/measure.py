@@ -22,10 +22,9 @@ from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.compile import event_columns
 from tasks.labels.statements import fill
-from tasks.location import locate
 from tasks.steps.context import Context
 from tasks.stores import delta
-from tasks.stores.label_store import Snapshot
+from tasks.stores.snapshot import Snapshot
 from tasks.validation.distribution_measurements import measure_distributions
 from tasks.validation.event_measurements import KNOWN_EVENTS, SHOWN_ITEMS, measure_events
 from tasks.validation.impression_measurements import measure_impressions
@@ -66,18 +65,12 @@ def measure(context: Context, snapshot: Snapshot) -> Mapping[str, pd.DataFrame]:
 
 
 def _open_labels(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, contracts: Contracts) -> None:
-    names = delta.schema_of(locate(snapshot.path), snapshot.version).names
+    names = snapshot.schema().names
     for task in contracts.tasks.tasks:
         for name in (task, c.status(task)):
             if name not in names:
                 raise DataError(unknown("column", name, names, where=f"label snapshot {snapshot.id}"))
-    files = delta.files_of(locate(snapshot.path), snapshot.version)
-    template = """
-        CREATE OR REPLACE TEMP VIEW $name AS
-        SELECT * FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE})
-    """
-    paths = x.texts(sorted(str(file.path) for file in files))
-    connection.execute(fill(template, name=x.name(LABELS), paths=paths))
+    snapshot.attach(connection, LABELS)
 
 
 def _open_events(log: LogTables, snapshot: Snapshot) -> None:

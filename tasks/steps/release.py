@@ -35,11 +35,12 @@ from tasks.steps.release_parts import (
 )
 from tasks.steps.release_rehearsal import Rehearsal
 from tasks.steps.release_view import BACKFILLED, COMPONENT, FILE, SNAPSHOT, release_name
-from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.stores.label_store import LabelStore
 from tasks.stores.locks import alone
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import INPUTS, StepRun, finish, read_evidence, step_run
+from tasks.stores.snapshot import Snapshot
 from tasks.training.slices import DaySlice, ReleaseSlices, plan_slices
 
 STEP: Final = "release"
@@ -101,7 +102,7 @@ def run(
     registry, store = Registry(context.home), LabelStore(context.home, context.surface)
     labels = _published(store, snapshot, as_of)
     refuse_silent_changes(context, registry)
-    slices = plan_slices(context.contracts, as_of, _days(store, labels))
+    slices = plan_slices(context.contracts, as_of, _days(labels))
     pins = pin_tasks(context, registry, [TrainedPart.of(part) for part in parts], as_of=as_of)
     _refuse_overlap(slices.test, pins)
     inputs = _inputs(context, as_of, labels, pins)
@@ -114,7 +115,7 @@ def run(
             with step_run(
                 context.home, context.surface, step=STEP, inputs=inputs, parent_run=parent_run, tags=tags
             ) as step:
-                rehearsal = Rehearsal(context, store, labels, slices.tasks)
+                rehearsal = Rehearsal(context, labels, slices.tasks)
                 part = _Making(context, registry, step, rehearsal, slices, pins, as_of, late).release(inputs)
     return _settled(registry, part, reused=reused, moves=not late)
 
@@ -260,8 +261,8 @@ def _refuse_overlap(test: DaySlice, pins: Pins) -> None:
         )
 
 
-def _days(store: LabelStore, labels: Snapshot) -> list[Any]:
-    table: pa.Table = store.days(labels)
+def _days(labels: Snapshot) -> list[Any]:
+    table: pa.Table = labels.days()
     return list(table.column("ds").to_pylist())
 
 

@@ -28,7 +28,7 @@ from tasks.serving.signature import release_signature
 from tasks.steps.context import Context
 from tasks.steps.release_parts import Pins, conditional_tasks
 from tasks.steps.task_rows import first_rows
-from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.stores.snapshot import Snapshot
 from tasks.training.slices import DaySlice, TaskSlices
 
 Floats = npt.NDArray[np.float64]
@@ -39,7 +39,6 @@ class Rehearsal:
     """The days of one snapshot, read as the release will see them."""
 
     context: Context
-    store: LabelStore
     snapshot: Snapshot
     slices: Mapping[str, TaskSlices]
 
@@ -109,7 +108,7 @@ class Rehearsal:
 
     def _read(self, days: DaySlice, columns: Iterable[str]) -> pd.DataFrame:
         names = list(dict.fromkeys(columns))
-        table = self.store.read(self.snapshot, names, first_day=days.first, last_day=days.last)
+        table = self.snapshot.read(names, first_day=days.first, last_day=days.last)
         return table.select(names).to_pandas()
 
     def _outcomes(self, frame: pd.DataFrame, task: str) -> Floats:

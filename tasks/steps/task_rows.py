@@ -21,7 +21,8 @@ from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.ranking.features import FeatureEncoder
 from tasks.release.figures import TaskFigures, measure
 from tasks.steps.context import Context, format_instant
-from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.stores.label_store import LabelStore
+from tasks.stores.snapshot import Snapshot
 from tasks.training.slices import DaySlice, TaskSlices, plan_slices
 
 Floats = npt.NDArray[np.float64]
@@ -69,7 +70,7 @@ class TaskRows:
                 f"Label snapshot {snapshot} is as of {format_instant(found.as_of)}, asked for was "
                 f"{format_instant(as_of)}. Build labels as of that instant, or ask for the snapshot's own."
             )
-        days: list[date] = store.days(found).column("ds").to_pylist()
+        days: list[date] = found.days().column("ds").to_pylist()
         return cls(
             context, task, found, plan_slices(context.contracts, as_of, days, tasks=[task]).tasks[task]
         )
@@ -88,10 +89,7 @@ class TaskRows:
         """Read the observed rows of some days: keys, features, label and further columns, in fixed order."""
         names = list(dict.fromkeys([*KEYS, *self.features, self.task, *columns]))
         observed = f"{status(self.task)} = '{Status.OBSERVED}'"
-        store = LabelStore(self.context.home, self.context.surface)
-        table = store.read(
-            self.snapshot, names, first_day=days.first, last_day=days.last, where=observed
-        ).select(names)
+        table = self.snapshot.read(names, first_day=days.first, last_day=days.last, where=observed)
         if self.spec.level == "request":
             table = one_row_a_request(table)
         categorical = self.context.contracts.surface.features.categorical

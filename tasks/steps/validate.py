@@ -13,8 +13,9 @@ from tasks.engines.checks import needed
 from tasks.labels.rows import EVENTS, IMPRESSIONS
 from tasks.steps.context import Context, format_instant, write_report
 from tasks.steps.measure import measure
-from tasks.stores.label_store import LabelStore, Snapshot
+from tasks.stores.label_store import LabelStore
 from tasks.stores.runs import finished_run, read_evidence, step_run
+from tasks.stores.snapshot import Snapshot
 from tasks.validation.report import validation_report
 from tasks.validation.suites import SuiteResult, load_suite, run_suite, worst_severity
 

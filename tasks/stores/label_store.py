@@ -11,50 +11,24 @@ A snapshot is known by contract digest, as-of and content digest; the version of
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
-import duckdb
 import pyarrow as pa
-from sqlglot import exp
 
 from tasks import columns as c
-from tasks.errors import DataError, StoreError, unknown
+from tasks.errors import DataError, unknown
 from tasks.labels import digest
-from tasks.labels import expressions as x
-from tasks.labels.compile import render
 from tasks.labels.coverage import Build
-from tasks.labels.statements import fill
-from tasks.location import Location, locate, register_objects, store_of, way
+from tasks.location import Location, locate, store_of, way
 from tasks.stores import delta
 from tasks.stores.delta import DataFile
+from tasks.stores.snapshot import CHANGED, Snapshot
 
-_ROWS = "rows"
-_OPEN = """
-    CREATE TEMP VIEW $rows AS
-    SELECT * FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE})
-"""
-_BUILD, _SNAPSHOT, _CHANGED = "equipoise.build", "equipoise.snapshot", "equipoise.changed"
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The labels as of an instant under one contract."""
-
-    id: str
-    surface: str
-    as_of: datetime
-    contract_digest: str
-    content_digest: str
-    path: str
-    version: int
-    rows: int
-    first_day: date
-    last_day: date
+_BUILD, _SNAPSHOT = "equipoise.build", "equipoise.snapshot"
 
 
 @dataclass(frozen=True)
@@ -152,18 +126,12 @@ class LabelStore:
         metadata = {
             _BUILD: json.dumps(build.to_json()),
             _SNAPSHOT: json.dumps(facts),
-            _CHANGED: json.dumps(changed or {}),
+            CHANGED: json.dumps(changed or {}),
         }
         version = delta.commit(
             path, files, schema, partition_by=c.DAY, replace=replace, metadata=metadata, expected=expected
         )
         return self._snapshot(path, version, metadata)
-
-    def changed(self, snapshot: Snapshot) -> dict[str, int]:
-        """Return by task the observed labels that the build of a snapshot changed, through late events."""
-        said = dict(delta.history(locate(snapshot.path))).get(snapshot.version, {})
-        found: dict[str, int] = json.loads(said.get(_CHANGED, "{}"))
-        return found
 
     def snapshot(self, snapshot_id: str) -> Snapshot:
         """Find a snapshot, published or only built.
@@ -212,90 +180,6 @@ class LabelStore:
         newest = max(rows, key=lambda row: row["published_at"], default=None)
         return None if newest is None else self._of_row(newest)
 
-    def read(
-        self,
-        snapshot: Snapshot,
-        columns: Sequence[str],
-        *,
-        first_day: date | None = None,
-        last_day: date | None = None,
-        where: str | None = None,
-    ) -> pa.Table:
-        """Read columns of a snapshot, ordered by shown_at, request_id, item_id.
-
-        Parameters
-        ----------
-        where
-            A condition in SQL on any of the snapshot's columns.
-
-        Raises
-        ------
-        DataError
-            The snapshot lacks a column.
-        """
-        schema = delta.schema_of(locate(snapshot.path), snapshot.version)
-        for name in columns:
-            if name not in schema.names:
-                raise DataError(unknown("column", name, schema.names, where=f"label snapshot {snapshot.id}"))
-        order = exp.Order(expressions=[x.ascending(o) for o in x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY))])
-        query = x.select(
-            x.columns(columns),
-            x.table(_ROWS),
-            where=[exp.condition(where, dialect="duckdb")] if where else [],
-        )
-        query.set("order", order)
-        found = self.query(snapshot, query, first_day or date.min, last_day or date.max)
-        wanted = pa.schema([schema.field(name) for name in columns])
-        return wanted.empty_table() if found is None else found.cast(wanted)
-
-    def days(self, snapshot: Snapshot) -> pa.Table:
-        """Return each day's rows and, per task, how many labels are observed and positive: above 0."""
-        counts: list[exp.Expr] = [x.named(exp.Count(this=exp.Star()), "rows")]
-        for task in self.tasks(snapshot):
-            positive = x.when(x.after(x.column(task), x.integer(0)), x.integer(1))
-            counts.append(x.named(exp.Count(this=x.column(task)), f"{task}__observed"))
-            counts.append(x.named(exp.Count(this=positive), f"{task}__positive"))
-        query = x.select([x.column(c.DAY), *counts], x.table(_ROWS), group=[x.column(c.DAY)])
-        query.set("order", exp.Order(expressions=[x.ascending(x.column(c.DAY))]))
-        found = self.query(snapshot, query)
-        assert found is not None  # noqa: S101 - a snapshot has a row
-        return found
-
-    def tasks(self, snapshot: Snapshot) -> tuple[str, ...]:
-        """Return the tasks that a snapshot has labels of."""
-        names = delta.schema_of(locate(snapshot.path), snapshot.version).names
-        return tuple(name for name in names if c.status(name) in names)
-
-    def query(
-        self, snapshot: Snapshot, query: exp.Query, first: date = date.min, last: date = date.max
-    ) -> pa.Table | None:
-        """Run a query on the relation ``rows``: a snapshot's rows of some days; None where there is none."""
-        with self.opened(snapshot, first, last) as connection:
-            if connection is None:
-                return None
-            found: pa.Table = connection.sql(render(query)).to_arrow_table()
-            return found
-
-    @contextmanager
-    def opened(
-        self, snapshot: Snapshot, first: date = date.min, last: date = date.max
-    ) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        """Open a snapshot's rows of some days as the relation ``rows``; None where there is none."""
-        files = delta.files_of(locate(snapshot.path), snapshot.version)
-        paths = sorted(str(f.path) for f in files if first <= date.fromisoformat(f.partition[c.DAY]) <= last)
-        if not paths:
-            yield None
-            return
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute("SET python_enable_replacements = false")
-            register_objects(connection)
-            try:
-                connection.execute(fill(_OPEN, rows=x.name(_ROWS), paths=x.texts(paths)))
-                yield connection
-            except duckdb.IOException as error:
-                raise StoreError(_unreadable(snapshot, error)) from error
-
     def tables(self) -> list[Location]:
         """Return the tables that are there: the newest build's, then those of builds as of the past."""
         aside: Iterable[Location] = self.path.with_name(f"{self.surface}__as_of").glob("*")
@@ -330,18 +214,6 @@ class LabelStore:
                 "last_day": date.fromisoformat(facts["last_day"]),
             },
         )
-
-
-def _unreadable(snapshot: Snapshot, error: Exception) -> str:
-    lost = delta.lost_files(locate(snapshot.path), snapshot.version)
-    if not lost:
-        return f"The labels at {snapshot.path} cannot be read: {error}"
-    days = sorted({file.partition[c.DAY] for file in lost})
-    return (
-        f"Label snapshot {snapshot.id} has lost files of {len(days)} day(s), the first is {days[0]}: "
-        "`labels vacuum` swept them, or somebody removed them. Build the labels again: what the log still "
-        "has is written anew"
-    )
 
 
 _PUBLISHED = pa.schema(

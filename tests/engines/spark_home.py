@@ -81,7 +81,7 @@ def rows(context: Context) -> pd.DataFrame:
     for file in delta.files_of(path):
         found = {field.name: field.type for field in pq.read_schema(file.path)}
         assert found == {field.name: field.type for field in committed if field.name != "ds"}
-    return store.read(last.snapshot, committed.names).to_pandas()
+    return last.snapshot.read(committed.names).to_pandas()
 
 
 def files_but_committed(context: Context) -> list[Path]:

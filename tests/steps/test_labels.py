@@ -34,14 +34,14 @@ def fresh(logs: Logs, as_of: datetime) -> str:
 
 
 def stored(context: Context, snapshot: str) -> dict[Any, dict[str, Label]]:
-    found = store(context)
+    found = store(context).snapshot(snapshot)
     tasks = context.contracts.tasks.tasks
     columns = ["request_id", "item_id", *(n for t in tasks for n in (t, f"{t}__status", f"{t}__at"))]
     return {
         (row["request_id"], row["item_id"]): {
             t: Label(row[t], row[f"{t}__status"], row[f"{t}__at"]) for t in tasks
         }
-        for row in found.read(found.snapshot(snapshot), columns).to_pylist()
+        for row in found.read(columns).to_pylist()
     }
 
 
@@ -178,7 +178,7 @@ def test_a_column_of_another_type_rewrites_every_day(logs: Logs) -> None:
     built = labels.run(context, as_of=at(9))
     assert set(built.days.values()) == {"contract"}
     found = store(context).snapshot(built.snapshot)
-    assert str(store(context).read(found, ["position"]).schema.field(0).type) == "double"
+    assert str(found.read(["position"]).schema.field(0).type) == "double"
 
 
 def test_days_that_the_log_no_longer_has_stay_and_are_told(logs: Logs) -> None:
@@ -367,7 +367,7 @@ def test_an_unknown_format_is_named(logs: Logs, tmp_path: Path) -> None:
 def test_hours_of_the_day_do_not_matter_for_the_day_shown(logs: Logs) -> None:
     context = logs.write()
     found = store(context).snapshot(labels.run(context, as_of=at(11)).snapshot)
-    table = store(context).read(found, ["shown_at", "ds"])
+    table = found.read(["shown_at", "ds"])
     assert all(
         s.astimezone(UTC).date() == d for s, d in zip(*(c.to_pylist() for c in table.columns), strict=True)
     )

@@ -59,7 +59,7 @@ def content(home: Path) -> pa.Table:
     store = LabelStore(home, NAME)
     last = store.last()
     assert last is not None
-    found: pa.Table = store.read(last.snapshot, ["request_id", "item_id", *store.tasks(last.snapshot)])
+    found: pa.Table = last.snapshot.read(["request_id", "item_id", *last.snapshot.tasks()])
     return found
 
 

@@ -8,11 +8,9 @@ import pytest
 
 from tasks.cli import main
 from tasks.errors import DataError
-from tasks.location import locate
 from tasks.steps import labels
 from tasks.steps.context import Context
 from tasks.steps.labels_diff import Difference, diff
-from tasks.stores import delta
 from tasks.stores.label_store import LabelStore
 from tests.labels.reference import Label, Row
 from tests.steps.days_of_logs import NAME, Logs, at, event
@@ -29,7 +27,7 @@ def stored(context: Context, snapshot: str) -> Stored:
             str(row["ds"]),
             {t: Label(row[t], row[f"{t}__status"], row[f"{t}__at"]) for t in tasks},
         )
-        for row in store.read(store.snapshot(snapshot), columns).to_pylist()
+        for row in store.snapshot(snapshot).read(columns).to_pylist()
     }
 
 
@@ -90,7 +88,7 @@ def test_days_that_share_their_files_are_not_read(tmp_path: Path) -> None:
     found = diff(context, before=before, after=after)
     assert found.days_shared > 0
     snapshots = [LabelStore(context.home, NAME).snapshot(name) for name in (before, after)]
-    old, new = ({f.path for f in delta.files_of(locate(s.path), s.version)} for s in snapshots)
+    old, new = ({f.path for f in s.files()} for s in snapshots)
     for path in old & new:
         Path(str(path)).unlink()
     assert diff(context, before=before, after=after).tasks == found.tasks

@@ -38,7 +38,7 @@ def files_of_day(context: Context, day: str) -> list[Path]:
 
 def readable(context: Context, snapshot: str) -> int:
     found = store(context).snapshot(snapshot)
-    return store(context).read(found, ["request_id", "click"]).num_rows
+    return found.read(["request_id", "click"]).num_rows
 
 
 # -- the store
@@ -124,9 +124,7 @@ def test_a_build_of_another_contract_on_the_same_store_mixes_nothing(logs: Logs)
     logs.tasks = logs.tasks.replace("version: 1", "version: 2").replace("maturity: PT3H", "maturity: PT4H")
     other = labels.run(logs.write(), as_of=at(9), first_day=at(5).date(), last_day=at(5).date())
     assert set(other.days.values()) == {"contract"}
-    table = store(context).read(
-        store(context).snapshot(other.snapshot), ["contract__version", "contract__digest"]
-    )
+    table = store(context).snapshot(other.snapshot).read(["contract__version", "contract__digest"])
     assert {tuple(row.values()) for row in table.to_pylist()} == {
         (2, store(context).snapshot(other.snapshot).contract_digest)
     }
@@ -164,7 +162,7 @@ def test_one_user_with_very_many_events_is_labelled_like_any_other(logs: Logs) -
     logs.events += [event("buy", at(5) + timedelta(seconds=n), value=1.0) for n in range(3000)]
     context = logs.write()
     built = labels.run(context, as_of=at(40))
-    row = store(context).read(store(context).snapshot(built.snapshot), ["spend", "user_id", "shown_at"])
+    row = store(context).snapshot(built.snapshot).read(["spend", "user_id", "shown_at"])
     spent = [r["spend"] for r in row.to_pylist() if r["user_id"] == "u0" and r["shown_at"].day == 4]
     reference = Reference(context.contracts.tasks, logs.impressions, logs.events[-3100:], at(40))
     expected = [
@@ -192,8 +190,8 @@ def test_a_late_event_that_changes_labels_is_counted_by_task(logs: Logs) -> None
     ]
     built = labels.run(logs.write(), as_of=at(21))
     assert {task: n for task, n in built.changed.items() if n} == {"click": 1, "kept": 1}
-    assert store(context).changed(store(context).snapshot(built.snapshot)) == built.changed
-    assert store(context).changed(store(context).snapshot(first.snapshot)) == {}
+    assert store(context).snapshot(built.snapshot).changed() == built.changed
+    assert store(context).snapshot(first.snapshot).changed() == {}
 
 
 def test_what_summaries_tell_is_what_a_build_without_them_finds(logs: Logs) -> None:

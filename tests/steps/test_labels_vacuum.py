@@ -46,7 +46,7 @@ def in_days(
 
 def rows(context: Context, snapshot: str) -> int:
     store = LabelStore(context.home, NAME)
-    return store.read(store.snapshot(snapshot), ["request_id"]).num_rows
+    return store.snapshot(snapshot).read(["request_id"]).num_rows
 
 
 def test_an_old_build_goes_unless_a_release_pins_it(logs: Logs) -> None:

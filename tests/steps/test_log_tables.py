@@ -46,9 +46,7 @@ def test_labels_of_shown_candidates_are_the_stores(first_retrain: Retrained) -> 
     first, last = (FIRST.date() + day * DAY for day in (30, 31))
     frame = labelled_candidates(context, snapshot=_snapshot(context), first_day=first, last_day=last)
     store = LabelStore(context.home, NAME)
-    stored = store.read(
-        store.snapshot(_snapshot(context)), list(BINARY), first_day=first, last_day=last
-    ).to_pandas()
+    stored = store.snapshot(_snapshot(context)).read(list(BINARY), first_day=first, last_day=last).to_pandas()
     for task in BINARY:
         assert frame[task].sum() == stored[task].sum() > 0
         assert frame[task].notna().sum() == stored[task].notna().sum()
@@ -59,7 +57,7 @@ def test_without_a_table_of_candidates_they_are_the_impressions(labelled_feed: t
     store = LabelStore(context.home, context.surface)
     last = store.snapshot(snapshot).last_day
     frame = labelled_candidates(context, snapshot=snapshot, first_day=last, last_day=last)
-    assert len(frame) == store.read(store.snapshot(snapshot), ["item_id"], first_day=last).num_rows
+    assert len(frame) == store.snapshot(snapshot).read(["item_id"], first_day=last).num_rows
     assert "shown" not in frame
     assert {"price", "click_1d"} <= set(frame.columns)
     assert not [name for name in frame.columns if "__" in name]

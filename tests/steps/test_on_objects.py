@@ -80,8 +80,8 @@ def test_what_was_published_is_read_again(context: Context) -> None:
     found = store.latest()
     assert found is not None
     assert (found.id, found.rows) == (built.snapshot, built.rows)
-    assert store.read(found, ["ds", "click"]).num_rows == built.rows
-    assert store.days(found)["rows"].to_pylist() != []
+    assert found.read(["ds", "click"]).num_rows == built.rows
+    assert found.days()["rows"].to_pylist() != []
     assert labels.show(context).rows == built.rows
     assert len(newest_candidates(context, as_of=END)) > 0
 
@@ -117,7 +117,7 @@ def test_a_build_that_is_late_is_refused_and_harms_nothing(context: Context) -> 
         store.commit(
             early.build, [], delta.schema_of(store.path), path=store.path, replace=[str(day(2))], expected=0
         )
-    assert store.read(store.snapshot(newest.snapshot), ["ds"]).num_rows == newest.rows
+    assert store.snapshot(newest.snapshot).read(["ds"]).num_rows == newest.rows
 
 
 def test_of_writers_at_once_one_commits_and_the_others_are_told(bucket: ObjectPath) -> None:
@@ -183,7 +183,7 @@ def test_a_store_that_goes_away_before_the_commit_leaves_the_last_snapshot(
     last = store.last()
     assert last is not None
     assert last.snapshot.id == before.snapshot
-    assert store.read(last.snapshot, ["ds"]).num_rows == before.rows
+    assert last.snapshot.read(["ds"]).num_rows == before.rows
     assert labels.run(context, as_of=END).rows > before.rows
 
 
@@ -211,14 +211,14 @@ def test_an_object_that_was_removed_is_written_again_and_a_sweep_keeps_what_is_n
     lost = delta.files_of(store.path)[0]
     lost.path.unlink()
     with pytest.raises(StoreError, match=r"has lost files of 1 day\(s\)"):
-        store.read(store.snapshot(built.snapshot), ["request_id"])
+        store.snapshot(built.snapshot).read(["request_id"])
     again = labels.run(context, as_of=END)
     assert (again.days, again.snapshot) == ({lost.partition["ds"]: "lost"}, built.snapshot)
     swept = vacuum(context, now=datetime.now(UTC) + timedelta(days=40))
     assert swept.tables["labels"] > 0
-    assert store.read(store.snapshot(again.snapshot), ["request_id"]).num_rows == again.rows
+    assert store.snapshot(again.snapshot).read(["request_id"]).num_rows == again.rows
     with pytest.raises(StoreError, match="swept them"):
-        store.read(store.snapshot(first.snapshot), ["request_id"])
+        store.snapshot(first.snapshot).read(["request_id"])
 
 
 def test_a_source_stays_below_the_logs_and_says_what_is_there(context: Context, logs: Logs) -> None:

@@ -49,7 +49,7 @@ def candidates(feed: Feed) -> pd.DataFrame:
     context, snapshot = feed
     store = LabelStore(context.home, NAME)
     names = ["request_id", "item_id", "price", "age", "category"]
-    return store.read(store.snapshot(snapshot), names).select(names).to_pandas().tail(500)
+    return store.snapshot(snapshot).read(names).select(names).to_pandas().tail(500)
 
 
 @pytest.fixture(scope="session")

@@ -33,10 +33,9 @@ def pins(labelled_feed: tuple[Context, str]) -> Pins:
 @pytest.fixture(scope="module")
 def rehearsal(labelled_feed: tuple[Context, str]) -> Rehearsal:
     context, snapshot = labelled_feed
-    store = LabelStore(context.home, NAME)
-    labels = store.snapshot(snapshot)
-    days = store.days(labels).column("ds").to_pylist()
-    return Rehearsal(context, store, labels, plan_slices(context.contracts, AS_OF, days).tasks)
+    labels = LabelStore(context.home, NAME).snapshot(snapshot)
+    days = labels.days().column("ds").to_pylist()
+    return Rehearsal(context, labels, plan_slices(context.contracts, AS_OF, days).tasks)
 
 
 @pytest.fixture(scope="module")

@@ -3,42 +3,19 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow.compute as pc
 import pytest
 
 from tasks.errors import DataError
-from tasks.steps import labels
-from tasks.stores.label_store import LabelStore, Snapshot
-from tests.steps.days_of_logs import NAME, Logs, at, day
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of three builds: as of the fifth, the ninth, and of the past."""
-    folder = tmp_path_factory.mktemp("store")
-    context = Logs.random(folder, seed=3).write()
-    for as_of in (at(5), at(9), at(3)):
-        labels.run(context, as_of=as_of)
-    return folder
-
-
-@pytest.fixture
-def store(folder: Path) -> LabelStore:
-    return LabelStore(folder / "home", NAME)
-
-
-@pytest.fixture
-def newest(store: LabelStore) -> Snapshot:
-    last = store.last()
-    assert last is not None
-    return last.snapshot
+from tasks.stores.label_store import LabelStore
+from tasks.stores.snapshot import Snapshot
+from tests.steps.days_of_logs import NAME, at, day
 
 
 def test_a_snapshot_says_what_it_is(store: LabelStore, newest: Snapshot) -> None:
     found = store.snapshot(newest.id)
     assert found == newest
     assert (found.surface, found.as_of, found.first_day, found.last_day) == (NAME, at(9), day(1), day(8))
-    assert found.rows == store.read(found, ["ds"]).num_rows
+    assert found.rows == found.read(["ds"]).num_rows
 
 
 def test_earlier_builds_and_those_aside_are_found_too(store: LabelStore) -> None:
@@ -51,8 +28,7 @@ def test_earlier_builds_and_those_aside_are_found_too(store: LabelStore) -> None
 def test_an_earlier_snapshot_is_read_as_it_was(store: LabelStore, newest: Snapshot) -> None:
     (earlier,) = {s.id: s for s in store.known() if s.as_of == at(5)}.values()
     now, then = (
-        store.read(s, ["request_id", "back__status"], first_day=day(4), last_day=day(4))
-        for s in (newest, earlier)
+        s.read(["request_id", "back__status"], first_day=day(4), last_day=day(4)) for s in (newest, earlier)
     )
     assert "immature" in then.column("back__status").to_pylist()
     assert "immature" not in now.column("back__status").to_pylist()
@@ -61,42 +37,6 @@ def test_an_earlier_snapshot_is_read_as_it_was(store: LabelStore, newest: Snapsh
 def test_an_unknown_snapshot_is_named(store: LabelStore) -> None:
     with pytest.raises(DataError, match=f"Unknown label snapshot 'nope' in the store of {NAME}"):
         store.snapshot("nope")
-
-
-def test_rows_come_in_one_order_and_of_some_days(store: LabelStore, newest: Snapshot) -> None:
-    columns = ["shown_at", "request_id", "item_id", "ds"]
-    table = store.read(newest, columns, first_day=day(3), last_day=day(4))
-    assert table.column_names == columns
-    keys = [tuple(row.values())[:3] for row in table.to_pylist()]
-    assert keys == sorted(keys)
-    assert set(table.column("ds").to_pylist()) == {day(3), day(4)}
-
-
-def test_days_that_are_not_there_are_empty_and_typed(store: LabelStore, newest: Snapshot) -> None:
-    table = store.read(newest, ["shown_at", "click"], first_day=day(20))
-    assert table.num_rows == 0
-    assert [str(field.type) for field in table.schema] == ["timestamp[us, tz=UTC]", "int8"]
-
-
-def test_rows_can_be_chosen_by_a_condition(store: LabelStore, newest: Snapshot) -> None:
-    table = store.read(newest, ["click"], where="click__status = 'observed' AND kind = 'x'")
-    assert table.num_rows > 0
-    assert table.column("click").null_count == 0
-
-
-def test_a_column_that_is_not_there_is_named(store: LabelStore, newest: Snapshot) -> None:
-    with pytest.raises(DataError, match=r"Unknown column 'clik'.*Did you mean 'click'"):
-        store.read(newest, ["clik"])
-
-
-def test_days_count_rows_observed_and_positive(store: LabelStore, newest: Snapshot) -> None:
-    days = store.days(newest)
-    assert days.column("ds").to_pylist() == [day(n) for n in range(1, 9)]
-    assert pc.sum(days.column("rows")).as_py() == newest.rows
-    clicks = store.read(newest, ["ds", "click"]).to_pylist()
-    for row in days.to_pylist():
-        told = [c["click"] for c in clicks if c["ds"] == row["ds"] and c["click"] is not None]
-        assert (row["click__observed"], row["click__positive"]) == (len(told), sum(told))
 
 
 def test_only_what_is_published_is_published(store: LabelStore, newest: Snapshot, folder: Path) -> None:
@@ -121,7 +61,7 @@ def test_what_is_published_moves_with_the_home(store: LabelStore, newest: Snapsh
     try:
         found = LabelStore(moved, NAME).snapshot(newest.id)
         assert Path(found.path).is_relative_to(moved)
-        assert LabelStore(moved, NAME).read(found, ["ds"]).num_rows == newest.rows
+        assert found.read(["ds"]).num_rows == newest.rows
     finally:
         moved.rename(folder / "home")
 
