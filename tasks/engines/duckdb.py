@@ -8,6 +8,7 @@
         log.read("candidates", ["request_id", "price"], first_day=day, last_day=day)
 """
 
+import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.engines import columns as kinds
 from tasks.engines.checks import CANDIDATES, IDS, View, check_columns, check_same_kinds, rename
-from tasks.engines.columns import Column, File, Table, inspect
+from tasks.engines.columns import File, Table, inspect
 from tasks.engines.limits import MEMORY, limits
 from tasks.engines.spool import find
 from tasks.errors import DataError, StoreError, unknown
@@ -46,11 +47,14 @@ _STORED = {
     "HUGEINT": "DOUBLE",
     "UHUGEINT": "DOUBLE",
     "TIME": "VARCHAR",
+    "TIME_NS": "VARCHAR",
     "UUID": "VARCHAR",
     "TIMESTAMP_NS": "TIMESTAMP",
     "TIMESTAMPTZ_NS": "TIMESTAMPTZ",
 }
 """What a store has no type for, and the type that holds it."""
+
+_WORD = re.compile(r"[A-Z][A-Z_0-9]*")
 
 _KINDS = {
     kinds.STRING: "VARCHAR",
@@ -183,6 +187,10 @@ class LogTables:
             columns.append(x.named(x.cast(x.column(theirs) if theirs in there else exp.Null(), kind), ours))
         self.create(name, x.select(columns, source), view=True)
 
+    def is_kept(self, table: str) -> bool:
+        """Return whether a table's files lie in the log, and do not go with the session."""
+        return not str(self.views[table].table.files[0].path).startswith(str(self.folder))
+
     def create(self, name: str, query: exp.Query, *, view: bool = False) -> None:
         """Make a relation of a query for the session, in place of an earlier one."""
         template = f"CREATE OR REPLACE TEMP {'VIEW' if view else 'TABLE'} $name AS $query"
@@ -271,12 +279,19 @@ def _types(connection: duckdb.DuckDBPyConnection, view: View, shared: Collection
     types = {name: str(kind) for name, kind, *_ in found}
     present = {column.name: ours for ours, column in view.columns.items() if not column.absent}
     wanted = {present[name]: name for name in types if name in present}
-    return {ours: _type(ours, view.columns[ours], types[name], shared) for ours, name in wanted.items()}
+    return {ours: _type(view, ours, types[name], shared) for ours, name in wanted.items()}
 
 
-def _type(ours: str, column: Column, found: str, shared: Collection[str]) -> str:
+def _type(view: View, ours: str, found: str, shared: Collection[str]) -> str:
+    column = view.columns[ours]
     if ours in {*shared, *_TYPED} and column.kind in _KINDS:
         return _KINDS[column.kind]
+    inside = set(_WORD.findall(found.replace("TIMESTAMP WITH TIME ZONE", ""))) - {"DECIMAL", "ENUM"}
+    if found.endswith(("]", ")")) and inside & _STORED.keys():
+        raise DataError(
+            f"{view.table.name}: column '{column.name}' is of type {found}, which no label store holds: "
+            "write it in another type, or leave it out"
+        )
     return _STORED.get(found.strip('"').split("(", maxsplit=1)[0], found)
 
 

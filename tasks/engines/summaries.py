@@ -77,7 +77,7 @@ def summarise(log: LogTables, folder: Location, *, table: str, as_of: datetime) 
     """
     found: list[Summary] = []
     future: list[File] = []
-    kept, own = _names(folder), log.folder / "summaries"
+    kept, own = _names(folder), log.folder / ("summaries" if log.is_kept(table) else "passing")
     own.mkdir(exist_ok=True)
     for file in log.views[table].table.files:
         if _is_future(log, table, file, as_of):
@@ -91,13 +91,13 @@ def summarise(log: LogTables, folder: Location, *, table: str, as_of: datetime) 
 
 
 def keep(log: LogTables, folder: Location) -> None:
-    """Keep the session's summaries, each whole or not at all."""
+    """Keep the session's summaries, each whole or not at all; not those of files that go with the session."""
     own = log.folder / "summaries"
     if isinstance(folder, ObjectPath):
         folder.take(own)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    for file in own.iterdir():
+    for file in own.glob("*"):
         part = folder / f".{file.name}.{uuid.uuid4().hex[:8]}"
         shutil.copyfile(file, part)
         part.replace(folder / file.name)

@@ -115,6 +115,29 @@ def test_types_that_no_store_holds_are_read_as_ones_that_it_does(shop: Shop) -> 
     assert "nothing" not in types
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pa.array([[1]] * 6, pa.list_(pa.timestamp("ns"))), r"TIMESTAMP_NS\[\]"),
+        (pa.array([{"a": 1}] * 6, pa.struct([("a", pa.uint64())])), r"STRUCT\(a UBIGINT\)"),
+    ],
+)
+def test_a_nested_type_that_no_store_holds_is_refused_by_name(
+    shop: Shop, values: pa.Array, kind: str
+) -> None:
+    shop.put("impressions", impressions(more=values))
+    with pytest.raises(DataError, match=f"impressions: column 'more' is of type {kind}"), shop.opened():
+        pass
+
+
+def test_nested_instants_and_times_of_a_day_are_read(shop: Shop) -> None:
+    lists = pa.array([[at(0)]] * 6, pa.list_(pa.timestamp("us", "UTC")))
+    shop.put("impressions", impressions(more=lists, noon=pa.array([43_200_000_000_000] * 6, pa.time64("ns"))))
+    with shop.opened() as log:
+        table = log.read("impressions", ["more", "noon"], as_of=at(1000))
+    assert [str(field.type) for field in table.schema] == ["list<l: timestamp[us, tz=UTC]>", "string"]
+
+
 def test_the_cut_finds_twins(shop: Shop) -> None:
     shop.put("impressions", impressions(), impressions(position=[3] * 6).slice(0, 1))
     with shop.opened(1000) as log:
