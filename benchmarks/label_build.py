@@ -1,4 +1,4 @@
-"""A first build of labels against one hand-written statement and pandas: ``python -m benchmarks.label_build``.
+"""A first build of labels against a hand-written statement and pandas: ``python -m benchmarks.label_build``.
 
 Five million impressions and half as many events of 14 days (benchmarks/feed/log.py has the contract):
 
@@ -53,9 +53,7 @@ def main() -> None:
     print(
         f"  throughput, ratio to pandas': {pandas.seconds / ours.seconds:.1f} (at least {LEAST_OVER_PANDAS})"
     )
-    print(
-        f"  peak memory {ours.peak:.2f} GB, ratio to the allowed {MOST_MEMORY} GB: {ours.peak / MOST_MEMORY:.2f}"
-    )
+    print(f"  peak memory, ratio to the allowed {MOST_MEMORY} GB: {ours.peak / MOST_MEMORY:.2f}")
 
 
 def _compare(home: Path) -> int:

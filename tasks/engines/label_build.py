@@ -116,14 +116,10 @@ def _write(log: LogTables, query: LabelQuery, labels: exp.Query, folder: Locatio
 def _copy(log: LogTables, labels: exp.Query, folder: Location) -> tuple[WrittenFile, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     statement = fill(
-        """COPY (SELECT * REPLACE ($bytes) FROM ($labels)) TO $folder
+        """COPY ($labels) TO $folder
            (FORMAT parquet, PARTITION_BY ($day), APPEND true,
             FILENAME_PATTERN 'part-{uuid}', RETURN_STATS)""",
-        bytes=[
-            *(_as_enum(c.status(task), c.Status) for task in log.contracts.tasks.tasks),
-            _as_enum(c.CONTRACT_DIGEST, [log.contracts.digests["tasks"]]),
-        ],
-        labels=labels,
+        labels=_in_bytes(labels, tuple(c.Status), (log.contracts.digests["tasks"],)),
         folder=x.text(folder),
         day=x.name(c.DAY),
     )
@@ -134,10 +130,15 @@ def _copy(log: LogTables, labels: exp.Query, folder: Location) -> tuple[WrittenF
     )
 
 
-def _as_enum(column: str, words: Iterable[str]) -> exp.Expr:
-    """Keep a word in one byte while it is sorted into days; in the file it is a string all the same."""
-    listed = ", ".join(f"'{word}'" for word in words)
-    return x.named(x.cast(x.column(column), f"ENUM({listed})"), column)
+def _in_bytes(labels: exp.Query, *enums: Sequence[str]) -> exp.Query:
+    """Let words be one byte each until they are in the file, where they are strings all the same."""
+    found = labels.copy()
+    for words in enums:
+        kind = f"ENUM({', '.join(map(repr, map(str, words)))})"
+        for literal in list(found.find_all(exp.Literal)):
+            if literal.is_string and literal.this in words:
+                literal.replace(x.cast(literal.copy(), kind))
+    return found
 
 
 def _digests(log: LogTables, files: Sequence[WrittenFile]) -> dict[date, tuple[int, int]]:
