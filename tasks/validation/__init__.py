@@ -9,13 +9,13 @@ def _import_without_spark() -> None:
     Where it is installed, the library imports ``pyspark.sql.connect``, which takes a second and ends any
     process whose main module has no file, such as the workers of pytest-xdist.
     """
-    if "pyspark" in sys.modules:
-        return
-    sys.modules["pyspark"] = None  # type: ignore[assignment]  # an import of it then fails
+    absent = [name for name in ("pyspark", "pyspark.sql.connect") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # an import of them then fails
     try:
         import great_expectations  # noqa: F401, PLC0415 - here, on purpose
     finally:
-        del sys.modules["pyspark"]
+        for name in absent:
+            del sys.modules[name]
 
 
 _import_without_spark()
