@@ -65,7 +65,7 @@ COPY (
       LEFT JOIN stock USING (item_id, shown_at) LEFT JOIN people USING (user_id, shown_at)
   )
   SELECT * EXCLUDE (click_at, purchase_at, hide_at, click_30m__status, purchase_7d__status, hide_7d__status),
-    shown_at::DATE AS ds,
+    make_timestamp(epoch_us(shown_at))::DATE AS ds,
     CASE WHEN click_30m__status = 'observed' THEN (click_at IS NOT NULL)::TINYINT END AS click_30m,
     click_30m__status,
     CASE WHEN click_30m__status = 'observed' THEN click_at END AS click_30m__at,

@@ -3,9 +3,10 @@
 A column is judged by the files in which it has a value: writers give an all-null column any type.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from tasks.errors import DataError
 from tasks.location import Location, way
 
 STRING, INTEGER, NUMBER, BOOLEAN = "string", "integer", "number", "boolean"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INSTANT, WITHOUT_ZONE, OTHER = "time with zone", "time without zone", "other type"
 
 
@@ -139,19 +141,28 @@ def _spans(footer: pq.FileMetaData) -> dict[str, Span | None]:
     for column in footer.schema.to_arrow_schema():
         if _kind(column.type) == INSTANT:
             place, groups = places[column.name], range(footer.num_row_groups)
-            spans[column.name] = _joined([footer.row_group(n).column(place).statistics for n in groups])
+            unit = json.loads(footer.schema.column(place).logical_type.to_json()).get("timeUnit")
+            found = [footer.row_group(n).column(place).statistics for n in groups]
+            spans[column.name] = _joined(found, _UNITS[unit]) if unit in _UNITS else None
     return spans
 
 
-def _joined(groups: Sequence[pq.Statistics | None]) -> Span | None:
-    bounds, nulls = [], False
+_UNITS = {"milliseconds": 1_000, "microseconds": 1, "nanoseconds": 0.001}
+"""Microseconds that a unit has."""
+
+
+def _joined(groups: Sequence[pq.Statistics | None], unit: float) -> Span | None:
+    bounds, nulls = list[int](), False
     for group in groups:
         if group is None or not group.has_null_count or not (group.has_min_max or not group.num_values):
             return None
         nulls = nulls or group.null_count > 0
         if group.has_min_max:
-            bounds += [group.min.astimezone(UTC), group.max.astimezone(UTC)]
-    return Span(min(bounds, default=None), max(bounds, default=None), nulls)
+            bounds += [group.min_raw, group.max_raw]
+    if not bounds:
+        return Span(nulls=nulls)
+    first, last = (_EPOCH + timedelta(microseconds=int(one * unit)) for one in (min(bounds), max(bounds)))
+    return Span(first, last, nulls)
 
 
 def _folders(file: Location, below: Location) -> Iterator[str]:

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,7 @@ def session(
     }
     try:
         with duckdb.connect(config=config) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute("SET python_enable_replacements = false")
+            _set_up(connection)
             register_objects(connection)
             yield connection
     except duckdb.OutOfMemoryException as error:
@@ -116,6 +115,11 @@ def session(
         raise DataError(f"The log holds what cannot be read: {error}") from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
+
+
+def _set_up(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET python_enable_replacements = false")
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,13 @@ class LogTables:
         for name, view in found.items():
             opened.view(name, name, view.table.files)
         return opened
+
+    @contextmanager
+    def beside(self) -> Iterator["LogTables"]:
+        """Yield the log in a connection of its own to the same session, for another thread."""
+        with self.connection.cursor() as connection:
+            _set_up(connection)
+            yield replace(self, connection=connection)
 
     @property
     def folder(self) -> Path:

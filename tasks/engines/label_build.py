@@ -65,7 +65,7 @@ def stamped(labels: exp.Query, contracts: Contracts) -> exp.Select:
 
 
 def _columns(log: LogTables, labels: exp.Query) -> pa.Schema:
-    empty = fill("SELECT * FROM ($labels) LIMIT 0", labels=labels.copy())
+    empty = fill("SELECT * FROM ($labels) LIMIT 0", labels=labels)
     return log.connection.sql(empty).to_arrow_table().schema
 
 

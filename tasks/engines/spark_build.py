@@ -78,7 +78,7 @@ def write_with_spark(
 
 
 def _run(spark: "SparkSession", query: exp.Query) -> "DataFrame":
-    return spark.sql(render(query.copy(), "spark"))
+    return spark.sql(render(query, "spark"))
 
 
 def _log_table(spark: "SparkSession", log: LogTables, table: str, files: Sequence[File]) -> "DataFrame":

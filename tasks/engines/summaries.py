@@ -17,26 +17,32 @@ when the file's bad rows are: a build that is killed before finds the file new a
 import hashlib
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 
 import duckdb
 from sqlglot import exp
 
 from tasks import columns as c
 from tasks.engines.columns import File, Span
-from tasks.engines.duckdb import TWINS, LogTables
+from tasks.engines.duckdb import LogTables
 from tasks.engines.participation import Cut, arrives, known, no_event, no_key, with_key
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.compile import event_columns
+from tasks.labels.portable import utc_day
 from tasks.labels.rows import EVENTS, IMPRESSIONS, DayRange
 from tasks.labels.statements import fill
 from tasks.location import Location, ObjectPath, identity_of, way
 
 _NO_SPAN = Span()
+_MEANING = "1"
+"""Another where what a summary says means something else: those that are kept are then made again."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +85,16 @@ def summarise(log: LogTables, folder: Location, *, table: str, as_of: datetime) 
     future: list[File] = []
     kept, own = _names(folder), log.folder / ("summaries" if log.is_kept(table) else "passing")
     own.mkdir(exist_ok=True)
+    missing: dict[Path, File] = {}
     for file in log.views[table].table.files:
         if _is_future(log, table, file, as_of):
             future.append(file)
             continue
         name = _name(log, table, file, None if is_settled(log, table, file, as_of) else as_of)
         if name not in kept and not (own / name).exists():
-            _summarise(log, table, file, own / name, as_of)
+            missing[own / name] = file
         found.append(Summary(file, folder / name if name in kept else own / name, name not in kept))
+    _summarise_all(log, table, missing, as_of)
     return Summaries(table, tuple(found), tuple(future))
 
 
@@ -139,7 +147,7 @@ def _name(log: LogTables, table: str, file: File, cut: Cut) -> str:
     inside = str(file.path).startswith(str(log.logs))
     path = str(way(log.logs, file.path) if inside else file.path)
     hashed = ",".join(_hashed(log, table))
-    said = "\n".join((duckdb.__version__, table, path, identity_of(file.path), at, hashed, *read))
+    said = "\n".join((_MEANING, duckdb.__version__, table, path, identity_of(file.path), at, hashed, *read))
     return hashlib.sha256(said.encode()).hexdigest()[:32] + ".parquet"
 
 
@@ -164,29 +172,38 @@ def request_hash() -> exp.Expr:
     return x.call("HASH", x.column(c.REQUEST_ID))
 
 
-def _summarise(log: LogTables, table: str, file: File, to: Path, as_of: datetime) -> None:
-    cut = None if is_settled(log, table, file, as_of) else as_of
-    log.view("one_file", table, [file])
+def _summarise_all(log: LogTables, table: str, missing: Mapping[Path, File], as_of: datetime) -> None:
+    """Make summaries, a file a thread: one file alone seldom keeps every core busy."""
+    statements = {cut: _statements(log, table, cut) for cut in (None, as_of)}
+    free = SimpleQueue[LogTables]()
+
+    def make(to: Path, file: File) -> None:
+        own = free.get()
+        try:
+            own.view("one_file", table, [file])
+            requests, facets = statements[None if is_settled(log, table, file, as_of) else as_of]
+            if table == IMPRESSIONS:
+                own.connection.execute(requests)
+            own.connection.sql(facets).write_parquet(str(to))
+        finally:
+            free.put(own)
+
+    with ExitStack() as ends, ThreadPoolExecutor(_threads(log)) as pool:
+        for _ in range(_threads(log)):
+            free.put(ends.enter_context(log.beside()))
+        for _ in pool.map(make, missing.keys(), missing.values()):
+            pass
+
+
+def _threads(log: LogTables) -> int:
+    return int(log.fetch("SELECT current_setting('threads')")[0][0])
+
+
+def _statements(log: LogTables, table: str, cut: Cut) -> tuple[str, str]:
+    """Return what makes the requests of the relation ``one_file``, and the query of its whole summary."""
+    facets = [_COUNT, _DAY, *([_REQUEST, _EXTRA] if table == IMPRESSIONS else [])]
     parts = _parts(log, table, cut)
-    facets = [_COUNT, _DAY]
-    if table == IMPRESSIONS:
-        facets.append(_REQUEST)
-        if _repeats(log, parts, as_of):
-            facets.append(_EXTRA)
-    log.connection.execute(
-        fill(f"COPY ({' UNION ALL '.join(facets)}) TO $to (FORMAT parquet)", to=x.text(to), **parts)
-    )
-
-
-def _repeats(log: LogTables, parts: dict[str, exp.Expr], as_of: datetime) -> bool:
-    """Return whether a file repeats a key; the relation ``twins`` then holds those rows."""
-    log.connection.execute(fill(_REPEATED, **parts))
-    ((count,),) = log.fetch("SELECT count(*) FROM repeated_requests")
-    if count:
-        only_these = of_requests("repeated_requests")
-        log.create("suspects", x.select([exp.Star()], x.table("one_file"), where=[only_these]))
-        log.cut(as_of, among="suspects")
-    return bool(count)
+    return fill(_REQUESTS, **parts), fill(" UNION ALL ".join(facets), **parts)
 
 
 def of_requests(relation: str) -> exp.Expr:
@@ -206,12 +223,12 @@ def _parts(log: LogTables, table: str, cut: Cut) -> dict[str, exp.Expr]:
         "bad": no_event(log, cut) if events else no_key(cut),
         "later": exp.false() if cut is None else x.from_on(at.copy(), x.instant(cut)),
         "early": early,
-        "day": x.cast(at, "DATE"),
+        "day": utc_day(at),
         "name": x.column(c.EVENT) if events else exp.Null(),
         "row_hash": row_hash(log, table),
         "request": request_hash(),
-        "key": x.call("HASH", *x.columns(c.IMPRESSION_KEY)),
-        "twins": x.table(TWINS),
+        "item": x.call("HASH", x.column(c.ITEM_ID)),
+        "twin": rows.place_of_twin("one_file", log.log.impressions),
         "place": x.column(rows.PLACE),
     }
 
@@ -227,17 +244,24 @@ _DAY = """
     SELECT 'day', $day, $name, NULL, count(*), sum($row_hash)::DECIMAL(38, 0)
     FROM one_file WHERE $kept GROUP BY ALL
 """
-_REQUEST = """
-    SELECT DISTINCT 'request', NULL::DATE, NULL::VARCHAR, $request, NULL::BIGINT, NULL::DECIMAL(38, 0)
-    FROM one_file WHERE $kept
+_REQUESTS = """
+    CREATE OR REPLACE TEMP TABLE file_requests AS
+    SELECT number, bit_count(bit_or(1::UBIGINT << (item & 63))) < count(*)
+               AND bit_count(bit_or(1::UBIGINT << ((item >> 6) & 63))) < count(*)
+               AND bit_count(bit_or(1::UBIGINT << ((item >> 12) & 63))) < count(*)
+               AND bit_count(bit_or(1::UBIGINT << ((item >> 18) & 63))) < count(*) AS suspect
+    FROM (SELECT $request AS number, $item AS item FROM one_file WHERE $kept) GROUP BY number
 """
-_REPEATED = """
-    CREATE OR REPLACE TEMP TABLE repeated_requests AS
-    SELECT any_value($request) AS number FROM one_file WHERE $kept GROUP BY $key HAVING count(*) > 1
+"""A request that has as many bits as rows in one of four sets of its items has no item twice."""
+
+_REQUEST = """
+    SELECT 'request', NULL, NULL, number, NULL, NULL FROM file_requests
 """
 _EXTRA = """
     SELECT 'extra', $day, NULL, $request, count(*), sum($row_hash)::DECIMAL(38, 0)
-    FROM $twins WHERE $place > 1 GROUP BY ALL
+    FROM (SELECT *, $twin AS $place FROM one_file
+          WHERE ($kept) AND $request IN (SELECT number FROM file_requests WHERE suspect))
+    WHERE $place > 1 GROUP BY ALL
 """
 
 

@@ -19,6 +19,7 @@ from tasks.engines.duckdb import TWINS, LogTables
 from tasks.engines.summaries import Summaries, of_requests, row_hash
 from tasks.labels import expressions as x
 from tasks.labels import rows
+from tasks.labels.portable import utc_day
 from tasks.labels.rows import IMPRESSIONS
 from tasks.labels.statements import fill
 
@@ -82,7 +83,7 @@ def extras(log: LogTables, name: str, *, before: datetime | None = None) -> list
     extra = [x.after(x.column(rows.PLACE), x.integer(1)), of_requests("spread_requests")]
     between = log.fetch(
         _EXTRAS_BETWEEN_FILES,
-        day=x.cast(shown, "DATE"),
+        day=utc_day(shown),
         hashed=row_hash(log, IMPRESSIONS),
         twins=x.table(TWINS),
         extra=x.all_of(*extra, *([x.before(shown.copy(), x.instant(before))] if before else [])),

@@ -21,7 +21,7 @@ from tasks.errors import ContractError
 from tasks.labels import expressions as x
 from tasks.labels import rows, status
 from tasks.labels.credit import Crediting, Form, creditings
-from tasks.labels.portable import for_dialect
+from tasks.labels.portable import for_dialect, utc_day
 from tasks.labels.windows import (
     AMOUNT,
     ANSWERED,
@@ -210,7 +210,7 @@ def _on_top(layers: Mapping[str, exp.Query], expressions: Iterable[exp.Expr]) ->
 
 
 def _facts(tasks: TasksSpec, names: Sequence[str], write: Sequence[rows.DayRange] | None) -> exp.Select:
-    day = x.named(x.cast(x.column(c.SHOWN_AT, rows.SHOWN), "DATE"), c.DAY)
+    day = x.named(utc_day(x.column(c.SHOWN_AT, rows.SHOWN)), c.DAY)
     facts, joins = [*x.columns(names, rows.SHOWN), day], []
     for task in tasks.order():
         if tasks.tasks[task].rule:

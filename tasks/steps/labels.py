@@ -132,8 +132,9 @@ def _run(context: Context, as_of: datetime, first_day: date | None, last_day: da
 
 
 def _write(log: LogTables, found: LogProfile, path: Location, as_of: datetime, covered: Coverage) -> Written:
-    read = files_read(log, IMPRESSIONS, covered.write)
-    cut_files(log, found.summaries[IMPRESSIONS], read, as_of)
+    read, summaries = files_read(log, IMPRESSIONS, covered.write), found.summaries[IMPRESSIONS]
+    if not set(read) <= set(summaries.new):
+        cut_files(log, summaries, read, as_of)
     return write_labels(log, path, as_of=as_of, days=covered.write)
 
 

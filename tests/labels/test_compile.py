@@ -149,7 +149,7 @@ def test_match_columns_are_those_of_rules_and_exclusions() -> None:
 
 def test_the_day_of_the_log_gives_way_to_the_day_shown(engine: duckdb.DuckDBPyConnection) -> None:
     sql = labels_sql(tasks(click=CLICK), None, log=Log((*LOG.impressions, "ds"), LOG.events))
-    assert sql.count('CAST("shown"."shown_at" AS DATE) AS "ds"') == 1
+    assert sql.count('CAST(MAKE_TIMESTAMP(EPOCH_US("shown"."shown_at")) AS DATE) AS "ds"') == 1
     assert '"impressions"."ds"' not in sql
 
 

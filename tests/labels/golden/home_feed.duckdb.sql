@@ -824,7 +824,7 @@ WITH "repeated" AS (
     "shown"."region",
     "shown"."margin",
     "shown"."visible",
-    CAST("shown"."shown_at" AS DATE) AS "ds",
+    CAST(MAKE_TIMESTAMP(EPOCH_US("shown"."shown_at")) AS DATE) AS "ds",
     "click_30m__credited"."_at" AS "click_30m__credit",
     "dwell_60s_1d__credited"."_at" AS "dwell_60s_1d__credit",
     "add_to_cart_1d__credited"."_at" AS "add_to_cart_1d__credit",
