@@ -17,18 +17,15 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import Contracts
-from tasks.engines.columns import File
 from tasks.engines.crediting import credit
 from tasks.engines.duckdb import LogTables
 from tasks.engines.label_files import Written, WrittenFile
+from tasks.engines.label_relations import compiled, files_read
 from tasks.engines.spark_build import write_with_spark
-from tasks.engines.summaries import holds
 from tasks.labels import expressions as x
 from tasks.labels import rows
-from tasks.labels.compile import LabelQuery, label_query
-from tasks.labels.coverage import spread
+from tasks.labels.compile import LabelQuery
 from tasks.labels.digest import row_hash, total
-from tasks.labels.maturity import longest_reach, longest_window
 from tasks.labels.statements import fill
 from tasks.location import Location, locate
 
@@ -45,7 +42,8 @@ def write_labels(log: LogTables, folder: Location, *, as_of: datetime, days: Ite
     Impressions that compete for the same events are read from the days around; needs ``log.cut(as_of)``.
     """
     wanted = sorted(days)
-    query, read = _query(log, as_of, wanted)
+    read = {table: files_read(log, table, wanted) for table in (rows.IMPRESSIONS, rows.EVENTS)}
+    query = compiled(log, log.contracts.tasks, as_of=as_of, days=wanted)
     labels = stamped(query.labels(), log.contracts)
     _LOG.info("labels: writing %d day(s)", len(wanted))
     if log.contracts.surface.engine.name == "spark":
@@ -67,40 +65,6 @@ def stamped(labels: exp.Query, contracts: Contracts) -> exp.Select:
 def _columns(log: LogTables, labels: exp.Query) -> pa.Schema:
     empty = fill("SELECT * FROM ($labels) LIMIT 0", labels=labels)
     return log.connection.sql(empty).to_arrow_table().schema
-
-
-def files_read(log: LogTables, table: str, days: Iterable[date]) -> list[File]:
-    """Return the files of a log table that a build of some days reads."""
-    read = _read_days(log, days)[table]
-    return [f for f in log.views[table].table.files if any(holds(log, table, f, range_) for range_ in read)]
-
-
-def _read_days(log: LogTables, days: Iterable[date]) -> dict[str, list[rows.DayRange]]:
-    """Return the days of impressions that compete, and of events that bear on some days."""
-    tasks, reach = log.contracts.tasks, longest_reach(log.contracts.tasks)
-    return {
-        rows.IMPRESSIONS: spread(days, before=reach, after=reach),
-        rows.EVENTS: spread(days, before=reach, after=reach + longest_window(tasks)),
-    }
-
-
-def _query(log: LogTables, as_of: datetime, days: Sequence[date]) -> tuple[LabelQuery, dict[str, list[File]]]:
-    """Compile the build of some days; return also the files of each log table that it reads."""
-    files = {table: files_read(log, table, days) for table in (rows.IMPRESSIONS, rows.EVENTS)}
-    read, write = _read_days(log, days), spread(days, before=_NO_TIME, after=_NO_TIME)
-    query = label_query(
-        log.contracts.tasks,
-        as_of,
-        log=log.log,
-        write=write,
-        read=read[rows.IMPRESSIONS],
-        events=read[rows.EVENTS],
-    )
-    for table, of_table in files.items():
-        log.view(table, table, of_table)
-    log.create(rows.SHOWN, query.rows[rows.SHOWN], view=True)
-    log.create(rows.KNOWN, query.rows[rows.KNOWN], view=True)
-    return query, files
 
 
 def _write(log: LogTables, query: LabelQuery, labels: exp.Query, folder: Location) -> tuple[WrittenFile, ...]:

@@ -1,4 +1,4 @@
-"""The relations that labels are made from, made and kept for questions that no stored label answers."""
+"""The relations that labels are made from: for a build, and for questions that no stored label answers."""
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -7,7 +7,9 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
+from tasks.engines.columns import File
 from tasks.engines.duckdb import LogTables
+from tasks.engines.summaries import holds
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.compile import LabelQuery, label_query
@@ -28,23 +30,48 @@ def cut_near(log: LogTables, *, as_of: datetime, day: date) -> None:
     log.cut(as_of, _NEAR)
 
 
-def make_relations(log: LogTables, tasks: TasksSpec, *, as_of: datetime, days: Iterable[date]) -> LabelQuery:
-    """Make every relation of the tasks for the impressions of some days; needs a log that is cut.
+def files_read(log: LogTables, table: str, days: Iterable[date]) -> list[File]:
+    """Return the files of a log table that a build of some days reads."""
+    read = _read_days(log.contracts.tasks, days)[table]
+    return [f for f in log.views[table].table.files if any(holds(log, table, f, range_) for range_ in read)]
 
-    Impressions that compete for the same events are read from the days around, as in a build.
+
+def compiled(log: LogTables, tasks: TasksSpec, *, as_of: datetime, days: Iterable[date]) -> LabelQuery:
+    """Compile the labels of some days, and make the relations of the rows that they are made from.
+
+    Impressions that compete for the same events are read from the days around. From here on the log tables
+    are the files that may hold rows of all these days; needs a log that is cut.
     """
-    wanted, reach = sorted(days), longest_reach(tasks)
+    wanted = sorted(days)
+    read = _read_days(tasks, wanted)
+    for table in read:
+        log.view(table, table, files_read(log, table, wanted))
     query = label_query(
         tasks,
         as_of,
         log=log.log,
         write=spread(wanted, before=_NO_TIME, after=_NO_TIME),
-        read=spread(wanted, before=reach, after=reach),
-        events=spread(wanted, before=reach, after=reach + longest_window(tasks)),
+        read=read[rows.IMPRESSIONS],
+        events=read[rows.EVENTS],
     )
     log.create(rows.SHOWN, query.rows[rows.SHOWN], view=True)
     log.create(rows.KNOWN, query.rows[rows.KNOWN], view=True)
+    return query
+
+
+def make_relations(log: LogTables, tasks: TasksSpec, *, as_of: datetime, days: Iterable[date]) -> LabelQuery:
+    """Make and keep every relation of the tasks for the impressions of some days; needs a log that is cut."""
+    query = compiled(log, tasks, as_of=as_of, days=days)
     for relations in query.credit.values():
         for name, relation in relations.items():
             log.create(name, relation)
     return query
+
+
+def _read_days(tasks: TasksSpec, days: Iterable[date]) -> dict[str, list[rows.DayRange]]:
+    """Return the days of impressions that compete, and of events that bear on some days."""
+    wanted, reach = list(days), longest_reach(tasks)
+    return {
+        rows.IMPRESSIONS: spread(wanted, before=reach, after=reach),
+        rows.EVENTS: spread(wanted, before=reach, after=reach + longest_window(tasks)),
+    }

@@ -17,9 +17,10 @@ from typing import Any
 
 from tasks import columns as c
 from tasks.engines.duckdb import LogTables
-from tasks.engines.label_build import files_read, write_labels
+from tasks.engines.label_build import write_labels
 from tasks.engines.label_changes import changed_labels
 from tasks.engines.label_files import Written
+from tasks.engines.label_relations import files_read
 from tasks.engines.profile import LogProfile, profile
 from tasks.engines.summaries import keep
 from tasks.engines.twins import cut_files

@@ -84,8 +84,8 @@ def test_without_spark_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         session(tmp_path, SPARK).__enter__()
 
 
+@pytest.mark.spark
 def test_memory_that_spark_does_not_know_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pyspark", reason="pyspark is not installed")
     monkeypatch.setenv("EQUIPOISE_MEMORY", "80%")
     with pytest.raises(ContractError, match="no amount of memory"):
         session(tmp_path, SPARK).__enter__()
