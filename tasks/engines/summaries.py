@@ -174,6 +174,8 @@ def request_hash() -> exp.Expr:
 
 def _summarise_all(log: LogTables, table: str, missing: Mapping[Path, File], as_of: datetime) -> None:
     """Make summaries, a file a thread: one file alone seldom keeps every core busy."""
+    if not missing:
+        return
     statements = {cut: _statements(log, table, cut) for cut in (None, as_of)}
     free = SimpleQueue[LogTables]()
 
