@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from tasks.errors import DataError
-from tasks.location import Location, way
+from tasks.location import Location, identity_of, way
 
 STRING, INTEGER, NUMBER, BOOLEAN = "string", "integer", "number", "boolean"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,6 +59,11 @@ class File:
     path: Location
     rows: int
     spans: Mapping[str, Span | None] = field(compare=False)
+
+    @cached_property
+    def identity(self) -> str:
+        """What is another where the file was written again; looked at once."""
+        return identity_of(self.path)
 
 
 @dataclass(frozen=True)
@@ -147,11 +153,11 @@ def _spans(footer: pq.FileMetaData) -> dict[str, Span | None]:
     return spans
 
 
-_UNITS = {"milliseconds": 1_000, "microseconds": 1, "nanoseconds": 0.001}
-"""Microseconds that a unit has."""
+_UNITS = {"milliseconds": (1_000, 1), "microseconds": (1, 1), "nanoseconds": (1, 1_000)}
+"""How many microseconds so many of a unit are: whole numbers, a double has no room for nanoseconds."""
 
 
-def _joined(groups: Sequence[pq.Statistics | None], unit: float) -> Span | None:
+def _joined(groups: Sequence[pq.Statistics | None], unit: tuple[int, int]) -> Span | None:
     bounds, nulls = list[int](), False
     for group in groups:
         if group is None or not group.has_null_count or not (group.has_min_max or not group.num_values):
@@ -161,7 +167,8 @@ def _joined(groups: Sequence[pq.Statistics | None], unit: float) -> Span | None:
             bounds += [group.min_raw, group.max_raw]
     if not bounds:
         return Span(nulls=nulls)
-    first, last = (_EPOCH + timedelta(microseconds=int(one * unit)) for one in (min(bounds), max(bounds)))
+    many, of = unit
+    first, last = (_EPOCH + timedelta(microseconds=n * many // of) for n in (min(bounds), max(bounds)))
     return Span(first, last, nulls)
 
 

@@ -38,7 +38,7 @@ from tasks.labels.compile import event_columns
 from tasks.labels.portable import utc_day
 from tasks.labels.rows import EVENTS, IMPRESSIONS, DayRange
 from tasks.labels.statements import fill
-from tasks.location import Location, ObjectPath, identity_of, way
+from tasks.location import Location, ObjectPath, way
 
 _NO_SPAN = Span()
 _MEANING = "1"
@@ -144,10 +144,9 @@ def _name(log: LogTables, table: str, file: File, cut: Cut) -> str:
     """Return the name of a summary: another where the file, the columns, the cut or the engine is another."""
     read = [f"{ours} {log.views[table].columns[ours].name} {kind}" for ours, kind in log.types[table].items()]
     at = "settled" if cut is None else cut.astimezone(UTC).isoformat()
-    inside = str(file.path).startswith(str(log.logs))
-    path = str(way(log.logs, file.path) if inside else file.path)
+    path = str(way(log.logs, file.path) if log.is_kept(table) else file.path)
     hashed = ",".join(_hashed(log, table))
-    said = "\n".join((_MEANING, duckdb.__version__, table, path, identity_of(file.path), at, hashed, *read))
+    said = "\n".join((_MEANING, duckdb.__version__, table, path, file.identity, at, hashed, *read))
     return hashlib.sha256(said.encode()).hexdigest()[:32] + ".parquet"
 
 
