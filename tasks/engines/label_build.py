@@ -10,7 +10,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import pyarrow as pa
 from sqlglot import exp
@@ -30,7 +30,6 @@ from tasks.labels.statements import fill
 from tasks.location import Location, locate
 
 _LOG = logging.getLogger("equipoise")
-_NO_TIME = timedelta()
 _AS_WRITTEN = "SET disabled_optimizers = 'build_side_probe_side'"
 """A join hashes the side that is written second. Left alone, DuckDB takes a log of some days for a fifth of
 what it is, and hashes the impressions instead of the outcomes."""

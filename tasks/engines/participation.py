@@ -18,9 +18,9 @@ Cut = datetime | None
 
 def with_key(cut: Cut) -> exp.Expr:
     """Return that an impression has its whole key and was shown before the cut."""
-    names = (c.SHOWN_AT, *c.IMPRESSION_KEY)
-    whole = x.all_of(*(x.not_null(x.column(name)) for name in names))
-    return whole if cut is None else x.all_of(whole, x.before(x.column(c.SHOWN_AT), x.instant(cut)))
+    if cut is not None:
+        return rows.has_key(None, cut)
+    return x.all_of(*(x.not_null(x.column(name)) for name in (c.SHOWN_AT, *c.IMPRESSION_KEY)))
 
 
 def no_key(cut: Cut) -> exp.Expr:

@@ -34,7 +34,7 @@ class DayRange:
     last: date
 
 
-def has_key(table: str, as_of: x.AsOf) -> exp.Expr:
+def has_key(table: str | None, as_of: x.AsOf) -> exp.Expr:
     """Return that an impression was shown before the as-of and has its whole key."""
     return x.all_of(
         x.before(x.column(c.SHOWN_AT, table), x.instant(as_of)),

@@ -54,7 +54,7 @@ class Context:
     @contextmanager
     def session(self) -> Iterator["DuckDBPyConnection"]:
         """Open DuckDB with the threads and the memory that the surface gives it."""
-        from tasks.engines.duckdb import session  # noqa: PLC0415 - so that `--help` does not wait for it
+        from tasks.engines.session import session  # noqa: PLC0415 - so that `--help` does not wait for it
 
         size = self.contracts.surface.engine
         with session(self.home, threads=size.threads, memory=size.memory) as connection:
@@ -70,6 +70,11 @@ class Context:
     def store(self) -> Location:
         """Where this surface's tables lie: EQUIPOISE_STORE, else the home."""
         return store_of(self.home)
+
+    @property
+    def quarantine(self) -> Location:
+        """The table of this surface's rows that take part in no build."""
+        return self.store / "quarantine" / self.surface
 
     @property
     def reports(self) -> Path:

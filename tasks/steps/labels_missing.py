@@ -36,7 +36,7 @@ def why_missing(context: Context, snapshot: Snapshot, key: Key) -> str:
 
 
 def _quarantined(context: Context, key: Key) -> Iterator[str]:
-    table = context.store / "quarantine" / context.surface
+    table = context.quarantine
     if delta.version_of(table) is None:
         return
     with context.session() as connection:

@@ -67,7 +67,7 @@ def vacuum(
         pinned = _pinned(context)
         going = {
             "labels": _labels(store, pinned, instant - keep, instant),
-            "quarantine": _left_behind(context.store / "quarantine" / context.surface, instant),
+            "quarantine": _left_behind(context.quarantine, instant),
             "summaries": _older(listing(store.summaries, "*"), instant - max(keep, _ABOUT_TO_BE_COMMITTED)),
         }
         if not dry_run:
@@ -92,13 +92,13 @@ def _pinned(context: Context) -> dict[str, list[int]]:
 
 
 def _labels(store: LabelStore, pinned: Iterable[str], since: datetime, now: datetime) -> dict[str, Stored]:
-    before = now - _ABOUT_TO_BE_COMMITTED
-    needed: dict[str, set[int]] = {str(table): set() for table in store.tables()}
+    before, tables, kept = now - _ABOUT_TO_BE_COMMITTED, store.tables(), set(pinned)
+    needed: dict[str, set[int]] = {str(table): set() for table in tables}
     for snapshot in store.known():
-        if snapshot.id in set(pinned):
+        if snapshot.id in kept:
             needed[snapshot.path].add(snapshot.version)
     going: dict[str, Stored] = {}
-    for table in store.tables():
+    for table in tables:
         committed = delta.committed(table)
         versions = needed[str(table)] | {v for v, at in committed.items() if at >= since}
         if table == store.path or versions:

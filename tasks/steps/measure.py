@@ -96,7 +96,7 @@ def _quarantined(
     measured: list[Measurement],
 ) -> list[Measurement]:
     """Count the bad rows of a table by rule, with their reason and a few of them."""
-    quarantine = context.store / "quarantine" / context.surface
+    quarantine = context.quarantine
     if delta.version_of(quarantine) is None:
         return []
     counted = connection.sql(

@@ -36,7 +36,7 @@ def keep_bad_rows(
         By table the files that hold a row without key, name or time.
     """
     find_bad_rows(log, as_of=as_of, files=files)
-    table = context.store / "quarantine" / context.surface
+    table = context.quarantine
     version = delta.version_of(table)
     known = [file.path for file in delta.files_of(table)] if version is not None else []
     file = table / f"part-{uuid.uuid4()}.parquet"

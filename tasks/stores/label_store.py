@@ -83,7 +83,8 @@ class LabelStore:
         table = path or self.path
         if delta.version_of(table) is None:
             return None
-        for version, said in (*delta.history(table, limit=1), *delta.history(table)):
+        newest_first = (commit for limit in (1, None) for commit in delta.history(table, limit=limit))
+        for version, said in newest_first:
             if _BUILD in said:
                 build = Build.from_json(json.loads(said[_BUILD]))
                 return StoredBuild(build, self._snapshot(table, version, said))
