@@ -16,7 +16,8 @@ import duckdb
 
 from benchmarks.feed.log import AS_OF, DAYS, START, Feed, write_contracts
 from tasks.engines.crediting import credit
-from tasks.engines.duckdb import LogTables, session
+from tasks.engines.duckdb import LogTables
+from tasks.engines.session import session
 from tasks.labels import rows
 from tasks.labels.compile import label_query
 

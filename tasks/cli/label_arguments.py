@@ -14,6 +14,12 @@ def add_label_commands(root: Any) -> None:
     """Add ``labels`` and its commands."""
     labels = root.add_parser("labels", help="Compile, build, show, explain, compare and export labels.")
     verbs = labels.add_subparsers(metavar="COMMAND", required=True)
+    _add_making(verbs)
+    _add_reading(verbs)
+    _add_keeping(verbs)
+
+
+def _add_making(verbs: Any) -> None:
     sql = add_command(
         verbs,
         "sql",
@@ -39,6 +45,8 @@ def add_label_commands(root: Any) -> None:
     build.add_argument("--to", dest="last_day", type=_day, metavar="DAY")
     build.add_argument("--engine", choices=["duckdb", "spark"], help="in place of the surface's own")
 
+
+def _add_reading(verbs: Any) -> None:
     show = add_command(
         verbs, "show", commands.labels_show, "Rows by task and status.", "home_feed", label_text.counted
     )
@@ -74,6 +82,8 @@ def add_label_commands(root: Any) -> None:
     diff.add_argument("--from", dest="before", metavar="V1", required=True, help="a snapshot")
     diff.add_argument("--to", dest="after", metavar="V2", required=True, help="a snapshot")
 
+
+def _add_keeping(verbs: Any) -> None:
     export = add_command(
         verbs,
         "export",

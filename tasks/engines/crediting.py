@@ -16,7 +16,7 @@ from tasks.labels.credit import Crediting, Form
 from tasks.labels.statements import fill
 
 FAN_OUT = 12
-"""Pairs for each window and signal above which a scan is the faster: at so many both took equally long."""
+"""Pairs for each window and signal above which a scan is taken. It decides how long, never what."""
 
 FEW = 2
 """Signals of one key in an eighth of them up to which nothing is counted further."""

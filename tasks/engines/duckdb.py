@@ -1,4 +1,4 @@
-"""The embedded engine: a DuckDB session, and a surface's log tables in it under our column names.
+"""A surface's log tables in a DuckDB session, under our column names.
 
 ::
 
@@ -9,8 +9,6 @@
 """
 
 import re
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,15 +25,15 @@ from tasks.contracts import Contracts
 from tasks.engines import columns as kinds
 from tasks.engines.checks import CANDIDATES, IDS, View, check_columns, check_same_kinds, rename
 from tasks.engines.columns import File, Table, inspect
-from tasks.engines.limits import MEMORY, limits
+from tasks.engines.session import folder_of, set_up
 from tasks.engines.spool import find
-from tasks.errors import DataError, StoreError, unknown
+from tasks.errors import DataError, unknown
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.compile import Log, match_columns, render
 from tasks.labels.rows import EVENTS, IMPRESSIONS
 from tasks.labels.statements import Part, fill
-from tasks.location import Location, register_objects
+from tasks.location import Location
 
 _STORED = {
     "DECIMAL": "DOUBLE",
@@ -69,59 +67,6 @@ _TYPED = (c.EVENT, c.HAPPENED_AT, c.SHOWN_AT, c.INGESTED_AT, c.VALUE, c.POSITION
 TWINS = "twins"
 
 
-@contextmanager
-def session(
-    home: Path, *, threads: int | None = None, memory: str | None = None
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a session that spills to a folder of its own below ``home``, which goes when it ends.
-
-    Parameters
-    ----------
-    threads, memory
-        What surface.yaml says, if anything: see ``limits``.
-
-    Raises
-    ------
-    DataError
-        A value of the log cannot be read as its column's type.
-    StoreError
-        Memory or disk are at an end, or a file cannot be read.
-    """
-    size = limits(threads, memory)
-    (home / "tmp").mkdir(parents=True, exist_ok=True)
-    spill = Path(tempfile.mkdtemp(prefix="duckdb-", dir=home / "tmp"))
-    config = {
-        "threads": str(size.threads),
-        "memory_limit": size.memory,
-        "temp_directory": str(spill),
-        "preserve_insertion_order": "false",
-        "autoinstall_known_extensions": "false",
-        "partitioned_write_max_open_files": "1000",
-        "partitioned_write_flush_threshold": "65536",
-        "parquet_metadata_cache": "true",
-    }
-    try:
-        with duckdb.connect(config=config) as connection:
-            _set_up(connection)
-            register_objects(connection)
-            yield connection
-    except duckdb.OutOfMemoryException as error:
-        raise StoreError(
-            f"Out of memory at {config['memory_limit']}: set {MEMORY} higher ({error})"
-        ) from error
-    except duckdb.IOException as error:
-        raise StoreError(f"A file cannot be read or written: {error}") from error
-    except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
-        raise DataError(f"The log holds what cannot be read: {error}") from error
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
-
-
-def _set_up(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET python_enable_replacements = false")
-
-
 @dataclass(frozen=True)
 class LogTables:
     """A surface's log tables as the views ``impressions``, ``events`` and, where logged, ``candidates``."""
@@ -148,7 +93,7 @@ class LogTables:
             A file, a column or a row is missing, or a column has another type than the contracts need.
         """
         found: dict[str, View] = {}
-        surface, folder = contracts.surface, _folder(connection)
+        surface, folder = contracts.surface, folder_of(connection)
         for table, source in surface.sources.model_dump(exclude_none=True).items():
             files = find(source, table=table, logs=logs, engine=surface.engine, folder=folder)
             view = rename(inspect(table, files.files, below=files.below), surface.columns)
@@ -170,13 +115,13 @@ class LogTables:
     def beside(self) -> Iterator["LogTables"]:
         """Yield the log in a connection of its own to the same session, for another thread."""
         with self.connection.cursor() as connection:
-            _set_up(connection)
+            set_up(connection)
             yield replace(self, connection=connection)
 
     @property
     def folder(self) -> Path:
         """The session's own folder, which goes when it ends."""
-        return _folder(self.connection)
+        return folder_of(self.connection)
 
     @property
     def described(self) -> tuple[str, ...]:
@@ -261,11 +206,6 @@ class LogTables:
             query = _once_a_key(table, known[table], (*names, *order), where)
         query.set("order", exp.Order(expressions=[x.ascending(column) for column in x.columns(order)]))
         return self.connection.sql(render(query)).to_arrow_table().select(list(names))
-
-
-def _folder(connection: duckdb.DuckDBPyConnection) -> Path:
-    ((folder,),) = connection.sql("SELECT current_setting('temp_directory')").fetchall()
-    return Path(folder)
 
 
 def _bounds(at: str, first: date | None, last: date | None) -> Iterator[exp.Expr]:

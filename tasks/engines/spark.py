@@ -9,8 +9,8 @@
     <scratch>/spark/tmp/           what it spills
     <scratch>/spark/warehouse/     stays empty: no table is made
 
-The virtual machine starts with the first session of a process (five seconds) and ends with the process; a
-session takes a tenth of a second. Where a program brings a Spark session, a session of that one is used. What
+The virtual machine starts with the first session of a process and ends with the process; later sessions use
+it. Where a program brings a Spark session, a session of that one is used. What
 an installation sets in ``spark-defaults.conf``, such as a catalog, holds.
 """
 

@@ -8,8 +8,8 @@
     noise     the least spread that chance alone gives so few rows
     interval  middle +- t x the larger of the two, t with three quarters of the days' degrees of freedom
 
-A MAD in place of the spread, with every degree of freedom, lets healthy days out 2 to 16 times as often as is
-said; this one 0.4 to 2 times (normal days, 5 to 28 of them).
+A MAD in place of the spread, with every degree of freedom, lets healthy days out too often. A test holds this
+one to at most twice as often as is said.
 
 Figures are judged on a scale on which chance is even: logarithms of counts and means, arcsine roots of shares
 (Anscombe 1948). The trailing days are days that have a figure, however far apart: of a weekly surface, weeks.

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.contracts import Contracts, SlateSpec, TasksSpec, UtilitySpec
-from tasks.engines.duckdb import LogTables, session
+from tasks.engines.duckdb import LogTables
+from tasks.engines.session import session
 from tests.labels import worlds
 from tests.labels.engine import tasks
 

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from tasks.engines.duckdb import session
+from tasks.engines.session import session
 from tasks.errors import DataError, StoreError
 from tests.engines.small_log import SPEC, START, Shop, at, contracts, events, impressions, instants
 
