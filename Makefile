@@ -55,7 +55,8 @@ docs: $(READY) ## the documentation site
 lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
 	@$(COMPILE) pyproject.toml --extra demo --extra dev --extra postgres --extra production -o requirements.lock
 	@grep -o 'pyspark[><=][^"]*' pyproject.toml | $(COMPILE) - --constraints requirements.lock -o requirements.spark.lock
+	@grep -o 'mcgrad==[^"]*' pyproject.toml | $(COMPILE) - --no-deps -o requirements.mcgrad.lock
 
 # Made again when the lock or the project changes, or when .venv is gone.
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements.mcgrad.lock pyproject.toml
 	@.ci/setup $(PYTHON)

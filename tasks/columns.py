@@ -6,7 +6,11 @@ An impression is one candidate shown in one request. Its row carries, for each t
     <task>__status  observed | immature | excluded | not_applicable
     <task>__at      instant of the crediting event (observed positives only)
 
-and once scored ``p_<task>`` (calibrated, joint), ``p_<task>__given`` (conditional) or ``v_<task>`` (value).
+and once scored::
+
+    p_<task>         calibrated joint probability       p_<task>__given  given the parent
+    p_<task>__shown  at the position where it stood     v_<task>         mean value
+    q_<task>         quantile of a value                s_<task>         ranking score
 """
 
 from enum import StrEnum
@@ -78,6 +82,21 @@ def given(task: str) -> str:
 def expected_value(task: str) -> str:
     """Name the column that holds a value task's calibrated expectation."""
     return f"v_{task}"
+
+
+def quantile(task: str) -> str:
+    """Name the column that holds a quantile head's prediction."""
+    return f"q_{task}"
+
+
+def ranking_score(task: str) -> str:
+    """Name the column that holds a ranking head's score: an order within the request, no probability."""
+    return f"s_{task}"
+
+
+def at_position(prediction: str) -> str:
+    """Name the column that holds a prediction for the position where the item stood."""
+    return f"{prediction}__shown"
 
 
 def served_probability(task: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import BaseModel
 
 from tasks import columns as c
+from tasks.contracts.crosscheck_training import training_problems
 from tasks.contracts.metrics import MetricKind, metric_names, parse_metric
 from tasks.contracts.problems import Problem, shown
 from tasks.contracts.slate import SlateSpec
@@ -35,6 +36,7 @@ def find_problems(folder: str, models: Mapping[str, BaseModel]) -> list[Problem]
         found += _surface_alone(folder, surface)
     if sound and isinstance(tasks, TasksSpec) and isinstance(surface, SurfaceSpec):
         found += _surface_with_tasks(surface, tasks)
+        found += training_problems(surface, tasks, utility if isinstance(utility, UtilitySpec) else None)
         if isinstance(utility, UtilitySpec):
             found += _utility(utility, tasks, surface)
     if isinstance(slate, SlateSpec):

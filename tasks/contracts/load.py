@@ -18,6 +18,7 @@ from tasks.contracts.problems import Problem, from_validation
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import EngineName, SurfaceSpec
 from tasks.contracts.tasks import TasksSpec
+from tasks.contracts.training import HeadKind, head_kind
 from tasks.contracts.utility import UtilitySpec
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError, unknown
@@ -44,6 +45,10 @@ class Contracts:
     def name(self) -> str:
         """The surface's name."""
         return self.surface.surface
+
+    def head_kind(self, task: str) -> HeadKind:
+        """Return what a task's head predicts."""
+        return head_kind(self.tasks.tasks[task].kind, self.surface.training_for(task).objective)
 
     def run_by(self, engine: EngineName) -> "Contracts":
         """Return the same contracts with another engine; their digests stay: no label depends on it."""

@@ -17,6 +17,7 @@ from tasks.contracts.base import (
     Version,
 )
 from tasks.contracts.durations import Duration, parse_duration
+from tasks.contracts.training import TaskTraining
 
 Cron = Annotated[str, StringConstraints(pattern=r"^\S+( \S+){4}$")]
 _Source = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -180,10 +181,14 @@ class FirstModelGate(Closed):
 
 
 class ModelGate(Closed):
-    """How far a model may fall behind the champion's."""
+    """How far a model may fall behind the champion's.
+
+    ``refit_shift_max``: how far a refitted model's mean prediction may lie from the gated one's, as a share.
+    """
 
     auc_drop_max: Annotated[Number, Field(ge=0, le=1)] = 0.005
     normalized_entropy_rise_max: Annotated[Number, Field(ge=0)] = 0.01
+    refit_shift_max: Annotated[Number, Field(ge=0)] = 0.1
     first: FirstModelGate = FirstModelGate()
 
 
@@ -250,6 +255,13 @@ class Promotion(Closed):
     answer_within: Duration = timedelta(days=3)
 
 
+class Proxy(Closed):
+    """A fast outcome and the slow one that it stands for: their deciles are compared (R23)."""
+
+    fast: Identifier
+    slow: Identifier
+
+
 class SurfaceSpec(Closed):
     """The whole file."""
 
@@ -263,11 +275,13 @@ class SurfaceSpec(Closed):
     features: Features
     segments: Annotated[tuple[Annotated[SegmentSpec, BeforeValidator(_segment)], ...], AsTuple] = ()
     values: Identifiers = ()
-    examination: Literal["none"] | Examination | None = None
+    examination: Literal["none", "estimated"] | Examination | None = None
     reference_position: Annotated[int, Field(ge=1)] = 1
     split: Split
     minimum: Minimum = Minimum()
     lightgbm: dict[Identifier, LightGBMParameters] = {}
+    training: dict[Identifier, TaskTraining] = {}
+    proxies: Annotated[tuple[Proxy, ...], AsTuple] = ()
     base_rates: dict[Identifier, _Range] = {}
     until: Annotated[date, BeforeValidator(_day)] | None = None
     schedule: Schedule = Schedule()
@@ -282,12 +296,17 @@ class SurfaceSpec(Closed):
 
     @property
     def examination_curve(self) -> tuple[float, ...] | None:
-        """Probability of being looked at by position, flat where there is no bias; None where undeclared."""
-        if self.examination is None:
-            return None
-        return (1.0,) if self.examination == "none" else self.examination.by_position
+        """Declared probability of being looked at by position, flat where there is no bias; else None."""
+        if isinstance(self.examination, Examination):
+            return self.examination.by_position
+        return (1.0,) if self.examination == "none" else None
 
     def lightgbm_for(self, task: str) -> dict[str, float | int]:
         """Return a task's parameters: its own over the default ones."""
         layers = (self.lightgbm.get(name, LightGBMParameters()) for name in ("default", task))
         return {k: v for layer in layers for k, v in layer.model_dump(exclude_none=True).items()}
+
+    def training_for(self, task: str) -> TaskTraining:
+        """Return how a task is learned: its own section over the default one."""
+        default, own = (self.training.get(name, TaskTraining()) for name in ("default", task))
+        return own.over(default)

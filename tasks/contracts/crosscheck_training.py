@@ -1,0 +1,81 @@
+"""What the ``training`` section of a surface may ask of its tasks, and what such heads may not do."""
+
+from collections.abc import Iterator
+
+from tasks.contracts.problems import Problem, shown
+from tasks.contracts.surface import SurfaceSpec
+from tasks.contracts.tasks import TaskSpec, TasksSpec
+from tasks.contracts.training import TaskTraining, head_kind
+from tasks.contracts.utility import UtilitySpec
+from tasks.errors import unknown
+
+_OBJECTIVES = {"binary": ("binary", "lambdarank"), "value": ("l2", "tweedie", "quantile")}
+
+
+def training_problems(
+    surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec | None
+) -> Iterator[Problem]:
+    """Find what cannot be learned as asked, and heads in the utility that are no probability or mean."""
+    for name in sorted(set(surface.training) - {"default", *tasks.tasks}):
+        yield Problem("surface.yaml", f"training.{name}", "", unknown("task", name, tasks.tasks))
+    for name, task in tasks.tasks.items():
+        yield from _of_task(name, task, surface, tasks)
+    for i, proxy in enumerate(surface.proxies):
+        for side in ("fast", "slow"):
+            if (name := getattr(proxy, side)) not in tasks.tasks:
+                yield Problem(
+                    "surface.yaml", f"proxies.{i}.{side}", shown(name), unknown("task", name, tasks.tasks)
+                )
+    if utility is not None:
+        yield from _in_utility(surface, tasks, utility)
+
+
+def _of_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+    training, where = surface.training_for(name), f"training.{name}"
+    allowed = _OBJECTIVES[task.kind]
+    if training.objective is not None and training.objective not in allowed:
+        hint = f"a task of kind {task.kind} is learned by {' or '.join(allowed)}"
+        yield Problem("surface.yaml", f"{where}.objective", training.objective, hint)
+    if training.space is not None and tasks.parent(name) is None and _own(surface, name, "space"):
+        hint = "has no parent (after:), so there is one space to learn it in"
+        yield Problem("surface.yaml", f"{where}.space", training.space, hint)
+    yield from _starts(name, training, surface, tasks)
+    for feature in sorted(set(training.monotone or {}) - set(surface.features.numeric)):
+        hint = unknown("numeric feature", feature, surface.features.numeric)
+        yield Problem("surface.yaml", f"{where}.monotone.{feature}", "", hint)
+
+
+def _own(surface: SurfaceSpec, task: str, field: str) -> bool:
+    return task in surface.training and field in surface.training[task].model_fields_set
+
+
+def _starts(name: str, training: TaskTraining, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+    start = training.start_from
+    if start is None or (start.task == name and not _own(surface, name, "start_from")):
+        return
+    where = f"training.{name}.start_from.task"
+    if start.task not in tasks.tasks:
+        yield Problem("surface.yaml", where, shown(start.task), unknown("task", start.task, tasks.tasks))
+    elif start.task == name or surface.training_for(start.task).start_from is not None:
+        hint = "a task starts from another, and that one from none"
+        yield Problem("surface.yaml", where, shown(start.task), hint)
+
+
+def _in_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
+    """Refuse quantile and ranking heads in the sum: neither adds up."""
+    named = {
+        "weights": list(utility.weights),
+        "relevance_floor": list(utility.relevance_floor),
+        "lexicographic": [tier.task for tier in utility.lexicographic],
+        **{f"contexts.{i}.weights": list(context.weights) for i, context in enumerate(utility.contexts)},
+    }
+    for field, names in named.items():
+        for name in names:
+            if name not in tasks.tasks:
+                continue
+            kind = head_kind(tasks.tasks[name].kind, surface.training_for(name).objective)
+            if kind in ("quantile", "ranking"):
+                hint = (
+                    f"is a {kind} head: it predicts no probability or mean, so it is in no sum, floor or tier"
+                )
+                yield Problem("utility.yaml", f"{field}.{name}", "", hint)

@@ -1,0 +1,113 @@
+"""How a task is learned: the ``training`` section of ``surface.yaml``, by task, ``default`` for all.
+
+::
+
+    training:
+      default: {half_life: P14D}
+      click_30m: {position: feature}
+      purchase_7d: {weights: {propensity: {clip: 20}}, start_from: {task: click_30m, by: predictions}}
+      return_30d: {space: entire}
+
+Nothing here is a utility weight: it shapes learning alone (R12, R13).
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tasks.contracts.base import Closed, Identifier, Number
+from tasks.contracts.durations import Duration
+
+Objective = Literal["binary", "l2", "tweedie", "quantile", "lambdarank"]
+HeadKind = Literal["binary", "value", "quantile", "ranking"]
+"""What a head predicts: a probability, a mean, a quantile of a value, or an order within the request."""
+
+
+class Clip(Closed):
+    """The greatest inverse probability that an example may weigh."""
+
+    clip: Annotated[Number, Field(gt=1, le=1000)] = 20.0
+
+
+class ExampleWeights(Closed):
+    """What an example weighs; the factors named here are multiplied.
+
+    ``column``: a logged column, 0 or more. ``half_life``: an example older by this counts half.
+    ``propensity``: the inverse of the logged propensity. ``response``: the inverse of the estimated
+    probability that the label is observed at all. ``balanced``: positives and negatives weigh the same in
+    total, which is undone in the probabilities.
+    """
+
+    column: Identifier | None = None
+    half_life: Duration | None = None
+    propensity: Clip | None = None
+    response: Clip | None = None
+    balanced: bool = False
+
+
+class StartFrom(Closed):
+    """A denser task that a sparse one starts from: its predictions, or the leaves of its trees as features."""
+
+    task: Identifier
+    by: Literal["predictions", "leaves"] = "predictions"
+
+
+class Search(Closed):
+    """A search of LightGBM parameters on the early-stop users: at most so many trials and seconds."""
+
+    trials: Annotated[int, Field(ge=1, le=1000)]
+    seconds: Annotated[int, Field(ge=1, le=86_400)]
+
+
+class TaskTraining(Closed):
+    """How one task is learned; what is left out comes from ``default``.
+
+    ``position``: ``feature`` trains on the position and holds it at the surface's reference when scoring;
+    ``weight`` corrects each example by the inverse of its position's examination.
+    ``space``: a conditional task is learned where its parent is positive, or on all impressions as the
+    joint event. ``delayed``: days whose labels are not mature are learned from too, corrected for what is
+    still to come. ``warm_start``: new trees are added to the champion's. ``refit``: a recipe that passed is
+    repeated on all mature days. ``monotone``: 1 or -1 by numeric feature.
+    """
+
+    objective: Objective | None = None
+    quantile: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    tweedie_power: Annotated[Number, Field(gt=1, lt=2)] | None = None
+    weights: ExampleWeights | None = None
+    start_from: StartFrom | None = None
+    space: Literal["conditional", "entire"] | None = None
+    position: Literal["none", "feature", "weight"] | None = None
+    delayed: bool | None = None
+    warm_start: bool | None = None
+    refit: bool | None = None
+    monotone: dict[Identifier, Literal[-1, 1]] | None = None
+    search: Search | None = None
+
+    @model_validator(mode="after")
+    def _parameters_fit_the_objective(self) -> Self:
+        if self.quantile is not None and self.objective != "quantile":
+            raise ValueError("quantile goes with objective: quantile")
+        if self.tweedie_power is not None and self.objective != "tweedie":
+            raise ValueError("tweedie_power goes with objective: tweedie")
+        return self
+
+    def over(self, other: "TaskTraining") -> "TaskTraining":
+        """Return this with what it leaves out taken from another."""
+        return other.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
+
+
+def head_kind(kind: Literal["binary", "value"], objective: Objective | None) -> HeadKind:
+    """Return what a head of a task of this kind predicts under an objective.
+
+    Examples
+    --------
+    >>> head_kind("value", "tweedie"), head_kind("value", "quantile"), head_kind("binary", "lambdarank")
+    ('value', 'quantile', 'ranking')
+    """
+    match objective:
+        case "quantile":
+            return "quantile"
+        case "lambdarank":
+            return "ranking"
+        case _:
+            return kind
