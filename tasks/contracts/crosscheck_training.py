@@ -9,6 +9,7 @@ from tasks.contracts.training import TaskTraining, head_kind
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import unknown
 
+_OF_PREDICTIONS = ("_predicted", "_calibration")
 _OBJECTIVES = {"binary": ("binary", "lambdarank"), "value": ("l2", "tweedie", "quantile")}
 
 
@@ -32,17 +33,28 @@ def training_problems(
 
 def _of_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
     training, where = surface.training_for(name), f"training.{name}"
-    allowed = _OBJECTIVES[task.kind]
-    if training.objective is not None and training.objective not in allowed:
-        hint = f"a task of kind {task.kind} is learned by {' or '.join(allowed)}"
-        yield Problem("surface.yaml", f"{where}.objective", training.objective, hint)
+    yield from _objective(name, task, training, tasks)
+    yield from _starts(name, training, surface, tasks)
     if training.space is not None and tasks.parent(name) is None and _own(surface, name, "space"):
         hint = "has no parent (after:), so there is one space to learn it in"
         yield Problem("surface.yaml", f"{where}.space", training.space, hint)
-    yield from _starts(name, training, surface, tasks)
     for feature in sorted(set(training.monotone or {}) - set(surface.features.numeric)):
         hint = unknown("numeric feature", feature, surface.features.numeric)
         yield Problem("surface.yaml", f"{where}.monotone.{feature}", "", hint)
+
+
+def _objective(name: str, task: TaskSpec, training: TaskTraining, tasks: TasksSpec) -> Iterator[Problem]:
+    where, objective = f"training.{name}.objective", training.objective
+    if objective is None:
+        return
+    allowed = _OBJECTIVES[task.kind]
+    if objective not in allowed:
+        hint = f"a task of kind {task.kind} is learned by {' or '.join(allowed)}"
+        yield Problem("surface.yaml", where, objective, hint)
+    elif head_kind(task.kind, objective) == "ranking":
+        for child in (child for child in tasks.tasks if tasks.parent(child) == name):
+            hint = f"is the parent of '{child}', whose joint probability is a product of probabilities"
+            yield Problem("surface.yaml", where, objective, hint)
 
 
 def _own(surface: SurfaceSpec, task: str, field: str) -> bool:
@@ -62,12 +74,13 @@ def _starts(name: str, training: TaskTraining, surface: SurfaceSpec, tasks: Task
 
 
 def _in_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
-    """Refuse quantile and ranking heads in the sum: neither adds up."""
+    """Refuse quantile and ranking heads where probabilities or means are added up."""
     named = {
         "weights": list(utility.weights),
         "relevance_floor": list(utility.relevance_floor),
         "lexicographic": [tier.task for tier in utility.lexicographic],
         **{f"contexts.{i}.weights": list(context.weights) for i, context in enumerate(utility.contexts)},
+        "guardrails": [rail.metric.removesuffix(s) for rail in utility.guardrails for s in _OF_PREDICTIONS],
     }
     for field, names in named.items():
         for name in names:

@@ -3,9 +3,9 @@
 ::
 
     training:
-      default: {half_life: P14D}
+      default: {weights: {half_life: P14D}}
       click_30m: {position: feature}
-      purchase_7d: {weights: {propensity: {clip: 20}}, start_from: {task: click_30m, by: predictions}}
+      purchase_7d: {weights: {propensity: {clip: 20}}, start_from: {task: click_30m, by: leaves}}
       return_30d: {space: entire}
 
 Nothing here is a utility weight: it shapes learning alone (R12, R13).
@@ -46,7 +46,7 @@ class ExampleWeights(Closed):
 
 
 class StartFrom(Closed):
-    """A denser task that a sparse one starts from: its predictions, or the leaves of its trees as features."""
+    """A denser task that a sparse one starts from: its predictions, or its trees with leaves fitted anew."""
 
     task: Identifier
     by: Literal["predictions", "leaves"] = "predictions"

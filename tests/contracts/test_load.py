@@ -55,6 +55,47 @@ def test_logs_end_at_the_midnight_after_their_last_day(tmp_path: Path) -> None:
     assert load_surface(write_surface(tmp_path / "b"), "feed").surface.ends_at is None
 
 
+def test_a_task_is_learned_by_its_own_section_over_the_default_one(tmp_path: Path) -> None:
+    training = {"default": {"refit": True, "position": "feature"}, "buy": {"position": "weight"}}
+    surface = load_surface(write_surface(tmp_path, _set("surface.training", training)), "feed").surface
+    assert (surface.training_for("buy").position, surface.training_for("buy").refit) == ("weight", True)
+    assert surface.training_for("click").position == "feature"
+
+
+def test_a_head_predicts_what_its_objective_says(tmp_path: Path) -> None:
+    training = {"visit": {"objective": "lambdarank"}, "spend": {"objective": "quantile", "quantile": 0.9}}
+    contracts = load_surface(write_surface(tmp_path, _set("surface.training", training)), "feed")
+    kinds = {task: contracts.head_kind(task) for task in ("click", "visit", "spend")}
+    assert kinds == {"click": "binary", "visit": "ranking", "spend": "quantile"}
+
+
+@pytest.mark.parametrize(
+    ("field", "path", "value"),
+    [
+        ("weights.click", "utility.weights.click", 0.4),
+        ("relevance_floor.click", "utility.relevance_floor", {"click": 0.01}),
+        (
+            "lexicographic.click",
+            "utility.lexicographic",
+            [{"task": "click", "cuts": [0.1], "prefer": "high"}],
+        ),
+        ("contexts.0.weights.click", "utility.contexts.0.weights", {"click": 1.0}),
+        ("guardrails.click", "utility.guardrails.0.metric", "click_predicted"),
+    ],
+)
+def test_a_ranking_head_is_in_no_sum_floor_tier_or_mean(
+    tmp_path: Path, field: str, path: str, value: Any
+) -> None:
+    def change(files: Files) -> None:
+        files["surface"]["training"] = {"click": {"objective": "lambdarank"}}
+        _set(path, value)(files)
+
+    problems = check_surface(write_surface(tmp_path, change), "feed").problems
+    assert any(p.field == field and "is a ranking head" in p.hint for p in problems), [
+        str(p) for p in problems
+    ]
+
+
 BAD = [
     # path, value, field of the problem, words of the hint
     ("tasks.tasks.click.familly", "engagement", "tasks.click.familly", "Did you mean 'family'"),
@@ -98,6 +139,21 @@ BAD = [
     ("surface.base_rates", {"clik": [0, 1]}, "base_rates.clik", "Did you mean 'click'"),
     ("surface.base_rates", {"click": [0.5, 0.1]}, "base_rates.click", "no range of rates"),
     ("surface.lightgbm", {"default": {"num_leafs": 3}}, "lightgbm.default.num_leafs", "Did you mean 'num_leaves'"),
+    ("surface.examination", "guessed", "examination", "estimated"),
+    ("surface.training", {"clik": {}}, "training.clik", "Did you mean 'click'"),
+    ("surface.training", {"click": {"objectiv": "binary"}}, "training.click.objectiv", "Did you mean 'objective'"),
+    ("surface.training", {"click": {"objective": "tweedie"}}, "training.click.objective", "binary or lambdarank"),
+    ("surface.training", {"spend": {"objective": "binary"}}, "training.spend.objective", "l2 or tweedie or quantile"),
+    ("surface.training", {"click": {"quantile": 0.5}}, "training.click", "goes with objective: quantile"),
+    ("surface.training", {"click": {"space": "entire"}}, "training.click.space", "has no parent"),
+    ("surface.training", {"click": {"start_from": {"task": "by"}}}, "training.click.start_from.task", "Did you mean 'buy'"),
+    ("surface.training", {"click": {"start_from": {"task": "click"}}}, "training.click.start_from.task", "from none"),
+    ("surface.training", {"click": {"monotone": {"category": 1}}}, "training.click.monotone.category", "numeric feature"),
+    ("surface.training", {"click": {"monotone": {"price": 2}}}, "training.click.monotone.price", "-1 or 1"),
+    ("surface.training", {"click": {"weights": {"propensity": {"clip": 1}}}}, "training.click.weights.propensity.clip", "greater than 1"),
+    ("surface.training", {"click": {"search": {"trials": 0, "seconds": 5}}}, "training.click.search.trials", "greater than or equal to 1"),
+    ("surface.training", {"buy": {"objective": "lambdarank"}}, "training.buy.objective", "parent of 'return'"),
+    ("surface.proxies", [{"fast": "clik", "slow": "buy"}], "proxies.0.fast", "Did you mean 'click'"),
     ("surface.examination", {"by_position": [1.0, 0.0]}, "examination.by_position.1", "greater than 0"),
     ("surface.schedule", {"labels": "daily"}, "schedule.labels", "pattern"),
     ("surface.arrival", {"every": "PT5S"}, "arrival", "every must lie between PT10S"),
