@@ -1,4 +1,7 @@
-"""The labels of the feed's three tasks by pandas: merges on the match columns, then least by impression."""
+"""The labels of the feed's three tasks by pandas: merges on the match columns, then least by impression.
+
+Plain merges are of the frames as they are; narrow ones leave out every column that the merge does not need.
+"""
 
 from pathlib import Path
 
@@ -11,7 +14,7 @@ _KEY = ["request_id", "item_id"]
 _WEEK = pd.Timedelta(days=7)
 
 
-def label(feed: Feed, out: Path) -> None:
+def label(feed: Feed, out: Path, *, narrow: bool) -> None:
     """Write the labels by day as plain Parquet."""
     impressions = pd.concat(map(pd.read_parquet, sorted(Path(feed.files("impressions")).parent.iterdir())))
     events = pd.concat(map(pd.read_parquet, sorted(Path(feed.files("events")).parent.iterdir())))
@@ -19,16 +22,18 @@ def label(feed: Feed, out: Path) -> None:
     shown = shown.sort_values(["shown_at", "position"]).drop_duplicates(_KEY)
     arrived = events["ingested_at"].isna() | (events["ingested_at"] < AS_OF)
     known = events[(events["happened_at"] < AS_OF) & arrived]
+    windows = shown[["request_id", "user_id", "item_id", "shown_at", "position"]] if narrow else shown
 
-    clicks = _pairs(shown, known, "click", ["user_id", "item_id"], pd.Timedelta(minutes=30))
-    hides = _pairs(shown, known, "hide", ["user_id", "item_id"], _WEEK)
-    purchases = _pairs(shown, known, "purchase", ["user_id", "item_id"], _WEEK)
+    def pairs(event: str, on: list[str], within: pd.Timedelta) -> pd.DataFrame:
+        signals = known[known["event"] == event]
+        return _pairs(windows, signals[[*on, "happened_at"]] if narrow else signals, on, within)
+
+    clicks = pairs("click", ["user_id", "item_id"], pd.Timedelta(minutes=30))
+    hides = pairs("hide", ["user_id", "item_id"], _WEEK)
+    purchases = pairs("purchase", ["user_id", "item_id"], _WEEK)
     latest = purchases.sort_values(["shown_at", "position", *_KEY])
     latest = latest.drop_duplicates(["user_id", "item_id", "happened_at"], keep="last")
-    outs = [
-        _pairs(shown, known, "out_of_stock", ["item_id"], _WEEK),
-        _pairs(shown, known, "ineligible", ["user_id"], _WEEK),
-    ]
+    outs = [pairs("out_of_stock", ["item_id"], _WEEK), pairs("ineligible", ["user_id"], _WEEK)]
     excluded = pd.concat(out[_KEY] for out in outs).drop_duplicates().assign(excluded=True)
 
     labels = shown.merge(_first(clicks, "click_at"), on=_KEY, how="left")
@@ -50,12 +55,8 @@ def label(feed: Feed, out: Path) -> None:
     labels.to_parquet(out, partition_cols=["ds"])
 
 
-def _pairs(
-    shown: pd.DataFrame, known: pd.DataFrame, event: str, on: list[str], within: pd.Timedelta
-) -> pd.DataFrame:
-    signals = known.loc[known["event"] == event, [*on, "happened_at"]]
-    windows = shown[["request_id", "user_id", "item_id", "shown_at", "position"]]
-    pairs = windows.merge(signals, on=on)
+def _pairs(windows: pd.DataFrame, signals: pd.DataFrame, on: list[str], within: pd.Timedelta) -> pd.DataFrame:
+    pairs = windows.merge(signals, on=on, suffixes=("", "_of_event"))
     inside = (pairs["shown_at"] <= pairs["happened_at"]) & (pairs["happened_at"] < pairs["shown_at"] + within)
     return pairs[inside]
 

@@ -51,13 +51,14 @@ class Span:
 
 @dataclass(frozen=True)
 class File:
-    """A Parquet file of a log: its rows, and the spans of its times.
+    """A Parquet file of a log: its rows, the names of its columns and folders, and the spans of its times.
 
     A time whose span the writer did not keep is in ``spans`` as None; one that the file lacks is not there.
     """
 
     path: Location
     rows: int
+    columns: frozenset[str] = field(compare=False)
     spans: Mapping[str, Span | None] = field(compare=False)
 
     @cached_property
@@ -101,14 +102,13 @@ def inspect(name: str, files: Sequence[Location], *, below: Location) -> Table:
     found, in_folders = [], False
     for file in files:
         footer = _footer(name, file)
-        found.append(File(file, footer.num_rows, _spans(footer)))
-        for column, kind in _file_columns(footer):
+        own = [*_file_columns(footer), *((folder, STRING) for folder in _folders(file, below))]
+        found.append(File(file, footer.num_rows, frozenset(column for column, _ in own), _spans(footer)))
+        in_folders = in_folders or any(_folders(file, below))
+        for column, kind in own:
             kinds = columns.setdefault(column, {})
             if kind is not None:
                 kinds.setdefault(kind, str(file))
-        for folder in _folders(file, below):
-            in_folders = True
-            columns.setdefault(folder, {}).setdefault(STRING, str(file))
     table = Table(name, tuple(found), {n: Column(n, kinds) for n, kinds in columns.items()}, in_folders)
     if not table.rows:
         raise DataError(f"{name} is empty: {len(files)} file(s) without a row, the first is {files[0]}")

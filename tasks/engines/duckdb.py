@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ class LogTables:
             set_up(connection)
             yield replace(self, connection=connection)
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """The session's own folder, which goes when it ends."""
         return folder_of(self.connection)
@@ -135,13 +136,12 @@ class LogTables:
             self.create(name, x.select(columns, x.call("RANGE", x.integer(0))), view=True)
             return
         view = self.views[table]
-        source = _parquet(view.table, files)
-        there = {str(row[0]) for row in self.fetch("DESCRIBE SELECT * FROM $source", source=source)}
+        there = frozenset[str]().union(*(file.columns for file in files))
         columns = []
         for ours, kind in self.types[table].items():
             theirs = view.columns[ours].name
             columns.append(x.named(x.cast(x.column(theirs) if theirs in there else exp.Null(), kind), ours))
-        self.create(name, x.select(columns, source), view=True)
+        self.create(name, x.select(columns, _parquet(view.table, files)), view=True)
 
     def is_kept(self, table: str) -> bool:
         """Return whether a table's files lie in the log, and do not go with the session."""

@@ -42,7 +42,7 @@ def write_labels(log: LogTables, folder: Location, *, as_of: datetime, days: Ite
     """
     wanted = sorted(days)
     read = {table: files_read(log, table, wanted) for table in (rows.IMPRESSIONS, rows.EVENTS)}
-    query = compiled(log, log.contracts.tasks, as_of=as_of, days=wanted)
+    query = compiled(log, log.contracts.tasks, as_of=as_of, days=wanted, labels_only=True)
     labels = stamped(query.labels(), log.contracts)
     _LOG.info("labels: writing %d day(s)", len(wanted))
     if log.contracts.surface.engine.name == "spark":

@@ -23,7 +23,7 @@ _NO_TIME = timedelta()
 def cut_near(log: LogTables, *, as_of: datetime, day: date) -> None:
     """Cut the log as ``log.cut`` does, with repeated keys only as far as the labels of one day need them."""
     reach, request = longest_reach(log.contracts.tasks), x.column(c.REQUEST_ID)
-    around = rows.in_days(c.SHOWN_AT, spread([day], before=reach, after=reach))
+    around = rows.in_days(c.SHOWN_AT, spread([day], before=reach.before, after=reach.after))
     requests = x.select([request], x.table(rows.IMPRESSIONS), where=[around])
     alike = exp.In(this=request.copy(), query=exp.Subquery(this=requests))
     log.create(_NEAR, x.select([exp.Star()], x.table(rows.IMPRESSIONS), where=[alike]), view=True)
@@ -36,11 +36,13 @@ def files_read(log: LogTables, table: str, days: Iterable[date]) -> list[File]:
     return [f for f in log.views[table].table.files if any(holds(log, table, f, range_) for range_ in read)]
 
 
-def compiled(log: LogTables, tasks: TasksSpec, *, as_of: datetime, days: Iterable[date]) -> LabelQuery:
+def compiled(
+    log: LogTables, tasks: TasksSpec, *, as_of: datetime, days: Iterable[date], labels_only: bool
+) -> LabelQuery:
     """Compile the labels of some days, and make the relations of the rows that they are made from.
 
     Impressions that compete for the same events are read from the days around. From here on the log tables
-    are the files that may hold rows of all these days; needs a log that is cut.
+    are the files that may hold rows of all these days; needs a log that is cut. See ``label_query``.
     """
     wanted = sorted(days)
     read = _read_days(tasks, wanted)
@@ -53,15 +55,16 @@ def compiled(log: LogTables, tasks: TasksSpec, *, as_of: datetime, days: Iterabl
         write=spread(wanted, before=_NO_TIME, after=_NO_TIME),
         read=read[rows.IMPRESSIONS],
         events=read[rows.EVENTS],
+        labels_only=labels_only,
     )
-    log.create(rows.SHOWN, query.rows[rows.SHOWN], view=True)
-    log.create(rows.KNOWN, query.rows[rows.KNOWN], view=True)
+    for name, relation in query.on_the_cut.items():
+        log.create(name, relation, view=True)
     return query
 
 
 def make_relations(log: LogTables, tasks: TasksSpec, *, as_of: datetime, days: Iterable[date]) -> LabelQuery:
     """Make and keep every relation of the tasks for the impressions of some days; needs a log that is cut."""
-    query = compiled(log, tasks, as_of=as_of, days=days)
+    query = compiled(log, tasks, as_of=as_of, days=days, labels_only=False)
     for relations in query.credit.values():
         for name, relation in relations.items():
             log.create(name, relation)
@@ -72,6 +75,6 @@ def _read_days(tasks: TasksSpec, days: Iterable[date]) -> dict[str, list[rows.Da
     """Return the days of impressions that compete, and of events that bear on some days."""
     wanted, reach = list(days), longest_reach(tasks)
     return {
-        rows.IMPRESSIONS: spread(wanted, before=reach, after=reach),
-        rows.EVENTS: spread(wanted, before=reach, after=reach + longest_window(tasks)),
+        rows.IMPRESSIONS: spread(wanted, before=reach.before, after=reach.after),
+        rows.EVENTS: spread(wanted, before=reach.before, after=reach.after + longest_window(tasks)),
     }

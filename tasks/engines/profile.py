@@ -13,7 +13,8 @@ from tasks import columns as c
 from tasks.engines.columns import File
 from tasks.engines.duckdb import LogTables
 from tasks.engines.participation import arrives, known
-from tasks.engines.summaries import Summaries, is_settled, opened, summarise
+from tasks.engines.summaries import Summaries, is_settled, summarise
+from tasks.engines.summary_relations import opened
 from tasks.engines.twins import cut_files, extras, find_spread_requests
 from tasks.errors import DataError
 from tasks.labels import expressions as x
@@ -82,10 +83,10 @@ def profile(log: LogTables, *, folder: Location, as_of: datetime, previous: date
     DataError
         No impression was shown before the as-of.
     """
-    now = {table: summarise(log, folder, table=table, as_of=as_of) for table in (IMPRESSIONS, EVENTS)}
-    for table, summaries in now.items():
-        opened(log, f"{table}_now", summaries)
-    find_spread_requests(log)
+    now = summarise(log, folder, as_of=as_of)
+    before = summarise(log, folder, as_of=previous) if previous else {}
+    opened(log, {f"{t}_now": now[t] for t in now} | {f"{t}_before": before[t] for t in before})
+    find_spread_requests(log, now[IMPRESSIONS], folder, as_of)
     cut_files(log, now[IMPRESSIONS], now[IMPRESSIONS].new, as_of)
     impressions = _impressions(log, now[IMPRESSIONS])
     if not impressions.kept:
@@ -96,7 +97,7 @@ def profile(log: LogTables, *, folder: Location, as_of: datetime, previous: date
     return LogProfile(
         impressions=impressions,
         events=_events(log, now[EVENTS]),
-        days=_by_day(log, folder, as_of, previous),
+        days=_by_day(log, as_of, previous),
         unknown_events=_unknown_events(log),
         arrived_early=_count(log, EVENTS, "early"),
         summaries=now,
@@ -141,12 +142,10 @@ def _first(log: LogTables) -> datetime | None:
     return first
 
 
-def _by_day(log: LogTables, folder: Location, as_of: datetime, previous: datetime | None) -> LogDays:
+def _by_day(log: LogTables, as_of: datetime, previous: datetime | None) -> LogDays:
     impressions, events = _impression_days(log, "impressions_now"), _event_days(log, "events_now")
     if previous is None:
         return LogDays(impressions, events)
-    for table in (IMPRESSIONS, EVENTS):
-        opened(log, f"{table}_before", summarise(log, folder, table=table, as_of=previous))
     return LogDays(
         impressions,
         events,

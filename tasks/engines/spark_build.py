@@ -69,8 +69,8 @@ def write_with_spark(
         for table, files in read.items():
             _log_table(spark, log, table, files).createOrReplaceTempView(table)
         _hand_over(spark, log)
-        for name in (rows.SHOWN, rows.KNOWN):
-            _run(spark, query.rows[name]).createOrReplaceTempView(name)
+        for name, relation in query.on_the_cut.items():
+            _run(spark, relation).createOrReplaceTempView(name)
         with _kept(spark, query.credit):
             found = _run(spark, labels).hint("rebalance", c.DAY)
             found.write.partitionBy(c.DAY).parquet(address(staged))

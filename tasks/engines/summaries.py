@@ -22,7 +22,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from queue import SimpleQueue
 
 import duckdb
@@ -53,6 +52,11 @@ class Summary:
     path: Location
     made: bool
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether the session has still to make it."""
+        return self.made and not self.path.is_file()
+
 
 @dataclass(frozen=True)
 class Summaries:
@@ -73,28 +77,32 @@ class Summaries:
         return [one.file for one in self.of_files if str(one.path) in wanted]
 
 
-def summarise(log: LogTables, folder: Location, *, table: str, as_of: datetime) -> Summaries:
-    """Find or make the summary of every file of a table as of an instant.
+def summarise(log: LogTables, folder: Location, *, as_of: datetime) -> dict[str, Summaries]:
+    """Find or make the summary of every file of both tables as of an instant.
 
     Parameters
     ----------
     folder
         Where summaries are kept; new ones lie in the session's folder until ``keep``.
     """
+    kept = _names(folder)
+    found = {table: _find(log, folder, kept, table, as_of) for table in (IMPRESSIONS, EVENTS)}
+    _make(log, found, as_of)
+    return found
+
+
+def _find(log: LogTables, folder: Location, kept: set[str], table: str, as_of: datetime) -> Summaries:
     found: list[Summary] = []
     future: list[File] = []
-    kept, own = _names(folder), log.folder / ("summaries" if log.is_kept(table) else "passing")
+    own = log.folder / ("summaries" if log.is_kept(table) else "passing")
     own.mkdir(exist_ok=True)
-    missing: dict[Path, File] = {}
     for file in log.views[table].table.files:
         if _is_future(log, table, file, as_of):
             future.append(file)
             continue
         name = _name(log, table, file, None if is_settled(log, table, file, as_of) else as_of)
-        if name not in kept and not (own / name).exists():
-            missing[own / name] = file
-        found.append(Summary(file, folder / name if name in kept else own / name, name not in kept))
-    _summarise_all(log, table, missing, as_of)
+        made = name not in kept
+        found.append(Summary(file, own / name if made else folder / name, made))
     return Summaries(table, tuple(found), tuple(future))
 
 
@@ -171,28 +179,29 @@ def request_hash() -> exp.Expr:
     return x.call("HASH", x.column(c.REQUEST_ID))
 
 
-def _summarise_all(log: LogTables, table: str, missing: Mapping[Path, File], as_of: datetime) -> None:
-    """Make summaries, a file a thread: one file alone seldom keeps every core busy."""
+def _make(log: LogTables, found: Mapping[str, Summaries], as_of: datetime) -> None:
+    """Make what is missing, a file a thread: one file alone seldom keeps every core busy."""
+    missing = [(table, one) for table in found for one in found[table].of_files if one.is_missing]
     if not missing:
         return
-    statements = {cut: _statements(log, table, cut) for cut in (None, as_of)}
+    statements = {(table, cut): _statements(log, table, cut) for table in found for cut in (None, as_of)}
     free = SimpleQueue[LogTables]()
 
-    def make(to: Path, file: File) -> None:
-        own = free.get()
+    def make(wanted: tuple[str, Summary]) -> None:
+        own, (table, one) = free.get(), wanted
         try:
-            own.view("one_file", table, [file])
-            requests, facets = statements[None if is_settled(log, table, file, as_of) else as_of]
+            own.view("one_file", table, [one.file])
+            requests, facets = statements[table, None if is_settled(log, table, one.file, as_of) else as_of]
             if table == IMPRESSIONS:
                 own.connection.execute(requests)
-            own.connection.sql(facets).write_parquet(str(to))
+            own.connection.sql(facets).write_parquet(str(one.path))
         finally:
             free.put(own)
 
     with ExitStack() as ends, ThreadPoolExecutor(_threads(log)) as pool:
         for _ in range(_threads(log)):
             free.put(ends.enter_context(log.beside()))
-        for _ in pool.map(make, missing.keys(), missing.values()):
+        for _ in pool.map(make, missing):
             pass
 
 
@@ -264,27 +273,3 @@ _EXTRA = """
           WHERE ($kept) AND $request IN (SELECT number FROM file_requests WHERE suspect))
     WHERE $place > 1 GROUP BY ALL
 """
-
-
-def opened(log: LogTables, name: str, found: Summaries) -> None:
-    """Make the relations of summaries: ``<name>_all`` on their files, and ``<name>`` of all but requests.
-
-    Their columns are facet, day, name, number, n, total, and the summary's file.
-    """
-    paths = [one.path for one in found.of_files]
-    everything = x.table(f"{name}_all")
-    log.connection.execute(fill(_ALL if paths else _NOTHING, name=everything, paths=x.texts(paths)))
-    log.connection.execute(fill(_BUT_REQUESTS, name=x.table(name), all=everything))
-
-
-_ALL = """
-    CREATE OR REPLACE TEMP VIEW $name AS
-    SELECT facet, day, name, number, n, total, filename AS summary FROM read_parquet($paths, filename = true)
-"""
-_NOTHING = """
-    CREATE OR REPLACE TEMP VIEW $name AS
-    SELECT ''::VARCHAR AS facet, NULL::DATE AS day, ''::VARCHAR AS name, 0::UBIGINT AS number, 0::BIGINT AS n,
-           0::DECIMAL(38, 0) AS total, ''::VARCHAR AS summary
-    FROM range(0)
-"""
-_BUT_REQUESTS = "CREATE OR REPLACE TEMP TABLE $name AS SELECT * FROM $all WHERE facet <> 'request'"

@@ -3,7 +3,8 @@
 ::
 
     a key twice in one file      its summary says of which requests, and how many rows are too many
-    a key in two files           possible only for a request that two files have rows of: ``spread_requests``
+    a key in two files           possible only for a request that two files have rows of: ``spread_requests``;
+                                 what a build found of these is kept, and the next compares the new files only
     suspects                     the impressions of all these requests, in the files that matter
     repeated, twins, shown       the cut of the log, among the suspects: see ``LogTables.cut``
 """
@@ -16,20 +17,34 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.engines.columns import File
 from tasks.engines.duckdb import TWINS, LogTables
-from tasks.engines.summaries import Summaries, of_requests, row_hash
+from tasks.engines.summaries import Summaries, is_settled, of_requests, row_hash
+from tasks.engines.summary_relations import requests
 from tasks.labels import expressions as x
 from tasks.labels import rows
 from tasks.labels.portable import utc_day
 from tasks.labels.rows import IMPRESSIONS
 from tasks.labels.statements import fill
+from tasks.location import Location
+
+_COMPARED = "spread.parquet"
 
 _SPREAD = """
     CREATE OR REPLACE TEMP TABLE spread_requests AS
-    SELECT number FROM impressions_now_all WHERE facet = 'request' GROUP BY 1 HAVING count(*) > 1
+    SELECT number FROM requests GROUP BY 1 HAVING count(*) > 1
+"""
+_SPREAD_BY_NEW = """
+    CREATE OR REPLACE TEMP TABLE spread_requests AS
+    SELECT number FROM $compared WHERE number IS NOT NULL
+    UNION
+    SELECT number FROM requests WHERE number IN (SELECT number FROM new_requests)
+    GROUP BY 1 HAVING count(*) > 1
+"""
+_KEEP_COMPARED = """
+    COPY (SELECT NULL::VARCHAR AS name, number FROM spread_requests
+          UNION ALL SELECT unnest([$names]), NULL) TO $to (FORMAT parquet)
 """
 _SPREAD_OVER = """
-    SELECT DISTINCT summary FROM impressions_now_all
-    WHERE facet = 'request' AND number IN (SELECT number FROM spread_requests)
+    SELECT DISTINCT summary FROM requests WHERE number IN (SELECT number FROM spread_requests)
 """
 _SUSPECT_REQUESTS = """
     CREATE OR REPLACE TEMP TABLE suspect_requests AS
@@ -45,9 +60,30 @@ _EXTRAS_BETWEEN_FILES = """
 """
 
 
-def find_spread_requests(log: LogTables) -> None:
-    """Make the relation ``spread_requests``: hashes of requests that several files have rows of."""
-    log.connection.execute(_SPREAD)
+def find_spread_requests(log: LogTables, found: Summaries, folder: Location, as_of: datetime) -> None:
+    """Make the relation ``spread_requests``: hashes of requests that several files have rows of.
+
+    A build keeps beside the summaries which it compared, and what it found: the next compares the new ones.
+    It may hold more: nothing but time is lost where a request is none of several files' any more.
+    """
+    names = {one.path.name: one for one in found.of_files}
+    kept = folder / _COMPARED
+    compared = _compared(log, kept) if kept.is_file() else set[str]()
+    requests(log, "requests", found.of_files)
+    if compared and compared <= names.keys():
+        requests(log, "new_requests", (one for name, one in names.items() if name not in compared))
+        log.connection.execute(fill(_SPREAD_BY_NEW, compared=x.call("READ_PARQUET", x.text(kept))))
+    else:
+        log.connection.execute(_SPREAD)
+    settled = {n for n, one in names.items() if is_settled(log, IMPRESSIONS, one.file, as_of)}
+    if settled and settled != compared and log.is_kept(IMPRESSIONS):
+        to = log.folder / "summaries" / _COMPARED
+        log.connection.execute(fill(_KEEP_COMPARED, names=list(map(x.text, sorted(settled))), to=x.text(to)))
+
+
+def _compared(log: LogTables, kept: Location) -> set[str]:
+    names = log.fetch("SELECT name FROM read_parquet($kept) WHERE name IS NOT NULL", kept=x.text(kept))
+    return {name for (name,) in names}
 
 
 def cut_files(log: LogTables, found: Summaries, files: Iterable[File], as_of: datetime) -> None:

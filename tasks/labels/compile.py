@@ -59,6 +59,11 @@ class LabelQuery:
     final: exp.Select
 
     @property
+    def on_the_cut(self) -> dict[str, exp.Query]:
+        """The rows that take part, of a log whose repeated keys are known."""
+        return {name: query for name, query in self.rows.items() if name not in {rows.REPEATED, rows.FIRST}}
+
+    @property
     def credit(self) -> dict[str, dict[str, exp.Query]]:
         """Each task's relations, parents before children."""
         return {
@@ -133,6 +138,7 @@ def label_query(
     write: Sequence[rows.DayRange] | None = None,
     read: Sequence[rows.DayRange] | None = None,
     events: Sequence[rows.DayRange] | None = None,
+    labels_only: bool = False,
 ) -> LabelQuery:
     """Compile the tasks.
 
@@ -147,20 +153,25 @@ def label_query(
         Days whose impressions compete for events; all where None.
     events
         Days whose events are read; all where None.
+    labels_only
+        Credit only what bears on the labels of ``write``: no immature impression, and none of other days,
+        unless it competes with others. An explanation also tells what came too early, so it asks for all.
     """
     refuse_meeting_names(tasks, log.impressions)
     names = tuple(n for n in log.impressions if n != c.DAY)
     position = c.POSITION in names
     layers = _layers(tasks, as_of, names, write)
+    written = {rows.WRITTEN: rows.written_impressions(as_of, names, write)} if labels_only else {}
     return LabelQuery(
         rows={
             rows.REPEATED: rows.repeated_keys(as_of),
             rows.FIRST: rows.first_of_repeated(as_of, names),
             rows.SHOWN: rows.shown_impressions(as_of, names, read),
+            **written,
             rows.KNOWN: rows.known_events(as_of, event_columns(tasks, log), sorted(tasks.events), events),
         },
         creditings={
-            task: creditings(tasks, task, as_of, position=position)
+            task: creditings(tasks, task, as_of, position=position, labels_only=labels_only)
             for task in tasks.order()
             if tasks.tasks[task].rule
         },

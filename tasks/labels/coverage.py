@@ -219,8 +219,8 @@ def _reasons(last: Build, log: LogDays, tasks: TasksSpec, as_of: datetime) -> It
             yield day, "grown"
         elif _matured(day, tasks, after=last.as_of, until=as_of):
             yield day, "matured"
-    if reach:
-        yield from ((day, "log") for day in _days_in(spread(changed, before=reach, after=reach)))
+    beside = spread(changed, before=reach.after, after=reach.before)
+    yield from ((day, "log") for day in _days_in(beside))
 
 
 def _touched(last: Build, log: LogDays, tasks: TasksSpec) -> Iterator[date]:

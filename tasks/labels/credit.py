@@ -13,7 +13,7 @@ scan sorts both: where keys are shared by few, the join is faster; where one use
 impressions and events, it does not end. So the form goes by the key, or by what was measured.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,8 +22,9 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels import expressions as x
-from tasks.labels import join_form, scan_form
+from tasks.labels import join_form, rows, scan_form
 from tasks.labels import windows as w
+from tasks.labels.maturity import credits_alone
 
 Relations = dict[str, exp.Query]
 
@@ -62,22 +63,34 @@ class Crediting:
         return {self.signals[0]: self.signals[1], **self.forms[form or self.usual]}
 
 
-def creditings(spec: TasksSpec, task: str, as_of: x.AsOf, *, position: bool) -> list[Crediting]:
+def creditings(
+    spec: TasksSpec, task: str, as_of: x.AsOf, *, position: bool, labels_only: bool = False
+) -> list[Crediting]:
     """Return a task's own crediting, and that of each of its exclusions.
 
     Parameters
     ----------
     position
         Whether the impressions have a position to break ties by.
+    labels_only
+        See ``label_query``.
     """
-    rule = w.event_rule(spec, task)
-    own = _every(spec, task) if rule.credit == "every" else _touch(spec, task, position=position)
-    return [own, *(_exclusion(spec, task, k, as_of) for k in range(len(spec.tasks[task].exclude)))]
+    rule, among = w.event_rule(spec, task), rows.WRITTEN if labels_only else rows.SHOWN
+    if rule.credit != "every":
+        own = _touch(spec, task, position=position)
+    elif labels_only and credits_alone(spec, task):
+        own = _every(spec, task, among=among, where=[w.mature(spec, task, as_of)])
+    else:
+        own = _every(spec, task)
+    outs = range(len(spec.tasks[task].exclude))
+    return [own, *(_exclusion(spec, task, k, as_of, among) for k in outs)]
 
 
-def _every(spec: TasksSpec, task: str) -> Crediting:
+def _every(
+    spec: TasksSpec, task: str, *, among: str = rows.SHOWN, where: Sequence[exp.Expr] = ()
+) -> Crediting:
     name, rule = w.credited(task), w.event_rule(spec, task)
-    windows, signals = w.windows(spec, task, rule.match), f"{task}__signals"
+    windows, signals = w.windows(spec, task, rule.match, among=among, where=where), f"{task}__signals"
     forms: dict[Form, Relations] = {
         Form.JOIN: {name: join_form.credited_every(spec, task, signals, windows)},
         Form.SCAN: {name: scan_form.credited_every(spec, task, signals, windows)},
@@ -106,10 +119,11 @@ def _crediting(spec: TasksSpec, task: str, forms: dict[Form, Relations], windows
     return Crediting(w.credited(task), rule.match, signals, windows, forms)
 
 
-def _exclusion(spec: TasksSpec, task: str, number: int, as_of: x.AsOf) -> Crediting:
+def _exclusion(spec: TasksSpec, task: str, number: int, as_of: x.AsOf, among: str) -> Crediting:
     """Return the crediting of an exclusion: what an immature impression is excluded by shows nowhere."""
     rule, name = spec.tasks[task].exclude[number], w.excluded(task, number)
-    windows, signals = w.windows(spec, task, rule.on, where=[w.mature(spec, task, as_of)]), f"{name}_signals"
+    windows = w.windows(spec, task, rule.on, among=among, where=[w.mature(spec, task, as_of)])
+    signals = f"{name}_signals"
     forms: dict[Form, Relations] = {
         Form.JOIN: {name: join_form.first_exclusion(spec, task, rule.on, signals, windows)},
         Form.SCAN: {name: scan_form.first_exclusion(spec, task, rule.on, signals, windows)},

@@ -5,6 +5,7 @@ sqlglot's own builders copy the whole tree at every step; these put nodes togeth
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 
 from sqlglot import exp
 
@@ -217,7 +218,12 @@ def texts(values: Iterable[object]) -> exp.Expr:
 
 def cast(expression: exp.Expr, to: str) -> exp.Cast:
     """Return ``CAST(expression AS to)``."""
-    return exp.Cast(this=expression, to=exp.DataType.build(to))
+    return exp.Cast(this=expression, to=_type(to).copy())
+
+
+@cache
+def _type(name: str) -> exp.DataType:
+    return exp.DataType.build(name)
 
 
 def integer(value: int) -> exp.Expr:

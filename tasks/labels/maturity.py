@@ -4,9 +4,10 @@
 
     shown_at |-- window (sum along the chain) --|            events that can count
     shown_at |---------- matures ------------------|         the label is known, and its parents' and parts'
-      |-- reach --| shown_at |-- reach --|                   impressions that may compete for its events
+     |-- before --| shown_at |-- after --|                   reach: impressions that may take its events
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from tasks.contracts import TasksSpec
@@ -24,19 +25,39 @@ def longest_window(spec: TasksSpec) -> timedelta:
     return max(spec.window(task) for task in spec.tasks)
 
 
-def reach(spec: TasksSpec, task: str) -> timedelta:
-    """Return how far away an impression can be that competes for an event of this task or of its parents.
+@dataclass(frozen=True)
+class Reach:
+    """How long before and after an impression others lie that can take an event from it."""
 
-    A competitor's window holds the same event, so both lie within one window of each other; where the window
-    hangs on a parent's event that is itself competed for, the distances add up.
+    before: timedelta
+    after: timedelta
+
+
+def reach(spec: TasksSpec, task: str) -> Reach:
+    """Return how far away an impression can be that takes an event of this task or of its parents.
+
+    Its window holds the same event, so both lie within one window of each other. Under last touch it is the
+    later one, under first touch the earlier. Where the window hangs on a parent's event that is itself
+    competed for, the distances add up.
     """
-    links = (link for link in spec.chain(task) if _touch(spec, link))
-    return sum((spec.window(link) for link in links), _NONE)
+
+    def added(credit: str) -> timedelta:
+        links = (link for link in spec.chain(task) if _credit(spec, link) == credit)
+        return sum((spec.window(link) for link in links), _NONE)
+
+    return Reach(before=added("first_touch"), after=added("last_touch"))
 
 
-def longest_reach(spec: TasksSpec) -> timedelta:
+def longest_reach(spec: TasksSpec) -> Reach:
     """Return the greatest reach of any task; zero where every task credits every impression."""
-    return max(reach(spec, task) for task in spec.tasks)
+    of_tasks = [reach(spec, task) for task in spec.tasks]
+    return Reach(max(r.before for r in of_tasks), max(r.after for r in of_tasks))
+
+
+def credits_alone(spec: TasksSpec, task: str) -> bool:
+    """Return whether what a task credits an impression with bears on no other impression's label."""
+    below = (link for other in spec.tasks for link in (task, *_after(spec, other, task)))
+    return not any(_touch(spec, link) for link in below)
 
 
 def bearing(spec: TasksSpec, event: str) -> tuple[timedelta, timedelta]:
@@ -61,6 +82,10 @@ def _after(spec: TasksSpec, task: str, reader: str) -> tuple[str, ...]:
     return chain[chain.index(reader) + 1 :] if reader in chain else ()
 
 
-def _touch(spec: TasksSpec, task: str) -> bool:
+def _credit(spec: TasksSpec, task: str) -> str | None:
     rule = spec.tasks[task].rule
-    return rule is not None and rule.credit != "every"
+    return rule.credit if rule else None
+
+
+def _touch(spec: TasksSpec, task: str) -> bool:
+    return _credit(spec, task) not in {None, "every"}

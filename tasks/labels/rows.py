@@ -5,6 +5,7 @@
     repeated            keys that more than one impression has
     first_of_repeated   of those, the earliest impression; ties: lowest position, then the other columns
     shown               every impression that takes part
+    written             where labels alone are wanted: every impression of their days that has a key
     known               every event that takes part
 """
 
@@ -22,6 +23,7 @@ EVENTS = "events"
 REPEATED = "repeated"
 FIRST = "first_of_repeated"
 SHOWN = "shown"
+WRITTEN = "written"
 KNOWN = "known"
 PLACE = "_place"
 
@@ -100,6 +102,18 @@ def shown_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRan
     )
     first = x.select(x.columns(names), x.table(FIRST), where=_within(c.SHOWN_AT, days))
     return exp.Union(this=single, expression=first, distinct=False)
+
+
+def written_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRange] | None) -> exp.Select:
+    """Return the impressions that have a key, of some days or of all, repeated keys and all.
+
+    Credit by window may start from them: a window of a row that is one too many is asked for by none.
+    """
+    return x.select(
+        x.columns(names),
+        x.table(IMPRESSIONS),
+        where=[has_key(None, as_of), *_within(c.SHOWN_AT, days)],
+    )
 
 
 def known_events(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from string import Template
 
 from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB
 
 from tasks.labels.portable import for_dialect
 
@@ -24,5 +25,5 @@ def fill(template: str, **parts: Part) -> str:
 
 def _sql(part: Part) -> str:
     if isinstance(part, exp.Expr):
-        return for_dialect(part, "duckdb").sql(dialect="duckdb", identify=True)
+        return for_dialect(part, "duckdb").sql(dialect=DuckDB, identify=True, copy=False)
     return ", ".join(_sql(one) for one in part)

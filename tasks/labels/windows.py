@@ -103,14 +103,19 @@ def later(instant: exp.Expr, duration: timedelta) -> exp.Expr:
 
 
 def windows(
-    spec: TasksSpec, task: str, names: Sequence[str], *, where: Sequence[exp.Expr] = ()
+    spec: TasksSpec,
+    task: str,
+    names: Sequence[str],
+    *,
+    among: str = SHOWN,
+    where: Sequence[exp.Expr] = (),
 ) -> exp.Select:
-    """Return columns of each impression that has a window, and where it opens."""
+    """Return columns of each impression of a relation that has a window, and where it opens."""
     rule = event_rule(spec, task)
     opened = [x.not_null(x.column(AT, credited(rule.after)))] if rule.after else []
     return x.select(
         [*x.columns(names, SHOWN), x.named(opens(rule), OPENS)],
-        x.table(SHOWN),
+        x.table(among, SHOWN) if among != SHOWN else x.table(SHOWN),
         joins=credit_joins(spec, rule.after) if rule.after else (),
         where=[*opened, *where],
     )

@@ -153,7 +153,7 @@ def committed(path: Location) -> dict[int, datetime]:
 def files_of(path: Location, version: int | None = None) -> list[DataFile]:
     """Return the files of a version."""
     table = open_table(path, version)
-    actions = pa.table(table.get_add_actions(flatten=True))
+    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     partition = [name for name in actions.column_names if name.startswith("partition.")]
     return [
         DataFile(

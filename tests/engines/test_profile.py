@@ -5,6 +5,7 @@ from datetime import date, datetime
 import pytest
 
 from tasks.engines.profile import Counts, LogProfile, profile
+from tasks.engines.summaries import keep
 from tasks.errors import DataError
 from tests.engines.small_log import Shop, at, events, impressions, instants
 
@@ -13,7 +14,9 @@ def profiled(shop: Shop, as_of: float, previous: float | None = None) -> LogProf
     instant = at(as_of)
     assert isinstance(instant, datetime)
     with shop.opened() as log:
-        return profile(log, folder=shop.home / "summaries", as_of=instant, previous=at(previous))
+        found = profile(log, folder=shop.home / "summaries", as_of=instant, previous=at(previous))
+        keep(log, shop.home / "summaries")
+        return found
 
 
 def test_rows_of_the_future_are_counted_and_not_read(shop: Shop) -> None:
@@ -48,6 +51,24 @@ def test_events_that_no_task_names_are_counted_by_name(shop: Shop) -> None:
     shop.put("events", events(event=["clik", "clik", "buy", "wave"]))
     assert profiled(shop, 100).unknown_events == {"clik": 2, "wave": 1}
     assert profiled(shop, 30).unknown_events == {"clik": 2}
+
+
+def test_a_new_file_is_compared_with_those_that_were_compared_before(shop: Shop) -> None:
+    """Keys of two files, then of a third that repeats one, then of a second that was written again as it."""
+    parts = [impressions().slice(0, 4), impressions(shown_at=instants(0, 0, 1, 1, 31, 30)).slice(4, 2)]
+    again = impressions(shown_at=instants(2, 2, 2, 2, 32, 32))
+    told = []
+    for files in (
+        parts,
+        [*parts, again.slice(0, 1)],
+        [*parts, again.slice(0, 1)],
+        [parts[0], again.slice(0, 1)],
+    ):
+        shop.put("impressions", *files)
+        told.append(profiled(shop, 100).impressions)
+    assert [(counts.rows, counts.quarantined["repeated_key"]) for counts in told] == [
+        (6, 0), (7, 1), (7, 1), (6, 2),
+    ]  # fmt: skip
 
 
 def test_a_key_in_two_files_is_repeated_wherever_its_rows_lie(shop: Shop) -> None:

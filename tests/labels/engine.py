@@ -22,11 +22,13 @@ def run(
     events: list[Row],
     as_of: datetime,
     form: Form | None = None,
+    *,
+    labels_only: bool = False,
 ) -> dict[Key, dict[str, Label]]:
     """Label whole rows: every column of ``worlds`` must be there."""
     return {
         key: {t: Label(row[t], row[c.status(t)], row[c.at(t)]) for t in spec.tasks}
-        for key, row in rows(engine, spec, impressions, events, as_of, form).items()
+        for key, row in rows(engine, spec, impressions, events, as_of, form, labels_only=labels_only).items()
     }
 
 
@@ -37,11 +39,13 @@ def rows(
     events: list[Row],
     as_of: datetime,
     form: Form | None = None,
+    *,
+    labels_only: bool = False,
 ) -> dict[Key, Row]:
     """Return by key the rows that are labelled; credit is found in a form where there are two, else as usual."""
     engine.register("impressions", worlds.impression_table(impressions))
     engine.register("events", worlds.event_table(events))
-    query = label_query(spec, as_of, log=LOG, forms=all_in(form, spec))
+    query = label_query(spec, as_of, log=LOG, forms=all_in(form, spec), labels_only=labels_only)
     found = engine.sql(render(query.statement())).to_arrow_table().to_pylist()
     by_key = {(r["request_id"], r["item_id"]): r for r in found}
     assert len(by_key) == len(found)

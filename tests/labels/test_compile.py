@@ -1,7 +1,9 @@
 """The compiled SQL against brute force, and the laws of time: random contracts on random logs."""
 
 from datetime import datetime, timedelta
+from itertools import product
 from random import Random
+from typing import Any
 
 import duckdb
 import pytest
@@ -12,6 +14,7 @@ from tasks.contracts import TasksSpec
 from tasks.errors import ContractError
 from tasks.labels.compile import DIALECTS, Log, contract_log, labels_sql, match_columns
 from tasks.labels.credit import Form
+from tasks.labels.maturity import longest_reach
 from tests.labels import worlds
 from tests.labels.engine import LOG, Story, rows, run, tasks
 from tests.labels.reference import Reference, Row
@@ -28,10 +31,50 @@ PURCHASE = {
 def test_labels_equal_brute_force_in_every_form(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime
 ) -> None:
-    """By join, by scan, and as the key suggests."""
+    """By join and by scan; with every credit, and with what labels show alone."""
     expected = Reference(spec, *log, as_of).labels()
-    for form in (*Form, None):
-        assert run(engine, spec, *log, as_of, form) == expected, form
+    for form, labels_only in product(Form, (False, True)):
+        assert run(engine, spec, *log, as_of, form, labels_only=labels_only) == expected, form
+
+
+_credits = st.tuples(st.sampled_from(["first_touch", "last_touch"]), st.sampled_from(["PT1H", "PT2H"]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_credits, min_size=1, max_size=2), worlds.logs(), st.integers(1, worlds.HOURS))
+def test_impressions_beyond_the_reach_bear_on_no_label(
+    engine: duckdb.DuckDBPyConnection, links: list[tuple[str, str]], log: Logs, hour: int
+) -> None:
+    """Those shown at an hour are labelled alike from all impressions, and from those in reach of them."""
+    chain: dict[str, dict[str, Any]] = {}
+    for credit, within in links:
+        after = {"after": "t0"} if chain else {}
+        rule = {"event": ["a", "b"], "within": within, "match": ["item_id"], "credit": credit, **after}
+        chain[f"t{len(chain)}"] = {"positive": rule}
+    spec, as_of = tasks(**chain), worlds.START + timedelta(days=1)
+    labels, reach = run(engine, spec, *log, as_of), longest_reach(spec)
+    shown = {key: row["shown_at"] for key, row in rows(engine, spec, *log, as_of).items()}
+    here = worlds.START + timedelta(hours=hour)
+    near = {key for key, at in shown.items() if here - reach.before <= at <= here + reach.after}
+    read = [row for row in log[0] if (row["request_id"], row["item_id"]) in near]
+    for key, label in run(engine, spec, read, log[1], as_of, labels_only=True).items():
+        assert shown[key] != here or label == labels[key]
+
+
+def test_an_impression_whose_label_is_early_still_takes_an_event_from_one_whose_label_is_known(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    spec = tasks(
+        click={"positive": {"event": "click", "within": "PT2H"}, "maturity": "PT5H"},
+        buy={"positive": {"event": "buy", "within": "PT2H", "after": "click", "credit": "last_touch"}},
+    )
+    story = Story(engine).shown("r", 0).shown("s", 1).event("click", 1.5).event("buy", 2)
+    for labels_only in (False, True):
+        found = run(
+            engine, spec, story.impressions, story.events, worlds.START + timedelta(hours=5.5),
+            labels_only=labels_only,
+        )  # fmt: skip
+        assert (found["r", 1]["buy"].value, found["s", 1]["buy"].status) == (0, "immature")
 
 
 @settings(max_examples=15, deadline=None)

@@ -15,6 +15,7 @@ EVERY = tasks(
     buy={"positive": {"event": "buy", "within": "P2D"}},
 )
 TOUCH = tasks(buy={"positive": {"event": "buy", "within": "P2D", "credit": "last_touch"}})
+FIRST_TOUCH = tasks(buy={"positive": {"event": "buy", "within": "P2D", "credit": "first_touch"}})
 COLUMNS = ("request_id", "item_id", "shown_at")
 
 
@@ -94,17 +95,19 @@ def test_a_day_whose_logged_rows_changed_is_covered(changed: DaySum | None) -> N
     assert reasons(covered(built(9, 3, 4, 5), now, 9)) == {4: "log"}
 
 
-def test_with_touch_credit_the_neighbours_of_a_changed_day_compete() -> None:
+def test_what_changed_on_a_day_takes_the_last_touch_of_earlier_ones_and_the_first_of_later_ones() -> None:
     now = LogDays(log(*range(1, 10)), {}, log(*range(1, 10), more={5: DaySum(100, 99)}), {})
     found = reasons(covered(built(12, *range(1, 10)), now, 12, TOUCH))
-    assert found == dict.fromkeys(range(3, 8), "log")
+    assert found == dict.fromkeys((3, 4, 5), "log")
+    found = reasons(covered(built(12, *range(1, 10)), now, 12, FIRST_TOUCH))
+    assert found == dict.fromkeys((5, 6, 7), "log")
 
 
 def test_a_day_that_appears_between_others_is_new_and_competes() -> None:
     days = (1, 2, 3, 4, 6, 7, 8, 9)
     now = LogDays(log(*days, 5), {}, log(*days, 5), {})
     found = reasons(covered(built(12, *days), now, 12, TOUCH))
-    assert found == {3: "log", 4: "log", 5: "new", 6: "log", 7: "log"}
+    assert found == {3: "log", 4: "log", 5: "new"}
 
 
 def test_a_day_that_was_seen_and_not_written_is_new_and_competed_already() -> None:

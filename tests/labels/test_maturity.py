@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tasks.labels.maturity import longest_reach, longest_window, matures, reach
+from tasks.labels.maturity import Reach, credits_alone, longest_reach, longest_window, matures, reach
 from tests.labels.engine import tasks
 
 DAY = timedelta(days=1)
@@ -37,11 +37,22 @@ def test_the_longest_window_is_that_of_the_longest_chain() -> None:
 
 
 def test_where_every_impression_is_credited_none_competes() -> None:
-    assert longest_reach(tasks(click=CLICK, buy=BUY, back=BACK)) == timedelta()
+    assert longest_reach(tasks(click=CLICK, buy=BUY, back=BACK)) == Reach(0 * DAY, 0 * DAY)
+
+
+def test_the_last_touch_is_lost_to_later_impressions_and_the_first_to_earlier_ones() -> None:
+    assert reach(tasks(buy=touched(BUY)), "buy") == Reach(before=0 * DAY, after=7 * DAY)
+    assert reach(tasks(buy=touched(BUY, "first_touch")), "buy") == Reach(before=7 * DAY, after=0 * DAY)
 
 
 def test_competitors_lie_within_a_window_and_their_own_competitors_within_another() -> None:
-    spec = tasks(buy=touched(BUY), back=touched(BACK, "first_touch"))
-    assert reach(spec, "buy") == 7 * DAY
-    assert reach(spec, "back") == 44 * DAY
-    assert longest_reach(spec) == 44 * DAY
+    spec = tasks(buy=touched(BUY), back=touched(BACK))
+    assert reach(spec, "back") == Reach(before=0 * DAY, after=44 * DAY)
+    mixed = tasks(buy=touched(BUY), back=touched(BACK, "first_touch"))
+    assert longest_reach(mixed) == Reach(before=37 * DAY, after=7 * DAY)
+
+
+def test_an_impression_is_credited_alone_where_nothing_after_it_is_competed_for() -> None:
+    spec = tasks(click=CLICK, buy=BUY, back=touched(BACK))
+    assert {task for task in spec.tasks if credits_alone(spec, task)} == {"click"}
+    assert credits_alone(tasks(buy=touched(BUY), back=BACK), "back")
