@@ -39,8 +39,9 @@ it had made by then.
   `equipoise check SURFACE` shows every problem at once.
 - **`DataError` in `labels`, or `validate` is red**: the logs are at fault. The message names table,
   column and rows, the button of `validate` opens its report; whoever delivers them mends it.
-- **`ImmatureLabels` in `models`**: a task has too little mature history. Wait, or widen `minimum` in
-  surface.yaml.
+- **`ImmatureLabels` or `DataError` in `models`**: a task cannot be trained, its message says what it needs,
+  and there is no champion whose model it could keep. Wait, or widen `minimum` in surface.yaml. With a
+  champion the run goes on with its model of that task; the run's note and the dossier say so.
 - **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
   is back.
 - **`GateRefused` in `gate`**: it names the steps that did not end; look at those.
@@ -99,12 +100,14 @@ def validate(surface: str, as_of: str, built: dict[str, Any]) -> dict[str, Any]:
 
 @step(map_index_template=THIS_TASK)
 def train(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> dict[str, Any]:
-    """Train one task's model."""
+    """Train one task's model; one that cannot be trained keeps the champion's."""
     from tasks.steps import launch
 
-    result = launch.train(
-        open_context(surface), task=task_name, as_of=instant(as_of), snapshot=snapshot["snapshot"]
-    )
+    context, moment = open_context(surface), instant(as_of)
+    try:
+        result = launch.train(context, task=task_name, as_of=moment, snapshot=snapshot["snapshot"])
+    except DataError as error:
+        return keep_model(context, task_name, moment, error)
     return report(result, "task", "model", "version", "sha256", "run_id", "reused")
 
 
@@ -112,18 +115,20 @@ def train(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) ->
 def calibrate(
     surface: str, task_name: str, as_of: str, snapshot: dict[str, Any], trained: dict[str, Any]
 ) -> dict[str, Any]:
-    """Calibrate one task's model."""
+    """Calibrate one task's model; one that cannot be calibrated keeps the champion's."""
     from tasks.steps import launch
 
-    result = launch.calibrate(
-        open_context(surface),
-        task=task_name,
-        as_of=instant(as_of),
-        snapshot=snapshot["snapshot"],
-        model_version=trained["version"],
-    )
-    kept = report(result, "task", "calibrator", "version", "sha256", "run_id", "reused")
-    return {**kept, "model_version": trained["version"], "calibrator_version": result.version}
+    if "why" in trained:
+        return trained
+    context, moment, version = open_context(surface), instant(as_of), trained["version"]
+    try:
+        result = launch.calibrate(
+            context, task=task_name, as_of=moment, snapshot=snapshot["snapshot"], model_version=version
+        )
+    except DataError as error:
+        return keep_model(context, task_name, moment, error)
+    made = report(result, "task", "calibrator", "version", "sha256", "run_id", "reused")
+    return {**made, "model_version": version, "calibrator_version": result.version}
 
 
 @task_group
@@ -140,12 +145,12 @@ def release(
     """Pin the parts as one release with alias challenger."""
     from tasks.steps import release
 
-    pinned = ("task", "model_version", "calibrator_version")
+    pinned = ("task", "model_version", "calibrator_version", "why")
     result = release.run(
         open_context(surface),
         as_of=instant(as_of),
         snapshot=snapshot["snapshot"],
-        parts=[{name: part[name] for name in pinned} for part in collect(fitted)],
+        parts=[{name: part[name] for name in pinned if name in part} for part in collect(fitted)],
         backfill=kind(dag_run) == "backfill",
     )
     kept = report(result, "release", "version", "sha256", "run_id", "reused", "backfilled", "stands")
@@ -225,6 +230,15 @@ def await_log(context: "Context", *, as_of: datetime, due: datetime) -> None:
     if datetime.now(UTC) >= deadline:
         raise DataError(f"{lacking}. The deadline was {written(deadline)} (arrival.deadline)")
     wait(rules.every, lacking)
+
+
+def keep_model(context: "Context", task: str, as_of: datetime, error: DataError) -> dict[str, Any]:
+    """Say that a task keeps the champion's model and why; where there is none, the error ends the step."""
+    from tasks.steps.kept import keep
+
+    stands = keep(context, task=task, as_of=as_of, error=error)
+    tell(f"{task} keeps the champion's model")
+    return stands
 
 
 def collect(fitted: Any) -> list[dict[str, Any]]:

@@ -94,6 +94,18 @@ def ranking_score(task: str) -> str:
     return f"s_{task}"
 
 
+def predicted(task: str, kind: str) -> str:
+    """Name the column that holds what a task's head predicts: binary, value, quantile or ranking.
+
+    Examples
+    --------
+    >>> predicted("click", "binary"), predicted("watch", "quantile")
+    ('p_click', 'q_watch')
+    """
+    named = {"binary": probability, "value": expected_value, "quantile": quantile, "ranking": ranking_score}
+    return named[kind](task)
+
+
 def at_position(prediction: str) -> str:
     """Name the column that holds a prediction for the position where the item stood."""
     return f"{prediction}__shown"

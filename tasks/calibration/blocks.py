@@ -16,7 +16,7 @@ from tasks.evaluation.binary import Codes, Floats
 
 @dataclass(frozen=True)
 class Blocks:
-    """Per block [m] the mean of x, the mean of y, and how many rows of the first required kind it holds.
+    """Per block [m] the mean of x, the mean of y, and how much of the first required kind it holds.
 
     ``first`` and ``last`` are the least and greatest x of all rows.
     """
@@ -29,14 +29,15 @@ class Blocks:
 
 
 def isotonic_blocks(
-    x: Floats, y: Floats, weights: Floats, *, required: Sequence[npt.NDArray[np.bool_]], least: int
+    x: Floats, y: Floats, weights: Floats, *, required: Sequence[npt.NDArray[np.bool_] | Floats], least: int
 ) -> Blocks:
     """Blocks of y that increase with x.
 
     Parameters
     ----------
     x, y, weights : [n], at least one row, weights above 0.
-    required : kinds of rows [n] of which every block holds at least ``least`` (all rows together may not).
+    required : for each of some kinds how many a row holds [n]; every block holds at least ``least`` of each
+        (all rows together may not).
     """
     order = np.argsort(x, kind="stable")
     columns = [(weights * part)[order] for part in (np.ones_like(x), x, y)]

@@ -38,7 +38,11 @@ APART: Final = 1e-6
 """Least distance of two knots, in the logit or logarithm."""
 
 EDGE_SLOPE: Final = 0.5
-"""Slope in the logit from the centre of an outermost block to the outermost score."""
+"""Slope in the logit from the centre of an outermost block towards the outermost score."""
+
+EDGE_REACH: Final = 3.0
+"""How far that slope goes, in the logit; beyond, and where the block's outer part tells otherwise, there is
+the map's tail."""
 
 LEAST_LOGISTIC_SLOPE: Final = 0.05
 """Slope of a logistic map where the scores order the outcomes the wrong way round."""
@@ -55,7 +59,8 @@ MEAN_FACTOR_BELOW: Final = 2_000
 FLOOR_SHARE: Final = 0.01
 """Predictions below this share of the mean value are lifted, in their order."""
 
-_EXTREME: Final = 30.0  # logits beyond count as this far out when a map is fitted
+EXTREME: Final = 30.0
+"""Logits beyond count as this far out when a map is fitted."""
 
 
 def fit_binary(
@@ -79,19 +84,37 @@ def fit_binary(
         Positives or negatives are missing, or a figure is out of range.
     """
     y, s, w = _weighted(*checked(outcomes, scores, weights))
-    having, lacking = int(y.sum()), int((1 - y).sum())
+    return fit_rates(s, y, w, positives=y, negatives=1 - y)
+
+
+def fit_rates(
+    scores: Floats, rates: Floats, weights: Floats, *, positives: Floats, negatives: Floats
+) -> IsotonicMap | LogisticMap:
+    """Fit a map to rates of groups of rows with one score; `fit_binary` where each row is its own group.
+
+    Parameters
+    ----------
+    scores, rates, weights : [n] in [0, 1], in [0, 1] and above 0.
+    positives, negatives : [n] how many of each a group holds.
+
+    Raises
+    ------
+    DataError
+        Positives or negatives are missing.
+    """
+    having, lacking = float(positives.sum()), float(negatives.sum())
     if not (having and lacking):
         kind = "negative" if having else "positive"
         raise DataError(
-            f"Calibration needs both outcomes; there is no {kind} among {y.size} observed rows. "
-            "Take a longer calibrate slice."
+            f"Calibration needs both outcomes; there is no {kind} among {having + lacking:.0f} observed "
+            "rows. Take a longer calibrate slice."
         )
-    x = np.clip(logit(s), -_EXTREME, _EXTREME)
+    x = np.clip(logit(scores), -EXTREME, EXTREME)
     if min(having, lacking) >= LOGISTIC_BELOW:
-        blocks = isotonic_blocks(x, y, w, required=(y == 1, y == 0), least=BLOCK_POSITIVES)
+        blocks = isotonic_blocks(x, rates, weights, required=(positives, negatives), least=BLOCK_POSITIVES)
         if blocks.centres[-1] - blocks.centres[0] > APART:
-            return _isotonic(blocks, s, y, w)
-    return _logistic(x, s, y, w)
+            return _isotonic(blocks, scores, rates, weights)
+    return _logistic(x, scores, rates, weights)
 
 
 def fit_mean(
@@ -169,14 +192,26 @@ def _isotonic(blocks: Blocks, s: Floats, y: Floats, w: Floats) -> IsotonicMap:
     base = logit((w * y).sum() / w.sum())
     pull = SHRINKAGE / (SHRINKAGE + blocks.support)
     x, z = blocks.centres, (1 - pull) * logit(blocks.means) + pull * base
+    first, last = _edges(blocks, logit(s), y, w)
     x, z = (
-        np.r_[blocks.first, x, blocks.last],
-        np.r_[z[0] - EDGE_SLOPE * (x[0] - blocks.first), z, z[-1] + EDGE_SLOPE * (blocks.last - x[-1])],
+        np.r_[first, x, last],
+        np.r_[z[0] - EDGE_SLOPE * (x[0] - first), z, z[-1] + EDGE_SLOPE * (last - x[-1])],
     )
     x, z = _kept_apart(x, z)
     draft = IsotonicMap(_floats(expit(x)), _floats(expit(z)))
     shift = _balancing_shift(logit(draft.apply(s)), y, w)
     return IsotonicMap(draft.knots_x, _floats(expit(logit(draft.knots_y) + shift)))
+
+
+def _edges(blocks: Blocks, x: Floats, y: Floats, w: Floats) -> tuple[float, float]:
+    """Return how far the outermost blocks carry: to their own centre where their outer part turns back."""
+    centres, means = blocks.centres, blocks.means
+    below, above = x < centres[0], x > centres[-1]
+    falls = (w[below] * (y[below] - means[0])).sum() <= 0
+    rises = (w[above] * (y[above] - means[-1])).sum() >= 0
+    first = max(blocks.first, centres[0] - EDGE_REACH) if falls else float(centres[0])
+    last = min(blocks.last, centres[-1] + EDGE_REACH) if rises else float(centres[-1])
+    return first, last
 
 
 def _kept_apart(x: Floats, z: Floats) -> tuple[Floats, Floats]:

@@ -3,9 +3,10 @@
 ::
 
     kind        from -> to                    between knots              beyond them
-    isotonic    probability -> probability    linear in the logit        a slope of 0.05 in the logit
+    isotonic    probability -> probability    linear in the logit        a slope of 0.01 in the logit
     logistic    probability -> probability    linear in the logit everywhere
     mean        value -> positive value       linear in the logarithm    in proportion
+    identity    any number -> itself
 
 Every map is strictly increasing, so it never ties what the model told apart. No probability is 0 or 1.
 """
@@ -22,7 +23,7 @@ from ..errors import DataError, unknown
 
 Floats = npt.NDArray[np.float64]
 
-TAIL_SLOPE: Final = 0.05
+TAIL_SLOPE: Final = 0.01
 """Slope in the logit beyond the scores that an isotonic map was fitted on: order stays, little is claimed."""
 
 _LOWEST, _HIGHEST = -700.0, 36.0  # logits whose probabilities are still strictly between 0 and 1
@@ -49,7 +50,7 @@ class IsotonicMap:
     Examples
     --------
     >>> IsotonicMap((0.1, 0.5), (0.2, 0.5)).apply(np.array([0.1, 0.5, 1.0])).round(3)
-    array([0.2  , 0.5  , 0.863])
+    array([0.2  , 0.5  , 0.591])
     """
 
     knots_x: tuple[float, ...]
@@ -71,9 +72,11 @@ class IsotonicMap:
         DataError
             A score is not a probability.
         """
-        return expit(
-            _piecewise(logit(_probabilities(scores)), logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE)
-        )
+        return self.of_logits(logit(probabilities(scores)))
+
+    def of_logits(self, logits: Floats) -> Floats:
+        """Map log odds, which tell scores next to 1 better apart than scores do."""
+        return expit(_piecewise(logits, logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `map_from_json` reads back to the same map."""
@@ -105,7 +108,11 @@ class LogisticMap:
 
     def apply(self, scores: npt.ArrayLike) -> Floats:
         """Map scores in [0, 1], of any shape, to probabilities; see `IsotonicMap.apply`."""
-        return expit(self.slope * logit(_probabilities(scores)) + self.intercept)
+        return self.of_logits(logit(probabilities(scores)))
+
+    def of_logits(self, logits: Floats) -> Floats:
+        """Map log odds."""
+        return expit(self.slope * logits + self.intercept)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `map_from_json` reads back to the same map."""
@@ -159,8 +166,31 @@ class MeanMap:
         }
 
 
-CalibrationMap = IsotonicMap | LogisticMap | MeanMap
-_KINDS: Final[Mapping[str, type[CalibrationMap]]] = {m.kind: m for m in (IsotonicMap, LogisticMap, MeanMap)}
+@dataclass(frozen=True)
+class IdentityMap:
+    """Scores as they are: a quantile and an order within the request say nothing that could be calibrated."""
+
+    kind = "identity"
+
+    def apply(self, scores: npt.ArrayLike) -> Floats:
+        """Return finite scores of any shape.
+
+        Raises
+        ------
+        DataError
+            A score is not finite.
+        """
+        return _finite(scores)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON that `map_from_json` reads back to the same map."""
+        return {"kind": self.kind}
+
+
+CalibrationMap = IsotonicMap | LogisticMap | MeanMap | IdentityMap
+_KINDS: Final[Mapping[str, type[CalibrationMap]]] = {
+    m.kind: m for m in (IsotonicMap, LogisticMap, MeanMap, IdentityMap)
+}
 
 
 def raised(values: Floats, floor: float) -> Floats:
@@ -202,11 +232,18 @@ def _figure(value: object, name: str) -> Any:
     if name.startswith("knots_"):
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise DataError(f"{name} of a calibration map must be a list of numbers.")
-        return tuple(_number(item, name) for item in value)
-    return _number(value, name)
+        return tuple(number(item, name) for item in value)
+    return number(value, name)
 
 
-def _number(value: object, name: str) -> float:
+def number(value: object, name: str) -> float:
+    """Accept a JSON number; a bool is none.
+
+    Raises
+    ------
+    DataError
+        It is no number, or one too large.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{name} of a calibration map holds {value!r}, which is no number.")
     try:
@@ -234,7 +271,14 @@ def _finite(values: npt.ArrayLike) -> Floats:
     return array
 
 
-def _probabilities(scores: npt.ArrayLike) -> Floats:
+def probabilities(scores: npt.ArrayLike) -> Floats:
+    """Return scores as an array.
+
+    Raises
+    ------
+    DataError
+        One is not finite or lies outside [0, 1].
+    """
     array = _finite(scores)
     if array.size and (array.min() < 0 or array.max() > 1):
         raise DataError(f"Scores must lie in [0, 1]; found {array.min():g} to {array.max():g}.")

@@ -1,12 +1,19 @@
-"""The reliability picture: what was predicted against what happened, before and after calibration.
+"""Reliability pictures: what was predicted against what happened, before and after calibration.
 
-Rows are cut where equal shares of the predicted sum have passed. A bin's point stands at its mean prediction
-and its observed rate, with a bar for the user-clustered 95 % interval; on the diagonal predictions mean what
-they say. The strip below shows where the predictions lie. Rare outcomes get logarithmic axes, since there a
-factor matters.
+::
+
+    reliability_figure   the whole: two diagrams side by side, and below each where the predictions lie
+    segments_figure      a small diagram for each segment value, before in grey and after in blue
+
+A point stands at a bin's mean prediction and observed mean, the band is the 95 % interval that resamples
+users; on the dashed diagonal predictions mean what they say. Rare outcomes get logarithmic axes, since there
+a factor matters; a value head is drawn in the value's unit. Pictures bring their own light ground, so they
+read alike on light and dark pages.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final
 
 import numpy as np
@@ -14,25 +21,40 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from PIL import Image
 
-from tasks.evaluation.binary import Codes, Floats, checked, quotient
-from tasks.evaluation.intervals import calibration_interval
+from tasks.calibration.reliability import REPLICATES, Curve, reliability_curve
+from tasks.evaluation.binary import Floats, checked_rows, quotient
+from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
+from tasks.evaluation.metric_rows import groupings
 from tasks.evaluation.resampling import Clusters, Resampler, clusters, sum_intervals
 from tasks.evaluation.verdicts import Estimate
 
 RARE: Final = 0.05
 """Base rate below which axes are logarithmic."""
 
-MOST_BINS: Final = 12
-BIN_POSITIVES: Final = 10
-"""Positives that a bin should hold on average; fewer positives make fewer bins."""
+MOST_SEGMENTS: Final = 12
+"""Segment values that are drawn: those that look least like calibrated."""
 
 _BEFORE, _AFTER, _QUIET = "#8a8f98", "#1f6feb", "#57606a"
+_COLUMNS: Final = 4
+_DPI: Final = 80
+_COLOURS: Final = 64
+
+
+def small_png(figure: Figure) -> bytes:
+    """Write a figure as PNG of few colours."""
+    full, small = BytesIO(), BytesIO()
+    figure.savefig(full, format="png", dpi=_DPI)
+    Image.open(full).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(
+        small, format="png", optimize=True
+    )
+    return small.getvalue()
 
 
 def reliability_figure(
-    raw: npt.ArrayLike,
+    raw: npt.ArrayLike | None,
     calibrated: npt.ArrayLike,
     outcomes: npt.ArrayLike,
     *,
@@ -43,61 +65,135 @@ def reliability_figure(
 
     Parameters
     ----------
-    raw, calibrated : [n] probabilities.
-    outcomes : [n] observed labels, 0 or 1, at least one row.
+    raw, calibrated : [n] probabilities or expected values; without ``raw`` only the calibrated are drawn.
+    outcomes : [n] observed labels, 0 or 1, or values; at least one row.
     title : what was calibrated, for instance the task.
     users : [n] ids to resample for the intervals; None resamples rows.
 
     Returns
     -------
-    A figure of its own canvas: nothing global is touched, `savefig` writes it.
+    A figure of its own canvas: nothing global is touched, `small_png` writes it.
     """
-    y, before, _ = checked(outcomes, raw)
-    after = checked(outcomes, calibrated)[1]
+    y, after, _ = checked_rows(outcomes, calibrated)
     who = clusters(np.arange(y.size) if users is None else users)
-    panels = [_panel(name, p, y, who) for name, p in (("before", before), ("after", after))]
-    figure = Figure(figsize=(9.6, 5.6), layout="constrained")
+    named = {"before": None if raw is None else checked_rows(y, raw)[1], "after": after}
+    curves = {name: reliability_curve(p, y, who) for name, p in named.items() if p is not None}
+    figure = Figure(figsize=(4.8 * len(curves), 5.6), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{title}: {int(y.sum()):,} positives in {y.size:,} rows", x=0.01, ha="left", fontsize=12)
-    axes = figure.subplots(2, 2, sharex="all", sharey="row", height_ratios=(4, 1))
-    frame = _rare_frame(panels) if float(y.mean()) < RARE else _frame(panels)
-    for column, (panel, colour) in enumerate(zip(panels, (_BEFORE, _AFTER), strict=True)):
-        _draw_points(axes[0, column], panel, colour, frame)
-        _draw_strip(axes[1, column], panel.predictions, colour, frame)
-    axes[0, 0].set_ylabel("observed rate")
+    positives = f"{np.count_nonzero(y):,} {'positives' if _binary(y) else 'values above 0'}"
+    figure.suptitle(f"{title}: {positives} in {y.size:,} rows", x=0.01, ha="left", fontsize=12)
+    axes = figure.subplots(2, len(curves), sharex="all", sharey="row", height_ratios=(4, 1), squeeze=False)
+    frame = _frame(list(curves.values()), rare=_binary(y) and float(y.mean()) < RARE)
+    for column, (name, curve) in enumerate(curves.items()):
+        colour = _BEFORE if name == "before" else _AFTER
+        _draw_diagonal(axes[0, column], frame)
+        _draw_curve(axes[0, column], curve, colour, frame)
+        _entitle(axes[0, column], f"{name}: {_told(curve.ratio)}" if len(curves) > 1 else _told(curve.ratio))
+        _draw_strip(axes[1, column], curve.predictions, colour, frame)
+    axes[0, 0].set_ylabel("observed mean")
     axes[1, 0].set_ylabel("rows")
     return figure
 
 
+def segments_figure(
+    raw: npt.ArrayLike,
+    calibrated: npt.ArrayLike,
+    outcomes: npt.ArrayLike,
+    segments: Mapping[str, npt.ArrayLike],
+    *,
+    title: str,
+    users: npt.ArrayLike | None = None,
+) -> Figure | None:
+    """Draw reliability in segments, those that look least like calibrated first.
+
+    Parameters
+    ----------
+    raw, calibrated, outcomes, title, users : as in `reliability_figure`.
+    segments : column name to its values [n].
+
+    Returns
+    -------
+    None where no segment has a row of each outcome.
+    """
+    y, after, _ = checked_rows(outcomes, calibrated)
+    before = checked_rows(y, raw)[1]
+    who = clusters(np.arange(y.size) if users is None else users)
+    told = sorted(_told_apart(y, after, segments, who), key=lambda one: _doubt(one.ratio))
+    shown = told[:MOST_SEGMENTS]
+    if not shown:
+        return None
+    pairs = [[_curve_within(p, y, who, one.rows) for p in (before, after)] for one in shown]
+    figure, axes = _small_diagrams(f"{title}: {len(shown)} of {len(told)} segment values", len(shown))
+    frame = _frame([curve for pair in pairs for curve in pair], rare=_binary(y) and float(y.mean()) < RARE)
+    for place, segment, pair in zip(axes, shown, pairs, strict=False):
+        _draw_diagonal(place, frame)
+        for curve, colour in zip(pair, (_BEFORE, _AFTER), strict=True):
+            _draw_curve(place, curve, colour, frame, size=3.0, band=colour == _AFTER)
+        _draw_ground(place, pair[1].predictions, frame)
+        _entitle(place, f"{segment.name}\n{_figures(segment.ratio)}", size=8)
+    return figure
+
+
 @dataclass(frozen=True)
-class _Panel:
+class _Segment:
+    """A segment value with its rows [n] and its ratio after calibration."""
+
     name: str
-    predictions: Floats
-    means: Floats
-    rates: tuple[Estimate, ...]
+    rows: npt.NDArray[np.bool_]
     ratio: Estimate
 
 
-def _panel(name: str, p: Floats, y: Floats, who: Clusters) -> _Panel:
-    bins, count = _quantile_bins(p, int(y.sum()))
-    resampler = Resampler(who.count, seed=0, replicates=200)
-    ones = np.ones_like(y)
-    rates = sum_intervals([y, ones], {"rate": quotient}, who.codes, resampler, groups=bins, count=count)[
-        "rate"
-    ]
-    means = np.bincount(bins, p, minlength=count) / np.bincount(bins, minlength=count)
-    return _Panel(name, p, means, tuple(rates), calibration_interval(y, p, who.codes, replicates=200))
+def _told_apart(
+    y: Floats, p: Floats, segments: Mapping[str, npt.ArrayLike], who: Clusters
+) -> Iterator[_Segment]:
+    """Yield the segment values that hold both outcomes."""
+    resampler = Resampler(who.count, seed=0, replicates=REPLICATES)
+    for column in list(groupings(segments, y.size))[1:]:
+        ratios = sum_intervals(
+            [y, p], {"it": quotient}, who.codes, resampler, groups=column.codes, count=column.count
+        )
+        for code, (name, ratio) in enumerate(zip(column.names, ratios["it"], strict=True)):
+            rows = column.codes == code
+            if 0 < np.count_nonzero(y[rows]) < np.count_nonzero(rows):
+                yield _Segment(name, rows, ratio)
 
 
-def _quantile_bins(p: Floats, positives: int) -> tuple[Codes, int]:
-    """Cut at quantiles of what is predicted, so that each bin expects equally many positives."""
-    wanted = int(np.clip(positives // BIN_POSITIVES, 2, MOST_BINS))
-    order = np.argsort(p, kind="stable")
-    passed = np.cumsum(p[order])
-    cuts = p[order][np.searchsorted(passed, np.arange(1, wanted) / wanted * passed[-1])]
-    bins = np.searchsorted(np.unique(cuts), p, side="right")
-    known, codes = np.unique(bins, return_inverse=True)
-    return codes, known.size
+def _binary(y: Floats) -> bool:
+    return bool(np.isin(y, (0.0, 1.0)).all())
+
+
+def _curve_within(p: Floats, y: Floats, who: Clusters, rows: npt.NDArray[np.bool_]) -> Curve:
+    return reliability_curve(p[rows], y[rows], clusters(who.codes[rows]))
+
+
+def _small_diagrams(title: str, count: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure and the places of its diagrams; laid out by inches, which is quick."""
+    lines = -(-count // _COLUMNS)
+    height = 1.0 + 2.3 * lines
+    figure = Figure(figsize=(11.0, height))
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontsize=12)
+    sides = {"left": 0.06, "right": 0.99, "top": 1 - 0.65 / height, "bottom": 0.55 / height}
+    axes = figure.subplots(
+        lines,
+        _COLUMNS,
+        sharex="all",
+        sharey="all",
+        squeeze=False,
+        gridspec_kw={**sides, "hspace": 0.28, "wspace": 0.06},
+    ).ravel()
+    for place in axes[count:]:
+        place.set_axis_off()
+    for place in axes[max(0, count - _COLUMNS) : count]:
+        place.tick_params(labelbottom=True)
+    figure.text(0.06, 0.1 / height, "predicted; grey before and blue after calibration", fontsize=9)
+    figure.text(0.008, 0.5, "observed mean", fontsize=9, rotation="vertical", va="center")
+    return figure, list(axes)
+
+
+def _doubt(ratio: Estimate) -> float:
+    """Rank a ratio: the least p-value of "it is 1" first, what cannot be told last."""
+    return off_p_value(SegmentRatio(ratio), low=1.0, high=1.0) if ratio.known else 2.0
 
 
 @dataclass(frozen=True)
@@ -109,49 +205,78 @@ class _Frame:
     rare: bool
 
     @property
-    def edges(self) -> list[float]:
-        return list(np.geomspace(*self.x, 61) if self.rare else np.linspace(*self.x, 61))
+    def edges(self) -> Floats:
+        return np.geomspace(*self.x, 61) if self.rare else np.linspace(*self.x, 61)
 
 
-def _frame(panels: list[_Panel]) -> _Frame:
-    marks = [m for panel in panels for m in (*panel.means, *(r.value for r in panel.rates))]
-    span = (0.0, min(1.0, max(marks) * 1.1))
-    return _Frame(span, span, rare=False)
-
-
-def _rare_frame(panels: list[_Panel]) -> _Frame:
-    """Hold every point, every bar but its thin ends, and all but the lowest predictions."""
-    means = [float(m) for panel in panels for m in panel.means if m > 0]
-    rates = [r.value for panel in panels for r in panel.rates if r.value > 0] or means
-    tails = [float(max(np.quantile(panel.predictions, 0.02), 1e-9)) for panel in panels]
+def _frame(curves: Sequence[Curve], *, rare: bool) -> _Frame:
+    """Hold every point; of rare outcomes all but the lowest predictions and the thin ends of bars."""
+    means = [float(m) for curve in curves for m in curve.predicted if m > 0]
+    rates = [r.value for curve in curves for r in curve.observed if r.value > 0] or means
+    if not rare or not means:
+        span = (0.0, max([*means, *rates, 1e-9]) * 1.1)
+        return _Frame(span, span, rare=False)
+    tails = [float(max(np.quantile(curve.predictions, 0.02), 1e-9)) for curve in curves]
     top = min(1.0, 2 * max(*means, *rates))
     return _Frame((min(*means, *tails) / 1.5, top), (min(*rates, *means) / 2.5, top), rare=True)
 
 
-def _draw_points(axes: Axes, panel: _Panel, colour: str, frame: _Frame) -> None:
-    axes.axline((0.1, 0.1), (0.2, 0.2), color=_QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    value, low, high = (
-        np.array([getattr(r, side) for r in panel.rates]) for side in ("value", "low", "high")
-    )
-    off = value < frame.y[0]
-    axes.vlines(
-        panel.means, np.maximum(low, frame.y[0]), high, color=colour, linewidth=2, alpha=0.45, zorder=2
-    )
-    axes.plot(panel.means[~off], value[~off], "o", color=colour, markersize=4.5, zorder=3)
-    at_bottom = np.full(int(off.sum()), frame.y[0] * 1.15)
-    axes.plot(panel.means[off], at_bottom, "v", color=colour, fillstyle="none", zorder=3)
+def _draw_diagonal(axes: Axes, frame: _Frame) -> None:
     if frame.rare:
         axes.set(xscale="log", yscale="log")
     axes.set(xlim=frame.x, ylim=frame.y)
-    axes.set_title(f"{panel.name}: {_told(panel.ratio)}", loc="left", fontsize=10, color=_QUIET)
+    axes.axline((0.1, 0.1), (0.2, 0.2), color=_QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     _dress(axes)
+
+
+def _draw_curve(
+    axes: Axes, curve: Curve, colour: str, frame: _Frame, *, size: float = 4.5, band: bool = True
+) -> None:
+    """Draw points on a line within the band; what lies below the frame is a hollow mark at its foot."""
+    value, low, high = (
+        np.array([getattr(r, side) for r in curve.observed]) for side in ("value", "low", "high")
+    )
+    off = value < frame.y[0]
+    if band:
+        told = np.isfinite(low)
+        axes.fill_between(
+            curve.predicted[told],
+            np.clip(low[told], *frame.y),
+            np.clip(high[told], *frame.y),
+            color=colour,
+            alpha=0.22,
+            linewidth=0,
+        )
+    axes.plot(curve.predicted[~off], value[~off], "o-", color=colour, markersize=size, linewidth=1, zorder=3)
+    foot = np.full(int(off.sum()), frame.y[0] * 1.15)
+    axes.plot(curve.predicted[off], foot, "v", color=colour, markersize=size, fillstyle="none", zorder=3)
 
 
 def _draw_strip(axes: Axes, p: Floats, colour: str, frame: _Frame) -> None:
-    axes.hist(np.clip(p, *frame.x), bins=frame.edges, color=colour, alpha=0.7)
-    axes.set_xlabel("predicted probability")
+    axes.hist(np.clip(p, *frame.x), bins=list(frame.edges), color=colour, alpha=0.7)
+    axes.set_xlabel("predicted")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda rows, _: f"{rows:,.0f}"))
     _dress(axes)
+
+
+def _draw_ground(axes: Axes, p: Floats, frame: _Frame) -> None:
+    """Draw where the predictions lie as a low histogram at the foot of a diagram."""
+    rows, edges = np.histogram(np.clip(p, *frame.x), bins=frame.edges)
+    heights = 0.16 * rows / rows.max()
+    axes.bar(
+        edges[:-1],
+        heights,
+        np.diff(edges),
+        align="edge",
+        color=_QUIET,
+        alpha=0.25,
+        transform=axes.get_xaxis_transform(),
+    )
+    axes.tick_params(labelsize=7)
+    if frame.rare:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(numticks=5))
+            axis.set_minor_formatter(NullFormatter())
 
 
 def _dress(axes: Axes) -> None:
@@ -160,7 +285,15 @@ def _dress(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+def _entitle(axes: Axes, words: str, *, size: float = 10) -> None:
+    axes.set_title(words, loc="left", fontsize=size, color=_QUIET)
+
+
 def _told(ratio: Estimate) -> str:
     if not ratio.known:
         return "observed / predicted cannot be told"
-    return f"observed / predicted {ratio.value:.2f}  [{ratio.low:.2f}, {ratio.high:.2f}]"
+    return f"observed / predicted {_figures(ratio)}"
+
+
+def _figures(ratio: Estimate) -> str:
+    return f"{ratio.value:.2f}  [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio.known else "cannot be told"

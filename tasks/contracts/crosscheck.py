@@ -48,7 +48,10 @@ def find_warnings(tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
     """Find what is allowed but seldom meant."""
     for name, task in tasks.tasks.items():
         if task.loss_weight != 1.0:
-            hint = "on separate trees a loss weight only rescales the regularisation"
+            hint = (
+                "on separate trees a loss weight only rescales the regularisation; what acts is under "
+                "training in surface.yaml: weights (balanced, half_life, propensity, column) and start_from"
+            )
             yield Problem("tasks.yaml", f"tasks.{name}.loss_weight", str(task.loss_weight), hint)
     for i, rail in enumerate(utility.guardrails):
         for bound in ("relative_increase_max", "relative_decrease_max"):

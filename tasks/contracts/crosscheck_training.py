@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tasks.contracts.crosscheck_unbiased import unbiased_problems
 from tasks.contracts.problems import Problem, shown
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec
@@ -21,6 +22,7 @@ def training_problems(
         yield Problem("surface.yaml", f"training.{name}", "", unknown("task", name, tasks.tasks))
     for name, task in tasks.tasks.items():
         yield from _of_task(name, task, surface, tasks)
+    yield from unbiased_problems(surface, tasks)
     for i, proxy in enumerate(surface.proxies):
         for side in ("fast", "slow"):
             if (name := getattr(proxy, side)) not in tasks.tasks:
@@ -34,6 +36,7 @@ def training_problems(
 def _of_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
     training, where = surface.training_for(name), f"training.{name}"
     yield from _objective(name, task, training, tasks)
+    yield from _needs_log_odds(name, task, surface)
     yield from _starts(name, training, surface, tasks)
     if training.space is not None and tasks.parent(name) is None and _own(surface, name, "space"):
         hint = "has no parent (after:), so there is one space to learn it in"
@@ -52,9 +55,32 @@ def _objective(name: str, task: TaskSpec, training: TaskTraining, tasks: TasksSp
         hint = f"a task of kind {task.kind} is learned by {' or '.join(allowed)}"
         yield Problem("surface.yaml", where, objective, hint)
     elif head_kind(task.kind, objective) == "ranking":
-        for child in (child for child in tasks.tasks if tasks.parent(child) == name):
-            hint = f"is the parent of '{child}', whose joint probability is a product of probabilities"
-            yield Problem("surface.yaml", where, objective, hint)
+        yield from (Problem("surface.yaml", where, objective, hint) for hint in _no_order(name, task, tasks))
+
+
+def _no_order(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[str]:
+    """Say why a task cannot be an order within requests."""
+    if task.sampling is not None:
+        yield "compares the items of a request, so none is left out: take the task's sampling away"
+    if task.level == "request":
+        yield "orders the items of a request, and a request-level outcome is the same for all of them"
+    for child in tasks.tasks:
+        if name in tasks.needs(child) and name not in tasks.parts(child):
+            yield f"is the parent of '{child}', whose joint probability is a product of probabilities"
+
+
+def _needs_log_odds(name: str, task: TaskSpec, surface: SurfaceSpec) -> Iterator[Problem]:
+    """Refuse for other heads what corrects log odds; what ``default`` says of it does not concern them."""
+    own = surface.training.get(name)
+    if own is None or head_kind(task.kind, surface.training_for(name).objective) == "binary":
+        return
+    asked = {
+        "start_from": own.start_from is not None,
+        "weights.balanced": own.weights is not None and own.weights.balanced,
+    }
+    for field in (field for field, found in asked.items() if found):
+        hint = "corrects log odds, and this task's head predicts none"
+        yield Problem("surface.yaml", f"training.{name}.{field}", "", hint)
 
 
 def _own(surface: SurfaceSpec, task: str, field: str) -> bool:
@@ -68,9 +94,20 @@ def _starts(name: str, training: TaskTraining, surface: SurfaceSpec, tasks: Task
     where = f"training.{name}.start_from.task"
     if start.task not in tasks.tasks:
         yield Problem("surface.yaml", where, shown(start.task), unknown("task", start.task, tasks.tasks))
-    elif start.task == name or surface.training_for(start.task).start_from is not None:
+    elif start.task == name or _starts_from_another(surface, start.task):
         hint = "a task starts from another, and that one from none"
         yield Problem("surface.yaml", where, shown(start.task), hint)
+    elif head_kind(tasks.tasks[start.task].kind, surface.training_for(start.task).objective) != "binary":
+        hint = "is no binary head, so it has no log odds to start from"
+        yield Problem("surface.yaml", where, shown(start.task), hint)
+    if training.warm_start:
+        hint = "continues the champion's model, and start_from another task's: choose one"
+        yield Problem("surface.yaml", f"training.{name}.warm_start", "true", hint)
+
+
+def _starts_from_another(surface: SurfaceSpec, task: str) -> bool:
+    start = surface.training_for(task).start_from
+    return start is not None and start.task != task
 
 
 def _in_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:

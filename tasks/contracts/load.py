@@ -18,7 +18,7 @@ from tasks.contracts.problems import Problem, from_validation
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import EngineName, SurfaceSpec
 from tasks.contracts.tasks import TasksSpec
-from tasks.contracts.training import HeadKind, head_kind
+from tasks.contracts.training import HeadKind, comes_late, head_kind
 from tasks.contracts.utility import UtilitySpec
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError, unknown
@@ -49,6 +49,10 @@ class Contracts:
     def head_kind(self, task: str) -> HeadKind:
         """Return what a task's head predicts."""
         return head_kind(self.tasks.tasks[task].kind, self.surface.training_for(task).objective)
+
+    def delayed(self, task: str) -> bool:
+        """Return whether a task learns up to its calibrate days, from windows that are still open."""
+        return bool(self.surface.training_for(task).delayed) and comes_late(self.tasks.tasks[task])
 
     def run_by(self, engine: EngineName) -> "Contracts":
         """Return the same contracts with another engine; their digests stay: no label depends on it."""
@@ -98,9 +102,14 @@ def check_surface(root: Path, name: str) -> Checked:
         return Checked(name, tuple(problems), (), None)
     contracts = Contracts(
         **models,  # type: ignore[arg-type]  # each kind holds its own model
-        digests={kind: digest(canonical(model)) for kind, model in models.items()},
+        digests={kind: digest(_decisive(model)) for kind, model in models.items()},
     )
     return Checked(name, (), tuple(find_warnings(contracts.tasks, contracts.utility)), contracts)
+
+
+def _decisive(model: BaseModel) -> dict[str, object]:
+    """Return what decides results: the engine, its threads and its memory only decide when they are there."""
+    return {name: value for name, value in canonical(model).items() if name != "engine"}
 
 
 def load_surface(root: Path, name: str) -> Contracts:

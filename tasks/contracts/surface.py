@@ -183,7 +183,8 @@ class FirstModelGate(Closed):
 class ModelGate(Closed):
     """How far a model may fall behind the champion's.
 
-    ``refit_shift_max``: how far a refitted model's mean prediction may lie from the gated one's, as a share.
+    ``refit_shift_max``: how far refitted predictions may lie from the tested ones, summed over tenths, as a
+    share of the tested mean (``tasks/evaluation/shift.py``).
     """
 
     auc_drop_max: Annotated[Number, Field(ge=0, le=1)] = 0.005

@@ -25,6 +25,7 @@ from tasks.contracts.base import (
     Identifiers,
     Number,
     Slug,
+    Text,
     Version,
 )
 from tasks.contracts.durations import Duration
@@ -139,9 +140,14 @@ class Exclusion(Closed):
 
 
 class Sampling(Closed):
-    """Which share of the negatives is trained on; undone exactly in the probabilities."""
+    """Which share of the negatives is trained on; undone exactly in the probabilities.
+
+    ``by``: column -> value -> share, for segments of their own; where several name a row, the greatest
+    counts.
+    """
 
     negatives: Fraction
+    by: dict[Identifier, dict[Text, Fraction]] = {}
 
 
 class TaskSpec(Closed):

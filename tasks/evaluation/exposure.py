@@ -6,8 +6,6 @@ entropy          of the shares, in nats: 0 for one value, log(m) for m equal one
 gini             of the shares: 0 for equal ones, towards 1 for one that has all
 coverage         distinct items shown over distinct items that could have been
 ================ ==========================================================================
-
-For an interval of a share pass `share_terms` to `ratio_interval` with the slots' users.
 """
 
 from dataclasses import dataclass

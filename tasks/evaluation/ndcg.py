@@ -28,8 +28,7 @@ from tasks.evaluation.binary import Codes, Floats, checked_rows, quotient
 class RequestGains:
     """Gained and ideal discounted gain of each request [m], in order of first appearance.
 
-    ``first_rows`` [m] is a row of each request, to look up its user or segment. For an interval of the
-    examination-weighted NDCG pass ``gained`` and ``ideal`` to `ratio_interval` with the requests' users.
+    ``first_rows`` [m] is a row of each request, to look up its user or segment.
     """
 
     gained: Floats
@@ -76,6 +75,12 @@ def request_gains(
     ------
     DataError
         A value is not finite, an outcome is negative, or an examination is not above 0.
+
+    Examples
+    --------
+    >>> gains = request_gains([0, 1, 1, 0], [0.9, 0.1, 0.8, 0.2], ["a", "a", "b", "b"], k=2)
+    >>> round(gains.mean, 6), round(gains.ratio, 6)
+    (0.815465, 0.815465)
     """
     gains, order, seen = checked_rows(outcomes, scores, examination)
     if gains.size and (gains.min() < 0 or seen.min() <= 0):
@@ -111,26 +116,3 @@ def _cumulative_discounts(longest: int, k: int) -> Floats:
     """Sum of the first 0, 1, ..., longest discounts, which are 0 beyond k."""
     ranks = np.arange(1, longest + 1)
     return np.r_[0.0, np.cumsum(np.where(ranks <= k, 1 / np.log2(1 + ranks), 0.0))]
-
-
-def ndcg(outcomes: npt.ArrayLike, scores: npt.ArrayLike, requests: npt.ArrayLike, *, k: int) -> float:
-    """Naive NDCG: mean over the requests with a positive. Biased towards the ranker that logged.
-
-    Examples
-    --------
-    >>> round(ndcg([0, 1, 1, 0], [0.9, 0.1, 0.8, 0.2], ["a", "a", "b", "b"], k=2), 6)
-    0.815465
-    """
-    return request_gains(outcomes, scores, requests, k=k).mean
-
-
-def examined_ndcg(
-    outcomes: npt.ArrayLike,
-    scores: npt.ArrayLike,
-    requests: npt.ArrayLike,
-    *,
-    k: int,
-    examination: npt.ArrayLike,
-) -> float:
-    """Examination-weighted NDCG: outcomes over the examination of their logged position, sums divided."""
-    return request_gains(outcomes, scores, requests, k=k, examination=examination).ratio

@@ -1,68 +1,40 @@
 """The table of a head's metrics: the whole and every segment value, each with its interval.
 
 ============ ================================================================================
-probability  auc, auc_by_request, average_precision, log_loss, normalized_entropy, calibration_ratio
-value        rmse, mae, mean_ratio
+probability  auc, auc_by_request, average_precision, log_loss, normalized_entropy, calibration_ratio,
+             mean_prediction, cumulative_error, cumulative_sigma; of the whole smooth_ece, debiased_ece,
+             multicalibration_error, multicalibration_sigma, multicalibration_detectable
+value        rmse, mae, mean_ratio, mean_prediction
+quantile     pinball_loss, coverage
+ranking      auc_by_request, ndcg, naive_ndcg
 ============ ================================================================================
 
-Sums serve most metrics, so all values of a segment column share one set of draws.
+Sums serve most metrics, so all values of a segment column share one set of draws. Calibration errors are
+never negative and carry the sample's noise, so they have no interval: sigma and what is detectable stand
+beside them.
 """
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tasks.evaluation.binary import Codes, Floats, checked, checked_rows, quotient, request_aucs, row_losses
+from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
 from tasks.evaluation.intervals import normalized, ranked_intervals
-from tasks.evaluation.resampling import UNKNOWN, Clusters, Resampler, Statistic, clusters, sum_intervals
-from tasks.evaluation.segments import UNKNOWN as MISSING
+from tasks.evaluation.metric_rows import MetricRow, groupings, rows_of
+from tasks.evaluation.multicalibration import Grouping, SortedRows
+from tasks.evaluation.ndcg import request_gains
+from tasks.evaluation.resampling import (
+    Clusters,
+    Resampler,
+    Statistic,
+    clusters,
+    sum_intervals,
+    users_per_group,
+)
 from tasks.evaluation.verdicts import Estimate
-
-WHOLE = "all"
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """One figure: ``segment`` is ``all`` or ``column=value``, ``resampled`` says who was drawn.
-
-    ``positives`` of a value head counts the rows with a value other than 0.
-    """
-
-    metric: str
-    segment: str
-    estimate: Estimate
-    rows: int
-    positives: int
-    resampled: str = "users"
-
-    def to_json(self) -> dict[str, object]:
-        """Return plain flat JSON; unknown figures become null."""
-        figures = {"value": self.estimate.value, "low": self.estimate.low, "high": self.estimate.high}
-        return {
-            "metric": self.metric,
-            "segment": self.segment,
-            **{name: figure if math.isfinite(figure) else None for name, figure in figures.items()},
-            "n": self.estimate.n,
-            "rows": self.rows,
-            "positives": self.positives,
-            "resampled": self.resampled,
-        }
-
-
-@dataclass(frozen=True)
-class _Grouping:
-    """Rows by the values of one segment column: ``names`` [count], ``codes`` [n]."""
-
-    names: tuple[str, ...]
-    codes: Codes
-
-    @property
-    def count(self) -> int:
-        return len(self.names)
 
 
 def binary_report(
@@ -96,8 +68,9 @@ def binary_report(
     resampler = Resampler(who.count, seed, replicates)
     in_request, _ = pd.factorize(np.asarray(requests), use_na_sentinel=False)
     columns = [w * row_losses(y, p), w * y, w * p, w]
+    groups, ordered = list(groupings(segments, y.size)), SortedRows.of(y, p, w)
     rows: list[MetricRow] = []
-    for group in _groupings(segments, y.size):
+    for group in groups:
         of, count = group.codes, group.count
         ranked = ranked_intervals(y, p, w, who.codes, resampler, groups=of, count=count)
         found = {
@@ -105,9 +78,16 @@ def binary_report(
             "auc_by_request": _by_request(y, p, w, in_request, who, resampler, group),
             "average_precision": ranked[1],
             **sum_intervals(columns, _BINARY_METRICS, who.codes, resampler, groups=of, count=count),
+            **_cumulative(ordered, group, who),
         }
-        rows += _rows(found, group, y, who)
-    return rows
+        rows += rows_of(found, group, y, who)
+    whole = {
+        "smooth_ece": smooth_ece(y, p, weights=w),
+        "debiased_ece": debiased_ece(y, p, weights=w),
+        **_multicalibration(ordered, groups[1:]),
+    }
+    alone = {name: [_alone(figure, who.count)] for name, figure in whole.items()}
+    return rows + rows_of(alone, groups[0], y, who)
 
 
 def value_report(
@@ -127,11 +107,80 @@ def value_report(
     resampler = Resampler(who.count, seed, replicates)
     columns = [w * (y - p) ** 2, w * np.abs(y - p), w * y, w * p, w]
     rows: list[MetricRow] = []
-    for group in _groupings(segments, y.size):
+    for group in groupings(segments, y.size):
         found = sum_intervals(
             columns, _VALUE_METRICS, who.codes, resampler, groups=group.codes, count=group.count
         )
-        rows += _rows(found, group, y, who)
+        rows += rows_of(found, group, y, who)
+    return rows
+
+
+def quantile_report(
+    outcomes: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    *,
+    quantile: float,
+    users: npt.ArrayLike,
+    requests: npt.ArrayLike,
+    segments: Mapping[str, npt.ArrayLike],
+    weights: npt.ArrayLike | None = None,
+    seed: int = 0,
+    replicates: int = 200,
+) -> list[MetricRow]:
+    """Measure a quantile head; parameters as in `binary_report`.
+
+    ``coverage`` is the share of outcomes at or below their prediction, which should be ``quantile``;
+    ``pinball_loss`` is the mean of quantile x (what is lacking) and (1 - quantile) x (what is too much).
+    """
+    y, q, w = checked_rows(outcomes, predictions, weights)
+    who = clusters(users, requests)
+    resampler = Resampler(who.count, seed, replicates)
+    columns = [w * np.maximum(quantile * (y - q), (quantile - 1) * (y - q)), w * (y <= q), w]
+    rows: list[MetricRow] = []
+    for group in groupings(segments, y.size):
+        found = sum_intervals(
+            columns, _QUANTILE_METRICS, who.codes, resampler, groups=group.codes, count=group.count
+        )
+        rows += rows_of(found, group, y, who)
+    return rows
+
+
+def ranking_report(
+    outcomes: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    k: int,
+    users: npt.ArrayLike,
+    requests: npt.ArrayLike,
+    segments: Mapping[str, npt.ArrayLike],
+    examination: npt.ArrayLike | None = None,
+    seed: int = 0,
+    replicates: int = 200,
+) -> list[MetricRow]:
+    """Measure a ranking head, whose scores mean something within their request only.
+
+    Parameters
+    ----------
+    scores : [n] higher first.
+    k : slots that count.
+    examination : [n] probability that the logged position is looked at; with it ``ndcg`` is weighted by it.
+    """
+    y, s, w = checked(outcomes, scores)
+    who = clusters(users, requests)
+    resampler = Resampler(who.count, seed, replicates)
+    in_request, _ = pd.factorize(np.asarray(requests), use_na_sentinel=False)
+    rows: list[MetricRow] = []
+    for group in groupings(segments, y.size):
+        apart = in_request * np.intp(group.count) + group.codes
+        gains = request_gains(y, s, apart, k=k, examination=examination)
+        naive = request_gains(y, s, apart, k=k)
+        mean = [np.nan_to_num(naive.by_request), (naive.ideal > 0).astype(np.float64)]
+        found = {
+            "auc_by_request": _by_request(y, s, w, in_request, who, resampler, group),
+            "ndcg": _of_requests([gains.gained, gains.ideal], gains.first_rows, who, resampler, group),
+            "naive_ndcg": _of_requests(mean, naive.first_rows, who, resampler, group),
+        }
+        rows += rows_of(found, group, y, who)
     return rows
 
 
@@ -139,58 +188,60 @@ _BINARY_METRICS: Mapping[str, Statistic] = {
     "log_loss": lambda lost, _seen, _said, total: quotient(lost, total),
     "normalized_entropy": lambda lost, seen, _said, total: normalized(lost, seen, total),
     "calibration_ratio": lambda _lost, seen, said, _total: quotient(seen, said),
+    "mean_prediction": lambda _lost, _seen, said, total: quotient(said, total),
 }
 _VALUE_METRICS: Mapping[str, Statistic] = {
     "rmse": lambda square, _off, _seen, _said, total: np.sqrt(quotient(square, total)),
     "mae": lambda _square, off, _seen, _said, total: quotient(off, total),
     "mean_ratio": lambda _square, _off, seen, said, _total: quotient(seen, said),
+    "mean_prediction": lambda _square, _off, _seen, said, total: quotient(said, total),
 }
-_RATIOS = ("calibration_ratio", "mean_ratio")
+_QUANTILE_METRICS: Mapping[str, Statistic] = {
+    "pinball_loss": lambda lost, _below, total: quotient(lost, total),
+    "coverage": lambda _lost, below, total: quotient(below, total),
+}
 
 
 def _by_request(
-    y: Floats, p: Floats, w: Floats, requests: Codes, who: Clusters, resampler: Resampler, group: _Grouping
+    y: Floats, p: Floats, w: Floats, requests: Codes, who: Clusters, resampler: Resampler, group: Grouping
 ) -> list[Estimate]:
     """Mean AUC of the requests, each within the segment's rows."""
     found = request_aucs(y, p, requests * np.intp(group.count) + group.codes, weights=w)
-    at = found.first_rows
-    columns = [found.aucs, np.ones_like(found.aucs)]
-    return sum_intervals(
-        columns, {"mean": quotient}, who.codes[at], resampler, groups=group.codes[at], count=group.count
-    )["mean"]
+    return _of_requests([found.aucs, np.ones_like(found.aucs)], found.first_rows, who, resampler, group)
 
 
-def _groupings(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterator[_Grouping]:
-    """Yield the whole, then each column's values in order of their names."""
-    yield _Grouping((WHOLE,), np.zeros(size, dtype=np.intp))
-    for column, values in segments.items():
-        codes, known = pd.factorize(np.asarray(values))
-        words = [*map(_word, known), MISSING]
-        present = np.unique(codes)
-        names = np.array([f"{column}={words[code]}" for code in present])
-        order = np.argsort(names, kind="stable")
-        if names.size:
-            yield _Grouping(tuple(names[order].tolist()), np.argsort(order)[codes - min(present)])
+def _of_requests(
+    columns: list[Floats], rows: Codes, who: Clusters, resampler: Resampler, group: Grouping
+) -> list[Estimate]:
+    """Divide two sums over requests [m], each in its user and segment by one of its ``rows`` [m]."""
+    of, users = group.codes[rows], who.codes[rows]
+    return sum_intervals(columns, {"it": quotient}, users, resampler, groups=of, count=group.count)["it"]
 
 
-def _word(value: object) -> str:
-    """Spell a segment's value as YAML would."""
-    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
+def _cumulative(rows: SortedRows, group: Grouping, who: Clusters) -> dict[str, list[Estimate]]:
+    """Cumulative error of each value and its sigma; NaN where there are too few rows."""
+    found = rows.errors(group)
+    sizes = users_per_group(who.codes, group.codes, group.count)
+    told = {name: i for i, name in enumerate(found.names)}
+
+    def of(figures: Floats) -> list[Estimate]:
+        return [
+            _alone(figures[told[name]] if name in told else np.nan, users)
+            for name, users in zip(group.names, sizes, strict=True)
+        ]
+
+    return {"cumulative_error": of(found.errors), "cumulative_sigma": of(found.sigmas)}
 
 
-def _rows(found: Mapping[str, list[Estimate]], group: _Grouping, y: Floats, who: Clusters) -> list[MetricRow]:
-    """Name the estimates; a ratio without a positive is unknown, not 0."""
-    rows = np.bincount(group.codes, minlength=group.count)
-    positives = np.bincount(group.codes, y != 0, minlength=group.count).astype(np.intp)
-    return [
-        MetricRow(
-            metric,
-            group.names[i],
-            UNKNOWN if metric in _RATIOS and not positives[i] else estimates[i],
-            int(rows[i]),
-            int(positives[i]),
-            who.resampled,
-        )
-        for i in range(group.count)
-        for metric, estimates in found.items()
-    ]
+def _multicalibration(rows: SortedRows, columns: list[Grouping]) -> dict[str, float]:
+    many = rows.worst(columns)
+    return {
+        "multicalibration_error": many.error,
+        "multicalibration_sigma": many.sigma,
+        "multicalibration_detectable": many.detectable,
+    }
+
+
+def _alone(figure: float, users: int) -> Estimate:
+    """Hold a figure that has no interval."""
+    return Estimate(float(figure), float("nan"), float("nan"), int(users))

@@ -3,19 +3,55 @@
 ::
 
     bins [1, 7, 30]     <1   1-7   7-30   >=30     null: unknown
+
+Reports, gates and the maps that a release carries spell a value in one way, because they ask this module.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.contracts.surface import SegmentSpec
-from tasks.errors import DataError, unknown
+from ..errors import DataError, unknown
 
 UNKNOWN = "unknown"
+
+
+class Segment(Protocol):
+    """A column whose values are segments; a numeric one is cut at the bins.
+
+    Met by a surface's contract, and by a calibrator that travels without it.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the segment."""
+
+    @property
+    def column(self) -> str:
+        """Column that it is made from."""
+
+    @property
+    def bins(self) -> Sequence[float] | None:
+        """Bounds of the ranges, increasing, or None."""
+
+
+def spelled(value: object) -> str:
+    """Write a value so that nulls beside it do not change it: 3 and 3.0 are one value.
+
+    Examples
+    --------
+    >>> spelled(3.0), spelled(3), spelled(True), spelled("tea")
+    ('3', '3', 'true', 'tea')
+    """
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def bin_labels(bins: Sequence[float]) -> tuple[str, ...]:
@@ -30,12 +66,12 @@ def bin_labels(bins: Sequence[float]) -> tuple[str, ...]:
     return (f"<{bins[0]:g}", *between, f">={bins[-1]:g}")
 
 
-def segment_columns(specs: Sequence[SegmentSpec]) -> tuple[str, ...]:
+def segment_columns(specs: Sequence[Segment]) -> tuple[str, ...]:
     """Name the columns that the segments are made from."""
     return tuple(dict.fromkeys(spec.column for spec in specs))
 
 
-def segment_values(frame: pd.DataFrame, specs: Sequence[SegmentSpec]) -> Mapping[str, pd.Categorical]:
+def segment_values(frame: pd.DataFrame, specs: Sequence[Segment]) -> Mapping[str, pd.Categorical]:
     """Return each segment's value for every row.
 
     Parameters
@@ -50,25 +86,39 @@ def segment_values(frame: pd.DataFrame, specs: Sequence[SegmentSpec]) -> Mapping
     Raises
     ------
     DataError
-        A segment's column is missing.
+        A segment's column is missing, holds what cannot be compared, or no numbers where it has bins.
     """
     return {spec.name: _values(frame, spec) for spec in specs}
 
 
-def _values(frame: pd.DataFrame, spec: SegmentSpec) -> pd.Categorical:
+def _values(frame: pd.DataFrame, spec: Segment) -> pd.Categorical:
     if spec.column not in frame:
         raise DataError(unknown("column", spec.column, map(str, frame.columns), where=f"segment {spec.name}"))
-    column = frame[spec.column]
-    if spec.bins is None:
-        codes, names = pd.factorize(column, sort=True)
-        labels: tuple[str, ...] = tuple(str(name) for name in names)
-    else:
-        numbers = pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
-        codes, labels = _binned(numbers, spec.bins), bin_labels(spec.bins)
+    try:
+        codes, labels = _coded(frame[spec.column], spec.bins)
+    except (TypeError, ValueError) as error:
+        needed = "values that can be compared" if spec.bins is None else "numbers"
+        raise DataError(
+            f"Segment '{spec.name}' needs {needed}; column '{spec.column}' does not hold them: {error}."
+        ) from error
     known = UNKNOWN in labels
     codes = np.where(codes < 0, labels.index(UNKNOWN) if known else len(labels), codes)
     names = pd.Index(labels if known else (*labels, UNKNOWN), dtype=object)
     return pd.Categorical.from_codes(codes.astype(np.int64), categories=names)
+
+
+def _coded(
+    column: "pd.Series[Any]", bins: Sequence[float] | None
+) -> tuple[npt.NDArray[np.intp], tuple[str, ...]]:
+    """Return each row's code, -1 where it is null, and the codes' words."""
+    if bins is None:
+        codes, values = pd.factorize(column, sort=True)
+        spellings = [spelled(value) for value in values]
+        place = {word: i for i, word in enumerate(dict.fromkeys(spellings))}
+        # the last entry is what code -1 (null) picks
+        return np.array([*(place[word] for word in spellings), -1])[codes], tuple(place)
+    numbers = pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
+    return _binned(numbers, bins), bin_labels(bins)
 
 
 def _binned(numbers: npt.NDArray[np.float64], bins: Sequence[float]) -> npt.NDArray[np.intp]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..evaluation.segments import spelled
 from .candidates import Floats, Integers, column, factorized, numbers
 
 
@@ -64,8 +65,12 @@ class FeatureEncoder:
         """Whether both make the same matrix; the order of the columns counts."""
         return self.to_json() == other.to_json()
 
-    def matrix(self, frame: pd.DataFrame) -> Floats:
+    def matrix(self, frame: pd.DataFrame, held: Mapping[str, float] | None = None) -> Floats:
         """Encode candidates, shape [rows, features], row-major.
+
+        Parameters
+        ----------
+        held : numeric column -> the value that every row gets instead of its own; the frame may lack it.
 
         Raises
         ------
@@ -74,7 +79,8 @@ class FeatureEncoder:
         """
         encoded = np.empty((len(frame), len(self.names)), dtype=np.float64)
         for position, name in enumerate(self.numeric):
-            encoded[:, position] = numbers(frame, name, "the feature encoder")
+            fixed = None if held is None else held.get(name)
+            encoded[:, position] = numbers(frame, name, "the feature encoder") if fixed is None else fixed
         for position, (name, known) in enumerate(self.categories.items(), start=len(self.numeric)):
             encoded[:, position] = _encoded(frame, name, known)
         return encoded
@@ -105,13 +111,4 @@ def _encoded(frame: pd.DataFrame, name: str, known: Sequence[str]) -> Floats:
 def _labels(frame: pd.DataFrame, name: str) -> tuple[Integers, list[str]]:
     """Return a code per row (-1 for null) and each code's text."""
     codes, distinct = factorized(column(frame, name, "the feature encoder"), name)
-    return codes, [_label(value) for value in distinct]
-
-
-def _label(value: object) -> str:
-    """Write a category so that nulls beside it do not change it: 3 and 3.0 are one value."""
-    if isinstance(value, bool | np.bool_):
-        return "true" if value else "false"
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+    return codes, [spelled(value) for value in distinct]

@@ -5,12 +5,17 @@
     booster -> calibrator                                        = p_<task>__given (its own factor)
     product of the factors along the chain -> [map on the joint] = p_<task>
     a value task: expected value given its parent x that parent's product -> [map] = v_<task>
+    a quantile (q_<task>) and an order within the request (s_<task>) are given the parent: no product is one
 
 A composite is a head like any other. A task without a parent has one factor, which is its probability.
+
+A debiased head speaks of the reference position. Where the candidates have positions it also says what holds
+where an item stands (``p_<task>__shown``), which is what outcomes are held against: by the position among its
+features, or by the examination of the place.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -19,12 +24,14 @@ import numpy as np
 import pandas as pd
 
 from ..calibration.maps import CalibrationMap
-from ..columns import expected_value, given, probability
+from ..calibration.segmented_map import Calibrator, SegmentedMap, applied
+from ..columns import POSITION, at_position, given, predicted
 from ..errors import DataError, StoreError, unknown
-from .candidates import Floats, examples
+from .candidates import Floats, examples, numbers
+from .examination import MOST, Examination
 from .features import FeatureEncoder
 
-Kind = Literal["binary", "value"]
+Kind = Literal["binary", "value", "quantile", "ranking"]
 Level = Literal["impression", "request"]
 _CHUNK = 1 << 17  # rows encoded at once: bounds memory, not the result
 
@@ -38,16 +45,20 @@ class Head:
     calibrator : map of ``scores``; None only while there is none yet to fit it.
     parent : the task on whose positives this one was learned, or None.
     joint : map on the product along the chain where that is miscalibrated, or None.
+    held : features that only training and calibration see, and the values that scoring holds them at.
+    examination : the curve that moves a head which learned the reference position to another one, or None.
     """
 
     task: str
     kind: Kind
     booster: lgb.Booster
     encoder: FeatureEncoder
-    calibrator: CalibrationMap | None
+    calibrator: Calibrator | None
     parent: str | None = None
     level: Level = "impression"
     joint: CalibrationMap | None = None
+    held: Mapping[str, float] = field(default_factory=dict)
+    examination: Examination | None = None
 
     def __post_init__(self) -> None:
         """Refuse a booster and an encoder that were not made for each other."""
@@ -62,10 +73,45 @@ class Head:
         """
         return np.asarray(self.booster.predict(matrix, num_threads=threads), dtype=np.float64)
 
-    def factor(self, matrix: Floats, *, threads: int = 0) -> Floats:
-        """Return the calibrated probability (or value) given the parent, shape [rows]."""
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns of the candidates that it needs: features, and what its calibrator tells apart."""
+        mapped = self.calibrator.columns if isinstance(self.calibrator, SegmentedMap) else ()
+        return frozenset({*self.encoder.names} - {*self.held} | {*mapped})
+
+    def factor(self, matrix: Floats, frame: pd.DataFrame, *, threads: int = 0) -> Floats:
+        """Return the calibrated probability (or value) given the parent, shape [rows].
+
+        Parameters
+        ----------
+        frame : the rows that the matrix was made from, for a calibrator that knows segments.
+        """
         scores = self.scores(matrix, threads=threads)
-        return scores if self.calibrator is None else self.calibrator.apply(scores)
+        return scores if self.calibrator is None else applied(self.calibrator, scores, frame)
+
+    @property
+    def debiased(self) -> bool:
+        """Whether the head speaks of the reference position, wherever an item stands."""
+        return bool(self.held) or self.examination is not None
+
+    def factor_shown(
+        self, matrix: Floats, frame: pd.DataFrame, factor: Floats, positions: Floats, *, threads: int = 0
+    ) -> Floats:
+        """Return the factor of a debiased head where the items stand, shape [rows].
+
+        Parameters
+        ----------
+        factor : [rows] at the reference.
+        positions : [rows] from 1; where an item stands nowhere, NaN, it is taken to stand at the reference.
+        """
+        if self.examination is None:
+            actual = matrix.copy()
+            actual[:, self.encoder.names.index(POSITION)] = positions
+            moved = self.factor(actual, frame, threads=threads)
+        else:
+            moved = factor * self.examination.relative(positions)
+            moved = np.minimum(moved, MOST) if self.kind == "binary" else moved
+        return np.where(np.isnan(positions), factor, moved)
 
 
 @dataclass(frozen=True)
@@ -97,9 +143,20 @@ class Heads:
         return tuple(chain)
 
     @property
+    def conditional(self) -> tuple[str, ...]:
+        """The binary tasks with a parent, whose joint probability is a product; parents come first."""
+        of = [task for task, head in self.heads.items() if head.parent is not None and head.kind == "binary"]
+        return tuple(sorted(of, key=lambda task: len(self.chain(task))))
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """Every column of the candidates that the heads read, by name."""
-        return tuple(sorted({name for head in self.heads.values() for name in head.encoder.names}))
+        """Every column of the candidates that the heads need, by name."""
+        return tuple(sorted(frozenset().union(*(head.columns for head in self.heads.values()))))
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """What the heads can do without: the position, where one of them is corrected for it."""
+        return (POSITION,) if any(head.debiased for head in self.heads.values()) else ()
 
     def predict(self, frame: pd.DataFrame, *, threads: int = 0) -> dict[str, Floats]:
         """Predict every task for every candidate.
@@ -107,8 +164,10 @@ class Heads:
         Returns
         -------
         dict
-            ``p_<task>`` joint and calibrated (``v_<task>`` for a value task), and ``p_<task>__given`` for
-            a binary task with a parent; each of shape [rows].
+            ``p_<task>`` joint and calibrated (``v_<task>`` for a value task, ``q_<task>`` for a quantile,
+            ``s_<task>`` for an order within the request), and ``p_<task>__given`` for
+            a binary task with a parent; each of shape [rows]. Where the frame has positions and a head of the
+            chain is debiased, also ``p_<task>__shown``, NaN where an item stands nowhere.
 
         Raises
         ------
@@ -116,25 +175,47 @@ class Heads:
             A feature's column is missing, of the wrong kind or infinite; a prediction is not finite.
         """
         factors = {task: np.empty(len(frame)) for task in self.heads}
+        positions = self._positions(frame)
+        shown = (
+            {}
+            if positions is None
+            else {t: np.empty(len(frame)) for t in self.heads if self.heads[t].debiased}
+        )
         for start in range(0, len(frame), _CHUNK):
             rows = slice(start, start + _CHUNK)
             chunk = frame.iloc[rows]
             for encoder, heads in self._by_encoder:
-                matrix = encoder.matrix(chunk)
+                matrix = encoder.matrix(chunk, heads[0].held)
                 for head in heads:
-                    factors[head.task][rows] = head.factor(matrix, threads=threads)
+                    factors[head.task][rows] = factor = head.factor(matrix, chunk, threads=threads)
+                    if positions is not None and head.debiased:
+                        moved = head.factor_shown(matrix, chunk, factor, positions[rows], threads=threads)
+                        shown[head.task][rows] = moved
         predictions = dict(self._composed(factors))
-        for name, values in predictions.items():
-            bad = ~np.isfinite(values)
-            if bad.any():
-                raise DataError(f"Prediction '{name}' is not finite in {examples(frame, bad)}.")
+        _require_finite(frame, predictions)
+        if positions is not None:
+            standing = dict(self._shown({**factors, **shown}, moved=shown))
+            _require_finite(frame, standing)
+            predictions |= {n: np.where(np.isnan(positions), np.nan, p) for n, p in standing.items()}
         return predictions
+
+    def _positions(self, frame: pd.DataFrame) -> Floats | None:
+        if not self.optional or POSITION not in frame:
+            return None
+        return numbers(frame, POSITION, "what is predicted of an item where it stands")
 
     @cached_property
     def _by_encoder(self) -> list[tuple[FeatureEncoder, list[Head]]]:
         distinct: list[tuple[FeatureEncoder, list[Head]]] = []
         for head in self.heads.values():
-            same = next((heads for encoder, heads in distinct if encoder.same_as(head.encoder)), None)
+            same = next(
+                (
+                    heads
+                    for encoder, heads in distinct
+                    if encoder.same_as(head.encoder) and heads[0].held == head.held
+                ),
+                None,
+            )
             if same is None:
                 distinct.append((head.encoder, [head]))
             else:
@@ -143,8 +224,28 @@ class Heads:
 
     def _composed(self, factors: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
         for task, head in self.heads.items():
-            product = np.multiply.reduce([factors[name] for name in self.chain(task)])
-            joint = product if head.joint is None else head.joint.apply(product)
-            yield (probability(task) if head.kind == "binary" else expected_value(task)), joint
+            yield self._joint(task, factors)
             if head.parent is not None and head.kind == "binary":
                 yield given(task), factors[task]
+
+    def _shown(self, factors: Mapping[str, Floats], moved: Collection[str]) -> Iterator[tuple[str, Floats]]:
+        for task in self.heads:
+            if not set(self._multiplied(task)).isdisjoint(moved):
+                name, joint = self._joint(task, factors)
+                yield at_position(name), joint
+
+    def _joint(self, task: str, factors: Mapping[str, Floats]) -> tuple[str, Floats]:
+        head = self.heads[task]
+        product = np.multiply.reduce([factors[name] for name in self._multiplied(task)])
+        joint = product if head.joint is None else head.joint.apply(product)
+        return predicted(task, head.kind), joint
+
+    def _multiplied(self, task: str) -> tuple[str, ...]:
+        return self.chain(task) if self.heads[task].kind in {"binary", "value"} else (task,)
+
+
+def _require_finite(frame: pd.DataFrame, predictions: Mapping[str, Floats]) -> None:
+    for name, values in predictions.items():
+        bad = ~np.isfinite(values)
+        if bad.any():
+            raise DataError(f"Prediction '{name}' is not finite in {examples(frame, bad)}.")

@@ -1,18 +1,22 @@
-"""What an impression led to along a chain of tasks: the truth that a joint probability is held against.
+"""What an impression led to along a chain of tasks, and which of it each head learns.
 
 ::
 
     root observed 1, child observed        -> the child's label
     root known to be 0                     -> 0: who did not buy did not return
     root unknown, or child unknown after 1 -> unknown (NaN), never a negative
+
+A head of ``space: conditional`` learns the last link on its parent's positives and is multiplied along the
+chain; one of ``space: entire`` learns what the whole chain led to, wherever that is known, and has no parent.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.contracts import TasksSpec
+from tasks.contracts import Contracts, TasksSpec
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,6 +31,32 @@ def chain(spec: TasksSpec, task: str) -> tuple[str, ...]:
     """Return root, ..., parent, task."""
     above = parent(spec, task)
     return (*(chain(spec, above) if above else ()), task)
+
+
+def learns_the_whole(contracts: Contracts, task: str) -> bool:
+    """Whether a task with a parent is learned as the joint event, on all impressions."""
+    return (
+        parent(contracts.tasks, task) is not None and contracts.surface.training_for(task).space == "entire"
+    )
+
+
+def head_parent(contracts: Contracts, task: str) -> str | None:
+    """Return the task whose head's probability a head's own is multiplied by."""
+    return None if learns_the_whole(contracts, task) else parent(contracts.tasks, task)
+
+
+def debiased(contracts: Contracts, task: str) -> Literal["none", "feature", "weight"]:
+    """Return how a head is corrected for position.
+
+    What is learned where something has happened already was looked at: there is nothing to correct in a
+    return given a purchase, or in an answer given that there is one. Weights are those of log loss.
+    """
+    when = contracts.tasks.tasks[task].observed_when
+    happened = head_parent(contracts, task) is not None or (when is not None and when.event is not None)
+    position = contracts.surface.training_for(task).position
+    if position is None or happened or (position == "weight" and contracts.head_kind(task) != "binary"):
+        return "none"
+    return position
 
 
 def known_outcomes(labels: Mapping[str, Floats], chain: Sequence[str]) -> Floats:

@@ -5,16 +5,19 @@ and what was it made from.
 """
 
 import base64
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from tasks.evaluation.metric_rows import WHOLE
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.release.calibration_page import amplification, errors, ratios_picture, segments
 from tasks.release.decision import Decision, Hold, Promote
+from tasks.release.evidence import TaskEvidence, estimate_to_json
 from tasks.release.manifest import Manifest
 from tasks.release.page import figure, listed, page, table
+from tasks.release.sensitivity import Sensitivity
 
 _ORDER = (
     Outcome.BLOCK,
@@ -24,15 +27,32 @@ _ORDER = (
     Outcome.PASS,
     Outcome.NO_RULE,
 )
-_METRICS = ("auc", "auc_by_request", "average_precision", "normalized_entropy", "calibration_ratio")
+_METRICS = (
+    "auc",
+    "auc_by_request",
+    "average_precision",
+    "normalized_entropy",
+    "ndcg",
+    "coverage",
+)
+
+
+@dataclass(frozen=True)
+class SlotUtility:
+    """Mean utility of a slot, how it differs within a request, and what calibration errors do to it."""
+
+    utility: float
+    spread: float
+    terms: Sequence[Sensitivity]
 
 
 @dataclass(frozen=True)
 class Dossier:
     """Everything that one decision rests on.
 
-    ``figures`` holds by task the estimates of the whole test slice, ``notes`` what the data cannot tell,
-    ``pictures`` PNG bytes by caption.
+    ``tasks`` holds the figures of each on the test slice, ``slots`` by task the calibration ratio of the
+    items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` PNG bytes by caption,
+    ``reports`` further sections as HTML.
     """
 
     surface: str
@@ -40,10 +60,13 @@ class Dossier:
     as_of: str
     decision: Decision
     verdicts: Sequence[Verdict]
-    figures: Mapping[str, Mapping[str, Estimate]]
+    tasks: Sequence[TaskEvidence]
     manifest: Manifest
     notes: Sequence[str] = ()
+    slots: Mapping[str, Estimate] = field(default_factory=dict)
+    utility: SlotUtility | None = None
     pictures: Mapping[str, bytes] = field(default_factory=dict)
+    reports: str = ""
 
     @property
     def verdict(self) -> str:
@@ -65,6 +88,8 @@ class Dossier:
             "warnings": list(self.decision.warnings),
             "notes": list(self.notes),
             "gates": [verdict.to_json() for verdict in self.verdicts],
+            "calibration_in_slots": {task: estimate_to_json(ratio) for task, ratio in self.slots.items()},
+            "sensitivity": [term.to_json() for term in self.utility.terms] if self.utility else [],
             "manifest": self.manifest.to_json(),
         }
 
@@ -78,9 +103,13 @@ class Dossier:
             (
                 self._decision(),
                 _gates(self.verdicts),
-                _calibration_picture(self.verdicts),
-                _figures(self.figures),
+                ratios_picture(self.verdicts),
+                errors(self.tasks, self.slots),
+                segments(self.tasks, self.verdicts),
+                self._sensitivity(),
+                _figures(self.tasks),
                 self._pictures(),
+                self.reports,
                 _pins(self.manifest),
             )
         )
@@ -96,8 +125,14 @@ class Dossier:
         ]
         return "".join(parts)
 
+    def _sensitivity(self) -> str:
+        if self.utility is None:
+            return ""
+        return amplification(self.utility.terms, utility=self.utility.utility, spread=self.utility.spread)
+
     def _pictures(self) -> str:
-        return "".join(
+        title = "<h2>Reliability, before and after calibration</h2>" if self.pictures else ""
+        return title + "".join(
             f"<figure><img alt='{escape(caption, quote=True)}' "
             f"src='data:image/png;base64,{base64.b64encode(png).decode()}'>"
             f"<figcaption>{escape(caption)}</figcaption></figure>"
@@ -129,61 +164,32 @@ def _gates(verdicts: Sequence[Verdict]) -> str:
     return f"<h2>Gates</h2>{table(head, rows, numbers=(4, 5, 6))}"
 
 
-def _figures(figures: Mapping[str, Mapping[str, Estimate]]) -> str:
+def _figures(tasks: Sequence[TaskEvidence]) -> str:
+    found = [{m: e for (m, segment), e in task.figures.items() if segment == WHOLE} for task in tasks]
+    shown = [metric for metric in _METRICS if any(metric in figures for figures in found)]
     rows = [
-        (task, *(figure(by_metric.get(metric)) for metric in _METRICS)) for task, by_metric in figures.items()
+        (task.task, f"{task.rows:,}", f"{task.positives:,}", *(figure(figures.get(name)) for name in shown))
+        for task, figures in zip(tasks, found, strict=True)
     ]
-    head = ("task", *(metric.replace("_", " ") for metric in _METRICS))
+    head = ("task", "rows", "positives", *(metric.replace("_", " ") for metric in shown))
     return f"<h2>Tasks on the test slice, calibrated</h2>{table(head, rows, numbers=range(1, len(head)))}"
 
 
 def _pins(manifest: Manifest) -> str:
-    rows = [(p.name, str(p.version), p.sha256[:16], str(p.newest_training_row or "")) for p in manifest.parts]
-    head = ("part", "version", "sha256", "newest training row")
-    return f"<h2>Made from</h2>{table(head, rows, numbers=(1,))}"
+    ages = manifest.ages()
+    rows = [
+        (
+            p.name,
+            str(p.version),
+            p.sha256[:16],
+            str(p.newest_training_row or ""),
+            f"{ages[p.name].days} days" if p.name in ages else "",
+        )
+        for p in manifest.parts
+    ]
+    head = ("part", "version", "sha256", "newest training row", "its age")
+    return f"<h2>Made from</h2>{table(head, rows, numbers=(1, 4))}"
 
 
 def _n(verdict: Verdict) -> str:
     return "" if verdict.observed is None else f"{verdict.observed.n:,}"
-
-
-def _calibration_picture(verdicts: Sequence[Verdict]) -> str:
-    """Draw each calibration ratio with its interval beside the allowed band, on a log scale from 1/2 to 2."""
-    shown = [(v, v.observed) for v in verdicts if v.gate == "calibration" and v.observed and v.observed.known]
-    if not shown:
-        return ""
-    low, high = (float(edge) for edge in shown[0][0].threshold.split(" to "))
-    height = 24 * len(shown) + 30
-    lines = "".join(_bar(verdict, seen, 24 * i + 18) for i, (verdict, seen) in enumerate(shown))
-    band = f"<rect x={_x(low):.1f} y=0 width={_x(high) - _x(low):.1f} height={height - 22} fill=#2e7d3222 />"
-    ticks = "".join(
-        f"<text x={_x(t):.1f} y={height - 6} text-anchor=middle>{t:g}</text>" for t in (0.5, 0.8, 1, 1.25, 2)
-    )
-    return (
-        "<h2>Calibration ratios</h2><figure>"
-        f"<svg viewBox='0 0 900 {height}' width=900 font-size=13 fill=currentColor font-family=system-ui>"
-        f"{band}{lines}{ticks}</svg>"
-        "<figcaption>observed over predicted, 95 % intervals that resample users; "
-        "the band is what the surface allows</figcaption></figure>"
-    )
-
-
-def _bar(verdict: Verdict, seen: Estimate, y: int) -> str:
-    name = verdict.subject.removesuffix(".calibration_ratio")
-    label = name if verdict.segment == "all" else f"{name} {verdict.segment}"
-    return (
-        f"<g class={verdict.outcome.value}><text x=330 y={y + 4} text-anchor=end>{escape(label)}</text>"
-        f"<line x1={_x(seen.low):.1f} x2={_x(seen.high):.1f} y1={y} y2={y} stroke=currentColor "
-        "stroke-width=2 />"
-        f"<circle cx={_x(seen.value):.1f} cy={y} r=4 /></g>"
-    )
-
-
-def _x(ratio: float) -> float:
-    """Place a ratio between x = 350 (1/2 and below) and x = 880 (2 and above), on a log scale."""
-    exponent = max(-1.0, min(1.0, _log2(ratio)))
-    return 615 + 265 * exponent
-
-
-def _log2(ratio: float) -> float:
-    return math.log2(ratio) if ratio > 0 else -1.0

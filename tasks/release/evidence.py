@@ -9,7 +9,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -27,8 +27,16 @@ class ValidationEvidence:
 
 
 @dataclass(frozen=True)
+class SegmentCounts:
+    """Rows with a known outcome in a segment, and the positives among them."""
+
+    rows: int
+    positives: int
+
+
+@dataclass(frozen=True)
 class TaskEvidence:
-    """One task's figures on its test slice; ``figures`` by (metric, segment)."""
+    """One task's figures on its test slice: ``figures`` by (metric, segment), ``counts`` by segment."""
 
     task: str
     kind: str
@@ -37,6 +45,7 @@ class TaskEvidence:
     figures: Mapping[tuple[str, str], Estimate]
     newest_training_day: date
     run: str
+    counts: Mapping[str, SegmentCounts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class ShadowEvidence:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything the gates read."""
+    """Everything the gates read; the step that measured ``guardrails`` and ``reports`` has judged them."""
 
     as_of: datetime
     validation: ValidationEvidence
@@ -68,6 +77,7 @@ class Evidence:
     guardrails: Sequence[Verdict]
     comparisons: Sequence[Comparison] | None
     shadow: ShadowEvidence | None
+    reports: Sequence[Verdict] = ()
 
 
 def estimate_to_json(estimate: Estimate) -> dict[str, float | int | None]:

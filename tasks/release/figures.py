@@ -4,22 +4,23 @@ The figures are written into the release step's evidence, shown by ``release sho
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tasks.contracts.training import HeadKind
 from tasks.errors import DataError
-from tasks.evaluation.report import WHOLE, MetricRow, binary_report, value_report
+from tasks.evaluation.metric_rows import WHOLE, MetricRow
+from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
 from tasks.evaluation.verdicts import Estimate
-from tasks.release.evidence import TaskEvidence, estimate_from_json
+from tasks.release.evidence import SegmentCounts, TaskEvidence, estimate_from_json
 
-Kind = Literal["binary", "value"]
-
-WITH_INTERVAL: Final = ("auc", "auc_by_request", "calibration_ratio")
+WITH_INTERVAL: Final = ("auc", "auc_by_request", "calibration_ratio", "ndcg", "coverage")
 _CALIBRATION_OF_A_VALUE: Final = "mean_ratio"
 """A value head's calibration ratio: observed over predicted, in its own unit."""
 
@@ -29,7 +30,7 @@ class TaskFigures:
     """A task's metrics on its test days, for the whole and every segment."""
 
     task: str
-    kind: Kind
+    kind: HeadKind
     days: tuple[date, date]
     newest_training_row: date
     rows: int
@@ -66,7 +67,7 @@ class TaskFigures:
 
 def measure(
     task: str,
-    kind: Kind,
+    kind: HeadKind,
     outcomes: npt.NDArray[np.float64],
     predictions: npt.NDArray[np.float64],
     *,
@@ -75,18 +76,28 @@ def measure(
     segments: Mapping[str, npt.ArrayLike],
     days: tuple[date, date],
     newest_training_row: date,
+    quantile: float | None = None,
+    slots: int | None = None,
+    examination: npt.NDArray[np.float64] | None = None,
 ) -> TaskFigures:
     """Measure a task where its outcome is known.
 
     Parameters
     ----------
     outcomes : known outcome, NaN where unknown, shape [rows].
-    predictions : calibrated joint probability (or value), shape [rows].
+    predictions : calibrated joint probability (or value, quantile, score), shape [rows].
     users, requests, segments : of each row; users are resampled for the intervals.
+    quantile : that a quantile head predicts.
+    slots : of a slate, for a ranking head; ``examination`` of the rows' logged positions, shape [rows].
+
+    Raises
+    ------
+    DataError
+        A quantile head comes without its quantile, or a ranking head without its slots.
     """
     known = np.isfinite(outcomes)
-    report = binary_report if kind == "binary" else value_report
-    rows = report(
+    looked_at = None if examination is None else examination[known]
+    rows = _reporter(task, kind, quantile, slots, looked_at)(
         outcomes[known],
         predictions[known],
         users=np.asarray(users)[known],
@@ -121,9 +132,31 @@ def task_evidence(plain: Mapping[str, Any], *, run: str) -> TaskEvidence:
             figures={(row["metric"], row["segment"]): estimate_from_json(row) for row in plain["figures"]},
             newest_training_day=date.fromisoformat(plain["newest_training_row"]),
             run=run,
+            counts={row["segment"]: SegmentCounts(row["rows"], row["positives"]) for row in plain["figures"]},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"The evidence of run {run} holds no figures of a task: {error!r}.") from error
+
+
+def _reporter(
+    task: str,
+    kind: HeadKind,
+    quantile: float | None,
+    slots: int | None,
+    examination: npt.NDArray[np.float64] | None,
+) -> Callable[..., list[MetricRow]]:
+    """Return the report that a kind of head is measured by."""
+    match kind:
+        case "binary":
+            return binary_report
+        case "value":
+            return value_report
+        case "quantile" if quantile is not None:
+            return partial(quantile_report, quantile=quantile)
+        case "ranking" if slots is not None:
+            return partial(ranking_report, k=slots, examination=examination)
+    lacking = "quantile that it predicts" if kind == "quantile" else "slots of a slate"
+    raise DataError(f"'{task}' is a {kind} head: to measure it, say the {lacking}.")
 
 
 def _named(row: MetricRow) -> MetricRow:

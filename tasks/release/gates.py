@@ -8,6 +8,7 @@
     decision     do the utility policy's guardrails hold where the decision was rehearsed?
     shadow       does the challenger treat fresh traffic as it should?
     freshness    is every part trained on recent enough rows?
+    reports      do refits stay near what was tested, and do proxies point the right way? (reports.py)
 """
 
 from collections.abc import Iterator
@@ -15,9 +16,15 @@ from datetime import UTC, datetime, time, timedelta
 
 from tasks.contracts.surface import Gates
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.release.calibration_gate import judge_ratios
 from tasks.release.evidence import Comparison, Evidence, TaskEvidence
 
 ALL = "all"
+_NO_AUC = {
+    "value": "a value task has no AUC; its calibration is judged",
+    "quantile": "a quantile head has no AUC and enters no sum; its coverage is among the figures",
+    "ranking": "a ranking head orders within requests and enters no sum; its NDCG is among the figures",
+}
 _SEVERITIES = ("info", "warning", "critical")
 
 
@@ -32,7 +39,8 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
     return (
         *_data(gates, evidence),
         *_model(gates, evidence),
-        *_calibration(gates, evidence),
+        *evidence.reports,
+        *judge_ratios(gates.calibration, evidence.tasks),
         *evidence.guardrails,
         *_shadow(gates, evidence),
         *_freshness(gates, evidence),
@@ -43,7 +51,7 @@ def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
     yield _validation(gates, evidence)
     for task in evidence.tasks:
         bounds = [("rows", task.rows, gates.data.rows)]
-        if task.kind == "binary":
+        if task.kind in {"binary", "ranking"}:
             bounds.append(("positives", task.positives, gates.data.positives))
         for what, found, least in bounds:
             enough = found >= least
@@ -95,7 +103,7 @@ def _model(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
 
 def _first_model(gates: Gates, task: TaskEvidence, why: str = "no champion to compare with") -> Verdict:
     if task.kind != "binary":
-        reason = "a value task has no AUC; its calibration is judged"
+        reason = _NO_AUC[task.kind]
         return Verdict("model", task.task, ALL, Outcome.NO_RULE, "", None, reason, task.run)
     floor = gates.model.first.auc_min
     auc = task.figures.get(("auc", ALL))
@@ -131,27 +139,6 @@ def _against_champion(gates: Gates, comparison: Comparison) -> Iterator[Verdict]
             reason="against the champion, same rows",
             evidence=comparison.run,
         )
-
-
-def _calibration(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
-    low, high = gates.calibration.ratio
-    for task in evidence.tasks:
-        segments = [s for metric, s in task.figures if metric == "calibration_ratio" and _gated(gates, s)]
-        for segment in segments or [ALL]:
-            ratio = task.figures.get(("calibration_ratio", segment))
-            yield Verdict(
-                gate="calibration",
-                subject=f"{task.task}.calibration_ratio",
-                segment=segment,
-                outcome=judge(ratio, low=low, high=high),
-                threshold=f"{low:g} to {high:g}",
-                observed=ratio,
-                evidence=task.run,
-            )
-
-
-def _gated(gates: Gates, segment: str) -> bool:
-    return segment == ALL or segment.partition("=")[0] in gates.calibration.by
 
 
 def _shadow(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:

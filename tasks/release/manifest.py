@@ -35,6 +35,9 @@ class Role(StrEnum):
     CALIBRATOR = "calibrator"
     UTILITY_POLICY = "utility_policy"
     SLATE_POLICY = "slate_policy"
+    EXAMINATION = "examination"
+    TESTED = "tested"
+    """The release whose models stand in for this one's where the decision is rehearsed."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,17 @@ class Manifest:
 
     def part(self, role: Role, task: str | None = None) -> PinnedPart:
         """Return the part that plays a role (for a task)."""
-        for part in self.parts:
-            if part.role is role and part.task == task:
-                return part
+        found = self.find(role, task)
+        if found is not None:
+            return found
         raise StoreError(
             f"The manifest of a release of {self.surface} pins no {role.value}"
             f"{f' for {task}' if task else ''}. Pinned: {', '.join(self.pins) or 'nothing'}."
         )
+
+    def find(self, role: Role, task: str | None = None) -> PinnedPart | None:
+        """Return the part that plays a role (for a task), None where the release has none."""
+        return next((part for part in self.parts if part.role is role and part.task == task), None)
 
     def ages(self) -> dict[str, timedelta]:
         """Age of each fitted part's newest training day, from that day's end to the as-of."""

@@ -15,11 +15,13 @@ p { margin: .2rem 0; } .facts { opacity: .7; } ul { margin: .3rem 0; padding-lef
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 td, th { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top;
 overflow-wrap: break-word; } td:last-child { min-width: 11rem; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+td.number, th.number { text-align: right; } td.number { white-space: nowrap; }
 .pass, .no_rule, .promote { color: var(--good); }
 .block, .critical, .metric_missing, .hold { color: var(--bad); }
 .warn, .warning, .info, .cannot_tell { color: var(--doubt); }
-.verdict { font-weight: 600; white-space: nowrap; }
+.verdict { font-weight: 600; white-space: nowrap; } .verdict.gated { font-weight: 400; opacity: .6; }
+details { margin: .4rem 0; } summary { cursor: pointer; }
+img { background: #fff; border-radius: 6px; padding: 4px; } /* a picture brings its light ground */
 img, svg { max-width: 100%; height: auto; } figure { margin: 1rem 0; } figcaption { opacity: .7; }
 """
 

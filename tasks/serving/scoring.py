@@ -2,11 +2,13 @@
 
 ::
 
-    heads.json                    the tasks in order: kind, level, parent
+    heads.json                    the tasks in order: kind, level, parent; of a debiased one what is held
+                                  when scoring, or that the examination of a place moves it
     models/<task>.txt             LightGBM as text
     encoders/<task>.json          columns and categories that its training saw
-    calibrators/<task>.json       map from its scores to probabilities (or values)
+    calibrators/<task>.json       map from its scores to probabilities (or values), some by segment
     joints/<task>.json            map on the product along the chain, where there is one
+    examination.json              how much each position is looked at, where the surface knows
     utility.json, slate.json      the policies' canonical content
 
 The files are the whole state: nothing else is read, and nothing is unpickled.
@@ -24,9 +26,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..calibration.maps import map_from_json
+from ..calibration.segmented_map import calibrator_from_json
 from ..columns import CONTEXT, DROPPED_BY, ITEM_ID, RANK, REQUEST_ID, SLATE_POSITION, UTILITY
 from ..errors import DataError, StoreError, unknown
 from ..ranking.decide import decide
+from ..ranking.examination import FILE as EXAMINATION
+from ..ranking.examination import Examination
 from ..ranking.explain import Explanation, explain
 from ..ranking.features import FeatureEncoder
 from ..ranking.heads import Head, Heads
@@ -72,7 +77,7 @@ class Scorer:
         return (REQUEST_ID, ITEM_ID, *sorted(read - {REQUEST_ID, ITEM_ID}))
 
     def predict(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
-        """Return ``p_<task>``, ``p_<task>__given`` and ``v_<task>``, calibrated, each of shape [rows]."""
+        """Return what each head predicts by column (`Heads.predict`), each of shape [rows]."""
         self._require_columns(frame)
         return self.heads.predict(frame)
 
@@ -87,7 +92,8 @@ class Scorer:
         -------
         DataFrame
             One row a candidate in the same order: request_id, item_id, ``p_<task>`` (joint),
-            ``p_<task>__given`` for a task with a parent, ``v_<task>`` for a value task, utility, rank,
+            ``p_<task>__given`` for a task with a parent, ``v_<task>`` for a value task, ``p_<task>__shown``
+            for a debiased one where the candidates have positions, utility, rank,
             slate_position (null off the slate), dropped_by (null or the constraint's name), context.
 
         Raises
@@ -138,9 +144,15 @@ def _head(files: Mapping[str, bytes], entry: Mapping[str, Any]) -> Head:
         parent=entry["parent"],
         booster=lgb.Booster(model_str=_file(files, f"models/{task}.txt").decode()),
         encoder=FeatureEncoder.from_json(json.loads(_file(files, f"encoders/{task}.json"))),
-        calibrator=map_from_json(json.loads(_file(files, f"calibrators/{task}.json"))),
+        calibrator=calibrator_from_json(json.loads(_file(files, f"calibrators/{task}.json"))),
         joint=map_from_json(json.loads(files[joint])) if joint in files else None,
+        held=entry.get("held", {}),
+        examination=_examination(files) if entry.get("examined") else None,
     )
+
+
+def _examination(files: Mapping[str, bytes]) -> Examination:
+    return Examination.from_json(json.loads(_file(files, EXAMINATION)))
 
 
 def _file(files: Mapping[str, bytes], path: str) -> bytes:

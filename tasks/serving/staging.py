@@ -3,7 +3,8 @@
 ::
 
     tasks/columns.py, errors.py          equipoise_release_<sha12>/columns.py, errors.py
-    tasks/calibration/maps.py      ->    .../calibration/maps.py
+    tasks/evaluation/segments.py         .../evaluation/segments.py
+    tasks/calibration/maps.py      ->    .../calibration/maps.py, segment_effects.py, segmented_map.py
     tasks/ranking/*.py                   .../ranking/*.py
     tasks/serving/scoring.py             .../serving/scoring.py
 
@@ -23,7 +24,16 @@ from tasks.release.manifest import sha256, tree_digest
 
 PREFIX: Final = "equipoise_release_"
 SCRIPT: Final = Path(__file__).with_name("model.py")
-STAGED: Final = ("columns.py", "errors.py", "calibration/maps.py", "ranking/*.py", "serving/scoring.py")
+STAGED: Final = (
+    "columns.py",
+    "errors.py",
+    "evaluation/segments.py",
+    "calibration/maps.py",
+    "calibration/segment_effects.py",
+    "calibration/segmented_map.py",
+    "ranking/*.py",
+    "serving/scoring.py",
+)
 RUNTIME: Final = ("lightgbm", "mlflow", "numpy", "pandas")
 _INIT: Final = b'"""Code that a release brought with it."""\n'
 

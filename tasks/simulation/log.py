@@ -8,6 +8,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,11 @@ class CandidateLog:
         """Sum values of shape (n,) by user, to shape (users,)."""
         return np.bincount(self.users, values, minlength=self.user_count).astype(np.float64)
 
+    @cached_property
+    def mean_examination(self) -> float:
+        """How much the places of what was shown were looked at on average."""
+        return float(self.examined_at(self.logged_position[self.shown]).mean()) if self.shown.any() else 1.0
+
     def examined_at(self, positions: Floats | Ints) -> Floats:
         """Return the probability that each position is looked at; beyond the curve its last value."""
         if self.examination is None:
@@ -80,6 +86,8 @@ class Slates:
     slot : position in the slate from 1, 0 where the candidate is not in it, shape (n,).
     predictions : by task, the joint probability (or expected value) that the policy's release gives;
         empty for the logged order and for a column's order.
+    where_shown : the same where the candidate stood in the log, NaN where it was not shown; of those tasks
+        whose predictions speak of the reference position.
     utility : the policy's utility, NaN where it has none, shape (n,).
     contributions : by term of the utility, shape (n,).
     """
@@ -87,6 +95,7 @@ class Slates:
     name: str
     slot: Ints
     predictions: Mapping[str, Floats] = field(default_factory=dict)
+    where_shown: Mapping[str, Floats] = field(default_factory=dict)
     utility: Floats | None = None
     contributions: Mapping[str, Floats] = field(default_factory=dict)
 

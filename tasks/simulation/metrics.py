@@ -4,12 +4,16 @@ Every metric of a policy is a ratio of two sums over its slots (contracts.md nam
 
     metric              numerator                                          denominator
     <task>_rate         label x examination(slot) / examination(position)  labelled slots
-    <task>_predicted    examination(slot) x joint prediction               slots
-    <task>_calibration  label                                              prediction, labelled slots
+    <task>_predicted    examination(slot) x joint prediction (a)           slots
+    <task>_calibration  label                                              prediction (b), labelled slots
     expected_utility    examination(slot) x utility                        slots
     <column>_share      examination(slot) where the column has the value   examination(slot)
     component_share     within-request covariance of a term and utility    variance of the utility
     ndcg_<task>         discounted label / examination(position)           the same in the ideal order
+
+(a) at the reference position. A head that is not corrected for position speaks of the places where such items
+stood: its prediction is divided by their mean examination, so that no look is counted twice.
+(b) where the item stood, which is where its label came from.
 """
 
 from collections.abc import Callable, Mapping
@@ -101,21 +105,24 @@ def _rate(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, with
 def _predicted(
     metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
 ) -> UserSums | None:
-    prediction = judge.predictions.get(str(metric.subject))
+    task = str(metric.subject)
+    prediction = judge.predictions.get(task)
     if prediction is None:
         return None
     rows = within & (slates.slot > 0)
-    return _sums(log, np.where(rows, log.examined_at(slates.slot) * prediction, 0.0), rows)
+    looks = log.examined_at(slates.slot) / (1.0 if task in judge.where_shown else log.mean_examination)
+    return _sums(log, np.where(rows, looks * prediction, 0.0), rows)
 
 
 def _calibration(
     metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
 ) -> UserSums | None:
-    prediction = judge.predictions.get(str(metric.subject))
+    task = str(metric.subject)
+    prediction = judge.where_shown.get(task, judge.predictions.get(task))
     if prediction is None:
         return None
-    label = log.labels[str(metric.subject)]
-    rows = _labelled(log, slates, label, within)
+    label = log.labels[task]
+    rows = _labelled(log, slates, label, within) & np.isfinite(prediction)
     sums = _sums(log, np.where(rows, np.nan_to_num(label), 0.0), rows)
     predicted = log.by_user(np.where(rows, prediction, 0.0))
     return UserSums(sums.numerator, predicted)

@@ -2,7 +2,8 @@
 
 ::
 
-    <surface>.task.<task>, fetched and compared -> scores of the calibrate days -> map (JSON)
+    <surface>.task.<task>, fetched and compared -> scores of the calibrate days
+      -> no map, one map or one by segment, as users held out say (calibration/choice.py) -> JSON
     test days -> figures of the calibrated predictions, reliability before and after
       -> run (figures, picture, evidence) -> <surface>.calibrator.<task>, linked to its model
 
@@ -23,25 +24,30 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tasks.calibration.fit import fit_binary, fit_mean
-from tasks.calibration.maps import CalibrationMap
-from tasks.calibration.picture import reliability_figure
-from tasks.columns import USER_ID
+from tasks.calibration.choice import Choice, Kind, choose, repeat
+from tasks.calibration.fit import fit_mean
+from tasks.calibration.maps import IdentityMap
+from tasks.calibration.segmented_map import Calibrator, applied
 from tasks.contracts import digest
-from tasks.errors import GateRefused, ImmatureLabels
+from tasks.errors import ContractError, GateRefused, ImmatureLabels
+from tasks.evaluation.segments import segment_columns
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head
 from tasks.release.figures import TaskFigures
+from tasks.steps import examination, unbiased
 from tasks.steps.context import Context
+from tasks.steps.encoding import encode
+from tasks.steps.examples import users_of
 from tasks.steps.made_once import WantedPart
-from tasks.steps.task_rows import NEWEST, TaskRows, encode, labels, tags
-from tasks.steps.train import model_name
+from tasks.steps.pictures import draw_calibration
+from tasks.steps.task_rows import NEWEST, REPEATS, Recipe, TaskRows, labels, tags
+from tasks.steps.train import for_refit, model_name
 from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepRun, read_evidence
 
 STEP: Final = "calibrate"
-RECIPE: Final = 1
+RECIPE: Final = 2
 """Raised whenever the same rows would make another map."""
 
 Floats = npt.NDArray[np.float64]
@@ -62,13 +68,14 @@ class CalibrateResult:
 
 @dataclass(frozen=True)
 class _Calibrated:
-    """A fitted map, what it was fitted on, and what it does to the test days."""
+    """A fitted map, what chose it, what it was fitted on, and what it does to the test days."""
 
-    fitted: CalibrationMap
+    fitted: Calibrator
+    choice: Choice | None
     rows: int
     positives: int
-    before: TaskFigures
-    after: TaskFigures
+    before: TaskFigures | None
+    after: TaskFigures | None
 
 
 def calibrator_name(surface: str, task: str) -> str:
@@ -91,7 +98,8 @@ def run(
     ----------
     as_of : the instant at which the world is looked at; the snapshot's own.
     snapshot : id of a published label snapshot.
-    model_version : version of ``<surface>.task.<task>``.
+    model_version : version of ``<surface>.task.<task>``; a refit is calibrated on the newest mature days, and
+        nothing is measured then, since the days of the test are learned from.
     parent_run : the MLflow run that this one belongs under.
 
     Raises
@@ -103,8 +111,7 @@ def run(
     StoreError
         The model holds other bytes than were registered.
     """
-    rows = TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot)
-    model = _model(rows, model_version)
+    rows, model = _rows(context, task, as_of, snapshot, model_version)
     wanted = _wanted(rows, model)
     found = wanted.find()
     part = found or wanted.make(partial(_calibrate, wanted.registry, rows, model), parent_run=parent_run)
@@ -115,18 +122,20 @@ def find(
     context: Context, *, task: str, as_of: datetime, snapshot: str, model_version: int
 ) -> CalibrateResult | None:
     """Return what `run` would use again, if it is there; nothing is fitted."""
-    rows = TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot)
-    wanted = _wanted(rows, _model(rows, model_version))
+    wanted = _wanted(*_rows(context, task, as_of, snapshot, model_version))
     part = wanted.find()
     return None if part is None else _result(wanted.registry, task, part, reused=True)
 
 
-def _model(rows: TaskRows, version: int) -> Part:
-    """Return the model to calibrate, which learned from none of the calibrate days."""
-    registry = Registry(rows.context.home)
-    model = registry.part(model_name(rows.context.surface, rows.task), version)
-    _refuse_overlap(rows, model, registry.tags(model))
-    return model
+def _rows(context: Context, task: str, as_of: datetime, snapshot: str, version: int) -> tuple[TaskRows, Part]:
+    """Return the model to calibrate, and rows of which it learned from no calibrate day."""
+    rows, registry = TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot), Registry(context.home)
+    model = registry.part(model_name(context.surface, task), version)
+    said = registry.tags(model)
+    if REPEATS in said:
+        rows = for_refit(rows, int(said[REPEATS]))
+    _refuse_overlap(rows, model, said)
+    return rows, model
 
 
 def _wanted(rows: TaskRows, model: Part) -> WantedPart:
@@ -136,7 +145,15 @@ def _wanted(rows: TaskRows, model: Part) -> WantedPart:
         step=STEP,
         task=rows.task,
         name=calibrator_name(rows.context.surface, rows.task),
-        inputs=digest({**made_from, "step": STEP, "recipe": RECIPE, "model": [model.version, model.sha256]}),
+        inputs=digest(
+            {
+                **made_from,
+                "step": STEP,
+                "recipe": RECIPE,
+                "examination": examination.RECIPE,
+                "model": [model.version, model.sha256],
+            }
+        ),
         tags={**tags(made_from), f"component.{model.name}": str(model.version)},
     )
 
@@ -164,21 +181,22 @@ def _calibrate(
     opened.reads_model(registry.model_id(model))
     head = _fetched(registry, model, rows)
     made = _fit(opened, rows, head)
-    opened.params(
-        {"kind": made.fitted.to_json()["kind"], "slice": " to ".join(rows.slices.calibrate.to_json())}
-    )
+    params = _told(made)
+    opened.params({**params, "slice": " to ".join(rows.slices.calibrate.to_json())})
     opened.metrics({"rows": made.rows, "positives": made.positives, **_flat(made)})
-    opened.table("figures.json", pd.DataFrame([row.to_json() for row in made.after.metrics]))
+    if made.after is not None:
+        opened.table("figures.json", pd.DataFrame([row.to_json() for row in made.after.metrics]))
     opened.evidence(
         {
             **rows.made_from(),
-            "kind": rows.spec.kind,
+            "kind": rows.kind,
             "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-            "calibrator": made.fitted.to_json()["kind"],
+            "calibrator": made.fitted.kind,
+            "choice": None if made.choice is None else made.choice.to_json(),
             "rows": made.rows,
             "positives": made.positives,
-            "before": made.before.to_json(),
-            "test": made.after.to_json(),
+            "before": None if made.before is None else made.before.to_json(),
+            "test": None if made.after is None else made.after.to_json(),
         }
     )
     return registry.register(
@@ -187,7 +205,7 @@ def _calibrate(
         run_id=opened.run_id,
         tags=said,
         model_type="calibrator",
-        params={"kind": made.fitted.to_json()["kind"]},
+        params=params,
         metrics=_flat(made),
     )
 
@@ -197,25 +215,70 @@ def _fetched(registry: Registry, model: Part, rows: TaskRows) -> Head:
     folder = registry.fetch(model)
     encoder = FeatureEncoder.from_json(json.loads((folder / ENCODER).read_bytes()))
     booster = lgb.Booster(model_str=(folder / BOOSTER).read_text(encoding="utf-8"))
-    return Head(task=rows.task, kind=rows.spec.kind, booster=booster, encoder=encoder, calibrator=None)
+    return Head(task=rows.task, kind=rows.kind, booster=booster, encoder=encoder, calibrator=None)
 
 
 def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
-    table = rows.read(rows.slices.calibrate)
+    table = rows.read_for_report(rows.slices.calibrate)
     outcomes = labels(table, rows.task)
-    _require_outcomes(rows, outcomes)
-    scores = _scores(head, table)
-    fitted: CalibrationMap = (fit_binary if rows.spec.kind == "binary" else fit_mean)(scores, outcomes)
+    fitted, choice = _map(rows, table, _scores(head, table), outcomes)
+    counts = (len(table), int(np.count_nonzero(outcomes)))
+    if rows.repeats is not None:  # the days of the test are learned from
+        return _Calibrated(fitted, choice, *counts, None, None)
     test = rows.read_for_report(rows.slices.test)
     raw = _scores(head, test)
-    calibrated = fitted.apply(raw)
-    if rows.spec.kind == "binary" and len(test):
-        picture = reliability_figure(
-            raw, calibrated, labels(test, rows.task), title=rows.task, users=_users(test)
+    mapped = applied(fitted, raw, _segmented(rows, test))
+    raw, calibrated = (unbiased.where_shown(rows, test, predicted) for predicted in (raw, mapped))
+    if rows.kind in {"binary", "value"}:
+        draw_calibration(
+            opened,
+            rows.task,
+            labels(test, rows.task),
+            raw=raw,
+            calibrated=calibrated,
+            users=_users(test),
+            segments=rows.segments(test),
         )
-        opened.figure("reliability.png", picture)
     before, after = (rows.measured(test, predicted) for predicted in (raw, calibrated))
-    return _Calibrated(fitted, len(table), int(np.count_nonzero(outcomes)), before, after)
+    return _Calibrated(fitted, choice, *counts, before, after)
+
+
+def _map(
+    rows: TaskRows, table: pa.Table, scores: Floats, outcomes: Floats
+) -> tuple[Calibrator, Choice | None]:
+    """Fit what makes the scores mean something; a quantile and an order in the request mean what they are."""
+    if rows.kind in {"quantile", "ranking"}:
+        return IdentityMap(), None
+    _require_outcomes(rows, outcomes)
+    weights = unbiased.calibration_weights(rows, table, scores)
+    if rows.kind == "value":
+        return fit_mean(scores, outcomes, weights), None
+    specs = rows.context.contracts.surface.segments
+    frame = _segmented(rows, table)
+    if rows.repeats is not None:
+        choice = repeat(_tested(rows, rows.repeats), scores, outcomes, frame, specs, weights=weights)
+    else:
+        choice = choose(scores, outcomes, frame, specs, users=_users(table), weights=weights)
+    return choice.calibrator, choice
+
+
+def _tested(rows: TaskRows, recipe: Recipe) -> Kind:
+    """Return the kind of map that the tested model got."""
+    registry, surface = Registry(rows.context.home), rows.context.surface
+    made_for = {f"component.{model_name(surface, rows.task)}": str(recipe.version)}
+    fitted = registry.find(calibrator_name(surface, rows.task), made_for)
+    if fitted is None:
+        raise ContractError(
+            f"{model_name(surface, rows.task)} version {recipe.version}, whose recipe is repeated, has no "
+            "calibrator. Calibrate it first."
+        )
+    kind: Kind = read_evidence(registry.home, registry.run_id(fitted))["choice"]["kind"]
+    return kind
+
+
+def _segmented(rows: TaskRows, table: pa.Table) -> pd.DataFrame:
+    """Return the columns that the segments are made from, of rows that `read_for_report` gave."""
+    return table.select(segment_columns(rows.context.contracts.surface.segments)).to_pandas()
 
 
 def _require_outcomes(rows: TaskRows, outcomes: Floats) -> None:
@@ -236,18 +299,28 @@ def _scores(head: Head, table: pa.Table) -> Floats:
     return head.scores(encode(head.encoder, table), threads=2)
 
 
-def _users(table: pa.Table) -> npt.ArrayLike:
-    return np.asarray(table.column(USER_ID).to_pandas())
+def _users(table: pa.Table) -> npt.NDArray[Any]:
+    return np.asarray(users_of(table).to_pandas())
+
+
+def _told(made: _Calibrated) -> dict[str, str]:
+    """Say what kind of map it is, and what decided it, as flat parameters."""
+    chosen = {} if made.choice is None else {"choice": made.choice.kind, "reason": made.choice.reason}
+    return {"kind": made.fitted.kind, **chosen}
 
 
 def _flat(made: _Calibrated) -> dict[str, float]:
-    told = {f"test.{name}": value for name, value in made.after.headline().items()}
-    told["before.calibration_ratio"] = made.before.headline().get("calibration_ratio")
+    told: dict[str, float | int | None] = {}
+    if made.after is not None and made.before is not None:
+        told |= {f"test.{name}": value for name, value in made.after.headline().items()}
+        told["before.calibration_ratio"] = made.before.headline().get("calibration_ratio")
+    if made.choice is not None:
+        told |= {f"held_out.normalized_entropy.{kind}": value for kind, value in made.choice.held_out.items()}
     return {name: float(value) for name, value in told.items() if value is not None}
 
 
 def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> CalibrateResult:
     run_id = registry.run_id(part)
     evidence: Mapping[str, Any] = read_evidence(registry.home, run_id)
-    metrics = dict(evidence["test"]["headline"])
+    metrics = dict(evidence["test"]["headline"]) if evidence["test"] else {}
     return CalibrateResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)

@@ -1,7 +1,8 @@
 """The gate step: all evidence of a release becomes Promote or Hold, in dossier, registry and MLflow."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -10,11 +11,12 @@ from tasks.contracts import digest
 from tasks.errors import ContractError
 from tasks.release.decision import Hold, decide_release
 from tasks.release.description import describe_verdict
-from tasks.release.dossier import Dossier
+from tasks.release.dossier import Dossier, SlotUtility
 from tasks.release.evidence import (
     Comparison,
     Evidence,
     ShadowEvidence,
+    TaskEvidence,
     ValidationEvidence,
     estimate_from_json,
     verdict_from_json,
@@ -22,8 +24,11 @@ from tasks.release.evidence import (
 from tasks.release.figures import task_evidence
 from tasks.release.gates import judge_release
 from tasks.release.manifest import Manifest
+from tasks.release.reports import report_sections, report_verdicts
+from tasks.release.sensitivity import sensitivities, slot_ratios
 from tasks.steps.context import Context, format_instant, write_report
-from tasks.steps.release_view import VERDICT, release_manifest, release_part
+from tasks.steps.pictures import gathered_pictures
+from tasks.steps.release_view import VERDICT, rehearsed, release_manifest, release_part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepRun, read_evidence, step_run
 
@@ -133,15 +138,27 @@ def _dossier(
         as_of=format_instant(as_of),
         decision=decide_release(verdicts, cannot_tell=gates.cannot_tell),
         verdicts=verdicts,
-        figures={
-            task.task: {
-                metric: found for (metric, segment), found in task.figures.items() if segment == "all"
-            }
-            for task in gathered.tasks
-        },
+        tasks=gathered.tasks,
         manifest=manifest,
         notes=evidence["simulation"]["notes"],
+        slots=slot_ratios(evidence["simulation"]["measured"]),
+        utility=_slot_utility(evidence["simulation"], gathered.tasks),
+        pictures=gathered_pictures(
+            context, release_manifest(context, rehearsed(context, release)), release_run=runs.release
+        ),
+        reports=report_sections(evidence["release"]),
     )
+
+
+def _slot_utility(simulation: Mapping[str, Any], tasks: Sequence[TaskEvidence]) -> SlotUtility | None:
+    """Hold the composition of the utility against the calibration of its heads."""
+    made = simulation.get("composition")  # evidence of an older release may have none
+    if made is None:
+        return None
+    whole = {task.task: ratio for task in tasks if (ratio := task.figures.get(("calibration_ratio", "all")))}
+    terms = sensitivities(made, slot_ratios(simulation["measured"]), whole)
+    utility, spread = (math.nan if made[name] is None else made[name] for name in ("utility", "spread"))
+    return SlotUtility(utility, spread, terms)
 
 
 def _description(evidence: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
@@ -187,6 +204,7 @@ def _gather(as_of: datetime, runs: _Runs, evidence: Mapping[str, Any]) -> Eviden
             score_shift=estimate_from_json(shadow["score_shift"]),
             run=runs.shadow,
         ),
+        reports=report_verdicts(evidence["release"], run=runs.release),
     )
 
 

@@ -17,11 +17,14 @@ from tasks.stores.runs import INPUTS, StepRun, finish, step_run
 
 @dataclass(frozen=True)
 class WantedPart:
-    """The version of ``name`` that a step makes for one task from ``inputs``; ``tags`` say what those are."""
+    """The version of ``name`` that a step makes from ``inputs``, for one task or for all.
+
+    ``tags`` say what the inputs are.
+    """
 
     context: Context
     step: str
-    task: str
+    task: str | None
     name: str
     inputs: str
     tags: Mapping[str, str]

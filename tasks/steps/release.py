@@ -2,7 +2,8 @@
 
 ::
 
-    parts of this retrain, parts that the champion lends, both policies      pinned by version and sha256
+    parts of this retrain, parts that the champion lends, the examination
+    curve where the surface has one, both policies                           pinned by version and sha256
       -> fetched, every byte compared -> joints fitted -> figures on the test days
       -> <surface>.release, a pyfunc that brings its code and weights -> alias challenger
 
@@ -11,41 +12,27 @@ the step ends in the same version, linked and aliased.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 import pyarrow as pa
 
-from tasks.contracts import digest
 from tasks.errors import DataError, GateRefused
-from tasks.release.description import describe, describe_part
-from tasks.release.figures import TaskFigures
-from tasks.release.manifest import MANIFEST, Manifest, PinnedSnapshot, sha256
-from tasks.serving.packaging import ROOT, PackagedRelease, package_release
-from tasks.serving.staging import code_digest, requirements
+from tasks.release.description import describe_part
+from tasks.steps import examination
 from tasks.steps.context import Context, format_instant, parse_instant
-from tasks.steps.release_parts import (
-    Pins,
-    TrainedPart,
-    pin_tasks,
-    refuse_silent_changes,
-    register_policies,
-    release_files,
-)
-from tasks.steps.release_rehearsal import Rehearsal
-from tasks.steps.release_view import BACKFILLED, COMPONENT, FILE, SNAPSHOT, release_name
+from tasks.steps.kept import divided
+from tasks.steps.refit import Refit
+from tasks.steps.release_making import Tested, Wanted
+from tasks.steps.release_parts import Pins, pin_examination, pin_tasks, refuse_silent_changes
+from tasks.steps.release_view import COMPONENT, release_name
 from tasks.stores.label_store import LabelStore
-from tasks.stores.locks import alone
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import INPUTS, StepRun, finish, read_evidence, step_run
+from tasks.stores.runs import finish, read_evidence
 from tasks.stores.snapshot import Snapshot
-from tasks.training.slices import DaySlice, ReleaseSlices, plan_slices
-
-STEP: Final = "release"
-RECIPE: Final = 1
-"""Raised whenever the same parts would make another release."""
+from tasks.training.slices import DaySlice, plan_slices
 
 CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"
@@ -85,7 +72,8 @@ def run(
     ----------
     as_of : the instant at which the world is looked at.
     snapshot : id of the published label snapshot that the parts were made from.
-    parts : of each trained task ``{task, model_version, calibrator_version}``; the champion lends the others.
+    parts : of each trained task ``{task, model_version, calibrator_version}``, of one that could not be
+        trained ``{task, why}``; the champion lends that one and those that are not named.
     backfill : a backfill asked for it; such a release is marked and moves no alias.
 
     Raises
@@ -93,7 +81,7 @@ def run(
     ContractError
         A policy's content changed without its version, or a task has no model.
     DataError
-        The snapshot is unknown or shows the labels as of another instant.
+        No part could be trained, or the snapshot is unknown or shows the labels as of another instant.
     GateRefused
         The labels were not published, or a part learned from the days that the release is tested on.
     StoreError
@@ -103,116 +91,37 @@ def run(
     labels = _published(store, snapshot, as_of)
     refuse_silent_changes(context, registry)
     slices = plan_slices(context.contracts, as_of, _days(labels))
-    pins = pin_tasks(context, registry, [TrainedPart.of(part) for part in parts], as_of=as_of)
+    trained, kept = divided(parts)
+    pins = pin_tasks(context, registry, trained, as_of=as_of)
     _refuse_overlap(slices.test, pins)
-    inputs = _inputs(context, as_of, labels, pins)
-    late = backfill or _before_champion(registry, context.surface, as_of)
-    with alone(context.home, f"{context.surface}.release", doing=f"making a release of {context.surface}"):
-        part = registry.find(release_name(context.surface), {INPUTS: inputs})
-        reused = part is not None
-        if part is None:
-            tags = {"as_of": format_instant(as_of), "snapshot": labels.id}
-            with step_run(
-                context.home, context.surface, step=STEP, inputs=inputs, parent_run=parent_run, tags=tags
-            ) as step:
-                rehearsal = Rehearsal(context, labels, slices.tasks)
-                part = _Making(context, registry, step, rehearsal, slices, pins, as_of, late).release(inputs)
-    return _settled(registry, part, reused=reused, moves=not late)
-
-
-@dataclass(frozen=True)
-class _Making:
-    """One run of the step, once its inputs are known; the version comes last, so it never lacks anything."""
-
-    context: Context
-    registry: Registry
-    step: StepRun
-    rehearsal: Rehearsal
-    slices: ReleaseSlices
-    pins: Pins
-    as_of: datetime
-    backfilled: bool
-
-    def release(self, inputs: str) -> Part:
-        files = release_files(self.context, self.registry, self.pins)
-        files |= self.rehearsal.joints(files)
-        figures = self.rehearsal.figures(files, self.pins)
-        signature = self.rehearsal.signature(files, self.slices.test)
-        packaged = package_release(files, self._manifest(), signature=signature)
-        self._link(packaged.manifest)
-        self._log(packaged.manifest, figures)
-        return self.registry.register(
-            release_name(self.context.surface),
-            packaged.files,
-            run_id=self.step.run_id,
-            tags={INPUTS: inputs, **self._tags(packaged)},
-            model_type="release",
-            metrics=_flat(figures),
-        )
-
-    def _manifest(self) -> Manifest:
-        labels = self.rehearsal.snapshot
-        policies = register_policies(self.context, self.registry, self.step.run_id)
-        return Manifest(
-            surface=self.context.surface,
-            as_of=self.as_of,
-            snapshot=PinnedSnapshot(labels.id, labels.contract_digest, labels.content_digest, labels.as_of),
-            contracts=dict(self.context.contracts.digests),
-            test=(self.slices.test.first, self.slices.test.last),
-            parts=(*(part for pair in self.pins.values() for part in pair), *policies),
-            files={},
-            code={},
-            backfilled=self.backfilled,
-        )
-
-    def _tags(self, packaged: PackagedRelease) -> dict[str, object]:
-        manifest, contracts = packaged.manifest, self.context.contracts
-        return {
-            "surface": manifest.surface,
-            "as_of": format_instant(self.as_of),
-            SNAPSHOT: manifest.snapshot.id,
-            "policy_version": contracts.utility.version,
-            "slate_policy_version": contracts.slate.version,
-            BACKFILLED: str(self.backfilled).lower(),
-            **{f"{COMPONENT}{name}": version for name, version in manifest.pins.items()},
-            **_own_digests(packaged),
-        }
-
-    def _link(self, manifest: Manifest) -> None:
-        """Link the run to what it read; parts find their releases by the version's component tags."""
-        labels = self.rehearsal.snapshot
-        name = f"{manifest.surface} labels"
-        self.step.dataset(name, digest=labels.content_digest, source=labels.path, context="test")
-        for pinned in manifest.parts:
-            part = Part(pinned.name, pinned.version, pinned.sha256)
-            self.step.reads_model(self.registry.model_id(part))
-
-    def _log(self, manifest: Manifest, figures: Sequence[TaskFigures]) -> None:
-        text = describe(manifest, self.context.contracts.utility, figures)
-        self.step.text("release.md", text)
-        self.step.json("manifest.json", manifest.to_json())
-        self.step.evidence(
-            {
-                "manifest_sha256": manifest.digest,
-                "backfilled": manifest.backfilled,
-                "pins": manifest.pins,
-                "test": [day.isoformat() for day in manifest.test],
-                "tasks": [found.to_json() for found in figures],
-                "description": text,
-            }
-        )
+    looked = examination.run(context, as_of=as_of, snapshot=snapshot, parent_run=parent_run)
+    examined = pin_examination(registry, looked)
+    served, unrepeated = Refit(context, as_of, snapshot, parent_run).served(pins, trained)
+    wanted = Wanted(
+        context,
+        labels,
+        slices,
+        pins,
+        examined,
+        as_of,
+        backfill or _before_champion(registry, context.surface, as_of),
+        kept,
+        unrepeated,
+    )
+    part, reused = wanted.made(registry, parent_run=parent_run)
+    if served != pins:
+        _completed(registry, part, registry.run_id(part))
+        refitted = replace(wanted, pins=served, tested=Tested(part, pins))
+        part, reused = refitted.made(registry, parent_run=parent_run)
+    return _settled(registry, part, reused=reused, moves=not wanted.backfilled)
 
 
 def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> ReleaseResult:
-    """Complete what a killed step may have left undone: description, alias, the run's end."""
+    """Complete what a killed step may have left undone, alias included, and say what there is."""
     run_id = registry.run_id(part)
-    evidence = read_evidence(registry.home, run_id)
-    if not registry.client.get_model_version(part.name, str(part.version)).description:
-        registry.describe(part, evidence["description"])
-    _link_back(registry, part, evidence["pins"])
+    evidence = _completed(registry, part, run_id)
     if moves and not evidence["backfilled"]:
         _challenge(registry, part)
-    finish(registry.home, run_id)
     return ReleaseResult(
         release=part.name,
         version=part.version,
@@ -227,10 +136,22 @@ def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> Re
     )
 
 
+def _completed(registry: Registry, part: Part, run_id: str) -> Mapping[str, Any]:
+    """Give a release its description and its parts their links, and close its run; return its evidence."""
+    evidence: Mapping[str, Any] = read_evidence(registry.home, run_id)
+    if not registry.client.get_model_version(part.name, str(part.version)).description:
+        registry.describe(part, evidence["description"])
+    _link_back(registry, part, evidence["pins"])
+    finish(registry.home, run_id)
+    return evidence
+
+
 def _link_back(registry: Registry, part: Part, pins: Mapping[str, int]) -> None:
     """Let every pinned part say which releases pin it."""
     surface = part.name.removesuffix(".release")
     for name, version in pins.items():
+        if name == part.name:  # the tested release keeps its own description
+            continue
         releases = registry.having(part.name, {f"{COMPONENT}{name}": str(version)})
         registry.describe(registry.part(name, version), describe_part(surface, releases))
 
@@ -266,22 +187,6 @@ def _days(labels: Snapshot) -> list[Any]:
     return list(table.column("ds").to_pylist())
 
 
-def _inputs(context: Context, as_of: datetime, labels: Snapshot, pins: Pins) -> str:
-    """Digest everything that decides the release's bytes."""
-    return digest(
-        {
-            "step": STEP,
-            "recipe": RECIPE,
-            "as_of": format_instant(as_of),
-            "snapshot": labels.id,
-            "contracts": dict(context.contracts.digests),
-            "parts": {part.name: [part.version, part.sha256] for pair in pins.values() for part in pair},
-            "code": code_digest(),
-            "requirements": requirements(),
-        }
-    )
-
-
 def _challenge(registry: Registry, part: Part) -> None:
     """Let ``challenger`` mean this release, unless it means one as of a later instant."""
     held = _held(registry, part.name, CHALLENGER)
@@ -301,20 +206,3 @@ def _held(registry: Registry, name: str, alias: str) -> Part | None:
 
 def _as_of(registry: Registry, part: Part) -> datetime:
     return parse_instant(registry.tags(part)["as_of"])
-
-
-def _own_digests(packaged: PackagedRelease) -> dict[str, str]:
-    """Digest the files that the manifest cannot list: itself and what MLflow adds."""
-    manifest = packaged.manifest
-    listed = {f"{ROOT}/{path}" for path in manifest.files} | set(manifest.code)
-    own = {path: sha256(data) for path, data in packaged.files.items() if path not in listed}
-    return {"manifest_sha256": own[f"{ROOT}/{MANIFEST}"], **{f"{FILE}{path}": own[path] for path in own}}
-
-
-def _flat(figures: Sequence[TaskFigures]) -> dict[str, float]:
-    return {
-        f"{found.task}/{metric}": float(value)
-        for found in figures
-        for metric, value in found.headline().items()
-        if value is not None
-    }

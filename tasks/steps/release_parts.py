@@ -7,17 +7,19 @@ A policy is data under review: its version and its content go together. The same
 content is refused, whoever asks (law 4).
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 
 from tasks.contracts import SlateSpec, UtilitySpec, canonical, canonical_json, digest
-from tasks.errors import ContractError, unknown
-from tasks.release.chains import chain, parent
+from tasks.errors import ContractError, StoreError, unknown
+from tasks.ranking.examination import FILE as EXAMINATION
+from tasks.release.head_plan import FILE as HEAD
 from tasks.release.manifest import Manifest, PinnedPart, Role
 from tasks.steps.context import Context, format_instant, parse_instant
-from tasks.steps.release_view import BACKFILLED, release_manifest, release_name
+from tasks.steps.release_view import BACKFILLED, rehearsed, release_manifest, release_name
 from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import read_evidence
@@ -72,13 +74,14 @@ def pin_tasks(
     for part in trained:
         if part.task not in tasks:
             raise ContractError(unknown("task", part.task, tasks, where=f"the surface {context.surface}"))
-    made = {part.task: _pins(context.surface, registry, part) for part in trained}
+    made = {part.task: pin_trained(context.surface, registry, part) for part in trained}
     missing = [task for task in tasks if task not in made]
     lent = _lent(context, missing, as_of) if missing else {}
     return {task: made.get(task) or lent[task] for task in tasks}
 
 
-def _pins(surface: str, registry: Registry, trained: TrainedPart) -> tuple[PinnedPart, PinnedPart]:
+def pin_trained(surface: str, registry: Registry, trained: TrainedPart) -> tuple[PinnedPart, PinnedPart]:
+    """Pin what was made for one task; the calibrator must have been fitted to that very model."""
     model = _pin(registry, Role.TASK, f"{surface}.task.{trained.task}", trained.model_version)
     fitted = _pin(
         registry, Role.CALIBRATOR, f"{surface}.calibrator.{trained.task}", trained.calibrator_version
@@ -103,10 +106,6 @@ def _pin(registry: Registry, role: Role, name: str, version: int) -> PinnedPart:
     return PinnedPart(part.name, part.version, part.sha256, role, None, newest, slices)
 
 
-def _day(text: str) -> date:
-    return date.fromisoformat(text)
-
-
 def _lent(context: Context, missing: Sequence[str], as_of: datetime) -> Pins:
     lender = find_lender(context, as_of)
     if lender is None:
@@ -114,7 +113,7 @@ def _lent(context: Context, missing: Sequence[str], as_of: datetime) -> Pins:
             f"A release needs every task, and {', '.join(missing)} came without a model. There is no "
             f"champion of {format_instant(as_of)} or before to take it from: train every task."
         )
-    manifest = release_manifest(context, lender)
+    manifest = release_manifest(context, rehearsed(context, lender))
     lacking = [task for task in missing if not _has(manifest, task)]
     if lacking:
         raise ContractError(
@@ -189,18 +188,39 @@ def _digest(spec: UtilitySpec | SlateSpec) -> str:
     return digest(canonical(spec))
 
 
-def release_files(context: Context, registry: Registry, pins: Pins) -> dict[str, bytes]:
+def pin_examination(registry: Registry, part: Part | None) -> PinnedPart | None:
+    """Pin the examination curve, with the days that it was estimated from."""
+    if part is None:
+        return None
+    days = read_evidence(registry.home, registry.run_id(part))["slices"]
+    slices = {
+        kind: (date.fromisoformat(first), date.fromisoformat(last)) for kind, (first, last) in days.items()
+    }
+    newest = slices["train"][1] if slices else None
+    return PinnedPart(part.name, part.version, part.sha256, Role.EXAMINATION, None, newest, slices)
+
+
+def release_files(
+    context: Context, registry: Registry, pins: Pins, examined: PinnedPart | None = None
+) -> dict[str, bytes]:
     """Fetch every part, each byte compared with its pin, and lay out the release folder without joints."""
     policies = policy_files(context)
-    plan = {"heads": [_head(context, task) for task in pins]}
-    files = {
+    fetched = {task: dict(_fetched(registry, task, *pair)) for task, pair in pins.items()}
+    plan = {"heads": [json.loads(files.pop(HEAD)) for files in fetched.values()]}
+    return {
         "heads.json": canonical_json(plan).encode(),
         "utility.json": policies[Role.UTILITY_POLICY],
         "slate.json": policies[Role.SLATE_POLICY],
+        **_examination(registry, examined),
+        **{path: data for files in fetched.values() for path, data in files.items()},
     }
-    for task, (model, calibrator) in pins.items():
-        files.update(_fetched(registry, task, model, calibrator))
-    return files
+
+
+def _examination(registry: Registry, examined: PinnedPart | None) -> dict[str, bytes]:
+    if examined is None:
+        return {}
+    folder = registry.fetch(Part(examined.name, examined.version, examined.sha256))
+    return {EXAMINATION: (folder / EXAMINATION).read_bytes()}
 
 
 def _fetched(
@@ -208,24 +228,12 @@ def _fetched(
 ) -> Iterator[tuple[str, bytes]]:
     trained = registry.fetch(Part(model.name, model.version, model.sha256))
     mapped = registry.fetch(Part(calibrator.name, calibrator.version, calibrator.sha256))
+    if not (trained / HEAD).exists():
+        raise StoreError(
+            f"{model.name} version {model.version} does not say what its head is ({HEAD}): an earlier "
+            "program trained it. Train the task anew."
+        )
+    yield HEAD, (trained / HEAD).read_bytes()
     yield f"models/{task}.txt", (trained / BOOSTER).read_bytes()
     yield f"encoders/{task}.json", (trained / ENCODER).read_bytes()
     yield f"calibrators/{task}.json", (mapped / CALIBRATOR).read_bytes()
-
-
-def _head(context: Context, task: str) -> dict[str, Any]:
-    spec = context.contracts.tasks
-    return {
-        "task": task,
-        "kind": spec.tasks[task].kind,
-        "level": spec.tasks[task].level,
-        "parent": parent(spec, task),
-    }
-
-
-def conditional_tasks(context: Context) -> tuple[str, ...]:
-    """Name the binary tasks with a parent, parents first: those whose joint probability is a product."""
-    spec = context.contracts.tasks
-    return tuple(
-        task for task in spec.order() if spec.tasks[task].kind == "binary" and len(chain(spec, task)) > 1
-    )

@@ -19,15 +19,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.calibration.fit import fit_joint
-from tasks.columns import ITEM_ID, REQUEST_ID, USER_ID, expected_value, probability
+from tasks.columns import ITEM_ID, REQUEST_ID, USER_ID, at_position, predicted, probability
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.release.chains import chain, known_outcomes
 from tasks.release.figures import TaskFigures, measure
 from tasks.serving.scoring import Scorer
 from tasks.serving.signature import release_signature
 from tasks.steps.context import Context
-from tasks.steps.release_parts import Pins, conditional_tasks
-from tasks.steps.task_rows import first_rows
+from tasks.steps.pictures import draw_joint
+from tasks.steps.release_parts import Pins
+from tasks.steps.task_rows import first_rows, measured_by
+from tasks.stores.runs import StepRun
 from tasks.stores.snapshot import Snapshot
 from tasks.training.slices import DaySlice, TaskSlices
 
@@ -46,22 +48,27 @@ class Rehearsal:
         """Fit a map on the product of each chain that needs one; files of the release by path."""
         heads = Scorer.from_files(files).heads
         made = {}
-        for task in conditional_tasks(self.context):
-            frame, outcomes = self.calibrate_days(task, heads.columns)
+        for task in heads.conditional:
+            frame, outcomes = self.calibrate_days(task, (*heads.columns, *heads.optional))
             known = np.isfinite(outcomes)
-            product = heads.predict(frame)[probability(task)]
-            fitted = fit_joint(product[known], outcomes[known], _users(frame)[known])
+            product = where_shown(heads.predict(frame), probability(task))
+            fitted = fit_joint(product[known], outcomes[known], users_of(frame)[known])
             if fitted is not None:
                 made[f"joints/{task}.json"] = json.dumps(fitted.to_json(), allow_nan=False).encode()
         return made
 
     def calibrate_days(self, task: str, features: Iterable[str]) -> tuple[pd.DataFrame, Floats]:
         """Read a task's calibrate days and what is known of it there, NaN where nothing is."""
-        frame = self._days(self.slices[task].calibrate, features, [task])
-        return frame, self._outcomes(frame, task)
+        frame = self.days(self.slices[task].calibrate, features, [task])
+        return frame, self.outcomes(frame, task)
 
-    def figures(self, files: Mapping[str, bytes], pins: Pins) -> list[TaskFigures]:
-        """Measure every task on its test days; tasks with the same days share one reading."""
+    def figures(
+        self, files: Mapping[str, bytes], pins: Pins, *, step: StepRun | None = None
+    ) -> list[TaskFigures]:
+        """Measure every task on its test days, and draw joints where a step is given to hold the pictures.
+
+        Tasks with the same days share one reading.
+        """
         scorer = Scorer.from_files(files)
         by_days: dict[DaySlice, list[str]] = {}
         for task in scorer.heads.heads:
@@ -69,7 +76,7 @@ class Rehearsal:
         measured = {
             figures.task: figures
             for days, tasks in by_days.items()
-            for figures in self._measured(scorer, days, tasks, pins)
+            for figures in self._measured(scorer, days, tasks, pins, step)
         }
         return [measured[task] for task in scorer.heads.heads]
 
@@ -80,27 +87,31 @@ class Rehearsal:
         return release_signature(frame, scorer.score(frame.head(0)))
 
     def _measured(
-        self, scorer: Scorer, days: DaySlice, tasks: list[str], pins: Pins
+        self, scorer: Scorer, days: DaySlice, tasks: list[str], pins: Pins, step: StepRun | None
     ) -> Iterable[TaskFigures]:
-        frame = self._days(days, scorer.heads.columns, tasks)
+        frame = self.days(days, (*scorer.heads.columns, *scorer.heads.optional), tasks)
         predictions = scorer.heads.predict(frame)
         segments = segment_values(frame, self.context.contracts.surface.segments)
         for task in tasks:
             kind = scorer.heads.heads[task].kind
-            name = probability(task) if kind == "binary" else expected_value(task)
+            outcomes, said = self.outcomes(frame, task), where_shown(predictions, predicted(task, kind))
+            if step is not None and kind == "binary" and task in scorer.heads.conditional:
+                draw_joint(step, task, outcomes, said, users_of(frame))
             yield measure(
                 task,
                 kind,
-                self._outcomes(frame, task),
-                predictions[name],
+                outcomes,
+                said,
                 users=frame[USER_ID],
                 requests=frame[REQUEST_ID],
                 segments={segment: np.asarray(values) for segment, values in segments.items()},
                 days=(days.first, days.last),
                 newest_training_row=pins[task][0].trained_until(),
+                **measured_by(self.context.contracts, task),
             )
 
-    def _days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
+    def days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
+        """Read some days: keys, features, segments, and the labels of every task's chain."""
         surface, spec = self.context.contracts.surface, self.context.contracts.tasks
         labels = [link for task in tasks for link in chain(spec, task)]
         segments = segment_columns(surface.segments)
@@ -111,16 +122,34 @@ class Rehearsal:
         table = self.snapshot.read(names, first_day=days.first, last_day=days.last)
         return table.select(names).to_pandas()
 
-    def _outcomes(self, frame: pd.DataFrame, task: str) -> Floats:
-        links = chain(self.context.contracts.tasks, task)
+    def outcomes(self, frame: pd.DataFrame, task: str) -> Floats:
+        """Return what is known of a task along its chain, NaN where nothing is, shape [rows]."""
+        contracts = self.context.contracts
+        links = chain(contracts.tasks, task) if contracts.head_kind(task) in {"binary", "value"} else (task,)
         labels = {link: frame[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
         known = known_outcomes(labels, links)
-        if self.context.contracts.tasks.tasks[task].level == "request":
+        if contracts.tasks.tasks[task].level == "request":
             return np.where(first_rows(frame[REQUEST_ID].to_numpy()), known, np.nan)
         return known
 
 
-def _users(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
+def where_shown(predictions: Mapping[str, Floats], name: str) -> Floats:
+    """Return what is predicted of each item where it stood, where that is known; outcomes came from there."""
+    anywhere = predictions[name]
+    shown = predictions.get(at_position(name), anywhere)
+    return np.where(np.isnan(shown), anywhere, shown)
+
+
+def predicted_by_task(scorer: Scorer, frame: pd.DataFrame) -> dict[str, Floats]:
+    """Return what each task's head predicts of each row, where the item stood, shape [rows]."""
+    predictions = scorer.heads.predict(frame)
+    return {
+        task: where_shown(predictions, predicted(task, head.kind))
+        for task, head in scorer.heads.heads.items()
+    }
+
+
+def users_of(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
     """Return who is resampled: the user, or the request where the user is missing."""
     users = frame[USER_ID].where(frame[USER_ID].notna(), frame[REQUEST_ID])
     return users.to_numpy(dtype=object)

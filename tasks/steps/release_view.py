@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.errors import ContractError, DataError, StoreError
-from tasks.release.manifest import MANIFEST, Manifest, sha256
+from tasks.release.manifest import MANIFEST, Manifest, Role, sha256
 from tasks.serving.loading import LoadedRelease, load_release
 from tasks.serving.packaging import ROOT
 from tasks.steps.context import Context
@@ -64,6 +64,15 @@ def resolve_release(context: Context, ref: str | int) -> int:
 def find_release(context: Context, ref: str) -> int | None:
     """Return the version that an alias means, None where it means nothing yet."""
     return Registry(context.home).aliases(release_name(context.surface)).get(ref)
+
+
+def rehearsed(context: Context, ref: str | int) -> int:
+    """Return the version that a release's decision is rehearsed with: its own, or that which was tested.
+
+    Refitted models have learned from the days of the test; those of the release pinned as tested have not.
+    """
+    tested = release_manifest(context, ref).find(Role.TESTED)
+    return resolve_release(context, ref) if tested is None else tested.version
 
 
 def release_manifest(context: Context, ref: str | int) -> Manifest:

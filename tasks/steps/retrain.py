@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
-from tasks.errors import GateRefused
+from tasks.errors import DataError, GateRefused
 from tasks.steps import arrival, gate, labels, launch, plan, release, shadow, simulate, validate
 from tasks.steps.context import Context
+from tasks.steps.kept import keep
 
 log = logging.getLogger("equipoise")
 
@@ -42,6 +43,8 @@ def run(
     ------
     GateRefused
         The labels failed validation critically.
+    DataError
+        A task cannot be trained and there is no champion whose model it could keep; or none can.
     """
     arrival.warn(context, as_of=as_of)
     planned = plan.run(context, as_of=as_of, cadence=cadence, tasks=tasks)
@@ -83,10 +86,13 @@ class _Labelled(TypedDict):
 
 
 def _fit(context: Context, task: str, labelled: _Labelled, steps: "_Progress") -> dict[str, Any]:
-    steps.begin(f"train {task}")
-    model = launch.train(context, task=task, **labelled)
-    steps.begin(f"calibrate {task}")
-    calibrator = launch.calibrate(context, task=task, model_version=model.version, **labelled)
+    try:
+        steps.begin(f"train {task}")
+        model = launch.train(context, task=task, **labelled)
+        steps.begin(f"calibrate {task}")
+        calibrator = launch.calibrate(context, task=task, model_version=model.version, **labelled)
+    except DataError as error:
+        return keep(context, task=task, as_of=labelled["as_of"], error=error)
     return {"task": task, "model_version": model.version, "calibrator_version": calibrator.version}
 
 

@@ -8,22 +8,13 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pydantic import ValidationError
-
-from tasks import columns as c
 from tasks.contracts import Contracts, UtilitySpec, canonical, digest
-from tasks.contracts.crosscheck import find_problems
 from tasks.contracts.metrics import Metric, parse_metric
-from tasks.contracts.problems import from_validation
 from tasks.contracts.utility import Guardrail
-from tasks.contracts.yaml_file import read_yaml
-from tasks.errors import ContractError
-from tasks.evaluation.intervals import auc_drop, normalized_entropy_rise
 from tasks.evaluation.resampling import Resampler
 from tasks.evaluation.verdicts import Verdict
 from tasks.release.evidence import estimate_to_json
@@ -32,13 +23,19 @@ from tasks.release.simulation_page import simulation_page
 from tasks.simulation.guardrails import judge_guardrail
 from tasks.simulation.metrics import NEW_ITEMS
 from tasks.simulation.replay import ALL, Measured, Replay
+from tasks.simulation.terms import composition
+from tasks.steps.champion_comparison import comparisons
 from tasks.steps.context import Context, write_report
-from tasks.steps.release_view import find_release, load, resolve_release
-from tasks.steps.slates import Scored, TestSlice
+from tasks.steps.proposed_policy import read_policy
+from tasks.steps.release_view import find_release, load, rehearsed, resolve_release
+from tasks.steps.simulation_notes import notes_of, stood_in
+from tasks.steps.slates import Scored, TestSlice, release_policy
 from tasks.stores.runs import StepRun, finished_run, read_evidence, step_run
 
 REPORT = "simulation.html"
 REPLICATES = 500
+RECIPE = 2
+"""Raised whenever the same release and candidates would make other evidence."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +72,7 @@ def run(
     extra = {str(path): read_policy(path, context.contracts) for path in policies}
     inputs = digest(
         {
+            "recipe": RECIPE,
             "release": release,
             "baseline": champion,
             "anchors": _anchors(context),
@@ -95,34 +93,15 @@ def run(
     return SimulateResult(run_id=run_id, **{name: evidence[name] for name in kept})
 
 
-def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
-    """Read a utility policy that no surface holds yet, and hold it against a surface's contracts.
-
-    Raises
-    ------
-    ContractError
-        The file cannot be read, is no utility policy, or is none for this surface.
-    """
-    try:
-        policy = UtilitySpec.model_validate(read_yaml(path))
-    except ValidationError as error:
-        problems = from_validation(path.name, error, UtilitySpec)
-    else:
-        models = {"surface": contracts.surface, "tasks": contracts.tasks, "utility": policy}
-        problems = [replace(one, file=path.name) for one in find_problems(contracts.name, models)]
-        if not problems:
-            return policy
-    listed = "; ".join(map(str, problems))
-    raise ContractError(f"{path} is no utility policy for {contracts.name}: {listed}")
-
-
 def _simulate(
     context: Context, run: StepRun, release: int, champion: int | None, policies: Mapping[str, UtilitySpec]
 ) -> None:
-    under_test = load(context, release)
+    under_test = load(context, rehearsed(context, release))
     test = TestSlice.of(context, under_test.manifest)
     ours = test.slates_of(under_test, f"release {release}")
-    old = None if champion is None else test.slates_of(load(context, champion), f"champion {champion}")
+    old = None
+    if champion is not None:
+        old = test.slates_of(load(context, rehearsed(context, champion)), f"champion {champion}")
     theirs = test.first_baseline() if old is None else old.slates
     replay, metrics, by = (
         _replay(context, test),
@@ -142,7 +121,7 @@ def _simulate(
             for name, slates in others.items()
         },
     )
-    notes = list(_notes(test, found.measured))
+    notes = [*stood_in(context, release), *notes_of(test, found.measured)]
     html = _page(context, test, under_test.manifest, ours.slates.name, found, notes)
     run.text(REPORT, html)
     path = write_report(context, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
@@ -158,10 +137,35 @@ def _simulate(
             "headline": _headline(found.measured),
             "measured": [_plain(one) for one in found.measured],
             "others": {name: [_plain(one) for one in rows] for name, rows in found.others.items()},
-            "comparisons": None if old is None else list(_comparisons(context.contracts, test, ours, old)),
+            "comparisons": None if old is None else list(comparisons(context.contracts, test, ours, old)),
+            "composition": _composition(context, test, under_test.manifest, ours),
             "notes": notes,
         }
     )
+
+
+def _composition(
+    context: Context, test: TestSlice, manifest: Manifest, ours: Scored
+) -> dict[str, Any] | None:
+    """Say what each term adds to a slot, with the weight that the release pins; None without a utility."""
+    made = composition(test.log, ours.slates)
+    if made is None:
+        return None
+    weights = release_policy(context, manifest).weights
+    terms = [
+        {
+            "task": term.task,
+            **{name: _or_null(getattr(term, name)) for name in ("prediction", "contribution", "spread")},
+            "weight": weights[term.task].weight if term.task in weights else 0.0,
+            "times": weights[term.task].times if term.task in weights else None,
+        }
+        for term in made.terms
+    ]
+    return {"utility": _or_null(made.utility), "spread": _or_null(made.spread), "terms": terms}
+
+
+def _or_null(figure: float) -> float | None:
+    return figure if math.isfinite(figure) else None
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,9 @@ def _metrics(contracts: Contracts, test: TestSlice) -> dict[str, Metric]:
     tasks = contracts.tasks.tasks
     ranked = [n for n, task in tasks.items() if task.kind == "binary" and task.level == "impression"]
     names = [rail.metric for rail in contracts.utility.guardrails]
-    names += [f"{task}_{kind}" for task in ranked for kind in ("rate", "predicted", "calibration")]
+    names += [f"{task}_rate" for task in ranked]
+    likely = [task for task in ranked if contracts.head_kind(task) == "binary"]
+    names += [f"{task}_{kind}" for task in likely for kind in ("predicted", "calibration")]
     names += [f"ndcg_{task}" for task in ranked] + ["expected_utility", "coverage"]
     names += [f"component_share:{task}" for task in contracts.utility.weights]
     names += ["new_item_exposure"] if NEW_ITEMS in test.log.segments else []
@@ -243,7 +249,8 @@ def _judged(
         found = measured[rail.metric]
         if rail.anchor is not None:
             metric = _metrics(context.contracts, test)[rail.metric]
-            anchor = test.slates_of(load(context, rail.anchor), f"anchor {rail.anchor}")
+            anchored = load(context, rehearsed(context, rail.anchor))
+            anchor = test.slates_of(anchored, f"anchor {rail.anchor}")
             found = replay.measure(metric, ours.slates, anchor.slates, rail.by)
         yield from judge_guardrail(rail, [one for one in found if _asked(rail, one)], run=run_id)
 
@@ -255,53 +262,6 @@ def _asked(rail: Guardrail, measured: Measured) -> bool:
 def _anchors(context: Context) -> dict[str, int]:
     named = {rail.anchor for rail in context.contracts.utility.guardrails if rail.anchor is not None}
     return {anchor: resolve_release(context, anchor) for anchor in sorted(named)}
-
-
-def _comparisons(
-    contracts: Contracts, test: TestSlice, ours: Scored, champion: Scored
-) -> Iterator[dict[str, Any]]:
-    """Compare each probability with the champion's where the label is observed: same rows, paired."""
-    users = test.log.users
-    for name, task in contracts.tasks.tasks.items():
-        conditional = c.given(name) in ours.frame
-        column = c.given(name) if conditional else c.probability(name)
-        if task.kind != "binary" or column not in champion.frame:
-            continue
-        label = test.log.labels[name]
-        known = np.isfinite(label)
-        if not known.any():
-            continue
-        old, new = (side.frame[column].to_numpy(dtype=float)[known] for side in (champion, ours))
-        drop = auc_drop(label[known], users[known], champion=old, challenger=new)
-        rise = normalized_entropy_rise(label[known], users[known], champion=old, challenger=new)
-        yield {
-            "task": name,
-            "auc_drop": estimate_to_json(drop),
-            "normalized_entropy_rise": estimate_to_json(rise),
-        }
-
-
-def _notes(test: TestSlice, measured: Sequence[Measured]) -> Iterator[str]:
-    """Say what the data cannot tell, each reason once, and which component has nothing or all to say."""
-    if not test.complete:
-        yield (
-            "Only what was shown is logged: this replay reorders it. It says nothing of candidates "
-            "that were never shown, and exposure, mix and coverage cannot be told."
-        )
-    if not test.log.positions_logged:
-        yield "No position is logged: nothing is known of how much each place on the page was looked at."
-    reasons: dict[str, list[str]] = {}
-    for one in measured:
-        if one.policy is None and one.reason:
-            reasons.setdefault(one.reason, []).append(one.metric)
-    for reason, metrics in reasons.items():
-        yield f"{', '.join(dict.fromkeys(metrics))}: {reason}."
-    for one in measured:
-        share = one.policy.value if one.policy and one.metric.startswith("component_share:") else None
-        if share is not None and not 0.01 <= abs(share) <= 0.9:
-            how = "nearly nothing" if abs(share) < 0.01 else "nearly all"
-            task = one.metric.partition(":")[2]
-            yield f"{task} makes {share:.1%} of the utility's variance within a request: it decides {how}."
 
 
 def _headline(measured: Sequence[Measured]) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from tasks.contracts import Contracts, UtilitySpec, canonical
 from tasks.errors import DataError, unknown
 from tasks.evaluation.segments import segment_values
 from tasks.ranking.decide import decide
+from tasks.ranking.examination import Examination
 from tasks.ranking.policy import SlatePolicy, UtilityPolicy
 from tasks.ranking.utility import utilities
 from tasks.release.manifest import Manifest, Role
 from tasks.serving.loading import LoadedRelease
 from tasks.simulation.log import CandidateLog, Slates, candidate_log, column_slates, logged_slates
+from tasks.steps import examination
 from tasks.steps.context import Context
 from tasks.steps.log_tables import labelled_candidates
 from tasks.steps.release_parts import POLICY_FILE
@@ -42,6 +44,7 @@ class TestSlice:
     context: Context
     candidates: pd.DataFrame
     complete: bool
+    examination: Examination | None = None
 
     @classmethod
     def of(cls, context: Context, manifest: Manifest) -> "TestSlice":
@@ -58,7 +61,8 @@ class TestSlice:
             raise DataError(
                 f"No candidate from {first} to {last}: there is nothing to rehearse the decision on"
             )
-        return cls(context, frame, context.contracts.surface.sources.candidates is not None)
+        complete = context.contracts.surface.sources.candidates is not None
+        return cls(context, frame, complete, release_examination(context, manifest))
 
     @property
     def contracts(self) -> Contracts:
@@ -68,13 +72,14 @@ class TestSlice:
     @cached_property
     def log(self) -> CandidateLog:
         """The candidates as the simulation reads them."""
-        surface = self.contracts.surface
-        curve = surface.examination_curve
+        surface, curve = self.contracts.surface, self.examination
         return candidate_log(
             self.candidates,
             tasks=tuple(self.contracts.tasks.tasks),
             segments=segment_values(self.candidates, surface.segments),
-            examination=None if curve is None else np.asarray(curve),
+            examination=None
+            if curve is None
+            else np.asarray(curve.by_position) / curve.at([curve.reference]),
             complete=self.complete,
         )
 
@@ -86,6 +91,7 @@ class TestSlice:
             name=name,
             slot=scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64),
             predictions=self._by_task(scored),
+            where_shown=self._where_shown(scored),
             utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
             contributions=utilities(self.candidates, _predictions(scored), policy).contributions,
         )
@@ -104,6 +110,7 @@ class TestSlice:
             name=name,
             slot=decided.slate_position.astype(np.int64),
             predictions=scored.slates.predictions,
+            where_shown=scored.slates.where_shown,
             utility=decided.utility,
             contributions=decided.contributions,
         )
@@ -127,12 +134,29 @@ class TestSlice:
         values = self.candidates[first.column].to_numpy(dtype=float, na_value=np.nan)
         return column_slates(self.log, values, column=first.column, length=length)
 
-    def _by_task(self, scored: pd.DataFrame) -> dict[str, Floats]:
-        columns = {
-            task: c.probability(task) if spec.kind == "binary" else c.expected_value(task)
-            for task, spec in self.contracts.tasks.tasks.items()
+    def _columns(self) -> dict[str, str]:
+        return {
+            task: c.predicted(task, kind)
+            for task in self.contracts.tasks.tasks
+            if (kind := self.contracts.head_kind(task)) in {"binary", "value"}
         }
-        return {t: scored[name].to_numpy(dtype=float) for t, name in columns.items() if name in scored}
+
+    def _by_task(self, scored: pd.DataFrame) -> dict[str, Floats]:
+        return {
+            t: scored[name].to_numpy(dtype=float) for t, name in self._columns().items() if name in scored
+        }
+
+    def _where_shown(self, scored: pd.DataFrame) -> dict[str, Floats]:
+        named = {task: c.at_position(name) for task, name in self._columns().items()}
+        return {t: scored[name].to_numpy(dtype=float) for t, name in named.items() if name in scored}
+
+
+def release_examination(context: Context, manifest: Manifest) -> Examination | None:
+    """Return the examination curve that a release pins, None where it pins none."""
+    pinned = manifest.find(Role.EXAMINATION)
+    if pinned is None:
+        return None
+    return examination.read(context, Part(pinned.name, pinned.version, pinned.sha256))
 
 
 def release_policy(context: Context, manifest: Manifest) -> UtilityPolicy:

@@ -3,42 +3,72 @@
 Only observed labels are ever read, and only the columns that are asked for.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from typing import Any, Final
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tasks.columns import ITEM_ID, REQUEST_ID, USER_ID, Status, status
-from tasks.contracts import TaskSpec
+from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, Status, status
+from tasks.contracts import Contracts, TaskSpec
 from tasks.contracts.surface import Features
+from tasks.contracts.training import HeadKind, TaskTraining
 from tasks.errors import ContractError, DataError, GateRefused, unknown
 from tasks.evaluation.segments import segment_columns, segment_values
-from tasks.ranking.features import FeatureEncoder
+from tasks.release.chains import chain, debiased, known_outcomes, learns_the_whole
 from tasks.release.figures import TaskFigures, measure
 from tasks.steps.context import Context, format_instant
+from tasks.steps.encoding import coded
 from tasks.stores.label_store import LabelStore
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import read_evidence
 from tasks.stores.snapshot import Snapshot
-from tasks.training.slices import DaySlice, TaskSlices, plan_slices
+from tasks.training.fit import Loss
+from tasks.training.slices import DaySlice, TaskSlices, plan_slices, refit_slices
 
 Floats = npt.NDArray[np.float64]
 KEYS: Final = (REQUEST_ID, ITEM_ID, USER_ID)
 NEWEST: Final = "newest_training_row"
-_CHUNK: Final = 1 << 18
+REPEATS: Final = "repeats"
+"""Where a refit says the version whose recipe it repeats."""
+TREES: Final = "lightgbm."
+"""What the parameters of the trees begin with among all that a training logs."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a tested model was made, to be made so again: its version, its trees' parameters and number."""
+
+    version: int
+    sha256: str
+    parameters: Mapping[str, float | int]
+
+    @classmethod
+    def of(cls, registry: Registry, model: Part) -> "Recipe":
+        """Read what a model's run says that it was trained with."""
+        evidence = read_evidence(registry.home, registry.run_id(model))
+        said: Mapping[str, Any] = evidence["parameters"]
+        of_trees = {name.removeprefix(TREES): said[name] for name in said if name.startswith(TREES)}
+        return cls(model.version, model.sha256, {**of_trees, "rounds": evidence["rounds"]})
 
 
 @dataclass(frozen=True)
 class TaskRows:
-    """A task, its slices and the snapshot that they are read from."""
+    """A task, its slices and the snapshot that they are read from.
+
+    ``repeats``: the recipe of a tested model, where these rows are those of its refit.
+    """
 
     context: Context
     task: str
     snapshot: Snapshot
     slices: TaskSlices
+    repeats: Recipe | None = None
 
     @classmethod
     def open(cls, context: Context, *, task: str, as_of: datetime, snapshot: str) -> "TaskRows":
@@ -75,21 +105,85 @@ class TaskRows:
             context, task, found, plan_slices(context.contracts, as_of, days, tasks=[task]).tasks[task]
         )
 
+    def for_refit(self, recipe: Recipe) -> "TaskRows":
+        """Return the rows on which a recipe is repeated, as new as their labels allow."""
+        days: list[date] = self.snapshot.days().column("ds").to_pylist()
+        slices = refit_slices(self.context.contracts, self.snapshot.as_of, days, task=self.task)
+        return replace(self, slices=slices, repeats=recipe)
+
     @property
     def spec(self) -> TaskSpec:
         """The task's contract."""
         return self.context.contracts.tasks.tasks[self.task]
 
     @property
+    def kind(self) -> HeadKind:
+        """What the task's head predicts."""
+        return self.context.contracts.head_kind(self.task)
+
+    @property
+    def training(self) -> TaskTraining:
+        """How the contract says that the task is learned."""
+        return self.context.contracts.surface.training_for(self.task)
+
+    @property
+    def learned(self) -> Features:
+        """The features; with ``position: feature`` the position is one of them."""
+        features = self.context.contracts.surface.features
+        if self.debiased != "feature" or POSITION in features.names:
+            return features
+        return features.model_copy(update={"numeric": (*features.numeric, POSITION)})
+
+    @property
     def features(self) -> tuple[str, ...]:
         """The features' columns, numeric ones first."""
-        return self.context.contracts.surface.features.names
+        return self.learned.names
+
+    @property
+    def debiased(self) -> Literal["none", "feature", "weight"]:
+        """How the head is corrected for position."""
+        return debiased(self.context.contracts, self.task)
+
+    @property
+    def delayed(self) -> bool:
+        """Whether the train days reach up to the calibrate days, over windows that are still open."""
+        return self.context.contracts.delayed(self.task)
+
+    @property
+    def window(self) -> timedelta:
+        """The time in which the event can still come, from where the head's window opens."""
+        spec = self.context.contracts.tasks
+        return spec.window(self.task) if self.whole else spec.own_window(self.task)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the head learns the joint event of its whole chain."""
+        return learns_the_whole(self.context.contracts, self.task)
+
+    @property
+    def answers_weighed(self) -> float | None:
+        """The greatest weight of an answer for how seldom its like is answered; None: answers weigh alike."""
+        asked = self.training.weights
+        when = self.spec.observed_when
+        if asked is None or asked.response is None or when is None or when.event is None:
+            return None
+        return asked.response.clip
 
     def read(self, days: DaySlice, columns: Iterable[str] = ()) -> pa.Table:
-        """Read the observed rows of some days: keys, features, label and further columns, in fixed order."""
-        names = list(dict.fromkeys([*KEYS, *self.features, self.task, *columns]))
-        observed = f"{status(self.task)} = '{Status.OBSERVED}'"
+        """Read the rows of some days whose outcome is known, in fixed order.
+
+        Returns
+        -------
+        Keys, features, label (of the whole chain where that is what the head learns), what places the row on
+        its page where the head is corrected for that, and further columns.
+        """
+        links = chain(self.context.contracts.tasks, self.task) if self.whole else (self.task,)
+        placed = (POSITION,) if self.debiased != "none" else ()
+        names = list(dict.fromkeys([*KEYS, *self.features, *links, *placed, *columns]))
+        observed = f"{status(links[0])} = '{Status.OBSERVED}'"
         table = self.snapshot.read(names, first_day=days.first, last_day=days.last, where=observed)
+        if self.whole:
+            table = _joint(table, links)
         if self.spec.level == "request":
             table = one_row_a_request(table)
         categorical = self.context.contracts.surface.features.categorical
@@ -99,13 +193,19 @@ class TaskRows:
         """Read the observed rows of some days with the columns that segments are made from."""
         return self.read(days, segment_columns(self.context.contracts.surface.segments))
 
+    def segments(self, table: pa.Table) -> Mapping[str, npt.ArrayLike]:
+        """Return the segments of rows that `read_for_report` gave, by name."""
+        specs = self.context.contracts.surface.segments
+        frame = table.select(segment_columns(specs)).to_pandas()
+        return {name: np.asarray(values) for name, values in segment_values(frame, specs).items()}
+
     def measured(self, table: pa.Table, predictions: Floats) -> TaskFigures:
         """Measure predictions on rows that `read_for_report` gave, for the whole and every segment."""
         specs = self.context.contracts.surface.segments
         frame = table.select([REQUEST_ID, USER_ID, *segment_columns(specs)]).to_pandas()
         return measure(
             self.task,
-            self.spec.kind,
+            self.kind,
             labels(table, self.task),
             predictions,
             users=frame[USER_ID],
@@ -113,6 +213,7 @@ class TaskRows:
             segments=segment_values(frame, specs),
             days=(self.slices.test.first, self.slices.test.last),
             newest_training_row=self.slices.train.last,
+            **measured_by(self.context.contracts, self.task),
         )
 
     def made_from(self) -> dict[str, Any]:
@@ -125,14 +226,31 @@ class TaskRows:
             "snapshot": self.snapshot.id,
             "contracts": {kind: digests[kind] for kind in ("surface", "tasks")},
             "slices": self.slices.to_json(),
+            **({} if self.repeats is None else {REPEATS: [self.repeats.version, self.repeats.sha256]}),
         }
+
+
+def measured_by(contracts: Contracts, task: str) -> dict[str, Any]:
+    """Return what a quantile and a ranking head are measured by, beside outcomes: quantile and slots."""
+    return {
+        "quantile": contracts.surface.training_for(task).quantile or Loss.quantile,
+        "slots": contracts.slate.length,
+    }
 
 
 def tags(made_from: Mapping[str, Any]) -> dict[str, str]:
     """Return what a part is made from as the tags of its version and run."""
     plain = {name: made_from[name] for name in ("surface", "task", "as_of", "snapshot")}
     digests = {f"contract.{kind}": digest for kind, digest in made_from["contracts"].items()}
-    return {**plain, **digests, NEWEST: made_from["slices"]["train"][1]}
+    repeats = {REPEATS: str(made_from[REPEATS][0])} if REPEATS in made_from else {}
+    return {**plain, **digests, **repeats, NEWEST: made_from["slices"]["train"][1]}
+
+
+def _joint(table: pa.Table, links: Sequence[str]) -> pa.Table:
+    """Let the last link's label say what the whole chain led to, and keep the rows where that is known."""
+    known = known_outcomes({link: labels(table, link) for link in links}, links)
+    place = table.schema.get_field_index(links[-1])
+    return table.set_column(place, links[-1], pa.array(known)).filter(pa.array(np.isfinite(known)))
 
 
 def labels(table: pa.Table, task: str) -> Floats:
@@ -150,27 +268,3 @@ def first_rows(requests: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     first = np.zeros(len(requests), dtype=bool)
     first[np.unique(pd.factorize(requests, use_na_sentinel=False)[0], return_index=True)[1]] = True
     return first
-
-
-def coded(table: pa.Table, names: Iterable[str]) -> pa.Table:
-    """Hold each distinct text of some columns once, and a number per row."""
-    for name in names:
-        column = table.column(name)
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            table = table.set_column(table.schema.get_field_index(name), name, column.dictionary_encode())
-    return table.unify_dictionaries()
-
-
-def fit_encoder(table: pa.Table, features: Features) -> FeatureEncoder:
-    """Learn the categories of training rows."""
-    seen = table.select(list(features.categorical)).to_pandas()
-    return replace(FeatureEncoder.fit(seen, (), features.categorical), numeric=features.numeric)
-
-
-def encode(encoder: FeatureEncoder, table: pa.Table) -> Floats:
-    """Return the rows' features, shape [rows, features]; only a part is a frame at a time."""
-    matrix = np.empty((len(table), len(encoder.names)))
-    features = table.select(list(encoder.names))
-    for start in range(0, len(table), _CHUNK):
-        matrix[start : start + _CHUNK] = encoder.matrix(features.slice(start, _CHUNK).to_pandas())
-    return matrix

@@ -2,7 +2,8 @@
 
 ::
 
-    train days, observed rows -> negatives sampled by key -> trees, stopped by held-out users
+    train days, observed rows -> Examples (steps/examples.py) -> parameters chosen -> trees, stopped by
+                                 held-out users
     test days, observed rows  -> figures of the raw model, for the whole and per segment
       -> run (parameters, figures, importances, evidence) -> <surface>.task.<task>
 
@@ -10,8 +11,8 @@ What decides the model is digested first; a version made from the same inputs is
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -19,25 +20,28 @@ from typing import Any, Final
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from tasks.columns import ITEM_ID, REQUEST_ID, USER_ID
-from tasks.contracts import digest
-from tasks.ranking.features import FeatureEncoder
+from tasks.contracts import canonical_json, digest
 from tasks.release.figures import TaskFigures
+from tasks.release.head_plan import FILE as HEAD
+from tasks.release.head_plan import head_plan
+from tasks.steps import examination, unbiased
 from tasks.steps.context import Context
+from tasks.steps.encoding import encode
+from tasks.steps.examples import TrainingRows, told, training_rows
 from tasks.steps.made_once import WantedPart
-from tasks.steps.task_rows import TaskRows, encode, fit_encoder, labels, tags
+from tasks.steps.task_rows import TREES, Recipe, TaskRows, tags
+from tasks.steps.trees import STARTS_FROM, champions_model, find_start, grow, loss_of, threads_of
+from tasks.steps.trials import searched
 from tasks.stores.parts import ENCODER, Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import StepRun, read_evidence
-from tasks.training.fit import Fitted, fit, require_trainable
+from tasks.stores.runs import INPUTS, StepRun, read_evidence
+from tasks.training.fit import Callback, Fitted, require_split
 from tasks.training.picture import importance_figure
-from tasks.training.sampling import early_stop_fold, sampled
+from tasks.training.search import Found, Parameters
 
 STEP: Final = "train"
-RECIPE: Final = 1
+RECIPE: Final = 2
 """Raised whenever the same rows would train another model."""
 
 
@@ -56,11 +60,12 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class _Trained:
-    """A fitted model with what it learned from."""
+    """A fitted model with what it learned from, by which parameters, and how those were searched for."""
 
     fitted: Fitted
-    encoder: FeatureEncoder
-    counts: dict[str, int]
+    rows: TrainingRows
+    parameters: Mapping[str, float | int]
+    search: Found | None
 
 
 def model_name(surface: str, task: str) -> str:
@@ -69,7 +74,13 @@ def model_name(surface: str, task: str) -> str:
 
 
 def run(
-    context: Context, *, task: str, as_of: datetime, snapshot: str, parent_run: str | None = None
+    context: Context,
+    *,
+    task: str,
+    as_of: datetime,
+    snapshot: str,
+    repeats: int | None = None,
+    parent_run: str | None = None,
 ) -> TrainResult:
     """Train one task.
 
@@ -77,6 +88,8 @@ def run(
     ----------
     as_of : the instant at which the world is looked at; the snapshot's own.
     snapshot : id of a published label snapshot.
+    repeats : version of a tested model: its recipe is repeated on the newest days that are mature. Nothing is
+        measured then, since the days of the test are learned from.
     parent_run : the MLflow run that this one belongs under.
 
     Raises
@@ -89,99 +102,121 @@ def run(
         Every label is the same, or a feature is not what the contract says.
     """
     rows = TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot)
-    wanted = _wanted(rows)
+    if repeats is not None:
+        rows = for_refit(rows, repeats)
+    champion = champions_model(rows)
+    wanted = _wanted(rows, champion)
     found = wanted.find()
-    part = found or wanted.make(partial(_make, wanted.registry, rows), parent_run=parent_run)
+    part = found or wanted.make(partial(_make, wanted.registry, rows, champion), parent_run=parent_run)
     return _result(wanted.registry, task, part, reused=found is not None)
+
+
+def for_refit(rows: TaskRows, tested: int) -> TaskRows:
+    """Return the rows on which the recipe of a tested version is repeated."""
+    registry = Registry(rows.context.home)
+    model = registry.part(model_name(rows.context.surface, rows.task), tested)
+    return rows.for_refit(Recipe.of(registry, model))
 
 
 def find(context: Context, *, task: str, as_of: datetime, snapshot: str) -> TrainResult | None:
     """Return what `run` would use again, if it is there; nothing is trained."""
-    wanted = _wanted(TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot))
+    rows = TaskRows.open(context, task=task, as_of=as_of, snapshot=snapshot)
+    wanted = _wanted(rows, champions_model(rows))
     part = wanted.find()
     return None if part is None else _result(wanted.registry, task, part, reused=True)
 
 
-def _wanted(rows: TaskRows) -> WantedPart:
+def _wanted(rows: TaskRows, champion: Part | None) -> WantedPart:
     made_from = rows.made_from()
+    start = None if champion is None else [champion.version, champion.sha256]
     return WantedPart(
         context=rows.context,
         step=STEP,
         task=rows.task,
         name=model_name(rows.context.surface, rows.task),
-        inputs=digest({**made_from, "step": STEP, "recipe": RECIPE, "lightgbm": lgb.__version__}),
-        tags=tags(made_from),
+        inputs=digest(
+            {
+                **made_from,
+                STARTS_FROM: start,
+                "step": STEP,
+                "recipe": RECIPE,
+                "examination": examination.RECIPE,
+                "lightgbm": lgb.__version__,
+            }
+        ),
+        tags={**tags(made_from), **({STARTS_FROM: str(champion.version)} if champion else {})},
     )
 
 
-def _make(registry: Registry, rows: TaskRows, opened: StepRun, said: Mapping[str, str]) -> Part:
+def _make(
+    registry: Registry, rows: TaskRows, champion: Part | None, opened: StepRun, said: Mapping[str, str]
+) -> Part:
     """Train, measure, write down and register: in this order, so no version is without its evidence."""
     _log_sources(opened, rows)
-    trained = _train(rows)
-    figures = _figures(rows, trained)
+    trained = _train(rows, champion, opened, said[INPUTS])
+    figures = None if rows.repeats else _figures(rows, trained)
     _log(opened, rows, trained, figures)
     return registry.register_booster(
         model_name(rows.context.surface, rows.task),
         trained.fitted.booster,
-        {ENCODER: json.dumps(trained.encoder.to_json(), ensure_ascii=False).encode()},
+        {
+            ENCODER: json.dumps(trained.rows.encoder.to_json(), ensure_ascii=False).encode(),
+            HEAD: canonical_json(head_plan(rows.context.contracts, rows.task)).encode(),
+        },
         as_of=rows.snapshot.as_of,
         run_id=opened.run_id,
         tags=said,
-        params={"rounds": trained.fitted.rounds, **_parameters(rows)},
+        params={"rounds": trained.fitted.rounds, **_parameters(rows, trained.parameters)},
         metrics=_flat(figures),
     )
 
 
-def _train(rows: TaskRows) -> _Trained:
-    surface, spec = rows.context.contracts.surface, rows.spec
-    table = rows.read(rows.slices.train)
-    observed = labels(table, rows.task)
-    require_trainable(rows.task, observed, kind=spec.kind, minimum=surface.minimum.positives)
-    encoder = fit_encoder(table, surface.features)
-    counts = {"observed": len(table), "positives": int(np.count_nonzero(observed))}
-    if spec.sampling is not None:
-        key = [table.column(name) for name in (REQUEST_ID, ITEM_ID)]
-        kept = sampled(observed > 0, key, negatives=_negatives(rows), salt=f"negatives of {rows.task}")
-        table, observed = table.filter(pa.array(kept)), observed[kept]
-    fold = early_stop_fold(_users(table), share=surface.split.early_stop, salt="early stop")
-    fitted = fit(
-        encode(encoder, table),
-        observed,
-        fold,
-        kind=spec.kind,
-        names=encoder.names,
-        categorical=encoder.categorical,
-        parameters=surface.lightgbm_for(rows.task),
-        loss_weight=spec.loss_weight,
-        negatives=_negatives(rows),
-    )
-    return _Trained(fitted, encoder, {**counts, "sampled": len(table), "held_out": int(fold.sum())})
+def _train(rows: TaskRows, champion: Part | None, opened: StepRun, inputs: str) -> _Trained:
+    start = find_start(rows, champion)
+    learned = training_rows(rows, encoder=None if start is None else start.encoder)
+    if rows.repeats is not None:
+        counts = {**learned.counts, "held_out": 0}
+        learned = replace(learned, examples=learned.examples.without_fold(), counts=counts)
+    below = None if start is None else start.booster(learned.examples, threads=threads_of(rows))
+    train = partial(grow, rows, learned.examples, start=below)
+    parameters, found = _chosen(rows, train, opened, inputs)
+    fitted = train(parameters=parameters)
+    require_split(rows.task, fitted)
+    return _Trained(fitted, learned, parameters, found)
 
 
-def _users(table: pa.Table) -> pa.ChunkedArray:
-    """Return who is held out together: the user, or the request where the user is missing."""
-    users = table.column(USER_ID)
-    if not users.null_count:
-        return users
-    return pc.coalesce(users.cast(pa.string()), table.column(REQUEST_ID).cast(pa.string()))
+def _chosen(
+    rows: TaskRows, train: Callable[..., Fitted], opened: StepRun, inputs: str
+) -> tuple[Mapping[str, float | int], Found | None]:
+    """Return the trees' parameters: a tested recipe's, the contract's, or what a search from there found."""
+    if rows.repeats is not None:
+        return rows.repeats.parameters, None
+    own, budget = rows.context.contracts.surface.lightgbm_for(rows.task), rows.training.search
+    if budget is None:
+        return own, None
 
+    def trial(parameters: Parameters, watch: Callback) -> object:
+        return train(parameters=parameters, callbacks=[watch])
 
-def _negatives(rows: TaskRows) -> float:
-    return rows.spec.sampling.negatives if rows.spec.sampling else 1.0
+    found = searched(opened, task=rows.task, inputs=inputs, train=trial, own=own, budget=budget)
+    return found.parameters, found
 
 
 def _figures(rows: TaskRows, trained: _Trained) -> TaskFigures:
     table = rows.read_for_report(rows.slices.test)
-    predicted = trained.fitted.booster.predict(encode(trained.encoder, table), num_threads=2)
-    return rows.measured(table, np.asarray(predicted, dtype=np.float64))
+    predicted = trained.fitted.booster.predict(
+        encode(trained.rows.encoder, table), num_threads=threads_of(rows) or 0
+    )
+    return rows.measured(table, unbiased.where_shown(rows, table, np.asarray(predicted, dtype=np.float64)))
 
 
-def _parameters(rows: TaskRows) -> dict[str, Any]:
-    own = rows.context.contracts.surface.lightgbm_for(rows.task)
+def _parameters(rows: TaskRows, chosen: Mapping[str, float | int]) -> dict[str, Any]:
+    loss = loss_of(rows)
     return {
-        **{f"lightgbm.{name}": value for name, value in own.items()},
+        **{f"{TREES}{name}": value for name, value in chosen.items()},
+        **{name: value for name, value in loss.settings.items() if name != "metric"},
         "loss_weight": rows.spec.loss_weight,
-        "negatives": _negatives(rows),
+        **told(rows),
     }
 
 
@@ -191,41 +226,45 @@ def _log_sources(opened: StepRun, rows: TaskRows) -> None:
         f"{labelled.surface} labels", digest=labelled.content_digest, source=labelled.path, context="training"
     )
     slices = {f"slice.{name}": " to ".join(days) for name, days in rows.slices.to_json().items()}
-    opened.params({**slices, **_parameters(rows)})
+    opened.params(slices)
 
 
-def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigures) -> None:
+def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigures | None) -> None:
     """Write figures, pictures and evidence."""
     fitted = trained.fitted
     importances = {name: {"gain": gain, "splits": fitted.splits[name]} for name, gain in fitted.gains.items()}
-    opened.params({"rounds": fitted.rounds})
-    opened.metrics({**trained.counts, **({"fold_loss": fitted.fold_loss} if fitted.fold_loss else {})})
+    parameters = _parameters(rows, trained.parameters)
+    opened.params({"rounds": fitted.rounds, **parameters})
+    opened.metrics({**trained.rows.counts, **({"fold_loss": fitted.fold_loss} if fitted.fold_loss else {})})
     opened.figure(
         "importances.png", importance_figure(fitted.gains, title=f"{rows.task}: what its trees used")
     )
     opened.json("importances.json", importances)
-    opened.table("figures.json", pd.DataFrame([row.to_json() for row in figures.metrics]))
+    if figures is not None:
+        opened.table("figures.json", pd.DataFrame([row.to_json() for row in figures.metrics]))
     opened.evidence(
         {
             **rows.made_from(),
-            "kind": rows.spec.kind,
-            "rows": trained.counts,
+            "kind": rows.kind,
+            "rows": trained.rows.counts,
+            "weights": trained.rows.factors,
             "rounds": fitted.rounds,
             "fold_loss": fitted.fold_loss,
-            "parameters": _parameters(rows),
+            "parameters": parameters,
+            "search": None if trained.search is None else trained.search.to_json(),
             "importances": importances,
-            "test": figures.to_json(),
+            "test": None if figures is None else figures.to_json(),
         }
     )
 
 
-def _flat(figures: TaskFigures) -> dict[str, float]:
-    told = figures.headline()
+def _flat(figures: TaskFigures | None) -> dict[str, float]:
+    told = {} if figures is None else figures.headline()
     return {f"test.{name}": float(value) for name, value in told.items() if value is not None}
 
 
 def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> TrainResult:
     run_id = registry.run_id(part)
     evidence: Mapping[str, Any] = read_evidence(registry.home, run_id)
-    metrics = dict(evidence["test"]["headline"])
+    metrics = dict(evidence["test"]["headline"]) if evidence["test"] else {}
     return TrainResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)

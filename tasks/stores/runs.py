@@ -86,6 +86,14 @@ class StepRun:
         """Write a picture."""
         self.client.log_figure(self.run_id, figure, path)
 
+    def picture(self, path: str, png: bytes) -> None:
+        """Write a picture that is drawn already, as PNG."""
+        folder, _, name = path.rpartition("/")
+        with tempfile.TemporaryDirectory() as local:
+            file = Path(local) / name
+            file.write_bytes(png)
+            self.client.log_artifact(self.run_id, str(file), folder or None)
+
     def table(self, path: str, frame: pd.DataFrame) -> None:
         """Write a table that MLflow shows."""
         texts = frame.columns[[isinstance(kind, pd.StringDtype) for kind in frame.dtypes]]
@@ -199,6 +207,16 @@ def read_evidence(home: Path, run_id: str, path: str = EVIDENCE) -> Any:
             return json.loads(Path(local).read_text(encoding="utf-8"))
         except (MlflowException, OSError, ValueError) as error:
             raise StoreError(f"Run {run_id} has no readable {path}: {error}. Run its step again.") from error
+
+
+def read_picture(home: Path, run_id: str, path: str) -> bytes | None:
+    """Return a picture that a run wrote, None where it wrote none of this name."""
+    client = connect(home)
+    folder, _, _ = path.rpartition("/")
+    if path not in {found.path for found in client.list_artifacts(run_id, folder or None)}:
+        return None
+    with tempfile.TemporaryDirectory() as local:
+        return Path(client.download_artifacts(run_id, path, local)).read_bytes()
 
 
 def _close_killed(client: PatientClient, experiment: str, step: str, inputs: str) -> None:

@@ -1,44 +1,75 @@
-"""One LightGBM per task, the same bytes from the same rows.
+"""One LightGBM per task, the same bytes from the same examples, on any number of threads.
 
-A head of kind binary learns log loss, one of kind value squared error. A share of the users is held out of
-the trees and stops their growth. Where negatives were sampled at rate r the trees learn odds that are 1/r
-too high; log r is added to the leaves of the first tree, so the model that is written down speaks of all
-rows and nothing downstream has to remember the rate.
+::
+
+    Examples -> one lgb.Dataset -> trees, stopped by the held-out users -> Fitted
+
+What a head learns is its `Loss`. Rows may carry an offset in log odds (sampled negatives, balanced weights):
+it is added while training and left out when scoring, so the model that is written down speaks of all rows and
+nothing downstream has to remember a rate. Training may start from a booster: its trees stay, new ones follow.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
+from lightgbm.callback import CallbackEnv
 
+from tasks.contracts.training import HeadKind, Objective
 from tasks.errors import DataError, ImmatureLabels
+from tasks.training.boosters import shift, stack
+from tasks.training.examples import Examples
+from tasks.training.log_odds import fit_log_odds
 
-Kind = Literal["binary", "value"]
 Floats = npt.NDArray[np.floating[Any]]
+Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Callback = Callable[[CallbackEnv], None]
 
 ROUNDS: Final = 400
 PATIENCE: Final = 50
-FOLD_POSITIVES: Final = 20
-"""Held-out rows of the rarer outcome from which early stopping is used; below it all rounds are trained."""
 
-_OBJECTIVE: Final = {
+_LIGHTGBM: Final[Mapping[Objective, Mapping[str, str]]] = {
     "binary": {"objective": "binary", "metric": "binary_logloss"},
-    "value": {"objective": "regression", "metric": "l2"},
+    "l2": {"objective": "regression", "metric": "l2"},
+    "tweedie": {"objective": "tweedie", "metric": "tweedie"},
+    "quantile": {"objective": "quantile", "metric": "quantile"},
+    "lambdarank": {"objective": "lambdarank", "metric": "ndcg"},
 }
-_REPEATABLE: Final = {"deterministic": True, "force_row_wise": True, "num_threads": 2, "verbosity": -1}
+_REPEATABLE: Final = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What the trees minimise.
+
+    Attributes
+    ----------
+    quantile : of the value, for ``quantile``.
+    power : of the variance in the mean, for ``tweedie``: 1 is Poisson, 2 gamma.
+    """
+
+    objective: Objective = "binary"
+    quantile: float = 0.5
+    power: float = 1.5
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """LightGBM's objective, metric and their parameters."""
+        own = {"quantile": {"alpha": self.quantile}, "tweedie": {"tweedie_variance_power": self.power}}
+        return {**_LIGHTGBM[self.objective], **own.get(self.objective, {})}
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained head: ``booster.predict`` gives probabilities (or values) on the scale of all rows.
+    """A trained head: ``booster.predict`` gives probabilities (values, scores) on the scale of all rows.
 
     ``gains`` and ``splits`` say how much each feature lowered the loss and how often it was used;
-    ``fold_loss`` is the loss on the held-out users after ``rounds`` trees, None where none were held out.
+    ``rounds`` counts the trees that were added to those it started from, ``fold_loss`` is the metric on the
+    held-out users after them, None where none were held out.
     """
 
     booster: lgb.Booster
@@ -53,13 +84,13 @@ class Fitted:
         return str(self.booster.model_to_string())
 
 
-def require_trainable(task: str, labels: Floats, *, kind: Kind, minimum: int) -> None:
+def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int) -> None:
     """Refuse a train slice from which nothing can be learned.
 
     Parameters
     ----------
-    labels : float [n], of the observed rows.
-    minimum : positives (of a value task: rows with a value other than 0) that are needed at least.
+    labels : float [n], of the rows that weigh something.
+    minimum : positives (of a value: rows with a value other than 0) that are needed at least.
 
     Raises
     ------
@@ -68,7 +99,8 @@ def require_trainable(task: str, labels: Floats, *, kind: Kind, minimum: int) ->
     DataError
         Every label is the same, so there is nothing to tell apart.
     """
-    found, noun = int(np.count_nonzero(labels)), "positives" if kind == "binary" else "values other than 0"
+    valued = kind in ("value", "quantile")
+    found, noun = int(np.count_nonzero(labels)), "values other than 0" if valued else "positives"
     if found < minimum:
         raise ImmatureLabels(
             f"Task '{task}' cannot be trained: its train slice has {found} {noun} in {len(labels)} observed "
@@ -82,82 +114,175 @@ def require_trainable(task: str, labels: Floats, *, kind: Kind, minimum: int) ->
         )
 
 
+def require_split(task: str, fitted: Fitted) -> None:
+    """Refuse a model whose trees never split: it says the same of every candidate.
+
+    Raises
+    ------
+    DataError
+        No feature tells the outcomes apart under the parameters.
+    """
+    if not any(fitted.splits.values()):
+        raise DataError(
+            f"Task '{task}' cannot be trained: no tree found a split, so it would say the same of every "
+            "candidate. Its features are constant or empty, or say nothing of the outcome, or "
+            "min_data_in_leaf leaves no room. Look at the features' columns in the train slice and at "
+            "lightgbm in surface.yaml."
+        )
+
+
 def fit(
-    features: Floats,
-    labels: Floats,
-    fold: Bools,
+    examples: Examples,
     *,
-    kind: Kind,
-    names: Sequence[str],
-    categorical: Sequence[str] = (),
+    loss: Loss | None = None,
     parameters: Mapping[str, float | int] | None = None,
+    monotone: Mapping[str, int] | None = None,
     loss_weight: float = 1.0,
-    negatives: float = 1.0,
+    start: lgb.Booster | None = None,
     seed: int = 0,
+    threads: int | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Fitted:
     """Train one head.
 
     Parameters
     ----------
-    features : float [n, f]; categorical columns hold codes, NaN is missing.
-    labels : float [n]; 0 or 1 for a binary head. No NaN: only observed rows are trained on.
-    fold : bool [n]; the rows that stop the training and are not learned from.
-    names, categorical : names of all f columns, and of those that hold codes.
+    loss : what is minimised, log loss by default.
     parameters : the contract's, with ``rounds`` and ``early_stopping_rounds``.
+    monotone : feature -> 1 or -1: its effect may only rise, or only fall.
     loss_weight : weight of every example; on separate trees it only rescales their regularisation.
-    negatives : the rate at which the rows' negatives were sampled.
+    start : a booster of the same features whose raw score the new trees add to.
+    threads : as many as there are by default; the model is the same for any number.
+    callbacks : called by LightGBM after each tree.
 
     Raises
     ------
     DataError
-        A label is not finite, or lengths differ.
+        A label is outside of what the loss can learn.
     """
-    _check(features, labels, fold, names)
+    loss = loss or Loss()
+    _require_labels(examples.labels, loss.objective)
     own = dict(parameters or {})
     rounds, patience = int(own.pop("rounds", ROUNDS)), int(own.pop("early_stopping_rounds", PATIENCE))
-    settings = {**own, **_OBJECTIVE[kind], **_REPEATABLE, "seed": seed}
-    data = lgb.Dataset(
-        features,
-        label=labels,
-        weight=None if loss_weight == 1 else np.full(len(labels), loss_weight, dtype=np.float32),
-        feature_name=list(names),
-        categorical_feature=[list(names).index(name) for name in categorical],
-        params=settings,
+    settings = {**own, **loss.settings, **_monotone(examples.names, monotone), **_REPEATABLE, "seed": seed}
+    settings["num_threads"] = threads or 0
+    held = examples.fold if _can_stop(examples, loss.objective) else np.zeros(len(examples), dtype=np.bool_)
+    base = _base(examples, ~held) if start is None else 0.0
+    data = dataset(examples, settings, loss_weight=loss_weight, constant=base, start=start)
+    trained, kept, value = _train(settings, data, held, rounds=rounds, patience=patience, callbacks=callbacks)
+    text = trained.model_to_string(num_iteration=kept).replace(
+        f"[num_threads: {threads or 0}]", "[num_threads: 0]"
+    )
+    booster = shift(lgb.Booster(model_str=text), base)
+    return _fitted(stack(start, booster), booster, kept, value, examples.names)
+
+
+def dataset(
+    examples: Examples,
+    settings: Mapping[str, Any],
+    *,
+    loss_weight: float = 1.0,
+    constant: float = 0.0,
+    start: lgb.Booster | None = None,
+) -> lgb.Dataset:
+    """Bin examples once; every training on them takes subsets of the bins.
+
+    Parameters
+    ----------
+    constant : log odds that every row begins at; 0 lets LightGBM find the mean where rows have no offset.
+    start : the booster whose raw score every row begins at.
+    """
+    weights = examples.weights
+    if loss_weight != 1:
+        weights = np.full(len(examples), loss_weight) if weights is None else weights * loss_weight
+    begin = _begin(examples, constant, start)
+    return lgb.Dataset(
+        examples.features,
+        label=examples.labels,
+        weight=None if weights is None else weights.astype(np.float32),
+        group=None if examples.groups is None else run_lengths(examples.groups),
+        init_score=begin,
+        feature_name=list(examples.names),
+        categorical_feature=[examples.names.index(name) for name in examples.categorical],
+        params=dict(settings),
     ).construct()
-    if not _tells_apart(labels, fold, kind):
-        trained = lgb.train(settings, data, num_boost_round=rounds)
-        return _finished(trained, trained.current_iteration(), None, names, negatives)
-    train, held_out = (data.subset(np.flatnonzero(rows)) for rows in (~fold, fold))
-    stop = [lgb.early_stopping(patience, verbose=False)]
-    trained = lgb.train(settings, train, rounds, valid_sets=[held_out], valid_names=["fold"], callbacks=stop)
-    (loss,) = trained.best_score["fold"].values()
-    return _finished(trained, trained.best_iteration, float(loss), names, negatives)
 
 
-def _check(features: Floats, labels: Floats, fold: Bools, names: Sequence[str]) -> None:
-    if not len(features) == len(labels) == len(fold) or features.shape[1] != len(names):
+def run_lengths(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return how often each value stands in a row; LightGBM takes requests as such lengths.
+
+    Examples
+    --------
+    >>> run_lengths(np.array([4, 4, 7, 4]))
+    array([2, 1, 1])
+    """
+    ends = np.flatnonzero(np.append(np.diff(groups) != 0, len(groups) > 0)) + 1
+    return np.diff(np.append(0, ends))
+
+
+def _begin(examples: Examples, constant: float, start: lgb.Booster | None) -> Doubles | None:
+    if start is None and examples.offsets is None:
+        return None
+    offsets = np.zeros(len(examples)) if examples.offsets is None else examples.offsets
+    raw = constant if start is None else start.predict(examples.features, raw_score=True)
+    return np.asarray(offsets + raw, dtype=np.float64)
+
+
+def _train(
+    settings: Mapping[str, Any],
+    data: lgb.Dataset,
+    held: Bools,
+    *,
+    rounds: int,
+    patience: int,
+    callbacks: Sequence[Callback],
+) -> tuple[lgb.Booster, int, float | None]:
+    """Return the trained booster, the trees that are kept of it and the held-out rows' metric."""
+    if not held.any():
+        trained = lgb.train(dict(settings), data, rounds, callbacks=list(callbacks))
+        return trained, trained.current_iteration(), None
+    train, fold = (data.subset(np.flatnonzero(rows)) for rows in (~held, held))
+    stop = [*callbacks, lgb.early_stopping(patience, verbose=False)]
+    trained = lgb.train(
+        dict(settings), train, rounds, valid_sets=[fold], valid_names=["fold"], callbacks=stop
+    )
+    return trained, trained.best_iteration, float(next(iter(trained.best_score["fold"].values())))
+
+
+def _require_labels(labels: Floats, objective: Objective) -> None:
+    if objective == "tweedie" and (below := int(np.count_nonzero(labels < 0))):
         raise DataError(
-            f"{features.shape} features for {len(names)} names, {len(labels)} labels, {len(fold)} fold marks."
+            f"{below} of {len(labels)} values are below 0, the least is {labels.min():g}; tweedie learns "
+            "values of 0 or more. Use objective: l2, or clip the value in tasks.yaml."
         )
-    if not np.isfinite(labels).all():
-        unknown = np.count_nonzero(~np.isfinite(labels))
-        raise DataError(f"{unknown} labels have no value; train on observed rows only.")
 
 
-def _tells_apart(labels: Floats, fold: Bools, kind: Kind) -> bool:
-    """Whether the held-out rows can stop the training: the loss on a handful of positives is a coin toss."""
-    held_out = labels[fold]
-    if len(held_out) == 0 or fold.all():
+def _can_stop(examples: Examples, objective: Objective) -> bool:
+    """Whether the held-out rows tell better from worse: all of one outcome would not."""
+    held_out = examples.labels[examples.fold]
+    if len(held_out) in (0, len(examples)):
         return False
-    return kind == "value" or bool(np.ptp(held_out) > 0)
+    return objective not in ("binary", "lambdarank") or bool(np.ptp(held_out) > 0)
 
 
-def _finished(
-    trained: lgb.Booster, rounds: int, loss: float | None, names: Sequence[str], negatives: float
+def _base(examples: Examples, rows: Bools) -> float:
+    """Return the log odds of rows with offsets, all else equal; without them LightGBM finds it itself."""
+    if examples.offsets is None:
+        return 0.0
+    weights = None if examples.weights is None else examples.weights[rows]
+    ones, offsets = np.ones((int(rows.sum()), 1)), examples.offsets[rows]
+    return float(fit_log_odds(ones, examples.labels[rows], weights=weights, offsets=offsets)[0])
+
+
+def _monotone(names: tuple[str, ...], monotone: Mapping[str, int] | None) -> dict[str, Any]:
+    if not monotone:
+        return {}
+    return {"monotone_constraints": [monotone.get(name, 0) for name in names]}
+
+
+def _fitted(
+    booster: lgb.Booster, added: lgb.Booster, rounds: int, loss: float | None, names: tuple[str, ...]
 ) -> Fitted:
-    booster = lgb.Booster(model_str=trained.model_to_string(num_iteration=rounds))
-    if negatives < 1:
-        _shift(booster, math.log(negatives))
     gains, splits = (booster.feature_importance(kind) for kind in ("gain", "split"))
     return Fitted(
         booster=booster,
@@ -166,9 +291,3 @@ def _finished(
         gains=dict(zip(names, map(float, gains), strict=True)),
         splits=dict(zip(names, map(int, splits), strict=True)),
     )
-
-
-def _shift(booster: lgb.Booster, offset: float) -> None:
-    """Add an offset to every raw score, through the leaves of the first tree."""
-    for leaf in range(booster.dump_model(num_iteration=1)["tree_info"][0]["num_leaves"]):
-        booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + offset)

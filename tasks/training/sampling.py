@@ -5,7 +5,7 @@ every row order, and whatever other rows there are. Each distinct value is hashe
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 Uint64s = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
 
 
 def stable_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> npt.NDArray[np.float64]:
@@ -36,18 +37,46 @@ def stable_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> npt.NDAr
     return np.asarray((mixed >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
 
-def sampled(positive: Bools, key: Sequence[pa.ChunkedArray], *, negatives: float, salt: str) -> Bools:
+def sampled(
+    positive: Bools, key: Sequence[pa.ChunkedArray], *, negatives: float | Doubles, salt: str
+) -> Bools:
     """Mark the rows to train on: every positive and a share of the negatives, chosen by key.
 
     Parameters
     ----------
     positive : bool [n].
     key : the columns of the rows' key, each of length n.
-    negatives : the share of negatives that is kept, in (0, 1].
+    negatives : the share of negatives that is kept, in (0, 1], of all rows or of each, shape [n].
     """
-    if negatives >= 1:
+    if np.min(negatives, initial=1) >= 1:
         return np.ones(len(positive), dtype=np.bool_)
     return positive | (stable_uniform(key, salt=salt) < negatives)
+
+
+def negative_rates(
+    columns: Mapping[str, pa.ChunkedArray], by: Mapping[str, Mapping[str, float]], *, others: float
+) -> Doubles:
+    """Return the share of negatives that is kept of each row's segment, shape [n].
+
+    Parameters
+    ----------
+    columns : the columns that ``by`` names, each of length n.
+    by : column -> its value as text -> share; where several columns name a row, the greatest share counts.
+    others : the share of rows that no value names.
+
+    Examples
+    --------
+    >>> source = pa.chunked_array([["follow", "explore", None]])
+    >>> negative_rates({"source": source}, {"source": {"explore": 0.5}}, others=0.1)
+    array([0.1, 0.5, 0.1])
+    """
+    named = np.zeros(len(next(iter(columns.values()))))
+    for name, shares in by.items():
+        encoded = pc.dictionary_encode(columns[name].combine_chunks(), null_encoding="encode")
+        values = encoded.dictionary.cast(pa.string()).to_pylist()
+        found = np.array([shares.get(value, 0.0) for value in values])
+        named = np.maximum(named, found[encoded.indices.to_numpy()])
+    return np.where(named > 0, named, others)
 
 
 def early_stop_fold(users: pa.ChunkedArray, *, share: float, salt: str) -> Bools:

@@ -6,9 +6,13 @@ after the days on which the decision is rehearsed::
     train ............| own window |  calibrate ...| maturity |  test ...| slowest fast maturity | as-of
                        (embargo)                     (embargo)
 
+A task that is learned with ``delayed`` has no first embargo: it learns up to its calibrate days from what was
+known when they began (``tasks/training/delayed.py``).
+
 A slow task that is not mature in the shared slice is measured on its own, older one, with the same order
-before it. Lengths count calendar days in UTC; a slice begins and ends at a day that has rows, so that a
-surface with one day of rows a week loses nothing, and neither does one with a gap in its logs.
+before it. A refit leaves no day for a test: it calibrates on the newest mature days and trains before them.
+Lengths count calendar days in UTC; a slice begins and ends at a day that has rows, so that a surface with one
+day of rows a week loses nothing, and neither does one with a gap in its logs.
 """
 
 from bisect import bisect_right
@@ -109,6 +113,22 @@ def plan_slices(
     return ReleaseSlices(test, {name: cut.task(name, test) for name in names})
 
 
+def refit_slices(contracts: Contracts, as_of: datetime, days: Sequence[date], *, task: str) -> TaskSlices:
+    """Cut the slices on which a task's tested recipe is repeated: as new as its labels allow.
+
+    Returns
+    -------
+    Its ``test`` days are those on which the recipe was tested; the refit has learned from some of them.
+
+    Raises
+    ------
+    ImmatureLabels, DataError
+        As `plan_slices`.
+    """
+    tested = plan_slices(contracts, as_of, days, tasks=[task]).tasks[task]
+    return _Cut(contracts, as_of, sorted(set(days))).refit(task, tested)
+
+
 @dataclass(frozen=True)
 class _Cut:
     """The arithmetic of one surface as of one instant; ``days`` increase and are not empty."""
@@ -123,18 +143,30 @@ class _Cut:
         return self._mature(max(shared, key=lambda name: known_after(spec, name)))
 
     def task(self, name: str, shared: DaySlice) -> TaskSlices:
-        spec, split = self.contracts.tasks, self.contracts.surface.split
-        maturity = known_after(spec, name)
+        maturity = known_after(self.contracts.tasks, name)
         test = shared if shared.end + maturity <= self.as_of else self._mature(name)
-        calibrate = self._newest(_over_at(test.start - maturity), split.calibrate)
+        return self._before(name, _over_at(test.start - maturity), test)
+
+    def refit(self, name: str, tested: TaskSlices) -> TaskSlices:
+        newest = _over_at(self.as_of - known_after(self.contracts.tasks, name))
+        return self._before(name, newest, tested.test)
+
+    def _before(self, name: str, last: date, test: DaySlice) -> TaskSlices:
+        """Cut calibrate days that end at ``last`` at the latest, and train days a window before them."""
+        split = self.contracts.surface.split
+        calibrate = self._newest(last, split.calibrate)
         if calibrate is None:
             raise self._immature(name, found=0)
-        limit = _over_at(calibrate.start - spec.own_window(name))
+        limit = _over_at(calibrate.start - self._embargo(name))
         train = self._newest(limit, split.train)
         found = (limit - self.days[0]).days + 1
         if train is None or found * _DAY < self.contracts.surface.minimum.train:
             raise self._immature(name, found=max(found, 0))
         return TaskSlices(train, calibrate, test)
+
+    def _embargo(self, name: str) -> timedelta:
+        """Return what lies between train and calibrate days: nothing where open windows are learned from."""
+        return timedelta() if self.contracts.delayed(name) else self.contracts.tasks.own_window(name)
 
     def _mature(self, name: str) -> DaySlice:
         limit = _over_at(self.as_of - known_after(self.contracts.tasks, name))
@@ -163,7 +195,7 @@ class _Cut:
         yield f"{_days(surface.split.test)} test and {_days(surface.split.calibrate)} calibrate days"
         yield "are set aside, with embargoes of"
         yield f"{_days(known_after(spec, name))} (maturity) before as-of and test and"
-        yield f"{_days(spec.own_window(name))} (window) before calibrate."
+        yield f"{_days(self._embargo(name))} (window) before calibrate."
         yield "Wait for more days, bring older logs, or lower split in surface.yaml."
 
 

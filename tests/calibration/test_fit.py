@@ -66,6 +66,9 @@ def test_at_a_rate_of_1e_4_no_neighbours_tie_and_nothing_is_certain() -> None:
     assert ours[0] > 0
     top = slice(-100, None)
     assert ours[top].mean() == pytest.approx(truth[order][top].mean(), rel=0.5)
+    block = plain == plain[-1]
+    assert plain[-1] > 2 * truth[order][block].mean()
+    assert ours[block].mean() == pytest.approx(truth[order][block].mean(), rel=0.5)
 
 
 def test_few_positives_get_a_logistic_map_near_the_truth() -> None:
@@ -171,3 +174,14 @@ def test_too_little_to_tell_gives_no_map() -> None:
     assert fit_joint(product, np.zeros_like(outcomes), users) is None
     assert fit_joint(product[:50], outcomes[:50], users[:50]) is None
     assert fit_joint([0.1, 0.1], [1.0, 1.0], ["u", "v"]) is None
+
+
+def test_certain_scores_that_are_wrong_are_not_believed() -> None:
+    rng = np.random.default_rng(0)
+    certain = rng.random(40_000) < 0.01
+    scores = np.where(certain, 1 - 10.0 ** -rng.uniform(1, 16, 40_000), rng.beta(1, 30, 40_000))
+    outcomes = (rng.random(40_000) < np.where(certain, 0.05, scores)).astype(float)
+    mapped = fit_binary(scores, outcomes).apply(scores)
+    plain = IsotonicRegression(out_of_bounds="clip").fit(scores, outcomes).predict(scores)
+    assert mapped[certain].mean() < 1.5 * plain[certain].mean()
+    assert (np.diff(mapped[np.argsort(scores)]) >= 0).all()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.calibration.maps import IsotonicMap, LogisticMap, MeanMap, expit, logit, map_from_json
+from tasks.calibration.maps import IdentityMap, IsotonicMap, LogisticMap, MeanMap, expit, logit, map_from_json
 from tasks.errors import DataError
 
 laws = settings(deadline=None, max_examples=80)
@@ -140,3 +140,10 @@ def test_maps_travel_without_the_libraries_that_fit_them() -> None:
     code = f"import sys, tasks.calibration.maps; print([m for m in {heavy.split()!r} if m in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_the_identity_takes_any_finite_number_and_leaves_it() -> None:
+    same = map_from_json(json.loads(json.dumps(IdentityMap().to_json())))
+    assert same.apply(np.array([-3.0, 0.0, 700.0])).tolist() == [-3.0, 0.0, 700.0]
+    with pytest.raises(DataError, match="not finite"):
+        same.apply(np.array([1.0, np.nan]))

@@ -56,17 +56,37 @@ def test_logs_end_at_the_midnight_after_their_last_day(tmp_path: Path) -> None:
 
 
 def test_a_task_is_learned_by_its_own_section_over_the_default_one(tmp_path: Path) -> None:
-    training = {"default": {"refit": True, "position": "feature"}, "buy": {"position": "weight"}}
+    training = {"default": {"refit": True, "position": "feature"}, "buy": {"position": "none"}}
     surface = load_surface(write_surface(tmp_path, _set("surface.training", training)), "feed").surface
-    assert (surface.training_for("buy").position, surface.training_for("buy").refit) == ("weight", True)
+    assert (surface.training_for("buy").position, surface.training_for("buy").refit) == ("none", True)
     assert surface.training_for("click").position == "feature"
 
 
+def test_what_all_tasks_start_from_does_not_concern_that_task_itself_nor_values(tmp_path: Path) -> None:
+    training = {"default": {"start_from": {"task": "click"}, "weights": {"balanced": True}}}
+    assert check_surface(write_surface(tmp_path, _set("surface.training", training)), "feed").problems == ()
+
+
+def test_a_ranking_head_compares_the_items_of_a_request_so_none_is_left_out(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        files["surface"]["training"] = {"click": {"objective": "lambdarank"}}
+        files["tasks"]["tasks"]["click"]["sampling"] = {"negatives": 0.5}
+
+    found = check_surface(write_surface(tmp_path, change), "feed").problems
+    assert any(p.field == "training.click.objective" and "sampling away" in p.hint for p in found)
+
+
+def test_a_loss_weight_is_warned_of_with_what_acts_instead(tmp_path: Path) -> None:
+    found = check_surface(write_surface(tmp_path, _set("tasks.tasks.click.loss_weight", 4.0)), "feed")
+    (warning,) = (warning for warning in found.warnings if warning.field == "tasks.click.loss_weight")
+    assert all(word in warning.hint for word in ("regularisation", "balanced", "half_life", "start_from"))
+
+
 def test_a_head_predicts_what_its_objective_says(tmp_path: Path) -> None:
-    training = {"visit": {"objective": "lambdarank"}, "spend": {"objective": "quantile", "quantile": 0.9}}
+    training = {"happy": {"objective": "lambdarank"}, "spend": {"objective": "quantile", "quantile": 0.9}}
     contracts = load_surface(write_surface(tmp_path, _set("surface.training", training)), "feed")
-    kinds = {task: contracts.head_kind(task) for task in ("click", "visit", "spend")}
-    assert kinds == {"click": "binary", "visit": "ranking", "spend": "quantile"}
+    kinds = {task: contracts.head_kind(task) for task in ("click", "happy", "spend")}
+    assert kinds == {"click": "binary", "happy": "ranking", "spend": "quantile"}
 
 
 @pytest.mark.parametrize(
@@ -153,6 +173,12 @@ BAD = [
     ("surface.training", {"click": {"weights": {"propensity": {"clip": 1}}}}, "training.click.weights.propensity.clip", "greater than 1"),
     ("surface.training", {"click": {"search": {"trials": 0, "seconds": 5}}}, "training.click.search.trials", "greater than or equal to 1"),
     ("surface.training", {"buy": {"objective": "lambdarank"}}, "training.buy.objective", "parent of 'return'"),
+    ("surface.training", {"visit": {"objective": "lambdarank"}}, "training.visit.objective", "the same for all of them"),
+    ("surface.training", {"spend": {"start_from": {"task": "click"}}}, "training.spend.start_from", "corrects log odds"),
+    ("surface.training", {"spend": {"weights": {"balanced": True}}}, "training.spend.weights.balanced", "corrects log odds"),
+    ("surface.training", {"buy": {"start_from": {"task": "spend"}}}, "training.buy.start_from.task", "no log odds to start from"),
+    ("surface.training", {"buy": {"start_from": {"task": "click"}, "warm_start": True}}, "training.buy.warm_start", "choose one"),
+    ("tasks.tasks.click.sampling", {"negatives": 0.1, "by": {"price": {"7": 2}}}, "tasks.click.sampling.by.price.7", "less than or equal to 1"),
     ("surface.proxies", [{"fast": "clik", "slow": "buy"}], "proxies.0.fast", "Did you mean 'click'"),
     ("surface.examination", {"by_position": [1.0, 0.0]}, "examination.by_position.1", "greater than 0"),
     ("surface.schedule", {"labels": "daily"}, "schedule.labels", "pattern"),

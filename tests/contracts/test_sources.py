@@ -80,6 +80,18 @@ def test_an_engine_that_is_none_is_refused(tmp_path: Path, engine: dict[str, obj
     assert [problem.field for problem in check_surface(root, "feed").problems] == [field]
 
 
+def test_threads_and_memory_are_in_no_digest(tmp_path: Path) -> None:
+    sizes: list[dict[str, object]] = [{}, {"threads": 2}, {"threads": 3, "memory": "2GB"}]
+    found = [
+        check_surface(
+            write_surface(tmp_path / str(i), lambda files, size=size: files["surface"].update(engine=size)),
+            "feed",
+        ).contracts
+        for i, size in enumerate(sizes)
+    ]
+    assert len({contracts.digests["surface"] for contracts in found if contracts}) == 1
+
+
 def test_another_engine_leaves_the_digests(tmp_path: Path) -> None:
     root = write_surface(tmp_path, lambda files: files["surface"].update(engine={"threads": 2}))
     contracts = check_surface(root, "feed").contracts

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tasks.evaluation import binary, intervals, rank_sums
 from tasks.evaluation.rank_sums import rank_sums as sorted_once
-from tasks.evaluation.resampling import Resampler, draws
+from tasks.evaluation.resampling import Resampler, clusters, draws
 from tasks.evaluation.verdicts import Estimate
 
 Rows = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.intp]]
@@ -49,14 +49,21 @@ def test_groups_are_ranked_apart() -> None:
     assert not auc[3].known
 
 
+def _ranked(y, p, users) -> tuple[Estimate, Estimate]:  # type: ignore[no-untyped-def]
+    who = clusters(users)
+    (auc,), (precision,) = intervals.ranked_intervals(
+        *binary.checked(y, p), who.codes, Resampler(who.count, 0, 200)
+    )
+    return auc, precision
+
+
 def test_coarse_bins_keep_the_value_and_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     z = rng.normal(size=20_000)
     y, users = (rng.random(z.size) < 1 / (1 + np.exp(1 - z))).astype(float), rng.integers(300, size=z.size)
-    exact = [f(y, z, users) for f in (intervals.auc_interval, intervals.average_precision_interval)]
+    exact = _ranked(y, z, users)
     monkeypatch.setattr(rank_sums, "MOST_BINS", 512)
-    coarse = [f(y, z, users) for f in (intervals.auc_interval, intervals.average_precision_interval)]
-    for ours, theirs in zip(coarse, exact, strict=True):
+    for ours, theirs in zip(_ranked(y, z, users), exact, strict=True):
         assert ours.value == theirs.value
         assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=3e-4)
 
@@ -64,55 +71,29 @@ def test_coarse_bins_keep_the_value_and_the_interval(monkeypatch: pytest.MonkeyP
 def test_values_are_those_of_the_plain_metrics() -> None:
     y, p, users = _rows(seed=5)
     w = np.random.default_rng(0).random(y.size)
-    assert intervals.auc_interval(y, p, users, weights=w).value == pytest.approx(binary.auc(y, p, weights=w))
     told = intervals.calibration_interval(y, p, users, weights=w)
     assert told.value == pytest.approx(binary.calibration_ratio(y, p, weights=w))
     assert told.low < told.value < told.high
-    entropy = intervals.normalized_entropy_interval(y, p, users, weights=w)
-    assert entropy.value == pytest.approx(binary.normalized_entropy(y, p, weights=w))
-    requests = users * 3 + np.arange(y.size) % 3
-    grouped = intervals.auc_by_request_interval(y, p, users, requests=requests)
-    assert grouped.value == pytest.approx(binary.auc_by_request(y, p, requests=requests))
-    assert grouped.low < grouped.value < grouped.high
 
 
 def test_the_order_of_rows_does_not_move_a_value() -> None:
     y, p, users = _rows(seed=6)
     mixed = np.random.default_rng(0).permutation(y.size)
-    before, after = (
-        intervals.auc_interval(y, p, users),
-        intervals.auc_interval(y[mixed], p[mixed], users[mixed]),
-    )
+    before, after = _ranked(y, p, users)[0], _ranked(y[mixed], p[mixed], users[mixed])[0]
     assert after.value == pytest.approx(before.value)
     assert (after.low, after.high) == pytest.approx((before.low, before.high), abs=0.03)
 
 
 @pytest.mark.parametrize(
-    "estimate",
-    [
-        intervals.auc_interval,
-        intervals.average_precision_interval,
-        intervals.calibration_interval,
-        intervals.normalized_entropy_interval,
-    ],
-)
-@pytest.mark.parametrize(
     ("outcomes", "users"),
     [([], []), ([0, 0, 0], ["u", "v", "w"]), ([1, 0, 0], ["u", "u", "u"]), ([1, 0, 0], ["u", "v", "w"])],
     ids=["no rows", "no positive", "one user", "one user's positive"],
 )
-def test_too_little_data_is_no_figure_and_no_exception(estimate, outcomes, users) -> None:  # type: ignore[no-untyped-def]
-    told = estimate(outcomes, [0.2, 0.1, 0.3][: len(outcomes)], users)
-    if estimate is intervals.calibration_interval and users == ["u", "v", "w"] and any(outcomes):
-        assert told.low == 0.0
-    else:
-        assert not told.known
-
-
-def test_a_rate_without_an_event_has_no_bounds() -> None:
-    told = intervals.ratio_interval([0, 0, 0], [1, 1, 1], ["u", "v", "w"])
-    assert told.value == 0.0
-    assert not told.known
+def test_too_little_data_is_no_figure_and_no_exception(outcomes, users) -> None:  # type: ignore[no-untyped-def]
+    predictions = [0.2, 0.1, 0.3][: len(outcomes)]
+    assert not any(told.known for told in _ranked(outcomes, predictions, users))
+    ratio = intervals.calibration_interval(outcomes, predictions, users)
+    assert ratio.known == (users == ["u", "v", "w"] and any(outcomes))
 
 
 def test_a_challenger_equal_to_its_champion_drops_exactly_nothing() -> None:
@@ -130,26 +111,11 @@ def test_paired_differences_are_told_where_single_intervals_overlap() -> None:
     good = 1 / (1 + np.exp(3 - z))
     worse = 1 / (1 + np.exp(3 - z - 0.4 * rng.normal(size=z.size)))
     drop = intervals.auc_drop(y, users, champion=good, challenger=worse)
+    alone = _ranked(y, good, users)[0]
     assert drop.value == pytest.approx(binary.auc(y, good) - binary.auc(y, worse))
     assert drop.low > 0
-    alone = intervals.auc_interval(y, good, users)
     assert drop.high - drop.low < (alone.high - alone.low) / 2
     rise = intervals.normalized_entropy_rise(y, users, champion=good, challenger=worse)
     expected = binary.normalized_entropy(y, worse) - binary.normalized_entropy(y, good)
     assert rise.value == pytest.approx(expected)
     assert rise.low > 0
-
-
-def test_the_change_of_a_ratio_is_paired_too() -> None:
-    rng = np.random.default_rng(0)
-    base, users = rng.poisson(1.0, 300).astype(float), np.repeat(np.arange(100), 3)
-    shown = np.ones(300)
-    told = intervals.ratio_change_interval((base, base * 1.1), (shown, shown), users, relative=True)
-    assert (told.value, told.low, told.high) == pytest.approx((0.1, 0.1, 0.1))
-    plain = intervals.ratio_change_interval((base, base + 0.5), (shown, shown), users, relative=False)
-    assert plain.value == pytest.approx(0.5)
-
-
-def test_a_change_from_no_event_at_all_cannot_be_told() -> None:
-    told = intervals.ratio_change_interval(([0, 0], [1, 0]), ([1, 1], [1, 1]), ["u", "v"], relative=True)
-    assert not told.known

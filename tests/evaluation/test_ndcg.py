@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
 from tasks.errors import DataError
-from tasks.evaluation.ndcg import examined_ndcg, ndcg, request_gains
+from tasks.evaluation.ndcg import request_gains
 
 
 @settings(deadline=None, max_examples=40)
@@ -17,7 +17,7 @@ def test_naive_ndcg_is_that_of_scikit_learn_with_ties(seed: int, k: int) -> None
     outcomes, scores = rng.integers(0, 3, (20, 9)).astype(float), rng.integers(0, 5, (20, 9)).astype(float)
     outcomes[:, 0] = 1
     requests = np.repeat(np.arange(20), 9)
-    found = ndcg(outcomes.ravel(), scores.ravel(), requests, k=k)
+    found = request_gains(outcomes.ravel(), scores.ravel(), requests, k=k).mean
     assert found == pytest.approx(ndcg_score(outcomes, scores, k=k))
 
 
@@ -48,8 +48,8 @@ def test_a_request_without_a_positive_is_left_out() -> None:
 
 
 def test_nothing_to_gain_is_nan() -> None:
-    assert np.isnan(ndcg([0, 0], [1, 2], [1, 1], k=2))
-    assert np.isnan(ndcg([], [], [], k=2))
+    assert np.isnan(request_gains([0, 0], [1, 2], [1, 1], k=2).mean)
+    assert np.isnan(request_gains([], [], [], k=2).mean)
 
 
 def test_equally_good_rankers_read_equal_only_when_examination_is_allowed_for() -> None:
@@ -62,11 +62,12 @@ def test_equally_good_rankers_read_equal_only_when_examination_is_allowed_for() 
     requests = np.repeat(np.arange(20_000), 12)
 
     def naive(scores: np.ndarray) -> float:
-        return ndcg(clicked.ravel(), scores.ravel(), requests, k=12)
+        return request_gains(clicked.ravel(), scores.ravel(), requests, k=12).mean
 
     def examined(scores: np.ndarray) -> float:
         weights = examination.ravel()
-        return examined_ndcg(clicked.ravel(), scores.ravel(), requests, k=12, examination=weights)
+        gains = request_gains(clicked.ravel(), scores.ravel(), requests, k=12, examination=weights)
+        return gains.ratio
 
     assert naive(logger) > naive(better) + 0.03
     assert examined(logger) == pytest.approx(examined(rival), abs=0.01)
@@ -75,4 +76,4 @@ def test_equally_good_rankers_read_equal_only_when_examination_is_allowed_for() 
 
 def test_a_position_that_nobody_looks_at_is_refused() -> None:
     with pytest.raises(DataError, match="examination above 0"):
-        examined_ndcg([1, 0], [1, 2], [1, 1], k=2, examination=[0.0, 1.0])
+        request_gains([1, 0], [1, 2], [1, 1], k=2, examination=[0.0, 1.0])

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from tasks.evaluation import binary, regression
-from tasks.evaluation.report import MetricRow, binary_report, value_report
+from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
+from tasks.evaluation.metric_rows import MetricRow, groupings
+from tasks.evaluation.multicalibration import multicalibration
+from tasks.evaluation.ndcg import request_gains
+from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
 
 RNG = np.random.default_rng(4)
 N = 3000
@@ -31,7 +35,7 @@ def rows() -> list[MetricRow]:
 def test_the_whole_comes_first_and_every_value_of_every_segment_follows(rows: list[MetricRow]) -> None:
     segments = list(dict.fromkeys(row.segment for row in rows))
     assert segments == ["all", "source=ads", "source=feed", "source=unknown", "new=false", "new=true"]
-    assert len(rows) == 6 * len(segments)
+    assert len(rows) == 9 * len(segments) + 5
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,32 @@ def test_a_request_is_ranked_within_the_segment(rows: list[MetricRow]) -> None:
     feed = SOURCE == "feed"
     expected = binary.auc_by_request(Y[feed], P[feed], requests=REQUESTS[feed])
     assert _found(rows, "auc_by_request", "source=feed").estimate.value == pytest.approx(expected)
+
+
+def test_the_whole_has_its_calibration_errors_over_all_segment_columns(rows: list[MetricRow]) -> None:
+    columns = list(groupings({"source": SOURCE, "new": NEW}, N))[1:]
+    many = multicalibration(Y, P, columns)
+    expected = {
+        "smooth_ece": smooth_ece(Y, P),
+        "debiased_ece": debiased_ece(Y, P),
+        "multicalibration_error": many.error,
+        "multicalibration_sigma": many.sigma,
+        "multicalibration_detectable": many.detectable,
+    }
+    for metric, value in expected.items():
+        row = _found(rows, metric, "all")
+        assert row.estimate.value == pytest.approx(value)
+        assert not row.estimate.known
+        assert row.to_json()["low"] is None
+
+
+def test_each_segment_has_its_mean_prediction_and_its_cumulative_error(rows: list[MetricRow]) -> None:
+    assert _found(rows, "mean_prediction", "new=true").estimate.value == pytest.approx(P[NEW].mean())
+    walk = np.r_[0, np.cumsum((Y - P)[NEW][np.argsort(P[NEW])])] / NEW.sum()
+    assert _found(rows, "cumulative_error", "new=true").estimate.value == pytest.approx(np.ptp(walk))
+    deviation = np.sqrt((P * (1 - P))[NEW].sum()) / NEW.sum()
+    told = _found(rows, "cumulative_sigma", "new=true").estimate.value
+    assert told == pytest.approx(np.ptp(walk) / deviation)
 
 
 def test_a_segment_without_a_positive_is_unknown_and_breaks_nothing() -> None:
@@ -79,7 +109,7 @@ def test_a_row_is_plain_json(rows: list[MetricRow]) -> None:
 
 def test_a_seed_gives_the_same_table_again(rows: list[MetricRow]) -> None:
     again = binary_report(Y, P, users=USERS, requests=REQUESTS, segments={"source": SOURCE, "new": NEW})
-    assert again == rows
+    assert [row.to_json() for row in again] == [row.to_json() for row in rows]
 
 
 def test_a_value_head_has_errors_and_a_mean_ratio_by_segment() -> None:
@@ -90,3 +120,43 @@ def test_a_value_head_has_errors_and_a_mean_ratio_by_segment() -> None:
         assert row.estimate.value == pytest.approx(getattr(regression, metric)(values[NEW], predictions[NEW]))
         assert row.estimate.known
         assert row.positives == np.count_nonzero(values[NEW])
+
+
+def test_a_quantile_head_has_its_coverage_and_its_pinball_loss_by_segment() -> None:
+    values = np.arange(N) % 10.0
+    told = quantile_report(
+        values, np.full(N, 7.0), quantile=0.8, users=USERS, requests=REQUESTS, segments={"new": NEW}
+    )
+    coverage = _found(told, "coverage", "all").estimate
+    assert coverage.value == pytest.approx(0.8)
+    assert coverage.low < 0.8 < coverage.high
+    by_hand = np.where(values > 7, 0.8 * (values - 7), 0.2 * (7 - values))
+    assert _found(told, "pinball_loss", "all").estimate.value == pytest.approx(by_hand.mean())
+    assert _found(told, "pinball_loss", "new=true").estimate.value == pytest.approx(by_hand[NEW].mean())
+
+
+def test_a_ranking_head_is_measured_within_requests_alone() -> None:
+    moved = 5.0 * (REQUESTS % 7)  # a level for each request, which no request can see
+    told, shifted = (
+        ranking_report(Y, scores, k=3, users=USERS, requests=REQUESTS, segments={"new": NEW})
+        for scores in (P, P + moved)
+    )
+    assert {row.metric for row in told} == {"auc_by_request", "ndcg", "naive_ndcg"}
+    for ours, theirs in zip(told, shifted, strict=True):
+        assert ours.estimate.value == pytest.approx(theirs.estimate.value)
+    gains = request_gains(Y, P, REQUESTS, k=3)
+    assert _found(told, "naive_ndcg", "all").estimate.value == pytest.approx(gains.mean)
+    assert _found(told, "ndcg", "all").estimate.value == pytest.approx(gains.ratio)
+    inside = request_gains(Y[NEW], P[NEW], REQUESTS[NEW], k=3)
+    assert _found(told, "naive_ndcg", "new=true").estimate.value == pytest.approx(inside.mean)
+
+
+def test_a_ranking_head_s_ndcg_allows_for_where_the_log_showed_things() -> None:
+    looked_at = RNG.uniform(0.2, 1.0, N)
+    told = ranking_report(
+        Y, P, k=3, users=USERS, requests=REQUESTS, segments={}, examination=looked_at, replicates=20
+    )
+    expected = request_gains(Y, P, REQUESTS, k=3, examination=looked_at).ratio
+    row = _found(told, "ndcg", "all")
+    assert row.estimate.value == pytest.approx(expected)
+    assert row.estimate.low < expected < row.estimate.high

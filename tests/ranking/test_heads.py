@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from tasks.calibration.maps import LogisticMap, MeanMap
+from tasks.calibration.segment_effects import Effects, MappedSegment, Span
+from tasks.calibration.segmented_map import SegmentedMap
 from tasks.errors import DataError, StoreError
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head, Heads
@@ -100,6 +102,23 @@ def test_each_row_gets_its_own_prediction_beyond_one_chunk(monkeypatch):
     assert model.predict(many)["p_click"] == pytest.approx([0.1, 0.1, 0.3, 0.3] * 2)
 
 
+NEW = Effects(("tenure",), (("<7",),), (math.log(2),), (0.0,), (0.0,))
+BY_TENURE = SegmentedMap(
+    (MappedSegment("tenure", "days", (7.0,)),), (NEW,), Span(0.0, -9.0, 9.0), LogisticMap(1.0, 0.0)
+)
+
+
+def test_a_calibrator_by_segment_reads_its_columns_row_by_row(monkeypatch):
+    monkeypatch.setattr("tasks.ranking.heads._CHUNK", 3)
+    model = heads(head("click", constant(0.2), calibrator=BY_TENURE))
+    assert model.columns == ("aisle", "days", "price")
+    shown = PRICED.assign(days=[1.0, 8.0, None, 6.9])
+    doubled = 0.5 / 1.5  # odds of 1 in 4, twice
+    assert model.predict(shown)["p_click"] == pytest.approx([doubled, 0.2, 0.2, doubled])
+    with pytest.raises(DataError, match="Unknown column 'days'"):
+        model.predict(PRICED)
+
+
 def test_heads_with_the_same_encoder_encode_once():
     twin = FeatureEncoder.from_json(ENCODER.to_json())
     other = FeatureEncoder(("price",), {"aisle": ("x",)})
@@ -123,3 +142,15 @@ def test_a_chain_that_does_not_end_is_refused():
 def test_a_missing_feature_refuses_the_batch():
     with pytest.raises(DataError, match="Unknown column 'price'"):
         heads(head("click", constant(0.1))).predict(PRICED.drop(columns="price"))
+
+
+def test_a_quantile_and_an_order_are_given_the_parent_and_multiplied_by_nothing():
+    made = heads(
+        head("purchase", constant(0.004)),
+        head("spend", booster(3.0, 9.0, objective="regression"), kind="quantile", parent="purchase"),
+        head("like", booster(-1.5, 2.0, objective="regression"), kind="ranking", parent="purchase"),
+    )
+    predictions = made.predict(PRICED)
+    assert list(predictions) == ["p_purchase", "q_spend", "s_like"]
+    assert predictions["q_spend"].tolist() == [3.0, 3.0, 9.0, 9.0]
+    assert predictions["s_like"].tolist() == [-1.5, -1.5, 2.0, 2.0]

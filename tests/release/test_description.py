@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 
 from tasks.contracts import UtilitySpec
-from tasks.evaluation.report import MetricRow
+from tasks.evaluation.metric_rows import MetricRow
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.description import describe, describe_verdict
 from tasks.release.figures import TaskFigures

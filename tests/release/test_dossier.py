@@ -4,8 +4,10 @@ from datetime import UTC, date, datetime
 
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.release.decision import Hold, Promote
-from tasks.release.dossier import Dossier
+from tasks.release.dossier import Dossier, SlotUtility
+from tasks.release.evidence import SegmentCounts, TaskEvidence
 from tasks.release.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
+from tasks.release.sensitivity import sensitivities
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
 RATIO = Verdict(
@@ -26,18 +28,27 @@ MANIFEST = Manifest(
     files={},
     code={},
 )
+CLICK = TaskEvidence(
+    task="click",
+    kind="binary",
+    rows=500,
+    positives=90,
+    figures={
+        ("auc", "all"): Estimate(0.8, 0.7, 0.9, 90),
+        ("calibration_ratio", "all"): Estimate(1.0, float("nan"), 2.0, 1),
+        ("calibration_ratio", "source=<ads>"): Estimate(1.3, 1.2, 1.4, 90),
+    },
+    newest_training_day=date(2026, 3, 1),
+    run="run-1",
+    counts={"all": SegmentCounts(500, 90), "source=<ads>": SegmentCounts(120, 30)},
+)
 DOSSIER = Dossier(
     surface="feed",
     release=7,
     as_of="2026-05-01T00:00:00Z",
     decision=Hold(("calibration block: click",), ()),
     verdicts=(RATIO,),
-    figures={
-        "click": {
-            "auc": Estimate(0.8, 0.7, 0.9, 90),
-            "calibration_ratio": Estimate(1.0, float("nan"), 2.0, 1),
-        }
-    },
+    tasks=(CLICK,),
     manifest=MANIFEST,
     notes=("No position is logged.",),
     pictures={"click, before and after": b"\x89PNG"},
@@ -74,3 +85,33 @@ def test_a_promoted_release_shows_its_warnings_and_no_reason() -> None:
     assert promoted.verdict == "promote"
     assert "Why it is held" not in promoted.to_html()
     assert "thin segment" in promoted.to_html()
+
+
+def test_the_ratio_in_the_slots_stands_beside_the_one_of_all_shown_items() -> None:
+    dossier = replace(DOSSIER, slots={"click": Estimate(0.62, 0.5, 0.75, 40)})
+    page = dossier.to_html()
+    assert "<th class=number>ratio<th class=number>ratio in the slots" in page
+    assert "1 [?]<td class=number>0.62 [0.5, 0.75]" in page
+    assert dossier.to_json()["calibration_in_slots"]["click"]["low"] == 0.5
+
+
+def test_every_segment_is_told_with_rows_positives_interval_and_verdict() -> None:
+    page = DOSSIER.to_html()
+    assert "<summary>click: 1 segment values</summary>" in page
+    row = page[page.index("<tr><td>source=&lt;ads&gt;") :]
+    assert row.startswith("<tr><td>source=&lt;ads&gt;<td class=number>120<td class=number>30")
+    assert "1.3 [1.2, 1.4]" in row[:400]
+    assert "block" in row[:400]
+
+
+def test_what_a_calibration_error_does_to_the_utility_is_on_the_page_and_in_the_json() -> None:
+    term = {"task": "click", "weight": -50.0, "times": None, "prediction": 0.01} | {
+        "contribution": -0.5,
+        "spread": 0.4,
+    }
+    told = sensitivities({"spread": 1.0, "terms": [term]}, {"click": Estimate(1.2, 0.9, 1.5, 9)}, {})
+    dossier = replace(DOSSIER, utility=SlotUtility(2.0, 1.0, told))
+    page = dossier.to_html()
+    assert "click: a ratio of 1.2 [0.9, 1.5] under a weight of -50 may move candidates by 20% of what" in page
+    assert "A slot is worth 2 on average, give or take 0.25" in page
+    assert dossier.to_json()["sensitivity"][0]["share_of_spread"] == 0.2

@@ -60,6 +60,24 @@ def test_a_value_task_s_calibration_is_its_ratio_of_sums() -> None:
     assert "auc" not in told.headline()
 
 
+def test_a_quantile_and_a_ranking_head_have_their_own_figures() -> None:
+    rows = {
+        "users": np.arange(4),
+        "requests": np.array([0, 0, 1, 1]),
+        "segments": {},
+        "days": DAYS,
+        "newest_training_row": DAYS[0],
+    }
+    outcomes, predictions = np.array([1.0, 0.0, 0.0, 1.0]), np.array([0.9, 0.1, 0.4, 0.3])
+    spend = measure("spend", "quantile", outcomes, predictions, quantile=0.5, **rows)
+    assert spend.headline()["coverage"] == 0.5
+    order = measure("click", "ranking", outcomes, predictions, slots=2, **rows)
+    assert order.headline()["auc_by_request"] == 0.5
+    assert "calibration_ratio" not in order.headline()
+    with pytest.raises(DataError, match="'click' is a ranking head: to measure it, say the slots"):
+        measure("click", "ranking", outcomes, predictions, **rows)
+
+
 def test_the_gates_read_what_was_written() -> None:
     written = json.loads(json.dumps(figures([1, 0, 0, 1], [0.9, 0.1, 0.4, 0.3]).to_json()))
     evidence = task_evidence(written, run="run-1")
@@ -67,6 +85,7 @@ def test_the_gates_read_what_was_written() -> None:
     assert evidence.newest_training_day == date(2026, 4, 20)
     assert evidence.figures["auc", "all"].value == 0.75
     assert ("calibration_ratio", "source=a") in evidence.figures
+    assert (evidence.counts["source=a"].rows, evidence.counts["source=a"].positives) == (2, 1)
     assert math.isnan(evidence.figures["auc", "source=b"].low)
 
 

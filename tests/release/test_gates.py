@@ -85,6 +85,14 @@ def test_a_model_without_a_figure_is_a_missing_metric() -> None:
     assert outcomes["calibration:click.calibration_ratio:all"] is Outcome.METRIC_MISSING
 
 
+@pytest.mark.parametrize("kind", ["value", "quantile", "ranking"])
+def test_a_head_without_a_pooled_auc_has_no_rule_and_says_why(kind: str) -> None:
+    verdicts = judge_release(Gates(), _evidence(tasks=[_task(kind=kind)]))
+    (model,) = [verdict for verdict in verdicts if verdict.gate == "model"]
+    assert model.outcome is Outcome.NO_RULE
+    assert kind in model.reason
+
+
 def test_against_a_champion_the_drop_is_judged_and_the_floor_is_not() -> None:
     worse = Comparison("click", Estimate(0.02, 0.015, 0.025, 900), Estimate(0.0, -0.001, 0.001, 900), "run-2")
     outcomes = _outcomes(_evidence(comparisons=[worse]))
@@ -117,8 +125,10 @@ def test_a_harmed_segment_holds_a_release_that_is_well_calibrated_as_a_whole() -
         judge_release(gates, _evidence(tasks=[_task(figures=figures)])), cannot_tell="warn"
     )
     assert isinstance(decision, Hold)
-    assert decision.reasons == (
-        "calibration block: click.calibration_ratio at tenure=new 0.7 [0.65, 0.75], allowed 0.9 to 1.1",
+    (reason,) = decision.reasons
+    assert reason.startswith(
+        "calibration block: click.calibration_ratio at tenure=new 0.7 [0.65, 0.75], allowed 0.9 to 1.1 "
+        "(off by -30.0% [-35.0%, -25.0%]; p "
     )
 
 

@@ -80,6 +80,11 @@ def test_a_part_is_found_by_its_role_and_task() -> None:
         a_manifest().part(Role.CALIBRATOR, "click_30m")
 
 
+def test_a_part_that_a_release_may_lack_is_found_or_not() -> None:
+    assert a_manifest().find(Role.EXAMINATION) is None
+    assert a_manifest().find(Role.SLATE_POLICY) == a_manifest().part(Role.SLATE_POLICY)
+
+
 def test_the_age_of_a_part_runs_from_the_end_of_its_newest_training_day_to_the_as_of() -> None:
     assert a_manifest().ages() == {"home_feed.task.click_30m": timedelta(days=1, hours=4)}
     assert a_manifest().to_json()["newest_training_row_age_days"] == {"home_feed.task.click_30m": 1}

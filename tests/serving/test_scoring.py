@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from tasks.calibration.maps import LogisticMap, MeanMap
+from tasks.calibration.segment_effects import Effects, MappedSegment, Span
+from tasks.calibration.segmented_map import SegmentedMap
 from tasks.contracts import SlateSpec, UtilitySpec, canonical
 from tasks.errors import DataError, StoreError
 from tasks.ranking.features import FeatureEncoder
@@ -206,3 +208,47 @@ def test_a_packaged_release_scores_like_the_code_that_made_it(
         release.score(frame.rename(columns={"price": "prices"}))
     served = mlflow.pyfunc.load_model(str(tmp_path)).predict(frame)
     pd.testing.assert_frame_equal(served, scorer.score(frame))
+
+
+@pytest.fixture(scope="module")
+def by_tenure(files: dict[str, bytes]) -> dict[str, bytes]:
+    """A release whose clicks are calibrated by a column that no model and no policy reads."""
+    new = Effects(("tenure",), (("new",),), (0.7,), (0.1,), (0.2,))
+    segment = MappedSegment("tenure", "user_tenure")
+    found = SegmentedMap((segment,), (new,), Span(0.0, -5.0, 5.0), LogisticMap(0.9, -0.1))
+    return {**files, "calibrators/click_30m.json": json.dumps(found.to_json()).encode()}
+
+
+def test_what_a_calibrator_by_segment_reads_is_needed_of_the_candidates(by_tenure: dict[str, bytes]) -> None:
+    scorer = Scorer.from_files(by_tenure)
+    assert "user_tenure" in scorer.columns
+    with pytest.raises(DataError, match="Unknown column 'user_tenure'"):
+        scorer.score(a_frame())
+
+
+def test_a_segment_s_probabilities_move_and_an_unseen_one_falls_back(
+    scorer: Scorer, by_tenure: dict[str, bytes]
+) -> None:
+    frame = a_frame()
+    tenure = np.where(np.arange(len(frame)) % 2 == 0, "new", "never seen")
+    scored = Scorer.from_files(by_tenure).score(frame.assign(user_tenure=tenure))
+    new, plain = tenure == "new", scorer.score(frame)
+    assert (scored["p_click_30m"][new] > plain["p_click_30m"][new]).all()
+    np.testing.assert_allclose(scored["p_click_30m"][~new], plain["p_click_30m"][~new])
+
+
+def test_a_release_with_a_calibrator_by_segment_scores_with_the_code_it_brought(
+    by_tenure: dict[str, bytes], manifest: Manifest, tmp_path: Path
+) -> None:
+    frame = a_frame().assign(user_tenure="new")
+    scorer = Scorer.from_files(by_tenure)
+    signature = release_signature(frame[list(scorer.columns)], scorer.score(frame.head(0)))
+    packaged = package_release(by_tenure, manifest, signature=signature)
+    write_files(tmp_path / "release", packaged.files)
+    pd.testing.assert_frame_equal(load_release(tmp_path / "release").score(frame), scorer.score(frame))
+
+
+def test_a_joint_is_never_by_segment(by_tenure: dict[str, bytes]) -> None:
+    wrong = {**by_tenure, "joints/buy_7d.json": by_tenure["calibrators/click_30m.json"]}
+    with pytest.raises(DataError, match="Unknown kind 'segmented'"):
+        Scorer.from_files(wrong)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,7 +59,26 @@ def test_a_row_without_a_label_is_left_out_of_both_sums() -> None:
 
 def test_predicted_weighs_each_slot_by_its_looks() -> None:
     p = [0.4, 0.2, 0.1, 0.4, 0.2, 0.1]
-    assert _value("click_predicted", LOGGED, click=p) == pytest.approx((0.4 + 0.1 + 0.025) * 2 / 6)
+    at_reference = replace(slates("policy", LOGGED, {"click": p}), where_shown={"click": np.array(p)})
+    measured = _whole("click_predicted", page(), at_reference, at_reference).policy
+    assert measured is not None
+    assert measured.value == pytest.approx((0.4 + 0.1 + 0.025) * 2 / 6)
+
+
+def test_what_is_said_of_the_places_where_items_stood_is_not_multiplied_by_their_looks_twice() -> None:
+    """On the logged page itself a prediction that is right on average adds up to itself."""
+    assert _value("click_predicted", LOGGED, click=[0.3] * 6) == pytest.approx(0.3)
+    looks = (1.0 + 0.5 + 0.25) / 3
+    assert _value("click_predicted", [1, 0, 0, 1, 0, 0], click=[0.3] * 6) == pytest.approx(0.3 / looks)
+
+
+def test_calibration_holds_an_outcome_against_what_is_said_of_the_place_where_it_came() -> None:
+    p = [0.8, 0.8, 0.8, 0.8, 0.8, 0.8]
+    there = np.array([0.8, 0.4, 0.2, 0.8, np.nan, 0.2])
+    policy = replace(slates("policy", LOGGED, {"click": p}), where_shown={"click": there})
+    measured = _whole("click_calibration", page(), policy, policy).policy
+    assert measured is not None
+    assert measured.value == pytest.approx(1 / (0.8 + 0.4 + 0.2 + 0.8 + 0.2))
 
 
 def test_predicted_is_judged_by_both_releases_and_the_worse_decides() -> None:

@@ -129,6 +129,10 @@ def _short_surface(plain: dict[str, Any]) -> None:
         "default": {"num_leaves": 7, "learning_rate": 0.2, "rounds": 20, "min_data_in_leaf": 100},
         "return_5d": {"num_leaves": 3, "rounds": 5, "min_data_in_leaf": 20},
     }
+    plain["proxies"] = [
+        {"fast": "click_30m", "slow": "satisfied_2d"},
+        {"fast": "purchase_2d", "slow": "return_5d"},
+    ]
     plain["base_rates"] = {"click_30m": [0.05, 0.2], "dwell_seconds_1d": [3, 20]}
     plain["gates"] = {
         "data": {"rows": 100, "positives": 5, "severity": "critical"},

@@ -1,9 +1,10 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from tasks.calibration.maps import map_from_json
+from tasks.calibration.segmented_map import applied, calibrator_from_json
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.steps import calibrate, train
 from tasks.steps.calibrate import CalibrateResult
@@ -13,7 +14,7 @@ from tasks.stores.parts import BOOSTER, CALIBRATOR
 from tasks.stores.registry import Registry
 from tasks.stores.runs import read_evidence
 from tasks.stores.tracking import PatientClient
-from tests.steps.small_feed import AS_OF, small_feed
+from tests.steps.small_feed import AS_OF, SURFACE, labelled, small_feed, write_contracts, write_logs
 
 TASK_NAMES = ("click_1d", "buy_2d", "back_2d", "spend_2d")
 
@@ -30,7 +31,8 @@ def test_each_task_gets_a_registered_map_that_keeps_the_order_of_scores(labelled
     registry = Registry(labelled_feed[0].home)
     assert (result.calibrator, result.version) == (f"small_feed.calibrator.{task}", 1)
     folder = registry.fetch(registry.part(result.calibrator, 1))
-    mapped = map_from_json(json.loads((folder / CALIBRATOR).read_bytes())).apply(np.linspace(0.01, 0.99, 50))
+    found = calibrator_from_json(json.loads((folder / CALIBRATOR).read_bytes()))
+    mapped = applied(found, np.linspace(0.01, 0.99, 50), pd.DataFrame({"category": ["b"] * 50, "age": 5.0}))
     assert (np.diff(mapped) > 0).all()
 
 
@@ -70,6 +72,19 @@ def test_people_see_reliability_before_and_after(labelled_feed):
         evidence["test"]["headline"]["auc"], abs=0.01
     )
     assert evidence["model"]["version"] == 1
+
+
+def test_the_choice_and_its_reason_are_in_evidence_parameters_and_metrics(labelled_feed):
+    context, _ = labelled_feed
+    result = calibrated(labelled_feed, "click_1d")
+    choice = read_evidence(context.home, result.run_id)["choice"]
+    assert choice["kind"] in {"none", "global", "segment"}
+    assert set(choice["held_out"]) == {"none", "global", "segment"}
+    run = Registry(context.home).client.get_run(result.run_id)
+    assert run.data.params["choice"] == choice["kind"]
+    assert run.data.params["reason"] == choice["reason"]
+    assert run.data.metrics["held_out.normalized_entropy.global"] == choice["held_out"]["global"]
+    assert read_evidence(context.home, calibrated(labelled_feed, "spend_2d").run_id)["choice"] is None
 
 
 def test_few_positives_get_a_logistic_map_and_values_a_mean_map(labelled_feed):
@@ -121,3 +136,25 @@ def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(tmp_pa
     result = calibrated(feed, "click_1d")
     assert (result.version, result.reused) == (1, False)
     assert len(Registry(feed[0].home).versions(result.calibrator)) == 1
+
+
+def test_a_segment_that_the_model_does_not_know_gets_a_map_by_segment(tmp_path):
+    blind = SURFACE.replace("categorical: [category]", "categorical: []")
+    write_contracts(tmp_path / "surfaces", surface=blind)
+    write_logs(tmp_path / "home/logs")
+    feed = labelled(tmp_path)
+    result = calibrated(feed, "click_1d")
+    evidence = read_evidence(feed[0].home, result.run_id)
+    assert (evidence["choice"]["kind"], evidence["calibrator"]) == ("segment", "segmented")
+    assert evidence["choice"]["reason"].startswith("segments: on held-out users normalized entropy is 0.")
+    assert (
+        evidence["test"]["headline"]["normalized_entropy"]
+        < evidence["before"]["headline"]["normalized_entropy"] - 0.01
+    )
+    registry = Registry(feed[0].home)
+    folder = registry.fetch(registry.part(result.calibrator, result.version))
+    found = calibrator_from_json(json.loads((folder / CALIBRATOR).read_bytes()))
+    frame = pd.DataFrame({"category": ["a", "b", "c", "never seen"], "age": 5.0})
+    a, b, c, unseen = found.apply(np.full(4, 0.1), frame)
+    assert b > 1.5 * max(a, c)
+    assert a < unseen < b

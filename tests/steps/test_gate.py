@@ -112,3 +112,18 @@ def test_a_stricter_gate_holds_the_same_release_and_says_why(
 
 def _manifest(second: Retrained) -> Manifest:
     return release_view.release_manifest(second.context, f"{second.result.release}")
+
+
+def test_the_dossier_tells_calibration_in_the_slots_and_what_the_utility_makes_of_it(
+    first_retrain: Retrained,
+) -> None:
+    plain = json.loads(Path(first_retrain.result.dossier).with_suffix(".json").read_text(encoding="utf-8"))
+    assert plain["calibration_in_slots"]["click_30m"]["low"] > 0
+    terms = {term["task"]: term for term in plain["sensitivity"]}
+    click = terms["click_30m"]
+    assert click["error"] == pytest.approx(click["contribution"] * (click["slots"] - 1))
+    page = Path(first_retrain.result.dossier).read_text(encoding="utf-8")
+    named = [task for task, term in terms.items() if term["amplified"]]
+    assert named
+    for task in named:
+        assert f"<li class=warn>{task}: " in page

@@ -10,7 +10,7 @@ from tasks.columns import probability
 from tasks.serving.scoring import Scorer
 from tasks.steps import calibrate, train
 from tasks.steps.context import Context
-from tasks.steps.release_parts import Pins, TrainedPart, conditional_tasks, pin_tasks, release_files
+from tasks.steps.release_parts import Pins, TrainedPart, pin_tasks, release_files
 from tasks.steps.release_rehearsal import Rehearsal
 from tasks.stores.label_store import LabelStore
 from tasks.stores.registry import Registry
@@ -49,8 +49,8 @@ def too_high(files: dict[str, bytes]) -> dict[str, bytes]:
     return {**files, "calibrators/buy_2d.json": json.dumps(biased.to_json()).encode()}
 
 
-def test_only_tasks_with_a_parent_have_a_product(labelled_feed: tuple[Context, str]) -> None:
-    assert conditional_tasks(labelled_feed[0]) == ("back_2d",)
+def test_only_tasks_with_a_parent_have_a_product(files: dict[str, bytes]) -> None:
+    assert Scorer.from_files(files).heads.conditional == ("back_2d",)
 
 
 def test_a_product_that_holds_gets_no_map(rehearsal: Rehearsal, files: dict[str, bytes]) -> None:

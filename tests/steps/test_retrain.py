@@ -19,7 +19,7 @@ def test_a_first_release_is_judged_and_becomes_the_challenger(first_retrain: Ret
     assert (result.release, result.verdict, result.reasons) == (1, "promote", [])
     assert first_retrain.aliases == {"challenger": 1}
     assert {gate["gate"] for gate in result.gates} == {
-        *("data", "model", "calibration", "decision", "shadow", "freshness")
+        *("data", "model", "proxies", "calibration", "decision", "shadow", "freshness")
     }
 
 
@@ -44,6 +44,15 @@ def test_a_second_release_takes_from_the_champion_what_was_not_trained(second_re
     trained = {f"{NAME}.{kind}.click_30m": 2 for kind in ("task", "calibrator")}
     lent = {f"{NAME}.{kind}.{task}": 1 for kind in ("task", "calibrator") for task in TASKS[1:]}
     assert pins == trained | lent | {f"{NAME}.utility_policy": 2, f"{NAME}.slate_policy": 1}
+
+
+def test_what_is_lent_is_as_old_as_it_is(second_retrain: Retrained) -> None:
+    ages = release_view.release_manifest(second_retrain.context, 2).ages()
+    judged = {gate["subject"]: gate["observed"] for gate in second_retrain.result.gates}
+    lent, trained = (f"{NAME}.task.{task}" for task in ("return_5d", "click_30m"))
+    assert judged["return_5d.newest_training_row"]["value"] == ages[lent].days > ages[trained].days
+    first = release_view.release_manifest(second_retrain.context, 1).ages()[lent]
+    assert ages[lent] - first == LATER - AS_OF
 
 
 def test_a_second_release_challenges_and_leaves_the_champion_alone(second_retrain: Retrained) -> None:

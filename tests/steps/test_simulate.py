@@ -139,3 +139,14 @@ def _policy(second: Retrained, folder: Path, **weights: float) -> Path:
     file = folder / "policy.yaml"
     file.write_text(yaml.safe_dump(plain), encoding="utf-8")
     return file
+
+
+def test_the_terms_add_up_to_the_utility_of_a_slot_and_carry_the_pinned_weights(
+    alone: dict[str, Any],
+) -> None:
+    made = alone["composition"]
+    weights = {term["task"]: term["weight"] for term in made["terms"]}
+    assert weights["purchase_2d"] == 10
+    assert weights["hide_2d"] == -5
+    assert sum(term["contribution"] for term in made["terms"]) == pytest.approx(made["utility"])
+    assert made["spread"] > 0

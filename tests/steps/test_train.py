@@ -9,7 +9,8 @@ from tasks.errors import ContractError, DataError, GateRefused, ImmatureLabels
 from tasks.ranking.features import FeatureEncoder
 from tasks.steps import labels, train
 from tasks.steps.context import Context
-from tasks.steps.task_rows import TaskRows, encode
+from tasks.steps.encoding import encode
+from tasks.steps.task_rows import TaskRows
 from tasks.steps.train import TrainResult
 from tasks.stores.label_store import LabelStore
 from tasks.stores.parts import BOOSTER, ENCODER

@@ -2,10 +2,13 @@ from typing import Any
 
 import lightgbm as lgb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tasks.errors import DataError, ImmatureLabels
-from tasks.training.fit import Fitted, fit, require_trainable
+from tasks.training.examples import Examples
+from tasks.training.fit import Fitted, Loss, fit, require_split, require_trainable, run_lengths
+from tasks.training.weights import balance
 
 NAMES = ("price", "age", "category")
 SMALL: dict[str, float | int] = {"rounds": 30, "num_leaves": 7, "early_stopping_rounds": 5}
@@ -19,9 +22,20 @@ def world(n: int = 6000, rate: float = 0.1, seed: int = 1) -> tuple[np.ndarray, 
     return features, (random.random(n) < 1 / (1 + np.exp(-logit))).astype(float), random.random(n) < 0.1
 
 
-def learn(features: np.ndarray, labels: np.ndarray, fold: np.ndarray, **more: Any) -> Fitted:
-    settings: dict[str, Any] = {"kind": "binary", "categorical": ["category"], "parameters": SMALL, **more}
-    return fit(features, labels, fold, names=NAMES, **settings)
+def examples(features: Any, labels: np.ndarray, fold: np.ndarray, **more: Any) -> Examples:
+    return Examples(features, labels, fold, NAMES, ("category",), **more)
+
+
+def learn(
+    features: Any, labels: np.ndarray, fold: np.ndarray, *, rows: dict[str, Any] | None = None, **more: Any
+) -> Fitted:
+    return fit(
+        examples(features, labels, fold, **(rows or {})), **{"parameters": SMALL, "threads": 1, **more}
+    )
+
+
+def constant(value: float, fold: np.ndarray) -> dict[str, np.ndarray]:
+    return {"offsets": np.full(len(fold), value)}
 
 
 def test_the_same_rows_and_seed_give_the_same_bytes():
@@ -88,17 +102,17 @@ def test_sampled_negatives_are_undone_in_the_model_itself():
     features, labels, fold = world(60_000, rate=0.02)
     kept = (labels == 1) | (np.random.default_rng(3).random(len(labels)) < 0.1)
     fresh, outcomes, _ = world(60_000, rate=0.02, seed=4)
-    fitted = learn(features[kept], labels[kept], fold[kept], negatives=0.1)
+    fitted = learn(features[kept], labels[kept], fold[kept], rows=constant(-np.log(0.1), fold[kept]))
     assert fitted.booster.predict(fresh).sum() == pytest.approx(outcomes.sum(), rel=0.1)
     biased = learn(features[kept], labels[kept], fold[kept])
     shift = fitted.booster.predict(fresh, raw_score=True) - biased.booster.predict(fresh, raw_score=True)
-    np.testing.assert_allclose(shift, np.log(0.1), atol=1e-12)
+    np.testing.assert_allclose(shift, np.log(0.1), atol=1e-6)
     assert biased.booster.predict(fresh).sum() > 4 * outcomes.sum()
 
 
 def test_the_undo_is_in_the_text_too():
     features, labels, fold = world()
-    fitted = learn(features, labels, fold, negatives=0.25)
+    fitted = learn(features, labels, fold, rows=constant(-np.log(0.25), fold))
     again = lgb.Booster(model_str=fitted.text)
     np.testing.assert_array_equal(again.predict(features), fitted.booster.predict(features))
 
@@ -107,7 +121,119 @@ def test_a_loss_weight_moves_separate_trees_by_nothing_but_their_regularisation(
     features, labels, fold = world()
     free = {**SMALL, "min_sum_hessian_in_leaf": 0.0, "cat_l2": 0.0, "cat_smooth": 0.0}
     light, heavy = (learn(features, labels, fold, parameters=free, loss_weight=w) for w in (1.0, 4.0))
-    np.testing.assert_allclose(light.booster.predict(features), heavy.booster.predict(features), atol=1e-6)
+    np.testing.assert_allclose(
+        light.booster.predict(features), heavy.booster.predict(features), rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("parameters", [SMALL, {**SMALL, "bagging_fraction": 0.5, "bagging_freq": 1}])
+def test_any_number_of_threads_gives_the_same_bytes(parameters):
+    features, labels, fold = world(20_000)
+    heavy = {"weights": np.random.default_rng(4).random(len(labels)) + 0.1, "offsets": features[:, 1]}
+    texts = {
+        learn(features, labels, fold, rows=heavy, parameters=parameters, threads=n).text for n in (1, 2, 3)
+    }
+    assert len(texts) == 1
+
+
+def test_arrow_gives_the_same_bytes_as_a_matrix():
+    features, labels, fold = world()
+    features[::7, 0] = np.nan
+    columns = [pa.array(column, from_pandas=True) for column in features.T]
+    whole = pa.table(columns, names=list(NAMES))
+    parts = pa.concat_tables([whole.slice(0, 1000), whole.slice(1000)])
+    assert learn(parts, labels, fold).text == learn(features, labels, fold).text
+
+
+def test_offsets_by_row_are_learned_around_and_left_out_of_the_scores():
+    """Negatives of category 2 are kept at .5, others at .05; the odds in the log are learned all the same."""
+    features, labels, fold = world(120_000, rate=0.02)
+    rates = np.where(features[:, 2] == 2, 0.5, 0.05)
+    kept = (labels == 1) | (np.random.default_rng(3).random(len(labels)) < rates)
+    fitted = learn(features[kept], labels[kept], fold[kept], rows={"offsets": -np.log(rates[kept])})
+    fresh, outcomes, _ = world(120_000, rate=0.02, seed=4)
+    for category in range(4):
+        rows = fresh[:, 2] == category
+        assert fitted.booster.predict(fresh[rows]).sum() == pytest.approx(outcomes[rows].sum(), rel=0.1)
+
+
+def test_balanced_weights_are_undone_in_the_scores():
+    features, labels, fold = world(60_000, rate=0.02)
+    balanced, offset = balance(labels, None)
+    rows = {"weights": balanced, "offsets": np.full(len(labels), offset)}
+    fresh, outcomes, _ = world(60_000, rate=0.02, seed=4)
+    predicted = learn(features, labels, fold, rows=rows).booster.predict(fresh)
+    assert predicted.sum() == pytest.approx(outcomes.sum(), rel=0.1)
+
+
+def test_new_trees_are_added_to_those_of_the_start():
+    features, labels, fold = world()
+    start = learn(features, labels, fold)
+    further = learn(features, labels, fold, start=start.booster)
+    assert further.booster.num_trees() == start.rounds + further.rounds
+    first = further.booster.predict(features, raw_score=True, num_iteration=start.rounds)
+    np.testing.assert_allclose(first, start.booster.predict(features, raw_score=True), atol=1e-12)
+
+
+def test_a_monotone_feature_only_raises_the_score():
+    features, labels, fold = world()
+    labels = np.where(features[:, 0] > 0.7, 0.0, labels)  # dear items sell no more
+    grid = np.column_stack([np.linspace(0, 1, 50), np.full(50, 0.5), np.ones(50)])
+    free, bound = (learn(features, labels, fold, monotone=m).booster for m in (None, {"price": 1}))
+    assert (np.diff(free.predict(grid)) < 0).any()
+    assert (np.diff(bound.predict(grid)) >= 0).all()
+
+
+def test_a_quantile_head_lies_above_its_share_of_the_values():
+    features, _, fold = world()
+    values = np.random.default_rng(5).exponential(1 + features[:, 0])
+    fitted = learn(features, values, fold, loss=Loss("quantile", quantile=0.9))
+    assert (values <= fitted.booster.predict(features)).mean() == pytest.approx(0.9, abs=0.03)
+
+
+def test_tweedie_learns_a_mean_with_many_zeros():
+    features, bought, fold = world(20_000)
+    values = bought * np.random.default_rng(5).exponential(10, len(bought))
+    fitted = learn(features, values, fold, loss=Loss("tweedie", power=1.5))
+    predicted = fitted.booster.predict(features)
+    assert (predicted > 0).all()
+    assert predicted.sum() == pytest.approx(values.sum(), rel=0.05)
+
+
+def test_tweedie_refuses_values_below_zero_and_says_what_does_not():
+    features, labels, fold = world()
+    labels[:2] = -3
+    with pytest.raises(DataError, match=r"2 of 6000 values are below 0, the least is -3.* Use objective: l2"):
+        learn(features, labels, fold, loss=Loss("tweedie"))
+
+
+def test_a_ranking_head_orders_the_items_of_a_request():
+    features, labels, _ = world()
+    requests = np.repeat(np.arange(600), 10)
+    fold = requests % 10 == 0
+    fitted = learn(features, labels, fold, rows={"groups": requests}, loss=Loss("lambdarank"))
+    low, high = fitted.booster.predict(np.array([[0.1, 0.5, 0], [0.9, 0.5, 2]]))
+    assert low < high
+
+
+def test_requests_are_runs_of_equal_codes():
+    assert run_lengths(np.array([], dtype=np.int64)).tolist() == []
+    assert run_lengths(np.array([3, 3, 1, 3])).tolist() == [2, 1, 1]
+
+
+@pytest.mark.parametrize("worthless", [1.0, np.nan])
+def test_a_model_without_a_split_is_no_model(worthless):
+    features, labels, fold = world()
+    blind = np.full_like(features, worthless)
+    with pytest.raises(DataError, match=r"'click' cannot be trained: no tree found a split"):
+        require_split("click", learn(blind, labels, fold))
+    require_split("click", learn(features, labels, fold))
+
+
+def test_one_constant_feature_among_others_is_no_error_and_is_not_used():
+    features, labels, fold = world()
+    features[:, 1] = 3.0
+    assert learn(features, labels, fold).splits["age"] == 0
 
 
 def test_single_precision_features_are_taken_as_they_are():
@@ -123,7 +249,7 @@ def test_single_precision_features_are_taken_as_they_are():
 def test_a_value_task_learns_the_mean():
     features, _, fold = world()
     values = 10 * features[:, 0] + np.random.default_rng(5).normal(size=len(features))
-    fitted = learn(features, values, fold, kind="value", parameters={**SMALL, "rounds": 200})
+    fitted = learn(features, values, fold, loss=Loss("l2"), parameters={**SMALL, "rounds": 200})
     low, high = fitted.booster.predict(np.array([[0.2, 0.5, 1], [0.8, 0.5, 1]]))
     assert (low, high) == pytest.approx((2, 8), abs=0.5)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.training.sampling import early_stop_fold, sampled, stable_uniform
+from tasks.training.sampling import early_stop_fold, negative_rates, sampled, stable_uniform
 
 
 def column(values: list[object]) -> pa.ChunkedArray:
@@ -84,6 +84,21 @@ def test_a_greater_rate_keeps_what_a_lesser_one_kept():
 
 def test_a_rate_of_one_keeps_all():
     assert sampled(np.array([False, True]), [column([1, 2])], negatives=1.0, salt="s").all()
+
+
+def test_each_segment_keeps_its_own_share_and_a_row_keeps_its_fate():
+    key = [column(list(range(20_000)))]
+    none, rates = np.zeros(20_000, dtype=bool), np.where(np.arange(20_000) % 2, 0.5, 0.05)
+    kept = sampled(none, key, negatives=rates, salt="s")
+    assert kept[1::2].mean() == pytest.approx(0.5, abs=0.015)
+    assert kept[::2].mean() == pytest.approx(0.05, abs=0.008)
+    np.testing.assert_array_equal(kept[1::2], sampled(none, key, negatives=0.5, salt="s")[1::2])
+
+
+def test_the_greatest_share_of_those_that_name_a_row_counts():
+    columns = {"source": column(["ads", "feed", None, "ads"]), "page": column([1, 2, 1, 3])}
+    by = {"source": {"ads": 0.02}, "page": {"1": 0.3}}
+    assert negative_rates(columns, by, others=0.1).tolist() == [0.3, 0.1, 0.3, 0.02]
 
 
 def test_all_rows_of_a_user_are_on_one_side_of_the_fold():

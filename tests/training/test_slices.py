@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.contracts import Contracts
 from tasks.errors import DataError, ImmatureLabels
-from tasks.training.slices import DaySlice, ReleaseSlices, known_after, plan_slices
+from tasks.training.slices import DaySlice, ReleaseSlices, known_after, plan_slices, refit_slices
 from tests.training.surfaces import binary, surface
 
 FIRST = date(2026, 1, 5)  # a Monday
@@ -241,3 +241,28 @@ def test_the_order_and_repetition_of_days_do_not_matter(world, random):
     shuffled = held + held[::3]
     random.shuffle(shuffled)
     assert plan_slices(contracts, as_of, shuffled) == plan
+
+
+def test_a_refit_calibrates_on_the_newest_mature_days_and_trains_a_window_before_them():
+    contracts = only("P7D", "P8D")
+    tested = plan_slices(contracts, instant(60), days(60)).tasks["task"]
+    slices = refit_slices(contracts, instant(60), days(60), task="task")
+    assert slices.calibrate == between(45, 51)  # day 51 is over at 52, known at 60
+    assert slices.train == between(10, 37)  # day 37 is over at 38, its window at 45, when calibrate begins
+    assert slices.test == tested.test, "the days on which the recipe was tested"
+
+
+def test_a_quick_task_is_refitted_up_to_yesterday_whatever_the_slow_ones_wait_for():
+    slices = refit_slices(shop(), instant(125), days(125), task="click_30m")
+    assert slices.calibrate == between(117, 123)  # yesterday's clicks are not known for an hour yet
+    assert slices.train.last == day(115)
+
+
+@pytest.mark.parametrize("task", ["click_30m", "purchase_7d", "return_30d"])
+def test_a_refit_is_newer_than_what_was_tested_and_keeps_its_embargo(task: str):
+    tested = plan_slices(shop(), instant(125), days(125)).tasks[task]
+    slices = refit_slices(shop(), instant(125), days(125), task=task)
+    assert slices.train.last > tested.train.last
+    assert slices.calibrate.last > tested.calibrate.last
+    window = shop().tasks.own_window(task)
+    assert slices.train.end + window <= slices.calibrate.start

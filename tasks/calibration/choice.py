@@ -1,0 +1,181 @@
+"""Whether a task's scores are mapped, by one map or by segment, and why: decided on users held out.
+
+::
+
+    none      the scores as they are (a logistic map of slope 1 and intercept 0)
+    global    one map for all rows
+    segment   effects of the surface's segments, then one map
+
+One map is the rule. Another choice must have less normalized entropy on users whose rows it was not fitted
+on, by more than two standard errors of the difference, clustered by user. Segments are looked at from 200
+positives and negatives on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary
+from tasks.calibration.maps import LogisticMap
+from tasks.calibration.segment_effects import Codes
+from tasks.calibration.segment_fit import SegmentFit, SegmentRows, fit_segmented
+from tasks.calibration.segmented_map import Calibrator
+from tasks.calibration.shrinkage import map_of
+from tasks.errors import DataError
+from tasks.evaluation.binary import Floats, checked, entropy, row_losses
+from tasks.evaluation.segments import Segment
+
+FOLDS: Final = 3
+"""Parts that the users are cut into; each is held out once."""
+
+ERRORS: Final = 2.0
+"""Standard errors by which another choice must be better than one map."""
+
+Kind = Literal["none", "global", "segment"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The map that a task gets, and what decided it.
+
+    Attributes
+    ----------
+    held_out : normalized entropy on held-out users, of each kind that was looked at.
+    gains : how much less it is than that of one map, and the standard error of the difference.
+    """
+
+    kind: Kind
+    calibrator: Calibrator
+    reason: str
+    held_out: Mapping[Kind, float]
+    gains: Mapping[Kind, tuple[float, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, without the map."""
+        gains = {kind: {"gain": gain, "standard_error": error} for kind, (gain, error) in self.gains.items()}
+        return {"kind": self.kind, "reason": self.reason, "held_out": dict(self.held_out), "gains": gains}
+
+
+def choose(
+    scores: npt.ArrayLike,
+    outcomes: npt.ArrayLike,
+    frame: pd.DataFrame,
+    segments: Sequence[Segment],
+    *,
+    users: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+) -> Choice:
+    """Fit the map that holds best on users it has not seen.
+
+    Parameters
+    ----------
+    scores, outcomes : [n] in [0, 1] and 0 or 1.
+    frame : the rows [n] with the columns of the segments.
+    segments : the surface's segments.
+    users : [n] ids, none missing.
+    weights : [n] row weights; None counts each row once.
+
+    Raises
+    ------
+    DataError
+        Positives or negatives are missing, a figure is out of range, or a segment's column is missing.
+    """
+    y, s, w = checked(outcomes, scores, weights)
+    counted = w > 0
+    y, s, w, frame = y[counted], s[counted], w[counted], frame[counted]
+    one_map = fit_binary(s, y, w)
+    user, fold = _folds(np.asarray(users)[counted])
+    if not _usable(fold, y):
+        reason = "one map: positives or negatives are of too few users to hold some of them out"
+        return Choice("global", one_map, reason, {}, {})
+    rows = SegmentRows.of(s, y, frame, segments, w)
+    thick = min(y.sum(), (1 - y).sum()) >= LOGISTIC_BELOW
+    fit = SegmentFit.of(rows) if segments and thick else None
+    losses = {kind: w * row_losses(y, p) for kind, p in _held_out(s, rows, fit, fold).items()}
+    unit = float(w.sum() * entropy((w * y).sum() / w.sum()))
+    gains: dict[Kind, tuple[float, float]] = {
+        kind: _gain(losses, kind, user, unit) for kind in losses if kind != "global"
+    }
+    entropies = {kind: float(loss.sum() / unit) for kind, loss in losses.items()}
+    kind = _best(gains)
+    mapped: Calibrator = one_map
+    if kind == "none":
+        mapped = LogisticMap(1.0, 0.0)
+    elif kind == "segment" and fit is not None:
+        mapped = fit.segmented()
+    return Choice(kind, mapped, _reason(kind, entropies, gains), entropies, gains)
+
+
+def repeat(
+    kind: Kind,
+    scores: npt.ArrayLike,
+    outcomes: npt.ArrayLike,
+    frame: pd.DataFrame,
+    segments: Sequence[Segment],
+    *,
+    weights: npt.ArrayLike | None = None,
+) -> Choice:
+    """Fit the kind of map that was chosen before, on other rows; parameters as in `choose`."""
+    mapped: Calibrator = LogisticMap(1.0, 0.0)
+    if kind == "global":
+        mapped = fit_binary(scores, outcomes, weights)
+    elif kind == "segment":
+        mapped = fit_segmented(scores, outcomes, frame, segments, weights=weights)
+    return Choice(kind, mapped, f"{_WORDS[kind]}, as in the model that was tested", {}, {})
+
+
+def _folds(users: npt.NDArray[Any]) -> tuple[Codes, Codes]:
+    """Return each row's user and fold [n]; which rows are held out together depends on no order."""
+    user, known = pd.factorize(users, sort=True)
+    if (user < 0).any():
+        raise DataError(f"A user is missing in {int((user < 0).sum())} of {user.size} rows.")
+    return user, (np.random.default_rng(0).permutation(len(known)) % FOLDS)[user]
+
+
+def _usable(fold: Codes, y: Floats) -> bool:
+    """Whether both outcomes are left whichever fold is held out."""
+    counts = [np.bincount(fold, side, minlength=FOLDS) for side in (y, 1 - y)]
+    return all((count.sum() - count > 0).all() for count in counts)
+
+
+def _held_out(s: Floats, rows: SegmentRows, fit: SegmentFit | None, fold: Codes) -> dict[Kind, Floats]:
+    """Predict every row [n] by fits to the other folds."""
+    predicted: dict[Kind, Floats] = {"none": s, "global": np.empty_like(s)}
+    if fit is not None:
+        predicted["segment"] = np.empty_like(s)
+    for held in range(FOLDS):
+        at = fold == held
+        tallies = rows.tally(~at)
+        predicted["global"][at] = map_of(tallies.logits, tallies).apply(s[at])
+        if fit is not None:
+            predicted["segment"][at] = fit.fitted_to(tallies, at)
+    return predicted
+
+
+def _gain(losses: Mapping[Kind, Floats], kind: Kind, user: Codes, unit: float) -> tuple[float, float]:
+    """Return how much less entropy a kind has than one map, and the standard error over users."""
+    by_user = np.bincount(user, losses["global"] - losses[kind])
+    error = float(np.sqrt(((by_user - by_user.mean()) ** 2).sum()))
+    return float(by_user.sum()) / unit, error / unit
+
+
+def _best(gains: Mapping[Kind, tuple[float, float]]) -> Kind:
+    better = {kind: gain for kind, (gain, error) in gains.items() if gain > ERRORS * error}
+    return max(better, key=better.__getitem__, default="global")
+
+
+def _reason(kind: Kind, entropies: Mapping[Kind, float], gains: Mapping[Kind, tuple[float, float]]) -> str:
+    """Say in a sentence what the held-out users told."""
+    told = ", ".join(
+        f"{_WORDS[name]} {entropies[name]:.4f} ({-gain:+.4f}, standard error {error:.4f})"
+        for name, (gain, error) in gains.items()
+    )
+    one = f"{entropies['global']:.4f} with one map"
+    return f"{_WORDS[kind]}: on held-out users normalized entropy is {one}, {told}"
+
+
+_WORDS: Final[Mapping[Kind, str]] = {"none": "no map", "global": "one map", "segment": "segments"}

@@ -1,0 +1,64 @@
+"""A reliability curve: what was predicted against what happened, in bins, each with its interval.
+
+Rows are cut where equal shares of the predicted sum have passed, so each bin expects equally many positives.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tasks.evaluation.binary import Codes, Floats, quotient
+from tasks.evaluation.resampling import UNKNOWN, Clusters, Resampler, sum_intervals
+from tasks.evaluation.verdicts import Estimate
+
+MOST_BINS: Final = 12
+BIN_POSITIVES: Final = 10
+"""Positives that a bin should hold on average; fewer positives make fewer bins."""
+
+REPLICATES: Final = 200
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean prediction and observed mean of each bin, by rising prediction, and the ratio of all rows.
+
+    ``predictions`` [n] are those of the rows; ``predicted`` [bins] and ``observed`` [bins] of the bins.
+    """
+
+    predictions: Floats
+    predicted: Floats
+    observed: tuple[Estimate, ...]
+    ratio: Estimate
+
+
+def reliability_curve(predictions: Floats, outcomes: Floats, who: Clusters) -> Curve:
+    """Bin rows and measure each bin.
+
+    Parameters
+    ----------
+    predictions, outcomes : [n] probabilities and 0 or 1, or expected values and values; at least one row.
+    who : the clusters that are resampled.
+    """
+    bins, count = equal_shares(predictions, int(np.count_nonzero(outcomes)))
+    resampler, ones = Resampler(who.count, seed=0, replicates=REPLICATES), np.ones_like(outcomes)
+    means = sum_intervals([outcomes, ones], {"it": quotient}, who.codes, resampler, groups=bins, count=count)
+    predicted = np.bincount(bins, predictions, minlength=count) / np.bincount(bins, minlength=count)
+    ratio = sum_intervals([outcomes, predictions], {"it": quotient}, who.codes, resampler)["it"][0]
+    return Curve(predictions, predicted, tuple(means["it"]), ratio if outcomes.any() else UNKNOWN)
+
+
+def equal_shares(predictions: Floats, positives: int) -> tuple[Codes, int]:
+    """Number the bins of rows [n], of equal shares of what is predicted, and count them.
+
+    Examples
+    --------
+    >>> equal_shares(np.array([0.1, 0.1, 0.1, 0.2, 0.3]), 20)
+    (array([0, 0, 0, 1, 1]), 2)
+    """
+    wanted = int(np.clip(positives // BIN_POSITIVES, 2, MOST_BINS))
+    order = np.argsort(predictions, kind="stable")
+    passed = np.cumsum(predictions[order])
+    cuts = predictions[order][np.searchsorted(passed, np.arange(1, wanted) / wanted * passed[-1])]
+    known, codes = np.unique(np.searchsorted(np.unique(cuts), predictions, side="right"), return_inverse=True)
+    return codes, known.size

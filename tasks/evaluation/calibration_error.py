@@ -1,0 +1,128 @@
+"""How far probabilities are from what happens, as one number that is never negative.
+
+::
+
+    smooth ECE     integral over t of | mean of (outcome - prediction) x kernel(prediction, t) |
+                   its bandwidth is the error itself: coarse where much is wrong, fine where little is
+    debiased ECE   root of the mean over bins of (rate - mean prediction)^2 - rate (1 - rate) / (rows - 1)
+                   the second term is what the sample's own noise adds on average
+
+Errors that cancel in the calibration ratio (too low here, too high there) do not cancel in these. Neither has
+an interval: a resample adds its own noise to an error that cannot be negative, so it would lie too high.
+
+References
+----------
+Blasiok and Nakkiran 2023, "Smooth ECE" (arXiv 2309.12236), section 3. Kumar, Liang and Ma 2019, "Verified
+uncertainty calibration" (arXiv 1909.10155), section 5.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.fft import dct, idct
+
+from tasks.evaluation.binary import Codes, Floats, checked, quotient
+
+CELLS: Final = 1 << 15
+"""Cells in which residuals are gathered, from 0 to twice the greatest prediction."""
+
+BINS: Final = 15
+"""Bins of equally many rows."""
+
+_HALVINGS: Final = 20
+
+
+def smooth_ece(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
+    """Smooth calibration error at the bandwidth that equals it; NaN without a row.
+
+    Parameters
+    ----------
+    outcomes : [n] 0 or 1.
+    predictions : [n] probabilities.
+    weights : [n] of each row, 0 or more.
+
+    Examples
+    --------
+    >>> round(smooth_ece([0, 1, 1, 0], [0.25, 0.25, 0.25, 0.25]), 6)
+    0.25
+    """
+    y, p, w = checked(outcomes, predictions, weights)
+    total = w.sum()
+    if not total:
+        return float("nan")
+    top = min(1.0, 2 * float(p.max())) or 1.0
+    waves = dct(_gathered(p / top, w * (y - p) / total), norm="ortho")
+    return _fixed_point(waves, top)
+
+
+def _gathered(places: Floats, residuals: Floats) -> Floats:
+    """Sum residuals in cells, each shared by the two cells whose middles it lies between."""
+    position = np.clip(places * CELLS - 0.5, 0, CELLS - 1)
+    left = np.minimum(position.astype(np.intp), CELLS - 2)
+    share = position - left
+    upper = np.bincount(left, residuals * share, minlength=CELLS - 1)
+    lower = np.bincount(left, residuals, minlength=CELLS - 1) - upper
+    return np.r_[lower, 0.0] + np.r_[0.0, upper]
+
+
+def _smoothed(waves: Floats, bandwidth: float) -> float:
+    """Smooth error of a Gaussian that is reflected at both ends: it damps each cosine by itself."""
+    damping = np.exp(-0.5 * (np.pi * np.arange(CELLS) * bandwidth) ** 2)
+    return float(np.abs(idct(waves * damping, norm="ortho")).sum())
+
+
+def _fixed_point(waves: Floats, top: float) -> float:
+    """Halve, in logarithms, towards the bandwidth where the falling error meets it."""
+    low, high = np.log(1.0 / CELLS), 0.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _smoothed(waves, np.exp(middle)) > np.exp(middle) * top:
+            low = middle
+        else:
+            high = middle
+    return _smoothed(waves, float(np.exp(high)))
+
+
+def debiased_ece(
+    outcomes: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    bins: int = BINS,
+) -> float:
+    """Root mean square calibration error over bins, without the noise of the sample; NaN without a row.
+
+    A bin's rows count as (sum of weights)^2 / sum of squared weights; a bin of fewer than two says nothing.
+
+    Parameters
+    ----------
+    outcomes, predictions, weights : [n] as in `smooth_ece`.
+    bins : of equally many rows; equal predictions share one.
+
+    Examples
+    --------
+    >>> debiased_ece([0, 1, 0, 1], [0.5, 0.5, 0.5, 0.5])
+    0.0
+    """
+    y, p, w = checked(outcomes, predictions, weights)
+    if not w.sum():
+        return float("nan")
+    of = equal_bins(p, bins)
+    squares, said, seen, total = (np.bincount(of, column) for column in (w * w, w * p, w * y, w))
+    rate, rows = quotient(seen, total), quotient(total**2, squares)
+    noise = np.divide(rate * (1 - rate), rows - 1, out=np.zeros_like(rows), where=rows > 1)
+    error = np.where(rows > 1, (rate - quotient(said, total)) ** 2 - noise, 0.0)
+    return float(np.sqrt(max(0.0, (total * error).sum() / total.sum())))
+
+
+def equal_bins(predictions: Floats, bins: int) -> Codes:
+    """Number the bin of each row [n], in bins of equally many rows; a cut lies halfway between two rows."""
+    ordered = np.sort(predictions)
+    size, longer = divmod(ordered.size, min(bins, ordered.size))
+    sizes = size + (np.arange(min(bins, ordered.size)) < longer)
+    after = np.cumsum(sizes)[:-1]
+    cuts = np.unique((ordered[after - 1] + ordered[after]) / 2)
+    return np.searchsorted(cuts, predictions, side="left")

@@ -1,0 +1,163 @@
+"""What can be said of the calibration of many segments at once: calibrated, off, or cannot tell.
+
+A segment's ratio is observed over predicted; the surface allows a range ``[low, high]`` around 1::
+
+    off          the null is "the ratio lies inside the range". Its p-value is twice the chance of a count as
+                 far out as the one seen where the ratio stands on the nearer edge, the worst of the null:
+                     below low    p = 2 P(count <= seen | low x predicted)
+                     above high   p = 2 P(count >= seen | high x predicted)
+                     inside       p = 1
+                 The p-values of all segments are adjusted by Benjamini and Hochberg (1995): off where the
+                 adjusted one is at most .05: of what is called off, at most 5 % in expectation are not.
+    calibrated   the null is "the ratio lies outside the range", refused where all of the segment's 95 %
+                 interval is inside. A release passes where every segment does, so more segments never make
+                 it easier: there is nothing to correct for (an intersection-union test, Berger 1982).
+    cannot tell  neither: too few outcomes, or outside as far as chance takes one of so many segments.
+
+Counts are those of a Poisson law whose variance is inflated by how outcomes cluster in users: ``inflation``,
+the variance of the resampled count over the count, at least that of the task's whole. The law holds for few
+outcomes, where a resampled interval is too narrow, and for none at all, where there is no interval. Segments
+overlap, so their p-values depend on one another positively, which the adjustment allows (Benjamini and
+Yekutieli 2001).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammainc, gammaincc
+
+from tasks.evaluation.binary import Floats
+from tasks.evaluation.verdicts import Estimate
+
+FALSE_DISCOVERIES: Final = 0.05
+_BOUNDS: Final = 2 * 1.959964
+"""Standard deviations from one end of a 95 % interval to the other."""
+_LEAST: Final = 1e-12
+"""Least inflation, as a share of the count: an interval of one point is no division by zero."""
+
+
+class Standing(StrEnum):
+    """What a segment's calibration is known to be."""
+
+    CALIBRATED = "calibrated"
+    OFF = "off"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True)
+class SegmentRatio:
+    """A segment's ratio with its interval, and what it was made from.
+
+    ``observed``: positives; None for a mean of values, whose count follows from the interval alone.
+    ``predicted``: sum of predictions. ``inflation``: least variance of the count over the count.
+    """
+
+    ratio: Estimate
+    observed: float | None = None
+    predicted: float | None = None
+    inflation: float = 0.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A segment's standing, its p-value against "inside the range", and the one adjusted for the family."""
+
+    standing: Standing
+    p_value: float
+    adjusted: float
+    family: int
+
+
+def judge_calibration(
+    segments: Sequence[SegmentRatio],
+    *,
+    low: float,
+    high: float,
+    false_discoveries: float = FALSE_DISCOVERIES,
+) -> list[Calibration]:
+    """Judge a family of segments: every task and segment of one release.
+
+    Parameters
+    ----------
+    segments : of the whole family.
+    low, high : the closed range that the surface allows.
+    false_discoveries : share of those called off that may not be, in expectation.
+
+    Examples
+    --------
+    >>> family = [SegmentRatio(Estimate(1.3, 1.2, 1.4, 900)), SegmentRatio(Estimate(1.3, 0.7, 2.1, 12))]
+    >>> [str(one.standing) for one in judge_calibration(family, low=0.9, high=1.1)]
+    ['off', 'cannot tell']
+    """
+    p_values = np.array([off_p_value(one, low=low, high=high) for one in segments])
+    adjusted = benjamini_hochberg(p_values)
+    return [
+        Calibration(
+            _standing(one.ratio, low, high, off=q <= false_discoveries), float(p), float(q), p_values.size
+        )
+        for one, p, q in zip(segments, p_values, adjusted, strict=True)
+    ]
+
+
+def off_p_value(segment: SegmentRatio, *, low: float, high: float) -> float:
+    """Return the p-value of "the ratio lies inside the range"; 1 where nothing can be told.
+
+    Examples
+    --------
+    >>> none = SegmentRatio(Estimate(float("nan"), float("nan"), float("nan"), 0), observed=0, predicted=10)
+    >>> round(off_p_value(none, low=0.9, high=1.1), 6)
+    0.000247
+    """
+    count, predicted = _effective(segment)
+    if count > high * predicted:
+        return min(1.0, 2 * float(gammainc(count, high * predicted)))
+    if count < low * predicted:
+        return min(1.0, 2 * float(gammaincc(count + 1, low * predicted)))
+    return 1.0
+
+
+def inflation(ratio: Estimate, observed: float) -> float:
+    """Return the variance of a resampled count over the count; 0 where it cannot be told."""
+    if not ratio.known or ratio.value <= 0:
+        return 0.0
+    return observed * ((ratio.high - ratio.low) / (_BOUNDS * ratio.value)) ** 2
+
+
+def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:
+    """Adjust p-values [m] so that those at most q are a family of at most a share q of false discoveries.
+
+    Examples
+    --------
+    >>> benjamini_hochberg([0.01, 0.04, 0.5]).round(3).tolist()
+    [0.03, 0.06, 0.5]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    falling = np.argsort(-p, kind="stable")
+    ranks = np.arange(p.size, 0, -1)
+    adjusted = np.empty_like(p)
+    adjusted[falling] = np.minimum.accumulate(np.minimum(1.0, p[falling] * p.size / ranks))
+    return adjusted
+
+
+def _effective(segment: SegmentRatio) -> tuple[float, float]:
+    """Return count and predicted count of independent outcomes that would vary as much; zeros if unknown."""
+    ratio, observed = segment.ratio, segment.observed
+    if observed == 0 and segment.predicted is not None:
+        return 0.0, segment.predicted / (segment.inflation or 1.0)
+    if not ratio.known or ratio.value <= 0:
+        return 0.0, 0.0
+    weighed = ratio.value if observed is None else observed
+    spread = max(inflation(ratio, weighed), 0.0 if observed is None else segment.inflation, _LEAST * weighed)
+    count = weighed / spread
+    return count, count / ratio.value
+
+
+def _standing(ratio: Estimate, low: float, high: float, *, off: bool) -> Standing:
+    if off:
+        return Standing.OFF
+    inside = ratio.known and low <= ratio.low and ratio.high <= high
+    return Standing.CALIBRATED if inside else Standing.CANNOT_TELL

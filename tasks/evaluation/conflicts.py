@@ -1,0 +1,117 @@
+"""Where tasks pull apart: how their predictions and their outcomes go together, pair by pair (R11).
+
+::
+
+    predictions[a, b]   Spearman's rho of the two predictions over all rows
+    outcomes[a, b]      Spearman's rho of the two outcomes over the rows[a, b] where both are known
+    at_top              share of a task's top tenth that lies in a cost's top tenth too; by chance about .1
+
+Rows of equal prediction are in one tenth, which may then be larger or smaller.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.evaluation.binary import Floats
+from tasks.evaluation.intervals import mean_interval
+from tasks.evaluation.tenths import tenth_codes
+from tasks.evaluation.verdicts import Estimate
+
+
+@dataclass(frozen=True)
+class TopOverlap:
+    """How much of a task's top tenth is a cost's top tenth; ``expected`` is the cost's share of all rows."""
+
+    task: str
+    cost: str
+    share: Estimate
+    expected: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class ConflictReport:
+    """Every pair of tasks; the three tables are symmetric, [tasks, tasks], NaN where nothing can be told."""
+
+    tasks: tuple[str, ...]
+    predictions: Floats
+    outcomes: Floats
+    rows: npt.NDArray[np.int64]
+    at_top: tuple[TopOverlap, ...]
+
+
+def conflict_report(
+    predictions: Mapping[str, Floats],
+    outcomes: Mapping[str, Floats],
+    users: npt.ArrayLike,
+    *,
+    costs: Sequence[str],
+) -> ConflictReport:
+    """Hold every pair of tasks against each other on the same rows.
+
+    Parameters
+    ----------
+    predictions : by task, each [n].
+    outcomes : by task, each [n], NaN where unknown.
+    users : [n] who is resampled for the shares.
+    costs : the tasks that a top tenth had better not lead to.
+
+    Examples
+    --------
+    >>> p = {"click": np.arange(20.0), "hide": np.arange(20.0)[::-1]}
+    >>> unknown = {task: np.full(20, np.nan) for task in p}
+    >>> found = conflict_report(p, unknown, np.arange(20), costs=["hide"])
+    >>> float(found.predictions[0, 1]), float(found.outcomes[0, 1]), found.at_top[0].share.value
+    (-1.0, nan, 0.0)
+    """
+    names = tuple(predictions)
+    known = pd.DataFrame({name: outcomes[name] for name in names})
+    counted = known.notna().to_numpy().astype(np.int64)
+    return ConflictReport(
+        tasks=names,
+        predictions=rank_correlations(pd.DataFrame(dict(predictions))),
+        outcomes=rank_correlations(known),
+        rows=counted.T @ counted,
+        at_top=tuple(_at_top(predictions, users, costs)),
+    )
+
+
+def rank_correlations(columns: pd.DataFrame) -> Floats:
+    """Return Spearman's rho of each pair of columns over rows where both are known, NaN for constants."""
+    count = columns.shape[1]
+    found = np.full((count, count), np.nan)
+    for i in range(count):
+        for j in range(i, count):
+            found[i, j] = found[j, i] = _rho(columns.iloc[:, i], columns.iloc[:, j])
+    return found
+
+
+def _rho(a: pd.Series, b: pd.Series) -> float:
+    both = a.notna() & b.notna()
+    x, y = (side[both].rank().to_numpy() for side in (a, b))
+    if len(x) < 2 or not np.ptp(x) or not np.ptp(y):
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def _at_top(
+    predictions: Mapping[str, Floats], users: npt.ArrayLike, costs: Sequence[str]
+) -> list[TopOverlap]:
+    codes = {name: tenth_codes(p) for name, p in predictions.items() if len(p)}
+    top = {name: of == of.max() for name, of in codes.items()}
+    return [
+        TopOverlap(
+            task=task,
+            cost=cost,
+            share=mean_interval(np.where(mine, top[cost], np.nan), users, replicates=200),
+            expected=float(top[cost].mean()),
+            rows=int(mine.sum()),
+        )
+        for task, mine in top.items()
+        for cost in costs
+        if task not in costs and cost in top
+    ]

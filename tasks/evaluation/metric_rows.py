@@ -1,0 +1,85 @@
+"""The rows of a table of metrics: one figure of the whole or of a segment value, with its interval."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.evaluation.binary import Floats
+from tasks.evaluation.multicalibration import Grouping
+from tasks.evaluation.resampling import UNKNOWN, Clusters
+from tasks.evaluation.segments import UNKNOWN as MISSING
+from tasks.evaluation.verdicts import Estimate
+
+WHOLE: Final = "all"
+_RATIOS: Final = ("calibration_ratio", "mean_ratio")
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One figure: ``segment`` is ``all`` or ``column=value``, ``resampled`` says who was drawn.
+
+    ``positives`` of a value head counts the rows with a value other than 0.
+    """
+
+    metric: str
+    segment: str
+    estimate: Estimate
+    rows: int
+    positives: int
+    resampled: str = "users"
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain flat JSON; unknown figures become null."""
+        figures = {"value": self.estimate.value, "low": self.estimate.low, "high": self.estimate.high}
+        return {
+            "metric": self.metric,
+            "segment": self.segment,
+            **{name: figure if math.isfinite(figure) else None for name, figure in figures.items()},
+            "n": self.estimate.n,
+            "rows": self.rows,
+            "positives": self.positives,
+            "resampled": self.resampled,
+        }
+
+
+def groupings(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterator[Grouping]:
+    """Yield the whole, then each column's values in order of their names."""
+    yield Grouping((WHOLE,), np.zeros(size, dtype=np.intp))
+    for column, values in segments.items():
+        codes, known = pd.factorize(np.asarray(values))
+        words = [*map(_word, known), MISSING]
+        present = np.unique(codes)
+        names = np.array([f"{column}={words[code]}" for code in present])
+        order = np.argsort(names, kind="stable")
+        if names.size:
+            yield Grouping(tuple(names[order].tolist()), np.argsort(order)[codes - min(present)])
+
+
+def _word(value: object) -> str:
+    """Spell a segment's value as YAML would."""
+    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
+
+
+def rows_of(
+    found: Mapping[str, list[Estimate]], group: Grouping, y: Floats, who: Clusters
+) -> list[MetricRow]:
+    """Name the estimates; a ratio without a positive is unknown, not 0."""
+    rows = np.bincount(group.codes, minlength=group.count)
+    positives = np.bincount(group.codes, y != 0, minlength=group.count).astype(np.intp)
+    return [
+        MetricRow(
+            metric,
+            group.names[i],
+            UNKNOWN if metric in _RATIOS and not positives[i] else estimates[i],
+            int(rows[i]),
+            int(positives[i]),
+            who.resampled,
+        )
+        for i in range(group.count)
+        for metric, estimates in found.items()
+    ]

@@ -1,0 +1,200 @@
+"""Multicalibration error: the largest sign of miscalibration in any segment, as a probability.
+
+::
+
+    walk of a segment      by rising prediction p, the running sum of w (outcome - p) / sum of w
+    cumulative error       highest - lowest point of the walk, which starts at 0
+    deviation              sqrt(sum of w^2 p (1 - p)) / sum of w
+    sigma                  cumulative error / deviation
+    multicalibration error the largest sigma of all segments x the deviation of the whole
+    minimum detectable     5 x the deviation of the whole: less cannot be told from noise
+
+Segments are the whole, each value of each segment column, and each pair of values of two columns, with at
+least `LEAST_ROWS` rows. The walk is read where a prediction ends, so the order of tied rows does not matter.
+Deviations take rows as independent. Where users come back sigma reads too high: verdicts resample users.
+
+References
+----------
+Guy et al. 2025, "Measuring multi-calibration" (arXiv 2506.11251). Arrieta-Ibarra et al. 2022, "Metrics of
+calibration for probabilistic predictions" (JMLR 23).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.errors import DataError
+from tasks.evaluation.binary import Codes, Floats, checked, quotient
+
+LEAST_ROWS: Final = 10
+DEPTH: Final = 2
+"""Columns whose values are crossed at most."""
+
+_DETECTABLE: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Rows by the values of one segment column: ``names`` [count], ``codes`` [n] from 0 to count - 1."""
+
+    names: tuple[str, ...]
+    codes: Codes
+
+    @property
+    def count(self) -> int:
+        """Number of values."""
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class CumulativeErrors:
+    """Of segments by name [m]: cumulative error, its deviation where all is well, and rows, each [m]."""
+
+    names: tuple[str, ...]
+    errors: Floats
+    deviations: Floats
+    rows: Codes
+
+    @property
+    def sigmas(self) -> Floats:
+        """Errors in deviations; 0 where nothing deviates, infinite where nothing should."""
+        certain = np.where(self.errors > 0, np.inf, 0.0)
+        return np.divide(self.errors, self.deviations, out=certain, where=self.deviations > 0)
+
+
+@dataclass(frozen=True)
+class Multicalibration:
+    """The worst segment's error as a probability, its ``sigma`` and name, and what could be told at all."""
+
+    error: float
+    sigma: float
+    detectable: float
+    segment: str
+
+
+def multicalibration(
+    outcomes: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    segments: Sequence[Grouping],
+    *,
+    weights: npt.ArrayLike | None = None,
+    depth: int = DEPTH,
+) -> Multicalibration:
+    """Measure multicalibration.
+
+    Parameters
+    ----------
+    outcomes : [n] 0 or 1.
+    predictions : [n] probabilities.
+    segments : each with codes [n].
+    weights : [n] of each row, 0 or more.
+    depth : columns that are crossed at most.
+
+    Raises
+    ------
+    DataError
+        A segment column has another length.
+
+    Examples
+    --------
+    >>> source = Grouping(("ads", "feed"), np.repeat([0, 1], 100))
+    >>> found = multicalibration(np.tile([0, 1], 100), np.repeat([0.5, 0.1], 100), [source])
+    >>> found.segment, round(found.sigma, 2)
+    ('feed', 13.33)
+    """
+    return SortedRows.of(*checked(outcomes, predictions, weights)).worst(segments, depth=depth)
+
+
+@dataclass(frozen=True)
+class SortedRows:
+    """Rows by rising prediction [n]: what each adds to a walk and its variance, and where ties end.
+
+    Sorted once, they serve every segment column.
+    """
+
+    order: Codes
+    steps: Floats
+    variances: Floats
+    weights: Floats
+    ends: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, y: Floats, p: Floats, w: Floats) -> "SortedRows":
+        """Sort outcomes, predictions and weights [n], as `checked` returns them."""
+        order = np.argsort(p, kind="stable")
+        y, p, w = y[order], p[order], w[order]
+        ends = np.append(np.diff(p) != 0, True)[: p.size]
+        return cls(order, w * (y - p), w * w * p * (1 - p), w, ends)
+
+    def errors(self, segment: Grouping) -> CumulativeErrors:
+        """Return the cumulative error of each value of one segment column that has enough rows."""
+        codes = segment.codes[self.order]
+        sizes = np.bincount(codes, minlength=segment.count)
+        total = np.bincount(codes, self.weights, segment.count)
+        spread = np.sqrt(np.bincount(codes, self.variances, segment.count))
+        kept = np.flatnonzero((sizes >= LEAST_ROWS) & (total > 0))
+        return CumulativeErrors(
+            tuple(segment.names[k] for k in kept),
+            _ranges(self, codes, sizes)[kept] / total[kept],
+            quotient(spread, total)[kept],
+            sizes[kept],
+        )
+
+    def worst(self, segments: Sequence[Grouping], *, depth: int = DEPTH) -> Multicalibration:
+        """Return the multicalibration error over segment columns crossed up to a depth."""
+        if any(segment.codes.shape != self.order.shape for segment in segments):
+            raise DataError(f"Every segment column needs {self.order.size} rows, one for each outcome.")
+        found = list(_crossed(self, segments, depth))
+        whole = found[0].deviations[0] if found[0].rows.size else np.nan
+        sigmas = np.concatenate([one.sigmas for one in found])
+        if not sigmas.size or not np.isfinite(whole):
+            return Multicalibration(np.nan, np.nan, np.nan, "")
+        at = int(np.argmax(sigmas))
+        names = [name for one in found for name in one.names]
+        sigma = float(sigmas[at])
+        return Multicalibration(sigma * float(whole), sigma, _DETECTABLE * float(whole), names[at])
+
+
+def _crossed(rows: SortedRows, segments: Sequence[Grouping], depth: int) -> Iterator[CumulativeErrors]:
+    yield rows.errors(Grouping(("all",), np.zeros(rows.order.size, dtype=np.intp)))
+    for columns in range(1, depth + 1):
+        for chosen in combinations(segments, columns):
+            yield rows.errors(_product(chosen))
+
+
+def _product(columns: Sequence[Grouping]) -> Grouping:
+    """Cross columns: one group for each combination of their values."""
+    first, *others = columns
+    if not others:
+        return first
+    rest = _product(others)
+    names = tuple(f"{a}, {b}" for a in first.names for b in rest.names)
+    return Grouping(names, first.codes * rest.count + rest.codes)
+
+
+def _ranges(rows: SortedRows, codes: Codes, sizes: Codes) -> Floats:
+    """Highest less lowest point of each group's walk [count], from 0 on, at the ends of ties."""
+    count = sizes.size
+    present = np.flatnonzero(sizes)
+    if not present.size:
+        return np.zeros(count)
+    small = np.min_scalar_type(count)
+    by_group = np.argsort(codes.astype(small), kind="stable") if count > 1 else np.arange(codes.size)
+    walk = np.cumsum(rows.steps[by_group])
+    last = np.cumsum(sizes[present])
+    starts = np.r_[0, last[:-1]]
+    walk -= np.repeat(np.r_[0.0, walk[last[:-1] - 1]], sizes[present])
+    if not rows.ends.all():
+        ties = np.cumsum(rows.ends)[by_group]
+        inside = np.append(np.diff(ties) == 0, False)
+        inside[last - 1] = False
+        walk = np.where(inside, 0.0, walk)
+    ranges = np.zeros(count)
+    ranges[present] = np.maximum(np.maximum.reduceat(walk, starts), 0) - np.minimum(
+        np.minimum.reduceat(walk, starts), 0
+    )
+    return ranges

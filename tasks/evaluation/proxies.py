@@ -1,0 +1,125 @@
+"""Whether a fast outcome may stand for a slow one: the slow outcome along the fast one's predicted tenths.
+
+::
+
+    rows where both outcomes are known, ordered by the fast task's prediction
+      -> ten tenths (ties stay together, so there may be fewer) -> mean slow outcome of each, with interval
+    gap = mean slow outcome of the top tenth - that of all rows below it      (turned round for a cost)
+
+A proxy is doubted where its best rows are worse than the rest: a gap below 0 (R23, F10).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.evaluation.binary import Codes, Floats, checked_rows, quotient
+from tasks.evaluation.resampling import UNKNOWN, Clusters, Resampler, clusters, sum_intervals
+from tasks.evaluation.tenths import tenth_codes
+from tasks.evaluation.verdicts import Estimate
+
+
+@dataclass(frozen=True)
+class Tenth:
+    """Rows of similar predictions: their mean prediction, mean slow outcome, and how many there are.
+
+    ``positives`` counts slow outcomes other than 0.
+    """
+
+    predicted: float
+    outcome: Estimate
+    rows: int
+    positives: int
+
+
+@dataclass(frozen=True)
+class ProxyReport:
+    """A slow outcome along the tenths of its proxy, lowest prediction first.
+
+    ``mean`` is the slow outcome of all rows; ``gap`` is above 0 where the top tenth is better than the rest,
+    which for a cost means rarer; ``worst_at_top`` says that no other tenth is worse.
+    """
+
+    tenths: tuple[Tenth, ...]
+    mean: Estimate
+    gap: Estimate
+    worst_at_top: bool
+
+
+def proxy_report(
+    fast: npt.ArrayLike,
+    slow: npt.ArrayLike,
+    users: npt.ArrayLike,
+    *,
+    requests: npt.ArrayLike | None = None,
+    cost: bool = False,
+    seed: int = 0,
+    replicates: int = 200,
+) -> ProxyReport:
+    """Hold a slow outcome against the fast task's predictions.
+
+    Parameters
+    ----------
+    fast : [n] predictions of the fast task, on rows where its own outcome is known too.
+    slow : [n] the slow outcome.
+    users, requests : [n] who is resampled.
+    cost : the slow outcome is one that people suffer from, so less of it is better.
+
+    Raises
+    ------
+    DataError
+        Lengths differ, or a figure is not finite.
+
+    Examples
+    --------
+    >>> clicked = [0.1, 0.1, 0.9, 0.9]
+    >>> found = proxy_report(clicked, [1, 1, 0, 0], ["u", "v", "w", "x"])
+    >>> [tenth.outcome.value for tenth in found.tenths], found.gap.value, found.worst_at_top
+    ([1.0, 0.0], -1.0, True)
+    """
+    y, p, _ = checked_rows(slow, fast)
+    if not p.size:
+        return ProxyReport((), UNKNOWN, UNKNOWN, worst_at_top=False)
+    who = clusters(users, requests)
+    resampler, codes = Resampler(who.count, seed, replicates), tenth_codes(p)
+    tenths = tuple(_tenths(p, y, codes, who, resampler))
+    mean = _mean(y, np.zeros_like(codes), 1, who, resampler)[0]
+    sign = -1.0 if cost else 1.0
+    gap = _gap(sign * y, codes == codes.max(), who, resampler) if len(tenths) > 1 else UNKNOWN
+    good = [sign * tenth.outcome.value for tenth in tenths]
+    return ProxyReport(tenths, mean, gap, worst_at_top=len(good) > 1 and good[-1] < min(good[:-1]))
+
+
+def _tenths(p: Floats, y: Floats, codes: Codes, who: Clusters, resampler: Resampler) -> list[Tenth]:
+    count = int(codes.max()) + 1
+    rows, predicted = np.bincount(codes), np.bincount(codes, p)
+    positives = np.bincount(codes, y != 0)
+    return [
+        Tenth(float(predicted[i] / rows[i]), outcome, int(rows[i]), int(positives[i]))
+        for i, outcome in enumerate(_mean(y, codes, count, who, resampler))
+    ]
+
+
+def _mean(y: Floats, codes: Codes, count: int, who: Clusters, resampler: Resampler) -> list[Estimate]:
+    """Return the mean outcome by group; where every outcome is 0, resampling zeros shows no spread."""
+    found = sum_intervals(
+        [y, np.ones_like(y)], {"mean": quotient}, who.codes, resampler, groups=codes, count=count
+    )["mean"]
+    return [e if e.value else Estimate(e.value, float("nan"), float("nan"), e.n) for e in found]
+
+
+def _gap(good: Floats, top: npt.NDArray[np.bool_], who: Clusters, resampler: Resampler) -> Estimate:
+    """Return how much better the top is than the rest.
+
+    Without bounds where one side's outcomes are all the same: resampling them shows no spread.
+    """
+    inside = top.astype(np.float64)
+    columns = [good * inside, inside, good * (1 - inside), 1 - inside]
+
+    def difference(above: Floats, rows_above: Floats, below: Floats, rows_below: Floats) -> Floats:
+        return quotient(above, rows_above) - quotient(below, rows_below)
+
+    found = sum_intervals(columns, {"gap": difference}, who.codes, resampler)["gap"][0]
+    told = np.ptp(good[top]) > 0 and np.ptp(good[~top]) > 0
+    return found if told else Estimate(found.value, float("nan"), float("nan"), found.n)

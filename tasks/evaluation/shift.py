@@ -1,0 +1,94 @@
+"""How far one model's predictions lie from another's on the same rows; no outcome is looked at.
+
+::
+
+    rows in tenths of the mean of both predictions
+    shift = sum over tenths of |sum of b - sum of a|  /  sum of |a|
+
+A rise or a fall of all predictions is in it, and so is a model that says the same of everything; what two
+models make of single rows is not, where it evens out within a tenth. The order is that of both, since rows
+that one model puts at the top by chance would seem to fall under the other.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.evaluation.binary import Codes, Floats, quotient
+from tasks.evaluation.resampling import Clusters, Resampler, clusters, sum_intervals
+from tasks.evaluation.tenths import TENTHS, tenth_codes
+from tasks.evaluation.verdicts import Estimate
+
+WHOLE = "all"
+
+
+def prediction_shift(
+    before: npt.ArrayLike,
+    after: npt.ArrayLike,
+    users: npt.ArrayLike,
+    *,
+    requests: npt.ArrayLike | None = None,
+    segments: Mapping[str, npt.ArrayLike] | None = None,
+    seed: int = 0,
+    replicates: int = 200,
+) -> dict[str, Estimate]:
+    """Measure the shift on the whole and in every value of every segment.
+
+    Parameters
+    ----------
+    before, after : [n] predictions of the two models.
+    users, requests : [n] who is resampled.
+    segments : values [n] by the segment's name.
+
+    Returns
+    -------
+    A share of the mean prediction by ``all`` and ``<segment>=<value>``, never below 0.
+
+    Examples
+    --------
+    >>> users = ["u", "v", "w"]
+    >>> round(prediction_shift([0.1, 0.2, 0.3], [0.11, 0.22, 0.33], users)["all"].value, 9)
+    0.1
+    >>> round(prediction_shift([0.1, 0.2, 0.3], [0.2, 0.2, 0.2], users)["all"].value, 9)
+    0.333333333
+    """
+    a, b = (np.asarray(values, dtype=np.float64) for values in (before, after))
+    who = clusters(users, requests)
+    tenths = tenth_codes((a + b) / 2)
+    columns = [np.where(tenths == tenth, b - a, 0.0) for tenth in range(TENTHS)] + [np.abs(a)]
+    found = _by_group(columns, who, seed, replicates, None)
+    for name, values in (segments or {}).items():
+        codes, known = pd.factorize(np.asarray(values), sort=True)
+        named = [f"{name}={value}" for value in known]
+        found |= _by_group(columns, who, seed, replicates, (codes, named))
+    return found
+
+
+def _by_group(
+    columns: list[Floats], who: Clusters, seed: int, replicates: int, groups: tuple[Codes, list[str]] | None
+) -> dict[str, Estimate]:
+    codes, names = groups or (np.zeros(len(who.codes), dtype=np.intp), [WHOLE])
+    estimates = sum_intervals(
+        columns,
+        {"shift": _shift},
+        who.codes,
+        Resampler(who.count, seed, replicates),
+        groups=codes,
+        count=len(names),
+    )["shift"]
+    return dict(zip(names, map(_around, estimates), strict=True))
+
+
+def _shift(*sums: Floats) -> Floats:
+    moved = np.add.reduce([np.abs(tenth) for tenth in sums[:-1]])
+    return quotient(moved, sums[-1])
+
+
+def _around(estimate: Estimate) -> Estimate:
+    """Let the interval hold the value: what is never below 0 spreads upwards in resamples."""
+    if not estimate.known:
+        return estimate
+    low, high = min(estimate.low, estimate.value), max(estimate.high, estimate.value)
+    return Estimate(estimate.value, low, high, estimate.n)

@@ -1,0 +1,22 @@
+"""Rows by tenths of a figure: what lies in the top tenth, and how something runs along them."""
+
+import numpy as np
+
+from tasks.evaluation.binary import Codes, Floats
+
+TENTHS = 10
+
+
+def tenth_codes(figures: Floats) -> Codes:
+    """Return each row's tenth, 0 the lowest, shape [n]; equal figures are in one, so there may be fewer.
+
+    Examples
+    --------
+    >>> tenth_codes(np.arange(5.0)).tolist(), tenth_codes(np.array([0.2, 0.2, 0.7])).tolist()
+    ([0, 1, 2, 3, 4], [0, 0, 1])
+    """
+    if not figures.size:
+        return np.zeros(0, dtype=np.intp)
+    edges = np.quantile(figures, np.arange(1, TENTHS) / TENTHS, method="higher")
+    found = np.searchsorted(edges, figures, side="right")
+    return np.asarray(np.unique(found, return_inverse=True)[1], dtype=np.intp)

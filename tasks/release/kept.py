@@ -1,0 +1,28 @@
+"""Tasks that could not be trained, and whose model of the champion the release keeps, by rule.
+
+The age of what is kept is bounded by the freshness gate; here it is said that and why it was kept.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from tasks.evaluation.verdicts import Outcome, Verdict
+
+
+def judge_kept(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
+    """Warn of each task that was to be trained and keeps the champion's model.
+
+    Parameters
+    ----------
+    found : task -> why it could not be trained or calibrated.
+    """
+    for task, why in found.items():
+        yield Verdict(
+            gate="data",
+            subject=f"{task}.trained",
+            segment="all",
+            outcome=Outcome.WARN,
+            threshold="trained anew",
+            observed=None,
+            reason=f"keeps the champion's model. {why}",
+            evidence=run,
+        )

@@ -1,0 +1,62 @@
+"""Whether refitted models may stand in for those that were tested: the shift of their predictions, judged.
+
+::
+
+    shift, on the whole and by segment      all at most the bound   pass
+                                            all above it            block
+                                            across                  cannot_tell
+
+The shift (``tasks/evaluation/shift.py``) is a share of the tested models' mean prediction.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tasks.evaluation.verdicts import Outcome, Verdict, judge
+from tasks.release.evidence import estimate_from_json
+
+
+def refit_to_json(*, tested: int, bound: float, shifts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Write what is known of a refit as plain JSON.
+
+    Parameters
+    ----------
+    tested : the release whose models the decision was rehearsed with.
+    bound : the greatest shift that the surface allows, ``gates.model.refit_shift_max``.
+    shifts : ``{task, segment, shift}``.
+    """
+    return {"tested": tested, "bound": bound, "shifts": list(shifts)}
+
+
+def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
+    """Warn of each task whose recipe could not be repeated; ``found`` says why by task."""
+    for task, why in found.items():
+        yield Verdict(
+            gate="model",
+            subject=f"{task}.refit",
+            segment="all",
+            outcome=Outcome.WARN,
+            threshold="repeated on the newest days",
+            observed=None,
+            reason=f"what was tested is served. {why}",
+            evidence=run,
+        )
+
+
+def judge_refit(found: Mapping[str, Any] | None, *, run: str) -> Iterator[Verdict]:
+    """Judge each shift; nothing where nothing is refitted."""
+    if found is None:
+        return
+    bound = found["bound"]
+    for one in found["shifts"]:
+        shift = estimate_from_json(one["shift"])
+        yield Verdict(
+            gate="model",
+            subject=f"{one['task']}.refit_shift",
+            segment=one["segment"],
+            outcome=judge(shift, high=bound),
+            threshold=f"<= {bound:g}",
+            observed=shift,
+            reason=f"what is served against release {found['tested']}, which was tested",
+            evidence=run,
+        )

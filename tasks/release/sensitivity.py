@@ -1,0 +1,131 @@
+"""What a calibration error does to the utility: weight x prediction x error, for each term of the sum.
+
+::
+
+    error of a term    contribution x (observed / predicted - 1)          in utility, a slot; with an interval
+    share of spread    largest |ratio - 1| of the interval x the term's spread / the utility's spread
+    error bar          root of the sum over terms of (contribution x largest |ratio - 1|)^2
+
+The ratio is that of the items in the slots where it can be told, else that of all shown items. A term whose
+error may move candidates by a tenth of what lies between them is named: its weight amplifies a small error.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tasks.errors import DataError
+from tasks.evaluation.resampling import UNKNOWN
+from tasks.evaluation.verdicts import Estimate
+from tasks.release.evidence import estimate_from_json
+
+AMPLIFIED: Final = 0.1
+"""Share of the utility's spread from which a term is named."""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """One term's weight, mean prediction in the slots, calibration there and of all, and what follows.
+
+    ``weight`` is the one without a context; ``error`` is in utility a slot; ``share`` of the utility's spread
+    is NaN where no ratio can be told.
+    """
+
+    task: str
+    weight: float
+    times: str | None
+    prediction: float
+    slots: Estimate
+    whole: Estimate
+    contribution: float
+    error: Estimate
+    share: float
+
+    @property
+    def amplified(self) -> bool:
+        """Whether a small error of the head moves the order much, or nobody can tell."""
+        return self.contribution != 0 and not self.share < AMPLIFIED
+
+    @property
+    def largest(self) -> float:
+        """Largest error of a slot's utility that the interval allows."""
+        return max(abs(self.error.low), abs(self.error.high))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain flat JSON; what cannot be told is null."""
+        plain = {
+            "task": self.task,
+            "weight": self.weight,
+            "times": self.times,
+            "prediction": self.prediction,
+            "contribution": self.contribution,
+            "share_of_spread": self.share,
+            "amplified": self.amplified,
+        }
+        for name in ("slots", "whole", "error"):
+            estimate = getattr(self, name)
+            plain |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in plain.items()}
+
+
+def sensitivities(
+    composition: Mapping[str, Any], slots: Mapping[str, Estimate], whole: Mapping[str, Estimate]
+) -> list[Sensitivity]:
+    """Join what the simulation says of the terms with the calibration of their heads.
+
+    Parameters
+    ----------
+    composition : as the simulation's evidence holds it.
+    slots, whole : calibration ratios by task, of the items in the slots and of all shown ones.
+
+    Raises
+    ------
+    DataError
+        The composition has another shape.
+    """
+    try:
+        spread = composition["spread"]
+        return [
+            _sensitivity(term, spread, slots.get(term["task"], UNKNOWN), whole.get(term["task"], UNKNOWN))
+            for term in composition["terms"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"The simulation's evidence holds no composition of the utility: {error!r}."
+        ) from error
+
+
+def _sensitivity(
+    term: Mapping[str, Any], spread: float | None, slots: Estimate, whole: Estimate
+) -> Sensitivity:
+    ratio = slots if slots.known else whole
+    added, apart = float(term["contribution"]), float(term["spread"])
+    ends = sorted((added * (ratio.low - 1), added * (ratio.high - 1)))
+    furthest = max(abs(ratio.low - 1), abs(ratio.high - 1))
+    return Sensitivity(
+        task=term["task"],
+        weight=term["weight"],
+        times=term["times"],
+        prediction=math.nan if term["prediction"] is None else term["prediction"],
+        slots=slots,
+        whole=whole,
+        contribution=added,
+        error=Estimate(added * (ratio.value - 1), ends[0], ends[1], ratio.n),
+        share=furthest * apart / spread if spread else math.nan,
+    )
+
+
+def error_bar(terms: Sequence[Sensitivity]) -> float:
+    """Return how far a slot's utility may be off by the terms whose calibration can be told."""
+    return math.sqrt(sum(term.largest**2 for term in terms if term.error.known))
+
+
+def slot_ratios(measured: Sequence[Mapping[str, Any]]) -> dict[str, Estimate]:
+    """Read the calibration ratios of the items in the slots from the simulation's evidence, by task."""
+    ending = "_calibration"
+    return {
+        one["metric"].removesuffix(ending): estimate_from_json(one["policy"])
+        for one in measured
+        if one["metric"].endswith(ending) and one["segment"] == "all" and one["policy"] is not None
+    }

@@ -1,0 +1,67 @@
+"""A task's rows in Arrow become what LightGBM reads: numbers as they are, categories as codes."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.columns import ITEM_ID, REQUEST_ID, USER_ID
+from tasks.contracts.surface import Features
+from tasks.errors import DataError
+from tasks.ranking.features import FeatureEncoder
+
+
+def coded(table: pa.Table, names: Iterable[str]) -> pa.Table:
+    """Hold each distinct text of some columns once, and a number per row."""
+    for name in names:
+        column = table.column(name)
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            table = table.set_column(table.schema.get_field_index(name), name, column.dictionary_encode())
+    return table.unify_dictionaries()
+
+
+def fit_encoder(table: pa.Table, features: Features) -> FeatureEncoder:
+    """Learn the categories of training rows."""
+    seen = table.select(list(features.categorical)).to_pandas()
+    return replace(FeatureEncoder.fit(seen, (), features.categorical), numeric=features.numeric)
+
+
+def encode(encoder: FeatureEncoder, table: pa.Table) -> pa.Table:
+    """Return the rows' features as LightGBM reads them from Arrow; numeric columns are not copied.
+
+    Raises
+    ------
+    DataError
+        A column holds no numbers, or infinite ones.
+    """
+    numeric = [_numbers(table, name) for name in encoder.numeric]
+    codes = [_codes(encoder, table.column(name), name) for name in encoder.categorical]
+    return pa.table([*numeric, *codes], names=list(encoder.names))
+
+
+def _numbers(table: pa.Table, name: str) -> pa.ChunkedArray:
+    column = table.column(name)
+    kind = column.type
+    if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
+        column = column.cast(pa.float64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        raise DataError(f"Feature '{name}' holds {kind}, and trees need numbers; declare it as categorical.")
+    if pa.types.is_floating(column.type) and (infinite := pc.sum(pc.is_inf(column)).as_py()):
+        first = pc.index(pc.is_inf(column), True).as_py()
+        keys = (key for key in (REQUEST_ID, ITEM_ID, USER_ID) if key in table.column_names)
+        where = ", ".join(f"{key} {table.column(key)[first].as_py()}" for key in keys)
+        raise DataError(f"Feature '{name}' is infinite in {infinite} of {len(table)} rows, first in {where}.")
+    return column
+
+
+def _codes(encoder: FeatureEncoder, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Encode each distinct value once; a null or a value never seen is null."""
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    known = FeatureEncoder((), {name: encoder.categories[name]})
+    chunks = []
+    for chunk in encoded.unify_dictionaries().chunks:
+        codes = known.matrix(pd.DataFrame({name: chunk.dictionary.to_pandas()}))[:, 0]
+        chunks.append(pa.array(codes, pa.float32(), from_pandas=True).take(chunk.indices))
+    return pa.chunked_array(chunks, pa.float32())

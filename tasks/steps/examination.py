@@ -1,0 +1,223 @@
+"""The examination curve of a surface as a part of its own: declared, or estimated from the log.
+
+::
+
+    surface.yaml declares it                            -> the declared curve
+    it says `estimated` -> train days of the task with  -> the curve with intervals (training/examination.py)
+                           the most positives
+      -> <surface>.examination, pinned by the release, read by training, calibration and simulation
+
+Whoever needs the curve asks here: it is made once for a snapshot and found from then on.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tasks.columns import ITEM_ID, POSITION, PROPENSITY, REQUEST_ID, USER_ID
+from tasks.contracts import digest
+from tasks.errors import DataError
+from tasks.evaluation.resampling import clusters
+from tasks.ranking.examination import FILE, Examination
+from tasks.release.chains import parent
+from tasks.steps.context import Context, format_instant
+from tasks.steps.made_once import WantedPart
+from tasks.steps.task_rows import TaskRows
+from tasks.stores.label_store import LabelStore
+from tasks.stores.locks import alone
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import StepRun
+from tasks.stores.snapshot import Snapshot
+from tasks.training.examination import Harvested, harvest
+
+STEP: Final = "examination"
+RECIPE: Final = 1
+"""Raised whenever the same rows would give another curve."""
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """A curve as it is registered, with the days that it was learned from, none of a declared one."""
+
+    content: Mapping[str, Any]
+    slices: Mapping[str, Any]
+
+
+def examination_name(surface: str) -> str:
+    """Name the registered model of a surface's examination curves."""
+    return f"{surface}.examination"
+
+
+def run(context: Context, *, as_of: datetime, snapshot: str, parent_run: str | None = None) -> Part | None:
+    """Register the curve of a surface, or find it; None where the surface says nothing of examination.
+
+    Parameters
+    ----------
+    as_of : the instant at which the world is looked at; the snapshot's own.
+    snapshot : id of a published label snapshot.
+    parent_run : the MLflow run that this one belongs under.
+
+    Raises
+    ------
+    DataError
+        It is to be estimated and the log has no positions, or deals none of them by chance.
+    ImmatureLabels
+        It is to be estimated and there are too few days or positives.
+    """
+    if context.contracts.surface.examination is None:
+        return None
+    labelled = LabelStore(context.home, context.surface).snapshot(snapshot)
+    wanted = _wanted(context, as_of, snapshot)
+    with alone(context.home, wanted.name, doing=f"estimating where people look on {context.surface}"):
+        return wanted.find() or wanted.make(
+            partial(_make, wanted.registry, context, labelled), parent_run=parent_run
+        )
+
+
+def _wanted(context: Context, as_of: datetime, snapshot: str) -> WantedPart:
+    """Say what decides the curve: a declared one hangs on no label."""
+    surface = context.contracts.surface
+    said = {"surface": context.surface}
+    if surface.examination_curve is None:
+        said |= {"as_of": format_instant(as_of), "snapshot": snapshot}
+        said |= {f"contract.{kind}": context.contracts.digests[kind] for kind in ("surface", "tasks")}
+    decides = {
+        **said,
+        "declared": surface.examination_curve,
+        "reference": surface.reference_position,
+        "step": STEP,
+        "recipe": RECIPE,
+    }
+    return WantedPart(
+        context=context,
+        step=STEP,
+        task=None,
+        name=examination_name(context.surface),
+        inputs=digest(decides),
+        tags=said,
+    )
+
+
+def read(context: Context, part: Part) -> Examination:
+    """Read a registered curve, its bytes compared with what was registered."""
+    return Examination.from_json(json.loads((Registry(context.home).fetch(part) / FILE).read_bytes()))
+
+
+def curve(context: Context, *, as_of: datetime, snapshot: str) -> Examination:
+    """Return the curve that a snapshot's parts are corrected by.
+
+    Raises
+    ------
+    DataError
+        The surface says nothing of examination.
+    """
+    part = run(context, as_of=as_of, snapshot=snapshot)
+    if part is None:
+        raise DataError(
+            f"{context.surface} says nothing of how much a position is looked at. Declare examination in "
+            "surface.yaml, or let it be estimated."
+        )
+    return read(context, part)
+
+
+def _make(
+    registry: Registry, context: Context, labelled: Snapshot, opened: StepRun, said: Mapping[str, str]
+) -> Part:
+    declared = context.contracts.surface.examination_curve
+    made = _declared(context, declared) if declared else _estimated(context, labelled, opened)
+    opened.evidence({"slices": made.slices, "examination": made.content})
+    return registry.register(
+        examination_name(context.surface),
+        {FILE: json.dumps(made.content, allow_nan=False, indent=1).encode()},
+        run_id=opened.run_id,
+        tags=said,
+        model_type="examination",
+        params={"source": made.content["source"]},
+    )
+
+
+def _declared(context: Context, by_position: tuple[float, ...]) -> _Curve:
+    known = Examination(by_position, context.contracts.surface.reference_position)
+    return _Curve({**known.to_json(), "source": "declared"}, {})
+
+
+def _estimated(context: Context, labelled: Snapshot, opened: StepRun) -> _Curve:
+    task = _densest(context, labelled)
+    rows = TaskRows.open(context, task=task, as_of=labelled.as_of, snapshot=labelled.id)
+    opened.dataset(
+        f"{labelled.surface} labels",
+        digest=labelled.content_digest,
+        source=labelled.path,
+        context="examination",
+    )
+    found = _harvested(context, _placed(rows), task)
+    told = [
+        {"position": place, "examination": point.value, "low": point.low, "high": point.high}
+        for place, point in enumerate(found.curve, start=1)
+    ]
+    opened.table("curve.json", pd.DataFrame(told))
+    opened.metrics({"pairs": found.pairs, "positives": found.positives})
+    known = Examination(found.by_position, context.contracts.surface.reference_position)
+    content = {
+        **known.to_json(),
+        "source": "estimated",
+        "low": [point.low for point in found.curve],
+        "high": [point.high for point in found.curve],
+        "task": task,
+        "pairs": found.pairs,
+        "positives": found.positives,
+    }
+    return _Curve(content, {"train": rows.slices.train.to_json()})
+
+
+def _harvested(context: Context, table: pa.Table, task: str) -> Harvested:
+    frame = table.to_pandas()
+    numbers = {
+        name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in (task, POSITION, PROPENSITY)
+    }
+    return harvest(
+        numbers[task],
+        numbers[POSITION],
+        numbers[PROPENSITY],
+        requests=pd.factorize(frame[REQUEST_ID])[0],
+        users=clusters(frame[USER_ID], frame[REQUEST_ID]).codes,
+    )
+
+
+def _placed(rows: TaskRows) -> pa.Table:
+    """Read every impression of the train days: a neighbour without a label is a neighbour."""
+    known = rows.snapshot.schema().names
+    if lacking := [name for name in (POSITION, PROPENSITY) if name not in known]:
+        raise DataError(
+            f"examination: estimated needs {' and '.join(lacking)} of every impression, which the log of "
+            f"{rows.context.surface} lacks. Log it, or declare examination.by_position."
+        )
+    names = [REQUEST_ID, ITEM_ID, USER_ID, POSITION, PROPENSITY, rows.task]
+    return rows.snapshot.read(names, first_day=rows.slices.train.first, last_day=rows.slices.train.last)
+
+
+def _densest(context: Context, labelled: Snapshot) -> str:
+    """Return the task that is told by most positives, of those that any look may lead to."""
+    spec, counted = context.contracts.tasks, labelled.days()
+    fit = [
+        name
+        for name, task in spec.tasks.items()
+        if task.positive is not None
+        and task.level == "impression"
+        and parent(spec, name) is None
+        and (task.observed_when is None or task.observed_when.event is None)
+    ]
+    if not fit:
+        raise DataError(
+            "examination: estimated needs a task of an event that a look may lead to, and "
+            f"{context.surface} has none. Declare examination.by_position."
+        )
+    return max(fit, key=lambda name: (sum(counted.column(f"{name}__positive").to_pylist()), name))

@@ -1,0 +1,128 @@
+"""What a release serves where a task is refitted: the tested recipe, repeated up to the newest labels.
+
+::
+
+    tested    train ........| window | calibrate | maturity |  test  |                 as-of
+    served            train ........| window | calibrate (newest mature days) | maturity | as-of
+
+The tested models stay a release of their own (role ``tested``), with which the decision is rehearsed: they
+have not seen its days. The refitted ones are served, if on those days they do not depart from the tested ones
+by more than the surface allows. A champion lends to both: what it serves, and what was tested in its place.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypedDict
+
+import numpy as np
+
+from tasks.columns import REQUEST_ID
+from tasks.errors import DataError
+from tasks.evaluation.segments import segment_values
+from tasks.evaluation.shift import prediction_shift
+from tasks.release.evidence import estimate_to_json
+from tasks.release.manifest import PinnedPart, Role
+from tasks.serving.scoring import Scorer
+from tasks.steps import calibrate, train
+from tasks.steps.context import Context
+from tasks.steps.release_parts import Pins, TrainedPart, find_lender, pin_trained
+from tasks.steps.release_rehearsal import Rehearsal, predicted_by_task, users_of
+from tasks.steps.release_view import release_manifest
+from tasks.stores.registry import Registry
+from tasks.training.slices import DaySlice
+
+_LOG = logging.getLogger("equipoise")
+
+
+@dataclass(frozen=True)
+class Refit:
+    """The refits of one retrain: as of an instant, from one label snapshot, their runs below a parent."""
+
+    context: Context
+    as_of: datetime
+    snapshot: str
+    parent_run: str | None
+
+    def served(self, tested: Pins, trained: Sequence[TrainedPart]) -> tuple[Pins, dict[str, str]]:
+        """Return what is served: refits of what this retrain trained, and what the lender itself serves.
+
+        Parameters
+        ----------
+        tested : every task's parts that the decision is rehearsed with.
+        trained : those that this retrain made.
+
+        Returns
+        -------
+        The parts by task, and by task why its recipe could not be repeated: then what was tested is served.
+        """
+        made = {part.task: part for part in trained}
+        refitted, failed = Pins(), dict[str, str]()
+        for task, part in made.items():
+            if self.context.contracts.surface.training_for(task).refit:
+                try:
+                    refitted[task] = self._refitted(part)
+                except DataError as error:
+                    failed[task] = str(error)
+                    _LOG.warning("refit: %s serves what was tested. %s", task, error)
+        lent = self._lent([task for task in tested if task not in made])
+        return {task: refitted.get(task) or lent.get(task) or pair for task, pair in tested.items()}, failed
+
+    def _refitted(self, part: TrainedPart) -> tuple[PinnedPart, PinnedPart]:
+        common: _Common = {
+            "task": part.task,
+            "as_of": self.as_of,
+            "snapshot": self.snapshot,
+            "parent_run": self.parent_run,
+        }
+        model = train.run(self.context, **common, repeats=part.model_version)
+        fitted = calibrate.run(self.context, **common, model_version=model.version)
+        made = TrainedPart(part.task, model.version, fitted.version)
+        return pin_trained(self.context.surface, Registry(self.context.home), made)
+
+    def _lent(self, tasks: Sequence[str]) -> Pins:
+        lender = find_lender(self.context, self.as_of) if tasks else None
+        if lender is None:
+            return {}
+        manifest = release_manifest(self.context, lender)
+        return {t: (manifest.part(Role.TASK, t), manifest.part(Role.CALIBRATOR, t)) for t in tasks}
+
+
+class _Common(TypedDict):
+    """What training and calibration are both given."""
+
+    task: str
+    as_of: datetime
+    snapshot: str
+    parent_run: str | None
+
+
+def refit_shifts(
+    rehearsal: Rehearsal, days: DaySlice, *, tested: Scorer, served: Scorer
+) -> list[dict[str, Any]]:
+    """Measure how far what is served lies from what was tested, on the shared test days.
+
+    Returns
+    -------
+    Of each task whose predictions may differ, the shift on the whole and in the segments of the calibration
+    gate, as plain JSON. A ranking score has no scale, so none is measured.
+    """
+    contracts = rehearsal.context.contracts
+    heads = tested.heads
+    frame = rehearsal.days(days, (*heads.columns, *heads.optional), [])
+    before, after = (predicted_by_task(scorer, frame) for scorer in (tested, served))
+    gated = [one for one in contracts.surface.segments if one.name in contracts.surface.gates.calibration.by]
+    segments = {name: np.asarray(values) for name, values in segment_values(frame, gated).items()}
+    shifts = []
+    for task, old in before.items():
+        if np.array_equal(old, after[task]) or contracts.head_kind(task) == "ranking":
+            continue
+        found = prediction_shift(
+            old, after[task], users_of(frame), requests=frame[REQUEST_ID], segments=segments
+        )
+        shifts += [
+            {"task": task, "segment": segment, "shift": estimate_to_json(estimate)}
+            for segment, estimate in found.items()
+        ]
+    return shifts

@@ -1,0 +1,58 @@
+"""Boosters as text: shifted, scaled, and one put on top of another.
+
+A raw score is the sum of its trees' leaves, so an offset goes into the leaves of the first tree, a slope into
+all leaves, and the sum of two boosters is the trees of one after those of the other.
+"""
+
+import re
+from typing import Final
+
+import lightgbm as lgb
+
+_TREES: Final = re.compile(r"^Tree=\d+\n", flags=re.MULTILINE)
+_END: Final = "end of trees"
+
+
+def shift(booster: lgb.Booster, offset: float) -> lgb.Booster:
+    """Add an offset to every raw score, in place, through the leaves of the first tree."""
+    if offset:
+        for leaf in range(_leaves(booster, 0)):
+            booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + offset)
+    return booster
+
+
+def scale(booster: lgb.Booster, slope: float) -> lgb.Booster:
+    """Multiply every raw score, in place, through all leaves."""
+    for tree in range(booster.num_trees()):
+        for leaf in range(_leaves(booster, tree)):
+            booster.set_leaf_output(tree, leaf, booster.get_leaf_output(tree, leaf) * slope)
+    return booster
+
+
+def stack(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster:
+    """Return the booster whose raw score is the sum of both; objective and parameters are those of ``above``.
+
+    Parameters
+    ----------
+    below, above : boosters of the same features in the same order.
+    """
+    if below is None:
+        return above
+    head, trees, tail = _parts(above.model_to_string())
+    blocks = [*_parts(below.model_to_string())[1], *trees]
+    numbered = [f"Tree={number}\n{block}" for number, block in enumerate(blocks)]
+    sizes = " ".join(str(len(block.encode())) for block in numbered)
+    head = re.sub(r"^tree_sizes=.*$", f"tree_sizes={sizes}", head, flags=re.MULTILINE)
+    return lgb.Booster(model_str=head + "".join(numbered) + tail)
+
+
+def _parts(text: str) -> tuple[str, list[str], str]:
+    """Split a model's text into what stands before its trees, the trees without numbers, and the rest."""
+    body, end, rest = text.partition(_END)
+    head, *trees = _TREES.split(body)
+    return head, trees, end + rest
+
+
+def _leaves(booster: lgb.Booster, tree: int) -> int:
+    found: int = booster.dump_model(start_iteration=tree, num_iteration=1)["tree_info"][0]["num_leaves"]
+    return found

@@ -1,0 +1,252 @@
+"""A search of LightGBM parameters on the users held out for early stopping; no other row is looked at.
+
+::
+
+    trial 0            the contract's own parameters
+    trials 1, 2, ...   drawn by a tree-structured Parzen estimator (Bergstra et al. 2011) from those before
+    a trial            trains until its early stopping, or is pruned: its loss after so many trees is above
+                       the median of the trials before
+    the lowest loss    is what the task is trained with
+
+A trial depends on the seed and on the trials before it alone, so a search that was killed and is given its
+trials goes on as if nothing had happened. Only a budget of seconds that ends a search ties it to the clock.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import optuna
+from lightgbm.callback import CallbackEnv
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from tasks.contracts.training import Search
+
+Parameters = Mapping[str, float | int]
+Ended = Literal["trials", "seconds", "nothing held out"]
+Ranges = Mapping[str, IntDistribution | FloatDistribution]
+Train = Callable[[Parameters, Callable[[CallbackEnv], None]], object]
+"""Trains with some parameters and calls back after each tree."""
+
+STRIDE: Final = 10
+"""Trees between two looks at whether a trial is worth going on with."""
+
+_DRAWN_AT_RANDOM: Final = 8
+_NEVER_PRUNED: Final = 4
+_DEFAULTS: Final[Parameters] = {
+    "num_leaves": 31,
+    "learning_rate": 0.1,
+    "min_data_in_leaf": 20,
+    "lambda_l2": 0.0,
+    "feature_fraction": 1.0,
+}
+"""LightGBM's own, for what the contract leaves out."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One trial: what it was trained with and the lowest loss on the held-out users that it reached.
+
+    ``parameters`` are those that are searched; ``curve`` is the loss by number of trees, every `STRIDE`.
+    """
+
+    number: int
+    parameters: Parameters
+    state: Literal["complete", "pruned"]
+    loss: float
+    curve: Mapping[int, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search ended with; ``parameters`` are whole, ``best`` is None where no loss can be told."""
+
+    parameters: Parameters
+    trials: tuple[Tried, ...]
+    best: Tried | None
+    ended_by: Ended
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON: how many trials, what ended them, and what was gained on the held-out users."""
+        return {
+            "trials": len(self.trials),
+            "pruned": sum(tried.state == "pruned" for tried in self.trials),
+            "ended_by": self.ended_by,
+            "contract_loss": self.trials[0].loss if self.trials else None,
+            "best": None
+            if self.best is None
+            else {
+                "number": self.best.number,
+                "loss": self.best.loss,
+                "parameters": dict(self.best.parameters),
+            },
+        }
+
+
+def space(own: Parameters) -> dict[str, IntDistribution | FloatDistribution]:
+    """Return what is searched, each range widened to hold the contract's own value.
+
+    Examples
+    --------
+    >>> space({"num_leaves": 500})["num_leaves"]
+    IntDistribution(high=500, log=True, low=4, step=1)
+    """
+    asked = {**_DEFAULTS, **own}
+
+    def whole(name: str, low: int, high: int) -> IntDistribution:
+        value = int(asked[name])
+        return IntDistribution(min(low, value), max(high, value), log=True)
+
+    def real(name: str, low: float, high: float, *, log: bool) -> FloatDistribution:
+        value = max(float(asked[name]), low if log else 0.0)
+        return FloatDistribution(min(low, value), max(high, value), log=log)
+
+    return {
+        "num_leaves": whole("num_leaves", 4, 255),
+        "learning_rate": real("learning_rate", 0.02, 0.3, log=True),
+        "min_data_in_leaf": whole("min_data_in_leaf", 5, 2000),
+        "lambda_l2": real("lambda_l2", 1e-3, 100.0, log=True),
+        "feature_fraction": real("feature_fraction", 0.3, 1.0, log=False),
+    }
+
+
+def search(
+    train: Train,
+    own: Parameters,
+    budget: Search,
+    *,
+    seed: int = 0,
+    before: Sequence[Tried] = (),
+    tell: Callable[[Tried], None] = lambda tried: None,
+) -> Found:
+    """Search until the budget of trials or of seconds is used up.
+
+    Parameters
+    ----------
+    train : trains with whole parameters and calls back after each tree with the loss on the held-out users.
+    own : the contract's parameters: the first trial, which nothing prunes.
+    before : the trials of a search of the same inputs that was cut short.
+    tell : is told each trial at its end, those ``before`` not.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    ranges, tried = space(own), _unbroken(before)
+    spent, begun = sum(one.seconds for one in tried), time.monotonic()
+    while len(tried) < budget.trials:
+        left = budget.seconds - spent - (time.monotonic() - begun)
+        if tried and left <= 0:
+            return _found(own, tried, "seconds")
+        made = _trial(train, own, ranges, tried, seed, left)
+        if made is None:
+            return _found(own, tried, "seconds" if tried else "nothing held out")
+        tell(made)
+        tried.append(made)
+    return _found(own, tried, "trials")
+
+
+def _unbroken(before: Sequence[Tried]) -> list[Tried]:
+    """Return trials 0, 1, 2, ... up to the first that is missing: a later one came from those before it."""
+    by_number = {one.number: one for one in before}
+    return [by_number[i] for i in range(len(by_number)) if all(k in by_number for k in range(i + 1))]
+
+
+def _found(own: Parameters, tried: Sequence[Tried], ended_by: Ended) -> Found:
+    best = min((one for one in tried if one.state == "complete"), key=lambda one: one.loss, default=None)
+    chosen = dict(own) if best is None else _with(own, best.number, best.parameters)
+    return Found(chosen, tuple(tried), best, ended_by)
+
+
+def _with(own: Parameters, number: int, drawn: Parameters) -> dict[str, float | int]:
+    """Return whole parameters; the first trial is the contract's, to the letter."""
+    return dict(own) if number == 0 else {**own, **drawn}
+
+
+class _OutOfTimeError(Exception):
+    """The budget of seconds ended in the middle of a trial."""
+
+
+@dataclass(eq=False)  # LightGBM keeps its callbacks in a set
+class _Watch:
+    """Follows the loss on the held-out users, and ends a trial that is not worth going on with."""
+
+    trial: optuna.Trial
+    until: float
+    first: bool
+    best: float = float("inf")
+    curve: dict[int, float] = field(default_factory=dict)
+    order: int = 20  # before LightGBM's early stopping, which leaves by an exception
+
+    def __call__(self, env: CallbackEnv) -> None:
+        for _, _, value, higher_is_better, *_ in env.evaluation_result_list or ():
+            loss = -float(value) if higher_is_better else float(value)
+            self.best = min(self.best, loss)
+            self._judge(env.iteration + 1, loss)
+            return
+
+    def _judge(self, trees: int, loss: float) -> None:
+        if trees % STRIDE:
+            return
+        self.curve[trees] = loss
+        self.trial.report(loss, trees)
+        if self.first:
+            return
+        if time.monotonic() > self.until:
+            raise _OutOfTimeError
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def _trial(
+    train: Train,
+    own: Parameters,
+    ranges: Ranges,
+    tried: Sequence[Tried],
+    seed: int,
+    seconds: float,
+) -> Tried | None:
+    """Run the next trial; None where time ran out in it, or where no loss can be told."""
+    number, begun = len(tried), time.monotonic()
+    trial = _asked(own, ranges, tried, seed)
+    watch = _Watch(trial, begun + seconds, first=number == 0)
+    state: Literal["complete", "pruned"] = "complete"
+    try:
+        train(_with(own, number, trial.params), watch)
+    except optuna.TrialPruned:
+        state = "pruned"
+    except _OutOfTimeError:
+        return None
+    if watch.best == float("inf"):
+        return None
+    return Tried(number, trial.params, state, watch.best, watch.curve, time.monotonic() - begun)
+
+
+def _asked(own: Parameters, ranges: Ranges, tried: Sequence[Tried], seed: int) -> optuna.Trial:
+    """Draw the next parameters: a new sampler for each trial, seeded by its number, knows what is written."""
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=seed + len(tried), n_startup_trials=_DRAWN_AT_RANDOM),
+        pruner=optuna.pruners.MedianPruner(
+            n_startup_trials=_NEVER_PRUNED, n_warmup_steps=3 * STRIDE, interval_steps=STRIDE
+        ),
+    )
+    study.add_trials([_frozen(one, ranges) for one in tried])
+    if not tried:
+        study.enqueue_trial(_nearest(own, ranges))
+    return study.ask(dict(ranges))
+
+
+def _nearest(own: Parameters, ranges: Ranges) -> dict[str, float | int]:
+    """Return the point of the space that stands for the contract's own parameters."""
+    asked = {**_DEFAULTS, **own}
+    return {name: max(asked[name], known.low) for name, known in ranges.items()}
+
+
+def _frozen(one: Tried, ranges: Ranges) -> FrozenTrial:
+    return create_trial(
+        state=TrialState.COMPLETE if one.state == "complete" else TrialState.PRUNED,
+        value=one.loss,
+        params=dict(one.parameters),
+        distributions=dict(ranges),
+        intermediate_values=dict(one.curve),
+    )

@@ -1,0 +1,153 @@
+"""What an example weighs in training: factors that are multiplied, and what the probabilities owe to them.
+
+::
+
+    column        a logged number, 0 or more; a row of 0 is dropped before anything is learned from it
+    half_life     2 ** -(age / half-life), the age counted from the newest example
+    propensity    min(clip, 1 / probability that the log's policy showed the item there)
+    balanced      positives weigh as much as negatives in all; undone: see below
+
+Column, half-life and propensity say which rows the model is to be right about, so what they do is wanted.
+Balanced weights and sampled negatives only help the trees to see a rare outcome. They multiply the odds of a
+row by ``weight of a positive / weight of a negative / rate of its negatives``; the logarithm of that is the
+row's *offset*, which training adds to its log odds and scoring does not, so that the trees learn the odds in
+the log (King and Zeng 2001, "Logistic regression in rare events data", section 4.1, by row).
+
+No weight of this file is a utility weight: it shapes learning alone (R12, R13).
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.errors import DataError
+
+Floats = npt.NDArray[np.floating[Any]]
+Doubles = npt.NDArray[np.float64]
+
+
+def by_column(values: Floats, *, task: str, column: str) -> Doubles:
+    """Return a logged column as weights, shape [rows].
+
+    Raises
+    ------
+    DataError
+        A value is null, NaN, infinite or negative.
+    """
+    weights = np.asarray(values, dtype=np.float64)
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        raise DataError(
+            f"{_cannot(task)} weights.column '{column}' is {_shown(weights, wrong)} in {wrong.sum()} of "
+            f"{len(weights)} rows. A weight is a finite number, 0 or more; 0 leaves the row out."
+        )
+    return weights
+
+
+def by_age(shown_at: npt.NDArray[np.datetime64], half_life: timedelta) -> Doubles:
+    """Return weights that halve with every ``half_life`` before the newest row, shape [rows].
+
+    Examples
+    --------
+    >>> days = np.array(["2026-01-01", "2026-01-08", "2026-01-15"], dtype="datetime64[us]")
+    >>> by_age(days, timedelta(days=7))
+    array([0.25, 0.5 , 1.  ])
+    """
+    age = (shown_at.max() - shown_at) / np.timedelta64(half_life)
+    return np.asarray(np.exp2(-age.astype(np.float64)))
+
+
+def by_propensity(propensity: Floats, *, clip: float, task: str) -> Doubles:
+    """Return the inverse of the logged propensities, at most ``clip``, shape [rows].
+
+    Raises
+    ------
+    DataError
+        A propensity is null, 0 or less, or above 1: such a row has no inverse.
+
+    Examples
+    --------
+    >>> by_propensity(np.array([1.0, 0.5, 0.001]), clip=20, task="click")
+    array([ 1.,  2., 20.])
+    """
+    known = np.asarray(propensity, dtype=np.float64)
+    wrong = ~((known > 0) & (known <= 1))
+    if wrong.any():
+        raise DataError(
+            f"{_cannot(task)} the logged propensity is {_shown(known, wrong)} in {wrong.sum()} of "
+            f"{len(known)} rows. weights.propensity needs one above 0 and at most 1 in each: log it, or "
+            "leave the weight out."
+        )
+    return np.minimum(1 / known, clip)
+
+
+def combined(factors: Iterable[Doubles]) -> Doubles | None:
+    """Multiply factors and bring their mean to 1, so that the trees' regularisation keeps its meaning.
+
+    Examples
+    --------
+    >>> combined([np.array([1.0, 3.0]), np.array([2.0, 2.0])])
+    array([0.5, 1.5])
+    """
+    product = None
+    for factor in factors:
+        product = factor if product is None else product * factor
+    return None if product is None else product / product.mean()
+
+
+def balance(labels: Floats, weights: Doubles | None) -> tuple[Doubles, float]:
+    """Weigh positives as much as negatives in all.
+
+    Parameters
+    ----------
+    labels : float [rows], 0 or 1, with both outcomes among them.
+    weights : what the rows weigh already, or None.
+
+    Returns
+    -------
+    weights : of mean 1, shape [rows].
+    offset : log of a positive's factor over a negative's.
+
+    Examples
+    --------
+    >>> weights, offset = balance(np.array([1.0, 0.0, 0.0, 0.0]), None)
+    >>> weights.round(3), round(float(np.exp(offset)), 3)
+    (array([2.   , 0.667, 0.667, 0.667]), 3.0)
+    """
+    before = np.ones(len(labels)) if weights is None else weights
+    positive = labels > 0
+    lighter, heavier = before[positive].sum(), before[~positive].sum()
+    factor = np.where(positive, before.sum() / (2 * lighter), before.sum() / (2 * heavier))
+    after = before * factor
+    return after / after.mean(), float(np.log(heavier / lighter))
+
+
+def effective_size(weights: Floats) -> float:
+    """Return how many rows of equal weight would tell as much (Kish): (sum w)^2 / sum w^2."""
+    return float(weights.sum() ** 2 / np.square(weights).sum())
+
+
+def described(factors: Mapping[str, Doubles]) -> dict[str, dict[str, float]]:
+    """Return of each factor the least, the mean, the greatest value and the effective number of rows."""
+    return {
+        name: {
+            "least": float(values.min()),
+            "mean": float(values.mean()),
+            "greatest": float(values.max()),
+            "effective_rows": effective_size(values),
+        }
+        for name, values in factors.items()
+    }
+
+
+def _cannot(task: str) -> str:
+    return f"Task '{task}' cannot be trained:"
+
+
+def _shown(values: Doubles, wrong: npt.NDArray[np.bool_]) -> str:
+    """Show up to three distinct values; NaN is null."""
+    distinct = list(dict.fromkeys(values[wrong].tolist()))[:3]
+    return ", ".join(dict.fromkeys("null" if np.isnan(value) else f"{value:g}" for value in distinct))

@@ -1,0 +1,135 @@
+"""None, one map or one by segment: chosen on users held out, and said why."""
+
+import json
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from tasks.calibration.choice import Choice, choose
+from tasks.calibration.maps import IsotonicMap, LogisticMap, expit
+from tasks.calibration.segment_effects import MappedSegment
+from tasks.calibration.segmented_map import SegmentedMap, applied
+from tasks.errors import DataError
+from tasks.evaluation.binary import log_loss
+
+Floats = npt.NDArray[np.float64]
+SEGMENTS = (MappedSegment("source", "source"), MappedSegment("age", "age_days", (7.0,)))
+
+
+def rows(
+    n: int, seed: int = 0, *, effect: float = 0.0, slope: float = 1.0, level: float = -2.0
+) -> tuple[Floats, Floats, pd.DataFrame]:
+    """Scores, outcomes and frame: the truth is ``slope`` times the logit, and ``effect`` more for ads."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "source": rng.choice(["ads", "feed", None], n, p=[0.3, 0.6, 0.1]),
+            "age_days": rng.choice([1.0, 20.0, np.nan], n),
+            "user": rng.integers(0, n // 10 + 1, n),
+        }
+    )
+    z = rng.normal(level, 1.0, n)
+    truth = expit(slope * (z - level) + level + effect * (frame["source"] == "ads"))
+    return expit(z), (rng.random(n) < truth).astype(float), frame
+
+
+def chosen(made: tuple[Floats, Floats, pd.DataFrame], segments=SEGMENTS) -> Choice:  # type: ignore[no-untyped-def] # a default says it
+    scores, outcomes, frame = made
+    return choose(scores, outcomes, frame, segments, users=frame["user"])
+
+
+def test_where_a_segment_is_off_it_gets_a_map_by_segment() -> None:
+    made = rows(20_000, effect=1.0)
+    found = chosen(made)
+    assert found.kind == "segment"
+    assert isinstance(found.calibrator, SegmentedMap)
+    assert found.held_out["segment"] < found.held_out["global"]
+    gain, error = found.gains["segment"]
+    assert gain == pytest.approx(found.held_out["global"] - found.held_out["segment"])
+    assert gain > 3 * error
+    fresh, happened, frame = rows(20_000, seed=1, effect=1.0)
+    ours = log_loss(happened, applied(found.calibrator, fresh, frame))
+    assert ours < log_loss(happened, fresh)
+
+
+def test_where_all_are_off_alike_one_map_is_enough() -> None:
+    found = chosen(rows(20_000, seed=1, slope=0.5))
+    assert found.kind == "global"
+    assert isinstance(found.calibrator, IsotonicMap)
+    assert abs(found.gains["segment"][0]) < 0.001
+
+
+def test_scores_that_mean_what_they_say_are_never_made_much_worse() -> None:
+    fresh, happened, frame = rows(100_000, seed=99)
+    for seed in range(4):
+        found = chosen(rows(6000, seed))
+        ours = log_loss(happened, applied(found.calibrator, fresh, frame))
+        assert ours < 1.01 * log_loss(happened, fresh)
+
+
+def test_no_map_is_chosen_where_any_only_adds_noise() -> None:
+    found = [chosen(rows(20_000, seed)) for seed in range(4)]
+    none = [choice for choice in found if choice.kind == "none"]
+    assert none
+    assert all(choice.kind != "segment" for choice in found)
+    assert applied(none[0].calibrator, [0.01, 0.4], rows(2)[2]) == pytest.approx([0.01, 0.4])
+
+
+def test_few_positives_are_not_told_apart_by_segment() -> None:
+    made = rows(3000, effect=1.0, level=-4.0)
+    assert made[1].sum() < 200
+    found = chosen(made)
+    assert "segment" not in found.held_out
+    assert isinstance(found.calibrator, LogisticMap)
+
+
+def test_positives_of_a_single_user_leave_nothing_to_hold_out() -> None:
+    scores, outcomes, frame = rows(1000)
+    frame["user"] = np.where(outcomes == 1, 0, frame["user"] + 1)
+    found = choose(scores, outcomes, frame, SEGMENTS, users=frame["user"])
+    assert (found.kind, dict(found.held_out)) == ("global", {})
+    assert "too few users" in found.reason
+
+
+def test_without_segments_there_is_one_map_or_none() -> None:
+    found = chosen(rows(5000, effect=1.0), segments=())
+    assert set(found.held_out) == {"none", "global"}
+
+
+def test_the_reason_names_the_figures_and_json_holds_them() -> None:
+    found = chosen(rows(20_000, effect=1.0))
+    assert found.reason.startswith("segments: on held-out users normalized entropy is 0.")
+    plain = json.loads(json.dumps(found.to_json()))
+    assert plain["kind"] == "segment"
+    assert set(plain["held_out"]) == {"none", "global", "segment"}
+    assert set(plain["gains"]) == {"none", "segment"}
+    assert f"{plain['held_out']['segment']:.4f}" in found.reason
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    scores, outcomes, frame = rows(5000, effect=1.0)
+    mixed = np.random.default_rng(0).permutation(5000)
+    one = chosen((scores, outcomes, frame))
+    other = chosen((scores[mixed], outcomes[mixed], frame.iloc[mixed]))
+    assert one.kind == other.kind
+    assert one.held_out["segment"] == pytest.approx(other.held_out["segment"], rel=1e-6)
+
+
+def test_rows_of_weight_0_are_as_if_they_were_not_there() -> None:
+    scores, outcomes, frame = rows(6000, effect=1.0)
+    counted = np.arange(6000) < 5000
+    with_them = choose(scores, outcomes, frame, SEGMENTS, users=frame["user"], weights=counted.astype(float))
+    kept = frame[counted]
+    without = choose(scores[counted], outcomes[counted], kept, SEGMENTS, users=kept["user"])
+    one, other = (applied(c.calibrator, scores, frame) for c in (with_them, without))
+    assert np.array_equal(one, other)
+
+
+def test_a_missing_user_and_a_missing_column_are_named() -> None:
+    scores, outcomes, frame = rows(500)
+    with pytest.raises(DataError, match="user is missing in 500 of 500 rows"):
+        choose(scores, outcomes, frame, SEGMENTS, users=np.full(500, None))
+    with pytest.raises(DataError, match="Unknown column 'age_days'"):
+        chosen((scores, outcomes, frame.drop(columns="age_days")))

@@ -1,0 +1,222 @@
+"""Effects of segments against a truth that is known: thick ones corrected, thin ones left near none."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.calibration.fit import fit_binary
+from tasks.calibration.maps import IsotonicMap, LogisticMap, expit, logit
+from tasks.calibration.segment_effects import MappedSegment
+from tasks.calibration.segment_fit import fit_segmented
+from tasks.calibration.segmented_map import SegmentedMap
+from tasks.errors import DataError
+from tasks.evaluation.binary import calibration_ratio, log_loss
+
+Floats = npt.NDArray[np.float64]
+SEGMENTS = (MappedSegment("source", "source"), MappedSegment("device", "device"))
+SOURCES = {"feed": 0.6, "ads": 0.28, "search": 0.119, "rare": 0.001}
+DEVICES = {"phone": 0.7, "desk": 0.3}
+
+
+@dataclass(frozen=True)
+class World:
+    frame: pd.DataFrame
+    scores: Floats
+    outcomes: Floats
+    truth: Floats
+
+    def part(self, first: int, last: int) -> "World":
+        at = slice(first, last)
+        return World(
+            self.frame.iloc[at].reset_index(drop=True), self.scores[at], self.outcomes[at], self.truth[at]
+        )
+
+    def fitted(self, weights: Floats | None = None) -> SegmentedMap:
+        return fit_segmented(self.scores, self.outcomes, self.frame, SEGMENTS, weights=weights)
+
+    def mapped(self, found: SegmentedMap) -> Floats:
+        return found.apply(self.scores, self.frame)
+
+
+def world(n: int, seed: int = 0, *, level: float = -2.0, effects: bool = True) -> World:
+    """Ads are over-predicted on the phone alone, search has another slope, feed and the rare source none."""
+    rng = np.random.default_rng(seed)
+    source = rng.choice(list(SOURCES), n, p=list(SOURCES.values()))
+    device = rng.choice(list(DEVICES), n, p=list(DEVICES.values()))
+    z = rng.normal(level, 1.2, n)
+    wrong = -1.0 * ((source == "ads") & (device == "phone")) + 0.6 * (z - level) * (source == "search")
+    truth = expit(z + effects * wrong)
+    outcomes = (rng.random(n) < truth).astype(float)
+    return World(pd.DataFrame({"source": source, "device": device}), expit(z), outcomes, truth)
+
+
+@pytest.fixture(scope="module")
+def both() -> World:
+    return world(120_000)
+
+
+@pytest.fixture(scope="module")
+def fitted(both: World) -> SegmentedMap:
+    return both.part(0, 60_000).fitted()
+
+
+def shift(found: SegmentedMap, source: str, device: str, at: float = -2.0) -> float:
+    """Return by how much a segment moves the logit at a score, against where nothing is known."""
+    frame = pd.DataFrame({"source": [source, None], "device": [device, None]})
+    known, none = logit(found.apply(expit(np.array([at, at])), frame))
+    return float(known - none)
+
+
+def test_a_thick_pair_is_corrected_and_its_neighbours_are_left(fitted: SegmentedMap) -> None:
+    apart = shift(fitted, "ads", "phone") - shift(fitted, "ads", "desk")
+    assert apart == pytest.approx(-1.0, abs=0.15)
+    assert shift(fitted, "ads", "desk") == pytest.approx(shift(fitted, "feed", "desk"), abs=0.15)
+
+
+def test_a_segment_with_another_slope_gets_it(fitted: SegmentedMap) -> None:
+    steeper = shift(fitted, "search", "phone", at=-0.8) - shift(fitted, "search", "phone", at=-3.2)
+    same = shift(fitted, "feed", "phone", at=-0.8) - shift(fitted, "feed", "phone", at=-3.2)
+    assert steeper - same == pytest.approx(2.4 * 0.6, rel=0.25)
+
+
+def test_a_thin_segment_stays_near_none(both: World, fitted: SegmentedMap) -> None:
+    rare = both.frame["source"][:60_000] == "rare"
+    observed = both.outcomes[:60_000][rare].mean()
+    predicted = both.part(0, 60_000).mapped(fitted)[rare].mean()
+    truth = both.truth[:60_000][rare].mean()
+    assert 20 < rare.sum() < 120
+    assert abs(predicted - truth) < abs(observed - truth) or abs(predicted - truth) < 0.02
+    assert abs(shift(fitted, "rare", "phone") - shift(fitted, "feed", "phone")) < 0.3
+
+
+def test_where_segments_tell_nothing_they_are_shrunk_to_nothing() -> None:
+    quiet = world(60_000, effects=False)
+    found, one = quiet.fitted(), fit_binary(quiet.scores, quiet.outcomes)
+    moved = logit(quiet.mapped(found)) - logit(one.apply(quiet.scores))
+    assert np.abs(moved).mean() < 0.05
+    fresh = world(60_000, seed=1, effects=False)
+    ours, theirs = (
+        log_loss(fresh.outcomes, fresh.mapped(found)),
+        log_loss(fresh.outcomes, one.apply(fresh.scores)),
+    )
+    assert ours < theirs * 1.001
+
+
+def test_fresh_rows_are_nearer_to_the_truth_than_with_one_map_or_a_map_for_each_cell(
+    both: World, fitted: SegmentedMap
+) -> None:
+    known, fresh = both.part(0, 60_000), both.part(60_000, 120_000)
+    one = fit_binary(known.scores, known.outcomes).apply(fresh.scores)
+    each = np.empty_like(one)
+    for cell, rows in fresh.frame.groupby(["source", "device"]).indices.items():
+        own = (known.frame["source"] == cell[0]) & (known.frame["device"] == cell[1])
+        each[rows] = fit_binary(known.scores[own], known.outcomes[own]).apply(fresh.scores[rows])
+
+    def off(p: Floats) -> float:
+        return float(np.sqrt(np.mean((p - fresh.truth) ** 2)))
+
+    ours = off(fresh.mapped(fitted))
+    assert ours < 0.2 * off(one)
+    assert ours < off(each)
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.integers(0, 10_000), st.booleans())
+def test_what_is_predicted_adds_up_on_the_rows_of_the_fit(seed: int, weighted: bool) -> None:
+    small = world(4000, seed)
+    weights = np.random.default_rng(seed).uniform(0, 2, 4000).round() if weighted else None
+    mapped = small.mapped(small.fitted(weights))
+    assert calibration_ratio(small.outcomes, mapped, weights=weights) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    small = world(6000)
+    mixed = np.random.default_rng(3).permutation(6000)
+    other = World(small.frame.iloc[mixed], small.scores[mixed], small.outcomes[mixed], small.truth[mixed])
+    assert small.mapped(other.fitted()) == pytest.approx(small.mapped(small.fitted()), rel=1e-6)
+
+
+def test_a_row_of_weight_2_counts_as_two_rows() -> None:
+    small = world(4000)
+    twice = np.where(np.arange(4000) < 1500, 2.0, 1.0)
+    again = np.r_[np.arange(4000), np.arange(1500)]
+    doubled = World(
+        small.frame.iloc[again].reset_index(drop=True),
+        small.scores[again],
+        small.outcomes[again],
+        small.truth[again],
+    )
+    weighed, repeated = small.mapped(small.fitted(twice)), small.mapped(doubled.fitted())
+    assert np.abs(logit(weighed) - logit(repeated)).mean() < 0.1
+    assert np.abs(logit(weighed) - logit(small.mapped(small.fitted()))).max() > 0.1
+
+
+def test_a_row_of_weight_0_is_as_if_it_were_not_there() -> None:
+    small = world(4000)
+    counted = np.where(np.arange(4000) < 3000, 1.0, 0.0)
+    assert small.fitted(counted) == small.part(0, 3000).fitted()
+
+
+def test_null_has_no_effect_of_its_own() -> None:
+    small = world(6000)
+    small.frame.loc[small.frame["source"] == "ads", "source"] = None
+    levels = {value for effects in small.fitted().effects for words in effects.levels for value in words}
+    assert "ads" not in levels
+    assert "unknown" not in levels
+
+
+def test_few_positives_end_in_a_logistic_map() -> None:
+    few = world(2500, level=-5.0)
+    assert few.outcomes.sum() < 100
+    assert isinstance(few.fitted().map, LogisticMap)
+
+
+def test_equal_scores_and_a_single_segment_are_survived() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"source": ["a"] * 5000, "device": rng.choice(["x", "y"], 5000)})
+    outcomes = (rng.random(5000) < np.where(frame["device"] == "x", 0.2, 0.5)).astype(float)
+    found = fit_segmented(np.full(5000, 0.3), outcomes, frame, SEGMENTS)
+    mapped = found.apply(np.full(2, 0.3), pd.DataFrame({"source": ["a", "a"], "device": ["x", "y"]}))
+    assert mapped == pytest.approx([0.2, 0.5], abs=0.05)
+    assert [effects.of for effects in found.effects] == [("device",)]
+
+
+def test_a_value_for_every_row_leaves_those_with_most_to_tell() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"source": rng.integers(0, 3000, 20_000), "device": rng.choice(["x", "y"], 20_000)})
+    scores = rng.uniform(0.05, 0.5, 20_000)
+    found = fit_segmented(scores, (rng.random(20_000) < scores).astype(float), frame, SEGMENTS)
+    assert sum(len(effects.levels) for effects in found.effects) <= 500
+    assert np.abs(found.apply(scores, frame) - scores).mean() < 0.02
+
+
+def test_segments_of_one_value_have_no_effect() -> None:
+    small = world(3000)
+    frame = pd.DataFrame({"source": "feed", "device": [None] * 3000})
+    found = fit_segmented(small.scores, small.outcomes, frame, SEGMENTS)
+    assert found.effects == ()
+    one = fit_binary(small.scores, small.outcomes)
+    assert found.apply(small.scores, frame) == pytest.approx(one.apply(small.scores), rel=1e-6)
+
+
+def test_at_1_in_10_000_segments_are_corrected_and_the_top_keeps_its_measure() -> None:
+    rare = world(1_500_000, level=-9.6)
+    assert 200 < rare.outcomes.sum() < 400
+    found = rare.fitted()
+    assert isinstance(found.map, IsotonicMap)
+    mapped = rare.mapped(found)
+    top = np.argsort(rare.scores)[-200:]
+    assert mapped[top].mean() == pytest.approx(rare.truth[top].mean(), rel=0.5)
+    ads = (rare.frame["source"] == "ads") & (rare.frame["device"] == "phone")
+    before = np.log(rare.scores[ads].sum() / rare.truth[ads].sum())
+    assert abs(np.log(mapped[ads].sum() / rare.truth[ads].sum())) < 0.8 * before
+
+
+def test_a_slice_with_one_outcome_says_which_is_missing() -> None:
+    with pytest.raises(DataError, match="there is no positive among 3 observed rows"):
+        fit_segmented([0.1, 0.2, 0.3], [0.0, 0, 0], world(3).frame, SEGMENTS)

@@ -1,0 +1,88 @@
+"""Calibration errors against independent libraries, and what they say of known distortions."""
+
+import calibration
+import numpy as np
+import numpy.typing as npt
+import pytest
+from relplot.metrics import smECE
+from scipy.stats import norm
+
+from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
+
+Floats = npt.NDArray[np.float64]
+
+
+def _rows(distortion: str, n: int = 6000, a: float = 2, b: float = 6) -> tuple[Floats, Floats]:
+    rng = np.random.default_rng(1)
+    p = rng.beta(a, b, n)
+    truth = {"none": p, "low": np.minimum(1, 1.4 * p), "steep": p**1.4}[distortion]
+    return (rng.random(n) < truth).astype(float), p
+
+
+@pytest.mark.parametrize("distortion", ["none", "low", "steep"])
+def test_smooth_ece_is_that_of_its_authors_to_the_step_of_their_search(distortion: str) -> None:
+    y, p = _rows(distortion)
+    assert smooth_ece(y, p) == pytest.approx(smECE(p, y), abs=1 / 1024)
+
+
+@pytest.mark.parametrize("distortion", ["low", "steep"])
+def test_smooth_ece_is_where_a_kernel_drawn_by_hand_equals_its_bandwidth(distortion: str) -> None:
+    y, p = _rows(distortion, n=300)
+    at = (np.arange(4000) + 0.5) / 4000
+    bandwidth = smooth_ece(y, p)
+    kernel = sum(norm.pdf(at[:, None], mirrored, bandwidth) for mirrored in (p, -p, 2 - p))
+    by_hand = np.abs(kernel @ (y - p) / y.size).mean()
+    assert by_hand == pytest.approx(bandwidth, rel=2e-3)
+
+
+def test_errors_that_cancel_in_the_ratio_do_not_cancel_here() -> None:
+    p = np.repeat([0.2, 0.4], 5000)
+    y = np.concatenate([np.arange(5000) % 10 < 4, np.arange(5000) % 10 < 2]).astype(float)
+    assert y.sum() == pytest.approx(p.sum())
+    assert smooth_ece(y, p) > 0.1
+    assert debiased_ece(y, p) == pytest.approx(0.2, abs=0.001)
+
+
+def test_a_rare_outcome_has_an_error_on_its_own_scale() -> None:
+    y, p = _rows("low", n=200_000, a=1, b=400)
+    assert smooth_ece(y, p) == pytest.approx(0.4 * p.mean(), rel=0.25)
+
+
+@pytest.mark.parametrize("distortion", ["none", "low", "steep"])
+@pytest.mark.parametrize("decimals", [2, 12])
+def test_debiased_ece_is_that_of_its_authors_with_ties_and_without(distortion: str, decimals: int) -> None:
+    y, p = _rows(distortion)
+    p = np.round(p, decimals)
+    theirs = calibration.lower_bound_scaling_ce(p, y.astype(int), p=2, debias=True, num_bins=15)
+    assert debiased_ece(y, p) == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+
+
+def test_debiasing_takes_the_noise_of_a_calibrated_sample_away() -> None:
+    rng = np.random.default_rng(0)
+    p = np.full(400, 0.3)
+    squares = [debiased_ece(rng.random(400) < p, p, bins=1) for _ in range(200)]
+    assert np.mean(np.array(squares) == 0) > 0.5
+
+
+@pytest.mark.parametrize("error", [smooth_ece, debiased_ece])
+def test_the_order_of_rows_does_not_matter_and_equal_weights_are_none(error) -> None:  # type: ignore[no-untyped-def]
+    y, p = _rows("low", n=2000)
+    mixed = np.random.default_rng(0).permutation(y.size)
+    assert error(y[mixed], p[mixed]) == pytest.approx(error(y, p))
+    assert error(y, p, weights=np.full(y.size, 3.0)) == pytest.approx(error(y, p))
+
+
+def test_a_weight_of_two_is_a_row_twice() -> None:
+    y, p = _rows("steep", n=2000)
+    twice = 1.0 + (np.arange(y.size) % 2)
+    rows = np.repeat(np.arange(y.size), twice.astype(int))
+    assert smooth_ece(y, p, weights=twice) == pytest.approx(smooth_ece(y[rows], p[rows]))
+
+
+@pytest.mark.parametrize("error", [smooth_ece, debiased_ece])
+def test_no_rows_and_no_weight_are_nan_and_extremes_break_nothing(error) -> None:  # type: ignore[no-untyped-def]
+    assert np.isnan(error([], []))
+    assert np.isnan(error([1, 0], [0.5, 0.5], weights=[0, 0]))
+    assert error([0, 0, 0], [0.0, 0.0, 0.0]) == 0.0
+    assert error([1, 1, 1], [1.0, 1.0, 1.0]) == 0.0
+    assert error([1, 1, 1], [0.0, 0.0, 0.0]) == pytest.approx(1.0)

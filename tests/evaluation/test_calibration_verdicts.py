@@ -1,0 +1,149 @@
+"""Of many segments at once: none is called off by chance, a harmed one is found, and passing needs evidence."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.stats import false_discovery_control, poisson
+
+from tasks.evaluation.calibration_verdicts import (
+    Calibration,
+    SegmentRatio,
+    Standing,
+    benjamini_hochberg,
+    inflation,
+    judge_calibration,
+    off_p_value,
+)
+from tasks.evaluation.report import binary_report
+from tasks.evaluation.verdicts import Estimate
+
+RANGE = {"low": 0.9, "high": 1.1}
+NAN = float("nan")
+Counts = npt.NDArray[np.int64]
+
+
+def _seen(counts: Counts, predicted: npt.NDArray[np.float64], rng: np.random.Generator) -> list[SegmentRatio]:
+    """Segments of independent outcomes with the interval that resampling gives their ratio."""
+    draws = rng.poisson(counts, (300, counts.size)) / predicted
+    low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+    return [
+        SegmentRatio(Estimate(o / e, a, b, 90) if o else Estimate(NAN, NAN, NAN, 90), o, e, 1.0)
+        for o, e, a, b in zip(counts.tolist(), predicted.tolist(), low.tolist(), high.tolist(), strict=True)
+    ]
+
+
+def _off(judged: list[Calibration]) -> npt.NDArray[np.bool_]:
+    return np.array([one.standing is Standing.OFF for one in judged])
+
+
+def test_adjusted_p_values_are_those_of_scipy() -> None:
+    p = np.random.default_rng(0).random(50) ** 2
+    assert benjamini_hochberg(p) == pytest.approx(false_discovery_control(p, method="bh"))
+    assert benjamini_hochberg([]).size == 0
+
+
+def test_a_p_value_is_twice_the_poisson_tail_at_the_nearer_edge() -> None:
+    few = SegmentRatio(Estimate(0.3, 0.2, 0.4, 9), observed=3, predicted=10, inflation=1.0)
+    many = SegmentRatio(Estimate(1.9, 1.8, 2.0, 19), observed=19, predicted=10, inflation=1.0)
+    assert off_p_value(few, **RANGE) == pytest.approx(2 * poisson.cdf(3, 9.0))
+    assert off_p_value(many, **RANGE) == pytest.approx(2 * poisson.sf(18, 11.0))
+
+
+def test_outcomes_that_come_in_clusters_are_fewer_outcomes() -> None:
+    alone = SegmentRatio(Estimate(2.0, 1.4, 2.6, 9), observed=40, predicted=20, inflation=1.0)
+    together = SegmentRatio(Estimate(2.0, 1.4, 2.6, 9), observed=40, predicted=20, inflation=4.0)
+    assert off_p_value(together, **RANGE) > 10 * off_p_value(alone, **RANGE)
+    assert inflation(Estimate(1.0, 0.804, 1.196, 90), 100.0) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_ratio_inside_the_range_is_never_evidence_against_it() -> None:
+    assert off_p_value(SegmentRatio(Estimate(1.09, 1.085, 1.095, 9)), **RANGE) == 1.0
+
+
+def test_no_positive_where_many_were_predicted_is_off_and_where_few_were_is_not() -> None:
+    unknown = Estimate(NAN, NAN, NAN, 90)
+    many, few = (SegmentRatio(unknown, 0, predicted, 1.0) for predicted in (50.0, 2.0))
+    assert [one.standing for one in judge_calibration([many, few], **RANGE)] == [
+        Standing.OFF,
+        Standing.CANNOT_TELL,
+    ]
+
+
+def test_one_segment_alone_is_judged_as_its_interval_says() -> None:
+    rng = np.random.default_rng(5)
+    predicted = np.full(400, 900.0)
+    for one in _seen(rng.poisson(predicted * rng.uniform(0.7, 1.4, 400)), predicted, rng):
+        (judged,) = judge_calibration([one], **RANGE)
+        outside = one.ratio.high < 0.9 or one.ratio.low > 1.1
+        near = min(abs(one.ratio.high - 0.9), abs(one.ratio.low - 1.1)) < 0.015
+        assert near or (judged.standing is Standing.OFF) == outside
+
+
+def test_a_healthy_release_of_rare_segments_is_not_held_by_chance() -> None:
+    rng = np.random.default_rng(1)
+    held, naive = [], []
+    for _ in range(60):
+        predicted = rng.uniform(2, 40, 100)
+        family = _seen(rng.poisson(predicted), predicted, rng)
+        held.append(_off(judge_calibration(family, **RANGE)).any())
+        naive.append(any(one.ratio.high < 0.9 or one.ratio.low > 1.1 for one in family))
+    assert np.mean(held) <= 0.05
+    assert np.mean(naive) > 0.8
+
+
+def test_false_discoveries_are_a_twentieth_where_the_healthy_stand_on_the_edge_itself() -> None:
+    rng = np.random.default_rng(2)
+    harmed = np.arange(100) < 20
+    shares, found = [], []
+    for _ in range(80):
+        predicted = rng.uniform(100, 400, 100)
+        truth = np.where(harmed, 1.8, rng.choice([0.9, 1.1], 100))
+        off = _off(judge_calibration(_seen(rng.poisson(predicted * truth), predicted, rng), **RANGE))
+        shares.append((off & ~harmed).sum() / max(1, off.sum()))
+        found.append(off[harmed].mean())
+    assert np.mean(shares) <= 0.06
+    assert np.mean(found) > 0.95
+
+
+def test_one_harmed_segment_is_found_among_many_healthy_ones() -> None:
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(30):
+        predicted = rng.uniform(5, 60, 100)
+        predicted[0] = 150.0
+        truth = np.where(np.arange(100) == 0, 1.8, 1.0)
+        found.append(
+            _off(judge_calibration(_seen(rng.poisson(predicted * truth), predicted, rng), **RANGE))[0]
+        )
+    assert np.mean(found) > 0.9
+
+
+def test_passing_needs_the_whole_interval_inside_however_many_segments_there_are() -> None:
+    sure, thin = Estimate(1.0, 0.95, 1.05, 900), Estimate(1.0, 0.8, 1.2, 40)
+    judged = judge_calibration([SegmentRatio(sure), *[SegmentRatio(thin)] * 30], **RANGE)
+    assert judged[0].standing is Standing.CALIBRATED
+    assert {one.standing for one in judged[1:]} == {Standing.CANNOT_TELL}
+
+
+def test_a_mean_of_values_is_judged_by_its_interval_alone() -> None:
+    off, well = Estimate(1.4, 1.3, 1.5, 900), Estimate(1.02, 0.97, 1.07, 900)
+    assert [one.standing for one in judge_calibration([SegmentRatio(off), SegmentRatio(well)], **RANGE)] == [
+        Standing.OFF,
+        Standing.CALIBRATED,
+    ]
+
+
+def test_users_who_come_back_do_not_make_a_healthy_release_look_harmed() -> None:
+    rng = np.random.default_rng(4)
+    users = np.repeat(np.arange(400), 20)
+    segments = {"kind": rng.integers(40, size=400)[users].astype(str)}
+    appetite = rng.gamma(0.5, 2.0, 400)[users]
+    p = np.full(users.size, 0.02)
+    y = (rng.random(users.size) < np.minimum(1, p * appetite)).astype(float)
+    rows = binary_report(y, p, users=users, requests=users, segments=segments, replicates=100)
+    ratios = {row.segment: row for row in rows if row.metric == "calibration_ratio"}
+    whole = ratios.pop("all")
+    spread = inflation(whole.estimate, whole.positives)
+    assert spread > 1.2
+    family = [SegmentRatio(r.estimate, r.positives, 0.02 * r.rows, spread) for r in ratios.values()]
+    assert not _off(judge_calibration(family, low=0.8, high=1.25)).any()

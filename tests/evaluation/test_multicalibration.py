@@ -1,0 +1,81 @@
+"""Multicalibration error against the library of its authors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from mcgrad.metrics import MulticalibrationError
+
+from tasks.errors import DataError
+from tasks.evaluation.multicalibration import Grouping, SortedRows, multicalibration
+
+# the library of the authors sorts in place
+pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
+
+RNG = np.random.default_rng(0)
+N = 8000
+SIZES = {"source": 3, "tenure": 3, "region": 2}
+CODES = {name: RNG.integers(size, size=N) for name, size in SIZES.items()}
+P = RNG.beta(1, 8, N)
+HARMED = (CODES["source"] == 1) & (CODES["tenure"] == 2)
+Y = (RNG.random(N) < np.clip(P * np.where(HARMED, 1.8, 1.0), 0, 1)).astype(float)
+W = RNG.random(N)
+SEGMENTS = [Grouping(tuple(f"{name}={i}" for i in range(size)), CODES[name]) for name, size in SIZES.items()]
+
+
+def _theirs(weights: str | None, depth: int) -> MulticalibrationError:
+    frame = pd.DataFrame({"y": Y, "p": P, "w": W, **{name: c.astype(str) for name, c in CODES.items()}})
+    return MulticalibrationError(
+        frame,
+        "y",
+        "p",
+        weight_column=weights,
+        categorical_segment_columns=list(CODES),
+        max_depth=depth,
+        precision_dtype="float64",
+    )
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+def test_error_sigma_and_what_is_detectable_are_theirs(weights: str | None, depth: int) -> None:
+    theirs = _theirs(weights, depth)
+    ours = multicalibration(Y, P, SEGMENTS, weights=W if weights else None, depth=depth)
+    assert ours.error == pytest.approx(theirs.mce)
+    assert ours.sigma == pytest.approx(theirs.mce_sigma)
+    assert ours.detectable == pytest.approx(theirs.mde)
+
+
+def test_the_error_of_each_segment_is_theirs() -> None:
+    theirs = _theirs(None, 1)
+    for segment in SEGMENTS:
+        ours = SortedRows.of(Y, P, np.ones(N)).errors(segment)
+        for name, error, sigma in zip(ours.names, ours.errors, ours.sigmas, strict=True):
+            at = int(np.flatnonzero(np.isclose(theirs.segments_ecce, error, rtol=1e-9))[0])
+            assert theirs.segments_ecce_sigma[at] == pytest.approx(sigma), name
+
+
+def test_the_harmed_pair_is_named() -> None:
+    assert multicalibration(Y, P, SEGMENTS).segment == "source=1, tenure=2"
+
+
+def test_the_order_of_tied_rows_does_not_matter() -> None:
+    tied, mixed = np.round(P, 2), RNG.permutation(N)
+    moved = [Grouping(segment.names, segment.codes[mixed]) for segment in SEGMENTS]
+    ours = multicalibration(Y, tied, SEGMENTS)
+    assert multicalibration(Y[mixed], tied[mixed], moved).error == pytest.approx(ours.error)
+
+
+def test_a_segment_of_fewer_than_ten_rows_says_nothing() -> None:
+    few = Grouping(("few", "many"), np.where(np.arange(N) < 9, 0, 1))
+    assert SortedRows.of(Y, P, np.ones(N)).errors(few).names == ("many",)
+
+
+def test_certain_predictions_are_no_noise_and_no_rows_no_figure() -> None:
+    sure = multicalibration(np.ones(20), np.ones(20), [])
+    assert (sure.error, sure.sigma) == (0.0, 0.0)
+    assert np.isnan(multicalibration([], [], []).error)
+
+
+def test_a_column_of_another_length_is_refused() -> None:
+    with pytest.raises(DataError, match="needs 3 rows"):
+        multicalibration([0, 1, 0], [0.1, 0.2, 0.3], [Grouping(("a",), np.zeros(2, dtype=np.intp))])

@@ -1,0 +1,67 @@
+"""Two models of one recipe are near each other; one that learned something else is not."""
+
+import numpy as np
+import pytest
+
+from tasks.evaluation.shift import prediction_shift
+
+RNG = np.random.default_rng(8)
+N = 6000
+USERS = RNG.integers(500, size=N)
+TRUE = RNG.beta(2, 30, N)
+NEW = RNG.random(N) < 0.1
+
+
+def model() -> np.ndarray:
+    return TRUE * np.exp(0.2 * RNG.normal(size=N))
+
+
+GATED = model()
+
+
+def test_the_same_model_has_not_moved() -> None:
+    found = prediction_shift(GATED, GATED, USERS)["all"]
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_all_predictions_a_tenth_higher_are_a_tenth() -> None:
+    found = prediction_shift(GATED, 1.1 * GATED, USERS)["all"]
+    assert found.value == pytest.approx(0.1)
+    assert found.low == pytest.approx(0.1) == found.high
+
+
+def test_rows_that_move_and_even_out_are_no_shift_of_note() -> None:
+    other = model()
+    assert np.abs(other - GATED).sum() / GATED.sum() > 0.2
+    assert prediction_shift(GATED, other, USERS)["all"].high < 0.05
+
+
+def test_a_model_that_says_the_same_of_all_has_moved_though_its_mean_has_not() -> None:
+    flat = np.full(N, GATED.mean())
+    assert prediction_shift(GATED, flat, USERS)["all"].low > 0.2
+
+
+def test_it_is_the_sum_over_tenths_by_hand() -> None:
+    before, after = np.arange(1.0, 21.0), np.arange(1.0, 21.0)
+    after[:2] += [1, 0.5]
+    after[-2:] -= [2, 1]
+    assert prediction_shift(before, after, np.arange(20))["all"].value == pytest.approx(4.5 / before.sum())
+
+
+def test_a_segment_that_moved_is_seen_where_the_whole_hides_it() -> None:
+    other = np.where(NEW, 1.5 * GATED, GATED)
+    found = prediction_shift(GATED, other, USERS, segments={"tenure": np.where(NEW, "new", "old")})
+    assert found["all"].high < 0.1
+    assert found["tenure=new"].low > 0.4
+    assert found["tenure=old"].value == 0
+
+
+def test_the_interval_holds_the_value() -> None:
+    found = prediction_shift(GATED, model(), USERS, segments={"tenure": NEW})
+    assert all(estimate.low <= estimate.value <= estimate.high for estimate in found.values())
+
+
+def test_one_user_alone_tells_no_interval() -> None:
+    found = prediction_shift([0.1, 0.2], [0.2, 0.2], ["u", "u"])["all"]
+    assert found.value == pytest.approx(1 / 3)
+    assert not found.known

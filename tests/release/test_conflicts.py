@@ -1,0 +1,55 @@
+"""The heat map of tasks says in figures and words which of them pull apart."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks.evaluation.conflicts import conflict_report
+from tasks.release.conflicts import conflicts_section, conflicts_to_json, in_words
+
+RNG = np.random.default_rng(3)
+N = 3000
+BAIT = RNG.random(N)
+PREDICTIONS = {"click": BAIT, "like": 1 - BAIT + 0.1 * RNG.random(N), "<hide>": BAIT**2}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    outcomes = {name: (RNG.random(N) < 0.5 * p).astype(float) for name, p in PREDICTIONS.items()}
+    outcomes["like"] = np.full(N, np.nan)
+    users = RNG.integers(200, size=N)
+    return conflicts_to_json(conflict_report(PREDICTIONS, outcomes, users, costs=["<hide>"]))
+
+
+def test_it_is_plain_json_of_every_pair(found: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert [pair["tasks"] for pair in found["pairs"]] == [
+        ["click", "like"],
+        ["click", "<hide>"],
+        ["like", "<hide>"],
+    ]
+    assert found["pairs"][1]["predictions"] == pytest.approx(1)
+    assert found["pairs"][0]["outcomes"] is None
+
+
+def test_words_name_what_is_a_costs_top_more_often_than_by_chance(found: dict[str, Any]) -> None:
+    [said] = in_words(found)
+    assert said.startswith("click: 1")
+    assert said.endswith("of its top tenth is in <hide>'s, by chance 0.1")
+
+
+def test_the_map_draws_both_halves_and_escapes_names(found: dict[str, Any]) -> None:
+    section = conflicts_section(found)
+    assert section.count("<rect") == 6
+    assert section.count(">?</text>") == 2, "outcomes of what nobody knows"
+    assert section.count(">1.00</text>") == 1
+    assert "<hide>" not in section
+    assert "&lt;hide&gt;" in section
+
+
+def test_one_task_alone_has_nothing_to_go_with() -> None:
+    alone = {"click": BAIT}
+    report = conflict_report(alone, alone, np.arange(N), costs=[])
+    assert conflicts_section(conflicts_to_json(report)) == ""

@@ -1,0 +1,82 @@
+"""A calibration error times a weight is an error of the utility, by hand."""
+
+import json
+import math
+
+import pytest
+
+from tasks.errors import DataError
+from tasks.evaluation.verdicts import Estimate
+from tasks.release.sensitivity import Sensitivity, error_bar, sensitivities, slot_ratios
+
+CLICK = {
+    "task": "click",
+    "weight": 1.0,
+    "times": None,
+    "prediction": 0.1,
+    "contribution": 0.1,
+    "spread": 0.05,
+}
+REPORT = {
+    "task": "report",
+    "weight": -150.0,
+    "times": None,
+    "prediction": 0.0004,
+    "contribution": -0.06,
+    "spread": 0.04,
+}
+MADE = {"utility": 0.04, "spread": 0.08, "terms": [CLICK, REPORT]}
+WELL = Estimate(1.0, 0.99, 1.02, 900)
+THIN = Estimate(1.2, 0.7, 1.8, 12)
+
+
+def _told(slots: dict[str, Estimate], whole: dict[str, Estimate]) -> dict[str, Sensitivity]:
+    return {term.task: term for term in sensitivities(MADE, slots, whole)}
+
+
+def test_an_error_is_contribution_times_how_far_the_ratio_is_from_one() -> None:
+    report = _told({"click": WELL, "report": THIN}, {})["report"]
+    assert report.error.value == pytest.approx(-0.06 * 0.2)
+    assert (report.error.low, report.error.high) == pytest.approx((-0.06 * 0.8, 0.06 * 0.3))
+    assert report.share == pytest.approx(0.8 * 0.04 / 0.08)
+
+
+def test_a_large_weight_on_a_thin_head_is_named_and_a_sure_head_is_not() -> None:
+    told = _told({"click": WELL, "report": THIN}, {})
+    assert told["report"].amplified
+    assert not told["click"].amplified
+
+
+def test_the_error_bar_adds_what_is_independent_in_squares() -> None:
+    told = sensitivities(MADE, {"click": WELL, "report": THIN}, {})
+    assert error_bar(told) == pytest.approx(math.hypot(0.1 * 0.02, 0.06 * 0.8))
+
+
+def test_where_the_slots_cannot_tell_all_shown_items_do() -> None:
+    unknown = Estimate(0.0, math.nan, math.nan, 3)
+    report = _told({"click": WELL, "report": unknown}, {"report": THIN})["report"]
+    assert report.error.value == pytest.approx(-0.012)
+
+
+def test_what_cannot_be_told_is_named_and_null_and_leaves_the_error_bar_alone() -> None:
+    told = _told({"click": WELL}, {})
+    assert told["report"].amplified
+    plain = json.loads(json.dumps(told["report"].to_json(), allow_nan=False))
+    assert plain["share_of_spread"] is None
+    assert error_bar(list(told.values())) == pytest.approx(0.002)
+
+
+def test_the_slots_ratios_are_read_from_the_simulation() -> None:
+    figures = {"value": 1.1, "low": None, "high": None, "n": 3}
+    measured = [
+        {"metric": "click_calibration", "segment": "all", "policy": figures},
+        {"metric": "click_calibration", "segment": "source=ads", "policy": figures},
+        {"metric": "hide_calibration", "segment": "all", "policy": None},
+        {"metric": "click_rate", "segment": "all", "policy": figures},
+    ]
+    assert list(slot_ratios(measured)) == ["click"]
+
+
+def test_evidence_of_another_shape_is_refused() -> None:
+    with pytest.raises(DataError, match="holds no composition of the utility"):
+        sensitivities({"terms": [{"task": "click"}]}, {}, {})

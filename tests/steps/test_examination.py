@@ -1,0 +1,50 @@
+"""The examination curve as a registered part: declared, none, or refused where it cannot be estimated."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import DataError
+from tasks.ranking.examination import Examination
+from tasks.steps import examination
+from tasks.steps.context import Context
+from tasks.stores.registry import Registry
+from tests.steps.small_feed import AS_OF, NAME, SURFACE, write_contracts
+
+Feed = tuple[Context, str]
+
+
+def _saying(feed: Feed, folder: Path, said: str) -> Context:
+    surfaces = write_contracts(folder / "surfaces", surface=f"{SURFACE}\nexamination: {said}\n")
+    return Context.open(NAME, surfaces=surfaces, home=feed[0].home)
+
+
+def test_a_declared_curve_is_registered_once_whatever_the_labels(labelled_feed: Feed, tmp_path: Path) -> None:
+    context = _saying(labelled_feed, tmp_path, "{by_position: [1.0, 0.5]}")
+    parts = [examination.run(context, as_of=AS_OF, snapshot=labelled_feed[1]) for _ in range(2)]
+    assert parts[0] is not None
+    assert parts[0] == parts[1]
+    assert examination.read(context, parts[0]) == Examination((1.0, 0.5))
+    registry = Registry(context.home)
+    assert registry.client.get_run(registry.run_id(parts[0])).info.status == "FINISHED"
+
+
+def test_no_position_bias_is_a_flat_curve(labelled_feed: Feed, tmp_path: Path) -> None:
+    context = _saying(labelled_feed, tmp_path, "none")
+    assert examination.curve(context, as_of=AS_OF, snapshot=labelled_feed[1]).relative([1, 7]).tolist() == [
+        1,
+        1,
+    ]
+
+
+def test_where_nothing_is_said_there_is_no_curve(labelled_feed: Feed) -> None:
+    context, snapshot = labelled_feed
+    assert examination.run(context, as_of=AS_OF, snapshot=snapshot) is None
+    with pytest.raises(DataError, match=r"says nothing of how much a position is looked at\. Declare"):
+        examination.curve(context, as_of=AS_OF, snapshot=snapshot)
+
+
+def test_a_log_without_propensities_estimates_no_curve(labelled_feed: Feed, tmp_path: Path) -> None:
+    other, snapshot = _saying(labelled_feed, tmp_path, "estimated"), labelled_feed[1]
+    with pytest.raises(DataError, match=r"needs position and propensity .* declare examination\.by_position"):
+        examination.run(other, as_of=AS_OF, snapshot=snapshot)

@@ -1,0 +1,165 @@
+"""A release whose heads are of every kind, and one after it in which tasks continue, start from others or stay.
+
+::
+
+    first     dwell a quantile, satisfaction an order within the request, the others as ever
+    second    release 1 is champion: clicks are warm-started, purchases start from clicks by their leaves, hides
+              ask for a weight that nobody logs
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.errors import ContractError, DataError
+from tasks.steps import release_view, train
+from tasks.steps.context import Context
+from tasks.steps.trees import STARTS_FROM
+from tasks.stores.parts import BOOSTER
+from tasks.stores.registry import Registry
+from tasks.stores.runs import read_evidence
+from tests.steps import mini
+from tests.steps.mini import AS_OF, LATER, NAME, Retrained
+
+DWELL, SATISFIED, CLICK, BUY, HIDE = (
+    *("dwell_seconds_1d", "satisfied_2d", "click_30m", "purchase_2d", "hide_2d"),
+)
+FIRST: dict[str, Any] = {
+    DWELL: {"objective": "quantile", "quantile": 0.95},
+    SATISFIED: {"objective": "lambdarank"},
+}
+SECOND: dict[str, Any] = {
+    **FIRST,
+    CLICK: {"warm_start": True},
+    BUY: {"start_from": {"task": CLICK, "by": "leaves"}},
+    HIDE: {"weights": {"column": "trust"}},
+}
+
+
+def _learned(training: dict[str, Any]) -> mini.Change:
+    def change(plain: dict[str, Any]) -> None:
+        plain["training"] = training
+
+    return change
+
+
+def _without_satisfaction(plain: dict[str, Any]) -> None:
+    del plain["weights"][SATISFIED]
+
+
+@pytest.fixture(scope="module")
+def first(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
+    folder = tmp_path_factory.mktemp("kinds")
+    context = mini.with_log(mini_surfaces, mini_world, folder)
+    context = mini.changed(context, folder, surface=_learned(FIRST), utility=_without_satisfaction)
+    return Retrained.run(context, as_of=AS_OF)
+
+
+@pytest.fixture(scope="module")
+def second(first: Retrained, mini_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
+    mini.set_champion(first.context, 1)
+    shutil.copytree(mini_world, first.context.logs / NAME, dirs_exist_ok=True)
+    context = mini.changed(first.context, tmp_path_factory.mktemp("kinds_2"), surface=_learned(SECOND))
+    return Retrained.run(context, as_of=LATER, tasks=[CLICK, BUY, HIDE])
+
+
+@pytest.fixture(scope="module")
+def scored(first: Retrained) -> pd.DataFrame:
+    release = release_view.load(first.context, 1)
+    rows = pd.concat(map(pd.read_parquet, sorted((first.context.logs / NAME / "candidates").glob("*"))[-1:]))
+    return release.score(rows)
+
+
+def booster(context: Context, task: str, version: int) -> lgb.Booster:
+    registry = Registry(context.home)
+    folder = registry.fetch(registry.part(f"{NAME}.task.{task}", version))
+    return lgb.Booster(model_str=(folder / BOOSTER).read_text(encoding="utf-8"))
+
+
+def figures(retrained: Retrained, task: str) -> dict[str, Any]:
+    part = release_view.release_part(retrained.context, retrained.result.release)
+    run = Registry(retrained.context.home).run_id(part)
+    (found,) = (one for one in read_evidence(retrained.context.home, run)["tasks"] if one["task"] == task)
+    return dict(found)
+
+
+def test_heads_of_every_kind_pass_the_gates_together(first: Retrained) -> None:
+    assert (first.result.verdict, first.result.reasons) == ("promote", [])
+
+
+def test_each_kind_is_scored_in_a_column_of_its_own(scored: pd.DataFrame) -> None:
+    assert {f"q_{DWELL}", f"s_{SATISFIED}", f"p_{CLICK}"} <= set(scored.columns)
+    assert not {f"v_{DWELL}", f"p_{SATISFIED}"} & set(scored.columns)
+    assert np.isfinite(scored[[f"q_{DWELL}", f"s_{SATISFIED}"]]).all(axis=None)
+    assert (scored[f"s_{SATISFIED}"] < 0).any(), "a score is no probability"
+
+
+def test_neither_is_calibrated_but_each_has_a_registered_map_that_says_so(first: Retrained) -> None:
+    registry = Registry(first.context.home)
+    for task in (DWELL, SATISFIED):
+        folder = registry.fetch(registry.part(f"{NAME}.calibrator.{task}", 1))
+        assert json.loads((folder / "calibrator.json").read_bytes()) == {"kind": "identity"}
+
+
+def test_a_quantile_is_measured_by_its_coverage_and_an_order_by_ndcg(first: Retrained) -> None:
+    dwell, satisfied = figures(first, DWELL), figures(first, SATISFIED)
+    assert (dwell["kind"], satisfied["kind"]) == ("quantile", "ranking")
+    assert dwell["headline"]["coverage"] == pytest.approx(0.95, abs=0.03)
+    assert 0 < satisfied["headline"]["ndcg"] <= 1
+    assert "calibration_ratio" not in {*dwell["headline"], *satisfied["headline"]}
+
+
+def test_a_warm_start_adds_trees_to_the_champions_and_says_so(second: Retrained) -> None:
+    before, after = (booster(second.context, CLICK, version) for version in (1, 2))
+    assert after.num_trees() > before.num_trees()
+    rows = np.random.default_rng(0).random((20, before.num_feature()))
+    kept = after.predict(rows, raw_score=True, num_iteration=before.num_trees())
+    np.testing.assert_allclose(kept, before.predict(rows, raw_score=True), atol=1e-12)
+    registry = Registry(second.context.home)
+    assert registry.tags(registry.part(f"{NAME}.task.{CLICK}", 2))[STARTS_FROM] == "1"
+
+
+def test_a_warm_start_again_after_it_became_champion_is_the_same_model(second: Retrained) -> None:
+    snapshot = release_view.release_manifest(second.context, 2).snapshot.id
+    again = train.run(second.context, task=CLICK, as_of=LATER, snapshot=snapshot)
+    assert (again.version, again.reused) == (2, True)
+
+
+def test_a_sparse_task_that_started_from_a_dense_one_is_one_model_of_its_features(second: Retrained) -> None:
+    bought, clicked = (booster(second.context, task, 2) for task in (BUY, CLICK))
+    assert bought.feature_name() == clicked.feature_name()
+    evidence = figures(second, BUY)
+    assert evidence["headline"]["calibration_ratio"] == pytest.approx(1, abs=0.6)
+
+
+def test_a_task_that_cannot_be_trained_keeps_the_champions_model(second: Retrained) -> None:
+    pins = release_view.release_manifest(second.context, 2).pins
+    assert {task: pins[f"{NAME}.task.{task}"] for task in (CLICK, BUY, HIDE)} == {CLICK: 2, BUY: 2, HIDE: 1}
+    (gate,) = (gate for gate in second.result.gates if gate["subject"] == f"{HIDE}.trained")
+    assert gate["outcome"] == "warn"
+    assert "keeps the champion's model. Unknown column 'trust'" in gate["reason"]
+
+
+def test_where_nothing_could_be_trained_there_is_no_release(second: Retrained) -> None:
+    with pytest.raises(DataError, match=r"No task could be trained, so there is nothing new.*'trust'"):
+        Retrained.run(second.context, as_of=LATER, tasks=[HIDE])
+
+
+def test_a_warm_start_from_other_features_is_refused_in_clear_words(
+    second: Retrained, tmp_path: Path
+) -> None:
+    def change(plain: dict[str, Any]) -> None:
+        plain["features"]["numeric"] = plain["features"]["numeric"][1:]
+
+    context = mini.changed(second.context, tmp_path, surface=change)
+    snapshot = release_view.release_manifest(second.context, 2).snapshot.id
+    with pytest.raises(
+        ContractError, match=r"cannot be warm-started from .*: features was .* Train it in full"
+    ):
+        train.run(context, task=CLICK, as_of=LATER, snapshot=snapshot)

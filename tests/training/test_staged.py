@@ -1,0 +1,87 @@
+"""A dense click and a sparse purchase that share what interests people; both chances are known."""
+
+import numpy as np
+import pytest
+
+from tasks.training.examples import Examples
+from tasks.training.fit import fit
+from tasks.training.staged import By, staged
+
+NAMES = tuple("abcdef")
+SMALL: dict[str, float | int] = {"rounds": 60, "num_leaves": 7, "learning_rate": 0.1}
+N = 30_000
+
+
+def truth(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Chances of a click and of a purchase, shape [rows] each."""
+    interest = np.sin(3 * features[:, 0]) + features[:, 1] * features[:, 2]
+    return (1 / (1 + np.exp(-x)) for x in (-1.5 + interest, -6.5 + interest + 0.5 * features[:, 3]))
+
+
+@pytest.fixture(scope="module")
+def clicks_and_purchases() -> tuple[Examples, Examples]:
+    random = np.random.default_rng(0)
+    features = random.normal(size=(N, len(NAMES)))
+    fold = random.random(N) < 0.1
+    click, bought = ((random.random(N) < chance).astype(float) for chance in truth(features))
+    return Examples(features, click, fold, NAMES), Examples(features, bought, fold, NAMES)
+
+
+@pytest.fixture(scope="module")
+def dense(clicks_and_purchases):
+    return fit(clicks_and_purchases[0], parameters=SMALL, threads=1).booster
+
+
+def excess(booster) -> float:
+    """How much log loss on fresh rows exceeds that of the truth."""
+    features = np.random.default_rng(1).normal(size=(N, len(NAMES)))
+    _, chance = truth(features)
+    said = booster.predict(features)
+    return float(np.mean(chance * np.log(chance / said) + (1 - chance) * np.log((1 - chance) / (1 - said))))
+
+
+@pytest.mark.parametrize("by", ["predictions", "leaves"])
+def test_what_the_dense_task_learned_brings_a_sparse_one_closer_to_its_truth(
+    clicks_and_purchases, dense, by: By
+):
+    _, bought = clicks_and_purchases
+    assert bought.positives < 200
+    start = staged(dense, bought, by=by, threads=1)
+    alone, further = (fit(bought, parameters=SMALL, start=s, threads=1) for s in (None, start))
+    assert excess(further.booster) < 0.75 * excess(alone.booster)
+
+
+@pytest.mark.parametrize("by", ["predictions", "leaves"])
+def test_the_start_says_as_many_positives_as_there_are(clicks_and_purchases, dense, by: By):
+    learned = clicks_and_purchases[1].where(~clicks_and_purchases[1].fold)
+    start = staged(dense, clicks_and_purchases[1], by=by, threads=1)
+    assert start.predict(learned.features).sum() == pytest.approx(learned.positives, rel=0.1)
+
+
+@pytest.mark.parametrize("by", ["predictions", "leaves"])
+def test_offsets_are_left_out_of_the_start(clicks_and_purchases, dense, by: By):
+    _, bought = clicks_and_purchases
+    kept = (bought.labels == 1) | (np.random.default_rng(2).random(N) < 0.2)
+    sampled = bought.where(kept)
+    offsets = Examples(
+        sampled.features, sampled.labels, sampled.fold, NAMES, offsets=np.full(len(sampled), np.log(5))
+    )
+    start = staged(dense, offsets, by=by, threads=1)
+    assert start.predict(bought.features).sum() == pytest.approx(bought.positives, rel=0.2)
+
+
+def test_by_predictions_keeps_the_order_of_the_dense_task(clicks_and_purchases, dense):
+    features = clicks_and_purchases[0].features[:500]
+    start = staged(dense, clicks_and_purchases[1], by="predictions", threads=1)
+    np.testing.assert_array_equal(np.argsort(start.predict(features)), np.argsort(dense.predict(features)))
+
+
+@pytest.mark.parametrize("by", ["predictions", "leaves"])
+def test_the_start_is_the_same_on_any_number_of_threads_and_leaves_the_dense_task_alone(
+    clicks_and_purchases, dense, by: By
+):
+    before = dense.model_to_string()
+    one, two = (staged(dense, clicks_and_purchases[1], by=by, threads=n) for n in (1, 2))
+    features = clicks_and_purchases[0].features[:100]
+    np.testing.assert_array_equal(one.predict(features), two.predict(features))
+    assert dense.model_to_string() == before

@@ -1,0 +1,70 @@
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from tasks.errors import DataError
+from tasks.training import weights
+
+
+def test_a_logged_column_is_taken_as_it_is():
+    np.testing.assert_array_equal(
+        weights.by_column(np.array([0.0, 2.0, 0.5]), task="click", column="trust"), [0.0, 2.0, 0.5]
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(-1.0, "-1 in 1 of 3"), (np.nan, "null in 1 of 3"), (np.inf, "inf in 1 of 3")]
+)
+def test_a_weight_that_is_none_is_refused_with_what_it_is_and_how_often(value, shown):
+    with pytest.raises(
+        DataError, match=rf"'click' cannot be trained: weights\.column 'trust' is {shown} rows"
+    ):
+        weights.by_column(np.array([1.0, value, 0.0]), task="click", column="trust")
+
+
+def test_a_half_life_halves_by_it_and_counts_from_the_newest_row():
+    shown = np.array(["2026-03-01T00:00", "2026-03-01T12:00", "2026-02-28T00:00"], dtype="datetime64[us]")
+    np.testing.assert_allclose(weights.by_age(shown, timedelta(hours=12)), [0.5, 1.0, 0.125])
+
+
+def test_an_older_row_weighs_the_same_whatever_came_after_the_newest():
+    shown = np.array(["2026-03-01", "2026-03-03"], dtype="datetime64[us]")
+    alone, later = (weights.by_age(shown[:n], timedelta(days=2)) for n in (1, 2))
+    assert (alone[0], later[0]) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.0, "0"), (np.nan, "null"), (1.5, "1.5"), (-0.1, "-0.1"), (np.inf, "inf")]
+)
+def test_a_propensity_without_an_inverse_is_refused(value, shown):
+    with pytest.raises(
+        DataError, match=rf"the logged propensity is {shown} in 2 of 3 rows.*log it, or leave"
+    ):
+        weights.by_propensity(np.array([value, 0.5, value]), clip=20, task="click")
+
+
+def test_factors_are_multiplied_and_their_mean_is_one():
+    found = weights.combined([np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 4.0])])
+    np.testing.assert_allclose(found, np.array([2.0, 4.0, 12.0]) / 6)
+    assert weights.combined([]) is None
+
+
+@pytest.mark.parametrize("before", [None, np.array([1.0, 3.0, 1.0, 1.0, 2.0])])
+def test_balanced_positives_weigh_as_much_as_negatives_and_the_offset_says_by_what_factor(before):
+    labels = np.array([1.0, 0.0, 0.0, 0.0, 1.0])
+    after, offset = weights.balance(labels, before)
+    assert after[labels == 1].sum() == pytest.approx(after[labels == 0].sum())
+    assert after.mean() == pytest.approx(1)
+    factor = after / (np.ones(5) if before is None else before)
+    assert np.exp(offset) == pytest.approx(factor[0] / factor[1])
+
+
+def test_equal_weights_are_worth_their_number_and_one_heavy_row_is_worth_one():
+    assert weights.effective_size(np.full(7, 3.0)) == pytest.approx(7)
+    assert weights.effective_size(np.array([1e9, 1.0, 1.0])) == pytest.approx(1)
+
+
+def test_each_factor_is_described_by_its_range_and_what_it_leaves_of_the_rows():
+    (told,) = weights.described({"half_life": np.array([1.0, 3.0])}).values()
+    assert told == {"least": 1.0, "mean": 2.0, "greatest": 3.0, "effective_rows": pytest.approx(1.6)}
