@@ -24,17 +24,15 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tasks.calibration.choice import Choice, Kind, choose, repeat
-from tasks.calibration.fit import fit_mean
-from tasks.calibration.maps import IdentityMap
+from tasks.calibration.choice import Choice, Kind
 from tasks.calibration.segmented_map import Calibrator, applied
 from tasks.contracts import digest
-from tasks.errors import ContractError, GateRefused, ImmatureLabels
-from tasks.evaluation.segments import segment_columns
+from tasks.errors import ContractError, GateRefused
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head
 from tasks.release.figures import TaskFigures
 from tasks.steps import examination, unbiased
+from tasks.steps.calibration_map import fit_map, segmented_frame
 from tasks.steps.context import Context
 from tasks.steps.encoding import encode
 from tasks.steps.examples import users_of
@@ -42,6 +40,7 @@ from tasks.steps.made_once import WantedPart
 from tasks.steps.pictures import draw_calibration
 from tasks.steps.task_rows import NEWEST, REPEATS, Recipe, TaskRows, labels, tags
 from tasks.steps.train import for_refit, model_name
+from tasks.steps.trees import threads_of
 from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepRun, read_evidence
@@ -221,13 +220,14 @@ def _fetched(registry: Registry, model: Part, rows: TaskRows) -> Head:
 def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
     table = rows.read_for_report(rows.slices.calibrate)
     outcomes = labels(table, rows.task)
-    fitted, choice = _map(rows, table, _scores(head, table), outcomes)
+    tested = None if rows.repeats is None else _tested(rows, rows.repeats)
+    fitted, choice = fit_map(rows, table, _scores(rows, head, table), outcomes, tested=tested)
     counts = (len(table), int(np.count_nonzero(outcomes)))
     if rows.repeats is not None:  # the days of the test are learned from
         return _Calibrated(fitted, choice, *counts, None, None)
     test = rows.read_for_report(rows.slices.test)
-    raw = _scores(head, test)
-    mapped = applied(fitted, raw, _segmented(rows, test))
+    raw = _scores(rows, head, test)
+    mapped = applied(fitted, raw, segmented_frame(rows, test))
     raw, calibrated = (unbiased.where_shown(rows, test, predicted) for predicted in (raw, mapped))
     if rows.kind in {"binary", "value"}:
         draw_calibration(
@@ -236,34 +236,15 @@ def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
             labels(test, rows.task),
             raw=raw,
             calibrated=calibrated,
-            users=_users(test),
+            users=users_of(test).to_pandas(),
             segments=rows.segments(test),
         )
     before, after = (rows.measured(test, predicted) for predicted in (raw, calibrated))
     return _Calibrated(fitted, choice, *counts, before, after)
 
 
-def _map(
-    rows: TaskRows, table: pa.Table, scores: Floats, outcomes: Floats
-) -> tuple[Calibrator, Choice | None]:
-    """Fit what makes the scores mean something; a quantile and an order in the request mean what they are."""
-    if rows.kind in {"quantile", "ranking"}:
-        return IdentityMap(), None
-    _require_outcomes(rows, outcomes)
-    weights = unbiased.calibration_weights(rows, table, scores)
-    if rows.kind == "value":
-        return fit_mean(scores, outcomes, weights), None
-    specs = rows.context.contracts.surface.segments
-    frame = _segmented(rows, table)
-    if rows.repeats is not None:
-        choice = repeat(_tested(rows, rows.repeats), scores, outcomes, frame, specs, weights=weights)
-    else:
-        choice = choose(scores, outcomes, frame, specs, users=_users(table), weights=weights)
-    return choice.calibrator, choice
-
-
-def _tested(rows: TaskRows, recipe: Recipe) -> Kind:
-    """Return the kind of map that the tested model got."""
+def _tested(rows: TaskRows, recipe: Recipe) -> Kind | None:
+    """Return the kind of map that the tested model got; None where there was nothing to choose."""
     registry, surface = Registry(rows.context.home), rows.context.surface
     made_for = {f"component.{model_name(surface, rows.task)}": str(recipe.version)}
     fitted = registry.find(calibrator_name(surface, rows.task), made_for)
@@ -272,35 +253,12 @@ def _tested(rows: TaskRows, recipe: Recipe) -> Kind:
             f"{model_name(surface, rows.task)} version {recipe.version}, whose recipe is repeated, has no "
             "calibrator. Calibrate it first."
         )
-    kind: Kind = read_evidence(registry.home, registry.run_id(fitted))["choice"]["kind"]
-    return kind
+    choice: Mapping[str, Any] | None = read_evidence(registry.home, registry.run_id(fitted))["choice"]
+    return None if choice is None else choice["kind"]
 
 
-def _segmented(rows: TaskRows, table: pa.Table) -> pd.DataFrame:
-    """Return the columns that the segments are made from, of rows that `read_for_report` gave."""
-    return table.select(segment_columns(rows.context.contracts.surface.segments)).to_pandas()
-
-
-def _require_outcomes(rows: TaskRows, outcomes: Floats) -> None:
-    """Refuse a slice that cannot tell what a score means, in words that name the task and its days."""
-    positives, noun = int(np.count_nonzero(outcomes)), "positives"
-    lacking = positives == 0 if rows.spec.kind == "value" else positives in (0, len(outcomes))
-    if lacking:
-        noun = noun if rows.spec.kind == "binary" else "values other than 0"
-        first, last = rows.slices.calibrate.to_json()
-        raise ImmatureLabels(
-            f"Task '{rows.task}' cannot be calibrated: its calibrate slice {first} to {last} has {positives} "
-            f"{noun} in {len(outcomes)} observed rows and needs both outcomes. Lengthen split.calibrate in "
-            "surface.yaml or wait for more days."
-        )
-
-
-def _scores(head: Head, table: pa.Table) -> Floats:
-    return head.scores(encode(head.encoder, table), threads=2)
-
-
-def _users(table: pa.Table) -> npt.NDArray[Any]:
-    return np.asarray(users_of(table).to_pandas())
+def _scores(rows: TaskRows, head: Head, table: pa.Table) -> Floats:
+    return head.scores(encode(head.encoder, table), threads=threads_of(rows) or 0)
 
 
 def _told(made: _Calibrated) -> dict[str, str]:

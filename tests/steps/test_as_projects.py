@@ -64,7 +64,7 @@ def test_a_retrain_by_project_registers_what_a_retrain_in_process_does(
 def test_every_step_of_it_is_nested_below_its_run(by_projects: Projects) -> None:
     steps = [run for run in runs_of(by_projects.context) if PROJECT not in run.data.tags]
     assert {run.data.tags["step"] for run in steps} == {
-        *("validate", "train", "calibrate", "release", "simulate", "shadow", "gate")
+        *("validate", "train", "calibrate", "examination", "release", "simulate", "shadow", "gate")
     }
     assert {run.data.tags[PARENT] for run in steps} == {by_projects.runs["retrain"].info.run_id}
 

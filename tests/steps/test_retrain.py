@@ -26,7 +26,7 @@ def test_a_first_release_is_judged_and_becomes_the_challenger(first_retrain: Ret
 def test_it_registers_one_version_of_every_part_and_policy(first_retrain: Retrained) -> None:
     names = {f"{NAME}.{kind}.{task}" for kind in ("task", "calibrator") for task in TASKS}
     assert set(first_retrain.versions) == names | {
-        *(f"{NAME}.release", f"{NAME}.utility_policy", f"{NAME}.slate_policy")
+        *(f"{NAME}.{kind}" for kind in ("release", "utility_policy", "slate_policy", "examination"))
     }
     assert {len(found) for found in first_retrain.versions.values()} == {1}
 
@@ -43,7 +43,8 @@ def test_a_second_release_takes_from_the_champion_what_was_not_trained(second_re
     pins = release_view.release_manifest(second_retrain.context, 2).pins
     trained = {f"{NAME}.{kind}.click_30m": 2 for kind in ("task", "calibrator")}
     lent = {f"{NAME}.{kind}.{task}": 1 for kind in ("task", "calibrator") for task in TASKS[1:]}
-    assert pins == trained | lent | {f"{NAME}.utility_policy": 2, f"{NAME}.slate_policy": 1}
+    others = {f"{NAME}.utility_policy": 2, f"{NAME}.slate_policy": 1, f"{NAME}.examination": 1}
+    assert pins == trained | lent | others
 
 
 def test_what_is_lent_is_as_old_as_it_is(second_retrain: Retrained) -> None:

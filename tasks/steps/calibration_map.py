@@ -1,0 +1,77 @@
+"""What makes a task's scores mean something, fitted to its calibrate rows.
+
+::
+
+    binary             no map, one map or one by segment, as users held out say (calibration/choice.py)
+    value              a map of means
+    quantile, ranking  none: they mean what they are
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from tasks.calibration.choice import Choice, Kind, choose, repeat
+from tasks.calibration.fit import fit_mean
+from tasks.calibration.maps import IdentityMap
+from tasks.calibration.segmented_map import Calibrator
+from tasks.errors import ImmatureLabels
+from tasks.evaluation.segments import segment_columns
+from tasks.steps import unbiased
+from tasks.steps.examples import users_of
+from tasks.steps.task_rows import TaskRows
+
+Floats = npt.NDArray[np.float64]
+
+
+def fit_map(
+    rows: TaskRows, table: pa.Table, scores: Floats, outcomes: Floats, *, tested: Kind | None
+) -> tuple[Calibrator, Choice | None]:
+    """Fit a task's map.
+
+    Parameters
+    ----------
+    table : calibrate rows [n] that `TaskRows.read_for_report` gave.
+    scores, outcomes : [n] of those rows.
+    tested : the kind of map to fit again, of a tested recipe; None lets the held-out users choose.
+
+    Raises
+    ------
+    ImmatureLabels
+        The slice has one outcome only.
+    """
+    if rows.kind in {"quantile", "ranking"}:
+        return IdentityMap(), None
+    _require_outcomes(rows, outcomes)
+    weights = unbiased.calibration_weights(rows, table, scores)
+    if rows.kind == "value":
+        return fit_mean(scores, outcomes, weights), None
+    frame, segments = segmented_frame(rows, table), rows.context.contracts.surface.segments
+    if tested is not None:
+        choice = repeat(tested, scores, outcomes, frame, segments, weights=weights)
+    else:
+        users: npt.NDArray[Any] = np.asarray(users_of(table).to_pandas())
+        choice = choose(scores, outcomes, frame, segments, users=users, weights=weights)
+    return choice.calibrator, choice
+
+
+def segmented_frame(rows: TaskRows, table: pa.Table) -> pd.DataFrame:
+    """Return the columns that the segments are made from, of rows that `TaskRows.read_for_report` gave."""
+    return table.select(segment_columns(rows.context.contracts.surface.segments)).to_pandas()
+
+
+def _require_outcomes(rows: TaskRows, outcomes: Floats) -> None:
+    """Refuse a slice that cannot tell what a score means, in words that name the task and its days."""
+    positives, noun = int(np.count_nonzero(outcomes)), "positives"
+    lacking = positives == 0 if rows.spec.kind == "value" else positives in (0, len(outcomes))
+    if lacking:
+        noun = noun if rows.spec.kind == "binary" else "values other than 0"
+        first, last = rows.slices.calibrate.to_json()
+        raise ImmatureLabels(
+            f"Task '{rows.task}' cannot be calibrated: its calibrate slice {first} to {last} has {positives} "
+            f"{noun} in {len(outcomes)} observed rows and needs both outcomes. Lengthen split.calibrate in "
+            "surface.yaml or wait for more days."
+        )
