@@ -12,8 +12,8 @@ _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.45rem; margin: 0 0 .2rem; } h2 { font-size: 1.12rem; margin: 2rem 0 .5rem; }
 p { margin: .2rem 0; } .facts { opacity: .7; } ul { margin: .3rem 0; padding-left: 1.2rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-td, th { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top;
+table { border-collapse: collapse; width: 100%; font-size: .93rem; font-variant-numeric: tabular-nums; }
+td, th { padding: .3rem .45rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top;
 overflow-wrap: break-word; } td:last-child { min-width: 11rem; }
 td.number, th.number { text-align: right; } td.number { white-space: nowrap; }
 .pass, .no_rule, .promote { color: var(--good); }
