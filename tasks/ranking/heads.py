@@ -142,6 +142,11 @@ class Heads:
             chain.insert(0, parent)
         return tuple(chain)
 
+    def of(self, tasks: Collection[str]) -> "Heads":
+        """Return the heads of some tasks and of their ancestors, in the same order."""
+        needed = {name for task in tasks for name in self.chain(task)}
+        return Heads({name: head for name, head in self.heads.items() if name in needed})
+
     @property
     def conditional(self) -> tuple[str, ...]:
         """The binary tasks with a parent, whose joint probability is a product; parents come first."""

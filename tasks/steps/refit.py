@@ -111,7 +111,7 @@ def refit_shifts(
     contracts = rehearsal.context.contracts
     heads = tested.heads
     frame = rehearsal.days(days, (*heads.columns, *heads.optional), [])
-    before, after = (predicted_by_task(scorer, frame) for scorer in (tested, served))
+    before, after = (predicted_by_task(scorer.heads, frame) for scorer in (tested, served))
     gated = [one for one in contracts.surface.segments if one.name in contracts.surface.gates.calibration.by]
     segments = {name: np.asarray(values) for name, values in segment_values(frame, gated).items()}
     shifts = []

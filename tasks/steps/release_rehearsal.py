@@ -21,6 +21,7 @@ import pandas as pd
 from tasks.calibration.fit import fit_joint
 from tasks.columns import ITEM_ID, REQUEST_ID, USER_ID, at_position, predicted, probability
 from tasks.evaluation.segments import segment_columns, segment_values
+from tasks.ranking.heads import Heads
 from tasks.release.chains import chain, known_outcomes
 from tasks.release.figures import TaskFigures, measure
 from tasks.serving.scoring import Scorer
@@ -49,9 +50,10 @@ class Rehearsal:
         heads = Scorer.from_files(files).heads
         made = {}
         for task in heads.conditional:
-            frame, outcomes = self.calibrate_days(task, (*heads.columns, *heads.optional))
+            own = heads.of([task])
+            frame, outcomes = self.calibrate_days(task, (*own.columns, *own.optional))
             known = np.isfinite(outcomes)
-            product = where_shown(heads.predict(frame), probability(task))
+            product = where_shown(own.predict(frame), probability(task))
             fitted = fit_joint(product[known], outcomes[known], users_of(frame)[known])
             if fitted is not None:
                 made[f"joints/{task}.json"] = json.dumps(fitted.to_json(), allow_nan=False).encode()
@@ -89,13 +91,14 @@ class Rehearsal:
     def _measured(
         self, scorer: Scorer, days: DaySlice, tasks: list[str], pins: Pins, step: StepRun | None
     ) -> Iterable[TaskFigures]:
-        frame = self.days(days, (*scorer.heads.columns, *scorer.heads.optional), tasks)
-        predictions = scorer.heads.predict(frame)
+        heads = scorer.heads.of(tasks)
+        frame = self.days(days, (*heads.columns, *heads.optional), tasks)
+        predictions = heads.predict(frame)
         segments = segment_values(frame, self.context.contracts.surface.segments)
         for task in tasks:
-            kind = scorer.heads.heads[task].kind
+            kind = heads.heads[task].kind
             outcomes, said = self.outcomes(frame, task), where_shown(predictions, predicted(task, kind))
-            if step is not None and kind == "binary" and task in scorer.heads.conditional:
+            if step is not None and kind == "binary" and task in heads.conditional:
                 draw_joint(step, task, outcomes, said, users_of(frame))
             yield measure(
                 task,
@@ -140,13 +143,10 @@ def where_shown(predictions: Mapping[str, Floats], name: str) -> Floats:
     return np.where(np.isnan(shown), anywhere, shown)
 
 
-def predicted_by_task(scorer: Scorer, frame: pd.DataFrame) -> dict[str, Floats]:
+def predicted_by_task(heads: Heads, frame: pd.DataFrame) -> dict[str, Floats]:
     """Return what each task's head predicts of each row, where the item stood, shape [rows]."""
-    predictions = scorer.heads.predict(frame)
-    return {
-        task: where_shown(predictions, predicted(task, head.kind))
-        for task, head in scorer.heads.heads.items()
-    }
+    predictions = heads.predict(frame)
+    return {task: where_shown(predictions, predicted(task, head.kind)) for task, head in heads.heads.items()}
 
 
 def users_of(frame: pd.DataFrame) -> npt.NDArray[np.object_]:

@@ -20,6 +20,7 @@ from tasks.columns import REQUEST_ID
 from tasks.contracts.surface import Proxy
 from tasks.evaluation.conflicts import conflict_report
 from tasks.evaluation.proxies import proxy_report
+from tasks.ranking.heads import Heads
 from tasks.release.conflicts import conflicts_to_json
 from tasks.release.proxies import proxy_to_json
 from tasks.serving.scoring import Scorer
@@ -46,9 +47,9 @@ class Reports:
 
     def conflicts(self, days: DaySlice) -> dict[str, Any]:
         """Report on every pair of tasks on the shared test days."""
-        tasks = list(self.scorer.heads.heads)
-        frame = self._frame(days, tasks)
-        predicted = predicted_by_task(self.scorer, frame)
+        tasks, heads = list(self.scorer.heads.heads), self.scorer.heads
+        frame = self._frame(heads, days, tasks)
+        predicted = predicted_by_task(heads, frame)
         found = conflict_report(
             predicted,
             {task: self.rehearsal.outcomes(frame, task) for task in tasks},
@@ -59,11 +60,12 @@ class Reports:
 
     def _proxy(self, pair: Proxy) -> dict[str, Any]:
         days = min((self.rehearsal.slices[t].test for t in (pair.fast, pair.slow)), key=lambda d: d.first)
-        frame = self._frame(days, [pair.fast, pair.slow])
+        heads = self.scorer.heads.of([pair.fast])
+        frame = self._frame(heads, days, [pair.fast, pair.slow])
         fast, slow = (_label(frame, task) for task in (pair.fast, pair.slow))
         known = np.isfinite(fast) & np.isfinite(slow) & self._own_rows(frame, pair.slow)
         report = proxy_report(
-            predicted_by_task(self.scorer, frame)[pair.fast][known],
+            predicted_by_task(heads, frame)[pair.fast][known],
             slow[known],
             users_of(frame)[known],
             cost=self._cost(pair.slow),
@@ -73,8 +75,7 @@ class Reports:
             pair.fast, pair.slow, days.to_json(), report, cost=self._cost(pair.slow), learned=learned
         )
 
-    def _frame(self, days: DaySlice, tasks: list[str]) -> pd.DataFrame:
-        heads = self.scorer.heads
+    def _frame(self, heads: Heads, days: DaySlice, tasks: list[str]) -> pd.DataFrame:
         return self.rehearsal.days(days, (*heads.columns, *heads.optional), tasks)
 
     def _own_rows(self, frame: pd.DataFrame, task: str) -> npt.NDArray[np.bool_]:

@@ -70,6 +70,18 @@ def test_the_joint_multiplies_calibrated_factors_along_the_whole_chain():
     assert predictions["p_kept__given"] == pytest.approx(kept)
 
 
+def test_some_tasks_bring_their_ancestors_and_predict_as_among_all():
+    made = heads(
+        head("hide", constant(0.01)),
+        head("purchase", constant(0.004)),
+        head("return", constant(0.2), parent="purchase"),
+    )
+    some = made.of(["return"])
+    assert list(some.heads) == ["purchase", "return"]
+    among_all = made.predict(PRICED)
+    assert all((found == among_all[name]).all() for name, found in some.predict(PRICED).items())
+
+
 def test_a_map_on_the_joint_changes_the_joint_only():
     halved = LogisticMap(slope=1.0, intercept=-math.log(2))
     chain = heads(
