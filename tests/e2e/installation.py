@@ -39,6 +39,7 @@ from tests.docs.pages import DOCS, blocks
 from tests.steps import mini
 
 T = TypeVar("T")
+TYPED = 5
 PATIENCE = 300.0
 ENDED = frozenset({"success", "failed"})
 
@@ -120,14 +121,18 @@ class Installation:
         (text,) = [b.text for b in blocks(DOCS / page) if b.language == "bash" and words in b.text]
         here = text.replace("http://127.0.0.1:8080", self.settings.airflow_url)
         password = ensure_passwords(self.settings.airflow)["ana"]
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", here],
-            env={**_environment(self.settings), "PASSWORD": password, "NO_PROXY": "127.0.0.1"},
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        for _ in range(TYPED):  # sqlite may refuse a command beside the scheduler, as docs/backfill.md says
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", here],
+                env={**_environment(self.settings), "PASSWORD": password, "NO_PROXY": "127.0.0.1"},
+                cwd=REPOSITORY,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if "database is locked" not in done.stderr:
+                break
+            time.sleep(2)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
