@@ -9,6 +9,7 @@
 """
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -112,8 +113,9 @@ def main(way: str, home: Path) -> None:
     seconds, busy = time.perf_counter() - began, time.process_time() - busy
     unit = 1e9 if sys.platform == "darwin" else 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    print(json.dumps(asdict(Measured(seconds, busy, peak))))
+    print(json.dumps(asdict(Measured(seconds, busy, peak))), flush=True)
 
 
 if __name__ == "__main__":
     main(sys.argv[1], Path(sys.argv[2]))
+    os._exit(0)  # what is measured is done: Arrow's threads have aborted a process while it went away

@@ -83,7 +83,7 @@ def _slope_of_truth(predicted: Floats, true: Floats) -> float:
     ("task", "low", "high"),
     [
         ("click_30m", 0.9, 1.1),
-        ("add_to_cart_1d", 0.9, 1.15),
+        ("add_to_cart_1d", 0.9, 1.1),
         ("purchase_7d", 0.9, 1.1),
         ("hide_7d", 0.7, 1.3),
     ],
@@ -91,7 +91,6 @@ def _slope_of_truth(predicted: Floats, true: Floats) -> float:
 def test_the_true_logits_rise_with_the_predicted_ones_one_to_one(
     fresh: Fresh, task: str, low: float, high: float
 ) -> None:
-    """Clicks and carts keep their scores, whose trees stop early and so say a little less than they could."""
     assert low <= _slope_of_truth(*fresh.pair(task)) <= high
 
 
