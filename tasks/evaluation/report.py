@@ -104,15 +104,8 @@ def value_report(
     """Measure a value head; parameters as in `binary_report`, outcomes in the value's unit."""
     y, p, w = checked_rows(outcomes, predictions, weights)
     who = clusters(users, requests)
-    resampler = Resampler(who.count, seed, replicates)
     columns = [w * (y - p) ** 2, w * np.abs(y - p), w * y, w * p, w]
-    rows: list[MetricRow] = []
-    for group in groupings(segments, y.size):
-        found = sum_intervals(
-            columns, _VALUE_METRICS, who.codes, resampler, groups=group.codes, count=group.count
-        )
-        rows += rows_of(found, group, y, who)
-    return rows
+    return _of_sums(columns, _VALUE_METRICS, y, who, segments, Resampler(who.count, seed, replicates))
 
 
 def quantile_report(
@@ -134,13 +127,22 @@ def quantile_report(
     """
     y, q, w = checked_rows(outcomes, predictions, weights)
     who = clusters(users, requests)
-    resampler = Resampler(who.count, seed, replicates)
     columns = [w * np.maximum(quantile * (y - q), (quantile - 1) * (y - q)), w * (y <= q), w]
+    return _of_sums(columns, _QUANTILE_METRICS, y, who, segments, Resampler(who.count, seed, replicates))
+
+
+def _of_sums(
+    columns: list[Floats],
+    metrics: Mapping[str, Statistic],
+    y: Floats,
+    who: Clusters,
+    segments: Mapping[str, npt.ArrayLike],
+    resampler: Resampler,
+) -> list[MetricRow]:
+    """Report metrics that are made of sums, for the whole and every segment."""
     rows: list[MetricRow] = []
     for group in groupings(segments, y.size):
-        found = sum_intervals(
-            columns, _QUANTILE_METRICS, who.codes, resampler, groups=group.codes, count=group.count
-        )
+        found = sum_intervals(columns, metrics, who.codes, resampler, groups=group.codes, count=group.count)
         rows += rows_of(found, group, y, who)
     return rows
 

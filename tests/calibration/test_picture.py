@@ -32,7 +32,8 @@ def test_rare_outcomes_get_logarithmic_axes(rate: float, scale: str) -> None:
 @pytest.mark.parametrize("outcomes", [[0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0]])
 def test_thin_and_one_sided_labels_are_drawn_too(outcomes: list[int]) -> None:
     figure = reliability_figure([0.01, 0.2, 0.02, 0.02], [0.1, 0.3, 0.2, 0.2], outcomes, title="hide_7d")
-    figure.savefig(BytesIO(), format="png", dpi=40)
+    figure.savefig(png := BytesIO(), format="png", dpi=40)
+    assert png.getvalue().startswith(b"\x89PNG")
 
 
 def test_without_what_was_before_one_diagram_is_drawn() -> None:
