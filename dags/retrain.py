@@ -1,8 +1,9 @@
-"""Weekly: retrain the fast tasks and judge the release; the steps are in `dags.retraining`."""
+"""Weekly: retrain the fast tasks and judge the release; the steps are in `dags.retrain_steps`."""
 
 from airflow.sdk import DAG
 
-from dags.retraining import FAST, retraining
+from dags.retrain_steps import FAST
+from dags.retraining import retraining
 from dags.surfaces import for_every_surface
 from tasks.contracts import Contracts
 

@@ -1,8 +1,9 @@
-"""Monthly: retrain the tasks with `cadence: slow`; the steps are in `dags.retraining`."""
+"""Monthly: retrain the tasks with `cadence: slow`; the steps are in `dags.retrain_steps`."""
 
 from airflow.sdk import DAG
 
-from dags.retraining import SLOW, retraining
+from dags.retrain_steps import SLOW
+from dags.retraining import retraining
 from dags.surfaces import for_every_surface
 from tasks.contracts import Contracts
 

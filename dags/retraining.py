@@ -1,4 +1,4 @@
-"""What both retrains do, `retrain` and `retrain_slow`: their steps and their edges.
+"""What both retrains do, `retrain` and `retrain_slow`: their runbook and their edges.
 
 ::
 
@@ -6,24 +6,22 @@
             -> release -> simulate, shadow -> gate -> propose
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from airflow.sdk import DAG, Param
 
-from airflow.sdk import DAG, Param, task_group
-
-from dags.moment import find_as_of, instant, kind, written
-from dags.note import tell
-from dags.place import open_context
-from dags.step import link, release_address, report, step, trigger, wait
+from dags.retrain_steps import (
+    arrival,
+    gate,
+    labels,
+    models,
+    plan,
+    propose,
+    release,
+    shadow,
+    simulate,
+    validate,
+)
 from dags.surfaces import as_of_param, describe
 from tasks.contracts import Contracts
-from tasks.errors import DataError, GateRefused
-
-if TYPE_CHECKING:
-    from tasks.steps.context import Context
-
-FAST, SLOW = "retrain", "retrain_slow"
 
 RUNBOOK = """
 ## Triage
@@ -50,224 +48,6 @@ it had made by then.
 it. After the cause is mended, clear the red step and those after it: what is done is found by its inputs
 and reused.
 """
-
-THIS_TASK = "{{ task.op_kwargs['task_name'] }}"
-
-
-@step(execution_timeout=timedelta(minutes=10))
-def arrival(surface: str, workflow: str, dag_run: Any = None, params: Any = None, ti: Any = None) -> None:
-    """Fix the as-of and wait, without a slot, until the log has arrived up to it."""
-    context = open_context(surface)
-    as_of = find_as_of(dag_run, params, ends_at=context.contracts.surface.ends_at)
-    tell(f"as of {written(as_of)}")
-    if workflow == SLOW and ti.get_dr_count(dag_id=f"{surface}__{FAST}", states=["running"]):
-        wait(context.contracts.surface.arrival.every, f"Another retrain of {surface} runs")
-    await_log(context, as_of=as_of, due=dag_run.run_after)
-    ti.xcom_push("as_of", written(as_of))
-
-
-@step(execution_timeout=timedelta(minutes=10))
-def plan(surface: str, as_of: str, workflow: str, params: Any = None) -> list[str]:
-    """Name the tasks to train."""
-    from tasks.steps import plan
-
-    cadence = "slow" if workflow == SLOW else "fast"
-    result = plan.run(open_context(surface), as_of=instant(as_of), cadence=cadence, tasks=params["tasks"])
-    return list(report(result, "tasks")["tasks"])
-
-
-@step
-def labels(surface: str, as_of: str) -> dict[str, Any]:
-    """Build the labels that are lacking."""
-    from tasks.steps import labels
-
-    result = labels.run(open_context(surface), as_of=instant(as_of))
-    return report(result, "snapshot", "digest", "partitions_written", "rows", "quarantined")
-
-
-@step(execution_timeout=timedelta(hours=1))
-def validate(surface: str, as_of: str, built: dict[str, Any]) -> dict[str, Any]:
-    """Check the mature labels and publish the snapshot."""
-    from tasks.steps import validate
-
-    result = validate.run(open_context(surface), as_of=instant(as_of), snapshot=built["snapshot"])
-    kept = report(result, "success", "severity", "report", "run_id", page=validate.REPORT)
-    if not result.success:
-        raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
-    tell(f"snapshot {built['snapshot']}", link())
-    return {**kept, "snapshot": built["snapshot"]}
-
-
-@step(map_index_template=THIS_TASK)
-def train(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> dict[str, Any]:
-    """Train one task's model; one that cannot be trained keeps the champion's."""
-    from tasks.steps import launch
-
-    context, moment = open_context(surface), instant(as_of)
-    try:
-        result = launch.train(context, task=task_name, as_of=moment, snapshot=snapshot["snapshot"])
-    except DataError as error:
-        return keep_model(context, task_name, moment, error)
-    return report(result, "task", "model", "version", "sha256", "run_id", "reused")
-
-
-@step(map_index_template=THIS_TASK)
-def calibrate(
-    surface: str, task_name: str, as_of: str, snapshot: dict[str, Any], trained: dict[str, Any]
-) -> dict[str, Any]:
-    """Calibrate one task's model; one that cannot be calibrated keeps the champion's."""
-    from tasks.steps import launch
-
-    if "why" in trained:
-        return trained
-    context, moment, version = open_context(surface), instant(as_of), trained["version"]
-    try:
-        result = launch.calibrate(
-            context, task=task_name, as_of=moment, snapshot=snapshot["snapshot"], model_version=version
-        )
-    except DataError as error:
-        return keep_model(context, task_name, moment, error)
-    made = report(result, "task", "calibrator", "version", "sha256", "run_id", "reused")
-    return {**made, "model_version": version, "calibrator_version": result.version}
-
-
-@task_group
-def models(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> Any:
-    """Train and calibrate one task; mapped over the plan's tasks."""
-    trained = train(surface=surface, task_name=task_name, as_of=as_of, snapshot=snapshot)
-    return calibrate(surface=surface, task_name=task_name, as_of=as_of, snapshot=snapshot, trained=trained)
-
-
-@step
-def release(
-    surface: str, as_of: str, snapshot: dict[str, Any], fitted: Any, dag_run: Any = None
-) -> dict[str, Any]:
-    """Pin the parts as one release with alias challenger."""
-    from tasks.steps import release
-
-    pinned = ("task", "model_version", "calibrator_version", "why")
-    result = release.run(
-        open_context(surface),
-        as_of=instant(as_of),
-        snapshot=snapshot["snapshot"],
-        parts=[{name: part[name] for name in pinned if name in part} for part in collect(fitted)],
-        backfill=kind(dag_run) == "backfill",
-    )
-    kept = report(result, "release", "version", "sha256", "run_id", "reused", "backfilled", "stands")
-    mark = " (backfilled)" if result.backfilled else ""
-    tell(f"release {result.version}{mark}", release_address(result.release, result.version))
-    return {"as_of": as_of, **kept}
-
-
-@step
-def simulate(surface: str, released: dict[str, Any]) -> dict[str, Any]:
-    """Rehearse the decision on logged candidates."""
-    from tasks.steps import simulate
-
-    result = simulate.run(open_context(surface), release=released["version"])
-    return report(result, "release", "baseline", "report", "run_id")
-
-
-@step
-def shadow(surface: str, released: dict[str, Any]) -> dict[str, Any]:
-    """Score the newest traffic beside the champion."""
-    from tasks.steps import shadow
-
-    as_of = instant(released["as_of"])
-    result = shadow.run(open_context(surface), as_of=as_of, challenger=released["version"])
-    return report(result, "challenger", "champion", "day", "candidates", "run_id")
-
-
-@step(trigger_rule="all_done", execution_timeout=timedelta(hours=1))
-def gate(surface: str, planned: list[str] | None, fitted: Any, evidence: dict[str, Any]) -> dict[str, Any]:
-    """Judge the release; refuse to judge where anything that was planned did not end."""
-    if missing := find_unfinished(planned, collect(fitted), evidence):
-        raise GateRefused(f"These steps did not end, so there is nothing to judge: {', '.join(missing)}")
-    from tasks.steps import gate
-
-    result = gate.run(
-        open_context(surface),
-        as_of=instant(evidence["release"]["as_of"]),
-        release=evidence["release"]["version"],
-        validation_run=evidence["validate"]["run_id"],
-        simulation_run=evidence["simulate"]["run_id"],
-        shadow_run=evidence["shadow"]["run_id"],
-        stands=evidence["release"]["stands"],
-    )
-    kept = report(result, "release", "verdict", "dossier", "run_id")
-    kept["stands"] = evidence["release"]["stands"]
-    tell(f"**{result.verdict.title()}**", link())
-    return kept
-
-
-@step(execution_timeout=timedelta(minutes=10))
-def propose(surface: str, judged: dict[str, Any]) -> dict[str, Any]:
-    """Put a release that its gates let through before its reviewers, where the surface asks for it."""
-    from tasks.steps import propose
-
-    result = propose.run(open_context(surface), release=judged["release"], stands=judged["stands"])
-    if result.proposed:
-        tell("proposed for promotion")
-        conf = {"release": str(result.release), "why": result.why}
-        trigger(f"{surface}__promote", f"proposed__release_{result.release}", conf)
-    return report(result, "release", "proposed", "why")
-
-
-def await_log(context: "Context", *, as_of: datetime, due: datetime) -> None:
-    """Return when the log has arrived up to an as-of; else end the step for now, until the deadline.
-
-    Raises
-    ------
-    DataError
-        The deadline, counted from when the run was due, has passed.
-    """
-    from tasks.steps import arrival
-
-    found, rules = arrival.run(context, as_of=as_of), context.contracts.surface.arrival
-    if found.arrived:
-        return
-    lacking, deadline = f"The log has not arrived up to {found.as_of}: {found.missing}", due + rules.deadline
-    if datetime.now(UTC) >= deadline:
-        raise DataError(f"{lacking}. The deadline was {written(deadline)} (arrival.deadline)")
-    wait(rules.every, lacking)
-
-
-def keep_model(context: "Context", task: str, as_of: datetime, error: DataError) -> dict[str, Any]:
-    """Say that a task keeps the champion's model and why; where there is none, the error ends the step."""
-    from tasks.steps.kept import keep
-
-    stands = keep(context, task=task, as_of=as_of, error=error)
-    tell(f"{task} keeps the champion's model")
-    return stands
-
-
-def collect(fitted: Any) -> list[dict[str, Any]]:
-    """Return the results of the mapped models; Airflow gives None for none and the bare result for one.
-
-    Examples
-    --------
-    >>> collect(None), collect({"task": "click"}), collect([{"task": "click"}, {"task": "buy"}])
-    ([], [{'task': 'click'}], [{'task': 'click'}, {'task': 'buy'}])
-    """
-    if fitted is None:
-        return []
-    return [dict(fitted)] if isinstance(fitted, Mapping) else list(fitted)
-
-
-def find_unfinished(
-    planned: Sequence[str] | None, parts: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]
-) -> list[str]:
-    """Name what was planned and has no result: with `all_done` the gate runs whatever happened before it.
-
-    Examples
-    --------
-    >>> find_unfinished(["click", "buy"], [{"task": "buy"}], {"validate": {"success": True}, "release": None})
-    ['models (click)', 'release']
-    """
-    done = {part["task"] for part in parts}
-    models = [f"models ({task})" for task in planned or () if task not in done]
-    steps = [name for name, result in evidence.items() if result is None]
-    return (["plan"] if planned is None else []) + models + steps
 
 
 def retraining(contracts: Contracts, workflow: str, *, cron: str, runbook: str) -> DAG:

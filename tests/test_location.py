@@ -18,7 +18,7 @@ from tasks.location import (
     store_of,
     way,
 )
-from tests.stores.object_store import ObjectStore, empty_bucket, running_store
+from tests.stores.object_store import ObjectStore, running_store
 
 pytestmark = [
     pytest.mark.xdist_group("object_store"),
@@ -35,9 +35,7 @@ def server() -> Iterator[ObjectStore]:
 @pytest.fixture
 def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ObjectPath:
     """A bucket with a/1.txt and a/b/2.txt."""
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    made = empty_bucket()
+    made = server.empty_bucket(monkeypatch)
     for file in ("a/1.txt", "a/b/2.txt"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(file)

@@ -2,61 +2,90 @@
 
 scikit-learn's isotonic regression predicts 0 and 1 where its first and last blocks are pure, and one such
 miss would decide its entropy: its predictions are kept half a row away from them.
+
+A fit is timed by the wall and by the processor, all threads together, in a process that has run every way
+once before on few rows: imports and first calls are nobody's.
 """
 
 import importlib.util
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.isotonic import IsotonicRegression
 
-from benchmarks.calibrating.rows import Case, Rows
+from benchmarks.calibrating.rows import Case, Rows, simulated
 from tasks.calibration.choice import choose
 from tasks.calibration.segmented_map import applied
 from tasks.evaluation.segments import segment_values
 
 Floats = npt.NDArray[np.float64]
+Fitted = TypeVar("Fitted")
 LEAST_CELL: Final = 50
 """Rows from which a cell gets an isotonic regression of its own; thinner ones take the global one."""
 
 
-def ours(case: Case) -> tuple[Floats, float, str]:
-    """Choose and fit as the calibrate step does; return predictions, seconds, and what was chosen."""
-    known, began = case.calibrate, time.process_time()
-    found = choose(known.scores, known.outcomes, known.frame, case.segments, users=known.frame["user"])
-    seconds = time.process_time() - began
+_WARM_ROWS: Final = 3_000
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """What a fit took by the clock on the wall, and of the processor by all threads together."""
+
+    wall: float
+    processor: float
+
+
+Calibrated = tuple[Floats, Seconds, str]
+"""Predictions of the test rows, what the fit took, and what else is to be told."""
+
+
+def timed(fit: Callable[[], Fitted]) -> tuple[Fitted, Seconds]:
+    """Fit and say how long it took."""
+    wall, processor = time.perf_counter(), time.process_time()
+    fitted = fit()
+    return fitted, Seconds(time.perf_counter() - wall, time.process_time() - processor)
+
+
+def warm(peers: Sequence[str]) -> None:
+    """Run every way once on few rows."""
+    few = simulated("additive", _WARM_ROWS, test_rows=100, seed=0)
+    for peer in peers:
+        PEERS[peer](few)
+
+
+def ours(case: Case) -> Calibrated:
+    """Choose and fit as the calibrate step does; told is what was chosen."""
+    known = case.calibrate
+    found, seconds = timed(
+        lambda: choose(known.scores, known.outcomes, known.frame, case.segments, users=known.frame["user"])
+    )
     return applied(found.calibrator, case.test.scores, case.test.frame), seconds, found.kind
 
 
-def isotonic(case: Case) -> tuple[Floats, float, str]:
+def isotonic(case: Case) -> Calibrated:
     """One isotonic regression for all rows."""
-    began = time.process_time()
-    predict = _isotonic(case.calibrate.scores, case.calibrate.outcomes)
-    return predict(case.test.scores), time.process_time() - began, ""
+    predict, seconds = timed(lambda: _isotonic(case.calibrate.scores, case.calibrate.outcomes))
+    return predict(case.test.scores), seconds, ""
 
 
-def by_cell(case: Case) -> tuple[Floats, float, str]:
+def by_cell(case: Case) -> Calibrated:
     """Fit an isotonic regression for each combination of segment values."""
-    began = time.process_time()
-    one = _isotonic(case.calibrate.scores, case.calibrate.outcomes)
+    cells, seconds = timed(lambda: _by_cell(case))
+    predictions = _isotonic(case.calibrate.scores, case.calibrate.outcomes)(case.test.scores)
     fresh = words(case, case.test)
-    predictions = one(case.test.scores)
-    columns = list(fresh)
-    known = words(case, case.calibrate).groupby(columns, observed=True).indices
-    for cell, at in fresh.groupby(columns, observed=True).indices.items():
-        own = known.get(cell, np.empty(0, dtype=np.int64))
-        if own.size >= LEAST_CELL:
-            predict = _isotonic(case.calibrate.scores[own], case.calibrate.outcomes[own])
-            predictions[at] = predict(case.test.scores[at])
-    return predictions, time.process_time() - began, f"{len(known)} cells"
+    for cell, at in fresh.groupby(list(fresh), observed=True).indices.items():
+        if cell in cells:
+            predictions[at] = cells[cell](case.test.scores[at])
+    return predictions, seconds, f"{len(cells)} cells of {LEAST_CELL} rows"
 
 
-def mcgrad(case: Case) -> tuple[Floats, float, str]:
+def mcgrad(case: Case) -> Calibrated:
     """MCGrad at its defaults (torch is not needed for it)."""
     from mcgrad.methods import MCGrad  # noqa: PLC0415 - an optional peer
 
@@ -65,16 +94,17 @@ def mcgrad(case: Case) -> tuple[Floats, float, str]:
     known = known.assign(outcome=case.calibrate.outcomes, score=case.calibrate.scores)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        began, model = time.process_time(), MCGrad()
-        model.fit(known, "score", "outcome", categorical_feature_column_names=names)
-        seconds = time.process_time() - began
+        model = MCGrad()
+        _, seconds = timed(
+            lambda: model.fit(known, "score", "outcome", categorical_feature_column_names=names)
+        )
         predicted = model.predict(
             fresh.assign(score=case.test.scores), "score", categorical_feature_column_names=names
         )
     return np.asarray(predicted, dtype=np.float64), seconds, ""
 
 
-PEERS: Final[Mapping[str, Callable[[Case], tuple[Floats, float, str]]]] = {
+PEERS: Final[Mapping[str, Callable[[Case], Calibrated]]] = {
     "one isotonic": isotonic,
     "isotonic by cell": by_cell,
     "MCGrad": mcgrad,
@@ -91,6 +121,14 @@ def words(case: Case, rows: Rows) -> pd.DataFrame:
     """Return the values of the segments as text, a column each."""
     values = segment_values(rows.frame, case.segments)
     return pd.DataFrame({name: np.asarray(v.astype(object)) for name, v in values.items()})
+
+
+def _by_cell(case: Case) -> dict[Hashable, Callable[[Floats], Floats]]:
+    """Fit a regression to each cell that has rows enough."""
+    known = words(case, case.calibrate)
+    cells = known.groupby(list(known), observed=True).indices.items()
+    scores, outcomes = case.calibrate.scores, case.calibrate.outcomes
+    return {cell: _isotonic(scores[own], outcomes[own]) for cell, own in cells if own.size >= LEAST_CELL}
 
 
 def _isotonic(scores: Floats, outcomes: Floats) -> Callable[[Floats], Floats]:

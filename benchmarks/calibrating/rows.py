@@ -1,4 +1,4 @@
-"""Rows to calibrate on and fresh ones to test on: three simulated distortions.
+"""Rows to calibrate on and fresh ones to test on: four simulated distortions.
 
 ::
 
@@ -6,10 +6,14 @@
     interacting   every source and device its own slope, every category its own share of chance clicks,
                   effects of three segments together, new items wrong at high scores alone
     drifting      additive, but the test rows have other shares of segments, moved effects and a higher level
+    unfriendly    effects of three segments together of which no pair carries any, and on one device the truth
+                  falls while the score rises: what a map by segments and pairs, rising in each, cannot say
+
+A seed draws all anew: effects, rows to calibrate on and rows to test on.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -55,15 +59,10 @@ class Case:
 
 def simulated(name: str, rows: int, *, test_rows: int = 200_000, seed: int = 1) -> Case:
     """Simulate a distortion of ``DISTORTIONS``."""
-    world = _Effects.drawn(np.random.default_rng(seed))
-    truth, later = DISTORTIONS[name], np.random.default_rng(seed + 1)
+    effects, later, known, fresh = np.random.default_rng(seed).spawn(4)
+    truth, world = DISTORTIONS[name], _Effects.drawn(effects)
     moved = world.moved(later) if name == "drifting" else world
-    return Case(
-        name,
-        _drawn(truth, world, rows, np.random.default_rng(seed + 2)),
-        _drawn(truth, moved, test_rows, np.random.default_rng(seed + 3)),
-        SEGMENTS,
-    )
+    return Case(name, _drawn(truth, world, rows, known), _drawn(truth, moved, test_rows, fresh), SEGMENTS)
 
 
 @dataclass(frozen=True)
@@ -76,30 +75,31 @@ class _Effects:
     triple: Floats
     slopes: Floats
     chance: Floats
+    crossing: Floats
     level: float = 0.0
 
     @classmethod
     def drawn(cls, random: np.random.Generator) -> "_Effects":
         names = list(LEVELS)
         pairs = [(one, other) for i, one in enumerate(names) for other in names[i + 1 :]]
+        shares = {name: random.dirichlet(np.full(size, 1.5)) for name, size in LEVELS.items()}
         return cls(
-            {name: random.dirichlet(np.full(size, 1.5)) for name, size in LEVELS.items()},
+            shares,
             {name: random.normal(0, 0.35, size) for name, size in LEVELS.items()},
             {pair: random.normal(0, 0.15, (LEVELS[pair[0]], LEVELS[pair[1]])) for pair in pairs},
             random.normal(0, 0.25, (LEVELS["source"], LEVELS["category"], LEVELS["region"])),
             random.uniform(0.5, 1.3, (LEVELS["source"], LEVELS["device"])),
             random.uniform(0, 0.03, LEVELS["category"]),
+            _crossing(*(_centred(random, shares[name]) for name in ("source", "device", "region"))),
         )
 
     def moved(self, random: np.random.Generator) -> "_Effects":
         """Return what they are some weeks later."""
-        return _Effects(
-            {name: random.dirichlet(60 * share + 0.5) for name, share in self.shares.items()},
-            {name: main + random.normal(0, 0.1, main.shape) for name, main in self.mains.items()},
-            {name: pair + random.normal(0, 0.05, pair.shape) for name, pair in self.pairs.items()},
-            self.triple,
-            self.slopes,
-            self.chance,
+        return replace(
+            self,
+            shares={name: random.dirichlet(60 * share + 0.5) for name, share in self.shares.items()},
+            mains={name: main + random.normal(0, 0.1, main.shape) for name, main in self.mains.items()},
+            pairs={name: pair + random.normal(0, 0.05, pair.shape) for name, pair in self.pairs.items()},
             level=0.1,
         )
 
@@ -107,6 +107,17 @@ class _Effects:
         mains = sum(main[codes[name]] for name, main in self.mains.items())
         pairs = sum(pair[codes[one], codes[other]] for (one, other), pair in self.pairs.items())
         return np.asarray(mains + pairs, dtype=np.float64)
+
+
+def _centred(random: np.random.Generator, share: Floats) -> Floats:
+    """Draw a figure for each value whose mean over the rows is 0."""
+    drawn = random.uniform(-1, 1, share.size)
+    return drawn - share @ drawn
+
+
+def _crossing(source: Floats, device: Floats, region: Floats) -> Floats:
+    """Multiply centred figures: averaged over any of the three, nothing is left of them."""
+    return 3 * source[:, None, None] * device[None, :, None] * region[None, None, :]
 
 
 def _additive(logits: Floats, codes: Mapping[str, Codes], effects: _Effects) -> Floats:
@@ -122,10 +133,16 @@ def _interacting(logits: Floats, codes: Mapping[str, Codes], effects: _Effects) 
     return chance + (1 - chance) * expit(slope * (logits + 3) - 3 + triple - new)
 
 
+def _unfriendly(logits: Floats, codes: Mapping[str, Codes], effects: _Effects) -> Floats:
+    folded = 2 * (codes["device"] == 0) * np.clip(logits + 3.5, 0, 1)
+    return expit(logits - folded + effects.crossing[codes["source"], codes["device"], codes["region"]])
+
+
 DISTORTIONS: Final[Mapping[str, Callable[[Floats, Mapping[str, Codes], _Effects], Floats]]] = {
     "additive": _additive,
     "interacting": _interacting,
     "drifting": _additive,
+    "unfriendly": _unfriendly,
 }
 
 

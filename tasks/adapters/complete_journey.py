@@ -36,6 +36,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.adapters import complete_journey_sql as sql
+from tasks.adapters import tables
 from tasks.adapters.publishing import begin, find_finished, make_recipe, publish
 from tasks.errors import ContractError, DataError
 
@@ -124,18 +125,13 @@ def import_complete_journey(
     if (done := find_finished(out, recipe)) is not None:
         return ImportResult(**done)
     work = begin(out)
-    config = {"threads": threads, "memory_limit": memory, "temp_directory": str(work / "spill")}
-    with duckdb.connect(config=config) as session:
+    with tables.connect(work, threads=threads, memory=memory) as session:
         _stage(session, files, first_week, last_week)
-        _write_weeks(session, sql.IMPRESSIONS, work / "impressions", _weeks(session, sql.SHELF_WEEKS))
-        _write_weeks(session, sql.EVENTS, work / "events", _weeks(session, sql.LINE_WEEKS, week=first_week))
-        result = ImportResult(
-            first_week=first_week,
-            last_week=last_week,
-            first_shown_at=week_start(first_week).isoformat(),
-            last_shown_at=week_start(last_week).isoformat(),
-            **_counts(session, work),
-        )
+        _write(session, sql.IMPRESSIONS, work / "impressions", _weeks(session, sql.SHELF_WEEKS))
+        _write(session, sql.EVENTS, work / "events", _weeks(session, sql.LINE_WEEKS, week=first_week))
+        counts = _counts(session, work)
+    first_shown, last_shown = (week_start(week).isoformat() for week in (first_week, last_week))
+    result = ImportResult(first_week, last_week, first_shown, last_shown, **counts)
     if not result.impressions:
         raise DataError(_NOTHING_SHOWN.format(first=first_week, last=last_week))
     publish(work, out, recipe, result)
@@ -200,7 +196,6 @@ def _stage(
     session: duckdb.DuckDBPyConnection, files: Mapping[str, Path], first_week: int, last_week: int
 ) -> None:
     paths = {table: str(path) for table, path in files.items()}
-    session.execute("SET TimeZone = 'UTC'")
     session.execute("CREATE TABLE weeks (promo_week INTEGER, starts_at TIMESTAMPTZ, ends_at TIMESTAMPTZ)")
     weeks = [[week, week_start(week), week_start(week + 1)] for week in range(1, LAST_WEEK + 1)]
     session.executemany("INSERT INTO weeks VALUES (?, ?, ?)", weeks)
@@ -231,28 +226,18 @@ def _weeks(session: duckdb.DuckDBPyConnection, query: str, **parameters: int) ->
     return [week for (week,) in session.execute(query, parameters).fetchall()]
 
 
-def _write_weeks(session: duckdb.DuckDBPyConnection, query: str, folder: Path, weeks: Sequence[int]) -> None:
-    folder.mkdir()
-    for week in weeks:
-        rows = session.sql(query, params={"week": week}).to_arrow_table()
-        pq.write_table(rows, folder / f"week_{week:02d}.parquet", compression="zstd")
+def _write(session: duckdb.DuckDBPyConnection, query: str, folder: Path, weeks: Sequence[int]) -> None:
+    tables.write_files(session, query, folder, {f"week_{week:02d}": {"week": week} for week in weeks})
 
 
 def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
     shown = {"files": str(work / "impressions" / "*.parquet")}
     happened = {"files": str(work / "events" / "*.parquet")}
-    counts: dict[str, Any] = {}
-    for query, parameters in (
-        (sql.IMPRESSION_COUNTS, shown),
-        (sql.DUPLICATE_SHELF_ROWS, None),
-        (sql.EVENT_COUNTS, happened),
-    ):
-        row = session.sql(query, params=parameters)
-        counts.update(zip(row.columns, row.fetchall()[0], strict=True))
-    return counts
+    queries = (sql.IMPRESSION_COUNTS, shown), (sql.DUPLICATE_SHELF_ROWS, None), (sql.EVENT_COUNTS, happened)
+    return tables.count(session, *queries)
 
 
 def _recipe(files: Mapping[str, Path], first_week: int, last_week: int) -> str:
-    modules = (Path(__file__), Path(sql.__file__))
+    modules = (Path(module) for module in (__file__, sql.__file__, tables.__file__))
     settings = f"{first_week}-{last_week}|{duckdb.__version__}"
     return make_recipe(settings, [*modules, *(files[table] for table in sorted(files))])

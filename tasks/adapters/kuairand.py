@@ -26,16 +26,13 @@ an impression stands in the user's or video's table or is counted on days before
 the whole month (``video_features_statistic_pure.csv``) would tell the future; they are not read.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import pyarrow.parquet as pq
 
-from tasks.adapters import kuairand_files
+from tasks.adapters import kuairand_files, tables
 from tasks.adapters import kuairand_sql as sql
 from tasks.adapters.kuairand_files import Files, find_files, load_files
 from tasks.adapters.publishing import begin, find_finished, make_recipe, publish
@@ -106,12 +103,12 @@ def import_kuairand(*, source: Path, out: Path, threads: int = 2, memory: str = 
     if (done := find_finished(out, recipe)) is not None:
         return KuaiRandResult(**done)
     work = begin(out)
-    config = {"threads": threads, "memory_limit": memory, "temp_directory": str(work / "spill")}
-    with duckdb.connect(config=config) as session:
+    with tables.connect(work, threads=threads, memory=memory) as session:
         _stage(session, files)
         days = [day for (day,) in session.execute(sql.DAYS).fetchall()]
-        _write_days(session, sql.IMPRESSIONS, work / "impressions", days)
-        _write_days(session, sql.EVENTS, work / "events", days)
+        by_day = {day.isoformat(): {"day": day} for day in days}
+        tables.write_files(session, sql.IMPRESSIONS, work / "impressions", by_day)
+        tables.write_files(session, sql.EVENTS, work / "events", by_day)
         first, last = (day.isoformat() for day in (days[0], days[-1]))
         result = KuaiRandResult(first_day=first, last_day=last, **_counts(session, work))
     publish(work, out, recipe, result)
@@ -119,7 +116,6 @@ def import_kuairand(*, source: Path, out: Path, threads: int = 2, memory: str = 
 
 
 def _stage(session: duckdb.DuckDBPyConnection, files: Files) -> None:
-    session.execute("SET TimeZone = 'UTC'")
     load_files(session, files)
     session.execute(sql.ROWS, {"longest_ms": LONGEST_MS, "plays": PLAYS})
     session.execute(sql.VIDEOS)
@@ -129,22 +125,11 @@ def _stage(session: duckdb.DuckDBPyConnection, files: Files) -> None:
         session.execute(sql.past(name, key))
 
 
-def _write_days(session: duckdb.DuckDBPyConnection, query: str, folder: Path, days: Sequence[date]) -> None:
-    folder.mkdir()
-    for day in days:
-        rows = session.sql(query, params={"day": day}).to_arrow_table()
-        pq.write_table(rows, folder / f"{day.isoformat()}.parquet", compression="zstd")
-
-
 def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
     happened = {"files": str(work / "events" / "*.parquet")}
-    counts: dict[str, Any] = {}
-    for query, parameters in ((sql.COUNTS, None), (sql.EVENT_COUNTS, happened)):
-        row = session.sql(query, params=parameters)
-        counts.update(zip(row.columns, row.fetchall()[0], strict=True))
-    return counts
+    return tables.count(session, (sql.COUNTS, None), (sql.EVENT_COUNTS, happened))
 
 
 def _recipe(files: Files) -> str:
-    modules = (Path(module) for module in (__file__, kuairand_files.__file__, sql.__file__))
+    modules = (Path(module) for module in (__file__, kuairand_files.__file__, sql.__file__, tables.__file__))
     return make_recipe(duckdb.__version__, [*modules, *(path for found in files.values() for path in found)])

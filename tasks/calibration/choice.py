@@ -25,7 +25,7 @@ from tasks.calibration.maps import LogisticMap
 from tasks.calibration.segment_effects import Codes
 from tasks.calibration.segment_fit import SegmentFit, SegmentRows, fit_segmented
 from tasks.calibration.segmented_map import Calibrator
-from tasks.calibration.shrinkage import map_of
+from tasks.calibration.tallies import map_of
 from tasks.errors import DataError
 from tasks.evaluation.binary import Floats, checked, entropy, row_losses
 from tasks.evaluation.segments import Segment

@@ -44,6 +44,9 @@ EDGE_REACH: Final = 3.0
 """How far that slope goes, in the logit; beyond, and where the block's outer part tells otherwise, there is
 the map's tail."""
 
+ROUNDING: Final = 1e-6
+"""Rows by which a sum over rows may be off: where it is 0, no order of the rows makes it less or more."""
+
 LEAST_LOGISTIC_SLOPE: Final = 0.05
 """Slope of a logistic map where the scores order the outcomes the wrong way round."""
 
@@ -207,8 +210,8 @@ def _edges(blocks: Blocks, x: Floats, y: Floats, w: Floats) -> tuple[float, floa
     """Return how far the outermost blocks carry: to their own centre where their outer part turns back."""
     centres, means = blocks.centres, blocks.means
     below, above = x < centres[0], x > centres[-1]
-    falls = (w[below] * (y[below] - means[0])).sum() <= 0
-    rises = (w[above] * (y[above] - means[-1])).sum() >= 0
+    falls = (w[below] * (y[below] - means[0])).sum() <= ROUNDING
+    rises = (w[above] * (y[above] - means[-1])).sum() >= -ROUNDING
     first = max(blocks.first, centres[0] - EDGE_REACH) if falls else float(centres[0])
     last = min(blocks.last, centres[-1] + EDGE_REACH) if rises else float(centres[-1])
     return first, last

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from PIL import Image
 
 from tasks.calibration.reliability import REPLICATES, Curve, reliability_curve
@@ -253,30 +253,29 @@ def _draw_curve(
 
 
 def _draw_strip(axes: Axes, p: Floats, colour: str, frame: _Frame) -> None:
-    axes.hist(np.clip(p, *frame.x), bins=list(frame.edges), color=colour, alpha=0.7)
+    axes.stairs(*_rows_of(p, frame), color=colour, alpha=0.7, fill=True)
+    axes.set_ylim(bottom=0)
     axes.set_xlabel("predicted")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda rows, _: f"{rows:,.0f}"))
     _dress(axes)
 
 
+def _rows_of(p: Floats, frame: _Frame) -> tuple[Floats, Floats]:
+    """Count the predictions in each of the frame's bins; return counts [bins] and edges [bins + 1]."""
+    rows, edges = np.histogram(np.clip(p, *frame.x), bins=frame.edges)
+    return rows.astype(np.float64), edges
+
+
 def _draw_ground(axes: Axes, p: Floats, frame: _Frame) -> None:
     """Draw where the predictions lie as a low histogram at the foot of a diagram."""
-    rows, edges = np.histogram(np.clip(p, *frame.x), bins=frame.edges)
-    heights = 0.16 * rows / rows.max()
-    axes.bar(
-        edges[:-1],
-        heights,
-        np.diff(edges),
-        align="edge",
-        color=_QUIET,
-        alpha=0.25,
-        transform=axes.get_xaxis_transform(),
-    )
+    rows, edges = _rows_of(p, frame)
+    foot = axes.get_xaxis_transform()
+    axes.stairs(0.16 * rows / rows.max(), edges, color=_QUIET, alpha=0.25, fill=True, transform=foot)
     axes.tick_params(labelsize=7)
     if frame.rare:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(LogLocator(numticks=5))
-            axis.set_minor_formatter(NullFormatter())
+            axis.set_minor_locator(NullLocator())
 
 
 def _dress(axes: Axes) -> None:
@@ -286,7 +285,8 @@ def _dress(axes: Axes) -> None:
 
 
 def _entitle(axes: Axes, words: str, *, size: float = 10) -> None:
-    axes.set_title(words, loc="left", fontsize=size, color=_QUIET)
+    # told where to stand, it need not be kept clear of ticks, for which all of them would be measured
+    axes.set_title(words, loc="left", y=1.0, fontsize=size, color=_QUIET)
 
 
 def _told(ratio: Estimate) -> str:

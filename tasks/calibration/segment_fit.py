@@ -10,10 +10,11 @@ import pandas as pd
 
 from tasks.calibration.fit import EXTREME, fit_binary
 from tasks.calibration.maps import expit, logit
+from tasks.calibration.segment_design import Design
 from tasks.calibration.segment_effects import Cells, MappedSegment
 from tasks.calibration.segmented_map import SegmentedMap
-from tasks.calibration.shrinkage import Design, Shrunk, map_of, shrink
-from tasks.calibration.tallies import Groups, Tallies
+from tasks.calibration.shrinkage import Shrunk, shrink
+from tasks.calibration.tallies import Groups, Tallies, map_of
 from tasks.evaluation.binary import Floats, checked
 from tasks.evaluation.segments import Segment, segment_values
 

@@ -20,26 +20,18 @@ inference in generalized linear mixed models, JASA 88(421).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
-from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.lapack import dpotri
+from scipy.linalg import cho_solve, cholesky
+from scipy.linalg.lapack import dtrtri
+from threadpoolctl import threadpool_limits
 
-from tasks.calibration.fit import fit_rates
-from tasks.calibration.maps import IsotonicMap, LogisticMap, expit, logit
-from tasks.calibration.segment_effects import Cells, Codes, Effects, Span
-from tasks.calibration.tallies import Tallies, sums
+from tasks.calibration.maps import IsotonicMap, LogisticMap, logit
+from tasks.calibration.segment_design import Design
+from tasks.calibration.segment_effects import Codes, Effects
+from tasks.calibration.tallies import Tallies, map_of, sums
 from tasks.evaluation.binary import Floats
-from tasks.evaluation.segments import UNKNOWN
-
-LEAST_INFORMATION: Final = 1.0
-"""Information (sum of p (1 - p)) below which a value or a pair is not looked at: it could say nothing."""
-
-MOST_LEVELS: Final = 500
-"""Values and pairs, by information, that get effects; the rest fall back."""
 
 ROUNDS: Final = 8
 """Turns of map, effects and variances; six and ten end within .0002 of normalized entropy."""
@@ -48,60 +40,10 @@ SPREAD: Final = 0.01
 """Variance that each term begins with; of slopes and bends per standard deviation of the logits."""
 
 _VARIANCES: Final = (1e-5, 4.0)
+_MOST_STEP: Final = 1.0  # of an effect in one turn
 _HALF_STEP: Final = 1.0  # in the logit: over this far either way the slope of the map is taken
 _SLOPES: Final = (0.1, 3.0)
 _WEAK: Final = 0.01  # so much of an effect is taken as known at the start, which keeps 0 / 0 away
-
-
-@dataclass(frozen=True)
-class Design:
-    """Which effects there are and which cells they act in.
-
-    Attributes
-    ----------
-    terms : the segments and the pairs of segments.
-    levels : the values, or pairs of them, with an effect.
-    owner : the term of each level.
-    matrix : [cells, levels], 1 where a level acts in a cell.
-    span, scale : where slopes act, and the standard deviation of the logits there.
-    """
-
-    terms: tuple[tuple[str, ...], ...]
-    levels: tuple[tuple[str, ...], ...]
-    owner: Codes
-    matrix: sparse.csr_array
-    span: Span
-    scale: float
-
-    @classmethod
-    def of(cls, cells: Cells, tallies: Tallies) -> Self:
-        """List the values and pairs with enough information; null has no effect, nor has an only value."""
-        information = _information(tallies)
-        by_cell = sums(tallies.cell, information, len(cells))
-        names = [name for name, words in cells.words.items() if len({*words} - {UNKNOWN}) > 1]
-        terms = (*((name,) for name in names), *combinations(names, 2))
-        found = [_levels(cells, term, by_cell) for term in terms]
-        weights = np.concatenate([np.empty(0), *(known.information for known in found)])
-        kept = weights >= LEAST_INFORMATION
-        kept[np.argsort(-weights, kind="stable")[MOST_LEVELS:]] = False
-        none = sparse.coo_array((len(cells), 0))
-        blocks = sparse.hstack([none, *(known.matrix for known in found)], format="csc")
-        sizes = np.array([known.information.size for known in found], dtype=np.intp)
-        owner = np.repeat(np.arange(len(terms)), sizes)
-        words = [word for known in found for word in known.words]
-        centre, scale = _moments(tallies.logits, information)
-        low, high = np.quantile(tallies.logits, (0.002, 0.998))
-        return cls(
-            terms,
-            tuple(word for word, keep in zip(words, kept, strict=True) if keep),
-            owner[kept],
-            sparse.csr_array(blocks[:, kept]),
-            Span(centre, min(float(low), centre), max(float(high), centre)),
-            scale,
-        )
-
-    def __len__(self) -> int:
-        return len(self.levels)
 
 
 @dataclass(frozen=True)
@@ -113,7 +55,7 @@ class Shrunk:
 
     def moved(self, design: Design, cells: Codes, logits: Floats) -> Floats:
         """Move logits [n] of rows or groups in cells [n]."""
-        return design.span.moved(logits, (design.matrix @ self.effects.T).T[:, cells])
+        return _moved(self.effects, design, cells, logits)
 
     def by_term(self, design: Design) -> tuple[Effects, ...]:
         """Return the effects of each segment and pair."""
@@ -129,7 +71,10 @@ class Shrunk:
 def shrink(
     tallies: Tallies, design: Design, *, variances: Floats | None = None, rounds: int = ROUNDS
 ) -> Shrunk:
-    """Fit effects; given variances are kept, else they are estimated.
+    """Fit effects; given variances [3, terms] are kept, else they are estimated.
+
+    One thread does the linear algebra. The matrices are small: several would wait for one another longer than
+    they work, and the last digits would depend on their number.
 
     Raises
     ------
@@ -137,17 +82,31 @@ def shrink(
         Positives or negatives are missing.
     """
     free = np.full((3, len(design.terms)), SPREAD) if variances is None else variances
-    at = np.zeros((3, len(design)))
-    for _ in range(rounds if len(design) else 0):
-        precision = (1 / free)[:, design.owner]
-        gradient, curvature = _derivatives(tallies, design, at)
-        factor = cho_factor(curvature + np.diag(precision.ravel()), lower=True, overwrite_a=True)
-        change = cho_solve(factor, (gradient - precision * at).ravel()).reshape(at.shape)
-        at = at + np.clip(change, -1, 1)
-        if variances is None:
-            inverse, _ = dpotri(factor[0], lower=1)
-            free = _variances(at, np.diag(inverse).reshape(at.shape) * precision, design)
+    at = np.zeros((3, len(design)))  # offsets, slopes and bends
+    with threadpool_limits(limits=1, user_api="blas"):
+        for _ in range(rounds if len(design) else 0):
+            precision = (1 / free)[:, design.owner]
+            factor, step = _newton(tallies, design, at, precision)
+            at = at + np.clip(step, -_MOST_STEP, _MOST_STEP)
+            if variances is None:
+                prior_share = _posterior_variances(factor).reshape(at.shape) * precision
+                free = _variances(at, prior_share, design)
     return Shrunk(_by_side(at, design), free)
+
+
+def _newton(tallies: Tallies, design: Design, at: Floats, precision: Floats) -> tuple[Floats, Floats]:
+    """Return the Cholesky factor of the posterior's curvature and the step [3, levels] to its top."""
+    gradient, curvature = _derivatives(tallies, design, at)
+    np.einsum("ii->i", curvature)[:] += precision.ravel()
+    factor = cholesky(curvature, lower=True, overwrite_a=True, check_finite=False)
+    step = cho_solve((factor, True), (gradient - precision * at).ravel(), check_finite=False)
+    return factor, step.reshape(at.shape)
+
+
+def _posterior_variances(factor: Floats) -> Floats:
+    """Diagonal of the inverse of the matrix whose lower Cholesky factor this is."""
+    inverse, _ = dtrtri(factor, lower=1)
+    return np.einsum("ij,ij->j", inverse, inverse)
 
 
 def _derivatives(tallies: Tallies, design: Design, at: Floats) -> tuple[Floats, Floats]:
@@ -155,37 +114,26 @@ def _derivatives(tallies: Tallies, design: Design, at: Floats) -> tuple[Floats, 
 
     Gradient [3, levels] and, negative and as expected (Gauss-Newton), curvature [3 x levels, 3 x levels].
     """
-    moved = Shrunk(_by_side(at, design), at).moved(design, tallies.cell, tallies.logits)
+    moved = _moved(_by_side(at, design), design, tallies.cell, tallies.logits)
     found = map_of(moved, tallies)
     p, slope = found.of_logits(moved), np.clip(_slope(found, moved), *_SLOPES)
-    distance = design.span.distance(tallies.logits) / design.scale
     pull = (tallies.positives - tallies.rows * p) * slope
     weight = tallies.rows * p * (1 - p) * slope**2
-    basis = (np.ones_like(distance), distance, np.abs(distance))
-    gradient = np.stack([_at_levels(design, tallies, pull * part) for part in basis])
+    distance = design.span.distance(tallies.logits) / design.scale
+    basis = (np.ones_like(distance), distance, np.abs(distance))  # of an offset, a slope and a bend
+    cells = design.matrix.shape[0]
+    gradient = np.stack([design.by_level(sums(tallies.cell, pull * part, cells)) for part in basis])
     return gradient, _curvature(tallies, design, weight, basis)
 
 
-def _by_side(at: Floats, design: Design) -> Floats:
-    """Turn offsets, slopes and bends, the latter per standard deviation, to slopes below and above."""
-    offsets, slopes, bends = at
-    return np.stack([offsets, (slopes - bends) / design.scale, (slopes + bends) / design.scale])
-
-
 def _curvature(tallies: Tallies, design: Design, weight: Floats, basis: Sequence[Floats]) -> Floats:
-    """Curvature of the offsets, slopes and bends, [3 x levels, 3 x levels]."""
-    m, count = design.matrix, design.matrix.shape[0]
-
-    def block(one: Floats, other: Floats) -> Floats:
-        by_cell = sums(tallies.cell, weight * one * other, count)
-        return (m.T @ sparse.diags_array(by_cell) @ m).toarray()
-
-    made = {(i, j): block(basis[i], basis[j]) for i in range(len(basis)) for j in range(i + 1)}
-    return np.block([[made[max(i, j), min(i, j)] for j in range(len(basis))] for i in range(len(basis))])
-
-
-def _at_levels(design: Design, tallies: Tallies, values: Floats) -> Floats:
-    return design.matrix.T @ sums(tallies.cell, values, design.matrix.shape[0])
+    """Curvature of the offsets, slopes and bends, [3 x levels, 3 x levels]; only its lower part is made."""
+    kinds, levels, cells = len(basis), len(design), design.matrix.shape[0]
+    made = np.zeros((kinds, levels, kinds, levels))
+    for i in range(kinds):
+        for j in range(i + 1):
+            made[i, :, j] = design.crossed(sums(tallies.cell, weight * basis[i] * basis[j], cells))
+    return made.reshape(kinds * levels, kinds * levels)
 
 
 def _variances(at: Floats, prior_share: Floats, design: Design) -> Floats:
@@ -197,49 +145,16 @@ def _variances(at: Floats, prior_share: Floats, design: Design) -> Floats:
     return np.clip((squares + _WEAK * SPREAD) / (np.maximum(effective, 0) + _WEAK), *_VARIANCES)
 
 
-def map_of(logits: Floats, tallies: Tallies) -> IsotonicMap | LogisticMap:
-    """Fit one map to groups whose logits [groups] were moved."""
-    rates = tallies.positives / tallies.rows
-    negatives = tallies.rows - tallies.positives
-    return fit_rates(expit(logits), rates, tallies.rows, positives=tallies.positives, negatives=negatives)
+def _by_side(at: Floats, design: Design) -> Floats:
+    """Turn offsets, slopes and bends, the latter per standard deviation, to slopes below and above."""
+    offsets, slopes, bends = at
+    return np.stack([offsets, (slopes - bends) / design.scale, (slopes + bends) / design.scale])
+
+
+def _moved(effects: Floats, design: Design, cells: Codes, logits: Floats) -> Floats:
+    return design.span.moved(logits, (design.matrix @ effects.T).T[:, cells])
 
 
 def _slope(found: IsotonicMap | LogisticMap, logits: Floats) -> Floats:
     above, below = (logit(found.of_logits(logits + step)) for step in (_HALF_STEP, -_HALF_STEP))
     return (above - below) / (2 * _HALF_STEP)
-
-
-def _information(tallies: Tallies) -> Floats:
-    """Information of each group about an offset, at one map for all."""
-    p = map_of(tallies.logits, tallies).of_logits(tallies.logits)
-    return tallies.rows * p * (1 - p)
-
-
-@dataclass(frozen=True)
-class _Known:
-    """A term's values that occur: their words, where they act [cells, values], what the rows tell of them."""
-
-    words: list[tuple[str, ...]]
-    matrix: sparse.coo_array
-    information: Floats
-
-
-def _levels(cells: Cells, term: Sequence[str], by_cell: Floats) -> _Known:
-    sizes = [len(cells.words[name]) for name in term]
-    (known,) = np.nonzero(
-        np.all([np.array(cells.words[name])[cells.codes[name]] != UNKNOWN for name in term], axis=0)
-    )
-    keys = np.ravel_multi_index([cells.codes[name][known] for name in term], sizes)
-    distinct, column = np.unique(keys, return_inverse=True)
-    codes = np.unravel_index(distinct, sizes)
-    spelled = [[cells.words[name][code] for code in own] for name, own in zip(term, codes, strict=True)]
-    words = list(zip(*spelled, strict=True))
-    matrix = sparse.coo_array((np.ones(known.size), (known, column)), shape=(len(cells), distinct.size))
-    return _Known(words, matrix, sums(column, by_cell[known], distinct.size))
-
-
-def _moments(logits: Floats, weights: Floats) -> tuple[float, float]:
-    """Mean and standard deviation where the outcomes tell most; 1 where all scores are equal."""
-    centre = float(np.average(logits, weights=weights))
-    scale = float(np.sqrt(np.average((logits - centre) ** 2, weights=weights)))
-    return centre, scale if scale > 1e-6 else 1.0

@@ -10,6 +10,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from tasks.calibration.fit import fit_rates
+from tasks.calibration.maps import IsotonicMap, LogisticMap, expit
 from tasks.calibration.segment_effects import Codes
 from tasks.evaluation.binary import Floats
 
@@ -43,10 +45,10 @@ class Groups:
 
     @classmethod
     def of(cls, cells: Codes, logits: Floats, outcomes: Floats) -> "Groups":
-        """Cut the rows of every cell [n] at the same scores."""
+        """Cut the rows of every cell [n] at the same scores; groups lie by cell, then by score."""
         edges = np.union1d(_quantiles(logits), _quantiles(logits[outcomes == 1]))
         width = edges.size + 1
-        of_row, keys = pd.factorize(cells * width + np.searchsorted(edges, logits, side="right"))
+        of_row, keys = pd.factorize(cells * width + np.searchsorted(edges, logits, side="right"), sort=True)
         return cls(of_row, keys // width, np.bincount(of_row, logits) / np.bincount(of_row))
 
     def tally(self, outcomes: Floats, weights: Floats) -> Tallies:
@@ -56,6 +58,13 @@ class Groups:
         positives = sums(self.of_row, weights * outcomes, count)
         left = rows > 0
         return Tallies(self.cell[left], self.logits[left], rows[left], positives[left])
+
+
+def map_of(logits: Floats, tallies: Tallies) -> IsotonicMap | LogisticMap:
+    """Fit one map to groups whose logits [groups] may have been moved."""
+    rates = tallies.positives / tallies.rows
+    negatives = tallies.rows - tallies.positives
+    return fit_rates(expit(logits), rates, tallies.rows, positives=tallies.positives, negatives=negatives)
 
 
 def sums(codes: Codes, values: Floats, count: int) -> Floats:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tasks.cli import commands, text
+from tasks.cli import commands, explain_text, text
 from tasks.cli.command import add_as_of, add_command, add_parent_run
 from tasks.cli.label_arguments import add_label_commands
 from tasks.errors import ContractError
@@ -206,6 +206,7 @@ def _scoring_commands(root: Any) -> None:
         commands.explain,
         "Why a request's candidates stand where they stand.",
         "home_feed --release challenger --input candidates.parquet --request r-17",
+        explain_text.explained,
     )
     explain.add_argument("--request", metavar="ID", required=True)
     for command in (score, explain):

@@ -52,4 +52,6 @@ Columns = Annotated[
 ]
 Numbers = Annotated[tuple[Number, ...], BeforeValidator(_as_tuple)]
 AsTuple = BeforeValidator(_as_tuple)
+Share = Annotated[Number, Field(ge=0, le=1)]
+Range = Annotated[tuple[Number, Number], AsTuple]
 Scalar = str | bool | int | float

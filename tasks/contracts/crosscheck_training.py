@@ -41,9 +41,25 @@ def _of_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpec) 
     if training.space is not None and tasks.parent(name) is None and _own(surface, name, "space"):
         hint = "has no parent (after:), so there is one space to learn it in"
         yield Problem("surface.yaml", f"{where}.space", training.space, hint)
+    yield from _bounds(name, training, surface, tasks)
     for feature in sorted(set(training.monotone or {}) - set(surface.features.numeric)):
         hint = unknown("numeric feature", feature, surface.features.numeric)
         yield Problem("surface.yaml", f"{where}.monotone.{feature}", "", hint)
+
+
+def _bounds(name: str, training: TaskTraining, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+    """Refuse bounds that a head's leaves would not keep."""
+    kind, start = head_kind(tasks.tasks[name].kind, training.objective), training.start_from
+    if not training.monotone:
+        return
+    if kind == "quantile" and _own(surface, name, "monotone"):
+        hint = "a quantile head's leaves are set after its trees are grown, whatever the bounds: leave it out"
+        yield Problem("surface.yaml", f"training.{name}.monotone", "", hint)
+    if kind == "binary" and start is not None and start.task != name:
+        hint = (
+            f"what start_from brings of '{start.task}' keeps no bounds: choose one, `monotone: {{}}` is none"
+        )
+        yield Problem("surface.yaml", f"training.{name}.monotone", "", hint)
 
 
 def _objective(name: str, task: TaskSpec, training: TaskTraining, tasks: TasksSpec) -> Iterator[Problem]:

@@ -1,4 +1,7 @@
-"""``surface.yaml``: where a surface's logs are, what describes a candidate, and what a release must pass."""
+"""``surface.yaml``: where a surface's logs are, what describes a candidate, and how its tasks are learned.
+
+What a release must pass, the section ``gates``, is in ``tasks.contracts.gates``.
+"""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal, Self
@@ -13,17 +16,17 @@ from tasks.contracts.base import (
     Identifiers,
     Number,
     Numbers,
+    Range,
     Text,
     Version,
 )
 from tasks.contracts.durations import Duration, parse_duration
+from tasks.contracts.gates import Gates
 from tasks.contracts.training import TaskTraining
 
 Cron = Annotated[str, StringConstraints(pattern=r"^\S+( \S+){4}$")]
 _Source = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _User = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-]{1,100}$")]
-_Share = Annotated[Number, Field(ge=0, le=1)]
-_Range = Annotated[tuple[Number, Number], AsTuple]
 EngineName = Literal["duckdb", "spark"]
 
 
@@ -126,7 +129,7 @@ class LightGBMParameters(Closed):
     learning_rate: Annotated[Number, Field(gt=0, le=1)] | None = None
     rounds: Annotated[int, Field(ge=1, le=10_000)] | None = None
     early_stopping_rounds: Annotated[int, Field(ge=1, le=1000)] | None = None
-    min_data_in_leaf: Annotated[int, Field(ge=1)] | None = None
+    min_data_in_leaf: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
     min_sum_hessian_in_leaf: Annotated[Number, Field(ge=0)] | None = None
     max_depth: Annotated[int, Field(ge=-1, le=64)] | None = None
     max_bin: Annotated[int, Field(ge=2, le=65535)] | None = None
@@ -134,7 +137,7 @@ class LightGBMParameters(Closed):
     lambda_l2: Annotated[Number, Field(ge=0)] | None = None
     feature_fraction: Fraction | None = None
     bagging_fraction: Fraction | None = None
-    bagging_freq: Annotated[int, Field(ge=0)] | None = None
+    bagging_freq: Annotated[int, Field(ge=0, le=10_000)] | None = None
     cat_smooth: Annotated[Number, Field(ge=0)] | None = None
     cat_l2: Annotated[Number, Field(ge=0)] | None = None
 
@@ -164,85 +167,6 @@ class Arrival(Closed):
         if not timedelta(seconds=10) <= self.every <= self.deadline:
             raise ValueError("every must lie between PT10S, the time of a look, and deadline")
         return self
-
-
-class DataGate(Closed):
-    """Rows and positives that the evidence needs; ``severity`` is the validation failure that blocks."""
-
-    rows: Annotated[int, Field(ge=1)] = 10_000
-    positives: Annotated[int, Field(ge=1)] = 200
-    severity: Literal["info", "warning", "critical"] = "critical"
-
-
-class FirstModelGate(Closed):
-    """What a model must reach where there is no champion."""
-
-    auc_min: _Share = 0.55
-
-
-class ModelGate(Closed):
-    """How far a model may fall behind the champion's.
-
-    ``refit_shift_max``: how far refitted predictions may lie from the tested ones, summed over tenths, as a
-    share of the tested mean (``tasks/evaluation/shift.py``).
-    """
-
-    auc_drop_max: Annotated[Number, Field(ge=0, le=1)] = 0.005
-    normalized_entropy_rise_max: Annotated[Number, Field(ge=0)] = 0.01
-    refit_shift_max: Annotated[Number, Field(ge=0)] = 0.1
-    first: FirstModelGate = FirstModelGate()
-
-
-class CalibrationGate(Closed):
-    """The allowed calibration ratio, overall and by segment."""
-
-    ratio: _Range = (0.9, 1.1)
-    by: Identifiers = ()
-
-    @model_validator(mode="after")
-    def _ratio_holds_one(self) -> Self:
-        if not 0 < self.ratio[0] <= 1 <= self.ratio[1]:
-            raise ValueError("ratio must be a range around 1")
-        return self
-
-
-class BaselineColumn(Closed):
-    """A logged column whose order stands in for a champion."""
-
-    column: Identifier
-
-
-class DecisionGate(Closed):
-    """What the utility policy's guardrails are compared with."""
-
-    baseline: Literal["champion"] = "champion"
-    first: Literal["logged"] | BaselineColumn = "logged"
-
-
-class ShadowGate(Closed):
-    """How far a challenger's slates may depart from the champion's on fresh traffic."""
-
-    overlap_at_k_min: _Share = 0.3
-    score_shift_max: Annotated[Number, Field(ge=0)] = 0.5
-
-
-class FreshnessGate(Closed):
-    """The greatest age of a part's newest training row, at the as-of."""
-
-    newest_training_row: Duration = timedelta(days=60)
-    parts: dict[Identifier, Duration] = {}
-
-
-class Gates(Closed):
-    """Every gate of a release."""
-
-    data: DataGate = DataGate()
-    model: ModelGate = ModelGate()
-    calibration: CalibrationGate = CalibrationGate()
-    decision: DecisionGate = DecisionGate()
-    shadow: ShadowGate = ShadowGate()
-    freshness: FreshnessGate = FreshnessGate()
-    cannot_tell: Literal["hold", "warn"] = "hold"
 
 
 class Promotion(Closed):
@@ -283,7 +207,7 @@ class SurfaceSpec(Closed):
     lightgbm: dict[Identifier, LightGBMParameters] = {}
     training: dict[Identifier, TaskTraining] = {}
     proxies: Annotated[tuple[Proxy, ...], AsTuple] = ()
-    base_rates: dict[Identifier, _Range] = {}
+    base_rates: dict[Identifier, Range] = {}
     until: Annotated[date, BeforeValidator(_day)] | None = None
     schedule: Schedule = Schedule()
     arrival: Arrival = Arrival()

@@ -163,7 +163,7 @@ class TaskSpec(Closed):
     exclude: Annotated[tuple[Exclusion, ...], AsTuple] = ()
     cadence: Literal["fast", "slow"] = "fast"
     level: Literal["impression", "request"] = "impression"
-    loss_weight: Annotated[Number, Field(gt=0)] = 1.0
+    loss_weight: Annotated[Number, Field(ge=1e-6, le=1e6)] = 1.0
     sampling: Sampling | None = None
 
     @model_validator(mode="after")

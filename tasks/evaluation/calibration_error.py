@@ -93,9 +93,10 @@ def debiased_ece(
     weights: npt.ArrayLike | None = None,
     bins: int = BINS,
 ) -> float:
-    """Root mean square calibration error over bins, without the noise of the sample; NaN without a row.
+    """Root mean square calibration error over bins, without the noise of the sample.
 
-    A bin's rows count as (sum of weights)^2 / sum of squared weights; a bin of fewer than two says nothing.
+    A bin's rows count as (sum of weights)^2 / sum of squared weights. A bin of one row has no noise to tell
+    from error and counts as 0; NaN where no bin has more.
 
     Parameters
     ----------
@@ -113,6 +114,8 @@ def debiased_ece(
     of = equal_bins(p, bins)
     squares, said, seen, total = (np.bincount(of, column) for column in (w * w, w * p, w * y, w))
     rate, rows = quotient(seen, total), quotient(total**2, squares)
+    if not (rows > 1).any():
+        return float("nan")
     noise = np.divide(rate * (1 - rate), rows - 1, out=np.zeros_like(rows), where=rows > 1)
     error = np.where(rows > 1, (rate - quotient(said, total)) ** 2 - noise, 0.0)
     return float(np.sqrt(max(0.0, (total * error).sum() / total.sum())))

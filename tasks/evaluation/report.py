@@ -14,7 +14,7 @@ never negative and carry the sample's noise, so they have no interval: sigma and
 beside them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -81,13 +81,19 @@ def binary_report(
             **_cumulative(ordered, group, who),
         }
         rows += rows_of(found, group, y, who)
-    whole = {
+    alone = {name: [_alone(figure, who.count)] for name, figure in _of_all(y, p, w, ordered, groups).items()}
+    return rows + rows_of(alone, groups[0], y, who)
+
+
+def _of_all(
+    y: Floats, p: Floats, w: Floats, ordered: SortedRows, groups: Sequence[Grouping]
+) -> dict[str, float]:
+    """Measure a probability head's errors of calibration, which the whole alone has and without intervals."""
+    return {
         "smooth_ece": smooth_ece(y, p, weights=w),
         "debiased_ece": debiased_ece(y, p, weights=w),
         **_multicalibration(ordered, groups[1:]),
     }
-    alone = {name: [_alone(figure, who.count)] for name, figure in whole.items()}
-    return rows + rows_of(alone, groups[0], y, who)
 
 
 def value_report(
@@ -165,21 +171,26 @@ def ranking_report(
     ----------
     scores : [n] higher first.
     k : slots that count.
-    examination : [n] probability that the logged position is looked at; with it ``ndcg`` is weighted by it.
+    examination : [n] how much the logged position is looked at, up to a factor; ``ndcg`` is weighted by it
+        and leaves out rows where it is not known, NaN. None: all places alike, as where none is logged.
     """
     y, s, w = checked(outcomes, scores)
+    looks = np.ones(y.size) if examination is None else np.asarray(examination, dtype=np.float64)
+    placed = np.flatnonzero(~np.isnan(looks))
     who = clusters(users, requests)
     resampler = Resampler(who.count, seed, replicates)
     in_request, _ = pd.factorize(np.asarray(requests), use_na_sentinel=False)
     rows: list[MetricRow] = []
     for group in groupings(segments, y.size):
         apart = in_request * np.intp(group.count) + group.codes
-        gains = request_gains(y, s, apart, k=k, examination=examination)
+        gains = request_gains(y[placed], s[placed], apart[placed], k=k, examination=looks[placed])
         naive = request_gains(y, s, apart, k=k)
         mean = [np.nan_to_num(naive.by_request), (naive.ideal > 0).astype(np.float64)]
         found = {
             "auc_by_request": _by_request(y, s, w, in_request, who, resampler, group),
-            "ndcg": _of_requests([gains.gained, gains.ideal], gains.first_rows, who, resampler, group),
+            "ndcg": _of_requests(
+                [gains.gained, gains.ideal], placed[gains.first_rows], who, resampler, group
+            ),
             "naive_ndcg": _of_requests(mean, naive.first_rows, who, resampler, group),
         }
         rows += rows_of(found, group, y, who)
@@ -235,7 +246,7 @@ def _cumulative(rows: SortedRows, group: Grouping, who: Clusters) -> dict[str, l
     return {"cumulative_error": of(found.errors), "cumulative_sigma": of(found.sigmas)}
 
 
-def _multicalibration(rows: SortedRows, columns: list[Grouping]) -> dict[str, float]:
+def _multicalibration(rows: SortedRows, columns: Sequence[Grouping]) -> dict[str, float]:
     many = rows.worst(columns)
     return {
         "multicalibration_error": many.error,

@@ -11,7 +11,7 @@
 import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 
 class Outcome(StrEnum):
@@ -23,6 +23,17 @@ class Outcome(StrEnum):
     CANNOT_TELL = "cannot_tell"
     NO_RULE = "no_rule"
     METRIC_MISSING = "metric_missing"
+
+
+WORST_FIRST: Final = (
+    Outcome.BLOCK,
+    Outcome.METRIC_MISSING,
+    Outcome.CANNOT_TELL,
+    Outcome.WARN,
+    Outcome.PASS,
+    Outcome.NO_RULE,
+)
+"""In the order in which people look at outcomes, and of two the one that counts."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,11 @@ class Verdict:
     reason: str = ""
     evidence: str = ""
     relative: bool = False
+
+    @property
+    def of(self) -> str:
+        """Say what was judged, and where."""
+        return self.subject if self.segment == "all" else f"{self.subject} at {self.segment}"
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON; unknown figures become null."""

@@ -159,28 +159,40 @@ def label_query(
     """
     refuse_meeting_names(tasks, log.impressions)
     names = tuple(n for n in log.impressions if n != c.DAY)
-    position = c.POSITION in names
+    taking_part = {
+        rows.REPEATED: rows.repeated_keys(as_of),
+        rows.FIRST: rows.first_of_repeated(as_of, names),
+        rows.SHOWN: rows.shown_impressions(as_of, names, read),
+    }
+    if labels_only:
+        taking_part[rows.WRITTEN] = rows.written_impressions(as_of, names, write)
+    taking_part[rows.KNOWN] = rows.known_events(
+        as_of, event_columns(tasks, log), sorted(tasks.events), events
+    )
     layers = _layers(tasks, as_of, names, write)
-    written = {rows.WRITTEN: rows.written_impressions(as_of, names, write)} if labels_only else {}
     return LabelQuery(
-        rows={
-            rows.REPEATED: rows.repeated_keys(as_of),
-            rows.FIRST: rows.first_of_repeated(as_of, names),
-            rows.SHOWN: rows.shown_impressions(as_of, names, read),
-            **written,
-            rows.KNOWN: rows.known_events(as_of, event_columns(tasks, log), sorted(tasks.events), events),
-        },
-        creditings={
-            task: creditings(tasks, task, as_of, position=position, labels_only=labels_only)
-            for task in tasks.order()
-            if tasks.tasks[task].rule
-        },
+        rows=taking_part,
+        creditings=_credited(tasks, as_of, position=c.POSITION in names, labels_only=labels_only),
         forms=forms or {},
         layers=layers,
-        final=x.select(
-            [*x.columns((*names, c.DAY)), *status.final_columns(tasks)], x.table(list(layers)[-1])
-        ),
+        final=_final(tasks, names, list(layers)[-1]),
     )
+
+
+def _credited(
+    tasks: TasksSpec, as_of: x.AsOf, *, position: bool, labels_only: bool
+) -> dict[str, Sequence[Crediting]]:
+    """Say of each task with a rule which impression an event is credited to."""
+    return {
+        task: creditings(tasks, task, as_of, position=position, labels_only=labels_only)
+        for task in tasks.order()
+        if tasks.tasks[task].rule
+    }
+
+
+def _final(tasks: TasksSpec, names: Sequence[str], layer: str) -> exp.Select:
+    """Select the impressions' own columns, their day and every task's labels from the last layer."""
+    return x.select([*x.columns((*names, c.DAY)), *status.final_columns(tasks)], x.table(layer))
 
 
 def refuse_meeting_names(tasks: TasksSpec, impressions: Iterable[str]) -> None:

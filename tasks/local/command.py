@@ -1,10 +1,10 @@
 """`python -m tasks.local.command WORDS`: a command of `equipoise` on what the running parts work on."""
 
-import argparse
 import subprocess
 import sys
 
-from tasks.errors import EquipoiseError, StoreError
+from tasks.errors import StoreError
+from tasks.local.given import errors_told, read_words
 from tasks.local.health import running_settings
 from tasks.local.profiles import profile_of
 from tasks.local.settings import Settings
@@ -12,18 +12,12 @@ from tasks.local.settings import Settings
 
 def main() -> int:
     """Run the command with the environment of a step; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tasks.local.command", description=__doc__)
-    parser.add_argument("--profile", default="embedded", help="embedded or production")
-    parser.add_argument("words", nargs=argparse.REMAINDER, help="as after `equipoise`")
-    given = parser.parse_args()
-    try:
-        running = running_settings(Settings.from_environment(given.profile))
+    profile, words = read_words("tasks.local.command", __doc__, words="as after `equipoise`")
+    with errors_told():
+        running = running_settings(Settings.from_environment(profile))
         if running is None:
-            raise StoreError(f"The parts do not run. Start them: `make up PROFILE={given.profile}`")
-    except EquipoiseError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return error.exit_code
-    command = (sys.executable, "-m", "tasks.cli", *given.words)
+            raise StoreError(f"The parts do not run. Start them: `make up PROFILE={profile}`")
+    command = (sys.executable, "-m", "tasks.cli", *words)
     return subprocess.run(command, env=profile_of(running).environment(running), check=False).returncode
 
 

@@ -23,7 +23,6 @@ from tasks.local.services import Asked, Ended, Service, Web
 from tasks.local.settings import HOST, REPOSITORY, Settings
 
 _USER = "postgres"
-_PLACES = ("/usr/lib/postgresql", "/usr/sbin", "/usr/bin")
 
 
 def infrastructure(

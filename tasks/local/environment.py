@@ -1,6 +1,7 @@
 """What a part finds in its environment: Airflow's settings and MLflow's, and none of the shell's own."""
 
 import os
+from collections.abc import Mapping
 
 from tasks.local.logins import USERS, ensure_keys, passwords_file
 from tasks.local.settings import HOST, MARK, REPOSITORY, Settings
@@ -62,9 +63,19 @@ def _airflow(settings: Settings) -> dict[str, str]:
         "DAG_PROCESSOR": {"PARSING_PROCESSES": 1},
         "USAGE_DATA_COLLECTION": {"ENABLED": False},
     }
-    named = {
+    return {"AIRFLOW_HOME": str(settings.airflow), **airflow_variables(sections)}
+
+
+def airflow_variables(sections: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    """Write Airflow's settings, by section and key, as the variables that it reads.
+
+    Examples
+    --------
+    >>> airflow_variables({"API": {"PORT": 8080}})
+    {'AIRFLOW__API__PORT': '8080'}
+    """
+    return {
         f"AIRFLOW__{section}__{key}": str(value)
         for section, values in sections.items()
         for key, value in values.items()
     }
-    return {"AIRFLOW_HOME": str(settings.airflow), **named}

@@ -15,6 +15,7 @@ a command: they travel by environment, PostgreSQL's by the variables that libpq 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tasks.local.environment import airflow_variables
 from tasks.local.logins import USERS
 from tasks.local.services import Asked, Ended, Service, Web
 
@@ -24,18 +25,6 @@ LOGS = f"s3://{BUCKET}/logs"
 ARTIFACTS = f"s3://{BUCKET}/mlflow"
 ACCOUNT = "equipoise"
 """The name of the steps' own account in PostgreSQL, the object store and MLflow: there the administrator."""
-
-SECRETS = (
-    "POSTGRES_PASSWORD",
-    "REDIS_PASSWORD",
-    "OBJECT_STORE_PASSWORD",
-    "MLFLOW_PASSWORD",
-    "MLFLOW_SECRET_KEY",
-    "AIRFLOW_FERNET_KEY",
-    "AIRFLOW_SECRET_KEY",
-    "AIRFLOW_JWT_SECRET",
-)
-"""The names of all secrets, but for the people's passwords."""
 
 INFRASTRUCTURE = ("postgres", "redis", "object-store")
 
@@ -203,12 +192,7 @@ def _airflow(places: Places, secrets: Mapping[str, str]) -> dict[str, str]:
         "DAG_PROCESSOR": {"PARSING_PROCESSES": 1},
         "USAGE_DATA_COLLECTION": {"ENABLED": False},
     }
-    named = {
-        f"AIRFLOW__{section}__{key}": str(value)
-        for section, values in sections.items()
-        for key, value in values.items()
-    }
-    return {"AIRFLOW_HOME": f"{places.home}/airflow", **named}
+    return {"AIRFLOW_HOME": f"{places.home}/airflow", **airflow_variables(sections)}
 
 
 def _passwords(secrets: Mapping[str, str], *users: str) -> dict[str, str]:

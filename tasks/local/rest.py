@@ -1,4 +1,4 @@
-"""The few calls of Airflow's REST API that starting, following and answering a run needs."""
+"""The few calls of Airflow's REST API that starting and following a run needs."""
 
 import json
 import urllib.error
@@ -41,10 +41,6 @@ class Airflow:
         found = self._call("GET", "/api/v2/importErrors")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in found]
 
-    def dag(self, dag: str) -> dict[str, Any]:
-        """Return what a DAG says of itself."""
-        return self._call("GET", f"/api/v2/dags/{quote(dag)}/details")
-
     def trigger(self, dag: str, conf: Mapping[str, Any], *, note: str | None = None) -> str:
         """Start a run by hand and return its id."""
         body = {"logical_date": None, "conf": dict(conf), "note": note}
@@ -54,60 +50,28 @@ class Airflow:
         """Mark the runs of a DAG that have not ended as failed; return their ids."""
         found = self._call("GET", f"/api/v2/dags/{quote(dag)}/dagRuns?state=running&state=queued")["dag_runs"]
         for run in found:
-            self._call("PATCH", _run_path(dag, run["dag_run_id"]), {"state": "failed", "note": why})
+            self._call("PATCH", run_path(dag, run["dag_run_id"]), {"state": "failed", "note": why})
         return [str(run["dag_run_id"]) for run in found]
 
     def run(self, dag: str, run: str) -> dict[str, Any]:
         """Return a run."""
-        return self._call("GET", _run_path(dag, run))
-
-    def runs(self, dag: str) -> list[dict[str, Any]]:
-        """Return the runs of a DAG, the newest first."""
-        path = f"/api/v2/dags/{quote(dag)}/dagRuns?order_by=-run_after&limit=100"
-        return list(self._call("GET", path)["dag_runs"])
-
-    def clear(self, dag: str, run: str, *steps: str) -> None:
-        """Let steps run again, and those after them."""
-        body = {
-            "dry_run": False,
-            "dag_run_id": run,
-            "task_ids": list(steps),
-            "only_failed": False,
-            "include_downstream": True,
-        }
-        self._call("POST", f"/api/v2/dags/{quote(dag)}/clearTaskInstances", body)
-
-    def set_state(self, dag: str, run: str, step: str, state: str) -> None:
-        """Mark a step as success, failed or skipped, as a person may in the UI."""
-        path = f"{_run_path(dag, run)}/taskInstances/{quote(step)}"
-        self._call("PATCH", path, {"new_state": state})
-
-    def question(self, dag: str, run: str, step: str) -> dict[str, Any]:
-        """Return what a step that waits for a person asks, and the answer where there is one."""
-        return self._call("GET", f"{_run_path(dag, run)}/taskInstances/{quote(step)}/-1/hitlDetails")
-
-    def answer(self, dag: str, run: str, step: str, option: str, **changed: Any) -> None:
-        """Answer a step that waits for a person with its form as it is filled in, but for what is changed."""
-        path = f"{_run_path(dag, run)}/taskInstances/{quote(step)}/-1/hitlDetails"
-        asked = self.question(dag, run, step)["params"]
-        form = {name: field["value"] for name, field in asked.items()} | changed
-        self._call("PATCH", path, {"chosen_options": [option], "params_input": form})
+        return self._call("GET", run_path(dag, run))
 
     def instances(self, dag: str, run: str) -> list[dict[str, Any]]:
         """Return the run's step instances."""
-        path = f"{_run_path(dag, run)}/taskInstances?limit=1000"
+        path = f"{run_path(dag, run)}/taskInstances?limit=1000"
         return list(self._call("GET", path)["task_instances"])
 
     def result(self, dag: str, run: str, step: str) -> Any:
         """Return what a step handed on."""
-        path = f"{_run_path(dag, run)}/taskInstances/{quote(step)}/xcomEntries/return_value?deserialize=true"
+        path = f"{run_path(dag, run)}/taskInstances/{quote(step)}/xcomEntries/return_value?deserialize=true"
         return self._call("GET", path)["value"]
 
     def log(self, dag: str, run: str, instance: Mapping[str, Any]) -> list[str]:
         """Return the lines that a step instance logged at its last try."""
         step, attempt = quote(instance["task_id"]), max(int(instance["try_number"]), 1)
         query = f"?full_content=true&map_index={instance['map_index']}"
-        content = self._call("GET", f"{_run_path(dag, run)}/taskInstances/{step}/logs/{attempt}{query}")[
+        content = self._call("GET", f"{run_path(dag, run)}/taskInstances/{step}/logs/{attempt}{query}")[
             "content"
         ]
         return [line for entry in content for line in _lines(entry)]
@@ -127,10 +91,6 @@ class Airflow:
             "password": password,
         }
         self._call("POST", "/auth/fab/v1/users", body)
-
-    def health(self) -> dict[str, Any]:
-        """Return the state of Airflow's parts; needs no login."""
-        return health(f"{self.url}/api/v2/monitor/health")
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         if not self.token:
@@ -153,7 +113,8 @@ def answers(url: str) -> bool:
         return False
 
 
-def _run_path(dag: str, run: str) -> str:
+def run_path(dag: str, run: str) -> str:
+    """Return the path of a run in the API."""
     return f"/api/v2/dags/{quote(dag)}/dagRuns/{quote(run, safe='')}"
 
 

@@ -97,7 +97,7 @@ def decide(
     valued = utilities(candidates, predictions, utility)
     dropped = drops(candidates, predictions, utility, valued=valued, sets=sets)
     rules = SlateColumns.of(candidates, slate)
-    tier = _tiers(candidates, predictions, utility)
+    tier = tiers(candidates, predictions, utility)
     rank = np.zeros(len(candidates), dtype=np.int32)
     position = np.zeros(len(candidates), dtype=np.int32)
     for rows, valid in _blocks(sets, dropped.kept):
@@ -117,7 +117,7 @@ def decide(
     )
 
 
-def _tiers(
+def tiers(
     candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilityPolicy
 ) -> Values | None:
     """Return one number per row that orders all tiers at once, best first; None without tiers."""

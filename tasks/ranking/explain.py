@@ -17,7 +17,7 @@ from ..columns import DROPPED_BY, ITEM_ID, RANK, REQUEST_ID
 from ..errors import DataError
 from .candidates import column, numbers
 from .constraints import violates
-from .decide import Decision, decide
+from .decide import Decision, decide, tiers
 from .policy import SlatePolicy, UtilityPolicy
 from .rules import DIVERSITY, REQUIRED_FIRST, max_per, max_where, min_where
 from .utility import prediction
@@ -28,6 +28,7 @@ WEIGHT = "weight"
 TIMES = "times"
 VALUE_OF = "value"
 CONTRIBUTION = "contribution"
+TIER = "tier"
 CONSTRAINTS = "constraints"
 MOVED_BY = "moved_by"
 
@@ -38,8 +39,9 @@ class Explanation:
 
     Attributes
     ----------
-    candidates : one row a candidate: the decision, every constraint that acted (``name`` or
-        ``name (unknown)``, joined by commas) and the slate rules that moved it.
+    candidates : one row a candidate: the decision, the tier that ranks before utility (from 1, the best;
+        null where the policy has none), every constraint that acted (``name`` or ``name (unknown)``, joined
+        by commas) and the slate rules that moved it.
     components : one row a candidate and task: prediction, weight, value column and value, contribution.
     unmet : what slate rules asked in vain.
     """
@@ -76,6 +78,7 @@ def explain(
     own = {name: np.asarray(values)[rows] for name, values in predictions.items()}
     decision = decide(mine, own, utility, slate)
     decided = decision.frame
+    decided[TIER] = _tier(mine, own, utility)
     decided[CONSTRAINTS] = _constraints(mine, decision, utility)
     decided[MOVED_BY] = pd.Series(_moved_by(mine, own, utility, slate, decision), dtype="str")
     best_first = decided.sort_values([RANK, ITEM_ID], na_position="last", ignore_index=True)
@@ -86,6 +89,13 @@ def _same_id(candidates: pd.DataFrame, request_id: object) -> npt.NDArray[np.boo
     # as text: that is how a request is named on a command line, also where the table holds integers
     ids = column(candidates, REQUEST_ID, "the explanation")
     return np.asarray(ids.astype(str) == str(request_id), dtype=np.bool_)
+
+
+def _tier(
+    mine: pd.DataFrame, own: Mapping[str, npt.ArrayLike], utility: UtilityPolicy
+) -> pd.api.extensions.ExtensionArray:
+    numbers = tiers(mine, own, utility)
+    return pd.array([None] * len(mine) if numbers is None else numbers + 1, dtype="Int32")
 
 
 def _constraints(mine: pd.DataFrame, decision: Decision, utility: UtilityPolicy) -> list[str | None]:

@@ -11,7 +11,7 @@ A value head's ratio is observed over predicted mean. Quantile and ranking heads
 
 from collections.abc import Iterator, Sequence
 
-from tasks.contracts.surface import CalibrationGate
+from tasks.contracts.gates import CalibrationGate
 from tasks.evaluation.calibration_verdicts import (
     FALSE_DISCOVERIES,
     Calibration,

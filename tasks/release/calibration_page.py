@@ -36,6 +36,9 @@ _OF_A_SEGMENT: Final = (
     "cumulative_error",
     "cumulative_sigma",
 )
+_WITHOUT_INTERVAL: Final = frozenset({*_ERRORS, "cumulative_error", "cumulative_sigma"})
+_DIGITS: Final = 3
+"""Of a figure and its interval."""
 _LINE: Final = 24
 """Height of a line of a picture."""
 _MIDDLE, _HALF = 610, 250
@@ -66,9 +69,9 @@ def errors(tasks: Sequence[TaskEvidence], slots: Mapping[str, Estimate]) -> str:
     rows = [
         (
             task.task,
-            figure(_of(task, "calibration_ratio")),
-            figure(slots.get(task.task)),
-            *(_plain(_of(task, name)) for name in _ERRORS),
+            _told(_of(task, "calibration_ratio")),
+            _told(slots.get(task.task, UNKNOWN)),
+            *(_figure(task, name) for name in _ERRORS),
         )
         for task in tasks
         if task.kind in _MEANS
@@ -97,7 +100,7 @@ def _segments(task: TaskEvidence, judged: Mapping[tuple[str, str], str]) -> str:
             segment,
             f"{counts.rows:,}",
             f"{counts.positives:,}",
-            *(_plain(_of(task, name, segment)) for name in shown),
+            *(_figure(task, name, segment) for name in shown),
             judged.get((f"{task.task}.calibration_ratio", segment), "not gated"),
         )
         for segment, counts in task.counts.items()
@@ -123,10 +126,10 @@ def amplification(terms: Sequence[Sensitivity], *, utility: float, spread: float
             term.task,
             f"{term.weight:g}{f' x {term.times}' if term.times else ''}",
             "" if math.isnan(term.prediction) else f"{term.prediction:.3g}",
-            figure(term.slots if term.slots.known else term.whole),
+            _told(term.slots if term.slots.known else term.whole),
             "slots" if term.slots.known else "all shown",
             f"{term.contribution:+.3g}",
-            figure(term.error),
+            figure(term.error, digits=2),
             f"{term.share:.1%}" if math.isfinite(term.share) else "cannot tell",
         )
         for term in ordered
@@ -152,7 +155,7 @@ def amplification(terms: Sequence[Sensitivity], *, utility: float, spread: float
 def _named(terms: Sequence[Sensitivity]) -> str:
     """Name the heads whose weight makes much of a small error, and those that cannot be told."""
     said = [
-        f"{term.task}: a ratio of {figure(term.slots if term.slots.known else term.whole)} under a weight of "
+        f"{term.task}: a ratio of {_told(term.slots if term.slots.known else term.whole)} under a weight of "
         f"{term.weight:g} may move candidates by {term.share:.0%} of what lies between them"
         if math.isfinite(term.share)
         else f"{term.task}: its calibration cannot be told, nor what a weight of {term.weight:g} makes of it"
@@ -209,7 +212,8 @@ def _ratio(verdict: Verdict, seen: Estimate, y: int) -> str:
 
 def _svg(height: int, drawn: str) -> str:
     return (
-        f"<svg viewBox='0 0 900 {height}' width=900 font-size=13 fill=currentColor font-family=system-ui>"
+        f"<svg viewBox='0 0 900 {height}' width=900 style='min-width: 44rem' font-size=13 fill=currentColor "
+        "font-family=system-ui>"
         f"{drawn}</svg>"
     )
 
@@ -224,11 +228,16 @@ def _of(task: TaskEvidence, metric: str, segment: str = WHOLE) -> Estimate:
     return task.figures.get((metric, segment), UNKNOWN)
 
 
-def _plain(estimate: Estimate) -> str:
-    """Write a figure, with its interval where it has one."""
-    if estimate.known:
-        return figure(estimate)
-    return "" if math.isnan(estimate.value) else f"{estimate.value:.3g}"
+def _figure(task: TaskEvidence, metric: str, segment: str = WHOLE) -> str:
+    """Write a figure, with its interval where the metric has one; empty where there is none."""
+    estimate = _of(task, metric, segment)
+    if metric in _WITHOUT_INTERVAL and not math.isnan(estimate.value):
+        return f"{estimate.value:.{_DIGITS}g}"
+    return figure(estimate, digits=_DIGITS)
+
+
+def _told(ratio: Estimate) -> str:
+    return figure(ratio, digits=_DIGITS) or "cannot tell"
 
 
 def _words(metric: str) -> str:

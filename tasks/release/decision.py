@@ -56,9 +56,8 @@ def in_words(verdict: Verdict) -> str:
     >>> in_words(Verdict("calibration", "click.calibration_ratio", "all", Outcome.BLOCK, "0.9 to 1.1", seen))
     'calibration block: click.calibration_ratio 1.21 [1.15, 1.28], allowed 0.9 to 1.1'
     """
-    segment = "" if verdict.segment == "all" else f" at {verdict.segment}"
     seen = figure(verdict.observed, percent=verdict.relative)
     observed = f" {seen}" if seen else ""
     allowed = f", allowed {verdict.threshold}" if verdict.threshold else ""
     reason = f" ({verdict.reason})" if verdict.reason else ""
-    return f"{verdict.gate} {verdict.outcome}: {verdict.subject}{segment}{observed}{allowed}{reason}"
+    return f"{verdict.gate} {verdict.outcome}: {verdict.of}{observed}{allowed}{reason}"

@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from tasks.evaluation.metric_rows import WHOLE
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.release.calibration_page import amplification, errors, ratios_picture, segments
 from tasks.release.decision import Decision, Hold, Promote
 from tasks.release.evidence import TaskEvidence, estimate_to_json
@@ -19,20 +19,13 @@ from tasks.release.manifest import Manifest
 from tasks.release.page import figure, listed, page, table
 from tasks.release.sensitivity import Sensitivity
 
-_ORDER = (
-    Outcome.BLOCK,
-    Outcome.METRIC_MISSING,
-    Outcome.CANNOT_TELL,
-    Outcome.WARN,
-    Outcome.PASS,
-    Outcome.NO_RULE,
-)
 _METRICS = (
     "auc",
     "auc_by_request",
     "average_precision",
     "normalized_entropy",
     "ndcg",
+    "naive_ndcg",
     "coverage",
 )
 
@@ -141,18 +134,17 @@ class Dossier:
 
 
 def _counted(verdicts: Sequence[Verdict]) -> str:
-    counts = {o: sum(v.outcome is o for v in verdicts) for o in _ORDER}
+    counts = {o: sum(v.outcome is o for v in verdicts) for o in WORST_FIRST}
     return ", ".join(f"{n} {o.value}" for o, n in counts.items() if n)
 
 
 def _gates(verdicts: Sequence[Verdict]) -> str:
-    ordered = sorted(verdicts, key=lambda v: _ORDER.index(v.outcome))
+    ordered = sorted(verdicts, key=lambda v: WORST_FIRST.index(v.outcome))
     rows = [
         (
             v.outcome.value,
             v.gate,
-            v.subject,
-            v.segment,
+            v.of,
             figure(v.observed, percent=v.relative),
             v.threshold,
             _n(v),
@@ -160,15 +152,20 @@ def _gates(verdicts: Sequence[Verdict]) -> str:
         )
         for v in ordered
     ]
-    head = ("verdict", "gate", "of", "segment", "observed", "allowed", "n", "reason")
-    return f"<h2>Gates</h2>{table(head, rows, numbers=(4, 5, 6))}"
+    head = ("verdict", "gate", "of", "observed", "allowed", "n", "reason")
+    return f"<h2>Gates</h2>{table(head, rows, numbers=(3, 4, 5))}"
 
 
 def _figures(tasks: Sequence[TaskEvidence]) -> str:
     found = [{m: e for (m, segment), e in task.figures.items() if segment == WHOLE} for task in tasks]
     shown = [metric for metric in _METRICS if any(metric in figures for figures in found)]
     rows = [
-        (task.task, f"{task.rows:,}", f"{task.positives:,}", *(figure(figures.get(name)) for name in shown))
+        (
+            task.task,
+            f"{task.rows:,}",
+            f"{task.positives:,}",
+            *(figure(figures.get(name), digits=3) for name in shown),
+        )
         for task, figures in zip(tasks, found, strict=True)
     ]
     head = ("task", "rows", "positives", *(metric.replace("_", " ") for metric in shown))

@@ -88,7 +88,8 @@ def measure(
     predictions : calibrated joint probability (or value, quantile, score), shape [rows].
     users, requests, segments : of each row; users are resampled for the intervals.
     quantile : that a quantile head predicts.
-    slots : of a slate, for a ranking head; ``examination`` of the rows' logged positions, shape [rows].
+    slots : of a slate, for a ranking head; ``examination`` of the rows' logged positions, shape [rows], NaN
+        where it is not known.
 
     Raises
     ------

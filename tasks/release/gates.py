@@ -14,7 +14,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 
-from tasks.contracts.surface import Gates
+from tasks.contracts.gates import Gates
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 from tasks.release.calibration_gate import judge_ratios
 from tasks.release.evidence import Comparison, Evidence, TaskEvidence

@@ -187,10 +187,6 @@ def _plain(value: Any) -> Any:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, date) else value
 
 
-def _end_of(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC) + timedelta(days=1)
-
-
 def _days(pair: list[str]) -> tuple[date, date]:
     first, last = pair
     return date.fromisoformat(first), date.fromisoformat(last)

@@ -3,19 +3,22 @@
 import math
 from collections.abc import Sequence
 from html import escape
+from typing import Final
 
 from tasks.evaluation.verdicts import Estimate
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bad: #c62828; --doubt: #b26a00; --good: #2e7d32; }
 @media (prefers-color-scheme: dark) { :root { --bad: #ef6c6c; --doubt: #e0a040; --good: #6fbf73; } }
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem;
+overflow-wrap: break-word; }
 h1 { font-size: 1.45rem; margin: 0 0 .2rem; } h2 { font-size: 1.12rem; margin: 2rem 0 .5rem; }
 p { margin: .2rem 0; } .facts { opacity: .7; } ul { margin: .3rem 0; padding-left: 1.2rem; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; font-variant-numeric: tabular-nums; }
-td, th { padding: .3rem .45rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top;
-overflow-wrap: break-word; } td:last-child { min-width: 11rem; }
-td.number, th.number { text-align: right; } td.number { white-space: nowrap; }
+td, th { padding: .3rem .45rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
+td:last-child:not(.number, .verdict) { min-width: 11rem; }
+.wide, figure { overflow-x: auto; } /* what is wider than a phone moves by itself, not with the page */
+td.number, th.number { text-align: right; }
 .pass, .no_rule, .promote { color: var(--good); }
 .block, .critical, .metric_missing, .hold { color: var(--bad); }
 .warn, .warning, .info, .cannot_tell { color: var(--doubt); }
@@ -24,6 +27,8 @@ details { margin: .4rem 0; } summary { cursor: pointer; }
 img { background: #fff; border-radius: 6px; padding: 4px; } /* a picture brings its light ground */
 img, svg { max-width: 100%; height: auto; } figure { margin: 1rem 0; } figcaption { opacity: .7; }
 """
+
+_JOINED: Final = "\N{NO-BREAK SPACE}"
 
 
 def page(title: str, facts: Sequence[str], body: str) -> str:
@@ -45,7 +50,7 @@ def page(title: str, facts: Sequence[str], body: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
-    """Write a table of texts; columns in ``numbers`` are aligned right.
+    """Write a table of texts; columns in ``numbers`` are aligned right and broken before intervals alone.
 
     A cell in the column ``verdict`` takes the colour of its verdict.
     """
@@ -55,13 +60,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequen
         "<tr>" + "".join(_cell(text, i == verdict, i in numbers) for i, text in enumerate(row)) + "</tr>"
         for row in rows
     )
-    return f"<table><tr>{header}</tr>{lines}</table>"
+    return f"<div class=wide><table><tr>{header}</tr>{lines}</table></div>"
 
 
 def _cell(text: str, verdict: bool, number: bool) -> str:
     if verdict:
         return f"<td class='verdict {escape(text)}'>{escape(text)}"
-    return f"<td{' class=number' if number else ''}>{escape(text)}"
+    if number:
+        return f"<td class=number>{escape(text.replace(' ', _JOINED).replace(f'{_JOINED}[', ' ['))}"
+    return f"<td>{escape(text)}"
 
 
 def listed(title: str, lines: Sequence[str]) -> str:
@@ -71,7 +78,7 @@ def listed(title: str, lines: Sequence[str]) -> str:
     return f"<h2>{escape(title)}</h2><ul>{''.join(f'<li>{escape(line)}' for line in lines)}</ul>"
 
 
-def figure(estimate: Estimate | None, *, percent: bool = False) -> str:
+def figure(estimate: Estimate | None, *, percent: bool = False, digits: int = 4) -> str:
     """Write a figure with its interval; ``[?]`` where the interval is not known.
 
     Examples
@@ -85,7 +92,7 @@ def figure(estimate: Estimate | None, *, percent: bool = False) -> str:
     def written(number: float) -> str:
         if percent:
             return f"{number:+.1%}"
-        return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+        return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.{digits}g}"
 
     if not estimate.known:
         return f"{written(estimate.value)} [?]"

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.contracts import UtilitySpec
-from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
 from tasks.release.description import markdown_table, weight_terms
 from tasks.release.page import figure
 from tasks.release.promotion import POLICIES, Case, Support
 
 _COMPARED: Final = frozenset({"model", "decision", "shadow"})
 """The gates whose figures say what changes for people."""
-_ORDER: Final = tuple(Outcome)[::-1]
 _WARNINGS, _FIGURES, _TERMS = 4, 10, 6
 
 
@@ -77,9 +76,9 @@ def _listed(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _figures(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """Show the comparisons of the whole, the doubtful first."""
+    """Show the comparisons of the whole, the worst first."""
     compared = [v for v in verdicts if v.gate in _COMPARED and v.segment == "all" and v.observed is not None]
-    compared.sort(key=lambda verdict: _ORDER.index(verdict.outcome))
+    compared.sort(key=lambda verdict: WORST_FIRST.index(verdict.outcome))
     rows = [
         [v.subject, figure(v.observed, percent=v.relative), v.threshold, v.outcome.value]
         for v in compared[:_FIGURES]

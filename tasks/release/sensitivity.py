@@ -8,17 +8,19 @@
 
 The ratio is that of the items in the slots where it can be told, else that of all shown items. A term whose
 error may move candidates by a tenth of what lies between them is named: its weight amplifies a small error.
+What it does to one candidate's utility is in `tasks.release.error_bars`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks.errors import DataError
+from tasks.evaluation.metric_rows import WHOLE
 from tasks.evaluation.resampling import UNKNOWN
 from tasks.evaluation.verdicts import Estimate
-from tasks.release.evidence import estimate_from_json
+from tasks.release.evidence import TaskEvidence, estimate_from_json
 
 AMPLIFIED: Final = 0.1
 """Share of the utility's spread from which a term is named."""
@@ -102,7 +104,6 @@ def _sensitivity(
     ratio = slots if slots.known else whole
     added, apart = float(term["contribution"]), float(term["spread"])
     ends = sorted((added * (ratio.low - 1), added * (ratio.high - 1)))
-    furthest = max(abs(ratio.low - 1), abs(ratio.high - 1))
     return Sensitivity(
         task=term["task"],
         weight=term["weight"],
@@ -112,13 +113,24 @@ def _sensitivity(
         whole=whole,
         contribution=added,
         error=Estimate(added * (ratio.value - 1), ends[0], ends[1], ratio.n),
-        share=furthest * apart / spread if spread else math.nan,
+        share=furthest(ratio) * apart / spread if spread else math.nan,
     )
+
+
+def furthest(ratio: Estimate) -> float:
+    """Return the largest share by which a head's predictions may be off; NaN where that cannot be told."""
+    return max(abs(ratio.low - 1), abs(ratio.high - 1)) if ratio.known else math.nan
 
 
 def error_bar(terms: Sequence[Sensitivity]) -> float:
     """Return how far a slot's utility may be off by the terms whose calibration can be told."""
     return math.sqrt(sum(term.largest**2 for term in terms if term.error.known))
+
+
+def whole_ratios(tasks: Iterable[TaskEvidence]) -> dict[str, Estimate]:
+    """Return the calibration ratios of all shown items of the release's test days, by task."""
+    found = ((task.task, task.figures.get(("calibration_ratio", WHOLE))) for task in tasks)
+    return {task: ratio for task, ratio in found if ratio is not None}
 
 
 def slot_ratios(measured: Sequence[Mapping[str, Any]]) -> dict[str, Estimate]:

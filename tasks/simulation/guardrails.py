@@ -3,17 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from tasks.contracts.utility import Guardrail
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
-from tasks.simulation.replay import ALL, Measured
-
-_WORST_FIRST = (
-    Outcome.BLOCK,
-    Outcome.METRIC_MISSING,
-    Outcome.CANNOT_TELL,
-    Outcome.WARN,
-    Outcome.PASS,
-    Outcome.NO_RULE,
-)
+from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict, judge
+from tasks.simulation.replay import Measured
 
 
 def judge_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, run: str) -> list[Verdict]:
@@ -29,7 +20,7 @@ def judge_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, run: 
     return [
         min(
             (v for m in measured if m.segment == segment for v in _verdicts(guardrail, m, run)),
-            key=lambda verdict: _WORST_FIRST.index(verdict.outcome),
+            key=lambda verdict: WORST_FIRST.index(verdict.outcome),
         )
         for segment in segments
     ]
@@ -66,8 +57,3 @@ def _bounds(
         yield f"rise of {rise:.1%}", measured.relative, None, rise
     if (drop := guardrail.relative_decrease_max) is not None:
         yield f"fall of {drop:.1%}", measured.relative, -drop, None
-
-
-def missing(guardrail: Guardrail, reason: str, *, run: str) -> Verdict:
-    """Say that a guardrail has nothing to be judged by."""
-    return Verdict("decision", guardrail.metric, ALL, Outcome.METRIC_MISSING, "", None, reason, run)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.evaluation.exposure import Exposure
+from tasks.evaluation.binary import quotient
+from tasks.evaluation.exposure import entropy, gini
 from tasks.evaluation.resampling import Resampler, interval
 from tasks.evaluation.verdicts import Estimate
 from tasks.simulation.log import CandidateLog, Floats, Slates
@@ -111,14 +112,10 @@ class Replay:
         cells = self.log.users * width + values.codes
         flat = np.bincount(cells, exposure, self.log.user_count * width).astype(np.float64)
         by_user = flat.reshape(self.log.user_count, width)
-        names = np.asarray(values.categories, dtype=object)
-
-        def figure(looks: Floats) -> float:
-            found = Exposure(names, looks / looks.sum() if looks.sum() else np.full(width, np.nan))
-            return found.entropy if metric.kind is MetricKind.ENTROPY else found.gini
-
-        replicates = np.array([figure(looks) for looks in self._totals(by_user).T])
-        return _Sample(figure(by_user.sum(axis=0)), replicates, int(np.count_nonzero(by_user.sum(axis=1))))
+        concentration = entropy if metric.kind is MetricKind.ENTROPY else gini
+        replicates = concentration(_shares(np.ascontiguousarray(self._totals(by_user).T)))
+        whole = float(concentration(_shares(by_user.sum(axis=0))))
+        return _Sample(whole, replicates, int(np.count_nonzero(by_user.sum(axis=1))))
 
     def _totals(self, by_user: Floats) -> Floats:
         """Return the totals of each replicate: sums by user (users, k) to (k, replicates)."""
@@ -146,6 +143,11 @@ def _reason(metric: Metric, ours: "_Sample | None", judge: Slates) -> str:
     if ours.n == 0:
         return f"nothing to measure it by: no slot holds an observed label of {metric.subject}"
     return ""
+
+
+def _shares(looks: Floats) -> Floats:
+    """Divide looks [..., values] by those of all values; NaN where there are none."""
+    return quotient(looks, looks.sum(axis=-1, keepdims=True))
 
 
 def _with_naive(metric: Metric) -> tuple[Metric, ...]:

@@ -18,7 +18,6 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any, Final
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -28,7 +27,6 @@ from tasks.calibration.choice import Choice, Kind
 from tasks.calibration.segmented_map import Calibrator, applied
 from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused
-from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head
 from tasks.release.figures import TaskFigures
 from tasks.steps import examination, unbiased
@@ -38,10 +36,10 @@ from tasks.steps.encoding import encode
 from tasks.steps.examples import users_of
 from tasks.steps.made_once import WantedPart
 from tasks.steps.pictures import draw_calibration
-from tasks.steps.task_rows import NEWEST, REPEATS, Recipe, TaskRows, labels, tags
+from tasks.steps.task_rows import NEWEST, REPEATS, Recipe, TaskRows, labels, log_labels, tags
 from tasks.steps.train import for_refit, model_name
-from tasks.steps.trees import threads_of
-from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
+from tasks.steps.trees import read_model, threads_of
+from tasks.stores.parts import CALIBRATOR, Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepRun, read_evidence
 
@@ -170,13 +168,7 @@ def _refuse_overlap(rows: TaskRows, model: Part, said: Mapping[str, str]) -> Non
 def _calibrate(
     registry: Registry, rows: TaskRows, model: Part, opened: StepRun, said: Mapping[str, str]
 ) -> Part:
-    labelled = rows.snapshot
-    opened.dataset(
-        f"{labelled.surface} labels",
-        digest=labelled.content_digest,
-        source=labelled.path,
-        context="calibration",
-    )
+    log_labels(opened, rows.snapshot, context="calibration")
     opened.reads_model(registry.model_id(model))
     head = _fetched(registry, model, rows)
     made = _fit(opened, rows, head)
@@ -185,19 +177,7 @@ def _calibrate(
     opened.metrics({"rows": made.rows, "positives": made.positives, **_flat(made)})
     if made.after is not None:
         opened.table("figures.json", pd.DataFrame([row.to_json() for row in made.after.metrics]))
-    opened.evidence(
-        {
-            **rows.made_from(),
-            "kind": rows.kind,
-            "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-            "calibrator": made.fitted.kind,
-            "choice": None if made.choice is None else made.choice.to_json(),
-            "rows": made.rows,
-            "positives": made.positives,
-            "before": None if made.before is None else made.before.to_json(),
-            "test": None if made.after is None else made.after.to_json(),
-        }
-    )
+    opened.evidence(_evidence(rows, model, made))
     return registry.register(
         calibrator_name(rows.context.surface, rows.task),
         {CALIBRATOR: json.dumps(made.fitted.to_json(), allow_nan=False).encode()},
@@ -209,11 +189,22 @@ def _calibrate(
     )
 
 
+def _evidence(rows: TaskRows, model: Part, made: _Calibrated) -> dict[str, Any]:
+    return {
+        **rows.made_from(),
+        "kind": rows.kind,
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "calibrator": made.fitted.kind,
+        "choice": None if made.choice is None else made.choice.to_json(),
+        "rows": made.rows,
+        "positives": made.positives,
+        "before": None if made.before is None else made.before.to_json(),
+        "test": None if made.after is None else made.after.to_json(),
+    }
+
+
 def _fetched(registry: Registry, model: Part, rows: TaskRows) -> Head:
-    """Load a model from bytes that were compared with what was registered."""
-    folder = registry.fetch(model)
-    encoder = FeatureEncoder.from_json(json.loads((folder / ENCODER).read_bytes()))
-    booster = lgb.Booster(model_str=(folder / BOOSTER).read_text(encoding="utf-8"))
+    booster, encoder = read_model(registry.fetch(model))
     return Head(task=rows.task, kind=rows.kind, booster=booster, encoder=encoder, calibrator=None)
 
 
@@ -239,7 +230,8 @@ def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
             users=users_of(test).to_pandas(),
             segments=rows.segments(test),
         )
-    before, after = (rows.measured(test, predicted) for predicted in (raw, calibrated))
+    looks = unbiased.order_weighed_by(rows, test)
+    before, after = (rows.measured(test, predicted, examination=looks) for predicted in (raw, calibrated))
     return _Calibrated(fitted, choice, *counts, before, after)
 
 

@@ -18,7 +18,7 @@ from tasks.calibration.choice import Choice, Kind, choose, repeat
 from tasks.calibration.fit import fit_mean
 from tasks.calibration.maps import IdentityMap
 from tasks.calibration.segmented_map import Calibrator
-from tasks.errors import ImmatureLabels
+from tasks.errors import DataError, ImmatureLabels
 from tasks.evaluation.segments import segment_columns
 from tasks.steps import unbiased
 from tasks.steps.examples import users_of
@@ -42,6 +42,8 @@ def fit_map(
     ------
     ImmatureLabels
         The slice has one outcome only.
+    DataError
+        Values do not add up to more than 0.
     """
     if rows.kind in {"quantile", "ranking"}:
         return IdentityMap(), None
@@ -65,13 +67,20 @@ def segmented_frame(rows: TaskRows, table: pa.Table) -> pd.DataFrame:
 
 def _require_outcomes(rows: TaskRows, outcomes: Floats) -> None:
     """Refuse a slice that cannot tell what a score means, in words that name the task and its days."""
-    positives, noun = int(np.count_nonzero(outcomes)), "positives"
-    lacking = positives == 0 if rows.spec.kind == "value" else positives in (0, len(outcomes))
-    if lacking:
-        noun = noun if rows.spec.kind == "binary" else "values other than 0"
-        first, last = rows.slices.calibrate.to_json()
+    valued, positives = rows.kind == "value", int(np.count_nonzero(outcomes))
+    if positives == 0 or (not valued and positives == len(outcomes)):
+        noun = "values other than 0" if valued else "positives"
         raise ImmatureLabels(
-            f"Task '{rows.task}' cannot be calibrated: its calibrate slice {first} to {last} has {positives} "
-            f"{noun} in {len(outcomes)} observed rows and needs both outcomes. Lengthen split.calibrate in "
-            "surface.yaml or wait for more days."
+            f"{_cannot(rows)} has {positives} {noun} in {len(outcomes)} observed rows and needs both "
+            "outcomes. Lengthen split.calibrate in surface.yaml or wait for more days."
         )
+    if valued and not outcomes.sum() > 0:
+        raise DataError(
+            f"{_cannot(rows)} has values that add up to {outcomes.sum():g}, and a map of means needs more "
+            "than 0. Clip the value in tasks.yaml, or turn its sign."
+        )
+
+
+def _cannot(rows: TaskRows) -> str:
+    first, last = rows.slices.calibrate.to_json()
+    return f"Task '{rows.task}' cannot be calibrated: its calibrate slice {first} to {last}"

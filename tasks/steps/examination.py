@@ -17,7 +17,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -25,11 +24,12 @@ from tasks.columns import ITEM_ID, POSITION, PROPENSITY, REQUEST_ID, USER_ID
 from tasks.contracts import digest
 from tasks.errors import DataError
 from tasks.evaluation.resampling import clusters
+from tasks.ranking.candidates import numbers
 from tasks.ranking.examination import FILE, Examination
 from tasks.release.chains import parent
 from tasks.steps.context import Context, format_instant
 from tasks.steps.made_once import WantedPart
-from tasks.steps.task_rows import TaskRows
+from tasks.steps.task_rows import TaskRows, log_labels
 from tasks.stores.label_store import LabelStore
 from tasks.stores.locks import alone
 from tasks.stores.parts import Part
@@ -37,6 +37,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.runs import StepRun
 from tasks.stores.snapshot import Snapshot
 from tasks.training.examination import Harvested, harvest
+from tasks.training.position import require_places
 
 STEP: Final = "examination"
 RECIPE: Final = 1
@@ -152,12 +153,7 @@ def _declared(context: Context, by_position: tuple[float, ...]) -> _Curve:
 def _estimated(context: Context, labelled: Snapshot, opened: StepRun) -> _Curve:
     task = _densest(context, labelled)
     rows = TaskRows.open(context, task=task, as_of=labelled.as_of, snapshot=labelled.id)
-    opened.dataset(
-        f"{labelled.surface} labels",
-        digest=labelled.content_digest,
-        source=labelled.path,
-        context="examination",
-    )
+    log_labels(opened, labelled, context="examination")
     found = _harvested(context, _placed(rows), task)
     told = [
         {"position": place, "examination": point.value, "low": point.low, "high": point.high}
@@ -180,13 +176,14 @@ def _estimated(context: Context, labelled: Snapshot, opened: StepRun) -> _Curve:
 
 def _harvested(context: Context, table: pa.Table, task: str) -> Harvested:
     frame = table.to_pandas()
-    numbers = {
-        name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in (task, POSITION, PROPENSITY)
-    }
+    outcomes, places, propensities = (
+        numbers(frame, name, "examination: estimated") for name in (task, POSITION, PROPENSITY)
+    )
+    require_places(places)
     return harvest(
-        numbers[task],
-        numbers[POSITION],
-        numbers[PROPENSITY],
+        outcomes,
+        places,
+        propensities,
         requests=pd.factorize(frame[REQUEST_ID])[0],
         users=clusters(frame[USER_ID], frame[REQUEST_ID]).codes,
     )

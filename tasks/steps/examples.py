@@ -20,15 +20,16 @@ import pyarrow.compute as pc
 
 from tasks.columns import ITEM_ID, PROPENSITY, REQUEST_ID, SHOWN_AT, USER_ID
 from tasks.contracts.training import ExampleWeights
-from tasks.errors import ImmatureLabels
+from tasks.errors import DataError, ImmatureLabels
+from tasks.ranking.candidates import numbers
 from tasks.ranking.features import FeatureEncoder
 from tasks.steps import unbiased
 from tasks.steps.encoding import encode, fit_encoder
 from tasks.steps.task_rows import TaskRows, labels
 from tasks.training import weights
 from tasks.training.examples import Examples
-from tasks.training.fit import require_trainable
 from tasks.training.sampling import early_stop_fold, negative_rates, sampled
+from tasks.training.trainable import require_trainable
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,8 +80,9 @@ def training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None) -> T
     rates = _negatives(rows, table)
     kept = sampled(outcomes > 0, _key(table), negatives=rates, salt=f"negatives of {rows.task}")
     factors = {name: values[kept] for name, values in factors.items()}
+    _require_negatives(rows.task, outcomes, kept)
     examples = _examples(rows, table.filter(pa.array(kept)), encoder, factors, rates[kept])
-    counts |= {"sampled": len(examples), "held_out": int(examples.fold.sum())}
+    counts |= {"sampled": len(examples), "held_out": int(examples.held_out.sum())}
     return TrainingRows(examples, encoder, counts, weights.described(factors))
 
 
@@ -105,7 +107,8 @@ def _weighed(rows: TaskRows, table: pa.Table) -> tuple[pa.Table, dict[str, Float
     """Drop the rows that weigh nothing, and return what the others weigh by factor."""
     factors: dict[str, Floats] = {}
     if (column := _asked(rows).column) is not None:
-        logged = weights.by_column(_floats(table, column), task=rows.task, column=column)
+        said = _floats(table, column, "weights.column")
+        logged = weights.by_column(said, task=rows.task, column=column)
         if len(logged) and not logged.any():
             raise ImmatureLabels(
                 f"Task '{rows.task}' cannot be trained: all {len(logged)} observed rows of its train slice "
@@ -121,7 +124,7 @@ def _factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floats]]:
     if asked.half_life is not None and len(table):
         yield "half_life", weights.by_age(table.column(SHOWN_AT).to_numpy(), asked.half_life)
     if asked.propensity is not None:
-        logged = _floats(table, PROPENSITY)
+        logged = _floats(table, PROPENSITY, "weights.propensity")
         yield "propensity", weights.by_propensity(logged, clip=asked.propensity.clip, task=rows.task)
     yield from unbiased.factors(rows, table)
 
@@ -133,6 +136,15 @@ def _negatives(rows: TaskRows, table: pa.Table) -> Floats:
         return np.full(len(table), 1.0 if sampling is None else sampling.negatives)
     columns = {name: table.column(name) for name in sampling.by}
     return negative_rates(columns, sampling.by, others=sampling.negatives)
+
+
+def _require_negatives(task: str, outcomes: Floats, kept: npt.NDArray[np.bool_]) -> None:
+    """Refuse a sample of positives alone."""
+    if kept.any() and np.ptp(outcomes[kept]) == 0:
+        raise DataError(
+            f"Task '{task}' cannot be trained: sampling keeps none of the {int((outcomes == 0).sum())} "
+            "negatives of its train slice. Raise sampling.negatives in tasks.yaml."
+        )
 
 
 def _examples(
@@ -171,8 +183,8 @@ def _key(table: pa.Table) -> list[pa.ChunkedArray]:
     return [table.column(name) for name in (REQUEST_ID, ITEM_ID)]
 
 
-def _floats(table: pa.Table, column: str) -> Floats:
-    return np.asarray(table.column(column).to_pandas(), dtype=np.float64)
+def _floats(table: pa.Table, column: str, asked_by: str) -> Floats:
+    return numbers(table.select([column]).to_pandas(), column, asked_by)
 
 
 def users_of(table: pa.Table) -> pa.ChunkedArray:

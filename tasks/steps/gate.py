@@ -25,7 +25,7 @@ from tasks.release.figures import task_evidence
 from tasks.release.gates import judge_release
 from tasks.release.manifest import Manifest
 from tasks.release.reports import report_sections, report_verdicts
-from tasks.release.sensitivity import sensitivities, slot_ratios
+from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.steps.context import Context, format_instant, write_report
 from tasks.steps.pictures import gathered_pictures
 from tasks.steps.release_view import VERDICT, rehearsed, release_manifest, release_part
@@ -155,8 +155,7 @@ def _slot_utility(simulation: Mapping[str, Any], tasks: Sequence[TaskEvidence]) 
     made = simulation.get("composition")  # evidence of an older release may have none
     if made is None:
         return None
-    whole = {task.task: ratio for task in tasks if (ratio := task.figures.get(("calibration_ratio", "all")))}
-    terms = sensitivities(made, slot_ratios(simulation["measured"]), whole)
+    terms = sensitivities(made, slot_ratios(simulation["measured"]), whole_ratios(tasks))
     utility, spread = (math.nan if made[name] is None else made[name] for name in ("utility", "spread"))
     return SlotUtility(utility, spread, terms)
 

@@ -87,8 +87,8 @@ def run(
     StoreError
         A part holds other bytes than were registered.
     """
-    registry, store = Registry(context.home), LabelStore(context.home, context.surface)
-    labels = _published(store, snapshot, as_of)
+    registry = Registry(context.home)
+    labels = _published(LabelStore(context.home, context.surface), snapshot, as_of)
     refuse_silent_changes(context, registry)
     slices = plan_slices(context.contracts, as_of, _days(labels))
     trained, kept = divided(parts)
@@ -97,23 +97,20 @@ def run(
     looked = examination.run(context, as_of=as_of, snapshot=snapshot, parent_run=parent_run)
     examined = pin_examination(registry, looked)
     served, unrepeated = Refit(context, as_of, snapshot, parent_run).served(pins, trained)
-    wanted = Wanted(
-        context,
-        labels,
-        slices,
-        pins,
-        examined,
-        as_of,
-        backfill or _before_champion(registry, context.surface, as_of),
-        kept,
-        unrepeated,
-    )
+    backfilled = backfill or _before_champion(registry, context.surface, as_of)
+    wanted = Wanted(context, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated)
+    part, reused = _made(registry, wanted, served, parent_run=parent_run)
+    return _settled(registry, part, reused=reused, moves=not backfilled)
+
+
+def _made(registry: Registry, wanted: Wanted, served: Pins, *, parent_run: str | None) -> tuple[Part, bool]:
+    """Make the tested release; where refits are served in its place, make the one that serves them too."""
     part, reused = wanted.made(registry, parent_run=parent_run)
-    if served != pins:
-        _completed(registry, part, registry.run_id(part))
-        refitted = replace(wanted, pins=served, tested=Tested(part, pins))
-        part, reused = refitted.made(registry, parent_run=parent_run)
-    return _settled(registry, part, reused=reused, moves=not wanted.backfilled)
+    if served == wanted.pins:
+        return part, reused
+    _completed(registry, part, registry.run_id(part))
+    refitted = replace(wanted, pins=served, tested=Tested(part, wanted.pins))
+    return refitted.made(registry, parent_run=parent_run)
 
 
 def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> ReleaseResult:

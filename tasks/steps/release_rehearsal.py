@@ -19,8 +19,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.calibration.fit import fit_joint
-from tasks.columns import ITEM_ID, REQUEST_ID, USER_ID, at_position, predicted, probability
+from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, predicted, probability
 from tasks.evaluation.segments import segment_columns, segment_values
+from tasks.ranking.examination import FILE as EXAMINATION
+from tasks.ranking.examination import Examination
 from tasks.ranking.heads import Heads
 from tasks.release.chains import chain, known_outcomes
 from tasks.release.figures import TaskFigures, measure
@@ -30,6 +32,7 @@ from tasks.steps.context import Context
 from tasks.steps.pictures import draw_joint
 from tasks.steps.release_parts import Pins
 from tasks.steps.task_rows import first_rows, measured_by
+from tasks.steps.unbiased import looked_at
 from tasks.stores.runs import StepRun
 from tasks.stores.snapshot import Snapshot
 from tasks.training.slices import DaySlice, TaskSlices
@@ -71,14 +74,14 @@ class Rehearsal:
 
         Tasks with the same days share one reading.
         """
-        scorer = Scorer.from_files(files)
+        scorer, curve = Scorer.from_files(files), _examination(files)
         by_days: dict[DaySlice, list[str]] = {}
         for task in scorer.heads.heads:
             by_days.setdefault(self.slices[task].test, []).append(task)
         measured = {
             figures.task: figures
             for days, tasks in by_days.items()
-            for figures in self._measured(scorer, days, tasks, pins, step)
+            for figures in self._measured(scorer, curve, days, tasks, pins, step)
         }
         return [measured[task] for task in scorer.heads.heads]
 
@@ -89,10 +92,18 @@ class Rehearsal:
         return release_signature(frame, scorer.score(frame.head(0)))
 
     def _measured(
-        self, scorer: Scorer, days: DaySlice, tasks: list[str], pins: Pins, step: StepRun | None
+        self,
+        scorer: Scorer,
+        curve: Examination | None,
+        days: DaySlice,
+        tasks: list[str],
+        pins: Pins,
+        step: StepRun | None,
     ) -> Iterable[TaskFigures]:
         heads = scorer.heads.of(tasks)
-        frame = self.days(days, (*heads.columns, *heads.optional), tasks)
+        placed = (POSITION,) if POSITION in self.snapshot.schema().names else ()
+        frame = self.days(days, (*heads.columns, *heads.optional, *placed), tasks)
+        looks = looked_at(curve, _positions(frame))
         predictions = heads.predict(frame)
         segments = segment_values(frame, self.context.contracts.surface.segments)
         for task in tasks:
@@ -110,6 +121,7 @@ class Rehearsal:
                 segments={segment: np.asarray(values) for segment, values in segments.items()},
                 days=(days.first, days.last),
                 newest_training_row=pins[task][0].trained_until(),
+                examination=looks,
                 **measured_by(self.context.contracts, task),
             )
 
@@ -134,6 +146,16 @@ class Rehearsal:
         if contracts.tasks.tasks[task].level == "request":
             return np.where(first_rows(frame[REQUEST_ID].to_numpy()), known, np.nan)
         return known
+
+
+def _examination(files: Mapping[str, bytes]) -> Examination | None:
+    return Examination.from_json(json.loads(files[EXAMINATION])) if EXAMINATION in files else None
+
+
+def _positions(frame: pd.DataFrame) -> Floats:
+    if POSITION not in frame:
+        return np.full(len(frame), np.nan)
+    return frame[POSITION].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def where_shown(predictions: Mapping[str, Floats], name: str) -> Floats:

@@ -10,9 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks import columns as c
-from tasks.errors import DataError
+from tasks.errors import DataError, StoreError
+from tasks.evaluation.verdicts import Estimate
+from tasks.release.error_bars import with_error_bars
+from tasks.release.figures import task_evidence
+from tasks.release.sensitivity import whole_ratios
 from tasks.steps.context import Context
-from tasks.steps.release_view import load, resolve_release
+from tasks.steps.release_view import load, release_part, resolve_release
+from tasks.stores.registry import Registry
+from tasks.stores.runs import read_evidence
 
 
 @dataclass(frozen=True)
@@ -49,18 +55,34 @@ def run(context: Context, *, release: str, source: Path, out: Path) -> ScoreResu
 
 
 def explain(context: Context, *, release: str, source: Path, request: str) -> list[dict[str, Any]]:
-    """Return one request's candidates with their components, what dropped and what moved them."""
+    """Return one request's candidates with their components, what dropped and what moved them.
+
+    Beside each contribution and each utility stands what the calibration of the heads, on the release's own
+    test days, leaves open; where no figures of it are left, ``no_ratios`` says why.
+    """
     version = resolve_release(context, release)
     frame = read_candidates(source)
     mine = frame[frame[c.REQUEST_ID].astype(str) == request] if c.REQUEST_ID in frame else frame
     if c.REQUEST_ID in frame and mine.empty:
         raise DataError(f"No candidate of request '{request}' in {source}")
     key = mine[c.REQUEST_ID].iloc[0] if c.REQUEST_ID in mine else request
-    explained = load(context, version).explain(mine, key)
+    ratios, why = _calibration(context, version)
+    explained = with_error_bars(load(context, version).explain(mine, key), ratios)
     return [
-        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        {str(name): None if pd.isna(value) else value for name, value in row.items()} | {"no_ratios": why}
         for row in explained.to_dict("records")
     ]
+
+
+def _calibration(context: Context, version: int) -> tuple[dict[str, Estimate], str | None]:
+    """Return each head's calibration ratio on the release's test days; none, and why, without its figures."""
+    registry = Registry(context.home)
+    run = registry.run_id(release_part(context, version))
+    try:
+        evidence = read_evidence(context.home, run)
+        return whole_ratios(task_evidence(task, run=run) for task in evidence.get("tasks", ())), None
+    except (StoreError, DataError) as error:
+        return {}, str(error)
 
 
 def read_candidates(source: Path) -> pd.DataFrame:

@@ -8,7 +8,8 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from tasks.contracts.metrics import Metric, parse_metric
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.resampling import Resampler
 from tasks.evaluation.verdicts import Verdict
-from tasks.release.evidence import estimate_to_json
 from tasks.release.manifest import Manifest
 from tasks.release.simulation_page import simulation_page
 from tasks.simulation.guardrails import judge_guardrail
+from tasks.simulation.log import Slates
 from tasks.simulation.metrics import NEW_ITEMS
 from tasks.simulation.replay import ALL, Measured, Replay
 from tasks.simulation.terms import composition
@@ -28,6 +29,7 @@ from tasks.steps.champion_comparison import comparisons
 from tasks.steps.context import Context, write_report
 from tasks.steps.proposed_policy import read_policy
 from tasks.steps.release_view import find_release, load, rehearsed, resolve_release
+from tasks.steps.simulation_findings import Findings
 from tasks.steps.simulation_notes import notes_of, stood_in
 from tasks.steps.slates import Scored, TestSlice, release_policy
 from tasks.stores.runs import StepRun, finished_run, read_evidence, step_run
@@ -96,6 +98,7 @@ def run(
 def _simulate(
     context: Context, run: StepRun, release: int, champion: int | None, policies: Mapping[str, UtilitySpec]
 ) -> None:
+    """Rehearse the decision and write what is found: a report for people, evidence for the gate."""
     under_test = load(context, rehearsed(context, release))
     test = TestSlice.of(context, under_test.manifest)
     ours = test.slates_of(under_test, f"release {release}")
@@ -103,40 +106,19 @@ def _simulate(
     if champion is not None:
         old = test.slates_of(load(context, rehearsed(context, champion)), f"champion {champion}")
     theirs = test.first_baseline() if old is None else old.slates
-    replay, metrics, by = (
-        _replay(context, test),
-        _metrics(context.contracts, test),
-        _segments(context.contracts),
-    )
-    measured = {n: replay.measure(m, ours.slates, theirs, by.get(n, ())) for n, m in metrics.items()}
-    others = {name: test.slates_under(policy, ours, name) for name, policy in policies.items()}
-    found = _Findings(
-        baseline=theirs.name,
-        verdicts=list(_judged(context, test, replay, ours, measured, run.run_id)),
-        measured=[one for of_metric in measured.values() for one in of_metric],
-        others={
-            name: [
-                one for metric in metrics.values() for one in replay.measure(metric, slates, ours.slates, ())
-            ]
-            for name, slates in others.items()
-        },
-    )
+    found = _replayed(context, test, ours, theirs, policies, run_id=run.run_id)
     notes = [*stood_in(context, release), *notes_of(test, found.measured)]
     html = _page(context, test, under_test.manifest, ours.slates.name, found, notes)
     run.text(REPORT, html)
     path = write_report(context, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
-    utilities = [m.policy.value for m in found.measured if m.metric == "expected_utility" and m.policy]
-    run.metrics({"expected_utility": utilities[0] if utilities else math.nan})
+    run.metrics({"expected_utility": found.expected_utility})
     run.evidence(
         {
             "release": release,
             "champion": champion,
             "baseline": theirs.name,
             "report": str(path),
-            "guardrails": [verdict.to_json() for verdict in found.verdicts],
-            "headline": _headline(found.measured),
-            "measured": [_plain(one) for one in found.measured],
-            "others": {name: [_plain(one) for one in rows] for name, rows in found.others.items()},
+            **found.to_json(),
             "comparisons": None if old is None else list(comparisons(context.contracts, test, ours, old)),
             "composition": _composition(context, test, under_test.manifest, ours),
             "notes": notes,
@@ -168,14 +150,29 @@ def _or_null(figure: float) -> float | None:
     return figure if math.isfinite(figure) else None
 
 
-@dataclass(frozen=True)
-class _Findings:
-    """What a replay found: verdicts of the guardrails, every metric, and further policies by name."""
-
-    baseline: str
-    verdicts: list[Verdict]
-    measured: list[Measured]
-    others: dict[str, list[Measured]]
+def _replayed(
+    context: Context,
+    test: TestSlice,
+    ours: Scored,
+    theirs: Slates,
+    policies: Mapping[str, UtilitySpec],
+    *,
+    run_id: str,
+) -> Findings:
+    """Measure the release against its baseline, and each further policy against the release."""
+    replay, metrics = _replay(context, test), _metrics(context.contracts, test)
+    by = _segments(context.contracts)
+    measured = {n: replay.measure(m, ours.slates, theirs, by.get(n, ())) for n, m in metrics.items()}
+    others = {name: test.slates_under(policy, ours, name) for name, policy in policies.items()}
+    return Findings(
+        baseline=theirs.name,
+        verdicts=list(_judged(context, test, replay, ours, measured, run_id)),
+        measured=list(chain.from_iterable(measured.values())),
+        others={
+            name: [one for m in metrics.values() for one in replay.measure(m, slates, ours.slates, ())]
+            for name, slates in others.items()
+        },
+    )
 
 
 def _replay(context: Context, test: TestSlice) -> Replay:
@@ -192,7 +189,7 @@ def _page(
     test: TestSlice,
     manifest: Manifest,
     name: str,
-    found: _Findings,
+    found: Findings,
     notes: Sequence[str],
 ) -> str:
     first, last = manifest.test
@@ -262,26 +259,3 @@ def _asked(rail: Guardrail, measured: Measured) -> bool:
 def _anchors(context: Context) -> dict[str, int]:
     named = {rail.anchor for rail in context.contracts.utility.guardrails if rail.anchor is not None}
     return {anchor: resolve_release(context, anchor) for anchor in sorted(named)}
-
-
-def _headline(measured: Sequence[Measured]) -> dict[str, Any]:
-    """Return expected utility and rates on the whole, policy beside baseline."""
-    return {
-        one.metric: {
-            "policy": estimate_to_json(one.policy),
-            "baseline": None if one.baseline is None else estimate_to_json(one.baseline),
-            "relative": None if one.relative is None else estimate_to_json(one.relative),
-        }
-        for one in measured
-        if one.segment == ALL
-        and one.policy is not None
-        and (one.metric == "expected_utility" or one.metric.endswith("_rate"))
-    }
-
-
-def _plain(measured: Measured) -> dict[str, Any]:
-    figures = {
-        name: None if (found := getattr(measured, name)) is None else estimate_to_json(found)
-        for name in ("policy", "baseline", "relative")
-    }
-    return {**asdict(measured), **figures}

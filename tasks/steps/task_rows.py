@@ -26,7 +26,7 @@ from tasks.steps.encoding import coded
 from tasks.stores.label_store import LabelStore
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import read_evidence
+from tasks.stores.runs import StepRun, read_evidence
 from tasks.stores.snapshot import Snapshot
 from tasks.training.fit import Loss
 from tasks.training.slices import DaySlice, TaskSlices, plan_slices, refit_slices
@@ -42,11 +42,15 @@ TREES: Final = "lightgbm."
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a tested model was made, to be made so again: its version, its trees' parameters and number."""
+    """How a tested model was made, to be made so again: its version, its trees' parameters and number.
+
+    ``start`` is the number of trees of a dense start, by ``rounds``.
+    """
 
     version: int
     sha256: str
     parameters: Mapping[str, float | int]
+    start: Mapping[str, int]
 
     @classmethod
     def of(cls, registry: Registry, model: Part) -> "Recipe":
@@ -54,7 +58,8 @@ class Recipe:
         evidence = read_evidence(registry.home, registry.run_id(model))
         said: Mapping[str, Any] = evidence["parameters"]
         of_trees = {name.removeprefix(TREES): said[name] for name in said if name.startswith(TREES)}
-        return cls(model.version, model.sha256, {**of_trees, "rounds": evidence["rounds"]})
+        parameters = {**of_trees, "rounds": evidence["rounds"]}
+        return cls(model.version, model.sha256, parameters, evidence["start"])
 
 
 @dataclass(frozen=True)
@@ -190,8 +195,12 @@ class TaskRows:
         return coded(table, (*categorical, REQUEST_ID, USER_ID))
 
     def read_for_report(self, days: DaySlice) -> pa.Table:
-        """Read the observed rows of some days with the columns that segments are made from."""
-        return self.read(days, segment_columns(self.context.contracts.surface.segments))
+        """Read the observed rows of some days with the columns that they are measured by.
+
+        Segments are made from these; an order is held against where the log showed things, if it says so.
+        """
+        placed = (POSITION,) if self.kind == "ranking" and POSITION in self.snapshot.schema().names else ()
+        return self.read(days, [*segment_columns(self.context.contracts.surface.segments), *placed])
 
     def segments(self, table: pa.Table) -> Mapping[str, npt.ArrayLike]:
         """Return the segments of rows that `read_for_report` gave, by name."""
@@ -199,8 +208,11 @@ class TaskRows:
         frame = table.select(segment_columns(specs)).to_pandas()
         return {name: np.asarray(values) for name, values in segment_values(frame, specs).items()}
 
-    def measured(self, table: pa.Table, predictions: Floats) -> TaskFigures:
-        """Measure predictions on rows that `read_for_report` gave, for the whole and every segment."""
+    def measured(self, table: pa.Table, predictions: Floats, *, examination: Floats | None) -> TaskFigures:
+        """Measure predictions on rows that `read_for_report` gave, for the whole and every segment.
+
+        ``examination`` of the rows' places, shape [rows], is what an order is weighed by.
+        """
         specs = self.context.contracts.surface.segments
         frame = table.select([REQUEST_ID, USER_ID, *segment_columns(specs)]).to_pandas()
         return measure(
@@ -213,6 +225,7 @@ class TaskRows:
             segments=segment_values(frame, specs),
             days=(self.slices.test.first, self.slices.test.last),
             newest_training_row=self.slices.train.last,
+            examination=examination,
             **measured_by(self.context.contracts, self.task),
         )
 
@@ -228,6 +241,12 @@ class TaskRows:
             "slices": self.slices.to_json(),
             **({} if self.repeats is None else {REPEATS: [self.repeats.version, self.repeats.sha256]}),
         }
+
+
+def log_labels(opened: StepRun, labelled: Snapshot, *, context: str) -> None:
+    """Let a run say which labels it read, and what for."""
+    name = f"{labelled.surface} labels"
+    opened.dataset(name, digest=labelled.content_digest, source=labelled.path, context=context)
 
 
 def measured_by(contracts: Contracts, task: str) -> dict[str, Any]:

@@ -30,18 +30,19 @@ from tasks.steps.context import Context
 from tasks.steps.encoding import encode
 from tasks.steps.examples import TrainingRows, told, training_rows
 from tasks.steps.made_once import WantedPart
-from tasks.steps.task_rows import TREES, Recipe, TaskRows, tags
-from tasks.steps.trees import STARTS_FROM, champions_model, find_start, grow, loss_of, threads_of
+from tasks.steps.task_rows import TREES, Recipe, TaskRows, log_labels, tags
+from tasks.steps.trees import STARTS_FROM, Start, champions_model, find_start, grow, loss_of, threads_of
 from tasks.steps.trials import searched
 from tasks.stores.parts import ENCODER, Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import INPUTS, StepRun, read_evidence
-from tasks.training.fit import Callback, Fitted, require_split
+from tasks.training.fit import Callback, Fitted
 from tasks.training.picture import importance_figure
 from tasks.training.search import Found, Parameters
+from tasks.training.trainable import refuse_constant
 
 STEP: Final = "train"
-RECIPE: Final = 2
+RECIPE: Final = 3
 """Raised whenever the same rows would train another model."""
 
 
@@ -60,9 +61,10 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class _Trained:
-    """A fitted model with what it learned from, by which parameters, and how those were searched for."""
+    """A fitted model with what it started and learned from, by which parameters, and how those were found."""
 
     fitted: Fitted
+    start: Start | None
     rows: TrainingRows
     parameters: Mapping[str, float | int]
     search: Found | None
@@ -181,8 +183,8 @@ def _train(rows: TaskRows, champion: Part | None, opened: StepRun, inputs: str) 
     train = partial(grow, rows, learned.examples, start=below)
     parameters, found = _chosen(rows, train, opened, inputs)
     fitted = train(parameters=parameters)
-    require_split(rows.task, fitted)
-    return _Trained(fitted, learned, parameters, found)
+    refuse_constant(rows.task, fitted.booster, split=any(fitted.splits.values()))
+    return _Trained(fitted, start, learned, parameters, found)
 
 
 def _chosen(
@@ -207,7 +209,8 @@ def _figures(rows: TaskRows, trained: _Trained) -> TaskFigures:
     predicted = trained.fitted.booster.predict(
         encode(trained.rows.encoder, table), num_threads=threads_of(rows) or 0
     )
-    return rows.measured(table, unbiased.where_shown(rows, table, np.asarray(predicted, dtype=np.float64)))
+    said = unbiased.where_shown(rows, table, np.asarray(predicted, dtype=np.float64))
+    return rows.measured(table, said, examination=unbiased.order_weighed_by(rows, table))
 
 
 def _parameters(rows: TaskRows, chosen: Mapping[str, float | int]) -> dict[str, Any]:
@@ -221,10 +224,7 @@ def _parameters(rows: TaskRows, chosen: Mapping[str, float | int]) -> dict[str, 
 
 
 def _log_sources(opened: StepRun, rows: TaskRows) -> None:
-    labelled = rows.snapshot
-    opened.dataset(
-        f"{labelled.surface} labels", digest=labelled.content_digest, source=labelled.path, context="training"
-    )
+    log_labels(opened, rows.snapshot, context="training")
     slices = {f"slice.{name}": " to ".join(days) for name, days in rows.slices.to_json().items()}
     opened.params(slices)
 
@@ -235,7 +235,8 @@ def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigure
     importances = {name: {"gain": gain, "splits": fitted.splits[name]} for name, gain in fitted.gains.items()}
     parameters = _parameters(rows, trained.parameters)
     opened.params({"rounds": fitted.rounds, **parameters})
-    opened.metrics({**trained.rows.counts, **({"fold_loss": fitted.fold_loss} if fitted.fold_loss else {})})
+    fold_loss = {} if fitted.fold_loss is None else {"fold_loss": fitted.fold_loss}
+    opened.metrics({**trained.rows.counts, **fold_loss})
     opened.figure(
         "importances.png", importance_figure(fitted.gains, title=f"{rows.task}: what its trees used")
     )
@@ -249,6 +250,7 @@ def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigure
             "rows": trained.rows.counts,
             "weights": trained.rows.factors,
             "rounds": fitted.rounds,
+            "start": {} if trained.start is None else dict(trained.start.grown),
             "fold_loss": fitted.fold_loss,
             "parameters": parameters,
             "search": None if trained.search is None else trained.search.to_json(),

@@ -12,13 +12,14 @@ day that the sparse task is calibrated or tested on, whatever the dense task's o
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import lightgbm as lgb
 
 from tasks.contracts.training import Objective
-from tasks.errors import ContractError
+from tasks.errors import ContractError, DataError
 from tasks.ranking.features import FeatureEncoder
 from tasks.release.head_plan import FILE as HEAD
 from tasks.release.head_plan import head_plan
@@ -39,11 +40,15 @@ STARTS_FROM: Final = "starts_from"
 
 @dataclass(frozen=True)
 class Start:
-    """A trained model that a task starts from, and how."""
+    """A trained model that a task starts from, and how.
+
+    ``grown``: what a refit needs to grow it so again, the ``rounds`` of a dense start; nothing of a champion.
+    """
 
     model: lgb.Booster
     encoder: FeatureEncoder
     by: Literal["champion", "predictions", "leaves"]
+    grown: Mapping[str, int] = field(default_factory=dict)
 
     def booster(self, examples: Examples, *, threads: int | None) -> lgb.Booster:
         """Return what the new trees add to."""
@@ -73,12 +78,17 @@ def grow(
         examples,
         loss=loss_of(rows),
         parameters=own if parameters is None else parameters,
-        monotone=rows.training.monotone,
+        monotone=_monotone(rows),
         loss_weight=rows.spec.loss_weight,
         start=start,
         threads=threads_of(rows),
         callbacks=callbacks,
     )
+
+
+def _monotone(rows: TaskRows) -> Mapping[str, int]:
+    """Return the task's bounds; what ``default`` says of bounds does not concern a quantile head."""
+    return {} if rows.kind == "quantile" else rows.training.monotone or {}
 
 
 def loss_of(rows: TaskRows) -> Loss:
@@ -134,18 +144,30 @@ def find_start(rows: TaskRows, champion: Part | None) -> Start | None:
     if asked is None or asked.task == rows.task or rows.kind != "binary":
         return None
     dense = replace(rows, task=asked.task)
-    learned = training_rows(dense)
-    return Start(grow(dense, learned.examples).booster, learned.encoder, asked.by)
+    try:
+        learned = training_rows(dense)
+    except DataError as error:
+        raise type(error)(f"Task '{rows.task}' starts from '{asked.task}'. {error}") from error
+    grown = _dense(dense, learned.examples)
+    return Start(grown.booster, learned.encoder, asked.by, {"rounds": grown.rounds})
+
+
+def _dense(rows: TaskRows, examples: Examples) -> Fitted:
+    """Grow a dense start: held-out users stop it; a refit grows as many trees as were tested, on everyone."""
+    if rows.repeats is None:
+        return grow(rows, examples)
+    own = rows.context.contracts.surface.lightgbm_for(rows.task)
+    return grow(rows, examples.without_fold(), parameters={**own, **rows.repeats.start})
 
 
 def _continued(rows: TaskRows, champion: Part) -> Start:
     folder = Registry(rows.context.home).fetch(champion)
-    encoder = FeatureEncoder.from_json(json.loads((folder / ENCODER).read_bytes()))
-    booster = lgb.Booster(model_str=(folder / BOOSTER).read_text(encoding="utf-8"))
-    was = _shape(encoder.names, booster.params["objective"], json.loads((folder / HEAD).read_bytes()))
-    now = _shape(
-        rows.features, loss_of(rows).settings["objective"], head_plan(rows.context.contracts, rows.task)
-    )
+    booster, encoder = read_model(folder)
+    asked, said = loss_of(rows).settings, booster.params
+    learned = {name: said[name] for name in asked}
+    bounds = dict(zip(encoder.names, said.get("monotone_constraints", []), strict=False))
+    was = _shape(encoder.names, learned, bounds, json.loads((folder / HEAD).read_bytes()))
+    now = _shape(rows.features, asked, _monotone(rows), head_plan(rows.context.contracts, rows.task))
     changed = [f"{name} was {was.get(name)}, is {now[name]}" for name in now if was.get(name) != now[name]]
     if changed:
         raise ContractError(
@@ -155,5 +177,23 @@ def _continued(rows: TaskRows, champion: Part) -> Start:
     return Start(booster, encoder, "champion")
 
 
-def _shape(features: Sequence[str], objective: str, plan: Mapping[str, Any]) -> dict[str, Any]:
-    return {"features": list(features), "objective": objective, **plan}
+def read_model(folder: Path) -> tuple[lgb.Booster, FeatureEncoder]:
+    """Read a model and its encoder from the files of a registered version."""
+    encoder = FeatureEncoder.from_json(json.loads((folder / ENCODER).read_bytes()))
+    return lgb.Booster(model_str=(folder / BOOSTER).read_text(encoding="utf-8")), encoder
+
+
+def _shape(
+    features: Sequence[str], loss: Mapping[str, Any], monotone: Mapping[str, int], plan: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Say what a model is, as it must be for trees to be added to it.
+
+    LightGBM writes the parameters of a loss with six digits.
+    """
+    learned = {
+        name: value if isinstance(value, str) else round(value, 6)
+        for name, value in loss.items()
+        if name != "metric"
+    }
+    bounds = {name: monotone[name] for name in sorted(monotone) if monotone[name]}
+    return {"features": list(features), **learned, "monotone": bounds, **plan}

@@ -8,7 +8,8 @@
     └── trial 1   ...
 
 MLflow is the one memory of a search, on whatever machine the next attempt runs. A trial is written at
-its end; one whose process was killed before leaves nothing that is read.
+its end; one whose process was killed before leaves nothing that is read, and what was killed while it was
+written is closed by the next attempt.
 """
 
 import logging
@@ -65,9 +66,14 @@ def _adopt(run: StepRun, inputs: str) -> Sequence[Tried]:
     """Read the trials of an attempt that was killed, and put them below this run."""
     client = run.client
     experiment = client.get_run(run.run_id).info.experiment_id
-    query = f"tags.step = '{_STEP}' and tags.`{INPUTS}` = '{inputs}' and attributes.status = 'FINISHED'"
+    same = f"tags.step = '{_STEP}' and tags.`{INPUTS}` = '{inputs}'"
+    for cut in client.search_runs([experiment], f"{same} and attributes.status = 'RUNNING'"):
+        client.set_terminated(cut.info.run_id, "KILLED")
     found = client.search_runs(
-        [experiment], query, max_results=_MOST, order_by=["attributes.start_time DESC"]
+        [experiment],
+        f"{same} and attributes.status = 'FINISHED'",
+        max_results=_MOST,
+        order_by=["attributes.start_time DESC"],
     )
     for one in found:
         client.set_tag(one.info.run_id, PARENT, run.run_id)

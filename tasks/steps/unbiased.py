@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.columns import POSITION, SHOWN_AT, USER_ID, Status, at, status
-from tasks.ranking.examination import MOST
+from tasks.ranking.candidates import numbers
+from tasks.ranking.examination import MOST, Examination
 from tasks.steps import examination
 from tasks.steps.encoding import coded, encode, fit_encoder
 from tasks.steps.task_rows import KEYS, TaskRows, labels
 from tasks.training.delayed import so_far
-from tasks.training.position import position_weights
+from tasks.training.position import position_weights, require_places
 from tasks.training.response import response_probabilities, response_weights
 from tasks.training.sampling import stable_uniform
 
@@ -73,6 +74,8 @@ def as_known(rows: TaskRows, table: pa.Table) -> pa.Table:
 def factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floats]]:
     """Give what the rows of `as_known` weigh, by name."""
     seen = np.ones(len(table))
+    if rows.debiased == "feature":  # refused before trees learn from places that count from 0
+        _places(rows, table)
     if rows.debiased == "weight":
         seen = seen * looks(rows, table)
     if rows.delayed:
@@ -86,7 +89,44 @@ def factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floats]]:
 def looks(rows: TaskRows, table: pa.Table) -> Floats:
     """Return how often each row's place is looked at, relative to the reference, shape [rows]."""
     curve = examination.curve(rows.context, as_of=rows.snapshot.as_of, snapshot=rows.snapshot.id)
-    return curve.relative(table.column(POSITION).to_pandas())
+    return curve.relative(_places(rows, table))
+
+
+def _places(rows: TaskRows, table: pa.Table) -> Floats:
+    """Return where each row stood, NaN where it had no place, shape [rows]."""
+    places = numbers(table.select([POSITION]).to_pandas(), POSITION, f"position: {rows.debiased}")
+    require_places(places)
+    return places
+
+
+def order_weighed_by(rows: TaskRows, table: pa.Table) -> Floats | None:
+    """Return what an order of rows of `TaskRows.read_for_report` is weighed by; None for other heads."""
+    if rows.kind != "ranking" or POSITION not in table.column_names:
+        return None
+    part = examination.run(rows.context, as_of=rows.snapshot.as_of, snapshot=rows.snapshot.id)
+    known = None if part is None else examination.read(rows.context, part)
+    return looked_at(known, table.column(POSITION).to_pandas())
+
+
+def looked_at(curve: Examination | None, positions: npt.ArrayLike) -> Floats | None:
+    """Return how much each row's place is looked at, up to a factor, shape [rows].
+
+    None where no place was logged: all are alike then. NaN where a row has none, or where there are places
+    and the surface says nothing of how much each is looked at.
+
+    Examples
+    --------
+    >>> looked_at(Examination((1.0, 0.5)), [1, 2, np.nan])
+    array([1. , 0.5, nan])
+    >>> looked_at(None, [1, 2])
+    array([nan, nan])
+    >>> looked_at(None, [np.nan, np.nan]) is None
+    True
+    """
+    places = np.asarray(positions, dtype=np.float64)
+    if np.isnan(places).all():
+        return None
+    return np.full(places.shape, np.nan) if curve is None else curve.relative(places)
 
 
 def calibration_weights(rows: TaskRows, table: pa.Table, scores: Floats) -> Floats | None:
@@ -130,11 +170,16 @@ def _answers(rows: TaskRows, table: pa.Table, clip: float) -> Floats:
 
 
 def _asked(rows: TaskRows) -> pa.Table:
-    """Read the mature rows of the train days, answered or not: their features and status, and no label."""
-    names = list(dict.fromkeys([*KEYS, *rows.features, status(rows.task)]))
+    """Read the mature rows of the train days that weigh something, answered or not, and no label of them."""
+    weighed_by = None if rows.training.weights is None else rows.training.weights.column
+    more = () if weighed_by is None else (weighed_by,)
+    names = list(dict.fromkeys([*KEYS, *rows.features, status(rows.task), *more]))
     could = f"{status(rows.task)} IN ('{Status.OBSERVED}', '{Status.NOT_APPLICABLE}')"
     train = rows.slices.train
     table = rows.snapshot.read(names, first_day=train.first, last_day=train.last, where=could)
+    if weighed_by is not None:
+        worth = numbers(table.select([weighed_by]).to_pandas(), weighed_by, "weights.column")
+        table = table.filter(pa.array(worth > 0))
     return coded(table, rows.learned.categorical)
 
 

@@ -175,12 +175,6 @@ class LabelStore:
         }
         delta.append(self.snapshots, pa.Table.from_pylist([row], schema=_PUBLISHED))
 
-    def latest(self) -> Snapshot | None:
-        """Return the published snapshot that was published last."""
-        rows = self._rows(None)
-        newest = max(rows, key=lambda row: row["published_at"], default=None)
-        return None if newest is None else self._of_row(newest)
-
     def tables(self) -> list[Location]:
         """Return the tables that are there: the newest build's, then those of builds as of the past."""
         aside: Iterable[Location] = self.path.with_name(f"{self.surface}__as_of").glob("*")

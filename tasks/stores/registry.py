@@ -19,21 +19,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import mlflow
 from lightgbm import Booster
-from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tasks.errors import ContractError, StoreError, unknown
-from tasks.stores.parts import Part, booster_files, drop_caches, files_sha256, folder_sha256, write_files
+from tasks.stores.parts import Part, booster_files, drop_caches, files_sha256, folder_sha256
 from tasks.stores.runs import INPUTS, StepRun
-from tasks.stores.tracking import PatientClient, connect, current, exclusive, patient
-
-SHA256: Final = "sha256"
-_LOGGED: Final = "models:/"
+from tasks.stores.tracking import PatientClient, connect, exclusive
+from tasks.stores.versions import SHA256, create_version, link_output, log_files, logged_model_of, part_of
 
 
 @dataclass(frozen=True)
@@ -75,9 +71,11 @@ class Registry:
         with exclusive(self.home):
             part = self._first(name, identity)
             if part is None:
-                model = self._log(name, files, run_id, model_type, known, params)
-                part = self._only(self._create(name, model, run_id, known), identity)
-            self._link(run_id, self.model_id(part))
+                model = log_files(
+                    client, name, files, run_id=run_id, model_type=model_type, tags=known, params=params or {}
+                )
+                part = self._only(create_version(client, name, model, run_id=run_id, tags=known), identity)
+            link_output(client, run_id, self.model_id(part))
         if metrics:
             StepRun(client, run_id).metrics(metrics, model_id=self.model_id(part))
         return part
@@ -93,7 +91,7 @@ class Registry:
         found = self.client.search_model_versions(
             _having(name, tags), max_results=1, order_by=["version_number DESC"]
         )
-        return _part(found[0]) if found else None
+        return part_of(found[0]) if found else None
 
     def having(self, name: str, tags: Mapping[str, str]) -> list[int]:
         """Return every version that carries all of these tags, oldest first."""
@@ -101,7 +99,7 @@ class Registry:
 
     def versions(self, name: str) -> tuple[Part, ...]:
         """Return every version of a model, newest first."""
-        parts = map(_part, self._search(_having(name, {})))
+        parts = map(part_of, self._search(_having(name, {})))
         return tuple(sorted(parts, key=lambda part: -part.version))
 
     def part(self, name: str, version: int) -> Part:
@@ -114,7 +112,7 @@ class Registry:
         StoreError
             It carries no sha256: something else registered it.
         """
-        return _part(self._version(name, version))
+        return part_of(self._version(name, version))
 
     def resolve(self, name: str, ref: str) -> Part:
         """Return the version that a reference means: digits are a version, all else is an alias.
@@ -178,10 +176,7 @@ class Registry:
 
     def model_id(self, part: Part) -> str:
         """Return the logged model that holds a version's files."""
-        source = str(self._version(part.name, part.version).source)
-        if not source.startswith(_LOGGED):
-            raise StoreError(f"{part} was registered by something else: its source is {source}.")
-        return source.removeprefix(_LOGGED)
+        return logged_model_of(self._version(part.name, part.version))
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the version by alias; nothing where the model is not registered yet."""
@@ -224,12 +219,6 @@ class Registry:
         self.client.delete_model_version(made.name, str(made.version))
         return first
 
-    def _link(self, run_id: str, model_id: str) -> None:
-        """Say that a run made a model; MLflow refuses to be told twice."""
-        made = self.client.get_run(run_id).outputs
-        if model_id not in {output.model_id for output in (made.model_outputs if made else ())}:
-            self.client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
-
     def _search(self, query: str) -> Iterator[Any]:
         page = self.client.search_model_versions(query)
         yield from page
@@ -254,57 +243,9 @@ class Registry:
             known = [str(part.version) for part in self.versions(name)]
             raise ContractError(unknown("version", str(version), known, where=name)) from None
 
-    def _log(
-        self,
-        name: str,
-        files: Mapping[str, bytes],
-        run_id: str,
-        model_type: str,
-        tags: Mapping[str, str],
-        params: Mapping[str, object] | None,
-    ) -> str:
-        """Write the files as a finished logged model; its name allows no dots."""
-        client = self.client
-        with tempfile.TemporaryDirectory() as folder:
-            write_files(Path(folder), files)
-            with current(client.tracking_uri):
-                model = patient(mlflow.initialize_logged_model)(
-                    name=name.replace(".", "-"),
-                    source_run_id=run_id,
-                    experiment_id=client.get_run(run_id).info.experiment_id,
-                    tags=dict(tags),
-                    params={key: str(value) for key, value in (params or {}).items()},
-                    model_type=model_type,
-                )
-            client.log_model_artifacts(model.model_id, folder)
-        client.finalize_logged_model(model.model_id, "READY")
-        return str(model.model_id)
-
-    def _create(self, name: str, model_id: str, run_id: str, tags: Mapping[str, str]) -> Part:
-        """Make the version and its tags in one transaction."""
-        client = self.client
-        try:
-            client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        with current(client.tracking_uri):
-            return _part(
-                client.create_model_version(
-                    name, f"{_LOGGED}{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
-                )
-            )
-
 
 def _having(name: str, tags: Mapping[str, str]) -> str:
     return " and ".join((f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())))
-
-
-def _part(version: Any) -> Part:
-    part = Part(version.name, int(version.version), version.tags.get(SHA256, ""))
-    if not part.sha256:
-        raise StoreError(f"{part} carries no sha256: it was not registered by Equipoise.")
-    return part
 
 
 def _passing_folder() -> Path:

@@ -1,4 +1,4 @@
-"""Boosters as text: shifted, scaled, and one put on top of another.
+"""Boosters as text: shifted, scaled, one put on top of another, and whether they tell anything apart.
 
 A raw score is the sum of its trees' leaves, so an offset goes into the leaves of the first tree, a slope into
 all leaves, and the sum of two boosters is the trees of one after those of the other.
@@ -10,6 +10,7 @@ from typing import Final
 import lightgbm as lgb
 
 _TREES: Final = re.compile(r"^Tree=\d+\n", flags=re.MULTILINE)
+_LEAVES: Final = re.compile(r"^leaf_value=(.+)$", flags=re.MULTILINE)
 _END: Final = "end of trees"
 
 
@@ -44,6 +45,12 @@ def stack(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster:
     sizes = " ".join(str(len(block.encode())) for block in numbered)
     head = re.sub(r"^tree_sizes=.*$", f"tree_sizes={sizes}", head, flags=re.MULTILINE)
     return lgb.Booster(model_str=head + "".join(numbered) + tail)
+
+
+def is_constant(booster: lgb.Booster) -> bool:
+    """Whether each tree holds one value in all of its leaves, so that every row gets the same score."""
+    trees = _LEAVES.finditer(booster.model_to_string())
+    return not any(len(set(map(float, tree[1].split()))) > 1 for tree in trees)
 
 
 def _parts(text: str) -> tuple[str, list[str], str]:

@@ -4,7 +4,7 @@
 
     features  [rows, features]   an Arrow table of numbers and codes, or a matrix; null or NaN is missing
     labels    [rows]             0 or 1 for a binary head, else a finite value
-    fold      [rows]             held out of the trees: these rows stop their growth
+    fold      [rows]             of the users who may be held out, to stop the growth of the trees
     weights   [rows] | None      above 0; None: every row weighs 1
     offsets   [rows] | None      log odds that training adds to a row, and scoring does not
     groups    [rows] | None      the request of each row, for an order within requests
@@ -38,7 +38,7 @@ class Examples:
     Raises
     ------
     DataError
-        Lengths differ, a label is not finite, a feature is infinite or a weight is not above 0.
+        Lengths differ, a label is not finite or a weight is not above 0.
     """
 
     features: Floats | pa.Table
@@ -71,6 +71,23 @@ class Examples:
     def positives(self) -> int:
         """Rows whose label is not 0."""
         return int(np.count_nonzero(self.labels))
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """The features that hold numbers."""
+        return tuple(name for name in self.names if name not in self.categorical)
+
+    @property
+    def held_out(self) -> Bools:
+        """The rows that stop the trees and are not learned from, shape [rows].
+
+        Those of the fold; none where the fold, or what it leaves, holds one outcome only: the one could not
+        tell a better tree from a worse one, and of the other a constant would be learned.
+        """
+        sides = (self.labels[rows] for rows in (self.fold, ~self.fold))
+        if all(len(side) and np.ptp(side) > 0 for side in sides):
+            return self.fold
+        return np.zeros(len(self), dtype=np.bool_)
 
     def where(self, rows: Bools) -> "Examples":
         """Return some of the rows."""

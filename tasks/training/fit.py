@@ -9,7 +9,8 @@ it is added while training and left out when scoring, so the model that is writt
 nothing downstream has to remember a rate. Training may start from a booster: its trees stay, new ones follow.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from lightgbm.callback import CallbackEnv
 
-from tasks.contracts.training import HeadKind, Objective
-from tasks.errors import DataError, ImmatureLabels
+from tasks.contracts.training import Objective
+from tasks.errors import DataError
 from tasks.training.boosters import shift, stack
 from tasks.training.examples import Examples
 from tasks.training.log_odds import fit_log_odds
+from tasks.training.trainable import require_labels, require_monotone, require_short_requests
 
 Floats = npt.NDArray[np.floating[Any]]
 Doubles = npt.NDArray[np.float64]
@@ -84,53 +86,6 @@ class Fitted:
         return str(self.booster.model_to_string())
 
 
-def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int) -> None:
-    """Refuse a train slice from which nothing can be learned.
-
-    Parameters
-    ----------
-    labels : float [n], of the rows that weigh something.
-    minimum : positives (of a value: rows with a value other than 0) that are needed at least.
-
-    Raises
-    ------
-    ImmatureLabels
-        Too few observed rows or positives; more days bring more.
-    DataError
-        Every label is the same, so there is nothing to tell apart.
-    """
-    valued = kind in ("value", "quantile")
-    found, noun = int(np.count_nonzero(labels)), "values other than 0" if valued else "positives"
-    if found < minimum:
-        raise ImmatureLabels(
-            f"Task '{task}' cannot be trained: its train slice has {found} {noun} in {len(labels)} observed "
-            f"rows, {minimum} are needed (minimum.positives). Wait for more days, lengthen split.train or "
-            "lower the minimum in surface.yaml."
-        )
-    if np.ptp(labels) == 0:
-        raise DataError(
-            f"Task '{task}' cannot be trained: all {len(labels)} observed labels of its train slice are "
-            f"{labels[0]:g}. It needs both outcomes; check the task's event, window and observed_when."
-        )
-
-
-def require_split(task: str, fitted: Fitted) -> None:
-    """Refuse a model whose trees never split: it says the same of every candidate.
-
-    Raises
-    ------
-    DataError
-        No feature tells the outcomes apart under the parameters.
-    """
-    if not any(fitted.splits.values()):
-        raise DataError(
-            f"Task '{task}' cannot be trained: no tree found a split, so it would say the same of every "
-            "candidate. Its features are constant or empty, or say nothing of the outcome, or "
-            "min_data_in_leaf leaves no room. Look at the features' columns in the train slice and at "
-            "lightgbm in surface.yaml."
-        )
-
-
 def fit(
     examples: Examples,
     *,
@@ -158,18 +113,25 @@ def fit(
     Raises
     ------
     DataError
-        A label is outside of what the loss can learn.
+        A label is outside of what the loss can learn, a request has too many items to be ordered, or
+        LightGBM refuses rows or parameters.
+    ContractError
+        A bound of ``monotone`` cannot be kept.
     """
-    loss = loss or Loss()
-    _require_labels(examples.labels, loss.objective)
+    loss, bounds = loss or Loss(), monotone or {}
+    require_labels(examples.labels, loss.objective)
+    require_monotone(bounds, examples.numeric, examples.categorical, loss.objective)
     own = dict(parameters or {})
     rounds, patience = int(own.pop("rounds", ROUNDS)), int(own.pop("early_stopping_rounds", PATIENCE))
-    settings = {**own, **loss.settings, **_monotone(examples.names, monotone), **_REPEATABLE, "seed": seed}
+    settings = {**own, **loss.settings, **_monotone(examples.names, bounds), **_REPEATABLE, "seed": seed}
     settings["num_threads"] = threads or 0
-    held = examples.fold if _can_stop(examples, loss.objective) else np.zeros(len(examples), dtype=np.bool_)
+    held = examples.held_out
     base = _base(examples, ~held) if start is None else 0.0
-    data = dataset(examples, settings, loss_weight=loss_weight, constant=base, start=start)
-    trained, kept, value = _train(settings, data, held, rounds=rounds, patience=patience, callbacks=callbacks)
+    with _refusals_in_words():
+        data = dataset(examples, settings, loss_weight=loss_weight, constant=base, start=start)
+        trained, kept, value = _train(
+            settings, data, held, rounds=rounds, patience=patience, callbacks=callbacks
+        )
     text = trained.model_to_string(num_iteration=kept).replace(
         f"[num_threads: {threads or 0}]", "[num_threads: 0]"
     )
@@ -195,12 +157,15 @@ def dataset(
     weights = examples.weights
     if loss_weight != 1:
         weights = np.full(len(examples), loss_weight) if weights is None else weights * loss_weight
-    begin = _begin(examples, constant, start)
+    begin = _begin(examples, constant, start, threads=settings.get("num_threads", 0))
+    lengths = None if examples.groups is None else run_lengths(examples.groups)
+    if lengths is not None:
+        require_short_requests(lengths)
     return lgb.Dataset(
         examples.features,
         label=examples.labels,
         weight=None if weights is None else weights.astype(np.float32),
-        group=None if examples.groups is None else run_lengths(examples.groups),
+        group=lengths,
         init_score=begin,
         feature_name=list(examples.names),
         categorical_feature=[examples.names.index(name) for name in examples.categorical],
@@ -220,11 +185,11 @@ def run_lengths(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.diff(np.append(0, ends))
 
 
-def _begin(examples: Examples, constant: float, start: lgb.Booster | None) -> Doubles | None:
+def _begin(examples: Examples, constant: float, start: lgb.Booster | None, *, threads: int) -> Doubles | None:
     if start is None and examples.offsets is None:
         return None
     offsets = np.zeros(len(examples)) if examples.offsets is None else examples.offsets
-    raw = constant if start is None else start.predict(examples.features, raw_score=True)
+    raw = constant if start is None else start.predict(examples.features, raw_score=True, num_threads=threads)
     return np.asarray(offsets + raw, dtype=np.float64)
 
 
@@ -249,20 +214,16 @@ def _train(
     return trained, trained.best_iteration, float(next(iter(trained.best_score["fold"].values())))
 
 
-def _require_labels(labels: Floats, objective: Objective) -> None:
-    if objective == "tweedie" and (below := int(np.count_nonzero(labels < 0))):
+@contextmanager
+def _refusals_in_words() -> Iterator[None]:
+    """Let what LightGBM refuses be a matter of one task, which a retrain outlives, and not a crash."""
+    try:
+        yield
+    except lgb.basic.LightGBMError as error:
         raise DataError(
-            f"{below} of {len(labels)} values are below 0, the least is {labels.min():g}; tweedie learns "
-            "values of 0 or more. Use objective: l2, or clip the value in tasks.yaml."
-        )
-
-
-def _can_stop(examples: Examples, objective: Objective) -> bool:
-    """Whether the held-out rows tell better from worse: all of one outcome would not."""
-    held_out = examples.labels[examples.fold]
-    if len(held_out) in (0, len(examples)):
-        return False
-    return objective not in ("binary", "lambdarank") or bool(np.ptp(held_out) > 0)
+            f"LightGBM refuses these rows under these parameters: {str(error).strip()}. Look at lightgbm in "
+            "surface.yaml, for example at a bagging_fraction that leaves no row."
+        ) from error
 
 
 def _base(examples: Examples, rows: Bools) -> float:
@@ -274,7 +235,7 @@ def _base(examples: Examples, rows: Bools) -> float:
     return float(fit_log_odds(ones, examples.labels[rows], weights=weights, offsets=offsets)[0])
 
 
-def _monotone(names: tuple[str, ...], monotone: Mapping[str, int] | None) -> dict[str, Any]:
+def _monotone(names: tuple[str, ...], monotone: Mapping[str, int]) -> dict[str, Any]:
     if not monotone:
         return {}
     return {"monotone_constraints": [monotone.get(name, 0) for name in names]}

@@ -43,9 +43,12 @@ def fit_log_odds(
     found = np.zeros(design.shape[1])
     loss = _loss(design @ found + base, labels, w)
     for _ in range(_STEPS):
-        chance = 1 / (1 + np.exp(-(design @ found + base)))
+        with np.errstate(over="ignore"):  # a chance of 0
+            chance = 1 / (1 + np.exp(-(design @ found + base)))
         slope = design.T @ (w * (labels - chance))
         curvature = (design * (w * chance * (1 - chance))[:, None]).T @ design
+        if not np.trace(curvature) > 0:  # every chance is 0 or 1 to the last bit: nothing is left to gain
+            break
         step = np.linalg.solve(curvature + _RIDGE * np.trace(curvature) * np.eye(len(found)), slope)
         while (after := _loss(design @ (found + step) + base, labels, w)) > loss and _moves(step, found):
             step = step / 2

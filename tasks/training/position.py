@@ -62,6 +62,21 @@ def position_weights(labels: Floats, examination: Floats, given: Floats | float 
     return np.where(np.asarray(labels) > 0, np.minimum(1 / looks, CLIP), as_negative)
 
 
+def require_places(positions: Floats) -> None:
+    """Refuse positions that count from 0: each would be taken for the place below it.
+
+    Raises
+    ------
+    DataError
+        A position is below 1; one that is missing is NaN and no such.
+    """
+    if below := int(np.count_nonzero(positions < 1)):
+        raise DataError(
+            f"{below} of {positions.size} positions are below 1, the least is {np.nanmin(positions):g}; "
+            "places count from 1. Log them so, or leave `position` out of surface.yaml."
+        )
+
+
 def mean_at_reference(labels: Floats, examination: Floats) -> float:
     """Return the mean outcome had every item stood at the reference.
 

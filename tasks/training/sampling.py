@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.evaluation.segments import spelled
+
 Uint64s = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
@@ -73,8 +75,8 @@ def negative_rates(
     named = np.zeros(len(next(iter(columns.values()))))
     for name, shares in by.items():
         encoded = pc.dictionary_encode(columns[name].combine_chunks(), null_encoding="encode")
-        values = encoded.dictionary.cast(pa.string()).to_pylist()
-        found = np.array([shares.get(value, 0.0) for value in values])
+        words = [None if value is None else spelled(value) for value in encoded.dictionary.to_pylist()]
+        found = np.array([0.0 if word is None else shares.get(word, 0.0) for word in words])
         named = np.maximum(named, found[encoded.indices.to_numpy()])
     return np.where(named > 0, named, others)
 

@@ -29,7 +29,7 @@ def staged(dense: lgb.Booster, examples: Examples, *, by: By, threads: int | Non
     dense : the denser task's booster; it is not changed.
     examples : the sparse task's, of the same features.
     """
-    learned_from = examples.where(~examples.fold)
+    learned_from = examples.where(~examples.held_out)
     start = from_predictions if by == "predictions" else from_leaves
     return start(lgb.Booster(model_str=dense.model_to_string()), learned_from, threads=threads)
 

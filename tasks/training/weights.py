@@ -18,7 +18,7 @@ No weight of this file is a utility weight: it shapes learning alone (R12, R13).
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,12 @@ from tasks.errors import DataError
 Floats = npt.NDArray[np.floating[Any]]
 Doubles = npt.NDArray[np.float64]
 
+GREATEST: Final = 1e12
+"""The greatest logged weight: products and squares of such are numbers yet."""
+
+OLDEST: Final = 100.0
+"""Half-lives from which on a row weighs as if it were that old: next to nothing, and not nothing."""
+
 
 def by_column(values: Floats, *, task: str, column: str) -> Doubles:
     """Return a logged column as weights, shape [rows].
@@ -35,14 +41,14 @@ def by_column(values: Floats, *, task: str, column: str) -> Doubles:
     Raises
     ------
     DataError
-        A value is null, NaN, infinite or negative.
+        A value is null, NaN, negative or above `GREATEST`.
     """
     weights = np.asarray(values, dtype=np.float64)
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    wrong = ~((weights >= 0) & (weights <= GREATEST))
     if wrong.any():
         raise DataError(
             f"{_cannot(task)} weights.column '{column}' is {_shown(weights, wrong)} in {wrong.sum()} of "
-            f"{len(weights)} rows. A weight is a finite number, 0 or more; 0 leaves the row out."
+            f"{len(weights)} rows. A weight is a number from 0 to {GREATEST:g}; 0 leaves the row out."
         )
     return weights
 
@@ -57,7 +63,7 @@ def by_age(shown_at: npt.NDArray[np.datetime64], half_life: timedelta) -> Double
     array([0.25, 0.5 , 1.  ])
     """
     age = (shown_at.max() - shown_at) / np.timedelta64(half_life)
-    return np.asarray(np.exp2(-age.astype(np.float64)))
+    return np.asarray(np.exp2(-np.minimum(age.astype(np.float64), OLDEST)))
 
 
 def by_propensity(propensity: Floats, *, clip: float, task: str) -> Doubles:
@@ -81,7 +87,7 @@ def by_propensity(propensity: Floats, *, clip: float, task: str) -> Doubles:
             f"{len(known)} rows. weights.propensity needs one above 0 and at most 1 in each: log it, or "
             "leave the weight out."
         )
-    return np.minimum(1 / known, clip)
+    return np.minimum(1 / np.maximum(known, np.finfo(np.float64).tiny), clip)
 
 
 def combined(factors: Iterable[Doubles]) -> Doubles | None:

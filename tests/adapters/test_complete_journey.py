@@ -15,6 +15,7 @@ from tasks.adapters.complete_journey import import_complete_journey, week_start
 from tasks.contracts.load import load_surface
 from tasks.errors import ContractError, DataError
 from tests.adapters.journey_tables import Journey, moment
+from tests.adapters.named_columns import matched_columns, named_columns
 
 
 @pytest.fixture
@@ -278,20 +279,9 @@ def test_what_a_killed_import_left_is_mended(journey, tmp_path):
 def test_the_surface_finds_every_column_that_it_names(journey, tmp_path):
     contracts = load_surface(Path(__file__).parents[2] / "surfaces", "weekly_circular")
     run(journey, tmp_path)
-    surface, utility, slate = contracts.surface, contracts.utility, contracts.slate
-    tests = [rule.keep_when or rule.drop_when for rule in utility.hard_constraints]
-    named = {
-        *surface.features.names,
-        *surface.model_dump()["values"],
-        *(segment.column for segment in surface.segments),
-        *(test.column for test in tests if test),
-        *slate.max_per,
-        *([slate.diversity.by] if slate.diversity else []),
-        surface.gates.decision.first.column,
-    }
-    assert named <= set(read(tmp_path, "impressions").columns)
-    matched = {column for task in contracts.tasks.tasks.values() if task.rule for column in task.rule.match}
-    assert matched <= set(read(tmp_path, "impressions").columns) & set(read(tmp_path, "events").columns)
+    impressions, events = (set(read(tmp_path, table).columns) for table in ("impressions", "events"))
+    assert named_columns(contracts) <= impressions
+    assert matched_columns(contracts) <= impressions & events
 
 
 @pytest.mark.parametrize(("first", "last"), [(13, 20), (14, 54), (20, 19)])

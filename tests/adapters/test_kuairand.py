@@ -21,6 +21,7 @@ from tasks.steps import labels
 from tasks.steps.context import Context
 from tasks.training.slices import plan_slices
 from tests.adapters.kuairand_tables import LOG_NAME, Download, milliseconds, moment, write_csv
+from tests.adapters.named_columns import matched_columns, named_columns
 from tests.shared_data import KUAIRAND, needs_kuairand
 
 SURFACES = Path(__file__).parents[2] / "surfaces"
@@ -357,19 +358,8 @@ def test_a_return_is_unknown_until_the_next_day_is_over(download, tmp_path):
 def test_the_surface_finds_every_column_that_it_names(download, tmp_path):
     contracts = load_surface(SURFACES, "short_video")
     run(download, tmp_path)
-    surface, utility, slate = contracts.surface, contracts.utility, contracts.slate
-    tests = [rule.keep_when or rule.drop_when for rule in utility.hard_constraints]
-    named = {
-        *surface.features.names,
-        *(segment.column for segment in surface.segments),
-        *(test.column for test in tests if test),
-        *slate.max_per,
-        *([slate.diversity.by] if slate.diversity else []),
-        surface.gates.decision.first.column,
-    }
-    assert named <= set(read(tmp_path, "impressions").columns)
-    matched = {column for task in contracts.tasks.tasks.values() if task.rule for column in task.rule.match}
-    assert matched <= set(read(tmp_path, "events").columns)
+    assert named_columns(contracts) <= set(read(tmp_path, "impressions").columns)
+    assert matched_columns(contracts) <= set(read(tmp_path, "events").columns)
     assert contracts.tasks.events == {*FEEDBACK, "visit"}
 
 

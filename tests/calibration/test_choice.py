@@ -127,6 +127,12 @@ def test_rows_of_weight_0_are_as_if_they_were_not_there() -> None:
     assert np.array_equal(one, other)
 
 
+def test_a_slice_without_a_positive_is_refused() -> None:
+    scores, outcomes, frame = rows(500)
+    with pytest.raises(DataError, match="there is no positive among 500 observed rows"):
+        choose(scores, np.zeros_like(outcomes), frame, SEGMENTS, users=frame["user"])
+
+
 def test_a_missing_user_and_a_missing_column_are_named() -> None:
     scores, outcomes, frame = rows(500)
     with pytest.raises(DataError, match="user is missing in 500 of 500 rows"):

@@ -50,7 +50,46 @@ def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     scores, outcomes, _ = world(4000, 0.1, seed)
     mixed = np.random.default_rng(seed).permutation(4000)
     one, other = fit_binary(scores, outcomes), fit_binary(scores[mixed], outcomes[mixed])
-    assert one.apply(scores) == pytest.approx(other.apply(scores), rel=1e-6)
+    assert one.apply(scores) == pytest.approx(other.apply(scores), rel=1e-9)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.sampled_from([0.002, 0.1]))
+def test_scores_that_differ_by_1e_12_are_never_tied(seed: int, rate: float) -> None:
+    scores, outcomes, _ = world(6000, rate, seed)
+    outcomes[:2] = 0, 1
+    near = np.r_[1e-9, np.random.default_rng(seed).random(500), np.geomspace(1e-9, 0.5, 100), 1 - 2e-9]
+    found = fit_binary(scores, outcomes)
+    low, high = found.apply(near), found.apply(near + 1e-12)
+    assert (low < high).all()
+    assert low.min() > 0
+    assert high.max() < 1
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.sampled_from([0.002, 0.1]))
+def test_a_row_of_weight_0_is_as_if_it_were_not_there(seed: int, rate: float) -> None:
+    scores, outcomes, _ = world(6000, rate, seed)
+    outcomes[:2] = 0, 1
+    counted = np.arange(6000) < 5000
+    assert fit_binary(scores, outcomes, counted) == fit_binary(scores[counted], outcomes[counted])
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.floats(0.01, 1000))
+def test_weights_count_by_their_ratios_alone(seed: int, factor: float) -> None:
+    scores, outcomes, _ = world(6000, 0.1, seed)
+    weights = np.random.default_rng(seed).uniform(0.5, 2, 6000)
+    one, other = (fit_binary(scores, outcomes, w).apply(scores) for w in (weights, factor * weights))
+    assert one == pytest.approx(other, rel=1e-9)
+
+
+@pytest.mark.parametrize("rate", [1e-4, 0.2])
+def test_a_million_rows_of_one_score_are_mapped_to_their_rate(rate: float) -> None:
+    outcomes = (np.arange(1_000_000) < 1_000_000 * rate).astype(float)
+    found = fit_binary(np.full(1_000_000, 0.3), outcomes)
+    assert isinstance(found, LogisticMap)
+    assert found.apply([0.3])[0] == pytest.approx(rate)
 
 
 def test_at_a_rate_of_1e_4_no_neighbours_tie_and_nothing_is_certain() -> None:
@@ -78,6 +117,10 @@ def test_few_positives_get_a_logistic_map_near_the_truth() -> None:
     assert isinstance(found, LogisticMap)
     top = np.argsort(scores)[-100:]
     assert found.apply(scores)[top].mean() == pytest.approx(truth[top].mean(), rel=0.6)
+    plain = IsotonicRegression(out_of_bounds="clip").fit(scores, outcomes).predict(scores)
+    block = plain == plain.max()
+    assert plain.max() > 2 * truth[block].mean()
+    assert found.apply(scores)[block].mean() == pytest.approx(truth[block].mean(), rel=0.6)
 
 
 def test_fresh_rows_are_predicted_better_than_by_plain_isotonic() -> None:

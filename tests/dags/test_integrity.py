@@ -1,6 +1,7 @@
 import doctest
 import json
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,15 @@ def test_every_file_parses(bag: SimpleNamespace) -> None:
 
 def test_every_surface_has_every_workflow(bag: SimpleNamespace) -> None:
     assert set(bag.dags) == {f"{surface}__{workflow}" for surface in ALL for workflow in WORKFLOWS + BY_HAND}
+
+
+def test_a_file_that_makes_no_dag_is_not_parsed_as_one(bag: SimpleNamespace) -> None:
+    folder = REPOSITORY / "dags"
+    ignored = (folder / ".airflowignore").read_text(encoding="utf-8").split("\n")
+    makes_none = {file.name for file in folder.glob("*.py")} - {
+        Path(dag.fileloc).name for dag in bag.dags.values()
+    }
+    assert makes_none == {name for name in ignored if name.endswith(".py")}
 
 
 def test_the_repositorys_own_surfaces_parse_whole(airflow_home: object) -> None:
@@ -162,13 +172,17 @@ def test_the_form_refuses_a_task_that_does_not_exist(bag: SimpleNamespace) -> No
 def test_the_examples_in_the_files_are_true(airflow_home: object) -> None:
     import dags.champion
     import dags.note
-    import dags.retraining
+    import dags.retrain_steps
 
-    assert [doctest.testmod(file).failed for file in (dags.champion, dags.note, dags.retraining)] == [0, 0, 0]
+    assert [doctest.testmod(file).failed for file in (dags.champion, dags.note, dags.retrain_steps)] == [
+        0,
+        0,
+        0,
+    ]
 
 
 def test_the_gate_names_everything_that_did_not_end(airflow_home: object) -> None:
-    from dags.retraining import find_unfinished
+    from dags.retrain_steps import find_unfinished
 
     nothing = dict.fromkeys(("validate", "release", "simulate", "shadow"))
     assert find_unfinished(None, [], nothing) == ["plan", "validate", "release", "simulate", "shadow"]

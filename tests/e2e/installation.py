@@ -27,15 +27,15 @@ from typing import Any, TypeVar
 from mlflow import MlflowClient
 
 from tasks.local.follow import failed_logs
-from tasks.local.health import client, require_living
+from tasks.local.health import require_living
 from tasks.local.logins import ensure_passwords
 from tasks.local.parts import records
 from tasks.local.processes import marked, members
-from tasks.local.rest import Airflow
 from tasks.local.settings import MARK, REPOSITORY, Settings
 from tasks.steps.context import Context
 from tasks.world.generate import generate
 from tests.docs.pages import DOCS, blocks
+from tests.e2e.rest import Client, client
 from tests.steps import mini
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Installation:
     def mlflow(self) -> MlflowClient:
         return MlflowClient(self.settings.mlflow_url, self.settings.mlflow_url)
 
-    def airflow(self, user: str = "admin") -> Airflow:
+    def airflow(self, user: str = "admin") -> Client:
         return client(self.settings, user)
 
     def ready(self, dag: str) -> str:

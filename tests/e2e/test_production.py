@@ -19,13 +19,14 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.local.follow import Lines, failed_logs, follow
-from tasks.local.health import client, running_settings
+from tasks.local.health import running_settings
 from tasks.local.logins import ensure_passwords
 from tasks.local.parts import records
 from tasks.local.processes import marked, members
 from tasks.local.production import LOGS
 from tasks.local.rest import Airflow
 from tasks.local.settings import MARK, REPOSITORY, Settings
+from tests.e2e.rest import client
 from tests.steps import mini
 
 DAG, PROMOTE = f"{mini.NAME}__retrain", f"{mini.NAME}__promote"

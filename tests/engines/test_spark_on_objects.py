@@ -11,7 +11,7 @@ from tasks.steps import labels
 from tasks.stores.label_store import LabelStore
 from tests.engines.spark_home import small_session, with_spark
 from tests.steps.days_of_logs import NAME, Logs, at
-from tests.stores.object_store import ObjectStore, empty_bucket, running_store
+from tests.stores.object_store import ObjectStore, running_store
 
 pytestmark = [
     pytest.mark.spark,
@@ -33,9 +33,7 @@ def server() -> Iterator[ObjectStore]:
 
 @pytest.fixture
 def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    return empty_bucket()
+    return server.empty_bucket(monkeypatch)
 
 
 def test_labels_are_put_into_the_store(

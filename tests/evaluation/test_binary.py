@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcgrad import metrics as peer
 from sklearn import metrics as oracle
 
 from tasks.errors import DataError
@@ -55,6 +56,39 @@ def test_the_base_rate_as_prediction_has_a_normalized_entropy_of_one(rows: tuple
     y, _, w = rows
     rate = np.average(y, weights=w)
     assert binary.normalized_entropy(y, np.full(y.size, rate), weights=w) == pytest.approx(1.0)
+
+
+@laws
+@given(scored())
+def test_normalized_entropy_is_that_of_scikit_learn_and_of_mcgrad(rows: tuple[np.ndarray, ...]) -> None:
+    y, p, w = rows
+    for weights in (None, w):
+        rate = np.full(y.size, np.average(y, weights=weights))
+        expected = oracle.log_loss(y, p, sample_weight=weights) / oracle.log_loss(
+            y, rate, sample_weight=weights
+        )
+        ours = binary.normalized_entropy(y, p, weights=weights)
+        assert ours == pytest.approx(expected)
+        # mcgrad rounds the base rate to 32 bits
+        assert ours == pytest.approx(peer.normalized_entropy(y, p, weights), rel=1e-6)
+
+
+@laws
+@given(scored())
+def test_the_calibration_ratio_is_that_of_mcgrad_turned_round(rows: tuple[np.ndarray, ...]) -> None:
+    y, p, w = rows
+    for weights in (None, w):
+        theirs = peer.calibration_ratio(y, p, weights)
+        assert binary.calibration_ratio(y, p, weights=weights) == pytest.approx(1 / theirs)
+
+
+def test_with_one_class_or_one_row_the_ratio_is_known_and_the_entropy_is_not() -> None:
+    assert binary.calibration_ratio([1, 1], [0.2, 0.3]) == pytest.approx(4.0)
+    assert binary.calibration_ratio([0, 0], [0.2, 0.3]) == 0.0
+    assert binary.calibration_ratio([1], [0.25]) == pytest.approx(4.0)
+    assert np.isnan(binary.calibration_ratio([0], [0.0]))
+    for outcomes in ([1.0, 1.0], [0.0, 0.0], [1.0]):
+        assert np.isnan(binary.normalized_entropy(outcomes, [0.3] * len(outcomes)))
 
 
 METRICS = [

@@ -79,6 +79,35 @@ def test_a_weight_of_two_is_a_row_twice() -> None:
     assert smooth_ece(y, p, weights=twice) == pytest.approx(smooth_ece(y[rows], p[rows]))
 
 
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+def test_with_one_class_both_errors_are_those_of_their_authors(outcome: float) -> None:
+    p = _rows("none", n=900)[1]
+    y = np.full(p.size, outcome)
+    assert smooth_ece(y, p) == pytest.approx(smECE(p, y), abs=1 / 1024)
+    theirs = calibration.lower_bound_scaling_ce(p, y.astype(int), p=2, debias=True, num_bins=15)
+    assert debiased_ece(y, p) == pytest.approx(theirs, rel=1e-9)
+
+
+def test_a_single_row_has_a_smooth_error_and_none_without_noise() -> None:
+    assert smooth_ece([1.0], [0.3]) == pytest.approx(smECE(np.array([0.3]), np.array([1.0])), abs=1 / 1024)
+    assert np.isnan(debiased_ece([1.0], [0.3]))
+    assert np.isnan(debiased_ece([1.0, 0.0], [0.3, 0.6]))
+
+
+def test_weighted_debiased_ece_by_hand() -> None:
+    y, p, w = [1.0, 0, 1, 1], [0.2, 0.2, 0.7, 0.7], [3.0, 1, 1, 1]
+    # low bin: rate 3/4, 16/10 rows that count; high bin: rate 1, without noise
+    low, high = (0.75 - 0.2) ** 2 - 0.75 * 0.25 / (1.6 - 1), (1 - 0.7) ** 2
+    assert debiased_ece(y, p, weights=w, bins=2) == pytest.approx(np.sqrt((4 * low + 2 * high) / 6))
+
+
+@pytest.mark.parametrize("error", [smooth_ece, debiased_ece])
+def test_a_row_of_weight_0_is_as_if_it_were_not_there(error) -> None:  # type: ignore[no-untyped-def]
+    y, p = np.array([1.0, 0, 1, 1, 0]), np.array([0.2, 0.2, 0.7, 0.7, 0.7])
+    counted = np.array([1.0, 1, 1, 1, 0])
+    assert error(y, p, weights=counted) == pytest.approx(error(y[:4], p[:4]))
+
+
 @pytest.mark.parametrize("error", [smooth_ece, debiased_ece])
 def test_no_rows_and_no_weight_are_nan_and_extremes_break_nothing(error) -> None:  # type: ignore[no-untyped-def]
     assert np.isnan(error([], []))

@@ -1,35 +1,11 @@
-"""Exposure by hand: five slots of two requests."""
+"""How concentrated exposure is, by hand and by its definition."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.errors import DataError
-from tasks.evaluation.exposure import coverage, entropy, exposure, gini, share, share_terms
-
-SOURCE = ["ads", "feed", "feed", "ads", "live"]
-SEEN = [1.0, 0.6, 0.4, 1.0, 1.0]
-
-
-def test_shares_count_slots_by_their_examination() -> None:
-    found = exposure(SOURCE, SEEN)
-    assert found.values.tolist() == ["ads", "feed", "live"]
-    assert found.shares.tolist() == pytest.approx([0.5, 0.25, 0.25])
-    assert share(SOURCE, SEEN, "ads") == 0.5
-
-
-def test_the_terms_of_a_share_divide_to_it() -> None:
-    above, below = share_terms(SOURCE, SEEN, "live")
-    assert above.sum() / below.sum() == 0.25
-
-
-def test_what_was_available_and_not_shown_has_a_share_of_nothing() -> None:
-    found = exposure(SOURCE, SEEN, available=["ads", "news", "mail"])
-    assert found.values.tolist() == ["ads", "feed", "live", "news", "mail"]
-    assert found.shares[3:].tolist() == [0.0, 0.0]
-    assert found.gini > exposure(SOURCE, SEEN).gini
-    assert found.entropy == pytest.approx(exposure(SOURCE, SEEN).entropy)
+from tasks.evaluation.exposure import entropy, gini
 
 
 def test_entropy_and_gini_of_equal_and_of_single_values() -> None:
@@ -39,21 +15,24 @@ def test_entropy_and_gini_of_equal_and_of_single_values() -> None:
     assert gini(np.array([0.0, 0.0, 0.0, 1.0])) == 0.75
 
 
+def test_a_value_that_nobody_sees_is_unequal_but_adds_no_entropy() -> None:
+    seen = np.array([2.0, 1.0, 1.0])
+    and_unseen = np.append(seen, [0.0, 0.0])
+    assert entropy(and_unseen) == pytest.approx(entropy(seen))
+    assert entropy(seen) == pytest.approx(1.5 * np.log(2))
+    assert gini(seen) == pytest.approx(1 / 6)
+    assert gini(and_unseen) == 0.5
+
+
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=20))
 def test_gini_is_half_the_relative_mean_difference(exposures: list[float]) -> None:
     x = np.array(exposures)
     assert gini(x) == pytest.approx(np.abs(x[:, None] - x).mean() / (2 * x.mean()), abs=1e-9)
 
 
-def test_no_slot_is_no_figure() -> None:
-    nothing = exposure([], [], available=["ads"])
-    assert np.isnan([nothing.entropy, nothing.gini, share([], [], "ads"), coverage([], [])]).all()
-
-
-def test_coverage_counts_items_once() -> None:
-    assert coverage([1, 1, 2], [1, 2, 3, 4, 4]) == 0.5
-
-
-def test_a_negative_examination_is_refused() -> None:
-    with pytest.raises(DataError, match="1 of 2 examinations"):
-        exposure(["ads", "feed"], [1.0, -0.1])
+def test_each_row_has_a_figure_and_nothing_seen_has_none() -> None:
+    seen = np.array([[3.0, 1.0], [0.0, 0.0], [2.0, 2.0]])
+    for figure in (entropy, gini):
+        found = figure(seen)
+        assert found[[0, 2]].tolist() == [figure(seen[0]), figure(seen[2])]
+        assert np.isnan(found[1])

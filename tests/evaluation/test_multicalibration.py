@@ -22,8 +22,8 @@ W = RNG.random(N)
 SEGMENTS = [Grouping(tuple(f"{name}={i}" for i in range(size)), CODES[name]) for name, size in SIZES.items()]
 
 
-def _theirs(weights: str | None, depth: int) -> MulticalibrationError:
-    frame = pd.DataFrame({"y": Y, "p": P, "w": W, **{name: c.astype(str) for name, c in CODES.items()}})
+def _theirs(weights: str | None, depth: int, y: np.ndarray = Y) -> MulticalibrationError:
+    frame = pd.DataFrame({"y": y, "p": P, "w": W, **{name: c.astype(str) for name, c in CODES.items()}})
     return MulticalibrationError(
         frame,
         "y",
@@ -43,6 +43,26 @@ def test_error_sigma_and_what_is_detectable_are_theirs(weights: str | None, dept
     assert ours.error == pytest.approx(theirs.mce)
     assert ours.sigma == pytest.approx(theirs.mce_sigma)
     assert ours.detectable == pytest.approx(theirs.mde)
+
+
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+def test_with_one_class_they_are_theirs_too(outcome: float) -> None:
+    y = np.full(N, outcome)
+    theirs, ours = _theirs(None, 2, y), multicalibration(y, P, SEGMENTS)
+    assert (ours.error, ours.sigma, ours.detectable) == pytest.approx(
+        (theirs.mce, theirs.mce_sigma, theirs.mde)
+    )
+
+
+def test_a_weight_of_two_is_a_row_twice() -> None:
+    twice = 1.0 + (np.arange(N) % 2)
+    rows = np.repeat(np.arange(N), twice.astype(int))
+    one = SortedRows.of(Y, P, twice).errors(SEGMENTS[0])
+    other = SortedRows.of(Y[rows], P[rows], np.ones(rows.size)).errors(
+        Grouping(SEGMENTS[0].names, SEGMENTS[0].codes[rows])
+    )
+    assert one.errors == pytest.approx(other.errors)
+    assert (one.deviations > other.deviations).all()
 
 
 def test_the_error_of_each_segment_is_theirs() -> None:
@@ -74,6 +94,7 @@ def test_certain_predictions_are_no_noise_and_no_rows_no_figure() -> None:
     sure = multicalibration(np.ones(20), np.ones(20), [])
     assert (sure.error, sure.sigma) == (0.0, 0.0)
     assert np.isnan(multicalibration([], [], []).error)
+    assert np.isnan(multicalibration([1], [0.2], []).error)
 
 
 def test_a_column_of_another_length_is_refused() -> None:

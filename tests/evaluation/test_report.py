@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from sklearn import metrics as oracle
 
-from tasks.evaluation import binary, regression
+from tasks.errors import DataError
+from tasks.evaluation import binary
 from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
 from tasks.evaluation.metric_rows import MetricRow, groupings
 from tasks.evaluation.multicalibration import multicalibration
@@ -114,12 +116,26 @@ def test_a_seed_gives_the_same_table_again(rows: list[MetricRow]) -> None:
 
 def test_a_value_head_has_errors_and_a_mean_ratio_by_segment() -> None:
     values, predictions = Y * RNG.exponential(3, N), P * 2
-    told = value_report(values, predictions, users=USERS, requests=REQUESTS, segments={"new": NEW})
-    for metric in ("rmse", "mae", "mean_ratio"):
+    weights = RNG.integers(1, 4, N).astype(float)
+    told = value_report(
+        values, predictions, users=USERS, requests=REQUESTS, segments={"new": NEW}, weights=weights
+    )
+    rows, w = (values[NEW], predictions[NEW]), weights[NEW]
+    expected = {
+        "rmse": oracle.root_mean_squared_error(*rows, sample_weight=w),
+        "mae": oracle.mean_absolute_error(*rows, sample_weight=w),
+        "mean_ratio": (w @ rows[0]) / (w @ rows[1]),
+    }
+    for metric, value in expected.items():
         row = _found(told, metric, "new=true")
-        assert row.estimate.value == pytest.approx(getattr(regression, metric)(values[NEW], predictions[NEW]))
+        assert row.estimate.value == pytest.approx(value)
         assert row.estimate.known
         assert row.positives == np.count_nonzero(values[NEW])
+
+
+def test_a_value_that_is_not_known_is_refused() -> None:
+    with pytest.raises(DataError, match="1 of 2 outcomes are not finite"):
+        value_report([1.0, np.nan], [1.0, 1.0], users=[1, 2], requests=[1, 2], segments={})
 
 
 def test_a_quantile_head_has_its_coverage_and_its_pinball_loss_by_segment() -> None:
@@ -160,3 +176,44 @@ def test_a_ranking_head_s_ndcg_allows_for_where_the_log_showed_things() -> None:
     row = _found(told, "ndcg", "all")
     assert row.estimate.value == pytest.approx(expected)
     assert row.estimate.low < expected < row.estimate.high
+
+
+def test_rows_whose_place_is_not_known_are_left_out_of_the_ndcg_and_others_close_ranks() -> None:
+    looked_at = np.where(NEW, np.nan, RNG.uniform(0.2, 1.0, N))
+    told = ranking_report(
+        Y, P, k=3, users=USERS, requests=REQUESTS, segments={"new": NEW}, examination=looked_at
+    )
+    old = ~NEW
+    expected = request_gains(Y[old], P[old], REQUESTS[old], k=3, examination=looked_at[old]).ratio
+    assert _found(told, "ndcg", "all").estimate.value == pytest.approx(expected)
+    assert not _found(told, "ndcg", "new=true").estimate.known
+    assert _found(told, "naive_ndcg", "new=true").estimate.known
+
+
+def test_where_no_place_is_known_the_ndcg_cannot_be_told_and_the_naive_one_is_beside_it() -> None:
+    nowhere = np.full(N, np.nan)
+    told = ranking_report(Y, P, k=3, users=USERS, requests=REQUESTS, segments={}, examination=nowhere)
+    assert not _found(told, "ndcg", "all").estimate.known
+    assert _found(told, "naive_ndcg", "all").estimate.value == pytest.approx(
+        request_gains(Y, P, REQUESTS, k=3).mean
+    )
+
+
+def test_two_rankers_of_equal_worth_report_equal_ndcg_only_where_examination_is_allowed_for() -> None:
+    rng = np.random.default_rng(3)
+    appeal = rng.normal(size=(4_000, 12))
+    logger, rival, better = (appeal + noise * rng.normal(size=appeal.shape) for noise in (1.0, 1.0, 0.5))
+    place = np.argsort(np.argsort(-logger, axis=1), axis=1)
+    looked_at = ((1.0 / np.arange(1, 13) ** 0.7)[place]).ravel()
+    outcomes = rng.random(appeal.size) < looked_at / (1 + np.exp(2.5 - appeal.ravel()))
+    requests = np.repeat(np.arange(4_000), 12)
+    about = {"k": 12, "users": requests, "requests": requests, "segments": {}, "examination": looked_at}
+    found = [ranking_report(outcomes, ranker.ravel(), **about) for ranker in (logger, rival, better)]
+    told = {
+        metric: [_found(rows, metric, "all").estimate for rows in found] for metric in ("ndcg", "naive_ndcg")
+    }
+    ours, theirs, best = told["ndcg"]
+    assert ours.low < theirs.value < ours.high
+    assert best.low > max(ours.high, theirs.high)
+    ours, theirs, best = told["naive_ndcg"]
+    assert ours.low > best.high > theirs.high, "the ranker that wrote the log looks best of all"

@@ -13,12 +13,22 @@ import yaml
 
 from tasks.local import production
 from tasks.local.logins import USERS
-from tasks.local.production import INFRASTRUCTURE, SECRETS, Places, password_of
+from tasks.local.production import INFRASTRUCTURE, Places, password_of
 from tasks.local.profiles import services_of
 from tasks.local.services import Asked, Ended, Service, Web
 from tasks.local.settings import REPOSITORY, Settings
 
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+SECRETS = (
+    "POSTGRES_PASSWORD",
+    "REDIS_PASSWORD",
+    "OBJECT_STORE_PASSWORD",
+    "MLFLOW_PASSWORD",
+    "MLFLOW_SECRET_KEY",
+    "AIRFLOW_FERNET_KEY",
+    "AIRFLOW_SECRET_KEY",
+    "AIRFLOW_JWT_SECRET",
+)
 NAMES = (*SECRETS, *map(password_of, USERS))
 WRITTEN = {name: f"${{{name}:?}}" for name in NAMES}
 PLACES = Places(

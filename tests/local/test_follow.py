@@ -126,7 +126,7 @@ def test_a_refusal_says_what_was_asked_and_why(airflow: Airflow) -> None:
 
 def test_an_airflow_that_is_down_is_said_to_be() -> None:
     with pytest.raises(StoreError, match="does not answer"):
-        Airflow("http://127.0.0.1:9", "admin", "x").health()
+        Airflow("http://127.0.0.1:9", "admin", "x").knows("d")
 
 
 def test_the_password_is_not_shown() -> None:

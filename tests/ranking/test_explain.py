@@ -83,6 +83,14 @@ def test_every_constraint_that_acted_is_named():
     assert candidates["dropped_by"]["f"] == "violation"
 
 
+def test_the_tier_that_ranks_before_utility_is_shown_where_there_is_one() -> None:
+    tiered = UTILITY | utility_json(lexicographic=[{"task": "purchase", "cuts": [0.05], "prefer": "low"}])
+    tiered |= {name: UTILITY[name] for name in ("weights", "contexts", "relevance_floor", "hard_constraints")}
+    tiers = explained(utility=tiered).candidates.set_index("item_id")["tier"]
+    assert tiers.to_dict() == dict.fromkeys("abcdfghi", 1) | {"e": 2}
+    assert explained().candidates["tier"].isna().all()
+
+
 def test_without_slate_rules_nothing_moves():
     assert moved() == {}
 

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from tasks.contracts.surface import CalibrationGate
+from tasks.contracts.gates import CalibrationGate
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.release.calibration_gate import judge_ratios
 from tasks.release.evidence import SegmentCounts, TaskEvidence

@@ -91,8 +91,20 @@ def test_the_ratio_in_the_slots_stands_beside_the_one_of_all_shown_items() -> No
     dossier = replace(DOSSIER, slots={"click": Estimate(0.62, 0.5, 0.75, 40)})
     page = dossier.to_html()
     assert "<th class=number>ratio<th class=number>ratio in the slots" in page
-    assert "1 [?]<td class=number>0.62 [0.5, 0.75]" in page
+    assert "1 [?]<td class=number>0.62 [0.5,\N{NO-BREAK SPACE}0.75]" in page
     assert dossier.to_json()["calibration_in_slots"]["click"]["low"] == 0.5
+
+
+def test_a_ratio_that_nobody_can_tell_says_so() -> None:
+    page = replace(DOSSIER, slots={}).to_html()
+    assert "1 [?]<td class=number>cannot\N{NO-BREAK SPACE}tell" in page
+
+
+def test_what_is_wider_than_a_phone_moves_by_itself_and_breaks_before_intervals_alone() -> None:
+    page = DOSSIER.to_html()
+    assert page.count("<table>") == page.count("<div class=wide><table>") > 2
+    assert ".wide, figure { overflow-x: auto; }" in page
+    assert "1.3 [1.2,\N{NO-BREAK SPACE}1.4]" in page
 
 
 def test_every_segment_is_told_with_rows_positives_interval_and_verdict() -> None:
@@ -100,7 +112,7 @@ def test_every_segment_is_told_with_rows_positives_interval_and_verdict() -> Non
     assert "<summary>click: 1 segment values</summary>" in page
     row = page[page.index("<tr><td>source=&lt;ads&gt;") :]
     assert row.startswith("<tr><td>source=&lt;ads&gt;<td class=number>120<td class=number>30")
-    assert "1.3 [1.2, 1.4]" in row[:400]
+    assert "1.3 [1.2,\N{NO-BREAK SPACE}1.4]" in row[:400]
     assert "block" in row[:400]
 
 

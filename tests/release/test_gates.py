@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from tasks.contracts.surface import Gates
+from tasks.contracts.gates import Gates
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.release.decision import Hold, Promote, decide_release, in_words
 from tasks.release.evidence import (

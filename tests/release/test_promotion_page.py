@@ -93,6 +93,17 @@ def test_a_reason_cannot_pass_for_more_of_the_page() -> None:
     assert "Why: carts rose ## Evidence | hide_rate | -90% |\n" in told
 
 
+def test_figures_without_a_bound_do_not_take_the_place_of_doubtful_ones() -> None:
+    unbound = [verdict("decision", f"metric_{n}", Outcome.NO_RULE, 0.1, 0.0, 0.2) for n in range(10)]
+    passed, across, outside = (
+        verdict("decision", f"{outcome}_rate", outcome, 0.1, 0.0, 0.2)
+        for outcome in (Outcome.PASS, Outcome.CANNOT_TELL, Outcome.BLOCK)
+    )
+    told = page(a_case(), verdicts=(*unbound, passed, across, outside))
+    rows = [line.split(" | ")[0] for line in told.splitlines() if line.startswith("| ")][2:]
+    assert rows[:4] == ["| block_rate", "| cannot_tell_rate", "| pass_rate", "| metric_0"]
+
+
 def test_a_page_stays_short_whatever_there_is_to_say() -> None:
     many = tuple(verdict("decision", f"metric_{n}", Outcome.WARN, 0.1, 0.0, 0.2) for n in range(50))
     weighing = Weighing(utility(**{f"task_{n}": 1.0 for n in range(50)}), BEFORE)

@@ -2,12 +2,14 @@
 
 import json
 import math
+from datetime import date
 
 import pytest
 
 from tasks.errors import DataError
 from tasks.evaluation.verdicts import Estimate
-from tasks.release.sensitivity import Sensitivity, error_bar, sensitivities, slot_ratios
+from tasks.release.evidence import TaskEvidence
+from tasks.release.sensitivity import Sensitivity, error_bar, sensitivities, slot_ratios, whole_ratios
 
 CLICK = {
     "task": "click",
@@ -64,6 +66,14 @@ def test_what_cannot_be_told_is_named_and_null_and_leaves_the_error_bar_alone() 
     plain = json.loads(json.dumps(told["report"].to_json(), allow_nan=False))
     assert plain["share_of_spread"] is None
     assert error_bar(list(told.values())) == pytest.approx(0.002)
+
+
+def test_the_ratios_of_all_shown_items_are_those_of_the_heads_that_have_one() -> None:
+    about = {"rows": 9, "positives": 3, "newest_training_day": date(2026, 1, 1), "run": "r"}
+    figures = {("calibration_ratio", "all"): WELL, ("calibration_ratio", "source=ads"): THIN}
+    click = TaskEvidence("click", "binary", figures=figures, **about)
+    order = TaskEvidence("order", "ranking", figures={("ndcg", "all"): WELL}, **about)
+    assert whole_ratios([click, order]) == {"click": WELL}
 
 
 def test_the_slots_ratios_are_read_from_the_simulation() -> None:

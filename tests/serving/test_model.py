@@ -1,8 +1,6 @@
 """A release runs its own code and nothing that was not registered."""
 
-import os
 import py_compile
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 
 from tasks import errors
 from tasks.serving.loading import load_release
+from tests.serving.alone import run_alone
 
 Make = Callable[..., Path]
 FRAME = pd.DataFrame({"request_id": ["r", "s"], "x": [1.0, 2.0]})
@@ -150,29 +149,8 @@ def test_a_folder_that_is_no_release_is_refused(tmp_path: Path) -> None:
         load_release(tmp_path)
 
 
-ALONE = """
-import sys
-class NoRepository:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "tasks":
-            raise ImportError("this repository is not here")
-sys.meta_path.insert(0, NoRepository())
-import mlflow.pyfunc, pandas as pd
-model = mlflow.pyfunc.load_model(sys.argv[1])
-print(model.predict(pd.DataFrame({"x": [1.0, 2.0]}))["utility"].tolist())
-"""
-
-
 def test_it_loads_in_a_fresh_interpreter_without_this_repository(make_release: Make, tmp_path: Path) -> None:
     release = make_release("one", factor=6)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", ALONE, str(release)],
-        cwd=tmp_path,
-        env={**environment, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[6.0, 12.0]"
+    score = 'print(model.predict(pd.DataFrame({"x": [1.0, 2.0]}))["utility"].tolist())'
+    said = run_alone(release, score, folder=tmp_path)
+    assert said.strip() == "[6.0, 12.0]"

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from tasks.steps.context import Context
+from tasks.steps.release import ReleaseResult
 from tasks.world.generate import generate
-from tests.steps import mini
+from tests.steps import mini, small_release
 from tests.steps.mini import AS_OF, LATER, Killed, Retrained
 from tests.steps.small_feed import small_feed
 from tests.stores.mlflow_home import new_home
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def labelled_feed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Context, str]:
     return small_feed(tmp_path_factory.mktemp("small_feed"))
+
+
+@pytest.fixture(scope="session")
+def released(labelled_feed: tuple[Context, str]) -> ReleaseResult:
+    """The labelled feed's release."""
+    return small_release.released(labelled_feed)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ def debiased_feed(folder: Path, *, surface: str = SURFACE + TRAINING) -> tuple[C
     write_contracts(folder / "surfaces", surface=surface, tasks=TASKS + ASKED)
     logs = folder / "home/logs"
     write_logs(logs, requests_a_day=150)
-    _lay_out(logs / NAME)
+    lay_out(logs / NAME)
     return labelled(folder)
 
 
@@ -39,7 +39,7 @@ def true_clicks(frame: pd.DataFrame) -> np.ndarray:
     return 1 / (1 + np.exp(3 - 3 * frame["price"] - (frame["category"] == "b")))
 
 
-def _lay_out(logs: Path) -> None:
+def lay_out(logs: Path) -> None:
     """Give every item of a request its place, and take out what came of items that nobody looked at."""
     random = np.random.default_rng(5)
     impressions = pq.read_table(logs / "impressions/a.parquet")

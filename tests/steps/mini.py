@@ -45,6 +45,7 @@ AS_OF = FIRST + timedelta(days=40)
 LATER = FIRST + timedelta(days=DAYS)
 TASKS = ("click_30m", "purchase_2d", "return_5d", "hide_2d", "satisfied_2d", "dwell_seconds_1d")
 BINARY = TASKS[:-1]
+TWO = ("click_30m", "hide_2d")
 
 Change = Callable[[dict[str, Any]], None]
 Versions = dict[str, list[tuple[int, str]]]
@@ -166,6 +167,24 @@ def _short_utility(plain: dict[str, Any]) -> None:
         },
         {"metric": "return_5d_predicted", "max": 0.05, "action": "block"},
     ]
+
+
+def two_tasks(plain: dict[str, Any]) -> None:
+    """Leave clicks and hides of the tasks."""
+    plain["tasks"] = {task: plain["tasks"][task] for task in TWO}
+
+
+def surface_of_two(plain: dict[str, Any]) -> None:
+    """Leave what the surface says of clicks and hides, and one kind of segments."""
+    plain["lightgbm"].pop("return_5d")
+    plain["base_rates"].pop("dwell_seconds_1d")
+    plain["segments"], plain["proxies"] = ["user_tenure"], []
+
+
+def utility_of_two(plain: dict[str, Any]) -> None:
+    """Leave what clicks and hides are worth, and the guardrails of hides."""
+    plain["weights"] = {task: plain["weights"][task] for task in TWO}
+    plain["guardrails"] = plain["guardrails"][:2]
 
 
 def with_log(surfaces: Path, world: Path, folder: Path, *, days: int = 40) -> Context:

@@ -19,7 +19,9 @@ from tasks.errors import DataError, ImmatureLabels
 from tasks.steps import calibrate, train
 from tasks.steps.context import Context
 from tasks.steps.examples import TrainingRows, training_rows
+from tasks.steps.release_parts import policy_files
 from tasks.steps.task_rows import TaskRows
+from tasks.steps.trees import find_start
 from tests.steps.small_feed import AS_OF, FIRST, NAME, SURFACE, TASKS, labelled, write_contracts, write_logs
 
 Feed = tuple[Context, str]
@@ -56,6 +58,11 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
         constant=7.0,
         empty=lambda n: np.where(np.arange(n) < n - 50, np.nan, 1.0),  # it has values on the last day
         endless=one_in_100(np.inf),
+        words=lambda n: np.where(np.arange(n) % 2, "much", "little"),
+        instants=lambda n: np.arange(n).astype("datetime64[us]"),
+        enormous=one_in_100(1e300),
+        hollow_everywhere=np.nan,
+        position=lambda n: np.arange(n) % 5,  # places that count from 0
     )
     return labelled(folder)
 
@@ -171,10 +178,16 @@ def _move_features(folder: Path, part: str) -> None:
     [
         ({"column": "hollow"}, {}, r"weights\.column 'hollow' is null in"),
         ({"column": "negative"}, {}, r"weights\.column 'negative' is -1 in"),
+        ({"column": "enormous"}, {}, r"weights\.column 'enormous' is 1e\+300 in"),
+        ({"column": "endless"}, {}, "Column 'endless' is infinite in .* rows"),
+        ({"column": "words"}, {}, r"Column 'words' holds str and weights\.column needs numbers"),
+        ({"column": "instants"}, {}, r"Column 'instants' holds datetime64.* weights\.column needs numbers"),
         ({"column": "nothing"}, {}, "all .* observed rows of its train slice weigh 0 by 'nothing'"),
         ({"column": "trst"}, {}, "Unknown column 'trst' .* Did you mean 'trust'"),
         ({"propensity": {}}, {"propensity": "propensity_zero"}, "the logged propensity is 0 in"),
         ({"propensity": {}}, {"propensity": "propensity_null"}, "the logged propensity is null in"),
+        ({"propensity": {}}, {"propensity": "trust"}, "the logged propensity is 0, 2, 3 in"),
+        ({"propensity": {}}, {"propensity": "words"}, r"holds str and weights\.propensity needs numbers"),
     ],
 )
 def test_weights_that_are_none_are_refused_by_name(feed, tmp_path, weights, columns, words):
@@ -197,6 +210,53 @@ def _renamed(rows: TaskRows, columns: dict[str, str]) -> TaskRows:
     return Renamed(**vars(rows))
 
 
+def test_what_learning_weighs_leaves_what_a_decision_weighs(feed, tmp_path):
+    learning = {"training": weighed(column="trust", half_life="P7D", balanced=True)}
+    heavier = TASKS.replace("loss_weight: 2.0", "loss_weight: 50.0")
+    before, after = feed[0], asking(feed, tmp_path, tasks=heavier, **learning)[0]
+    changed = {
+        kind for kind, digest in after.contracts.digests.items() if digest != before.contracts.digests[kind]
+    }
+    assert changed == {"surface", "tasks"}
+    assert policy_files(after) == policy_files(before)
+
+
+def test_a_half_life_of_seconds_leaves_the_newest_rows_and_no_error(feed, tmp_path):
+    found = learned(feed, tmp_path, training=weighed(half_life="PT1S"))
+    assert found.counts["of_weight_0"] == 0
+    assert found.factors["half_life"]["effective_rows"] < 20
+
+
+def test_a_sample_without_a_negative_is_refused_with_the_way_out(feed, tmp_path):
+    tasks = TASKS.replace("negatives: 0.5", "negatives: 1.0e-9")
+    with pytest.raises(
+        DataError, match=r"sampling keeps none of the \d+ negatives .* Raise sampling\.negatives"
+    ):
+        learned(feed, tmp_path, "buy_2d", tasks=tasks)
+
+
+@pytest.mark.parametrize("position", ["feature", "weight"])
+def test_places_that_count_from_0_are_refused(feed, tmp_path, position):
+    asked = {"training": {"default": {"position": position}}, "examination": {"by_position": [1.0, 0.5]}}
+    with pytest.raises(DataError, match="positions are below 1, the least is 0"):
+        learned(feed, tmp_path, **asked)
+
+
+def test_a_task_that_starts_from_one_that_cannot_be_trained_says_which(feed, tmp_path):
+    training = {
+        "buy_2d": {"start_from": {"task": "click_1d"}},
+        "click_1d": {"weights": {"column": "nothing"}},
+    }
+    with pytest.raises(ImmatureLabels, match=r"'buy_2d' starts from 'click_1d'\. Task 'click_1d' cannot be"):
+        find_start(task_rows(asking(feed, tmp_path, training=training), "buy_2d"), None)
+
+
+def test_a_feature_that_is_null_in_the_whole_log_is_no_column(feed, tmp_path):
+    features = {"numeric": ["price", "hollow_everywhere"], "categorical": []}
+    with pytest.raises(DataError, match="Unknown column 'hollow_everywhere'"):
+        learned(feed, tmp_path, features=features, segments=["category"])
+
+
 def test_a_constant_and_an_empty_feature_are_no_error_beside_one_that_tells(feed, tmp_path):
     features = {"numeric": ["price", "constant", "empty"], "categorical": ["category"]}
     context, snapshot = asking(feed, tmp_path, features=features, segments=["category"])
@@ -217,9 +277,10 @@ def test_infinite_values_are_refused_with_where_they_are(feed, tmp_path):
         learned(feed, tmp_path, features=features, segments=["category"])
 
 
-def test_text_is_no_number(feed, tmp_path):
-    features = {"numeric": ["category"], "categorical": []}
-    with pytest.raises(DataError, match=r"Feature 'category' holds .*; declare it as categorical"):
+@pytest.mark.parametrize("name", ["words", "instants"])
+def test_text_and_time_are_no_numbers(feed, tmp_path, name):
+    features = {"numeric": [name], "categorical": []}
+    with pytest.raises(DataError, match=rf"Feature '{name}' holds .*; declare it as categorical"):
         learned(feed, tmp_path, features=features, segments=["category"])
 
 

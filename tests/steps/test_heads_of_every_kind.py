@@ -9,6 +9,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ import pytest
 from tasks.errors import ContractError, DataError
 from tasks.steps import release_view, train
 from tasks.steps.context import Context
-from tasks.steps.trees import STARTS_FROM
+from tasks.steps.task_rows import TaskRows
+from tasks.steps.trees import STARTS_FROM, champions_model, find_start
 from tasks.stores.parts import BOOSTER
 from tasks.stores.registry import Registry
 from tasks.stores.runs import read_evidence
@@ -151,15 +153,56 @@ def test_where_nothing_could_be_trained_there_is_no_release(second: Retrained) -
         Retrained.run(second.context, as_of=LATER, tasks=[HIDE])
 
 
-def test_a_warm_start_from_other_features_is_refused_in_clear_words(
+def _fewer_features(plain: dict[str, Any]) -> None:
+    plain["features"]["numeric"] = plain["features"]["numeric"][1:]
+
+
+def _a_bound(plain: dict[str, Any]) -> None:
+    plain["training"][CLICK]["monotone"] = {"price": -1}
+
+
+def _another_quantile(plain: dict[str, Any]) -> None:
+    plain["training"][DWELL] |= {"quantile": 0.9, "warm_start": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "task", "changed"),
+    [
+        (_fewer_features, CLICK, "features was"),
+        (_a_bound, CLICK, r"monotone was {}, is {'price': -1}"),
+        (_another_quantile, DWELL, r"alpha was 0\.95, is 0\.9"),
+    ],
+)
+def test_a_warm_start_from_another_recipe_is_refused_in_clear_words(
+    second: Retrained, tmp_path: Path, change: mini.Change, task: str, changed: str
+) -> None:
+    rows = _rows(mini.changed(second.context, tmp_path, surface=change), task)
+    words = rf"'{task}' cannot be warm-started from .*: .*{changed}.* Train it in full"
+    with pytest.raises(ContractError, match=words):
+        find_start(rows, champions_model(rows))
+
+
+def test_a_warm_start_goes_on_where_the_recipe_is_the_same(second: Retrained, tmp_path: Path) -> None:
+    def change(plain: dict[str, Any]) -> None:
+        plain["training"][DWELL] |= {"warm_start": True}
+
+    rows = _rows(mini.changed(second.context, tmp_path, surface=change), DWELL)
+    start = find_start(rows, champions_model(rows))
+    assert start is not None
+    assert start.by == "champion"
+
+
+def test_a_champion_without_the_task_leaves_a_warm_start_to_train_in_full(
     second: Retrained, tmp_path: Path
 ) -> None:
     def change(plain: dict[str, Any]) -> None:
-        plain["features"]["numeric"] = plain["features"]["numeric"][1:]
+        plain["training"] = {"default": {"warm_start": True}}
 
-    context = mini.changed(second.context, tmp_path, surface=change)
-    snapshot = release_view.release_manifest(second.context, 2).snapshot.id
-    with pytest.raises(
-        ContractError, match=r"cannot be warm-started from .*: features was .* Train it in full"
-    ):
-        train.run(context, task=CLICK, as_of=LATER, snapshot=snapshot)
+    rows = _rows(mini.changed(second.context, tmp_path, surface=change), CLICK)
+    assert champions_model(rows) is not None
+    assert champions_model(replace(rows, task="never_released")) is None
+
+
+def _rows(context: Context, task: str) -> TaskRows:
+    snapshot = release_view.release_manifest(context, 2).snapshot.id
+    return TaskRows.open(context, task=task, as_of=LATER, snapshot=snapshot)

@@ -23,7 +23,7 @@ from tasks.stores.label_store import LabelStore
 from tests.labels.worlds import EVENT_TYPES
 from tests.steps.days_of_logs import DAYS, NAME, Logs, at, day, event
 from tests.stores.mlflow_home import new_home
-from tests.stores.object_store import ObjectStore, empty_bucket, running_store
+from tests.stores.object_store import ObjectStore, running_store
 
 pytestmark = [
     pytest.mark.xdist_group("object_store"),
@@ -40,9 +40,7 @@ def server() -> Iterator[ObjectStore]:
 
 @pytest.fixture
 def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    return empty_bucket()
+    return server.empty_bucket(monkeypatch)
 
 
 @pytest.fixture
@@ -77,8 +75,8 @@ def test_what_was_published_is_read_again(context: Context) -> None:
     built = labels.run(context, as_of=END)
     store = LabelStore(context.home, NAME)
     store.publish(built.snapshot, report="report.html", severity="none")
-    found = store.latest()
-    assert found is not None
+    assert store.published(built.snapshot)
+    found = store.snapshot(built.snapshot)
     assert (found.id, found.rows) == (built.snapshot, built.rows)
     assert found.read(["ds", "click"]).num_rows == built.rows
     assert found.days()["rows"].to_pylist() != []

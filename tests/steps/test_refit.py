@@ -27,25 +27,15 @@ from tasks.stores.runs import read_evidence
 from tests.steps import mini
 from tests.steps.mini import AS_OF, LATER, NAME, Retrained
 
-CLICK, HIDE = "click_30m", "hide_2d"
+CLICK, HIDE = mini.TWO
 BOUND = 0.5  # some hundred hides tell no less
 
 
 def _refits(plain: dict[str, Any]) -> None:
+    mini.surface_of_two(plain)
     plain["training"] = {"default": {"refit": True}}
     plain["gates"]["model"]["refit_shift_max"] = BOUND
     plain["base_rates"] = {}  # it is not validation that is to find the poison
-    plain["lightgbm"].pop("return_5d")
-    plain["proxies"] = []
-
-
-def _two_tasks(plain: dict[str, Any]) -> None:
-    plain["tasks"] = {task: plain["tasks"][task] for task in (CLICK, HIDE)}
-
-
-def _two_weights(plain: dict[str, Any]) -> None:
-    plain["weights"] = {task: plain["weights"][task] for task in (CLICK, HIDE)}
-    plain["guardrails"] = plain["guardrails"][:2]
 
 
 def _click_on_a_third(logs: Path, *, since: Any) -> None:
@@ -65,7 +55,7 @@ def _click_on_a_third(logs: Path, *, since: Any) -> None:
 def sound(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
     folder = tmp_path_factory.mktemp("refit")
     home = mini.with_log(mini_surfaces, mini_world, folder)
-    context = mini.changed(home, folder, surface=_refits, tasks=_two_tasks, utility=_two_weights)
+    context = mini.changed(home, folder, surface=_refits, tasks=mini.two_tasks, utility=mini.utility_of_two)
     return Retrained.run(context, as_of=AS_OF)
 
 

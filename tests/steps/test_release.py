@@ -1,8 +1,5 @@
 """Parts and policies become one closed version; the same inputs end in the same state, however often."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,34 +12,19 @@ import pytest
 from tasks.columns import probability
 from tasks.errors import ContractError, DataError, GateRefused, StoreError
 from tasks.release.manifest import Role
-from tasks.steps import calibrate, labels, release, release_view, train
+from tasks.steps import labels, release, release_view
 from tasks.steps.context import Context
 from tasks.steps.release import ReleaseResult
 from tasks.stores.label_store import LabelStore
 from tasks.stores.parts import CALIBRATOR
 from tasks.stores.registry import Registry
 from tasks.stores.tracking import PatientClient
+from tests.serving.alone import run_alone
+from tests.steps import small_release
 from tests.steps.small_feed import AS_OF, NAME, UTILITY, small_feed, write_contracts
+from tests.steps.small_release import Feed
 
 TASK_NAMES = ("click_1d", "buy_2d", "back_2d", "spend_2d")
-Feed = tuple[Context, str]
-
-
-def trained(feed: Feed) -> list[dict[str, Any]]:
-    context, snapshot = feed
-    common = {"as_of": AS_OF, "snapshot": snapshot}
-    parts = []
-    for task in TASK_NAMES:
-        model = train.run(context, task=task, **common)
-        fitted = calibrate.run(context, task=task, **common, model_version=model.version)
-        parts.append({"task": task, "model_version": model.version, "calibrator_version": fitted.version})
-    return parts
-
-
-def made(feed: Feed, **how: Any) -> ReleaseResult:
-    context, snapshot = feed
-    parts = how.pop("parts", None) or trained(feed)
-    return release.run(context, as_of=AS_OF, snapshot=snapshot, parts=parts, **how)
 
 
 def candidates(feed: Feed) -> pd.DataFrame:
@@ -50,11 +32,6 @@ def candidates(feed: Feed) -> pd.DataFrame:
     store = LabelStore(context.home, NAME)
     names = ["request_id", "item_id", "price", "age", "category"]
     return store.snapshot(snapshot).read(names).select(names).to_pandas().tail(500)
-
-
-@pytest.fixture(scope="session")
-def released(labelled_feed: Feed) -> ReleaseResult:
-    return made(labelled_feed)
 
 
 def test_it_pins_every_part_and_both_policies(labelled_feed: Feed, released: ReleaseResult) -> None:
@@ -130,7 +107,7 @@ def test_release_and_parts_are_linked_in_both_directions(
 
 
 def test_a_second_time_the_version_is_used_again(labelled_feed: Feed, released: ReleaseResult) -> None:
-    again = made(labelled_feed)
+    again = small_release.released(labelled_feed)
     assert again == replace(released, reused=True)
     assert len(Registry(labelled_feed[0].home).versions(f"{NAME}.release")) == 1
 
@@ -142,41 +119,22 @@ def test_it_loads_in_a_fresh_interpreter_without_this_repository(
     folder = registry.fetch(registry.part(f"{NAME}.release", released.version), tmp_path / "release")
     frame = candidates(labelled_feed)
     frame.to_parquet(tmp_path / "candidates.parquet")
-    alone = """
-import sys
-class NoRepository:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "tasks":
-            raise ImportError("this repository is not here")
-sys.meta_path.insert(0, NoRepository())
-import mlflow.pyfunc, pandas as pd
-model = mlflow.pyfunc.load_model(sys.argv[1])
-model.predict(pd.read_parquet("candidates.parquet")).to_parquet("scored.parquet")
-"""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", alone, str(folder)],
-        cwd=tmp_path,
-        env={**environment, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    score = 'model.predict(pd.read_parquet("candidates.parquet")).to_parquet("scored.parquet")'
+    run_alone(folder, score, folder=tmp_path)
     here = release_view.load(labelled_feed[0], released.version).score(frame)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "scored.parquet"), here, check_dtype=False)
 
 
 def test_a_task_without_a_model_or_champion_is_named(labelled_feed: Feed) -> None:
-    parts = [part for part in trained(labelled_feed) if part["task"] != "back_2d"]
+    parts = [part for part in small_release.fitted(*labelled_feed) if part["task"] != "back_2d"]
     with pytest.raises(ContractError, match=r"back_2d came without a model.*train every task"):
-        made(labelled_feed, parts=parts)
+        small_release.released(labelled_feed, parts=parts)
 
 
 def test_an_unknown_task_is_named(labelled_feed: Feed) -> None:
     parts = [{"task": "clik_1d", "model_version": 1, "calibrator_version": 1}]
     with pytest.raises(ContractError, match="Did you mean 'click_1d'"):
-        made(labelled_feed, parts=parts)
+        small_release.released(labelled_feed, parts=parts)
 
 
 def test_labels_as_of_another_instant_are_refused(labelled_feed: Feed) -> None:
@@ -195,7 +153,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
 
 @pytest.fixture(scope="module")
 def first(feed: Feed) -> ReleaseResult:
-    return made(feed)
+    return small_release.released(feed)
 
 
 def changed(feed: Feed, old: str, new: str) -> Feed:
@@ -210,7 +168,7 @@ def test_killed_before_the_alias_it_ends_in_the_same_state(feed: Feed, first: Re
     registry.client.delete_registered_model_alias(first.release, "challenger")
     registry.describe(part, "")
     registry.client.set_terminated(first.run_id, "KILLED")
-    again = made(feed)
+    again = small_release.released(feed)
     assert again == replace(first, reused=True)
     assert registry.aliases(first.release)["challenger"] == first.version
     version = registry.client.get_model_version(part.name, str(part.version))
@@ -222,7 +180,7 @@ def test_a_description_with_the_gates_verdict_is_left_alone(feed: Feed, first: R
     registry = Registry(feed[0].home)
     part = registry.part(first.release, first.version)
     registry.describe(part, "promoted")
-    made(feed)
+    small_release.released(feed)
     assert registry.client.get_model_version(part.name, str(part.version)).description == "promoted"
 
 
@@ -230,21 +188,21 @@ def test_changing_a_policy_without_its_version_is_refused(feed: Feed, first: Rel
     with pytest.raises(
         ContractError, match=r"utility\.yaml changed while its version did not.*Raise the version"
     ):
-        made(changed(feed, "buy_2d: 10.0", "buy_2d: 11.0"))
+        small_release.released(changed(feed, "buy_2d: 10.0", "buy_2d: 11.0"))
 
 
 def test_a_new_policy_version_makes_a_new_release_of_the_same_models(
     feed: Feed, first: ReleaseResult
 ) -> None:
     both = changed(feed, "version: 1", "version: 2")
-    second = made(both)
+    second = small_release.released(both)
     assert second.version == first.version + 1
     assert second.pins == first.pins | {f"{NAME}.utility_policy": 2}
     assert Registry(feed[0].home).aliases(first.release)["challenger"] == second.version
 
 
 def test_a_comment_in_a_policy_changes_nothing(feed: Feed, first: ReleaseResult) -> None:
-    same = made(changed(feed, "owner: tests", "owner: tests  # as before"))
+    same = small_release.released(changed(feed, "owner: tests", "owner: tests  # as before"))
     assert same.version == first.version
     assert same.reused
 
@@ -252,8 +210,8 @@ def test_a_comment_in_a_policy_changes_nothing(feed: Feed, first: ReleaseResult)
 def test_the_champion_lends_what_was_not_trained(feed: Feed, first: ReleaseResult) -> None:
     registry = Registry(feed[0].home)
     registry.set_alias(registry.part(first.release, first.version), "champion")
-    parts = [part for part in trained(feed) if part["task"] == "click_1d"]
-    lent = made(feed, parts=parts)
+    parts = [part for part in small_release.fitted(*feed) if part["task"] == "click_1d"]
+    lent = small_release.released(feed, parts=parts)
     assert lent.pins == first.pins
     assert lent.version == first.version, "the same parts are the same release"
 
@@ -261,7 +219,7 @@ def test_the_champion_lends_what_was_not_trained(feed: Feed, first: ReleaseResul
 def test_a_backfilled_release_is_marked_and_moves_no_alias(feed: Feed, first: ReleaseResult) -> None:
     registry = Registry(feed[0].home)
     before = registry.aliases(first.release)
-    backfilled = made(changed(feed, "version: 1", "version: 3"), backfill=True)
+    backfilled = small_release.released(changed(feed, "version: 1", "version: 3"), backfill=True)
     assert backfilled.backfilled
     assert registry.aliases(first.release) == before
     part = registry.part(backfilled.release, backfilled.version)
@@ -274,7 +232,7 @@ def test_a_release_as_of_before_the_champion_is_backfilled(feed: Feed, first: Re
     champion = registry.part(first.release, first.version)
     registry.set_alias(champion, "champion")
     registry.set_tags(champion, {"as_of": "2026-03-01T00:00:00Z"})
-    late = made(changed(feed, "version: 1", "version: 4"))
+    late = small_release.released(changed(feed, "version: 1", "version: 4"))
     registry.set_tags(champion, {"as_of": "2026-02-16T00:00:00Z"})
     assert late.backfilled
     assert registry.aliases(first.release)["champion"] == first.version
@@ -285,7 +243,9 @@ def test_a_calibrator_of_another_model_is_refused(feed: Feed, first: ReleaseResu
     calibrator = registry.part(f"{NAME}.calibrator.click_1d", 1)
     registry.set_tags(calibrator, {f"component.{NAME}.task.click_1d": "7"})
     with pytest.raises(ContractError, match=r"fitted to the scores of .* version 7, not 1"):
-        made(feed, parts=[{"task": "click_1d", "model_version": 1, "calibrator_version": 1}])
+        small_release.released(
+            feed, parts=[{"task": "click_1d", "model_version": 1, "calibrator_version": 1}]
+        )
     registry.set_tags(calibrator, {f"component.{NAME}.task.click_1d": "1"})
 
 
@@ -304,8 +264,8 @@ def test_killed_before_its_version_it_is_made_once_on_the_second_run(
     with monkeypatch.context() as dying:
         dying.setattr(PatientClient, "create_model_version", die)
         with pytest.raises(KeyboardInterrupt):
-            made(fresh)
-    result = made(fresh)
+            small_release.released(fresh)
+    result = small_release.released(fresh)
     assert not result.reused
     assert len(Registry(feed[0].home).versions(first.release)) == before + 1
     policies = Registry(feed[0].home).versions(f"{NAME}.utility_policy")
@@ -321,7 +281,7 @@ def test_a_part_whose_bytes_changed_stops_the_release(feed: Feed, first: Release
     data = file.read_bytes()
     file.write_bytes(data + b" ")
     with pytest.raises(StoreError, match=r"calibrator\.buy_2d version 1 holds other bytes"):
-        made(changed(feed, "version: 1", "version: 6"))
+        small_release.released(changed(feed, "version: 1", "version: 6"))
     file.write_bytes(data)
     assert registry.versions(first.release) == before
 
@@ -338,4 +298,4 @@ def test_parts_that_have_seen_the_test_days_are_refused(feed: Feed, first: Relea
     earlier = labels.run(feed[0], as_of=past).snapshot
     LabelStore(feed[0].home, NAME).publish(earlier, report="report.html", severity="none")
     with pytest.raises(GateRefused, match=r"days that its parts have seen: small_feed\.task\.click_1d"):
-        release.run(feed[0], as_of=past, snapshot=earlier, parts=trained(feed))
+        release.run(feed[0], as_of=past, snapshot=earlier, parts=small_release.fitted(*feed))

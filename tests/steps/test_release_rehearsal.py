@@ -8,7 +8,6 @@ import pytest
 from tasks.calibration.maps import LogisticMap, map_from_json
 from tasks.columns import probability
 from tasks.serving.scoring import Scorer
-from tasks.steps import calibrate, train
 from tasks.steps.context import Context
 from tasks.steps.release_parts import Pins, TrainedPart, pin_tasks, release_files
 from tasks.steps.release_rehearsal import Rehearsal
@@ -16,17 +15,13 @@ from tasks.stores.label_store import LabelStore
 from tasks.stores.registry import Registry
 from tasks.training.slices import plan_slices
 from tests.steps.small_feed import AS_OF, NAME
+from tests.steps.small_release import fitted
 
 
 @pytest.fixture(scope="module")
 def pins(labelled_feed: tuple[Context, str]) -> Pins:
     context, snapshot = labelled_feed
-    common = {"as_of": AS_OF, "snapshot": snapshot}
-    parts = []
-    for task in context.contracts.tasks.tasks:
-        model = train.run(context, task=task, **common)
-        fitted = calibrate.run(context, task=task, **common, model_version=model.version)
-        parts.append(TrainedPart(task, model.version, fitted.version))
+    parts = [TrainedPart.of(part) for part in fitted(context, snapshot)]
     return pin_tasks(context, Registry(context.home), parts, as_of=AS_OF)
 
 
@@ -63,12 +58,12 @@ def test_a_product_that_does_not_hold_is_mapped_until_it_adds_up(
     biased = too_high(files)
     joints = rehearsal.joints(biased)
     assert list(joints) == ["joints/back_2d.json"]
-    fitted = map_from_json(json.loads(joints["joints/back_2d.json"]))
+    joint = map_from_json(json.loads(joints["joints/back_2d.json"]))
     frame, outcomes = rehearsal.calibrate_days("back_2d", Scorer.from_files(biased).heads.columns)
     known = np.isfinite(outcomes)
     product = Scorer.from_files(biased).heads.predict(frame)[probability("back_2d")][known]
     assert outcomes[known].sum() / product.sum() < 0.7
-    assert fitted.apply(product).sum() == pytest.approx(outcomes[known].sum())
+    assert joint.apply(product).sum() == pytest.approx(outcomes[known].sum())
 
 
 def test_the_map_is_in_the_joint_and_not_in_the_conditional(

@@ -8,11 +8,12 @@ import pytest
 
 from tasks.errors import ContractError, StoreError
 from tasks.serving.loading import load_release
-from tasks.steps import calibrate, release, release_view, train
+from tasks.steps import release_view
 from tasks.steps.context import Context
 from tasks.steps.release import ReleaseResult
 from tasks.stores.registry import Registry
-from tests.steps.small_feed import AS_OF, NAME
+from tests.steps.small_feed import NAME
+from tests.stores.mlflow_home import new_home
 
 OWN_BYTES = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
 
@@ -20,18 +21,6 @@ OWN_BYTES = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
 @pytest.fixture(scope="module")
 def context(labelled_feed: tuple[Context, str]) -> Context:
     return labelled_feed[0]
-
-
-@pytest.fixture(scope="module")
-def released(labelled_feed: tuple[Context, str]) -> ReleaseResult:
-    context, snapshot = labelled_feed
-    common = {"as_of": AS_OF, "snapshot": snapshot}
-    parts = []
-    for task in context.contracts.tasks.tasks:
-        model = train.run(context, task=task, **common)
-        fitted = calibrate.run(context, task=task, **common, model_version=model.version)
-        parts.append({"task": task, "model_version": model.version, "calibrator_version": fitted.version})
-    return release.run(context, as_of=AS_OF, snapshot=snapshot, parts=parts)
 
 
 @pytest.fixture
@@ -66,7 +55,8 @@ def test_a_list_has_every_release_with_its_aliases(context: Context, released: R
 
 
 def test_a_surface_without_releases_has_an_empty_list(context: Context, tmp_path: Path) -> None:
-    assert release_view.list_releases(Context.open(NAME, surfaces=context.surfaces, home=tmp_path)) == []
+    empty = Context.open(NAME, surfaces=context.surfaces, home=new_home(tmp_path))
+    assert release_view.list_releases(empty) == []
 
 
 def test_a_release_is_shown_with_pins_digests_and_figures(

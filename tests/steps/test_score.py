@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.cli import main
+from tasks.steps import release_view
+from tasks.stores.registry import Registry
 from tests.steps.mini import NAME, Retrained
 
 Score = Callable[[pd.DataFrame], pd.DataFrame]
@@ -159,6 +161,56 @@ def test_a_request_is_explained_by_components_that_add_up(
     total = told.groupby("item_id")["contribution"].sum()
     mine = scored[scored["request_id"] == asked].set_index("item_id")["utility"]
     np.testing.assert_allclose(total.sort_index(), mine.sort_index(), rtol=1e-9)
+
+
+def test_an_explanation_has_error_bars_from_the_release_s_own_test_days(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = _words(first_retrain, "explain", tmp_path, candidates)
+    asked = candidates["request_id"].iloc[0]
+    assert main([*words, "--request", asked, "--json"]) == 0
+    told = pd.DataFrame(json.loads(capsys.readouterr().out))
+    figures = release_view.show(first_retrain.context, 1)["metrics"]
+    for row in told.drop_duplicates("task").to_dict("records"):
+        headline = figures[row["task"]]["test"]
+        for end in ("calibration_ratio", "calibration_ratio_low", "calibration_ratio_high"):
+            assert row[end] == pytest.approx(headline[end])
+        assert row["error"] == pytest.approx(row["contribution"] * (headline["calibration_ratio"] - 1))
+    furthest = np.maximum(1 - told["calibration_ratio_low"], told["calibration_ratio_high"] - 1)
+    squared = ((told["contribution"] * furthest) ** 2).groupby(told["item_id"]).sum()
+    bars = told.drop_duplicates("item_id").set_index("item_id")["utility_error"]
+    np.testing.assert_allclose(bars.sort_index(), np.sqrt(squared).sort_index())
+    assert set(told["order"].dropna()) <= {"told", "within_error"}
+    assert told["untold"].isna().all()
+
+
+def test_people_read_an_explanation_in_a_terminal(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = candidates["request_id"].iloc[0]
+    assert main([*_words(first_retrain, "explain", tmp_path, candidates), "--request", asked]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0] == f"request {asked}"
+    assert lines[2].startswith("1. ")
+    assert "+/-" in lines[3]
+
+
+def test_a_release_whose_figures_are_lost_is_explained_without_error_bars(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = first_retrain.context.home
+    run = Registry(home).run_id(release_view.release_part(first_retrain.context, 1))
+    (figures,) = (home / "mlflow/artifacts").rglob(f"{run}/artifacts/evidence.json")
+    words = _words(first_retrain, "explain", tmp_path, candidates)
+    away = figures.rename(tmp_path / "evidence.json")
+    try:
+        assert main([*words, "--request", candidates["request_id"].iloc[0]]) == 0
+    finally:
+        away.rename(figures)
+    said = capsys.readouterr().out
+    assert f"no errors: Run {run} has no readable evidence.json" in said
+    assert "+/-" not in said
 
 
 def test_a_request_that_is_not_in_the_file_is_named(

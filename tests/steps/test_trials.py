@@ -1,7 +1,10 @@
 """Every trial is a run below its task's, and a search that was killed goes on from the runs that are there."""
 
+import json
 import math
+import signal
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +16,17 @@ from tasks.steps import train
 from tasks.steps.context import Context
 from tasks.steps.trials import searched
 from tasks.stores.runs import INPUTS, PARENT, StepRun, read_evidence, step_run
+from tasks.stores.tracking import connect
 from tasks.training.search import Found, Train, search
+from tests.steps import mini
 from tests.steps.small_feed import AS_OF, SURFACE, small_feed, write_contracts
 from tests.stores.mlflow_home import new_home
 
+pytestmark = pytest.mark.xdist_group("trials")  # in one process, which searches once
+
 OWN = {"num_leaves": 4, "learning_rate": 0.3}
 BUDGET = Search(trials=7, seconds=600)
+TRIALS = 8
 INPUTS_OF_BOTH = "a" * 64
 
 
@@ -97,6 +105,17 @@ def test_the_train_run_says_what_won_and_what_was_gained(continued: tuple[StepRu
     assert logged.data.metrics["search.loss"] < logged.data.metrics["search.contract_loss"]
 
 
+def test_a_trial_that_was_killed_while_it_was_written_is_closed_and_tried_again(tmp_path: Path) -> None:
+    home = new_home(tmp_path)
+    with step_run(home, "feed", step="train", task="click", inputs=INPUTS_OF_BOTH) as run:
+        experiment = run.client.get_run(run.run_id).info.experiment_id
+        half = {"step": "trial", INPUTS: INPUTS_OF_BOTH, "trial": "0", "state": "complete"}
+        left = run.client.create_run(experiment, tags=half).info.run_id
+    _, found = attempt(home, valley)
+    assert run.client.get_run(left).info.status == "KILLED"
+    assert [tried.number for tried in found.trials] == list(range(BUDGET.trials))
+
+
 def test_a_search_of_other_inputs_begins_at_its_own_first_trial(
     continued: tuple[StepRun, Found], tmp_path: Path
 ) -> None:
@@ -107,13 +126,73 @@ def test_a_search_of_other_inputs_begins_at_its_own_first_trial(
     assert read_evidence(home, second.run_id, "search.json")["trials"] == BUDGET.trials
 
 
+def searching_feed(folder: Path, *, trials: int) -> tuple[Context, str]:
+    """Return the small feed whose clicks are searched, and its snapshot."""
+    context, snapshot = small_feed(folder)
+    asked = f"training: {{click_1d: {{search: {{trials: {trials}, seconds: 600}}}}}}\n"
+    write_contracts(context.surfaces, surface=SURFACE + asked)
+    return Context.open(context.surface, surfaces=context.surfaces, home=context.home), snapshot
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A training whose process was killed in its search and that was then run again, to its end.
+
+    ``exits`` of both processes, what the second printed, and every run that there is, oldest first.
+    """
+
+    exits: list[int | None]
+    printed: dict[str, Any]
+    runs: list[Any]
+    search: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    folder = tmp_path_factory.mktemp("killed_search")
+    context, snapshot = searching_feed(folder, trials=TRIALS)
+    words = ["train", context.surface, "click_1d", "--as-of", AS_OF.isoformat(), "--snapshot", snapshot]
+    where = ["--surfaces", str(context.surfaces), "--home", str(context.home), "--json"]
+    exits = mini.run_killed([*words, *where], [(f"trial 3 of {TRIALS}", 0.0)], folder / "said")
+    printed = json.loads((folder / "said" / "result.json").read_text(encoding="utf-8"))
+    client = connect(context.home)
+    experiment = client.get_run(printed["run_id"]).info.experiment_id
+    runs = client.search_runs([experiment], order_by=["attributes.start_time ASC"])
+    return Ended(exits, printed, list(runs), read_evidence(context.home, printed["run_id"])["search"])
+
+
+def test_a_process_that_was_killed_in_its_search_leaves_no_run_open(killed: Ended) -> None:
+    assert killed.exits == [-signal.SIGKILL, 0]
+    trained = [run.info.status for run in killed.runs if run.data.tags["step"] == "train"]
+    assert trained == ["KILLED", "FINISHED"]
+    assert "RUNNING" not in {run.info.status for run in killed.runs}
+
+
+def test_the_trials_that_it_had_ended_are_used_again_and_not_repeated(killed: Ended) -> None:
+    again = next(run.info for run in killed.runs if run.info.run_id == killed.printed["run_id"])
+    trials = [
+        run for run in killed.runs if run.data.tags["step"] == "trial" and run.info.status == "FINISHED"
+    ]
+    assert [int(run.data.tags["trial"]) for run in trials] == list(range(TRIALS))
+    assert {run.data.tags[PARENT] for run in trials} == {again.run_id}
+    before = [run for run in trials if run.info.end_time <= again.start_time]
+    assert 3 <= len(before) < TRIALS
+
+
+def test_it_ends_in_the_parameters_and_the_bytes_of_a_search_that_nobody_killed(
+    killed: Ended, tmp_path: Path
+) -> None:
+    context, snapshot = searching_feed(tmp_path, trials=TRIALS)
+    undisturbed = train.run(context, task="click_1d", as_of=AS_OF, snapshot=snapshot)
+    assert killed.printed["sha256"] == undisturbed.sha256
+    assert killed.search == read_evidence(context.home, undisturbed.run_id)["search"]
+    assert killed.search["best"]["number"] > 0, "another than the contract's own is found"
+
+
 def test_a_task_is_trained_with_what_its_search_ended_with(tmp_path: Path) -> None:
-    context, snapshot = small_feed(tmp_path)
-    asked = SURFACE + "training: {click_1d: {search: {trials: 3, seconds: 600}}}\n"
-    write_contracts(context.surfaces, surface=asked)
-    searching = Context.open(context.surface, surfaces=context.surfaces, home=context.home)
+    searching, snapshot = searching_feed(tmp_path, trials=3)
     made = train.run(searching, task="click_1d", as_of=AS_OF, snapshot=snapshot)
-    evidence = read_evidence(context.home, made.run_id)
+    evidence = read_evidence(searching.home, made.run_id)
     best = evidence["search"]["best"]
     assert (evidence["search"]["trials"], evidence["search"]["ended_by"]) == (3, "trials")
     assert best["loss"] == evidence["fold_loss"], "the model is the best trial, trained again"

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.release.manifest import Role
 from tasks.serving.scoring import Scorer
-from tasks.steps import calibrate, examination, release, release_view, train
+from tasks.steps import examination, release_view
 from tasks.steps.context import Context
 from tasks.steps.release import ReleaseResult
 from tasks.steps.task_rows import TaskRows
@@ -16,6 +16,7 @@ from tasks.stores.label_store import LabelStore
 from tasks.stores.parts import ENCODER
 from tasks.stores.registry import Registry
 from tasks.stores.runs import read_evidence
+from tests.steps import small_release
 from tests.steps.debiased_feed import LOOKS, debiased_feed, true_clicks
 from tests.steps.small_feed import AS_OF, NAME
 
@@ -31,14 +32,7 @@ def placed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
 
 @pytest.fixture(scope="module")
 def released(placed: Feed) -> ReleaseResult:
-    context, snapshot = placed
-    common = {"as_of": AS_OF, "snapshot": snapshot}
-    parts = []
-    for task in context.contracts.tasks.tasks:
-        model = train.run(context, task=task, **common)
-        fitted = calibrate.run(context, task=task, **common, model_version=model.version)
-        parts.append({"task": task, "model_version": model.version, "calibrator_version": fitted.version})
-    return release.run(context, **common, parts=parts)
+    return small_release.released(placed)
 
 
 @pytest.fixture(scope="module")

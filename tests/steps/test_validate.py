@@ -96,9 +96,7 @@ def test_good_labels_are_published_with_their_report(
 ) -> None:
     assert (passed.success, passed.severity) == (True, None)
     assert all(found["success"] for found in passed.expectations)
-    published = LabelStore(good.home, NAME).latest()
-    assert published is not None
-    assert published.id == snapshot
+    assert LabelStore(good.home, NAME).published(snapshot)
 
 
 def test_what_was_validated_before_is_not_validated_or_published_again(

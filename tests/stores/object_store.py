@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pytest
+
 from tasks.location import ObjectPath, objects
 
 BUCKET = "equipoise"
@@ -63,6 +65,16 @@ class ObjectStore:
             "no_proxy": "127.0.0.1",
         }
 
+    def empty_bucket(self, patch: pytest.MonkeyPatch) -> ObjectPath:
+        """Let this process use the store until the patch is undone; return a bucket that holds nothing."""
+        for name, value in self.environment.items():
+            patch.setenv(name, value)
+        number = 0
+        while objects().exists(f"{BUCKET}-{number}"):
+            number += 1
+        objects().mkdir(f"{BUCKET}-{number}")
+        return ObjectPath(f"s3://{BUCKET}-{number}")
+
     def open(self) -> None:
         """Let requests in."""
         self.door = subprocess.Popen([sys.executable, "-c", _DOOR, str(self.port), str(self.inner)])
@@ -90,15 +102,6 @@ def running_store() -> Iterator[ObjectStore]:
             store.shut()
         moto.kill()
         moto.wait()
-
-
-def empty_bucket() -> ObjectPath:
-    """Make a bucket of the current environment's store that holds nothing, and return it."""
-    number = 0
-    while objects().exists(f"{BUCKET}-{number}"):
-        number += 1
-    objects().mkdir(f"{BUCKET}-{number}")
-    return ObjectPath(f"s3://{BUCKET}-{number}")
 
 
 def free_port() -> int:

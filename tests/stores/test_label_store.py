@@ -41,12 +41,11 @@ def test_an_unknown_snapshot_is_named(store: LabelStore) -> None:
 
 def test_only_what_is_published_is_published(store: LabelStore, newest: Snapshot, folder: Path) -> None:
     assert not store.published(newest.id)
-    assert store.latest() is None
     (earlier,) = {s.id: s for s in store.known() if s.as_of == at(5)}.values()
     for snapshot in (earlier, newest, newest):
         store.publish(snapshot.id, report="report.html", severity="warning")
     assert store.published(newest.id)
-    assert store.latest() == newest
+    assert store.snapshot(newest.id) == newest
     rows = store._rows(None)
     assert [row["id"] for row in sorted(rows, key=lambda r: r["published_at"])] == [earlier.id, newest.id]
     assert {(row["report"], row["severity"]) for row in rows} == {("report.html", "warning")}
@@ -73,4 +72,4 @@ def test_an_unknown_snapshot_cannot_be_published(store: LabelStore) -> None:
 
 def test_a_home_without_labels_has_none(tmp_path: Path) -> None:
     store = LabelStore(tmp_path, NAME)
-    assert (store.last(), store.latest(), store.published("any")) == (None, None, False)
+    assert (store.last(), store.published("any")) == (None, False)

@@ -2,7 +2,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from tasks.training.boosters import scale, shift, stack
+from tasks.training.boosters import is_constant, scale, shift, stack
 
 PARAMETERS = {
     "objective": "binary",
@@ -57,3 +57,12 @@ def test_what_was_stacked_is_whole_text_and_may_be_stacked_again(rows):
 def test_nothing_below_leaves_a_booster_as_it_is():
     above = booster(2, 4)
     assert stack(None, above) is above
+
+
+def test_a_booster_is_constant_where_no_tree_tells_rows_apart(rows):
+    alone = booster(1, 6)
+    assert not is_constant(alone)
+    same = scale(booster(1, 6), 0.0)
+    assert is_constant(same)
+    assert np.ptp(raw(same, rows)) == 0
+    assert not is_constant(stack(alone, same)), "what it stands on tells rows apart"

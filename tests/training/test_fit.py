@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import lightgbm as lgb
@@ -5,13 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.errors import DataError, ImmatureLabels
+from tasks.errors import DataError
 from tasks.training.examples import Examples
-from tasks.training.fit import Fitted, Loss, fit, require_split, require_trainable, run_lengths
+from tasks.training.fit import Fitted, Loss, fit, run_lengths
 from tasks.training.weights import balance
-
-NAMES = ("price", "age", "category")
-SMALL: dict[str, float | int] = {"rounds": 30, "num_leaves": 7, "early_stopping_rounds": 5}
+from tests.training.every_head import CHEAP_AND_DEAR, EVERY, NAMES, SMALL, N, examples_of, loss_of
 
 
 def world(n: int = 6000, rate: float = 0.1, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,6 +92,17 @@ def test_a_fold_of_one_outcome_cannot_stop_the_trees_so_all_rows_are_learned_fro
     assert fitted.rounds == SMALL["rounds"]
 
 
+@pytest.mark.parametrize("objective", EVERY)
+def test_where_all_positives_are_of_users_held_out_nobody_is(objective):
+    """Without them a constant would be learned, or LightGBM would end in an error of its own."""
+    rows = examples_of(objective)
+    rows = replace(rows, labels=np.where(rows.fold & (rows.features[:, 0] > 0.5), 1.0, 0.0))
+    fitted = fit(rows, loss=loss_of(objective, quantile=0.93), parameters=SMALL)
+    assert fitted.fold_loss is None
+    cheap, dear = fitted.booster.predict(CHEAP_AND_DEAR)
+    assert cheap < dear
+
+
 def test_a_fold_without_rows_is_no_error():
     features, labels, _ = world()
     assert learn(features, labels, np.zeros(len(labels), dtype=bool)).fold_loss is None
@@ -157,6 +167,33 @@ def test_offsets_by_row_are_learned_around_and_left_out_of_the_scores():
         assert fitted.booster.predict(fresh[rows]).sum() == pytest.approx(outcomes[rows].sum(), rel=0.1)
 
 
+@pytest.mark.parametrize("weighed", [False, True])
+def test_sampling_by_segment_is_undone_to_the_last_digit_whatever_rows_weigh(weighed):
+    """Trees that may split all they like end at the odds of each segment, counted by hand."""
+    random = np.random.default_rng(6)
+    segment = random.integers(0, 3, 3000).astype(float)
+    labels = (random.random(3000) < np.array([0.1, 0.2, 0.4])[segment.astype(int)]).astype(float)
+    rates = np.array([0.5, 0.1, 1.0])[segment.astype(int)]
+    kept = (labels == 1) | (random.random(3000) < rates)
+    w = random.integers(1, 4, 3000).astype(float) if weighed else np.ones(3000)
+    of_all = np.where(labels == 1, w, w / rates)[kept]
+    free = {"rounds": 300, "learning_rate": 0.5, "num_leaves": 4, "min_data_in_leaf": 1}
+    rows = Examples(
+        segment[kept][:, None],
+        labels[kept],
+        np.zeros(kept.sum(), dtype=bool),
+        ("segment",),
+        weights=w[kept] if weighed else None,
+        offsets=-np.log(rates[kept]),
+    )
+    booster = fit(rows, parameters={**free, "min_sum_hessian_in_leaf": 0.0}, threads=1).booster
+    for value, said in enumerate(booster.predict(np.array([[0.0], [1.0], [2.0]]))):
+        mine = segment[kept] == value
+        assert said == pytest.approx(
+            of_all[mine & rows.labels.astype(bool)].sum() / of_all[mine].sum(), rel=1e-5
+        )
+
+
 def test_balanced_weights_are_undone_in_the_scores():
     features, labels, fold = world(60_000, rate=0.02)
     balanced, offset = balance(labels, None)
@@ -166,13 +203,27 @@ def test_balanced_weights_are_undone_in_the_scores():
     assert predicted.sum() == pytest.approx(outcomes.sum(), rel=0.1)
 
 
-def test_new_trees_are_added_to_those_of_the_start():
-    features, labels, fold = world()
-    start = learn(features, labels, fold)
-    further = learn(features, labels, fold, start=start.booster)
-    assert further.booster.num_trees() == start.rounds + further.rounds
-    first = further.booster.predict(features, raw_score=True, num_iteration=start.rounds)
-    np.testing.assert_allclose(first, start.booster.predict(features, raw_score=True), atol=1e-12)
+@pytest.mark.parametrize("objective", EVERY)
+def test_new_trees_are_added_to_those_of_the_start(objective):
+    rows, loss = examples_of(objective), loss_of(objective)
+    few = fit(rows, loss=loss, parameters={**SMALL, "rounds": 3})
+    further = fit(rows, loss=loss, parameters=SMALL, start=few.booster)
+    assert further.booster.num_trees() == few.rounds + further.rounds
+    before = few.booster.predict(rows.features, raw_score=True)
+    first = further.booster.predict(rows.features, raw_score=True, num_iteration=few.rounds)
+    np.testing.assert_allclose(first, before, atol=1e-12)
+    cheap, dear = further.booster.predict(CHEAP_AND_DEAR)
+    assert cheap < dear
+
+
+@pytest.mark.parametrize("objective", EVERY)
+@pytest.mark.parametrize("started", [False, True])
+def test_any_number_of_threads_gives_the_same_bytes_of_every_head(objective, started):
+    weights = np.random.default_rng(4).random(N) + 0.1
+    rows, loss = examples_of(objective, weights=weights), loss_of(objective)
+    start = fit(rows, loss=loss, parameters=SMALL, seed=7).booster if started else None
+    texts = {fit(rows, loss=loss, parameters=SMALL, start=start, threads=n).text for n in (1, 2, 3)}
+    assert len(texts) == 1
 
 
 def test_a_monotone_feature_only_raises_the_score():
@@ -200,13 +251,6 @@ def test_tweedie_learns_a_mean_with_many_zeros():
     assert predicted.sum() == pytest.approx(values.sum(), rel=0.05)
 
 
-def test_tweedie_refuses_values_below_zero_and_says_what_does_not():
-    features, labels, fold = world()
-    labels[:2] = -3
-    with pytest.raises(DataError, match=r"2 of 6000 values are below 0, the least is -3.* Use objective: l2"):
-        learn(features, labels, fold, loss=Loss("tweedie"))
-
-
 def test_a_ranking_head_orders_the_items_of_a_request():
     features, labels, _ = world()
     requests = np.repeat(np.arange(600), 10)
@@ -221,19 +265,17 @@ def test_requests_are_runs_of_equal_codes():
     assert run_lengths(np.array([3, 3, 1, 3])).tolist() == [2, 1, 1]
 
 
-@pytest.mark.parametrize("worthless", [1.0, np.nan])
-def test_a_model_without_a_split_is_no_model(worthless):
-    features, labels, fold = world()
-    blind = np.full_like(features, worthless)
-    with pytest.raises(DataError, match=r"'click' cannot be trained: no tree found a split"):
-        require_split("click", learn(blind, labels, fold))
-    require_split("click", learn(features, labels, fold))
-
-
 def test_one_constant_feature_among_others_is_no_error_and_is_not_used():
     features, labels, fold = world()
     features[:, 1] = 3.0
     assert learn(features, labels, fold).splits["age"] == 0
+
+
+@pytest.mark.parametrize("objective", EVERY)
+def test_what_lightgbm_refuses_is_an_error_of_the_task_with_a_way_out(objective):
+    nobody = {**SMALL, "bagging_fraction": 1e-9, "bagging_freq": 1}
+    with pytest.raises(DataError, match=r"LightGBM refuses .* Look at lightgbm in surface\.yaml"):
+        fit(examples_of(objective), loss=loss_of(objective), parameters=nobody)
 
 
 def test_single_precision_features_are_taken_as_they_are():
@@ -265,33 +307,3 @@ def test_lengths_that_differ_are_refused():
     features, labels, fold = world()
     with pytest.raises(DataError, match="5999 labels"):
         learn(features, labels[1:], fold)
-
-
-def test_too_few_positives_are_named_with_what_is_needed():
-    with pytest.raises(
-        ImmatureLabels, match=r"'report_7d' cannot be trained: .* 2 positives in 4 .* 200 are needed"
-    ):
-        require_trainable("report_7d", np.array([1.0, 0, 1, 0]), kind="binary", minimum=200)
-
-
-def test_no_rows_at_all_are_too_few_positives():
-    with pytest.raises(ImmatureLabels, match="0 positives in 0 observed"):
-        require_trainable("report_7d", np.array([]), kind="binary", minimum=1)
-
-
-@pytest.mark.parametrize(("kind", "label"), [("binary", 1.0), ("value", 3.5)])
-def test_one_outcome_alone_cannot_be_learned(kind, label):
-    with pytest.raises(
-        DataError, match=r"cannot be trained: all 300 observed labels .* needs both outcomes"
-    ) as error:
-        require_trainable("task", np.full(300, label), kind=kind, minimum=200)
-    assert not isinstance(error.value, ImmatureLabels)
-
-
-def test_a_value_task_needs_values_other_than_nothing():
-    with pytest.raises(ImmatureLabels, match="1 values other than 0 in 3 observed"):
-        require_trainable("spend_7d", np.array([0.0, 0.0, 7.0]), kind="value", minimum=2)
-
-
-def test_enough_of_both_is_trainable():
-    require_trainable("click_30m", np.array([0.0, 1.0]), kind="binary", minimum=1)

@@ -35,3 +35,9 @@ def test_one_positive_in_a_hundred_thousand_is_no_difficulty():
 def test_a_column_that_tells_all_ends_somewhere_finite():
     design = np.column_stack([np.ones(10), np.arange(10.0)])
     assert np.isfinite(fit_log_odds(design, (np.arange(10) > 4).astype(float))).all()
+
+
+def test_where_a_column_tells_all_the_chances_end_at_0_and_1_and_in_no_error():
+    score = np.linspace(-500, 500, 100)
+    found = fit_log_odds(np.column_stack([np.ones(100), score]), (score > 0).astype(float))
+    assert ((found[0] + found[1] * score > 0) == (score > 0)).all()

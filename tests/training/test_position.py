@@ -9,7 +9,7 @@ from benchmarks.learning.feed import Distance, Feed, feed
 from benchmarks.learning.position import distances, heads
 from tasks.errors import DataError
 from tasks.ranking.examination import Examination
-from tasks.training.position import CLIP, mean_at_reference, position_weights
+from tasks.training.position import CLIP, mean_at_reference, position_weights, require_places
 from tasks.world.vocabulary import EXAMINATION
 
 pytestmark = pytest.mark.xdist_group("learning_truth")
@@ -112,3 +112,12 @@ def test_the_steeper_the_page_the_more_such_a_calibrator_shrinks() -> None:
     clicks = (np.random.default_rng(0).random(steep.size) < steep * p).astype(float)
     assert clicks.mean() / p.mean() == pytest.approx(0.32, abs=0.02)
     assert weighted_mean(clicks, position_weights(clicks, steep, p)) == pytest.approx(0.2, rel=0.04)
+
+
+@pytest.mark.parametrize("position", [0.0, -1.0, 0.5])
+def test_places_that_count_from_0_are_refused_with_the_way_out(position: float) -> None:
+    with pytest.raises(
+        DataError, match=rf"1 of 3 positions are below 1, the least is {position:g}; .* from 1"
+    ):
+        require_places(np.array([np.nan, 2.0, position]))
+    assert require_places(np.array([np.nan, 2.0, 1.0])) is None

@@ -101,6 +101,18 @@ def test_the_greatest_share_of_those_that_name_a_row_counts():
     assert negative_rates(columns, by, others=0.1).tolist() == [0.3, 0.1, 0.3, 0.02]
 
 
+def test_a_number_is_spelled_as_in_every_other_place():
+    columns = {"page": column([1.0, 2.5, None]), "new": column([True, False, True])}
+    assert negative_rates({"page": columns["page"]}, {"page": {"1": 0.3, "2.5": 0.4}}, others=0.1).tolist() == [
+        0.3, 0.4, 0.1,
+    ]  # fmt: skip
+    assert negative_rates({"new": columns["new"]}, {"new": {"true": 0.5}}, others=0.1).tolist() == [
+        0.5,
+        0.1,
+        0.5,
+    ]
+
+
 def test_all_rows_of_a_user_are_on_one_side_of_the_fold():
     users = np.repeat(np.arange(2000), 5)
     fold = early_stop_fold(column(users.tolist()), share=0.1, salt="fold").reshape(-1, 5)

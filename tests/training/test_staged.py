@@ -1,5 +1,7 @@
 """A dense click and a sparse purchase that share what interests people; both chances are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,3 +87,14 @@ def test_the_start_is_the_same_on_any_number_of_threads_and_leaves_the_dense_tas
     features = clicks_and_purchases[0].features[:100]
     np.testing.assert_array_equal(one.predict(features), two.predict(features))
     assert dense.model_to_string() == before
+
+
+@pytest.mark.parametrize("by", ["predictions", "leaves"])
+@pytest.mark.parametrize("held_out", ["everybody", "all who bought"])
+def test_where_nothing_would_be_left_to_learn_nobody_is_held_out(
+    clicks_and_purchases, dense, by: By, held_out: str
+):
+    _, bought = clicks_and_purchases
+    fold = np.ones(N, dtype=bool) if held_out == "everybody" else bought.labels == 1
+    start = staged(dense, replace(bought, fold=fold), by=by, threads=1)
+    assert start.predict(bought.features).sum() == pytest.approx(bought.positives, rel=0.1)

@@ -14,7 +14,13 @@ def test_a_logged_column_is_taken_as_it_is():
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(-1.0, "-1 in 1 of 3"), (np.nan, "null in 1 of 3"), (np.inf, "inf in 1 of 3")]
+    ("value", "shown"),
+    [
+        (-1.0, "-1 in 1 of 3"),
+        (np.nan, "null in 1 of 3"),
+        (np.inf, "inf in 1 of 3"),
+        (1e300, r"1e\+300 in 1 of 3"),
+    ],
 )
 def test_a_weight_that_is_none_is_refused_with_what_it_is_and_how_often(value, shown):
     with pytest.raises(
@@ -34,6 +40,13 @@ def test_an_older_row_weighs_the_same_whatever_came_after_the_newest():
     assert (alone[0], later[0]) == (1.0, 0.5)
 
 
+def test_a_row_of_very_long_ago_weighs_next_to_nothing_and_not_nothing():
+    shown = np.array(["2026-03-01", "2026-03-15"], dtype="datetime64[us]")
+    old, new = weights.by_age(shown, timedelta(seconds=1))
+    assert 0 < old < 1e-29
+    assert new == 1
+
+
 @pytest.mark.parametrize(
     ("value", "shown"), [(0.0, "0"), (np.nan, "null"), (1.5, "1.5"), (-0.1, "-0.1"), (np.inf, "inf")]
 )
@@ -42,6 +55,10 @@ def test_a_propensity_without_an_inverse_is_refused(value, shown):
         DataError, match=rf"the logged propensity is {shown} in 2 of 3 rows.*log it, or leave"
     ):
         weights.by_propensity(np.array([value, 0.5, value]), clip=20, task="click")
+
+
+def test_a_propensity_of_next_to_nothing_weighs_the_clip():
+    assert weights.by_propensity(np.array([5e-324, 0.5]), clip=20, task="click").tolist() == [20.0, 2.0]
 
 
 def test_factors_are_multiplied_and_their_mean_is_one():

@@ -1,0 +1,88 @@
+"""``gates`` in ``surface.yaml``: what a release must pass, with the defaults of what is left out."""
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tasks.contracts.base import Closed, Identifier, Identifiers, Number, Range, Share
+from tasks.contracts.durations import Duration
+
+
+class DataGate(Closed):
+    """Rows and positives that the evidence needs; ``severity`` is the validation failure that blocks."""
+
+    rows: Annotated[int, Field(ge=1)] = 10_000
+    positives: Annotated[int, Field(ge=1)] = 200
+    severity: Literal["info", "warning", "critical"] = "critical"
+
+
+class FirstModelGate(Closed):
+    """What a model must reach where there is no champion."""
+
+    auc_min: Share = 0.55
+
+
+class ModelGate(Closed):
+    """How far a model may fall behind the champion's.
+
+    ``refit_shift_max``: how far refitted predictions may lie from the tested ones, summed over tenths, as a
+    share of the tested mean (``tasks/evaluation/shift.py``).
+    """
+
+    auc_drop_max: Annotated[Number, Field(ge=0, le=1)] = 0.005
+    normalized_entropy_rise_max: Annotated[Number, Field(ge=0)] = 0.01
+    refit_shift_max: Annotated[Number, Field(ge=0)] = 0.1
+    first: FirstModelGate = FirstModelGate()
+
+
+class CalibrationGate(Closed):
+    """The allowed calibration ratio, overall and by segment."""
+
+    ratio: Range = (0.9, 1.1)
+    by: Identifiers = ()
+
+    @model_validator(mode="after")
+    def _ratio_holds_one(self) -> Self:
+        if not 0 < self.ratio[0] <= 1 <= self.ratio[1]:
+            raise ValueError("ratio must be a range around 1")
+        return self
+
+
+class BaselineColumn(Closed):
+    """A logged column whose order stands in for a champion."""
+
+    column: Identifier
+
+
+class DecisionGate(Closed):
+    """What the utility policy's guardrails are compared with."""
+
+    baseline: Literal["champion"] = "champion"
+    first: Literal["logged"] | BaselineColumn = "logged"
+
+
+class ShadowGate(Closed):
+    """How far a challenger's slates may depart from the champion's on fresh traffic."""
+
+    overlap_at_k_min: Share = 0.3
+    score_shift_max: Annotated[Number, Field(ge=0)] = 0.5
+
+
+class FreshnessGate(Closed):
+    """The greatest age of a part's newest training row, at the as-of."""
+
+    newest_training_row: Duration = timedelta(days=60)
+    parts: dict[Identifier, Duration] = {}
+
+
+class Gates(Closed):
+    """Every gate of a release."""
+
+    data: DataGate = DataGate()
+    model: ModelGate = ModelGate()
+    calibration: CalibrationGate = CalibrationGate()
+    decision: DecisionGate = DecisionGate()
+    shadow: ShadowGate = ShadowGate()
+    freshness: FreshnessGate = FreshnessGate()
+    cannot_tell: Literal["hold", "warn"] = "hold"

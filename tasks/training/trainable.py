@@ -1,0 +1,152 @@
+"""What can be learned from, and what has learned something: refusals in words that a person can act on.
+
+::
+
+    labels of the train slice   -> positives enough, both outcomes (require_trainable)
+    labels and the loss         -> 0 and 1, values of 0 or more, numbers that trees can hold (require_labels)
+    monotone, groups            -> what LightGBM takes; what it does not, ends the whole process there
+    trained trees               -> say different things of different candidates (refuse_constant)
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from tasks.contracts.training import HeadKind, Objective
+from tasks.errors import ContractError, DataError, ImmatureLabels, unknown
+from tasks.training.boosters import is_constant
+
+Floats = npt.NDArray[np.floating[Any]]
+
+LARGEST: Final = float(np.finfo(np.float32).max)
+"""The greatest value of a label: LightGBM keeps labels in single precision."""
+
+LONGEST: Final = 10_000
+"""The most items of a request that LightGBM puts in order."""
+
+
+def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int) -> None:
+    """Refuse a train slice from which nothing can be learned.
+
+    Parameters
+    ----------
+    labels : float [n], of the rows that weigh something.
+    minimum : positives (of a value: rows with a value other than 0) that are needed at least.
+
+    Raises
+    ------
+    ImmatureLabels
+        Too few observed rows or positives; more days bring more.
+    DataError
+        Every label is the same, so there is nothing to tell apart.
+    """
+    valued = kind in ("value", "quantile")
+    found, noun = int(np.count_nonzero(labels)), "values other than 0" if valued else "positives"
+    if found < minimum:
+        raise ImmatureLabels(
+            f"Task '{task}' cannot be trained: its train slice has {found} {noun} in {len(labels)} observed "
+            f"rows, {minimum} are needed (minimum.positives). Wait for more days, lengthen split.train or "
+            "lower the minimum in surface.yaml."
+        )
+    if np.ptp(labels) == 0:
+        raise DataError(
+            f"Task '{task}' cannot be trained: all {len(labels)} observed labels of its train slice are "
+            f"{labels[0]:g}. It needs both outcomes; check the task's event, window and observed_when."
+        )
+
+
+def require_labels(labels: Floats, objective: Objective) -> None:
+    """Refuse labels that are outside of what a loss can learn.
+
+    Raises
+    ------
+    DataError
+        An outcome is neither 0 nor 1, a value of tweedie is below 0, or a value is beyond single precision.
+    """
+    if objective in ("binary", "lambdarank") and (other := (labels != 0) & (labels != 1)).any():
+        raise DataError(
+            f"{other.sum()} of {len(labels)} labels are neither 0 nor 1, the first is {labels[other][0]:g}; "
+            f"{objective} learns outcomes. Declare the task with kind: value if it has more of them."
+        )
+    if objective == "tweedie" and (below := int(np.count_nonzero(labels < 0))):
+        raise DataError(
+            f"{below} of {len(labels)} values are below 0, the least is {labels.min():g}; tweedie learns "
+            "values of 0 or more. Use objective: l2, or clip the value in tasks.yaml."
+        )
+    if beyond := int(np.count_nonzero(np.abs(labels) > LARGEST)):
+        raise DataError(
+            f"{beyond} of {len(labels)} values are beyond {LARGEST:.2g}, the most that trees can hold. Clip "
+            "the value in tasks.yaml."
+        )
+
+
+def require_monotone(
+    monotone: Mapping[str, int], numeric: Sequence[str], categorical: Sequence[str], objective: Objective
+) -> None:
+    """Refuse bounds that LightGBM does not know, or at which it ends the process.
+
+    Raises
+    ------
+    ContractError
+        A bound is on no numeric feature, or the loss is that of a quantile.
+    """
+    for name in monotone:
+        if name in categorical:
+            raise ContractError(
+                f"monotone names '{name}', a categorical feature, whose codes have no order. Known: "
+                f"{', '.join(numeric) or 'none'}."
+            )
+        if name not in numeric:
+            raise ContractError(unknown("numeric feature", name, numeric, where="monotone"))
+    if monotone and objective == "quantile":
+        raise ContractError(
+            "A quantile head takes no monotone: its leaves are set to quantiles after the trees are grown. "
+            "Leave monotone out, or declare `monotone: {}` for the task."
+        )
+
+
+def require_short_requests(lengths: npt.NDArray[np.int64]) -> None:
+    """Refuse requests of more items than can be put in order.
+
+    Raises
+    ------
+    DataError
+        There is one of more than `LONGEST`.
+    """
+    longest = int(lengths.max(initial=0))
+    if longest > LONGEST:
+        raise DataError(
+            f"A request has {longest} observed items, and lambdarank orders {LONGEST} at most. Look at "
+            "request_id, or choose another objective."
+        )
+
+
+def refuse_constant(task: str, booster: lgb.Booster, *, split: bool) -> None:
+    """Refuse a model that says the same of every candidate.
+
+    Parameters
+    ----------
+    split : whether any tree found a split.
+
+    Raises
+    ------
+    DataError
+        No feature tells the outcomes apart under the parameters, or all leaves hold one value.
+    """
+    if not is_constant(booster):
+        return
+    if split:
+        raise DataError(
+            f"Task '{task}' cannot be trained: all leaves of its trees hold one value, so it would say the "
+            "same of every candidate. Of values that are mostly alike a quantile is that value everywhere: "
+            "ask for another quantile, or for the mean (objective: l2)."
+        )
+    raise DataError(
+        f"Task '{task}' cannot be trained: no tree found a split, so it would say the same of every "
+        "candidate. Its features are constant or empty, or say nothing of the outcome, or "
+        "min_data_in_leaf leaves no room. Look at the features' columns in the train slice and at "
+        "lightgbm in surface.yaml."
+    )

@@ -1,0 +1,66 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tasks.errors import StoreError
+from tasks.stores.parts import Part
+from tasks.stores.runs import step_run
+from tasks.stores.tracking import PatientClient, connect
+from tasks.stores.versions import create_version, link_output, log_files, logged_model_of, part_of
+from tests.stores.mlflow_home import new_home
+
+NAME = "feed.calibrator.click_30m"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return new_home(tmp_path)
+
+
+@pytest.fixture
+def client(home: Path) -> PatientClient:
+    return connect(home)
+
+
+@pytest.fixture
+def run_id(home: Path) -> str:
+    with step_run(home, "feed", step="calibrate", inputs="i") as run:
+        return run.run_id
+
+
+@pytest.fixture
+def logged(client: PatientClient, run_id: str) -> str:
+    return log_files(
+        client,
+        NAME,
+        {"calibrator.json": b"{}"},
+        run_id=run_id,
+        model_type="calibrator",
+        tags={},
+        params={"knots": 3},
+    )
+
+
+def test_files_are_a_finished_model_that_a_version_leads_back_to(
+    client: PatientClient, run_id: str, logged: str
+) -> None:
+    assert client.get_logged_model(logged).status == "READY"
+    part = create_version(client, NAME, logged, run_id=run_id, tags={"sha256": "abc"})
+    version = client.get_model_version(NAME, "1")
+    assert part == part_of(version) == Part(NAME, 1, "abc")
+    assert logged_model_of(version) == logged
+
+
+def test_a_run_is_told_of_what_it_made_once(client: PatientClient, run_id: str, logged: str) -> None:
+    for _ in range(2):
+        link_output(client, run_id, logged)
+    assert [made.model_id for made in client.get_run(run_id).outputs.model_outputs] == [logged]
+
+
+def test_a_version_whose_source_is_no_logged_model_is_refused() -> None:
+    strange = SimpleNamespace(name=NAME, version="4", source="s3://elsewhere")
+    with pytest.raises(
+        StoreError, match=rf"{NAME} version 4 was registered by something else.*s3://elsewhere"
+    ):
+        logged_model_of(strange)
