@@ -160,6 +160,7 @@ def _surface_with_tasks(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Prob
         "lightgbm": set(surface.lightgbm) - {"default"},
         "base_rates": set(surface.base_rates),
         "gates.freshness.parts": set(surface.gates.freshness.parts),
+        "gates.model.refit_shift_max_by_task": set(surface.gates.model.refit_shift_max_by_task),
     }.items():
         for name in sorted(names - set(tasks.tasks)):
             yield Problem("surface.yaml", f"{field}.{name}", "", unknown("task", name, tasks.tasks))

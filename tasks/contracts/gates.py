@@ -27,13 +27,19 @@ class ModelGate(Closed):
     """How far a model may fall behind the champion's.
 
     ``refit_shift_max``: how far refitted predictions may lie from the tested ones, summed over tenths, as a
-    share of the tested mean (``tasks/evaluation/shift.py``).
+    share of the tested mean (``tasks/evaluation/shift.py``); ``refit_shift_max_by_task`` has the bounds of
+    tasks that need another, as rare ones do.
     """
 
     auc_drop_max: Annotated[Number, Field(ge=0, le=1)] = 0.005
     normalized_entropy_rise_max: Annotated[Number, Field(ge=0)] = 0.01
     refit_shift_max: Annotated[Number, Field(ge=0)] = 0.1
+    refit_shift_max_by_task: dict[Identifier, Annotated[Number, Field(ge=0)]] = {}
     first: FirstModelGate = FirstModelGate()
+
+    def refit_shift_max_of(self, task: str) -> float:
+        """Return how far a task's refit may shift."""
+        return self.refit_shift_max_by_task.get(task, self.refit_shift_max)
 
 
 class CalibrationGate(Closed):

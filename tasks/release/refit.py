@@ -12,20 +12,22 @@ The shift (``tasks/evaluation/shift.py``) is a share of the tested models' mean 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tasks.contracts.gates import ModelGate
 from tasks.evaluation.verdicts import Outcome, Verdict, judge
 from tasks.release.evidence import estimate_from_json
 
 
-def refit_to_json(*, tested: int, bound: float, shifts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def refit_to_json(*, tested: int, gate: ModelGate, shifts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Write what is known of a refit as plain JSON.
 
     Parameters
     ----------
     tested : the release whose models the decision was rehearsed with.
-    bound : the greatest shift that the surface allows, ``gates.model.refit_shift_max``.
+    gate : which shifts the surface allows.
     shifts : ``{task, segment, shift}``.
     """
-    return {"tested": tested, "bound": bound, "shifts": list(shifts)}
+    bounded = [{**one, "bound": gate.refit_shift_max_of(one["task"])} for one in shifts]
+    return {"tested": tested, "shifts": bounded}
 
 
 def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
@@ -47,9 +49,8 @@ def judge_refit(found: Mapping[str, Any] | None, *, run: str) -> Iterator[Verdic
     """Judge each shift; nothing where nothing is refitted."""
     if found is None:
         return
-    bound = found["bound"]
     for one in found["shifts"]:
-        shift = estimate_from_json(one["shift"])
+        shift, bound = estimate_from_json(one["shift"]), one["bound"]
         yield Verdict(
             gate="model",
             subject=f"{one['task']}.refit_shift",

@@ -171,7 +171,7 @@ class _Making:
     def _refit(self, tested: Tested, scorer: Scorer, served: Files) -> dict[str, Any]:
         return refit_to_json(
             tested=tested.release.version,
-            bound=self.wanted.context.contracts.surface.gates.model.refit_shift_max,
+            gate=self.wanted.context.contracts.surface.gates.model,
             shifts=refit_shifts(
                 self._rehearsal, self.wanted.slices.test, tested=scorer, served=Scorer.from_files(served)
             ),

@@ -59,7 +59,7 @@ class Recipe:
         said: Mapping[str, Any] = evidence["parameters"]
         of_trees = {name.removeprefix(TREES): said[name] for name in said if name.startswith(TREES)}
         parameters = {**of_trees, "rounds": evidence["rounds"]}
-        return cls(model.version, model.sha256, parameters, evidence["start"])
+        return cls(model.version, model.sha256, parameters, evidence.get("start", {}))
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,12 @@ BAD = [
     ("surface.gates", {"calibration": {"by": ["categry"]}}, "gates.calibration.by", "Did you mean 'category'"),
     ("surface.gates", {"calibration": {"ratio": [1.1, 1.2]}}, "gates.calibration", "around 1"),
     ("surface.base_rates", {"clik": [0, 1]}, "base_rates.clik", "Did you mean 'click'"),
+    (
+        "surface.gates",
+        {"model": {"refit_shift_max_by_task": {"clik": 0.2}}},
+        "gates.model.refit_shift_max_by_task.clik",
+        "Did you mean 'click'",
+    ),
     ("surface.base_rates", {"click": [0.5, 0.1]}, "base_rates.click", "no range of rates"),
     ("surface.lightgbm", {"default": {"num_leafs": 3}}, "lightgbm.default.num_leafs", "Did you mean 'num_leaves'"),
     ("surface.lightgbm", {"click": {"min_data_in_leaf": 10**12}}, "lightgbm.click.min_data_in_leaf", "less than or equal to 1000000000"),
