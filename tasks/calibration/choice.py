@@ -94,8 +94,7 @@ def choose(
         reason = "one map: positives or negatives are of too few users to hold some of them out"
         return Choice("global", one_map, reason, {}, {})
     rows = SegmentRows.of(s, y, frame, segments, w)
-    thick = min(y.sum(), (1 - y).sum()) >= LOGISTIC_BELOW
-    fit = SegmentFit.of(rows) if segments and thick else None
+    fit = SegmentFit.of(rows) if segments and rows.lesser >= LOGISTIC_BELOW else None
     losses = {kind: w * row_losses(y, p) for kind, p in _held_out(s, rows, fit, fold).items()}
     unit = float(w.sum() * entropy((w * y).sum() / w.sum()))
     gains: dict[Kind, tuple[float, float]] = {

@@ -1,10 +1,11 @@
-"""What values of segments, and of pairs of segments, do to the logit of a score.
+"""What values of segments, and of two or three segments together, do to the logit of a score.
 
 ::
 
     frame -> cells (combinations of values) -> each cell's sums of offsets and slopes -> its rows' logits move
 
-A value or a pair that is not listed has no effect: a pair falls back to its two segments, a segment to none.
+A combination that is not listed has no effect: a triple falls back to its pairs, a pair to its two segments,
+a segment to none.
 """
 
 import math
@@ -21,6 +22,9 @@ from ..evaluation.segments import UNKNOWN
 from .maps import Floats
 
 Codes = npt.NDArray[np.intp]
+
+MOST_TOGETHER: Final = 3
+"""Segments whose values have an effect together."""
 
 LEAST_SLOPE: Final = 0.1
 """Least slope of the moved logit in the score's logit."""
@@ -43,11 +47,11 @@ class MappedSegment:
 
 @dataclass(frozen=True)
 class Effects:
-    """What the values of one segment, or of a pair of segments, do to the logit.
+    """What the values of one segment, or of two or three together, do to the logit.
 
     Attributes
     ----------
-    of : the segment, or the two.
+    of : the segments, three at most.
     levels : the values that have an effect, each as long as ``of``.
     offsets : what is added to the logit at the centre, of each level.
     below, above : what is added to the logit's slope on either side of the centre.
@@ -62,8 +66,10 @@ class Effects:
     def __post_init__(self) -> None:
         """Refuse levels that are ambiguous, figures that do not go with them, and an effect of null."""
         where = f"the effects of {', '.join(self.of) or 'no segment'}"
-        if not 1 <= len(self.of) == len(set(self.of)) <= 2:
-            raise DataError(f"Effects belong to one segment or to two different ones; found {list(self.of)}.")
+        if not 1 <= len(self.of) == len(set(self.of)) <= MOST_TOGETHER:
+            raise DataError(
+                f"Effects belong to one segment, or to two or three different ones; found {list(self.of)}."
+            )
         if any(len(words) != len(self.of) for words in self.levels):
             raise DataError(f"A level of {where} names a value for each of its segments.")
         if len(set(self.levels)) < len(self.levels):

@@ -21,6 +21,10 @@ from tasks.evaluation.segments import Segment, segment_values
 HELD_OUT_ROUNDS: Final = 3
 """Turns of map and effects where the variances are known already."""
 
+VARIANCES_KNOWN_FROM: Final = 1_000
+"""Positives, and negatives, from which a fit to some of the rows may take the variances of all. Estimated
+from fewer they follow the noise, that of the rows held out too, and segments would seem to help."""
+
 
 def fit_segmented(
     scores: npt.ArrayLike,
@@ -30,7 +34,7 @@ def fit_segmented(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> SegmentedMap:
-    """Fit effects of segments and of their pairs, shrunk toward none by support, then one map.
+    """Fit effects of segments, pairs and triples, shrunk toward none by support, then one map.
 
     Parameters
     ----------
@@ -72,6 +76,11 @@ class SegmentRows:
         x, known = np.clip(logit(s), -EXTREME, EXTREME), tuple(map(_travelling, segments))
         return cls(x, y, w / w.mean(), known, cells, Groups.of(cells.of_row, x, y))
 
+    @property
+    def lesser(self) -> float:
+        """Positives or negatives, whichever are fewer."""
+        return float(min(self.outcomes.sum(), (1 - self.outcomes).sum()))
+
     def tally(self, kept: npt.NDArray[np.bool_] | None = None) -> Tallies:
         """Sum up the rows, or those that are kept."""
         return self.groups.tally(self.outcomes, self.weights if kept is None else self.weights * kept)
@@ -100,8 +109,11 @@ class SegmentFit:
         return SegmentedMap(rows.segments, self.shrunk.by_term(design), design.span, one)
 
     def fitted_to(self, tallies: Tallies, at: npt.NDArray[np.bool_]) -> Floats:
-        """Predict some of the rows by a fit to other rows, shrunk by the variances of all."""
-        shrunk = shrink(tallies, self.design, variances=self.shrunk.variances, rounds=HELD_OUT_ROUNDS)
+        """Predict some of the rows by a fit to other rows."""
+        if self.rows.lesser >= VARIANCES_KNOWN_FROM:
+            shrunk = shrink(tallies, self.design, variances=self.shrunk.variances, rounds=HELD_OUT_ROUNDS)
+        else:
+            shrunk = shrink(tallies, self.design)
         one = map_of(shrunk.moved(self.design, tallies.cell, tallies.logits), tallies)
         moved = shrunk.moved(self.design, self.rows.cells.of_row[at], self.rows.logits[at])
         return one.of_logits(moved)

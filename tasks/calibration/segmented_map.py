@@ -2,13 +2,14 @@
 
 ::
 
-    z = logit(score) + offsets + slopes x (logit(score) - centre)     summed over segments and pairs of them,
+    z = logit(score) + offsets + slopes x (logit(score) - centre)     summed over segments, pairs and triples;
                                                                       slopes below and above the centre apart
     probability = map(z)
 
-A value or a pair that the map does not know, a null one too, has no effect of its own: a pair falls back to
-its two segments, a segment to none. The slopes act between ``low`` and ``high`` and are held there beyond.
-Within a segment the map is strictly increasing, because no sum of slopes makes it flatter than `LEAST_SLOPE`.
+A value or a combination that the map does not know, a null one too, has no effect of its own: a triple falls
+back to its pairs, a pair to its two segments, a segment to none. The slopes act between ``low`` and ``high``
+and are held there beyond. Within a segment the map is strictly increasing, because no sum of slopes makes it
+flatter than `LEAST_SLOPE`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +71,7 @@ class SegmentedMap:
                     raise DataError(unknown("segment", name, known, where="the effects of a segmented map"))
         of = [frozenset(effects.of) for effects in self.effects]
         if len(set(of)) < len(of):
-            raise DataError("A segmented map holds the effects of a segment, or of a pair, once.")
+            raise DataError("A segmented map holds the effects of the same segments once.")
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -5,12 +5,16 @@
     positives of a group ~ Binomial(rows, F(z)),   z = logit + offsets + slopes x d + bends x |d|
     offsets of a term ~ Normal(0, its variance),   likewise its slopes and its bends
 
-    term: a segment, or a pair of them       d: distance of the logit from the centre
+    term: a segment, a pair of them, or three (offsets alone)       d: distance of the logit from the centre
 
 One monotone map F and the effects are fitted in turn: F on what the effects moved, then a Gauss-Newton step
-of all effects at once, then each term's variances by the marginal likelihood: the sum of squares of its
-effects over their effective number (each counts from 0, all prior, to 1, all data). A term that explains
-nothing shrinks to nothing, so a pair without an effect of its own falls back by itself.
+of all effects of segments and pairs at once, then one of each triple on what is left, then each term's
+variances by the marginal likelihood: the sum of squares of its effects over their effective number (each
+counts from 0, all prior, to 1, all data). A term that explains nothing shrinks to nothing, so a pair or a
+triple without an effect of its own falls back by itself.
+
+In a cell acts one level of a triple at most. So, all else held, the levels of a triple do not touch one
+another: each one's step is a division, and thousands of them cost no more than a pass over the cells.
 
 References
 ----------
@@ -18,9 +22,8 @@ MacKay (1992), Bayesian interpolation, Neural Computation 4(3); Breslow and Clay
 inference in generalized linear mixed models, JASA 88(421).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky
@@ -47,31 +50,63 @@ _WEAK: Final = 0.01  # so much of an effect is taken as known at the start, whic
 
 
 @dataclass(frozen=True)
-class Shrunk:
-    """Fitted effects: offsets, slopes below and above the centre [3, levels]; ``variances`` [3, terms]."""
+class Variances:
+    """What shrinks offsets, slopes and bends of terms [3, terms] and offsets of triples [triples]."""
 
-    effects: Floats
-    variances: Floats
+    terms: Floats
+    triples: Floats
+
+    @classmethod
+    def before(cls, design: Design) -> Self:
+        """Return those that a fit begins with."""
+        return cls(np.full((3, len(design.terms)), SPREAD), np.full(len(design.triples), SPREAD))
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """Fitted effects.
+
+    Attributes
+    ----------
+    at : offsets, slopes and bends of segments and pairs [3, levels], the latter two per standard deviation.
+    tripled : offsets of each triple's levels.
+    variances : what they were shrunk by.
+    """
+
+    at: Floats
+    tripled: tuple[Floats, ...]
+    variances: Variances
+
+    @classmethod
+    def none(cls, design: Design, variances: Variances) -> Self:
+        """Return effects of 0."""
+        tripled = tuple(np.zeros(len(term.levels)) for term in design.triples)
+        return cls(np.zeros((3, len(design))), tripled, variances)
 
     def moved(self, design: Design, cells: Codes, logits: Floats) -> Floats:
         """Move logits [n] of rows or groups in cells [n]."""
-        return _moved(self.effects, design, cells, logits)
+        by_cell = (design.matrix @ _by_side(self.at, design).T).T
+        for term, offsets in zip(design.triples, self.tripled, strict=True):
+            by_cell[0] += term.by_cell(offsets)
+        return design.span.moved(logits, by_cell[:, cells])
 
     def by_term(self, design: Design) -> tuple[Effects, ...]:
-        """Return the effects of each segment and pair."""
-        made = []
-        for i, term in enumerate(design.terms):
-            (own,) = np.nonzero(design.owner == i)
-            if own.size:
-                levels = tuple(design.levels[level] for level in own)
-                made.append(Effects(term, levels, *(tuple(row[own].tolist()) for row in self.effects)))
-        return tuple(made)
+        """Return the effects of each segment, pair and triple that has any."""
+        ends = np.cumsum([len(term.levels) for term in design.terms])[:-1]
+        sides = np.split(_by_side(self.at, design), ends, axis=1) if design.terms else []
+        triples = [np.stack([own, 0 * own, 0 * own]) for own in self.tripled]
+        every = zip((*design.terms, *design.triples), (*sides, *triples), strict=True)
+        return tuple(
+            Effects(term.of, term.levels, *(tuple(row.tolist()) for row in figures))
+            for term, figures in every
+            if figures.any()
+        )
 
 
 def shrink(
-    tallies: Tallies, design: Design, *, variances: Floats | None = None, rounds: int = ROUNDS
+    tallies: Tallies, design: Design, *, variances: Variances | None = None, rounds: int = ROUNDS
 ) -> Shrunk:
-    """Fit effects; given variances [3, terms] are kept, else they are estimated.
+    """Fit effects; given variances are kept, else they are estimated.
 
     One thread does the linear algebra. The matrices are small: several would wait for one another longer than
     they work, and the last digits would depend on their number.
@@ -81,26 +116,63 @@ def shrink(
     DataError
         Positives or negatives are missing.
     """
-    free = np.full((3, len(design.terms)), SPREAD) if variances is None else variances
-    at = np.zeros((3, len(design)))  # offsets, slopes and bends
+    found = Shrunk.none(design, Variances.before(design) if variances is None else variances)
     with threadpool_limits(limits=1, user_api="blas"):
         for _ in range(rounds if len(design) else 0):
-            precision = (1 / free)[:, design.owner]
-            factor, step = _newton(tallies, design, at, precision)
-            at = at + np.clip(step, -_MOST_STEP, _MOST_STEP)
-            if variances is None:
-                prior_share = _posterior_variances(factor).reshape(at.shape) * precision
-                free = _variances(at, prior_share, design)
-    return Shrunk(_by_side(at, design), free)
+            found = _round(tallies, design, found, estimate=variances is None)
+    silent = found.variances.triples <= _VARIANCES[0]
+    tripled = (0 * own if none else own for own, none in zip(found.tripled, silent, strict=True))
+    return replace(found, tripled=tuple(tripled))
 
 
-def _newton(tallies: Tallies, design: Design, at: Floats, precision: Floats) -> tuple[Floats, Floats]:
+def _round(tallies: Tallies, design: Design, found: Shrunk, *, estimate: bool) -> Shrunk:
+    """Step toward the top of the posterior and, where asked, estimate the variances there."""
+    pull, weight = _derivatives(tallies, design, found)
+    precision = (1 / found.variances.terms)[:, design.owner]
+    factor, step = _newton(design, pull, weight, found.at, precision)
+    step = np.clip(step, -_MOST_STEP, _MOST_STEP)
+    at, free = found.at + step, found.variances
+    left = pull[0] - np.einsum("jc,cj->c", weight[0], design.matrix @ step.T)
+    tripled, spreads = _triples(design, found, left, weight[0, 0])
+    if estimate:
+        known = 1 - _posterior_variances(factor).reshape(at.shape) * precision
+        count = len(design.terms)
+        squares, effective = (
+            np.stack([sums(design.owner, part, count) for part in parts]) for parts in (at**2, known)
+        )
+        free = Variances(_estimated(squares, effective), spreads)
+    return Shrunk(at, tripled, free)
+
+
+def _newton(
+    design: Design, pull: Floats, weight: Floats, at: Floats, precision: Floats
+) -> tuple[Floats, Floats]:
     """Return the Cholesky factor of the posterior's curvature and the step [3, levels] to its top."""
-    gradient, curvature = _derivatives(tallies, design, at)
+    gradient = np.stack([design.by_level(part) for part in pull])
+    curvature = _curvature(design, weight)
     np.einsum("ii->i", curvature)[:] += precision.ravel()
     factor = cholesky(curvature, lower=True, overwrite_a=True, check_finite=False)
     step = cho_solve((factor, True), (gradient - precision * at).ravel(), check_finite=False)
     return factor, step.reshape(at.shape)
+
+
+def _triples(
+    design: Design, found: Shrunk, left: Floats, weight: Floats
+) -> tuple[tuple[Floats, ...], Floats]:
+    """Step each triple in turn; return their offsets and the variances estimated there [triples].
+
+    Parameters
+    ----------
+    left, weight : derivative of the log likelihood by each cell's offset and, negative, its own [cells].
+    """
+    tripled, spreads = [], []
+    for term, at, variance in zip(design.triples, found.tripled, found.variances.triples, strict=True):
+        posterior = 1 / (term.by_level(weight) + 1 / variance)
+        step = np.clip(posterior * (term.by_level(left) - at / variance), -_MOST_STEP, _MOST_STEP)
+        left = left - weight * term.by_cell(step)
+        tripled.append(at + step)
+        spreads.append(_estimated(np.sum((at + step) ** 2), np.sum(1 - posterior / variance)))
+    return tuple(tripled), np.array(spreads)
 
 
 def _posterior_variances(factor: Floats) -> Floats:
@@ -109,39 +181,40 @@ def _posterior_variances(factor: Floats) -> Floats:
     return np.einsum("ij,ij->j", inverse, inverse)
 
 
-def _derivatives(tallies: Tallies, design: Design, at: Floats) -> tuple[Floats, Floats]:
+def _derivatives(tallies: Tallies, design: Design, found: Shrunk) -> tuple[Floats, Floats]:
     """Fit the map to where the effects moved the groups; return the log likelihood's derivatives there.
 
-    Gradient [3, levels] and, negative and as expected (Gauss-Newton), curvature [3 x levels, 3 x levels].
+    By offset, slope and bend of each cell: the gradient [3, cells] and, negative and as expected
+    (Gauss-Newton), the curvature [3, 3, cells].
     """
-    moved = _moved(_by_side(at, design), design, tallies.cell, tallies.logits)
-    found = map_of(moved, tallies)
-    p, slope = found.of_logits(moved), np.clip(_slope(found, moved), *_SLOPES)
+    moved = found.moved(design, tallies.cell, tallies.logits)
+    one = map_of(moved, tallies)
+    p, slope = one.of_logits(moved), np.clip(_slope(one, moved), *_SLOPES)
     pull = (tallies.positives - tallies.rows * p) * slope
     weight = tallies.rows * p * (1 - p) * slope**2
     distance = design.span.distance(tallies.logits) / design.scale
-    basis = (np.ones_like(distance), distance, np.abs(distance))  # of an offset, a slope and a bend
+    basis = (np.ones_like(distance), distance, np.abs(distance))
     cells = design.matrix.shape[0]
-    gradient = np.stack([design.by_level(sums(tallies.cell, pull * part, cells)) for part in basis])
-    return gradient, _curvature(tallies, design, weight, basis)
+    by_cell = np.stack([sums(tallies.cell, pull * part, cells) for part in basis])
+    crossed = np.empty((len(basis), len(basis), cells))
+    for i in range(len(basis)):
+        for j in range(i + 1):
+            crossed[i, j] = crossed[j, i] = sums(tallies.cell, weight * basis[i] * basis[j], cells)
+    return by_cell, crossed
 
 
-def _curvature(tallies: Tallies, design: Design, weight: Floats, basis: Sequence[Floats]) -> Floats:
+def _curvature(design: Design, weight: Floats) -> Floats:
     """Curvature of the offsets, slopes and bends, [3 x levels, 3 x levels]; only its lower part is made."""
-    kinds, levels, cells = len(basis), len(design), design.matrix.shape[0]
+    kinds, levels = len(weight), len(design)
     made = np.zeros((kinds, levels, kinds, levels))
     for i in range(kinds):
         for j in range(i + 1):
-            made[i, :, j] = design.crossed(sums(tallies.cell, weight * basis[i] * basis[j], cells))
+            made[i, :, j] = design.crossed(weight[i, j])
     return made.reshape(kinds * levels, kinds * levels)
 
 
-def _variances(at: Floats, prior_share: Floats, design: Design) -> Floats:
-    """Divide the sum of squares of each term's offsets, slopes and bends by their effective number."""
-    count = len(design.terms)
-    squares, effective = (
-        np.stack([sums(design.owner, part, count) for part in parts]) for parts in (at**2, 1 - prior_share)
-    )
+def _estimated(squares: Floats, effective: Floats) -> Floats:
+    """Divide the sums of squares of terms' effects by their effective numbers."""
     return np.clip((squares + _WEAK * SPREAD) / (np.maximum(effective, 0) + _WEAK), *_VARIANCES)
 
 
@@ -149,10 +222,6 @@ def _by_side(at: Floats, design: Design) -> Floats:
     """Turn offsets, slopes and bends, the latter per standard deviation, to slopes below and above."""
     offsets, slopes, bends = at
     return np.stack([offsets, (slopes - bends) / design.scale, (slopes + bends) / design.scale])
-
-
-def _moved(effects: Floats, design: Design, cells: Codes, logits: Floats) -> Floats:
-    return design.span.moved(logits, (design.matrix @ effects.T).T[:, cells])
 
 
 def _slope(found: IsotonicMap | LogisticMap, logits: Floats) -> Floats:

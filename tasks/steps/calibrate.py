@@ -36,6 +36,7 @@ from tasks.steps.encoding import encode
 from tasks.steps.examples import users_of
 from tasks.steps.made_once import WantedPart
 from tasks.steps.pictures import draw_calibration
+from tasks.steps.release_view import COMPONENT
 from tasks.steps.task_rows import NEWEST, REPEATS, Recipe, TaskRows, labels, log_labels, tags
 from tasks.steps.train import for_refit, model_name
 from tasks.steps.trees import read_model, threads_of
@@ -44,7 +45,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.runs import StepRun, read_evidence
 
 STEP: Final = "calibrate"
-RECIPE: Final = 2
+RECIPE: Final = 3
 """Raised whenever the same rows would make another map."""
 
 Floats = npt.NDArray[np.float64]
@@ -151,7 +152,7 @@ def _wanted(rows: TaskRows, model: Part) -> WantedPart:
                 "model": [model.version, model.sha256],
             }
         ),
-        tags={**tags(made_from), f"component.{model.name}": str(model.version)},
+        tags={**tags(made_from), f"{COMPONENT}{model.name}": str(model.version)},
     )
 
 
@@ -238,7 +239,7 @@ def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
 def _tested(rows: TaskRows, recipe: Recipe) -> Kind | None:
     """Return the kind of map that the tested model got; None where there was nothing to choose."""
     registry, surface = Registry(rows.context.home), rows.context.surface
-    made_for = {f"component.{model_name(surface, rows.task)}": str(recipe.version)}
+    made_for = {f"{COMPONENT}{model_name(surface, rows.task)}": str(recipe.version)}
     fitted = registry.find(calibrator_name(surface, rows.task), made_for)
     if fitted is None:
         raise ContractError(

@@ -7,12 +7,14 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from benchmarks.calibrating.rows import simulated
 from tasks.calibration.choice import Choice, choose
+from tasks.calibration.fit import fit_binary
 from tasks.calibration.maps import IsotonicMap, LogisticMap, expit
 from tasks.calibration.segment_effects import MappedSegment
 from tasks.calibration.segmented_map import SegmentedMap, applied
 from tasks.errors import DataError
-from tasks.evaluation.binary import log_loss
+from tasks.evaluation.binary import log_loss, normalized_entropy
 
 Floats = npt.NDArray[np.float64]
 SEGMENTS = (MappedSegment("source", "source"), MappedSegment("age", "age_days", (7.0,)))
@@ -75,6 +77,17 @@ def test_no_map_is_chosen_where_any_only_adds_noise() -> None:
     assert none
     assert all(choice.kind != "segment" for choice in found)
     assert applied(none[0].calibrator, [0.01, 0.4], rows(2)[2]) == pytest.approx([0.01, 0.4])
+
+
+@pytest.mark.parametrize("seed", [2, 4, 8])
+def test_from_some_hundred_positives_variances_that_saw_all_rows_do_not_choose(seed: int) -> None:
+    case = simulated("interacting", 5000, test_rows=20_000, seed=seed)
+    known, fresh = case.calibrate, case.test
+    assert 400 < known.outcomes.sum() < 500
+    found = chosen((known.scores, known.outcomes, known.frame), case.segments)
+    ours = normalized_entropy(fresh.outcomes, applied(found.calibrator, fresh.scores, fresh.frame))
+    one = fit_binary(known.scores, known.outcomes).apply(fresh.scores)
+    assert ours < 1.001 * normalized_entropy(fresh.outcomes, one)
 
 
 def test_few_positives_are_not_told_apart_by_segment() -> None:

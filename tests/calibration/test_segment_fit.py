@@ -245,6 +245,71 @@ def test_a_value_for_every_row_leaves_those_with_most_to_tell() -> None:
     assert np.abs(found.apply(scores, frame) - scores).mean() < 0.02
 
 
+PLACES = (*SEGMENTS, MappedSegment("season", "season"))
+
+
+def in_seasons(n: int, seed: int = 0, *, crossing: float = 1.0) -> World:
+    """Each of eight cells is off by ``crossing`` up or down, no pair is off; nothing is with the rare source."""
+    rng = np.random.default_rng(seed)
+    source = rng.choice(["feed", "ads", "rare"], n, p=[0.499, 0.499, 0.002])
+    device, season = rng.choice(["desk", "phone"], n), rng.choice(["autumn", "spring"], n)
+    up = (source == "ads") ^ (device == "phone") ^ (season == "spring")
+    z = rng.normal(-2.0, 1.2, n)
+    truth = expit(z + crossing * np.where(up, 1, -1) * (source != "rare"))
+    frame = pd.DataFrame({"source": source, "device": device, "season": season})
+    return World(frame, expit(z), (rng.random(n) < truth).astype(float), truth)
+
+
+def together(found: SegmentedMap) -> dict[tuple[str, ...], float]:
+    """Return the offset of each combination of three values."""
+    (triple,) = [effects for effects in found.effects if len(effects.of) == 3]
+    return dict(zip(triple.levels, triple.offsets, strict=True))
+
+
+def test_what_no_pair_carries_is_corrected_by_three_segments_together() -> None:
+    known, fresh = in_seasons(40_000), in_seasons(40_000, seed=1)
+    found = fit_segmented(known.scores, known.outcomes, known.frame, PLACES)
+    thick = fresh.frame["source"] != "rare"
+    both = fresh.frame.assign(said=found.apply(fresh.scores, fresh.frame), truth=fresh.truth)[thick]
+    cells = both.groupby(["source", "device", "season"])[["said", "truth"]].mean()
+    assert len(cells) == 8
+    assert (cells["said"] / cells["truth"]).to_numpy() == pytest.approx(1.0, abs=0.06)
+    offsets = [offset for level, offset in together(found).items() if level[0] != "rare"]
+    pairs = [effects.offsets for effects in found.effects if len(effects.of) == 2]
+    assert np.abs(offsets) == pytest.approx(1.0, abs=0.15)
+    assert np.abs(np.concatenate(pairs)).max() < 0.1
+
+
+def test_thin_combinations_of_three_are_nearer_to_the_truth_than_what_was_observed_in_them() -> None:
+    said, observed = [], []
+    for seed in range(4):
+        known = in_seasons(20_000, seed)
+        found = fit_segmented(known.scores, known.outcomes, known.frame, PLACES)
+        both = known.frame.assign(said=known.mapped(found), truth=known.truth, seen=known.outcomes)
+        cells = both[both["source"] == "rare"].groupby(["device", "season"])[["said", "truth", "seen"]].mean()
+        said.append(cells["said"] - cells["truth"])
+        observed.append(cells["seen"] - cells["truth"])
+    assert np.abs(np.concatenate(said)).mean() < 0.6 * np.abs(np.concatenate(observed)).mean()
+
+
+def test_effects_of_three_segments_are_offsets_alone() -> None:
+    small = in_seasons(6000)
+    found = fit_segmented(small.scores, small.outcomes, small.frame, PLACES)
+    (triple,) = [effects for effects in found.effects if len(effects.of) == 3]
+    assert np.abs(triple.offsets).min() > 0.1
+    assert {*triple.below, *triple.above} == {0.0}
+
+
+def test_three_segments_that_say_nothing_together_leave_the_map_to_the_pairs() -> None:
+    quiet, fresh = in_seasons(60_000, crossing=0.0), in_seasons(60_000, seed=1, crossing=0.0)
+    three = fit_segmented(quiet.scores, quiet.outcomes, quiet.frame, PLACES)
+    two = fit_segmented(quiet.scores, quiet.outcomes, quiet.frame, SEGMENTS)
+    moved = logit(three.apply(fresh.scores, fresh.frame)) - logit(two.apply(fresh.scores, fresh.frame))
+    assert np.abs(moved).mean() < 0.05
+    ours, theirs = (log_loss(fresh.outcomes, m.apply(fresh.scores, fresh.frame)) for m in (three, two))
+    assert ours < theirs * 1.001
+
+
 def test_segments_of_one_value_have_no_effect() -> None:
     small = world(3000)
     frame = pd.DataFrame({"source": "feed", "device": [None] * 3000})

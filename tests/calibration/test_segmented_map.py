@@ -4,6 +4,8 @@ import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,10 @@ from tasks.evaluation.segments import segment_values
 
 laws = settings(deadline=None, max_examples=30)
 SEGMENTS = (MappedSegment("source", "source"), MappedSegment("age", "age_days", (7.0, 30.0)))
+TAB = MappedSegment("tab", "tab")
 SOURCES = ("ads", "feed", "following")
 AGES = ("<7", "7-30", ">=30")
+TABS = ("home", "shop")
 SCORES = np.r_[0.0, np.geomspace(1e-9, 0.4, 200), 1 - np.geomspace(0.5, 1e-6, 100), 1.0]
 SURFACE = tuple(
     SegmentSpec.model_validate(plain)
@@ -49,31 +53,48 @@ def segmented_maps(draw: st.DrawFn) -> SegmentedMap:
     made = (
         draw(effects(("source",), [(value,) for value in SOURCES])),
         draw(effects(("age",), [(value,) for value in AGES])),
-        draw(effects(("age", "source"), [(age, source) for age in AGES for source in SOURCES])),
+        draw(effects(("age", "source"), list(product(AGES, SOURCES)))),
+        draw(effects(("source", "tab", "age"), list(product(SOURCES, TABS, AGES)))),
     )
-    return SegmentedMap(SEGMENTS, made, Span(-2.0, -6.0, 1.0), draw(ends))
+    return SegmentedMap((*SEGMENTS, TAB), made, Span(-2.0, -6.0, 1.0), draw(ends))
 
 
 frames = st.lists(
     st.tuples(
-        st.sampled_from([*SOURCES, "never seen", None]), st.sampled_from([0.0, 6.9, 7.0, 30.0, np.nan])
+        st.sampled_from([*SOURCES, "never seen", None]),
+        st.sampled_from([0.0, 6.9, 7.0, 30.0, np.nan]),
+        st.sampled_from([*TABS, "never seen", None]),
     ),
     min_size=1,
     max_size=8,
-).map(lambda rows: pd.DataFrame(rows, columns=["source", "age_days"]).astype({"source": object}))
+).map(
+    lambda rows: pd.DataFrame(rows, columns=["source", "age_days", "tab"]).astype(
+        {"source": object, "tab": object}
+    )
+)
 
 
-def of_one(found: SegmentedMap, scores: np.ndarray, source: object, age: float) -> np.ndarray:
-    frame = pd.DataFrame({"source": [source] * len(scores), "age_days": age}, index=range(len(scores)))
+def of_one(
+    found: SegmentedMap, scores: np.ndarray, source: object, age: float, tab: object = None
+) -> np.ndarray:
+    frame = pd.DataFrame(
+        {"source": [source] * len(scores), "age_days": age, "tab": [tab] * len(scores)},
+        index=range(len(scores)),
+    )
     return found.apply(scores, frame)
 
 
 @laws
-@given(segmented_maps(), st.sampled_from([*SOURCES, None]), st.sampled_from([1.0, 20.0, 90.0, np.nan]))
+@given(
+    segmented_maps(),
+    st.sampled_from([*SOURCES, None]),
+    st.sampled_from([1.0, 20.0, 90.0, np.nan]),
+    st.sampled_from([*TABS, None]),
+)
 def test_within_a_segment_a_higher_score_is_more_likely_and_nothing_is_certain(
-    found: SegmentedMap, source: object, age: float
+    found: SegmentedMap, source: object, age: float, tab: object
 ) -> None:
-    mapped = of_one(found, SCORES, source, age)
+    mapped = of_one(found, SCORES, source, age, tab)
     assert (np.diff(mapped) >= 0).all()
     middle = (mapped > 1e-300) & (mapped < 1 - 1e-12)
     assert (np.diff(mapped[middle]) > 0).all()
@@ -104,7 +125,7 @@ def test_what_was_never_seen_and_what_is_null_fall_back(found: SegmentedMap) -> 
     scores = np.array([0.001, 0.1, 0.9])
     assert of_one(found, scores, "never seen", np.nan) == pytest.approx(found.map.apply(scores))
     assert of_one(found, scores, None, np.nan) == pytest.approx(found.map.apply(scores))
-    only_source = SegmentedMap(SEGMENTS, found.effects[:1], found.span, found.map)
+    only_source = replace(found, effects=found.effects[:1])
     for source in SOURCES:
         assert of_one(found, scores, source, np.nan) == pytest.approx(of_one(only_source, scores, source, 1))
 
@@ -126,6 +147,14 @@ HAND = SegmentedMap(
     Span(centre=-1.0, low=-3.0, high=1.0),
     LogisticMap(slope=2.0, intercept=0.1),
 )
+TRIPLED = replace(
+    HAND,
+    segments=(*SEGMENTS, TAB),
+    effects=(
+        *HAND.effects,
+        Effects(("source", "age", "tab"), (("ads", "<7", "home"),), (0.7,), (0.0,), (0.0,)),
+    ),
+)
 
 
 def test_by_hand_main_effects_and_the_pair_are_added_and_slopes_act_from_the_centre() -> None:
@@ -133,6 +162,19 @@ def test_by_hand_main_effects_and_the_pair_are_added_and_slopes_act_from_the_cen
     logits = np.array([0.0, 0.0, -2.0, 0.0])
     moved = np.array([0.0 + 0.5 + 1.0 - 2.0 + 0.25 * 1, 0.5, -2.0 - 0.25 + 0.5 * -1, 1.0])
     assert HAND.apply(expit(logits), frame) == pytest.approx(expit(2 * moved + 0.1))
+
+
+def test_by_hand_a_triple_is_added_where_all_three_values_meet_and_falls_back_to_its_pairs() -> None:
+    frame = pd.DataFrame(
+        {
+            "source": ["ads", "ads", "ads", "feed", "ads"],
+            "age_days": [1.0, 1.0, 1.0, 1.0, 50.0],
+            "tab": ["home", "never seen", None, "home", "home"],
+        }
+    )
+    scores = np.full(5, 0.3)
+    more = logit(TRIPLED.apply(scores, frame)) - logit(HAND.apply(scores, frame))
+    assert more == pytest.approx([2 * 0.7, 0, 0, 0, 0])
 
 
 def test_beyond_the_span_a_slope_claims_no_more_than_at_its_end() -> None:
@@ -196,9 +238,13 @@ def changed(*path: str | int, to: object) -> dict[str, Any]:
         (changed("segments", 0, "column", to=3), "no text"),
         (changed("segments", 0, to="source"), "A segment has the fields"),
         (changed("effects", 0, "of", to=["sorce"]), "Did you mean 'source'"),
-        (changed("effects", 0, "of", to=[]), "one segment or to two"),
-        (changed("effects", 2, "of", to=["age", "age"]), "one segment or to two"),
-        (changed("effects", 1, to=HAND.to_json()["effects"][0]), "a pair, once"),
+        (changed("effects", 0, "of", to=[]), "to one segment, or to two or three"),
+        (changed("effects", 2, "of", to=["age", "age"]), "to one segment, or to two or three"),
+        (
+            changed("effects", 2, "of", to=["source", "age", "tab", "place"]),
+            "to one segment, or to two or three",
+        ),
+        (changed("effects", 1, to=HAND.to_json()["effects"][0]), "of the same segments once"),
         (changed("effects", 0, "levels", to=[["ads"], ["ads"]]), "occurs twice"),
         (changed("effects", 0, "levels", to=[["ads"], ["unknown"]]), "a null falls back"),
         (changed("effects", 2, "levels", to=[["ads"]]), "a value for each of its segments"),

@@ -78,8 +78,8 @@ MAPS = {
     "tweedie_2d": "mean",
     "most_2d": "identity",
     "order_1d": "identity",
-    "scaled_2d": "segment",
-    "leaved_2d": "segment",
+    "scaled_2d": "global",
+    "leaved_2d": "global",
     "open_2d": "segment",
 }
 
