@@ -150,14 +150,16 @@ def summed(effects: Sequence[Effects], cells: Cells) -> Floats:
 def _levels(effects: Effects, cells: Cells) -> Codes:
     """Return each cell's level; one beyond the last where it has none."""
     known = len(effects.levels)
-    key, size = np.zeros(len(cells), dtype=np.intp), 1
-    keys, missing = np.zeros(known, dtype=np.intp), np.zeros(len(cells), dtype=np.bool_)
+    key, keys = np.zeros(len(cells), dtype=np.int64), np.zeros(known, dtype=np.int64)
+    missing = np.zeros(len(cells), dtype=np.bool_)
     for position, name in enumerate(effects.of):
         place = {word: i for i, word in enumerate(dict.fromkeys(v[position] for v in effects.levels))}
         code = np.array([place.get(word, -1) for word in cells.words[name]], dtype=np.intp)[cells.codes[name]]
-        key, size = key * len(place) + code, size * len(place)
+        key = key * len(place) + code
         keys = keys * len(place) + np.array([place[v[position]] for v in effects.levels], dtype=np.intp)
         missing |= code < 0
-    level_of = np.full(size + 1, known, dtype=np.intp)
-    level_of[keys] = np.arange(known)
-    return level_of[np.where(missing, size, key)]
+    if not known:
+        return np.zeros(len(cells), dtype=np.intp)
+    order = np.argsort(keys)
+    level = order[np.minimum(np.searchsorted(keys, key, sorter=order), known - 1)]
+    return np.where(missing | (keys[level] != key), known, level)

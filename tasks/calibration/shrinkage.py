@@ -83,6 +83,11 @@ class Shrunk:
         tripled = tuple(np.zeros(len(term.levels)) for term in design.triples)
         return cls(np.zeros((3, len(design))), tripled, variances)
 
+    def without_silent(self) -> Self:
+        """Return it without the offsets of triples whose variance is the least there is: they say nothing."""
+        says = self.variances.triples > _VARIANCES[0]
+        return replace(self, tripled=tuple(own * one for own, one in zip(self.tripled, says, strict=True)))
+
     def moved(self, design: Design, cells: Codes, logits: Floats) -> Floats:
         """Move logits [n] of rows or groups in cells [n]."""
         by_cell = (design.matrix @ _by_side(self.at, design).T).T
@@ -94,7 +99,7 @@ class Shrunk:
         """Return the effects of each segment, pair and triple that has any."""
         ends = np.cumsum([len(term.levels) for term in design.terms])[:-1]
         sides = np.split(_by_side(self.at, design), ends, axis=1) if design.terms else []
-        triples = [np.stack([own, 0 * own, 0 * own]) for own in self.tripled]
+        triples = [np.stack([own, *np.zeros((2, own.size))]) for own in self.tripled]
         every = zip((*design.terms, *design.triples), (*sides, *triples), strict=True)
         return tuple(
             Effects(term.of, term.levels, *(tuple(row.tolist()) for row in figures))
@@ -120,9 +125,7 @@ def shrink(
     with threadpool_limits(limits=1, user_api="blas"):
         for _ in range(rounds if len(design) else 0):
             found = _round(tallies, design, found, estimate=variances is None)
-    silent = found.variances.triples <= _VARIANCES[0]
-    tripled = (0 * own if none else own for own, none in zip(found.tripled, silent, strict=True))
-    return replace(found, tripled=tuple(tripled))
+    return found.without_silent()
 
 
 def _round(tallies: Tallies, design: Design, found: Shrunk, *, estimate: bool) -> Shrunk:

@@ -177,6 +177,18 @@ def test_by_hand_a_triple_is_added_where_all_three_values_meet_and_falls_back_to
     assert more == pytest.approx([2 * 0.7, 0, 0, 0, 0])
 
 
+def test_a_triple_of_many_values_takes_no_table_of_all_their_combinations() -> None:
+    count = 3000
+    levels = tuple((f"s{i}", f"a{i}", f"t{i}") for i in range(count))
+    names = ("source", "place", "tab")
+    zeros = (0.0,) * count
+    many = Effects(names, levels, tuple(float(i % 7) for i in range(count)), zeros, zeros)
+    segments = tuple(MappedSegment(name, name) for name in names)
+    found = SegmentedMap(segments, (many,), HAND.span, LogisticMap(1.0, 0.0))
+    frame = pd.DataFrame([levels[2999], levels[5], ("s5", "a5", "t6")], columns=list(names))
+    assert logit(found.apply([0.5, 0.5, 0.5], frame)) == pytest.approx([2999 % 7, 5, 0])
+
+
 def test_beyond_the_span_a_slope_claims_no_more_than_at_its_end() -> None:
     far = of_one(HAND, expit([-9.0, 8.0]), "feed", 50)
     assert logit(far) == pytest.approx(2 * np.array([-9 - 0.25 - 2 * 0.5, 8 - 0.25 + 2 * 0.75]) + 0.1)
