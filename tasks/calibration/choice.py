@@ -87,7 +87,7 @@ def choose(
     """
     y, s, w = checked(outcomes, scores, weights)
     counted = w > 0
-    y, s, w, frame = y[counted], s[counted], w[counted], frame[counted]
+    y, s, w, frame = y[counted], s[counted], w[counted] / w.max(initial=0), frame[counted]
     one_map = fit_binary(s, y, w)
     user, fold = _folds(np.asarray(users)[counted])
     if not _usable(fold, y):

@@ -47,10 +47,13 @@ class Design:
 
     @classmethod
     def of(cls, cells: Cells, tallies: Tallies) -> Self:
-        """List the levels with enough information; null has no effect, nor has an only value."""
+        """List the levels with enough information; null has no effect, nor has an only value.
+
+        Segments are taken by name, so that a fit depends on no order in which they are declared.
+        """
         information = _information(tallies)
         by_cell = sums(tallies.cell, information, len(cells))
-        names = [name for name, words in cells.words.items() if len({*words} - {UNKNOWN}) > 1]
+        names = sorted(name for name, words in cells.words.items() if len({*words} - {UNKNOWN}) > 1)
         pairs = combinations(names, 2)
         terms = found(cells, [*((name,) for name in names), *pairs], by_cell, most=MOST_LEVELS)
         triples = found(cells, combinations(names, 3), by_cell, most=MOST_TRIPLED)

@@ -23,6 +23,7 @@ from tasks.evaluation.segments import segment_columns
 from tasks.steps import unbiased
 from tasks.steps.examples import users_of
 from tasks.steps.task_rows import TaskRows
+from tasks.training.trainable import LARGEST
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,7 +44,7 @@ def fit_map(
     ImmatureLabels
         The slice has one outcome only.
     DataError
-        Values do not add up to more than 0.
+        Values do not add up to more than 0, or one is beyond what trees can hold.
     """
     if rows.kind in {"quantile", "ranking"}:
         return IdentityMap(), None
@@ -73,6 +74,11 @@ def _require_outcomes(rows: TaskRows, outcomes: Floats) -> None:
         raise ImmatureLabels(
             f"{_cannot(rows)} has {positives} {noun} in {len(outcomes)} observed rows and needs both "
             "outcomes. Lengthen split.calibrate in surface.yaml or wait for more days."
+        )
+    if beyond := int(np.count_nonzero(np.abs(outcomes) > LARGEST)):
+        raise DataError(
+            f"{_cannot(rows)} has {beyond} values beyond {LARGEST:.2g}, the most that trees can hold. Clip "
+            "the value in tasks.yaml."
         )
     if valued and not outcomes.sum() > 0:
         raise DataError(

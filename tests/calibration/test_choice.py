@@ -140,6 +140,15 @@ def test_rows_of_weight_0_are_as_if_they_were_not_there() -> None:
     assert np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1e300])
+def test_weights_count_by_their_ratios_alone(factor: float) -> None:
+    scores, outcomes, frame = rows(5000, slope=0.5)
+    weights = np.full(5000, factor)
+    one = chosen((scores, outcomes, frame))
+    other = choose(scores, outcomes, frame, SEGMENTS, users=frame["user"], weights=weights)
+    assert (other.kind, other.gains) == (one.kind, pytest.approx(one.gains, rel=1e-9))
+
+
 def test_a_slice_without_a_positive_is_refused() -> None:
     scores, outcomes, frame = rows(500)
     with pytest.raises(DataError, match="there is no positive among 500 observed rows"):

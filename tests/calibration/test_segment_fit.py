@@ -191,6 +191,17 @@ def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     assert small.mapped(other.fitted()) == pytest.approx(small.mapped(small.fitted()), rel=1e-9)
 
 
+def test_the_order_in_which_segments_are_declared_does_not_matter() -> None:
+    small = in_seasons(6000)
+    four = small.frame.assign(place=np.arange(6000) % 3)
+    surface = (*PLACES, MappedSegment("place", "place"))
+    found, other = (
+        fit_segmented(small.scores, small.outcomes, four, segments) for segments in (surface, surface[::-1])
+    )
+    assert any(len(effects.of) == 3 for effects in found.effects)
+    assert other.apply(small.scores, four) == pytest.approx(found.apply(small.scores, four), rel=1e-9)
+
+
 def test_a_row_of_weight_2_counts_as_two_rows() -> None:
     small = world(4000)
     twice = np.where(np.arange(4000) < 1500, 2.0, 1.0)
@@ -274,7 +285,7 @@ def test_what_no_pair_carries_is_corrected_by_three_segments_together() -> None:
     cells = both.groupby(["source", "device", "season"])[["said", "truth"]].mean()
     assert len(cells) == 8
     assert (cells["said"] / cells["truth"]).to_numpy() == pytest.approx(1.0, abs=0.06)
-    offsets = [offset for level, offset in together(found).items() if level[0] != "rare"]
+    offsets = [offset for level, offset in together(found).items() if "rare" not in level]
     pairs = [effects.offsets for effects in found.effects if len(effects.of) == 2]
     assert np.abs(offsets) == pytest.approx(1.0, abs=0.15)
     assert np.abs(np.concatenate(pairs)).max() < 0.1
