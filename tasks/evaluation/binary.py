@@ -2,7 +2,7 @@
 
 ::
 
-    ranks well?          auc, auc_by_request, average_precision     ties: half (AUC), together (AP)
+    ranks well?          request_aucs, ties count half; all rows together: rank_sums.py
     means what it says?  calibration_ratio = sum observed / sum predicted      1.8: far too low
     both at once         log_loss, normalized_entropy = log loss / entropy of the base rate
 
@@ -64,20 +64,6 @@ def quotient(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
     return np.divide(a, b, out=np.full(a.shape, np.nan), where=b != 0)
 
 
-def auc(
-    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
-) -> float:
-    """Area under the ROC curve, pooled over all rows: P(positive above negative) + half of P(tie).
-
-    Examples
-    --------
-    >>> auc([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8])
-    0.875
-    """
-    y, p, w = checked(outcomes, predictions, weights)
-    return float(auc_by_group(y, p, w, np.zeros(y.size, dtype=np.intp), 1)[0])
-
-
 def auc_by_group(outcomes: Floats, predictions: Floats, weights: Floats, groups: Codes, count: int) -> Floats:
     """AUC inside each group [count]; NaN where a group has one class only.
 
@@ -111,11 +97,6 @@ class RequestAucs:
     aucs: Floats
     first_rows: Codes
 
-    @property
-    def mean(self) -> float:
-        """Mean over requests, each counted once; NaN without any."""
-        return float(self.aucs.mean()) if self.aucs.size else float("nan")
-
 
 def request_aucs(
     outcomes: npt.ArrayLike,
@@ -124,7 +105,15 @@ def request_aucs(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> RequestAucs:
-    """AUC inside each request that has both classes (the others say nothing about order)."""
+    """AUC inside each request that has both classes (the others say nothing about order).
+
+    An AUC is P(positive above negative) + half of P(tie).
+
+    Examples
+    --------
+    >>> request_aucs([1, 0, 0, 1, 0], [0.9, 0.1, 0.2, 0.1, 0.5], ["a", "a", "b", "b", "b"]).aucs
+    array([1., 0.])
+    """
     y, p, w = checked(outcomes, predictions, weights)
     codes, known = pd.factorize(np.asarray(requests), use_na_sentinel=False)
     rows = np.bincount(codes, minlength=len(known))
@@ -141,37 +130,6 @@ def _renumbered(codes: Codes) -> tuple[Codes, Codes]:
     first = np.full(len(known), codes.size, dtype=np.intp)
     np.minimum.at(first, groups, np.arange(codes.size))
     return groups, first
-
-
-def auc_by_request(
-    outcomes: npt.ArrayLike,
-    predictions: npt.ArrayLike,
-    *,
-    requests: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-) -> float:
-    """Mean of the requests' AUCs, each request with both classes counted once.
-
-    Examples
-    --------
-    >>> auc_by_request([1, 0, 0, 1, 0], [0.9, 0.1, 0.2, 0.1, 0.5], requests=["a", "a", "b", "b", "b"])
-    0.5
-    """
-    return request_aucs(outcomes, predictions, requests, weights=weights).mean
-
-
-def average_precision(
-    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
-) -> float:
-    """Sum over thresholds of the gain in recall times the precision there; tied rows enter together."""
-    y, p, w = checked(outcomes, predictions, weights)
-    if not y.any():
-        return float("nan")
-    order = np.argsort(-p, kind="stable")
-    ends = np.flatnonzero(np.r_[np.diff(p[order]) != 0, True])
-    found = np.cumsum((w * y)[order])[ends]
-    taken = np.cumsum(w[order])[ends]
-    return float((np.diff(found, prepend=0.0) * np.nan_to_num(quotient(found, taken))).sum() / found[-1])
 
 
 def row_losses(outcomes: Floats, predictions: Floats) -> Floats:

@@ -34,6 +34,7 @@ from tasks.evaluation.binary import Floats
 from tasks.evaluation.verdicts import Estimate
 
 FALSE_DISCOVERIES: Final = 0.05
+"""Share of the segments called off that may not be, in expectation."""
 _BOUNDS: Final = 2 * 1.959964
 """Standard deviations from one end of a 95 % interval to the other."""
 _LEAST: Final = 1e-12
@@ -72,20 +73,13 @@ class Calibration:
     family: int
 
 
-def judge_calibration(
-    segments: Sequence[SegmentRatio],
-    *,
-    low: float,
-    high: float,
-    false_discoveries: float = FALSE_DISCOVERIES,
-) -> list[Calibration]:
+def judge_calibration(segments: Sequence[SegmentRatio], *, low: float, high: float) -> list[Calibration]:
     """Judge a family of segments: every task and segment of one release.
 
     Parameters
     ----------
     segments : of the whole family.
     low, high : the closed range that the surface allows.
-    false_discoveries : share of those called off that may not be, in expectation.
 
     Examples
     --------
@@ -97,7 +91,7 @@ def judge_calibration(
     adjusted = benjamini_hochberg(p_values)
     return [
         Calibration(
-            _standing(one.ratio, low, high, off=q <= false_discoveries), float(p), float(q), p_values.size
+            _standing(one.ratio, low, high, off=q <= FALSE_DISCOVERIES), float(p), float(q), p_values.size
         )
         for one, p, q in zip(segments, p_values, adjusted, strict=True)
     ]

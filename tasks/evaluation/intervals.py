@@ -22,9 +22,7 @@ from tasks.evaluation.resampling import (
 from tasks.evaluation.verdicts import Estimate
 
 
-def mean_interval(
-    values: npt.ArrayLike, users: npt.ArrayLike, *, seed: int = 0, replicates: int = 500
-) -> Estimate:
+def mean_interval(values: npt.ArrayLike, users: npt.ArrayLike, *, replicates: int = 500) -> Estimate:
     """Interval of the mean of measured values, without those that are NaN.
 
     A zero is a measurement, not an outcome that was not seen: where every value is 0, so are the bounds.
@@ -37,7 +35,7 @@ def mean_interval(
     measured = np.asarray(values, dtype=np.float64)
     known = np.isfinite(measured)
     columns = [measured[known], np.ones(np.count_nonzero(known))]
-    return _of_sums(columns, quotient, clusters(np.asarray(users)[known]), seed, replicates)
+    return _of_sums(columns, quotient, clusters(np.asarray(users)[known]), replicates=replicates)
 
 
 def calibration_interval(
@@ -47,13 +45,12 @@ def calibration_interval(
     *,
     weights: npt.ArrayLike | None = None,
     seed: int = 0,
-    replicates: int = 500,
 ) -> Estimate:
     """Interval of the calibration ratio, observed over predicted; unknown without a positive."""
     y, p, w = checked(outcomes, predictions, weights)
     if not y.any():
         return UNKNOWN
-    return _of_sums([w * y, w * p], quotient, clusters(users), seed, replicates)
+    return _of_sums([w * y, w * p], quotient, clusters(users), seed=seed)
 
 
 def normalized(losses: Floats, positives: Floats, total: Floats) -> Floats:
@@ -62,20 +59,13 @@ def normalized(losses: Floats, positives: Floats, total: Floats) -> Floats:
 
 
 def normalized_entropy_rise(
-    outcomes: npt.ArrayLike,
-    users: npt.ArrayLike,
-    *,
-    champion: npt.ArrayLike,
-    challenger: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 500,
+    outcomes: npt.ArrayLike, users: npt.ArrayLike, *, champion: npt.ArrayLike, challenger: npt.ArrayLike
 ) -> Estimate:
     """Paired interval of NE(challenger) - NE(champion): positive where the challenger predicts worse."""
-    y, old, w = checked(outcomes, champion, weights)
-    _, new, _ = checked(outcomes, challenger, weights)
-    columns = [w * (row_losses(y, new) - row_losses(y, old)), w * y, w]
-    return _of_sums(columns, normalized, clusters(users), seed, replicates)
+    y, old, once = checked(outcomes, champion)
+    _, new, _ = checked(outcomes, challenger)
+    columns = [row_losses(y, new) - row_losses(y, old), y, once]
+    return _of_sums(columns, normalized, clusters(users))
 
 
 def ranked_intervals(
@@ -102,30 +92,23 @@ def ranked_intervals(
 
 
 def auc_drop(
-    outcomes: npt.ArrayLike,
-    users: npt.ArrayLike,
-    *,
-    champion: npt.ArrayLike,
-    challenger: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 200,
+    outcomes: npt.ArrayLike, users: npt.ArrayLike, *, champion: npt.ArrayLike, challenger: npt.ArrayLike
 ) -> Estimate:
     """Paired interval of AUC(champion) - AUC(challenger): positive where the challenger ranks worse."""
-    y, old, w = checked(outcomes, champion, weights)
-    _, new, _ = checked(outcomes, challenger, weights)
+    y, old, once = checked(outcomes, champion)
+    _, new, _ = checked(outcomes, challenger)
     if not y.size:
         return UNKNOWN
     who = clusters(users)
-    resampler = Resampler(who.count, seed, replicates)
+    resampler = Resampler(who.count, seed=0, replicates=200)
     units = resampler.units(who.codes)
-    before, after = (rank_sums(y, side, w, units, resampler.drawn) for side in (old, new))
+    before, after = (rank_sums(y, side, once, units, resampler.drawn) for side in (old, new))
     samples = before.replicated(resampler)[0] - after.replicated(resampler)[0]
     return interval(before.aucs[0] - after.aucs[0], samples[0], who.count)
 
 
 def _of_sums(
-    columns: list[Floats], statistic: Statistic, who: Clusters, seed: int, replicates: int
+    columns: list[Floats], statistic: Statistic, who: Clusters, *, seed: int = 0, replicates: int = 500
 ) -> Estimate:
     if not who.count:
         return UNKNOWN

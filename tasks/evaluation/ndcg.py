@@ -40,17 +40,6 @@ class RequestGains:
         """NDCG of each request; NaN where nothing could be gained."""
         return quotient(self.gained, self.ideal)
 
-    @property
-    def mean(self) -> float:
-        """Mean over the requests where something could be gained; NaN without any."""
-        known = self.by_request[self.ideal > 0]
-        return float(known.mean()) if known.size else float("nan")
-
-    @property
-    def ratio(self) -> float:
-        """Sum gained over sum of the ideals; NaN where nothing could be gained."""
-        return float(quotient(self.gained.sum(), self.ideal.sum()))
-
 
 def request_gains(
     outcomes: npt.ArrayLike,
@@ -79,8 +68,8 @@ def request_gains(
     Examples
     --------
     >>> gains = request_gains([0, 1, 1, 0], [0.9, 0.1, 0.8, 0.2], ["a", "a", "b", "b"], k=2)
-    >>> round(gains.mean, 6), round(gains.ratio, 6)
-    (0.815465, 0.815465)
+    >>> gains.by_request.round(6).tolist()
+    [0.63093, 1.0]
     """
     gains, order, seen = checked_rows(outcomes, scores, examination)
     if gains.size and (gains.min() < 0 or seen.min() <= 0):

@@ -52,10 +52,7 @@ def proxy_report(
     slow: npt.ArrayLike,
     users: npt.ArrayLike,
     *,
-    requests: npt.ArrayLike | None = None,
     cost: bool = False,
-    seed: int = 0,
-    replicates: int = 200,
 ) -> ProxyReport:
     """Hold a slow outcome against the fast task's predictions.
 
@@ -63,7 +60,7 @@ def proxy_report(
     ----------
     fast : [n] predictions of the fast task, on rows where its own outcome is known too.
     slow : [n] the slow outcome.
-    users, requests : [n] who is resampled.
+    users : [n] who is resampled.
     cost : the slow outcome is one that people suffer from, so less of it is better.
 
     Raises
@@ -81,8 +78,8 @@ def proxy_report(
     y, p, _ = checked_rows(slow, fast)
     if not p.size:
         return ProxyReport((), UNKNOWN, UNKNOWN, worst_at_top=False)
-    who = clusters(users, requests)
-    resampler, codes = Resampler(who.count, seed, replicates), tenth_codes(p)
+    who = clusters(users)
+    resampler, codes = Resampler(who.count, seed=0, replicates=200), tenth_codes(p)
     tenths = tuple(_tenths(p, y, codes, who, resampler))
     mean = _mean(y, np.zeros_like(codes), 1, who, resampler)[0]
     sign = -1.0 if cost else 1.0

@@ -29,17 +29,14 @@ def prediction_shift(
     after: npt.ArrayLike,
     users: npt.ArrayLike,
     *,
-    requests: npt.ArrayLike | None = None,
     segments: Mapping[str, npt.ArrayLike] | None = None,
-    seed: int = 0,
-    replicates: int = 200,
 ) -> dict[str, Estimate]:
     """Measure the shift on the whole and in every value of every segment.
 
     Parameters
     ----------
     before, after : [n] predictions of the two models.
-    users, requests : [n] who is resampled.
+    users : [n] who is resampled.
     segments : values [n] by the segment's name.
 
     Returns
@@ -55,26 +52,26 @@ def prediction_shift(
     0.333333333
     """
     a, b = (np.asarray(values, dtype=np.float64) for values in (before, after))
-    who = clusters(users, requests)
+    who = clusters(users)
     tenths = tenth_codes((a + b) / 2)
     columns = [np.where(tenths == tenth, b - a, 0.0) for tenth in range(TENTHS)] + [np.abs(a)]
-    found = _by_group(columns, who, seed, replicates, None)
+    found = _by_group(columns, who, None)
     for name, values in (segments or {}).items():
         codes, known = pd.factorize(np.asarray(values), sort=True)
         named = [f"{name}={value}" for value in known]
-        found |= _by_group(columns, who, seed, replicates, (codes, named))
+        found |= _by_group(columns, who, (codes, named))
     return found
 
 
 def _by_group(
-    columns: list[Floats], who: Clusters, seed: int, replicates: int, groups: tuple[Codes, list[str]] | None
+    columns: list[Floats], who: Clusters, groups: tuple[Codes, list[str]] | None
 ) -> dict[str, Estimate]:
     codes, names = groups or (np.zeros(len(who.codes), dtype=np.intp), [WHOLE])
     estimates = sum_intervals(
         columns,
         {"shift": _shift},
         who.codes,
-        Resampler(who.count, seed, replicates),
+        Resampler(who.count, seed=0, replicates=200),
         groups=codes,
         count=len(names),
     )["shift"]

@@ -144,4 +144,4 @@ def _next_free(port: int, *, but: set[int]) -> int:
     for candidate in range(port, min(port + 100, 65536)):
         if candidate not in but and _is_free(candidate):
             return candidate
-    raise StoreError(f"No port from {port} to {port + 99} is free on {HOST}")
+    raise StoreError(f"No port from {port} to {port + 99} is free on {HOST}. Stop what listens there")

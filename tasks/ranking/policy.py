@@ -86,12 +86,6 @@ class UtilityPolicy:
         return tuple(sorted({*self.weights, *(task for c in self.contexts for task in c.weights)}))
 
     @property
-    def tasks(self) -> tuple[str, ...]:
-        """Every task whose prediction the policy reads, by name."""
-        read = {*self.terms, *(f.task for f in self.floors), *(t.task for t in self.tiers)}
-        return tuple(sorted(read))
-
-    @property
     def columns(self) -> tuple[str, ...]:
         """Every column of the candidates that the policy reads, by name."""
         weights = [*self.weights.values(), *(w for c in self.contexts for w in c.weights.values())]

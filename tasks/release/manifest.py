@@ -65,7 +65,9 @@ class PinnedPart:
             It learned from no day, like a policy.
         """
         if self.newest_training_row is None:
-            raise StoreError(f"{self.name} version {self.version} says of no day that it learned from it.")
+            raise StoreError(
+                f"{self.name} version {self.version} does not say up to which day it learned. Train it anew."
+            )
         return self.newest_training_row
 
 

@@ -30,7 +30,6 @@ class Case:
     evidence : digest of all that the decision rests on; other evidence has another.
     """
 
-    surface: str
     release: int
     champion: int | None
     verdict: str

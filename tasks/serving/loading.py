@@ -4,15 +4,14 @@ The release raises the errors of the code that it brought. They have the names o
 and are given to the caller as ours, so that a wrong column is a DataError whoever finds it.
 """
 
-import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import mlflow.pyfunc
 import pandas as pd
@@ -22,16 +21,12 @@ from tasks.release.manifest import MANIFEST, Manifest
 from tasks.serving.packaging import ROOT
 from tasks.serving.staging import PREFIX
 
-POLICIES: Final = ("utility", "slate")
-
 
 @dataclass(frozen=True)
 class LoadedRelease:
     """A release that was checked against its manifest, with its own code."""
 
     manifest: Manifest
-    policies: Mapping[str, Any]
-    """The canonical content of ``utility`` and ``slate``."""
     _model: Any
 
     def score(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -67,8 +62,7 @@ def load_release(folder: Path) -> LoadedRelease:
         with _clean_copy(folder) as copy:
             model = mlflow.pyfunc.load_model(str(copy)).unwrap_python_model()
             manifest = Manifest.from_bytes((copy / ROOT / MANIFEST).read_bytes())
-            policies = {name: json.loads((copy / ROOT / f"{name}.json").read_bytes()) for name in POLICIES}
-        return LoadedRelease(manifest, policies, model)
+        return LoadedRelease(manifest, model)
     except errors.StoreError:
         raise
     except Exception as error:

@@ -67,9 +67,9 @@ def stage_code(into: Path, *, source: Path = SCRIPT.parents[1]) -> StagedCode:
     return StagedCode(package, into / package, {**code, **script})
 
 
-def code_digest(source: Path = SCRIPT.parents[1]) -> str:
+def code_digest() -> str:
     """Digest the code that a release made now would bring."""
-    return tree_digest({path: sha256(data) for path, data in {**travelling(source), **_script()}.items()})
+    return tree_digest({path: sha256(data) for path, data in {**travelling(), **_script()}.items()})
 
 
 def travelling(source: Path = SCRIPT.parents[1]) -> dict[str, bytes]:

@@ -34,16 +34,13 @@ class Comparison:
     score_shift: Estimate
 
 
-def compare(
-    challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series, *, seed: int = 0
-) -> Comparison:
+def compare(challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series) -> Comparison:
     """Compare two scored frames.
 
     Parameters
     ----------
     challenger, champion : n scored candidates each, with the same keys in the same order.
     users : the user of each row.
-    seed : of the resampling.
 
     Raises
     ------
@@ -62,11 +59,9 @@ def compare(
     return Comparison(
         requests=len(request_user),
         candidates=len(challenger),
-        overlap_at_k=mean_interval(_overlap(requests, challenger, champion), request_user, seed=seed),
-        rank_correlation=mean_interval(
-            _rank_correlation(requests, challenger, champion), request_user, seed=seed
-        ),
-        score_shift=_score_shift(challenger, champion, user, seed),
+        overlap_at_k=mean_interval(_overlap(requests, challenger, champion), request_user),
+        rank_correlation=mean_interval(_rank_correlation(requests, challenger, champion), request_user),
+        score_shift=_score_shift(challenger, champion, user),
     )
 
 
@@ -103,13 +98,11 @@ def _centred(request: npt.NDArray[np.int64], ranks: Floats, size: int) -> Floats
     return ranks - means[request]
 
 
-def _score_shift(
-    challenger: pd.DataFrame, champion: pd.DataFrame, users: npt.NDArray[np.int64], seed: int
-) -> Estimate:
+def _score_shift(challenger: pd.DataFrame, champion: pd.DataFrame, users: npt.NDArray[np.int64]) -> Estimate:
     ours, theirs = (f[c.UTILITY].to_numpy(dtype=float, na_value=np.nan) for f in (challenger, champion))
     known = np.isfinite(ours) & np.isfinite(theirs)
     spread = float(np.std(theirs[known])) if known.any() else math.nan
-    moved = mean_interval(np.where(known, ours - theirs, np.nan), users, seed=seed)
+    moved = mean_interval(np.where(known, ours - theirs, np.nan), users)
     if not spread > 0:
         return Estimate(math.nan, math.nan, math.nan, moved.n)
     low, high = sorted((moved.low / spread, moved.high / spread))

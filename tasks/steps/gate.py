@@ -117,7 +117,8 @@ def _refuse_foreign(evidence: Mapping[str, Any], release: int, manifest: Manifes
     for step, (found, wanted) in about.items():
         if found != wanted:
             raise ContractError(
-                f"The {step}'s evidence is about {found}; to judge release {release} it is to be of {wanted}"
+                f"The {step}'s evidence is about {found}; to judge release {release} it is to be of "
+                f"{wanted}. Run that step for it, and give its run."
             )
 
 

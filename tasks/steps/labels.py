@@ -164,7 +164,10 @@ def _check_rows(found: LogProfile, covered: Coverage, written: Written | None) -
     for day in covered.write:
         rows, read = (written.days.get(day, (0, 0))[0] if written else 0), found.days.impressions[day].rows
         if rows != read:
-            raise DataError(f"{day}: {read:,} impressions were read and {rows:,} labelled")
+            raise DataError(
+                f"{day}: {read:,} impressions were read and {rows:,} labelled. Was the log written to "
+                "meanwhile? Build the labels again once it rests."
+            )
 
 
 def _changed(

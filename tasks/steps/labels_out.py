@@ -79,9 +79,8 @@ def export(
     *,
     out: Path,
     format: Literal["parquet", "jsonl"] = "parquet",  # noqa: A002 - the command's own word
-    snapshot: str | None = None,
 ) -> ExportResult:
-    """Write a snapshot as one file, whole or not at all; by default that of the newest build.
+    """Write the snapshot of the newest build as one file, whole or not at all.
 
     ``jsonl`` nests a row's labels and loss weights as the data row of contracts.md does.
 
@@ -92,7 +91,7 @@ def export(
     """
     if format not in _FORMATS:
         raise ContractError(unknown("format", format, _FORMATS))
-    found = find(context, snapshot)
+    found = find(context, None)
     columns = [exp.Star()] if format == "parquet" else list(_nested(context, found))
     query = x.select(columns, x.table("rows"))
     order = x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY), "rows")

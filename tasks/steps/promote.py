@@ -79,7 +79,6 @@ def prepare(context: Context, *, release: str | int) -> Case:
     judged = _judge(context, part.version, manifest)
     old = None if champion is None else release_manifest(context, champion)
     case = Case(
-        surface=context.surface,
         release=part.version,
         champion=champion,
         verdict=judged.verdict,

@@ -92,7 +92,6 @@ def show(
             "it is seen"
         )
     case = Case(
-        surface=context.surface,
         release=release,
         champion=champion,
         verdict=dossier["verdict"],

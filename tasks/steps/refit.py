@@ -18,7 +18,6 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from tasks.columns import REQUEST_ID
 from tasks.errors import DataError
 from tasks.evaluation.segments import segment_values
 from tasks.evaluation.shift import prediction_shift
@@ -118,9 +117,7 @@ def refit_shifts(
     for task, old in before.items():
         if np.array_equal(old, after[task]) or contracts.head_kind(task) == "ranking":
             continue
-        found = prediction_shift(
-            old, after[task], users_of(frame), requests=frame[REQUEST_ID], segments=segments
-        )
+        found = prediction_shift(old, after[task], users_of(frame), segments=segments)
         shifts += [
             {"task": task, "segment": segment, "shift": estimate_to_json(estimate)}
             for segment, estimate in found.items()

@@ -16,26 +16,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-import pyarrow as pa
-
-from tasks.errors import DataError, GateRefused
+from tasks.errors import GateRefused
 from tasks.release.description import describe_part
 from tasks.steps import examination
-from tasks.steps.context import Context, format_instant, parse_instant
+from tasks.steps.context import Context, parse_instant
 from tasks.steps.kept import divided
 from tasks.steps.refit import Refit
 from tasks.steps.release_making import Tested, Wanted
 from tasks.steps.release_parts import Pins, pin_examination, pin_tasks, refuse_silent_changes
 from tasks.steps.release_view import COMPONENT, release_name
-from tasks.stores.label_store import LabelStore
+from tasks.steps.task_rows import published_snapshot
+from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import finish, read_evidence
-from tasks.stores.snapshot import Snapshot
 from tasks.training.slices import DaySlice, plan_slices
 
 CHALLENGER: Final = "challenger"
-CHAMPION: Final = "champion"
 
 
 @dataclass(frozen=True)
@@ -88,9 +85,9 @@ def run(
         A part holds other bytes than were registered.
     """
     registry = Registry(context.home)
-    labels = _published(LabelStore(context.home, context.surface), snapshot, as_of)
+    labels = published_snapshot(context, snapshot, as_of=as_of)
     refuse_silent_changes(context, registry)
-    slices = plan_slices(context.contracts, as_of, _days(labels))
+    slices = plan_slices(context.contracts, as_of, labels.dates())
     trained, kept = divided(parts)
     pins = pin_tasks(context, registry, trained, as_of=as_of)
     _refuse_overlap(slices.test, pins)
@@ -153,21 +150,6 @@ def _link_back(registry: Registry, part: Part, pins: Mapping[str, int]) -> None:
         registry.describe(registry.part(name, version), describe_part(surface, releases))
 
 
-def _published(store: LabelStore, snapshot: str, as_of: datetime) -> Snapshot:
-    labels = store.snapshot(snapshot)
-    if labels.as_of != as_of:
-        raise DataError(
-            f"Label snapshot {snapshot} is as of {format_instant(labels.as_of)}, asked for was "
-            f"{format_instant(as_of)}. Build labels as of that instant, or ask for the snapshot's own."
-        )
-    if not store.published(snapshot):
-        raise GateRefused(
-            f"Label snapshot {snapshot} is not published: it did not pass validation, or was not validated. "
-            "Run `equipoise validate` and read its report."
-        )
-    return labels
-
-
 def _refuse_overlap(test: DaySlice, pins: Pins) -> None:
     """Refuse parts that learned from a day on which the decision will be rehearsed, or from a later one."""
     late = [part for pair in pins.values() for part in pair if part.trained_until() >= test.first]
@@ -177,11 +159,6 @@ def _refuse_overlap(test: DaySlice, pins: Pins) -> None:
             f"The release would be tested on {test.first} to {test.last}, days that its parts have seen: "
             f"{named}. Train and calibrate them as of this release's own instant."
         )
-
-
-def _days(labels: Snapshot) -> list[Any]:
-    table: pa.Table = labels.days()
-    return list(table.column("ds").to_pylist())
 
 
 def _challenge(registry: Registry, part: Part) -> None:

@@ -72,7 +72,10 @@ class Wanted:
 
     @cached_property
     def inputs(self) -> str:
-        """Digest of everything that decides the bytes."""
+        """Digest of what decides the bytes, but for ``backfilled``.
+
+        A run about the past that ends in the parts of its day finds the release of that day, unmarked.
+        """
         parts = [*(part for pair in self.pins.values() for part in pair), *self.further]
         return digest(
             {

@@ -19,7 +19,8 @@ from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.release.head_plan import FILE as HEAD
 from tasks.release.manifest import Manifest, PinnedPart, Role
 from tasks.steps.context import Context, format_instant, parse_instant
-from tasks.steps.release_view import BACKFILLED, rehearsed, release_manifest, release_name
+from tasks.steps.release_view import BACKFILLED, COMPONENT, rehearsed, release_manifest, release_name
+from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import read_evidence
@@ -46,7 +47,7 @@ class TrainedPart:
 def find_lender(context: Context, as_of: datetime) -> int | None:
     """Return the release that lends what a retrain as of an instant does not train, None where none may."""
     registry, name = Registry(context.home), release_name(context.surface)
-    champion = registry.aliases(name).get("champion")
+    champion = registry.aliases(name).get(CHAMPION)
     if champion is None:
         return None
     if parse_instant(registry.tags(registry.part(name, champion))["as_of"]) <= as_of:
@@ -86,7 +87,7 @@ def pin_trained(surface: str, registry: Registry, trained: TrainedPart) -> tuple
     fitted = _pin(
         registry, Role.CALIBRATOR, f"{surface}.calibrator.{trained.task}", trained.calibrator_version
     )
-    made_for = registry.tags(Part(fitted.name, fitted.version, fitted.sha256)).get(f"component.{model.name}")
+    made_for = registry.tags(Part(fitted.name, fitted.version, fitted.sha256)).get(f"{COMPONENT}{model.name}")
     if made_for != str(model.version):
         raise ContractError(
             f"{fitted.name} version {fitted.version} was fitted to the scores of {model.name} version "
@@ -98,10 +99,7 @@ def pin_trained(surface: str, registry: Registry, trained: TrainedPart) -> tuple
 def _pin(registry: Registry, role: Role, name: str, version: int) -> PinnedPart:
     """Pin a version with the days that its run says it was fitted on."""
     part = registry.part(name, version)
-    days = read_evidence(registry.home, registry.run_id(part))["slices"]
-    slices = {
-        kind: (date.fromisoformat(first), date.fromisoformat(last)) for kind, (first, last) in days.items()
-    }
+    slices = _slices(registry, part)
     newest = slices["train" if role is Role.TASK else "calibrate"][1]
     return PinnedPart(part.name, part.version, part.sha256, role, None, newest, slices)
 
@@ -192,12 +190,17 @@ def pin_examination(registry: Registry, part: Part | None) -> PinnedPart | None:
     """Pin the examination curve, with the days that it was estimated from."""
     if part is None:
         return None
-    days = read_evidence(registry.home, registry.run_id(part))["slices"]
-    slices = {
-        kind: (date.fromisoformat(first), date.fromisoformat(last)) for kind, (first, last) in days.items()
-    }
+    slices = _slices(registry, part)
     newest = slices["train"][1] if slices else None
     return PinnedPart(part.name, part.version, part.sha256, Role.EXAMINATION, None, newest, slices)
+
+
+def _slices(registry: Registry, part: Part) -> dict[str, tuple[date, date]]:
+    """Return first and last day of each slice that a part's run says it was made from."""
+    days = read_evidence(registry.home, registry.run_id(part))["slices"]
+    return {
+        kind: (date.fromisoformat(first), date.fromisoformat(last)) for kind, (first, last) in days.items()
+    }
 
 
 def release_files(

@@ -35,7 +35,10 @@ def run(context: Context, *, why: str, by: str, to: str | None = None, asked_by:
     moves = alias_moves(context)
     aliases = moves.settle()
     if to is None and PREVIOUS not in aliases:
-        raise ContractError(f"{context.surface} has no previous release to go back to")
+        raise ContractError(
+            f"{context.surface} has no previous release to go back to. Say with --to VERSION which one that "
+            "was champion is meant"
+        )
     part, by_hand = release_part(context, to or PREVIOUS), moves.by_hand()
     if to is None and by_hand:
         raise StoreError(f"{by_hand}. Say with --to VERSION which release is meant to be champion")

@@ -24,6 +24,7 @@ from tasks.shadow.compare import Comparison, compare
 from tasks.steps.context import Context, format_instant
 from tasks.steps.log_tables import newest_candidates
 from tasks.steps.release_view import find_release, load
+from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.delta import replace_rows
 from tasks.stores.runs import finished_run, read_evidence, step_run
 
@@ -65,7 +66,7 @@ def run(
     DataError
         There is no traffic, or what was served cannot be reproduced.
     """
-    beside = champion if champion is not None else find_release(context, "champion")
+    beside = champion if champion is not None else find_release(context, CHAMPION)
     inputs = digest(
         {
             "as_of": format_instant(as_of),

@@ -32,6 +32,7 @@ from tasks.steps.release_view import find_release, load, rehearsed, resolve_rele
 from tasks.steps.simulation_findings import Findings
 from tasks.steps.simulation_notes import notes_of, stood_in
 from tasks.steps.slates import Scored, TestSlice, release_policy
+from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.runs import StepRun, finished_run, read_evidence, step_run
 
 REPORT = "simulation.html"
@@ -70,7 +71,7 @@ def run(
     policies : further utility policies to compare on the same predictions.
     parent_run : the MLflow run that this one belongs under.
     """
-    champion = resolve_release(context, baseline) if baseline else find_release(context, "champion")
+    champion = resolve_release(context, baseline) if baseline else find_release(context, CHAMPION)
     extra = {str(path): read_policy(path, context.contracts) for path in policies}
     inputs = digest(
         {

@@ -5,7 +5,7 @@ Only observed labels are ever read, and only the columns that are asked for.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -83,37 +83,22 @@ class TaskRows:
         ------
         ContractError
             The surface has no such task.
-        GateRefused
-            The snapshot was not published: its labels did not pass validation, or were not validated.
-        DataError
-            The snapshot shows the labels as of another instant.
+        GateRefused, DataError
+            As in `published_snapshot`.
         ImmatureLabels
             There is too little mature history.
         """
         known = context.contracts.tasks.tasks
         if task not in known:
             raise ContractError(unknown("task", task, known, where=f"the surface {context.surface}"))
-        store = LabelStore(context.home, context.surface)
-        found = store.snapshot(snapshot)
-        if not store.published(snapshot):
-            raise GateRefused(
-                f"Label snapshot {snapshot} of {context.surface} is not published: it did not pass "
-                "validation or was not validated. Run `equipoise validate` and read its report."
-            )
-        if found.as_of != as_of:
-            raise DataError(
-                f"Label snapshot {snapshot} is as of {format_instant(found.as_of)}, asked for was "
-                f"{format_instant(as_of)}. Build labels as of that instant, or ask for the snapshot's own."
-            )
-        days: list[date] = found.days().column("ds").to_pylist()
-        return cls(
-            context, task, found, plan_slices(context.contracts, as_of, days, tasks=[task]).tasks[task]
-        )
+        found = published_snapshot(context, snapshot, as_of=as_of)
+        slices = plan_slices(context.contracts, as_of, found.dates(), tasks=[task])
+        return cls(context, task, found, slices.tasks[task])
 
     def for_refit(self, recipe: Recipe) -> "TaskRows":
         """Return the rows on which a recipe is repeated, as new as their labels allow."""
-        days: list[date] = self.snapshot.days().column("ds").to_pylist()
-        slices = refit_slices(self.context.contracts, self.snapshot.as_of, days, task=self.task)
+        snapshot = self.snapshot
+        slices = refit_slices(self.context.contracts, snapshot.as_of, snapshot.dates(), task=self.task)
         return replace(self, slices=slices, repeats=recipe)
 
     @property
@@ -241,6 +226,31 @@ class TaskRows:
             "slices": self.slices.to_json(),
             **({} if self.repeats is None else {REPEATS: [self.repeats.version, self.repeats.sha256]}),
         }
+
+
+def published_snapshot(context: Context, snapshot: str, *, as_of: datetime) -> Snapshot:
+    """Find the snapshot that a part or a release is made from.
+
+    Raises
+    ------
+    GateRefused
+        It was not published: its labels did not pass validation, or were not validated.
+    DataError
+        It shows the labels as of another instant, or there is none.
+    """
+    store = LabelStore(context.home, context.surface)
+    found = store.snapshot(snapshot)
+    if not store.published(snapshot):
+        raise GateRefused(
+            f"Label snapshot {snapshot} of {context.surface} is not published: it did not pass validation or "
+            "was not validated. Run `equipoise validate` and read its report."
+        )
+    if found.as_of != as_of:
+        raise DataError(
+            f"Label snapshot {snapshot} is as of {format_instant(found.as_of)}, asked for was "
+            f"{format_instant(as_of)}. Build labels as of that instant, or ask for the snapshot's own."
+        )
+    return found
 
 
 def log_labels(opened: StepRun, labelled: Snapshot, *, context: str) -> None:

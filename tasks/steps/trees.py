@@ -28,6 +28,7 @@ from tasks.steps.context import parse_instant
 from tasks.steps.examples import training_rows
 from tasks.steps.release_view import find_release, rehearsed, release_manifest
 from tasks.steps.task_rows import TaskRows
+from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.parts import BOOSTER, ENCODER, Part
 from tasks.stores.registry import Registry
 from tasks.training.examples import Examples
@@ -115,7 +116,7 @@ def champions_model(rows: TaskRows) -> Part | None:
     A champion of this as-of or a later one may itself continue an older model: that is the one, so that the
     same as-of, run again after its release was promoted, ends in the same model.
     """
-    champion = find_release(rows.context, "champion") if rows.training.warm_start else None
+    champion = find_release(rows.context, CHAMPION) if rows.training.warm_start else None
     if champion is None:
         return None
     parts = release_manifest(rows.context, rehearsed(rows.context, champion)).parts

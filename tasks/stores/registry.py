@@ -195,7 +195,8 @@ class Registry:
         held = self.aliases(part.name).get(alias)
         if held != part.version:
             raise StoreError(
-                f"Alias {alias} of {part.name} was moved to {held} meanwhile, not to {part.version}."
+                f"Alias {alias} of {part.name} was moved to {held} meanwhile, not to {part.version}. Run the "
+                "step again, and let one process alone move aliases."
             )
 
     def model_tags(self, name: str) -> dict[str, str]:

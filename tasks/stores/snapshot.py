@@ -114,6 +114,11 @@ class Snapshot:
         assert found is not None  # noqa: S101 - a snapshot has a row
         return found
 
+    def dates(self) -> list[date]:
+        """Return the days that it has rows of, in order."""
+        found: list[date] = self.days().column(c.DAY).to_pylist()
+        return found
+
     def query(self, query: exp.Query, first: date = date.min, last: date = date.max) -> pa.Table | None:
         """Run a query on the relation ``rows``: the rows of some days; None where there is none."""
         with self.opened(first, last) as connection:

@@ -71,7 +71,6 @@ def harvest(
     *,
     requests: npt.NDArray[Any],
     users: Integers,
-    seed: int = 0,
 ) -> Harvested:
     """Estimate the examination curve.
 
@@ -96,7 +95,7 @@ def harvest(
             f"None of {len(outcomes)} rows has a neighbour with which it could have changed places: the "
             "log's policy deals no place by chance, or logs no propensity. Declare examination.by_position."
         )
-    resampler = Resampler(int(users.max()) + 1, seed=seed, replicates=REPLICATES)
+    resampler = Resampler(int(users.max()) + 1, seed=0, replicates=REPLICATES)
     sums, positives = _sums(outcomes, positions, pairs, resampler.units(users), resampler.drawn)
     reach = int(np.argmin(np.append((positives >= LEAST_POSITIVES).all(axis=0), False)))
     if reach == 0:

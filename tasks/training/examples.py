@@ -68,11 +68,6 @@ class Examples:
         return len(self.labels)
 
     @property
-    def positives(self) -> int:
-        """Rows whose label is not 0."""
-        return int(np.count_nonzero(self.labels))
-
-    @property
     def numeric(self) -> tuple[str, ...]:
         """The features that hold numbers."""
         return tuple(name for name in self.names if name not in self.categorical)

@@ -28,7 +28,7 @@ Bools = npt.NDArray[np.bool_]
 ROUNDS: Final = 60
 _SETTINGS: Final = {
     "objective": "binary", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 200, "lambda_l2": 5.0,
-    "deterministic": True, "force_row_wise": True, "num_threads": 2, "verbosity": -1,
+    "seed": 0, "deterministic": True, "force_row_wise": True, "num_threads": 2, "verbosity": -1,
 }  # fmt: skip
 
 
@@ -40,7 +40,6 @@ def response_probabilities(
     of: pa.Table,
     of_half: Bools,
     categorical: Sequence[str] = (),
-    seed: int = 0,
 ) -> Floats:
     """Return P(answered | features) of some rows, shape [m], by trees that saw no row of their users.
 
@@ -70,7 +69,7 @@ def response_probabilities(
             label=answered[others],
             categorical_feature=[asked.column_names.index(name) for name in categorical],
         )
-        trees = lgb.train({**_SETTINGS, "seed": seed}, data, num_boost_round=ROUNDS)
+        trees = lgb.train(_SETTINGS, data, num_boost_round=ROUNDS)
         if mine.any():
             found[mine] = trees.predict(of.filter(pa.array(mine)), num_threads=2)
     return found

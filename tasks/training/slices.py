@@ -43,11 +43,6 @@ class DaySlice:
         """The instant at which the last day is over."""
         return datetime.combine(self.last, time.min, UTC) + _DAY
 
-    @property
-    def length(self) -> int:
-        """Number of calendar days."""
-        return (self.last - self.first).days + 1
-
     def __contains__(self, day: date) -> bool:
         return self.first <= day <= self.last
 

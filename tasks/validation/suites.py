@@ -45,11 +45,6 @@ class SuiteResult:
     findings: tuple[Finding, ...]
     lines: Mapping[str, Sequence[Line]] = field(default_factory=dict)
 
-    @property
-    def failed_severity(self) -> str | None:
-        """The worst severity among the failures; None where nothing failed."""
-        return worst_severity(self.findings)
-
 
 def worst_severity(findings: tuple[Finding, ...]) -> str | None:
     """Return the worst severity that failed; None where nothing did."""

@@ -71,10 +71,10 @@ def draw_users(seed: int, count: int) -> Users:
     )
 
 
-def draw_trait(rng: np.random.Generator, shape: tuple[int, ...], noise: float = SEEN_NOISE) -> Trait:
+def draw_trait(rng: np.random.Generator, shape: tuple[int, ...]) -> Trait:
     """Draw a standard normal trait and its seen estimate."""
     true = rng.standard_normal(shape, dtype=np.float32)
-    return Trait(true, true + np.float32(noise) * rng.standard_normal(shape, dtype=np.float32))
+    return Trait(true, true + np.float32(SEEN_NOISE) * rng.standard_normal(shape, dtype=np.float32))
 
 
 def _codes(rng: np.random.Generator, count: int, values: int, shares: tuple[float, ...]) -> Codes:

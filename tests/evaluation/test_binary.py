@@ -25,21 +25,17 @@ def scored(draw: st.DrawFn, both: bool = True) -> tuple[np.ndarray, np.ndarray, 
     return outcomes, rng.choice(LEVELS, n), rng.integers(1, 5, n).astype(float)
 
 
+def auc_of_one_request(outcomes, predictions, *, weights=None) -> float:  # type: ignore[no-untyped-def]
+    aucs = binary.request_aucs(outcomes, predictions, np.zeros(len(outcomes)), weights=weights).aucs
+    return float(aucs[0]) if aucs.size else float("nan")
+
+
 @laws
 @given(scored())
 def test_auc_is_that_of_scikit_learn_with_ties_and_weights(rows: tuple[np.ndarray, ...]) -> None:
     y, p, w = rows
-    assert binary.auc(y, p) == pytest.approx(oracle.roc_auc_score(y, p))
-    assert binary.auc(y, p, weights=w) == pytest.approx(oracle.roc_auc_score(y, p, sample_weight=w))
-
-
-@laws
-@given(scored())
-def test_average_precision_is_that_of_scikit_learn(rows: tuple[np.ndarray, ...]) -> None:
-    y, p, w = rows
-    assert binary.average_precision(y, p) == pytest.approx(oracle.average_precision_score(y, p))
-    weighted = oracle.average_precision_score(y, p, sample_weight=w)
-    assert binary.average_precision(y, p, weights=w) == pytest.approx(weighted)
+    assert auc_of_one_request(y, p) == pytest.approx(oracle.roc_auc_score(y, p))
+    assert auc_of_one_request(y, p, weights=w) == pytest.approx(oracle.roc_auc_score(y, p, sample_weight=w))
 
 
 @laws
@@ -92,8 +88,7 @@ def test_with_one_class_or_one_row_the_ratio_is_known_and_the_entropy_is_not() -
 
 
 METRICS = [
-    binary.auc,
-    binary.average_precision,
+    auc_of_one_request,
     binary.log_loss,
     binary.normalized_entropy,
     binary.calibration_ratio,
@@ -120,21 +115,12 @@ def test_a_row_of_weight_two_counts_as_two_rows(metric, rows) -> None:  # type: 
 
 @laws
 @given(scored(both=False), st.integers(1, 9))
-def test_auc_by_request_is_the_mean_of_the_requests_that_have_both_classes(rows, requests) -> None:  # type: ignore[no-untyped-def]
+def test_a_request_has_an_auc_where_it_has_both_classes(rows, requests) -> None:  # type: ignore[no-untyped-def]
     y, p, _ = rows
     of = np.arange(y.size) % requests
     inside = [(y[of == r], p[of == r]) for r in range(requests)]
     told = [oracle.roc_auc_score(a, b) for a, b in inside if 0 < a.sum() < a.size]
-    expected = np.mean(told) if told else np.nan
-    assert binary.auc_by_request(y, p, requests=of) == pytest.approx(expected, nan_ok=True)
-
-
-def test_a_large_request_counts_no_more_than_a_small_one() -> None:
-    outcomes = [1, 0] + [1] + [0] * 99
-    predictions = [0.9, 0.1] + [0.0] + [0.5] * 99
-    requests = [1, 1] + [2] * 100
-    assert binary.auc_by_request(outcomes, predictions, requests=requests) == 0.5
-    assert binary.auc(outcomes, predictions) < 0.52
+    assert binary.request_aucs(y, p, of).aucs.tolist() == pytest.approx(told)
 
 
 def test_each_request_comes_with_a_row_to_look_up_its_user() -> None:
@@ -153,10 +139,8 @@ def test_certainty_that_was_wrong_costs_much_but_not_everything() -> None:
 
 def test_figures_that_the_rows_cannot_give_are_nan() -> None:
     nobody = [0, 0, 0], [0.1, 0.2, 0.3]
-    assert np.isnan(binary.auc(*nobody))
-    assert np.isnan(binary.average_precision(*nobody))
+    assert np.isnan(auc_of_one_request(*nobody))
     assert np.isnan(binary.normalized_entropy(*nobody))
-    assert np.isnan(binary.auc_by_request(*nobody, requests=[1, 1, 1]))
     assert all(np.isnan(metric([], [])) for metric in METRICS)
 
 
@@ -171,9 +155,9 @@ def test_figures_that_the_rows_cannot_give_are_nan() -> None:
 )
 def test_unknown_labels_and_broken_predictions_are_refused(outcomes, predictions, said) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(DataError, match=said):
-        binary.auc(outcomes, predictions)
+        binary.checked(outcomes, predictions)
 
 
 def test_negative_weights_are_refused() -> None:
     with pytest.raises(DataError, match="negative"):
-        binary.auc([1, 0], [0.1, 0.2], weights=[1, -1])
+        binary.checked([1, 0], [0.1, 0.2], weights=[1, -1])

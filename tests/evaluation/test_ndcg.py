@@ -17,8 +17,8 @@ def test_naive_ndcg_is_that_of_scikit_learn_with_ties(seed: int, k: int) -> None
     outcomes, scores = rng.integers(0, 3, (20, 9)).astype(float), rng.integers(0, 5, (20, 9)).astype(float)
     outcomes[:, 0] = 1
     requests = np.repeat(np.arange(20), 9)
-    found = request_gains(outcomes.ravel(), scores.ravel(), requests, k=k).mean
-    assert found == pytest.approx(ndcg_score(outcomes, scores, k=k))
+    gains = request_gains(outcomes.ravel(), scores.ravel(), requests, k=k)
+    assert gains.by_request.mean() == pytest.approx(ndcg_score(outcomes, scores, k=k))
 
 
 @settings(deadline=None, max_examples=30)
@@ -31,8 +31,8 @@ def test_the_order_of_rows_does_not_matter(seed: int) -> None:
         request_gains(outcomes[rows], scores[rows], requests[rows], k=3, examination=examination[rows])
         for rows in (np.arange(60), mixed)
     ]
-    assert told[0].mean == pytest.approx(told[1].mean, nan_ok=True)
-    assert told[0].ratio == pytest.approx(told[1].ratio, nan_ok=True)
+    assert sorted(told[0].gained) == pytest.approx(sorted(told[1].gained))
+    assert sorted(told[0].ideal) == pytest.approx(sorted(told[1].ideal))
 
 
 def test_requests_of_any_size_stand_side_by_side() -> None:
@@ -41,15 +41,14 @@ def test_requests_of_any_size_stand_side_by_side() -> None:
     assert gains.first_rows.tolist() == [0, 2]
 
 
-def test_a_request_without_a_positive_is_left_out() -> None:
+def test_a_request_without_a_positive_has_no_figure() -> None:
     gains = request_gains([0, 0, 1, 0], [2, 1, 2, 1], [1, 1, 2, 2], k=2)
-    assert np.isnan(gains.by_request[0])
-    assert gains.mean == 1.0
+    assert gains.by_request.tolist() == pytest.approx([np.nan, 1.0], nan_ok=True)
+    assert gains.gained.tolist() == gains.ideal.tolist() == [0.0, 1.0]
 
 
-def test_nothing_to_gain_is_nan() -> None:
-    assert np.isnan(request_gains([0, 0], [1, 2], [1, 1], k=2).mean)
-    assert np.isnan(request_gains([], [], [], k=2).mean)
+def test_no_rows_are_no_requests() -> None:
+    assert request_gains([], [], [], k=2).by_request.size == 0
 
 
 def test_equally_good_rankers_read_equal_only_when_examination_is_allowed_for() -> None:
@@ -62,12 +61,13 @@ def test_equally_good_rankers_read_equal_only_when_examination_is_allowed_for() 
     requests = np.repeat(np.arange(20_000), 12)
 
     def naive(scores: np.ndarray) -> float:
-        return request_gains(clicked.ravel(), scores.ravel(), requests, k=12).mean
+        gains = request_gains(clicked.ravel(), scores.ravel(), requests, k=12)
+        return float(np.nanmean(gains.by_request))
 
     def examined(scores: np.ndarray) -> float:
         weights = examination.ravel()
         gains = request_gains(clicked.ravel(), scores.ravel(), requests, k=12, examination=weights)
-        return gains.ratio
+        return float(gains.gained.sum() / gains.ideal.sum())
 
     assert naive(logger) > naive(better) + 0.03
     assert examined(logger) == pytest.approx(examined(rival), abs=0.01)

@@ -59,7 +59,7 @@ def test_a_utility_policy_is_read_from_what_the_contract_writes():
         ),
         tiers=(Tier("hide_7d", (0.1, 0.5), low_is_better=True),),
     )
-    assert policy.terms == policy.tasks == ("cart_1d", "click_30m", "hide_7d", "purchase_7d")
+    assert policy.terms == ("cart_1d", "click_30m", "hide_7d", "purchase_7d")
     assert policy.columns == ("age_days", "app", "margin", "page", "region", "tenure", "violation")
 
 

@@ -17,7 +17,7 @@ BOTH = (Answer("product", "ana", True, EVIDENCE), Answer("safety", "sam", True, 
 
 
 def a_case(**changes: object) -> Case:
-    plain = {"surface": "feed", "release": 4, "champion": 3, "verdict": "promote"}
+    plain = {"release": 4, "champion": 3, "verdict": "promote"}
     rest = {"reasons": (), "warnings": (), "changed": (), "evidence": EVIDENCE}
     return Case(**{**plain, **rest, **changes})  # type: ignore[arg-type]  # a table of fields
 

@@ -203,7 +203,6 @@ def test_a_packaged_release_scores_like_the_code_that_made_it(
     write_files(tmp_path, package_release(files, manifest, signature=signature).files)
     release = load_release(tmp_path)
     pd.testing.assert_frame_equal(release.score(frame), scorer.score(frame))
-    assert release.policies["utility"]["weights"]["buy_7d"]["times"] == "margin"
     with pytest.raises(DataError, match="Did you mean 'prices'"):
         release.score(frame.rename(columns={"price": "prices"}))
     served = mlflow.pyfunc.load_model(str(tmp_path)).predict(frame)

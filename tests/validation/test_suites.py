@@ -9,7 +9,14 @@ import pytest
 
 from tasks.errors import ContractError
 from tasks.validation.measurements import Measurement, frame_of
-from tasks.validation.suites import Finding, SuiteResult, load_suite, own_expectations, run_suite
+from tasks.validation.suites import (
+    Finding,
+    SuiteResult,
+    load_suite,
+    own_expectations,
+    run_suite,
+    worst_severity,
+)
 
 SUITES = Path(__file__).parents[2] / "expectations"
 FACTS: dict[str, Any] = {
@@ -43,7 +50,7 @@ def failures(*changed: Measurement) -> dict[str, Finding]:
 def test_sound_labels_pass_every_expectation() -> None:
     result = judged()
     assert [f for f in result.findings if not f.success] == []
-    assert (result.suite, result.rows, result.failed_severity) == ("labels", 20, None)
+    assert (result.suite, result.rows, worst_severity(result.findings)) == ("labels", 20, None)
 
 
 def test_a_broken_rule_is_named_counted_and_has_examples() -> None:
@@ -79,14 +86,15 @@ def test_a_task_without_any_observed_label_is_out_of_its_bounds() -> None:
 
 
 def test_the_worst_severity_that_failed_is_the_suites() -> None:
-    assert judged(Measurement("early", "buy", rows=1, of=20)).failed_severity == "critical"
+    early = judged(Measurement("early", "buy", rows=1, of=20))
+    assert worst_severity(early.findings) == "critical"
     warned = [
         Measurement("newest", "x", "2026-03-01T00:00:00Z"),
         Measurement("future", "x"),
         Measurement("rows", "buy", day=date(2026, 3, 1), rows=3),
     ]
     result = run_suite(load_suite(SUITES / "events.json"), frame_of(warned), facts=FACTS)
-    assert result.failed_severity == "warning"
+    assert worst_severity(result.findings) == "warning"
 
 
 def test_what_was_looked_at_by_day_is_kept_for_the_pictures() -> None:
