@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 
 from tasks.calibration.blocks import Blocks, isotonic_blocks
-from tasks.calibration.maps import IsotonicMap, LogisticMap, MeanMap, expit, logit, raised
+from tasks.calibration.maps import IsotonicMap, LogisticMap, MeanMap, drawn_in, expit, logit, raised
 from tasks.errors import DataError
 from tasks.evaluation.binary import Floats, checked, checked_rows
 from tasks.evaluation.intervals import calibration_interval
@@ -61,9 +61,6 @@ MEAN_FACTOR_BELOW: Final = 2_000
 
 FLOOR_SHARE: Final = 0.01
 """Predictions below this share of the mean value are lifted, in their order."""
-
-EXTREME: Final = 30.0
-"""Logits beyond count as this far out when a map is fitted."""
 
 
 def fit_binary(
@@ -112,7 +109,7 @@ def fit_rates(
             f"Calibration needs both outcomes; there is no {kind} among {having + lacking:.0f} observed "
             "rows. Take a longer calibrate slice."
         )
-    x = np.clip(logit(scores), -EXTREME, EXTREME)
+    x = drawn_in(logit(scores))
     if min(having, lacking) >= LOGISTIC_BELOW:
         blocks = isotonic_blocks(x, rates, weights, required=(positives, negatives), least=BLOCK_POSITIVES)
         if blocks.centres[-1] - blocks.centres[0] > APART:
@@ -195,7 +192,7 @@ def _isotonic(blocks: Blocks, s: Floats, y: Floats, w: Floats) -> IsotonicMap:
     base = logit((w * y).sum() / w.sum())
     pull = SHRINKAGE / (SHRINKAGE + blocks.support)
     x, z = blocks.centres, (1 - pull) * logit(blocks.means) + pull * base
-    first, last = _edges(blocks, logit(s), y, w)
+    first, last = _edges(blocks, drawn_in(logit(s)), y, w)
     x, z = (
         np.r_[first, x, last],
         np.r_[z[0] - EDGE_SLOPE * (x[0] - first), z, z[-1] + EDGE_SLOPE * (last - x[-1])],
@@ -242,7 +239,7 @@ def _logistic(x: Floats, s: Floats, y: Floats, w: Floats) -> LogisticMap:
         if np.abs(step).max() < 1e-10:
             break
     slope = max(float(at[1]), LEAST_LOGISTIC_SLOPE)
-    shift = _balancing_shift(slope * logit(s), y, w)
+    shift = _balancing_shift(slope * x, y, w)
     return LogisticMap(slope, shift)
 
 

@@ -26,6 +26,9 @@ Floats = npt.NDArray[np.float64]
 TAIL_SLOPE: Final = 0.01
 """Slope in the logit beyond the scores that an isotonic map was fitted on: order stays, little is claimed."""
 
+EXTREME: Final = 30.0
+"""Logits further out than this are drawn in: they order scores, and say no more than that."""
+
 _LOWEST, _HIGHEST = -700.0, 36.0  # logits whose probabilities are still strictly between 0 and 1
 _LIMIT: Final = 700.0  # logarithms whose exponential is still finite and above 0
 
@@ -41,6 +44,12 @@ def expit(logits: npt.ArrayLike) -> Floats:
     """Probability of log odds, strictly between 0 and 1."""
     z = np.clip(np.asarray(logits, dtype=np.float64), _LOWEST, _HIGHEST)
     return np.asarray(1 / (1 + np.exp(-z)), dtype=np.float64)
+
+
+def drawn_in(logits: Floats) -> Floats:
+    """Let logits beyond `EXTREME` grow by their logarithm: a score of exactly 0 is at -37 and not at -708."""
+    beyond = np.maximum(np.abs(logits) - EXTREME, 0)
+    return np.asarray(np.clip(logits, -EXTREME, EXTREME) + np.sign(logits) * np.log1p(beyond))
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,8 @@ class IsotonicMap:
 
     def of_logits(self, logits: Floats) -> Floats:
         """Map log odds, which tell scores next to 1 better apart than scores do."""
-        return expit(_piecewise(logits, logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE))
+        x = drawn_in(logits)
+        return expit(_piecewise(x, logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `map_from_json` reads back to the same map."""
@@ -112,7 +122,7 @@ class LogisticMap:
 
     def of_logits(self, logits: Floats) -> Floats:
         """Map log odds."""
-        return expit(self.slope * logits + self.intercept)
+        return expit(self.slope * drawn_in(logits) + self.intercept)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `map_from_json` reads back to the same map."""

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.calibration.fit import EXTREME, fit_binary
-from tasks.calibration.maps import expit, logit
+from tasks.calibration.fit import fit_binary
+from tasks.calibration.maps import drawn_in, expit, logit
 from tasks.calibration.segment_design import Design
 from tasks.calibration.segment_effects import Cells, MappedSegment
 from tasks.calibration.segmented_map import SegmentedMap
@@ -73,7 +73,7 @@ class SegmentRows:
     def of(cls, s: Floats, y: Floats, frame: pd.DataFrame, segments: Sequence[Segment], w: Floats) -> Self:
         """Number rows that `checked` let through, all of a weight above 0; weights come to average 1."""
         cells = Cells.of(segment_values(frame, segments), len(frame))
-        x, known = np.clip(logit(s), -EXTREME, EXTREME), tuple(map(_travelling, segments))
+        x, known = drawn_in(logit(s)), tuple(map(_travelling, segments))
         return cls(x, y, w / w.mean(), known, cells, Groups.of(cells.of_row, x, y))
 
     @property

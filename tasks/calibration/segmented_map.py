@@ -26,6 +26,7 @@ from .maps import (
     Floats,
     IsotonicMap,
     LogisticMap,
+    drawn_in,
     logit,
     map_from_json,
     number,
@@ -90,7 +91,7 @@ class SegmentedMap:
         DataError
             A score is not a probability, a column is missing, or there is not a row for each score.
         """
-        logits = logit(probabilities(scores))
+        logits = drawn_in(logit(probabilities(scores)))
         if logits.shape != (len(frame),):
             raise DataError(f"{logits.shape} scores do not go with {len(frame)} rows.")
         cells = Cells.of(segment_values(frame, self.segments), len(frame))

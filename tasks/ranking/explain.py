@@ -31,6 +31,7 @@ CONTRIBUTION = "contribution"
 TIER = "tier"
 CONSTRAINTS = "constraints"
 MOVED_BY = "moved_by"
+UNMET = "unmet"
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,12 @@ class Explanation:
     ----------
     candidates : one row a candidate: the decision, the tier that ranks before utility (from 1, the best;
         null where the policy has none), every constraint that acted (``name`` or ``name (unknown)``, joined
-        by commas) and the slate rules that moved it.
+        by commas), the slate rules that moved it, and what the slate's rules asked in vain, in each row.
     components : one row a candidate and task: prediction, weight, value column and value, contribution.
-    unmet : what slate rules asked in vain.
     """
 
     candidates: pd.DataFrame
     components: pd.DataFrame
-    unmet: pd.DataFrame
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -81,8 +80,18 @@ def explain(
     decided[TIER] = _tier(mine, own, utility)
     decided[CONSTRAINTS] = _constraints(mine, decision, utility)
     decided[MOVED_BY] = pd.Series(_moved_by(mine, own, utility, slate, decision), dtype="str")
+    decided[UNMET] = pd.Series([_unmet(decision.unmet)] * len(mine), dtype="str")
     best_first = decided.sort_values([RANK, ITEM_ID], na_position="last", ignore_index=True)
-    return Explanation(best_first, _components(mine, own, utility, decision), decision.unmet)
+    return Explanation(best_first, _components(mine, own, utility, decision))
+
+
+def _unmet(asked: pd.DataFrame) -> str | None:
+    """Say what the candidates at hand could not meet; None where nothing was asked in vain."""
+    said = [
+        f"{row.requirement} {row.got} of {row.wanted} ({row.available} at hand)"
+        for row in asked.itertuples(index=False)
+    ]
+    return ", ".join(said) or None
 
 
 def _same_id(candidates: pd.DataFrame, request_id: object) -> npt.NDArray[np.bool_]:

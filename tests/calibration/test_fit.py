@@ -219,6 +219,19 @@ def test_too_little_to_tell_gives_no_map() -> None:
     assert fit_joint([0.1, 0.1], [1.0, 1.0], ["u", "v"]) is None
 
 
+@pytest.mark.parametrize("certain", [0.0, 1e-300, 1e-14, 1.0])
+@pytest.mark.parametrize("level", [-2.0, -6.0])
+def test_scores_of_0_and_1_count_where_the_fit_took_them_to_be(certain: float, level: float) -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(level, 1.0, 40_000)
+    outcomes = (rng.random(z.size) < expit(z)).astype(float)
+    scores = np.where(rng.random(z.size) < 0.1, certain, expit(z))
+    mapped = fit_binary(scores, outcomes).apply(scores)
+    assert calibration_ratio(outcomes, mapped) == pytest.approx(1.0, abs=1e-6)
+    at = scores == certain
+    assert abs(np.log(mapped[at].mean() / outcomes[at].mean())) < np.log(10)
+
+
 def test_certain_scores_that_are_wrong_are_not_believed() -> None:
     rng = np.random.default_rng(0)
     certain = rng.random(40_000) < 0.01

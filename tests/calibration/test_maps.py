@@ -78,6 +78,15 @@ def test_beyond_the_knots_little_is_claimed() -> None:
     assert 0.0005 < found.apply([1e-6])[0] < 0.001
 
 
+def test_far_out_scores_keep_their_order_and_claim_no_more_than_that() -> None:
+    far = np.array([0.0, 1e-300, 1e-200, 1e-100, 1e-20, 1e-13])
+    found = IsotonicMap((0.01, 0.2), (0.02, 0.1))
+    mapped = logit(found.apply(far))
+    assert (np.diff(mapped) > 0).all()
+    assert mapped[0] > logit(0.02) - 0.5
+    assert LogisticMap(1.0, 0.0).apply([1e-12, 0.3]) == pytest.approx([1e-12, 0.3], rel=1e-12)
+
+
 def test_one_knot_of_a_mean_map_is_a_factor() -> None:
     assert MeanMap((4.0,), (6.0,), floor=0.01).apply([1.0, 2.0, 400.0]) == pytest.approx([1.5, 3.0, 600.0])
 

@@ -68,6 +68,12 @@ def test_an_order_within_the_error_says_so() -> None:
     )
 
 
+def test_what_the_slate_asked_in_vain_stands_at_the_head() -> None:
+    assert written(CLICK, unmet="length 9 of 10 (9 at hand)")[1] == (
+        "asked of the slate in vain: length 9 of 10 (9 at hand)"
+    )
+
+
 def test_what_is_out_has_no_next() -> None:
     out = {
         "rank": None,

@@ -126,6 +126,15 @@ def test_required_and_diverse_candidates_name_their_rule():
     assert moved(diversity={"by": "creator", "strength": 0.2}) == dict.fromkeys("bcd", "diversity")
 
 
+def test_what_the_slate_asked_in_vain_is_said_of_the_request():
+    met = explained().candidates
+    assert met["unmet"].isna().all()
+    short = explained(length=6, min_where_if_available={"must": 2}).candidates
+    assert set(short["unmet"]) == {
+        "length 5 of 6 (5 at hand), min_where_if_available:must 0 of 2 (0 at hand)"
+    }
+
+
 def test_the_frame_repeats_the_decision_for_each_component():
     frame = explained().frame
     assert list(frame["item_id"][:4]) == ["a", "a", "b", "b"]
@@ -139,10 +148,6 @@ def test_a_request_is_found_by_its_name_as_text():
 def test_an_unknown_request_is_refused():
     with pytest.raises(DataError, match="No candidate of request '9' in 10 rows"):
         explained(9)
-
-
-def test_what_fell_short_is_told():
-    assert list(explained(length=6).unmet["requirement"]) == ["length"]
 
 
 @settings(max_examples=15, deadline=None)
