@@ -59,7 +59,7 @@ class IsotonicMap:
     Examples
     --------
     >>> IsotonicMap((0.1, 0.5), (0.2, 0.5)).apply(np.array([0.1, 0.5, 1.0])).round(3)
-    array([0.2  , 0.5  , 0.591])
+    array([0.2  , 0.5  , 0.579])
     """
 
     knots_x: tuple[float, ...]

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from tasks.calibration.segment_effects import Cells, Codes, Span
 from tasks.calibration.tallies import Tallies, map_of, sums
-from tasks.calibration.terms import Term, found
+from tasks.calibration.terms import Term, telling
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.segments import UNKNOWN
 
@@ -55,8 +55,8 @@ class Design:
         by_cell = sums(tallies.cell, information, len(cells))
         names = sorted(name for name, words in cells.words.items() if len({*words} - {UNKNOWN}) > 1)
         pairs = combinations(names, 2)
-        terms = found(cells, [*((name,) for name in names), *pairs], by_cell, most=MOST_LEVELS)
-        triples = found(cells, combinations(names, 3), by_cell, most=MOST_TRIPLED)
+        terms = telling(cells, [*((name,) for name in names), *pairs], by_cell, most=MOST_LEVELS)
+        triples = telling(cells, combinations(names, 3), by_cell, most=MOST_TRIPLED)
         empty = sparse.coo_array((len(cells), 0))
         matrix = sparse.csr_array(sparse.hstack([empty, *(term.matrix() for term in terms)]))
         owner = np.repeat(np.arange(len(terms)), [len(term.levels) for term in terms])

@@ -57,7 +57,7 @@ class Term:
         return sparse.coo_array((np.ones(cells.size), (cells, self.acting[cells])), shape)
 
 
-def found(cells: Cells, of: Iterable[Sequence[str]], information: Floats, *, most: int) -> tuple[Term, ...]:
+def telling(cells: Cells, of: Iterable[Sequence[str]], information: Floats, *, most: int) -> tuple[Term, ...]:
     """List the terms of given segments with the levels that tell most, ``most`` over all of them.
 
     Parameters
