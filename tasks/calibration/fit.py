@@ -113,8 +113,8 @@ def fit_rates(
     if min(having, lacking) >= LOGISTIC_BELOW:
         blocks = isotonic_blocks(x, rates, weights, required=(positives, negatives), least=BLOCK_POSITIVES)
         if blocks.centres[-1] - blocks.centres[0] > APART:
-            return _isotonic(blocks, scores, rates, weights)
-    return _logistic(x, scores, rates, weights)
+            return _isotonic(blocks, x, scores, rates, weights)
+    return _logistic(x, rates, weights)
 
 
 def fit_mean(
@@ -188,11 +188,11 @@ def _weighted(y: Floats, s: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
     return y[kept], s[kept], w[kept] / w[kept].mean() if kept.any() else w[kept]
 
 
-def _isotonic(blocks: Blocks, s: Floats, y: Floats, w: Floats) -> IsotonicMap:
+def _isotonic(blocks: Blocks, logits: Floats, s: Floats, y: Floats, w: Floats) -> IsotonicMap:
     base = logit((w * y).sum() / w.sum())
     pull = SHRINKAGE / (SHRINKAGE + blocks.support)
     x, z = blocks.centres, (1 - pull) * logit(blocks.means) + pull * base
-    first, last = _edges(blocks, drawn_in(logit(s)), y, w)
+    first, last = _edges(blocks, logits, y, w)
     x, z = (
         np.r_[first, x, last],
         np.r_[z[0] - EDGE_SLOPE * (x[0] - first), z, z[-1] + EDGE_SLOPE * (last - x[-1])],
@@ -224,7 +224,7 @@ def _kept_apart(x: Floats, z: Floats) -> tuple[Floats, Floats]:
     return x, np.maximum.accumulate(z - LEAST_SLOPE * x) + LEAST_SLOPE * x
 
 
-def _logistic(x: Floats, s: Floats, y: Floats, w: Floats) -> LogisticMap:
+def _logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:
     """Newton's method on intercept and slope; the slope has a normal prior around 1."""
     centre = (w * x).sum() / w.sum()
     basis = np.column_stack([np.ones_like(x), x - centre])

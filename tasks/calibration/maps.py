@@ -85,8 +85,7 @@ class IsotonicMap:
 
     def of_logits(self, logits: Floats) -> Floats:
         """Map log odds, which tell scores next to 1 better apart than scores do."""
-        x = drawn_in(logits)
-        return expit(_piecewise(x, logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE))
+        return expit(_piecewise(drawn_in(logits), logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `map_from_json` reads back to the same map."""
