@@ -38,6 +38,13 @@ minimum: {train: P7D, positives: 20}
 lightgbm:
   default: {num_leaves: 7, learning_rate: 0.1, rounds: 40, early_stopping_rounds: 10}
 """
+CLICKS_AND_PURCHASES = """
+contract: small-feed-labels
+version: 1
+tasks:
+  click_1d: {family: engagement, positive: {event: click, within: P1D}}
+  buy_2d: {family: conversion, positive: {event: buy, within: P2D}}
+"""
 TASKS = """
 contract: small-feed-labels
 version: 1

@@ -19,17 +19,18 @@ from tasks.steps.context import Context
 from tasks.steps.kept import keep
 from tasks.stores.registry import Registry
 from tests.steps import mini, small_release
-from tests.steps.small_feed import AS_OF, NAME, SURFACE, labelled, write_contracts, write_logs
+from tests.steps.small_feed import (
+    AS_OF,
+    CLICKS_AND_PURCHASES,
+    NAME,
+    SURFACE,
+    labelled,
+    write_contracts,
+    write_logs,
+)
 
 pytestmark = pytest.mark.xdist_group("contract_error")  # in one process, which makes the home once
 
-TASKS = """
-contract: small-feed-labels
-version: 1
-tasks:
-  click_1d: {family: engagement, positive: {event: click, within: P1D}}
-  buy_2d: {family: conversion, positive: {event: buy, within: P2D}}
-"""
 UTILITY = """
 policy: small-feed-utility
 version: 1
@@ -55,14 +56,16 @@ class Ended:
 
 def asking(context: Context, **training: Any) -> Context:
     surface = yaml.safe_load(SURFACE) | {"training": {BAD: training}}
-    surfaces = write_contracts(context.surfaces, surface=json.dumps(surface), tasks=TASKS, utility=UTILITY)
+    surfaces = write_contracts(
+        context.surfaces, surface=json.dumps(surface), tasks=CLICKS_AND_PURCHASES, utility=UTILITY
+    )
     return Context.open(NAME, surfaces=surfaces, home=context.home)
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     folder = tmp_path_factory.mktemp("declared")
-    write_contracts(folder / "surfaces", tasks=TASKS, utility=UTILITY)
+    write_contracts(folder / "surfaces", tasks=CLICKS_AND_PURCHASES, utility=UTILITY)
     write_logs(folder / "home/logs", requests_a_day=30)
     feed = labelled(folder)
     mini.set_champion(feed[0], small_release.released(feed).version)

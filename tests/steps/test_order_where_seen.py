@@ -27,19 +27,21 @@ from tasks.stores.label_store import LabelStore
 from tasks.stores.registry import Registry
 from tasks.stores.runs import read_evidence
 from tasks.training.slices import plan_slices
-from tests.steps.small_feed import AS_OF, CANDIDATES, NAME, SURFACE, labelled, write_contracts, write_logs
+from tests.steps.small_feed import (
+    AS_OF,
+    CANDIDATES,
+    CLICKS_AND_PURCHASES,
+    NAME,
+    SURFACE,
+    labelled,
+    write_contracts,
+    write_logs,
+)
 
 LOOKS = (1.0, 0.6, 0.4, 0.25, 0.15)
 LEARNED = SURFACE.replace("[price, age]", "[price, age, logger, rival]")
 ORDERED = LEARNED + "training: {click_1d: {objective: lambdarank}}\n"
 DECLARED = ORDERED + f"examination: {{by_position: {list(LOOKS)}}}\n"
-TASKS = """
-contract: small-feed-labels
-version: 1
-tasks:
-  click_1d: {family: engagement, positive: {event: click, within: P1D}}
-  buy_2d: {family: conversion, positive: {event: buy, within: P2D}}
-"""
 UTILITY = """
 policy: small-feed-utility
 version: 1
@@ -57,7 +59,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
 
 
 def _feed(folder: Path, surface: str) -> Feed:
-    write_contracts(folder / "surfaces", surface=surface, tasks=TASKS, utility=UTILITY)
+    write_contracts(folder / "surfaces", surface=surface, tasks=CLICKS_AND_PURCHASES, utility=UTILITY)
     logs = folder / "home/logs"
     write_logs(logs, requests_a_day=150)
     _lay_out(logs / NAME)
