@@ -17,7 +17,7 @@ setup: $(READY) ## the environment alone: .venv from requirements.lock, with the
 	@echo "ready: .venv/bin/equipoise --help"
 
 demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release that it made
-	@$(PY) -m tasks.local demo --profile $(PROFILE)
+	@$(PY) -m tasks.deploy demo --profile $(PROFILE)
 
 test: $(READY) ## the test suite, but for what needs running services
 	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not spark"
@@ -38,13 +38,13 @@ lint: $(READY) ## ruff, mypy, import-linter
 	.venv/bin/lint-imports
 
 up: $(READY) ## start Airflow and MLflow on this machine; prints addresses and logins
-	@$(PY) -m tasks.local up --profile $(PROFILE)
+	@$(PY) -m tasks.deploy up --profile $(PROFILE)
 
 down: $(READY) ## stop them, with every process that they started
-	@$(PY) -m tasks.local down --profile $(PROFILE)
+	@$(PY) -m tasks.deploy down --profile $(PROFILE)
 
 status: $(READY) ## say which of them run
-	@$(PY) -m tasks.local status --profile $(PROFILE)
+	@$(PY) -m tasks.deploy status --profile $(PROFILE)
 
 bench: $(READY) ## every benchmark, as ratios
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done

@@ -15,11 +15,11 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.feed.log import AS_OF, DAYS, START, Feed, write_contracts
-from tasks.engines.crediting import credit
-from tasks.engines.duckdb import LogTables
-from tasks.engines.session import session
-from tasks.labels import rows
 from tasks.labels.compile import label_query
+from tasks.labels.credit_tables import credit
+from tasks.logs import rows
+from tasks.logs.session import session
+from tasks.logs.tables import LogTables
 
 IMPRESSIONS = 2_000_000
 RUNS = 3
@@ -115,9 +115,9 @@ def _make(home: Path, impressions: int) -> Feed:
 
 
 def _ours(feed: Feed, connection: duckdb.DuckDBPyConnection) -> Callable[[], None]:
-    log = LogTables.open(connection, feed.context.logs, feed.context.contracts)
+    log = LogTables.open(connection, feed.workspace.logs, feed.workspace.contracts)
     log.cut(AS_OF)
-    query = label_query(feed.context.contracts.tasks, AS_OF, log=log.log)
+    query = label_query(feed.workspace.contracts.tasks, AS_OF, log=log.log)
     for name in (rows.SHOWN, rows.KNOWN):
         log.create(name, query.rows[name], view=True)
     return lambda: credit(log, query.creditings["click_1d"])

@@ -1,8 +1,9 @@
 """What each correction of learning brings, against a known truth: ``python -m benchmarks.learning_truth``.
 
-The simulated feed is drawn in memory (``tasks/world/days.py``). Heads are learned from its first days,
-calibrated on the next and held against the true probabilities of the last: printed are the sum of predictions
-over that of truths (1 is right) and the root mean square of the difference of their logits (0 is right).
+The simulated feed is drawn in memory (``tasks/datasets/world/days.py``). Heads are learned from its first
+days, calibrated on the next and held against the true probabilities of the last: printed are the sum of
+predictions over that of truths (1 is right) and the root mean square of the difference of their logits (0 is
+right).
 Weights, sampling and dense starts have smaller worlds of their own (``benchmarks/learning/weighed.py``).
 ``--repurchase`` learns ``repurchase_28d`` of the Complete Journey in both spaces too, and holds it against
 what happened.
@@ -18,8 +19,8 @@ from benchmarks.learning.position import distances, harvested, heads
 from benchmarks.learning.repurchase import repurchases
 from benchmarks.learning.spaces import spaces
 from benchmarks.learning.survey import surveys
+from tasks.datasets.world.vocabulary import EXAMINATION
 from tasks.ranking.examination import Examination
-from tasks.world.vocabulary import EXAMINATION
 
 
 def main() -> None:

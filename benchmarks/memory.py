@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from tasks.calibration.fit import fit_binary
 from tasks.contracts.surface import Features
 from tasks.ranking.heads import Head
-from tasks.steps.encoding import coded, encode, fit_encoder
+from tasks.training.encoding import coded, encode, fit_encoder
 from tasks.training.examples import Examples
 from tasks.training.fit import fit
 

@@ -20,15 +20,16 @@ from typing import Final
 import yaml
 
 from benchmarks.calibrating.logged import LOGGED, ROOT, SHARED, shared_data
+from tasks import pipeline as retrain
 from tasks.contracts.yaml_file import read_yaml
-from tasks.release.evidence import estimate_from_json
-from tasks.release.manifest import Role
-from tasks.release.page import figure
-from tasks.steps import release_view, retrain
-from tasks.steps.context import Context
+from tasks.datasets.world.generate import START, generate
+from tasks.evaluation.evidence import estimate_from_json
+from tasks.reports.page import figure
+from tasks.stores import releases
+from tasks.stores.manifest import Role
 from tasks.stores.registry import Registry
 from tasks.stores.runs import read_evidence
-from tasks.world.generate import START, generate
+from tasks.stores.workspace import Workspace
 
 _WORLD_DAYS: Final = 125
 
@@ -67,11 +68,11 @@ def main() -> None:
             _print(name, *retrained(LOGS[name], Path(folder)))
 
 
-def retrained(log: Log, home: Path) -> tuple[Context, retrain.RetrainResult]:
+def retrained(log: Log, home: Path) -> tuple[Workspace, retrain.RetrainResult]:
     """Write a surface's logs into a home and retrain it with refits."""
     log.write(home / "logs" / log.surface)
-    context = Context.open(log.surface, surfaces=_refitting(log.surface, home / "surfaces"), home=home)
-    return context, retrain.run(context, as_of=log.as_of)
+    workspace = Workspace.open(log.surface, surfaces=_refitting(log.surface, home / "surfaces"), home=home)
+    return workspace, retrain.run(workspace, as_of=log.as_of)
 
 
 def _refitting(surface: str, folder: Path) -> Path:
@@ -85,10 +86,10 @@ def _refitting(surface: str, folder: Path) -> Path:
     return folder
 
 
-def _print(name: str, context: Context, result: retrain.RetrainResult) -> None:
-    bound = context.contracts.surface.gates.model.refit_shift_max
-    tested = _calibrated_on(context, release_view.rehearsed(context, result.release))
-    served = _calibrated_on(context, result.release)
+def _print(name: str, workspace: Workspace, result: retrain.RetrainResult) -> None:
+    bound = workspace.contracts.surface.gates.model.refit_shift_max
+    tested = _calibrated_on(workspace, releases.rehearsed(workspace, result.release))
+    served = _calibrated_on(workspace, result.release)
     print(
         f"{name}: shift on the test days (allowed: {bound:g}), and positives to calibrate on, tested | served"
     )
@@ -104,14 +105,14 @@ def _print(name: str, context: Context, result: retrain.RetrainResult) -> None:
             print(f"  {task:<20}{gate['reason']}")
 
 
-def _calibrated_on(context: Context, release: int) -> dict[str, int]:
+def _calibrated_on(workspace: Workspace, release: int) -> dict[str, int]:
     """Return how many positives each task's map of a release was fitted to."""
-    registry = Registry(context.home)
+    registry = Registry(workspace.home)
     counted = {}
-    for part in release_view.release_manifest(context, release).parts:
+    for part in releases.release_manifest(workspace, release).parts:
         if part.role is Role.CALIBRATOR:
             run = registry.run_id(registry.part(part.name, part.version))
-            counted[str(part.task)] = int(read_evidence(context.home, run)["positives"])
+            counted[str(part.task)] = int(read_evidence(workspace.home, run)["positives"])
     return counted
 
 

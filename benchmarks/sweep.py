@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.feed.log import START, Feed, make
-from tasks.steps import labels
+from tasks.labels import build as labels
 
 DAYS = 90
 IMPRESSIONS = 18_000_000
@@ -39,7 +39,7 @@ def main() -> None:
 def _build(feed: Feed, day: int, what: str) -> float:
     """Return the seconds for a million rows that were written."""
     began, busy = time.perf_counter(), time.process_time()
-    built = labels.run(feed.context, as_of=START + timedelta(days=day))
+    built = labels.run(feed.workspace, as_of=START + timedelta(days=day))
     seconds, busy = time.perf_counter() - began, time.process_time() - busy
     each = seconds / max(built.rows_written, 1) * 1e6
     print(

@@ -7,8 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tasks.world.generate import generate
-from tasks.world.vocabulary import SLOTS
+from tasks.datasets.world.generate import generate
+from tasks.datasets.world.vocabulary import SLOTS
 
 DAYS = 125
 ALLOWED_SECONDS = 30.0

@@ -22,7 +22,7 @@ from airflow.sdk import Context, ExceptionRetryPolicy, Param, RetryAction, Retry
 from airflow.sdk.execution_time.hitl import HITLUser
 
 from dags.note import tell, tell_error
-from dags.place import open_context
+from dags.place import open_workspace
 from dags.step import MlflowRunLink, release_address, run_address
 from tasks.errors import ContractError, GateRefused
 
@@ -85,7 +85,7 @@ class Approval(ApprovalOperator):
 
     Parameters
     ----------
-    case : what `tasks.steps.promotion_case.make` returned, as the step before handed it on.
+    case : what `tasks.promotion.case.make` returned, as the step before handed it on.
     answer_within : how long it waits for the answer.
     """
 
@@ -137,10 +137,10 @@ class Approval(ApprovalOperator):
 
 
 def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
-    from tasks.steps import promote
+    from tasks.promotion import promote
 
     promote.answer(
-        open_context(surface),
+        open_workspace(surface),
         release=reply.release,
         role=role,
         by=reply.by,
@@ -152,15 +152,15 @@ def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
 
 
 def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> str:
-    from tasks.release.promotion import Support
-    from tasks.steps import promotion_case
-    from tasks.steps.release_view import release_name
+    from tasks.promotion import case as promotion_case
+    from tasks.promotion.rules import Support
+    from tasks.stores.releases import release_name
 
     name, champion = release_name(surface), case["champion"]
     versions = {f"release {case['release']}": case["release"], f"champion {champion}": champion}
     links = {words: release_address(name, version) for words, version in versions.items() if version}
     return promotion_case.show(
-        open_context(surface),
+        open_workspace(surface),
         release=case["release"],
         evidence=case["evidence"],
         why=params["why"],

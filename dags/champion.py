@@ -6,12 +6,12 @@ from dags.note import tell
 from dags.step import point_to, release_address
 
 if TYPE_CHECKING:
-    from tasks.steps.promote import MoveResult
+    from tasks.promotion.promote import MoveResult
 
 
 def tell_move(surface: str, result: "MoveResult") -> dict[str, Any]:
     """Say it in the run's note, let the step's link lead to the champion, and hand it on."""
-    from tasks.steps.release_view import release_name
+    from tasks.stores.releases import release_name
 
     address = release_address(release_name(surface), result.champion)
     point_to(address)
@@ -24,7 +24,7 @@ def in_words(result: "MoveResult") -> str:
 
     Examples
     --------
-    >>> from tasks.steps.promote import MoveResult
+    >>> from tasks.promotion.promote import MoveResult
     >>> from tasks.stores.audit import Entry, Kind
     >>> in_words(MoveResult(3, Entry(Kind.PROMOTE, "ana", release=3, champion=2, why="better")))
     '**Champion: 2 -> 3**'

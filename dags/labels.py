@@ -12,7 +12,7 @@ from airflow.sdk import DAG, Param
 
 from dags.moment import find_as_of, find_days, instant, written
 from dags.note import tell
-from dags.place import open_context
+from dags.place import open_workspace
 from dags.step import link, report, step
 from dags.surfaces import as_of_param, describe, for_every_surface
 from tasks.contracts import Contracts
@@ -51,13 +51,13 @@ confine it. A backfill builds the days of its intervals and no other.
 @step
 def labels(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, Any]:
     """Build the labels as of the run's instant."""
-    from tasks.steps import labels
+    from tasks.labels import build as labels
 
-    context = open_context(surface)
-    as_of = find_as_of(dag_run, params, ends_at=context.contracts.surface.ends_at)
+    workspace = open_workspace(surface)
+    as_of = find_as_of(dag_run, params, ends_at=workspace.contracts.surface.ends_at)
     tell(f"as of {written(as_of)}")
     first, last = find_days(dag_run, params)
-    result = labels.run(context, as_of=as_of, first_day=first, last_day=last)
+    result = labels.run(workspace, as_of=as_of, first_day=first, last_day=last)
     tell(f"{result.partitions_written} days written, as of {result.as_of}")
     return report(result, "snapshot", "digest", "as_of", "partitions_written", "rows", "quarantined")
 
@@ -65,9 +65,9 @@ def labels(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, A
 @step(execution_timeout=timedelta(hours=1))
 def validate(surface: str, built: dict[str, Any]) -> dict[str, Any]:
     """Check the mature labels and publish the snapshot."""
-    from tasks.steps import validate
+    from tasks.validation import step as validate
 
-    result = validate.run(open_context(surface), as_of=instant(built["as_of"]), snapshot=built["snapshot"])
+    result = validate.run(open_workspace(surface), as_of=instant(built["as_of"]), snapshot=built["snapshot"])
     kept = report(result, "success", "severity", "report", "run_id", page=validate.REPORT)
     if not result.success:
         raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")

@@ -83,7 +83,7 @@ def days_of_interval(run: Run) -> tuple[date, date]:
 
 def instant(text: str) -> datetime:
     """Read an instant from an XCom or a form."""
-    from tasks.steps.context import parse_instant
+    from tasks.stores.workspace import parse_instant
 
     return parse_instant(text)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tasks.steps.context import Context
+    from tasks.stores.workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -20,8 +20,8 @@ def home_folder() -> Path:
     return Path(os.environ.get("EQUIPOISE_HOME") or REPOSITORY / ".equipoise")
 
 
-def open_context(surface: str) -> "Context":
+def open_workspace(surface: str) -> "Workspace":
     """Return where a step works."""
-    from tasks.steps.context import Context
+    from tasks.stores.workspace import Workspace
 
-    return Context.open(surface, surfaces=surfaces_folder(), home=home_folder())
+    return Workspace.open(surface, surfaces=surfaces_folder(), home=home_folder())

@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Param
 from dags.approval import Approval
 from dags.champion import tell_move
 from dags.note import tell
-from dags.place import open_context
+from dags.place import open_workspace
 from dags.step import link, report, step
 from dags.surfaces import describe, for_every_surface
 from tasks.contracts import Contracts
@@ -55,10 +55,10 @@ moves once: clearing it and running it again changes nothing.
 @step
 def case(surface: str, params: Any = None) -> dict[str, Any]:
     """Judge the release beside the champion of now; refuse early what the move would refuse."""
-    from tasks.steps import promotion_case
+    from tasks.promotion import case as promotion_case
 
     result = promotion_case.make(
-        open_context(surface), release=params["release"], why=params["why"], support=_support(params)
+        open_workspace(surface), release=params["release"], why=params["why"], support=_support(params)
     )
     kept = report(result, "release", "champion", "evidence", "run_id")
     beside = f"beside champion {result.champion}" if result.champion else "as the first champion"
@@ -73,14 +73,15 @@ def move(
     """Let the release be champion, if the audit holds every role's Approve of what holds now."""
     if made is None:
         raise GateRefused("No case was made, so nobody was asked")
-    from tasks.steps import promote, promotion_case
+    from tasks.promotion import case as promotion_case
+    from tasks.promotion import promote
 
-    context, run = open_context(surface), dag_run.run_id
+    workspace, run = open_workspace(surface), dag_run.run_id
     result = promote.run(
-        context,
+        workspace,
         release=made["release"],
         why=params["why"],
-        by=promotion_case.approvers(context, release=made["release"], run=run),
+        by=promotion_case.approvers(workspace, release=made["release"], run=run),
         support=_support(params),
         asked_by=run,
     )
@@ -126,7 +127,7 @@ def promotion(contracts: Contracts) -> DAG:
 
 
 def _support(params: Any) -> Any:
-    from tasks.release.promotion import Support
+    from tasks.promotion.rules import Support
 
     return Support(params["experiment"] or None, params["waiver"] or None)
 

@@ -12,12 +12,12 @@ from airflow.sdk import task_group
 
 from dags.moment import find_as_of, instant, kind, written
 from dags.note import tell
-from dags.place import open_context
+from dags.place import open_workspace
 from dags.step import link, release_address, report, step, trigger, wait
 from tasks.errors import DataError, GateRefused
 
 if TYPE_CHECKING:
-    from tasks.steps.context import Context
+    from tasks.stores.workspace import Workspace
 
 FAST, SLOW = "retrain", "retrain_slow"
 THIS_TASK = "{{ task.op_kwargs['task_name'] }}"
@@ -26,40 +26,40 @@ THIS_TASK = "{{ task.op_kwargs['task_name'] }}"
 @step(execution_timeout=timedelta(minutes=10))
 def arrival(surface: str, workflow: str, dag_run: Any = None, params: Any = None, ti: Any = None) -> None:
     """Fix the as-of and wait, without a slot, until the log has arrived up to it."""
-    context = open_context(surface)
-    as_of = find_as_of(dag_run, params, ends_at=context.contracts.surface.ends_at)
+    workspace = open_workspace(surface)
+    as_of = find_as_of(dag_run, params, ends_at=workspace.contracts.surface.ends_at)
     tell(f"as of {written(as_of)}")
     if workflow == SLOW and ti.get_dr_count(dag_id=f"{surface}__{FAST}", states=["running"]):
-        wait(context.contracts.surface.arrival.every, f"Another retrain of {surface} runs")
-    await_log(context, as_of=as_of, due=dag_run.run_after)
+        wait(workspace.contracts.surface.arrival.every, f"Another retrain of {surface} runs")
+    await_log(workspace, as_of=as_of, due=dag_run.run_after)
     ti.xcom_push("as_of", written(as_of))
 
 
 @step(execution_timeout=timedelta(minutes=10))
 def plan(surface: str, as_of: str, workflow: str, params: Any = None) -> list[str]:
     """Name the tasks to train."""
-    from tasks.steps import plan
+    from tasks.training import plan
 
     cadence = "slow" if workflow == SLOW else "fast"
-    result = plan.run(open_context(surface), as_of=instant(as_of), cadence=cadence, tasks=params["tasks"])
+    result = plan.run(open_workspace(surface), as_of=instant(as_of), cadence=cadence, tasks=params["tasks"])
     return list(report(result, "tasks")["tasks"])
 
 
 @step
 def labels(surface: str, as_of: str) -> dict[str, Any]:
     """Build the labels that are lacking."""
-    from tasks.steps import labels
+    from tasks.labels import build as labels
 
-    result = labels.run(open_context(surface), as_of=instant(as_of))
+    result = labels.run(open_workspace(surface), as_of=instant(as_of))
     return report(result, "snapshot", "digest", "partitions_written", "rows", "quarantined")
 
 
 @step(execution_timeout=timedelta(hours=1))
 def validate(surface: str, as_of: str, built: dict[str, Any]) -> dict[str, Any]:
     """Check the mature labels and publish the snapshot."""
-    from tasks.steps import validate
+    from tasks.validation import step as validate
 
-    result = validate.run(open_context(surface), as_of=instant(as_of), snapshot=built["snapshot"])
+    result = validate.run(open_workspace(surface), as_of=instant(as_of), snapshot=built["snapshot"])
     kept = report(result, "success", "severity", "report", "run_id", page=validate.REPORT)
     if not result.success:
         raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
@@ -70,13 +70,13 @@ def validate(surface: str, as_of: str, built: dict[str, Any]) -> dict[str, Any]:
 @step(map_index_template=THIS_TASK)
 def train(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> dict[str, Any]:
     """Train one task's model; one that cannot be trained keeps the champion's."""
-    from tasks.steps import launch
+    from tasks import launch
 
-    context, moment = open_context(surface), instant(as_of)
+    workspace, moment = open_workspace(surface), instant(as_of)
     try:
-        result = launch.train(context, task=task_name, as_of=moment, snapshot=snapshot["snapshot"])
+        result = launch.train(workspace, task=task_name, as_of=moment, snapshot=snapshot["snapshot"])
     except DataError as error:
-        return keep_model(context, task_name, moment, error)
+        return keep_model(workspace, task_name, moment, error)
     return report(result, "task", "model", "version", "sha256", "run_id", "reused")
 
 
@@ -85,17 +85,17 @@ def calibrate(
     surface: str, task_name: str, as_of: str, snapshot: dict[str, Any], trained: dict[str, Any]
 ) -> dict[str, Any]:
     """Calibrate one task's model; one that cannot be calibrated keeps the champion's."""
-    from tasks.steps import launch
+    from tasks import launch
 
     if "why" in trained:
         return trained
-    context, moment, version = open_context(surface), instant(as_of), trained["version"]
+    workspace, moment, version = open_workspace(surface), instant(as_of), trained["version"]
     try:
         result = launch.calibrate(
-            context, task=task_name, as_of=moment, snapshot=snapshot["snapshot"], model_version=version
+            workspace, task=task_name, as_of=moment, snapshot=snapshot["snapshot"], model_version=version
         )
     except DataError as error:
-        return keep_model(context, task_name, moment, error)
+        return keep_model(workspace, task_name, moment, error)
     made = report(result, "task", "calibrator", "version", "sha256", "run_id", "reused")
     return {**made, "model_version": version, "calibrator_version": result.version}
 
@@ -112,11 +112,11 @@ def release(
     surface: str, as_of: str, snapshot: dict[str, Any], fitted: Any, dag_run: Any = None
 ) -> dict[str, Any]:
     """Pin the parts as one release with alias challenger."""
-    from tasks.steps import release
+    from tasks.release import step as release
 
     pinned = ("task", "model_version", "calibrator_version", "why")
     result = release.run(
-        open_context(surface),
+        open_workspace(surface),
         as_of=instant(as_of),
         snapshot=snapshot["snapshot"],
         parts=[{name: part[name] for name in pinned if name in part} for part in collect(fitted)],
@@ -131,19 +131,19 @@ def release(
 @step
 def simulate(surface: str, released: dict[str, Any]) -> dict[str, Any]:
     """Rehearse the decision on logged candidates."""
-    from tasks.steps import simulate
+    from tasks.replay import simulate
 
-    result = simulate.run(open_context(surface), release=released["version"])
+    result = simulate.run(open_workspace(surface), release=released["version"])
     return report(result, "release", "baseline", "report", "run_id")
 
 
 @step
 def shadow(surface: str, released: dict[str, Any]) -> dict[str, Any]:
     """Score the newest traffic beside the champion."""
-    from tasks.steps import shadow
+    from tasks.replay import shadow
 
     as_of = instant(released["as_of"])
-    result = shadow.run(open_context(surface), as_of=as_of, challenger=released["version"])
+    result = shadow.run(open_workspace(surface), as_of=as_of, challenger=released["version"])
     return report(result, "challenger", "champion", "day", "candidates", "run_id")
 
 
@@ -152,10 +152,10 @@ def gate(surface: str, planned: list[str] | None, fitted: Any, evidence: dict[st
     """Judge the release; refuse to judge where anything that was planned did not end."""
     if missing := find_unfinished(planned, collect(fitted), evidence):
         raise GateRefused(f"These steps did not end, so there is nothing to judge: {', '.join(missing)}")
-    from tasks.steps import gate
+    from tasks.promotion import gate
 
     result = gate.run(
-        open_context(surface),
+        open_workspace(surface),
         as_of=instant(evidence["release"]["as_of"]),
         release=evidence["release"]["version"],
         validation_run=evidence["validate"]["run_id"],
@@ -172,9 +172,9 @@ def gate(surface: str, planned: list[str] | None, fitted: Any, evidence: dict[st
 @step(execution_timeout=timedelta(minutes=10))
 def propose(surface: str, judged: dict[str, Any]) -> dict[str, Any]:
     """Put a release that its gates let through before its reviewers, where the surface asks for it."""
-    from tasks.steps import propose
+    from tasks.promotion import propose
 
-    result = propose.run(open_context(surface), release=judged["release"], stands=judged["stands"])
+    result = propose.run(open_workspace(surface), release=judged["release"], stands=judged["stands"])
     if result.proposed:
         tell("proposed for promotion")
         conf = {"release": str(result.release), "why": result.why}
@@ -182,7 +182,7 @@ def propose(surface: str, judged: dict[str, Any]) -> dict[str, Any]:
     return report(result, "release", "proposed", "why")
 
 
-def await_log(context: "Context", *, as_of: datetime, due: datetime) -> None:
+def await_log(workspace: "Workspace", *, as_of: datetime, due: datetime) -> None:
     """Return when the log has arrived up to an as-of; else end the step for now, until the deadline.
 
     Raises
@@ -190,9 +190,9 @@ def await_log(context: "Context", *, as_of: datetime, due: datetime) -> None:
     DataError
         The deadline, counted from when the run was due, has passed.
     """
-    from tasks.steps import arrival
+    from tasks.logs import arrival
 
-    found, rules = arrival.run(context, as_of=as_of), context.contracts.surface.arrival
+    found, rules = arrival.run(workspace, as_of=as_of), workspace.contracts.surface.arrival
     if found.arrived:
         return
     lacking, deadline = f"The log has not arrived up to {found.as_of}: {found.missing}", due + rules.deadline
@@ -201,11 +201,11 @@ def await_log(context: "Context", *, as_of: datetime, due: datetime) -> None:
     wait(rules.every, lacking)
 
 
-def keep_model(context: "Context", task: str, as_of: datetime, error: DataError) -> dict[str, Any]:
+def keep_model(workspace: "Workspace", task: str, as_of: datetime, error: DataError) -> dict[str, Any]:
     """Say that a task keeps the champion's model and why; where there is none, the error ends the step."""
-    from tasks.steps.kept import keep
+    from tasks.release.unchanged_parts import keep
 
-    stands = keep(context, task=task, as_of=as_of, error=error)
+    stands = keep(workspace, task=task, as_of=as_of, error=error)
     tell(f"{task} keeps the champion's model")
     return stands
 

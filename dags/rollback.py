@@ -5,7 +5,7 @@ from typing import Any
 from airflow.sdk import DAG, Param
 
 from dags.champion import tell_move
-from dags.place import open_context
+from dags.place import open_workspace
 from dags.step import step
 from dags.surfaces import describe, for_every_surface
 from tasks.contracts import Contracts
@@ -35,11 +35,11 @@ Start it with `why`; with `to` to go back to another release that was champion b
 @step
 def rollback(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, Any]:
     """Let the previous champion be the champion again."""
-    from tasks.steps import rollback
+    from tasks.promotion import rollback
 
     to = params["to"]
     result = rollback.run(
-        open_context(surface),
+        open_workspace(surface),
         why=params["why"],
         by=dag_run.triggering_user_name or dag_run.run_id,
         to=to or None,

@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.calibrating.rows import Case, Rows
-from tasks.adapters.complete_journey import import_complete_journey
-from tasks.adapters.kuairand import import_kuairand
 from tasks.columns import USER_ID, Status, status
+from tasks.datasets.complete_journey import import_complete_journey
+from tasks.datasets.kuairand import import_kuairand
+from tasks.datasets.world.generate import START, generate
 from tasks.evaluation.segments import segment_columns
+from tasks.labels import build as labels
+from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder
-from tasks.steps import labels
-from tasks.steps.context import Context
-from tasks.stores.label_store import LabelStore
+from tasks.stores.workspace import Workspace
 from tasks.training.slices import DaySlice, plan_slices
-from tasks.world.generate import START, generate
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SHARED: Final = "EQUIPOISE_SHARED_DATA"
@@ -72,12 +72,12 @@ def logged(name: str) -> Case:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         asked.write_logs(home / "logs" / asked.surface)
-        context = Context.open(asked.surface, surfaces=ROOT / "surfaces", home=home)
-        built = labels.run(context, as_of=asked.as_of)
+        workspace = Workspace.open(asked.surface, surfaces=ROOT / "surfaces", home=home)
+        built = labels.run(workspace, as_of=asked.as_of)
         snapshot = LabelStore(home, asked.surface).snapshot(built.snapshot)
         days = snapshot.days().column("ds").to_pylist()
-        slices = plan_slices(context.contracts, asked.as_of, days, tasks=[asked.task]).tasks[asked.task]
-        surface = context.contracts.surface
+        slices = plan_slices(workspace.contracts, asked.as_of, days, tasks=[asked.task]).tasks[asked.task]
+        surface = workspace.contracts.surface
         columns = {*surface.features.names, *segment_columns(surface.segments), USER_ID, asked.task}
 
         def read(of: DaySlice) -> pd.DataFrame:

@@ -21,8 +21,8 @@ from sklearn.isotonic import IsotonicRegression
 
 from benchmarks.calibrating.rows import Case, Rows, simulated
 from tasks.calibration.choice import choose
-from tasks.calibration.segmented_map import applied
 from tasks.evaluation.segments import segment_values
+from tasks.ranking.segmented_map import applied
 
 Floats = npt.NDArray[np.float64]
 Fitted = TypeVar("Fitted")

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.calibration.maps import expit
 from tasks.contracts.surface import SegmentSpec
+from tasks.ranking.maps import expit
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from tasks.steps.context import Context
+from tasks.stores.workspace import Workspace
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 DAYS = 14
@@ -115,9 +115,9 @@ class Feed:
     home: Path
 
     @property
-    def context(self) -> Context:
+    def workspace(self) -> Workspace:
         """Where the steps work."""
-        return Context(SURFACE, self.home / "surfaces", self.home)
+        return Workspace(SURFACE, self.home / "surfaces", self.home)
 
     def files(self, table: str) -> str:
         """Return the glob of a log table."""

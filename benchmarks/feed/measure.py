@@ -2,7 +2,7 @@
 
 ::
 
-    ours              Parquet to a committed Delta table: tasks.steps.labels.run, nothing built before
+    ours              Parquet to a committed Delta table: tasks.labels.build.run, nothing built before
     by_hand           the best statement of DuckDB that we could write, to plain Parquet
     by_pandas         merges of pandas frames as they are, to plain Parquet
     by_narrow_pandas  the same merges of no more columns than each needs
@@ -56,11 +56,11 @@ def written(way: str, home: Path) -> str:
 
 
 def _ours(feed: Feed) -> Callable[[], object]:
-    from tasks.steps import labels  # noqa: PLC0415 - only what is measured is loaded
+    from tasks.labels import build as labels  # noqa: PLC0415 - only what is measured is loaded
 
-    context = feed.context
-    assert context.contracts  # noqa: S101 - read before the clock starts
-    return lambda: labels.run(context, as_of=AS_OF)
+    workspace = feed.workspace
+    assert workspace.contracts  # noqa: S101 - read before the clock starts
+    return lambda: labels.run(workspace, as_of=AS_OF)
 
 
 def _by_hand(feed: Feed) -> Callable[[], object]:
@@ -68,7 +68,7 @@ def _by_hand(feed: Feed) -> Callable[[], object]:
 
     sql = Template(Path(__file__).with_name("by_hand.sql").read_text()).substitute(
         as_of=f"TIMESTAMPTZ '{AS_OF.isoformat()}'",
-        digest=feed.context.contracts.digests["tasks"],
+        digest=feed.workspace.contracts.digests["tasks"],
         out=feed.home / "by_hand",
     )
     settings = {"preserve_insertion_order": "false", "partitioned_write_flush_threshold": "65536"}

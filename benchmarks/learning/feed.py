@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from tasks.calibration.fit import fit_binary
 from tasks.contracts import load_surface
+from tasks.datasets.world.days import Days, draw, world
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head, Heads
 from tasks.training.examples import Examples
 from tasks.training.fit import fit
-from tasks.world.days import Days, draw, world
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -20,7 +20,7 @@ from tasks.columns import POSITION, PROPENSITY
 from tasks.evaluation.resampling import clusters
 from tasks.ranking.examination import Examination
 from tasks.ranking.heads import Head, Heads
-from tasks.training.examination import Harvested, harvest
+from tasks.training.examination_curve import Harvested, harvest
 from tasks.training.position import position_weights
 
 HELD = {POSITION: 1.0}

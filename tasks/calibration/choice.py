@@ -21,14 +21,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary
-from tasks.calibration.maps import LogisticMap
-from tasks.calibration.segment_effects import Codes
 from tasks.calibration.segment_fit import SegmentFit, SegmentRows, fit_segmented
-from tasks.calibration.segmented_map import Calibrator
 from tasks.calibration.tallies import map_of
 from tasks.errors import DataError
 from tasks.evaluation.binary import Floats, checked, entropy, row_losses
 from tasks.evaluation.segments import Segment
+from tasks.ranking.maps import LogisticMap
+from tasks.ranking.segment_effects import Codes
+from tasks.ranking.segmented_map import Calibrator
 
 FOLDS: Final = 3
 """Parts that the users are cut into; each is held out once."""

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 
 from tasks.calibration.blocks import Blocks, isotonic_blocks
-from tasks.calibration.maps import IsotonicMap, LogisticMap, MeanMap, drawn_in, expit, logit, raised
 from tasks.errors import DataError
 from tasks.evaluation.binary import Floats, checked, checked_rows
 from tasks.evaluation.intervals import calibration_interval
+from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, drawn_in, expit, logit, raised
 
 LOGISTIC_BELOW: Final = 200
 """Positives (or negatives, the fewer) below which a map of two figures is all that the data can carry."""

@@ -7,11 +7,11 @@ from typing import Final, Self
 import numpy as np
 from scipy import sparse
 
-from tasks.calibration.segment_effects import Cells, Codes, Span
 from tasks.calibration.tallies import Tallies, map_of, sums
 from tasks.calibration.terms import Term, telling
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.segments import UNKNOWN
+from tasks.ranking.segment_effects import Cells, Codes, Span
 
 MOST_LEVELS: Final = 500
 """Levels of segments and pairs, by information, that get effects; the rest fall back."""

@@ -9,14 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.calibration.fit import fit_binary
-from tasks.calibration.maps import drawn_in, expit, logit
 from tasks.calibration.segment_design import Design
-from tasks.calibration.segment_effects import Cells, MappedSegment
-from tasks.calibration.segmented_map import SegmentedMap
 from tasks.calibration.shrinkage import Shrunk, shrink
 from tasks.calibration.tallies import Groups, Tallies, map_of
 from tasks.evaluation.binary import Floats, checked
 from tasks.evaluation.segments import Segment, segment_values
+from tasks.ranking.maps import drawn_in, expit, logit
+from tasks.ranking.segment_effects import Cells, MappedSegment
+from tasks.ranking.segmented_map import SegmentedMap
 
 HELD_OUT_ROUNDS: Final = 3
 """Turns of map and effects where the variances are known already."""

@@ -30,11 +30,11 @@ from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.lapack import dtrtri
 from threadpoolctl import threadpool_limits
 
-from tasks.calibration.maps import IsotonicMap, LogisticMap, logit
 from tasks.calibration.segment_design import Design
-from tasks.calibration.segment_effects import Codes, Effects
 from tasks.calibration.tallies import Tallies, map_of, sums
 from tasks.evaluation.binary import Floats
+from tasks.ranking.maps import IsotonicMap, LogisticMap, logit
+from tasks.ranking.segment_effects import Codes, Effects
 
 ROUNDS: Final = 8
 """Turns of map, effects and variances; six and ten end within .0002 of normalized entropy."""

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from tasks.calibration.fit import fit_rates
-from tasks.calibration.maps import IsotonicMap, LogisticMap, expit
-from tasks.calibration.segment_effects import Codes
 from tasks.evaluation.binary import Floats
+from tasks.ranking.maps import IsotonicMap, LogisticMap, expit
+from tasks.ranking.segment_effects import Codes
 
 BINS: Final = 64
 

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from tasks.calibration.segment_effects import Cells, Codes
 from tasks.calibration.tallies import sums
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.segments import UNKNOWN
+from tasks.ranking.segment_effects import Cells, Codes
 
 LEAST_INFORMATION: Final = 1.0
 """Information (sum of p (1 - p)) below which a level is not looked at: it could say nothing."""

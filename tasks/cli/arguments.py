@@ -8,7 +8,7 @@ from tasks.cli import commands, explain_text, text
 from tasks.cli.command import add_as_of, add_command, add_parent_run
 from tasks.cli.label_arguments import add_label_commands
 from tasks.errors import ContractError
-from tasks.location import locate
+from tasks.stores.location import locate
 
 
 class _Parser(argparse.ArgumentParser):

@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.cli import text
 from tasks.cli.commands import Answer, Arguments
-from tasks.steps.context import parse_instant
+from tasks.stores.workspace import parse_instant
 
 
 def add_command(

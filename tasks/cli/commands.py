@@ -9,17 +9,17 @@ from getpass import getuser
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ContractError
-from tasks.steps.context import Context, surfaces_folder
+from tasks.stores.workspace import Workspace, surfaces_folder
 
 if TYPE_CHECKING:
-    from tasks.steps.promote import MoveResult
+    from tasks.promotion.promote import MoveResult
 
 Arguments = argparse.Namespace
 Answer = tuple[Any, int]
 
 
-def _context(arguments: Arguments) -> Context:
-    return Context.open(arguments.surface, surfaces=arguments.surfaces, home=arguments.home)
+def _workspace(arguments: Arguments) -> Workspace:
+    return Workspace.open(arguments.surface, surfaces=arguments.surfaces, home=arguments.home)
 
 
 def check(arguments: Arguments) -> Answer:
@@ -39,21 +39,21 @@ def check(arguments: Arguments) -> Answer:
 
 def import_data(arguments: Arguments) -> Answer:
     if arguments.dataset == "kuairand":
-        from tasks.adapters.kuairand import import_kuairand
+        from tasks.datasets.kuairand import import_kuairand
 
         if arguments.source is None:
             raise ContractError(
                 "kuairand comes in no package: name the folder of its download (--source DIR)"
             )
         return import_kuairand(out=arguments.out, source=arguments.source), 0
-    from tasks.adapters.complete_journey import import_complete_journey
+    from tasks.datasets.complete_journey import import_complete_journey
 
     return import_complete_journey(out=arguments.out, source=arguments.source), 0
 
 
 def world(arguments: Arguments) -> Answer:
-    from tasks.location import filled
-    from tasks.world.generate import generate
+    from tasks.datasets.world.generate import generate
+    from tasks.stores.location import filled
 
     with filled(arguments.out) as out:
         made = generate(
@@ -68,14 +68,14 @@ def world(arguments: Arguments) -> Answer:
 def labels_sql(arguments: Arguments) -> Answer:
     from tasks.labels.script import labels_script
 
-    return {"sql": labels_script(_context(arguments).contracts, arguments.dialect)}, 0
+    return {"sql": labels_script(_workspace(arguments).contracts, arguments.dialect)}, 0
 
 
 def labels_build(arguments: Arguments) -> Answer:
-    from tasks.steps import labels
+    from tasks.labels import build as labels
 
     built = labels.run(
-        replace(_context(arguments), engine=arguments.engine),
+        replace(_workspace(arguments), engine=arguments.engine),
         as_of=arguments.as_of,
         first_day=arguments.first_day,
         last_day=arguments.last_day,
@@ -84,74 +84,74 @@ def labels_build(arguments: Arguments) -> Answer:
 
 
 def labels_show(arguments: Arguments) -> Answer:
-    from tasks.steps import labels
+    from tasks.labels import build as labels
 
-    return labels.show(_context(arguments), snapshot=arguments.snapshot), 0
+    return labels.show(_workspace(arguments), snapshot=arguments.snapshot), 0
 
 
 def labels_explain(arguments: Arguments) -> Answer:
-    from tasks.steps import labels_explain
+    from tasks.labels import explain as labels_explain
 
     explained = labels_explain.explain(
-        _context(arguments), impression=arguments.impression, snapshot=arguments.snapshot
+        _workspace(arguments), impression=arguments.impression, snapshot=arguments.snapshot
     )
     return explained, 0
 
 
 def labels_diff(arguments: Arguments) -> Answer:
-    from tasks.steps import labels_diff
+    from tasks.labels import compare as labels_diff
 
-    found = labels_diff.diff(_context(arguments), before=arguments.before, after=arguments.after)
+    found = labels_diff.diff(_workspace(arguments), before=arguments.before, after=arguments.after)
     return found.to_json(), 0
 
 
 def labels_export(arguments: Arguments) -> Answer:
-    from tasks.steps import labels
+    from tasks.labels import build as labels
 
-    return labels.export(_context(arguments), out=arguments.out, format=arguments.format), 0
+    return labels.export(_workspace(arguments), out=arguments.out, format=arguments.format), 0
 
 
 def labels_vacuum(arguments: Arguments) -> Answer:
-    from tasks.steps.labels_vacuum import vacuum
+    from tasks.labels.vacuum import vacuum
 
-    return vacuum(_context(arguments), keep=arguments.keep, dry_run=arguments.dry_run), 0
+    return vacuum(_workspace(arguments), keep=arguments.keep, dry_run=arguments.dry_run), 0
 
 
-def _snapshot(context: Context, arguments: Arguments) -> str:
-    from tasks.steps import labels
+def _snapshot(workspace: Workspace, arguments: Arguments) -> str:
+    from tasks.labels import build as labels
 
-    return labels.run(context, as_of=arguments.as_of).snapshot
+    return labels.run(workspace, as_of=arguments.as_of).snapshot
 
 
 def validate(arguments: Arguments) -> Answer:
-    from tasks.steps import validate
+    from tasks.validation import step as validate
 
-    context = _context(arguments)
-    result = validate.run(context, as_of=arguments.as_of, snapshot=_snapshot(context, arguments))
+    workspace = _workspace(arguments)
+    result = validate.run(workspace, as_of=arguments.as_of, snapshot=_snapshot(workspace, arguments))
     return result, 0 if result.success else 1
 
 
-def _published(arguments: Arguments) -> tuple[Context, str]:
+def _published(arguments: Arguments) -> tuple[Workspace, str]:
     """Return the snapshot that a single training step needs: the named one, else built and validated."""
     from tasks.errors import GateRefused
-    from tasks.steps import validate
+    from tasks.validation import step as validate
 
-    context = _context(arguments)
+    workspace = _workspace(arguments)
     if arguments.snapshot:
-        return context, arguments.snapshot
-    snapshot, parent = _snapshot(context, arguments), arguments.parent_run
-    checked = validate.run(context, as_of=arguments.as_of, snapshot=snapshot, parent_run=parent)
+        return workspace, arguments.snapshot
+    snapshot, parent = _snapshot(workspace, arguments), arguments.parent_run
+    checked = validate.run(workspace, as_of=arguments.as_of, snapshot=snapshot, parent_run=parent)
     if not checked.success:
         raise GateRefused(f"The labels failed their suite ({checked.severity}). Report: {checked.report}")
-    return context, snapshot
+    return workspace, snapshot
 
 
 def train(arguments: Arguments) -> Answer:
-    from tasks.steps import train
+    from tasks.training import step as train
 
-    context, snapshot = _published(arguments)
+    workspace, snapshot = _published(arguments)
     result = train.run(
-        context,
+        workspace,
         task=arguments.task,
         as_of=arguments.as_of,
         snapshot=snapshot,
@@ -161,25 +161,26 @@ def train(arguments: Arguments) -> Answer:
 
 
 def calibrate(arguments: Arguments) -> Answer:
-    from tasks.steps import calibrate, train
+    from tasks.calibration import step as calibrate
+    from tasks.training import step as train
 
-    context, snapshot = _published(arguments)
+    workspace, snapshot = _published(arguments)
     common = {
         "task": arguments.task,
         "as_of": arguments.as_of,
         "snapshot": snapshot,
         "parent_run": arguments.parent_run,
     }
-    version = arguments.model_version or train.run(context, **common).version
-    return calibrate.run(context, **common, model_version=version), 0
+    version = arguments.model_version or train.run(workspace, **common).version
+    return calibrate.run(workspace, **common, model_version=version), 0
 
 
 def retrain(arguments: Arguments) -> Answer:
-    from tasks.steps import retrain
+    from tasks import pipeline as retrain
 
     tasks = [task for task in (arguments.tasks or "").split(",") if task]
     result = retrain.run(
-        _context(arguments),
+        _workspace(arguments),
         as_of=arguments.as_of,
         tasks=tasks,
         cadence=arguments.cadence,
@@ -189,13 +190,14 @@ def retrain(arguments: Arguments) -> Answer:
 
 
 def simulate(arguments: Arguments) -> Answer:
-    from tasks.steps import release_view, simulate
+    from tasks.replay import simulate
+    from tasks.stores import releases
 
-    context = _context(arguments)
-    version = release_view.resolve_release(context, arguments.release)
+    workspace = _workspace(arguments)
+    version = releases.resolve_release(workspace, arguments.release)
     policies = tuple(arguments.policy or ())
     result = simulate.run(
-        context,
+        workspace,
         release=version,
         baseline=arguments.baseline,
         policies=policies,
@@ -205,14 +207,15 @@ def simulate(arguments: Arguments) -> Answer:
 
 
 def shadow(arguments: Arguments) -> Answer:
-    from tasks.steps import release_view, shadow
+    from tasks.replay import shadow
+    from tasks.stores import releases
 
-    context = _context(arguments)
-    champion = arguments.champion and release_view.resolve_release(context, arguments.champion)
+    workspace = _workspace(arguments)
+    champion = arguments.champion and releases.resolve_release(workspace, arguments.champion)
     result = shadow.run(
-        context,
+        workspace,
         as_of=arguments.as_of,
-        challenger=release_view.resolve_release(context, arguments.challenger),
+        challenger=releases.resolve_release(workspace, arguments.challenger),
         champion=champion,
         parent_run=arguments.parent_run,
     )
@@ -220,46 +223,46 @@ def shadow(arguments: Arguments) -> Answer:
 
 
 def release_list(arguments: Arguments) -> Answer:
-    from tasks.steps import release_view
+    from tasks.stores import releases
 
-    return release_view.list_releases(_context(arguments)), 0
+    return releases.list_releases(_workspace(arguments)), 0
 
 
 def release_show(arguments: Arguments) -> Answer:
-    from tasks.steps import release_view
+    from tasks.release import view as release_view
 
-    return release_view.show(_context(arguments), arguments.ref), 0
+    return release_view.show(_workspace(arguments), arguments.ref), 0
 
 
 def release_verify(arguments: Arguments) -> Answer:
-    from tasks.steps import release_view
+    from tasks.release import view as release_view
 
-    result = release_view.verify(_context(arguments), arguments.ref)
+    result = release_view.verify(_workspace(arguments), arguments.ref)
     return result, 0 if not result.problems else 1
 
 
 def release_history(arguments: Arguments) -> Answer:
-    from tasks.steps import release_view
+    from tasks.release import view as release_view
 
-    return release_view.history(_context(arguments)), 0
+    return release_view.history(_workspace(arguments)), 0
 
 
 def promote(arguments: Arguments) -> Answer:
-    from tasks.release.promotion import Support
-    from tasks.steps import promote
+    from tasks.promotion import promote
+    from tasks.promotion.rules import Support
 
     support = Support(arguments.experiment, arguments.waiver)
     result = promote.run(
-        _context(arguments), release=arguments.ref, why=arguments.why, by=_who(arguments), support=support
+        _workspace(arguments), release=arguments.ref, why=arguments.why, by=_who(arguments), support=support
     )
     return _moved(result), 0
 
 
 def rollback(arguments: Arguments) -> Answer:
-    from tasks.steps import rollback
+    from tasks.promotion import rollback
 
-    context, by = _context(arguments), _who(arguments)
-    return _moved(rollback.run(context, why=arguments.why, by=by, to=arguments.to)), 0
+    workspace, by = _workspace(arguments), _who(arguments)
+    return _moved(rollback.run(workspace, why=arguments.why, by=by, to=arguments.to)), 0
 
 
 def _who(arguments: Arguments) -> str:
@@ -273,17 +276,17 @@ def _moved(result: "MoveResult") -> dict[str, Any]:
 
 
 def score(arguments: Arguments) -> Answer:
-    from tasks.steps import score
+    from tasks.release import score
 
     return score.run(
-        _context(arguments), release=arguments.release, source=arguments.input, out=arguments.out
+        _workspace(arguments), release=arguments.release, source=arguments.input, out=arguments.out
     ), 0
 
 
 def explain(arguments: Arguments) -> Answer:
-    from tasks.steps import score
+    from tasks.release import score
 
     result = score.explain(
-        _context(arguments), release=arguments.release, source=arguments.input, request=arguments.request
+        _workspace(arguments), release=arguments.release, source=arguments.input, request=arguments.request
     )
     return result, 0

@@ -25,7 +25,7 @@ _NOTES = {"constraints": "dropped by", "moved_by": "moved by", "tier": "tier", "
 
 
 def explained(plain: Sequence[Plain]) -> str:
-    """Write a request's candidates as `tasks.steps.score.explain` returns them."""
+    """Write a request's candidates as `tasks.release.score.explain` returns them."""
     first = plain[0]
     head = [f"request {first['request_id']}", *_caveats(plain)]
     candidates = (list(rows) for _, rows in groupby(plain, key=lambda row: row["item_id"]))

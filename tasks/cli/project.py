@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from tasks.cli import program
 from tasks.cli.arguments import build_parser
 from tasks.errors import EquipoiseError
-from tasks.steps.context import home_folder
 from tasks.stores.projects import ProjectRun
+from tasks.stores.workspace import home_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,40 +17,19 @@ may be kept for less long than labels. Where it is lost from the store too, it i
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
 from tasks.contracts import TasksSpec
 from tasks.labels.maturity import bearing, longest_reach, matures
-from tasks.labels.rows import DayRange
+from tasks.logs.days import DaySum, LogDays, Stream
+from tasks.logs.rows import DayRange
 
 _DAY = timedelta(days=1)
 
-Stream = tuple[date, str]
-"""The events of one name that happened on a day."""
 
 _Key = TypeVar("_Key")
-
-
-@dataclass(frozen=True)
-class DaySum:
-    """Rows of a day and the sum of their hashes."""
-
-    rows: int
-    sum: int
-
-
-@dataclass(frozen=True)
-class LogDays:
-    """The log by day as of a build, and, of the rows known at the previous build, what they are now."""
-
-    impressions: Mapping[date, DaySum]
-    events: Mapping[Stream, DaySum]
-    impressions_before: Mapping[date, DaySum] = field(default_factory=dict)
-    events_before: Mapping[Stream, DaySum] = field(default_factory=dict)
-    late: frozenset[Stream] = frozenset()
-    """Events that happened before the previous build and arrived since."""
 
 
 @dataclass(frozen=True)

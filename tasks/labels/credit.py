@@ -21,10 +21,11 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
-from tasks.labels import expressions as x
-from tasks.labels import join_form, rows, scan_form
+from tasks.labels import join_form, scan_form
 from tasks.labels import windows as w
 from tasks.labels.maturity import credits_alone
+from tasks.logs import rows
+from tasks.sql import expressions as x
 
 Relations = dict[str, exp.Query]
 

@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
-from tasks.labels import expressions as x
+from tasks.sql import expressions as x
 
 _HALF, _MODULUS = 1 << 64, 1 << 128
 

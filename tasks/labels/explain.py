@@ -1,232 +1,164 @@
-"""Why one impression's labels are what they are: from the facts of its row to an explanation of each task.
+"""Telling why the labels of one impression are what they are.
 
 ::
 
-    Facts          what the compiled relations hold of the row     (engines/label_row.py reads them)
-      -> TaskStory     of each task: window, maturity, status and cause, and the events that bear on it
-      -> Explanation   all of them, with the impression and its snapshot
-    labels/explain_words.py puts a story into words
+    REQUEST_ID/ITEM_ID -> its row in the snapshot -> the same row made again from the log -> words
+
+The row is made again by the relations that the labels are built with, as of the snapshot's as-of. Where the
+log has changed since, the two say different things, and the explanation says so.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from tasks import columns as c
-from tasks.contracts import TasksSpec
-from tasks.labels.maturity import matures
-from tasks.labels.status import Why, amount, conditional_on, credit, known
-from tasks.labels.windows import answers
+import pyarrow as pa
+from sqlglot import exp
 
+from tasks import columns as c
+from tasks.errors import DataError
+from tasks.labels.absent import why_missing
+from tasks.labels.explanation import Explanation, Facts, Impression, Label, changed, instant, plain, stories
+from tasks.labels.explanation_query import Key, of_key
+from tasks.labels.explanation_text import said, told
+from tasks.labels.export import find
+from tasks.labels.impression import row_facts
+from tasks.labels.snapshot import Snapshot
+from tasks.logs.session import open_session
+from tasks.logs.tables import LogTables
+from tasks.sql import expressions as x
+from tasks.stores.workspace import Workspace, format_instant
+
+Row = dict[str, Any]
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Label:
-    """What the store says of a task: value where it is observed, status, instant of the crediting event."""
+class ExplainResult:
+    """One impression's labels, each with its reason; ``agrees`` says that the log still says the same."""
 
-    value: float | None
-    status: str
-    at: datetime | None
-
-
-@dataclass(frozen=True)
-class Impression:
-    """An impression by its key, and when it was shown."""
-
-    request_id: Any
-    item_id: Any
-    shown_at: datetime
-
-
-@dataclass(frozen=True)
-class Event:
-    """An event in a window.
-
-    ``counts`` says that the rule counts it, and not only that it answers or has too small a value;
-    ``credited_to`` is another impression, where it is credited to another; ``columns`` are the filled ones.
-    """
-
-    name: str
-    at: datetime
-    value: float | None = None
-    arrived: datetime | None = None
-    columns: Mapping[str, Any] = field(default_factory=dict)
-    counts: bool = True
-    credited_to: Impression | None = None
-
-    def to_json(self) -> Json:
-        """Return plain JSON."""
-        to = self.credited_to
-        return {
-            "event": self.name,
-            "happened_at": instant(self.at),
-            "value": self.value,
-            "ingested_at": instant(self.arrived),
-            "columns": {name: plain(value) for name, value in self.columns.items()},
-            "counts": self.counts,
-            "credited_to": to and {**vars(to), "shown_at": instant(to.shown_at)},
-        }
-
-
-@dataclass(frozen=True)
-class Events:
-    """Some of the events in a window, earliest first; how many there are; how many count and are its own."""
-
-    some: tuple[Event, ...] = ()
-    number: int = 0
-    credited: int = 0
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the compiled relations hold of one impression: labels by task, and the last layer's row.
-
-    ``causes`` are those that hold, in the order in which they apply; ``exclusions`` are by task and rule;
-    ``twins`` are the instants of other impressions with its key, which are in quarantine.
-    """
-
-    row: Mapping[str, Any]
-    labels: Mapping[str, Label]
-    causes: Mapping[str, Sequence[tuple[str, Why, str]]]
-    events: Mapping[str, Events]
-    exclusions: Mapping[str, Sequence[Events]]
-    twins: Sequence[datetime] = ()
-
-
-@dataclass(frozen=True)
-class TaskStory:
-    """What became of one task of an impression, and why.
-
-    Attributes
-    ----------
-    why, of : what the first cause that holds looks at, and which part, column, parent or exclusion it is.
-    opens, closes : the window; None for a composite, and for a child whose parent has no crediting event.
-    crediting : the event that makes it positive, whatever the status.
-    events : what lies in the window, credited or not.
-    observing : the event that answers, where the task is observed by one.
-    seen : the impression's value in the column that the task is observed by.
-    excluding : the first exclusion event in the window, whether or not it took the row out.
-    parent : the task that must be observed and 1, and what is said of it.
-    parts : of a composite: what is known of each part, None where it is not, and its own label.
-    """
-
-    label: Label
-    matures_at: datetime
-    why: Why | None = None
-    of: str = ""
-    opens: datetime | None = None
-    closes: datetime | None = None
-    crediting: Event | None = None
-    events: Events = Events()
-    amount: float | None = None
-    observing: Event | None = None
-    seen: Any = None
-    excluding: Event | None = None
-    parent: tuple[str, Label] | None = None
-    parts: Mapping[str, tuple[float | None, Label]] = field(default_factory=dict)
-
-    @property
-    def elsewhere(self) -> tuple[Event, ...]:
-        """The events in the window that count and are credited to another impression."""
-        return tuple(event for event in self.events.some if event.counts and event.credited_to)
-
-    def to_json(self) -> Json:
-        """Return plain JSON, instants in ISO 8601."""
-        window = {"opens": instant(self.opens), "closes": instant(self.closes)} if self.opens else None
-        return {
-            "value": self.label.value,
-            "status": self.label.status,
-            "cause": {"kind": str(self.why), "of": self.of} if self.why else None,
-            "window": window,
-            "matures_at": instant(self.matures_at),
-            "crediting": self.crediting and self.crediting.to_json(),
-            "excluding": self.excluding and self.excluding.to_json(),
-            "seen": None if self.seen is None else plain(self.seen),
-            "observing": self.observing and self.observing.to_json(),
-            "credited_elsewhere": [event.to_json() for event in self.elsewhere],
-            "events_in_window": self.events.number,
-            "events_credited": self.events.credited,
-            "amount": self.amount,
-            "parent": self.parent and {"task": self.parent[0], **_told(self.parent[1])},
-            "parts": {part: {"known": value, **_told(own)} for part, (value, own) in self.parts.items()},
-        }
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """One impression of a snapshot: the story of each of its tasks."""
-
-    impression: Impression
-    user_id: Any
     snapshot: str
-    as_of: datetime
-    tasks: Mapping[str, TaskStory]
+    as_of: str
+    request_id: str | int
+    item_id: str | int
+    user_id: str | int | None
+    shown_at: str | None
+    agrees: bool
+    notes: list[str]
+    tasks: dict[str, Json]
 
 
-def stories(tasks: TasksSpec, facts: Facts) -> dict[str, TaskStory]:
-    """Tell the story of every task, in declared order."""
-    return {task: _story(tasks, task, facts) for task in tasks.tasks}
+def explain(workspace: Workspace, *, impression: str, snapshot: str | None = None) -> ExplainResult:
+    """Explain the labels of an impression of a snapshot, by default of the newest build.
+
+    Parameters
+    ----------
+    impression
+        ``REQUEST_ID/ITEM_ID``. The last slash divides; ``%2F`` is a slash inside an item id.
+
+    Raises
+    ------
+    DataError
+        The snapshot has no such impression, or the log has it no longer.
+    """
+    found = find(workspace, snapshot)
+    key = _key(impression, found.schema())
+    stored = _stored(found, key)
+    if stored is None:
+        raise DataError(why_missing(workspace, found, key))
+    labels = {task: Label(stored[task], stored[c.status(task)], stored[c.at(task)]) for task in found.tasks()}
+    with open_session(workspace) as connection:
+        log = LogTables.open(connection, workspace.logs, workspace.contracts)
+        facts = row_facts(log, key, as_of=found.as_of, day=stored[c.DAY])
+    if facts is None:
+        raise DataError(_gone(key, found, labels))
+    notes = [*_of_twins(len(facts.twins)), *_of_contract(workspace, found), *_of_log(facts, labels, found)]
+    shown = Impression(key[c.REQUEST_ID], key[c.ITEM_ID], facts.row[c.SHOWN_AT])
+    whole = Explanation(
+        shown, facts.row[c.USER_ID], found.id, found.as_of, stories(workspace.contracts.tasks, facts)
+    )
+    return _result(workspace, whole, notes, agrees=not changed(labels, facts.labels))
 
 
-def changed(stored: Mapping[str, Label], now: Mapping[str, Label]) -> list[str]:
-    """Return the tasks of which the store says something else than the log does now."""
-    return [task for task, label in now.items() if task in stored and stored[task] != label]
+def _key(impression: str, schema: pa.Schema) -> Key:
+    request, slash, item = impression.rpartition("/")
+    if not slash or not request or not item:
+        raise DataError(
+            f"'{impression}' names no impression. Write REQUEST_ID/ITEM_ID, as in r-17/42: "
+            "the last slash divides, and %2F is a slash inside an item id"
+        )
+    written = {c.REQUEST_ID: request, c.ITEM_ID: item.replace("%2F", "/")}
+    return {name: _value(name, text, schema) for name, text in written.items()}
 
 
-def instant(at: datetime | None) -> str | None:
-    """Write an instant in ISO 8601, UTC."""
-    return None if at is None else at.isoformat().replace("+00:00", "Z")
+def _value(name: str, text: str, schema: pa.Schema) -> str | int:
+    if not pa.types.is_integer(schema.field(name).type):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise DataError(f"{name} is a whole number on this surface, and '{text}' is none") from None
 
 
-def plain(value: Any) -> Any:
-    """Return a column's value as JSON has it."""
-    if isinstance(value, datetime):
-        return instant(value)
-    return value if isinstance(value, str | int | float | bool) else str(value)
+def _stored(snapshot: Snapshot, key: Key) -> Row | None:
+    rows = snapshot.query(x.select([exp.Star()], x.table("rows"), where=[of_key(key)]))
+    found: list[Row] = rows.to_pylist() if rows is not None else []
+    return found[0] if found else None
 
 
-def _story(tasks: TasksSpec, task: str, facts: Facts) -> TaskStory:
-    spec, row, label = tasks.tasks[task], facts.row, facts.labels[task]
-    _, why, of = next(iter(facts.causes[task]), (None, None, ""))
-    shown_at, parent = row[c.SHOWN_AT], conditional_on(spec)
-    matures_at = shown_at + matures(tasks, task)
-    if spec.rule is None:
-        parts = {part: (row[known(part)], facts.labels[part]) for part in tasks.parts(task)}
-        return TaskStory(label, matures_at, why, of, parts=parts)
-    opens = row[credit(spec.rule.after)] if spec.rule.after else shown_at
-    events, by, answering = facts.events[task], spec.observed_when, answers(tasks, task)
-    return TaskStory(
-        label,
-        matures_at,
-        why,
-        of,
-        opens=opens,
-        closes=opens and opens + spec.rule.within,
-        crediting=_crediting(events, row[credit(task)]) if spec.positive else None,
-        events=events,
-        amount=row[amount(task)] if spec.value else None,
-        observing=next((e for e in _own(events) if e.name in answering), None),
-        seen=row[by.column] if by and by.column else None,
-        excluding=_excluding(facts.exclusions[task], of if why is Why.EXCLUSION else None),
-        parent=(parent, facts.labels[parent]) if parent else None,
+def _gone(key: Key, snapshot: Snapshot, labels: dict[str, Label]) -> str:
+    stored = ", ".join(f"{task} {said(label)}" for task, label in labels.items())
+    return (
+        f"{'/'.join(map(str, key.values()))} is in label snapshot {snapshot.id} ({stored}) and no longer in "
+        "the log: there is nothing to explain it from"
     )
 
 
-def _own(events: Events) -> Iterator[Event]:
-    return (event for event in events.some if event.credited_to is None)
+def _of_twins(number: int) -> Iterator[str]:
+    if number:
+        others = "Another impression has" if number == 1 else f"{number} other impressions have"
+        yield (
+            f"{others} the same request_id and item_id. This is the one that stays, the earliest; the rest "
+            "is in quarantine (repeated_key)."
+        )
 
 
-def _crediting(events: Events, at: datetime | None) -> Event | None:
-    return next((e for e in _own(events) if e.counts and e.at == at), None)
+def _of_contract(workspace: Workspace, snapshot: Snapshot) -> Iterator[str]:
+    tasks, digest = workspace.contracts.tasks, workspace.contracts.digests["tasks"]
+    if digest != snapshot.contract_digest:
+        yield (
+            f"The snapshot was built under another tasks.yaml (digest {snapshot.contract_digest[:12]}). This "
+            f"explains what version {tasks.version} ({digest[:12]}) says of the same log."
+        )
 
 
-def _excluding(exclusions: Sequence[Events], number: str | None) -> Event | None:
-    """Return the first event of the exclusion that took the row out, else of any."""
-    these = exclusions if number is None else [exclusions[int(number)]]
-    return min((e for out in these for e in out.some[:1]), key=lambda event: event.at, default=None)
+def _of_log(facts: Facts, stored: dict[str, Label], snapshot: Snapshot) -> Iterator[str]:
+    for task in changed(stored, facts.labels):
+        now = facts.labels[task]
+        yield (
+            f"{task}: the snapshot says {_in_full(stored[task])}, and the log now says {_in_full(now)}. "
+            f"The log has changed since {snapshot.id} was built, or its day was left behind by a build "
+            "that was confined to others."
+        )
 
 
-def _told(label: Label) -> Json:
-    return {"value": label.value, "status": label.status}
+def _in_full(label: Label) -> str:
+    return said(label) + (f" (by the event at {instant(label.at)})" if label.at else "")
+
+
+def _result(workspace: Workspace, whole: Explanation, notes: list[str], *, agrees: bool) -> ExplainResult:
+    tasks = workspace.contracts.tasks.tasks
+    return ExplainResult(
+        snapshot=whole.snapshot,
+        as_of=format_instant(whole.as_of),
+        request_id=plain(whole.impression.request_id),
+        item_id=plain(whole.impression.item_id),
+        user_id=whole.user_id,
+        shown_at=instant(whole.impression.shown_at),
+        agrees=agrees,
+        notes=notes,
+        tasks={
+            task: {**story.to_json(), "words": told(whole, task, tasks[task])}
+            for task, story in whole.tasks.items()
+        },
+    )

@@ -15,10 +15,10 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import Positive, ValueRule
-from tasks.labels import expressions as x
 from tasks.labels import windows as w
-from tasks.labels.portable import ordered_sum
-from tasks.labels.rows import PLACE, first_of
+from tasks.logs.rows import PLACE, first_of
+from tasks.sql import expressions as x
+from tasks.sql.dialects import ordered_sum
 
 
 def credited_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) -> exp.Select:

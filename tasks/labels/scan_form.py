@@ -21,10 +21,10 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import ValueRule
-from tasks.labels import expressions as x
 from tasks.labels import windows as w
 from tasks.labels.join_form import best_by, best_first
-from tasks.labels.rows import PLACE, first_of
+from tasks.logs.rows import PLACE, first_of
+from tasks.sql import expressions as x
 
 _TICK = timedelta(microseconds=1)
 _INSTANT, _FOUND, _SCANNED = "_instant", "_found", "scanned"

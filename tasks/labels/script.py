@@ -4,8 +4,9 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import Contracts
-from tasks.labels.compile import contract_log, labels_sql
-from tasks.labels.rows import EVENTS, IMPRESSIONS
+from tasks.labels.compile import labels_sql
+from tasks.logs.rows import EVENTS, IMPRESSIONS
+from tasks.logs.schema import contract_log
 
 _HEAD = """\
 -- Labels of {surface}, as the contract {contract}, version {version}, defines them

@@ -16,8 +16,8 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
-from tasks.labels import expressions as x
 from tasks.labels.status import causes
+from tasks.sql import expressions as x
 
 
 def sparing(tasks: TasksSpec) -> tuple[str, ...]:

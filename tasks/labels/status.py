@@ -18,8 +18,8 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TaskSpec, TasksSpec
 from tasks.contracts.tasks import Compose
-from tasks.labels import expressions as x
 from tasks.labels.maturity import matures
+from tasks.sql import expressions as x
 
 
 def credit(task: str) -> str:

@@ -16,10 +16,10 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import Positive, ValueRule
-from tasks.labels import expressions as x
 from tasks.labels.maturity import matures
-from tasks.labels.portable import finite
-from tasks.labels.rows import KNOWN, SHOWN
+from tasks.logs.rows import KNOWN, SHOWN
+from tasks.sql import expressions as x
+from tasks.sql.dialects import finite
 
 AT, OPENS, ANSWERED, AMOUNT = "_at", "_opens", "_answered", "_amount"
 COUNTS, ANSWERS = "_counts", "_answers"

@@ -23,13 +23,13 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from ..calibration.maps import CalibrationMap
-from ..calibration.segmented_map import Calibrator, SegmentedMap, applied
 from ..columns import POSITION, at_position, given, predicted
 from ..errors import DataError, StoreError, unknown
 from .candidates import Floats, examples, numbers
 from .examination import MOST, Examination
 from .features import FeatureEncoder
+from .maps import CalibrationMap
+from .segmented_map import Calibrator, SegmentedMap, applied
 
 Kind = Literal["binary", "value", "quantile", "ranking"]
 Level = Literal["impression", "request"]

@@ -1,1 +1,1 @@
-"""What a release is and whether it may serve: manifest, gates, decision, dossier."""
+"""What serves: parts pinned, packed and digested; loaded, scored and verified."""

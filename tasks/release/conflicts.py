@@ -14,8 +14,8 @@ from html import escape
 from typing import Any
 
 from tasks.evaluation.conflicts import ConflictReport
-from tasks.release.evidence import estimate_from_json, estimate_to_json
-from tasks.release.page import figure, listed
+from tasks.evaluation.evidence import estimate_from_json, estimate_to_json
+from tasks.reports.page import figure, listed
 
 Plain = Mapping[str, Any]
 _WIDE, _HIGH, _LEFT, _TOP = 64, 32, 190, 120

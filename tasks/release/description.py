@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Weight
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.verdicts import Estimate
-from tasks.release.figures import TaskFigures
-from tasks.release.manifest import Manifest
+from tasks.stores.manifest import Manifest
 
 _UNKNOWN = "cannot tell"
 

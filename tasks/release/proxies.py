@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from tasks.evaluation.evidence import estimate_from_json, estimate_to_json
 from tasks.evaluation.proxies import ProxyReport
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
-from tasks.release.evidence import estimate_from_json, estimate_to_json
-from tasks.release.page import figure
+from tasks.reports.page import figure
 
 Plain = Mapping[str, Any]
 _WIDTH, _HEIGHT, _LEFT, _TOP = 560, 200, 60, 16

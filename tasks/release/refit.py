@@ -1,63 +1,126 @@
-"""Whether refitted models may stand in for those that were tested: the shift of their predictions, judged.
+"""What a release serves where a task is refitted: the tested recipe, repeated up to the newest labels.
 
 ::
 
-    shift, on the whole and by segment      all at most the bound   pass
-                                            all above it            block
-                                            across                  cannot_tell
+    tested    train ........| window | calibrate | maturity |  test  |                 as-of
+    served            train ........| window | calibrate (newest mature days) | maturity | as-of
 
-The shift (``tasks/evaluation/shift.py``) is a share of the tested models' mean prediction.
+The tested models stay a release of their own (role ``tested``), with which the decision is rehearsed: they
+have not seen its days. The refitted ones are served, if on those days they do not depart from the tested ones
+by more than the surface allows. A champion lends to both: what it serves, and what was tested in its place.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypedDict
 
-from tasks.contracts.gates import ModelGate
-from tasks.evaluation.verdicts import Outcome, Verdict, judge
-from tasks.release.evidence import estimate_from_json
+import numpy as np
+
+from tasks.calibration import step as calibrate
+from tasks.errors import DataError
+from tasks.evaluation.evidence import estimate_to_json
+from tasks.evaluation.segments import segment_values
+from tasks.evaluation.shift import prediction_shift
+from tasks.ranking.scoring import Scorer
+from tasks.release.parts import Pins, TrainedPart, pin_trained
+from tasks.release.rehearsal import Rehearsal, predicted_by_task, users_of
+from tasks.stores.manifest import PinnedPart, Role
+from tasks.stores.registry import Registry
+from tasks.stores.releases import find_lender, release_manifest
+from tasks.stores.workspace import Workspace
+from tasks.training import step as train
+from tasks.training.slices import DaySlice
+
+_LOG = logging.getLogger("equipoise")
 
 
-def refit_to_json(*, tested: int, gate: ModelGate, shifts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Write what is known of a refit as plain JSON.
+@dataclass(frozen=True)
+class Refit:
+    """The refits of one retrain: as of an instant, from one label snapshot, their runs below a parent."""
 
-    Parameters
-    ----------
-    tested : the release whose models the decision was rehearsed with.
-    gate : which shifts the surface allows.
-    shifts : ``{task, segment, shift}``.
+    workspace: Workspace
+    as_of: datetime
+    snapshot: str
+    parent_run: str | None
+
+    def served(self, tested: Pins, trained: Sequence[TrainedPart]) -> tuple[Pins, dict[str, str]]:
+        """Return what is served: refits of what this retrain trained, and what the lender itself serves.
+
+        Parameters
+        ----------
+        tested : every task's parts that the decision is rehearsed with.
+        trained : those that this retrain made.
+
+        Returns
+        -------
+        The parts by task, and by task why its recipe could not be repeated: then what was tested is served.
+        """
+        made = {part.task: part for part in trained}
+        refitted, failed = Pins(), dict[str, str]()
+        for task, part in made.items():
+            if self.workspace.contracts.surface.training_for(task).refit:
+                try:
+                    refitted[task] = self._refitted(part)
+                except DataError as error:
+                    failed[task] = str(error)
+                    _LOG.warning("refit: %s serves what was tested. %s", task, error)
+        lent = self._lent([task for task in tested if task not in made])
+        return {task: refitted.get(task) or lent.get(task) or pair for task, pair in tested.items()}, failed
+
+    def _refitted(self, part: TrainedPart) -> tuple[PinnedPart, PinnedPart]:
+        common: _Common = {
+            "task": part.task,
+            "as_of": self.as_of,
+            "snapshot": self.snapshot,
+            "parent_run": self.parent_run,
+        }
+        model = train.run(self.workspace, **common, repeats=part.model_version)
+        fitted = calibrate.run(self.workspace, **common, model_version=model.version)
+        made = TrainedPart(part.task, model.version, fitted.version)
+        return pin_trained(self.workspace.surface, Registry(self.workspace.home), made)
+
+    def _lent(self, tasks: Sequence[str]) -> Pins:
+        lender = find_lender(self.workspace, self.as_of) if tasks else None
+        if lender is None:
+            return {}
+        manifest = release_manifest(self.workspace, lender)
+        return {t: (manifest.part(Role.TASK, t), manifest.part(Role.CALIBRATOR, t)) for t in tasks}
+
+
+class _Common(TypedDict):
+    """What training and calibration are both given."""
+
+    task: str
+    as_of: datetime
+    snapshot: str
+    parent_run: str | None
+
+
+def refit_shifts(
+    rehearsal: Rehearsal, days: DaySlice, *, tested: Scorer, served: Scorer
+) -> list[dict[str, Any]]:
+    """Measure how far what is served lies from what was tested, on the shared test days.
+
+    Returns
+    -------
+    Of each task whose predictions may differ, the shift on the whole and in the segments of the calibration
+    gate, as plain JSON. A ranking score has no scale, so none is measured.
     """
-    bounded = [{**one, "bound": gate.refit_shift_max_of(one["task"])} for one in shifts]
-    return {"tested": tested, "shifts": bounded}
-
-
-def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
-    """Warn of each task whose recipe could not be repeated; ``found`` says why by task."""
-    for task, why in found.items():
-        yield Verdict(
-            gate="model",
-            subject=f"{task}.refit",
-            segment="all",
-            outcome=Outcome.WARN,
-            threshold="repeated on the newest days",
-            observed=None,
-            reason=f"what was tested is served. {why}",
-            evidence=run,
-        )
-
-
-def judge_refit(found: Mapping[str, Any] | None, *, run: str) -> Iterator[Verdict]:
-    """Judge each shift; nothing where nothing is refitted."""
-    if found is None:
-        return
-    for one in found["shifts"]:
-        shift, bound = estimate_from_json(one["shift"]), one["bound"]
-        yield Verdict(
-            gate="model",
-            subject=f"{one['task']}.refit_shift",
-            segment=one["segment"],
-            outcome=judge(shift, high=bound),
-            threshold=f"<= {bound:g}",
-            observed=shift,
-            reason=f"what is served against release {found['tested']}, which was tested",
-            evidence=run,
-        )
+    contracts = rehearsal.workspace.contracts
+    heads = tested.heads
+    frame = rehearsal.days(days, (*heads.columns, *heads.optional), [])
+    before, after = (predicted_by_task(scorer.heads, frame) for scorer in (tested, served))
+    gated = [one for one in contracts.surface.segments if one.name in contracts.surface.gates.calibration.by]
+    segments = {name: np.asarray(values) for name, values in segment_values(frame, gated).items()}
+    shifts = []
+    for task, old in before.items():
+        if np.array_equal(old, after[task]) or contracts.head_kind(task) == "ranking":
+            continue
+        found = prediction_shift(old, after[task], users_of(frame), segments=segments)
+        shifts += [
+            {"task": task, "segment": segment, "shift": estimate_to_json(estimate)}
+            for segment, estimate in found.items()
+        ]
+    return shifts

@@ -1,33 +1,93 @@
-"""What the release step reports beside its tasks' figures: verdicts for the gate, sections for the dossier.
+"""What a release's tasks have to do with each other: its proxies and its conflicts, from its rehearsal.
 
 ::
 
-    evidence of the release step
-    ├── refit       what is served beside what was tested  -> verdicts that hold
-    ├── proxies     each declared pair                     -> verdicts that warn, pictures
-    └── conflicts   every pair of tasks                    -> a heat map
+    test days of a slow task    -> its outcome along the tenths of its proxy   (rows where both are known)
+    shared test days            -> rank correlations of every pair of tasks, top tenths that coincide
+
+A slow task's test days lie before the shared ones, where the fast task's model may have learned: then its
+predictions know something of the fast outcome, which the report says.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from tasks.evaluation.verdicts import Verdict
-from tasks.release.conflicts import conflicts_section
-from tasks.release.kept import judge_kept
-from tasks.release.proxies import judge_proxies, proxies_section
-from tasks.release.refit import judge_refit, judge_unrepeated
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.columns import REQUEST_ID
+from tasks.contracts.surface import Proxy
+from tasks.evaluation.conflicts import conflict_report
+from tasks.evaluation.proxies import proxy_report
+from tasks.ranking.heads import Heads
+from tasks.ranking.scoring import Scorer
+from tasks.release.conflicts import conflicts_to_json
+from tasks.release.parts import Pins
+from tasks.release.proxies import proxy_to_json
+from tasks.release.rehearsal import Rehearsal, predicted_by_task, users_of
+from tasks.training.rows import first_rows
+from tasks.training.slices import DaySlice
+
+Floats = npt.NDArray[np.float64]
+_COSTS = ("negative", "safety")
 
 
-def report_verdicts(released: Mapping[str, Any], *, run: str) -> tuple[Verdict, ...]:
-    """Judge what the release step's evidence reports; ``run`` is the step's."""
-    return (
-        *judge_kept(released["kept"], run=run),
-        *judge_unrepeated(released["unrepeated"], run=run),
-        *judge_refit(released["refit"], run=run),
-        *judge_proxies(released["proxies"], run=run),
-    )
+@dataclass(frozen=True)
+class Reports:
+    """The reports of one release: its heads on the days of its rehearsal."""
+
+    rehearsal: Rehearsal
+    scorer: Scorer
+    pins: Pins
+
+    def proxies(self) -> list[dict[str, Any]]:
+        """Report on each declared pair, in the contract's order."""
+        return [self._proxy(pair) for pair in self.rehearsal.workspace.contracts.surface.proxies]
+
+    def conflicts(self, days: DaySlice) -> dict[str, Any]:
+        """Report on every pair of tasks on the shared test days."""
+        tasks, heads = list(self.scorer.heads.heads), self.scorer.heads
+        frame = self._frame(heads, days, tasks)
+        predicted = predicted_by_task(heads, frame)
+        found = conflict_report(
+            predicted,
+            {task: self.rehearsal.outcomes(frame, task) for task in tasks},
+            users_of(frame),
+            costs=[task for task in tasks if self._cost(task)],
+        )
+        return conflicts_to_json(found)
+
+    def _proxy(self, pair: Proxy) -> dict[str, Any]:
+        days = min((self.rehearsal.slices[t].test for t in (pair.fast, pair.slow)), key=lambda d: d.first)
+        heads = self.scorer.heads.of([pair.fast])
+        frame = self._frame(heads, days, [pair.fast, pair.slow])
+        fast, slow = (_label(frame, task) for task in (pair.fast, pair.slow))
+        known = np.isfinite(fast) & np.isfinite(slow) & self._own_rows(frame, pair.slow)
+        report = proxy_report(
+            predicted_by_task(heads, frame)[pair.fast][known],
+            slow[known],
+            users_of(frame)[known],
+            cost=self._cost(pair.slow),
+        )
+        learned = any(part.trained_until() >= days.first for part in self.pins[pair.fast])
+        return proxy_to_json(
+            pair.fast, pair.slow, days.to_json(), report, cost=self._cost(pair.slow), learned=learned
+        )
+
+    def _frame(self, heads: Heads, days: DaySlice, tasks: list[str]) -> pd.DataFrame:
+        return self.rehearsal.days(days, (*heads.columns, *heads.optional), tasks)
+
+    def _own_rows(self, frame: pd.DataFrame, task: str) -> npt.NDArray[np.bool_]:
+        """Return which rows count: of a request-level outcome, one a request."""
+        if self.rehearsal.workspace.contracts.tasks.tasks[task].level == "request":
+            return first_rows(frame[REQUEST_ID].to_numpy())
+        return np.ones(len(frame), dtype=bool)
+
+    def _cost(self, task: str) -> bool:
+        return self.rehearsal.workspace.contracts.tasks.tasks[task].family in _COSTS
 
 
-def report_sections(released: Mapping[str, Any]) -> str:
-    """Write what the release step's evidence reports as HTML."""
-    return proxies_section(released["proxies"]) + conflicts_section(released["conflicts"])
+def _label(frame: pd.DataFrame, task: str) -> Floats:
+    """Return a task's own label, NaN where it is not observed: of a return, where there was a purchase."""
+    return frame[task].to_numpy(dtype=np.float64, na_value=np.nan)

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks.errors import DataError
+from tasks.evaluation.evidence import TaskEvidence, estimate_from_json
 from tasks.evaluation.metric_rows import WHOLE
 from tasks.evaluation.resampling import UNKNOWN
 from tasks.evaluation.verdicts import Estimate
-from tasks.release.evidence import TaskEvidence, estimate_from_json
 
 AMPLIFIED: Final = 0.1
 """Share of the utility's spread from which a term is named."""

@@ -17,8 +17,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tasks.errors import Overtaken, StoreError
-from tasks.location import Location, store_of
 from tasks.stores import delta
+from tasks.stores.location import Location, store_of
 
 
 class Kind(StrEnum):

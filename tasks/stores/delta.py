@@ -24,7 +24,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from tasks.errors import Overtaken, StoreError
-from tasks.location import Location, Stored, listing, storage_options, way
+from tasks.stores.location import Location, Stored, listing, storage_options, way
 
 EVERYTHING: Final = "everything"
 _LOG: Final = "_delta_log"

@@ -1,161 +1,222 @@
-r"""How much each position is looked at, estimated from a log that deals places partly by chance.
+"""The examination curve of a surface as a part of its own: declared, or estimated from the log.
 
-Two neighbours on a page, a at position k and b at k + 1, could as well have stood the other way round. A
-policy that fills one place after the other, by odds that do not depend on the place, logs all that is needed
-to say with what probability it would have dealt them so, and so each pair is a small experiment
-("intervention harvesting", Agarwal et al. 2019, adjacent pairs; known propensities instead of many rankers)::
+::
 
-    odds among what was left at k      u_a = propensity_a      u_b = propensity_b (1 - propensity_a)
-    P(a first | a and b in k, k + 1)   s = (1 - u_b) / ((1 - u_a) + (1 - u_b))
+    surface.yaml declares it                            -> the declared curve
+    it says `estimated` -> train days of the task with  -> the curve with intervals (training/examination.py)
+                           the most positives
+      -> <surface>.examination, pinned by the release, read by training, calibration and simulation
 
-    sum over pairs of y at k      / s   has the mean   examination(k)      x (g_a + g_b)
-    sum over pairs of y at k + 1  / s   has the mean   examination(k + 1)  x (g_a + g_b)
-
-Their ratio is examination(k + 1) / examination(k), whatever the items; ratios multiplied give the curve.
-Nothing is assumed of which items stand where. Assumed is that an outcome needs a look, that a look depends on
-the position alone, and that ``propensity`` is that of the item at its place given those above it.
+Whoever needs the curve asks here: it is made once for a snapshot and found from then on.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
 
-from tasks.errors import DataError, ImmatureLabels
-from tasks.evaluation.resampling import Resampler, interval
-from tasks.evaluation.verdicts import Estimate
+from tasks.columns import ITEM_ID, POSITION, PROPENSITY, REQUEST_ID, USER_ID
+from tasks.contracts import digest
+from tasks.contracts.chains import parent
+from tasks.errors import DataError
+from tasks.evaluation.resampling import clusters
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
+from tasks.ranking.candidates import numbers
+from tasks.ranking.examination import FILE, Examination
+from tasks.stores.locks import alone
+from tasks.stores.make_once import WantedPart
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import StepRun
+from tasks.stores.workspace import Workspace, format_instant
+from tasks.training.examination_curve import Harvested, harvest
+from tasks.training.position import require_places
+from tasks.training.rows import TaskRows, log_labels
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-
-LEAST_POSITIVES: Final = 30
-"""Positives at either place of a pair of positions below which the curve ends before it."""
-
-REPLICATES: Final = 500
-
-
-@dataclass(frozen=True)
-class Harvested:
-    """A curve relative to position 1 with 95 % intervals, and what it rests on.
-
-    Attributes
-    ----------
-    curve : one estimate a position, from position 1, whose value is 1 without spread.
-    pairs, positives : of neighbours, and outcomes in them.
-    """
-
-    curve: tuple[Estimate, ...]
-    pairs: int
-    positives: int
-
-    @property
-    def by_position(self) -> tuple[float, ...]:
-        """The curve's values."""
-        return tuple(point.value for point in self.curve)
+STEP: Final = "examination"
+RECIPE: Final = 1
+"""Raised whenever the same rows would give another curve."""
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Neighbours on a page: rows of the upper and of the lower one and what the pair weighs, each [pairs]."""
+class _Curve:
+    """A curve as it is registered, with the days that it was learned from, none of a declared one."""
 
-    upper: Integers
-    lower: Integers
-    weights: Floats
+    content: Mapping[str, Any]
+    slices: Mapping[str, Any]
 
 
-def harvest(
-    outcomes: Floats,
-    positions: Floats,
-    propensities: Floats,
-    *,
-    requests: npt.NDArray[Any],
-    users: Integers,
-) -> Harvested:
-    """Estimate the examination curve.
+def examination_name(surface: str) -> str:
+    """Name the registered model of a surface's examination curves."""
+    return f"{surface}.examination"
+
+
+def run(
+    workspace: Workspace, *, as_of: datetime, snapshot: str, parent_run: str | None = None
+) -> Part | None:
+    """Register the curve of a surface, or find it; None where the surface says nothing of examination.
 
     Parameters
     ----------
-    outcomes : [n] 0 or 1, NaN where not observed, which must not depend on the position.
-    positions : [n] from 1, NaN where an item had none.
-    propensities : [n] probability that the policy put the item at its place given those above it.
-    requests : [n] the page that a row is on.
-    users : [n] codes from 0 of who is resampled for the intervals.
+    as_of : the instant at which the world is looked at; the snapshot's own.
+    snapshot : id of a published label snapshot.
+    parent_run : the MLflow run that this one belongs under.
 
     Raises
     ------
     DataError
-        No two neighbours could have stood the other way round.
+        It is to be estimated and the log has no positions, or deals none of them by chance.
     ImmatureLabels
-        There are too few positives to tell position 2 from position 1.
+        It is to be estimated and there are too few days or positives.
     """
-    pairs = swappable(requests, positions, propensities)
-    if not len(pairs.upper):
+    if workspace.contracts.surface.examination is None:
+        return None
+    labelled = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
+    wanted = _wanted(workspace, as_of, snapshot)
+    with alone(workspace.home, wanted.name, doing=f"estimating where people look on {workspace.surface}"):
+        return wanted.find() or wanted.make(
+            partial(_make, wanted.registry, workspace, labelled), parent_run=parent_run
+        )
+
+
+def _wanted(workspace: Workspace, as_of: datetime, snapshot: str) -> WantedPart:
+    """Say what decides the curve: a declared one hangs on no label."""
+    surface = workspace.contracts.surface
+    said = {"surface": workspace.surface}
+    if surface.examination_curve is None:
+        said |= {"as_of": format_instant(as_of), "snapshot": snapshot}
+        said |= {f"contract.{kind}": workspace.contracts.digests[kind] for kind in ("surface", "tasks")}
+    decides = {
+        **said,
+        "declared": surface.examination_curve,
+        "reference": surface.reference_position,
+        "step": STEP,
+        "recipe": RECIPE,
+    }
+    return WantedPart(
+        workspace=workspace,
+        step=STEP,
+        task=None,
+        name=examination_name(workspace.surface),
+        inputs=digest(decides),
+        tags=said,
+    )
+
+
+def read(workspace: Workspace, part: Part) -> Examination:
+    """Read a registered curve, its bytes compared with what was registered."""
+    return Examination.from_json(json.loads((Registry(workspace.home).fetch(part) / FILE).read_bytes()))
+
+
+def curve(workspace: Workspace, *, as_of: datetime, snapshot: str) -> Examination:
+    """Return the curve that a snapshot's parts are corrected by.
+
+    Raises
+    ------
+    DataError
+        The surface says nothing of examination.
+    """
+    part = run(workspace, as_of=as_of, snapshot=snapshot)
+    if part is None:
         raise DataError(
-            f"None of {len(outcomes)} rows has a neighbour with which it could have changed places: the "
-            "log's policy deals no place by chance, or logs no propensity. Declare examination.by_position."
+            f"{workspace.surface} says nothing of how much a position is looked at. Declare examination in "
+            "surface.yaml, or let it be estimated."
         )
-    resampler = Resampler(int(users.max()) + 1, seed=0, replicates=REPLICATES)
-    sums, positives = _sums(outcomes, positions, pairs, resampler.units(users), resampler.drawn)
-    reach = int(np.argmin(np.append((positives >= LEAST_POSITIVES).all(axis=0), False)))
-    if reach == 0:
-        raise ImmatureLabels(
-            "The examination of position 2 cannot be estimated: there are "
-            f"{int(positives[:, :1].min(initial=0))} positives at one of the first two places, "
-            f"{LEAST_POSITIVES} are needed. Wait for more days, or declare examination.by_position."
+    return read(workspace, part)
+
+
+def _make(
+    registry: Registry, workspace: Workspace, labelled: Snapshot, opened: StepRun, said: Mapping[str, str]
+) -> Part:
+    declared = workspace.contracts.surface.examination_curve
+    made = _declared(workspace, declared) if declared else _estimated(workspace, labelled, opened)
+    opened.evidence({"slices": made.slices, "examination": made.content})
+    return registry.register(
+        examination_name(workspace.surface),
+        {FILE: json.dumps(made.content, allow_nan=False, indent=1).encode()},
+        run_id=opened.run_id,
+        tags=said,
+        model_type="examination",
+        params={"source": made.content["source"]},
+    )
+
+
+def _declared(workspace: Workspace, by_position: tuple[float, ...]) -> _Curve:
+    known = Examination(by_position, workspace.contracts.surface.reference_position)
+    return _Curve({**known.to_json(), "source": "declared"}, {})
+
+
+def _estimated(workspace: Workspace, labelled: Snapshot, opened: StepRun) -> _Curve:
+    task = _densest(workspace, labelled)
+    rows = TaskRows.open(workspace, task=task, as_of=labelled.as_of, snapshot=labelled.id)
+    log_labels(opened, labelled, context="examination")
+    found = _harvested(workspace, _placed(rows), task)
+    told = [
+        {"position": place, "examination": point.value, "low": point.low, "high": point.high}
+        for place, point in enumerate(found.curve, start=1)
+    ]
+    opened.table("curve.json", pd.DataFrame(told))
+    opened.metrics({"pairs": found.pairs, "positives": found.positives})
+    known = Examination(found.by_position, workspace.contracts.surface.reference_position)
+    content = {
+        **known.to_json(),
+        "source": "estimated",
+        "low": [point.low for point in found.curve],
+        "high": [point.high for point in found.curve],
+        "task": task,
+        "pairs": found.pairs,
+        "positives": found.positives,
+    }
+    return _Curve(content, {"train": rows.slices.train.to_json()})
+
+
+def _harvested(workspace: Workspace, table: pa.Table, task: str) -> Harvested:
+    frame = table.to_pandas()
+    outcomes, places, propensities = (
+        numbers(frame, name, "examination: estimated") for name in (task, POSITION, PROPENSITY)
+    )
+    require_places(places)
+    return harvest(
+        outcomes,
+        places,
+        propensities,
+        requests=pd.factorize(frame[REQUEST_ID])[0],
+        users=clusters(frame[USER_ID], frame[REQUEST_ID]).codes,
+    )
+
+
+def _placed(rows: TaskRows) -> pa.Table:
+    """Read every impression of the train days: a neighbour without a label is a neighbour."""
+    known = rows.snapshot.schema().names
+    if lacking := [name for name in (POSITION, PROPENSITY) if name not in known]:
+        raise DataError(
+            f"examination: estimated needs {' and '.join(lacking)} of every impression, which the log of "
+            f"{rows.workspace.surface} lacks. Log it, or declare examination.by_position."
         )
-    sums, once = sums[:, :reach], np.ones((resampler.drawn, 1))
-    values = _curves(sums, once)[:, 0]
-    replicated = np.concatenate([_curves(sums, block) for block in resampler.blocks(reach)], axis=1)
-    told = (interval(float(v), r, resampler.drawn) for v, r in zip(values, replicated, strict=True))
-    first = Estimate(1.0, 1.0, 1.0, resampler.drawn)
-    return Harvested((first, *told), len(pairs.upper), int(positives[:, :reach].sum()))
+    names = [REQUEST_ID, ITEM_ID, USER_ID, POSITION, PROPENSITY, rows.task]
+    return rows.snapshot.read(names, first_day=rows.slices.train.first, last_day=rows.slices.train.last)
 
 
-def swappable(requests: npt.NDArray[Any], positions: Floats, propensities: Floats) -> Pairs:
-    """Find the neighbours that could have stood the other way round.
-
-    Examples
-    --------
-    Of three items left with odds 1 : 1 : 2, the last was put first and one of the others second; the other
-    way round had the probability 1/4 x 2/3 against 1/2 x 1/2.
-
-    >>> pairs = swappable(np.array([7, 7]), np.array([1.0, 2.0]), np.array([0.5, 0.5]))
-    >>> pairs.weights.round(4), round((1 / 4 + 1 / 6) / (1 / 4), 4)
-    (array([1.6667]), 1.6667)
-    """
-    placed = np.flatnonzero(np.isfinite(positions) & np.isfinite(propensities))
-    order = placed[np.lexsort((positions[placed], requests[placed]))]
-    upper, lower = order[:-1], order[1:]
-    next_to = (requests[upper] == requests[lower]) & (positions[lower] == positions[upper] + 1)
-    upper, lower = upper[next_to], lower[next_to]
-    first = propensities[upper]
-    second = propensities[lower] * (1 - first)
-    either = (first > 0) & (first < 1) & (propensities[lower] > 0)
-    upper, lower, first, second = upper[either], lower[either], first[either], second[either]
-    return Pairs(upper, lower, 1 + (1 - first) / (1 - second))
-
-
-def _sums(
-    outcomes: Floats, positions: Floats, pairs: Pairs, units: Integers, drawn: int
-) -> tuple[Floats, Integers]:
-    """Sum weighted outcomes by unit, [2, pairs of positions, units], upper place first, and count them."""
-    observed = np.nan_to_num(outcomes)
-    step = positions[pairs.upper].astype(np.int64) - 1
-    steps = int(step.max()) + 1
-    sums = np.zeros((2, steps, drawn))
-    positives = np.zeros((2, steps), dtype=np.int64)
-    for side, rows in enumerate((pairs.upper, pairs.lower)):
-        happened = observed[rows] > 0
-        where = step[happened] * drawn + units[rows[happened]]
-        summed = np.bincount(where, pairs.weights[happened], minlength=steps * drawn)
-        sums[side] = summed.reshape(steps, drawn)
-        positives[side] = np.bincount(step[happened], minlength=steps)
-    return sums, positives
-
-
-def _curves(sums: Floats, block: Floats) -> Floats:
-    """Return curves from position 2 on, [pairs of positions, width], for draws [units, width]."""
-    upper, lower = sums @ block
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.cumprod(lower / upper, axis=0))
+def _densest(workspace: Workspace, labelled: Snapshot) -> str:
+    """Return the task that is told by most positives, of those that any look may lead to."""
+    spec, counted = workspace.contracts.tasks, labelled.days()
+    fit = [
+        name
+        for name, task in spec.tasks.items()
+        if task.positive is not None
+        and task.level == "impression"
+        and parent(spec, name) is None
+        and (task.observed_when is None or task.observed_when.event is None)
+    ]
+    if not fit:
+        raise DataError(
+            "examination: estimated needs a task of an event that a look may lead to, and "
+            f"{workspace.surface} has none. Declare examination.by_position."
+        )
+    return max(fit, key=lambda name: (sum(counted.column(f"{name}__positive").to_pylist()), name))

@@ -19,8 +19,8 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import SurfaceSpec
 from tasks.contracts.surface import SegmentSpec
-from tasks.labels import expressions as x
-from tasks.labels.statements import fill
+from tasks.sql import expressions as x
+from tasks.sql.templates import fill
 from tasks.validation.label_measurements import LABELS
 from tasks.validation.measurements import VALUES, Measurement, fetch, measure_columns
 

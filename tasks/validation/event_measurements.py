@@ -7,7 +7,7 @@ import duckdb
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.labels import expressions as x
+from tasks.sql import expressions as x
 from tasks.validation.label_measurements import LABELS
 from tasks.validation.measurements import (
     ARRIVED_EARLY,

@@ -6,7 +6,7 @@ from datetime import datetime
 import duckdb
 
 from tasks import columns as c
-from tasks.labels import expressions as x
+from tasks.sql import expressions as x
 from tasks.validation.label_measurements import LABELS
 from tasks.validation.measurements import (
     FUTURE,

@@ -12,7 +12,7 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.columns import Status
 from tasks.contracts import TasksSpec
-from tasks.labels import expressions as x
+from tasks.sql import expressions as x
 from tasks.validation.measurements import (
     POSITIVES,
     ROWS,

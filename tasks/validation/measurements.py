@@ -19,8 +19,8 @@ import duckdb
 import pandas as pd
 from sqlglot import exp
 
-from tasks.labels import expressions as x
-from tasks.labels.statements import Part, fill
+from tasks.sql import expressions as x
+from tasks.sql.templates import Part, fill
 
 ROWS: Final = "rows"
 COLUMN: Final = "column"

@@ -15,7 +15,7 @@ from html import escape
 import pandas as pd
 
 from tasks.columns import Status
-from tasks.release.page import page, table
+from tasks.reports.page import page, table
 from tasks.validation import measurements as m
 from tasks.validation.judged import Line
 from tasks.validation.pictures import STYLE, lines_pictured, statuses_pictured

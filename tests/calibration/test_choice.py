@@ -10,11 +10,11 @@ import pytest
 from benchmarks.calibrating.rows import simulated
 from tasks.calibration.choice import Choice, choose
 from tasks.calibration.fit import fit_binary
-from tasks.calibration.maps import IsotonicMap, LogisticMap, expit
-from tasks.calibration.segment_effects import MappedSegment
-from tasks.calibration.segmented_map import SegmentedMap, applied
 from tasks.errors import DataError
 from tasks.evaluation.binary import log_loss, normalized_entropy
+from tasks.ranking.maps import IsotonicMap, LogisticMap, expit
+from tasks.ranking.segment_effects import MappedSegment
+from tasks.ranking.segmented_map import SegmentedMap, applied
 
 Floats = npt.NDArray[np.float64]
 SEGMENTS = (MappedSegment("source", "source"), MappedSegment("age", "age_days", (7.0,)))

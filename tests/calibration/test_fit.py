@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
 from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_joint, fit_mean
-from tasks.calibration.maps import IsotonicMap, LogisticMap, expit, logit
 from tasks.errors import DataError
 from tasks.evaluation.binary import calibration_ratio, log_loss
+from tasks.ranking.maps import IsotonicMap, LogisticMap, expit, logit
 
 Floats = npt.NDArray[np.float64]
 

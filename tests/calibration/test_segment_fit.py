@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from tasks.calibration.fit import fit_binary
-from tasks.calibration.maps import IsotonicMap, LogisticMap, expit, logit
-from tasks.calibration.segment_effects import MappedSegment
 from tasks.calibration.segment_fit import fit_segmented
-from tasks.calibration.segmented_map import SegmentedMap, applied, calibrator_from_json
 from tasks.errors import DataError
 from tasks.evaluation.binary import calibration_ratio, log_loss
+from tasks.ranking.maps import IsotonicMap, LogisticMap, expit, logit
+from tasks.ranking.segment_effects import MappedSegment
+from tasks.ranking.segmented_map import SegmentedMap, applied, calibrator_from_json
 
 Floats = npt.NDArray[np.float64]
 SEGMENTS = (MappedSegment("source", "source"), MappedSegment("device", "device"))

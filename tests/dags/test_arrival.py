@@ -15,16 +15,16 @@ Look = Callable[..., object]
 def look(airflow_home: object, tmp_path: Path) -> Look:
     """Let the step look at a log that ends so many days before the as-of, in a run that was due a while ago."""
     from dags.retrain_steps import await_log
-    from tasks.steps.context import Context
-    from tests.steps.small_feed import AS_OF, NAME, SURFACE, write_contracts, write_logs
+    from tasks.stores.workspace import Workspace
+    from tests.feeds.small_feed import AS_OF, NAME, SURFACE, write_contracts, write_logs
 
     more = "arrival: {deadline: PT1H, every: PT7M}\n"
     surfaces = write_contracts(tmp_path / "surfaces", surface=SURFACE + more)
     write_logs(tmp_path / "home" / "logs")
-    context = Context.open(NAME, surfaces=surfaces, home=tmp_path / "home")
+    workspace = Workspace.open(NAME, surfaces=surfaces, home=tmp_path / "home")
 
     def run(*, due: timedelta, days: int = 3) -> None:
-        await_log(context, as_of=AS_OF + timedelta(days=days), due=datetime.now(UTC) - due)
+        await_log(workspace, as_of=AS_OF + timedelta(days=days), due=datetime.now(UTC) - due)
 
     return run
 

@@ -30,7 +30,7 @@ def test_the_steps_take_what_their_projects_made(
     migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tasks.stores.tracking import connect
-    from tests.steps.small_feed import AS_OF, NAME, SURFACE, write_contracts, write_logs
+    from tests.feeds.small_feed import AS_OF, NAME, SURFACE, write_contracts, write_logs
 
     surface = SURFACE + "gates: {decision: {first: {column: price}}}\n"
     surfaces = write_contracts(tmp_path / "surfaces", surface=surface, tasks=TASKS, utility=UTILITY)

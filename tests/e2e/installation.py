@@ -8,7 +8,7 @@
     installation.run("home_feed__retrain", {"as_of": "2026-02-10T00:00:00Z"})      the run's id
     installation.wait("home_feed__retrain", run)                                   the run, once it has ended
     installation.mlflow                         a client of MLflow's server
-    installation.context                        the same home for steps in this process
+    installation.workspace                        the same home for steps in this process
 """
 
 import os
@@ -26,17 +26,17 @@ from typing import Any, TypeVar
 
 from mlflow import MlflowClient
 
-from tasks.local.follow import failed_logs
-from tasks.local.health import require_living
-from tasks.local.logins import ensure_passwords
-from tasks.local.parts import records
-from tasks.local.processes import marked, members
-from tasks.local.settings import MARK, REPOSITORY, Settings
-from tasks.steps.context import Context
-from tasks.world.generate import generate
+from tasks.datasets.world.generate import generate
+from tasks.deploy.follow import failed_logs
+from tasks.deploy.health import require_living
+from tasks.deploy.logins import ensure_passwords
+from tasks.deploy.parts import records
+from tasks.deploy.processes import marked, members
+from tasks.deploy.settings import MARK, REPOSITORY, Settings
+from tasks.stores.workspace import Workspace
 from tests.docs.pages import DOCS, blocks
 from tests.e2e.rest import Client, client
-from tests.steps import mini
+from tests.feeds import mini
 
 T = TypeVar("T")
 TYPED = 5
@@ -60,8 +60,8 @@ class Installation:
         return self.settings.surfaces
 
     @property
-    def context(self) -> Context:
-        return Context.open(mini.NAME, surfaces=self.surfaces, home=self.home)
+    def workspace(self) -> Workspace:
+        return Workspace.open(mini.NAME, surfaces=self.surfaces, home=self.home)
 
     @cached_property
     def mlflow(self) -> MlflowClient:
@@ -162,8 +162,8 @@ def installed(folder: Path) -> Iterator[Installation]:
     world = folder / "world" / mini.NAME
     generate(days=mini.DAYS, requests_per_day=mini.REQUESTS_PER_DAY, seed=mini.SEED, out=world)
     plain = mini.with_log(mini.write_contracts(folder / "plain"), world, folder)
-    context = mini.changed(plain, folder, surface=_ended)
-    settings = Settings(context.home, context.surfaces, 18280, 15200).with_free_ports()
+    workspace = mini.changed(plain, folder, surface=_ended)
+    settings = Settings(workspace.home, workspace.surfaces, 18280, 15200).with_free_ports()
     try:
         _make("up", settings)
         yield Installation(settings, world)
@@ -176,7 +176,7 @@ def installed(folder: Path) -> Iterator[Installation]:
 def _make(verb: str, settings: Settings) -> None:
     """Do what `make` does with this verb: the parts outlive the process that starts them."""
     done = subprocess.run(
-        [sys.executable, "-m", "tasks.local", verb],
+        [sys.executable, "-m", "tasks.deploy", verb],
         env=_environment(settings),
         cwd=REPOSITORY,
         capture_output=True,

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
-from tasks.local import health
-from tasks.local.rest import Airflow, run_path
-from tasks.local.settings import Settings
+from tasks.deploy import health
+from tasks.deploy.rest import Airflow, run_path
+from tasks.deploy.settings import Settings
 
 
 class Client(Airflow):

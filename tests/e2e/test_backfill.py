@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.cli import main
-from tasks.steps import labels
+from tasks.labels import build as labels
+from tasks.labels.store import LabelStore
 from tasks.stores import delta
-from tasks.stores.label_store import LabelStore
 from tasks.stores.registry import Registry
 from tests.docs.pages import DOCS, blocks, examples
 from tests.e2e.installation import Installation
-from tests.steps.mini import LATER, NAME
+from tests.feeds.mini import LATER, NAME
 
 LABELS, RETRAIN = f"{NAME}__labels", f"{NAME}__retrain"
 DAYS = (date(2026, 1, 12), date(2026, 1, 13), date(2026, 1, 14))
@@ -26,8 +26,8 @@ DAYS = (date(2026, 1, 12), date(2026, 1, 13), date(2026, 1, 14))
 def changed_log(installation: Installation) -> Installation:
     """A log whose labels are built, and of which a few clicks of many days arrive only now."""
     installation.deliver()
-    labels.run(installation.context, as_of=LATER)
-    events = sorted((installation.context.logs / NAME / "events").glob("*.parquet"))
+    labels.run(installation.workspace, as_of=LATER)
+    events = sorted((installation.workspace.logs / NAME / "events").glob("*.parquet"))
     for file in events[8:18]:
         _repeat_a_click(file)
     return installation
@@ -38,7 +38,7 @@ def test_a_backfill_of_three_days_of_labels_rewrites_those_days_and_no_other(
 ) -> None:
     before = _files(changed_log)
     changed_log.ready(LABELS)
-    changed_log.type("backfill.md", "tasks.local.airflow backfill create")
+    changed_log.type("backfill.md", "tasks.deploy.airflow backfill create")
     runs = changed_log.backfilled(LABELS, 3)
     assert {run["state"] for run in runs} == {"success"}
     after = _files(changed_log)

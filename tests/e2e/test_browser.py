@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 from tasks.stores.audit import Audit
 from tests.e2e.browser import Person, chromium
 from tests.e2e.installation import Installation, installed
-from tests.steps.mini import NAME
+from tests.feeds.mini import NAME
 
 expect.set_options(timeout=30_000)
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("installation")]

@@ -19,9 +19,10 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from tasks.steps import release_view, retrain
-from tasks.steps.context import Context
-from tasks.world.generate import generate
+from tasks import pipeline as retrain
+from tasks.datasets.world.generate import generate
+from tasks.release import view as release_view
+from tasks.stores.workspace import Workspace
 
 pytestmark = pytest.mark.xdist_group("home_feed_truth")
 
@@ -38,14 +39,14 @@ Floats = npt.NDArray[np.float64]
 class Fresh:
     """Fresh days scored by a release, the truth of the same rows, and the release's figures on its test slice."""
 
-    context: Context
+    workspace: Workspace
     scored: pd.DataFrame
     truth: pd.DataFrame
     figures: dict[str, dict[str, float]]
 
     def pair(self, task: str) -> tuple[Floats, Floats]:
         """Return prediction and true probability (or value) where the latter is defined."""
-        kind = self.context.contracts.tasks.tasks[task].kind
+        kind = self.workspace.contracts.tasks.tasks[task].kind
         column = f"p_{task}" if kind == "binary" else f"v_{task}"
         true = self.truth[f"{column}__shown"].to_numpy(dtype=float)
         known = np.isfinite(true)
@@ -57,17 +58,17 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Fresh:
     home = tmp_path_factory.mktemp("home_feed_truth")
     logs = home / "logs" / "home_feed"
     generate(days=DAYS + FRESH_DAYS, requests_per_day=REQUESTS_PER_DAY, seed=SEED, out=logs)
-    context = Context.open("home_feed", surfaces=SURFACES, home=home)
-    made = retrain.run(context, as_of=AS_OF)
+    workspace = Workspace.open("home_feed", surfaces=SURFACES, home=home)
+    made = retrain.run(workspace, as_of=AS_OF)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         shown = connection.read_parquet(f"{logs}/impressions/*.parquet").filter(f"shown_at >= '{AS_OF:%F}'")
         true = connection.read_parquet(f"{logs}/truth.parquet").join(shown, "request_id, item_id", "semi")
         frame, truth = (table.order("request_id, item_id").df() for table in (shown, true))
-    figures = release_view.show(context, made.release)["metrics"]
+    figures = release_view.show(workspace, made.release)["metrics"]
     return Fresh(
-        context,
-        release_view.load(context, made.release).score(frame),
+        workspace,
+        release_view.load(workspace, made.release).score(frame),
         truth,
         {task: of["test"] for task, of in figures.items()},
     )

@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 
+from tasks.deploy.follow import Lines, failed_logs, follow
+from tasks.deploy.health import running_settings
+from tasks.deploy.logins import ensure_passwords
+from tasks.deploy.parts import records
+from tasks.deploy.processes import marked, members
+from tasks.deploy.production import LOGS
+from tasks.deploy.rest import Airflow
+from tasks.deploy.settings import MARK, REPOSITORY, Settings
 from tasks.errors import StoreError
-from tasks.local.follow import Lines, failed_logs, follow
-from tasks.local.health import running_settings
-from tasks.local.logins import ensure_passwords
-from tasks.local.parts import records
-from tasks.local.processes import marked, members
-from tasks.local.production import LOGS
-from tasks.local.rest import Airflow
-from tasks.local.settings import MARK, REPOSITORY, Settings
 from tests.e2e.rest import client
-from tests.steps import mini
+from tests.feeds import mini
 
 DAG, PROMOTE = f"{mini.NAME}__retrain", f"{mini.NAME}__promote"
 ENDED = {"success", "failed", "upstream_failed"}
@@ -55,7 +55,7 @@ def local(verb: str, home: Path, *words: str) -> subprocess.CompletedProcess[str
         "EQUIPOISE_AIRFLOW_PORT": str(ports.airflow_port),
         "EQUIPOISE_MLFLOW_PORT": str(ports.mlflow_port),
     }
-    module = ("tasks.local", verb) if verb in {"up", "down", "status"} else (f"tasks.local.{verb}",)
+    module = ("tasks.deploy", verb) if verb in {"up", "down", "status"} else (f"tasks.deploy.{verb}",)
     command = [sys.executable, "-m", *module, "--profile", "production", *words]
     return subprocess.run(
         command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False

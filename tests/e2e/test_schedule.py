@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tasks.steps.context import format_instant
-from tasks.stores.label_store import LabelStore
+from tasks.labels.store import LabelStore
+from tasks.stores.workspace import format_instant
 from tests.e2e.installation import Installation
-from tests.steps.mini import AS_OF, LATER, NAME
+from tests.feeds.mini import AS_OF, LATER, NAME
 
 WORKFLOWS = ("labels", "retrain", "retrain_slow")
 LABELS, RETRAIN, SLOW = (f"{NAME}__{workflow}" for workflow in WORKFLOWS)

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.adapters.kuairand import import_kuairand
-from tasks.steps import release_view, retrain
-from tasks.steps.context import Context
+from tasks import pipeline as retrain
+from tasks.datasets.kuairand import import_kuairand
+from tasks.release import view as release_view
+from tasks.stores import releases
+from tasks.stores.workspace import Workspace
 from tests.shared_data import KUAIRAND, needs_kuairand
 
 pytestmark = [pytest.mark.xdist_group("short_video"), needs_kuairand]
@@ -30,7 +32,7 @@ TEST_DAYS = (date(2022, 5, 2), date(2022, 5, 3))
 class Made:
     """The release of the ten days, its figures on its test slice, and what the reports say that they cannot."""
 
-    context: Context
+    workspace: Workspace
     release: int
     figures: dict[str, dict[str, float]]
     notes: str
@@ -40,11 +42,11 @@ class Made:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     home = tmp_path_factory.mktemp("short_video")
     import_kuairand(source=KUAIRAND, out=home / "logs" / "short_video")
-    context = Context.open("short_video", surfaces=SURFACES, home=home)
-    result = retrain.run(context, as_of=AS_OF)
-    shown = release_view.show(context, result.release)["metrics"]
+    workspace = Workspace.open("short_video", surfaces=SURFACES, home=home)
+    result = retrain.run(workspace, as_of=AS_OF)
+    shown = release_view.show(workspace, result.release)["metrics"]
     return Made(
-        context,
+        workspace,
         result.release,
         {task: of["test"] for task, of in shown.items()},
         Path(result.dossier).read_text(encoding="utf-8"),
@@ -59,7 +61,7 @@ def test_a_task_ranks_at_least_as_well_as_was_asked_for(made: Made, task: str, f
 
 
 def test_every_task_is_measured_on_two_whole_days_after_all_that_it_learned_from(made: Made) -> None:
-    manifest = release_view.release_manifest(made.context, made.release)
+    manifest = releases.release_manifest(made.workspace, made.release)
     assert manifest.test == TEST_DAYS
     newest = [part.newest_training_row for part in manifest.parts if part.newest_training_row]
     assert len(newest) == 18  # a model and a calibrator for each of nine tasks

@@ -7,8 +7,10 @@ import duckdb
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
-from tasks.labels.compile import Log, label_query, render
+from tasks.labels.compile import label_query
 from tasks.labels.credit import Form
+from tasks.logs.schema import Log
+from tasks.sql.templates import render
 from tests.labels import worlds
 from tests.labels.reference import Key, Label, Row
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from tasks.contracts import TasksSpec
 from tasks.errors import ContractError
-from tasks.labels.compile import DIALECTS, Log, contract_log, labels_sql, match_columns
+from tasks.labels.compile import DIALECTS, labels_sql
 from tasks.labels.credit import Form
 from tasks.labels.maturity import longest_reach
+from tasks.logs.schema import Log, contract_log, match_columns
 from tests.labels import worlds
 from tests.labels.engine import LOG, Story, rows, run, tasks
 from tests.labels.reference import Reference, Row

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tasks.contracts import TasksSpec
-from tasks.labels.coverage import Build, Coverage, Day, DaySum, LogDays, cover
+from tasks.labels.coverage import Build, Coverage, Day, cover
+from tasks.logs.days import DaySum, LogDays
 from tests.labels.engine import tasks
 
 EVERY = tasks(

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from tasks.labels.digest import add, content_digest, row_hash, snapshot_id, total
-from tasks.labels.statements import fill
+from tasks.sql.templates import fill
 from tests.labels.engine import tasks
 
 SPEC = tasks(

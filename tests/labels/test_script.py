@@ -12,10 +12,10 @@ import duckdb
 import pytest
 
 from tasks.contracts import load_surface
+from tasks.datasets.world.generate import generate
+from tasks.labels import build as labels
 from tasks.labels.script import labels_script
-from tasks.steps import labels
-from tasks.steps.context import Context
-from tasks.world.generate import generate
+from tasks.stores.workspace import Workspace
 
 GOLDEN = Path(__file__).with_name("golden")
 SURFACES = Path(__file__).parents[2] / "surfaces"
@@ -41,7 +41,7 @@ def test_the_head_says_whose_labels_they_are_and_what_the_parameter_is() -> None
 
 def test_the_golden_sql_gives_the_labels_of_a_build(tmp_path: Path) -> None:
     generate(days=12, requests_per_day=20, seed=1, out=tmp_path / "logs" / "home_feed")
-    built = labels.run(Context("home_feed", SURFACES, tmp_path), as_of=AS_OF)
+    built = labels.run(Workspace("home_feed", SURFACES, tmp_path), as_of=AS_OF)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for table in ("impressions", "events"):

@@ -13,7 +13,7 @@ from mlflow.projects._project_spec import EntryPoint, load_project
 
 from tasks.cli.arguments import build_parser
 from tasks.cli.project import without_empty
-from tasks.steps.launch import PROJECTS, project_folder
+from tasks.launch import PROJECTS, project_folder
 from tasks.stores.projects import BACKENDS
 
 NAMES = ("train", "calibrate", "simulate", "shadow", "retrain")

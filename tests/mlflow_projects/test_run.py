@@ -9,16 +9,16 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tasks.steps import train
-from tasks.steps.context import Context, format_instant
-from tasks.steps.launch import PROJECTS
+from tasks.launch import PROJECTS
 from tasks.stores.projects import ERROR, MESSAGE
 from tasks.stores.registry import Registry
 from tasks.stores.tracking import experiment_id, tracking_uri
-from tests.steps.small_feed import AS_OF, small_feed
+from tasks.stores.workspace import Workspace, format_instant
+from tasks.training import step as train
+from tests.feeds.small_feed import AS_OF, small_feed
 
 pytestmark = pytest.mark.xdist_group("small_feed")
-Feed = tuple[Context, str]
+Feed = tuple[Workspace, str]
 
 
 @pytest.fixture
@@ -37,11 +37,11 @@ def mlflow_run(
     feed: Feed, folder: Path, *options: str, store: str | None = None, **parameters: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the project `train` from a folder; without a store as if nobody had chosen one."""
-    context, _ = feed
+    workspace, _ = feed
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
-        "EQUIPOISE_HOME": str(context.home),
-        "EQUIPOISE_SURFACES": str(context.surfaces),
+        "EQUIPOISE_HOME": str(workspace.home),
+        "EQUIPOISE_SURFACES": str(workspace.surfaces),
         "VIRTUAL_ENV": sys.prefix,
         **({"MLFLOW_TRACKING_URI": store} if store else {}),
     }
@@ -57,7 +57,7 @@ def project_runs(client: MlflowClient, experiment: str) -> list[Run]:
 
 
 def test_without_a_chosen_store_it_makes_in_the_home_what_the_step_makes(feed, elsewhere):
-    context, snapshot = feed
+    workspace, snapshot = feed
     asked = {
         "surface": "small_feed",
         "task": "click_1d",
@@ -70,17 +70,17 @@ def test_without_a_chosen_store_it_makes_in_the_home_what_the_step_makes(feed, e
     assert ran.stdout == ""
     assert {file.name for file in elsewhere.iterdir()} == {"mlflow.db"}
     assert {file.name for file in (PROJECTS / "train").iterdir()} == {"MLproject"}
-    (version,) = Registry(context.home).versions("small_feed.task.click_1d")
-    again = train.run(context, task="click_1d", as_of=AS_OF, snapshot=snapshot)
+    (version,) = Registry(workspace.home).versions("small_feed.task.click_1d")
+    again = train.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot)
     assert (again.reused, again.version, again.sha256) == (True, version.version, version.sha256)
 
 
 def test_what_it_cannot_do_is_one_message_and_kept_with_its_run(feed, elsewhere):
-    context, _ = feed
-    client = Registry(context.home).client
-    experiment_id(client, context.home, "small_feed")
+    workspace, _ = feed
+    client = Registry(workspace.home).client
+    experiment_id(client, workspace.home, "small_feed")
     hostile = {"surface": "small_feed; touch pwned", "task": "--json", "as_of": format_instant(AS_OF)}
-    store = tracking_uri(context.home)
+    store = tracking_uri(workspace.home)
     ran = mlflow_run(feed, elsewhere, "--experiment-name", "small_feed", store=store, **hostile)
     assert ran.returncode == 1
     said = "Unknown surface 'small_feed; touch pwned' in"

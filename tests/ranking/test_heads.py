@@ -4,12 +4,12 @@ import lightgbm as lgb
 import pandas as pd
 import pytest
 
-from tasks.calibration.maps import LogisticMap, MeanMap
-from tasks.calibration.segment_effects import Effects, MappedSegment, Span
-from tasks.calibration.segmented_map import SegmentedMap
 from tasks.errors import DataError, StoreError
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head, Heads
+from tasks.ranking.maps import LogisticMap, MeanMap
+from tasks.ranking.segment_effects import Effects, MappedSegment, Span
+from tasks.ranking.segmented_map import SegmentedMap
 
 PRICED = pd.DataFrame(
     {"request_id": "r", "item_id": list("abcd"), "price": [1.0, 2.0, 3.0, 4.0], "aisle": list("xyxy")}

@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.calibration.maps import LogisticMap
 from tasks.errors import DataError
 from tasks.ranking.examination import MOST, Examination
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head, Heads
+from tasks.ranking.maps import LogisticMap
 from tests.ranking.test_heads import ENCODER, constant, logit
 
 PLACED = pd.DataFrame(

@@ -3,11 +3,11 @@
 from datetime import UTC, date, datetime
 
 from tasks.contracts import UtilitySpec
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.metric_rows import MetricRow
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.description import describe, describe_verdict
-from tasks.release.figures import TaskFigures
-from tasks.release.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
+from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 
 AS_OF = datetime(2026, 5, 11, 4, tzinfo=UTC)
 DAYS = (date(2026, 5, 1), date(2026, 5, 7))

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.evaluation.proxies import proxy_report
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.release.decision import Promote, decide_release
+from tasks.promotion.decision import Promote, decide_release
 from tasks.release.proxies import judge_proxies, proxies_section, proxy_to_json
 
 RNG = np.random.default_rng(2)

@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 
 from tasks.errors import DataError
+from tasks.evaluation.evidence import TaskEvidence
 from tasks.evaluation.verdicts import Estimate
-from tasks.release.evidence import TaskEvidence
 from tasks.release.sensitivity import Sensitivity, error_bar, sensitivities, slot_ratios, whole_ratios
 
 CLICK = {

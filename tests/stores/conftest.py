@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.steps import labels
-from tasks.stores.label_store import LabelStore
-from tasks.stores.snapshot import Snapshot
-from tests.steps.days_of_logs import NAME, Logs, at
+from tasks.labels import build as labels
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
+from tests.feeds.days_of_logs import NAME, Logs, at
 
 
 @pytest.fixture(scope="module")

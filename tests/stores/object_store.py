@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tasks.location import ObjectPath, objects
+from tasks.stores.location import ObjectPath, objects
 
 BUCKET = "equipoise"
 _DOOR = """

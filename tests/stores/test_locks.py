@@ -1,4 +1,4 @@
-"""One body of a name at a time; what a killed process leaves is free (tests/steps/test_labels_at_once.py)."""
+"""One body of a name at a time; what a killed process leaves is free (tests/labels/test_builds_at_once.py)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -107,7 +107,7 @@ def test_a_table_is_linked_by_its_own_digest(home):
         run.dataset("labels", digest="d" * 64, source="/labels", context="training")
     (linked,) = connect(home).get_run(run.run_id).inputs.dataset_inputs
     assert linked.dataset.digest == "d" * 36
-    assert {tag.key: tag.value for tag in linked.tags} == {"mlflow.data.context": "training"}
+    assert {tag.key: tag.value for tag in linked.tags} == {"mlflow.data.workspace": "training"}
 
 
 def test_people_find_texts_tables_and_pictures(home):

@@ -1,0 +1,84 @@
+"""Reliability pictures in the runs of the steps that can draw them, and the dossier that shows them.
+
+::
+
+    calibrate   reliability.png            before and after, on the task's test days
+                reliability_segments.png   the same in segments
+    release     reliability/<task>.png     the joint of a conditional task, on the release's test days
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.stores.manifest import Manifest, Role
+from tasks.stores.registry import Registry
+from tasks.stores.releases import release_manifest
+from tasks.stores.runs import StepRun, read_picture
+from tasks.stores.workspace import Workspace
+
+RELIABILITY: Final = "reliability.png"
+SEGMENTS: Final = "reliability_segments.png"
+
+Floats = npt.NDArray[np.float64]
+
+
+def joint_picture(task: str) -> str:
+    """Name the picture of a task's joint probability."""
+    return f"reliability/{task}.png"
+
+
+def draw_calibration(
+    run: StepRun,
+    task: str,
+    outcomes: Floats,
+    *,
+    raw: Floats,
+    calibrated: Floats,
+    users: npt.ArrayLike,
+    segments: Mapping[str, npt.ArrayLike],
+) -> None:
+    """Draw what calibration did to the rows [n] of a task's test days; nothing where there is no row."""
+    from tasks.calibration.reliability_figure import reliability_figure, segments_figure, small_png  # noqa: PLC0415 - slow
+
+    if not len(outcomes):
+        return
+    run.picture(
+        RELIABILITY, small_png(reliability_figure(raw, calibrated, outcomes, title=task, users=users))
+    )
+    by_segment = segments_figure(raw, calibrated, outcomes, segments, title=task, users=users)
+    if by_segment is not None:
+        run.picture(SEGMENTS, small_png(by_segment))
+
+
+def draw_joint(run: StepRun, task: str, outcomes: Floats, predictions: Floats, users: npt.ArrayLike) -> None:
+    """Draw a joint probability [n] against what is known; rows of which nothing is (NaN) are left out."""
+    from tasks.calibration.reliability_figure import reliability_figure, small_png  # noqa: PLC0415 - slow to import
+
+    known = np.isfinite(outcomes)
+    if known.any():
+        drawn = reliability_figure(
+            None, predictions[known], outcomes[known], title=task, users=np.asarray(users)[known]
+        )
+        run.picture(joint_picture(task), small_png(drawn))
+
+
+def gathered_pictures(workspace: Workspace, manifest: Manifest, *, release_run: str) -> dict[str, bytes]:
+    """Return the pictures of a release's calibrators and joints, by caption.
+
+    A refitted part was measured in the release that it repeats: its pictures are those of that one.
+    """
+    registry, tested = Registry(workspace.home), manifest.find(Role.TESTED)
+    repeated = () if tested is None else release_manifest(workspace, tested.version).parts
+    found: dict[str, bytes | None] = {}
+    for pinned in (*manifest.parts, *repeated):
+        if pinned.role is Role.CALIBRATOR:
+            run_id = registry.run_id(registry.part(pinned.name, pinned.version))
+            name = f"{pinned.task}, calibrator {pinned.version}"
+            found[name] = read_picture(workspace.home, run_id, RELIABILITY)
+            found[f"{name}, by segment"] = read_picture(workspace.home, run_id, SEGMENTS)
+            joint = read_picture(workspace.home, release_run, joint_picture(str(pinned.task)))
+            found[f"{pinned.task}, joint along its chain"] = joint
+    return {caption: png for caption, png in found.items() if png is not None}

@@ -1,0 +1,283 @@
+"""The calibration step: a registered model's scores on the calibrate slice become a registered map.
+
+::
+
+    <surface>.task.<task>, fetched and compared -> scores of the calibrate days
+      -> no map, one map or one by segment, as users held out say (calibration/choice.py) -> JSON
+    test days -> figures of the calibrated predictions, reliability before and after
+      -> run (figures, picture, evidence) -> <surface>.calibrator.<task>, linked to its model
+
+The model's own probabilities already speak of all rows, sampled negatives or not: the map is fitted on them
+and applied to them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from tasks.calibration.choice import Choice, Kind
+from tasks.calibration.pictures import draw_calibration
+from tasks.calibration.task_map import fit_map, segmented_frame
+from tasks.contracts import digest
+from tasks.errors import ContractError, GateRefused
+from tasks.evaluation.figures import TaskFigures
+from tasks.ranking.heads import Head
+from tasks.ranking.segmented_map import Calibrator, applied
+from tasks.stores.make_once import WantedPart
+from tasks.stores.parts import CALIBRATOR, Part
+from tasks.stores.registry import Registry
+from tasks.stores.releases import COMPONENT
+from tasks.stores.runs import StepRun, read_evidence
+from tasks.stores.workspace import Workspace
+from tasks.training import debiasing as unbiased
+from tasks.training import examination
+from tasks.training.draw_examples import users_of
+from tasks.training.encoding import encode
+from tasks.training.rows import NEWEST, REPEATS, Recipe, TaskRows, labels, log_labels, tags
+from tasks.training.step import for_refit, model_name
+from tasks.training.trees import read_model, threads_of
+
+STEP: Final = "calibrate"
+RECIPE: Final = 3
+"""Raised whenever the same rows would make another map."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CalibrateResult:
+    """The calibrator's exact version and the figures of calibrated predictions on the test days."""
+
+    task: str
+    calibrator: str
+    version: int
+    sha256: str
+    run_id: str
+    reused: bool
+    metrics: dict[str, float | int | None]
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    """A fitted map, what chose it, what it was fitted on, and what it does to the test days."""
+
+    fitted: Calibrator
+    choice: Choice | None
+    rows: int
+    positives: int
+    before: TaskFigures | None
+    after: TaskFigures | None
+
+
+def calibrator_name(surface: str, task: str) -> str:
+    """Name the registered model of a task's calibrators."""
+    return f"{surface}.calibrator.{task}"
+
+
+def run(
+    workspace: Workspace,
+    *,
+    task: str,
+    as_of: datetime,
+    snapshot: str,
+    model_version: int,
+    parent_run: str | None = None,
+) -> CalibrateResult:
+    """Calibrate one task's model.
+
+    Parameters
+    ----------
+    as_of : the instant at which the world is looked at; the snapshot's own.
+    snapshot : id of a published label snapshot.
+    model_version : version of ``<surface>.task.<task>``; a refit is calibrated on the newest mature days, and
+        nothing is measured then, since the days of the test are learned from.
+    parent_run : the MLflow run that this one belongs under.
+
+    Raises
+    ------
+    GateRefused
+        The snapshot was not published, or the model learned from days that it would be calibrated on.
+    ImmatureLabels
+        The calibrate slice lacks positives or negatives.
+    StoreError
+        The model holds other bytes than were registered.
+    """
+    rows, model = _rows(workspace, task, as_of, snapshot, model_version)
+    wanted = _wanted(rows, model)
+    found = wanted.find()
+    part = found or wanted.make(partial(_calibrate, wanted.registry, rows, model), parent_run=parent_run)
+    return _result(wanted.registry, task, part, reused=found is not None)
+
+
+def find(
+    workspace: Workspace, *, task: str, as_of: datetime, snapshot: str, model_version: int
+) -> CalibrateResult | None:
+    """Return what `run` would use again, if it is there; nothing is fitted."""
+    wanted = _wanted(*_rows(workspace, task, as_of, snapshot, model_version))
+    part = wanted.find()
+    return None if part is None else _result(wanted.registry, task, part, reused=True)
+
+
+def _rows(
+    workspace: Workspace, task: str, as_of: datetime, snapshot: str, version: int
+) -> tuple[TaskRows, Part]:
+    """Return the model to calibrate, and rows of which it learned from no calibrate day."""
+    rows, registry = (
+        TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot),
+        Registry(workspace.home),
+    )
+    model = registry.part(model_name(workspace.surface, task), version)
+    said = registry.tags(model)
+    if REPEATS in said:
+        rows = for_refit(rows, int(said[REPEATS]))
+    _refuse_overlap(rows, model, said)
+    return rows, model
+
+
+def _wanted(rows: TaskRows, model: Part) -> WantedPart:
+    made_from = rows.made_from()
+    return WantedPart(
+        workspace=rows.workspace,
+        step=STEP,
+        task=rows.task,
+        name=calibrator_name(rows.workspace.surface, rows.task),
+        inputs=digest(
+            {
+                **made_from,
+                "step": STEP,
+                "recipe": RECIPE,
+                "examination": examination.RECIPE,
+                "model": [model.version, model.sha256],
+            }
+        ),
+        tags={**tags(made_from), f"{COMPONENT}{model.name}": str(model.version)},
+    )
+
+
+def _refuse_overlap(rows: TaskRows, model: Part, said: Mapping[str, str]) -> None:
+    """Refuse to calibrate a model on days that it learned from."""
+    newest = date.fromisoformat(said[NEWEST])
+    if newest >= rows.slices.calibrate.first:
+        raise GateRefused(
+            f"{model} learned from rows up to {newest}; its calibrate slice begins on "
+            f"{rows.slices.calibrate.first}. Calibrate it as of {said['as_of']}, or train anew."
+        )
+
+
+def _calibrate(
+    registry: Registry, rows: TaskRows, model: Part, opened: StepRun, said: Mapping[str, str]
+) -> Part:
+    log_labels(opened, rows.snapshot, context="calibration")
+    opened.reads_model(registry.model_id(model))
+    head = _fetched(registry, model, rows)
+    made = _fit(opened, rows, head)
+    params = _told(made)
+    opened.params({**params, "slice": " to ".join(rows.slices.calibrate.to_json())})
+    opened.metrics({"rows": made.rows, "positives": made.positives, **_flat(made)})
+    if made.after is not None:
+        opened.table("figures.json", pd.DataFrame([row.to_json() for row in made.after.metrics]))
+    opened.evidence(_evidence(rows, model, made))
+    return registry.register(
+        calibrator_name(rows.workspace.surface, rows.task),
+        {CALIBRATOR: json.dumps(made.fitted.to_json(), allow_nan=False).encode()},
+        run_id=opened.run_id,
+        tags=said,
+        model_type="calibrator",
+        params=params,
+        metrics=_flat(made),
+    )
+
+
+def _evidence(rows: TaskRows, model: Part, made: _Calibrated) -> dict[str, Any]:
+    return {
+        **rows.made_from(),
+        "kind": rows.kind,
+        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
+        "calibrator": made.fitted.kind,
+        "choice": None if made.choice is None else made.choice.to_json(),
+        "rows": made.rows,
+        "positives": made.positives,
+        "before": None if made.before is None else made.before.to_json(),
+        "test": None if made.after is None else made.after.to_json(),
+    }
+
+
+def _fetched(registry: Registry, model: Part, rows: TaskRows) -> Head:
+    booster, encoder = read_model(registry.fetch(model))
+    return Head(task=rows.task, kind=rows.kind, booster=booster, encoder=encoder, calibrator=None)
+
+
+def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
+    table = rows.read_for_report(rows.slices.calibrate)
+    outcomes = labels(table, rows.task)
+    tested = None if rows.repeats is None else _tested(rows, rows.repeats)
+    fitted, choice = fit_map(rows, table, _scores(rows, head, table), outcomes, tested=tested)
+    counts = (len(table), int(np.count_nonzero(outcomes)))
+    if rows.repeats is not None:  # the days of the test are learned from
+        return _Calibrated(fitted, choice, *counts, None, None)
+    test = rows.read_for_report(rows.slices.test)
+    raw = _scores(rows, head, test)
+    mapped = applied(fitted, raw, segmented_frame(rows, test))
+    raw, calibrated = (unbiased.where_shown(rows, test, predicted) for predicted in (raw, mapped))
+    if rows.kind in {"binary", "value"}:
+        draw_calibration(
+            opened,
+            rows.task,
+            labels(test, rows.task),
+            raw=raw,
+            calibrated=calibrated,
+            users=users_of(test).to_pandas(),
+            segments=rows.segments(test),
+        )
+    looks = unbiased.order_weighed_by(rows, test)
+    before, after = (rows.measured(test, predicted, examination=looks) for predicted in (raw, calibrated))
+    return _Calibrated(fitted, choice, *counts, before, after)
+
+
+def _tested(rows: TaskRows, recipe: Recipe) -> Kind | None:
+    """Return the kind of map that the tested model got; None where there was nothing to choose."""
+    registry, surface = Registry(rows.workspace.home), rows.workspace.surface
+    made_for = {f"{COMPONENT}{model_name(surface, rows.task)}": str(recipe.version)}
+    fitted = registry.find(calibrator_name(surface, rows.task), made_for)
+    if fitted is None:
+        raise ContractError(
+            f"{model_name(surface, rows.task)} version {recipe.version}, whose recipe is repeated, has no "
+            "calibrator. Calibrate it first."
+        )
+    choice: Mapping[str, Any] | None = read_evidence(registry.home, registry.run_id(fitted))["choice"]
+    return None if choice is None else choice["kind"]
+
+
+def _scores(rows: TaskRows, head: Head, table: pa.Table) -> Floats:
+    return head.scores(encode(head.encoder, table), threads=threads_of(rows) or 0)
+
+
+def _told(made: _Calibrated) -> dict[str, str]:
+    """Say what kind of map it is, and what decided it, as flat parameters."""
+    chosen = {} if made.choice is None else {"choice": made.choice.kind, "reason": made.choice.reason}
+    return {"kind": made.fitted.kind, **chosen}
+
+
+def _flat(made: _Calibrated) -> dict[str, float]:
+    told: dict[str, float | int | None] = {}
+    if made.after is not None and made.before is not None:
+        told |= {f"test.{name}": value for name, value in made.after.headline().items()}
+        told["before.calibration_ratio"] = made.before.headline().get("calibration_ratio")
+    if made.choice is not None:
+        told |= {f"held_out.normalized_entropy.{kind}": value for kind, value in made.choice.held_out.items()}
+    return {name: float(value) for name, value in told.items() if value is not None}
+
+
+def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> CalibrateResult:
+    run_id = registry.run_id(part)
+    evidence: Mapping[str, Any] = read_evidence(registry.home, run_id)
+    metrics = dict(evidence["test"]["headline"]) if evidence["test"] else {}
+    return CalibrateResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)

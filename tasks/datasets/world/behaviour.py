@@ -1,0 +1,176 @@
+"""What people do with what they are shown, and when it happens and becomes known.
+
+::
+
+    shown_at  click < 30 min   cart < 24 h   purchase < 7 d   return 1 h to 30 d after it
+              hide, report < 7 d             survey < 14 d
+
+Every delay ends inside its task's window, so what can happen is what a label can hold.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.datasets.world.absences import DAY_US, absent, ineligible, out_of_stock
+from tasks.datasets.world.feed import World
+from tasks.datasets.world.truth import DWELL_LOG_SD, Chances
+from tasks.datasets.world.vocabulary import EXAMINATION, VISIBLE_RATE
+
+Integers = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+PURCHASE_DAYS = 7
+"""Days after an impression's own on which its purchase can still fall."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The shown impressions of a batch, flat and in order of request and position.
+
+    ``at`` is in microseconds since the world's first midnight.
+    """
+
+    user: Integers
+    item: Integers
+    position: npt.NDArray[np.int16]
+    at: Integers
+    price: Floats
+
+
+@dataclass(frozen=True)
+class Happened:
+    """Events of one kind: ``row`` points into the shown impressions; value is NaN where there is none.
+
+    ``tagged`` tells whether the event carries the request's id: a click does, an order does not.
+    """
+
+    event: str
+    row: Integers
+    at: Integers
+    known_at: Integers
+    value: Floats
+    tagged: bool
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What came of a batch: which rows were rendered, and all events."""
+
+    visible: Bools
+    events: tuple[Happened, ...]
+
+
+def behave(world: World, shown: Shown, chance: Chances, rng: np.random.Generator) -> Outcomes:
+    """Draw the outcomes of shown impressions.
+
+    Parameters
+    ----------
+    chance : of the same rows, in the same order.
+    """
+    n = len(shown.user)
+    visible = rng.random(n) < VISIBLE_RATE
+    seen = visible & (rng.random(n) < np.asarray(EXAMINATION)[shown.position - 1])
+    clicked = seen & (rng.random(n) < chance.click)
+    click_at = shown.at + _delay(rng, n, mean=90, most=30 * _MINUTE)
+    seconds = np.exp(chance.log_dwell + DWELL_LOG_SD * rng.standard_normal(n))
+    events = (
+        _happened(rng, "click", clicked, click_at, tagged=True),
+        _happened(
+            rng, "dwell", clicked, click_at + _us(np.minimum(seconds, 4 * _HOUR)), tagged=True, value=seconds
+        ),
+        *_orders(world, shown, chance, clicked, click_at, rng),
+        *_complaints(shown, chance, seen, clicked, click_at, rng),
+        _survey(shown, chance, seen, rng),
+    )
+    return Outcomes(visible, events)
+
+
+def _orders(
+    world: World, shown: Shown, chance: Chances, clicked: Bools, click_at: Integers, rng: np.random.Generator
+) -> tuple[Happened, ...]:
+    """Carts, purchases and returns; an absent item is neither carted nor bought, nor by an absent person."""
+    n = len(clicked)
+    carted = clicked & (rng.random(n) < chance.cart)
+    cart_at = click_at + _delay(rng, n, mean=2 * _HOUR, most=23 * _HOUR)
+    readiness = np.where(carted, chance.buy_from_cart, chance.buy_from_click)
+    bought = clicked & (rng.random(n) < readiness)
+    bought_at = np.where(carted, cart_at, click_at) + _delay(rng, n, mean=36 * _HOUR, most=6 * _DAY)
+    carted &= ~_prevented(world, shown, cart_at, carted)
+    bought &= ~_prevented(world, shown, bought_at, bought)
+    returned = bought & (rng.random(n) < chance.give_back)
+    returned_at = bought_at + _us(_HOUR) + _delay(rng, n, mean=7 * _DAY, most=30 * _DAY - 2 * _HOUR)
+    return (
+        _happened(rng, "add_to_cart", carted, cart_at, tagged=True),
+        _happened(rng, "purchase", bought, bought_at, value=shown.price, lag=20 * _MINUTE),
+        _happened(rng, "return", returned, returned_at, value=shown.price, lag=20 * _MINUTE),
+    )
+
+
+def _prevented(world: World, shown: Shown, at: Integers, candidates: Bools) -> Bools:
+    """Tell which orders fall into an absence of their item or their person."""
+    rows = np.flatnonzero(candidates)
+    day, time_of_day = np.divmod(at[rows], DAY_US)
+    days = range(int(shown.at.min() // DAY_US), int(shown.at.max() // DAY_US) + PURCHASE_DAYS + 1)
+    stock = {d: out_of_stock(world.catalog, world.seed, d) for d in days}
+    people = {d: ineligible(world.seed, d, world.users.count) for d in days}
+    prevented = np.zeros(len(candidates), dtype=bool)
+    prevented[rows] = absent(shown.item[rows], day, time_of_day, stock)
+    prevented[rows] |= absent(shown.user[rows], day, time_of_day, people)
+    return prevented
+
+
+def _complaints(
+    shown: Shown, chance: Chances, seen: Bools, clicked: Bools, click_at: Integers, rng: np.random.Generator
+) -> tuple[Happened, ...]:
+    n = len(seen)
+    hidden = seen & (rng.random(n) < np.where(clicked, chance.hide_after_click, chance.hide_without_click))
+    start = np.where(clicked, click_at, shown.at)
+    hidden_at = start + _delay(rng, n, mean=8 * _HOUR, most=7 * _DAY - _HOUR)
+    reported = seen & (rng.random(n) < chance.report)
+    reported_at = shown.at + _delay(rng, n, mean=_DAY, most=7 * _DAY - _HOUR)
+    return (
+        _happened(rng, "hide", hidden, hidden_at, tagged=True),
+        _happened(rng, "report", reported, reported_at, tagged=True),
+    )
+
+
+def _survey(shown: Shown, chance: Chances, seen: Bools, rng: np.random.Generator) -> Happened:
+    """Draw answers: 4 or 5 from the happy, 1 to 3 from the unhappy, who answer more readily."""
+    n = len(seen)
+    happy = rng.random(n) < chance.happy
+    answered = seen & (rng.random(n) < np.where(happy, chance.answers_happy, chance.answers_unhappy))
+    stars = np.where(happy, rng.integers(4, 6, n), rng.integers(1, 4, n)).astype(np.float64)
+    at = shown.at + _delay(rng, n, mean=2 * _DAY, most=14 * _DAY - _HOUR)
+    return _happened(rng, "survey", answered, at, tagged=True, value=stars)
+
+
+def _happened(
+    rng: np.random.Generator,
+    event: str,
+    which: Bools,
+    at: Integers,
+    *,
+    value: Floats | None = None,
+    lag: float = 2 * _MINUTE,
+    tagged: bool = False,
+) -> Happened:
+    """Keep the rows where it happened; it is known ``lag`` seconds later on average, at most ten times so."""
+    row = np.flatnonzero(which)
+    when = at[row]
+    known_at = when + _delay(rng, len(row), mean=lag, most=10 * lag)
+    values = np.full(len(row), np.nan) if value is None else value[row]
+    return Happened(event, row, when, known_at, values, tagged)
+
+
+def _delay(rng: np.random.Generator, n: int, *, mean: float, most: float) -> Integers:
+    """Draw exponential delays cut at ``most``, in microseconds; both figures in seconds."""
+    share = rng.random(n) * -np.expm1(-most / mean)
+    return _us(np.minimum(-mean * np.log1p(-share), most - 1))
+
+
+def _us(seconds: float | Floats) -> Integers:
+    return np.asarray(np.asarray(seconds) * 1e6).astype(np.int64)

@@ -1,0 +1,176 @@
+"""One batch of requests: who asks, what is retrieved, what is logged of it at serving time.
+
+::
+
+    people of the day -> one group of shelves each -> 40 candidates -> scores -> 12 positions
+                                                        |  features logged for all 40
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.datasets.world.absences import DAY_US, ineligible, out_of_stock
+from tasks.datasets.world.catalog import GROUPS, Catalog
+from tasks.datasets.world.logging_policy import Placement, gumbel, place
+from tasks.datasets.world.streams import Stream, generator
+from tasks.datasets.world.users import Trait, Users
+from tasks.datasets.world.vocabulary import (
+    CANDIDATES,
+    DEVICES,
+    EXPLORE,
+    FOLLOWING,
+    FRESH,
+    PERSONAL,
+    SLOTS,
+    SPONSORED,
+    TRENDING,
+)
+
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+
+_CHECKOUT_SHARE = 0.15
+_MAIN_DEVICE_SHARE = 0.85
+_FRESH_DAYS = 7
+
+
+@dataclass(frozen=True)
+class World:
+    """What is the same on all days."""
+
+    seed: int
+    users: Users
+    catalog: Catalog
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Requests of one day in time order, each of another person. ``at`` is microseconds of the day."""
+
+    user: Indices
+    at: Indices
+    checkout: npt.NDArray[np.bool_]
+    device: npt.NDArray[np.int8]
+
+    def part(self, first: int, last: int) -> "Requests":
+        """Return the requests ``first`` to ``last``, half-open."""
+        cut = slice(first, last)
+        return Requests(self.user[cut], self.at[cut], self.checkout[cut], self.device[cut])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The item traits as the feed estimates them on a day, by item.
+
+    The error about an item shrinks with the square root of its days on the shelf.
+    """
+
+    age: npt.NDArray[np.int32]
+    appeal: Floats
+    bait: Floats
+    quality: Floats
+    misfit: Floats
+    popularity: Floats
+
+    @classmethod
+    def on(cls, catalog: Catalog, day: int) -> "Seen":
+        """Return the estimates of a day."""
+        age = catalog.age(day)
+        known = np.maximum(age, 0).astype(np.float32)
+        error = np.sqrt(np.float32(10) / (10 + known)) * np.float32(1.5)
+        appeal, bait, quality, misfit = (
+            _estimate(t, error) for t in (catalog.appeal, catalog.bait, catalog.quality, catalog.misfit)
+        )
+        reach = np.log1p(known) / np.float32(2.4)
+        popularity = np.exp(4 + 0.5 * appeal + 0.3 * bait + reach - 2)
+        return cls(age, appeal, bait, quality, misfit, popularity.astype(np.float32))
+
+
+def _estimate(trait: Trait, error: Floats) -> Floats:
+    return trait.true + error * (trait.seen - trait.true)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Requests with their candidates: [requests, CANDIDATES] unless said otherwise.
+
+    ``whim`` is the part of a click that nothing logged explains.
+    """
+
+    day: int
+    requests: Requests
+    item: Indices
+    source: npt.NDArray[np.int8]
+    affinity: Trait
+    score: Floats
+    placement: Placement
+    seen: Seen
+    whim: Floats
+
+
+def draw_requests(world: World, day: int, count: int) -> Requests:
+    """Draw the requests of a day: the active come often, the ineligible not at all."""
+    rng = generator(world.seed, Stream.REQUESTS, day, count)
+    users = world.users
+    key = users.activity + gumbel(rng, (users.count,))
+    key[ineligible(world.seed, day, users.count).ids] = -np.inf
+    user = rng.permutation(np.argpartition(-key, count - 1)[:count])
+    other = rng.integers(0, len(DEVICES), count)
+    device = np.where(rng.random(count) < _MAIN_DEVICE_SHARE, users.device[user], other)
+    return Requests(user, _times(rng, count), rng.random(count) < _CHECKOUT_SHARE, device.astype(np.int8))
+
+
+def _times(rng: np.random.Generator, count: int) -> Indices:
+    """Draw times of day in order: a quiet night, a peak in the evening."""
+    hours = np.where(rng.random(count) < 0.6, rng.normal(19, 3, count), rng.normal(11, 4, count)) % 24
+    return np.sort(np.minimum((hours / 24 * DAY_US).astype(np.int64), DAY_US - 1))
+
+
+def draw_batch(world: World, day: int, number: int, requests: Requests) -> Batch:
+    """Retrieve, score and place the candidates of one batch of a day's requests."""
+    rng = generator(world.seed, Stream.FEED, day, number)
+    seen = Seen.on(world.catalog, day)
+    item = _retrieve(world, day, requests, seen, rng)
+    category = world.catalog.category[item]
+    taste = world.users.taste
+    affinity = Trait(
+        taste.true[requests.user[:, None], category], taste.seen[requests.user[:, None], category]
+    )
+    source = _sources(world.catalog, item, affinity, seen, rng)
+    score = _scores(item, affinity, seen, rng)
+    placement = place(score, SLOTS, rng)
+    whim = rng.standard_normal(item.shape, dtype=np.float32)
+    return Batch(day, requests, item, source, affinity, score, placement, seen, whim)
+
+
+def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.random.Generator) -> Indices:
+    """Choose CANDIDATES items in stock from the group that each person is offered on this day."""
+    groups = world.catalog.on_shelf(day).reshape(-1, GROUPS).T
+    shelf = groups[(requests.user + day) % GROUPS]
+    taste = world.users.taste.seen[requests.user]
+    pull = 0.4 * np.take_along_axis(taste, world.catalog.category[shelf].astype(np.int64), axis=1)
+    lure = 0.15 * np.log(seen.popularity) + np.where(seen.age < _FRESH_DAYS, np.float32(0.5), np.float32(0))
+    lure[out_of_stock(world.catalog, world.seed, day).ids] = -np.inf
+    key = pull + lure[shelf] + gumbel(rng, shelf.shape)
+    top = np.argpartition(-key, CANDIDATES - 1, axis=1)[:, :CANDIDATES]
+    return np.take_along_axis(shelf, np.sort(top, axis=1), axis=1)
+
+
+def _sources(
+    catalog: Catalog, item: Indices, affinity: Trait, seen: Seen, rng: np.random.Generator
+) -> npt.NDArray[np.int8]:
+    """Say which retrieval brought each candidate; the sponsored are always told apart."""
+    draw = rng.random(item.shape, dtype=np.float32)
+    following = 0.12 + 0.08 * (affinity.seen > 0)
+    trending = following + 0.2 + 0.2 * (seen.popularity[item] > 60)
+    fresh = (seen.age[item] < _FRESH_DAYS) & (draw > 0.4)
+    by = [catalog.sponsored[item], draw > 0.96, fresh, draw < following, draw < trending]
+    return np.select(by, [SPONSORED, EXPLORE, FRESH, FOLLOWING, TRENDING], PERSONAL).astype(np.int8)
+
+
+def _scores(item: Indices, affinity: Trait, seen: Seen, rng: np.random.Generator) -> Floats:
+    """Score as the serving ranker does: half of it is relevance, half is whim."""
+    relevance = 0.3 * affinity.seen + 0.3 * seen.appeal[item] + 0.15 * seen.quality[item]
+    return (relevance + 0.5 * rng.standard_normal(item.shape, dtype=np.float32)).astype(np.float32)

@@ -1,0 +1,221 @@
+"""Write a simulated feed: log tables and the truth behind them.
+
+::
+
+    out/impressions/<day>.parquet   what was shown          out/truth.parquet   what was truly likely
+    out/candidates/<day>.parquet    what was scored         out/world.json      what it was made from
+    out/events/<day>.parquet        what came of that day's impressions, whenever it came
+
+The same parameters give the same tables; more days leave those of the earlier days as they are.
+"""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tasks.datasets.world.behaviour import PURCHASE_DAYS, behave
+from tasks.datasets.world.catalog import draw_catalog
+from tasks.datasets.world.feed import Requests, World, draw_batch, draw_requests
+from tasks.datasets.world.files import ParquetFiles, whole_folder
+from tasks.datasets.world.streams import Stream, generator
+from tasks.datasets.world.tables import (
+    Clock,
+    absences_table,
+    candidates_table,
+    events_table,
+    impressions_table,
+    request_names,
+    shown_of,
+    truth_table,
+)
+from tasks.datasets.world.truth import chances, probabilities
+from tasks.datasets.world.users import draw_users
+from tasks.errors import ContractError
+
+START = date(2026, 1, 1)
+
+_LAST_EVENT_DAYS = 38
+_BATCH = 4096
+_USERS_PER_REQUEST = 12
+_LEAST_USERS = 600
+_MARK = "world.json"
+_ONE_FILE = ("truth", "candidate_truth")
+_MAKE = 1
+"""Raised whenever the same parameters begin to give another world."""
+
+Tables = dict[str, pa.Table]
+Names = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class WorldResult:
+    """What was written; days as ISO dates, counts in rows."""
+
+    out: str
+    first_day: str
+    last_day: str
+    requests: int
+    impressions: int
+    candidates: int
+    events: int
+
+
+@dataclass(frozen=True)
+class _Parameters:
+    days: int
+    requests_per_day: int
+    seed: int
+    start: str
+    candidate_truth: bool
+    make: int = _MAKE
+
+
+def generate(
+    *,
+    days: int,
+    requests_per_day: int,
+    seed: int,
+    out: Path,
+    start: date = START,
+    candidate_truth: bool = False,
+) -> WorldResult:
+    """Generate a world into ``out``, which appears only when it is complete.
+
+    Parameters
+    ----------
+    days, requests_per_day : at least 1; a request shows 12 of its 40 candidates.
+    seed : not negative.
+    out : a folder that is absent, empty, or already holds this very world (then nothing is written).
+    start : the first day (UTC).
+    candidate_truth : also write ``candidate_truth.parquet``, the truth of every candidate at the
+        reference position, shown or not.
+
+    Raises
+    ------
+    ContractError
+        A parameter is out of range, the world would end after today, or ``out`` holds something else.
+    """
+    _check(days, requests_per_day, seed, start)
+    parameters = _Parameters(days, requests_per_day, seed, start.isoformat(), candidate_truth)
+    out = out.resolve()
+    if (known := _already_there(out, parameters)) is not None:
+        return known
+    world = World(
+        seed,
+        draw_users(seed, max(_LEAST_USERS, _USERS_PER_REQUEST * requests_per_day)),
+        draw_catalog(seed, days + PURCHASE_DAYS + 1),
+    )
+    with whole_folder(out) as folder:
+        counts = _write(world, parameters, start, folder)
+        last = start + timedelta(days=days - 1)
+        result = WorldResult(str(out), start.isoformat(), last.isoformat(), days * requests_per_day, **counts)
+        counted = {name: value for name, value in asdict(result).items() if name != "out"}
+        mark = {"parameters": asdict(parameters), "result": counted}
+        (folder / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def _check(days: int, requests_per_day: int, seed: int, start: date) -> None:
+    for name, value, least in (
+        ("days", days, 1),
+        ("requests_per_day", requests_per_day, 1),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise ContractError(f"{name} is {value}: give {least} or more")
+    room = (datetime.now(UTC).date() - start).days - _LAST_EVENT_DAYS
+    if days > room:
+        raise ContractError(
+            f"{days} days from {start}: their last events would lie in the future. "
+            f"Give at most {max(room, 0)} days or an earlier start"
+        )
+
+
+def _already_there(out: Path, parameters: _Parameters) -> WorldResult | None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    found = _read_mark(out / _MARK)
+    if found is None:
+        raise ContractError(
+            f"{out} holds something that is no simulated world: give an empty folder as --out"
+        )
+    if found["parameters"] != asdict(parameters):
+        raise ContractError(
+            f"{out} holds a world of {found['parameters']}, not of {asdict(parameters)}: "
+            "give another folder as --out or remove that one"
+        )
+    return WorldResult(out=str(out), **found["result"])
+
+
+def _read_mark(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _write(world: World, parameters: _Parameters, start: date, folder: Path) -> dict[str, int]:
+    """Write all days; one batch is written while the next is drawn."""
+    clock = Clock(datetime.combine(start, time(), UTC))
+    counts = {"impressions": 0, "candidates": 0, "events": 0}
+    with ExitStack() as stack:
+        files = stack.enter_context(ParquetFiles(folder))
+        writer = stack.enter_context(ThreadPoolExecutor(1))
+        pending: Future[None] | None = None
+        for day, tables in _days(world, clock, parameters):
+            for name in counts:
+                counts[name] += tables[name].num_rows if name in tables else 0
+            if pending is not None:
+                pending.result()
+            pending = writer.submit(_write_tables, files, str(start + timedelta(days=day)), tables)
+        if pending is not None:
+            pending.result()
+    return counts
+
+
+def _write_tables(files: ParquetFiles, day: str, tables: Tables) -> None:
+    for name, table in tables.items():
+        files.write(name, None if name in _ONE_FILE else day, table)
+
+
+def _days(world: World, clock: Clock, parameters: _Parameters) -> Iterator[tuple[int, Tables]]:
+    """Yield the tables of each batch of each day, then the absences of the week after."""
+    for day in range(parameters.days):
+        yield day, {"events": absences_table(world, clock, day)}
+        requests = draw_requests(world, day, parameters.requests_per_day)
+        for number, first in enumerate(range(0, parameters.requests_per_day, _BATCH)):
+            part = requests.part(first, first + _BATCH)
+            names = request_names(clock, day, first, len(part.user))
+            yield day, _batch(world, clock, day, number, part, names, parameters.candidate_truth)
+    for day in range(parameters.days, parameters.days + PURCHASE_DAYS + 1):
+        yield day, {"events": absences_table(world, clock, day)}
+
+
+def _batch(
+    world: World, clock: Clock, day: int, number: int, requests: Requests, names: Names, candidate_truth: bool
+) -> Tables:
+    batch = draw_batch(world, day, number, requests)
+    rows, shown = shown_of(world, batch)
+    all_chances = chances(world, batch)
+    of_shown = all_chances.at(rows)
+    outcomes = behave(world, shown, of_shown, generator(world.seed, Stream.BEHAVIOUR, day, number))
+    candidates = candidates_table(world, clock, batch, names, rows, outcomes)
+    impressions = impressions_table(candidates, rows)
+    tables = {
+        "candidates": candidates,
+        "impressions": impressions,
+        "events": events_table(world, clock, names, shown, outcomes),
+        "truth": truth_table(impressions, probabilities(of_shown), probabilities(of_shown, shown.position)),
+    }
+    if candidate_truth:
+        tables["candidate_truth"] = truth_table(candidates, probabilities(all_chances), {})
+    return tables

@@ -1,0 +1,251 @@
+"""Batches as Arrow tables: candidates, impressions, events and the truth."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tasks import columns as c
+from tasks.datasets.world.absences import DAY_US, Absences, ineligible, out_of_stock
+from tasks.datasets.world.behaviour import Happened, Outcomes, Shown
+from tasks.datasets.world.catalog import CREATORS, SHELVES, UNKNOWN
+from tasks.datasets.world.feed import Batch, World
+from tasks.datasets.world.vocabulary import (
+    CANDIDATES,
+    CATEGORIES,
+    DEVICES,
+    EXPLORE,
+    PAGES,
+    REGIONS,
+    SLOTS,
+    SOURCES,
+    TENURES,
+    VALUES,
+)
+
+Integers = npt.NDArray[np.int64]
+Names = npt.NDArray[np.str_]
+_INSTANT = pa.timestamp("us", tz="UTC")
+_CREATOR_NAMES = tuple(f"c{i:03d}" for i in range(CREATORS))
+_STRINGS = pa.dictionary(pa.int32(), pa.string())
+
+EVENTS_SCHEMA = pa.schema(
+    {
+        c.EVENT: _STRINGS,
+        c.HAPPENED_AT: _INSTANT,
+        c.USER_ID: _STRINGS,
+        c.ITEM_ID: _STRINGS,
+        c.REQUEST_ID: _STRINGS,
+        c.VALUE: pa.float64(),
+        c.INGESTED_AT: _INSTANT,
+        "category": _STRINGS,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Turns the world's time into instants: microseconds since its first midnight, which is ``start``."""
+
+    start: datetime
+
+    def instants(self, at: Integers) -> pa.Array:
+        """Return instants in UTC."""
+        epoch = np.int64(self.start.timestamp()) * 1_000_000
+        return pa.array(at + epoch).cast(_INSTANT)
+
+    def stamp(self, day: int) -> str:
+        """Return a day as eight digits."""
+        return f"{self.start + timedelta(days=day):%Y%m%d}"
+
+
+def shown_of(world: World, batch: Batch) -> tuple[Integers, Shown]:
+    """Return the flat rows of the shown candidates, by request and position, and what they are."""
+    count = len(batch.requests.user)
+    rows = (np.arange(count)[:, None] * CANDIDATES + batch.placement.order).ravel()
+    item = batch.item.ravel()[rows]
+    return rows, Shown(
+        user=np.repeat(batch.requests.user, SLOTS),
+        item=item,
+        position=np.tile(np.arange(1, SLOTS + 1, dtype=np.int16), count),
+        at=np.repeat(batch.requests.at + batch.day * DAY_US, SLOTS),
+        price=world.catalog.price[item],
+    )
+
+
+def candidates_table(
+    world: World, clock: Clock, batch: Batch, request_ids: Names, shown_rows: Integers, outcomes: Outcomes
+) -> pa.Table:
+    """Return every candidate of a batch with what was logged of it; a row not shown has no position."""
+    n = batch.item.size
+    hidden = np.ones(n, dtype=bool)
+    hidden[shown_rows] = False
+    slot = np.tile(np.arange(1, SLOTS + 1, dtype=np.int32), len(request_ids))
+    placed: dict[str, npt.NDArray[Any]] = {
+        c.POSITION: slot,
+        c.PROPENSITY: batch.placement.propensity.ravel(),
+        c.VISIBLE: outcomes.visible,
+    }
+    return pa.table(
+        {
+            **_key_columns(clock, batch, request_ids),
+            c.SHOWN: ~hidden,
+            **{name: _where_shown(values, shown_rows, hidden) for name, values in placed.items()},
+            **_request_columns(world, batch),
+            **_item_columns(world, batch),
+            **_pair_columns(world, batch),
+        }
+    )
+
+
+def _where_shown(values: npt.NDArray[Any], rows: Integers, hidden: npt.NDArray[np.bool_]) -> pa.Array:
+    spread = np.zeros(len(hidden), dtype=values.dtype)
+    spread[rows] = values
+    return pa.array(spread, mask=hidden)
+
+
+def _key_columns(clock: Clock, batch: Batch, request_ids: Names) -> dict[str, pa.Array]:
+    asked, each = batch.requests, _each_candidate(batch)
+    return {
+        c.REQUEST_ID: pa.DictionaryArray.from_arrays(each, pa.array(request_ids)),
+        c.USER_ID: pa.DictionaryArray.from_arrays(each, pa.array(user_ids(asked.user))),
+        c.ITEM_ID: _item_ids(batch.item.ravel()),
+        c.SHOWN_AT: clock.instants((asked.at + batch.day * DAY_US)[each]),
+    }
+
+
+def _request_columns(world: World, batch: Batch) -> dict[str, object]:
+    asked, users, each = batch.requests, world.users, _each_candidate(batch)
+    user = asked.user[each]
+    return {
+        "page": _words(asked.checkout[each], PAGES),
+        "device": _words(asked.device[each], DEVICES),
+        "user_tenure": _words(users.tenure[user], TENURES),
+        "region": _words(users.region[user], REGIONS),
+        "user_price_sensitivity": users.thrift.seen[user],
+        "user_buyer_score": users.buyer.seen[user],
+        "user_hide_score": users.touchy.seen[user],
+    }
+
+
+def _each_candidate(batch: Batch) -> npt.NDArray[np.int32]:
+    """Return the number of its request for every candidate of a batch."""
+    return np.repeat(np.arange(len(batch.requests.user), dtype=np.int32), CANDIDATES)
+
+
+def _item_columns(world: World, batch: Batch) -> dict[str, object]:
+    items, item, seen = world.catalog, batch.item.ravel(), batch.seen
+    return {
+        c.SOURCE: _words(batch.source.ravel(), SOURCES),
+        "category": _words(items.category[item], CATEGORIES),
+        "creator": _words(items.creator[item], _CREATOR_NAMES),
+        "price": items.price[item],
+        "margin": items.margin[item],
+        "item_age_days": seen.age[item],
+        "item_popularity": seen.popularity[item],
+        "item_click_rate": _rate(-1.9, 0.5 * seen.appeal + 0.35 * seen.bait)[item],
+        "item_hide_rate": _rate(-4.6, 0.75 * seen.bait)[item],
+        "item_return_rate": _rate(-1.4, 0.6 * seen.misfit)[item],
+        "item_rating": (5 * _rate(0.8, 0.7 * seen.quality))[item],
+        "sponsored": items.sponsored[item],
+        "policy_violation": items.violation[item],
+    }
+
+
+def _pair_columns(world: World, batch: Batch) -> dict[str, object]:
+    restricted = world.catalog.restricted[batch.item]
+    region = world.users.region[batch.requests.user][:, None]
+    return {
+        "user_category_affinity": batch.affinity.seen.ravel(),
+        "exploration": (batch.source == EXPLORE).ravel(),
+        "permitted": pa.array((restricted != region).ravel(), mask=(restricted == UNKNOWN).ravel()),
+        "retrieval_score": batch.score.ravel(),
+    }
+
+
+def _rate(base: float, effect: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return (1 / (1 + np.exp(-(np.float32(base) + effect)))).astype(np.float32)
+
+
+def impressions_table(candidates: pa.Table, shown_rows: Integers) -> pa.Table:
+    """Return the shown candidates by request and position."""
+    return candidates.drop_columns([c.SHOWN]).take(pa.array(shown_rows))
+
+
+def events_table(
+    world: World, clock: Clock, request_ids: Names, shown: Shown, outcomes: Outcomes
+) -> pa.Table:
+    """Return the events of a batch in order of time."""
+    parts = [_events_of(world, clock, request_ids, shown, kind) for kind in outcomes.events]
+    return pa.concat_tables(parts).unify_dictionaries().sort_by(c.HAPPENED_AT)
+
+
+def _events_of(world: World, clock: Clock, request_ids: Names, shown: Shown, kind: Happened) -> pa.Table:
+    item, n = shown.item[kind.row], len(kind.row)
+    request = pa.array(request_ids[kind.row // SLOTS]) if kind.tagged else pa.nulls(n, pa.string())
+    columns = {
+        c.EVENT: pa.array([kind.event]).take(pa.array(np.zeros(n, dtype=np.int8))),
+        c.HAPPENED_AT: clock.instants(kind.at),
+        c.USER_ID: pa.array(user_ids(shown.user[kind.row])),
+        c.ITEM_ID: _item_ids(item),
+        c.REQUEST_ID: request,
+        c.VALUE: pa.array(kind.value, mask=np.isnan(kind.value)),
+        c.INGESTED_AT: clock.instants(kind.known_at),
+        "category": _words(world.catalog.category[item], CATEGORIES),
+    }
+    return pa.table(columns).cast(EVENTS_SCHEMA)
+
+
+def absences_table(world: World, clock: Clock, day: int) -> pa.Table:
+    """Return a day's item-level and user-level events: only an item, only a person."""
+    stock = out_of_stock(world.catalog, world.seed, day)
+    people = ineligible(world.seed, day, world.users.count)
+    parts = [
+        _absence(clock, day, "out_of_stock", stock, {c.ITEM_ID: _item_ids(stock.ids)}),
+        _absence(clock, day, "ineligible", people, {c.USER_ID: pa.array(user_ids(people.ids))}),
+    ]
+    return pa.concat_tables(parts).unify_dictionaries().sort_by(c.HAPPENED_AT)
+
+
+def _absence(clock: Clock, day: int, event: str, absences: Absences, who: dict[str, pa.Array]) -> pa.Table:
+    n = len(absences.ids)
+    at = clock.instants(absences.since + day * DAY_US)
+    known = {c.EVENT: pa.array([event] * n, pa.string()), c.HAPPENED_AT: at, c.INGESTED_AT: at, **who}
+    columns = {f.name: known.get(f.name, pa.nulls(n, f.type)) for f in EVENTS_SCHEMA}
+    return pa.table(columns).cast(EVENTS_SCHEMA)
+
+
+def truth_table(
+    keys: pa.Table, reference: dict[str, npt.NDArray[np.float64]], actual: dict[str, npt.NDArray[np.float64]]
+) -> pa.Table:
+    """Return the keys with each task's truth at the reference position and at the actual one."""
+    columns = {name: keys[name] for name in c.IMPRESSION_KEY}
+    for task, values in reference.items():
+        name = c.expected_value(task) if task in VALUES else c.probability(task)
+        columns[name] = values
+        if task in actual:
+            columns[f"{name}__shown"] = actual[task]
+    return pa.table(columns)
+
+
+def user_ids(user: Integers) -> Names:
+    """Name people."""
+    return np.char.mod("u%06d", user)
+
+
+def request_names(clock: Clock, day: int, first: int, count: int) -> Names:
+    """Name a day's requests, from its ``first`` on."""
+    return np.char.mod(f"r{clock.stamp(day)}-%06d", np.arange(first, first + count))
+
+
+def _item_ids(item: Integers) -> pa.DictionaryArray:
+    distinct, code = np.unique(item, return_inverse=True)
+    shelf, generation = np.char.mod("i%05d", distinct % SHELVES), np.char.mod("-%d", distinct // SHELVES)
+    return pa.DictionaryArray.from_arrays(code.astype(np.int32), pa.array(np.char.add(shelf, generation)))
+
+
+def _words(codes: npt.NDArray[np.generic], vocabulary: tuple[str, ...]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(vocabulary))

@@ -1,0 +1,25 @@
+"""`python -m tasks.deploy.command WORDS`: a command of `equipoise` on what the running parts work on."""
+
+import subprocess
+import sys
+
+from tasks.deploy.given import errors_told, read_words
+from tasks.deploy.health import running_settings
+from tasks.deploy.profiles import profile_of
+from tasks.deploy.settings import Settings
+from tasks.errors import StoreError
+
+
+def main() -> int:
+    """Run the command with the environment of a step; return its exit code."""
+    profile, words = read_words("tasks.deploy.command", __doc__, words="as after `equipoise`")
+    with errors_told():
+        running = running_settings(Settings.from_environment(profile))
+        if running is None:
+            raise StoreError(f"The parts do not run. Start them: `make up PROFILE={profile}`")
+    command = (sys.executable, "-m", "tasks.cli", *words)
+    return subprocess.run(command, env=profile_of(running).environment(running), check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""Why one impression's labels are what they are: from the facts of its row to an explanation of each task.
+
+::
+
+    Facts          what the compiled relations hold of the row     (engines/label_row.py reads them)
+      -> TaskStory     of each task: window, maturity, status and cause, and the events that bear on it
+      -> Explanation   all of them, with the impression and its snapshot
+    labels/explain_words.py puts a story into words
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tasks import columns as c
+from tasks.contracts import TasksSpec
+from tasks.labels.maturity import matures
+from tasks.labels.status import Why, amount, conditional_on, credit, known
+from tasks.labels.windows import answers
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Label:
+    """What the store says of a task: value where it is observed, status, instant of the crediting event."""
+
+    value: float | None
+    status: str
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class Impression:
+    """An impression by its key, and when it was shown."""
+
+    request_id: Any
+    item_id: Any
+    shown_at: datetime
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event in a window.
+
+    ``counts`` says that the rule counts it, and not only that it answers or has too small a value;
+    ``credited_to`` is another impression, where it is credited to another; ``columns`` are the filled ones.
+    """
+
+    name: str
+    at: datetime
+    value: float | None = None
+    arrived: datetime | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    counts: bool = True
+    credited_to: Impression | None = None
+
+    def to_json(self) -> Json:
+        """Return plain JSON."""
+        to = self.credited_to
+        return {
+            "event": self.name,
+            "happened_at": instant(self.at),
+            "value": self.value,
+            "ingested_at": instant(self.arrived),
+            "columns": {name: plain(value) for name, value in self.columns.items()},
+            "counts": self.counts,
+            "credited_to": to and {**vars(to), "shown_at": instant(to.shown_at)},
+        }
+
+
+@dataclass(frozen=True)
+class Events:
+    """Some of the events in a window, earliest first; how many there are; how many count and are its own."""
+
+    some: tuple[Event, ...] = ()
+    number: int = 0
+    credited: int = 0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the compiled relations hold of one impression: labels by task, and the last layer's row.
+
+    ``causes`` are those that hold, in the order in which they apply; ``exclusions`` are by task and rule;
+    ``twins`` are the instants of other impressions with its key, which are in quarantine.
+    """
+
+    row: Mapping[str, Any]
+    labels: Mapping[str, Label]
+    causes: Mapping[str, Sequence[tuple[str, Why, str]]]
+    events: Mapping[str, Events]
+    exclusions: Mapping[str, Sequence[Events]]
+    twins: Sequence[datetime] = ()
+
+
+@dataclass(frozen=True)
+class TaskStory:
+    """What became of one task of an impression, and why.
+
+    Attributes
+    ----------
+    why, of : what the first cause that holds looks at, and which part, column, parent or exclusion it is.
+    opens, closes : the window; None for a composite, and for a child whose parent has no crediting event.
+    crediting : the event that makes it positive, whatever the status.
+    events : what lies in the window, credited or not.
+    observing : the event that answers, where the task is observed by one.
+    seen : the impression's value in the column that the task is observed by.
+    excluding : the first exclusion event in the window, whether or not it took the row out.
+    parent : the task that must be observed and 1, and what is said of it.
+    parts : of a composite: what is known of each part, None where it is not, and its own label.
+    """
+
+    label: Label
+    matures_at: datetime
+    why: Why | None = None
+    of: str = ""
+    opens: datetime | None = None
+    closes: datetime | None = None
+    crediting: Event | None = None
+    events: Events = Events()
+    amount: float | None = None
+    observing: Event | None = None
+    seen: Any = None
+    excluding: Event | None = None
+    parent: tuple[str, Label] | None = None
+    parts: Mapping[str, tuple[float | None, Label]] = field(default_factory=dict)
+
+    @property
+    def elsewhere(self) -> tuple[Event, ...]:
+        """The events in the window that count and are credited to another impression."""
+        return tuple(event for event in self.events.some if event.counts and event.credited_to)
+
+    def to_json(self) -> Json:
+        """Return plain JSON, instants in ISO 8601."""
+        window = {"opens": instant(self.opens), "closes": instant(self.closes)} if self.opens else None
+        return {
+            "value": self.label.value,
+            "status": self.label.status,
+            "cause": {"kind": str(self.why), "of": self.of} if self.why else None,
+            "window": window,
+            "matures_at": instant(self.matures_at),
+            "crediting": self.crediting and self.crediting.to_json(),
+            "excluding": self.excluding and self.excluding.to_json(),
+            "seen": None if self.seen is None else plain(self.seen),
+            "observing": self.observing and self.observing.to_json(),
+            "credited_elsewhere": [event.to_json() for event in self.elsewhere],
+            "events_in_window": self.events.number,
+            "events_credited": self.events.credited,
+            "amount": self.amount,
+            "parent": self.parent and {"task": self.parent[0], **_told(self.parent[1])},
+            "parts": {part: {"known": value, **_told(own)} for part, (value, own) in self.parts.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One impression of a snapshot: the story of each of its tasks."""
+
+    impression: Impression
+    user_id: Any
+    snapshot: str
+    as_of: datetime
+    tasks: Mapping[str, TaskStory]
+
+
+def stories(tasks: TasksSpec, facts: Facts) -> dict[str, TaskStory]:
+    """Tell the story of every task, in declared order."""
+    return {task: _story(tasks, task, facts) for task in tasks.tasks}
+
+
+def changed(stored: Mapping[str, Label], now: Mapping[str, Label]) -> list[str]:
+    """Return the tasks of which the store says something else than the log does now."""
+    return [task for task, label in now.items() if task in stored and stored[task] != label]
+
+
+def instant(at: datetime | None) -> str | None:
+    """Write an instant in ISO 8601, UTC."""
+    return None if at is None else at.isoformat().replace("+00:00", "Z")
+
+
+def plain(value: Any) -> Any:
+    """Return a column's value as JSON has it."""
+    if isinstance(value, datetime):
+        return instant(value)
+    return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def _story(tasks: TasksSpec, task: str, facts: Facts) -> TaskStory:
+    spec, row, label = tasks.tasks[task], facts.row, facts.labels[task]
+    _, why, of = next(iter(facts.causes[task]), (None, None, ""))
+    shown_at, parent = row[c.SHOWN_AT], conditional_on(spec)
+    matures_at = shown_at + matures(tasks, task)
+    if spec.rule is None:
+        parts = {part: (row[known(part)], facts.labels[part]) for part in tasks.parts(task)}
+        return TaskStory(label, matures_at, why, of, parts=parts)
+    opens = row[credit(spec.rule.after)] if spec.rule.after else shown_at
+    events, by, answering = facts.events[task], spec.observed_when, answers(tasks, task)
+    return TaskStory(
+        label,
+        matures_at,
+        why,
+        of,
+        opens=opens,
+        closes=opens and opens + spec.rule.within,
+        crediting=_crediting(events, row[credit(task)]) if spec.positive else None,
+        events=events,
+        amount=row[amount(task)] if spec.value else None,
+        observing=next((e for e in _own(events) if e.name in answering), None),
+        seen=row[by.column] if by and by.column else None,
+        excluding=_excluding(facts.exclusions[task], of if why is Why.EXCLUSION else None),
+        parent=(parent, facts.labels[parent]) if parent else None,
+    )
+
+
+def _own(events: Events) -> Iterator[Event]:
+    return (event for event in events.some if event.credited_to is None)
+
+
+def _crediting(events: Events, at: datetime | None) -> Event | None:
+    return next((e for e in _own(events) if e.counts and e.at == at), None)
+
+
+def _excluding(exclusions: Sequence[Events], number: str | None) -> Event | None:
+    """Return the first event of the exclusion that took the row out, else of any."""
+    these = exclusions if number is None else [exclusions[int(number)]]
+    return min((e for out in these for e in out.some[:1]), key=lambda event: event.at, default=None)
+
+
+def _told(label: Label) -> Json:
+    return {"value": label.value, "status": label.status}

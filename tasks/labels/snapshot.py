@@ -1,0 +1,181 @@
+"""A label snapshot: what it is, and its rows, read from the version of the table that it points to."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.errors import DataError, StoreError, unknown
+from tasks.sql import expressions as x
+from tasks.sql.templates import fill, render
+from tasks.stores import delta
+from tasks.stores.delta import DataFile
+from tasks.stores.location import locate, register_objects
+
+CHANGED: Final = "equipoise.changed"
+"""What a commit says of the observed labels that its build changed, by task."""
+
+_ROWS = "rows"
+_ATTACH = """
+    CREATE OR REPLACE TEMP VIEW $name AS
+    SELECT * FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE})
+"""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The labels as of an instant under one contract."""
+
+    id: str
+    surface: str
+    as_of: datetime
+    contract_digest: str
+    content_digest: str
+    path: str
+    version: int
+    rows: int
+    first_day: date
+    last_day: date
+
+    def schema(self) -> pa.Schema:
+        """Return the columns."""
+        return delta.schema_of(locate(self.path), self.version)
+
+    def tasks(self) -> tuple[str, ...]:
+        """Return the tasks that there are labels of."""
+        names = self.schema().names
+        return tuple(name for name in names if c.status(name) in names)
+
+    def files(self, first: date = date.min, last: date = date.max) -> list[DataFile]:
+        """Return the files of some days, sorted."""
+        files = delta.files_of(locate(self.path), self.version)
+        wanted = [f for f in files if first <= date.fromisoformat(f.partition[c.DAY]) <= last]
+        return sorted(wanted, key=lambda file: str(file.path))
+
+    def changed(self) -> dict[str, int]:
+        """Return by task the observed labels that the snapshot's build changed, through late events."""
+        said = dict(delta.history(locate(self.path))).get(self.version, {})
+        found: dict[str, int] = json.loads(said.get(CHANGED, "{}"))
+        return found
+
+    def read(
+        self,
+        columns: Sequence[str],
+        *,
+        first_day: date | None = None,
+        last_day: date | None = None,
+        where: str | None = None,
+    ) -> pa.Table:
+        """Read columns, ordered by shown_at, request_id, item_id.
+
+        Parameters
+        ----------
+        where
+            A condition in SQL on any of the snapshot's columns.
+
+        Raises
+        ------
+        DataError
+            The snapshot lacks a column.
+        """
+        schema = self.schema()
+        for name in columns:
+            if name not in schema.names:
+                raise DataError(unknown("column", name, schema.names, where=f"label snapshot {self.id}"))
+        order = exp.Order(expressions=[x.ascending(o) for o in x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY))])
+        query = x.select(
+            x.columns(columns),
+            x.table(_ROWS),
+            where=[exp.condition(where, dialect="duckdb")] if where else [],
+        )
+        query.set("order", order)
+        found = self.query(query, first_day or date.min, last_day or date.max)
+        wanted = pa.schema([schema.field(name) for name in columns])
+        return wanted.empty_table() if found is None else found.cast(wanted)
+
+    def days(self) -> pa.Table:
+        """Return each day's rows and, per task, how many labels are observed and positive: above 0."""
+        counts: list[exp.Expr] = [x.named(exp.Count(this=exp.Star()), "rows")]
+        for task in self.tasks():
+            positive = x.when(x.after(x.column(task), x.integer(0)), x.integer(1))
+            counts.append(x.named(exp.Count(this=x.column(task)), f"{task}__observed"))
+            counts.append(x.named(exp.Count(this=positive), f"{task}__positive"))
+        query = x.select([x.column(c.DAY), *counts], x.table(_ROWS), group=[x.column(c.DAY)])
+        query.set("order", exp.Order(expressions=[x.ascending(x.column(c.DAY))]))
+        found = self.query(query)
+        assert found is not None  # noqa: S101 - a snapshot has a row
+        return found
+
+    def dates(self) -> list[date]:
+        """Return the days that it has rows of, in order."""
+        found: list[date] = self.days().column(c.DAY).to_pylist()
+        return found
+
+    def query(self, query: exp.Query, first: date = date.min, last: date = date.max) -> pa.Table | None:
+        """Run a query on the relation ``rows``: the rows of some days; None where there is none."""
+        with self.opened(first, last) as connection:
+            if connection is None:
+                return None
+            found: pa.Table = connection.sql(render(query)).to_arrow_table()
+            return found
+
+    @contextmanager
+    def opened(
+        self, first: date = date.min, last: date = date.max
+    ) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """Open the rows of some days as the relation ``rows``; None where there is none.
+
+        Raises
+        ------
+        StoreError
+            Files of the snapshot are gone.
+        """
+        files = self.files(first, last)
+        if not files:
+            yield None
+            return
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET python_enable_replacements = false")
+            register_objects(connection)
+            try:
+                _attach(connection, _ROWS, files)
+                yield connection
+            except duckdb.IOException as error:
+                raise StoreError(self._unreadable(error)) from error
+
+    def attach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        """Make a view of all rows in a session.
+
+        Raises
+        ------
+        StoreError
+            Files of the snapshot are gone.
+        """
+        try:
+            _attach(connection, name, self.files())
+        except duckdb.IOException as error:
+            raise StoreError(self._unreadable(error)) from error
+
+    def _unreadable(self, error: Exception) -> str:
+        lost = delta.lost_files(locate(self.path), self.version)
+        if not lost:
+            return f"The labels at {self.path} cannot be read: {error}"
+        days = sorted({file.partition[c.DAY] for file in lost})
+        return (
+            f"Label snapshot {self.id} has lost files of {len(days)} day(s), the first is {days[0]}: "
+            "`labels vacuum` swept them, or somebody removed them. Build the labels again: what the log "
+            "still has is written anew"
+        )
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[DataFile]) -> None:
+    paths = x.texts(file.path for file in files)
+    connection.execute(fill(_ATTACH, name=x.name(name), paths=paths))

@@ -1,0 +1,230 @@
+"""The label store of a surface: a Delta table by impression day, its snapshots, and which are published.
+
+::
+
+    labels/<surface>/                 the newest build; its as-of never goes back
+    labels/<surface>__as_of/<T>/      builds as of the past
+    snapshots/<surface>/              one row a published snapshot: training reads only what has one
+
+A snapshot is known by contract digest, as-of and content digest; the version of the table only points to it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import reduce
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from tasks import columns as c
+from tasks.errors import DataError, unknown
+from tasks.labels import digest
+from tasks.labels.coverage import Build
+from tasks.labels.snapshot import CHANGED, Snapshot
+from tasks.stores import delta
+from tasks.stores.delta import DataFile
+from tasks.stores.location import Location, locate, store_of, way
+
+_BUILD, _SNAPSHOT = "equipoise.build", "equipoise.snapshot"
+
+
+@dataclass(frozen=True)
+class StoredBuild:
+    """The newest build of a table and the version that it is."""
+
+    build: Build
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class LabelStore:
+    """The label store of one surface of a home; its tables lie below EQUIPOISE_STORE, else in the home."""
+
+    home: Path
+    surface: str
+
+    @property
+    def root(self) -> Location:
+        """Where the tables lie."""
+        return store_of(self.home)
+
+    @property
+    def path(self) -> Location:
+        """The table of the newest build."""
+        return self.root / "labels" / self.surface
+
+    @property
+    def snapshots(self) -> Location:
+        """The table of published snapshots."""
+        return self.root / "snapshots" / self.surface
+
+    @property
+    def summaries(self) -> Location:
+        """The folder of what each file of the log holds; losing it costs time only."""
+        return self.root / "summaries" / self.surface
+
+    def lost_days(self, path: Location) -> frozenset[date]:
+        """Return the days of a table's newest version whose files are missing, or are not as written."""
+        if delta.version_of(path) is None:
+            return frozenset()
+        return frozenset(date.fromisoformat(f.partition[c.DAY]) for f in delta.lost_files(path))
+
+    def aside(self, as_of: datetime) -> Location:
+        """Return the table of a build as of the past."""
+        return self.path.with_name(f"{self.surface}__as_of") / as_of.astimezone(UTC).strftime(
+            "%Y%m%dT%H%M%S.%fZ"
+        )
+
+    def last(self, path: Location | None = None) -> StoredBuild | None:
+        """Return the newest build of a table, by default of the store's own; None where nothing was built."""
+        table = path or self.path
+        if delta.version_of(table) is None:
+            return None
+        newest_first = (commit for limit in (1, None) for commit in delta.history(table, limit=limit))
+        for version, said in newest_first:
+            if _BUILD in said:
+                build = Build.from_json(json.loads(said[_BUILD]))
+                return StoredBuild(build, self._snapshot(table, version, said))
+        return None
+
+    def commit(
+        self,
+        build: Build,
+        files: Sequence[DataFile],
+        schema: pa.Schema,
+        *,
+        path: Location,
+        replace: Sequence[str] | Literal["everything"],
+        expected: int | None,
+        changed: Mapping[str, int] | None = None,
+    ) -> Snapshot:
+        """Make a build visible in one commit.
+
+        Parameters
+        ----------
+        changed
+            By task the observed labels that the build changed.
+
+        Raises
+        ------
+        StoreError
+            Another build was committed since ``expected``.
+        """
+        rows = sum(day.rows for day in build.days.values())
+        content = digest.content_digest(rows, reduce(digest.add, (d.content for d in build.days.values()), 0))
+        facts = {
+            "id": digest.snapshot_id(build.contract, build.as_of, content),
+            "as_of": build.as_of.astimezone(UTC).isoformat(),
+            "contract_digest": build.contract,
+            "content_digest": content,
+            "rows": rows,
+            "first_day": str(min(build.days)),
+            "last_day": str(max(build.days)),
+        }
+        metadata = {
+            _BUILD: json.dumps(build.to_json()),
+            _SNAPSHOT: json.dumps(facts),
+            CHANGED: json.dumps(changed or {}),
+        }
+        version = delta.commit(
+            path, files, schema, partition_by=c.DAY, replace=replace, metadata=metadata, expected=expected
+        )
+        return self._snapshot(path, version, metadata)
+
+    def snapshot(self, snapshot_id: str) -> Snapshot:
+        """Find a snapshot, published or only built.
+
+        Raises
+        ------
+        DataError
+            There is none of this name.
+        """
+        names: dict[str, None] = {}
+        for found in self.known():
+            if found.id == snapshot_id:
+                return found
+            names.setdefault(found.id)
+        raise DataError(unknown("label snapshot", snapshot_id, names, where=f"the store of {self.surface}"))
+
+    def published(self, snapshot_id: str) -> bool:
+        """Return whether training may read a snapshot."""
+        return any(row["id"] == snapshot_id for row in self._rows(["id"]))
+
+    def publish(self, snapshot_id: str, *, report: str, severity: str) -> None:
+        """Let training read a snapshot; a second time changes nothing.
+
+        Parameters
+        ----------
+        report
+            Where the validation's report lies.
+        severity
+            The worst severity that failed.
+        """
+        found = self.snapshot(snapshot_id)
+        if self.published(snapshot_id):
+            return
+        row = {
+            **{name: getattr(found, name) for name in _PUBLISHED.names if hasattr(found, name)},
+            "path": str(way(self.root, locate(found.path))),
+            "report": report,
+            "severity": severity,
+            "published_at": datetime.now(UTC),
+        }
+        delta.append(self.snapshots, pa.Table.from_pylist([row], schema=_PUBLISHED))
+
+    def tables(self) -> list[Location]:
+        """Return the tables that are there: the newest build's, then those of builds as of the past."""
+        aside: Iterable[Location] = self.path.with_name(f"{self.surface}__as_of").glob("*")
+        return [t for t in (self.path, *sorted(aside, key=str)) if delta.version_of(t) is not None]
+
+    def known(self) -> Iterator[Snapshot]:
+        """Yield every snapshot: the published ones, then each build, newest first; some twice."""
+        yield from (self._of_row(row) for row in self._rows(None))
+        for table in self.tables():
+            for version, said in delta.history(table):
+                if _SNAPSHOT in said:
+                    yield self._snapshot(table, version, said)
+
+    def _rows(self, columns: Sequence[str] | None) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = delta.read(self.snapshots, columns).to_pylist()
+        return rows
+
+    def _of_row(self, row: Mapping[str, Any]) -> Snapshot:
+        facts = {name: row[name] for name in _PUBLISHED.names if name in Snapshot.__dataclass_fields__}
+        return Snapshot(**{**facts, "path": str(self.root / row["path"])})
+
+    def _snapshot(self, table: Location, version: int, said: Mapping[str, Any]) -> Snapshot:
+        facts = json.loads(said[_SNAPSHOT])
+        return Snapshot(
+            surface=self.surface,
+            path=str(table),
+            version=version,
+            **{
+                **facts,
+                "as_of": datetime.fromisoformat(facts["as_of"]),
+                "first_day": date.fromisoformat(facts["first_day"]),
+                "last_day": date.fromisoformat(facts["last_day"]),
+            },
+        )
+
+
+_PUBLISHED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("surface", pa.string()),
+        ("as_of", pa.timestamp("us", "UTC")),
+        ("contract_digest", pa.string()),
+        ("content_digest", pa.string()),
+        ("path", pa.string()),
+        ("version", pa.int64()),
+        ("rows", pa.int64()),
+        ("first_day", pa.date32()),
+        ("last_day", pa.date32()),
+        ("report", pa.string()),
+        ("severity", pa.string()),
+        ("published_at", pa.timestamp("us", "UTC")),
+    ]
+)

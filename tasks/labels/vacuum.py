@@ -1,0 +1,123 @@
+"""Sweeping the label store: what no snapshot that somebody may still read is made of.
+
+::
+
+    kept     the newest build, every build younger than ``keep``, every snapshot that a release pins
+    swept    older builds' files, whole tables of builds as of the past, what a killed build left behind,
+             and summaries of the log's files, which a build makes again where it needs them
+
+What was written within the last day stays in any case: another machine may be about to commit it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from tasks.errors import ContractError
+from tasks.labels.store import LabelStore
+from tasks.stores import delta
+from tasks.stores.location import Location, Stored, listing, locate
+from tasks.stores.locks import alone
+from tasks.stores.releases import list_releases
+from tasks.stores.workspace import Workspace
+
+KEEP = timedelta(days=30)
+_ABOUT_TO_BE_COMMITTED = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class VacuumResult:
+    """What was swept, or would be; and, by snapshot, the releases that keep it.
+
+    ``tables`` gives the files that go by table; ``bytes`` is their size.
+    """
+
+    files: int
+    bytes: int
+    dry_run: bool
+    tables: dict[str, int]
+    pinned: dict[str, list[int]] = field(default_factory=dict)
+
+
+def vacuum(
+    workspace: Workspace, *, keep: timedelta = KEEP, dry_run: bool = False, now: datetime | None = None
+) -> VacuumResult:
+    """Sweep a surface's label store; no build of this machine runs meanwhile.
+
+    Parameters
+    ----------
+    keep
+        Builds younger than this stay.
+    dry_run
+        Only say what would go.
+    now
+        The instant from which age is counted; default: the present.
+
+    Raises
+    ------
+    ContractError
+        ``keep`` is negative.
+    """
+    if keep < timedelta():
+        raise ContractError(
+            f"keep {keep} is negative: give the age below which every build stays, as in P30D"
+        )
+    store, instant = LabelStore(workspace.home, workspace.surface), now or datetime.now(UTC)
+    with alone(
+        workspace.home, f"{workspace.surface}.labels", doing=f"building labels of {workspace.surface}"
+    ):
+        pinned = _pinned(workspace)
+        going = {
+            "labels": _labels(store, pinned, instant - keep, instant),
+            "quarantine": _left_behind(workspace.quarantine, instant),
+            "summaries": _older(listing(store.summaries, "*"), instant - max(keep, _ABOUT_TO_BE_COMMITTED)),
+        }
+        if not dry_run:
+            for name in (name for files in going.values() for name in files):
+                locate(name).unlink(missing_ok=True)
+    return VacuumResult(
+        files=sum(map(len, going.values())),
+        bytes=sum(stored.size for files in going.values() for stored in files.values()),
+        dry_run=dry_run,
+        tables={table: len(files) for table, files in going.items()},
+        pinned=pinned,
+    )
+
+
+def _pinned(workspace: Workspace) -> dict[str, list[int]]:
+    """Return by snapshot the releases that pin it."""
+    pinned: dict[str, list[int]] = {}
+    for release in list_releases(workspace):
+        if release["snapshot"]:
+            pinned.setdefault(release["snapshot"], []).append(release["version"])
+    return pinned
+
+
+def _labels(store: LabelStore, pinned: Iterable[str], since: datetime, now: datetime) -> dict[str, Stored]:
+    before, tables, kept = now - _ABOUT_TO_BE_COMMITTED, store.tables(), set(pinned)
+    needed: dict[str, set[int]] = {str(table): set() for table in tables}
+    for snapshot in store.known():
+        if snapshot.id in kept:
+            needed[snapshot.path].add(snapshot.version)
+    going: dict[str, Stored] = {}
+    for table in tables:
+        committed = delta.committed(table)
+        versions = needed[str(table)] | {v for v, at in committed.items() if at >= since}
+        if table == store.path or versions:
+            versions = versions | {max(committed)}
+            going |= delta.unneeded_files(table, versions, before=before)
+        else:
+            going |= _older(listing(table, "**/*"), before)
+    return going
+
+
+def _left_behind(table: Location, now: datetime) -> dict[str, Stored]:
+    """Return the files of a table that only grows which no version has."""
+    newest = delta.version_of(table)
+    if newest is None:
+        return {}
+    return delta.unneeded_files(table, [newest], before=now - _ABOUT_TO_BE_COMMITTED)
+
+
+def _older(files: Mapping[str, Stored], instant: datetime) -> dict[str, Stored]:
+    return {name: stored for name, stored in files.items() if stored.written < instant}

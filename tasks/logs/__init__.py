@@ -1,0 +1,1 @@
+"""What arrives: log tables found, checked, summarised and read where they lie."""

@@ -1,0 +1,158 @@
+"""Whether a log table's columns are what the contracts need, before a row of it is read.
+
+Every refusal names the table, the column, what was found and the way out; all of a table's are said at once.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tasks import columns as c
+from tasks.contracts import Contracts
+from tasks.errors import DataError, unknown
+from tasks.logs import columns as kinds
+from tasks.logs.columns import Column, Table
+from tasks.logs.rows import EVENTS
+from tasks.logs.schema import match_columns
+
+CANDIDATES = "candidates"
+IDS = (c.REQUEST_ID, c.USER_ID, c.ITEM_ID)
+
+_INSTANT = frozenset({kinds.INSTANT})
+_ID = frozenset({kinds.STRING, kinds.INTEGER})
+_NUMBER = frozenset({kinds.INTEGER, kinds.NUMBER})
+_WORD = frozenset({kinds.STRING})
+_FLAG = frozenset({kinds.BOOLEAN})
+_ANY = _ID | _NUMBER | _FLAG | _INSTANT
+
+
+@dataclass(frozen=True)
+class View:
+    """A table under our column names: ours -> the files' column, with the type that ours has."""
+
+    table: Table
+    columns: Mapping[str, Column]
+
+
+def rename(table: Table, ours_theirs: Mapping[str, str]) -> View:
+    """Put a table's columns under our names; what the surface does not rename keeps its own.
+
+    Raises
+    ------
+    DataError
+        Both our name and the mapped one are there.
+    """
+    mapped = {ours: theirs for ours, theirs in ours_theirs.items() if theirs in table.columns}
+    both = sorted(o for o, t in mapped.items() if o in table.columns and o != t and o not in mapped.values())
+    if both:
+        raise DataError(
+            f"{table.name} have both '{both[0]}' and '{mapped[both[0]]}', which surface.yaml maps to it: "
+            "drop one, or the mapping"
+        )
+    theirs_ours = {theirs: ours for ours, theirs in mapped.items()}
+    return View(
+        table,
+        {theirs_ours.get(name, name): column for name, column in table.columns.items() if name != c.DAY},
+    )
+
+
+def needed(table: str, contracts: Contracts) -> dict[str, frozenset[str]]:
+    """Return the columns that a table must have and the kinds that each may be of."""
+    match = dict.fromkeys(match_columns(contracts.tasks), _ANY)
+    ids = {name: _ID for name in match if name in IDS}
+    if table == EVENTS:
+        found = {c.EVENT: _WORD, c.HAPPENED_AT: _INSTANT, **match, **ids}
+        return {**found, c.VALUE: _NUMBER} if _reads_values(contracts) else found
+    surface = contracts.surface
+    described = (*surface.features.categorical, *(s.column for s in surface.segments))
+    base = {
+        **dict.fromkeys(described, _ANY),
+        **dict.fromkeys((*surface.features.numeric, *surface.values), _NUMBER | _FLAG),
+        **dict.fromkeys(IDS, _ID),
+        c.SHOWN_AT: _INSTANT,
+    }
+    if table == CANDIDATES:
+        return {**base, c.SHOWN: _FLAG}
+    seen = [t.observed_when.column for t in contracts.tasks.tasks.values() if t.observed_when]
+    return {**match, **base, **ids, **dict.fromkeys((s for s in seen if s), _FLAG)}
+
+
+_OPTIONAL: Mapping[str, frozenset[str]] = {
+    c.INGESTED_AT: _INSTANT,
+    c.VALUE: _NUMBER,
+    c.POSITION: _NUMBER,
+    c.PROPENSITY: _NUMBER,
+    **dict.fromkeys(IDS, _ID),
+}
+
+
+def check_columns(view: View, contracts: Contracts) -> None:
+    """Refuse a table that lacks a column or has one of another kind.
+
+    Raises
+    ------
+    DataError
+        With every problem of the table.
+    """
+    problems = list(_problems(view, needed(view.table.name, contracts), contracts.surface.columns))
+    if problems:
+        raise DataError("\n".join(problems))
+
+
+def check_same_kinds(impressions: View, other: View, names: Iterable[str]) -> None:
+    """Refuse two tables that hold a column with different kinds of values.
+
+    Raises
+    ------
+    DataError
+        A column that both are matched on differs.
+    """
+    for name in names:
+        ours, theirs = (v.columns.get(name, Column(name)) for v in (impressions, other))
+        if ours.absent or theirs.absent or ours.kind == theirs.kind:
+            continue
+        raise DataError(
+            f"Column '{name}' is {ours.kind} in {impressions.table.name} and {theirs.kind} in "
+            f"{other.table.name}: write both with one type"
+        )
+
+
+def _reads_values(contracts: Contracts) -> bool:
+    return any(
+        (task.value is not None and task.value.aggregate != "count")
+        or (task.positive is not None and task.positive.value_at_least is not None)
+        for task in contracts.tasks.tasks.values()
+    )
+
+
+def _problems(
+    view: View, wanted: Mapping[str, frozenset[str]], ours_theirs: Mapping[str, str]
+) -> Iterator[str]:
+    where = view.table.name
+    for name, allowed in {**_OPTIONAL, **wanted}.items():
+        column = view.columns.get(name)
+        if column is None or column.absent:
+            if name in wanted:
+                yield _missing(view, name, column, ours_theirs.get(name, name))
+            continue
+        if len(column.kinds) > 1 and (name in IDS or not column.kinds.keys() <= _NUMBER):
+            found = ", ".join(f"{kind} in {file}" for kind, file in column.kinds.items())
+            yield f"{where}: column '{column.name}' has several types: {found}. Write it with one"
+        elif column.kind not in allowed:
+            yield f"{where}: column '{column.name}' is of kind {column.kind}{_way_out(name, allowed)}"
+
+
+def _missing(view: View, name: str, column: Column | None, theirs: str) -> str:
+    if column is not None:
+        rows = f"{view.table.rows:,}"
+        return f"{view.table.name}: column '{column.name}' is null in all {rows} rows: bring its values"
+    mapped = f" (surface.yaml columns map '{name}' to it)" if theirs != name else ""
+    return unknown("column", theirs, view.table.columns, where=f"{view.table.name}{mapped}").replace(
+        "Unknown column", "Missing column"
+    )
+
+
+def _way_out(name: str, allowed: frozenset[str]) -> str:
+    if allowed is _INSTANT:
+        return ": write it in microseconds with the zone UTC"
+    kind = "ids are" if name in IDS else "it must be"
+    return f": {kind} {' or '.join(sorted(allowed))}"

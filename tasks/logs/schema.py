@@ -1,0 +1,40 @@
+"""."""
+
+from dataclasses import dataclass
+
+from tasks import columns as c
+from tasks.contracts import SurfaceSpec, TasksSpec
+
+
+@dataclass(frozen=True)
+class Log:
+    """The columns that the log has, under our names, in the tables' order."""
+
+    impressions: tuple[str, ...]
+    events: tuple[str, ...]
+
+
+def contract_log(surface: SurfaceSpec, tasks: TasksSpec) -> Log:
+    """Return the columns that the contracts speak of: what is known of a log that is not at hand."""
+    seen = [t.observed_when.column for t in tasks.tasks.values() if t.observed_when]
+    match = match_columns(tasks)
+    segments = [s.column for s in surface.segments]
+    impressions = (
+        c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.POSITION,
+        *surface.features.names, *segments, *surface.values, *(s for s in seen if s), *match,
+    )  # fmt: skip
+    events = (c.EVENT, c.HAPPENED_AT, c.USER_ID, c.ITEM_ID, c.VALUE, c.INGESTED_AT, *match)
+    return Log(tuple(dict.fromkeys(impressions)), tuple(dict.fromkeys(events)))
+
+
+def match_columns(tasks: TasksSpec) -> tuple[str, ...]:
+    """Return the columns by which some event of the contract is matched with impressions."""
+    rules = [t.rule.match for t in tasks.tasks.values() if t.rule]
+    outs = [out.on for t in tasks.tasks.values() for out in t.exclude]
+    return tuple(dict.fromkeys(name for names in (*rules, *outs) for name in names))
+
+
+def event_columns(tasks: TasksSpec, log: Log) -> tuple[str, ...]:
+    """Return the columns of the events that labels are made from."""
+    wanted = {c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT, *match_columns(tasks)}
+    return tuple(name for name in log.events if name in wanted)

@@ -1,0 +1,227 @@
+"""Spark, where a surface asks for it: a session, and a table of its catalog written as Parquet.
+
+::
+
+    with session(scratch, engine) as spark:       local[threads], or EQUIPOISE_SPARK_MASTER
+        spark.sql("...")
+
+    <scratch>/spark/spark.log      what the virtual machine says: nothing of it reaches the terminal
+    <scratch>/spark/tmp/           what it spills
+    <scratch>/spark/warehouse/     stays empty: no table is made
+
+The virtual machine starts with the first session of a process and ends with the process; later sessions use
+it. Where a program brings a Spark session, a session of that one is used. What
+an installation sets in ``spark-defaults.conf``, such as a catalog, holds.
+"""
+
+import logging
+import os
+import re
+import shlex
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.contracts.sources import SparkTable
+from tasks.contracts.surface import Engine
+from tasks.errors import ContractError, DataError, StoreError, unknown
+from tasks.logs.limits import MEMORY, limits
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+MASTER = "EQUIPOISE_SPARK_MASTER"
+_DATA = ("22", "0A", "42846")
+"""The SQL states that tell of values and types, not of machines."""
+
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.caseSensitive": "false",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    "spark.sql.parquet.compression.codec": "snappy",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.variable.substitute": "false",
+}
+"""What makes Spark read, reckon and write as DuckDB does, whatever the installation's defaults are."""
+
+
+@contextmanager
+def session(scratch: Path, engine: Engine) -> Iterator["SparkSession"]:
+    """Open a session; whatever fails in it is one message.
+
+    Parameters
+    ----------
+    scratch
+        A folder for Spark's own files; on a cluster every machine must see it.
+
+    Raises
+    ------
+    ContractError
+        Spark or Java is not installed.
+    DataError
+        The log holds what cannot be read.
+    StoreError
+        Spark did not start, or failed.
+    """
+    _check_installed()
+    _silence()
+    from py4j.protocol import Py4JError  # noqa: PLC0415 - an extra of this package
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    folder = scratch / "spark"
+    running = SparkSession.getActiveSession()
+    try:
+        spark = running.newSession() if running is not None else _start(folder, engine)
+        try:
+            for name, value in _SETTINGS.items():
+                spark.conf.set(name, value)
+            yield spark
+        finally:
+            if running is None:
+                spark.stop()
+    except (PySparkException, Py4JError) as error:
+        said = f"{_said(error)}. See {folder / 'spark.log'}"
+        if isinstance(error, PySparkException) and (error.getSqlState() or "").startswith(_DATA):
+            raise DataError(f"Spark cannot read the log; --engine duckdb may: {said}") from error
+        raise StoreError(f"Spark failed: {said}") from error
+
+
+def _said(error: Exception) -> str:
+    """Return what went wrong, on one line: what Java says of it where Java was the one to fail."""
+    java = getattr(error, "java_exception", None)
+    return str(java.getMessage() if java is not None else error).strip().splitlines()[0].rstrip(".")
+
+
+def spool(source: SparkTable, to: Path, *, table: str, engine: Engine) -> None:
+    """Write a table or view of the catalog to a folder of Parquet files.
+
+    Raises
+    ------
+    DataError
+        The catalog has no such table.
+    """
+    with session(to.parent.parent, engine) as spark:
+        name = _quoted(source.names)
+        if not spark.catalog.tableExists(name):
+            raise DataError(f"No {table}: {_missing(spark, source)}")
+        spark.table(name).write.parquet(address(to))
+
+
+def address(path: Path) -> str:
+    """Return a path of this machine as Spark takes it: as it stands, without percent signs.
+
+    Examples
+    --------
+    >>> address(Path("/srv/a home"))
+    'file:/srv/a home'
+    """
+    return f"file:{path}"
+
+
+def read_parquet(spark: "SparkSession", *paths: Path, **options: str) -> "DataFrame":
+    """Read files by their very names, of which no character is a pattern."""
+    return spark.read.options(__globPaths__="false", **options).parquet(*map(address, paths))
+
+
+def _missing(spark: "SparkSession", source: SparkTable) -> str:
+    *above, name = source.names
+    where = _quoted(above)
+    if not spark.catalog.databaseExists(where):
+        known = [database.name for database in spark.catalog.listDatabases()]
+        return unknown("database", ".".join(above), known, where="Spark's catalog")
+    known = [found.name for found in spark.catalog.listTables(where) if not found.isTemporary]
+    return unknown("table", name, known, where=f"Spark's database {'.'.join(above)}")
+
+
+def _quoted(names: "list[str] | tuple[str, ...]") -> str:
+    return ".".join("`" + name.replace("`", "``") + "`" for name in names)
+
+
+def _check_installed() -> None:
+    try:
+        import pyspark  # noqa: F401, PLC0415 - an extra of this package
+    except ImportError:
+        raise ContractError(
+            "The engine spark needs the extra `spark`: pip install 'equipoise[spark]', and Java 17"
+        ) from None
+    home = os.environ.get("JAVA_HOME")
+    if not (shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")):
+        where = f"there is none in JAVA_HOME ({home})" if home else "there is none on the PATH"
+        raise ContractError(
+            f"The engine spark needs Java 17 or later: {where}. On Debian: apt-get install "
+            "openjdk-17-jre-headless"
+        )
+
+
+def _silence() -> None:
+    """Keep Spark's Python side from writing to the terminal: what fails is told by the exception."""
+    from pyspark.logger import PySparkLogger  # noqa: PLC0415 - an extra of this package
+
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).disabled = True
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    # none of Spark's pandas functions is called here
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+
+
+def _start(folder: Path, engine: Engine) -> "SparkSession":
+    """Start a session, and before the process' first one the virtual machine, whose output goes to a file."""
+    from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - an extra of this package
+    from pyspark.java_gateway import launch_gateway  # noqa: PLC0415
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    configuration = SparkConf().setAll(list(_configuration(folder, engine).items()))
+    with (folder / "spark.log").open("ab") as log:
+        gateway = SparkContext._gateway or launch_gateway(configuration, {"stdout": log, "stderr": log})
+    return SparkSession(SparkContext(conf=configuration, gateway=gateway))
+
+
+def _configuration(folder: Path, engine: Engine) -> dict[str, str]:
+    size = limits(engine.threads, engine.memory)
+    master = os.environ.get(MASTER) or f"local[{size.threads}]"
+    temporary = shlex.quote(f"-Djava.io.tmpdir={folder / 'tmp'}")
+    common = {
+        "spark.app.name": "equipoise",
+        "spark.master": master,
+        "spark.driver.memory": _memory(size.memory),
+        "spark.driver.extraJavaOptions": f"{temporary} -XX:-UsePerfData",
+        "spark.local.dir": str(folder / "tmp"),
+        "spark.pyspark.python": sys.executable,
+        "spark.sql.warehouse.dir": address(folder / "warehouse"),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    if not master.startswith("local"):
+        return common
+    alone = {
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.shuffle.partitions": str(4 * size.threads),
+    }
+    return common | alone
+
+
+def _memory(text: str) -> str:
+    """Return an amount of memory as Java writes it.
+
+    Examples
+    --------
+    >>> _memory("4GB")
+    '4g'
+    """
+    found = re.fullmatch(r"(\d+)\s*([MG])i?B", text, re.IGNORECASE)
+    if found is None:
+        raise ContractError(f"{MEMORY} = '{text}' is no amount of memory that Spark knows. Write it as 4GB")
+    return f"{found[1]}{found[2].lower()}"

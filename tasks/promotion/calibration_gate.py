@@ -1,0 +1,94 @@
+"""The calibration gate: whether a probability means what it says, overall and by segment.
+
+All tasks and gated segments of a release are one family (`tasks.evaluation.calibration_verdicts`)::
+
+    calibrated   -> pass
+    off          -> block, with how far and how likely that is by chance
+    cannot tell  -> cannot_tell, which holds or warns as the surface says
+
+A value head's ratio is observed over predicted mean. Quantile and ranking heads claim no mean and have none.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from tasks.contracts.gates import CalibrationGate
+from tasks.evaluation.calibration_verdicts import (
+    FALSE_DISCOVERIES,
+    Calibration,
+    SegmentRatio,
+    Standing,
+    inflation,
+    judge_calibration,
+)
+from tasks.evaluation.evidence import TaskEvidence
+from tasks.evaluation.metric_rows import WHOLE
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.reports.page import figure
+
+_OUTCOMES = {
+    Standing.CALIBRATED: Outcome.PASS,
+    Standing.OFF: Outcome.BLOCK,
+    Standing.CANNOT_TELL: Outcome.CANNOT_TELL,
+}
+
+
+def judge_ratios(gate: CalibrationGate, tasks: Sequence[TaskEvidence]) -> Iterator[Verdict]:
+    """Judge every task and gated segment of the release as one family."""
+    low, high = gate.ratio
+    judged = [(task, segment) for task in tasks for segment in _segments(gate, task)]
+    found = [(task, segment, _ratio(task, segment)) for task, segment in judged]
+    family = [ratio for _, _, ratio in found if ratio is not None]
+    standings = iter(judge_calibration(family, low=low, high=high))
+    for task, segment, ratio in found:
+        said = None if ratio is None else next(standings)
+        yield Verdict(
+            gate="calibration",
+            subject=f"{task.task}.calibration_ratio",
+            segment=segment,
+            outcome=Outcome.METRIC_MISSING if said is None else _OUTCOMES[said.standing],
+            threshold=f"{low:g} to {high:g}",
+            observed=None if ratio is None else ratio.ratio,
+            reason="" if ratio is None or said is None else _why(gate, ratio, said),
+            evidence=task.run,
+        )
+
+
+def _segments(gate: CalibrationGate, task: TaskEvidence) -> list[str]:
+    """Name the whole and the gated segments; none of a head that makes no claim of a mean."""
+    if task.kind not in {"binary", "value"}:
+        return []
+    return [s for metric, s in task.figures if metric == "calibration_ratio" and _gated(gate, s)] or [WHOLE]
+
+
+def _ratio(task: TaskEvidence, segment: str) -> SegmentRatio | None:
+    """Gather what a segment's ratio rests on; a value task counts no positives."""
+    ratio = task.figures.get(("calibration_ratio", segment))
+    counts = task.counts.get(segment)
+    if ratio is None or counts is None or task.kind != "binary":
+        return None if ratio is None else SegmentRatio(ratio)
+    mean, whole = task.figures.get(("mean_prediction", segment)), task.figures["calibration_ratio", WHOLE]
+    return SegmentRatio(
+        ratio,
+        observed=counts.positives,
+        predicted=None if mean is None else mean.value * counts.rows,
+        inflation=inflation(whole, task.counts[WHOLE].positives),
+    )
+
+
+def _why(gate: CalibrationGate, segment: SegmentRatio, said: Calibration) -> str:
+    """Say how far a segment is off, or why it cannot be told."""
+    ratio = segment.ratio
+    among = f"p {said.p_value:.2g}, {said.adjusted:.2g} among {said.family}"
+    if segment.observed == 0 and segment.predicted is not None:
+        return f"no positive where {segment.predicted:.3g} were predicted; {among}"
+    if said.standing is Standing.OFF:
+        off = Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1, ratio.n)
+        return f"off by {figure(off, percent=True)}; {among}"
+    outside = ratio.high < gate.ratio[0] or ratio.low > gate.ratio[1] or said.p_value <= FALSE_DISCOVERIES
+    if said.standing is Standing.CANNOT_TELL and outside:
+        return f"chance may do this in one of so many segments; {among}"
+    return ""
+
+
+def _gated(gate: CalibrationGate, segment: str) -> bool:
+    return segment == WHOLE or segment.partition("=")[0] in gate.by

@@ -1,0 +1,124 @@
+"""The case of a promotion: made once, shown to each reviewer, and who agreed to it.
+
+::
+
+    make        refuse early what the move would refuse  -> release, champion, evidence digest
+    show        the page of that very case, from the registry and the dossier; of another it shows nothing
+    approvers   who approved, by the audit
+
+What a reviewer reads comes from the stores alone: Airflow's users can write what its steps hand on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.contracts import UtilitySpec
+from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.evaluation.evidence import verdict_from_json
+from tasks.promotion import promote
+from tasks.promotion.case_page import Weighing, write_case
+from tasks.promotion.rules import Case, Support, changed_contracts, evidence_digest, require_support
+from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.audit import Audit
+from tasks.stores.manifest import Manifest, Role
+from tasks.stores.parts import Part
+from tasks.stores.policies import POLICY_FILE
+from tasks.stores.registry import Registry
+from tasks.stores.releases import find_release, release_manifest, release_part
+from tasks.stores.runs import newest_run, read_evidence
+from tasks.stores.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What a promotion is about; ``run_id`` is the gate's run, which keeps the dossier."""
+
+    release: int
+    champion: int | None
+    evidence: str
+    run_id: str
+
+
+def make(workspace: Workspace, *, release: str | int, why: str, support: Support) -> CaseResult:
+    """Judge a release beside the champion of now, and refuse what its promotion would be refused for.
+
+    Parameters
+    ----------
+    release, why, support : as in `promote.run`.
+
+    Raises
+    ------
+    ContractError, GateRefused, StoreError
+        As in `promote.run`, before anybody is asked.
+    """
+    if not why.strip():
+        raise ContractError("A promotion needs a reason: say why")
+    case = promote.prepare(workspace, release=release)
+    require_support(case, support)
+    return CaseResult(case.release, case.champion, case.evidence, _gate_run(workspace, case.release))
+
+
+def show(
+    workspace: Workspace, *, release: int, evidence: str, why: str, support: Support, links: Mapping[str, str]
+) -> str:
+    """Write the page of a case.
+
+    Parameters
+    ----------
+    evidence : digest of the case; what the stores hold now must have the same.
+    why, support : as they were given for the promotion.
+    links : addresses by their words.
+
+    Raises
+    ------
+    GateRefused
+        The champion, or what speaks for the release, is not what the case was made of.
+    """
+    registry, part = Registry(workspace.home), release_part(workspace, release)
+    champion = find_release(workspace, CHAMPION)
+    manifest = release_manifest(workspace, release)
+    old = None if champion is None else release_manifest(workspace, champion)
+    dossier = _dossier(workspace, release)
+    if evidence_digest(manifest, old, dossier["gates"]) != evidence:
+        raise GateRefused(
+            f"What speaks for {part} has changed since its case was made. Start the promotion anew, so that "
+            "it is seen"
+        )
+    case = Case(
+        release=release,
+        champion=champion,
+        verdict=dossier["verdict"],
+        reasons=tuple(dossier["reasons"]),
+        warnings=tuple(dossier["warnings"]),
+        changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
+        evidence=evidence,
+    )
+    weighing = Weighing(_utility(registry, manifest), None if old is None else _utility(registry, old))
+    verdicts = [verdict_from_json(gate) for gate in dossier["gates"]]
+    return write_case(case, verdicts, weighing, why=why, support=support, links=links)
+
+
+def approvers(workspace: Workspace, *, release: int, run: str) -> str:
+    """Name who approved a release in an Airflow run, as in ``ana, sam``."""
+    answers = promote.answers_of(Audit(workspace.home, workspace.surface).entries(), run=run, release=release)
+    newest = {answer.role: answer for answer in answers}
+    return ", ".join(sorted({answer.by for answer in newest.values() if answer.approves}))
+
+
+def _dossier(workspace: Workspace, release: int) -> dict[str, Any]:
+    """Read what the gate wrote of a release the last time."""
+    return dict(read_evidence(workspace.home, _gate_run(workspace, release)))
+
+
+def _gate_run(workspace: Workspace, release: int) -> str:
+    run = newest_run(workspace.home, workspace.surface, step="gate", release=release)
+    if run is None:
+        raise StoreError(f"MLflow holds no finished run of the gate on release {release}: judge it again")
+    return run
+
+
+def _utility(registry: Registry, manifest: Manifest) -> UtilitySpec:
+    pinned = manifest.part(Role.UTILITY_POLICY)
+    folder = registry.fetch(Part(pinned.name, pinned.version, pinned.sha256))
+    return UtilitySpec.model_validate_json((folder / POLICY_FILE).read_bytes())

@@ -1,0 +1,190 @@
+"""The gates of a release: each turns evidence and a bound into verdicts.
+
+::
+
+    data         is there enough to judge by, and did the labels pass validation?
+    model        does no task rank worse than the champion's (or than the floor of a first release)?
+    calibration  does a probability mean what it says, overall and by segment?
+    decision     do the utility policy's guardrails hold where the decision was rehearsed?
+    shadow       does the challenger treat fresh traffic as it should?
+    freshness    is every part trained on recent enough rows?
+    reports      do refits stay near what was tested, and do proxies point the right way? (reports.py)
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+
+from tasks.contracts.gates import Gates
+from tasks.evaluation.evidence import Comparison, Evidence, TaskEvidence
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.promotion.calibration_gate import judge_ratios
+
+ALL = "all"
+_NO_AUC = {
+    "value": "a value task has no AUC; its calibration is judged",
+    "quantile": "a quantile head has no AUC and enters no sum; its coverage is among the figures",
+    "ranking": "a ranking head orders within requests and enters no sum; its NDCG is among the figures",
+}
+_SEVERITIES = ("info", "warning", "critical")
+
+
+def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
+    """Judge a release by all its gates.
+
+    Returns
+    -------
+    One verdict for each bound, in the order of the gates; nothing is left out in silence: what has no
+    rule or no figure says so.
+    """
+    return (
+        *_data(gates, evidence),
+        *_model(gates, evidence),
+        *evidence.reports,
+        *judge_ratios(gates.calibration, evidence.tasks),
+        *evidence.guardrails,
+        *_shadow(gates, evidence),
+        *_freshness(gates, evidence),
+    )
+
+
+def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
+    yield _validation(gates, evidence)
+    for task in evidence.tasks:
+        bounds = [("rows", task.rows, gates.data.rows)]
+        if task.kind in {"binary", "ranking"}:
+            bounds.append(("positives", task.positives, gates.data.positives))
+        for what, found, least in bounds:
+            enough = found >= least
+            yield Verdict(
+                gate="data",
+                subject=f"{task.task}.{what}",
+                segment=ALL,
+                outcome=Outcome.PASS if enough else Outcome.CANNOT_TELL,
+                threshold=f">= {least}",
+                observed=_count(found),
+                reason="" if enough else f"{found} {what} in the test slice; {least} are asked for",
+                evidence=task.run,
+            )
+
+
+def _validation(gates: Gates, evidence: Evidence) -> Verdict:
+    found = evidence.validation
+    severity = found.failed_severity
+    if severity is None:
+        outcome = Outcome.PASS
+    elif _SEVERITIES.index(severity) >= _SEVERITIES.index(gates.data.severity):
+        outcome = Outcome.BLOCK
+    else:
+        outcome = Outcome.WARN
+    return Verdict(
+        gate="data",
+        subject="validation",
+        segment=ALL,
+        outcome=outcome,
+        threshold=f"no {gates.data.severity} failure",
+        observed=None,
+        reason="; ".join(found.failures),
+        evidence=found.run,
+    )
+
+
+def _model(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
+    if evidence.comparisons is None:
+        for task in evidence.tasks:
+            yield _first_model(gates, task)
+        return
+    compared = {comparison.task: comparison for comparison in evidence.comparisons}
+    for task in evidence.tasks:
+        if task.task in compared:
+            yield from _against_champion(gates, compared[task.task])
+        else:
+            yield _first_model(gates, task, "nothing of the shared test slice to compare with the champion")
+
+
+def _first_model(gates: Gates, task: TaskEvidence, why: str = "no champion to compare with") -> Verdict:
+    if task.kind != "binary":
+        reason = _NO_AUC[task.kind]
+        return Verdict("model", task.task, ALL, Outcome.NO_RULE, "", None, reason, task.run)
+    floor = gates.model.first.auc_min
+    auc = task.figures.get(("auc", ALL))
+    return Verdict(
+        gate="model",
+        subject=f"{task.task}.auc",
+        segment=ALL,
+        outcome=judge(auc, low=floor),
+        threshold=f">= {floor:g}",
+        observed=auc,
+        reason=why,
+        evidence=task.run,
+    )
+
+
+def _against_champion(gates: Gates, comparison: Comparison) -> Iterator[Verdict]:
+    bounds = (
+        ("auc_drop", comparison.auc_drop, gates.model.auc_drop_max),
+        (
+            "normalized_entropy_rise",
+            comparison.normalized_entropy_rise,
+            gates.model.normalized_entropy_rise_max,
+        ),
+    )
+    for what, found, most in bounds:
+        yield Verdict(
+            gate="model",
+            subject=f"{comparison.task}.{what}",
+            segment=ALL,
+            outcome=judge(found, high=most),
+            threshold=f"<= {most:g}",
+            observed=found,
+            reason="against the champion, same rows",
+            evidence=comparison.run,
+        )
+
+
+def _shadow(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
+    shadow = evidence.shadow
+    if shadow is None:
+        reason = "a first release has no champion beside it"
+        yield Verdict("shadow", "overlap_at_k", ALL, Outcome.NO_RULE, "", None, reason)
+        return
+    overlap, shift = gates.shadow.overlap_at_k_min, gates.shadow.score_shift_max
+    yield Verdict(
+        gate="shadow",
+        subject="overlap_at_k",
+        segment=ALL,
+        outcome=judge(shadow.overlap_at_k, low=overlap),
+        threshold=f">= {overlap:g}",
+        observed=shadow.overlap_at_k,
+        evidence=shadow.run,
+    )
+    yield Verdict(
+        gate="shadow",
+        subject="score_shift",
+        segment=ALL,
+        outcome=judge(shadow.score_shift, high=shift),
+        threshold=f"<= {shift:g}",
+        observed=shadow.score_shift,
+        evidence=shadow.run,
+    )
+
+
+def _freshness(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
+    for task in evidence.tasks:
+        bound = gates.freshness.parts.get(task.task, gates.freshness.newest_training_row)
+        end = datetime.combine(task.newest_training_day + timedelta(days=1), time(), tzinfo=UTC)
+        age = evidence.as_of - end
+        days, most = age / timedelta(days=1), bound / timedelta(days=1)
+        yield Verdict(
+            gate="freshness",
+            subject=f"{task.task}.newest_training_row",
+            segment=ALL,
+            outcome=Outcome.PASS if age <= bound else Outcome.BLOCK,
+            threshold=f"<= {most:g} days",
+            observed=Estimate(days, days, days, 1),
+            reason="" if age <= bound else f"the newest training row is {days:.0f} days old",
+            evidence=task.run,
+        )
+
+
+def _count(found: int) -> Estimate:
+    return Estimate(float(found), float(found), float(found), found)

@@ -1,0 +1,260 @@
+"""The promote step: a release that may be exposed becomes champion; the old one becomes previous.
+
+::
+
+    prepare   every byte verified, gates judged beside the champion of now -> a case, with its evidence digest
+    answer    a reviewer's Approve or Reject, written to the audit by the step that he answered
+    run       the case once more, the answers held against it -> one audit row, one move of the alias
+
+The command line calls ``run`` alone. Killed anywhere and run again, the same move is made once.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.promotion import gate
+from tasks.promotion.gate import GateResult
+from tasks.promotion.rules import (
+    Answer,
+    Case,
+    Support,
+    changed_contracts,
+    evidence_digest,
+    refuse_other_contracts,
+    refuse_verdict,
+    require_answers,
+    require_support,
+)
+from tasks.release.view import verify_bytes
+from tasks.replay import shadow, simulate
+from tasks.stores.alias_moves import CHAMPION, AliasMoves
+from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.manifest import Manifest
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.releases import VERDICT, alias_moves, release_manifest, release_name, release_part
+from tasks.stores.workspace import Workspace
+
+_LOG = logging.getLogger("equipoise")
+
+
+@dataclass(frozen=True)
+class MoveResult:
+    """The move that was made, or None where there was nothing to do, and the champion that it left."""
+
+    champion: int
+    moved: Entry | None
+
+
+def prepare(workspace: Workspace, *, release: str | int) -> Case:
+    """Judge a release beside the champion of now.
+
+    Parameters
+    ----------
+    release : its version, or an alias.
+
+    Raises
+    ------
+    ContractError
+        There is no such release, or a backfill made it.
+    GateRefused
+        It was never judged, its gates hold it, or it was made under other contracts.
+    StoreError
+        A byte is not what was registered, or somebody moved an alias by hand.
+    """
+    part = release_part(workspace, release)
+    moves = alias_moves(workspace)
+    champion = moves.settle().get(CHAMPION)
+    _refuse_moved_by_hand(moves)
+    _LOG.info("promote: verifying every byte of %s", part)
+    manifest = _promotable(workspace, part)
+    _LOG.info("promote: judging %s beside %s", part, f"champion {champion}" if champion else "no champion")
+    judged = _judge(workspace, part.version, manifest)
+    old = None if champion is None else release_manifest(workspace, champion)
+    case = Case(
+        release=part.version,
+        champion=champion,
+        verdict=judged.verdict,
+        reasons=tuple(judged.reasons),
+        warnings=tuple(judged.warnings),
+        changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
+        evidence=evidence_digest(manifest, old, judged.gates),
+    )
+    refuse_verdict(case)
+    return case
+
+
+def answer(
+    workspace: Workspace,
+    *,
+    release: int,
+    role: str,
+    by: str,
+    approves: bool,
+    why: str,
+    evidence: str,
+    run: str,
+) -> None:
+    """Write a reviewer's answer to the audit; the same answer once more adds nothing.
+
+    Parameters
+    ----------
+    evidence : digest of what the reviewer was shown.
+    run : the Airflow run that asked.
+
+    Raises
+    ------
+    ContractError
+        He is no reviewer of the role, or rejects without a reason.
+    """
+    users = workspace.contracts.surface.reviewers.get(role, ())
+    if by not in users:
+        raise ContractError(f"{by} is no reviewer of {role}; surface.yaml names {', '.join(users) or 'none'}")
+    if not approves and not why.strip():
+        raise ContractError(f"{by} rejects release {release} without a reason: say why")
+    champion = Registry(workspace.home).aliases(release_name(workspace.surface)).get(CHAMPION)
+    kind = Kind.APPROVE if approves else Kind.REJECT
+    entry = Entry(kind, by, release, champion, why.strip(), evidence, role=role, run=run)
+
+    def once(entries: tuple[Entry, ...]) -> Entry | None:
+        return None if any(_same_answer(entry, known) for known in entries) else entry
+
+    Audit(workspace.home, workspace.surface).add(once)
+
+
+def run(
+    workspace: Workspace,
+    *,
+    release: str | int,
+    why: str,
+    by: str,
+    support: Support = Support(),  # noqa: B008  # frozen
+    asked_by: str = "",
+) -> MoveResult:
+    """Let a release be the champion.
+
+    Parameters
+    ----------
+    release : its version, or an alias.
+    why : the reason, kept in the audit.
+    by : who moves it.
+    support : the online experiment, or the waiver, where tasks or policies are not the champion's.
+    asked_by : the Airflow run whose reviewers answered; it moves an alias at most once. Empty on the command
+        line, where whoever may write to the stores decides and the audit says so.
+
+    Raises
+    ------
+    ContractError
+        There is no such release, a reason or what supports a changed policy is missing.
+    GateRefused
+        A gate holds it, a role did not approve this evidence, or the champion changed meanwhile.
+    StoreError
+        A byte is not what was registered, or somebody moved an alias by hand.
+    """
+    if not why.strip():
+        raise ContractError("A promotion needs a reason: say why")
+    part, moves = release_part(workspace, release), alias_moves(workspace)
+    if done := _already(moves, part, asked_by):
+        return done
+    case = prepare(workspace, release=part.version)
+    require_support(case, support)
+    entry = Entry(
+        Kind.PROMOTE, by, case.release, case.champion, why.strip(), case.evidence,
+        experiment=support.experiment, waiver=support.waiver, run=asked_by,
+    )  # fmt: skip
+    reviewers = _reviewers(workspace) if asked_by else {}
+    _LOG.info("promote: moving the champion from %s to %s", case.champion or "none", case.release)
+    moved = moves.move(lambda entries, aliases: _decide(entry, entries, aliases.get(CHAMPION), reviewers))
+    return MoveResult(moves.settle()[CHAMPION], moved)
+
+
+def _decide(
+    entry: Entry, entries: Sequence[Entry], champion: int | None, reviewers: Mapping[str, Sequence[str]]
+) -> Entry | None:
+    """Return the move, or None where it is made already; refuse it where it no longer rests on what is so."""
+    if _has_moved(entries, entry.run) or champion == entry.release:
+        return None
+    if champion != entry.champion:
+        raise GateRefused(
+            f"The champion was {entry.champion} and is {champion} now: release {entry.release} was judged "
+            "beside another. Start the promotion anew."
+        )
+    answers = answers_of(entries, run=entry.run, release=entry.release)
+    require_answers(reviewers, answers, evidence=entry.evidence or "")
+    return entry
+
+
+def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Answer]:
+    """Return the answers that an Airflow run was given about a release, oldest first."""
+    return [
+        Answer(entry.role or "", entry.by, entry.kind is Kind.APPROVE, entry.evidence or "", entry.why)
+        for entry in entries
+        if entry.run == run and entry.release == release and not entry.moves
+    ]
+
+
+def _refuse_moved_by_hand(moves: AliasMoves) -> None:
+    if problem := moves.by_hand():
+        raise StoreError(
+            f"Somebody moved an alias of {moves.model} by hand. {problem}. Put it right with "
+            f"`equipoise rollback {moves.surface} --to VERSION --why TEXT`, which records it."
+        )
+
+
+def _promotable(workspace: Workspace, part: Part) -> Manifest:
+    """Return the manifest of a release that is whole, was judged and is no backfill's."""
+    if VERDICT not in Registry(workspace.home).tags(part):
+        raise GateRefused(f"{part} was never judged: its retrain did not end. Run it again to the end")
+    if problems := verify_bytes(workspace, part).problems:
+        raise StoreError(f"{part} is not whole: {problems[0]}")
+    manifest = release_manifest(workspace, part.version)
+    if manifest.backfilled:
+        raise ContractError(f"{part} was made by a backfill: it shows the past and is never promoted")
+    refuse_other_contracts(manifest, workspace.contracts.digests)
+    return manifest
+
+
+def _judge(workspace: Workspace, release: int, manifest: Manifest) -> GateResult:
+    """Judge by all gates; what was rehearsed beside the champion of now is not rehearsed again."""
+    from tasks.validation import step as validate  # noqa: PLC0415 - Great Expectations takes seconds that no answer needs
+
+    checked = validate.run(workspace, as_of=manifest.as_of, snapshot=manifest.snapshot.id)
+    simulated = simulate.run(workspace, release=release)
+    shadowed = shadow.run(workspace, as_of=manifest.as_of, challenger=release)
+    return gate.run(
+        workspace,
+        as_of=manifest.as_of,
+        release=release,
+        validation_run=checked.run_id,
+        simulation_run=simulated.run_id,
+        shadow_run=shadowed.run_id,
+    )
+
+
+def _reviewers(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    """Return who may answer for each role that the utility policy names."""
+    contracts = workspace.contracts
+    return {role: contracts.surface.reviewers[role] for role in contracts.utility.approvals}
+
+
+def _already(moves: AliasMoves, part: Part, asked_by: str) -> MoveResult | None:
+    """Return the result where there is nothing to do: it is champion, or this run has made its move."""
+    champion = moves.settle().get(CHAMPION)
+    if champion is not None and _has_moved(moves.audit.entries(), asked_by):
+        return MoveResult(champion, None)
+    if champion == part.version and not moves.by_hand():
+        return MoveResult(champion, None)
+    return None
+
+
+def _has_moved(entries: Sequence[Entry], run: str) -> bool:
+    return bool(run) and any(entry.moves and entry.run == run for entry in entries)
+
+
+def _same_answer(one: Entry, other: Entry) -> bool:
+    def key(entry: Entry) -> tuple[object, ...]:
+        return entry.kind, entry.run, entry.role, entry.by, entry.release, entry.evidence
+
+    return key(one) == key(other)

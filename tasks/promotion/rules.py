@@ -1,0 +1,171 @@
+"""Whether a release may become champion: what it rests on, what supports it, and who has to agree.
+
+::
+
+    gates say Promote          the release may be exposed
+    experiment, or a waiver    tasks or policies are not the champion's: the gates cannot say which is better
+    one Approve for each role  of the utility policy, by a reviewer of the role, for this very evidence
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tasks.contracts import digest
+from tasks.errors import ContractError, GateRefused
+from tasks.stores.manifest import Manifest
+
+POLICIES: Final = {"tasks": "tasks.yaml", "utility": "utility.yaml", "slate": "slate.yaml"}
+"""The contracts whose change no gate can judge, and their files."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What speaks for a release, against the champion of now.
+
+    Parameters
+    ----------
+    champion : the champion's version, None where there is none.
+    changed : which of the tasks and policies are not the champion's.
+    evidence : digest of all that the decision rests on; other evidence has another.
+    """
+
+    release: int
+    champion: int | None
+    verdict: str
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+    changed: tuple[str, ...]
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Support:
+    """What supports a change of tasks or policies: an online experiment, or the reason why there is none."""
+
+    experiment: str | None = None
+    waiver: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reviewer's answer for a role, to the evidence that he was shown; ``why`` where he rejects."""
+
+    role: str
+    by: str
+    approves: bool
+    evidence: str
+    why: str = ""
+
+
+def changed_contracts(release: Mapping[str, str], champion: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Name the tasks and policies that are not the champion's, by the contract digests of both.
+
+    Examples
+    --------
+    >>> ours = {"tasks": "a", "utility": "b", "slate": "c"}
+    >>> changed_contracts(ours, ours | {"utility": "x"}), changed_contracts(ours, None)
+    (('utility',), ())
+    """
+    if champion is None:
+        return ()
+    return tuple(name for name in POLICIES if release[name] != champion[name])
+
+
+def evidence_digest(manifest: Manifest, champion: Manifest | None, gates: Sequence[Mapping[str, Any]]) -> str:
+    """Digest what a promotion rests on: both releases and every verdict, not the runs that found it."""
+    verdicts = [{name: value for name, value in gate.items() if name != "evidence"} for gate in gates]
+    return digest(
+        {
+            "release": manifest.digest,
+            "champion": None if champion is None else champion.digest,
+            "gates": verdicts,
+        }
+    )
+
+
+def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> None:
+    """Refuse a release that was made under other tasks or policies than are in force.
+
+    Raises
+    ------
+    GateRefused
+        Its gates would be judged, and its reviewers named, by contracts that it does not follow.
+    """
+    other = changed_contracts(manifest.contracts, contracts)
+    if other:
+        files = ", ".join(POLICIES[name] for name in other)
+        raise GateRefused(
+            f"This release was made under another {files} than is in force now. Retrain to make one under "
+            "the contracts of now, or take the change back."
+        )
+
+
+def refuse_verdict(case: Case) -> None:
+    """Refuse a release that its gates hold.
+
+    Raises
+    ------
+    GateRefused
+        With the first reasons.
+    """
+    if case.verdict != "promote":
+        shown = "; ".join(case.reasons[:3])
+        more = f" and {len(case.reasons) - 3} more, in its dossier" if len(case.reasons) > 3 else ""
+        beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
+        raise GateRefused(f"Release {case.release} is held {beside}: {shown}{more}")
+
+
+def require_support(case: Case, support: Support) -> None:
+    """Demand an experiment or a waiver where tasks or policies are not the champion's.
+
+    Raises
+    ------
+    ContractError
+        Neither is given, or both.
+    """
+    if support.experiment and support.waiver:
+        raise ContractError("An experiment and a waiver exclude each other: give the one that is true")
+    if case.changed and not (support.experiment or support.waiver):
+        files = " and ".join(POLICIES[name] for name in case.changed)
+        raise ContractError(
+            f"Release {case.release} changes {files} of champion {case.champion}. The gates say that it may "
+            "be exposed, not that it is better for people: name the online experiment that supports it "
+            "(--experiment REF), or say why there is none (--waiver WHY)"
+        )
+
+
+def require_answers(
+    reviewers: Mapping[str, Sequence[str]], answers: Sequence[Answer], *, evidence: str
+) -> None:
+    """Demand an Approve for each role, by a reviewer of the role, for this very evidence; the newest counts.
+
+    Parameters
+    ----------
+    reviewers : for each role that the utility policy names, who may answer for it.
+
+    Raises
+    ------
+    GateRefused
+        A role has no such answer, or one rejects.
+    """
+    newest = {answer.role: answer for answer in answers}
+    for role, users in reviewers.items():
+        if role not in newest:
+            raise GateRefused(
+                f"Nobody approved for {role}: {' or '.join(users)} has to answer. A step that was marked "
+                "success by hand is no answer."
+            )
+        _require_approval(newest[role], users, evidence)
+
+
+def _require_approval(answer: Answer, users: Sequence[str], evidence: str) -> None:
+    if answer.by not in users:
+        raise GateRefused(f"{answer.by} answered for {answer.role}; its reviewers are {' and '.join(users)}")
+    if not answer.approves:
+        raise GateRefused(f"{answer.by} rejects the release for {answer.role}: {answer.why}")
+    if answer.evidence != evidence:
+        raise GateRefused(
+            f"{answer.by} approved for {answer.role} on other evidence ({answer.evidence[:12]}) than holds "
+            f"now ({evidence[:12]}): start the promotion anew, so that it is seen"
+        )

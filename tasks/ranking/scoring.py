@@ -1,0 +1,162 @@
+"""Candidates in, decision out: what a release does when it serves.
+
+::
+
+    heads.json                    the tasks in order: kind, level, parent; of a debiased one what is held
+                                  when scoring, or that the examination of a place moves it
+    models/<task>.txt             LightGBM as text
+    encoders/<task>.json          columns and categories that its training saw
+    calibrators/<task>.json       map from its scores to probabilities (or values), some by segment
+    joints/<task>.json            map on the product along the chain, where there is one
+    examination.json              how much each position is looked at, where the surface knows
+    utility.json, slate.json      the policies' canonical content
+
+The files are the whole state: nothing else is read, and nothing is unpickled.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..columns import CONTEXT, DROPPED_BY, ITEM_ID, RANK, REQUEST_ID, SLATE_POSITION, UTILITY
+from ..errors import DataError, StoreError, unknown
+from .decide import decide
+from .examination import FILE as EXAMINATION
+from .examination import Examination
+from .explain import Explanation, explain
+from .features import FeatureEncoder
+from .heads import Head, Heads
+from .maps import map_from_json
+from .policy import SlatePolicy, UtilityPolicy
+from .segmented_map import calibrator_from_json
+
+DECIDED = (UTILITY, RANK, SLATE_POSITION, DROPPED_BY, CONTEXT)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A release's heads and policies."""
+
+    heads: Heads
+    utility: UtilityPolicy
+    slate: SlatePolicy
+
+    @classmethod
+    def load(cls, folder: Path) -> "Scorer":
+        """Read a release folder; nothing is checked against the manifest here (``model.py`` does)."""
+        paths = (path for path in folder.rglob("*") if path.is_file())
+        return cls.from_files({path.relative_to(folder).as_posix(): path.read_bytes() for path in paths})
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> "Scorer":
+        """Read a release folder's files, given by relative path.
+
+        Raises
+        ------
+        StoreError
+            A file is missing.
+        """
+        plan = json.loads(_file(files, "heads.json"))
+        return cls(
+            heads=Heads({entry["task"]: _head(files, entry) for entry in plan["heads"]}),
+            utility=UtilityPolicy.from_json(json.loads(_file(files, "utility.json"))),
+            slate=SlatePolicy.from_json(json.loads(_file(files, "slate.json"))),
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that the candidates must have: the key first, the others by name."""
+        read = {*self.heads.columns, *self.utility.columns, *self.slate.columns}
+        return (REQUEST_ID, ITEM_ID, *sorted(read - {REQUEST_ID, ITEM_ID}))
+
+    def predict(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+        """Return what each head predicts by column (`Heads.predict`), each of shape [rows]."""
+        self._require_columns(frame)
+        return self.heads.predict(frame)
+
+    def score(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Score, rank and slate candidates.
+
+        Parameters
+        ----------
+        frame : one row a candidate, all of a request's candidates together; ``columns`` are needed.
+
+        Returns
+        -------
+        DataFrame
+            One row a candidate in the same order: request_id, item_id, ``p_<task>`` (joint),
+            ``p_<task>__given`` for a task with a parent, ``v_<task>`` for a value task, ``p_<task>__shown``
+            for a debiased one where the candidates have positions, utility, rank,
+            slate_position (null off the slate), dropped_by (null or the constraint's name), context.
+
+        Raises
+        ------
+        DataError
+            A column is missing or of the wrong kind, a key is null or repeated.
+        """
+        predictions = self.predict(frame)
+        decided = decide(frame, predictions, self.utility, self.slate).frame
+        predicted = pd.DataFrame(predictions, index=decided.index)
+        return pd.concat([decided[[REQUEST_ID, ITEM_ID]], predicted, decided[list(DECIDED)]], axis="columns")
+
+    def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
+        """Show one request: a row a candidate and task, with what dropped and what moved the candidate.
+
+        Raises
+        ------
+        DataError
+            No candidate of that request, or what ``score`` refuses.
+        """
+        return self.explanation(frame, request_id).frame
+
+    def explanation(self, frame: pd.DataFrame, request_id: object) -> Explanation:
+        """Return the explanation of one request in its parts."""
+        self._require_columns(frame)
+        asked = frame[frame[REQUEST_ID].astype(str) == str(request_id)]
+        if asked.empty:
+            raise DataError(f"No candidate of request '{request_id}' in {len(frame)} rows.")
+        predictions = self.heads.predict(asked)
+        return explain(asked, predictions, self.utility, self.slate, request_id=request_id)
+
+    def _require_columns(self, frame: pd.DataFrame) -> None:
+        names = [str(name) for name in frame.columns]
+        missing = [name for name in self.columns if name not in names]
+        if missing:
+            first, *others = missing
+            also = f" Missing too: {', '.join(others)}." if others else ""
+            raise DataError(f"{unknown('column', first, names, where='the candidates, but needed')}{also}")
+
+
+def _head(files: Mapping[str, bytes], entry: Mapping[str, Any]) -> Head:
+    task = entry["task"]
+    joint = f"joints/{task}.json"
+    return Head(
+        task=task,
+        kind=entry["kind"],
+        level=entry["level"],
+        parent=entry["parent"],
+        booster=lgb.Booster(model_str=_file(files, f"models/{task}.txt").decode()),
+        encoder=FeatureEncoder.from_json(json.loads(_file(files, f"encoders/{task}.json"))),
+        calibrator=calibrator_from_json(json.loads(_file(files, f"calibrators/{task}.json"))),
+        joint=map_from_json(json.loads(files[joint])) if joint in files else None,
+        held=entry.get("held", {}),
+        examination=_examination(files) if entry.get("examined") else None,
+    )
+
+
+def _examination(files: Mapping[str, bytes]) -> Examination:
+    return Examination.from_json(json.loads(_file(files, EXAMINATION)))
+
+
+def _file(files: Mapping[str, bytes], path: str) -> bytes:
+    try:
+        return files[path]
+    except KeyError:
+        raise StoreError(unknown("file", path, files, where="the release")) from None

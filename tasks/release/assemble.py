@@ -1,0 +1,258 @@
+"""How a release's bytes come about, once its parts are pinned: fetched, rehearsed, described, registered.
+
+::
+
+    served parts -> files -> joints            what the release scores with
+    tested parts -> files -> joints            what is rehearsed: the same, but for refits (steps/refit.py)
+      -> figures, reports, shift between both  -> evidence
+    files, manifest, code                      -> one registered version, found again by its inputs
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final
+
+from tasks.contracts import digest
+from tasks.evaluation.figures import TaskFigures
+from tasks.labels.snapshot import Snapshot
+from tasks.ranking.scoring import Scorer
+from tasks.release.description import describe
+from tasks.release.packaging import PackagedRelease, package_release
+from tasks.release.parts import Pins, release_files
+from tasks.release.refit import refit_shifts
+from tasks.release.refit_shift import refit_to_json
+from tasks.release.rehearsal import Rehearsal
+from tasks.release.reports import Reports
+from tasks.release.staging import code_digest, requirements
+from tasks.stores.digests import sha256
+from tasks.stores.locks import alone
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest, PinnedPart, PinnedSnapshot, Role
+from tasks.stores.parts import Part
+from tasks.stores.policies import register_policies
+from tasks.stores.registry import Registry
+from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT, release_name
+from tasks.stores.runs import INPUTS, StepRun, step_run
+from tasks.stores.workspace import Workspace, format_instant
+from tasks.training.slices import DaySlice, ReleaseSlices, TaskSlices
+
+STEP: Final = "release"
+RECIPE: Final = 3
+"""Raised whenever the same parts would make another release."""
+
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The release that was tested with models of the same recipes, and its parts."""
+
+    release: Part
+    pins: Pins
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A release before it is made: everything that decides its bytes.
+
+    ``pins``: what it serves. ``kept``: why a task could not be trained, of those that keep the champion's
+    model; ``unrepeated``: why a tested recipe could not be repeated. ``tested``: what stands in for what is
+    served where the decision is rehearsed, None where it is the same.
+    """
+
+    workspace: Workspace
+    labels: Snapshot
+    slices: ReleaseSlices
+    pins: Pins
+    examined: PinnedPart | None
+    as_of: datetime
+    backfilled: bool
+    kept: Mapping[str, str]
+    unrepeated: Mapping[str, str]
+    tested: Tested | None = None
+
+    @cached_property
+    def inputs(self) -> str:
+        """Digest of what decides the bytes, but for ``backfilled``.
+
+        A run about the past that ends in the parts of its day finds the release of that day, unmarked.
+        """
+        parts = [*(part for pair in self.pins.values() for part in pair), *self.further]
+        return digest(
+            {
+                "step": STEP,
+                "recipe": RECIPE,
+                "as_of": format_instant(self.as_of),
+                "snapshot": self.labels.id,
+                "contracts": dict(self.workspace.contracts.digests),
+                "parts": {part.name: [part.version, part.sha256] for part in parts},
+                "kept": dict(self.kept),
+                "unrepeated": dict(self.unrepeated),
+                "code": code_digest(),
+                "requirements": requirements(),
+            }
+        )
+
+    @property
+    def further(self) -> tuple[PinnedPart, ...]:
+        """Pinned parts that belong to no task: the examination curve, the tested release."""
+        tested = self.tested and self.tested.release
+        stood_in = tested and PinnedPart(tested.name, tested.version, tested.sha256, Role.TESTED)
+        return tuple(part for part in (self.examined, stood_in) if part)
+
+    def made(self, registry: Registry, *, parent_run: str | None) -> tuple[Part, bool]:
+        """Return the version, and whether it was there already."""
+        workspace = self.workspace
+        name = release_name(workspace.surface)
+        with alone(workspace.home, name, doing=f"making a release of {workspace.surface}"):
+            part = registry.find(name, {INPUTS: self.inputs})
+            if part is not None:
+                return part, True
+            tags = {"as_of": format_instant(self.as_of), "snapshot": self.labels.id}
+            with step_run(
+                workspace.home,
+                workspace.surface,
+                step=STEP,
+                inputs=self.inputs,
+                parent_run=parent_run,
+                tags=tags,
+            ) as step:
+                return _Making(self, registry, step).release(), False
+
+
+@dataclass(frozen=True)
+class _Making:
+    """One run of the step; the version comes last, so it never lacks anything."""
+
+    wanted: Wanted
+    registry: Registry
+    step: StepRun
+
+    def release(self) -> Part:
+        wanted = self.wanted
+        files = self._files(wanted.pins, self._served_slices)
+        tested = files if wanted.tested is None else self._files(wanted.tested.pins, wanted.slices.tasks)
+        figures = self._rehearsal.figures(tested, wanted.pins, step=self.step)
+        signature = self._rehearsal.signature(files, wanted.slices.test)
+        packaged = package_release(files, self._manifest(), signature=signature)
+        self._link(packaged.manifest)
+        self._log(packaged.manifest, figures, self._reports(tested, files))
+        return self.registry.register(
+            release_name(wanted.workspace.surface),
+            packaged.files,
+            run_id=self.step.run_id,
+            tags={INPUTS: wanted.inputs, **self._tags(packaged)},
+            model_type="release",
+            metrics=_flat(figures),
+        )
+
+    @cached_property
+    def _rehearsal(self) -> Rehearsal:
+        return Rehearsal(self.wanted.workspace, self.wanted.labels, self.wanted.slices.tasks)
+
+    @property
+    def _served_slices(self) -> Mapping[str, TaskSlices]:
+        """Return the slices of what is served: a refit is calibrated on days of its own."""
+        slices, tested = self.wanted.slices.tasks, self.wanted.tested
+        return {
+            task: slices[task]
+            if tested is None or pair == tested.pins[task]
+            else replace(slices[task], calibrate=DaySlice(*pair[1].slices["calibrate"]))
+            for task, pair in self.wanted.pins.items()
+        }
+
+    def _files(self, pins: Pins, slices: Mapping[str, TaskSlices]) -> dict[str, bytes]:
+        """Fetch every part, and fit the joints that its chains need on their calibrate days."""
+        files = release_files(self.wanted.workspace, self.registry, pins, self.wanted.examined)
+        return files | replace(self._rehearsal, slices=slices).joints(files)
+
+    def _reports(self, tested: Files, served: Files) -> dict[str, Any]:
+        wanted, scorer = self.wanted, Scorer.from_files(tested)
+        reports = Reports(self._rehearsal, scorer, wanted.tested.pins if wanted.tested else wanted.pins)
+        return {
+            "kept": dict(wanted.kept),
+            "unrepeated": dict(wanted.unrepeated),
+            "proxies": reports.proxies(),
+            "conflicts": reports.conflicts(wanted.slices.test),
+            "refit": None if wanted.tested is None else self._refit(wanted.tested, scorer, served),
+        }
+
+    def _refit(self, tested: Tested, scorer: Scorer, served: Files) -> dict[str, Any]:
+        return refit_to_json(
+            tested=tested.release.version,
+            gate=self.wanted.workspace.contracts.surface.gates.model,
+            shifts=refit_shifts(
+                self._rehearsal, self.wanted.slices.test, tested=scorer, served=Scorer.from_files(served)
+            ),
+        )
+
+    def _manifest(self) -> Manifest:
+        wanted, labels = self.wanted, self.wanted.labels
+        policies = register_policies(wanted.workspace, self.registry, self.step.run_id)
+        return Manifest(
+            surface=wanted.workspace.surface,
+            as_of=wanted.as_of,
+            snapshot=PinnedSnapshot(labels.id, labels.contract_digest, labels.content_digest, labels.as_of),
+            contracts=dict(wanted.workspace.contracts.digests),
+            test=(wanted.slices.test.first, wanted.slices.test.last),
+            parts=(*(part for pair in wanted.pins.values() for part in pair), *wanted.further, *policies),
+            files={},
+            code={},
+            backfilled=wanted.backfilled,
+        )
+
+    def _tags(self, packaged: PackagedRelease) -> dict[str, object]:
+        manifest, contracts = packaged.manifest, self.wanted.workspace.contracts
+        return {
+            "surface": manifest.surface,
+            "as_of": format_instant(self.wanted.as_of),
+            SNAPSHOT: manifest.snapshot.id,
+            "policy_version": contracts.utility.version,
+            "slate_policy_version": contracts.slate.version,
+            BACKFILLED: str(self.wanted.backfilled).lower(),
+            **{f"{COMPONENT}{name}": version for name, version in manifest.pins.items()},
+            **_own_digests(packaged),
+        }
+
+    def _link(self, manifest: Manifest) -> None:
+        """Link the run to what it read; parts find their releases by the version's component tags."""
+        labels = self.wanted.labels
+        name = f"{manifest.surface} labels"
+        self.step.dataset(name, digest=labels.content_digest, source=labels.path, context="test")
+        for pinned in manifest.parts:
+            part = Part(pinned.name, pinned.version, pinned.sha256)
+            self.step.reads_model(self.registry.model_id(part))
+
+    def _log(self, manifest: Manifest, figures: Sequence[TaskFigures], reports: Mapping[str, Any]) -> None:
+        text = describe(manifest, self.wanted.workspace.contracts.utility, figures)
+        self.step.text("release.md", text)
+        self.step.json("manifest.json", manifest.to_json())
+        self.step.evidence(
+            {
+                "manifest_sha256": manifest.digest,
+                "backfilled": manifest.backfilled,
+                "pins": manifest.pins,
+                "test": [day.isoformat() for day in manifest.test],
+                "tasks": [found.to_json() for found in figures],
+                **reports,
+                "description": text,
+            }
+        )
+
+
+def _own_digests(packaged: PackagedRelease) -> dict[str, str]:
+    """Digest the files that the manifest cannot list: itself and what MLflow adds."""
+    manifest = packaged.manifest
+    listed = {f"{ROOT}/{path}" for path in manifest.files} | set(manifest.code)
+    own = {path: sha256(data) for path, data in packaged.files.items() if path not in listed}
+    return {"manifest_sha256": own[f"{ROOT}/{MANIFEST}"], **{f"{FILE}{path}": own[path] for path in own}}
+
+
+def _flat(figures: Sequence[TaskFigures]) -> dict[str, float]:
+    return {
+        f"{found.task}/{metric}": float(value)
+        for found in figures
+        for metric, value in found.headline().items()
+        if value is not None
+    }

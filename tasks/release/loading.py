@@ -1,0 +1,91 @@
+"""Loads a release that lies in a local folder; what it raises is one of this program's own errors.
+
+The release raises the errors of the code that it brought. They have the names of ours (``tasks/errors.py``)
+and are given to the caller as ours, so that a wrong column is a DataError whoever finds it.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import pandas as pd
+
+from tasks import errors
+from tasks.release.staging import PREFIX
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest
+
+
+@dataclass(frozen=True)
+class LoadedRelease:
+    """A release that was checked against its manifest, with its own code."""
+
+    manifest: Manifest
+    _model: Any
+
+    def score(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Score candidates: one row in, one row out, in the same order (columns: ``Scorer.score``).
+
+        Raises
+        ------
+        DataError
+            A column is missing, a key is null or repeated.
+        """
+        return _as_ours(self._model.predict, None, frame)
+
+    def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
+        """Show one request's candidates with their components, what dropped and what moved them.
+
+        Raises
+        ------
+        DataError
+            No candidate of that request, or what ``score`` refuses.
+        """
+        return _as_ours(self._model.explain, frame, request_id)
+
+
+def load_release(folder: Path) -> LoadedRelease:
+    """Load a release from the folder of its registered model.
+
+    Raises
+    ------
+    StoreError
+        Any of its bytes is not what was registered, or it cannot be loaded at all.
+    """
+    try:
+        with _clean_copy(folder) as copy:
+            model = mlflow.pyfunc.load_model(str(copy)).unwrap_python_model()
+            manifest = Manifest.from_bytes((copy / ROOT / MANIFEST).read_bytes())
+        return LoadedRelease(manifest, model)
+    except errors.StoreError:
+        raise
+    except Exception as error:
+        raise errors.StoreError(f"The release in {folder} cannot be loaded: {error}") from error
+
+
+@contextmanager
+def _clean_copy(folder: Path) -> Iterator[Path]:
+    """Copy a release without Python's caches, which nobody pinned; once loaded it needs no file."""
+    before = list(sys.path)
+    with tempfile.TemporaryDirectory(prefix="equipoise-release-") as scratch:
+        try:
+            copy = Path(scratch) / "model"
+            shutil.copytree(folder, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            yield copy
+        finally:
+            sys.path[:] = before
+
+
+def _as_ours(call: Callable[..., pd.DataFrame], *arguments: object) -> pd.DataFrame:
+    try:
+        return call(*arguments)
+    except Exception as error:
+        kind = getattr(errors, type(error).__name__, None)
+        if kind is None or not type(error).__module__.startswith(PREFIX):
+            raise
+        raise kind(str(error)) from error

@@ -1,0 +1,169 @@
+"""The script with which MLflow loads a release: it checks every byte, then runs what the release brought.
+
+::
+
+    model.py                       this file, logged as the model's script (models from code)
+    code/equipoise_release_<sha>/  the release's own scoring code, named by its content
+    artifacts/release/             manifest.json and every file that it lists
+
+It travels alone, so it imports nothing of this repository. ``load_context`` reads each file once, compares
+its sha256 with the manifest (whose own sha256 is in the model's configuration) and hands on the bytes that
+it compared: code is compiled from them, never from a cached ``.pyc`` and never from ``sys.path``. So two
+releases with different code live in one process, and what was checked is what runs.
+"""
+
+import hashlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+MANIFEST = "manifest.json"
+PREFIX = "equipoise_release_"
+
+
+class ReleaseRefused(RuntimeError):
+    """The release's bytes are not those that were registered; nothing of it was run."""
+
+
+class ReleaseModel(PythonModel):
+    """A release as a pyfunc: ``predict`` takes candidates and returns them scored, ranked and slated."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Check all artifacts and code, then load the scorer from the checked bytes.
+
+        Raises
+        ------
+        ReleaseRefused
+            A file is missing, extra or differs from the manifest, or the manifest from the configuration.
+        """
+        package, manifest_sha256 = _configured(context.model_config)
+        files, code = _checked(Path(context.artifacts["release"]), Path(__file__).parent, manifest_sha256)
+        scoring = _import(package, _modules(package, code))
+        self.scorer: Any = scoring.Scorer.from_files(files)
+
+    def predict(self, context: object, model_input: pd.DataFrame, params: object = None) -> pd.DataFrame:
+        """Score one row per candidate; ``request_id`` groups the candidates of a request."""
+        scored: pd.DataFrame = self.scorer.score(model_input)
+        return scored
+
+    def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
+        """Show each candidate's components in one request, what dropped it and what moved it."""
+        explained: pd.DataFrame = self.scorer.explain(frame, request_id)
+        return explained
+
+
+def _configured(config: Mapping[str, object] | None) -> tuple[str, str]:
+    try:
+        package, manifest_sha256 = (config or {})["package"], (config or {})["manifest_sha256"]
+    except KeyError as error:
+        raise ReleaseRefused(_message([f"MLmodel configures no {error.args[0]}"])) from None
+    return str(package), str(manifest_sha256)
+
+
+def _checked(release: Path, root: Path, manifest_sha256: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Return release files and code by relative path, or refuse naming every file that is wrong."""
+    files = _read(release)
+    manifest = files.pop(MANIFEST, None)
+    if manifest is None or _sha256(manifest) != manifest_sha256:
+        found = "is missing" if manifest is None else f"has sha256 {_sha256(manifest)}"
+        raise ReleaseRefused(_message([f"{MANIFEST} {found}, registered was {manifest_sha256}"]))
+    pinned = json.loads(manifest)
+    code = {f"code/{path}": data for path, data in _read(root / "code").items()}
+    code["model.py"] = Path(__file__).read_bytes()
+    problems = [*_differences(files, pinned["files"]), *_differences(code, pinned["code"])]
+    if problems:
+        raise ReleaseRefused(_message(problems))
+    return files, code
+
+
+def _read(folder: Path) -> dict[str, bytes]:
+    """Read every file below a folder but Python's caches, which are never used; links are not followed."""
+    return {
+        path.relative_to(folder).as_posix(): b"a link" if path.is_symlink() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if (path.is_symlink() or path.is_file()) and "__pycache__" not in path.relative_to(folder).parts
+    }
+
+
+def _differences(found: Mapping[str, bytes], pinned: Mapping[str, str]) -> Iterable[str]:
+    for path in sorted(found.keys() | pinned.keys()):
+        if path not in found:
+            yield f"{path} is missing"
+        elif path not in pinned:
+            yield f"{path} is not in the manifest"
+        elif _sha256(found[path]) != pinned[path]:
+            yield f"{path} has sha256 {_sha256(found[path])}, the manifest says {pinned[path]}"
+
+
+def _message(problems: Sequence[str]) -> str:
+    return (
+        f"This release was not loaded, {len(problems)} of its files are wrong: {'; '.join(problems)}. "
+        "Fetch it again and run `equipoise release verify`; if that finds the same, make the release anew."
+    )
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _modules(package: str, code: Mapping[str, bytes]) -> dict[str, tuple[str, bytes]]:
+    """Map module names to path and source; the package must be named by the digest of its content."""
+    home = f"code/{package}/"
+    sources = {path.removeprefix(home): data for path, data in code.items() if path.startswith(home)}
+    lines = "".join(f"{path} {_sha256(data)}\n" for path, data in sorted(sources.items()))
+    if package != f"{PREFIX}{_sha256(lines.encode())[:12]}":
+        raise ReleaseRefused(_message([f"code/{package} is not named by the digest of its content"]))
+    return {_module_name(package, path): (home + path, data) for path, data in sources.items()}
+
+
+def _module_name(package: str, path: str) -> str:
+    parts = [package, *path.removesuffix(".py").split("/")]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _import(package: str, modules: Mapping[str, tuple[str, bytes]]) -> ModuleType:
+    """Import the release's scoring module; equal names mean equal content, so a loaded one is reused."""
+    if package not in sys.modules:
+        sys.meta_path.insert(0, CheckedCode(modules))
+    return importlib.import_module(f"{package}.ranking.scoring")
+
+
+class CheckedCode(importlib.abc.MetaPathFinder, importlib.abc.ExecutionLoader):
+    """Imports modules from bytes that were checked, without looking at the disk again."""
+
+    def __init__(self, modules: Mapping[str, tuple[str, bytes]]) -> None:
+        self._modules = modules
+
+    def find_spec(
+        self, fullname: str, path: object = None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Know only the release's own modules."""
+        if fullname not in self._modules:
+            return None
+        return importlib.util.spec_from_loader(fullname, self, is_package=self.is_package(fullname))
+
+    def is_package(self, fullname: str) -> bool:
+        """Whether the module is a folder's ``__init__``."""
+        return self._modules[fullname][0].endswith("/__init__.py")
+
+    def get_filename(self, fullname: str) -> str:
+        """Name the file for tracebacks."""
+        return self._modules[fullname][0]
+
+    def get_source(self, fullname: str) -> str:
+        """Return the checked source."""
+        return self._modules[fullname][1].decode()
+
+
+set_model(ReleaseModel())

@@ -1,0 +1,168 @@
+"""The parts of a release: what was just trained, what another release lends, and the two policies.
+
+The champion lends, unless it is of a later as-of: a release of the past takes no part from the future. Then
+the release lends that was made as of that very instant, so that a backfill ends in the parts of that day.
+
+A policy is data under review: its version and its content go together. The same version with another
+content is refused, whoever asks (law 4).
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from tasks.contracts import canonical_json
+from tasks.contracts.head_plan import FILE as HEAD
+from tasks.errors import ContractError, StoreError, unknown
+from tasks.ranking.examination import FILE as EXAMINATION
+from tasks.stores.manifest import Manifest, PinnedPart, Role
+from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
+from tasks.stores.policies import policy_files
+from tasks.stores.registry import Registry
+from tasks.stores.releases import (
+    COMPONENT,
+    find_lender,
+    rehearsed,
+    release_manifest,
+)
+from tasks.stores.runs import read_evidence
+from tasks.stores.workspace import Workspace, format_instant
+
+Pins = dict[str, tuple[PinnedPart, PinnedPart]]
+"""Task -> its model and its calibrator."""
+
+
+@dataclass(frozen=True)
+class TrainedPart:
+    """What a retrain made for one task: exact versions of its model and its calibrator."""
+
+    task: str
+    model_version: int
+    calibrator_version: int
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "TrainedPart":
+        """Read the plain JSON that goes between steps."""
+        return cls(str(plain["task"]), int(plain["model_version"]), int(plain["calibrator_version"]))
+
+
+def pin_tasks(
+    workspace: Workspace, registry: Registry, trained: Sequence[TrainedPart], *, as_of: datetime
+) -> Pins:
+    """Pin every task's model and calibrator; what was not trained is lent (`find_lender`).
+
+    Raises
+    ------
+    ContractError
+        A task is unknown, was not trained and there is no release that lends it, or a calibrator was fitted
+        to another model.
+    """
+    tasks = workspace.contracts.tasks.tasks
+    for part in trained:
+        if part.task not in tasks:
+            raise ContractError(unknown("task", part.task, tasks, where=f"the surface {workspace.surface}"))
+    made = {part.task: pin_trained(workspace.surface, registry, part) for part in trained}
+    missing = [task for task in tasks if task not in made]
+    lent = _lent(workspace, missing, as_of) if missing else {}
+    return {task: made.get(task) or lent[task] for task in tasks}
+
+
+def pin_trained(surface: str, registry: Registry, trained: TrainedPart) -> tuple[PinnedPart, PinnedPart]:
+    """Pin what was made for one task; the calibrator must have been fitted to that very model."""
+    model = _pin(registry, Role.TASK, f"{surface}.task.{trained.task}", trained.model_version)
+    fitted = _pin(
+        registry, Role.CALIBRATOR, f"{surface}.calibrator.{trained.task}", trained.calibrator_version
+    )
+    made_for = registry.tags(Part(fitted.name, fitted.version, fitted.sha256)).get(f"{COMPONENT}{model.name}")
+    if made_for != str(model.version):
+        raise ContractError(
+            f"{fitted.name} version {fitted.version} was fitted to the scores of {model.name} version "
+            f"{made_for}, not {model.version}. Calibrate version {model.version}."
+        )
+    return replace(model, task=trained.task), replace(fitted, task=trained.task)
+
+
+def _pin(registry: Registry, role: Role, name: str, version: int) -> PinnedPart:
+    """Pin a version with the days that its run says it was fitted on."""
+    part = registry.part(name, version)
+    slices = _slices(registry, part)
+    newest = slices["train" if role is Role.TASK else "calibrate"][1]
+    return PinnedPart(part.name, part.version, part.sha256, role, None, newest, slices)
+
+
+def _lent(workspace: Workspace, missing: Sequence[str], as_of: datetime) -> Pins:
+    lender = find_lender(workspace, as_of)
+    if lender is None:
+        raise ContractError(
+            f"A release needs every task, and {', '.join(missing)} came without a model. There is no "
+            f"champion of {format_instant(as_of)} or before to take it from: train every task."
+        )
+    manifest = release_manifest(workspace, rehearsed(workspace, lender))
+    lacking = [task for task in missing if not _has(manifest, task)]
+    if lacking:
+        raise ContractError(
+            f"Release {lender} has no {', '.join(lacking)} to lend: it was made before the task. Train it."
+        )
+    return {task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task)) for task in missing}
+
+
+def _has(manifest: Manifest, task: str) -> bool:
+    return any(part.task == task for part in manifest.parts)
+
+
+def pin_examination(registry: Registry, part: Part | None) -> PinnedPart | None:
+    """Pin the examination curve, with the days that it was estimated from."""
+    if part is None:
+        return None
+    slices = _slices(registry, part)
+    newest = slices["train"][1] if slices else None
+    return PinnedPart(part.name, part.version, part.sha256, Role.EXAMINATION, None, newest, slices)
+
+
+def _slices(registry: Registry, part: Part) -> dict[str, tuple[date, date]]:
+    """Return first and last day of each slice that a part's run says it was made from."""
+    days = read_evidence(registry.home, registry.run_id(part))["slices"]
+    return {
+        kind: (date.fromisoformat(first), date.fromisoformat(last)) for kind, (first, last) in days.items()
+    }
+
+
+def release_files(
+    workspace: Workspace, registry: Registry, pins: Pins, examined: PinnedPart | None = None
+) -> dict[str, bytes]:
+    """Fetch every part, each byte compared with its pin, and lay out the release folder without joints."""
+    policies = policy_files(workspace)
+    fetched = {task: dict(_fetched(registry, task, *pair)) for task, pair in pins.items()}
+    plan = {"heads": [json.loads(files.pop(HEAD)) for files in fetched.values()]}
+    return {
+        "heads.json": canonical_json(plan).encode(),
+        "utility.json": policies[Role.UTILITY_POLICY],
+        "slate.json": policies[Role.SLATE_POLICY],
+        **_examination(registry, examined),
+        **{path: data for files in fetched.values() for path, data in files.items()},
+    }
+
+
+def _examination(registry: Registry, examined: PinnedPart | None) -> dict[str, bytes]:
+    if examined is None:
+        return {}
+    folder = registry.fetch(Part(examined.name, examined.version, examined.sha256))
+    return {EXAMINATION: (folder / EXAMINATION).read_bytes()}
+
+
+def _fetched(
+    registry: Registry, task: str, model: PinnedPart, calibrator: PinnedPart
+) -> Iterator[tuple[str, bytes]]:
+    trained = registry.fetch(Part(model.name, model.version, model.sha256))
+    mapped = registry.fetch(Part(calibrator.name, calibrator.version, calibrator.sha256))
+    if not (trained / HEAD).exists():
+        raise StoreError(
+            f"{model.name} version {model.version} does not say what its head is ({HEAD}): an earlier "
+            "program trained it. Train the task anew."
+        )
+    yield HEAD, (trained / HEAD).read_bytes()
+    yield f"models/{task}.txt", (trained / BOOSTER).read_bytes()
+    yield f"encoders/{task}.json", (trained / ENCODER).read_bytes()
+    yield f"calibrators/{task}.json", (mapped / CALIBRATOR).read_bytes()

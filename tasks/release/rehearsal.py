@@ -1,0 +1,177 @@
+"""A release's joints and figures: its heads applied to the days of the label store.
+
+::
+
+    calibrate days of a task with a parent -> product along the chain against what is known -> joints/
+    test days of every task                -> joint predictions against what is known       -> figures
+
+The product's first factors may have learned from a slow child's calibrate days, which lie before its own test
+days: there is no later day on which both are known. The test days are fresh to all of them.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.calibration.fit import fit_joint
+from tasks.calibration.pictures import draw_joint
+from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, predicted, probability
+from tasks.contracts.chains import chain, known_outcomes
+from tasks.evaluation.figures import TaskFigures, measure
+from tasks.evaluation.segments import segment_columns, segment_values
+from tasks.labels.snapshot import Snapshot
+from tasks.ranking.examination import FILE as EXAMINATION
+from tasks.ranking.examination import Examination
+from tasks.ranking.heads import Heads
+from tasks.ranking.scoring import Scorer
+from tasks.release.parts import Pins
+from tasks.release.signature import release_signature
+from tasks.stores.runs import StepRun
+from tasks.stores.workspace import Workspace
+from tasks.training.debiasing import looked_at
+from tasks.training.rows import first_rows, measured_by
+from tasks.training.slices import DaySlice, TaskSlices
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The days of one snapshot, read as the release will see them."""
+
+    workspace: Workspace
+    snapshot: Snapshot
+    slices: Mapping[str, TaskSlices]
+
+    def joints(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Fit a map on the product of each chain that needs one; files of the release by path."""
+        heads = Scorer.from_files(files).heads
+        made = {}
+        for task in heads.conditional:
+            own = heads.of([task])
+            frame, outcomes = self.calibrate_days(task, (*own.columns, *own.optional))
+            known = np.isfinite(outcomes)
+            product = where_shown(own.predict(frame), probability(task))
+            fitted = fit_joint(product[known], outcomes[known], users_of(frame)[known])
+            if fitted is not None:
+                made[f"joints/{task}.json"] = json.dumps(fitted.to_json(), allow_nan=False).encode()
+        return made
+
+    def calibrate_days(self, task: str, features: Iterable[str]) -> tuple[pd.DataFrame, Floats]:
+        """Read a task's calibrate days and what is known of it there, NaN where nothing is."""
+        frame = self.days(self.slices[task].calibrate, features, [task])
+        return frame, self.outcomes(frame, task)
+
+    def figures(
+        self, files: Mapping[str, bytes], pins: Pins, *, step: StepRun | None = None
+    ) -> list[TaskFigures]:
+        """Measure every task on its test days, and draw joints where a step is given to hold the pictures.
+
+        Tasks with the same days share one reading.
+        """
+        scorer, curve = Scorer.from_files(files), _examination(files)
+        by_days: dict[DaySlice, list[str]] = {}
+        for task in scorer.heads.heads:
+            by_days.setdefault(self.slices[task].test, []).append(task)
+        measured = {
+            figures.task: figures
+            for days, tasks in by_days.items()
+            for figures in self._measured(scorer, curve, days, tasks, pins, step)
+        }
+        return [measured[task] for task in scorer.heads.heads]
+
+    def signature(self, files: Mapping[str, bytes], test: DaySlice) -> Any:
+        """Describe input and output by the test days as they lie in the store."""
+        scorer = Scorer.from_files(files)
+        frame = self._read(test, scorer.columns)
+        return release_signature(frame, scorer.score(frame.head(0)))
+
+    def _measured(
+        self,
+        scorer: Scorer,
+        curve: Examination | None,
+        days: DaySlice,
+        tasks: list[str],
+        pins: Pins,
+        step: StepRun | None,
+    ) -> Iterable[TaskFigures]:
+        heads = scorer.heads.of(tasks)
+        placed = (POSITION,) if POSITION in self.snapshot.schema().names else ()
+        frame = self.days(days, (*heads.columns, *heads.optional, *placed), tasks)
+        looks = looked_at(curve, _positions(frame))
+        predictions = heads.predict(frame)
+        segments = segment_values(frame, self.workspace.contracts.surface.segments)
+        for task in tasks:
+            kind = heads.heads[task].kind
+            outcomes, said = self.outcomes(frame, task), where_shown(predictions, predicted(task, kind))
+            if step is not None and kind == "binary" and task in heads.conditional:
+                draw_joint(step, task, outcomes, said, users_of(frame))
+            yield measure(
+                task,
+                kind,
+                outcomes,
+                said,
+                users=frame[USER_ID],
+                requests=frame[REQUEST_ID],
+                segments={segment: np.asarray(values) for segment, values in segments.items()},
+                days=(days.first, days.last),
+                newest_training_row=pins[task][0].trained_until(),
+                examination=looks,
+                **measured_by(self.workspace.contracts, task),
+            )
+
+    def days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
+        """Read some days: keys, features, segments, and the labels of every task's chain."""
+        surface, spec = self.workspace.contracts.surface, self.workspace.contracts.tasks
+        labels = [link for task in tasks for link in chain(spec, task)]
+        segments = segment_columns(surface.segments)
+        return self._read(days, [REQUEST_ID, ITEM_ID, USER_ID, *features, *segments, *labels])
+
+    def _read(self, days: DaySlice, columns: Iterable[str]) -> pd.DataFrame:
+        names = list(dict.fromkeys(columns))
+        table = self.snapshot.read(names, first_day=days.first, last_day=days.last)
+        return table.select(names).to_pandas()
+
+    def outcomes(self, frame: pd.DataFrame, task: str) -> Floats:
+        """Return what is known of a task along its chain, NaN where nothing is, shape [rows]."""
+        contracts = self.workspace.contracts
+        links = chain(contracts.tasks, task) if contracts.head_kind(task) in {"binary", "value"} else (task,)
+        labels = {link: frame[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
+        known = known_outcomes(labels, links)
+        if contracts.tasks.tasks[task].level == "request":
+            return np.where(first_rows(frame[REQUEST_ID].to_numpy()), known, np.nan)
+        return known
+
+
+def _examination(files: Mapping[str, bytes]) -> Examination | None:
+    return Examination.from_json(json.loads(files[EXAMINATION])) if EXAMINATION in files else None
+
+
+def _positions(frame: pd.DataFrame) -> Floats:
+    if POSITION not in frame:
+        return np.full(len(frame), np.nan)
+    return frame[POSITION].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def where_shown(predictions: Mapping[str, Floats], name: str) -> Floats:
+    """Return what is predicted of each item where it stood, where that is known; outcomes came from there."""
+    anywhere = predictions[name]
+    shown = predictions.get(at_position(name), anywhere)
+    return np.where(np.isnan(shown), anywhere, shown)
+
+
+def predicted_by_task(heads: Heads, frame: pd.DataFrame) -> dict[str, Floats]:
+    """Return what each task's head predicts of each row, where the item stood, shape [rows]."""
+    predictions = heads.predict(frame)
+    return {task: where_shown(predictions, predicted(task, head.kind)) for task, head in heads.heads.items()}
+
+
+def users_of(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
+    """Return who is resampled: the user, or the request where the user is missing."""
+    users = frame[USER_ID].where(frame[USER_ID].notna(), frame[REQUEST_ID])
+    return users.to_numpy(dtype=object)

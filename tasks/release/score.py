@@ -1,0 +1,111 @@
+"""Scoring a file of candidates with a release, and explaining one request of it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks import columns as c
+from tasks.errors import DataError, StoreError
+from tasks.evaluation.figures import task_evidence
+from tasks.evaluation.verdicts import Estimate
+from tasks.release.error_bars import with_error_bars
+from tasks.release.sensitivity import whole_ratios
+from tasks.release.view import load
+from tasks.stores.registry import Registry
+from tasks.stores.releases import release_part, resolve_release
+from tasks.stores.runs import read_evidence
+from tasks.stores.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """Where the scored candidates lie and how they were dealt with."""
+
+    release: int
+    out: str
+    candidates: int
+    requests: int
+    in_slates: int
+    dropped: dict[str, int]
+
+
+def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> ScoreResult:
+    """Score a Parquet file of candidates; the output is written whole or not at all.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or the release refuses it: a missing column, a null or repeated key.
+    """
+    version = resolve_release(workspace, release)
+    scored = load(workspace, version).score(read_candidates(source))
+    write_atomically(scored, out)
+    return ScoreResult(
+        release=version,
+        out=str(out),
+        candidates=len(scored),
+        requests=int(scored[c.REQUEST_ID].nunique()),
+        in_slates=int(scored[c.SLATE_POSITION].notna().sum()),
+        dropped={str(k): int(n) for k, n in scored[c.DROPPED_BY].value_counts().items()},
+    )
+
+
+def explain(workspace: Workspace, *, release: str, source: Path, request: str) -> list[dict[str, Any]]:
+    """Return one request's candidates with their components, what dropped and what moved them.
+
+    Beside each contribution and each utility stands what the calibration of the heads, on the release's own
+    test days, leaves open; where no figures of it are left, ``no_ratios`` says why.
+    """
+    version = resolve_release(workspace, release)
+    frame = read_candidates(source)
+    mine = frame[frame[c.REQUEST_ID].astype(str) == request] if c.REQUEST_ID in frame else frame
+    if c.REQUEST_ID in frame and mine.empty:
+        raise DataError(f"No candidate of request '{request}' in {source}")
+    key = mine[c.REQUEST_ID].iloc[0] if c.REQUEST_ID in mine else request
+    ratios, why = _calibration(workspace, version)
+    explained = with_error_bars(load(workspace, version).explain(mine, key), ratios)
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()} | {"no_ratios": why}
+        for row in explained.to_dict("records")
+    ]
+
+
+def _calibration(workspace: Workspace, version: int) -> tuple[dict[str, Estimate], str | None]:
+    """Return each head's calibration ratio on the release's test days; none, and why, without its figures."""
+    registry = Registry(workspace.home)
+    run = registry.run_id(release_part(workspace, version))
+    try:
+        evidence = read_evidence(workspace.home, run)
+        return whole_ratios(task_evidence(task, run=run) for task in evidence.get("tasks", ())), None
+    except (StoreError, DataError) as error:
+        return {}, str(error)
+
+
+def read_candidates(source: Path) -> pd.DataFrame:
+    """Read a Parquet file of candidates.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or it is no Parquet.
+    """
+    try:
+        return pq.read_table(source).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{source} is no readable Parquet file of candidates: {error}") from error
+
+
+def write_atomically(frame: pd.DataFrame, out: Path) -> None:
+    """Write Parquet beside its place and rename it into it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), part)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)

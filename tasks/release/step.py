@@ -1,0 +1,183 @@
+"""The release step: pinned parts and policies become one registered, closed version.
+
+::
+
+    parts of this retrain, parts that the champion lends, the examination
+    curve where the surface has one, both policies                           pinned by version and sha256
+      -> fetched, every byte compared -> joints fitted -> figures on the test days
+      -> <surface>.release, a pyfunc that brings its code and weights -> alias challenger
+
+The same inputs make the same bytes, and the same bytes are registered once: killed anywhere and run again,
+the step ends in the same version, linked and aliased.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from tasks.errors import GateRefused
+from tasks.release.assemble import Tested, Wanted
+from tasks.release.description import describe_part
+from tasks.release.parts import Pins, pin_examination, pin_tasks
+from tasks.release.refit import Refit
+from tasks.release.unchanged_parts import divided
+from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.parts import Part
+from tasks.stores.policies import refuse_silent_changes
+from tasks.stores.registry import Registry
+from tasks.stores.releases import COMPONENT, release_name
+from tasks.stores.runs import finish, read_evidence
+from tasks.stores.workspace import Workspace, parse_instant
+from tasks.training import examination
+from tasks.training.rows import published_snapshot
+from tasks.training.slices import DaySlice, plan_slices
+
+CHALLENGER: Final = "challenger"
+
+
+@dataclass(frozen=True)
+class ReleaseResult:
+    """The registered version, its digests and pins, and each task's figures on its test days.
+
+    ``stands``: it was made in its own time and a run about the past found it: nothing about it changes.
+    """
+
+    release: str
+    version: int
+    sha256: str
+    manifest_sha256: str
+    run_id: str
+    reused: bool
+    backfilled: bool
+    stands: bool
+    pins: dict[str, int]
+    metrics: dict[str, dict[str, Any]]
+
+
+def run(
+    workspace: Workspace,
+    *,
+    as_of: datetime,
+    snapshot: str,
+    parts: Sequence[Mapping[str, Any]],
+    backfill: bool = False,
+    parent_run: str | None = None,
+) -> ReleaseResult:
+    """Make a release.
+
+    Parameters
+    ----------
+    as_of : the instant at which the world is looked at.
+    snapshot : id of the published label snapshot that the parts were made from.
+    parts : of each trained task ``{task, model_version, calibrator_version}``, of one that could not be
+        trained ``{task, why}``; the champion lends that one and those that are not named.
+    backfill : a backfill asked for it; such a release is marked and moves no alias.
+
+    Raises
+    ------
+    ContractError
+        A policy's content changed without its version, or a task has no model.
+    DataError
+        No part could be trained, or the snapshot is unknown or shows the labels as of another instant.
+    GateRefused
+        The labels were not published, or a part learned from the days that the release is tested on.
+    StoreError
+        A part holds other bytes than were registered.
+    """
+    registry = Registry(workspace.home)
+    labels = published_snapshot(workspace, snapshot, as_of=as_of)
+    refuse_silent_changes(workspace, registry)
+    slices = plan_slices(workspace.contracts, as_of, labels.dates())
+    trained, kept = divided(parts)
+    pins = pin_tasks(workspace, registry, trained, as_of=as_of)
+    _refuse_overlap(slices.test, pins)
+    looked = examination.run(workspace, as_of=as_of, snapshot=snapshot, parent_run=parent_run)
+    examined = pin_examination(registry, looked)
+    served, unrepeated = Refit(workspace, as_of, snapshot, parent_run).served(pins, trained)
+    backfilled = backfill or _before_champion(registry, workspace.surface, as_of)
+    wanted = Wanted(workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated)
+    part, reused = _made(registry, wanted, served, parent_run=parent_run)
+    return _settled(registry, part, reused=reused, moves=not backfilled)
+
+
+def _made(registry: Registry, wanted: Wanted, served: Pins, *, parent_run: str | None) -> tuple[Part, bool]:
+    """Make the tested release; where refits are served in its place, make the one that serves them too."""
+    part, reused = wanted.made(registry, parent_run=parent_run)
+    if served == wanted.pins:
+        return part, reused
+    _completed(registry, part, registry.run_id(part))
+    refitted = replace(wanted, pins=served, tested=Tested(part, wanted.pins))
+    return refitted.made(registry, parent_run=parent_run)
+
+
+def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> ReleaseResult:
+    """Complete what a killed step may have left undone, alias included, and say what there is."""
+    run_id = registry.run_id(part)
+    evidence = _completed(registry, part, run_id)
+    if moves and not evidence["backfilled"]:
+        _challenge(registry, part)
+    return ReleaseResult(
+        release=part.name,
+        version=part.version,
+        sha256=part.sha256,
+        manifest_sha256=evidence["manifest_sha256"],
+        run_id=run_id,
+        reused=reused,
+        backfilled=evidence["backfilled"],
+        stands=reused and not moves and not evidence["backfilled"],
+        pins=dict(evidence["pins"]),
+        metrics={figures["task"]: {"test": figures["headline"]} for figures in evidence["tasks"]},
+    )
+
+
+def _completed(registry: Registry, part: Part, run_id: str) -> Mapping[str, Any]:
+    """Give a release its description and its parts their links, and close its run; return its evidence."""
+    evidence: Mapping[str, Any] = read_evidence(registry.home, run_id)
+    if not registry.client.get_model_version(part.name, str(part.version)).description:
+        registry.describe(part, evidence["description"])
+    _link_back(registry, part, evidence["pins"])
+    finish(registry.home, run_id)
+    return evidence
+
+
+def _link_back(registry: Registry, part: Part, pins: Mapping[str, int]) -> None:
+    """Let every pinned part say which releases pin it."""
+    surface = part.name.removesuffix(".release")
+    for name, version in pins.items():
+        if name == part.name:  # the tested release keeps its own description
+            continue
+        releases = registry.having(part.name, {f"{COMPONENT}{name}": str(version)})
+        registry.describe(registry.part(name, version), describe_part(surface, releases))
+
+
+def _refuse_overlap(test: DaySlice, pins: Pins) -> None:
+    """Refuse parts that learned from a day on which the decision will be rehearsed, or from a later one."""
+    late = [part for pair in pins.values() for part in pair if part.trained_until() >= test.first]
+    if late:
+        named = ", ".join(f"{part.name} version {part.version} to {part.trained_until()}" for part in late)
+        raise GateRefused(
+            f"The release would be tested on {test.first} to {test.last}, days that its parts have seen: "
+            f"{named}. Train and calibrate them as of this release's own instant."
+        )
+
+
+def _challenge(registry: Registry, part: Part) -> None:
+    """Let ``challenger`` mean this release, unless it means one as of a later instant."""
+    held = _held(registry, part.name, CHALLENGER)
+    if held is None or _as_of(registry, part) >= _as_of(registry, held):
+        registry.set_alias(part, CHALLENGER)
+
+
+def _before_champion(registry: Registry, surface: str, as_of: datetime) -> bool:
+    held = _held(registry, release_name(surface), CHAMPION)
+    return held is not None and as_of < _as_of(registry, held)
+
+
+def _held(registry: Registry, name: str, alias: str) -> Part | None:
+    version = registry.aliases(name).get(alias)
+    return registry.part(name, version) if version else None
+
+
+def _as_of(registry: Registry, part: Part) -> datetime:
+    return parse_instant(registry.tags(part)["as_of"])

@@ -1,0 +1,174 @@
+"""Releases as a person asks for them: list, show, verify; and as the next steps load them.
+
+``verify`` downloads a release anew and looks at every byte three ways: the digest of all files, the manifest
+for what is the release's own, and the version's tags for the manifest and what MLflow added.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import ContractError, DataError, StoreError
+from tasks.labels.store import LabelStore
+from tasks.release.loading import LoadedRelease, load_release
+from tasks.stores.audit import Audit
+from tasks.stores.digests import sha256
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.releases import (
+    COMPONENT,
+    FILE,
+    SNAPSHOT,
+    _summary,
+    alias_moves,
+    release_manifest,
+    release_part,
+)
+from tasks.stores.runs import read_evidence
+from tasks.stores.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What was compared, and everything that is wrong."""
+
+    release: str
+    version: int
+    files: int
+    pins: int
+    problems: list[str]
+
+
+def load(workspace: Workspace, ref: str | int) -> LoadedRelease:
+    """Load a release with the code that it brought.
+
+    Raises
+    ------
+    StoreError
+        Any of its bytes is not what was registered.
+    """
+    with tempfile.TemporaryDirectory(prefix="equipoise-release-") as folder:
+        return load_release(Registry(workspace.home).fetch(release_part(workspace, ref), Path(folder)))
+
+
+def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
+    """Show what a release is made of and what its figures are."""
+    registry, part = Registry(workspace.home), release_part(workspace, ref)
+    tags = registry.tags(part)
+    manifest = release_manifest(workspace, part.version)
+    evidence = read_evidence(workspace.home, registry.run_id(part))
+    return {
+        **_summary(part, tags, registry.aliases(part.name)),
+        "pins": manifest.pins,
+        "digests": {
+            "release": part.sha256,
+            "manifest": manifest.digest,
+            **manifest.contracts,
+            **{pinned.name: pinned.sha256 for pinned in manifest.parts},
+        },
+        "run_id": registry.run_id(part),
+        "metrics": {figures["task"]: {"test": figures["headline"]} for figures in evidence["tasks"]},
+    }
+
+
+def history(workspace: Workspace) -> list[dict[str, Any]]:
+    """List every move of the champion and every answer of a reviewer, oldest first."""
+    return [entry.to_json() for entry in Audit(workspace.home, workspace.surface).entries()]
+
+
+def verify(workspace: Workspace, ref: str | int) -> VerifyResult:
+    """Check every byte and every pin of a release, and that no alias was moved but by an audited move."""
+    found = verify_bytes(workspace, release_part(workspace, ref))
+    by_hand = alias_moves(workspace).by_hand()
+    return replace(found, problems=[*found.problems, f"{by_hand}."]) if by_hand else found
+
+
+def verify_bytes(workspace: Workspace, part: Part) -> VerifyResult:
+    """Check every byte and every pin of a release against the registry."""
+    registry = Registry(workspace.home)
+    with tempfile.TemporaryDirectory(prefix="equipoise-verify-") as scratch:
+        folder = Path(scratch)
+        problems = list(_whole(registry, part, folder))
+        found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+        digests = {path: sha256(file.read_bytes()) for path, file in found.items()}
+        manifest = _manifest(folder, problems)
+        tags = registry.tags(part)
+        problems += _file_problems(digests, tags, manifest)
+        if manifest is not None:
+            problems += _pin_problems(workspace, registry, tags, manifest)
+            problems += _load_problems(folder)
+    pins = len(manifest.parts) if manifest else 0
+    return VerifyResult(part.name, part.version, len(digests), pins, problems)
+
+
+def _whole(registry: Registry, part: Part, folder: Path) -> Iterator[str]:
+    try:
+        registry.fetch(part, folder)
+    except StoreError as error:
+        yield str(error)
+
+
+def _manifest(folder: Path, problems: list[str]) -> Manifest | None:
+    try:
+        return Manifest.from_bytes((folder / ROOT / MANIFEST).read_bytes())
+    except (StoreError, OSError) as error:
+        problems.append(f"The manifest cannot be read: {error}")
+        return None
+
+
+def _file_problems(
+    digests: Mapping[str, str], tags: Mapping[str, str], manifest: Manifest | None
+) -> Iterator[str]:
+    """Name each file that differs from what the tags and the manifest say, is missing or is extra."""
+    expected = {key.removeprefix(FILE): value for key, value in tags.items() if key.startswith(FILE)}
+    if manifest is not None:
+        expected |= {f"{ROOT}/{path}": digest for path, digest in manifest.files.items()} | dict(
+            manifest.code
+        )
+    for path in sorted(digests.keys() | expected.keys()):
+        if path not in expected:
+            yield f"{path} was not registered with this release."
+        elif path not in digests:
+            yield f"{path} is missing."
+        elif digests[path] != expected[path]:
+            yield f"{path} has sha256 {digests[path]}, registered was {expected[path]}."
+
+
+def _pin_problems(
+    workspace: Workspace, registry: Registry, tags: Mapping[str, str], manifest: Manifest
+) -> Iterator[str]:
+    said = {key.removeprefix(COMPONENT): value for key, value in tags.items() if key.startswith(COMPONENT)}
+    if said != {name: str(version) for name, version in manifest.pins.items()}:
+        yield f"The version's {COMPONENT}* tags say {said}, the manifest pins {manifest.pins}."
+    for pinned in manifest.parts:
+        try:
+            part = registry.part(pinned.name, pinned.version)
+            if part.sha256 != pinned.sha256:
+                yield f"{part} has sha256 {part.sha256} in the registry, the release pins {pinned.sha256}."
+            registry.fetch(part)
+        except (ContractError, StoreError) as error:
+            yield f"The pin {pinned.name} version {pinned.version} does not resolve: {error}"
+    yield from _snapshot_problems(workspace, tags, manifest)
+
+
+def _snapshot_problems(workspace: Workspace, tags: Mapping[str, str], manifest: Manifest) -> Iterator[str]:
+    pinned = manifest.snapshot
+    if tags.get(SNAPSHOT) != pinned.id:
+        yield f"The version's tag {SNAPSHOT} says {tags.get(SNAPSHOT)}, the manifest pins {pinned.id}."
+    try:
+        found = LabelStore(workspace.home, workspace.surface).snapshot(pinned.id)
+    except DataError as error:
+        yield f"The label snapshot {pinned.id} does not resolve: {error}"
+        return
+    if found.content_digest != pinned.content_digest:
+        yield f"Label snapshot {pinned.id} holds {found.content_digest}, pinned {pinned.content_digest}."
+
+
+def _load_problems(folder: Path) -> Iterator[str]:
+    try:
+        load_release(folder)
+    except StoreError as error:
+        yield str(error)

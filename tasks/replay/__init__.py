@@ -1,0 +1,1 @@
+"""What a release would do: logged candidates replayed under policies, and the newest traffic in shadow."""

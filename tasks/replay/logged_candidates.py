@@ -1,0 +1,80 @@
+"""What steps read of the log itself: candidates to replay, the newest traffic.
+
+Everything else reads the label store, whose rows are whole impressions.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import pandas as pd
+
+from tasks import columns as c
+from tasks.errors import DataError
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
+from tasks.logs import rows
+from tasks.logs.checks import CANDIDATES
+from tasks.logs.rows import IMPRESSIONS
+from tasks.logs.session import open_session
+from tasks.logs.tables import LogTables
+from tasks.sql import expressions as x
+from tasks.stores.workspace import Workspace, format_instant
+
+
+def labelled_candidates(
+    workspace: Workspace, *, snapshot: str, first_day: date, last_day: date
+) -> pd.DataFrame:
+    """Read the candidates of some days with the observed labels of those that were shown.
+
+    Without a candidates table they are the impressions themselves. A label that is not observed, and one of a
+    candidate that was not shown, is null.
+    """
+    labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
+    tasks = list(workspace.contracts.tasks.tasks)
+    if workspace.contracts.surface.sources.candidates is None:
+        columns = [name for name in labels.schema().names if "__" not in name]
+        return labels.read(columns, first_day=first_day, last_day=last_day).to_pandas()
+    with open_session(workspace) as connection:
+        log = LogTables.open(connection, workspace.logs, workspace.contracts)
+        names = [name for name in log.candidates if name not in tasks]
+        read = log.read(CANDIDATES, names, as_of=labels.as_of, first_day=first_day, last_day=last_day)
+    return _with_labels(read.to_pandas(), labels, tasks, first_day, last_day)
+
+
+def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:
+    """Read the candidates of the newest logged day before an instant.
+
+    Raises
+    ------
+    DataError
+        Nothing was logged before it.
+    """
+    with open_session(workspace) as connection:
+        log = LogTables.open(connection, workspace.logs, workspace.contracts)
+        table = CANDIDATES if log.candidates else IMPRESSIONS
+        day = _newest_day(log, table, as_of)
+        if day is None:
+            raise DataError(f"No traffic before {format_instant(as_of)}: there is nothing to shadow on")
+        names = log.candidates or log.log.impressions
+        return log.read(table, list(names), as_of=as_of, first_day=day, last_day=day).to_pandas()
+
+
+def _with_labels(
+    candidates: pd.DataFrame,
+    labels: Snapshot,
+    tasks: Sequence[str],
+    first_day: date,
+    last_day: date,
+) -> pd.DataFrame:
+    key = list(c.IMPRESSION_KEY)
+    table = labels.read([*key, *tasks], first_day=first_day, last_day=last_day)
+    return candidates.merge(table.to_pandas(), on=key, how="left", validate="one_to_one")
+
+
+def _newest_day(log: LogTables, table: str, as_of: datetime) -> date | None:
+    known = {"source": x.table(table), "known": rows.has_key(table, as_of)}
+    found = log.fetch(
+        "SELECT CAST(max($at) AS DATE) FROM $source WHERE $known", at=x.column(c.SHOWN_AT), **known
+    )
+    day: date | None = found[0][0]
+    return day

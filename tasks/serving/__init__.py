@@ -1,1 +1,0 @@
-"""The models-from-code pyfunc and its scoring; runs without this repository."""

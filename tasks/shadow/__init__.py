@@ -1,1 +1,0 @@
-"""Champion and challenger on the same fresh traffic."""

@@ -1,1 +1,0 @@
-"""Logged candidate sets replayed under policies."""

@@ -1,0 +1,1 @@
+"""SQL as trees: expressions, templates and what each dialect makes of them."""

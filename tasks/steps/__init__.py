@@ -1,1 +1,0 @@
-"""One file per pipeline step: run(...) -> a small frozen result."""

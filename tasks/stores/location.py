@@ -1,0 +1,260 @@
+"""Where tables and logs lie: a folder of this machine, or a prefix in an S3 object store.
+
+::
+
+    Path("/srv/equipoise/labels")          a folder: pathlib's own class, whatever it can do
+    ObjectPath("s3://bucket/labels")       a prefix: the few of pathlib's words that tables and logs need
+
+    EQUIPOISE_STORE     where label tables, snapshots, audit and quarantine lie (default: the home)
+    AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION     as every S3 program reads them
+
+An object store that does not answer is a StoreError, whatever its client calls it.
+"""
+
+import importlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from tasks.errors import StoreError
+
+if TYPE_CHECKING:
+    from s3fs import S3FileSystem
+
+STORE: Final = "EQUIPOISE_STORE"
+_S3: Final = "s3://"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file's bytes, and when it was written."""
+
+    size: int
+    written: datetime
+
+
+@dataclass(frozen=True, order=True)
+class ObjectPath:
+    """An object, or the prefix of many, by its URI without a slash at the end."""
+
+    uri: str
+
+    def __str__(self) -> str:
+        return self.uri
+
+    def __truediv__(self, below: object) -> "ObjectPath":
+        return ObjectPath(f"{self.uri}/{str(below).strip('/')}")
+
+    @property
+    def name(self) -> str:
+        """The last part of the URI."""
+        return self.uri.rpartition("/")[2]
+
+    @property
+    def parent(self) -> "ObjectPath":
+        """The prefix that this one is in."""
+        return ObjectPath(self.uri.rpartition("/")[0])
+
+    def with_name(self, name: str) -> "ObjectPath":
+        """Return the neighbour of another name."""
+        return self.parent / name
+
+    def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
+        """Do nothing: a prefix is there with its first object."""
+
+    def is_file(self) -> bool:
+        """Whether an object of this very name is there."""
+        with _answering(self):
+            return bool(objects().isfile(self.uri))
+
+    def is_dir(self) -> bool:
+        """Whether any object lies below."""
+        with _answering(self):
+            return bool(objects().isdir(self.uri))
+
+    def iterdir(self) -> Iterator["ObjectPath"]:
+        """Yield what lies directly below."""
+        with _answering(self):
+            return iter([_object(found) for found in objects().ls(self.uri, detail=False)])
+
+    def glob(self, pattern: str) -> Iterator["ObjectPath"]:
+        """Yield the objects and prefixes below that match a pattern, as `Path.glob` does."""
+        with _answering(self):
+            return iter([_object(found) for found in objects().glob(f"{self.uri}/{pattern}")])
+
+    def files(self, pattern: str) -> list["ObjectPath"]:
+        """Return the objects below that match a pattern."""
+        with _answering(self):
+            found = objects().glob(f"{self.uri}/{pattern}", detail=True)
+            return [_object(name) for name, info in found.items() if info["type"] == "file"]
+
+    def listing(self, pattern: str) -> dict[str, Stored]:
+        """Return the objects below that match a pattern: bytes and time of each."""
+        with _answering(self):
+            found = objects().glob(f"{self.uri}/{pattern}", detail=True)
+            files = {name: info for name, info in found.items() if info["type"] == "file"}
+            return {
+                _object(name).uri: Stored(int(info["size"]), info["LastModified"])
+                for name, info in files.items()
+            }
+
+    def size(self) -> int:
+        """Return the bytes of an object."""
+        with _answering(self):
+            return int(objects().size(self.uri))
+
+    def identity(self) -> str:
+        """Return what is another where the object is: its size and tag."""
+        with _answering(self):
+            info = objects().info(self.uri)
+        return f"{info['size']}-{info.get('ETag', info.get('LastModified'))}"
+
+    def unlink(self, *, missing_ok: bool = False) -> None:
+        """Remove an object."""
+        with _answering(self):
+            if not missing_ok or objects().exists(self.uri):
+                objects().rm_file(self.uri)
+
+    @contextmanager
+    def open(self) -> Iterator[Any]:
+        """Open an object for reading bytes of it."""
+        with _answering(self), objects().open(self.uri, "rb") as opened:
+            yield opened
+
+    def put(self, file: Path) -> None:
+        """Put a copy of a file here."""
+        with _answering(self):
+            objects().put_file(str(file), self.uri)
+
+    def take(self, folder: Path) -> None:
+        """Put a copy of a folder's files here."""
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            (self / file.relative_to(folder).as_posix()).put(file)
+
+
+Location: TypeAlias = Path | ObjectPath
+
+
+def locate(text: str) -> Location:
+    """Read a path or an ``s3://`` URI.
+
+    Examples
+    --------
+    >>> locate("s3://bucket/labels/") / "home_feed"
+    ObjectPath(uri='s3://bucket/labels/home_feed')
+    """
+    return ObjectPath(text.rstrip("/")) if text.startswith(_S3) else Path(text)
+
+
+def store_of(home: Path) -> Location:
+    """Return where the tables of a home lie: EQUIPOISE_STORE, else the home itself."""
+    chosen = os.environ.get(STORE)
+    return locate(chosen) if chosen else home
+
+
+@contextmanager
+def filled(location: Location) -> Iterator[Path]:
+    """Yield a folder to fill: the location itself, or one whose files are put there at the end."""
+    if isinstance(location, Path):
+        yield location
+        return
+    with tempfile.TemporaryDirectory(prefix="equipoise-out-") as folder:
+        yield Path(folder) / location.name
+        location.take(Path(folder) / location.name)
+
+
+def way(root: Location, below: Location) -> PurePosixPath:
+    """Return the way from a location to one below it.
+
+    Examples
+    --------
+    >>> str(way(locate("s3://bucket/labels"), locate("s3://bucket/labels/ds=2026-01-01/part.parquet")))
+    'ds=2026-01-01/part.parquet'
+    """
+    return PurePosixPath(str(below)).relative_to(PurePosixPath(str(root)))
+
+
+def files_below(location: Location, pattern: str) -> list[Location]:
+    """Return the files or objects below a location that match a pattern."""
+    if isinstance(location, ObjectPath):
+        return list(location.files(pattern))
+    return [found for found in location.glob(pattern) if found.is_file()]
+
+
+def listing(location: Location, pattern: str) -> dict[str, Stored]:
+    """Return the files or objects below a location that match a pattern: bytes and time of each."""
+    if isinstance(location, ObjectPath):
+        return location.listing(pattern)
+    found = {str(path): path.stat() for path in location.glob(pattern) if path.is_file()}
+    return {path: Stored(s.st_size, datetime.fromtimestamp(s.st_mtime, UTC)) for path, s in found.items()}
+
+
+def size_of(file: Location) -> int:
+    """Return the bytes of a file or an object."""
+    return file.size() if isinstance(file, ObjectPath) else file.stat().st_size
+
+
+def identity_of(file: Location) -> str:
+    """Return what is another where a file was written again, also with the same bytes or an older time."""
+    if isinstance(file, ObjectPath):
+        return file.identity()
+    found = file.stat()
+    return f"{found.st_size}-{found.st_ino}-{found.st_mtime_ns}-{found.st_ctime_ns}"
+
+
+def storage_options(location: Location) -> dict[str, str] | None:
+    """Return what Delta needs beside the AWS variables: a commit is a put that fails where one is already."""
+    if not isinstance(location, ObjectPath):
+        return None
+    http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    return {"aws_conditional_put": "etag", "aws_allow_http": str(http).lower()}
+
+
+def register_objects(connection: Any) -> None:
+    """Let a DuckDB connection read and write ``s3://``, where an object store is named by the environment."""
+    if any(os.environ.get(name, "").startswith(_S3) for name in (STORE, "EQUIPOISE_LOGS")):
+        connection.register_filesystem(_object_store().Remembering())
+
+
+def objects() -> "S3FileSystem":
+    """Return this process's way to the object store that the environment names."""
+    return _object_store().client(
+        *(os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"))
+    )
+
+
+def _object_store() -> ModuleType:
+    """Import the client of object stores.
+
+    Raises
+    ------
+    StoreError
+        The package that speaks S3 is not installed.
+    """
+    try:
+        return importlib.import_module("tasks.stores.object_store")
+    except ImportError:
+        raise StoreError(
+            "An s3:// location needs the package s3fs. Install Equipoise with its extra `production`"
+        ) from None
+
+
+@contextmanager
+def _answering(location: ObjectPath) -> Iterator[None]:
+    """Turn whatever an S3 client raises into a StoreError."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+
+    try:
+        yield
+    except (OSError, BotoCoreError, ClientError) as error:
+        raise StoreError(f"The object store does not give {location}: {error}") from error
+
+
+def _object(found: str) -> ObjectPath:
+    return ObjectPath(_S3 + found.removeprefix(_S3).rstrip("/"))

@@ -1,0 +1,55 @@
+"""A part that is made once: what decides it is digested first, and a version of that digest is used again.
+
+::
+
+    inputs digest -> a version that carries it?  yes: its run is closed where its step was killed too soon
+                                                 no:  a run is opened, the part made and registered
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import INPUTS, StepRun, finish, step_run
+from tasks.stores.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class WantedPart:
+    """The version of ``name`` that a step makes from ``inputs``, for one task or for all.
+
+    ``tags`` say what the inputs are.
+    """
+
+    workspace: Workspace
+    step: str
+    task: str | None
+    name: str
+    inputs: str
+    tags: Mapping[str, str]
+
+    @property
+    def registry(self) -> Registry:
+        """Where it is, or will be, registered."""
+        return Registry(self.workspace.home)
+
+    def find(self) -> Part | None:
+        """Return the version, if there is one."""
+        part = self.registry.find(self.name, {INPUTS: self.inputs})
+        if part is not None:
+            finish(self.workspace.home, self.registry.run_id(part))
+        return part
+
+    def make(self, fit: Callable[[StepRun, Mapping[str, str]], Part], *, parent_run: str | None) -> Part:
+        """Open the step's run and let ``fit`` make and register the version with the tags it is given."""
+        with step_run(
+            self.workspace.home,
+            self.workspace.surface,
+            step=self.step,
+            task=self.task,
+            inputs=self.inputs,
+            parent_run=parent_run,
+            tags=self.tags,
+        ) as opened:
+            return fit(opened, {**self.tags, INPUTS: self.inputs})

@@ -1,0 +1,74 @@
+"""."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from tasks.contracts import SlateSpec, UtilitySpec, canonical, canonical_json, digest
+from tasks.errors import ContractError
+from tasks.stores.manifest import PinnedPart, Role
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+
+POLICY_FILE: Final = "policy.json"
+
+
+def policy_files(workspace: Workspace) -> dict[Role, bytes]:
+    """Return the canonical content of both policies."""
+    contracts = workspace.contracts
+    specs = {Role.UTILITY_POLICY: contracts.utility, Role.SLATE_POLICY: contracts.slate}
+    return {role: canonical_json(canonical(spec)).encode() for role, spec in specs.items()}
+
+
+def refuse_silent_changes(workspace: Workspace, registry: Registry) -> None:
+    """Refuse a policy whose content changed while its version did not.
+
+    Raises
+    ------
+    ContractError
+        This version of the policy was registered with another content.
+    """
+    contracts = workspace.contracts
+    for role, spec in ((Role.UTILITY_POLICY, contracts.utility), (Role.SLATE_POLICY, contracts.slate)):
+        name = f"{workspace.surface}.{role}"
+        known = registry.find(name, _policy_identity(spec))
+        if known is not None and (before := registry.tags(known)["contract_digest"]) != _digest(spec):
+            file = "utility.yaml" if role is Role.UTILITY_POLICY else "slate.yaml"
+            raise ContractError(
+                f"{file} changed while its version did not: {spec.policy} version {spec.version} was "
+                f"registered with digest {before[:12]}, it is now {_digest(spec)[:12]}. Raise the version in "
+                f"{workspace.surfaces / workspace.surface / file}, or take the change back."
+            )
+
+
+def register_policies(workspace: Workspace, registry: Registry, run_id: str) -> tuple[PinnedPart, PinnedPart]:
+    """Register both policies, or find them."""
+    contracts, files = workspace.contracts, policy_files(workspace)
+    utility = _register(workspace, registry, Role.UTILITY_POLICY, contracts.utility, files, run_id)
+    slate = _register(workspace, registry, Role.SLATE_POLICY, contracts.slate, files, run_id)
+    return utility, slate
+
+
+def _register(
+    workspace: Workspace,
+    registry: Registry,
+    role: Role,
+    spec: UtilitySpec | SlateSpec,
+    files: Mapping[Role, bytes],
+    run_id: str,
+) -> PinnedPart:
+    part = registry.register(
+        f"{workspace.surface}.{role}",
+        {POLICY_FILE: files[role]},
+        run_id=run_id,
+        tags={"surface": workspace.surface, "contract_digest": _digest(spec), **_policy_identity(spec)},
+        model_type="policy",
+    )
+    return PinnedPart(part.name, part.version, part.sha256, role)
+
+
+def _policy_identity(spec: UtilitySpec | SlateSpec) -> dict[str, str]:
+    return {"policy": spec.policy, "policy_version": str(spec.version)}
+
+
+def _digest(spec: UtilitySpec | SlateSpec) -> str:
+    return digest(canonical(spec))

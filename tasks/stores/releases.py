@@ -1,0 +1,105 @@
+"""."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from tasks.stores.alias_moves import CHAMPION, AliasMoves
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace, format_instant, parse_instant
+
+COMPONENT: Final = "component."
+
+
+FILE: Final = "sha256."
+
+
+SNAPSHOT: Final = "label_snapshot"
+
+
+VERDICT: Final = "verdict"
+
+
+BACKFILLED: Final = "backfilled"
+
+
+def release_name(surface: str) -> str:
+    """Name the registered model of a surface's releases."""
+    return f"{surface}.release"
+
+
+def release_part(workspace: Workspace, ref: str | int) -> Part:
+    """Return the release that a version or an alias means.
+
+    Raises
+    ------
+    ContractError
+        There is no such version or alias.
+    """
+    return Registry(workspace.home).resolve(release_name(workspace.surface), str(ref))
+
+
+def resolve_release(workspace: Workspace, ref: str | int) -> int:
+    """Return the version that a reference means."""
+    return release_part(workspace, ref).version
+
+
+def find_release(workspace: Workspace, ref: str) -> int | None:
+    """Return the version that an alias means, None where it means nothing yet."""
+    return Registry(workspace.home).aliases(release_name(workspace.surface)).get(ref)
+
+
+def rehearsed(workspace: Workspace, ref: str | int) -> int:
+    """Return the version that a release's decision is rehearsed with: its own, or that which was tested.
+
+    Refitted models have learned from the days of the test; those of the release pinned as tested have not.
+    """
+    tested = release_manifest(workspace, ref).find(Role.TESTED)
+    return resolve_release(workspace, ref) if tested is None else tested.version
+
+
+def release_manifest(workspace: Workspace, ref: str | int) -> Manifest:
+    """Return a release's manifest; its bytes are compared with what was registered."""
+    folder = Registry(workspace.home).fetch(release_part(workspace, ref))
+    return Manifest.from_bytes((folder / ROOT / MANIFEST).read_bytes())
+
+
+def list_releases(workspace: Workspace) -> list[dict[str, Any]]:
+    """List a surface's releases, newest first."""
+    registry, name = Registry(workspace.home), release_name(workspace.surface)
+    aliases = registry.aliases(name)
+    return [_summary(part, registry.tags(part), aliases) for part in registry.versions(name)]
+
+
+def _summary(part: Part, tags: Mapping[str, str], aliases: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "version": part.version,
+        "aliases": sorted(alias for alias, version in aliases.items() if version == part.version),
+        "as_of": tags.get("as_of"),
+        "snapshot": tags.get(SNAPSHOT),
+        "verdict": tags.get(VERDICT),
+        "backfilled": tags.get(BACKFILLED) == "true",
+    }
+
+
+def alias_moves(workspace: Workspace) -> AliasMoves:
+    """Return the moves of a surface's champion."""
+    return AliasMoves(workspace.home, workspace.surface, release_name(workspace.surface))
+
+
+def find_lender(workspace: Workspace, as_of: datetime) -> int | None:
+    """Return the release that lends what a retrain as of an instant does not train, None where none may."""
+    registry, name = Registry(workspace.home), release_name(workspace.surface)
+    champion = registry.aliases(name).get(CHAMPION)
+    if champion is None:
+        return None
+    if parse_instant(registry.tags(registry.part(name, champion))["as_of"]) <= as_of:
+        return champion
+    made_then = registry.find(name, {"as_of": format_instant(as_of), BACKFILLED: "false"})
+    if made_then is None:
+        return None
+    contracts = release_manifest(workspace, made_then.version).contracts
+    same_tasks = contracts["tasks"] == workspace.contracts.digests["tasks"]
+    return made_then.version if same_tasks else None

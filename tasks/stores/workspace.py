@@ -1,0 +1,114 @@
+"""Where a step works: a surface, its contracts and the home of its state."""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from tasks.contracts import Contracts, load_surface
+from tasks.contracts.surface import EngineName
+from tasks.errors import ContractError
+from tasks.stores.location import Location, locate, store_of
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A surface on this machine: its contracts below ``surfaces``, its state below ``home``."""
+
+    surface: str
+    surfaces: Path
+    home: Path
+    engine: EngineName | None = None
+    """What runs the label SQL in place of the surface's own engine."""
+
+    @classmethod
+    def open(
+        cls,
+        surface: str,
+        *,
+        surfaces: Path | None = None,
+        home: Path | None = None,
+        engine: EngineName | None = None,
+    ) -> "Workspace":
+        """Take folders that were not given from EQUIPOISE_SURFACES and EQUIPOISE_HOME."""
+        return cls(
+            surface=surface,
+            surfaces=surfaces_folder(surfaces),
+            home=home_folder(home),
+            engine=engine,
+        )
+
+    @cached_property
+    def contracts(self) -> Contracts:
+        """The surface's contracts, loaded once."""
+        contracts = load_surface(self.surfaces, self.surface)
+        return contracts.run_by(self.engine) if self.engine else contracts
+
+    @property
+    def logs(self) -> Location:
+        """Where relative sources begin: EQUIPOISE_LOGS, a folder or an object store's prefix."""
+        chosen = locate(os.environ.get("EQUIPOISE_LOGS") or str(self.home / "logs"))
+        return chosen.absolute() if isinstance(chosen, Path) else chosen
+
+    @property
+    def store(self) -> Location:
+        """Where this surface's tables lie: EQUIPOISE_STORE, else the home."""
+        return store_of(self.home)
+
+    @property
+    def quarantine(self) -> Location:
+        """The table of this surface's rows that take part in no build."""
+        return self.store / "quarantine" / self.surface
+
+    @property
+    def reports(self) -> Path:
+        """The folder of this surface's reports."""
+        return self.home / "reports" / self.surface
+
+
+def surfaces_folder(given: Path | None = None) -> Path:
+    """Return the folder of contracts: the given one, else EQUIPOISE_SURFACES, else ``surfaces``."""
+    return (given or Path(os.environ.get("EQUIPOISE_SURFACES", "surfaces"))).absolute()
+
+
+def home_folder(given: Path | None = None) -> Path:
+    """Return the folder of state: the given one, else EQUIPOISE_HOME, else ``.equipoise``."""
+    return (given or Path(os.environ.get("EQUIPOISE_HOME", ".equipoise"))).absolute()
+
+
+def parse_instant(text: str) -> datetime:
+    """Read an ISO 8601 instant in UTC.
+
+    Raises
+    ------
+    ContractError
+        Not ISO 8601, or without a zone.
+
+    Examples
+    --------
+    >>> parse_instant("2026-03-01T00:00:00Z").isoformat()
+    '2026-03-01T00:00:00+00:00'
+    """
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ContractError(f"'{text}' is no ISO 8601 instant. Write it as 2026-03-01T00:00:00Z") from None
+    if instant.tzinfo is None:
+        raise ContractError(f"'{text}' has no zone. Write it in UTC, as {text}Z")
+    return instant.astimezone(UTC)
+
+
+def format_instant(instant: datetime) -> str:
+    """Write an instant in UTC, as in 2026-03-01T00:00:00Z."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def write_report(workspace: Workspace, name: str, content: str) -> Path:
+    """Write a surface's report whole or not at all; return where it lies."""
+    path = workspace.reports / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{name}.{os.getpid()}.part")
+    part.write_text(content, encoding="utf-8")
+    part.replace(path)
+    return path

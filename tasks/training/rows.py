@@ -1,0 +1,299 @@
+"""The rows of one task in one published label snapshot: what training and calibration may read.
+
+Only observed labels are ever read, and only the columns that are asked for.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, Status, status
+from tasks.contracts import Contracts, TaskSpec
+from tasks.contracts.chains import chain, debiased, known_outcomes, learns_the_whole
+from tasks.contracts.surface import Features
+from tasks.contracts.training import HeadKind, TaskTraining
+from tasks.errors import ContractError, DataError, GateRefused, unknown
+from tasks.evaluation.figures import TaskFigures, measure
+from tasks.evaluation.segments import segment_columns, segment_values
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import StepRun, read_evidence
+from tasks.stores.workspace import Workspace, format_instant
+from tasks.training.encoding import coded
+from tasks.training.fit import Loss
+from tasks.training.slices import DaySlice, TaskSlices, plan_slices, refit_slices
+
+Floats = npt.NDArray[np.float64]
+KEYS: Final = (REQUEST_ID, ITEM_ID, USER_ID)
+NEWEST: Final = "newest_training_row"
+REPEATS: Final = "repeats"
+"""Where a refit says the version whose recipe it repeats."""
+TREES: Final = "lightgbm."
+"""What the parameters of the trees begin with among all that a training logs."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a tested model was made, to be made so again: its version, its trees' parameters and number.
+
+    ``start`` is the number of trees of a dense start, by ``rounds``.
+    """
+
+    version: int
+    sha256: str
+    parameters: Mapping[str, float | int]
+    start: Mapping[str, int]
+
+    @classmethod
+    def of(cls, registry: Registry, model: Part) -> "Recipe":
+        """Read what a model's run says that it was trained with."""
+        evidence = read_evidence(registry.home, registry.run_id(model))
+        said: Mapping[str, Any] = evidence["parameters"]
+        of_trees = {name.removeprefix(TREES): said[name] for name in said if name.startswith(TREES)}
+        parameters = {**of_trees, "rounds": evidence["rounds"]}
+        return cls(model.version, model.sha256, parameters, evidence.get("start", {}))
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """A task, its slices and the snapshot that they are read from.
+
+    ``repeats``: the recipe of a tested model, where these rows are those of its refit.
+    """
+
+    workspace: Workspace
+    task: str
+    snapshot: Snapshot
+    slices: TaskSlices
+    repeats: Recipe | None = None
+
+    @classmethod
+    def open(cls, workspace: Workspace, *, task: str, as_of: datetime, snapshot: str) -> "TaskRows":
+        """Find a task's slices in a snapshot.
+
+        Raises
+        ------
+        ContractError
+            The surface has no such task.
+        GateRefused, DataError
+            As in `published_snapshot`.
+        ImmatureLabels
+            There is too little mature history.
+        """
+        known = workspace.contracts.tasks.tasks
+        if task not in known:
+            raise ContractError(unknown("task", task, known, where=f"the surface {workspace.surface}"))
+        found = published_snapshot(workspace, snapshot, as_of=as_of)
+        slices = plan_slices(workspace.contracts, as_of, found.dates(), tasks=[task])
+        return cls(workspace, task, found, slices.tasks[task])
+
+    def for_refit(self, recipe: Recipe) -> "TaskRows":
+        """Return the rows on which a recipe is repeated, as new as their labels allow."""
+        snapshot = self.snapshot
+        slices = refit_slices(self.workspace.contracts, snapshot.as_of, snapshot.dates(), task=self.task)
+        return replace(self, slices=slices, repeats=recipe)
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The task's contract."""
+        return self.workspace.contracts.tasks.tasks[self.task]
+
+    @property
+    def kind(self) -> HeadKind:
+        """What the task's head predicts."""
+        return self.workspace.contracts.head_kind(self.task)
+
+    @property
+    def training(self) -> TaskTraining:
+        """How the contract says that the task is learned."""
+        return self.workspace.contracts.surface.training_for(self.task)
+
+    @property
+    def learned(self) -> Features:
+        """The features; with ``position: feature`` the position is one of them."""
+        features = self.workspace.contracts.surface.features
+        if self.debiased != "feature" or POSITION in features.names:
+            return features
+        return features.model_copy(update={"numeric": (*features.numeric, POSITION)})
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features' columns, numeric ones first."""
+        return self.learned.names
+
+    @property
+    def debiased(self) -> Literal["none", "feature", "weight"]:
+        """How the head is corrected for position."""
+        return debiased(self.workspace.contracts, self.task)
+
+    @property
+    def delayed(self) -> bool:
+        """Whether the train days reach up to the calibrate days, over windows that are still open."""
+        return self.workspace.contracts.delayed(self.task)
+
+    @property
+    def window(self) -> timedelta:
+        """The time in which the event can still come, from where the head's window opens."""
+        spec = self.workspace.contracts.tasks
+        return spec.window(self.task) if self.whole else spec.own_window(self.task)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the head learns the joint event of its whole chain."""
+        return learns_the_whole(self.workspace.contracts, self.task)
+
+    @property
+    def answers_weighed(self) -> float | None:
+        """The greatest weight of an answer for how seldom its like is answered; None: answers weigh alike."""
+        asked = self.training.weights
+        when = self.spec.observed_when
+        if asked is None or asked.response is None or when is None or when.event is None:
+            return None
+        return asked.response.clip
+
+    def read(self, days: DaySlice, columns: Iterable[str] = ()) -> pa.Table:
+        """Read the rows of some days whose outcome is known, in fixed order.
+
+        Returns
+        -------
+        Keys, features, label (of the whole chain where that is what the head learns), what places the row on
+        its page where the head is corrected for that, and further columns.
+        """
+        links = chain(self.workspace.contracts.tasks, self.task) if self.whole else (self.task,)
+        placed = (POSITION,) if self.debiased != "none" else ()
+        names = list(dict.fromkeys([*KEYS, *self.features, *links, *placed, *columns]))
+        observed = f"{status(links[0])} = '{Status.OBSERVED}'"
+        table = self.snapshot.read(names, first_day=days.first, last_day=days.last, where=observed)
+        if self.whole:
+            table = _joint(table, links)
+        if self.spec.level == "request":
+            table = one_row_a_request(table)
+        categorical = self.workspace.contracts.surface.features.categorical
+        return coded(table, (*categorical, REQUEST_ID, USER_ID))
+
+    def read_for_report(self, days: DaySlice) -> pa.Table:
+        """Read the observed rows of some days with the columns that they are measured by.
+
+        Segments are made from these; an order is held against where the log showed things, if it says so.
+        """
+        placed = (POSITION,) if self.kind == "ranking" and POSITION in self.snapshot.schema().names else ()
+        return self.read(days, [*segment_columns(self.workspace.contracts.surface.segments), *placed])
+
+    def segments(self, table: pa.Table) -> Mapping[str, npt.ArrayLike]:
+        """Return the segments of rows that `read_for_report` gave, by name."""
+        specs = self.workspace.contracts.surface.segments
+        frame = table.select(segment_columns(specs)).to_pandas()
+        return {name: np.asarray(values) for name, values in segment_values(frame, specs).items()}
+
+    def measured(self, table: pa.Table, predictions: Floats, *, examination: Floats | None) -> TaskFigures:
+        """Measure predictions on rows that `read_for_report` gave, for the whole and every segment.
+
+        ``examination`` of the rows' places, shape [rows], is what an order is weighed by.
+        """
+        specs = self.workspace.contracts.surface.segments
+        frame = table.select([REQUEST_ID, USER_ID, *segment_columns(specs)]).to_pandas()
+        return measure(
+            self.task,
+            self.kind,
+            labels(table, self.task),
+            predictions,
+            users=frame[USER_ID],
+            requests=frame[REQUEST_ID],
+            segments=segment_values(frame, specs),
+            days=(self.slices.test.first, self.slices.test.last),
+            newest_training_row=self.slices.train.last,
+            examination=examination,
+            **measured_by(self.workspace.contracts, self.task),
+        )
+
+    def made_from(self) -> dict[str, Any]:
+        """Say what a part of this task is made from, as plain JSON."""
+        digests = self.workspace.contracts.digests
+        return {
+            "surface": self.workspace.surface,
+            "task": self.task,
+            "as_of": format_instant(self.snapshot.as_of),
+            "snapshot": self.snapshot.id,
+            "contracts": {kind: digests[kind] for kind in ("surface", "tasks")},
+            "slices": self.slices.to_json(),
+            **({} if self.repeats is None else {REPEATS: [self.repeats.version, self.repeats.sha256]}),
+        }
+
+
+def published_snapshot(workspace: Workspace, snapshot: str, *, as_of: datetime) -> Snapshot:
+    """Find the snapshot that a part or a release is made from.
+
+    Raises
+    ------
+    GateRefused
+        It was not published: its labels did not pass validation, or were not validated.
+    DataError
+        It shows the labels as of another instant, or there is none.
+    """
+    store = LabelStore(workspace.home, workspace.surface)
+    found = store.snapshot(snapshot)
+    if not store.published(snapshot):
+        raise GateRefused(
+            f"Label snapshot {snapshot} of {workspace.surface} is not published: it did not pass validation "
+            "or was not validated. Run `equipoise validate` and read its report."
+        )
+    if found.as_of != as_of:
+        raise DataError(
+            f"Label snapshot {snapshot} is as of {format_instant(found.as_of)}, asked for was "
+            f"{format_instant(as_of)}. Build labels as of that instant, or ask for the snapshot's own."
+        )
+    return found
+
+
+def log_labels(opened: StepRun, labelled: Snapshot, *, context: str) -> None:
+    """Let a run say which labels it read, and what for."""
+    name = f"{labelled.surface} labels"
+    opened.dataset(name, digest=labelled.content_digest, source=labelled.path, context=context)
+
+
+def measured_by(contracts: Contracts, task: str) -> dict[str, Any]:
+    """Return what a quantile and a ranking head are measured by, beside outcomes: quantile and slots."""
+    return {
+        "quantile": contracts.surface.training_for(task).quantile or Loss.quantile,
+        "slots": contracts.slate.length,
+    }
+
+
+def tags(made_from: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a part is made from as the tags of its version and run."""
+    plain = {name: made_from[name] for name in ("surface", "task", "as_of", "snapshot")}
+    digests = {f"contract.{kind}": digest for kind, digest in made_from["contracts"].items()}
+    repeats = {REPEATS: str(made_from[REPEATS][0])} if REPEATS in made_from else {}
+    return {**plain, **digests, **repeats, NEWEST: made_from["slices"]["train"][1]}
+
+
+def _joint(table: pa.Table, links: Sequence[str]) -> pa.Table:
+    """Let the last link's label say what the whole chain led to, and keep the rows where that is known."""
+    known = known_outcomes({link: labels(table, link) for link in links}, links)
+    place = table.schema.get_field_index(links[-1])
+    return table.set_column(place, links[-1], pa.array(known)).filter(pa.array(np.isfinite(known)))
+
+
+def labels(table: pa.Table, task: str) -> Floats:
+    """Return a task's labels as floats, shape [rows]."""
+    return np.asarray(table.column(task).to_numpy(), dtype=np.float64)
+
+
+def one_row_a_request(table: pa.Table) -> pa.Table:
+    """Keep each request's first row: a request-level outcome is one observation, however long its page is."""
+    return table.filter(pa.array(first_rows(table.column(REQUEST_ID).to_numpy())))
+
+
+def first_rows(requests: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return whether each row is the first of its request, shape [rows]."""
+    first = np.zeros(len(requests), dtype=bool)
+    first[np.unique(pd.factorize(requests, use_na_sentinel=False)[0], return_index=True)[1]] = True
+    return first

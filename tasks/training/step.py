@@ -1,0 +1,273 @@
+"""The training step: one task's observed rows become one registered LightGBM model.
+
+::
+
+    train days, observed rows -> Examples (steps/examples.py) -> parameters chosen -> trees, stopped by
+                                 held-out users
+    test days, observed rows  -> figures of the raw model, for the whole and per segment
+      -> run (parameters, figures, importances, evidence) -> <surface>.task.<task>
+
+What decides the model is digested first; a version made from the same inputs is used again.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+
+from tasks.contracts import canonical_json, digest
+from tasks.contracts.head_plan import FILE as HEAD
+from tasks.contracts.head_plan import head_plan
+from tasks.evaluation.figures import TaskFigures
+from tasks.stores.make_once import WantedPart
+from tasks.stores.parts import ENCODER, Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import INPUTS, StepRun, read_evidence
+from tasks.stores.workspace import Workspace
+from tasks.training import debiasing as unbiased
+from tasks.training import examination
+from tasks.training.draw_examples import TrainingRows, told, training_rows
+from tasks.training.encoding import encode
+from tasks.training.fit import Callback, Fitted
+from tasks.training.picture import importance_figure
+from tasks.training.rows import TREES, Recipe, TaskRows, log_labels, tags
+from tasks.training.search import Found, Parameters
+from tasks.training.trainable import refuse_constant
+from tasks.training.trees import STARTS_FROM, Start, champions_model, find_start, grow, loss_of, threads_of
+from tasks.training.trials import searched
+
+STEP: Final = "train"
+RECIPE: Final = 3
+"""Raised whenever the same rows would train another model."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The model's exact version and the figures of its raw predictions on the test days."""
+
+    task: str
+    model: str
+    version: int
+    sha256: str
+    run_id: str
+    reused: bool
+    metrics: dict[str, float | int | None]
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A fitted model with what it started and learned from, by which parameters, and how those were found."""
+
+    fitted: Fitted
+    start: Start | None
+    rows: TrainingRows
+    parameters: Mapping[str, float | int]
+    search: Found | None
+
+
+def model_name(surface: str, task: str) -> str:
+    """Name the registered model of a task."""
+    return f"{surface}.task.{task}"
+
+
+def run(
+    workspace: Workspace,
+    *,
+    task: str,
+    as_of: datetime,
+    snapshot: str,
+    repeats: int | None = None,
+    parent_run: str | None = None,
+) -> TrainResult:
+    """Train one task.
+
+    Parameters
+    ----------
+    as_of : the instant at which the world is looked at; the snapshot's own.
+    snapshot : id of a published label snapshot.
+    repeats : version of a tested model: its recipe is repeated on the newest days that are mature. Nothing is
+        measured then, since the days of the test are learned from.
+    parent_run : the MLflow run that this one belongs under.
+
+    Raises
+    ------
+    GateRefused
+        The snapshot was not published.
+    ImmatureLabels
+        There are too few mature days or positives.
+    DataError
+        Every label is the same, or a feature is not what the contract says.
+    """
+    rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
+    if repeats is not None:
+        rows = for_refit(rows, repeats)
+    champion = champions_model(rows)
+    wanted = _wanted(rows, champion)
+    found = wanted.find()
+    part = found or wanted.make(partial(_make, wanted.registry, rows, champion), parent_run=parent_run)
+    return _result(wanted.registry, task, part, reused=found is not None)
+
+
+def for_refit(rows: TaskRows, tested: int) -> TaskRows:
+    """Return the rows on which the recipe of a tested version is repeated."""
+    registry = Registry(rows.workspace.home)
+    model = registry.part(model_name(rows.workspace.surface, rows.task), tested)
+    return rows.for_refit(Recipe.of(registry, model))
+
+
+def find(workspace: Workspace, *, task: str, as_of: datetime, snapshot: str) -> TrainResult | None:
+    """Return what `run` would use again, if it is there; nothing is trained."""
+    rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
+    wanted = _wanted(rows, champions_model(rows))
+    part = wanted.find()
+    return None if part is None else _result(wanted.registry, task, part, reused=True)
+
+
+def _wanted(rows: TaskRows, champion: Part | None) -> WantedPart:
+    made_from = rows.made_from()
+    start = None if champion is None else [champion.version, champion.sha256]
+    return WantedPart(
+        workspace=rows.workspace,
+        step=STEP,
+        task=rows.task,
+        name=model_name(rows.workspace.surface, rows.task),
+        inputs=digest(
+            {
+                **made_from,
+                STARTS_FROM: start,
+                "step": STEP,
+                "recipe": RECIPE,
+                "examination": examination.RECIPE,
+                "lightgbm": lgb.__version__,
+            }
+        ),
+        tags={**tags(made_from), **({STARTS_FROM: str(champion.version)} if champion else {})},
+    )
+
+
+def _make(
+    registry: Registry, rows: TaskRows, champion: Part | None, opened: StepRun, said: Mapping[str, str]
+) -> Part:
+    """Train, measure, write down and register: in this order, so no version is without its evidence."""
+    _log_sources(opened, rows)
+    trained = _train(rows, champion, opened, said[INPUTS])
+    figures = None if rows.repeats else _figures(rows, trained)
+    _log(opened, rows, trained, figures)
+    return registry.register_booster(
+        model_name(rows.workspace.surface, rows.task),
+        trained.fitted.booster,
+        {
+            ENCODER: json.dumps(trained.rows.encoder.to_json(), ensure_ascii=False).encode(),
+            HEAD: canonical_json(head_plan(rows.workspace.contracts, rows.task)).encode(),
+        },
+        as_of=rows.snapshot.as_of,
+        run_id=opened.run_id,
+        tags=said,
+        params={"rounds": trained.fitted.rounds, **_parameters(rows, trained.parameters)},
+        metrics=_flat(figures),
+    )
+
+
+def _train(rows: TaskRows, champion: Part | None, opened: StepRun, inputs: str) -> _Trained:
+    start = find_start(rows, champion)
+    learned = training_rows(rows, encoder=None if start is None else start.encoder)
+    if rows.repeats is not None:
+        counts = {**learned.counts, "held_out": 0}
+        learned = replace(learned, examples=learned.examples.without_fold(), counts=counts)
+    below = None if start is None else start.booster(learned.examples, threads=threads_of(rows))
+    train = partial(grow, rows, learned.examples, start=below)
+    parameters, found = _chosen(rows, train, opened, inputs)
+    fitted = train(parameters=parameters)
+    refuse_constant(rows.task, fitted.booster, split=any(fitted.splits.values()))
+    return _Trained(fitted, start, learned, parameters, found)
+
+
+def _chosen(
+    rows: TaskRows, train: Callable[..., Fitted], opened: StepRun, inputs: str
+) -> tuple[Mapping[str, float | int], Found | None]:
+    """Return the trees' parameters: a tested recipe's, the contract's, or what a search from there found."""
+    if rows.repeats is not None:
+        return rows.repeats.parameters, None
+    own, budget = rows.workspace.contracts.surface.lightgbm_for(rows.task), rows.training.search
+    if budget is None:
+        return own, None
+
+    def trial(parameters: Parameters, watch: Callback) -> object:
+        return train(parameters=parameters, callbacks=[watch])
+
+    found = searched(opened, task=rows.task, inputs=inputs, train=trial, own=own, budget=budget)
+    return found.parameters, found
+
+
+def _figures(rows: TaskRows, trained: _Trained) -> TaskFigures:
+    table = rows.read_for_report(rows.slices.test)
+    predicted = trained.fitted.booster.predict(
+        encode(trained.rows.encoder, table), num_threads=threads_of(rows) or 0
+    )
+    said = unbiased.where_shown(rows, table, np.asarray(predicted, dtype=np.float64))
+    return rows.measured(table, said, examination=unbiased.order_weighed_by(rows, table))
+
+
+def _parameters(rows: TaskRows, chosen: Mapping[str, float | int]) -> dict[str, Any]:
+    loss = loss_of(rows)
+    return {
+        **{f"{TREES}{name}": value for name, value in chosen.items()},
+        **{name: value for name, value in loss.settings.items() if name != "metric"},
+        "loss_weight": rows.spec.loss_weight,
+        **told(rows),
+    }
+
+
+def _log_sources(opened: StepRun, rows: TaskRows) -> None:
+    log_labels(opened, rows.snapshot, context="training")
+    slices = {f"slice.{name}": " to ".join(days) for name, days in rows.slices.to_json().items()}
+    opened.params(slices)
+
+
+def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigures | None) -> None:
+    """Write figures, pictures and evidence."""
+    fitted = trained.fitted
+    importances = {name: {"gain": gain, "splits": fitted.splits[name]} for name, gain in fitted.gains.items()}
+    parameters = _parameters(rows, trained.parameters)
+    opened.params({"rounds": fitted.rounds, **parameters})
+    fold_loss = {} if fitted.fold_loss is None else {"fold_loss": fitted.fold_loss}
+    opened.metrics({**trained.rows.counts, **fold_loss})
+    opened.figure(
+        "importances.png", importance_figure(fitted.gains, title=f"{rows.task}: what its trees used")
+    )
+    opened.json("importances.json", importances)
+    if figures is not None:
+        opened.table("figures.json", pd.DataFrame([row.to_json() for row in figures.metrics]))
+    opened.evidence(
+        {
+            **rows.made_from(),
+            "kind": rows.kind,
+            "rows": trained.rows.counts,
+            "weights": trained.rows.factors,
+            "rounds": fitted.rounds,
+            "start": {} if trained.start is None else dict(trained.start.grown),
+            "fold_loss": fitted.fold_loss,
+            "parameters": parameters,
+            "search": None if trained.search is None else trained.search.to_json(),
+            "importances": importances,
+            "test": None if figures is None else figures.to_json(),
+        }
+    )
+
+
+def _flat(figures: TaskFigures | None) -> dict[str, float]:
+    told = {} if figures is None else figures.headline()
+    return {f"test.{name}": float(value) for name, value in told.items() if value is not None}
+
+
+def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> TrainResult:
+    run_id = registry.run_id(part)
+    evidence: Mapping[str, Any] = read_evidence(registry.home, run_id)
+    metrics = dict(evidence["test"]["headline"]) if evidence["test"] else {}
+    return TrainResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)

@@ -1,0 +1,200 @@
+"""The trees of one task, grown as its contract declares: its loss, its bounds, what they start from.
+
+::
+
+    warm_start    the champion's model of the task, the newest of before the as-of   \
+    start_from    a denser task, trained on this task's own train days               >  new trees follow
+    neither       nothing                                                            /
+
+A dense start is trained here and now, on the very days that the sparse task learns from: so it has seen no
+day that the sparse task is calibrated or tested on, whatever the dense task's own slices are.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import lightgbm as lgb
+
+from tasks.contracts.head_plan import FILE as HEAD
+from tasks.contracts.head_plan import head_plan
+from tasks.contracts.training import Objective
+from tasks.errors import ContractError, DataError
+from tasks.ranking.features import FeatureEncoder
+from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.manifest import Role
+from tasks.stores.parts import BOOSTER, ENCODER, Part
+from tasks.stores.registry import Registry
+from tasks.stores.releases import find_release, rehearsed, release_manifest
+from tasks.stores.workspace import parse_instant
+from tasks.training.draw_examples import training_rows
+from tasks.training.examples import Examples
+from tasks.training.fit import Callback, Fitted, Loss, fit
+from tasks.training.rows import TaskRows
+from tasks.training.staged import staged
+
+STARTS_FROM: Final = "starts_from"
+"""Where a warm-started model says the version that it continues."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A trained model that a task starts from, and how.
+
+    ``grown``: what a refit needs to grow it so again, the ``rounds`` of a dense start; nothing of a champion.
+    """
+
+    model: lgb.Booster
+    encoder: FeatureEncoder
+    by: Literal["champion", "predictions", "leaves"]
+    grown: Mapping[str, int] = field(default_factory=dict)
+
+    def booster(self, examples: Examples, *, threads: int | None) -> lgb.Booster:
+        """Return what the new trees add to."""
+        if self.by == "champion":
+            return self.model
+        return staged(self.model, examples, by=self.by, threads=threads)
+
+
+def grow(
+    rows: TaskRows,
+    examples: Examples,
+    *,
+    start: lgb.Booster | None = None,
+    parameters: Mapping[str, float | int] | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Fitted:
+    """Train one head as its contract says.
+
+    Parameters
+    ----------
+    start : what the trees add to.
+    parameters : instead of the contract's.
+    callbacks : called by LightGBM after each tree.
+    """
+    own = rows.workspace.contracts.surface.lightgbm_for(rows.task)
+    return fit(
+        examples,
+        loss=loss_of(rows),
+        parameters=own if parameters is None else parameters,
+        monotone=_monotone(rows),
+        loss_weight=rows.spec.loss_weight,
+        start=start,
+        threads=threads_of(rows),
+        callbacks=callbacks,
+    )
+
+
+def _monotone(rows: TaskRows) -> Mapping[str, int]:
+    """Return the task's bounds; what ``default`` says of bounds does not concern a quantile head."""
+    return {} if rows.kind == "quantile" else rows.training.monotone or {}
+
+
+def loss_of(rows: TaskRows) -> Loss:
+    """Return what the task's trees minimise."""
+    asked = rows.training
+    usual: Objective = "binary" if rows.spec.kind == "binary" else "l2"
+    return Loss(
+        objective=asked.objective or usual,
+        quantile=asked.quantile or Loss.quantile,
+        power=asked.tweedie_power or Loss.power,
+    )
+
+
+def threads_of(rows: TaskRows) -> int | None:
+    """Return on how many threads to train: a matter of the machine, and in no digest."""
+    return rows.workspace.contracts.surface.engine.threads
+
+
+def champions_model(rows: TaskRows) -> Part | None:
+    """Return the model that a warm start continues; None where none is asked for or there is none yet.
+
+    Of a champion of refits it is what was tested: a refit may have seen days that this model is tested on.
+
+    A champion of this as-of or a later one may itself continue an older model: that is the one, so that the
+    same as-of, run again after its release was promoted, ends in the same model.
+    """
+    champion = find_release(rows.workspace, CHAMPION) if rows.training.warm_start else None
+    if champion is None:
+        return None
+    parts = release_manifest(rows.workspace, rehearsed(rows.workspace, champion)).parts
+    held = next((part for part in parts if part.role is Role.TASK and part.task == rows.task), None)
+    registry = Registry(rows.workspace.home)
+    part = None if held is None else registry.part(held.name, held.version)
+    while part is not None and parse_instant(registry.tags(part)["as_of"]) >= rows.snapshot.as_of:
+        before = registry.tags(part).get(STARTS_FROM)
+        part = None if before is None else registry.part(part.name, int(before))
+    return part
+
+
+def find_start(rows: TaskRows, champion: Part | None) -> Start | None:
+    """Return what the task's training starts from, if anything.
+
+    Raises
+    ------
+    ContractError
+        The champion's model has other features, or predicts something else, than the contract asks for now.
+    ImmatureLabels, DataError
+        The denser task cannot be trained.
+    """
+    if champion is not None:
+        return _continued(rows, champion)
+    asked = rows.training.start_from
+    if asked is None or asked.task == rows.task or rows.kind != "binary":
+        return None
+    dense = replace(rows, task=asked.task)
+    try:
+        learned = training_rows(dense)
+    except DataError as error:
+        raise type(error)(f"Task '{rows.task}' starts from '{asked.task}'. {error}") from error
+    grown = _dense(dense, learned.examples)
+    return Start(grown.booster, learned.encoder, asked.by, {"rounds": grown.rounds})
+
+
+def _dense(rows: TaskRows, examples: Examples) -> Fitted:
+    """Grow a dense start: held-out users stop it; a refit grows as many trees as were tested, on everyone."""
+    if rows.repeats is None:
+        return grow(rows, examples)
+    own = rows.workspace.contracts.surface.lightgbm_for(rows.task)
+    return grow(rows, examples.without_fold(), parameters={**own, **rows.repeats.start})
+
+
+def _continued(rows: TaskRows, champion: Part) -> Start:
+    folder = Registry(rows.workspace.home).fetch(champion)
+    booster, encoder = read_model(folder)
+    asked, said = loss_of(rows).settings, booster.params
+    learned = {name: said[name] for name in asked}
+    bounds = dict(zip(encoder.names, said.get("monotone_constraints", []), strict=False))
+    was = _shape(encoder.names, learned, bounds, json.loads((folder / HEAD).read_bytes()))
+    now = _shape(rows.features, asked, _monotone(rows), head_plan(rows.workspace.contracts, rows.task))
+    changed = [f"{name} was {was.get(name)}, is {now[name]}" for name in now if was.get(name) != now[name]]
+    if changed:
+        raise ContractError(
+            f"Task '{rows.task}' cannot be warm-started from {champion}: {'; '.join(changed)}. Train it in "
+            "full once (warm_start: false), and continue from that champion."
+        )
+    return Start(booster, encoder, "champion")
+
+
+def read_model(folder: Path) -> tuple[lgb.Booster, FeatureEncoder]:
+    """Read a model and its encoder from the files of a registered version."""
+    encoder = FeatureEncoder.from_json(json.loads((folder / ENCODER).read_bytes()))
+    return lgb.Booster(model_str=(folder / BOOSTER).read_text(encoding="utf-8")), encoder
+
+
+def _shape(
+    features: Sequence[str], loss: Mapping[str, Any], monotone: Mapping[str, int], plan: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Say what a model is, as it must be for trees to be added to it.
+
+    LightGBM writes the parameters of a loss with six digits.
+    """
+    learned = {
+        name: value if isinstance(value, str) else round(value, 6)
+        for name, value in loss.items()
+        if name != "metric"
+    }
+    bounds = {name: monotone[name] for name in sorted(monotone) if monotone[name]}
+    return {"features": list(features), **learned, "monotone": bounds, **plan}

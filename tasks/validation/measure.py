@@ -1,0 +1,118 @@
+"""What validation looks at of a snapshot: its rows, the events that are known, and the rows in quarantine.
+
+::
+
+    labels          the snapshot's files         -> frames "impressions" and "labels"
+    known_events    the log's events, as of it   -> frame "events"
+    quarantine      bad rows found up to it      -> into the frame of their table
+"""
+
+from collections.abc import Mapping
+
+import duckdb
+import pandas as pd
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.contracts import Contracts
+from tasks.errors import DataError, unknown
+from tasks.labels.snapshot import Snapshot
+from tasks.logs import rows
+from tasks.logs.checks import CANDIDATES, needed
+from tasks.logs.schema import event_columns
+from tasks.logs.session import open_session
+from tasks.logs.tables import LogTables
+from tasks.sql import expressions as x
+from tasks.sql.templates import fill
+from tasks.stores import delta
+from tasks.stores.workspace import Workspace
+from tasks.validation.distribution_measurements import measure_distributions
+from tasks.validation.event_measurements import KNOWN_EVENTS, SHOWN_ITEMS, measure_events
+from tasks.validation.impression_measurements import measure_impressions
+from tasks.validation.label_measurements import LABELS, measure_labels
+from tasks.validation.measurements import QUARANTINED, ROWS, Measurement, frame_of
+
+_DAYS = 35
+"""Days whose distributions are measured: the newest seven and the four weeks that they are held against."""
+_LONGEST = 300
+
+
+def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFrame]:
+    """Measure a snapshot and the log that it was made from, by the name of the suite that judges it.
+
+    Raises
+    ------
+    DataError
+        The snapshot lacks a task of the contract, or a log table is not as the contracts need it.
+    """
+    contracts, as_of = workspace.contracts, snapshot.as_of
+    with open_session(workspace) as connection:
+        log = LogTables.open(connection, workspace.logs, contracts)
+        _open_labels(connection, snapshot, contracts)
+        _open_events(log, snapshot)
+        _open_items(log)
+        events = (*event_columns(contracts.tasks, log.log), *c.IMPRESSION_KEY, c.USER_ID)
+        measured = {
+            "impressions": [
+                *measure_impressions(connection, list(needed(rows.IMPRESSIONS, contracts)), as_of=as_of),
+                *measure_distributions(connection, contracts.surface, days=_DAYS),
+            ],
+            "events": measure_events(connection, events, names=contracts.tasks.events, as_of=as_of),
+            "labels": measure_labels(connection, contracts.tasks, as_of=as_of),
+        }
+        for table, found in measured.items():
+            found.extend(_quarantined(workspace, connection, snapshot, table, found))
+    return {table: frame_of(found) for table, found in measured.items()}
+
+
+def _open_labels(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, contracts: Contracts) -> None:
+    names = snapshot.schema().names
+    for task in contracts.tasks.tasks:
+        for name in (task, c.status(task)):
+            if name not in names:
+                raise DataError(unknown("column", name, names, where=f"label snapshot {snapshot.id}"))
+    snapshot.attach(connection, LABELS)
+
+
+def _open_events(log: LogTables, snapshot: Snapshot) -> None:
+    known = rows.known_as_of(snapshot.as_of, ingested=c.INGESTED_AT in log.log.events)
+    where = [known, x.not_null(x.column(c.EVENT))]
+    named = x.select(x.columns(log.log.events), x.table(rows.EVENTS), where=where)
+    log.create(KNOWN_EVENTS, named, view=True)
+
+
+def _open_items(log: LogTables) -> None:
+    """Make the relation of the items that were shown, or were candidates."""
+    tables = [LABELS, *([CANDIDATES] if log.candidates else [])]
+    items = [x.select([x.column(c.ITEM_ID)], x.table(table)) for table in tables]
+    both = items[0] if len(items) == 1 else exp.Union(this=items[0], expression=items[1], distinct=False)
+    log.create(SHOWN_ITEMS, x.select([exp.Star()], x.subquery(both, "items"), distinct=True), view=True)
+
+
+def _quarantined(
+    workspace: Workspace,
+    connection: duckdb.DuckDBPyConnection,
+    snapshot: Snapshot,
+    table: str,
+    measured: list[Measurement],
+) -> list[Measurement]:
+    """Count the bad rows of a table by rule, with their reason and a few of them."""
+    quarantine = workspace.quarantine
+    if delta.version_of(quarantine) is None:
+        return []
+    counted = connection.sql(
+        fill(
+            """SELECT rule, any_value(reason), count(*), min("row", 3) FROM read_parquet($paths)
+               WHERE "table" = $table AND as_of <= $as_of GROUP BY 1 ORDER BY 1""",
+            paths=x.texts(str(file.path) for file in delta.files_of(quarantine)),
+            table=x.text(table),
+            as_of=x.instant(snapshot.as_of),
+        )
+    ).fetchall()
+    kept = sum(m.rows for m in measured if m.statistic == ROWS)
+    return [
+        Measurement(
+            QUARANTINED, rule, reason, rows=n, of=kept + n, examples="; ".join(row[:_LONGEST] for row in few)
+        )
+        for rule, reason, n, few in counted
+    ]

@@ -1,0 +1,131 @@
+"""Validating a label snapshot: a critical failure keeps it from training, all else is evidence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tasks.contracts import Contracts, digest
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
+from tasks.logs.checks import needed
+from tasks.logs.rows import EVENTS, IMPRESSIONS
+from tasks.stores.runs import finished_run, read_evidence, step_run
+from tasks.stores.workspace import Workspace, format_instant, write_report
+from tasks.validation.measure import measure
+from tasks.validation.report import validation_report
+from tasks.validation.suites import SuiteResult, load_suite, run_suite, worst_severity
+
+REPORT = "validation.html"
+_SUITES = ("impressions", "events", "labels")
+
+
+@dataclass(frozen=True)
+class ValidateResult:
+    """Whether the snapshot may be trained on, the worst severity that failed, and where the report lies."""
+
+    success: bool
+    severity: str | None
+    expectations: list[dict[str, Any]]
+    report: str
+    run_id: str
+
+
+def run(
+    workspace: Workspace, *, as_of: datetime, snapshot: str, parent_run: str | None = None
+) -> ValidateResult:
+    """Validate a snapshot with the three suites, and publish it unless a failure is critical.
+
+    Parameters
+    ----------
+    parent_run : the MLflow run that this one belongs under.
+
+    Returns
+    -------
+    The findings; what was validated before is not validated again.
+    """
+    store = LabelStore(workspace.home, workspace.surface)
+    found = store.snapshot(snapshot)
+    suites, facts = suites_and_facts(workspace.contracts, found)
+    asked = {"suites": suites, "facts": facts, "contracts": workspace.contracts.digests}
+    inputs = digest({"step": "validate", "snapshot": snapshot, **asked})
+    run_id = finished_run(workspace.home, workspace.surface, step="validate", inputs=inputs)
+    if run_id is None:
+        run_id = _validate(workspace, found, suites, facts, inputs, parent_run)
+    evidence = read_evidence(workspace.home, run_id)
+    if evidence["success"]:
+        store.publish(snapshot, report=evidence["report"], severity=evidence["severity"] or "none")
+    kept = ("success", "severity", "expectations", "report")
+    return ValidateResult(run_id=run_id, **{name: evidence[name] for name in kept})
+
+
+def _validate(
+    workspace: Workspace,
+    snapshot: Snapshot,
+    suites: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    inputs: str,
+    parent_run: str | None,
+) -> str:
+    tags = {"as_of": format_instant(snapshot.as_of), "snapshot": snapshot.id}
+    with step_run(
+        workspace.home, workspace.surface, step="validate", inputs=inputs, parent_run=parent_run, tags=tags
+    ) as run:
+        measured = measure(workspace, snapshot)
+        results = [run_suite(suite, measured[name], facts=facts) for name, suite in suites.items()]
+        findings = tuple(finding for result in results for finding in result.findings)
+        severity = worst_severity(findings)
+        report, html = _write_report(workspace, snapshot, results, measured)
+        run.text(REPORT, html)
+        run.metrics({"failed_expectations": sum(not f.success for f in findings)})
+        run.evidence(
+            {
+                "snapshot": snapshot.id,
+                "success": severity != "critical",
+                "severity": severity,
+                "expectations": [asdict(finding) for finding in findings],
+                "report": str(report),
+            }
+        )
+        return run.run_id
+
+
+def suites_and_facts(contracts: Contracts, snapshot: Snapshot) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the suites by table, and the value of every suite parameter as plain JSON."""
+    surface, as_of = contracts.surface, snapshot.as_of
+    columns = {
+        table: {name: sorted(kinds) for name, kinds in needed(table, contracts).items()}
+        for table in (IMPRESSIONS, EVENTS)
+    }
+    facts = {
+        "bounds": {name: list(bounds) for name, bounds in surface.base_rates.items()},
+        "events": sorted(contracts.tasks.events),
+        "impression_columns": columns[IMPRESSIONS],
+        "event_columns": columns[EVENTS],
+        "segments": [segment.name for segment in surface.segments],
+        "as_of": format_instant(as_of),
+        "until": format_instant(min(as_of, surface.ends_at or as_of)),
+        "within": surface.arrival.within / timedelta(seconds=1),
+    }
+    return {name: load_suite(_suites_folder() / f"{name}.json") for name in _SUITES}, facts
+
+
+def _write_report(
+    workspace: Workspace,
+    snapshot: Snapshot,
+    results: Sequence[SuiteResult],
+    measured: Mapping[str, pd.DataFrame],
+) -> tuple[Path, str]:
+    facts = [
+        f"surface {workspace.surface}, label snapshot {snapshot.id}, as of {format_instant(snapshot.as_of)}",
+        f"{snapshot.rows:,} impressions from {snapshot.first_day} to {snapshot.last_day}",
+    ]
+    html = validation_report(f"Validation of {workspace.surface}", facts, results, measured)
+    return write_report(workspace, f"validation-{snapshot.id}.html", html), html
+
+
+def _suites_folder() -> Path:
+    return Path(__file__).resolve().parents[2] / "expectations"

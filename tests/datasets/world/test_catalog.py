@@ -1,0 +1,36 @@
+import numpy as np
+
+from tasks.datasets.world.catalog import GROUPS, SHELF_DAYS, SHELVES, draw_catalog
+
+
+def test_every_shelf_holds_one_item_of_every_age():
+    catalog = draw_catalog(2, 130)
+    for day in (0, 119, 129):
+        ages = catalog.age(day)[catalog.on_shelf(day)]
+        assert ages.min() == 0
+        assert ages.max() == SHELF_DAYS - 1
+
+
+def test_a_shelf_changes_its_item_once_in_a_shelf_life():
+    catalog = draw_catalog(2, 250)
+    changes = sum(catalog.on_shelf(d) != catalog.on_shelf(d - 1) for d in range(1, SHELF_DAYS + 1))
+    assert (changes == 1).all()
+
+
+def test_more_days_only_add_items():
+    short, long = draw_catalog(2, 20), draw_catalog(2, 300)
+    n = len(short.price)
+    assert n < len(long.price)
+    assert (short.price == long.price[:n]).all()
+    assert (short.bait.seen == long.bait.seen[:n]).all()
+
+
+def test_a_person_is_offered_a_group_once_in_its_turn():
+    offered = {(17 + day) % GROUPS for day in range(GROUPS)}
+    assert len(offered) == GROUPS
+    assert SHELVES % GROUPS == 0
+
+
+def test_what_the_feed_sees_of_an_item_is_near_what_it_is():
+    bait = draw_catalog(2, 1).bait
+    assert np.corrcoef(bait.true, bait.seen)[0, 1] > 0.95

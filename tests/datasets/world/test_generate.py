@@ -1,0 +1,222 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.contracts import load_surface
+from tasks.datasets.world.generate import generate
+from tasks.datasets.world.vocabulary import CANDIDATES, SLOTS
+from tasks.errors import ContractError
+
+SURFACES = Path(__file__).parents[2] / "surfaces"
+KEY = ["request_id", "item_id"]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.parquet")}
+
+
+def test_the_result_counts_what_is_there(made):
+    result = made.result
+    assert result.requests == 10 * 50
+    assert result.impressions == made.table("impressions").num_rows == 500 * SLOTS
+    assert result.candidates == made.table("candidates").num_rows == 500 * CANDIDATES
+    assert result.events == made.table("events").num_rows
+    assert (result.first_day, result.last_day) == ("2026-01-01", "2026-01-10")
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
+    same = {"days": 2, "requests_per_day": 20, "seed": 3}
+    generate(**same, out=tmp_path / "a")
+    generate(**same, out=tmp_path / "b")
+    generate(**{**same, "seed": 4}, out=tmp_path / "c")
+    assert _files(tmp_path / "a") == _files(tmp_path / "b")
+    assert _files(tmp_path / "a") != _files(tmp_path / "c")
+
+
+def test_more_days_leave_the_earlier_ones_as_they_are(made, tmp_path):
+    generate(days=3, requests_per_day=50, seed=11, out=tmp_path / "short")
+    short, long = _files(tmp_path / "short"), _files(made.folder)
+    days = [
+        f"{kind}/2026-01-0{d}.parquet" for kind in ("impressions", "candidates", "events") for d in (1, 2, 3)
+    ]
+    assert all(short[name] == long[name] for name in days)
+    truth = pq.read_table(tmp_path / "short" / "truth.parquet")
+    assert truth.equals(made.table("truth").slice(0, truth.num_rows))
+
+
+def test_absences_of_the_week_after_are_the_ones_of_a_longer_world(made, tmp_path):
+    generate(days=3, requests_per_day=50, seed=11, out=tmp_path / "short")
+    for day in ("2026-01-04", "2026-01-10"):
+        alone = pq.read_table(tmp_path / "short" / "events" / f"{day}.parquet")
+        beside = pq.read_table(made.folder / "events" / f"{day}.parquet").to_pandas()
+        absences = beside[beside["event"].isin(["out_of_stock", "ineligible"])].reset_index(drop=True)
+        assert alone.to_pandas().equals(absences)
+
+
+def test_keys_are_unique_and_no_one_meets_an_item_twice(made):
+    for name in ("impressions", "candidates", "truth", "candidate_truth"):
+        assert not made.frame(name).duplicated(KEY).any()
+    assert not made.frame("impressions").duplicated(["user_id", "item_id"]).any()
+
+
+def test_every_request_shows_twelve_positions_of_forty_candidates(made):
+    candidates = made.frame("candidates").groupby("request_id")
+    assert (candidates.size() == CANDIDATES).all()
+    assert (candidates["shown"].sum() == SLOTS).all()
+    positions = made.frame("impressions").groupby("request_id")["position"].agg(list)
+    assert all(p == list(range(1, SLOTS + 1)) for p in positions)
+
+
+def test_a_row_that_was_not_shown_has_no_position(made):
+    candidates = made.frame("candidates")
+    for column in ("position", "propensity", "visible"):
+        assert (candidates[column].notna() == candidates["shown"]).all()
+
+
+def test_impressions_are_the_shown_candidates_with_the_same_columns(made):
+    candidates, impressions = made.table("candidates"), made.table("impressions")
+    assert impressions.schema == candidates.drop_columns(["shown"]).schema
+    shown = candidates.filter(candidates["shown"]).drop_columns(["shown"])
+    order = [("request_id", "ascending"), ("position", "ascending")]
+    assert shown.sort_by(order).equals(impressions.sort_by(order))
+
+
+def test_propensities_are_those_of_the_logged_scores(made):
+    candidates = made.frame("candidates").sort_values(["request_id", "position"], na_position="last")
+    odds = np.exp(candidates["retrieval_score"].to_numpy(float)).reshape(-1, CANDIDATES)
+    left = odds[:, ::-1].cumsum(axis=1)[:, ::-1]
+    logged = candidates["propensity"].to_numpy(float).reshape(-1, CANDIDATES)[:, :SLOTS]
+    assert np.allclose(logged, (odds / left)[:, :SLOTS])
+
+
+def test_times_are_utc_and_ids_are_words(made):
+    for name, times in (("impressions", ["shown_at"]), ("events", ["happened_at", "ingested_at"])):
+        schema = made.table(name).schema
+        assert all(schema.field(t).type == pa.timestamp("us", tz="UTC") for t in times)
+        assert all(schema.field(i).type == pa.string() for i in ("request_id", "user_id", "item_id"))
+
+
+def test_impressions_lie_in_the_days_of_their_files(made):
+    for file in (made.folder / "impressions").glob("*.parquet"):
+        days = pq.read_table(file).to_pandas()["shown_at"].dt.date.astype(str)
+        assert set(days) == {file.stem}
+
+
+def test_events_become_known_after_they_happen(made):
+    events = made.frame("events")
+    assert (events["ingested_at"] >= events["happened_at"]).all()
+    assert events["ingested_at"].max() < datetime(2026, 1, 10, tzinfo=UTC) + timedelta(days=39)
+
+
+def test_orders_name_no_request_and_absences_only_an_item_or_a_person(made):
+    named = made.frame("events").groupby("event")[["request_id", "user_id", "item_id"]].count()
+    size = made.frame("events").groupby("event").size()
+    for event in ("click", "dwell", "add_to_cart", "hide", "survey"):
+        assert (named.loc[event] == size[event]).all()
+    assert named.loc["purchase", "request_id"] == named.loc["return", "request_id"] == 0
+    assert named.loc["out_of_stock"].tolist() == [0, 0, size["out_of_stock"]]
+    assert named.loc["ineligible"].tolist() == [0, size["ineligible"], 0]
+
+
+def test_the_truth_has_a_row_for_every_impression_and_probabilities(made):
+    truth = made.frame("truth")
+    assert truth[KEY].equals(made.frame("impressions")[KEY])
+    for column in (c for c in truth if c.startswith("p_")):
+        assert truth[column].between(0, 1, inclusive="neither").all()
+    for column in (c for c in truth if c.endswith("__shown")):
+        assert (truth[column] <= truth[column.removesuffix("__shown")]).all()
+    assert (truth["p_return_30d"] < truth["p_purchase_7d"]).all()
+
+
+def test_the_truth_of_all_candidates_agrees_with_that_of_the_shown(made):
+    both = made.frame("truth").merge(made.frame("candidate_truth"), on=KEY, suffixes=("", "__again"))
+    assert len(both) == made.result.impressions
+    assert (both["p_purchase_7d"] == both["p_purchase_7d__again"]).all()
+
+
+def test_rates_are_those_of_a_shop(made):
+    rate = made.frame("truth").filter(like="__shown").mean()
+    assert 0.08 < rate["p_click_30m__shown"] < 0.12
+    assert 0.02 < rate["p_purchase_7d__shown"] < 0.03
+    assert 0.007 < rate["p_hide_7d__shown"] < 0.013
+    assert 0.00005 < rate["p_report_7d__shown"] < 0.0003
+    assert 0.15 < rate["p_return_30d__shown"] / rate["p_purchase_7d__shown"] < 0.25
+
+
+def test_the_surface_names_only_columns_that_the_log_has(made):
+    contracts = load_surface(SURFACES, "home_feed")
+    surface, slate = contracts.surface, contracts.slate
+    conditions = [c.drop_when or c.keep_when for c in contracts.utility.hard_constraints]
+    named = {
+        *surface.features.names,
+        *surface.values,
+        *(s.column for s in surface.segments),
+        *(c.column for c in conditions if c),
+        *(column for context in contracts.utility.contexts for column in context.when),
+        *slate.max_per, *slate.max_where, *slate.min_where_if_available,
+    }  # fmt: skip
+    assert named <= set(made.table("candidates").column_names)
+    assert contracts.tasks.events <= set(made.frame("events")["event"]) | {"report"}
+
+
+def test_a_second_run_of_the_same_world_writes_nothing(made):
+    before = {p: p.stat().st_mtime_ns for p in made.folder.rglob("*")}
+    again = generate(days=10, requests_per_day=50, seed=11, out=made.folder, candidate_truth=True)
+    assert again == made.result
+    assert {p: p.stat().st_mtime_ns for p in made.folder.rglob("*")} == before
+
+
+def test_a_folder_with_another_world_is_refused(made):
+    with pytest.raises(ContractError, match=r"'seed': 11.*'seed': 12.*another folder"):
+        generate(days=10, requests_per_day=50, seed=12, out=made.folder)
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path):
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(ContractError, match="no simulated world"):
+        generate(days=1, requests_per_day=1, seed=0, out=tmp_path)
+    assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+@pytest.mark.parametrize("wrong", [{"days": 0}, {"requests_per_day": 0}, {"seed": -1}])
+def test_a_parameter_out_of_range_is_named(tmp_path, wrong):
+    ((name, _),) = wrong.items()
+    with pytest.raises(ContractError, match=f"{name} is"):
+        generate(**{"days": 1, "requests_per_day": 1, "seed": 0, **wrong}, out=tmp_path / "out")
+
+
+def test_a_world_that_would_reach_into_the_future_is_refused(tmp_path):
+    soon = datetime.now(UTC).date() - timedelta(days=40)
+    with pytest.raises(ContractError, match="at most 2 days"):
+        generate(days=3, requests_per_day=1, seed=0, out=tmp_path / "out", start=soon)
+
+
+def test_one_request_a_day_is_a_world(tmp_path):
+    assert generate(days=1, requests_per_day=1, seed=0, out=tmp_path / "out").impressions == SLOTS
+
+
+def test_a_killed_run_leaves_no_world_and_the_next_one_completes(tmp_path):
+    code = (
+        "from pathlib import Path; from tasks.datasets.world.generate import generate; "
+        f"generate(days=60, requests_per_day=200, seed=1, out=Path({str(tmp_path / 'out')!r}))"
+    )
+    partial = tmp_path / ".out.partial"
+    run = subprocess.Popen([sys.executable, "-c", code], cwd=SURFACES.parent)
+    deadline = time.monotonic() + 60
+    while not list(partial.glob("impressions/*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert list(partial.glob("impressions/*.parquet"))
+    assert not (tmp_path / "out").exists()
+    generate(days=1, requests_per_day=5, seed=1, out=tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]

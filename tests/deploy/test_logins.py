@@ -1,0 +1,48 @@
+import json
+import stat
+from pathlib import Path
+
+from tasks.deploy.environment import environment
+from tasks.deploy.logins import ensure_keys, ensure_passwords, passwords_file
+from tasks.deploy.settings import Settings
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_every_user_gets_a_password_of_their_own(tmp_path: Path) -> None:
+    passwords = ensure_passwords(tmp_path / "airflow")
+    assert set(passwords) == {"admin", "ana", "sam", "max", "eve"}
+    assert len(set(passwords.values())) == 5
+    assert all(len(password) >= 16 for password in passwords.values())
+
+
+def test_passwords_stay_and_a_lost_one_alone_is_made_anew(tmp_path: Path) -> None:
+    first = ensure_passwords(tmp_path)
+    assert ensure_passwords(tmp_path) == first
+    passwords_file(tmp_path).write_text(json.dumps({**first, "eve": ""}))
+    again = ensure_passwords(tmp_path)
+    assert again["eve"] not in {"", first["eve"]}
+    assert {**again, "eve": first["eve"]} == first
+
+
+def test_nobody_else_may_read_passwords_and_keys(tmp_path: Path) -> None:
+    airflow = tmp_path / "airflow"
+    ensure_passwords(airflow)
+    ensure_keys(airflow)
+    assert mode(airflow) == 0o700
+    assert {mode(file) for file in airflow.iterdir()} == {0o600}
+
+
+def test_a_file_that_was_opened_to_others_is_closed_again(tmp_path: Path) -> None:
+    ensure_passwords(tmp_path)
+    passwords_file(tmp_path).chmod(0o644)
+    ensure_passwords(tmp_path)
+    assert mode(passwords_file(tmp_path)) == 0o600
+
+
+def test_the_parts_share_their_keys(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, tmp_path)
+    one, two = environment(settings), environment(settings)
+    assert one["AIRFLOW__API_AUTH__JWT_SECRET"] == two["AIRFLOW__API_AUTH__JWT_SECRET"] != ""

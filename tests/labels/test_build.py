@@ -1,0 +1,376 @@
+"""Building labels: a store that is kept up to date equals one that is built afresh, and a rerun changes nothing."""
+
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.errors import ContractError, DataError, StoreError
+from tasks.labels import build as labels
+from tasks.labels.store import LabelStore
+from tasks.stores import delta
+from tasks.stores.workspace import Workspace
+from tests.feeds.days_of_logs import DAYS, NAME, Logs, at, day, event
+from tests.labels.reference import Label, Reference, Row
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Logs:
+    return Logs.random(tmp_path, seed=1)
+
+
+def store(workspace: Workspace) -> LabelStore:
+    return LabelStore(workspace.home, NAME)
+
+
+def fresh(logs: Logs, as_of: datetime) -> str:
+    """Return the snapshot of the same log in an empty home."""
+    return labels.run(logs.write(home=f"fresh-{as_of:%d-%H}-{Random().random()}"), as_of=as_of).snapshot  # noqa: S311 - a name
+
+
+def stored(workspace: Workspace, snapshot: str) -> dict[Any, dict[str, Label]]:
+    found = store(workspace).snapshot(snapshot)
+    tasks = workspace.contracts.tasks.tasks
+    columns = ["request_id", "item_id", *(n for t in tasks for n in (t, f"{t}__status", f"{t}__at"))]
+    return {
+        (row["request_id"], row["item_id"]): {
+            t: Label(row[t], row[f"{t}__status"], row[f"{t}__at"]) for t in tasks
+        }
+        for row in found.read(columns).to_pylist()
+    }
+
+
+def once_a_key(logs: Logs) -> list[Row]:
+    return list({(r["request_id"], r["item_id"]): r for r in logs.impressions}.values())
+
+
+# -- the labels themselves
+
+
+def test_a_build_stores_the_labels_of_the_contract(logs: Logs) -> None:
+    workspace = logs.write()
+    built = labels.run(workspace, as_of=at(8.5))
+    reference = Reference(workspace.contracts.tasks, logs.impressions, logs.events, at(8.5))
+    assert stored(workspace, built.snapshot) == reference.labels()
+
+
+def test_the_result_is_plain_json_and_accounts_for_every_row(logs: Logs) -> None:
+    twin, keyless = dict(logs.impressions[0]), {**logs.impressions[1], "request_id": None}
+    logs.impressions += [twin, {**keyless, "shown_at": at(2)}]
+    logs.events += [
+        event("wave", at(2)),
+        event("click", at(2), item_id=99),
+        {**event("click", at(2)), "event": None},
+    ]
+    built = labels.run(logs.write(), as_of=at(DAYS + 1))
+    assert json.loads(json.dumps(asdict(built)))["rows"] == built.rows
+    impressions, events = built.counts["impressions"], built.counts["events"]
+    assert impressions["rows"] == len(logs.impressions)
+    assert built.rows == built.rows_written == impressions["kept"]
+    assert built.quarantined["no_key"] == built.quarantined["no_event"] == 1
+    assert built.quarantined["repeated_key"] >= 1
+    assert events["rows"] == events["kept"] + events["future"] + events["not_arrived"] + 1
+    assert built.unknown_events == {"wave": 1}
+    assert built.as_of == "2024-03-11T00:00:00Z"
+
+
+def test_every_column_of_the_log_travels_with_the_labels(logs: Logs) -> None:
+    workspace = logs.write()
+    found = store(workspace).snapshot(labels.run(workspace, as_of=at(5)).snapshot)
+    names = delta.schema_of(Path(found.path)).names
+    assert names[:8] == ["request_id", "user_id", "item_id", "shown_at", "position", "visible", "kind", "ds"]
+    assert names[8:11] == ["click", "click__status", "click__at"]
+
+
+# -- the sweep
+
+
+def test_a_second_build_writes_nothing_and_is_the_same_snapshot(logs: Logs) -> None:
+    workspace = logs.write()
+    first, second = (labels.run(workspace, as_of=at(8.5)) for _ in range(2))
+    assert (second.snapshot, second.partitions_written, second.days) == (first.snapshot, 0, {})
+    assert delta.version_of(store(workspace).path) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_store_kept_up_to_date_equals_one_built_afresh(tmp_path: Path, seed: int) -> None:
+    """Day after day, with late events, corrected rows and rows that appear in the past."""
+    logs, dice = Logs.random(tmp_path, seed), Random(seed)  # noqa: S311 - test data
+    whole = [*logs.impressions]
+    logs.impressions = whole[10:]
+    written = []
+    for step, as_of in enumerate((at(3.5), at(4), at(6.2), at(6.2), at(9), at(14))):
+        if step:
+            logs.impressions = whole[10 - 2 * step :]
+            logs.events = [*logs.events, logs.happened(dice)]
+            logs.events[step] = {**logs.events[step], "value": 9.0}
+        workspace = logs.write()
+        built = labels.run(workspace, as_of=as_of)
+        written.append(built.partitions_written)
+        assert built.snapshot == fresh(logs, as_of)
+    assert sum(written) > DAYS
+
+
+def test_a_day_later_only_what_changed_is_rewritten(logs: Logs) -> None:
+    workspace = logs.write()
+    labels.run(workspace, as_of=at(7))
+    built = labels.run(workspace, as_of=at(8))
+    assert {d: r for d, r in built.days.items() if r != "events"} == {
+        "2024-03-04": "matured", "2024-03-05": "matured", "2024-03-06": "matured", "2024-03-07": "new",
+    }  # fmt: skip
+
+
+def test_where_nothing_is_new_a_later_as_of_moves_the_snapshot_and_no_file(logs: Logs) -> None:
+    workspace = logs.write()
+    first = labels.run(workspace, as_of=at(40))
+    second = labels.run(workspace, as_of=at(41))
+    assert (second.partitions_written, second.digest) == (0, first.digest)
+    assert second.snapshot != first.snapshot
+    assert second.snapshot == fresh(logs, at(41))
+    assert store(workspace).snapshot(first.snapshot).as_of == at(40)
+
+
+def test_a_late_event_rewrites_the_days_that_it_touches(logs: Logs) -> None:
+    """Also where none was late before."""
+    logs.events = [{**e, "ingested_at": None} for e in logs.events]
+    labels.run(logs.write(), as_of=at(40))
+    logs.events.append(event("click", at(5.5), ingested_at=at(40.5)))
+    assert labels.run(logs.write(), as_of=at(40)).partitions_written == 0
+    built = labels.run(logs.write(), as_of=at(41))
+    assert set(built.days.values()) == {"events"}
+    assert "2024-03-05" in built.days
+    assert "2024-03-09" not in built.days
+
+
+def test_another_contract_rewrites_every_day(logs: Logs) -> None:
+    first = labels.run(logs.write(), as_of=at(40))
+    logs.tasks = logs.tasks.replace("version: 1", "version: 2") + (
+        "  more: {family: engagement, positive: {event: click, within: P1D}}\n"
+    )
+    workspace = logs.write()
+    second = labels.run(workspace, as_of=at(40))
+    assert set(second.days.values()) == {"contract"}
+    assert second.snapshot != first.snapshot
+    assert "more" in labels.show(workspace).tasks
+    assert "more" not in labels.show(workspace, snapshot=first.snapshot).tasks
+
+
+def test_corrected_features_make_another_snapshot(logs: Logs) -> None:
+    first = labels.run(logs.write(), as_of=at(40))
+    logs.impressions[3]["kind"] = "z"
+    second = labels.run(logs.write(), as_of=at(40))
+    assert (set(second.days.values()), second.rows) == ({"log"}, first.rows)
+    assert second.snapshot != first.snapshot
+
+
+def test_a_column_of_another_type_rewrites_every_day(logs: Logs) -> None:
+    labels.run(logs.write(), as_of=at(9))
+    workspace = logs.write()
+    for file in (workspace.logs / NAME / "impressions").iterdir():
+        table = pq.read_table(file)
+        index = table.schema.get_field_index("position")
+        pq.write_table(table.set_column(index, "position", table.column(index).cast("float64")), file)
+    built = labels.run(workspace, as_of=at(9))
+    assert set(built.days.values()) == {"contract"}
+    found = store(workspace).snapshot(built.snapshot)
+    assert str(found.read(["position"]).schema.field(0).type) == "double"
+
+
+def test_days_that_the_log_no_longer_has_stay_and_are_told(logs: Logs) -> None:
+    logs.impressions = once_a_key(logs)
+    workspace = logs.write()
+    first = labels.run(workspace, as_of=at(40))
+    logs.impressions = [r for r in logs.impressions if r["shown_at"] >= at(4)]
+    second = labels.run(logs.write(), as_of=at(40))
+    assert second.gone == ["2024-03-01", "2024-03-02", "2024-03-03"]
+    assert second.rows == first.rows
+
+
+# -- confined and past builds
+
+
+def test_a_build_can_be_confined_to_days_and_the_next_fills_the_rest(logs: Logs) -> None:
+    workspace = logs.write()
+    part = labels.run(workspace, as_of=at(40), first_day=day(4), last_day=day(5))
+    assert set(part.days) == {"2024-03-04", "2024-03-05"}
+    whole = labels.run(workspace, as_of=at(40))
+    assert whole.partitions_written == DAYS - 2
+    assert whole.snapshot == fresh(logs, at(40))
+
+
+def test_a_confined_build_as_of_the_past_never_goes_back(logs: Logs) -> None:
+    workspace = logs.write()
+    labels.run(workspace, as_of=at(9))
+    built = labels.run(workspace, as_of=at(5), first_day=day(4), last_day=day(4))
+    assert (built.as_of, built.partitions_written) == ("2024-03-09T00:00:00Z", 0)
+
+
+def test_what_a_confined_build_leaves_behind_is_caught_up(logs: Logs) -> None:
+    workspace = logs.write()
+    labels.run(workspace, as_of=at(6))
+    confined = labels.run(workspace, as_of=at(9), first_day=day(6), last_day=day(9))
+    assert min(confined.days) >= "2024-03-06"
+    assert confined.snapshot != fresh(logs, at(9))
+    caught_up = labels.run(workspace, as_of=at(9))
+    assert set(caught_up.days.values()) == {"left behind"}
+    assert caught_up.snapshot == fresh(logs, at(9))
+
+
+def test_a_build_as_of_the_past_is_written_aside(logs: Logs) -> None:
+    workspace = logs.write()
+    newest = labels.run(workspace, as_of=at(9))
+    past, again = (labels.run(workspace, as_of=at(5.5)) for _ in range(2))
+    assert past.snapshot == again.snapshot == fresh(logs, at(5.5))
+    assert again.partitions_written == 0
+    assert store(workspace).last().snapshot.id == newest.snapshot
+    assert "__as_of" in store(workspace).snapshot(past.snapshot).path
+    assert stored(workspace, past.snapshot).keys() < stored(workspace, newest.snapshot).keys()
+
+
+def test_days_without_an_impression_cannot_be_built(logs: Logs) -> None:
+    with pytest.raises(DataError, match="nothing was built"):
+        labels.run(logs.write(), as_of=at(40), first_day=day(25))
+
+
+@pytest.mark.parametrize(
+    ("as_of", "first", "last", "said"),
+    [(datetime(2024, 3, 5), None, None, "no zone"), (at(9), day(5), day(4), "the first lies after the last")],  # noqa: DTZ001 - what is refused
+)
+def test_a_wrong_instant_or_range_is_refused(
+    logs: Logs, as_of: Any, first: Any, last: Any, said: str
+) -> None:
+    with pytest.raises(ContractError, match=said):
+        labels.run(logs.write(), as_of=as_of, first_day=first, last_day=last)
+
+
+# -- atomic
+
+
+def test_a_build_that_is_killed_leaves_the_last_snapshot_and_the_next_finishes(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = logs.write()
+    first = labels.run(workspace, as_of=at(6))
+    before = stored(workspace, first.snapshot)
+    with monkeypatch.context() as broken:
+        broken.setattr(delta, "commit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            labels.run(workspace, as_of=at(9))
+    assert store(workspace).last().snapshot.id == first.snapshot
+    assert stored(workspace, first.snapshot) == before
+    assert labels.run(workspace, as_of=at(9)).snapshot == fresh(logs, at(9))
+
+
+def test_the_second_of_two_builds_is_refused_and_leaves_no_file(logs: Logs) -> None:
+    workspace = logs.write()
+    labels.run(workspace, as_of=at(6))
+    last = store(workspace).last()
+    labels.run(workspace, as_of=at(7))
+    files = {f.path for f in delta.files_of(store(workspace).path)}
+    with pytest.raises(StoreError, match="run the step again"):
+        store(workspace).commit(
+            replace(last.build, as_of=at(8)), [], delta.schema_of(store(workspace).path),
+            path=store(workspace).path, replace=["2024-03-01"], expected=last.snapshot.version,
+        )  # fmt: skip
+    assert {f.path for f in delta.files_of(store(workspace).path)} == files
+
+
+# -- quarantine
+
+
+def test_bad_rows_are_kept_once_with_rule_reason_and_as_of(logs: Logs) -> None:
+    logs.impressions += [dict(logs.impressions[0]), {**logs.impressions[1], "item_id": None}]
+    logs.events += [{**event("click", at(2)), "event": None}] * 2
+    workspace = logs.write()
+    for as_of in (at(11), at(11), at(12)):
+        built = labels.run(workspace, as_of=as_of)
+    kept = delta.read(workspace.home / "quarantine" / NAME).to_pylist()
+    assert len(kept) == sum(built.quarantined.values())
+    assert {row["as_of"] for row in kept} == {at(11).replace(tzinfo=UTC)}
+    nameless = [json.loads(row["row"]) for row in kept if row["rule"] == "no_event"]
+    assert [row["user_id"] for row in nameless] == ["u0", "u0"]
+    assert {row["table"] for row in kept} == {"impressions", "events"}
+
+
+def test_without_bad_rows_there_is_no_quarantine(logs: Logs) -> None:
+    logs.impressions = once_a_key(logs)
+    workspace = logs.write()
+    labels.run(workspace, as_of=at(11))
+    assert delta.version_of(workspace.home / "quarantine" / NAME) is None
+
+
+# -- show and export
+
+
+def test_labels_are_shown_by_task_and_status(logs: Logs) -> None:
+    workspace = logs.write()
+    built = labels.run(workspace, as_of=at(9))
+    shown = labels.show(workspace)
+    reference = Reference(workspace.contracts.tasks, logs.impressions, logs.events, at(9)).labels()
+    for task, counts in shown.tasks.items():
+        told = [label[task] for label in reference.values()]
+        statuses = {s: counts[s] for s in ("observed", "immature", "excluded", "not_applicable")}
+        assert statuses == {s: sum(x.status == s for x in told) for s in statuses}
+        assert counts["positive"] == sum((x.value or 0) > 0 for x in told)
+    assert (shown.snapshot, shown.rows) == (built.snapshot, len(reference))
+    assert list(next(iter(shown.tasks.values()))) == [
+        "observed",
+        "positive",
+        "immature",
+        "excluded",
+        "not_applicable",
+    ]
+
+
+def test_without_labels_there_is_nothing_to_show(logs: Logs) -> None:
+    with pytest.raises(DataError, match="equipoise labels build"):
+        labels.show(logs.write())
+
+
+def test_a_snapshot_is_exported_as_nested_lines(logs: Logs, tmp_path: Path) -> None:
+    workspace = logs.write()
+    built = labels.run(workspace, as_of=at(9))
+    done = labels.export(workspace, out=tmp_path / "out" / "labels.jsonl", format="jsonl")
+    rows = [json.loads(line) for line in Path(done.out).read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == done.rows == built.rows
+    known = stored(workspace, built.snapshot)
+    for row in rows:
+        expected = known[row["request_id"], row["item_id"]]
+        assert row["labels"] == {
+            t: {"value": x.value, "observed": x.status == "observed"} for t, x in expected.items()
+        }
+        assert row["weights"] == {"click": 2.0, "buy": 1.0, "back": 1.0, "spend": 1.0, "kept": 1.0}
+        assert datetime.fromisoformat(row["shown_at"]).tzinfo is not None
+    assert [row["shown_at"] for row in rows] == sorted(row["shown_at"] for row in rows)
+
+
+def test_a_snapshot_is_exported_as_one_parquet_file(logs: Logs, tmp_path: Path) -> None:
+    workspace = logs.write()
+    built = labels.run(workspace, as_of=at(9))
+    done = labels.export(workspace, out=tmp_path / "labels.parquet")
+    table = pq.read_table(done.out)
+    assert table.num_rows == built.rows
+    assert {"click", "click__status", "ds", "kind"} <= set(table.column_names)
+    assert list(tmp_path.glob(".labels*")) == []
+
+
+def test_an_unknown_format_is_named(logs: Logs, tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="Unknown format 'csv'"):
+        labels.export(logs.write(), out=tmp_path / "labels.csv", format="csv")
+
+
+def test_hours_of_the_day_do_not_matter_for_the_day_shown(logs: Logs) -> None:
+    workspace = logs.write()
+    found = store(workspace).snapshot(labels.run(workspace, as_of=at(11)).snapshot)
+    table = found.read(["shown_at", "ds"])
+    assert all(
+        s.astimezone(UTC).date() == d for s, d in zip(*(c.to_pylist() for c in table.columns), strict=True)
+    )
+    assert timedelta(0) < max(table.column("shown_at").to_pylist()) - min(
+        table.column("shown_at").to_pylist()
+    )

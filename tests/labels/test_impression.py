@@ -1,0 +1,126 @@
+"""One impression's facts, read again from the log: they are those of a build, and of brute force."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tasks.contracts import TasksSpec
+from tasks.labels.explanation import Facts, Label, stories
+from tasks.labels.impression import MOST, row_facts, shown_at
+from tests.labels import worlds
+from tests.labels.engine import tasks
+from tests.labels.reference import Reference, Row
+from tests.logs.small_log import START, Shop, at, contracts, events, impressions, instants
+
+END = START + timedelta(hours=1000)
+KEYS = 3
+"""Impressions that are looked at in each random world."""
+
+
+def facts(shop: Shop, request: str, item: int, as_of: float = 1000) -> Facts:
+    instant = at(as_of)
+    assert isinstance(instant, datetime)
+    with shop.opened(as_of) as log:
+        (shown,) = shown_at(log, {"request_id": request, "item_id": item})
+        assert shown is not None
+        found = row_facts(log, {"request_id": request, "item_id": item}, as_of=instant, day=shown.date())
+    assert found is not None
+    return found
+
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate],  # each try reads files: to shrink a failure would take minutes
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(worlds.contracts(), st.integers(0, 2**32), st.integers(8, 14))
+def test_facts_equal_brute_force(tmp_path: Path, spec: TasksSpec, seed: int, hours: int) -> None:
+    dice, as_of = worlds.Dice(seed), worlds.START + timedelta(hours=hours)
+    shown = [dice.impression(n // 2) for n in range(16)]
+    happened = [dice.event(n % 8) for n in range(40)]
+    reference = Reference(spec, shown, happened, as_of)
+    shop = Shop(tmp_path, contracts(spec))
+    shop.put("impressions", worlds.impression_table(shown)).put("events", worlds.event_table(happened))
+    with shop.opened((as_of - START) / timedelta(hours=1)) as log:
+        for key in Random(seed).sample(sorted(reference.rows), min(KEYS, len(reference.rows))):  # noqa: S311 - test data
+            named = dict(zip(("request_id", "item_id"), key, strict=True))
+            found = row_facts(log, named, as_of=as_of, day=reference.rows[key]["shown_at"].date())
+            assert found is not None
+            assert found.labels == {t: Label(*told) for t, told in reference.labels()[key].items()}
+            _check_stories(spec, found, reference, key)
+
+
+def _check_stories(spec: TasksSpec, found: Facts, reference: Reference, key: tuple[str, int]) -> None:
+    for task, story in stories(spec, found).items():
+        rule = spec.tasks[task].rule
+        first = [status for status, *_ in found.causes[task]][:1]
+        assert first == ([] if story.label.status == "observed" else [story.label.status])
+        if rule is None:
+            continue
+        window = reference.window(task, key)
+        assert (story.opens, story.closes) == (window[:2] if window else (None, None))
+        own = reference.credited(task, key, rule.event)
+        if spec.tasks[task].value:
+            assert story.events.credited == len(own)
+            assert (story.amount or 0) == (reference.amount(task, key) or 0)
+        else:
+            assert (story.crediting and story.crediting.at) == reference.crediting(task, key)
+        held = [e for e in _named(reference, rule.event) if reference.holds(task, key, e, rule.match)]
+        told = [e for e in story.events.some if e.name in rule.event]
+        if story.events.number <= MOST:
+            assert sorted(e.at for e in told) == sorted(e["happened_at"] for e in held)
+            assert sum(e.credited_to is None for e in told) == len(own)
+        answers = (spec.tasks[task].observed_when or rule).event if spec.tasks[task].observed_when else ()
+        assert (story.observing is not None) == bool(answers and reference.credited(task, key, answers))
+
+
+def _named(reference: Reference, names: tuple[str, ...]) -> list[Row]:
+    return [event for event in reference.events if event["event"] in names]
+
+
+def test_an_impression_that_the_log_does_not_have_has_no_facts(shop: Shop) -> None:
+    with shop.opened(1000) as log:
+        key = {"request_id": "q", "item_id": 9}
+        assert row_facts(log, key, as_of=END, day=START.date()) is None
+        assert shown_at(log, key) == []
+
+
+def test_an_event_comes_with_every_column_that_is_filled(shop: Shop) -> None:
+    shop.put("events", events(device=["tv", "phone", None, None]))
+    (click,) = facts(shop, "q", 1).events["click"].some
+    assert (click.name, click.at, click.value) == ("click", at(0.5), None)
+    assert click.columns == {"user_id": "u", "item_id": 1, "device": "tv"}
+
+
+def test_the_first_exclusion_is_told_with_the_others(shop: Shop) -> None:
+    shop.put("events", events(happened_at=instants(0.5, 1, 40, 35), item_id=[1, 2, 2, 2]))
+    (out,) = facts(shop, "s", 2).exclusions["buy"]
+    assert [event.at for event in out.some] == [at(35)]
+
+
+def test_the_credited_event_is_told_even_where_a_window_holds_many(tmp_path: Path) -> None:
+    many = 3 * MOST
+    spec = tasks(t={"positive": {"event": "visit", "within": "P1D", "at_least": many - 1}})
+    hours = [n / 10 for n in range(many)]
+    visits = {"event": ["visit"] * many, "user_id": ["u"] * many, "item_id": [1] * many}
+    shop = Shop(tmp_path, contracts(spec)).put("impressions", impressions())
+    shop.put("events", events(**visits, happened_at=instants(*hours), value=None))
+    found = facts(shop, "q", 1)
+    (story,) = stories(spec, found).values()
+    assert (len(story.events.some), story.events.number, story.events.credited) == (MOST, many, many)
+    assert story.crediting is not None
+    assert story.crediting.at == at(hours[many - 2])
+
+
+def test_the_twins_of_a_repeated_key_are_told(tmp_path: Path) -> None:
+    twice = impressions(request_id=["q", "q", "q", "r", "s", "q"], item_id=[1, 2, 1, 2, 1, 1])
+    shop = Shop(tmp_path).put("impressions", twice).put("events", events())
+    with shop.opened(1000) as log:
+        found = row_facts(log, {"request_id": "q", "item_id": 1}, as_of=END, day=START.date())
+    assert found is not None
+    assert found.row["shown_at"] == at(0)
+    assert found.twins == (at(1), at(30))

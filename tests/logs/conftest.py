@@ -1,0 +1,10 @@
+from pathlib import Path
+
+import pytest
+
+from tests.logs.small_log import Shop, events, impressions
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path / "home").put("impressions", impressions()).put("events", events())

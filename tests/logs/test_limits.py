@@ -1,0 +1,44 @@
+"""How large an engine may be: the environment before the contract before the default."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import ContractError
+from tasks.logs.limits import Limits, limits
+from tasks.logs.session import open_session
+from tasks.stores.workspace import Workspace
+from tests.feeds.days_of_logs import NAME, Logs
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EQUIPOISE_THREADS", "EQUIPOISE_MEMORY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_environment_goes_before_the_contract_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert limits() == Limits(os.cpu_count() or 1, "4GB")
+    assert limits(3, "2GB") == Limits(3, "2GB")
+    monkeypatch.setenv("EQUIPOISE_THREADS", "5")
+    monkeypatch.setenv("EQUIPOISE_MEMORY", "6GB")
+    assert limits(3, "2GB") == limits() == Limits(5, "6GB")
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5"])
+def test_threads_that_are_no_number_are_refused(monkeypatch: pytest.MonkeyPatch, threads: str) -> None:
+    monkeypatch.setenv("EQUIPOISE_THREADS", threads)
+    with pytest.raises(ContractError, match=f"EQUIPOISE_THREADS = '{threads}' is no number"):
+        limits()
+
+
+def test_a_steps_session_is_as_large_as_its_surface_says(tmp_path: Path) -> None:
+    workspace = Logs(tmp_path).write()
+    surface = workspace.surfaces / NAME / "surface.yaml"
+    text = surface.read_text(encoding="utf-8")
+    surface.write_text(f"{text}engine: {{threads: 3, memory: 300MB}}\n", encoding="utf-8")
+    opened = Workspace.open(NAME, surfaces=workspace.surfaces, home=workspace.home)
+    with open_session(opened) as connection:
+        settings = connection.sql("SELECT current_setting('threads'), current_setting('memory_limit')")
+        assert settings.fetchall() == [(3, "286.1 MiB")]

@@ -1,0 +1,157 @@
+"""The session and the log tables in it."""
+
+import os
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from tasks.errors import DataError, StoreError
+from tasks.logs.session import session
+from tests.logs.small_log import SPEC, START, Shop, at, contracts, events, impressions, instants
+
+
+def test_a_session_is_bounded_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EQUIPOISE_MEMORY", "300MB")
+    with session(tmp_path, threads=1) as connection:
+        assert connection.sql("SELECT current_setting('threads')").fetchall() == [(1,)]
+        ((limit,),) = connection.sql("SELECT current_setting('memory_limit')").fetchall()
+        assert limit.startswith("286")
+        assert list((tmp_path / "tmp").iterdir())
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_session_takes_every_core_unless_told(tmp_path: Path) -> None:
+    with session(tmp_path) as connection:
+        assert connection.sql("SELECT current_setting('threads')").fetchall() == [(os.cpu_count(),)]
+
+
+def test_a_session_spills_rather_than_fails(tmp_path: Path) -> None:
+    with session(tmp_path, threads=1, memory="60MB") as connection:
+        connection.execute(
+            "CREATE TEMP TABLE t AS SELECT range AS n, md5(range::VARCHAR) AS text FROM range(2000000)"
+        )
+        assert connection.sql("SELECT count(*) FROM (SELECT DISTINCT text FROM t)").fetchall() == [
+            (2_000_000,)
+        ]
+
+
+def test_a_session_that_runs_out_of_memory_says_what_to_set(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StoreError, match="EQUIPOISE_MEMORY"),
+        session(tmp_path, threads=1, memory="5MB") as connection,
+    ):
+        connection.execute("SELECT list(md5(range::VARCHAR)) FROM range(1000000)")
+
+
+def test_a_number_that_no_store_holds_is_the_logs_fault(shop: Shop) -> None:
+    shop.put("impressions", impressions(big=pa.array([2**63] * 6, pa.uint64())))
+    with pytest.raises(DataError, match="9223372036854775808"), shop.opened() as log:
+        log.read("impressions", ["big"], as_of=at(1000))
+
+
+def test_rows_that_are_read_come_in_one_order_once_a_key(shop: Shop) -> None:
+    shop.put("impressions", impressions().take([5, 3, 1, 0, 2, 4]), impressions(position=[3] * 6).slice(0, 2))
+    with shop.opened() as log:
+        found = log.read("impressions", ["request_id", "item_id", "position"], as_of=at(30))
+    rows = [("q", 1, 1), ("q", 2, 2), ("r", 1, 1), ("r", 2, 2)]
+    assert [tuple(row.values()) for row in found.to_pylist()] == rows
+
+
+def test_rows_are_read_of_some_days(shop: Shop) -> None:
+    with shop.opened() as log:
+        found = log.read("impressions", ["request_id"], as_of=at(1000), first_day=date(2024, 3, 2))
+        assert found.column("request_id").to_pylist() == ["s", "s"]
+        found = log.read("events", ["event"], as_of=at(1000), last_day=date(2024, 3, 1))
+        assert found.column("event").to_pylist() == ["click", "click", "buy"]
+
+
+def test_events_are_read_as_known(shop: Shop) -> None:
+    shop.put("events", events(ingested_at=instants(None, 9, None, None)))
+    with shop.opened() as log:
+        assert log.read("events", ["event"], as_of=at(6)).column("event").to_pylist() == ["click", "buy"]
+
+
+def test_a_column_that_is_not_there_is_named(shop: Shop) -> None:
+    with shop.opened() as log, pytest.raises(DataError, match=r"Unknown column 'prize' in impressions"):
+        log.read("impressions", ["prize"], as_of=START)
+
+
+def test_candidates_are_read_where_they_are_logged(shop: Shop) -> None:
+    sources = {**contracts().surface.sources.model_dump(), "candidates": "shop/candidates"}
+    shop.contracts = contracts(SPEC, sources=sources)
+    shop.put("candidates", impressions(shown=[True, False] * 3))
+    with shop.opened() as log:
+        found = log.read("candidates", ["item_id", "shown"], as_of=at(1), last_day=date(2024, 3, 1))
+    assert found.to_pylist() == [{"item_id": 1, "shown": True}, {"item_id": 2, "shown": False}]
+
+
+def test_candidates_say_which_were_shown(shop: Shop) -> None:
+    sources = {**contracts().surface.sources.model_dump(), "candidates": "shop/candidates"}
+    shop.contracts = contracts(SPEC, sources=sources)
+    shop.put("candidates", impressions())
+    with pytest.raises(DataError, match="Missing column 'shown' in candidates"), shop.opened():
+        pass
+
+
+def test_types_that_no_store_holds_are_read_as_ones_that_it_does(shop: Shop) -> None:
+    shop.put(
+        "impressions",
+        impressions(
+            shown_at=instants(0, 0, 1, 1, 30, 30).cast(pa.timestamp("ns", "UTC")),
+            kind=pa.array(["x", "y"] * 3).dictionary_encode(),
+            tiny=pa.array([1] * 6, pa.uint8()),
+            big=pa.array([2**40] * 6, pa.uint64()),
+            nothing=pa.nulls(6),
+        ),
+    )
+    with shop.opened() as log:
+        table = log.read("impressions", list(log.log.impressions), as_of=at(1000))
+    types = {field.name: str(field.type) for field in table.schema}
+    assert types["shown_at"] == "timestamp[us, tz=UTC]"
+    assert (types["kind"], types["tiny"], types["big"]) == ("string", "int16", "int64")
+    assert "nothing" not in types
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pa.array([[1]] * 6, pa.list_(pa.timestamp("ns"))), r"TIMESTAMP_NS\[\]"),
+        (pa.array([{"a": 1}] * 6, pa.struct([("a", pa.uint64())])), r"STRUCT\(a UBIGINT\)"),
+    ],
+)
+def test_a_nested_type_that_no_store_holds_is_refused_by_name(
+    shop: Shop, values: pa.Array, kind: str
+) -> None:
+    shop.put("impressions", impressions(more=values))
+    with pytest.raises(DataError, match=f"impressions: column 'more' is of type {kind}"), shop.opened():
+        pass
+
+
+def test_nested_instants_and_times_of_a_day_are_read(shop: Shop) -> None:
+    lists = pa.array([[at(0)]] * 6, pa.list_(pa.timestamp("us", "UTC")))
+    shop.put("impressions", impressions(more=lists, noon=pa.array([43_200_000_000_000] * 6, pa.time64("ns"))))
+    with shop.opened() as log:
+        table = log.read("impressions", ["more", "noon"], as_of=at(1000))
+    assert [str(field.type) for field in table.schema] == ["list<l: timestamp[us, tz=UTC]>", "string"]
+
+
+def test_the_cut_finds_twins(shop: Shop) -> None:
+    shop.put("impressions", impressions(), impressions(position=[3] * 6).slice(0, 1))
+    with shop.opened(1000) as log:
+        assert log.fetch("SELECT request_id, item_id FROM repeated") == [("q", 1)]
+        assert log.fetch("SELECT position, _place FROM twins ORDER BY 2") == [(1, 1), (3, 2)]
+        assert log.fetch("SELECT count(*), min(position), max(position) FROM shown") == [(6, 1, 2)]
+
+
+def test_a_view_can_hold_any_name(shop: Shop) -> None:
+    shop.put("impressions", impressions(**{'my "price" $x': [1.0] * 6}))
+    with shop.opened(1000) as log:
+        assert log.read("impressions", ['my "price" $x'], as_of=at(1000)).num_rows == 6
+
+
+def test_the_engine_installs_nothing(tmp_path: Path) -> None:
+    with session(tmp_path) as connection, pytest.raises(duckdb.Error):
+        connection.execute("SELECT * FROM read_parquet('s3://bucket/x.parquet')")

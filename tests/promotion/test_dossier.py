@@ -1,0 +1,129 @@
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+from tasks.evaluation.evidence import SegmentCounts, TaskEvidence
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.promotion.decision import Hold, Promote
+from tasks.promotion.dossier import Dossier, SlotUtility
+from tasks.release.sensitivity import sensitivities
+from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
+
+AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
+RATIO = Verdict(
+    "calibration",
+    "click.calibration_ratio",
+    "source=<ads>",
+    Outcome.BLOCK,
+    "0.9 to 1.1",
+    Estimate(1.3, 1.2, 1.4, 90),
+)
+MANIFEST = Manifest(
+    surface="feed",
+    as_of=AS_OF,
+    snapshot=PinnedSnapshot("abc123", "c", "d", AS_OF),
+    contracts={"tasks": "t"},
+    test=(date(2026, 4, 1), date(2026, 4, 7)),
+    parts=(PinnedPart("feed.task.click", 3, "f" * 64, Role.TASK, "click", date(2026, 3, 1)),),
+    files={},
+    code={},
+)
+CLICK = TaskEvidence(
+    task="click",
+    kind="binary",
+    rows=500,
+    positives=90,
+    figures={
+        ("auc", "all"): Estimate(0.8, 0.7, 0.9, 90),
+        ("calibration_ratio", "all"): Estimate(1.0, float("nan"), 2.0, 1),
+        ("calibration_ratio", "source=<ads>"): Estimate(1.3, 1.2, 1.4, 90),
+    },
+    newest_training_day=date(2026, 3, 1),
+    run="run-1",
+    counts={"all": SegmentCounts(500, 90), "source=<ads>": SegmentCounts(120, 30)},
+)
+DOSSIER = Dossier(
+    surface="feed",
+    release=7,
+    as_of="2026-05-01T00:00:00Z",
+    decision=Hold(("calibration block: click",), ()),
+    verdicts=(RATIO,),
+    tasks=(CLICK,),
+    manifest=MANIFEST,
+    notes=("No position is logged.",),
+    pictures={"click, before and after": b"\x89PNG"},
+)
+
+
+def test_the_page_begins_with_the_verdict_and_says_why() -> None:
+    page = DOSSIER.to_html()
+    assert "<h1>feed release 7: hold</h1>" in page
+    assert page.index("Why it is held") < page.index("What these data cannot tell") < page.index("<h2>Gates")
+
+
+def test_the_page_is_self_contained_and_escapes_what_it_shows() -> None:
+    page = DOSSIER.to_html()
+    assert "source=<ads>" not in page
+    assert "source=&lt;ads&gt;" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_page_pins_every_part() -> None:
+    page = DOSSIER.to_html()
+    assert "feed.task.click" in page
+    assert "f" * 16 in page
+
+
+def test_the_json_holds_no_number_that_json_does_not_know() -> None:
+    unknown = replace(RATIO, observed=Estimate(float("nan"), float("nan"), float("nan"), 0))
+    plain = replace(DOSSIER, verdicts=(unknown,)).to_json()
+    assert json.loads(json.dumps(plain, allow_nan=False))["gates"][0]["observed"]["value"] is None
+
+
+def test_a_promoted_release_shows_its_warnings_and_no_reason() -> None:
+    promoted = replace(DOSSIER, decision=Promote(("thin segment",)))
+    assert promoted.verdict == "promote"
+    assert "Why it is held" not in promoted.to_html()
+    assert "thin segment" in promoted.to_html()
+
+
+def test_the_ratio_in_the_slots_stands_beside_the_one_of_all_shown_items() -> None:
+    dossier = replace(DOSSIER, slots={"click": Estimate(0.62, 0.5, 0.75, 40)})
+    page = dossier.to_html()
+    assert "<th class=number>ratio<th class=number>ratio in the slots" in page
+    assert "1 [?]<td class=number>0.62 [0.5,\N{NO-BREAK SPACE}0.75]" in page
+    assert dossier.to_json()["calibration_in_slots"]["click"]["low"] == 0.5
+
+
+def test_a_ratio_that_nobody_can_tell_says_so() -> None:
+    page = replace(DOSSIER, slots={}).to_html()
+    assert "1 [?]<td class=number>cannot\N{NO-BREAK SPACE}tell" in page
+
+
+def test_what_is_wider_than_a_phone_moves_by_itself_and_breaks_before_intervals_alone() -> None:
+    page = DOSSIER.to_html()
+    assert page.count("<table>") == page.count("<div class=wide><table>") > 2
+    assert ".wide, figure { overflow-x: auto; }" in page
+    assert "1.3 [1.2,\N{NO-BREAK SPACE}1.4]" in page
+
+
+def test_every_segment_is_told_with_rows_positives_interval_and_verdict() -> None:
+    page = DOSSIER.to_html()
+    assert "<summary>click: 1 segment values</summary>" in page
+    row = page[page.index("<tr><td>source=&lt;ads&gt;") :]
+    assert row.startswith("<tr><td>source=&lt;ads&gt;<td class=number>120<td class=number>30")
+    assert "1.3 [1.2,\N{NO-BREAK SPACE}1.4]" in row[:400]
+    assert "block" in row[:400]
+
+
+def test_what_a_calibration_error_does_to_the_utility_is_on_the_page_and_in_the_json() -> None:
+    term = {"task": "click", "weight": -50.0, "times": None, "prediction": 0.01} | {
+        "contribution": -0.5,
+        "spread": 0.4,
+    }
+    told = sensitivities({"spread": 1.0, "terms": [term]}, {"click": Estimate(1.2, 0.9, 1.5, 9)}, {})
+    dossier = replace(DOSSIER, utility=SlotUtility(2.0, 1.0, told))
+    page = dossier.to_html()
+    assert "click: a ratio of 1.2 [0.9, 1.5] under a weight of -50 may move candidates by 20% of what" in page
+    assert "A slot is worth 2 on average, give or take 0.25" in page
+    assert dossier.to_json()["sensitivity"][0]["share_of_spread"] == 0.2

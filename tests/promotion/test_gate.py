@@ -1,0 +1,130 @@
+"""All evidence of a release becomes one verdict, and each figure names the run that it comes from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.errors import ContractError, StoreError
+from tasks.promotion import gate
+from tasks.stores import releases
+from tasks.stores.manifest import Manifest
+from tasks.stores.registry import Registry
+from tests.feeds import mini
+from tests.feeds.mini import LATER, Retrained
+
+
+@pytest.fixture(scope="module")
+def runs(second_retrain: Retrained) -> dict[str, str]:
+    """The runs that the second release was judged by."""
+    workspace = second_retrain.workspace
+    snapshot = _manifest(second_retrain).snapshot.id
+    return {
+        "validation_run": mini.step_runs(workspace, "validate", snapshot=snapshot)[0],
+        "simulation_run": mini.step_runs(workspace, "simulate", release=2)[0],
+        "shadow_run": mini.step_runs(workspace, "shadow", release=2)[0],
+    }
+
+
+@pytest.mark.parametrize("which", ["first_retrain", "second_retrain"])
+def test_every_figure_of_the_dossier_has_its_run(which: str, request: pytest.FixtureRequest) -> None:
+    judged: Retrained = request.getfixturevalue(which)
+    client = Registry(judged.workspace.home).client
+    with_figures = [one for one in judged.result.gates if one["observed"] is not None]
+    assert len(with_figures) > 30
+    steps = set()
+    for run_id in {one["evidence"] for one in with_figures}:
+        run = client.get_run(run_id)
+        assert run.info.status == "FINISHED"
+        steps.add(run.data.tags["step"])
+    assert steps == {"release", "simulate"} | ({"shadow"} if judged.result.release == 2 else set())
+
+
+def test_the_validation_is_evidence_too(first_retrain: Retrained) -> None:
+    (verdict,) = [one for one in first_retrain.result.gates if one["subject"] == "validation"]
+    run = Registry(first_retrain.workspace.home).client.get_run(verdict["evidence"])
+    assert run.data.tags["step"] == "validate"
+
+
+def test_no_figure_comes_without_an_interval_or_how_many_it_rests_on(first_retrain: Retrained) -> None:
+    for one in first_retrain.result.gates:
+        if one["observed"] is not None:
+            assert set(one["observed"]) == {"value", "low", "high", "n"}, one["subject"]
+            assert one["threshold"], one["subject"]
+
+
+def test_the_dossier_is_a_page_and_the_same_as_json(first_retrain: Retrained) -> None:
+    page = Path(first_retrain.result.dossier)
+    plain = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert plain["gates"] == first_retrain.result.gates
+    assert "home_feed release 1: promote" in page.read_text(encoding="utf-8")
+
+
+def test_the_verdict_stands_in_the_registry(first_retrain: Retrained) -> None:
+    (first,) = [one for one in releases.list_releases(first_retrain.workspace) if one["version"] == 1]
+    assert first["verdict"] == "promote"
+
+
+def test_judging_again_by_the_same_runs_says_the_same(
+    second_retrain: Retrained, runs: dict[str, str]
+) -> None:
+    again = gate.run(second_retrain.workspace, as_of=LATER, release=2, **runs)
+    assert (again.verdict, again.reasons) == (second_retrain.result.verdict, second_retrain.result.reasons)
+    assert again.gates == second_retrain.result.gates
+
+
+@pytest.mark.parametrize(
+    ("step", "run", "tags"),
+    [
+        ("simulation", "simulation_run", {"step": "simulate", "release": 1}),
+        ("shadow", "shadow_run", {"step": "shadow", "release": 1}),
+        ("validation", "validation_run", {"step": "validate"}),
+        ("shadow", "shadow_run", {"step": "validate"}),
+    ],
+)
+def test_evidence_about_something_else_is_refused(
+    second_retrain: Retrained, runs: dict[str, str], step: str, run: str, tags: dict[str, Any]
+) -> None:
+    foreign = mini.step_runs(second_retrain.workspace, **tags)[0]
+    assert foreign != runs[run]
+    with pytest.raises(ContractError, match=f"The {step}'s evidence is about .*; to judge release 2"):
+        gate.run(second_retrain.workspace, as_of=LATER, release=2, **{**runs, run: foreign})
+
+
+def test_a_run_that_is_not_there_is_named(second_retrain: Retrained, runs: dict[str, str]) -> None:
+    with pytest.raises(StoreError, match="Run nowhere has no readable evidence"):
+        gate.run(second_retrain.workspace, as_of=LATER, release=2, **{**runs, "shadow_run": "nowhere"})
+
+
+def test_a_stricter_gate_holds_the_same_release_and_says_why(
+    second_retrain: Retrained, runs: dict[str, str], tmp_path: Path
+) -> None:
+    def more_overlap(plain: dict[str, Any]) -> None:
+        plain["gates"]["shadow"]["overlap_at_k_min"] = 1.0
+
+    strict = mini.changed(second_retrain.workspace, tmp_path, surface=more_overlap)
+    held = gate.run(strict, as_of=LATER, release=2, **runs)
+    assert held.verdict == "hold"
+    assert held.reasons[0].startswith("shadow block: overlap_at_k")
+    restored = gate.run(second_retrain.workspace, as_of=LATER, release=2, **runs)
+    assert restored.verdict == "promote"
+
+
+def _manifest(second: Retrained) -> Manifest:
+    return releases.release_manifest(second.workspace, f"{second.result.release}")
+
+
+def test_the_dossier_tells_calibration_in_the_slots_and_what_the_utility_makes_of_it(
+    first_retrain: Retrained,
+) -> None:
+    plain = json.loads(Path(first_retrain.result.dossier).with_suffix(".json").read_text(encoding="utf-8"))
+    assert plain["calibration_in_slots"]["click_30m"]["low"] > 0
+    terms = {term["task"]: term for term in plain["sensitivity"]}
+    click = terms["click_30m"]
+    assert click["error"] == pytest.approx(click["contribution"] * (click["slots"] - 1))
+    page = Path(first_retrain.result.dossier).read_text(encoding="utf-8")
+    named = [task for task, term in terms.items() if term["amplified"]]
+    assert named
+    for task in named:
+        assert f"<li class=warn>{task}: " in page

@@ -1,0 +1,212 @@
+"""A release whose heads are of every kind, and one after it in which tasks continue, start from others or stay.
+
+::
+
+    first     dwell a quantile, satisfaction an order within the request, the others as ever
+    second    release 1 is champion: clicks are warm-started, purchases start from clicks by their leaves, hides
+              ask for a weight that nobody logs
+"""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.errors import ContractError, DataError
+from tasks.release import view as release_view
+from tasks.stores import releases
+from tasks.stores.parts import BOOSTER
+from tasks.stores.registry import Registry
+from tasks.stores.runs import read_evidence
+from tasks.stores.workspace import Workspace
+from tasks.training import step as train
+from tasks.training.rows import TaskRows
+from tasks.training.trees import STARTS_FROM, champions_model, find_start
+from tests.feeds import mini
+from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
+
+DWELL, SATISFIED, CLICK, BUY, HIDE = (
+    *("dwell_seconds_1d", "satisfied_2d", "click_30m", "purchase_2d", "hide_2d"),
+)
+FIRST: dict[str, Any] = {
+    DWELL: {"objective": "quantile", "quantile": 0.95},
+    SATISFIED: {"objective": "lambdarank"},
+}
+SECOND: dict[str, Any] = {
+    **FIRST,
+    CLICK: {"warm_start": True},
+    BUY: {"start_from": {"task": CLICK, "by": "leaves"}},
+    HIDE: {"weights": {"column": "trust"}},
+}
+
+
+def _learned(training: dict[str, Any]) -> mini.Change:
+    def change(plain: dict[str, Any]) -> None:
+        plain["training"] = training
+
+    return change
+
+
+def _without_satisfaction(plain: dict[str, Any]) -> None:
+    del plain["weights"][SATISFIED]
+
+
+@pytest.fixture(scope="module")
+def first(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
+    folder = tmp_path_factory.mktemp("kinds")
+    workspace = mini.with_log(mini_surfaces, mini_world, folder)
+    workspace = mini.changed(workspace, folder, surface=_learned(FIRST), utility=_without_satisfaction)
+    return Retrained.run(workspace, as_of=AS_OF)
+
+
+@pytest.fixture(scope="module")
+def second(first: Retrained, mini_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
+    mini.set_champion(first.workspace, 1)
+    shutil.copytree(mini_world, first.workspace.logs / NAME, dirs_exist_ok=True)
+    workspace = mini.changed(first.workspace, tmp_path_factory.mktemp("kinds_2"), surface=_learned(SECOND))
+    return Retrained.run(workspace, as_of=LATER, tasks=[CLICK, BUY, HIDE])
+
+
+@pytest.fixture(scope="module")
+def scored(first: Retrained) -> pd.DataFrame:
+    release = release_view.load(first.workspace, 1)
+    rows = pd.concat(
+        map(pd.read_parquet, sorted((first.workspace.logs / NAME / "candidates").glob("*"))[-1:])
+    )
+    return release.score(rows)
+
+
+def booster(workspace: Workspace, task: str, version: int) -> lgb.Booster:
+    registry = Registry(workspace.home)
+    folder = registry.fetch(registry.part(f"{NAME}.task.{task}", version))
+    return lgb.Booster(model_str=(folder / BOOSTER).read_text(encoding="utf-8"))
+
+
+def figures(retrained: Retrained, task: str) -> dict[str, Any]:
+    part = releases.release_part(retrained.workspace, retrained.result.release)
+    run = Registry(retrained.workspace.home).run_id(part)
+    (found,) = (one for one in read_evidence(retrained.workspace.home, run)["tasks"] if one["task"] == task)
+    return dict(found)
+
+
+def test_heads_of_every_kind_pass_the_gates_together(first: Retrained) -> None:
+    assert (first.result.verdict, first.result.reasons) == ("promote", [])
+
+
+def test_each_kind_is_scored_in_a_column_of_its_own(scored: pd.DataFrame) -> None:
+    assert {f"q_{DWELL}", f"s_{SATISFIED}", f"p_{CLICK}"} <= set(scored.columns)
+    assert not {f"v_{DWELL}", f"p_{SATISFIED}"} & set(scored.columns)
+    assert np.isfinite(scored[[f"q_{DWELL}", f"s_{SATISFIED}"]]).all(axis=None)
+    assert (scored[f"s_{SATISFIED}"] < 0).any(), "a score is no probability"
+
+
+def test_neither_is_calibrated_but_each_has_a_registered_map_that_says_so(first: Retrained) -> None:
+    registry = Registry(first.workspace.home)
+    for task in (DWELL, SATISFIED):
+        folder = registry.fetch(registry.part(f"{NAME}.calibrator.{task}", 1))
+        assert json.loads((folder / "calibrator.json").read_bytes()) == {"kind": "identity"}
+
+
+def test_a_quantile_is_measured_by_its_coverage_and_an_order_by_ndcg(first: Retrained) -> None:
+    dwell, satisfied = figures(first, DWELL), figures(first, SATISFIED)
+    assert (dwell["kind"], satisfied["kind"]) == ("quantile", "ranking")
+    assert dwell["headline"]["coverage"] == pytest.approx(0.95, abs=0.03)
+    assert 0 < satisfied["headline"]["ndcg"] <= 1
+    assert "calibration_ratio" not in {*dwell["headline"], *satisfied["headline"]}
+
+
+def test_a_warm_start_adds_trees_to_the_champions_and_says_so(second: Retrained) -> None:
+    before, after = (booster(second.workspace, CLICK, version) for version in (1, 2))
+    assert after.num_trees() > before.num_trees()
+    rows = np.random.default_rng(0).random((20, before.num_feature()))
+    kept = after.predict(rows, raw_score=True, num_iteration=before.num_trees())
+    np.testing.assert_allclose(kept, before.predict(rows, raw_score=True), atol=1e-12)
+    registry = Registry(second.workspace.home)
+    assert registry.tags(registry.part(f"{NAME}.task.{CLICK}", 2))[STARTS_FROM] == "1"
+
+
+def test_a_warm_start_again_after_it_became_champion_is_the_same_model(second: Retrained) -> None:
+    snapshot = releases.release_manifest(second.workspace, 2).snapshot.id
+    again = train.run(second.workspace, task=CLICK, as_of=LATER, snapshot=snapshot)
+    assert (again.version, again.reused) == (2, True)
+
+
+def test_a_sparse_task_that_started_from_a_dense_one_is_one_model_of_its_features(second: Retrained) -> None:
+    bought, clicked = (booster(second.workspace, task, 2) for task in (BUY, CLICK))
+    assert bought.feature_name() == clicked.feature_name()
+    evidence = figures(second, BUY)
+    assert evidence["headline"]["calibration_ratio"] == pytest.approx(1, abs=0.6)
+
+
+def test_a_task_that_cannot_be_trained_keeps_the_champions_model(second: Retrained) -> None:
+    pins = releases.release_manifest(second.workspace, 2).pins
+    assert {task: pins[f"{NAME}.task.{task}"] for task in (CLICK, BUY, HIDE)} == {CLICK: 2, BUY: 2, HIDE: 1}
+    (gate,) = (gate for gate in second.result.gates if gate["subject"] == f"{HIDE}.trained")
+    assert gate["outcome"] == "warn"
+    assert "keeps the champion's model. Unknown column 'trust'" in gate["reason"]
+
+
+def test_where_nothing_could_be_trained_there_is_no_release(second: Retrained) -> None:
+    with pytest.raises(DataError, match=r"No task could be trained, so there is nothing new.*'trust'"):
+        Retrained.run(second.workspace, as_of=LATER, tasks=[HIDE])
+
+
+def _fewer_features(plain: dict[str, Any]) -> None:
+    plain["features"]["numeric"] = plain["features"]["numeric"][1:]
+
+
+def _a_bound(plain: dict[str, Any]) -> None:
+    plain["training"][CLICK]["monotone"] = {"price": -1}
+
+
+def _another_quantile(plain: dict[str, Any]) -> None:
+    plain["training"][DWELL] |= {"quantile": 0.9, "warm_start": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "task", "changed"),
+    [
+        (_fewer_features, CLICK, "features was"),
+        (_a_bound, CLICK, r"monotone was {}, is {'price': -1}"),
+        (_another_quantile, DWELL, r"alpha was 0\.95, is 0\.9"),
+    ],
+)
+def test_a_warm_start_from_another_recipe_is_refused_in_clear_words(
+    second: Retrained, tmp_path: Path, change: mini.Change, task: str, changed: str
+) -> None:
+    rows = _rows(mini.changed(second.workspace, tmp_path, surface=change), task)
+    words = rf"'{task}' cannot be warm-started from .*: .*{changed}.* Train it in full"
+    with pytest.raises(ContractError, match=words):
+        find_start(rows, champions_model(rows))
+
+
+def test_a_warm_start_goes_on_where_the_recipe_is_the_same(second: Retrained, tmp_path: Path) -> None:
+    def change(plain: dict[str, Any]) -> None:
+        plain["training"][DWELL] |= {"warm_start": True}
+
+    rows = _rows(mini.changed(second.workspace, tmp_path, surface=change), DWELL)
+    start = find_start(rows, champions_model(rows))
+    assert start is not None
+    assert start.by == "champion"
+
+
+def test_a_champion_without_the_task_leaves_a_warm_start_to_train_in_full(
+    second: Retrained, tmp_path: Path
+) -> None:
+    def change(plain: dict[str, Any]) -> None:
+        plain["training"] = {"default": {"warm_start": True}}
+
+    rows = _rows(mini.changed(second.workspace, tmp_path, surface=change), CLICK)
+    assert champions_model(rows) is not None
+    assert champions_model(replace(rows, task="never_released")) is None
+
+
+def _rows(workspace: Workspace, task: str) -> TaskRows:
+    snapshot = releases.release_manifest(workspace, 2).snapshot.id
+    return TaskRows.open(workspace, task=task, as_of=LATER, snapshot=snapshot)

@@ -1,0 +1,44 @@
+"""What is served is held where it departs from what was tested by more than the surface allows."""
+
+import pytest
+
+from tasks.contracts.gates import ModelGate
+from tasks.evaluation.evidence import estimate_to_json
+from tasks.evaluation.verdicts import Estimate, Outcome
+from tasks.release.refit_shift import judge_refit, judge_unrepeated, refit_to_json
+
+
+@pytest.mark.parametrize(
+    ("shift", "expected"),
+    [
+        (Estimate(0.04, 0.03, 0.05, 900), Outcome.PASS),
+        (Estimate(0.30, 0.25, 0.35, 900), Outcome.BLOCK),
+        (Estimate(0.10, 0.05, 0.15, 900), Outcome.CANNOT_TELL),
+        (Estimate(0.04, float("nan"), float("nan"), 1), Outcome.CANNOT_TELL),
+    ],
+)
+def test_a_shift_is_judged_by_its_interval(shift: Estimate, expected: Outcome) -> None:
+    one = {"task": "click", "segment": "tenure=new", "shift": estimate_to_json(shift)}
+    [verdict] = judge_refit(refit_to_json(tested=3, gate=ModelGate(), shifts=[one]), run="r1")
+    assert (verdict.outcome, verdict.gate, verdict.segment) == (expected, "model", "tenure=new")
+    assert (verdict.subject, verdict.threshold, verdict.evidence) == ("click.refit_shift", "<= 0.1", "r1")
+    assert "release 3" in verdict.reason
+
+
+def test_a_rare_task_has_a_bound_of_its_own() -> None:
+    gate = ModelGate(refit_shift_max=0.1, refit_shift_max_by_task={"buy": 0.25})
+    shift = estimate_to_json(Estimate(0.2, 0.19, 0.21, 900))
+    shifts = [{"task": task, "segment": "all", "shift": shift} for task in ("click", "buy")]
+    click, buy = judge_refit(refit_to_json(tested=3, gate=gate, shifts=shifts), run="r1")
+    assert (click.outcome, click.threshold) == (Outcome.BLOCK, "<= 0.1")
+    assert (buy.outcome, buy.threshold) == (Outcome.PASS, "<= 0.25")
+
+
+def test_a_recipe_that_could_not_be_repeated_warns_and_says_why() -> None:
+    [verdict] = judge_unrepeated({"click": "No positives."}, run="r1")
+    assert (verdict.outcome, verdict.subject) == (Outcome.WARN, "click.refit")
+    assert verdict.reason == "what was tested is served. No positives."
+
+
+def test_a_release_without_a_refit_has_no_shift() -> None:
+    assert list(judge_refit(None, run="r1")) == []

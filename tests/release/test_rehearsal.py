@@ -1,0 +1,88 @@
+"""Joint maps are fitted where the product along the chain does not hold, and only there."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tasks.columns import probability
+from tasks.labels.store import LabelStore
+from tasks.ranking.maps import LogisticMap, map_from_json
+from tasks.ranking.scoring import Scorer
+from tasks.release.parts import Pins, TrainedPart, pin_tasks, release_files
+from tasks.release.rehearsal import Rehearsal
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+from tasks.training.slices import plan_slices
+from tests.feeds.small_feed import AS_OF, NAME
+from tests.feeds.small_release import fitted
+
+
+@pytest.fixture(scope="module")
+def pins(labelled_feed: tuple[Workspace, str]) -> Pins:
+    workspace, snapshot = labelled_feed
+    parts = [TrainedPart.of(part) for part in fitted(workspace, snapshot)]
+    return pin_tasks(workspace, Registry(workspace.home), parts, as_of=AS_OF)
+
+
+@pytest.fixture(scope="module")
+def rehearsal(labelled_feed: tuple[Workspace, str]) -> Rehearsal:
+    workspace, snapshot = labelled_feed
+    labels = LabelStore(workspace.home, NAME).snapshot(snapshot)
+    days = labels.days().column("ds").to_pylist()
+    return Rehearsal(workspace, labels, plan_slices(workspace.contracts, AS_OF, days).tasks)
+
+
+@pytest.fixture(scope="module")
+def files(labelled_feed: tuple[Workspace, str], pins: Pins) -> dict[str, bytes]:
+    return release_files(labelled_feed[0], Registry(labelled_feed[0].home), pins)
+
+
+def too_high(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the release with a parent that claims two and a half times its odds."""
+    biased = LogisticMap(slope=1.0, intercept=0.9)
+    return {**files, "calibrators/buy_2d.json": json.dumps(biased.to_json()).encode()}
+
+
+def test_only_tasks_with_a_parent_have_a_product(files: dict[str, bytes]) -> None:
+    assert Scorer.from_files(files).heads.conditional == ("back_2d",)
+
+
+def test_a_product_that_holds_gets_no_map(rehearsal: Rehearsal, files: dict[str, bytes]) -> None:
+    assert rehearsal.joints(files) == {}
+
+
+def test_a_product_that_does_not_hold_is_mapped_until_it_adds_up(
+    rehearsal: Rehearsal, files: dict[str, bytes]
+) -> None:
+    biased = too_high(files)
+    joints = rehearsal.joints(biased)
+    assert list(joints) == ["joints/back_2d.json"]
+    joint = map_from_json(json.loads(joints["joints/back_2d.json"]))
+    frame, outcomes = rehearsal.calibrate_days("back_2d", Scorer.from_files(biased).heads.columns)
+    known = np.isfinite(outcomes)
+    product = Scorer.from_files(biased).heads.predict(frame)[probability("back_2d")][known]
+    assert outcomes[known].sum() / product.sum() < 0.7
+    assert joint.apply(product).sum() == pytest.approx(outcomes[known].sum())
+
+
+def test_the_map_is_in_the_joint_and_not_in_the_conditional(
+    rehearsal: Rehearsal, files: dict[str, bytes]
+) -> None:
+    biased = too_high(files)
+    mapped = {**biased, **rehearsal.joints(biased)}
+    frame, _ = rehearsal.calibrate_days("back_2d", Scorer.from_files(files).heads.columns)
+    before, after = (Scorer.from_files(f).heads.predict(frame) for f in (biased, mapped))
+    np.testing.assert_array_equal(before["p_back_2d__given"], after["p_back_2d__given"])
+    assert after["p_back_2d"].sum() < before["p_back_2d"].sum()
+
+
+def test_figures_are_of_the_joint_on_the_test_days(
+    rehearsal: Rehearsal, files: dict[str, bytes], pins: Pins
+) -> None:
+    figures = {found.task: found for found in rehearsal.figures(files, pins)}
+    back = figures["back_2d"]
+    assert back.rows == figures["buy_2d"].rows
+    assert back.days == (rehearsal.slices["back_2d"].test.first, rehearsal.slices["back_2d"].test.last)
+    high = {found.task: found for found in rehearsal.figures(too_high(files), pins)}["back_2d"]
+    assert high.whole()["calibration_ratio"].value < 0.7 * back.whole()["calibration_ratio"].value

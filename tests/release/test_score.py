@@ -1,0 +1,233 @@
+"""Candidates in, decisions out, from the command line; what cannot be scored is refused whole."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.cli import main
+from tasks.release import view as release_view
+from tasks.stores import releases
+from tasks.stores.registry import Registry
+from tests.feeds.mini import NAME, Retrained
+
+Score = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def candidates(mini_world: Path) -> pd.DataFrame:
+    """Five requests of the last day."""
+    table = pq.read_table(mini_world / "candidates" / "2026-02-11.parquet")
+    frame = table.drop_columns(["shown_at"]).to_pandas()
+    return frame[frame["request_id"].isin(frame["request_id"].unique()[:5])].astype({"request_id": "str"})
+
+
+@pytest.fixture
+def score(first_retrain: Retrained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Score:
+    """Score with release 1."""
+
+    def run(frame: pd.DataFrame) -> pd.DataFrame:
+        assert main(_words(first_retrain, "score", tmp_path, frame)) == 0
+        capsys.readouterr()
+        return pd.read_parquet(tmp_path / "scored.parquet")
+
+    return run
+
+
+def test_a_row_in_is_a_row_out_with_every_prediction_and_the_decision(
+    score: Score, candidates: pd.DataFrame
+) -> None:
+    scored = score(candidates)
+    assert scored["item_id"].tolist() == candidates["item_id"].tolist()
+    assert list(scored.columns) == [
+        *("request_id", "item_id", "p_click_30m", "p_purchase_2d", "p_return_5d", "p_return_5d__given"),
+        *("p_hide_2d", "p_satisfied_2d", "v_dwell_seconds_1d"),
+        *("utility", "rank", "slate_position", "dropped_by", "workspace"),
+    ]
+    probabilities = scored.filter(like="p_").filter(regex="^p_")
+    assert ((probabilities > 0) & (probabilities < 1)).all(axis=None)
+
+
+def test_ranks_follow_utility_and_slots_are_numbered_from_1(score: Score, candidates: pd.DataFrame) -> None:
+    scored = score(candidates)
+    for _, request in scored[scored["rank"].notna()].groupby("request_id"):
+        assert request.sort_values("rank")["utility"].is_monotonic_decreasing
+        assert sorted(request["slate_position"].dropna()) == list(range(1, 11))
+    assert scored.loc[scored["dropped_by"].notna(), ["rank", "slate_position"]].isna().all(axis=None)
+
+
+def test_the_command_says_how_many_were_dropped_by_what(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unsafe = candidates.assign(policy_violation=np.arange(len(candidates)) % 40 == 0)
+    assert main([*_words(first_retrain, "score", tmp_path, unsafe), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["release"], said["candidates"], said["requests"], said["in_slates"]) == (1, 200, 5, 50)
+    assert said["dropped"]["policy_violation"] == 5
+
+
+def test_the_best_candidate_leaves_every_slate_once_it_is_unsafe(
+    score: Score, candidates: pd.DataFrame
+) -> None:
+    first = score(candidates)["slate_position"].eq(1).to_numpy(dtype=bool, na_value=False)
+    scored = score(candidates.assign(policy_violation=first | candidates["policy_violation"].to_numpy()))
+    assert set(scored.loc[first, "dropped_by"]) == {"policy_violation"}
+    assert scored.loc[first, "slate_position"].isna().all()
+
+
+def test_what_is_not_known_to_be_safe_is_dropped(score: Score, candidates: pd.DataFrame) -> None:
+    unknown = pd.Series([None] + [False] * (len(candidates) - 1), dtype="boolean", index=candidates.index)
+    assert score(candidates.assign(policy_violation=unknown))["dropped_by"].iloc[0] == "policy_violation"
+
+
+def test_a_candidate_set_of_one_is_ranked_first(score: Score, candidates: pd.DataFrame) -> None:
+    safe = candidates[~candidates["policy_violation"] & candidates["permitted"].eq(True)]
+    (alone,) = score(safe.head(1)).to_dict("records")
+    assert (alone["rank"], alone["slate_position"]) == (1, 1)
+
+
+def test_no_candidate_at_all_is_an_empty_answer(score: Score, candidates: pd.DataFrame) -> None:
+    empty = score(candidates.head(0))
+    assert len(empty) == 0
+    assert {"p_click_30m", "utility", "slate_position"} <= set(empty.columns)
+
+
+def _twice(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([frame, frame.head(2)])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda frame: frame.drop(columns="price"), "Unknown column 'price' in the candidates, but needed"),
+        (lambda frame: frame.drop(columns="policy_violation"), "Unknown column 'policy_violation'"),
+        (lambda frame: frame.drop(columns="request_id"), "Unknown column 'request_id'"),
+        (_twice, "The key (request_id, item_id) is repeated in 2 of 202 rows"),
+        (lambda frame: frame.assign(item_id=None), "Column 'item_id' is null in 200 of 200 rows"),
+        (lambda frame: frame.assign(price="dear"), "Column 'price' holds"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_message_exit_code_2_and_no_file(
+    first_retrain: Retrained,
+    candidates: pd.DataFrame,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[pd.DataFrame], pd.DataFrame],
+    said: str,
+) -> None:
+    assert main(_words(first_retrain, "score", tmp_path, spoil(candidates))) == 2
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith(f"DataError: {said}")
+    assert [file.name for file in tmp_path.iterdir()] == ["candidates.parquet"]
+
+
+def test_a_file_that_is_no_parquet_is_named(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = _words(first_retrain, "score", tmp_path, candidates)
+    (tmp_path / "candidates.parquet").write_text("request_id,item_id\n", encoding="utf-8")
+    assert main(words) == 2
+    assert "is no readable Parquet file of candidates" in capsys.readouterr().err
+    (tmp_path / "candidates.parquet").unlink()
+    assert main(words) == 2
+    assert "is no readable Parquet file of candidates" in capsys.readouterr().err
+
+
+def test_an_unknown_release_is_named_with_those_that_are_there(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(_words(first_retrain, "score", tmp_path, candidates, release="9")) == 2
+    assert "Unknown version '9' in home_feed.release" in capsys.readouterr().err
+
+
+def test_a_request_is_explained_by_components_that_add_up(
+    first_retrain: Retrained,
+    score: Score,
+    candidates: pd.DataFrame,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scored = score(candidates)
+    asked = candidates["request_id"].iloc[0]
+    words = _words(first_retrain, "explain", tmp_path, candidates)
+    assert main([*words, "--request", asked, "--json"]) == 0
+    told = pd.DataFrame(json.loads(capsys.readouterr().out))
+    assert set(told["request_id"]) == {asked}
+    assert set(told["task"]) == {"click_30m", "purchase_2d", "satisfied_2d", "return_5d", "hide_2d"}
+    total = told.groupby("item_id")["contribution"].sum()
+    mine = scored[scored["request_id"] == asked].set_index("item_id")["utility"]
+    np.testing.assert_allclose(total.sort_index(), mine.sort_index(), rtol=1e-9)
+
+
+def test_an_explanation_has_error_bars_from_the_release_s_own_test_days(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = _words(first_retrain, "explain", tmp_path, candidates)
+    asked = candidates["request_id"].iloc[0]
+    assert main([*words, "--request", asked, "--json"]) == 0
+    told = pd.DataFrame(json.loads(capsys.readouterr().out))
+    figures = release_view.show(first_retrain.workspace, 1)["metrics"]
+    for row in told.drop_duplicates("task").to_dict("records"):
+        headline = figures[row["task"]]["test"]
+        for end in ("calibration_ratio", "calibration_ratio_low", "calibration_ratio_high"):
+            assert row[end] == pytest.approx(headline[end])
+        assert row["error"] == pytest.approx(row["contribution"] * (headline["calibration_ratio"] - 1))
+    furthest = np.maximum(1 - told["calibration_ratio_low"], told["calibration_ratio_high"] - 1)
+    squared = ((told["contribution"] * furthest) ** 2).groupby(told["item_id"]).sum()
+    bars = told.drop_duplicates("item_id").set_index("item_id")["utility_error"]
+    np.testing.assert_allclose(bars.sort_index(), np.sqrt(squared).sort_index())
+    assert set(told["order"].dropna()) <= {"told", "within_error"}
+    assert told["untold"].isna().all()
+
+
+def test_people_read_an_explanation_in_a_terminal(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = candidates["request_id"].iloc[0]
+    assert main([*_words(first_retrain, "explain", tmp_path, candidates), "--request", asked]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0] == f"request {asked}"
+    assert lines[2].startswith("1. ")
+    assert "+/-" in lines[3]
+
+
+def test_a_release_whose_figures_are_lost_is_explained_without_error_bars(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = first_retrain.workspace.home
+    run = Registry(home).run_id(releases.release_part(first_retrain.workspace, 1))
+    (figures,) = (home / "mlflow/artifacts").rglob(f"{run}/artifacts/evidence.json")
+    words = _words(first_retrain, "explain", tmp_path, candidates)
+    away = figures.rename(tmp_path / "evidence.json")
+    try:
+        assert main([*words, "--request", candidates["request_id"].iloc[0]]) == 0
+    finally:
+        away.rename(figures)
+    said = capsys.readouterr().out
+    assert f"no errors: Run {run} has no readable evidence.json" in said
+    assert "+/-" not in said
+
+
+def test_a_request_that_is_not_in_the_file_is_named(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = _words(first_retrain, "explain", tmp_path, candidates)
+    assert main([*words, "--request", "r-none"]) == 2
+    assert "No candidate of request 'r-none'" in capsys.readouterr().err
+
+
+def _words(
+    first: Retrained, command: str, folder: Path, frame: pd.DataFrame, *, release: str = "1"
+) -> list[str]:
+    """Write the candidates and return the words of a command that reads them."""
+    source, workspace = folder / "candidates.parquet", first.workspace
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), source)
+    out = ["--out", str(folder / "scored.parquet")] if command == "score" else []
+    where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
+    return [command, NAME, "--release", release, "--input", str(source), *out, *where]

@@ -1,0 +1,177 @@
+"""What people see of releases, and how a single flipped bit anywhere is found."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import ContractError, StoreError
+from tasks.release import view as release_view
+from tasks.release.loading import load_release
+from tasks.release.step import ReleaseResult
+from tasks.stores import releases
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+from tests.feeds.small_feed import NAME
+from tests.stores.mlflow_home import new_home
+
+OWN_BYTES = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
+
+
+@pytest.fixture(scope="module")
+def workspace(labelled_feed: tuple[Workspace, str]) -> Workspace:
+    return labelled_feed[0]
+
+
+@pytest.fixture
+def stored(workspace: Workspace, released: ReleaseResult, tmp_path: Path) -> Iterator[Path]:
+    """The release's files in the artifact store; put back after the test."""
+    registry = Registry(workspace.home)
+    model_id = registry.model_id(registry.part(released.release, released.version))
+    folder = Path(registry.client.get_logged_model(model_id).artifact_location.removeprefix("file://"))
+    shutil.copytree(folder, tmp_path / "before")
+    yield folder
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "before", folder)
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def flip(file: Path) -> None:
+    """Flip one bit in the middle of a file."""
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def test_a_list_has_every_release_with_its_aliases(workspace: Workspace, released: ReleaseResult) -> None:
+    newest = releases.list_releases(workspace)[0]
+    assert newest["version"] == released.version
+    assert newest["aliases"] == ["challenger"]
+    assert newest["as_of"] == "2026-02-16T00:00:00Z"
+    assert newest["verdict"] is None
+
+
+def test_a_surface_without_releases_has_an_empty_list(workspace: Workspace, tmp_path: Path) -> None:
+    empty = Workspace.open(NAME, surfaces=workspace.surfaces, home=new_home(tmp_path))
+    assert releases.list_releases(empty) == []
+
+
+def test_a_release_is_shown_with_pins_digests_and_figures(
+    labelled_feed: tuple[Workspace, str], released: ReleaseResult
+) -> None:
+    workspace, snapshot = labelled_feed
+    shown = release_view.show(workspace, "challenger")
+    assert shown["pins"] == released.pins
+    assert shown["snapshot"] == snapshot
+    assert shown["digests"]["release"] == released.sha256
+    assert shown["digests"]["utility"] == workspace.contracts.digests["utility"]
+    assert set(shown["digests"]) >= set(released.pins)
+    assert shown["metrics"] == released.metrics
+    keys = {"auc", "auc_low", "auc_high", "normalized_entropy", "calibration_ratio", "rows", "positives"}
+    assert keys <= shown["metrics"]["click_1d"]["test"].keys()
+
+
+def test_the_gates_verdict_is_shown(workspace: Workspace, released: ReleaseResult) -> None:
+    registry = Registry(workspace.home)
+    registry.set_tags(registry.part(released.release, released.version), {"verdict": "hold"})
+    assert release_view.show(workspace, str(released.version))["verdict"] == "hold"
+    registry.client.delete_model_version_tag(released.release, str(released.version), "verdict")
+
+
+@pytest.mark.parametrize("ref", ["7", "champion"])
+def test_a_reference_to_nothing_is_named(workspace: Workspace, released: ReleaseResult, ref: str) -> None:
+    with pytest.raises(ContractError, match=f"Unknown (version|alias) '{ref}'"):
+        release_view.show(workspace, ref)
+
+
+def test_an_alias_that_is_not_set_is_no_release(workspace: Workspace, released: ReleaseResult) -> None:
+    assert releases.find_release(workspace, "champion") is None
+    assert releases.find_release(workspace, "challenger") == released.version
+
+
+def test_an_untouched_release_verifies(workspace: Workspace, released: ReleaseResult, stored: Path) -> None:
+    result = release_view.verify(workspace, "challenger")
+    assert result.problems == []
+    assert result.files == len(files_of(stored))
+    assert result.pins == len(released.pins)
+
+
+def test_one_flipped_bit_in_any_file_is_refused_at_load_or_found_by_verify(
+    workspace: Workspace, released: ReleaseResult, stored: Path, tmp_path: Path
+) -> None:
+    survived = []
+    for path in files_of(stored):
+        copy = Path(shutil.copytree(stored, tmp_path / "copy", dirs_exist_ok=True))
+        flip(copy / path)
+        try:
+            load_release(copy)
+            survived.append(path)
+        except StoreError:
+            pass
+    assert set(survived) <= OWN_BYTES
+    for path in OWN_BYTES:
+        before = (stored / path).read_bytes()
+        flip(stored / path)
+        assert any(path in problem for problem in release_view.verify(workspace, "challenger").problems)
+        (stored / path).write_bytes(before)
+
+
+def test_every_changed_file_is_named_at_once(
+    workspace: Workspace, released: ReleaseResult, stored: Path
+) -> None:
+    names = [path for path in files_of(stored) if not path.endswith("manifest.json")]
+    for path in names:
+        flip(stored / path)
+    problems = "\n".join(release_view.verify(workspace, "challenger").problems)
+    assert [path for path in names if path not in problems] == []
+    assert "was not loaded" in problems or "cannot be loaded" in problems
+
+
+def test_a_changed_manifest_is_named(workspace: Workspace, released: ReleaseResult, stored: Path) -> None:
+    flip(stored / "artifacts/release/manifest.json")
+    assert any("manifest.json has sha256" in p for p in release_view.verify(workspace, "challenger").problems)
+
+
+def test_an_extra_and_a_missing_file_are_named(
+    workspace: Workspace, released: ReleaseResult, stored: Path
+) -> None:
+    (stored / "code" / "numpy.py").write_text("")
+    (stored / "artifacts/release/slate.json").unlink()
+    problems = "\n".join(release_view.verify(workspace, "challenger").problems)
+    assert "code/numpy.py was not registered with this release." in problems
+    assert "artifacts/release/slate.json is missing." in problems
+
+
+def test_a_changed_part_is_named(workspace: Workspace, released: ReleaseResult) -> None:
+    registry = Registry(workspace.home)
+    part = registry.part(f"{NAME}.calibrator.click_1d", 1)
+    registry.set_tags(part, {"sha256": "0" * 64})
+    problems = "\n".join(release_view.verify(workspace, "challenger").problems)
+    registry.set_tags(part, {"sha256": part.sha256})
+    assert f"{NAME}.calibrator.click_1d version 1 has sha256 000" in problems
+
+
+def test_a_changed_pin_tag_is_named(workspace: Workspace, released: ReleaseResult) -> None:
+    registry = Registry(workspace.home)
+    part = registry.part(released.release, released.version)
+    registry.set_tags(part, {f"component.{NAME}.task.click_1d": "9", "label_snapshot": "other"})
+    problems = "\n".join(release_view.verify(workspace, "challenger").problems)
+    registry.set_tags(
+        part,
+        {
+            f"component.{NAME}.task.click_1d": "1",
+            "label_snapshot": releases.release_manifest(workspace, "challenger").snapshot.id,
+        },
+    )
+    assert "component.* tags say" in problems
+    assert "tag label_snapshot says other" in problems
+
+
+def test_a_changed_release_is_not_loaded(workspace: Workspace, released: ReleaseResult, stored: Path) -> None:
+    flip(stored / "artifacts/release/heads.json")
+    with pytest.raises(StoreError, match=r"small_feed\.release version 1 holds other bytes"):
+        release_view.load(workspace, released.version)

@@ -1,0 +1,69 @@
+"""What steps read of the log: nothing later than the as-of, and labels only of what was shown."""
+
+from datetime import timedelta
+
+import pytest
+
+from tasks.errors import DataError
+from tasks.labels.store import LabelStore
+from tasks.replay.logged_candidates import labelled_candidates, newest_candidates
+from tasks.stores import releases
+from tasks.stores.workspace import Workspace
+from tests.feeds.mini import AS_OF, BINARY, FIRST, NAME, TASKS, Retrained
+
+DAY = timedelta(days=1)
+
+
+def test_the_newest_traffic_is_that_of_the_last_day_before_the_instant(second_retrain: Retrained) -> None:
+    at_noon = AS_OF - DAY / 2
+    newest = newest_candidates(second_retrain.workspace, as_of=at_noon)
+    assert newest["shown_at"].min() >= AS_OF - DAY
+    assert newest["shown_at"].max() < at_noon
+
+
+def test_the_newest_traffic_holds_what_was_scored_and_not_shown(second_retrain: Retrained) -> None:
+    newest = newest_candidates(second_retrain.workspace, as_of=AS_OF)
+    per_request = newest.groupby("request_id")["shown"].agg(["size", "sum"])
+    assert set(per_request["size"]) == {40}
+    assert set(per_request["sum"]) == {12}
+
+
+def test_before_the_first_request_there_is_nothing_to_shadow_on(second_retrain: Retrained) -> None:
+    with pytest.raises(DataError, match="No traffic before 2026-01-01T00:00:00Z"):
+        newest_candidates(second_retrain.workspace, as_of=FIRST)
+
+
+def test_a_candidate_that_was_not_shown_has_no_label(first_retrain: Retrained) -> None:
+    workspace = first_retrain.workspace
+    day = FIRST.date() + 30 * DAY
+    frame = labelled_candidates(workspace, snapshot=_snapshot(workspace), first_day=day, last_day=day)
+    assert frame.loc[~frame["shown"], list(TASKS)].isna().all(axis=None)
+    assert frame.loc[frame["shown"], "hide_2d"].notna().all()
+
+
+def test_labels_of_shown_candidates_are_the_stores(first_retrain: Retrained) -> None:
+    workspace = first_retrain.workspace
+    first, last = (FIRST.date() + day * DAY for day in (30, 31))
+    frame = labelled_candidates(workspace, snapshot=_snapshot(workspace), first_day=first, last_day=last)
+    store = LabelStore(workspace.home, NAME)
+    stored = (
+        store.snapshot(_snapshot(workspace)).read(list(BINARY), first_day=first, last_day=last).to_pandas()
+    )
+    for task in BINARY:
+        assert frame[task].sum() == stored[task].sum() > 0
+        assert frame[task].notna().sum() == stored[task].notna().sum()
+
+
+def test_without_a_table_of_candidates_they_are_the_impressions(labelled_feed: tuple[Workspace, str]) -> None:
+    workspace, snapshot = labelled_feed
+    store = LabelStore(workspace.home, workspace.surface)
+    last = store.snapshot(snapshot).last_day
+    frame = labelled_candidates(workspace, snapshot=snapshot, first_day=last, last_day=last)
+    assert len(frame) == store.snapshot(snapshot).read(["item_id"], first_day=last).num_rows
+    assert "shown" not in frame
+    assert {"price", "click_1d"} <= set(frame.columns)
+    assert not [name for name in frame.columns if "__" in name]
+
+
+def _snapshot(workspace: Workspace) -> str:
+    return releases.release_manifest(workspace, 1).snapshot.id

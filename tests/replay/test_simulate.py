@@ -1,0 +1,154 @@
+"""A release's decision rehearsed on its test slice: against the logged order first, then the champion."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tasks.contracts.yaml_file import read_yaml
+from tasks.errors import ContractError
+from tasks.replay import simulate
+from tasks.stores.runs import read_evidence
+from tests.feeds import mini
+from tests.feeds.mini import BINARY, NAME, Retrained
+
+
+@pytest.fixture(scope="module")
+def alone(repeated: Retrained) -> dict[str, Any]:
+    """What the simulation of a release without a champion rests on."""
+    return mini.first_evidence(repeated.workspace, "simulate", release=1)
+
+
+@pytest.fixture(scope="module")
+def beside(second_retrain: Retrained) -> dict[str, Any]:
+    """What the simulation of a release beside a champion rests on."""
+    return mini.first_evidence(second_retrain.workspace, "simulate", release=2)
+
+
+def test_without_a_champion_the_logged_order_stands_in(alone: dict[str, Any]) -> None:
+    assert (alone["champion"], alone["baseline"]) == (None, "logged order")
+    assert alone["comparisons"] is None
+
+
+def test_the_logged_order_predicts_nothing_so_the_release_alone_is_believed(alone: dict[str, Any]) -> None:
+    assert _judges(alone, "hide_2d_predicted") == {"release 1"}
+
+
+def test_beside_a_champion_predictions_are_judged_by_both(beside: dict[str, Any]) -> None:
+    assert beside["baseline"] == "champion 1"
+    assert _judges(beside, "hide_2d_predicted") == {"release 2", "champion 1"}
+
+
+def test_a_guardrail_speaks_of_every_segment_that_it_names(beside: dict[str, Any]) -> None:
+    said = [
+        verdict["segment"] for verdict in beside["guardrails"] if verdict["subject"] == "hide_2d_predicted"
+    ]
+    assert said == ["all", "user_tenure=loyal", "user_tenure=new", "user_tenure=returning"]
+
+
+def test_every_probability_whose_labels_are_mature_is_compared(beside: dict[str, Any]) -> None:
+    compared = [one["task"] for one in beside["comparisons"]]
+    assert compared == [task for task in BINARY if task != "return_5d"]
+
+
+def test_the_same_model_differs_from_itself_by_nothing_in_no_resample(beside: dict[str, Any]) -> None:
+    """Purchases are predicted by the champion's own model: paired, its drop has no spread; unpaired it would."""
+    drop = _compared(beside, "purchase_2d")["auc_drop"]
+    assert (drop["value"], drop["low"], drop["high"]) == (0, 0, 0)
+    trained = _compared(beside, "click_30m")["auc_drop"]
+    assert trained["low"] < trained["value"] < trained["high"]
+
+
+def test_twice_the_weight_on_clicks_brings_more_of_them(beside: dict[str, Any]) -> None:
+    for judge in ("release 2", "champion 1"):
+        (found,) = [
+            one
+            for one in beside["measured"]
+            if (one["metric"], one["judge"]) == ("click_30m_predicted", judge)
+        ]
+        assert found["relative"]["low"] > 0
+
+
+def test_the_report_shows_rates_guardrails_and_what_a_replay_cannot_prove(beside: dict[str, Any]) -> None:
+    html = Path(beside["report"]).read_text(encoding="utf-8")
+    for words in ("release 2 against champion 1", "hide_2d_rate", "it does not prove"):
+        assert words in html
+
+
+def test_the_same_simulation_again_is_the_same_run(second_retrain: Retrained) -> None:
+    first = simulate.run(second_retrain.workspace, release=2)
+    assert simulate.run(second_retrain.workspace, release=2, baseline="1") == first
+
+
+def test_another_policy_is_shown_on_the_same_predictions(second_retrain: Retrained, tmp_path: Path) -> None:
+    workspace = second_retrain.workspace
+    policy = _policy(second_retrain, tmp_path, hide_2d=-50.0)
+    ran = simulate.run(workspace, release=2, policies=[policy])
+    assert ran.run_id != simulate.run(workspace, release=2).run_id
+    assert str(policy) in Path(ran.report).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({"hyde_2d": -50.0}, r"weights\.hyde_2d.*Did you mean 'hide_2d'"),
+        ({"hide_2d": 5.0}, r"weights\.hide_2d = 5\.0: a task of the family negative"),
+    ],
+)
+def test_a_policy_that_the_surface_would_refuse_is_not_rehearsed(
+    second_retrain: Retrained, tmp_path: Path, weights: dict[str, float], said: str
+) -> None:
+    policy = _policy(second_retrain, tmp_path, **weights)
+    with pytest.raises(ContractError, match=rf"policy\.yaml is no utility policy for home_feed: .*{said}"):
+        simulate.run(second_retrain.workspace, release=2, policies=[policy])
+
+
+def test_a_file_that_is_no_policy_is_named(second_retrain: Retrained) -> None:
+    file = second_retrain.workspace.surfaces / NAME / "slate.yaml"
+    with pytest.raises(ContractError, match=r"slate\.yaml is no utility policy"):
+        simulate.run(second_retrain.workspace, release=2, policies=[file])
+
+
+def test_an_unknown_baseline_is_named(second_retrain: Retrained) -> None:
+    with pytest.raises(ContractError, match=r"Unknown alias 'champoin' .*Did you mean 'champion'"):
+        simulate.run(second_retrain.workspace, release=2, baseline="champoin")
+
+
+def test_evidence_is_plain_json_without_what_is_not_finite(second_retrain: Retrained) -> None:
+    run_id = simulate.run(second_retrain.workspace, release=2).run_id
+    figures = [
+        one for one in read_evidence(second_retrain.workspace.home, run_id)["measured"] if one["policy"]
+    ]
+    values = [one["policy"]["value"] for one in figures]
+    assert np.isfinite([value for value in values if value is not None]).all()
+
+
+def _judges(evidence: dict[str, Any], metric: str) -> set[str]:
+    return {one["judge"] for one in evidence["measured"] if one["metric"] == metric}
+
+
+def _compared(evidence: dict[str, Any], task: str) -> dict[str, Any]:
+    (found,) = [one for one in evidence["comparisons"] if one["task"] == task]
+    return found
+
+
+def _policy(second: Retrained, folder: Path, **weights: float) -> Path:
+    """Write the second policy with other weights."""
+    plain = read_yaml(second.workspace.surfaces / NAME / "utility.yaml")
+    plain["weights"].update(weights)
+    file = folder / "policy.yaml"
+    file.write_text(yaml.safe_dump(plain), encoding="utf-8")
+    return file
+
+
+def test_the_terms_add_up_to_the_utility_of_a_slot_and_carry_the_pinned_weights(
+    alone: dict[str, Any],
+) -> None:
+    made = alone["composition"]
+    weights = {term["task"]: term["weight"] for term in made["terms"]}
+    assert weights["purchase_2d"] == 10
+    assert weights["hide_2d"] == -5
+    assert sum(term["contribution"] for term in made["terms"]) == pytest.approx(made["utility"])
+    assert made["spread"] > 0

@@ -1,0 +1,128 @@
+"""A place in an object store has the words of a folder, and its troubles are StoreErrors."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tasks.errors import StoreError
+from tasks.stores.location import (
+    ObjectPath,
+    files_below,
+    filled,
+    locate,
+    register_objects,
+    size_of,
+    storage_options,
+    store_of,
+    way,
+)
+from tests.stores.object_store import ObjectStore, running_store
+
+pytestmark = [
+    pytest.mark.xdist_group("object_store"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:(botocore|aiobotocore)"),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ObjectStore]:
+    with running_store() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ObjectPath:
+    """A bucket with a/1.txt and a/b/2.txt."""
+    made = server.empty_bucket(monkeypatch)
+    for file in ("a/1.txt", "a/b/2.txt"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(file)
+    made.take(tmp_path)
+    return made
+
+
+def test_a_uri_is_an_object_path_and_all_else_a_folder() -> None:
+    assert locate("s3://bucket/logs/") == ObjectPath("s3://bucket/logs")
+    assert locate("logs") == Path("logs")
+
+
+def test_the_store_is_the_home_unless_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EQUIPOISE_STORE", raising=False)
+    assert store_of(Path("home")) == Path("home")
+    monkeypatch.setenv("EQUIPOISE_STORE", "s3://bucket/store")
+    assert store_of(Path("home")) == ObjectPath("s3://bucket/store")
+
+
+def test_names_parents_and_ways_are_those_of_a_folder() -> None:
+    far, near = ObjectPath("s3://bucket/labels") / "feed", Path("labels") / "feed"
+    assert (far.name, far.parent.name) == (near.name, near.parent.name)
+    assert far.with_name("feed__as_of").name == "feed__as_of"
+    assert way(far.parent, far / "x.parquet") == way(near.parent, near / "x.parquet")
+
+
+def test_what_lies_below_is_found(bucket: ObjectPath) -> None:
+    assert [path.name for path in (bucket / "a").iterdir()] == ["1.txt", "b"]
+    assert [str(way(bucket, path)) for path in bucket.glob("a/*")] == ["a/1.txt", "a/b"]
+    assert [str(way(bucket, path)) for path in files_below(bucket, "**/*.txt")] == ["a/1.txt", "a/b/2.txt"]
+    assert [str(way(bucket, path)) for path in files_below(bucket, "a/*")] == ["a/1.txt"]
+
+
+def test_an_object_is_a_file_and_a_prefix_a_folder(bucket: ObjectPath) -> None:
+    one = bucket / "a/1.txt"
+    assert (one.is_file(), one.is_dir(), (bucket / "a").is_dir(), (bucket / "c").is_dir()) == (
+        True,
+        False,
+        True,
+        False,
+    )
+    assert size_of(one) == 7
+    with one.open() as opened:
+        assert opened.read() == b"a/1.txt"
+
+
+def test_what_was_removed_is_gone(bucket: ObjectPath) -> None:
+    (bucket / "a/1.txt").unlink()
+    assert not (bucket / "a/1.txt").is_file()
+    (bucket / "a/1.txt").unlink(missing_ok=True)
+    with pytest.raises(StoreError, match=r"s3://.*a/1\.txt"):
+        size_of(bucket / "a/1.txt")
+
+
+def test_a_folder_is_filled_in_its_place_or_brought_there(bucket: ObjectPath, tmp_path: Path) -> None:
+    with filled(tmp_path / "near") as folder:
+        assert folder == tmp_path / "near"
+    with filled(bucket / "far") as folder:
+        folder.mkdir()
+        (folder / "x.txt").write_text("x")
+    assert (bucket / "far/x.txt").is_file()
+
+
+def test_a_commit_needs_conditional_puts_and_plain_http_is_allowed_where_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert storage_options(Path("labels")) is None
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    near = storage_options(ObjectPath("s3://bucket/labels"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://s3.example.com")
+    far = storage_options(ObjectPath("s3://bucket/labels"))
+    assert near == {"aws_conditional_put": "etag", "aws_allow_http": "true"}
+    assert far == {"aws_conditional_put": "etag", "aws_allow_http": "false"}
+
+
+def test_a_duckdb_connection_reads_what_it_wrote(bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EQUIPOISE_STORE", str(bucket))
+    with duckdb.connect() as connection:
+        register_objects(connection)
+        connection.execute("COPY (SELECT 1 AS n) TO $to", {"to": f"{bucket}/n.parquet"})
+        assert connection.read_parquet(f"{bucket}/n.parquet").fetchall() == [(1,)]
+
+
+def test_a_store_that_is_away_is_a_store_error(bucket: ObjectPath, server: ObjectStore) -> None:
+    server.shut()
+    try:
+        with pytest.raises(StoreError, match="object store does not give"):
+            (bucket / "a").is_dir()
+    finally:
+        server.open()

@@ -1,0 +1,162 @@
+"""The whole sequence: a first release, the same again, one beside a champion, one that was killed thrice."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tasks import pipeline as retrain
+from tasks.cli import main
+from tasks.errors import ContractError, DataError
+from tasks.labels import build as labels
+from tasks.release import view as release_view
+from tasks.stores import releases
+from tasks.stores.registry import Registry
+from tests.feeds import mini
+from tests.feeds.mini import AS_OF, LATER, NAME, TASKS, Killed, Retrained
+from tests.stores.mlflow_home import new_home
+
+
+def test_a_first_release_is_judged_and_becomes_the_challenger(first_retrain: Retrained) -> None:
+    result = first_retrain.result
+    assert (result.release, result.verdict, result.reasons) == (1, "promote", [])
+    assert first_retrain.aliases == {"challenger": 1}
+    assert {gate["gate"] for gate in result.gates} == {
+        *("data", "model", "proxies", "calibration", "decision", "shadow", "freshness")
+    }
+
+
+def test_it_registers_one_version_of_every_part_and_policy(first_retrain: Retrained) -> None:
+    names = {f"{NAME}.{kind}.{task}" for kind in ("task", "calibrator") for task in TASKS}
+    assert set(first_retrain.versions) == names | {
+        *(f"{NAME}.{kind}" for kind in ("release", "utility_policy", "slate_policy", "examination"))
+    }
+    assert {len(found) for found in first_retrain.versions.values()} == {1}
+
+
+def test_its_every_byte_and_pin_is_as_registered(first_retrain: Retrained) -> None:
+    assert release_view.verify(first_retrain.workspace, 1).problems == []
+
+
+def test_the_same_inputs_again_register_nothing(first_retrain: Retrained, repeated: Retrained) -> None:
+    assert repeated == first_retrain
+
+
+def test_a_second_release_takes_from_the_champion_what_was_not_trained(second_retrain: Retrained) -> None:
+    pins = releases.release_manifest(second_retrain.workspace, 2).pins
+    trained = {f"{NAME}.{kind}.click_30m": 2 for kind in ("task", "calibrator")}
+    lent = {f"{NAME}.{kind}.{task}": 1 for kind in ("task", "calibrator") for task in TASKS[1:]}
+    others = {f"{NAME}.utility_policy": 2, f"{NAME}.slate_policy": 1, f"{NAME}.examination": 1}
+    assert pins == trained | lent | others
+
+
+def test_what_is_lent_is_as_old_as_it_is(second_retrain: Retrained) -> None:
+    ages = releases.release_manifest(second_retrain.workspace, 2).ages()
+    judged = {gate["subject"]: gate["observed"] for gate in second_retrain.result.gates}
+    lent, trained = (f"{NAME}.task.{task}" for task in ("return_5d", "click_30m"))
+    assert judged["return_5d.newest_training_row"]["value"] == ages[lent].days > ages[trained].days
+    first = releases.release_manifest(second_retrain.workspace, 1).ages()[lent]
+    assert ages[lent] - first == LATER - AS_OF
+
+
+def test_a_second_release_challenges_and_leaves_the_champion_alone(second_retrain: Retrained) -> None:
+    assert second_retrain.result.release == 2
+    assert second_retrain.aliases == {"challenger": 2, "champion": 1}
+
+
+def test_a_second_release_is_compared_with_the_champion(second_retrain: Retrained) -> None:
+    judged = {(gate["gate"], gate["subject"]) for gate in second_retrain.result.gates}
+    assert ("model", "click_30m.auc_drop") in judged
+    assert ("model", "click_30m.auc") not in judged
+    assert {("shadow", "overlap_at_k"), ("shadow", "score_shift")} <= judged
+
+
+def test_a_slow_task_without_a_mature_label_in_the_shared_slice_is_held_to_the_floor(
+    second_retrain: Retrained,
+) -> None:
+    (floor,) = [gate for gate in second_retrain.result.gates if gate["subject"] == "return_5d.auc"]
+    assert "shared test slice" in floor["reason"]
+
+
+def test_labels_as_of_the_past_are_those_of_that_day(
+    first_retrain: Retrained, second_retrain: Retrained
+) -> None:
+    """The log has grown by two days since, and the store's own labels are of LATER."""
+    workspace = second_retrain.workspace
+    made = releases.release_manifest(workspace, 1).snapshot
+    rebuilt = labels.run(workspace, as_of=AS_OF)
+    assert (rebuilt.snapshot, rebuilt.digest) == (made.id, made.content_digest)
+    assert labels.run(workspace, as_of=LATER).snapshot != made.id
+
+
+def test_a_policy_changed_without_its_version_is_refused_and_nothing_registered(
+    second_retrain: Retrained, tmp_path: Path
+) -> None:
+    silent = mini.changed(second_retrain.workspace, tmp_path, utility=mini.lighter_hides)
+    before = mini.versions(silent)
+    with pytest.raises(ContractError, match=r"utility\.yaml changed while its version did not"):
+        retrain.run(silent, as_of=LATER, tasks=["click_30m"])
+    assert mini.versions(silent) == before
+
+
+def test_killed_seven_times_it_ends_in_the_same_release(first_retrain: Retrained, killed: Killed) -> None:
+    """Its log holds later days too: neither they nor the processes that died left a byte in any part."""
+    assert killed.retrained == [-signal.SIGKILL] * 7 + [0]
+    assert mini.versions(killed.workspace) == first_retrain.versions
+    assert Registry(killed.workspace.home).aliases(f"{NAME}.release") == {"challenger": 1, "champion": 1}
+
+
+def test_killed_seven_times_its_verdict_is_the_same(first_retrain: Retrained, killed: Killed) -> None:
+    assert killed.result["verdict"] == first_retrain.result.verdict
+    ours, theirs = (_without_runs(gates) for gates in (killed.result["gates"], first_retrain.result.gates))
+    assert ours == theirs
+
+
+def test_a_promotion_that_was_killed_three_times_makes_one_move(killed: Killed) -> None:
+    assert killed.promoted == [-signal.SIGKILL] * 3 + [0]
+    (moved,) = release_view.history(killed.workspace)
+    assert (moved["kind"], moved["from"], moved["to"]) == ("promote", None, 1)
+    assert release_view.verify(killed.workspace, "champion").problems == []
+
+
+def test_no_run_of_a_killed_step_is_left_open(killed: Killed) -> None:
+    client = Registry(killed.workspace.home).client
+    experiment = client.get_experiment_by_name(NAME).experiment_id
+    runs = client.search_runs([experiment])
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+    assert not list(killed.workspace.home.glob("**/.*.part"))
+
+
+def _without_runs(gates: list[dict[str, object]]) -> list[dict[str, object]]:
+    return [{name: value for name, value in gate.items() if name != "evidence"} for gate in gates]
+
+
+def test_an_unknown_task_is_named_with_the_nearest_known(first_retrain: Retrained) -> None:
+    with pytest.raises(ContractError, match=r"Unknown task 'clik_30m'.*Did you mean 'click_30m'"):
+        retrain.run(first_retrain.workspace, as_of=AS_OF, tasks=["clik_30m"])
+
+
+def test_missing_logs_are_one_message_and_exit_code_2(
+    mini_surfaces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = new_home(tmp_path)
+    where = ["--surfaces", str(mini_surfaces), "--home", str(home)]
+    assert main(["retrain", NAME, "--as-of", AS_OF.isoformat(), *where]) == 2
+    printed = capsys.readouterr()
+    *progress, said = printed.err.splitlines()
+    assert said.startswith(
+        "DataError: No impressions: 'home_feed/impressions/*.parquet' matches no Parquet file"
+    )
+    assert "bring the logs to" in said
+    assert all(line.startswith("[") for line in progress)
+    assert printed.out == ""
+
+
+def test_too_short_a_history_says_what_is_missing(
+    mini_surfaces: Path, mini_world: Path, tmp_path: Path
+) -> None:
+    """Ten days hold no slice of any task."""
+    workspace = mini.with_log(mini_surfaces, mini_world, tmp_path, days=10)
+    with pytest.raises(DataError, match=r"Task 'click_30m' cannot be trained as of .* mature days"):
+        retrain.run(workspace, as_of=mini.FIRST.replace(day=11))
+    assert mini.versions(workspace) == {}

@@ -1,0 +1,69 @@
+"""Which tasks are trained: all of a first release, else those due."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import ContractError
+from tasks.stores.workspace import Workspace
+from tasks.training import plan
+from tests.feeds.mini import AS_OF, LATER, NAME, TASKS, Retrained
+from tests.stores.mlflow_home import new_home
+
+
+@pytest.fixture
+def without_champion(mini_surfaces: Path, tmp_path: Path) -> Workspace:
+    return Workspace.open(NAME, surfaces=mini_surfaces, home=new_home(tmp_path))
+
+
+@pytest.mark.parametrize("cadence", ["fast", "slow"])
+def test_a_first_release_trains_every_task_whatever_is_due(without_champion: Workspace, cadence: str) -> None:
+    planned = plan.run(without_champion, as_of=AS_OF, cadence=cadence)
+    assert planned.lender is None
+    assert sorted(planned.tasks) == sorted(TASKS)
+
+
+def test_what_a_task_needs_is_planned_before_it(without_champion: Workspace) -> None:
+    tasks = plan.run(without_champion, as_of=AS_OF).tasks
+    assert tasks.index("purchase_2d") < tasks.index("return_5d")
+    assert tasks.index("hide_2d") < tasks.index("satisfied_2d")
+
+
+def test_a_first_release_of_some_tasks_is_refused_with_those_that_nobody_can_lend(
+    without_champion: Workspace,
+) -> None:
+    asked = [task for task in TASKS if task != "hide_2d"]
+    with pytest.raises(ContractError, match="no champion to take hide_2d from"):
+        plan.run(without_champion, as_of=AS_OF, tasks=asked)
+
+
+def test_an_unknown_task_is_named(without_champion: Workspace) -> None:
+    with pytest.raises(ContractError, match=r"Unknown task 'purchase' .*Did you mean 'purchase_2d'"):
+        plan.run(without_champion, as_of=AS_OF, tasks=["purchase"])
+
+
+def test_beside_a_champion_the_fast_run_leaves_slow_tasks_to_it(second_retrain: Retrained) -> None:
+    planned = plan.run(second_retrain.workspace, as_of=LATER)
+    assert planned.lender == 1
+    assert sorted(planned.tasks) == sorted(set(TASKS) - {"return_5d"})
+
+
+def test_the_slow_run_trains_what_is_slow(second_retrain: Retrained) -> None:
+    assert plan.run(second_retrain.workspace, as_of=LATER, cadence="slow").tasks == ["return_5d"]
+
+
+def test_tasks_that_are_asked_for_come_in_the_contracts_order(second_retrain: Retrained) -> None:
+    asked = ["satisfied_2d", "return_5d", "click_30m"]
+    planned = plan.run(second_retrain.workspace, as_of=LATER, tasks=asked)
+    assert planned.tasks == [
+        task for task in second_retrain.workspace.contracts.tasks.order() if task in asked
+    ]
+
+
+def test_a_retrain_before_the_champion_takes_nothing_from_it(second_retrain: Retrained) -> None:
+    planned = plan.run(second_retrain.workspace, as_of=AS_OF - timedelta(days=1))
+    assert planned.lender is None
+    assert sorted(planned.tasks) == sorted(TASKS)
+    with pytest.raises(ContractError, match="one before the champion's as-of, trains every task"):
+        plan.run(second_retrain.workspace, as_of=AS_OF - timedelta(days=1), tasks=["click_30m"])
