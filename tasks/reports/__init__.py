@@ -1,1 +1,1 @@
-"""The one look of every page that people open."""
+"""What the pages that people open share: templates, one style sheet, number formats, figures."""

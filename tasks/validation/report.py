@@ -1,29 +1,26 @@
-"""The validation report: what failed; how the days went; then all that was asked of each table.
+"""The validation report: what failed; figures by day; then every expectation of each table.
 
 ::
 
     What failed        every failure, the worst first
-    Volume ...         pictures of days: the figure, and the interval that was usual
+    Volume ...         drawings by day: the values, and the interval that was usual
     impressions ...    every expectation of a table
     In quarantine      rows that take no part in any build, by rule, with examples
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import date
-from html import escape
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from tasks.columns import Status
-from tasks.reports.page import page, table
+from tasks.reports.render import render
 from tasks.validation import measurements as m
-from tasks.validation.judged import Line
-from tasks.validation.pictures import STYLE, lines_pictured, statuses_pictured
-from tasks.validation.suites import Finding, SuiteResult, severity_order
+from tasks.validation.pictures import DayFigure, draw_line, draw_statuses
+from tasks.validation.suites import SuiteResult, severity_order
 
-_HEAD = ("verdict", "expectation", "of", "observed", "why it is asked")
 _MOST = 12
-_PICTURED = {
+_DRAWN = {
     "expect_daily_volume_as_usual": "Rows by day",
     "expect_base_rates_as_usual": "Base rate by mature day",
     "expect_status_shares_as_usual": "Share of a status by mature day",
@@ -31,7 +28,17 @@ _PICTURED = {
     "expect_distributions_to_stay": "Distance of a day's values from the days before, in bits",
 }
 _ALWAYS = frozenset({"expect_daily_volume_as_usual", "expect_base_rates_as_usual"})
-"""Pictured with or without a finding; of the others only what failed."""
+"""Drawn with or without a finding; of the others only what failed."""
+
+
+@dataclass(frozen=True)
+class _Drawings:
+    """What one expectation looked at by day: the first figures, and how many more there are."""
+
+    title: str
+    table: str
+    figures: Sequence[DayFigure]
+    more: int
 
 
 def validation_report(
@@ -50,75 +57,33 @@ def validation_report(
     measured : by suite the frame that it judged, for statuses and quarantine.
     """
     frames = measured or {}
-    pictures = "".join(_pictures(result) for result in results)
-    body = (_failures(results), pictures, _statuses(frames), *map(_section, results), _quarantine(frames))
-    return page(title, facts, STYLE + "".join(body))
-
-
-def _failures(results: Sequence[SuiteResult]) -> str:
     failed = [finding for result in results for finding in result.findings if not finding.success]
-    if not failed:
-        return "<h2>Nothing failed</h2>"
-    rows = [(f.severity, f.suite, *_row(f)[1:]) for f in severity_order(failed)]
-    return f"<h2>What failed</h2>{table((_HEAD[0], 'table', *_HEAD[1:]), rows)}"
-
-
-def _pictures(result: SuiteResult) -> str:
-    drawn = []
-    for kind, title in _PICTURED.items():
-        every = result.lines.get(kind, ())
-        lines = every if kind in _ALWAYS else [line for line in every if line.found]
-        if lines:
-            drawn.append(f"<h2>{title}: {escape(result.suite)}</h2>{_some(lines)}")
-    return "".join(drawn)
-
-
-def _some(lines: Sequence[Line]) -> str:
-    first = sorted(lines, key=lambda line: not line.found)[:_MOST]
-    more = len(lines) - len(first)
-    return lines_pictured(first) + (f"<p class=facts>and {more} more without a picture</p>" if more else "")
-
-
-def _statuses(frames: Mapping[str, pd.DataFrame]) -> str:
-    if "labels" not in frames:
-        return ""
-    counted = frames["labels"]
-    counted = counted[counted["statistic"] == m.STATUS]
-    shares = {str(task): _shares(of) for task, of in counted.groupby("subject")}
-    return f"<h2>Status of the labels by day</h2>{statuses_pictured(shares)}" if shares else ""
-
-
-def _shares(counted: pd.DataFrame) -> tuple[list[date], dict[str, list[float]]]:
-    wide = counted.pivot_table(index="day", columns="value", values="rows", aggfunc="sum", fill_value=0)
-    of = wide.sum(axis=1)
-    return list(wide.index), {
-        s: (wide[s] / of).tolist() if s in wide else [0.0] * len(wide) for s in map(str, Status)
-    }
-
-
-def _section(result: SuiteResult) -> str:
-    ordered = sorted(result.findings, key=lambda f: f.success)
-    passed = sum(f.success for f in result.findings)
-    return (
-        f"<h2>{escape(result.suite)}</h2>"
-        f"<p>{passed} of {len(result.findings)} expectations hold on {result.rows:,} rows.</p>"
-        f"{table(_HEAD, [_row(finding) for finding in ordered])}"
+    return render(
+        "validation.html.j2",
+        title=title,
+        facts=facts,
+        failures=severity_order(failed),
+        drawings=[drawn for result in results for drawn in _drawings(result)],
+        statuses=list(_statuses(frames["labels"])) if "labels" in frames else [],
+        status_names=list(Status),
+        results=results,
+        quarantined=[(name, rule) for name, of in frames.items() for rule in m.measured(of, m.QUARANTINED)],
     )
 
 
-def _row(finding: Finding) -> tuple[str, ...]:
-    verdict = "pass" if finding.success else finding.severity
-    name = finding.expectation.removeprefix("expect_").replace("_", " ")
-    return verdict, name, finding.subject, finding.observed, finding.why
+def _drawings(result: SuiteResult) -> Iterator[_Drawings]:
+    """Draw the lines of a table, those with findings first."""
+    for kind, title in _DRAWN.items():
+        lines = [line for line in result.lines.get(kind, ()) if line.found or kind in _ALWAYS]
+        if lines:
+            lines.sort(key=lambda line: not line.found)
+            figures = [draw_line(line) for line in lines[:_MOST]]
+            yield _Drawings(title, result.suite, figures, len(lines) - len(figures))
 
 
-def _quarantine(frames: Mapping[str, pd.DataFrame]) -> str:
-    rows = [
-        (name, one.subject, f"{one.rows:,}", one.value, one.examples)
-        for name, frame in frames.items()
-        for one in m.measured(frame, m.QUARANTINED)
-    ]
-    if not rows:
-        return ""
-    head = ("table", "rule", "rows", "reason", "for example")
-    return f"<h2>In quarantine</h2><div class=rows>{table(head, rows, numbers=(2,))}</div>"
+def _statuses(frame: pd.DataFrame) -> Iterator[DayFigure]:
+    """Draw the statuses of each task by day."""
+    for task, counted in frame[frame["statistic"] == m.STATUS].groupby("subject"):
+        wide = counted.pivot_table(index="day", columns="value", values="rows", aggfunc="sum", fill_value=0)
+        shares = wide.reindex(columns=list(map(str, Status)), fill_value=0).div(wide.sum(axis=1), axis=0)
+        yield draw_statuses(str(task), list(wide.index), {s: shares[s].tolist() for s in map(str, Status)})

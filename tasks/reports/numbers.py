@@ -1,0 +1,102 @@
+"""How pages and messages write numbers: three significant digits, counts in full.
+
+::
+
+    0.812 [0.79, 0.83]     an estimate with its 95 % interval
+    0.812 [?]              an estimate whose interval is not known
+    +5.0% [+1.0%, +9.0%]   a relative change with its interval
+    12.3%                  a share
+    1,234                  a count
+"""
+
+import math
+from typing import Final
+
+from tasks.evaluation.verdicts import Estimate
+
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
+
+
+def format_count(count: int) -> str:
+    """Write a count in full.
+
+    Examples
+    --------
+    >>> format_count(1234567)
+    '1,234,567'
+    """
+    return f"{count:,}"
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """Write a number with so many significant digits; from 1,000 on without decimals.
+
+    Examples
+    --------
+    >>> format_number(0.81234), format_number(1234.5), format_number(0.81234, digits=2)
+    ('0.812', '1,234', '0.81')
+    """
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.{digits}g}"
+
+
+def format_change(value: float) -> str:
+    """Write a relative change, which is a share with its sign.
+
+    Examples
+    --------
+    >>> format_change(0.05), format_change(-0.1234), format_change(2.346)
+    ('+5.0%', '-12.3%', '+235%')
+    """
+    return f"{value:+.1%}" if abs(value) < 1 else f"{value:+,.0%}"
+
+
+def format_share(value: float) -> str:
+    """Write a share of a whole.
+
+    Examples
+    --------
+    >>> format_share(0.3), format_share(0.0012345)
+    ('30%', '0.123%')
+    """
+    return f"{format_number(100 * value)}%"
+
+
+def format_estimate(estimate: Estimate | None, *, relative: bool = False, digits: int = 3) -> str:
+    """Write an estimate with its interval.
+
+    Parameters
+    ----------
+    estimate : empty text for None and NaN; ``[?]`` stands for an interval that is not known, and an interval
+        of no width is left out.
+    relative : the estimate is a relative change.
+    digits : significant digits of what is not one.
+
+    Examples
+    --------
+    >>> format_estimate(Estimate(0.8123456, 0.79, 0.83, 900))
+    '0.812 [0.79, 0.83]'
+    >>> format_estimate(Estimate(0.05, 0.01, 0.09, 9), relative=True)
+    '+5.0% [+1.0%, +9.0%]'
+    >>> format_estimate(Estimate(7.0, math.nan, math.nan, 1))
+    '7 [?]'
+    """
+    if estimate is None or math.isnan(estimate.value):
+        return ""
+    value, low, high = (
+        format_change(x) if relative else format_number(x, digits)
+        for x in (estimate.value, estimate.low, estimate.high)
+    )
+    if not estimate.known:
+        return f"{value} [?]"
+    return value if estimate.low == estimate.value == estimate.high else f"{value} [{low}, {high}]"
+
+
+def keep_together(text: str) -> str:
+    r"""Let a text in a narrow column break before its interval alone.
+
+    Examples
+    --------
+    >>> ascii(keep_together("1 of 2 [0.1, 0.2]"))
+    "'1\\xa0of\\xa02 [0.1,\\xa00.2]'"
+    """
+    return text.replace(" ", _NO_BREAK).replace(f"{_NO_BREAK}[", " [")

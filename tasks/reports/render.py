@@ -1,0 +1,54 @@
+"""Writes pages from the templates of this package.
+
+::
+
+    values (small, frozen)  ->  render("validation.html.j2", ...)  ->  one self-contained page
+                                 templates/page.html.j2, style.css     light and dark, no network
+
+Templates lay out, Python prepares the values. Whatever a template of HTML shows is escaped.
+"""
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from tasks.reports.numbers import (
+    format_change,
+    format_count,
+    format_estimate,
+    format_number,
+    format_share,
+    keep_together,
+)
+
+_FILTERS = (format_change, format_count, format_estimate, format_number, format_share, keep_together)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tasks.reports"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for function in _FILTERS:
+        environment.filters[function.__name__] = function
+    return environment
+
+
+def render(template: str, **values: object) -> str:
+    """Render a template of this package.
+
+    Parameters
+    ----------
+    template : its file name, as in ``validation.html.j2``.
+    values : what it lays out.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        The template reads a value that was not given.
+    """
+    return _environment().get_template(template).render(values) + "\n"

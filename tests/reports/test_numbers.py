@@ -1,0 +1,45 @@
+"""Numbers are written with three significant digits, counts in full, intervals where they are known."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.evaluation.resampling import UNKNOWN
+from tasks.evaluation.verdicts import Estimate
+from tasks.reports.numbers import format_change, format_count, format_estimate, format_number, format_share
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (999.4, "999"), (999.6, "1,000"), (-1234.5, "-1,234"), (1e-5, "1e-05")]
+)
+def test_numbers_never_round_up_into_an_exponent(value: float, text: str) -> None:
+    assert format_number(value) == text
+
+
+@given(st.floats(-999, 999))
+def test_a_number_says_at_most_three_digits_of_its_own(value: float) -> None:
+    digits = format_number(value).lstrip("-0.").partition("e")[0].replace(".", "").lstrip("0")
+    assert len(digits) <= 3
+    assert float(format_number(value)) == pytest.approx(value, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.999, "+99.9%"), (-1.0, "-100%"), (0.0, "+0.0%"), (12.0, "+1,200%")]
+)
+def test_changes_carry_their_sign(value: float, text: str) -> None:
+    assert format_change(value) == text
+
+
+def test_shares_and_counts() -> None:
+    assert (format_share(0.09433), format_share(1.0), format_count(1200)) == ("9.43%", "100%", "1,200")
+
+
+def test_an_interval_of_no_width_is_left_out_and_an_unknown_one_is_marked() -> None:
+    assert format_estimate(Estimate(1200.0, 1200.0, 1200.0, 9)) == "1,200"
+    assert format_estimate(Estimate(1.0, math.nan, 2.0, 1)) == "1 [?]"
+
+
+def test_what_is_not_known_is_empty() -> None:
+    assert format_estimate(None) == format_estimate(UNKNOWN) == ""
