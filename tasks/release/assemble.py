@@ -3,7 +3,7 @@
 ::
 
     served parts -> files -> joints            what the release scores with
-    tested parts -> files -> joints            what is rehearsed: the same, but for refits (steps/refit.py)
+    tested parts -> files -> joints            what is rehearsed: the same, but for refits (refit.py)
       -> figures, reports, shift between both  -> evidence
     files, manifest, code                      -> one registered version, found again by its inputs
 """

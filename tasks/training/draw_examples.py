@@ -2,7 +2,7 @@
 
 ::
 
-    observed rows of the train days, as known then (steps/unbiased.py) -> rows of weight 0 dropped -> encoder
+    observed rows of the train days, as known then (debiasing.py) -> rows of weight 0 dropped -> encoder
       -> negatives sampled by key and segment -> weights, offsets, fold -> Examples
 
 Each decision is one small function, in this order; a factor of the weights is one line in `_factors`.

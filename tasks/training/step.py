@@ -2,7 +2,7 @@
 
 ::
 
-    train days, observed rows -> Examples (steps/examples.py) -> parameters chosen -> trees, stopped by
+    train days, observed rows -> Examples (draw_examples.py) -> parameters chosen -> trees, stopped by
                                  held-out users
     test days, observed rows  -> figures of the raw model, for the whole and per segment
       -> run (parameters, figures, importances, evidence) -> <surface>.task.<task>

@@ -42,11 +42,8 @@ def a_source(folder: Path, *, factor: int = 1) -> Path:
         "columns.py": f"FACTOR = {factor}\n",
         "errors.py": "class DataError(Exception):\n    pass\n",
         "evaluation/segments.py": "SEGMENTS = ()\n",
-        "calibration/maps.py": "KNOTS = ()\n",
-        "calibration/segment_effects.py": "EFFECTS = ()\n",
-        "calibration/segmented_map.py": "MAP = None\n",
         "ranking/heads.py": "HEADS = ()\n",
-        "serving/scoring.py": SCORING,
+        "ranking/scoring.py": SCORING,
     }
     write_files(folder, {path: text.encode() for path, text in contents.items()})
     return folder

@@ -116,7 +116,7 @@ def test_missing_code_is_refused_before_anything_is_imported(make_release: Make)
 def test_a_planted_cache_is_never_run(make_release: Make, tmp_path: Path) -> None:
     release = make_release("one")
     package = next((release / "code").iterdir())
-    for source in (release / "model.py", package / "serving" / "scoring.py"):
+    for source in (release / "model.py", package / "ranking" / "scoring.py"):
         planted = tmp_path / source.name
         planted.write_text("raise SystemExit('planted')")
         cache = source.parent / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"

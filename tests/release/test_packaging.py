@@ -47,7 +47,7 @@ def test_the_configuration_holds_the_manifest_s_digest(manifest: Manifest) -> No
     packaged = package(manifest)
     flavour = yaml.safe_load(packaged.files["MLmodel"])["flavors"]["python_function"]
     assert flavour["config"]["manifest_sha256"] == sha256(packaged.files[f"{ROOT}/{MANIFEST}"])
-    assert f"code/{flavour['config']['package']}/serving/scoring.py" in packaged.files
+    assert f"code/{flavour['config']['package']}/ranking/scoring.py" in packaged.files
 
 
 def test_no_path_of_this_machine_and_no_pickle_is_in_it(manifest: Manifest) -> None:

@@ -69,7 +69,7 @@ def test_the_script_imports_nothing_of_this_repository() -> None:
 
 def test_the_staged_package_imports_alone(tmp_path: Path) -> None:
     staged = stage_code(tmp_path)
-    scoring = f"{staged.package}.serving.scoring"
+    scoring = f"{staged.package}.ranking.scoring"
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import {scoring}; {scoring}.Scorer"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     done = subprocess.run(
