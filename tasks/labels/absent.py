@@ -89,10 +89,7 @@ def _nearest(snapshot: Snapshot, key: Key) -> Iterator[str]:
 
 
 def _first(query: exp.Select, by: exp.Expr, number: int, *, least: bool = True) -> exp.Select:
-    order = (x.ascending if least else x.descending)(by)
-    query.set("order", exp.Order(expressions=[order]))
-    query.set("limit", exp.Limit(expression=x.integer(number)))
-    return query
+    return x.order_by(query, [(x.ascending if least else x.descending)(by)], limit=number)
 
 
 def _listed(found: pa.Table | None) -> str:

@@ -42,6 +42,6 @@ def changed_labels(
 
 
 def _changed(task: str) -> exp.Expr:
-    was_observed = x.same(x.column(c.status(task), "before"), x.text(c.Status.OBSERVED))
+    was_observed = x.eq(x.column(c.status(task), "before"), x.text(c.Status.OBSERVED))
     other = exp.NullSafeNEQ(this=x.column(task, "before"), expression=x.column(task, "after"))
     return x.all_of(was_observed, other)

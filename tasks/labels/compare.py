@@ -154,7 +154,7 @@ def _is_value(snapshot: Snapshot, task: str) -> bool:
 def _side(snapshot: Snapshot) -> Side:
     version, named = None, x.column(c.CONTRACT_VERSION)
     if c.CONTRACT_VERSION in _schema(snapshot).names:
-        query = x.select([x.named(exp.Max(this=named), "version")], x.table("rows"))
+        query = x.select([x.alias(exp.Max(this=named), "version")], x.table("rows"))
         found = snapshot.query(query, snapshot.last_day, snapshot.last_day)
         version = found.column(0)[0].as_py() if found is not None else None
     as_of = format_instant(snapshot.as_of)
@@ -169,7 +169,7 @@ def _open(
     for task in tasks:
         kinds |= {task: "DOUBLE", c.status(task): "VARCHAR", c.at(task): "TIMESTAMPTZ"}
     columns = [
-        x.named(x.cast(x.column(name) if paths else exp.Null(), kind), name) for name, kind in kinds.items()
+        x.alias(x.cast(x.column(name) if paths else exp.Null(), kind), name) for name, kind in kinds.items()
     ]
     template = _OPEN if paths else _NONE
     connection.execute(
@@ -180,7 +180,7 @@ def _open(
 def _join(connection: duckdb.DuckDBPyConnection, tasks: Sequence[str]) -> None:
     """Make the table of impressions that only one side has or of which some label differs."""
     names = [name for task in tasks for name in (task, c.status(task), c.at(task))]
-    columns = [x.named(x.column(name, side), f"{side}_{name}") for side in "ab" for name in names]
+    columns = [x.alias(x.column(name, side), f"{side}_{name}") for side in "ab" for name in names]
     appeared, gone = (x.is_null(x.column(c.REQUEST_ID, side)) for side in "ab")
     differs = [_other(x.column(name, "a"), x.column(name, "b")) for name in names]
     connection.execute(
@@ -190,7 +190,7 @@ def _join(connection: duckdb.DuckDBPyConnection, tasks: Sequence[str]) -> None:
             appeared=appeared,
             gone=gone,
             columns=columns,
-            same=x.equal(c.IMPRESSION_KEY, "a", "b"),
+            same=x.eq_columns(c.IMPRESSION_KEY, "a", "b"),
             differs=x.any_of(appeared.copy(), gone.copy(), *differs),
         )
     )

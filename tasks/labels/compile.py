@@ -189,7 +189,7 @@ def _on_top(layers: Mapping[str, exp.Query], expressions: Iterable[exp.Expr]) ->
 
 
 def _facts(tasks: TasksSpec, names: Sequence[str], write: Sequence[rows.DayRange] | None) -> exp.Select:
-    day = x.named(utc_day(x.column(c.SHOWN_AT, rows.SHOWN)), c.DAY)
+    day = x.alias(utc_day(x.column(c.SHOWN_AT, rows.SHOWN)), c.DAY)
     facts, joins = [*x.columns(names, rows.SHOWN), day], []
     for task in tasks.order():
         if tasks.tasks[task].rule:
@@ -201,11 +201,11 @@ def _facts(tasks: TasksSpec, names: Sequence[str], write: Sequence[rows.DayRange
 
 def _facts_of(task: TaskSpec, name: str) -> Iterator[exp.Expr]:
     if task.positive:
-        yield x.named(x.column(AT, credited(name)), status.credit(name))
+        yield x.alias(x.column(AT, credited(name)), status.credit(name))
     else:
-        yield x.named(x.column(AMOUNT, credited(name)), status.amount(name))
+        yield x.alias(x.column(AMOUNT, credited(name)), status.amount(name))
     if task.observed_when and task.observed_when.event:
         answered = exp.Nullif(this=x.column(ANSWERED, credited(name)), expression=x.integer(0))
-        yield x.named(answered, status.answer(name))
+        yield x.alias(answered, status.answer(name))
     for k in range(len(task.exclude)):
-        yield x.named(x.column(AT, excluded(name, k)), status.out(name, k))
+        yield x.alias(x.column(AT, excluded(name, k)), status.out(name, k))

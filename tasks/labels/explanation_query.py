@@ -46,14 +46,14 @@ def to(column: str) -> str:
 
 def of_key(key: Key, table: str | None = None) -> exp.Expr:
     """Return that a row has the key."""
-    return x.all_of(*(x.same(x.column(name, table), _literal(value)) for name, value in key.items()))
+    return x.all_of(*(x.eq(x.column(name, table), _literal(value)) for name, value in key.items()))
 
 
 def explained_row(tasks: TasksSpec, query: LabelQuery, key: Key, as_of: x.AsOf) -> exp.Select:
     """Return the impression's row of the last layer, with every cause of every task."""
     last = list(query.layers)[-1]
     told = [
-        x.named(cause.holds, why(task, n))
+        x.alias(cause.holds, why(task, n))
         for task in tasks.tasks
         for n, cause in enumerate(causes(tasks, task, as_of))
     ]
@@ -65,20 +65,20 @@ def events_in_window(tasks: TasksSpec, task: str, key: Key, as_of: x.AsOf, *, lo
     """Return the known events in a task's window: needs ``explained`` and the task's own relations."""
     rule = w.event_rule(tasks, task)
     names = (*rule.event, *w.answers(tasks, task))
-    signals = _known(log, as_of, names, [x.named(w.counts(rule), w.COUNTS)])
+    signals = _known(log, as_of, names, [x.alias(w.counts(rule), w.COUNTS)])
     wanted = [*x.columns((*log.events, w.COUNTS), w.SIGNALS)]
     joins: list[x.Join] = [(_window(rule, rule.match), w.inside(rule, rule.match))]
     if rule.credit == "every":
-        wanted.append(x.named(exp.true(), MINE))
+        wanted.append(x.alias(exp.true(), MINE))
     else:
         winner = {k: x.column(k, w.WINDOWS if k in rule.match else _TOUCHED) for k in c.IMPRESSION_KEY}
-        won = x.all_of(*(x.same(of.copy(), x.column(k, rows.SHOWN)) for k, of in winner.items()))
+        won = x.all_of(*(x.eq(of.copy(), x.column(k, rows.SHOWN)) for k, of in winner.items()))
         instant = (*rule.match, c.HAPPENED_AT)
-        joins += [(x.table(w.touched(task), _TOUCHED), x.equal(instant, w.SIGNALS, _TOUCHED))]
+        joins += [(x.table(w.touched(task), _TOUCHED), x.eq_columns(instant, w.SIGNALS, _TOUCHED))]
         joins += [(x.table(rows.SHOWN), won)]
-        wanted.append(x.named(of_key(key, rows.SHOWN), MINE))
+        wanted.append(x.alias(of_key(key, rows.SHOWN), MINE))
         of_winner = (*c.IMPRESSION_KEY, c.SHOWN_AT)
-        wanted += [x.named(x.column(name, rows.SHOWN), to(name)) for name in of_winner]
+        wanted += [x.alias(x.column(name, rows.SHOWN), to(name)) for name in of_winner]
     return x.select(wanted, x.subquery(signals, w.SIGNALS), joins=joins)
 
 
@@ -87,7 +87,7 @@ def exclusions_in_window(tasks: TasksSpec, task: str, number: int, as_of: x.AsOf
     rule, out = w.event_rule(tasks, task), tasks.tasks[task].exclude[number]
     signals = _known(log, as_of, out.event, [])
     joins: list[x.Join] = [(_window(rule, out.on), w.inside(rule, out.on))]
-    wanted = [*x.columns(log.events, w.SIGNALS), x.named(exp.true(), w.COUNTS), x.named(exp.true(), MINE)]
+    wanted = [*x.columns(log.events, w.SIGNALS), x.alias(exp.true(), w.COUNTS), x.alias(exp.true(), MINE)]
     return x.select(wanted, x.subquery(signals, w.SIGNALS), joins=joins)
 
 
@@ -101,7 +101,7 @@ def _window(rule: w.Rule, match: Sequence[str]) -> exp.Subquery:
     """Return the impression's window: its match columns and where it opens, which may be nowhere."""
     opens = x.column(credit(rule.after) if rule.after else c.SHOWN_AT)
     keys = [name for name in c.IMPRESSION_KEY if name not in match]
-    columns = [*x.columns((*match, *keys)), x.named(opens, w.OPENS)]
+    columns = [*x.columns((*match, *keys)), x.alias(opens, w.OPENS)]
     return x.subquery(x.select(columns, x.table(EXPLAINED)), w.WINDOWS)
 
 

@@ -55,9 +55,9 @@ def show(workspace: Workspace, *, snapshot: str | None = None) -> ShowResult:
         task: dict.fromkeys(("observed", "positive", *map(str, c.Status)), 0) for task in found.tasks()
     }
     for task, counts in counted.items():
-        positive = x.named(x.after(x.column(task), x.integer(0)), "positive")
+        positive = x.alias(x.gt(x.column(task), x.integer(0)), "positive")
         status, rows = x.column(c.status(task)), exp.Count(this=exp.Star())
-        query = x.select([x.named(status, "status"), positive, x.named(rows, "n")], x.table("rows"))
+        query = x.select([x.alias(status, "status"), positive, x.alias(rows, "n")], x.table("rows"))
         query.set("group", exp.Group(expressions=[x.integer(1), x.integer(2)]))
         by_status = found.query(query)
         for row in by_status.to_pylist() if by_status is not None else ():
@@ -94,8 +94,7 @@ def export(
     found = find(workspace, None)
     columns = [exp.Star()] if format == "parquet" else list(_nested(workspace, found))
     query = x.select(columns, x.table("rows"))
-    order = x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY), "rows")
-    query.set("order", exp.Order(expressions=[x.ascending(column) for column in order]))
+    x.order_by(query, x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY), "rows"))
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     statement = f"COPY ($query) TO $to (FORMAT {_FORMATS[format]})"
@@ -133,12 +132,12 @@ def _nested(workspace: Workspace, snapshot: Snapshot) -> Iterator[exp.Expr]:
     taken = {n for t in tasks for n in (t, c.status(t), c.at(t))}
     for field in snapshot.schema():
         if field.name not in taken:
-            yield x.named(_json_value(field), field.name)
-    observed = {t: x.same(x.column(c.status(t)), x.text(c.Status.OBSERVED)) for t in tasks}
+            yield x.alias(_json_value(field), field.name)
+    observed = {t: x.eq(x.column(c.status(t)), x.text(c.Status.OBSERVED)) for t in tasks}
     labels = {t: _object({"value": x.column(t), "observed": observed[t]}) for t in tasks}
-    yield x.named(_object(labels), "labels")
+    yield x.alias(_object(labels), "labels")
     weights = {t: x.number(contract[t].loss_weight) for t in tasks if t in contract}
-    yield x.named(_object(weights), "weights")
+    yield x.alias(_object(weights), "weights")
 
 
 def _object(fields: Mapping[str, exp.Expr]) -> exp.Expr:

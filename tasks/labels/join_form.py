@@ -26,7 +26,7 @@ def credited_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select
     rule, opened = w.event_rule(spec, task), windows.copy()
     if not _same_twice(rule):
         opened = w.with_signals(opened, rule.match, signals)
-        opened.set("distinct", exp.Distinct())
+        x.distinct(opened)
     pairs = _pairs(spec, task, x.subquery(opened, w.WINDOWS), signals, (*rule.match, w.OPENS))
     return _folded(spec, task, pairs, (*rule.match, w.OPENS))
 
@@ -42,11 +42,11 @@ def touched(spec: TasksSpec, task: str, signals: str, *, position: bool) -> exp.
     rule = w.event_rule(spec, task)
     instant = (*rule.match, c.HAPPENED_AT)
     names = (*rule.match, *c.IMPRESSION_KEY, *best_by(position=position))
-    moments = x.select(x.columns(instant), x.table(signals), distinct=True)
-    place = x.place(x.columns(instant, w.SIGNALS), best_first(rule, w.WINDOWS, position=position))
+    moments = x.distinct(x.select(x.columns(instant), x.table(signals)))
+    place = x.row_number(x.columns(instant, w.SIGNALS), best_first(rule, w.WINDOWS, position=position))
     keys = [n for n in c.IMPRESSION_KEY if n not in rule.match]
     placed = x.select(
-        [*x.columns(instant, w.SIGNALS), *x.columns(keys, w.WINDOWS), x.named(place, PLACE)],
+        [*x.columns(instant, w.SIGNALS), *x.columns(keys, w.WINDOWS), x.alias(place, PLACE)],
         x.subquery(w.windows(spec, task, names), w.WINDOWS),
         joins=[(x.subquery(moments, w.SIGNALS), w.inside(rule, rule.match))],
     )
@@ -60,7 +60,7 @@ def first_exclusion(
     earliest = exp.Min(this=x.column(c.HAPPENED_AT, w.SIGNALS))
     group = x.columns((*match, w.OPENS), w.WINDOWS)
     return x.select(
-        [*group, x.named(earliest, w.AT)],
+        [*group, x.alias(earliest, w.AT)],
         x.subquery(windows.copy(), w.WINDOWS),
         joins=[(x.table(signals, w.SIGNALS), w.inside(w.event_rule(spec, task), match))],
         group=x.columns((*match, w.OPENS), w.WINDOWS),
@@ -88,7 +88,7 @@ def _pairs(spec: TasksSpec, task: str, windows: exp.Expr, signals: str, group: S
     rule = w.event_rule(spec, task)
     inside = w.inside(rule, rule.match)
     if rule.credit != "every":
-        inside = x.equal((*rule.match, c.HAPPENED_AT), w.WINDOWS, w.SIGNALS)
+        inside = x.eq_columns((*rule.match, c.HAPPENED_AT), w.WINDOWS, w.SIGNALS)
     names = [c.HAPPENED_AT, w.COUNTS]
     names += [w.AMOUNT] if isinstance(rule, ValueRule) else []
     names += [w.ANSWERS] if w.answers(spec, task) else []
@@ -97,7 +97,7 @@ def _pairs(spec: TasksSpec, task: str, windows: exp.Expr, signals: str, group: S
         apart = x.columns([w.COUNTS], w.SIGNALS)
         apart += [x.is_null(x.column(w.AMOUNT, w.SIGNALS))] if w.AMOUNT in order else []
         earliest_first = [x.ascending(column) for column in x.columns(order, w.SIGNALS)]
-        wanted.append(x.named(x.place([*x.columns(group, w.WINDOWS), *apart], earliest_first), PLACE))
+        wanted.append(x.alias(x.row_number([*x.columns(group, w.WINDOWS), *apart], earliest_first), PLACE))
     return x.select(wanted, windows, joins=[(x.table(signals, w.SIGNALS), inside)])
 
 
@@ -105,12 +105,12 @@ def _folded(spec: TasksSpec, task: str, pairs: exp.Select, group: Sequence[str])
     """Fold the pairs of window and signal into one row a window."""
     rule = w.event_rule(spec, task)
     if isinstance(rule, ValueRule):
-        folded = [x.named(_amount(rule), w.AMOUNT)]
+        folded = [x.alias(_amount(rule), w.AMOUNT)]
     else:
-        folded = [x.named(_crediting(rule), w.AT)]
+        folded = [x.alias(_crediting(rule), w.AT)]
     if w.answers(spec, task):
         some = exp.Max(this=x.when(x.column(w.ANSWERS), x.integer(1), x.integer(0)))
-        folded.append(x.named(some, w.ANSWERED))
+        folded.append(x.alias(some, w.ANSWERED))
     return x.select([*x.columns(group), *folded], x.subquery(pairs, "pairs"), group=x.columns(group))
 
 
@@ -124,7 +124,7 @@ def _numbered_by(rule: w.Rule) -> tuple[str, ...]:
 def _crediting(rule: Positive) -> exp.Expr:
     counted: exp.Expr = x.column(w.COUNTS)
     if rule.at_least > 1:
-        counted = x.all_of(counted, x.same(x.column(PLACE), x.integer(rule.at_least)))
+        counted = x.all_of(counted, x.eq(x.column(PLACE), x.integer(rule.at_least)))
     return exp.Min(this=x.when(counted, x.column(c.HAPPENED_AT)))
 
 
@@ -138,5 +138,5 @@ def _amount(rule: ValueRule) -> exp.Expr:
         case "max":
             return exp.Max(this=amount)
         case "first":
-            first = x.all_of(x.column(w.COUNTS), x.same(x.column(PLACE), x.integer(1)))
+            first = x.all_of(x.column(w.COUNTS), x.eq(x.column(PLACE), x.integer(1)))
             return exp.Min(this=x.when(first, x.column(w.AMOUNT)))

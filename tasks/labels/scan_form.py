@@ -96,8 +96,8 @@ def contenders(spec: TasksSpec, task: str, signals: str, *, position: bool) -> e
     rule = w.event_rule(spec, task)
     names = (*rule.match, *c.IMPRESSION_KEY)
     opened = w.with_signals(w.windows(spec, task, (*names, *best_by(position=position))), rule.match, signals)
-    place = x.place(x.columns((*rule.match, w.OPENS)), best_first(rule, w.WINDOWS, position=position))
-    placed = x.select([exp.Star(), x.named(place, PLACE)], x.subquery(opened, w.WINDOWS))
+    place = x.row_number(x.columns((*rule.match, w.OPENS)), best_first(rule, w.WINDOWS, position=position))
+    placed = x.select([exp.Star(), x.alias(place, PLACE)], x.subquery(opened, w.WINDOWS))
     return first_of(x.subquery(placed, "placed"), (*names, w.OPENS))
 
 
@@ -106,7 +106,7 @@ def touched(spec: TasksSpec, task: str, signals: str, contenders: str) -> exp.Se
     rule = w.event_rule(spec, task)
     last, instant = rule.credit == "last_touch", (*rule.match, c.HAPPENED_AT)
     at, opened = x.column(c.HAPPENED_AT), x.column(w.OPENS)
-    moments = x.subquery(x.select(x.columns(instant), x.table(signals), distinct=True), w.SIGNALS)
+    moments = x.subquery(x.distinct(x.select(x.columns(instant), x.table(signals))), w.SIGNALS)
     scanned = _scan(
         rule.match,
         _Side(moments, at, {c.HAPPENED_AT: at}),
@@ -117,15 +117,17 @@ def touched(spec: TasksSpec, task: str, signals: str, contenders: str) -> exp.Se
         latest_first=not last,
     )
     happened, found = x.column(c.HAPPENED_AT, _SCANNED), x.column(_FOUND, _SCANNED)
-    holds = x.before(happened, w.closes(rule, found)) if last else x.from_on(happened, found)
-    won = x.same(found.copy(), x.column(w.OPENS, w.WINDOWS))
+    holds = x.lt(happened, w.closes(rule, found)) if last else x.ge(happened, found)
+    won = x.eq(found.copy(), x.column(w.OPENS, w.WINDOWS))
     return x.select(
         [
             *x.columns(instant, _SCANNED),
             *x.columns((n for n in c.IMPRESSION_KEY if n not in rule.match), w.WINDOWS),
         ],
         scanned,
-        joins=[(x.table(contenders, w.WINDOWS), x.all_of(x.equal(rule.match, _SCANNED, w.WINDOWS), won))],
+        joins=[
+            (x.table(contenders, w.WINDOWS), x.all_of(x.eq_columns(rule.match, _SCANNED, w.WINDOWS), won))
+        ],
         where=[holds],
     )
 
@@ -136,8 +138,8 @@ def _nth(rule: w.Rule, signals: str) -> exp.Expr:
         return x.table(signals)
     at: exp.Expr = x.column(c.HAPPENED_AT)
     if rule.at_least > 1:
-        at = x.ahead(at, rule.at_least - 1, x.columns((*rule.match, w.COUNTS)), x.ascending(at.copy()))
-    return x.subquery(x.select([exp.Star(), x.named(at, w.AT)], x.table(signals)), w.SIGNALS)
+        at = x.lead(at, rule.at_least - 1, x.columns((*rule.match, w.COUNTS)), x.ascending(at.copy()))
+    return x.subquery(x.select([exp.Star(), x.alias(at, w.AT)], x.table(signals)), w.SIGNALS)
 
 
 def _of_windows(
@@ -149,7 +151,7 @@ def _of_windows(
 ) -> exp.Select:
     """Return each window in which something is found, with what each signal brings for it."""
     opened, at = x.column(w.OPENS), x.column(c.HAPPENED_AT)
-    windows.set("distinct", exp.Distinct())
+    x.distinct(windows)
     met_at = w.later(opened, _TICK) if rule.after else opened
     scanned = _scan(
         match,
@@ -159,7 +161,7 @@ def _of_windows(
         latest_first=True,
     )
     holds = {f.name: _holds(rule, f) for f in found}
-    kept = [x.named(x.when(held, _kept(name)), name) for name, held in holds.items()]
+    kept = [x.alias(x.when(held, _kept(name)), name) for name, held in holds.items()]
     return x.select(
         [*x.columns((*match, w.OPENS)), *kept],
         scanned,
@@ -171,7 +173,7 @@ def _holds(rule: w.Rule, found: _Found) -> exp.Expr:
     """Return that what was found lies in the window; a frame holds nothing else."""
     if found.frame is not None:
         return x.not_null(x.column(found.name))
-    return x.before(x.column(found.name), w.closes(rule, x.column(w.OPENS)))
+    return x.lt(x.column(found.name), w.closes(rule, x.column(w.OPENS)))
 
 
 def _kept(name: str) -> exp.Expr:
@@ -184,11 +186,11 @@ def _scan(
     """Find for each row of one side the fold of those of the other that come no later in the scan."""
     names = (*asking.brings, *met.brings)
     both = exp.Union(this=_rows(match, asking, names), expression=_rows(match, met, names), distinct=False)
-    folded = [x.named(f.over(match, latest_first=latest_first), f.name) for f in found]
+    folded = [x.alias(f.over(match, latest_first=latest_first), f.name) for f in found]
     wanted = [*x.columns((*match, *asking.brings)), *folded]
     return x.subquery(x.select(wanted, x.subquery(both, "met")), _SCANNED)
 
 
 def _rows(match: Sequence[str], side: _Side, names: Sequence[str]) -> exp.Select:
-    brought = [x.named(side.brings[n].copy() if n in side.brings else exp.Null(), n) for n in names]
-    return x.select([*x.columns(match), x.named(side.met_at.copy(), _INSTANT), *brought], side.source)
+    brought = [x.alias(side.brings[n].copy() if n in side.brings else exp.Null(), n) for n in names]
+    return x.select([*x.columns(match), x.alias(side.met_at.copy(), _INSTANT), *brought], side.source)

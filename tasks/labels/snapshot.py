@@ -89,26 +89,25 @@ class Snapshot:
         for name in columns:
             if name not in schema.names:
                 raise DataError(unknown("column", name, schema.names, where=f"label snapshot {self.id}"))
-        order = exp.Order(expressions=[x.ascending(o) for o in x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY))])
         query = x.select(
             x.columns(columns),
             x.table(_ROWS),
             where=[exp.condition(where, dialect="duckdb")] if where else [],
         )
-        query.set("order", order)
+        x.order_by(query, x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY)))
         found = self.query(query, first_day or date.min, last_day or date.max)
         wanted = pa.schema([schema.field(name) for name in columns])
         return wanted.empty_table() if found is None else found.cast(wanted)
 
     def days(self) -> pa.Table:
         """Return each day's rows and, per task, how many labels are observed and positive: above 0."""
-        counts: list[exp.Expr] = [x.named(exp.Count(this=exp.Star()), "rows")]
+        counts: list[exp.Expr] = [x.alias(exp.Count(this=exp.Star()), "rows")]
         for task in self.tasks():
-            positive = x.when(x.after(x.column(task), x.integer(0)), x.integer(1))
-            counts.append(x.named(exp.Count(this=x.column(task)), f"{task}__observed"))
-            counts.append(x.named(exp.Count(this=positive), f"{task}__positive"))
+            positive = x.when(x.gt(x.column(task), x.integer(0)), x.integer(1))
+            counts.append(x.alias(exp.Count(this=x.column(task)), f"{task}__observed"))
+            counts.append(x.alias(exp.Count(this=positive), f"{task}__positive"))
         query = x.select([x.column(c.DAY), *counts], x.table(_ROWS), group=[x.column(c.DAY)])
-        query.set("order", exp.Order(expressions=[x.ascending(x.column(c.DAY))]))
+        x.order_by(query, [x.column(c.DAY)])
         found = self.query(query)
         assert found is not None  # noqa: S101 - a snapshot has a row
         return found

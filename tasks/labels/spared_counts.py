@@ -36,6 +36,6 @@ def count_spared(log: LogTables, task: str, *, as_of: datetime, days: Iterable[d
         label=x.column(task),
         taken_out=taken_out(tasks, task),
         rows=x.with_relations(last, query.layers.items()),
-        observed=x.same(x.column(c.status(task)), x.text(c.Status.OBSERVED)),
+        observed=x.eq(x.column(c.status(task)), x.text(c.Status.OBSERVED)),
     )
     return Spared(observed, positive, spared)

@@ -112,7 +112,7 @@ def _part(
     for ours, kind in log.types[table].items():
         theirs = source.columns[ours].name
         value = _read(theirs, schema) if theirs.lower() in there else exp.Null()
-        columns.append(_sql(x.named(_cast(value, kind), ours)))
+        columns.append(_sql(x.alias(_cast(value, kind), ours)))
     return frame.selectExpr(*columns)
 
 
@@ -133,7 +133,7 @@ def _sql(expression: exp.Expr) -> str:
 
 
 def _empty(spark: "SparkSession", log: LogTables, table: str) -> "DataFrame":
-    nulls = [_sql(x.named(_cast(exp.Null(), kind), ours)) for ours, kind in log.types[table].items()]
+    nulls = [_sql(x.alias(_cast(exp.Null(), kind), ours)) for ours, kind in log.types[table].items()]
     return spark.range(0).selectExpr(*nulls)
 
 

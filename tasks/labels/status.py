@@ -80,7 +80,7 @@ class Cause:
 
 def causes(spec: TasksSpec, name: str, as_of: x.AsOf) -> Iterator[Cause]:
     """Yield what can keep a task's label from being observed; the first that holds gives the status."""
-    immature = x.after(x.column(c.SHOWN_AT), x.instant(as_of, minus=matures(spec, name)))
+    immature = x.gt(x.column(c.SHOWN_AT), x.instant(as_of, minus=matures(spec, name)))
     yield Cause(c.Status.IMMATURE, Why.MATURITY, name, immature)
     for why, of, missing in _not_applicable(spec, name):
         yield Cause(c.Status.NOT_APPLICABLE, why, of, missing)
@@ -93,7 +93,7 @@ def status_columns(spec: TasksSpec, tasks: Iterable[str], as_of: x.AsOf) -> Iter
     for name in tasks:
         by_status = groupby(causes(spec, name, as_of), key=lambda cause: cause.status)
         branches = [(x.any_of(*(cause.holds for cause in group)), _word(told)) for told, group in by_status]
-        yield x.named(x.case(branches, _word(c.Status.OBSERVED)), c.status(name))
+        yield x.alias(x.case(branches, _word(c.Status.OBSERVED)), c.status(name))
 
 
 def label_columns(spec: TasksSpec, tasks: Iterable[str]) -> Iterator[exp.Expr]:
@@ -101,18 +101,18 @@ def label_columns(spec: TasksSpec, tasks: Iterable[str]) -> Iterator[exp.Expr]:
     bearing = _bearing_on_composites(spec)
     for name in tasks:
         label = x.when(_observed(name), _value(spec.tasks[name], name))
-        yield x.named(label, name)
+        yield x.alias(label, name)
         if name in bearing:
-            yield x.named(_known(spec.tasks[name], label.copy()), known(name))
+            yield x.alias(_known(spec.tasks[name], label.copy()), known(name))
 
 
 def final_columns(spec: TasksSpec) -> Iterator[exp.Expr]:
     """Yield the columns of the label store in declared order."""
     for name, task in spec.tasks.items():
-        yield x.named(x.cast(x.column(name), "TINYINT" if task.kind == "binary" else "DOUBLE"), name)
+        yield x.alias(x.cast(x.column(name), "TINYINT" if task.kind == "binary" else "DOUBLE"), name)
         yield x.column(c.status(name))
         at = x.when(_observed(name), x.column(credit(name))) if task.positive else exp.Null()
-        yield x.named(x.cast(at, "TIMESTAMPTZ"), c.at(name))
+        yield x.alias(x.cast(at, "TIMESTAMPTZ"), c.at(name))
 
 
 def _bearing_on_composites(spec: TasksSpec) -> set[str]:
@@ -131,11 +131,11 @@ def _word(status: c.Status) -> exp.Expr:
 
 
 def _observed(task: str) -> exp.Expr:
-    return x.same(x.column(c.status(task)), _word(c.Status.OBSERVED))
+    return x.eq(x.column(c.status(task)), _word(c.Status.OBSERVED))
 
 
 def _known_as(task: str, value: int) -> exp.Expr:
-    return x.same(x.column(known(task)), x.integer(value))
+    return x.eq(x.column(known(task)), x.integer(value))
 
 
 def conditional_on(task: TaskSpec) -> str | None:
@@ -152,7 +152,7 @@ def _not_applicable(spec: TasksSpec, name: str) -> Iterator[tuple[Why, str, exp.
     for match in task.rule.match if task.rule else ():
         yield Why.MATCH, match, x.is_null(x.column(match))
     if task.observed_when and (seen := task.observed_when.column):
-        yield Why.COLUMN, seen, x.negated(x.coalesce(x.column(seen), exp.false()))
+        yield Why.COLUMN, seen, x.not_(x.coalesce(x.column(seen), exp.false()))
     if task.observed_when and (events := task.observed_when.event):
         yield Why.ANSWER, ", ".join(events), x.is_null(x.column(answer(name)))
     if parent := conditional_on(task):
@@ -167,7 +167,7 @@ def _excluded(task: TaskSpec, name: str) -> Iterator[exp.Expr]:
         happened = x.not_null(x.column(out(name, k)))
         if rule.before_positive and task.positive:
             own = x.column(credit(name))
-            earlier = x.before(x.column(out(name, k)), own.copy())
+            earlier = x.lt(x.column(out(name, k)), own.copy())
             yield x.all_of(happened, x.any_of(x.is_null(own), earlier))
         else:
             yield happened

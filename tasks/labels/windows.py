@@ -63,18 +63,18 @@ def counts(rule: Rule) -> exp.Expr:
     named = x.one_of(x.column(c.EVENT), rule.event)
     if isinstance(rule, ValueRule) or rule.value_at_least is None:
         return named
-    enough = x.from_on(finite(x.column(c.VALUE)), x.number(rule.value_at_least))
+    enough = x.ge(finite(x.column(c.VALUE)), x.number(rule.value_at_least))
     return x.all_of(named, x.coalesce(enough, exp.false()))
 
 
 def signals(spec: TasksSpec, task: str) -> exp.Select:
     """Return the events that a task counts or is answered by."""
     rule, answering = event_rule(spec, task), answers(spec, task)
-    more = [x.named(counts(rule), COUNTS)]
+    more = [x.alias(counts(rule), COUNTS)]
     if isinstance(rule, ValueRule):
-        more.append(x.named(finite(x.column(c.VALUE)), AMOUNT))
+        more.append(x.alias(finite(x.column(c.VALUE)), AMOUNT))
     if answering:
-        more.append(x.named(x.one_of(x.column(c.EVENT), answering), ANSWERS))
+        more.append(x.alias(x.one_of(x.column(c.EVENT), answering), ANSWERS))
     return events(rule.match, dict.fromkeys((*rule.event, *answering)), more)
 
 
@@ -99,7 +99,7 @@ def closes(rule: Rule, opened: exp.Expr) -> exp.Expr:
 
 def later(instant: exp.Expr, duration: timedelta) -> exp.Expr:
     """Return an instant some time later."""
-    return exp.Add(this=instant, expression=x.span(duration))
+    return exp.Add(this=instant, expression=x.interval(duration))
 
 
 def windows(
@@ -114,7 +114,7 @@ def windows(
     rule = event_rule(spec, task)
     opened = [x.not_null(x.column(AT, credited(rule.after)))] if rule.after else []
     return x.select(
-        [*x.columns(names, SHOWN), x.named(opens(rule), OPENS)],
+        [*x.columns(names, SHOWN), x.alias(opens(rule), OPENS)],
         x.table(among, SHOWN) if among != SHOWN else x.table(SHOWN),
         joins=credit_joins(spec, rule.after) if rule.after else (),
         where=[*opened, *where],
@@ -123,12 +123,12 @@ def windows(
 
 def mature(spec: TasksSpec, task: str, as_of: x.AsOf) -> exp.Expr:
     """Return that an impression is not immature for a task."""
-    return x.until(x.column(c.SHOWN_AT, SHOWN), x.instant(as_of, minus=matures(spec, task)))
+    return x.le(x.column(c.SHOWN_AT, SHOWN), x.instant(as_of, minus=matures(spec, task)))
 
 
 def with_signals(query: exp.Select, match: Sequence[str], relation: str) -> exp.Select:
     """Leave of the impressions those that have a signal somewhere for their match columns."""
-    found = x.exists(x.table(relation, SIGNALS), x.equal(match, SIGNALS, SHOWN))
+    found = x.exists(x.table(relation, SIGNALS), x.eq_columns(match, SIGNALS, SHOWN))
     before = query.args.get("where")
     query.set("where", exp.Where(this=x.all_of(*([before.this] if before else []), found)))
     return query
@@ -137,11 +137,11 @@ def with_signals(query: exp.Select, match: Sequence[str], relation: str) -> exp.
 def inside(rule: Rule, match: Sequence[str]) -> exp.Expr:
     """Return that one of ``_signals`` has the match columns of one of ``_windows`` and lies in it."""
     happened, opened = x.column(c.HAPPENED_AT, SIGNALS), x.column(OPENS, WINDOWS)
-    after_opening = x.after if rule.after else x.from_on
+    after_opening = x.gt if rule.after else x.ge
     return x.all_of(
-        x.equal(match, SIGNALS, WINDOWS),
+        x.eq_columns(match, SIGNALS, WINDOWS),
         after_opening(happened, opened),
-        x.before(happened.copy(), closes(rule, opened.copy())),
+        x.lt(happened.copy(), closes(rule, opened.copy())),
     )
 
 
@@ -152,7 +152,7 @@ def credit_joins(spec: TasksSpec, task: str) -> list[x.Join]:
     relation = credited(task)
     if rule.credit == "every":
         return [*chain, (x.table(relation), _same_window(rule, rule.match, relation))]
-    return [*chain, (x.table(relation), x.equal(c.IMPRESSION_KEY, SHOWN, relation))]
+    return [*chain, (x.table(relation), x.eq_columns(c.IMPRESSION_KEY, SHOWN, relation))]
 
 
 def exclusion_joins(spec: TasksSpec, task: str) -> list[x.Join]:
@@ -165,4 +165,4 @@ def exclusion_joins(spec: TasksSpec, task: str) -> list[x.Join]:
 
 
 def _same_window(rule: Rule, match: Sequence[str], relation: str) -> exp.Expr:
-    return x.all_of(x.equal(match, SHOWN, relation), x.same(x.column(OPENS, relation), opens(rule)))
+    return x.all_of(x.eq_columns(match, SHOWN, relation), x.eq(x.column(OPENS, relation), opens(rule)))

@@ -56,8 +56,8 @@ def write_labels(log: LogTables, folder: Location, *, as_of: datetime, days: Ite
 
 def stamped(labels: exp.Query, contracts: Contracts) -> exp.Select:
     """Let every row say which contract its labels are of."""
-    version = x.named(x.cast(x.integer(contracts.tasks.version), "INT"), c.CONTRACT_VERSION)
-    digest = x.named(x.text(contracts.digests["tasks"]), c.CONTRACT_DIGEST)
+    version = x.alias(x.cast(x.integer(contracts.tasks.version), "INT"), c.CONTRACT_VERSION)
+    digest = x.alias(x.text(contracts.digests["tasks"]), c.CONTRACT_DIGEST)
     return x.select([exp.Star(), version, digest], x.subquery(labels, "labels"))
 
 

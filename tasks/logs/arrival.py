@@ -74,7 +74,7 @@ def warn(workspace: Workspace, *, as_of: datetime) -> None:
 
 def _newest(log: LogTables, table: str, as_of: datetime) -> datetime | None:
     at = x.column(_TIMES[table])
-    newest = x.select([exp.Max(this=at.copy())], x.table(table), where=[x.before(at, x.instant(as_of))])
+    newest = x.select([exp.Max(this=at.copy())], x.table(table), where=[x.lt(at, x.instant(as_of))])
     found: datetime | None = log.fetch("$query", query=newest)[0][0]
     return found
 

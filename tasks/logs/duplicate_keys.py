@@ -116,12 +116,12 @@ def extras(log: LogTables, name: str, *, before: datetime | None = None) -> list
     """
     in_files = log.fetch(_EXTRAS_IN_FILES, name=x.table(name))
     shown = x.column(c.SHOWN_AT)
-    extra = [x.after(x.column(rows.PLACE), x.integer(1)), of_requests("spread_requests")]
+    extra = [x.gt(x.column(rows.PLACE), x.integer(1)), of_requests("spread_requests")]
     between = log.fetch(
         _EXTRAS_BETWEEN_FILES,
         day=utc_day(shown),
         hashed=row_hash(log, IMPRESSIONS),
         twins=x.table(TWINS),
-        extra=x.all_of(*extra, *([x.before(shown.copy(), x.instant(before))] if before else [])),
+        extra=x.all_of(*extra, *([x.lt(shown.copy(), x.instant(before))] if before else [])),
     )
     return [(day, int(n), int(total)) for day, n, total in (*in_files, *between)]

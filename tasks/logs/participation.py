@@ -28,7 +28,7 @@ def no_key(cut: Cut) -> exp.Expr:
     shown = x.column(c.SHOWN_AT)
     lacking = x.any_of(*(x.is_null(x.column(k)) for k in c.IMPRESSION_KEY))
     if cut is not None:
-        lacking = x.all_of(x.before(shown.copy(), x.instant(cut)), lacking)
+        lacking = x.all_of(x.lt(shown.copy(), x.instant(cut)), lacking)
     return x.any_of(x.is_null(shown), lacking)
 
 
@@ -37,9 +37,7 @@ def no_event(log: LogTables, cut: Cut) -> exp.Expr:
     nameless = x.all_of(x.is_null(x.column(c.EVENT)), known(log, cut))
     timeless = x.is_null(x.column(c.HAPPENED_AT))
     if cut is not None and arrives(log):
-        arrived = x.any_of(
-            x.is_null(x.column(c.INGESTED_AT)), x.before(x.column(c.INGESTED_AT), x.instant(cut))
-        )
+        arrived = x.any_of(x.is_null(x.column(c.INGESTED_AT)), x.lt(x.column(c.INGESTED_AT), x.instant(cut)))
         timeless = x.all_of(timeless, arrived)
     return x.any_of(timeless, nameless)
 

@@ -89,9 +89,9 @@ class _Column:
         if self.type in _AS_IT_IS:
             return column
         if self.type in _AS_DOUBLE:
-            return x.named(x.cast(column, "DOUBLE"), self.name)
+            return x.alias(x.cast(column, "DOUBLE"), self.name)
         if self.type in _AS_TEXT or self.kind == _ENUM:
-            return x.named(x.cast(column, "TEXT"), self.name)
+            return x.alias(x.cast(column, "TEXT"), self.name)
         return None
 
 

@@ -183,13 +183,13 @@ def _late(log: LogTables, as_of: datetime, previous: datetime) -> frozenset[tupl
         return frozenset()
     files = [f for f in log.views[EVENTS].table.files if not is_settled(log, EVENTS, f, previous)]
     log.view("late_files", EVENTS, files)
-    happened = x.before(x.column(c.HAPPENED_AT), x.instant(previous))
+    happened = x.lt(x.column(c.HAPPENED_AT), x.instant(previous))
     bearing = x.one_of(x.column(c.EVENT), sorted(log.contracts.tasks.events))
     found = log.fetch(
         "SELECT DISTINCT $at::DATE, $event FROM late_files WHERE $late",
         at=x.column(c.HAPPENED_AT),
         event=x.column(c.EVENT),
-        late=x.all_of(happened, bearing, known(log, as_of), x.negated(known(log, previous))),
+        late=x.all_of(happened, bearing, known(log, as_of), x.not_(known(log, previous))),
     )
     return frozenset(found)
 
@@ -197,7 +197,7 @@ def _late(log: LogTables, as_of: datetime, previous: datetime) -> frozenset[tupl
 def _unknown_events(log: LogTables) -> dict[str, int]:
     found = log.fetch(
         "SELECT name, sum(n) FROM events_now WHERE facet = 'day' AND $strange GROUP BY 1 ORDER BY 1",
-        strange=x.negated(x.one_of(x.column("name"), sorted(log.contracts.tasks.events))),
+        strange=x.not_(x.one_of(x.column("name"), sorted(log.contracts.tasks.events))),
     )
     return {name: int(n) for name, n in found}
 

@@ -44,7 +44,7 @@ def find_bad_rows(log: LogTables, *, as_of: datetime, files: Mapping[str, Sequen
     """
     name = x.name(BAD_ROWS)
     log.connection.execute(fill(_CREATE, name=name))
-    later = x.after(x.column(rows.PLACE), x.integer(1))
+    later = x.gt(x.column(rows.PLACE), x.integer(1))
     twins = x.select(x.columns(log.log.impressions), x.table(TWINS), where=[later])
     for table, of_table in files.items():
         log.view(f"bad_{table}", table, of_table)
@@ -64,7 +64,7 @@ def copy_new_bad_rows(
     to.parent.mkdir(parents=True, exist_ok=True)
     digest = x.column("digest")
     seen = x.select([digest], x.call("READ_PARQUET", x.texts(known)))
-    new = x.negated(exp.In(this=digest.copy(), query=exp.Subquery(this=seen))) if known else exp.true()
+    new = x.not_(exp.In(this=digest.copy(), query=exp.Subquery(this=seen))) if known else exp.true()
     ((count,),) = log.fetch(
         """COPY (
              SELECT "table", rule, reason, $as_of AS as_of, "row",

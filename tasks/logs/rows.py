@@ -39,7 +39,7 @@ class DayRange:
 def has_key(table: str | None, as_of: x.AsOf) -> exp.Expr:
     """Return that an impression was shown before the as-of and has its whole key."""
     return x.all_of(
-        x.before(x.column(c.SHOWN_AT, table), x.instant(as_of)),
+        x.lt(x.column(c.SHOWN_AT, table), x.instant(as_of)),
         *(x.not_null(x.column(k, table)) for k in c.IMPRESSION_KEY),
     )
 
@@ -52,13 +52,10 @@ def repeated_keys(as_of: x.AsOf, among: str = IMPRESSIONS) -> exp.Select:
     among
         A relation that holds every impression whose key may be repeated.
     """
-    return x.select(
-        x.columns(c.IMPRESSION_KEY),
-        x.table(among),
-        where=[has_key(among, as_of)],
-        group=x.columns(c.IMPRESSION_KEY),
-        having=x.after(exp.Count(this=exp.Star()), x.integer(1)),
-    )
+    keys = x.columns(c.IMPRESSION_KEY)
+    query = x.select(keys, x.table(among), where=[has_key(among, as_of)], group=x.columns(c.IMPRESSION_KEY))
+    query.set("having", exp.Having(this=x.gt(exp.Count(this=exp.Star()), x.integer(1))))
+    return query
 
 
 def place_of_twin(table: str, names: Sequence[str]) -> exp.Window:
@@ -66,16 +63,16 @@ def place_of_twin(table: str, names: Sequence[str]) -> exp.Window:
     rest = [n for n in names if n not in {*c.IMPRESSION_KEY, c.SHOWN_AT, c.POSITION}]
     order = [c.SHOWN_AT, *((c.POSITION,) if c.POSITION in names else ()), *rest]
     earliest_first = [x.ascending(column) for column in x.columns(order, table)]
-    return x.place(x.columns(c.IMPRESSION_KEY, table), earliest_first)
+    return x.row_number(x.columns(c.IMPRESSION_KEY, table), earliest_first)
 
 
 def placed_twins(as_of: x.AsOf, names: Sequence[str], among: str = IMPRESSIONS) -> exp.Select:
     """Return every impression with a repeated key and its ``_place`` among them."""
-    place = x.named(place_of_twin(among, names), PLACE)
+    place = x.alias(place_of_twin(among, names), PLACE)
     return x.select(
         [*x.columns(names, among), place],
         x.table(among),
-        joins=[(x.table(REPEATED), x.equal(c.IMPRESSION_KEY, among, REPEATED))],
+        joins=[(x.table(REPEATED), x.eq_columns(c.IMPRESSION_KEY, among, REPEATED))],
         where=[has_key(among, as_of)],
     )
 
@@ -87,7 +84,7 @@ def first_of_repeated(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
 
 def first_of(placed: exp.Expr, names: Sequence[str]) -> exp.Select:
     """Return the rows of the first ``_place``."""
-    return x.select(x.columns(names), placed, where=[x.same(x.column(PLACE), x.integer(1))])
+    return x.select(x.columns(names), placed, where=[x.eq(x.column(PLACE), x.integer(1))])
 
 
 def shown_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRange] | None) -> exp.Query:
@@ -96,7 +93,7 @@ def shown_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRan
     single = x.select(
         x.columns(names, IMPRESSIONS),
         x.table(IMPRESSIONS),
-        joins=[(x.table(REPEATED), x.equal(c.IMPRESSION_KEY, IMPRESSIONS, REPEATED))],
+        joins=[(x.table(REPEATED), x.eq_columns(c.IMPRESSION_KEY, IMPRESSIONS, REPEATED))],
         left=True,
         where=[has_key(IMPRESSIONS, as_of), *_within(c.SHOWN_AT, days, IMPRESSIONS), alone],
     )
@@ -134,10 +131,10 @@ def known_events(
 
 def known_as_of(as_of: x.AsOf, *, ingested: bool) -> exp.Expr:
     """Return that an event had happened, and had arrived where that is logged."""
-    happened = x.before(x.column(c.HAPPENED_AT), x.instant(as_of))
+    happened = x.lt(x.column(c.HAPPENED_AT), x.instant(as_of))
     if not ingested:
         return happened
-    arrived = x.before(x.column(c.INGESTED_AT), x.instant(as_of))
+    arrived = x.lt(x.column(c.INGESTED_AT), x.instant(as_of))
     return x.all_of(happened, x.any_of(x.is_null(x.column(c.INGESTED_AT)), arrived))
 
 
@@ -152,4 +149,4 @@ def _within(name: str, days: Sequence[DayRange] | None, table: str | None = None
 
 def _in_range(column: exp.Column, days: DayRange) -> exp.Expr:
     ends = x.day_start(days.last + timedelta(days=1))
-    return x.all_of(x.from_on(column, x.day_start(days.first)), x.before(column.copy(), ends))
+    return x.all_of(x.ge(column, x.day_start(days.first)), x.lt(column.copy(), ends))

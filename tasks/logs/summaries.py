@@ -227,11 +227,11 @@ def _parts(log: LogTables, table: str, cut: Cut) -> dict[str, exp.Expr]:
     events = table == EVENTS
     at = x.column(c.HAPPENED_AT if events else c.SHOWN_AT)
     kept = x.all_of(x.not_null(x.column(c.EVENT)), known(log, cut)) if events else with_key(cut)
-    early = x.before(x.column(c.INGESTED_AT), at.copy()) if events and arrives(log) else exp.false()
+    early = x.lt(x.column(c.INGESTED_AT), at.copy()) if events and arrives(log) else exp.false()
     return {
         "kept": kept,
         "bad": no_event(log, cut) if events else no_key(cut),
-        "later": exp.false() if cut is None else x.from_on(at.copy(), x.instant(cut)),
+        "later": exp.false() if cut is None else x.ge(at.copy(), x.instant(cut)),
         "early": early,
         "day": utc_day(at),
         "name": x.column(c.EVENT) if events else exp.Null(),

@@ -132,7 +132,7 @@ class LogTables:
     def view(self, name: str, table: str, files: Sequence[File]) -> None:
         """Make a view of some files of a table under our column names; a column that they lack is null."""
         if not files:
-            columns = [x.named(x.cast(exp.Null(), kind), ours) for ours, kind in self.types[table].items()]
+            columns = [x.alias(x.cast(exp.Null(), kind), ours) for ours, kind in self.types[table].items()]
             self.create(name, x.select(columns, x.call("RANGE", x.integer(0))), view=True)
             return
         view = self.views[table]
@@ -140,7 +140,7 @@ class LogTables:
         columns = []
         for ours, kind in self.types[table].items():
             theirs = view.columns[ours].name
-            columns.append(x.named(x.cast(x.column(theirs) if theirs in there else exp.Null(), kind), ours))
+            columns.append(x.alias(x.cast(x.column(theirs) if theirs in there else exp.Null(), kind), ours))
         self.create(name, x.select(columns, _parquet(view.table, files)), view=True)
 
     def is_kept(self, table: str) -> bool:
@@ -204,21 +204,21 @@ class LogTables:
             where.append(rows.has_key(table, as_of))
             order = [c.SHOWN_AT, *c.IMPRESSION_KEY]
             query = _once_a_key(table, known[table], (*names, *order), where)
-        query.set("order", exp.Order(expressions=[x.ascending(column) for column in x.columns(order)]))
+        x.order_by(query, x.columns(order))
         return self.connection.sql(render(query)).to_arrow_table().select(list(names))
 
 
 def _bounds(at: str, first: date | None, last: date | None) -> Iterator[exp.Expr]:
     if first is not None:
-        yield x.from_on(x.column(at), x.day_start(first))
+        yield x.ge(x.column(at), x.day_start(first))
     if last is not None:
-        yield x.before(x.column(at), x.day_start(last + timedelta(days=1)))
+        yield x.lt(x.column(at), x.day_start(last + timedelta(days=1)))
 
 
 def _once_a_key(
     table: str, columns: Sequence[str], names: Sequence[str], where: Sequence[exp.Expr]
 ) -> exp.Select:
-    place = x.named(rows.place_of_twin(table, columns), rows.PLACE)
+    place = x.alias(rows.place_of_twin(table, columns), rows.PLACE)
     placed = x.select([*x.columns(names), place], x.table(table), where=where)
     return rows.first_of(x.subquery(placed, "placed"), names)
 

@@ -1,1 +1,4 @@
-"""SQL as trees: expressions, templates and what each dialect makes of them."""
+"""SQL as trees: expressions, templates and dialects.
+
+Nothing here reads or writes data; the room has no step.
+"""

@@ -1,8 +1,16 @@
-"""The expressions that no dialect shares: NaN, the day in UTC, a sum that does not depend on the rows' order.
+"""Expressions that each dialect writes in its own way: NaN, the day in UTC, a sum in a fixed order.
 
-Adding doubles in another order gives another last bit, so a rerun on two threads would give another
-snapshot. The values are therefore added from the smallest to the greatest. DuckDB's cast of an instant to a
-day asks the calendar of the session's zone for each row; the microseconds need no calendar.
+Adding doubles in another order changes the last bit, so a rerun on two threads would give another snapshot.
+``ordered_sum`` therefore adds the values from the smallest to the greatest. DuckDB's cast of an instant to a
+day consults the calendar of the session's zone for each row; ``utc_day`` goes by the microseconds, which need
+no calendar.
+
+Examples
+--------
+>>> for_dialect(utc_day(x.column("at")), "duckdb").sql("duckdb")
+'CAST(MAKE_TIMESTAMP(EPOCH_US("at")) AS DATE)'
+>>> for_dialect(ordered_sum(x.column("v")), "postgres").sql("postgres")
+'SUM("v" ORDER BY "v" ASC NULLS FIRST)'
 """
 
 from sqlglot import exp
@@ -16,7 +24,7 @@ _NAN_EQUALS_NAN = {"postgres", "snowflake"}
 def finite(value: exp.Expr) -> exp.Expr:
     """Return a value as a double, null where it is NaN."""
     double = x.cast(value, "DOUBLE")
-    return x.when(x.negated(exp.IsNan(this=double)), double.copy())
+    return x.when(x.not_(exp.IsNan(this=double)), double.copy())
 
 
 def ordered_sum(value: exp.Expr) -> exp.Expr:
@@ -25,18 +33,18 @@ def ordered_sum(value: exp.Expr) -> exp.Expr:
 
 
 def utc_day(instant: exp.Expr) -> exp.Expr:
-    """Return the day of an instant in UTC, whatever the session's zone where the dialect can."""
+    """Return the day of an instant in UTC; on DuckDB whatever the session's zone is."""
     return exp.Anonymous(this=_UTC_DAY, expressions=[instant])
 
 
 def for_dialect(query: exp.Expr, dialect: str) -> exp.Expr:
-    """Return a query with those expressions as the dialect has them."""
+    """Return a query with the expressions of this module as the dialect writes them."""
     return query.transform(lambda node: _as_dialect_has(node, dialect))
 
 
 def _as_dialect_has(node: exp.Expr, dialect: str) -> exp.Expr:
     if isinstance(node, exp.IsNan) and dialect in _NAN_EQUALS_NAN:
-        return x.same(node.this, x.cast(exp.Literal.string("NaN"), "DOUBLE"))
+        return x.eq(node.this, x.cast(exp.Literal.string("NaN"), "DOUBLE"))
     if isinstance(node, exp.Anonymous) and node.this == _ORDERED_SUM:
         return _ordered_sum(node.expressions[0], dialect)
     if isinstance(node, exp.Anonymous) and node.this == _UTC_DAY:
@@ -56,12 +64,12 @@ def _ordered_sum(value: exp.Expr, dialect: str) -> exp.Expr:
         values = exp.Anonymous(this="COLLECT_LIST", expressions=[value])
         smallest_first = exp.Anonymous(this="ARRAY_SORT", expressions=[values])
         total, following = exp.to_identifier("total"), exp.to_identifier("following")
-        adding = exp.Lambda(
+        add = exp.Lambda(
             this=exp.Add(this=exp.Column(this=total), expression=exp.Column(this=following)),
             expressions=[total.copy(), following.copy()],
         )
         zero = x.cast(x.integer(0), "DOUBLE")
-        return exp.Anonymous(this="AGGREGATE", expressions=[smallest_first, zero, adding])
+        return exp.Anonymous(this="AGGREGATE", expressions=[smallest_first, zero, add])
     if dialect == "postgres":
         return exp.Sum(this=exp.Order(this=value, expressions=[x.ascending(value.copy())]))
     return exp.Sum(this=value)

@@ -1,6 +1,12 @@
-"""The SQL expressions that labels are made of, as sqlglot trees: names are quoted, values are literals.
+"""SQL expressions as sqlglot trees: names are quoted, values are literals.
 
 sqlglot's own builders copy the whole tree at every step; these put nodes together once.
+
+Examples
+--------
+>>> young = lt(column("age"), integer(30))
+>>> select([alias(exp.Count(this=exp.Star()), "n")], table("users"), where=[young]).sql("duckdb")
+'SELECT COUNT(*) AS "n" FROM "users" WHERE "age" < 30'
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +19,7 @@ AsOf = datetime | None
 """The instant of a build; None leaves a parameter ``as_of`` in the SQL."""
 
 Join = tuple[exp.Expr, exp.Expr]
-"""A table and the condition that it is joined on."""
+"""A table and the condition on which it is joined."""
 
 
 def name(text: str) -> exp.Identifier:
@@ -41,9 +47,9 @@ def subquery(query: exp.Query, alias: str) -> exp.Subquery:
     return exp.Subquery(this=query, alias=exp.TableAlias(this=name(alias)))
 
 
-def named(expression: exp.Expr, alias: str) -> exp.Alias:
-    """Return ``expression AS "alias"``."""
-    return exp.Alias(this=expression, alias=name(alias))
+def alias(expression: exp.Expr, text: str) -> exp.Alias:
+    """Return ``expression AS "text"``."""
+    return exp.Alias(this=expression, alias=name(text))
 
 
 def select(
@@ -54,10 +60,8 @@ def select(
     left: bool = False,
     where: Sequence[exp.Expr] = (),
     group: Sequence[exp.Expr] = (),
-    having: exp.Expr | None = None,
-    distinct: bool = False,
 ) -> exp.Select:
-    """Put a SELECT together; ``left`` makes its joins left joins."""
+    """Return a SELECT; ``left`` makes its joins left joins, the conditions of ``where`` are joined by AND."""
     side = "LEFT" if left else None
     return exp.Select(
         expressions=list(expressions),
@@ -65,15 +69,28 @@ def select(
         joins=[exp.Join(this=joined, on=on, side=side) for joined, on in joins],
         where=exp.Where(this=all_of(*where)) if where else None,
         group=exp.Group(expressions=list(group)) if group else None,
-        having=exp.Having(this=having) if having else None,
-        distinct=exp.Distinct() if distinct else None,
     )
 
 
+def distinct(query: exp.Select) -> exp.Select:
+    """Turn a query into ``SELECT DISTINCT``, in place."""
+    query.set("distinct", exp.Distinct())
+    return query
+
+
+def order_by(query: exp.Select, keys: Iterable[exp.Expr], *, limit: int | None = None) -> exp.Select:
+    """Add ``ORDER BY`` and ``LIMIT`` to a query, in place; a key without a direction is ascending."""
+    ordered = [key if isinstance(key, exp.Ordered) else ascending(key) for key in keys]
+    query.set("order", exp.Order(expressions=ordered))
+    if limit is not None:
+        query.set("limit", exp.Limit(expression=integer(limit)))
+    return query
+
+
 def with_relations(query: exp.Select, relations: Iterable[tuple[str, exp.Query]]) -> exp.Select:
-    """Put ``WITH "name" AS (...)`` before a query."""
-    named = [exp.CTE(this=inner, alias=exp.TableAlias(this=name(text))) for text, inner in relations]
-    query.set("with_", exp.With(expressions=named))
+    """Put ``WITH "name" AS (...)`` before a query, in place."""
+    tables = [exp.CTE(this=inner, alias=exp.TableAlias(this=name(text))) for text, inner in relations]
+    query.set("with_", exp.With(expressions=tables))
     return query
 
 
@@ -93,39 +110,45 @@ def any_of(*conditions: exp.Expr) -> exp.Expr:
     return this
 
 
-def negated(condition: exp.Expr) -> exp.Expr:
+def not_(condition: exp.Expr) -> exp.Expr:
     """Return ``NOT condition``."""
     return exp.Not(this=exp.Paren(this=condition) if isinstance(condition, exp.Connector) else condition)
 
 
-def same(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+def eq(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     """Return ``left = right``."""
     return exp.EQ(this=left, expression=right)
 
 
-def before(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+def lt(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     """Return ``left < right``."""
     return exp.LT(this=left, expression=right)
 
 
-def until(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+def le(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     """Return ``left <= right``."""
     return exp.LTE(this=left, expression=right)
 
 
-def from_on(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+def ge(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     """Return ``left >= right``."""
     return exp.GTE(this=left, expression=right)
 
 
-def after(left: exp.Expr, right: exp.Expr) -> exp.Expr:
+def gt(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     """Return ``left > right``."""
     return exp.GT(this=left, expression=right)
 
 
-def equal(names: Iterable[str], left: str, right: str) -> exp.Expr:
-    """Return the equality of the named columns of two tables; nulls equal nothing."""
-    return all_of(*(same(column(n, left), column(n, right)) for n in names))
+def eq_columns(names: Iterable[str], left: str, right: str) -> exp.Expr:
+    """Return the equality of the named columns of two tables; a null equals nothing.
+
+    Examples
+    --------
+    >>> eq_columns(["user", "item"], "a", "b").sql()
+    '"a"."user" = "b"."user" AND "a"."item" = "b"."item"'
+    """
+    return all_of(*(eq(column(n, left), column(n, right)) for n in names))
 
 
 def is_null(expression: exp.Expr) -> exp.Expr:
@@ -167,24 +190,25 @@ def coalesce(*expressions: exp.Expr) -> exp.Expr:
 def over(
     fold: exp.Expr, partition: Sequence[exp.Expr], order: exp.Expr, *, back: timedelta | None = None
 ) -> exp.Window:
-    """Return ``fold OVER (PARTITION BY ... ORDER BY ...)``: over all rows so far, or those some time back.
+    """Return ``fold OVER (PARTITION BY ... ORDER BY ... RANGE ...)``.
 
-    Rows of one instant are seen together.
+    The frame holds all rows up to the current one, or those of the duration ``back`` before it. Rows of
+    one instant are in each other's frames.
     """
-    start = "UNBOUNDED" if back is None else span(back)
+    start = "UNBOUNDED" if back is None else interval(back)
     spec = exp.WindowSpec(kind="RANGE", start=start, start_side="PRECEDING", end="CURRENT ROW")
     return exp.Window(
         this=fold, partition_by=list(partition), order=exp.Order(expressions=[order]), spec=spec
     )
 
 
-def ahead(expression: exp.Expr, rows: int, partition: Sequence[exp.Expr], order: exp.Expr) -> exp.Window:
+def lead(expression: exp.Expr, rows: int, partition: Sequence[exp.Expr], order: exp.Expr) -> exp.Window:
     """Return ``LEAD(expression, rows) OVER (PARTITION BY ... ORDER BY ...)``."""
-    lead = exp.Lead(this=expression, offset=integer(rows))
-    return exp.Window(this=lead, partition_by=list(partition), order=exp.Order(expressions=[order]))
+    ahead = exp.Lead(this=expression, offset=integer(rows))
+    return exp.Window(this=ahead, partition_by=list(partition), order=exp.Order(expressions=[order]))
 
 
-def place(partition: Sequence[exp.Expr], order: Sequence[exp.Expr]) -> exp.Window:
+def row_number(partition: Sequence[exp.Expr], order: Sequence[exp.Expr]) -> exp.Window:
     """Return ``ROW_NUMBER() OVER (PARTITION BY ... ORDER BY ...)``."""
     return exp.Window(
         this=exp.RowNumber(), partition_by=list(partition), order=exp.Order(expressions=list(order))
@@ -192,17 +216,17 @@ def place(partition: Sequence[exp.Expr], order: Sequence[exp.Expr]) -> exp.Windo
 
 
 def ascending(expression: exp.Expr) -> exp.Ordered:
-    """Order from the least, a null before anything."""
+    """Return an ascending sort key, nulls first."""
     return exp.Ordered(this=expression, desc=False, nulls_first=True)
 
 
 def descending(expression: exp.Expr) -> exp.Ordered:
-    """Order from the greatest, a null after anything."""
+    """Return a descending sort key, nulls last."""
     return exp.Ordered(this=expression, desc=True, nulls_first=False)
 
 
 def call(function: str, *arguments: exp.Expr) -> exp.Expr:
-    """Return a call of a function of the engine's own."""
+    """Return a call of one of the engine's functions."""
     return exp.Anonymous(this=function, expressions=list(arguments))
 
 
@@ -232,17 +256,29 @@ def integer(value: int) -> exp.Expr:
 
 
 def number(value: float) -> exp.Expr:
-    """Return a double that reads back to exactly this value."""
+    """Return a double that reads back to exactly this value.
+
+    Examples
+    --------
+    >>> number(0.1).sql()
+    "CAST('0.1' AS DOUBLE)"
+    """
     return cast(exp.Literal.string(repr(value)), "DOUBLE")
 
 
 def instant(as_of: AsOf, *, minus: timedelta = timedelta()) -> exp.Expr:
-    """Return the as-of less a duration: folded to one literal where the as-of is known."""
+    """Return the as-of less a duration: one literal where the as-of is known, else a parameter.
+
+    Examples
+    --------
+    >>> instant(datetime(2026, 3, 2, 1, tzinfo=UTC), minus=timedelta(hours=1)).sql()
+    "CAST('2026-03-02 00:00:00+00:00' AS TIMESTAMPTZ)"
+    """
     if as_of is not None:
         text = (as_of.astimezone(UTC) - minus).isoformat(sep=" ")
         return cast(exp.Literal.string(text), "TIMESTAMPTZ")
     parameter = cast(exp.Placeholder(this="as_of"), "TIMESTAMPTZ")
-    return exp.Sub(this=parameter, expression=span(minus)) if minus else parameter
+    return exp.Sub(this=parameter, expression=interval(minus)) if minus else parameter
 
 
 def day_start(day: date) -> exp.Expr:
@@ -250,8 +286,14 @@ def day_start(day: date) -> exp.Expr:
     return instant(datetime.combine(day, time(), UTC))
 
 
-def span(duration: timedelta) -> exp.Interval:
-    """Return an interval in hours or a smaller unit: those have one length in every zone, days do not."""
+def interval(duration: timedelta) -> exp.Interval:
+    """Return an interval in hours or a smaller unit: they have one length in every zone, days do not.
+
+    Examples
+    --------
+    >>> interval(timedelta(days=7)).sql(), interval(timedelta(seconds=90)).sql()
+    ("INTERVAL '168' HOUR", "INTERVAL '90' SECOND")
+    """
     units = (("HOUR", timedelta(hours=1)), ("MINUTE", timedelta(minutes=1)), ("SECOND", timedelta(seconds=1)))
     for unit, length in units:
         if not duration % length:

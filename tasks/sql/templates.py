@@ -19,7 +19,7 @@ Part = exp.Expr | Sequence[exp.Expr]
 
 
 def fill(template: str, **parts: Part) -> str:
-    """Put expressions, or lists of them, into a template's ``$names``."""
+    """Return a template with expressions, or lists of them, in place of its ``$names``."""
     return Template(template).substitute({name: _sql(part) for name, part in parts.items()})
 
 
@@ -30,5 +30,5 @@ def _sql(part: Part) -> str:
 
 
 def render(query: exp.Expr, dialect: str = "duckdb") -> str:
-    """Write a query for a dialect, every name quoted."""
+    """Return a query as text of a dialect, every name quoted."""
     return for_dialect(query, dialect).sql(dialect=dialect, identify=True, pretty=True)

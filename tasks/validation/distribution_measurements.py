@@ -116,11 +116,11 @@ def _bin(name: str, cuts: Sequence[float]) -> exp.Expr:
     number = _finite(name)
     if not cuts:
         return x.when(x.not_null(number), x.text("any"))
-    below = [(x.before(number, x.number(cuts[0])), x.text(f"<{cuts[0]:g}"))]
+    below = [(x.lt(number, x.number(cuts[0])), x.text(f"<{cuts[0]:g}"))]
     between = [
-        (x.before(number.copy(), x.number(high)), x.text(f"{low:g}-{high:g}")) for low, high in pairwise(cuts)
+        (x.lt(number.copy(), x.number(high)), x.text(f"{low:g}-{high:g}")) for low, high in pairwise(cuts)
     ]
-    rest = x.from_on(number.copy(), x.number(cuts[-1]))
+    rest = x.ge(number.copy(), x.number(cuts[-1]))
     return x.case([*below, *between, (rest, x.text(f">={cuts[-1]:g}"))])
 
 

@@ -55,10 +55,10 @@ def measure_events(
         *(measure_top_user(connection, KNOWN_EVENTS, c.USER_ID) if c.USER_ID in present else ()),
         *(Measurement(ROWS if name in names else UNKNOWN, name, day=day, rows=n) for name, day, n in counted),
     ]
-    future = x.from_on(x.column(c.HAPPENED_AT), x.instant(as_of))
+    future = x.ge(x.column(c.HAPPENED_AT), x.instant(as_of))
     measured += _broken(connection, FUTURE, c.HAPPENED_AT, future)
     if c.INGESTED_AT in present:
-        early = x.before(x.column(c.INGESTED_AT), x.column(c.HAPPENED_AT))
+        early = x.lt(x.column(c.INGESTED_AT), x.column(c.HAPPENED_AT))
         measured += _broken(connection, ARRIVED_EARLY, c.INGESTED_AT, early)
     if {*c.IMPRESSION_KEY} <= present:
         measured += _skewed(connection)
@@ -96,7 +96,7 @@ def _skewed(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
         key=x.columns(c.IMPRESSION_KEY, LABELS),
         events=x.table(KNOWN_EVENTS),
         labels=x.table(LABELS),
-        same=x.equal(c.IMPRESSION_KEY, KNOWN_EVENTS, LABELS),
+        same=x.eq_columns(c.IMPRESSION_KEY, KNOWN_EVENTS, LABELS),
     )
     for name, rows, early, examples in found:
         yield Measurement(SKEWED, name, rows=early, of=rows, examples="; ".join(examples or ()))

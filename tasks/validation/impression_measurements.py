@@ -36,7 +36,7 @@ def measure_impressions(
     """
     types = measure_columns(connection, LABELS, columns)
     present = [found.subject for found in types]
-    future = x.from_on(x.column(c.SHOWN_AT), x.instant(as_of))
+    future = x.ge(x.column(c.SHOWN_AT), x.instant(as_of))
     counted = fetch(
         connection,
         "SELECT $day, count(*), $future, $nulls FROM $labels GROUP BY 1 ORDER BY 1",

@@ -42,15 +42,15 @@ def label_rules(tasks: TasksSpec, as_of: datetime) -> Rules:
     for task in tasks.tasks:
         status, observed = x.column(c.status(task)), _observed(task)
         since = x.instant(as_of, minus=tasks.maturity(task))
-        rules[EARLY, task] = x.all_of(observed, x.after(x.column(c.SHOWN_AT), since))
+        rules[EARLY, task] = x.all_of(observed, x.gt(x.column(c.SHOWN_AT), since))
         rules[UNMASKED, task] = exp.NEQ(
             this=observed.copy(), expression=_bracketed(x.not_null(x.column(task)))
         )
         known = x.coalesce(x.one_of(status, [str(s) for s in Status]), exp.false())
-        rules[MEANINGLESS, task] = x.negated(known)
+        rules[MEANINGLESS, task] = x.not_(known)
         if parent := tasks.parent(task):
-            positive = x.coalesce(x.same(x.column(parent), x.integer(1)), exp.false())
-            rules[PARENTLESS, task] = x.all_of(observed.copy(), x.negated(positive))
+            positive = x.coalesce(x.eq(x.column(parent), x.integer(1)), exp.false())
+            rules[PARENTLESS, task] = x.all_of(observed.copy(), x.not_(positive))
     return rules
 
 
@@ -88,8 +88,8 @@ def measure_labels(
 
 def _figures(task: str) -> Iterator[exp.Expr]:
     for status in Status:
-        yield count_if(x.same(x.column(c.status(task)), x.text(status)))
-    yield count_if(x.after(x.column(task), x.integer(0)))
+        yield count_if(x.eq(x.column(c.status(task)), x.text(status)))
+    yield count_if(x.gt(x.column(task), x.integer(0)))
     yield exp.Sum(this=x.column(task))
 
 
@@ -103,7 +103,7 @@ def _broken(
 
 
 def _observed(task: str) -> exp.Expr:
-    return x.coalesce(x.same(x.column(c.status(task)), x.text(Status.OBSERVED)), exp.false())
+    return x.coalesce(x.eq(x.column(c.status(task)), x.text(Status.OBSERVED)), exp.false())
 
 
 def _bracketed(condition: exp.Expr) -> exp.Expr:

@@ -86,7 +86,7 @@ def _open_items(log: LogTables) -> None:
     tables = [LABELS, *([CANDIDATES] if log.candidates else [])]
     items = [x.select([x.column(c.ITEM_ID)], x.table(table)) for table in tables]
     both = items[0] if len(items) == 1 else exp.Union(this=items[0], expression=items[1], distinct=False)
-    log.create(SHOWN_ITEMS, x.select([exp.Star()], x.subquery(both, "items"), distinct=True), view=True)
+    log.create(SHOWN_ITEMS, x.distinct(x.select([exp.Star()], x.subquery(both, "items"))), view=True)
 
 
 def _quarantined(

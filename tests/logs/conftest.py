@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.labels.conftest import engine, story
 from tests.logs.small_log import Shop, events, impressions
+
+__all__ = ["engine", "shop", "story"]
 
 
 @pytest.fixture
