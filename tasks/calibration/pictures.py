@@ -7,12 +7,12 @@
     release     reliability/<task>.png     the joint of a conditional task, on the release's test days
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tasks.evaluation.observations import Observations
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.registry import Registry
 from tasks.stores.releases import release_manifest
@@ -30,25 +30,19 @@ def joint_picture(task: str) -> str:
     return f"reliability/{task}.png"
 
 
-def draw_calibration(
-    run: StepRun,
-    task: str,
-    outcomes: Floats,
-    *,
-    raw: Floats,
-    calibrated: Floats,
-    users: npt.ArrayLike,
-    segments: Mapping[str, npt.ArrayLike],
-) -> None:
-    """Draw what calibration did to the rows [n] of a task's test days; nothing where there is no row."""
+def draw_calibration(run: StepRun, task: str, raw: Floats, observations: Observations) -> None:
+    """Draw what calibration did to the rows [n] of a task's test days; nothing where there is no row.
+
+    Parameters
+    ----------
+    raw : [n] predictions before calibration; those of ``observations`` are calibrated.
+    """
     from tasks.calibration.reliability_figure import reliability_figure, segments_figure, small_png  # noqa: PLC0415 - slow
 
-    if not len(outcomes):
+    if not len(np.asarray(observations.outcomes)):
         return
-    run.picture(
-        RELIABILITY, small_png(reliability_figure(raw, calibrated, outcomes, title=task, users=users))
-    )
-    by_segment = segments_figure(raw, calibrated, outcomes, segments, title=task, users=users)
+    run.picture(RELIABILITY, small_png(reliability_figure(raw, observations, title=task)))
+    by_segment = segments_figure(raw, observations, title=task)
     if by_segment is not None:
         run.picture(SEGMENTS, small_png(by_segment))
 
@@ -57,12 +51,9 @@ def draw_joint(run: StepRun, task: str, outcomes: Floats, predictions: Floats, u
     """Draw a joint probability [n] against what is known; rows of which nothing is (NaN) are left out."""
     from tasks.calibration.reliability_figure import reliability_figure, small_png  # noqa: PLC0415 - slow to import
 
-    known = np.isfinite(outcomes)
-    if known.any():
-        drawn = reliability_figure(
-            None, predictions[known], outcomes[known], title=task, users=np.asarray(users)[known]
-        )
-        run.picture(joint_picture(task), small_png(drawn))
+    known = Observations(outcomes, predictions, users, users).select_known()
+    if len(np.asarray(known.outcomes)):
+        run.picture(joint_picture(task), small_png(reliability_figure(None, known, title=task)))
 
 
 def gathered_pictures(workspace: Workspace, manifest: Manifest, *, release_run: str) -> dict[str, bytes]:

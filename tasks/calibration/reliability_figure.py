@@ -28,6 +28,7 @@ from tasks.calibration.reliability import REPLICATES, Curve, reliability_curve
 from tasks.evaluation.binary import Floats, checked_rows, quotient
 from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
 from tasks.evaluation.metric_rows import groupings
+from tasks.evaluation.observations import Observations
 from tasks.evaluation.resampling import Clusters, Resampler, clusters, sum_intervals
 from tasks.evaluation.verdicts import Estimate
 
@@ -53,29 +54,21 @@ def small_png(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def reliability_figure(
-    raw: npt.ArrayLike | None,
-    calibrated: npt.ArrayLike,
-    outcomes: npt.ArrayLike,
-    *,
-    title: str,
-    users: npt.ArrayLike | None = None,
-) -> Figure:
+def reliability_figure(raw: npt.ArrayLike | None, observations: Observations, *, title: str) -> Figure:
     """Draw reliability before and after calibration.
 
     Parameters
     ----------
-    raw, calibrated : [n] probabilities or expected values; without ``raw`` only the calibrated are drawn.
-    outcomes : [n] observed labels, 0 or 1, or values; at least one row.
+    raw : [n] probabilities or expected values before calibration; None draws the calibrated ones only.
+    observations : at least one row, with calibrated predictions; outcomes are observed labels or values.
     title : what was calibrated, for instance the task.
-    users : [n] ids to resample for the intervals; None resamples rows.
 
     Returns
     -------
     A figure of its own canvas: nothing global is touched, `small_png` writes it.
     """
-    y, after, _ = checked_rows(outcomes, calibrated)
-    who = clusters(np.arange(y.size) if users is None else users)
+    y, after, _ = checked_rows(observations.outcomes, observations.predictions)
+    who = clusters(observations.users)
     named = {"before": None if raw is None else checked_rows(y, raw)[1], "after": after}
     curves = {name: reliability_curve(p, y, who) for name, p in named.items() if p is not None}
     figure = Figure(figsize=(4.8 * len(curves), 5.6), layout="constrained")
@@ -95,30 +88,21 @@ def reliability_figure(
     return figure
 
 
-def segments_figure(
-    raw: npt.ArrayLike,
-    calibrated: npt.ArrayLike,
-    outcomes: npt.ArrayLike,
-    segments: Mapping[str, npt.ArrayLike],
-    *,
-    title: str,
-    users: npt.ArrayLike | None = None,
-) -> Figure | None:
+def segments_figure(raw: npt.ArrayLike, observations: Observations, *, title: str) -> Figure | None:
     """Draw reliability in segments, those that look least like calibrated first.
 
     Parameters
     ----------
-    raw, calibrated, outcomes, title, users : as in `reliability_figure`.
-    segments : column name to its values [n].
+    raw, observations, title : as in `reliability_figure`.
 
     Returns
     -------
     None where no segment has a row of each outcome.
     """
-    y, after, _ = checked_rows(outcomes, calibrated)
+    y, after, _ = checked_rows(observations.outcomes, observations.predictions)
     before = checked_rows(y, raw)[1]
-    who = clusters(np.arange(y.size) if users is None else users)
-    told = sorted(_told_apart(y, after, segments, who), key=lambda one: _doubt(one.ratio))
+    who = clusters(observations.users)
+    told = sorted(_told_apart(y, after, observations.segments, who), key=lambda one: _doubt(one.ratio))
     shown = told[:MOST_SEGMENTS]
     if not shown:
         return None

@@ -26,9 +26,11 @@ import pyarrow as pa
 from tasks.calibration.choice import Choice, Kind
 from tasks.calibration.pictures import draw_calibration
 from tasks.calibration.task_map import fit_map, segmented_frame
+from tasks.columns import REQUEST_ID
 from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.observations import Observations
 from tasks.ranking.heads import Head
 from tasks.ranking.segmented_map import Calibrator, applied
 from tasks.stores.make_once import WantedPart
@@ -228,15 +230,15 @@ def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
     mapped = applied(fitted, raw, segmented_frame(rows, test))
     raw, calibrated = (unbiased.where_shown(rows, test, predicted) for predicted in (raw, mapped))
     if rows.kind in {"binary", "value"}:
-        draw_calibration(
-            opened,
-            rows.task,
+        users = users_of(test).to_pandas()
+        observations = Observations(
             labels(test, rows.task),
-            raw=raw,
-            calibrated=calibrated,
-            users=users_of(test).to_pandas(),
-            segments=rows.segments(test),
+            calibrated,
+            users,
+            test.column(REQUEST_ID),
+            rows.segments(test),
         )
+        draw_calibration(opened, rows.task, raw, observations)
     looks = unbiased.order_weighed_by(rows, test)
     before, after = (rows.measured(test, predicted, examination=looks) for predicted in (raw, calibrated))
     return _Calibrated(fitted, choice, *counts, before, after)

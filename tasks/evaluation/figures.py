@@ -4,25 +4,60 @@ The figures are written into the release step's evidence, shown by ``release sho
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from tasks.contracts.training import HeadKind
 from tasks.errors import DataError
 from tasks.evaluation.evidence import SegmentCounts, TaskEvidence, estimate_from_json
 from tasks.evaluation.metric_rows import WHOLE, MetricRow
+from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
 from tasks.evaluation.verdicts import Estimate
 
 WITH_INTERVAL: Final = ("auc", "auc_by_request", "calibration_ratio", "ndcg", "coverage")
 _CALIBRATION_OF_A_VALUE: Final = "mean_ratio"
 """A value head's calibration ratio: observed over predicted, in its own unit."""
+
+
+@dataclass(frozen=True)
+class MeasuredHead:
+    """A task, what its head predicts, and what that is measured by.
+
+    Attributes
+    ----------
+    quantile : the share of outcomes at or below the predictions of a quantile head.
+    slots : slots of a slate, for a ranking head.
+    """
+
+    task: str
+    kind: HeadKind
+    quantile: float | None = None
+    slots: int | None = None
+
+    def report(self, observations: Observations) -> list[MetricRow]:
+        """Return the metrics of this kind of head, for the whole and every segment.
+
+        Raises
+        ------
+        DataError
+            A quantile head comes without its quantile, or a ranking head without its slots.
+        """
+        match self.kind:
+            case "binary":
+                return binary_report(observations)
+            case "value":
+                return value_report(observations)
+            case "quantile" if self.quantile is not None:
+                return quantile_report(observations, quantile=self.quantile)
+            case "ranking" if self.slots is not None:
+                return ranking_report(observations, k=self.slots)
+        missing = "quantile that it predicts" if self.kind == "quantile" else "slots of a slate"
+        raise DataError(f"'{self.task}' is a {self.kind} head: to measure it, give the {missing}.")
 
 
 @dataclass(frozen=True)
@@ -66,53 +101,43 @@ class TaskFigures:
 
 
 def measure(
-    task: str,
-    kind: HeadKind,
-    outcomes: npt.NDArray[np.float64],
-    predictions: npt.NDArray[np.float64],
+    head: MeasuredHead,
+    observations: Observations,
     *,
-    users: npt.ArrayLike,
-    requests: npt.ArrayLike,
-    segments: Mapping[str, npt.ArrayLike],
     days: tuple[date, date],
     newest_training_row: date,
-    quantile: float | None = None,
-    slots: int | None = None,
-    examination: npt.NDArray[np.float64] | None = None,
 ) -> TaskFigures:
     """Measure a task where its outcome is known.
 
     Parameters
     ----------
-    outcomes : known outcome, NaN where unknown, shape [rows].
-    predictions : calibrated joint probability (or value, quantile, score), shape [rows].
-    users, requests, segments : of each row; users are resampled for the intervals.
-    quantile : that a quantile head predicts.
-    slots : of a slate, for a ranking head; ``examination`` of the rows' logged positions, shape [rows], NaN
-        where it is not known.
+    observations : of the test days, with the calibrated joint probability (or value, quantile, score).
+    days : first and last of them.
+    newest_training_row : day of the newest row that the head learned from.
 
     Raises
     ------
     DataError
         A quantile head comes without its quantile, or a ranking head without its slots.
+
+    Examples
+    --------
+    >>> rows = Observations([1.0, 0.0, np.nan], [0.9, 0.1, 0.5], ["u", "v", "w"], ["r", "r", "r"])
+    >>> day = date(2026, 5, 1)
+    >>> figures = measure(MeasuredHead("click", "binary"), rows, days=(day, day), newest_training_row=day)
+    >>> figures.rows, figures.positives, figures.headline()["auc"]
+    (2, 1, 1.0)
     """
-    known = np.isfinite(outcomes)
-    looked_at = None if examination is None else examination[known]
-    rows = _reporter(task, kind, quantile, slots, looked_at)(
-        outcomes[known],
-        predictions[known],
-        users=np.asarray(users)[known],
-        requests=np.asarray(requests)[known],
-        segments={name: np.asarray(values)[known] for name, values in segments.items()},
-    )
+    known = observations.select_known()
+    outcomes = np.asarray(known.outcomes)
     return TaskFigures(
-        task=task,
-        kind=kind,
+        task=head.task,
+        kind=head.kind,
         days=days,
         newest_training_row=newest_training_row,
-        rows=int(known.sum()),
-        positives=int(np.count_nonzero(outcomes[known])),
-        metrics=tuple(_named(row) for row in rows),
+        rows=len(outcomes),
+        positives=int(np.count_nonzero(outcomes)),
+        metrics=tuple(_as_calibration(row) for row in head.report(known)),
     )
 
 
@@ -139,28 +164,7 @@ def task_evidence(plain: Mapping[str, Any], *, run: str) -> TaskEvidence:
         raise DataError(f"The evidence of run {run} holds no figures of a task: {error!r}.") from error
 
 
-def _reporter(
-    task: str,
-    kind: HeadKind,
-    quantile: float | None,
-    slots: int | None,
-    examination: npt.NDArray[np.float64] | None,
-) -> Callable[..., list[MetricRow]]:
-    """Return the report that a kind of head is measured by."""
-    match kind:
-        case "binary":
-            return binary_report
-        case "value":
-            return value_report
-        case "quantile" if quantile is not None:
-            return partial(quantile_report, quantile=quantile)
-        case "ranking" if slots is not None:
-            return partial(ranking_report, k=slots, examination=examination)
-    lacking = "quantile that it predicts" if kind == "quantile" else "slots of a slate"
-    raise DataError(f"'{task}' is a {kind} head: to measure it, say the {lacking}.")
-
-
-def _named(row: MetricRow) -> MetricRow:
+def _as_calibration(row: MetricRow) -> MetricRow:
     if row.metric != _CALIBRATION_OF_A_VALUE:
         return row
     return MetricRow("calibration_ratio", row.segment, row.estimate, row.rows, row.positives, row.resampled)

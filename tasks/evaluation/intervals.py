@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.evaluation.binary import Codes, Floats, checked, entropy, quotient, row_losses
+from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.rank_sums import rank_sums
 from tasks.evaluation.resampling import (
     UNKNOWN,
@@ -74,20 +75,33 @@ def ranked_intervals(
     weights: Floats,
     users: Codes,
     resampler: Resampler,
-    *,
-    groups: Codes | None = None,
-    count: int = 1,
+    group: Grouping | None = None,
 ) -> tuple[list[Estimate], list[Estimate]]:
-    """Intervals of pooled AUC and of average precision per group [count], from one sort."""
+    """Intervals of pooled AUC and of average precision, one of each per group, from one sort.
+
+    Parameters
+    ----------
+    outcomes, predictions, weights : [n] as `checked` returns them.
+    users : [n] codes of the clusters.
+    group : of each row; None is one group of all rows.
+
+    Examples
+    --------
+    >>> y, p = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.8, 0.7, 0.1])
+    >>> aucs, precisions = ranked_intervals(y, p, np.ones(4), np.arange(4), Resampler(4, 0, 5))
+    >>> aucs[0].value, round(precisions[0].value, 6)
+    (0.75, 0.833333)
+    """
+    codes, count = (None, 1) if group is None else (group.codes, group.count)
     aucs, precisions = [UNKNOWN] * count, [UNKNOWN] * count
     if not outcomes.size:
         return aucs, precisions
-    ranked = rank_sums(outcomes, predictions, weights, resampler.units(users), resampler.drawn, groups=groups)
+    ranked = rank_sums(outcomes, predictions, weights, resampler.units(users), resampler.drawn, groups=codes)
     auc_samples, precision_samples = ranked.replicated(resampler)
-    sizes = users_per_group(users, np.zeros_like(users) if groups is None else groups, count)
-    for i, group in enumerate(ranked.groups):
-        aucs[group] = interval(ranked.aucs[i], auc_samples[i], sizes[group])
-        precisions[group] = interval(ranked.precisions[i], precision_samples[i], sizes[group])
+    sizes = users_per_group(users, np.zeros_like(users) if codes is None else codes, count)
+    for i, code in enumerate(ranked.groups):
+        aucs[code] = interval(ranked.aucs[i], auc_samples[i], sizes[code])
+        precisions[code] = interval(ranked.precisions[i], precision_samples[i], sizes[code])
     return aucs, precisions
 
 

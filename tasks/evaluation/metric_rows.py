@@ -65,8 +65,8 @@ def _word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
 
 
-def rows_of(
-    found: Mapping[str, list[Estimate]], group: Grouping, y: Floats, who: Clusters
+def metric_rows(
+    estimates: Mapping[str, list[Estimate]], group: Grouping, y: Floats, who: Clusters
 ) -> list[MetricRow]:
     """Name the estimates; a ratio without a positive is unknown, not 0."""
     rows = np.bincount(group.codes, minlength=group.count)
@@ -75,11 +75,11 @@ def rows_of(
         MetricRow(
             metric,
             group.names[i],
-            UNKNOWN if metric in _RATIOS and not positives[i] else estimates[i],
+            UNKNOWN if metric in _RATIOS and not positives[i] else by_group[i],
             int(rows[i]),
             int(positives[i]),
             who.resampled,
         )
         for i in range(group.count)
-        for metric, estimates in found.items()
+        for metric, by_group in estimates.items()
     ]

@@ -15,6 +15,7 @@ beside them.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +24,10 @@ import pandas as pd
 from tasks.evaluation.binary import Codes, Floats, checked, checked_rows, quotient, request_aucs, row_losses
 from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
 from tasks.evaluation.intervals import normalized, ranked_intervals
-from tasks.evaluation.metric_rows import MetricRow, groupings, rows_of
+from tasks.evaluation.metric_rows import MetricRow, groupings, metric_rows
 from tasks.evaluation.multicalibration import Grouping, SortedRows
 from tasks.evaluation.ndcg import request_gains
+from tasks.evaluation.observations import Observations
 from tasks.evaluation.resampling import (
     Clusters,
     Resampler,
@@ -37,164 +39,171 @@ from tasks.evaluation.resampling import (
 from tasks.evaluation.verdicts import Estimate
 
 
-def binary_report(
-    outcomes: npt.ArrayLike,
-    predictions: npt.ArrayLike,
-    *,
-    users: npt.ArrayLike,
-    requests: npt.ArrayLike,
-    segments: Mapping[str, npt.ArrayLike],
-    weights: npt.ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 200,
-) -> list[MetricRow]:
+@dataclass(frozen=True)
+class _Rows:
+    """Checked observations with the clusters that are resampled."""
+
+    outcomes: Floats
+    predictions: Floats
+    weights: Floats
+    requests: Codes
+    who: Clusters
+    resampler: Resampler
+
+    @classmethod
+    def of(cls, observations: Observations, *, binary: bool, seed: int, replicates: int) -> "_Rows":
+        check = checked if binary else checked_rows
+        y, p, w = check(observations.outcomes, observations.predictions, observations.weights)
+        who = clusters(observations.users, observations.requests)
+        requests, _ = pd.factorize(np.asarray(observations.requests), use_na_sentinel=False)
+        return cls(y, p, w, requests, who, Resampler(who.count, seed, replicates))
+
+    def sum_metrics(
+        self, columns: list[Floats], metrics: Mapping[str, Statistic], group: Grouping
+    ) -> dict[str, list[Estimate]]:
+        """Estimate metrics that are made of sums of columns [n], for each group."""
+        codes, count = group.codes, group.count
+        return sum_intervals(columns, metrics, self.who.codes, self.resampler, groups=codes, count=count)
+
+    def request_means(self, columns: list[Floats], rows: Codes, group: Grouping) -> list[Estimate]:
+        """Divide two sums over requests [m], each in its user and segment by one of its ``rows`` [m]."""
+        codes, users = group.codes[rows], self.who.codes[rows]
+        ratio = {"ratio": quotient}
+        return sum_intervals(columns, ratio, users, self.resampler, groups=codes, count=group.count)["ratio"]
+
+    def request_auc(self, group: Grouping) -> list[Estimate]:
+        """Estimate the mean AUC of the requests, each within the segment's rows."""
+        requests = self.requests * np.intp(group.count) + group.codes
+        found = request_aucs(self.outcomes, self.predictions, requests, weights=self.weights)
+        return self.request_means([found.aucs, np.ones_like(found.aucs)], found.first_rows, group)
+
+
+def binary_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[MetricRow]:
     """Measure a probability head.
 
     Parameters
     ----------
-    outcomes : [n] observed labels, 0 or 1.
-    predictions : [n] probabilities.
-    users, requests : [n] ids; a row whose user is missing is resampled by its request.
-    segments : column name to its values [n]; a missing value is the segment ``column=unknown``.
+    observations : with observed labels, 0 or 1, and probabilities.
     replicates : bootstrap samples.
 
     Raises
     ------
     DataError
         A label is neither 0 nor 1, or a prediction is not finite.
+
+    Examples
+    --------
+    >>> rows = binary_report(Observations([1, 0], [0.5, 0.3], ["u", "v"], ["r", "r"]))
+    >>> {row.metric: row.estimate.value for row in rows}["calibration_ratio"]
+    1.25
     """
-    y, p, w = checked(outcomes, predictions, weights)
-    who = clusters(users, requests)
-    resampler = Resampler(who.count, seed, replicates)
-    in_request, _ = pd.factorize(np.asarray(requests), use_na_sentinel=False)
+    rows = _Rows.of(observations, binary=True, seed=seed, replicates=replicates)
+    y, p, w, who = rows.outcomes, rows.predictions, rows.weights, rows.who
     columns = [w * row_losses(y, p), w * y, w * p, w]
-    groups, ordered = list(groupings(segments, y.size)), SortedRows.of(y, p, w)
-    rows: list[MetricRow] = []
+    groups, ordered = list(groupings(observations.segments, y.size)), SortedRows.of(y, p, w)
+    metrics: list[MetricRow] = []
     for group in groups:
-        of, count = group.codes, group.count
-        ranked = ranked_intervals(y, p, w, who.codes, resampler, groups=of, count=count)
-        found = {
-            "auc": ranked[0],
-            "auc_by_request": _by_request(y, p, w, in_request, who, resampler, group),
-            "average_precision": ranked[1],
-            **sum_intervals(columns, _BINARY_METRICS, who.codes, resampler, groups=of, count=count),
+        auc, average_precision = ranked_intervals(y, p, w, who.codes, rows.resampler, group)
+        estimates = {
+            "auc": auc,
+            "auc_by_request": rows.request_auc(group),
+            "average_precision": average_precision,
+            **rows.sum_metrics(columns, _BINARY_METRICS, group),
             **_cumulative(ordered, group, who),
         }
-        rows += rows_of(found, group, y, who)
-    alone = {name: [_alone(figure, who.count)] for name, figure in _of_all(y, p, w, ordered, groups).items()}
-    return rows + rows_of(alone, groups[0], y, who)
-
-
-def _of_all(
-    y: Floats, p: Floats, w: Floats, ordered: SortedRows, groups: Sequence[Grouping]
-) -> dict[str, float]:
-    """Measure a probability head's errors of calibration, which the whole alone has and without intervals."""
-    return {
+        metrics += metric_rows(estimates, group, y, who)
+    errors = {
         "smooth_ece": smooth_ece(y, p, weights=w),
         "debiased_ece": debiased_ece(y, p, weights=w),
         **_multicalibration(ordered, groups[1:]),
     }
+    whole = {name: [_without_interval(error, who.count)] for name, error in errors.items()}
+    return metrics + metric_rows(whole, groups[0], y, who)
 
 
-def value_report(
-    outcomes: npt.ArrayLike,
-    predictions: npt.ArrayLike,
-    *,
-    users: npt.ArrayLike,
-    requests: npt.ArrayLike,
-    segments: Mapping[str, npt.ArrayLike],
-    weights: npt.ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 200,
-) -> list[MetricRow]:
-    """Measure a value head; parameters as in `binary_report`, outcomes in the value's unit."""
-    y, p, w = checked_rows(outcomes, predictions, weights)
-    who = clusters(users, requests)
+def value_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[MetricRow]:
+    """Measure a value head; parameters as in `binary_report`, outcomes in the value's unit.
+
+    Examples
+    --------
+    >>> rows = value_report(Observations([3.0, 1.0], [2.0, 2.0], ["u", "v"], ["r", "r"]))
+    >>> {row.metric: row.estimate.value for row in rows}
+    {'rmse': 1.0, 'mae': 1.0, 'mean_ratio': 1.0, 'mean_prediction': 2.0}
+    """
+    rows = _Rows.of(observations, binary=False, seed=seed, replicates=replicates)
+    y, p, w = rows.outcomes, rows.predictions, rows.weights
     columns = [w * (y - p) ** 2, w * np.abs(y - p), w * y, w * p, w]
-    return _of_sums(columns, _VALUE_METRICS, y, who, segments, Resampler(who.count, seed, replicates))
+    return _report_sums(rows, columns, _VALUE_METRICS, observations.segments)
 
 
 def quantile_report(
-    outcomes: npt.ArrayLike,
-    predictions: npt.ArrayLike,
-    *,
-    quantile: float,
-    users: npt.ArrayLike,
-    requests: npt.ArrayLike,
-    segments: Mapping[str, npt.ArrayLike],
-    weights: npt.ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 200,
+    observations: Observations, *, quantile: float, seed: int = 0, replicates: int = 200
 ) -> list[MetricRow]:
     """Measure a quantile head; parameters as in `binary_report`.
 
     ``coverage`` is the share of outcomes at or below their prediction, which should be ``quantile``;
-    ``pinball_loss`` is the mean of quantile x (what is lacking) and (1 - quantile) x (what is too much).
+    ``pinball_loss`` is the mean of quantile x shortfall + (1 - quantile) x excess of the prediction.
+
+    Examples
+    --------
+    >>> rows = quantile_report(Observations([3.0, 1.0], [2.0, 2.0], ["u", "v"], ["r", "r"]), quantile=0.5)
+    >>> {row.metric: row.estimate.value for row in rows}
+    {'pinball_loss': 0.5, 'coverage': 0.5}
     """
-    y, q, w = checked_rows(outcomes, predictions, weights)
-    who = clusters(users, requests)
+    rows = _Rows.of(observations, binary=False, seed=seed, replicates=replicates)
+    y, q, w = rows.outcomes, rows.predictions, rows.weights
     columns = [w * np.maximum(quantile * (y - q), (quantile - 1) * (y - q)), w * (y <= q), w]
-    return _of_sums(columns, _QUANTILE_METRICS, y, who, segments, Resampler(who.count, seed, replicates))
+    return _report_sums(rows, columns, _QUANTILE_METRICS, observations.segments)
 
 
-def _of_sums(
+def _report_sums(
+    rows: _Rows,
     columns: list[Floats],
     metrics: Mapping[str, Statistic],
-    y: Floats,
-    who: Clusters,
     segments: Mapping[str, npt.ArrayLike],
-    resampler: Resampler,
 ) -> list[MetricRow]:
     """Report metrics that are made of sums, for the whole and every segment."""
-    rows: list[MetricRow] = []
-    for group in groupings(segments, y.size):
-        found = sum_intervals(columns, metrics, who.codes, resampler, groups=group.codes, count=group.count)
-        rows += rows_of(found, group, y, who)
-    return rows
+    return [
+        row
+        for group in groupings(segments, rows.outcomes.size)
+        for row in metric_rows(rows.sum_metrics(columns, metrics, group), group, rows.outcomes, rows.who)
+    ]
 
 
 def ranking_report(
-    outcomes: npt.ArrayLike,
-    scores: npt.ArrayLike,
-    *,
-    k: int,
-    users: npt.ArrayLike,
-    requests: npt.ArrayLike,
-    segments: Mapping[str, npt.ArrayLike],
-    examination: npt.ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 200,
+    observations: Observations, *, k: int, seed: int = 0, replicates: int = 200
 ) -> list[MetricRow]:
-    """Measure a ranking head, whose scores mean something within their request only.
+    """Measure a ranking head, whose scores can be compared within their request only.
 
     Parameters
     ----------
-    scores : [n] higher first.
+    observations : with scores, higher first. ``ndcg`` is weighted by the examination of the logged positions
+        and leaves out rows where it is not known; where no position is logged all positions weigh the same.
     k : slots that count.
-    examination : [n] how much the logged position is looked at, up to a factor; ``ndcg`` is weighted by it
-        and leaves out rows where it is not known, NaN. None: all places alike, as where none is logged.
+
+    Examples
+    --------
+    >>> rows = ranking_report(Observations([1, 0], [0.1, 0.2], ["u", "u"], ["r", "r"]), k=2)
+    >>> {row.metric: round(float(row.estimate.value), 5) for row in rows}
+    {'auc_by_request': 0.0, 'ndcg': 0.63093, 'naive_ndcg': 0.63093}
     """
-    y, s, w = checked(outcomes, scores)
-    looks = np.ones(y.size) if examination is None else np.asarray(examination, dtype=np.float64)
-    placed = np.flatnonzero(~np.isnan(looks))
-    who = clusters(users, requests)
-    resampler = Resampler(who.count, seed, replicates)
-    in_request, _ = pd.factorize(np.asarray(requests), use_na_sentinel=False)
-    rows: list[MetricRow] = []
-    for group in groupings(segments, y.size):
-        apart = in_request * np.intp(group.count) + group.codes
-        gains = request_gains(y[placed], s[placed], apart[placed], k=k, examination=looks[placed])
-        naive = request_gains(y, s, apart, k=k)
+    rows = _Rows.of(replace(observations, weights=None), binary=True, seed=seed, replicates=replicates)
+    y, s, known = rows.outcomes, rows.predictions, observations.examination
+    examination = np.ones(y.size) if known is None else np.asarray(known, dtype=np.float64)
+    placed = np.flatnonzero(~np.isnan(examination))
+    metrics: list[MetricRow] = []
+    for group in groupings(observations.segments, y.size):
+        requests = rows.requests * np.intp(group.count) + group.codes
+        gains = request_gains(y[placed], s[placed], requests[placed], k=k, examination=examination[placed])
+        naive = request_gains(y, s, requests, k=k)
         mean = [np.nan_to_num(naive.by_request), (naive.ideal > 0).astype(np.float64)]
-        found = {
-            "auc_by_request": _by_request(y, s, w, in_request, who, resampler, group),
-            "ndcg": _of_requests(
-                [gains.gained, gains.ideal], placed[gains.first_rows], who, resampler, group
-            ),
-            "naive_ndcg": _of_requests(mean, naive.first_rows, who, resampler, group),
+        estimates = {
+            "auc_by_request": rows.request_auc(group),
+            "ndcg": rows.request_means([gains.gained, gains.ideal], placed[gains.first_rows], group),
+            "naive_ndcg": rows.request_means(mean, naive.first_rows, group),
         }
-        rows += rows_of(found, group, y, who)
-    return rows
+        metrics += metric_rows(estimates, group, y, rows.who)
+    return metrics
 
 
 _BINARY_METRICS: Mapping[str, Statistic] = {
@@ -215,46 +224,33 @@ _QUANTILE_METRICS: Mapping[str, Statistic] = {
 }
 
 
-def _by_request(
-    y: Floats, p: Floats, w: Floats, requests: Codes, who: Clusters, resampler: Resampler, group: Grouping
-) -> list[Estimate]:
-    """Mean AUC of the requests, each within the segment's rows."""
-    found = request_aucs(y, p, requests * np.intp(group.count) + group.codes, weights=w)
-    return _of_requests([found.aucs, np.ones_like(found.aucs)], found.first_rows, who, resampler, group)
-
-
-def _of_requests(
-    columns: list[Floats], rows: Codes, who: Clusters, resampler: Resampler, group: Grouping
-) -> list[Estimate]:
-    """Divide two sums over requests [m], each in its user and segment by one of its ``rows`` [m]."""
-    of, users = group.codes[rows], who.codes[rows]
-    return sum_intervals(columns, {"it": quotient}, users, resampler, groups=of, count=group.count)["it"]
-
-
 def _cumulative(rows: SortedRows, group: Grouping, who: Clusters) -> dict[str, list[Estimate]]:
     """Cumulative error of each value and its sigma; NaN where there are too few rows."""
-    found = rows.errors(group)
+    cumulative = rows.errors(group)
     sizes = users_per_group(who.codes, group.codes, group.count)
-    told = {name: i for i, name in enumerate(found.names)}
+    place = {name: i for i, name in enumerate(cumulative.names)}
 
-    def of(figures: Floats) -> list[Estimate]:
+    def by_group(errors: Floats) -> list[Estimate]:
         return [
-            _alone(figures[told[name]] if name in told else np.nan, users)
+            _without_interval(errors[place[name]] if name in place else np.nan, users)
             for name, users in zip(group.names, sizes, strict=True)
         ]
 
-    return {"cumulative_error": of(found.errors), "cumulative_sigma": of(found.sigmas)}
-
-
-def _multicalibration(rows: SortedRows, columns: Sequence[Grouping]) -> dict[str, float]:
-    many = rows.worst(columns)
     return {
-        "multicalibration_error": many.error,
-        "multicalibration_sigma": many.sigma,
-        "multicalibration_detectable": many.detectable,
+        "cumulative_error": by_group(cumulative.errors),
+        "cumulative_sigma": by_group(cumulative.sigmas),
     }
 
 
-def _alone(figure: float, users: int) -> Estimate:
-    """Hold a figure that has no interval."""
+def _multicalibration(rows: SortedRows, columns: Sequence[Grouping]) -> dict[str, float]:
+    worst = rows.worst(columns)
+    return {
+        "multicalibration_error": worst.error,
+        "multicalibration_sigma": worst.sigma,
+        "multicalibration_detectable": worst.detectable,
+    }
+
+
+def _without_interval(figure: float, users: int) -> Estimate:
+    """Return an estimate without an interval."""
     return Estimate(float(figure), float("nan"), float("nan"), int(users))

@@ -11,7 +11,7 @@ days: there is no later day on which both are known. The test days are fresh to 
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from tasks.calibration.pictures import draw_joint
 from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, predicted, probability
 from tasks.contracts.chains import chain, known_outcomes
 from tasks.evaluation.figures import TaskFigures, measure
+from tasks.evaluation.observations import Observations
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.examination import FILE as EXAMINATION
@@ -34,7 +35,7 @@ from tasks.release.signature import release_signature
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
 from tasks.training.debiasing import looked_at
-from tasks.training.rows import first_rows, measured_by
+from tasks.training.rows import first_rows, measured_head
 from tasks.training.slices import DaySlice, TaskSlices
 
 Floats = npt.NDArray[np.float64]
@@ -105,24 +106,18 @@ class Rehearsal:
         frame = self.days(days, (*heads.columns, *heads.optional, *placed), tasks)
         looks = looked_at(curve, _positions(frame))
         predictions = heads.predict(frame)
-        segments = segment_values(frame, self.workspace.contracts.surface.segments)
+        values = segment_values(frame, self.workspace.contracts.surface.segments)
+        segments = {name: np.asarray(of_rows) for name, of_rows in values.items()}
         for task in tasks:
             kind = heads.heads[task].kind
             outcomes, said = self.outcomes(frame, task), where_shown(predictions, predicted(task, kind))
             if step is not None and kind == "binary" and task in heads.conditional:
                 draw_joint(step, task, outcomes, said, users_of(frame))
             yield measure(
-                task,
-                kind,
-                outcomes,
-                said,
-                users=frame[USER_ID],
-                requests=frame[REQUEST_ID],
-                segments={segment: np.asarray(values) for segment, values in segments.items()},
+                replace(measured_head(self.workspace.contracts, task), kind=kind),
+                Observations(outcomes, said, frame[USER_ID], frame[REQUEST_ID], segments, examination=looks),
                 days=(days.first, days.last),
                 newest_training_row=pins[task][0].trained_until(),
-                examination=looks,
-                **measured_by(self.workspace.contracts, task),
             )
 
     def days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:

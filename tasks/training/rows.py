@@ -19,7 +19,8 @@ from tasks.contracts.chains import chain, debiased, known_outcomes, learns_the_w
 from tasks.contracts.surface import Features
 from tasks.contracts.training import HeadKind, TaskTraining
 from tasks.errors import ContractError, DataError, GateRefused, unknown
-from tasks.evaluation.figures import TaskFigures, measure
+from tasks.evaluation.figures import MeasuredHead, TaskFigures, measure
+from tasks.evaluation.observations import Observations
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -200,18 +201,19 @@ class TaskRows:
         """
         specs = self.workspace.contracts.surface.segments
         frame = table.select([REQUEST_ID, USER_ID, *segment_columns(specs)]).to_pandas()
-        return measure(
-            self.task,
-            self.kind,
-            labels(table, self.task),
-            predictions,
+        observations = Observations(
+            outcomes=labels(table, self.task),
+            predictions=predictions,
             users=frame[USER_ID],
             requests=frame[REQUEST_ID],
             segments=segment_values(frame, specs),
+            examination=examination,
+        )
+        return measure(
+            measured_head(self.workspace.contracts, self.task),
+            observations,
             days=(self.slices.test.first, self.slices.test.last),
             newest_training_row=self.slices.train.last,
-            examination=examination,
-            **measured_by(self.workspace.contracts, self.task),
         )
 
     def made_from(self) -> dict[str, Any]:
@@ -259,12 +261,10 @@ def log_labels(opened: StepRun, labelled: Snapshot, *, context: str) -> None:
     opened.dataset(name, digest=labelled.content_digest, source=labelled.path, context=context)
 
 
-def measured_by(contracts: Contracts, task: str) -> dict[str, Any]:
-    """Return what a quantile and a ranking head are measured by, beside outcomes: quantile and slots."""
-    return {
-        "quantile": contracts.surface.training_for(task).quantile or Loss.quantile,
-        "slots": contracts.slate.length,
-    }
+def measured_head(contracts: Contracts, task: str) -> MeasuredHead:
+    """Return what a task's head predicts, with the quantile and the slots that it is measured by."""
+    quantile = contracts.surface.training_for(task).quantile or Loss.quantile
+    return MeasuredHead(task, contracts.head_kind(task), quantile, contracts.slate.length)
 
 
 def tags(made_from: Mapping[str, Any]) -> dict[str, str]:

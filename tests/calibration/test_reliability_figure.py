@@ -12,13 +12,19 @@ from tasks.calibration.reliability_figure import (
     segments_figure,
     small_png,
 )
+from tasks.evaluation.observations import Observations
+
+
+def rows(calibrated, outcomes, users=None, segments=None) -> Observations:  # type: ignore[no-untyped-def]
+    who = np.arange(len(outcomes)) if users is None else users
+    return Observations(outcomes, calibrated, who, who, segments or {})
 
 
 def _drawn(rate: float, n: int = 4000) -> tuple[bytes, object]:
     rng = np.random.default_rng(0)
     truth = rng.beta(1, 1 / rate - 1, n)
     outcomes = rng.random(n) < truth
-    figure = reliability_figure(truth**1.2, truth, outcomes, title="purchase_7d", users=np.arange(n) % 300)
+    figure = reliability_figure(truth**1.2, rows(truth, outcomes, np.arange(n) % 300), title="purchase_7d")
     out = BytesIO()
     figure.savefig(out, format="png", dpi=60)
     return out.getvalue(), figure
@@ -36,13 +42,15 @@ def test_rare_outcomes_get_logarithmic_axes(rate: float, scale: str) -> None:
 
 @pytest.mark.parametrize("outcomes", [[0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0]])
 def test_thin_and_one_sided_labels_are_drawn_too(outcomes: list[int]) -> None:
-    figure = reliability_figure([0.01, 0.2, 0.02, 0.02], [0.1, 0.3, 0.2, 0.2], outcomes, title="hide_7d")
+    figure = reliability_figure(
+        [0.01, 0.2, 0.02, 0.02], rows([0.1, 0.3, 0.2, 0.2], outcomes), title="hide_7d"
+    )
     figure.savefig(png := BytesIO(), format="png", dpi=40)
     assert png.getvalue().startswith(b"\x89PNG")
 
 
 def test_without_what_was_before_one_diagram_is_drawn() -> None:
-    figure = reliability_figure(None, [0.1, 0.3], [0, 1], title="return_30d")
+    figure = reliability_figure(None, rows([0.1, 0.3], [0, 1]), title="return_30d")
     assert len(figure.axes) == 2
 
 
@@ -57,7 +65,7 @@ OUTCOMES = RNG.random(N) < np.where(HARMED, np.minimum(1, 2 * TRUTH), TRUTH)
 
 def test_segments_that_look_least_calibrated_are_drawn_first_and_the_rest_is_counted() -> None:
     figure = segments_figure(
-        TRUTH, TRUTH, OUTCOMES, {"source": SOURCE, "category": CATEGORY}, title="click", users=np.arange(N)
+        TRUTH, rows(TRUTH, OUTCOMES, segments={"source": SOURCE, "category": CATEGORY}), title="click"
     )
     assert figure is not None
     assert figure.get_suptitle() == "click: 12 of 17 segment values"
@@ -67,20 +75,25 @@ def test_segments_that_look_least_calibrated_are_drawn_first_and_the_rest_is_cou
 
 
 def test_segments_without_both_outcomes_are_not_drawn() -> None:
-    assert segments_figure([0.1, 0.2], [0.1, 0.2], [1, 0], {"source": ["a", "b"]}, title="click") is None
+    assert (
+        segments_figure([0.1, 0.2], rows([0.1, 0.2], [1, 0], segments={"source": ["a", "b"]}), title="click")
+        is None
+    )
 
 
 def test_a_value_head_is_drawn_in_its_own_unit() -> None:
     seconds = np.where(OUTCOMES, RNG.exponential(40.0, N), 0.0)
-    figure = reliability_figure(TRUTH * 30, TRUTH * 40, seconds, title="watch_seconds")
+    figure = reliability_figure(TRUTH * 30, rows(TRUTH * 40, seconds), title="watch_seconds")
     assert figure.get_suptitle().startswith(f"watch_seconds: {int(OUTCOMES.sum())} values above 0 in 3,000")
     assert figure.axes[0].get_xlim()[1] > 1
-    assert segments_figure(TRUTH * 30, TRUTH * 40, seconds, {"source": SOURCE}, title="watch_seconds")
+    assert segments_figure(
+        TRUTH * 30, rows(TRUTH * 40, seconds, segments={"source": SOURCE}), title="watch_seconds"
+    )
 
 
 def test_pictures_are_small_enough_for_a_page_of_many_tasks() -> None:
-    whole = reliability_figure(TRUTH**1.2, TRUTH, OUTCOMES, title="click")
-    parts = segments_figure(TRUTH**1.2, TRUTH, OUTCOMES, {"category": CATEGORY}, title="click")
+    whole = reliability_figure(TRUTH**1.2, rows(TRUTH, OUTCOMES), title="click")
+    parts = segments_figure(TRUTH**1.2, rows(TRUTH, OUTCOMES, segments={"category": CATEGORY}), title="click")
     assert parts is not None
     drawn = [small_png(figure) for figure in (whole, parts)]
     assert all(png.startswith(b"\x89PNG") for png in drawn)

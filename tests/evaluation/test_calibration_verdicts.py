@@ -14,6 +14,7 @@ from tasks.evaluation.calibration_verdicts import (
     judge_calibration,
     off_p_value,
 )
+from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report
 from tasks.evaluation.verdicts import Estimate
 
@@ -140,7 +141,7 @@ def test_users_who_come_back_do_not_make_a_healthy_release_look_harmed() -> None
     appetite = rng.gamma(0.5, 2.0, 400)[users]
     p = np.full(users.size, 0.02)
     y = (rng.random(users.size) < np.minimum(1, p * appetite)).astype(float)
-    rows = binary_report(y, p, users=users, requests=users, segments=segments, replicates=100)
+    rows = binary_report(Observations(y, p, users, users, segments), replicates=100)
     ratios = {row.segment: row for row in rows if row.metric == "calibration_ratio"}
     whole = ratios.pop("all")
     spread = inflation(whole.estimate, whole.positives)

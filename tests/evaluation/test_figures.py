@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tasks.errors import DataError
-from tasks.evaluation.figures import TaskFigures, measure, task_evidence
+from tasks.evaluation.figures import MeasuredHead, TaskFigures, measure, task_evidence
+from tasks.evaluation.observations import Observations
 
 DAYS = (date(2026, 5, 1), date(2026, 5, 7))
 NAN = float("nan")
@@ -18,17 +19,15 @@ def figures(
     outcomes: list[float], predictions: list[float], *, kind: str = "binary", segment: str = "source"
 ) -> TaskFigures:
     rows = len(outcomes)
-    return measure(
-        "click_30m",
-        kind,
-        np.array(outcomes),
-        np.array(predictions),
-        users=np.array([f"u{i % 7}" for i in range(rows)]),
-        requests=np.array([f"r{i // 2}" for i in range(rows)]),
-        segments={segment: np.array(["a", "b"] * (rows // 2))},
-        days=DAYS,
-        newest_training_row=date(2026, 4, 20),
+    observations = Observations(
+        outcomes,
+        predictions,
+        users=[f"u{i % 7}" for i in range(rows)],
+        requests=[f"r{i // 2}" for i in range(rows)],
+        segments={segment: ["a", "b"] * (rows // 2)},
     )
+    head = MeasuredHead("click_30m", kind)
+    return measure(head, observations, days=DAYS, newest_training_row=date(2026, 4, 20))
 
 
 def test_unknown_outcomes_are_no_negatives() -> None:
@@ -61,21 +60,15 @@ def test_a_value_task_s_calibration_is_its_ratio_of_sums() -> None:
 
 
 def test_a_quantile_and_a_ranking_head_have_their_own_figures() -> None:
-    rows = {
-        "users": np.arange(4),
-        "requests": np.array([0, 0, 1, 1]),
-        "segments": {},
-        "days": DAYS,
-        "newest_training_row": DAYS[0],
-    }
-    outcomes, predictions = np.array([1.0, 0.0, 0.0, 1.0]), np.array([0.9, 0.1, 0.4, 0.3])
-    spend = measure("spend", "quantile", outcomes, predictions, quantile=0.5, **rows)
+    rows = Observations([1.0, 0.0, 0.0, 1.0], [0.9, 0.1, 0.4, 0.3], np.arange(4), [0, 0, 1, 1])
+    when = {"days": DAYS, "newest_training_row": DAYS[0]}
+    spend = measure(MeasuredHead("spend", "quantile", quantile=0.5), rows, **when)
     assert spend.headline()["coverage"] == 0.5
-    order = measure("click", "ranking", outcomes, predictions, slots=2, **rows)
+    order = measure(MeasuredHead("click", "ranking", slots=2), rows, **when)
     assert order.headline()["auc_by_request"] == 0.5
     assert "calibration_ratio" not in order.headline()
-    with pytest.raises(DataError, match="'click' is a ranking head: to measure it, say the slots"):
-        measure("click", "ranking", outcomes, predictions, **rows)
+    with pytest.raises(DataError, match="'click' is a ranking head: to measure it, give the slots"):
+        measure(MeasuredHead("click", "ranking"), rows, **when)
 
 
 def test_the_gates_read_what_was_written() -> None:

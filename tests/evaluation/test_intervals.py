@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tasks.evaluation import binary, intervals, rank_sums
+from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.rank_sums import rank_sums as sorted_once
 from tasks.evaluation.resampling import Resampler, clusters, draws
 from tasks.evaluation.verdicts import Estimate
@@ -38,9 +39,8 @@ def test_each_replicate_is_the_metric_of_the_drawn_rows(seed: int) -> None:
 def test_groups_are_ranked_apart() -> None:
     y, p, users = _rows(seed=3)
     groups = users % 3
-    auc, precision = intervals.ranked_intervals(
-        y, p, np.ones_like(y), users, Resampler(40, 0, 30), groups=groups, count=4
-    )
+    group = Grouping(("0", "1", "2", "none"), groups)
+    auc, precision = intervals.ranked_intervals(y, p, np.ones_like(y), users, Resampler(40, 0, 30), group)
     for g in range(3):
         rows = groups == g
         assert auc[g].value == pytest.approx(roc_auc_score(y[rows], p[rows]))

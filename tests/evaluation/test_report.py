@@ -12,6 +12,7 @@ from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
 from tasks.evaluation.metric_rows import MetricRow, groupings
 from tasks.evaluation.multicalibration import multicalibration
 from tasks.evaluation.ndcg import RequestGains, request_gains
+from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
 
 RNG = np.random.default_rng(4)
@@ -31,7 +32,7 @@ def _found(rows: list[MetricRow], metric: str, segment: str) -> MetricRow:
 
 @pytest.fixture(scope="module")
 def rows() -> list[MetricRow]:
-    return binary_report(Y, P, users=USERS, requests=REQUESTS, segments={"source": SOURCE, "new": NEW})
+    return binary_report(Observations(Y, P, USERS, REQUESTS, {"source": SOURCE, "new": NEW}))
 
 
 def test_the_whole_comes_first_and_every_value_of_every_segment_follows(rows: list[MetricRow]) -> None:
@@ -94,7 +95,7 @@ def test_each_segment_has_its_mean_prediction_and_its_cumulative_error(rows: lis
 
 def test_a_segment_without_a_positive_is_unknown_and_breaks_nothing() -> None:
     lonely = np.where(np.arange(N) == int(np.argmin(Y)), "rare", "usual")
-    told = binary_report(Y, P, users=USERS, requests=REQUESTS, segments={"kind": lonely})
+    told = binary_report(Observations(Y, P, USERS, REQUESTS, {"kind": lonely}))
     row = _found(told, "calibration_ratio", "kind=rare")
     assert (row.rows, row.positives) == (1, 0)
     assert row.to_json()["value"] is None
@@ -102,14 +103,14 @@ def test_a_segment_without_a_positive_is_unknown_and_breaks_nothing() -> None:
 
 
 def test_no_rows_give_a_table_of_unknowns() -> None:
-    told = binary_report([], [], users=[], requests=[], segments={"source": []})
+    told = binary_report(Observations([], [], [], [], {"source": []}))
     assert {row.segment for row in told} == {"all"}
     assert not any(row.estimate.known for row in told)
 
 
 def test_the_report_says_when_requests_were_resampled() -> None:
     users = np.array([None] * N, dtype=object)
-    told = binary_report(Y, P, users=users, requests=REQUESTS, segments={})
+    told = binary_report(Observations(Y, P, users, REQUESTS))
     assert {row.resampled for row in told} == {"requests"}
 
 
@@ -118,16 +119,14 @@ def test_a_row_is_plain_json(rows: list[MetricRow]) -> None:
 
 
 def test_a_seed_gives_the_same_table_again(rows: list[MetricRow]) -> None:
-    again = binary_report(Y, P, users=USERS, requests=REQUESTS, segments={"source": SOURCE, "new": NEW})
+    again = binary_report(Observations(Y, P, USERS, REQUESTS, {"source": SOURCE, "new": NEW}))
     assert [row.to_json() for row in again] == [row.to_json() for row in rows]
 
 
 def test_a_value_head_has_errors_and_a_mean_ratio_by_segment() -> None:
     values, predictions = Y * RNG.exponential(3, N), P * 2
     weights = RNG.integers(1, 4, N).astype(float)
-    told = value_report(
-        values, predictions, users=USERS, requests=REQUESTS, segments={"new": NEW}, weights=weights
-    )
+    told = value_report(Observations(values, predictions, USERS, REQUESTS, {"new": NEW}, weights))
     rows, w = (values[NEW], predictions[NEW]), weights[NEW]
     expected = {
         "rmse": oracle.root_mean_squared_error(*rows, sample_weight=w),
@@ -143,14 +142,12 @@ def test_a_value_head_has_errors_and_a_mean_ratio_by_segment() -> None:
 
 def test_a_value_that_is_not_known_is_refused() -> None:
     with pytest.raises(DataError, match="1 of 2 outcomes are not finite"):
-        value_report([1.0, np.nan], [1.0, 1.0], users=[1, 2], requests=[1, 2], segments={})
+        value_report(Observations([1.0, np.nan], [1.0, 1.0], [1, 2], [1, 2]))
 
 
 def test_a_quantile_head_has_its_coverage_and_its_pinball_loss_by_segment() -> None:
     values = np.arange(N) % 10.0
-    told = quantile_report(
-        values, np.full(N, 7.0), quantile=0.8, users=USERS, requests=REQUESTS, segments={"new": NEW}
-    )
+    told = quantile_report(Observations(values, np.full(N, 7.0), USERS, REQUESTS, {"new": NEW}), quantile=0.8)
     coverage = _found(told, "coverage", "all").estimate
     assert coverage.value == pytest.approx(0.8)
     assert coverage.low < 0.8 < coverage.high
@@ -170,7 +167,7 @@ def pooled(gains: RequestGains) -> float:
 def test_a_ranking_head_is_measured_within_requests_alone() -> None:
     moved = 5.0 * (REQUESTS % 7)  # a level for each request, which no request can see
     told, shifted = (
-        ranking_report(Y, scores, k=3, users=USERS, requests=REQUESTS, segments={"new": NEW})
+        ranking_report(Observations(Y, scores, USERS, REQUESTS, {"new": NEW}), k=3)
         for scores in (P, P + moved)
     )
     assert {row.metric for row in told} == {"auc_by_request", "ndcg", "naive_ndcg"}
@@ -185,9 +182,7 @@ def test_a_ranking_head_is_measured_within_requests_alone() -> None:
 
 def test_a_ranking_head_s_ndcg_allows_for_where_the_log_showed_things() -> None:
     looked_at = RNG.uniform(0.2, 1.0, N)
-    told = ranking_report(
-        Y, P, k=3, users=USERS, requests=REQUESTS, segments={}, examination=looked_at, replicates=20
-    )
+    told = ranking_report(Observations(Y, P, USERS, REQUESTS, examination=looked_at), k=3, replicates=20)
     expected = pooled(request_gains(Y, P, REQUESTS, k=3, examination=looked_at))
     row = _found(told, "ndcg", "all")
     assert row.estimate.value == pytest.approx(expected)
@@ -196,9 +191,7 @@ def test_a_ranking_head_s_ndcg_allows_for_where_the_log_showed_things() -> None:
 
 def test_rows_whose_place_is_not_known_are_left_out_of_the_ndcg_and_others_close_ranks() -> None:
     looked_at = np.where(NEW, np.nan, RNG.uniform(0.2, 1.0, N))
-    told = ranking_report(
-        Y, P, k=3, users=USERS, requests=REQUESTS, segments={"new": NEW}, examination=looked_at
-    )
+    told = ranking_report(Observations(Y, P, USERS, REQUESTS, {"new": NEW}, examination=looked_at), k=3)
     old = ~NEW
     expected = pooled(request_gains(Y[old], P[old], REQUESTS[old], k=3, examination=looked_at[old]))
     assert _found(told, "ndcg", "all").estimate.value == pytest.approx(expected)
@@ -208,7 +201,7 @@ def test_rows_whose_place_is_not_known_are_left_out_of_the_ndcg_and_others_close
 
 def test_where_no_place_is_known_the_ndcg_cannot_be_told_and_the_naive_one_is_beside_it() -> None:
     nowhere = np.full(N, np.nan)
-    told = ranking_report(Y, P, k=3, users=USERS, requests=REQUESTS, segments={}, examination=nowhere)
+    told = ranking_report(Observations(Y, P, USERS, REQUESTS, examination=nowhere), k=3)
     assert not _found(told, "ndcg", "all").estimate.known
     assert _found(told, "naive_ndcg", "all").estimate.value == pytest.approx(
         averaged(request_gains(Y, P, REQUESTS, k=3))
@@ -223,8 +216,11 @@ def test_two_rankers_of_equal_worth_report_equal_ndcg_only_where_examination_is_
     looked_at = ((1.0 / np.arange(1, 13) ** 0.7)[place]).ravel()
     outcomes = rng.random(appeal.size) < looked_at / (1 + np.exp(2.5 - appeal.ravel()))
     requests = np.repeat(np.arange(4_000), 12)
-    about = {"k": 12, "users": requests, "requests": requests, "segments": {}, "examination": looked_at}
-    found = [ranking_report(outcomes, ranker.ravel(), **about) for ranker in (logger, rival, better)]
+    observations = Observations(outcomes, logger, requests, requests, examination=looked_at)
+    found = [
+        ranking_report(observations.with_predictions(ranker.ravel()), k=12)
+        for ranker in (logger, rival, better)
+    ]
     told = {
         metric: [_found(rows, metric, "all").estimate for rows in found] for metric in ("ndcg", "naive_ndcg")
     }

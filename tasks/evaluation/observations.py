@@ -1,0 +1,88 @@
+"""Rows with what happened, what was predicted, and all that they are measured by.
+
+::
+
+    outcomes, predictions     [n]                    compared by every metric
+    users, requests           [n]                    resampled for the intervals; ranked together
+    segments                  name -> values [n]     each value is measured by itself
+    weights, examination      [n] or None            of the rows; of their logged positions
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.evaluation.binary import Floats
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Columns of equal length; row i of each belongs to one logged item.
+
+    Attributes
+    ----------
+    outcomes : [n] 0 or 1, or values; NaN where the outcome is unknown.
+    predictions : [n] probabilities, values, quantiles or scores, as the head predicts.
+    users : [n] ids; the clusters that are resampled. A row without a user is resampled by its request.
+    requests : [n] ids of the candidate sets.
+    segments : values [n] by column name; a missing value is the segment ``column=unknown``.
+    weights : [n] of 0 or more; None counts each row once.
+    examination : [n] probability, up to a factor, that the row's logged position is looked at; NaN where it
+        is not known. None: no position was logged.
+    """
+
+    outcomes: npt.ArrayLike
+    predictions: npt.ArrayLike
+    users: npt.ArrayLike
+    requests: npt.ArrayLike
+    segments: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
+    weights: npt.ArrayLike | None = None
+    examination: npt.ArrayLike | None = None
+
+    def select(self, rows: npt.NDArray[np.bool_]) -> "Observations":
+        """Return the marked rows.
+
+        Examples
+        --------
+        >>> both = Observations([0.0, 1.0], [0.2, 0.6], ["u", "v"], ["r", "r"], {"source": ["ads", "feed"]})
+        >>> one = both.select(np.array([False, True]))
+        >>> one.outcomes, one.users, one.segments["source"]
+        (array([1.]), array(['v'], dtype='<U1'), array(['feed'], dtype='<U4'))
+        """
+
+        def of(column: npt.ArrayLike) -> npt.NDArray[Any]:
+            return np.asarray(column)[rows]
+
+        return replace(
+            self,
+            outcomes=of(self.outcomes),
+            predictions=of(self.predictions),
+            users=of(self.users),
+            requests=of(self.requests),
+            segments={name: of(values) for name, values in self.segments.items()},
+            weights=None if self.weights is None else of(self.weights),
+            examination=None if self.examination is None else of(self.examination),
+        )
+
+    def select_known(self) -> "Observations":
+        """Return the rows whose outcome is known.
+
+        Examples
+        --------
+        >>> Observations([0.0, np.nan], [0.2, 0.6], ["u", "v"], ["r", "r"]).select_known().predictions
+        array([0.2])
+        """
+        return self.select(np.isfinite(np.asarray(self.outcomes, dtype=np.float64)))
+
+    def with_predictions(self, predictions: Floats) -> "Observations":
+        """Return the same rows under other predictions [n].
+
+        Examples
+        --------
+        >>> Observations([0.0], [0.2], ["u"], ["r"]).with_predictions(np.array([0.3])).predictions
+        array([0.3])
+        """
+        return replace(self, predictions=predictions)
