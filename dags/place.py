@@ -1,23 +1,22 @@
 """Where a step finds its contracts and its state: two settings, or else the repository's own folders."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tasks.settings import Settings
 
 if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-
 
 def surfaces_folder() -> Path:
     """Return the folder of surfaces: EQUIPOISE_SURFACES, or the repository's own."""
-    return Path(os.environ.get("EQUIPOISE_SURFACES") or REPOSITORY / "surfaces")
+    return Settings.of_repository().surfaces
 
 
 def home_folder() -> Path:
     """Return the folder of state: EQUIPOISE_HOME, or the repository's own."""
-    return Path(os.environ.get("EQUIPOISE_HOME") or REPOSITORY / ".equipoise")
+    return Settings.of_repository().home
 
 
 def open_workspace(surface: str) -> "Workspace":

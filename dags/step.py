@@ -9,7 +9,6 @@
 """
 
 import logging
-import os
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -37,6 +36,7 @@ from airflow.sdk.exceptions import (
 from dags.note import tell_error
 from dags.place import home_folder
 from tasks.errors import ContractError, DataError, GateRefused, StoreError
+from tasks.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -146,7 +146,7 @@ def trigger(dag_id: str, run_id: str, conf: dict[str, Any]) -> NoReturn:
 
 def mlflow_address() -> str:
     """Return where people open MLflow, or nothing where only its store is known."""
-    address = os.environ.get("EQUIPOISE_MLFLOW_URL") or os.environ.get("MLFLOW_TRACKING_URI", "")
+    address = Settings().mlflow_url or Settings().tracking_uri or ""
     return address.rstrip("/") if address.startswith("http") else ""
 
 

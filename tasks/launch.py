@@ -11,7 +11,6 @@ inputs, before and after: what is there is not made again, and what is not there
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,13 +21,12 @@ from typing import Any, Final, TypeVar
 from tasks.calibration import step as calibrate_step
 from tasks.calibration.step import CalibrateResult
 from tasks.errors import ContractError, StoreError, unknown
+from tasks.settings import IN_PROCESS, Settings
 from tasks.stores.projects import BACKENDS, submit
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training import step as train_step
 from tasks.training.step import TrainResult
 
-IN_PROCESS: Final = "in_process"
-MLFLOW_PROJECT: Final = "mlflow-project"
 PROJECTS: Final = Path(__file__).resolve().parents[1] / "mlflow_projects"
 
 Result = TypeVar("Result", TrainResult, CalibrateResult)
@@ -47,7 +45,7 @@ def train(
         The project could not be run, or ended well without having made the model.
     """
     inputs: dict[str, Any] = {"task": task, "as_of": as_of, "snapshot": snapshot}
-    if launcher() == IN_PROCESS:
+    if Settings().launcher == IN_PROCESS:
         return train_step.run(workspace, **inputs, parent_run=parent_run)
     return _launched("train", train_step.find, workspace, inputs, parent_run)
 
@@ -68,20 +66,9 @@ def calibrate(
         "snapshot": snapshot,
         "model_version": model_version,
     }
-    if launcher() == IN_PROCESS:
+    if Settings().launcher == IN_PROCESS:
         return calibrate_step.run(workspace, **inputs, parent_run=parent_run)
     return _launched("calibrate", calibrate_step.find, workspace, inputs, parent_run)
-
-
-def launcher() -> str:
-    """Return the launcher of this environment.
-
-    Raises
-    ------
-    ContractError
-        It is not known.
-    """
-    return _setting("EQUIPOISE_LAUNCHER", IN_PROCESS, known=(IN_PROCESS, MLFLOW_PROJECT))
 
 
 def project_folder(name: str, backend: str) -> Path:
@@ -110,7 +97,9 @@ def _launched(
     found = find(workspace, **inputs)
     if found is not None:
         return found
-    backend = _setting("EQUIPOISE_LAUNCHER_BACKEND", "local", known=BACKENDS)
+    backend = Settings().launcher_backend
+    if backend not in BACKENDS:
+        raise ContractError(unknown("value", backend, BACKENDS, where="EQUIPOISE_LAUNCHER_BACKEND"))
     submit(
         workspace.home,
         workspace.surface,
@@ -139,20 +128,13 @@ def _written(inputs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _config() -> Mapping[str, Any]:
-    path = os.environ.get("EQUIPOISE_LAUNCHER_CONFIG")
-    if not path:
+    path = Settings().launcher_config
+    if path is None:
         return {}
     try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ContractError(f"EQUIPOISE_LAUNCHER_CONFIG = '{path}' cannot be read as JSON: {error}") from None
     if not isinstance(config, dict):
         raise ContractError(f"EQUIPOISE_LAUNCHER_CONFIG = '{path}' holds no JSON object")
     return config
-
-
-def _setting(name: str, default: str, *, known: tuple[str, ...]) -> str:
-    value = os.environ.get(name) or default
-    if value not in known:
-        raise ContractError(unknown("value", value, known, where=name))
-    return value

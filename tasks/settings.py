@@ -238,7 +238,7 @@ class Settings:
         "EQUIPOISE_SHARED_DATA",
         "folder of the public data sets that tests and benchmarks read",
         "`../shared/data` beside the repository",
-        _path,
+        lambda _, text: Path(text) if text else REPOSITORY.parent / "shared" / "data",
     )
     pictures = Variable(
         "EQUIPOISE_PICTURES", "folder into which the browser tests write the docs' pictures", "none", _path

@@ -3,14 +3,11 @@
 ``EQUIPOISE_SHARED_DATA`` names their folder; else ``../shared/data`` beside the repository is looked at.
 """
 
-import os
-from pathlib import Path
-
 import pytest
 
-SHARED_DATA = Path(
-    os.environ.get("EQUIPOISE_SHARED_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
-)
+from tasks.settings import Settings
+
+SHARED_DATA = Settings().shared_data
 KUAIRAND = SHARED_DATA / "KuaiRand-Pure"
 
 needs_kuairand = pytest.mark.skipif(

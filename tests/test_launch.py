@@ -15,6 +15,7 @@ from tasks import launch
 from tasks.calibration import step as calibrate
 from tasks.calibration.step import CalibrateResult
 from tasks.errors import ContractError, ImmatureLabels, StoreError
+from tasks.settings import Settings
 from tasks.stores.projects import PROJECT
 from tasks.stores.registry import Registry
 from tasks.stores.runs import PARENT, step_run
@@ -81,7 +82,7 @@ def without_run(result: TrainResult | CalibrateResult) -> dict[str, object]:
 
 def test_a_project_makes_the_bytes_that_the_step_makes(launched, tmp_path):
     workspace, snapshot = small_feed(tmp_path)
-    assert launch.launcher() == "in_process"
+    assert Settings().launcher == "in_process"
     model = launch.train(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
     calibrator = launch.calibrate(
         workspace, task=TASK, as_of=AS_OF, snapshot=snapshot, model_version=model.version

@@ -1,6 +1,5 @@
 """Rows of a surface: its logs labelled, cut into its slices, and scored by a model of its train days."""
 
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tasks.evaluation.segments import segment_columns
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder
+from tasks.settings import Settings
 from tasks.stores.workspace import Workspace
 from tasks.training.slices import DaySlice, plan_slices
 
@@ -41,7 +41,7 @@ class Logged:
 
 def shared_data() -> Path:
     """Return the folder of the public data sets: ``EQUIPOISE_SHARED_DATA``, or ../shared/data beside us."""
-    return Path(os.environ.get(SHARED) or ROOT.parent / "shared" / "data")
+    return Settings().shared_data
 
 
 LOGGED: Final[Mapping[str, Logged]] = {

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import NoReturn
 
-from tasks.deploy.health import bring_up, not_ready, running_settings
+from tasks.deploy.health import bring_up, not_ready, running_layout
+from tasks.deploy.layout import Layout
 from tasks.deploy.logins import USERS, ensure_passwords
 from tasks.deploy.parts import only_one, records, stop
 from tasks.deploy.profiles import profile_of
-from tasks.deploy.settings import Settings
 from tasks.errors import EquipoiseError
 
 
@@ -24,7 +24,7 @@ def main() -> int:
         signal.signal(number, _interrupt)
     try:
         given = parser.parse_args()
-        return _VERBS[given.verb](Settings.from_environment(given.profile))
+        return _VERBS[given.verb](Layout.from_environment(given.profile))
     except EquipoiseError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
@@ -33,28 +33,28 @@ def main() -> int:
         return 130
 
 
-def _up(settings: Settings) -> int:
-    with only_one(settings):
-        running = running_settings(settings)
+def _up(layout: Layout) -> int:
+    with only_one(layout):
+        running = running_layout(layout)
         if running is None:
-            stop(settings)
-            running = bring_up(settings, print)
+            stop(layout)
+            running = bring_up(layout, print)
     print(_addresses(running))
     return 0
 
 
-def _down(settings: Settings) -> int:
-    with only_one(settings):
-        stopped = stop(settings)
+def _down(layout: Layout) -> int:
+    with only_one(layout):
+        stopped = stop(layout)
     print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
     return 0
 
 
-def _status(settings: Settings) -> int:
-    known = records(settings)
+def _status(layout: Layout) -> int:
+    known = records(layout)
     for record in known:
         print(f"{record.name:<14} {'running' if record.lives else 'ended'}  pid {record.pid}")
-    if running := running_settings(settings):
+    if running := running_layout(layout):
         missing = not_ready(running)
         print(f"not ready: {', '.join(missing)}" if missing else _addresses(running))
         return 1 if missing else 0
@@ -62,21 +62,21 @@ def _status(settings: Settings) -> int:
     return 1
 
 
-def _demo(settings: Settings) -> int:
+def _demo(layout: Layout) -> int:
     from tasks.deploy import demo, production_demo
 
     demos = {"embedded": demo.run_demo, "production": production_demo.run_demo}
-    demos[settings.profile](settings)
+    demos[layout.profile](layout)
     return 0
 
 
-def _addresses(settings: Settings) -> str:
-    passwords = ensure_passwords(settings.airflow)
+def _addresses(layout: Layout) -> str:
+    passwords = ensure_passwords(layout.airflow)
     logins = "\n".join(f"    {user:<6} {passwords[user]}   {role}" for user, role in USERS.items())
     return (
-        f"Airflow  {settings.airflow_url}\n{logins}\n"
-        f"MLflow   {settings.mlflow_url}   {profile_of(settings).says}\n"
-        f"`{profile_of(settings).down}` stops both; their state stays"
+        f"Airflow  {layout.airflow_url}\n{logins}\n"
+        f"MLflow   {layout.mlflow_url}   {profile_of(layout).says}\n"
+        f"`{profile_of(layout).down}` stops both; their state stays"
     )
 
 
@@ -85,7 +85,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-_VERBS: Mapping[str, Callable[[Settings], int]] = {"up": _up, "down": _down, "status": _status, "demo": _demo}
+_VERBS: Mapping[str, Callable[[Layout], int]] = {"up": _up, "down": _down, "status": _status, "demo": _demo}
 
 if __name__ == "__main__":
     sys.exit(main())

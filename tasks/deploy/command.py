@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 from tasks.deploy.given import errors_told, read_words
-from tasks.deploy.health import running_settings
+from tasks.deploy.health import running_layout
+from tasks.deploy.layout import Layout
 from tasks.deploy.profiles import profile_of
-from tasks.deploy.settings import Settings
 from tasks.errors import StoreError
 
 
@@ -14,7 +14,7 @@ def main() -> int:
     """Run the command with the environment of a step; return its exit code."""
     profile, words = read_words("tasks.deploy.command", __doc__, words="as after `equipoise`")
     with errors_told():
-        running = running_settings(Settings.from_environment(profile))
+        running = running_layout(Layout.from_environment(profile))
         if running is None:
             raise StoreError(f"The parts do not run. Start them: `make up PROFILE={profile}`")
     command = (sys.executable, "-m", "tasks.cli", *words)

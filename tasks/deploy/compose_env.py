@@ -4,9 +4,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tasks.deploy.layout import Layout
 from tasks.deploy.logins import write_private
 from tasks.deploy.profiles import secrets_of
-from tasks.deploy.settings import REPOSITORY, Settings
+from tasks.settings import REPOSITORY
 
 
 def main() -> int:
@@ -16,7 +17,7 @@ def main() -> int:
         print(f"{file} is there already, and the volumes were made with its secrets: nothing was written")
         return 1
     with tempfile.TemporaryDirectory() as folder:
-        secrets = secrets_of(Settings(Path(folder), REPOSITORY / "surfaces"))
+        secrets = secrets_of(Layout(Path(folder), REPOSITORY / "surfaces"))
     write_private(file, "".join(f"{name}={value}\n" for name, value in secrets.items()))
     print(f"wrote {file}: keep it, and keep it from others")
     return 0

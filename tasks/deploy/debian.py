@@ -17,25 +17,26 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tasks.deploy.layout import HOST, Layout
 from tasks.deploy.production import ACCOUNT
 from tasks.deploy.services import Asked, Ended, Service, Web
-from tasks.deploy.settings import HOST, REPOSITORY, Settings
 from tasks.errors import StoreError
+from tasks.settings import REPOSITORY
 
 _USER = "postgres"
 
 
 def infrastructure(
-    settings: Settings, secrets: Mapping[str, str], shared: Mapping[str, str]
+    layout: Layout, secrets: Mapping[str, str], shared: Mapping[str, str]
 ) -> tuple[Service, ...]:
     """Describe the three, with a job before PostgreSQL that makes its data folder."""
-    port = str(settings.ports["object-store"])
+    port = str(layout.ports["object-store"])
     return (
-        *_postgres(settings, secrets, shared),
-        _redis(settings, secrets, shared),
+        *_postgres(layout, secrets, shared),
+        _redis(layout, secrets, shared),
         Service(
             "object-store",
-            (sys.executable, "-m", "tasks.deploy.objects", port, str(settings.home / "objects")),
+            (sys.executable, "-m", "tasks.deploy.objects", port, str(layout.home / "objects")),
             {**shared, "PYTHONPATH": str(REPOSITORY)},
             Web(f"http://{HOST}:{port}/moto-api/"),
         ),
@@ -51,7 +52,7 @@ def find_program(name: str) -> str:
         It is not installed.
     """
     newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda file: int(file.parts[4]))
-    found = str(newest[-1]) if newest else shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    found = str(newest[-1]) if newest else shutil.which(name) or shutil.which(name, path="/usr/sbin")
     if not found:
         raise StoreError(
             f"The program {name} is missing. On Debian and Ubuntu: apt-get install postgresql redis-server"
@@ -60,9 +61,9 @@ def find_program(name: str) -> str:
 
 
 def _postgres(
-    settings: Settings, secrets: Mapping[str, str], shared: Mapping[str, str]
+    layout: Layout, secrets: Mapping[str, str], shared: Mapping[str, str]
 ) -> tuple[Service, Service]:
-    folder, port = settings.home / "postgres", str(settings.ports["postgres"])
+    folder, port = layout.home / "postgres", str(layout.ports["postgres"])
     data, password, user = folder / "data", folder / "password", _unprivileged()
     make = (
         "--pgdata",
@@ -96,8 +97,8 @@ def _postgres(
     )
 
 
-def _redis(settings: Settings, secrets: Mapping[str, str], shared: Mapping[str, str]) -> Service:
-    folder, port = settings.home / "redis", str(settings.ports["redis"])
+def _redis(layout: Layout, secrets: Mapping[str, str], shared: Mapping[str, str]) -> Service:
+    folder, port = layout.home / "redis", str(layout.ports["redis"])
     says = {
         "bind": HOST,
         "port": port,

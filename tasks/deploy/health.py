@@ -7,63 +7,63 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
+from tasks.deploy.layout import Layout
 from tasks.deploy.logins import ensure_passwords
 from tasks.deploy.parts import forget, last_lines, log_of, records, start, stop
 from tasks.deploy.profiles import services_of
 from tasks.deploy.rest import Airflow
 from tasks.deploy.services import Ended, Service, is_ready
-from tasks.deploy.settings import Settings
 from tasks.errors import StoreError
 
 Say = Callable[[str], None]
 
 
-def bring_up(settings: Settings, say: Say, *, patience: float = 300.0) -> Settings:
+def bring_up(layout: Layout, say: Say, *, patience: float = 300.0) -> Layout:
     """Start the parts and wait for them; stop them all where one fails.
 
     Returns
     -------
-    The settings with the ports that were taken.
+    The layout with the ports that were taken.
 
     Raises
     ------
     StoreError
         A port is taken, a part ended or did not answer in time; it shows the end of that part's log.
     """
-    settings.require_free_ports()
-    ensure_passwords(settings.airflow)
-    settings = settings.with_free_inner_ports()
+    layout.require_free_ports()
+    ensure_passwords(layout.airflow)
+    layout = layout.with_free_inner_ports()
     try:
-        _bring_up(settings, say, deadline=time.monotonic() + patience)
+        _bring_up(layout, say, deadline=time.monotonic() + patience)
     except BaseException:
-        stop(settings)
+        stop(layout)
         raise
-    say(f"Airflow {settings.airflow_url} and MLflow {settings.mlflow_url} are ready")
-    return settings
+    say(f"Airflow {layout.airflow_url} and MLflow {layout.mlflow_url} are ready")
+    return layout
 
 
-def running_settings(settings: Settings) -> Settings | None:
-    """Return the settings that the living parts run with, None where they are not all alive."""
-    known = records(settings)
+def running_layout(layout: Layout) -> Layout | None:
+    """Return the layout that the living parts run with, None where they are not all alive."""
+    known = records(layout)
     if not known:
         return None
-    running = settings.at(known[0].airflow_port, known[0].mlflow_port, known[0].ports)
+    running = layout.at(known[0].airflow_port, known[0].mlflow_port, known[0].ports)
     lasting = {service.name for service in services_of(running) if not service.is_job}
     return running if {record.name for record in known if record.lives} == lasting else None
 
 
-def client(settings: Settings, user: str = "admin") -> Airflow:
+def client(layout: Layout, user: str = "admin") -> Airflow:
     """Return a client of this machine's Airflow."""
-    return Airflow(settings.airflow_url, user, ensure_passwords(settings.airflow)[user])
+    return Airflow(layout.airflow_url, user, ensure_passwords(layout.airflow)[user])
 
 
-def not_ready(settings: Settings) -> list[str]:
+def not_ready(layout: Layout) -> list[str]:
     """Name the parts that do not answer."""
-    lasting = (service for service in services_of(settings) if not service.is_job)
+    lasting = (service for service in services_of(layout) if not service.is_job)
     return [service.name for service in lasting if not is_ready(service)]
 
 
-def require_living(settings: Settings) -> None:
+def require_living(layout: Layout) -> None:
     """Make sure that no part has ended by itself.
 
     Raises
@@ -71,68 +71,68 @@ def require_living(settings: Settings) -> None:
     StoreError
         One has; it shows the end of its log.
     """
-    _require_living(settings, (record.name for record in records(settings) if not record.lives))
+    _require_living(layout, (record.name for record in records(layout) if not record.lives))
 
 
-def _bring_up(settings: Settings, say: Say, *, deadline: float) -> None:
+def _bring_up(layout: Layout, say: Say, *, deadline: float) -> None:
     """Start each service when those before it are ready; look at those that run until all are."""
-    services = {service.name: service for service in services_of(settings)}
+    services = {service.name: service for service in services_of(layout)}
     running: dict[str, subprocess.Popen[bytes]] = {}
-    ready = {name for name, service in services.items() if _is_done(settings, service)}
+    ready = {name for name, service in services.items() if _is_done(layout, service)}
     said: list[str] = []
     while missing := [name for name in services if name not in ready]:
         for name in missing:
             if name not in running and ready.issuperset(services[name].after):
-                running[name] = start(settings, services[name])
+                running[name] = start(layout, services[name])
         waited_for = [name for name in missing if name in running]
         if waited_for != said:
             say(f"waiting for {', '.join(waited_for)}")
             said = waited_for
-        ready |= {name for name in waited_for if _has_become_ready(settings, services[name], running[name])}
+        ready |= {name for name in waited_for if _has_become_ready(layout, services[name], running[name])}
         _require_living(
-            settings, (n for n, p in running.items() if not services[n].is_job and p.poll() is not None)
+            layout, (n for n, p in running.items() if not services[n].is_job and p.poll() is not None)
         )
         if time.monotonic() > deadline:
             raise StoreError(
-                f"Not ready in time: {', '.join(missing)}. See the logs in {settings.logs_of_parts}"
+                f"Not ready in time: {', '.join(missing)}. See the logs in {layout.logs_of_parts}"
             )
         time.sleep(0.5)
 
 
-def _has_become_ready(settings: Settings, service: Service, process: subprocess.Popen[bytes]) -> bool:
+def _has_become_ready(layout: Layout, service: Service, process: subprocess.Popen[bytes]) -> bool:
     if not isinstance(service.ready, Ended):
         return is_ready(service)
     if process.poll() is None:
         return False
     if process.returncode != 0:
-        _fail(settings, f"Preparing {service.name} failed. The end of its log:", [service.name])
-    forget(settings, service.name)
-    _stamp(settings, service).write_text(_versions(), encoding="utf-8")
+        _fail(layout, f"Preparing {service.name} failed. The end of its log:", [service.name])
+    forget(layout, service.name)
+    _stamp(layout, service).write_text(_versions(), encoding="utf-8")
     return True
 
 
-def _is_done(settings: Settings, service: Service) -> bool:
+def _is_done(layout: Layout, service: Service) -> bool:
     """Whether a job's work is there already, made by the installed versions where these matter."""
-    job, stamp = service.ready, _stamp(settings, service)
+    job, stamp = service.ready, _stamp(layout, service)
     if not isinstance(job, Ended) or not job.makes or not stamp.exists():
         return False
     current = job.once or stamp.read_text(encoding="utf-8") == _versions()
     return current and all(path.exists() for path in job.makes)
 
 
-def _stamp(settings: Settings, service: Service) -> Path:
-    return settings.home / "parts" / f"{service.name}.done"
+def _stamp(layout: Layout, service: Service) -> Path:
+    return layout.home / "parts" / f"{service.name}.done"
 
 
 def _versions() -> str:
     return " ".join(map(version, ("apache-airflow", "mlflow")))
 
 
-def _require_living(settings: Settings, dead: Iterable[str]) -> None:
+def _require_living(layout: Layout, dead: Iterable[str]) -> None:
     if names := list(dead):
-        _fail(settings, f"These parts ended by themselves: {', '.join(names)}", names)
+        _fail(layout, f"These parts ended by themselves: {', '.join(names)}", names)
 
 
-def _fail(settings: Settings, what: str, names: Iterable[str]) -> NoReturn:
-    logs = "\n".join(f"  {name}:\n{last_lines(log_of(settings, name))}" for name in names)
+def _fail(layout: Layout, what: str, names: Iterable[str]) -> NoReturn:
+    logs = "\n".join(f"  {name}:\n{last_lines(log_of(layout, name))}" for name in names)
     raise StoreError(f"{what}\n{logs}")

@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tasks.deploy.settings import HOST
+from tasks.deploy.layout import HOST
 
 _REGION = "us-east-1"
 

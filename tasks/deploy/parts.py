@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.deploy.layout import MARK, Layout
 from tasks.deploy.logins import write_private
 from tasks.deploy.processes import end_sessions, started_at, undisturbed
 from tasks.deploy.services import Service
-from tasks.deploy.settings import MARK, Settings
 from tasks.errors import StoreError
 
 
@@ -35,7 +35,7 @@ class Record:
 
 
 @contextlib.contextmanager
-def only_one(settings: Settings) -> Iterator[None]:
+def only_one(layout: Layout) -> Iterator[None]:
     """Keep a second start, stop or demo of the same home away.
 
     Raises
@@ -43,28 +43,28 @@ def only_one(settings: Settings) -> Iterator[None]:
     StoreError
         Another one is at it.
     """
-    folder = settings.home / "parts"
+    folder = layout.home / "parts"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StoreError(
-                f"Another start, stop or demo works on {settings.home}. Wait for its end"
+                f"Another start, stop or demo works on {layout.home}. Wait for its end"
             ) from None
         yield
 
 
-def start(settings: Settings, service: Service) -> subprocess.Popen[bytes]:
+def start(layout: Layout, service: Service) -> subprocess.Popen[bytes]:
     """Start a service and record it."""
-    settings.logs_of_parts.mkdir(parents=True, exist_ok=True)
-    settings.airflow.mkdir(parents=True, exist_ok=True)
+    layout.logs_of_parts.mkdir(parents=True, exist_ok=True)
+    layout.airflow.mkdir(parents=True, exist_ok=True)
     for file, text in service.files.items():
         _write_for(service.user, file, text)
-    with log_of(settings, service.name).open("wb") as log:
+    with log_of(layout, service.name).open("wb") as log:
         process = subprocess.Popen(
             service.command,
-            cwd="/" if service.user else settings.airflow,
+            cwd="/" if service.user else layout.airflow,
             env=dict(service.environment),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -72,36 +72,36 @@ def start(settings: Settings, service: Service) -> subprocess.Popen[bytes]:
             start_new_session=True,
             **_as(service.user),
         )
-    _write(settings, service.name, process.pid)
+    _write(layout, service.name, process.pid)
     return process
 
 
-def forget(settings: Settings, name: str) -> None:
+def forget(layout: Layout, name: str) -> None:
     """Drop the record of a job that has ended."""
-    (settings.home / "parts" / f"{name}.json").unlink(missing_ok=True)
+    (layout.home / "parts" / f"{name}.json").unlink(missing_ok=True)
 
 
-def records(settings: Settings) -> list[Record]:
+def records(layout: Layout) -> list[Record]:
     """Return what was started and not yet stopped, whether it still lives or not."""
-    files = sorted((settings.home / "parts").glob("*.json"))
+    files = sorted((layout.home / "parts").glob("*.json"))
     return [Record(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
 
 
-def stop(settings: Settings, *, patience: float = 20.0) -> list[str]:
+def stop(layout: Layout, *, patience: float = 20.0) -> list[str]:
     """Stop every recorded part with all its children; return the names of those that lived."""
-    known = records(settings)
+    known = records(layout)
     living = [record for record in known if record.lives]
     crashed = [record.pid for record in known if started_at(record.pid) is None]
     with undisturbed():
-        end_sessions([r.pid for r in living], crashed, (MARK, str(settings.home)), patience=patience)
+        end_sessions([r.pid for r in living], crashed, (MARK, str(layout.home)), patience=patience)
         for record in known:
-            forget(settings, record.name)
+            forget(layout, record.name)
     return [record.name for record in living]
 
 
-def log_of(settings: Settings, name: str) -> Path:
+def log_of(layout: Layout, name: str) -> Path:
     """Return the file of what a part prints."""
-    return settings.logs_of_parts / f"{name}.log"
+    return layout.logs_of_parts / f"{name}.log"
 
 
 def last_lines(file: Path, count: int = 15) -> str:
@@ -138,10 +138,10 @@ def _as(user: str | None) -> dict[str, Any]:
     return {} if user is None else {"user": user, "group": user, "extra_groups": []}
 
 
-def _write(settings: Settings, name: str, pid: int) -> None:
+def _write(layout: Layout, name: str, pid: int) -> None:
     started = started_at(pid) or ""
-    record = Record(name, pid, started, settings.airflow_port, settings.mlflow_port, settings.ports)
-    file = settings.home / "parts" / f"{name}.json"
+    record = Record(name, pid, started, layout.airflow_port, layout.mlflow_port, layout.ports)
+    file = layout.home / "parts" / f"{name}.json"
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps(asdict(record)), encoding="utf-8")
     draft.replace(file)

@@ -10,15 +10,15 @@ from datetime import date, timedelta
 
 from tasks.deploy.demo import heading, parts, retrain, run_command
 from tasks.deploy.follow import Lines, spell
+from tasks.deploy.layout import Layout
 from tasks.deploy.parts import only_one
 from tasks.deploy.production import LOGS
-from tasks.deploy.settings import Settings
 
 SURFACE = "home_feed"
 _WORLD = ("--days", "125", "--requests-per-day", "200", "--seed", "7")
 
 
-def run_demo(settings: Settings) -> None:
+def run_demo(layout: Layout) -> None:
     """Run the whole of it; whatever happens, stop what was started here.
 
     Raises
@@ -27,9 +27,9 @@ def run_demo(settings: Settings) -> None:
         A part or a step failed; the message says which.
     """
     lines, began = Lines(), time.monotonic()
-    with only_one(settings):
+    with only_one(layout):
         heading(lines, 1, "PostgreSQL, Redis, an object store, Airflow on Celery, MLflow with logins")
-        with parts(settings, lines, SURFACE) as running:
+        with parts(layout, lines, SURFACE) as running:
             heading(lines, 2, "The simulated feed, in the object store")
             retrain(running, lines, SURFACE, as_of=_generate(running, lines))
     lines.say(
@@ -39,9 +39,9 @@ def run_demo(settings: Settings) -> None:
     lines.say(f"\nThe demo took {spell(time.monotonic() - began)}.")
 
 
-def _generate(settings: Settings, lines: Lines) -> str:
+def _generate(layout: Layout, lines: Lines) -> str:
     """Put the log tables into the object store; return the midnight after their last day."""
-    made = run_command(settings, "world", "generate", *_WORLD, "--out", f"{LOGS}/{SURFACE}")
+    made = run_command(layout, "world", "generate", *_WORLD, "--out", f"{LOGS}/{SURFACE}")
     lines.say(
         f"generated: {made['impressions']:,} impressions in {made['requests']:,} requests, "
         f"{made['events']:,} events: {made['out']}"

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 from tasks.deploy import debian, embedded, production
 from tasks.deploy.environment import environment, surroundings
+from tasks.deploy.layout import HOST, MARK, Layout
 from tasks.deploy.logins import ensure_keys, ensure_passwords, ensure_secrets
 from tasks.deploy.production import Places
 from tasks.deploy.services import Service
-from tasks.deploy.settings import HOST, MARK, REPOSITORY, Settings
+from tasks.settings import REPOSITORY
 
 
 @dataclass(frozen=True)
@@ -32,37 +33,37 @@ class Profile:
     down : what stops it.
     """
 
-    services: Callable[[Settings], tuple[Service, ...]]
-    environment: Callable[[Settings], dict[str, str]]
+    services: Callable[[Layout], tuple[Service, ...]]
+    environment: Callable[[Layout], dict[str, str]]
     says: str
     down: str
 
 
-def profile_of(settings: Settings) -> Profile:
+def profile_of(layout: Layout) -> Profile:
     """Return the profile of an installation."""
-    return PROFILES[settings.profile]
+    return PROFILES[layout.profile]
 
 
-def services_of(settings: Settings) -> tuple[Service, ...]:
+def services_of(layout: Layout) -> tuple[Service, ...]:
     """Describe every service of an installation."""
-    return profile_of(settings).services(settings)
+    return profile_of(layout).services(layout)
 
 
-def _production_services(settings: Settings) -> tuple[Service, ...]:
-    secrets, shared = secrets_of(settings), _around(settings)
-    ours = production.services(_places(settings), secrets)
+def _production_services(layout: Layout) -> tuple[Service, ...]:
+    secrets, shared = secrets_of(layout), _around(layout)
+    ours = production.services(_places(layout), secrets)
     return (
-        *debian.infrastructure(settings, secrets, shared),
+        *debian.infrastructure(layout, secrets, shared),
         *(_with(service, shared) for service in ours),
     )
 
 
-def _production_environment(settings: Settings) -> dict[str, str]:
-    return {**_around(settings), **production.environment(_places(settings), secrets_of(settings))}
+def _production_environment(layout: Layout) -> dict[str, str]:
+    return {**_around(layout), **production.environment(_places(layout), secrets_of(layout))}
 
 
-def _around(settings: Settings) -> dict[str, str]:
-    return {**surroundings("AWS_", "PG", "EQUIPOISE_"), MARK: str(settings.home)}
+def _around(layout: Layout) -> dict[str, str]:
+    return {**surroundings("AWS_", "PG", "EQUIPOISE_"), MARK: str(layout.home)}
 
 
 def _with(service: Service, shared: Mapping[str, str]) -> Service:
@@ -75,37 +76,37 @@ def _with(service: Service, shared: Mapping[str, str]) -> Service:
     )
 
 
-def secrets_of(settings: Settings) -> dict[str, str]:
+def secrets_of(layout: Layout) -> dict[str, str]:
     """Return every secret of the production services by name, made where one is lacking."""
-    keys = ensure_keys(settings.airflow)
+    keys = ensure_keys(layout.airflow)
     of_airflow = {
         "AIRFLOW_FERNET_KEY": keys["fernet"],
         "AIRFLOW_SECRET_KEY": keys["session"],
         "AIRFLOW_JWT_SECRET": keys["jwt"],
     }
-    passwords = ensure_passwords(settings.airflow)
+    passwords = ensure_passwords(layout.airflow)
     of_people = {production.password_of(user): password for user, password in passwords.items()}
-    return {**of_airflow, **ensure_secrets(settings.airflow), **of_people}
+    return {**of_airflow, **ensure_secrets(layout.airflow), **of_people}
 
 
-def _places(settings: Settings) -> Places:
-    ports = settings.ports
+def _places(layout: Layout) -> Places:
+    ports = layout.ports
     return Places(
         python=sys.executable,
         repository=str(REPOSITORY),
-        home=str(settings.home),
-        surfaces=str(settings.surfaces),
+        home=str(layout.home),
+        surfaces=str(layout.surfaces),
         listen=HOST,
         postgres_host=HOST,
         postgres_port=ports["postgres"],
         redis=f"{HOST}:{ports['redis']}",
         objects=f"http://{HOST}:{ports['object-store']}",
-        airflow=settings.airflow_url,
-        airflow_port=settings.airflow_port,
-        airflow_page=settings.airflow_url,
-        mlflow=settings.mlflow_url,
-        mlflow_port=settings.mlflow_port,
-        mlflow_page=settings.mlflow_url,
+        airflow=layout.airflow_url,
+        airflow_port=layout.airflow_port,
+        airflow_page=layout.airflow_url,
+        mlflow=layout.mlflow_url,
+        mlflow_port=layout.mlflow_port,
+        mlflow_page=layout.mlflow_url,
     )
 
 

@@ -3,9 +3,8 @@
 import os
 from dataclasses import dataclass
 
-from tasks.errors import ContractError
+from tasks.settings import Settings
 
-MEMORY, THREADS = "EQUIPOISE_MEMORY", "EQUIPOISE_THREADS"
 _MEMORY = "4GB"
 
 
@@ -23,9 +22,7 @@ def limits(threads: int | None = None, memory: str | None = None) -> Limits:
     Raises
     ------
     ContractError
-        EQUIPOISE_THREADS is no number of threads.
+        EQUIPOISE_THREADS is not a number of threads, or EQUIPOISE_MEMORY not an amount of memory.
     """
-    said = os.environ.get(THREADS)
-    if said and (not said.isdecimal() or int(said) < 1):
-        raise ContractError(f"{THREADS} = '{said}' is no number of threads. Write it as {THREADS}=2")
-    return Limits(int(said or threads or os.cpu_count() or 1), os.environ.get(MEMORY) or memory or _MEMORY)
+    settings = Settings()
+    return Limits(settings.threads or threads or os.cpu_count() or 1, settings.memory or memory or _MEMORY)

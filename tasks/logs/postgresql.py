@@ -10,7 +10,6 @@ What libpq says of a connection that failed may repeat parts of the password, so
 the server says of a query does not, and is.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,12 +25,11 @@ from sqlglot import exp
 
 from tasks.contracts.sources import PostgresTable
 from tasks.errors import ContractError, DataError, StoreError, unknown
+from tasks.settings import Settings
 from tasks.sql import expressions as x
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection, Cursor
-
-VARIABLE = "EQUIPOISE_POSTGRESQL_"
 
 _AS_IT_IS = {"bool", "int2", "int4", "int8", "float4", "float8", "date", "timestamp", "timestamptz"}
 _AS_TEXT = {"text", "varchar", "bpchar", "name", "citext", "uuid", "json", "jsonb"}
@@ -128,13 +126,13 @@ def _connected(server: str) -> Iterator["Connection"]:
         raise ContractError(
             "A source in PostgreSQL needs the extra `postgres`: pip install 'equipoise[postgres]'"
         ) from None
-    variable = f"{VARIABLE}{server.upper()}"
-    address = os.environ.get(variable)
-    if not address:
-        known = sorted(name for name in os.environ if name.startswith(VARIABLE))
+    addresses, variable = Settings().postgresql, f"EQUIPOISE_POSTGRESQL_{server.upper()}"
+    address = addresses.get(server.upper())
+    if address is None:
+        known = ", ".join(f"EQUIPOISE_POSTGRESQL_{name}" for name in addresses)
         raise ContractError(
             f"The environment names no PostgreSQL '{server}': set {variable} to its connection string. "
-            f"Set are: {', '.join(known) or 'none'}"
+            f"Set are: {known or 'none'}"
         )
     try:
         connection = dbapi.connect(address)

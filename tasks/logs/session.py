@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from tasks.errors import DataError, StoreError
-from tasks.logs.limits import MEMORY, limits
+from tasks.logs.limits import limits
 from tasks.stores.location import register_objects
 from tasks.stores.workspace import Workspace
 
@@ -52,7 +52,7 @@ def session(
             yield connection
     except duckdb.OutOfMemoryException as error:
         raise StoreError(
-            f"Out of memory at {config['memory_limit']}: set {MEMORY} higher ({error})"
+            f"Out of memory at {config['memory_limit']}: set EQUIPOISE_MEMORY higher ({error})"
         ) from error
     except duckdb.IOException as error:
         raise StoreError(f"A file cannot be read or written: {error}") from error

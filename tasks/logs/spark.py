@@ -15,7 +15,6 @@ an installation sets in ``spark-defaults.conf``, such as a catalog, holds.
 """
 
 import logging
-import os
 import re
 import shlex
 import shutil
@@ -29,12 +28,12 @@ from typing import TYPE_CHECKING
 from tasks.contracts.sources import SparkTable
 from tasks.contracts.surface import Engine
 from tasks.errors import ContractError, DataError, StoreError, unknown
-from tasks.logs.limits import MEMORY, limits
+from tasks.logs.limits import limits
+from tasks.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-MASTER = "EQUIPOISE_SPARK_MASTER"
 _DATA = ("22", "0A", "42846")
 """The SQL states that tell of values and types, not of machines."""
 
@@ -155,7 +154,7 @@ def _check_installed() -> None:
         raise ContractError(
             "The engine spark needs the extra `spark`: pip install 'equipoise[spark]', and Java 17"
         ) from None
-    home = os.environ.get("JAVA_HOME")
+    home = Settings().java_home
     if not (shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")):
         where = f"there is none in JAVA_HOME ({home})" if home else "there is none on the PATH"
         raise ContractError(
@@ -190,7 +189,7 @@ def _start(folder: Path, engine: Engine) -> "SparkSession":
 
 def _configuration(folder: Path, engine: Engine) -> dict[str, str]:
     size = limits(engine.threads, engine.memory)
-    master = os.environ.get(MASTER) or f"local[{size.threads}]"
+    master = Settings().spark_master or f"local[{size.threads}]"
     temporary = shlex.quote(f"-Djava.io.tmpdir={folder / 'tmp'}")
     common = {
         "spark.app.name": "equipoise",
@@ -223,5 +222,7 @@ def _memory(text: str) -> str:
     """
     found = re.fullmatch(r"(\d+)\s*([MG])i?B", text, re.IGNORECASE)
     if found is None:
-        raise ContractError(f"{MEMORY} = '{text}' is no amount of memory that Spark knows. Write it as 4GB")
+        raise ContractError(
+            f"EQUIPOISE_MEMORY = '{text}' is not an amount of memory that Spark knows. Write it as 4GB"
+        )
     return f"{found[1]}{found[2].lower()}"

@@ -12,7 +12,6 @@ An object store that does not answer is a StoreError, whatever its client calls 
 """
 
 import importlib
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +22,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tasks.errors import StoreError
+from tasks.settings import Settings
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
 
-STORE: Final = "EQUIPOISE_STORE"
 _S3: Final = "s3://"
 
 
@@ -154,7 +153,7 @@ def locate(text: str) -> Location:
 
 def store_of(home: Path) -> Location:
     """Return where the tables of a home lie: EQUIPOISE_STORE, else the home itself."""
-    chosen = os.environ.get(STORE)
+    chosen = Settings().store
     return locate(chosen) if chosen else home
 
 
@@ -212,21 +211,19 @@ def storage_options(location: Location) -> dict[str, str] | None:
     """Return what Delta needs beside the AWS variables: a commit is a put that fails where one is already."""
     if not isinstance(location, ObjectPath):
         return None
-    http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    http = (Settings().aws_endpoint or "").startswith("http://")
     return {"aws_conditional_put": "etag", "aws_allow_http": str(http).lower()}
 
 
 def register_objects(connection: Any) -> None:
     """Let a DuckDB connection read and write ``s3://``, where an object store is named by the environment."""
-    if any(os.environ.get(name, "").startswith(_S3) for name in (STORE, "EQUIPOISE_LOGS")):
+    if any(place and place.startswith(_S3) for place in (Settings().store, Settings().logs)):
         connection.register_filesystem(_object_store().Remembering())
 
 
 def objects() -> "S3FileSystem":
     """Return this process's way to the object store that the environment names."""
-    return _object_store().client(
-        *(os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"))
-    )
+    return _object_store().client(Settings().aws_endpoint or "", Settings().aws_key or "")
 
 
 def _object_store() -> ModuleType:

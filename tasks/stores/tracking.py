@@ -37,6 +37,7 @@ from requests.exceptions import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.errors import StoreError
+from tasks.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,7 +76,7 @@ def connect(home: Path) -> PatientClient:
 
 def tracking_uri(home: Path) -> str:
     """Return MLFLOW_TRACKING_URI, else the sqlite database of a home."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_database(home)}"
+    return Settings().tracking_uri or f"sqlite:///{_database(home)}"
 
 
 def experiment_id(client: MlflowClient, home: Path, surface: str) -> str:
@@ -107,7 +108,7 @@ def exclusive(home: Path) -> Iterator[None]:
 @contextmanager
 def current(uri: str) -> Iterator[None]:
     """Let MLflow itself look at a store: registering from a logged model asks whatever is current."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
+    before = Settings().tracking_uri
     mlflow.set_tracking_uri(uri)
     try:
         yield

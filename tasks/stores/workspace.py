@@ -9,6 +9,7 @@ from pathlib import Path
 from tasks.contracts import Contracts, load_surface
 from tasks.contracts.surface import EngineName
 from tasks.errors import ContractError
+from tasks.settings import Settings
 from tasks.stores.location import Location, locate, store_of
 
 
@@ -48,7 +49,7 @@ class Workspace:
     @property
     def logs(self) -> Location:
         """Where relative sources begin: EQUIPOISE_LOGS, a folder or an object store's prefix."""
-        chosen = locate(os.environ.get("EQUIPOISE_LOGS") or str(self.home / "logs"))
+        chosen = locate(Settings().logs or str(self.home / "logs"))
         return chosen.absolute() if isinstance(chosen, Path) else chosen
 
     @property
@@ -69,12 +70,12 @@ class Workspace:
 
 def surfaces_folder(given: Path | None = None) -> Path:
     """Return the folder of contracts: the given one, else EQUIPOISE_SURFACES, else ``surfaces``."""
-    return (given or Path(os.environ.get("EQUIPOISE_SURFACES", "surfaces"))).absolute()
+    return given.absolute() if given else Settings().surfaces
 
 
 def home_folder(given: Path | None = None) -> Path:
     """Return the folder of state: the given one, else EQUIPOISE_HOME, else ``.equipoise``."""
-    return (given or Path(os.environ.get("EQUIPOISE_HOME", ".equipoise"))).absolute()
+    return given.absolute() if given else Settings().home
 
 
 def parse_instant(text: str) -> datetime:

@@ -12,11 +12,12 @@ import pytest
 import yaml
 
 from tasks.deploy import production
+from tasks.deploy.layout import Layout
 from tasks.deploy.logins import USERS
 from tasks.deploy.production import INFRASTRUCTURE, Places, password_of
 from tasks.deploy.profiles import services_of
 from tasks.deploy.services import Asked, Ended, Service, Web
-from tasks.deploy.settings import REPOSITORY, Settings
+from tasks.settings import REPOSITORY
 
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 SECRETS = (
@@ -89,12 +90,10 @@ def test_it_waits_for_the_same_and_is_asked_the_same(name: str) -> None:
 def test_this_machine_starts_the_same_services_with_the_same_words(tmp_path: Path) -> None:
     if shutil.which("redis-server") is None or not Path("/usr/lib/postgresql").exists():
         pytest.skip("Debian's PostgreSQL and Redis are not installed")
-    settings = Settings.from_environment("production")
+    layout = Layout.from_environment("production")
     here = {
         s.name: s
-        for s in services_of(
-            Settings(tmp_path, settings.surfaces, profile="production", ports=settings.ports)
-        )
+        for s in services_of(Layout(tmp_path, layout.surfaces, profile="production", ports=layout.ports))
     }
     assert set(here) == {*INFRASTRUCTURE, *SERVICES, "postgres-data"}
     for name, service in SERVICES.items():

@@ -3,8 +3,8 @@ import stat
 from pathlib import Path
 
 from tasks.deploy.environment import environment
+from tasks.deploy.layout import Layout
 from tasks.deploy.logins import ensure_keys, ensure_passwords, passwords_file
-from tasks.deploy.settings import Settings
 
 
 def mode(path: Path) -> int:
@@ -43,6 +43,6 @@ def test_a_file_that_was_opened_to_others_is_closed_again(tmp_path: Path) -> Non
 
 
 def test_the_parts_share_their_keys(tmp_path: Path) -> None:
-    settings = Settings(tmp_path, tmp_path)
-    one, two = environment(settings), environment(settings)
+    layout = Layout(tmp_path, tmp_path)
+    one, two = environment(layout), environment(layout)
     assert one["AIRFLOW__API_AUTH__JWT_SECRET"] == two["AIRFLOW__API_AUTH__JWT_SECRET"] != ""

@@ -12,24 +12,25 @@ from pathlib import Path
 import pytest
 
 from tasks.deploy.follow import Lines, failed_logs, follow
-from tasks.deploy.health import client, not_ready, running_settings
+from tasks.deploy.health import client, not_ready, running_layout
+from tasks.deploy.layout import MARK, Layout
 from tasks.deploy.parts import records
 from tasks.deploy.processes import marked, members
-from tasks.deploy.settings import MARK, REPOSITORY, Settings
 from tasks.errors import StoreError
+from tasks.settings import REPOSITORY
 
 pytestmark = pytest.mark.xdist_group("parts")
 PATIENCE = 420
 NAMES = {"api-server", "scheduler", "dag-processor", "triggerer", "mlflow"}
 
 
-def local(verb: str, settings: Settings) -> subprocess.CompletedProcess[str]:
+def local(verb: str, layout: Layout) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
-        "EQUIPOISE_HOME": str(settings.home),
-        "EQUIPOISE_SURFACES": str(settings.surfaces),
-        "EQUIPOISE_AIRFLOW_PORT": str(settings.airflow_port),
-        "EQUIPOISE_MLFLOW_PORT": str(settings.mlflow_port),
+        "EQUIPOISE_HOME": str(layout.home),
+        "EQUIPOISE_SURFACES": str(layout.surfaces),
+        "EQUIPOISE_AIRFLOW_PORT": str(layout.airflow_port),
+        "EQUIPOISE_MLFLOW_PORT": str(layout.mlflow_port),
     }
     command = [sys.executable, "-m", "tasks.deploy", verb]
     return subprocess.run(
@@ -44,29 +45,29 @@ def local(verb: str, settings: Settings) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
     """The parts, with one surface whose contracts are broken: its DAG is light, and fails."""
     home = tmp_path_factory.mktemp("home")
     folder = home / "surfaces" / "broken"
     folder.mkdir(parents=True)
     (folder / "surface.yaml").write_text("surface: broken\n")
-    settings = Settings(home, home / "surfaces", 18180, 15100).with_free_ports()
-    started = local("up", settings)
+    layout = Layout(home, home / "surfaces", 18180, 15100).with_free_ports()
+    started = local("up", layout)
     assert started.returncode == 0, started.stdout + started.stderr
-    yield settings
-    leaders = [record.pid for record in records(settings)]
-    stopped = local("down", settings)
+    yield layout
+    leaders = [record.pid for record in records(layout)]
+    stopped = local("down", layout)
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     assert members(leaders) | marked(MARK, str(home)) == set()
 
 
-def test_every_part_lives_and_is_ready(up: Settings) -> None:
+def test_every_part_lives_and_is_ready(up: Layout) -> None:
     assert {record.name for record in records(up) if record.lives} == NAMES
-    assert running_settings(up) == up
+    assert running_layout(up) == up
     assert not_ready(up) == []
 
 
-def test_a_second_start_finds_them_and_prints_addresses_and_logins(up: Settings) -> None:
+def test_a_second_start_finds_them_and_prints_addresses_and_logins(up: Layout) -> None:
     before = {record.name: record.pid for record in records(up)}
     again = local("up", up)
     assert again.returncode == 0
@@ -77,14 +78,14 @@ def test_a_second_start_finds_them_and_prints_addresses_and_logins(up: Settings)
 
 
 @pytest.mark.skipif(shutil.which("ss") is None, reason="ss lists who listens")
-def test_they_listen_on_this_machine_alone(up: Settings) -> None:
+def test_they_listen_on_this_machine_alone(up: Layout) -> None:
     lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
     ours = {f"pid={pid}," for pid in members(record.pid for record in records(up))}
     heard = {line.split()[3] for line in lines if any(pid in line for pid in ours)}
     assert heard == {f"127.0.0.1:{up.airflow_port}", f"127.0.0.1:{up.mlflow_port}"}
 
 
-def test_a_viewer_may_look_and_not_trigger(up: Settings) -> None:
+def test_a_viewer_may_look_and_not_trigger(up: Layout) -> None:
     eve = client(up, "eve")
     assert eve.knows("broken__labels")
     with pytest.raises(StoreError, match="403"):
@@ -92,7 +93,7 @@ def test_a_viewer_may_look_and_not_trigger(up: Settings) -> None:
 
 
 def test_a_run_is_followed_and_the_reason_of_its_failure_shown(
-    up: Settings, capsys: pytest.CaptureFixture[str]
+    up: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ana = client(up, "ana")
     ana.unpause("broken__retrain")
@@ -104,7 +105,7 @@ def test_a_run_is_followed_and_the_reason_of_its_failure_shown(
     assert "tasks.yaml" in told
 
 
-def test_a_run_that_was_left_behind_is_given_up_with_the_reason(up: Settings) -> None:
+def test_a_run_that_was_left_behind_is_given_up_with_the_reason(up: Layout) -> None:
     ana = client(up, "ana")
     run = ana.trigger("broken__labels", {})  # its DAG is paused, so it waits
     assert ana.give_up("broken__labels", "nobody waits for it") == [run]
@@ -115,7 +116,7 @@ def test_a_run_that_was_left_behind_is_given_up_with_the_reason(up: Settings) ->
     assert ana.give_up("broken__labels", "again") == []
 
 
-def test_a_crash_is_seen_and_the_next_start_mends_it(up: Settings) -> None:
+def test_a_crash_is_seen_and_the_next_start_mends_it(up: Layout) -> None:
     scheduler = next(record for record in records(up) if record.name == "scheduler")
     os.killpg(scheduler.pid, signal.SIGKILL)
     assert local("status", up).returncode == 1
@@ -124,8 +125,8 @@ def test_a_crash_is_seen_and_the_next_start_mends_it(up: Settings) -> None:
     assert not_ready(up) == []
 
 
-def test_a_taken_port_is_said_before_anything_starts(up: Settings, tmp_path: Path) -> None:
-    other = Settings(tmp_path, up.surfaces, up.airflow_port, up.mlflow_port)
+def test_a_taken_port_is_said_before_anything_starts(up: Layout, tmp_path: Path) -> None:
+    other = Layout(tmp_path, up.surfaces, up.airflow_port, up.mlflow_port)
     refused = local("up", other)
     assert refused.returncode == 3
     assert f"Port {up.airflow_port} is taken" in refused.stderr
@@ -134,17 +135,17 @@ def test_a_taken_port_is_said_before_anything_starts(up: Settings, tmp_path: Pat
 
 
 def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:
-    done = local("down", Settings(tmp_path, tmp_path))
+    done = local("down", Layout(tmp_path, tmp_path))
     assert (done.returncode, done.stdout) == (0, "nothing was running\n")
 
 
-def test_a_start_that_is_interrupted_leaves_nothing_behind(up: Settings, tmp_path: Path) -> None:
-    settings = Settings(tmp_path, up.surfaces, 18280, 15200).with_free_ports()
+def test_a_start_that_is_interrupted_leaves_nothing_behind(up: Layout, tmp_path: Path) -> None:
+    layout = Layout(tmp_path, up.surfaces, 18280, 15200).with_free_ports()
     environment = {
         **os.environ,
         "EQUIPOISE_HOME": str(tmp_path),
-        "EQUIPOISE_AIRFLOW_PORT": str(settings.airflow_port),
-        "EQUIPOISE_MLFLOW_PORT": str(settings.mlflow_port),
+        "EQUIPOISE_AIRFLOW_PORT": str(layout.airflow_port),
+        "EQUIPOISE_MLFLOW_PORT": str(layout.mlflow_port),
     }
     command = [sys.executable, "-u", "-m", "tasks.deploy", "up"]
     with subprocess.Popen(
@@ -159,4 +160,4 @@ def test_a_start_that_is_interrupted_leaves_nothing_behind(up: Settings, tmp_pat
             start.wait(timeout=120)
         assert start.returncode == 130
     assert marked(MARK, str(tmp_path)) == set()
-    assert records(settings) == []
+    assert records(layout) == []

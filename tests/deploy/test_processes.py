@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.deploy.layout import MARK, Layout
 from tasks.deploy.parts import Record, records, stop
 from tasks.deploy.processes import end_sessions, marked, members, started_at
-from tasks.deploy.settings import MARK, Settings
 
 TREE = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -20,116 +20,114 @@ linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="orph
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Iterator[Settings]:
+def layout(tmp_path: Path) -> Iterator[Layout]:
     (tmp_path / "parts").mkdir()
-    yield Settings(tmp_path, tmp_path)
+    yield Layout(tmp_path, tmp_path)
     end_sessions([], [], (MARK, str(tmp_path)), patience=5)
     while STARTED:
         with STARTED.pop() as process:  # closes its pipe and waits
             process.kill()
 
 
-def start(settings: Settings, script: str, name: str = "part") -> subprocess.Popen[bytes]:
+def start(layout: Layout, script: str, name: str = "part") -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [sys.executable, "-c", script],
-        env={**os.environ, MARK: str(settings.home)},
+        env={**os.environ, MARK: str(layout.home)},
         start_new_session=True,
         stdout=subprocess.PIPE,
     )
     STARTED.append(process)
     record = f'{{"name": "{name}", "pid": {process.pid}, "started": "{started_at(process.pid)}", '
     ports = '"airflow_port": 1, "mlflow_port": 2}'
-    (settings.home / "parts" / f"{name}.json").write_text(record + ports)
+    (layout.home / "parts" / f"{name}.json").write_text(record + ports)
     return process
 
 
-def mine(settings: Settings) -> set[int]:
-    return marked(MARK, str(settings.home))
+def mine(layout: Layout) -> set[int]:
+    return marked(MARK, str(layout.home))
 
 
-def wait_for(settings: Settings, count: int) -> None:
+def wait_for(layout: Layout, count: int) -> None:
     deadline = time.monotonic() + 20
-    while len(mine(settings)) < count and time.monotonic() < deadline:
+    while len(mine(layout)) < count and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert len(mine(settings)) == count
+    assert len(mine(layout)) == count
 
 
 @linux
-def test_stop_ends_a_part_with_its_children(settings: Settings) -> None:
-    start(settings, TREE)
-    wait_for(settings, 2)
-    assert stop(settings) == ["part"]
-    assert mine(settings) == set()
-    assert records(settings) == []
+def test_stop_ends_a_part_with_its_children(layout: Layout) -> None:
+    start(layout, TREE)
+    wait_for(layout, 2)
+    assert stop(layout) == ["part"]
+    assert mine(layout) == set()
+    assert records(layout) == []
 
 
 @linux
-def test_stop_ends_what_a_crashed_part_left_behind(settings: Settings) -> None:
-    crashed = start(settings, TREE)
-    wait_for(settings, 2)
+def test_stop_ends_what_a_crashed_part_left_behind(layout: Layout) -> None:
+    crashed = start(layout, TREE)
+    wait_for(layout, 2)
     crashed.kill()
     crashed.wait()
-    assert stop(settings) == []
-    assert mine(settings) == set()
+    assert stop(layout) == []
+    assert mine(layout) == set()
 
 
 @linux
 @pytest.mark.parametrize("crashed", [False, True])
-def test_stop_ends_a_child_in_a_group_of_its_own_as_a_running_step_is(
-    settings: Settings, crashed: bool
-) -> None:
-    part = start(settings, OWN_GROUP)
-    wait_for(settings, 2)
+def test_stop_ends_a_child_in_a_group_of_its_own_as_a_running_step_is(layout: Layout, crashed: bool) -> None:
+    part = start(layout, OWN_GROUP)
+    wait_for(layout, 2)
     if crashed:
         part.kill()
         part.wait()
-    stop(settings)
-    assert mine(settings) == set()
+    stop(layout)
+    assert mine(layout) == set()
 
 
 @linux
-def test_stop_ends_a_child_that_overwrote_its_mark(settings: Settings) -> None:
+def test_stop_ends_a_child_that_overwrote_its_mark(layout: Layout) -> None:
     part = start(
-        settings, "import os, time; os.fork() or os.execve('/bin/sleep', ['sleep', '60'], {}); time.sleep(60)"
+        layout, "import os, time; os.fork() or os.execve('/bin/sleep', ['sleep', '60'], {}); time.sleep(60)"
     )
     deadline = time.monotonic() + 20
     while len(members([part.pid])) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    stop(settings)
+    stop(layout)
     assert members([part.pid]) == set()
 
 
 @linux
-def test_stop_ends_a_child_that_went_into_a_session_of_its_own(settings: Settings) -> None:
-    start(settings, RUNAWAY)
-    wait_for(settings, 2)
-    stop(settings)
-    assert mine(settings) == set()
+def test_stop_ends_a_child_that_went_into_a_session_of_its_own(layout: Layout) -> None:
+    start(layout, RUNAWAY)
+    wait_for(layout, 2)
+    stop(layout)
+    assert mine(layout) == set()
 
 
 @linux
-def test_stop_ends_a_part_that_does_not_listen(settings: Settings) -> None:
-    deaf = start(settings, DEAF)
+def test_stop_ends_a_part_that_does_not_listen(layout: Layout) -> None:
+    deaf = start(layout, DEAF)
     assert deaf.stdout is not None
     assert deaf.stdout.readline() == b"deaf\n"
-    assert stop(settings, patience=0.5) == ["part"]
-    assert mine(settings) == set()
+    assert stop(layout, patience=0.5) == ["part"]
+    assert mine(layout) == set()
 
 
 @linux
-def test_stop_ends_parts_whose_records_are_lost(settings: Settings) -> None:
-    start(settings, TREE)
-    wait_for(settings, 2)
-    (settings.home / "parts" / "part.json").unlink()
-    stop(settings)
-    assert mine(settings) == set()
+def test_stop_ends_parts_whose_records_are_lost(layout: Layout) -> None:
+    start(layout, TREE)
+    wait_for(layout, 2)
+    (layout.home / "parts" / "part.json").unlink()
+    stop(layout)
+    assert mine(layout) == set()
 
 
-def test_stop_spares_a_stranger_that_got_the_number_of_a_part(settings: Settings) -> None:
+def test_stop_spares_a_stranger_that_got_the_number_of_a_part(layout: Layout) -> None:
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
         record = '{"name": "part", "pid": %d, "started": "long ago", "airflow_port": 1, "mlflow_port": 2}'
-        (settings.home / "parts" / "part.json").write_text(record % stranger.pid)
-        assert stop(settings) == []
+        (layout.home / "parts" / "part.json").write_text(record % stranger.pid)
+        assert stop(layout) == []
         assert stranger.poll() is None
         stranger.kill()
 

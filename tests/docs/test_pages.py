@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from tasks.contracts import SlateSpec, SurfaceSpec, TasksSpec, UtilitySpec, load_surface
 from tasks.contracts.metrics import MetricKind
-from tasks.deploy.settings import MARK
+from tasks.settings import Settings
 from tasks.training.slices import plan_slices
 from tests.docs.pages import DOCS, PAGES, REPOSITORY, name
 
@@ -63,11 +63,19 @@ def test_every_metric_is_described() -> None:
     assert [kind for kind in MetricKind if kind.value not in page] == []
 
 
-def test_every_environment_variable_is_described_and_exists() -> None:
+def test_the_table_of_environment_variables_is_that_of_the_settings() -> None:
+    _, _, section = text_of("operations.md").partition("## Environment variables")
+    rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{v.name}` | {v.meaning} | {v.default} |" for v in Settings.variables()]
+
+
+def test_every_environment_variable_that_is_named_exists() -> None:
     pattern = re.compile(r"\bEQUIPOISE_[A-Z_]+\b")
-    code = [file for room in ("tasks", "dags") for file in (REPOSITORY / room).rglob("*.py")]
-    read = {found for file in code for found in pattern.findall(file.read_text(encoding="utf-8"))} - {MARK}
-    assert set(pattern.findall(text_of("operations.md"))) == read
+    code = [file for room in ("tasks", "dags", "benchmarks") for file in (REPOSITORY / room).rglob("*.py")]
+    named = {found for file in (*code, *PAGES) for found in pattern.findall(file.read_text(encoding="utf-8"))}
+    known = {variable.name.removesuffix("<NAME>") for variable in Settings.variables()}
+    examples = {"EQUIPOISE_POSTGRESQL_WAREHOUSE"}
+    assert named - examples == {name for name in known if name.startswith("EQUIPOISE_")}
 
 
 def test_the_slices_of_home_feed_are_those_of_the_page() -> None:

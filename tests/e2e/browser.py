@@ -3,15 +3,14 @@
 With EQUIPOISE_PICTURES set to a folder the pictures of the documentation are taken anew.
 """
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import quote
 
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+from tasks.settings import Settings
 from tests.e2e.installation import Installation
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -40,7 +39,7 @@ class Person:
         self.installation = installation
         self.page: Page = browser.new_page(viewport={"width": 1400, "height": 900})
         self.page.set_default_timeout(PATIENCE_MS)
-        self.page.goto(installation.settings.airflow_url)
+        self.page.goto(installation.layout.airflow_url)
         self.page.get_by_label("Username").fill(user)
         self.page.get_by_label("Password").first.fill(installation.airflow(user).password)
         self.page.get_by_role("button", name="Sign in").click()
@@ -48,7 +47,7 @@ class Person:
 
     def open(self, *path: str) -> Page:
         """Open a page of Airflow by the parts of its path."""
-        self.page.goto("/".join((self.installation.settings.airflow_url, *map(quote, path))))
+        self.page.goto("/".join((self.installation.layout.airflow_url, *map(quote, path))))
         return self.page
 
     def begin(self, dag: str) -> Locator:
@@ -85,5 +84,5 @@ class Person:
 
     def picture(self, name: str) -> None:
         """Keep what the page shows for the documentation, where that is asked for."""
-        if folder := os.environ.get("EQUIPOISE_PICTURES"):
-            self.page.screenshot(path=Path(folder) / f"{name}.png")
+        if folder := Settings().pictures:
+            self.page.screenshot(path=folder / f"{name}.png")

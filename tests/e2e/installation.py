@@ -29,10 +29,11 @@ from mlflow import MlflowClient
 from tasks.datasets.world.generate import generate
 from tasks.deploy.follow import failed_logs
 from tasks.deploy.health import require_living
+from tasks.deploy.layout import MARK, Layout
 from tasks.deploy.logins import ensure_passwords
 from tasks.deploy.parts import records
 from tasks.deploy.processes import marked, members
-from tasks.deploy.settings import MARK, REPOSITORY, Settings
+from tasks.settings import REPOSITORY
 from tasks.stores.workspace import Workspace
 from tests.docs.pages import DOCS, blocks
 from tests.e2e.rest import Client, client
@@ -48,16 +49,16 @@ ENDED = frozenset({"success", "failed"})
 class Installation:
     """Running parts, the home that they work on and the whole world that its log is of."""
 
-    settings: Settings
+    layout: Layout
     world: Path
 
     @property
     def home(self) -> Path:
-        return self.settings.home
+        return self.layout.home
 
     @property
     def surfaces(self) -> Path:
-        return self.settings.surfaces
+        return self.layout.surfaces
 
     @property
     def workspace(self) -> Workspace:
@@ -65,10 +66,10 @@ class Installation:
 
     @cached_property
     def mlflow(self) -> MlflowClient:
-        return MlflowClient(self.settings.mlflow_url, self.settings.mlflow_url)
+        return MlflowClient(self.layout.mlflow_url, self.layout.mlflow_url)
 
     def airflow(self, user: str = "admin") -> Client:
-        return client(self.settings, user)
+        return client(self.layout, user)
 
     def ready(self, dag: str) -> str:
         """Wait until a DAG was parsed, let it run, and return its id."""
@@ -119,12 +120,12 @@ class Installation:
     def type(self, page: str, words: str) -> str:
         """Type the shell block of a page that holds these words, as ana; return what it printed."""
         (text,) = [b.text for b in blocks(DOCS / page) if b.language == "bash" and words in b.text]
-        here = text.replace("http://127.0.0.1:8080", self.settings.airflow_url)
-        password = ensure_passwords(self.settings.airflow)["ana"]
+        here = text.replace("http://127.0.0.1:8080", self.layout.airflow_url)
+        password = ensure_passwords(self.layout.airflow)["ana"]
         for _ in range(TYPED):  # sqlite may refuse a command beside the scheduler, as docs/backfill.md says
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", here],
-                env={**_environment(self.settings), "PASSWORD": password, "NO_PROXY": "127.0.0.1"},
+                env={**_environment(self.layout), "PASSWORD": password, "NO_PROXY": "127.0.0.1"},
                 cwd=REPOSITORY,
                 capture_output=True,
                 text=True,
@@ -140,7 +141,7 @@ class Installation:
         """Look again and again until there is something to see."""
         deadline = time.monotonic() + patience
         while not (found := look()):
-            require_living(self.settings)
+            require_living(self.layout)
             assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain until {what}"
             time.sleep(0.5)
         return found
@@ -163,21 +164,21 @@ def installed(folder: Path) -> Iterator[Installation]:
     generate(days=mini.DAYS, requests_per_day=mini.REQUESTS_PER_DAY, seed=mini.SEED, out=world)
     plain = mini.with_log(mini.write_contracts(folder / "plain"), world, folder)
     workspace = mini.changed(plain, folder, surface=_ended)
-    settings = Settings(workspace.home, workspace.surfaces, 18280, 15200).with_free_ports()
+    layout = Layout(workspace.home, workspace.surfaces, 18280, 15200).with_free_ports()
     try:
-        _make("up", settings)
-        yield Installation(settings, world)
+        _make("up", layout)
+        yield Installation(layout, world)
     finally:
-        leaders = [record.pid for record in records(settings)]
-        _make("down", settings)
-    assert members(leaders) | marked(MARK, str(settings.home)) == set()
+        leaders = [record.pid for record in records(layout)]
+        _make("down", layout)
+    assert members(leaders) | marked(MARK, str(layout.home)) == set()
 
 
-def _make(verb: str, settings: Settings) -> None:
+def _make(verb: str, layout: Layout) -> None:
     """Do what `make` does with this verb: the parts outlive the process that starts them."""
     done = subprocess.run(
         [sys.executable, "-m", "tasks.deploy", verb],
-        env=_environment(settings),
+        env=_environment(layout),
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -186,12 +187,12 @@ def _make(verb: str, settings: Settings) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def _environment(layout: Layout) -> dict[str, str]:
     ours = {
-        "EQUIPOISE_HOME": settings.home,
-        "EQUIPOISE_SURFACES": settings.surfaces,
-        "EQUIPOISE_AIRFLOW_PORT": settings.airflow_port,
-        "EQUIPOISE_MLFLOW_PORT": settings.mlflow_port,
+        "EQUIPOISE_HOME": layout.home,
+        "EQUIPOISE_SURFACES": layout.surfaces,
+        "EQUIPOISE_AIRFLOW_PORT": layout.airflow_port,
+        "EQUIPOISE_MLFLOW_PORT": layout.mlflow_port,
     }
     return {**os.environ, **{name: str(value) for name, value in ours.items()}}
 

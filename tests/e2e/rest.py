@@ -5,8 +5,8 @@ from typing import Any
 from urllib.parse import quote
 
 from tasks.deploy import health
+from tasks.deploy.layout import Layout
 from tasks.deploy.rest import Airflow, run_path
-from tasks.deploy.settings import Settings
 
 
 class Client(Airflow):
@@ -49,6 +49,6 @@ class Client(Airflow):
         self._call("PATCH", path, {"chosen_options": [option], "params_input": form})
 
 
-def client(settings: Settings, user: str = "admin") -> Client:
+def client(layout: Layout, user: str = "admin") -> Client:
     """Return a client of these parts' Airflow."""
-    return Client(**asdict(health.client(settings, user)))
+    return Client(**asdict(health.client(layout, user)))

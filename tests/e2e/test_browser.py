@@ -68,7 +68,7 @@ def test_the_link_of_a_step_leads_to_its_mlflow_run(ana: Person, parts: Installa
     with page.context.expect_page() as opened:
         page.get_by_text("MLflow run").click()
     expect(opened.value.get_by_role("heading", name="gate", exact=True)).to_be_visible()
-    assert opened.value.url.startswith(f"{parts.settings.mlflow_url}/#/experiments/")
+    assert opened.value.url.startswith(f"{parts.layout.mlflow_url}/#/experiments/")
     opened.value.close()
 
 
@@ -96,7 +96,7 @@ def test_reviewers_read_the_evidence_and_approve_and_the_release_is_champion(
     assert sorted(said[:2]) == [("approve", "ana", 1), ("approve", "sam", 1)]
     assert said[2:] == [("promote", "ana, sam", 1)]
     page = ana.page
-    page.goto(f"{parts.settings.mlflow_url}/#/models/{NAME}.release/versions/1")
+    page.goto(f"{parts.layout.mlflow_url}/#/models/{NAME}.release/versions/1")
     expect(page.get_by_role("status", name="champion")).to_be_visible()
     expect(page.get_by_text("The gates say promote, without a champion to compare with")).to_be_visible()
     ana.picture("mlflow_champion")

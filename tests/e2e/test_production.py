@@ -18,14 +18,15 @@ from typing import Any
 import pytest
 
 from tasks.deploy.follow import Lines, failed_logs, follow
-from tasks.deploy.health import running_settings
+from tasks.deploy.health import running_layout
+from tasks.deploy.layout import MARK, Layout
 from tasks.deploy.logins import ensure_passwords
 from tasks.deploy.parts import records
 from tasks.deploy.processes import marked, members
 from tasks.deploy.production import LOGS
 from tasks.deploy.rest import Airflow
-from tasks.deploy.settings import MARK, REPOSITORY, Settings
 from tasks.errors import StoreError
+from tasks.settings import REPOSITORY
 from tests.e2e.rest import client
 from tests.feeds import mini
 
@@ -47,7 +48,7 @@ pytestmark = [
 
 
 def local(verb: str, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    ports = Settings(home, home, 28080, 25000).with_free_ports()
+    ports = Layout(home, home, 28080, 25000).with_free_ports()
     environment = {
         **os.environ,
         "EQUIPOISE_HOME": str(home),
@@ -62,11 +63,11 @@ def local(verb: str, home: Path, *words: str) -> subprocess.CompletedProcess[str
     )
 
 
-def up(home: Path) -> Settings:
+def up(home: Path) -> Layout:
     started = local("up", home)
     assert started.returncode == 0, started.stdout + started.stderr
-    settings = Settings(home / "production", home / "surfaces", profile="production")
-    running = running_settings(settings)
+    layout = Layout(home / "production", home / "surfaces", profile="production")
+    running = running_layout(layout)
     assert running is not None
     return running
 
@@ -78,7 +79,7 @@ def home() -> Iterator[Path]:
     folder.chmod(0o755)
     mini.write_contracts(folder / "surfaces")
     yield folder
-    leaders = [record.pid for record in records(Settings(folder / "production", folder))]
+    leaders = [record.pid for record in records(Layout(folder / "production", folder))]
     stopped = local("down", folder)
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     assert members(leaders) | marked(MARK, str(folder / "production")) == set()
@@ -86,12 +87,12 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def production(home: Path) -> Settings:
+def production(home: Path) -> Layout:
     return up(home)
 
 
 @pytest.fixture(scope="module")
-def judged(production: Settings, home: Path) -> dict[str, Any]:
+def judged(production: Layout, home: Path) -> dict[str, Any]:
     """What the gate handed on at the end of the retrain that ana started."""
     days, requests, seed = str(mini.DAYS), str(mini.REQUESTS_PER_DAY), str(mini.SEED)
     world = ("--days", days, "--requests-per-day", requests, "--seed", seed)
@@ -110,7 +111,7 @@ def equipoise(home: Path, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_every_part_lives_and_listens_on_this_machine_alone(production: Settings) -> None:
+def test_every_part_lives_and_listens_on_this_machine_alone(production: Layout) -> None:
     assert {record.name for record in records(production) if record.lives} == LASTING
     if shutil.which("ss") is None:
         pytest.skip("ss lists who listens")
@@ -120,7 +121,7 @@ def test_every_part_lives_and_listens_on_this_machine_alone(production: Settings
     assert heard == {"127.0.0.1"}
 
 
-def test_no_secret_stands_on_a_command_line(production: Settings) -> None:
+def test_no_secret_stands_on_a_command_line(production: Layout) -> None:
     files = (production.airflow / f"{name}.json" for name in ("passwords", "secrets", "keys"))
     secrets = [secret for file in files for secret in json.loads(file.read_text(encoding="utf-8")).values()]
     ours = members(record.pid for record in records(production))
@@ -128,7 +129,7 @@ def test_no_secret_stands_on_a_command_line(production: Settings) -> None:
     assert [line for line in lines if any(secret in line for secret in secrets)] == []
 
 
-def test_people_log_in_with_their_roles(production: Settings) -> None:
+def test_people_log_in_with_their_roles(production: Layout) -> None:
     eve = client(production, "eve")
     assert eve.knows(DAG)
     with pytest.raises(StoreError, match="403"):
@@ -137,16 +138,16 @@ def test_people_log_in_with_their_roles(production: Settings) -> None:
         Airflow(production.airflow_url, "ana", "guessed").knows(DAG)
 
 
-def test_mlflow_wants_the_same_login(production: Settings) -> None:
+def test_mlflow_wants_the_same_login(production: Layout) -> None:
     password = ensure_passwords(production.airflow)["sam"]
     assert asked_for_experiments(production, "sam", password) == 200
     assert asked_for_experiments(production, "sam", "guessed") == 401
 
 
-def asked_for_experiments(settings: Settings, user: str, password: str) -> int:
+def asked_for_experiments(layout: Layout, user: str, password: str) -> int:
     login = base64.b64encode(f"{user}:{password}".encode()).decode()
     request = urllib.request.Request(  # noqa: S310 - http:// always
-        f"{settings.mlflow_url}/api/2.0/mlflow/experiments/search?max_results=1",
+        f"{layout.mlflow_url}/api/2.0/mlflow/experiments/search?max_results=1",
         headers={"Authorization": f"Basic {login}"},
     )
     try:
@@ -157,7 +158,7 @@ def asked_for_experiments(settings: Settings, user: str, password: str) -> int:
 
 
 def test_the_retrain_makes_a_release_whose_every_byte_verifies(
-    judged: dict[str, Any], production: Settings, home: Path
+    judged: dict[str, Any], production: Layout, home: Path
 ) -> None:
     assert judged["verdict"] in {"promote", "hold"}
     shown = equipoise(home, "release", "show", mini.NAME, "challenger")
@@ -166,9 +167,7 @@ def test_the_retrain_makes_a_release_whose_every_byte_verifies(
     assert equipoise(home, "release", "verify", mini.NAME, "challenger")["problems"] == []
 
 
-def test_tables_and_models_lie_in_the_object_store_alone(
-    judged: dict[str, Any], production: Settings
-) -> None:
+def test_tables_and_models_lie_in_the_object_store_alone(judged: dict[str, Any], production: Layout) -> None:
     assert judged
     kept = {path.name for path in production.home.iterdir()}
     assert not kept & {"labels", "snapshots", "shadow", "logs"}
@@ -177,7 +176,7 @@ def test_tables_and_models_lie_in_the_object_store_alone(
 
 
 def test_reviewers_are_known_by_their_user_names_and_promote(
-    judged: dict[str, Any], production: Settings, home: Path
+    judged: dict[str, Any], production: Layout, home: Path
 ) -> None:
     """FAB numbers its users, and surface.yaml names them."""
     ana = client(production, "ana")
@@ -205,7 +204,7 @@ def state(airflow: Airflow, run: str, step: str) -> str:
 
 
 def test_where_postgresql_is_away_a_command_says_so_and_waits_for_nobody(
-    judged: dict[str, Any], production: Settings, home: Path
+    judged: dict[str, Any], production: Layout, home: Path
 ) -> None:
     (postgres,) = [record.pid for record in records(production) if record.name == "postgres"]
     os.killpg(postgres, signal.SIGINT)

@@ -23,7 +23,7 @@ import pytest
 
 from tasks import pipeline as retrain
 from tasks.cli import main
-from tasks.deploy.settings import HOST
+from tasks.deploy.layout import HOST
 from tasks.errors import StoreError
 from tasks.stores.audit import Audit, Entry, Kind
 from tests.docs.pages import DOCS, blocks, examples

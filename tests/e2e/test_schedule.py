@@ -47,7 +47,7 @@ def test_a_retrain_waits_without_a_slot_for_its_log_and_ends_beside_a_labels_run
         (f"snapshot {result(RETRAIN, retrain, 'labels')['snapshot']}", "experiments"),
         (f"as of {as_of}", None),
     ]
-    assert installation.settings.mlflow_url in ended["note"]
+    assert installation.layout.mlflow_url in ended["note"]
 
 
 def test_a_person_s_note_stays_below_ours(installation: Installation) -> None:

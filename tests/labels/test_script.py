@@ -4,7 +4,6 @@ After a change that is meant: ``EQUIPOISE_REMAKE_GOLDEN=1 .venv/bin/python -m py
 then read the difference before you commit it.
 """
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tasks.contracts import load_surface
 from tasks.datasets.world.generate import generate
 from tasks.labels import build as labels
 from tasks.labels.script import labels_script
+from tasks.settings import Settings
 from tasks.stores.workspace import Workspace
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -26,7 +26,7 @@ AS_OF = datetime(2026, 1, 11, 3, tzinfo=UTC)
 def test_the_printed_sql_is_the_golden_one(dialect: str) -> None:
     file = GOLDEN / f"home_feed.{dialect}.sql"
     printed = labels_script(load_surface(SURFACES, "home_feed"), dialect) + "\n"
-    if os.environ.get("EQUIPOISE_REMAKE_GOLDEN"):
+    if Settings().remake_golden:
         file.write_text(printed)
     assert printed == file.read_text(), f"{file.name} is of other SQL: {__doc__}"
 

@@ -29,7 +29,7 @@ def test_the_environment_goes_before_the_contract_before_the_default(monkeypatch
 @pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5"])
 def test_threads_that_are_no_number_are_refused(monkeypatch: pytest.MonkeyPatch, threads: str) -> None:
     monkeypatch.setenv("EQUIPOISE_THREADS", threads)
-    with pytest.raises(ContractError, match=f"EQUIPOISE_THREADS = '{threads}' is no number"):
+    with pytest.raises(ContractError, match=f"EQUIPOISE_THREADS = '{threads}' is not a number"):
         limits()
 
 

@@ -1,4 +1,4 @@
-"""Where the parts of this machine live, which ports they take and what they find in their environment.
+"""Where the parts of this machine live and which ports they take.
 
 ::
 
@@ -9,27 +9,25 @@
     <home>/production/   the home of the profile `production`, with folders like these and its databases
 """
 
-import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tasks.errors import ContractError, StoreError, unknown
+from tasks.settings import Settings
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
-MARK = "EQUIPOISE_PARTS_OF"
+MARK = Settings.parts_of.name
 _INNER: Mapping[str, Mapping[str, int]] = {
     "embedded": {},
     "production": {"postgres": 15432, "redis": 16379, "object-store": 19000},
 }
 """What listens for the parts alone, by profile, and the port at which the search for a free one begins."""
-_AIRFLOW_PORT, _MLFLOW_PORT = "EQUIPOISE_AIRFLOW_PORT", "EQUIPOISE_MLFLOW_PORT"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Layout:
     """One installation of the parts.
 
     Parameters
@@ -45,22 +43,22 @@ class Settings:
     ports: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def from_environment(cls, profile: str = "embedded") -> "Settings":
+    def from_environment(cls, profile: str = "embedded") -> "Layout":
         """Take EQUIPOISE_HOME, EQUIPOISE_SURFACES and the two ports, or their defaults.
 
         Raises
         ------
         ContractError
-            There is no such profile, or a port is none.
+            There is no such profile, or a variable does not name a port.
         """
         if profile not in _INNER:
             raise ContractError(unknown("profile", profile, _INNER, where="PROFILE"))
-        home = Path(os.environ.get("EQUIPOISE_HOME") or REPOSITORY / ".equipoise").absolute()
+        settings = Settings.of_repository()
         return cls(
-            home=home if profile == "embedded" else home / profile,
-            surfaces=Path(os.environ.get("EQUIPOISE_SURFACES") or REPOSITORY / "surfaces").absolute(),
-            airflow_port=_port(_AIRFLOW_PORT, 8080),
-            mlflow_port=_port(_MLFLOW_PORT, 5000),
+            home=settings.home if profile == "embedded" else settings.home / profile,
+            surfaces=settings.surfaces,
+            airflow_port=settings.airflow_port,
+            mlflow_port=settings.mlflow_port,
             profile=profile,
             ports=_INNER[profile],
         )
@@ -90,8 +88,8 @@ class Settings:
         """Where MLflow's server and the steps keep what they make."""
         return f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
 
-    def at(self, airflow_port: int, mlflow_port: int, ports: Mapping[str, int]) -> "Settings":
-        """Return these settings on other ports."""
+    def at(self, airflow_port: int, mlflow_port: int, ports: Mapping[str, int]) -> "Layout":
+        """Return the same layout on other ports."""
         return replace(self, airflow_port=airflow_port, mlflow_port=mlflow_port, ports=ports)
 
     def require_free_ports(self) -> None:
@@ -102,32 +100,26 @@ class Settings:
         StoreError
             A port is taken; it names the setting that chooses another.
         """
-        for port, setting in ((self.airflow_port, _AIRFLOW_PORT), (self.mlflow_port, _MLFLOW_PORT)):
+        choices = {Settings.airflow_port.name: self.airflow_port, Settings.mlflow_port.name: self.mlflow_port}
+        for choice, port in choices.items():
             if not _is_free(port):
                 raise StoreError(
-                    f"Port {port} is taken by another program. Stop it, or choose another with {setting}"
+                    f"Port {port} is taken by another program. Stop it, or choose another with {choice}"
                 )
 
-    def with_free_ports(self) -> "Settings":
-        """Return these settings with the next free ports in the place of taken ones."""
+    def with_free_ports(self) -> "Layout":
+        """Return the same layout with the next free ports in the place of taken ones."""
         airflow = _next_free(self.airflow_port, but={0})
         mlflow = _next_free(self.mlflow_port, but={airflow})
         return self.at(airflow, mlflow, self.ports).with_free_inner_ports()
 
-    def with_free_inner_ports(self) -> "Settings":
-        """Return these settings with free ports for what only the parts speak to."""
+    def with_free_inner_ports(self) -> "Layout":
+        """Return the same layout with free ports for what only the parts speak to."""
         taken, found = {self.airflow_port, self.mlflow_port}, dict[str, int]()
         for name, port in self.ports.items():
             found[name] = _next_free(port, but=taken)
             taken.add(found[name])
         return replace(self, ports=found)
-
-
-def _port(setting: str, default: int) -> int:
-    text = os.environ.get(setting) or str(default)
-    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
-        raise ContractError(f"{setting} = '{text}' is no port. Give a number from 1024 to 65535")
-    return int(text)
 
 
 def _is_free(port: int) -> bool:

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy.settings import REPOSITORY, Settings
+from tasks.deploy.layout import Layout
 from tasks.errors import ContractError, StoreError
+from tasks.settings import REPOSITORY
 
 
 @pytest.fixture
@@ -18,34 +19,34 @@ def taken_port() -> int:
 def test_the_defaults_lie_in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("EQUIPOISE_HOME", "EQUIPOISE_SURFACES", "EQUIPOISE_AIRFLOW_PORT", "EQUIPOISE_MLFLOW_PORT"):
         monkeypatch.delenv(name, raising=False)
-    settings = Settings.from_environment()
-    assert (settings.home, settings.surfaces) == (REPOSITORY / ".equipoise", REPOSITORY / "surfaces")
-    assert (settings.airflow_url, settings.mlflow_url) == ("http://127.0.0.1:8080", "http://127.0.0.1:5000")
+    layout = Layout.from_environment()
+    assert (layout.home, layout.surfaces) == (REPOSITORY / ".equipoise", REPOSITORY / "surfaces")
+    assert (layout.airflow_url, layout.mlflow_url) == ("http://127.0.0.1:8080", "http://127.0.0.1:5000")
 
 
 def test_the_environment_moves_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path))
     monkeypatch.setenv("EQUIPOISE_AIRFLOW_PORT", "18080")
-    settings = Settings.from_environment()
-    assert (settings.home, settings.airflow_port) == (tmp_path, 18080)
+    layout = Layout.from_environment()
+    assert (layout.home, layout.airflow_port) == (tmp_path, 18080)
 
 
 @pytest.mark.parametrize("port", ["eighty", "80", "65536", "-1", "8080.5"])
 def test_what_is_no_port_is_refused_with_its_setting(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
     monkeypatch.setenv("EQUIPOISE_MLFLOW_PORT", port)
     with pytest.raises(ContractError, match="EQUIPOISE_MLFLOW_PORT"):
-        Settings.from_environment()
+        Layout.from_environment()
 
 
 def test_a_taken_port_is_refused_with_the_setting_that_chooses_another(
     tmp_path: Path, taken_port: int
 ) -> None:
     with pytest.raises(StoreError, match=rf"Port {taken_port} is taken .* EQUIPOISE_AIRFLOW_PORT"):
-        Settings(tmp_path, tmp_path, airflow_port=taken_port).require_free_ports()
+        Layout(tmp_path, tmp_path, airflow_port=taken_port).require_free_ports()
 
 
 def test_the_demo_takes_the_next_free_port_and_never_one_twice(tmp_path: Path, taken_port: int) -> None:
-    settings = Settings(tmp_path, tmp_path, airflow_port=taken_port, mlflow_port=taken_port).with_free_ports()
-    assert settings.airflow_port > taken_port
-    assert settings.mlflow_port > taken_port
-    assert settings.airflow_port != settings.mlflow_port
+    layout = Layout(tmp_path, tmp_path, airflow_port=taken_port, mlflow_port=taken_port).with_free_ports()
+    assert layout.airflow_port > taken_port
+    assert layout.mlflow_port > taken_port
+    assert layout.airflow_port != layout.mlflow_port

@@ -1,0 +1,36 @@
+"""The environment is read in one place; who else touches it does so for a reason that stands here."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tasks.settings import REPOSITORY
+
+EXCEPTIONS = {
+    "tasks/__init__.py": "sets a default for OpenMP before anything loads it",
+    "tasks/settings.py": "the one place",
+    "tasks/stores/tracking.py": "sets MLflow's defaults before it is imported",
+    "tasks/stores/projects.py": "takes over what MLflow hands to a project's process, and hands on to one",
+    "tasks/deploy/environment.py": "makes the environment of child processes from that of the shell",
+    "tasks/deploy/prepare.py": "reads what the description of this job has put into its environment",
+    "tasks/deploy/users.py": "likewise",
+}
+NAMES = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
+
+
+def uses_of_the_environment(file: Path) -> Iterator[int]:
+    """Yield the lines that name os.environ or a function of its kind."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        of_os = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os"
+        if of_os and node.attr in NAMES:
+            yield node.lineno
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            yield from (node.lineno for alias in node.names if alias.name in NAMES)
+
+
+def test_no_other_module_reads_the_environment() -> None:
+    files = [
+        file for room in ("tasks", "dags", "benchmarks") for file in sorted((REPOSITORY / room).rglob("*.py"))
+    ]
+    users = {file.relative_to(REPOSITORY).as_posix() for file in files if [*uses_of_the_environment(file)]}
+    assert users == set(EXCEPTIONS), "read it through tasks/settings.py, or give the reason here"
