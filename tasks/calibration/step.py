@@ -43,6 +43,7 @@ from tasks.training import debiasing as unbiased
 from tasks.training import examination
 from tasks.training.draw_examples import users_of
 from tasks.training.encoding import encode
+from tasks.training.inputs import calibrator_inputs
 from tasks.training.rows import NEWEST, REPEATS, Recipe, TaskRows, labels, log_labels, tags
 from tasks.training.step import for_refit, model_name
 from tasks.training.trees import read_model, threads_of
@@ -146,20 +147,20 @@ def _rows(
 
 def _wanted(rows: TaskRows, model: Part) -> WantedPart:
     made_from = rows.made_from()
+    code = {
+        "step": STEP,
+        "recipe": RECIPE,
+        "examination": examination.RECIPE,
+        "model": [model.version, model.sha256],
+    }
+    contracts = calibrator_inputs(rows.workspace.contracts, rows.task)
     return WantedPart(
         workspace=rows.workspace,
         step=STEP,
         task=rows.task,
         name=calibrator_name(rows.workspace.surface, rows.task),
-        inputs=digest(
-            {
-                **made_from,
-                "step": STEP,
-                "recipe": RECIPE,
-                "examination": examination.RECIPE,
-                "model": [model.version, model.sha256],
-            }
-        ),
+        inputs=digest({**rows.inputs, **code, "contracts": contracts}),
+        earlier=digest({**made_from, **code}),
         tags={**tags(made_from), f"{COMPONENT}{model.name}": str(model.version)},
     )
 

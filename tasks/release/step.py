@@ -92,7 +92,7 @@ def run(
     trained, kept = divided(parts)
     pins = pin_tasks(workspace, registry, trained, as_of=as_of)
     _refuse_overlap(slices.test, pins)
-    looked = examination.run(workspace, as_of=as_of, snapshot=snapshot, parent_run=parent_run)
+    looked = examination.run(workspace, snapshot=snapshot, parent_run=parent_run)
     examined = pin_examination(registry, looked)
     served, unrepeated = Refit(workspace, as_of, snapshot, parent_run).served(pins, trained)
     backfilled = backfill or _before_champion(registry, workspace.surface, as_of)

@@ -19,7 +19,8 @@ from tasks.stores.workspace import Workspace
 class WantedPart:
     """The version of ``name`` that a step makes from ``inputs``, for one task or for all.
 
-    ``tags`` say what the inputs are.
+    ``tags`` say what the inputs are. ``earlier`` is the digest of the same inputs by a definition of before,
+    which registered versions still carry.
     """
 
     workspace: Workspace
@@ -28,6 +29,7 @@ class WantedPart:
     name: str
     inputs: str
     tags: Mapping[str, str]
+    earlier: str | None = None
 
     @property
     def registry(self) -> Registry:
@@ -36,7 +38,9 @@ class WantedPart:
 
     def find(self) -> Part | None:
         """Return the version, if there is one."""
-        part = self.registry.find(self.name, {INPUTS: self.inputs})
+        known = [inputs for inputs in (self.inputs, self.earlier) if inputs is not None]
+        parts = (self.registry.find(self.name, {INPUTS: inputs}) for inputs in known)
+        part = next(filter(None, parts), None)
         if part is not None:
             finish(self.workspace.home, self.registry.run_id(part))
         return part

@@ -88,7 +88,7 @@ def factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floats]]:
 
 def looks(rows: TaskRows, table: pa.Table) -> Floats:
     """Return how often each row's place is looked at, relative to the reference, shape [rows]."""
-    curve = examination.curve(rows.workspace, as_of=rows.snapshot.as_of, snapshot=rows.snapshot.id)
+    curve = examination.curve(rows.workspace, snapshot=rows.snapshot.id)
     return curve.relative(_places(rows, table))
 
 
@@ -103,7 +103,7 @@ def order_weighed_by(rows: TaskRows, table: pa.Table) -> Floats | None:
     """Return what an order of rows of `TaskRows.read_for_report` is weighed by; None for other heads."""
     if rows.kind != "ranking" or POSITION not in table.column_names:
         return None
-    part = examination.run(rows.workspace, as_of=rows.snapshot.as_of, snapshot=rows.snapshot.id)
+    part = examination.run(rows.workspace, snapshot=rows.snapshot.id)
     known = None if part is None else examination.read(rows.workspace, part)
     return looked_at(known, table.column(POSITION).to_pandas())
 

@@ -13,7 +13,6 @@ Whoever needs the curve asks here: it is made once for a snapshot and found from
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -36,6 +35,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.examination_curve import Harvested, harvest
+from tasks.training.inputs import curve_inputs
 from tasks.training.position import require_places
 from tasks.training.rows import TaskRows, log_labels
 
@@ -57,14 +57,11 @@ def examination_name(surface: str) -> str:
     return f"{surface}.examination"
 
 
-def run(
-    workspace: Workspace, *, as_of: datetime, snapshot: str, parent_run: str | None = None
-) -> Part | None:
+def run(workspace: Workspace, *, snapshot: str, parent_run: str | None = None) -> Part | None:
     """Register the curve of a surface, or find it; None where the surface says nothing of examination.
 
     Parameters
     ----------
-    as_of : the instant at which the world is looked at; the snapshot's own.
     snapshot : id of a published label snapshot.
     parent_run : the MLflow run that this one belongs under.
 
@@ -78,33 +75,32 @@ def run(
     if workspace.contracts.surface.examination is None:
         return None
     labelled = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
-    wanted = _wanted(workspace, as_of, snapshot)
+    wanted = _wanted(workspace, labelled)
     with alone(workspace.home, wanted.name, doing=f"estimating where people look on {workspace.surface}"):
         return wanted.find() or wanted.make(
             partial(_make, wanted.registry, workspace, labelled), parent_run=parent_run
         )
 
 
-def _wanted(workspace: Workspace, as_of: datetime, snapshot: str) -> WantedPart:
+def _wanted(workspace: Workspace, labelled: Snapshot) -> WantedPart:
     """Say what decides the curve: a declared one hangs on no label."""
-    surface = workspace.contracts.surface
-    said = {"surface": workspace.surface}
-    if surface.examination_curve is None:
-        said |= {"as_of": format_instant(as_of), "snapshot": snapshot}
-        said |= {f"contract.{kind}": workspace.contracts.digests[kind] for kind in ("surface", "tasks")}
-    decides = {
-        **said,
-        "declared": surface.examination_curve,
-        "reference": surface.reference_position,
-        "step": STEP,
-        "recipe": RECIPE,
-    }
+    contracts = workspace.contracts
+    decides = {"surface": workspace.surface, **curve_inputs(contracts), "step": STEP, "recipe": RECIPE}
+    said, earlier = {"surface": workspace.surface}, None
+    if contracts.surface.examination_curve is None:
+        made = {"as_of": format_instant(labelled.as_of)}
+        said |= {**made, "snapshot": labelled.id}
+        said |= {f"contract.{kind}": contracts.digests[kind] for kind in ("surface", "tasks")}
+        reference = contracts.surface.reference_position
+        earlier = digest({**said, "declared": None, "reference": reference, "step": STEP, "recipe": RECIPE})
+        decides |= {**made, "labels": labelled.content_digest}
     return WantedPart(
         workspace=workspace,
         step=STEP,
         task=None,
         name=examination_name(workspace.surface),
         inputs=digest(decides),
+        earlier=earlier,
         tags=said,
     )
 
@@ -114,7 +110,7 @@ def read(workspace: Workspace, part: Part) -> Examination:
     return Examination.from_json(json.loads((Registry(workspace.home).fetch(part) / FILE).read_bytes()))
 
 
-def curve(workspace: Workspace, *, as_of: datetime, snapshot: str) -> Examination:
+def curve(workspace: Workspace, *, snapshot: str) -> Examination:
     """Return the curve that a snapshot's parts are corrected by.
 
     Raises
@@ -122,7 +118,7 @@ def curve(workspace: Workspace, *, as_of: datetime, snapshot: str) -> Examinatio
     DataError
         The surface says nothing of examination.
     """
-    part = run(workspace, as_of=as_of, snapshot=snapshot)
+    part = run(workspace, snapshot=snapshot)
     if part is None:
         raise DataError(
             f"{workspace.surface} says nothing of how much a position is looked at. Declare examination in "

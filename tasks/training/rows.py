@@ -216,8 +216,20 @@ class TaskRows:
             newest_training_row=self.slices.train.last,
         )
 
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What decides the rows that a part of this task is made from, as plain JSON."""
+        return {
+            "surface": self.workspace.surface,
+            "task": self.task,
+            "as_of": format_instant(self.snapshot.as_of),
+            "labels": self.snapshot.content_digest,
+            "slices": self.slices.to_json(),
+            **({} if self.repeats is None else {REPEATS: [self.repeats.version, self.repeats.sha256]}),
+        }
+
     def made_from(self) -> dict[str, Any]:
-        """Say what a part of this task is made from, as plain JSON."""
+        """Say what a part of this task is made from, whole contracts included, as plain JSON."""
         digests = self.workspace.contracts.digests
         return {
             "surface": self.workspace.surface,

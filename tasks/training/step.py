@@ -35,6 +35,7 @@ from tasks.training import examination
 from tasks.training.draw_examples import TrainingRows, told, training_rows
 from tasks.training.encoding import encode
 from tasks.training.fit import Callback, Fitted
+from tasks.training.inputs import model_inputs
 from tasks.training.picture import importance_figure
 from tasks.training.rows import TREES, Recipe, TaskRows, log_labels, tags
 from tasks.training.search import Found, Parameters
@@ -130,23 +131,21 @@ def find(workspace: Workspace, *, task: str, as_of: datetime, snapshot: str) -> 
 
 
 def _wanted(rows: TaskRows, champion: Part | None) -> WantedPart:
-    made_from = rows.made_from()
-    start = None if champion is None else [champion.version, champion.sha256]
+    made_from, contracts = rows.made_from(), model_inputs(rows.workspace.contracts, rows.task)
+    code = {
+        STARTS_FROM: None if champion is None else [champion.version, champion.sha256],
+        "step": STEP,
+        "recipe": RECIPE,
+        "examination": examination.RECIPE,
+        "lightgbm": lgb.__version__,
+    }
     return WantedPart(
         workspace=rows.workspace,
         step=STEP,
         task=rows.task,
         name=model_name(rows.workspace.surface, rows.task),
-        inputs=digest(
-            {
-                **made_from,
-                STARTS_FROM: start,
-                "step": STEP,
-                "recipe": RECIPE,
-                "examination": examination.RECIPE,
-                "lightgbm": lgb.__version__,
-            }
-        ),
+        inputs=digest({**rows.inputs, **code, "contracts": contracts}),
+        earlier=digest({**made_from, **code}),
         tags={**tags(made_from), **({STARTS_FROM: str(champion.version)} if champion else {})},
     )
 

@@ -235,7 +235,7 @@ def test_all_but_an_order_is_held_against_what_was_tested(refitted: Refitted) ->
     workspace, registry = refitted.workspace, Registry(refitted.workspace.home)
     snapshot = LabelStore(workspace.home, NAME).snapshot(refitted.snapshot)
     slices = plan_slices(workspace.contracts, LATER, snapshot.days().column("ds").to_pylist())
-    curve = pin_examination(registry, examination.run(workspace, as_of=LATER, snapshot=snapshot.id))
+    curve = pin_examination(registry, examination.run(workspace, snapshot=snapshot.id))
     tested, served = (
         Scorer.from_files(release_files(workspace, registry, pins, curve))
         for pins in (refitted.tested, refitted.served)

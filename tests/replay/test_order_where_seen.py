@@ -112,7 +112,7 @@ def test_training_and_the_release_weigh_an_order_by_the_pinned_curve(feed: Feed)
     registry, labels = Registry(workspace.home), LabelStore(workspace.home, NAME).snapshot(snapshot)
     slices = plan_slices(workspace.contracts, AS_OF, labels.days().column("ds").to_pylist()).tasks
     rehearsal, pins = Rehearsal(workspace, labels, slices), _pins(feed)
-    curve = pin_examination(registry, examination.run(workspace, as_of=AS_OF, snapshot=snapshot))
+    curve = pin_examination(registry, examination.run(workspace, snapshot=snapshot))
     files = release_files(workspace, registry, pins, curve)
     told = {found.task: found for found in rehearsal.figures(files, pins)}["click_1d"].whole()
 

@@ -52,7 +52,7 @@ def released_test(workspace: Workspace, made: ReleaseResult) -> tuple:
 
 
 def test_the_curve_is_estimated_and_close_to_how_places_are_looked_at(placed: Feed) -> None:
-    part = examination.run(placed[0], as_of=AS_OF, snapshot=placed[1])
+    part = examination.run(placed[0], snapshot=placed[1])
     told = read_evidence(placed[0].home, Registry(placed[0].home).run_id(part))["examination"]
     assert told["source"] == "estimated"
     assert told["task"] == "click_1d"
@@ -63,7 +63,7 @@ def test_the_curve_is_estimated_and_close_to_how_places_are_looked_at(placed: Fe
 
 def test_the_curve_is_made_once_and_pinned_by_the_release(placed: Feed, released: ReleaseResult) -> None:
     workspace, snapshot = placed
-    part = examination.run(workspace, as_of=AS_OF, snapshot=snapshot)
+    part = examination.run(workspace, snapshot=snapshot)
     assert Registry(workspace.home).versions(part.name) == (part,)
     manifest = releases.release_manifest(workspace, released.version)
     pinned = manifest.part(Role.EXAMINATION)

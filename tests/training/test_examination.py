@@ -9,7 +9,7 @@ from tasks.ranking.examination import Examination
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
-from tests.feeds.small_feed import AS_OF, NAME, SURFACE, write_contracts
+from tests.feeds.small_feed import NAME, SURFACE, write_contracts
 
 Feed = tuple[Workspace, str]
 
@@ -21,7 +21,7 @@ def _saying(feed: Feed, folder: Path, said: str) -> Workspace:
 
 def test_a_declared_curve_is_registered_once_whatever_the_labels(labelled_feed: Feed, tmp_path: Path) -> None:
     workspace = _saying(labelled_feed, tmp_path, "{by_position: [1.0, 0.5]}")
-    parts = [examination.run(workspace, as_of=AS_OF, snapshot=labelled_feed[1]) for _ in range(2)]
+    parts = [examination.run(workspace, snapshot=labelled_feed[1]) for _ in range(2)]
     assert parts[0] is not None
     assert parts[0] == parts[1]
     assert examination.read(workspace, parts[0]) == Examination((1.0, 0.5))
@@ -31,7 +31,7 @@ def test_a_declared_curve_is_registered_once_whatever_the_labels(labelled_feed: 
 
 def test_no_position_bias_is_a_flat_curve(labelled_feed: Feed, tmp_path: Path) -> None:
     workspace = _saying(labelled_feed, tmp_path, "none")
-    assert examination.curve(workspace, as_of=AS_OF, snapshot=labelled_feed[1]).relative([1, 7]).tolist() == [
+    assert examination.curve(workspace, snapshot=labelled_feed[1]).relative([1, 7]).tolist() == [
         1,
         1,
     ]
@@ -39,12 +39,12 @@ def test_no_position_bias_is_a_flat_curve(labelled_feed: Feed, tmp_path: Path) -
 
 def test_where_nothing_is_said_there_is_no_curve(labelled_feed: Feed) -> None:
     workspace, snapshot = labelled_feed
-    assert examination.run(workspace, as_of=AS_OF, snapshot=snapshot) is None
+    assert examination.run(workspace, snapshot=snapshot) is None
     with pytest.raises(DataError, match=r"says nothing of how much a position is looked at\. Declare"):
-        examination.curve(workspace, as_of=AS_OF, snapshot=snapshot)
+        examination.curve(workspace, snapshot=snapshot)
 
 
 def test_a_log_without_propensities_estimates_no_curve(labelled_feed: Feed, tmp_path: Path) -> None:
     other, snapshot = _saying(labelled_feed, tmp_path, "estimated"), labelled_feed[1]
     with pytest.raises(DataError, match=r"needs position and propensity .* declare examination\.by_position"):
-        examination.run(other, as_of=AS_OF, snapshot=snapshot)
+        examination.run(other, snapshot=snapshot)

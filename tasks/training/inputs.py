@@ -1,0 +1,131 @@
+"""What decides the bytes of a task's model and calibrator: the inputs by which a version is found again.
+
+::
+
+    contracts         what a task learns, and how          model_inputs
+    label snapshot    as-of and digest of its content    \
+    slices            first and last day of each          >  TaskRows.inputs
+    a repeated recipe, a continued model, a model's bytes     versions with their sha256
+
+Everything else that people declare is an input of what is made of the parts: after an edit of a gate, a
+guardrail or a policy the same models make another release. ``UNUSED`` names those fields; a test walks the
+contracts' models and fails at a field that is in neither place.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from tasks.contracts import Contracts
+from tasks.contracts.chains import debiased
+
+Plain = dict[str, Any]
+
+UNUSED: Final[Mapping[str, str]] = {
+    "surface.surface": "part of the registered model's name",
+    "surface.version": "a label for people",
+    "surface.owner": "a label for people",
+    "surface.reviewers": "decide on promotions",
+    "surface.sources": "decide the rows of the label store, whose content has a digest",
+    "surface.engine": "how the labels are computed; every engine gives the same, and threads change no tree",
+    "surface.columns": "rename the log's columns on the way into the label store",
+    "surface.segments": "split the figures of a report; a calibrator has them among its inputs",
+    "surface.values": "columns of the log that a utility multiplies by",
+    "surface.split.train": "acts through the days of the slices",
+    "surface.split.calibrate": "acts through the days of the slices",
+    "surface.split.test": "acts through the days of the slices",
+    "surface.minimum.train": "refuses slices that are too short, before a version is looked for",
+    "surface.training.warm_start": "acts through the version that is continued",
+    "surface.training.refit": "makes a further model and leaves the tested one as it is",
+    "surface.proxies": "a report of the release",
+    "surface.base_rates": "bounds of the validation",
+    "surface.until": "ends schedules",
+    "surface.schedule": "when a workflow runs",
+    "surface.arrival": "how long a retrain waits",
+    "surface.promotion": "how a release is proposed",
+    "surface.gates": "judge a release",
+    "tasks.contract": "a label for people",
+    "tasks.version": "a label for people",
+    "tasks.tasks.family": "what an outcome is worth, not what it is",
+    "tasks.tasks.cadence": "acts through the days of the slices",
+}
+"""Fields of surface.yaml and tasks.yaml that decide no model's bytes, each with the reason."""
+
+
+def model_inputs(contracts: Contracts, task: str) -> Plain:
+    """Return what the contracts say of how a task's model is learned, as plain JSON.
+
+    The task's own outcome and those that it follows or is made of, its features, its settings and those of
+    the denser task that it starts from. What is said of other tasks is not among it.
+    """
+    surface = contracts.surface
+    start = surface.training_for(task).start_from
+    learned = dict.fromkeys((task, start.task) if start else (task,))
+    return {
+        "outcomes": {name: _outcome(contracts, name) for name in _outcomes(contracts, learned)},
+        "learned": {name: _learned(contracts, name) for name in learned},
+        "features": _plain(surface.features),
+        "early_stop": surface.split.early_stop,
+        "positives": surface.minimum.positives,
+    }
+
+
+def calibrator_inputs(contracts: Contracts, task: str) -> Plain:
+    """Return what the contracts say of how a task's calibrator is fitted, as plain JSON.
+
+    Segments get effects of their own in it.
+    """
+    segments = [_plain(segment) for segment in contracts.surface.segments]
+    return {**model_inputs(contracts, task), "segments": segments}
+
+
+def curve_inputs(contracts: Contracts) -> Plain:
+    """Return what the contracts say of the examination curve, as plain JSON.
+
+    A curve is estimated from the train days of the task with the most positives, whichever that is.
+    """
+    surface, tasks = contracts.surface, contracts.tasks.tasks
+    declared = surface.examination_curve
+    said: Plain = {"declared": declared, "reference": surface.reference_position}
+    if surface.examination != "estimated":
+        return said
+    cadences = {name: task.cadence for name, task in tasks.items()}
+    outcomes = {name: _outcome(contracts, name) for name in tasks}
+    return {**said, "outcomes": outcomes, "cadences": cadences, "split": _plain(surface.split)}
+
+
+def _outcomes(contracts: Contracts, tasks: Mapping[str, None]) -> dict[str, None]:
+    """Return tasks with all that their labels hang on, each after what it needs."""
+    found: dict[str, None] = {}
+    for task in tasks:
+        found |= _outcomes(contracts, dict.fromkeys(contracts.tasks.needs(task))) | {task: None}
+    return found
+
+
+def _outcome(contracts: Contracts, task: str) -> Plain:
+    """Return what a label means, without how it is learned."""
+    return _plain(contracts.tasks.tasks[task], without={"family", "cadence", "loss_weight", "sampling"})
+
+
+def _learned(contracts: Contracts, task: str) -> Plain:
+    """Return how one task is learned: its trees, its examples, and its correction for position."""
+    surface, spec = contracts.surface, contracts.tasks.tasks[task]
+    said: Plain = {
+        "lightgbm": surface.lightgbm_for(task),
+        "training": _plain(surface.training_for(task), without={"warm_start", "refit"}),
+        "loss_weight": spec.loss_weight,
+        "sampling": None if spec.sampling is None else _plain(spec.sampling),
+    }
+    match debiased(contracts, task):
+        case "feature":
+            return {**said, "reference": surface.reference_position}
+        case "weight":
+            return {**said, "examination": curve_inputs(contracts)}
+        case "none":
+            return said
+
+
+def _plain(model: BaseModel, *, without: Collection[str] = ()) -> Plain:
+    """Return plain JSON without what is left out, so that a new optional field alters no digest."""
+    return model.model_dump(mode="json", by_alias=True, exclude=set(without), exclude_none=True)
