@@ -21,11 +21,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Final
 
 from benchmarks.retrained.figures import Figures, figures
 from benchmarks.retrained.trees import HERE, RECIPES, checked_out, require_sources, retrain
 
-EXPECTED: Mapping[str, str] = {}
+_MOVED: Final = "the code that a release brings stands in other files; those it lists are compared one by one"
+EXPECTED: Mapping[str, str] = {
+    "*/release/code": _MOVED,
+    "*/release/MLmodel": _MOVED,
+    "*/release/artifacts/release/manifest.json": _MOVED,
+    "*/said/digests/release": _MOVED,
+    "*/said/digests/manifest": _MOVED,
+}
 """Figures that may differ, by a pattern of ``fnmatch`` on SURFACE/NAME, with the reason."""
 ABSENT = "-"
 WIDTH = 24

@@ -8,8 +8,8 @@ BEFORE = {"labels": "3 rows ab", "verdict": "hold", "release/code": "c0"}
 CODE = {"*/release/code": "the modules have moved"}
 
 
-def counted(after: dict[str, str], **how: dict[str, str]) -> list[str]:
-    return list(summary(compare("feed", BEFORE, after, **how)))
+def counted(after: dict[str, str], *, expected: dict[str, str] | None = None) -> list[str]:
+    return list(summary(compare("feed", BEFORE, after, expected=expected or {})))
 
 
 def test_equal_figures_are_counted_and_not_named() -> None:
