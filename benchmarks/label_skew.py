@@ -18,8 +18,7 @@ from benchmarks.feed.log import AS_OF, DAYS, START, Feed, write_contracts
 from tasks.labels.compile import label_query
 from tasks.labels.credit_tables import credit
 from tasks.logs import rows
-from tasks.logs.session import session
-from tasks.logs.tables import LogTables
+from tasks.logs.session import open_tables, session
 
 IMPRESSIONS = 2_000_000
 RUNS = 3
@@ -115,7 +114,7 @@ def _make(home: Path, impressions: int) -> Feed:
 
 
 def _ours(feed: Feed, connection: duckdb.DuckDBPyConnection) -> Callable[[], None]:
-    log = LogTables.open(connection, feed.workspace.logs, feed.workspace.contracts)
+    log = open_tables(connection, feed.workspace.logs, feed.workspace.contracts)
     log.cut(AS_OF)
     query = label_query(feed.workspace.contracts.tasks, AS_OF, log=log.log)
     for name in (rows.SHOWN, rows.KNOWN):

@@ -14,7 +14,7 @@ from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.labels.vacuum import vacuum
 from tasks.labels.write_days import write_labels
-from tasks.logs.profile import NO_EVENT
+from tasks.logs.rows import NO_EVENT
 from tasks.replay.logged_candidates import newest_candidates
 from tasks.stores import delta
 from tasks.stores.audit import Audit, Entry, Kind

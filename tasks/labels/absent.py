@@ -12,8 +12,7 @@ from tasks.labels.explanation import instant
 from tasks.labels.explanation_query import Key, of_key
 from tasks.labels.impression import shown_at
 from tasks.labels.snapshot import Snapshot
-from tasks.logs.session import open_session
-from tasks.logs.tables import LogTables
+from tasks.logs.session import open_log, open_session
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill
 from tasks.stores import delta
@@ -59,8 +58,8 @@ def _quarantined(workspace: Workspace, key: Key) -> Iterator[str]:
 
 def _in_log(workspace: Workspace, snapshot: Snapshot, key: Key) -> Iterator[str]:
     try:
-        with open_session(workspace) as connection:
-            shown = shown_at(LogTables.open(connection, workspace.logs, workspace.contracts), key)
+        with open_log(workspace) as log:
+            shown = shown_at(log, key)
     except DataError:  # without a log nothing is said of it
         return
     times = [at for at in shown if at is not None]

@@ -9,8 +9,7 @@ from tasks.errors import DataError
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.spared import sparing
 from tasks.labels.spared_counts import Spared, count_spared
-from tasks.logs.session import open_session
-from tasks.logs.tables import LogTables
+from tasks.logs.session import open_log
 from tasks.stores.workspace import Workspace
 
 Counted = Mapping[str, Mapping[str, int]]
@@ -52,8 +51,7 @@ def rate(positive: int, observed: int) -> float | None:
 def _spared(workspace: Workspace, snapshot: Snapshot, tasks: list[str]) -> dict[str, Spared]:
     files = snapshot.files()
     days = {date.fromisoformat(file.partition[c.DAY]) for file in files}
-    with open_session(workspace) as connection:
-        log = LogTables.open(connection, workspace.logs, workspace.contracts)
+    with open_log(workspace) as log:
         log.cut(snapshot.as_of)
         return {task: count_spared(log, task, as_of=snapshot.as_of, days=days) for task in tasks}
 

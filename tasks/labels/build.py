@@ -26,11 +26,11 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore, StoredBuild
 from tasks.labels.write_days import write_labels
 from tasks.logs.duplicate_keys import cut_files
-from tasks.logs.profile import LogProfile, profile
-from tasks.logs.quarantine_table import keep_bad_rows
+from tasks.logs.profile import LogProfile, profile_log
+from tasks.logs.quarantine import quarantine_bad_rows
 from tasks.logs.rows import IMPRESSIONS
-from tasks.logs.session import open_session
-from tasks.logs.summaries import keep
+from tasks.logs.session import open_log
+from tasks.logs.summaries import store_summaries
 from tasks.logs.tables import LogTables
 from tasks.stores import delta
 from tasks.stores.delta import EVERYTHING, DataFile
@@ -111,13 +111,12 @@ def _run(
         else:
             path = store.aside(as_of)
             last = store.last(path)
-    with open_session(workspace) as connection:
-        log = LogTables.open(connection, workspace.logs, workspace.contracts)
+    with open_log(workspace) as log:
         previous = last.build.as_of if last else None
-        found = profile(log, folder=store.summaries, as_of=as_of, previous=previous)
+        found = profile_log(log, folder=store.summaries, as_of=as_of, previous=previous)
         _say(found)
-        keep_bad_rows(workspace, log, as_of=as_of, files=found.bad_files)
-        keep(log, store.summaries)
+        quarantine_bad_rows(workspace, log, as_of=as_of, files=found.bad_files)
+        store_summaries(log, store.summaries)
         covered = cover(
             last.build if last else None,
             found.days,

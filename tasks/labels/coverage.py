@@ -16,18 +16,14 @@ A day that is in the store and no longer in the log stays as it was built, as lo
 may be kept for less long than labels. Where it is lost from the store too, it is dropped, and that is told.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 from tasks.contracts import TasksSpec
 from tasks.labels.maturity import bearing, longest_reach, matures
-from tasks.logs.days import DaySum, LogDays, Stream
-from tasks.logs.rows import DayRange
-
-_DAY = timedelta(days=1)
-
+from tasks.logs.days import ONE_DAY, DaySum, LogDays, Stream, day_start, list_days, spread_days
 
 _Key = TypeVar("_Key")
 
@@ -146,25 +142,6 @@ def cover(
     )
 
 
-def spread(days: Iterable[date], *, before: timedelta, after: timedelta) -> list[DayRange]:
-    """Return the ranges of days that hold every instant from ``before`` a day to ``after`` it.
-
-    Examples
-    --------
-    >>> spread([date(2024, 3, 5), date(2024, 3, 7)], before=timedelta(), after=timedelta(hours=30))
-    [DayRange(first=datetime.date(2024, 3, 5), last=datetime.date(2024, 3, 9))]
-    """
-    ranges: list[DayRange] = []
-    for day in sorted(days):
-        first = (_start(day) - before).date()
-        last = (_start(day) + _DAY + after - timedelta(microseconds=1)).date()
-        if ranges and first <= ranges[-1].last + _DAY:
-            ranges[-1] = DayRange(ranges[-1].first, max(last, ranges[-1].last))
-        else:
-            ranges.append(DayRange(first, last))
-    return ranges
-
-
 def _confined(
     reasons: dict[date, str],
     last: Build | None,
@@ -198,8 +175,8 @@ def _reasons(last: Build, log: LogDays, tasks: TasksSpec, as_of: datetime) -> It
             yield day, "grown"
         elif _matured(day, tasks, after=last.as_of, until=as_of):
             yield day, "matured"
-    beside = spread(changed, before=reach.after, after=reach.before)
-    yield from ((day, "log") for day in _days_in(beside))
+    beside = spread_days(changed, before=reach.after, after=reach.before)
+    yield from ((day, "log") for day in list_days(beside))
 
 
 def _touched(last: Build, log: LogDays, tasks: TasksSpec) -> Iterator[date]:
@@ -208,7 +185,7 @@ def _touched(last: Build, log: LogDays, tasks: TasksSpec) -> Iterator[date]:
     for name in {name for _, name in streams} & tasks.events:
         days = [day for day, of_day in streams if of_day == name]
         back, reach = bearing(tasks, name)
-        yield from _days_in(spread(days, before=back + reach, after=reach))
+        yield from list_days(spread_days(days, before=back + reach, after=reach))
 
 
 def _differing(then: Mapping[_Key, DaySum], now: Mapping[_Key, DaySum]) -> set[_Key]:
@@ -241,16 +218,6 @@ def _streams_from_json(content: Mapping[str, Mapping[str, list[Any]]]) -> dict[S
 def _matured(day: date, tasks: TasksSpec, *, after: datetime, until: datetime) -> bool:
     """Return whether a label of some instant of the day matures in (after, until]."""
     return after < until and any(
-        _start(day) + maturity <= until and _start(day) + _DAY + maturity > after
+        day_start(day) + maturity <= until and day_start(day) + ONE_DAY + maturity > after
         for maturity in {matures(tasks, task) for task in tasks.tasks}
     )
-
-
-def _start(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
-
-
-def _days_in(ranges: Iterable[DayRange]) -> Iterator[date]:
-    for days in ranges:
-        for n in range((days.last - days.first).days + 1):
-            yield days.first + n * _DAY

@@ -24,8 +24,7 @@ from tasks.labels.explanation_text import said, told
 from tasks.labels.export import find
 from tasks.labels.impression import row_facts
 from tasks.labels.snapshot import Snapshot
-from tasks.logs.session import open_session
-from tasks.logs.tables import LogTables
+from tasks.logs.session import open_log
 from tasks.sql import expressions as x
 from tasks.stores.workspace import Workspace, format_instant
 
@@ -67,8 +66,7 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
     if stored is None:
         raise DataError(why_missing(workspace, found, key))
     labels = {task: Label(stored[task], stored[c.status(task)], stored[c.at(task)]) for task in found.tasks()}
-    with open_session(workspace) as connection:
-        log = LogTables.open(connection, workspace.logs, workspace.contracts)
+    with open_log(workspace) as log:
         facts = row_facts(log, key, as_of=found.as_of, day=stored[c.DAY])
     if facts is None:
         raise DataError(_gone(key, found, labels))

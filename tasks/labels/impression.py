@@ -19,7 +19,7 @@ from tasks.labels.explanation import Event, Events, Facts, Impression, Label
 from tasks.labels.relations import cut_near, make_relations
 from tasks.labels.status import Why, causes, credit
 from tasks.logs import rows
-from tasks.logs.tables import TWINS, LogTables
+from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.templates import Part, fill
 
@@ -73,7 +73,9 @@ def _causes(tasks: TasksSpec, task: str, row: Mapping[str, Any]) -> list[tuple[s
 
 
 def _twins(log: LogTables, key: q.Key) -> tuple[datetime, ...]:
-    query = x.select([x.column(c.SHOWN_AT), x.column(rows.PLACE)], x.table(TWINS), where=[q.of_key(key)])
+    query = x.select(
+        [x.column(c.SHOWN_AT), x.column(rows.PLACE)], x.table(rows.DUPLICATES), where=[q.of_key(key)]
+    )
     found = _rows(
         log, "FROM ($twins) WHERE $place > 1 ORDER BY $place", twins=query, place=x.column(rows.PLACE)
     )

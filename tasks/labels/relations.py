@@ -8,11 +8,10 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels.compile import LabelQuery, label_query
-from tasks.labels.coverage import spread
 from tasks.labels.maturity import longest_reach, longest_window
 from tasks.logs import rows
-from tasks.logs.columns import File
-from tasks.logs.summaries import holds
+from tasks.logs.days import spread_days
+from tasks.logs.footers import File
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 
@@ -23,7 +22,7 @@ _NO_TIME = timedelta()
 def cut_near(log: LogTables, *, as_of: datetime, day: date) -> None:
     """Cut the log as ``log.cut`` does, with repeated keys only as far as the labels of one day need them."""
     reach, request = longest_reach(log.contracts.tasks), x.column(c.REQUEST_ID)
-    around = rows.in_days(c.SHOWN_AT, spread([day], before=reach.before, after=reach.after))
+    around = rows.in_days(c.SHOWN_AT, spread_days([day], before=reach.before, after=reach.after))
     requests = x.select([request], x.table(rows.IMPRESSIONS), where=[around])
     alike = exp.In(this=request.copy(), query=exp.Subquery(this=requests))
     log.create(_NEAR, x.select([exp.Star()], x.table(rows.IMPRESSIONS), where=[alike]), view=True)
@@ -33,7 +32,7 @@ def cut_near(log: LogTables, *, as_of: datetime, day: date) -> None:
 def files_read(log: LogTables, table: str, days: Iterable[date]) -> list[File]:
     """Return the files of a log table that a build of some days reads."""
     read = _read_days(log.contracts.tasks, days)[table]
-    return [f for f in log.views[table].table.files if any(holds(log, table, f, range_) for range_ in read)]
+    return [f for f in log.views[table].table.files if any(log.may_hold(table, f, range_) for range_ in read)]
 
 
 def compiled(
@@ -52,7 +51,7 @@ def compiled(
         tasks,
         as_of,
         log=log.log,
-        write=spread(wanted, before=_NO_TIME, after=_NO_TIME),
+        write=spread_days(wanted, before=_NO_TIME, after=_NO_TIME),
         read=read[rows.IMPRESSIONS],
         events=read[rows.EVENTS],
         labels_only=labels_only,
@@ -75,6 +74,6 @@ def _read_days(tasks: TasksSpec, days: Iterable[date]) -> dict[str, list[rows.Da
     """Return the days of impressions that compete, and of events that bear on some days."""
     wanted, reach = list(days), longest_reach(tasks)
     return {
-        rows.IMPRESSIONS: spread(wanted, before=reach.before, after=reach.after),
-        rows.EVENTS: spread(wanted, before=reach.before, after=reach.after + longest_window(tasks)),
+        rows.IMPRESSIONS: spread_days(wanted, before=reach.before, after=reach.after),
+        rows.EVENTS: spread_days(wanted, before=reach.before, after=reach.after + longest_window(tasks)),
     }

@@ -30,7 +30,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.labels.compile import LabelQuery
 from tasks.labels.files import WrittenFile
 from tasks.logs import rows
-from tasks.logs.columns import File
+from tasks.logs.footers import File
 from tasks.logs.spark import address, read_parquet, session
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x

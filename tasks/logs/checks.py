@@ -1,21 +1,17 @@
-"""Whether a log table's columns are what the contracts need, before a row of it is read.
+"""Checks of a log table's columns against the contracts, before a row is read.
 
-Every refusal names the table, the column, what was found and the way out; all of a table's are said at once.
+Every message names the table, the column, its kind and the remedy; all problems of a table come in one error.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.errors import DataError, unknown
-from tasks.logs import columns as kinds
-from tasks.logs.columns import Column, Table
-from tasks.logs.rows import EVENTS
-from tasks.logs.schema import match_columns
-
-CANDIDATES = "candidates"
-IDS = (c.REQUEST_ID, c.USER_ID, c.ITEM_ID)
+from tasks.logs import footers as kinds
+from tasks.logs.footers import Column, Table, View
+from tasks.logs.rows import CANDIDATES, EVENTS
+from tasks.logs.schema import IDS, match_columns
 
 _INSTANT = frozenset({kinds.INSTANT})
 _ID = frozenset({kinds.STRING, kinds.INTEGER})
@@ -25,21 +21,13 @@ _FLAG = frozenset({kinds.BOOLEAN})
 _ANY = _ID | _NUMBER | _FLAG | _INSTANT
 
 
-@dataclass(frozen=True)
-class View:
-    """A table under our column names: ours -> the files' column, with the type that ours has."""
-
-    table: Table
-    columns: Mapping[str, Column]
-
-
-def rename(table: Table, ours_theirs: Mapping[str, str]) -> View:
-    """Put a table's columns under our names; what the surface does not rename keeps its own.
+def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
+    """Return a table under our column names; a column that the surface does not map keeps its own.
 
     Raises
     ------
     DataError
-        Both our name and the mapped one are there.
+        The table has both our name and the mapped one.
     """
     mapped = {ours: theirs for ours, theirs in ours_theirs.items() if theirs in table.columns}
     both = sorted(o for o, t in mapped.items() if o in table.columns and o != t and o not in mapped.values())
@@ -55,13 +43,13 @@ def rename(table: Table, ours_theirs: Mapping[str, str]) -> View:
     )
 
 
-def needed(table: str, contracts: Contracts) -> dict[str, frozenset[str]]:
-    """Return the columns that a table must have and the kinds that each may be of."""
+def needed_columns(table: str, contracts: Contracts) -> dict[str, frozenset[str]]:
+    """Return the columns that a table must have, each with the kinds of values that it may have."""
     match = dict.fromkeys(match_columns(contracts.tasks), _ANY)
     ids = {name: _ID for name in match if name in IDS}
     if table == EVENTS:
-        found = {c.EVENT: _WORD, c.HAPPENED_AT: _INSTANT, **match, **ids}
-        return {**found, c.VALUE: _NUMBER} if _reads_values(contracts) else found
+        base = {c.EVENT: _WORD, c.HAPPENED_AT: _INSTANT, **match, **ids}
+        return {**base, c.VALUE: _NUMBER} if _reads_values(contracts) else base
     surface = contracts.surface
     described = (*surface.features.categorical, *(s.column for s in surface.segments))
     base = {
@@ -72,8 +60,8 @@ def needed(table: str, contracts: Contracts) -> dict[str, frozenset[str]]:
     }
     if table == CANDIDATES:
         return {**base, c.SHOWN: _FLAG}
-    seen = [t.observed_when.column for t in contracts.tasks.tasks.values() if t.observed_when]
-    return {**match, **base, **ids, **dict.fromkeys((s for s in seen if s), _FLAG)}
+    observing = [t.observed_when.column for t in contracts.tasks.tasks.values() if t.observed_when]
+    return {**match, **base, **ids, **dict.fromkeys((name for name in observing if name), _FLAG)}
 
 
 _OPTIONAL: Mapping[str, frozenset[str]] = {
@@ -91,9 +79,9 @@ def check_columns(view: View, contracts: Contracts) -> None:
     Raises
     ------
     DataError
-        With every problem of the table.
+        A column is missing or of another kind; the message lists every problem of the table.
     """
-    problems = list(_problems(view, needed(view.table.name, contracts), contracts.surface.columns))
+    problems = list(_problems(view, needed_columns(view.table.name, contracts), contracts.surface.columns))
     if problems:
         raise DataError("\n".join(problems))
 
@@ -135,10 +123,10 @@ def _problems(
                 yield _missing(view, name, column, ours_theirs.get(name, name))
             continue
         if len(column.kinds) > 1 and (name in IDS or not column.kinds.keys() <= _NUMBER):
-            found = ", ".join(f"{kind} in {file}" for kind, file in column.kinds.items())
-            yield f"{where}: column '{column.name}' has several types: {found}. Write it with one"
+            named = ", ".join(f"{kind} in {file}" for kind, file in column.kinds.items())
+            yield f"{where}: column '{column.name}' has several types: {named}. Write it with one"
         elif column.kind not in allowed:
-            yield f"{where}: column '{column.name}' is of kind {column.kind}{_way_out(name, allowed)}"
+            yield f"{where}: column '{column.name}' is of kind {column.kind}{_remedy(name, allowed)}"
 
 
 def _missing(view: View, name: str, column: Column | None, theirs: str) -> str:
@@ -151,7 +139,7 @@ def _missing(view: View, name: str, column: Column | None, theirs: str) -> str:
     )
 
 
-def _way_out(name: str, allowed: frozenset[str]) -> str:
+def _remedy(name: str, allowed: frozenset[str]) -> str:
     if allowed is _INSTANT:
         return ": write it in microseconds with the zone UTC"
     kind = "ids are" if name in IDS else "it must be"

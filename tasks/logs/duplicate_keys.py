@@ -2,11 +2,11 @@
 
 ::
 
-    a key twice in one file      its summary says of which requests, and how many rows are too many
-    a key in two files           possible only for a request that two files have rows of: ``spread_requests``;
-                                 what a build found of these is kept, and the next compares the new files only
-    suspects                     the impressions of all these requests, in the files that matter
-    repeated, twins, shown       the cut of the log, among the suspects: see ``LogTables.cut``
+    a key twice in one file        its summary has the requests, and the number of extra rows
+    a key in two files             possible only for requests of two files, the ``spread_requests``;
+                                   a build stores those that it found, the next compares new files only
+    suspects                       the impressions of all these requests, in the files that matter
+    repeated, duplicates, shown    the cut of the log, among the suspects: see ``LogTables.cut``
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,10 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.logs import rows
-from tasks.logs.columns import File
+from tasks.logs.footers import File
 from tasks.logs.rows import IMPRESSIONS
-from tasks.logs.summaries import Summaries, is_settled, of_requests, row_hash
-from tasks.logs.summary_relations import requests
-from tasks.logs.tables import TWINS, LogTables
+from tasks.logs.summaries import Summaries, make_request_view, of_requests, row_hash
+from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.dialects import utc_day
 from tasks.sql.templates import fill
@@ -39,7 +38,7 @@ _SPREAD_BY_NEW = """
     SELECT number FROM requests WHERE number IN (SELECT number FROM new_requests)
     GROUP BY 1 HAVING count(*) > 1
 """
-_KEEP_COMPARED = """
+_STORE_COMPARED = """
     COPY (SELECT NULL::VARCHAR AS name, number FROM spread_requests
           UNION ALL SELECT unnest([$names]), NULL) TO $to (FORMAT parquet)
 """
@@ -56,56 +55,57 @@ _EXTRAS_IN_FILES = """
     WHERE facet = 'extra' AND number NOT IN (SELECT number FROM spread_requests) GROUP BY 1
 """
 _EXTRAS_BETWEEN_FILES = """
-    SELECT $day, count(*), sum($hashed)::DECIMAL(38, 0) FROM $twins WHERE $extra GROUP BY 1
+    SELECT $day, count(*), sum($hashed)::DECIMAL(38, 0) FROM $duplicates WHERE $extra GROUP BY 1
 """
 
 
-def find_spread_requests(log: LogTables, found: Summaries, folder: Location, as_of: datetime) -> None:
+def find_spread_requests(log: LogTables, summaries: Summaries, folder: Location, as_of: datetime) -> None:
     """Make the relation ``spread_requests``: hashes of requests that several files have rows of.
 
-    A build keeps beside the summaries which it compared, and what it found: the next compares the new ones.
-    It may hold more: nothing but time is lost where a request is none of several files' any more.
+    A build stores the summaries it compared and the requests it found; the next compares new ones only.
+    The relation may hold requests that are no longer in several files, which costs time only.
     """
-    names = {one.path.name: one for one in found.of_files}
-    kept = folder / _COMPARED
-    compared = _compared(log, kept) if kept.is_file() else set[str]()
-    requests(log, "requests", found.of_files)
+    names = {one.path.name: one for one in summaries.of_files}
+    stored = folder / _COMPARED
+    compared = _compared(log, stored) if stored.is_file() else set[str]()
+    make_request_view(log, "requests", summaries.of_files)
     if compared and compared <= names.keys():
-        requests(log, "new_requests", (one for name, one in names.items() if name not in compared))
-        log.connection.execute(fill(_SPREAD_BY_NEW, compared=x.call("READ_PARQUET", x.text(kept))))
+        new = (one for name, one in names.items() if name not in compared)
+        make_request_view(log, "new_requests", new)
+        log.connection.execute(fill(_SPREAD_BY_NEW, compared=x.call("READ_PARQUET", x.text(stored))))
     else:
         log.connection.execute(_SPREAD)
-    settled = {n for n, one in names.items() if is_settled(log, IMPRESSIONS, one.file, as_of)}
+    settled = {n for n, one in names.items() if log.is_settled(IMPRESSIONS, one.file, as_of)}
     if settled and settled != compared and log.is_kept(IMPRESSIONS):
         to = log.folder / "summaries" / _COMPARED
-        log.connection.execute(fill(_KEEP_COMPARED, names=list(map(x.text, sorted(settled))), to=x.text(to)))
+        log.connection.execute(fill(_STORE_COMPARED, names=list(map(x.text, sorted(settled))), to=x.text(to)))
 
 
-def _compared(log: LogTables, kept: Location) -> set[str]:
-    names = log.fetch("SELECT name FROM read_parquet($kept) WHERE name IS NOT NULL", kept=x.text(kept))
+def _compared(log: LogTables, stored: Location) -> set[str]:
+    names = log.fetch("SELECT name FROM read_parquet($stored) WHERE name IS NOT NULL", stored=x.text(stored))
     return {name for (name,) in names}
 
 
-def cut_files(log: LogTables, found: Summaries, files: Iterable[File], as_of: datetime) -> None:
-    """Cut the log where only some of its files are read.
+def cut_files(log: LogTables, summaries: Summaries, files: Iterable[File], as_of: datetime) -> None:
+    """Cut the log for a build that reads only some of its files.
 
-    Their repeated keys are found, and those of spread requests wherever they lie.
+    The repeated keys of those files are found, and those of spread requests in every file.
     """
     wanted = set(files)
     if log.fetch("SELECT count(*) FROM spread_requests")[0][0]:
-        wanted |= set(found.files(path for (path,) in log.fetch(_SPREAD_OVER)))
-    summaries = [one for one in found.of_files if one.file in wanted]
+        wanted |= set(summaries.files(path for (path,) in log.fetch(_SPREAD_OVER)))
+    read = [one for one in summaries.of_files if one.file in wanted]
     log.connection.execute(
-        fill(_SUSPECT_REQUESTS, summaries=[x.text(one.path) for one in summaries] or [exp.Null()])
+        fill(_SUSPECT_REQUESTS, summaries=[x.text(one.path) for one in read] or [exp.Null()])
     )
-    log.view("suspect_files", IMPRESSIONS, [one.file for one in summaries])
+    log.view("suspect_files", IMPRESSIONS, [one.file for one in read])
     only_these = of_requests("suspect_requests")
     log.create("suspects", x.select([exp.Star()], x.table("suspect_files"), where=[only_these]))
     log.cut(as_of, among="suspects")
 
 
-def extras(log: LogTables, name: str, *, before: datetime | None = None) -> list[tuple[date, int, int]]:
-    """Return by day the impressions that are one too many of their key, and the sum of their hashes.
+def count_extras(log: LogTables, name: str, *, before: datetime | None = None) -> list[tuple[date, int, int]]:
+    """Return by day the number of impressions that take no part, as duplicates, and the sum of their hashes.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def extras(log: LogTables, name: str, *, before: datetime | None = None) -> list
         _EXTRAS_BETWEEN_FILES,
         day=utc_day(shown),
         hashed=row_hash(log, IMPRESSIONS),
-        twins=x.table(TWINS),
+        duplicates=x.table(rows.DUPLICATES),
         extra=x.all_of(*extra, *([x.lt(shown.copy(), x.instant(before))] if before else [])),
     )
     return [(day, int(n), int(total)) for day, n, total in (*in_files, *between)]

@@ -1,4 +1,4 @@
-"""Threads and memory of an engine: those of the environment, else of surface.yaml, else a default."""
+"""Threads and memory of an engine: from the environment, else from surface.yaml, else a default."""
 
 import os
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Limits:
 
 
 def limits(threads: int | None = None, memory: str | None = None) -> Limits:
-    """Return EQUIPOISE_THREADS and EQUIPOISE_MEMORY where they are set, else what is given, else the default.
+    """Return EQUIPOISE_THREADS and EQUIPOISE_MEMORY where they are set, else the arguments, else the default.
 
     Raises
     ------

@@ -1,13 +1,13 @@
-"""A table of PostgreSQL written once as Parquet: Arrow batches through ADBC, never the whole table in memory.
+"""Copies a table of PostgreSQL to Parquet: Arrow batches through ADBC, never the whole table in memory.
 
 ::
 
     postgresql://warehouse/public.events     in surface.yaml: a name
     EQUIPOISE_POSTGRESQL_<NAME>              in the environment: address, user, password, as libpq reads them
 
-The whole table is read, also what lies after the as-of: such rows are counted, and there are few of them.
-What libpq says of a connection that failed may repeat parts of the password, so it is never passed on; what
-the server says of a query does not, and is.
+The whole table is read, also its few rows after the as-of, which are counted. libpq's message about a failed
+connection may repeat parts of the password, so it is never passed on. The server's message about a query does
+not, and is passed on.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,7 +50,7 @@ _REASONS = (
     "shutting down",
     "SSL",
 )
-"""What may be repeated of libpq's message, since it holds nothing of the connection string."""
+"""Parts of libpq's messages that hold nothing of the connection string and may be repeated."""
 
 _COLUMNS = """
     SELECT a.attname, base.typname, base.typtype, format_type(a.atttypid, a.atttypmod)
@@ -74,15 +74,15 @@ _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of the table: its type's own name, what kind of type that is, and how SQL writes it."""
+    """A column of the table: the name and the kind of its type, and the type as SQL writes it."""
 
     name: str
     type: str
     kind: str
     written: str
 
-    def selected(self) -> exp.Expr | None:
-        """Return the column as one of the types that a log may hold; None where there is none."""
+    def cast(self) -> exp.Expr | None:
+        """Return the column cast to a type that a log may hold; None where there is no such type."""
         column = x.column(self.name)
         if self.type in _AS_IT_IS:
             return column
@@ -93,7 +93,7 @@ class _Column:
         return None
 
 
-def spool(source: PostgresTable, to: Path, *, table: str) -> None:
+def copy_table(source: PostgresTable, to: Path, *, table: str) -> None:
     """Write a table or view to a Parquet file.
 
     Parameters
@@ -104,21 +104,21 @@ def spool(source: PostgresTable, to: Path, *, table: str) -> None:
     Raises
     ------
     ContractError
-        The environment does not know the server, or the driver is not installed.
+        No variable names the server, or the driver is not installed.
     DataError
-        The table is not there, or has a column of a type that a log cannot hold.
+        The table does not exist, or has a column of a type that a log cannot hold.
     StoreError
         The server does not answer or refuses.
     """
-    with _connected(source.server) as connection, connection.cursor() as cursor:
+    with _connect(source.server) as connection, connection.cursor() as cursor:
         cursor.execute(_select(source, _columns(cursor, source, table), table))
         with cursor.fetch_record_batch() as batches:
             _write(batches, to, table)
 
 
 @contextmanager
-def _connected(server: str) -> Iterator["Connection"]:
-    """Open a connection; whatever fails on it is a StoreError in one line."""
+def _connect(server: str) -> Iterator["Connection"]:
+    """Open a connection; every failure becomes a StoreError of one line."""
     try:
         from adbc_driver_manager import Error  # noqa: PLC0415 - an extra of this package
         from adbc_driver_postgresql import dbapi  # noqa: PLC0415
@@ -137,15 +137,15 @@ def _connected(server: str) -> Iterator["Connection"]:
     try:
         connection = dbapi.connect(address)
     except Error as error:
-        said = str(error)
-        reason = next((reason for reason in _REASONS if reason in said), "see the server's log")
+        message = str(error)
+        reason = next((reason for reason in _REASONS if reason in message), "see the server's log")
         raise StoreError(f"PostgreSQL '{server}' ({variable}) cannot be reached: {reason}") from None
     try:
         with connection:
             yield connection
     except (Error, pa.ArrowException, OSError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise StoreError(f"Reading from PostgreSQL '{server}' failed: {said}") from error
+        first_line = str(error).strip().splitlines()[0]
+        raise StoreError(f"Reading from PostgreSQL '{server}' failed: {first_line}") from error
 
 
 def _columns(cursor: "Cursor", source: PostgresTable, table: str) -> list[_Column]:
@@ -153,19 +153,19 @@ def _columns(cursor: "Cursor", source: PostgresTable, table: str) -> list[_Colum
     columns = [_Column(*(_plain(value) for value in row)) for row in cursor.fetchall()]
     if not columns:
         cursor.execute(_TABLES, (source.schema,))
-        there = [".".join(row) for row in cursor.fetchall()]
+        known = [".".join(row) for row in cursor.fetchall()]
         name = f"{source.schema}.{source.table}"
-        raise DataError(f"No {table}: {unknown('table', name, there, f'PostgreSQL {source.server!r}')}")
+        raise DataError(f"No {table}: {unknown('table', name, known, f'PostgreSQL {source.server!r}')}")
     return columns
 
 
 def _plain(value: str | bytes) -> str:
-    """Return the text of PostgreSQL's one-byte type as text, too."""
+    """Return a value of PostgreSQL's one-byte character type as text."""
     return value.decode() if isinstance(value, bytes) else value
 
 
 def _select(source: PostgresTable, columns: Iterable[_Column], table: str) -> str:
-    selected = {column: column.selected() for column in columns}
+    selected = {column: column.cast() for column in columns}
     if refused := [f"'{c.name}' ({c.written})" for c, expression in selected.items() if expression is None]:
         raise DataError(
             f"{table}: {source} has columns of types that a log cannot hold: {', '.join(refused)}. Name a "

@@ -1,8 +1,8 @@
-"""What a log holds as of an instant: rows by day with a fingerprint, and what is left out, counted.
+"""The profile of a log as of an instant: rows by day with a fingerprint, and counts of the rows left out.
 
-A fingerprint is the sum of the rows' hashes: it does not depend on their order, and tells whether rows that
-an earlier build read have changed since. All of it is put together from the files' summaries; rows are read
-again only where a key may be repeated or an event arrived late.
+A fingerprint is the sum of the rows' hashes: it does not depend on their order, and changes when rows that an
+earlier build read have changed. The profile is put together from the files' summaries; rows are read again
+only where a key may be repeated or an event arrived late.
 """
 
 from collections.abc import Mapping
@@ -11,23 +11,19 @@ from datetime import date, datetime
 
 from tasks import columns as c
 from tasks.errors import DataError
-from tasks.logs.columns import File
 from tasks.logs.days import DaySum, LogDays
-from tasks.logs.duplicate_keys import cut_files, extras, find_spread_requests
-from tasks.logs.participation import arrives, known
-from tasks.logs.rows import EVENTS, IMPRESSIONS
-from tasks.logs.summaries import Summaries, is_settled, summarise
-from tasks.logs.summary_relations import opened
+from tasks.logs.duplicate_keys import count_extras, cut_files, find_spread_requests
+from tasks.logs.footers import File
+from tasks.logs.rows import EVENTS, IMPRESSIONS, NO_EVENT, NO_KEY, REPEATED_KEY, is_known
+from tasks.logs.summaries import Summaries, make_summary_tables, summarise_files
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.stores.location import Location
 
-REPEATED_KEY, NO_KEY, NO_EVENT = "repeated_key", "no_key", "no_event"
-
 
 @dataclass(frozen=True)
 class Counts:
-    """Every row of a log table by what became of it; the parts add up to ``rows``.
+    """The rows of a log table by what became of them; the parts add up to ``rows``.
 
     ``future`` rows lie at or after the as-of, ``not_arrived`` ones happened before it and arrived later.
     """
@@ -68,24 +64,26 @@ class LogProfile:
     bad_files: Mapping[str, tuple[File, ...]]
 
 
-def profile(log: LogTables, *, folder: Location, as_of: datetime, previous: datetime | None) -> LogProfile:
-    """Look at a log as of an instant, and cut it there as far as its new files go: see ``cut_files``.
+def profile_log(
+    log: LogTables, *, folder: Location, as_of: datetime, previous: datetime | None
+) -> LogProfile:
+    """Profile a log as of an instant, and cut it there as far as its new files go: see ``cut_files``.
 
     Parameters
     ----------
     folder
-        Where the files' summaries are kept.
+        Where the files' summaries are stored.
     previous
-        The as-of of the store's last build: rows known then are also summed by themselves.
+        The as-of of the store's last build: the rows known then are also summed separately.
 
     Raises
     ------
     DataError
         No impression was shown before the as-of.
     """
-    now = summarise(log, folder, as_of=as_of)
-    before = summarise(log, folder, as_of=previous) if previous else {}
-    opened(log, {f"{t}_now": now[t] for t in now} | {f"{t}_before": before[t] for t in before})
+    now = summarise_files(log, folder, as_of=as_of)
+    before = summarise_files(log, folder, as_of=previous) if previous else {}
+    make_summary_tables(log, {f"{t}_now": now[t] for t in now} | {f"{t}_before": before[t] for t in before})
     find_spread_requests(log, now[IMPRESSIONS], folder, as_of)
     cut_files(log, now[IMPRESSIONS], now[IMPRESSIONS].new, as_of)
     impressions = _impressions(log, now[IMPRESSIONS])
@@ -101,44 +99,42 @@ def profile(log: LogTables, *, folder: Location, as_of: datetime, previous: date
         unknown_events=_unknown_events(log),
         arrived_early=_count(log, EVENTS, "early"),
         summaries=now,
-        bad_files={table: _bad_files(log, found) for table, found in now.items()},
+        bad_files={table: _bad_files(log, summaries) for table, summaries in now.items()},
     )
 
 
 def _count(log: LogTables, table: str, name: str) -> int:
-    found = log.fetch(
+    ((count,),) = log.fetch(
         "SELECT coalesce(sum(n), 0) FROM $now WHERE facet = 'count' AND name = $name",
         now=x.table(f"{table}_now"),
         name=x.text(name),
     )
-    return int(found[0][0])
+    return int(count)
 
 
-def _kept(log: LogTables, table: str) -> int:
-    found = log.fetch("SELECT coalesce(sum(n), 0) FROM $now WHERE facet = 'day'", now=x.table(f"{table}_now"))
-    return int(found[0][0])
+def _count_good(log: LogTables, table: str) -> int:
+    query = "SELECT coalesce(sum(n), 0) FROM $now WHERE facet = 'day'"
+    ((count,),) = log.fetch(query, now=x.table(f"{table}_now"))
+    return int(count)
 
 
-def _impressions(log: LogTables, found: Summaries) -> Counts:
-    total, later, keyless = (_count(log, IMPRESSIONS, name) for name in ("rows", "later", "bad"))
-    ahead, extra = (
-        sum(file.rows for file in found.future),
-        sum(n for _, n, _ in extras(log, "impressions_now")),
-    )
-    kept = _kept(log, IMPRESSIONS) - extra
-    return Counts(total + ahead, kept, later + ahead, 0, {REPEATED_KEY: extra, NO_KEY: keyless})
+def _impressions(log: LogTables, summaries: Summaries) -> Counts:
+    total, later, bad = (_count(log, IMPRESSIONS, name) for name in ("rows", "later", "bad"))
+    ahead = sum(file.rows for file in summaries.future)
+    extra = sum(n for _, n, _ in count_extras(log, "impressions_now"))
+    kept = _count_good(log, IMPRESSIONS) - extra
+    return Counts(total + ahead, kept, later + ahead, 0, {REPEATED_KEY: extra, NO_KEY: bad})
 
 
-def _events(log: LogTables, found: Summaries) -> Counts:
-    total, later, nothing = (_count(log, EVENTS, name) for name in ("rows", "later", "bad"))
-    ahead, kept = sum(file.rows for file in found.future), _kept(log, EVENTS)
-    waiting = total - later - nothing - kept
-    return Counts(total + ahead, kept, later + ahead, waiting, {NO_EVENT: nothing})
+def _events(log: LogTables, summaries: Summaries) -> Counts:
+    total, later, bad = (_count(log, EVENTS, name) for name in ("rows", "later", "bad"))
+    ahead, kept = sum(file.rows for file in summaries.future), _count_good(log, EVENTS)
+    return Counts(total + ahead, kept, later + ahead, total - later - bad - kept, {NO_EVENT: bad})
 
 
 def _first(log: LogTables) -> datetime | None:
-    found = log.fetch("SELECT min($at) FROM $table", at=x.column(c.SHOWN_AT), table=x.table(IMPRESSIONS))
-    first: datetime | None = found[0][0]
+    query = "SELECT min($at) FROM $table"
+    ((first,),) = log.fetch(query, at=x.column(c.SHOWN_AT), table=x.table(IMPRESSIONS))
     return first
 
 
@@ -156,56 +152,57 @@ def _by_day(log: LogTables, as_of: datetime, previous: datetime | None) -> LogDa
 
 
 def _impression_days(log: LogTables, name: str, before: datetime | None = None) -> dict[date, DaySum]:
-    found = log.fetch(
+    sums = log.fetch(
         "SELECT day, sum(n), sum(total) FROM $name WHERE facet = 'day' GROUP BY 1 ORDER BY 1",
         name=x.table(name),
     )
-    days = {day: DaySum(int(n), int(total)) for day, n, total in found}
-    for day, n, total in extras(log, name, before=before):
+    days = {day: DaySum(int(n), int(total)) for day, n, total in sums}
+    for day, n, total in count_extras(log, name, before=before):
         days[day] = DaySum(days[day].rows - n, days[day].sum - total)
     return {day: total for day, total in days.items() if total.rows}
 
 
 def _event_days(log: LogTables, name: str) -> dict[tuple[date, str], DaySum]:
     """Return by day and name the events that some task reads."""
-    found = log.fetch(
+    sums = log.fetch(
         """SELECT day, name, sum(n), sum(total) FROM $summaries
            WHERE facet = 'day' AND $bearing GROUP BY 1, 2 ORDER BY 1, 2""",
         summaries=x.table(name),
         bearing=x.one_of(x.column("name"), sorted(log.contracts.tasks.events)),
     )
-    return {(day, event): DaySum(int(n), int(total)) for day, event, n, total in found}
+    return {(day, event): DaySum(int(n), int(total)) for day, event, n, total in sums}
 
 
 def _late(log: LogTables, as_of: datetime, previous: datetime) -> frozenset[tuple[date, str]]:
     """Return day and name of the events that had happened at the previous build and were not known then."""
-    if not arrives(log):
+    if not log.log.has_arrival:
         return frozenset()
-    files = [f for f in log.views[EVENTS].table.files if not is_settled(log, EVENTS, f, previous)]
+    files = [f for f in log.views[EVENTS].table.files if not log.is_settled(EVENTS, f, previous)]
     log.view("late_files", EVENTS, files)
     happened = x.lt(x.column(c.HAPPENED_AT), x.instant(previous))
     bearing = x.one_of(x.column(c.EVENT), sorted(log.contracts.tasks.events))
-    found = log.fetch(
+    known, not_then = is_known(as_of, ingested=True), x.not_(is_known(previous, ingested=True))
+    late = log.fetch(
         "SELECT DISTINCT $at::DATE, $event FROM late_files WHERE $late",
         at=x.column(c.HAPPENED_AT),
         event=x.column(c.EVENT),
-        late=x.all_of(happened, bearing, known(log, as_of), x.not_(known(log, previous))),
+        late=x.all_of(happened, bearing, known, not_then),
     )
-    return frozenset(found)
+    return frozenset(late)
 
 
 def _unknown_events(log: LogTables) -> dict[str, int]:
-    found = log.fetch(
+    counts = log.fetch(
         "SELECT name, sum(n) FROM events_now WHERE facet = 'day' AND $strange GROUP BY 1 ORDER BY 1",
         strange=x.not_(x.one_of(x.column("name"), sorted(log.contracts.tasks.events))),
     )
-    return {name: int(n) for name, n in found}
+    return {name: int(n) for name, n in counts}
 
 
-def _bad_files(log: LogTables, found: Summaries) -> tuple[File, ...]:
+def _bad_files(log: LogTables, summaries: Summaries) -> tuple[File, ...]:
     bad = log.fetch(
         "SELECT DISTINCT summary FROM $now WHERE facet = 'count' AND name = 'bad' AND n > 0",
-        now=x.table(f"{found.table}_now"),
+        now=x.table(f"{summaries.table}_now"),
     )
-    new = set(found.new)
-    return tuple(file for file in found.files(path for (path,) in bad) if file in new)
+    new = set(summaries.new)
+    return tuple(file for file in summaries.files(path for (path,) in bad) if file in new)

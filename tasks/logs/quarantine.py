@@ -1,22 +1,26 @@
-"""The rows of a log that take no part in any build, each with its rule and reason, as JSON.
+"""The quarantine: rows of the log that take part in no build, with rule, reason and the first as-of, as JSON.
 
 Each row has a digest, so that one that is already in the quarantine is not put there again; rows that are
 equal in everything are told apart by their number.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import pyarrow as pa
 from sqlglot import exp
 
 from tasks.logs import rows
-from tasks.logs.columns import File
-from tasks.logs.participation import no_event, no_key
-from tasks.logs.profile import NO_EVENT, NO_KEY, REPEATED_KEY
-from tasks.logs.tables import TWINS, LogTables
+from tasks.logs.footers import File
+from tasks.logs.rows import NO_EVENT, NO_KEY, REPEATED_KEY
+from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill
+from tasks.stores import delta
+from tasks.stores.delta import DataFile
 from tasks.stores.location import Location, size_of
+from tasks.stores.workspace import Workspace
 
 BAD_ROWS = "bad_rows"
 REASONS = {
@@ -24,61 +28,86 @@ REASONS = {
     NO_KEY: "request_id, item_id or shown_at is null",
     NO_EVENT: "the event has no name or no time",
 }
+_SCHEMA = pa.schema(
+    [
+        ("table", pa.string()),
+        ("rule", pa.string()),
+        ("reason", pa.string()),
+        ("as_of", pa.timestamp("us", "UTC")),
+        ("row", pa.string()),
+        ("digest", pa.string()),
+    ]
+)
 
 _CREATE = """
     CREATE OR REPLACE TEMP TABLE $name ("table" VARCHAR, rule VARCHAR, reason VARCHAR, "row" VARCHAR)
 """
-
 _INSERT = """
     INSERT INTO $name SELECT $table, $rule, $reason, to_json("_row")::VARCHAR FROM ($query) AS "_row"
 """
+_COPY_NEW = """
+    COPY (
+      SELECT "table", rule, reason, $as_of AS as_of, "row",
+             md5(concat_ws('|', "table", rule, "row", n)) AS digest
+      FROM (SELECT *, row_number() OVER (PARTITION BY "table", rule, "row") AS n FROM $name)
+      WHERE $new
+    ) TO $to (FORMAT parquet)
+"""
 
 
-def find_bad_rows(log: LogTables, *, as_of: datetime, files: Mapping[str, Sequence[File]]) -> None:
-    """Make the relation ``bad_rows``: table, rule, reason, row. Needs ``log.cut(as_of)``.
+def quarantine_bad_rows(
+    workspace: Workspace, log: LogTables, *, as_of: datetime, files: Mapping[str, Sequence[File]]
+) -> int:
+    """Append the bad rows that the quarantine does not hold yet; return how many there were.
 
     Parameters
     ----------
     files
         By table the files that hold a row without key, name or time.
     """
+    find_bad_rows(log, as_of=as_of, files=files)
+    table = workspace.quarantine
+    version = delta.version_of(table)
+    known = [file.path for file in delta.files_of(table)] if version is not None else []
+    file = table / f"part-{uuid.uuid4()}.parquet"
+    count, size = copy_new_bad_rows(log, file, as_of=as_of, known=known)
+    if count == 0:
+        file.unlink()
+        return 0
+    delta.commit(table, [DataFile(file, count, size, {})], _SCHEMA, expected=version)
+    return count
+
+
+def find_bad_rows(log: LogTables, *, as_of: datetime, files: Mapping[str, Sequence[File]]) -> None:
+    """Make the relation ``bad_rows``: table, rule, reason, row. Needs ``log.cut(as_of)``."""
     name = x.name(BAD_ROWS)
     log.connection.execute(fill(_CREATE, name=name))
-    later = x.gt(x.column(rows.PLACE), x.integer(1))
-    twins = x.select(x.columns(log.log.impressions), x.table(TWINS), where=[later])
     for table, of_table in files.items():
         log.view(f"bad_{table}", table, of_table)
+    later = x.gt(x.column(rows.PLACE), x.integer(1))
+    repeated = x.select(x.columns(log.log.impressions), x.table(rows.DUPLICATES), where=[later])
+    no_event = rows.lacks_event(as_of, ingested=log.log.has_arrival)
     for table, rule, query in (
-        (rows.IMPRESSIONS, REPEATED_KEY, twins),
-        (rows.IMPRESSIONS, NO_KEY, _bad(rows.IMPRESSIONS, no_key(as_of))),
-        (rows.EVENTS, NO_EVENT, _bad(rows.EVENTS, no_event(log, as_of))),
+        (rows.IMPRESSIONS, REPEATED_KEY, repeated),
+        (rows.IMPRESSIONS, NO_KEY, _select_bad(rows.IMPRESSIONS, rows.lacks_key(as_of))),
+        (rows.EVENTS, NO_EVENT, _select_bad(rows.EVENTS, no_event)),
     ):
-        said = {"table": x.text(table), "rule": x.text(rule), "reason": x.text(REASONS[rule])}
-        log.connection.execute(fill(_INSERT, name=name, query=query, **said))
+        texts = {"table": x.text(table), "rule": x.text(rule), "reason": x.text(REASONS[rule])}
+        log.connection.execute(fill(_INSERT, name=name, query=query, **texts))
 
 
 def copy_new_bad_rows(
     log: LogTables, to: Location, *, as_of: datetime, known: Sequence[Location]
 ) -> tuple[int, int]:
-    """Write the bad rows that no known file holds as Parquet; return how many and the file's size."""
+    """Write the bad rows that no known file holds as Parquet; return how many, and the size in bytes."""
     to.parent.mkdir(parents=True, exist_ok=True)
     digest = x.column("digest")
     seen = x.select([digest], x.call("READ_PARQUET", x.texts(known)))
     new = x.not_(exp.In(this=digest.copy(), query=exp.Subquery(this=seen))) if known else exp.true()
-    ((count,),) = log.fetch(
-        """COPY (
-             SELECT "table", rule, reason, $as_of AS as_of, "row",
-                    md5(concat_ws('|', "table", rule, "row", n)) AS digest
-             FROM (SELECT *, row_number() OVER (PARTITION BY "table", rule, "row") AS n FROM $name)
-             WHERE $new
-           ) TO $to (FORMAT parquet)""",
-        name=x.table(BAD_ROWS),
-        as_of=x.instant(as_of),
-        new=new,
-        to=x.text(to),
-    )
+    instant, name = x.instant(as_of), x.table(BAD_ROWS)
+    ((count,),) = log.fetch(_COPY_NEW, name=name, as_of=instant, new=new, to=x.text(to))
     return int(count), size_of(to)
 
 
-def _bad(table: str, condition: exp.Expr) -> exp.Select:
+def _select_bad(table: str, condition: exp.Expr) -> exp.Select:
     return x.select([exp.Star()], x.table(f"bad_{table}"), where=[condition])

@@ -5,13 +5,16 @@
     repeated            keys that more than one impression has
     first_of_repeated   of those, the earliest impression; ties: lowest position, then the other columns
     shown               every impression that takes part
-    written             where labels alone are wanted: every impression of their days that has a key
+    written             every impression of the days to write that has a key, duplicates included
     known               every event that takes part
+
+Other rows lie at or after the as-of, had not arrived by then, or are bad: they go to the quarantine under one
+of three rules.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlglot import exp
 
@@ -20,20 +23,37 @@ from tasks.sql import expressions as x
 
 IMPRESSIONS = "impressions"
 EVENTS = "events"
+CANDIDATES = "candidates"
 REPEATED = "repeated"
 FIRST = "first_of_repeated"
+DUPLICATES = "duplicates"
 SHOWN = "shown"
 WRITTEN = "written"
 KNOWN = "known"
 PLACE = "_place"
 
+REPEATED_KEY, NO_KEY, NO_EVENT = "repeated_key", "no_key", "no_event"
+"""The rules by which a row is bad."""
+
+Cut = datetime | None
+"""The as-of that cuts a file's rows; None where all of them lie before it, so that no time is compared."""
+
 
 @dataclass(frozen=True)
 class DayRange:
-    """Days from ``first`` to ``last``, both included."""
+    """Days from ``first`` to ``last``, both included.
 
-    first: date
-    last: date
+    Examples
+    --------
+    >>> date(2026, 3, 2) in DayRange(date(2026, 3, 1), date(2026, 3, 2))
+    True
+    """
+
+    first: date = date.min
+    last: date = date.max
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
 
 
 def has_key(table: str | None, as_of: x.AsOf) -> exp.Expr:
@@ -42,6 +62,44 @@ def has_key(table: str | None, as_of: x.AsOf) -> exp.Expr:
         x.lt(x.column(c.SHOWN_AT, table), x.instant(as_of)),
         *(x.not_null(x.column(k, table)) for k in c.IMPRESSION_KEY),
     )
+
+
+def takes_part(cut: Cut) -> exp.Expr:
+    """Return that an impression has its whole key and was shown before the cut."""
+    if cut is not None:
+        return has_key(None, cut)
+    return x.all_of(*(x.not_null(x.column(name)) for name in (c.SHOWN_AT, *c.IMPRESSION_KEY)))
+
+
+def lacks_key(cut: Cut) -> exp.Expr:
+    """Return that an impression has no time, or was shown before the cut and lacks a part of its key."""
+    shown = x.column(c.SHOWN_AT)
+    lacking = x.any_of(*(x.is_null(x.column(k)) for k in c.IMPRESSION_KEY))
+    if cut is not None:
+        lacking = x.all_of(x.lt(shown.copy(), x.instant(cut)), lacking)
+    return x.any_of(x.is_null(shown), lacking)
+
+
+def is_known(cut: Cut, *, ingested: bool) -> exp.Expr:
+    """Return that an event has a time, and had happened and arrived before the cut.
+
+    Parameters
+    ----------
+    ingested
+        Whether the events say when they arrived.
+    """
+    if cut is None:
+        return x.not_null(x.column(c.HAPPENED_AT))
+    return known_as_of(cut, ingested=ingested)
+
+
+def lacks_event(cut: Cut, *, ingested: bool) -> exp.Expr:
+    """Return that an event has no name or no time, and is known as of the cut; see ``is_known``."""
+    nameless = x.all_of(x.is_null(x.column(c.EVENT)), is_known(cut, ingested=ingested))
+    timeless = x.is_null(x.column(c.HAPPENED_AT))
+    if cut is not None and ingested:
+        timeless = x.all_of(timeless, _arrived(cut))
+    return x.any_of(timeless, nameless)
 
 
 def repeated_keys(as_of: x.AsOf, among: str = IMPRESSIONS) -> exp.Select:
@@ -58,17 +116,17 @@ def repeated_keys(as_of: x.AsOf, among: str = IMPRESSIONS) -> exp.Select:
     return query
 
 
-def place_of_twin(table: str, names: Sequence[str]) -> exp.Window:
-    """Return a row's place among those of its key: 1 is the one that stays."""
+def number_duplicates(table: str, names: Sequence[str]) -> exp.Window:
+    """Return the number of a row among those of its key: the row of number 1 takes part."""
     rest = [n for n in names if n not in {*c.IMPRESSION_KEY, c.SHOWN_AT, c.POSITION}]
     order = [c.SHOWN_AT, *((c.POSITION,) if c.POSITION in names else ()), *rest]
     earliest_first = [x.ascending(column) for column in x.columns(order, table)]
     return x.row_number(x.columns(c.IMPRESSION_KEY, table), earliest_first)
 
 
-def placed_twins(as_of: x.AsOf, names: Sequence[str], among: str = IMPRESSIONS) -> exp.Select:
-    """Return every impression with a repeated key and its ``_place`` among them."""
-    place = x.alias(place_of_twin(among, names), PLACE)
+def duplicates(as_of: x.AsOf, names: Sequence[str], among: str = IMPRESSIONS) -> exp.Select:
+    """Return every impression with a repeated key and its ``_place``, the number among those of its key."""
+    place = x.alias(number_duplicates(among, names), PLACE)
     return x.select(
         [*x.columns(names, among), place],
         x.table(among),
@@ -78,12 +136,12 @@ def placed_twins(as_of: x.AsOf, names: Sequence[str], among: str = IMPRESSIONS) 
 
 
 def first_of_repeated(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
-    """Return the impressions that stay of those with a repeated key."""
-    return first_of(x.subquery(placed_twins(as_of, names), "placed"), names)
+    """Return of each repeated key the impression that takes part."""
+    return first_of(x.subquery(duplicates(as_of, names), "placed"), names)
 
 
 def first_of(placed: exp.Expr, names: Sequence[str]) -> exp.Select:
-    """Return the rows of the first ``_place``."""
+    """Return the rows whose ``_place`` is 1."""
     return x.select(x.columns(names), placed, where=[x.eq(x.column(PLACE), x.integer(1))])
 
 
@@ -102,15 +160,12 @@ def shown_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRan
 
 
 def written_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayRange] | None) -> exp.Select:
-    """Return the impressions that have a key, of some days or of all, repeated keys and all.
+    """Return the impressions that have a key, of some days or of all, duplicates included.
 
-    Credit by window may start from them: a window of a row that is one too many is asked for by none.
+    Credit by window may start from them: windows of duplicate rows are never joined.
     """
-    return x.select(
-        x.columns(names),
-        x.table(IMPRESSIONS),
-        where=[has_key(None, as_of), *_within(c.SHOWN_AT, days)],
-    )
+    where = [has_key(None, as_of), *_within(c.SHOWN_AT, days)]
+    return x.select(x.columns(names), x.table(IMPRESSIONS), where=where)
 
 
 def known_events(
@@ -121,26 +176,30 @@ def known_events(
     Parameters
     ----------
     names
-        Columns of the events table to keep; where it has ``ingested_at``, an event counts from then on.
+        Columns of the events table to read; with ``ingested_at`` among them, an event counts from then on.
     """
     wanted = [n for n in names if n != c.INGESTED_AT]
-    named = x.one_of(x.column(c.EVENT), events)
+    of_these = x.one_of(x.column(c.EVENT), events)
     known = known_as_of(as_of, ingested=c.INGESTED_AT in names)
-    return x.select(x.columns(wanted), x.table(EVENTS), where=[known, named, *_within(c.HAPPENED_AT, days)])
+    return x.select(
+        x.columns(wanted), x.table(EVENTS), where=[known, of_these, *_within(c.HAPPENED_AT, days)]
+    )
 
 
 def known_as_of(as_of: x.AsOf, *, ingested: bool) -> exp.Expr:
     """Return that an event had happened, and had arrived where that is logged."""
     happened = x.lt(x.column(c.HAPPENED_AT), x.instant(as_of))
-    if not ingested:
-        return happened
-    arrived = x.lt(x.column(c.INGESTED_AT), x.instant(as_of))
-    return x.all_of(happened, x.any_of(x.is_null(x.column(c.INGESTED_AT)), arrived))
+    return x.all_of(happened, _arrived(as_of)) if ingested else happened
 
 
 def in_days(name: str, days: Sequence[DayRange], table: str | None = None) -> exp.Expr:
     """Return that an instant lies in one of the ranges of UTC days."""
     return x.any_of(*(_in_range(x.column(name, table), r) for r in days))
+
+
+def _arrived(as_of: x.AsOf) -> exp.Expr:
+    arrived = x.lt(x.column(c.INGESTED_AT), x.instant(as_of))
+    return x.any_of(x.is_null(x.column(c.INGESTED_AT)), arrived)
 
 
 def _within(name: str, days: Sequence[DayRange] | None, table: str | None = None) -> list[exp.Expr]:

@@ -1,9 +1,11 @@
-"""."""
+"""The columns of a log under our names, and those of them that labels are made from."""
 
 from dataclasses import dataclass
 
 from tasks import columns as c
 from tasks.contracts import SurfaceSpec, TasksSpec
+
+IDS = (c.REQUEST_ID, c.USER_ID, c.ITEM_ID)
 
 
 @dataclass(frozen=True)
@@ -13,25 +15,30 @@ class Log:
     impressions: tuple[str, ...]
     events: tuple[str, ...]
 
+    @property
+    def has_arrival(self) -> bool:
+        """Whether the events say when they arrived."""
+        return c.INGESTED_AT in self.events
+
 
 def contract_log(surface: SurfaceSpec, tasks: TasksSpec) -> Log:
-    """Return the columns that the contracts speak of: what is known of a log that is not at hand."""
-    seen = [t.observed_when.column for t in tasks.tasks.values() if t.observed_when]
+    """Return the columns that the contracts name: the log as far as it is known without reading it."""
+    observing = [t.observed_when.column for t in tasks.tasks.values() if t.observed_when]
     match = match_columns(tasks)
     segments = [s.column for s in surface.segments]
     impressions = (
         c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.POSITION,
-        *surface.features.names, *segments, *surface.values, *(s for s in seen if s), *match,
+        *surface.features.names, *segments, *surface.values, *(name for name in observing if name), *match,
     )  # fmt: skip
     events = (c.EVENT, c.HAPPENED_AT, c.USER_ID, c.ITEM_ID, c.VALUE, c.INGESTED_AT, *match)
     return Log(tuple(dict.fromkeys(impressions)), tuple(dict.fromkeys(events)))
 
 
 def match_columns(tasks: TasksSpec) -> tuple[str, ...]:
-    """Return the columns by which some event of the contract is matched with impressions."""
+    """Return the columns on which the contract matches events with impressions."""
     rules = [t.rule.match for t in tasks.tasks.values() if t.rule]
-    outs = [out.on for t in tasks.tasks.values() for out in t.exclude]
-    return tuple(dict.fromkeys(name for names in (*rules, *outs) for name in names))
+    exclusions = [exclusion.on for t in tasks.tasks.values() for exclusion in t.exclude]
+    return tuple(dict.fromkeys(name for names in (*rules, *exclusions) for name in names))
 
 
 def event_columns(tasks: TasksSpec, log: Log) -> tuple[str, ...]:

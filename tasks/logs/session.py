@@ -1,4 +1,13 @@
-"""The embedded engine: a DuckDB session with bounds on its memory, which spills to a folder of its own."""
+"""Opens the log of a surface in DuckDB: a session with bounds on its memory, and the checked tables in it.
+
+::
+
+    with open_log(workspace) as log:              the session and the tables at once
+    with open_session(workspace) as connection:   the session alone
+        log = open_tables(connection, logs, contracts)
+
+A session spills to a folder of its own, which is removed when it ends.
+"""
 
 import shutil
 import tempfile
@@ -8,9 +17,16 @@ from pathlib import Path
 
 import duckdb
 
+from tasks.contracts import Contracts
 from tasks.errors import DataError, StoreError
+from tasks.logs.checks import check_columns, check_same_kinds, rename_columns
+from tasks.logs.footers import View, read_footers
 from tasks.logs.limits import limits
-from tasks.stores.location import register_objects
+from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
+from tasks.logs.schema import IDS, Log, match_columns
+from tasks.logs.sources import find_source_files
+from tasks.logs.tables import LogTables, configure, read_types, session_folder
+from tasks.stores.location import Location, register_objects
 from tasks.stores.workspace import Workspace
 
 
@@ -18,19 +34,19 @@ from tasks.stores.workspace import Workspace
 def session(
     home: Path, *, threads: int | None = None, memory: str | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a session that spills to a folder of its own below ``home``, which goes when it ends.
+    """Open a session that spills to a folder of its own below ``home``.
 
     Parameters
     ----------
     threads, memory
-        What surface.yaml says, if anything: see ``limits``.
+        The limits of surface.yaml, if any: see ``limits``.
 
     Raises
     ------
     DataError
         A value of the log cannot be read as its column's type.
     StoreError
-        Memory or disk are at an end, or a file cannot be read.
+        Memory or disk is exhausted, or a file cannot be read.
     """
     size = limits(threads, memory)
     (home / "tmp").mkdir(parents=True, exist_ok=True)
@@ -47,7 +63,7 @@ def session(
     }
     try:
         with duckdb.connect(config=config) as connection:
-            set_up(connection)
+            configure(connection)
             register_objects(connection)
             yield connection
     except duckdb.OutOfMemoryException as error:
@@ -57,26 +73,51 @@ def session(
     except duckdb.IOException as error:
         raise StoreError(f"A file cannot be read or written: {error}") from error
     except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
-        raise DataError(f"The log holds what cannot be read: {error}") from error
+        raise DataError(f"The log holds a value that cannot be read: {error}") from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 
 
 @contextmanager
 def open_session(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a session with the threads and the memory that a workspace's surface gives it."""
+    """Open a session with the threads and the memory of a workspace's surface."""
     size = workspace.contracts.surface.engine
     with session(workspace.home, threads=size.threads, memory=size.memory) as connection:
         yield connection
 
 
-def set_up(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let a connection reckon in UTC, and see no variable of Python."""
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET python_enable_replacements = false")
+@contextmanager
+def open_log(workspace: Workspace) -> Iterator[LogTables]:
+    """Open a workspace's log tables in a session of their own; see ``open_tables``."""
+    with open_session(workspace) as connection:
+        yield open_tables(connection, workspace.logs, workspace.contracts)
 
 
-def folder_of(connection: duckdb.DuckDBPyConnection) -> Path:
-    """Return a session's own folder, which goes when it ends."""
-    ((folder,),) = connection.sql("SELECT current_setting('temp_directory')").fetchall()
-    return Path(folder)
+def open_tables(connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts) -> LogTables:
+    """Find a surface's files below ``logs``, check their columns and make the views.
+
+    Raises
+    ------
+    ContractError
+        A source leaves the logs folder.
+    DataError
+        A file, a column or a row is missing, or a column has another type than the contracts need.
+    """
+    views: dict[str, View] = {}
+    surface, folder = contracts.surface, session_folder(connection)
+    for table, source in surface.sources.model_dump(exclude_none=True).items():
+        files = find_source_files(source, table=table, logs=logs, engine=surface.engine, folder=folder)
+        view = rename_columns(read_footers(table, files.files, below=files.below), surface.columns)
+        check_columns(view, contracts)
+        views[table] = view
+    shared = dict.fromkeys((*IDS, *match_columns(contracts.tasks)))
+    check_same_kinds(views[IMPRESSIONS], views[EVENTS], shared)
+    if CANDIDATES in views:
+        check_same_kinds(views[IMPRESSIONS], views[CANDIDATES], IDS)
+    types = {name: read_types(connection, view, shared) for name, view in views.items()}
+    columns = {name: tuple(of_table) for name, of_table in types.items()}
+    log = Log(columns[IMPRESSIONS], columns[EVENTS])
+    tables = LogTables(connection, logs, contracts, log, columns.get(CANDIDATES, ()), views, types)
+    for name, view in views.items():
+        tables.view(name, name, view.table.files)
+    return tables

@@ -1,29 +1,87 @@
-"""A surface's source resolved to the files that hold it: a file, a folder, a glob, or a Delta table.
+"""Finds the Parquet files of a source; a table of a server is written once, as Parquet, for a session.
 
-A relative source stays inside the logs folder, also through symbolic links. The logs folder may be a prefix
-of an object store.
+::
+
+    a path, a glob, a Delta table     the files that are there
+    postgresql://NAME/schema.table    <session's folder>/<table>/part-0.parquet          postgresql.py
+    spark://database.table            <session's folder>/<table>/part-*.parquet          spark.py
+
+So checks, profile, quarantine and digests know Parquet alone, whatever the source is. What was written is
+removed with the session's folder. A relative source stays inside the logs folder, also through symbolic
+links; the logs folder may be a prefix of an object store.
 """
 
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from tasks.contracts.sources import NEEDS_SPARK, PostgresTable, SparkTable, parse_source
+from tasks.contracts.surface import Engine
 from tasks.errors import ContractError, DataError
+from tasks.logs import postgresql, spark
 from tasks.stores.location import Location, files_below, locate, storage_options, way
 
 _PARQUET = ".parquet"
 
 
-def resolve(source: str, *, logs: Location, table: str) -> tuple[Location, ...]:
-    """Return the Parquet files of a source, sorted.
+@dataclass(frozen=True)
+class SourceFiles:
+    """The Parquet files of a source, and the folder below which folders' names can be columns."""
+
+    files: tuple[Location, ...]
+    below: Location
+
+
+def find_source_files(
+    source: str, *, table: str, logs: Location, engine: Engine, folder: Path
+) -> SourceFiles:
+    """Find the files of a source, or write them.
+
+    Parameters
+    ----------
+    table
+        The log table that it is.
+    folder
+        The session's own folder.
+
+    Raises
+    ------
+    ContractError
+        The source leaves the logs folder, is a URL of no known kind, or needs another engine.
+    DataError
+        The source has no file or no such table.
+    StoreError
+        The server or the catalog does not answer.
+    """
+    try:
+        parsed = parse_source(source)
+    except ValueError as error:
+        raise ContractError(f"surface.yaml sources.{table}: {error}") from None
+    copy = folder / table
+    match parsed:
+        case PostgresTable():
+            copy.mkdir()
+            postgresql.copy_table(parsed, copy / "part-0.parquet", table=table)
+        case SparkTable():
+            if engine.name != "spark":
+                raise ContractError(f"surface.yaml sources.{table} = '{source}' {NEEDS_SPARK}")
+            spark.copy_table(parsed, copy, table=table, engine=engine)
+        case str():
+            return SourceFiles(resolve_path(parsed, logs=logs, table=table), logs)
+    return SourceFiles(tuple(sorted(copy.glob("*.parquet"))), copy)
+
+
+def resolve_path(source: str, *, logs: Location, table: str) -> tuple[Location, ...]:
+    """Return the Parquet files of a path, a glob or a Delta table, sorted.
 
     Raises
     ------
     ContractError
         The source leaves the logs folder.
     DataError
-        No file is there.
+        No file matches.
     """
     if Path(source).is_absolute() or ".." in Path(source).parts:
         raise ContractError(
@@ -74,7 +132,7 @@ def _hidden(path: PurePosixPath) -> bool:
 
 
 def _nearby(logs: Location, source: str) -> str:
-    """Say what is there instead."""
+    """Return a sentence that names what the folder holds."""
     if not logs.is_dir():
         return f" The logs folder does not exist; set EQUIPOISE_LOGS or bring the logs to {logs}"
     folder = logs / Path(source).parts[0]

@@ -1,17 +1,17 @@
-"""Spark, where a surface asks for it: a session, and a table of its catalog written as Parquet.
+"""Spark, for surfaces that choose it: a session, and copies of its catalog's tables as Parquet.
 
 ::
 
     with session(scratch, engine) as spark:       local[threads], or EQUIPOISE_SPARK_MASTER
         spark.sql("...")
 
-    <scratch>/spark/spark.log      what the virtual machine says: nothing of it reaches the terminal
+    <scratch>/spark/spark.log      the output of the virtual machine; nothing of it reaches the terminal
     <scratch>/spark/tmp/           what it spills
     <scratch>/spark/warehouse/     stays empty: no table is made
 
-The virtual machine starts with the first session of a process and ends with the process; later sessions use
-it. Where a program brings a Spark session, a session of that one is used. What
-an installation sets in ``spark-defaults.conf``, such as a catalog, holds.
+The virtual machine starts with the first session of a process and ends with the process; later sessions share
+it. Where the program has a Spark session already, a new session of that one is used. Settings of the
+installation in ``spark-defaults.conf``, such as a catalog, apply.
 """
 
 import logging
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _DATA = ("22", "0A", "42846")
-"""The SQL states that tell of values and types, not of machines."""
+"""SQL states of errors in values and types, not in machines."""
 
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -51,24 +51,24 @@ _SETTINGS = {
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     "spark.sql.variable.substitute": "false",
 }
-"""What makes Spark read, reckon and write as DuckDB does, whatever the installation's defaults are."""
+"""Settings with which Spark reads, computes and writes as DuckDB does, whatever the installation sets."""
 
 
 @contextmanager
 def session(scratch: Path, engine: Engine) -> Iterator["SparkSession"]:
-    """Open a session; whatever fails in it is one message.
+    """Open a session; every failure in it becomes an error of one line.
 
     Parameters
     ----------
     scratch
-        A folder for Spark's own files; on a cluster every machine must see it.
+        A folder for Spark's own files; on a cluster every machine must reach it.
 
     Raises
     ------
     ContractError
         Spark or Java is not installed.
     DataError
-        The log holds what cannot be read.
+        The log holds a value that cannot be read.
     StoreError
         Spark did not start, or failed.
     """
@@ -90,19 +90,19 @@ def session(scratch: Path, engine: Engine) -> Iterator["SparkSession"]:
             if running is None:
                 spark.stop()
     except (PySparkException, Py4JError) as error:
-        said = f"{_said(error)}. See {folder / 'spark.log'}"
+        message = f"{_first_line(error)}. See {folder / 'spark.log'}"
         if isinstance(error, PySparkException) and (error.getSqlState() or "").startswith(_DATA):
-            raise DataError(f"Spark cannot read the log; --engine duckdb may: {said}") from error
-        raise StoreError(f"Spark failed: {said}") from error
+            raise DataError(f"Spark cannot read the log; --engine duckdb may: {message}") from error
+        raise StoreError(f"Spark failed: {message}") from error
 
 
-def _said(error: Exception) -> str:
-    """Return what went wrong, on one line: what Java says of it where Java was the one to fail."""
+def _first_line(error: Exception) -> str:
+    """Return the first line of an error's message, of the Java exception where there is one."""
     java = getattr(error, "java_exception", None)
     return str(java.getMessage() if java is not None else error).strip().splitlines()[0].rstrip(".")
 
 
-def spool(source: SparkTable, to: Path, *, table: str, engine: Engine) -> None:
+def copy_table(source: SparkTable, to: Path, *, table: str, engine: Engine) -> None:
     """Write a table or view of the catalog to a folder of Parquet files.
 
     Raises
@@ -118,7 +118,7 @@ def spool(source: SparkTable, to: Path, *, table: str, engine: Engine) -> None:
 
 
 def address(path: Path) -> str:
-    """Return a path of this machine as Spark takes it: as it stands, without percent signs.
+    """Return a path of this machine as Spark takes it: not percent-encoded.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def address(path: Path) -> str:
 
 
 def read_parquet(spark: "SparkSession", *paths: Path, **options: str) -> "DataFrame":
-    """Read files by their very names, of which no character is a pattern."""
+    """Read files by their names, in which no character is a pattern."""
     return spark.read.options(__globPaths__="false", **options).parquet(*map(address, paths))
 
 
@@ -139,7 +139,7 @@ def _missing(spark: "SparkSession", source: SparkTable) -> str:
     if not spark.catalog.databaseExists(where):
         known = [database.name for database in spark.catalog.listDatabases()]
         return unknown("database", ".".join(above), known, where="Spark's catalog")
-    known = [found.name for found in spark.catalog.listTables(where) if not found.isTemporary]
+    known = [listed.name for listed in spark.catalog.listTables(where) if not listed.isTemporary]
     return unknown("table", name, known, where=f"Spark's database {'.'.join(above)}")
 
 
@@ -164,7 +164,7 @@ def _check_installed() -> None:
 
 
 def _silence() -> None:
-    """Keep Spark's Python side from writing to the terminal: what fails is told by the exception."""
+    """Keep Spark's Python side from writing to the terminal; the exception carries the failure."""
     from pyspark.logger import PySparkLogger  # noqa: PLC0415 - an extra of this package
 
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
@@ -175,7 +175,7 @@ def _silence() -> None:
 
 
 def _start(folder: Path, engine: Engine) -> "SparkSession":
-    """Start a session, and before the process' first one the virtual machine, whose output goes to a file."""
+    """Start a session, and for the first of a process the virtual machine, whose output goes to a file."""
     from pyspark import SparkConf, SparkContext  # noqa: PLC0415 - an extra of this package
     from pyspark.java_gateway import launch_gateway  # noqa: PLC0415
     from pyspark.sql import SparkSession  # noqa: PLC0415
@@ -213,16 +213,16 @@ def _configuration(folder: Path, engine: Engine) -> dict[str, str]:
 
 
 def _memory(text: str) -> str:
-    """Return an amount of memory as Java writes it.
+    """Return an amount of memory in Java's notation.
 
     Examples
     --------
     >>> _memory("4GB")
     '4g'
     """
-    found = re.fullmatch(r"(\d+)\s*([MG])i?B", text, re.IGNORECASE)
-    if found is None:
+    matched = re.fullmatch(r"(\d+)\s*([MG])i?B", text, re.IGNORECASE)
+    if matched is None:
         raise ContractError(
             f"EQUIPOISE_MEMORY = '{text}' is not an amount of memory that Spark knows. Write it as 4GB"
         )
-    return f"{found[1]}{found[2].lower()}"
+    return f"{matched[1]}{matched[2].lower()}"

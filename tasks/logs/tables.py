@@ -2,10 +2,9 @@
 
 ::
 
-    with session(home) as connection:
-        log = LogTables.open(connection, logs, contracts)     checks files, columns and types
-        log.cut(as_of)                                        relations of the rows that take part
-        log.read("candidates", ["request_id", "price"], first_day=day, last_day=day)
+    with open_log(workspace) as log:     session.py: finds the files, checks their columns, makes the views
+        log.cut(as_of)                   relations of the rows that take part
+        log.read("candidates", ["request_id", "price"], as_of=as_of, first_day=day, last_day=day)
 """
 
 import re
@@ -24,14 +23,11 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.errors import DataError, unknown
-from tasks.logs import columns as kinds
+from tasks.logs import footers as kinds
 from tasks.logs import rows
-from tasks.logs.checks import CANDIDATES, IDS, View, check_columns, check_same_kinds, rename
-from tasks.logs.columns import File, Table, inspect
-from tasks.logs.rows import EVENTS, IMPRESSIONS
-from tasks.logs.schema import Log, match_columns
-from tasks.logs.session import folder_of, set_up
-from tasks.logs.spool import find
+from tasks.logs.footers import File, Span, Table, View
+from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS, DayRange
+from tasks.logs.schema import Log
 from tasks.sql import expressions as x
 from tasks.sql.templates import Part, fill, render
 from tasks.stores.location import Location
@@ -51,7 +47,7 @@ _STORED = {
     "TIMESTAMP_NS": "TIMESTAMP",
     "TIMESTAMPTZ_NS": "TIMESTAMPTZ",
 }
-"""What a store has no type for, and the type that holds it."""
+"""Types that a label store lacks, each with the type that holds its values."""
 
 _WORD = re.compile(r"[A-Z][A-Z_0-9]*")
 
@@ -65,64 +61,53 @@ _KINDS = {
 
 
 _TYPED = (c.EVENT, c.HAPPENED_AT, c.SHOWN_AT, c.INGESTED_AT, c.VALUE, c.POSITION, c.PROPENSITY, c.SHOWN)
-TWINS = "twins"
+_NO_SPAN = Span()
+
+
+def configure(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection compute in UTC, and see no variable of Python."""
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET python_enable_replacements = false")
+
+
+def session_folder(connection: duckdb.DuckDBPyConnection) -> Path:
+    """Return the folder of a connection's session, which is removed when the session ends."""
+    ((folder,),) = connection.sql("SELECT current_setting('temp_directory')").fetchall()
+    return Path(folder)
+
+
+def time_column(table: str) -> str:
+    """Return the column that says when a row of a log table happened."""
+    return c.HAPPENED_AT if table == EVENTS else c.SHOWN_AT
 
 
 @dataclass(frozen=True)
 class LogTables:
-    """A surface's log tables as the views ``impressions``, ``events`` and, where logged, ``candidates``."""
+    """A surface's log tables as the views ``impressions``, ``events`` and, where logged, ``candidates``.
+
+    ``types`` are, by table, our columns with their types; ``candidates`` are the columns of the candidates,
+    none where they are not logged.
+    """
 
     connection: duckdb.DuckDBPyConnection
     logs: Location
     contracts: Contracts
     log: Log
     candidates: tuple[str, ...]
-    """Columns of the candidates; none where they are not logged."""
     views: Mapping[str, View]
     types: Mapping[str, Mapping[str, str]]
-    """Of each table, our columns with their types."""
-
-    @classmethod
-    def open(cls, connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts) -> "LogTables":
-        """Find the surface's files below ``logs``, check their columns and make the views.
-
-        Raises
-        ------
-        ContractError
-            A source leaves the logs folder.
-        DataError
-            A file, a column or a row is missing, or a column has another type than the contracts need.
-        """
-        found: dict[str, View] = {}
-        surface, folder = contracts.surface, folder_of(connection)
-        for table, source in surface.sources.model_dump(exclude_none=True).items():
-            files = find(source, table=table, logs=logs, engine=surface.engine, folder=folder)
-            view = rename(inspect(table, files.files, below=files.below), surface.columns)
-            check_columns(view, contracts)
-            found[table] = view
-        shared = dict.fromkeys((*IDS, *match_columns(contracts.tasks)))
-        check_same_kinds(found[IMPRESSIONS], found[EVENTS], shared)
-        if CANDIDATES in found:
-            check_same_kinds(found[IMPRESSIONS], found[CANDIDATES], IDS)
-        types = {name: _types(connection, view, shared) for name, view in found.items()}
-        columns = {name: tuple(of_table) for name, of_table in types.items()}
-        log = Log(columns[IMPRESSIONS], columns[EVENTS])
-        opened = cls(connection, logs, contracts, log, columns.get(CANDIDATES, ()), found, types)
-        for name, view in found.items():
-            opened.view(name, name, view.table.files)
-        return opened
 
     @contextmanager
     def beside(self) -> Iterator["LogTables"]:
         """Yield the log in a connection of its own to the same session, for another thread."""
         with self.connection.cursor() as connection:
-            set_up(connection)
+            configure(connection)
             yield replace(self, connection=connection)
 
     @cached_property
     def folder(self) -> Path:
-        """The session's own folder, which goes when it ends."""
-        return folder_of(self.connection)
+        """The session's own folder, which is removed when the session ends."""
+        return session_folder(self.connection)
 
     @property
     def described(self) -> tuple[str, ...]:
@@ -130,7 +115,7 @@ class LogTables:
         return tuple(f"{name} {kind}" for name, kind in self.types[IMPRESSIONS].items())
 
     def view(self, name: str, table: str, files: Sequence[File]) -> None:
-        """Make a view of some files of a table under our column names; a column that they lack is null."""
+        """Make a view of some files of a table under our column names; columns that they lack are null."""
         if not files:
             columns = [x.alias(x.cast(exp.Null(), kind), ours) for ours, kind in self.types[table].items()]
             self.create(name, x.select(columns, x.call("RANGE", x.integer(0))), view=True)
@@ -154,13 +139,39 @@ class LogTables:
 
     def fetch(self, template: str, **parts: Part) -> list[tuple[Any, ...]]:
         """Run a query and return its rows, of which there are few."""
-        found: list[tuple[Any, ...]] = self.connection.sql(fill(template, **parts)).fetchall()
-        return found
+        fetched: list[tuple[Any, ...]] = self.connection.sql(fill(template, **parts)).fetchall()
+        return fetched
+
+    def span(self, table: str, file: File, ours: str) -> Span | None:
+        """Return the span of our column in a file; None where it is not known."""
+        if ours not in self.types[table]:
+            return _NO_SPAN
+        return file.spans.get(self.views[table].columns[ours].name, _NO_SPAN)
+
+    def is_settled(self, table: str, file: File, as_of: datetime) -> bool:
+        """Return whether all rows of a file lie before an instant, and had arrived before it."""
+        times = (c.HAPPENED_AT, c.INGESTED_AT) if table == EVENTS else (c.SHOWN_AT,)
+        spans = [self.span(table, file, name) for name in times]
+        return all(span is not None and (span.last is None or span.last < as_of) for span in spans)
+
+    def is_future(self, table: str, file: File, as_of: datetime) -> bool:
+        """Return whether every row of a file has a time, none of which lies before an instant."""
+        span = self.span(table, file, time_column(table))
+        return span is not None and not span.nulls and span.first is not None and span.first >= as_of
+
+    def may_hold(self, table: str, file: File, days: DayRange) -> bool:
+        """Return whether a file may hold rows of some days."""
+        span = self.span(table, file, time_column(table))
+        if span is None:
+            return True
+        if span.first is None or span.last is None:
+            return False
+        return span.first.date() <= days.last and span.last.date() >= days.first
 
     def cut(self, as_of: datetime, among: str = IMPRESSIONS) -> None:
-        """Make the relations of the rows that take part: ``repeated``, ``twins``, ``shown``.
+        """Make the relations of the rows that take part: ``repeated``, ``duplicates``, ``shown``.
 
-        ``twins`` are the impressions with a repeated key; the one of ``_place`` 1 stays.
+        ``duplicates`` are the impressions with a repeated key; the one whose ``_place`` is 1 takes part.
 
         Parameters
         ----------
@@ -169,8 +180,8 @@ class LogTables:
         """
         names = self.log.impressions
         self.create(rows.REPEATED, rows.repeated_keys(as_of, among))
-        self.create(TWINS, rows.placed_twins(as_of, names, among))
-        self.create(rows.FIRST, rows.first_of(x.table(TWINS), names), view=True)
+        self.create(rows.DUPLICATES, rows.duplicates(as_of, names, among))
+        self.create(rows.FIRST, rows.first_of(x.table(rows.DUPLICATES), names), view=True)
         self.create(rows.SHOWN, rows.shown_impressions(as_of, names, None), view=True)
 
     def read(
@@ -184,7 +195,7 @@ class LogTables:
     ) -> pa.Table:
         """Read a log table as of an instant, of some days, in an order that does not depend on the files.
 
-        Impressions and candidates come once a key, the earliest of several; those without a key do not come.
+        Of the impressions and candidates of one key only the earliest is read, of those without a key none.
 
         Raises
         ------
@@ -195,10 +206,10 @@ class LogTables:
         for name in names:
             if name not in known[table]:
                 raise DataError(unknown("column", name, known[table], where=table))
-        at = c.HAPPENED_AT if table == EVENTS else c.SHOWN_AT
+        at = time_column(table)
         where = [*_bounds(at, first_day, last_day)]
         if table == EVENTS:
-            where.append(rows.known_as_of(as_of, ingested=c.INGESTED_AT in self.log.events))
+            where.append(rows.known_as_of(as_of, ingested=self.log.has_arrival))
             query, order = x.select(x.columns((*names, at)), x.table(table), where=where), [at, *names]
         else:
             where.append(rows.has_key(table, as_of))
@@ -218,32 +229,43 @@ def _bounds(at: str, first: date | None, last: date | None) -> Iterator[exp.Expr
 def _once_a_key(
     table: str, columns: Sequence[str], names: Sequence[str], where: Sequence[exp.Expr]
 ) -> exp.Select:
-    place = x.alias(rows.place_of_twin(table, columns), rows.PLACE)
+    place = x.alias(rows.number_duplicates(table, columns), rows.PLACE)
     placed = x.select([*x.columns(names), place], x.table(table), where=where)
     return rows.first_of(x.subquery(placed, "placed"), names)
 
 
-def _types(connection: duckdb.DuckDBPyConnection, view: View, shared: Collection[str]) -> dict[str, str]:
-    """Return our columns of a table with the types that they are read as, but for those without any value."""
+def read_types(connection: duckdb.DuckDBPyConnection, view: View, shared: Collection[str]) -> dict[str, str]:
+    """Return our columns of a table that hold values, with the types that they are read as.
+
+    Parameters
+    ----------
+    shared
+        Columns that are read as one type in every table.
+
+    Raises
+    ------
+    DataError
+        A column is of a type that no label store holds.
+    """
     source = _parquet(view.table, view.table.files)
-    found = connection.sql(fill("DESCRIBE SELECT * FROM $source", source=source)).fetchall()
-    types = {name: str(kind) for name, kind, *_ in found}
+    described = connection.sql(fill("DESCRIBE SELECT * FROM $source", source=source)).fetchall()
+    types = {name: str(kind) for name, kind, *_ in described}
     present = {column.name: ours for ours, column in view.columns.items() if not column.absent}
     wanted = {present[name]: name for name in types if name in present}
     return {ours: _type(view, ours, types[name], shared) for ours, name in wanted.items()}
 
 
-def _type(view: View, ours: str, found: str, shared: Collection[str]) -> str:
+def _type(view: View, ours: str, kind: str, shared: Collection[str]) -> str:
     column = view.columns[ours]
     if ours in {*shared, *_TYPED} and column.kind in _KINDS:
         return _KINDS[column.kind]
-    inside = set(_WORD.findall(found.replace("TIMESTAMP WITH TIME ZONE", ""))) - {"DECIMAL", "ENUM"}
-    if found.endswith(("]", ")")) and inside & _STORED.keys():
+    inside = set(_WORD.findall(kind.replace("TIMESTAMP WITH TIME ZONE", ""))) - {"DECIMAL", "ENUM"}
+    if kind.endswith(("]", ")")) and inside & _STORED.keys():
         raise DataError(
-            f"{view.table.name}: column '{column.name}' is of type {found}, which no label store holds: "
+            f"{view.table.name}: column '{column.name}' is of type {kind}, which no label store holds: "
             "write it in another type, or leave it out"
         )
-    return _STORED.get(found.strip('"').split("(", maxsplit=1)[0], found)
+    return _STORED.get(kind.strip('"').split("(", maxsplit=1)[0], kind)
 
 
 def _parquet(table: Table, files: Sequence[File]) -> exp.Expr:

@@ -13,9 +13,8 @@ from tasks.errors import DataError
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs import rows
-from tasks.logs.checks import CANDIDATES
-from tasks.logs.rows import IMPRESSIONS
-from tasks.logs.session import open_session
+from tasks.logs.rows import CANDIDATES, IMPRESSIONS
+from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.stores.workspace import Workspace, format_instant
@@ -34,8 +33,7 @@ def labelled_candidates(
     if workspace.contracts.surface.sources.candidates is None:
         columns = [name for name in labels.schema().names if "__" not in name]
         return labels.read(columns, first_day=first_day, last_day=last_day).to_pandas()
-    with open_session(workspace) as connection:
-        log = LogTables.open(connection, workspace.logs, workspace.contracts)
+    with open_log(workspace) as log:
         names = [name for name in log.candidates if name not in tasks]
         read = log.read(CANDIDATES, names, as_of=labels.as_of, first_day=first_day, last_day=last_day)
     return _with_labels(read.to_pandas(), labels, tasks, first_day, last_day)
@@ -49,8 +47,7 @@ def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:
     DataError
         Nothing was logged before it.
     """
-    with open_session(workspace) as connection:
-        log = LogTables.open(connection, workspace.logs, workspace.contracts)
+    with open_log(workspace) as log:
         table = CANDIDATES if log.candidates else IMPRESSIONS
         day = _newest_day(log, table, as_of)
         if day is None:

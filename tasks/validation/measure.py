@@ -18,9 +18,9 @@ from tasks.contracts import Contracts
 from tasks.errors import DataError, unknown
 from tasks.labels.snapshot import Snapshot
 from tasks.logs import rows
-from tasks.logs.checks import CANDIDATES, needed
+from tasks.logs.checks import needed_columns
 from tasks.logs.schema import event_columns
-from tasks.logs.session import open_session
+from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill
@@ -46,15 +46,17 @@ def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFra
         The snapshot lacks a task of the contract, or a log table is not as the contracts need it.
     """
     contracts, as_of = workspace.contracts, snapshot.as_of
-    with open_session(workspace) as connection:
-        log = LogTables.open(connection, workspace.logs, contracts)
+    with open_log(workspace) as log:
+        connection = log.connection
         _open_labels(connection, snapshot, contracts)
         _open_events(log, snapshot)
         _open_items(log)
         events = (*event_columns(contracts.tasks, log.log), *c.IMPRESSION_KEY, c.USER_ID)
         measured = {
             "impressions": [
-                *measure_impressions(connection, list(needed(rows.IMPRESSIONS, contracts)), as_of=as_of),
+                *measure_impressions(
+                    connection, list(needed_columns(rows.IMPRESSIONS, contracts)), as_of=as_of
+                ),
                 *measure_distributions(connection, contracts.surface, days=_DAYS),
             ],
             "events": measure_events(connection, events, names=contracts.tasks.events, as_of=as_of),
@@ -83,7 +85,7 @@ def _open_events(log: LogTables, snapshot: Snapshot) -> None:
 
 def _open_items(log: LogTables) -> None:
     """Make the relation of the items that were shown, or were candidates."""
-    tables = [LABELS, *([CANDIDATES] if log.candidates else [])]
+    tables = [LABELS, *([rows.CANDIDATES] if log.candidates else [])]
     items = [x.select([x.column(c.ITEM_ID)], x.table(table)) for table in tables]
     both = items[0] if len(items) == 1 else exp.Union(this=items[0], expression=items[1], distinct=False)
     log.create(SHOWN_ITEMS, x.distinct(x.select([exp.Star()], x.subquery(both, "items"))), view=True)

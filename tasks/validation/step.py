@@ -11,7 +11,7 @@ import pandas as pd
 from tasks.contracts import Contracts, digest
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
-from tasks.logs.checks import needed
+from tasks.logs.checks import needed_columns
 from tasks.logs.rows import EVENTS, IMPRESSIONS
 from tasks.stores.runs import finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, format_instant, write_report
@@ -97,7 +97,7 @@ def suites_and_facts(contracts: Contracts, snapshot: Snapshot) -> tuple[dict[str
     """Return the suites by table, and the value of every suite parameter as plain JSON."""
     surface, as_of = contracts.surface, snapshot.as_of
     columns = {
-        table: {name: sorted(kinds) for name, kinds in needed(table, contracts).items()}
+        table: {name: sorted(kinds) for name, kinds in needed_columns(table, contracts).items()}
         for table in (IMPRESSIONS, EVENTS)
     }
     facts = {

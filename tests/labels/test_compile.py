@@ -15,7 +15,7 @@ from tasks.errors import ContractError
 from tasks.labels.compile import DIALECTS, labels_sql
 from tasks.labels.credit import Form
 from tasks.labels.maturity import longest_reach
-from tasks.logs.schema import Log, contract_log, match_columns
+from tasks.logs.schema import Log
 from tests.labels import worlds
 from tests.labels.engine import LOG, Story, rows, run, tasks
 from tests.labels.reference import Reference, Row
@@ -186,20 +186,7 @@ def test_a_log_without_position_value_or_arrival_is_enough() -> None:
     assert "ingested_at" not in sql
 
 
-def test_match_columns_are_those_of_rules_and_exclusions() -> None:
-    out = [{"event": "stock", "on": ["shop"]}, {"event": "moved", "on": "item"}]
-    assert match_columns(tasks(buy={**PURCHASE, "exclude": out})) == ("user_id", "kind", "shop", "item_id")
-
-
 def test_the_day_of_the_log_gives_way_to_the_day_shown(engine: duckdb.DuckDBPyConnection) -> None:
     sql = labels_sql(tasks(click=CLICK), None, log=Log((*LOG.impressions, "ds"), LOG.events))
     assert sql.count('CAST(MAKE_TIMESTAMP(EPOCH_US("shown"."shown_at")) AS DATE) AS "ds"') == 1
     assert '"impressions"."ds"' not in sql
-
-
-def test_contracts_alone_tell_the_columns() -> None:
-    surface = worlds.surface(features={"numeric": ["price"]}, segments=["source"], values=["margin"])
-    spec = tasks(click={**CLICK, "observed_when": {"column": "visible"}}, buy=PURCHASE)
-    log = contract_log(surface, spec)
-    assert {"price", "source", "margin", "visible", "kind"} <= set(log.impressions)
-    assert {"event", "kind", "value", "ingested_at"} <= set(log.events)

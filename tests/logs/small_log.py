@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.contracts import Contracts, SlateSpec, TasksSpec, UtilitySpec
-from tasks.logs.session import session
+from tasks.logs.session import open_tables, session
 from tasks.logs.tables import LogTables
 from tests.labels import worlds
 from tests.labels.engine import tasks
@@ -97,7 +97,7 @@ class Shop:
     def opened(self, as_of: float | None = None) -> Iterator[LogTables]:
         """Open the log, cut at an hour."""
         with session(self.home, threads=1) as connection:
-            log = LogTables.open(connection, self.logs, self.contracts)
+            log = open_tables(connection, self.logs, self.contracts)
             if as_of is not None:
                 log.cut(START + timedelta(hours=as_of))
             yield log

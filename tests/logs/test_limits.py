@@ -1,15 +1,11 @@
 """How large an engine may be: the environment before the contract before the default."""
 
 import os
-from pathlib import Path
 
 import pytest
 
 from tasks.errors import ContractError
 from tasks.logs.limits import Limits, limits
-from tasks.logs.session import open_session
-from tasks.stores.workspace import Workspace
-from tests.feeds.days_of_logs import NAME, Logs
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +27,3 @@ def test_threads_that_are_no_number_are_refused(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("EQUIPOISE_THREADS", threads)
     with pytest.raises(ContractError, match=f"EQUIPOISE_THREADS = '{threads}' is not a number"):
         limits()
-
-
-def test_a_steps_session_is_as_large_as_its_surface_says(tmp_path: Path) -> None:
-    workspace = Logs(tmp_path).write()
-    surface = workspace.surfaces / NAME / "surface.yaml"
-    text = surface.read_text(encoding="utf-8")
-    surface.write_text(f"{text}engine: {{threads: 3, memory: 300MB}}\n", encoding="utf-8")
-    opened = Workspace.open(NAME, surfaces=workspace.surfaces, home=workspace.home)
-    with open_session(opened) as connection:
-        settings = connection.sql("SELECT current_setting('threads'), current_setting('memory_limit')")
-        assert settings.fetchall() == [(3, "286.1 MiB")]

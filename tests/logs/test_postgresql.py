@@ -15,7 +15,7 @@ from tasks.cli import main
 from tasks.contracts.sources import PostgresTable
 from tasks.errors import ContractError, DataError, EquipoiseError, StoreError
 from tasks.labels import build as labels
-from tasks.logs.postgresql import spool
+from tasks.logs.postgresql import copy_table
 from tasks.stores import delta
 from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import NAME as SURFACE
@@ -61,17 +61,17 @@ def shop_with(home: Path, table: str) -> Shop:
     return Shop(home, contracts(sources=sources)).put("events", events())
 
 
-def spooled(server: Server, select: str, to: Path) -> pa.Table:
-    """Return what a view of the server is spooled as."""
+def copied(server: Server, select: str, to: Path) -> pa.Table:
+    """Return the copy of a view of the server."""
     server.run(f"CREATE OR REPLACE VIEW shop.seen AS {select}")
-    spool(PostgresTable(NAME, "shop", "seen"), to, table="events")
+    copy_table(PostgresTable(NAME, "shop", "seen"), to, table="events")
     return pq.read_table(to)
 
 
 def refused(kind: type[EquipoiseError], server: Server, table: str, to: Path) -> str:
     """Return the message of a refusal, after a look for the password in all that a log would show."""
     with pytest.raises(kind) as error:
-        spool(PostgresTable(NAME, "shop", table), to, table="events")
+        copy_table(PostgresTable(NAME, "shop", table), to, table="events")
     assert server.password not in "".join(traceback.format_exception(error.value))
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -99,7 +99,7 @@ def test_labels_of_tables_are_those_of_files(server: Server, tmp_path: Path) -> 
     assert kept[0] == kept[1] == sum(from_files[-1].quarantined.values())
 
 
-def test_what_was_spooled_goes_with_the_session(server: Server, tmp_path: Path) -> None:
+def test_a_copy_goes_with_the_session(server: Server, tmp_path: Path) -> None:
     server.put("logged", impressions())
     with shop_with(tmp_path, "logged").opened(100) as log:
         assert log.fetch("SELECT count(*) FROM shown") == [(6,)]
@@ -108,7 +108,7 @@ def test_what_was_spooled_goes_with_the_session(server: Server, tmp_path: Path) 
 
 
 def test_a_table_that_does_not_fit_is_written_batch_by_batch(server: Server, tmp_path: Path) -> None:
-    spooled(server, "SELECT n, repeat('x', 100) AS text FROM generate_series(1, 400000) AS n", tmp_path / "f")
+    copied(server, "SELECT n, repeat('x', 100) AS text FROM generate_series(1, 400000) AS n", tmp_path / "f")
     footer = pq.read_metadata(tmp_path / "f")
     assert footer.num_rows == 400_000
     assert footer.num_row_groups > 1
@@ -119,7 +119,7 @@ def test_a_table_that_does_not_fit_is_written_batch_by_batch(server: Server, tmp
 
 def test_types_become_those_of_a_log(server: Server, tmp_path: Path) -> None:
     server.run("CREATE TYPE shop.mood AS ENUM ('glad', 'sad')", "CREATE DOMAIN shop.price AS numeric(10, 2)")
-    table = spooled(
+    table = copied(
         server,
         """SELECT 1::smallint AS small, 2::integer AS middle, 3::bigint AS big, 1.5::real AS narrow,
                   2.5::double precision AS wide, 1.25::numeric(10, 2) AS exact, 'NaN'::numeric AS none,
@@ -177,7 +177,7 @@ def test_a_time_without_a_zone_is_refused_as_in_a_file(server: Server, tmp_path:
 def test_names_are_quoted(server: Server, tmp_path: Path) -> None:
     server.run("""CREATE TABLE shop."Odd""name;--" ("my ""price"" $1" int, "select" int)""")
     server.run("""INSERT INTO shop."Odd""name;--" VALUES (1, 2)""")
-    spool(PostgresTable(NAME, "shop", 'Odd"name;--'), tmp_path / "f", table="events")
+    copy_table(PostgresTable(NAME, "shop", 'Odd"name;--'), tmp_path / "f", table="events")
     assert pq.read_table(tmp_path / "f").to_pylist() == [{'my "price" $1': 1, "select": 2}]
 
 

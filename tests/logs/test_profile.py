@@ -5,8 +5,8 @@ from datetime import date, datetime
 import pytest
 
 from tasks.errors import DataError
-from tasks.logs.profile import Counts, LogProfile, profile
-from tasks.logs.summaries import keep
+from tasks.logs.profile import Counts, LogProfile, profile_log
+from tasks.logs.summaries import store_summaries
 from tests.logs.small_log import Shop, at, events, impressions, instants
 
 
@@ -14,8 +14,8 @@ def profiled(shop: Shop, as_of: float, previous: float | None = None) -> LogProf
     instant = at(as_of)
     assert isinstance(instant, datetime)
     with shop.opened() as log:
-        found = profile(log, folder=shop.home / "summaries", as_of=instant, previous=at(previous))
-        keep(log, shop.home / "summaries")
+        found = profile_log(log, folder=shop.home / "summaries", as_of=instant, previous=at(previous))
+        store_summaries(log, shop.home / "summaries")
         return found
 
 
@@ -51,38 +51,6 @@ def test_events_that_no_task_names_are_counted_by_name(shop: Shop) -> None:
     shop.put("events", events(event=["clik", "clik", "buy", "wave"]))
     assert profiled(shop, 100).unknown_events == {"clik": 2, "wave": 1}
     assert profiled(shop, 30).unknown_events == {"clik": 2}
-
-
-def test_a_new_file_is_compared_with_those_that_were_compared_before(shop: Shop) -> None:
-    """Keys of two files, then of a third that repeats one, then of a second that was written again as it."""
-    parts = [impressions().slice(0, 4), impressions(shown_at=instants(0, 0, 1, 1, 31, 30)).slice(4, 2)]
-    again = impressions(shown_at=instants(2, 2, 2, 2, 32, 32))
-    told = []
-    for files in (
-        parts,
-        [*parts, again.slice(0, 1)],
-        [*parts, again.slice(0, 1)],
-        [parts[0], again.slice(0, 1)],
-    ):
-        shop.put("impressions", *files)
-        told.append(profiled(shop, 100).impressions)
-    assert [(counts.rows, counts.quarantined["repeated_key"]) for counts in told] == [
-        (6, 0), (7, 1), (7, 1), (6, 2),
-    ]  # fmt: skip
-
-
-def test_a_key_in_two_files_is_repeated_wherever_its_rows_lie(shop: Shop) -> None:
-    shop.put("impressions", impressions(), impressions(shown_at=instants(0, 0, 1, 1, 31, 30)).slice(4, 1))
-    found = profiled(shop, 100)
-    assert found.impressions == Counts(7, 6, 0, 0, {"repeated_key": 1, "no_key": 0})
-    assert {day: total.rows for day, total in found.days.impressions.items()} == {
-        date(2024, 3, 1): 4, date(2024, 3, 2): 2,
-    }  # fmt: skip
-
-
-def test_a_key_that_is_repeated_in_a_file_and_between_files_is_counted_once(shop: Shop) -> None:
-    shop.put("impressions", impressions(), impressions().slice(0, 1), impressions().take([2, 2, 0]))
-    assert profiled(shop, 100).impressions == Counts(10, 6, 0, 0, {"repeated_key": 4, "no_key": 0})
 
 
 def test_a_fingerprint_does_not_depend_on_the_order_or_the_files(shop: Shop) -> None:

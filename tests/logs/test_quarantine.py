@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from tasks.logs.profile import profile
+from tasks.logs.profile import profile_log
 from tasks.logs.quarantine import REASONS, copy_new_bad_rows, find_bad_rows
 from tests.logs.small_log import Shop, at, events, impressions, instants
 
@@ -14,7 +14,7 @@ def found(shop: Shop, to: Path, *known: Path) -> list[dict[str, str]]:
     as_of = at(100)
     assert as_of is not None
     with shop.opened() as log:
-        seen = profile(log, folder=shop.home / "summaries", as_of=as_of, previous=None)
+        seen = profile_log(log, folder=shop.home / "summaries", as_of=as_of, previous=None)
         find_bad_rows(log, as_of=as_of, files=seen.bad_files)
         rows, size = copy_new_bad_rows(log, to, as_of=at(100), known=known)
     assert size == to.stat().st_size

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import ContractError, DataError
-from tasks.logs.sources import resolve
+from tasks.logs.sources import resolve_path
 from tasks.stores import delta
 
 
@@ -26,7 +26,7 @@ def logs(tmp_path: Path) -> Path:
 
 
 def names(logs: Path, source: str) -> list[str]:
-    return [f.relative_to(logs).as_posix() for f in resolve(source, logs=logs, table="impressions")]
+    return [f.relative_to(logs).as_posix() for f in resolve_path(source, logs=logs, table="impressions")]
 
 
 def test_a_glob_a_folder_and_a_file_are_sources(logs: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_delta_table_is_a_source_with_the_files_of_its_newest_version(logs: Pa
         delta.append(table, pa.table({"n": [n]}))
     stray = table / "stray.parquet"
     pq.write_table(pa.table({"n": [3]}), stray)
-    found = resolve("feed/delta", logs=logs, table="events")
+    found = resolve_path("feed/delta", logs=logs, table="events")
     assert len(found) == 2
     assert stray not in found
 
@@ -52,14 +52,14 @@ def test_a_delta_table_is_a_source_with_the_files_of_its_newest_version(logs: Pa
 @pytest.mark.parametrize("source", ["/etc/passwd", "../secret.parquet", "feed/../../secret.parquet"])
 def test_a_source_outside_the_logs_folder_is_refused(logs: Path, source: str) -> None:
     with pytest.raises(ContractError, match="must stay inside the logs folder"):
-        resolve(source, logs=logs, table="events")
+        resolve_path(source, logs=logs, table="events")
 
 
 def test_a_link_that_leaves_the_logs_folder_is_refused(logs: Path, tmp_path: Path) -> None:
     pq.write_table(pa.table({"n": [1]}), tmp_path / "secret.parquet")
     (logs / "feed" / "link.parquet").symlink_to(tmp_path / "secret.parquet")
     with pytest.raises(ContractError, match="outside the logs folder"):
-        resolve("feed/*.parquet", logs=logs, table="events")
+        resolve_path("feed/*.parquet", logs=logs, table="events")
 
 
 def test_the_logs_folder_itself_may_be_a_link(logs: Path, tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_where_nothing_is_it_says_what_is_there(logs: Path, source: str, said: s
     with pytest.raises(
         DataError, match=f"No events: '{source}'.*{said}".replace("*", r"\*").replace(r".\*", ".*")
     ):
-        resolve(source, logs=logs, table="events")
+        resolve_path(source, logs=logs, table="events")
 
 
 def test_without_a_logs_folder_it_says_how_to_name_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="EQUIPOISE_LOGS"):
-        resolve("feed/events.parquet", logs=tmp_path / "none", table="events")
+        resolve_path("feed/events.parquet", logs=tmp_path / "none", table="events")

@@ -1,49 +1,12 @@
-"""The session and the log tables in it."""
+"""The log tables of a session: their types, the rows that are read, and the cut."""
 
-import os
 from datetime import date
-from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pytest
 
-from tasks.errors import DataError, StoreError
-from tasks.logs.session import session
+from tasks.errors import DataError
 from tests.logs.small_log import SPEC, START, Shop, at, contracts, events, impressions, instants
-
-
-def test_a_session_is_bounded_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EQUIPOISE_MEMORY", "300MB")
-    with session(tmp_path, threads=1) as connection:
-        assert connection.sql("SELECT current_setting('threads')").fetchall() == [(1,)]
-        ((limit,),) = connection.sql("SELECT current_setting('memory_limit')").fetchall()
-        assert limit.startswith("286")
-        assert list((tmp_path / "tmp").iterdir())
-    assert list((tmp_path / "tmp").iterdir()) == []
-
-
-def test_a_session_takes_every_core_unless_told(tmp_path: Path) -> None:
-    with session(tmp_path) as connection:
-        assert connection.sql("SELECT current_setting('threads')").fetchall() == [(os.cpu_count(),)]
-
-
-def test_a_session_spills_rather_than_fails(tmp_path: Path) -> None:
-    with session(tmp_path, threads=1, memory="60MB") as connection:
-        connection.execute(
-            "CREATE TEMP TABLE t AS SELECT range AS n, md5(range::VARCHAR) AS text FROM range(2000000)"
-        )
-        assert connection.sql("SELECT count(*) FROM (SELECT DISTINCT text FROM t)").fetchall() == [
-            (2_000_000,)
-        ]
-
-
-def test_a_session_that_runs_out_of_memory_says_what_to_set(tmp_path: Path) -> None:
-    with (
-        pytest.raises(StoreError, match="EQUIPOISE_MEMORY"),
-        session(tmp_path, threads=1, memory="5MB") as connection,
-    ):
-        connection.execute("SELECT list(md5(range::VARCHAR)) FROM range(1000000)")
 
 
 def test_a_number_that_no_store_holds_is_the_logs_fault(shop: Shop) -> None:
@@ -138,11 +101,11 @@ def test_nested_instants_and_times_of_a_day_are_read(shop: Shop) -> None:
     assert [str(field.type) for field in table.schema] == ["list<l: timestamp[us, tz=UTC]>", "string"]
 
 
-def test_the_cut_finds_twins(shop: Shop) -> None:
+def test_the_cut_finds_duplicates(shop: Shop) -> None:
     shop.put("impressions", impressions(), impressions(position=[3] * 6).slice(0, 1))
     with shop.opened(1000) as log:
         assert log.fetch("SELECT request_id, item_id FROM repeated") == [("q", 1)]
-        assert log.fetch("SELECT position, _place FROM twins ORDER BY 2") == [(1, 1), (3, 2)]
+        assert log.fetch("SELECT position, _place FROM duplicates ORDER BY 2") == [(1, 1), (3, 2)]
         assert log.fetch("SELECT count(*), min(position), max(position) FROM shown") == [(6, 1, 2)]
 
 
@@ -150,8 +113,3 @@ def test_a_view_can_hold_any_name(shop: Shop) -> None:
     shop.put("impressions", impressions(**{'my "price" $x': [1.0] * 6}))
     with shop.opened(1000) as log:
         assert log.read("impressions", ['my "price" $x'], as_of=at(1000)).num_rows == 6
-
-
-def test_the_engine_installs_nothing(tmp_path: Path) -> None:
-    with session(tmp_path) as connection, pytest.raises(duckdb.Error):
-        connection.execute("SELECT * FROM read_parquet('s3://bucket/x.parquet')")

@@ -1,4 +1,4 @@
-"""What footers tell of times: whole microseconds, and nothing where the writer kept nothing."""
+"""Spans of time: whole microseconds, and nothing where the writer kept no statistics."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.logs.columns import Span, inspect
+from tasks.logs.footers import Span, read_footers
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -16,7 +16,7 @@ def span(folder: Path, values: list[int | None], unit: str, **how: bool) -> Span
     file = folder / "log.parquet"
     column = pa.array(values, pa.int64()).cast(pa.timestamp(unit, "UTC"))
     pq.write_table(pa.table({"shown_at": column, "n": [1] * len(values)}), file, **how)
-    (found,) = inspect("impressions", [file], below=folder).files
+    (found,) = read_footers("impressions", [file], below=folder).files
     return found.spans["shown_at"]
 
 

@@ -1,4 +1,10 @@
-"""What a table's Parquet files say of each column: its kind of values, whether it has any, its span of time.
+"""Parquet footers of a log table: rows, columns, the kinds of their values and the spans of their times.
+
+::
+
+    File        rows, columns and folders, and per column of instants its first and last (a ``Span``)
+      Table     the files of one log table, with the kinds of values of each ``Column``
+        View    the table under our column names
 
 A column is judged by the files in which it has a value: writers give an all-null column any type.
 """
@@ -18,13 +24,15 @@ from tasks.errors import DataError
 from tasks.stores.location import Location, identity_of, way
 
 STRING, INTEGER, NUMBER, BOOLEAN = "string", "integer", "number", "boolean"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INSTANT, WITHOUT_ZONE, OTHER = "time with zone", "time without zone", "other type"
+"""The kinds of values that a column may have."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table's files: the kinds that its values have, each with a file that has it."""
+    """A column of a table's files: the kinds of its values, each with a file that has it."""
 
     name: str
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -53,7 +61,8 @@ class Span:
 class File:
     """A Parquet file of a log: its rows, the names of its columns and folders, and the spans of its times.
 
-    A time whose span the writer did not keep is in ``spans`` as None; one that the file lacks is not there.
+    ``spans`` maps a column of instants to its span, or to None where the writer kept no statistics; a column
+    that the file lacks is not in it.
     """
 
     path: Location
@@ -63,7 +72,7 @@ class File:
 
     @cached_property
     def identity(self) -> str:
-        """What is another where the file was written again; looked at once."""
+        """A text that changes when the file is written again; read once."""
         return identity_of(self.path)
 
 
@@ -71,7 +80,7 @@ class File:
 class Table:
     """The files of one log table and their columns, in order and under the files' own names.
 
-    ``in_folders`` says that some are no columns of the files but folders, as in ``source=ads/part.parquet``.
+    ``in_folders`` says that some columns are folders, as in ``source=ads/part.parquet``.
     """
 
     name: str
@@ -85,31 +94,39 @@ class Table:
         return sum(file.rows for file in self.files)
 
 
-def inspect(name: str, files: Sequence[Location], *, below: Location) -> Table:
-    """Read the files' footers.
+@dataclass(frozen=True)
+class View:
+    """A table under our column names: each mapped to the files' column, which has its own name and kinds."""
+
+    table: Table
+    columns: Mapping[str, Column]
+
+
+def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Table:
+    """Read the footers of a log table's files.
 
     Parameters
     ----------
     below
-        The folder that the files lie in; only folders inside it can be columns.
+        The folder that holds the files; only folders inside it can be columns.
 
     Raises
     ------
     DataError
-        A file is no Parquet file, or the table has no row.
+        A file is not a Parquet file, or the table has no row.
     """
     columns: dict[str, dict[str, str]] = {}
-    found, in_folders = [], False
+    read, in_folders = list[File](), False
     for file in files:
         footer = _footer(name, file)
         own = [*_file_columns(footer), *((folder, STRING) for folder in _folders(file, below))]
-        found.append(File(file, footer.num_rows, frozenset(column for column, _ in own), _spans(footer)))
+        read.append(File(file, footer.num_rows, frozenset(column for column, _ in own), _spans(footer)))
         in_folders = in_folders or any(_folders(file, below))
         for column, kind in own:
             kinds = columns.setdefault(column, {})
             if kind is not None:
                 kinds.setdefault(kind, str(file))
-    table = Table(name, tuple(found), {n: Column(n, kinds) for n, kinds in columns.items()}, in_folders)
+    table = Table(name, tuple(read), {n: Column(n, kinds) for n, kinds in columns.items()}, in_folders)
     if not table.rows:
         raise DataError(f"{name} is empty: {len(files)} file(s) without a row, the first is {files[0]}")
     return table
@@ -130,8 +147,8 @@ def _file_columns(footer: pq.FileMetaData) -> Iterator[tuple[str, str | None]]:
     schema, filled = footer.schema.to_arrow_schema(), dict[str, bool]()
     for group in map(footer.row_group, range(footer.num_row_groups)):
         for chunk in map(group.column, range(group.num_columns)):
-            found = chunk.statistics
-            empty = found is not None and found.has_null_count and found.null_count == chunk.num_values
+            stats = chunk.statistics
+            empty = stats is not None and stats.has_null_count and stats.null_count == chunk.num_values
             path = chunk.path_in_schema
             name = path if path in schema.names else path.split(".", maxsplit=1)[0]
             filled[name] = filled.get(name, False) or not empty
@@ -148,16 +165,16 @@ def _spans(footer: pq.FileMetaData) -> dict[str, Span | None]:
         if _kind(column.type) == INSTANT:
             place, groups = places[column.name], range(footer.num_row_groups)
             unit = json.loads(footer.schema.column(place).logical_type.to_json()).get("timeUnit")
-            found = [footer.row_group(n).column(place).statistics for n in groups]
-            spans[column.name] = _joined(found, _UNITS[unit]) if unit in _UNITS else None
+            statistics = [footer.row_group(n).column(place).statistics for n in groups]
+            spans[column.name] = _span(statistics, _UNITS[unit]) if unit in _UNITS else None
     return spans
 
 
 _UNITS = {"milliseconds": (1_000, 1), "microseconds": (1, 1), "nanoseconds": (1, 1_000)}
-"""How many microseconds so many of a unit are: whole numbers, a double has no room for nanoseconds."""
+"""Microseconds in so many of a unit: whole numbers, as a double cannot hold nanoseconds."""
 
 
-def _joined(groups: Sequence[pq.Statistics | None], unit: tuple[int, int]) -> Span | None:
+def _span(groups: Sequence[pq.Statistics | None], unit: tuple[int, int]) -> Span | None:
     bounds, nulls = list[int](), False
     for group in groups:
         if group is None or not group.has_null_count or not (group.has_min_max or not group.num_values):
@@ -167,8 +184,8 @@ def _joined(groups: Sequence[pq.Statistics | None], unit: tuple[int, int]) -> Sp
             bounds += [group.min_raw, group.max_raw]
     if not bounds:
         return Span(nulls=nulls)
-    many, of = unit
-    first, last = (_EPOCH + timedelta(microseconds=n * many // of) for n in (min(bounds), max(bounds)))
+    micros, units = unit
+    first, last = (_EPOCH + timedelta(microseconds=n * micros // units) for n in (min(bounds), max(bounds)))
     return Span(first, last, nulls)
 
 
