@@ -14,6 +14,8 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 class EndingCronTimetable(CronDataIntervalTimetable):
     """Data intervals by cron in UTC; none begins at `until` or later."""
 
+    description: str
+
     def __init__(self, cron: str, *, until: datetime) -> None:
         super().__init__(cron, "UTC")
         self.until = until

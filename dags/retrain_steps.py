@@ -6,7 +6,7 @@ DAG adds stands below them: waiting for the log, what a task without a model kee
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import task_group
 
@@ -40,7 +40,7 @@ def plan(surface: str, as_of: str, workflow: str, params: Any = None) -> list[st
     """Name the tasks to train."""
     from tasks.training import plan
 
-    cadence = "slow" if workflow == SLOW else "fast"
+    cadence: Literal["fast", "slow"] = "slow" if workflow == SLOW else "fast"
     result = plan.run(open_workspace(surface), as_of=instant(as_of), cadence=cadence, tasks=params["tasks"])
     return list(report(result, "tasks")["tasks"])
 

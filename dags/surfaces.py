@@ -94,7 +94,7 @@ def _build(workflow: str, build: Callable[[Contracts], DAG], name: str, by_hand:
         dag = build(load_surface(surfaces_folder(), name))
         dag.validate()
         dag.timetable.validate()
-    except Exception as error:  # one bad surface must not take the others' DAGs with it
+    except Exception as error:  # noqa: BLE001 - one bad surface must not take the others' DAGs with it
         return _broken(workflow, name, error, by_hand)
     return dag
 

@@ -97,7 +97,7 @@ def _audited(row: Plain) -> list[str]:
     return [head, *(_wrapped(f"{name}: {value}") for name, value in support.items())]
 
 
-def _number(value: float | int | None) -> str:
+def _number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

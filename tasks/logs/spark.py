@@ -183,7 +183,8 @@ def _start(folder: Path, engine: Engine) -> "SparkSession":
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     configuration = SparkConf().setAll(list(_configuration(folder, engine).items()))
     with (folder / "spark.log").open("ab") as log:
-        gateway = SparkContext._gateway or launch_gateway(configuration, {"stdout": log, "stderr": log})
+        opened = SparkContext._gateway  # noqa: SLF001 - pyspark has no public name for it
+        gateway = opened or launch_gateway(configuration, {"stdout": log, "stderr": log})
     return SparkSession(SparkContext(conf=configuration, gateway=gateway))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from pydantic import BaseModel
@@ -93,7 +93,7 @@ def test_the_slices_of_home_feed_are_those_of_the_page() -> None:
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
 def test_a_picture_needs_nothing_else_and_has_a_dark_side(picture: Path) -> None:
     drawn = picture.read_text(encoding="utf-8")
-    assert ElementTree.fromstring(drawn).find("{http://www.w3.org/2000/svg}title") is not None  # noqa: S314 - our own file
+    assert ET.fromstring(drawn).find("{http://www.w3.org/2000/svg}title") is not None  # noqa: S314 - our own file
     assert "prefers-color-scheme: dark" in drawn
     assert not re.search(r"(href|src|@import|url\((?!#))", drawn)
 
