@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 from tasks.calibration.fit import fit_binary
 from tasks.contracts.surface import Features
 from tasks.ranking.heads import Head
-from tasks.training.encoding import coded, encode, fit_encoder
+from tasks.training.encoding import encode, encode_dictionaries, fit_encoder
 from tasks.training.examples import Examples
-from tasks.training.fit import fit
+from tasks.training.fit import fit_head
 
 MOST = 8.0
 TASKS = ("click", "buy", "back", "hide")
@@ -72,7 +72,7 @@ def learned(folder: Path, *, trees: int, threads: int) -> dict[str, float]:
         del table
         fold = np.random.default_rng(0).random(len(labels)) < 0.1
         examples = Examples(features, labels, fold, encoder.names, encoder.categorical)
-        booster = fit(examples, parameters={"num_leaves": 63, "rounds": trees}, threads=threads).booster
+        booster = fit_head(examples, parameters={"num_leaves": 63, "rounds": trees}, threads=threads).booster
         del features, examples
         later = read(folder / "calibrate.parquet", task)
         scores = Head(task, "binary", booster, encoder, None).scores(encode(encoder, later), threads=threads)
@@ -88,7 +88,7 @@ def learned(folder: Path, *, trees: int, threads: int) -> dict[str, float]:
 
 def read(file: Path, task: str) -> pa.Table:
     """Read the features and one label."""
-    return coded(pq.read_table(file, columns=[*FEATURES.names, task]), FEATURES.categorical)
+    return encode_dictionaries(pq.read_table(file, columns=[*FEATURES.names, task]), FEATURES.categorical)
 
 
 def write(file: Path, rows: int, *, seed: int) -> None:

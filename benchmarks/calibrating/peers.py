@@ -20,9 +20,9 @@ import pandas as pd
 from sklearn.isotonic import IsotonicRegression
 
 from benchmarks.calibrating.rows import Case, Rows, simulated
-from tasks.calibration.choice import choose
+from tasks.calibration.choice import choose_map
 from tasks.evaluation.segments import segment_values
-from tasks.ranking.segmented_map import applied
+from tasks.ranking.segmented_map import apply_calibrator
 
 Floats = npt.NDArray[np.float64]
 Fitted = TypeVar("Fitted")
@@ -63,9 +63,11 @@ def ours(case: Case) -> Calibrated:
     """Choose and fit as the calibrate step does; told is what was chosen."""
     known = case.calibrate
     found, seconds = timed(
-        lambda: choose(known.scores, known.outcomes, known.frame, case.segments, users=known.frame["user"])
+        lambda: choose_map(
+            known.scores, known.outcomes, known.frame, case.segments, users=known.frame["user"]
+        )
     )
-    return applied(found.calibrator, case.test.scores, case.test.frame), seconds, found.kind
+    return apply_calibrator(found.calibrator, case.test.scores, case.test.frame), seconds, found.kind
 
 
 def isotonic(case: Case) -> Calibrated:

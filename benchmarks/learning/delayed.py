@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.learning.feed import Bools, Days, Distance, Feed, Floats, calibrated, learned, predicted
 from tasks.ranking.heads import Head
-from tasks.training.delayed import SoFar, so_far
+from tasks.training.delayed import TruncatedOutcomes, truncate_outcomes
 from tasks.training.position import position_weights
 
 WINDOW = timedelta(days=7).total_seconds()
@@ -56,10 +56,10 @@ def _newcomer(days: Days) -> Bools:
     return (days.frame["category"] == NEWCOMER).to_numpy()
 
 
-def as_known(days: Days) -> tuple[SoFar, Floats]:
+def as_known(days: Days) -> tuple[TruncatedOutcomes, Floats]:
     """Return what was known of purchases at the last day's end, and the seconds since each row was shown."""
     shown = pd.to_datetime(days.frame["shown_at"])
     end = shown.max().normalize() + pd.Timedelta(days=1)
     elapsed = (end - shown).dt.total_seconds().to_numpy()
-    known = so_far(days.happened["purchase"], days.seconds["purchase"], elapsed, window=WINDOW)
+    known = truncate_outcomes(days.happened["purchase"], days.seconds["purchase"], elapsed, window=WINDOW)
     return known, elapsed

@@ -17,24 +17,24 @@ from benchmarks.learning.feed import (
     unweighted,
 )
 from tasks.columns import POSITION, PROPENSITY
-from tasks.evaluation.resampling import clusters
+from tasks.evaluation.resampling import cluster_rows
 from tasks.ranking.examination import Examination
 from tasks.ranking.heads import Head, Heads
-from tasks.training.examination_curve import Harvested, harvest
+from tasks.training.examination_curve import EstimatedExamination, estimate_examination
 from tasks.training.position import position_weights
 
 HELD = {POSITION: 1.0}
 
 
-def harvested(days: Days) -> Harvested:
+def harvested(days: Days) -> EstimatedExamination:
     """Estimate the examination curve from the clicks of some days."""
     frame = days.frame
-    return harvest(
+    return estimate_examination(
         np.where(days.visible, days.happened["click"], np.nan),
         days.positions,
         frame[PROPENSITY].to_numpy(dtype=float),
         requests=pd.factorize(frame["request_id"])[0],
-        users=clusters(frame["user_id"]).codes,
+        users=cluster_rows(frame["user_id"]).codes,
     )
 
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from tasks.training import weights
 from tasks.training.examples import Examples
-from tasks.training.fit import fit
-from tasks.training.staged import staged
+from tasks.training.fit import fit_head
+from tasks.training.staged import start_from_dense
 
 Floats = npt.NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def loss_weight() -> float:
     rows = random.normal(size=(60_000, len(NAMES)))
     examples = drawn(rows, purchases(rows), random)
     free = {**TREES, "min_sum_hessian_in_leaf": 0.0, "lambda_l2": 0.0}
-    one, four = (fit(examples, parameters=free, loss_weight=w).booster.predict(rows) for w in (1.0, 4.0))
+    one, four = (fit_head(examples, parameters=free, loss_weight=w).booster.predict(rows) for w in (1.0, 4.0))
     return float(np.abs(one - four).max())
 
 
@@ -96,16 +96,18 @@ def rare(*, count: int = 60_000) -> dict[str, Told]:
         random = np.random.default_rng(seed)
         rows, fresh = (random.normal(size=(n, len(NAMES))) for n in (count, 100_000))
         clicked, bought = (drawn(rows, of(rows), random) for of in (clicks, purchases))
-        dense = fit(clicked, parameters=TREES).booster
-        balanced, offset = weights.balance(bought.labels, None)
+        dense = fit_head(clicked, parameters=TREES).booster
+        balanced, offset = weights.balance_classes(bought.labels, None)
         even = replace(bought, weights=balanced, offsets=np.full(count, offset))
         ways = {
-            "alone": fit(bought, parameters=TREES),
-            "weights: {balanced: true}": fit(even, parameters=TREES),
-            "start_from, by predictions": fit(
-                bought, parameters=TREES, start=staged(dense, bought, by="predictions")
+            "alone": fit_head(bought, parameters=TREES),
+            "weights: {balanced: true}": fit_head(even, parameters=TREES),
+            "start_from, by predictions": fit_head(
+                bought, parameters=TREES, start=start_from_dense(dense, bought, by="predictions")
             ),
-            "start_from, by leaves": fit(bought, parameters=TREES, start=staged(dense, bought, by="leaves")),
+            "start_from, by leaves": fit_head(
+                bought, parameters=TREES, start=start_from_dense(dense, bought, by="leaves")
+            ),
         }
         for name, fitted in ways.items():
             found.setdefault(name, []).append(Told.of(fitted.booster.predict(fresh), purchases(fresh)))
@@ -134,9 +136,11 @@ def drift(*, count: int = 60_000, days: int = 28) -> dict[str, Told]:
         ways = {"every day alike": None, "weights: {half_life: P7D}": 7, "weights: {half_life: P2D}": 2}
         for name, life in ways.items():
             aged = (
-                None if life is None else weights.combined([weights.by_age(shown_at, timedelta(days=life))])
+                None
+                if life is None
+                else weights.combine_factors([weights.age_weights(shown_at, timedelta(days=life))])
             )
-            fitted = fit(replace(examples, weights=aged), parameters=TREES)
+            fitted = fit_head(replace(examples, weights=aged), parameters=TREES)
             found.setdefault(name, []).append(Told.of(fitted.booster.predict(fresh), truth))
         found.setdefault("the truth itself", []).append(Told.of(truth, truth))
     return {name: mean_of(told) for name, told in found.items()}
@@ -152,10 +156,10 @@ def biased(*, count: int = 60_000) -> dict[str, Told]:
         propensity = np.clip(expit(3 * all_rows[:, 0] - 2), 0.02, 1)
         shown = random.random(len(all_rows)) < propensity
         examples = drawn(all_rows[shown], clicks(all_rows[shown]), random)
-        inverse = weights.by_propensity(propensity[shown], clip=20, task="click")
+        inverse = weights.propensity_weights(propensity[shown], clip=20, task="click")
         ways: dict[str, list[Floats]] = {"as logged": [], "weights: {propensity: {clip: 20}}": [inverse]}
         for name, factors in ways.items():
-            fitted = fit(replace(examples, weights=weights.combined(factors)), parameters=few)
+            fitted = fit_head(replace(examples, weights=weights.combine_factors(factors)), parameters=few)
             found.setdefault(name, []).append(Told.of(fitted.booster.predict(fresh), clicks(fresh)))
         found.setdefault("the truth itself", []).append(Told.of(clicks(fresh), clicks(fresh)))
     return {name: mean_of(told) for name, told in found.items()}
@@ -178,7 +182,7 @@ def sampled(*, count: int = 200_000) -> dict[str, tuple[Told, Told]]:
         }
         true, dear = purchases(fresh), fresh[:, 3] > 0
         for name, learned in ways.items():
-            said = fit(learned, parameters=TREES).booster.predict(fresh)
+            said = fit_head(learned, parameters=TREES).booster.predict(fresh)
             both = (Told.of(said[dear], true[dear]), Told.of(said[~dear], true[~dear]))
             found.setdefault(name, []).append(both)
     return {

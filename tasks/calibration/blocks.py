@@ -28,7 +28,7 @@ class Blocks:
     last: float
 
 
-def isotonic_blocks(
+def fit_isotonic_blocks(
     x: Floats, y: Floats, weights: Floats, *, required: Sequence[npt.NDArray[np.bool_] | Floats], least: int
 ) -> Blocks:
     """Blocks of y that increase with x.
@@ -42,18 +42,18 @@ def isotonic_blocks(
     order = np.argsort(x, kind="stable")
     columns = [(weights * part)[order] for part in (np.ones_like(x), x, y)]
     columns += [kind[order].astype(np.float64) for kind in required]
-    sums = _summed(columns, np.flatnonzero(np.r_[True, np.diff(x[order]) > 0]))
+    sums = _sum_runs(columns, np.flatnonzero(np.r_[True, np.diff(x[order]) > 0]))
     fitted = isotonic_regression(sums[2] / sums[0], sample_weight=sums[0])
-    sums = _summed(sums, np.flatnonzero(np.r_[True, np.diff(fitted) > 0]))
-    weight, moment, total, support, *_ = _summed(sums, _supported(np.column_stack(sums[3:]), least))
+    sums = _sum_runs(sums, np.flatnonzero(np.r_[True, np.diff(fitted) > 0]))
+    weight, moment, total, support, *_ = _sum_runs(sums, _merge_unsupported(np.column_stack(sums[3:]), least))
     return Blocks(moment / weight, total / weight, support, float(x.min()), float(x.max()))
 
 
-def _summed(columns: Sequence[Floats], starts: Codes) -> list[Floats]:
+def _sum_runs(columns: Sequence[Floats], starts: Codes) -> list[Floats]:
     return [np.add.reduceat(column, starts) for column in columns]
 
 
-def _supported(counts: Floats, least: int) -> Codes:
+def _merge_unsupported(counts: Floats, least: int) -> Codes:
     """Start a block where the one before has enough of every kind and what is left has too."""
     upto = np.cumsum(counts, axis=0)
     starts, held = [0], np.zeros(counts.shape[1])

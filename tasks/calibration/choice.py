@@ -22,9 +22,9 @@ import pandas as pd
 
 from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary
 from tasks.calibration.segment_fit import SegmentFit, SegmentRows, fit_segmented
-from tasks.calibration.tallies import map_of
+from tasks.calibration.tallies import fit_tallies
 from tasks.errors import DataError
-from tasks.evaluation.binary import Floats, checked, entropy, row_losses
+from tasks.evaluation.binary import Floats, check_binary, entropy, row_losses
 from tasks.evaluation.segments import Segment
 from tasks.ranking.maps import LogisticMap
 from tasks.ranking.segment_effects import Codes
@@ -61,7 +61,7 @@ class Choice:
         return {"kind": self.kind, "reason": self.reason, "held_out": dict(self.held_out), "gains": gains}
 
 
-def choose(
+def choose_map(
     scores: npt.ArrayLike,
     outcomes: npt.ArrayLike,
     frame: pd.DataFrame,
@@ -85,32 +85,32 @@ def choose(
     DataError
         Positives or negatives are missing, a figure is out of range, or a segment's column is missing.
     """
-    y, s, w = checked(outcomes, scores, weights)
+    y, s, w = check_binary(outcomes, scores, weights)
     counted = w > 0
     y, s, w, frame = y[counted], s[counted], w[counted] / w.max(initial=0), frame[counted]
     one_map = fit_binary(s, y, w)
-    user, fold = _folds(np.asarray(users)[counted])
-    if not _usable(fold, y):
+    user, fold = _assign_folds(np.asarray(users)[counted])
+    if not _can_hold_out(fold, y):
         reason = "one map: positives or negatives are of too few users to hold some of them out"
         return Choice("global", one_map, reason, {}, {})
     rows = SegmentRows.of(s, y, frame, segments, w)
     fit = SegmentFit.of(rows) if segments and rows.lesser >= LOGISTIC_BELOW else None
-    losses = {kind: w * row_losses(y, p) for kind, p in _held_out(s, rows, fit, fold).items()}
+    losses = {kind: w * row_losses(y, p) for kind, p in _predict_held_out(s, rows, fit, fold).items()}
     unit = float(w.sum() * entropy((w * y).sum() / w.sum()))
     gains: dict[Kind, tuple[float, float]] = {
-        kind: _gain(losses, kind, user, unit) for kind in losses if kind != "global"
+        kind: _measure_gain(losses, kind, user, unit) for kind in losses if kind != "global"
     }
     entropies = {kind: float(loss.sum() / unit) for kind, loss in losses.items()}
-    kind = _best(gains)
+    kind = _choose_kind(gains)
     mapped: Calibrator = one_map
     if kind == "none":
         mapped = LogisticMap(1.0, 0.0)
     elif kind == "segment" and fit is not None:
         mapped = fit.segmented()
-    return Choice(kind, mapped, _reason(kind, entropies, gains), entropies, gains)
+    return Choice(kind, mapped, _describe_choice(kind, entropies, gains), entropies, gains)
 
 
-def repeat(
+def refit_map(
     kind: Kind,
     scores: npt.ArrayLike,
     outcomes: npt.ArrayLike,
@@ -119,7 +119,7 @@ def repeat(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> Choice:
-    """Fit the kind of map that was chosen before, on other rows; parameters as in `choose`."""
+    """Fit the kind of map that was chosen before, on other rows; parameters as in `choose_map`."""
     mapped: Calibrator = LogisticMap(1.0, 0.0)
     if kind == "global":
         mapped = fit_binary(scores, outcomes, weights)
@@ -128,7 +128,7 @@ def repeat(
     return Choice(kind, mapped, f"{_WORDS[kind]}, as in the model that was tested", {}, {})
 
 
-def _folds(users: npt.NDArray[Any]) -> tuple[Codes, Codes]:
+def _assign_folds(users: npt.NDArray[Any]) -> tuple[Codes, Codes]:
     """Return each row's user and fold [n]; which rows are held out together depends on no order."""
     user, known = pd.factorize(users, sort=True)
     if (user < 0).any():
@@ -136,13 +136,15 @@ def _folds(users: npt.NDArray[Any]) -> tuple[Codes, Codes]:
     return user, (np.random.default_rng(0).permutation(len(known)) % FOLDS)[user]
 
 
-def _usable(fold: Codes, y: Floats) -> bool:
+def _can_hold_out(fold: Codes, y: Floats) -> bool:
     """Whether both outcomes are left whichever fold is held out."""
     counts = [np.bincount(fold, side, minlength=FOLDS) for side in (y, 1 - y)]
     return all((count.sum() - count > 0).all() for count in counts)
 
 
-def _held_out(s: Floats, rows: SegmentRows, fit: SegmentFit | None, fold: Codes) -> dict[Kind, Floats]:
+def _predict_held_out(
+    s: Floats, rows: SegmentRows, fit: SegmentFit | None, fold: Codes
+) -> dict[Kind, Floats]:
     """Predict every row [n] by fits to the other folds."""
     predicted: dict[Kind, Floats] = {"none": s, "global": np.empty_like(s)}
     if fit is not None:
@@ -150,25 +152,27 @@ def _held_out(s: Floats, rows: SegmentRows, fit: SegmentFit | None, fold: Codes)
     for held in range(FOLDS):
         at = fold == held
         tallies = rows.tally(~at)
-        predicted["global"][at] = map_of(tallies.logits, tallies).apply(s[at])
+        predicted["global"][at] = fit_tallies(tallies.logits, tallies).apply(s[at])
         if fit is not None:
             predicted["segment"][at] = fit.fitted_to(tallies, at)
     return predicted
 
 
-def _gain(losses: Mapping[Kind, Floats], kind: Kind, user: Codes, unit: float) -> tuple[float, float]:
+def _measure_gain(losses: Mapping[Kind, Floats], kind: Kind, user: Codes, unit: float) -> tuple[float, float]:
     """Return how much less entropy a kind has than one map, and the standard error over users."""
     by_user = np.bincount(user, losses["global"] - losses[kind])
     error = float(np.sqrt(((by_user - by_user.mean()) ** 2).sum()))
     return float(by_user.sum()) / unit, error / unit
 
 
-def _best(gains: Mapping[Kind, tuple[float, float]]) -> Kind:
+def _choose_kind(gains: Mapping[Kind, tuple[float, float]]) -> Kind:
     better = {kind: gain for kind, (gain, error) in gains.items() if gain > ERRORS[kind] * error}
     return max(better, key=better.__getitem__, default="global")
 
 
-def _reason(kind: Kind, entropies: Mapping[Kind, float], gains: Mapping[Kind, tuple[float, float]]) -> str:
+def _describe_choice(
+    kind: Kind, entropies: Mapping[Kind, float], gains: Mapping[Kind, tuple[float, float]]
+) -> str:
     """Say in a sentence what the held-out users told."""
     told = ", ".join(
         f"{_WORDS[name]} {entropies[name]:.4f} ({-gain:+.4f}, standard error {error:.4f})"

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 
-from tasks.calibration.blocks import Blocks, isotonic_blocks
+from tasks.calibration.blocks import Blocks, fit_isotonic_blocks
 from tasks.errors import DataError
-from tasks.evaluation.binary import Floats, checked, checked_rows
+from tasks.evaluation.binary import Floats, check_binary, check_rows
 from tasks.evaluation.intervals import calibration_interval
-from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, drawn_in, expit, logit, raised
+from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, compress_logits, expit, lift_to_floor, logit
 
 LOGISTIC_BELOW: Final = 200
 """Positives (or negatives, the fewer) below which a map of two figures is all that the data can carry."""
@@ -83,7 +83,7 @@ def fit_binary(
     DataError
         Positives or negatives are missing, or a figure is out of range.
     """
-    y, s, w = _weighted(*checked(outcomes, scores, weights))
+    y, s, w = _normalize_weights(*check_binary(outcomes, scores, weights))
     return fit_rates(s, y, w, positives=y, negatives=1 - y)
 
 
@@ -109,12 +109,14 @@ def fit_rates(
             f"Calibration needs both outcomes; there is no {kind} among {having + lacking:.0f} observed "
             "rows. Take a longer calibrate slice."
         )
-    x = drawn_in(logit(scores))
+    x = compress_logits(logit(scores))
     if min(having, lacking) >= LOGISTIC_BELOW:
-        blocks = isotonic_blocks(x, rates, weights, required=(positives, negatives), least=BLOCK_POSITIVES)
+        blocks = fit_isotonic_blocks(
+            x, rates, weights, required=(positives, negatives), least=BLOCK_POSITIVES
+        )
         if blocks.centres[-1] - blocks.centres[0] > APART:
-            return _isotonic(blocks, x, scores, rates, weights)
-    return _logistic(x, rates, weights)
+            return _fit_isotonic(blocks, x, scores, rates, weights)
+    return _fit_logistic(x, rates, weights)
 
 
 def fit_mean(
@@ -137,20 +139,20 @@ def fit_mean(
     DataError
         The observed values do not add up to more than 0.
     """
-    v, p, w = _weighted(*checked_rows(values, predictions, weights))
+    v, p, w = _normalize_weights(*check_rows(values, predictions, weights))
     total = float((w * v).sum())
     if not total > 0:
         raise DataError(
             f"A mean calibrator needs values that add up to more than 0; {v.size} rows add up to {total:g}."
         )
     floor = FLOOR_SHARE * total / float(w.sum())
-    x = np.log(raised(p, floor))
+    x = np.log(lift_to_floor(p, floor))
     xs, means = x[:1], np.ones(1)
     if np.count_nonzero(v) >= MEAN_FACTOR_BELOW:
-        blocks = isotonic_blocks(x, v, w, required=(v != 0,), least=MEAN_BLOCK)
+        blocks = fit_isotonic_blocks(x, v, w, required=(v != 0,), least=MEAN_BLOCK)
         if blocks.means[0] > 0:
             xs, means = blocks.centres, blocks.means
-    xs, ys = _kept_apart(xs, np.log(means))
+    xs, ys = _separate_knots(xs, np.log(means))
     draft = MeanMap(_floats(np.exp(xs)), _floats(np.exp(ys)), floor)
     scale = total / float((w * draft.apply(p)).sum())
     return MeanMap(draft.knots_x, _floats(np.exp(ys) * scale), floor)
@@ -182,28 +184,28 @@ def fit_joint(
     return fit_binary(product, outcomes, weights)
 
 
-def _weighted(y: Floats, s: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
+def _normalize_weights(y: Floats, s: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
     """Leave out rows of weight 0; weights average 1."""
     kept = w > 0
     return y[kept], s[kept], w[kept] / w[kept].mean() if kept.any() else w[kept]
 
 
-def _isotonic(blocks: Blocks, logits: Floats, s: Floats, y: Floats, w: Floats) -> IsotonicMap:
+def _fit_isotonic(blocks: Blocks, logits: Floats, s: Floats, y: Floats, w: Floats) -> IsotonicMap:
     base = logit((w * y).sum() / w.sum())
     pull = SHRINKAGE / (SHRINKAGE + blocks.support)
     x, z = blocks.centres, (1 - pull) * logit(blocks.means) + pull * base
-    first, last = _edges(blocks, logits, y, w)
+    first, last = _find_edges(blocks, logits, y, w)
     x, z = (
         np.r_[first, x, last],
         np.r_[z[0] - EDGE_SLOPE * (x[0] - first), z, z[-1] + EDGE_SLOPE * (last - x[-1])],
     )
-    x, z = _kept_apart(x, z)
+    x, z = _separate_knots(x, z)
     draft = IsotonicMap(_floats(expit(x)), _floats(expit(z)))
-    shift = _balancing_shift(logit(draft.apply(s)), y, w)
+    shift = _find_balancing_shift(logit(draft.apply(s)), y, w)
     return IsotonicMap(draft.knots_x, _floats(expit(logit(draft.knots_y) + shift)))
 
 
-def _edges(blocks: Blocks, x: Floats, y: Floats, w: Floats) -> tuple[float, float]:
+def _find_edges(blocks: Blocks, x: Floats, y: Floats, w: Floats) -> tuple[float, float]:
     """Return how far the outermost blocks carry: to their own centre where their outer part turns back."""
     centres, means = blocks.centres, blocks.means
     below, above = x < centres[0], x > centres[-1]
@@ -214,7 +216,7 @@ def _edges(blocks: Blocks, x: Floats, y: Floats, w: Floats) -> tuple[float, floa
     return first, last
 
 
-def _kept_apart(x: Floats, z: Floats) -> tuple[Floats, Floats]:
+def _separate_knots(x: Floats, z: Floats) -> tuple[Floats, Floats]:
     """Drop knots too close to tell apart and lift the rest to the least slope."""
     kept = [0]
     for i in range(1, x.size):
@@ -224,7 +226,7 @@ def _kept_apart(x: Floats, z: Floats) -> tuple[Floats, Floats]:
     return x, np.maximum.accumulate(z - LEAST_SLOPE * x) + LEAST_SLOPE * x
 
 
-def _logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:
+def _fit_logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:
     """Newton's method on intercept and slope; the slope has a normal prior around 1."""
     centre = (w * x).sum() / w.sum()
     basis = np.column_stack([np.ones_like(x), x - centre])
@@ -239,22 +241,22 @@ def _logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:
         if np.abs(step).max() < 1e-10:
             break
     slope = max(float(at[1]), LEAST_LOGISTIC_SLOPE)
-    shift = _balancing_shift(slope * x, y, w)
+    shift = _find_balancing_shift(slope * x, y, w)
     return LogisticMap(slope, shift)
 
 
-def _balancing_shift(z: Floats, y: Floats, w: Floats) -> float:
+def _find_balancing_shift(z: Floats, y: Floats, w: Floats) -> float:
     """Shift of all logits after which probabilities add up to the outcomes."""
     total = float((w * y).sum())
 
     def excess(shift: float) -> float:
         return float((w * expit(z + shift)).sum()) - total
 
-    low, high = _bracket(excess)
+    low, high = _find_bracket(excess)
     return float(brentq(excess, low, high, xtol=1e-12))
 
 
-def _bracket(excess: Callable[[float], float]) -> tuple[float, float]:
+def _find_bracket(excess: Callable[[float], float]) -> tuple[float, float]:
     """Widen an interval around 0 until the rising function changes its sign in it."""
     low, high = -1.0, 1.0
     while excess(low) > 0:

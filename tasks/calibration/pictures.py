@@ -56,7 +56,7 @@ def draw_joint(run: StepRun, task: str, outcomes: Floats, predictions: Floats, u
         run.picture(joint_picture(task), small_png(reliability_figure(None, known, title=task)))
 
 
-def gathered_pictures(workspace: Workspace, manifest: Manifest, *, release_run: str) -> dict[str, bytes]:
+def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: str) -> dict[str, bytes]:
     """Return the pictures of a release's calibrators and joints, by caption.
 
     A refitted part was measured in the release that it repeats: its pictures are those of that one.

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from tasks.evaluation.binary import Codes, Floats, quotient
+from tasks.evaluation.binary import Codes, Floats, divide
 from tasks.evaluation.resampling import UNKNOWN, Clusters, Resampler, sum_intervals
 from tasks.evaluation.verdicts import Estimate
 
@@ -40,20 +40,20 @@ def reliability_curve(predictions: Floats, outcomes: Floats, who: Clusters) -> C
     predictions, outcomes : [n] probabilities and 0 or 1, or expected values and values; at least one row.
     who : the clusters that are resampled.
     """
-    bins, count = equal_shares(predictions, int(np.count_nonzero(outcomes)))
+    bins, count = assign_equal_shares(predictions, int(np.count_nonzero(outcomes)))
     resampler, ones = Resampler(who.count, seed=0, replicates=REPLICATES), np.ones_like(outcomes)
-    means = sum_intervals([outcomes, ones], {"it": quotient}, who.codes, resampler, groups=bins, count=count)
+    means = sum_intervals([outcomes, ones], {"it": divide}, who.codes, resampler, groups=bins, count=count)
     predicted = np.bincount(bins, predictions, minlength=count) / np.bincount(bins, minlength=count)
-    ratio = sum_intervals([outcomes, predictions], {"it": quotient}, who.codes, resampler)["it"][0]
+    ratio = sum_intervals([outcomes, predictions], {"it": divide}, who.codes, resampler)["it"][0]
     return Curve(predictions, predicted, tuple(means["it"]), ratio if outcomes.any() else UNKNOWN)
 
 
-def equal_shares(predictions: Floats, positives: int) -> tuple[Codes, int]:
+def assign_equal_shares(predictions: Floats, positives: int) -> tuple[Codes, int]:
     """Number the bins of rows [n], of equal shares of what is predicted, and count them.
 
     Examples
     --------
-    >>> equal_shares(np.array([0.1, 0.1, 0.1, 0.2, 0.3]), 20)
+    >>> assign_equal_shares(np.array([0.1, 0.1, 0.1, 0.2, 0.3]), 20)
     (array([0, 0, 0, 1, 1]), 2)
     """
     wanted = int(np.clip(positives // BIN_POSITIVES, 2, MOST_BINS))

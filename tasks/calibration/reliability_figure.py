@@ -25,11 +25,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from PIL import Image
 
 from tasks.calibration.reliability import REPLICATES, Curve, reliability_curve
-from tasks.evaluation.binary import Floats, checked_rows, quotient
+from tasks.evaluation.binary import Floats, check_rows, divide
 from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
-from tasks.evaluation.metric_rows import groupings
+from tasks.evaluation.metric_rows import group_by_segment
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.resampling import Clusters, Resampler, clusters, sum_intervals
+from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
 from tasks.evaluation.verdicts import Estimate
 
 RARE: Final = 0.05
@@ -67,21 +67,24 @@ def reliability_figure(raw: npt.ArrayLike | None, observations: Observations, *,
     -------
     A figure of its own canvas: nothing global is touched, `small_png` writes it.
     """
-    y, after, _ = checked_rows(observations.outcomes, observations.predictions)
-    who = clusters(observations.users)
-    named = {"before": None if raw is None else checked_rows(y, raw)[1], "after": after}
+    y, after, _ = check_rows(observations.outcomes, observations.predictions)
+    who = cluster_rows(observations.users)
+    named = {"before": None if raw is None else check_rows(y, raw)[1], "after": after}
     curves = {name: reliability_curve(p, y, who) for name, p in named.items() if p is not None}
     figure = Figure(figsize=(4.8 * len(curves), 5.6), layout="constrained")
     FigureCanvasAgg(figure)
-    positives = f"{np.count_nonzero(y):,} {'positives' if _binary(y) else 'values above 0'}"
+    positives = f"{np.count_nonzero(y):,} {'positives' if _is_binary(y) else 'values above 0'}"
     figure.suptitle(f"{title}: {positives} in {y.size:,} rows", x=0.01, ha="left", fontsize=12)
     axes = figure.subplots(2, len(curves), sharex="all", sharey="row", height_ratios=(4, 1), squeeze=False)
-    frame = _frame(list(curves.values()), rare=_binary(y) and float(y.mean()) < RARE)
+    frame = _frame(list(curves.values()), rare=_is_binary(y) and float(y.mean()) < RARE)
     for column, (name, curve) in enumerate(curves.items()):
         colour = _BEFORE if name == "before" else _AFTER
         _draw_diagonal(axes[0, column], frame)
         _draw_curve(axes[0, column], curve, colour, frame)
-        _entitle(axes[0, column], f"{name}: {_told(curve.ratio)}" if len(curves) > 1 else _told(curve.ratio))
+        _set_title(
+            axes[0, column],
+            f"{name}: {_describe_ratio(curve.ratio)}" if len(curves) > 1 else _describe_ratio(curve.ratio),
+        )
         _draw_strip(axes[1, column], curve.predictions, colour, frame)
     axes[0, 0].set_ylabel("observed mean")
     axes[1, 0].set_ylabel("rows")
@@ -99,22 +102,25 @@ def segments_figure(raw: npt.ArrayLike, observations: Observations, *, title: st
     -------
     None where no segment has a row of each outcome.
     """
-    y, after, _ = checked_rows(observations.outcomes, observations.predictions)
-    before = checked_rows(y, raw)[1]
-    who = clusters(observations.users)
-    told = sorted(_told_apart(y, after, observations.segments, who), key=lambda one: _doubt(one.ratio))
+    y, after, _ = check_rows(observations.outcomes, observations.predictions)
+    before = check_rows(y, raw)[1]
+    who = cluster_rows(observations.users)
+    told = sorted(
+        _find_segments(y, after, observations.segments, who),
+        key=lambda one: _miscalibration_p_value(one.ratio),
+    )
     shown = told[:MOST_SEGMENTS]
     if not shown:
         return None
-    pairs = [[_curve_within(p, y, who, one.rows) for p in (before, after)] for one in shown]
+    pairs = [[_segment_curve(p, y, who, one.rows) for p in (before, after)] for one in shown]
     figure, axes = _small_diagrams(f"{title}: {len(shown)} of {len(told)} segment values", len(shown))
-    frame = _frame([curve for pair in pairs for curve in pair], rare=_binary(y) and float(y.mean()) < RARE)
+    frame = _frame([curve for pair in pairs for curve in pair], rare=_is_binary(y) and float(y.mean()) < RARE)
     for place, segment, pair in zip(axes, shown, pairs, strict=False):
         _draw_diagonal(place, frame)
         for curve, colour in zip(pair, (_BEFORE, _AFTER), strict=True):
             _draw_curve(place, curve, colour, frame, size=3.0, band=colour == _AFTER)
         _draw_ground(place, pair[1].predictions, frame)
-        _entitle(place, f"{segment.name}\n{_figures(segment.ratio)}", size=8)
+        _set_title(place, f"{segment.name}\n{_format_ratio(segment.ratio)}", size=8)
     return figure
 
 
@@ -127,14 +133,14 @@ class _Segment:
     ratio: Estimate
 
 
-def _told_apart(
+def _find_segments(
     y: Floats, p: Floats, segments: Mapping[str, npt.ArrayLike], who: Clusters
 ) -> Iterator[_Segment]:
     """Yield the segment values that hold both outcomes."""
     resampler = Resampler(who.count, seed=0, replicates=REPLICATES)
-    for column in list(groupings(segments, y.size))[1:]:
+    for column in list(group_by_segment(segments, y.size))[1:]:
         ratios = sum_intervals(
-            [y, p], {"it": quotient}, who.codes, resampler, groups=column.codes, count=column.count
+            [y, p], {"it": divide}, who.codes, resampler, groups=column.codes, count=column.count
         )
         for code, (name, ratio) in enumerate(zip(column.names, ratios["it"], strict=True)):
             rows = column.codes == code
@@ -142,12 +148,12 @@ def _told_apart(
                 yield _Segment(name, rows, ratio)
 
 
-def _binary(y: Floats) -> bool:
+def _is_binary(y: Floats) -> bool:
     return bool(np.isin(y, (0.0, 1.0)).all())
 
 
-def _curve_within(p: Floats, y: Floats, who: Clusters, rows: npt.NDArray[np.bool_]) -> Curve:
-    return reliability_curve(p[rows], y[rows], clusters(who.codes[rows]))
+def _segment_curve(p: Floats, y: Floats, who: Clusters, rows: npt.NDArray[np.bool_]) -> Curve:
+    return reliability_curve(p[rows], y[rows], cluster_rows(who.codes[rows]))
 
 
 def _small_diagrams(title: str, count: int) -> tuple[Figure, list[Axes]]:
@@ -175,7 +181,7 @@ def _small_diagrams(title: str, count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(axes)
 
 
-def _doubt(ratio: Estimate) -> float:
+def _miscalibration_p_value(ratio: Estimate) -> float:
     """Rank a ratio: the least p-value of "it is 1" first, what cannot be told last."""
     return off_p_value(SegmentRatio(ratio), low=1.0, high=1.0) if ratio.known else 2.0
 
@@ -210,7 +216,7 @@ def _draw_diagonal(axes: Axes, frame: _Frame) -> None:
         axes.set(xscale="log", yscale="log")
     axes.set(xlim=frame.x, ylim=frame.y)
     axes.axline((0.1, 0.1), (0.2, 0.2), color=_QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    _dress(axes)
+    _style_axes(axes)
 
 
 def _draw_curve(
@@ -237,14 +243,14 @@ def _draw_curve(
 
 
 def _draw_strip(axes: Axes, p: Floats, colour: str, frame: _Frame) -> None:
-    axes.stairs(*_rows_of(p, frame), color=colour, alpha=0.7, fill=True)
+    axes.stairs(*_count_by_bin(p, frame), color=colour, alpha=0.7, fill=True)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("predicted")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda rows, _: f"{rows:,.0f}"))
-    _dress(axes)
+    _style_axes(axes)
 
 
-def _rows_of(p: Floats, frame: _Frame) -> tuple[Floats, Floats]:
+def _count_by_bin(p: Floats, frame: _Frame) -> tuple[Floats, Floats]:
     """Count the predictions in each of the frame's bins; return counts [bins] and edges [bins + 1]."""
     rows, edges = np.histogram(np.clip(p, *frame.x), bins=frame.edges)
     return rows.astype(np.float64), edges
@@ -252,7 +258,7 @@ def _rows_of(p: Floats, frame: _Frame) -> tuple[Floats, Floats]:
 
 def _draw_ground(axes: Axes, p: Floats, frame: _Frame) -> None:
     """Draw where the predictions lie as a low histogram at the foot of a diagram."""
-    rows, edges = _rows_of(p, frame)
+    rows, edges = _count_by_bin(p, frame)
     foot = axes.get_xaxis_transform()
     axes.stairs(0.16 * rows / rows.max(), edges, color=_QUIET, alpha=0.25, fill=True, transform=foot)
     axes.tick_params(labelsize=7)
@@ -262,22 +268,22 @@ def _draw_ground(axes: Axes, p: Floats, frame: _Frame) -> None:
             axis.set_minor_locator(NullLocator())
 
 
-def _dress(axes: Axes) -> None:
+def _style_axes(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#d0d7de", linewidth=0.5)
     axes.set_axisbelow(True)
 
 
-def _entitle(axes: Axes, words: str, *, size: float = 10) -> None:
+def _set_title(axes: Axes, words: str, *, size: float = 10) -> None:
     # told where to stand, it need not be kept clear of ticks, for which all of them would be measured
     axes.set_title(words, loc="left", y=1.0, fontsize=size, color=_QUIET)
 
 
-def _told(ratio: Estimate) -> str:
+def _describe_ratio(ratio: Estimate) -> str:
     if not ratio.known:
         return "observed / predicted cannot be told"
-    return f"observed / predicted {_figures(ratio)}"
+    return f"observed / predicted {_format_ratio(ratio)}"
 
 
-def _figures(ratio: Estimate) -> str:
+def _format_ratio(ratio: Estimate) -> str:
     return f"{ratio.value:.2f}  [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio.known else "cannot be told"

@@ -7,8 +7,8 @@ from typing import Final, Self
 import numpy as np
 from scipy import sparse
 
-from tasks.calibration.tallies import Tallies, map_of, sums
-from tasks.calibration.terms import Term, telling
+from tasks.calibration.tallies import Tallies, fit_tallies, sum_by_code
+from tasks.calibration.terms import Term, select_terms
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.segments import UNKNOWN
 from tasks.ranking.segment_effects import Cells, Codes, Span
@@ -52,11 +52,11 @@ class Design:
         Segments are taken by name, so that a fit depends on no order in which they are declared.
         """
         information = _information(tallies)
-        by_cell = sums(tallies.cell, information, len(cells))
+        by_cell = sum_by_code(tallies.cell, information, len(cells))
         names = sorted(name for name, words in cells.words.items() if len({*words} - {UNKNOWN}) > 1)
         pairs = combinations(names, 2)
-        terms = telling(cells, [*((name,) for name in names), *pairs], by_cell, most=MOST_LEVELS)
-        triples = telling(cells, combinations(names, 3), by_cell, most=MOST_TRIPLED)
+        terms = select_terms(cells, [*((name,) for name in names), *pairs], by_cell, most=MOST_LEVELS)
+        triples = select_terms(cells, combinations(names, 3), by_cell, most=MOST_TRIPLED)
         empty = sparse.coo_array((len(cells), 0))
         matrix = sparse.csr_array(sparse.hstack([empty, *(term.matrix() for term in terms)]))
         owner = np.repeat(np.arange(len(terms)), [len(term.levels) for term in terms])
@@ -79,7 +79,7 @@ class Design:
 
 def _information(tallies: Tallies) -> Floats:
     """Information of each group about an offset, at one map for all."""
-    p = map_of(tallies.logits, tallies).of_logits(tallies.logits)
+    p = fit_tallies(tallies.logits, tallies).of_logits(tallies.logits)
     return tallies.rows * p * (1 - p)
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 from tasks.calibration.fit import fit_binary
 from tasks.calibration.segment_design import Design
 from tasks.calibration.shrinkage import Shrunk, shrink
-from tasks.calibration.tallies import Groups, Tallies, map_of
-from tasks.evaluation.binary import Floats, checked
+from tasks.calibration.tallies import Groups, Tallies, fit_tallies
+from tasks.evaluation.binary import Floats, check_binary
 from tasks.evaluation.segments import Segment, segment_values
-from tasks.ranking.maps import drawn_in, expit, logit
+from tasks.ranking.maps import compress_logits, expit, logit
 from tasks.ranking.segment_effects import Cells, MappedSegment
 from tasks.ranking.segmented_map import SegmentedMap
 
@@ -52,7 +52,7 @@ def fit_segmented(
     DataError
         Positives or negatives are missing, a figure is out of range, or a segment's column is missing.
     """
-    y, s, w = checked(outcomes, scores, weights)
+    y, s, w = check_binary(outcomes, scores, weights)
     counted = w > 0
     rows = SegmentRows.of(s[counted], y[counted], frame[counted], segments, w[counted])
     return SegmentFit.of(rows).segmented()
@@ -71,9 +71,9 @@ class SegmentRows:
 
     @classmethod
     def of(cls, s: Floats, y: Floats, frame: pd.DataFrame, segments: Sequence[Segment], w: Floats) -> Self:
-        """Number rows that `checked` let through, all of a weight above 0; weights come to average 1."""
+        """Number rows that `check_binary` let through, all of a weight above 0; weights come to average 1."""
         cells = Cells.of(segment_values(frame, segments), len(frame))
-        x, known = drawn_in(logit(s)), tuple(map(_travelling, segments))
+        x, known = compress_logits(logit(s)), tuple(map(_mapped_segment, segments))
         return cls(x, y, w / w.mean(), known, cells, Groups.of(cells.of_row, x, y))
 
     @property
@@ -114,11 +114,11 @@ class SegmentFit:
             shrunk = shrink(tallies, self.design, variances=self.shrunk.variances, rounds=HELD_OUT_ROUNDS)
         else:
             shrunk = shrink(tallies, self.design)
-        one = map_of(shrunk.moved(self.design, tallies.cell, tallies.logits), tallies)
+        one = fit_tallies(shrunk.moved(self.design, tallies.cell, tallies.logits), tallies)
         moved = shrunk.moved(self.design, self.rows.cells.of_row[at], self.rows.logits[at])
         return one.of_logits(moved)
 
 
-def _travelling(segment: Segment) -> MappedSegment:
+def _mapped_segment(segment: Segment) -> MappedSegment:
     bins = None if segment.bins is None else tuple(float(cut) for cut in segment.bins)
     return MappedSegment(segment.name, segment.column, bins)

@@ -31,7 +31,7 @@ from scipy.linalg.lapack import dtrtri
 from threadpoolctl import threadpool_limits
 
 from tasks.calibration.segment_design import Design
-from tasks.calibration.tallies import Tallies, map_of, sums
+from tasks.calibration.tallies import Tallies, fit_tallies, sum_by_code
 from tasks.evaluation.binary import Floats
 from tasks.ranking.maps import IsotonicMap, LogisticMap, logit
 from tasks.ranking.segment_effects import Codes, Effects
@@ -90,7 +90,7 @@ class Shrunk:
 
     def moved(self, design: Design, cells: Codes, logits: Floats) -> Floats:
         """Move logits [n] of rows or groups in cells [n]."""
-        by_cell = (design.matrix @ _by_side(self.at, design).T).T
+        by_cell = (design.matrix @ _split_sides(self.at, design).T).T
         for term, offsets in zip(design.triples, self.tripled, strict=True):
             by_cell[0] += term.by_cell(offsets)
         return design.span.moved(logits, by_cell[:, cells])
@@ -98,7 +98,7 @@ class Shrunk:
     def by_term(self, design: Design) -> tuple[Effects, ...]:
         """Return the effects of each segment, pair and triple that has any."""
         ends = np.cumsum([len(term.levels) for term in design.terms])[:-1]
-        sides = np.split(_by_side(self.at, design), ends, axis=1) if design.terms else []
+        sides = np.split(_split_sides(self.at, design), ends, axis=1) if design.terms else []
         triples = [np.stack([own, *np.zeros((2, own.size))]) for own in self.tripled]
         every = zip((*design.terms, *design.triples), (*sides, *triples), strict=True)
         return tuple(
@@ -130,24 +130,24 @@ def shrink(
 
 def _round(tallies: Tallies, design: Design, found: Shrunk, *, estimate: bool) -> Shrunk:
     """Step toward the top of the posterior and, where asked, estimate the variances there."""
-    pull, weight = _derivatives(tallies, design, found)
+    pull, weight = _differentiate(tallies, design, found)
     precision = (1 / found.variances.terms)[:, design.owner]
-    factor, step = _newton(design, pull, weight, found.at, precision)
+    factor, step = _newton_step(design, pull, weight, found.at, precision)
     step = np.clip(step, -_MOST_STEP, _MOST_STEP)
     at, free = found.at + step, found.variances
     left = pull[0] - np.einsum("jc,cj->c", weight[0], design.matrix @ step.T)
-    tripled, spreads = _triples(design, found, left, weight[0, 0])
+    tripled, spreads = _step_triples(design, found, left, weight[0, 0])
     if estimate:
         known = 1 - _posterior_variances(factor).reshape(at.shape) * precision
         count = len(design.terms)
         squares, effective = (
-            np.stack([sums(design.owner, part, count) for part in parts]) for parts in (at**2, known)
+            np.stack([sum_by_code(design.owner, part, count) for part in parts]) for parts in (at**2, known)
         )
-        free = Variances(_estimated(squares, effective), spreads)
+        free = Variances(_estimate_variances(squares, effective), spreads)
     return Shrunk(at, tripled, free)
 
 
-def _newton(
+def _newton_step(
     design: Design, pull: Floats, weight: Floats, at: Floats, precision: Floats
 ) -> tuple[Floats, Floats]:
     """Return the Cholesky factor of the posterior's curvature and the step [3, levels] to its top."""
@@ -159,7 +159,7 @@ def _newton(
     return factor, step.reshape(at.shape)
 
 
-def _triples(
+def _step_triples(
     design: Design, found: Shrunk, left: Floats, weight: Floats
 ) -> tuple[tuple[Floats, ...], Floats]:
     """Step each triple in turn; return their offsets and the variances estimated there [triples].
@@ -174,7 +174,7 @@ def _triples(
         step = np.clip(posterior * (term.by_level(left) - at / variance), -_MOST_STEP, _MOST_STEP)
         left = left - weight * term.by_cell(step)
         tripled.append(at + step)
-        spreads.append(_estimated(np.sum((at + step) ** 2), np.sum(1 - posterior / variance)))
+        spreads.append(_estimate_variances(np.sum((at + step) ** 2), np.sum(1 - posterior / variance)))
     return tuple(tripled), np.array(spreads)
 
 
@@ -184,25 +184,25 @@ def _posterior_variances(factor: Floats) -> Floats:
     return np.einsum("ij,ij->j", inverse, inverse)
 
 
-def _derivatives(tallies: Tallies, design: Design, found: Shrunk) -> tuple[Floats, Floats]:
+def _differentiate(tallies: Tallies, design: Design, found: Shrunk) -> tuple[Floats, Floats]:
     """Fit the map to where the effects moved the groups; return the log likelihood's derivatives there.
 
     By offset, slope and bend of each cell: the gradient [3, cells] and, negative and as expected
     (Gauss-Newton), the curvature [3, 3, cells].
     """
     moved = found.moved(design, tallies.cell, tallies.logits)
-    one = map_of(moved, tallies)
-    p, slope = one.of_logits(moved), np.clip(_slope(one, moved), *_SLOPES)
+    one = fit_tallies(moved, tallies)
+    p, slope = one.of_logits(moved), np.clip(_map_slope(one, moved), *_SLOPES)
     pull = (tallies.positives - tallies.rows * p) * slope
     weight = tallies.rows * p * (1 - p) * slope**2
     distance = design.span.distance(tallies.logits) / design.scale
     basis = (np.ones_like(distance), distance, np.abs(distance))
     cells = design.matrix.shape[0]
-    by_cell = np.stack([sums(tallies.cell, pull * part, cells) for part in basis])
+    by_cell = np.stack([sum_by_code(tallies.cell, pull * part, cells) for part in basis])
     crossed = np.empty((len(basis), len(basis), cells))
     for i in range(len(basis)):
         for j in range(i + 1):
-            crossed[i, j] = crossed[j, i] = sums(tallies.cell, weight * basis[i] * basis[j], cells)
+            crossed[i, j] = crossed[j, i] = sum_by_code(tallies.cell, weight * basis[i] * basis[j], cells)
     return by_cell, crossed
 
 
@@ -216,17 +216,17 @@ def _curvature(design: Design, weight: Floats) -> Floats:
     return made.reshape(kinds * levels, kinds * levels)
 
 
-def _estimated(squares: Floats, effective: Floats) -> Floats:
+def _estimate_variances(squares: Floats, effective: Floats) -> Floats:
     """Divide the sums of squares of terms' effects by their effective numbers."""
     return np.clip((squares + _WEAK * SPREAD) / (np.maximum(effective, 0) + _WEAK), *_VARIANCES)
 
 
-def _by_side(at: Floats, design: Design) -> Floats:
+def _split_sides(at: Floats, design: Design) -> Floats:
     """Turn offsets, slopes and bends, the latter per standard deviation, to slopes below and above."""
     offsets, slopes, bends = at
     return np.stack([offsets, (slopes - bends) / design.scale, (slopes + bends) / design.scale])
 
 
-def _slope(found: IsotonicMap | LogisticMap, logits: Floats) -> Floats:
+def _map_slope(found: IsotonicMap | LogisticMap, logits: Floats) -> Floats:
     above, below = (logit(found.of_logits(logits + step)) for step in (_HALF_STEP, -_HALF_STEP))
     return (above - below) / (2 * _HALF_STEP)

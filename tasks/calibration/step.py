@@ -25,14 +25,14 @@ import pyarrow as pa
 
 from tasks.calibration.choice import Choice, Kind
 from tasks.calibration.pictures import draw_calibration
-from tasks.calibration.task_map import fit_map, segmented_frame
+from tasks.calibration.task_map import fit_map, read_segment_columns
 from tasks.columns import REQUEST_ID
 from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.observations import Observations
 from tasks.ranking.heads import Head
-from tasks.ranking.segmented_map import Calibrator, applied
+from tasks.ranking.segmented_map import Calibrator, apply_calibrator
 from tasks.stores.make_once import WantedPart
 from tasks.stores.parts import CALIBRATOR, Part
 from tasks.stores.registry import Registry
@@ -41,12 +41,12 @@ from tasks.stores.runs import StepRun, read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing as unbiased
 from tasks.training import examination
-from tasks.training.draw_examples import users_of
+from tasks.training.draw_examples import user_or_request
 from tasks.training.encoding import encode
 from tasks.training.inputs import calibrator_inputs
-from tasks.training.rows import NEWEST, REPEATS, Recipe, TaskRows, labels, log_labels, tags
+from tasks.training.rows import NEWEST, REPEATS, Recipe, TaskRows, log_labels, read_labels, version_tags
 from tasks.training.step import for_refit, model_name
-from tasks.training.trees import read_model, threads_of
+from tasks.training.trees import read_model, task_threads
 
 STEP: Final = "calibrate"
 RECIPE: Final = 3
@@ -114,7 +114,7 @@ def run(
         The model holds other bytes than were registered.
     """
     rows, model = _rows(workspace, task, as_of, snapshot, model_version)
-    wanted = _wanted(rows, model)
+    wanted = _wanted_part(rows, model)
     found = wanted.find()
     part = found or wanted.make(partial(_calibrate, wanted.registry, rows, model), parent_run=parent_run)
     return _result(wanted.registry, task, part, reused=found is not None)
@@ -124,7 +124,7 @@ def find(
     workspace: Workspace, *, task: str, as_of: datetime, snapshot: str, model_version: int
 ) -> CalibrateResult | None:
     """Return what `run` would use again, if it is there; nothing is fitted."""
-    wanted = _wanted(*_rows(workspace, task, as_of, snapshot, model_version))
+    wanted = _wanted_part(*_rows(workspace, task, as_of, snapshot, model_version))
     part = wanted.find()
     return None if part is None else _result(wanted.registry, task, part, reused=True)
 
@@ -145,7 +145,7 @@ def _rows(
     return rows, model
 
 
-def _wanted(rows: TaskRows, model: Part) -> WantedPart:
+def _wanted_part(rows: TaskRows, model: Part) -> WantedPart:
     made_from = rows.made_from()
     code = {
         "step": STEP,
@@ -161,7 +161,7 @@ def _wanted(rows: TaskRows, model: Part) -> WantedPart:
         name=calibrator_name(rows.workspace.surface, rows.task),
         inputs=digest({**rows.inputs, **code, "contracts": contracts}),
         earlier=digest({**made_from, **code}),
-        tags={**tags(made_from), f"{COMPONENT}{model.name}": str(model.version)},
+        tags={**version_tags(made_from), f"{COMPONENT}{model.name}": str(model.version)},
     )
 
 
@@ -180,11 +180,11 @@ def _calibrate(
 ) -> Part:
     log_labels(opened, rows.snapshot, context="calibration")
     opened.reads_model(registry.model_id(model))
-    head = _fetched(registry, model, rows)
+    head = _fetch_head(registry, model, rows)
     made = _fit(opened, rows, head)
-    params = _told(made)
+    params = _describe_map(made)
     opened.params({**params, "slice": " to ".join(rows.slices.calibrate.to_json())})
-    opened.metrics({"rows": made.rows, "positives": made.positives, **_flat(made)})
+    opened.metrics({"rows": made.rows, "positives": made.positives, **_flatten_metrics(made)})
     if made.after is not None:
         opened.table("figures.json", pd.DataFrame([row.to_json() for row in made.after.metrics]))
     opened.evidence(_evidence(rows, model, made))
@@ -195,7 +195,7 @@ def _calibrate(
         tags=said,
         model_type="calibrator",
         params=params,
-        metrics=_flat(made),
+        metrics=_flatten_metrics(made),
     )
 
 
@@ -213,39 +213,39 @@ def _evidence(rows: TaskRows, model: Part, made: _Calibrated) -> dict[str, Any]:
     }
 
 
-def _fetched(registry: Registry, model: Part, rows: TaskRows) -> Head:
+def _fetch_head(registry: Registry, model: Part, rows: TaskRows) -> Head:
     booster, encoder = read_model(registry.fetch(model))
     return Head(task=rows.task, kind=rows.kind, booster=booster, encoder=encoder, calibrator=None)
 
 
 def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
     table = rows.read_for_report(rows.slices.calibrate)
-    outcomes = labels(table, rows.task)
-    tested = None if rows.repeats is None else _tested(rows, rows.repeats)
+    outcomes = read_labels(table, rows.task)
+    tested = None if rows.repeats is None else _find_tested_kind(rows, rows.repeats)
     fitted, choice = fit_map(rows, table, _scores(rows, head, table), outcomes, tested=tested)
     counts = (len(table), int(np.count_nonzero(outcomes)))
     if rows.repeats is not None:  # the days of the test are learned from
         return _Calibrated(fitted, choice, *counts, None, None)
     test = rows.read_for_report(rows.slices.test)
     raw = _scores(rows, head, test)
-    mapped = applied(fitted, raw, segmented_frame(rows, test))
-    raw, calibrated = (unbiased.where_shown(rows, test, predicted) for predicted in (raw, mapped))
+    mapped = apply_calibrator(fitted, raw, read_segment_columns(rows, test))
+    raw, calibrated = (unbiased.predict_where_shown(rows, test, predicted) for predicted in (raw, mapped))
     if rows.kind in {"binary", "value"}:
-        users = users_of(test).to_pandas()
+        users = user_or_request(test).to_pandas()
         observations = Observations(
-            labels(test, rows.task),
+            read_labels(test, rows.task),
             calibrated,
             users,
             test.column(REQUEST_ID),
             rows.segments(test),
         )
         draw_calibration(opened, rows.task, raw, observations)
-    looks = unbiased.order_weighed_by(rows, test)
+    looks = unbiased.ranking_examination(rows, test)
     before, after = (rows.measured(test, predicted, examination=looks) for predicted in (raw, calibrated))
     return _Calibrated(fitted, choice, *counts, before, after)
 
 
-def _tested(rows: TaskRows, recipe: Recipe) -> Kind | None:
+def _find_tested_kind(rows: TaskRows, recipe: Recipe) -> Kind | None:
     """Return the kind of map that the tested model got; None where there was nothing to choose."""
     registry, surface = Registry(rows.workspace.home), rows.workspace.surface
     made_for = {f"{COMPONENT}{model_name(surface, rows.task)}": str(recipe.version)}
@@ -260,16 +260,16 @@ def _tested(rows: TaskRows, recipe: Recipe) -> Kind | None:
 
 
 def _scores(rows: TaskRows, head: Head, table: pa.Table) -> Floats:
-    return head.scores(encode(head.encoder, table), threads=threads_of(rows) or 0)
+    return head.scores(encode(head.encoder, table), threads=task_threads(rows) or 0)
 
 
-def _told(made: _Calibrated) -> dict[str, str]:
+def _describe_map(made: _Calibrated) -> dict[str, str]:
     """Say what kind of map it is, and what decided it, as flat parameters."""
     chosen = {} if made.choice is None else {"choice": made.choice.kind, "reason": made.choice.reason}
     return {"kind": made.fitted.kind, **chosen}
 
 
-def _flat(made: _Calibrated) -> dict[str, float]:
+def _flatten_metrics(made: _Calibrated) -> dict[str, float]:
     told: dict[str, float | int | None] = {}
     if made.after is not None and made.before is not None:
         told |= {f"test.{name}": value for name, value in made.after.headline().items()}

@@ -54,20 +54,20 @@ class Groups:
     def tally(self, outcomes: Floats, weights: Floats) -> Tallies:
         """Sum up rows [n]; a weight of 0 leaves a row out, and a group without others too."""
         count = self.cell.size
-        rows = sums(self.of_row, weights, count)
-        positives = sums(self.of_row, weights * outcomes, count)
+        rows = sum_by_code(self.of_row, weights, count)
+        positives = sum_by_code(self.of_row, weights * outcomes, count)
         left = rows > 0
         return Tallies(self.cell[left], self.logits[left], rows[left], positives[left])
 
 
-def map_of(logits: Floats, tallies: Tallies) -> IsotonicMap | LogisticMap:
+def fit_tallies(logits: Floats, tallies: Tallies) -> IsotonicMap | LogisticMap:
     """Fit one map to groups whose logits [groups] may have been moved."""
     rates = tallies.positives / tallies.rows
     negatives = tallies.rows - tallies.positives
     return fit_rates(expit(logits), rates, tallies.rows, positives=tallies.positives, negatives=negatives)
 
 
-def sums(codes: Codes, values: Floats, count: int) -> Floats:
+def sum_by_code(codes: Codes, values: Floats, count: int) -> Floats:
     """Add up the values [n] of each code, 0 to count - 1."""
     return np.bincount(codes, values, minlength=count).astype(np.float64)
 

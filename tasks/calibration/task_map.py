@@ -14,14 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tasks.calibration.choice import Choice, Kind, choose, repeat
+from tasks.calibration.choice import Choice, Kind, choose_map, refit_map
 from tasks.calibration.fit import fit_mean
 from tasks.errors import DataError, ImmatureLabels
 from tasks.evaluation.segments import segment_columns
 from tasks.ranking.maps import IdentityMap
 from tasks.ranking.segmented_map import Calibrator
 from tasks.training import debiasing as unbiased
-from tasks.training.draw_examples import users_of
+from tasks.training.draw_examples import user_or_request
 from tasks.training.rows import TaskRows
 from tasks.training.trainable import LARGEST
 
@@ -52,16 +52,16 @@ def fit_map(
     weights = unbiased.calibration_weights(rows, table, scores)
     if rows.kind == "value":
         return fit_mean(scores, outcomes, weights), None
-    frame, segments = segmented_frame(rows, table), rows.workspace.contracts.surface.segments
+    frame, segments = read_segment_columns(rows, table), rows.workspace.contracts.surface.segments
     if tested is not None:
-        choice = repeat(tested, scores, outcomes, frame, segments, weights=weights)
+        choice = refit_map(tested, scores, outcomes, frame, segments, weights=weights)
     else:
-        users: npt.NDArray[Any] = np.asarray(users_of(table).to_pandas())
-        choice = choose(scores, outcomes, frame, segments, users=users, weights=weights)
+        users: npt.NDArray[Any] = np.asarray(user_or_request(table).to_pandas())
+        choice = choose_map(scores, outcomes, frame, segments, users=users, weights=weights)
     return choice.calibrator, choice
 
 
-def segmented_frame(rows: TaskRows, table: pa.Table) -> pd.DataFrame:
+def read_segment_columns(rows: TaskRows, table: pa.Table) -> pd.DataFrame:
     """Return the columns that the segments are made from, of rows that `TaskRows.read_for_report` gave."""
     return table.select(segment_columns(rows.workspace.contracts.surface.segments)).to_pandas()
 
@@ -72,21 +72,21 @@ def _require_outcomes(rows: TaskRows, outcomes: Floats) -> None:
     if positives == 0 or (not valued and positives == len(outcomes)):
         noun = "values other than 0" if valued else "positives"
         raise ImmatureLabels(
-            f"{_cannot(rows)} has {positives} {noun} in {len(outcomes)} observed rows and needs both "
+            f"{_refusal(rows)} has {positives} {noun} in {len(outcomes)} observed rows and needs both "
             "outcomes. Lengthen split.calibrate in surface.yaml or wait for more days."
         )
     if beyond := int(np.count_nonzero(np.abs(outcomes) > LARGEST)):
         raise DataError(
-            f"{_cannot(rows)} has {beyond} values beyond {LARGEST:.2g}, the most that trees can hold. Clip "
+            f"{_refusal(rows)} has {beyond} values beyond {LARGEST:.2g}, the most that trees can hold. Clip "
             "the value in tasks.yaml."
         )
     if valued and not outcomes.sum() > 0:
         raise DataError(
-            f"{_cannot(rows)} has values that add up to {outcomes.sum():g}, and a map of means needs more "
+            f"{_refusal(rows)} has values that add up to {outcomes.sum():g}, and a map of means needs more "
             "than 0. Clip the value in tasks.yaml, or turn its sign."
         )
 
 
-def _cannot(rows: TaskRows) -> str:
+def _refusal(rows: TaskRows) -> str:
     first, last = rows.slices.calibrate.to_json()
     return f"Task '{rows.task}' cannot be calibrated: its calibrate slice {first} to {last}"

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from tasks.calibration.tallies import sums
+from tasks.calibration.tallies import sum_by_code
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.segments import UNKNOWN
 from tasks.ranking.segment_effects import Cells, Codes
@@ -44,7 +44,7 @@ class Term:
 
     def by_level(self, by_cell: Floats) -> Floats:
         """Add up figures of cells [cells] at the level that acts in them [levels]."""
-        return sums(self.acting, by_cell, len(self.levels) + 1)[:-1]
+        return sum_by_code(self.acting, by_cell, len(self.levels) + 1)[:-1]
 
     def by_cell(self, by_level: Floats) -> Floats:
         """Give each cell the figure of its level [levels], 0 where none acts [cells]."""
@@ -57,24 +57,29 @@ class Term:
         return sparse.coo_array((np.ones(cells.size), (cells, self.acting[cells])), shape)
 
 
-def telling(cells: Cells, of: Iterable[Sequence[str]], information: Floats, *, most: int) -> tuple[Term, ...]:
+def select_terms(
+    cells: Cells, of: Iterable[Sequence[str]], information: Floats, *, most: int
+) -> tuple[Term, ...]:
     """List the terms of given segments with the levels that tell most, ``most`` over all of them.
 
     Parameters
     ----------
     information : how much the rows of each cell tell about an offset [cells].
     """
-    every = [_occurring(cells, tuple(names)) for names in of]
+    every = [_list_levels(cells, tuple(names)) for names in of]
     told = [term.by_level(information) for term in every]
     flat = np.concatenate([np.empty(0), *told])
     kept = flat >= LEAST_INFORMATION
     kept[np.argsort(-flat, kind="stable")[most:]] = False
     ends = np.cumsum([0, *(len(term.levels) for term in every)])
-    named = [_only(term, kept[at : at + len(term.levels)]) for term, at in zip(every, ends[:-1], strict=True)]
+    named = [
+        _keep_levels(term, kept[at : at + len(term.levels)])
+        for term, at in zip(every, ends[:-1], strict=True)
+    ]
     return tuple(term for term in named if term.levels)
 
 
-def _occurring(cells: Cells, of: tuple[str, ...]) -> Term:
+def _list_levels(cells: Cells, of: tuple[str, ...]) -> Term:
     """Return a term with all of its levels that occur; where a value is null none acts."""
     codes = [cells.codes[name] for name in of]
     spellings = [np.array(cells.words[name], dtype=object) for name in of]
@@ -88,7 +93,7 @@ def _occurring(cells: Cells, of: tuple[str, ...]) -> Term:
     return Term(of, tuple(levels), acting)
 
 
-def _only(term: Term, kept: npt.NDArray[np.bool_]) -> Term:
+def _keep_levels(term: Term, kept: npt.NDArray[np.bool_]) -> Term:
     """Leave out the levels [levels] that are not kept."""
     count = int(kept.sum())
     place = np.append(np.where(kept, np.cumsum(kept) - 1, count), count)

@@ -33,7 +33,7 @@ def chain(spec: TasksSpec, task: str) -> tuple[str, ...]:
     return (*(chain(spec, above) if above else ()), task)
 
 
-def learns_the_whole(contracts: Contracts, task: str) -> bool:
+def learns_joint_event(contracts: Contracts, task: str) -> bool:
     """Whether a task with a parent is learned as the joint event, on all impressions."""
     return (
         parent(contracts.tasks, task) is not None and contracts.surface.training_for(task).space == "entire"
@@ -42,10 +42,10 @@ def learns_the_whole(contracts: Contracts, task: str) -> bool:
 
 def head_parent(contracts: Contracts, task: str) -> str | None:
     """Return the task whose head's probability a head's own is multiplied by."""
-    return None if learns_the_whole(contracts, task) else parent(contracts.tasks, task)
+    return None if learns_joint_event(contracts, task) else parent(contracts.tasks, task)
 
 
-def debiased(contracts: Contracts, task: str) -> Literal["none", "feature", "weight"]:
+def position_correction(contracts: Contracts, task: str) -> Literal["none", "feature", "weight"]:
     """Return how a head is corrected for position.
 
     What is learned where something has happened already was looked at: there is nothing to correct in a
@@ -59,7 +59,7 @@ def debiased(contracts: Contracts, task: str) -> Literal["none", "feature", "wei
     return position
 
 
-def known_outcomes(labels: Mapping[str, Floats], chain: Sequence[str]) -> Floats:
+def join_outcomes(labels: Mapping[str, Floats], chain: Sequence[str]) -> Floats:
     """Return what is known of the last task of a chain, shape [rows].
 
     Parameters
@@ -71,7 +71,7 @@ def known_outcomes(labels: Mapping[str, Floats], chain: Sequence[str]) -> Floats
     --------
     >>> bought = np.array([0.0, 1.0, 1.0, np.nan])
     >>> returned = np.array([np.nan, 1.0, np.nan, np.nan])
-    >>> known_outcomes({"bought": bought, "returned": returned}, ["bought", "returned"])
+    >>> join_outcomes({"bought": bought, "returned": returned}, ["bought", "returned"])
     array([ 0.,  1., nan, nan])
     """
     known = np.asarray(labels[chain[0]], dtype=np.float64)

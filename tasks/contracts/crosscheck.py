@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pydantic import BaseModel
 
 from tasks import columns as c
-from tasks.contracts.crosscheck_training import training_problems
+from tasks.contracts.crosscheck_training import find_training_problems
 from tasks.contracts.metrics import MetricKind, metric_names, parse_metric
-from tasks.contracts.problems import Problem, shown
+from tasks.contracts.problems import Problem, abbreviate
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import NEEDS_SPARK, SparkTable, parse_source
 from tasks.contracts.surface import Examination, SurfaceSpec
@@ -28,19 +28,19 @@ def find_problems(folder: str, models: Mapping[str, BaseModel]) -> list[Problem]
     found: list[Problem] = []
     sound = False
     if isinstance(tasks, TasksSpec):
-        found += _task_references(tasks)
+        found += _check_references(tasks)
         sound = not found
         if sound:
-            found += _task_meaning(tasks)
+            found += _check_meaning(tasks)
     if isinstance(surface, SurfaceSpec):
-        found += _surface_alone(folder, surface)
+        found += _check_surface(folder, surface)
     if sound and isinstance(tasks, TasksSpec) and isinstance(surface, SurfaceSpec):
-        found += _surface_with_tasks(surface, tasks)
-        found += training_problems(surface, tasks, utility if isinstance(utility, UtilitySpec) else None)
+        found += _check_surface_tasks(surface, tasks)
+        found += find_training_problems(surface, tasks, utility if isinstance(utility, UtilitySpec) else None)
         if isinstance(utility, UtilitySpec):
-            found += _utility(utility, tasks, surface)
+            found += _check_utility(utility, tasks, surface)
     if isinstance(slate, SlateSpec):
-        found += _slate(slate)
+        found += _check_slate(slate)
     return found
 
 
@@ -65,20 +65,20 @@ def find_warnings(tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
             yield Problem("utility.yaml", f"weights.{name}.times", weight.times, hint)
 
 
-def _task_references(tasks: TasksSpec) -> Iterator[Problem]:
+def _check_references(tasks: TasksSpec) -> Iterator[Problem]:
     for name, task in tasks.tasks.items():
         for field, other in _references(task):
             where = f"tasks.{name}.{field}"
             target = tasks.tasks.get(other)
             if target is None:
-                yield Problem("tasks.yaml", where, shown(other), unknown("task", other, tasks.tasks))
+                yield Problem("tasks.yaml", where, abbreviate(other), unknown("task", other, tasks.tasks))
             elif target.kind == "value":
                 yield Problem(
-                    "tasks.yaml", where, shown(other), "a value task is neither a parent nor a part"
+                    "tasks.yaml", where, abbreviate(other), "a value task is neither a parent nor a part"
                 )
             elif field.endswith("after") and target.compose:
-                yield Problem("tasks.yaml", where, shown(other), "a composite has no crediting event")
-    yield from _cycles(tasks)
+                yield Problem("tasks.yaml", where, abbreviate(other), "a composite has no crediting event")
+    yield from _find_cycles(tasks)
 
 
 def _references(task: TaskSpec) -> Iterator[tuple[str, str]]:
@@ -90,7 +90,7 @@ def _references(task: TaskSpec) -> Iterator[tuple[str, str]]:
         yield "compose", part
 
 
-def _cycles(tasks: TasksSpec) -> Iterator[Problem]:
+def _find_cycles(tasks: TasksSpec) -> Iterator[Problem]:
     edges = {n: [o for _, o in _references(t) if o in tasks.tasks] for n, t in tasks.tasks.items()}
     safe: set[str] = set()
     while ready := {n for n in edges if n not in safe and set(edges[n]) <= safe}:
@@ -99,37 +99,37 @@ def _cycles(tasks: TasksSpec) -> Iterator[Problem]:
         yield Problem("tasks.yaml", "tasks", ", ".join(rest), "depend on themselves, directly or in a circle")
 
 
-def _task_meaning(tasks: TasksSpec) -> Iterator[Problem]:
+def _check_meaning(tasks: TasksSpec) -> Iterator[Problem]:
     for name, task in tasks.tasks.items():
         where = f"tasks.{name}"
         if "__" in name:
             yield Problem(
-                "tasks.yaml", where, shown(name), "two underscores in a row are kept for label columns"
+                "tasks.yaml", where, abbreviate(name), "two underscores in a row are kept for label columns"
             )
         if task.maturity and task.maturity < tasks.window(name):
             hint = f"is shorter than the window ({tasks.window(name)}); an early negative would be a lie"
             yield Problem("tasks.yaml", f"{where}.maturity", str(task.maturity), hint)
         if task.level == "request" and task.rule and c.ITEM_ID in task.rule.match:
             hint = "a request-level label is the same for every candidate, so it cannot match on item_id"
-            yield Problem("tasks.yaml", f"{where}.match", shown(list(task.rule.match)), hint)
+            yield Problem("tasks.yaml", f"{where}.match", abbreviate(list(task.rule.match)), hint)
 
 
-def _surface_alone(folder: str, surface: SurfaceSpec) -> Iterator[Problem]:
+def _check_surface(folder: str, surface: SurfaceSpec) -> Iterator[Problem]:
     if surface.surface != folder:
         yield Problem(
-            "surface.yaml", "surface", shown(surface.surface), f"must be the folder's name, '{folder}'"
+            "surface.yaml", "surface", abbreviate(surface.surface), f"must be the folder's name, '{folder}'"
         )
     for table, source in surface.sources.model_dump(exclude_none=True).items():
-        yield from _source(f"sources.{table}", source, surface.engine.name)
+        yield from _check_source(f"sources.{table}", source, surface.engine.name)
     for name in surface.features.names:
         if name in _NOT_KNOWN_WHEN_SERVING or name.startswith("served_"):
             hint = "is no feature: it is a key, or known only after ranking"
-            yield Problem("surface.yaml", "features", shown(name), hint)
+            yield Problem("surface.yaml", "features", abbreviate(name), hint)
     names = [s.name for s in surface.segments]
     if twice := sorted({n for n in names if names.count(n) > 1}):
         yield Problem("surface.yaml", "segments", ", ".join(twice), "named twice")
     for by in sorted(set(surface.gates.calibration.by) - set(names)):
-        yield Problem("surface.yaml", "gates.calibration.by", shown(by), unknown("segment", by, names))
+        yield Problem("surface.yaml", "gates.calibration.by", abbreviate(by), unknown("segment", by, names))
     if surface.minimum.train > surface.split.train:
         hint = f"is longer than split.train ({surface.split.train})"
         yield Problem("surface.yaml", "minimum.train", str(surface.minimum.train), hint)
@@ -140,22 +140,22 @@ def _surface_alone(folder: str, surface: SurfaceSpec) -> Iterator[Problem]:
         yield Problem("surface.yaml", "reference_position", str(surface.reference_position), hint)
 
 
-def _source(where: str, source: str, engine: str) -> Iterator[Problem]:
+def _check_source(where: str, source: str, engine: str) -> Iterator[Problem]:
     try:
         parsed = parse_source(source)
     except ValueError as error:
         yield Problem("surface.yaml", where, "", str(error))
         return
     if isinstance(parsed, SparkTable) and engine != "spark":
-        yield Problem("surface.yaml", where, shown(source), NEEDS_SPARK)
+        yield Problem("surface.yaml", where, abbreviate(source), NEEDS_SPARK)
     if isinstance(parsed, str) and (
         source.startswith(("/", "~", "\\")) or ".." in source.replace("\\", "/").split("/")
     ):
         hint = "must stay inside the logs folder: a relative path without '..'"
-        yield Problem("surface.yaml", where, shown(source), hint)
+        yield Problem("surface.yaml", where, abbreviate(source), hint)
 
 
-def _surface_with_tasks(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+def _check_surface_tasks(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
     for field, names in {
         "lightgbm": set(surface.lightgbm) - {"default"},
         "base_rates": set(surface.base_rates),
@@ -168,19 +168,21 @@ def _surface_with_tasks(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Prob
         binary = name in tasks.tasks and tasks.tasks[name].kind == "binary"
         if low > high or (binary and not 0 <= low <= high <= 1):
             hint = "is no range of rates: low, then high" + (", between 0 and 1" if binary else "")
-            yield Problem("surface.yaml", f"base_rates.{name}", shown([low, high]), hint)
+            yield Problem("surface.yaml", f"base_rates.{name}", abbreviate([low, high]), hint)
     taken = {d for n in tasks.tasks for d in (n, c.status(n), c.at(n))}
     for name in sorted(
         taken & {*surface.features.names, *surface.values, *(s.column for s in surface.segments)}
     ):
-        yield Problem("surface.yaml", "features", shown(name), "is the name of a label: a label is no input")
+        yield Problem(
+            "surface.yaml", "features", abbreviate(name), "is the name of a label: a label is no input"
+        )
 
 
-def _utility(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
-    yield from _weights("weights", utility.weights, tasks, surface)
+def _check_utility(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
+    yield from _check_weights("weights", utility.weights, tasks, surface)
     for i, context in enumerate(utility.contexts):
-        yield from _weights(f"contexts.{i}.weights", context.weights, tasks, surface)
-    yield from _unreachable(utility.contexts)
+        yield from _check_weights(f"contexts.{i}.weights", context.weights, tasks, surface)
+    yield from _find_unreachable(utility.contexts)
     named = {
         "relevance_floor": list(utility.relevance_floor),
         "lexicographic": [t.task for t in utility.lexicographic],
@@ -188,21 +190,21 @@ def _utility(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> It
     for field, names in named.items():
         for name in names:
             if name not in tasks.tasks:
-                yield Problem("utility.yaml", field, shown(name), unknown("task", name, tasks.tasks))
+                yield Problem("utility.yaml", field, abbreviate(name), unknown("task", name, tasks.tasks))
             elif tasks.tasks[name].kind == "value":
-                yield Problem("utility.yaml", field, shown(name), "a value task has no probability")
+                yield Problem("utility.yaml", field, abbreviate(name), "a value task has no probability")
     for i, tier in enumerate(utility.lexicographic):
         if tier.prefer is None and tier.task not in utility.weights:
             hint = "has no direction: give it prefer: low or high, or a weight whose sign tells"
-            yield Problem("utility.yaml", f"lexicographic.{i}.prefer", shown(tier.task), hint)
+            yield Problem("utility.yaml", f"lexicographic.{i}.prefer", abbreviate(tier.task), hint)
     for role in utility.approvals:
         if role not in surface.reviewers:
             hint = unknown("role", role, surface.reviewers, where="the surface's reviewers")
-            yield Problem("utility.yaml", "approvals", shown(role), hint)
-    yield from _guardrails(utility, tasks, surface)
+            yield Problem("utility.yaml", "approvals", abbreviate(role), hint)
+    yield from _check_guardrails(utility, tasks, surface)
 
 
-def _weights(field: str, weights: Weights, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
+def _check_weights(field: str, weights: Weights, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
     for name, weight in weights.items():
         where = f"{field}.{name}"
         task = tasks.tasks.get(name)
@@ -218,14 +220,14 @@ def _weights(field: str, weights: Weights, tasks: TasksSpec, surface: SurfaceSpe
             yield Problem("utility.yaml", where, "", hint)
         if weight.times and weight.times not in surface.values:
             hint = unknown("value column", weight.times, surface.values, where="surface.yaml values")
-            yield Problem("utility.yaml", f"{where}.times", shown(weight.times), hint)
+            yield Problem("utility.yaml", f"{where}.times", abbreviate(weight.times), hint)
 
 
-def _unreachable(contexts: tuple[PolicyContext, ...]) -> Iterator[Problem]:
+def _find_unreachable(contexts: tuple[PolicyContext, ...]) -> Iterator[Problem]:
     names = [context.name for context in contexts]
     for i, later in enumerate(contexts):
         if later.name in names[:i]:
-            yield Problem("utility.yaml", f"contexts.{i}.name", shown(later.name), "named twice")
+            yield Problem("utility.yaml", f"contexts.{i}.name", abbreviate(later.name), "named twice")
         for earlier in contexts[:i]:
             covers = all(
                 column in later.when and set(later.when[column]) <= set(values)
@@ -233,10 +235,10 @@ def _unreachable(contexts: tuple[PolicyContext, ...]) -> Iterator[Problem]:
             )
             if covers:
                 hint = f"can never match: '{earlier.name}' matches all of it first"
-                yield Problem("utility.yaml", f"contexts.{i}", shown(later.name), hint)
+                yield Problem("utility.yaml", f"contexts.{i}", abbreviate(later.name), hint)
 
 
-def _guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
+def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
     segments = {s.name: s.column for s in surface.segments}
     columns = {*segments, *segments.values(), *surface.features.categorical, c.SOURCE}
     guarded = set()
@@ -244,22 +246,24 @@ def _guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) ->
         metric = parse_metric(rail.metric, tasks=tasks.tasks, columns=columns)
         if metric is None:
             hint = unknown("metric", rail.metric, metric_names(tasks.tasks, columns))
-            yield Problem("utility.yaml", f"guardrails.{i}.metric", shown(rail.metric), hint)
+            yield Problem("utility.yaml", f"guardrails.{i}.metric", abbreviate(rail.metric), hint)
         elif metric.kind in {MetricKind.RATE, MetricKind.PREDICTED}:
             guarded.add(metric.subject)
         for by in sorted(set(rail.by) - set(segments)):
-            yield Problem("utility.yaml", f"guardrails.{i}.by", shown(by), unknown("segment", by, segments))
+            yield Problem(
+                "utility.yaml", f"guardrails.{i}.by", abbreviate(by), unknown("segment", by, segments)
+            )
     for name, task in tasks.tasks.items():
         if task.family.costs and name not in guarded:
             hint = f"a {task.family} task needs a guardrail: add one on {name}_rate or {name}_predicted"
-            yield Problem("utility.yaml", "guardrails", shown(name), hint)
+            yield Problem("utility.yaml", "guardrails", abbreviate(name), hint)
 
 
-def _slate(slate: SlateSpec) -> Iterator[Problem]:
+def _check_slate(slate: SlateSpec) -> Iterator[Problem]:
     least = sum(slate.min_where_if_available.values())
     if least > slate.length:
         hint = f"asks for {least} of {slate.length} slots"
-        yield Problem("slate.yaml", "min_where_if_available", shown(slate.min_where_if_available), hint)
+        yield Problem("slate.yaml", "min_where_if_available", abbreviate(slate.min_where_if_available), hint)
     for column in sorted(set(slate.min_where_if_available) & set(slate.max_where)):
         if slate.min_where_if_available[column] > slate.max_where[column]:
             hint = "its minimum is above its maximum"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from tasks.contracts.crosscheck_unbiased import unbiased_problems
-from tasks.contracts.problems import Problem, shown
+from tasks.contracts.crosscheck_unbiased import find_debiasing_problems
+from tasks.contracts.problems import Problem, abbreviate
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec
 from tasks.contracts.training import TaskTraining, head_kind
@@ -14,45 +14,50 @@ _OF_PREDICTIONS = ("_predicted", "_calibration")
 _OBJECTIVES = {"binary": ("binary", "lambdarank"), "value": ("l2", "tweedie", "quantile")}
 
 
-def training_problems(
+def find_training_problems(
     surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec | None
 ) -> Iterator[Problem]:
     """Find what cannot be learned as asked, and heads in the utility that are no probability or mean."""
     for name in sorted(set(surface.training) - {"default", *tasks.tasks}):
         yield Problem("surface.yaml", f"training.{name}", "", unknown("task", name, tasks.tasks))
     for name, task in tasks.tasks.items():
-        yield from _of_task(name, task, surface, tasks)
-    yield from unbiased_problems(surface, tasks)
+        yield from _check_task(name, task, surface, tasks)
+    yield from find_debiasing_problems(surface, tasks)
     for i, proxy in enumerate(surface.proxies):
         for side in ("fast", "slow"):
             if (name := getattr(proxy, side)) not in tasks.tasks:
                 yield Problem(
-                    "surface.yaml", f"proxies.{i}.{side}", shown(name), unknown("task", name, tasks.tasks)
+                    "surface.yaml",
+                    f"proxies.{i}.{side}",
+                    abbreviate(name),
+                    unknown("task", name, tasks.tasks),
                 )
     if utility is not None:
-        yield from _in_utility(surface, tasks, utility)
+        yield from _check_utility(surface, tasks, utility)
 
 
-def _of_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+def _check_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
     training, where = surface.training_for(name), f"training.{name}"
-    yield from _objective(name, task, training, tasks)
-    yield from _needs_log_odds(name, task, surface)
-    yield from _starts(name, training, surface, tasks)
-    if training.space is not None and tasks.parent(name) is None and _own(surface, name, "space"):
+    yield from _check_objective(name, task, training, tasks)
+    yield from _check_log_odds(name, task, surface)
+    yield from _check_start(name, training, surface, tasks)
+    if training.space is not None and tasks.parent(name) is None and _declares(surface, name, "space"):
         hint = "has no parent (after:), so there is one space to learn it in"
         yield Problem("surface.yaml", f"{where}.space", training.space, hint)
-    yield from _bounds(name, training, surface, tasks)
+    yield from _check_bounds(name, training, surface, tasks)
     for feature in sorted(set(training.monotone or {}) - set(surface.features.numeric)):
         hint = unknown("numeric feature", feature, surface.features.numeric)
         yield Problem("surface.yaml", f"{where}.monotone.{feature}", "", hint)
 
 
-def _bounds(name: str, training: TaskTraining, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+def _check_bounds(
+    name: str, training: TaskTraining, surface: SurfaceSpec, tasks: TasksSpec
+) -> Iterator[Problem]:
     """Refuse bounds that a head's leaves would not keep."""
     kind, start = head_kind(tasks.tasks[name].kind, training.objective), training.start_from
     if not training.monotone:
         return
-    if kind == "quantile" and _own(surface, name, "monotone"):
+    if kind == "quantile" and _declares(surface, name, "monotone"):
         hint = "a quantile head's leaves are set after its trees are grown, whatever the bounds: leave it out"
         yield Problem("surface.yaml", f"training.{name}.monotone", "", hint)
     if kind == "binary" and start is not None and start.task != name:
@@ -62,7 +67,9 @@ def _bounds(name: str, training: TaskTraining, surface: SurfaceSpec, tasks: Task
         yield Problem("surface.yaml", f"training.{name}.monotone", "", hint)
 
 
-def _objective(name: str, task: TaskSpec, training: TaskTraining, tasks: TasksSpec) -> Iterator[Problem]:
+def _check_objective(
+    name: str, task: TaskSpec, training: TaskTraining, tasks: TasksSpec
+) -> Iterator[Problem]:
     where, objective = f"training.{name}.objective", training.objective
     if objective is None:
         return
@@ -71,10 +78,12 @@ def _objective(name: str, task: TaskSpec, training: TaskTraining, tasks: TasksSp
         hint = f"a task of kind {task.kind} is learned by {' or '.join(allowed)}"
         yield Problem("surface.yaml", where, objective, hint)
     elif head_kind(task.kind, objective) == "ranking":
-        yield from (Problem("surface.yaml", where, objective, hint) for hint in _no_order(name, task, tasks))
+        yield from (
+            Problem("surface.yaml", where, objective, hint) for hint in _explain_no_order(name, task, tasks)
+        )
 
 
-def _no_order(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[str]:
+def _explain_no_order(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[str]:
     """Say why a task cannot be an order within requests."""
     if task.sampling is not None:
         yield "compares the items of a request, so none is left out: take the task's sampling away"
@@ -85,7 +94,7 @@ def _no_order(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[str]:
             yield f"is the parent of '{child}', whose joint probability is a product of probabilities"
 
 
-def _needs_log_odds(name: str, task: TaskSpec, surface: SurfaceSpec) -> Iterator[Problem]:
+def _check_log_odds(name: str, task: TaskSpec, surface: SurfaceSpec) -> Iterator[Problem]:
     """Refuse for other heads what corrects log odds; what ``default`` says of it does not concern them."""
     own = surface.training.get(name)
     if own is None or head_kind(task.kind, surface.training_for(name).objective) == "binary":
@@ -99,23 +108,25 @@ def _needs_log_odds(name: str, task: TaskSpec, surface: SurfaceSpec) -> Iterator
         yield Problem("surface.yaml", f"training.{name}.{field}", "", hint)
 
 
-def _own(surface: SurfaceSpec, task: str, field: str) -> bool:
+def _declares(surface: SurfaceSpec, task: str, field: str) -> bool:
     return task in surface.training and field in surface.training[task].model_fields_set
 
 
-def _starts(name: str, training: TaskTraining, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+def _check_start(
+    name: str, training: TaskTraining, surface: SurfaceSpec, tasks: TasksSpec
+) -> Iterator[Problem]:
     start = training.start_from
-    if start is None or (start.task == name and not _own(surface, name, "start_from")):
+    if start is None or (start.task == name and not _declares(surface, name, "start_from")):
         return
     where = f"training.{name}.start_from.task"
     if start.task not in tasks.tasks:
-        yield Problem("surface.yaml", where, shown(start.task), unknown("task", start.task, tasks.tasks))
+        yield Problem("surface.yaml", where, abbreviate(start.task), unknown("task", start.task, tasks.tasks))
     elif start.task == name or _starts_from_another(surface, start.task):
         hint = "a task starts from another, and that one from none"
-        yield Problem("surface.yaml", where, shown(start.task), hint)
+        yield Problem("surface.yaml", where, abbreviate(start.task), hint)
     elif head_kind(tasks.tasks[start.task].kind, surface.training_for(start.task).objective) != "binary":
         hint = "is no binary head, so it has no log odds to start from"
-        yield Problem("surface.yaml", where, shown(start.task), hint)
+        yield Problem("surface.yaml", where, abbreviate(start.task), hint)
     if training.warm_start:
         hint = "continues the champion's model, and start_from another task's: choose one"
         yield Problem("surface.yaml", f"training.{name}.warm_start", "true", hint)
@@ -126,7 +137,7 @@ def _starts_from_another(surface: SurfaceSpec, task: str) -> bool:
     return start is not None and start.task != task
 
 
-def _in_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
+def _check_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
     """Refuse quantile and ranking heads where probabilities or means are added up."""
     named = {
         "weights": list(utility.weights),

@@ -12,20 +12,20 @@ from tasks.contracts.tasks import TaskSpec, TasksSpec
 from tasks.contracts.training import TaskTraining, comes_late, head_kind
 
 
-def unbiased_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+def find_debiasing_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
     """Find corrections that cannot be made."""
     for name, task in tasks.tasks.items():
         training = surface.training_for(name)
         for field, hint in (
-            *_position(task, training, surface, own=_says(surface, name, "position")),
-            *_late(task, own=bool(training.delayed) and _says(surface, name, "delayed")),
-            *_answers(task, own=_asks_for_response(surface, name)),
-            *_start(training, surface),
+            *_check_position(task, training, surface, own=_declares(surface, name, "position")),
+            *_check_delayed(task, own=bool(training.delayed) and _declares(surface, name, "delayed")),
+            *_check_response(task, own=_asks_for_response(surface, name)),
+            *_check_start(training, surface),
         ):
             yield Problem("surface.yaml", f"training.{name}.{field}", "", hint)
 
 
-def _says(surface: SurfaceSpec, task: str, field: str) -> bool:
+def _declares(surface: SurfaceSpec, task: str, field: str) -> bool:
     return task in surface.training and field in surface.training[task].model_fields_set
 
 
@@ -34,7 +34,7 @@ def _asks_for_response(surface: SurfaceSpec, task: str) -> bool:
     return own is not None and own.weights is not None and own.weights.response is not None
 
 
-def _position(
+def _check_position(
     task: TaskSpec, training: TaskTraining, surface: SurfaceSpec, *, own: bool
 ) -> Iterator[tuple[str, str]]:
     if training.position != "weight":
@@ -47,12 +47,12 @@ def _position(
         yield "position", "supposes that nothing happens without a look, and this happens where nothing does"
 
 
-def _late(task: TaskSpec, *, own: bool) -> Iterator[tuple[str, str]]:
+def _check_delayed(task: TaskSpec, *, own: bool) -> Iterator[tuple[str, str]]:
     if own and not comes_late(task):
         yield "delayed", "needs the time of a task's own event: it is for `positive`, observed on every row"
 
 
-def _answers(task: TaskSpec, *, own: bool) -> Iterator[tuple[str, str]]:
+def _check_response(task: TaskSpec, *, own: bool) -> Iterator[tuple[str, str]]:
     when = task.observed_when
     if own and (when is None or when.event is None):
         yield (
@@ -61,7 +61,7 @@ def _answers(task: TaskSpec, *, own: bool) -> Iterator[tuple[str, str]]:
         )
 
 
-def _start(training: TaskTraining, surface: SurfaceSpec) -> Iterator[tuple[str, str]]:
+def _check_start(training: TaskTraining, surface: SurfaceSpec) -> Iterator[tuple[str, str]]:
     start = training.start_from
     if start is None:
         return

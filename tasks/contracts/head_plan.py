@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tasks.columns import POSITION
 from tasks.contracts import Contracts
-from tasks.contracts.chains import debiased, head_parent
+from tasks.contracts.chains import head_parent, position_correction
 
 FILE: Final = "head.json"
 """Its file beside the model's text."""
@@ -28,7 +28,7 @@ def head_plan(contracts: Contracts, task: str) -> dict[str, Any]:
         "level": contracts.tasks.tasks[task].level,
         "parent": head_parent(contracts, task),
     }
-    match debiased(contracts, task):
+    match position_correction(contracts, task):
         case "feature":
             return {**plan, "held": {POSITION: contracts.surface.reference_position}}
         case "weight":

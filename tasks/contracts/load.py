@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from tasks.contracts.crosscheck import find_problems, find_warnings
 from tasks.contracts.digest import canonical, digest
-from tasks.contracts.problems import Problem, from_validation
+from tasks.contracts.problems import Problem, problems_of_validation
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import EngineName, SurfaceSpec
 from tasks.contracts.tasks import TasksSpec
@@ -96,18 +96,18 @@ def check_surface(root: Path, name: str) -> Checked:
             file, _, hint = str(error).partition(": ")
             problems.append(Problem(file, "", "", hint))
         except ValidationError as error:
-            problems += from_validation(f"{kind}.yaml", error, model)
+            problems += problems_of_validation(f"{kind}.yaml", error, model)
     problems += find_problems(name, models)
     if problems:
         return Checked(name, tuple(problems), (), None)
     contracts = Contracts(
         **models,  # type: ignore[arg-type]  # each kind holds its own model
-        digests={kind: digest(_decisive(model)) for kind, model in models.items()},
+        digests={kind: digest(_select_decisive(model)) for kind, model in models.items()},
     )
     return Checked(name, (), tuple(find_warnings(contracts.tasks, contracts.utility)), contracts)
 
 
-def _decisive(model: BaseModel) -> dict[str, object]:
+def _select_decisive(model: BaseModel) -> dict[str, object]:
     """Return what decides results: the engine, its threads and its memory only decide when they are there."""
     return {name: value for name, value in canonical(model).items() if name != "engine"}
 

@@ -27,13 +27,13 @@ class Problem:
         return asdict(self)
 
 
-def shown(value: object) -> str:
+def abbreviate(value: object) -> str:
     """Write a found value on at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def from_validation(file: str, error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+def problems_of_validation(file: str, error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Turn each of pydantic's findings into a problem."""
     return [_problem(file, finding, model) for finding in error.errors(include_url=False)]
 
@@ -47,12 +47,12 @@ def _problem(file: str, finding: Any, model: type[BaseModel]) -> Problem:
         hint = f"unknown key. Known: {', '.join(sorted(names))}." + (
             f" Did you mean '{close[0]}'?" if close else ""
         )
-        return Problem(file, field, shown(finding["input"]), hint)
+        return Problem(file, field, abbreviate(finding["input"]), hint)
     if finding["type"] == "missing":
         return Problem(file, field, "", "is missing and has no default")
     if "[key]" in loc:
         return Problem(file, field, "", "is no name: use letters, digits and underscores, a letter first")
-    return Problem(file, field, shown(finding["input"]), finding["msg"].removeprefix("Value error, "))
+    return Problem(file, field, abbreviate(finding["input"]), finding["msg"].removeprefix("Value error, "))
 
 
 def _is_union_label(part: object) -> bool:

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
 
 
-def checked(
+def check_binary(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> tuple[Floats, Floats, Floats]:
     """Return outcomes, predictions and weights as float arrays of one length.
@@ -31,16 +31,16 @@ def checked(
     DataError
         Lengths differ, an outcome is neither 0 nor 1, something is not finite, a weight is negative.
     """
-    y, p, w = checked_rows(outcomes, predictions, weights)
+    y, p, w = check_rows(outcomes, predictions, weights)
     if (odd := int(np.count_nonzero((y != 0) & (y != 1)))) > 0:
         raise DataError(f"{odd} of {y.size} outcomes are neither 0 nor 1; pass observed labels only.")
     return y, p, w
 
 
-def checked_rows(
+def check_rows(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> tuple[Floats, Floats, Floats]:
-    """Return the three as finite float arrays of one length; see `checked`."""
+    """Return the three as finite float arrays of one length; see `check_binary`."""
     y = np.asarray(outcomes, dtype=np.float64)
     p = np.asarray(predictions, dtype=np.float64)
     w = np.ones_like(y) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -58,7 +58,7 @@ def checked_rows(
     return y, p, w
 
 
-def quotient(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
+def divide(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
     """Divide, NaN where there is nothing to divide by."""
     a, b = np.broadcast_arrays(np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64))
     return np.divide(a, b, out=np.full(a.shape, np.nan), where=b != 0)
@@ -69,7 +69,7 @@ def auc_by_group(outcomes: Floats, predictions: Floats, weights: Floats, groups:
 
     Parameters
     ----------
-    outcomes, predictions, weights : [n], as `checked` returns them.
+    outcomes, predictions, weights : [n], as `check_binary` returns them.
     groups : [n] group of each row, 0 to count - 1.
     """
     order = np.lexsort((predictions, groups))
@@ -84,7 +84,7 @@ def auc_by_group(outcomes: Floats, predictions: Floats, weights: Floats, groups:
     before_group = np.r_[0.0, np.cumsum(negative)[:-1]][g[starts]]
     below = np.cumsum(tied_negative) - tied_negative - before_group
     won = np.bincount(g[starts], tied_positive * (below + tied_negative / 2), minlength=count)
-    return quotient(won, positive * negative)
+    return divide(won, positive * negative)
 
 
 @dataclass(frozen=True)
@@ -114,17 +114,17 @@ def request_aucs(
     >>> request_aucs([1, 0, 0, 1, 0], [0.9, 0.1, 0.2, 0.1, 0.5], ["a", "a", "b", "b", "b"]).aucs
     array([1., 0.])
     """
-    y, p, w = checked(outcomes, predictions, weights)
+    y, p, w = check_binary(outcomes, predictions, weights)
     codes, known = pd.factorize(np.asarray(requests), use_na_sentinel=False)
     rows = np.bincount(codes, minlength=len(known))
     positives = np.bincount(codes, y, minlength=len(known))
     kept = np.flatnonzero(((positives > 0) & (positives < rows))[codes])
-    groups, first = _renumbered(codes[kept])
+    groups, first = _renumber(codes[kept])
     values = auc_by_group(y[kept], p[kept], w[kept], groups, first.size)
     return RequestAucs(values[np.isfinite(values)], kept[first][np.isfinite(values)])
 
 
-def _renumbered(codes: Codes) -> tuple[Codes, Codes]:
+def _renumber(codes: Codes) -> tuple[Codes, Codes]:
     """Number codes 0, 1, ... by first appearance; also return where each first appears."""
     groups, known = pd.factorize(codes)
     first = np.full(len(known), codes.size, dtype=np.intp)
@@ -143,8 +143,8 @@ def log_loss(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
     """Mean negative log likelihood in nats."""
-    y, p, w = checked(outcomes, predictions, weights)
-    return float(quotient((w * row_losses(y, p)).sum(), w.sum()))
+    y, p, w = check_binary(outcomes, predictions, weights)
+    return float(divide((w * row_losses(y, p)).sum(), w.sum()))
 
 
 def entropy(rate: npt.ArrayLike) -> Floats:
@@ -165,9 +165,9 @@ def normalized_entropy(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
     """Log loss over the entropy of the base rate (He et al. 2014, section 3); the base rate itself has 1."""
-    y, p, w = checked(outcomes, predictions, weights)
-    rate = quotient((w * y).sum(), w.sum())
-    return float(quotient(log_loss(y, p, weights=w), entropy(rate)))
+    y, p, w = check_binary(outcomes, predictions, weights)
+    rate = divide((w * y).sum(), w.sum())
+    return float(divide(log_loss(y, p, weights=w), entropy(rate)))
 
 
 def calibration_ratio(
@@ -180,5 +180,5 @@ def calibration_ratio(
     >>> calibration_ratio([0, 1, 1, 0], [0.25, 0.25, 0.25, 0.25])
     2.0
     """
-    y, p, w = checked(outcomes, predictions, weights)
-    return float(quotient((w * y).sum(), (w * p).sum()))
+    y, p, w = check_binary(outcomes, predictions, weights)
+    return float(divide((w * y).sum(), (w * p).sum()))

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.fft import dct, idct
 
-from tasks.evaluation.binary import Codes, Floats, checked, quotient
+from tasks.evaluation.binary import Codes, Floats, check_binary, divide
 
 CELLS: Final = 1 << 15
 """Cells in which residuals are gathered, from 0 to twice the greatest prediction."""
@@ -49,16 +49,16 @@ def smooth_ece(
     >>> round(smooth_ece([0, 1, 1, 0], [0.25, 0.25, 0.25, 0.25]), 6)
     0.25
     """
-    y, p, w = checked(outcomes, predictions, weights)
+    y, p, w = check_binary(outcomes, predictions, weights)
     total = w.sum()
     if not total:
         return float("nan")
     top = min(1.0, 2 * float(p.max())) or 1.0
-    waves = dct(_gathered(p / top, w * (y - p) / total), norm="ortho")
-    return _fixed_point(waves, top)
+    waves = dct(_gather_residuals(p / top, w * (y - p) / total), norm="ortho")
+    return _find_fixed_point(waves, top)
 
 
-def _gathered(places: Floats, residuals: Floats) -> Floats:
+def _gather_residuals(places: Floats, residuals: Floats) -> Floats:
     """Sum residuals in cells, each shared by the two cells whose middles it lies between."""
     position = np.clip(places * CELLS - 0.5, 0, CELLS - 1)
     left = np.minimum(position.astype(np.intp), CELLS - 2)
@@ -68,22 +68,22 @@ def _gathered(places: Floats, residuals: Floats) -> Floats:
     return np.r_[lower, 0.0] + np.r_[0.0, upper]
 
 
-def _smoothed(waves: Floats, bandwidth: float) -> float:
+def _smooth_error(waves: Floats, bandwidth: float) -> float:
     """Smooth error of a Gaussian that is reflected at both ends: it damps each cosine by itself."""
     damping = np.exp(-0.5 * (np.pi * np.arange(CELLS) * bandwidth) ** 2)
     return float(np.abs(idct(waves * damping, norm="ortho")).sum())
 
 
-def _fixed_point(waves: Floats, top: float) -> float:
+def _find_fixed_point(waves: Floats, top: float) -> float:
     """Halve, in logarithms, towards the bandwidth where the falling error meets it."""
     low, high = np.log(1.0 / CELLS), 0.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if _smoothed(waves, np.exp(middle)) > np.exp(middle) * top:
+        if _smooth_error(waves, np.exp(middle)) > np.exp(middle) * top:
             low = middle
         else:
             high = middle
-    return _smoothed(waves, float(np.exp(high)))
+    return _smooth_error(waves, float(np.exp(high)))
 
 
 def debiased_ece(
@@ -108,20 +108,20 @@ def debiased_ece(
     >>> debiased_ece([0, 1, 0, 1], [0.5, 0.5, 0.5, 0.5])
     0.0
     """
-    y, p, w = checked(outcomes, predictions, weights)
+    y, p, w = check_binary(outcomes, predictions, weights)
     if not w.sum():
         return float("nan")
-    of = equal_bins(p, bins)
+    of = assign_equal_bins(p, bins)
     squares, said, seen, total = (np.bincount(of, column) for column in (w * w, w * p, w * y, w))
-    rate, rows = quotient(seen, total), quotient(total**2, squares)
+    rate, rows = divide(seen, total), divide(total**2, squares)
     if not (rows > 1).any():
         return float("nan")
     noise = np.divide(rate * (1 - rate), rows - 1, out=np.zeros_like(rows), where=rows > 1)
-    error = np.where(rows > 1, (rate - quotient(said, total)) ** 2 - noise, 0.0)
+    error = np.where(rows > 1, (rate - divide(said, total)) ** 2 - noise, 0.0)
     return float(np.sqrt(max(0.0, (total * error).sum() / total.sum())))
 
 
-def equal_bins(predictions: Floats, bins: int) -> Codes:
+def assign_equal_bins(predictions: Floats, bins: int) -> Codes:
     """Number the bin of each row [n], in bins of equally many rows; a cut lies halfway between two rows."""
     ordered = np.sort(predictions)
     size, longer = divmod(ordered.size, min(bins, ordered.size))

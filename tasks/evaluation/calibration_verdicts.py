@@ -91,7 +91,10 @@ def judge_calibration(segments: Sequence[SegmentRatio], *, low: float, high: flo
     adjusted = benjamini_hochberg(p_values)
     return [
         Calibration(
-            _standing(one.ratio, low, high, off=q <= FALSE_DISCOVERIES), float(p), float(q), p_values.size
+            _judge_standing(one.ratio, low, high, off=q <= FALSE_DISCOVERIES),
+            float(p),
+            float(q),
+            p_values.size,
         )
         for one, p, q in zip(segments, p_values, adjusted, strict=True)
     ]
@@ -106,7 +109,7 @@ def off_p_value(segment: SegmentRatio, *, low: float, high: float) -> float:
     >>> round(off_p_value(none, low=0.9, high=1.1), 6)
     0.000247
     """
-    count, predicted = _effective(segment)
+    count, predicted = _effective_counts(segment)
     if count > high * predicted:
         return min(1.0, 2 * float(gammainc(count, high * predicted)))
     if count < low * predicted:
@@ -137,7 +140,7 @@ def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:
     return adjusted
 
 
-def _effective(segment: SegmentRatio) -> tuple[float, float]:
+def _effective_counts(segment: SegmentRatio) -> tuple[float, float]:
     """Return count and predicted count of independent outcomes that would vary as much; zeros if unknown."""
     ratio, observed = segment.ratio, segment.observed
     if observed == 0 and segment.predicted is not None:
@@ -150,7 +153,7 @@ def _effective(segment: SegmentRatio) -> tuple[float, float]:
     return count, count / ratio.value
 
 
-def _standing(ratio: Estimate, low: float, high: float, *, off: bool) -> Standing:
+def _judge_standing(ratio: Estimate, low: float, high: float, *, off: bool) -> Standing:
     if off:
         return Standing.OFF
     inside = ratio.known and low <= ratio.low and ratio.high <= high

@@ -18,7 +18,7 @@ import pandas as pd
 
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.intervals import mean_interval
-from tasks.evaluation.tenths import tenth_codes
+from tasks.evaluation.tenths import assign_tenths
 from tasks.evaluation.verdicts import Estimate
 
 
@@ -73,14 +73,14 @@ def conflict_report(
     counted = known.notna().to_numpy().astype(np.int64)
     return ConflictReport(
         tasks=names,
-        predictions=rank_correlations(pd.DataFrame(dict(predictions))),
-        outcomes=rank_correlations(known),
+        predictions=correlate_ranks(pd.DataFrame(dict(predictions))),
+        outcomes=correlate_ranks(known),
         rows=counted.T @ counted,
-        at_top=tuple(_at_top(predictions, users, costs)),
+        at_top=tuple(_measure_top_overlaps(predictions, users, costs)),
     )
 
 
-def rank_correlations(columns: pd.DataFrame) -> Floats:
+def correlate_ranks(columns: pd.DataFrame) -> Floats:
     """Return Spearman's rho of each pair of columns over rows where both are known, NaN for constants."""
     count = columns.shape[1]
     found = np.full((count, count), np.nan)
@@ -98,10 +98,10 @@ def _rho(a: pd.Series, b: pd.Series) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def _at_top(
+def _measure_top_overlaps(
     predictions: Mapping[str, Floats], users: npt.ArrayLike, costs: Sequence[str]
 ) -> list[TopOverlap]:
-    codes = {name: tenth_codes(p) for name, p in predictions.items() if len(p)}
+    codes = {name: assign_tenths(p) for name, p in predictions.items() if len(p)}
     top = {name: of == of.max() for name, of in codes.items()}
     return [
         TopOverlap(

@@ -8,7 +8,7 @@ gini             of the shares: 0 for equal ones, towards 1 for one that has all
 
 import numpy as np
 
-from tasks.evaluation.binary import Floats, quotient
+from tasks.evaluation.binary import Floats, divide
 
 
 def entropy(exposures: Floats) -> Floats:
@@ -19,7 +19,7 @@ def entropy(exposures: Floats) -> Floats:
     >>> round(float(entropy(np.array([3.0, 3.0]))), 6)
     0.693147
     """
-    shares = quotient(exposures, exposures.sum(axis=-1, keepdims=True))
+    shares = divide(exposures, exposures.sum(axis=-1, keepdims=True))
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     return np.asarray(-(shares * logs).sum(axis=-1) + 0.0)
 
@@ -34,4 +34,4 @@ def gini(exposures: Floats) -> Floats:
     """
     m = exposures.shape[-1]
     places = 2 * np.arange(1, m + 1) - m - 1
-    return quotient((places * np.sort(exposures, axis=-1)).sum(axis=-1), m * exposures.sum(axis=-1))
+    return divide((places * np.sort(exposures, axis=-1)).sum(axis=-1), m * exposures.sum(axis=-1))

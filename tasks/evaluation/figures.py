@@ -80,10 +80,10 @@ class TaskFigures:
         """Return the figures that people ask for first; what cannot be told is None."""
         told: dict[str, float | int | None] = {}
         for metric, estimate in self.whole().items():
-            told[metric] = _finite(estimate.value)
+            told[metric] = _finite_or_none(estimate.value)
             if metric in WITH_INTERVAL:
-                told[f"{metric}_low"] = _finite(estimate.low)
-                told[f"{metric}_high"] = _finite(estimate.high)
+                told[f"{metric}_low"] = _finite_or_none(estimate.low)
+                told[f"{metric}_high"] = _finite_or_none(estimate.high)
         return {**told, "rows": self.rows, "positives": self.positives}
 
     def to_json(self) -> dict[str, Any]:
@@ -170,5 +170,5 @@ def _as_calibration(row: MetricRow) -> MetricRow:
     return MetricRow("calibration_ratio", row.segment, row.estimate, row.rows, row.positives, row.resampled)
 
 
-def _finite(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None

@@ -7,18 +7,18 @@ is NaN too), or positives of so few users that a resample often has none. Nothin
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.binary import Codes, Floats, checked, entropy, quotient, row_losses
+from tasks.evaluation.binary import Codes, Floats, check_binary, divide, entropy, row_losses
 from tasks.evaluation.multicalibration import Grouping
-from tasks.evaluation.rank_sums import rank_sums
+from tasks.evaluation.rank_sums import sum_ranks
 from tasks.evaluation.resampling import (
     UNKNOWN,
     Clusters,
     Resampler,
     Statistic,
-    clusters,
-    interval,
+    cluster_rows,
+    count_users,
+    percentile_interval,
     sum_intervals,
-    users_per_group,
 )
 from tasks.evaluation.verdicts import Estimate
 
@@ -36,7 +36,7 @@ def mean_interval(values: npt.ArrayLike, users: npt.ArrayLike, *, replicates: in
     measured = np.asarray(values, dtype=np.float64)
     known = np.isfinite(measured)
     columns = [measured[known], np.ones(np.count_nonzero(known))]
-    return _of_sums(columns, quotient, clusters(np.asarray(users)[known]), replicates=replicates)
+    return _interval_of_sums(columns, divide, cluster_rows(np.asarray(users)[known]), replicates=replicates)
 
 
 def calibration_interval(
@@ -48,25 +48,25 @@ def calibration_interval(
     seed: int = 0,
 ) -> Estimate:
     """Interval of the calibration ratio, observed over predicted; unknown without a positive."""
-    y, p, w = checked(outcomes, predictions, weights)
+    y, p, w = check_binary(outcomes, predictions, weights)
     if not y.any():
         return UNKNOWN
-    return _of_sums([w * y, w * p], quotient, clusters(users), seed=seed)
+    return _interval_of_sums([w * y, w * p], divide, cluster_rows(users), seed=seed)
 
 
-def normalized(losses: Floats, positives: Floats, total: Floats) -> Floats:
+def normalize_entropy(losses: Floats, positives: Floats, total: Floats) -> Floats:
     """Normalized entropy from sums of row losses, positives and rows."""
-    return quotient(quotient(losses, total), entropy(quotient(positives, total)))
+    return divide(divide(losses, total), entropy(divide(positives, total)))
 
 
 def normalized_entropy_rise(
     outcomes: npt.ArrayLike, users: npt.ArrayLike, *, champion: npt.ArrayLike, challenger: npt.ArrayLike
 ) -> Estimate:
     """Paired interval of NE(challenger) - NE(champion): positive where the challenger predicts worse."""
-    y, old, once = checked(outcomes, champion)
-    _, new, _ = checked(outcomes, challenger)
+    y, old, once = check_binary(outcomes, champion)
+    _, new, _ = check_binary(outcomes, challenger)
     columns = [row_losses(y, new) - row_losses(y, old), y, once]
-    return _of_sums(columns, normalized, clusters(users))
+    return _interval_of_sums(columns, normalize_entropy, cluster_rows(users))
 
 
 def ranked_intervals(
@@ -81,7 +81,7 @@ def ranked_intervals(
 
     Parameters
     ----------
-    outcomes, predictions, weights : [n] as `checked` returns them.
+    outcomes, predictions, weights : [n] as `check_binary` returns them.
     users : [n] codes of the clusters.
     group : of each row; None is one group of all rows.
 
@@ -96,12 +96,12 @@ def ranked_intervals(
     aucs, precisions = [UNKNOWN] * count, [UNKNOWN] * count
     if not outcomes.size:
         return aucs, precisions
-    ranked = rank_sums(outcomes, predictions, weights, resampler.units(users), resampler.drawn, groups=codes)
+    ranked = sum_ranks(outcomes, predictions, weights, resampler.units(users), resampler.drawn, groups=codes)
     auc_samples, precision_samples = ranked.replicated(resampler)
-    sizes = users_per_group(users, np.zeros_like(users) if codes is None else codes, count)
+    sizes = count_users(users, np.zeros_like(users) if codes is None else codes, count)
     for i, code in enumerate(ranked.groups):
-        aucs[code] = interval(ranked.aucs[i], auc_samples[i], sizes[code])
-        precisions[code] = interval(ranked.precisions[i], precision_samples[i], sizes[code])
+        aucs[code] = percentile_interval(ranked.aucs[i], auc_samples[i], sizes[code])
+        precisions[code] = percentile_interval(ranked.precisions[i], precision_samples[i], sizes[code])
     return aucs, precisions
 
 
@@ -109,19 +109,19 @@ def auc_drop(
     outcomes: npt.ArrayLike, users: npt.ArrayLike, *, champion: npt.ArrayLike, challenger: npt.ArrayLike
 ) -> Estimate:
     """Paired interval of AUC(champion) - AUC(challenger): positive where the challenger ranks worse."""
-    y, old, once = checked(outcomes, champion)
-    _, new, _ = checked(outcomes, challenger)
+    y, old, once = check_binary(outcomes, champion)
+    _, new, _ = check_binary(outcomes, challenger)
     if not y.size:
         return UNKNOWN
-    who = clusters(users)
+    who = cluster_rows(users)
     resampler = Resampler(who.count, seed=0, replicates=200)
     units = resampler.units(who.codes)
-    before, after = (rank_sums(y, side, once, units, resampler.drawn) for side in (old, new))
+    before, after = (sum_ranks(y, side, once, units, resampler.drawn) for side in (old, new))
     samples = before.replicated(resampler)[0] - after.replicated(resampler)[0]
-    return interval(before.aucs[0] - after.aucs[0], samples[0], who.count)
+    return percentile_interval(before.aucs[0] - after.aucs[0], samples[0], who.count)
 
 
-def _of_sums(
+def _interval_of_sums(
     columns: list[Floats], statistic: Statistic, who: Clusters, *, seed: int = 0, replicates: int = 500
 ) -> Estimate:
     if not who.count:

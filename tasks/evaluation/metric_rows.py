@@ -47,12 +47,12 @@ class MetricRow:
         }
 
 
-def groupings(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterator[Grouping]:
+def group_by_segment(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterator[Grouping]:
     """Yield the whole, then each column's values in order of their names."""
     yield Grouping((WHOLE,), np.zeros(size, dtype=np.intp))
     for column, values in segments.items():
         codes, known = pd.factorize(np.asarray(values))
-        words = [*map(_word, known), MISSING]
+        words = [*map(_spell, known), MISSING]
         present = np.unique(codes)
         names = np.array([f"{column}={words[code]}" for code in present])
         order = np.argsort(names, kind="stable")
@@ -60,7 +60,7 @@ def groupings(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterator[Grou
             yield Grouping(tuple(names[order].tolist()), np.argsort(order)[codes - min(present)])
 
 
-def _word(value: object) -> str:
+def _spell(value: object) -> str:
     """Spell a segment's value as YAML would."""
     return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
 

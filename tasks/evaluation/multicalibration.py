@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.errors import DataError
-from tasks.evaluation.binary import Codes, Floats, checked, quotient
+from tasks.evaluation.binary import Codes, Floats, check_binary, divide
 
 LEAST_ROWS: Final = 10
 DEPTH: Final = 2
@@ -106,7 +106,7 @@ def multicalibration(
     >>> found.segment, round(found.sigma, 2)
     ('feed', 13.33)
     """
-    return SortedRows.of(*checked(outcomes, predictions, weights)).worst(segments, depth=depth)
+    return SortedRows.of(*check_binary(outcomes, predictions, weights)).worst(segments, depth=depth)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class SortedRows:
 
     @classmethod
     def of(cls, y: Floats, p: Floats, w: Floats) -> "SortedRows":
-        """Sort outcomes, predictions and weights [n], as `checked` returns them."""
+        """Sort outcomes, predictions and weights [n], as `check_binary` returns them."""
         order = np.argsort(p, kind="stable")
         y, p, w = y[order], p[order], w[order]
         ends = np.append(np.diff(p) != 0, True)[: p.size]
@@ -140,7 +140,7 @@ class SortedRows:
         return CumulativeErrors(
             tuple(segment.names[k] for k in kept),
             _ranges(self, codes, sizes)[kept] / total[kept],
-            quotient(spread, total)[kept],
+            divide(spread, total)[kept],
             sizes[kept],
         )
 
@@ -148,7 +148,7 @@ class SortedRows:
         """Return the multicalibration error over segment columns crossed up to a depth."""
         if any(segment.codes.shape != self.order.shape for segment in segments):
             raise DataError(f"Every segment column needs {self.order.size} rows, one for each outcome.")
-        found = list(_crossed(self, segments, depth))
+        found = list(_cross_segments(self, segments, depth))
         whole = found[0].deviations[0] if found[0].rows.size else np.nan
         sigmas = np.concatenate([one.sigmas for one in found])
         if not sigmas.size or not np.isfinite(whole):
@@ -159,19 +159,19 @@ class SortedRows:
         return Multicalibration(sigma * float(whole), sigma, _DETECTABLE * float(whole), names[at])
 
 
-def _crossed(rows: SortedRows, segments: Sequence[Grouping], depth: int) -> Iterator[CumulativeErrors]:
+def _cross_segments(rows: SortedRows, segments: Sequence[Grouping], depth: int) -> Iterator[CumulativeErrors]:
     yield rows.errors(Grouping(("all",), np.zeros(rows.order.size, dtype=np.intp)))
     for columns in range(1, depth + 1):
         for chosen in combinations(segments, columns):
-            yield rows.errors(_product(chosen))
+            yield rows.errors(_cross_columns(chosen))
 
 
-def _product(columns: Sequence[Grouping]) -> Grouping:
+def _cross_columns(columns: Sequence[Grouping]) -> Grouping:
     """Cross columns: one group for each combination of their values."""
     first, *others = columns
     if not others:
         return first
-    rest = _product(others)
+    rest = _cross_columns(others)
     names = tuple(f"{a}, {b}" for a in first.names for b in rest.names)
     return Grouping(names, first.codes * rest.count + rest.codes)
 

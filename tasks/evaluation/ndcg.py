@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.errors import DataError
-from tasks.evaluation.binary import Codes, Floats, checked_rows, quotient
+from tasks.evaluation.binary import Codes, Floats, check_rows, divide
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RequestGains:
     @property
     def by_request(self) -> Floats:
         """NDCG of each request; NaN where nothing could be gained."""
-        return quotient(self.gained, self.ideal)
+        return divide(self.gained, self.ideal)
 
 
 def request_gains(
@@ -71,7 +71,7 @@ def request_gains(
     >>> gains.by_request.round(6).tolist()
     [0.63093, 1.0]
     """
-    gains, order, seen = checked_rows(outcomes, scores, examination)
+    gains, order, seen = check_rows(outcomes, scores, examination)
     if gains.size and (gains.min() < 0 or seen.min() <= 0):
         raise DataError("NDCG needs outcomes of 0 or more and examination above 0 at every logged position.")
     gains = gains / seen
@@ -79,13 +79,13 @@ def request_gains(
     first = np.full(len(known), codes.size, dtype=np.intp)
     np.minimum.at(first, codes, np.arange(codes.size))
     return RequestGains(
-        _discounted(gains, order, codes, len(known), k),
-        _discounted(gains, gains, codes, len(known), k),
+        _discount_gains(gains, order, codes, len(known), k),
+        _discount_gains(gains, gains, codes, len(known), k),
         first,
     )
 
 
-def _discounted(gains: Floats, scores: Floats, codes: Codes, count: int, k: int) -> Floats:
+def _discount_gains(gains: Floats, scores: Floats, codes: Codes, count: int, k: int) -> Floats:
     """Sum of gain times mean discount of the tied places, per request [count]."""
     if not gains.size:
         return np.zeros(count)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.binary import Codes, Floats, checked_rows, quotient
-from tasks.evaluation.resampling import UNKNOWN, Clusters, Resampler, clusters, sum_intervals
-from tasks.evaluation.tenths import tenth_codes
+from tasks.evaluation.binary import Codes, Floats, check_rows, divide
+from tasks.evaluation.resampling import UNKNOWN, Clusters, Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.tenths import assign_tenths
 from tasks.evaluation.verdicts import Estimate
 
 
@@ -75,13 +75,13 @@ def proxy_report(
     >>> [tenth.outcome.value for tenth in found.tenths], found.gap.value, found.worst_at_top
     ([1.0, 0.0], -1.0, True)
     """
-    y, p, _ = checked_rows(slow, fast)
+    y, p, _ = check_rows(slow, fast)
     if not p.size:
         return ProxyReport((), UNKNOWN, UNKNOWN, worst_at_top=False)
-    who = clusters(users)
-    resampler, codes = Resampler(who.count, seed=0, replicates=200), tenth_codes(p)
+    who = cluster_rows(users)
+    resampler, codes = Resampler(who.count, seed=0, replicates=200), assign_tenths(p)
     tenths = tuple(_tenths(p, y, codes, who, resampler))
-    mean = _mean(y, np.zeros_like(codes), 1, who, resampler)[0]
+    mean = _mean_by_group(y, np.zeros_like(codes), 1, who, resampler)[0]
     sign = -1.0 if cost else 1.0
     gap = _gap(sign * y, codes == codes.max(), who, resampler) if len(tenths) > 1 else UNKNOWN
     good = [sign * tenth.outcome.value for tenth in tenths]
@@ -94,14 +94,16 @@ def _tenths(p: Floats, y: Floats, codes: Codes, who: Clusters, resampler: Resamp
     positives = np.bincount(codes, y != 0)
     return [
         Tenth(float(predicted[i] / rows[i]), outcome, int(rows[i]), int(positives[i]))
-        for i, outcome in enumerate(_mean(y, codes, count, who, resampler))
+        for i, outcome in enumerate(_mean_by_group(y, codes, count, who, resampler))
     ]
 
 
-def _mean(y: Floats, codes: Codes, count: int, who: Clusters, resampler: Resampler) -> list[Estimate]:
+def _mean_by_group(
+    y: Floats, codes: Codes, count: int, who: Clusters, resampler: Resampler
+) -> list[Estimate]:
     """Return the mean outcome by group; where every outcome is 0, resampling zeros shows no spread."""
     found = sum_intervals(
-        [y, np.ones_like(y)], {"mean": quotient}, who.codes, resampler, groups=codes, count=count
+        [y, np.ones_like(y)], {"mean": divide}, who.codes, resampler, groups=codes, count=count
     )["mean"]
     return [e if e.value else Estimate(e.value, float("nan"), float("nan"), e.n) for e in found]
 
@@ -115,7 +117,7 @@ def _gap(good: Floats, top: npt.NDArray[np.bool_], who: Clusters, resampler: Res
     columns = [good * inside, inside, good * (1 - inside), 1 - inside]
 
     def difference(above: Floats, rows_above: Floats, below: Floats, rows_below: Floats) -> Floats:
-        return quotient(above, rows_above) - quotient(below, rows_below)
+        return divide(above, rows_above) - divide(below, rows_below)
 
     found = sum_intervals(columns, {"gap": difference}, who.codes, resampler)["gap"][0]
     told = np.ptp(good[top]) > 0 and np.ptp(good[~top]) > 0

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from tasks.evaluation.binary import Codes, Floats, quotient
+from tasks.evaluation.binary import Codes, Floats, divide
 from tasks.evaluation.resampling import Resampler
 
 MOST_BINS = 8192
@@ -52,7 +52,7 @@ class RankSums:
         return aucs, precisions
 
 
-def rank_sums(
+def sum_ranks(
     outcomes: Floats,
     predictions: Floats,
     weights: Floats,
@@ -81,8 +81,10 @@ def rank_sums(
     positive, negative = (np.bincount(bins, w * side).astype(np.float64)[:, None] for side in (y, ~y))
     aucs, precisions = _measure(positive, negative, bins[firsts])
     if positive.size > MOST_BINS:
-        bins = _rows_to_bins(_coarser(found) | new_group[ties], ties, y.size)
-    sides = [_matrix(bins[rows], users[order][rows], w[rows], (int(bins[-1]) + 1, count)) for rows in (y, ~y)]
+        bins = _rows_to_bins(_open_coarse_bins(found) | new_group[ties], ties, y.size)
+    sides = [
+        _build_matrix(bins[rows], users[order][rows], w[rows], (int(bins[-1]) + 1, count)) for rows in (y, ~y)
+    ]
     return RankSums(g[firsts], bins[firsts], aucs[:, 0], precisions[:, 0], *sides)
 
 
@@ -90,13 +92,13 @@ def _rows_to_bins(opens: npt.NDArray[np.bool_], ties: Codes, rows: int) -> Codes
     return np.repeat(np.cumsum(opens) - 1, np.diff(np.r_[ties, rows]))
 
 
-def _coarser(positives: Codes) -> npt.NDArray[np.bool_]:
+def _open_coarse_bins(positives: Codes) -> npt.NDArray[np.bool_]:
     """Open a bin whenever another part in `MOST_BINS` of the positives has passed."""
     passed = np.cumsum(positives) * MOST_BINS // max(1, int(positives.sum()))
     return np.r_[True, np.diff(passed) > 0]
 
 
-def _matrix(bins: Codes, users: Codes, weights: Floats, shape: tuple[int, int]) -> sparse.csr_array:
+def _build_matrix(bins: Codes, users: Codes, weights: Floats, shape: tuple[int, int]) -> sparse.csr_array:
     """Build a sparse [bins, users] of rows that already stand in the order of their bins."""
     pointers = np.searchsorted(bins, np.arange(shape[0] + 1))
     return sparse.csr_array((weights, users, pointers), shape=shape)
@@ -105,15 +107,15 @@ def _matrix(bins: Codes, users: Codes, weights: Floats, shape: tuple[int, int]) 
 def _measure(positive: Floats, negative: Floats, starts: Codes) -> tuple[Floats, Floats]:
     """Return AUC and average precision [groups, replicates] of bins [bins, replicates]."""
     sizes = np.diff(np.r_[starts, positive.shape[0]])
-    found, positives = _within_groups(positive, starts, sizes)
-    passed, negatives = _within_groups(negative, starts, sizes)
+    found, positives = _cumulate_within_groups(positive, starts, sizes)
+    passed, negatives = _cumulate_within_groups(negative, starts, sizes)
     won = np.add.reduceat(positive * (passed - negative / 2), starts)
     precision = np.divide(found, found + passed, out=np.zeros_like(found), where=positive > 0)
     gained = np.add.reduceat(positive * precision, starts)
-    return 1 - quotient(won, positives * negatives), quotient(gained, positives)
+    return 1 - divide(won, positives * negatives), divide(gained, positives)
 
 
-def _within_groups(bins: Floats, starts: Codes, sizes: Codes) -> tuple[Floats, Floats]:
+def _cumulate_within_groups(bins: Floats, starts: Codes, sizes: Codes) -> tuple[Floats, Floats]:
     """Cumulate within groups; also return the totals [groups, replicates]."""
     upto = np.cumsum(bins, axis=0)
     ends = upto[starts + sizes - 1]

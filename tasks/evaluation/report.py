@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.evaluation.binary import Codes, Floats, checked, checked_rows, quotient, request_aucs, row_losses
+from tasks.evaluation.binary import Codes, Floats, check_binary, check_rows, divide, request_aucs, row_losses
 from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
-from tasks.evaluation.intervals import normalized, ranked_intervals
-from tasks.evaluation.metric_rows import MetricRow, groupings, metric_rows
+from tasks.evaluation.intervals import normalize_entropy, ranked_intervals
+from tasks.evaluation.metric_rows import MetricRow, group_by_segment, metric_rows
 from tasks.evaluation.multicalibration import Grouping, SortedRows
 from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.observations import Observations
@@ -32,9 +32,9 @@ from tasks.evaluation.resampling import (
     Clusters,
     Resampler,
     Statistic,
-    clusters,
+    cluster_rows,
+    count_users,
     sum_intervals,
-    users_per_group,
 )
 from tasks.evaluation.verdicts import Estimate
 
@@ -52,9 +52,9 @@ class _Rows:
 
     @classmethod
     def of(cls, observations: Observations, *, binary: bool, seed: int, replicates: int) -> "_Rows":
-        check = checked if binary else checked_rows
+        check = check_binary if binary else check_rows
         y, p, w = check(observations.outcomes, observations.predictions, observations.weights)
-        who = clusters(observations.users, observations.requests)
+        who = cluster_rows(observations.users, observations.requests)
         requests, _ = pd.factorize(np.asarray(observations.requests), use_na_sentinel=False)
         return cls(y, p, w, requests, who, Resampler(who.count, seed, replicates))
 
@@ -68,7 +68,7 @@ class _Rows:
     def request_means(self, columns: list[Floats], rows: Codes, group: Grouping) -> list[Estimate]:
         """Divide two sums over requests [m], each in its user and segment by one of its ``rows`` [m]."""
         codes, users = group.codes[rows], self.who.codes[rows]
-        ratio = {"ratio": quotient}
+        ratio = {"ratio": divide}
         return sum_intervals(columns, ratio, users, self.resampler, groups=codes, count=group.count)["ratio"]
 
     def request_auc(self, group: Grouping) -> list[Estimate]:
@@ -100,7 +100,7 @@ def binary_report(observations: Observations, *, seed: int = 0, replicates: int 
     rows = _Rows.of(observations, binary=True, seed=seed, replicates=replicates)
     y, p, w, who = rows.outcomes, rows.predictions, rows.weights, rows.who
     columns = [w * row_losses(y, p), w * y, w * p, w]
-    groups, ordered = list(groupings(observations.segments, y.size)), SortedRows.of(y, p, w)
+    groups, ordered = list(group_by_segment(observations.segments, y.size)), SortedRows.of(y, p, w)
     metrics: list[MetricRow] = []
     for group in groups:
         auc, average_precision = ranked_intervals(y, p, w, who.codes, rows.resampler, group)
@@ -165,7 +165,7 @@ def _report_sums(
     """Report metrics that are made of sums, for the whole and every segment."""
     return [
         row
-        for group in groupings(segments, rows.outcomes.size)
+        for group in group_by_segment(segments, rows.outcomes.size)
         for row in metric_rows(rows.sum_metrics(columns, metrics, group), group, rows.outcomes, rows.who)
     ]
 
@@ -192,7 +192,7 @@ def ranking_report(
     examination = np.ones(y.size) if known is None else np.asarray(known, dtype=np.float64)
     placed = np.flatnonzero(~np.isnan(examination))
     metrics: list[MetricRow] = []
-    for group in groupings(observations.segments, y.size):
+    for group in group_by_segment(observations.segments, y.size):
         requests = rows.requests * np.intp(group.count) + group.codes
         gains = request_gains(y[placed], s[placed], requests[placed], k=k, examination=examination[placed])
         naive = request_gains(y, s, requests, k=k)
@@ -207,27 +207,27 @@ def ranking_report(
 
 
 _BINARY_METRICS: Mapping[str, Statistic] = {
-    "log_loss": lambda lost, _seen, _said, total: quotient(lost, total),
-    "normalized_entropy": lambda lost, seen, _said, total: normalized(lost, seen, total),
-    "calibration_ratio": lambda _lost, seen, said, _total: quotient(seen, said),
-    "mean_prediction": lambda _lost, _seen, said, total: quotient(said, total),
+    "log_loss": lambda lost, _seen, _said, total: divide(lost, total),
+    "normalized_entropy": lambda lost, seen, _said, total: normalize_entropy(lost, seen, total),
+    "calibration_ratio": lambda _lost, seen, said, _total: divide(seen, said),
+    "mean_prediction": lambda _lost, _seen, said, total: divide(said, total),
 }
 _VALUE_METRICS: Mapping[str, Statistic] = {
-    "rmse": lambda square, _off, _seen, _said, total: np.sqrt(quotient(square, total)),
-    "mae": lambda _square, off, _seen, _said, total: quotient(off, total),
-    "mean_ratio": lambda _square, _off, seen, said, _total: quotient(seen, said),
-    "mean_prediction": lambda _square, _off, _seen, said, total: quotient(said, total),
+    "rmse": lambda square, _off, _seen, _said, total: np.sqrt(divide(square, total)),
+    "mae": lambda _square, off, _seen, _said, total: divide(off, total),
+    "mean_ratio": lambda _square, _off, seen, said, _total: divide(seen, said),
+    "mean_prediction": lambda _square, _off, _seen, said, total: divide(said, total),
 }
 _QUANTILE_METRICS: Mapping[str, Statistic] = {
-    "pinball_loss": lambda lost, _below, total: quotient(lost, total),
-    "coverage": lambda _lost, below, total: quotient(below, total),
+    "pinball_loss": lambda lost, _below, total: divide(lost, total),
+    "coverage": lambda _lost, below, total: divide(below, total),
 }
 
 
 def _cumulative(rows: SortedRows, group: Grouping, who: Clusters) -> dict[str, list[Estimate]]:
     """Cumulative error of each value and its sigma; NaN where there are too few rows."""
     cumulative = rows.errors(group)
-    sizes = users_per_group(who.codes, group.codes, group.count)
+    sizes = count_users(who.codes, group.codes, group.count)
     place = {name: i for i, name in enumerate(cumulative.names)}
 
     def by_group(errors: Floats) -> list[Estimate]:

@@ -44,7 +44,7 @@ class Clusters:
     resampled: str
 
 
-def clusters(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) -> Clusters:
+def cluster_rows(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) -> Clusters:
     """Cluster rows by user; a row without a user by its request, which ``resampled`` then says.
 
     Raises
@@ -54,7 +54,7 @@ def clusters(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) -> Clu
 
     Examples
     --------
-    >>> clusters(["u", "v", "u"])
+    >>> cluster_rows(["u", "v", "u"])
     Clusters(codes=array([0, 1, 0]), count=2, resampled='users')
     """
     codes, known = pd.factorize(np.asarray(users))
@@ -97,10 +97,10 @@ class Resampler:
         The width lets matrices of so many ``rows`` stay small; the draws do not depend on it.
         """
         width = max(1, BLOCK_CELLS // max(1, self.drawn, *rows))
-        yield from draws(self.drawn, seed=self.seed, replicates=self.replicates, width=width)
+        yield from draw_counts(self.drawn, seed=self.seed, replicates=self.replicates, width=width)
 
 
-def draws(count: int, *, seed: int, replicates: int, width: int) -> Iterator[Floats]:
+def draw_counts(count: int, *, seed: int, replicates: int, width: int) -> Iterator[Floats]:
     """Yield blocks [count, at most width]: how often each unit was drawn in each replicate."""
     rng = np.random.default_rng(seed)
     for start in range(0, replicates, width):
@@ -110,7 +110,7 @@ def draws(count: int, *, seed: int, replicates: int, width: int) -> Iterator[Flo
         yield np.ascontiguousarray(block.T)
 
 
-def interval(value: float, replicated: Floats, n: int) -> Estimate:
+def percentile_interval(value: float, replicated: Floats, n: int) -> Estimate:
     """Turn replicates into a 95 % percentile interval of n clusters.
 
     Bounds are NaN (cannot tell) for fewer than two clusters and where more than 5 % of the replicates
@@ -138,7 +138,7 @@ def sum_intervals(
     Parameters
     ----------
     columns : each [n]; a statistic gets their sums, [count, 1] or [count, replicates], and is elementwise.
-    users : [n] codes from `clusters`, all below ``resampler.count``.
+    users : [n] codes from `cluster_rows`, all below ``resampler.count``.
     groups : [n] group of each row, 0 to count - 1; None is one group.
 
     Returns
@@ -146,14 +146,17 @@ def sum_intervals(
     Per statistic one estimate a group; its ``n`` is the number of users with rows in the group.
     """
     of = np.zeros_like(users) if groups is None else groups
-    sizes = users_per_group(users, of, count)
+    sizes = count_users(users, of, count)
     sums = _sums_by_unit(columns, resampler.units(users), of, (count, resampler.drawn))
     once = np.ones((resampler.drawn, 1))
-    found = _apply(statistics, [matrix @ once for matrix in sums])
-    samples = [_apply(statistics, [matrix @ block for matrix in sums]) for block in resampler.blocks(count)]
+    found = _apply_statistics(statistics, [matrix @ once for matrix in sums])
+    samples = [
+        _apply_statistics(statistics, [matrix @ block for matrix in sums])
+        for block in resampler.blocks(count)
+    ]
     return {
         name: [
-            interval(value, replicated, n)
+            percentile_interval(value, replicated, n)
             for value, replicated, n in zip(
                 found[name][:, 0], np.concatenate([s[name] for s in samples], axis=1), sizes, strict=True
             )
@@ -162,7 +165,7 @@ def sum_intervals(
     }
 
 
-def _apply(statistics: Mapping[str, Statistic], sums: Sequence[Floats]) -> dict[str, Floats]:
+def _apply_statistics(statistics: Mapping[str, Statistic], sums: Sequence[Floats]) -> dict[str, Floats]:
     return {name: statistic(*sums) for name, statistic in statistics.items()}
 
 
@@ -172,14 +175,16 @@ def _sums_by_unit(
     """Sum each column into a sparse [groups, units]."""
     pairs, known = pd.factorize(groups * np.intp(shape[1]) + units)
     place = np.divmod(known, max(1, shape[1]))
-    return [sparse.csr_array((_summed(pairs, column, known.size), place), shape=shape) for column in columns]
+    return [
+        sparse.csr_array((_sum_by_code(pairs, column, known.size), place), shape=shape) for column in columns
+    ]
 
 
-def _summed(codes: Codes, column: Floats, count: int) -> Floats:
+def _sum_by_code(codes: Codes, column: Floats, count: int) -> Floats:
     return np.asarray(np.bincount(codes, column, count), dtype=np.float64)
 
 
-def users_per_group(users: Codes, groups: Codes, count: int) -> Codes:
+def count_users(users: Codes, groups: Codes, count: int) -> Codes:
     """Count the users that have rows in each group [count]."""
     step = np.intp(users.max(initial=0) + 1)
     return np.bincount(pd.unique(groups * step + users) // step, minlength=count)

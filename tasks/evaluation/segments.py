@@ -39,12 +39,12 @@ class Segment(Protocol):
         """Bounds of the ranges, increasing, or None."""
 
 
-def spelled(value: object) -> str:
+def spell_value(value: object) -> str:
     """Write a value so that nulls beside it do not change it: 3 and 3.0 are one value.
 
     Examples
     --------
-    >>> spelled(3.0), spelled(3), spelled(True), spelled("tea")
+    >>> spell_value(3.0), spell_value(3), spell_value(True), spell_value("tea")
     ('3', '3', 'true', 'tea')
     """
     if isinstance(value, bool | np.bool_):
@@ -88,14 +88,14 @@ def segment_values(frame: pd.DataFrame, specs: Sequence[Segment]) -> Mapping[str
     DataError
         A segment's column is missing, holds what cannot be compared, or no numbers where it has bins.
     """
-    return {spec.name: _values(frame, spec) for spec in specs}
+    return {spec.name: _categorize(frame, spec) for spec in specs}
 
 
-def _values(frame: pd.DataFrame, spec: Segment) -> pd.Categorical:
+def _categorize(frame: pd.DataFrame, spec: Segment) -> pd.Categorical:
     if spec.column not in frame:
         raise DataError(unknown("column", spec.column, map(str, frame.columns), where=f"segment {spec.name}"))
     try:
-        codes, labels = _coded(frame[spec.column], spec.bins)
+        codes, labels = _encode_column(frame[spec.column], spec.bins)
     except (TypeError, ValueError) as error:
         needed = "values that can be compared" if spec.bins is None else "numbers"
         raise DataError(
@@ -107,19 +107,19 @@ def _values(frame: pd.DataFrame, spec: Segment) -> pd.Categorical:
     return pd.Categorical.from_codes(codes.astype(np.int64), categories=names)
 
 
-def _coded(
+def _encode_column(
     column: "pd.Series[Any]", bins: Sequence[float] | None
 ) -> tuple[npt.NDArray[np.intp], tuple[str, ...]]:
     """Return each row's code, -1 where it is null, and the codes' words."""
     if bins is None:
         codes, values = pd.factorize(column, sort=True)
-        spellings = [spelled(value) for value in values]
+        spellings = [spell_value(value) for value in values]
         place = {word: i for i, word in enumerate(dict.fromkeys(spellings))}
         # the last entry is what code -1 (null) picks
         return np.array([*(place[word] for word in spellings), -1])[codes], tuple(place)
     numbers = pd.to_numeric(column).to_numpy(dtype=float, na_value=np.nan)
-    return _binned(numbers, bins), bin_labels(bins)
+    return _assign_bins(numbers, bins), bin_labels(bins)
 
 
-def _binned(numbers: npt.NDArray[np.float64], bins: Sequence[float]) -> npt.NDArray[np.intp]:
+def _assign_bins(numbers: npt.NDArray[np.float64], bins: Sequence[float]) -> npt.NDArray[np.intp]:
     return np.where(np.isnan(numbers), -1, np.searchsorted(np.asarray(bins), numbers, side="right"))

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.evaluation.binary import Codes, Floats, quotient
-from tasks.evaluation.resampling import Clusters, Resampler, clusters, sum_intervals
-from tasks.evaluation.tenths import TENTHS, tenth_codes
+from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.tenths import TENTHS, assign_tenths
 from tasks.evaluation.verdicts import Estimate
 
 WHOLE = "all"
@@ -52,18 +52,18 @@ def prediction_shift(
     0.333333333
     """
     a, b = (np.asarray(values, dtype=np.float64) for values in (before, after))
-    who = clusters(users)
-    tenths = tenth_codes((a + b) / 2)
+    who = cluster_rows(users)
+    tenths = assign_tenths((a + b) / 2)
     columns = [np.where(tenths == tenth, b - a, 0.0) for tenth in range(TENTHS)] + [np.abs(a)]
-    found = _by_group(columns, who, None)
+    found = _shift_by_group(columns, who, None)
     for name, values in (segments or {}).items():
         codes, known = pd.factorize(np.asarray(values), sort=True)
         named = [f"{name}={value}" for value in known]
-        found |= _by_group(columns, who, (codes, named))
+        found |= _shift_by_group(columns, who, (codes, named))
     return found
 
 
-def _by_group(
+def _shift_by_group(
     columns: list[Floats], who: Clusters, groups: tuple[Codes, list[str]] | None
 ) -> dict[str, Estimate]:
     codes, names = groups or (np.zeros(len(who.codes), dtype=np.intp), [WHOLE])
@@ -75,15 +75,15 @@ def _by_group(
         groups=codes,
         count=len(names),
     )["shift"]
-    return dict(zip(names, map(_around, estimates), strict=True))
+    return dict(zip(names, map(_include_value, estimates), strict=True))
 
 
 def _shift(*sums: Floats) -> Floats:
     moved = np.add.reduce([np.abs(tenth) for tenth in sums[:-1]])
-    return quotient(moved, sums[-1])
+    return divide(moved, sums[-1])
 
 
-def _around(estimate: Estimate) -> Estimate:
+def _include_value(estimate: Estimate) -> Estimate:
     """Let the interval hold the value: what is never below 0 spreads upwards in resamples."""
     if not estimate.known:
         return estimate

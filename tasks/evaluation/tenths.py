@@ -7,12 +7,12 @@ from tasks.evaluation.binary import Codes, Floats
 TENTHS = 10
 
 
-def tenth_codes(figures: Floats) -> Codes:
+def assign_tenths(figures: Floats) -> Codes:
     """Return each row's tenth, 0 the lowest, shape [n]; equal figures are in one, so there may be fewer.
 
     Examples
     --------
-    >>> tenth_codes(np.arange(5.0)).tolist(), tenth_codes(np.array([0.2, 0.2, 0.7])).tolist()
+    >>> assign_tenths(np.arange(5.0)).tolist(), assign_tenths(np.array([0.2, 0.2, 0.7])).tolist()
     ([0, 1, 2, 3, 4], [0, 0, 1])
     """
     if not figures.size:

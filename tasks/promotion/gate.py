@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from tasks.calibration.pictures import gathered_pictures
+from tasks.calibration.pictures import gather_pictures
 from tasks.contracts import digest
 from tasks.errors import ContractError
 from tasks.evaluation.evidence import (
@@ -144,7 +144,7 @@ def _dossier(
         notes=evidence["simulation"]["notes"],
         slots=slot_ratios(evidence["simulation"]["measured"]),
         utility=_slot_utility(evidence["simulation"], gathered.tasks),
-        pictures=gathered_pictures(
+        pictures=gather_pictures(
             workspace, release_manifest(workspace, rehearsed(workspace, release)), release_run=runs.release
         ),
         reports=report_sections(evidence["release"]),

@@ -23,7 +23,7 @@ Series: TypeAlias = "pd.Series[Any]"  # subscripted for type checkers only
 _NUMERIC_OBJECTS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty"})
 
 
-def column(frame: pd.DataFrame, name: str, asked_by: str) -> Series:
+def read_column(frame: pd.DataFrame, name: str, asked_by: str) -> Series:
     """Return a column, or refuse the whole batch.
 
     Raises
@@ -41,7 +41,7 @@ def column(frame: pd.DataFrame, name: str, asked_by: str) -> Series:
     return values
 
 
-def examples(frame: pd.DataFrame, rows: Mask) -> str:
+def describe_rows(frame: pd.DataFrame, rows: Mask) -> str:
     """Count the marked rows and name up to three of them."""
     found = np.flatnonzero(rows)
     keys = [name for name in (REQUEST_ID, ITEM_ID) if name in frame.columns]
@@ -49,7 +49,7 @@ def examples(frame: pd.DataFrame, rows: Mask) -> str:
     return f"{len(found)} of {len(frame)} rows, for example {', '.join(shown)}"
 
 
-def numbers(frame: pd.DataFrame, name: str, asked_by: str) -> Floats:
+def read_numbers(frame: pd.DataFrame, name: str, asked_by: str) -> Floats:
     """Return a numeric or boolean column as float64; what is null is NaN.
 
     Raises
@@ -57,12 +57,13 @@ def numbers(frame: pd.DataFrame, name: str, asked_by: str) -> Floats:
     DataError
         The column is missing, holds anything but numbers, or holds infinities.
     """
-    values = column(frame, name, asked_by)
+    values = read_column(frame, name, asked_by)
     floats = _as_floats(values, name, asked_by)
     infinite = np.isinf(floats)
     if infinite.any():
         raise DataError(
-            f"Column '{name}' is infinite in {examples(frame, infinite)}; {asked_by} takes finite numbers."
+            f"Column '{name}' is infinite in {describe_rows(frame, infinite)}; "
+            f"{asked_by} takes finite numbers."
         )
     return floats
 
@@ -77,7 +78,7 @@ def _as_floats(values: Series, name: str, asked_by: str) -> Floats:
     raise DataError(f"Column '{name}' holds {values.dtype} and {asked_by} needs numbers.")
 
 
-def factorized(values: Series, name: str) -> tuple[Integers, npt.NDArray[np.object_]]:
+def factorize(values: Series, name: str) -> tuple[Integers, npt.NDArray[np.object_]]:
     """Return a code per row (-1 for null) and the values that occur, by first appearance."""
     try:
         codes, distinct = pd.factorize(values)
@@ -110,15 +111,15 @@ class CandidateSets:
         DataError
             A key is missing, null or repeated.
         """
-        request, request_ids = _key(frame, REQUEST_ID)
-        item, item_ids = _key(frame, ITEM_ID)
-        key = request * len(item_ids) + _rank_of(item_ids)[item]
+        request, request_ids = _factorize_key(frame, REQUEST_ID)
+        item, item_ids = _factorize_key(frame, ITEM_ID)
+        key = request * len(item_ids) + _rank_ids(item_ids)[item]
         order = np.argsort(key, kind="stable")
         twice = np.zeros(len(frame), dtype=np.bool_)
         twice[order[1:]] = key[order[1:]] == key[order[:-1]]
         if twice.any():
             raise DataError(
-                f"The key ({REQUEST_ID}, {ITEM_ID}) is repeated in {examples(frame, twice)}; keep one."
+                f"The key ({REQUEST_ID}, {ITEM_ID}) is repeated in {describe_rows(frame, twice)}; keep one."
             )
         return cls(request, request_ids, order)
 
@@ -135,16 +136,16 @@ class CandidateSets:
         return self.order[rows[self.order]], np.cumsum(counts) - counts, counts
 
 
-def _key(frame: pd.DataFrame, name: str) -> tuple[Integers, npt.NDArray[np.object_]]:
-    codes, distinct = factorized(column(frame, name, "the decision"), name)
+def _factorize_key(frame: pd.DataFrame, name: str) -> tuple[Integers, npt.NDArray[np.object_]]:
+    codes, distinct = factorize(read_column(frame, name, "the decision"), name)
     if (codes < 0).any():
         raise DataError(
-            f"Column '{name}' is null in {examples(frame, codes < 0)}; every candidate needs its key."
+            f"Column '{name}' is null in {describe_rows(frame, codes < 0)}; every candidate needs its key."
         )
     return codes, distinct
 
 
-def _rank_of(item_ids: Sequence[Any] | npt.NDArray[np.object_]) -> Integers:
+def _rank_ids(item_ids: Sequence[Any] | npt.NDArray[np.object_]) -> Integers:
     ids = np.asarray(item_ids, dtype=object)
     rank = np.empty(len(ids), dtype=np.int64)
     try:

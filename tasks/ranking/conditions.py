@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from .candidates import Mask, Series, column, factorized, numbers
+from .candidates import Mask, Series, factorize, read_column, read_numbers
 from .policy import Condition, Scalar
 
 _TRUE: tuple[Scalar, ...] = (True,)
@@ -22,7 +22,7 @@ _KINDS = {
 }
 
 
-def holds(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[Mask, Mask]:
+def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[Mask, Mask]:
     """Return where a condition holds and where its column is known, each of shape [rows].
 
     Raises
@@ -31,40 +31,42 @@ def holds(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[Mas
         The column is missing or of another kind than the condition.
     """
     if condition.operator != "one_of":
-        return _beyond(frame, condition, asked_by)
-    values = _plain(column(frame, condition.column, asked_by))
+        return _compare_number(frame, condition, asked_by)
+    values = _drop_categories(read_column(frame, condition.column, asked_by))
     known = values.notna().to_numpy(dtype=np.bool_)
-    operands = _comparable(values, condition, asked_by)
+    operands = _match_operands(values, condition, asked_by)
     return values.isin(operands).to_numpy(dtype=np.bool_) & known, known
 
 
-def flag(frame: pd.DataFrame, name: str, asked_by: str) -> tuple[Mask, Mask]:
+def read_flag(frame: pd.DataFrame, name: str, asked_by: str) -> tuple[Mask, Mask]:
     """Return where a boolean column is true and where it is known, each of shape [rows]."""
-    return holds(frame, Condition(name, "one_of", _TRUE), asked_by)
+    return evaluate_condition(frame, Condition(name, "one_of", _TRUE), asked_by)
 
 
-def groups(frame: pd.DataFrame, name: str, asked_by: str) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+def encode_groups(
+    frame: pd.DataFrame, name: str, asked_by: str
+) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     """Return a code from 0 per value of a column; the unknown ones are one group, shape [rows]."""
-    codes, _ = factorized(column(frame, name, asked_by), name)
+    codes, _ = factorize(read_column(frame, name, asked_by), name)
     return (codes + 1).astype(np.int32)
 
 
-def _beyond(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[Mask, Mask]:
-    values = numbers(frame, condition.column, asked_by)
+def _compare_number(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[Mask, Mask]:
+    values = read_numbers(frame, condition.column, asked_by)
     bound = float(condition.operands[0])
     # NaN compares false both ways
     return (values > bound if condition.operator == "above" else values < bound), ~np.isnan(values)
 
 
-def _plain(values: Series) -> Series:
+def _drop_categories(values: Series) -> Series:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return values.astype(values.cat.categories.dtype)
     return values
 
 
-def _comparable(values: Series, condition: Condition, asked_by: str) -> list[Scalar]:
+def _match_operands(values: Series, condition: Condition, asked_by: str) -> list[Scalar]:
     kind = _KINDS.get(pd.api.types.infer_dtype(values, skipna=True), "mixed or other values")
-    wanted = {_kind(operand) for operand in condition.operands}
+    wanted = {_kind_of(operand) for operand in condition.operands}
     if wanted == {kind} or values.isna().all():
         return list(condition.operands)
     if kind == "booleans" and all(operand in (0, 1) for operand in condition.operands):
@@ -77,7 +79,7 @@ def _comparable(values: Series, condition: Condition, asked_by: str) -> list[Sca
     )
 
 
-def _kind(operand: Scalar) -> str:
+def _kind_of(operand: Scalar) -> str:
     if isinstance(operand, bool):
         return "booleans"
     return "text" if isinstance(operand, str) else "numbers"

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from .candidates import CandidateSets, Floats, Mask
-from .conditions import holds
+from .conditions import evaluate_condition
 from .policy import Floor, HardConstraint, UtilityPolicy
-from .utility import Codes, Utilities, prediction
+from .utility import Codes, Utilities, read_prediction
 
 _ROUNDING = 1e-9
 
@@ -36,17 +36,17 @@ class Drops:
         return self.codes < 0
 
 
-def unknown_value(name: str) -> str:
+def unknown_value_reason(name: str) -> str:
     """Name the drop of a candidate whose value column is null."""
     return f"unknown_value:{name}"
 
 
-def relevance_floor(task: str) -> str:
+def relevance_floor_reason(task: str) -> str:
     """Name the drop of a candidate that a task's floor excludes."""
     return f"relevance_floor:{task}"
 
 
-def drops(
+def find_drops(
     candidates: pd.DataFrame,
     predictions: Mapping[str, npt.ArrayLike],
     policy: UtilityPolicy,
@@ -61,25 +61,25 @@ def drops(
     DataError
         A constraint's column is missing or of another kind than its test.
     """
-    found = {h.name: violates(candidates, h)[0] for h in policy.hard_constraints}
-    found |= {unknown_value(name): rows for name, rows in sorted(valued.unknown_values.items())}
+    found = {h.name: find_violations(candidates, h)[0] for h in policy.hard_constraints}
+    found |= {unknown_value_reason(name): rows for name, rows in sorted(valued.unknown_values.items())}
     standing = ~np.logical_or.reduce([np.zeros(len(candidates), dtype=np.bool_), *found.values()])
     for floor in policy.floors:
-        values = prediction(candidates, predictions, floor.task)
-        found[relevance_floor(floor.task)] = values < _least(values, floor, standing, sets)
+        values = read_prediction(candidates, predictions, floor.task)
+        found[relevance_floor_reason(floor.task)] = values < _floor_by_row(values, floor, standing, sets)
     codes = np.full(len(candidates), -1, dtype=np.int16)
     for index, rows in reversed(list(enumerate(found.values()))):
         codes[rows] = index
     return Drops(codes, tuple(found))
 
 
-def violates(candidates: pd.DataFrame, constraint: HardConstraint) -> tuple[Mask, Mask]:
+def find_violations(candidates: pd.DataFrame, constraint: HardConstraint) -> tuple[Mask, Mask]:
     """Return where a hard constraint drops and where it does so for want of a value, each shape [rows]."""
-    held, known = holds(candidates, constraint.condition, f"hard constraint '{constraint.name}'")
+    held, known = evaluate_condition(candidates, constraint.condition, f"hard constraint '{constraint.name}'")
     return ~known | (held != constraint.keeps), ~known
 
 
-def _least(values: Floats, floor: Floor, standing: Mask, sets: CandidateSets) -> Floats:
+def _floor_by_row(values: Floats, floor: Floor, standing: Mask, sets: CandidateSets) -> Floats:
     if not floor.within_request:
         return np.asarray(floor.threshold)
     rows = np.flatnonzero(standing)

@@ -15,11 +15,11 @@ import pandas as pd
 
 from ..columns import CONTEXT, DROPPED_BY, ITEM_ID, RANK, REQUEST_ID, SLATE_POSITION, UTILITY
 from .candidates import CandidateSets, Floats, Integers, Mask, Series
-from .constraints import Drops, drops
+from .constraints import Drops, find_drops
 from .policy import SlatePolicy, UtilityPolicy
 from .rules import SlateColumns
-from .slate import Values, fill
-from .utility import Codes, Utilities, prediction, utilities
+from .slate import Values, fill_slates
+from .utility import Codes, Utilities, compute_utilities, read_prediction
 
 _CELLS = 1 << 18  # of one block: small enough for the processor's cache
 
@@ -64,10 +64,10 @@ class Decision:
                 REQUEST_ID: self.keys[REQUEST_ID],
                 ITEM_ID: self.keys[ITEM_ID],
                 UTILITY: self.utility,
-                RANK: _nullable(self.rank),
-                SLATE_POSITION: _nullable(self.slate_position),
-                DROPPED_BY: _named(self.drops.codes, self.drops.reasons),
-                CONTEXT: _named(self.valued.context, self.contexts),
+                RANK: _as_nullable(self.rank),
+                SLATE_POSITION: _as_nullable(self.slate_position),
+                DROPPED_BY: _name_codes(self.drops.codes, self.drops.reasons),
+                CONTEXT: _name_codes(self.valued.context, self.contexts),
             }
         )
 
@@ -94,17 +94,17 @@ def decide(
         A column or prediction is missing, of another kind or not finite, or a key is null or repeated.
     """
     sets = CandidateSets.of(candidates) if sets is None else sets
-    valued = utilities(candidates, predictions, utility)
-    dropped = drops(candidates, predictions, utility, valued=valued, sets=sets)
+    valued = compute_utilities(candidates, predictions, utility)
+    dropped = find_drops(candidates, predictions, utility, valued=valued, sets=sets)
     rules = SlateColumns.of(candidates, slate)
-    tier = tiers(candidates, predictions, utility)
+    tier = combine_tiers(candidates, predictions, utility)
     rank = np.zeros(len(candidates), dtype=np.int32)
     position = np.zeros(len(candidates), dtype=np.int32)
-    for rows, valid in _blocks(sets, dropped.kept):
-        ordered = _best_first(rows, valid, valued.utility, tier)
+    for rows, valid in _iterate_blocks(sets, dropped.kept):
+        ordered = _sort_best_first(rows, valid, valued.utility, tier)
         places = np.arange(1, rows.shape[1] + 1, dtype=np.int32)
         rank[ordered[valid]] = np.broadcast_to(places, rows.shape)[valid]
-        slots = fill(rules.block(ordered, valid, valued.utility, tier), slate.length)
+        slots = fill_slates(rules.block(ordered, valid, valued.utility, tier), slate.length)
         position[ordered[valid]] = slots[valid]
     return Decision(
         keys=candidates[[REQUEST_ID, ITEM_ID]].reset_index(drop=True),
@@ -117,7 +117,7 @@ def decide(
     )
 
 
-def tiers(
+def combine_tiers(
     candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilityPolicy
 ) -> Values | None:
     """Return one number per row that orders all tiers at once, best first; None without tiers."""
@@ -125,12 +125,12 @@ def tiers(
         return None
     combined = np.zeros(len(candidates), dtype=np.int64)
     for tier in policy.tiers:
-        band = np.searchsorted(tier.cuts, prediction(candidates, predictions, tier.task), side="right")
+        band = np.searchsorted(tier.cuts, read_prediction(candidates, predictions, tier.task), side="right")
         combined = combined * (len(tier.cuts) + 1) + (band if tier.low_is_better else len(tier.cuts) - band)
     return np.unique(combined, return_inverse=True)[1].astype(np.int32)
 
 
-def _blocks(sets: CandidateSets, kept: Mask) -> Iterator[tuple[Integers, Mask]]:
+def _iterate_blocks(sets: CandidateSets, kept: Mask) -> Iterator[tuple[Integers, Mask]]:
     """Yield rectangles of rows, requests of similar size together; what is not valid repeats a row."""
     rows, starts, counts = sets.ragged(kept)
     by_size = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
@@ -146,7 +146,7 @@ def _blocks(sets: CandidateSets, kept: Mask) -> Iterator[tuple[Integers, Mask]]:
         first += len(requests)
 
 
-def _best_first(rows: Integers, valid: Mask, utility: Floats, tier: Values | None) -> Integers:
+def _sort_best_first(rows: Integers, valid: Mask, utility: Floats, tier: Values | None) -> Integers:
     """Order each request's rows by tier, utility and item_id (in which they come); invalid cells last."""
     order = np.argsort(np.where(valid, -utility[rows], np.inf), axis=1, kind="stable")
     if tier is not None:
@@ -156,10 +156,10 @@ def _best_first(rows: Integers, valid: Mask, utility: Floats, tier: Values | Non
     return np.take_along_axis(rows, order, axis=1)
 
 
-def _nullable(values: Values) -> pd.api.extensions.ExtensionArray:
+def _as_nullable(values: Values) -> pd.api.extensions.ExtensionArray:
     return pd.arrays.IntegerArray(values, mask=values == 0)
 
 
-def _named(codes: Codes, names: tuple[str, ...]) -> Series:
+def _name_codes(codes: Codes, names: tuple[str, ...]) -> Series:
     lookup = np.array([*names, None], dtype=object)
     return pd.Series(lookup[codes], dtype="str")

@@ -15,12 +15,12 @@ import pandas as pd
 
 from ..columns import DROPPED_BY, ITEM_ID, RANK, REQUEST_ID
 from ..errors import DataError
-from .candidates import column, numbers
-from .constraints import violates
-from .decide import Decision, decide, tiers
+from .candidates import read_column, read_numbers
+from .constraints import find_violations
+from .decide import Decision, combine_tiers, decide
 from .policy import SlatePolicy, UtilityPolicy
-from .rules import DIVERSITY, REQUIRED_FIRST, max_per, max_where, min_where
-from .utility import prediction
+from .rules import DIVERSITY, REQUIRED_FIRST, max_per_rule, max_where_rule, min_where_rule
+from .utility import read_prediction
 
 TASK = "task"
 PREDICTION = "prediction"
@@ -70,22 +70,22 @@ def explain(
     DataError
         There is no candidate of that request, or what ``decide`` refuses.
     """
-    rows = np.flatnonzero(_same_id(candidates, request_id))
+    rows = np.flatnonzero(_match_request(candidates, request_id))
     if not len(rows):
         raise DataError(f"No candidate of request '{request_id}' in {len(candidates)} rows.")
     mine = candidates.iloc[rows].reset_index(drop=True)
     own = {name: np.asarray(values)[rows] for name, values in predictions.items()}
     decision = decide(mine, own, utility, slate)
     decided = decision.frame
-    decided[TIER] = _tier(mine, own, utility)
-    decided[CONSTRAINTS] = _constraints(mine, decision, utility)
-    decided[MOVED_BY] = pd.Series(_moved_by(mine, own, utility, slate, decision), dtype="str")
-    decided[UNMET] = pd.Series([_unmet(decision.unmet)] * len(mine), dtype="str")
+    decided[TIER] = _number_tiers(mine, own, utility)
+    decided[CONSTRAINTS] = _list_constraints(mine, decision, utility)
+    decided[MOVED_BY] = pd.Series(_find_moving_rules(mine, own, utility, slate, decision), dtype="str")
+    decided[UNMET] = pd.Series([_describe_unmet(decision.unmet)] * len(mine), dtype="str")
     best_first = decided.sort_values([RANK, ITEM_ID], na_position="last", ignore_index=True)
-    return Explanation(best_first, _components(mine, own, utility, decision))
+    return Explanation(best_first, _tabulate_components(mine, own, utility, decision))
 
 
-def _unmet(asked: pd.DataFrame) -> str | None:
+def _describe_unmet(asked: pd.DataFrame) -> str | None:
     """Say what the candidates at hand could not meet; None where nothing was asked in vain."""
     said = [
         f"{row.requirement} {row.got} of {row.wanted} ({row.available} at hand)"
@@ -94,24 +94,24 @@ def _unmet(asked: pd.DataFrame) -> str | None:
     return ", ".join(said) or None
 
 
-def _same_id(candidates: pd.DataFrame, request_id: object) -> npt.NDArray[np.bool_]:
+def _match_request(candidates: pd.DataFrame, request_id: object) -> npt.NDArray[np.bool_]:
     # as text: that is how a request is named on a command line, also where the table holds integers
-    ids = column(candidates, REQUEST_ID, "the explanation")
+    ids = read_column(candidates, REQUEST_ID, "the explanation")
     return np.asarray(ids.astype(str) == str(request_id), dtype=np.bool_)
 
 
-def _tier(
+def _number_tiers(
     mine: pd.DataFrame, own: Mapping[str, npt.ArrayLike], utility: UtilityPolicy
 ) -> pd.api.extensions.ExtensionArray:
-    numbers = tiers(mine, own, utility)
+    numbers = combine_tiers(mine, own, utility)
     return pd.array([None] * len(mine) if numbers is None else numbers + 1, dtype="Int32")
 
 
-def _constraints(mine: pd.DataFrame, decision: Decision, utility: UtilityPolicy) -> list[str | None]:
+def _list_constraints(mine: pd.DataFrame, decision: Decision, utility: UtilityPolicy) -> list[str | None]:
     """Name all constraints that acted on each candidate, not only the first."""
     acted: list[list[str]] = [[] for _ in range(len(mine))]
     for constraint in utility.hard_constraints:
-        dropped, unknown = violates(mine, constraint)
+        dropped, unknown = find_violations(mine, constraint)
         for index in np.flatnonzero(dropped):
             acted[index].append(f"{constraint.name} (unknown)" if unknown[index] else constraint.name)
     hard = {constraint.name for constraint in utility.hard_constraints}
@@ -121,19 +121,21 @@ def _constraints(mine: pd.DataFrame, decision: Decision, utility: UtilityPolicy)
     return [", ".join(names) or None for names in acted]
 
 
-def _components(
+def _tabulate_components(
     mine: pd.DataFrame, own: Mapping[str, npt.ArrayLike], utility: UtilityPolicy, decision: Decision
 ) -> pd.DataFrame:
     parts = []
     for term in utility.terms:
         used = [utility.variants(term)[index + 1] for index in decision.valued.context]
-        values = {w.times: numbers(mine, w.times, "the explanation") for w in used if w.times is not None}
+        values = {
+            w.times: read_numbers(mine, w.times, "the explanation") for w in used if w.times is not None
+        }
         parts.append(
             pd.DataFrame(
                 {
                     ITEM_ID: mine[ITEM_ID],
                     TASK: term,
-                    PREDICTION: prediction(mine, own, term),
+                    PREDICTION: read_prediction(mine, own, term),
                     WEIGHT: [w.weight for w in used],
                     TIMES: pd.Series([w.times for w in used], dtype="str"),
                     VALUE_OF: [
@@ -146,7 +148,7 @@ def _components(
     return pd.concat(parts, ignore_index=True)
 
 
-def _moved_by(
+def _find_moving_rules(
     mine: pd.DataFrame,
     own: Mapping[str, npt.ArrayLike],
     utility: UtilityPolicy,
@@ -156,9 +158,9 @@ def _moved_by(
     def slots(policy: SlatePolicy) -> npt.NDArray[np.int32]:
         return decide(mine, own, utility, policy).slate_position
 
-    natural = slots(_bare(slate))
-    without = {name: slots(rest) for name, rest, _ in _rules(slate)}
-    alone = {name: slots(only) for name, _, only in _rules(slate)}
+    natural = slots(_without_rules(slate))
+    without = {name: slots(rest) for name, rest, _ in _iterate_rules(slate)}
+    alone = {name: slots(only) for name, _, only in _iterate_rules(slate)}
     moved: list[str | None] = []
     for row, (slot, place) in enumerate(zip(decision.slate_position, natural, strict=True)):
         needed = [name for name, others in without.items() if others[row] != slot]
@@ -167,14 +169,18 @@ def _moved_by(
     return moved
 
 
-def _bare(slate: SlatePolicy) -> SlatePolicy:
+def _without_rules(slate: SlatePolicy) -> SlatePolicy:
     return replace(slate, max_per={}, max_where={}, min_where={}, required_first=None, diversity=None)
 
 
-def _rules(slate: SlatePolicy) -> Iterator[tuple[str, SlatePolicy, SlatePolicy]]:
+def _iterate_rules(slate: SlatePolicy) -> Iterator[tuple[str, SlatePolicy, SlatePolicy]]:
     """Yield each rule's name, the policy without it and the policy of it alone."""
-    bare = _bare(slate)
-    for field, name in (("max_per", max_per), ("max_where", max_where), ("min_where", min_where)):
+    bare = _without_rules(slate)
+    for field, name in (
+        ("max_per", max_per_rule),
+        ("max_where", max_where_rule),
+        ("min_where", min_where_rule),
+    ):
         declared: Mapping[str, int] = getattr(slate, field)
         for key, limit in declared.items():
             rest: dict[str, Any] = {field: {other: n for other, n in declared.items() if other != key}}

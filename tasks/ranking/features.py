@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..evaluation.segments import spelled
-from .candidates import Floats, Integers, column, factorized, numbers
+from ..evaluation.segments import spell_value
+from .candidates import Floats, Integers, factorize, read_column, read_numbers
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,11 @@ class FeatureEncoder:
                [ 3., nan]])
         """
         encoder = cls(
-            tuple(numeric), {name: tuple(sorted(set(_labels(frame, name)[1]))) for name in categorical}
+            tuple(numeric),
+            {name: tuple(sorted(set(_factorize_labels(frame, name)[1]))) for name in categorical},
         )
         for name in encoder.numeric:
-            numbers(frame, name, "the feature encoder")
+            read_numbers(frame, name, "the feature encoder")
         return encoder
 
     @property
@@ -80,9 +81,11 @@ class FeatureEncoder:
         encoded = np.empty((len(frame), len(self.names)), dtype=np.float64)
         for position, name in enumerate(self.numeric):
             fixed = None if held is None else held.get(name)
-            encoded[:, position] = numbers(frame, name, "the feature encoder") if fixed is None else fixed
+            encoded[:, position] = (
+                read_numbers(frame, name, "the feature encoder") if fixed is None else fixed
+            )
         for position, (name, known) in enumerate(self.categories.items(), start=len(self.numeric)):
-            encoded[:, position] = _encoded(frame, name, known)
+            encoded[:, position] = _encode_column(frame, name, known)
         return encoded
 
     def to_json(self) -> dict[str, object]:
@@ -101,14 +104,14 @@ class FeatureEncoder:
         )
 
 
-def _encoded(frame: pd.DataFrame, name: str, known: Sequence[str]) -> Floats:
-    codes, labels = _labels(frame, name)
+def _encode_column(frame: pd.DataFrame, name: str, known: Sequence[str]) -> Floats:
+    codes, labels = _factorize_labels(frame, name)
     code_of = {label: float(code) for code, label in enumerate(known)}
     # the last entry is what code -1 (null) picks
     return np.array([*(code_of.get(label, np.nan) for label in labels), np.nan])[codes]
 
 
-def _labels(frame: pd.DataFrame, name: str) -> tuple[Integers, list[str]]:
+def _factorize_labels(frame: pd.DataFrame, name: str) -> tuple[Integers, list[str]]:
     """Return a code per row (-1 for null) and each code's text."""
-    codes, distinct = factorized(column(frame, name, "the feature encoder"), name)
-    return codes, [spelled(value) for value in distinct]
+    codes, distinct = factorize(read_column(frame, name, "the feature encoder"), name)
+    return codes, [spell_value(value) for value in distinct]

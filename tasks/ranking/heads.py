@@ -25,11 +25,11 @@ import pandas as pd
 
 from ..columns import POSITION, at_position, given, predicted
 from ..errors import DataError, StoreError, unknown
-from .candidates import Floats, examples, numbers
+from .candidates import Floats, describe_rows, read_numbers
 from .examination import MOST, Examination
 from .features import FeatureEncoder
 from .maps import CalibrationMap
-from .segmented_map import Calibrator, SegmentedMap, applied
+from .segmented_map import Calibrator, SegmentedMap, apply_calibrator
 
 Kind = Literal["binary", "value", "quantile", "ranking"]
 Level = Literal["impression", "request"]
@@ -87,7 +87,7 @@ class Head:
         frame : the rows that the matrix was made from, for a calibrator that knows segments.
         """
         scores = self.scores(matrix, threads=threads)
-        return scores if self.calibrator is None else applied(self.calibrator, scores, frame)
+        return scores if self.calibrator is None else apply_calibrator(self.calibrator, scores, frame)
 
     @property
     def debiased(self) -> bool:
@@ -207,7 +207,7 @@ class Heads:
     def _positions(self, frame: pd.DataFrame) -> Floats | None:
         if not self.optional or POSITION not in frame:
             return None
-        return numbers(frame, POSITION, "what is predicted of an item where it stands")
+        return read_numbers(frame, POSITION, "what is predicted of an item where it stands")
 
     @cached_property
     def _by_encoder(self) -> list[tuple[FeatureEncoder, list[Head]]]:
@@ -253,4 +253,4 @@ def _require_finite(frame: pd.DataFrame, predictions: Mapping[str, Floats]) -> N
     for name, values in predictions.items():
         bad = ~np.isfinite(values)
         if bad.any():
-            raise DataError(f"Prediction '{name}' is not finite in {examples(frame, bad)}.")
+            raise DataError(f"Prediction '{name}' is not finite in {describe_rows(frame, bad)}.")

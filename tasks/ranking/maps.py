@@ -46,7 +46,7 @@ def expit(logits: npt.ArrayLike) -> Floats:
     return np.asarray(1 / (1 + np.exp(-z)), dtype=np.float64)
 
 
-def drawn_in(logits: Floats) -> Floats:
+def compress_logits(logits: Floats) -> Floats:
     """Let logits beyond `EXTREME` grow by their logarithm: a score of exactly 0 is at -37 and not at -708."""
     beyond = np.maximum(np.abs(logits) - EXTREME, 0)
     return np.asarray(np.clip(logits, -EXTREME, EXTREME) + np.sign(logits) * np.log1p(beyond))
@@ -81,11 +81,13 @@ class IsotonicMap:
         DataError
             A score is not a probability.
         """
-        return self.of_logits(logit(probabilities(scores)))
+        return self.of_logits(logit(require_probabilities(scores)))
 
     def of_logits(self, logits: Floats) -> Floats:
         """Map log odds, which tell scores next to 1 better apart than scores do."""
-        return expit(_piecewise(drawn_in(logits), logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE))
+        return expit(
+            _interpolate(compress_logits(logits), logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `map_from_json` reads back to the same map."""
@@ -117,11 +119,11 @@ class LogisticMap:
 
     def apply(self, scores: npt.ArrayLike) -> Floats:
         """Map scores in [0, 1], of any shape, to probabilities; see `IsotonicMap.apply`."""
-        return self.of_logits(logit(probabilities(scores)))
+        return self.of_logits(logit(require_probabilities(scores)))
 
     def of_logits(self, logits: Floats) -> Floats:
         """Map log odds."""
-        return expit(self.slope * drawn_in(logits) + self.intercept)
+        return expit(self.slope * compress_logits(logits) + self.intercept)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `map_from_json` reads back to the same map."""
@@ -161,8 +163,8 @@ class MeanMap:
         DataError
             A prediction is not finite.
         """
-        logs = np.log(raised(_finite(predictions), self.floor))
-        mapped = _piecewise(logs, np.log(self.knots_x), np.log(self.knots_y), 1.0)
+        logs = np.log(lift_to_floor(_require_finite(predictions), self.floor))
+        mapped = _interpolate(logs, np.log(self.knots_x), np.log(self.knots_y), 1.0)
         return np.asarray(np.exp(np.clip(mapped, -_LIMIT, _LIMIT)), dtype=np.float64)
 
     def to_json(self) -> dict[str, Any]:
@@ -189,7 +191,7 @@ class IdentityMap:
         DataError
             A score is not finite.
         """
-        return _finite(scores)
+        return _require_finite(scores)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON that `map_from_json` reads back to the same map."""
@@ -202,7 +204,7 @@ _KINDS: Final[Mapping[str, type[CalibrationMap]]] = {
 }
 
 
-def raised(values: Floats, floor: float) -> Floats:
+def lift_to_floor(values: Floats, floor: float) -> Floats:
     """Lift values below the floor to between 0 and the floor, in their order."""
     low = np.minimum(values, floor)
     return np.where(values < floor, floor * (floor / (2 * floor - low)), values)
@@ -233,19 +235,19 @@ def map_from_json(plain: object) -> CalibrationMap:
         raise DataError(
             f"A {kind} map has the fields {', '.join(known)}; found {', '.join(map(str, fields)) or 'none'}."
         )
-    return made(**{name: _figure(value, name) for name, value in fields.items()})
+    return made(**{name: _read_field(value, name) for name, value in fields.items()})
 
 
-def _figure(value: object, name: str) -> Any:
+def _read_field(value: object, name: str) -> Any:
     """Accept a number, or a list of them for knots; a bool is neither."""
     if name.startswith("knots_"):
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise DataError(f"{name} of a calibration map must be a list of numbers.")
-        return tuple(number(item, name) for item in value)
-    return number(value, name)
+        return tuple(read_number(item, name) for item in value)
+    return read_number(value, name)
 
 
-def number(value: object, name: str) -> float:
+def read_number(value: object, name: str) -> float:
     """Accept a JSON number; a bool is none.
 
     Raises
@@ -273,14 +275,14 @@ def _check_knots(knots: IsotonicMap | MeanMap) -> None:
         raise DataError(f"A {knots.kind} map's knots must be strictly increasing.")
 
 
-def _finite(values: npt.ArrayLike) -> Floats:
+def _require_finite(values: npt.ArrayLike) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
         raise DataError(f"{int((~np.isfinite(array)).sum())} of {array.size} scores are not finite.")
     return array
 
 
-def probabilities(scores: npt.ArrayLike) -> Floats:
+def require_probabilities(scores: npt.ArrayLike) -> Floats:
     """Return scores as an array.
 
     Raises
@@ -288,13 +290,13 @@ def probabilities(scores: npt.ArrayLike) -> Floats:
     DataError
         One is not finite or lies outside [0, 1].
     """
-    array = _finite(scores)
+    array = _require_finite(scores)
     if array.size and (array.min() < 0 or array.max() > 1):
         raise DataError(f"Scores must lie in [0, 1]; found {array.min():g} to {array.max():g}.")
     return array
 
 
-def _piecewise(x: Floats, knots_x: Floats, knots_y: Floats, tail: float) -> Floats:
+def _interpolate(x: Floats, knots_x: Floats, knots_y: Floats, tail: float) -> Floats:
     """Interpolate between knots and go on with slope ``tail`` beyond them."""
     inside = np.interp(x, knots_x, knots_y)
     return inside + tail * (np.minimum(x - knots_x[0], 0) + np.maximum(x - knots_x[-1], 0))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..columns import REQUEST_ID
 from .candidates import CandidateSets, Floats, Integers, Mask
-from .conditions import flag, groups
+from .conditions import encode_groups, read_flag
 from .policy import SlatePolicy
 from .slate import Block, Cap, Minimum, Penalty, Values
 
@@ -17,17 +17,17 @@ REQUIRED_FIRST = "required_first"
 DIVERSITY = "diversity"
 
 
-def max_per(column: str) -> str:
+def max_per_rule(column: str) -> str:
     """Name the rule that caps a column's values."""
     return f"max_per:{column}"
 
 
-def max_where(column: str) -> str:
+def max_where_rule(column: str) -> str:
     """Name the rule that caps the candidates whose column is true."""
     return f"max_where:{column}"
 
 
-def min_where(column: str) -> str:
+def min_where_rule(column: str) -> str:
     """Name the rule that asks for candidates whose column is true."""
     return f"min_where_if_available:{column}"
 
@@ -62,19 +62,22 @@ class SlateColumns:
         """
         first, spread = policy.required_first, policy.diversity
         grouped = sorted({*policy.max_per, *((spread.by,) if spread is not None else ())})
-        values = {name: groups(candidates, name, _asks_for(name, policy)) for name in grouped}
+        values = {name: encode_groups(candidates, name, _rule_reading(name, policy)) for name in grouped}
         caps = [(values[name], limit) for name, limit in policy.max_per.items()]
         for name, limit in policy.max_where.items():
-            true, known = flag(candidates, name, f"slate rule '{max_where(name)}'")
+            true, known = read_flag(candidates, name, f"slate rule '{max_where_rule(name)}'")
             caps.append((np.where(true | ~known, 0, -1).astype(np.int32), limit))
         return cls(
             length=policy.length,
             caps=tuple(caps),
             minimums={
-                min_where(name): (flag(candidates, name, f"slate rule '{min_where(name)}'")[0], least)
+                min_where_rule(name): (
+                    read_flag(candidates, name, f"slate rule '{min_where_rule(name)}'")[0],
+                    least,
+                )
                 for name, least in policy.min_where.items()
             },
-            required=flag(candidates, first, f"slate rule '{REQUIRED_FIRST}'")[0]
+            required=read_flag(candidates, first, f"slate rule '{REQUIRED_FIRST}'")[0]
             if first is not None
             else None,
             penalty=(values[spread.by], spread.strength) if spread is not None else None,
@@ -109,18 +112,18 @@ class SlateColumns:
             asked.append((REQUIRED_FIRST, self.required, sets.counts(self.required & kept)))
         return pd.concat(
             [
-                _short(name, wanted, sets.counts(marked & placed), sets.counts(marked & kept), sets)
+                _list_shortfalls(name, wanted, sets.counts(marked & placed), sets.counts(marked & kept), sets)
                 for name, marked, wanted in asked
             ],
             ignore_index=True,
         )
 
 
-def _asks_for(name: str, policy: SlatePolicy) -> str:
-    return f"slate rule '{max_per(name) if name in policy.max_per else DIVERSITY}'"
+def _rule_reading(name: str, policy: SlatePolicy) -> str:
+    return f"slate rule '{max_per_rule(name) if name in policy.max_per else DIVERSITY}'"
 
 
-def _short(
+def _list_shortfalls(
     name: str,
     wanted: npt.NDArray[np.int64],
     got: npt.NDArray[np.int64],

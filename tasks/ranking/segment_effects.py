@@ -138,16 +138,16 @@ class Cells:
         return len(next(iter(self.codes.values()), ()))
 
 
-def summed(effects: Sequence[Effects], cells: Cells) -> Floats:
+def sum_effects(effects: Sequence[Effects], cells: Cells) -> Floats:
     """Add up offsets, slopes below and slopes above the centre, shape [3, cells]."""
     sums = np.zeros((3, len(cells)))
     for one in effects:
         figures = np.array([one.offsets, one.below, one.above])
-        sums += np.column_stack([figures, np.zeros(3)])[:, _levels(one, cells)]
+        sums += np.column_stack([figures, np.zeros(3)])[:, _find_levels(one, cells)]
     return sums
 
 
-def _levels(effects: Effects, cells: Cells) -> Codes:
+def _find_levels(effects: Effects, cells: Cells) -> Codes:
     """Return each cell's level; one beyond the last where it has none."""
     known = len(effects.levels)
     key, keys = np.zeros(len(cells), dtype=np.int64), np.zeros(known, dtype=np.int64)

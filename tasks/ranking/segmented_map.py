@@ -26,13 +26,13 @@ from .maps import (
     Floats,
     IsotonicMap,
     LogisticMap,
-    drawn_in,
+    compress_logits,
     logit,
     map_from_json,
-    number,
-    probabilities,
+    read_number,
+    require_probabilities,
 )
-from .segment_effects import Cells, Effects, MappedSegment, Span, summed
+from .segment_effects import Cells, Effects, MappedSegment, Span, sum_effects
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ class SegmentedMap:
         DataError
             A score is not a probability, a column is missing, or there is not a row for each score.
         """
-        logits = drawn_in(logit(probabilities(scores)))
+        logits = compress_logits(logit(require_probabilities(scores)))
         if logits.shape != (len(frame),):
             raise DataError(f"{logits.shape} scores do not go with {len(frame)} rows.")
         cells = Cells.of(segment_values(frame, self.segments), len(frame))
-        sums = summed(self.effects, cells)[:, cells.of_row]
+        sums = sum_effects(self.effects, cells)[:, cells.of_row]
         return self.map.of_logits(self.span.moved(logits, sums))
 
     def to_json(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class SegmentedMap:
 Calibrator = CalibrationMap | SegmentedMap
 
 
-def applied(found: Calibrator, scores: npt.ArrayLike, frame: pd.DataFrame) -> Floats:
+def apply_calibrator(found: Calibrator, scores: npt.ArrayLike, frame: pd.DataFrame) -> Floats:
     """Apply a map to the scores of a frame's rows, [n]; only a segmented one looks at the frame."""
     return found.apply(scores, frame) if isinstance(found, SegmentedMap) else found.apply(scores)
 
@@ -142,14 +142,14 @@ def calibrator_from_json(plain: object) -> Calibrator:
     return SegmentedMap(
         tuple(_segment(item) for item in _list(segments, "segments")),
         tuple(_effects(item) for item in _list(effects, "effects")),
-        Span(*(number(v, "span") for v in _fields(span, ("centre", "low", "high"), "A span"))),
+        Span(*(read_number(v, "span") for v in _fields(span, ("centre", "low", "high"), "A span"))),
         found,
     )
 
 
 def _segment(plain: object) -> MappedSegment:
     name, column, bins = _fields(plain, ("name", "column", "bins"), "A segment")
-    cuts = None if bins is None else tuple(number(v, "bins") for v in _list(bins, "bins"))
+    cuts = None if bins is None else tuple(read_number(v, "bins") for v in _list(bins, "bins"))
     return MappedSegment(_text(name, "name"), _text(column, "column"), cuts)
 
 
@@ -158,7 +158,10 @@ def _effects(plain: object) -> Effects:
     return Effects(
         tuple(_text(name, "of") for name in _list(of, "of")),
         tuple(tuple(_text(w, "levels") for w in _list(words, "levels")) for words in _list(levels, "levels")),
-        *(tuple(number(v, "offsets and slopes") for v in _list(of_all, "offsets")) for of_all in figures),
+        *(
+            tuple(read_number(v, "offsets and slopes") for v in _list(of_all, "offsets"))
+            for of_all in figures
+        ),
     )
 
 

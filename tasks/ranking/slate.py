@@ -69,7 +69,7 @@ class Block:
     penalty: Penalty | None = None
 
 
-def fill(block: Block, length: int) -> Counts:
+def fill_slates(block: Block, length: int) -> Counts:
     """Return each candidate's slot from 1, 0 for those off the slate, shape [requests, most candidates].
 
     Examples
@@ -122,7 +122,7 @@ class _Filling:
         for _ in range(least):
             wanting = (self.reserved & marked).sum(axis=1) < least
             wanting &= self.reserved.sum(axis=1) < self.length
-            pick = _first(self.open & marked & ~self.reserved & wanting[:, None])
+            pick = _first_marked(self.open & marked & ~self.reserved & wanting[:, None])
             if (pick == _NONE).all():
                 return
             _mark(self.reserved, pick, value=True)
@@ -136,14 +136,14 @@ class _Filling:
         _mark(self.slots, pick, value=slot)
         _mark(self.open, pick, value=False)
         if self.block.penalty is not None:
-            self.repeats += _same(self.block.penalty.values, pick)
+            self.repeats += _mark_same_value(self.block.penalty.values, pick)
         if not self.reserves:
             self._hold(pick)
             return True
-        fresh = np.where(_at(self.reserved, pick), _NONE, pick)
+        fresh = np.where(_is_marked(self.reserved, pick), _NONE, pick)
         _mark(self.reserved, pick, value=False)
         self._hold(fresh)
-        counted = [_at(minimum.marked, fresh) for minimum in self.block.minimums]
+        counted = [_is_marked(minimum.marked, fresh) for minimum in self.block.minimums]
         self._give_back(np.flatnonzero(np.any(counted, axis=0)))
         return True
 
@@ -159,7 +159,7 @@ class _Filling:
 
     def _best(self, choice: Rectangle) -> Column:
         if self.block.penalty is None:
-            return _first(choice)  # columns are ordered by tier, utility, item_id
+            return _first_marked(choice)  # columns are ordered by tier, utility, item_id
         if self.block.tier is not None:
             tier = np.where(choice, self.block.tier, np.iinfo(np.int32).max)
             choice = choice & (tier == tier.min(axis=1)[:, None])
@@ -170,7 +170,7 @@ class _Filling:
     def _hold(self, pick: Column) -> None:
         """Count a pick under every cap, and close the values that are full."""
         for index, cap in enumerate(self.block.caps):
-            same = _same(cap.values, pick)
+            same = _mark_same_value(cap.values, pick)
             self.held[index] += same
             self.open &= ~(same & (self.held[index] >= cap.limit))
 
@@ -179,7 +179,7 @@ class _Filling:
         self.reserved[rows, pick] = False
         opened = self.block.valid[rows] & (self.slots[rows] == 0)
         for cap, held in zip(self.block.caps, self.held, strict=True):
-            held[rows] -= _same(cap.values[rows], pick)
+            held[rows] -= _mark_same_value(cap.values[rows], pick)
             opened &= (cap.values[rows] == _NONE) | (held[rows] < cap.limit)
         self.open[rows] = opened
 
@@ -194,23 +194,23 @@ class _Filling:
                 marked = minimum.marked[rows]
                 more = (taken & marked).sum(axis=1) > minimum.least
                 spare &= ~marked | more[:, None]
-            pick = _last(spare)
+            pick = _last_marked(spare)
             rows, pick = rows[pick != _NONE], pick[pick != _NONE]
             self._release(rows, pick)
 
 
-def _first(marked: Rectangle) -> Column:
+def _first_marked(marked: Rectangle) -> Column:
     """Return the first marked column of each row, -1 for none."""
     first = marked.argmax(axis=1)
     return np.where(marked[np.arange(len(marked)), first], first, _NONE)
 
 
-def _last(marked: Rectangle) -> Column:
-    backwards = _first(marked[:, ::-1])
+def _last_marked(marked: Rectangle) -> Column:
+    backwards = _first_marked(marked[:, ::-1])
     return np.where(backwards == _NONE, _NONE, marked.shape[1] - 1 - backwards)
 
 
-def _at(marked: Rectangle, pick: Column) -> npt.NDArray[np.bool_]:
+def _is_marked(marked: Rectangle, pick: Column) -> npt.NDArray[np.bool_]:
     at: npt.NDArray[np.bool_] = (pick != _NONE) & marked[np.arange(len(marked)), pick]
     return at
 
@@ -220,7 +220,7 @@ def _mark(cells: npt.NDArray[Any], pick: Column, *, value: int | bool) -> None:
     cells[rows, pick[rows]] = value
 
 
-def _same(values: Values, pick: Column) -> Rectangle:
+def _mark_same_value(values: Values, pick: Column) -> Rectangle:
     """Mark the cells of each row that share the picked one's value; uncounted values are alike to none."""
     picked = values[np.arange(len(values)), pick]
     picked = np.where((pick == _NONE) | (picked == _NONE), _NO_PICK, picked)

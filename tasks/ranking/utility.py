@@ -17,8 +17,8 @@ import pandas as pd
 
 from ..columns import expected_value, probability
 from ..errors import DataError, unknown
-from .candidates import Floats, Mask, examples, numbers
-from .conditions import holds
+from .candidates import Floats, Mask, describe_rows, read_numbers
+from .conditions import evaluate_condition
 from .policy import Context, UtilityPolicy
 
 Codes = npt.NDArray[np.int16]
@@ -44,7 +44,7 @@ class Utilities:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow is refused below, by row
-def utilities(
+def compute_utilities(
     candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilityPolicy
 ) -> Utilities:
     """Compose predictions into utility.
@@ -60,20 +60,20 @@ def utilities(
     ...     {"policy": "p", "version": 1, "weights": {"click": 0.4, "hide": -3.0}}
     ... )
     >>> two = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
-    >>> utilities(two, {"p_click": [0.5, 0.25], "p_hide": [0.0, 0.5]}, policy).utility
+    >>> compute_utilities(two, {"p_click": [0.5, 0.25], "p_hide": [0.0, 0.5]}, policy).utility
     array([ 0.2, -1.4])
     """
-    context = contexts(candidates, policy.contexts)
+    context = choose_contexts(candidates, policy.contexts)
     contributions: dict[str, Floats] = {}
     unknown_values: dict[str, Mask] = {}
     total = np.zeros(len(candidates))
     for term in policy.terms:
         variants = policy.variants(term)
-        weight = _by_context(np.array([v.weight for v in variants]), context)
-        part = prediction(candidates, predictions, term) * weight
+        weight = _pick_by_context(np.array([v.weight for v in variants]), context)
+        part = read_prediction(candidates, predictions, term) * weight
         for name in sorted({v.times for v in variants if v.times is not None}):
-            rows = _by_context(np.array([v.times == name and v.weight != 0 for v in variants]), context)
-            values = numbers(candidates, name, f"the utility of '{term}'")
+            rows = _pick_by_context(np.array([v.times == name and v.weight != 0 for v in variants]), context)
+            values = read_numbers(candidates, name, f"the utility of '{term}'")
             part = np.where(rows, part * values, part)
             unknown_values[name] = unknown_values.get(name, np.False_) | (rows & np.isnan(values))
         contributions[term] = part
@@ -82,18 +82,18 @@ def utilities(
     return Utilities(total, contributions, context, unknown_values)
 
 
-def contexts(candidates: pd.DataFrame, declared: tuple[Context, ...]) -> Codes:
+def choose_contexts(candidates: pd.DataFrame, declared: tuple[Context, ...]) -> Codes:
     """Return the index of the first context that holds, -1 where none does, shape [rows]."""
     chosen = np.full(len(candidates), -1, dtype=np.int16)
     for index, context in reversed(list(enumerate(declared))):
         rows = np.ones(len(candidates), dtype=np.bool_)
         for condition in context.when:
-            rows &= holds(candidates, condition, f"context '{context.name}'")[0]
+            rows &= evaluate_condition(candidates, condition, f"context '{context.name}'")[0]
         chosen[rows] = index
     return chosen
 
 
-def prediction(candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], task: str) -> Floats:
+def read_prediction(candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], task: str) -> Floats:
     """Return a task's joint probability or expected value, shape [rows].
 
     Raises
@@ -109,11 +109,11 @@ def prediction(candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike
         raise DataError(f"Prediction '{name}' has shape {values.shape} for {len(candidates)} candidates.")
     bad = ~np.isfinite(values)
     if bad.any():
-        raise DataError(f"Prediction '{name}' is not finite in {examples(candidates, bad)}.")
+        raise DataError(f"Prediction '{name}' is not finite in {describe_rows(candidates, bad)}.")
     return values
 
 
-def _by_context(variants: npt.NDArray[_Kind], context: Codes) -> npt.NDArray[_Kind]:
+def _pick_by_context(variants: npt.NDArray[_Kind], context: Codes) -> npt.NDArray[_Kind]:
     """Pick each row's variant, the first one where there is no context; one value where all agree."""
     return variants[:1] if (variants == variants[0]).all() else variants[context + 1]
 
@@ -124,5 +124,5 @@ def _refuse_overflow(candidates: pd.DataFrame, total: Floats, unknown_values: Ma
         beyond &= ~rows
     if beyond.any():
         raise DataError(
-            f"The utility overflows in {examples(candidates, beyond)}; look at its value columns."
+            f"The utility overflows in {describe_rows(candidates, beyond)}; look at its value columns."
         )

@@ -21,7 +21,7 @@ import pandas as pd
 from tasks.calibration.fit import fit_joint
 from tasks.calibration.pictures import draw_joint
 from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, predicted, probability
-from tasks.contracts.chains import chain, known_outcomes
+from tasks.contracts.chains import chain, join_outcomes
 from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.segments import segment_columns, segment_values
@@ -34,8 +34,8 @@ from tasks.release.parts import Pins
 from tasks.release.signature import release_signature
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
-from tasks.training.debiasing import looked_at
-from tasks.training.rows import first_rows, measured_head
+from tasks.training.debiasing import examination_at
+from tasks.training.rows import mark_first_rows, measured_head
 from tasks.training.slices import DaySlice, TaskSlices
 
 Floats = npt.NDArray[np.float64]
@@ -104,7 +104,7 @@ class Rehearsal:
         heads = scorer.heads.of(tasks)
         placed = (POSITION,) if POSITION in self.snapshot.schema().names else ()
         frame = self.days(days, (*heads.columns, *heads.optional, *placed), tasks)
-        looks = looked_at(curve, _positions(frame))
+        looks = examination_at(curve, _positions(frame))
         predictions = heads.predict(frame)
         values = segment_values(frame, self.workspace.contracts.surface.segments)
         segments = {name: np.asarray(of_rows) for name, of_rows in values.items()}
@@ -137,9 +137,9 @@ class Rehearsal:
         contracts = self.workspace.contracts
         links = chain(contracts.tasks, task) if contracts.head_kind(task) in {"binary", "value"} else (task,)
         labels = {link: frame[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
-        known = known_outcomes(labels, links)
+        known = join_outcomes(labels, links)
         if contracts.tasks.tasks[task].level == "request":
-            return np.where(first_rows(frame[REQUEST_ID].to_numpy()), known, np.nan)
+            return np.where(mark_first_rows(frame[REQUEST_ID].to_numpy()), known, np.nan)
         return known
 
 

@@ -26,7 +26,7 @@ from tasks.release.conflicts import conflicts_to_json
 from tasks.release.parts import Pins
 from tasks.release.proxies import proxy_to_json
 from tasks.release.rehearsal import Rehearsal, predicted_by_task, users_of
-from tasks.training.rows import first_rows
+from tasks.training.rows import mark_first_rows
 from tasks.training.slices import DaySlice
 
 Floats = npt.NDArray[np.float64]
@@ -81,7 +81,7 @@ class Reports:
     def _own_rows(self, frame: pd.DataFrame, task: str) -> npt.NDArray[np.bool_]:
         """Return which rows count: of a request-level outcome, one a request."""
         if self.rehearsal.workspace.contracts.tasks.tasks[task].level == "request":
-            return first_rows(frame[REQUEST_ID].to_numpy())
+            return mark_first_rows(frame[REQUEST_ID].to_numpy())
         return np.ones(len(frame), dtype=bool)
 
     def _cost(self, task: str) -> bool:

@@ -30,7 +30,7 @@ from tasks.stores.releases import COMPONENT, release_name
 from tasks.stores.runs import finish, read_evidence
 from tasks.stores.workspace import Workspace, parse_instant
 from tasks.training import examination
-from tasks.training.rows import published_snapshot
+from tasks.training.rows import find_published_snapshot
 from tasks.training.slices import DaySlice, plan_slices
 
 CHALLENGER: Final = "challenger"
@@ -86,7 +86,7 @@ def run(
         A part holds other bytes than were registered.
     """
     registry = Registry(workspace.home)
-    labels = published_snapshot(workspace, snapshot, as_of=as_of)
+    labels = find_published_snapshot(workspace, snapshot, as_of=as_of)
     refuse_silent_changes(workspace, registry)
     slices = plan_slices(workspace.contracts, as_of, labels.dates())
     trained, kept = divided(parts)

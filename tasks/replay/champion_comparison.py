@@ -9,7 +9,7 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.contracts import Contracts
-from tasks.contracts.chains import chain, known_outcomes
+from tasks.contracts.chains import chain, join_outcomes
 from tasks.evaluation.evidence import estimate_to_json
 from tasks.evaluation.intervals import auc_drop, normalized_entropy_rise
 from tasks.replay.slates import Scored, TestSlice
@@ -30,7 +30,7 @@ def comparisons(
         if task.kind != "binary" or any(column not in side.frame for side in (champion, ours)):
             continue
         links = [name] if conditional else chain(contracts.tasks, name)
-        label = known_outcomes(test.log.labels, links)
+        label = join_outcomes(test.log.labels, links)
         known = np.isfinite(label)
         if not known.any():
             continue

@@ -17,7 +17,7 @@ import pandas as pd
 from tasks import columns as c
 from tasks.errors import DataError
 from tasks.evaluation.intervals import mean_interval
-from tasks.evaluation.resampling import clusters
+from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.verdicts import Estimate
 
 Floats = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ def compare(challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series) 
             "Champion and challenger were given different candidates; score the same rows with both"
         )
     requests = pd.factorize(challenger[c.REQUEST_ID])[0]
-    user = clusters(users.to_numpy(), challenger[c.REQUEST_ID].to_numpy()).codes
+    user = cluster_rows(users.to_numpy(), challenger[c.REQUEST_ID].to_numpy()).codes
     request_user = np.zeros(requests.max(initial=-1) + 1, dtype=np.int64)
     request_user[requests] = user
     return Comparison(

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.evaluation.binary import quotient
+from tasks.evaluation.binary import divide
 from tasks.evaluation.ndcg import RequestGains, request_gains
 from tasks.replay.log import CandidateLog, Floats, Slates
 
@@ -192,7 +192,7 @@ def _ndcg(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, with
     gained[log.requests[inside][slate.first_rows]] = slate.gained
     ideal[log.requests[known][whole.first_rows]] = whole.ideal
     if naive:
-        gained, ideal = quotient(gained, ideal), (ideal > 0).astype(np.float64)
+        gained, ideal = divide(gained, ideal), (ideal > 0).astype(np.float64)
     user = np.zeros(log.request_count, dtype=np.int64)
     user[log.requests] = log.users
     return UserSums(

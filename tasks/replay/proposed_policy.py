@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.crosscheck import find_problems
-from tasks.contracts.problems import from_validation
+from tasks.contracts.problems import problems_of_validation
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 
@@ -23,7 +23,7 @@ def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
     try:
         policy = UtilitySpec.model_validate(read_yaml(path))
     except ValidationError as error:
-        problems = from_validation(path.name, error, UtilitySpec)
+        problems = problems_of_validation(path.name, error, UtilitySpec)
     else:
         models = {"surface": contracts.surface, "tasks": contracts.tasks, "utility": policy}
         problems = [replace(one, file=path.name) for one in find_problems(contracts.name, models)]

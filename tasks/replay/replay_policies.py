@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.evaluation.binary import quotient
+from tasks.evaluation.binary import divide
 from tasks.evaluation.exposure import entropy, gini
-from tasks.evaluation.resampling import Resampler, interval
+from tasks.evaluation.resampling import Resampler, percentile_interval
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.log import CandidateLog, Floats, Slates
 from tasks.replay.metrics import NAIVE, Rows, UserSums, unanswerable, user_sums
@@ -133,7 +133,7 @@ class _Sample:
 
     @property
     def estimate(self) -> Estimate:
-        return interval(self.value, self.replicates, self.n)
+        return percentile_interval(self.value, self.replicates, self.n)
 
 
 def _reason(metric: Metric, ours: "_Sample | None", judge: Slates) -> str:
@@ -147,7 +147,7 @@ def _reason(metric: Metric, ours: "_Sample | None", judge: Slates) -> str:
 
 def _shares(looks: Floats) -> Floats:
     """Divide looks [..., values] by those of all values; NaN where there are none."""
-    return quotient(looks, looks.sum(axis=-1, keepdims=True))
+    return divide(looks, looks.sum(axis=-1, keepdims=True))
 
 
 def _with_naive(metric: Metric) -> tuple[Metric, ...]:
@@ -168,7 +168,7 @@ def _relative(policy: _Sample, baseline: _Sample) -> Estimate:
     with np.errstate(divide="ignore", invalid="ignore"):
         replicates = policy.replicates / baseline.replicates - 1.0
     value = policy.value / baseline.value - 1.0 if baseline.value else math.nan
-    return interval(value, replicates, min(policy.n, baseline.n))
+    return percentile_interval(value, replicates, min(policy.n, baseline.n))
 
 
 def _coverage(log: CandidateLog, slates: Slates, rows: Rows) -> _Sample:

@@ -15,7 +15,7 @@ from tasks.evaluation.segments import segment_values
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
 from tasks.ranking.policy import SlatePolicy, UtilityPolicy
-from tasks.ranking.utility import utilities
+from tasks.ranking.utility import compute_utilities
 from tasks.release.loading import LoadedRelease
 from tasks.replay.log import CandidateLog, Slates, candidate_log, column_slates, logged_slates
 from tasks.replay.logged_candidates import labelled_candidates
@@ -93,7 +93,7 @@ class TestSlice:
             predictions=self._by_task(scored),
             where_shown=self._where_shown(scored),
             utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
-            contributions=utilities(self.candidates, _predictions(scored), policy).contributions,
+            contributions=compute_utilities(self.candidates, _predictions(scored), policy).contributions,
         )
         return Scored(slates, scored)
 
@@ -156,7 +156,7 @@ def release_examination(workspace: Workspace, manifest: Manifest) -> Examination
     pinned = manifest.find(Role.EXAMINATION)
     if pinned is None:
         return None
-    return examination.read(workspace, Part(pinned.name, pinned.version, pinned.sha256))
+    return examination.read_curve(workspace, Part(pinned.name, pinned.version, pinned.sha256))
 
 
 def release_policy(workspace: Workspace, manifest: Manifest) -> UtilityPolicy:

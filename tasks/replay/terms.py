@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.evaluation.binary import quotient
+from tasks.evaluation.binary import divide
 from tasks.replay.log import CandidateLog, Floats, Slates
 from tasks.replay.metrics import Rows, within_request
 
@@ -62,9 +62,9 @@ def _term(log: CandidateLog, slates: Slates, task: str, scored: Rows, placed: Ro
 
 
 def _mean(values: Floats, rows: Rows) -> float:
-    return float(quotient(np.sum(values, where=rows), np.count_nonzero(rows)))
+    return float(divide(np.sum(values, where=rows), np.count_nonzero(rows)))
 
 
 def _spread(log: CandidateLog, values: Floats, rows: Rows) -> float:
     moved = within_request(log, np.where(rows, values, 0.0), rows)
-    return float(np.sqrt(quotient((moved**2).sum(), np.count_nonzero(rows))))
+    return float(np.sqrt(divide((moved**2).sum(), np.count_nonzero(rows))))

@@ -14,23 +14,23 @@ _LEAVES: Final = re.compile(r"^leaf_value=(.+)$", flags=re.MULTILINE)
 _END: Final = "end of trees"
 
 
-def shift(booster: lgb.Booster, offset: float) -> lgb.Booster:
+def shift_scores(booster: lgb.Booster, offset: float) -> lgb.Booster:
     """Add an offset to every raw score, in place, through the leaves of the first tree."""
     if offset:
-        for leaf in range(_leaves(booster, 0)):
+        for leaf in range(_count_leaves(booster, 0)):
             booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + offset)
     return booster
 
 
-def scale(booster: lgb.Booster, slope: float) -> lgb.Booster:
+def scale_scores(booster: lgb.Booster, slope: float) -> lgb.Booster:
     """Multiply every raw score, in place, through all leaves."""
     for tree in range(booster.num_trees()):
-        for leaf in range(_leaves(booster, tree)):
+        for leaf in range(_count_leaves(booster, tree)):
             booster.set_leaf_output(tree, leaf, booster.get_leaf_output(tree, leaf) * slope)
     return booster
 
 
-def stack(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster:
+def stack_boosters(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster:
     """Return the booster whose raw score is the sum of both; objective and parameters are those of ``above``.
 
     Parameters
@@ -39,8 +39,8 @@ def stack(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster:
     """
     if below is None:
         return above
-    head, trees, tail = _parts(above.model_to_string())
-    blocks = [*_parts(below.model_to_string())[1], *trees]
+    head, trees, tail = _split_text(above.model_to_string())
+    blocks = [*_split_text(below.model_to_string())[1], *trees]
     numbered = [f"Tree={number}\n{block}" for number, block in enumerate(blocks)]
     sizes = " ".join(str(len(block.encode())) for block in numbered)
     head = re.sub(r"^tree_sizes=.*$", f"tree_sizes={sizes}", head, flags=re.MULTILINE)
@@ -53,13 +53,13 @@ def is_constant(booster: lgb.Booster) -> bool:
     return not any(len(set(map(float, tree[1].split()))) > 1 for tree in trees)
 
 
-def _parts(text: str) -> tuple[str, list[str], str]:
+def _split_text(text: str) -> tuple[str, list[str], str]:
     """Split a model's text into what stands before its trees, the trees without numbers, and the rest."""
     body, end, rest = text.partition(_END)
     head, *trees = _TREES.split(body)
     return head, trees, end + rest
 
 
-def _leaves(booster: lgb.Booster, tree: int) -> int:
+def _count_leaves(booster: lgb.Booster, tree: int) -> int:
     found: int = booster.dump_model(start_iteration=tree, num_iteration=1)["tree_info"][0]["num_leaves"]
     return found

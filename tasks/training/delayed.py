@@ -30,7 +30,7 @@ LEAST: Final = 0.05
 
 
 @dataclass(frozen=True)
-class SoFar:
+class TruncatedOutcomes:
     """Rows as they were known at an instant.
 
     Attributes
@@ -45,7 +45,7 @@ class SoFar:
     kept: Bools
 
 
-def so_far(labels: Floats, delays: Floats, elapsed: Floats, *, window: float) -> SoFar:
+def truncate_outcomes(labels: Floats, delays: Floats, elapsed: Floats, *, window: float) -> TruncatedOutcomes:
     """Take back what came after an instant, and say how much that is.
 
     Parameters
@@ -62,7 +62,7 @@ def so_far(labels: Floats, delays: Floats, elapsed: Floats, *, window: float) ->
 
     Examples
     --------
-    >>> known = so_far(
+    >>> known = truncate_outcomes(
     ...     np.array([1.0, 1.0, 0.0, 1.0]),
     ...     np.array([1.0, 3.0, np.nan, 3.0]),
     ...     np.array([9.0, 9.0, 2.0, 2.0]),
@@ -81,4 +81,4 @@ def so_far(labels: Floats, delays: Floats, elapsed: Floats, *, window: float) ->
     share = np.searchsorted(came, elapsed, side="left") / len(came)
     arrived = np.where(closed, 1.0, share)
     by_then = (labels > 0) & (delays < elapsed)
-    return SoFar(by_then.astype(np.float64), arrived, (elapsed > 0) & (arrived >= LEAST))
+    return TruncatedOutcomes(by_then.astype(np.float64), arrived, (elapsed > 0) & (arrived >= LEAST))

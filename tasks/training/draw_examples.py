@@ -5,7 +5,7 @@
     observed rows of the train days, as known then (debiasing.py) -> rows of weight 0 dropped -> encoder
       -> negatives sampled by key and segment -> weights, offsets, fold -> Examples
 
-Each decision is one small function, in this order; a factor of the weights is one line in `_factors`.
+Each decision is one small function, in this order; a factor of the weights is one line in `_weight_factors`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,14 +21,14 @@ import pyarrow.compute as pc
 from tasks.columns import ITEM_ID, PROPENSITY, REQUEST_ID, SHOWN_AT, USER_ID
 from tasks.contracts.training import ExampleWeights
 from tasks.errors import DataError, ImmatureLabels
-from tasks.ranking.candidates import numbers
+from tasks.ranking.candidates import read_numbers
 from tasks.ranking.features import FeatureEncoder
 from tasks.training import debiasing as unbiased
 from tasks.training import weights
 from tasks.training.encoding import encode, fit_encoder
 from tasks.training.examples import Examples
-from tasks.training.rows import TaskRows, labels
-from tasks.training.sampling import early_stop_fold, negative_rates, sampled
+from tasks.training.rows import TaskRows, read_labels
+from tasks.training.sampling import hold_out_users, negative_rates, sample_rows
 from tasks.training.trainable import require_trainable
 
 Floats = npt.NDArray[np.float64]
@@ -41,7 +41,7 @@ class TrainingRows:
     Attributes
     ----------
     counts : rows that are ``observed`` and weigh something, ``positives`` among them, observed ones that
-        were dropped as ``of_weight_0``, ``sampled`` to be learned from, ``held_out`` of those.
+        were dropped as ``of_weight_0``, ``sample_rows`` to be learned from, ``held_out`` of those.
     factors : of each factor of the weights its least, mean and greatest value and the effective rows.
     """
 
@@ -51,7 +51,7 @@ class TrainingRows:
     factors: dict[str, dict[str, float]]
 
 
-def training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None) -> TrainingRows:
+def draw_training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None) -> TrainingRows:
     """Read what a task learns from.
 
     Parameters
@@ -66,9 +66,9 @@ def training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None) -> T
         Every label is the same, a weight or a propensity is no such thing, a feature is not what the
         contract says.
     """
-    known = unbiased.as_known(rows, _read(rows))
-    table, factors = _weighed(rows, known)
-    outcomes = labels(table, rows.task)
+    known = unbiased.restore_known_labels(rows, _read(rows))
+    table, factors = _weigh_rows(rows, known)
+    outcomes = read_labels(table, rows.task)
     minimum = rows.workspace.contracts.surface.minimum.positives
     require_trainable(rows.task, outcomes, kind=rows.kind, minimum=minimum)
     counts = {
@@ -77,59 +77,59 @@ def training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None) -> T
         "of_weight_0": len(known) - len(table),
     }
     encoder = encoder or fit_encoder(table, rows.learned)
-    rates = _negatives(rows, table)
-    kept = sampled(outcomes > 0, _key(table), negatives=rates, salt=f"negatives of {rows.task}")
+    rates = _negative_rates(rows, table)
+    kept = sample_rows(outcomes > 0, _key_columns(table), negatives=rates, salt=f"negatives of {rows.task}")
     factors = {name: values[kept] for name, values in factors.items()}
     _require_negatives(rows.task, outcomes, kept)
-    examples = _examples(rows, table.filter(pa.array(kept)), encoder, factors, rates[kept])
+    examples = _build_examples(rows, table.filter(pa.array(kept)), encoder, factors, rates[kept])
     counts |= {"sampled": len(examples), "held_out": int(examples.held_out.sum())}
-    return TrainingRows(examples, encoder, counts, weights.described(factors))
+    return TrainingRows(examples, encoder, counts, weights.describe_factors(factors))
 
 
-def _asked(rows: TaskRows) -> ExampleWeights:
+def _example_weights(rows: TaskRows) -> ExampleWeights:
     return rows.training.weights or ExampleWeights()
 
 
 def _read(rows: TaskRows) -> pa.Table:
-    asked, sampling = _asked(rows), rows.spec.sampling
+    asked, sampling = _example_weights(rows), rows.spec.sampling
     wanted = {
         SHOWN_AT: asked.half_life is not None,
         PROPENSITY: asked.propensity is not None,
         **({asked.column: True} if asked.column else {}),
         **(dict.fromkeys(sampling.by, True) if sampling else {}),
-        **dict.fromkeys(unbiased.columns(rows), True),
+        **dict.fromkeys(unbiased.weight_columns(rows), True),
     }
     table = rows.read(rows.slices.train, [name for name, needed in wanted.items() if needed])
-    return _together(table) if rows.kind == "ranking" else table
+    return _sort_by_request(table) if rows.kind == "ranking" else table
 
 
-def _weighed(rows: TaskRows, table: pa.Table) -> tuple[pa.Table, dict[str, Floats]]:
+def _weigh_rows(rows: TaskRows, table: pa.Table) -> tuple[pa.Table, dict[str, Floats]]:
     """Drop the rows that weigh nothing, and return what the others weigh by factor."""
     factors: dict[str, Floats] = {}
-    if (column := _asked(rows).column) is not None:
-        said = _floats(table, column, "weights.column")
-        logged = weights.by_column(said, task=rows.task, column=column)
+    if (column := _example_weights(rows).column) is not None:
+        said = _read_floats(table, column, "weights.column")
+        logged = weights.column_weights(said, task=rows.task, column=column)
         if len(logged) and not logged.any():
             raise ImmatureLabels(
                 f"Task '{rows.task}' cannot be trained: all {len(logged)} observed rows of its train slice "
                 f"weigh 0 by '{column}' (weights.column). It needs rows above 0."
             )
         table, factors["column"] = table.filter(pa.array(logged > 0)), logged[logged > 0]
-    return table, {**factors, **dict(_factors(rows, table))}
+    return table, {**factors, **dict(_weight_factors(rows, table))}
 
 
-def _factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floats]]:
+def _weight_factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floats]]:
     """Give every other factor of the weights, each above 0, by name."""
-    asked = _asked(rows)
+    asked = _example_weights(rows)
     if asked.half_life is not None and len(table):
-        yield "half_life", weights.by_age(table.column(SHOWN_AT).to_numpy(), asked.half_life)
+        yield "half_life", weights.age_weights(table.column(SHOWN_AT).to_numpy(), asked.half_life)
     if asked.propensity is not None:
-        logged = _floats(table, PROPENSITY, "weights.propensity")
-        yield "propensity", weights.by_propensity(logged, clip=asked.propensity.clip, task=rows.task)
-    yield from unbiased.factors(rows, table)
+        logged = _read_floats(table, PROPENSITY, "weights.propensity")
+        yield "propensity", weights.propensity_weights(logged, clip=asked.propensity.clip, task=rows.task)
+    yield from unbiased.weight_factors(rows, table)
 
 
-def _negatives(rows: TaskRows, table: pa.Table) -> Floats:
+def _negative_rates(rows: TaskRows, table: pa.Table) -> Floats:
     """Return the share of its segment's negatives that each row stands for, shape [rows]."""
     sampling = rows.spec.sampling
     if sampling is None or not sampling.by:
@@ -147,47 +147,47 @@ def _require_negatives(task: str, outcomes: Floats, kept: npt.NDArray[np.bool_])
         )
 
 
-def _examples(
+def _build_examples(
     rows: TaskRows, table: pa.Table, encoder: FeatureEncoder, factors: Mapping[str, Floats], rates: Floats
 ) -> Examples:
-    outcomes, weighed = labels(table, rows.task), weights.combined(factors.values())
+    outcomes, weighed = read_labels(table, rows.task), weights.combine_factors(factors.values())
     offset, kind = -np.log(rates), rows.kind
-    if _asked(rows).balanced and kind == "binary":
-        weighed, balance = weights.balance(outcomes, weighed)
+    if _example_weights(rows).balanced and kind == "binary":
+        weighed, balance = weights.balance_classes(outcomes, weighed)
         offset = offset + balance
     share = rows.workspace.contracts.surface.split.early_stop
     return Examples(
         features=encode(encoder, table),
         labels=outcomes,
-        fold=early_stop_fold(users_of(table), share=share, salt="early stop"),
+        fold=hold_out_users(user_or_request(table), share=share, salt="early stop"),
         names=encoder.names,
         categorical=encoder.categorical,
         weights=weighed,
         offsets=offset if offset.any() else None,
-        groups=_requests(table) if kind == "ranking" else None,
+        groups=_encode_requests(table) if kind == "ranking" else None,
     )
 
 
-def _together(table: pa.Table) -> pa.Table:
+def _sort_by_request(table: pa.Table) -> pa.Table:
     """Let the rows of a request follow each other, also where they were shown at different instants."""
-    requests = _requests(table)
+    requests = _encode_requests(table)
     return table if (np.diff(requests) >= 0).all() else table.take(np.argsort(requests, kind="stable"))
 
 
-def _requests(table: pa.Table) -> npt.NDArray[np.int64]:
+def _encode_requests(table: pa.Table) -> npt.NDArray[np.int64]:
     """Return a code per row, by first appearance."""
     return np.asarray(pd.factorize(table.column(REQUEST_ID).to_pandas(), use_na_sentinel=False)[0], np.int64)
 
 
-def _key(table: pa.Table) -> list[pa.ChunkedArray]:
+def _key_columns(table: pa.Table) -> list[pa.ChunkedArray]:
     return [table.column(name) for name in (REQUEST_ID, ITEM_ID)]
 
 
-def _floats(table: pa.Table, column: str, asked_by: str) -> Floats:
-    return numbers(table.select([column]).to_pandas(), column, asked_by)
+def _read_floats(table: pa.Table, column: str, asked_by: str) -> Floats:
+    return read_numbers(table.select([column]).to_pandas(), column, asked_by)
 
 
-def users_of(table: pa.Table) -> pa.ChunkedArray:
+def user_or_request(table: pa.Table) -> pa.ChunkedArray:
     """Return who is held out together: the user, or the request where the user is missing."""
     users = table.column(USER_ID)
     if not users.null_count:
@@ -195,9 +195,9 @@ def users_of(table: pa.Table) -> pa.ChunkedArray:
     return pc.coalesce(users.cast(pa.string()), table.column(REQUEST_ID).cast(pa.string()))
 
 
-def told(rows: TaskRows) -> dict[str, Any]:
+def describe_sampling(rows: TaskRows) -> dict[str, Any]:
     """Say how the task's examples are weighed and sampled, as flat parameters."""
-    asked, sampling = _asked(rows), rows.spec.sampling
+    asked, sampling = _example_weights(rows), rows.spec.sampling
     flat = {
         f"weights.{name}": value for name, value in asked.model_dump(mode="json", exclude_none=True).items()
     }

@@ -13,7 +13,7 @@ from tasks.errors import DataError
 from tasks.ranking.features import FeatureEncoder
 
 
-def coded(table: pa.Table, names: Iterable[str]) -> pa.Table:
+def encode_dictionaries(table: pa.Table, names: Iterable[str]) -> pa.Table:
     """Hold each distinct text of some columns once, and a number per row."""
     for name in names:
         column = table.column(name)
@@ -36,12 +36,12 @@ def encode(encoder: FeatureEncoder, table: pa.Table) -> pa.Table:
     DataError
         A column holds no numbers, or infinite ones.
     """
-    numeric = [_numbers(table, name) for name in encoder.numeric]
-    codes = [_codes(encoder, table.column(name), name) for name in encoder.categorical]
+    numeric = [_check_numbers(table, name) for name in encoder.numeric]
+    codes = [_encode_categories(encoder, table.column(name), name) for name in encoder.categorical]
     return pa.table([*numeric, *codes], names=list(encoder.names))
 
 
-def _numbers(table: pa.Table, name: str) -> pa.ChunkedArray:
+def _check_numbers(table: pa.Table, name: str) -> pa.ChunkedArray:
     column = table.column(name)
     kind = column.type
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
@@ -56,7 +56,7 @@ def _numbers(table: pa.Table, name: str) -> pa.ChunkedArray:
     return column
 
 
-def _codes(encoder: FeatureEncoder, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+def _encode_categories(encoder: FeatureEncoder, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """Encode each distinct value once; a null or a value never seen is null."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     known = FeatureEncoder((), {name: encoder.categories[name]})

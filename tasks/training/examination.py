@@ -23,10 +23,10 @@ from tasks.columns import ITEM_ID, POSITION, PROPENSITY, REQUEST_ID, USER_ID
 from tasks.contracts import digest
 from tasks.contracts.chains import parent
 from tasks.errors import DataError
-from tasks.evaluation.resampling import clusters
+from tasks.evaluation.resampling import cluster_rows
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
-from tasks.ranking.candidates import numbers
+from tasks.ranking.candidates import read_numbers
 from tasks.ranking.examination import FILE, Examination
 from tasks.stores.locks import alone
 from tasks.stores.make_once import WantedPart
@@ -34,9 +34,9 @@ from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace, format_instant
-from tasks.training.examination_curve import Harvested, harvest
+from tasks.training.examination_curve import EstimatedExamination, estimate_examination
 from tasks.training.inputs import curve_inputs
-from tasks.training.position import require_places
+from tasks.training.position import require_positions
 from tasks.training.rows import TaskRows, log_labels
 
 STEP: Final = "examination"
@@ -75,14 +75,14 @@ def run(workspace: Workspace, *, snapshot: str, parent_run: str | None = None) -
     if workspace.contracts.surface.examination is None:
         return None
     labelled = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
-    wanted = _wanted(workspace, labelled)
+    wanted = _wanted_part(workspace, labelled)
     with alone(workspace.home, wanted.name, doing=f"estimating where people look on {workspace.surface}"):
         return wanted.find() or wanted.make(
             partial(_make, wanted.registry, workspace, labelled), parent_run=parent_run
         )
 
 
-def _wanted(workspace: Workspace, labelled: Snapshot) -> WantedPart:
+def _wanted_part(workspace: Workspace, labelled: Snapshot) -> WantedPart:
     """Say what decides the curve: a declared one hangs on no label."""
     contracts = workspace.contracts
     decides = {"surface": workspace.surface, **curve_inputs(contracts), "step": STEP, "recipe": RECIPE}
@@ -105,12 +105,12 @@ def _wanted(workspace: Workspace, labelled: Snapshot) -> WantedPart:
     )
 
 
-def read(workspace: Workspace, part: Part) -> Examination:
+def read_curve(workspace: Workspace, part: Part) -> Examination:
     """Read a registered curve, its bytes compared with what was registered."""
     return Examination.from_json(json.loads((Registry(workspace.home).fetch(part) / FILE).read_bytes()))
 
 
-def curve(workspace: Workspace, *, snapshot: str) -> Examination:
+def find_curve(workspace: Workspace, *, snapshot: str) -> Examination:
     """Return the curve that a snapshot's parts are corrected by.
 
     Raises
@@ -124,14 +124,14 @@ def curve(workspace: Workspace, *, snapshot: str) -> Examination:
             f"{workspace.surface} says nothing of how much a position is looked at. Declare examination in "
             "surface.yaml, or let it be estimated."
         )
-    return read(workspace, part)
+    return read_curve(workspace, part)
 
 
 def _make(
     registry: Registry, workspace: Workspace, labelled: Snapshot, opened: StepRun, said: Mapping[str, str]
 ) -> Part:
     declared = workspace.contracts.surface.examination_curve
-    made = _declared(workspace, declared) if declared else _estimated(workspace, labelled, opened)
+    made = _declared_curve(workspace, declared) if declared else _estimate_curve(workspace, labelled, opened)
     opened.evidence({"slices": made.slices, "examination": made.content})
     return registry.register(
         examination_name(workspace.surface),
@@ -143,16 +143,16 @@ def _make(
     )
 
 
-def _declared(workspace: Workspace, by_position: tuple[float, ...]) -> _Curve:
+def _declared_curve(workspace: Workspace, by_position: tuple[float, ...]) -> _Curve:
     known = Examination(by_position, workspace.contracts.surface.reference_position)
     return _Curve({**known.to_json(), "source": "declared"}, {})
 
 
-def _estimated(workspace: Workspace, labelled: Snapshot, opened: StepRun) -> _Curve:
-    task = _densest(workspace, labelled)
+def _estimate_curve(workspace: Workspace, labelled: Snapshot, opened: StepRun) -> _Curve:
+    task = _find_densest_task(workspace, labelled)
     rows = TaskRows.open(workspace, task=task, as_of=labelled.as_of, snapshot=labelled.id)
     log_labels(opened, labelled, context="examination")
-    found = _harvested(workspace, _placed(rows), task)
+    found = _harvest_pairs(workspace, _read_positions(rows), task)
     told = [
         {"position": place, "examination": point.value, "low": point.low, "high": point.high}
         for place, point in enumerate(found.curve, start=1)
@@ -172,22 +172,22 @@ def _estimated(workspace: Workspace, labelled: Snapshot, opened: StepRun) -> _Cu
     return _Curve(content, {"train": rows.slices.train.to_json()})
 
 
-def _harvested(workspace: Workspace, table: pa.Table, task: str) -> Harvested:
+def _harvest_pairs(workspace: Workspace, table: pa.Table, task: str) -> EstimatedExamination:
     frame = table.to_pandas()
     outcomes, places, propensities = (
-        numbers(frame, name, "examination: estimated") for name in (task, POSITION, PROPENSITY)
+        read_numbers(frame, name, "examination: estimated") for name in (task, POSITION, PROPENSITY)
     )
-    require_places(places)
-    return harvest(
+    require_positions(places)
+    return estimate_examination(
         outcomes,
         places,
         propensities,
         requests=pd.factorize(frame[REQUEST_ID])[0],
-        users=clusters(frame[USER_ID], frame[REQUEST_ID]).codes,
+        users=cluster_rows(frame[USER_ID], frame[REQUEST_ID]).codes,
     )
 
 
-def _placed(rows: TaskRows) -> pa.Table:
+def _read_positions(rows: TaskRows) -> pa.Table:
     """Read every impression of the train days: a neighbour without a label is a neighbour."""
     known = rows.snapshot.schema().names
     if lacking := [name for name in (POSITION, PROPENSITY) if name not in known]:
@@ -199,7 +199,7 @@ def _placed(rows: TaskRows) -> pa.Table:
     return rows.snapshot.read(names, first_day=rows.slices.train.first, last_day=rows.slices.train.last)
 
 
-def _densest(workspace: Workspace, labelled: Snapshot) -> str:
+def _find_densest_task(workspace: Workspace, labelled: Snapshot) -> str:
     """Return the task that is told by most positives, of those that any look may lead to."""
     spec, counted = workspace.contracts.tasks, labelled.days()
     fit = [

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.errors import DataError, ImmatureLabels
-from tasks.evaluation.resampling import Resampler, interval
+from tasks.evaluation.resampling import Resampler, percentile_interval
 from tasks.evaluation.verdicts import Estimate
 
 Floats = npt.NDArray[np.float64]
@@ -36,7 +36,7 @@ REPLICATES: Final = 500
 
 
 @dataclass(frozen=True)
-class Harvested:
+class EstimatedExamination:
     """A curve relative to position 1 with 95 % intervals, and what it rests on.
 
     Attributes
@@ -64,14 +64,14 @@ class Pairs:
     weights: Floats
 
 
-def harvest(
+def estimate_examination(
     outcomes: Floats,
     positions: Floats,
     propensities: Floats,
     *,
     requests: npt.NDArray[Any],
     users: Integers,
-) -> Harvested:
+) -> EstimatedExamination:
     """Estimate the examination curve.
 
     Parameters
@@ -89,14 +89,14 @@ def harvest(
     ImmatureLabels
         There are too few positives to tell position 2 from position 1.
     """
-    pairs = swappable(requests, positions, propensities)
+    pairs = find_swappable_pairs(requests, positions, propensities)
     if not len(pairs.upper):
         raise DataError(
             f"None of {len(outcomes)} rows has a neighbour with which it could have changed places: the "
             "log's policy deals no place by chance, or logs no propensity. Declare examination.by_position."
         )
     resampler = Resampler(int(users.max()) + 1, seed=0, replicates=REPLICATES)
-    sums, positives = _sums(outcomes, positions, pairs, resampler.units(users), resampler.drawn)
+    sums, positives = _sum_outcomes(outcomes, positions, pairs, resampler.units(users), resampler.drawn)
     reach = int(np.argmin(np.append((positives >= LEAST_POSITIVES).all(axis=0), False)))
     if reach == 0:
         raise ImmatureLabels(
@@ -107,12 +107,14 @@ def harvest(
     sums, once = sums[:, :reach], np.ones((resampler.drawn, 1))
     values = _curves(sums, once)[:, 0]
     replicated = np.concatenate([_curves(sums, block) for block in resampler.blocks(reach)], axis=1)
-    told = (interval(float(v), r, resampler.drawn) for v, r in zip(values, replicated, strict=True))
+    told = (
+        percentile_interval(float(v), r, resampler.drawn) for v, r in zip(values, replicated, strict=True)
+    )
     first = Estimate(1.0, 1.0, 1.0, resampler.drawn)
-    return Harvested((first, *told), len(pairs.upper), int(positives[:, :reach].sum()))
+    return EstimatedExamination((first, *told), len(pairs.upper), int(positives[:, :reach].sum()))
 
 
-def swappable(requests: npt.NDArray[Any], positions: Floats, propensities: Floats) -> Pairs:
+def find_swappable_pairs(requests: npt.NDArray[Any], positions: Floats, propensities: Floats) -> Pairs:
     """Find the neighbours that could have stood the other way round.
 
     Examples
@@ -120,7 +122,7 @@ def swappable(requests: npt.NDArray[Any], positions: Floats, propensities: Float
     Of three items left with odds 1 : 1 : 2, the last was put first and one of the others second; the other
     way round had the probability 1/4 x 2/3 against 1/2 x 1/2.
 
-    >>> pairs = swappable(np.array([7, 7]), np.array([1.0, 2.0]), np.array([0.5, 0.5]))
+    >>> pairs = find_swappable_pairs(np.array([7, 7]), np.array([1.0, 2.0]), np.array([0.5, 0.5]))
     >>> pairs.weights.round(4), round((1 / 4 + 1 / 6) / (1 / 4), 4)
     (array([1.6667]), 1.6667)
     """
@@ -136,7 +138,7 @@ def swappable(requests: npt.NDArray[Any], positions: Floats, propensities: Float
     return Pairs(upper, lower, 1 + (1 - first) / (1 - second))
 
 
-def _sums(
+def _sum_outcomes(
     outcomes: Floats, positions: Floats, pairs: Pairs, units: Integers, drawn: int
 ) -> tuple[Floats, Integers]:
     """Sum weighted outcomes by unit, [2, pairs of positions, units], upper place first, and count them."""

@@ -21,7 +21,7 @@ from lightgbm.callback import CallbackEnv
 
 from tasks.contracts.training import Objective
 from tasks.errors import DataError
-from tasks.training.boosters import shift, stack
+from tasks.training.boosters import shift_scores, stack_boosters
 from tasks.training.examples import Examples
 from tasks.training.log_odds import fit_log_odds
 from tasks.training.trainable import require_labels, require_monotone, require_short_requests
@@ -86,7 +86,7 @@ class Fitted:
         return str(self.booster.model_to_string())
 
 
-def fit(
+def fit_head(
     examples: Examples,
     *,
     loss: Loss | None = None,
@@ -123,23 +123,29 @@ def fit(
     require_monotone(bounds, examples.numeric, examples.categorical, loss.objective)
     own = dict(parameters or {})
     rounds, patience = int(own.pop("rounds", ROUNDS)), int(own.pop("early_stopping_rounds", PATIENCE))
-    settings = {**own, **loss.settings, **_monotone(examples.names, bounds), **_REPEATABLE, "seed": seed}
+    settings = {
+        **own,
+        **loss.settings,
+        **_monotone_setting(examples.names, bounds),
+        **_REPEATABLE,
+        "seed": seed,
+    }
     settings["num_threads"] = threads or 0
     held = examples.held_out
-    base = _base(examples, ~held) if start is None else 0.0
-    with _refusals_in_words():
-        data = dataset(examples, settings, loss_weight=loss_weight, constant=base, start=start)
+    base = _base_log_odds(examples, ~held) if start is None else 0.0
+    with _translate_lightgbm_errors():
+        data = bin_examples(examples, settings, loss_weight=loss_weight, constant=base, start=start)
         trained, kept, value = _train(
             settings, data, held, rounds=rounds, patience=patience, callbacks=callbacks
         )
     text = trained.model_to_string(num_iteration=kept).replace(
         f"[num_threads: {threads or 0}]", "[num_threads: 0]"
     )
-    booster = shift(lgb.Booster(model_str=text), base)
-    return _fitted(stack(start, booster), booster, kept, value, examples.names)
+    booster = shift_scores(lgb.Booster(model_str=text), base)
+    return _describe_fit(stack_boosters(start, booster), booster, kept, value, examples.names)
 
 
-def dataset(
+def bin_examples(
     examples: Examples,
     settings: Mapping[str, Any],
     *,
@@ -157,7 +163,7 @@ def dataset(
     weights = examples.weights
     if loss_weight != 1:
         weights = np.full(len(examples), loss_weight) if weights is None else weights * loss_weight
-    begin = _begin(examples, constant, start, threads=settings.get("num_threads", 0))
+    begin = _initial_scores(examples, constant, start, threads=settings.get("num_threads", 0))
     lengths = None if examples.groups is None else run_lengths(examples.groups)
     if lengths is not None:
         require_short_requests(lengths)
@@ -185,7 +191,9 @@ def run_lengths(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.diff(np.append(0, ends))
 
 
-def _begin(examples: Examples, constant: float, start: lgb.Booster | None, *, threads: int) -> Doubles | None:
+def _initial_scores(
+    examples: Examples, constant: float, start: lgb.Booster | None, *, threads: int
+) -> Doubles | None:
     if start is None and examples.offsets is None:
         return None
     offsets = np.zeros(len(examples)) if examples.offsets is None else examples.offsets
@@ -215,7 +223,7 @@ def _train(
 
 
 @contextmanager
-def _refusals_in_words() -> Iterator[None]:
+def _translate_lightgbm_errors() -> Iterator[None]:
     """Let what LightGBM refuses be a matter of one task, which a retrain outlives, and not a crash."""
     try:
         yield
@@ -226,7 +234,7 @@ def _refusals_in_words() -> Iterator[None]:
         ) from error
 
 
-def _base(examples: Examples, rows: Bools) -> float:
+def _base_log_odds(examples: Examples, rows: Bools) -> float:
     """Return the log odds of rows with offsets, all else equal; without them LightGBM finds it itself."""
     if examples.offsets is None:
         return 0.0
@@ -235,13 +243,13 @@ def _base(examples: Examples, rows: Bools) -> float:
     return float(fit_log_odds(ones, examples.labels[rows], weights=weights, offsets=offsets)[0])
 
 
-def _monotone(names: tuple[str, ...], monotone: Mapping[str, int]) -> dict[str, Any]:
+def _monotone_setting(names: tuple[str, ...], monotone: Mapping[str, int]) -> dict[str, Any]:
     if not monotone:
         return {}
     return {"monotone_constraints": [monotone.get(name, 0) for name in names]}
 
 
-def _fitted(
+def _describe_fit(
     booster: lgb.Booster, added: lgb.Booster, rounds: int, loss: float | None, names: tuple[str, ...]
 ) -> Fitted:
     gains, splits = (booster.feature_importance(kind) for kind in ("gain", "split"))

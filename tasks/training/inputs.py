@@ -18,7 +18,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from tasks.contracts import Contracts
-from tasks.contracts.chains import debiased
+from tasks.contracts.chains import position_correction
 
 Plain = dict[str, Any]
 
@@ -117,7 +117,7 @@ def _learned(contracts: Contracts, task: str) -> Plain:
         "loss_weight": spec.loss_weight,
         "sampling": None if spec.sampling is None else _plain(spec.sampling),
     }
-    match debiased(contracts, task):
+    match position_correction(contracts, task):
         case "feature":
             return {**said, "reference": surface.reference_position}
         case "weight":

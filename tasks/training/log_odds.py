@@ -50,15 +50,15 @@ def fit_log_odds(
         if not np.trace(curvature) > 0:  # every chance is 0 or 1 to the last bit: nothing is left to gain
             break
         step = np.linalg.solve(curvature + _RIDGE * np.trace(curvature) * np.eye(len(found)), slope)
-        while (after := _loss(design @ (found + step) + base, labels, w)) > loss and _moves(step, found):
+        while (after := _loss(design @ (found + step) + base, labels, w)) > loss and _is_moving(step, found):
             step = step / 2
-        if not _moves(step, found):
+        if not _is_moving(step, found):
             break
         found, loss = found + step, after
     return found
 
 
-def _moves(step: Doubles, found: Doubles) -> bool:
+def _is_moving(step: Doubles, found: Doubles) -> bool:
     return bool(np.abs(step).max() > _SMALL * max(1.0, float(np.abs(found).max())))
 
 

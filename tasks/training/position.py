@@ -55,14 +55,14 @@ def position_weights(labels: Floats, examination: Floats, given: Floats | float 
     >>> position_weights(clicks, looks, given=0.2).round(3)
     array([2.   , 0.889, 1.   ])
     """
-    looks = _checked(examination)
+    looks = _check_examination(examination)
     guess = mean_at_reference(labels, looks) if given is None else np.asarray(given, dtype=np.float64)
     g = np.minimum(guess, _MOST)
     as_negative = (1 - g) / np.maximum(1 - looks * g, 1 - _MOST)
     return np.where(np.asarray(labels) > 0, np.minimum(1 / looks, CLIP), as_negative)
 
 
-def require_places(positions: Floats) -> None:
+def require_positions(positions: Floats) -> None:
     """Refuse positions that count from 0: each would be taken for the place below it.
 
     Raises
@@ -83,11 +83,11 @@ def mean_at_reference(labels: Floats, examination: Floats) -> float:
     The plain mean of y / e swings with every positive at a place that is hardly looked at. Outcomes over
     looks has the same limit where places are dealt regardless of the items, and never leaves [0, max y / e].
     """
-    looks = _checked(examination)
+    looks = _check_examination(examination)
     return float(np.sum(labels) / looks.sum()) if len(looks) else 0.0
 
 
-def _checked(examination: Floats) -> Floats:
+def _check_examination(examination: Floats) -> Floats:
     looks = np.asarray(examination, dtype=np.float64)
     if nowhere := int(np.count_nonzero(~(looks > 0))):
         raise DataError(

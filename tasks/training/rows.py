@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, Status, status
 from tasks.contracts import Contracts, TaskSpec
-from tasks.contracts.chains import chain, debiased, known_outcomes, learns_the_whole
+from tasks.contracts.chains import chain, join_outcomes, learns_joint_event, position_correction
 from tasks.contracts.surface import Features
 from tasks.contracts.training import HeadKind, TaskTraining
 from tasks.errors import ContractError, DataError, GateRefused, unknown
@@ -28,7 +28,7 @@ from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepRun, read_evidence
 from tasks.stores.workspace import Workspace, format_instant
-from tasks.training.encoding import coded
+from tasks.training.encoding import encode_dictionaries
 from tasks.training.fit import Loss
 from tasks.training.slices import DaySlice, TaskSlices, plan_slices, refit_slices
 
@@ -85,14 +85,14 @@ class TaskRows:
         ContractError
             The surface has no such task.
         GateRefused, DataError
-            As in `published_snapshot`.
+            As in `find_published_snapshot`.
         ImmatureLabels
             There is too little mature history.
         """
         known = workspace.contracts.tasks.tasks
         if task not in known:
             raise ContractError(unknown("task", task, known, where=f"the surface {workspace.surface}"))
-        found = published_snapshot(workspace, snapshot, as_of=as_of)
+        found = find_published_snapshot(workspace, snapshot, as_of=as_of)
         slices = plan_slices(workspace.contracts, as_of, found.dates(), tasks=[task])
         return cls(workspace, task, found, slices.tasks[task])
 
@@ -133,7 +133,7 @@ class TaskRows:
     @property
     def debiased(self) -> Literal["none", "feature", "weight"]:
         """How the head is corrected for position."""
-        return debiased(self.workspace.contracts, self.task)
+        return position_correction(self.workspace.contracts, self.task)
 
     @property
     def delayed(self) -> bool:
@@ -149,7 +149,7 @@ class TaskRows:
     @property
     def whole(self) -> bool:
         """Whether the head learns the joint event of its whole chain."""
-        return learns_the_whole(self.workspace.contracts, self.task)
+        return learns_joint_event(self.workspace.contracts, self.task)
 
     @property
     def answers_weighed(self) -> float | None:
@@ -174,11 +174,11 @@ class TaskRows:
         observed = f"{status(links[0])} = '{Status.OBSERVED}'"
         table = self.snapshot.read(names, first_day=days.first, last_day=days.last, where=observed)
         if self.whole:
-            table = _joint(table, links)
+            table = _join_chain(table, links)
         if self.spec.level == "request":
-            table = one_row_a_request(table)
+            table = keep_first_rows(table)
         categorical = self.workspace.contracts.surface.features.categorical
-        return coded(table, (*categorical, REQUEST_ID, USER_ID))
+        return encode_dictionaries(table, (*categorical, REQUEST_ID, USER_ID))
 
     def read_for_report(self, days: DaySlice) -> pa.Table:
         """Read the observed rows of some days with the columns that they are measured by.
@@ -202,7 +202,7 @@ class TaskRows:
         specs = self.workspace.contracts.surface.segments
         frame = table.select([REQUEST_ID, USER_ID, *segment_columns(specs)]).to_pandas()
         observations = Observations(
-            outcomes=labels(table, self.task),
+            outcomes=read_labels(table, self.task),
             predictions=predictions,
             users=frame[USER_ID],
             requests=frame[REQUEST_ID],
@@ -242,7 +242,7 @@ class TaskRows:
         }
 
 
-def published_snapshot(workspace: Workspace, snapshot: str, *, as_of: datetime) -> Snapshot:
+def find_published_snapshot(workspace: Workspace, snapshot: str, *, as_of: datetime) -> Snapshot:
     """Find the snapshot that a part or a release is made from.
 
     Raises
@@ -279,7 +279,7 @@ def measured_head(contracts: Contracts, task: str) -> MeasuredHead:
     return MeasuredHead(task, contracts.head_kind(task), quantile, contracts.slate.length)
 
 
-def tags(made_from: Mapping[str, Any]) -> dict[str, str]:
+def version_tags(made_from: Mapping[str, Any]) -> dict[str, str]:
     """Return what a part is made from as the tags of its version and run."""
     plain = {name: made_from[name] for name in ("surface", "task", "as_of", "snapshot")}
     digests = {f"contract.{kind}": digest for kind, digest in made_from["contracts"].items()}
@@ -287,24 +287,24 @@ def tags(made_from: Mapping[str, Any]) -> dict[str, str]:
     return {**plain, **digests, **repeats, NEWEST: made_from["slices"]["train"][1]}
 
 
-def _joint(table: pa.Table, links: Sequence[str]) -> pa.Table:
+def _join_chain(table: pa.Table, links: Sequence[str]) -> pa.Table:
     """Let the last link's label say what the whole chain led to, and keep the rows where that is known."""
-    known = known_outcomes({link: labels(table, link) for link in links}, links)
+    known = join_outcomes({link: read_labels(table, link) for link in links}, links)
     place = table.schema.get_field_index(links[-1])
     return table.set_column(place, links[-1], pa.array(known)).filter(pa.array(np.isfinite(known)))
 
 
-def labels(table: pa.Table, task: str) -> Floats:
+def read_labels(table: pa.Table, task: str) -> Floats:
     """Return a task's labels as floats, shape [rows]."""
     return np.asarray(table.column(task).to_numpy(), dtype=np.float64)
 
 
-def one_row_a_request(table: pa.Table) -> pa.Table:
+def keep_first_rows(table: pa.Table) -> pa.Table:
     """Keep each request's first row: a request-level outcome is one observation, however long its page is."""
-    return table.filter(pa.array(first_rows(table.column(REQUEST_ID).to_numpy())))
+    return table.filter(pa.array(mark_first_rows(table.column(REQUEST_ID).to_numpy())))
 
 
-def first_rows(requests: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def mark_first_rows(requests: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Return whether each row is the first of its request, shape [rows]."""
     first = np.zeros(len(requests), dtype=bool)
     first[np.unique(pd.factorize(requests, use_na_sentinel=False)[0], return_index=True)[1]] = True

@@ -12,14 +12,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.evaluation.segments import spelled
+from tasks.evaluation.segments import spell_value
 
 Uint64s = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 
 
-def stable_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> npt.NDArray[np.float64]:
+def hash_to_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> npt.NDArray[np.float64]:
     """Map each row's values to a number in [0, 1) that looks random and never changes.
 
     Parameters
@@ -30,16 +30,16 @@ def stable_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> npt.NDAr
     Examples
     --------
     >>> users = pa.chunked_array([["ana", "sam", "ana"]])
-    >>> stable_uniform([users], salt="fold").round(4).tolist()
+    >>> hash_to_uniform([users], salt="fold").round(4).tolist()
     [0.8022, 0.7019, 0.8022]
     """
     mixed = np.zeros(len(columns[0]), dtype=np.uint64)
     for column in columns:
-        mixed = _splitmix(mixed ^ _hashes(column, salt))
+        mixed = _splitmix(mixed ^ _hash_column(column, salt))
     return np.asarray((mixed >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
 
-def sampled(
+def sample_rows(
     positive: Bools, key: Sequence[pa.ChunkedArray], *, negatives: float | Doubles, salt: str
 ) -> Bools:
     """Mark the rows to train on: every positive and a share of the negatives, chosen by key.
@@ -52,7 +52,7 @@ def sampled(
     """
     if np.min(negatives, initial=1) >= 1:
         return np.ones(len(positive), dtype=np.bool_)
-    return positive | (stable_uniform(key, salt=salt) < negatives)
+    return positive | (hash_to_uniform(key, salt=salt) < negatives)
 
 
 def negative_rates(
@@ -75,25 +75,25 @@ def negative_rates(
     named = np.zeros(len(next(iter(columns.values()))))
     for name, shares in by.items():
         encoded = pc.dictionary_encode(columns[name].combine_chunks(), null_encoding="encode")
-        words = [None if value is None else spelled(value) for value in encoded.dictionary.to_pylist()]
+        words = [None if value is None else spell_value(value) for value in encoded.dictionary.to_pylist()]
         found = np.array([0.0 if word is None else shares.get(word, 0.0) for word in words])
         named = np.maximum(named, found[encoded.indices.to_numpy()])
     return np.where(named > 0, named, others)
 
 
-def early_stop_fold(users: pa.ChunkedArray, *, share: float, salt: str) -> Bools:
+def hold_out_users(users: pa.ChunkedArray, *, share: float, salt: str) -> Bools:
     """Mark the rows of the held-out users; all rows of a user are on one side."""
-    return stable_uniform([users], salt=salt) < share
+    return hash_to_uniform([users], salt=salt) < share
 
 
-def _hashes(column: pa.ChunkedArray, salt: str) -> Uint64s:
+def _hash_column(column: pa.ChunkedArray, salt: str) -> Uint64s:
     encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
     key = hashlib.sha256(salt.encode()).digest()
-    digests = [_digest(value, key) for value in encoded.dictionary.to_pylist()]
+    digests = [_hash_value(value, key) for value in encoded.dictionary.to_pylist()]
     return np.array(digests, dtype=np.uint64)[encoded.indices.to_numpy()]
 
 
-def _digest(value: object, key: bytes) -> int:
+def _hash_value(value: object, key: bytes) -> int:
     text = b"" if value is None else f"={value}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=key).digest(), "big")
 

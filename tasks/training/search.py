@@ -46,7 +46,7 @@ _DEFAULTS: Final[Parameters] = {
 
 
 @dataclass(frozen=True)
-class Tried:
+class Trial:
     """One trial: what it was trained with and the lowest loss on the held-out users that it reached.
 
     ``parameters`` are those that are searched; ``curve`` is the loss by number of trees, every `STRIDE`.
@@ -61,12 +61,12 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search ended with; ``parameters`` are whole, ``best`` is None where no loss can be told."""
 
     parameters: Parameters
-    trials: tuple[Tried, ...]
-    best: Tried | None
+    trials: tuple[Trial, ...]
+    best: Trial | None
     ended_by: Ended
 
     def to_json(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Found:
         }
 
 
-def space(own: Parameters) -> dict[str, IntDistribution | FloatDistribution]:
+def search_space(own: Parameters) -> dict[str, IntDistribution | FloatDistribution]:
     """Return what is searched, each range widened to hold the contract's own value.
 
     Examples
@@ -119,9 +119,9 @@ def search(
     budget: Search,
     *,
     seed: int = 0,
-    before: Sequence[Tried] = (),
-    tell: Callable[[Tried], None] = lambda tried: None,
-) -> Found:
+    before: Sequence[Trial] = (),
+    tell: Callable[[Trial], None] = lambda tried: None,
+) -> SearchResult:
     """Search until the budget of trials or of seconds is used up.
 
     Parameters
@@ -132,33 +132,33 @@ def search(
     tell : is told each trial at its end, those ``before`` not.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    ranges, tried = space(own), _unbroken(before)
+    ranges, tried = search_space(own), _keep_unbroken(before)
     spent, begun = sum(one.seconds for one in tried), time.monotonic()
     while len(tried) < budget.trials:
         left = budget.seconds - spent - (time.monotonic() - begun)
         if tried and left <= 0:
-            return _found(own, tried, "seconds")
-        made = _trial(train, own, ranges, tried, seed, left)
+            return _end_search(own, tried, "seconds")
+        made = _run_trial(train, own, ranges, tried, seed, left)
         if made is None:
-            return _found(own, tried, "seconds" if tried else "nothing held out")
+            return _end_search(own, tried, "seconds" if tried else "nothing held out")
         tell(made)
         tried.append(made)
-    return _found(own, tried, "trials")
+    return _end_search(own, tried, "trials")
 
 
-def _unbroken(before: Sequence[Tried]) -> list[Tried]:
+def _keep_unbroken(before: Sequence[Trial]) -> list[Trial]:
     """Return trials 0, 1, 2, ... up to the first that is missing: a later one came from those before it."""
     by_number = {one.number: one for one in before}
     return [by_number[i] for i in range(len(by_number)) if all(k in by_number for k in range(i + 1))]
 
 
-def _found(own: Parameters, tried: Sequence[Tried], ended_by: Ended) -> Found:
+def _end_search(own: Parameters, tried: Sequence[Trial], ended_by: Ended) -> SearchResult:
     best = min((one for one in tried if one.state == "complete"), key=lambda one: one.loss, default=None)
-    chosen = dict(own) if best is None else _with(own, best.number, best.parameters)
-    return Found(chosen, tuple(tried), best, ended_by)
+    chosen = dict(own) if best is None else _merge_parameters(own, best.number, best.parameters)
+    return SearchResult(chosen, tuple(tried), best, ended_by)
 
 
-def _with(own: Parameters, number: int, drawn: Parameters) -> dict[str, float | int]:
+def _merge_parameters(own: Parameters, number: int, drawn: Parameters) -> dict[str, float | int]:
     """Return whole parameters; the first trial is the contract's, to the letter."""
     return dict(own) if number == 0 else {**own, **drawn}
 
@@ -198,31 +198,31 @@ class _Watch:
             raise optuna.TrialPruned
 
 
-def _trial(
+def _run_trial(
     train: Train,
     own: Parameters,
     ranges: Ranges,
-    tried: Sequence[Tried],
+    tried: Sequence[Trial],
     seed: int,
     seconds: float,
-) -> Tried | None:
+) -> Trial | None:
     """Run the next trial; None where time ran out in it, or where no loss can be told."""
     number, begun = len(tried), time.monotonic()
-    trial = _asked(own, ranges, tried, seed)
+    trial = _ask_trial(own, ranges, tried, seed)
     watch = _Watch(trial, begun + seconds, first=number == 0)
     state: Literal["complete", "pruned"] = "complete"
     try:
-        train(_with(own, number, trial.params), watch)
+        train(_merge_parameters(own, number, trial.params), watch)
     except optuna.TrialPruned:
         state = "pruned"
     except _OutOfTimeError:
         return None
     if watch.best == float("inf"):
         return None
-    return Tried(number, trial.params, state, watch.best, watch.curve, time.monotonic() - begun)
+    return Trial(number, trial.params, state, watch.best, watch.curve, time.monotonic() - begun)
 
 
-def _asked(own: Parameters, ranges: Ranges, tried: Sequence[Tried], seed: int) -> optuna.Trial:
+def _ask_trial(own: Parameters, ranges: Ranges, tried: Sequence[Trial], seed: int) -> optuna.Trial:
     """Draw the next parameters: a new sampler for each trial, seeded by its number, knows what is written."""
     study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(seed=seed + len(tried), n_startup_trials=_DRAWN_AT_RANDOM),
@@ -230,19 +230,19 @@ def _asked(own: Parameters, ranges: Ranges, tried: Sequence[Tried], seed: int) -
             n_startup_trials=_NEVER_PRUNED, n_warmup_steps=3 * STRIDE, interval_steps=STRIDE
         ),
     )
-    study.add_trials([_frozen(one, ranges) for one in tried])
+    study.add_trials([_freeze_trial(one, ranges) for one in tried])
     if not tried:
-        study.enqueue_trial(_nearest(own, ranges))
+        study.enqueue_trial(_nearest_point(own, ranges))
     return study.ask(dict(ranges))
 
 
-def _nearest(own: Parameters, ranges: Ranges) -> dict[str, float | int]:
+def _nearest_point(own: Parameters, ranges: Ranges) -> dict[str, float | int]:
     """Return the point of the space that stands for the contract's own parameters."""
     asked = {**_DEFAULTS, **own}
     return {name: max(asked[name], known.low) for name, known in ranges.items()}
 
 
-def _frozen(one: Tried, ranges: Ranges) -> FrozenTrial:
+def _freeze_trial(one: Trial, ranges: Ranges) -> FrozenTrial:
     return create_trial(
         state=TrialState.COMPLETE if one.state == "complete" else TrialState.PRUNED,
         value=one.loss,

@@ -72,9 +72,11 @@ class ReleaseSlices:
     tasks: dict[str, TaskSlices]
 
 
-def known_after(spec: TasksSpec, task: str) -> timedelta:
+def time_until_known(spec: TasksSpec, task: str) -> timedelta:
     """Return the time after shown_at at which a label is known: its own maturity or a parent's or part's."""
-    return max(spec.maturity(task), *(known_after(spec, other) for other in spec.needs(task)), timedelta())
+    return max(
+        spec.maturity(task), *(time_until_known(spec, other) for other in spec.needs(task)), timedelta()
+    )
 
 
 def plan_slices(
@@ -135,15 +137,15 @@ class _Cut:
     def shared_test(self) -> DaySlice:
         spec = self.contracts.tasks
         shared = spec.by_cadence("fast") or tuple(spec.tasks)
-        return self._mature(max(shared, key=lambda name: known_after(spec, name)))
+        return self._mature(max(shared, key=lambda name: time_until_known(spec, name)))
 
     def task(self, name: str, shared: DaySlice) -> TaskSlices:
-        maturity = known_after(self.contracts.tasks, name)
+        maturity = time_until_known(self.contracts.tasks, name)
         test = shared if shared.end + maturity <= self.as_of else self._mature(name)
-        return self._before(name, _over_at(test.start - maturity), test)
+        return self._before(name, _last_full_day(test.start - maturity), test)
 
     def refit(self, name: str, tested: TaskSlices) -> TaskSlices:
-        newest = _over_at(self.as_of - known_after(self.contracts.tasks, name))
+        newest = _last_full_day(self.as_of - time_until_known(self.contracts.tasks, name))
         return self._before(name, newest, tested.test)
 
     def _before(self, name: str, last: date, test: DaySlice) -> TaskSlices:
@@ -152,7 +154,7 @@ class _Cut:
         calibrate = self._newest(last, split.calibrate)
         if calibrate is None:
             raise self._immature(name, found=0)
-        limit = _over_at(calibrate.start - self._embargo(name))
+        limit = _last_full_day(calibrate.start - self._embargo(name))
         train = self._newest(limit, split.train)
         found = (limit - self.days[0]).days + 1
         if train is None or found * _DAY < self.contracts.surface.minimum.train:
@@ -164,7 +166,7 @@ class _Cut:
         return timedelta() if self.contracts.delayed(name) else self.contracts.tasks.own_window(name)
 
     def _mature(self, name: str) -> DaySlice:
-        limit = _over_at(self.as_of - known_after(self.contracts.tasks, name))
+        limit = _last_full_day(self.as_of - time_until_known(self.contracts.tasks, name))
         test = self._newest(limit, self.contracts.surface.split.test)
         if test is None:
             raise self._immature(name, found=0)
@@ -189,12 +191,12 @@ class _Cut:
         yield f"The label store holds {self.days[0]} to {self.days[-1]};"
         yield f"{_days(surface.split.test)} test and {_days(surface.split.calibrate)} calibrate days"
         yield "are set aside, with embargoes of"
-        yield f"{_days(known_after(spec, name))} (maturity) before as-of and test and"
+        yield f"{_days(time_until_known(spec, name))} (maturity) before as-of and test and"
         yield f"{_days(self._embargo(name))} (window) before calibrate."
         yield "Wait for more days, bring older logs, or lower split in surface.yaml."
 
 
-def _over_at(instant: datetime) -> date:
+def _last_full_day(instant: datetime) -> date:
     """Return the newest day that is over at an instant."""
     return instant.astimezone(UTC).date() - _DAY
 

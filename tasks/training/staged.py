@@ -14,14 +14,16 @@ from typing import Literal
 import lightgbm as lgb
 import numpy as np
 
-from tasks.training.boosters import scale, shift
+from tasks.training.boosters import scale_scores, shift_scores
 from tasks.training.examples import Examples
 from tasks.training.log_odds import fit_log_odds
 
 By = Literal["predictions", "leaves"]
 
 
-def staged(dense: lgb.Booster, examples: Examples, *, by: By, threads: int | None = None) -> lgb.Booster:
+def start_from_dense(
+    dense: lgb.Booster, examples: Examples, *, by: By, threads: int | None = None
+) -> lgb.Booster:
     """Return what a sparse task's training starts from.
 
     Parameters
@@ -30,21 +32,21 @@ def staged(dense: lgb.Booster, examples: Examples, *, by: By, threads: int | Non
     examples : the sparse task's, of the same features.
     """
     learned_from = examples.where(~examples.held_out)
-    start = from_predictions if by == "predictions" else from_leaves
+    start = rescale_predictions if by == "predictions" else refit_leaves
     return start(lgb.Booster(model_str=dense.model_to_string()), learned_from, threads=threads)
 
 
-def from_predictions(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
+def rescale_predictions(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
     """Fold intercept and slope of the dense log odds into the dense trees' leaves, in place."""
     raw = np.asarray(dense.predict(examples.features, raw_score=True, num_threads=threads or 0))
     design = np.column_stack([np.ones(len(raw)), raw])
     intercept, slope = fit_log_odds(
         design, examples.labels, weights=examples.weights, offsets=examples.offsets
     )
-    return shift(scale(dense, float(slope)), float(intercept))
+    return shift_scores(scale_scores(dense, float(slope)), float(intercept))
 
 
-def from_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
+def refit_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
     """Fit the leaves' values anew, from the sparse task's mean log odds on.
 
     LightGBM's ``Booster.refit`` with a decay rate of 0; each row's leaf in each tree is in memory at once.
@@ -59,4 +61,4 @@ def from_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None =
         init_score=np.full(len(examples), mean) + (0.0 if offsets is None else offsets),
         num_threads=threads or 0,
     )
-    return shift(fitted, float(mean))
+    return shift_scores(fitted, float(mean))

@@ -32,16 +32,24 @@ from tasks.stores.runs import INPUTS, StepRun, read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing as unbiased
 from tasks.training import examination
-from tasks.training.draw_examples import TrainingRows, told, training_rows
+from tasks.training.draw_examples import TrainingRows, describe_sampling, draw_training_rows
 from tasks.training.encoding import encode
 from tasks.training.fit import Callback, Fitted
 from tasks.training.inputs import model_inputs
 from tasks.training.picture import importance_figure
-from tasks.training.rows import TREES, Recipe, TaskRows, log_labels, tags
-from tasks.training.search import Found, Parameters
+from tasks.training.rows import TREES, Recipe, TaskRows, log_labels, version_tags
+from tasks.training.search import Parameters, SearchResult
 from tasks.training.trainable import refuse_constant
-from tasks.training.trees import STARTS_FROM, Start, champions_model, find_start, grow, loss_of, threads_of
-from tasks.training.trials import searched
+from tasks.training.trees import (
+    STARTS_FROM,
+    Start,
+    find_champion_model,
+    find_start,
+    grow_trees,
+    task_loss,
+    task_threads,
+)
+from tasks.training.trials import run_search
 
 STEP: Final = "train"
 RECIPE: Final = 3
@@ -69,7 +77,7 @@ class _Trained:
     start: Start | None
     rows: TrainingRows
     parameters: Mapping[str, float | int]
-    search: Found | None
+    search: SearchResult | None
 
 
 def model_name(surface: str, task: str) -> str:
@@ -108,8 +116,8 @@ def run(
     rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
     if repeats is not None:
         rows = for_refit(rows, repeats)
-    champion = champions_model(rows)
-    wanted = _wanted(rows, champion)
+    champion = find_champion_model(rows)
+    wanted = _wanted_part(rows, champion)
     found = wanted.find()
     part = found or wanted.make(partial(_make, wanted.registry, rows, champion), parent_run=parent_run)
     return _result(wanted.registry, task, part, reused=found is not None)
@@ -125,12 +133,12 @@ def for_refit(rows: TaskRows, tested: int) -> TaskRows:
 def find(workspace: Workspace, *, task: str, as_of: datetime, snapshot: str) -> TrainResult | None:
     """Return what `run` would use again, if it is there; nothing is trained."""
     rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
-    wanted = _wanted(rows, champions_model(rows))
+    wanted = _wanted_part(rows, find_champion_model(rows))
     part = wanted.find()
     return None if part is None else _result(wanted.registry, task, part, reused=True)
 
 
-def _wanted(rows: TaskRows, champion: Part | None) -> WantedPart:
+def _wanted_part(rows: TaskRows, champion: Part | None) -> WantedPart:
     made_from, contracts = rows.made_from(), model_inputs(rows.workspace.contracts, rows.task)
     code = {
         STARTS_FROM: None if champion is None else [champion.version, champion.sha256],
@@ -146,7 +154,7 @@ def _wanted(rows: TaskRows, champion: Part | None) -> WantedPart:
         name=model_name(rows.workspace.surface, rows.task),
         inputs=digest({**rows.inputs, **code, "contracts": contracts}),
         earlier=digest({**made_from, **code}),
-        tags={**tags(made_from), **({STARTS_FROM: str(champion.version)} if champion else {})},
+        tags={**version_tags(made_from), **({STARTS_FROM: str(champion.version)} if champion else {})},
     )
 
 
@@ -169,27 +177,27 @@ def _make(
         run_id=opened.run_id,
         tags=said,
         params={"rounds": trained.fitted.rounds, **_parameters(rows, trained.parameters)},
-        metrics=_flat(figures),
+        metrics=_flatten_metrics(figures),
     )
 
 
 def _train(rows: TaskRows, champion: Part | None, opened: StepRun, inputs: str) -> _Trained:
     start = find_start(rows, champion)
-    learned = training_rows(rows, encoder=None if start is None else start.encoder)
+    learned = draw_training_rows(rows, encoder=None if start is None else start.encoder)
     if rows.repeats is not None:
         counts = {**learned.counts, "held_out": 0}
         learned = replace(learned, examples=learned.examples.without_fold(), counts=counts)
-    below = None if start is None else start.booster(learned.examples, threads=threads_of(rows))
-    train = partial(grow, rows, learned.examples, start=below)
-    parameters, found = _chosen(rows, train, opened, inputs)
+    below = None if start is None else start.booster(learned.examples, threads=task_threads(rows))
+    train = partial(grow_trees, rows, learned.examples, start=below)
+    parameters, found = _choose_parameters(rows, train, opened, inputs)
     fitted = train(parameters=parameters)
     refuse_constant(rows.task, fitted.booster, split=any(fitted.splits.values()))
     return _Trained(fitted, start, learned, parameters, found)
 
 
-def _chosen(
+def _choose_parameters(
     rows: TaskRows, train: Callable[..., Fitted], opened: StepRun, inputs: str
-) -> tuple[Mapping[str, float | int], Found | None]:
+) -> tuple[Mapping[str, float | int], SearchResult | None]:
     """Return the trees' parameters: a tested recipe's, the contract's, or what a search from there found."""
     if rows.repeats is not None:
         return rows.repeats.parameters, None
@@ -200,26 +208,26 @@ def _chosen(
     def trial(parameters: Parameters, watch: Callback) -> object:
         return train(parameters=parameters, callbacks=[watch])
 
-    found = searched(opened, task=rows.task, inputs=inputs, train=trial, own=own, budget=budget)
+    found = run_search(opened, task=rows.task, inputs=inputs, train=trial, own=own, budget=budget)
     return found.parameters, found
 
 
 def _figures(rows: TaskRows, trained: _Trained) -> TaskFigures:
     table = rows.read_for_report(rows.slices.test)
     predicted = trained.fitted.booster.predict(
-        encode(trained.rows.encoder, table), num_threads=threads_of(rows) or 0
+        encode(trained.rows.encoder, table), num_threads=task_threads(rows) or 0
     )
-    said = unbiased.where_shown(rows, table, np.asarray(predicted, dtype=np.float64))
-    return rows.measured(table, said, examination=unbiased.order_weighed_by(rows, table))
+    said = unbiased.predict_where_shown(rows, table, np.asarray(predicted, dtype=np.float64))
+    return rows.measured(table, said, examination=unbiased.ranking_examination(rows, table))
 
 
 def _parameters(rows: TaskRows, chosen: Mapping[str, float | int]) -> dict[str, Any]:
-    loss = loss_of(rows)
+    loss = task_loss(rows)
     return {
         **{f"{TREES}{name}": value for name, value in chosen.items()},
         **{name: value for name, value in loss.settings.items() if name != "metric"},
         "loss_weight": rows.spec.loss_weight,
-        **told(rows),
+        **describe_sampling(rows),
     }
 
 
@@ -260,7 +268,7 @@ def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigure
     )
 
 
-def _flat(figures: TaskFigures | None) -> dict[str, float]:
+def _flatten_metrics(figures: TaskFigures | None) -> dict[str, float]:
     told = {} if figures is None else figures.headline()
     return {f"test.{name}": float(value) for name, value in told.items() if value is not None}
 

@@ -29,11 +29,11 @@ from tasks.stores.parts import BOOSTER, ENCODER, Part
 from tasks.stores.registry import Registry
 from tasks.stores.releases import find_release, rehearsed, release_manifest
 from tasks.stores.workspace import parse_instant
-from tasks.training.draw_examples import training_rows
+from tasks.training.draw_examples import draw_training_rows
 from tasks.training.examples import Examples
-from tasks.training.fit import Callback, Fitted, Loss, fit
+from tasks.training.fit import Callback, Fitted, Loss, fit_head
 from tasks.training.rows import TaskRows
-from tasks.training.staged import staged
+from tasks.training.staged import start_from_dense
 
 STARTS_FROM: Final = "starts_from"
 """Where a warm-started model says the version that it continues."""
@@ -55,10 +55,10 @@ class Start:
         """Return what the new trees add to."""
         if self.by == "champion":
             return self.model
-        return staged(self.model, examples, by=self.by, threads=threads)
+        return start_from_dense(self.model, examples, by=self.by, threads=threads)
 
 
-def grow(
+def grow_trees(
     rows: TaskRows,
     examples: Examples,
     *,
@@ -75,24 +75,24 @@ def grow(
     callbacks : called by LightGBM after each tree.
     """
     own = rows.workspace.contracts.surface.lightgbm_for(rows.task)
-    return fit(
+    return fit_head(
         examples,
-        loss=loss_of(rows),
+        loss=task_loss(rows),
         parameters=own if parameters is None else parameters,
-        monotone=_monotone(rows),
+        monotone=_monotone_bounds(rows),
         loss_weight=rows.spec.loss_weight,
         start=start,
-        threads=threads_of(rows),
+        threads=task_threads(rows),
         callbacks=callbacks,
     )
 
 
-def _monotone(rows: TaskRows) -> Mapping[str, int]:
+def _monotone_bounds(rows: TaskRows) -> Mapping[str, int]:
     """Return the task's bounds; what ``default`` says of bounds does not concern a quantile head."""
     return {} if rows.kind == "quantile" else rows.training.monotone or {}
 
 
-def loss_of(rows: TaskRows) -> Loss:
+def task_loss(rows: TaskRows) -> Loss:
     """Return what the task's trees minimise."""
     asked = rows.training
     usual: Objective = "binary" if rows.spec.kind == "binary" else "l2"
@@ -103,12 +103,12 @@ def loss_of(rows: TaskRows) -> Loss:
     )
 
 
-def threads_of(rows: TaskRows) -> int | None:
+def task_threads(rows: TaskRows) -> int | None:
     """Return on how many threads to train: a matter of the machine, and in no digest."""
     return rows.workspace.contracts.surface.engine.threads
 
 
-def champions_model(rows: TaskRows) -> Part | None:
+def find_champion_model(rows: TaskRows) -> Part | None:
     """Return the model that a warm start continues; None where none is asked for or there is none yet.
 
     Of a champion of refits it is what was tested: a refit may have seen days that this model is tested on.
@@ -140,35 +140,37 @@ def find_start(rows: TaskRows, champion: Part | None) -> Start | None:
         The denser task cannot be trained.
     """
     if champion is not None:
-        return _continued(rows, champion)
+        return _continue_champion(rows, champion)
     asked = rows.training.start_from
     if asked is None or asked.task == rows.task or rows.kind != "binary":
         return None
     dense = replace(rows, task=asked.task)
     try:
-        learned = training_rows(dense)
+        learned = draw_training_rows(dense)
     except DataError as error:
         raise type(error)(f"Task '{rows.task}' starts from '{asked.task}'. {error}") from error
-    grown = _dense(dense, learned.examples)
+    grown = _grow_dense_start(dense, learned.examples)
     return Start(grown.booster, learned.encoder, asked.by, {"rounds": grown.rounds})
 
 
-def _dense(rows: TaskRows, examples: Examples) -> Fitted:
+def _grow_dense_start(rows: TaskRows, examples: Examples) -> Fitted:
     """Grow a dense start: held-out users stop it; a refit grows as many trees as were tested, on everyone."""
     if rows.repeats is None:
-        return grow(rows, examples)
+        return grow_trees(rows, examples)
     own = rows.workspace.contracts.surface.lightgbm_for(rows.task)
-    return grow(rows, examples.without_fold(), parameters={**own, **rows.repeats.start})
+    return grow_trees(rows, examples.without_fold(), parameters={**own, **rows.repeats.start})
 
 
-def _continued(rows: TaskRows, champion: Part) -> Start:
+def _continue_champion(rows: TaskRows, champion: Part) -> Start:
     folder = Registry(rows.workspace.home).fetch(champion)
     booster, encoder = read_model(folder)
-    asked, said = loss_of(rows).settings, booster.params
+    asked, said = task_loss(rows).settings, booster.params
     learned = {name: said[name] for name in asked}
     bounds = dict(zip(encoder.names, said.get("monotone_constraints", []), strict=False))
-    was = _shape(encoder.names, learned, bounds, json.loads((folder / HEAD).read_bytes()))
-    now = _shape(rows.features, asked, _monotone(rows), head_plan(rows.workspace.contracts, rows.task))
+    was = _describe_model(encoder.names, learned, bounds, json.loads((folder / HEAD).read_bytes()))
+    now = _describe_model(
+        rows.features, asked, _monotone_bounds(rows), head_plan(rows.workspace.contracts, rows.task)
+    )
     changed = [f"{name} was {was.get(name)}, is {now[name]}" for name in now if was.get(name) != now[name]]
     if changed:
         raise ContractError(
@@ -184,7 +186,7 @@ def read_model(folder: Path) -> tuple[lgb.Booster, FeatureEncoder]:
     return lgb.Booster(model_str=(folder / BOOSTER).read_text(encoding="utf-8")), encoder
 
 
-def _shape(
+def _describe_model(
     features: Sequence[str], loss: Mapping[str, Any], monotone: Mapping[str, int], plan: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Say what a model is, as it must be for trees to be added to it.

@@ -21,7 +21,7 @@ from mlflow.entities import Metric, Param
 
 from tasks.contracts.training import Search
 from tasks.stores.runs import INPUTS, PARENT, StepRun
-from tasks.training.search import Found, Parameters, Train, Tried, search
+from tasks.training.search import Parameters, SearchResult, Train, Trial, search
 
 _LOG = logging.getLogger("equipoise")
 _STEP: Final = "trial"
@@ -31,7 +31,9 @@ _SECONDS: Final = "seconds"
 _MOST: Final = 1000  # trials that a contract may ask for
 
 
-def searched(run: StepRun, *, task: str, inputs: str, train: Train, own: Parameters, budget: Search) -> Found:
+def run_search(
+    run: StepRun, *, task: str, inputs: str, train: Train, own: Parameters, budget: Search
+) -> SearchResult:
     """Search a task's parameters, each trial a run below ``run``; trials of the same inputs are gone on from.
 
     Parameters
@@ -39,12 +41,12 @@ def searched(run: StepRun, *, task: str, inputs: str, train: Train, own: Paramet
     inputs : digest of everything that decides the model.
     train, own, budget : as in `tasks.training.search.search`.
     """
-    before = _adopt(run, inputs)
+    before = _adopt_trials(run, inputs)
     if before:
         _LOG.info("search %s: goes on after %d of %d trials", task, len(before), budget.trials)
 
-    def tell(tried: Tried) -> None:
-        _write(run, task, inputs, tried)
+    def tell(tried: Trial) -> None:
+        _write_trial(run, task, inputs, tried)
         _LOG.info(
             "search %s: trial %d of %d %s, loss %.6g",
             task,
@@ -62,7 +64,7 @@ def searched(run: StepRun, *, task: str, inputs: str, train: Train, own: Paramet
     return found
 
 
-def _adopt(run: StepRun, inputs: str) -> Sequence[Tried]:
+def _adopt_trials(run: StepRun, inputs: str) -> Sequence[Trial]:
     """Read the trials of an attempt that was killed, and put them below this run."""
     client = run.client
     experiment = client.get_run(run.run_id).info.experiment_id
@@ -77,10 +79,10 @@ def _adopt(run: StepRun, inputs: str) -> Sequence[Tried]:
     )
     for one in found:
         client.set_tag(one.info.run_id, PARENT, run.run_id)
-    return [_read(run, one) for one in found]
+    return [_read_trial(run, one) for one in found]
 
 
-def _write(run: StepRun, task: str, inputs: str, tried: Tried) -> None:
+def _write_trial(run: StepRun, task: str, inputs: str, tried: Trial) -> None:
     client, now = run.client, int(time.time() * 1000)
     tags = {"step": _STEP, "task": task, INPUTS: inputs, PARENT: run.run_id}
     made = client.create_run(
@@ -95,11 +97,11 @@ def _write(run: StepRun, task: str, inputs: str, tried: Tried) -> None:
     client.set_terminated(made.info.run_id, "FINISHED")
 
 
-def _read(run: StepRun, one: Any) -> Tried:
+def _read_trial(run: StepRun, one: Any) -> Trial:
     curve = run.client.get_metric_history(one.info.run_id, _CURVE) if _CURVE in one.data.metrics else []
-    return Tried(
+    return Trial(
         number=int(one.data.tags["trial"]),
-        parameters={name: _number(text) for name, text in one.data.params.items()},
+        parameters={name: _parse_number(text) for name, text in one.data.params.items()},
         state="complete" if one.data.tags["state"] == "complete" else "pruned",
         loss=one.data.metrics[_LOWEST],
         curve={point.step: point.value for point in curve},
@@ -107,12 +109,12 @@ def _read(run: StepRun, one: Any) -> Tried:
     )
 
 
-def _number(text: str) -> float | int:
+def _parse_number(text: str) -> float | int:
     """Read a parameter; ``repr`` writes a float so that it is read back to the last bit.
 
     Examples
     --------
-    >>> _number("31"), _number("0.1")
+    >>> _parse_number("31"), _parse_number("0.1")
     (31, 0.1)
     """
     return int(text) if text.lstrip("-").isdigit() else float(text)

@@ -35,7 +35,7 @@ OLDEST: Final = 100.0
 """Half-lives from which on a row weighs as if it were that old: next to nothing, and not nothing."""
 
 
-def by_column(values: Floats, *, task: str, column: str) -> Doubles:
+def column_weights(values: Floats, *, task: str, column: str) -> Doubles:
     """Return a logged column as weights, shape [rows].
 
     Raises
@@ -47,26 +47,26 @@ def by_column(values: Floats, *, task: str, column: str) -> Doubles:
     wrong = ~((weights >= 0) & (weights <= GREATEST))
     if wrong.any():
         raise DataError(
-            f"{_cannot(task)} weights.column '{column}' is {_shown(weights, wrong)} in {wrong.sum()} of "
+            f"{_refusal(task)} weights.column '{column}' is {_format_values(weights, wrong)} in {wrong.sum()} of "
             f"{len(weights)} rows. A weight is a number from 0 to {GREATEST:g}; 0 leaves the row out."
         )
     return weights
 
 
-def by_age(shown_at: npt.NDArray[np.datetime64], half_life: timedelta) -> Doubles:
+def age_weights(shown_at: npt.NDArray[np.datetime64], half_life: timedelta) -> Doubles:
     """Return weights that halve with every ``half_life`` before the newest row, shape [rows].
 
     Examples
     --------
     >>> days = np.array(["2026-01-01", "2026-01-08", "2026-01-15"], dtype="datetime64[us]")
-    >>> by_age(days, timedelta(days=7))
+    >>> age_weights(days, timedelta(days=7))
     array([0.25, 0.5 , 1.  ])
     """
     age = (shown_at.max() - shown_at) / np.timedelta64(half_life)
     return np.asarray(np.exp2(-np.minimum(age.astype(np.float64), OLDEST)))
 
 
-def by_propensity(propensity: Floats, *, clip: float, task: str) -> Doubles:
+def propensity_weights(propensity: Floats, *, clip: float, task: str) -> Doubles:
     """Return the inverse of the logged propensities, at most ``clip``, shape [rows].
 
     Raises
@@ -76,26 +76,26 @@ def by_propensity(propensity: Floats, *, clip: float, task: str) -> Doubles:
 
     Examples
     --------
-    >>> by_propensity(np.array([1.0, 0.5, 0.001]), clip=20, task="click")
+    >>> propensity_weights(np.array([1.0, 0.5, 0.001]), clip=20, task="click")
     array([ 1.,  2., 20.])
     """
     known = np.asarray(propensity, dtype=np.float64)
     wrong = ~((known > 0) & (known <= 1))
     if wrong.any():
         raise DataError(
-            f"{_cannot(task)} the logged propensity is {_shown(known, wrong)} in {wrong.sum()} of "
+            f"{_refusal(task)} the logged propensity is {_format_values(known, wrong)} in {wrong.sum()} of "
             f"{len(known)} rows. weights.propensity needs one above 0 and at most 1 in each: log it, or "
             "leave the weight out."
         )
     return np.minimum(1 / np.maximum(known, np.finfo(np.float64).tiny), clip)
 
 
-def combined(factors: Iterable[Doubles]) -> Doubles | None:
+def combine_factors(factors: Iterable[Doubles]) -> Doubles | None:
     """Multiply factors and bring their mean to 1, so that the trees' regularisation keeps its meaning.
 
     Examples
     --------
-    >>> combined([np.array([1.0, 3.0]), np.array([2.0, 2.0])])
+    >>> combine_factors([np.array([1.0, 3.0]), np.array([2.0, 2.0])])
     array([0.5, 1.5])
     """
     product = None
@@ -104,7 +104,7 @@ def combined(factors: Iterable[Doubles]) -> Doubles | None:
     return None if product is None else product / product.mean()
 
 
-def balance(labels: Floats, weights: Doubles | None) -> tuple[Doubles, float]:
+def balance_classes(labels: Floats, weights: Doubles | None) -> tuple[Doubles, float]:
     """Weigh positives as much as negatives in all.
 
     Parameters
@@ -119,7 +119,7 @@ def balance(labels: Floats, weights: Doubles | None) -> tuple[Doubles, float]:
 
     Examples
     --------
-    >>> weights, offset = balance(np.array([1.0, 0.0, 0.0, 0.0]), None)
+    >>> weights, offset = balance_classes(np.array([1.0, 0.0, 0.0, 0.0]), None)
     >>> weights.round(3), round(float(np.exp(offset)), 3)
     (array([2.   , 0.667, 0.667, 0.667]), 3.0)
     """
@@ -136,7 +136,7 @@ def effective_size(weights: Floats) -> float:
     return float(weights.sum() ** 2 / np.square(weights).sum())
 
 
-def described(factors: Mapping[str, Doubles]) -> dict[str, dict[str, float]]:
+def describe_factors(factors: Mapping[str, Doubles]) -> dict[str, dict[str, float]]:
     """Return of each factor the least, the mean, the greatest value and the effective number of rows."""
     return {
         name: {
@@ -149,11 +149,11 @@ def described(factors: Mapping[str, Doubles]) -> dict[str, dict[str, float]]:
     }
 
 
-def _cannot(task: str) -> str:
+def _refusal(task: str) -> str:
     return f"Task '{task}' cannot be trained:"
 
 
-def _shown(values: Doubles, wrong: npt.NDArray[np.bool_]) -> str:
+def _format_values(values: Doubles, wrong: npt.NDArray[np.bool_]) -> str:
     """Show up to three distinct values; NaN is null."""
     distinct = list(dict.fromkeys(values[wrong].tolist()))[:3]
     return ", ".join(dict.fromkeys("null" if np.isnan(value) else f"{value:g}" for value in distinct))

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from benchmarks.calibrating.rows import simulated
-from tasks.calibration.choice import Choice, choose
+from tasks.calibration.choice import Choice, choose_map
 from tasks.calibration.fit import fit_binary
 from tasks.errors import DataError
 from tasks.evaluation.binary import log_loss, normalized_entropy
 from tasks.ranking.maps import IsotonicMap, LogisticMap, expit
 from tasks.ranking.segment_effects import MappedSegment
-from tasks.ranking.segmented_map import SegmentedMap, applied
+from tasks.ranking.segmented_map import SegmentedMap, apply_calibrator
 
 Floats = npt.NDArray[np.float64]
 SEGMENTS = (MappedSegment("source", "source"), MappedSegment("age", "age_days", (7.0,)))
@@ -39,7 +39,7 @@ def rows(
 
 def chosen(made: tuple[Floats, Floats, pd.DataFrame], segments=SEGMENTS) -> Choice:  # type: ignore[no-untyped-def] # a default says it
     scores, outcomes, frame = made
-    return choose(scores, outcomes, frame, segments, users=frame["user"])
+    return choose_map(scores, outcomes, frame, segments, users=frame["user"])
 
 
 def test_where_a_segment_is_off_it_gets_a_map_by_segment() -> None:
@@ -52,7 +52,7 @@ def test_where_a_segment_is_off_it_gets_a_map_by_segment() -> None:
     assert gain == pytest.approx(found.held_out["global"] - found.held_out["segment"])
     assert gain > 3 * error
     fresh, happened, frame = rows(20_000, seed=1, effect=1.0)
-    ours = log_loss(happened, applied(found.calibrator, fresh, frame))
+    ours = log_loss(happened, apply_calibrator(found.calibrator, fresh, frame))
     assert ours < log_loss(happened, fresh)
 
 
@@ -67,7 +67,7 @@ def test_scores_that_mean_what_they_say_are_never_made_much_worse() -> None:
     fresh, happened, frame = rows(100_000, seed=99)
     for seed in range(4):
         found = chosen(rows(6000, seed))
-        ours = log_loss(happened, applied(found.calibrator, fresh, frame))
+        ours = log_loss(happened, apply_calibrator(found.calibrator, fresh, frame))
         assert ours < 1.01 * log_loss(happened, fresh)
 
 
@@ -76,7 +76,7 @@ def test_no_map_is_chosen_where_any_only_adds_noise() -> None:
     none = [choice for choice in found if choice.kind == "none"]
     assert none
     assert all(choice.kind != "segment" for choice in found)
-    assert applied(none[0].calibrator, [0.01, 0.4], rows(2)[2]) == pytest.approx([0.01, 0.4])
+    assert apply_calibrator(none[0].calibrator, [0.01, 0.4], rows(2)[2]) == pytest.approx([0.01, 0.4])
 
 
 @pytest.mark.parametrize("seed", [2, 4, 8])
@@ -85,7 +85,7 @@ def test_from_some_hundred_positives_variances_that_saw_all_rows_do_not_choose(s
     known, fresh = case.calibrate, case.test
     assert 400 < known.outcomes.sum() < 500
     found = chosen((known.scores, known.outcomes, known.frame), case.segments)
-    ours = normalized_entropy(fresh.outcomes, applied(found.calibrator, fresh.scores, fresh.frame))
+    ours = normalized_entropy(fresh.outcomes, apply_calibrator(found.calibrator, fresh.scores, fresh.frame))
     one = fit_binary(known.scores, known.outcomes).apply(fresh.scores)
     assert ours < 1.001 * normalized_entropy(fresh.outcomes, one)
 
@@ -101,7 +101,7 @@ def test_few_positives_are_not_told_apart_by_segment() -> None:
 def test_positives_of_a_single_user_leave_nothing_to_hold_out() -> None:
     scores, outcomes, frame = rows(1000)
     frame["user"] = np.where(outcomes == 1, 0, frame["user"] + 1)
-    found = choose(scores, outcomes, frame, SEGMENTS, users=frame["user"])
+    found = choose_map(scores, outcomes, frame, SEGMENTS, users=frame["user"])
     assert (found.kind, dict(found.held_out)) == ("global", {})
     assert "too few users" in found.reason
 
@@ -133,10 +133,12 @@ def test_the_order_of_rows_does_not_matter() -> None:
 def test_rows_of_weight_0_are_as_if_they_were_not_there() -> None:
     scores, outcomes, frame = rows(6000, effect=1.0)
     counted = np.arange(6000) < 5000
-    with_them = choose(scores, outcomes, frame, SEGMENTS, users=frame["user"], weights=counted.astype(float))
+    with_them = choose_map(
+        scores, outcomes, frame, SEGMENTS, users=frame["user"], weights=counted.astype(float)
+    )
     kept = frame[counted]
-    without = choose(scores[counted], outcomes[counted], kept, SEGMENTS, users=kept["user"])
-    one, other = (applied(c.calibrator, scores, frame) for c in (with_them, without))
+    without = choose_map(scores[counted], outcomes[counted], kept, SEGMENTS, users=kept["user"])
+    one, other = (apply_calibrator(c.calibrator, scores, frame) for c in (with_them, without))
     assert np.array_equal(one, other)
 
 
@@ -145,19 +147,19 @@ def test_weights_count_by_their_ratios_alone(factor: float) -> None:
     scores, outcomes, frame = rows(5000, slope=0.5)
     weights = np.full(5000, factor)
     one = chosen((scores, outcomes, frame))
-    other = choose(scores, outcomes, frame, SEGMENTS, users=frame["user"], weights=weights)
+    other = choose_map(scores, outcomes, frame, SEGMENTS, users=frame["user"], weights=weights)
     assert (other.kind, other.gains) == (one.kind, pytest.approx(one.gains, rel=1e-9))
 
 
 def test_a_slice_without_a_positive_is_refused() -> None:
     scores, outcomes, frame = rows(500)
     with pytest.raises(DataError, match="there is no positive among 500 observed rows"):
-        choose(scores, np.zeros_like(outcomes), frame, SEGMENTS, users=frame["user"])
+        choose_map(scores, np.zeros_like(outcomes), frame, SEGMENTS, users=frame["user"])
 
 
 def test_a_missing_user_and_a_missing_column_are_named() -> None:
     scores, outcomes, frame = rows(500)
     with pytest.raises(DataError, match="user is missing in 500 of 500 rows"):
-        choose(scores, outcomes, frame, SEGMENTS, users=np.full(500, None))
+        choose_map(scores, outcomes, frame, SEGMENTS, users=np.full(500, None))
     with pytest.raises(DataError, match="Unknown column 'age_days'"):
         chosen((scores, outcomes, frame.drop(columns="age_days")))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.calibration.reliability import MOST_BINS, equal_shares, reliability_curve
-from tasks.evaluation.resampling import clusters
+from tasks.calibration.reliability import MOST_BINS, assign_equal_shares, reliability_curve
+from tasks.evaluation.resampling import cluster_rows
 
 RNG = np.random.default_rng(0)
 P = RNG.beta(1, 9, 4000)
@@ -12,20 +12,20 @@ Y = (RNG.random(4000) < P).astype(float)
 
 
 def test_each_bin_holds_an_equal_share_of_what_is_predicted() -> None:
-    bins, count = equal_shares(P, 400)
+    bins, count = assign_equal_shares(P, 400)
     shares = np.bincount(bins, P) / P.sum()
     assert count == MOST_BINS
     assert shares == pytest.approx(np.full(count, 1 / count), abs=0.01)
 
 
 def test_few_positives_make_few_bins_and_equal_predictions_share_one() -> None:
-    assert equal_shares(P, 5)[1] == 2
-    assert equal_shares(np.full(50, 0.2), 400)[1] == 1
+    assert assign_equal_shares(P, 5)[1] == 2
+    assert assign_equal_shares(np.full(50, 0.2), 400)[1] == 1
 
 
 def test_a_point_is_the_mean_prediction_and_the_observed_rate_of_its_bin() -> None:
-    curve = reliability_curve(P, Y, clusters(np.arange(P.size)))
-    bins, count = equal_shares(P, int(Y.sum()))
+    curve = reliability_curve(P, Y, cluster_rows(np.arange(P.size)))
+    bins, count = assign_equal_shares(P, int(Y.sum()))
     for b in range(count):
         assert curve.predicted[b] == pytest.approx(P[bins == b].mean())
         assert curve.observed[b].value == pytest.approx(Y[bins == b].mean())

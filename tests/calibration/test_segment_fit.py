@@ -17,7 +17,7 @@ from tasks.errors import DataError
 from tasks.evaluation.binary import calibration_ratio, log_loss
 from tasks.ranking.maps import IsotonicMap, LogisticMap, expit, logit
 from tasks.ranking.segment_effects import MappedSegment
-from tasks.ranking.segmented_map import SegmentedMap, applied, calibrator_from_json
+from tasks.ranking.segmented_map import SegmentedMap, apply_calibrator, calibrator_from_json
 
 Floats = npt.NDArray[np.float64]
 SEGMENTS = (MappedSegment("source", "source"), MappedSegment("device", "device"))
@@ -153,7 +153,7 @@ def test_a_fitted_map_read_back_from_json_predicts_the_same_bytes(seed: int, wei
     small = world(4000, seed)
     found = small.fitted(np.random.default_rng(seed).uniform(0, 2, 4000) if weighted else None)
     again = calibrator_from_json(json.loads(json.dumps(found.to_json())))
-    assert applied(again, small.scores, small.frame).tobytes() == small.mapped(found).tobytes()
+    assert apply_calibrator(again, small.scores, small.frame).tobytes() == small.mapped(found).tobytes()
 
 
 @settings(deadline=None, max_examples=6)

@@ -7,7 +7,7 @@ import pytest
 from tasks.calibration import step as calibrate
 from tasks.calibration.step import CalibrateResult
 from tasks.errors import ContractError, GateRefused, StoreError
-from tasks.ranking.segmented_map import applied, calibrator_from_json
+from tasks.ranking.segmented_map import apply_calibrator, calibrator_from_json
 from tasks.stores.parts import BOOSTER, CALIBRATOR
 from tasks.stores.registry import Registry
 from tasks.stores.runs import read_evidence
@@ -33,7 +33,9 @@ def test_each_task_gets_a_registered_map_that_keeps_the_order_of_scores(labelled
     assert (result.calibrator, result.version) == (f"small_feed.calibrator.{task}", 1)
     folder = registry.fetch(registry.part(result.calibrator, 1))
     found = calibrator_from_json(json.loads((folder / CALIBRATOR).read_bytes()))
-    mapped = applied(found, np.linspace(0.01, 0.99, 50), pd.DataFrame({"category": ["b"] * 50, "age": 5.0}))
+    mapped = apply_calibrator(
+        found, np.linspace(0.01, 0.99, 50), pd.DataFrame({"category": ["b"] * 50, "age": 5.0})
+    )
     assert (np.diff(mapped) > 0).all()
 
 

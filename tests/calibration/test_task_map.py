@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.calibration.task_map import fit_map, segmented_frame
+from tasks.calibration.task_map import fit_map, read_segment_columns
 from tasks.errors import DataError, ImmatureLabels
 from tasks.ranking.maps import IdentityMap
-from tasks.ranking.segmented_map import applied
+from tasks.ranking.segmented_map import apply_calibrator
 from tasks.stores.workspace import Workspace
-from tasks.training.rows import TaskRows, labels
+from tasks.training.rows import TaskRows, read_labels
 from tests.feeds.small_feed import AS_OF, NAME, SURFACE, write_contracts
 
 Feed = tuple[Workspace, str]
@@ -61,9 +61,9 @@ def test_values_that_add_up_to_less_than_nothing_have_no_map_of_means(labelled_f
 @pytest.mark.parametrize("task", CALIBRATED)
 def test_scores_that_are_all_equal_get_the_mean_outcome(labelled_feed, task):
     rows, table = opened(labelled_feed, task)
-    scores, outcomes = np.full(len(table), 0.3), labels(table, task)
+    scores, outcomes = np.full(len(table), 0.3), read_labels(table, task)
     fitted, _ = fit_map(rows, table, scores, outcomes, tested=None)
-    mapped = applied(fitted, scores, segmented_frame(rows, table))
+    mapped = apply_calibrator(fitted, scores, read_segment_columns(rows, table))
     assert mapped.mean() == pytest.approx(outcomes.mean(), rel=0.01)
 
 

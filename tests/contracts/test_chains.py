@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.contracts import TasksSpec
-from tasks.contracts.chains import chain, known_outcomes, parent
+from tasks.contracts.chains import chain, join_outcomes, parent
 
 NAN = float("nan")
 
@@ -47,7 +47,7 @@ def test_a_task_observed_on_another_s_positives_hangs_on_it() -> None:
 
 
 def test_a_root_knows_what_was_observed() -> None:
-    np.testing.assert_array_equal(known_outcomes({"a": np.array([1.0, 0.0, NAN])}, ["a"]), [1, 0, NAN])
+    np.testing.assert_array_equal(join_outcomes({"a": np.array([1.0, 0.0, NAN])}, ["a"]), [1, 0, NAN])
 
 
 def test_a_negative_anywhere_decides_the_rest_of_the_chain() -> None:
@@ -56,13 +56,13 @@ def test_a_negative_anywhere_decides_the_rest_of_the_chain() -> None:
         "b": np.array([NAN, 0.0, 1.0, NAN, NAN]),
         "c": np.array([NAN, NAN, 1.0, NAN, NAN]),
     }
-    np.testing.assert_array_equal(known_outcomes(labels, ["a", "b", "c"]), [0, 0, 1, NAN, NAN])
+    np.testing.assert_array_equal(join_outcomes(labels, ["a", "b", "c"]), [0, 0, 1, NAN, NAN])
 
 
 @given(st.lists(st.tuples(*[st.sampled_from([0.0, 1.0, NAN])] * 2), min_size=1))
 def test_a_positive_needs_the_whole_chain_and_a_zero_needs_one_link(rows: list[tuple[float, float]]) -> None:
     parent_label, child_label = np.array(rows).T
     child_label = np.where(parent_label == 1.0, child_label, NAN)
-    known = known_outcomes({"p": parent_label, "c": child_label}, ["p", "c"])
+    known = join_outcomes({"p": parent_label, "c": child_label}, ["p", "c"])
     np.testing.assert_array_equal(known == 1.0, (parent_label == 1.0) & (child_label == 1.0))
     np.testing.assert_array_equal(known == 0.0, (parent_label == 0.0) | (child_label == 0.0))

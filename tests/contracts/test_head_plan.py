@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.contracts import Contracts
-from tasks.contracts.chains import debiased, head_parent, learns_the_whole
+from tasks.contracts.chains import head_parent, learns_joint_event, position_correction
 from tasks.contracts.head_plan import head_plan
 from tests.training.surfaces import binary, surface
 
@@ -35,8 +35,8 @@ def test_without_a_word_a_head_is_what_its_task_is() -> None:
 def test_the_joint_event_has_no_parent() -> None:
     entire = contracts(back={"space": "entire"})
     assert head_parent(entire, "back") is None
-    assert learns_the_whole(entire, "back")
-    assert not learns_the_whole(contracts(default={"space": "entire"}), "buy")
+    assert learns_joint_event(entire, "back")
+    assert not learns_joint_event(contracts(default={"space": "entire"}), "buy")
 
 
 def test_a_feature_is_held_at_the_reference_position_and_weights_move_by_examination() -> None:
@@ -49,15 +49,15 @@ def test_a_feature_is_held_at_the_reference_position_and_weights_move_by_examina
 @pytest.mark.parametrize("task", ["back", "happy"])
 @pytest.mark.parametrize("position", ["feature", "weight"])
 def test_what_is_learned_where_something_happened_was_looked_at(task: str, position: str) -> None:
-    assert debiased(contracts(default={"position": position}), task) == "none"
+    assert position_correction(contracts(default={"position": position}), task) == "none"
 
 
 def test_the_joint_event_is_no_such_thing() -> None:
     said = contracts(back={"space": "entire", "position": "weight"})
-    assert debiased(said, "back") == "weight"
+    assert position_correction(said, "back") == "weight"
 
 
 def test_weights_are_those_of_log_loss() -> None:
     said = contracts(default={"position": "weight"})
-    assert (debiased(said, "click"), debiased(said, "spend")) == ("weight", "none")
-    assert debiased(contracts(spend={"position": "feature"}), "spend") == "feature"
+    assert (position_correction(said, "click"), position_correction(said, "spend")) == ("weight", "none")
+    assert position_correction(contracts(spend={"position": "feature"}), "spend") == "feature"

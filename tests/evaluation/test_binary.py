@@ -155,9 +155,9 @@ def test_figures_that_the_rows_cannot_give_are_nan() -> None:
 )
 def test_unknown_labels_and_broken_predictions_are_refused(outcomes, predictions, said) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(DataError, match=said):
-        binary.checked(outcomes, predictions)
+        binary.check_binary(outcomes, predictions)
 
 
 def test_negative_weights_are_refused() -> None:
     with pytest.raises(DataError, match="negative"):
-        binary.checked([1, 0], [0.1, 0.2], weights=[1, -1])
+        binary.check_binary([1, 0], [0.1, 0.2], weights=[1, -1])

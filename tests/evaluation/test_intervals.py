@@ -9,8 +9,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tasks.evaluation import binary, intervals, rank_sums
 from tasks.evaluation.multicalibration import Grouping
-from tasks.evaluation.rank_sums import rank_sums as sorted_once
-from tasks.evaluation.resampling import Resampler, clusters, draws
+from tasks.evaluation.rank_sums import sum_ranks as sorted_once
+from tasks.evaluation.resampling import Resampler, cluster_rows, draw_counts
 from tasks.evaluation.verdicts import Estimate
 
 Rows = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.intp]]
@@ -29,7 +29,7 @@ def _rows(n: int = 400, users: int = 40, rate: float = 0.1, seed: int = 0) -> Ro
 def test_each_replicate_is_the_metric_of_the_drawn_rows(seed: int) -> None:
     y, p, users = _rows(seed=seed)
     aucs, precisions = sorted_once(y, p, np.ones_like(y), users, 40).replicated(Resampler(40, 1, 5))
-    for i, times in enumerate(next(draws(40, seed=1, replicates=5, width=5)).T):
+    for i, times in enumerate(next(draw_counts(40, seed=1, replicates=5, width=5)).T):
         drawn = times[users]
         if 0 < (drawn * y).sum() < drawn.sum():
             assert aucs[0, i] == pytest.approx(roc_auc_score(y, p, sample_weight=drawn))
@@ -50,9 +50,9 @@ def test_groups_are_ranked_apart() -> None:
 
 
 def _ranked(y, p, users) -> tuple[Estimate, Estimate]:  # type: ignore[no-untyped-def]
-    who = clusters(users)
+    who = cluster_rows(users)
     (auc,), (precision,) = intervals.ranked_intervals(
-        *binary.checked(y, p), who.codes, Resampler(who.count, 0, 200)
+        *binary.check_binary(y, p), who.codes, Resampler(who.count, 0, 200)
     )
     return auc, precision
 

@@ -9,7 +9,7 @@ from sklearn import metrics as oracle
 from tasks.errors import DataError
 from tasks.evaluation.binary import calibration_ratio, log_loss, normalized_entropy
 from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
-from tasks.evaluation.metric_rows import MetricRow, groupings
+from tasks.evaluation.metric_rows import MetricRow, group_by_segment
 from tasks.evaluation.multicalibration import multicalibration
 from tasks.evaluation.ndcg import RequestGains, request_gains
 from tasks.evaluation.observations import Observations
@@ -68,7 +68,7 @@ def test_a_request_is_ranked_within_the_segment_and_counts_once(rows: list[Metri
 
 
 def test_the_whole_has_its_calibration_errors_over_all_segment_columns(rows: list[MetricRow]) -> None:
-    columns = list(groupings({"source": SOURCE, "new": NEW}, N))[1:]
+    columns = list(group_by_segment({"source": SOURCE, "new": NEW}, N))[1:]
     many = multicalibration(Y, P, columns)
     expected = {
         "smooth_ece": smooth_ece(Y, P),

@@ -5,55 +5,63 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.evaluation import resampling
-from tasks.evaluation.binary import quotient
-from tasks.evaluation.resampling import Resampler, clusters, draws, interval, sum_intervals
+from tasks.evaluation.binary import divide
+from tasks.evaluation.resampling import (
+    Resampler,
+    cluster_rows,
+    draw_counts,
+    percentile_interval,
+    sum_intervals,
+)
 
 
 def test_rows_without_a_user_are_resampled_by_request() -> None:
-    found = clusters(["u", None, "u", None, None], ["a", "b", "c", "b", "d"])
+    found = cluster_rows(["u", None, "u", None, None], ["a", "b", "c", "b", "d"])
     assert found.codes.tolist() == [0, 1, 0, 1, 2]
     assert found.count == 3
     assert found.resampled == "requests in the 3 rows without a user, else users"
 
 
 def test_where_no_row_has_a_user_requests_are_resampled() -> None:
-    found = clusters(np.array([np.nan, np.nan]), ["a", "b"])
+    found = cluster_rows(np.array([np.nan, np.nan]), ["a", "b"])
     assert (found.count, found.resampled) == (2, "requests")
 
 
 def test_missing_users_without_requests_are_refused() -> None:
     with pytest.raises(DataError, match="user_id is missing in 1 of 2 rows"):
-        clusters(["u", None])
+        cluster_rows(["u", None])
 
 
 def test_draws_depend_on_the_seed_and_not_on_the_width() -> None:
-    narrow, wide = (np.concatenate(list(draws(7, seed=3, replicates=10, width=w)), axis=1) for w in (1, 4))
+    narrow, wide = (
+        np.concatenate(list(draw_counts(7, seed=3, replicates=10, width=w)), axis=1) for w in (1, 4)
+    )
     assert np.array_equal(narrow, wide)
     assert (narrow.sum(axis=0) == 7).all()
-    assert not np.array_equal(narrow, np.concatenate(list(draws(7, seed=4, replicates=10, width=4)), axis=1))
+    assert not np.array_equal(
+        narrow, np.concatenate(list(draw_counts(7, seed=4, replicates=10, width=4)), axis=1)
+    )
 
 
 def test_every_group_is_measured_on_the_same_draws() -> None:
     users, groups = np.array([0, 1, 2, 0, 1, 2]), np.array([0, 0, 0, 1, 1, 1])
     y, p = np.array([1.0, 0, 1, 1, 0, 1]), np.full(6, 0.5)
     resampler = Resampler(3, seed=0, replicates=50)
-    first, second = sum_intervals([y, p], {"r": quotient}, users, resampler, groups=groups, count=2)["r"]
+    first, second = sum_intervals([y, p], {"r": divide}, users, resampler, groups=groups, count=2)["r"]
     assert first == second
     assert (first.value, first.n) == (pytest.approx(4 / 3), 3)
 
 
 def test_one_user_gives_a_value_without_bounds() -> None:
-    only = sum_intervals(
-        [np.ones(3), np.full(3, 2.0)], {"r": quotient}, np.zeros(3, int), Resampler(1, 0, 20)
-    )
+    only = sum_intervals([np.ones(3), np.full(3, 2.0)], {"r": divide}, np.zeros(3, int), Resampler(1, 0, 20))
     assert only["r"][0].value == 0.5
     assert not only["r"][0].known
 
 
 def test_an_interval_hanging_on_few_users_cannot_be_told() -> None:
     replicated = np.r_[np.full(90, 0.5), np.full(10, np.nan)]
-    assert not interval(0.5, replicated, 100).known
-    assert interval(0.5, replicated[:92], 100).known
+    assert not percentile_interval(0.5, replicated, 100).known
+    assert percentile_interval(0.5, replicated[:92], 100).known
 
 
 def _visits(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +78,7 @@ def test_intervals_by_user_cover_and_intervals_by_row_do_not() -> None:
         users, y = _visits(rng)
         for name, codes in (("user", users), ("row", np.arange(y.size))):
             resampler = Resampler(int(codes.max()) + 1, seed=0, replicates=200)
-            told = sum_intervals([y, np.ones_like(y)], {"rate": quotient}, codes, resampler)["rate"][0]
+            told = sum_intervals([y, np.ones_like(y)], {"rate": divide}, codes, resampler)["rate"][0]
             hits[name] += told.low <= 0.1 <= told.high
     assert 180 <= hits["user"] <= 200
     assert hits["row"] < 160
@@ -84,7 +92,7 @@ def test_packs_of_users_give_the_interval_of_users(monkeypatch: pytest.MonkeyPat
 
     def width(most: int) -> float:
         monkeypatch.setattr(resampling, "MOST_DRAWN", most)
-        told = sum_intervals(columns, {"mean": quotient}, users, Resampler(4000, 0, 1000))["mean"][0]
+        told = sum_intervals(columns, {"mean": divide}, users, Resampler(4000, 0, 1000))["mean"][0]
         assert told.n == 4000
         return told.high - told.low
 

@@ -3,13 +3,13 @@ import pandas as pd
 import pytest
 
 from tasks.errors import DataError
-from tasks.ranking.conditions import flag, groups, holds
+from tasks.ranking.conditions import encode_groups, evaluate_condition, read_flag
 from tasks.ranking.policy import Condition
 
 
 def answers(values, operator, *operands):
     frame = pd.DataFrame({"x": values})
-    held, known = holds(frame, Condition("x", operator, operands), "the test")
+    held, known = evaluate_condition(frame, Condition("x", operator, operands), "the test")
     return [None if not k else bool(h) for h, k in zip(held, known, strict=True)]
 
 
@@ -66,11 +66,11 @@ def test_a_missing_column_refuses_the_batch():
     with pytest.raises(
         DataError, match=r"Unknown column 'permited'.*Did you mean 'permitted'.*the test needs it"
     ):
-        flag(pd.DataFrame({"permitted": [True]}), "permited", "the test")
+        read_flag(pd.DataFrame({"permitted": [True]}), "permited", "the test")
 
 
 def test_unknown_values_are_one_group():
-    codes = groups(pd.DataFrame({"x": ["a", None, "b", None]}), "x", "the test")
+    codes = encode_groups(pd.DataFrame({"x": ["a", None, "b", None]}), "x", "the test")
     assert len(set(codes)) == 3
     assert codes[1] == codes[3]
     assert (codes >= 0).all()

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from tasks.errors import DataError
 from tasks.ranking.candidates import CandidateSets
-from tasks.ranking.constraints import drops
+from tasks.ranking.constraints import find_drops
 from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.utility import utilities
+from tasks.ranking.utility import compute_utilities
 from tests.ranking.policies import frame_of, utility_json
 
 VIOLATION = {"name": "violation", "drop_when": {"column": "violation", "equals": True}}
@@ -19,8 +19,8 @@ def reasons(rows, **policy):
     rows = [{"request_id": "r", "item_id": i, "p_click": 0.5} | row for i, row in enumerate(rows)]
     frame, predictions = frame_of(rows)
     rules = UtilityPolicy.from_json(utility_json(**policy))
-    valued = utilities(frame, predictions, rules)
-    found = drops(frame, predictions, rules, valued=valued, sets=CandidateSets.of(frame))
+    valued = compute_utilities(frame, predictions, rules)
+    found = find_drops(frame, predictions, rules, valued=valued, sets=CandidateSets.of(frame))
     return [found.reasons[code] if code >= 0 else None for code in found.codes]
 
 
@@ -119,6 +119,6 @@ def test_every_reason_is_known_before_any_row_has_it():
     rules = UtilityPolicy.from_json(
         utility_json(hard_constraints=[VIOLATION], relevance_floor={"click": 0.1})
     )
-    valued = utilities(frame, {"p_click": [0.5]}, rules)
-    found = drops(frame, {"p_click": [0.5]}, rules, valued=valued, sets=CandidateSets.of(frame))
+    valued = compute_utilities(frame, {"p_click": [0.5]}, rules)
+    found = find_drops(frame, {"p_click": [0.5]}, rules, valued=valued, sets=CandidateSets.of(frame))
     assert found.reasons == ("violation", "relevance_floor:click")

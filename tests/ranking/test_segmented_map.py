@@ -19,7 +19,7 @@ from tasks.errors import DataError
 from tasks.evaluation.segments import segment_values
 from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, expit, logit
 from tasks.ranking.segment_effects import Effects, MappedSegment, Span
-from tasks.ranking.segmented_map import SegmentedMap, applied, calibrator_from_json
+from tasks.ranking.segmented_map import SegmentedMap, apply_calibrator, calibrator_from_json
 
 laws = settings(deadline=None, max_examples=30)
 SEGMENTS = (MappedSegment("source", "source"), MappedSegment("age", "age_days", (7.0, 30.0)))
@@ -108,7 +108,7 @@ def test_a_map_read_back_from_json_is_the_same_map(found: SegmentedMap, frame: p
     again = calibrator_from_json(json.loads(json.dumps(found.to_json())))
     assert again == found
     scores = np.linspace(0.01, 0.99, len(frame))
-    assert np.array_equal(applied(again, scores, frame), found.apply(scores, frame))
+    assert np.array_equal(apply_calibrator(again, scores, frame), found.apply(scores, frame))
 
 
 @laws
@@ -226,7 +226,7 @@ def test_no_candidates_make_no_probabilities() -> None:
 def test_a_map_without_segments_is_read_and_applied_too() -> None:
     read = calibrator_from_json(isotonic.to_json())
     assert read == isotonic
-    assert applied(read, np.array([0.2]), pd.DataFrame(index=[0])) == pytest.approx(0.1)
+    assert apply_calibrator(read, np.array([0.2]), pd.DataFrame(index=[0])) == pytest.approx(0.1)
 
 
 def changed(*path: str | int, to: object) -> dict[str, Any]:

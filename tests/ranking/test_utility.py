@@ -4,7 +4,7 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.utility import contexts, utilities
+from tasks.ranking.utility import choose_contexts, compute_utilities
 from tests.ranking.policies import utility_json
 
 TWO = pd.DataFrame(
@@ -26,25 +26,25 @@ def test_the_smallest_production_plan_adds_up():
         "p_hide": [0.02, 0.0],
         "p_report": [0.0, 0.001],
     }
-    valued = utilities(TWO, predictions, policy(weights=weights))
+    valued = compute_utilities(TWO, predictions, policy(weights=weights))
     assert valued.utility == pytest.approx([0.04 + 0.2 - 0.1, 0.08 - 1.0])
     assert valued.contributions["report"] == pytest.approx([0.0, -1.0])
 
 
 def test_a_value_column_multiplies_the_probability():
-    valued = utilities(TWO, {"p_purchase": [0.1, 0.1]}, policy(weights=PURCHASE))
+    valued = compute_utilities(TWO, {"p_purchase": [0.1, 0.1]}, policy(weights=PURCHASE))
     assert valued.utility == pytest.approx([4.0, 1.0])
 
 
 def test_a_value_task_is_a_term_by_its_expectation():
-    valued = utilities(TWO, {"v_spend": [3.0, 5.0]}, policy(weights={"spend": 0.1}))
+    valued = compute_utilities(TWO, {"v_spend": [3.0, 5.0]}, policy(weights={"spend": 0.1}))
     assert valued.utility == pytest.approx([0.3, 0.5])
 
 
 def test_a_cost_lowers_the_utility_however_small():
-    without = utilities(TWO, {"p_click": [0.5, 0.5]}, policy(weights={"click": 1.0}))
+    without = compute_utilities(TWO, {"p_click": [0.5, 0.5]}, policy(weights={"click": 1.0}))
     weights = {"click": 1.0, "hide": -0.001}
-    withal = utilities(TWO, {"p_click": [0.5, 0.5], "p_hide": [0.1, 0.9]}, policy(weights=weights))
+    withal = compute_utilities(TWO, {"p_click": [0.5, 0.5], "p_hide": [0.1, 0.9]}, policy(weights=weights))
     assert (withal.utility < without.utility).all()
     assert withal.utility[1] < withal.utility[0]
 
@@ -59,7 +59,7 @@ def test_a_context_replaces_weights_and_the_first_match_wins():
         },
     ]
     rules = policy(weights={"click": 1.0} | PURCHASE, contexts=declared)
-    valued = utilities(TWO, {"p_click": [0.5, 0.5], "p_purchase": [0.1, 0.1]}, rules)
+    valued = compute_utilities(TWO, {"p_click": [0.5, 0.5], "p_purchase": [0.1, 0.1]}, rules)
     assert list(valued.workspace) == [1, 0]
     assert valued.contributions["purchase"] == pytest.approx([0.1, 4.0])
     assert valued.contributions["click"] == pytest.approx([4.5, 0.5])
@@ -68,20 +68,22 @@ def test_a_context_replaces_weights_and_the_first_match_wins():
 def test_a_context_needs_every_condition_and_a_known_value():
     declared = [{"name": "c", "when": {"page": "home", "app": True}, "weights": {"click": 2.0}}]
     rows = pd.DataFrame({"page": ["home", "home", "home", None], "app": [True, False, None, True]})
-    assert list(contexts(rows, policy(contexts=declared).contexts)) == [0, -1, -1, -1]
+    assert list(choose_contexts(rows, policy(contexts=declared).contexts)) == [0, -1, -1, -1]
 
 
 def test_a_task_may_count_in_one_context_only():
     declared = [{"name": "checkout", "when": {"page": "checkout"}, "weights": PURCHASE}]
     rules = policy(weights={"click": 1.0}, contexts=declared)
     unpriced = TWO.assign(margin=[None, 0.5])
-    valued = utilities(unpriced, {"p_click": [0.5, 0.5], "p_purchase": [0.1, 0.1]}, rules)
+    valued = compute_utilities(unpriced, {"p_click": [0.5, 0.5], "p_purchase": [0.1, 0.1]}, rules)
     assert valued.utility == pytest.approx([0.5, 1.5])  # the unknown margin is not asked for on page home
     assert not valued.unknown_values["margin"].any()
 
 
 def test_an_unknown_value_leaves_the_utility_unknown():
-    valued = utilities(TWO.assign(margin=[None, 0.5]), {"p_purchase": [0.0, 0.1]}, policy(weights=PURCHASE))
+    valued = compute_utilities(
+        TWO.assign(margin=[None, 0.5]), {"p_purchase": [0.0, 0.1]}, policy(weights=PURCHASE)
+    )
     np.testing.assert_array_equal(np.isnan(valued.utility), [True, False])
     assert list(valued.unknown_values["margin"]) == [True, False]
 
@@ -96,20 +98,20 @@ def test_an_unknown_value_leaves_the_utility_unknown():
 )
 def test_a_value_column_that_is_no_value_refuses_the_batch(margin, message):
     with pytest.raises(DataError, match=message):
-        utilities(TWO.assign(margin=margin), {"p_purchase": [1.0, 1.0]}, policy(weights=PURCHASE))
+        compute_utilities(TWO.assign(margin=margin), {"p_purchase": [1.0, 1.0]}, policy(weights=PURCHASE))
 
 
 def test_a_missing_value_column_refuses_the_batch():
     with pytest.raises(DataError, match="Unknown column 'margin' in the candidates"):
-        utilities(TWO.drop(columns="margin"), {"p_purchase": [1.0, 1.0]}, policy(weights=PURCHASE))
+        compute_utilities(TWO.drop(columns="margin"), {"p_purchase": [1.0, 1.0]}, policy(weights=PURCHASE))
 
 
 def test_a_missing_context_column_refuses_the_batch():
     declared = [{"name": "checkout", "when": {"pages": "checkout"}, "weights": {"click": 2.0}}]
     with pytest.raises(DataError, match=r"'pages'.*Did you mean 'page'.*workspace 'checkout' needs it"):
-        utilities(TWO, {"p_click": [1.0, 1.0]}, policy(contexts=declared))
+        compute_utilities(TWO, {"p_click": [1.0, 1.0]}, policy(contexts=declared))
 
 
 def test_predictions_of_another_length_are_refused():
     with pytest.raises(DataError, match=r"'p_click' has shape \(3,\) for 2 candidates"):
-        utilities(TWO, {"p_click": [0.1, 0.2, 0.3]}, policy())
+        compute_utilities(TWO, {"p_click": [0.1, 0.2, 0.3]}, policy())

@@ -27,7 +27,7 @@ from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.rows import TaskRows
-from tasks.training.trees import STARTS_FROM, champions_model, find_start
+from tasks.training.trees import STARTS_FROM, find_champion_model, find_start
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
 
@@ -183,7 +183,7 @@ def test_a_warm_start_from_another_recipe_is_refused_in_clear_words(
     rows = _rows(mini.changed(second.workspace, tmp_path, surface=change), task)
     words = rf"'{task}' cannot be warm-started from .*: .*{changed}.* Train it in full"
     with pytest.raises(ContractError, match=words):
-        find_start(rows, champions_model(rows))
+        find_start(rows, find_champion_model(rows))
 
 
 def test_a_warm_start_goes_on_where_the_recipe_is_the_same(second: Retrained, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_warm_start_goes_on_where_the_recipe_is_the_same(second: Retrained, tm
         plain["training"][DWELL] |= {"warm_start": True}
 
     rows = _rows(mini.changed(second.workspace, tmp_path, surface=change), DWELL)
-    start = find_start(rows, champions_model(rows))
+    start = find_start(rows, find_champion_model(rows))
     assert start is not None
     assert start.by == "champion"
 
@@ -203,8 +203,8 @@ def test_a_champion_without_the_task_leaves_a_warm_start_to_train_in_full(
         plain["training"] = {"default": {"warm_start": True}}
 
     rows = _rows(mini.changed(second.workspace, tmp_path, surface=change), CLICK)
-    assert champions_model(rows) is not None
-    assert champions_model(replace(rows, task="never_released")) is None
+    assert find_champion_model(rows) is not None
+    assert find_champion_model(replace(rows, task="never_released")) is None
 
 
 def _rows(workspace: Workspace, task: str) -> TaskRows:

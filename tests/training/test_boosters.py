@@ -2,7 +2,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from tasks.training.boosters import is_constant, scale, shift, stack
+from tasks.training.boosters import is_constant, scale_scores, shift_scores, stack_boosters
 
 PARAMETERS = {
     "objective": "binary",
@@ -33,36 +33,36 @@ def raw(model: lgb.Booster, rows: np.ndarray) -> np.ndarray:
 
 def test_a_shift_moves_every_raw_score_and_a_scale_multiplies_it(rows):
     before = raw(booster(1, 6), rows)
-    np.testing.assert_allclose(raw(shift(booster(1, 6), -2.5), rows), before - 2.5, atol=1e-12)
-    np.testing.assert_allclose(raw(scale(booster(1, 6), 0.4), rows), 0.4 * before, atol=1e-12)
+    np.testing.assert_allclose(raw(shift_scores(booster(1, 6), -2.5), rows), before - 2.5, atol=1e-12)
+    np.testing.assert_allclose(raw(scale_scores(booster(1, 6), 0.4), rows), 0.4 * before, atol=1e-12)
 
 
 def test_one_on_top_of_another_adds_their_raw_scores(rows):
     below, above = booster(1, 6), booster(2, 4)
-    both = stack(below, above)
+    both = stack_boosters(below, above)
     assert both.num_trees() == 10
     np.testing.assert_allclose(raw(both, rows), raw(below, rows) + raw(above, rows), atol=1e-12)
     np.testing.assert_allclose(both.predict(rows), 1 / (1 + np.exp(-raw(both, rows))), atol=1e-12)
 
 
 def test_what_was_stacked_is_whole_text_and_may_be_stacked_again(rows):
-    both = stack(booster(1, 6), booster(2, 4))
+    both = stack_boosters(booster(1, 6), booster(2, 4))
     again = lgb.Booster(model_str=both.model_to_string())
     np.testing.assert_array_equal(again.predict(rows), both.predict(rows))
     np.testing.assert_allclose(
-        raw(stack(both, booster(3, 2)), rows), raw(both, rows) + raw(booster(3, 2), rows), atol=1e-12
+        raw(stack_boosters(both, booster(3, 2)), rows), raw(both, rows) + raw(booster(3, 2), rows), atol=1e-12
     )
 
 
 def test_nothing_below_leaves_a_booster_as_it_is():
     above = booster(2, 4)
-    assert stack(None, above) is above
+    assert stack_boosters(None, above) is above
 
 
 def test_a_booster_is_constant_where_no_tree_tells_rows_apart(rows):
     alone = booster(1, 6)
     assert not is_constant(alone)
-    same = scale(booster(1, 6), 0.0)
+    same = scale_scores(booster(1, 6), 0.0)
     assert is_constant(same)
     assert np.ptp(raw(same, rows)) == 0
-    assert not is_constant(stack(alone, same)), "what it stands on tells rows apart"
+    assert not is_constant(stack_boosters(alone, same)), "what it stands on tells rows apart"

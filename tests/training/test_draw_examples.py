@@ -20,7 +20,7 @@ from tasks.errors import DataError, ImmatureLabels
 from tasks.stores.policies import policy_files
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
-from tasks.training.draw_examples import TrainingRows, training_rows
+from tasks.training.draw_examples import TrainingRows, draw_training_rows
 from tasks.training.rows import TaskRows
 from tasks.training.trees import find_start
 from tests.feeds.small_feed import AS_OF, FIRST, NAME, SURFACE, TASKS, labelled, write_contracts, write_logs
@@ -80,7 +80,7 @@ def task_rows(feed: Feed, task: str = "click_1d") -> TaskRows:
 
 
 def learned(feed: Feed, folder: Path, task: str = "click_1d", **changes: Any) -> TrainingRows:
-    return training_rows(task_rows(asking(feed, folder, **changes), task))
+    return draw_training_rows(task_rows(asking(feed, folder, **changes), task))
 
 
 def weighed(**weights: Any) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def test_factors_are_multiplied(feed, tmp_path):
 def test_the_newest_row_of_the_train_days_counts_most_and_one_a_half_life_older_counts_half(feed, tmp_path):
     rows = task_rows(asking(feed, tmp_path, training=weighed(half_life="P7D")))
     shown = rows.read(rows.slices.train, ["shown_at"]).column("shown_at").to_numpy()
-    weights = training_rows(rows).examples.weights
+    weights = draw_training_rows(rows).examples.weights
     age = (shown.max() - shown) / np.timedelta64(7, "D")
     np.testing.assert_allclose(weights / weights.max(), 0.5**age)
 
@@ -134,7 +134,7 @@ def test_each_segment_is_sampled_at_its_own_rate_which_its_offset_says(feed, tmp
     sampling = "sampling: {negatives: 0.5, by: {category: {b: 1.0, c: 0.1}}}"
     tasks = TASKS.replace("sampling: {negatives: 0.5}", sampling)
     rows = task_rows(asking(feed, tmp_path, tasks=tasks), "buy_2d")
-    table, examples = rows.read(rows.slices.train), training_rows(rows).examples
+    table, examples = rows.read(rows.slices.train), draw_training_rows(rows).examples
     codes = examples.features.column("category").to_numpy()
     all_of = np.asarray(table.column("category").to_pandas())[table.column("buy_2d").to_numpy() == 0]
     for code, (name, rate) in enumerate({"a": 0.5, "b": 1.0, "c": 0.1}.items()):
@@ -196,7 +196,7 @@ def test_weights_that_are_none_are_refused_by_name(feed, tmp_path, weights, colu
     if columns:
         rows = _renamed(rows, columns)
     with pytest.raises(DataError, match=words):
-        training_rows(rows)
+        draw_training_rows(rows)
 
 
 def _renamed(rows: TaskRows, columns: dict[str, str]) -> TaskRows:

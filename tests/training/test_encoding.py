@@ -9,7 +9,7 @@ import pytest
 
 from tasks.contracts.surface import Features
 from tasks.errors import DataError
-from tasks.training.encoding import coded, encode, fit_encoder
+from tasks.training.encoding import encode, encode_dictionaries, fit_encoder
 
 CATEGORIES = {
     "text": pa.array(["tea", None, "jam", "tea"]),
@@ -37,7 +37,7 @@ def codes(encoded: pa.Table, name: str) -> np.ndarray:
 def test_a_category_has_one_code_in_training_and_in_scoring(kind):
     rows = table(price=[1.0, 2.0, 3.0, 4.0], kind=CATEGORIES[kind])
     encoder = fit_encoder(rows, Features(numeric=("price",), categorical=("kind",)))
-    trained = encode(encoder, coded(rows, ["kind"]))
+    trained = encode(encoder, encode_dictionaries(rows, ["kind"]))
     scored = encoder.matrix(rows.to_pandas())
     np.testing.assert_array_equal(codes(trained, "kind"), scored[:, 1])
     assert np.isnan(scored[1, 1])

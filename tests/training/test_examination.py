@@ -24,14 +24,14 @@ def test_a_declared_curve_is_registered_once_whatever_the_labels(labelled_feed: 
     parts = [examination.run(workspace, snapshot=labelled_feed[1]) for _ in range(2)]
     assert parts[0] is not None
     assert parts[0] == parts[1]
-    assert examination.read(workspace, parts[0]) == Examination((1.0, 0.5))
+    assert examination.read_curve(workspace, parts[0]) == Examination((1.0, 0.5))
     registry = Registry(workspace.home)
     assert registry.client.get_run(registry.run_id(parts[0])).info.status == "FINISHED"
 
 
 def test_no_position_bias_is_a_flat_curve(labelled_feed: Feed, tmp_path: Path) -> None:
     workspace = _saying(labelled_feed, tmp_path, "none")
-    assert examination.curve(workspace, snapshot=labelled_feed[1]).relative([1, 7]).tolist() == [
+    assert examination.find_curve(workspace, snapshot=labelled_feed[1]).relative([1, 7]).tolist() == [
         1,
         1,
     ]
@@ -41,7 +41,7 @@ def test_where_nothing_is_said_there_is_no_curve(labelled_feed: Feed) -> None:
     workspace, snapshot = labelled_feed
     assert examination.run(workspace, snapshot=snapshot) is None
     with pytest.raises(DataError, match=r"says nothing of how much a position is looked at\. Declare"):
-        examination.curve(workspace, snapshot=snapshot)
+        examination.find_curve(workspace, snapshot=snapshot)
 
 
 def test_a_log_without_propensities_estimates_no_curve(labelled_feed: Feed, tmp_path: Path) -> None:

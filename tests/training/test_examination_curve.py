@@ -8,18 +8,23 @@ from benchmarks.learning.position import harvested
 from tasks.datasets.world.logging_policy import place
 from tasks.datasets.world.vocabulary import EXAMINATION
 from tasks.errors import DataError, ImmatureLabels
-from tasks.training.examination_curve import LEAST_POSITIVES, Harvested, harvest, swappable
+from tasks.training.examination_curve import (
+    LEAST_POSITIVES,
+    EstimatedExamination,
+    estimate_examination,
+    find_swappable_pairs,
+)
 
 pytestmark = pytest.mark.xdist_group("learning_truth")
 
 
 @pytest.fixture(scope="module")
-def found() -> Harvested:
+def found() -> EstimatedExamination:
     log: Feed = feed(requests=3000, train=4, other=1)
     return harvested(log.train)
 
 
-def test_the_curve_of_the_simulated_feed_is_found_within_its_intervals(found: Harvested) -> None:
+def test_the_curve_of_the_simulated_feed_is_found_within_its_intervals(found: EstimatedExamination) -> None:
     low, high = (np.array([getattr(point, side) for point in found.curve]) for side in ("low", "high"))
     true = np.array(EXAMINATION)
     assert found.by_position == pytest.approx(true, rel=0.1)
@@ -27,7 +32,7 @@ def test_the_curve_of_the_simulated_feed_is_found_within_its_intervals(found: Ha
     assert (high[1:] - low[1:]).max() < 0.2
 
 
-def test_the_first_place_is_1_by_definition(found: Harvested) -> None:
+def test_the_first_place_is_1_by_definition(found: EstimatedExamination) -> None:
     assert (found.curve[0].value, found.curve[0].low, found.curve[0].high) == (1.0, 1.0, 1.0)
 
 
@@ -52,7 +57,9 @@ def a_page(
 @pytest.mark.parametrize("strength", [0.0, 2.0])
 def test_a_ranker_that_knows_what_is_clicked_does_not_bend_the_curve(strength: float) -> None:
     outcomes, positions, propensities, requests = a_page(strength)
-    curve = harvest(outcomes, positions, propensities, requests=requests, users=requests).by_position
+    curve = estimate_examination(
+        outcomes, positions, propensities, requests=requests, users=requests
+    ).by_position
     assert curve == pytest.approx([1.0, 0.6, 0.4, 0.2], abs=0.03)
     naive = [outcomes[positions == k].mean() / outcomes[positions == 1].mean() for k in (1, 4)]
     assert (naive[1] < 0.16) == (strength > 0)
@@ -60,41 +67,46 @@ def test_a_ranker_that_knows_what_is_clicked_does_not_bend_the_curve(strength: f
 
 def test_the_order_of_the_rows_is_of_no_matter_nor_is_a_row_without_a_place() -> None:
     outcomes, positions, propensities, requests = (part[:40_000] for part in a_page(1.0))
-    once = harvest(outcomes, positions, propensities, requests=requests, users=requests)
+    once = estimate_examination(outcomes, positions, propensities, requests=requests, users=requests)
     shuffled = np.random.default_rng(1).permutation(40_000)
     rows = [np.append(part[shuffled], extra) for part, extra in (
         (outcomes, 1.0), (positions, np.nan), (propensities, np.nan), (requests, 0)
     )]  # fmt: skip
-    again = harvest(rows[0], rows[1], rows[2], requests=rows[3].astype(int), users=rows[3].astype(int))
+    again = estimate_examination(
+        rows[0], rows[1], rows[2], requests=rows[3].astype(int), users=rows[3].astype(int)
+    )
     assert again.by_position == pytest.approx(once.by_position)
 
 
 def test_a_pair_weighs_what_its_order_was_the_less_probable_for() -> None:
     """Odds 3 : 1 alone on a page: the greater first has probability .75 and weighs 1 / .75, the lesser 1 / .25."""
-    usual = swappable(np.array([0, 0]), np.array([1.0, 2.0]), np.array([0.75, 1.0]))
-    rare = swappable(np.array([0, 0]), np.array([1.0, 2.0]), np.array([0.25, 1.0]))
+    usual = find_swappable_pairs(np.array([0, 0]), np.array([1.0, 2.0]), np.array([0.75, 1.0]))
+    rare = find_swappable_pairs(np.array([0, 0]), np.array([1.0, 2.0]), np.array([0.25, 1.0]))
     assert usual.weights.tolist() == pytest.approx([1 / 0.75])
     assert rare.weights.tolist() == pytest.approx([1 / 0.25])
 
 
 def test_neighbours_are_of_one_page_and_one_place_apart() -> None:
-    pairs = swappable(np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 1.0, 2.0]), np.full(4, 0.5))
+    pairs = find_swappable_pairs(np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 1.0, 2.0]), np.full(4, 0.5))
     assert (pairs.upper.tolist(), pairs.lower.tolist()) == ([2], [3])
 
 
 def test_a_policy_that_leaves_nothing_to_chance_cannot_tell_a_place_from_what_stands_there() -> None:
     outcomes, positions, _, requests = a_page(0.0, requests=100)
     with pytest.raises(DataError, match=r"deals no place by chance.*Declare examination\.by_position"):
-        harvest(outcomes, positions, np.ones(400), requests=requests, users=requests)
+        estimate_examination(outcomes, positions, np.ones(400), requests=requests, users=requests)
 
 
 def test_too_few_positives_are_a_matter_of_time() -> None:
     outcomes, positions, propensities, requests = a_page(0.0, requests=100)
     with pytest.raises(ImmatureLabels, match=f"{LEAST_POSITIVES} are needed"):
-        harvest(outcomes, positions, propensities, requests=requests, users=requests)
+        estimate_examination(outcomes, positions, propensities, requests=requests, users=requests)
 
 
 def test_the_curve_ends_where_positives_do() -> None:
     outcomes, positions, propensities, requests = a_page(0.0)
     outcomes = np.where(positions == 4, 0.0, outcomes)
-    assert len(harvest(outcomes, positions, propensities, requests=requests, users=requests).curve) == 3
+    assert (
+        len(estimate_examination(outcomes, positions, propensities, requests=requests, users=requests).curve)
+        == 3
+    )

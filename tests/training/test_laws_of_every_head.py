@@ -20,9 +20,9 @@ import pytest
 import yaml
 
 from tasks.stores.workspace import Workspace
-from tasks.training.draw_examples import training_rows
+from tasks.training.draw_examples import draw_training_rows
 from tasks.training.rows import TaskRows
-from tasks.training.trees import find_start, grow
+from tasks.training.trees import find_start, grow_trees
 from tests.feeds.small_feed import AS_OF, CANDIDATES, NAME, SURFACE, labelled, write_contracts, write_logs
 from tests.training.test_draw_examples import with_columns
 
@@ -115,9 +115,9 @@ def digest_of(feed: Feed, task: str) -> str:
     """Train a task as its step does, and return the digest of the model's text."""
     rows = TaskRows.open(feed[0], task=task, as_of=AS_OF, snapshot=feed[1])
     start = find_start(rows, None)
-    learned = training_rows(rows, encoder=None if start is None else start.encoder)
+    learned = draw_training_rows(rows, encoder=None if start is None else start.encoder)
     below = None if start is None else start.booster(learned.examples, threads=1)
-    return sha256(grow(rows, learned.examples, start=below).text.encode()).hexdigest()
+    return sha256(grow_trees(rows, learned.examples, start=below).text.encode()).hexdigest()
 
 
 @pytest.fixture(scope="module")

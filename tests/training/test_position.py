@@ -10,7 +10,7 @@ from benchmarks.learning.position import distances, heads
 from tasks.datasets.world.vocabulary import EXAMINATION
 from tasks.errors import DataError
 from tasks.ranking.examination import Examination
-from tasks.training.position import CLIP, mean_at_reference, position_weights, require_places
+from tasks.training.position import CLIP, mean_at_reference, position_weights, require_positions
 
 pytestmark = pytest.mark.xdist_group("learning_truth")
 
@@ -119,5 +119,5 @@ def test_places_that_count_from_0_are_refused_with_the_way_out(position: float) 
     with pytest.raises(
         DataError, match=rf"1 of 3 positions are below 1, the least is {position:g}; .* from 1"
     ):
-        require_places(np.array([np.nan, 2.0, position]))
-    assert require_places(np.array([np.nan, 2.0, 1.0])) is None
+        require_positions(np.array([np.nan, 2.0, position]))
+    assert require_positions(np.array([np.nan, 2.0, 1.0])) is None

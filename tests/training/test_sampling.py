@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.training.sampling import early_stop_fold, negative_rates, sampled, stable_uniform
+from tasks.training.sampling import hash_to_uniform, hold_out_users, negative_rates, sample_rows
 
 
 def column(values: list[object]) -> pa.ChunkedArray:
@@ -17,9 +17,9 @@ def column(values: list[object]) -> pa.ChunkedArray:
 
 PROGRAM = """
 import pyarrow as pa
-from tasks.training.sampling import stable_uniform
+from tasks.training.sampling import hash_to_uniform
 columns = [pa.chunked_array([["r1", "r1", "r2"]]), pa.chunked_array([[1, 2, 2]])]
-print(stable_uniform(columns, salt="purchase_7d").tolist())
+print(hash_to_uniform(columns, salt="purchase_7d").tolist())
 """
 EVER = b"[0.8577532889989684, 0.19300815422040607, 0.6270152096198487]\n"
 
@@ -35,14 +35,14 @@ def test_the_numbers_are_the_same_in_every_process_and_for_ever():
 
 def test_the_numbers_are_uniform_and_independent_between_salts():
     users = column(list(range(20_000)))
-    one, two = (stable_uniform([users], salt=salt) for salt in ("a", "b"))
+    one, two = (hash_to_uniform([users], salt=salt) for salt in ("a", "b"))
     assert np.histogram(one, bins=10, range=(0, 1))[0] == pytest.approx(2000, abs=200)
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.03
 
 
 def test_both_columns_of_a_key_count_and_so_does_their_order():
     one, two = column(["a", "b"]), column(["b", "a"])
-    there, back = stable_uniform([one, two], salt="s"), stable_uniform([two, one], salt="s")
+    there, back = hash_to_uniform([one, two], salt="s"), hash_to_uniform([two, one], salt="s")
     assert there[0] != there[1]
     assert there[0] == back[1]
     assert there[0] != back[0]
@@ -51,26 +51,26 @@ def test_both_columns_of_a_key_count_and_so_does_their_order():
 def test_chunks_and_large_strings_make_no_difference():
     whole = column(["a", "b", "c"])
     parts = pa.chunked_array([["a"], ["b", "c"]]).cast(pa.large_string())
-    np.testing.assert_array_equal(stable_uniform([whole], salt="s"), stable_uniform([parts], salt="s"))
+    np.testing.assert_array_equal(hash_to_uniform([whole], salt="s"), hash_to_uniform([parts], salt="s"))
 
 
 def test_a_null_is_a_value_of_its_own():
-    assert len(set(stable_uniform([column(["a", None, "None", ""])], salt="s").tolist())) == 4
+    assert len(set(hash_to_uniform([column(["a", None, "None", ""])], salt="s").tolist())) == 4
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.integers(-9, 9)), min_size=1), st.randoms())
 def test_a_row_keeps_its_number_in_any_order_and_company(rows, random):
-    alone = {row: stable_uniform([column([row[0]]), column([row[1]])], salt="s")[0] for row in rows}
+    alone = {row: hash_to_uniform([column([row[0]]), column([row[1]])], salt="s")[0] for row in rows}
     shuffled = rows + rows
     random.shuffle(shuffled)
-    together = stable_uniform([column([r[0] for r in shuffled]), column([r[1] for r in shuffled])], salt="s")
+    together = hash_to_uniform([column([r[0] for r in shuffled]), column([r[1] for r in shuffled])], salt="s")
     assert [alone[row] for row in shuffled] == together.tolist()
 
 
 def test_every_positive_and_about_the_asked_share_of_negatives_is_kept():
     requests, items = column(list(range(30_000))), column(["x"] * 30_000)
     positive = np.arange(30_000) % 100 == 0
-    kept = sampled(positive, [requests, items], negatives=0.1, salt="purchase_7d")
+    kept = sample_rows(positive, [requests, items], negatives=0.1, salt="purchase_7d")
     assert kept[positive].all()
     assert kept[~positive].mean() == pytest.approx(0.1, abs=0.006)
 
@@ -78,21 +78,21 @@ def test_every_positive_and_about_the_asked_share_of_negatives_is_kept():
 def test_a_greater_rate_keeps_what_a_lesser_one_kept():
     key = [column(list(range(1000)))]
     none = np.zeros(1000, dtype=bool)
-    few, many = (sampled(none, key, negatives=rate, salt="s") for rate in (0.1, 0.4))
+    few, many = (sample_rows(none, key, negatives=rate, salt="s") for rate in (0.1, 0.4))
     assert not (few & ~many).any()
 
 
 def test_a_rate_of_one_keeps_all():
-    assert sampled(np.array([False, True]), [column([1, 2])], negatives=1.0, salt="s").all()
+    assert sample_rows(np.array([False, True]), [column([1, 2])], negatives=1.0, salt="s").all()
 
 
 def test_each_segment_keeps_its_own_share_and_a_row_keeps_its_fate():
     key = [column(list(range(20_000)))]
     none, rates = np.zeros(20_000, dtype=bool), np.where(np.arange(20_000) % 2, 0.5, 0.05)
-    kept = sampled(none, key, negatives=rates, salt="s")
+    kept = sample_rows(none, key, negatives=rates, salt="s")
     assert kept[1::2].mean() == pytest.approx(0.5, abs=0.015)
     assert kept[::2].mean() == pytest.approx(0.05, abs=0.008)
-    np.testing.assert_array_equal(kept[1::2], sampled(none, key, negatives=0.5, salt="s")[1::2])
+    np.testing.assert_array_equal(kept[1::2], sample_rows(none, key, negatives=0.5, salt="s")[1::2])
 
 
 def test_the_greatest_share_of_those_that_name_a_row_counts():
@@ -115,6 +115,6 @@ def test_a_number_is_spelled_as_in_every_other_place():
 
 def test_all_rows_of_a_user_are_on_one_side_of_the_fold():
     users = np.repeat(np.arange(2000), 5)
-    fold = early_stop_fold(column(users.tolist()), share=0.1, salt="fold").reshape(-1, 5)
+    fold = hold_out_users(column(users.tolist()), share=0.1, salt="fold").reshape(-1, 5)
     assert (fold.all(axis=1) | ~fold.any(axis=1)).all()
     assert fold.mean() == pytest.approx(0.1, abs=0.02)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tasks.contracts.training import Search
-from tasks.training.search import Found, Tried, search, space
+from tasks.training.search import SearchResult, Trial, search, search_space
 
 OWN = {"num_leaves": 4, "learning_rate": 0.3, "rounds": 40}
 BUDGET = Search(trials=12, seconds=600)
@@ -26,11 +26,11 @@ def bowl(parameters: Mapping[str, float], watch: Callable[[Any], None]) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole() -> Found:
+def whole() -> SearchResult:
     return search(bowl, OWN, BUDGET)
 
 
-def test_the_first_trial_is_the_contracts_own_to_the_letter(whole: Found) -> None:
+def test_the_first_trial_is_the_contracts_own_to_the_letter(whole: SearchResult) -> None:
     asked: list[Mapping[str, float]] = []
 
     def noted(parameters: Mapping[str, float], watch: Callable[[Any], None]) -> None:
@@ -43,14 +43,14 @@ def test_the_first_trial_is_the_contracts_own_to_the_letter(whole: Found) -> Non
     assert whole.to_json()["contract_loss"] == whole.trials[0].loss
 
 
-def test_it_ends_below_the_contracts_loss_and_keeps_what_is_not_searched(whole: Found) -> None:
+def test_it_ends_below_the_contracts_loss_and_keeps_what_is_not_searched(whole: SearchResult) -> None:
     assert whole.best is not None
     assert whole.best.loss < whole.trials[0].loss
     assert whole.parameters["rounds"] == OWN["rounds"]
-    assert {name: whole.parameters[name] for name in space(OWN)} == dict(whole.best.parameters)
+    assert {name: whole.parameters[name] for name in search_space(OWN)} == dict(whole.best.parameters)
 
 
-def test_hopeless_trials_are_pruned_and_never_win(whole: Found) -> None:
+def test_hopeless_trials_are_pruned_and_never_win(whole: SearchResult) -> None:
     pruned = [tried for tried in whole.trials if tried.state == "pruned"]
     assert pruned
     assert all(max(tried.curve) < 40 for tried in pruned)
@@ -58,33 +58,35 @@ def test_hopeless_trials_are_pruned_and_never_win(whole: Found) -> None:
     assert whole.to_json()["pruned"] == len(pruned)
 
 
-def test_the_same_seed_gives_the_same_trials_and_another_seed_others(whole: Found) -> None:
+def test_the_same_seed_gives_the_same_trials_and_another_seed_others(whole: SearchResult) -> None:
     assert tries(search(bowl, OWN, BUDGET)) == tries(whole)
     assert tries(search(bowl, OWN, BUDGET, seed=1))[1:] != tries(whole)[1:]
 
 
 @pytest.mark.parametrize("kept", [1, 5, 9])
-def test_a_search_that_was_killed_goes_on_with_the_trials_that_are_there(whole: Found, kept: int) -> None:
-    told: list[Tried] = []
+def test_a_search_that_was_killed_goes_on_with_the_trials_that_are_there(
+    whole: SearchResult, kept: int
+) -> None:
+    told: list[Trial] = []
     found = search(bowl, OWN, BUDGET, before=whole.trials[:kept], tell=told.append)
     assert [tried.number for tried in told] == list(range(kept, BUDGET.trials))
     assert tries(found) == tries(whole)
     assert found.parameters == whole.parameters
 
 
-def test_a_trial_that_is_missing_takes_those_after_it_along(whole: Found) -> None:
+def test_a_trial_that_is_missing_takes_those_after_it_along(whole: SearchResult) -> None:
     left = [tried for tried in whole.trials if tried.number != 3]
-    told: list[Tried] = []
+    told: list[Trial] = []
     search(bowl, OWN, BUDGET, before=left, tell=told.append)
     assert told[0].number == 3
 
 
-def test_a_finished_search_tries_nothing_more(whole: Found) -> None:
+def test_a_finished_search_tries_nothing_more(whole: SearchResult) -> None:
     assert search(refuses, OWN, BUDGET, before=whole.trials).parameters == whole.parameters
 
 
-def test_seconds_that_are_used_up_end_it_after_the_first_trial_and_it_says_so(whole: Found) -> None:
-    slow = [Tried(0, whole.trials[0].parameters, "complete", 2.0, {}, seconds=10.0)]
+def test_seconds_that_are_used_up_end_it_after_the_first_trial_and_it_says_so(whole: SearchResult) -> None:
+    slow = [Trial(0, whole.trials[0].parameters, "complete", 2.0, {}, seconds=10.0)]
     found = search(refuses, OWN, Search(trials=12, seconds=5), before=slow)
     assert (len(found.trials), found.ended_by) == (1, "seconds")
     assert found.parameters == OWN
@@ -107,7 +109,7 @@ def test_a_trial_that_time_runs_out_in_does_not_count_but_the_first_always_ends(
     assert len(search(bowl, OWN, Search(trials=12, seconds=1)).trials) == 1
 
 
-def test_without_held_out_rows_the_contracts_parameters_stay(whole: Found) -> None:
+def test_without_held_out_rows_the_contracts_parameters_stay(whole: SearchResult) -> None:
     found = search(lambda parameters, watch: None, OWN, BUDGET)
     assert (found.parameters, found.best, found.ended_by) == (OWN, None, "nothing held out")
 
@@ -123,7 +125,7 @@ def test_a_metric_that_is_better_when_higher_is_turned_round() -> None:
 
 def test_ranges_hold_the_contracts_own_values() -> None:
     for own in ({"num_leaves": 2, "lambda_l2": 500.0}, {"min_data_in_leaf": 9000, "learning_rate": 1.0}):
-        ranges = space(own)
+        ranges = search_space(own)
         assert all(ranges[name].low <= value <= ranges[name].high for name, value in own.items())
 
 
@@ -146,7 +148,7 @@ def test_it_finds_more_leaves_for_an_interaction_that_two_leaves_cannot_learn() 
     assert found.best.loss < 0.9 * found.trials[0].loss
 
 
-def tries(found: Found) -> list[tuple[object, ...]]:
+def tries(found: SearchResult) -> list[tuple[object, ...]]:
     return [(t.number, dict(t.parameters), t.state, t.loss, dict(t.curve)) for t in found.trials]
 
 

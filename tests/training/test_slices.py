@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.contracts import Contracts
 from tasks.errors import DataError, ImmatureLabels
-from tasks.training.slices import DaySlice, ReleaseSlices, known_after, plan_slices, refit_slices
+from tasks.training.slices import DaySlice, ReleaseSlices, plan_slices, refit_slices, time_until_known
 from tests.training.surfaces import binary, surface
 
 FIRST = date(2026, 1, 5)  # a Monday
@@ -103,7 +103,7 @@ def test_a_label_is_known_no_sooner_than_its_parents_and_parts():
         "happy": {"family": "satisfaction", "compose": {"all_of": ["buy"], "none_of": ["back"]}},
     }
     spec = surface(tasks).tasks
-    assert known_after(spec, "back") == known_after(spec, "happy") == timedelta(days=20)
+    assert time_until_known(spec, "back") == time_until_known(spec, "happy") == timedelta(days=20)
 
 
 def test_a_day_is_mature_at_the_very_instant_that_maturity_ends():
@@ -219,8 +219,8 @@ def test_embargoes_hold_and_only_what_is_mature_is_tested(world):
     contracts, as_of, held = world
     for name, slices in planned(contracts, as_of, held).tasks.items():
         assert slices.train.end + contracts.tasks.own_window(name) <= slices.calibrate.start
-        assert slices.calibrate.end + known_after(contracts.tasks, name) <= slices.test.start
-        assert slices.test.end + known_after(contracts.tasks, name) <= as_of
+        assert slices.calibrate.end + time_until_known(contracts.tasks, name) <= slices.test.start
+        assert slices.test.end + time_until_known(contracts.tasks, name) <= as_of
 
 
 @given(worlds())

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tasks.training.examples import Examples
-from tasks.training.fit import fit
-from tasks.training.staged import By, staged
+from tasks.training.fit import fit_head
+from tasks.training.staged import By, start_from_dense
 
 NAMES = tuple("abcdef")
 SMALL: dict[str, float | int] = {"rounds": 60, "num_leaves": 7, "learning_rate": 0.1}
@@ -31,7 +31,7 @@ def clicks_and_purchases() -> tuple[Examples, Examples]:
 
 @pytest.fixture(scope="module")
 def dense(clicks_and_purchases):
-    return fit(clicks_and_purchases[0], parameters=SMALL, threads=1).booster
+    return fit_head(clicks_and_purchases[0], parameters=SMALL, threads=1).booster
 
 
 def excess(booster) -> float:
@@ -48,15 +48,15 @@ def test_what_the_dense_task_learned_brings_a_sparse_one_closer_to_its_truth(
 ):
     _, bought = clicks_and_purchases
     assert bought.labels.sum() < 200
-    start = staged(dense, bought, by=by, threads=1)
-    alone, further = (fit(bought, parameters=SMALL, start=s, threads=1) for s in (None, start))
+    start = start_from_dense(dense, bought, by=by, threads=1)
+    alone, further = (fit_head(bought, parameters=SMALL, start=s, threads=1) for s in (None, start))
     assert excess(further.booster) < 0.75 * excess(alone.booster)
 
 
 @pytest.mark.parametrize("by", ["predictions", "leaves"])
 def test_the_start_says_as_many_positives_as_there_are(clicks_and_purchases, dense, by: By):
     learned = clicks_and_purchases[1].where(~clicks_and_purchases[1].fold)
-    start = staged(dense, clicks_and_purchases[1], by=by, threads=1)
+    start = start_from_dense(dense, clicks_and_purchases[1], by=by, threads=1)
     assert start.predict(learned.features).sum() == pytest.approx(learned.labels.sum(), rel=0.1)
 
 
@@ -68,13 +68,13 @@ def test_offsets_are_left_out_of_the_start(clicks_and_purchases, dense, by: By):
     offsets = Examples(
         sampled.features, sampled.labels, sampled.fold, NAMES, offsets=np.full(len(sampled), np.log(5))
     )
-    start = staged(dense, offsets, by=by, threads=1)
+    start = start_from_dense(dense, offsets, by=by, threads=1)
     assert start.predict(bought.features).sum() == pytest.approx(bought.labels.sum(), rel=0.2)
 
 
 def test_by_predictions_keeps_the_order_of_the_dense_task(clicks_and_purchases, dense):
     features = clicks_and_purchases[0].features[:500]
-    start = staged(dense, clicks_and_purchases[1], by="predictions", threads=1)
+    start = start_from_dense(dense, clicks_and_purchases[1], by="predictions", threads=1)
     np.testing.assert_array_equal(np.argsort(start.predict(features)), np.argsort(dense.predict(features)))
 
 
@@ -83,7 +83,7 @@ def test_the_start_is_the_same_on_any_number_of_threads_and_leaves_the_dense_tas
     clicks_and_purchases, dense, by: By
 ):
     before = dense.model_to_string()
-    one, two = (staged(dense, clicks_and_purchases[1], by=by, threads=n) for n in (1, 2))
+    one, two = (start_from_dense(dense, clicks_and_purchases[1], by=by, threads=n) for n in (1, 2))
     features = clicks_and_purchases[0].features[:100]
     np.testing.assert_array_equal(one.predict(features), two.predict(features))
     assert dense.model_to_string() == before
@@ -96,5 +96,5 @@ def test_where_nothing_would_be_left_to_learn_nobody_is_held_out(
 ):
     _, bought = clicks_and_purchases
     fold = np.ones(N, dtype=bool) if held_out == "everybody" else bought.labels == 1
-    start = staged(dense, replace(bought, fold=fold), by=by, threads=1)
+    start = start_from_dense(dense, replace(bought, fold=fold), by=by, threads=1)
     assert start.predict(bought.features).sum() == pytest.approx(bought.labels.sum(), rel=0.1)

@@ -16,8 +16,8 @@ from tasks.stores.runs import INPUTS, PARENT, StepRun, read_evidence, step_run
 from tasks.stores.tracking import connect
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
-from tasks.training.search import Found, Train, search
-from tasks.training.trials import searched
+from tasks.training.search import SearchResult, Train, search
+from tasks.training.trials import run_search
 from tests.feeds import mini
 from tests.feeds.small_feed import AS_OF, SURFACE, small_feed, write_contracts
 from tests.stores.mlflow_home import new_home
@@ -52,9 +52,9 @@ def killed_at(trial: int) -> Train:
     return train
 
 
-def attempt(home: Path, train: Train, *, inputs: str = INPUTS_OF_BOTH) -> tuple[StepRun, Found]:
+def attempt(home: Path, train: Train, *, inputs: str = INPUTS_OF_BOTH) -> tuple[StepRun, SearchResult]:
     with step_run(home, "feed", step="train", task="click", inputs=inputs) as run:
-        return run, searched(run, task="click", inputs=inputs, train=train, own=OWN, budget=BUDGET)
+        return run, run_search(run, task="click", inputs=inputs, train=train, own=OWN, budget=BUDGET)
 
 
 def trials_below(run: StepRun) -> list[Any]:
@@ -66,18 +66,18 @@ def trials_below(run: StepRun) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def continued(tmp_path_factory: pytest.TempPathFactory) -> tuple[StepRun, Found]:
+def continued(tmp_path_factory: pytest.TempPathFactory) -> tuple[StepRun, SearchResult]:
     """A search that was killed in its fifth trial, without a word, and started again."""
     home = new_home(tmp_path_factory.mktemp("killed"))
     left_running = step_run(home, "feed", step="train", task="click", inputs=INPUTS_OF_BOTH)
     run = left_running.__enter__()
     with pytest.raises(KilledError):
-        searched(run, task="click", inputs=INPUTS_OF_BOTH, train=killed_at(4), own=OWN, budget=BUDGET)
+        run_search(run, task="click", inputs=INPUTS_OF_BOTH, train=killed_at(4), own=OWN, budget=BUDGET)
     assert [found.data.tags["trial"] for found in trials_below(run)] == ["0", "1", "2", "3"]
     return attempt(home, valley)
 
 
-def test_it_ends_where_it_would_have_ended(continued: tuple[StepRun, Found]) -> None:
+def test_it_ends_where_it_would_have_ended(continued: tuple[StepRun, SearchResult]) -> None:
     undisturbed = search(valley, OWN, BUDGET)
     found = continued[1]
     assert found.parameters == undisturbed.parameters
@@ -86,7 +86,7 @@ def test_it_ends_where_it_would_have_ended(continued: tuple[StepRun, Found]) -> 
     ]
 
 
-def test_every_trial_lies_once_below_the_run_that_ended(continued: tuple[StepRun, Found]) -> None:
+def test_every_trial_lies_once_below_the_run_that_ended(continued: tuple[StepRun, SearchResult]) -> None:
     run, found = continued
     below = trials_below(run)
     assert [int(one.data.tags["trial"]) for one in below] == list(range(BUDGET.trials))
@@ -97,7 +97,7 @@ def test_every_trial_lies_once_below_the_run_that_ended(continued: tuple[StepRun
         assert float(one.data.params["learning_rate"]) == tried.parameters["learning_rate"]
 
 
-def test_the_train_run_says_what_won_and_what_was_gained(continued: tuple[StepRun, Found]) -> None:
+def test_the_train_run_says_what_won_and_what_was_gained(continued: tuple[StepRun, SearchResult]) -> None:
     run, found = continued
     logged = run.client.get_run(run.run_id)
     assert found.best is not None
@@ -117,7 +117,7 @@ def test_a_trial_that_was_killed_while_it_was_written_is_closed_and_tried_again(
 
 
 def test_a_search_of_other_inputs_begins_at_its_own_first_trial(
-    continued: tuple[StepRun, Found], tmp_path: Path
+    continued: tuple[StepRun, SearchResult], tmp_path: Path
 ) -> None:
     home = new_home(tmp_path)
     first, _ = attempt(home, valley)
