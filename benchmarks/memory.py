@@ -25,6 +25,7 @@ from tasks.ranking.heads import Head
 from tasks.training.encoding import encode, encode_dictionaries, fit_encoder
 from tasks.training.examples import Examples
 from tasks.training.fit import fit_head
+from tasks.training.learning import Learning
 
 MOST = 8.0
 TASKS = ("click", "buy", "back", "hide")
@@ -72,7 +73,9 @@ def learned(folder: Path, *, trees: int, threads: int) -> dict[str, float]:
         del table
         fold = np.random.default_rng(0).random(len(labels)) < 0.1
         examples = Examples(features, labels, fold, encoder.names, encoder.categorical)
-        booster = fit_head(examples, parameters={"num_leaves": 63, "rounds": trees}, threads=threads).booster
+        booster = fit_head(
+            examples, Learning(parameters={"num_leaves": 63, "rounds": trees}), threads=threads
+        ).booster
         del features, examples
         later = read(folder / "calibrate.parquet", task)
         scores = Head(task, "binary", booster, encoder, None).scores(encode(encoder, later), threads=threads)

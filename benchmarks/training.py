@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from tasks.training.examples import Examples
 from tasks.training.fit import Fitted, fit_head
+from tasks.training.learning import Learning
 
 MOST = 1.10
 FEATURES = 40
@@ -56,7 +57,7 @@ def main() -> None:
         return str(booster.model_to_string(num_iteration=booster.best_iteration))
 
     def ours() -> Fitted:
-        return fit_head(examples, parameters=PARAMETERS, threads=asked.threads)
+        return fit_head(examples, Learning(parameters=PARAMETERS), threads=asked.threads)
 
     text = bare().replace(f"[num_threads: {asked.threads}]", "[num_threads: 0]")
     if lgb.Booster(model_str=text).model_to_string() != ours().text:

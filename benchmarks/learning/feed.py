@@ -14,6 +14,7 @@ from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head, Heads
 from tasks.training.examples import Examples
 from tasks.training.fit import fit_head
+from tasks.training.learning import Learning
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -64,7 +65,7 @@ def learned(
         categorical=encoder.categorical,
         weights=None if weights is None else weights / weights.mean(),
     )
-    booster = fit_head(examples, parameters={**PARAMETERS, "num_leaves": leaves}).booster
+    booster = fit_head(examples, Learning(parameters={**PARAMETERS, "num_leaves": leaves})).booster
     return Head("task", "binary", booster, encoder, None)
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tasks.training import weights
 from tasks.training.examples import Examples
 from tasks.training.fit import fit_head
+from tasks.training.learning import Learning
 from tasks.training.staged import start_from_dense
 
 Floats = npt.NDArray[np.float64]
@@ -85,7 +86,9 @@ def loss_weight() -> float:
     rows = random.normal(size=(60_000, len(NAMES)))
     examples = drawn(rows, purchases(rows), random)
     free = {**TREES, "min_sum_hessian_in_leaf": 0.0, "lambda_l2": 0.0}
-    one, four = (fit_head(examples, parameters=free, loss_weight=w).booster.predict(rows) for w in (1.0, 4.0))
+    one, four = (
+        fit_head(examples, Learning(parameters=free, loss_weight=w)).booster.predict(rows) for w in (1.0, 4.0)
+    )
     return float(np.abs(one - four).max())
 
 
@@ -96,17 +99,17 @@ def rare(*, count: int = 60_000) -> dict[str, Told]:
         random = np.random.default_rng(seed)
         rows, fresh = (random.normal(size=(n, len(NAMES))) for n in (count, 100_000))
         clicked, bought = (drawn(rows, of(rows), random) for of in (clicks, purchases))
-        dense = fit_head(clicked, parameters=TREES).booster
+        dense = fit_head(clicked, Learning(parameters=TREES)).booster
         balanced, offset = weights.balance_classes(bought.labels, None)
         even = replace(bought, weights=balanced, offsets=np.full(count, offset))
         ways = {
-            "alone": fit_head(bought, parameters=TREES),
-            "weights: {balanced: true}": fit_head(even, parameters=TREES),
+            "alone": fit_head(bought, Learning(parameters=TREES)),
+            "weights: {balanced: true}": fit_head(even, Learning(parameters=TREES)),
             "start_from, by predictions": fit_head(
-                bought, parameters=TREES, start=start_from_dense(dense, bought, by="predictions")
+                bought, Learning(parameters=TREES), start=start_from_dense(dense, bought, by="predictions")
             ),
             "start_from, by leaves": fit_head(
-                bought, parameters=TREES, start=start_from_dense(dense, bought, by="leaves")
+                bought, Learning(parameters=TREES), start=start_from_dense(dense, bought, by="leaves")
             ),
         }
         for name, fitted in ways.items():
@@ -140,7 +143,7 @@ def drift(*, count: int = 60_000, days: int = 28) -> dict[str, Told]:
                 if life is None
                 else weights.combine_factors([weights.age_weights(shown_at, timedelta(days=life))])
             )
-            fitted = fit_head(replace(examples, weights=aged), parameters=TREES)
+            fitted = fit_head(replace(examples, weights=aged), Learning(parameters=TREES))
             found.setdefault(name, []).append(Told.of(fitted.booster.predict(fresh), truth))
         found.setdefault("the truth itself", []).append(Told.of(truth, truth))
     return {name: mean_of(told) for name, told in found.items()}
@@ -159,7 +162,9 @@ def biased(*, count: int = 60_000) -> dict[str, Told]:
         inverse = weights.propensity_weights(propensity[shown], clip=20, task="click")
         ways: dict[str, list[Floats]] = {"as logged": [], "weights: {propensity: {clip: 20}}": [inverse]}
         for name, factors in ways.items():
-            fitted = fit_head(replace(examples, weights=weights.combine_factors(factors)), parameters=few)
+            fitted = fit_head(
+                replace(examples, weights=weights.combine_factors(factors)), Learning(parameters=few)
+            )
             found.setdefault(name, []).append(Told.of(fitted.booster.predict(fresh), clicks(fresh)))
         found.setdefault("the truth itself", []).append(Told.of(clicks(fresh), clicks(fresh)))
     return {name: mean_of(told) for name, told in found.items()}
@@ -182,7 +187,7 @@ def sampled(*, count: int = 200_000) -> dict[str, tuple[Told, Told]]:
         }
         true, dear = purchases(fresh), fresh[:, 3] > 0
         for name, learned in ways.items():
-            said = fit_head(learned, parameters=TREES).booster.predict(fresh)
+            said = fit_head(learned, Learning(parameters=TREES)).booster.predict(fresh)
             both = (Told.of(said[dear], true[dear]), Told.of(said[~dear], true[~dear]))
             found.setdefault(name, []).append(both)
     return {

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from lightgbm.callback import CallbackEnv
 
-from tasks.contracts.training import Objective
 from tasks.errors import DataError
 from tasks.training.boosters import shift_scores, stack_boosters
 from tasks.training.examples import Examples
+from tasks.training.learning import PATIENCE, ROUNDS, Learning
 from tasks.training.log_odds import fit_log_odds
 from tasks.training.trainable import require_labels, require_monotone, require_short_requests
 
@@ -31,38 +31,7 @@ Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Callback = Callable[[CallbackEnv], None]
 
-ROUNDS: Final = 400
-PATIENCE: Final = 50
-
-_LIGHTGBM: Final[Mapping[Objective, Mapping[str, str]]] = {
-    "binary": {"objective": "binary", "metric": "binary_logloss"},
-    "l2": {"objective": "regression", "metric": "l2"},
-    "tweedie": {"objective": "tweedie", "metric": "tweedie"},
-    "quantile": {"objective": "quantile", "metric": "quantile"},
-    "lambdarank": {"objective": "lambdarank", "metric": "ndcg"},
-}
 _REPEATABLE: Final = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What the trees minimise.
-
-    Attributes
-    ----------
-    quantile : of the value, for ``quantile``.
-    power : of the variance in the mean, for ``tweedie``: 1 is Poisson, 2 gamma.
-    """
-
-    objective: Objective = "binary"
-    quantile: float = 0.5
-    power: float = 1.5
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """LightGBM's objective, metric and their parameters."""
-        own = {"quantile": {"alpha": self.quantile}, "tweedie": {"tweedie_variance_power": self.power}}
-        return {**_LIGHTGBM[self.objective], **own.get(self.objective, {})}
 
 
 @dataclass(frozen=True)
@@ -88,13 +57,9 @@ class Fitted:
 
 def fit_head(
     examples: Examples,
+    learning: Learning | None = None,
     *,
-    loss: Loss | None = None,
-    parameters: Mapping[str, float | int] | None = None,
-    monotone: Mapping[str, int] | None = None,
-    loss_weight: float = 1.0,
     start: lgb.Booster | None = None,
-    seed: int = 0,
     threads: int | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Fitted:
@@ -102,12 +67,9 @@ def fit_head(
 
     Parameters
     ----------
-    loss : what is minimised, log loss by default.
-    parameters : the contract's, with ``rounds`` and ``early_stopping_rounds``.
-    monotone : feature -> 1 or -1: its effect may only rise, or only fall.
-    loss_weight : weight of every example; on separate trees it only rescales their regularisation.
+    learning : loss, parameters, bounds and seed; log loss under LightGBM's own parameters by default.
     start : a booster of the same features whose raw score the new trees add to.
-    threads : as many as there are by default; the model is the same for any number.
+    threads : all cores by default; the model is the same for any number.
     callbacks : called by LightGBM after each tree.
 
     Raises
@@ -117,24 +79,28 @@ def fit_head(
         LightGBM refuses rows or parameters.
     ContractError
         A bound of ``monotone`` cannot be kept.
+
+    Examples
+    --------
+    >>> price, fold = np.arange(8.0)[:, None], np.zeros(8, dtype=bool)
+    >>> examples = Examples(price, (price[:, 0] > 3).astype(float), fold, ("price",))
+    >>> fitted = fit_head(examples, Learning(parameters={"rounds": 3, "min_data_in_leaf": 1}), threads=1)
+    >>> fitted.rounds, bool(np.diff(fitted.booster.predict([[3.0], [4.0]]))[0] > 0)
+    (3, True)
     """
-    loss, bounds = loss or Loss(), monotone or {}
+    learning = learning or Learning()
+    loss, bounds = learning.loss, learning.monotone
     require_labels(examples.labels, loss.objective)
     require_monotone(bounds, examples.numeric, examples.categorical, loss.objective)
-    own = dict(parameters or {})
+    own = dict(learning.parameters)
     rounds, patience = int(own.pop("rounds", ROUNDS)), int(own.pop("early_stopping_rounds", PATIENCE))
-    settings = {
-        **own,
-        **loss.settings,
-        **_monotone_setting(examples.names, bounds),
-        **_REPEATABLE,
-        "seed": seed,
-    }
+    monotone = {"monotone_constraints": [bounds.get(n, 0) for n in examples.names]} if bounds else {}
+    settings = {**own, **loss.settings, **monotone, **_REPEATABLE, "seed": learning.seed}
     settings["num_threads"] = threads or 0
     held = examples.held_out
     base = _base_log_odds(examples, ~held) if start is None else 0.0
     with _translate_lightgbm_errors():
-        data = bin_examples(examples, settings, loss_weight=loss_weight, constant=base, start=start)
+        data = bin_examples(examples, settings, loss_weight=learning.loss_weight, constant=base, start=start)
         trained, kept, value = _train(
             settings, data, held, rounds=rounds, patience=patience, callbacks=callbacks
         )
@@ -241,12 +207,6 @@ def _base_log_odds(examples: Examples, rows: Bools) -> float:
     weights = None if examples.weights is None else examples.weights[rows]
     ones, offsets = np.ones((int(rows.sum()), 1)), examples.offsets[rows]
     return float(fit_log_odds(ones, examples.labels[rows], weights=weights, offsets=offsets)[0])
-
-
-def _monotone_setting(names: tuple[str, ...], monotone: Mapping[str, int]) -> dict[str, Any]:
-    if not monotone:
-        return {}
-    return {"monotone_constraints": [monotone.get(name, 0) for name in names]}
 
 
 def _describe_fit(

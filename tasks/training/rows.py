@@ -29,7 +29,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.runs import StepRun, read_evidence
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.encoding import encode_dictionaries
-from tasks.training.fit import Loss
+from tasks.training.learning import Loss
 from tasks.training.slices import DaySlice, TaskSlices, plan_slices, refit_slices
 
 Floats = npt.NDArray[np.float64]

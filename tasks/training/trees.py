@@ -31,7 +31,8 @@ from tasks.stores.releases import find_release, rehearsed, release_manifest
 from tasks.stores.workspace import parse_instant
 from tasks.training.draw_examples import draw_training_rows
 from tasks.training.examples import Examples
-from tasks.training.fit import Callback, Fitted, Loss, fit_head
+from tasks.training.fit import Callback, Fitted, fit_head
+from tasks.training.learning import Learning, Loss
 from tasks.training.rows import TaskRows
 from tasks.training.staged import start_from_dense
 
@@ -77,10 +78,12 @@ def grow_trees(
     own = rows.workspace.contracts.surface.lightgbm_for(rows.task)
     return fit_head(
         examples,
-        loss=task_loss(rows),
-        parameters=own if parameters is None else parameters,
-        monotone=_monotone_bounds(rows),
-        loss_weight=rows.spec.loss_weight,
+        Learning(
+            loss=task_loss(rows),
+            parameters=own if parameters is None else parameters,
+            monotone=_monotone_bounds(rows),
+            loss_weight=rows.spec.loss_weight,
+        ),
         start=start,
         threads=task_threads(rows),
         callbacks=callbacks,

@@ -47,8 +47,9 @@ def column_weights(values: Floats, *, task: str, column: str) -> Doubles:
     wrong = ~((weights >= 0) & (weights <= GREATEST))
     if wrong.any():
         raise DataError(
-            f"{_refusal(task)} weights.column '{column}' is {_format_values(weights, wrong)} in {wrong.sum()} of "
-            f"{len(weights)} rows. A weight is a number from 0 to {GREATEST:g}; 0 leaves the row out."
+            f"{_refusal(task)} weights.column '{column}' is {_format_values(weights, wrong)} in "
+            f"{wrong.sum()} of {len(weights)} rows. A weight is a number from 0 to {GREATEST:g}; 0 leaves "
+            "the row out."
         )
     return weights
 

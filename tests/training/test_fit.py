@@ -8,9 +8,12 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.training.examples import Examples
-from tasks.training.fit import Fitted, Loss, fit_head, run_lengths
+from tasks.training.fit import Fitted, fit_head, run_lengths
+from tasks.training.learning import Learning, Loss
 from tasks.training.weights import balance_classes
 from tests.training.every_head import CHEAP_AND_DEAR, EVERY, NAMES, SMALL, N, examples_of, loss_of
+
+LEARNED = ("parameters", "loss", "monotone", "loss_weight", "seed")
 
 
 def world(n: int = 6000, rate: float = 0.1, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -28,9 +31,9 @@ def examples(features: Any, labels: np.ndarray, fold: np.ndarray, **more: Any) -
 def learn(
     features: Any, labels: np.ndarray, fold: np.ndarray, *, rows: dict[str, Any] | None = None, **more: Any
 ) -> Fitted:
-    return fit_head(
-        examples(features, labels, fold, **(rows or {})), **{"parameters": SMALL, "threads": 1, **more}
-    )
+    learned = {name: more.pop(name) for name in LEARNED if name in more}
+    learning = Learning(**{"parameters": SMALL} | {n: v for n, v in learned.items() if v is not None})
+    return fit_head(examples(features, labels, fold, **(rows or {})), learning, **{"threads": 1, **more})
 
 
 def constant(value: float, fold: np.ndarray) -> dict[str, np.ndarray]:
@@ -97,7 +100,7 @@ def test_where_all_positives_are_of_users_held_out_nobody_is(objective):
     """Without them a constant would be learned, or LightGBM would end in an error of its own."""
     rows = examples_of(objective)
     rows = replace(rows, labels=np.where(rows.fold & (rows.features[:, 0] > 0.5), 1.0, 0.0))
-    fitted = fit_head(rows, loss=loss_of(objective, quantile=0.93), parameters=SMALL)
+    fitted = fit_head(rows, Learning(loss=loss_of(objective, quantile=0.93), parameters=SMALL))
     assert fitted.fold_loss is None
     cheap, dear = fitted.booster.predict(CHEAP_AND_DEAR)
     assert cheap < dear
@@ -186,7 +189,7 @@ def test_sampling_by_segment_is_undone_to_the_last_digit_whatever_rows_weigh(wei
         weights=w[kept] if weighed else None,
         offsets=-np.log(rates[kept]),
     )
-    booster = fit_head(rows, parameters={**free, "min_sum_hessian_in_leaf": 0.0}, threads=1).booster
+    booster = fit_head(rows, Learning(parameters={**free, "min_sum_hessian_in_leaf": 0.0}), threads=1).booster
     for value, said in enumerate(booster.predict(np.array([[0.0], [1.0], [2.0]]))):
         mine = segment[kept] == value
         assert said == pytest.approx(
@@ -206,8 +209,8 @@ def test_balanced_weights_are_undone_in_the_scores():
 @pytest.mark.parametrize("objective", EVERY)
 def test_new_trees_are_added_to_those_of_the_start(objective):
     rows, loss = examples_of(objective), loss_of(objective)
-    few = fit_head(rows, loss=loss, parameters={**SMALL, "rounds": 3})
-    further = fit_head(rows, loss=loss, parameters=SMALL, start=few.booster)
+    few = fit_head(rows, Learning(loss=loss, parameters={**SMALL, "rounds": 3}))
+    further = fit_head(rows, Learning(loss=loss, parameters=SMALL), start=few.booster)
     assert further.booster.num_trees() == few.rounds + further.rounds
     before = few.booster.predict(rows.features, raw_score=True)
     first = further.booster.predict(rows.features, raw_score=True, num_iteration=few.rounds)
@@ -221,8 +224,10 @@ def test_new_trees_are_added_to_those_of_the_start(objective):
 def test_any_number_of_threads_gives_the_same_bytes_of_every_head(objective, started):
     weights = np.random.default_rng(4).random(N) + 0.1
     rows, loss = examples_of(objective, weights=weights), loss_of(objective)
-    start = fit_head(rows, loss=loss, parameters=SMALL, seed=7).booster if started else None
-    texts = {fit_head(rows, loss=loss, parameters=SMALL, start=start, threads=n).text for n in (1, 2, 3)}
+    start = fit_head(rows, Learning(loss=loss, parameters=SMALL, seed=7)).booster if started else None
+    texts = {
+        fit_head(rows, Learning(loss=loss, parameters=SMALL), start=start, threads=n).text for n in (1, 2, 3)
+    }
     assert len(texts) == 1
 
 
@@ -275,7 +280,7 @@ def test_one_constant_feature_among_others_is_no_error_and_is_not_used():
 def test_what_lightgbm_refuses_is_an_error_of_the_task_with_a_way_out(objective):
     nobody = {**SMALL, "bagging_fraction": 1e-9, "bagging_freq": 1}
     with pytest.raises(DataError, match=r"LightGBM refuses .* Look at lightgbm in surface\.yaml"):
-        fit_head(examples_of(objective), loss=loss_of(objective), parameters=nobody)
+        fit_head(examples_of(objective), Learning(loss=loss_of(objective), parameters=nobody))
 
 
 def test_single_precision_features_are_taken_as_they_are():

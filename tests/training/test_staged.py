@@ -7,6 +7,7 @@ import pytest
 
 from tasks.training.examples import Examples
 from tasks.training.fit import fit_head
+from tasks.training.learning import Learning
 from tasks.training.staged import By, start_from_dense
 
 NAMES = tuple("abcdef")
@@ -31,7 +32,7 @@ def clicks_and_purchases() -> tuple[Examples, Examples]:
 
 @pytest.fixture(scope="module")
 def dense(clicks_and_purchases):
-    return fit_head(clicks_and_purchases[0], parameters=SMALL, threads=1).booster
+    return fit_head(clicks_and_purchases[0], Learning(parameters=SMALL), threads=1).booster
 
 
 def excess(booster) -> float:
@@ -49,7 +50,7 @@ def test_what_the_dense_task_learned_brings_a_sparse_one_closer_to_its_truth(
     _, bought = clicks_and_purchases
     assert bought.labels.sum() < 200
     start = start_from_dense(dense, bought, by=by, threads=1)
-    alone, further = (fit_head(bought, parameters=SMALL, start=s, threads=1) for s in (None, start))
+    alone, further = (fit_head(bought, Learning(parameters=SMALL), start=s, threads=1) for s in (None, start))
     assert excess(further.booster) < 0.75 * excess(alone.booster)
 
 

@@ -8,14 +8,16 @@ import pytest
 from tasks.contracts.training import Objective
 from tasks.errors import ContractError, DataError, ImmatureLabels
 from tasks.training.examples import Examples
-from tasks.training.fit import Fitted, Loss, fit_head
+from tasks.training.fit import Fitted, fit_head
+from tasks.training.learning import Learning, Loss
 from tasks.training.trainable import refuse_constant, require_labels, require_trainable
 from tests.training.every_head import CHEAP_AND_DEAR, EVERY, NAMES, SMALL, N, examples_of, loss_of
 
 
 def learn(objective: Objective, *, quantile: float = 0.9, monotone: Any = None, **changed: Any) -> Fitted:
     loss = loss_of(objective, quantile=quantile)
-    return fit_head(examples_of(objective, **changed), loss=loss, parameters=SMALL, monotone=monotone)
+    learning = Learning(loss=loss, parameters=SMALL, monotone=monotone or {})
+    return fit_head(examples_of(objective, **changed), learning)
 
 
 def refuse(fitted: Fitted) -> None:
@@ -123,7 +125,7 @@ def test_a_request_too_long_to_be_ordered_is_refused():
         features, labels, np.zeros(rows, dtype=bool), NAMES, groups=np.zeros(rows, dtype=np.int64)
     )
     with pytest.raises(DataError, match="A request has 10001 observed items, and lambdarank orders 10000"):
-        fit_head(long, loss=Loss("lambdarank"))
+        fit_head(long, Learning(loss=Loss("lambdarank")))
 
 
 @pytest.mark.parametrize("objective", EVERY)
