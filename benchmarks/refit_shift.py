@@ -24,7 +24,7 @@ from tasks import pipeline as retrain
 from tasks.contracts.yaml_file import read_yaml
 from tasks.datasets.world.generate import START, generate
 from tasks.evaluation.evidence import estimate_from_json
-from tasks.reports.page import figure
+from tasks.reports.numbers import format_estimate
 from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.registry import Registry
@@ -96,7 +96,7 @@ def _print(name: str, workspace: Workspace, result: retrain.RetrainResult) -> No
     for gate in result.gates:
         task, _, what = gate["subject"].rpartition(".")
         if what == "refit_shift":
-            shift = figure(estimate_from_json(gate["observed"]))
+            shift = format_estimate(estimate_from_json(gate["observed"]))
             print(
                 f"  {task:<20}{gate['segment']:<22}{shift:<28}{gate['outcome']:<12}"
                 f"{tested[task]:>9,} |{served[task]:>9,}"

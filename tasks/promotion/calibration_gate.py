@@ -23,7 +23,7 @@ from tasks.evaluation.calibration_verdicts import (
 from tasks.evaluation.evidence import TaskEvidence
 from tasks.evaluation.metric_rows import WHOLE
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.reports.page import figure
+from tasks.reports.numbers import format_estimate
 
 _OUTCOMES = {
     Standing.CALIBRATED: Outcome.PASS,
@@ -83,7 +83,7 @@ def _why(gate: CalibrationGate, segment: SegmentRatio, said: Calibration) -> str
         return f"no positive where {segment.predicted:.3g} were predicted; {among}"
     if said.standing is Standing.OFF:
         off = Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1, ratio.n)
-        return f"off by {figure(off, percent=True)}; {among}"
+        return f"off by {format_estimate(off, relative=True)}; {among}"
     outside = ratio.high < gate.ratio[0] or ratio.low > gate.ratio[1] or said.p_value <= FALSE_DISCOVERIES
     if said.standing is Standing.CANNOT_TELL and outside:
         return f"chance may do this in one of so many segments; {among}"

@@ -16,7 +16,7 @@ from tasks.contracts import UtilitySpec
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
 from tasks.promotion.rules import POLICIES, Case, Support
 from tasks.release.description import markdown_table, weight_terms
-from tasks.reports.page import figure
+from tasks.reports.numbers import format_estimate
 
 _COMPARED: Final = frozenset({"model", "decision", "shadow"})
 """The gates whose figures say what changes for people."""
@@ -80,7 +80,7 @@ def _figures(verdicts: Sequence[Verdict]) -> Iterator[str]:
     compared = [v for v in verdicts if v.gate in _COMPARED and v.segment == "all" and v.observed is not None]
     compared.sort(key=lambda verdict: WORST_FIRST.index(verdict.outcome))
     rows = [
-        [v.subject, figure(v.observed, percent=v.relative), v.threshold, v.outcome.value]
+        [v.subject, format_estimate(v.observed, relative=v.relative), v.threshold, v.outcome.value]
         for v in compared[:_FIGURES]
     ]
     return markdown_table(["figure", "observed", "allowed", "verdict"], rows) if rows else iter(())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.reports.page import figure
+from tasks.reports.numbers import format_estimate
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def in_words(verdict: Verdict) -> str:
     >>> in_words(Verdict("calibration", "click.calibration_ratio", "all", Outcome.BLOCK, "0.9 to 1.1", seen))
     'calibration block: click.calibration_ratio 1.21 [1.15, 1.28], allowed 0.9 to 1.1'
     """
-    seen = figure(verdict.observed, percent=verdict.relative)
+    seen = format_estimate(verdict.observed, relative=verdict.relative)
     observed = f" {seen}" if seen else ""
     allowed = f", allowed {verdict.threshold}" if verdict.threshold else ""
     reason = f" ({verdict.reason})" if verdict.reason else ""

@@ -15,7 +15,8 @@ from typing import Any
 
 from tasks.evaluation.conflicts import ConflictReport
 from tasks.evaluation.evidence import estimate_from_json, estimate_to_json
-from tasks.reports.page import figure, listed
+from tasks.reports.numbers import format_estimate
+from tasks.reports.page import listed
 
 Plain = Mapping[str, Any]
 _WIDE, _HIGH, _LEFT, _TOP = 64, 32, 190, 120
@@ -66,7 +67,7 @@ def in_words(found: Plain) -> Iterator[str]:
         share = estimate_from_json(one["share"])
         if share.known and share.low > one["expected"]:
             yield (
-                f"{one['task']}: {figure(share)} of its top tenth is in {one['cost']}'s, "
+                f"{one['task']}: {format_estimate(share)} of its top tenth is in {one['cost']}'s, "
                 f"by chance {one['expected']:.2g}"
             )
 

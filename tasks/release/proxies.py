@@ -16,7 +16,7 @@ from typing import Any
 from tasks.evaluation.evidence import estimate_from_json, estimate_to_json
 from tasks.evaluation.proxies import ProxyReport
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
-from tasks.reports.page import figure
+from tasks.reports.numbers import format_estimate
 
 Plain = Mapping[str, Any]
 _WIDTH, _HEIGHT, _LEFT, _TOP = 560, 200, 60, 16
@@ -94,7 +94,7 @@ def _pair(one: Plain) -> str:
     rows, positives = (sum(tenth[n] for tenth in one["tenths"]) for n in ("rows", "positives"))
     if not one["tenths"]:
         return f"<p>{slow} along {fast}: no row where both are known.</p>"
-    gap = figure(estimate_from_json(one["gap"]))
+    gap = format_estimate(estimate_from_json(one["gap"]))
     kind = "a cost, less is better" if one["cost"] else "more is better"
     seen = f" The model of {fast} learned from some of these days." if one["learned"] else ""
     return (

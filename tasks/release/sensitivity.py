@@ -45,6 +45,11 @@ class Sensitivity:
     share: float
 
     @property
+    def ratio(self) -> Estimate:
+        """The calibration ratio that counts: of the items in the slots where it can be told, else of all."""
+        return self.slots if self.slots.known else self.whole
+
+    @property
     def amplified(self) -> bool:
         """Whether a small error of the head moves the order much, or nobody can tell."""
         return self.contribution != 0 and not self.share < AMPLIFIED

@@ -29,13 +29,15 @@ def format_count(count: int) -> str:
 
 
 def format_number(value: float, digits: int = 3) -> str:
-    """Write a number with so many significant digits; from 1,000 on without decimals.
+    """Write a number with so many significant digits, from 1,000 on without decimals; empty for NaN.
 
     Examples
     --------
     >>> format_number(0.81234), format_number(1234.5), format_number(0.81234, digits=2)
     ('0.812', '1,234', '0.81')
     """
+    if math.isnan(value):
+        return ""
     return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.{digits}g}"
 
 
@@ -51,14 +53,14 @@ def format_change(value: float) -> str:
 
 
 def format_share(value: float) -> str:
-    """Write a share of a whole.
+    """Write a share of a whole; empty for NaN.
 
     Examples
     --------
     >>> format_share(0.3), format_share(0.0012345)
     ('30%', '0.123%')
     """
-    return f"{format_number(100 * value)}%"
+    return "" if math.isnan(value) else f"{format_number(100 * value)}%"
 
 
 def format_estimate(estimate: Estimate | None, *, relative: bool = False, digits: int = 3) -> str:

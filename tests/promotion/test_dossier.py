@@ -90,19 +90,19 @@ def test_a_promoted_release_shows_its_warnings_and_no_reason() -> None:
 def test_the_ratio_in_the_slots_stands_beside_the_one_of_all_shown_items() -> None:
     dossier = replace(DOSSIER, slots={"click": Estimate(0.62, 0.5, 0.75, 40)})
     page = dossier.to_html()
-    assert "<th class=number>ratio<th class=number>ratio in the slots" in page
-    assert "1 [?]<td class=number>0.62 [0.5,\N{NO-BREAK SPACE}0.75]" in page
+    assert '<th class="number">ratio</th><th class="number">ratio in the slots</th>' in page
+    assert '1 [?]</td><td class="number">0.62 [0.5,\N{NO-BREAK SPACE}0.75]' in page
     assert dossier.to_json()["calibration_in_slots"]["click"]["low"] == 0.5
 
 
 def test_a_ratio_that_nobody_can_tell_says_so() -> None:
     page = replace(DOSSIER, slots={}).to_html()
-    assert "1 [?]<td class=number>cannot\N{NO-BREAK SPACE}tell" in page
+    assert '1 [?]</td><td class="number">cannot\N{NO-BREAK SPACE}tell' in page
 
 
 def test_what_is_wider_than_a_phone_moves_by_itself_and_breaks_before_intervals_alone() -> None:
     page = DOSSIER.to_html()
-    assert page.count("<table>") == page.count("<div class=wide><table>") > 2
+    assert page.count("<table>") == page.count('<div class="wide"><table>') > 2
     assert ".wide, figure { overflow-x: auto; }" in page
     assert "1.3 [1.2,\N{NO-BREAK SPACE}1.4]" in page
 
@@ -111,7 +111,9 @@ def test_every_segment_is_told_with_rows_positives_interval_and_verdict() -> Non
     page = DOSSIER.to_html()
     assert "<summary>click: 1 segment values</summary>" in page
     row = page[page.index("<tr><td>source=&lt;ads&gt;") :]
-    assert row.startswith("<tr><td>source=&lt;ads&gt;<td class=number>120<td class=number>30")
+    assert row.startswith(
+        '<tr><td>source=&lt;ads&gt;</td><td class="number">120</td><td class="number">30</td>'
+    )
     assert "1.3 [1.2,\N{NO-BREAK SPACE}1.4]" in row[:400]
     assert "block" in row[:400]
 
@@ -127,3 +129,53 @@ def test_what_a_calibration_error_does_to_the_utility_is_on_the_page_and_in_the_
     assert "click: a ratio of 1.2 [0.9, 1.5] under a weight of -50 may move candidates by 20% of what" in page
     assert "A slot is worth 2 on average, give or take 0.25" in page
     assert dossier.to_json()["sensitivity"][0]["share_of_spread"] == 0.2
+
+
+def test_where_no_calibration_error_matters_the_page_says_so() -> None:
+    term = {
+        "task": "<u>",
+        "weight": 0.1,
+        "times": "<i>",
+        "prediction": None,
+        "contribution": 0.1,
+        "spread": 0.01,
+    }
+    told = sensitivities({"spread": 1.0, "terms": [term]}, {"<u>": Estimate(1.2, 0.9, 1.5, 9)}, {})
+    page = replace(DOSSIER, utility=SlotUtility(2.0, 1.0, told)).to_html()
+    assert "<p>No calibration error moves candidates by 10% of what lies between them.</p>" in page
+    assert "0.1\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}&lt;i&gt;</td>" in page
+
+
+def test_hostile_names_are_escaped_wherever_they_stand() -> None:
+    odd = replace(CLICK, task="<script>", counts={"all": SegmentCounts(5, 1), "<b>": SegmentCounts(2, 1)})
+    verdict = replace(RATIO, subject="<script>", segment="<b>", threshold="0.9 to 1.1", reason="<s>")
+    part = replace(MANIFEST.parts[0], name="<script>")
+    terms = [
+        {
+            "task": "<script>",
+            "weight": -50.0,
+            "times": "<i>",
+            "prediction": 0.1,
+            "contribution": -0.5,
+            "spread": 0.4,
+        }
+    ]
+    page = replace(
+        DOSSIER,
+        surface="<script>",
+        decision=Hold(("<script>",), ("<script>",)),
+        verdicts=(verdict,),
+        tasks=(odd,),
+        manifest=replace(MANIFEST, parts=(part,)),
+        notes=("<script>",),
+        slots={"<script>": Estimate(0.62, 0.5, 0.75, 40)},
+        utility=SlotUtility(
+            2.0,
+            1.0,
+            sensitivities({"spread": 1.0, "terms": terms}, {"<script>": Estimate(1.2, 0.9, 1.5, 9)}, {}),
+        ),
+        pictures={"'\"><script>": b"png"},
+    ).to_html()
+    assert page.count("&lt;script&gt;") > 10
+    for markup in ("<script>", "<b>", "<s>", "<i>"):
+        assert markup not in page

@@ -127,4 +127,4 @@ def test_the_dossier_tells_calibration_in_the_slots_and_what_the_utility_makes_o
     named = [task for task, term in terms.items() if term["amplified"]]
     assert named
     for task in named:
-        assert f"<li class=warn>{task}: " in page
+        assert f'<li class="warn">{task}: ' in page

@@ -42,4 +42,10 @@ def test_an_interval_of_no_width_is_left_out_and_an_unknown_one_is_marked() -> N
 
 
 def test_what_is_not_known_is_empty() -> None:
-    assert format_estimate(None) == format_estimate(UNKNOWN) == ""
+    assert (
+        format_estimate(None)
+        == format_estimate(UNKNOWN)
+        == format_number(math.nan)
+        == format_share(math.nan)
+        == ""
+    )
