@@ -18,7 +18,7 @@ from tasks.errors import ContractError, ImmatureLabels, StoreError
 from tasks.settings import Settings
 from tasks.stores.projects import PROJECT
 from tasks.stores.registry import Registry
-from tasks.stores.runs import PARENT, step_run
+from tasks.stores.runs import PARENT, StepKey, step_run
 from tasks.stores.tracking import PatientClient, connect
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
@@ -60,7 +60,7 @@ def by_project(monkeypatch: pytest.MonkeyPatch) -> None:
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
     workspace, snapshot = small_feed(tmp_path_factory.mktemp("launched"))
     with (
-        step_run(workspace.home, NAME, step="night", inputs="x") as opened,
+        step_run(StepKey(workspace.home, NAME, step="night", inputs="x")) as opened,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("EQUIPOISE_LAUNCHER", "mlflow-project")

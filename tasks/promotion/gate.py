@@ -29,7 +29,7 @@ from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.stores.manifest import Manifest
 from tasks.stores.registry import Registry
 from tasks.stores.releases import VERDICT, rehearsed, release_manifest, release_part
-from tasks.stores.runs import StepRun, read_evidence, step_run
+from tasks.stores.runs import StepKey, StepRun, read_evidence, step_run
 from tasks.stores.workspace import Workspace, format_instant, write_report
 
 DOSSIER: Final = "dossier"
@@ -90,9 +90,8 @@ def run(
     _refuse_foreign(evidence, release, manifest)
     inputs = digest({"release": release, **vars(runs), "contracts": dict(workspace.contracts.digests)})
     tags = {"release": release, "as_of": format_instant(as_of)}
-    with step_run(
-        workspace.home, workspace.surface, step="gate", inputs=inputs, parent_run=parent_run, tags=tags
-    ) as opened:
+    key = StepKey(workspace.home, workspace.surface, "gate", inputs)
+    with step_run(key, parent_run=parent_run, tags=tags) as opened:
         dossier = _dossier(workspace, as_of, release, manifest, runs, evidence)
         path = _write(workspace, opened, dossier, beside=f"-{opened.run_id[:8]}" if stands else "")
         plain = dossier.to_json()

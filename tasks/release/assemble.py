@@ -33,7 +33,7 @@ from tasks.stores.parts import Part
 from tasks.stores.policies import register_policies
 from tasks.stores.registry import Registry
 from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT, release_name
-from tasks.stores.runs import INPUTS, StepRun, step_run
+from tasks.stores.runs import INPUTS, StepKey, StepRun, step_run
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.slices import DaySlice, ReleaseSlices, TaskSlices
 
@@ -110,14 +110,8 @@ class Wanted:
             if part is not None:
                 return part, True
             tags = {"as_of": format_instant(self.as_of), "snapshot": self.labels.id}
-            with step_run(
-                workspace.home,
-                workspace.surface,
-                step=STEP,
-                inputs=self.inputs,
-                parent_run=parent_run,
-                tags=tags,
-            ) as step:
+            key = StepKey(workspace.home, workspace.surface, STEP, self.inputs)
+            with step_run(key, parent_run=parent_run, tags=tags) as step:
                 return _Making(self, registry, step).release(), False
 
 

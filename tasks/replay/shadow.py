@@ -26,7 +26,7 @@ from tasks.replay.logged_candidates import newest_candidates
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.delta import replace_rows
 from tasks.stores.releases import find_release
-from tasks.stores.runs import finished_run, read_evidence, step_run
+from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, format_instant
 
 TOLERANCE: Final = 1e-6
@@ -76,12 +76,11 @@ def run(
             "surface": workspace.contracts.digests["surface"],
         }
     )
-    run_id = finished_run(workspace.home, workspace.surface, step="shadow", inputs=inputs)
+    key = StepKey(workspace.home, workspace.surface, "shadow", inputs)
+    run_id = finished_run(key)
     if run_id is None:
         tags = {"as_of": format_instant(as_of), "release": challenger}
-        with step_run(
-            workspace.home, workspace.surface, step="shadow", inputs=inputs, parent_run=parent_run, tags=tags
-        ) as opened:
+        with step_run(key, parent_run=parent_run, tags=tags) as opened:
             evidence = _shadow(workspace, as_of, challenger, beside)
             opened.metrics(_figures(evidence["comparison"]))
             opened.evidence(evidence)

@@ -33,7 +33,7 @@ from tasks.replay.terms import composition
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import find_release, rehearsed, resolve_release
-from tasks.stores.runs import StepRun, finished_run, read_evidence, step_run
+from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
@@ -84,17 +84,10 @@ def run(
             "policies": {name: canonical(policy) for name, policy in extra.items()},
         }
     )
-    run_id = finished_run(workspace.home, workspace.surface, step="simulate", inputs=inputs)
+    key = StepKey(workspace.home, workspace.surface, "simulate", inputs)
+    run_id = finished_run(key)
     if run_id is None:
-        tags = {"release": release}
-        with step_run(
-            workspace.home,
-            workspace.surface,
-            step="simulate",
-            inputs=inputs,
-            parent_run=parent_run,
-            tags=tags,
-        ) as opened:
+        with step_run(key, parent_run=parent_run, tags={"release": release}) as opened:
             _simulate(workspace, opened, release, champion, extra)
             run_id = opened.run_id
     evidence = read_evidence(workspace.home, run_id)

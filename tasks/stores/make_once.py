@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import INPUTS, StepRun, finish, step_run
+from tasks.stores.runs import INPUTS, StepKey, StepRun, finish, step_run
 from tasks.stores.workspace import Workspace
 
 
@@ -47,13 +47,6 @@ class WantedPart:
 
     def make(self, fit: Callable[[StepRun, Mapping[str, str]], Part], *, parent_run: str | None) -> Part:
         """Open the step's run and let ``fit`` make and register the version with the tags it is given."""
-        with step_run(
-            self.workspace.home,
-            self.workspace.surface,
-            step=self.step,
-            task=self.task,
-            inputs=self.inputs,
-            parent_run=parent_run,
-            tags=self.tags,
-        ) as opened:
+        key = StepKey(self.workspace.home, self.workspace.surface, self.step, self.inputs, self.task)
+        with step_run(key, parent_run=parent_run, tags=self.tags) as opened:
             return fit(opened, {**self.tags, INPUTS: self.inputs})

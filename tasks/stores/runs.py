@@ -100,22 +100,33 @@ class StepRun:
         self.client.log_table(self.run_id, frame.astype(dict.fromkeys(texts, object)), path)
 
 
+@dataclass(frozen=True)
+class StepKey:
+    """What the runs of a step are found by: where they are kept, whose they are, and from which inputs.
+
+    ``inputs`` is the digest of everything that decides the result.
+    """
+
+    home: Path
+    surface: str
+    step: str
+    inputs: str
+    task: str | None = None
+
+    @property
+    def condition(self) -> str:
+        """The condition of MLflow's search that finds these runs."""
+        return f"tags.step = '{self.step}' and tags.`{INPUTS}` = '{self.inputs}'"
+
+
 @contextmanager
 def step_run(
-    home: Path,
-    surface: str,
-    *,
-    step: str,
-    inputs: str,
-    task: str | None = None,
-    parent_run: str | None = None,
-    tags: Mapping[str, object] | None = None,
+    key: StepKey, *, parent_run: str | None = None, tags: Mapping[str, object] | None = None
 ) -> Iterator[StepRun]:
     """Open a step's run and close it with what became of it.
 
     Parameters
     ----------
-    inputs : digest of everything that decides the result.
     parent_run : the run that this one belongs under.
     tags : further tags, such as as_of and snapshot.
 
@@ -124,14 +135,20 @@ def step_run(
     ContractError
         There is no such parent run.
     """
-    client = connect(home)
-    experiment = experiment_id(client, home, surface)
+    client = connect(key.home)
+    experiment = experiment_id(client, key.home, key.surface)
     if parent_run is not None:
         require_run(client, parent_run)
-    _close_killed(client, experiment, step, inputs)
-    named = {"surface": surface, "step": step, "task": task, INPUTS: inputs, PARENT: parent_run}
+    _close_killed(client, experiment, key)
+    named = {
+        "surface": key.surface,
+        "step": key.step,
+        "task": key.task,
+        INPUTS: key.inputs,
+        PARENT: parent_run,
+    }
     known = {name: str(value) for name, value in {**named, **(tags or {})}.items() if value is not None}
-    run = client.create_run(experiment, run_name=" ".join(filter(None, (step, task))), tags=known)
+    run = client.create_run(experiment, run_name=" ".join(filter(None, (key.step, key.task))), tags=known)
     opened = StepRun(client, run.info.run_id)
     try:
         yield opened
@@ -141,12 +158,12 @@ def step_run(
     client.set_terminated(opened.run_id, "FINISHED")
 
 
-def finished_run(home: Path, surface: str, *, step: str, inputs: str) -> str | None:
+def finished_run(key: StepKey) -> str | None:
     """Return the newest run of a step that finished with these very inputs, if there is one."""
-    client = connect(home)
+    client = connect(key.home)
     runs = client.search_runs(
-        [experiment_id(client, home, surface)],
-        f"{_same(step, inputs)} and attributes.status = 'FINISHED'",
+        [experiment_id(client, key.home, key.surface)],
+        f"{key.condition} and attributes.status = 'FINISHED'",
         max_results=1,
         order_by=["attributes.start_time DESC"],
     )
@@ -219,10 +236,6 @@ def read_picture(home: Path, run_id: str, path: str) -> bytes | None:
         return Path(client.download_artifacts(run_id, path, local)).read_bytes()
 
 
-def _close_killed(client: PatientClient, experiment: str, step: str, inputs: str) -> None:
-    for run in client.search_runs([experiment], f"{_same(step, inputs)} and attributes.status = 'RUNNING'"):
+def _close_killed(client: PatientClient, experiment: str, key: StepKey) -> None:
+    for run in client.search_runs([experiment], f"{key.condition} and attributes.status = 'RUNNING'"):
         client.set_terminated(run.info.run_id, "KILLED")
-
-
-def _same(step: str, inputs: str) -> str:
-    return f"tags.step = '{step}' and tags.`{INPUTS}` = '{inputs}'"

@@ -13,7 +13,7 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs.checks import needed_columns
 from tasks.logs.rows import EVENTS, IMPRESSIONS
-from tasks.stores.runs import finished_run, read_evidence, step_run
+from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, format_instant, write_report
 from tasks.validation.measure import measure
 from tasks.validation.report import validation_report
@@ -52,9 +52,13 @@ def run(
     suites, facts = suites_and_facts(workspace.contracts, found)
     asked = {"suites": suites, "facts": facts, "contracts": workspace.contracts.digests}
     inputs = digest({"step": "validate", "snapshot": snapshot, **asked})
-    run_id = finished_run(workspace.home, workspace.surface, step="validate", inputs=inputs)
+    key = StepKey(workspace.home, workspace.surface, "validate", inputs)
+    run_id = finished_run(key)
     if run_id is None:
-        run_id = _validate(workspace, found, suites, facts, inputs, parent_run)
+        tags = {"as_of": format_instant(found.as_of), "snapshot": found.id}
+        with step_run(key, parent_run=parent_run, tags=tags) as opened:
+            _validate(workspace, found, suites, facts, opened)
+            run_id = opened.run_id
     evidence = read_evidence(workspace.home, run_id)
     if evidence["success"]:
         store.publish(snapshot, report=evidence["report"], severity=evidence["severity"] or "none")
@@ -67,30 +71,24 @@ def _validate(
     snapshot: Snapshot,
     suites: Mapping[str, Any],
     facts: Mapping[str, Any],
-    inputs: str,
-    parent_run: str | None,
-) -> str:
-    tags = {"as_of": format_instant(snapshot.as_of), "snapshot": snapshot.id}
-    with step_run(
-        workspace.home, workspace.surface, step="validate", inputs=inputs, parent_run=parent_run, tags=tags
-    ) as run:
-        measured = measure(workspace, snapshot)
-        results = [run_suite(suite, measured[name], facts=facts) for name, suite in suites.items()]
-        findings = tuple(finding for result in results for finding in result.findings)
-        severity = worst_severity(findings)
-        report, html = _write_report(workspace, snapshot, results, measured)
-        run.text(REPORT, html)
-        run.metrics({"failed_expectations": sum(not f.success for f in findings)})
-        run.evidence(
-            {
-                "snapshot": snapshot.id,
-                "success": severity != "critical",
-                "severity": severity,
-                "expectations": [asdict(finding) for finding in findings],
-                "report": str(report),
-            }
-        )
-        return run.run_id
+    run: StepRun,
+) -> None:
+    measured = measure(workspace, snapshot)
+    results = [run_suite(suite, measured[name], facts=facts) for name, suite in suites.items()]
+    findings = tuple(finding for result in results for finding in result.findings)
+    severity = worst_severity(findings)
+    report, html = _write_report(workspace, snapshot, results, measured)
+    run.text(REPORT, html)
+    run.metrics({"failed_expectations": sum(not f.success for f in findings)})
+    run.evidence(
+        {
+            "snapshot": snapshot.id,
+            "success": severity != "critical",
+            "severity": severity,
+            "expectations": [asdict(finding) for finding in findings],
+            "report": str(report),
+        }
+    )
 
 
 def suites_and_facts(contracts: Contracts, snapshot: Snapshot) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from tasks.calibration.pictures import RELIABILITY, draw_calibration, draw_joint, joint_picture
 from tasks.evaluation.observations import Observations
-from tasks.stores.runs import read_picture, step_run
+from tasks.stores.runs import StepKey, read_picture, step_run
 from tests.feeds.mini import Retrained
 
 
@@ -20,7 +20,7 @@ def test_the_dossier_shows_the_pictures_of_calibrators_and_of_joints(first_retra
 
 
 def test_without_a_known_row_nothing_is_drawn(tmp_path: Path) -> None:
-    with step_run(tmp_path, "feed", step="calibrate", inputs="x") as run:
+    with step_run(StepKey(tmp_path, "feed", step="calibrate", inputs="x")) as run:
         nothing = np.empty(0)
         draw_calibration(run, "click", nothing, Observations(nothing, nothing, [], []))
         draw_joint(run, "back", np.array([np.nan]), np.array([0.1]), ["u"])
@@ -29,6 +29,6 @@ def test_without_a_known_row_nothing_is_drawn(tmp_path: Path) -> None:
 
 
 def test_a_picture_comes_back_as_it_was_drawn(tmp_path: Path) -> None:
-    with step_run(tmp_path, "feed", step="calibrate", inputs="x") as run:
+    with step_run(StepKey(tmp_path, "feed", step="calibrate", inputs="x")) as run:
         run.picture("reliability/click.png", b"\x89PNG")
     assert read_picture(tmp_path, run.run_id, joint_picture("click")) == b"\x89PNG"

@@ -11,7 +11,7 @@ from tasks.labels.store import LabelStore
 from tasks.labels.vacuum import VacuumResult, vacuum
 from tasks.stores.registry import Registry
 from tasks.stores.releases import SNAPSHOT, release_name
-from tasks.stores.runs import step_run
+from tasks.stores.runs import StepKey, step_run
 from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import NAME, Logs, at
 from tests.stores.mlflow_home import new_home
@@ -27,7 +27,7 @@ def logs(tmp_path: Path) -> Logs:
 
 def release(workspace: Workspace, snapshot: str) -> None:
     """Register a release that pins a snapshot."""
-    with step_run(workspace.home, NAME, step="release", inputs=snapshot) as run:
+    with step_run(StepKey(workspace.home, NAME, step="release", inputs=snapshot)) as run:
         run_id = run.run_id
     Registry(workspace.home).register(
         release_name(NAME),

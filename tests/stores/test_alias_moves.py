@@ -8,7 +8,7 @@ from tasks.errors import StoreError
 from tasks.stores.alias_moves import AliasMoves
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
-from tasks.stores.runs import step_run
+from tasks.stores.runs import StepKey, step_run
 from tests.stores.mlflow_home import new_home
 
 MODEL = "feed.release"
@@ -19,7 +19,7 @@ Aliases = Mapping[str, int]
 def moves(tmp_path: Path) -> AliasMoves:
     """Four releases, none of them champion."""
     registry = Registry(new_home(tmp_path))
-    with step_run(registry.home, "feed", step="release", inputs="i") as run:
+    with step_run(StepKey(registry.home, "feed", step="release", inputs="i")) as run:
         for number in range(4):
             files = {"manifest.json": str(number).encode()}
             registry.register(MODEL, files, run_id=run.run_id, tags={}, model_type="release")

@@ -13,7 +13,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.stores.digests import sha256
 from tasks.stores.parts import BOOSTER, Part, booster_files, files_sha256, folder_sha256
 from tasks.stores.registry import Registry
-from tasks.stores.runs import step_run
+from tasks.stores.runs import StepKey, step_run
 from tasks.stores.tracking import PatientClient
 from tests.stores.mlflow_home import new_home
 
@@ -28,7 +28,7 @@ def registry(tmp_path: Path) -> Registry:
 
 
 def open_run(registry: Registry) -> str:
-    with step_run(registry.home, "feed", step="calibrate", inputs="i") as run:
+    with step_run(StepKey(registry.home, "feed", step="calibrate", inputs="i")) as run:
         return run.run_id
 
 

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tasks.errors import ContractError, DataError, StoreError
-from tasks.stores.runs import finished_run, read_evidence, step_run
+from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
 from tasks.stores.tracking import connect
 from tests.stores.mlflow_home import new_home
 
@@ -19,7 +19,9 @@ def home(tmp_path: Path) -> Path:
 
 
 def finish(home: Path, *, step: str = "train", inputs: str = "abc") -> str:
-    with step_run(home, "feed", step=step, inputs=inputs, task="click_30m", tags={"as_of": "now"}) as run:
+    with step_run(
+        StepKey(home, "feed", step=step, inputs=inputs, task="click_30m"), tags={"as_of": "now"}
+    ) as run:
         return run.run_id
 
 
@@ -39,30 +41,30 @@ def test_a_run_says_what_it_is(home):
 
 def test_a_finished_run_of_the_same_inputs_is_found(home):
     run_id = finish(home)
-    assert finished_run(home, "feed", step="train", inputs="abc") == run_id
-    assert finished_run(home, "feed", step="train", inputs="other") is None
-    assert finished_run(home, "feed", step="calibrate", inputs="abc") is None
+    assert finished_run(StepKey(home, "feed", step="train", inputs="abc")) == run_id
+    assert finished_run(StepKey(home, "feed", step="train", inputs="other")) is None
+    assert finished_run(StepKey(home, "feed", step="calibrate", inputs="abc")) is None
 
 
 def test_a_failed_run_says_so_and_is_not_used_again(home):
-    with pytest.raises(DataError), step_run(home, "feed", step="train", inputs="abc") as run:
+    with pytest.raises(DataError), step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         raise DataError("no rows")
     assert connect(home).get_run(run.run_id).info.status == "FAILED"
-    assert finished_run(home, "feed", step="train", inputs="abc") is None
+    assert finished_run(StepKey(home, "feed", step="train", inputs="abc")) is None
 
 
 def test_a_parent_that_is_not_there_is_refused_before_a_run_is_opened(home):
     known = finish(home)
     with pytest.raises(ContractError, match="no MLflow run 'abc' to belong under"):
-        step_run(home, "feed", step="calibrate", inputs="x", parent_run="abc").__enter__()
+        step_run(StepKey(home, "feed", step="calibrate", inputs="x"), parent_run="abc").__enter__()
     client = connect(home)
     (run,) = client.search_runs([client.get_experiment_by_name("feed").experiment_id])
     assert run.info.run_id == known
 
 
 def test_a_killed_run_is_closed_by_the_next_of_the_same_inputs(home):
-    killed = step_run(home, "feed", step="train", inputs="abc")
-    other = step_run(home, "feed", step="train", inputs="other")
+    killed = step_run(StepKey(home, "feed", step="train", inputs="abc"))
+    other = step_run(StepKey(home, "feed", step="train", inputs="other"))
     left = killed.__enter__().run_id, other.__enter__().run_id
     finish(home)
     status = [connect(home).get_run(run_id).info.status for run_id in left]
@@ -71,14 +73,14 @@ def test_a_killed_run_is_closed_by_the_next_of_the_same_inputs(home):
 
 def test_a_child_lies_under_its_parent(home):
     parent = finish(home)
-    with step_run(home, "feed", step="calibrate", inputs="x", parent_run=parent) as run:
+    with step_run(StepKey(home, "feed", step="calibrate", inputs="x"), parent_run=parent) as run:
         pass
     assert connect(home).get_run(run.run_id).data.tags["mlflow.parentRunId"] == parent
 
 
 def test_evidence_comes_back_as_it_was(home):
     evidence = {"rows": 12, "auc": 0.5, "low": None, "names": ["é"]}
-    with step_run(home, "feed", step="train", inputs="abc") as run:
+    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.evidence(evidence)
     assert read_evidence(home, run.run_id) == evidence
 
@@ -86,7 +88,7 @@ def test_evidence_comes_back_as_it_was(home):
 def test_evidence_holds_no_figure_that_json_does_not_know(home):
     with (
         pytest.raises(ValueError, match="not JSON compliant"),
-        step_run(home, "f", step="s", inputs="i") as run,
+        step_run(StepKey(home, "f", step="s", inputs="i")) as run,
     ):
         run.evidence({"auc": float("nan")})
 
@@ -97,21 +99,21 @@ def test_a_run_without_evidence_is_named(home):
 
 
 def test_metrics_that_are_not_finite_are_left_out(home):
-    with step_run(home, "feed", step="train", inputs="abc") as run:
+    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.metrics({"auc": 0.7, "low": float("nan"), "high": float("inf")})
     assert connect(home).get_run(run.run_id).data.metrics == {"auc": 0.7}
 
 
 def test_a_table_is_linked_by_its_own_digest(home):
-    with step_run(home, "feed", step="train", inputs="abc") as run:
+    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.dataset("labels", digest="d" * 64, source="/labels", context="training")
     (linked,) = connect(home).get_run(run.run_id).inputs.dataset_inputs
     assert linked.dataset.digest == "d" * 36
-    assert {tag.key: tag.value for tag in linked.tags} == {"mlflow.data.workspace": "training"}
+    assert {tag.key: tag.value for tag in linked.tags} == {"mlflow.data.context": "training"}
 
 
 def test_people_find_texts_tables_and_pictures(home):
-    with step_run(home, "feed", step="train", inputs="abc") as run:
+    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.params({"rounds": 3})
         run.tags({"note": "fine"})
         run.text("report.md", "# Report")

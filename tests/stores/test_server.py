@@ -11,7 +11,7 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.stores.registry import Registry
-from tasks.stores.runs import finished_run, read_evidence, step_run
+from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
 from tests.stores.mlflow_server import MlflowServer, running_server
 
 pytestmark = pytest.mark.xdist_group("mlflow_server")
@@ -20,9 +20,9 @@ AT_ONCE = """
 import json, sys
 from pathlib import Path
 from tasks.stores.registry import Registry
-from tasks.stores.runs import step_run
+from tasks.stores.runs import StepKey, step_run
 home = Path(sys.argv[1])
-with step_run(home, "feed", step="calibrate", inputs=sys.argv[1]) as run:
+with step_run(StepKey(home, "feed", step="calibrate", inputs=sys.argv[1])) as run:
     registry = Registry(home)
     found = registry.client.search_registered_models()
     sys.stdin.readline()  # until all are there
@@ -56,7 +56,7 @@ def name(request: pytest.FixtureRequest) -> str:
 def make(home: Path, name: str, *, inputs: str = "i") -> tuple[str, int]:
     """Do what a step does; return its run and the version."""
     registry = Registry(home)
-    with step_run(home, "feed", step="calibrate", inputs=f"{name}{inputs}") as run:
+    with step_run(StepKey(home, "feed", step="calibrate", inputs=f"{name}{inputs}")) as run:
         tags = {"equipoise.inputs": inputs}
         part = registry.register(
             name, FILES, run_id=run.run_id, tags=tags, model_type="json", metrics={"auc": 0.7}
@@ -83,7 +83,7 @@ def test_an_alias_moves_and_evidence_is_read(home: Path, name: str) -> None:
     registry.set_alias(registry.part(name, version), "challenger")
     assert registry.aliases(name) == {"challenger": version}
     assert read_evidence(home, run) == {"auc": 0.7}
-    assert finished_run(home, "feed", step="calibrate", inputs=f"{name}i") == run
+    assert finished_run(StepKey(home, "feed", step="calibrate", inputs=f"{name}i")) == run
 
 
 def test_the_same_inputs_are_one_version(home: Path, name: str) -> None:
@@ -137,7 +137,7 @@ def test_a_server_that_goes_away_in_the_middle_is_a_store_error_and_the_rerun_re
 
 
 def _lose_the_server(home: Path, name: str, server: MlflowServer) -> None:
-    with step_run(home, "feed", step="calibrate", inputs=f"{name}i") as run:
+    with step_run(StepKey(home, "feed", step="calibrate", inputs=f"{name}i")) as run:
         Registry(home).register(
             name, FILES, run_id=run.run_id, tags={"equipoise.inputs": "i"}, model_type="json"
         )

@@ -5,7 +5,7 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.stores.parts import Part
-from tasks.stores.runs import step_run
+from tasks.stores.runs import StepKey, step_run
 from tasks.stores.tracking import PatientClient, connect
 from tasks.stores.versions import create_version, link_output, log_files, logged_model_of, part_of
 from tests.stores.mlflow_home import new_home
@@ -25,7 +25,7 @@ def client(home: Path) -> PatientClient:
 
 @pytest.fixture
 def run_id(home: Path) -> str:
-    with step_run(home, "feed", step="calibrate", inputs="i") as run:
+    with step_run(StepKey(home, "feed", step="calibrate", inputs="i")) as run:
         return run.run_id
 
 

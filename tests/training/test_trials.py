@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tasks.contracts.training import Search
-from tasks.stores.runs import INPUTS, PARENT, StepRun, read_evidence, step_run
+from tasks.stores.runs import INPUTS, PARENT, StepKey, StepRun, read_evidence, step_run
 from tasks.stores.tracking import connect
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
@@ -53,7 +53,7 @@ def killed_at(trial: int) -> Train:
 
 
 def attempt(home: Path, train: Train, *, inputs: str = INPUTS_OF_BOTH) -> tuple[StepRun, SearchResult]:
-    with step_run(home, "feed", step="train", task="click", inputs=inputs) as run:
+    with step_run(StepKey(home, "feed", step="train", task="click", inputs=inputs)) as run:
         return run, run_search(run, task="click", inputs=inputs, train=train, own=OWN, budget=BUDGET)
 
 
@@ -69,7 +69,7 @@ def trials_below(run: StepRun) -> list[Any]:
 def continued(tmp_path_factory: pytest.TempPathFactory) -> tuple[StepRun, SearchResult]:
     """A search that was killed in its fifth trial, without a word, and started again."""
     home = new_home(tmp_path_factory.mktemp("killed"))
-    left_running = step_run(home, "feed", step="train", task="click", inputs=INPUTS_OF_BOTH)
+    left_running = step_run(StepKey(home, "feed", step="train", task="click", inputs=INPUTS_OF_BOTH))
     run = left_running.__enter__()
     with pytest.raises(KilledError):
         run_search(run, task="click", inputs=INPUTS_OF_BOTH, train=killed_at(4), own=OWN, budget=BUDGET)
@@ -107,7 +107,7 @@ def test_the_train_run_says_what_won_and_what_was_gained(continued: tuple[StepRu
 
 def test_a_trial_that_was_killed_while_it_was_written_is_closed_and_tried_again(tmp_path: Path) -> None:
     home = new_home(tmp_path)
-    with step_run(home, "feed", step="train", task="click", inputs=INPUTS_OF_BOTH) as run:
+    with step_run(StepKey(home, "feed", step="train", task="click", inputs=INPUTS_OF_BOTH)) as run:
         experiment = run.client.get_run(run.run_id).info.experiment_id
         half = {"step": "trial", INPUTS: INPUTS_OF_BOTH, "trial": "0", "state": "complete"}
         left = run.client.create_run(experiment, tags=half).info.run_id
