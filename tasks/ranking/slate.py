@@ -79,7 +79,7 @@ def fill_slates(block: Block, length: int) -> Counts:
     ...     utility=np.array([[3.0, 2.0, 1.0]]),
     ...     caps=(Cap(np.array([[7, 7, 8]], dtype=np.int32), limit=1),),
     ... )
-    >>> fill(three, length=2)
+    >>> fill_slates(three, length=2)
     array([[1, 0, 2]], dtype=int16)
     """
     filling = _Filling(block, length)

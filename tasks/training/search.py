@@ -91,7 +91,7 @@ def search_space(own: Parameters) -> dict[str, IntDistribution | FloatDistributi
 
     Examples
     --------
-    >>> space({"num_leaves": 500})["num_leaves"]
+    >>> search_space({"num_leaves": 500})["num_leaves"]
     IntDistribution(high=500, log=True, low=4, step=1)
     """
     asked = {**_DEFAULTS, **own}

@@ -60,7 +60,7 @@ def test_a_context_replaces_weights_and_the_first_match_wins():
     ]
     rules = policy(weights={"click": 1.0} | PURCHASE, contexts=declared)
     valued = compute_utilities(TWO, {"p_click": [0.5, 0.5], "p_purchase": [0.1, 0.1]}, rules)
-    assert list(valued.workspace) == [1, 0]
+    assert list(valued.context) == [1, 0]
     assert valued.contributions["purchase"] == pytest.approx([0.1, 4.0])
     assert valued.contributions["click"] == pytest.approx([4.5, 0.5])
 
@@ -108,7 +108,7 @@ def test_a_missing_value_column_refuses_the_batch():
 
 def test_a_missing_context_column_refuses_the_batch():
     declared = [{"name": "checkout", "when": {"pages": "checkout"}, "weights": {"click": 2.0}}]
-    with pytest.raises(DataError, match=r"'pages'.*Did you mean 'page'.*workspace 'checkout' needs it"):
+    with pytest.raises(DataError, match=r"'pages'.*Did you mean 'page'.*context 'checkout' needs it"):
         compute_utilities(TWO, {"p_click": [1.0, 1.0]}, policy(contexts=declared))
 
 
