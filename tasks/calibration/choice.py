@@ -20,9 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary
+from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_tallies
 from tasks.calibration.segment_fit import SegmentFit, SegmentRows, fit_segmented
-from tasks.calibration.tallies import fit_tallies
 from tasks.errors import DataError
 from tasks.evaluation.binary import Floats, check_binary, entropy, row_losses
 from tasks.evaluation.segments import Segment

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 
 from tasks.calibration.blocks import Blocks, fit_isotonic_blocks
+from tasks.calibration.segment_design import Tallies
 from tasks.errors import DataError
 from tasks.evaluation.binary import Floats, check_binary, check_rows
 from tasks.evaluation.intervals import calibration_interval
@@ -117,6 +118,13 @@ def fit_rates(
         if blocks.centres[-1] - blocks.centres[0] > APART:
             return _fit_isotonic(blocks, x, scores, rates, weights)
     return _fit_logistic(x, rates, weights)
+
+
+def fit_tallies(logits: Floats, tallies: Tallies) -> IsotonicMap | LogisticMap:
+    """Fit one map to groups whose logits [groups] may have been moved."""
+    rates = tallies.positives / tallies.rows
+    negatives = tallies.rows - tallies.positives
+    return fit_rates(expit(logits), rates, tallies.rows, positives=tallies.positives, negatives=negatives)
 
 
 def fit_mean(

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.calibration.fit import fit_binary
-from tasks.calibration.segment_design import Design
+from tasks.calibration.fit import fit_binary, fit_tallies
+from tasks.calibration.segment_design import Design, Groups, Tallies
 from tasks.calibration.shrinkage import Shrunk, shrink
-from tasks.calibration.tallies import Groups, Tallies, fit_tallies
 from tasks.evaluation.binary import Floats, check_binary
 from tasks.evaluation.segments import Segment, segment_values
 from tasks.ranking.maps import compress_logits, expit, logit
@@ -98,7 +97,8 @@ class SegmentFit:
     def of(cls, rows: SegmentRows) -> Self:
         """Fit effects and the variances that they are shrunk by."""
         tallies = rows.tally()
-        design = Design.of(rows.cells, tallies)
+        chances = fit_tallies(tallies.logits, tallies).of_logits(tallies.logits)
+        design = Design.of(rows.cells, tallies, chances)
         return cls(rows, design, shrink(tallies, design))
 
     def segmented(self) -> SegmentedMap:

@@ -30,8 +30,8 @@ from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.lapack import dtrtri
 from threadpoolctl import threadpool_limits
 
-from tasks.calibration.segment_design import Design
-from tasks.calibration.tallies import Tallies, fit_tallies, sum_by_code
+from tasks.calibration.fit import fit_tallies
+from tasks.calibration.segment_design import Design, Tallies, sum_by_code
 from tasks.evaluation.binary import Floats
 from tasks.ranking.maps import IsotonicMap, LogisticMap, logit
 from tasks.ranking.segment_effects import Codes, Effects

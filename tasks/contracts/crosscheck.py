@@ -1,11 +1,8 @@
 """What only the four files together can tell: unknown names, cycles, signs, roles, bounds."""
 
-from collections.abc import Iterator, Mapping
-
-from pydantic import BaseModel
+from collections.abc import Iterator
 
 from tasks import columns as c
-from tasks.contracts.crosscheck_training import find_training_problems
 from tasks.contracts.metrics import MetricKind, metric_names, parse_metric
 from tasks.contracts.problems import Problem, abbreviate
 from tasks.contracts.slate import SlateSpec
@@ -19,29 +16,6 @@ _NOT_KNOWN_WHEN_SERVING = {
     c.POSITION, c.PROPENSITY, c.VISIBLE, c.SHOWN, c.RELEASE, c.SERVED_UTILITY,
     c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT,
 }  # fmt: skip
-
-
-def find_problems(folder: str, models: Mapping[str, BaseModel]) -> list[Problem]:
-    """Cross-check what could be read; a file that could not is left out, not held against the others."""
-    tasks, surface = models.get("tasks"), models.get("surface")
-    utility, slate = models.get("utility"), models.get("slate")
-    found: list[Problem] = []
-    sound = False
-    if isinstance(tasks, TasksSpec):
-        found += _check_references(tasks)
-        sound = not found
-        if sound:
-            found += _check_meaning(tasks)
-    if isinstance(surface, SurfaceSpec):
-        found += _check_surface(folder, surface)
-    if sound and isinstance(tasks, TasksSpec) and isinstance(surface, SurfaceSpec):
-        found += _check_surface_tasks(surface, tasks)
-        found += find_training_problems(surface, tasks, utility if isinstance(utility, UtilitySpec) else None)
-        if isinstance(utility, UtilitySpec):
-            found += _check_utility(utility, tasks, surface)
-    if isinstance(slate, SlateSpec):
-        found += _check_slate(slate)
-    return found
 
 
 def find_warnings(tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
@@ -65,7 +39,8 @@ def find_warnings(tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
             yield Problem("utility.yaml", f"weights.{name}.times", weight.times, hint)
 
 
-def _check_references(tasks: TasksSpec) -> Iterator[Problem]:
+def find_reference_problems(tasks: TasksSpec) -> Iterator[Problem]:
+    """Find tasks that name what is no task, or that depend on themselves."""
     for name, task in tasks.tasks.items():
         for field, other in _references(task):
             where = f"tasks.{name}.{field}"
@@ -99,7 +74,8 @@ def _find_cycles(tasks: TasksSpec) -> Iterator[Problem]:
         yield Problem("tasks.yaml", "tasks", ", ".join(rest), "depend on themselves, directly or in a circle")
 
 
-def _check_meaning(tasks: TasksSpec) -> Iterator[Problem]:
+def find_meaning_problems(tasks: TasksSpec) -> Iterator[Problem]:
+    """Find tasks whose label would have no meaning."""
     for name, task in tasks.tasks.items():
         where = f"tasks.{name}"
         if "__" in name:
@@ -114,7 +90,8 @@ def _check_meaning(tasks: TasksSpec) -> Iterator[Problem]:
             yield Problem("tasks.yaml", f"{where}.match", abbreviate(list(task.rule.match)), hint)
 
 
-def _check_surface(folder: str, surface: SurfaceSpec) -> Iterator[Problem]:
+def find_surface_problems(folder: str, surface: SurfaceSpec) -> Iterator[Problem]:
+    """Find what is wrong with a surface by itself."""
     if surface.surface != folder:
         yield Problem(
             "surface.yaml", "surface", abbreviate(surface.surface), f"must be the folder's name, '{folder}'"
@@ -155,7 +132,8 @@ def _check_source(where: str, source: str, engine: str) -> Iterator[Problem]:
         yield Problem("surface.yaml", where, abbreviate(source), hint)
 
 
-def _check_surface_tasks(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+    """Find what a surface says of tasks that do not exist, or of labels."""
     for field, names in {
         "lightgbm": set(surface.lightgbm) - {"default"},
         "base_rates": set(surface.base_rates),
@@ -178,7 +156,8 @@ def _check_surface_tasks(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Pro
         )
 
 
-def _check_utility(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
+def find_utility_problems(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
+    """Find what a utility policy asks of tasks, columns and reviewers that do not fit."""
     yield from _check_weights("weights", utility.weights, tasks, surface)
     for i, context in enumerate(utility.contexts):
         yield from _check_weights(f"contexts.{i}.weights", context.weights, tasks, surface)
@@ -259,7 +238,8 @@ def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSp
             yield Problem("utility.yaml", "guardrails", abbreviate(name), hint)
 
 
-def _check_slate(slate: SlateSpec) -> Iterator[Problem]:
+def find_slate_problems(slate: SlateSpec) -> Iterator[Problem]:
+    """Find minimums that a slate cannot hold."""
     least = sum(slate.min_where_if_available.values())
     if least > slate.length:
         hint = f"asks for {least} of {slate.length} slots"

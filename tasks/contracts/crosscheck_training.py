@@ -1,8 +1,11 @@
-"""What the ``training`` section of a surface may ask of its tasks, and what such heads may not do."""
+"""What the ``training`` section of a surface may ask of its tasks, and what such heads may not do.
+
+A setting of a task's own is refused where it cannot act; the same setting under ``default`` applies to the
+tasks on which it can act.
+"""
 
 from collections.abc import Iterator
 
-from tasks.contracts.crosscheck_unbiased import find_debiasing_problems
 from tasks.contracts.problems import Problem, abbreviate
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec
@@ -22,7 +25,7 @@ def find_training_problems(
         yield Problem("surface.yaml", f"training.{name}", "", unknown("task", name, tasks.tasks))
     for name, task in tasks.tasks.items():
         yield from _check_task(name, task, surface, tasks)
-    yield from find_debiasing_problems(surface, tasks)
+    yield from _find_debiasing_problems(surface, tasks)
     for i, proxy in enumerate(surface.proxies):
         for side in ("fast", "slow"):
             if (name := getattr(proxy, side)) not in tasks.tasks:
@@ -156,3 +159,60 @@ def _check_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec)
                     f"is a {kind} head: it predicts no probability or mean, so it is in no sum, floor or tier"
                 )
                 yield Problem("utility.yaml", f"{field}.{name}", "", hint)
+
+
+def _find_debiasing_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+    """Find corrections that cannot be made."""
+    for name, task in tasks.tasks.items():
+        training = surface.training_for(name)
+        for field, hint in (
+            *_check_position(task, training, surface, own=_declares(surface, name, "position")),
+            *_check_delayed(task, own=bool(training.delayed) and _declares(surface, name, "delayed")),
+            *_check_response(task, own=_asks_for_response(surface, name)),
+            *_check_same_features(training, surface),
+        ):
+            yield Problem("surface.yaml", f"training.{name}.{field}", "", hint)
+
+
+def _asks_for_response(surface: SurfaceSpec, task: str) -> bool:
+    own = surface.training.get(task)
+    return own is not None and own.weights is not None and own.weights.response is not None
+
+
+def _check_position(
+    task: TaskSpec, training: TaskTraining, surface: SurfaceSpec, *, own: bool
+) -> Iterator[tuple[str, str]]:
+    if training.position != "weight":
+        return
+    if surface.examination is None:
+        yield "position", "weighs by examination, which the surface does not declare: name it, or `estimated`"
+    if own and head_kind(task.kind, training.objective) != "binary":
+        yield "position", "weights are those of log loss: this head takes `feature`"
+    if own and task.compose is not None and not (task.compose.all_of or task.compose.any_of):
+        yield "position", "supposes that nothing happens without a look, and this happens where nothing does"
+
+
+def _check_delayed(task: TaskSpec, *, own: bool) -> Iterator[tuple[str, str]]:
+    if own and not task.comes_late:
+        yield "delayed", "needs the time of a task's own event: it is for `positive`, observed on every row"
+
+
+def _check_response(task: TaskSpec, *, own: bool) -> Iterator[tuple[str, str]]:
+    when = task.observed_when
+    if own and (when is None or when.event is None):
+        yield (
+            "weights.response",
+            "is for a task that is observed when an event answers (observed_when: {event})",
+        )
+
+
+def _check_same_features(training: TaskTraining, surface: SurfaceSpec) -> Iterator[tuple[str, str]]:
+    start = training.start_from
+    if start is None:
+        return
+    sees = {kind.position == "feature" for kind in (training, surface.training_for(start.task))}
+    if len(sees) > 1:
+        yield (
+            "start_from",
+            "both tasks see the same features: `position: feature` is for both, or for neither",
+        )

@@ -12,13 +12,22 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.contracts.crosscheck import find_problems, find_warnings
+from tasks.contracts.crosscheck import (
+    find_meaning_problems,
+    find_reference_problems,
+    find_slate_problems,
+    find_surface_problems,
+    find_surface_task_problems,
+    find_utility_problems,
+    find_warnings,
+)
+from tasks.contracts.crosscheck_training import find_training_problems
 from tasks.contracts.digest import canonical, digest
 from tasks.contracts.problems import Problem, problems_of_validation
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import EngineName, SurfaceSpec
 from tasks.contracts.tasks import TasksSpec
-from tasks.contracts.training import HeadKind, comes_late, head_kind
+from tasks.contracts.training import HeadKind, head_kind
 from tasks.contracts.utility import UtilitySpec
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError, unknown
@@ -52,7 +61,7 @@ class Contracts:
 
     def delayed(self, task: str) -> bool:
         """Return whether a task learns up to its calibrate days, from windows that are still open."""
-        return bool(self.surface.training_for(task).delayed) and comes_late(self.tasks.tasks[task])
+        return bool(self.surface.training_for(task).delayed) and self.tasks.tasks[task].comes_late
 
     def run_by(self, engine: EngineName) -> "Contracts":
         """Return the same contracts with another engine; their digests stay: no label depends on it."""
@@ -105,6 +114,29 @@ def check_surface(root: Path, name: str) -> Checked:
         digests={kind: digest(_select_decisive(model)) for kind, model in models.items()},
     )
     return Checked(name, (), tuple(find_warnings(contracts.tasks, contracts.utility)), contracts)
+
+
+def find_problems(folder: str, models: Mapping[str, BaseModel]) -> list[Problem]:
+    """Cross-check what could be read; a file that could not is left out, not held against the others."""
+    tasks, surface = models.get("tasks"), models.get("surface")
+    utility, slate = models.get("utility"), models.get("slate")
+    found: list[Problem] = []
+    sound = False
+    if isinstance(tasks, TasksSpec):
+        found += find_reference_problems(tasks)
+        sound = not found
+        if sound:
+            found += find_meaning_problems(tasks)
+    if isinstance(surface, SurfaceSpec):
+        found += find_surface_problems(folder, surface)
+    if sound and isinstance(tasks, TasksSpec) and isinstance(surface, SurfaceSpec):
+        found += find_surface_task_problems(surface, tasks)
+        found += find_training_problems(surface, tasks, utility if isinstance(utility, UtilitySpec) else None)
+        if isinstance(utility, UtilitySpec):
+            found += find_utility_problems(utility, tasks, surface)
+    if isinstance(slate, SlateSpec):
+        found += find_slate_problems(slate)
+    return found
 
 
 def _select_decisive(model: BaseModel) -> dict[str, object]:

@@ -186,6 +186,15 @@ class TaskSpec(Closed):
         return self.positive or self.value
 
     @property
+    def comes_late(self) -> bool:
+        """Whether the label is 0 until an event of the task's own, so that an early outcome can be corrected.
+
+        A composite has no such event, a value grows, and nothing is known of a survey before its answer.
+        """
+        when = self.observed_when
+        return self.positive is not None and (when is None or when.column is not None)
+
+    @property
     def events(self) -> tuple[str, ...]:
         """The event names that the task reads."""
         observed = (self.observed_when.event or ()) if self.observed_when else ()

@@ -17,7 +17,6 @@ from pydantic import Field, model_validator
 
 from tasks.contracts.base import Closed, Identifier, Number
 from tasks.contracts.durations import Duration
-from tasks.contracts.tasks import TaskSpec
 
 Objective = Literal["binary", "l2", "tweedie", "quantile", "lambdarank"]
 HeadKind = Literal["binary", "value", "quantile", "ranking"]
@@ -112,12 +111,3 @@ def head_kind(kind: Literal["binary", "value"], objective: Objective | None) -> 
             return "ranking"
         case _:
             return kind
-
-
-def comes_late(task: TaskSpec) -> bool:
-    """Whether a label is 0 until an event of the task's own, so that an outcome so far has a meaning.
-
-    A composite has no such event, a value grows, and of a survey nothing is known before its answer.
-    """
-    when = task.observed_when
-    return task.positive is not None and (when is None or when.column is not None)

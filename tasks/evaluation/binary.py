@@ -170,6 +170,11 @@ def normalized_entropy(
     return float(divide(log_loss(y, p, weights=w), entropy(rate)))
 
 
+def normalize_entropy(losses: Floats, positives: Floats, total: Floats) -> Floats:
+    """Normalized entropy from sums of row losses, positives and rows."""
+    return divide(divide(losses, total), entropy(divide(positives, total)))
+
+
 def calibration_ratio(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:

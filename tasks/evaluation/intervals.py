@@ -7,8 +7,7 @@ is NaN too), or positives of so few users that a resample often has none. Nothin
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.binary import Codes, Floats, check_binary, divide, entropy, row_losses
-from tasks.evaluation.multicalibration import Grouping
+from tasks.evaluation.binary import Floats, check_binary, divide, normalize_entropy, row_losses
 from tasks.evaluation.rank_sums import sum_ranks
 from tasks.evaluation.resampling import (
     UNKNOWN,
@@ -16,7 +15,6 @@ from tasks.evaluation.resampling import (
     Resampler,
     Statistic,
     cluster_rows,
-    count_users,
     percentile_interval,
     sum_intervals,
 )
@@ -54,11 +52,6 @@ def calibration_interval(
     return _interval_of_sums([w * y, w * p], divide, cluster_rows(users), seed=seed)
 
 
-def normalize_entropy(losses: Floats, positives: Floats, total: Floats) -> Floats:
-    """Normalized entropy from sums of row losses, positives and rows."""
-    return divide(divide(losses, total), entropy(divide(positives, total)))
-
-
 def normalized_entropy_rise(
     outcomes: npt.ArrayLike, users: npt.ArrayLike, *, champion: npt.ArrayLike, challenger: npt.ArrayLike
 ) -> Estimate:
@@ -67,42 +60,6 @@ def normalized_entropy_rise(
     _, new, _ = check_binary(outcomes, challenger)
     columns = [row_losses(y, new) - row_losses(y, old), y, once]
     return _interval_of_sums(columns, normalize_entropy, cluster_rows(users))
-
-
-def ranked_intervals(
-    outcomes: Floats,
-    predictions: Floats,
-    weights: Floats,
-    users: Codes,
-    resampler: Resampler,
-    group: Grouping | None = None,
-) -> tuple[list[Estimate], list[Estimate]]:
-    """Intervals of pooled AUC and of average precision, one of each per group, from one sort.
-
-    Parameters
-    ----------
-    outcomes, predictions, weights : [n] as `check_binary` returns them.
-    users : [n] codes of the clusters.
-    group : of each row; None is one group of all rows.
-
-    Examples
-    --------
-    >>> y, p = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.8, 0.7, 0.1])
-    >>> aucs, precisions = ranked_intervals(y, p, np.ones(4), np.arange(4), Resampler(4, 0, 5))
-    >>> aucs[0].value, round(precisions[0].value, 6)
-    (0.75, 0.833333)
-    """
-    codes, count = (None, 1) if group is None else (group.codes, group.count)
-    aucs, precisions = [UNKNOWN] * count, [UNKNOWN] * count
-    if not outcomes.size:
-        return aucs, precisions
-    ranked = sum_ranks(outcomes, predictions, weights, resampler.units(users), resampler.drawn, groups=codes)
-    auc_samples, precision_samples = ranked.replicated(resampler)
-    sizes = count_users(users, np.zeros_like(users) if codes is None else codes, count)
-    for i, code in enumerate(ranked.groups):
-        aucs[code] = percentile_interval(ranked.aucs[i], auc_samples[i], sizes[code])
-        precisions[code] = percentile_interval(ranked.precisions[i], precision_samples[i], sizes[code])
-    return aucs, precisions
 
 
 def auc_drop(

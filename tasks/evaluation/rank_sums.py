@@ -19,7 +19,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from tasks.evaluation.binary import Codes, Floats, divide
-from tasks.evaluation.resampling import Resampler
+from tasks.evaluation.multicalibration import Grouping
+from tasks.evaluation.resampling import UNKNOWN, Resampler, count_users, percentile_interval
+from tasks.evaluation.verdicts import Estimate
 
 MOST_BINS = 8192
 
@@ -86,6 +88,42 @@ def sum_ranks(
         _build_matrix(bins[rows], users[order][rows], w[rows], (int(bins[-1]) + 1, count)) for rows in (y, ~y)
     ]
     return RankSums(g[firsts], bins[firsts], aucs[:, 0], precisions[:, 0], *sides)
+
+
+def ranked_intervals(
+    outcomes: Floats,
+    predictions: Floats,
+    weights: Floats,
+    users: Codes,
+    resampler: Resampler,
+    group: Grouping | None = None,
+) -> tuple[list[Estimate], list[Estimate]]:
+    """Intervals of pooled AUC and of average precision, one of each per group, from one sort.
+
+    Parameters
+    ----------
+    outcomes, predictions, weights : [n] as `check_binary` returns them.
+    users : [n] codes of the clusters.
+    group : of each row; None is one group of all rows.
+
+    Examples
+    --------
+    >>> y, p = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.8, 0.7, 0.1])
+    >>> aucs, precisions = ranked_intervals(y, p, np.ones(4), np.arange(4), Resampler(4, 0, 5))
+    >>> aucs[0].value, round(precisions[0].value, 6)
+    (0.75, 0.833333)
+    """
+    codes, count = (None, 1) if group is None else (group.codes, group.count)
+    aucs, precisions = [UNKNOWN] * count, [UNKNOWN] * count
+    if not outcomes.size:
+        return aucs, precisions
+    ranked = sum_ranks(outcomes, predictions, weights, resampler.units(users), resampler.drawn, groups=codes)
+    auc_samples, precision_samples = ranked.replicated(resampler)
+    sizes = count_users(users, np.zeros_like(users) if codes is None else codes, count)
+    for i, code in enumerate(ranked.groups):
+        aucs[code] = percentile_interval(ranked.aucs[i], auc_samples[i], sizes[code])
+        precisions[code] = percentile_interval(ranked.precisions[i], precision_samples[i], sizes[code])
+    return aucs, precisions
 
 
 def _rows_to_bins(opens: npt.NDArray[np.bool_], ties: Codes, rows: int) -> Codes:

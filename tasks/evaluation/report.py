@@ -21,13 +21,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.evaluation.binary import Codes, Floats, check_binary, check_rows, divide, request_aucs, row_losses
+from tasks.evaluation.binary import (
+    Codes,
+    Floats,
+    check_binary,
+    check_rows,
+    divide,
+    normalize_entropy,
+    request_aucs,
+    row_losses,
+)
 from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
-from tasks.evaluation.intervals import normalize_entropy, ranked_intervals
 from tasks.evaluation.metric_rows import MetricRow, group_by_segment, metric_rows
 from tasks.evaluation.multicalibration import Grouping, SortedRows
 from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.observations import Observations
+from tasks.evaluation.rank_sums import ranked_intervals
 from tasks.evaluation.resampling import (
     Clusters,
     Resampler,

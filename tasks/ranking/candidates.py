@@ -4,7 +4,7 @@ A candidate set is all rows of one request. Rows may come in any order; what dep
 ``CandidateSets.order``: by request, inside it by item_id (strings by code point, integers by size).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..columns import ITEM_ID, REQUEST_ID
+from ..columns import ITEM_ID, REQUEST_ID, expected_value, probability
 from ..errors import DataError, unknown
 
 Floats = npt.NDArray[np.float64]
@@ -85,6 +85,26 @@ def factorize(values: Series, name: str) -> tuple[Integers, npt.NDArray[np.objec
     except TypeError as error:
         raise DataError(f"Column '{name}' holds values that cannot be compared: {error}.") from error
     return np.asarray(codes, np.int64), np.asarray(distinct, np.object_)
+
+
+def read_prediction(candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], task: str) -> Floats:
+    """Return a task's joint probability or expected value, shape [rows].
+
+    Raises
+    ------
+    DataError
+        There is no such prediction, or it is not finite, or not one a candidate.
+    """
+    name = next((n for n in (probability(task), expected_value(task)) if n in predictions), None)
+    if name is None:
+        raise DataError(unknown("prediction", probability(task), predictions, where="the utility policy"))
+    values = np.asarray(predictions[name], dtype=np.float64)
+    if values.shape != (len(candidates),):
+        raise DataError(f"Prediction '{name}' has shape {values.shape} for {len(candidates)} candidates.")
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise DataError(f"Prediction '{name}' is not finite in {describe_rows(candidates, bad)}.")
+    return values
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .candidates import CandidateSets, Floats, Mask
+from .candidates import CandidateSets, Floats, Mask, read_prediction
 from .conditions import evaluate_condition
 from .policy import Floor, HardConstraint, UtilityPolicy
-from .utility import Codes, Utilities, read_prediction
 
+Codes = npt.NDArray[np.int16]
 _ROUNDING = 1e-9
 
 
@@ -51,7 +51,7 @@ def find_drops(
     predictions: Mapping[str, npt.ArrayLike],
     policy: UtilityPolicy,
     *,
-    valued: Utilities,
+    unknown_values: Mapping[str, Mask],
     sets: CandidateSets,
 ) -> Drops:
     """Find which candidates are out, and the first reason of each.
@@ -62,7 +62,7 @@ def find_drops(
         A constraint's column is missing or of another kind than its test.
     """
     found = {h.name: find_violations(candidates, h)[0] for h in policy.hard_constraints}
-    found |= {unknown_value_reason(name): rows for name, rows in sorted(valued.unknown_values.items())}
+    found |= {unknown_value_reason(name): rows for name, rows in sorted(unknown_values.items())}
     standing = ~np.logical_or.reduce([np.zeros(len(candidates), dtype=np.bool_), *found.values()])
     for floor in policy.floors:
         values = read_prediction(candidates, predictions, floor.task)

@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..columns import CONTEXT, DROPPED_BY, ITEM_ID, RANK, REQUEST_ID, SLATE_POSITION, UTILITY
-from .candidates import CandidateSets, Floats, Integers, Mask, Series
+from .candidates import CandidateSets, Floats, Integers, Mask, Series, read_prediction
 from .constraints import Drops, find_drops
 from .policy import SlatePolicy, UtilityPolicy
 from .rules import SlateColumns
 from .slate import Values, fill_slates
-from .utility import Codes, Utilities, compute_utilities, read_prediction
+from .utility import Codes, Utilities, compute_utilities
 
 _CELLS = 1 << 18  # of one block: small enough for the processor's cache
 
@@ -95,7 +95,7 @@ def decide(
     """
     sets = CandidateSets.of(candidates) if sets is None else sets
     valued = compute_utilities(candidates, predictions, utility)
-    dropped = find_drops(candidates, predictions, utility, valued=valued, sets=sets)
+    dropped = find_drops(candidates, predictions, utility, unknown_values=valued.unknown_values, sets=sets)
     rules = SlateColumns.of(candidates, slate)
     tier = combine_tiers(candidates, predictions, utility)
     rank = np.zeros(len(candidates), dtype=np.int32)

@@ -15,12 +15,11 @@ import pandas as pd
 
 from ..columns import DROPPED_BY, ITEM_ID, RANK, REQUEST_ID
 from ..errors import DataError
-from .candidates import read_column, read_numbers
+from .candidates import read_column, read_numbers, read_prediction
 from .constraints import find_violations
 from .decide import Decision, combine_tiers, decide
 from .policy import SlatePolicy, UtilityPolicy
 from .rules import DIVERSITY, REQUIRED_FIRST, max_per_rule, max_where_rule, min_where_rule
-from .utility import read_prediction
 
 TASK = "task"
 PREDICTION = "prediction"

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..columns import expected_value, probability
-from ..errors import DataError, unknown
-from .candidates import Floats, Mask, describe_rows, read_numbers
+from ..errors import DataError
+from .candidates import Floats, Mask, describe_rows, read_numbers, read_prediction
 from .conditions import evaluate_condition
 from .policy import Context, UtilityPolicy
 
@@ -91,26 +90,6 @@ def choose_contexts(candidates: pd.DataFrame, declared: tuple[Context, ...]) -> 
             rows &= evaluate_condition(candidates, condition, f"context '{context.name}'")[0]
         chosen[rows] = index
     return chosen
-
-
-def read_prediction(candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], task: str) -> Floats:
-    """Return a task's joint probability or expected value, shape [rows].
-
-    Raises
-    ------
-    DataError
-        There is no such prediction, or it is not finite, or not one a candidate.
-    """
-    name = next((n for n in (probability(task), expected_value(task)) if n in predictions), None)
-    if name is None:
-        raise DataError(unknown("prediction", probability(task), predictions, where="the utility policy"))
-    values = np.asarray(predictions[name], dtype=np.float64)
-    if values.shape != (len(candidates),):
-        raise DataError(f"Prediction '{name}' has shape {values.shape} for {len(candidates)} candidates.")
-    bad = ~np.isfinite(values)
-    if bad.any():
-        raise DataError(f"Prediction '{name}' is not finite in {describe_rows(candidates, bad)}.")
-    return values
 
 
 def _pick_by_context(variants: npt.NDArray[_Kind], context: Codes) -> npt.NDArray[_Kind]:

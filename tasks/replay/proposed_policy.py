@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tasks.contracts import Contracts, UtilitySpec
-from tasks.contracts.crosscheck import find_problems
+from tasks.contracts.load import find_problems
 from tasks.contracts.problems import problems_of_validation
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError

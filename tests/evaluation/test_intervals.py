@@ -40,7 +40,7 @@ def test_groups_are_ranked_apart() -> None:
     y, p, users = _rows(seed=3)
     groups = users % 3
     group = Grouping(("0", "1", "2", "none"), groups)
-    auc, precision = intervals.ranked_intervals(y, p, np.ones_like(y), users, Resampler(40, 0, 30), group)
+    auc, precision = rank_sums.ranked_intervals(y, p, np.ones_like(y), users, Resampler(40, 0, 30), group)
     for g in range(3):
         rows = groups == g
         assert auc[g].value == pytest.approx(roc_auc_score(y[rows], p[rows]))
@@ -51,7 +51,7 @@ def test_groups_are_ranked_apart() -> None:
 
 def _ranked(y, p, users) -> tuple[Estimate, Estimate]:  # type: ignore[no-untyped-def]
     who = cluster_rows(users)
-    (auc,), (precision,) = intervals.ranked_intervals(
+    (auc,), (precision,) = rank_sums.ranked_intervals(
         *binary.check_binary(y, p), who.codes, Resampler(who.count, 0, 200)
     )
     return auc, precision
