@@ -1,20 +1,23 @@
-"""An explained request as text: a paragraph a candidate, best first, its terms below it.
+"""An explained request as text: a block a candidate, best first, its terms below it.
 
 ::
 
     1. i17, slot 1
        utility 0.4012 +/- 0.021; 0.09 +/- 0.012 above the next: order told
-       click_30m    0.1402 x 0.8                = +0.1122    error +0.0022 [-0.0034, 0.0078]
-       purchase_7d  0.0111 x 20 x margin 1.3    = +0.289     error cannot be told
+       click_30m    0.1402 x 0.8              = +0.1122  error +0.0022 [-0.0034, 0.0078]
+       purchase_7d  0.0111 x 20 x margin 1.3  = +0.289   error cannot be told
 """
 
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
-Plain = Mapping[str, Any]
-_WIDTH = 100
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tasks.cli.text import Plain
+
 _ORDERS = {
     "told": "order told",
     "within_error": "within the error",
@@ -24,13 +27,11 @@ _ORDERS = {
 _NOTES = {"constraints": "dropped by", "moved_by": "moved by", "tier": "tier", "context": "context"}
 
 
-def explained(plain: Sequence[Plain]) -> str:
+def write_explanation(plain: Sequence[Plain]) -> Group:
     """Write a request's candidates as `tasks.release.score.explain` returns them."""
-    first = plain[0]
-    head = [f"request {first['request_id']}", *_caveats(plain)]
     candidates = (list(rows) for _, rows in groupby(plain, key=lambda row: row["item_id"]))
-    blocks = ("\n".join(_candidate(rows)) for rows in candidates)
-    return "\n\n".join(["\n".join(map(_hanging, head)), *blocks])
+    head = [f"request {plain[0]['request_id']}", *_caveats(plain)]
+    return Group(*head, *(part for rows in candidates for part in _candidate(rows)))
 
 
 def _caveats(plain: Sequence[Plain]) -> Iterator[str]:
@@ -49,17 +50,19 @@ def _caveats(plain: Sequence[Plain]) -> Iterator[str]:
         yield "no orders: the release was made by a program that did not tell tiers"
 
 
-def _candidate(rows: Sequence[Plain]) -> Iterator[str]:
+def _candidate(rows: Sequence[Plain]) -> Iterator[RenderableType]:
     one = rows[0]
     place = "out" if one["rank"] is None else f"{one['rank']}."
     slot = "" if one["slate_position"] is None else f", slot {one['slate_position']}"
     notes = [f"{word} {one[name]}" for name, word in _NOTES.items() if one.get(name) is not None]
-    yield _hanging(", ".join([f"{place} {one['item_id']}{slot}", *notes]))
     error = _error_bar(one["utility_error"], least=one["untold"])
-    yield _hanging(f"   utility {_number(one['utility'])}{error}{_next(one)}")
-    factors = [_factors(row) for row in rows]
-    widths = max(len(row["task"]) for row in rows), max(map(len, factors))
-    yield from (_term(row, said, widths) for row, said in zip(rows, factors, strict=True))
+    terms = Table.grid(padding=(0, 2))
+    for row in rows:
+        terms.add_row(*(Text(cell, overflow="fold") for cell in _term(row)))
+    yield ""
+    yield Text(", ".join([f"{place} {one['item_id']}{slot}", *notes]), style="bold")
+    yield Padding(f"utility {_number(one['utility'])}{error}{_next(one)}", (0, 0, 0, 3))
+    yield Padding(terms, (0, 0, 0, 3))
 
 
 def _next(one: Plain) -> str:
@@ -71,19 +74,15 @@ def _next(one: Plain) -> str:
     return f"; {abs(one['gap']):.4g}{error} {above} the next{order}"
 
 
-def _factors(row: Plain) -> str:
+def _term(row: Plain) -> tuple[str, str, str, str]:
     times = "" if row["times"] is None else f" x {row['times']} {_number(row['value'])}"
-    return f"{_number(row['prediction'])} x {row['weight']:g}{times}"
-
-
-def _term(row: Plain, factors: str, widths: tuple[int, int]) -> str:
+    factors = f"{_number(row['prediction'])} x {row['weight']:g}{times}"
     added = "unknown" if row["contribution"] is None else f"{row['contribution']:+.4g}"
-    written = f"   {row['task']:<{widths[0]}}  {factors:<{widths[1]}} = {added:<11}{_error(row)}"
-    return _hanging(written.rstrip())
+    return row["task"], factors, f"= {added}", _error(row)
 
 
 def _error(row: Plain) -> str:
-    if row["contribution"] is None or not row["contribution"]:
+    if not row["contribution"]:
         return ""
     if row["error"] is None:
         return "error cannot be told"
@@ -97,9 +96,3 @@ def _error_bar(error: float | None, *, least: object) -> str:
 
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4g}"
-
-
-def _hanging(line: str) -> str:
-    return textwrap.fill(
-        line, _WIDTH, subsequent_indent="      ", break_long_words=False, break_on_hyphens=False
-    )

@@ -1,60 +1,67 @@
-"""Labels as text that fits a terminal: counted, explained, and compared."""
+"""Labels as text for people: counted, explained, and compared."""
 
-import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-Plain = Mapping[str, Any]
-_WIDTH = 110
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tasks.cli.text import Plain, write_pairs
+
 _DAYS = 4
 """Days that are named in a line of a comparison."""
 
 
-def counted(plain: Plain) -> str:
+def write_counts(plain: Plain) -> Group:
     """Write rows by task and status, base rates, and what late events changed."""
-    names = ("observed", "positive", "immature", "excluded", "not_applicable")
-    width = max(len(task) for task in plain["tasks"])
-    head = f"{'task':<{width}}{'observed':>12}{'positive':>12}{'rate':>11}"
-    head += "".join(f"{name.replace('_', ' '):>{len(name) + 3}}" for name in names[2:])
-    rows = [
-        f"{task:<{width}}{counts['observed']:>12,}{counts['positive']:>12,}{_rate(plain['rates'][task]):>11}"
-        + "".join(f"{counts[name]:>{len(name) + 3},}" for name in names[2:])
-        for task, counts in plain["tasks"].items()
-    ]
-    about = f"snapshot {plain['snapshot']} as of {_moment(plain['as_of'])}, {plain['rows']:,} rows"
-    both = (_hanging(_both_ways(task, rates)) for task, rates in plain["before_positive"].items())
-    return "\n".join([about, head, *rows, *both, *_changed(plain["changed"])])
-
-
-def explained(plain: Plain) -> str:
-    """Write an impression and, a paragraph a task, why its labels are what they are."""
-    user = "" if plain["user_id"] is None else f" to {plain['user_id']}"
-    head = [
-        f"request {plain['request_id']}, item {plain['item_id']}: shown {_moment(plain['shown_at'])}{user}",
-        f"snapshot {plain['snapshot']} as of {_moment(plain['as_of'])}; every time is UTC",
-        *(_hanging(f"note: {note}") for note in plain["notes"]),
-    ]
-    return "\n".join([*head, "", *(_hanging(f"{t}: {s['words']}") for t, s in plain["tasks"].items())])
-
-
-def differing(plain: Plain) -> str:
-    """Write what both snapshots are, and a block a task of what changed, the biggest change first."""
-    changed = {task: told for task, told in plain["tasks"].items() if told["changed"]}
-    same = [task for task in plain["tasks"] if task not in changed]
-    return "\n".join(
-        [
-            *(_side(name, plain[name]) for name in ("from", "to")),
-            f"contract: {'another' if plain['contract_changed'] else 'the same'}",
-            f"days: {plain['days_compared']} compared, {plain['days_shared']} shared file by file",
-            f"impressions: {_by_day('appeared', plain['appeared'])}; {_by_day('went', plain['gone'])}",
-            *(_hanging(f"tasks only in {name}: {', '.join(only)}") for name, only in _only(plain)),
-            *(line for task, told in changed.items() for line in _block(task, told)),
-            *([_hanging(f"unchanged: {', '.join(same)}")] if same else []),
-        ]
+    table = Table("task", box=None, pad_edge=False)
+    for name in ("observed", "positive", "rate", "immature", "excluded", "not applicable"):
+        table.add_column(name, justify="right")
+    for task, n in plain["tasks"].items():
+        first, last = ("observed", "positive"), ("immature", "excluded", "not_applicable")
+        cells = (f"{n[s]:,}" for s in first), (_rate(plain["rates"][task]),), (f"{n[s]:,}" for s in last)
+        table.add_row(task, *(cell for part in cells for cell in part))
+    return Group(
+        f"snapshot {plain['snapshot']} as of {_moment(plain['as_of'])}, {plain['rows']:,} rows",
+        table,
+        *(_kept_rate(task, rates) for task, rates in plain["before_positive"].items()),
+        *_late_changes(plain["changed"]),
     )
 
 
-def _both_ways(task: str, rates: Plain) -> str:
+def write_explanation(plain: Plain) -> Group:
+    """Write an impression and, a row a task, why its labels are what they are."""
+    user = "" if plain["user_id"] is None else f" to {plain['user_id']}"
+    return Group(
+        f"request {plain['request_id']}, item {plain['item_id']}: shown {_moment(plain['shown_at'])}{user}",
+        f"snapshot {plain['snapshot']} as of {_moment(plain['as_of'])}; every time is UTC",
+        *(f"note: {note}" for note in plain["notes"]),
+        "",
+        write_pairs(((f"{task}:", state["words"]) for task, state in plain["tasks"].items()), indent=0),
+    )
+
+
+def write_difference(plain: Plain) -> Group:
+    """Write what both snapshots are, and a block a task of what changed, the biggest change first."""
+    changed = {task: changes for task, changes in plain["tasks"].items() if changes["changed"]}
+    unchanged = [task for task in plain["tasks"] if task not in changed]
+    return Group(
+        write_pairs(((f"{name}:", _side(plain[name])) for name in ("from", "to")), indent=0),
+        f"contract: {'another' if plain['contract_changed'] else 'the same'}",
+        f"days: {plain['days_compared']} compared, {plain['days_shared']} shared file by file",
+        f"impressions: {_by_day('appeared', plain['appeared'])}; {_by_day('went', plain['gone'])}",
+        *(
+            f"tasks only in {name}: {', '.join(plain[f'tasks_only_in_{name}'])}"
+            for name in ("from", "to")
+            if plain[f"tasks_only_in_{name}"]
+        ),
+        *(part for task, changes in changed.items() for part in _block(task, changes)),
+        *([f"unchanged: {', '.join(unchanged)}"] if unchanged else []),
+    )
+
+
+def _kept_rate(task: str, rates: Plain) -> str:
     labelled = _rate(rates["as_labelled"])
     begins = f"{task} keeps rows that were positive before their exclusion: its rate is {labelled}"
     if rates["spared"] is None:
@@ -63,43 +70,38 @@ def _both_ways(task: str, rates: Plain) -> str:
     return f"{begins}, and {_rate(rates['without_spared'])} without those {rates['spared']:,} rows{note}."
 
 
-def _changed(changed: Mapping[str, int]) -> Iterator[str]:
+def _late_changes(changed: Mapping[str, int]) -> Iterator[str]:
     counts = ", ".join(f"{task} {number:,}" for task, number in changed.items() if number)
     if counts:
-        yield _hanging(f"observed labels that this build changed, through late events: {counts}")
+        yield f"observed labels that this build changed, through late events: {counts}"
 
 
 def _rate(rate: float | None) -> str:
     return "-" if rate is None else f"{rate:.4g}"
 
 
-def _side(name: str, side: Plain) -> str:
-    version = "" if side["contract_version"] is None else f"version {side['contract_version']}, "
-    contract = f"contract {version}digest {side['contract_digest'][:12]}"
-    return f"{name}: {side['snapshot']} as of {_moment(side['as_of'])}, {side['rows']:,} rows, {contract}"
+def _side(side: Plain) -> str:
+    version = "" if side["contract_version"] is None else f"version {side['contract_version']} "
+    contract = f"contract {version}({side['contract_digest'][:12]})"
+    return f"{side['snapshot']} as of {_moment(side['as_of'])}, {side['rows']:,} rows, {contract}"
 
 
-def _only(plain: Plain) -> Iterator[tuple[str, list[str]]]:
-    for name in ("from", "to"):
-        if only := plain[f"tasks_only_in_{name}"]:
-            yield name, only
-
-
-def _block(task: str, told: Plain) -> Iterator[str]:
-    yield f"{task}: {told['changed']:,} labels changed"
-    pairs = [(f"{move['from']} -> {move['to']}", move) for move in told["transitions"]]
-    width = max(len(pair) for pair, _ in pairs)
-    for pair, move in pairs:
-        line = f"  {pair:<{width}}  {move['rows']:>9,}  {_listed(move['days'])}"
-        yield textwrap.fill(line, _WIDTH, subsequent_indent=" " * (width + 15), drop_whitespace=True)
+def _block(task: str, changes: Plain) -> Iterator[RenderableType]:
+    yield f"{task}: {changes['changed']:,} labels changed"
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(justify="right")
+    for move in changes["transitions"]:
+        grid.add_row(f"{move['from']} -> {move['to']}", f"{move['rows']:,}", Text(_list_days(move["days"])))
+    yield Padding(grid, (0, 0, 0, 2))
 
 
 def _by_day(what: str, days: Mapping[str, int]) -> str:
     total = sum(days.values())
-    return f"{total:,} {what} ({_listed(days)})" if total else f"none {what}"
+    return f"{total:,} {what} ({_list_days(days)})" if total else f"none {what}"
 
 
-def _listed(days: Mapping[str, int]) -> str:
+def _list_days(days: Mapping[str, int]) -> str:
     """List the days with the most rows, and how many others there are."""
     most = sorted(days.items(), key=lambda day: (-day[1], day[0]))
     listed = ", ".join(f"{day}: {rows:,}" for day, rows in most[:_DAYS])
@@ -108,7 +110,3 @@ def _listed(days: Mapping[str, int]) -> str:
 
 def _moment(instant: str) -> str:
     return instant.replace("T", " ").removesuffix("Z")
-
-
-def _hanging(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, subsequent_indent="    ")

@@ -1,42 +1,92 @@
-"""Runs one command.
+"""Reads what was typed, runs it and prints its result.
 
 stdout carries the result, as text for people or with ``--json`` as one JSON document; progress and logs go to
 stderr. Exit codes: 0 done, 1 a verdict that says no, 2 wrong use, contract or data, 3 a store or service.
 """
 
-import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, is_dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
-from tasks.cli.arguments import build_parser
-from tasks.cli.commands import Arguments
-from tasks.errors import EquipoiseError
+from typer import Typer, TyperException
+from typer.main import get_command
 
-STOPPED = 130
+from tasks.cli import data_commands, label_commands, model_commands, release_commands, settings_commands
+from tasks.cli.command import PROGRAM, Call
+from tasks.cli.output import as_json, as_plain, as_text
+from tasks.errors import ContractError, EquipoiseError
 
-Outcome = tuple[Arguments, Any, int]
+STOPPED: Final = 130
+_PYDANTIC: Final = "Value error, "
+"""What pydantic, by which typer reads values, begins its messages with."""
+MODULES: Final = (data_commands, label_commands, model_commands, release_commands, settings_commands)
 
 
-def answer(argv: Sequence[str] | None) -> Outcome:
-    """Do what was typed; return the arguments, the result and the exit code."""
-    arguments = build_parser().parse_args(argv)
-    return arguments, *arguments.run(arguments)
+@dataclass(frozen=True)
+class Answer:
+    """What a call came to: its result as plain data, and its exit code."""
+
+    call: Call
+    plain: Any
+    code: int
+
+
+def parse(argv: Sequence[str] | None) -> Call:
+    """Read a command with its arguments; nothing runs.
+
+    Raises
+    ------
+    ContractError
+        It is not a command, or not one with these arguments.
+    SystemExit
+        Help was asked for and printed.
+    """
+    app = Typer(
+        add_completion=False,
+        help="Retrain a multi-task, multi-objective ranker and decide whether the result may serve.",
+        epilog=f"example: {PROGRAM} retrain weekly_circular --as-of 2018-01-01T00:00:00Z",
+        context_settings={"help_option_names": ["--help", "-h"]},
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    )
+    for group in (group for module in MODULES for group in module.GROUPS):
+        app.add_typer(group.typer, name=group.word, help=group.help, rich_help_panel=group.heading)
+    try:
+        call = get_command(app).main(argv, prog_name=PROGRAM, standalone_mode=False)
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        typed = context.command_path if context else PROGRAM
+        message = " ".join(error.format_message().replace(_PYDANTIC, "").split())
+        stop = "" if message.endswith((".", "?")) else "."
+        raise ContractError(f"{typed}: {message}{stop} See {typed} --help") from None
+    if isinstance(call, Call):
+        return call
+    raise SystemExit(call)
+
+
+def answer(argv: Sequence[str] | None) -> Answer:
+    """Do what was typed."""
+    return answer_call(parse(argv))
+
+
+def answer_call(call: Call) -> Answer:
+    """Run a command that was read."""
+    result = call.run()
+    return Answer(call, as_plain(result), 0 if call.command.passed(result) else 1)
 
 
 def main(
-    argv: Sequence[str] | None = None, *, answer: Callable[[Sequence[str] | None], Outcome] = answer
+    argv: Sequence[str] | None = None, *, answer: Callable[[Sequence[str] | None], Answer] = answer
 ) -> int:
     """Run one command; return its exit code."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s", force=True)
     logging.getLogger("equipoise").setLevel(logging.INFO)
     try:
-        arguments, result, code = answer(argv)
-        plain = as_plain(result)
-        print(as_json(plain) if arguments.json else arguments.written(plain), flush=True)
+        given = answer(argv)
+        command, json = given.call.command, given.call.arguments["json"]
+        print(as_json(given.plain) if json else as_text(command.written(given.plain)), flush=True)
     except EquipoiseError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
@@ -46,14 +96,4 @@ def main(
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return int(code)
-
-
-def as_json(plain: Any) -> str:
-    """Write a result as one JSON document."""
-    return json.dumps(plain, indent=1, ensure_ascii=False, default=str)
-
-
-def as_plain(result: Any) -> Any:
-    """Return a result as plain data."""
-    return asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
+    return given.code

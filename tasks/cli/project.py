@@ -10,9 +10,10 @@ belongs to whoever launched the project.
 import contextlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tasks.cli import program
-from tasks.cli.arguments import build_parser
+from tasks.cli.program import Answer
 from tasks.errors import EquipoiseError
 from tasks.stores.projects import ProjectRun
 from tasks.stores.workspace import home_folder
@@ -36,24 +37,23 @@ def without_empty(words: Sequence[str]) -> list[str]:
     return [word for word in words if not (word.startswith("--") and word.endswith("="))]
 
 
-def _answer(argv: Sequence[str] | None) -> program.Outcome:
+def _answer(argv: Sequence[str] | None) -> Answer:
     run = ProjectRun.from_environment(home_folder())
-    arguments, result, _ = program.answer(argv) if run is None else _recorded(run, argv)
-    return arguments, result, 0
+    answer = program.answer(argv) if run is None else _record(run, argv)
+    return replace(answer, code=0)
 
 
-def _recorded(run: ProjectRun, argv: Sequence[str] | None) -> program.Outcome:
+def _record(run: ProjectRun, argv: Sequence[str] | None) -> Answer:
     try:
-        arguments = build_parser().parse_args(argv)
-        run.begin(arguments.run.__name__, arguments.parent_run)
-        arguments.parent_run = run.run_id
-        result, code = arguments.run(arguments)
+        call = program.parse(argv)
+        run.begin(call.command.name, call.arguments["parent_run"])
+        answer = program.answer_call(call.with_argument("parent_run", run.run_id))
     except EquipoiseError as error:
         with contextlib.suppress(Exception):  # the command's own error matters, not that of writing it down
             run.failed(error)
         raise
-    run.answered(program.as_plain(result))
-    return arguments, result, code
+    run.answered(answer.plain)
+    return answer
 
 
 if __name__ == "__main__":

@@ -1,80 +1,122 @@
-"""Results as text that fits a terminal."""
+"""Results of checks, runs and releases as text for people.
 
-import textwrap
+Each function takes the plain data of the JSON document. A string is printed as it is; what rich lays out fits
+the terminal's width, or 100 columns where there is none.
+"""
+
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
 Plain = Mapping[str, Any]
-_WIDTH = 110
+_STYLES = {"promote": "green", "hold": "red", "problem": "red", "warning": "yellow"}
 
 
-def lines(plain: Any, indent: str = "") -> str:
+def write_lines(plain: Any, indent: str = "") -> str:
     """Write plain data as indented lines."""
-    if isinstance(plain, dict):
+    if isinstance(plain, Mapping):
         return "\n".join(_entry(name, value, indent) for name, value in plain.items())
-    if isinstance(plain, list):
-        items = (f"{indent}- {lines(item, indent + '  ').lstrip()}" for item in plain)
+    if isinstance(plain, Sequence) and not isinstance(plain, str):
+        items = (f"{indent}- {write_lines(item, indent + '  ').lstrip()}" for item in plain)
         return "\n".join(items) or f"{indent}none"
     return f"{indent}{plain}"
 
 
 def _entry(name: str, value: Any, indent: str) -> str:
     if isinstance(value, dict | list) and value:
-        return f"{indent}{name}:\n{lines(value, indent + '  ')}"
+        return f"{indent}{name}:\n{write_lines(value, indent + '  ')}"
     return f"{indent}{name}: {'none' if value in (None, {}, []) else value}"
 
 
-def sql(plain: Plain) -> str:
+def write_sql(plain: Plain) -> str:
     """Write the SQL alone."""
     return str(plain["sql"])
 
 
-def checked(plain: Plain) -> str:
-    """Write one line a problem, with the way out below it."""
-    found = [
-        f"{kind} {p['surface']}/{p['file']}: {p['field'] or 'file'}"
-        f"{' = ' if p['found'] else ''}{p['found']}\n{_wrapped(p['hint'])}"
-        for kind, problems in (("problem", plain["problems"]), ("warning", plain["warnings"]))
-        for p in problems
-    ]
-    surfaces = ", ".join(plain["digests"])
-    verdict = f"valid: {surfaces}" if plain["valid"] else f"{len(plain['problems'])} problem(s)"
-    return "\n".join([*found, verdict])
+def write_check(plain: Plain) -> Group:
+    """Write each problem with the way out below it, then the verdict."""
+    return Group(*_problems(plain, "problem"), *_problems(plain, "warning"), _validity(plain))
 
 
-def judged(plain: Plain) -> str:
-    """Write the verdict on a release, why, and how many gates said what."""
+def _problems(plain: Plain, kind: str) -> Iterator[RenderableType]:
+    for problem in plain[f"{kind}s"]:
+        place = f" {problem['surface']}/{problem['file']}: {problem['field'] or 'file'}"
+        found = f" = {problem['found']}" if problem["found"] else ""
+        yield Text.assemble((kind, _STYLES[kind]), place, found)
+        yield _hint(problem["hint"])
+
+
+def _validity(plain: Plain) -> Text:
+    if plain["valid"]:
+        return Text(f"valid: {', '.join(plain['digests'])}", style="green")
+    return Text(f"{len(plain['problems'])} problem(s)", style="red")
+
+
+def write_settings(plain: Plain) -> Group:
+    """Write each variable with its value, and below it its meaning and default."""
+    warnings = (Text(warning, style="yellow") for warning in plain["warnings"])
+    return Group(*warnings, *(part for setting in plain["settings"] for part in _setting(setting)))
+
+
+def _setting(setting: Plain) -> Iterator[RenderableType]:
+    value = f" = {setting['value']}" if setting["value"] else " is not set"
+    yield _unbroken(Text.assemble((setting["name"], "bold"), value))
+    yield _hint(f"{setting['meaning']} (default: {setting['default']})")
+    if setting["problem"]:
+        yield _hint(setting["problem"], style="red")
+
+
+def write_verdict(plain: Plain) -> Group:
+    """Write the verdict on a release, its reasons, and how many gates had which outcome."""
     outcomes = Counter(gate["outcome"] for gate in plain["gates"])
     counts = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.most_common())
-    return "\n".join(
-        [
-            f"release {plain['release']}: {plain['verdict']}",
-            *(_wrapped(f"- {reason}") for reason in plain["reasons"]),
-            f"gates: {counts}",
-            f"dossier: {plain['dossier']}",
-        ]
+    return Group(
+        Text.assemble(f"release {plain['release']}: ", (plain["verdict"], _STYLES[plain["verdict"]])),
+        write_pairs(("-", reason) for reason in plain["reasons"]),
+        f"gates: {counts}",
+        _unbroken(Text(f"dossier: {plain['dossier']}")),
     )
 
 
-def release(plain: Plain) -> str:
+def write_releases(plain: Sequence[Plain]) -> RenderableType:
+    """Write one row a release, newest first."""
+    if not plain:
+        return "none"
+    table = Table(
+        "release", "aliases", "as of", "snapshot", "verdict", "backfilled", box=None, pad_edge=False
+    )
+    for row in plain:
+        cells = (row["version"], ", ".join(row["aliases"]), row["as_of"], row["snapshot"], row["verdict"])
+        table.add_row(*(str(cell or "-") for cell in cells), "yes" if row["backfilled"] else "no")
+    return table
+
+
+def write_release(plain: Plain) -> Group:
     """Write what a release is, its figures and its pins."""
-    names = ("auc", "auc_by_request", "normalized_entropy", "calibration_ratio", "rows", "positives")
-    tasks = {task: figures["test"] for task, figures in plain["metrics"].items()}
-    width = max((len(task) for task in tasks), default=4)
-    head = f"  {'task':<{width}}" + "".join(f"  {name.replace('_', ' '):>18}" for name in names)
-    rows = [
-        f"  {task:<{width}}" + "".join(f"  {_number(figures.get(name)):>18}" for name in names)
-        for task, figures in tasks.items()
-    ]
     about = {name: plain[name] for name in ("version", "aliases", "as_of", "snapshot", "verdict", "run_id")}
-    pins = [f"  {name} {version}" for name, version in plain["pins"].items()]
-    return "\n".join(
-        [lines(about), "", "on the test days, calibrated and joint:", head, *rows, "", "pins:", *pins]
+    names = ("auc", "auc_by_request", "normalized_entropy", "calibration_ratio", "rows", "positives")
+    figures = Table("task", box=None, pad_edge=False)
+    for name in names:
+        figures.add_column(name.replace("_", " "), justify="right")
+    for task, metrics in plain["metrics"].items():
+        figures.add_row(task, *(_number(metrics["test"].get(name)) for name in names))
+    return Group(
+        write_lines(about),
+        "",
+        "on the test days, calibrated and joint:",
+        figures,
+        "",
+        "pins:",
+        write_pairs((name, str(version)) for name, version in plain["pins"].items()),
     )
 
 
-def moved(plain: Plain) -> str:
+def write_move(plain: Plain) -> str:
     """Write what became of the champion."""
     if not plain["moved"]:
         return f"nothing to do: release {plain['to']} is the champion"
@@ -82,26 +124,40 @@ def moved(plain: Plain) -> str:
     return f"champion: {before} -> {plain['to']} ({plain['kind']} by {plain['by']}: {plain['why']})"
 
 
-def history(plain: list[Plain]) -> str:
+def write_history(plain: Sequence[Plain]) -> RenderableType:
     """Write one line a row of the audit, with what supports it below."""
-    return "\n".join(line for row in plain for line in _audited(row)) or "no move was recorded"
+    return Group(*(part for row in plain for part in _audit_row(row))) if plain else "no move was recorded"
 
 
-def _audited(row: Plain) -> list[str]:
+def _audit_row(row: Plain) -> Iterator[RenderableType]:
     at, kind = row["at"][:19].replace("T", " "), row["kind"]
-    what = f"{row['role']}, release {row['to']}" if row["role"] else f"{row['from'] or 'none'} -> {row['to']}"
-    head = f"{row['number']:>4}  {at}  {kind:<8}  {what}  by {row['by']}"
+    move = f"{row['role']}, release {row['to']}" if row["role"] else f"{row['from'] or 'none'} -> {row['to']}"
+    yield Text(f"{row['number']:>4}  {at}  {kind:<8}  {move}  by {row['by']}", no_wrap=True)
     support = {name: row[name] for name in ("why", "experiment", "waiver", "evidence", "run") if row[name]}
     if "evidence" in support:
         support["evidence"] = support["evidence"][:12]
-    return [head, *(_wrapped(f"{name}: {value}") for name, value in support.items())]
+    yield write_pairs(((f"{name}:", value) for name, value in support.items()), indent=4)
+
+
+def write_pairs(pairs: Iterable[tuple[str, str]], *, indent: int = 2) -> Padding:
+    """Lay out names with their text beside them, wrapped within its own column."""
+    grid = Table.grid(padding=(0, 1))
+    for name, value in pairs:
+        grid.add_row(Text(name, no_wrap=True), Text(value, overflow="fold"))
+    return Padding(grid, (0, 0, 0, indent))
+
+
+def _unbroken(line: Text) -> Text:
+    """Keep a line from being wrapped, since people copy a part of it: a path or a value."""
+    line.no_wrap, line.overflow = True, "ignore"
+    return line
+
+
+def _hint(line: str, style: str = "") -> Padding:
+    return Padding(Text(line, style=style), (0, 0, 0, 4))
 
 
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="      ")

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tasks.cli.explain_text import explained
+from tasks.cli.explain_text import write_explanation
+from tasks.cli.output import as_text
 
 CANDIDATE: dict[str, Any] = {
     "request_id": "r1",
@@ -47,7 +48,7 @@ BUY: dict[str, Any] = {
 
 
 def written(*terms: dict[str, Any], **fields: Any) -> list[str]:
-    return explained([CANDIDATE | term | fields for term in terms]).splitlines()
+    return as_text(write_explanation([CANDIDATE | term | fields for term in terms])).splitlines()
 
 
 def test_a_candidate_has_its_error_bar_its_gap_and_its_terms_below_it() -> None:
@@ -56,8 +57,8 @@ def test_a_candidate_has_its_error_bar_its_gap_and_its_terms_below_it() -> None:
         "",
         "1. i17, slot 2, moved by max_per:creator, context new_users",
         "   utility 0.4012 +/- 0.021; 0.0912 +/- 0.012 above the next: order told",
-        "   click_30m    0.1402 x 0.8             = +0.1122    error +0.0022 [-0.0034, 0.0078]",
-        "   purchase_7d  0.0111 x 20 x margin 1.3 = +0.289     error -0.01 [-0.05, 0.02]",
+        "   click_30m    0.1402 x 0.8              = +0.1122  error +0.0022 [-0.0034, 0.0078]",
+        "   purchase_7d  0.0111 x 20 x margin 1.3  = +0.289   error -0.01 [-0.05, 0.02]",
     ]
 
 
@@ -96,7 +97,7 @@ def test_a_value_that_is_missing_leaves_utility_and_contribution_unknown() -> No
         ("utility", "utility_error", "rank", "slate_position", "gap", "gap_error", "order")
     )
     lines = written(BUY | unknown, **dropped, constraints="unknown_value:margin")
-    assert lines[3:] == ["   utility unknown", "   purchase_7d  0.0111 x 20 x margin unknown = unknown"]
+    assert lines[3:] == ["   utility unknown", "   purchase_7d  0.0111 x 20 x margin unknown  = unknown"]
 
 
 def test_an_error_that_cannot_be_told_is_named_at_the_head() -> None:
@@ -106,7 +107,7 @@ def test_an_error_that_cannot_be_told_is_named_at_the_head() -> None:
     assert lines[5] == (
         "   utility 0.4012 +/- at least 0.021; 0.0912 +/- at least 0.012 above the next: cannot tell"
     )
-    assert lines[6].endswith("= +0.1122    error cannot be told")
+    assert lines[6].endswith("= +0.1122  error cannot be told")
 
 
 def test_a_release_without_figures_says_why_and_shows_no_error() -> None:
@@ -118,7 +119,7 @@ def test_a_release_without_figures_says_why_and_shows_no_error() -> None:
 
 def test_a_release_of_an_earlier_program_tells_no_order() -> None:
     row = {name: value for name, value in CANDIDATE.items() if name != "tier"} | CLICK | {"order": None}
-    lines = explained([row]).splitlines()
+    lines = as_text(write_explanation([row])).splitlines()
     assert lines[1] == "no orders: the release was made by a program that did not tell tiers"
 
 

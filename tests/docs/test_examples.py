@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.cli import main
-from tasks.cli.arguments import build_parser
+from tasks.cli.program import parse
 from tasks.contracts import check_surface
 from tests.docs.pages import DOCS, PAGES, REPOSITORY, blocks, examples, mentioned, name
 
@@ -68,7 +68,7 @@ def test_every_command_can_be_typed(page: Path) -> None:
     for command in typed:
         words = shlex.split(command)[1:]
         if "--help" not in words:
-            build_parser().parse_args(words)
+            parse(words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -11,7 +11,7 @@ import pytest
 from mlflow.projects import _parse_kubernetes_config
 from mlflow.projects._project_spec import EntryPoint, load_project
 
-from tasks.cli.arguments import build_parser
+from tasks.cli.program import parse
 from tasks.cli.project import without_empty
 from tasks.launch import PROJECTS, project_folder
 from tasks.stores.projects import BACKENDS
@@ -44,12 +44,12 @@ def test_there_is_one_project_for_each_of_the_steps():
 def test_it_needs_what_the_command_needs_and_nothing_is_left_out(name):
     known = entry_point(PROJECTS / name).parameters
     needed = {key: VALUES.get(key, key) for key, parameter in known.items() if parameter.default is None}
-    few = build_parser().parse_args(words(PROJECTS / name, needed))
-    assert few.run.__name__ == name
-    assert few.parent_run is None
-    every = build_parser().parse_args(words(PROJECTS / name, {key: VALUES.get(key, key) for key in known}))
-    told = {key for key, value in vars(every).items() if value not in (None, False)}
-    assert told == {*known, "run", "written"}
+    few = parse(words(PROJECTS / name, needed))
+    assert few.command.name == name
+    assert few.arguments["parent_run"] is None
+    every = parse(words(PROJECTS / name, {key: VALUES.get(key, key) for key in known}))
+    told = {key for key, value in every.arguments.items() if value not in (None, False)}
+    assert told == set(known)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,7 +121,7 @@ def test_what_the_page_types_is_a_command(typed):
     folder = PROJECTS.parent / typed[2]
     given = dict(typed[at + 1].split("=", 1) for at, word in enumerate(typed) if word == "-P")
     assert given.keys() <= entry_point(folder).parameters.keys()
-    assert build_parser().parse_args(words(folder, given)).run.__name__ == folder.name
+    assert parse(words(folder, given)).command.name == folder.name
     assert typed[typed.index("--env-manager") + 1] == "local"
 
 

@@ -1,0 +1,83 @@
+"""Commands on contracts and log tables: check, import and simulate."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from typer import Argument, Option
+
+from tasks.cli import text
+from tasks.cli.command import Group
+from tasks.cli.options import Surfaces
+from tasks.errors import ContractError
+from tasks.stores.location import locate
+
+if TYPE_CHECKING:
+    from tasks.datasets.world.generate import WorldResult
+
+_data = Group("Data and labels")
+_world = Group("Data and labels", word="world", help="A simulated feed whose true probabilities are known.")
+GROUPS = (_data, _world)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Every problem and warning of the surfaces' files, and the digests of those without problems."""
+
+    valid: bool
+    problems: list[dict[str, str]]
+    warnings: list[dict[str, str]]
+    digests: dict[str, dict[str, str]]
+
+
+@_data.command("home_feed", written=text.write_check, passed=lambda result: result.valid)
+def check(
+    surface: Annotated[str | None, Argument(metavar="SURFACE", help="One surface (default: all).")] = None,
+    surfaces: Surfaces = None,
+) -> CheckResult:
+    """Check a surface's contracts and show every problem at once."""
+    from tasks.contracts import check_surface, surface_names
+    from tasks.stores.workspace import surfaces_folder
+
+    root = surfaces_folder(surfaces)
+    checked = [check_surface(root, name) for name in ([surface] if surface else surface_names(root))]
+    return CheckResult(
+        valid=not any(c.problems for c in checked),
+        problems=[{"surface": c.surface, **p.to_json()} for c in checked for p in c.problems],
+        warnings=[{"surface": c.surface, **p.to_json()} for c in checked for p in c.warnings],
+        digests={c.surface: dict(c.contracts.digests) for c in checked if c.contracts},
+    )
+
+
+@_data.command("complete-journey --out logs/weekly", name="import")
+def import_data(
+    dataset: Annotated[Literal["complete-journey", "kuairand"], Argument(metavar="DATASET")],
+    out: Annotated[Path, Option(metavar="DIR", help="Folder of the log tables.")],
+    source: Annotated[Path | None, Option(metavar="DIR", help="Folder of the data set's own files.")] = None,
+) -> Any:
+    """Bring a public data set as log tables."""
+    if dataset == "complete-journey":
+        from tasks.datasets.complete_journey import import_complete_journey
+
+        return import_complete_journey(out=out, source=source)
+    from tasks.datasets.kuairand import import_kuairand
+
+    if source is None:
+        raise ContractError("kuairand comes in no package: name the folder of its download (--source DIR)")
+    return import_kuairand(out=out, source=source)
+
+
+@_world.command("--days 125 --requests-per-day 800 --seed 1 --out logs/home_feed")
+def generate(
+    days: Annotated[int, Option(metavar="N")],
+    requests_per_day: Annotated[int, Option(metavar="N")],
+    seed: Annotated[int, Option(metavar="N")],
+    out: Annotated[Any, Option(metavar="DIR", parser=locate, help="A folder, or s3://bucket/prefix.")],
+) -> "WorldResult":
+    """Simulate a feed: log tables and their true probabilities."""
+    from tasks.datasets.world.generate import generate
+    from tasks.stores.location import filled
+
+    with filled(out) as folder:
+        result = generate(days=days, requests_per_day=requests_per_day, seed=seed, out=folder)
+    return result if folder == out else replace(result, out=str(out))

@@ -1,0 +1,120 @@
+"""Commands on labels: compile, build, show, explain, compare, export and vacuum."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from typer import Option
+
+from tasks.cli import label_text, text
+from tasks.cli.command import Group
+from tasks.cli.options import Age, AsOf, parse_day
+
+if TYPE_CHECKING:
+    from tasks.labels.build import LabelsResult
+    from tasks.labels.compare import Difference
+    from tasks.labels.explain import ExplainResult
+    from tasks.labels.export import ExportResult, ShowResult
+    from tasks.labels.vacuum import VacuumResult
+    from tasks.stores.workspace import Workspace
+
+_labels = Group(
+    "Data and labels", word="labels", help="Compile, build, show, explain, compare and export labels."
+)
+GROUPS = (_labels,)
+
+_Dialect = Literal["duckdb", "spark", "postgres", "bigquery", "snowflake"]
+_FirstDay = Annotated[
+    date | None, Option("--from", metavar="DAY", parser=parse_day, help="First day of impressions to build.")
+]
+_LastDay = Annotated[
+    date | None, Option("--to", metavar="DAY", parser=parse_day, help="Last day of impressions to build.")
+]
+_Snapshot = Annotated[str | None, Option(metavar="V", help="A snapshot (default: the newest build's).")]
+
+
+@_labels.command("home_feed --dialect spark", written=text.write_sql)
+def sql(workspace: "Workspace", dialect: _Dialect = "duckdb") -> dict[str, str]:
+    """Print the SQL that the contract compiles to."""
+    from tasks.labels.script import labels_script
+
+    return {"sql": labels_script(workspace.contracts, dialect)}
+
+
+@_labels.command("home_feed --as-of 2026-05-06T00:00:00Z")
+def build(
+    workspace: "Workspace",
+    as_of: AsOf,
+    first_day: _FirstDay = None,
+    last_day: _LastDay = None,
+    engine: Annotated[Literal["duckdb", "spark"] | None, Option(help="In place of the surface's.")] = None,
+) -> "LabelsResult":
+    """Build the labels as of an instant."""
+    from tasks.labels import build
+
+    return build.run(replace(workspace, engine=engine), as_of=as_of, first_day=first_day, last_day=last_day)
+
+
+@_labels.command("home_feed", written=label_text.write_counts)
+def show(workspace: "Workspace", snapshot: _Snapshot = None) -> "ShowResult":
+    """Count rows by task and status."""
+    from tasks.labels.export import show
+
+    return show(workspace, snapshot=snapshot)
+
+
+@_labels.command("home_feed --impression r20260301-000007/3021", written=label_text.write_explanation)
+def explain(
+    workspace: "Workspace",
+    impression: Annotated[
+        str,
+        Option(
+            metavar="REQUEST_ID/ITEM_ID",
+            help="The last slash divides; %2F is a slash inside an item id.",
+        ),
+    ],
+    snapshot: _Snapshot = None,
+) -> "ExplainResult":
+    """Explain why one impression's labels are what they are."""
+    from tasks.labels.explain import explain
+
+    return explain(workspace, impression=impression, snapshot=snapshot)
+
+
+@_labels.command(
+    "home_feed --from 3fe1fbbb46ac1f91 --to 12c7569d19267e6b", written=label_text.write_difference
+)
+def diff(
+    workspace: "Workspace",
+    before: Annotated[str, Option("--from", metavar="V1", help="A snapshot.")],
+    after: Annotated[str, Option("--to", metavar="V2", help="A snapshot.")],
+) -> "Difference":
+    """Count what changed between two snapshots, by task, day and status."""
+    from tasks.labels.compare import diff
+
+    return diff(workspace, before=before, after=after)
+
+
+@_labels.command("home_feed --out labels.jsonl --format jsonl")
+def export(
+    workspace: "Workspace",
+    out: Annotated[Path, Option(metavar="FILE")],
+    file_format: Annotated[Literal["parquet", "jsonl"], Option("--format")] = "parquet",
+) -> "ExportResult":
+    """Write the snapshot as one file."""
+    from tasks.labels.export import export
+
+    return export(workspace, out=out, format=file_format)
+
+
+@_labels.command("home_feed --keep P30D --dry-run")
+def vacuum(
+    workspace: "Workspace",
+    keep: Age = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be deleted.")] = False,
+) -> "VacuumResult":
+    """Delete label files that no release pins and no recent build uses."""
+    from tasks.labels.vacuum import KEEP, vacuum
+
+    return vacuum(workspace, keep=keep or KEEP, dry_run=dry_run)

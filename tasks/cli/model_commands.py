@@ -1,0 +1,113 @@
+"""Commands that make a release: validate, train, calibrate, and the whole retrain."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from typer import Option
+
+from tasks.cli import text
+from tasks.cli.command import Group
+from tasks.cli.options import AsOf, ParentRun, Task
+from tasks.errors import GateRefused
+
+if TYPE_CHECKING:
+    from tasks.calibration.step import CalibrateResult
+    from tasks.pipeline import RetrainResult
+    from tasks.stores.workspace import Workspace
+    from tasks.training.step import TrainResult
+    from tasks.validation.step import ValidateResult
+
+_models = Group("Models")
+GROUPS = (_models,)
+
+_Snapshot = Annotated[
+    str | None, Option(metavar="V", help="Validated labels (default: build and validate them).")
+]
+
+
+@_models.command("home_feed --as-of 2026-05-06T00:00:00Z", passed=lambda result: result.success)
+def validate(workspace: "Workspace", as_of: AsOf) -> "ValidateResult":
+    """Build and validate the labels as of an instant."""
+    _, result = _validate_labels(workspace, as_of)
+    return result
+
+
+def _validate_labels(
+    workspace: "Workspace", as_of: datetime, parent_run: str | None = None
+) -> "tuple[str, ValidateResult]":
+    """Build and validate labels; return their snapshot and what the suites found."""
+    from tasks.labels import build
+    from tasks.validation import step
+
+    snapshot = build.run(workspace, as_of=as_of).snapshot
+    return snapshot, step.run(workspace, as_of=as_of, snapshot=snapshot, parent_run=parent_run)
+
+
+def _publish_labels(workspace: "Workspace", as_of: datetime, parent_run: str | None) -> str:
+    """Build labels that pass validation; return their snapshot."""
+    snapshot, result = _validate_labels(workspace, as_of, parent_run)
+    if not result.success:
+        raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
+    return snapshot
+
+
+@_models.command("home_feed click_30m --as-of 2026-05-06T00:00:00Z")
+def train(
+    workspace: "Workspace",
+    task: Task,
+    as_of: AsOf,
+    snapshot: _Snapshot = None,
+    parent_run: ParentRun = None,
+) -> "TrainResult":
+    """Train one task's model."""
+    from tasks.training import step
+
+    labels = snapshot or _publish_labels(workspace, as_of, parent_run)
+    return step.run(workspace, task=task, as_of=as_of, snapshot=labels, parent_run=parent_run)
+
+
+@_models.command("home_feed click_30m --as-of 2026-05-06T00:00:00Z")
+def calibrate(
+    workspace: "Workspace",
+    task: Task,
+    as_of: AsOf,
+    snapshot: _Snapshot = None,
+    model_version: Annotated[
+        int | None, Option(metavar="N", help="A registered model (default: train one).")
+    ] = None,
+    parent_run: ParentRun = None,
+) -> "CalibrateResult":
+    """Fit one task's calibrator."""
+    from tasks.calibration import step
+
+    labels = snapshot or _publish_labels(workspace, as_of, parent_run)
+    return step.run(
+        workspace,
+        task=task,
+        as_of=as_of,
+        snapshot=labels,
+        model_version=model_version or train(workspace, task, as_of, labels, parent_run).version,
+        parent_run=parent_run,
+    )
+
+
+@_models.command(
+    "home_feed --as-of 2026-05-06T00:00:00Z",
+    written=text.write_verdict,
+    passed=lambda result: result.verdict == "promote",
+)
+def retrain(
+    workspace: "Workspace",
+    as_of: AsOf,
+    tasks: Annotated[
+        str | None,
+        Option(metavar="A,B", help="Train only these tasks; the champion's parts serve for the others."),
+    ] = None,
+    cadence: Annotated[Literal["fast", "slow"], Option(help="Which tasks are due.")] = "fast",
+    parent_run: ParentRun = None,
+) -> "RetrainResult":
+    """Make a release from the labels on, as Airflow does, and judge it."""
+    from tasks import pipeline
+
+    named = [task for task in (tasks or "").split(",") if task]
+    return pipeline.run(workspace, as_of=as_of, tasks=named, cadence=cadence, parent_run=parent_run)

@@ -1,0 +1,76 @@
+"""The arguments and options that more than one command takes, each with its help.
+
+::
+
+    def train(workspace: "Workspace", task: Task, as_of: AsOf, parent_run: ParentRun = None) -> "TrainResult":
+"""
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, BadParameter, Option
+
+
+def _parse_instant(text: str) -> datetime:
+    from tasks.stores.workspace import parse_instant
+
+    return parse_instant(text)
+
+
+def parse_day(text: str) -> date:
+    """Read a day, as in 2026-03-01."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadParameter(f"'{text}' is not a day. Write it as 2026-03-01") from None
+
+
+def _parse_age(text: str) -> timedelta:
+    from tasks.contracts.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise BadParameter(str(error)) from None
+
+
+Surface = Annotated[str, Argument(metavar="SURFACE", help="A folder of contracts below --surfaces.")]
+Task = Annotated[str, Argument(metavar="TASK", help="A task of tasks.yaml.")]
+Release = Annotated[str, Argument(metavar="REF", help="A version number or an alias.")]
+
+_COMMON = "Options of every command"
+Surfaces = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR",
+        help="Folder of the contracts (default: EQUIPOISE_SURFACES, else surfaces).",
+        rich_help_panel=_COMMON,
+    ),
+]
+Home = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR",
+        help="Folder of the state (default: EQUIPOISE_HOME, else .equipoise).",
+        rich_help_panel=_COMMON,
+    ),
+]
+Json = Annotated[
+    bool,
+    Option("--json", help="Print one JSON document on stdout and nothing else.", rich_help_panel=_COMMON),
+]
+
+AsOf = Annotated[
+    datetime,
+    Option(metavar="T", parser=_parse_instant, help="The instant to look from, ISO 8601 in UTC."),
+]
+Age = Annotated[
+    timedelta | None,
+    Option(metavar="AGE", parser=_parse_age, help="Builds younger than this stay (default: P30D)."),
+]
+ParentRun = Annotated[str | None, Option(metavar="RUN_ID", help="The MLflow run that this one is nested in.")]
+ReleaseOption = Annotated[str, Option("--release", metavar="REF", help="A version number or an alias.")]
+Candidates = Annotated[Path, Option("--input", metavar="FILE", help="A Parquet file of candidates.")]
+Why = Annotated[str, Option(metavar="TEXT", help="The reason, kept in the audit.")]
+By = Annotated[str | None, Option(metavar="NAME", help="Who moves it (default: the user of this session).")]

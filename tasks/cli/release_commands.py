@@ -1,0 +1,172 @@
+"""Commands on releases: rehearse, show, move, and score with them."""
+
+from getpass import getuser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from tasks.cli import explain_text, text
+from tasks.cli.command import Group
+from tasks.cli.options import AsOf, By, Candidates, ParentRun, Release, ReleaseOption, Why
+
+if TYPE_CHECKING:
+    from tasks.promotion.promote import MoveResult
+    from tasks.release.score import ScoreResult
+    from tasks.release.view import VerifyResult
+    from tasks.replay.shadow import ShadowResult
+    from tasks.replay.simulate import SimulateResult
+    from tasks.stores.workspace import Workspace
+
+_releases = Group("Releases")
+_release = Group(
+    "Releases", word="release", help="List, show and verify releases, and who moved the champion."
+)
+GROUPS = (_releases, _release)
+
+
+@_releases.command("home_feed --release 3")
+def simulate(
+    workspace: "Workspace",
+    release: ReleaseOption,
+    policy: Annotated[list[Path] | None, Option(metavar="FILE", help="A utility.yaml to compare.")] = None,
+    baseline: Annotated[str | None, Option(metavar="REF", help="A release (default: the champion).")] = None,
+    parent_run: ParentRun = None,
+) -> "SimulateResult":
+    """Compare policies with the baseline on logged candidates."""
+    from tasks.replay import simulate
+    from tasks.stores.releases import resolve_release
+
+    return simulate.run(
+        workspace,
+        release=resolve_release(workspace, release),
+        baseline=baseline,
+        policies=tuple(policy or ()),
+        parent_run=parent_run,
+    )
+
+
+@_releases.command("home_feed --challenger challenger --as-of 2026-05-06T00:00:00Z")
+def shadow(
+    workspace: "Workspace",
+    challenger: Annotated[str, Option(metavar="REF", help="A version number or an alias.")],
+    as_of: AsOf,
+    champion: Annotated[
+        str | None, Option(metavar="REF", help="A release (default: the current champion).")
+    ] = None,
+    parent_run: ParentRun = None,
+) -> "ShadowResult":
+    """Compare champion and challenger on the newest traffic."""
+    from tasks.replay import shadow
+    from tasks.stores.releases import resolve_release
+
+    return shadow.run(
+        workspace,
+        as_of=as_of,
+        challenger=resolve_release(workspace, challenger),
+        champion=resolve_release(workspace, champion) if champion else None,
+        parent_run=parent_run,
+    )
+
+
+@_release.command("home_feed", name="list", written=text.write_releases)
+def list_all(workspace: "Workspace") -> list[dict[str, Any]]:
+    """List every release, newest first."""
+    from tasks.stores.releases import list_releases
+
+    return list_releases(workspace)
+
+
+@_release.command("home_feed challenger", written=text.write_release)
+def show(workspace: "Workspace", ref: Release) -> dict[str, Any]:
+    """Show what a release is made of and its figures."""
+    from tasks.release import view
+
+    return view.show(workspace, ref)
+
+
+@_release.command("home_feed challenger", passed=lambda result: not result.problems)
+def verify(workspace: "Workspace", ref: Release) -> "VerifyResult":
+    """Check every byte and every pin of a release."""
+    from tasks.release import view
+
+    return view.verify(workspace, ref)
+
+
+@_release.command("home_feed", written=text.write_history)
+def history(workspace: "Workspace") -> list[dict[str, Any]]:
+    """List every move of the champion and every answer of a reviewer, oldest first."""
+    from tasks.release import view
+
+    return view.history(workspace)
+
+
+@_releases.command('home_feed challenger --why "carts rose" --experiment feed-142', written=text.write_move)
+def promote(
+    workspace: "Workspace",
+    ref: Release,
+    why: Why,
+    by: By = None,
+    experiment: Annotated[
+        str | None, Option(metavar="REF", help="The online test that supports changed tasks or policies.")
+    ] = None,
+    waiver: Annotated[str | None, Option(metavar="WHY", help="Why no online test supports them.")] = None,
+) -> dict[str, Any]:
+    """Make a release the champion, where its gates allow it."""
+    from tasks.promotion import promote
+    from tasks.promotion.rules import Support
+
+    support = Support(experiment, waiver)
+    return _moved(promote.run(workspace, release=ref, why=why, by=_person(by), support=support))
+
+
+@_releases.command('home_feed --why "returns rose"', written=text.write_move)
+def rollback(
+    workspace: "Workspace",
+    why: Why,
+    by: By = None,
+    to: Annotated[str | None, Option(metavar="REF", help="Another release that was champion before.")] = None,
+) -> dict[str, Any]:
+    """Make the previous champion the champion again."""
+    from tasks.promotion import rollback
+
+    return _moved(rollback.run(workspace, why=why, by=_person(by), to=to))
+
+
+def _person(by: str | None) -> str:
+    return (by or getuser()).strip()
+
+
+def _moved(result: "MoveResult") -> dict[str, Any]:
+    champion = result.champion
+    move = result.moved.to_json() if result.moved else {"from": champion, "to": champion}
+    return {"moved": result.moved is not None, **move}
+
+
+@_releases.command("home_feed --release challenger --input candidates.parquet --out scored.parquet")
+def score(
+    workspace: "Workspace",
+    release: ReleaseOption,
+    source: Candidates,
+    out: Annotated[Path, Option(metavar="FILE", help="The Parquet file to write.")],
+) -> "ScoreResult":
+    """Score candidates with a release."""
+    from tasks.release import score
+
+    return score.run(workspace, release=release, source=source, out=out)
+
+
+@_releases.command(
+    "home_feed --release challenger --input candidates.parquet --request r-17",
+    written=explain_text.write_explanation,
+)
+def explain(
+    workspace: "Workspace",
+    release: ReleaseOption,
+    source: Candidates,
+    request: Annotated[str, Option(metavar="ID", help="The request_id to explain.")],
+) -> list[dict[str, Any]]:
+    """Explain the order of a request's candidates, term by term."""
+    from tasks.release import score
+
+    return score.explain(workspace, release=release, source=source, request=request)

@@ -1,0 +1,67 @@
+"""Results as documents and as text: plain where no terminal is, whole where something is copied."""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+
+import pytest
+from rich.console import Group
+from rich.text import Text
+
+from tasks.cli.output import WIDTH, as_json, as_plain, as_text
+
+
+@dataclass(frozen=True)
+class Inner:
+    rows: int
+
+
+@dataclass(frozen=True)
+class Result:
+    day: date
+    inner: list[Inner]
+
+
+class WithDocument:
+    def to_json(self) -> dict[str, int]:
+        return {"rows": 3}
+
+
+def test_a_result_becomes_plain_data_all_the_way_down() -> None:
+    assert as_plain(Result(date(2026, 3, 1), [Inner(2)])) == {"day": date(2026, 3, 1), "inner": [{"rows": 2}]}
+
+
+def test_a_result_with_a_document_of_its_own_is_that_document() -> None:
+    assert as_plain(WithDocument()) == {"rows": 3}
+
+
+def test_plain_data_stays_as_it_is() -> None:
+    assert as_plain([{"a": 1}]) == [{"a": 1}]
+
+
+def test_json_writes_days_as_text_and_letters_as_they_are() -> None:
+    assert json.loads(as_json({"day": date(2026, 3, 1)})) == {"day": "2026-03-01"}
+    assert "é" in as_json({"who": "é"})
+
+
+def test_a_string_is_never_wrapped() -> None:
+    assert as_text("x " * WIDTH) == "x " * WIDTH
+
+
+def test_laid_out_text_has_no_colours_and_fits_where_no_terminal_is() -> None:
+    lines = as_text(Group(Text("red", style="red"), "word " * WIDTH)).splitlines()
+    assert lines[0] == "red"
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_brackets_and_colons_are_not_taken_for_markup() -> None:
+    assert as_text(Group("[bold]x[/bold] :smile:")) == "[bold]x[/bold] :smile:"
+
+
+def test_a_terminal_gets_colours_and_its_own_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[31mred" in as_text(Group(Text("red", style="red")))
+    assert max(map(len, as_text(Group("word " * 40)).splitlines())) <= 40

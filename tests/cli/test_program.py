@@ -1,0 +1,124 @@
+"""The program from what is typed to what is printed: documents, messages and exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.cli import main
+from tasks.cli.program import parse
+from tests.contracts.files import write_surface
+
+AS_OF = "2026-01-01T00:00:00Z"
+HEAVY = (
+    "mlflow",
+    "lightgbm",
+    "duckdb",
+    "sklearn",
+    "great_expectations",
+    "pandas",
+    "pyarrow",
+    "tasks.contracts",
+)
+
+
+def test_a_command_is_read_without_being_run() -> None:
+    call = parse(["train", "no_such_surface", "click", "--as-of", AS_OF])
+    assert call.command.name == "train"
+    assert call.arguments["as_of"].isoformat() == "2026-01-01T00:00:00+00:00"
+    assert {name for name, value in call.arguments.items() if value} == {"surface", "task", "as_of"}
+
+
+def test_options_may_stand_before_and_after_arguments() -> None:
+    after = parse(["train", "feed", "click", "--as-of", AS_OF, "--json"])
+    before = parse(["train", "--json", f"--as-of={AS_OF}", "--", "feed", "click"])
+    assert before.arguments == after.arguments
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["chek"],
+        ["check", "fed"],
+        ["check", "feed", "one too many"],
+        ["labels"],
+        ["labels", "buid"],
+        ["retrain", "feed"],
+        ["retrain", "feed", "--as-of", "yesterday"],
+        ["retrain", "feed", "--as-of", "2026-01-01T00:00:00"],
+        ["labels", "sql", "feed", "--dialect", "mysql"],
+        ["labels", "build", "feed", "--as-of", AS_OF, "--from", "monday"],
+        ["labels", "vacuum", "feed", "--keep", "a month"],
+        ["release", "show", "feed", "champion", "--no-such-option"],
+        ["world", "generate", "--days", "many"],
+    ],
+)
+def test_wrong_use_is_one_message_and_exit_code_2(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_surface(tmp_path)
+    where = ["--surfaces", str(tmp_path)] if words and words[0] in {"check", "retrain"} else []
+    assert main([*words, *where]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    assert line.startswith("ContractError: ")
+
+
+def test_a_message_on_wrong_use_names_the_nearest_command_and_the_help(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["labels", "buid"]) == 2
+    assert capsys.readouterr().err == (
+        "ContractError: equipoise labels: No such command 'buid'. Did you mean 'build'? "
+        "See equipoise labels --help\n"
+    )
+
+
+def test_a_wrong_choice_is_told_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["labels", "sql", "feed", "--dialect", "mysql"]) == 2
+    assert "'--dialect': 'mysql' is not one of 'duckdb', 'spark'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_carries_an_example(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["labels", "build", option])
+    assert ended.value.code == 0
+    assert "example: equipoise labels build home_feed --as-of" in capsys.readouterr().out
+
+
+def test_a_verdict_that_says_no_is_exit_code_1_and_its_document_is_all_of_stdout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_surface(tmp_path, lambda files: files["utility"]["weights"].update(click=-1.0))
+    assert main(["check", "--surfaces", str(root), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["valid"] is False
+
+
+def test_stopped_by_a_person_it_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    assert main([], answer=stop) == 130  # type: ignore[arg-type]
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_help_waits_for_no_library_that_only_steps_need() -> None:
+    code = (
+        "import sys, contextlib, io\n"
+        "from tasks.cli import main\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()): main(['--help'])\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m tasks.cli settings | true; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
