@@ -1,0 +1,45 @@
+"""Commands on contracts and log tables."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks.cli import main
+from tests.contracts.files import write_surface
+
+
+def test_a_valid_surface_checks_with_exit_code_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_surface(tmp_path)
+    assert main(["check", "feed", "--surfaces", str(root), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["valid"]
+    assert sorted(report["digests"]["feed"]) == ["slate", "surface", "tasks", "utility"]
+
+
+def test_every_problem_is_printed_and_the_exit_code_is_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_surface(tmp_path, lambda files: files["utility"]["weights"].update(click=-1.0, buyy=2.0))
+    assert main(["check", "--surfaces", str(root), "--json"]) == 1
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert [p["field"] for p in problems] == ["weights.click", "weights.buyy"]
+    assert set(problems[0]) == {"surface", "file", "field", "found", "hint"}
+
+
+def test_a_simulated_feed_is_written_where_it_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "logs"
+    words = ["--days", "2", "--requests-per-day", "3", "--seed", "1", "--out", str(out)]
+    assert main(["world", "generate", *words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["out"] == str(out)
+    assert len(list((out / "impressions").glob("*.parquet"))) == 2
+    assert (out / "truth.parquet").is_file()
+
+
+def test_a_data_set_that_comes_in_no_package_needs_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["import", "kuairand", "--out", str(tmp_path)]) == 2
+    assert "name the folder of its download (--source DIR)" in capsys.readouterr().err

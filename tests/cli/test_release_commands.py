@@ -1,0 +1,84 @@
+"""Commands on releases, on one that was made before; what moves the champion is tested in tests/promotion."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.cli import main
+from tasks.labels.store import LabelStore
+from tasks.release.step import ReleaseResult
+from tasks.stores.workspace import Workspace
+from tests.cli.conftest import Document
+from tests.feeds.small_feed import NAME
+from tests.feeds.small_release import Feed
+
+
+@pytest.fixture
+def workspace(labelled_feed: Feed, released: ReleaseResult) -> Workspace:
+    return labelled_feed[0]
+
+
+@pytest.fixture
+def candidates(labelled_feed: Feed, tmp_path: Path) -> Path:
+    workspace, snapshot = labelled_feed
+    names = ["request_id", "item_id", "price", "age", "category"]
+    table = LabelStore(workspace.home, NAME).snapshot(snapshot).read(names).select(names)
+    pq.write_table(table.slice(0, 50), tmp_path / "candidates.parquet")
+    return tmp_path / "candidates.parquet"
+
+
+def test_releases_are_listed_with_the_newest_first(workspace: Workspace, document: Document) -> None:
+    versions = [row["version"] for row in document(workspace, "release", "list", NAME)]
+    assert versions == sorted(versions, reverse=True)
+
+
+def test_a_release_is_shown_by_its_version_or_its_alias(
+    workspace: Workspace, released: ReleaseResult, document: Document
+) -> None:
+    shown = document(workspace, "release", "show", NAME, str(released.version))
+    assert shown["pins"] == released.pins
+    assert "challenger" in document(workspace, "release", "show", NAME, "challenger")["aliases"]
+
+
+def test_a_whole_release_verifies(workspace: Workspace, released: ReleaseResult, document: Document) -> None:
+    assert document(workspace, "release", "verify", NAME, str(released.version))["problems"] == []
+
+
+def test_without_a_move_the_history_is_empty(workspace: Workspace, document: Document) -> None:
+    assert document(workspace, "release", "history", NAME) == []
+
+
+def test_candidates_are_scored_into_a_file_and_a_request_of_them_is_explained(
+    workspace: Workspace, released: ReleaseResult, candidates: Path, document: Document, tmp_path: Path
+) -> None:
+    source = ("--release", str(released.version), "--input", str(candidates))
+    scored = document(workspace, "score", NAME, *source, "--out", str(tmp_path / "scored.parquet"))
+    frame = pd.read_parquet(scored["out"])
+    assert (scored["candidates"], len(frame)) == (50, 50)
+    request = frame["request_id"].iloc[0]
+    terms = document(workspace, "explain", NAME, *source, "--request", str(request))
+    assert {term["request_id"] for term in terms} == {request}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["simulate", NAME, "--release", "99"],
+        ["shadow", NAME, "--challenger", "99", "--as-of", "2026-02-16T00:00:00Z"],
+        ["release", "show", NAME, "99"],
+        ["promote", NAME, "99", "--why", "a test"],
+    ],
+)
+def test_a_release_that_is_not_there_is_refused(
+    words: list[str], workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
+    assert main([*words, *where]) == 2
+    assert "99" in capsys.readouterr().err
+
+
+def test_a_move_needs_a_reason(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rollback", NAME]) == 2
+    assert "Missing option '--why'" in capsys.readouterr().err

@@ -1,0 +1,146 @@
+"""Checks, verdicts, releases and settings as people read them."""
+
+from typing import Any
+
+from tasks.cli import text
+from tasks.cli.output import WIDTH, as_text
+
+FIGURES = {
+    "auc": 0.71234,
+    "auc_by_request": None,
+    "normalized_entropy": 0.9,
+    "calibration_ratio": 1.0,
+    "rows": 12345,
+    "positives": 67,
+}
+RELEASE: dict[str, Any] = {
+    "version": 3,
+    "aliases": ["challenger"],
+    "as_of": "2026-05-06T00:00:00Z",
+    "snapshot": "12c7569d19267e6b",
+    "verdict": "hold",
+    "backfilled": False,
+    "run_id": "0123",
+    "metrics": {"click_30m": {"test": FIGURES}},
+    "pins": {"feed.click_30m.model": 7, "feed.utility": 1},
+}
+MOVE = dict.fromkeys(("role", "experiment", "waiver", "evidence", "run")) | {
+    "moved": True,
+    "number": 2,
+    "at": "2026-07-06T09:40:58.123Z",
+    "kind": "promote",
+    "from": None,
+    "to": 3,
+    "by": "ana",
+    "why": "carts rose",
+}
+
+
+def test_plain_data_is_written_as_indented_lines() -> None:
+    plain = {"rows": 3, "days": {"2026-03-01": "new"}, "problems": [], "parts": [{"a": 1, "b": 2}, "c"]}
+    assert text.write_lines(plain).splitlines() == [
+        "rows: 3",
+        "days:",
+        "  2026-03-01: new",
+        "problems: none",
+        "parts:",
+        "  - a: 1",
+        "    b: 2",
+        "  - c",
+    ]
+
+
+def test_an_empty_list_is_none() -> None:
+    assert text.write_lines([]) == "none"
+    assert text.write_releases([]) == "none"
+    assert text.write_history([]) == "no move was recorded"
+
+
+def test_each_problem_has_its_way_out_below_it() -> None:
+    problem = {
+        "surface": "feed",
+        "file": "utility.yaml",
+        "field": "weights.x",
+        "found": "-1",
+        "hint": "Raise it.",
+    }
+    warning = problem | {"field": "", "found": ""}
+    plain = {"valid": False, "problems": [problem], "warnings": [warning], "digests": {}}
+    assert as_text(text.write_check(plain)).splitlines() == [
+        "problem feed/utility.yaml: weights.x = -1",
+        "    Raise it.",
+        "warning feed/utility.yaml: file",
+        "    Raise it.",
+        "1 problem(s)",
+    ]
+
+
+def test_valid_surfaces_are_named() -> None:
+    plain: dict[str, Any] = {"valid": True, "problems": [], "warnings": [], "digests": {"a": {}, "b": {}}}
+    assert as_text(text.write_check(plain)) == "valid: a, b"
+
+
+def test_a_variable_has_its_value_its_meaning_and_what_is_wrong_with_it() -> None:
+    setting = {
+        "name": "THREADS",
+        "value": "a",
+        "meaning": "threads",
+        "default": "2",
+        "problem": "Not a number.",
+    }
+    unset = {"name": "LOGS", "value": "", "meaning": "logs", "default": "none", "problem": ""}
+    plain = {"settings": [setting, unset], "warnings": ["THREDS is not known."]}
+    assert as_text(text.write_settings(plain)).splitlines() == [
+        "THREDS is not known.",
+        "THREADS = a",
+        "    threads (default: 2)",
+        "    Not a number.",
+        "LOGS is not set",
+        "    logs (default: none)",
+    ]
+
+
+def test_a_verdict_has_its_reasons_and_a_path_that_can_be_copied_whole() -> None:
+    path = "/a folder/" * 20 + "dossier.html"
+    gates = [{"outcome": "pass"}, {"outcome": "cannot_tell"}, {"outcome": "pass"}]
+    plain = {"release": 1, "verdict": "hold", "reasons": ["word " * 30], "gates": gates, "dossier": path}
+    lines = as_text(text.write_verdict(plain)).splitlines()
+    assert lines[0] == "release 1: hold"
+    assert lines[1].startswith("  - word word")
+    assert lines[2].startswith("    word")
+    assert lines[-2:] == ["gates: 2 pass, 1 cannot_tell", f"dossier: {path}"]
+    assert max(map(len, lines[:-1])) <= WIDTH
+
+
+def test_releases_are_a_table() -> None:
+    head, row = as_text(text.write_releases([RELEASE | {"aliases": [], "verdict": None}])).splitlines()
+    assert head.split() == ["release", "aliases", "as", "of", "snapshot", "verdict", "backfilled"]
+    assert row.split() == ["3", "-", "2026-05-06T00:00:00Z", "12c7569d19267e6b", "-", "no"]
+
+
+def test_a_release_has_its_figures_and_pins() -> None:
+    lines = as_text(text.write_release(RELEASE)).splitlines()
+    assert lines[0] == "version: 3"
+    (row,) = [line for line in lines if line.startswith("click_30m")]
+    assert row.split() == ["click_30m", "0.7123", "-", "0.9000", "1.0000", "12,345", "67"]
+    assert lines[-2].split() == ["feed.click_30m.model", "7"]
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_a_move_says_from_where_to_where_by_whom_and_why() -> None:
+    assert text.write_move(MOVE) == "champion: none -> 3 (promote by ana: carts rose)"
+    assert text.write_move({"moved": False, "to": 3}) == "nothing to do: release 3 is the champion"
+
+
+def test_a_row_of_the_audit_has_what_supports_it_below() -> None:
+    approval = MOVE | {"kind": "approve", "role": "product", "why": None, "evidence": "5d6a0c1f22abcd"}
+    assert as_text(text.write_history([MOVE, approval])).splitlines() == [
+        "   2  2026-07-06 09:40:58  promote   none -> 3  by ana",
+        "    why: carts rose",
+        "   2  2026-07-06 09:40:58  approve   product, release 3  by ana",
+        "    evidence: 5d6a0c1f22ab",
+    ]
+
+
+def test_sql_stands_alone() -> None:
+    assert text.write_sql({"sql": "SELECT 1"}) == "SELECT 1"
