@@ -47,7 +47,7 @@ def test_a_row_in_is_a_row_out_with_every_prediction_and_the_decision(
     assert list(scored.columns) == [
         *("request_id", "item_id", "p_click_30m", "p_purchase_2d", "p_return_5d", "p_return_5d__given"),
         *("p_hide_2d", "p_satisfied_2d", "v_dwell_seconds_1d"),
-        *("utility", "rank", "slate_position", "dropped_by", "workspace"),
+        *("utility", "rank", "slate_position", "dropped_by", "context"),
     ]
     probabilities = scored.filter(like="p_").filter(regex="^p_")
     assert ((probabilities > 0) & (probabilities < 1)).all(axis=None)
