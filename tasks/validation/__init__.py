@@ -1,4 +1,10 @@
-"""Great Expectations: our own expectations, running suites, severity."""
+"""Validation of a label snapshot, which decides whether it is fit to learn from.
+
+SQL measures what a table holds (``*_measurements``); each rule judges the figures (``rules``). The suites of
+``expectations/`` say which rules apply, with which bounds, and how severe a failure is.
+
+Steps: step, measure, suites, expectations
+"""
 
 import sys
 

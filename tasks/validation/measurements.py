@@ -12,7 +12,7 @@ DuckDB counts where the rows are; the suites of ``expectations/`` judge these ro
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import duckdb
@@ -78,6 +78,17 @@ def measured(frame: pd.DataFrame, statistic: str) -> list[Measurement]:
     """Return a statistic's measurements."""
     rows = frame.loc[frame["statistic"] == statistic].itertuples(index=False, name=None)
     return [Measurement(*row) for row in rows]
+
+
+def last_whole_day(as_of: str) -> date:
+    """Return the newest day that had ended at an instant.
+
+    Examples
+    --------
+    >>> last_whole_day("2026-03-02T00:00:00Z"), last_whole_day("2026-03-02T23:00:00Z")
+    (datetime.date(2026, 3, 1), datetime.date(2026, 3, 1))
+    """
+    return (datetime.fromisoformat(as_of) - timedelta(days=1)).date()
 
 
 def fetch(connection: duckdb.DuckDBPyConnection, template: str, **parts: Part) -> list[tuple[Any, ...]]:

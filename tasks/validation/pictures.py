@@ -13,7 +13,7 @@ from datetime import date
 
 from tasks.columns import Status
 from tasks.reports.numbers import format_number, format_share
-from tasks.validation.judged import Line
+from tasks.validation.findings import Line
 
 _WIDTH, _HEIGHT, _EDGE = 300, 76, 4
 
@@ -73,7 +73,7 @@ def draw_line(line: Line) -> DayFigure:
         band=[(x, high) for x, _, high in usual] + [(x, low) for x, low, _ in reversed(usual)],
         line=[(x, height_of(value)) for _, x, value in known],
         dots=[
-            Dot(x, height_of(value), f"{day}: {_format(value, line.share)}", day in line.found)
+            Dot(x, height_of(value), f"{day}: {_format(value, line.share)}", day in line.odd)
             for day, x, value in known
         ],
     )

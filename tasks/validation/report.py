@@ -16,19 +16,11 @@ import pandas as pd
 from tasks.columns import Status
 from tasks.reports.render import render
 from tasks.validation import measurements as m
+from tasks.validation.findings import SuiteResult, sort_by_severity
 from tasks.validation.pictures import DayFigure, draw_line, draw_statuses
-from tasks.validation.suites import SuiteResult, severity_order
+from tasks.validation.rules import RULES
 
 _MOST = 12
-_DRAWN = {
-    "expect_daily_volume_as_usual": "Rows by day",
-    "expect_base_rates_as_usual": "Base rate by mature day",
-    "expect_status_shares_as_usual": "Share of a status by mature day",
-    "expect_null_shares_as_usual": "Share of nulls by day",
-    "expect_distributions_to_stay": "Distance of a day's values from the days before, in bits",
-}
-_ALWAYS = frozenset({"expect_daily_volume_as_usual", "expect_base_rates_as_usual"})
-"""Drawn with or without a finding; of the others only what failed."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,7 @@ def validation_report(
         "validation.html.j2",
         title=title,
         facts=facts,
-        failures=severity_order(failed),
+        failures=sort_by_severity(failed),
         drawings=[drawn for result in results for drawn in _drawings(result)],
         statuses=list(_statuses(frames["labels"])) if "labels" in frames else [],
         status_names=list(Status),
@@ -73,12 +65,12 @@ def validation_report(
 
 def _drawings(result: SuiteResult) -> Iterator[_Drawings]:
     """Draw the lines of a table, those with findings first."""
-    for kind, title in _DRAWN.items():
-        lines = [line for line in result.lines.get(kind, ()) if line.found or kind in _ALWAYS]
+    for rule in RULES:
+        lines = [line for line in result.lines.get(rule.name, ()) if line.odd or rule.always]
         if lines:
-            lines.sort(key=lambda line: not line.found)
+            lines.sort(key=lambda line: not line.odd)
             figures = [draw_line(line) for line in lines[:_MOST]]
-            yield _Drawings(title, result.suite, figures, len(lines) - len(figures))
+            yield _Drawings(rule.drawing, result.suite, figures, len(lines) - len(figures))
 
 
 def _statuses(frame: pd.DataFrame) -> Iterator[DayFigure]:

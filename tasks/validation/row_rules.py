@@ -1,106 +1,110 @@
 """Rules on rows, judged by their counts: nothing of this kind, or no more than a share of it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 
 import pandas as pd
 
 from tasks.validation import measurements as m
-from tasks.validation.judged import Judged
+from tasks.validation.findings import Judgement
 from tasks.validation.measurements import Measurement
 
 _CLOSE = 0.8
 
 
-def counted(frame: pd.DataFrame, *, statistic: str, max_share: float, unless: str) -> Judged:
+def count_broken_rows(
+    frame: pd.DataFrame, *, statistic: str, max_share: float = 0, unless: str = ""
+) -> Judgement:
     """Find the subjects of which more than a share of the rows break a rule.
 
     Parameters
     ----------
     unless : why there may be nothing to count; else a rule that was not measured is broken.
     """
-    found = m.measured(frame, statistic)
-    if not found:
-        return Judged([], [] if unless else [("table", "was not measured")], unless)
-    broken = [(one.subject, _count(one)) for one in found if one.rows > max_share * one.of]
-    rows, of = sum(one.rows for one in found), max(one.of for one in found)
-    return Judged([one.subject for one in found], broken, f"{rows:,} of {of:,} rows")
+    counts = m.measured(frame, statistic)
+    if not counts:
+        return Judgement([], [] if unless else [("table", "was not measured")], unless)
+    broken = [(one.subject, _format_count(one)) for one in counts if one.rows > max_share * one.of]
+    rows, of = sum(one.rows for one in counts), max(one.of for one in counts)
+    return Judgement([one.subject for one in counts], broken, f"{rows:,} of {of:,} rows")
 
 
-def some_rows(frame: pd.DataFrame) -> Judged:
+def check_rows(frame: pd.DataFrame) -> Judgement:
     """Find a table without any row."""
     rows = sum(one.rows for one in m.measured(frame, m.ROWS))
-    return Judged(["table"], [] if rows else [("table", "no row")], f"{rows:,} rows")
+    return _judge_table("no row" if not rows else "", f"{rows:,} rows")
 
 
-def columns_as_contracted(frame: pd.DataFrame, *, columns: Mapping[str, Sequence[str]]) -> Judged:
+def check_columns(frame: pd.DataFrame, *, columns: Mapping[str, Sequence[str]]) -> Judgement:
     """Find columns that are not there, or whose type is none of those that the contracts allow."""
-    found = {one.subject: one.value for one in m.measured(frame, m.COLUMN)}
+    types = {one.subject: one.value for one in m.measured(frame, m.COLUMN)}
     broken = []
-    for name, kinds in columns.items():
-        if name not in found:
+    for name, allowed in columns.items():
+        if name not in types:
             broken.append((name, f"{name} is missing"))
-        elif found[name] not in kinds:
-            broken.append((name, f"{name} is {found[name]}, allowed {', '.join(kinds)}"))
-    return Judged(list(columns), broken, f"{len(columns)} columns")
+        elif types[name] not in allowed:
+            broken.append((name, f"{name} is {types[name]}, allowed {', '.join(allowed)}"))
+    return Judgement(list(columns), broken, f"{len(columns)} columns")
 
 
-def fresh(frame: pd.DataFrame, *, as_of: str, within: float) -> Judged:
+def check_freshness(frame: pd.DataFrame, *, as_of: str, within: float) -> Judgement:
     """Find a table whose newest row lies further than so many seconds before the as-of."""
-    found = m.measured(frame, m.NEWEST)
-    if not found:
-        return Judged(["table"], [("table", "no row")], "")
-    newest, until = datetime.fromisoformat(found[0].value), datetime.fromisoformat(as_of)
-    late = until - newest > timedelta(seconds=within)
-    said = f"the newest is of {newest:%Y-%m-%d %H:%M}, {_length(until - newest)} before the as-of"
-    allowed = f"{said}; allowed {_length(timedelta(seconds=within))}"
-    return Judged(["table"], [("table", allowed)] if late else [], said)
+    instants = m.measured(frame, m.NEWEST)
+    if not instants:
+        return _judge_table("no row", "")
+    newest, allowed = datetime.fromisoformat(instants[0].value), timedelta(seconds=within)
+    age = datetime.fromisoformat(as_of) - newest
+    observed = f"the newest is of {newest:%Y-%m-%d %H:%M}, {_format_length(age)} before the as-of"
+    return _judge_table(f"{observed}; allowed {_format_length(allowed)}" if age > allowed else "", observed)
 
 
-def nulls(frame: pd.DataFrame, *, columns: Sequence[str]) -> Judged:
+def check_nulls(frame: pd.DataFrame, *, columns: Sequence[str]) -> Judgement:
     """Find columns that hold a null."""
-    found = m.measured(frame, m.NULLS)
+    counts = m.measured(frame, m.NULLS)
     broken = []
     for name in columns:
-        rows, of = (sum(getattr(one, n) for one in found if one.subject == name) for n in ("rows", "of"))
+        rows, of = (sum(getattr(one, n) for one in counts if one.subject == name) for n in ("rows", "of"))
         if rows or not of:
             broken.append((name, f"{name}: {rows:,} of {of:,} rows" if of else f"{name} is missing"))
-    return Judged(list(columns), broken, "none")
+    return Judgement(list(columns), broken, "none")
 
 
-def rates_within(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float]]) -> Judged:
+def check_base_rates(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float]]) -> Judgement:
     """Find tasks whose mean of all observed labels lies outside of bounds, or that have no such label."""
-    found = m.measured(frame, m.POSITIVES)
-    broken, held = [], []
+    counts = m.measured(frame, m.POSITIVES)
+    broken, observed = [], []
     for task, (low, high) in bounds.items():
-        of, total = (sum(getattr(one, n) for one in found if one.subject == task) for n in ("of", "total"))
-        told = f"{task}: {total / of:.6g}" if of else f"{task}: no observed label"
+        of, total = (sum(getattr(one, n) for one in counts if one.subject == task) for n in ("of", "total"))
+        rate = f"{task}: {total / of:.6g}" if of else f"{task}: no observed label"
         if not of or not low <= total / of <= high:
-            broken.append((task, f"{told}, allowed {low:g} to {high:g}"))
-        held.append(told)
-    return Judged(list(bounds), broken, ", ".join(held) or "no bounds are declared")
+            broken.append((task, f"{rate}, allowed {low:g} to {high:g}"))
+        observed.append(rate)
+    return Judgement(list(bounds), broken, ", ".join(observed) or "no bounds are declared")
 
 
-def one_user_not_too_much(frame: pd.DataFrame, *, max_share: float, rows_at_least: int) -> Judged:
+def check_top_user(frame: pd.DataFrame, *, max_share: float, rows_at_least: int) -> Judgement:
     """Find a user to whom more than a share of a table belongs, where that is many rows."""
     for top in m.measured(frame, m.USER):
-        said = f"user {top.value}: {top.rows:,} of {top.of:,} rows ({top.rows / top.of:.1%})"
+        observed = f"user {top.value}: {top.rows:,} of {top.of:,} rows ({top.rows / top.of:.1%})"
         broken = top.rows >= rows_at_least and top.rows > max_share * top.of
-        return Judged(["table"], [("table", f"{said}; allowed {max_share:.1%}")] if broken else [], said)
-    return Judged(["table"], [], "no row has a user")
+        return _judge_table(f"{observed}; allowed {max_share:.1%}" if broken else "", observed)
+    return _judge_table("", "no row has a user")
 
 
-def no_strange_event(frame: pd.DataFrame, *, events: Collection[str], as_of: str, newest: int) -> Judged:
+def check_unknown_events(
+    frame: pd.DataFrame, *, events: Collection[str], as_of: str, newest: int
+) -> Judgement:
     """Find names that no task of the contract has, and that are close to one of its names, or new.
 
-    A log may hold what is another surface's; those names are only told.
+    A log may hold what is another surface's; those names are only listed.
 
     Parameters
     ----------
     newest : a name is new if none of its events is older than so many days, and other events are.
     """
-    unknown, first = m.measured(frame, m.UNKNOWN), _first_days(m.measured(frame, m.UNKNOWN))
+    unknown = m.measured(frame, m.UNKNOWN)
+    first = _first_days(unknown)
     rows = {name: sum(one.rows for one in unknown if one.subject == name) for name in first}
     since = datetime.fromisoformat(as_of).date() - timedelta(days=newest)
     begun = min(_first_days(m.measured(frame, m.ROWS)).values(), default=since)
@@ -110,30 +114,34 @@ def no_strange_event(frame: pd.DataFrame, *, events: Collection[str], as_of: str
             broken.append((name, f"{name}: {rows[name]:,} events (is it '{near[0]}'?)"))
         elif begun < since <= first[name]:
             broken.append((name, f"{name}: {rows[name]:,} events since {first[name]}"))
-    told = ", ".join(f"{name} ({n:,})" for name, n in rows.items())
-    return Judged(sorted(events), broken, f"of other surfaces: {told}" if told else "none")
+    others = ", ".join(f"{name} ({n:,})" for name, n in rows.items())
+    return Judgement(sorted(events), broken, f"of other surfaces: {others}" if others else "none")
 
 
-def every_contracted_event(frame: pd.DataFrame, *, events: Sequence[str]) -> Judged:
+def check_contracted_events(frame: pd.DataFrame, *, events: Sequence[str]) -> Judgement:
     """Find names of the contract that no event has."""
-    found = {one.subject for one in m.measured(frame, m.ROWS)}
-    broken = [(name, f"{name}: no event") for name in events if name not in found]
-    return Judged(list(events), broken, f"{len(events)} names")
+    names = {one.subject for one in m.measured(frame, m.ROWS)}
+    broken = [(name, f"{name}: no event") for name in events if name not in names]
+    return Judgement(list(events), broken, f"{len(events)} names")
 
 
-def _count(one: Measurement) -> str:
-    told = f" (for example {one.examples})" if one.examples else ""
-    return f"{one.subject}: {one.rows:,} of {one.of:,} rows{told}"
+def _judge_table(broken: str, holds: str) -> Judgement:
+    return Judgement(["table"], [("table", broken)] if broken else [], holds)
 
 
-def _first_days(found: Sequence[Measurement]) -> dict[str, date]:
+def _format_count(one: Measurement) -> str:
+    examples = f" (for example {one.examples})" if one.examples else ""
+    return f"{one.subject}: {one.rows:,} of {one.of:,} rows{examples}"
+
+
+def _first_days(counts: Iterable[Measurement]) -> dict[str, date]:
     first: dict[str, date] = {}
-    for one in found:
+    for one in counts:
         if one.day is not None:
             first[one.subject] = min(one.day, first.get(one.subject, one.day))
     return first
 
 
-def _length(time: timedelta) -> str:
+def _format_length(time: timedelta) -> str:
     days, hours = time / timedelta(days=1), time / timedelta(hours=1)
     return f"{days:.1f} days" if days >= 2 else f"{hours:.1f} hours"

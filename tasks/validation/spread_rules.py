@@ -1,29 +1,30 @@
-"""Rules on how values are spread: no value goes or comes, no distribution moves away.
+"""Rules on how values are distributed: no value vanishes or appears, no distribution moves away.
 
-Each of the newest whole days is held against the days before it together.
+Each of the newest whole days is compared with the days before it together.
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 
 import numpy as np
 import pandas as pd
 
 from tasks.validation import measurements as m
 from tasks.validation import trailing as t
-from tasks.validation.judged import Judged, Line
+from tasks.validation.findings import Judgement, Line
+from tasks.validation.trailing import Comparison
 
 _ENOUGH_DAYS = 7
 _ENOUGH_ROWS = 20
 
 
-def values_stay(
+def check_values(
     frame: pd.DataFrame, *, columns: Sequence[str], as_of: str, trailing: int, newest: int, share: float
-) -> Judged:
+) -> Judgement:
     """Find values of at least a share of the rows that vanished or appeared.
 
     Vanished: there on each of the trailing days, and on none of the newest ones. Appeared: the other way
-    round. Either is said where the share makes twenty rows, and after seven trailing days.
+    round. Either is reported where the share makes twenty rows, and after seven trailing days.
     """
     broken: list[tuple[str, str]] = []
     for name in columns:
@@ -31,7 +32,7 @@ def values_stay(
         now, before = counts[-newest:], counts[-newest - trailing : -newest]
         if len(before) < _ENOUGH_DAYS:
             continue
-        new, old = (days_of.sum(axis=0) / max(days_of.sum(), 1) for days_of in (now, before))
+        new, old = (part.sum(axis=0) / max(part.sum(), 1) for part in (now, before))
         least, since = max(share, _ENOUGH_ROWS / max(now.sum(), 1)), days[-newest]
         always, never = (before > 0).all(axis=0), (before == 0).all(axis=0)
         broken += [
@@ -42,41 +43,35 @@ def values_stay(
             (name, f"{name} '{values[n]}' appeared on {since}: {new[n]:.1%}")
             for n in np.flatnonzero(never & (new >= least))
         ]
-    return Judged(list(columns), broken, f"{len(columns)} segments, no value vanished or appeared")
+    return Judgement(list(columns), broken, f"{len(columns)} segments, no value vanished or appeared")
 
 
-def distributions_stay(
-    frame: pd.DataFrame, *, as_of: str, trailing: int, newest: int, doubt: float, least: float
-) -> Judged:
-    """Find columns whose values are spread otherwise than on the days before, by at least so many bits.
+def compare_distributions(frame: pd.DataFrame, comparison: Comparison, *, least: float) -> Judgement:
+    """Find columns whose values are distributed otherwise than on the days before, by at least so many bits.
 
-    The Jensen-Shannon divergence of a day from its trailing days is held against the greatest of those days
-    from the others; or against what chance gives so few rows, where that is more.
+    The Jensen-Shannon divergence of a day from its trailing days is compared with the greatest of those days
+    from the others; or with what chance gives so few rows, where that is more.
     """
     names = frame.loc[frame["statistic"] == m.VALUES, "subject"].unique().tolist()
-    broken: list[tuple[str, str]] = []
-    lines = []
+    newest = comparison.newest or frame["day"].nunique()
+    rate = comparison.false_alarm_rate / max(1, newest * len(names))
+    broken, lines = [], []
     for name in names:
-        days, _, counts = _table(frame, name, as_of)
-        own, usual = t.usual_divergences(counts, trailing=trailing, doubt=doubt / max(1, newest * len(names)))
-        found = [n for n in range(max(0, len(days) - newest), len(days)) if own[n] >= usual[n] + least]
+        days, _, counts = _table(frame, name, comparison.as_of)
+        own, usual = t.usual_divergences(counts, trailing=comparison.trailing, false_alarm_rate=rate)
+        odd = [n for n in range(max(0, len(days) - newest), len(days)) if own[n] >= usual[n] + least]
         broken += [
-            (name, f"{name} {days[n]}: {own[n]:.3f} bits away, usual up to {usual[n]:.3f}") for n in found
+            (name, f"{name} {days[n]}: {own[n]:.3f} bits away, usual up to {usual[n]:.3f}") for n in odd
         ]
-        lines.append(
-            Line(name, days, _plain(own), [0.0] * len(days), _plain(usual), False, [days[n] for n in found])
-        )
-    return Judged(names, broken, f"{len(names)} distributions, none further away than usual", lines)
+        values, low, high = t.none_for_nan(own), [0.0] * len(days), t.none_for_nan(usual)
+        lines.append(Line(name, days, values, low, high, share=False, odd=[days[n] for n in odd]))
+    return Judgement(names, broken, f"{len(names)} distributions, none further away than usual", lines)
 
 
 def _table(frame: pd.DataFrame, name: str, as_of: str) -> tuple[list[date], list[str], t.Floats]:
     """Return the whole days and the values of a column, and their counts of shape (days, values)."""
-    last = (datetime.fromisoformat(as_of) - timedelta(days=1)).date()
+    last = m.last_whole_day(as_of)
     rows = frame.loc[(frame["statistic"] == m.VALUES) & (frame["subject"] == name)]
     wide = rows.pivot_table(index="day", columns="value", values="rows", fill_value=0, aggfunc="sum")
     wide = wide.loc[np.array([day <= last for day in wide.index], dtype=bool)]
-    return wide.index.tolist(), [str(v) for v in wide.columns], wide.to_numpy(float)
-
-
-def _plain(figures: t.Floats) -> list[float | None]:
-    return [None if np.isnan(figure) else float(figure) for figure in figures]
+    return wide.index.tolist(), [str(value) for value in wide.columns], wide.to_numpy(float)

@@ -15,9 +15,10 @@ from tasks.logs.checks import needed_columns
 from tasks.logs.rows import EVENTS, IMPRESSIONS
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, format_instant, write_report
+from tasks.validation.findings import SuiteResult, worst_severity
 from tasks.validation.measure import measure
 from tasks.validation.report import validation_report
-from tasks.validation.suites import SuiteResult, load_suite, run_suite, worst_severity
+from tasks.validation.suites import load_suite, run_suite
 
 REPORT = "validation.html"
 _SUITES = ("impressions", "events", "labels")

@@ -1,12 +1,12 @@
 """Running a suite of ``expectations/<table>.json`` on the measurements of a table.
 
-Great Expectations drops what it does not know and then passes; here an unknown type, a suite parameter that
-nobody gave and an expectation that raised are all failures. Bounds and severities are in the JSON.
+Great Expectations drops what it does not know and then passes. So the rules are registered before any suite
+is loaded, and its expectations are counted; an unknown type, a suite parameter without a value and an
+expectation that raised are all failures. Bounds and severities are in the JSON.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +17,12 @@ from great_expectations.data_context.types import base
 from great_expectations.exceptions import SuiteParameterError
 
 from tasks.errors import ContractError, unknown
-from tasks.validation import expectations, measurements
-from tasks.validation.judged import Judged, Line
+from tasks.validation import measurements
+from tasks.validation.expectations import register_expectations
+from tasks.validation.findings import Finding, Judgement, SuiteResult
+from tasks.validation.rules import RULES
 
-_SEVERITIES = ("info", "warning", "critical")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one expectation said."""
-
-    suite: str
-    expectation: str
-    subject: str
-    severity: str
-    success: bool
-    observed: str
-    why: str
-
-
-@dataclass(frozen=True)
-class SuiteResult:
-    """Every finding of one suite on one table, and by expectation the days that were looked at."""
-
-    suite: str
-    rows: int
-    findings: tuple[Finding, ...]
-    lines: Mapping[str, Sequence[Line]] = field(default_factory=dict)
-
-
-def worst_severity(findings: tuple[Finding, ...]) -> str | None:
-    """Return the worst severity that failed; None where nothing did."""
-    failed = [f.severity for f in findings if not f.success]
-    return max(failed, key=_SEVERITIES.index) if failed else None
-
-
-def severity_order(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings by severity, the worst first."""
-    return sorted(findings, key=lambda f: -_SEVERITIES.index(f.severity))
+register_expectations(RULES)
 
 
 def load_suite(path: Path) -> dict[str, Any]:
@@ -69,20 +37,12 @@ def load_suite(path: Path) -> dict[str, Any]:
         suite: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         types = [expectation["type"] for expectation in suite["expectations"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ContractError(f"{path} is no expectation suite: {error}") from error
-    known = own_expectations()
+        raise ContractError(f"{path} is not an expectation suite: {error}") from error
+    known = sorted(rule.name for rule in RULES)
     for kind in types:
         if kind not in known:
             raise ContractError(unknown("expectation", kind, known, where=path.name))
     return suite
-
-
-def own_expectations() -> list[str]:
-    """Name our own expectations: the library's would judge measurements as if they were the table."""
-    kinds = vars(expectations).values()
-    return sorted(
-        kind.expectation_type for kind in kinds if getattr(kind, "expectation_type", "").startswith("expect_")
-    )
 
 
 def run_suite(suite: Mapping[str, Any], frame: pd.DataFrame, *, facts: Mapping[str, Any]) -> SuiteResult:
@@ -108,14 +68,20 @@ def run_suite(suite: Mapping[str, Any], frame: pd.DataFrame, *, facts: Mapping[s
     try:
         results = batch.validate(built, expectation_parameters=dict(facts)).results
     except SuiteParameterError as error:
-        raise ContractError(f"The suite '{suite['name']}' asks for what nobody gives: {error}") from error
+        raise ContractError(
+            f"The suite '{suite['name']}' has a parameter without a value: {error}"
+        ) from error
     if len(results) != len(suite["expectations"]):
         raise ContractError(f"The suite '{suite['name']}' ran {len(results)} of {len(suite['expectations'])}")
     return SuiteResult(
         suite["name"],
         int(frame.loc[frame["statistic"] == measurements.ROWS, "rows"].sum()),
         tuple(_finding(suite["name"], result) for result in results),
-        {result.expectation_config.type: judged.lines for result in results if (judged := _judged(result))},
+        {
+            result.expectation_config.type: judgement.lines
+            for result in results
+            if (judgement := _judgement(result))
+        },
     )
 
 
@@ -129,22 +95,22 @@ def _in_memory() -> Any:
 
 def _finding(suite: str, result: ExpectationValidationResult) -> Finding:
     config, raised = result.expectation_config, _exception(result.exception_info)
-    judged = _judged(result)
+    judgement = _judgement(result)
     return Finding(
         suite=suite,
         expectation=config.type,
-        subject=judged.subject if judged else "table",
-        severity="critical" if raised or judged is None else config.severity.value,
-        success=bool(result.success) and judged is not None,
-        observed=judged.said if judged else raised,
+        subject=judgement.subject if judgement else "table",
+        severity="critical" if raised or judgement is None else config.severity.value,
+        success=bool(result.success) and judgement is not None,
+        observed=judgement.observed if judgement else raised,
         why=str((config.meta or {}).get("why", "")),
     )
 
 
-def _judged(result: ExpectationValidationResult) -> Judged | None:
-    """Return what our rule said; None where it raised."""
-    found = (result.result or {}).get("details")
-    return found if isinstance(found, Judged) else None
+def _judgement(result: ExpectationValidationResult) -> Judgement | None:
+    """Return the judgement of our rule; None where it raised."""
+    details = (result.result or {}).get("details")
+    return details if isinstance(details, Judgement) else None
 
 
 def _exception(info: Mapping[str, Any]) -> str:

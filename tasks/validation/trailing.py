@@ -38,6 +38,24 @@ _MEDIAN_LOSS = np.pi / 2
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """Which days are compared with the days before them, and how often a healthy table may fail.
+
+    Attributes
+    ----------
+    as_of : a day counts if it had ended by then, ISO 8601.
+    trailing : how many days before a day it is compared with.
+    false_alarm_rate : the probability that any figure of a healthy table is reported.
+    newest : only so many of the newest days are judged; None for all.
+    """
+
+    as_of: str
+    trailing: int
+    false_alarm_rate: float
+    newest: int | None = None
+
+
+@dataclass(frozen=True)
 class Usual:
     """What was usual by day: the middle and the ends of its interval, NaN where too few days came before."""
 
@@ -47,7 +65,7 @@ class Usual:
 
 
 def usual_levels(
-    days: Sequence[date], levels: Floats, noise: Floats, *, trailing: int, doubt: float
+    days: Sequence[date], levels: Floats, noise: Floats, *, trailing: int, false_alarm_rate: float
 ) -> Usual:
     """Return the interval of each day's level by the levels of the days before it.
 
@@ -55,15 +73,16 @@ def usual_levels(
     ----------
     days : in order; ``levels`` are their figures on an even scale.
     noise : variance that chance alone gives each day's level.
-    trailing : how many days before a day it is held against.
-    doubt : the probability of a level outside of the interval, both sides together, when nothing has changed.
+    trailing : how many days before a day it is compared with.
+    false_alarm_rate : the probability of a level outside of the interval, both sides together, when nothing
+        has changed.
 
     Examples
     --------
     >>> from datetime import timedelta
     >>> mondays = [date(2026, 3, 2) + n * timedelta(days=7) for n in range(7)]
     >>> levels, noise = np.array([5.0, 5, 5, 5, 5, 5, 9]), np.full(7, 0.01)
-    >>> usual = usual_levels(mondays, levels, noise, trailing=28, doubt=0.01)
+    >>> usual = usual_levels(mondays, levels, noise, trailing=28, false_alarm_rate=0.01)
     >>> round(float(usual.low[6]), 2), round(float(usual.high[6]), 2), bool(np.isnan(usual.high[2]))
     (4.46, 5.54, True)
     """
@@ -75,7 +94,7 @@ def usual_levels(
             continue
         middle, spread, held, freedom = _describe(levels[before], weekdays[before], weekdays[n])
         variance = max(spread**2, noise[n]) * (1 + _MEDIAN_LOSS / held)
-        reach = -stdtrit(freedom, doubt / 2) * np.sqrt(variance)
+        reach = -stdtrit(freedom, false_alarm_rate / 2) * np.sqrt(variance)
         found[:, n] = middle, middle - reach, middle + reach
     return Usual(*found)
 
@@ -139,18 +158,18 @@ def _relative_entropy(p: Floats, q: Floats) -> Floats:
     return (p * np.log2(ratio)).sum(axis=1)
 
 
-def chance_divergence(left: Floats, right: Floats, *, doubt: float) -> Floats:
-    """Return the divergence that chance alone exceeds with a probability.
+def chance_divergence(left: Floats, right: Floats, *, false_alarm_rate: float) -> Floats:
+    """Return the divergence that chance alone exceeds with a probability, the false alarm rate.
 
     For samples of n and m rows of one distribution over k values, 8 ln 2 x divergence / (1/n + 1/m) is about
     chi-squared with k - 1 degrees of freedom.
     """
     rows = 1 / np.maximum(left.sum(axis=1), 1) + 1 / np.maximum(right.sum(axis=1), 1)
     kinds = np.maximum(((left + right) > 0).sum(axis=1) - 1, 1)
-    return np.asarray(chi2.isf(doubt, kinds) * rows / (8 * np.log(2)))
+    return np.asarray(chi2.isf(false_alarm_rate, kinds) * rows / (8 * np.log(2)))
 
 
-def usual_divergences(counts: Floats, *, trailing: int, doubt: float) -> tuple[Floats, Floats]:
+def usual_divergences(counts: Floats, *, trailing: int, false_alarm_rate: float) -> tuple[Floats, Floats]:
     """Return each day's divergence from the days before it together, and the greatest that is usual.
 
     Usual is what the trailing days show among themselves, each against the others, or chance where that is
@@ -162,6 +181,17 @@ def usual_divergences(counts: Floats, *, trailing: int, doubt: float) -> tuple[F
         together = before.sum(axis=0, keepdims=True)
         day = counts[n : n + 1]
         among = divergence(before, together - before)
-        chance = chance_divergence(day, together, doubt=doubt)
+        chance = chance_divergence(day, together, false_alarm_rate=false_alarm_rate)
         found[:, n] = divergence(day, together)[0], max(float(among.max()), float(chance[0]))
     return found[0], found[1]
+
+
+def none_for_nan(figures: Floats) -> list[float | None]:
+    """Return figures with None where nothing is known.
+
+    Examples
+    --------
+    >>> none_for_nan(np.array([1.0, np.nan]))
+    [1.0, None]
+    """
+    return [None if np.isnan(figure) else float(figure) for figure in figures]

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.stores.workspace import Workspace
+from tasks.validation.findings import Finding
 from tasks.validation.measure import measure
 from tasks.validation.step import suites_and_facts
-from tasks.validation.suites import Finding, run_suite
+from tasks.validation.suites import run_suite
 
 NAME = "shop"
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tasks.validation import day_rules
 from tasks.validation.measurements import Measurement, frame_of
+from tasks.validation.trailing import Comparison
 
 MONDAY = date(2026, 3, 2)
 AS_OF = "2026-04-27T00:00:00Z"  # eight weeks on
@@ -22,21 +23,25 @@ def rows(counts: Iterable[tuple[int, int]], name: str = "x") -> pd.DataFrame:
 
 
 def gaps(days: Iterable[int]) -> list[str]:
-    return [said for _, said in day_rules.no_day_left_out(rows((n, 10) for n in days), as_of=AS_OF).broken]
+    found = day_rules.check_missing_days(rows((n, 10) for n in days), as_of=AS_OF)
+    return [sentence for _, sentence in found.broken]
 
 
-def odd_volumes(counts: Iterable[tuple[int, int]], **more: int) -> list[str]:
-    found = day_rules.volume_as_usual(rows(counts), as_of=AS_OF, trailing=28, doubt=0.01, factor=2, **more)
-    return [said.split(",")[0] for _, said in found.broken]
+def odd_volumes(
+    counts: Iterable[tuple[int, int]], *, newest: int | None = None, grace_days: int = 0
+) -> list[str]:
+    comparison = Comparison(AS_OF, trailing=28, false_alarm_rate=0.01, newest=newest)
+    found = day_rules.compare_volumes(rows(counts), comparison, factor=2, grace_days=grace_days)
+    return [sentence.split(",")[0] for _, sentence in found.broken]
 
 
 def silences(counts: Iterable[tuple[int, int]], *, ended: bool) -> list[str]:
     frame = rows(counts, "click")
-    if ended:
-        found = day_rules.streams_go_on(frame, as_of=AS_OF, trailing=28, expected=30, grace_days=1)
-    else:
-        found = day_rules.no_silent_day(frame, as_of=AS_OF, trailing=28, expected=30)
-    return [said for _, said in found.broken]
+    grace_days = 1 if ended else 0
+    found = day_rules.check_silences(
+        frame, as_of=AS_OF, trailing=28, expected=30, ended=ended, grace_days=grace_days
+    )
+    return [sentence for _, sentence in found.broken]
 
 
 def test_a_daily_surface_has_no_gap() -> None:

@@ -13,8 +13,8 @@ from tasks.errors import DataError
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.stores.workspace import Workspace
+from tasks.validation.findings import Finding
 from tasks.validation.measure import measure
-from tasks.validation.suites import Finding
 from tests.feeds import mini
 from tests.feeds.daily_log import DAYS, EVENTS, DailyLog, on
 

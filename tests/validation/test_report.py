@@ -2,10 +2,9 @@
 
 from datetime import date, timedelta
 
-from tasks.validation.judged import Line
+from tasks.validation.findings import Finding, Line, SuiteResult
 from tasks.validation.measurements import Measurement, frame_of
 from tasks.validation.report import validation_report
-from tasks.validation.suites import Finding, SuiteResult
 
 DAYS = [date(2026, 3, 1) + timedelta(days=n) for n in range(3)]
 
@@ -15,7 +14,7 @@ def finding(name: str, severity: str, *, success: bool = False) -> Finding:
 
 
 def line(*found: date) -> Line:
-    return Line("buy", DAYS, [0.1, None, 0.3], [None, 0.05, 0.1], [None, 0.2, 0.2], share=True, found=found)
+    return Line("buy", DAYS, [0.1, None, 0.3], [None, 0.05, 0.1], [None, 0.2, 0.2], share=True, odd=found)
 
 
 def test_failures_come_first_the_worst_at_the_top() -> None:

@@ -8,15 +8,10 @@ from typing import Any
 import pytest
 
 from tasks.errors import ContractError
+from tasks.validation.findings import Finding, SuiteResult, worst_severity
 from tasks.validation.measurements import Measurement, frame_of
-from tasks.validation.suites import (
-    Finding,
-    SuiteResult,
-    load_suite,
-    own_expectations,
-    run_suite,
-    worst_severity,
-)
+from tasks.validation.rules import RULES
+from tasks.validation.suites import load_suite, run_suite
 
 SUITES = Path(__file__).parents[2] / "expectations"
 FACTS: dict[str, Any] = {
@@ -101,7 +96,7 @@ def test_what_was_looked_at_by_day_is_kept_for_the_pictures() -> None:
     days = [date(2026, 3, 1) + timedelta(days=n) for n in range(20)]
     result = judged(*(Measurement("positives", "buy", day=day, rows=8, of=20, total=8.0) for day in days))
     (line,) = result.lines["expect_base_rates_as_usual"]
-    assert (line.subject, list(line.days), list(line.found)) == ("buy", days, [])
+    assert (line.subject, list(line.days), list(line.odd)) == ("buy", days, [])
     assert line.low[19] is not None
     assert line.high[19] is not None
     assert line.low[19] < 0.4 < line.high[19]
@@ -122,7 +117,7 @@ def test_an_expectation_that_raises_is_critical_and_says_what_was_raised() -> No
 
 def test_a_parameter_that_nobody_gave_is_refused() -> None:
     facts = {name: value for name, value in FACTS.items() if name != "bounds"}
-    with pytest.raises(ContractError, match=r"'labels' asks for what nobody gives: .* bounds"):
+    with pytest.raises(ContractError, match=r"'labels' has a parameter without a value: .* bounds"):
         run_suite(load_suite(SUITES / "labels.json"), frame_of(SOUND), facts=facts)
 
 
@@ -147,11 +142,11 @@ def test_an_expectation_that_is_not_ours_is_refused(tmp_path: Path, kind: str, h
 def test_what_is_no_suite_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "labels.json"
     path.write_text(text)
-    with pytest.raises(ContractError, match="no expectation suite"):
+    with pytest.raises(ContractError, match="not an expectation suite"):
         load_suite(path)
 
 
 def test_every_expectation_of_ours_is_asked_somewhere_and_says_why() -> None:
     asked = [e for file in SUITES.glob("*.json") for e in json.loads(file.read_text())["expectations"]]
-    assert {e["type"] for e in asked} == set(own_expectations())
+    assert {e["type"] for e in asked} == {rule.name for rule in RULES}
     assert all(e["meta"]["why"] and e["severity"] in {"critical", "warning", "info"} for e in asked)

@@ -16,7 +16,7 @@ def days(n: int, every: int = 1) -> list[date]:
 
 def usual(levels: np.ndarray, *, noise: float = 1e-4, every: int = 1, trailing: int = 28) -> t.Usual:
     found = np.full(len(levels), noise)
-    return t.usual_levels(days(len(levels), every), levels, found, trailing=trailing, doubt=0.01)
+    return t.usual_levels(days(len(levels), every), levels, found, trailing=trailing, false_alarm_rate=0.01)
 
 
 def width(found: t.Usual, day: int) -> float:
@@ -77,7 +77,7 @@ def test_a_hundred_healthy_series_stay_inside_about_as_often_as_said(noisy: bool
         rates = np.clip(random.normal(0.1, 0.01 if noisy else 0.0, 40), 0, 1)
         hits = random.binomial(2000, rates).astype(float)
         levels, noise = t.share_levels(hits, np.full(40, 2000.0))
-        found = t.usual_levels(days(40), levels, noise, trailing=28, doubt=0.01)
+        found = t.usual_levels(days(40), levels, noise, trailing=28, false_alarm_rate=0.01)
         outside += int(((levels < found.low) | (levels > found.high))[28:].sum())
     assert outside <= 2 * 0.01 * 100 * 12
 
@@ -101,14 +101,14 @@ def test_samples_of_one_distribution_seldom_diverge_further_than_chance() -> Non
     random = np.random.default_rng(5)
     left = random.multinomial(300, [0.5, 0.2, 0.2, 0.1], 2000).astype(float)
     right = random.multinomial(5000, [0.5, 0.2, 0.2, 0.1], 2000).astype(float)
-    beyond = t.divergence(left, right) > t.chance_divergence(left, right, doubt=0.01)
+    beyond = t.divergence(left, right) > t.chance_divergence(left, right, false_alarm_rate=0.01)
     assert beyond.mean() == pytest.approx(0.01, abs=0.007)
 
 
 def test_a_day_is_held_against_how_far_its_days_lie_from_one_another() -> None:
     restless = np.array([[80.0, 20], [20, 80], [70, 30], [30, 70], [50, 50], [85, 15]])
-    own, usual_most = t.usual_divergences(restless, trailing=28, doubt=0.01)
+    own, usual_most = t.usual_divergences(restless, trailing=28, false_alarm_rate=0.01)
     assert own[5] < usual_most[5]
     calm = np.array([[5000.0, 5000], [5010, 4990], [4990, 5010], [5000, 5000], [5020, 4980], [8500, 1500]])
-    own, usual_most = t.usual_divergences(calm, trailing=28, doubt=0.01)
+    own, usual_most = t.usual_divergences(calm, trailing=28, false_alarm_rate=0.01)
     assert own[5] > 0.1 > usual_most[5]

@@ -1,0 +1,98 @@
+"""What a rule finds in a table, and what a suite says of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+_SEVERITIES = ("info", "warning", "critical")
+_MOST_NAMES = 12
+_MOST_SENTENCES = 3
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure by day, with what was usual before each; None where nothing is known.
+
+    ``share`` tells a share of rows from a count; ``odd`` are the days that break the rule.
+    """
+
+    subject: str
+    days: Sequence[date]
+    values: Sequence[float | None]
+    low: Sequence[float | None]
+    high: Sequence[float | None]
+    share: bool
+    odd: Sequence[date] = ()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a rule finds: what breaks it, and the days that it looked at.
+
+    ``broken`` are sentences by subject, the most important first; ``holds`` is said where there is none.
+    """
+
+    subjects: Sequence[str]
+    broken: Sequence[tuple[str, str]]
+    holds: str
+    lines: Sequence[Line] = field(default=())
+
+    @property
+    def subject(self) -> str:
+        """The subjects that break the rule, else those that it looked at."""
+        return list_names(dict.fromkeys(subject for subject, _ in self.broken) or self.subjects) or "table"
+
+    @property
+    def observed(self) -> str:
+        """The first three sentences and how many more there are, or what holds."""
+        if not self.broken:
+            return self.holds
+        more = len(self.broken) - _MOST_SENTENCES
+        sentences = "; ".join(sentence for _, sentence in self.broken[:_MOST_SENTENCES])
+        return f"{sentences}; and {more} more" if more > 0 else sentences
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one expectation."""
+
+    suite: str
+    expectation: str
+    subject: str
+    severity: str
+    success: bool
+    observed: str
+    why: str
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """Every finding of one suite on one table, and by expectation the days that it looked at."""
+
+    suite: str
+    rows: int
+    findings: tuple[Finding, ...]
+    lines: Mapping[str, Sequence[Line]] = field(default_factory=dict)
+
+
+def worst_severity(findings: Iterable[Finding]) -> str | None:
+    """Return the worst severity that failed; None where nothing did."""
+    return next((f.severity for f in sort_by_severity(findings) if not f.success), None)
+
+
+def sort_by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings by severity, the worst first."""
+    return sorted(findings, key=lambda f: -_SEVERITIES.index(f.severity))
+
+
+def list_names(names: Iterable[str]) -> str:
+    """List names, the first twelve of many.
+
+    Examples
+    --------
+    >>> list_names(["a", "b"]), list_names(map(str, range(14)))
+    ('a, b', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more')
+    """
+    every = list(names)
+    more = len(every) - _MOST_NAMES
+    return ", ".join(every[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

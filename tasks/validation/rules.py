@@ -1,0 +1,135 @@
+"""The rules that suites ask for: one table, from which the Great Expectations classes are made.
+
+::
+
+    name       as a suite of expectations/ calls it; its severity and the reason for it are in the suite
+    judge      judges the measurements of a table (``measurements.py``) and words what it finds
+    arguments  what a suite may give; the judge gets those that are not null, by name
+    meaning    what is true of a table that passes
+    drawing    title of the report's drawings of days; ``always``: drawn also where nothing failed
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from tasks.validation import label_measurements as of_labels
+from tasks.validation import measurements as m
+from tasks.validation.day_rules import check_missing_days, check_silences, compare_shares, compare_volumes
+from tasks.validation.findings import Judgement
+from tasks.validation.row_rules import (
+    check_base_rates,
+    check_columns,
+    check_contracted_events,
+    check_freshness,
+    check_nulls,
+    check_rows,
+    check_top_user,
+    check_unknown_events,
+    count_broken_rows,
+)
+from tasks.validation.spread_rules import check_values, compare_distributions
+from tasks.validation.trailing import Comparison
+
+
+class Rule(NamedTuple):
+    """One row of the table."""
+
+    name: str
+    judge: Callable[..., Judgement]
+    arguments: tuple[str, ...]
+    meaning: str
+    drawing: str = ""
+    always: bool = False
+
+
+def _count(statistic: str, *, unless: str = "") -> Callable[..., Judgement]:
+    return partial(count_broken_rows, statistic=statistic, unless=unless)
+
+
+def _compare(judge: Callable[..., Judgement], **fixed: Any) -> Callable[..., Judgement]:
+    """Return a judge of days that takes the arguments of a comparison by the names that suites use."""
+
+    def judge_days(
+        frame: pd.DataFrame, *, as_of: str, trailing: int, doubt: float, newest: int | None = None, **own: Any
+    ) -> Judgement:
+        return judge(frame, Comparison(as_of, trailing, doubt, newest), **fixed, **own)
+
+    return judge_days
+
+
+_SHARE = ("max_share",)
+_DAYS = ("as_of", "trailing", "doubt", "newest")
+_LEAST = (*_DAYS, "least", "least_change")
+
+# fmt: off
+# A rule in two or three lines, so that the table can be read as one.
+RULES = (
+    Rule("expect_some_rows", check_rows, (),
+         "The table has rows: an empty one passes every other rule."),
+    Rule("expect_columns_as_contracted", check_columns, ("columns",),
+         "Every column that the contracts name is there, in a type that they allow."),
+    Rule("expect_fresh_rows", check_freshness, ("as_of", "within"),
+         "The newest row lies shortly before the as-of."),
+    Rule("expect_no_nulls", check_nulls, ("columns",),
+         "Some columns hold no null."),
+    Rule("expect_one_row_per_impression", _count(m.KEYS), _SHARE,
+         "(request_id, item_id) is the key of every row."),
+    Rule("expect_nothing_from_the_future", _count(m.FUTURE), _SHARE,
+         "No row lies at or after the as-of."),
+    Rule("expect_few_rows_in_quarantine", _count(m.QUARANTINED, unless="none"), _SHARE,
+         "Few rows are left out as bad."),
+    Rule("expect_no_user_to_have_too_much", check_top_user, ("max_share", "rows_at_least"),
+         "No user has a large part of the table."),
+    Rule("expect_no_label_observed_before_maturity", _count(of_labels.EARLY), _SHARE,
+         "No label is observed before it is mature: an early negative is a lie."),
+    Rule("expect_label_value_only_when_observed", _count(of_labels.UNMASKED), _SHARE,
+         "A label has a value exactly where it is observed: missing is masked, never zero."),
+    Rule("expect_conditional_label_only_where_parent_positive",
+         _count(of_labels.PARENTLESS, unless="no task has a parent"), _SHARE,
+         "A label is observed only where its parent is positive: no return without a purchase."),
+    Rule("expect_label_status_to_have_meaning", _count(of_labels.MEANINGLESS), _SHARE,
+         "Every label says why it has, or has not, a value."),
+    Rule("expect_base_rates_within_bounds", check_base_rates, ("bounds",),
+         "The mean of a task's observed labels lies where the surface says it must."),
+    Rule("expect_events_after_their_impression",
+         _count(m.SKEWED, unless="no event names its impression by request_id and item_id"), _SHARE,
+         "An event that happened before its impression was shown was timed by another clock."),
+    Rule("expect_events_of_shown_items",
+         _count(m.NEVER_SHOWN, unless="the events have no item_id"), _SHARE,
+         "Where next to no event is of an item that was shown, the two tables do not name items alike."),
+    Rule("expect_arrival_after_happening",
+         _count(m.ARRIVED_EARLY, unless="the events have no ingested_at"), _SHARE,
+         "Nothing arrives before it happens."),
+    Rule("expect_no_strange_event", check_unknown_events, ("events", "as_of", "newest"),
+         "No event name outside of the contract is new, or close to one of the contract."),
+    Rule("expect_every_contracted_event", check_contracted_events, ("events",),
+         "Every event name of the contract occurs."),
+    Rule("expect_no_day_left_out", check_missing_days, ("as_of",),
+         "No day between others is without rows."),
+    Rule("expect_no_silent_day", partial(check_silences, ended=False), ("as_of", "trailing", "expected"),
+         "No event is silent for days and comes back."),
+    Rule("expect_event_streams_to_go_on", partial(check_silences, ended=True),
+         ("as_of", "trailing", "expected", "grace_days"),
+         "No event falls silent for good."),
+    Rule("expect_daily_volume_as_usual", _compare(compare_volumes), (*_DAYS, "factor", "grace_days"),
+         "A day has about as many rows as the days before it.",
+         drawing="Rows by day", always=True),
+    Rule("expect_base_rates_as_usual", _compare(compare_shares, statistic=m.POSITIVES), _LEAST,
+         "The share of positives among a day's observed labels is that of the mature days before it.",
+         drawing="Base rate by mature day", always=True),
+    Rule("expect_status_shares_as_usual", _compare(compare_shares, statistic=m.STATUS), _LEAST,
+         "The share of each status among a mature day's labels is that of the days before it.",
+         drawing="Share of a status by mature day"),
+    Rule("expect_null_shares_as_usual", _compare(compare_shares, statistic=m.NULLS), _LEAST,
+         "The share of nulls among a day's rows is that of the days before it.",
+         drawing="Share of nulls by day"),
+    Rule("expect_segment_values_to_stay", check_values, ("columns", "as_of", "trailing", "newest", "share"),
+         "No segment loses or gains a value."),
+    Rule("expect_distributions_to_stay", _compare(compare_distributions), (*_DAYS, "least"),
+         "Features and segments are distributed as on the days before.",
+         drawing="Distance of a day's values from the days before, in bits"),
+)
+# fmt: on
