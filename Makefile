@@ -8,7 +8,7 @@ READY := .venv/.ready
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
   --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup demo test test-e2e test-spark lint up down status bench docs lock
+.PHONY: help setup demo test test-e2e test-spark lint up down status compose bench docs lock
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ setup: $(READY) ## the environment alone: .venv from requirements.lock, with the
 	@echo "ready: .venv/bin/equipoise --help"
 
 demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release that it made
-	@$(PY) -m tasks.deploy demo --profile $(PROFILE)
+	@$(PY) -m tasks.deploy.demo --profile $(PROFILE)
 
 test: $(READY) ## the test suite, but for what needs running services
 	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not spark"
@@ -45,6 +45,9 @@ down: $(READY) ## stop them, with every process that they started
 
 status: $(READY) ## say which of them run
 	@$(PY) -m tasks.deploy status --profile $(PROFILE)
+
+compose: $(READY) ## write docker-compose.yml from tasks/deploy
+	@$(PY) -m tasks.deploy.compose file
 
 bench: $(READY) ## every benchmark, as ratios
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done

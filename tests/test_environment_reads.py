@@ -7,13 +7,13 @@ from pathlib import Path
 from tasks.settings import REPOSITORY
 
 EXCEPTIONS = {
+    "benchmarks/retrained/trees.py": "makes the environment of child processes from that of the shell",
     "tasks/__init__.py": "sets a default for OpenMP before anything loads it",
     "tasks/settings.py": "the one place",
     "tasks/stores/tracking.py": "sets MLflow's defaults before it is imported",
     "tasks/stores/projects.py": "takes over what MLflow hands to a project's process, and hands on to one",
-    "tasks/deploy/environment.py": "makes the environment of child processes from that of the shell",
-    "tasks/deploy/prepare.py": "reads what the description of this job has put into its environment",
-    "tasks/deploy/users.py": "likewise",
+    "tasks/deploy/layout.py": "makes the environment of child processes from that of the shell",
+    "tasks/deploy/jobs.py": "reads what the description of a job has put into its environment",
 }
 NAMES = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 

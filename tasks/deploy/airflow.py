@@ -4,16 +4,15 @@ import os
 import sys
 from typing import NoReturn
 
-from tasks.deploy.given import errors_told, read_words
-from tasks.deploy.health import running_layout
+from tasks.deploy.installation import profile_of, running_layout
 from tasks.deploy.layout import Layout
-from tasks.deploy.profiles import profile_of
+from tasks.deploy.programs import read_words, report_errors
 
 
 def main() -> NoReturn:
     """Become Airflow's program, in the environment of the parts that run, or of those that would."""
     profile, words = read_words("tasks.deploy.airflow", __doc__, words="as `airflow --help` has them")
-    with errors_told():
+    with report_errors():
         chosen = Layout.from_environment(profile)
         layout = running_layout(chosen) or chosen
         environment = profile_of(layout).environment(layout)

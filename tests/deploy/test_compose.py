@@ -1,4 +1,4 @@
-"""docker-compose.yml says of each service what starts it without Docker: the same command, environment and order."""
+"""docker-compose.yml is what the command writes: the services that start without Docker, and images."""
 
 import os
 import re
@@ -12,44 +12,44 @@ import pytest
 import yaml
 
 from tasks.deploy import production
-from tasks.deploy.layout import Layout
-from tasks.deploy.logins import USERS
-from tasks.deploy.production import INFRASTRUCTURE, Places, password_of
-from tasks.deploy.profiles import services_of
+from tasks.deploy.compose import FILE, PLACES, SECRETS, compose_file
+from tasks.deploy.credentials import secret_names
+from tasks.deploy.production import INFRASTRUCTURE
 from tasks.deploy.services import Asked, Ended, Service, Web
 from tasks.settings import REPOSITORY
 
-COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
-SECRETS = (
-    "POSTGRES_PASSWORD",
-    "REDIS_PASSWORD",
-    "OBJECT_STORE_PASSWORD",
-    "MLFLOW_PASSWORD",
-    "MLFLOW_SECRET_KEY",
-    "AIRFLOW_FERNET_KEY",
-    "AIRFLOW_SECRET_KEY",
-    "AIRFLOW_JWT_SECRET",
-)
-NAMES = (*SECRETS, *map(password_of, USERS))
-WRITTEN = {name: f"${{{name}:?}}" for name in NAMES}
-PLACES = Places(
-    python="python",
-    repository="/opt/equipoise",
-    home="/var/lib/equipoise",
-    surfaces="/opt/equipoise/surfaces",
-    listen="0.0.0.0",  # noqa: S104 - inside a container; Compose opens it to this machine alone
-    postgres_host="postgres",
-    postgres_port=5432,
-    redis="redis:6379",
-    objects="http://object-store:9000",
-    airflow="http://api-server:8080",
-    airflow_port=8080,
-    airflow_page="http://127.0.0.1:8080",
-    mlflow="http://mlflow:5000",
-    mlflow_port=5000,
-    mlflow_page="http://127.0.0.1:5000",
-)
-SERVICES = {service.name: service for service in production.services(PLACES, WRITTEN)}
+COMPOSE = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
+NAMES = secret_names()
+SERVICES = {service.name: service for service in production.describe_services(PLACES, SECRETS)}
+
+
+def test_the_file_is_what_the_command_writes() -> None:
+    assert FILE.read_text(encoding="utf-8") == compose_file(), "run `make compose`"
+
+
+def test_the_file_begins_with_how_it_is_used_and_made() -> None:
+    head = FILE.read_text(encoding="utf-8").partition("\nname:")[0]
+    assert all(line.startswith("#") or not line for line in head.splitlines())
+    assert "tasks.deploy.compose env" in head
+    assert "docker compose up" in head
+    assert "make compose" in head
+
+
+def test_every_service_but_a_job_is_asked_for_its_health() -> None:
+    asked = {name for name, service in COMPOSE.items() if service.get("healthcheck", {}).get("test")}
+    assert asked == set(COMPOSE) - {"prepare", "users"}
+    for name in asked:
+        check = COMPOSE[name]["healthcheck"]
+        assert check["test"][0] == "CMD"
+        assert {"interval", "timeout", "retries", "start_period"} <= set(check)
+
+
+def test_what_a_service_waits_for_exists_and_starts_before_it() -> None:
+    started: list[str] = []
+    for name, service in COMPOSE.items():
+        assert set(service.get("depends_on", {})) <= {*started, "api-server", "mlflow"}
+        started.append(name)
+    assert set(COMPOSE["prepare"]["depends_on"]) == set(INFRASTRUCTURE)
 
 
 def of_compose(name: str) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def of_compose(name: str) -> dict[str, Any]:
 def asked(service: Service) -> list[str] | None:
     match service.ready:
         case Web(url, part):
-            return ["CMD", "python", "-m", "tasks.deploy.probe", url, *filter(None, [part])]
+            return ["CMD", "python", "-m", "tasks.deploy.healthcheck", url, *filter(None, [part])]
         case Asked(command):
             return ["CMD", *command]
         case Ended():
@@ -87,30 +87,8 @@ def test_it_waits_for_the_same_and_is_asked_the_same(name: str) -> None:
     assert of_compose(name)["restart"] == ("no" if SERVICES[name].is_job else "unless-stopped")
 
 
-def test_this_machine_starts_the_same_services_with_the_same_words(tmp_path: Path) -> None:
-    if shutil.which("redis-server") is None or not Path("/usr/lib/postgresql").exists():
-        pytest.skip("Debian's PostgreSQL and Redis are not installed")
-    layout = Layout.from_environment("production")
-    here = {
-        s.name: s
-        for s in services_of(Layout(tmp_path, layout.surfaces, profile="production", ports=layout.ports))
-    }
-    assert set(here) == {*INFRASTRUCTURE, *SERVICES, "postgres-data"}
-    for name, service in SERVICES.items():
-        assert [at_home(word) for word in here[name].command] == [at_home(word) for word in service.command]
-        assert set(service.environment) <= set(here[name].environment)
-        assert here[name].after == service.after
-
-
-def at_home(word: str) -> str:
-    """Blot out what differs by place: the interpreter, addresses and ports."""
-    if word.endswith("python"):
-        return "python"
-    return re.sub(r"^(0\.0\.0\.0|127\.0\.0\.1)$|^\d+$", "here", word)
-
-
 def test_no_secret_stands_in_the_file_or_in_a_command() -> None:
-    text = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")
+    text = FILE.read_text(encoding="utf-8")
     assert set(re.findall(r"\$\{(\w+):\?\}", text)) == set(NAMES)
     assert not any("$" in word for service in COMPOSE.values() for word in service.get("command", ()))
     secret = re.compile(r"PASSWORD|SECRET|FERNET|REDISCLI_AUTH")
@@ -120,7 +98,7 @@ def test_no_secret_stands_in_the_file_or_in_a_command() -> None:
 
 
 def test_the_env_file_has_every_secret_is_private_and_stays(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tasks.deploy.compose_env"]
+    command = [sys.executable, "-m", "tasks.deploy.compose", "env"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     made = [
         subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True) for _ in "ab"

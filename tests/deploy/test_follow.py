@@ -1,50 +1,11 @@
 import io
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import Any
 
-import pytest
-
+from tasks.deploy.airflow_api import Airflow
 from tasks.deploy.follow import Lines, failed_logs, follow
-from tasks.deploy.rest import Airflow
-from tasks.errors import StoreError
+from tests.deploy.conftest import Server
 
 RUN = "/api/v2/dags/d/dagRuns/r"
-
-
-class Server(BaseHTTPRequestHandler):
-    """Answers as Airflow does: each path with its next answer, the last one for good."""
-
-    answers: ClassVar[dict[str, list[Any]]] = {}
-
-    def do_GET(self) -> None:
-        known = self.answers.get(self.path.partition("?")[0], [])
-        self._answer(404 if not known else 200, known.pop(0) if len(known) > 1 else (known or [{}])[0])
-
-    def do_POST(self) -> None:
-        self._answer(201, {"access_token": "secret"})
-
-    def _answer(self, code: int, content: Any) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def airflow() -> Iterator[Airflow]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    Server.answers = {}
-    yield Airflow(f"http://127.0.0.1:{server.server_port}", "admin", "x")
-    server.shutdown()
-    server.server_close()
 
 
 def instance(step: str, state: str | None, **more: Any) -> dict[str, Any]:
@@ -111,23 +72,3 @@ def test_a_failure_shows_the_end_of_its_log_and_the_first_to_fail_stands_first(a
         "gate failed. The end of its log:",
         "a plain line",
     ]
-
-
-def test_a_dag_that_is_not_parsed_yet_is_not_known(airflow: Airflow) -> None:
-    assert not airflow.knows("d")
-    Server.answers = {"/api/v2/dags/d": [{"has_import_errors": False}]}
-    assert airflow.knows("d")
-
-
-def test_a_refusal_says_what_was_asked_and_why(airflow: Airflow) -> None:
-    with pytest.raises(StoreError, match=r"refused GET /api/v2/dags/d/dagRuns/r: 404"):
-        airflow.run("d", "r")
-
-
-def test_an_airflow_that_is_down_is_said_to_be() -> None:
-    with pytest.raises(StoreError, match="does not answer"):
-        Airflow("http://127.0.0.1:9", "admin", "x").knows("d")
-
-
-def test_the_password_is_not_shown() -> None:
-    assert "hush" not in repr(Airflow("http://127.0.0.1:9", "admin", "hush"))

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tasks.deploy.rest import answers
+from tasks.deploy.services import Web
 from tests.stores.object_store import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:botocore")
@@ -18,7 +18,7 @@ def start(port: int, folder: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tasks.deploy.objects", str(port), str(folder)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not answers(f"http://127.0.0.1:{port}/moto-api/"):
+    while not Web(f"http://127.0.0.1:{port}/moto-api/").answers():
         assert time.monotonic() < deadline, "the object store does not answer"
         time.sleep(0.1)
     return server

@@ -1,144 +1,30 @@
-import os
+"""Processes are known again by their start, their session and a mark in their environment."""
+
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tasks.deploy.layout import MARK, Layout
-from tasks.deploy.parts import Record, records, stop
 from tasks.deploy.processes import end_sessions, marked, members, started_at
 
-TREE = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
-OWN_GROUP = "import os, time; os.setpgid(0, 0) if os.fork() == 0 else None; time.sleep(60)"
-RUNAWAY = "import os, time; os.setsid() if os.fork() == 0 else None; time.sleep(60)"
-STARTED: list[subprocess.Popen[bytes]] = []
 linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="orphans are found through /proc")
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> Iterator[Layout]:
-    (tmp_path / "parts").mkdir()
-    yield Layout(tmp_path, tmp_path)
-    end_sessions([], [], (MARK, str(tmp_path)), patience=5)
-    while STARTED:
-        with STARTED.pop() as process:  # closes its pipe and waits
-            process.kill()
-
-
-def start(layout: Layout, script: str, name: str = "part") -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        env={**os.environ, MARK: str(layout.home)},
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-    )
-    STARTED.append(process)
-    record = f'{{"name": "{name}", "pid": {process.pid}, "started": "{started_at(process.pid)}", '
-    ports = '"airflow_port": 1, "mlflow_port": 2}'
-    (layout.home / "parts" / f"{name}.json").write_text(record + ports)
-    return process
-
-
-def mine(layout: Layout) -> set[int]:
-    return marked(MARK, str(layout.home))
-
-
-def wait_for(layout: Layout, count: int) -> None:
-    deadline = time.monotonic() + 20
-    while len(mine(layout)) < count and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert len(mine(layout)) == count
-
-
 @linux
-def test_stop_ends_a_part_with_its_children(layout: Layout) -> None:
-    start(layout, TREE)
-    wait_for(layout, 2)
-    assert stop(layout) == ["part"]
-    assert mine(layout) == set()
-    assert records(layout) == []
-
-
-@linux
-def test_stop_ends_what_a_crashed_part_left_behind(layout: Layout) -> None:
-    crashed = start(layout, TREE)
-    wait_for(layout, 2)
-    crashed.kill()
-    crashed.wait()
-    assert stop(layout) == []
-    assert mine(layout) == set()
-
-
-@linux
-@pytest.mark.parametrize("crashed", [False, True])
-def test_stop_ends_a_child_in_a_group_of_its_own_as_a_running_step_is(layout: Layout, crashed: bool) -> None:
-    part = start(layout, OWN_GROUP)
-    wait_for(layout, 2)
-    if crashed:
-        part.kill()
-        part.wait()
-    stop(layout)
-    assert mine(layout) == set()
-
-
-@linux
-def test_stop_ends_a_child_that_overwrote_its_mark(layout: Layout) -> None:
-    part = start(
-        layout, "import os, time; os.fork() or os.execve('/bin/sleep', ['sleep', '60'], {}); time.sleep(60)"
-    )
-    deadline = time.monotonic() + 20
-    while len(members([part.pid])) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    stop(layout)
-    assert members([part.pid]) == set()
-
-
-@linux
-def test_stop_ends_a_child_that_went_into_a_session_of_its_own(layout: Layout) -> None:
-    start(layout, RUNAWAY)
-    wait_for(layout, 2)
-    stop(layout)
-    assert mine(layout) == set()
-
-
-@linux
-def test_stop_ends_a_part_that_does_not_listen(layout: Layout) -> None:
-    deaf = start(layout, DEAF)
-    assert deaf.stdout is not None
-    assert deaf.stdout.readline() == b"deaf\n"
-    assert stop(layout, patience=0.5) == ["part"]
-    assert mine(layout) == set()
-
-
-@linux
-def test_stop_ends_parts_whose_records_are_lost(layout: Layout) -> None:
-    start(layout, TREE)
-    wait_for(layout, 2)
-    (layout.home / "parts" / "part.json").unlink()
-    stop(layout)
-    assert mine(layout) == set()
-
-
-def test_stop_spares_a_stranger_that_got_the_number_of_a_part(layout: Layout) -> None:
-    with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
-        record = '{"name": "part", "pid": %d, "started": "long ago", "airflow_port": 1, "mlflow_port": 2}'
-        (layout.home / "parts" / "part.json").write_text(record % stranger.pid)
-        assert stop(layout) == []
-        assert stranger.poll() is None
-        stranger.kill()
-
-
-def test_a_process_is_told_from_a_later_one_by_its_start() -> None:
-    with subprocess.Popen(["sleep", "60"]) as process:
-        found = Record("part", process.pid, started_at(process.pid) or "", 1, 2)
-        assert found.lives
-        assert not Record("part", process.pid, "another moment", 1, 2).lives
-        process.kill()
-    assert not found.lives
+def test_a_mark_and_a_session_name_the_same_process_until_both_are_ended(tmp_path: Path) -> None:
+    mark = ("EQUIPOISE_PARTS_OF", str(tmp_path))
+    command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+    with subprocess.Popen(
+        command, env=dict([mark]), start_new_session=True, stdout=subprocess.PIPE
+    ) as leader:
+        assert leader.stdout is not None
+        leader.stdout.readline()
+        assert marked(*mark) == members([leader.pid]) == {leader.pid}
+        end_sessions([leader.pid], [], mark, patience=5)
+        assert marked(*mark) == members([leader.pid]) == set()
+        assert started_at(leader.pid) is None
 
 
 def test_an_ended_child_that_nobody_asked_after_has_ended() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy.probe import main as probe
+from tasks.deploy.healthcheck import main as probe
 from tasks.deploy.services import Asked, Ended, Ready, Service, Web, is_ready
 
 HEALTH = {"scheduler": {"status": "healthy"}, "triggerer": {"status": "unhealthy"}, "dag_processor": None}

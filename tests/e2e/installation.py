@@ -27,12 +27,12 @@ from typing import Any, TypeVar
 from mlflow import MlflowClient
 
 from tasks.datasets.world.generate import generate
+from tasks.deploy.credentials import ensure_passwords
 from tasks.deploy.follow import failed_logs
-from tasks.deploy.health import require_living
+from tasks.deploy.installation import require_living
 from tasks.deploy.layout import MARK, Layout
-from tasks.deploy.logins import ensure_passwords
-from tasks.deploy.parts import records
 from tasks.deploy.processes import marked, members
+from tasks.deploy.records import records
 from tasks.settings import REPOSITORY
 from tasks.stores.workspace import Workspace
 from tests.docs.pages import DOCS, blocks

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
-from tasks.deploy import health
+from tasks.deploy import installation
+from tasks.deploy.airflow_api import Airflow, run_path
 from tasks.deploy.layout import Layout
-from tasks.deploy.rest import Airflow, run_path
 
 
 class Client(Airflow):
@@ -51,4 +51,4 @@ class Client(Airflow):
 
 def client(layout: Layout, user: str = "admin") -> Client:
     """Return a client of these parts' Airflow."""
-    return Client(**asdict(health.client(layout, user)))
+    return Client(**asdict(installation.client(layout, user)))

@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
+from tasks.deploy.airflow_api import Airflow
+from tasks.deploy.credentials import ensure_passwords
 from tasks.deploy.follow import Lines, failed_logs, follow
-from tasks.deploy.health import running_layout
+from tasks.deploy.installation import running_layout
 from tasks.deploy.layout import MARK, Layout
-from tasks.deploy.logins import ensure_passwords
-from tasks.deploy.parts import records
 from tasks.deploy.processes import marked, members
 from tasks.deploy.production import LOGS
-from tasks.deploy.rest import Airflow
+from tasks.deploy.records import records
 from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
 from tests.e2e.rest import client

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy.environment import environment
+from tasks.deploy.embedded import environment
 from tasks.deploy.layout import Layout
 
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.deploy.credentials import write_private
 from tasks.deploy.layout import MARK, Layout
-from tasks.deploy.logins import write_private
 from tasks.deploy.processes import end_sessions, started_at, undisturbed
 from tasks.deploy.services import Service
 from tasks.errors import StoreError
@@ -35,7 +35,7 @@ class Record:
 
 
 @contextlib.contextmanager
-def only_one(layout: Layout) -> Iterator[None]:
+def lock_home(layout: Layout) -> Iterator[None]:
     """Keep a second start, stop or demo of the same home away.
 
     Raises

@@ -1,4 +1,4 @@
-"""`python -m tasks.deploy.probe URL [PART]`: ends with 0 when the address answers or calls the part healthy.
+"""`python -m tasks.deploy.healthcheck URL [PART]`: ends with 0 when Web(URL, PART) answers.
 
 Compose asks its services this way, where this machine's parts are asked by the same code.
 """
@@ -10,7 +10,7 @@ from tasks.deploy.services import Web
 
 def main(words: list[str]) -> int:
     """Look once."""
-    return 0 if Web(*words).holds() else 1
+    return 0 if Web(*words).answers() else 1
 
 
 if __name__ == "__main__":

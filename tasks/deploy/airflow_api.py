@@ -1,17 +1,15 @@
 """The few calls of Airflow's REST API that starting and following a run needs."""
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from tasks.errors import StoreError
+import requests
 
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is never behind a proxy
+from tasks.deploy.services import DIRECT
+from tasks.errors import StoreError
 
 
 @dataclass
@@ -32,7 +30,8 @@ class Airflow:
         try:
             return not self._call("GET", f"/api/v2/dags/{quote(dag)}")["has_import_errors"]
         except StoreError as error:
-            if error.__cause__ is not None and getattr(error.__cause__, "code", 0) == HTTPStatus.NOT_FOUND:
+            answer = getattr(error.__cause__, "response", None)
+            if answer is not None and answer.status_code == HTTPStatus.NOT_FOUND:
                 return False
             raise
 
@@ -71,10 +70,8 @@ class Airflow:
         """Return the lines that a step instance logged at its last try."""
         step, attempt = quote(instance["task_id"]), max(int(instance["try_number"]), 1)
         query = f"?full_content=true&map_index={instance['map_index']}"
-        content = self._call("GET", f"{run_path(dag, run)}/taskInstances/{step}/logs/{attempt}{query}")[
-            "content"
-        ]
-        return [line for entry in content for line in _lines(entry)]
+        log = self._call("GET", f"{run_path(dag, run)}/taskInstances/{step}/logs/{attempt}{query}")
+        return [line for entry in log["content"] for line in _lines(entry)]
 
     def has_user(self, user: str) -> bool:
         """Whether a login is known, where Airflow keeps logins itself (FAB)."""
@@ -83,9 +80,10 @@ class Airflow:
 
     def add_user(self, user: str, password: str, role: str) -> None:
         """Make a login, where Airflow keeps logins itself (FAB)."""
-        named = {"username": user, "first_name": user.capitalize(), "last_name": "Equipoise"}
         body = {
-            **named,
+            "username": user,
+            "first_name": user.capitalize(),
+            "last_name": "Equipoise",
             "email": f"{user}@equipoise.invalid",
             "roles": [{"name": role}],
             "password": password,
@@ -95,22 +93,8 @@ class Airflow:
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         if not self.token:
             login = {"username": self.user, "password": self.password}
-            self.token = _send(_request("POST", f"{self.url}/auth/token", login))["access_token"]
-        return _send(_request(method, f"{self.url}{path}", body, token=self.token))
-
-
-def health(url: str) -> dict[str, Any]:
-    """Return what Airflow's health page says of its parts."""
-    return _send(_request("GET", url))
-
-
-def answers(url: str) -> bool:
-    """Whether an address answers with success."""
-    try:
-        with _OPENER.open(url, timeout=10) as answer:
-            return int(answer.status) == HTTPStatus.OK
-    except OSError:
-        return False
+            self.token = _send("POST", f"{self.url}/auth/token", login)["access_token"]
+        return _send(method, f"{self.url}{path}", body, Authorization=f"Bearer {self.token}")
 
 
 def run_path(dag: str, run: str) -> str:
@@ -118,27 +102,16 @@ def run_path(dag: str, run: str) -> str:
     return f"/api/v2/dags/{quote(dag)}/dagRuns/{quote(run, safe='')}"
 
 
-def _request(
-    method: str, url: str, body: Mapping[str, Any] | None = None, *, token: str = ""
-) -> urllib.request.Request:
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    return urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 - http:// always
-
-
-def _send(request: urllib.request.Request) -> dict[str, Any]:
+def _send(method: str, url: str, body: Mapping[str, Any] | None, **headers: str) -> dict[str, Any]:
     try:
-        with _OPENER.open(request, timeout=60) as answer:
-            return dict(json.load(answer))
-    except urllib.error.HTTPError as error:
-        reason = error.read(2000).decode(errors="replace")
-        raise StoreError(
-            f"Airflow refused {request.method} {request.selector}: {error.code} {reason}"
-        ) from error
-    except OSError as error:
-        raise StoreError(f"Airflow at {request.host} does not answer: {error}") from error
+        answer = DIRECT.request(method, url, json=body, headers=headers, timeout=60)
+        answer.raise_for_status()
+        return dict(answer.json())
+    except requests.HTTPError as error:
+        reason = f"{answer.status_code} {answer.text[:2000]}"
+        raise StoreError(f"Airflow refused {method} {answer.request.path_url}: {reason}") from error
+    except requests.RequestException as error:
+        raise StoreError(f"Airflow at {url} does not answer: {error}") from error
 
 
 def _lines(entry: Any) -> list[str]:

@@ -1,21 +1,54 @@
-"""Bring the parts up, each when what it needs is ready, and wait until every one of them answers."""
+"""The parts of an installation, in one of two profiles: start them in order, ask them, know what runs.
+
+::
+
+    embedded      sqlite, local files, Airflow's simple logins            make up
+    production    PostgreSQL, Redis, S3, Celery, FAB, MLflow with auth    make up PROFILE=production
+
+A profile has a home of its own: `production` lies below that of `embedded`. Each service starts when what it
+needs is ready.
+"""
 
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from tasks.deploy.layout import Layout
-from tasks.deploy.logins import ensure_passwords
-from tasks.deploy.parts import forget, last_lines, log_of, records, start, stop
-from tasks.deploy.profiles import services_of
-from tasks.deploy.rest import Airflow
+from tasks.deploy import debian, embedded, production
+from tasks.deploy.airflow_api import Airflow
+from tasks.deploy.credentials import ensure_passwords, ensure_secrets
+from tasks.deploy.layout import Layout, inherited_environment
+from tasks.deploy.records import forget, last_lines, log_of, records, start, stop
 from tasks.deploy.services import Ended, Service, is_ready
 from tasks.errors import StoreError
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One way of running the parts.
+
+    Parameters
+    ----------
+    services : describes every service of an installation, in an order in which they can start.
+    environment : what a step or a command of that installation finds in its environment.
+    mlflow_login : how people log in to MLflow.
+    down : the command that stops it.
+    """
+
+    services: Callable[[Layout], tuple[Service, ...]]
+    environment: Callable[[Layout], dict[str, str]]
+    mlflow_login: str
+    down: str
+
+
+def profile_of(layout: Layout) -> Profile:
+    """Return the profile of an installation."""
+    return PROFILES[layout.profile]
 
 
 def bring_up(layout: Layout, say: Say, *, patience: float = 300.0) -> Layout:
@@ -48,7 +81,7 @@ def running_layout(layout: Layout) -> Layout | None:
     if not known:
         return None
     running = layout.at(known[0].airflow_port, known[0].mlflow_port, known[0].ports)
-    lasting = {service.name for service in services_of(running) if not service.is_job}
+    lasting = {service.name for service in profile_of(running).services(running) if not service.is_job}
     return running if {record.name for record in known if record.lives} == lasting else None
 
 
@@ -59,7 +92,7 @@ def client(layout: Layout, user: str = "admin") -> Airflow:
 
 def not_ready(layout: Layout) -> list[str]:
     """Name the parts that do not answer."""
-    lasting = (service for service in services_of(layout) if not service.is_job)
+    lasting = (service for service in profile_of(layout).services(layout) if not service.is_job)
     return [service.name for service in lasting if not is_ready(service)]
 
 
@@ -76,7 +109,7 @@ def require_living(layout: Layout) -> None:
 
 def _bring_up(layout: Layout, say: Say, *, deadline: float) -> None:
     """Start each service when those before it are ready; look at those that run until all are."""
-    services = {service.name: service for service in services_of(layout)}
+    services = {service.name: service for service in profile_of(layout).services(layout)}
     running: dict[str, subprocess.Popen[bytes]] = {}
     ready = {name for name, service in services.items() if _is_done(layout, service)}
     said: list[str] = []
@@ -136,3 +169,34 @@ def _require_living(layout: Layout, dead: Iterable[str]) -> None:
 def _fail(layout: Layout, what: str, names: Iterable[str]) -> NoReturn:
     logs = "\n".join(f"  {name}:\n{last_lines(log_of(layout, name))}" for name in names)
     raise StoreError(f"{what}\n{logs}")
+
+
+def _production_services(layout: Layout) -> tuple[Service, ...]:
+    secrets, inherited = ensure_secrets(layout.airflow), _inherited(layout)
+    ours = production.describe_services(production.places_here(layout), secrets)
+    return (
+        *debian.describe_services(layout, secrets, inherited),
+        *(replace(service, environment={**inherited, **service.environment}) for service in ours),
+    )
+
+
+def _production_environment(layout: Layout) -> dict[str, str]:
+    places, secrets = production.places_here(layout), ensure_secrets(layout.airflow)
+    return {**_inherited(layout), **production.environment(places, secrets)}
+
+
+def _inherited(layout: Layout) -> dict[str, str]:
+    return {**inherited_environment("AWS_", "PG", "EQUIPOISE_"), **layout.mark}
+
+
+PROFILES: Mapping[str, Profile] = {
+    "embedded": Profile(
+        embedded.describe_services,
+        embedded.environment,
+        "no login: it listens on this machine alone, as Airflow does",
+        "make down",
+    ),
+    "production": Profile(
+        _production_services, _production_environment, "the same logins", "make down PROFILE=production"
+    ),
+}

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tasks.deploy.follow import Lines, failed_logs, follow
-from tasks.deploy.health import client, not_ready, running_layout
+from tasks.deploy.installation import client, not_ready, running_layout
 from tasks.deploy.layout import MARK, Layout
-from tasks.deploy.parts import records
 from tasks.deploy.processes import marked, members
+from tasks.deploy.records import records
 from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
 
