@@ -1,1 +1,4 @@
-"""Maps from raw scores to probabilities that mean what they say."""
+"""Maps from a model's scores to probabilities: fitted on the calibrate days, chosen on held-out users.
+
+Steps: step, pictures, task_map.
+"""

@@ -38,6 +38,13 @@ def fit_isotonic_blocks(
     x, y, weights : [n], at least one row, weights above 0.
     required : for each of some kinds how many a row holds [n]; every block holds at least ``least`` of each
         (all rows together may not).
+
+    Examples
+    --------
+    >>> x, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.0, 1.0])
+    >>> blocks = fit_isotonic_blocks(x, y, np.ones(4), required=(y, 1 - y), least=1)
+    >>> blocks.centres, blocks.means, blocks.support
+    (array([1.5]), array([0.5]), array([2.]))
     """
     order = np.argsort(x, kind="stable")
     columns = [(weights * part)[order] for part in (np.ones_like(x), x, y)]

@@ -83,6 +83,14 @@ def choose_map(
     ------
     DataError
         Positives or negatives are missing, a figure is out of range, or a segment's column is missing.
+
+    Examples
+    --------
+    >>> scores, outcomes = np.tile([0.2, 0.6], 10), np.tile([0.0, 1.0], 10)
+    >>> one_user = np.repeat("ana", 20)
+    >>> choice = choose_map(scores, outcomes, pd.DataFrame(index=range(20)), (), users=one_user)
+    >>> choice.kind, choice.reason
+    ('global', 'one map: positives or negatives are of too few users to hold some of them out')
     """
     y, s, w = check_binary(outcomes, scores, weights)
     counted = w > 0
@@ -118,7 +126,13 @@ def refit_map(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> Choice:
-    """Fit the kind of map that was chosen before, on other rows; parameters as in `choose_map`."""
+    """Fit the kind of map that was chosen before, on other rows; parameters as in `choose_map`.
+
+    Examples
+    --------
+    >>> refit_map("none", [0.2, 0.6], [0, 1], pd.DataFrame(index=range(2)), ()).calibrator
+    LogisticMap(slope=1.0, intercept=0.0)
+    """
     mapped: Calibrator = LogisticMap(1.0, 0.0)
     if kind == "global":
         mapped = fit_binary(scores, outcomes, weights)

@@ -83,6 +83,13 @@ def fit_binary(
     ------
     DataError
         Positives or negatives are missing, or a figure is out of range.
+
+    Examples
+    --------
+    >>> scores, outcomes = np.repeat([0.1, 0.2], 50), np.tile([1.0, 0.0, 0.0, 0.0, 0.0], 20)
+    >>> fitted = fit_binary(scores, outcomes)
+    >>> fitted.kind, round(float(fitted.apply(scores).sum()), 6)
+    ('logistic', 20.0)
     """
     y, s, w = _normalize_weights(*check_binary(outcomes, scores, weights))
     return fit_rates(s, y, w, positives=y, negatives=1 - y)
@@ -102,6 +109,13 @@ def fit_rates(
     ------
     DataError
         Positives or negatives are missing.
+
+    Examples
+    --------
+    >>> scores, rates, rows = np.array([0.1, 0.2]), np.array([0.2, 0.4]), np.array([50.0, 50.0])
+    >>> fitted = fit_rates(scores, rates, rows, positives=rows * rates, negatives=rows * (1 - rates))
+    >>> fitted.kind, round(float((fitted.apply(scores) * rows).sum()), 6)
+    ('logistic', 30.0)
     """
     having, lacking = float(positives.sum()), float(negatives.sum())
     if not (having and lacking):
@@ -121,7 +135,15 @@ def fit_rates(
 
 
 def fit_tallies(logits: Floats, tallies: Tallies) -> IsotonicMap | LogisticMap:
-    """Fit one map to groups whose logits [groups] may have been moved."""
+    """Fit one map to groups whose logits [groups] may have been moved.
+
+    Examples
+    --------
+    >>> tallies = Tallies(np.zeros(2, int), logit([0.1, 0.2]), np.array([50.0, 50.0]), np.array([10.0, 20.0]))
+    >>> fitted = fit_tallies(tallies.logits, tallies)
+    >>> round(float((fitted.of_logits(tallies.logits) * tallies.rows).sum()), 6)
+    30.0
+    """
     rates = tallies.positives / tallies.rows
     negatives = tallies.rows - tallies.positives
     return fit_rates(expit(logits), rates, tallies.rows, positives=tallies.positives, negatives=negatives)
@@ -146,6 +168,12 @@ def fit_mean(
     ------
     DataError
         The observed values do not add up to more than 0.
+
+    Examples
+    --------
+    >>> fitted = fit_mean([1.0, 2.0, 3.0], [2.0, 3.0, 7.0])
+    >>> fitted.apply([1.0, 2.0, 3.0]).round(6)
+    array([2., 4., 6.])
     """
     v, p, w = _normalize_weights(*check_rows(values, predictions, weights))
     total = float((w * v).sum())
@@ -185,6 +213,14 @@ def fit_joint(
     Returns
     -------
     None unless the user-clustered interval of the calibration ratio excludes 1.
+
+    Examples
+    --------
+    >>> outcomes, users = np.tile([1.0, 0.0], 50), np.arange(100)
+    >>> fit_joint(np.full(100, 0.5), outcomes, users) is None
+    True
+    >>> fit_joint(np.full(100, 0.1), outcomes, users).apply([0.1]).round(6)
+    array([0.5])
     """
     ratio = calibration_interval(outcomes, product, users, weights=weights, seed=seed)
     if not ratio.known or ratio.low <= 1 <= ratio.high or bool(np.all(np.asarray(outcomes) == 1)):

@@ -39,6 +39,13 @@ def reliability_curve(predictions: Floats, outcomes: Floats, who: Clusters) -> C
     ----------
     predictions, outcomes : [n] probabilities and 0 or 1, or expected values and values; at least one row.
     who : the clusters that are resampled.
+
+    Examples
+    --------
+    >>> who = Clusters(np.arange(4), 4, "users")
+    >>> curve = reliability_curve(np.array([0.1, 0.1, 0.4, 0.4]), np.array([0.0, 0.0, 0.0, 1.0]), who)
+    >>> curve.predicted, [rate.value for rate in curve.observed], curve.ratio.value
+    (array([0.1, 0.4]), [0.0, 0.5], 1.0)
     """
     bins, count = assign_equal_shares(predictions, int(np.count_nonzero(outcomes)))
     resampler, ones = Resampler(who.count, seed=0, replicates=REPLICATES), np.ones_like(outcomes)

@@ -45,7 +45,14 @@ _COLOURS: Final = 64
 
 
 def small_png(figure: Figure) -> bytes:
-    """Write a figure as PNG of few colours."""
+    """Write a figure as PNG of few colours.
+
+    Examples
+    --------
+    >>> rows = Observations([0, 1], [0.1, 0.3], ["u", "v"], ["r", "r"])
+    >>> small_png(reliability_figure(None, rows, title="click"))[1:4]
+    b'PNG'
+    """
     full, small = BytesIO(), BytesIO()
     figure.savefig(full, format="png", dpi=_DPI)
     Image.open(full).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(
@@ -66,6 +73,12 @@ def reliability_figure(raw: npt.ArrayLike | None, observations: Observations, *,
     Returns
     -------
     A figure of its own canvas: nothing global is touched, `small_png` writes it.
+
+    Examples
+    --------
+    >>> rows = Observations([0, 1], [0.1, 0.3], ["u", "v"], ["r", "r"])
+    >>> reliability_figure([0.2, 0.2], rows, title="click").get_suptitle()
+    'click: 1 positives in 2 rows'
     """
     y, after, _ = check_rows(observations.outcomes, observations.predictions)
     who = cluster_rows(observations.users)
@@ -101,6 +114,13 @@ def segments_figure(raw: npt.ArrayLike, observations: Observations, *, title: st
     Returns
     -------
     None where no segment has a row of each outcome.
+
+    Examples
+    --------
+    >>> source = {"source": ["ads", "ads", "feed", "feed"]}
+    >>> rows = Observations([0, 1, 0, 0], [0.1, 0.3, 0.1, 0.1], ["u", "v", "w", "x"], ["r"] * 4, source)
+    >>> segments_figure([0.2] * 4, rows, title="click").get_suptitle()
+    'click: 1 of 1 segment values'
     """
     y, after, _ = check_rows(observations.outcomes, observations.predictions)
     before = check_rows(y, raw)[1]

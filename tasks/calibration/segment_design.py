@@ -87,7 +87,13 @@ class Groups:
 
 
 def sum_by_code(codes: Codes, values: Floats, count: int) -> Floats:
-    """Add up the values [n] of each code, 0 to count - 1."""
+    """Add up the values [n] of each code, 0 to count - 1.
+
+    Examples
+    --------
+    >>> sum_by_code(np.array([0, 2, 0]), np.array([1.0, 5.0, 2.0]), 3)
+    array([3., 0., 5.])
+    """
     return np.bincount(codes, values, minlength=count).astype(np.float64)
 
 
@@ -135,6 +141,13 @@ def select_terms(
     Parameters
     ----------
     information : how much the rows of each cell tell about an offset [cells].
+
+    Examples
+    --------
+    >>> cells = Cells(np.array([0, 1]), {"source": np.array([0, 1])}, {"source": ("ads", "rare")})
+    >>> (term,) = select_terms(cells, [("source",)], np.array([40.0, 0.3]), most=500)
+    >>> term.levels, term.acting
+    ((('ads',),), array([0, 1]))
     """
     every = [_list_levels(cells, tuple(names)) for names in of]
     told = [term.by_level(information) for term in every]

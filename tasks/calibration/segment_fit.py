@@ -50,6 +50,14 @@ def fit_segmented(
     ------
     DataError
         Positives or negatives are missing, a figure is out of range, or a segment's column is missing.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"source": np.repeat(["ads", "feed"], 500)})
+    >>> outcomes = np.r_[np.tile([1.0, 0.0], 250), np.tile([1.0, 0.0, 0.0, 0.0, 0.0], 100)]
+    >>> fitted = fit_segmented(np.full(1000, 0.3), outcomes, frame, [MappedSegment("source", "source")])
+    >>> fitted.apply([0.3, 0.3], frame.iloc[[0, -1]]).round(2)
+    array([0.5, 0.2])
     """
     y, s, w = check_binary(outcomes, scores, weights)
     counted = w > 0

@@ -120,6 +120,16 @@ def shrink(
     ------
     DataError
         Positives or negatives are missing.
+
+    Examples
+    --------
+    >>> from tasks.ranking.segment_effects import Cells
+    >>> cells = Cells(np.array([0, 1]), {"source": np.array([0, 1])}, {"source": ("ads", "feed")})
+    >>> cell, scores, rows = np.repeat([0, 1], 8), np.tile(np.arange(-3.0, 1.0, 0.5), 2), np.full(16, 1e4)
+    >>> chances = 1 / (1 + np.exp(-scores - np.where(cell == 0, 0.4, -0.4)))
+    >>> tallies = Tallies(cell, scores, rows, rows * chances)
+    >>> shrink(tallies, Design.of(cells, tallies, np.full(16, 0.3))).at[0].round(1)
+    array([ 0.3, -0.4])
     """
     found = Shrunk.none(design, Variances.before(design) if variances is None else variances)
     with threadpool_limits(limits=1, user_api="blas"):

@@ -1,1 +1,1 @@
-"""Metrics with user-clustered intervals, and how a bound is judged by them."""
+"""Metrics of predictions and of exposure, their user-clustered intervals, and verdicts on bounds."""

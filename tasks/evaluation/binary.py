@@ -30,6 +30,11 @@ def check_binary(
     ------
     DataError
         Lengths differ, an outcome is neither 0 nor 1, something is not finite, a weight is negative.
+
+    Examples
+    --------
+    >>> check_binary([0, 1], [0.2, 0.6])
+    (array([0., 1.]), array([0.2, 0.6]), array([1., 1.]))
     """
     y, p, w = check_rows(outcomes, predictions, weights)
     if (odd := int(np.count_nonzero((y != 0) & (y != 1)))) > 0:
@@ -40,7 +45,13 @@ def check_binary(
 def check_rows(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> tuple[Floats, Floats, Floats]:
-    """Return the three as finite float arrays of one length; see `check_binary`."""
+    """Return the three as finite float arrays of one length; see `check_binary`.
+
+    Examples
+    --------
+    >>> check_rows([3, 1], [2.5, 1.5], [1, 2])
+    (array([3., 1.]), array([2.5, 1.5]), array([1., 2.]))
+    """
     y = np.asarray(outcomes, dtype=np.float64)
     p = np.asarray(predictions, dtype=np.float64)
     w = np.ones_like(y) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -59,7 +70,13 @@ def check_rows(
 
 
 def divide(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
-    """Divide, NaN where there is nothing to divide by."""
+    """Divide, NaN where there is nothing to divide by.
+
+    Examples
+    --------
+    >>> divide([1.0, 1.0], [2.0, 0.0])
+    array([0.5, nan])
+    """
     a, b = np.broadcast_arrays(np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64))
     return np.divide(a, b, out=np.full(a.shape, np.nan), where=b != 0)
 
@@ -71,6 +88,12 @@ def auc_by_group(outcomes: Floats, predictions: Floats, weights: Floats, groups:
     ----------
     outcomes, predictions, weights : [n], as `check_binary` returns them.
     groups : [n] group of each row, 0 to count - 1.
+
+    Examples
+    --------
+    >>> y, p = np.array([1.0, 0.0, 1.0, 0.0, 1.0]), np.array([0.9, 0.1, 0.2, 0.2, 0.5])
+    >>> auc_by_group(y, p, np.ones(5), np.array([0, 0, 1, 1, 2]), 3)
+    array([1. , 0.5, nan])
     """
     order = np.lexsort((predictions, groups))
     y, p, w, g = outcomes[order], predictions[order], weights[order], groups[order]
@@ -133,7 +156,13 @@ def _renumber(codes: Codes) -> tuple[Codes, Codes]:
 
 
 def row_losses(outcomes: Floats, predictions: Floats) -> Floats:
-    """Log loss of each row in nats; predictions of exactly 0 and 1 are moved inside by one float's step."""
+    """Log loss of each row in nats; predictions of exactly 0 and 1 are moved inside by one float's step.
+
+    Examples
+    --------
+    >>> row_losses(np.array([1.0, 0.0]), np.array([0.5, 0.75])).round(6)
+    array([0.693147, 1.386294])
+    """
     step = np.finfo(np.float64).eps
     p = np.clip(predictions, step, 1 - step)
     return -np.where(outcomes == 1, np.log(p), np.log1p(-p))
@@ -142,7 +171,13 @@ def row_losses(outcomes: Floats, predictions: Floats) -> Floats:
 def log_loss(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Mean negative log likelihood in nats."""
+    """Mean negative log likelihood in nats.
+
+    Examples
+    --------
+    >>> round(log_loss([1, 0], [0.5, 0.5]), 6)
+    0.693147
+    """
     y, p, w = check_binary(outcomes, predictions, weights)
     return float(divide((w * row_losses(y, p)).sum(), w.sum()))
 
@@ -164,14 +199,27 @@ def entropy(rate: npt.ArrayLike) -> Floats:
 def normalized_entropy(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Log loss over the entropy of the base rate (He et al. 2014, section 3); the base rate itself has 1."""
+    """Log loss over the entropy of the base rate (He et al. 2014, section 3); the base rate itself has 1.
+
+    Examples
+    --------
+    >>> round(normalized_entropy([1, 0], [0.5, 0.5]), 6), round(normalized_entropy([1, 0], [0.75, 0.25]), 6)
+    (1.0, 0.415037)
+    """
     y, p, w = check_binary(outcomes, predictions, weights)
     rate = divide((w * y).sum(), w.sum())
     return float(divide(log_loss(y, p, weights=w), entropy(rate)))
 
 
 def normalize_entropy(losses: Floats, positives: Floats, total: Floats) -> Floats:
-    """Normalized entropy from sums of row losses, positives and rows."""
+    """Normalized entropy from sums of row losses, positives and rows.
+
+    Examples
+    --------
+    >>> one = np.array([1.0])
+    >>> normalize_entropy(2 * np.log(2) * one, one, 2 * one)
+    array([1.])
+    """
     return divide(divide(losses, total), entropy(divide(positives, total)))
 
 

@@ -122,7 +122,13 @@ def debiased_ece(
 
 
 def assign_equal_bins(predictions: Floats, bins: int) -> Codes:
-    """Number the bin of each row [n], in bins of equally many rows; a cut lies halfway between two rows."""
+    """Number the bin of each row [n], in bins of equally many rows; a cut lies halfway between two rows.
+
+    Examples
+    --------
+    >>> assign_equal_bins(np.array([0.4, 0.1, 0.2, 0.3]), 2)
+    array([1, 0, 0, 1])
+    """
     ordered = np.sort(predictions)
     size, longer = divmod(ordered.size, min(bins, ordered.size))
     sizes = size + (np.arange(min(bins, ordered.size)) < longer)

@@ -118,7 +118,14 @@ def off_p_value(segment: SegmentRatio, *, low: float, high: float) -> float:
 
 
 def inflation(ratio: Estimate, observed: float) -> float:
-    """Return the variance of a resampled count over the count; 0 where it cannot be told."""
+    """Return the variance of a resampled count over the count; 0 where it cannot be told.
+
+    Examples
+    --------
+    >>> low, high = 1 - 1.959964 * 0.1, 1 + 1.959964 * 0.1
+    >>> round(inflation(Estimate(1.0, low, high, 100), observed=100), 6)
+    1.0
+    """
     if not ratio.known or ratio.value <= 0:
         return 0.0
     return observed * ((ratio.high - ratio.low) / (_BOUNDS * ratio.value)) ** 2

@@ -81,7 +81,14 @@ def conflict_report(
 
 
 def correlate_ranks(columns: pd.DataFrame) -> Floats:
-    """Return Spearman's rho of each pair of columns over rows where both are known, NaN for constants."""
+    """Return Spearman's rho of each pair of columns over rows where both are known, NaN for constants.
+
+    Examples
+    --------
+    >>> correlate_ranks(pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [9.0, 4.0, 1.0]}))
+    array([[ 1., -1.],
+           [-1.,  1.]])
+    """
     count = columns.shape[1]
     found = np.full((count, count), np.nan)
     for i in range(count):

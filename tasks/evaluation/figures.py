@@ -148,6 +148,14 @@ def task_evidence(plain: Mapping[str, Any], *, run: str) -> TaskEvidence:
     ------
     DataError
         It has another shape.
+
+    Examples
+    --------
+    >>> rows = Observations([1.0, 0.0], [0.9, 0.1], ["u", "v"], ["r", "r"])
+    >>> day = date(2026, 5, 1)
+    >>> figures = measure(MeasuredHead("click", "binary"), rows, days=(day, day), newest_training_row=day)
+    >>> task_evidence(figures.to_json(), run="run-1").figures["auc", "all"].value
+    1.0
     """
     try:
         return TaskEvidence(

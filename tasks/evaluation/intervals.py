@@ -45,7 +45,13 @@ def calibration_interval(
     weights: npt.ArrayLike | None = None,
     seed: int = 0,
 ) -> Estimate:
-    """Interval of the calibration ratio, observed over predicted; unknown without a positive."""
+    """Interval of the calibration ratio, observed over predicted; unknown without a positive.
+
+    Examples
+    --------
+    >>> calibration_interval([1, 0, 1], [0.5, 0.5, 1.0], ["u", "v", "w"]).value
+    1.0
+    """
     y, p, w = check_binary(outcomes, predictions, weights)
     if not y.any():
         return UNKNOWN
@@ -55,7 +61,14 @@ def calibration_interval(
 def normalized_entropy_rise(
     outcomes: npt.ArrayLike, users: npt.ArrayLike, *, champion: npt.ArrayLike, challenger: npt.ArrayLike
 ) -> Estimate:
-    """Paired interval of NE(challenger) - NE(champion): positive where the challenger predicts worse."""
+    """Paired interval of NE(challenger) - NE(champion): positive where the challenger predicts worse.
+
+    Examples
+    --------
+    >>> p = [0.75, 0.25]
+    >>> normalized_entropy_rise([1, 0], ["u", "v"], champion=p, challenger=p).value
+    0.0
+    """
     y, old, once = check_binary(outcomes, champion)
     _, new, _ = check_binary(outcomes, challenger)
     columns = [row_losses(y, new) - row_losses(y, old), y, once]
@@ -65,7 +78,13 @@ def normalized_entropy_rise(
 def auc_drop(
     outcomes: npt.ArrayLike, users: npt.ArrayLike, *, champion: npt.ArrayLike, challenger: npt.ArrayLike
 ) -> Estimate:
-    """Paired interval of AUC(champion) - AUC(challenger): positive where the challenger ranks worse."""
+    """Paired interval of AUC(champion) - AUC(challenger): positive where the challenger ranks worse.
+
+    Examples
+    --------
+    >>> auc_drop([1, 0], ["u", "v"], champion=[0.9, 0.1], challenger=[0.1, 0.9]).value
+    1.0
+    """
     y, old, once = check_binary(outcomes, champion)
     _, new, _ = check_binary(outcomes, challenger)
     if not y.size:

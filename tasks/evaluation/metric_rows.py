@@ -48,7 +48,13 @@ class MetricRow:
 
 
 def group_by_segment(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterator[Grouping]:
-    """Yield the whole, then each column's values in order of their names."""
+    """Yield the whole, then each column's values in order of their names.
+
+    Examples
+    --------
+    >>> [group.names for group in group_by_segment({"new": [True, False, None]}, 3)]
+    [('all',), ('new=false', 'new=true', 'new=unknown')]
+    """
     yield Grouping((WHOLE,), np.zeros(size, dtype=np.intp))
     for column, values in segments.items():
         codes, known = pd.factorize(np.asarray(values))
@@ -68,7 +74,15 @@ def _spell(value: object) -> str:
 def metric_rows(
     estimates: Mapping[str, list[Estimate]], group: Grouping, y: Floats, who: Clusters
 ) -> list[MetricRow]:
-    """Name the estimates; a ratio without a positive is unknown, not 0."""
+    """Name the estimates; a ratio without a positive is unknown, not 0.
+
+    Examples
+    --------
+    >>> whole, who = Grouping(("all",), np.zeros(2, dtype=np.intp)), Clusters(np.arange(2), 2, "users")
+    >>> (row,) = metric_rows({"auc": [Estimate(0.7, 0.6, 0.8, 2)]}, whole, np.array([1.0, 0.0]), who)
+    >>> row.metric, row.segment, row.rows, row.positives
+    ('auc', 'all', 2, 1)
+    """
     rows = np.bincount(group.codes, minlength=group.count)
     positives = np.bincount(group.codes, y != 0, minlength=group.count).astype(np.intp)
     return [

@@ -70,6 +70,13 @@ def sum_ranks(
     outcomes, predictions, weights : [n], at least one row.
     users : [n] the resampler's units, 0 to count - 1.
     groups : [n] codes; None is one group.
+
+    Examples
+    --------
+    >>> y, p = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.8, 0.7, 0.1])
+    >>> sums = sum_ranks(y, p, np.ones(4), np.arange(4), 4)
+    >>> sums.aucs, sums.precisions.round(6)
+    (array([0.75]), array([0.833333]))
     """
     of = np.zeros(outcomes.size, dtype=np.intp) if groups is None else groups
     order = np.argsort(-predictions) if groups is None else np.lexsort((-predictions, of))

@@ -101,7 +101,13 @@ class Resampler:
 
 
 def draw_counts(count: int, *, seed: int, replicates: int, width: int) -> Iterator[Floats]:
-    """Yield blocks [count, at most width]: how often each unit was drawn in each replicate."""
+    """Yield blocks [count, at most width]: how often each unit was drawn in each replicate.
+
+    Examples
+    --------
+    >>> [block.sum(axis=0) for block in draw_counts(3, seed=0, replicates=4, width=2)]
+    [array([3., 3.]), array([3., 3.])]
+    """
     rng = np.random.default_rng(seed)
     for start in range(0, replicates, width):
         block = np.empty((min(width, replicates - start), count))
@@ -115,6 +121,11 @@ def percentile_interval(value: float, replicated: Floats, n: int) -> Estimate:
 
     Bounds are NaN (cannot tell) for fewer than two clusters and where more than 5 % of the replicates
     have no value: then the sample hangs on a handful of users.
+
+    Examples
+    --------
+    >>> percentile_interval(20.0, np.arange(41.0), 9)
+    Estimate(value=20.0, low=1.0, high=39.0, n=9)
     """
     defined = replicated[np.isfinite(replicated)]
     told = n >= 2 and np.isfinite(value) and defined.size
@@ -144,6 +155,14 @@ def sum_intervals(
     Returns
     -------
     Per statistic one estimate a group; its ``n`` is the number of users with rows in the group.
+
+    Examples
+    --------
+    >>> means = {"mean": lambda total, rows: total / rows}
+    >>> values, users, resampler = np.array([1.0, 3.0]), np.array([0, 1]), Resampler(2, 0, 9)
+    >>> (mean,) = sum_intervals([values, np.ones(2)], means, users, resampler)["mean"]
+    >>> mean.value, mean.n
+    (2.0, 2)
     """
     of = np.zeros_like(users) if groups is None else groups
     sizes = count_users(users, of, count)
@@ -185,6 +204,12 @@ def _sum_by_code(codes: Codes, column: Floats, count: int) -> Floats:
 
 
 def count_users(users: Codes, groups: Codes, count: int) -> Codes:
-    """Count the users that have rows in each group [count]."""
+    """Count the users that have rows in each group [count].
+
+    Examples
+    --------
+    >>> count_users(np.array([0, 0, 1]), np.array([0, 0, 0]), 2)
+    array([2, 0])
+    """
     step = np.intp(users.max(initial=0) + 1)
     return np.bincount(pd.unique(groups * step + users) // step, minlength=count)

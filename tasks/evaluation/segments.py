@@ -67,7 +67,14 @@ def bin_labels(bins: Sequence[float]) -> tuple[str, ...]:
 
 
 def segment_columns(specs: Sequence[Segment]) -> tuple[str, ...]:
-    """Name the columns that the segments are made from."""
+    """Name the columns that the segments are made from.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> segment_columns([SimpleNamespace(name="age", column="age_days", bins=[1.0, 7.0])])
+    ('age_days',)
+    """
     return tuple(dict.fromkeys(spec.column for spec in specs))
 
 
@@ -87,6 +94,13 @@ def segment_values(frame: pd.DataFrame, specs: Sequence[Segment]) -> Mapping[str
     ------
     DataError
         A segment's column is missing, holds what cannot be compared, or no numbers where it has bins.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> age = SimpleNamespace(name="age", column="age_days", bins=[1.0, 7.0])
+    >>> segment_values(pd.DataFrame({"age_days": [0.0, 7.0, None]}), [age])["age"].tolist()
+    ['<1', '>=7', 'unknown']
     """
     return {spec.name: _categorize(frame, spec) for spec in specs}
 

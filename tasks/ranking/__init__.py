@@ -1,1 +1,4 @@
-"""The hot path: predict, calibrate, utility, hard constraints, slate, explanation."""
+"""What a release brings to decide: heads, calibrators, utility, constraints, slate and explanation.
+
+It imports numpy, pandas and lightgbm, and modules of its own relatively.
+"""

@@ -30,6 +30,11 @@ def read_column(frame: pd.DataFrame, name: str, asked_by: str) -> Series:
     ------
     DataError
         The column is missing or there is more than one of that name.
+
+    Examples
+    --------
+    >>> read_column(pd.DataFrame({"price": [2.5]}), "price", "the policy").tolist()
+    [2.5]
     """
     if name not in frame.columns:
         raise DataError(
@@ -42,7 +47,14 @@ def read_column(frame: pd.DataFrame, name: str, asked_by: str) -> Series:
 
 
 def describe_rows(frame: pd.DataFrame, rows: Mask) -> str:
-    """Count the marked rows and name up to three of them."""
+    """Count the marked rows and name up to three of them.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
+    >>> describe_rows(frame, np.array([False, True]))
+    '1 of 2 rows, for example r/b'
+    """
     found = np.flatnonzero(rows)
     keys = [name for name in (REQUEST_ID, ITEM_ID) if name in frame.columns]
     shown = ["/".join(str(frame[key].iloc[row]) for key in keys) or f"row {row}" for row in found[:3]]
@@ -56,6 +68,11 @@ def read_numbers(frame: pd.DataFrame, name: str, asked_by: str) -> Floats:
     ------
     DataError
         The column is missing, holds anything but numbers, or holds infinities.
+
+    Examples
+    --------
+    >>> read_numbers(pd.DataFrame({"new": pd.array([True, None], "boolean")}), "new", "the policy")
+    array([ 1., nan])
     """
     values = read_column(frame, name, asked_by)
     floats = _as_floats(values, name, asked_by)
@@ -79,7 +96,13 @@ def _as_floats(values: Series, name: str, asked_by: str) -> Floats:
 
 
 def factorize(values: Series, name: str) -> tuple[Integers, npt.NDArray[np.object_]]:
-    """Return a code per row (-1 for null) and the values that occur, by first appearance."""
+    """Return a code per row (-1 for null) and the values that occur, by first appearance.
+
+    Examples
+    --------
+    >>> factorize(pd.Series(["tea", None, "tea"], dtype="object"), "aisle")
+    (array([ 0, -1,  0]), array(['tea'], dtype=object))
+    """
     try:
         codes, distinct = pd.factorize(values)
     except TypeError as error:
@@ -94,6 +117,11 @@ def read_prediction(candidates: pd.DataFrame, predictions: Mapping[str, npt.Arra
     ------
     DataError
         There is no such prediction, or it is not finite, or not one a candidate.
+
+    Examples
+    --------
+    >>> read_prediction(pd.DataFrame(index=range(2)), {"p_click": [0.5, 0.25]}, "click")
+    array([0.5 , 0.25])
     """
     name = next((n for n in (probability(task), expected_value(task)) if n in predictions), None)
     if name is None:

@@ -29,6 +29,12 @@ def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str)
     ------
     DataError
         The column is missing or of another kind than the condition.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"price": [5.0, 20.0, None]})
+    >>> evaluate_condition(frame, Condition("price", "above", (10.0,)), "the policy")
+    (array([False,  True, False]), array([ True,  True, False]))
     """
     if condition.operator != "one_of":
         return _compare_number(frame, condition, asked_by)
@@ -39,14 +45,26 @@ def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str)
 
 
 def read_flag(frame: pd.DataFrame, name: str, asked_by: str) -> tuple[Mask, Mask]:
-    """Return where a boolean column is true and where it is known, each of shape [rows]."""
+    """Return where a boolean column is true and where it is known, each of shape [rows].
+
+    Examples
+    --------
+    >>> read_flag(pd.DataFrame({"new": [True, None]}), "new", "the slate")
+    (array([ True, False]), array([ True, False]))
+    """
     return evaluate_condition(frame, Condition(name, "one_of", _TRUE), asked_by)
 
 
 def encode_groups(
     frame: pd.DataFrame, name: str, asked_by: str
 ) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """Return a code from 0 per value of a column; the unknown ones are one group, shape [rows]."""
+    """Return a code from 0 per value of a column; the unknown ones are one group, shape [rows].
+
+    Examples
+    --------
+    >>> encode_groups(pd.DataFrame({"aisle": ["tea", None, "jam", "tea"]}), "aisle", "the slate")
+    array([1, 0, 2, 1], dtype=int32)
+    """
     codes, _ = factorize(read_column(frame, name, asked_by), name)
     return (codes + 1).astype(np.int32)
 

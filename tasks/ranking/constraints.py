@@ -37,12 +37,24 @@ class Drops:
 
 
 def unknown_value_reason(name: str) -> str:
-    """Name the drop of a candidate whose value column is null."""
+    """Name the drop of a candidate whose value column is null.
+
+    Examples
+    --------
+    >>> unknown_value_reason("margin")
+    'unknown_value:margin'
+    """
     return f"unknown_value:{name}"
 
 
 def relevance_floor_reason(task: str) -> str:
-    """Name the drop of a candidate that a task's floor excludes."""
+    """Name the drop of a candidate that a task's floor excludes.
+
+    Examples
+    --------
+    >>> relevance_floor_reason("click")
+    'relevance_floor:click'
+    """
     return f"relevance_floor:{task}"
 
 
@@ -60,6 +72,15 @@ def find_drops(
     ------
     DataError
         A constraint's column is missing or of another kind than its test.
+
+    Examples
+    --------
+    >>> policy = UtilityPolicy("p", 1, {}, floors=(Floor("click", 0.3, within_request=False),))
+    >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
+    >>> sets = CandidateSets.of(frame)
+    >>> drops = find_drops(frame, {"p_click": [0.5, 0.1]}, policy, unknown_values={}, sets=sets)
+    >>> drops.codes.tolist(), drops.reasons
+    ([-1, 0], ('relevance_floor:click',))
     """
     found = {h.name: find_violations(candidates, h)[0] for h in policy.hard_constraints}
     found |= {unknown_value_reason(name): rows for name, rows in sorted(unknown_values.items())}
@@ -74,7 +95,16 @@ def find_drops(
 
 
 def find_violations(candidates: pd.DataFrame, constraint: HardConstraint) -> tuple[Mask, Mask]:
-    """Return where a hard constraint drops and where it does so for want of a value, each shape [rows]."""
+    """Return where a hard constraint drops and where it does so for want of a value, each shape [rows].
+
+    Examples
+    --------
+    >>> from tasks.ranking.policy import Condition
+    >>> constraint = HardConstraint("legal", Condition("permitted", "one_of", (True,)), keeps=True)
+    >>> dropped, unknown = find_violations(pd.DataFrame({"permitted": [True, False, None]}), constraint)
+    >>> dropped.tolist(), unknown.tolist()
+    ([False, True, True], [False, False, True])
+    """
     held, known = evaluate_condition(candidates, constraint.condition, f"hard constraint '{constraint.name}'")
     return ~known | (held != constraint.keeps), ~known
 

@@ -92,6 +92,15 @@ def decide(
     ------
     DataError
         A column or prediction is missing, of another kind or not finite, or a key is null or repeated.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
+    >>> utility = UtilityPolicy.from_json({"policy": "p", "version": 1, "weights": {"click": 1.0}})
+    >>> slate = SlatePolicy.from_json({"policy": "s", "version": 1, "length": 1})
+    >>> decision = decide(frame, {"p_click": [0.2, 0.6]}, utility, slate)
+    >>> decision.rank.tolist(), decision.slate_position.tolist()
+    ([2, 1], [0, 1])
     """
     sets = CandidateSets.of(candidates) if sets is None else sets
     valued = compute_utilities(candidates, predictions, utility)
@@ -120,7 +129,16 @@ def decide(
 def combine_tiers(
     candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilityPolicy
 ) -> Values | None:
-    """Return one number per row that orders all tiers at once, best first; None without tiers."""
+    """Return one number per row that orders all tiers at once, best first; None without tiers.
+
+    Examples
+    --------
+    >>> tier = {"task": "report", "cuts": [0.1], "prefer": "low"}
+    >>> content = {"policy": "p", "version": 1, "weights": {"click": 1.0}, "lexicographic": [tier]}
+    >>> policy = UtilityPolicy.from_json(content)
+    >>> combine_tiers(pd.DataFrame(index=range(3)), {"p_report": [0.5, 0.01, 0.02]}, policy)
+    array([1, 0, 0], dtype=int32)
+    """
     if not policy.tiers:
         return None
     combined = np.zeros(len(candidates), dtype=np.int64)

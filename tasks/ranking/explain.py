@@ -68,6 +68,15 @@ def explain(
     ------
     DataError
         There is no candidate of that request, or what ``decide`` refuses.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
+    >>> utility = UtilityPolicy.from_json({"policy": "p", "version": 1, "weights": {"click": 2.0}})
+    >>> slate = SlatePolicy.from_json({"policy": "s", "version": 1, "length": 1})
+    >>> explanation = explain(frame, {"p_click": [0.25, 0.5]}, utility, slate, request_id="r")
+    >>> explanation.candidates["item_id"].tolist(), explanation.components["contribution"].tolist()
+    (['b', 'a'], [0.5, 1.0])
     """
     rows = np.flatnonzero(_match_request(candidates, request_id))
     if not len(rows):

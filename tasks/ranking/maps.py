@@ -34,20 +34,38 @@ _LIMIT: Final = 700.0  # logarithms whose exponential is still finite and above 
 
 
 def logit(probabilities: npt.ArrayLike) -> Floats:
-    """Log odds; 0 and 1 are taken as the nearest float inside."""
+    """Log odds; 0 and 1 are taken as the nearest float inside.
+
+    Examples
+    --------
+    >>> logit([0.5, 0.75]).round(6)
+    array([0.      , 1.098612])
+    """
     p = np.asarray(probabilities, dtype=np.float64)
     p = np.clip(p, np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg)
     return np.asarray(np.log(p) - np.log1p(-p), dtype=np.float64)
 
 
 def expit(logits: npt.ArrayLike) -> Floats:
-    """Probability of log odds, strictly between 0 and 1."""
+    """Probability of log odds, strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> expit([0.0, np.log(3.0)]).round(6)
+    array([0.5 , 0.75])
+    """
     z = np.clip(np.asarray(logits, dtype=np.float64), _LOWEST, _HIGHEST)
     return np.asarray(1 / (1 + np.exp(-z)), dtype=np.float64)
 
 
 def compress_logits(logits: Floats) -> Floats:
-    """Let logits beyond `EXTREME` grow by their logarithm: a score of exactly 0 is at -37 and not at -708."""
+    """Let logits beyond `EXTREME` grow by their logarithm: a score of exactly 0 is at -37 and not at -708.
+
+    Examples
+    --------
+    >>> compress_logits(np.array([-12.0, 30.0, 31.0])).round(6)
+    array([-12.      ,  30.      ,  30.693147])
+    """
     beyond = np.maximum(np.abs(logits) - EXTREME, 0)
     return np.asarray(np.clip(logits, -EXTREME, EXTREME) + np.sign(logits) * np.log1p(beyond))
 
@@ -205,7 +223,13 @@ _KINDS: Final[Mapping[str, type[CalibrationMap]]] = {
 
 
 def lift_to_floor(values: Floats, floor: float) -> Floats:
-    """Lift values below the floor to between 0 and the floor, in their order."""
+    """Lift values below the floor to between 0 and the floor, in their order.
+
+    Examples
+    --------
+    >>> lift_to_floor(np.array([3.0, 0.0, -2.0]), 1.0)
+    array([3.  , 0.5 , 0.25])
+    """
     low = np.minimum(values, floor)
     return np.where(values < floor, floor * (floor / (2 * floor - low)), values)
 
@@ -254,6 +278,11 @@ def read_number(value: object, name: str) -> float:
     ------
     DataError
         It is no number, or one too large.
+
+    Examples
+    --------
+    >>> read_number(1, "slope")
+    1.0
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{name} of a calibration map holds {value!r}, which is no number.")
@@ -289,6 +318,11 @@ def require_probabilities(scores: npt.ArrayLike) -> Floats:
     ------
     DataError
         One is not finite or lies outside [0, 1].
+
+    Examples
+    --------
+    >>> require_probabilities([0, 0.5])
+    array([0. , 0.5])
     """
     array = _require_finite(scores)
     if array.size and (array.min() < 0 or array.max() > 1):

@@ -18,17 +18,35 @@ DIVERSITY = "diversity"
 
 
 def max_per_rule(column: str) -> str:
-    """Name the rule that caps a column's values."""
+    """Name the rule that caps a column's values.
+
+    Examples
+    --------
+    >>> max_per_rule("creator")
+    'max_per:creator'
+    """
     return f"max_per:{column}"
 
 
 def max_where_rule(column: str) -> str:
-    """Name the rule that caps the candidates whose column is true."""
+    """Name the rule that caps the candidates whose column is true.
+
+    Examples
+    --------
+    >>> max_where_rule("sponsored")
+    'max_where:sponsored'
+    """
     return f"max_where:{column}"
 
 
 def min_where_rule(column: str) -> str:
-    """Name the rule that asks for candidates whose column is true."""
+    """Name the rule that asks for candidates whose column is true.
+
+    Examples
+    --------
+    >>> min_where_rule("new")
+    'min_where_if_available:new'
+    """
     return f"min_where_if_available:{column}"
 
 

@@ -139,7 +139,17 @@ class Cells:
 
 
 def sum_effects(effects: Sequence[Effects], cells: Cells) -> Floats:
-    """Add up offsets, slopes below and slopes above the centre, shape [3, cells]."""
+    """Add up offsets, slopes below and slopes above the centre, shape [3, cells].
+
+    Examples
+    --------
+    >>> ads = Effects(("source",), (("ads",),), (1.0,), (0.25,), (0.5,))
+    >>> cells = Cells(np.array([0, 1]), {"source": np.array([0, 1])}, {"source": ("ads", "feed")})
+    >>> sum_effects([ads], cells)
+    array([[1.  , 0.  ],
+           [0.25, 0.  ],
+           [0.5 , 0.  ]])
+    """
     sums = np.zeros((3, len(cells)))
     for one in effects:
         figures = np.array([one.offsets, one.below, one.above])

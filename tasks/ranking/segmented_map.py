@@ -119,7 +119,13 @@ Calibrator = CalibrationMap | SegmentedMap
 
 
 def apply_calibrator(found: Calibrator, scores: npt.ArrayLike, frame: pd.DataFrame) -> Floats:
-    """Apply a map to the scores of a frame's rows, [n]; only a segmented one looks at the frame."""
+    """Apply a map to the scores of a frame's rows, [n]; only a segmented one looks at the frame.
+
+    Examples
+    --------
+    >>> apply_calibrator(LogisticMap(slope=1.0, intercept=0.0), [0.25], pd.DataFrame(index=range(1))).round(9)
+    array([0.25])
+    """
     return found.apply(scores, frame) if isinstance(found, SegmentedMap) else found.apply(scores)
 
 
@@ -130,6 +136,11 @@ def calibrator_from_json(plain: object) -> Calibrator:
     ------
     DataError
         Not an object of a known kind with exactly its fields, or figures that make no map.
+
+    Examples
+    --------
+    >>> calibrator_from_json({"kind": "logistic", "slope": 1.0, "intercept": -0.5})
+    LogisticMap(slope=1.0, intercept=-0.5)
     """
     if not (isinstance(plain, Mapping) and plain.get("kind") == SegmentedMap.kind):
         return map_from_json(plain)

@@ -82,7 +82,15 @@ def compute_utilities(
 
 
 def choose_contexts(candidates: pd.DataFrame, declared: tuple[Context, ...]) -> Codes:
-    """Return the index of the first context that holds, -1 where none does, shape [rows]."""
+    """Return the index of the first context that holds, -1 where none does, shape [rows].
+
+    Examples
+    --------
+    >>> from tasks.ranking.policy import Condition
+    >>> evening = Context("evening", (Condition("hour", "one_of", (20, 21)),), {})
+    >>> choose_contexts(pd.DataFrame({"hour": [9, 20]}), (evening,))
+    array([-1,  0], dtype=int16)
+    """
     chosen = np.full(len(candidates), -1, dtype=np.int16)
     for index, context in reversed(list(enumerate(declared))):
         rows = np.ones(len(candidates), dtype=np.bool_)

@@ -15,7 +15,16 @@ _END: Final = "end of trees"
 
 
 def shift_scores(booster: lgb.Booster, offset: float) -> lgb.Booster:
-    """Add an offset to every raw score, in place, through the leaves of the first tree."""
+    """Add an offset to every raw score, in place, through the leaves of the first tree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> booster = lgb.train({"verbosity": -1}, lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0)), 1)
+    >>> before = booster.predict([[3.0]], raw_score=True)
+    >>> (shift_scores(booster, 2.0).predict([[3.0]], raw_score=True) - before).round(6)
+    array([2.])
+    """
     if offset:
         for leaf in range(_count_leaves(booster, 0)):
             booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + offset)
@@ -23,7 +32,16 @@ def shift_scores(booster: lgb.Booster, offset: float) -> lgb.Booster:
 
 
 def scale_scores(booster: lgb.Booster, slope: float) -> lgb.Booster:
-    """Multiply every raw score, in place, through all leaves."""
+    """Multiply every raw score, in place, through all leaves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> booster = lgb.train({"verbosity": -1}, lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0)), 1)
+    >>> before = booster.predict([[3.0]], raw_score=True)
+    >>> (scale_scores(booster, 2.0).predict([[3.0]], raw_score=True) / before).round(6)
+    array([2.])
+    """
     for tree in range(booster.num_trees()):
         for leaf in range(_count_leaves(booster, tree)):
             booster.set_leaf_output(tree, leaf, booster.get_leaf_output(tree, leaf) * slope)
@@ -36,6 +54,14 @@ def stack_boosters(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster
     Parameters
     ----------
     below, above : boosters of the same features in the same order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> booster = lgb.train({"verbosity": -1}, lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0)), 1)
+    >>> twice = stack_boosters(booster, booster)
+    >>> twice.num_trees(), (twice.predict([[3.0]]) / booster.predict([[3.0]])).round(6)
+    (2, array([2.]))
     """
     if below is None:
         return above
@@ -48,7 +74,16 @@ def stack_boosters(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster
 
 
 def is_constant(booster: lgb.Booster) -> bool:
-    """Whether each tree holds one value in all of its leaves, so that every row gets the same score."""
+    """Whether each tree holds one value in all of its leaves, so that every row gets the same score.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> price = np.arange(100.0)[:, None]
+    >>> data = (lgb.Dataset(price, labels) for labels in (np.arange(100.0), np.ones(100)))
+    >>> [is_constant(lgb.train({"verbosity": -1}, rows, 1)) for rows in data]
+    [False, True]
+    """
     trees = _LEAVES.finditer(booster.model_to_string())
     return not any(len(set(map(float, tree[1].split()))) > 1 for tree in trees)
 

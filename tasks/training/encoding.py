@@ -14,7 +14,13 @@ from tasks.ranking.features import FeatureEncoder
 
 
 def encode_dictionaries(table: pa.Table, names: Iterable[str]) -> pa.Table:
-    """Hold each distinct text of some columns once, and a number per row."""
+    """Hold each distinct text of some columns once, and a number per row.
+
+    Examples
+    --------
+    >>> encode_dictionaries(pa.table({"aisle": ["tea", "jam", "tea"]}), ["aisle"]).column("aisle").type
+    DictionaryType(dictionary<values=string, indices=int32, ordered=0>)
+    """
     for name in names:
         column = table.column(name)
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -23,7 +29,14 @@ def encode_dictionaries(table: pa.Table, names: Iterable[str]) -> pa.Table:
 
 
 def fit_encoder(table: pa.Table, features: Features) -> FeatureEncoder:
-    """Learn the categories of training rows."""
+    """Learn the categories of training rows.
+
+    Examples
+    --------
+    >>> rows = pa.table({"price": [2.5, 3.0], "aisle": ["tea", "jam"]})
+    >>> fit_encoder(rows, Features(numeric=("price",), categorical=("aisle",))).categories
+    {'aisle': ('jam', 'tea')}
+    """
     seen = table.select(list(features.categorical)).to_pandas()
     return replace(FeatureEncoder.fit(seen, (), features.categorical), numeric=features.numeric)
 
@@ -35,6 +48,12 @@ def encode(encoder: FeatureEncoder, table: pa.Table) -> pa.Table:
     ------
     DataError
         A column holds no numbers, or infinite ones.
+
+    Examples
+    --------
+    >>> rows = pa.table({"price": [2.5, 3.0], "aisle": ["tea", "jam"]})
+    >>> encode(FeatureEncoder(("price",), {"aisle": ("jam", "tea")}), rows).to_pydict()
+    {'price': [2.5, 3.0], 'aisle': [1.0, 0.0]}
     """
     numeric = [_check_numbers(table, name) for name in encoder.numeric]
     codes = [_encode_categories(encoder, table.column(name), name) for name in encoder.categorical]

@@ -88,6 +88,14 @@ def estimate_examination(
         No two neighbours could have stood the other way round.
     ImmatureLabels
         There are too few positives to tell position 2 from position 1.
+
+    Examples
+    --------
+    >>> positions, propensities = np.tile([1.0, 2.0], 400), np.tile([0.5, 0.5], 400)
+    >>> outcomes = np.tile([1.0, 1.0, 1.0, 0.0], 200)
+    >>> requests = users = np.repeat(np.arange(400), 2)
+    >>> estimate_examination(outcomes, positions, propensities, requests=requests, users=users).by_position
+    (1.0, 0.5)
     """
     pairs = find_swappable_pairs(requests, positions, propensities)
     if not len(pairs.upper):

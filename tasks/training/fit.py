@@ -125,6 +125,13 @@ def bin_examples(
     ----------
     constant : log odds that every row begins at; 0 lets LightGBM find the mean where rows have no offset.
     start : the booster whose raw score every row begins at.
+
+    Examples
+    --------
+    >>> price, clicks, fold = np.arange(100.0)[:, None], np.tile([0.0, 1.0], 50), np.zeros(100, dtype=bool)
+    >>> examples = Examples(price, clicks, fold, ("price",))
+    >>> bin_examples(examples, {"verbosity": -1}).num_data()
+    100
     """
     weights = examples.weights
     if loss_weight != 1:

@@ -69,6 +69,10 @@ def require_positions(positions: Floats) -> None:
     ------
     DataError
         A position is below 1; one that is missing is NaN and no such.
+
+    Examples
+    --------
+    >>> require_positions(np.array([1.0, 2.0, np.nan]))
     """
     if below := int(np.count_nonzero(positions < 1)):
         raise DataError(
@@ -82,6 +86,11 @@ def mean_at_reference(labels: Floats, examination: Floats) -> float:
 
     The plain mean of y / e swings with every positive at a place that is hardly looked at. Outcomes over
     looks has the same limit where places are dealt regardless of the items, and never leaves [0, max y / e].
+
+    Examples
+    --------
+    >>> mean_at_reference(np.array([1.0, 0.0, 0.0]), np.array([1.0, 0.5, 0.5]))
+    0.5
     """
     looks = _check_examination(examination)
     return float(np.sum(labels) / looks.sum()) if len(looks) else 0.0

@@ -54,6 +54,13 @@ def response_probabilities(
     ------
     DataError
         One half of the users has no answer, or nothing but answers.
+
+    Examples
+    --------
+    >>> asked = pa.table({"age": np.tile([20.0, 60.0], 1000)})
+    >>> answered, half = np.tile([True, False, False, False], 500), np.arange(2000) < 1000
+    >>> response_probabilities(asked, answered, half, of=asked[:2], of_half=half[:2]).round(2)
+    array([0.45, 0.06])
     """
     found = np.empty(len(of_half))
     for side in (True, False):

@@ -49,6 +49,12 @@ def sample_rows(
     positive : bool [n].
     key : the columns of the rows' key, each of length n.
     negatives : the share of negatives that is kept, in (0, 1], of all rows or of each, shape [n].
+
+    Examples
+    --------
+    >>> key = [pa.chunked_array([["a", "b", "c", "d"]])]
+    >>> sample_rows(np.array([True, False, False, False]), key, negatives=0.5, salt="negatives")
+    array([ True,  True, False, False])
     """
     if np.min(negatives, initial=1) >= 1:
         return np.ones(len(positive), dtype=np.bool_)
@@ -82,7 +88,13 @@ def negative_rates(
 
 
 def hold_out_users(users: pa.ChunkedArray, *, share: float, salt: str) -> Bools:
-    """Mark the rows of the held-out users; all rows of a user are on one side."""
+    """Mark the rows of the held-out users; all rows of a user are on one side.
+
+    Examples
+    --------
+    >>> hold_out_users(pa.chunked_array([["ana", "sam", "ana"]]), share=0.75, salt="fold")
+    array([False,  True, False])
+    """
     return hash_to_uniform([users], salt=salt) < share
 
 

@@ -130,6 +130,15 @@ def search(
     own : the contract's parameters: the first trial, which nothing prunes.
     before : the trials of a search of the same inputs that was cut short.
     tell : is told each trial at its end, those ``before`` not.
+
+    Examples
+    --------
+    >>> tried = []
+    >>> budget = Search(trials=1, seconds=60)
+    >>> search(lambda parameters, watch: tried.append(parameters), {"num_leaves": 7}, budget).ended_by
+    'nothing held out'
+    >>> tried
+    [{'num_leaves': 7}]
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     ranges, tried = search_space(own), _keep_unbroken(before)

@@ -30,6 +30,15 @@ def start_from_dense(
     ----------
     dense : the denser task's booster; it is not changed.
     examples : the sparse task's, of the same features.
+
+    Examples
+    --------
+    >>> price, fold = np.arange(100.0)[:, None], np.zeros(100, dtype=bool)
+    >>> labels = (price[:, 0] > 49).astype(float)
+    >>> dense = lgb.train({"objective": "binary", "verbosity": -1}, lgb.Dataset(price, labels), 2)
+    >>> sparse = Examples(price, labels * (price[:, 0] > 74), fold, ("price",))
+    >>> round(float(start_from_dense(dense, sparse, by="predictions").predict(price).sum()), 3)
+    25.0
     """
     learned_from = examples.where(~examples.held_out)
     start = rescale_predictions if by == "predictions" else refit_leaves
@@ -37,7 +46,17 @@ def start_from_dense(
 
 
 def rescale_predictions(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
-    """Fold intercept and slope of the dense log odds into the dense trees' leaves, in place."""
+    """Fold intercept and slope of the dense log odds into the dense trees' leaves, in place.
+
+    Examples
+    --------
+    >>> price, fold = np.arange(100.0)[:, None], np.zeros(100, dtype=bool)
+    >>> labels = (price[:, 0] > 49).astype(float)
+    >>> dense = lgb.train({"objective": "binary", "verbosity": -1}, lgb.Dataset(price, labels), 2)
+    >>> sparse = Examples(price, labels * (price[:, 0] > 74), fold, ("price",))
+    >>> round(float(rescale_predictions(dense, sparse).predict(price).sum()), 3)
+    25.0
+    """
     raw = np.asarray(dense.predict(examples.features, raw_score=True, num_threads=threads or 0))
     design = np.column_stack([np.ones(len(raw)), raw])
     intercept, slope = fit_log_odds(
@@ -50,6 +69,15 @@ def refit_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None 
     """Fit the leaves' values anew, from the sparse task's mean log odds on.
 
     LightGBM's ``Booster.refit`` with a decay rate of 0; each row's leaf in each tree is in memory at once.
+
+    Examples
+    --------
+    >>> price, fold = np.arange(100.0)[:, None], np.zeros(100, dtype=bool)
+    >>> labels = (price[:, 0] > 49).astype(float)
+    >>> dense = lgb.train({"objective": "binary", "verbosity": -1}, lgb.Dataset(price, labels), 2)
+    >>> sparse = Examples(price, labels * (price[:, 0] > 74), fold, ("price",))
+    >>> refit_leaves(dense, sparse).num_trees()
+    2
     """
     ones, offsets = np.ones((len(examples), 1)), examples.offsets
     (mean,) = fit_log_odds(ones, examples.labels, weights=examples.weights, offsets=offsets)

@@ -42,6 +42,10 @@ def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int
         Too few observed rows or positives; more days bring more.
     DataError
         Every label is the same, so there is nothing to tell apart.
+
+    Examples
+    --------
+    >>> require_trainable("click", np.array([1.0, 0.0]), kind="binary", minimum=1)
     """
     valued = kind in ("value", "quantile")
     found, noun = int(np.count_nonzero(labels)), "values other than 0" if valued else "positives"
@@ -65,6 +69,10 @@ def require_labels(labels: Floats, objective: Objective) -> None:
     ------
     DataError
         An outcome is neither 0 nor 1, a value of tweedie is below 0, or a value is beyond single precision.
+
+    Examples
+    --------
+    >>> require_labels(np.array([1.0, 0.0]), "binary")
     """
     if objective in ("binary", "lambdarank") and (other := (labels != 0) & (labels != 1)).any():
         raise DataError(
@@ -92,6 +100,10 @@ def require_monotone(
     ------
     ContractError
         A bound is on no numeric feature, or the loss is that of a quantile.
+
+    Examples
+    --------
+    >>> require_monotone({"price": -1}, ["price"], ["aisle"], "binary")
     """
     for name in monotone:
         if name in categorical:
@@ -115,6 +127,10 @@ def require_short_requests(lengths: npt.NDArray[np.int64]) -> None:
     ------
     DataError
         There is one of more than `LONGEST`.
+
+    Examples
+    --------
+    >>> require_short_requests(np.array([12, 40]))
     """
     longest = int(lengths.max(initial=0))
     if longest > LONGEST:
@@ -135,6 +151,11 @@ def refuse_constant(task: str, booster: lgb.Booster, *, split: bool) -> None:
     ------
     DataError
         No feature tells the outcomes apart under the parameters, or all leaves hold one value.
+
+    Examples
+    --------
+    >>> data = lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0))
+    >>> refuse_constant("spend", lgb.train({"verbosity": -1}, data, 1), split=True)
     """
     if not is_constant(booster):
         return

@@ -42,6 +42,11 @@ def column_weights(values: Floats, *, task: str, column: str) -> Doubles:
     ------
     DataError
         A value is null, NaN, negative or above `GREATEST`.
+
+    Examples
+    --------
+    >>> column_weights(np.array([0.0, 2.0]), task="click", column="quality")
+    array([0., 2.])
     """
     weights = np.asarray(values, dtype=np.float64)
     wrong = ~((weights >= 0) & (weights <= GREATEST))
@@ -133,12 +138,24 @@ def balance_classes(labels: Floats, weights: Doubles | None) -> tuple[Doubles, f
 
 
 def effective_size(weights: Floats) -> float:
-    """Return how many rows of equal weight would tell as much (Kish): (sum w)^2 / sum w^2."""
+    """Return how many rows of equal weight would tell as much (Kish): (sum w)^2 / sum w^2.
+
+    Examples
+    --------
+    >>> effective_size(np.array([1.0, 1.0, 2.0])), effective_size(np.ones(3))
+    (2.6666666666666665, 3.0)
+    """
     return float(weights.sum() ** 2 / np.square(weights).sum())
 
 
 def describe_factors(factors: Mapping[str, Doubles]) -> dict[str, dict[str, float]]:
-    """Return of each factor the least, the mean, the greatest value and the effective number of rows."""
+    """Return of each factor the least, the mean, the greatest value and the effective number of rows.
+
+    Examples
+    --------
+    >>> describe_factors({"half_life": np.array([0.5, 1.0])})["half_life"]
+    {'least': 0.5, 'mean': 0.75, 'greatest': 1.0, 'effective_rows': 1.8}
+    """
     return {
         name: {
             "least": float(values.min()),
