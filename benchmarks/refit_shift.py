@@ -88,7 +88,7 @@ def _refitting(surface: str, folder: Path) -> Path:
 
 def _print(name: str, workspace: Workspace, result: retrain.RetrainResult) -> None:
     bound = workspace.contracts.surface.gates.model.refit_shift_max
-    tested = _calibrated_on(workspace, releases.rehearsed(workspace, result.release))
+    tested = _calibrated_on(workspace, releases.resolve_tested_release(workspace, result.release))
     served = _calibrated_on(workspace, result.release)
     print(
         f"{name}: shift on the test days (allowed: {bound:g}), and positives to calibrate on, tested | served"

@@ -22,7 +22,7 @@ from tasks.calibration import step as calibrate_step
 from tasks.calibration.step import CalibrateResult
 from tasks.errors import ContractError, StoreError, unknown
 from tasks.settings import IN_PROCESS, Settings
-from tasks.stores.projects import BACKENDS, submit
+from tasks.stores.projects import BACKENDS, Backend, submit
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training import step as train_step
 from tasks.training.step import TrainResult
@@ -105,9 +105,7 @@ def _launched(
         workspace.surface,
         project=project_folder(name, backend),
         parameters={"surface": workspace.surface, "parent_run": parent_run or "", **_written(inputs)},
-        backend=backend,
-        config=_config(),
-        environment=local_environment(workspace),
+        backend=Backend(backend, _config(), local_environment(workspace)),
     )
     made = find(workspace, **inputs)
     if made is None:

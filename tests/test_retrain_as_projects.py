@@ -9,7 +9,7 @@ from mlflow.entities import Run
 
 from tasks import launch
 from tasks.replay import shadow, simulate
-from tasks.stores.projects import PROJECT, submit
+from tasks.stores.projects import PROJECT, Backend, submit
 from tasks.stores.runs import PARENT
 from tasks.stores.tracking import connect
 from tasks.stores.workspace import Workspace, format_instant
@@ -40,9 +40,7 @@ def by_projects(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.
             NAME,
             project=launch.PROJECTS / name,
             parameters={"surface": NAME, **parameters},
-            backend="local",
-            config={},
-            environment=launch.local_environment(workspace),
+            backend=Backend("local", {}, launch.local_environment(workspace)),
         )
     return Projects(
         workspace, {run.data.tags[PROJECT]: run for run in runs_of(workspace) if PROJECT in run.data.tags}

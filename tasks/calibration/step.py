@@ -33,10 +33,10 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.observations import Observations
 from tasks.ranking.heads import Head
 from tasks.ranking.segmented_map import Calibrator, apply_calibrator
-from tasks.stores.make_once import WantedPart
 from tasks.stores.parts import CALIBRATOR, Part
 from tasks.stores.registry import Registry
 from tasks.stores.releases import COMPONENT
+from tasks.stores.reusable_part import ReusablePart
 from tasks.stores.runs import StepRun, read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing as unbiased
@@ -145,7 +145,7 @@ def _rows(
     return rows, model
 
 
-def _wanted_part(rows: TaskRows, model: Part) -> WantedPart:
+def _wanted_part(rows: TaskRows, model: Part) -> ReusablePart:
     made_from = rows.made_from()
     code = {
         "step": STEP,
@@ -154,7 +154,7 @@ def _wanted_part(rows: TaskRows, model: Part) -> WantedPart:
         "model": [model.version, model.sha256],
     }
     contracts = calibrator_inputs(rows.workspace.contracts, rows.task)
-    return WantedPart(
+    return ReusablePart(
         workspace=rows.workspace,
         step=STEP,
         task=rows.task,
@@ -188,15 +188,16 @@ def _calibrate(
     if made.after is not None:
         opened.table("figures.json", pd.DataFrame([row.to_json() for row in made.after.metrics]))
     opened.evidence(_evidence(rows, model, made))
-    return registry.register(
+    part = registry.register(
         calibrator_name(rows.workspace.surface, rows.task),
         {CALIBRATOR: json.dumps(made.fitted.to_json(), allow_nan=False).encode()},
         run_id=opened.run_id,
         tags=said,
         model_type="calibrator",
         params=params,
-        metrics=_flatten_metrics(made),
     )
+    registry.log_metrics(part, opened.run_id, _flatten_metrics(made))
+    return part
 
 
 def _evidence(rows: TaskRows, model: Part, made: _Calibrated) -> dict[str, Any]:

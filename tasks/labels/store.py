@@ -25,7 +25,7 @@ from tasks.labels import digest
 from tasks.labels.coverage import Build
 from tasks.labels.snapshot import CHANGED, Snapshot
 from tasks.stores import delta
-from tasks.stores.delta import DataFile
+from tasks.stores.delta import DataFile, NewFiles
 from tasks.stores.location import Location, locate, store_of, way
 
 _BUILD, _SNAPSHOT = "equipoise.build", "equipoise.snapshot"
@@ -130,7 +130,7 @@ class LabelStore:
             CHANGED: json.dumps(changed or {}),
         }
         version = delta.commit(
-            path, files, schema, partition_by=c.DAY, replace=replace, metadata=metadata, expected=expected
+            path, NewFiles(files, schema, c.DAY), replace=replace, metadata=metadata, expected=expected
         )
         return self._snapshot(path, version, metadata)
 

@@ -18,7 +18,7 @@ from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill
 from tasks.stores import delta
-from tasks.stores.delta import DataFile
+from tasks.stores.delta import DataFile, NewFiles
 from tasks.stores.location import Location, size_of
 from tasks.stores.workspace import Workspace
 
@@ -74,7 +74,7 @@ def quarantine_bad_rows(
     if count == 0:
         file.unlink()
         return 0
-    delta.commit(table, [DataFile(file, count, size, {})], _SCHEMA, expected=version)
+    delta.commit(table, NewFiles([DataFile(file, count, size, {})], _SCHEMA), expected=version)
     return count
 
 

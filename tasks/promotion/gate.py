@@ -28,7 +28,7 @@ from tasks.release.description import describe_verdict
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.stores.manifest import Manifest
 from tasks.stores.registry import Registry
-from tasks.stores.releases import VERDICT, rehearsed, release_manifest, release_part
+from tasks.stores.releases import VERDICT, release_manifest, release_part, resolve_tested_release
 from tasks.stores.runs import StepKey, StepRun, read_evidence, step_run
 from tasks.stores.workspace import Workspace, format_instant, write_report
 
@@ -144,7 +144,9 @@ def _dossier(
         slots=slot_ratios(evidence["simulation"]["measured"]),
         utility=_slot_utility(evidence["simulation"], gathered.tasks),
         pictures=gather_pictures(
-            workspace, release_manifest(workspace, rehearsed(workspace, release)), release_run=runs.release
+            workspace,
+            release_manifest(workspace, resolve_tested_release(workspace, release)),
+            release_run=runs.release,
         ),
         reports=report_sections(evidence["release"]),
     )

@@ -132,14 +132,15 @@ class _Making:
         packaged = package_release(files, self._manifest(), signature=signature)
         self._link(packaged.manifest)
         self._log(packaged.manifest, figures, self._reports(tested, files))
-        return self.registry.register(
+        part = self.registry.register(
             release_name(wanted.workspace.surface),
             packaged.files,
             run_id=self.step.run_id,
             tags={INPUTS: wanted.inputs, **self._tags(packaged)},
             model_type="release",
-            metrics=_flat(figures),
         )
+        self.registry.log_metrics(part, self.step.run_id, _flat(figures))
+        return part
 
     @cached_property
     def _rehearsal(self) -> Rehearsal:

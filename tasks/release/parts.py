@@ -24,8 +24,8 @@ from tasks.stores.registry import Registry
 from tasks.stores.releases import (
     COMPONENT,
     find_lender,
-    rehearsed,
     release_manifest,
+    resolve_tested_release,
 )
 from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace, format_instant
@@ -99,7 +99,7 @@ def _lent(workspace: Workspace, missing: Sequence[str], as_of: datetime) -> Pins
             f"A release needs every task, and {', '.join(missing)} came without a model. There is no "
             f"champion of {format_instant(as_of)} or before to take it from: train every task."
         )
-    manifest = release_manifest(workspace, rehearsed(workspace, lender))
+    manifest = release_manifest(workspace, resolve_tested_release(workspace, lender))
     lacking = [task for task in missing if not _has(manifest, task)]
     if lacking:
         raise ContractError(

@@ -22,10 +22,10 @@ from tasks.stores.releases import (
     COMPONENT,
     FILE,
     SNAPSHOT,
-    _summary,
     alias_moves,
     release_manifest,
     release_part,
+    summarize_release,
 )
 from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
@@ -61,7 +61,7 @@ def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
     manifest = release_manifest(workspace, part.version)
     evidence = read_evidence(workspace.home, registry.run_id(part))
     return {
-        **_summary(part, tags, registry.aliases(part.name)),
+        **summarize_release(part, tags, registry.aliases(part.name)),
         "pins": manifest.pins,
         "digests": {
             "release": part.sha256,

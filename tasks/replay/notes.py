@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from tasks.replay.replay_policies import Measured
 from tasks.replay.slates import TestSlice
-from tasks.stores.releases import rehearsed
+from tasks.stores.releases import resolve_tested_release
 from tasks.stores.workspace import Workspace
 
 
 def stood_in(workspace: Workspace, release: int) -> Iterator[str]:
     """Say which release's models were rehearsed, where they are not the release's own."""
-    tested = rehearsed(workspace, release)
+    tested = resolve_tested_release(workspace, release)
     if tested != release:
         yield (
             f"Release {release} serves refitted models, which have learned from these days. Release {tested} "

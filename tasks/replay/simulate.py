@@ -32,7 +32,7 @@ from tasks.replay.slates import Scored, TestSlice, release_policy
 from tasks.replay.terms import composition
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.manifest import Manifest
-from tasks.stores.releases import find_release, rehearsed, resolve_release
+from tasks.stores.releases import find_release, resolve_release, resolve_tested_release
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, write_report
 
@@ -103,12 +103,14 @@ def _simulate(
     policies: Mapping[str, UtilitySpec],
 ) -> None:
     """Rehearse the decision and write what is found: a report for people, evidence for the gate."""
-    under_test = load(workspace, rehearsed(workspace, release))
+    under_test = load(workspace, resolve_tested_release(workspace, release))
     test = TestSlice.of(workspace, under_test.manifest)
     ours = test.slates_of(under_test, f"release {release}")
     old = None
     if champion is not None:
-        old = test.slates_of(load(workspace, rehearsed(workspace, champion)), f"champion {champion}")
+        old = test.slates_of(
+            load(workspace, resolve_tested_release(workspace, champion)), f"champion {champion}"
+        )
     theirs = test.first_baseline() if old is None else old.slates
     found = _replayed(workspace, test, ours, theirs, policies, run_id=run.run_id)
     notes = [*stood_in(workspace, release), *notes_of(test, found.measured)]
@@ -250,7 +252,7 @@ def _judged(
         found = measured[rail.metric]
         if rail.anchor is not None:
             metric = _metrics(workspace.contracts, test)[rail.metric]
-            anchored = load(workspace, rehearsed(workspace, rail.anchor))
+            anchored = load(workspace, resolve_tested_release(workspace, rail.anchor))
             anchor = test.slates_of(anchored, f"anchor {rail.anchor}")
             found = replay.measure(metric, ours.slates, anchor.slates, rail.by)
         yield from judge_guardrail(rail, [one for one in found if _asked(rail, one)], run=run_id)

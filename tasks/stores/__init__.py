@@ -1,1 +1,1 @@
-"""Delta tables; MLflow tracking and registry."""
+"""Where things are kept: Delta tables, MLflow's runs and registered parts, the audit, locks, a workspace."""

@@ -78,12 +78,19 @@ def _gap(path: Location) -> str | None:
     )
 
 
+@dataclass(frozen=True)
+class NewFiles:
+    """Files to be committed, the columns of their rows, and the partition column, if there is one."""
+
+    files: Sequence[DataFile]
+    schema: pa.Schema
+    partition_by: str | None = None
+
+
 def commit(
     path: Location,
-    files: Sequence[DataFile],
-    schema: pa.Schema,
+    new: NewFiles,
     *,
-    partition_by: str | None = None,
     replace: Sequence[str] | Literal["everything"] = (),
     metadata: Mapping[str, str] | None = None,
     expected: int | None = None,
@@ -106,8 +113,9 @@ def commit(
         Another writer was first: nothing was committed.
     """
     properties = CommitProperties(custom_metadata=dict(metadata or {}), max_commit_retries=0)
-    actions, columns = [_add(path, file) for file in files], [partition_by] if partition_by else []
-    delta_schema = Schema.from_arrow(schema)
+    actions = [_add(path, file) for file in new.files]
+    columns = [new.partition_by] if new.partition_by else []
+    delta_schema = Schema.from_arrow(new.schema)
     try:
         if expected is None:
             create_table_with_add_actions(
@@ -116,7 +124,7 @@ def commit(
             )  # fmt: skip
             return 0
         table = open_table(path, expected)
-        filters = None if replace == EVERYTHING else [(partition_by, "in", list(replace))]
+        filters = None if replace == EVERYTHING else [(new.partition_by, "in", list(replace))]
         table.create_write_transaction(
             actions, "overwrite" if replace else "append", delta_schema, columns,
             partition_filters=filters if replace else None, commit_properties=properties,

@@ -1,4 +1,4 @@
-"""."""
+"""The digests by which files are compared: sha256 of one file, and one for a tree of files."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""."""
+"""A surface's two policies as registered parts: the utility policy and the slate policy.
+
+A policy's version is raised whenever its content changes; a change under the same version is refused.
+"""
 
 from collections.abc import Mapping
 from typing import Final

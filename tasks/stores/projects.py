@@ -110,23 +110,27 @@ class ProjectRun:
         self.client.log_batch(self.run_id, tags=tags)
 
 
+@dataclass(frozen=True)
+class Backend:
+    """What MLflow runs a project on.
+
+    ``config`` is MLflow's configuration of it; ``environment`` are further variables for the process, where
+    that runs on this machine.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    environment: Mapping[str, str]
+
+
 def submit(
-    home: Path,
-    surface: str,
-    *,
-    project: Path,
-    parameters: Mapping[str, str],
-    backend: str,
-    config: Mapping[str, Any],
-    environment: Mapping[str, str],
+    home: Path, surface: str, *, project: Path, parameters: Mapping[str, str], backend: Backend
 ) -> None:
     """Run a project in the surface's experiment and wait for its end.
 
     Parameters
     ----------
     project : folder of the MLproject file.
-    backend, config : MLflow's backend and its configuration.
-    environment : further variables for its process, where that runs on this machine.
 
     Raises
     ------
@@ -137,7 +141,7 @@ def submit(
     experiment, began = experiment_id(client, home, surface), int(time.time() * 1000)
     with (
         current(client.tracking_uri),
-        _environment(environment),
+        _environment(backend.environment),
         tempfile.TemporaryDirectory(prefix="equipoise-project-") as downloads,
     ):
         try:
@@ -145,8 +149,8 @@ def submit(
                 str(project),
                 parameters=dict(parameters),
                 experiment_id=experiment,
-                backend=backend,
-                backend_config=dict(config),
+                backend=backend.name,
+                backend_config=dict(backend.config),
                 env_manager="local",
                 storage_dir=downloads,
                 synchronous=True,

@@ -26,10 +26,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tasks.errors import ContractError, StoreError, unknown
-from tasks.stores.parts import Part, booster_files, drop_caches, files_sha256, folder_sha256
+from tasks.stores.parts import Part, booster_files, drop_caches, files_sha256, folder_sha256, write_files
 from tasks.stores.runs import INPUTS, StepRun
 from tasks.stores.tracking import PatientClient, connect, exclusive
-from tasks.stores.versions import SHA256, create_version, link_output, log_files, logged_model_of, part_of
+from tasks.stores.versions import SHA256, NewVersion, create_version, link_output, log_folder, logged_model_of
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ class Registry:
         tags: Mapping[str, object],
         model_type: str,
         params: Mapping[str, object] | None = None,
-        metrics: Mapping[str, float] | None = None,
     ) -> Part:
         """Register files as a version, or return the version that already holds them.
 
@@ -67,17 +66,10 @@ class Registry:
         known = {key: str(value) for key, value in tags.items()}
         known[SHA256] = files_sha256(files)
         identity = {key: value for key, value in known.items() if key in {SHA256, INPUTS}}
-        client = self.client
+        new = NewVersion(name, run_id, model_type, known, params or {})
         with exclusive(self.home):
-            part = self._first(name, identity)
-            if part is None:
-                model = log_files(
-                    client, name, files, run_id=run_id, model_type=model_type, tags=known, params=params or {}
-                )
-                part = self._only(create_version(client, name, model, run_id=run_id, tags=known), identity)
-            link_output(client, run_id, self.model_id(part))
-        if metrics:
-            StepRun(client, run_id).metrics(metrics, model_id=self.model_id(part))
+            part = self._first(name, identity) or self._keep_earliest(self._create(new, files), identity)
+            link_output(self.client, run_id, self.model_id(part))
         return part
 
     def register_booster(
@@ -86,12 +78,17 @@ class Registry:
         """Register a model as LightGBM text, with further files beside it; ``how`` as in `register`."""
         return self.register(name, {**booster_files(booster, as_of), **files}, model_type="lightgbm", **how)
 
+    def log_metrics(self, part: Part, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Log a run's metrics as those of the version's model; none are logged where there are none."""
+        if metrics:
+            StepRun(self.client, run_id).metrics(metrics, model_id=self.model_id(part))
+
     def find(self, name: str, tags: Mapping[str, str]) -> Part | None:
         """Return the newest version that carries all of these tags."""
         found = self.client.search_model_versions(
             _having(name, tags), max_results=1, order_by=["version_number DESC"]
         )
-        return part_of(found[0]) if found else None
+        return _part_of(found[0]) if found else None
 
     def having(self, name: str, tags: Mapping[str, str]) -> list[int]:
         """Return every version that carries all of these tags, oldest first."""
@@ -99,7 +96,7 @@ class Registry:
 
     def versions(self, name: str) -> tuple[Part, ...]:
         """Return every version of a model, newest first."""
-        parts = map(part_of, self._search(_having(name, {})))
+        parts = map(_part_of, self._search(_having(name, {})))
         return tuple(sorted(parts, key=lambda part: -part.version))
 
     def part(self, name: str, version: int) -> Part:
@@ -112,7 +109,7 @@ class Registry:
         StoreError
             It carries no sha256: something else registered it.
         """
-        return part_of(self._version(name, version))
+        return _part_of(self._version(name, version))
 
     def resolve(self, name: str, ref: str) -> Part:
         """Return the version that a reference means: digits are a version, all else is an alias.
@@ -134,14 +131,14 @@ class Registry:
 
         Parameters
         ----------
-        into : folder to copy to; by default one that goes away with this process.
+        into : folder to copy to; by default one that is removed when this process ends.
 
         Raises
         ------
         StoreError
             A byte differs from what the part was registered with, or the files cannot be read.
         """
-        folder = into or _passing_folder()
+        folder = into or _temporary_folder()
         location = self.client.get_logged_model(self.model_id(part)).artifact_location
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +155,7 @@ class Registry:
         return folder
 
     def tags(self, part: Part) -> dict[str, str]:
-        """Return what a version says of itself."""
+        """Return the tags of a version."""
         return dict(self._version(part.name, part.version).tags)
 
     def set_tags(self, part: Part, tags: Mapping[str, object]) -> None:
@@ -167,7 +164,7 @@ class Registry:
             self.client.set_model_version_tag(part.name, str(part.version), key, str(value))
 
     def describe(self, part: Part, description: str) -> None:
-        """Say in markdown what a version is."""
+        """Set the description of a version, in markdown."""
         self.client.update_model_version(part.name, str(part.version), description=description)
 
     def run_id(self, part: Part) -> str:
@@ -204,15 +201,21 @@ class Registry:
         found = self._model(name)
         return {} if found is None else dict(found.tags)
 
+    def _create(self, new: NewVersion, files: Mapping[str, bytes]) -> Part:
+        with tempfile.TemporaryDirectory() as folder:
+            write_files(Path(folder), files)
+            model_id = log_folder(self.client, new, Path(folder))
+        return _part_of(create_version(self.client, new, model_id))
+
     def _first(self, name: str, identity: Mapping[str, str]) -> Part | None:
         found = self.having(name, identity)
         return self.part(name, found[0]) if found else None
 
-    def _only(self, made: Part, identity: Mapping[str, str]) -> Part:
-        """Give way to an earlier version of the same identity.
+    def _keep_earliest(self, made: Part, identity: Mapping[str, str]) -> Part:
+        """Return the earliest version of an identity, and remove this one where another was first.
 
         Another machine may have registered it at the same time, or a request was repeated whose answer was
-        lost: everybody sees the earliest version, so all keep that one and remove their own.
+        lost. Every writer sees the earliest version, so all keep that one and remove their own.
         """
         first = self._first(made.name, identity)
         if first is None or first.version >= made.version:
@@ -245,11 +248,25 @@ class Registry:
             raise ContractError(unknown("version", str(version), known, where=name)) from None
 
 
+def _part_of(version: Any) -> Part:
+    """Return the part that MLflow's version is.
+
+    Raises
+    ------
+    StoreError
+        It carries no sha256: something else registered it.
+    """
+    part = Part(version.name, int(version.version), version.tags.get(SHA256, ""))
+    if not part.sha256:
+        raise StoreError(f"{part} carries no sha256: it was not registered by Equipoise.")
+    return part
+
+
 def _having(name: str, tags: Mapping[str, str]) -> str:
     return " and ".join((f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())))
 
 
-def _passing_folder() -> Path:
+def _temporary_folder() -> Path:
     folder = tempfile.mkdtemp(prefix="equipoise-part-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)

@@ -1,4 +1,11 @@
-"""."""
+"""A surface's releases in the registry: found by version or alias, listed, and what their tags say.
+
+::
+
+    component.<part>     version of each pinned part        label_snapshot    what the models learned from
+    sha256.<part>        and its digest                     verdict           of the gates
+    as_of, backfilled    of which instant, and whether made for the past
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,17 +18,9 @@ from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace, format_instant, parse_instant
 
 COMPONENT: Final = "component."
-
-
 FILE: Final = "sha256."
-
-
 SNAPSHOT: Final = "label_snapshot"
-
-
 VERDICT: Final = "verdict"
-
-
 BACKFILLED: Final = "backfilled"
 
 
@@ -51,8 +50,8 @@ def find_release(workspace: Workspace, ref: str) -> int | None:
     return Registry(workspace.home).aliases(release_name(workspace.surface)).get(ref)
 
 
-def rehearsed(workspace: Workspace, ref: str | int) -> int:
-    """Return the version that a release's decision is rehearsed with: its own, or that which was tested.
+def resolve_tested_release(workspace: Workspace, ref: str | int) -> int:
+    """Return the version whose models a release is tested with: the one that it pins as tested, else its own.
 
     Refitted models have learned from the days of the test; those of the release pinned as tested have not.
     """
@@ -70,10 +69,11 @@ def list_releases(workspace: Workspace) -> list[dict[str, Any]]:
     """List a surface's releases, newest first."""
     registry, name = Registry(workspace.home), release_name(workspace.surface)
     aliases = registry.aliases(name)
-    return [_summary(part, registry.tags(part), aliases) for part in registry.versions(name)]
+    return [summarize_release(part, registry.tags(part), aliases) for part in registry.versions(name)]
 
 
-def _summary(part: Part, tags: Mapping[str, str], aliases: Mapping[str, int]) -> dict[str, Any]:
+def summarize_release(part: Part, tags: Mapping[str, str], aliases: Mapping[str, int]) -> dict[str, Any]:
+    """Return what a list of releases says of one, as plain JSON."""
     return {
         "version": part.version,
         "aliases": sorted(alias for alias, version in aliases.items() if version == part.version),

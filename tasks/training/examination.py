@@ -29,9 +29,9 @@ from tasks.labels.store import LabelStore
 from tasks.ranking.candidates import read_numbers
 from tasks.ranking.examination import FILE, Examination
 from tasks.stores.locks import alone
-from tasks.stores.make_once import WantedPart
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
+from tasks.stores.reusable_part import ReusablePart
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.examination_curve import EstimatedExamination, estimate_examination
@@ -82,7 +82,7 @@ def run(workspace: Workspace, *, snapshot: str, parent_run: str | None = None) -
         )
 
 
-def _wanted_part(workspace: Workspace, labelled: Snapshot) -> WantedPart:
+def _wanted_part(workspace: Workspace, labelled: Snapshot) -> ReusablePart:
     """Say what decides the curve: a declared one hangs on no label."""
     contracts = workspace.contracts
     decides = {"surface": workspace.surface, **curve_inputs(contracts), "step": STEP, "recipe": RECIPE}
@@ -94,7 +94,7 @@ def _wanted_part(workspace: Workspace, labelled: Snapshot) -> WantedPart:
         reference = contracts.surface.reference_position
         earlier = digest({**said, "declared": None, "reference": reference, "step": STEP, "recipe": RECIPE})
         decides |= {**made, "labels": labelled.content_digest}
-    return WantedPart(
+    return ReusablePart(
         workspace=workspace,
         step=STEP,
         task=None,

@@ -25,9 +25,9 @@ from tasks.contracts import canonical_json, digest
 from tasks.contracts.head_plan import FILE as HEAD
 from tasks.contracts.head_plan import head_plan
 from tasks.evaluation.figures import TaskFigures
-from tasks.stores.make_once import WantedPart
 from tasks.stores.parts import ENCODER, Part
 from tasks.stores.registry import Registry
+from tasks.stores.reusable_part import ReusablePart
 from tasks.stores.runs import INPUTS, StepRun, read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing as unbiased
@@ -138,7 +138,7 @@ def find(workspace: Workspace, *, task: str, as_of: datetime, snapshot: str) -> 
     return None if part is None else _result(wanted.registry, task, part, reused=True)
 
 
-def _wanted_part(rows: TaskRows, champion: Part | None) -> WantedPart:
+def _wanted_part(rows: TaskRows, champion: Part | None) -> ReusablePart:
     made_from, contracts = rows.made_from(), model_inputs(rows.workspace.contracts, rows.task)
     code = {
         STARTS_FROM: None if champion is None else [champion.version, champion.sha256],
@@ -147,7 +147,7 @@ def _wanted_part(rows: TaskRows, champion: Part | None) -> WantedPart:
         "examination": examination.RECIPE,
         "lightgbm": lgb.__version__,
     }
-    return WantedPart(
+    return ReusablePart(
         workspace=rows.workspace,
         step=STEP,
         task=rows.task,
@@ -166,7 +166,7 @@ def _make(
     trained = _train(rows, champion, opened, said[INPUTS])
     figures = None if rows.repeats else _figures(rows, trained)
     _log(opened, rows, trained, figures)
-    return registry.register_booster(
+    part = registry.register_booster(
         model_name(rows.workspace.surface, rows.task),
         trained.fitted.booster,
         {
@@ -177,8 +177,9 @@ def _make(
         run_id=opened.run_id,
         tags=said,
         params={"rounds": trained.fitted.rounds, **_parameters(rows, trained.parameters)},
-        metrics=_flatten_metrics(figures),
     )
+    registry.log_metrics(part, opened.run_id, _flatten_metrics(figures))
+    return part
 
 
 def _train(rows: TaskRows, champion: Part | None, opened: StepRun, inputs: str) -> _Trained:

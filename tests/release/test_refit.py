@@ -99,8 +99,8 @@ def test_a_poisoned_week_holds_it_and_says_why(poisoned: Retrained) -> None:
 def test_two_releases_are_made_and_the_refitted_one_challenges(sound: Retrained) -> None:
     assert sound.result.release == 2
     assert sound.aliases == {"challenger": 2}
-    assert releases.rehearsed(sound.workspace, 2) == 1
-    assert releases.rehearsed(sound.workspace, 1) == 1
+    assert releases.resolve_tested_release(sound.workspace, 2) == 1
+    assert releases.resolve_tested_release(sound.workspace, 1) == 1
 
 
 def test_the_served_part_states_its_own_newest_row_and_the_others_are_those_that_were_tested(
@@ -177,7 +177,7 @@ def test_a_recipe_that_cannot_be_repeated_leaves_what_was_tested_and_says_why(
 
 def test_a_refitted_champion_lends_what_was_tested_and_what_it_serves(poisoned: Retrained) -> None:
     assert poisoned.result.release == 4
-    assert releases.rehearsed(poisoned.workspace, 4) == 3
+    assert releases.resolve_tested_release(poisoned.workspace, 4) == 3
     tested, served = (releases.release_manifest(poisoned.workspace, version).pins for version in (3, 4))
     assert (tested[f"{NAME}.task.{HIDE}"], served[f"{NAME}.task.{HIDE}"]) == (1, 2)
     assert (tested[f"{NAME}.task.{CLICK}"], served[f"{NAME}.task.{CLICK}"]) == (3, 4)

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.stores import delta
-from tasks.stores.delta import EVERYTHING, DataFile
+from tasks.stores.delta import EVERYTHING, DataFile, NewFiles
 
 SCHEMA = pa.schema([("n", pa.int64()), ("ds", pa.date32())])
 
@@ -29,7 +29,7 @@ def numbers(table: Path, version: int | None = None) -> list[int]:
 def table(tmp_path: Path) -> Path:
     path = tmp_path / "with space" / "labels"
     files = [written(path, "2024-03-01", 1, 2), written(path, "2024-03-02", 3)]
-    assert delta.commit(path, files, SCHEMA, partition_by="ds", metadata={"said": "first"}) == 0
+    assert delta.commit(path, NewFiles(files, SCHEMA, "ds"), metadata={"said": "first"}) == 0
     return path
 
 
@@ -40,45 +40,45 @@ def test_what_no_commit_names_is_not_visible(table: Path) -> None:
 
 def test_replacing_a_day_leaves_the_others(table: Path) -> None:
     file = written(table, "2024-03-02", 4, 5)
-    version = delta.commit(table, [file], SCHEMA, partition_by="ds", replace=["2024-03-02"], expected=0)
+    version = delta.commit(table, NewFiles([file], SCHEMA, "ds"), replace=["2024-03-02"], expected=0)
     assert (version, numbers(table)) == (1, [1, 2, 4, 5])
 
 
 def test_several_days_are_replaced_in_one_commit(table: Path) -> None:
     files = [written(table, "2024-03-01", 6), written(table, "2024-03-02", 7)]
     days = ["2024-03-01", "2024-03-02", "2024-03-03"]
-    delta.commit(table, files, SCHEMA, partition_by="ds", replace=days, expected=0)
+    delta.commit(table, NewFiles(files, SCHEMA, "ds"), replace=days, expected=0)
     assert numbers(table) == [6, 7]
     assert [version for version, _ in delta.history(table)] == [1, 0]
 
 
 def test_an_earlier_version_can_be_read_again(table: Path) -> None:
     file = written(table, "2024-03-02", 4)
-    delta.commit(table, [file], SCHEMA, partition_by="ds", replace=["2024-03-02"], expected=0)
+    delta.commit(table, NewFiles([file], SCHEMA, "ds"), replace=["2024-03-02"], expected=0)
     assert numbers(table, version=0) == [1, 2, 3]
 
 
 def test_replacing_everything_may_change_the_columns(table: Path) -> None:
     file = written(table, "2024-03-05", 8)
     schema = SCHEMA.append(pa.field("more", pa.string()))
-    delta.commit(table, [file], schema, partition_by="ds", replace=EVERYTHING, expected=0)
+    delta.commit(table, NewFiles([file], schema, "ds"), replace=EVERYTHING, expected=0)
     assert numbers(table) == [8]
     assert delta.schema_of(table).names == ["n", "ds", "more"]
     assert delta.schema_of(table, 0).names == ["n", "ds"]
 
 
 def test_a_commit_without_files_keeps_its_metadata(table: Path) -> None:
-    delta.commit(table, [], SCHEMA, partition_by="ds", metadata={"said": "second"}, expected=0)
+    delta.commit(table, NewFiles([], SCHEMA, "ds"), metadata={"said": "second"}, expected=0)
     assert [said["said"] for _, said in delta.history(table)] == ["second", "first"]
     assert numbers(table) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("expected", [0, None])
 def test_the_second_of_two_writers_is_refused(table: Path, expected: int | None) -> None:
-    delta.commit(table, [], SCHEMA, partition_by="ds", expected=0)
+    delta.commit(table, NewFiles([], SCHEMA, "ds"), expected=0)
     file = written(table, "2024-03-02", 4)
     with pytest.raises(StoreError, match="run the step again"):
-        delta.commit(table, [file], SCHEMA, partition_by="ds", replace=["2024-03-02"], expected=expected)
+        delta.commit(table, NewFiles([file], SCHEMA, "ds"), replace=["2024-03-02"], expected=expected)
     assert numbers(table) == [1, 2, 3]
 
 

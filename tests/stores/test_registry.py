@@ -230,8 +230,9 @@ def test_a_version_of_somebody_else_is_refused(registry):
 def test_metrics_and_parameters_belong_to_the_model(registry):
     part = registry.register(
         NAME, FILES, run_id=open_run(registry), tags={}, model_type="calibrator",
-        params={"knots": 3}, metrics={"test.ratio": 1.01},
+        params={"knots": 3},
     )  # fmt: skip
+    registry.log_metrics(part, registry.run_id(part), {"test.ratio": 1.01})
     model = registry.client.get_logged_model(registry.model_id(part))
     assert model.params == {"knots": "3"}
     assert {metric.key: metric.value for metric in model.metrics} == {"test.ratio": 1.01}

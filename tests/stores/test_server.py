@@ -58,9 +58,8 @@ def make(home: Path, name: str, *, inputs: str = "i") -> tuple[str, int]:
     registry = Registry(home)
     with step_run(StepKey(home, "feed", step="calibrate", inputs=f"{name}{inputs}")) as run:
         tags = {"equipoise.inputs": inputs}
-        part = registry.register(
-            name, FILES, run_id=run.run_id, tags=tags, model_type="json", metrics={"auc": 0.7}
-        )
+        part = registry.register(name, FILES, run_id=run.run_id, tags=tags, model_type="json")
+        registry.log_metrics(part, run.run_id, {"auc": 0.7})
         run.params({"rows": 3})
         run.evidence({"auc": 0.7})
     return run.run_id, part.version

@@ -4,10 +4,9 @@ from types import SimpleNamespace
 import pytest
 
 from tasks.errors import StoreError
-from tasks.stores.parts import Part
 from tasks.stores.runs import StepKey, step_run
 from tasks.stores.tracking import PatientClient, connect
-from tasks.stores.versions import create_version, link_output, log_files, logged_model_of, part_of
+from tasks.stores.versions import NewVersion, create_version, link_output, log_folder, logged_model_of
 from tests.stores.mlflow_home import new_home
 
 NAME = "feed.calibrator.click_30m"
@@ -29,26 +28,25 @@ def run_id(home: Path) -> str:
         return run.run_id
 
 
+def new_version(run_id: str) -> NewVersion:
+    return NewVersion(NAME, run_id, "calibrator", tags={"sha256": "abc"}, params={"knots": 3})
+
+
 @pytest.fixture
-def logged(client: PatientClient, run_id: str) -> str:
-    return log_files(
-        client,
-        NAME,
-        {"calibrator.json": b"{}"},
-        run_id=run_id,
-        model_type="calibrator",
-        tags={},
-        params={"knots": 3},
-    )
+def logged(client: PatientClient, run_id: str, tmp_path: Path) -> str:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "calibrator.json").write_bytes(b"{}")
+    return log_folder(client, new_version(run_id), folder)
 
 
 def test_files_are_a_finished_model_that_a_version_leads_back_to(
     client: PatientClient, run_id: str, logged: str
 ) -> None:
     assert client.get_logged_model(logged).status == "READY"
-    part = create_version(client, NAME, logged, run_id=run_id, tags={"sha256": "abc"})
+    assert create_version(client, new_version(run_id), logged).version == 1
     version = client.get_model_version(NAME, "1")
-    assert part == part_of(version) == Part(NAME, 1, "abc")
+    assert (version.run_id, version.tags) == (run_id, {"sha256": "abc"})
     assert logged_model_of(version) == logged
 
 

@@ -1,4 +1,4 @@
-"""A part that is made once: what decides it is digested first, and a version of that digest is used again.
+"""A part that is used again: what decides its bytes is digested first, and a version of that digest is found.
 
 ::
 
@@ -16,11 +16,11 @@ from tasks.stores.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class WantedPart:
+class ReusablePart:
     """The version of ``name`` that a step makes from ``inputs``, for one task or for all.
 
-    ``tags`` say what the inputs are. ``earlier`` is the digest of the same inputs by a definition of before,
-    which registered versions still carry.
+    ``tags`` say what the inputs are. ``earlier`` is the digest of the same inputs by an earlier definition,
+    which versions registered before still carry.
     """
 
     workspace: Workspace
