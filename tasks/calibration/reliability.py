@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from tasks.evaluation.binary import Codes, Floats, divide
-from tasks.evaluation.resampling import UNKNOWN, Clusters, Resampler, sum_intervals
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.resampling import Clusters, Resampler, sum_intervals
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS: Final = 12
 BIN_POSITIVES: Final = 10
@@ -52,7 +52,7 @@ def reliability_curve(predictions: Floats, outcomes: Floats, who: Clusters) -> C
     means = sum_intervals([outcomes, ones], {"it": divide}, who.codes, resampler, groups=bins, count=count)
     predicted = np.bincount(bins, predictions, minlength=count) / np.bincount(bins, minlength=count)
     ratio = sum_intervals([outcomes, predictions], {"it": divide}, who.codes, resampler)["it"][0]
-    return Curve(predictions, predicted, tuple(means["it"]), ratio if outcomes.any() else UNKNOWN)
+    return Curve(predictions, predicted, tuple(means["it"]), ratio if outcomes.any() else UNKNOWN_ESTIMATE)
 
 
 def assign_equal_shares(predictions: Floats, positives: int) -> tuple[Codes, int]:

@@ -14,9 +14,10 @@ import numpy as np
 from tasks.contracts.training import HeadKind
 from tasks.errors import DataError
 from tasks.evaluation.evidence import SegmentCounts, TaskEvidence, estimate_from_json
-from tasks.evaluation.metric_rows import WHOLE, MetricRow
+from tasks.evaluation.metric_rows import MetricRow
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate
 
 WITH_INTERVAL: Final = ("auc", "auc_by_request", "calibration_ratio", "ndcg", "coverage")
@@ -74,7 +75,7 @@ class TaskFigures:
 
     def whole(self) -> dict[str, Estimate]:
         """Return each metric of all rows."""
-        return {row.metric: row.estimate for row in self.metrics if row.segment == WHOLE}
+        return {row.metric: row.estimate for row in self.metrics if row.segment == ALL}
 
     def headline(self) -> dict[str, float | int | None]:
         """Return the figures that people ask for first; what cannot be told is None."""

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from tasks.evaluation.binary import Floats, check_binary, divide, normalize_entropy, row_losses
 from tasks.evaluation.rank_sums import sum_ranks
 from tasks.evaluation.resampling import (
-    UNKNOWN,
     Clusters,
     Resampler,
     Statistic,
@@ -18,7 +17,7 @@ from tasks.evaluation.resampling import (
     percentile_interval,
     sum_intervals,
 )
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 
 def mean_interval(values: npt.ArrayLike, users: npt.ArrayLike, *, replicates: int = 500) -> Estimate:
@@ -54,7 +53,7 @@ def calibration_interval(
     """
     y, p, w = check_binary(outcomes, predictions, weights)
     if not y.any():
-        return UNKNOWN
+        return UNKNOWN_ESTIMATE
     return _interval_of_sums([w * y, w * p], divide, cluster_rows(users), seed=seed)
 
 
@@ -88,7 +87,7 @@ def auc_drop(
     y, old, once = check_binary(outcomes, champion)
     _, new, _ = check_binary(outcomes, challenger)
     if not y.size:
-        return UNKNOWN
+        return UNKNOWN_ESTIMATE
     who = cluster_rows(users)
     resampler = Resampler(who.count, seed=0, replicates=200)
     units = resampler.units(who.codes)
@@ -101,6 +100,6 @@ def _interval_of_sums(
     columns: list[Floats], statistic: Statistic, who: Clusters, *, seed: int = 0, replicates: int = 500
 ) -> Estimate:
     if not who.count:
-        return UNKNOWN
+        return UNKNOWN_ESTIMATE
     resampler = Resampler(who.count, seed, replicates)
     return sum_intervals(columns, {"it": statistic}, who.codes, resampler)["it"][0]

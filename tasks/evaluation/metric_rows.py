@@ -11,11 +11,10 @@ import pandas as pd
 
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.multicalibration import Grouping
-from tasks.evaluation.resampling import UNKNOWN, Clusters
-from tasks.evaluation.segments import UNKNOWN as MISSING
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.resampling import Clusters
+from tasks.evaluation.segments import ALL, UNKNOWN
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
-WHOLE: Final = "all"
 _RATIOS: Final = ("calibration_ratio", "mean_ratio")
 
 
@@ -55,10 +54,10 @@ def group_by_segment(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterat
     >>> [group.names for group in group_by_segment({"new": [True, False, None]}, 3)]
     [('all',), ('new=false', 'new=true', 'new=unknown')]
     """
-    yield Grouping((WHOLE,), np.zeros(size, dtype=np.intp))
+    yield Grouping((ALL,), np.zeros(size, dtype=np.intp))
     for column, values in segments.items():
         codes, known = pd.factorize(np.asarray(values))
-        words = [*map(_spell, known), MISSING]
+        words = [*map(_spell, known), UNKNOWN]
         present = np.unique(codes)
         names = np.array([f"{column}={words[code]}" for code in present])
         order = np.argsort(names, kind="stable")
@@ -89,7 +88,7 @@ def metric_rows(
         MetricRow(
             metric,
             group.names[i],
-            UNKNOWN if metric in _RATIOS and not positives[i] else by_group[i],
+            UNKNOWN_ESTIMATE if metric in _RATIOS and not positives[i] else by_group[i],
             int(rows[i]),
             int(positives[i]),
             who.resampled,

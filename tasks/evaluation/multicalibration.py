@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from tasks.errors import DataError
 from tasks.evaluation.binary import Codes, Floats, check_binary, divide
+from tasks.evaluation.segments import ALL
 
 LEAST_ROWS: Final = 10
 DEPTH: Final = 2
@@ -160,7 +161,7 @@ class SortedRows:
 
 
 def _cross_segments(rows: SortedRows, segments: Sequence[Grouping], depth: int) -> Iterator[CumulativeErrors]:
-    yield rows.errors(Grouping(("all",), np.zeros(rows.order.size, dtype=np.intp)))
+    yield rows.errors(Grouping((ALL,), np.zeros(rows.order.size, dtype=np.intp)))
     for columns in range(1, depth + 1):
         for chosen in combinations(segments, columns):
             yield rows.errors(_cross_columns(chosen))

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.evaluation.binary import Codes, Floats, check_rows, divide
-from tasks.evaluation.resampling import UNKNOWN, Clusters, Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
 from tasks.evaluation.tenths import assign_tenths
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ def proxy_report(
     """
     y, p, _ = check_rows(slow, fast)
     if not p.size:
-        return ProxyReport((), UNKNOWN, UNKNOWN, worst_at_top=False)
+        return ProxyReport((), UNKNOWN_ESTIMATE, UNKNOWN_ESTIMATE, worst_at_top=False)
     who = cluster_rows(users)
     resampler, codes = Resampler(who.count, seed=0, replicates=200), assign_tenths(p)
     tenths = tuple(_tenths(p, y, codes, who, resampler))
     mean = _mean_by_group(y, np.zeros_like(codes), 1, who, resampler)[0]
     sign = -1.0 if cost else 1.0
-    gap = _gap(sign * y, codes == codes.max(), who, resampler) if len(tenths) > 1 else UNKNOWN
+    gap = _gap(sign * y, codes == codes.max(), who, resampler) if len(tenths) > 1 else UNKNOWN_ESTIMATE
     good = [sign * tenth.outcome.value for tenth in tenths]
     return ProxyReport(tenths, mean, gap, worst_at_top=len(good) > 1 and good[-1] < min(good[:-1]))
 

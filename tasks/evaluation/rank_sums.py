@@ -20,8 +20,8 @@ from scipy import sparse
 
 from tasks.evaluation.binary import Codes, Floats, divide
 from tasks.evaluation.multicalibration import Grouping
-from tasks.evaluation.resampling import UNKNOWN, Resampler, count_users, percentile_interval
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.resampling import Resampler, count_users, percentile_interval
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS = 8192
 
@@ -121,7 +121,7 @@ def ranked_intervals(
     (0.75, 0.833333)
     """
     codes, count = (None, 1) if group is None else (group.codes, group.count)
-    aucs, precisions = [UNKNOWN] * count, [UNKNOWN] * count
+    aucs, precisions = [UNKNOWN_ESTIMATE] * count, [UNKNOWN_ESTIMATE] * count
     if not outcomes.size:
         return aucs, precisions
     ranked = sum_ranks(outcomes, predictions, weights, resampler.units(users), resampler.drawn, groups=codes)

@@ -20,8 +20,6 @@ from tasks.errors import DataError
 from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.verdicts import Estimate
 
-UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"), 0)
-
 BLOCK_CELLS = 4_000_000
 """Cells of the largest matrix of floats held at once (32 MB)."""
 

@@ -9,7 +9,7 @@ Reports, gates and the maps that a release carries spell a value in one way, bec
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,11 @@ import pandas as pd
 
 from ..errors import DataError, unknown
 
-UNKNOWN = "unknown"
+UNKNOWN: Final = "unknown"
+"""The segment of the rows whose column is null."""
+
+ALL: Final = "all"
+"""What stands for a segment where all rows are meant."""
 
 
 class Segment(Protocol):

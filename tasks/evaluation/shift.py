@@ -18,10 +18,9 @@ import pandas as pd
 
 from tasks.evaluation.binary import Codes, Floats, divide
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.tenths import TENTHS, assign_tenths
 from tasks.evaluation.verdicts import Estimate
-
-WHOLE = "all"
 
 
 def prediction_shift(
@@ -66,7 +65,7 @@ def prediction_shift(
 def _shift_by_group(
     columns: list[Floats], who: Clusters, groups: tuple[Codes, list[str]] | None
 ) -> dict[str, Estimate]:
-    codes, names = groups or (np.zeros(len(who.codes), dtype=np.intp), [WHOLE])
+    codes, names = groups or (np.zeros(len(who.codes), dtype=np.intp), [ALL])
     estimates = sum_intervals(
         columns,
         {"shift": _shift},

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
+from tasks.evaluation.segments import ALL
+
 
 class Outcome(StrEnum):
     """What a gate or a guardrail says."""
@@ -51,6 +53,10 @@ class Estimate:
         return all(math.isfinite(x) for x in (self.value, self.low, self.high))
 
 
+UNKNOWN_ESTIMATE: Final = Estimate(math.nan, math.nan, math.nan, 0)
+"""A figure that the data cannot give."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One gate's or guardrail's result with its evidence.
@@ -72,7 +78,7 @@ class Verdict:
     @property
     def of(self) -> str:
         """Say what was judged, and where."""
-        return self.subject if self.segment == "all" else f"{self.subject} at {self.segment}"
+        return self.subject if self.segment == ALL else f"{self.subject} at {self.segment}"
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON; unknown figures become null."""

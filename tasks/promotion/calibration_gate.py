@@ -21,7 +21,7 @@ from tasks.evaluation.calibration_verdicts import (
     judge_calibration,
 )
 from tasks.evaluation.evidence import TaskEvidence
-from tasks.evaluation.metric_rows import WHOLE
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_estimate
 
@@ -57,7 +57,7 @@ def _segments(gate: CalibrationGate, task: TaskEvidence) -> list[str]:
     """Name the whole and the gated segments; none of a head that makes no claim of a mean."""
     if task.kind not in {"binary", "value"}:
         return []
-    return [s for metric, s in task.figures if metric == "calibration_ratio" and _gated(gate, s)] or [WHOLE]
+    return [s for metric, s in task.figures if metric == "calibration_ratio" and _gated(gate, s)] or [ALL]
 
 
 def _ratio(task: TaskEvidence, segment: str) -> SegmentRatio | None:
@@ -66,12 +66,12 @@ def _ratio(task: TaskEvidence, segment: str) -> SegmentRatio | None:
     counts = task.counts.get(segment)
     if ratio is None or counts is None or task.kind != "binary":
         return None if ratio is None else SegmentRatio(ratio)
-    mean, whole = task.figures.get(("mean_prediction", segment)), task.figures["calibration_ratio", WHOLE]
+    mean, whole = task.figures.get(("mean_prediction", segment)), task.figures["calibration_ratio", ALL]
     return SegmentRatio(
         ratio,
         observed=counts.positives,
         predicted=None if mean is None else mean.value * counts.rows,
-        inflation=inflation(whole, task.counts[WHOLE].positives),
+        inflation=inflation(whole, task.counts[ALL].positives),
     )
 
 
@@ -91,4 +91,4 @@ def _why(gate: CalibrationGate, segment: SegmentRatio, said: Calibration) -> str
 
 
 def _gated(gate: CalibrationGate, segment: str) -> bool:
-    return segment == WHOLE or segment.partition("=")[0] in gate.by
+    return segment == ALL or segment.partition("=")[0] in gate.by

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.evaluation.evidence import TaskEvidence
-from tasks.evaluation.metric_rows import WHOLE
-from tasks.evaluation.resampling import UNKNOWN
-from tasks.evaluation.verdicts import Estimate, Verdict
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Verdict
 from tasks.release.sensitivity import Sensitivity, error_bar
 from tasks.reports.figures import IntervalChart, draw_intervals
 from tasks.reports.numbers import format_estimate, format_number
@@ -132,7 +131,7 @@ def _draw_errors(terms: Sequence[Sensitivity]) -> IntervalChart | None:
 
 def _ratio_name(verdict: Verdict) -> str:
     name = verdict.subject.removesuffix(".calibration_ratio")
-    return name if verdict.segment == WHOLE else f"{name} {verdict.segment}"
+    return name if verdict.segment == ALL else f"{name} {verdict.segment}"
 
 
 def _log_scale(ratio: float) -> float:
@@ -141,7 +140,7 @@ def _log_scale(ratio: float) -> float:
 
 
 def _segment_columns(task: TaskEvidence) -> list[str]:
-    return [name for name in _OF_A_SEGMENT if (name, WHOLE) in task.figures]
+    return [name for name in _OF_A_SEGMENT if (name, ALL) in task.figures]
 
 
 def _segments(task: TaskEvidence, judged: Mapping[tuple[str, str], str]) -> Iterator[SegmentRow]:
@@ -151,11 +150,11 @@ def _segments(task: TaskEvidence, judged: Mapping[tuple[str, str], str]) -> Iter
         yield SegmentRow(segment, counts.rows, counts.positives, figures, verdict)
 
 
-def _of(task: TaskEvidence, metric: str, segment: str = WHOLE) -> Estimate:
-    return task.figures.get((metric, segment), UNKNOWN)
+def _of(task: TaskEvidence, metric: str, segment: str = ALL) -> Estimate:
+    return task.figures.get((metric, segment), UNKNOWN_ESTIMATE)
 
 
-def _figure(task: TaskEvidence, metric: str, segment: str = WHOLE) -> str:
+def _figure(task: TaskEvidence, metric: str, segment: str = ALL) -> str:
     """Write a figure, with its interval where the metric has one; empty where there is none."""
     estimate = _of(task, metric, segment)
     return format_number(estimate.value) if metric in _WITHOUT_INTERVAL else format_estimate(estimate)

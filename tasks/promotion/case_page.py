@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.contracts import UtilitySpec
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
 from tasks.promotion.rules import POLICIES, Case, Support
 from tasks.release.description import markdown_table, weight_terms
@@ -77,7 +78,7 @@ def _listed(lines: Sequence[str]) -> Iterator[str]:
 
 def _figures(verdicts: Sequence[Verdict]) -> Iterator[str]:
     """Show the comparisons of the whole, the worst first."""
-    compared = [v for v in verdicts if v.gate in _COMPARED and v.segment == "all" and v.observed is not None]
+    compared = [v for v in verdicts if v.gate in _COMPARED and v.segment == ALL and v.observed is not None]
     compared.sort(key=lambda verdict: WORST_FIRST.index(verdict.outcome))
     rows = [
         [v.subject, format_estimate(v.observed, relative=v.relative), v.threshold, v.outcome.value]

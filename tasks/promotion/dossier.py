@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tasks.evaluation.evidence import TaskEvidence, estimate_to_json
-from tasks.evaluation.metric_rows import WHOLE
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.promotion.calibration_page import (
     ERRORS,
@@ -112,7 +112,7 @@ class Dossier:
             utility=self._sensitivity(),
             amplified=AMPLIFIED,
             tasks=self.tasks,
-            metrics=[m for m in _METRICS if any((m, WHOLE) in task.figures for task in self.tasks)],
+            metrics=[m for m in _METRICS if any((m, ALL) in task.figures for task in self.tasks)],
             pictures={caption: base64.b64encode(png).decode() for caption, png in self.pictures.items()},
             reports=Markup(self.reports),  # noqa: S704 - HTML of our own, whose texts are escaped
             parts=self.manifest.parts,

@@ -16,10 +16,10 @@ from datetime import UTC, datetime, time, timedelta
 
 from tasks.contracts.gates import Gates
 from tasks.evaluation.evidence import Comparison, Evidence, TaskEvidence
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 from tasks.promotion.calibration_gate import judge_ratios
 
-ALL = "all"
 _NO_AUC = {
     "value": "a value task has no AUC; its calibration is judged",
     "quantile": "a quantile head has no AUC and enters no sum; its coverage is among the figures",

@@ -5,6 +5,7 @@ The age of what is kept is bounded by the freshness gate; here it is said that a
 
 from collections.abc import Iterator, Mapping
 
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict
 
 
@@ -19,7 +20,7 @@ def judge_kept(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
         yield Verdict(
             gate="data",
             subject=f"{task}.trained",
-            segment="all",
+            segment=ALL,
             outcome=Outcome.WARN,
             threshold="trained anew",
             observed=None,

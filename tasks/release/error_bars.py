@@ -20,8 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.columns import ITEM_ID, RANK, UTILITY
-from tasks.evaluation.resampling import UNKNOWN
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.ranking.explain import CONTRIBUTION, TASK, TIER
 from tasks.release.sensitivity import furthest
 
@@ -70,7 +69,7 @@ def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> 
     contributions = explained.pivot_table(
         index=ITEM_ID, columns=TASK, values=CONTRIBUTION, aggfunc="first", dropna=False
     )
-    by_term = [ratios.get(task, UNKNOWN) for task in contributions.columns]
+    by_term = [ratios.get(task, UNKNOWN_ESTIMATE) for task in contributions.columns]
     off = np.array([furthest(ratio) for ratio in by_term])
     candidates = explained.drop_duplicates(ITEM_ID).set_index(ITEM_ID).reindex(contributions.index)
     bars = _bars(contributions, off).join(_gaps(candidates, contributions, off))
@@ -79,8 +78,8 @@ def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> 
 
 def _with_errors(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> pd.DataFrame:
     """Add each term's ratio and error; a contribution of 0 has no error, whatever its head's ratio."""
-    of = [ratios.get(task, UNKNOWN) for task in explained[TASK]]
-    known = [ratio if ratio.known else UNKNOWN for ratio in of]
+    of = [ratios.get(task, UNKNOWN_ESTIMATE) for task in explained[TASK]]
+    known = [ratio if ratio.known else UNKNOWN_ESTIMATE for ratio in of]
     value, low, high = (np.array([getattr(r, end) for r in known]) for end in ("value", "low", "high"))
     added = explained[CONTRIBUTION].to_numpy(dtype=np.float64)
     errors = [np.where(added == 0, 0.0, added * (ratio - 1)) for ratio in (value, low, high)]

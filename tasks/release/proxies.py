@@ -15,6 +15,7 @@ from typing import Any
 
 from tasks.evaluation.evidence import estimate_from_json, estimate_to_json
 from tasks.evaluation.proxies import ProxyReport
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 from tasks.reports.numbers import format_estimate
 
@@ -62,7 +63,7 @@ def judge_proxies(found: Sequence[Plain], *, run: str) -> Iterator[Verdict]:
         yield Verdict(
             gate="proxies",
             subject=f"{one['fast']} for {one['slow']}",
-            segment="all",
+            segment=ALL,
             outcome=outcome,
             threshold="top tenth >= the rest",
             observed=gap,

@@ -14,6 +14,7 @@ from typing import Any
 
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.evidence import estimate_from_json
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict, judge
 
 
@@ -36,7 +37,7 @@ def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]
         yield Verdict(
             gate="model",
             subject=f"{task}.refit",
-            segment="all",
+            segment=ALL,
             outcome=Outcome.WARN,
             threshold="repeated on the newest days",
             observed=None,

@@ -18,9 +18,8 @@ from typing import Any, Final
 
 from tasks.errors import DataError
 from tasks.evaluation.evidence import TaskEvidence, estimate_from_json
-from tasks.evaluation.metric_rows import WHOLE
-from tasks.evaluation.resampling import UNKNOWN
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 AMPLIFIED: Final = 0.1
 """Share of the utility's spread from which a term is named."""
@@ -94,7 +93,12 @@ def sensitivities(
     try:
         spread = composition["spread"]
         return [
-            _sensitivity(term, spread, slots.get(term["task"], UNKNOWN), whole.get(term["task"], UNKNOWN))
+            _sensitivity(
+                term,
+                spread,
+                slots.get(term["task"], UNKNOWN_ESTIMATE),
+                whole.get(term["task"], UNKNOWN_ESTIMATE),
+            )
             for term in composition["terms"]
         ]
     except (KeyError, TypeError) as error:
@@ -134,7 +138,7 @@ def error_bar(terms: Sequence[Sensitivity]) -> float:
 
 def whole_ratios(tasks: Iterable[TaskEvidence]) -> dict[str, Estimate]:
     """Return the calibration ratios of all shown items of the release's test days, by task."""
-    found = ((task.task, task.figures.get(("calibration_ratio", WHOLE))) for task in tasks)
+    found = ((task.task, task.figures.get(("calibration_ratio", ALL))) for task in tasks)
     return {task: ratio for task, ratio in found if ratio is not None}
 
 
@@ -144,5 +148,5 @@ def slot_ratios(measured: Sequence[Mapping[str, Any]]) -> dict[str, Estimate]:
     return {
         one["metric"].removesuffix(ending): estimate_from_json(one["policy"])
         for one in measured
-        if one["metric"].endswith(ending) and one["segment"] == "all" and one["policy"] is not None
+        if one["metric"].endswith(ending) and one["segment"] == ALL and one["policy"] is not None
     }

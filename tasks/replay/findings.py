@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tasks.evaluation.evidence import estimate_to_json
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Verdict
-from tasks.replay.replay_policies import ALL, Measured
+from tasks.replay.replay_policies import Measured
 
 
 @dataclass(frozen=True)

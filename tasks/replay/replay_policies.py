@@ -14,11 +14,11 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.binary import divide
 from tasks.evaluation.exposure import entropy, gini
 from tasks.evaluation.resampling import Resampler, percentile_interval
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.log import CandidateLog, Floats, Slates
 from tasks.replay.metrics import NAIVE, Rows, UserSums, unanswerable, user_sums
 
-ALL = "all"
 _OF_OUTCOMES = frozenset({MetricKind.RATE, MetricKind.CALIBRATION})
 
 

@@ -17,6 +17,7 @@ from tasks.contracts import Contracts, UtilitySpec, canonical, digest
 from tasks.contracts.metrics import Metric, parse_metric
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.resampling import Resampler
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Verdict
 from tasks.release.view import load
 from tasks.replay.champion_comparison import comparisons
@@ -27,7 +28,7 @@ from tasks.replay.metrics import NEW_ITEMS
 from tasks.replay.notes import notes_of, stood_in
 from tasks.replay.page import simulation_page
 from tasks.replay.proposed_policy import read_policy
-from tasks.replay.replay_policies import ALL, Measured, Replay
+from tasks.replay.replay_policies import Measured, Replay
 from tasks.replay.slates import Scored, TestSlice, release_policy
 from tasks.replay.terms import composition
 from tasks.stores.alias_moves import CHAMPION

@@ -15,7 +15,7 @@ from tasks.validation.measurements import (
     NEVER_SHOWN,
     ROWS,
     SKEWED,
-    UNKNOWN,
+    UNKNOWN_NAME,
     Measurement,
     count_if,
     fetch,
@@ -53,7 +53,10 @@ def measure_events(
         *types,
         *measure_newest(connection, KNOWN_EVENTS, c.HAPPENED_AT),
         *(measure_top_user(connection, KNOWN_EVENTS, c.USER_ID) if c.USER_ID in present else ()),
-        *(Measurement(ROWS if name in names else UNKNOWN, name, day=day, rows=n) for name, day, n in counted),
+        *(
+            Measurement(ROWS if name in names else UNKNOWN_NAME, name, day=day, rows=n)
+            for name, day, n in counted
+        ),
     ]
     future = x.ge(x.column(c.HAPPENED_AT), x.instant(as_of))
     measured += _broken(connection, FUTURE, c.HAPPENED_AT, future)

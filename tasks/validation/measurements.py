@@ -35,7 +35,7 @@ STATUS: Final = "status"
 SKEWED: Final = "before_impression"
 NEVER_SHOWN: Final = "item_never_shown"
 ARRIVED_EARLY: Final = "ingested_before_happened"
-UNKNOWN: Final = "unknown_name"
+UNKNOWN_NAME: Final = "unknown_name"
 QUARANTINED: Final = "quarantined"
 EXAMPLES: Final = 3
 

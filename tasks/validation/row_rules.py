@@ -103,7 +103,7 @@ def check_unknown_events(
     ----------
     newest : a name is new if none of its events is older than so many days, and other events are.
     """
-    unknown = m.measured(frame, m.UNKNOWN)
+    unknown = m.measured(frame, m.UNKNOWN_NAME)
     first = _first_days(unknown)
     rows = {name: sum(one.rows for one in unknown if one.subject == name) for name in first}
     since = datetime.fromisoformat(as_of).date() - timedelta(days=newest)

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.evaluation.resampling import UNKNOWN
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.reports.numbers import format_change, format_count, format_estimate, format_number, format_share
 
 
@@ -44,7 +43,7 @@ def test_an_interval_of_no_width_is_left_out_and_an_unknown_one_is_marked() -> N
 def test_what_is_not_known_is_empty() -> None:
     assert (
         format_estimate(None)
-        == format_estimate(UNKNOWN)
+        == format_estimate(UNKNOWN_ESTIMATE)
         == format_number(math.nan)
         == format_share(math.nan)
         == ""

@@ -23,7 +23,7 @@ SHELF_DAYS = 120
 CREATORS = 400
 
 EVERYWHERE = -1
-UNKNOWN = -2
+PERMIT_UNKNOWN = -2
 
 _LOG_PRICE = np.log([14.0, 120.0, 45.0, 30.0, 9.0, 38.0, 42.0, 22.0])
 _SPONSORED_SHARE = 0.06
@@ -40,7 +40,7 @@ class Catalog:
     """All items, by index ``generation * SHELVES + shelf``.
 
     ``price_level`` is the log price against the category's; ``restricted`` the code of the region
-    where the item may not be shown, ``EVERYWHERE`` if there is none, ``UNKNOWN`` if nobody knows.
+    where the item may not be shown, ``EVERYWHERE`` if there is none, ``PERMIT_UNKNOWN`` if nobody knows.
     Traits: ``appeal`` (draws clicks), ``bait`` (draws clicks and disappoints), ``quality``, ``misfit``
     (comes back); ``noise`` is the feed's error about an item on its first day.
     """
@@ -109,7 +109,7 @@ def _restrictions(rng: np.random.Generator) -> npt.NDArray[np.int8]:
     draw = rng.random(SHELVES)
     region = rng.integers(0, len(REGIONS), SHELVES)
     known = np.where(draw < _RESTRICTED_SHARE, region, EVERYWHERE)
-    return np.where(draw > 1 - _UNKNOWN_PERMIT_SHARE, UNKNOWN, known).astype(np.int8)
+    return np.where(draw > 1 - _UNKNOWN_PERMIT_SHARE, PERMIT_UNKNOWN, known).astype(np.int8)
 
 
 def _joined(parts: list[Any]) -> Any:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from tasks import columns as c
 from tasks.datasets.world.absences import DAY_US, Absences, ineligible, out_of_stock
 from tasks.datasets.world.behaviour import Happened, Outcomes, Shown
-from tasks.datasets.world.catalog import CREATORS, SHELVES, UNKNOWN
+from tasks.datasets.world.catalog import CREATORS, PERMIT_UNKNOWN, SHELVES
 from tasks.datasets.world.feed import Batch, World
 from tasks.datasets.world.vocabulary import (
     CANDIDATES,
@@ -161,7 +161,7 @@ def _pair_columns(world: World, batch: Batch) -> dict[str, object]:
     return {
         "user_category_affinity": batch.affinity.seen.ravel(),
         "exploration": (batch.source == EXPLORE).ravel(),
-        "permitted": pa.array((restricted != region).ravel(), mask=(restricted == UNKNOWN).ravel()),
+        "permitted": pa.array((restricted != region).ravel(), mask=(restricted == PERMIT_UNKNOWN).ravel()),
         "retrieval_score": batch.score.ravel(),
     }
 
