@@ -1,7 +1,7 @@
 """Commands on labels: compile, build, show, explain, compare, export and vacuum."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,7 +9,7 @@ from typer import Option
 
 from tasks.cli import label_text, text
 from tasks.cli.command import Group
-from tasks.cli.options import Age, AsOf, parse_day
+from tasks.cli.options import AsOf, parse_age, parse_day
 
 if TYPE_CHECKING:
     from tasks.labels.build import LabelsResult
@@ -19,18 +19,15 @@ if TYPE_CHECKING:
     from tasks.labels.vacuum import VacuumResult
     from tasks.stores.workspace import Workspace
 
-_labels = Group(
-    "Data and labels", word="labels", help="Compile, build, show, explain, compare and export labels."
-)
+_labels = Group("Data and labels", word="labels", help="Build, show, explain, compare and export labels.")
 GROUPS = (_labels,)
 
 _Dialect = Literal["duckdb", "spark", "postgres", "bigquery", "snowflake"]
-_FirstDay = Annotated[
-    date | None, Option("--from", metavar="DAY", parser=parse_day, help="First day of impressions to build.")
+_Age = Annotated[
+    timedelta | None,
+    Option(metavar="AGE", parser=parse_age, help="Builds younger than this stay (default: P30D)."),
 ]
-_LastDay = Annotated[
-    date | None, Option("--to", metavar="DAY", parser=parse_day, help="Last day of impressions to build.")
-]
+_Impression = Annotated[str, Option(metavar="REQUEST_ID/ITEM_ID", help="An item id's own slash is %2F.")]
 _Snapshot = Annotated[str | None, Option(metavar="V", help="A snapshot (default: the newest build's).")]
 
 
@@ -46,8 +43,8 @@ def sql(workspace: "Workspace", dialect: _Dialect = "duckdb") -> dict[str, str]:
 def build(
     workspace: "Workspace",
     as_of: AsOf,
-    first_day: _FirstDay = None,
-    last_day: _LastDay = None,
+    first_day: Annotated[date | None, Option("--from", metavar="DAY", parser=parse_day)] = None,
+    last_day: Annotated[date | None, Option("--to", metavar="DAY", parser=parse_day)] = None,
     engine: Annotated[Literal["duckdb", "spark"] | None, Option(help="In place of the surface's.")] = None,
 ) -> "LabelsResult":
     """Build the labels as of an instant."""
@@ -67,13 +64,7 @@ def show(workspace: "Workspace", snapshot: _Snapshot = None) -> "ShowResult":
 @_labels.command("home_feed --impression r20260301-000007/3021", written=label_text.write_explanation)
 def explain(
     workspace: "Workspace",
-    impression: Annotated[
-        str,
-        Option(
-            metavar="REQUEST_ID/ITEM_ID",
-            help="The last slash divides; %2F is a slash inside an item id.",
-        ),
-    ],
+    impression: _Impression,
     snapshot: _Snapshot = None,
 ) -> "ExplainResult":
     """Explain why one impression's labels are what they are."""
@@ -82,9 +73,7 @@ def explain(
     return explain(workspace, impression=impression, snapshot=snapshot)
 
 
-@_labels.command(
-    "home_feed --from 3fe1fbbb46ac1f91 --to 12c7569d19267e6b", written=label_text.write_difference
-)
+@_labels.command("home_feed --from 3fe1fbbb46ac1f91 --to 12c7569d19267e6b", written=label_text.write_changes)
 def diff(
     workspace: "Workspace",
     before: Annotated[str, Option("--from", metavar="V1", help="A snapshot.")],
@@ -111,7 +100,7 @@ def export(
 @_labels.command("home_feed --keep P30D --dry-run")
 def vacuum(
     workspace: "Workspace",
-    keep: Age = None,
+    keep: _Age = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be deleted.")] = False,
 ) -> "VacuumResult":
     """Delete label files that no release pins and no recent build uses."""

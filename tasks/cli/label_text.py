@@ -42,7 +42,7 @@ def write_explanation(plain: Plain) -> Group:
     )
 
 
-def write_difference(plain: Plain) -> Group:
+def write_changes(plain: Plain) -> Group:
     """Write what both snapshots are, and a block a task of what changed, the biggest change first."""
     changed = {task: changes for task, changes in plain["tasks"].items() if changes["changed"]}
     unchanged = [task for task in plain["tasks"] if task not in changed]

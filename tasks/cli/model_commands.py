@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 _models = Group("Models")
 GROUPS = (_models,)
 
-_Snapshot = Annotated[
-    str | None, Option(metavar="V", help="Validated labels (default: build and validate them).")
-]
+_Snapshot = Annotated[str | None, Option(metavar="V", help="Validated labels (default: build them).")]
 
 
 @_models.command("home_feed --as-of 2026-05-06T00:00:00Z", passed=lambda result: result.success)
@@ -72,9 +70,7 @@ def calibrate(
     task: Task,
     as_of: AsOf,
     snapshot: _Snapshot = None,
-    model_version: Annotated[
-        int | None, Option(metavar="N", help="A registered model (default: train one).")
-    ] = None,
+    model_version: Annotated[int | None, Option(metavar="N", help="(default: train a model)")] = None,
     parent_run: ParentRun = None,
 ) -> "CalibrateResult":
     """Fit one task's calibrator."""
@@ -99,10 +95,7 @@ def calibrate(
 def retrain(
     workspace: "Workspace",
     as_of: AsOf,
-    tasks: Annotated[
-        str | None,
-        Option(metavar="A,B", help="Train only these tasks; the champion's parts serve for the others."),
-    ] = None,
+    tasks: Annotated[str | None, Option(metavar="A,B", help="Train these; keep the others.")] = None,
     cadence: Annotated[Literal["fast", "slow"], Option(help="Which tasks are due.")] = "fast",
     parent_run: ParentRun = None,
 ) -> "RetrainResult":

@@ -26,7 +26,8 @@ def parse_day(text: str) -> date:
         raise BadParameter(f"'{text}' is not a day. Write it as 2026-03-01") from None
 
 
-def _parse_age(text: str) -> timedelta:
+def parse_age(text: str) -> timedelta:
+    """Read a duration, as in P30D."""
     from tasks.contracts.durations import parse_duration
 
     try:
@@ -40,35 +41,14 @@ Task = Annotated[str, Argument(metavar="TASK", help="A task of tasks.yaml.")]
 Release = Annotated[str, Argument(metavar="REF", help="A version number or an alias.")]
 
 _COMMON = "Options of every command"
-Surfaces = Annotated[
-    Path | None,
-    Option(
-        metavar="DIR",
-        help="Folder of the contracts (default: EQUIPOISE_SURFACES, else surfaces).",
-        rich_help_panel=_COMMON,
-    ),
-]
-Home = Annotated[
-    Path | None,
-    Option(
-        metavar="DIR",
-        help="Folder of the state (default: EQUIPOISE_HOME, else .equipoise).",
-        rich_help_panel=_COMMON,
-    ),
-]
-Json = Annotated[
-    bool,
-    Option("--json", help="Print one JSON document on stdout and nothing else.", rich_help_panel=_COMMON),
-]
+_SURFACES = "Folder of the contracts (default: EQUIPOISE_SURFACES, else surfaces)."
+_HOME = "Folder of the state (default: EQUIPOISE_HOME, else .equipoise)."
+_JSON = "Print one JSON document on stdout and nothing else."
+Surfaces = Annotated[Path | None, Option(metavar="DIR", help=_SURFACES, rich_help_panel=_COMMON)]
+Home = Annotated[Path | None, Option(metavar="DIR", help=_HOME, rich_help_panel=_COMMON)]
+Json = Annotated[bool, Option("--json", help=_JSON, rich_help_panel=_COMMON)]
 
-AsOf = Annotated[
-    datetime,
-    Option(metavar="T", parser=_parse_instant, help="The instant to look from, ISO 8601 in UTC."),
-]
-Age = Annotated[
-    timedelta | None,
-    Option(metavar="AGE", parser=_parse_age, help="Builds younger than this stay (default: P30D)."),
-]
+AsOf = Annotated[datetime, Option(metavar="T", parser=_parse_instant, help="An instant, ISO 8601 in UTC.")]
 ParentRun = Annotated[str | None, Option(metavar="RUN_ID", help="The MLflow run that this one is nested in.")]
 ReleaseOption = Annotated[str, Option("--release", metavar="REF", help="A version number or an alias.")]
 Candidates = Annotated[Path, Option("--input", metavar="FILE", help="A Parquet file of candidates.")]

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
 
 _releases = Group("Releases")
-_release = Group(
-    "Releases", word="release", help="List, show and verify releases, and who moved the champion."
-)
+_release = Group("Releases", word="release", help="List, show and verify releases, and who moved them.")
 GROUPS = (_releases, _release)
 
 
@@ -30,7 +28,7 @@ def simulate(
     workspace: "Workspace",
     release: ReleaseOption,
     policy: Annotated[list[Path] | None, Option(metavar="FILE", help="A utility.yaml to compare.")] = None,
-    baseline: Annotated[str | None, Option(metavar="REF", help="A release (default: the champion).")] = None,
+    baseline: Annotated[str | None, Option(metavar="REF", help="A release (default: champion).")] = None,
     parent_run: ParentRun = None,
 ) -> "SimulateResult":
     """Compare policies with the baseline on logged candidates."""
@@ -51,9 +49,7 @@ def shadow(
     workspace: "Workspace",
     challenger: Annotated[str, Option(metavar="REF", help="A version number or an alias.")],
     as_of: AsOf,
-    champion: Annotated[
-        str | None, Option(metavar="REF", help="A release (default: the current champion).")
-    ] = None,
+    champion: Annotated[str | None, Option(metavar="REF", help="(default: the current one)")] = None,
     parent_run: ParentRun = None,
 ) -> "ShadowResult":
     """Compare champion and challenger on the newest traffic."""
@@ -107,10 +103,8 @@ def promote(
     ref: Release,
     why: Why,
     by: By = None,
-    experiment: Annotated[
-        str | None, Option(metavar="REF", help="The online test that supports changed tasks or policies.")
-    ] = None,
-    waiver: Annotated[str | None, Option(metavar="WHY", help="Why no online test supports them.")] = None,
+    experiment: Annotated[str | None, Option(metavar="REF", help="The online test of what changed.")] = None,
+    waiver: Annotated[str | None, Option(metavar="WHY", help="Why no online test is needed.")] = None,
 ) -> dict[str, Any]:
     """Make a release the champion, where its gates allow it."""
     from tasks.promotion import promote

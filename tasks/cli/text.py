@@ -8,13 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Group, RenderableType, group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 Plain = Mapping[str, Any]
-_STYLES = {"promote": "green", "hold": "red", "problem": "red", "warning": "yellow"}
 
 
 def write_lines(plain: Any, indent: str = "") -> str:
@@ -38,45 +37,38 @@ def write_sql(plain: Plain) -> str:
     return str(plain["sql"])
 
 
-def write_check(plain: Plain) -> Group:
+@group()
+def write_check(plain: Plain) -> Iterator[RenderableType]:
     """Write each problem with the way out below it, then the verdict."""
-    return Group(*_problems(plain, "problem"), *_problems(plain, "warning"), _validity(plain))
-
-
-def _problems(plain: Plain, kind: str) -> Iterator[RenderableType]:
-    for problem in plain[f"{kind}s"]:
-        place = f" {problem['surface']}/{problem['file']}: {problem['field'] or 'file'}"
-        found = f" = {problem['found']}" if problem["found"] else ""
-        yield Text.assemble((kind, _STYLES[kind]), place, found)
-        yield _hint(problem["hint"])
-
-
-def _validity(plain: Plain) -> Text:
+    for kind, style in (("problem", "red"), ("warning", "yellow")):
+        for problem in plain[f"{kind}s"]:
+            place = f" {problem['surface']}/{problem['file']}: {problem['field'] or 'file'}"
+            yield Text.assemble((kind, style), place, f" = {problem['found']}" if problem["found"] else "")
+            yield _hint(problem["hint"])
     if plain["valid"]:
-        return Text(f"valid: {', '.join(plain['digests'])}", style="green")
-    return Text(f"{len(plain['problems'])} problem(s)", style="red")
+        yield Text(f"valid: {', '.join(plain['digests'])}", style="green")
+    else:
+        yield Text(f"{len(plain['problems'])} problem(s)", style="red")
 
 
-def write_settings(plain: Plain) -> Group:
+@group()
+def write_settings(plain: Plain) -> Iterator[RenderableType]:
     """Write each variable with its value, and below it its meaning and default."""
-    warnings = (Text(warning, style="yellow") for warning in plain["warnings"])
-    return Group(*warnings, *(part for setting in plain["settings"] for part in _setting(setting)))
-
-
-def _setting(setting: Plain) -> Iterator[RenderableType]:
-    value = f" = {setting['value']}" if setting["value"] else " is not set"
-    yield _unbroken(Text.assemble((setting["name"], "bold"), value))
-    yield _hint(f"{setting['meaning']} (default: {setting['default']})")
-    if setting["problem"]:
-        yield _hint(setting["problem"], style="red")
+    yield from (Text(warning, style="yellow") for warning in plain["warnings"])
+    for setting in plain["settings"]:
+        value = f" = {setting['value']}" if setting["value"] else " is not set"
+        yield _unbroken(Text.assemble((setting["name"], "bold"), value))
+        yield _hint(f"{setting['meaning']} (default: {setting['default']})")
+        if setting["problem"]:
+            yield _hint(setting["problem"], style="red")
 
 
 def write_verdict(plain: Plain) -> Group:
     """Write the verdict on a release, its reasons, and how many gates had which outcome."""
-    outcomes = Counter(gate["outcome"] for gate in plain["gates"])
+    verdict, outcomes = plain["verdict"], Counter(gate["outcome"] for gate in plain["gates"])
     counts = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.most_common())
     return Group(
-        Text.assemble(f"release {plain['release']}: ", (plain["verdict"], _STYLES[plain["verdict"]])),
+        Text.assemble(f"release {plain['release']}: ", (verdict, "green" if verdict == "promote" else "red")),
         write_pairs(("-", reason) for reason in plain["reasons"]),
         f"gates: {counts}",
         _unbroken(Text(f"dossier: {plain['dossier']}")),
@@ -124,19 +116,22 @@ def write_move(plain: Plain) -> str:
     return f"champion: {before} -> {plain['to']} ({plain['kind']} by {plain['by']}: {plain['why']})"
 
 
-def write_history(plain: Sequence[Plain]) -> RenderableType:
+@group()
+def write_history(plain: Sequence[Plain]) -> Iterator[RenderableType]:
     """Write one line a row of the audit, with what supports it below."""
-    return Group(*(part for row in plain for part in _audit_row(row))) if plain else "no move was recorded"
-
-
-def _audit_row(row: Plain) -> Iterator[RenderableType]:
-    at, kind = row["at"][:19].replace("T", " "), row["kind"]
-    move = f"{row['role']}, release {row['to']}" if row["role"] else f"{row['from'] or 'none'} -> {row['to']}"
-    yield Text(f"{row['number']:>4}  {at}  {kind:<8}  {move}  by {row['by']}", no_wrap=True)
-    support = {name: row[name] for name in ("why", "experiment", "waiver", "evidence", "run") if row[name]}
-    if "evidence" in support:
-        support["evidence"] = support["evidence"][:12]
-    yield write_pairs(((f"{name}:", value) for name, value in support.items()), indent=4)
+    if not plain:
+        yield "no move was recorded"
+    for row in plain:
+        move = (
+            f"{row['role']}, release {row['to']}"
+            if row["role"]
+            else f"{row['from'] or 'none'} -> {row['to']}"
+        )
+        at = row["at"][:19].replace("T", " ")
+        yield _unbroken(Text(f"{row['number']:>4}  {at}  {row['kind']:<8}  {move}  by {row['by']}"))
+        names = [name for name in ("why", "experiment", "waiver", "evidence", "run") if row[name]]
+        values = (row[name][:12] if name == "evidence" else row[name] for name in names)
+        yield write_pairs(zip((f"{name}:" for name in names), values, strict=True), indent=4)
 
 
 def write_pairs(pairs: Iterable[tuple[str, str]], *, indent: int = 2) -> Padding:

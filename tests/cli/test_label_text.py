@@ -109,7 +109,7 @@ def test_an_explanation_has_the_words_of_each_task_beside_its_name() -> None:
 
 
 def test_a_difference_names_both_sides_and_what_changed() -> None:
-    assert as_text(label_text.write_difference(DIFFERENCE)).splitlines() == [
+    assert as_text(label_text.write_changes(DIFFERENCE)).splitlines() == [
         "from: d9b22e707aaaf04c as of 2026-03-01 00:00:00, 1,000 rows, contract version 1 (bf0e97c0690a)",
         "to:   d9b22e707aaaf04c as of 2026-03-01 00:00:00, 1,000 rows, contract (bf0e97c0690a)",
         "contract: the same",
