@@ -37,8 +37,8 @@ class Airflow:
 
     def import_errors(self) -> list[str]:
         """Return what keeps DAG files from being parsed."""
-        found = self._call("GET", "/api/v2/importErrors")["import_errors"]
-        return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in found]
+        errors = self._call("GET", "/api/v2/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
 
     def trigger(self, dag: str, conf: Mapping[str, Any], *, note: str | None = None) -> str:
         """Start a run by hand and return its id."""
@@ -47,10 +47,10 @@ class Airflow:
 
     def give_up(self, dag: str, why: str) -> list[str]:
         """Mark the runs of a DAG that have not ended as failed; return their ids."""
-        found = self._call("GET", f"/api/v2/dags/{quote(dag)}/dagRuns?state=running&state=queued")["dag_runs"]
-        for run in found:
+        runs = self._call("GET", f"/api/v2/dags/{quote(dag)}/dagRuns?state=running&state=queued")["dag_runs"]
+        for run in runs:
             self._call("PATCH", run_path(dag, run["dag_run_id"]), {"state": "failed", "note": why})
-        return [str(run["dag_run_id"]) for run in found]
+        return [str(run["dag_run_id"]) for run in runs]
 
     def run(self, dag: str, run: str) -> dict[str, Any]:
         """Return a run."""
@@ -75,8 +75,8 @@ class Airflow:
 
     def has_user(self, user: str) -> bool:
         """Whether a login is known, where Airflow keeps logins itself (FAB)."""
-        found = self._call("GET", "/auth/fab/v1/users?limit=1000")["users"]
-        return user in {known["username"] for known in found}
+        users = self._call("GET", "/auth/fab/v1/users?limit=1000")["users"]
+        return user in {known["username"] for known in users}
 
     def add_user(self, user: str, password: str, role: str) -> None:
         """Make a login, where Airflow keeps logins itself (FAB)."""

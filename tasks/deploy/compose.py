@@ -54,6 +54,8 @@ PLACES = Places(
     mlflow_port=5000,
     mlflow_page="http://127.0.0.1:5000",
 )
+Block = tuple[Mapping[str, str], Any]
+"""Variables, and what stands for them in the file."""
 SECRETS = {name: f"${{{name}:?}}" for name in secret_names()}
 """Every secret, as Compose takes it from `.env`; it refuses to start without."""
 
@@ -66,7 +68,7 @@ dir /data
 appendonly yes
 requirepass {SECRETS["REDIS_PASSWORD"]}
 """
-_PORTS = {"api-server": PLACES.airflow.port, "mlflow": PLACES.mlflow_port}
+_PORTS = {"api-server": [f"{HOST}:8080:8080"], "mlflow": [f"{HOST}:5000:5000"]}
 
 
 def compose_file() -> str:
@@ -96,39 +98,43 @@ def write_env() -> int:
 
 def _document() -> dict[str, Any]:
     """Return the content; values of ``x-`` keys are referred to elsewhere, by these names."""
-    services = production.describe_services(PLACES, SECRETS)
     shared = production.shared_environment(PLACES, SECRETS)
     steps = production.environment(PLACES, SECRETS)
-    blocks = {"shared": (shared, shared), "steps": (steps, _merge(shared, steps, shared))}
+    steps_block = _merge(shared, steps, shared)
     image = {
         "image": "equipoise:0.1.0",
         "build": ".",
         "restart": "unless-stopped",
         "volumes": [f"state:{PLACES.airflow.home}"],
     }
-    jobs = {service.name for service in services if service.is_job}
     return {
         "name": "equipoise",
         "x-image": image,
-        **{f"x-{name}": block for name, (_, block) in blocks.items()},
+        "x-shared": shared,
+        "x-steps": steps_block,
         "x-often": _OFTEN,
-        "services": {
-            **_images(),
-            **{
-                service.name: {
-                    _MERGE: image,
-                    **({"restart": "no"} if service.is_job else {}),
-                    "command": list(service.command),
-                    "environment": _environment(service.environment, blocks["steps"], blocks["shared"]),
-                    "depends_on": {name: {"condition": _condition(name in jobs)} for name in service.after},
-                    **_ports(service),
-                    **_healthcheck(service),
-                }
-                for service in services
-            },
-        },
+        "services": {**_images(), **_own_services(image, (steps, steps_block), (shared, shared))},
         "configs": {"redis": {"content": _REDIS}},
         "volumes": dict.fromkeys(("state", "postgres", "redis", "objects")),
+    }
+
+
+def _own_services(image: Any, *blocks: Block) -> dict[str, Any]:
+    """Describe the services of the project's own image."""
+    services = production.describe_services(PLACES, SECRETS)
+    jobs = {service.name for service in services if service.is_job}
+    conditions = {True: "service_completed_successfully", False: "service_healthy"}
+    return {
+        service.name: {
+            _MERGE: image,
+            **({"restart": "no"} if service.is_job else {}),
+            "command": list(service.command),
+            "environment": _environment(service.environment, *blocks),
+            "depends_on": {name: {"condition": conditions[name in jobs]} for name in service.after},
+            **({"ports": _PORTS[service.name]} if service.name in _PORTS else {}),
+            **_healthcheck(service),
+        }
+        for service in services
     }
 
 
@@ -165,7 +171,7 @@ def _images() -> dict[str, Any]:
     }
 
 
-def _environment(variables: Mapping[str, str], *blocks: tuple[Mapping[str, str], Any]) -> Any:
+def _environment(variables: Mapping[str, str], *blocks: Block) -> Any:
     """Refer to the first block that these variables contain."""
     for content, block in blocks:
         if content.items() <= variables.items():
@@ -176,15 +182,6 @@ def _environment(variables: Mapping[str, str], *blocks: tuple[Mapping[str, str],
 def _merge(block: Any, variables: Mapping[str, str], content: Mapping[str, str]) -> dict[str, Any]:
     """Refer to a block for its content and write out the other variables."""
     return {_MERGE: block, **{name: value for name, value in variables.items() if name not in content}}
-
-
-def _condition(job: bool) -> str:
-    return "service_completed_successfully" if job else "service_healthy"
-
-
-def _ports(service: Service) -> dict[str, Any]:
-    port = _PORTS.get(service.name)
-    return {"ports": [f"{HOST}:{port}:{port}"]} if port else {}
 
 
 def _healthcheck(service: Service) -> dict[str, Any]:

@@ -60,11 +60,11 @@ def _ensure(file: Path, fresh: Mapping[str, str]) -> dict[str, str]:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.parent.chmod(0o700)
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    made = {name: known.get(name) or value for name, value in fresh.items()}
-    if made != known:
-        write_private(file, json.dumps(made, indent=1) + "\n")
+    complete = {name: known.get(name) or value for name, value in fresh.items()}
+    if complete != known:
+        write_private(file, json.dumps(complete, indent=1) + "\n")
     file.chmod(0o600)
-    return made
+    return complete
 
 
 def write_private(file: Path, text: str) -> None:

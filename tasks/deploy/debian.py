@@ -52,12 +52,12 @@ def find_program(name: str) -> str:
         It is not installed.
     """
     newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda file: int(file.parts[4]))
-    found = str(newest[-1]) if newest else shutil.which(name) or shutil.which(name, path="/usr/sbin")
-    if not found:
+    program = str(newest[-1]) if newest else shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    if not program:
         raise StoreError(
             f"The program {name} is missing. On Debian and Ubuntu: apt-get install postgresql redis-server"
         )
-    return found
+    return program
 
 
 def _postgres(
@@ -65,31 +65,23 @@ def _postgres(
 ) -> tuple[Service, Service]:
     folder, port = layout.home / "postgres", str(layout.ports["postgres"])
     data, password, user = folder / "data", folder / "password", _unprivileged()
-    make = (
-        "--pgdata",
-        str(data),
-        "--username",
-        ACCOUNT,
-        "--pwfile",
-        str(password),
-        "--auth",
-        "scram-sha-256",
-    )
-    serve = (f"listen_addresses={HOST}", f"port={port}", "unix_socket_directories=", "max_connections=200")
-    surroundings = {**shared, "LC_ALL": "C.UTF-8"}
+    cluster = ("--pgdata", str(data), "--encoding", "UTF8", "--locale", "C.UTF-8")
+    login = ("--username", ACCOUNT, "--pwfile", str(password), "--auth", "scram-sha-256")
+    options = (f"listen_addresses={HOST}", f"port={port}", "unix_socket_directories=", "max_connections=200")
+    variables = {**shared, "LC_ALL": "C.UTF-8"}
     return (
         Service(
             "postgres-data",
-            (find_program("initdb"), *make, "--encoding", "UTF8", "--locale", "C.UTF-8"),
-            surroundings,
+            (find_program("initdb"), *cluster, *login),
+            variables,
             Ended(makes=(data / "PG_VERSION",), once=True),
             user=user,
             files={password: secrets["POSTGRES_PASSWORD"] + "\n"},
         ),
         Service(
             "postgres",
-            (find_program("postgres"), "-D", str(data), *(w for setting in serve for w in ("-c", setting))),
-            surroundings,
+            (find_program("postgres"), "-D", str(data), *(w for option in options for w in ("-c", option))),
+            variables,
             Asked((find_program("pg_isready"), "--host", HOST, "--port", port, "--quiet")),
             after=("postgres-data",),
             user=user,
@@ -99,19 +91,15 @@ def _postgres(
 
 def _redis(layout: Layout, secrets: Mapping[str, str], shared: Mapping[str, str]) -> Service:
     folder, port = layout.home / "redis", str(layout.ports["redis"])
-    says = {
-        "bind": HOST,
-        "port": port,
-        "dir": str(folder),
-        "appendonly": "yes",
-        "requirepass": secrets["REDIS_PASSWORD"],
-    }
+    configuration = (
+        f"bind {HOST}\nport {port}\ndir {folder}\nappendonly yes\nrequirepass {secrets['REDIS_PASSWORD']}\n"
+    )
     return Service(
         "redis",
         (find_program("redis-server"), str(folder / "redis.conf")),
         {**shared, "REDISCLI_AUTH": secrets["REDIS_PASSWORD"]},
         Asked((find_program("redis-cli"), "-h", HOST, "-p", port, "-e", "ping")),
-        files={folder / "redis.conf": "".join(f"{name} {value}\n" for name, value in says.items())},
+        files={folder / "redis.conf": configuration},
     )
 
 

@@ -41,7 +41,7 @@ from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, 
 CIRCULAR, FEED = "weekly_circular", "home_feed"
 _WORLD = ("--days", "125", "--requests-per-day", "200", "--seed", "7")
 _SPACE = 3 * 1024**3
-_PARSE = 120.0  # seconds that the DAG processor is given to know the DAG
+_PARSE = 120.0  # seconds within which the DAG processor must know the DAG
 
 
 def main() -> int:
@@ -96,11 +96,11 @@ def check_requirements(layout: Layout) -> None:
 
 
 def _import(layout: Layout) -> str:
-    made = run_command(layout, "import", "complete-journey", "--out", str(layout.home / "logs" / CIRCULAR))
-    found = "found unchanged" if made.get("reused") else "imported"
+    logs = run_command(layout, "import", "complete-journey", "--out", str(layout.home / "logs" / CIRCULAR))
+    action = "found unchanged" if logs.get("reused") else "imported"
     return (
-        f"{found}: {made['impressions']:,} impressions in {made['requests']:,} requests of "
-        f"{made['households']:,} households, {made['purchases']:,} purchases\n"
+        f"{action}: {logs['impressions']:,} impressions in {logs['requests']:,} requests of "
+        f"{logs['households']:,} households, {logs['purchases']:,} purchases\n"
         "(the exposure is inferred from the mailer's front page, not logged; there is no position)"
     )
 
@@ -186,11 +186,11 @@ def run_command(layout: Layout, *words: str) -> dict[str, Any]:
     Raises
     ------
     EquipoiseError
-        The command failed; it said why itself.
+        The command failed; it has printed why.
     """
     command = (sys.executable, "-m", "tasks.cli", *words, "--json")
-    surroundings = profile_of(layout).environment(layout)
-    done = subprocess.run(command, env=surroundings, stdout=subprocess.PIPE, text=True, check=False)
+    variables = profile_of(layout).environment(layout)
+    done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise EquipoiseError(
             f"`equipoise {' '.join(words)}` ended with {done.returncode}; its message stands above"
@@ -206,12 +206,12 @@ def _shortest(path: Path) -> Path:
 
 def _generate(layout: Layout, lines: Lines) -> str:
     """Put the log tables into the object store; return the midnight after their last day."""
-    made = run_command(layout, "world", "generate", *_WORLD, "--out", f"{LOGS}/{FEED}")
+    world = run_command(layout, "world", "generate", *_WORLD, "--out", f"{LOGS}/{FEED}")
     lines.say(
-        f"generated: {made['impressions']:,} impressions in {made['requests']:,} requests, "
-        f"{made['events']:,} events: {made['out']}"
+        f"generated: {world['impressions']:,} impressions in {world['requests']:,} requests, "
+        f"{world['events']:,} events: {world['out']}"
     )
-    return f"{date.fromisoformat(made['last_day']) + timedelta(days=1)}T00:00:00Z"
+    return f"{date.fromisoformat(world['last_day']) + timedelta(days=1)}T00:00:00Z"
 
 
 _DEMOS: Mapping[str, Callable[[Layout, Lines], str]] = {

@@ -18,7 +18,7 @@ Instance = Mapping[str, Any]
 _ENDED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 _DOING = {"running": "running", "up_for_retry": "failed, to be tried again:", "deferred": "waiting in"}
 _FRAMES = ("::group::", "::endgroup::")  # how the UI folds a log
-_STILL_THERE = 20.0  # seconds after which a log without a living line is told that the same still runs
+_STILL_THERE = 20.0  # seconds after which a log without a living line repeats that the same still runs
 _ANOTHER = 3.0  # and that something else does
 _LOOKS = 6
 
@@ -69,13 +69,13 @@ def follow(
     watch : raises where the parts that work on the run are gone, so that nobody waits for ever.
     pause : seconds between two looks.
     """
-    began, told = time.monotonic(), set[tuple[str, int]]()
+    began, printed = time.monotonic(), set[tuple[str, int]]()
     while True:
         state, instances = _look(airflow, dag, run)
         done = [instance for instance in instances if instance["state"] in _ENDED]
         for count, instance in enumerate(_in_order(done), start=1):
-            if (key := (instance["task_id"], instance["map_index"])) not in told:
-                told.add(key)
+            if (key := (instance["task_id"], instance["map_index"])) not in printed:
+                printed.add(key)
                 lines.say(f"[{count:>2}/{len(instances)}] {_ended_line(instance)}")
         if state in {"success", "failed"}:
             return state == "success"
@@ -91,8 +91,8 @@ def failed_logs(airflow: Airflow, dag: str, run: str, *, count: int = 25) -> Ite
     for instance in _in_order(airflow.instances(dag, run)):
         if instance["state"] == "failed":
             yield f"\n{name_of(instance)} failed. The end of its log:"
-            told = [line for line in airflow.log(dag, run, instance) if not line.startswith(_FRAMES)]
-            yield from (f"    {line}" for line in told[-count:])
+            log = [line for line in airflow.log(dag, run, instance) if not line.startswith(_FRAMES)]
+            yield from (f"    {line}" for line in log[-count:])
 
 
 def name_of(instance: Instance) -> str:
@@ -137,9 +137,9 @@ def _now(instances: Iterable[Instance]) -> str:
     names: dict[str, list[str]] = {state: [] for state in (*_DOING, "queued")}
     for instance in instances:
         names.get(instance["state"], []).append(name_of(instance))
-    told = [f"{words} {', '.join(names[state])}" for state, words in _DOING.items() if names[state]]
+    active = [f"{words} {', '.join(names[state])}" for state, words in _DOING.items() if names[state]]
     queued = [f"{len(names['queued'])} queued"] if names["queued"] else []
-    return ", ".join(told + queued) or "waiting for the scheduler"
+    return ", ".join(active + queued) or "waiting for the scheduler"
 
 
 def _in_order(instances: Iterable[Instance]) -> list[Instance]:

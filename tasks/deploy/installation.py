@@ -112,15 +112,15 @@ def _bring_up(layout: Layout, say: Say, *, deadline: float) -> None:
     services = {service.name: service for service in profile_of(layout).services(layout)}
     running: dict[str, subprocess.Popen[bytes]] = {}
     ready = {name for name, service in services.items() if _is_done(layout, service)}
-    said: list[str] = []
+    reported: list[str] = []
     while missing := [name for name in services if name not in ready]:
         for name in missing:
             if name not in running and ready.issuperset(services[name].after):
                 running[name] = start(layout, services[name])
         waited_for = [name for name in missing if name in running]
-        if waited_for != said:
+        if waited_for != reported:
             say(f"waiting for {', '.join(waited_for)}")
-            said = waited_for
+            reported = waited_for
         ready |= {name for name in waited_for if _has_become_ready(layout, services[name], running[name])}
         _require_living(
             layout, (n for n, p in running.items() if not services[n].is_job and p.poll() is not None)

@@ -86,13 +86,13 @@ def _make_bucket() -> None:
 def _make_administrator(password: str) -> None:
     """Give the password twice on standard input, where no list of processes shows it."""
     who = ("--firstname", "Admin", "--lastname", "Equipoise", "--email", "admin@equipoise.invalid")
-    _run("users", "create", "--username", "admin", "--role", "Admin", *who, given=f"{password}\n{password}\n")
+    _run("users", "create", "--username", "admin", "--role", "Admin", *who, typed=f"{password}\n{password}\n")
 
 
-def _run(*words: str, given: str = "") -> None:
+def _run(*words: str, typed: str = "") -> None:
     done = subprocess.run(
         (sys.executable, "-m", "airflow", *words),
-        input=given,
+        input=typed,
         text=True,
         start_new_session=True,  # without a terminal a password is read from standard input
         check=False,

@@ -121,11 +121,11 @@ class Layout:
 
     def with_free_inner_ports(self) -> "Layout":
         """Return the same layout with free ports for what only the parts speak to."""
-        taken, found = {self.airflow_port, self.mlflow_port}, dict[str, int]()
+        taken, ports = {self.airflow_port, self.mlflow_port}, dict[str, int]()
         for name, port in self.ports.items():
-            found[name] = _next_free(port, but=taken)
-            taken.add(found[name])
-        return replace(self, ports=found)
+            ports[name] = _next_free(port, but=taken)
+            taken.add(ports[name])
+        return replace(self, ports=ports)
 
 
 def inherited_environment(*without: str) -> dict[str, str]:
@@ -135,8 +135,8 @@ def inherited_environment(*without: str) -> dict[str, str]:
     ----------
     without : beginnings of further names to leave out.
     """
-    strange = ("AIRFLOW", "MLFLOW_", "_AIRFLOW", *without)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    excluded = ("AIRFLOW", "MLFLOW_", "_AIRFLOW", *without)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(excluded)}
     direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), HOST)))
     return {**inherited, "NO_PROXY": direct, "no_proxy": direct}
 

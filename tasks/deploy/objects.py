@@ -30,12 +30,12 @@ def main(words: list[str]) -> int:
     port, folder = int(words[0]), Path(words[1])
     backend = s3_backends["123456789012"]["aws"]
     _load(backend, folder)
-    asked = threading.Event()
+    ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
+        signal.signal(number, lambda *_: ending.set())
     server = ThreadedMotoServer(HOST, port, verbose=False)
     server.start()
-    asked.wait()
+    ending.wait()
     server.stop()
     _keep(backend, folder)
     return 0

@@ -21,7 +21,7 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _LINUX = (_PROC / "self" / "environ").exists()
-_GONE = 10.0  # seconds that killed processes are given to be gone
+_GONE = 10.0  # seconds within which killed processes must be gone
 
 
 def started_at(pid: int) -> str | None:
@@ -36,23 +36,23 @@ def started_at(pid: int) -> str | None:
 
 def marked(mark: str, value: str) -> set[int]:
     """Return the processes whose environment says `mark=value`: on Linux, unless they overwrote it."""
-    wanted = f"{mark}={value}".encode()
-    found = set()
+    entry = f"{mark}={value}".encode()
+    pids = set()
     for pid in _everyone() if _LINUX else ():
         with contextlib.suppress(OSError):
-            if wanted in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
-                found.add(pid)
-    return {pid for pid in found if started_at(pid) is not None}
+            if entry in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+                pids.add(pid)
+    return {pid for pid in pids if started_at(pid) is not None}
 
 
 def members(leaders: Iterable[int]) -> set[int]:
     """Return the processes in the sessions of these leaders, themselves included."""
-    sessions, found = set(leaders), set()
+    sessions, pids = set(leaders), set()
     for pid in _everyone() if sessions else ():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if os.getsid(pid) in sessions:
-                found.add(pid)
-    return {pid for pid in found if started_at(pid) is not None}
+                pids.add(pid)
+    return {pid for pid in pids if started_at(pid) is not None}
 
 
 def end_sessions(
@@ -62,7 +62,7 @@ def end_sessions(
 
     Parameters
     ----------
-    living : leaders that run; they are asked first and given `patience` seconds.
+    living : leaders that run; they are asked first and have `patience` seconds.
     crashed : leaders that have ended; what is left of their sessions has nobody to report to.
     mark : name and value in the environment of everything that belongs to them.
     """
@@ -103,10 +103,10 @@ def _started_by_proc(pid: int) -> str | None:
 
 def _everyone() -> set[int]:
     if _LINUX:
-        found = {int(folder.name) for folder in _PROC.glob("[0-9]*")}
+        pids = {int(folder.name) for folder in _PROC.glob("[0-9]*")}
     else:
-        found = {int(line) for line in _ps("-A", "-o", "pid=").split()}
-    return found - {os.getpid()}
+        pids = {int(line) for line in _ps("-A", "-o", "pid=").split()}
+    return pids - {os.getpid()}
 
 
 def _ps(*options: str) -> str:
