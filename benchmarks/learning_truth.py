@@ -75,7 +75,7 @@ def _spaces(made: Feed) -> None:
 def _repurchases() -> None:
     print("spaces: repurchase_28d, joint, on its test days")
     for name, found in repurchases().items():
-        told = found.headline()
+        told = found.headline
         ratio = f"ratio {told['calibration_ratio']:.3f}"
         between = f"{told['calibration_ratio_low']:.3f} to {told['calibration_ratio_high']:.3f}"
         print(

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Final
 
 import yaml
+from pydantic import TypeAdapter
 
 from benchmarks.calibrating.logged import LOGGED, ROOT, SHARED, shared_data
 from tasks import pipeline as retrain
 from tasks.contracts.yaml_file import read_yaml
 from tasks.datasets.world.generate import START, generate
-from tasks.evaluation.evidence import estimate_from_json
+from tasks.evaluation.evidence import CalibrationEvidence
+from tasks.evaluation.verdicts import Estimate
 from tasks.reports.numbers import format_estimate
 from tasks.stores import releases
 from tasks.stores.manifest import Role
@@ -96,7 +98,7 @@ def _print(name: str, workspace: Workspace, result: retrain.RetrainResult) -> No
     for gate in result.gates:
         task, _, what = gate["subject"].rpartition(".")
         if what == "refit_shift":
-            shift = format_estimate(estimate_from_json(gate["observed"]))
+            shift = format_estimate(TypeAdapter(Estimate).validate_python(gate["observed"]))
             print(
                 f"  {task:<20}{gate['segment']:<22}{shift:<28}{gate['outcome']:<12}"
                 f"{tested[task]:>9,} |{served[task]:>9,}"
@@ -112,7 +114,7 @@ def _calibrated_on(workspace: Workspace, release: int) -> dict[str, int]:
     for part in releases.release_manifest(workspace, release).parts:
         if part.role is Role.CALIBRATOR:
             run = registry.run_id(registry.part(part.name, part.version))
-            counted[str(part.task)] = int(read_evidence(workspace.home, run)["positives"])
+            counted[str(part.task)] = read_evidence(workspace.home, run, CalibrationEvidence).positives
     return counted
 
 

@@ -14,7 +14,7 @@ and negatives on.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_tallies
 from tasks.calibration.segment_fit import SegmentFit, SegmentRows, fit_segmented
 from tasks.errors import DataError
 from tasks.evaluation.binary import Floats, check_binary, entropy, row_losses
+from tasks.evaluation.evidence import Gain, MapChoice, MapKind
 from tasks.evaluation.segments import Segment
 from tasks.ranking.maps import LogisticMap
 from tasks.ranking.segment_effects import Codes
@@ -32,7 +33,7 @@ from tasks.ranking.segmented_map import Calibrator
 FOLDS: Final = 3
 """Parts that the users are cut into; each is held out once."""
 
-Kind = Literal["none", "global", "segment"]
+Kind = MapKind
 
 ERRORS: Final[Mapping[Kind, float]] = {"none": 3.0, "segment": 2.0}
 """Standard errors by which another choice must be better than one map."""
@@ -54,10 +55,10 @@ class Choice:
     held_out: Mapping[Kind, float]
     gains: Mapping[Kind, tuple[float, float]]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON, without the map."""
-        gains = {kind: {"gain": gain, "standard_error": error} for kind, (gain, error) in self.gains.items()}
-        return {"kind": self.kind, "reason": self.reason, "held_out": dict(self.held_out), "gains": gains}
+    def evidence(self) -> MapChoice:
+        """Return the choice without the map, as the step's evidence holds it."""
+        gains = {kind: Gain(gain=gain, standard_error=error) for kind, (gain, error) in self.gains.items()}
+        return MapChoice(kind=self.kind, reason=self.reason, held_out=dict(self.held_out), gains=gains)
 
 
 def choose_map(

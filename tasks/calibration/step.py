@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from tasks.calibration.task_map import fit_map, read_segment_columns
 from tasks.columns import REQUEST_ID
 from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused
+from tasks.evaluation.evidence import CalibrationEvidence, PinnedModel
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.observations import Observations
 from tasks.ranking.heads import Head
@@ -186,7 +187,7 @@ def _calibrate(
     opened.params({**params, "slice": " to ".join(rows.slices.calibrate.to_json())})
     opened.metrics({"rows": made.rows, "positives": made.positives, **_flatten_metrics(made)})
     if made.after is not None:
-        opened.table("figures.json", pd.DataFrame([row.to_json() for row in made.after.metrics]))
+        opened.table("figures.json", pd.DataFrame(made.after.to_json()["figures"]))
     opened.evidence(_evidence(rows, model, made))
     part = registry.register(
         calibrator_name(rows.workspace.surface, rows.task),
@@ -200,18 +201,18 @@ def _calibrate(
     return part
 
 
-def _evidence(rows: TaskRows, model: Part, made: _Calibrated) -> dict[str, Any]:
-    return {
+def _evidence(rows: TaskRows, model: Part, made: _Calibrated) -> CalibrationEvidence:
+    return CalibrationEvidence(
         **rows.made_from(),
-        "kind": rows.kind,
-        "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
-        "calibrator": made.fitted.kind,
-        "choice": None if made.choice is None else made.choice.to_json(),
-        "rows": made.rows,
-        "positives": made.positives,
-        "before": None if made.before is None else made.before.to_json(),
-        "test": None if made.after is None else made.after.to_json(),
-    }
+        kind=rows.kind,
+        model=PinnedModel(name=model.name, version=model.version, sha256=model.sha256),
+        calibrator=made.fitted.kind,
+        choice=None if made.choice is None else made.choice.evidence(),
+        rows=made.rows,
+        positives=made.positives,
+        before=made.before,
+        test=made.after,
+    )
 
 
 def _fetch_head(registry: Registry, model: Part, rows: TaskRows) -> Head:
@@ -256,8 +257,8 @@ def _find_tested_kind(rows: TaskRows, recipe: Recipe) -> Kind | None:
             f"{model_name(surface, rows.task)} version {recipe.version}, whose recipe is repeated, has no "
             "calibrator. Calibrate it first."
         )
-    choice: Mapping[str, Any] | None = read_evidence(registry.home, registry.run_id(fitted))["choice"]
-    return None if choice is None else choice["kind"]
+    choice = read_evidence(registry.home, registry.run_id(fitted), CalibrationEvidence).choice
+    return None if choice is None else choice.kind
 
 
 def _scores(rows: TaskRows, head: Head, table: pa.Table) -> Floats:
@@ -273,8 +274,8 @@ def _describe_map(made: _Calibrated) -> dict[str, str]:
 def _flatten_metrics(made: _Calibrated) -> dict[str, float]:
     told: dict[str, float | int | None] = {}
     if made.after is not None and made.before is not None:
-        told |= {f"test.{name}": value for name, value in made.after.headline().items()}
-        told["before.calibration_ratio"] = made.before.headline().get("calibration_ratio")
+        told |= {f"test.{name}": value for name, value in made.after.headline.items()}
+        told["before.calibration_ratio"] = made.before.headline.get("calibration_ratio")
     if made.choice is not None:
         told |= {f"held_out.normalized_entropy.{kind}": value for kind, value in made.choice.held_out.items()}
     return {name: float(value) for name, value in told.items() if value is not None}
@@ -282,6 +283,6 @@ def _flatten_metrics(made: _Calibrated) -> dict[str, float]:
 
 def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> CalibrateResult:
     run_id = registry.run_id(part)
-    evidence: Mapping[str, Any] = read_evidence(registry.home, run_id)
-    metrics = dict(evidence["test"]["headline"]) if evidence["test"] else {}
+    test = read_evidence(registry.home, run_id, CalibrationEvidence).test
+    metrics = {} if test is None else dict(test.headline)
     return CalibrateResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)

@@ -6,6 +6,7 @@ tasks on which it can act.
 
 from collections.abc import Iterator
 
+from tasks.contracts.metrics import MetricKind, parse_metric
 from tasks.contracts.problems import Problem, abbreviate
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec
@@ -13,7 +14,7 @@ from tasks.contracts.training import TaskTraining, head_kind
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import unknown
 
-_OF_PREDICTIONS = ("_predicted", "_calibration")
+_OF_PREDICTIONS = (MetricKind.PREDICTED, MetricKind.CALIBRATION)
 _OBJECTIVES = {"binary": ("binary", "lambdarank"), "value": ("l2", "tweedie", "quantile")}
 
 
@@ -147,7 +148,7 @@ def _check_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec)
         "relevance_floor": list(utility.relevance_floor),
         "lexicographic": [tier.task for tier in utility.lexicographic],
         **{f"contexts.{i}.weights": list(context.weights) for i, context in enumerate(utility.contexts)},
-        "guardrails": [rail.metric.removesuffix(s) for rail in utility.guardrails for s in _OF_PREDICTIONS],
+        "guardrails": _guarded(utility, tasks),
     }
     for field, names in named.items():
         for name in names:
@@ -216,3 +217,9 @@ def _check_same_features(training: TaskTraining, surface: SurfaceSpec) -> Iterat
             "start_from",
             "both tasks see the same features: `position: feature` is for both, or for neither",
         )
+
+
+def _guarded(utility: UtilitySpec, tasks: TasksSpec) -> list[str]:
+    """Return the tasks whose predictions a guardrail bounds."""
+    metrics = (parse_metric(rail.metric, tasks=tasks.tasks, columns=()) for rail in utility.guardrails)
+    return [str(metric.subject) for metric in metrics if metric and metric.kind in _OF_PREDICTIONS]

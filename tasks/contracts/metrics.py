@@ -7,9 +7,11 @@
     <column>_share:<value>  <column>_entropy  <column>_gini
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class MetricKind(StrEnum):
@@ -29,30 +31,59 @@ class MetricKind(StrEnum):
     GINI = "gini"
 
 
+NAMES: Final = {
+    MetricKind.EXPECTED_UTILITY: "expected_utility",
+    MetricKind.NEW_ITEM_EXPOSURE: "new_item_exposure",
+    MetricKind.COVERAGE: "coverage",
+    MetricKind.LATENCY: "latency_p99_ms",
+    MetricKind.COMPONENT_SHARE: "component_share:{}",
+    MetricKind.NDCG: "ndcg_{}",
+    MetricKind.RATE: "{}_rate",
+    MetricKind.PREDICTED: "{}_predicted",
+    MetricKind.CALIBRATION: "{}_calibration",
+    MetricKind.ENTROPY: "{}_entropy",
+    MetricKind.GINI: "{}_gini",
+    MetricKind.SHARE: "{}_share:{}",
+}
+"""How each kind is named, by its subject and value; where two would read alike, the first one is meant."""
+
+_OF_COLUMNS: Final = frozenset({MetricKind.ENTROPY, MetricKind.GINI})
+_OF_TASKS: Final = frozenset(
+    {
+        MetricKind.COMPONENT_SHARE,
+        MetricKind.NDCG,
+        MetricKind.RATE,
+        MetricKind.PREDICTED,
+        MetricKind.CALIBRATION,
+    }
+)
+_NAIVE: Final = " (naive)"
+
+
 @dataclass(frozen=True)
 class Metric:
-    """A parsed metric name; ``subject`` is the task or column, ``value`` the column's value."""
+    """What a metric measures; ``subject`` is the task or column, ``value`` the column's value.
 
-    name: str
+    ``naive``: outcomes are taken as the log's ranker let them be seen.
+
+    Examples
+    --------
+    >>> Metric(MetricKind.RATE, "click").name, Metric(MetricKind.SHARE, "source", "ads").name
+    ('click_rate', 'source_share:ads')
+    """
+
     kind: MetricKind
     subject: str | None = None
     value: str | None = None
+    naive: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name by which guardrails and reports call it; no guardrail knows a naive one."""
+        return NAMES[self.kind].format(self.subject, self.value) + (_NAIVE if self.naive else "")
 
 
-_ALONE = {
-    kind.value: kind
-    for kind in (
-        MetricKind.EXPECTED_UTILITY,
-        MetricKind.NEW_ITEM_EXPOSURE,
-        MetricKind.COVERAGE,
-        MetricKind.LATENCY,
-    )
-}
-_OF_TASK = {f"_{k.value}": k for k in (MetricKind.RATE, MetricKind.PREDICTED, MetricKind.CALIBRATION)}
-_OF_COLUMN = {f"_{k.value}": k for k in (MetricKind.ENTROPY, MetricKind.GINI)}
-
-
-def parse_metric(name: str, *, tasks: Collection[str], columns: Collection[str]) -> Metric | None:
+def parse_metric(name: str, *, tasks: Iterable[str], columns: Collection[str]) -> Metric | None:
     """Parse a metric name; None where it means nothing on this surface.
 
     Examples
@@ -64,25 +95,49 @@ def parse_metric(name: str, *, tasks: Collection[str], columns: Collection[str])
     >>> parse_metric("hide_rate", tasks=["hide_7d"], columns=[]) is None
     True
     """
-    if name in _ALONE:
-        return Metric(name, _ALONE[name])
-    head, colon, value = name.partition(":")
-    if colon:
-        if head == MetricKind.COMPONENT_SHARE and value in tasks:
-            return Metric(name, MetricKind.COMPONENT_SHARE, value)
-        column = head.removesuffix("_share")
-        return Metric(name, MetricKind.SHARE, column, value) if column != head and column in columns else None
-    if (task := name.removeprefix("ndcg_")) != name and task in tasks:
-        return Metric(name, MetricKind.NDCG, task)
-    for suffixes, known in ((_OF_TASK, tasks), (_OF_COLUMN, columns)):
-        for suffix, kind in suffixes.items():
-            if (subject := name.removesuffix(suffix)) != name and subject in known:
-                return Metric(name, kind, subject)
-    return None
+    known = {metric.name: metric for metric in reversed(list(_metrics(tasks, columns)))}
+    if name in known:
+        return known[name]
+    shares = (Metric(MetricKind.SHARE, column, name.partition(":")[2]) for column in columns)
+    return next((share for share in shares if share.name == name), None)
 
 
-def metric_names(tasks: Collection[str], columns: Collection[str]) -> list[str]:
+def metric_names(tasks: Iterable[str], columns: Iterable[str]) -> list[str]:
     """List the metric names that a surface knows, for error messages."""
-    of_tasks = [f"{t}{s}" for t in tasks for s in _OF_TASK] + [f"ndcg_{t}" for t in tasks]
-    of_columns = [f"{c}{s}" for c in columns for s in _OF_COLUMN] + [f"{c}_share:VALUE" for c in columns]
-    return [*of_tasks, *(f"component_share:{t}" for t in tasks), *_ALONE, *of_columns]
+    columns = list(columns)
+    shares = [Metric(MetricKind.SHARE, column, "VALUE") for column in columns]
+    return [metric.name for metric in (*_metrics(tasks, columns), *shares)]
+
+
+def read_metric(name: str) -> Metric:
+    """Read a metric's name where no surface is at hand, as in what an earlier program wrote.
+
+    Examples
+    --------
+    >>> read_metric("hide_7d_calibration")
+    Metric(kind=<MetricKind.CALIBRATION: 'calibration'>, subject='hide_7d', value=None, naive=False)
+
+    Raises
+    ------
+    ValueError
+        No metric is named so.
+    """
+    naive = name.endswith(_NAIVE)
+    for kind, pattern in NAMES.items():
+        shape = re.escape(pattern).replace(r"\{\}", "(.+)")
+        if found := re.fullmatch(shape, name.removesuffix(_NAIVE)):
+            subject, value = (*found.groups(), None, None)[:2]
+            return Metric(kind, subject, value, naive)
+    raise ValueError(f"'{name}' is the name of no metric")
+
+
+def _metrics(tasks: Iterable[str], columns: Iterable[str]) -> Iterator[Metric]:
+    """Yield every metric but the shares of columns, in the order in which a name is read."""
+    tasks, columns = list(tasks), list(columns)
+    for kind in NAMES:
+        if kind in _OF_TASKS:
+            yield from (Metric(kind, task) for task in tasks)
+        elif kind in _OF_COLUMNS:
+            yield from (Metric(kind, column) for column in columns)
+        elif kind is not MetricKind.SHARE:
+            yield Metric(kind)

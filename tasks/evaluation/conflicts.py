@@ -11,12 +11,15 @@ Rows of equal prediction are in one tenth, which may then be larger or smaller.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import ConfigDict
 
 from tasks.evaluation.binary import Floats
+from tasks.evaluation.documents import CLOSED
 from tasks.evaluation.intervals import mean_interval
 from tasks.evaluation.tenths import assign_tenths
 from tasks.evaluation.verdicts import Estimate
@@ -25,6 +28,8 @@ from tasks.evaluation.verdicts import Estimate
 @dataclass(frozen=True)
 class TopOverlap:
     """How much of a task's top tenth is a cost's top tenth; ``expected`` is the cost's share of all rows."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     task: str
     cost: str

@@ -1,111 +1,309 @@
-"""What the steps found out about a release, gathered for the gates.
+"""What each step found, as a document that later steps read.
 
 ::
 
-    validate -> ValidationEvidence      release  -> TaskEvidence per task
-    simulate -> guardrail verdicts, comparisons with the champion
-    shadow   -> ShadowEvidence
+    validate    ValidationEvidence     -> gate
+    train       TrainingEvidence       -> refit, release
+    examination ExaminationEvidence    -> release
+    calibrate   CalibrationEvidence    -> refit, release
+    release     ReleaseEvidence        -> gate, explanation
+    simulate    SimulationEvidence     -> gate                   (evaluation/replay_evidence.py)
+    shadow      ShadowEvidence         -> gate                   (evaluation/replay_evidence.py)
+    gate        GateEvidence           -> promotion
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, ClassVar, Final, Literal
 
-from tasks.errors import DataError
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from pydantic import ConfigDict, Field, JsonValue
+
+from tasks.contracts.training import HeadKind
+from tasks.evaluation.conflicts import TopOverlap
+from tasks.evaluation.documents import CLOSED, Document, Figure, Section
+from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.proxies import FlatTenth
+from tasks.evaluation.verdicts import Estimate, Verdict
+
+Days = tuple[date, date]
+"""First and last day."""
+MapKind = Literal["none", "global", "segment"]
+Parameter = bool | int | float | str | None
+
+_TREES: Final = "lightgbm."
+"""What the parameters of the trees began with among all parameters, before they stood apart."""
 
 
 @dataclass(frozen=True)
-class ValidationEvidence:
-    """The worst severity that failed (None: nothing did) and the run that says so."""
+class Finding:
+    """What one expectation said."""
 
-    failed_severity: str | None
-    failures: tuple[str, ...]
-    run: str
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
+    suite: str
+    expectation: str
+    subject: str
+    severity: str
+    success: bool
+    observed: str
+    why: str
 
 
-@dataclass(frozen=True)
-class SegmentCounts:
-    """Rows with a known outcome in a segment, and the positives among them."""
+class ValidationEvidence(Document):
+    """What the suites say of a label snapshot; ``severity`` is the worst that failed."""
 
+    document: Literal["validation"] = "validation"
+    version: Literal[1] = 1
+    snapshot: str
+    success: bool
+    severity: str | None
+    expectations: tuple[Finding, ...]
+    report: str
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What failed, in words."""
+        failed = [finding for finding in self.expectations if not finding.success]
+        return tuple(f"{one.suite}: {one.expectation} ({one.observed})" for one in failed)
+
+
+class _OfTask(Document):
+    """What a part of a task was made from; a refit ``repeats`` the model of this version and sha256."""
+
+    surface: str
+    task: str
+    as_of: str
+    snapshot: str
+    contracts: dict[str, str]
+    slices: dict[str, Days]
+    repeats: tuple[int, str] | None = None
+    kind: HeadKind
+
+
+class Importance(Section):
+    """What a feature did in the trees."""
+
+    gain: float
+    splits: int
+
+
+class BestTrial(Section):
+    """The best trial of a search: its number, its loss on the held-out users and its parameters."""
+
+    number: int
+    loss: float
+    parameters: dict[str, float | int]
+
+
+class SearchSummary(Section):
+    """A search in short: how many trials, what ended them, and what was gained."""
+
+    trials: int
+    pruned: int
+    ended_by: str
+    contract_loss: float | None
+    best: BestTrial | None
+
+
+class TrainingEvidence(_OfTask):
+    """How a model was trained, and its figures on the test days, None of a refit.
+
+    ``rows`` counts the examples, ``weights`` describes each factor of their weights, ``trees`` are the
+    parameters of the trees, ``start`` the rounds of a dense start, ``parameters`` all that MLflow shows.
+    """
+
+    document: Literal["training"] = "training"
+    version: Literal[1] = 1
+    rows: dict[str, int]
+    weights: dict[str, dict[str, float]]
+    rounds: int
+    start: dict[str, int]
+    fold_loss: float | None
+    trees: dict[str, float | int]
+    parameters: dict[str, Parameter]
+    search: SearchSummary | None
+    importances: dict[str, Importance]
+    test: TaskFigures | None
+
+    @classmethod
+    def upgraded(cls, plain: Mapping[str, Any]) -> dict[str, Any]:
+        """Let the parameters of the trees stand apart; the earliest documents name no start."""
+        of_trees = {name: value for name, value in plain["parameters"].items() if name.startswith(_TREES)}
+        trees = {name.removeprefix(_TREES): value for name, value in of_trees.items()}
+        return {"start": {}, **plain, "trees": trees}
+
+
+class CurveEvidence(Section):
+    """An examination curve by position, from 1; with intervals and their data where it is estimated."""
+
+    by_position: tuple[float, ...]
+    reference: int
+    source: str
+    low: tuple[Figure, ...] | None = None
+    high: tuple[Figure, ...] | None = None
+    task: str | None = None
+    pairs: int | None = None
+    positives: int | None = None
+
+
+class ExaminationEvidence(Document):
+    """A curve, and the days that it was estimated from, none of a declared one."""
+
+    document: Literal["examination"] = "examination"
+    version: Literal[1] = 1
+    slices: dict[str, Days]
+    examination: CurveEvidence
+
+
+class PinnedModel(Section):
+    """The model that a calibrator was fitted to."""
+
+    name: str
+    version: int
+    sha256: str
+
+
+class Gain(Section):
+    """What the chosen map gains over another in normalized entropy."""
+
+    gain: Figure
+    standard_error: Figure
+
+
+class MapChoice(Section):
+    """Which map was chosen and why, with the normalized entropy of each on held-out users."""
+
+    kind: MapKind
+    reason: str
+    held_out: dict[MapKind, Figure]
+    gains: dict[MapKind, Gain]
+
+
+class CalibrationEvidence(_OfTask):
+    """How a map was fitted, and the figures of the test days before and after it, None of a refit."""
+
+    document: Literal["calibration"] = "calibration"
+    version: Literal[1] = 1
+    model: PinnedModel
+    calibrator: str
+    choice: MapChoice | None
     rows: int
     positives: int
+    before: TaskFigures | None
+    test: TaskFigures | None
 
 
-@dataclass(frozen=True)
-class TaskEvidence:
-    """One task's figures on its test slice: ``figures`` by (metric, segment), ``counts`` by segment."""
+class ProxyEvidence(Section):
+    """A slow outcome along the tenths of a fast task's prediction.
 
-    task: str
-    kind: str
+    ``cost``: people suffer from the slow outcome. ``learned``: the fast task's model learned from some of
+    these days, so it knows their fast outcomes.
+    """
+
+    fast: str
+    slow: str
+    days: Days
+    cost: bool
+    learned: bool
+    mean: Estimate
+    gap: Estimate
+    worst_at_top: bool
+    tenths: tuple[FlatTenth, ...]
+
+
+class PairEvidence(Section):
+    """Rank correlations of two tasks, of their predictions and of their outcomes; ``rows`` know both."""
+
+    tasks: tuple[str, str]
+    predictions: Figure
+    outcomes: Figure
     rows: int
-    positives: int
-    figures: Mapping[tuple[str, str], Estimate]
-    newest_training_day: date
-    run: str
-    counts: Mapping[str, SegmentCounts] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A task's challenger against the champion on the same rows."""
+class ConflictEvidence(Section):
+    """Where the tasks of a release pull apart."""
+
+    tasks: tuple[str, ...]
+    pairs: tuple[PairEvidence, ...]
+    at_top: tuple[TopOverlap, ...]
+
+
+class RefitShift(Section):
+    """How far a refit's predictions lie from those of the tested model, and how far they may."""
 
     task: str
-    auc_drop: Estimate
-    normalized_entropy_rise: Estimate
-    run: str
+    segment: str
+    shift: Estimate
+    bound: float
 
 
-@dataclass(frozen=True)
-class ShadowEvidence:
-    """How the challenger's slates depart from the champion's on the newest traffic."""
+class RefitEvidence(Section):
+    """What is served beside the release that was tested."""
 
-    overlap_at_k: Estimate
-    score_shift: Estimate
-    run: str
+    tested: int
+    shifts: tuple[RefitShift, ...]
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """Everything the gates read; the step that measured ``guardrails`` and ``reports`` has judged them."""
+class ReleaseEvidence(Document):
+    """What a release is and how its tasks do on its test days.
 
-    as_of: datetime
-    validation: ValidationEvidence
-    tasks: Sequence[TaskEvidence]
-    guardrails: Sequence[Verdict]
-    comparisons: Sequence[Comparison] | None
-    shadow: ShadowEvidence | None
-    reports: Sequence[Verdict] = ()
+    ``kept``: by task, why it could not be trained; ``unrepeated``: why its recipe could not be repeated.
+    """
+
+    document: Literal["release"] = "release"
+    version: Literal[1] = 1
+    manifest_sha256: str
+    backfilled: bool
+    pins: dict[str, int]
+    test: Days
+    tasks: tuple[TaskFigures, ...]
+    kept: dict[str, str]
+    unrepeated: dict[str, str]
+    proxies: tuple[ProxyEvidence, ...]
+    conflicts: ConflictEvidence | None
+    refit: RefitEvidence | None
+    description: str
+
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """Return the headline of each task, as people are shown it."""
+        return {figures.task: {"test": dict(figures.headline)} for figures in self.tasks}
 
 
-def estimate_to_json(estimate: Estimate) -> dict[str, float | int | None]:
-    """Write an estimate as plain JSON; what is not finite becomes null."""
-    figures = {name: getattr(estimate, name) for name in ("value", "low", "high")}
-    return {**{k: v if math.isfinite(v) else None for k, v in figures.items()}, "n": estimate.n}
+class TermEvidence(Section):
+    """A term of the utility, and what the calibration of its head leaves open."""
+
+    task: str
+    weight: float
+    times: str | None
+    prediction: Figure
+    contribution: Figure
+    share_of_spread: Figure
+    amplified: bool
+    slots: Figure
+    slots_low: Figure
+    slots_high: Figure
+    whole: Figure
+    whole_low: Figure
+    whole_high: Figure
+    error: Figure
+    error_low: Figure
+    error_high: Figure
 
 
-def estimate_from_json(plain: Mapping[str, Any]) -> Estimate:
-    """Read an estimate; null becomes NaN."""
-    value, low, high = (math.nan if plain[k] is None else float(plain[k]) for k in ("value", "low", "high"))
-    return Estimate(value, low, high, int(plain["n"]))
+class GateEvidence(Document):
+    """The dossier of a release without its pictures; ``manifest`` has a format of its own."""
 
-
-def verdict_from_json(plain: Mapping[str, Any]) -> Verdict:
-    """Read a verdict that ``Verdict.to_json`` wrote."""
-    try:
-        observed = plain["observed"]
-        return Verdict(
-            gate=plain["gate"],
-            subject=plain["subject"],
-            segment=plain["segment"],
-            outcome=Outcome(plain["outcome"]),
-            threshold=plain["threshold"],
-            observed=None if observed is None else estimate_from_json(observed),
-            reason=plain["reason"],
-            evidence=plain["evidence"],
-            relative=plain["relative"],
-        )
-    except (KeyError, ValueError) as error:
-        raise DataError(f"Not a verdict: {error} in {sorted(plain)}") from error
+    document: Literal["gate"] = "gate"
+    version: Literal[1] = 1
+    surface: str
+    release: int
+    as_of: str
+    verdict: Literal["promote", "hold"]
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    gates: tuple[Verdict, ...]
+    calibration_in_slots: dict[str, Estimate]
+    sensitivity: tuple[TermEvidence, ...]
+    manifest: dict[str, JsonValue] = Field(repr=False)

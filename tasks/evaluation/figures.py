@@ -4,17 +4,17 @@ The figures are written into the release step's evidence, shown by ``release sho
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from tasks.contracts.training import HeadKind
 from tasks.errors import DataError
-from tasks.evaluation.evidence import SegmentCounts, TaskEvidence, estimate_from_json
-from tasks.evaluation.metric_rows import MetricRow
+from tasks.evaluation.documents import Section
+from tasks.evaluation.metric_rows import FlatRow, MetricRow
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
 from tasks.evaluation.segments import ALL
@@ -23,6 +23,10 @@ from tasks.evaluation.verdicts import Estimate
 WITH_INTERVAL: Final = ("auc", "auc_by_request", "calibration_ratio", "ndcg", "coverage")
 _CALIBRATION_OF_A_VALUE: Final = "mean_ratio"
 """A value head's calibration ratio: observed over predicted, in its own unit."""
+
+
+Headline = dict[str, float | int | None]
+"""The figures that people ask for first, by name; what cannot be told is None."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,28 @@ class MeasuredHead:
 
 
 @dataclass(frozen=True)
-class TaskFigures:
+class SegmentCounts:
+    """Rows with a known outcome in a segment, and the positives among them."""
+
+    rows: int
+    positives: int
+
+
+@dataclass(frozen=True)
+class TaskEvidence:
+    """One task's figures as the gates look them up: by (metric, segment), and counts by segment."""
+
+    task: str
+    kind: str
+    rows: int
+    positives: int
+    figures: Mapping[tuple[str, str], Estimate]
+    newest_training_day: date
+    run: str
+    counts: Mapping[str, SegmentCounts] = field(default_factory=dict)
+
+
+class TaskFigures(Section):
     """A task's metrics on its test days, for the whole and every segment."""
 
     task: str
@@ -71,34 +96,25 @@ class TaskFigures:
     newest_training_row: date
     rows: int
     positives: int
-    metrics: tuple[MetricRow, ...]
+    headline: Headline
+    figures: tuple[FlatRow, ...]
 
     def whole(self) -> dict[str, Estimate]:
         """Return each metric of all rows."""
-        return {row.metric: row.estimate for row in self.metrics if row.segment == ALL}
+        return _whole(self.figures)
 
-    def headline(self) -> dict[str, float | int | None]:
-        """Return the figures that people ask for first; what cannot be told is None."""
-        told: dict[str, float | int | None] = {}
-        for metric, estimate in self.whole().items():
-            told[metric] = _finite_or_none(estimate.value)
-            if metric in WITH_INTERVAL:
-                told[f"{metric}_low"] = _finite_or_none(estimate.low)
-                told[f"{metric}_high"] = _finite_or_none(estimate.high)
-        return {**told, "rows": self.rows, "positives": self.positives}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON with every figure of every segment."""
-        return {
-            "task": self.task,
-            "kind": self.kind,
-            "days": [day.isoformat() for day in self.days],
-            "newest_training_row": self.newest_training_row.isoformat(),
-            "rows": self.rows,
-            "positives": self.positives,
-            "headline": self.headline(),
-            "figures": [row.to_json() for row in self.metrics],
-        }
+    def evidence(self, *, run: str) -> TaskEvidence:
+        """Return the figures for the gates; ``run`` is the run that they come from."""
+        return TaskEvidence(
+            task=self.task,
+            kind=self.kind,
+            rows=self.rows,
+            positives=self.positives,
+            figures={(row.metric, row.segment): row.estimate for row in self.figures},
+            newest_training_day=self.newest_training_row,
+            run=run,
+            counts={row.segment: SegmentCounts(row.rows, row.positives) for row in self.figures},
+        )
 
 
 def measure(
@@ -126,57 +142,42 @@ def measure(
     >>> rows = Observations([1.0, 0.0, np.nan], [0.9, 0.1, 0.5], ["u", "v", "w"], ["r", "r", "r"])
     >>> day = date(2026, 5, 1)
     >>> figures = measure(MeasuredHead("click", "binary"), rows, days=(day, day), newest_training_row=day)
-    >>> figures.rows, figures.positives, figures.headline()["auc"]
+    >>> figures.rows, figures.positives, figures.headline["auc"]
     (2, 1, 1.0)
     """
     known = observations.select_known()
     outcomes = np.asarray(known.outcomes)
+    counts = {"rows": len(outcomes), "positives": int(np.count_nonzero(outcomes))}
+    rows = tuple(_as_calibration(row) for row in head.report(known))
     return TaskFigures(
         task=head.task,
         kind=head.kind,
         days=days,
         newest_training_row=newest_training_row,
-        rows=len(outcomes),
-        positives=int(np.count_nonzero(outcomes)),
-        metrics=tuple(_as_calibration(row) for row in head.report(known)),
+        headline={**_headline(rows), **counts},
+        figures=rows,
+        **counts,
     )
-
-
-def task_evidence(plain: Mapping[str, Any], *, run: str) -> TaskEvidence:
-    """Read what `TaskFigures.to_json` wrote, as the gates take it.
-
-    Raises
-    ------
-    DataError
-        It has another shape.
-
-    Examples
-    --------
-    >>> rows = Observations([1.0, 0.0], [0.9, 0.1], ["u", "v"], ["r", "r"])
-    >>> day = date(2026, 5, 1)
-    >>> figures = measure(MeasuredHead("click", "binary"), rows, days=(day, day), newest_training_row=day)
-    >>> task_evidence(figures.to_json(), run="run-1").figures["auc", "all"].value
-    1.0
-    """
-    try:
-        return TaskEvidence(
-            task=plain["task"],
-            kind=plain["kind"],
-            rows=plain["rows"],
-            positives=plain["positives"],
-            figures={(row["metric"], row["segment"]): estimate_from_json(row) for row in plain["figures"]},
-            newest_training_day=date.fromisoformat(plain["newest_training_row"]),
-            run=run,
-            counts={row["segment"]: SegmentCounts(row["rows"], row["positives"]) for row in plain["figures"]},
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"The evidence of run {run} holds no figures of a task: {error!r}.") from error
 
 
 def _as_calibration(row: MetricRow) -> MetricRow:
     if row.metric != _CALIBRATION_OF_A_VALUE:
         return row
     return MetricRow("calibration_ratio", row.segment, row.estimate, row.rows, row.positives, row.resampled)
+
+
+def _whole(rows: Iterable[MetricRow]) -> dict[str, Estimate]:
+    return {row.metric: row.estimate for row in rows if row.segment == ALL}
+
+
+def _headline(rows: Iterable[MetricRow]) -> Headline:
+    headline: Headline = {}
+    for metric, estimate in _whole(rows).items():
+        headline[metric] = _finite_or_none(estimate.value)
+        if metric in WITH_INTERVAL:
+            headline[f"{metric}_low"] = _finite_or_none(estimate.low)
+            headline[f"{metric}_high"] = _finite_or_none(estimate.high)
+    return headline
 
 
 def _finite_or_none(value: float) -> float | None:

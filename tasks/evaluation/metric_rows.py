@@ -1,15 +1,16 @@
 """The rows of a table of metrics: one figure of the whole or of a segment value, with its interval."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import ConfigDict
 
 from tasks.evaluation.binary import Floats
+from tasks.evaluation.documents import CLOSED, flattened
 from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.resampling import Clusters
 from tasks.evaluation.segments import ALL, UNKNOWN
@@ -25,6 +26,8 @@ class MetricRow:
     ``positives`` of a value head counts the rows with a value other than 0.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
     metric: str
     segment: str
     estimate: Estimate
@@ -32,18 +35,9 @@ class MetricRow:
     positives: int
     resampled: str = "users"
 
-    def to_json(self) -> dict[str, object]:
-        """Return plain flat JSON; unknown figures become null."""
-        figures = {"value": self.estimate.value, "low": self.estimate.low, "high": self.estimate.high}
-        return {
-            "metric": self.metric,
-            "segment": self.segment,
-            **{name: figure if math.isfinite(figure) else None for name, figure in figures.items()},
-            "n": self.estimate.n,
-            "rows": self.rows,
-            "positives": self.positives,
-            "resampled": self.resampled,
-        }
+
+FlatRow = flattened(MetricRow, "estimate")
+"""A row as it stands in documents and tables: the fields of its estimate among its own."""
 
 
 def group_by_segment(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterator[Grouping]:

@@ -10,11 +10,14 @@ A proxy is doubted where its best rows are worse than the rest: a gap below 0 (R
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ConfigDict
 
 from tasks.evaluation.binary import Codes, Floats, check_rows, divide
+from tasks.evaluation.documents import CLOSED, flattened
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
 from tasks.evaluation.tenths import assign_tenths
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
@@ -27,10 +30,16 @@ class Tenth:
     ``positives`` counts slow outcomes other than 0.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
     predicted: float
     outcome: Estimate
     rows: int
     positives: int
+
+
+FlatTenth = flattened(Tenth, "outcome")
+"""A tenth as it stands in documents: the fields of its outcome among its own."""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,13 @@
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from tasks.evaluation.documents import CLOSED, Figure
 from tasks.evaluation.segments import ALL
 
 
@@ -42,9 +45,11 @@ WORST_FIRST: Final = (
 class Estimate:
     """A figure, its 95 % interval and the number of rows or clusters behind it."""
 
-    value: float
-    low: float
-    high: float
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
+    value: Figure
+    low: Figure
+    high: Figure
     n: int
 
     @property
@@ -58,12 +63,24 @@ UNKNOWN_ESTIMATE: Final = Estimate(math.nan, math.nan, math.nan, 0)
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """The closed range that a figure may lie in."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+
+@dataclass(frozen=True)
 class Verdict:
     """One gate's or guardrail's result with its evidence.
 
-    ``subject`` is the task or metric, ``segment`` is ``all`` or ``column=value``; ``evidence`` names
-    the run that the figures come from; ``relative`` says that the figure is a share of a baseline.
+    ``subject`` names what was judged, ``segment`` is ``all`` or ``column=value``; ``evidence`` names the run
+    that the figures come from; ``relative`` says that the figure is a share of a baseline. ``threshold`` says
+    in words what is allowed. ``task`` and ``allowed`` say subject and threshold as values, for whoever draws
+    them; they are not written.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     gate: str
     subject: str
@@ -74,21 +91,20 @@ class Verdict:
     reason: str = ""
     evidence: str = ""
     relative: bool = False
+    task: Annotated[str | None, Field(exclude=True)] = None
+    allowed: Annotated[Bounds | None, Field(exclude=True)] = None
 
     @property
     def of(self) -> str:
         """Say what was judged, and where."""
         return self.subject if self.segment == ALL else f"{self.subject} at {self.segment}"
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         """Return plain JSON; unknown figures become null."""
-        plain = asdict(self)
-        plain["outcome"] = self.outcome.value
-        if self.observed is not None:
-            plain["observed"] = {
-                k: (v if math.isfinite(v) else None) for k, v in asdict(self.observed).items()
-            }
-        return plain
+        return _VERDICT.dump_python(self, mode="json")
+
+
+_VERDICT: Final = TypeAdapter(Verdict)
 
 
 def judge(

@@ -20,9 +20,9 @@ from tasks.evaluation.calibration_verdicts import (
     inflation,
     judge_calibration,
 )
-from tasks.evaluation.evidence import TaskEvidence
+from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_estimate
 
 _OUTCOMES = {
@@ -50,6 +50,8 @@ def judge_ratios(gate: CalibrationGate, tasks: Sequence[TaskEvidence]) -> Iterat
             observed=None if ratio is None else ratio.ratio,
             reason="" if ratio is None or said is None else _why(gate, ratio, said),
             evidence=task.run,
+            task=task.task,
+            allowed=Bounds(low, high),
         )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.evaluation.evidence import TaskEvidence
+from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Verdict
 from tasks.release.sensitivity import Sensitivity, error_bar
@@ -74,13 +74,13 @@ class UtilitySensitivity:
 
 def draw_ratios(verdicts: Sequence[Verdict]) -> IntervalChart | None:
     """Draw each calibration ratio with its interval beside the allowed band, on a log scale from 1/2 to 2."""
-    shown = [(v, v.observed) for v in verdicts if v.gate == "calibration" and v.observed and v.observed.known]
-    if not shown:
+    judged = [v for v in verdicts if v.gate == "calibration" and v.observed and v.observed.known]
+    rows = [(_ratio_name(v), v.outcome.value, v.observed) for v in judged if v.observed]
+    band = next((v.allowed for v in judged if v.allowed), None)
+    if not rows or band is None:
         return None
-    low, high = (float(edge) for edge in shown[0][0].threshold.split(" to "))
-    rows = [(_ratio_name(verdict), verdict.outcome.value, ratio) for verdict, ratio in shown]
     ticks = [(ratio, f"{ratio:g}") for ratio in (0.5, 0.8, 1, 1.25, 2)]
-    return draw_intervals(rows, _log_scale, ticks=ticks, band=(low, high))
+    return draw_intervals(rows, _log_scale, ticks=ticks, band=(band.low, band.high))
 
 
 def task_calibrations(
@@ -130,8 +130,7 @@ def _draw_errors(terms: Sequence[Sensitivity]) -> IntervalChart | None:
 
 
 def _ratio_name(verdict: Verdict) -> str:
-    name = verdict.subject.removesuffix(".calibration_ratio")
-    return name if verdict.segment == ALL else f"{name} {verdict.segment}"
+    return f"{verdict.task}" if verdict.segment == ALL else f"{verdict.task} {verdict.segment}"
 
 
 def _log_scale(ratio: float) -> float:

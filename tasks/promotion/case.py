@@ -11,11 +11,10 @@ What a reviewer reads comes from the stores alone: Airflow's users can write wha
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tasks.contracts import UtilitySpec
 from tasks.errors import ContractError, GateRefused, StoreError
-from tasks.evaluation.evidence import verdict_from_json
+from tasks.evaluation.evidence import GateEvidence
 from tasks.promotion import promote
 from tasks.promotion.case_page import Weighing, write_case
 from tasks.promotion.rules import Case, Support, changed_contracts, evidence_digest, require_support
@@ -80,7 +79,7 @@ def show(
     manifest = release_manifest(workspace, release)
     old = None if champion is None else release_manifest(workspace, champion)
     dossier = _dossier(workspace, release)
-    if evidence_digest(manifest, old, dossier["gates"]) != evidence:
+    if evidence_digest(manifest, old, [verdict.to_json() for verdict in dossier.gates]) != evidence:
         raise GateRefused(
             f"What speaks for {part} has changed since its case was made. Start the promotion anew, so that "
             "it is seen"
@@ -88,15 +87,14 @@ def show(
     case = Case(
         release=release,
         champion=champion,
-        verdict=dossier["verdict"],
-        reasons=tuple(dossier["reasons"]),
-        warnings=tuple(dossier["warnings"]),
+        verdict=dossier.verdict,
+        reasons=dossier.reasons,
+        warnings=dossier.warnings,
         changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
         evidence=evidence,
     )
     weighing = Weighing(_utility(registry, manifest), None if old is None else _utility(registry, old))
-    verdicts = [verdict_from_json(gate) for gate in dossier["gates"]]
-    return write_case(case, verdicts, weighing, why=why, support=support, links=links)
+    return write_case(case, dossier.gates, weighing, why=why, support=support, links=links)
 
 
 def approvers(workspace: Workspace, *, release: int, run: str) -> str:
@@ -106,9 +104,9 @@ def approvers(workspace: Workspace, *, release: int, run: str) -> str:
     return ", ".join(sorted({answer.by for answer in newest.values() if answer.approves}))
 
 
-def _dossier(workspace: Workspace, release: int) -> dict[str, Any]:
+def _dossier(workspace: Workspace, release: int) -> GateEvidence:
     """Read what the gate wrote of a release the last time."""
-    return dict(read_evidence(workspace.home, _gate_run(workspace, release)))
+    return read_evidence(workspace.home, _gate_run(workspace, release), GateEvidence)
 
 
 def _gate_run(workspace: Workspace, release: int) -> str:

@@ -7,11 +7,12 @@ and what was it made from.
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal
 
 from markupsafe import Markup
 
-from tasks.evaluation.evidence import TaskEvidence, estimate_to_json
+from tasks.evaluation.evidence import GateEvidence
+from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.promotion.calibration_page import (
@@ -69,7 +70,7 @@ class Dossier:
     reports: str = ""
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Literal["promote", "hold"]:
         """``promote`` or ``hold``."""
         match self.decision:
             case Promote():
@@ -77,21 +78,21 @@ class Dossier:
             case Hold():
                 return "hold"
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the dossier as plain JSON, without pictures."""
-        return {
-            "surface": self.surface,
-            "release": self.release,
-            "as_of": self.as_of,
-            "verdict": self.verdict,
-            "reasons": list(self.decision.reasons) if isinstance(self.decision, Hold) else [],
-            "warnings": list(self.decision.warnings),
-            "notes": list(self.notes),
-            "gates": [verdict.to_json() for verdict in self.verdicts],
-            "calibration_in_slots": {task: estimate_to_json(ratio) for task, ratio in self.slots.items()},
-            "sensitivity": [term.to_json() for term in self.utility.terms] if self.utility else [],
-            "manifest": self.manifest.to_json(),
-        }
+    def evidence(self) -> GateEvidence:
+        """Return the dossier as a document, without pictures."""
+        return GateEvidence(
+            surface=self.surface,
+            release=self.release,
+            as_of=self.as_of,
+            verdict=self.verdict,
+            reasons=self.decision.reasons if isinstance(self.decision, Hold) else (),
+            warnings=self.decision.warnings,
+            notes=tuple(self.notes),
+            gates=tuple(self.verdicts),
+            calibration_in_slots=dict(self.slots),
+            sensitivity=tuple(term.evidence() for term in self.utility.terms) if self.utility else (),
+            manifest=self.manifest.to_json(),
+        )
 
     def to_html(self) -> str:
         """Write the dossier as one self-contained page."""

@@ -11,11 +11,14 @@
     reports      do refits stay near what was tested, and do proxies point the right way? (reports.py)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from tasks.contracts.gates import Gates
-from tasks.evaluation.evidence import Comparison, Evidence, TaskEvidence
+from tasks.evaluation.evidence import ValidationEvidence
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 from tasks.promotion.calibration_gate import judge_ratios
@@ -26,6 +29,33 @@ _NO_AUC = {
     "ranking": "a ranking head orders within requests and enters no sum; its NDCG is among the figures",
 }
 _SEVERITIES = ("info", "warning", "critical")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The MLflow runs that hold the evidence."""
+
+    validation: str
+    release: str
+    simulation: str
+    shadow: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the gates read; the steps that measured ``guardrails`` and ``reports`` judged them.
+
+    ``comparisons`` and ``shadow`` are None where there is no champion.
+    """
+
+    as_of: datetime
+    runs: Runs
+    validation: ValidationEvidence
+    tasks: Sequence[TaskEvidence]
+    guardrails: Sequence[Verdict]
+    comparisons: Sequence[ChampionComparison] | None
+    shadow: ShadowComparison | None
+    reports: Sequence[Verdict] = ()
 
 
 def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
@@ -69,7 +99,7 @@ def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
 
 def _validation(gates: Gates, evidence: Evidence) -> Verdict:
     found = evidence.validation
-    severity = found.failed_severity
+    severity = found.severity
     if severity is None:
         outcome = Outcome.PASS
     elif _SEVERITIES.index(severity) >= _SEVERITIES.index(gates.data.severity):
@@ -84,7 +114,7 @@ def _validation(gates: Gates, evidence: Evidence) -> Verdict:
         threshold=f"no {gates.data.severity} failure",
         observed=None,
         reason="; ".join(found.failures),
-        evidence=found.run,
+        evidence=evidence.runs.validation,
     )
 
 
@@ -96,7 +126,7 @@ def _model(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
     compared = {comparison.task: comparison for comparison in evidence.comparisons}
     for task in evidence.tasks:
         if task.task in compared:
-            yield from _against_champion(gates, compared[task.task])
+            yield from _against_champion(gates, compared[task.task], run=evidence.runs.simulation)
         else:
             yield _first_model(gates, task, "nothing of the shared test slice to compare with the champion")
 
@@ -119,7 +149,7 @@ def _first_model(gates: Gates, task: TaskEvidence, why: str = "no champion to co
     )
 
 
-def _against_champion(gates: Gates, comparison: Comparison) -> Iterator[Verdict]:
+def _against_champion(gates: Gates, comparison: ChampionComparison, *, run: str) -> Iterator[Verdict]:
     bounds = (
         ("auc_drop", comparison.auc_drop, gates.model.auc_drop_max),
         (
@@ -137,7 +167,7 @@ def _against_champion(gates: Gates, comparison: Comparison) -> Iterator[Verdict]
             threshold=f"<= {most:g}",
             observed=found,
             reason="against the champion, same rows",
-            evidence=comparison.run,
+            evidence=run,
         )
 
 
@@ -155,7 +185,7 @@ def _shadow(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
         outcome=judge(shadow.overlap_at_k, low=overlap),
         threshold=f">= {overlap:g}",
         observed=shadow.overlap_at_k,
-        evidence=shadow.run,
+        evidence=evidence.runs.shadow,
     )
     yield Verdict(
         gate="shadow",
@@ -164,7 +194,7 @@ def _shadow(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
         outcome=judge(shadow.score_shift, high=shift),
         threshold=f"<= {shift:g}",
         observed=shadow.score_shift,
-        evidence=shadow.run,
+        evidence=evidence.runs.shadow,
     )
 
 

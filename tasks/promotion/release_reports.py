@@ -8,9 +8,7 @@
     └── conflicts   every pair of tasks                    -> a heat map
 """
 
-from collections.abc import Mapping
-from typing import Any
-
+from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.unchanged_parts import judge_kept
 from tasks.release.conflicts import conflicts_section
@@ -18,16 +16,16 @@ from tasks.release.proxies import judge_proxies, proxies_section
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
 
 
-def report_verdicts(released: Mapping[str, Any], *, run: str) -> tuple[Verdict, ...]:
+def report_verdicts(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...]:
     """Judge what the release step's evidence reports; ``run`` is the step's."""
     return (
-        *judge_kept(released["kept"], run=run),
-        *judge_unrepeated(released["unrepeated"], run=run),
-        *judge_refit(released["refit"], run=run),
-        *judge_proxies(released["proxies"], run=run),
+        *judge_kept(released.kept, run=run),
+        *judge_unrepeated(released.unrepeated, run=run),
+        *judge_refit(released.refit, run=run),
+        *judge_proxies(released.proxies, run=run),
     )
 
 
-def report_sections(released: Mapping[str, Any]) -> str:
+def report_sections(released: ReleaseEvidence) -> str:
     """Write what the release step's evidence reports as HTML."""
-    return proxies_section(released["proxies"]) + conflicts_section(released["conflicts"])
+    return proxies_section(released.proxies) + conflicts_section(released.conflicts)

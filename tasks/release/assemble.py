@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from tasks.contracts import digest
+from tasks.evaluation.evidence import RefitEvidence, ReleaseEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.scoring import Scorer
@@ -22,7 +23,6 @@ from tasks.release.description import describe
 from tasks.release.packaging import PackagedRelease, package_release
 from tasks.release.parts import Pins, release_files
 from tasks.release.refit import refit_shifts
-from tasks.release.refit_shift import refit_to_json
 from tasks.release.rehearsal import Rehearsal
 from tasks.release.reports import Reports
 from tasks.release.staging import code_digest, requirements
@@ -131,7 +131,7 @@ class _Making:
         signature = self._rehearsal.signature(files, wanted.slices.test)
         packaged = package_release(files, self._manifest(), signature=signature)
         self._link(packaged.manifest)
-        self._log(packaged.manifest, figures, self._reports(tested, files))
+        self._log(self._evidence(packaged.manifest, figures, tested=tested, served=files), packaged.manifest)
         part = self.registry.register(
             release_name(wanted.workspace.surface),
             packaged.files,
@@ -162,25 +162,29 @@ class _Making:
         files = release_files(self.wanted.workspace, self.registry, pins, self.wanted.examined)
         return files | replace(self._rehearsal, slices=slices).joints(files)
 
-    def _reports(self, tested: Files, served: Files) -> dict[str, Any]:
+    def _evidence(
+        self, manifest: Manifest, figures: Sequence[TaskFigures], *, tested: Files, served: Files
+    ) -> ReleaseEvidence:
         wanted, scorer = self.wanted, Scorer.from_files(tested)
         reports = Reports(self._rehearsal, scorer, wanted.tested.pins if wanted.tested else wanted.pins)
-        return {
-            "kept": dict(wanted.kept),
-            "unrepeated": dict(wanted.unrepeated),
-            "proxies": reports.proxies(),
-            "conflicts": reports.conflicts(wanted.slices.test),
-            "refit": None if wanted.tested is None else self._refit(wanted.tested, scorer, served),
-        }
-
-    def _refit(self, tested: Tested, scorer: Scorer, served: Files) -> dict[str, Any]:
-        return refit_to_json(
-            tested=tested.release.version,
-            gate=self.wanted.workspace.contracts.surface.gates.model,
-            shifts=refit_shifts(
-                self._rehearsal, self.wanted.slices.test, tested=scorer, served=Scorer.from_files(served)
-            ),
+        return ReleaseEvidence(
+            manifest_sha256=manifest.digest,
+            backfilled=manifest.backfilled,
+            pins=manifest.pins,
+            test=manifest.test,
+            tasks=tuple(figures),
+            kept=dict(wanted.kept),
+            unrepeated=dict(wanted.unrepeated),
+            proxies=tuple(reports.proxies()),
+            conflicts=reports.conflicts(wanted.slices.test),
+            refit=None if wanted.tested is None else self._refit(wanted.tested, scorer, served),
+            description=describe(manifest, wanted.workspace.contracts.utility, figures),
         )
+
+    def _refit(self, tested: Tested, scorer: Scorer, served: Files) -> RefitEvidence:
+        after = Scorer.from_files(served)
+        shifts = refit_shifts(self._rehearsal, self.wanted.slices.test, tested=scorer, served=after)
+        return RefitEvidence(tested=tested.release.version, shifts=tuple(shifts))
 
     def _manifest(self) -> Manifest:
         wanted, labels = self.wanted, self.wanted.labels
@@ -219,21 +223,10 @@ class _Making:
             part = Part(pinned.name, pinned.version, pinned.sha256)
             self.step.reads_model(self.registry.model_id(part))
 
-    def _log(self, manifest: Manifest, figures: Sequence[TaskFigures], reports: Mapping[str, Any]) -> None:
-        text = describe(manifest, self.wanted.workspace.contracts.utility, figures)
-        self.step.text("release.md", text)
+    def _log(self, evidence: ReleaseEvidence, manifest: Manifest) -> None:
+        self.step.text("release.md", evidence.description)
         self.step.json("manifest.json", manifest.to_json())
-        self.step.evidence(
-            {
-                "manifest_sha256": manifest.digest,
-                "backfilled": manifest.backfilled,
-                "pins": manifest.pins,
-                "test": [day.isoformat() for day in manifest.test],
-                "tasks": [found.to_json() for found in figures],
-                **reports,
-                "description": text,
-            }
-        )
+        self.step.evidence(evidence)
 
 
 def _own_digests(packaged: PackagedRelease) -> dict[str, str]:
@@ -248,6 +241,6 @@ def _flat(figures: Sequence[TaskFigures]) -> dict[str, float]:
     return {
         f"{found.task}/{metric}": float(value)
         for found in figures
-        for metric, value in found.headline().items()
+        for metric, value in found.headline.items()
         if value is not None
     }

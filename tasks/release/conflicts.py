@@ -9,49 +9,36 @@
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from html import escape
-from typing import Any
 
 from tasks.evaluation.conflicts import ConflictReport
-from tasks.evaluation.evidence import estimate_from_json, estimate_to_json
+from tasks.evaluation.evidence import ConflictEvidence, PairEvidence
 from tasks.reports.numbers import format_estimate
 from tasks.reports.page import listed
 
-Plain = Mapping[str, Any]
 _WIDE, _HIGH, _LEFT, _TOP = 64, 32, 190, 120
 
 
-def conflicts_to_json(report: ConflictReport) -> dict[str, Any]:
-    """Write a report as plain JSON; what cannot be told becomes null."""
-    pairs = [(i, j) for i in range(len(report.tasks)) for j in range(i + 1, len(report.tasks))]
-    return {
-        "tasks": list(report.tasks),
-        "pairs": [
-            {
-                "tasks": [report.tasks[i], report.tasks[j]],
-                "predictions": _finite(report.predictions[i, j]),
-                "outcomes": _finite(report.outcomes[i, j]),
-                "rows": int(report.rows[i, j]),
-            }
-            for i, j in pairs
-        ],
-        "at_top": [
-            {
-                "task": one.task,
-                "cost": one.cost,
-                "share": estimate_to_json(one.share),
-                "expected": one.expected,
-                "rows": one.rows,
-            }
-            for one in report.at_top
-        ],
-    }
+def conflict_evidence(report: ConflictReport) -> ConflictEvidence:
+    """Return a report as the release's evidence holds it."""
+    size = len(report.tasks)
+    pairs = tuple(
+        PairEvidence(
+            tasks=(report.tasks[i], report.tasks[j]),
+            predictions=float(report.predictions[i, j]),
+            outcomes=float(report.outcomes[i, j]),
+            rows=int(report.rows[i, j]),
+        )
+        for i in range(size)
+        for j in range(i + 1, size)
+    )
+    return ConflictEvidence(tasks=report.tasks, pairs=pairs, at_top=report.at_top)
 
 
-def conflicts_section(found: Plain | None) -> str:
+def conflicts_section(found: ConflictEvidence | None) -> str:
     """Draw the heat map with its words for the dossier, as HTML."""
-    if not found or len(found["tasks"]) < 2:
+    if not found or len(found.tasks) < 2:
         return ""
     words = listed("Top tenths that are a cost's top tenth more often than by chance", list(in_words(found)))
     return (
@@ -61,19 +48,18 @@ def conflicts_section(found: Plain | None) -> str:
     )
 
 
-def in_words(found: Plain) -> Iterator[str]:
+def in_words(found: ConflictEvidence) -> Iterator[str]:
     """Say which tasks' best rows are a cost's worst more often than by chance, by all of the interval."""
-    for one in found["at_top"]:
-        share = estimate_from_json(one["share"])
-        if share.known and share.low > one["expected"]:
+    for one in found.at_top:
+        if one.share.known and one.share.low > one.expected:
             yield (
-                f"{one['task']}: {format_estimate(share)} of its top tenth is in {one['cost']}'s, "
-                f"by chance {one['expected']:.2g}"
+                f"{one.task}: {format_estimate(one.share)} of its top tenth is in {one.cost}'s, "
+                f"by chance {one.expected:.2g}"
             )
 
 
-def _heat_map(found: Plain) -> str:
-    tasks: Sequence[str] = found["tasks"]
+def _heat_map(found: ConflictEvidence) -> str:
+    tasks = found.tasks
     width, height = _LEFT + len(tasks) * _WIDE + 90, _TOP + len(tasks) * _HIGH + 8
     texts = "".join(_names(i, escape(task)) for i, task in enumerate(tasks))
     return (
@@ -91,25 +77,21 @@ def _names(i: int, task: str) -> str:
     )
 
 
-def _cells(found: Plain) -> Iterator[str]:
-    place = {task: i for i, task in enumerate(found["tasks"])}
-    for pair in found["pairs"]:
-        first, second = sorted(place[task] for task in pair["tasks"])
-        yield _cell(first, second, pair["predictions"])
-        yield _cell(second, first, pair["outcomes"])
+def _cells(found: ConflictEvidence) -> Iterator[str]:
+    place = {task: i for i, task in enumerate(found.tasks)}
+    for pair in found.pairs:
+        first, second = sorted(place[task] for task in pair.tasks)
+        yield _cell(first, second, pair.predictions)
+        yield _cell(second, first, pair.outcomes)
 
 
-def _cell(row: int, column: int, rho: float | None) -> str:
+def _cell(row: int, column: int, rho: float) -> str:
     """Draw one cell: blue together, red apart, the stronger the deeper."""
     x, y = _LEFT + column * _WIDE, _TOP + row * _HIGH
-    said = "?" if rho is None else f"{rho:z.2f}"
-    colour = "#888888" if rho is None else "#1565c0" if rho >= 0 else "#c62828"
-    depth = 0.15 if rho is None else min(0.75, abs(rho))
+    said = "?" if math.isnan(rho) else f"{rho:z.2f}"
+    colour = "#888888" if math.isnan(rho) else "#1565c0" if rho >= 0 else "#c62828"
+    depth = 0.15 if math.isnan(rho) else min(0.75, abs(rho))
     return (
         f"<rect x={x} y={y} width={_WIDE - 2} height={_HIGH - 2} fill='{colour}' fill-opacity={depth:.2f} />"
         f"<text x={x + _WIDE / 2 - 1} y={y + _HIGH / 2 + 4} text-anchor=middle>{said}</text>"
     )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

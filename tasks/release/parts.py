@@ -16,6 +16,7 @@ from typing import Any
 from tasks.contracts import canonical_json
 from tasks.contracts.head_plan import FILE as HEAD
 from tasks.errors import ContractError, StoreError, unknown
+from tasks.evaluation.evidence import CalibrationEvidence, ExaminationEvidence, TrainingEvidence
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
@@ -87,7 +88,7 @@ def pin_trained(surface: str, registry: Registry, trained: TrainedPart) -> tuple
 def _pin(registry: Registry, role: Role, name: str, version: int) -> PinnedPart:
     """Pin a version with the days that its run says it was fitted on."""
     part = registry.part(name, version)
-    slices = _slices(registry, part)
+    slices = _slices(registry, part, TrainingEvidence if role is Role.TASK else CalibrationEvidence)
     newest = slices["train" if role is Role.TASK else "calibrate"][1]
     return PinnedPart(part.name, part.version, part.sha256, role, None, newest, slices)
 
@@ -116,17 +117,16 @@ def pin_examination(registry: Registry, part: Part | None) -> PinnedPart | None:
     """Pin the examination curve, with the days that it was estimated from."""
     if part is None:
         return None
-    slices = _slices(registry, part)
+    slices = _slices(registry, part, ExaminationEvidence)
     newest = slices["train"][1] if slices else None
     return PinnedPart(part.name, part.version, part.sha256, Role.EXAMINATION, None, newest, slices)
 
 
-def _slices(registry: Registry, part: Part) -> dict[str, tuple[date, date]]:
+def _slices(
+    registry: Registry, part: Part, kind: type[TrainingEvidence | CalibrationEvidence | ExaminationEvidence]
+) -> dict[str, tuple[date, date]]:
     """Return first and last day of each slice that a part's run says it was made from."""
-    days = read_evidence(registry.home, registry.run_id(part))["slices"]
-    return {
-        kind: (date.fromisoformat(first), date.fromisoformat(last)) for kind, (first, last) in days.items()
-    }
+    return read_evidence(registry.home, registry.run_id(part), kind).slices
 
 
 def release_files(

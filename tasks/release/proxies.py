@@ -9,64 +9,28 @@
 A proxy in doubt holds no release: it is nobody's bound, but what people are to know before they weigh it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
-from typing import Any
 
-from tasks.evaluation.evidence import estimate_from_json, estimate_to_json
-from tasks.evaluation.proxies import ProxyReport
+from tasks.evaluation.evidence import ProxyEvidence
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 from tasks.reports.numbers import format_estimate
 
-Plain = Mapping[str, Any]
 _WIDTH, _HEIGHT, _LEFT, _TOP = 560, 200, 60, 16
 
 
-def proxy_to_json(
-    fast: str, slow: str, days: Sequence[str], report: ProxyReport, *, cost: bool, learned: bool
-) -> dict[str, Any]:
-    """Write a report as plain JSON.
-
-    Parameters
-    ----------
-    days : first and last day of its rows.
-    cost : the slow outcome is one that people suffer from.
-    learned : the fast task's model learned from some of these days, so it knows their fast outcomes.
-    """
-    return {
-        "fast": fast,
-        "slow": slow,
-        "days": list(days),
-        "cost": cost,
-        "learned": learned,
-        "mean": estimate_to_json(report.mean),
-        "gap": estimate_to_json(report.gap),
-        "worst_at_top": report.worst_at_top,
-        "tenths": [
-            {
-                "predicted": tenth.predicted,
-                **estimate_to_json(tenth.outcome),
-                "rows": tenth.rows,
-                "positives": tenth.positives,
-            }
-            for tenth in report.tenths
-        ],
-    }
-
-
-def judge_proxies(found: Sequence[Plain], *, run: str) -> Iterator[Verdict]:
+def judge_proxies(found: Sequence[ProxyEvidence], *, run: str) -> Iterator[Verdict]:
     """Judge each pair by the gap of its top tenth."""
     for one in found:
-        gap = estimate_from_json(one["gap"])
-        outcome, reason = _judged(gap, worst=one["worst_at_top"])
+        outcome, reason = _judged(one.gap, worst=one.worst_at_top)
         yield Verdict(
             gate="proxies",
-            subject=f"{one['fast']} for {one['slow']}",
+            subject=f"{one.fast} for {one.slow}",
             segment=ALL,
             outcome=outcome,
             threshold="top tenth >= the rest",
-            observed=gap,
+            observed=one.gap,
             reason=reason,
             evidence=run,
         )
@@ -83,48 +47,48 @@ def _judged(gap: Estimate, *, worst: bool) -> tuple[Outcome, str]:
             return outcome, ""
 
 
-def proxies_section(found: Sequence[Plain]) -> str:
+def proxies_section(found: Sequence[ProxyEvidence]) -> str:
     """Draw each pair for the dossier, as HTML; nothing where no pair is declared."""
     if not found:
         return ""
     return f"<h2>Proxies</h2>{''.join(_pair(one) for one in found)}"
 
 
-def _pair(one: Plain) -> str:
-    fast, slow = escape(one["fast"]), escape(one["slow"])
-    rows, positives = (sum(tenth[n] for tenth in one["tenths"]) for n in ("rows", "positives"))
-    if not one["tenths"]:
+def _pair(one: ProxyEvidence) -> str:
+    fast, slow = escape(one.fast), escape(one.slow)
+    rows, positives = (sum(getattr(tenth, n) for tenth in one.tenths) for n in ("rows", "positives"))
+    if not one.tenths:
         return f"<p>{slow} along {fast}: no row where both are known.</p>"
-    gap = format_estimate(estimate_from_json(one["gap"]))
-    kind = "a cost, less is better" if one["cost"] else "more is better"
-    seen = f" The model of {fast} learned from some of these days." if one["learned"] else ""
+    gap = format_estimate(one.gap)
+    kind = "a cost, less is better" if one.cost else "more is better"
+    seen = f" The model of {fast} learned from some of these days." if one.learned else ""
     return (
         f"<figure>{_picture(one)}<figcaption>mean {slow} ({kind}) along the tenths of {fast}'s prediction, "
         f"with 95 % intervals that resample users; dashed: the mean of all {rows:,} rows ({positives:,} not "
-        f"0) from {' to '.join(one['days'])}. Top tenth better than the rest by {gap}.{seen}"
+        f"0) from {one.days[0]} to {one.days[1]}. Top tenth better than the rest by {gap}.{seen}"
         "</figcaption></figure>"
     )
 
 
-def _picture(one: Plain) -> str:
-    tenths = [(tenth["predicted"], estimate_from_json(tenth)) for tenth in one["tenths"]]
+def _picture(one: ProxyEvidence) -> str:
+    tenths = [(tenth.predicted, tenth.outcome) for tenth in one.tenths]
     ceiling = max(max(e.value, e.high if e.known else 0.0) for _, e in tenths) or 1.0
-    outcome, _ = _judged(estimate_from_json(one["gap"]), worst=one["worst_at_top"])
+    outcome, _ = _judged(one.gap, worst=one.worst_at_top)
     step = (_WIDTH - _LEFT) / len(tenths)
     marks = "".join(
         _mark(_LEFT + (i + 0.5) * step, predicted, e, ceiling, outcome.value if i == len(tenths) - 1 else "")
         for i, (predicted, e) in enumerate(tenths)
     )
-    mean = _y(one["mean"]["value"], ceiling)
+    mean = _y(one.mean.value, ceiling)
     lines = _across(_TOP + _HEIGHT, "opacity=.4") + _across(mean, "stroke-dasharray='4 4' opacity=.6")
     axis = "".join(
         f"<text x={_LEFT - 8} y={_y(value, ceiling) + 4:.1f} text-anchor=end>{value:.3g}</text>"
         for value in (0.0, ceiling)
     )
-    below = f"mean prediction of {escape(one['fast'])}"
+    below = f"mean prediction of {escape(one.fast)}"
     return (
         f"<svg viewBox='0 0 {_WIDTH} {_TOP + _HEIGHT + 40}' width={_WIDTH} font-size=12 fill=currentColor "
-        f"font-family=system-ui role=img aria-label='{escape(one['slow'], quote=True)} by tenths'>"
+        f"font-family=system-ui role=img aria-label='{escape(one.slow, quote=True)} by tenths'>"
         f"{lines}{axis}{marks}"
         f"<text x={(_LEFT + _WIDTH) / 2:.0f} y={_TOP + _HEIGHT + 36} text-anchor=middle>{below}</text></svg>"
     )

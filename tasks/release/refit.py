@@ -11,16 +11,16 @@ by more than the surface allows. A champion lends to both: what it serves, and w
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
 from tasks.calibration import step as calibrate
 from tasks.errors import DataError
-from tasks.evaluation.evidence import estimate_to_json
+from tasks.evaluation.evidence import RefitShift
 from tasks.evaluation.segments import segment_values
 from tasks.evaluation.shift import prediction_shift
 from tasks.ranking.scoring import Scorer
@@ -100,13 +100,13 @@ class _Common(TypedDict):
 
 def refit_shifts(
     rehearsal: Rehearsal, days: DaySlice, *, tested: Scorer, served: Scorer
-) -> list[dict[str, Any]]:
+) -> Iterator[RefitShift]:
     """Measure how far what is served lies from what was tested, on the shared test days.
 
-    Returns
-    -------
+    Yields
+    ------
     Of each task whose predictions may differ, the shift on the whole and in the segments of the calibration
-    gate, as plain JSON. A ranking score has no scale, so none is measured.
+    gate, with the bound of the model gate. A ranking score has no scale, so none is measured.
     """
     contracts = rehearsal.workspace.contracts
     heads = tested.heads
@@ -114,13 +114,10 @@ def refit_shifts(
     before, after = (predicted_by_task(scorer.heads, frame) for scorer in (tested, served))
     gated = [one for one in contracts.surface.segments if one.name in contracts.surface.gates.calibration.by]
     segments = {name: np.asarray(values) for name, values in segment_values(frame, gated).items()}
-    shifts = []
     for task, old in before.items():
         if np.array_equal(old, after[task]) or contracts.head_kind(task) == "ranking":
             continue
         found = prediction_shift(old, after[task], users_of(frame), segments=segments)
-        shifts += [
-            {"task": task, "segment": segment, "shift": estimate_to_json(estimate)}
-            for segment, estimate in found.items()
-        ]
-    return shifts
+        bound = contracts.surface.gates.model.refit_shift_max_of(task)
+        for segment, shift in found.items():
+            yield RefitShift(task=task, segment=segment, shift=shift, bound=bound)

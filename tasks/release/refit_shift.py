@@ -9,26 +9,11 @@
 The shift (``tasks/evaluation/shift.py``) is a share of the tested models' mean prediction.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-from tasks.contracts.gates import ModelGate
-from tasks.evaluation.evidence import estimate_from_json
+from tasks.evaluation.evidence import RefitEvidence
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict, judge
-
-
-def refit_to_json(*, tested: int, gate: ModelGate, shifts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Write what is known of a refit as plain JSON.
-
-    Parameters
-    ----------
-    tested : the release whose models the decision was rehearsed with.
-    gate : which shifts the surface allows.
-    shifts : ``{task, segment, shift}``.
-    """
-    bounded = [{**one, "bound": gate.refit_shift_max_of(one["task"])} for one in shifts]
-    return {"tested": tested, "shifts": bounded}
 
 
 def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
@@ -46,19 +31,18 @@ def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]
         )
 
 
-def judge_refit(found: Mapping[str, Any] | None, *, run: str) -> Iterator[Verdict]:
+def judge_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
     """Judge each shift; nothing where nothing is refitted."""
-    if found is None:
+    if refit is None:
         return
-    for one in found["shifts"]:
-        shift, bound = estimate_from_json(one["shift"]), one["bound"]
+    for one in refit.shifts:
         yield Verdict(
             gate="model",
-            subject=f"{one['task']}.refit_shift",
-            segment=one["segment"],
-            outcome=judge(shift, high=bound),
-            threshold=f"<= {bound:g}",
-            observed=shift,
-            reason=f"what is served against release {found['tested']}, which was tested",
+            subject=f"{one.task}.refit_shift",
+            segment=one.segment,
+            outcome=judge(one.shift, high=one.bound),
+            threshold=f"<= {one.bound:g}",
+            observed=one.shift,
+            reason=f"what is served against release {refit.tested}, which was tested",
             evidence=run,
         )

@@ -10,7 +10,6 @@ predictions know something of the fast outcome, which the report says.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +18,12 @@ import pandas as pd
 from tasks.columns import REQUEST_ID
 from tasks.contracts.surface import Proxy
 from tasks.evaluation.conflicts import conflict_report
+from tasks.evaluation.evidence import ConflictEvidence, ProxyEvidence
 from tasks.evaluation.proxies import proxy_report
 from tasks.ranking.heads import Heads
 from tasks.ranking.scoring import Scorer
-from tasks.release.conflicts import conflicts_to_json
+from tasks.release.conflicts import conflict_evidence
 from tasks.release.parts import Pins
-from tasks.release.proxies import proxy_to_json
 from tasks.release.rehearsal import Rehearsal, predicted_by_task, users_of
 from tasks.training.rows import mark_first_rows
 from tasks.training.slices import DaySlice
@@ -41,11 +40,11 @@ class Reports:
     scorer: Scorer
     pins: Pins
 
-    def proxies(self) -> list[dict[str, Any]]:
+    def proxies(self) -> list[ProxyEvidence]:
         """Report on each declared pair, in the contract's order."""
         return [self._proxy(pair) for pair in self.rehearsal.workspace.contracts.surface.proxies]
 
-    def conflicts(self, days: DaySlice) -> dict[str, Any]:
+    def conflicts(self, days: DaySlice) -> ConflictEvidence:
         """Report on every pair of tasks on the shared test days."""
         tasks, heads = list(self.scorer.heads.heads), self.scorer.heads
         frame = self._frame(heads, days, tasks)
@@ -56,9 +55,9 @@ class Reports:
             users_of(frame),
             costs=[task for task in tasks if self._cost(task)],
         )
-        return conflicts_to_json(found)
+        return conflict_evidence(found)
 
-    def _proxy(self, pair: Proxy) -> dict[str, Any]:
+    def _proxy(self, pair: Proxy) -> ProxyEvidence:
         days = min((self.rehearsal.slices[t].test for t in (pair.fast, pair.slow)), key=lambda d: d.first)
         heads = self.scorer.heads.of([pair.fast])
         frame = self._frame(heads, days, [pair.fast, pair.slow])
@@ -71,8 +70,13 @@ class Reports:
             cost=self._cost(pair.slow),
         )
         learned = any(part.trained_until() >= days.first for part in self.pins[pair.fast])
-        return proxy_to_json(
-            pair.fast, pair.slow, days.to_json(), report, cost=self._cost(pair.slow), learned=learned
+        return ProxyEvidence(
+            fast=pair.fast,
+            slow=pair.slow,
+            days=(days.first, days.last),
+            cost=self._cost(pair.slow),
+            learned=learned,
+            **vars(report),
         )
 
     def _frame(self, heads: Heads, days: DaySlice, tasks: list[str]) -> pd.DataFrame:

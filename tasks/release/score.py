@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from tasks import columns as c
 from tasks.errors import DataError, StoreError
-from tasks.evaluation.figures import task_evidence
+from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.error_bars import with_error_bars
 from tasks.release.sensitivity import whole_ratios
@@ -80,8 +80,8 @@ def _calibration(workspace: Workspace, version: int) -> tuple[dict[str, Estimate
     registry = Registry(workspace.home)
     run = registry.run_id(release_part(workspace, version))
     try:
-        evidence = read_evidence(workspace.home, run)
-        return whole_ratios(task_evidence(task, run=run) for task in evidence.get("tasks", ())), None
+        evidence = read_evidence(workspace.home, run, ReleaseEvidence)
+        return whole_ratios(figures.evidence(run=run) for figures in evidence.tasks), None
     except (StoreError, DataError) as error:
         return {}, str(error)
 

@@ -16,8 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tasks.errors import DataError
-from tasks.evaluation.evidence import TaskEvidence, estimate_from_json
+from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.evidence import TermEvidence
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.replay_evidence import Measured, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
@@ -58,25 +60,24 @@ class Sensitivity:
         """Largest error of a slot's utility that the interval allows."""
         return max(abs(self.error.low), abs(self.error.high))
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain flat JSON; what cannot be told is null."""
-        plain = {
-            "task": self.task,
-            "weight": self.weight,
-            "times": self.times,
-            "prediction": self.prediction,
-            "contribution": self.contribution,
-            "share_of_spread": self.share,
-            "amplified": self.amplified,
-        }
-        for name in ("slots", "whole", "error"):
-            estimate = getattr(self, name)
-            plain |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in plain.items()}
+    def evidence(self) -> TermEvidence:
+        """Return the term as the gate's evidence holds it."""
+        return TermEvidence(
+            task=self.task,
+            weight=self.weight,
+            times=self.times,
+            prediction=self.prediction,
+            contribution=self.contribution,
+            share_of_spread=self.share,
+            amplified=self.amplified,
+            **_ends("slots", self.slots),
+            **_ends("whole", self.whole),
+            **_ends("error", self.error),
+        )
 
 
 def sensitivities(
-    composition: Mapping[str, Any], slots: Mapping[str, Estimate], whole: Mapping[str, Estimate]
+    composition: UtilityComposition, slots: Mapping[str, Estimate], whole: Mapping[str, Estimate]
 ) -> list[Sensitivity]:
     """Join what the simulation says of the terms with the calibration of their heads.
 
@@ -84,40 +85,25 @@ def sensitivities(
     ----------
     composition : as the simulation's evidence holds it.
     slots, whole : calibration ratios by task, of the items in the slots and of all shown ones.
-
-    Raises
-    ------
-    DataError
-        The composition has another shape.
     """
-    try:
-        spread = composition["spread"]
-        return [
-            _sensitivity(
-                term,
-                spread,
-                slots.get(term["task"], UNKNOWN_ESTIMATE),
-                whole.get(term["task"], UNKNOWN_ESTIMATE),
-            )
-            for term in composition["terms"]
-        ]
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"The simulation's evidence holds no composition of the utility: {error!r}."
-        ) from error
+    spread = composition.spread
+    return [
+        _sensitivity(
+            term, spread, slots.get(term.task, UNKNOWN_ESTIMATE), whole.get(term.task, UNKNOWN_ESTIMATE)
+        )
+        for term in composition.terms
+    ]
 
 
-def _sensitivity(
-    term: Mapping[str, Any], spread: float | None, slots: Estimate, whole: Estimate
-) -> Sensitivity:
+def _sensitivity(term: TermShare, spread: float, slots: Estimate, whole: Estimate) -> Sensitivity:
     ratio = slots if slots.known else whole
-    added, apart = float(term["contribution"]), float(term["spread"])
+    added, apart = term.contribution, term.spread
     ends = sorted((added * (ratio.low - 1), added * (ratio.high - 1)))
     return Sensitivity(
-        task=term["task"],
-        weight=term["weight"],
-        times=term["times"],
-        prediction=math.nan if term["prediction"] is None else term["prediction"],
+        task=term.task,
+        weight=term.weight,
+        times=term.times,
+        prediction=term.prediction,
         slots=slots,
         whole=whole,
         contribution=added,
@@ -142,11 +128,14 @@ def whole_ratios(tasks: Iterable[TaskEvidence]) -> dict[str, Estimate]:
     return {task: ratio for task, ratio in found if ratio is not None}
 
 
-def slot_ratios(measured: Sequence[Mapping[str, Any]]) -> dict[str, Estimate]:
-    """Read the calibration ratios of the items in the slots from the simulation's evidence, by task."""
-    ending = "_calibration"
+def slot_ratios(measured: Iterable[Measured]) -> dict[str, Estimate]:
+    """Return the calibration ratios of the items in the slots, as the simulation measured them, by task."""
     return {
-        one["metric"].removesuffix(ending): estimate_from_json(one["policy"])
+        str(one.subject): one.policy
         for one in measured
-        if one["metric"].endswith(ending) and one["segment"] == ALL and one["policy"] is not None
+        if one.kind is MetricKind.CALIBRATION and one.segment == ALL and one.policy is not None
     }
+
+
+def _ends(name: str, estimate: Estimate) -> dict[str, Any]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

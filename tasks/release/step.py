@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from tasks.errors import GateRefused
+from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.release.assemble import Tested, Wanted
 from tasks.release.description import describe_part
 from tasks.release.parts import Pins, pin_examination, pin_tasks
@@ -115,28 +116,28 @@ def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> Re
     """Complete what a killed step may have left undone, alias included, and say what there is."""
     run_id = registry.run_id(part)
     evidence = _completed(registry, part, run_id)
-    if moves and not evidence["backfilled"]:
+    if moves and not evidence.backfilled:
         _challenge(registry, part)
     return ReleaseResult(
         release=part.name,
         version=part.version,
         sha256=part.sha256,
-        manifest_sha256=evidence["manifest_sha256"],
+        manifest_sha256=evidence.manifest_sha256,
         run_id=run_id,
         reused=reused,
-        backfilled=evidence["backfilled"],
-        stands=reused and not moves and not evidence["backfilled"],
-        pins=dict(evidence["pins"]),
-        metrics={figures["task"]: {"test": figures["headline"]} for figures in evidence["tasks"]},
+        backfilled=evidence.backfilled,
+        stands=reused and not moves and not evidence.backfilled,
+        pins=dict(evidence.pins),
+        metrics=evidence.metrics(),
     )
 
 
-def _completed(registry: Registry, part: Part, run_id: str) -> Mapping[str, Any]:
+def _completed(registry: Registry, part: Part, run_id: str) -> ReleaseEvidence:
     """Give a release its description and its parts their links, and close its run; return its evidence."""
-    evidence: Mapping[str, Any] = read_evidence(registry.home, run_id)
+    evidence = read_evidence(registry.home, run_id, ReleaseEvidence)
     if not registry.client.get_model_version(part.name, str(part.version)).description:
-        registry.describe(part, evidence["description"])
-    _link_back(registry, part, evidence["pins"])
+        registry.describe(part, evidence.description)
+    _link_back(registry, part, evidence.pins)
     finish(registry.home, run_id)
     return evidence
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ContractError, DataError, StoreError
+from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.stores.audit import Audit
@@ -59,7 +60,7 @@ def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
     registry, part = Registry(workspace.home), release_part(workspace, ref)
     tags = registry.tags(part)
     manifest = release_manifest(workspace, part.version)
-    evidence = read_evidence(workspace.home, registry.run_id(part))
+    evidence = read_evidence(workspace.home, registry.run_id(part), ReleaseEvidence)
     return {
         **summarize_release(part, tags, registry.aliases(part.name)),
         "pins": manifest.pins,
@@ -70,7 +71,7 @@ def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
             **{pinned.name: pinned.sha256 for pinned in manifest.parts},
         },
         "run_id": registry.run_id(part),
-        "metrics": {figures["task"]: {"test": figures["headline"]} for figures in evidence["tasks"]},
+        "metrics": evidence.metrics(),
     }
 
 

@@ -1,7 +1,6 @@
 """What a release predicts against what the champion predicts, task by task, on the same rows."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +9,14 @@ import pandas as pd
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.contracts.chains import chain, join_outcomes
-from tasks.evaluation.evidence import estimate_to_json
 from tasks.evaluation.intervals import auc_drop, normalized_entropy_rise
+from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.replay.slates import Scored, TestSlice
 
 
 def comparisons(
     contracts: Contracts, test: TestSlice, ours: Scored, champion: Scored
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[ChampionComparison]:
     """Compare each probability with the champion's where the outcome is known: same rows, paired.
 
     A conditional probability is held against the label where the parent is positive; where either side has
@@ -37,11 +36,7 @@ def comparisons(
         old, new = (_where_shown(side.frame, column)[known] for side in (champion, ours))
         drop = auc_drop(label[known], users[known], champion=old, challenger=new)
         rise = normalized_entropy_rise(label[known], users[known], champion=old, challenger=new)
-        yield {
-            "task": name,
-            "auc_drop": estimate_to_json(drop),
-            "normalized_entropy_rise": estimate_to_json(rise),
-        }
+        yield ChampionComparison(task=name, auc_drop=drop, normalized_entropy_rise=rise)
 
 
 def _where_shown(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:

@@ -8,7 +8,6 @@
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,24 +16,14 @@ import pandas as pd
 from tasks import columns as c
 from tasks.errors import DataError
 from tasks.evaluation.intervals import mean_interval
+from tasks.evaluation.replay_evidence import ShadowComparison
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.verdicts import Estimate
 
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two releases on one day's candidates, with user-clustered intervals."""
-
-    requests: int
-    candidates: int
-    overlap_at_k: Estimate
-    rank_correlation: Estimate
-    score_shift: Estimate
-
-
-def compare(challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series) -> Comparison:
+def compare(challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series) -> ShadowComparison:
     """Compare two scored frames.
 
     Parameters
@@ -56,7 +45,7 @@ def compare(challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series) 
     user = cluster_rows(users.to_numpy(), challenger[c.REQUEST_ID].to_numpy()).codes
     request_user = np.zeros(requests.max(initial=-1) + 1, dtype=np.int64)
     request_user[requests] = user
-    return Comparison(
+    return ShadowComparison(
         requests=len(request_user),
         candidates=len(challenger),
         overlap_at_k=mean_interval(_overlap(requests, challenger, champion), request_user),

@@ -1,14 +1,14 @@
 """What a simulation found, as the gate, the dossier and the run's metrics read it."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from tasks.evaluation.evidence import estimate_to_json
+from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.replay_evidence import Headline, Measured
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Verdict
-from tasks.replay.replay_policies import Measured
+
+_HEADLINE = frozenset({MetricKind.EXPECTED_UTILITY, MetricKind.RATE})
 
 
 @dataclass(frozen=True)
@@ -23,37 +23,14 @@ class Findings:
     @property
     def expected_utility(self) -> float:
         """That of the policy on the whole; NaN where it could not be measured."""
-        found = (one.policy.value for one in self.measured if one.metric == "expected_utility" and one.policy)
+        found = (m.policy.value for m in self.measured if m.kind is MetricKind.EXPECTED_UTILITY and m.policy)
         return next(found, math.nan)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what the gate and the dossier read."""
+    @property
+    def headline(self) -> dict[str, Headline]:
+        """Expected utility and rates on the whole, policy beside baseline."""
         return {
-            "guardrails": [verdict.to_json() for verdict in self.verdicts],
-            "headline": _headline(self.measured),
-            "measured": [_plain(one) for one in self.measured],
-            "others": {name: [_plain(one) for one in rows] for name, rows in self.others.items()},
+            one.metric: Headline(policy=one.policy, baseline=one.baseline, relative=one.relative)
+            for one in self.measured
+            if one.segment == ALL and one.policy is not None and one.kind in _HEADLINE
         }
-
-
-def _headline(measured: Sequence[Measured]) -> dict[str, Any]:
-    """Return expected utility and rates on the whole, policy beside baseline."""
-    return {
-        one.metric: {
-            "policy": estimate_to_json(one.policy),
-            "baseline": None if one.baseline is None else estimate_to_json(one.baseline),
-            "relative": None if one.relative is None else estimate_to_json(one.relative),
-        }
-        for one in measured
-        if one.segment == ALL
-        and one.policy is not None
-        and (one.metric == "expected_utility" or one.metric.endswith("_rate"))
-    }
-
-
-def _plain(measured: Measured) -> dict[str, Any]:
-    figures = {
-        name: None if (found := getattr(measured, name)) is None else estimate_to_json(found)
-        for name in ("policy", "baseline", "relative")
-    }
-    return {**asdict(measured), **figures}

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from tasks.contracts.utility import Guardrail
+from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict, judge
-from tasks.replay.replay_policies import Measured
 
 
 def judge_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, run: str) -> list[Verdict]:

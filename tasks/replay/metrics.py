@@ -27,9 +27,6 @@ from tasks.evaluation.binary import divide
 from tasks.evaluation.ndcg import RequestGains, request_gains
 from tasks.replay.log import CandidateLog, Floats, Slates
 
-NAIVE = "(naive)"
-"""What ends the name of an NDCG whose outcomes are taken as the log's ranker let them be seen."""
-
 NEW_ITEMS = "item_age"
 """The segment whose lowest bin holds the new items."""
 
@@ -175,7 +172,7 @@ def _ndcg(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, with
     What a slot gains is known for labelled rows only; the others close ranks. A positive off the slate gains
     nothing and counts in the ideal.
     """
-    naive = metric.name.endswith(NAIVE)
+    naive = metric.naive
     label = log.labels[str(metric.subject)]
     known = within & log.shown & np.isfinite(label)
     looks = np.ones(len(label)) if naive else log.examined_at(log.logged_position)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from tasks.replay.replay_policies import Measured
+from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.replay_evidence import Measured
 from tasks.replay.slates import TestSlice
 from tasks.stores.releases import resolve_tested_release
 from tasks.stores.workspace import Workspace
@@ -34,8 +35,10 @@ def notes_of(test: TestSlice, measured: Sequence[Measured]) -> Iterator[str]:
     for reason, metrics in reasons.items():
         yield f"{', '.join(dict.fromkeys(metrics))}: {reason}."
     for one in measured:
-        share = one.policy.value if one.policy and one.metric.startswith("component_share:") else None
+        share = one.policy.value if one.policy and one.kind is MetricKind.COMPONENT_SHARE else None
         if share is not None and not 0.01 <= abs(share) <= 0.9:
             how = "nearly nothing" if abs(share) < 0.01 else "nearly all"
-            task = one.metric.partition(":")[2]
-            yield f"{task} makes {share:.1%} of the utility's variance within a request: it decides {how}."
+            yield (
+                f"{one.subject} makes {share:.1%} of the utility's variance within a request: "
+                f"it decides {how}."
+            )

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Verdict
-from tasks.replay.replay_policies import Measured
 from tasks.reports.render import render
 
 

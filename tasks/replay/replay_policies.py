@@ -13,30 +13,14 @@ import numpy as np
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.binary import divide
 from tasks.evaluation.exposure import entropy, gini
+from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.resampling import Resampler, percentile_interval
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.log import CandidateLog, Floats, Slates
-from tasks.replay.metrics import NAIVE, Rows, UserSums, unanswerable, user_sums
+from tasks.replay.metrics import Rows, UserSums, unanswerable, user_sums
 
 _OF_OUTCOMES = frozenset({MetricKind.RATE, MetricKind.CALIBRATION})
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A metric of the policy and its baseline in one segment, as one judge sees it.
-
-    ``relative`` is policy / baseline - 1. ``reason`` says why a figure is missing; ``judge`` names whose
-    predictions were believed (the same for metrics of outcomes).
-    """
-
-    metric: str
-    segment: str
-    judge: str
-    policy: Estimate | None
-    baseline: Estimate | None
-    relative: Estimate | None
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +35,7 @@ class Replay:
         """Measure one metric on the whole and in every value of the segments named by ``by``."""
         reason = unanswerable(metric, self.log, request_level=self.request_level)
         if reason:
-            return [Measured(metric.name, ALL, "", None, None, None, reason)]
+            return [_unknown(metric, ALL, "", reason)]
         return [
             self._measured(one, policy, baseline, judge, segment, rows)
             for one in _with_naive(metric)
@@ -74,7 +58,7 @@ class Replay:
         ours, theirs = (self._sample(metric, slates, judge, rows) for slates in (policy, baseline))
         reason = _reason(metric, ours, judge)
         if reason:
-            return Measured(metric.name, segment, judge.name, None, None, None, reason)
+            return _unknown(metric, segment, judge.name, reason)
         return Measured(
             metric=metric.name,
             segment=segment,
@@ -82,6 +66,8 @@ class Replay:
             policy=ours.estimate if ours else None,
             baseline=theirs.estimate if theirs else None,
             relative=_relative(ours, theirs) if ours and theirs else None,
+            kind=metric.kind,
+            subject=metric.subject,
         )
 
     def _sample(self, metric: Metric, slates: Slates, judge: Slates, rows: Rows) -> "_Sample | None":
@@ -125,6 +111,10 @@ class Replay:
         return np.concatenate([by_unit.T @ block for block in self.resampler.blocks()], axis=1)
 
 
+def _unknown(metric: Metric, segment: str, judge: str, reason: str) -> Measured:
+    return Measured(metric.name, segment, judge, None, None, None, metric.kind, metric.subject, reason)
+
+
 @dataclass(frozen=True)
 class _Sample:
     value: float
@@ -154,7 +144,7 @@ def _with_naive(metric: Metric) -> tuple[Metric, ...]:
     """Print the naive NDCG beside the weighted one; under another name, so that nothing gates on it."""
     if metric.kind is not MetricKind.NDCG:
         return (metric,)
-    return (metric, replace(metric, name=f"{metric.name} {NAIVE}"))
+    return (metric, replace(metric, naive=True))
 
 
 def _judges(metric: Metric, policy: Slates, baseline: Slates) -> Iterator[Slates]:

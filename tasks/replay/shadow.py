@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,9 +19,9 @@ import pyarrow as pa
 from tasks import columns as c
 from tasks.contracts import digest
 from tasks.errors import DataError
-from tasks.evaluation.evidence import estimate_to_json
+from tasks.evaluation.replay_evidence import Reproduction, ShadowComparison, ShadowEvidence
 from tasks.release.view import load
-from tasks.replay.compare import Comparison, compare
+from tasks.replay.compare import compare
 from tasks.replay.logged_candidates import newest_candidates
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.delta import replace_rows
@@ -82,35 +82,36 @@ def run(
         tags = {"as_of": format_instant(as_of), "release": challenger}
         with step_run(key, parent_run=parent_run, tags=tags) as opened:
             evidence = _shadow(workspace, as_of, challenger, beside)
-            opened.metrics(_figures(evidence["comparison"]))
+            opened.metrics(_figures(evidence.comparison))
             opened.evidence(evidence)
             run_id = opened.run_id
-    return ShadowResult(run_id=run_id, **read_evidence(workspace.home, run_id))
+    evidence = read_evidence(workspace.home, run_id, ShadowEvidence)
+    return ShadowResult(run_id=run_id, **evidence.content())
 
 
-def _shadow(workspace: Workspace, as_of: datetime, challenger: int, champion: int | None) -> dict[str, Any]:
+def _shadow(workspace: Workspace, as_of: datetime, challenger: int, champion: int | None) -> ShadowEvidence:
     candidates = newest_candidates(workspace, as_of=as_of)
     if candidates.empty:
         raise DataError(f"No traffic before {format_instant(as_of)}: there is nothing to shadow on")
     day = candidates[c.SHOWN_AT].max().date()
     ours = load(workspace, challenger).score(candidates)
     scored = {challenger: ours}
-    comparison: Comparison | None = None
+    comparison: ShadowComparison | None = None
     if champion is not None:
         scored[champion] = ours if champion == challenger else load(workspace, champion).score(candidates)
         comparison = compare(ours, scored[champion], candidates[c.USER_ID])
     _keep(workspace, day, as_of, scored)
-    return {
-        "challenger": challenger,
-        "champion": champion,
-        "day": day.isoformat(),
-        "candidates": len(candidates),
-        "comparison": None if comparison is None else _plain(comparison),
-        "reproduced": reproduce(candidates, scored),
-    }
+    return ShadowEvidence(
+        challenger=challenger,
+        champion=champion,
+        day=day,
+        candidates=len(candidates),
+        comparison=comparison,
+        reproduced=reproduce(candidates, scored),
+    )
 
 
-def reproduce(candidates: pd.DataFrame, scored: Mapping[int, pd.DataFrame]) -> dict[str, Any] | None:
+def reproduce(candidates: pd.DataFrame, scored: Mapping[int, pd.DataFrame]) -> Reproduction | None:
     """Compare what was logged when serving with what the same release gives now.
 
     Returns
@@ -142,7 +143,7 @@ def reproduce(candidates: pd.DataFrame, scored: Mapping[int, pd.DataFrame]) -> d
                     f"Release {version} served '{logged}' up to {worst:.2g} away from what it gives on the "
                     f"logged features (allowed {TOLERANCE:g}): they were logged otherwise than served"
                 )
-    return {"rows": rows, "greatest_difference": worst} if rows else None
+    return Reproduction(rows=rows, greatest_difference=worst) if rows else None
 
 
 def _keep(workspace: Workspace, day: Any, as_of: datetime, scored: Mapping[int, pd.DataFrame]) -> None:
@@ -156,18 +157,8 @@ def _keep(workspace: Workspace, day: Any, as_of: datetime, scored: Mapping[int, 
         replace_rows(kept, table, where={c.DAY: day, c.RELEASE: version})
 
 
-def _plain(comparison: Comparison) -> dict[str, Any]:
-    return {
-        **asdict(comparison),
-        **{
-            name: estimate_to_json(getattr(comparison, name))
-            for name in ("overlap_at_k", "rank_correlation", "score_shift")
-        },
-    }
-
-
-def _figures(comparison: Mapping[str, Any] | None) -> dict[str, float]:
+def _figures(comparison: ShadowComparison | None) -> dict[str, float]:
     if comparison is None:
         return {}
     names = ("overlap_at_k", "rank_correlation", "score_shift")
-    return {name: comparison[name]["value"] for name in names if comparison[name]["value"] is not None}
+    return {name: getattr(comparison, name).value for name in names}

@@ -6,7 +6,6 @@
     slates -> metrics with intervals, by segment -> guardrail verdicts, comparisons with the champion
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.contracts import Contracts, UtilitySpec, canonical, digest
-from tasks.contracts.metrics import Metric, parse_metric
+from tasks.contracts.metrics import Metric, MetricKind, parse_metric
 from tasks.contracts.utility import Guardrail
+from tasks.evaluation.replay_evidence import Measured, SimulationEvidence, TermShare, UtilityComposition
 from tasks.evaluation.resampling import Resampler
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Verdict
@@ -28,7 +28,7 @@ from tasks.replay.metrics import NEW_ITEMS
 from tasks.replay.notes import notes_of, stood_in
 from tasks.replay.page import simulation_page
 from tasks.replay.proposed_policy import read_policy
-from tasks.replay.replay_policies import Measured, Replay
+from tasks.replay.replay_policies import Replay
 from tasks.replay.slates import Scored, TestSlice, release_policy
 from tasks.replay.terms import composition
 from tasks.stores.alias_moves import CHAMPION
@@ -91,9 +91,9 @@ def run(
         with step_run(key, parent_run=parent_run, tags={"release": release}) as opened:
             _simulate(workspace, opened, release, champion, extra)
             run_id = opened.run_id
-    evidence = read_evidence(workspace.home, run_id)
-    kept = ("release", "baseline", "report", "guardrails", "headline")
-    return SimulateResult(run_id=run_id, **{name: evidence[name] for name in kept})
+    evidence = read_evidence(workspace.home, run_id, SimulationEvidence).to_json()
+    shown = ("release", "baseline", "report", "guardrails", "headline")
+    return SimulateResult(run_id=run_id, **{name: evidence[name] for name in shown})
 
 
 def _simulate(
@@ -120,41 +120,39 @@ def _simulate(
     path = write_report(workspace, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
     run.metrics({"expected_utility": found.expected_utility})
     run.evidence(
-        {
-            "release": release,
-            "champion": champion,
-            "baseline": theirs.name,
-            "report": str(path),
-            **found.to_json(),
-            "comparisons": None if old is None else list(comparisons(workspace.contracts, test, ours, old)),
-            "composition": _composition(workspace, test, under_test.manifest, ours),
-            "notes": notes,
-        }
+        SimulationEvidence(
+            release=release,
+            champion=champion,
+            baseline=theirs.name,
+            report=str(path),
+            guardrails=tuple(found.verdicts),
+            headline=found.headline,
+            measured=tuple(found.measured),
+            others={name: tuple(rows) for name, rows in found.others.items()},
+            comparisons=None if old is None else tuple(comparisons(workspace.contracts, test, ours, old)),
+            composition=_composition(workspace, test, under_test.manifest, ours),
+            notes=tuple(notes),
+        )
     )
 
 
 def _composition(
     workspace: Workspace, test: TestSlice, manifest: Manifest, ours: Scored
-) -> dict[str, Any] | None:
+) -> UtilityComposition | None:
     """Say what each term adds to a slot, with the weight that the release pins; None without a utility."""
     made = composition(test.log, ours.slates)
     if made is None:
         return None
     weights = release_policy(workspace, manifest).weights
-    terms = [
-        {
-            "task": term.task,
-            **{name: _or_null(getattr(term, name)) for name in ("prediction", "contribution", "spread")},
-            "weight": weights[term.task].weight if term.task in weights else 0.0,
-            "times": weights[term.task].times if term.task in weights else None,
-        }
+    terms = tuple(
+        TermShare(
+            **vars(term),
+            weight=weights[term.task].weight if term.task in weights else 0.0,
+            times=weights[term.task].times if term.task in weights else None,
+        )
         for term in made.terms
-    ]
-    return {"utility": _or_null(made.utility), "spread": _or_null(made.spread), "terms": terms}
-
-
-def _or_null(figure: float) -> float | None:
-    return figure if math.isfinite(figure) else None
+    )
+    return UtilityComposition(utility=made.utility, spread=made.spread, terms=terms)
 
 
 def _replayed(
@@ -221,15 +219,19 @@ def _metrics(contracts: Contracts, test: TestSlice) -> dict[str, Metric]:
     """Return every metric of the report by name: the guardrails' and those that are always shown."""
     tasks = contracts.tasks.tasks
     ranked = [n for n, task in tasks.items() if task.kind == "binary" and task.level == "impression"]
-    names = [rail.metric for rail in contracts.utility.guardrails]
-    names += [f"{task}_rate" for task in ranked]
+    guarded = (
+        parse_metric(rail.metric, tasks=tasks, columns=test.log.segments)
+        for rail in contracts.utility.guardrails
+    )
+    metrics = [metric for metric in guarded if metric is not None]
+    metrics += [Metric(MetricKind.RATE, task) for task in ranked]
     likely = [task for task in ranked if contracts.head_kind(task) == "binary"]
-    names += [f"{task}_{kind}" for task in likely for kind in ("predicted", "calibration")]
-    names += [f"ndcg_{task}" for task in ranked] + ["expected_utility", "coverage"]
-    names += [f"component_share:{task}" for task in contracts.utility.weights]
-    names += ["new_item_exposure"] if NEW_ITEMS in test.log.segments else []
-    parsed = (parse_metric(name, tasks=tasks, columns=test.log.segments) for name in dict.fromkeys(names))
-    return {metric.name: metric for metric in parsed if metric is not None}
+    metrics += [Metric(k, task) for task in likely for k in (MetricKind.PREDICTED, MetricKind.CALIBRATION)]
+    metrics += [Metric(MetricKind.NDCG, task) for task in ranked]
+    metrics += [Metric(MetricKind.EXPECTED_UTILITY), Metric(MetricKind.COVERAGE)]
+    metrics += [Metric(MetricKind.COMPONENT_SHARE, task) for task in contracts.utility.weights]
+    metrics += [Metric(MetricKind.NEW_ITEM_EXPOSURE)] if NEW_ITEMS in test.log.segments else []
+    return {metric.name: metric for metric in metrics}
 
 
 def _segments(contracts: Contracts) -> dict[str, tuple[str, ...]]:

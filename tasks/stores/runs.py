@@ -18,18 +18,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from tasks.errors import ContractError, StoreError
+from tasks.evaluation.documents import Document
 from tasks.stores.tracking import PatientClient, connect, experiment_id
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+D = TypeVar("D", bound=Document)
 INPUTS: Final = "equipoise.inputs"
 EVIDENCE: Final = "evidence.json"
 PARENT: Final = "mlflow.parentRunId"
@@ -74,9 +76,9 @@ class StepRun:
         """Write plain JSON; a figure that is not finite is refused, say null instead."""
         self.client.log_text(self.run_id, json.dumps(content, indent=1, allow_nan=False) + "\n", path)
 
-    def evidence(self, content: Mapping[str, object]) -> None:
+    def evidence(self, document: Document) -> None:
         """Write what the next steps and the gate read."""
-        self.json(EVIDENCE, content)
+        self.json(EVIDENCE, document.to_json())
 
     def text(self, path: str, content: str) -> None:
         """Write a text, for example a report in HTML or markdown."""
@@ -209,8 +211,21 @@ def require_run(client: PatientClient, run_id: str) -> None:
         ) from None
 
 
-def read_evidence(home: Path, run_id: str, path: str = EVIDENCE) -> Any:
-    """Read what a run wrote as JSON.
+def read_evidence(home: Path, run_id: str, kind: type[D]) -> D:
+    """Read the evidence of a run.
+
+    Raises
+    ------
+    ContractError
+        It is a run of another step.
+    StoreError
+        There is no such run, it wrote no evidence, or that is not of this program's version.
+    """
+    return kind.read(read_text(home, run_id, EVIDENCE), where=f"Run {run_id}")
+
+
+def read_text(home: Path, run_id: str, path: str) -> str:
+    """Read a file that a run wrote.
 
     Raises
     ------
@@ -220,8 +235,7 @@ def read_evidence(home: Path, run_id: str, path: str = EVIDENCE) -> Any:
     client = connect(home)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            local = client.download_artifacts(run_id, path, folder)
-            return json.loads(Path(local).read_text(encoding="utf-8"))
+            return Path(client.download_artifacts(run_id, path, folder)).read_text(encoding="utf-8")
         except (MlflowException, OSError, ValueError) as error:
             raise StoreError(f"Run {run_id} has no readable {path}: {error}. Run its step again.") from error
 

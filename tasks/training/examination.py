@@ -13,6 +13,7 @@ Whoever needs the curve asks here: it is made once for a snapshot and found from
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from tasks.columns import ITEM_ID, POSITION, PROPENSITY, REQUEST_ID, USER_ID
 from tasks.contracts import digest
 from tasks.contracts.chains import parent
 from tasks.errors import DataError
+from tasks.evaluation.evidence import CurveEvidence, ExaminationEvidence
 from tasks.evaluation.resampling import cluster_rows
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -49,7 +51,7 @@ class _Curve:
     """A curve as it is registered, with the days that it was learned from, none of a declared one."""
 
     content: Mapping[str, Any]
-    slices: Mapping[str, Any]
+    slices: dict[str, tuple[date, date]]
 
 
 def examination_name(surface: str) -> str:
@@ -132,7 +134,9 @@ def _make(
 ) -> Part:
     declared = workspace.contracts.surface.examination_curve
     made = _declared_curve(workspace, declared) if declared else _estimate_curve(workspace, labelled, opened)
-    opened.evidence({"slices": made.slices, "examination": made.content})
+    opened.evidence(
+        ExaminationEvidence(slices=made.slices, examination=CurveEvidence.model_validate(made.content))
+    )
     return registry.register(
         examination_name(workspace.surface),
         {FILE: json.dumps(made.content, allow_nan=False, indent=1).encode()},
@@ -169,7 +173,7 @@ def _estimate_curve(workspace: Workspace, labelled: Snapshot, opened: StepRun) -
         "pairs": found.pairs,
         "positives": found.positives,
     }
-    return _Curve(content, {"train": rows.slices.train.to_json()})
+    return _Curve(content, {"train": (rows.slices.train.first, rows.slices.train.last)})
 
 
 def _harvest_pairs(workspace: Workspace, table: pa.Table, task: str) -> EstimatedExamination:

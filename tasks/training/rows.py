@@ -19,6 +19,7 @@ from tasks.contracts.chains import chain, join_outcomes, learns_joint_event, pos
 from tasks.contracts.surface import Features
 from tasks.contracts.training import HeadKind, TaskTraining
 from tasks.errors import ContractError, DataError, GateRefused, unknown
+from tasks.evaluation.evidence import TrainingEvidence
 from tasks.evaluation.figures import MeasuredHead, TaskFigures, measure
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.segments import segment_columns, segment_values
@@ -56,11 +57,9 @@ class Recipe:
     @classmethod
     def of(cls, registry: Registry, model: Part) -> "Recipe":
         """Read what a model's run says that it was trained with."""
-        evidence = read_evidence(registry.home, registry.run_id(model))
-        said: Mapping[str, Any] = evidence["parameters"]
-        of_trees = {name.removeprefix(TREES): said[name] for name in said if name.startswith(TREES)}
-        parameters = {**of_trees, "rounds": evidence["rounds"]}
-        return cls(model.version, model.sha256, parameters, evidence.get("start", {}))
+        evidence = read_evidence(registry.home, registry.run_id(model), TrainingEvidence)
+        parameters = {**evidence.trees, "rounds": evidence.rounds}
+        return cls(model.version, model.sha256, parameters, evidence.start)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ trials goes on as if nothing had happened. Only a budget of seconds that ends a 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import optuna
 from lightgbm.callback import CallbackEnv
@@ -23,6 +23,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks.contracts.training import Search
+from tasks.evaluation.evidence import BestTrial, SearchSummary
 
 Parameters = Mapping[str, float | int]
 Ended = Literal["trials", "seconds", "nothing held out"]
@@ -69,21 +70,18 @@ class SearchResult:
     best: Trial | None
     ended_by: Ended
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON: how many trials, what ended them, and what was gained on the held-out users."""
-        return {
-            "trials": len(self.trials),
-            "pruned": sum(tried.state == "pruned" for tried in self.trials),
-            "ended_by": self.ended_by,
-            "contract_loss": self.trials[0].loss if self.trials else None,
-            "best": None
-            if self.best is None
-            else {
-                "number": self.best.number,
-                "loss": self.best.loss,
-                "parameters": dict(self.best.parameters),
-            },
-        }
+    def summary(self) -> SearchSummary:
+        """Return how many trials there were, what ended them, and what was gained on the held-out users."""
+        best = self.best
+        return SearchSummary(
+            trials=len(self.trials),
+            pruned=sum(tried.state == "pruned" for tried in self.trials),
+            ended_by=self.ended_by,
+            contract_loss=self.trials[0].loss if self.trials else None,
+            best=None
+            if best is None
+            else BestTrial(number=best.number, loss=best.loss, parameters=dict(best.parameters)),
+        )
 
 
 def search_space(own: Parameters) -> dict[str, IntDistribution | FloatDistribution]:

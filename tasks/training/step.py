@@ -24,6 +24,7 @@ import pandas as pd
 from tasks.contracts import canonical_json, digest
 from tasks.contracts.head_plan import FILE as HEAD
 from tasks.contracts.head_plan import head_plan
+from tasks.evaluation.evidence import Importance, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.stores.parts import ENCODER, Part
 from tasks.stores.registry import Registry
@@ -241,7 +242,9 @@ def _log_sources(opened: StepRun, rows: TaskRows) -> None:
 def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigures | None) -> None:
     """Write figures, pictures and evidence."""
     fitted = trained.fitted
-    importances = {name: {"gain": gain, "splits": fitted.splits[name]} for name, gain in fitted.gains.items()}
+    importances = {
+        name: Importance(gain=gain, splits=fitted.splits[name]) for name, gain in fitted.gains.items()
+    }
     parameters = _parameters(rows, trained.parameters)
     opened.params({"rounds": fitted.rounds, **parameters})
     fold_loss = {} if fitted.fold_loss is None else {"fold_loss": fitted.fold_loss}
@@ -249,33 +252,34 @@ def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigure
     opened.figure(
         "importances.png", importance_figure(fitted.gains, title=f"{rows.task}: what its trees used")
     )
-    opened.json("importances.json", importances)
+    opened.json("importances.json", {name: one.to_json() for name, one in importances.items()})
     if figures is not None:
-        opened.table("figures.json", pd.DataFrame([row.to_json() for row in figures.metrics]))
+        opened.table("figures.json", pd.DataFrame(figures.to_json()["figures"]))
     opened.evidence(
-        {
+        TrainingEvidence(
             **rows.made_from(),
-            "kind": rows.kind,
-            "rows": trained.rows.counts,
-            "weights": trained.rows.factors,
-            "rounds": fitted.rounds,
-            "start": {} if trained.start is None else dict(trained.start.grown),
-            "fold_loss": fitted.fold_loss,
-            "parameters": parameters,
-            "search": None if trained.search is None else trained.search.to_json(),
-            "importances": importances,
-            "test": None if figures is None else figures.to_json(),
-        }
+            kind=rows.kind,
+            rows=trained.rows.counts,
+            weights=trained.rows.factors,
+            rounds=fitted.rounds,
+            start={} if trained.start is None else dict(trained.start.grown),
+            fold_loss=fitted.fold_loss,
+            trees=dict(trained.parameters),
+            parameters=parameters,
+            search=None if trained.search is None else trained.search.summary(),
+            importances=importances,
+            test=figures,
+        )
     )
 
 
 def _flatten_metrics(figures: TaskFigures | None) -> dict[str, float]:
-    told = {} if figures is None else figures.headline()
+    told = {} if figures is None else figures.headline
     return {f"test.{name}": float(value) for name, value in told.items() if value is not None}
 
 
 def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> TrainResult:
     run_id = registry.run_id(part)
-    evidence: Mapping[str, Any] = read_evidence(registry.home, run_id)
-    metrics = dict(evidence["test"]["headline"]) if evidence["test"] else {}
+    test = read_evidence(registry.home, run_id, TrainingEvidence).test
+    metrics = {} if test is None else dict(test.headline)
     return TrainResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)

@@ -57,7 +57,7 @@ def run_search(
         )
 
     found = search(train, own, budget, before=before, tell=tell)
-    run.json("search.json", found.to_json())
+    run.json("search.json", found.summary().to_json())
     if found.best is not None:
         run.params({f"best.{name}": value for name, value in found.best.parameters.items()})
         run.metrics({"search.loss": found.best.loss, "search.contract_loss": found.trials[0].loss})

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from tasks.evaluation.evidence import Finding
+
 _SEVERITIES = ("info", "warning", "critical")
 _MOST_NAMES = 12
 _MOST_SENTENCES = 3
@@ -50,19 +52,6 @@ class Judgement:
         more = len(self.broken) - _MOST_SENTENCES
         sentences = "; ".join(sentence for _, sentence in self.broken[:_MOST_SENTENCES])
         return f"{sentences}; and {more} more" if more > 0 else sentences
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one expectation."""
-
-    suite: str
-    expectation: str
-    subject: str
-    severity: str
-    success: bool
-    observed: str
-    why: str
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Validating a label snapshot: a critical failure keeps it from training, all else is evidence."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.contracts import Contracts, digest
+from tasks.evaluation.evidence import ValidationEvidence
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs.checks import needed_columns
@@ -60,11 +61,12 @@ def run(
         with step_run(key, parent_run=parent_run, tags=tags) as opened:
             _validate(workspace, found, suites, facts, opened)
             run_id = opened.run_id
-    evidence = read_evidence(workspace.home, run_id)
-    if evidence["success"]:
-        store.publish(snapshot, report=evidence["report"], severity=evidence["severity"] or "none")
-    kept = ("success", "severity", "expectations", "report")
-    return ValidateResult(run_id=run_id, **{name: evidence[name] for name in kept})
+    evidence = read_evidence(workspace.home, run_id, ValidationEvidence)
+    if evidence.success:
+        store.publish(snapshot, report=evidence.report, severity=evidence.severity or "none")
+    shown = evidence.to_json()
+    names = ("success", "severity", "expectations", "report")
+    return ValidateResult(run_id=run_id, **{name: shown[name] for name in names})
 
 
 def _validate(
@@ -82,13 +84,13 @@ def _validate(
     run.text(REPORT, html)
     run.metrics({"failed_expectations": sum(not f.success for f in findings)})
     run.evidence(
-        {
-            "snapshot": snapshot.id,
-            "success": severity != "critical",
-            "severity": severity,
-            "expectations": [asdict(finding) for finding in findings],
-            "report": str(report),
-        }
+        ValidationEvidence(
+            snapshot=snapshot.id,
+            success=severity != "critical",
+            severity=severity,
+            expectations=findings,
+            report=str(report),
+        )
     )
 
 

@@ -17,9 +17,10 @@ from great_expectations.data_context.types import base
 from great_expectations.exceptions import SuiteParameterError
 
 from tasks.errors import ContractError, unknown
+from tasks.evaluation.evidence import Finding
 from tasks.validation import measurements
 from tasks.validation.expectations import register_expectations
-from tasks.validation.findings import Finding, Judgement, SuiteResult
+from tasks.validation.findings import Judgement, SuiteResult
 from tasks.validation.rules import RULES
 
 register_expectations(RULES)

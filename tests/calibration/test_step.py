@@ -10,12 +10,12 @@ from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.ranking.segmented_map import apply_calibrator, calibrator_from_json
 from tasks.stores.parts import BOOSTER, CALIBRATOR
 from tasks.stores.registry import Registry
-from tasks.stores.runs import read_evidence
 from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.rows import NEWEST
 from tests.feeds.small_feed import AS_OF, SURFACE, labelled, small_feed, write_contracts, write_logs
+from tests.stores.plain_evidence import read_plain
 
 TASK_NAMES = ("click_1d", "buy_2d", "back_2d", "spend_2d")
 
@@ -70,7 +70,7 @@ def test_people_see_reliability_before_and_after(labelled_feed):
     result = calibrated(labelled_feed, "click_1d")
     files = {file.path for file in Registry(workspace.home).client.list_artifacts(result.run_id)}
     assert {"reliability.png", "figures.json", "evidence.json"} <= files
-    evidence = read_evidence(workspace.home, result.run_id)
+    evidence = read_plain(workspace.home, result.run_id)
     assert evidence["before"]["headline"]["auc"] == pytest.approx(
         evidence["test"]["headline"]["auc"], abs=0.01
     )
@@ -80,19 +80,19 @@ def test_people_see_reliability_before_and_after(labelled_feed):
 def test_the_choice_and_its_reason_are_in_evidence_parameters_and_metrics(labelled_feed):
     workspace, _ = labelled_feed
     result = calibrated(labelled_feed, "click_1d")
-    choice = read_evidence(workspace.home, result.run_id)["choice"]
+    choice = read_plain(workspace.home, result.run_id)["choice"]
     assert choice["kind"] in {"none", "global", "segment"}
     assert set(choice["held_out"]) == {"none", "global", "segment"}
     run = Registry(workspace.home).client.get_run(result.run_id)
     assert run.data.params["choice"] == choice["kind"]
     assert run.data.params["reason"] == choice["reason"]
     assert run.data.metrics["held_out.normalized_entropy.global"] == choice["held_out"]["global"]
-    assert read_evidence(workspace.home, calibrated(labelled_feed, "spend_2d").run_id)["choice"] is None
+    assert read_plain(workspace.home, calibrated(labelled_feed, "spend_2d").run_id)["choice"] is None
 
 
 def test_few_positives_get_a_logistic_map_and_values_a_mean_map(labelled_feed):
     kinds = {
-        task: read_evidence(labelled_feed[0].home, calibrated(labelled_feed, task).run_id)["calibrator"]
+        task: read_plain(labelled_feed[0].home, calibrated(labelled_feed, task).run_id)["calibrator"]
         for task in ("click_1d", "back_2d", "spend_2d")
     }
     assert kinds == {"click_1d": "isotonic", "back_2d": "logistic", "spend_2d": "mean"}
@@ -147,7 +147,7 @@ def test_a_segment_that_the_model_does_not_know_gets_a_map_by_segment(tmp_path):
     write_logs(tmp_path / "home/logs")
     feed = labelled(tmp_path)
     result = calibrated(feed, "click_1d")
-    evidence = read_evidence(feed[0].home, result.run_id)
+    evidence = read_plain(feed[0].home, result.run_id)
     assert (evidence["choice"]["kind"], evidence["calibrator"]) == ("segment", "segmented")
     assert evidence["choice"]["reason"].startswith("segments: on held-out users normalized entropy is 0.")
     assert (

@@ -54,7 +54,7 @@ def test_the_release_keeps_the_champions_model_with_the_reason_and_the_run_succe
     ended: SimpleNamespace, champion: Any
 ) -> None:
     from tasks.stores import releases
-    from tasks.stores.runs import read_evidence
+    from tests.stores.plain_evidence import read_plain
 
     run: Ended = ended.run
     assert (run.state, set(run.steps.values())) == ("success", {"success"})
@@ -63,7 +63,7 @@ def test_the_release_keeps_the_champions_model_with_the_reason_and_the_run_succe
     for part in ("task", "calibrator"):
         assert now[f"home_feed.{part}.{HIDE}"] == was[f"home_feed.{part}.{HIDE}"] == 1
         assert now[f"home_feed.{part}.{CLICK}"] == 2
-    gates = read_evidence(ended.workspace.home, judged["run_id"])["gates"]
+    gates = read_plain(ended.workspace.home, judged["run_id"])["gates"]
     (kept,) = (gate for gate in gates if gate["subject"].endswith(".trained"))
     assert (kept["subject"], kept["outcome"]) == (f"{HIDE}.trained", "warn")
     assert f"keeps the champion's model. Task '{HIDE}' cannot be trained: its train slice" in kept["reason"]

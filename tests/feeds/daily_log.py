@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.evaluation.evidence import Finding
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.stores.workspace import Workspace
-from tasks.validation.findings import Finding
 from tasks.validation.measure import measure
 from tasks.validation.step import suites_and_facts
 from tasks.validation.suites import run_suite

@@ -34,9 +34,9 @@ from tasks.pipeline import RetrainResult
 from tasks.stores import releases
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tests.stores.mlflow_home import new_home
+from tests.stores.plain_evidence import read_plain
 
 NAME = "home_feed"
 SURFACES = Path(__file__).parents[2] / "surfaces"
@@ -237,7 +237,7 @@ def step_runs(workspace: Workspace, step: str, **tags: object) -> list[str]:
 
 def first_evidence(workspace: Workspace, step: str, **tags: object) -> dict[str, Any]:
     """Return what the oldest of a step's finished runs rests on."""
-    evidence: dict[str, Any] = read_evidence(workspace.home, step_runs(workspace, step, **tags)[0])
+    evidence: dict[str, Any] = read_plain(workspace.home, step_runs(workspace, step, **tags)[0])
     return evidence
 
 

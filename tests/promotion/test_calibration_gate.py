@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from tasks.contracts.gates import CalibrationGate
-from tasks.evaluation.evidence import SegmentCounts, TaskEvidence
+from tasks.evaluation.figures import SegmentCounts, TaskEvidence
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.calibration_gate import judge_ratios
 

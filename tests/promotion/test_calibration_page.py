@@ -2,8 +2,8 @@
 
 import math
 
-from tasks.evaluation.evidence import SegmentCounts, TaskEvidence
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.evaluation.figures import SegmentCounts, TaskEvidence
+from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
 from tasks.promotion.calibration_page import draw_ratios, task_calibrations, utility_sensitivity
 from tasks.release.sensitivity import Sensitivity
 
@@ -12,7 +12,14 @@ NAN = Estimate(math.nan, math.nan, math.nan, 0)
 
 def ratio(outcome: Outcome, *seen: float, segment: str = "all") -> Verdict:
     return Verdict(
-        "calibration", "click.calibration_ratio", segment, outcome, "0.8 to 1.25", Estimate(*seen, 9)
+        "calibration",
+        "click.calibration_ratio",
+        segment,
+        outcome,
+        "0.8 to 1.25",
+        Estimate(*seen, 9),
+        task="click",
+        allowed=Bounds(0.8, 1.25),
     )
 
 

@@ -2,7 +2,8 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from tasks.evaluation.evidence import SegmentCounts, TaskEvidence
+from tasks.evaluation.figures import SegmentCounts, TaskEvidence
+from tasks.evaluation.replay_evidence import UtilityComposition
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote
 from tasks.promotion.dossier import Dossier, SlotUtility
@@ -55,6 +56,10 @@ DOSSIER = Dossier(
 )
 
 
+def composed(*terms: dict[str, object]) -> UtilityComposition:
+    return UtilityComposition.model_validate({"utility": 0.5, "spread": 1.0, "terms": terms})
+
+
 def test_the_page_begins_with_the_verdict_and_says_why() -> None:
     page = DOSSIER.to_html()
     assert "<h1>feed release 7: hold</h1>" in page
@@ -76,7 +81,7 @@ def test_the_page_pins_every_part() -> None:
 
 def test_the_json_holds_no_number_that_json_does_not_know() -> None:
     unknown = replace(RATIO, observed=Estimate(float("nan"), float("nan"), float("nan"), 0))
-    plain = replace(DOSSIER, verdicts=(unknown,)).to_json()
+    plain = replace(DOSSIER, verdicts=(unknown,)).evidence().to_json()
     assert json.loads(json.dumps(plain, allow_nan=False))["gates"][0]["observed"]["value"] is None
 
 
@@ -92,7 +97,7 @@ def test_the_ratio_in_the_slots_stands_beside_the_one_of_all_shown_items() -> No
     page = dossier.to_html()
     assert '<th class="number">ratio</th><th class="number">ratio in the slots</th>' in page
     assert '1 [?]</td><td class="number">0.62 [0.5,\N{NO-BREAK SPACE}0.75]' in page
-    assert dossier.to_json()["calibration_in_slots"]["click"]["low"] == 0.5
+    assert dossier.evidence().to_json()["calibration_in_slots"]["click"]["low"] == 0.5
 
 
 def test_a_ratio_that_nobody_can_tell_says_so() -> None:
@@ -123,12 +128,16 @@ def test_what_a_calibration_error_does_to_the_utility_is_on_the_page_and_in_the_
         "contribution": -0.5,
         "spread": 0.4,
     }
-    told = sensitivities({"spread": 1.0, "terms": [term]}, {"click": Estimate(1.2, 0.9, 1.5, 9)}, {})
+    told = sensitivities(
+        composed(term),
+        {"click": Estimate(1.2, 0.9, 1.5, 9)},
+        {},
+    )
     dossier = replace(DOSSIER, utility=SlotUtility(2.0, 1.0, told))
     page = dossier.to_html()
     assert "click: a ratio of 1.2 [0.9, 1.5] under a weight of -50 may move candidates by 20% of what" in page
     assert "A slot is worth 2 on average, give or take 0.25" in page
-    assert dossier.to_json()["sensitivity"][0]["share_of_spread"] == 0.2
+    assert dossier.evidence().to_json()["sensitivity"][0]["share_of_spread"] == 0.2
 
 
 def test_where_no_calibration_error_matters_the_page_says_so() -> None:
@@ -140,7 +149,7 @@ def test_where_no_calibration_error_matters_the_page_says_so() -> None:
         "contribution": 0.1,
         "spread": 0.01,
     }
-    told = sensitivities({"spread": 1.0, "terms": [term]}, {"<u>": Estimate(1.2, 0.9, 1.5, 9)}, {})
+    told = sensitivities(composed(term), {"<u>": Estimate(1.2, 0.9, 1.5, 9)}, {})
     page = replace(DOSSIER, utility=SlotUtility(2.0, 1.0, told)).to_html()
     assert "<p>No calibration error moves candidates by 10% of what lies between them.</p>" in page
     assert "0.1\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}&lt;i&gt;</td>" in page
@@ -172,7 +181,7 @@ def test_hostile_names_are_escaped_wherever_they_stand() -> None:
         utility=SlotUtility(
             2.0,
             1.0,
-            sensitivities({"spread": 1.0, "terms": terms}, {"<script>": Estimate(1.2, 0.9, 1.5, 9)}, {}),
+            sensitivities(composed(*terms), {"<script>": Estimate(1.2, 0.9, 1.5, 9)}, {}),
         ),
         pictures={"'\"><script>": b"png"},
     ).to_html()

@@ -80,7 +80,6 @@ def test_judging_again_by_the_same_runs_says_the_same(
         ("simulation", "simulation_run", {"step": "simulate", "release": 1}),
         ("shadow", "shadow_run", {"step": "shadow", "release": 1}),
         ("validation", "validation_run", {"step": "validate"}),
-        ("shadow", "shadow_run", {"step": "validate"}),
     ],
 )
 def test_evidence_about_something_else_is_refused(
@@ -90,6 +89,14 @@ def test_evidence_about_something_else_is_refused(
     assert foreign != runs[run]
     with pytest.raises(ContractError, match=f"The {step}'s evidence is about .*; to judge release 2"):
         gate.run(second_retrain.workspace, as_of=LATER, release=2, **{**runs, run: foreign})
+
+
+def test_the_run_of_another_step_is_refused(second_retrain: Retrained, runs: dict[str, str]) -> None:
+    wrong = {**runs, "shadow_run": runs["validation_run"]}
+    with pytest.raises(
+        ContractError, match=f"Run {wrong['shadow_run']} holds validation evidence, not shadow"
+    ):
+        gate.run(second_retrain.workspace, as_of=LATER, release=2, **wrong)
 
 
 def test_a_run_that_is_not_there_is_named(second_retrain: Retrained, runs: dict[str, str]) -> None:

@@ -1,13 +1,13 @@
 """The heat map of tasks says in figures and words which of them pull apart."""
 
 import json
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tasks.evaluation.conflicts import conflict_report
-from tasks.release.conflicts import conflicts_section, conflicts_to_json, in_words
+from tasks.evaluation.evidence import ConflictEvidence
+from tasks.release.conflicts import conflict_evidence, conflicts_section, in_words
 
 RNG = np.random.default_rng(3)
 N = 3000
@@ -16,31 +16,32 @@ PREDICTIONS = {"click": BAIT, "like": 1 - BAIT + 0.1 * RNG.random(N), "<hide>": 
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
+def found() -> ConflictEvidence:
     outcomes = {name: (RNG.random(N) < 0.5 * p).astype(float) for name, p in PREDICTIONS.items()}
     outcomes["like"] = np.full(N, np.nan)
     users = RNG.integers(200, size=N)
-    return conflicts_to_json(conflict_report(PREDICTIONS, outcomes, users, costs=["<hide>"]))
+    return conflict_evidence(conflict_report(PREDICTIONS, outcomes, users, costs=["<hide>"]))
 
 
-def test_it_is_plain_json_of_every_pair(found: dict[str, Any]) -> None:
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert [pair["tasks"] for pair in found["pairs"]] == [
-        ["click", "like"],
-        ["click", "<hide>"],
-        ["like", "<hide>"],
+def test_it_is_plain_json_of_every_pair(found: ConflictEvidence) -> None:
+    plain = found.to_json()
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert [pair.tasks for pair in found.pairs] == [
+        ("click", "like"),
+        ("click", "<hide>"),
+        ("like", "<hide>"),
     ]
-    assert found["pairs"][1]["predictions"] == pytest.approx(1)
-    assert found["pairs"][0]["outcomes"] is None
+    assert found.pairs[1].predictions == pytest.approx(1)
+    assert plain["pairs"][0]["outcomes"] is None
 
 
-def test_words_name_what_is_a_costs_top_more_often_than_by_chance(found: dict[str, Any]) -> None:
+def test_words_name_what_is_a_costs_top_more_often_than_by_chance(found: ConflictEvidence) -> None:
     [said] = in_words(found)
     assert said.startswith("click: 1")
     assert said.endswith("of its top tenth is in <hide>'s, by chance 0.1")
 
 
-def test_the_map_draws_both_halves_and_escapes_names(found: dict[str, Any]) -> None:
+def test_the_map_draws_both_halves_and_escapes_names(found: ConflictEvidence) -> None:
     section = conflicts_section(found)
     assert section.count("<rect") == 6
     assert section.count(">?</text>") == 2, "outcomes of what nobody knows"
@@ -52,4 +53,4 @@ def test_the_map_draws_both_halves_and_escapes_names(found: dict[str, Any]) -> N
 def test_one_task_alone_has_nothing_to_go_with() -> None:
     alone = {"click": BAIT}
     report = conflict_report(alone, alone, np.arange(N), costs=[])
-    assert conflicts_section(conflicts_to_json(report)) == ""
+    assert conflicts_section(conflict_evidence(report)) == ""

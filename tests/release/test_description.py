@@ -39,7 +39,16 @@ def text(*, backfilled: bool = False) -> str:
         code={},
         backfilled=backfilled,
     )
-    figures = TaskFigures("click_30m", "binary", DAYS, date(2026, 4, 20), 1200, 34, (auc,))
+    figures = TaskFigures(
+        task="click_30m",
+        kind="binary",
+        days=DAYS,
+        newest_training_row=date(2026, 4, 20),
+        rows=1200,
+        positives=34,
+        headline={},
+        figures=(auc,),
+    )
     return describe(manifest, UTILITY, [figures])
 
 

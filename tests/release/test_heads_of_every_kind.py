@@ -23,13 +23,13 @@ from tasks.release import view as release_view
 from tasks.stores import releases
 from tasks.stores.parts import BOOSTER
 from tasks.stores.registry import Registry
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.rows import TaskRows
 from tasks.training.trees import STARTS_FROM, find_champion_model, find_start
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
+from tests.stores.plain_evidence import read_plain
 
 DWELL, SATISFIED, CLICK, BUY, HIDE = (
     *("dwell_seconds_1d", "satisfied_2d", "click_30m", "purchase_2d", "hide_2d"),
@@ -91,7 +91,7 @@ def booster(workspace: Workspace, task: str, version: int) -> lgb.Booster:
 def figures(retrained: Retrained, task: str) -> dict[str, Any]:
     part = releases.release_part(retrained.workspace, retrained.result.release)
     run = Registry(retrained.workspace.home).run_id(part)
-    (found,) = (one for one in read_evidence(retrained.workspace.home, run)["tasks"] if one["task"] == task)
+    (found,) = (one for one in read_plain(retrained.workspace.home, run)["tasks"] if one["task"] == task)
     return dict(found)
 
 

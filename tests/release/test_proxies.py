@@ -1,14 +1,16 @@
 """A proxy in doubt warns, holds nothing, and is drawn."""
 
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tasks.evaluation.evidence import ProxyEvidence
 from tasks.evaluation.proxies import proxy_report
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Promote, decide_release
-from tasks.release.proxies import judge_proxies, proxies_section, proxy_to_json
+from tasks.release.proxies import judge_proxies, proxies_section
 
 RNG = np.random.default_rng(2)
 N = 5000
@@ -16,14 +18,14 @@ CLICK = RNG.random(N)
 USERS = RNG.integers(300, size=N)
 
 
-def told(rate: Any, *, cost: bool = False, rows: int = N) -> dict[str, Any]:
+def told(rate: Any, *, cost: bool = False, rows: int = N) -> ProxyEvidence:
     slow = (RNG.random(N) < rate).astype(float)[:rows]
     report = proxy_report(CLICK[:rows], slow, USERS[:rows], cost=cost)
-    days = ["2026-01-01", "2026-01-07"]
-    return proxy_to_json("click", "watched", days, report, cost=cost, learned=False)
+    days = (date(2026, 1, 1), date(2026, 1, 7))
+    return ProxyEvidence(fast="click", slow="watched", days=days, cost=cost, learned=False, **vars(report))
 
 
-def judged(found: dict[str, Any]) -> Verdict:
+def judged(found: ProxyEvidence) -> Verdict:
     [verdict] = judge_proxies([found], run="r1")
     return verdict
 

@@ -24,9 +24,9 @@ from tasks.release.refit import Refit
 from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.registry import Registry
-from tasks.stores.runs import read_evidence
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
+from tests.stores.plain_evidence import read_plain
 
 CLICK, HIDE = mini.TWO
 BOUND = 0.5  # some hundred hides tell no less
@@ -119,7 +119,7 @@ def test_the_served_part_states_its_own_newest_row_and_the_others_are_those_that
 def test_the_refit_repeats_the_recipe_on_all_users(sound: Retrained) -> None:
     registry = Registry(sound.workspace.home)
     tested, refit = (
-        read_evidence(registry.home, registry.run_id(registry.part(f"{NAME}.task.{CLICK}", version)))
+        read_plain(registry.home, registry.run_id(registry.part(f"{NAME}.task.{CLICK}", version)))
         for version in (1, 2)
     )
     assert refit["rounds"] == tested["rounds"]
@@ -131,7 +131,7 @@ def test_the_refit_repeats_the_recipe_on_all_users(sound: Retrained) -> None:
 def test_the_refit_gets_the_kind_of_map_that_was_tested(sound: Retrained) -> None:
     registry = Registry(sound.workspace.home)
     tested, refit = (
-        read_evidence(registry.home, registry.run_id(registry.part(f"{NAME}.calibrator.{CLICK}", version)))
+        read_plain(registry.home, registry.run_id(registry.part(f"{NAME}.calibrator.{CLICK}", version)))
         for version in (1, 2)
     )
     assert refit["choice"]["kind"] == tested["choice"]["kind"]
@@ -142,7 +142,7 @@ def test_the_refit_gets_the_kind_of_map_that_was_tested(sound: Retrained) -> Non
 def test_the_figures_are_those_of_what_was_tested(sound: Retrained) -> None:
     registry = Registry(sound.workspace.home)
     first, second = (
-        read_evidence(registry.home, registry.run_id(registry.part(f"{NAME}.release", version)))
+        read_plain(registry.home, registry.run_id(registry.part(f"{NAME}.release", version)))
         for version in (1, 2)
     )
     assert [task["figures"] for task in first["tasks"]] == [task["figures"] for task in second["tasks"]]

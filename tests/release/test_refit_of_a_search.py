@@ -18,10 +18,11 @@ from tasks.release.parts import Pins, TrainedPart, pin_trained
 from tasks.release.refit import Refit
 from tasks.stores.parts import BOOSTER, Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import PARENT, read_evidence
+from tasks.stores.runs import PARENT
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tests.feeds.small_feed import AS_OF, NAME, SURFACE, small_feed, write_contracts
+from tests.stores.plain_evidence import read_plain
 
 pytestmark = pytest.mark.xdist_group("searched")  # in one process, which searches once
 
@@ -56,7 +57,7 @@ class Refitted:
             yield self.registry.run_id(self.registry.part(model.name, model.version))
 
     def evidence(self, task: str) -> list[dict[str, Any]]:
-        return [read_evidence(self.registry.home, run) for run in self.runs(task)]
+        return [read_plain(self.registry.home, run) for run in self.runs(task)]
 
     def written(self, task: str) -> Iterator[dict[str, Any]]:
         """Give the parameters that the text of each model says it was grown with."""

@@ -32,7 +32,6 @@ from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER, Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 from tasks.training import step as train
@@ -50,6 +49,7 @@ from tests.feeds.small_feed import (
     write_contracts,
     write_logs,
 )
+from tests.stores.plain_evidence import read_plain
 
 pytestmark = pytest.mark.xdist_group("refits")  # in one process, which makes the home once
 
@@ -113,7 +113,7 @@ class Refitted:
         registry = Registry(self.workspace.home)
         for pins in (self.tested, self.served):
             part = pins[task][role]
-            yield read_evidence(registry.home, registry.run_id(registry.part(part.name, part.version)))
+            yield read_plain(registry.home, registry.run_id(registry.part(part.name, part.version)))
 
     def boosters(self, task: str) -> Iterator[lgb.Booster]:
         registry = Registry(self.workspace.home)

@@ -3,9 +3,9 @@
 import pytest
 
 from tasks.contracts.gates import ModelGate
-from tasks.evaluation.evidence import estimate_to_json
+from tasks.evaluation.evidence import RefitEvidence, RefitShift
 from tasks.evaluation.verdicts import Estimate, Outcome
-from tasks.release.refit_shift import judge_refit, judge_unrepeated, refit_to_json
+from tasks.release.refit_shift import judge_refit, judge_unrepeated
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,8 @@ from tasks.release.refit_shift import judge_refit, judge_unrepeated, refit_to_js
     ],
 )
 def test_a_shift_is_judged_by_its_interval(shift: Estimate, expected: Outcome) -> None:
-    one = {"task": "click", "segment": "tenure=new", "shift": estimate_to_json(shift)}
-    [verdict] = judge_refit(refit_to_json(tested=3, gate=ModelGate(), shifts=[one]), run="r1")
+    one = RefitShift(task="click", segment="tenure=new", shift=shift, bound=0.1)
+    [verdict] = judge_refit(RefitEvidence(tested=3, shifts=(one,)), run="r1")
     assert (verdict.outcome, verdict.gate, verdict.segment) == (expected, "model", "tenure=new")
     assert (verdict.subject, verdict.threshold, verdict.evidence) == ("click.refit_shift", "<= 0.1", "r1")
     assert "release 3" in verdict.reason
@@ -27,9 +27,12 @@ def test_a_shift_is_judged_by_its_interval(shift: Estimate, expected: Outcome) -
 
 def test_a_rare_task_has_a_bound_of_its_own() -> None:
     gate = ModelGate(refit_shift_max=0.1, refit_shift_max_by_task={"buy": 0.25})
-    shift = estimate_to_json(Estimate(0.2, 0.19, 0.21, 900))
-    shifts = [{"task": task, "segment": "all", "shift": shift} for task in ("click", "buy")]
-    click, buy = judge_refit(refit_to_json(tested=3, gate=gate, shifts=shifts), run="r1")
+    shift = Estimate(0.2, 0.19, 0.21, 900)
+    shifts = tuple(
+        RefitShift(task=task, segment="all", shift=shift, bound=gate.refit_shift_max_of(task))
+        for task in ("click", "buy")
+    )
+    click, buy = judge_refit(RefitEvidence(tested=3, shifts=shifts), run="r1")
     assert (click.outcome, click.threshold) == (Outcome.BLOCK, "<= 0.1")
     assert (buy.outcome, buy.threshold) == (Outcome.PASS, "<= 0.25")
 

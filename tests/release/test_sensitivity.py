@@ -6,8 +6,9 @@ from datetime import date
 
 import pytest
 
-from tasks.errors import DataError
-from tasks.evaluation.evidence import TaskEvidence
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.replay_evidence import Measured, UtilityComposition
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.sensitivity import Sensitivity, error_bar, sensitivities, slot_ratios, whole_ratios
 
@@ -27,7 +28,7 @@ REPORT = {
     "contribution": -0.06,
     "spread": 0.04,
 }
-MADE = {"utility": 0.04, "spread": 0.08, "terms": [CLICK, REPORT]}
+MADE = UtilityComposition.model_validate({"utility": 0.04, "spread": 0.08, "terms": [CLICK, REPORT]})
 WELL = Estimate(1.0, 0.99, 1.02, 900)
 THIN = Estimate(1.2, 0.7, 1.8, 12)
 
@@ -63,7 +64,7 @@ def test_where_the_slots_cannot_tell_all_shown_items_do() -> None:
 def test_what_cannot_be_told_is_named_and_null_and_leaves_the_error_bar_alone() -> None:
     told = _told({"click": WELL}, {})
     assert told["report"].amplified
-    plain = json.loads(json.dumps(told["report"].to_json(), allow_nan=False))
+    plain = json.loads(json.dumps(told["report"].evidence().to_json(), allow_nan=False))
     assert plain["share_of_spread"] is None
     assert error_bar(list(told.values())) == pytest.approx(0.002)
 
@@ -77,16 +78,15 @@ def test_the_ratios_of_all_shown_items_are_those_of_the_heads_that_have_one() ->
 
 
 def test_the_slots_ratios_are_read_from_the_simulation() -> None:
-    figures = {"value": 1.1, "low": None, "high": None, "n": 3}
-    measured = [
-        {"metric": "click_calibration", "segment": "all", "policy": figures},
-        {"metric": "click_calibration", "segment": "source=ads", "policy": figures},
-        {"metric": "hide_calibration", "segment": "all", "policy": None},
-        {"metric": "click_rate", "segment": "all", "policy": figures},
+    figure = Estimate(1.1, math.nan, math.nan, 3)
+
+    def measured(kind: MetricKind, task: str, segment: str, policy: Estimate | None) -> Measured:
+        return Measured(Metric(kind, task).name, segment, "ours", policy, None, None, kind, task)
+
+    rows = [
+        measured(MetricKind.CALIBRATION, "click", "all", figure),
+        measured(MetricKind.CALIBRATION, "click", "source=ads", figure),
+        measured(MetricKind.CALIBRATION, "hide", "all", None),
+        measured(MetricKind.RATE, "click", "all", figure),
     ]
-    assert list(slot_ratios(measured)) == ["click"]
-
-
-def test_evidence_of_another_shape_is_refused() -> None:
-    with pytest.raises(DataError, match="holds no composition of the utility"):
-        sensitivities({"terms": [{"task": "click"}]}, {}, {})
+    assert slot_ratios(rows) == {"click": figure}

@@ -23,7 +23,6 @@ from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins, TrainedPart, pin_examination, pin_tasks, release_files
 from tasks.release.rehearsal import Rehearsal
 from tasks.stores.registry import Registry
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing as unbiased
 from tasks.training import examination
@@ -40,6 +39,7 @@ from tests.feeds.small_feed import (
     write_contracts,
     write_logs,
 )
+from tests.stores.plain_evidence import read_plain
 
 LOOKS = (1.0, 0.6, 0.4, 0.25, 0.15)
 LEARNED = SURFACE.replace("[price, age]", "[price, age, logger, rival]")
@@ -128,7 +128,7 @@ def test_training_and_the_release_weigh_an_order_by_the_pinned_curve(feed: Feed)
     ratio = gains.gained.sum() / gains.ideal.sum()
     assert told["ndcg"].value == pytest.approx(ratio)
     model = registry.part(f"{NAME}.task.click_1d", 1)
-    trained = read_evidence(workspace.home, registry.run_id(model))
+    trained = read_plain(workspace.home, registry.run_id(model))
     assert trained["test"]["headline"]["ndcg"] == pytest.approx(ratio)
 
 

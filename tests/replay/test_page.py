@@ -1,14 +1,26 @@
 """The simulation report: guardrails first, then figures beside the baseline, further policies and segments."""
 
+from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.page import simulation_page
-from tasks.replay.replay_policies import Measured
 
 RATE = Measured(
-    "like_rate", "all", "release 1", Estimate(0.1, 0.08, 0.12, 2345), None, Estimate(0.05, 0.01, 0.09, 9)
+    "like_rate",
+    "all",
+    "release 1",
+    Estimate(0.1, 0.08, 0.12, 2345),
+    None,
+    Estimate(0.05, 0.01, 0.09, 9),
+    MetricKind.RATE,
+    "like",
 )
-NEW = Measured("like_rate", "tenure=<new>", "release 1", Estimate(0.3, 0.2, 0.4, 7), None, None)
-UNKNOWN = Measured("<script>", "all", "release 1", None, None, None, reason="no slot holds <b>")
+NEW = Measured(
+    "like_rate", "tenure=<new>", "release 1", Estimate(0.3, 0.2, 0.4, 7), None, None, MetricKind.RATE, "like"
+)
+UNKNOWN = Measured(
+    "<script>", "all", "release 1", None, None, None, MetricKind.COVERAGE, reason="no slot holds <b>"
+)
 RAIL = Verdict(
     "decision",
     "<i>",

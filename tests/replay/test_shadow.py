@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import DataError
+from tasks.evaluation.replay_evidence import Reproduction
 from tasks.release import view as release_view
 from tasks.replay import shadow
 from tasks.replay.shadow import reproduce
@@ -102,13 +103,13 @@ def served(**columns: list[Any]) -> pd.DataFrame:
 
 
 def test_what_the_release_served_is_reproduced() -> None:
-    assert reproduce(served(), SCORED) == {"rows": 4, "greatest_difference": 0.0}
+    assert reproduce(served(), SCORED) == Reproduction(rows=4, greatest_difference=0.0)
 
 
 def test_a_difference_of_a_millionth_is_rounding() -> None:
     found = reproduce(served(served_p_click=[0.1 + 9e-7, 0.2, 0.9, None]), SCORED)
     assert found is not None
-    assert found["greatest_difference"] == pytest.approx(9e-7)
+    assert found.greatest_difference == pytest.approx(9e-7)
 
 
 def test_a_greater_difference_is_refused_and_named() -> None:

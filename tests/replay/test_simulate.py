@@ -10,9 +10,9 @@ import yaml
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 from tasks.replay import simulate
-from tasks.stores.runs import read_evidence
 from tests.feeds import mini
 from tests.feeds.mini import BINARY, NAME, Retrained
+from tests.stores.plain_evidence import read_plain
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +118,7 @@ def test_an_unknown_baseline_is_named(second_retrain: Retrained) -> None:
 
 def test_evidence_is_plain_json_without_what_is_not_finite(second_retrain: Retrained) -> None:
     run_id = simulate.run(second_retrain.workspace, release=2).run_id
-    figures = [
-        one for one in read_evidence(second_retrain.workspace.home, run_id)["measured"] if one["policy"]
-    ]
+    figures = [one for one in read_plain(second_retrain.workspace.home, run_id)["measured"] if one["policy"]]
     values = [one["policy"]["value"] for one in figures]
     assert np.isfinite([value for value in values if value is not None]).all()
 

@@ -6,8 +6,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from tasks.errors import ContractError, DataError, StoreError
+from tasks.evaluation.evidence import GateEvidence
+from tasks.evaluation.replay_evidence import ShadowEvidence
 from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
 from tasks.stores.tracking import connect
+from tests.evaluation import written
 from tests.stores.mlflow_home import new_home
 
 mpl.use("Agg")
@@ -79,10 +82,23 @@ def test_a_child_lies_under_its_parent(home):
 
 
 def test_evidence_comes_back_as_it_was(home):
-    evidence = {"rows": 12, "auc": 0.5, "low": None, "names": ["é"]}
+    evidence = written.document("shadow")
     with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.evidence(evidence)
-    assert read_evidence(home, run.run_id) == evidence
+    assert read_evidence(home, run.run_id, ShadowEvidence) == evidence
+
+
+def test_evidence_of_an_earlier_program_is_read(home):
+    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
+        run.text("evidence.json", written.text("shadow"))
+    assert read_evidence(home, run.run_id, ShadowEvidence) == written.document("shadow")
+
+
+def test_evidence_of_another_step_is_named_with_its_run(home):
+    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
+        run.evidence(written.document("shadow"))
+    with pytest.raises(ContractError, match=f"Run {run.run_id} holds shadow evidence, not gate"):
+        read_evidence(home, run.run_id, GateEvidence)
 
 
 def test_evidence_holds_no_figure_that_json_does_not_know(home):
@@ -90,12 +106,12 @@ def test_evidence_holds_no_figure_that_json_does_not_know(home):
         pytest.raises(ValueError, match="not JSON compliant"),
         step_run(StepKey(home, "f", step="s", inputs="i")) as run,
     ):
-        run.evidence({"auc": float("nan")})
+        run.json("evidence.json", {"auc": float("nan")})
 
 
 def test_a_run_without_evidence_is_named(home):
     with pytest.raises(StoreError, match=r"has no readable evidence\.json"):
-        read_evidence(home, finish(home))
+        read_evidence(home, finish(home), ShadowEvidence)
 
 
 def test_metrics_that_are_not_finite_are_left_out(home):

@@ -11,8 +11,9 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
+from tasks.stores.runs import StepKey, finished_run, step_run
 from tests.stores.mlflow_server import MlflowServer, running_server
+from tests.stores.plain_evidence import read_plain
 
 pytestmark = pytest.mark.xdist_group("mlflow_server")
 FILES = {"calibrator.json": b'{"kind": "isotonic"}'}
@@ -61,7 +62,7 @@ def make(home: Path, name: str, *, inputs: str = "i") -> tuple[str, int]:
         part = registry.register(name, FILES, run_id=run.run_id, tags=tags, model_type="json")
         registry.log_metrics(part, run.run_id, {"auc": 0.7})
         run.params({"rows": 3})
-        run.evidence({"auc": 0.7})
+        run.json("evidence.json", {"auc": 0.7})
     return run.run_id, part.version
 
 
@@ -81,7 +82,7 @@ def test_an_alias_moves_and_evidence_is_read(home: Path, name: str) -> None:
     registry = Registry(home)
     registry.set_alias(registry.part(name, version), "challenger")
     assert registry.aliases(name) == {"challenger": version}
-    assert read_evidence(home, run) == {"auc": 0.7}
+    assert read_plain(home, run) == {"auc": 0.7}
     assert finished_run(StepKey(home, "feed", step="calibrate", inputs=f"{name}i")) == run
 
 
@@ -141,7 +142,7 @@ def _lose_the_server(home: Path, name: str, server: MlflowServer) -> None:
             name, FILES, run_id=run.run_id, tags={"equipoise.inputs": "i"}, model_type="json"
         )
         server.stop()
-        run.evidence({"auc": 0.7})
+        run.json("evidence.json", {"auc": 0.7})
 
 
 def test_the_environment_alone_chooses_the_server(home: Path) -> None:

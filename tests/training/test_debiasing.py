@@ -14,13 +14,13 @@ from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.parts import ENCODER
 from tasks.stores.registry import Registry
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 from tasks.training.rows import TaskRows
 from tests.feeds import small_release
 from tests.feeds.debiased_feed import LOOKS, debiased_feed, true_clicks
 from tests.feeds.small_feed import AS_OF, NAME
+from tests.stores.plain_evidence import read_plain
 
 pytestmark = pytest.mark.xdist_group("debiased")
 
@@ -53,7 +53,7 @@ def released_test(workspace: Workspace, made: ReleaseResult) -> tuple:
 
 def test_the_curve_is_estimated_and_close_to_how_places_are_looked_at(placed: Feed) -> None:
     part = examination.run(placed[0], snapshot=placed[1])
-    told = read_evidence(placed[0].home, Registry(placed[0].home).run_id(part))["examination"]
+    told = read_plain(placed[0].home, Registry(placed[0].home).run_id(part))["examination"]
     assert told["source"] == "estimated"
     assert told["task"] == "click_1d"
     assert told["by_position"] == pytest.approx(LOOKS, abs=0.12)
@@ -145,6 +145,6 @@ def test_answers_weigh_by_how_seldom_their_like_answers(placed: Feed, released: 
     workspace, _ = placed
     version = released.pins[f"{NAME}.task.kept_1d"]
     registry = Registry(workspace.home)
-    told = read_evidence(workspace.home, registry.run_id(registry.part(f"{NAME}.task.kept_1d", version)))
+    told = read_plain(workspace.home, registry.run_id(registry.part(f"{NAME}.task.kept_1d", version)))
     assert told["weights"]["response"]["least"] < 0.8
     assert 1.5 < told["weights"]["response"]["greatest"] <= 10

@@ -11,7 +11,6 @@ from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder
 from tasks.stores.parts import BOOSTER, ENCODER
 from tasks.stores.registry import Registry
-from tasks.stores.runs import read_evidence
 from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
@@ -19,6 +18,7 @@ from tasks.training.encoding import encode
 from tasks.training.rows import TaskRows
 from tasks.training.step import TrainResult
 from tests.feeds.small_feed import AS_OF, DAYS, labelled, small_feed, write_contracts, write_logs
+from tests.stores.plain_evidence import read_plain
 
 TASK_NAMES = ("click_1d", "buy_2d", "back_2d", "spend_2d")
 
@@ -53,15 +53,15 @@ def test_the_figures_are_of_the_test_days_with_intervals_and_counts(labelled_fee
 
 def test_sampled_negatives_leave_the_probabilities_right(labelled_feed):
     result = trained(labelled_feed, "buy_2d")
-    counts = read_evidence(labelled_feed[0].home, result.run_id)["rows"]
+    counts = read_plain(labelled_feed[0].home, result.run_id)["rows"]
     negatives, kept = counts["observed"] - counts["positives"], counts["sampled"] - counts["positives"]
     assert kept / negatives == pytest.approx(0.5, abs=0.03)
     assert result.metrics["calibration_ratio"] == pytest.approx(1, abs=0.15)
 
 
 def test_a_conditional_task_learns_where_its_parent_is_positive(labelled_feed):
-    counts = read_evidence(labelled_feed[0].home, trained(labelled_feed, "back_2d").run_id)["rows"]
-    bought = read_evidence(labelled_feed[0].home, trained(labelled_feed, "buy_2d").run_id)["rows"]
+    counts = read_plain(labelled_feed[0].home, trained(labelled_feed, "back_2d").run_id)["rows"]
+    bought = read_plain(labelled_feed[0].home, trained(labelled_feed, "buy_2d").run_id)["rows"]
     assert counts["observed"] == pytest.approx(bought["positives"], rel=0.3)
     assert counts["positives"] < counts["observed"]
 
@@ -96,7 +96,7 @@ def test_the_version_says_what_it_was_made_from(labelled_feed):
 
 
 def test_the_evidence_holds_figures_per_segment_and_importances(labelled_feed):
-    evidence = read_evidence(labelled_feed[0].home, trained(labelled_feed, "click_1d").run_id)
+    evidence = read_plain(labelled_feed[0].home, trained(labelled_feed, "click_1d").run_id)
     segments = {row["segment"] for row in evidence["test"]["figures"]}
     assert {"all", "category=a", "category=b", "category=c", "item_age=<10", "item_age=>=20"} <= segments
     assert set(evidence["importances"]) == {"price", "age", "category"}

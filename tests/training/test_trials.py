@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tasks.contracts.training import Search
-from tasks.stores.runs import INPUTS, PARENT, StepKey, StepRun, read_evidence, step_run
+from tasks.stores.runs import INPUTS, PARENT, StepKey, StepRun, step_run
 from tasks.stores.tracking import connect
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
@@ -21,6 +21,7 @@ from tasks.training.trials import run_search
 from tests.feeds import mini
 from tests.feeds.small_feed import AS_OF, SURFACE, small_feed, write_contracts
 from tests.stores.mlflow_home import new_home
+from tests.stores.plain_evidence import read_plain
 
 pytestmark = pytest.mark.xdist_group("trials")  # in one process, which searches once
 
@@ -123,7 +124,7 @@ def test_a_search_of_other_inputs_begins_at_its_own_first_trial(
     first, _ = attempt(home, valley)
     second, _ = attempt(home, valley, inputs="b" * 64)
     assert len(trials_below(first)) == len(trials_below(second)) == BUDGET.trials
-    assert read_evidence(home, second.run_id, "search.json")["trials"] == BUDGET.trials
+    assert read_plain(home, second.run_id, "search.json")["trials"] == BUDGET.trials
 
 
 def searching_feed(folder: Path, *, trials: int) -> tuple[Workspace, str]:
@@ -158,7 +159,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     client = connect(workspace.home)
     experiment = client.get_run(printed["run_id"]).info.experiment_id
     runs = client.search_runs([experiment], order_by=["attributes.start_time ASC"])
-    return Ended(exits, printed, list(runs), read_evidence(workspace.home, printed["run_id"])["search"])
+    return Ended(exits, printed, list(runs), read_plain(workspace.home, printed["run_id"])["search"])
 
 
 def test_a_process_that_was_killed_in_its_search_leaves_no_run_open(killed: Ended) -> None:
@@ -185,14 +186,14 @@ def test_it_ends_in_the_parameters_and_the_bytes_of_a_search_that_nobody_killed(
     workspace, snapshot = searching_feed(tmp_path, trials=TRIALS)
     undisturbed = train.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot)
     assert killed.printed["sha256"] == undisturbed.sha256
-    assert killed.search == read_evidence(workspace.home, undisturbed.run_id)["search"]
+    assert killed.search == read_plain(workspace.home, undisturbed.run_id)["search"]
     assert killed.search["best"]["number"] > 0, "another than the contract's own is found"
 
 
 def test_a_task_is_trained_with_what_its_search_ended_with(tmp_path: Path) -> None:
     searching, snapshot = searching_feed(tmp_path, trials=3)
     made = train.run(searching, task="click_1d", as_of=AS_OF, snapshot=snapshot)
-    evidence = read_evidence(searching.home, made.run_id)
+    evidence = read_plain(searching.home, made.run_id)
     best = evidence["search"]["best"]
     assert (evidence["search"]["trials"], evidence["search"]["ended_by"]) == (3, "trials")
     assert best["loss"] == evidence["fold_loss"], "the model is the best trial, trained again"

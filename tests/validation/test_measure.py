@@ -10,10 +10,10 @@ import pyarrow.dataset as ds
 import pytest
 
 from tasks.errors import DataError
+from tasks.evaluation.evidence import Finding
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.stores.workspace import Workspace
-from tasks.validation.findings import Finding
 from tasks.validation.measure import measure
 from tests.feeds import mini
 from tests.feeds.daily_log import DAYS, EVENTS, DailyLog, on

@@ -2,7 +2,8 @@
 
 from datetime import date, timedelta
 
-from tasks.validation.findings import Finding, Line, SuiteResult
+from tasks.evaluation.evidence import Finding
+from tasks.validation.findings import Line, SuiteResult
 from tasks.validation.measurements import Measurement, frame_of
 from tasks.validation.report import validation_report
 

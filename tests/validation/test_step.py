@@ -11,12 +11,12 @@ from tasks.errors import GateRefused
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.stores import delta
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.validation import step as validate
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME
+from tests.stores.plain_evidence import read_plain
 
 
 def impossible_clicks(plain: dict[str, Any]) -> None:
@@ -112,6 +112,6 @@ def test_what_was_validated_before_is_not_validated_or_published_again(
 def test_the_evidence_of_the_run_is_what_was_returned(
     good: Workspace, passed: validate.ValidateResult
 ) -> None:
-    evidence = read_evidence(good.home, passed.run_id)
+    evidence = read_plain(good.home, passed.run_id)
     assert evidence["expectations"] == passed.expectations
     assert {found["why"] != "" for found in passed.expectations} == {True}

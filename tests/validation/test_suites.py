@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tasks.errors import ContractError
-from tasks.validation.findings import Finding, SuiteResult, worst_severity
+from tasks.evaluation.evidence import Finding
+from tasks.validation.findings import SuiteResult, worst_severity
 from tasks.validation.measurements import Measurement, frame_of
 from tasks.validation.rules import RULES
 from tasks.validation.suites import load_suite, run_suite

@@ -1,0 +1,131 @@
+"""What simulation and shadow found, as documents: the decision of a release beside that of another."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from tasks.contracts.metrics import MetricKind, read_metric
+from tasks.evaluation.documents import CLOSED, Document, Figure, Section
+from tasks.evaluation.verdicts import Estimate, Verdict
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of the policy and its baseline in one segment, as one judge sees it.
+
+    ``metric`` is its name, ``kind`` and ``subject`` (a task or a column) what the name means. ``relative`` is
+    policy / baseline - 1. ``reason`` says why a figure is missing; ``judge`` names whose predictions were
+    believed (the same for metrics of outcomes).
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
+    metric: str
+    segment: str
+    judge: str
+    policy: Estimate | None
+    baseline: Estimate | None
+    relative: Estimate | None
+    kind: MetricKind
+    subject: str | None = None
+    reason: str = ""
+
+
+class Headline(Section):
+    """A metric on the whole: of the policy, of its baseline, and the change."""
+
+    policy: Estimate
+    baseline: Estimate | None
+    relative: Estimate | None
+
+
+class ChampionComparison(Section):
+    """What a task loses against the champion on the same rows."""
+
+    task: str
+    auc_drop: Estimate
+    normalized_entropy_rise: Estimate
+
+
+class TermShare(Section):
+    """A term of the utility in the slots: what it adds to one, and how far it moves candidates apart."""
+
+    task: str
+    prediction: Figure
+    contribution: Figure
+    spread: Figure
+    weight: float
+    times: str | None
+
+
+class UtilityComposition(Section):
+    """Mean utility of a slot, its spread within requests, and the terms that make it."""
+
+    utility: Figure
+    spread: Figure
+    terms: tuple[TermShare, ...]
+
+
+class SimulationEvidence(Document):
+    """A release's decision rehearsed beside a baseline; ``others``: further policies against the release."""
+
+    document: Literal["simulation"] = "simulation"
+    version: Literal[1] = 1
+    release: int
+    champion: int | None
+    baseline: str
+    report: str
+    guardrails: tuple[Verdict, ...]
+    headline: dict[str, Headline]
+    measured: tuple[Measured, ...]
+    others: dict[str, tuple[Measured, ...]]
+    comparisons: tuple[ChampionComparison, ...] | None
+    composition: UtilityComposition | None
+    notes: tuple[str, ...]
+
+    @classmethod
+    def upgraded(cls, plain: Mapping[str, Any]) -> dict[str, Any]:
+        """Say what each metric's name means; the earliest documents hold no composition."""
+        others = {name: _named(rows) for name, rows in plain["others"].items()}
+        return {"composition": None, **plain, "measured": _named(plain["measured"]), "others": others}
+
+
+class ShadowComparison(Section):
+    """Two releases on one day's candidates, with user-clustered intervals."""
+
+    requests: int
+    candidates: int
+    overlap_at_k: Estimate
+    rank_correlation: Estimate
+    score_shift: Estimate
+
+
+class Reproduction(Section):
+    """How far what was logged when serving lies from what the release gives now."""
+
+    rows: int
+    greatest_difference: float
+
+
+class ShadowEvidence(Document):
+    """Challenger and champion on the newest day's traffic; nothing is compared for a first release."""
+
+    document: Literal["shadow"] = "shadow"
+    version: Literal[1] = 1
+    challenger: int
+    champion: int | None
+    day: date
+    candidates: int
+    comparison: ShadowComparison | None
+    reproduced: Reproduction | None
+
+
+def _named(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    metrics = [read_metric(row["metric"]) for row in rows]
+    return [
+        {**row, "kind": metric.kind, "subject": metric.subject}
+        for row, metric in zip(rows, metrics, strict=True)
+    ]

@@ -1,0 +1,78 @@
+"""What a step writes comes back as it was; what this program does not know is refused and named."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from tasks.errors import ContractError, StoreError
+from tasks.evaluation.documents import Figure, Section
+from tests.evaluation import written
+
+
+class Told(Section):
+    auc: Figure
+
+
+def missing(new: Any, old: Any, place: str = "") -> list[str]:
+    """Name what stands in plain JSON and not, or otherwise, in other JSON."""
+    if isinstance(old, dict):
+        return [m for key in old for m in missing(new.get(key, "absent"), old[key], f"{place}/{key}")]
+    if isinstance(old, list) and len(old) == len(new):
+        return [m for i, item in enumerate(old) for m in missing(new[i], item, f"{place}/{i}")]
+    return [] if new == old else [f"{place}: {old!r} became {new!r}"]
+
+
+@pytest.mark.parametrize("name", written.KINDS)
+def test_what_was_written_without_a_version_loads_with_every_figure(name: str) -> None:
+    document = written.document(name)
+    assert missing(document.to_json(), written.plain(name)) == []
+    assert document.to_json()["version"] == 1
+
+
+@pytest.mark.parametrize("name", written.KINDS)
+def test_a_document_comes_back_as_it_was(name: str) -> None:
+    plain = written.document(name).to_json()
+    again = written.KINDS[name].read(json.dumps(plain, allow_nan=False), where="Run r1")
+    assert again.to_json() == plain
+
+
+@pytest.mark.parametrize("name", written.KINDS)
+def test_an_unknown_key_is_refused_and_named(name: str) -> None:
+    text = json.dumps({**written.document(name).to_json(), "surprise": 1})
+    with pytest.raises(StoreError, match=r"Run r1 holds no \w+ evidence of version 1: surprise"):
+        written.KINDS[name].read(text, where="Run r1")
+
+
+def test_an_unknown_key_far_inside_is_refused_with_its_place() -> None:
+    plain = written.document("release").to_json()
+    plain["tasks"][0]["figures"][2]["median"] = 0.5
+    with pytest.raises(StoreError, match=r"release evidence of version 1: tasks\.0\.figures\.2\.\S*median"):
+        written.KINDS["release"].read(json.dumps(plain), where="Run r1")
+
+
+def test_a_newer_version_is_refused_with_the_way_out() -> None:
+    text = json.dumps({**written.document("shadow").to_json(), "version": 2})
+    with pytest.raises(
+        StoreError, match=r"evidence of version 2; this program reads version 1.*Use the program"
+    ):
+        written.KINDS["shadow"].read(text, where="Run r1")
+
+
+def test_the_evidence_of_another_step_is_refused_as_wrong_use() -> None:
+    text = json.dumps(written.document("shadow").to_json())
+    with pytest.raises(ContractError, match="Run r1 holds shadow evidence, not gate"):
+        written.KINDS["gate"].read(text, where="Run r1")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", '{"release": 1}'])
+def test_what_is_no_such_document_at_all_is_refused(text: str) -> None:
+    with pytest.raises(StoreError, match=r"Run r1 holds no simulation evidence.*Run its step again"):
+        written.KINDS["simulation"].read(text, where="Run r1")
+
+
+def test_what_cannot_be_told_is_null_in_json_and_not_a_number_in_python() -> None:
+    assert Told(auc=math.nan).to_json() == {"auc": None}
+    assert Told(auc=math.inf).to_json() == {"auc": None}
+    assert math.isnan(Told.model_validate({"auc": None}).auc)

@@ -1,0 +1,43 @@
+"""What earlier programs wrote of a model is read in the words of this one."""
+
+from tasks.evaluation.verdicts import Outcome
+from tests.evaluation import written
+
+
+def test_the_parameters_of_the_trees_stand_apart() -> None:
+    training = written.document("training")
+    assert training.trees["num_leaves"] == training.parameters["lightgbm.num_leaves"] == 21
+    assert "objective" not in training.trees
+    assert training.search.best.number == 1
+
+
+def test_a_refit_says_which_model_it_repeats_and_has_no_figures() -> None:
+    refit = written.document("training_of_a_refit")
+    assert refit.repeats[0] == 1
+    assert refit.test is None
+    assert written.document("training").repeats is None
+
+
+def test_the_failures_of_a_validation_are_in_words() -> None:
+    validation = written.document("validation")
+    assert validation.failures == ()
+    first = validation.expectations[0]
+    failed = validation.model_copy(
+        update={
+            "expectations": (type(first)("labels", "expect_x", "click", "critical", False, "0.2", "why"),)
+        }
+    )
+    assert failed.failures == ("labels: expect_x (0.2)",)
+
+
+def test_the_headline_of_a_release_is_what_people_are_shown() -> None:
+    release = written.document("release")
+    shown = release.metrics()
+    assert list(shown) == ["click_30m", "hide_2d"]
+    assert shown["click_30m"]["test"]["auc"] == release.tasks[0].whole()["auc"].value
+
+
+def test_the_gates_verdicts_come_back_as_outcomes() -> None:
+    gates = written.document("gate").gates
+    assert {verdict.outcome for verdict in gates} <= set(Outcome)
+    assert any(verdict.observed is not None and verdict.observed.known for verdict in gates)

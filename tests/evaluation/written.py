@@ -1,0 +1,44 @@
+"""Evidence that the tests hold the documents against: written by commit ca937ab (documents/README.md)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tasks.evaluation.documents import Document
+from tasks.evaluation.evidence import (
+    CalibrationEvidence,
+    ExaminationEvidence,
+    GateEvidence,
+    ReleaseEvidence,
+    TrainingEvidence,
+    ValidationEvidence,
+)
+from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
+
+FOLDER = Path(__file__).parent / "documents"
+KINDS: dict[str, type[Document]] = {
+    "training": TrainingEvidence,
+    "training_of_a_refit": TrainingEvidence,
+    "calibration": CalibrationEvidence,
+    "calibration_of_a_refit": CalibrationEvidence,
+    "examination": ExaminationEvidence,
+    "validation": ValidationEvidence,
+    "release": ReleaseEvidence,
+    "simulation": SimulationEvidence,
+    "shadow": ShadowEvidence,
+    "shadow_of_a_first_release": ShadowEvidence,
+    "gate": GateEvidence,
+}
+
+
+def text(name: str) -> str:
+    return (FOLDER / f"{name}.json").read_text(encoding="utf-8")
+
+
+def plain(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(text(name))
+    return read
+
+
+def document(name: str) -> Any:
+    return KINDS[name].read(text(name), where="Run r1")

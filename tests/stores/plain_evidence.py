@@ -1,0 +1,11 @@
+"""What a run wrote, as the plain JSON that stands in its artifacts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tasks.stores.runs import EVIDENCE, read_text
+
+
+def read_plain(home: Path, run_id: str, path: str = EVIDENCE) -> Any:
+    return json.loads(read_text(home, run_id, path))
