@@ -26,7 +26,7 @@ from tasks.labels.coverage import Build
 from tasks.labels.snapshot import CHANGED, Snapshot
 from tasks.stores import delta
 from tasks.stores.delta import DataFile, NewFiles
-from tasks.stores.location import Location, locate, store_of, way
+from tasks.stores.location import Location, locate, relative_path, store_of
 
 _BUILD, _SNAPSHOT = "equipoise.build", "equipoise.snapshot"
 
@@ -168,7 +168,7 @@ class LabelStore:
             return
         row = {
             **{name: getattr(found, name) for name in _PUBLISHED.names if hasattr(found, name)},
-            "path": str(way(self.root, locate(found.path))),
+            "path": str(relative_path(self.root, locate(found.path))),
             "report": report,
             "severity": severity,
             "published_at": datetime.now(UTC),

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from tasks.errors import DataError
-from tasks.stores.location import Location, identity_of, way
+from tasks.stores.location import Location, identity_of, relative_path
 
 STRING, INTEGER, NUMBER, BOOLEAN = "string", "integer", "number", "boolean"
 INSTANT, WITHOUT_ZONE, OTHER = "time with zone", "time without zone", "other type"
@@ -190,7 +190,7 @@ def _span(groups: Sequence[pq.Statistics | None], unit: tuple[int, int]) -> Span
 
 
 def _folders(file: Location, below: Location) -> Iterator[str]:
-    for part in way(below, file).parts[:-1]:
+    for part in relative_path(below, file).parts[:-1]:
         name, equals, _ = part.partition("=")
         if equals:
             yield name

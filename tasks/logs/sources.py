@@ -21,7 +21,7 @@ from tasks.contracts.sources import NEEDS_SPARK, PostgresTable, SparkTable, pars
 from tasks.contracts.surface import Engine
 from tasks.errors import ContractError, DataError
 from tasks.logs import postgresql, spark
-from tasks.stores.location import Location, files_below, locate, storage_options, way
+from tasks.stores.location import Location, files_below, locate, relative_path, storage_options
 
 _PARQUET = ".parquet"
 
@@ -115,8 +115,8 @@ def _files(logs: Location, source: str, table: str) -> list[Location]:
     if (path / "_delta_log").is_dir():
         return _delta_files(path, table)
     if path.is_dir():
-        return [f for f in files_below(path, f"**/*{_PARQUET}") if not _hidden(way(path, f))]
-    return [f for f in files_below(logs, source) if not _hidden(way(logs, f))]
+        return [f for f in files_below(path, f"**/*{_PARQUET}") if not _hidden(relative_path(path, f))]
+    return [f for f in files_below(logs, source) if not _hidden(relative_path(logs, f))]
 
 
 def _delta_files(path: Location, table: str) -> list[Location]:

@@ -36,7 +36,7 @@ from tasks.logs.tables import LogTables, time_column
 from tasks.sql import expressions as x
 from tasks.sql.dialects import utc_day
 from tasks.sql.templates import fill
-from tasks.stores.location import Location, ObjectPath, way
+from tasks.stores.location import Location, ObjectPath, relative_path
 
 _FORMAT = "1"
 """Raise it when the meaning of a summary changes: the stored ones are then computed again."""
@@ -197,7 +197,7 @@ def _file_name(log: LogTables, table: str, file: File, cut: Cut) -> str:
     """Return the name of a summary, which changes with the file, the columns, the cut and the engine."""
     read = [f"{ours} {log.views[table].columns[ours].name} {kind}" for ours, kind in log.types[table].items()]
     at = "settled" if cut is None else cut.astimezone(UTC).isoformat()
-    path = str(way(log.logs, file.path) if log.is_kept(table) else file.path)
+    path = str(relative_path(log.logs, file.path) if log.is_kept(table) else file.path)
     hashed = ",".join(_hashed_columns(log, table))
     parts = (_FORMAT, duckdb.__version__, table, path, file.identity, at, hashed, *read)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32] + ".parquet"

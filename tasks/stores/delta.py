@@ -24,7 +24,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from tasks.errors import Overtaken, StoreError
-from tasks.stores.location import Location, Stored, listing, storage_options, way
+from tasks.stores.location import Location, Stored, listing, relative_path, storage_options
 
 EVERYTHING: Final = "everything"
 _LOG: Final = "_delta_log"
@@ -276,7 +276,7 @@ def _write(path: Location, table: pa.Table, *, at: int | None = None, **how: Any
 def _add(path: Location, file: DataFile) -> AddAction:
     written = file.path.stat().st_mtime if isinstance(file.path, Path) else time.time()
     return AddAction(
-        quote(str(way(path, file.path)), safe="/="),
+        quote(str(relative_path(path, file.path)), safe="/="),
         file.size,
         dict(file.partition),
         int(written * 1000),

@@ -168,12 +168,12 @@ def filled(location: Location) -> Iterator[Path]:
         location.take(Path(folder) / location.name)
 
 
-def way(root: Location, below: Location) -> PurePosixPath:
-    """Return the way from a location to one below it.
+def relative_path(root: Location, below: Location) -> PurePosixPath:
+    """Return the path of a location relative to one above it.
 
     Examples
     --------
-    >>> str(way(locate("s3://bucket/labels"), locate("s3://bucket/labels/ds=2026-01-01/part.parquet")))
+    >>> str(relative_path(locate("s3://bucket/labels"), locate("s3://bucket/labels/ds=2026-01-01/part.parquet")))
     'ds=2026-01-01/part.parquet'
     """
     return PurePosixPath(str(below)).relative_to(PurePosixPath(str(root)))

@@ -13,10 +13,10 @@ from tasks.stores.location import (
     filled,
     locate,
     register_objects,
+    relative_path,
     size_of,
     storage_options,
     store_of,
-    way,
 )
 from tests.stores.object_store import ObjectStore, running_store
 
@@ -55,18 +55,21 @@ def test_the_store_is_the_home_unless_it_is_named(monkeypatch: pytest.MonkeyPatc
     assert store_of(Path("home")) == ObjectPath("s3://bucket/store")
 
 
-def test_names_parents_and_ways_are_those_of_a_folder() -> None:
+def test_names_parents_and_relative_paths_are_those_of_a_folder() -> None:
     far, near = ObjectPath("s3://bucket/labels") / "feed", Path("labels") / "feed"
     assert (far.name, far.parent.name) == (near.name, near.parent.name)
     assert far.with_name("feed__as_of").name == "feed__as_of"
-    assert way(far.parent, far / "x.parquet") == way(near.parent, near / "x.parquet")
+    assert relative_path(far.parent, far / "x.parquet") == relative_path(near.parent, near / "x.parquet")
 
 
 def test_what_lies_below_is_found(bucket: ObjectPath) -> None:
     assert [path.name for path in (bucket / "a").iterdir()] == ["1.txt", "b"]
-    assert [str(way(bucket, path)) for path in bucket.glob("a/*")] == ["a/1.txt", "a/b"]
-    assert [str(way(bucket, path)) for path in files_below(bucket, "**/*.txt")] == ["a/1.txt", "a/b/2.txt"]
-    assert [str(way(bucket, path)) for path in files_below(bucket, "a/*")] == ["a/1.txt"]
+    assert [str(relative_path(bucket, path)) for path in bucket.glob("a/*")] == ["a/1.txt", "a/b"]
+    assert [str(relative_path(bucket, path)) for path in files_below(bucket, "**/*.txt")] == [
+        "a/1.txt",
+        "a/b/2.txt",
+    ]
+    assert [str(relative_path(bucket, path)) for path in files_below(bucket, "a/*")] == ["a/1.txt"]
 
 
 def test_an_object_is_a_file_and_a_prefix_a_folder(bucket: ObjectPath) -> None:

@@ -1,0 +1,65 @@
+"""Policies are registered once by content, and never changed under the same version."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import ContractError
+from tasks.stores.manifest import Role
+from tasks.stores.policies import POLICY_FILE, policy_files, refuse_silent_changes, register_policies
+from tasks.stores.registry import Registry
+from tasks.stores.runs import StepKey, step_run
+from tasks.stores.workspace import Workspace
+from tests.feeds.days_of_logs import NAME, Logs
+from tests.stores.mlflow_home import new_home
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    written = Logs.random(tmp_path, seed=1).write()
+    new_home(written.home)
+    return written
+
+
+@pytest.fixture
+def registry(workspace: Workspace) -> Registry:
+    return Registry(workspace.home)
+
+
+def register(workspace: Workspace, registry: Registry) -> list[tuple[str, int]]:
+    with step_run(StepKey(workspace.home, NAME, step="release", inputs="i")) as run:
+        pinned = register_policies(workspace, registry, run.run_id)
+    return [(part.name, part.version) for part in pinned]
+
+
+def change(workspace: Workspace, before: str, after: str) -> Workspace:
+    """Edit slate.yaml and open the surface again."""
+    file = workspace.surfaces / NAME / "slate.yaml"
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after))
+    return Workspace.open(NAME, surfaces=workspace.surfaces, home=workspace.home)
+
+
+def test_a_policy_is_registered_once_with_its_canonical_content(
+    workspace: Workspace, registry: Registry
+) -> None:
+    names = [(f"{NAME}.utility_policy", 1), (f"{NAME}.slate_policy", 1)]
+    assert register(workspace, registry) == register(workspace, registry) == names
+    folder = registry.fetch(registry.part(f"{NAME}.slate_policy", 1))
+    assert (folder / POLICY_FILE).read_bytes() == policy_files(workspace)[Role.SLATE_POLICY]
+
+
+def test_a_change_without_a_new_version_is_refused(workspace: Workspace, registry: Registry) -> None:
+    refuse_silent_changes(workspace, registry)
+    register(workspace, registry)
+    refuse_silent_changes(workspace, registry)
+    changed = change(workspace, "length: 2", "length: 3")
+    with pytest.raises(ContractError, match=r"slate\.yaml changed while its version did not"):
+        refuse_silent_changes(changed, registry)
+
+
+def test_a_change_under_a_new_version_is_another_version(workspace: Workspace, registry: Registry) -> None:
+    register(workspace, registry)
+    changed = change(change(workspace, "length: 2", "length: 3"), "version: 1", "version: 2")
+    refuse_silent_changes(changed, registry)
+    assert register(changed, registry) == [(f"{NAME}.utility_policy", 1), (f"{NAME}.slate_policy", 2)]

@@ -1,0 +1,69 @@
+"""Releases are found by version or alias; who lends parts and what is tested follow from their tags and pins."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import ContractError
+from tasks.stores import releases
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import StepKey, step_run
+from tasks.stores.workspace import Workspace
+from tests.stores.mlflow_home import new_home
+
+NAME = "feed.release"
+TAGS = {"as_of": "2026-03-01T00:00:00Z", "backfilled": "false", "label_snapshot": "s1"}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace("feed", surfaces=tmp_path / "surfaces", home=new_home(tmp_path / "home"))
+
+
+def register(workspace: Workspace, **tags: str) -> Part:
+    with step_run(StepKey(workspace.home, "feed", step="release", inputs="-".join(tags.values()))) as run:
+        files = {"f": str(tags).encode()}
+        return Registry(workspace.home).register(
+            NAME, files, run_id=run.run_id, tags={**TAGS, **tags}, model_type="release"
+        )
+
+
+def test_a_version_or_an_alias_means_a_release(workspace: Workspace) -> None:
+    first, second = register(workspace), register(workspace, verdict="promote")
+    Registry(workspace.home).set_alias(second, "champion")
+    assert releases.release_part(workspace, 1) == first
+    assert releases.resolve_release(workspace, "champion") == 2
+    assert releases.find_release(workspace, "champion") == 2
+    assert releases.find_release(workspace, "challenger") is None
+
+
+def test_an_alias_that_means_nothing_is_refused_where_a_release_is_needed(workspace: Workspace) -> None:
+    register(workspace)
+    with pytest.raises(ContractError, match="champion"):
+        releases.resolve_release(workspace, "champion")
+
+
+def test_a_list_is_newest_first_and_says_what_each_release_is(workspace: Workspace) -> None:
+    register(workspace, backfilled="true")
+    part = register(workspace, verdict="hold")
+    Registry(workspace.home).set_alias(part, "challenger")
+    newest, oldest = releases.list_releases(workspace)
+    assert newest == {
+        "version": 2,
+        "aliases": ["challenger"],
+        "as_of": "2026-03-01T00:00:00Z",
+        "snapshot": "s1",
+        "verdict": "hold",
+        "backfilled": False,
+    }
+    assert (oldest["version"], oldest["aliases"], oldest["backfilled"]) == (1, [], True)
+
+
+def test_the_champion_lends_where_it_is_not_of_a_later_instant(workspace: Workspace) -> None:
+    as_of = datetime(2026, 3, 1, tzinfo=UTC)
+    assert releases.find_lender(workspace, as_of) is None
+    Registry(workspace.home).set_alias(register(workspace), "champion")
+    assert releases.find_lender(workspace, as_of) == 1
+    assert releases.find_lender(workspace, datetime(2026, 2, 1, tzinfo=UTC)) is None

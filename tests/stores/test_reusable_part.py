@@ -1,0 +1,67 @@
+"""A part is made once from its inputs, and found by them afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.reusable_part import ReusablePart
+from tasks.stores.runs import StepRun
+from tasks.stores.workspace import Workspace
+from tests.stores.mlflow_home import new_home
+
+NAME = "feed.task.click"
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> ReusablePart:
+    workspace = Workspace("feed", surfaces=tmp_path / "surfaces", home=new_home(tmp_path / "home"))
+    return ReusablePart(workspace, "train", "click", NAME, inputs="i", tags={"snapshot": "s"})
+
+
+def make(wanted: ReusablePart, content: bytes = b"1", *, dies: bool = False) -> Part:
+    """Make the part; a step that dies does so after it was registered."""
+
+    def fit(run: StepRun, tags: Mapping[str, str]) -> Part:
+        registry = Registry(wanted.workspace.home)
+        part = registry.register(NAME, {"f": content}, run_id=run.run_id, tags=tags, model_type="t")
+        if dies:
+            raise KeyboardInterrupt
+        return part
+
+    return wanted.make(fit, parent_run=None)
+
+
+def test_what_was_not_made_is_not_found(wanted: ReusablePart) -> None:
+    assert wanted.find() is None
+
+
+def test_what_was_made_is_found_by_the_same_inputs_alone(wanted: ReusablePart) -> None:
+    made = make(wanted)
+    assert wanted.find() == made
+    assert replace(wanted, inputs="j").find() is None
+    assert wanted.registry.tags(made)["snapshot"] == "s"
+
+
+def test_what_was_made_under_an_earlier_digest_is_found(wanted: ReusablePart) -> None:
+    made = make(wanted)
+    assert replace(wanted, inputs="new", earlier="i").find() == made
+
+
+def test_of_both_digests_the_present_one_counts(wanted: ReusablePart) -> None:
+    make(wanted)
+    newer = replace(wanted, inputs="new", earlier="i")
+    made = make(newer, b"2")
+    assert newer.find() == made
+
+
+def test_a_run_that_was_killed_after_its_work_is_closed_when_the_part_is_found(wanted: ReusablePart) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        make(wanted, dies=True)
+    part = wanted.find()
+    assert part is not None
+    run = wanted.registry.client.get_run(wanted.registry.run_id(part))
+    assert run.info.status == "FINISHED"

@@ -1,0 +1,70 @@
+"""A workspace says where a surface's contracts, logs, tables and reports lie."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import ContractError
+from tasks.stores.location import ObjectPath
+from tasks.stores.workspace import Workspace, format_instant, parse_instant, write_report
+
+SURFACES = Path(__file__).parents[2] / "surfaces"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.open("home_feed", surfaces=SURFACES, home=tmp_path / "home")
+
+
+def test_folders_that_are_not_given_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("EQUIPOISE_SURFACES", str(SURFACES))
+    opened = Workspace.open("home_feed")
+    assert (opened.home, opened.surfaces) == (tmp_path / "home", SURFACES)
+    assert opened.contracts.surface.surface == "home_feed"
+
+
+def test_logs_and_tables_lie_in_the_home_unless_they_are_named(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("EQUIPOISE_LOGS", "EQUIPOISE_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    assert (workspace.logs, workspace.store) == (workspace.home / "logs", workspace.home)
+    assert workspace.quarantine == workspace.home / "quarantine" / "home_feed"
+    monkeypatch.setenv("EQUIPOISE_LOGS", "s3://bucket/logs")
+    monkeypatch.setenv("EQUIPOISE_STORE", "s3://bucket/store")
+    assert workspace.logs == ObjectPath("s3://bucket/logs")
+    assert workspace.quarantine == ObjectPath("s3://bucket/store/quarantine/home_feed")
+
+
+def test_an_engine_that_was_given_runs_the_labels(workspace: Workspace) -> None:
+    spark = Workspace.open("home_feed", surfaces=SURFACES, home=workspace.home, engine="spark")
+    assert workspace.contracts.surface.engine.name == "duckdb"
+    assert spark.contracts.surface.engine.name == "spark"
+
+
+def test_an_instant_is_read_from_any_zone_and_written_in_utc() -> None:
+    instant = parse_instant("2026-03-01T01:00:00+01:00")
+    assert instant == datetime(2026, 3, 1, tzinfo=UTC)
+    assert (
+        format_instant(datetime(2026, 3, 1, 1, tzinfo=timezone(timedelta(hours=1)))) == "2026-03-01T00:00:00Z"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("yesterday", "ISO 8601"), ("2026-03-01T00:00:00", "has no zone")]
+)
+def test_what_is_not_an_instant_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ContractError, match=problem):
+        parse_instant(text)
+
+
+def test_a_report_is_written_whole_in_place_of_an_earlier_one(workspace: Workspace) -> None:
+    for content in ("first", "second"):
+        path = write_report(workspace, "page.html", content)
+    assert path == workspace.home / "reports" / "home_feed" / "page.html"
+    assert path.read_text() == "second"
+    assert list(path.parent.iterdir()) == [path]
