@@ -16,7 +16,7 @@ import duckdb
 
 from benchmarks.feed.log import AS_OF, DAYS, START, Feed, write_contracts
 from tasks.labels.compile import label_query
-from tasks.labels.credit_tables import credit
+from tasks.labels.relations import make_credit_tables
 from tasks.logs import rows
 from tasks.logs.session import open_tables, session
 
@@ -119,7 +119,7 @@ def _ours(feed: Feed, connection: duckdb.DuckDBPyConnection) -> Callable[[], Non
     query = label_query(feed.workspace.contracts.tasks, AS_OF, log=log.log)
     for name in (rows.SHOWN, rows.KNOWN):
         log.create(name, query.rows[name], view=True)
-    return lambda: credit(log, query.creditings["click_1d"])
+    return lambda: make_credit_tables(log, query.creditings["click_1d"])
 
 
 def _seconds(way: Callable[[], object]) -> float:

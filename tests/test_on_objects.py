@@ -11,13 +11,15 @@ import pytest
 
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.labels import build as labels
-from tasks.labels.store import LabelStore
+from tasks.labels.show import show
+from tasks.labels.store import BuildCommit, LabelStore
 from tasks.labels.vacuum import vacuum
 from tasks.labels.write_days import write_labels
 from tasks.logs.rows import NO_EVENT
 from tasks.replay.logged_candidates import newest_candidates
 from tasks.stores import delta
 from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.delta import NewFiles
 from tasks.stores.location import ObjectPath
 from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import DAYS, NAME, Logs, at, day, event
@@ -80,7 +82,7 @@ def test_what_was_published_is_read_again(workspace: Workspace) -> None:
     assert (found.id, found.rows) == (built.snapshot, built.rows)
     assert found.read(["ds", "click"]).num_rows == built.rows
     assert found.days()["rows"].to_pylist() != []
-    assert labels.show(workspace).rows == built.rows
+    assert show(workspace).rows == built.rows
     assert len(newest_candidates(workspace, as_of=END)) > 0
 
 
@@ -111,10 +113,9 @@ def test_a_build_that_is_late_is_refused_and_harms_nothing(workspace: Workspace)
     early = store.last()
     assert early is not None
     newest = labels.run(workspace, as_of=END)
+    commit = BuildCommit(early.build, NewFiles([], delta.schema_of(store.path), "ds"), replace=[str(day(2))])
     with pytest.raises(StoreError, match="Another writer changed s3://"):
-        store.commit(
-            early.build, [], delta.schema_of(store.path), path=store.path, replace=[str(day(2))], expected=0
-        )
+        store.commit(commit, path=store.path, expected=0)
     assert store.snapshot(newest.snapshot).read(["ds"]).num_rows == newest.rows
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from tasks.labels.build import LabelsResult
     from tasks.labels.compare import Difference
     from tasks.labels.explain import ExplainResult
-    from tasks.labels.export import ExportResult, ShowResult
+    from tasks.labels.export import ExportResult
+    from tasks.labels.show import ShowResult
     from tasks.labels.vacuum import VacuumResult
     from tasks.stores.workspace import Workspace
 
@@ -56,7 +57,7 @@ def build(
 @_labels.command("home_feed", written=label_text.write_counts)
 def show(workspace: "Workspace", snapshot: _Snapshot = None) -> "ShowResult":
     """Count rows by task and status."""
-    from tasks.labels.export import show
+    from tasks.labels.show import show
 
     return show(workspace, snapshot=snapshot)
 

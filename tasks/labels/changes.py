@@ -1,4 +1,4 @@
-"""How many observed labels a rewritten day changed: only late events, and corrected rows, can do that."""
+"""Counts the observed labels that a rewritten day changed: only late events and corrected rows change any."""
 
 from collections.abc import Iterable
 
@@ -15,19 +15,19 @@ _COUNT = """
 """
 
 
-def changed_labels(
+def count_changed_labels(
     connection: duckdb.DuckDBPyConnection,
     tasks: Iterable[str],
     *,
     before: Iterable[Location],
     after: Iterable[Location],
 ) -> dict[str, int]:
-    """Count by task the labels that were observed and now are not, or have another value.
+    """Count by task the labels that were observed and are no longer, or have another value.
 
     Parameters
     ----------
     before, after
-        The files of the same days, as they were and as they are.
+        The files of the same days, of the earlier and of the later build.
     """
     names = list(tasks)
     statement = fill(

@@ -1,7 +1,7 @@
 """What changed between two label snapshots: by task, by day, and from which label to which.
 
-Days whose files both snapshots share hold the same rows and are not read. The others are joined by
-impression, whatever the day on which each snapshot has it.
+Days whose files both snapshots share hold the same rows and are not read. The rows of the other days are
+joined by impression, whatever the day on which each snapshot has it.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Transition:
-    """How many labels went from one to another, as in ``immature`` to ``observed 1``, and on which days."""
+    """The number of labels that changed from one to another, as ``immature`` to ``observed 1``."""
 
     before: str
     after: str
@@ -66,7 +66,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class Difference:
-    """What two snapshots differ in: impressions by day, and transitions by task, the biggest change first."""
+    """The difference of two snapshots: impressions by day, and transitions by task, most changes first."""
 
     before: Side
     after: Side
@@ -108,7 +108,7 @@ def diff(workspace: Workspace, *, before: str, after: str) -> Difference:
     Raises
     ------
     DataError
-        The store has no snapshot of this name.
+        The store has no such snapshot.
     """
     store = LabelStore(workspace.home, workspace.surface)
     old, new = store.snapshot(before), store.snapshot(after)
@@ -143,20 +143,16 @@ def _files(snapshot: Snapshot) -> dict[str, frozenset[Location]]:
     return {day: frozenset(paths) for day, paths in days.items()}
 
 
-def _schema(snapshot: Snapshot) -> pa.Schema:
-    return snapshot.schema()
-
-
 def _is_value(snapshot: Snapshot, task: str) -> bool:
-    return bool(pa.types.is_floating(_schema(snapshot).field(task).type))
+    return bool(pa.types.is_floating(snapshot.schema().field(task).type))
 
 
 def _side(snapshot: Snapshot) -> Side:
     version, named = None, x.column(c.CONTRACT_VERSION)
-    if c.CONTRACT_VERSION in _schema(snapshot).names:
+    if c.CONTRACT_VERSION in snapshot.schema().names:
         query = x.select([x.alias(exp.Max(this=named), "version")], x.table("rows"))
-        found = snapshot.query(query, snapshot.last_day, snapshot.last_day)
-        version = found.column(0)[0].as_py() if found is not None else None
+        newest = snapshot.query(query, snapshot.last_day, snapshot.last_day)
+        version = newest.column(0)[0].as_py() if newest is not None else None
     as_of = format_instant(snapshot.as_of)
     return Side(snapshot.id, as_of, snapshot.rows, version, snapshot.contract_digest)
 
@@ -164,7 +160,7 @@ def _side(snapshot: Snapshot) -> Side:
 def _open(
     connection: duckdb.DuckDBPyConnection, side: str, paths: Sequence[Location], tasks: Sequence[str]
 ) -> None:
-    """Make a view of a side's rows: key, day and the columns of the tasks, with types of their own."""
+    """Make a view of a side's rows: key, day and the tasks' columns, of the same types on both sides."""
     kinds = dict.fromkeys(c.IMPRESSION_KEY, "VARCHAR") | {c.DAY: "DATE"}
     for task in tasks:
         kinds |= {task: "DOUBLE", c.status(task): "VARCHAR", c.at(task): "TIMESTAMPTZ"}
@@ -178,7 +174,7 @@ def _open(
 
 
 def _join(connection: duckdb.DuckDBPyConnection, tasks: Sequence[str]) -> None:
-    """Make the table of impressions that only one side has or of which some label differs."""
+    """Make the table of impressions that only one side has, or some label of which differs."""
     names = [name for task in tasks for name in (task, c.status(task), c.at(task))]
     columns = [x.alias(x.column(name, side), f"{side}_{name}") for side in "ab" for name in names]
     appeared, gone = (x.is_null(x.column(c.REQUEST_ID, side)) for side in "ab")
@@ -205,20 +201,20 @@ def _transitions(connection: duckdb.DuckDBPyConnection, task: str, value: bool) 
     names = (task, c.status(task), c.at(task))
     parts: dict[str, Part] = {
         "day": x.name(c.DAY),
-        "was": _told(task, "a", value),
-        "is_now": _told(task, "b", value),
+        "was": _label_text(task, "a", value),
+        "is_now": _label_text(task, "b", value),
         "other": x.text(", another value" if value else ", another event"),
         "differs": x.any_of(*(_other(x.column(f"a_{n}"), x.column(f"b_{n}")) for n in names)),
     }
-    found: dict[tuple[str, str], dict[str, int]] = {}
+    days_of: dict[tuple[str, str], dict[str, int]] = {}
     for day, was, is_now, rows in connection.sql(fill(_MOVES, **parts)).fetchall():
-        found.setdefault((was, is_now), {})[day] = rows
-    moves = [Transition(*pair, sum(days.values()), days) for pair, days in found.items()]
+        days_of.setdefault((was, is_now), {})[day] = rows
+    moves = [Transition(*pair, sum(days.values()), days) for pair, days in days_of.items()]
     return sorted(moves, key=lambda move: (-move.rows, move.before, move.after))
 
 
-def _told(task: str, side: str, value: bool) -> exp.Expr:
-    """Return what a label says: its status, and the value of an observed one of a binary task."""
+def _label_text(task: str, side: str, value: bool) -> exp.Expr:
+    """Return a label as text: its status, and the value of an observed label of a binary task."""
     status = x.column(f"{side}_{c.status(task)}")
     if value:
         return status

@@ -35,28 +35,46 @@ def row_hash(tasks: TasksSpec, names: Sequence[str]) -> exp.Expr:
     return x.call("HASH", *x.columns((*names, *labels)))
 
 
-def total(first: int, second: int) -> int:
-    """Put the sum of the rows' hashes and the sum of the hashes' hashes together.
+def combine_sums(hashes: int, rehashes: int) -> int:
+    """Return the sum of digests of the sum of the rows' hashes and the sum of the hashes' hashes.
 
     Examples
     --------
-    >>> total(3, 5) == 3 * 2**64 + 5
+    >>> combine_sums(3, 5) == 3 * 2**64 + 5
     True
     """
-    return (first * _HALF + second) % _MODULUS
+    return (hashes * _HALF + rehashes) % _MODULUS
 
 
-def add(left: int, right: int) -> int:
-    """Add two sums of digests."""
+def add_sums(left: int, right: int) -> int:
+    """Return the sum of digests of two sets of rows.
+
+    Examples
+    --------
+    >>> add_sums(2**128 - 1, 3)
+    2
+    """
     return (left + right) % _MODULUS
 
 
 def content_digest(rows: int, total: int) -> str:
-    """Return the digest of a snapshot's rows."""
+    """Return the digest of a snapshot's rows, from their number and the sum of their digests.
+
+    Examples
+    --------
+    >>> content_digest(2, 17)[:12]
+    '04fb747d3abb'
+    """
     return hashlib.sha256(f"{rows}:{total}".encode()).hexdigest()
 
 
 def snapshot_id(contract: str, as_of: datetime, content: str) -> str:
-    """Return the name of a snapshot: equal where contract, as-of and content are."""
+    """Return the name of a snapshot: equal where contract, as-of and content are.
+
+    Examples
+    --------
+    >>> snapshot_id("contract", datetime(2026, 3, 2, tzinfo=UTC), "content")
+    'a9dc1b301d9df3a7'
+    """
     text = f"{contract}|{as_of.astimezone(UTC).isoformat()}|{content}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]

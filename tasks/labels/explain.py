@@ -1,15 +1,16 @@
-"""Telling why the labels of one impression are what they are.
+"""Explains why the labels of one impression are what they are.
 
 ::
 
-    REQUEST_ID/ITEM_ID -> its row in the snapshot -> the same row made again from the log -> words
+    REQUEST_ID/ITEM_ID -> its row in the snapshot -> the same row labelled again from the log -> sentences
 
-The row is made again by the relations that the labels are built with, as of the snapshot's as-of. Where the
-log has changed since, the two say different things, and the explanation says so.
+The row is labelled again by the relations of a build, as of the snapshot's as-of. If the log has changed
+since, the two may differ, and the explanation says so.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -17,14 +18,26 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.errors import DataError
-from tasks.labels.absent import why_missing
-from tasks.labels.explanation import Explanation, Facts, Impression, Label, changed, instant, plain, stories
+from tasks.labels.compile import compile_days
+from tasks.labels.explanation import (
+    Explanation,
+    Facts,
+    Impression,
+    Label,
+    explain_tasks,
+    instant,
+    list_changed_tasks,
+    plain,
+)
+from tasks.labels.explanation_facts import read_facts
 from tasks.labels.explanation_query import Key, of_key
-from tasks.labels.explanation_text import said, told
-from tasks.labels.export import find
-from tasks.labels.impression import row_facts
+from tasks.labels.explanation_text import describe_label, describe_task
+from tasks.labels.missing_impression import explain_missing
+from tasks.labels.relations import cut_near, find_label_days, make_relations
 from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
 from tasks.logs.session import open_log
+from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.stores.workspace import Workspace, format_instant
 
@@ -34,7 +47,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class ExplainResult:
-    """One impression's labels, each with its reason; ``agrees`` says that the log still says the same."""
+    """One impression's labels, each with its reason; ``agrees`` says whether the log still gives them."""
 
     snapshot: str
     as_of: str
@@ -53,36 +66,50 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
     Parameters
     ----------
     impression
-        ``REQUEST_ID/ITEM_ID``. The last slash divides; ``%2F`` is a slash inside an item id.
+        ``REQUEST_ID/ITEM_ID``, split at the last slash; ``%2F`` is a slash inside an item id.
 
     Raises
     ------
     DataError
-        The snapshot has no such impression, or the log has it no longer.
+        The snapshot has no such impression, or the log no longer has it.
     """
-    found = find(workspace, snapshot)
-    key = _key(impression, found.schema())
-    stored = _stored(found, key)
+    source = LabelStore(workspace.home, workspace.surface).find(snapshot)
+    key = _parse_key(impression, source.schema())
+    stored = _find_row(source, key)
     if stored is None:
-        raise DataError(why_missing(workspace, found, key))
-    labels = {task: Label(stored[task], stored[c.status(task)], stored[c.at(task)]) for task in found.tasks()}
+        raise DataError(explain_missing(workspace, source, key))
+    labels = {t: Label(stored[t], stored[c.status(t)], stored[c.at(t)]) for t in source.tasks()}
     with open_log(workspace) as log:
-        facts = row_facts(log, key, as_of=found.as_of, day=stored[c.DAY])
+        facts = _read_facts(log, key, stored[c.DAY], source.as_of)
     if facts is None:
-        raise DataError(_gone(key, found, labels))
-    notes = [*_of_twins(len(facts.twins)), *_of_contract(workspace, found), *_of_log(facts, labels, found)]
+        raise DataError(_gone(key, source, labels))
+    notes = [
+        *_note_duplicates(len(facts.duplicates)),
+        *_note_contract(workspace, source),
+        *_note_changes(facts, labels, source),
+    ]
     shown = Impression(key[c.REQUEST_ID], key[c.ITEM_ID], facts.row[c.SHOWN_AT])
     whole = Explanation(
-        shown, facts.row[c.USER_ID], found.id, found.as_of, stories(workspace.contracts.tasks, facts)
+        shown, facts.row[c.USER_ID], source.id, source.as_of, explain_tasks(workspace.contracts.tasks, facts)
     )
-    return _result(workspace, whole, notes, agrees=not changed(labels, facts.labels))
+    return _result(workspace, whole, notes, agrees=not list_changed_tasks(labels, facts.labels))
 
 
-def _key(impression: str, schema: pa.Schema) -> Key:
+def _read_facts(log: LogTables, key: Key, day: date, as_of: datetime) -> Facts | None:
+    """Label the days around a day again, and read the facts of one impression."""
+    tasks = log.contracts.tasks
+    days = find_label_days(tasks, [day])
+    cut_near(log, days, as_of=as_of)
+    query = compile_days(log, tasks, as_of=as_of, days=days, labels_only=False)
+    make_relations(log, query)
+    return read_facts(log, query, key, as_of=as_of)
+
+
+def _parse_key(impression: str, schema: pa.Schema) -> Key:
     request, slash, item = impression.rpartition("/")
     if not slash or not request or not item:
         raise DataError(
-            f"'{impression}' names no impression. Write REQUEST_ID/ITEM_ID, as in r-17/42: "
+            f"'{impression}' does not name an impression. Write REQUEST_ID/ITEM_ID, as in r-17/42: "
             "the last slash divides, and %2F is a slash inside an item id"
         )
     written = {c.REQUEST_ID: request, c.ITEM_ID: item.replace("%2F", "/")}
@@ -95,33 +122,33 @@ def _value(name: str, text: str, schema: pa.Schema) -> str | int:
     try:
         return int(text)
     except ValueError:
-        raise DataError(f"{name} is a whole number on this surface, and '{text}' is none") from None
+        raise DataError(f"{name} is a whole number on this surface, and '{text}' is not") from None
 
 
-def _stored(snapshot: Snapshot, key: Key) -> Row | None:
+def _find_row(snapshot: Snapshot, key: Key) -> Row | None:
     rows = snapshot.query(x.select([exp.Star()], x.table("rows"), where=[of_key(key)]))
-    found: list[Row] = rows.to_pylist() if rows is not None else []
-    return found[0] if found else None
+    listed: list[Row] = rows.to_pylist() if rows is not None else []
+    return listed[0] if listed else None
 
 
 def _gone(key: Key, snapshot: Snapshot, labels: dict[str, Label]) -> str:
-    stored = ", ".join(f"{task} {said(label)}" for task, label in labels.items())
+    stored = ", ".join(f"{task} {describe_label(label)}" for task, label in labels.items())
     return (
         f"{'/'.join(map(str, key.values()))} is in label snapshot {snapshot.id} ({stored}) and no longer in "
         "the log: there is nothing to explain it from"
     )
 
 
-def _of_twins(number: int) -> Iterator[str]:
+def _note_duplicates(number: int) -> Iterator[str]:
     if number:
         others = "Another impression has" if number == 1 else f"{number} other impressions have"
         yield (
-            f"{others} the same request_id and item_id. This is the one that stays, the earliest; the rest "
-            "is in quarantine (repeated_key)."
+            f"{others} the same request_id and item_id. This one takes part, the earliest; the rest is "
+            "in quarantine (repeated_key)."
         )
 
 
-def _of_contract(workspace: Workspace, snapshot: Snapshot) -> Iterator[str]:
+def _note_contract(workspace: Workspace, snapshot: Snapshot) -> Iterator[str]:
     tasks, digest = workspace.contracts.tasks, workspace.contracts.digests["tasks"]
     if digest != snapshot.contract_digest:
         yield (
@@ -130,8 +157,8 @@ def _of_contract(workspace: Workspace, snapshot: Snapshot) -> Iterator[str]:
         )
 
 
-def _of_log(facts: Facts, stored: dict[str, Label], snapshot: Snapshot) -> Iterator[str]:
-    for task in changed(stored, facts.labels):
+def _note_changes(facts: Facts, stored: dict[str, Label], snapshot: Snapshot) -> Iterator[str]:
+    for task in list_changed_tasks(stored, facts.labels):
         now = facts.labels[task]
         yield (
             f"{task}: the snapshot says {_in_full(stored[task])}, and the log now says {_in_full(now)}. "
@@ -141,7 +168,7 @@ def _of_log(facts: Facts, stored: dict[str, Label], snapshot: Snapshot) -> Itera
 
 
 def _in_full(label: Label) -> str:
-    return said(label) + (f" (by the event at {instant(label.at)})" if label.at else "")
+    return describe_label(label) + (f" (by the event at {instant(label.at)})" if label.at else "")
 
 
 def _result(workspace: Workspace, whole: Explanation, notes: list[str], *, agrees: bool) -> ExplainResult:
@@ -156,7 +183,7 @@ def _result(workspace: Workspace, whole: Explanation, notes: list[str], *, agree
         agrees=agrees,
         notes=notes,
         tasks={
-            task: {**story.to_json(), "words": told(whole, task, tasks[task])}
-            for task, story in whole.tasks.items()
+            task: {**explained.to_json(), "words": describe_task(whole, task, tasks[task])}
+            for task, explained in whole.tasks.items()
         },
     )

@@ -2,10 +2,10 @@
 
 ::
 
-    Facts          what the compiled relations hold of the row     (engines/label_row.py reads them)
-      -> TaskStory     of each task: window, maturity, status and cause, and the events that bear on it
-      -> Explanation   all of them, with the impression and its snapshot
-    labels/explain_words.py puts a story into words
+    Facts                  what the label relations hold of the row     (explanation_facts.py reads them)
+      -> TaskExplanation   of each task: window, maturity, status and cause, and the events that bear on it
+      -> Explanation       all of them, with the impression and its snapshot
+    explanation_text.py writes a task's explanation in sentences
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Label:
-    """What the store says of a task: value where it is observed, status, instant of the crediting event."""
+    """A task's label in the store: value where it is observed, status, instant of the crediting event."""
 
     value: float | None
     status: str
@@ -44,8 +44,8 @@ class Impression:
 class Event:
     """An event in a window.
 
-    ``counts`` says that the rule counts it, and not only that it answers or has too small a value;
-    ``credited_to`` is another impression, where it is credited to another; ``columns`` are the filled ones.
+    ``counts`` says whether the rule counts it: it may only answer, or have too small a value. ``credited_to``
+    is another impression that the event is credited to, if any; ``columns`` are those that are not null.
     """
 
     name: str
@@ -72,7 +72,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Events:
-    """Some of the events in a window, earliest first; how many there are; how many count and are its own."""
+    """Events in a window.
+
+    ``some`` of them, earliest first; the ``number`` of all; of these, the number that count and are
+    ``credited`` to the impression.
+    """
 
     some: tuple[Event, ...] = ()
     number: int = 0
@@ -81,10 +85,10 @@ class Events:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the compiled relations hold of one impression: labels by task, and the last layer's row.
+    """What the label relations hold of one impression: its row of the last layer, and labels by task.
 
     ``causes`` are those that hold, in the order in which they apply; ``exclusions`` are by task and rule;
-    ``twins`` are the instants of other impressions with its key, which are in quarantine.
+    ``duplicates`` are the instants of other impressions with its key, which are in quarantine.
     """
 
     row: Mapping[str, Any]
@@ -92,24 +96,24 @@ class Facts:
     causes: Mapping[str, Sequence[tuple[str, Why, str]]]
     events: Mapping[str, Events]
     exclusions: Mapping[str, Sequence[Events]]
-    twins: Sequence[datetime] = ()
+    duplicates: Sequence[datetime] = ()
 
 
 @dataclass(frozen=True)
-class TaskStory:
-    """What became of one task of an impression, and why.
+class TaskExplanation:
+    """The label of one task of an impression, and the reasons for it.
 
     Attributes
     ----------
-    why, of : what the first cause that holds looks at, and which part, column, parent or exclusion it is.
+    why, of : the kind of the first cause that holds, and its part, column, parent or exclusion.
     opens, closes : the window; None for a composite, and for a child whose parent has no crediting event.
     crediting : the event that makes it positive, whatever the status.
-    events : what lies in the window, credited or not.
+    events : the events in the window, credited or not.
     observing : the event that answers, where the task is observed by one.
     seen : the impression's value in the column that the task is observed by.
-    excluding : the first exclusion event in the window, whether or not it took the row out.
-    parent : the task that must be observed and 1, and what is said of it.
-    parts : of a composite: what is known of each part, None where it is not, and its own label.
+    excluding : the first exclusion event in the window, whether or not it excluded the row.
+    parent : the task that must be observed and 1, and its label.
+    parts : of a composite: the known value of each part, None where it is not known, and the part's label.
     """
 
     label: Label
@@ -149,55 +153,64 @@ class TaskStory:
             "events_in_window": self.events.number,
             "events_credited": self.events.credited,
             "amount": self.amount,
-            "parent": self.parent and {"task": self.parent[0], **_told(self.parent[1])},
-            "parts": {part: {"known": value, **_told(own)} for part, (value, own) in self.parts.items()},
+            "parent": self.parent and {"task": self.parent[0], **_label_json(self.parent[1])},
+            "parts": {
+                part: {"known": value, **_label_json(own)} for part, (value, own) in self.parts.items()
+            },
         }
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One impression of a snapshot: the story of each of its tasks."""
+    """The explanation of every task of one impression of a snapshot."""
 
     impression: Impression
     user_id: Any
     snapshot: str
     as_of: datetime
-    tasks: Mapping[str, TaskStory]
+    tasks: Mapping[str, TaskExplanation]
 
 
-def stories(tasks: TasksSpec, facts: Facts) -> dict[str, TaskStory]:
-    """Tell the story of every task, in declared order."""
-    return {task: _story(tasks, task, facts) for task in tasks.tasks}
+def explain_tasks(tasks: TasksSpec, facts: Facts) -> dict[str, TaskExplanation]:
+    """Explain every task, in declared order."""
+    return {task: _explain_task(tasks, task, facts) for task in tasks.tasks}
 
 
-def changed(stored: Mapping[str, Label], now: Mapping[str, Label]) -> list[str]:
-    """Return the tasks of which the store says something else than the log does now."""
+def list_changed_tasks(stored: Mapping[str, Label], now: Mapping[str, Label]) -> list[str]:
+    """Return the tasks whose label in the store differs from the one that the log gives now."""
     return [task for task, label in now.items() if task in stored and stored[task] != label]
 
 
 def instant(at: datetime | None) -> str | None:
-    """Write an instant in ISO 8601, UTC."""
+    """Return an instant in ISO 8601, UTC.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> instant(datetime(2026, 3, 2, 9, tzinfo=UTC))
+    '2026-03-02T09:00:00Z'
+    """
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
 def plain(value: Any) -> Any:
-    """Return a column's value as JSON has it."""
+    """Return a column's value as plain JSON."""
     if isinstance(value, datetime):
         return instant(value)
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
-def _story(tasks: TasksSpec, task: str, facts: Facts) -> TaskStory:
+def _explain_task(tasks: TasksSpec, task: str, facts: Facts) -> TaskExplanation:
     spec, row, label = tasks.tasks[task], facts.row, facts.labels[task]
     _, why, of = next(iter(facts.causes[task]), (None, None, ""))
     shown_at, parent = row[c.SHOWN_AT], conditional_on(spec)
     matures_at = shown_at + matures(tasks, task)
     if spec.rule is None:
         parts = {part: (row[known(part)], facts.labels[part]) for part in tasks.parts(task)}
-        return TaskStory(label, matures_at, why, of, parts=parts)
+        return TaskExplanation(label, matures_at, why, of, parts=parts)
     opens = row[credit(spec.rule.after)] if spec.rule.after else shown_at
     events, by, answering = facts.events[task], spec.observed_when, answers(tasks, task)
-    return TaskStory(
+    return TaskExplanation(
         label,
         matures_at,
         why,
@@ -223,10 +236,10 @@ def _crediting(events: Events, at: datetime | None) -> Event | None:
 
 
 def _excluding(exclusions: Sequence[Events], number: str | None) -> Event | None:
-    """Return the first event of the exclusion that took the row out, else of any."""
+    """Return the first event of the exclusion that excluded the row, else of any."""
     these = exclusions if number is None else [exclusions[int(number)]]
     return min((e for out in these for e in out.some[:1]), key=lambda event: event.at, default=None)
 
 
-def _told(label: Label) -> Json:
+def _label_json(label: Label) -> Json:
     return {"value": label.value, "status": label.status}

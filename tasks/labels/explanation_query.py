@@ -1,15 +1,15 @@
-"""What an explanation asks of the compiled relations: one impression's row, and the events in its windows.
+"""Queries of an explanation on the label relations: one impression's row, and the events in its windows.
 
 ::
 
     explained    the impression's row of the last layer: facts, statuses, labels, and ``<task>__why_<n>``,
                  whether the n-th of its causes holds
-    events       of a task: every known event in the window, whether it counts, and the impression that it is
-                 credited to
+    events       of a task: every known event in the window, whether it counts, and the impression to which
+                 it is credited
     exclusions   of a task: every known event of one exclusion rule in the window
 
 Windows, matching, counting and causes are the expressions that labels are compiled from, so an explanation
-has no meaning of its own.
+cannot define them differently.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels import windows as w
-from tasks.labels.compile import LabelQuery
+from tasks.labels.query import LabelQuery
 from tasks.labels.status import causes, credit
 from tasks.logs import rows
 from tasks.logs.schema import Log
@@ -34,13 +34,13 @@ Key = Mapping[str, Any]
 """The impression's key by column."""
 
 
-def why(task: str, number: int) -> str:
+def why_column(task: str, number: int) -> str:
     """Name the column that says whether a task's n-th cause holds."""
     return f"{task}__why_{number}"
 
 
-def to(column: str) -> str:
-    """Name the column that holds this column of the impression that an event is credited to."""
+def credited_column(column: str) -> str:
+    """Name the column that holds this column of the impression to which an event is credited."""
     return f"_to_{column}"
 
 
@@ -51,13 +51,12 @@ def of_key(key: Key, table: str | None = None) -> exp.Expr:
 
 def explained_row(tasks: TasksSpec, query: LabelQuery, key: Key, as_of: x.AsOf) -> exp.Select:
     """Return the impression's row of the last layer, with every cause of every task."""
-    last = list(query.layers)[-1]
-    told = [
-        x.alias(cause.holds, why(task, n))
+    columns = [
+        x.alias(cause.holds, why_column(task, n))
         for task in tasks.tasks
         for n, cause in enumerate(causes(tasks, task, as_of))
     ]
-    row = x.select([exp.Star(), *told], x.table(last), where=[of_key(key)])
+    row = x.select([exp.Star(), *columns], x.table(query.last_layer), where=[of_key(key)])
     return x.with_relations(row, query.layers.items())
 
 
@@ -78,7 +77,7 @@ def events_in_window(tasks: TasksSpec, task: str, key: Key, as_of: x.AsOf, *, lo
         joins += [(x.table(rows.SHOWN), won)]
         wanted.append(x.alias(of_key(key, rows.SHOWN), MINE))
         of_winner = (*c.IMPRESSION_KEY, c.SHOWN_AT)
-        wanted += [x.alias(x.column(name, rows.SHOWN), to(name)) for name in of_winner]
+        wanted += [x.alias(x.column(name, rows.SHOWN), credited_column(name)) for name in of_winner]
     return x.select(wanted, x.subquery(signals, w.SIGNALS), joins=joins)
 
 

@@ -1,4 +1,4 @@
-"""A label snapshot seen from outside: counted by task and status, and given away as one file."""
+"""Exports a label snapshot as one file."""
 
 import uuid
 from collections.abc import Iterator, Mapping
@@ -10,32 +10,14 @@ import pyarrow as pa
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.errors import ContractError, DataError, unknown
-from tasks.labels.base_rates import BothRates, both_rates, rate
+from tasks.errors import ContractError, unknown
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill
-from tasks.stores.workspace import Workspace, format_instant
+from tasks.stores.workspace import Workspace
 
 _FORMATS = {"parquet": "parquet", "jsonl": "json"}
-
-
-@dataclass(frozen=True)
-class ShowResult:
-    """Rows by task and status; ``positive`` are the observed ones above 0.
-
-    ``rates`` are positive over observed, ``changed`` counts by task the observed labels that the build of the
-    snapshot changed through late events, ``before_positive`` gives the rates of tasks that spare rows.
-    """
-
-    snapshot: str
-    as_of: str
-    rows: int
-    tasks: dict[str, dict[str, int]]
-    rates: dict[str, float | None]
-    changed: dict[str, int]
-    before_positive: dict[str, BothRates]
 
 
 @dataclass(frozen=True)
@@ -48,39 +30,13 @@ class ExportResult:
     rows: int
 
 
-def show(workspace: Workspace, *, snapshot: str | None = None) -> ShowResult:
-    """Count a snapshot's rows by task and status; by default those of the newest build."""
-    found = find(workspace, snapshot)
-    counted = {
-        task: dict.fromkeys(("observed", "positive", *map(str, c.Status)), 0) for task in found.tasks()
-    }
-    for task, counts in counted.items():
-        positive = x.alias(x.gt(x.column(task), x.integer(0)), "positive")
-        status, rows = x.column(c.status(task)), exp.Count(this=exp.Star())
-        query = x.select([x.alias(status, "status"), positive, x.alias(rows, "n")], x.table("rows"))
-        query.set("group", exp.Group(expressions=[x.integer(1), x.integer(2)]))
-        by_status = found.query(query)
-        for row in by_status.to_pylist() if by_status is not None else ():
-            counts[row["status"]] += row["n"]
-            counts["positive"] += row["n"] if row["positive"] else 0
-    return ShowResult(
-        snapshot=found.id,
-        as_of=format_instant(found.as_of),
-        rows=found.rows,
-        tasks=counted,
-        rates={task: rate(counts["positive"], counts["observed"]) for task, counts in counted.items()},
-        changed=found.changed(),
-        before_positive=both_rates(workspace, found, counted),
-    )
-
-
 def export(
     workspace: Workspace,
     *,
     out: Path,
     format: Literal["parquet", "jsonl"] = "parquet",  # noqa: A002 - the command's own word
 ) -> ExportResult:
-    """Write the snapshot of the newest build as one file, whole or not at all.
+    """Write the snapshot of the newest build to one file, whole or not at all.
 
     ``jsonl`` nests a row's labels and loss weights as the data row of contracts.md does.
 
@@ -91,39 +47,21 @@ def export(
     """
     if format not in _FORMATS:
         raise ContractError(unknown("format", format, _FORMATS))
-    found = find(workspace, None)
-    columns = [exp.Star()] if format == "parquet" else list(_nested(workspace, found))
+    snapshot = LabelStore(workspace.home, workspace.surface).find(None)
+    columns = [exp.Star()] if format == "parquet" else list(_nested(workspace, snapshot))
     query = x.select(columns, x.table("rows"))
     x.order_by(query, x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY), "rows"))
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     statement = f"COPY ($query) TO $to (FORMAT {_FORMATS[format]})"
     try:
-        with found.opened() as connection:
+        with snapshot.opened() as connection:
             assert connection is not None  # noqa: S101 - a snapshot has a row
             connection.execute(fill(statement, query=query, to=x.text(partial)))
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
-    return ExportResult(found.id, str(out), format, found.rows)
-
-
-def find(workspace: Workspace, snapshot: str | None) -> Snapshot:
-    """Find a snapshot by its name, by default that of the newest build.
-
-    Raises
-    ------
-    DataError
-        There is none.
-    """
-    store = LabelStore(workspace.home, workspace.surface)
-    if snapshot is not None:
-        return store.snapshot(snapshot)
-    last = store.last()
-    if last is None:
-        build = f"equipoise labels build {workspace.surface} --as-of T"
-        raise DataError(f"{workspace.surface} has no labels yet. Build them: `{build}`")
-    return last.snapshot
+    return ExportResult(snapshot.id, str(out), format, snapshot.rows)
 
 
 def _nested(workspace: Workspace, snapshot: Snapshot) -> Iterator[exp.Expr]:

@@ -1,11 +1,11 @@
-"""Crediting by a join of windows and signals on their match columns: best where few of them share a key.
+"""Credit by a join of windows and signals on their match columns: best where few of them share a key.
 
 ::
 
     windows -- match, inside --> signals     folded into one row a window (every) or an impression (touch)
 
-Windows that are equal in match and opening share a row. Where the same signal twice changes nothing they
-are told apart by the fold alone; else they are made distinct first.
+Windows that are equal in match columns and opening share a row. The fold merges them, unless a signal that
+comes twice would change its result: then they are made distinct first.
 """
 
 from collections.abc import Sequence
@@ -24,26 +24,28 @@ from tasks.sql.dialects import ordered_sum
 def credited_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) -> exp.Select:
     """Return what each window is credited with."""
     rule, opened = w.event_rule(spec, task), windows.copy()
-    if not _same_twice(rule):
+    if not _ignores_repeats(rule):
         opened = w.with_signals(opened, rule.match, signals)
         x.distinct(opened)
     pairs = _pairs(spec, task, x.subquery(opened, w.WINDOWS), signals, (*rule.match, w.OPENS))
-    return _folded(spec, task, pairs, (*rule.match, w.OPENS))
+    return _fold(spec, task, pairs, (*rule.match, w.OPENS))
 
 
 def credited_touched(spec: TasksSpec, task: str, signals: str) -> exp.Select:
     """Return what each impression is credited with: the signals of the instants that it was touched at."""
     touched = x.table(w.touched(task), w.WINDOWS)
-    return _folded(spec, task, _pairs(spec, task, touched, signals, c.IMPRESSION_KEY), c.IMPRESSION_KEY)
+    return _fold(spec, task, _pairs(spec, task, touched, signals, c.IMPRESSION_KEY), c.IMPRESSION_KEY)
 
 
-def touched(spec: TasksSpec, task: str, signals: str, *, position: bool) -> exp.Select:
+def touched(spec: TasksSpec, task: str, signals: str, *, has_position: bool) -> exp.Select:
     """Return, for each instant with a signal, the impression that its events are credited to."""
     rule = w.event_rule(spec, task)
     instant = (*rule.match, c.HAPPENED_AT)
-    names = (*rule.match, *c.IMPRESSION_KEY, *best_by(position=position))
+    names = (*rule.match, *c.IMPRESSION_KEY, *w.best_by(has_position=has_position))
     moments = x.distinct(x.select(x.columns(instant), x.table(signals)))
-    place = x.row_number(x.columns(instant, w.SIGNALS), best_first(rule, w.WINDOWS, position=position))
+    place = x.row_number(
+        x.columns(instant, w.SIGNALS), w.best_first(rule, w.WINDOWS, has_position=has_position)
+    )
     keys = [n for n in c.IMPRESSION_KEY if n not in rule.match]
     placed = x.select(
         [*x.columns(instant, w.SIGNALS), *x.columns(keys, w.WINDOWS), x.alias(place, PLACE)],
@@ -67,24 +69,13 @@ def first_exclusion(
     )
 
 
-def best_by(*, position: bool) -> tuple[str, ...]:
-    """Return the columns by which a touch chooses among impressions."""
-    return (c.SHOWN_AT, *((c.POSITION,) if position else ()), *c.IMPRESSION_KEY)
-
-
-def best_first(rule: w.Rule, table: str, *, position: bool) -> list[exp.Expr]:
-    """Order impressions by how a touch prefers them."""
-    order = x.descending if rule.credit == "last_touch" else x.ascending
-    return [order(column) for column in x.columns(best_by(position=position), table)]
-
-
-def _same_twice(rule: w.Rule) -> bool:
-    """Return whether a signal that comes twice leaves the fold as it is."""
+def _ignores_repeats(rule: w.Rule) -> bool:
+    """Return whether a signal that comes twice leaves the result of the fold unchanged."""
     return rule.aggregate == "max" if isinstance(rule, ValueRule) else rule.at_least == 1
 
 
 def _pairs(spec: TasksSpec, task: str, windows: exp.Expr, signals: str, group: Sequence[str]) -> exp.Select:
-    """Return every signal with the window that it is credited to, numbered where the rule counts."""
+    """Return every signal with the window to which it is credited, numbered where the rule counts."""
     rule = w.event_rule(spec, task)
     inside = w.inside(rule, rule.match)
     if rule.credit != "every":
@@ -101,7 +92,7 @@ def _pairs(spec: TasksSpec, task: str, windows: exp.Expr, signals: str, group: S
     return x.select(wanted, windows, joins=[(x.table(signals, w.SIGNALS), inside)])
 
 
-def _folded(spec: TasksSpec, task: str, pairs: exp.Select, group: Sequence[str]) -> exp.Select:
+def _fold(spec: TasksSpec, task: str, pairs: exp.Select, group: Sequence[str]) -> exp.Select:
     """Fold the pairs of window and signal into one row a window."""
     rule = w.event_rule(spec, task)
     if isinstance(rule, ValueRule):

@@ -1,15 +1,15 @@
-"""Crediting by one ordered scan of windows and signals together: no key, however frequent, multiplies.
+"""Credit by one ordered scan of windows and signals together: no key, however frequent, multiplies rows.
 
 ::
 
     latest first      <-- signal -- window -- signal -- signal -- window --
-                            ^ every: of the signals met so far the earliest, if the window holds it
+                            ^ every: the earliest of the signals so far, if the window holds it
     earliest first    -- window -- window -- signal -->
-                              ^ last_touch: of the windows met so far the latest, if it holds the signal
+                              ^ last_touch: the latest of the windows so far, if it holds the signal
 
-First_touch meets windows where they close, latest first. A count and a greatest value come from a frame as
-long as the window. A window after a parent's event is open on the left: it is met a microsecond later, the
-least by which instants differ.
+For first_touch, windows are placed at their end and scanned latest first. A count and a maximum come from a
+frame as long as the window. A window after a parent's event is open on the left: it is placed a microsecond
+later, the smallest difference of instants.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,6 @@ from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import ValueRule
 from tasks.labels import windows as w
-from tasks.labels.join_form import best_by, best_first
 from tasks.logs.rows import PLACE, first_of
 from tasks.sql import expressions as x
 
@@ -32,35 +31,38 @@ _INSTANT, _FOUND, _SCANNED = "_instant", "_found", "scanned"
 
 @dataclass(frozen=True)
 class _Side:
-    """Rows of a scan, the instant at which each is met, and the columns that it brings."""
+    """Rows of a scan, the instant at which each is placed, and the columns that it adds."""
 
     source: exp.Expr
-    met_at: exp.Expr
-    brings: Mapping[str, exp.Expr]
+    placed_at: exp.Expr
+    columns: Mapping[str, exp.Expr]
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A column that a scan finds: the fold of what it met so far, or of a frame of some length."""
+class _Fold:
+    """A column of a scan: the fold of the other side's rows so far, or of those in a frame of some length."""
 
     name: str
-    fold: type[exp.AggFunc]
+    function: type[exp.AggFunc]
     frame: timedelta | None = None
 
     def over(self, match: Sequence[str], *, latest_first: bool) -> exp.Expr:
         """Return the fold over the scan."""
         order = x.descending if latest_first else x.ascending
         return x.over(
-            self.fold(this=x.column(self.name)), x.columns(match), order(x.column(_INSTANT)), back=self.frame
+            self.function(this=x.column(self.name)),
+            x.columns(match),
+            order(x.column(_INSTANT)),
+            back=self.frame,
         )
 
 
 def can_scan(rule: w.Rule) -> bool:
-    """Return whether a scan finds a rule's credit exactly.
+    """Return whether a scan gives a rule's exact credit.
 
-    A sum adds its values in order and a first value looks at two columns: both need each window's own
-    signals, which a touch gives them and ``every`` does not. A touch needs windows that close in the order
-    in which the impressions were shown: those after a parent's event need not.
+    A sum adds its values in order and a first value compares two columns: both need each window's own
+    signals, which only a touch gives. A touch needs windows that close in the order in which the impressions
+    were shown, which windows after a parent's event need not do.
     """
     if rule.credit != "every":
         return rule.after is None
@@ -70,33 +72,38 @@ def can_scan(rule: w.Rule) -> bool:
 def credited_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) -> exp.Select:
     """Return what each window is credited with."""
     rule = w.event_rule(spec, task)
-    found = {_Found(w.AT, exp.Min): x.when(x.column(w.COUNTS), x.column(w.AT))}
+    folds = {_Fold(w.AT, exp.Min): x.when(x.column(w.COUNTS), x.column(w.AT))}
     if isinstance(rule, ValueRule):
-        amount, fold = (x.integer(1), exp.Sum) if rule.aggregate == "count" else (x.column(w.AMOUNT), exp.Max)
+        is_count = rule.aggregate == "count"
+        amount, function = (x.integer(1), exp.Sum) if is_count else (x.column(w.AMOUNT), exp.Max)
         frame = rule.within - (_TICK * 2 if rule.after else _TICK)
-        found = {_Found(w.AMOUNT, fold, frame): x.when(x.column(w.COUNTS), amount)}
+        folds = {_Fold(w.AMOUNT, function, frame): x.when(x.column(w.COUNTS), amount)}
     if w.answers(spec, task):
         answer = x.when(x.column(w.ANSWERS), x.column(c.HAPPENED_AT))
-        found[_Found(w.ANSWERED, exp.Min)] = answer
+        folds[_Fold(w.ANSWERED, exp.Min)] = answer
     opened = w.with_signals(windows.copy(), rule.match, signals)
-    return _of_windows(rule, rule.match, opened, _nth(rule, signals), found)
+    return _of_windows(rule, rule.match, opened, _nth(rule, signals), folds)
 
 
 def first_exclusion(
     spec: TasksSpec, task: str, match: Sequence[str], signals: str, windows: exp.Select
 ) -> exp.Select:
     """Return, of each window that holds one, the first exclusion event."""
-    found = {_Found(w.AT, exp.Min): x.column(c.HAPPENED_AT)}
+    folds = {_Fold(w.AT, exp.Min): x.column(c.HAPPENED_AT)}
     opened = w.with_signals(windows.copy(), match, signals)
-    return _of_windows(w.event_rule(spec, task), match, opened, x.table(signals), found)
+    return _of_windows(w.event_rule(spec, task), match, opened, x.table(signals), folds)
 
 
-def contenders(spec: TasksSpec, task: str, signals: str, *, position: bool) -> exp.Select:
+def contenders(spec: TasksSpec, task: str, signals: str, *, has_position: bool) -> exp.Select:
     """Return, of the impressions of one instant, the one that a touch prefers."""
     rule = w.event_rule(spec, task)
     names = (*rule.match, *c.IMPRESSION_KEY)
-    opened = w.with_signals(w.windows(spec, task, (*names, *best_by(position=position))), rule.match, signals)
-    place = x.row_number(x.columns((*rule.match, w.OPENS)), best_first(rule, w.WINDOWS, position=position))
+    opened = w.with_signals(
+        w.windows(spec, task, (*names, *w.best_by(has_position=has_position))), rule.match, signals
+    )
+    place = x.row_number(
+        x.columns((*rule.match, w.OPENS)), w.best_first(rule, w.WINDOWS, has_position=has_position)
+    )
     placed = x.select([exp.Star(), x.alias(place, PLACE)], x.subquery(opened, w.WINDOWS))
     return first_of(x.subquery(placed, "placed"), (*names, w.OPENS))
 
@@ -113,7 +120,7 @@ def touched(spec: TasksSpec, task: str, signals: str, contenders: str) -> exp.Se
         _Side(
             x.table(contenders), opened if last else w.later(opened, rule.within - _TICK), {_FOUND: opened}
         ),
-        [_Found(_FOUND, exp.Max if last else exp.Min)],
+        [_Fold(_FOUND, exp.Max if last else exp.Min)],
         latest_first=not last,
     )
     happened, found = x.column(c.HAPPENED_AT, _SCANNED), x.column(_FOUND, _SCANNED)
@@ -147,50 +154,50 @@ def _of_windows(
     match: Sequence[str],
     windows: exp.Select,
     signals: exp.Expr,
-    found: Mapping[_Found, exp.Expr],
+    folds: Mapping[_Fold, exp.Expr],
 ) -> exp.Select:
-    """Return each window in which something is found, with what each signal brings for it."""
+    """Return the windows for which a fold gives a value; ``folds`` maps each to its argument."""
     opened, at = x.column(w.OPENS), x.column(c.HAPPENED_AT)
     x.distinct(windows)
-    met_at = w.later(opened, _TICK) if rule.after else opened
+    placed_at = w.later(opened, _TICK) if rule.after else opened
     scanned = _scan(
         match,
-        _Side(x.subquery(windows, w.WINDOWS), met_at, {w.OPENS: opened}),
-        _Side(signals, at, {f.name: brought for f, brought in found.items()}),
-        list(found),
+        _Side(x.subquery(windows, w.WINDOWS), placed_at, {w.OPENS: opened}),
+        _Side(signals, at, {fold.name: value for fold, value in folds.items()}),
+        list(folds),
         latest_first=True,
     )
-    holds = {f.name: _holds(rule, f) for f in found}
-    kept = [x.alias(x.when(held, _kept(name)), name) for name, held in holds.items()]
+    holds = {fold.name: _holds(rule, fold) for fold in folds}
+    values = [x.alias(x.when(held, _value(name)), name) for name, held in holds.items()]
     return x.select(
-        [*x.columns((*match, w.OPENS)), *kept],
+        [*x.columns((*match, w.OPENS)), *values],
         scanned,
         where=[x.not_null(opened), x.any_of(*(held.copy() for held in holds.values()))],
     )
 
 
-def _holds(rule: w.Rule, found: _Found) -> exp.Expr:
-    """Return that what was found lies in the window; a frame holds nothing else."""
-    if found.frame is not None:
-        return x.not_null(x.column(found.name))
-    return x.lt(x.column(found.name), w.closes(rule, x.column(w.OPENS)))
+def _holds(rule: w.Rule, fold: _Fold) -> exp.Expr:
+    """Return that a fold's value lies in the window; a frame holds nothing else."""
+    if fold.frame is not None:
+        return x.not_null(x.column(fold.name))
+    return x.lt(x.column(fold.name), w.closes(rule, x.column(w.OPENS)))
 
 
-def _kept(name: str) -> exp.Expr:
+def _value(name: str) -> exp.Expr:
     return x.integer(1) if name == w.ANSWERED else x.column(name)
 
 
 def _scan(
-    match: Sequence[str], asking: _Side, met: _Side, found: Sequence[_Found], *, latest_first: bool
+    match: Sequence[str], asking: _Side, other: _Side, folds: Sequence[_Fold], *, latest_first: bool
 ) -> exp.Subquery:
-    """Find for each row of one side the fold of those of the other that come no later in the scan."""
-    names = (*asking.brings, *met.brings)
-    both = exp.Union(this=_rows(match, asking, names), expression=_rows(match, met, names), distinct=False)
-    folded = [x.alias(f.over(match, latest_first=latest_first), f.name) for f in found]
-    wanted = [*x.columns((*match, *asking.brings)), *folded]
+    """Return each row of one side with the folds of the other side's rows that come no later in the scan."""
+    names = (*asking.columns, *other.columns)
+    both = exp.Union(this=_rows(match, asking, names), expression=_rows(match, other, names), distinct=False)
+    folded = [x.alias(fold.over(match, latest_first=latest_first), fold.name) for fold in folds]
+    wanted = [*x.columns((*match, *asking.columns)), *folded]
     return x.subquery(x.select(wanted, x.subquery(both, "met")), _SCANNED)
 
 
 def _rows(match: Sequence[str], side: _Side, names: Sequence[str]) -> exp.Select:
-    brought = [x.alias(side.brings[n].copy() if n in side.brings else exp.Null(), n) for n in names]
-    return x.select([*x.columns(match), x.alias(side.met_at.copy(), _INSTANT), *brought], side.source)
+    values = [x.alias(side.columns[n].copy() if n in side.columns else exp.Null(), n) for n in names]
+    return x.select([*x.columns(match), x.alias(side.placed_at.copy(), _INSTANT), *values], side.source)

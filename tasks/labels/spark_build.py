@@ -1,14 +1,14 @@
-"""Labels made by Spark over the same files that DuckDB checked, and put beside those that DuckDB writes.
+"""Labels computed by Spark from the files that DuckDB checked, and put into the table's folder.
 
 ::
 
     impressions, events    the same files, under the same names, as the same types
-    repeated, twins        what DuckDB found already, handed over as small files
-    <task>__credited ...   kept in memory or on disk while the build lasts
+    repeated, first_of...  the repeated keys that DuckDB found, handed over as small files
+    <task>__credited ...   cached in memory or on disk while the build lasts
     labels                 <session's folder>/labels/ds=.../part-*.parquet, then moved into the table's folder
 
-Spark writes aside: of two jobs that write below one folder, the first to end removes the other's temporary
-files. So a build that fails in Spark leaves nothing in the table's folder, and what comes there is whole.
+Spark writes to a folder of its own, since of two jobs that write below one folder, the first to end removes
+the other's temporary files. So a build that fails in Spark leaves nothing in the table's folder.
 """
 
 import logging
@@ -27,8 +27,8 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.errors import ContractError, StoreError
-from tasks.labels.compile import LabelQuery
-from tasks.labels.files import WrittenFile
+from tasks.labels.build_record import WrittenFile
+from tasks.labels.query import LabelQuery
 from tasks.logs import rows
 from tasks.logs.footers import File
 from tasks.logs.spark import address, read_parquet, session
@@ -71,10 +71,10 @@ def write_with_spark(
         _hand_over(spark, log)
         for name, relation in query.on_the_cut.items():
             _run(spark, relation).createOrReplaceTempView(name)
-        with _kept(spark, query.credit):
-            found = _run(spark, labels).hint("rebalance", c.DAY)
-            found.write.partitionBy(c.DAY).parquet(address(staged))
-    return _moved(staged, folder, schema)
+        with _cached(spark, query.credit):
+            rows_by_day = _run(spark, labels).hint("rebalance", c.DAY)
+            rows_by_day.write.partitionBy(c.DAY).parquet(address(staged))
+    return _move_files(staged, folder, schema)
 
 
 def _run(spark: "SparkSession", query: exp.Query) -> "DataFrame":
@@ -82,9 +82,9 @@ def _run(spark: "SparkSession", query: exp.Query) -> "DataFrame":
 
 
 def _log_table(spark: "SparkSession", log: LogTables, table: str, files: Sequence[File]) -> "DataFrame":
-    """Return some files of a table as DuckDB's view of them is: same names, same types.
+    """Return some files of a table like DuckDB's view of them: with the same names and types.
 
-    Files of one schema are read together: Spark would not join those of several as DuckDB does.
+    Files of one schema are read together: Spark would not unite files of several schemas as DuckDB does.
     """
     groups: dict[pa.Schema, list[Path]] = {}
     for file in files:
@@ -94,11 +94,11 @@ def _log_table(spark: "SparkSession", log: LogTables, table: str, files: Sequenc
                 "duckdb"
             )
         groups.setdefault(pq.read_schema(file.path).remove_metadata(), []).append(file.path)
-    found: DataFrame | None = None
+    frame: DataFrame | None = None
     for schema, paths in groups.items():
         part = _part(spark, log, table, schema, paths)
-        found = part if found is None else found.unionAll(part)
-    return found if found is not None else _empty(spark, log, table)
+        frame = part if frame is None else frame.unionAll(part)
+    return frame if frame is not None else _empty(spark, log, table)
 
 
 def _part(
@@ -117,7 +117,7 @@ def _part(
 
 
 def _read(name: str, schema: pa.Schema) -> exp.Expr:
-    """Return a column as Spark has it; nanoseconds, which it reads as numbers, as microseconds."""
+    """Return a column as Spark reads it; nanoseconds, which it reads as numbers, as microseconds."""
     field = schema.field(name) if name in schema.names else None
     if field is None or not (types.is_timestamp(field.type) and field.type.unit == "ns"):
         return x.column(name)
@@ -138,7 +138,7 @@ def _empty(spark: "SparkSession", log: LogTables, table: str) -> "DataFrame":
 
 
 def _hand_over(spark: "SparkSession", log: LogTables) -> None:
-    """Give Spark the repeated keys and the impressions that stay of them: DuckDB found them in all files."""
+    """Give Spark the repeated keys and their first impressions, which DuckDB found in all files."""
     for name in (rows.REPEATED, rows.FIRST):
         file = log.folder / f"{name}.parquet"
         log.connection.execute(fill(_COPY, table=x.table(name), file=x.text(file)))
@@ -146,25 +146,27 @@ def _hand_over(spark: "SparkSession", log: LogTables) -> None:
 
 
 @contextmanager
-def _kept(spark: "SparkSession", credit: Mapping[str, Mapping[str, exp.Query]]) -> Iterator[None]:
-    """Make every task's relations, kept so that what builds on one does not make it again."""
-    kept = []
+def _cached(spark: "SparkSession", credit: Mapping[str, Mapping[str, exp.Query]]) -> Iterator[None]:
+    """Make every task's relations, cached so that relations that build on one do not make it again."""
+    cached = []
     try:
         for task, relations in credit.items():
             _LOG.info("labels: crediting %s", task)
             for name, relation in relations.items():
-                kept.append(_run(spark, relation).cache())
-                kept[-1].createOrReplaceTempView(name)
+                cached.append(_run(spark, relation).cache())
+                cached[-1].createOrReplaceTempView(name)
         yield
     finally:
-        for frame in kept:
+        for frame in cached:
             frame.unpersist()
 
 
-def _moved(staged: Path, folder: Location, schema: pa.Schema) -> tuple[WrittenFile, ...]:
+def _move_files(staged: Path, folder: Location, schema: pa.Schema) -> tuple[WrittenFile, ...]:
     """Put Spark's files into the table's folder under names of their own: all of them, or none."""
     wanted = schema.remove(schema.get_field_index(c.DAY))
-    written = [_written(file, folder, wanted) for file in sorted(staged.glob(f"{c.DAY}=*/part-*.parquet"))]
+    written = [
+        _describe_file(file, folder, wanted) for file in sorted(staged.glob(f"{c.DAY}=*/part-*.parquet"))
+    ]
     try:
         for file, to in written:
             _put(file, to.path)
@@ -177,12 +179,12 @@ def _moved(staged: Path, folder: Location, schema: pa.Schema) -> tuple[WrittenFi
     return tuple(to for _, to in written)
 
 
-def _written(file: Path, folder: Location, wanted: pa.Schema) -> tuple[Path, WrittenFile]:
-    """Return one of Spark's files and what it will be in the table's folder; its columns must be DuckDB's."""
+def _describe_file(file: Path, folder: Location, wanted: pa.Schema) -> tuple[Path, WrittenFile]:
+    """Return one of Spark's files and its place in the table's folder; its columns must be DuckDB's."""
     footer = pq.read_metadata(file)
-    found = footer.schema.to_arrow_schema().remove_metadata()
-    if [(f.name, f.type) for f in found] != [(f.name, f.type) for f in wanted]:
-        raise StoreError(f"Spark wrote columns that DuckDB would not: {found}, wanted: {wanted}")
+    columns = footer.schema.to_arrow_schema().remove_metadata()
+    if [(f.name, f.type) for f in columns] != [(f.name, f.type) for f in wanted]:
+        raise StoreError(f"Spark wrote columns that DuckDB would not: {columns}, wanted: {wanted}")
     day = file.parent.name
     to = folder / day / f"part-{uuid.uuid4()}.parquet"
     when = date.fromisoformat(day.partition("=")[2])

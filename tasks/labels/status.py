@@ -1,4 +1,4 @@
-"""From credited events to status and label, task by task in the order in which they build on each other.
+"""Layers from credited events to status and label, each task after those that it builds on.
 
 ::
 
@@ -8,7 +8,7 @@
                + <task>__known     observed, or 0 because a parent is known to be 0: what composites read
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -19,7 +19,10 @@ from tasks import columns as c
 from tasks.contracts import TaskSpec, TasksSpec
 from tasks.contracts.tasks import Compose
 from tasks.labels.maturity import matures
+from tasks.labels.windows import AMOUNT, ANSWERED, AT, credit_joins, credited, excluded, exclusion_joins
+from tasks.logs import rows
 from tasks.sql import expressions as x
+from tasks.sql.dialects import utc_day
 
 
 def credit(task: str) -> str:
@@ -47,7 +50,7 @@ def known(task: str) -> str:
     return f"{task}__known"
 
 
-def levels(spec: TasksSpec) -> list[list[str]]:
+def order_levels(spec: TasksSpec) -> list[list[str]]:
     """Return the tasks in layers: each builds only on layers before its own."""
     depth: dict[str, int] = {}
     for task in spec.order():
@@ -56,7 +59,7 @@ def levels(spec: TasksSpec) -> list[list[str]]:
 
 
 class Why(StrEnum):
-    """What a cause looks at."""
+    """The kinds of causes by which a label is not observed."""
 
     MATURITY = "maturity"
     PART = "part"
@@ -70,7 +73,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Cause:
-    """What keeps a label from being observed: the status, which part, column, parent or rule, and when."""
+    """A reason why a label is not observed: the status, the part, column, parent or rule, and a condition."""
 
     status: c.Status
     why: Why
@@ -79,20 +82,46 @@ class Cause:
 
 
 def causes(spec: TasksSpec, name: str, as_of: x.AsOf) -> Iterator[Cause]:
-    """Yield what can keep a task's label from being observed; the first that holds gives the status."""
+    """Yield the causes by which a task's label may not be observed; the first that holds gives the status."""
     immature = x.gt(x.column(c.SHOWN_AT), x.instant(as_of, minus=matures(spec, name)))
     yield Cause(c.Status.IMMATURE, Why.MATURITY, name, immature)
     for why, of, missing in _not_applicable(spec, name):
         yield Cause(c.Status.NOT_APPLICABLE, why, of, missing)
-    for k, out_of_it in enumerate(_excluded(spec.tasks[name], name)):
-        yield Cause(c.Status.EXCLUDED, Why.EXCLUSION, str(k), out_of_it)
+    for k, excludes in enumerate(_excluded(spec.tasks[name], name)):
+        yield Cause(c.Status.EXCLUDED, Why.EXCLUSION, str(k), excludes)
+
+
+def label_layers(
+    spec: TasksSpec, as_of: x.AsOf, names: Sequence[str], write: Sequence[rows.DayRange] | None
+) -> dict[str, exp.Query]:
+    """Return the layers by name: ``facts``, then ``statuses_<n>`` and ``labels_<n>`` of each level of tasks.
+
+    Parameters
+    ----------
+    names
+        The impressions' columns.
+    write
+        The days whose impressions are labelled; all where None.
+    """
+    layers: dict[str, exp.Query] = {"facts": _facts(spec, names, write)}
+    for n, level in enumerate(order_levels(spec)):
+        layers[f"statuses_{n}"] = _add(status_columns(spec, level, as_of), list(layers)[-1])
+        layers[f"labels_{n}"] = _add(label_columns(spec, level), list(layers)[-1])
+    return layers
+
+
+def select_labels(spec: TasksSpec, names: Sequence[str], layer: str) -> exp.Select:
+    """Select the columns of the label store from the last layer: impression, day and every task's labels."""
+    return x.select([*x.columns((*names, c.DAY)), *final_columns(spec)], x.table(layer))
 
 
 def status_columns(spec: TasksSpec, tasks: Iterable[str], as_of: x.AsOf) -> Iterator[exp.Expr]:
     """Yield ``<task>__status`` of each task."""
     for name in tasks:
         by_status = groupby(causes(spec, name, as_of), key=lambda cause: cause.status)
-        branches = [(x.any_of(*(cause.holds for cause in group)), _word(told)) for told, group in by_status]
+        branches = [
+            (x.any_of(*(cause.holds for cause in group)), _word(status)) for status, group in by_status
+        ]
         yield x.alias(x.case(branches, _word(c.Status.OBSERVED)), c.status(name))
 
 
@@ -107,12 +136,39 @@ def label_columns(spec: TasksSpec, tasks: Iterable[str]) -> Iterator[exp.Expr]:
 
 
 def final_columns(spec: TasksSpec) -> Iterator[exp.Expr]:
-    """Yield the columns of the label store in declared order."""
+    """Yield label, status and crediting instant of every task, in declared order."""
     for name, task in spec.tasks.items():
         yield x.alias(x.cast(x.column(name), "TINYINT" if task.kind == "binary" else "DOUBLE"), name)
         yield x.column(c.status(name))
         at = x.when(_observed(name), x.column(credit(name))) if task.positive else exp.Null()
         yield x.alias(x.cast(at, "TIMESTAMPTZ"), c.at(name))
+
+
+def _add(columns: Iterable[exp.Expr], layer: str) -> exp.Select:
+    return x.select([exp.Star(), *columns], x.table(layer))
+
+
+def _facts(spec: TasksSpec, names: Sequence[str], write: Sequence[rows.DayRange] | None) -> exp.Select:
+    day = x.alias(utc_day(x.column(c.SHOWN_AT, rows.SHOWN)), c.DAY)
+    facts, joins = [*x.columns(names, rows.SHOWN), day], []
+    for task in spec.order():
+        if spec.tasks[task].rule:
+            facts += _facts_of(spec.tasks[task], task)
+            joins += [credit_joins(spec, task)[-1], *exclusion_joins(spec, task)]
+    days = [rows.in_days(c.SHOWN_AT, write, rows.SHOWN)] if write is not None else []
+    return x.select(facts, x.table(rows.SHOWN), joins=joins, left=True, where=days)
+
+
+def _facts_of(task: TaskSpec, name: str) -> Iterator[exp.Expr]:
+    if task.positive:
+        yield x.alias(x.column(AT, credited(name)), credit(name))
+    else:
+        yield x.alias(x.column(AMOUNT, credited(name)), amount(name))
+    if task.observed_when and task.observed_when.event:
+        answered = exp.Nullif(this=x.column(ANSWERED, credited(name)), expression=x.integer(0))
+        yield x.alias(answered, answer(name))
+    for k in range(len(task.exclude)):
+        yield x.alias(x.column(AT, excluded(name, k)), out(name, k))
 
 
 def _bearing_on_composites(spec: TasksSpec) -> set[str]:
@@ -151,8 +207,8 @@ def _not_applicable(spec: TasksSpec, name: str) -> Iterator[tuple[Why, str, exp.
         yield Why.PART, part, x.is_null(x.column(known(part)))
     for match in task.rule.match if task.rule else ():
         yield Why.MATCH, match, x.is_null(x.column(match))
-    if task.observed_when and (seen := task.observed_when.column):
-        yield Why.COLUMN, seen, x.not_(x.coalesce(x.column(seen), exp.false()))
+    if task.observed_when and (column := task.observed_when.column):
+        yield Why.COLUMN, column, x.not_(x.coalesce(x.column(column), exp.false()))
     if task.observed_when and (events := task.observed_when.event):
         yield Why.ANSWER, ", ".join(events), x.is_null(x.column(answer(name)))
     if parent := conditional_on(task):
@@ -182,8 +238,8 @@ def _value(task: TaskSpec, name: str) -> exp.Expr:
     clip = task.value.clip if task.value else None
     if clip is None:
         return total
-    raised = exp.Greatest(this=total, expressions=[x.number(clip[0])])
-    return exp.Least(this=raised, expressions=[x.number(clip[1])])
+    floored = exp.Greatest(this=total, expressions=[x.number(clip[0])])
+    return exp.Least(this=floored, expressions=[x.number(clip[1])])
 
 
 def _composed(parts: Compose) -> exp.Expr:

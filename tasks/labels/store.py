@@ -1,4 +1,4 @@
-"""The label store of a surface: a Delta table by impression day, its snapshots, and which are published.
+"""The label store of a surface: a Delta table by impression day, its snapshots, and the published ones.
 
 ::
 
@@ -11,7 +11,7 @@ A snapshot is known by contract digest, as-of and content digest; the version of
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import reduce
 from pathlib import Path
@@ -22,10 +22,10 @@ import pyarrow as pa
 from tasks import columns as c
 from tasks.errors import DataError, unknown
 from tasks.labels import digest
-from tasks.labels.coverage import Build
+from tasks.labels.build_record import Build
 from tasks.labels.snapshot import CHANGED, Snapshot
 from tasks.stores import delta
-from tasks.stores.delta import DataFile, NewFiles
+from tasks.stores.delta import NewFiles
 from tasks.stores.location import Location, locate, relative_path, store_of
 
 _BUILD, _SNAPSHOT = "equipoise.build", "equipoise.snapshot"
@@ -33,10 +33,23 @@ _BUILD, _SNAPSHOT = "equipoise.build", "equipoise.snapshot"
 
 @dataclass(frozen=True)
 class StoredBuild:
-    """The newest build of a table and the version that it is."""
+    """The newest build of a table, and the snapshot that it made."""
 
     build: Build
     snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class BuildCommit:
+    """A build and what makes it visible: its new files, and the days whose earlier files go.
+
+    ``changed`` counts by task the observed labels that the build changed.
+    """
+
+    build: Build
+    new: NewFiles
+    replace: Sequence[str] | Literal["everything"]
+    changed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ class LabelStore:
 
     @property
     def summaries(self) -> Location:
-        """The folder of what each file of the log holds; losing it costs time only."""
+        """The folder of the summaries of the log's files; losing it costs time only."""
         return self.root / "summaries" / self.surface
 
     def lost_days(self, path: Location) -> frozenset[date]:
@@ -84,37 +97,30 @@ class LabelStore:
         if delta.version_of(table) is None:
             return None
         newest_first = (commit for limit in (1, None) for commit in delta.history(table, limit=limit))
-        for version, said in newest_first:
-            if _BUILD in said:
-                build = Build.from_json(json.loads(said[_BUILD]))
-                return StoredBuild(build, self._snapshot(table, version, said))
+        for version, metadata in newest_first:
+            if _BUILD in metadata:
+                build = Build.from_json(json.loads(metadata[_BUILD]))
+                return StoredBuild(build, self._snapshot(table, version, metadata))
         return None
 
-    def commit(
-        self,
-        build: Build,
-        files: Sequence[DataFile],
-        schema: pa.Schema,
-        *,
-        path: Location,
-        replace: Sequence[str] | Literal["everything"],
-        expected: int | None,
-        changed: Mapping[str, int] | None = None,
-    ) -> Snapshot:
-        """Make a build visible in one commit.
+    def commit(self, commit: BuildCommit, *, path: Location, expected: int | None) -> Snapshot:
+        """Make a build visible in one commit to a table.
 
         Parameters
         ----------
-        changed
-            By task the observed labels that the build changed.
+        expected
+            The version of the table that the build started from; None where there is no table.
 
         Raises
         ------
         StoreError
             Another build was committed since ``expected``.
         """
+        build = commit.build
         rows = sum(day.rows for day in build.days.values())
-        content = digest.content_digest(rows, reduce(digest.add, (d.content for d in build.days.values()), 0))
+        content = digest.content_digest(
+            rows, reduce(digest.add_sums, (d.content for d in build.days.values()), 0)
+        )
         facts = {
             "id": digest.snapshot_id(build.contract, build.as_of, content),
             "as_of": build.as_of.astimezone(UTC).isoformat(),
@@ -127,26 +133,40 @@ class LabelStore:
         metadata = {
             _BUILD: json.dumps(build.to_json()),
             _SNAPSHOT: json.dumps(facts),
-            CHANGED: json.dumps(changed or {}),
+            CHANGED: json.dumps(commit.changed),
         }
-        version = delta.commit(
-            path, NewFiles(files, schema, c.DAY), replace=replace, metadata=metadata, expected=expected
-        )
+        version = delta.commit(path, commit.new, replace=commit.replace, metadata=metadata, expected=expected)
         return self._snapshot(path, version, metadata)
 
-    def snapshot(self, snapshot_id: str) -> Snapshot:
-        """Find a snapshot, published or only built.
+    def find(self, snapshot_id: str | None) -> Snapshot:
+        """Find a snapshot by its name, by default that of the newest build.
 
         Raises
         ------
         DataError
-            There is none of this name.
+            There is no such snapshot.
+        """
+        if snapshot_id is not None:
+            return self.snapshot(snapshot_id)
+        last = self.last()
+        if last is None:
+            build = f"equipoise labels build {self.surface} --as-of T"
+            raise DataError(f"{self.surface} has no labels yet. Build them: `{build}`")
+        return last.snapshot
+
+    def snapshot(self, snapshot_id: str) -> Snapshot:
+        """Find a snapshot by its name, published or only built.
+
+        Raises
+        ------
+        DataError
+            There is no such snapshot.
         """
         names: dict[str, None] = {}
-        for found in self.known():
-            if found.id == snapshot_id:
-                return found
-            names.setdefault(found.id)
+        for snapshot in self.known():
+            if snapshot.id == snapshot_id:
+                return snapshot
+            names.setdefault(snapshot.id)
         raise DataError(unknown("label snapshot", snapshot_id, names, where=f"the store of {self.surface}"))
 
     def published(self, snapshot_id: str) -> bool:
@@ -154,21 +174,21 @@ class LabelStore:
         return any(row["id"] == snapshot_id for row in self._rows(["id"]))
 
     def publish(self, snapshot_id: str, *, report: str, severity: str) -> None:
-        """Let training read a snapshot; a second time changes nothing.
+        """Let training read a snapshot; publishing it again changes nothing.
 
         Parameters
         ----------
         report
-            Where the validation's report lies.
+            The location of the validation's report.
         severity
-            The worst severity that failed.
+            The worst severity of the rules that failed.
         """
-        found = self.snapshot(snapshot_id)
+        snapshot = self.snapshot(snapshot_id)
         if self.published(snapshot_id):
             return
         row = {
-            **{name: getattr(found, name) for name in _PUBLISHED.names if hasattr(found, name)},
-            "path": str(relative_path(self.root, locate(found.path))),
+            **{name: getattr(snapshot, name) for name in _PUBLISHED.names if hasattr(snapshot, name)},
+            "path": str(relative_path(self.root, locate(snapshot.path))),
             "report": report,
             "severity": severity,
             "published_at": datetime.now(UTC),
@@ -176,17 +196,17 @@ class LabelStore:
         delta.append(self.snapshots, pa.Table.from_pylist([row], schema=_PUBLISHED))
 
     def tables(self) -> list[Location]:
-        """Return the tables that are there: the newest build's, then those of builds as of the past."""
+        """Return the tables that exist: the newest build's, then those of builds as of the past."""
         aside: Iterable[Location] = self.path.with_name(f"{self.surface}__as_of").glob("*")
         return [t for t in (self.path, *sorted(aside, key=str)) if delta.version_of(t) is not None]
 
     def known(self) -> Iterator[Snapshot]:
-        """Yield every snapshot: the published ones, then each build, newest first; some twice."""
+        """Yield every snapshot: the published ones, then each build, newest first; some come twice."""
         yield from (self._of_row(row) for row in self._rows(None))
         for table in self.tables():
-            for version, said in delta.history(table):
-                if _SNAPSHOT in said:
-                    yield self._snapshot(table, version, said)
+            for version, metadata in delta.history(table):
+                if _SNAPSHOT in metadata:
+                    yield self._snapshot(table, version, metadata)
 
     def _rows(self, columns: Sequence[str] | None) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = delta.read(self.snapshots, columns).to_pylist()
@@ -196,8 +216,8 @@ class LabelStore:
         facts = {name: row[name] for name in _PUBLISHED.names if name in Snapshot.__dataclass_fields__}
         return Snapshot(**{**facts, "path": str(self.root / row["path"])})
 
-    def _snapshot(self, table: Location, version: int, said: Mapping[str, Any]) -> Snapshot:
-        facts = json.loads(said[_SNAPSHOT])
+    def _snapshot(self, table: Location, version: int, metadata: Mapping[str, Any]) -> Snapshot:
+        facts = json.loads(metadata[_SNAPSHOT])
         return Snapshot(
             surface=self.surface,
             path=str(table),

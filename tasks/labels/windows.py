@@ -1,11 +1,11 @@
-"""When windows open, and the events that may count in them: what crediting starts from, in either form.
+"""Windows of impressions and the events that may count in them: the start of crediting, in either form.
 
 ::
 
     <task>__signals    the events that may count, with the match columns
     windows            of each impression that has one: match columns, ``_opens``
 
-Names that begin with ``_`` cannot meet a log's columns: an identifier of a contract begins with a letter.
+Names that begin with ``_`` cannot clash with a log's columns: a contract's identifiers begin with a letter.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,6 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import Positive, ValueRule
-from tasks.labels.maturity import matures
 from tasks.logs.rows import KNOWN, SHOWN
 from tasks.sql import expressions as x
 from tasks.sql.dialects import finite
@@ -24,7 +23,7 @@ from tasks.sql.dialects import finite
 AT, OPENS, ANSWERED, AMOUNT = "_at", "_opens", "_answered", "_amount"
 COUNTS, ANSWERS = "_counts", "_answers"
 WINDOWS, SIGNALS = "_windows", "_signals"
-"""What the two sides of a join are called."""
+"""The names of the two sides of a join."""
 
 Rule = Positive | ValueRule
 
@@ -45,21 +44,21 @@ def excluded(task: str, number: int) -> str:
 
 
 def event_rule(spec: TasksSpec, task: str) -> Rule:
-    """Return the event rule of a task that is no composite."""
+    """Return the event rule of a task that is not a composite."""
     rule = spec.tasks[task].rule
     if rule is None:
-        raise ValueError(f"{task} is a composite")
+        raise ValueError(f"{task} is a composite and has no event rule")
     return rule
 
 
 def answers(spec: TasksSpec, task: str) -> tuple[str, ...]:
-    """Return the events without which a task is not observed."""
+    """Return the events one of which makes a task observed; none where it needs no answer."""
     observed_when = spec.tasks[task].observed_when
     return (observed_when.event or ()) if observed_when else ()
 
 
 def counts(rule: Rule) -> exp.Expr:
-    """Return that an event is one that the rule counts, not one that only answers."""
+    """Return that the rule counts an event, which may also only answer."""
     named = x.one_of(x.column(c.EVENT), rule.event)
     if isinstance(rule, ValueRule) or rule.value_at_least is None:
         return named
@@ -68,7 +67,7 @@ def counts(rule: Rule) -> exp.Expr:
 
 
 def signals(spec: TasksSpec, task: str) -> exp.Select:
-    """Return the events that a task counts or is answered by."""
+    """Return the events that a task counts or that answer it."""
     rule, answering = event_rule(spec, task), answers(spec, task)
     more = [x.alias(counts(rule), COUNTS)]
     if isinstance(rule, ValueRule):
@@ -93,7 +92,7 @@ def opens(rule: Rule) -> exp.Column:
 
 
 def closes(rule: Rule, opened: exp.Expr) -> exp.Expr:
-    """Return the first instant after a window."""
+    """Return the end of a window, the first instant after it."""
     return later(opened, rule.within)
 
 
@@ -121,16 +120,11 @@ def windows(
     )
 
 
-def mature(spec: TasksSpec, task: str, as_of: x.AsOf) -> exp.Expr:
-    """Return that an impression is not immature for a task."""
-    return x.le(x.column(c.SHOWN_AT, SHOWN), x.instant(as_of, minus=matures(spec, task)))
-
-
 def with_signals(query: exp.Select, match: Sequence[str], relation: str) -> exp.Select:
-    """Leave of the impressions those that have a signal somewhere for their match columns."""
-    found = x.exists(x.table(relation, SIGNALS), x.eq_columns(match, SIGNALS, SHOWN))
+    """Keep the impressions that have a signal somewhere with their match columns, in place."""
+    has_signal = x.exists(x.table(relation, SIGNALS), x.eq_columns(match, SIGNALS, SHOWN))
     before = query.args.get("where")
-    query.set("where", exp.Where(this=x.all_of(*([before.this] if before else []), found)))
+    query.set("where", exp.Where(this=x.all_of(*([before.this] if before else []), has_signal)))
     return query
 
 
@@ -156,12 +150,23 @@ def credit_joins(spec: TasksSpec, task: str) -> list[x.Join]:
 
 
 def exclusion_joins(spec: TasksSpec, task: str) -> list[x.Join]:
-    """Return the joins from the impressions to each exclusion's first event, for after those of the chain."""
+    """Return the joins from the impressions to each exclusion's first event, after those of the chain."""
     rule = event_rule(spec, task)
     return [
         (x.table(excluded(task, k)), _same_window(rule, out.on, excluded(task, k)))
         for k, out in enumerate(spec.tasks[task].exclude)
     ]
+
+
+def best_by(*, has_position: bool) -> tuple[str, ...]:
+    """Return the columns by which a touch chooses among impressions."""
+    return (c.SHOWN_AT, *((c.POSITION,) if has_position else ()), *c.IMPRESSION_KEY)
+
+
+def best_first(rule: Rule, table: str, *, has_position: bool) -> list[exp.Expr]:
+    """Return the sort keys that put the impression a touch prefers first."""
+    order = x.descending if rule.credit == "last_touch" else x.ascending
+    return [order(column) for column in x.columns(best_by(has_position=has_position), table)]
 
 
 def _same_window(rule: Rule, match: Sequence[str], relation: str) -> exp.Expr:

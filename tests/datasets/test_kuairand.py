@@ -18,6 +18,7 @@ from tasks.datasets.kuairand_files import COLUMNS, LOG, USERS, VIDEOS
 from tasks.datasets.kuairand_sql import FEEDBACK, SMOOTHING
 from tasks.errors import DataError
 from tasks.labels import build as labels
+from tasks.labels.export import export
 from tasks.stores.workspace import Workspace
 from tasks.training.slices import plan_slices
 from tests.datasets.kuairand_tables import LOG_NAME, Download, milliseconds, moment, write_csv
@@ -314,7 +315,7 @@ def build(download: Download, folder: Path, as_of: datetime) -> tuple[labels.Lab
     workspace = Workspace.open("short_video", surfaces=SURFACES, home=folder)
     built = labels.run(workspace, as_of=as_of)
     out = folder / "labels.parquet"
-    labels.export(workspace, out=out, format="parquet")
+    export(workspace, out=out, format="parquet")
     return built, pq.read_table(out).to_pandas().set_index(["request_id", "item_id"])
 
 

@@ -8,7 +8,7 @@ import duckdb
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels.compile import label_query
-from tasks.labels.credit import Form
+from tasks.labels.query import Form
 from tasks.logs.schema import Log
 from tasks.sql.templates import render
 from tests.labels import worlds

@@ -12,8 +12,10 @@ import pytest
 
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.labels import build as labels
-from tasks.labels.store import LabelStore
+from tasks.labels.show import show
+from tasks.labels.store import BuildCommit, LabelStore
 from tasks.stores import delta
+from tasks.stores.delta import NewFiles
 from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import DAYS, NAME, Logs, at, day, event
 from tests.labels.reference import Label, Reference, Row
@@ -156,8 +158,8 @@ def test_another_contract_rewrites_every_day(logs: Logs) -> None:
     second = labels.run(workspace, as_of=at(40))
     assert set(second.days.values()) == {"contract"}
     assert second.snapshot != first.snapshot
-    assert "more" in labels.show(workspace).tasks
-    assert "more" not in labels.show(workspace, snapshot=first.snapshot).tasks
+    assert "more" in show(workspace).tasks
+    assert "more" not in show(workspace, snapshot=first.snapshot).tasks
 
 
 def test_corrected_features_make_another_snapshot(logs: Logs) -> None:
@@ -272,11 +274,10 @@ def test_the_second_of_two_builds_is_refused_and_leaves_no_file(logs: Logs) -> N
     last = store(workspace).last()
     labels.run(workspace, as_of=at(7))
     files = {f.path for f in delta.files_of(store(workspace).path)}
+    path, late = store(workspace).path, replace(last.build, as_of=at(8))
+    commit = BuildCommit(late, NewFiles([], delta.schema_of(path), "ds"), replace=["2024-03-01"])
     with pytest.raises(StoreError, match="run the step again"):
-        store(workspace).commit(
-            replace(last.build, as_of=at(8)), [], delta.schema_of(store(workspace).path),
-            path=store(workspace).path, replace=["2024-03-01"], expected=last.snapshot.version,
-        )  # fmt: skip
+        store(workspace).commit(commit, path=path, expected=last.snapshot.version)
     assert {f.path for f in delta.files_of(store(workspace).path)} == files
 
 
@@ -302,66 +303,6 @@ def test_without_bad_rows_there_is_no_quarantine(logs: Logs) -> None:
     workspace = logs.write()
     labels.run(workspace, as_of=at(11))
     assert delta.version_of(workspace.home / "quarantine" / NAME) is None
-
-
-# -- show and export
-
-
-def test_labels_are_shown_by_task_and_status(logs: Logs) -> None:
-    workspace = logs.write()
-    built = labels.run(workspace, as_of=at(9))
-    shown = labels.show(workspace)
-    reference = Reference(workspace.contracts.tasks, logs.impressions, logs.events, at(9)).labels()
-    for task, counts in shown.tasks.items():
-        told = [label[task] for label in reference.values()]
-        statuses = {s: counts[s] for s in ("observed", "immature", "excluded", "not_applicable")}
-        assert statuses == {s: sum(x.status == s for x in told) for s in statuses}
-        assert counts["positive"] == sum((x.value or 0) > 0 for x in told)
-    assert (shown.snapshot, shown.rows) == (built.snapshot, len(reference))
-    assert list(next(iter(shown.tasks.values()))) == [
-        "observed",
-        "positive",
-        "immature",
-        "excluded",
-        "not_applicable",
-    ]
-
-
-def test_without_labels_there_is_nothing_to_show(logs: Logs) -> None:
-    with pytest.raises(DataError, match="equipoise labels build"):
-        labels.show(logs.write())
-
-
-def test_a_snapshot_is_exported_as_nested_lines(logs: Logs, tmp_path: Path) -> None:
-    workspace = logs.write()
-    built = labels.run(workspace, as_of=at(9))
-    done = labels.export(workspace, out=tmp_path / "out" / "labels.jsonl", format="jsonl")
-    rows = [json.loads(line) for line in Path(done.out).read_text(encoding="utf-8").splitlines()]
-    assert len(rows) == done.rows == built.rows
-    known = stored(workspace, built.snapshot)
-    for row in rows:
-        expected = known[row["request_id"], row["item_id"]]
-        assert row["labels"] == {
-            t: {"value": x.value, "observed": x.status == "observed"} for t, x in expected.items()
-        }
-        assert row["weights"] == {"click": 2.0, "buy": 1.0, "back": 1.0, "spend": 1.0, "kept": 1.0}
-        assert datetime.fromisoformat(row["shown_at"]).tzinfo is not None
-    assert [row["shown_at"] for row in rows] == sorted(row["shown_at"] for row in rows)
-
-
-def test_a_snapshot_is_exported_as_one_parquet_file(logs: Logs, tmp_path: Path) -> None:
-    workspace = logs.write()
-    built = labels.run(workspace, as_of=at(9))
-    done = labels.export(workspace, out=tmp_path / "labels.parquet")
-    table = pq.read_table(done.out)
-    assert table.num_rows == built.rows
-    assert {"click", "click__status", "ds", "kind"} <= set(table.column_names)
-    assert list(tmp_path.glob(".labels*")) == []
-
-
-def test_an_unknown_format_is_named(logs: Logs, tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="Unknown format 'csv'"):
-        labels.export(logs.write(), out=tmp_path / "labels.csv", format="csv")
 
 
 def test_hours_of_the_day_do_not_matter_for_the_day_shown(logs: Logs) -> None:

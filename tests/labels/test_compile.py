@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tasks.contracts import TasksSpec
 from tasks.errors import ContractError
 from tasks.labels.compile import DIALECTS, labels_sql
-from tasks.labels.credit import Form
 from tasks.labels.maturity import longest_reach
+from tasks.labels.query import Form
 from tasks.logs.schema import Log
 from tests.labels import worlds
 from tests.labels.engine import LOG, Story, rows, run, tasks

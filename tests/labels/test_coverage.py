@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from tasks.contracts import TasksSpec
-from tasks.labels.coverage import Build, Coverage, Day, cover
+from tasks.labels.build_record import Basis, Build, Day
+from tasks.labels.coverage import Coverage, cover_days
 from tasks.logs.days import DaySum, LogDays
+from tasks.logs.rows import DayRange
 from tests.labels.engine import tasks
 
 EVERY = tasks(
@@ -44,9 +46,17 @@ def built(
     return Build(start(as_of), "contract", COLUMNS, stored, seen or log(*days), events or {})
 
 
-def covered(last: Build | None, now: LogDays, as_of: float, spec: TasksSpec = EVERY, **more: Any) -> Coverage:
-    given = {"contract": "contract", "columns": COLUMNS, **more}
-    return cover(last, now, spec, as_of=start(as_of), **given)
+def covered(
+    last: Build | None,
+    now: LogDays,
+    as_of: float,
+    spec: TasksSpec = EVERY,
+    *,
+    contract: str = "contract",
+    columns: tuple[str, ...] = COLUMNS,
+    **more: Any,
+) -> Coverage:
+    return cover_days(last, now, spec, basis=Basis(start(as_of), contract, columns), **more)
 
 
 def reasons(coverage: Coverage) -> dict[int, str]:
@@ -162,14 +172,14 @@ def test_under_another_contract_or_with_other_columns_every_day_is_rewritten(oth
 
 
 def test_a_range_never_mixes_contracts() -> None:
-    found = covered(built(9, 3, 4), unchanged(3, 4), 9, contract="another", first_day=day(4))
+    found = covered(built(9, 3, 4), unchanged(3, 4), 9, contract="another", within=DayRange(day(4)))
     assert sorted(reasons(found)) == [3, 4]
 
 
 def test_a_range_confines_the_build_and_remembers_what_it_left() -> None:
     now = unchanged(*range(1, 10), late=frozenset({(day(5), "buy")}))
     now.impressions[day(10)] = DaySum(1, 1)  # type: ignore[index]
-    found = covered(built(12, *range(1, 10)), now, 12, first_day=day(4), last_day=day(4))
+    found = covered(built(12, *range(1, 10)), now, 12, within=DayRange(day(4), day(4)))
     assert sorted(reasons(found)) == [4]
     assert found.left_behind == {day(3), day(5)}
 
@@ -179,15 +189,10 @@ def test_what_was_left_behind_is_covered_next() -> None:
 
 
 def test_a_first_build_can_be_confined() -> None:
-    found = covered(None, LogDays(log(1, 2, 3), {}), 6, first_day=day(2), last_day=day(2))
+    found = covered(None, LogDays(log(1, 2, 3), {}), 6, within=DayRange(day(2), day(2)))
     assert (reasons(found), found.left_behind) == ({2: "new"}, frozenset())
 
 
 def test_a_day_that_the_log_no_longer_has_stays() -> None:
     found = covered(built(9, 3, 4), unchanged(4), 9)
     assert (reasons(found), found.gone) == ({}, {day(3)})
-
-
-def test_a_build_is_read_as_it_was_written() -> None:
-    build = built(5.5, 3, 4, events={(day(5), "buy"): DaySum(1, 2**100)}, behind=4)
-    assert Build.from_json(build.to_json()) == build

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tasks.labels.credit import Form
+from tasks.labels.query import Form
 from tests.labels.engine import Story, tasks
 
 CLICK = {"event": "click", "within": "PT2H"}

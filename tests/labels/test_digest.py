@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
-from tasks.labels.digest import add, content_digest, row_hash, snapshot_id, total
+from tasks.labels.digest import add_sums, combine_sums, content_digest, row_hash, snapshot_id
 from tasks.sql.templates import fill
 from tests.labels.engine import tasks
 
@@ -32,7 +32,7 @@ def digest(engine: duckdb.DuckDBPyConnection, **changed: object) -> int:
     row = ROW | changed
     values = ", ".join(f'${name}::{TYPES.get(name, "VARCHAR")} AS "{name}"' for name in row)
     sql = fill("SELECT $hashed, hash($hashed) FROM row", hashed=row_hash(SPEC, NAMES))
-    return total(*engine.execute(f"WITH row AS (SELECT {values}) {sql}", row).fetchall()[0])
+    return combine_sums(*engine.execute(f"WITH row AS (SELECT {values}) {sql}", row).fetchall()[0])
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,17 @@ def test_every_change_of_a_label_or_a_feature_makes_another_digest(
 
 
 def test_two_rows_that_change_places_in_a_column_make_another_sum(engine: duckdb.DuckDBPyConnection) -> None:
-    as_it_was = add(digest(engine), digest(engine, request_id="s", price=2.5))
-    assert as_it_was != add(digest(engine, price=2.5), digest(engine, request_id="s"))
+    as_it_was = add_sums(digest(engine), digest(engine, request_id="s", price=2.5))
+    assert as_it_was != add_sums(digest(engine, price=2.5), digest(engine, request_id="s"))
 
 
 def test_the_order_of_the_rows_does_not_count() -> None:
     sums = (2**127 + 5, 2**127 + 6, 11)
-    assert add(add(sums[0], sums[1]), sums[2]) == add(sums[2], add(sums[1], sums[0])) < 2**128
+    assert (
+        add_sums(add_sums(sums[0], sums[1]), sums[2])
+        == add_sums(sums[2], add_sums(sums[1], sums[0]))
+        < 2**128
+    )
 
 
 def test_a_snapshot_is_its_contract_its_instant_and_its_content() -> None:

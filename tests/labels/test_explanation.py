@@ -1,10 +1,18 @@
-"""From the facts of a row to the story of each task, by hand."""
+"""From the facts of a row to the explained of each task, by hand."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tasks.contracts import TasksSpec
-from tasks.labels.explanation import Event, Events, Facts, Impression, Label, changed, stories
+from tasks.labels.explanation import (
+    Event,
+    Events,
+    Facts,
+    Impression,
+    Label,
+    explain_tasks,
+    list_changed_tasks,
+)
 from tasks.labels.status import Why
 from tests.labels.engine import tasks
 
@@ -41,21 +49,25 @@ def test_the_crediting_event_counts_is_its_own_and_lies_at_the_instant() -> None
     others = [Event("buy", at, credited_to=ELSEWHERE), Event("buy", at, counts=False), Event("buy", after(6))]
     own = Event("buy", at, value=3.0)
     row, label = {"t__credit": at}, Label(1, "observed", at)
-    (story,) = stories(spec, facts(spec, row, label, events={"t": Events((*others, own), 4, 2)})).values()
-    assert story.crediting == own
-    assert story.elsewhere == (others[0],)
-    assert (story.opens, story.closes) == (SHOWN, SHOWN + timedelta(days=7))
-    assert story.matures_at == SHOWN + timedelta(days=8)
+    (explained,) = explain_tasks(
+        spec, facts(spec, row, label, events={"t": Events((*others, own), 4, 2)})
+    ).values()
+    assert explained.crediting == own
+    assert explained.elsewhere == (others[0],)
+    assert (explained.opens, explained.closes) == (SHOWN, SHOWN + timedelta(days=7))
+    assert explained.matures_at == SHOWN + timedelta(days=8)
 
 
 def test_a_child_without_its_parents_event_has_no_window() -> None:
     spec = tasks(buy=BUY, t={"positive": {"event": "back", "within": "P30D", "after": "buy"}})
     cause = [("not_applicable", Why.PARENT, "buy")]
-    story = stories(spec, facts(spec, {}, Label(None, "not_applicable", None), causes={"t": cause}))["t"]
-    assert (story.opens, story.closes) == (None, None)
-    assert story.parent == ("buy", Label(None, "not_applicable", None))
-    assert story.matures_at == SHOWN + timedelta(days=37)
-    assert story.to_json()["window"] is None
+    explained = explain_tasks(
+        spec, facts(spec, {}, Label(None, "not_applicable", None), causes={"t": cause})
+    )["t"]
+    assert (explained.opens, explained.closes) == (None, None)
+    assert explained.parent == ("buy", Label(None, "not_applicable", None))
+    assert explained.matures_at == SHOWN + timedelta(days=37)
+    assert explained.to_json()["window"] is None
 
 
 def test_the_exclusion_that_took_the_row_out_is_told_and_not_an_earlier_one_that_spared_it() -> None:
@@ -64,20 +76,24 @@ def test_the_exclusion_that_took_the_row_out_is_told_and_not_an_earlier_one_that
     earlier, later = Event("stock_out", after(6)), Event("barred", after(9))
     found = {"t": [Events((earlier,), 1, 1), Events((later,), 1, 1)]}
     label, cause = Label(None, "excluded", None), {"t": [("excluded", Why.EXCLUSION, "1")]}
-    (story,) = stories(spec, facts(spec, {}, label, exclusions=found, causes=cause)).values()
-    assert story.excluding == later
-    (spared,) = stories(spec, facts(spec, {}, Label(1, "observed", after(5)), exclusions=found)).values()
+    (explained,) = explain_tasks(spec, facts(spec, {}, label, exclusions=found, causes=cause)).values()
+    assert explained.excluding == later
+    (spared,) = explain_tasks(
+        spec, facts(spec, {}, Label(1, "observed", after(5)), exclusions=found)
+    ).values()
     assert spared.excluding == earlier
 
 
 def test_a_composite_has_parts_and_no_window() -> None:
     spec = tasks(buy=BUY, t={"compose": {"none_of": ["buy"]}})
-    story = stories(spec, facts(spec, {"buy__known": 0}, Label(0, "observed", None)))["t"]
-    assert story.parts == {"buy": (0, Label(0, "observed", None))}
-    assert story.opens is None
-    assert story.matures_at == SHOWN + timedelta(days=8)
+    explained = explain_tasks(spec, facts(spec, {"buy__known": 0}, Label(0, "observed", None)))["t"]
+    assert explained.parts == {"buy": (0, Label(0, "observed", None))}
+    assert explained.opens is None
+    assert explained.matures_at == SHOWN + timedelta(days=8)
 
 
 def test_what_the_store_says_otherwise_is_named() -> None:
     early, late = Label(1, "observed", after(1)), Label(1, "observed", after(2))
-    assert changed({"a": early, "b": early, "gone": early}, {"a": early, "b": late, "new": late}) == ["b"]
+    assert list_changed_tasks(
+        {"a": early, "b": early, "gone": early}, {"a": early, "b": late, "new": late}
+    ) == ["b"]

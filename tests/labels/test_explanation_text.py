@@ -1,4 +1,4 @@
-"""Words for what a real log seldom has: many events, high ordinals, instants to the millisecond."""
+"""Sentences for what a real log seldom has: many events, high ordinals, instants to the millisecond."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,25 +6,25 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tasks.contracts import TasksSpec
-from tasks.labels.explanation import Event, Events, Explanation, Impression, Label, TaskStory
-from tasks.labels.explanation_text import time_beside, told
+from tasks.labels.explanation import Event, Events, Explanation, Impression, Label, TaskExplanation
+from tasks.labels.explanation_text import describe_task, time_beside
 from tests.labels.engine import tasks
 
 SHOWN = datetime(2026, 3, 2, 10, tzinfo=UTC)
 CLOSES = SHOWN + timedelta(days=1)
-STORY = TaskStory(Label(0, "observed", None), CLOSES, opens=SHOWN, closes=CLOSES)
+EXPLANATION = TaskExplanation(Label(0, "observed", None), CLOSES, opens=SHOWN, closes=CLOSES)
 
 
-def of(spec: TasksSpec, story: TaskStory) -> str:
-    whole = Explanation(Impression("r", 1, SHOWN), "u", "id", CLOSES, {"t": story})
-    return told(whole, "t", spec.tasks["t"])
+def of(spec: TasksSpec, explained: TaskExplanation) -> str:
+    whole = Explanation(Impression("r", 1, SHOWN), "u", "id", CLOSES, {"t": explained})
+    return describe_task(whole, "t", spec.tasks["t"])
 
 
 def test_three_events_are_named_and_the_rest_is_mentioned() -> None:
     spec = tasks(t={"positive": {"event": "buy", "within": "P1D", "credit": "first_touch"}})
     winner = Impression("q", 1, SHOWN)
     some = tuple(Event("buy", SHOWN + timedelta(hours=n), credited_to=winner) for n in range(5))
-    words = of(spec, replace(STORY, events=Events(some, 5, 0)))
+    words = of(spec, replace(EXPLANATION, events=Events(some, 5, 0)))
     assert words.count("is credited to q/1, shown 10:00:00: the first whose window holds it.") == 3
     assert "More events are credited elsewhere." in words
 
@@ -35,8 +35,8 @@ def test_three_events_are_named_and_the_rest_is_mentioned() -> None:
 )
 def test_the_nth_event_is_counted_as_one_speaks(number: int, nth: str) -> None:
     spec = tasks(t={"positive": {"event": "visit", "within": "P1D", "at_least": number}})
-    story = replace(STORY, label=Label(1, "observed", SHOWN), crediting=Event("visit", SHOWN))
-    assert f"the {nth} visit at 10:00:00 lies" in of(spec, story)
+    explained = replace(EXPLANATION, label=Label(1, "observed", SHOWN), crediting=Event("visit", SHOWN))
+    assert f"the {nth} visit at 10:00:00 lies" in of(spec, explained)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_nth_event_is_counted_as_one_speaks(number: int, nth: str) -> None:
 def test_a_value_that_is_missing_is_said_to_be(value: float | None, has: str) -> None:
     spec = tasks(t={"positive": {"event": "survey", "within": "P1D", "value_at_least": 4}})
     small = Event("survey", SHOWN, value=value, counts=False)
-    words = of(spec, replace(STORY, events=Events((small,), 1, 0)))
+    words = of(spec, replace(EXPLANATION, events=Events((small,), 1, 0)))
     assert f"The survey at 10:00:00 has {has}; the least that counts is 4." in words
 
 

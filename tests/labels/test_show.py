@@ -1,43 +1,101 @@
-"""A snapshot's base rates, and what late events changed in it."""
+"""A snapshot's rows by task and status, its base rates, and the rates of tasks with ``before_positive``.
+
+``before_positive`` lifts a base rate: it keeps the early positives of rows whose negatives an exclusion drops.
+"""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tasks.cli import main
+from tasks.errors import DataError
 from tasks.labels import build as labels
+from tasks.labels.show import show
+from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import NAME, Logs, at, event
-from tests.labels.reference import Row
+from tests.labels.reference import Reference, Row
+
+TASKS = """
+contract: days-of-logs
+version: 1
+tasks:
+  click: {family: engagement, positive: {event: click, within: PT1H}}
+  back: {family: negative, positive: {event: back, within: PT1H}}
+  buy:
+    family: conversion
+    positive: {event: buy, within: P7D}
+    exclude: [{event: stock_out, on: item, before_positive: true}]
+"""
+STRICT = TASKS.replace("before_positive: true", "before_positive: false")
+ROWS = 60_000
 
 
-def shown(item: int) -> Row:
-    row = {"request_id": "r", "user_id": "u0", "item_id": item, "shown_at": at(2), "position": 1}
+def shop(folder: Path, tasks: str, *, rows: int = ROWS, bought: float = 0.010, out: float = 0.3) -> Workspace:
+    """Show every item once; purchases and stock-outs lie at random instants of the week after."""
+    random = np.random.default_rng(5)
+    within = random.uniform(0, 7, (2, rows))
+    buys, outs = random.random(rows) < bought, random.random(rows) < out
+    impressions = [seen(n, request=f"r{n}", day=1) for n in range(rows)]
+    events = [event("buy", at(1 + within[0, n]), item_id=n, value=1.0) for n in np.flatnonzero(buys).tolist()]
+    events += [event("stock_out", at(1 + within[1, n]), item_id=n) for n in np.flatnonzero(outs).tolist()]
+    return Logs(folder, impressions, events, tasks).write()
+
+
+def seen(item: int, *, request: str = "r", day: float = 2) -> Row:
+    row = {"request_id": request, "user_id": "u0", "item_id": item, "shown_at": at(day), "position": 1}
     return {**row, "visible": True, "kind": "x"}
 
 
+def test_labels_are_shown_by_task_and_status(tmp_path: Path) -> None:
+    logs = Logs.random(tmp_path, seed=1)
+    workspace = logs.write()
+    built = labels.run(workspace, as_of=at(9))
+    shown = show(workspace)
+    reference = Reference(workspace.contracts.tasks, logs.impressions, logs.events, at(9)).labels()
+    for task, counts in shown.tasks.items():
+        told = [label[task] for label in reference.values()]
+        statuses = {s: counts[s] for s in ("observed", "immature", "excluded", "not_applicable")}
+        assert statuses == {s: sum(x.status == s for x in told) for s in statuses}
+        assert counts["positive"] == sum((x.value or 0) > 0 for x in told)
+    assert (shown.snapshot, shown.rows) == (built.snapshot, len(reference))
+    assert list(next(iter(shown.tasks.values()))) == [
+        "observed",
+        "positive",
+        "immature",
+        "excluded",
+        "not_applicable",
+    ]
+
+
+def test_without_labels_there_is_nothing_to_show(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="equipoise labels build"):
+        show(Logs.random(tmp_path, seed=1).write())
+
+
 def test_a_base_rate_is_the_positive_share_of_the_observed(tmp_path: Path) -> None:
-    context = Logs.random(tmp_path, seed=1).write()
-    labels.run(context, as_of=at(11))
-    shown = labels.show(context)
+    workspace = Logs.random(tmp_path, seed=1).write()
+    labels.run(workspace, as_of=at(11))
+    shown = show(workspace)
     for task, counts in shown.tasks.items():
         assert shown.rates[task] == counts["positive"] / counts["observed"]
 
 
 def test_without_an_observed_row_there_is_no_rate(tmp_path: Path) -> None:
-    context = Logs.random(tmp_path, seed=1).write()
-    labels.run(context, as_of=at(2))
-    assert labels.show(context).rates["back"] is None
+    workspace = Logs.random(tmp_path, seed=1).write()
+    labels.run(workspace, as_of=at(2))
+    assert show(workspace).rates["back"] is None
 
 
 def test_the_labels_that_late_events_changed_are_counted_by_task(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    logs = Logs(tmp_path, [shown(1), shown(2)], [event("click", at(2.01), value=1.0)])
+    logs = Logs(tmp_path, [seen(1), seen(2)], [event("click", at(2.01), value=1.0)])
     labels.run(logs.write(), as_of=at(10))
-    assert not any(labels.show(logs.write()).changed.values())
+    assert not any(show(logs.write()).changed.values())
     logs.events.append(event("click", at(2.01), item_id=2, ingested_at=at(10.5)))
     labels.run(logs.write(), as_of=at(11))
-    assert labels.show(logs.write()).changed == {"click": 1, "buy": 0, "back": 0, "spend": 0, "kept": 1}
+    assert show(logs.write()).changed == {"click": 1, "buy": 0, "back": 0, "spend": 0, "kept": 1}
     where = ["--surfaces", str(tmp_path / "surfaces"), "--home", str(tmp_path / "home")]
     capsys.readouterr()
     assert main(["labels", "show", NAME, *where]) == 0
@@ -56,3 +114,65 @@ def test_the_labels_that_late_events_changed_are_counted_by_task(
         "observed labels that this build changed, through late events: click 1, kept 1"
     )
     assert max(map(len, lines)) <= 110
+
+
+def test_a_rate_of_one_in_a_hundred_reads_a_fifth_too_high_at_thirty_percent_stock_outs(
+    tmp_path: Path,
+) -> None:
+    """Half of the purchases of the 30 % come first: .010 x (.70 + .15) / (.70 + .0015) is .0121."""
+    workspace = shop(tmp_path / "spares", TASKS)
+    labels.run(workspace, as_of=at(20))
+    shown = show(workspace)
+    both = shown.before_positive["buy"]
+    assert shown.rates["buy"] == both.as_labelled == pytest.approx(0.0121, abs=0.0004)
+    assert both.without_spared == pytest.approx(0.010, abs=0.0004)
+    assert both.note is None
+    strict = shop(tmp_path / "strict", STRICT)
+    labels.run(strict, as_of=at(20))
+    other = show(strict)
+    assert other.rates["buy"] == both.without_spared
+    assert other.before_positive == {}
+    assert both.spared == shown.tasks["buy"]["positive"] - other.tasks["buy"]["positive"]
+
+
+def test_both_rates_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = shop(tmp_path, TASKS, rows=400, bought=0.2)
+    labels.run(workspace, as_of=at(20))
+    both = show(workspace).before_positive["buy"]
+    where = ["--surfaces", str(tmp_path / "surfaces"), "--home", str(tmp_path / "home")]
+    assert main(["labels", "show", NAME, *where]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "buy keeps rows that were positive before their exclusion: its rate is "
+        f"{both.as_labelled:.4g}, and {both.without_spared:.4g} without those {both.spared} rows."
+    ) in printed
+
+
+def test_of_another_contract_only_the_rate_as_labelled_is_known(tmp_path: Path) -> None:
+    workspace = shop(tmp_path, TASKS, rows=400)
+    labels.run(workspace, as_of=at(20))
+    file = tmp_path / "surfaces" / NAME / "tasks.yaml"
+    file.write_text(TASKS.replace("version: 1", "version: 2"), encoding="utf-8")
+    changed = Workspace.open(NAME, surfaces=workspace.surfaces, home=workspace.home)
+    both = show(changed).before_positive["buy"]
+    assert both.without_spared is None
+    assert both.note == "the snapshot was built under another tasks.yaml: build again"
+
+
+def test_without_the_log_labels_are_counted_all_the_same(tmp_path: Path) -> None:
+    workspace = shop(tmp_path, TASKS, rows=400)
+    labels.run(workspace, as_of=at(20))
+    for file in Path(str(workspace.logs)).rglob("*.parquet"):
+        file.unlink()
+    shown = show(workspace)
+    assert shown.tasks["buy"]["observed"] > 0
+    assert str(shown.before_positive["buy"].note).startswith("the log cannot be read: ")
+
+
+def test_a_log_that_has_changed_since_is_told(tmp_path: Path) -> None:
+    workspace = shop(tmp_path, TASKS, rows=400, bought=0.2)
+    labels.run(workspace, as_of=at(20))
+    shop(tmp_path, TASKS, rows=399, bought=0.2)
+    note = show(workspace).before_positive["buy"].note
+    assert note is not None
+    assert "changed since the snapshot was built" in note

@@ -1,6 +1,6 @@
 """Which tasks spare rows, and the contract of one of them alone."""
 
-from tasks.labels.spared import alone, sparing
+from tasks.labels.spared import keep_chain, list_sparing_tasks
 from tests.labels.engine import tasks
 
 CLICK = {"positive": {"event": "click", "within": "PT1H"}}
@@ -21,9 +21,9 @@ SPEC = tasks(
 
 
 def test_binary_tasks_with_before_positive_spare_rows() -> None:
-    assert sparing(SPEC) == ("back",)
+    assert list_sparing_tasks(SPEC) == ("back",)
 
 
 def test_a_task_alone_keeps_what_it_builds_on() -> None:
-    assert list(alone(SPEC, "back").tasks) == ["buy", "back"]
-    assert list(alone(SPEC, "click").tasks) == ["click"]
+    assert list(keep_chain(SPEC, "back").tasks) == ["buy", "back"]
+    assert list(keep_chain(SPEC, "click").tasks) == ["click"]

@@ -20,7 +20,8 @@ from tasks.datasets.world.generate import generate
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.labels import build as labels
 from tasks.labels.compile import label_query
-from tasks.labels.credit import Form
+from tasks.labels.query import Form
+from tasks.labels.show import show
 from tasks.labels.store import LabelStore
 from tasks.sql.templates import render
 from tasks.stores.workspace import Workspace
@@ -62,7 +63,7 @@ def test_home_feed_is_labelled_as_by_duckdb(tmp_path: Path) -> None:
     first, second = (mini.FIRST + timedelta(days=n) for n in (6, 8))
     _, built = assert_equal_builds(workspace, first, second, home=tmp_path / "spark")
     assert 0 < built.partitions_written < 8
-    assert labels.show(workspace).tasks["click_30m"]["positive"] > 0
+    assert show(workspace).tasks["click_30m"]["positive"] > 0
 
 
 def test_weekly_circular_is_labelled_as_by_duckdb(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_weekly_circular_is_labelled_as_by_duckdb(tmp_path: Path) -> None:
     workspace = Workspace.open("weekly_circular", surfaces=SURFACES, home=home)
     (built,) = assert_equal_builds(workspace, week_start(22), home=tmp_path / "spark")
     assert built.rows == 6
-    assert any(counts["positive"] for counts in labels.show(workspace).tasks.values())
+    assert any(counts["positive"] for counts in show(workspace).tasks.values())
 
 
 def test_short_video_is_labelled_as_by_duckdb(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_short_video_is_labelled_as_by_duckdb(tmp_path: Path) -> None:
     workspace = Workspace.open("short_video", surfaces=SURFACES, home=home)
     (built,) = assert_equal_builds(workspace, moment(6, 0), home=tmp_path / "spark")
     assert built.quarantined["repeated_key"] == 1
-    assert labels.show(workspace).tasks["click"]["positive"] > 0
+    assert show(workspace).tasks["click"]["positive"] > 0
 
 
 # -- every rule, on random logs

@@ -1,4 +1,4 @@
-"""Labels written by day, and what is said of them."""
+"""Labels written by day, with the rows, sizes and digests of their files."""
 
 from datetime import date, datetime
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.labels.files import Written
+from tasks.labels.build_record import Written
+from tasks.labels.compile import compile_days
+from tasks.labels.relations import find_files, find_label_days
 from tasks.labels.write_days import write_labels
 from tests.logs.small_log import Shop, at, impressions
 
@@ -17,7 +19,9 @@ def written(shop: Shop, folder: Path, *days: date, as_of: float = 1000) -> Writt
     instant = at(as_of)
     assert isinstance(instant, datetime)
     with shop.opened(as_of) as log:
-        return write_labels(log, folder, as_of=instant, days=days)
+        wanted, spec = find_label_days(log.contracts.tasks, days), log.contracts.tasks
+        query = compile_days(log, spec, as_of=instant, days=wanted, labels_only=True)
+        return write_labels(log, query, find_files(log, wanted), folder)
 
 
 def test_each_day_has_its_files_and_no_other(shop: Shop, tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-"""One impression's labels once more from the log, with everything that led to them.
+"""Reads one impression's labels from the relations of a label query, with everything that led to them.
 
-The relations are those of a build, over the days around the impression; nothing is written. So what is said
-of the row is what a build as of the same instant would store.
+The relations are those of a build over the days around the impression. So the facts are those that a build as
+of the same instant would store.
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from tasks.contracts import TasksSpec
 from tasks.labels import explanation_query as q
 from tasks.labels import windows as w
 from tasks.labels.explanation import Event, Events, Facts, Impression, Label
-from tasks.labels.relations import cut_near, make_relations
+from tasks.labels.query import LabelQuery
 from tasks.labels.status import Why, causes, credit
 from tasks.logs import rows
 from tasks.logs.tables import LogTables
@@ -24,62 +24,53 @@ from tasks.sql import expressions as x
 from tasks.sql.templates import Part, fill
 
 MOST = 20
-"""Events of a window that are told one by one."""
+"""Events of a window that are read one by one; the others are counted."""
 
-_TOLD = """
+_SOME_EVENTS = """
     SELECT *, count(*) OVER () AS _number, count(*) FILTER ($own) OVER () AS _credited
     FROM ($events) ORDER BY ($own AND $at = $crediting) DESC NULLS LAST, $at, $rest LIMIT $most
 """
 
 
-def row_facts(log: LogTables, key: q.Key, *, as_of: datetime, day: date) -> Facts | None:
+def read_facts(log: LogTables, query: LabelQuery, key: q.Key, *, as_of: datetime) -> Facts | None:
     """Read what the relations hold of one impression; None where the log does not have it.
 
-    Parameters
-    ----------
-    day
-        The day on which it was shown.
+    Needs the relations of the query: see ``make_relations``.
     """
     tasks = log.contracts.tasks
-    cut_near(log, as_of=as_of, day=day)
-    query = make_relations(log, tasks, as_of=as_of, days=[day])
     log.create(q.EXPLAINED, q.explained_row(tasks, query, key, as_of))
     labels = x.select([exp.Star()], x.subquery(query.labels(), "labels"), where=[q.of_key(key)])
-    found = _rows(log, "$labels", labels=labels)
-    if not found:
+    labelled = _rows(log, "$labels", labels=labels)
+    if not labelled:
         return None
     (row,) = _rows(log, "FROM $explained", explained=x.table(q.EXPLAINED))
     with_rule = [task for task in tasks.order() if tasks.tasks[task].rule]
     return Facts(
         row=row,
-        labels={t: Label(found[0][t], found[0][c.status(t)], found[0][c.at(t)]) for t in tasks.tasks},
+        labels={t: Label(*(labelled[0][name] for name in (t, c.status(t), c.at(t)))) for t in tasks.tasks},
         causes={task: _causes(tasks, task, row) for task in tasks.tasks},
         events={task: _in_window(log, task, key, as_of, row) for task in with_rule},
         exclusions={task: _exclusions(log, task, as_of) for task in with_rule},
-        twins=_twins(log, key),
+        duplicates=_duplicates(log, key),
     )
-
-
-def shown_at(log: LogTables, key: q.Key) -> list[datetime | None]:
-    """Return when every impression of a key was shown, whenever that was."""
-    at = x.column(c.SHOWN_AT)
-    query = x.select([at], x.table(rows.IMPRESSIONS), where=[q.of_key(key)])
-    return [row[c.SHOWN_AT] for row in _rows(log, "FROM ($shown) ORDER BY 1", shown=query)]
 
 
 def _causes(tasks: TasksSpec, task: str, row: Mapping[str, Any]) -> list[tuple[str, Why, str]]:
-    told = enumerate(causes(tasks, task, None))
-    return [(cause.status, cause.why, cause.of) for n, cause in told if row[q.why(task, n)]]
+    possible = enumerate(causes(tasks, task, None))
+    return [(cause.status, cause.why, cause.of) for n, cause in possible if row[q.why_column(task, n)]]
 
 
-def _twins(log: LogTables, key: q.Key) -> tuple[datetime, ...]:
+def _duplicates(log: LogTables, key: q.Key) -> tuple[datetime, ...]:
     query = x.select(
         [x.column(c.SHOWN_AT), x.column(rows.PLACE)], x.table(rows.DUPLICATES), where=[q.of_key(key)]
     )
-    found = _rows(
-        log, "FROM ($twins) WHERE $place > 1 ORDER BY $place", twins=query, place=x.column(rows.PLACE)
+    others = _rows(
+        log,
+        "FROM ($duplicates) WHERE $place > 1 ORDER BY $place",
+        duplicates=query,
+        place=x.column(rows.PLACE),
     )
-    return tuple(row[c.SHOWN_AT] for row in found)
+    return tuple(row[c.SHOWN_AT] for row in others)
 
 
 def _in_window(log: LogTables, task: str, key: q.Key, as_of: datetime, row: Mapping[str, Any]) -> Events:
@@ -96,9 +87,9 @@ def _exclusions(log: LogTables, task: str, as_of: datetime) -> list[Events]:
 
 
 def _events(log: LogTables, events: exp.Query, crediting: datetime | None) -> Events:
-    found = _rows(
+    read = _rows(
         log,
-        _TOLD,
+        _SOME_EVENTS,
         events=events,
         own=x.all_of(x.column(w.COUNTS), x.column(q.MINE)),
         at=x.column(c.HAPPENED_AT),
@@ -106,17 +97,17 @@ def _events(log: LogTables, events: exp.Query, crediting: datetime | None) -> Ev
         rest=x.columns(log.log.events),
         most=x.integer(MOST),
     )
-    if not found:
+    if not read:
         return Events()
-    told = sorted((_event(row) for row in found), key=lambda event: event.at)
-    return Events(tuple(told), found[0]["_number"], found[0]["_credited"])
+    some = sorted((_event(row) for row in read), key=lambda event: event.at)
+    return Events(tuple(some), read[0]["_number"], read[0]["_credited"])
 
 
 def _event(row: Mapping[str, Any]) -> Event:
     own = {c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT}
     elsewhere = None
     if not row[q.MINE]:
-        elsewhere = Impression(*(row[q.to(name)] for name in (*c.IMPRESSION_KEY, c.SHOWN_AT)))
+        elsewhere = Impression(*(row[q.credited_column(name)] for name in (*c.IMPRESSION_KEY, c.SHOWN_AT)))
     columns = {
         name: value
         for name, value in row.items()
@@ -135,5 +126,5 @@ def _event(row: Mapping[str, Any]) -> Event:
 
 def _rows(log: LogTables, template: str, **parts: Part) -> list[dict[str, Any]]:
     table: pa.Table = log.connection.sql(fill(template, **parts)).to_arrow_table()
-    found: list[dict[str, Any]] = table.to_pylist()
-    return found
+    rows_of_table: list[dict[str, Any]] = table.to_pylist()
+    return rows_of_table

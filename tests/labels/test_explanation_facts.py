@@ -1,15 +1,19 @@
 """One impression's facts, read again from the log: they are those of a build, and of brute force."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tasks.contracts import TasksSpec
-from tasks.labels.explanation import Facts, Label, stories
-from tasks.labels.impression import MOST, row_facts, shown_at
+from tasks.labels.compile import compile_days
+from tasks.labels.explanation import Facts, Label, explain_tasks
+from tasks.labels.explanation_facts import MOST, read_facts
+from tasks.labels.relations import cut_near, find_label_days, make_relations
+from tasks.logs.tables import LogTables
 from tests.labels import worlds
 from tests.labels.engine import tasks
 from tests.labels.reference import Reference, Row
@@ -20,15 +24,20 @@ KEYS = 3
 """Impressions that are looked at in each random world."""
 
 
-def facts(shop: Shop, request: str, item: int, as_of: float = 1000) -> Facts:
-    instant = at(as_of)
-    assert isinstance(instant, datetime)
-    with shop.opened(as_of) as log:
-        (shown,) = shown_at(log, {"request_id": request, "item_id": item})
-        assert shown is not None
-        found = row_facts(log, {"request_id": request, "item_id": item}, as_of=instant, day=shown.date())
+def facts(shop: Shop, request: str, item: int, day: int = 1) -> Facts:
+    """Return the facts of an impression of a day of March."""
+    with shop.opened() as log:
+        found = row_facts(log, {"request_id": request, "item_id": item}, as_of=END, day=date(2024, 3, day))
     assert found is not None
     return found
+
+
+def row_facts(log: LogTables, key: dict[str, Any], *, as_of: datetime, day: date) -> Facts | None:
+    days = find_label_days(log.contracts.tasks, [day])
+    cut_near(log, days, as_of=as_of)
+    query = compile_days(log, log.contracts.tasks, as_of=as_of, days=days, labels_only=False)
+    make_relations(log, query)
+    return read_facts(log, query, key, as_of=as_of)
 
 
 @settings(
@@ -51,31 +60,31 @@ def test_facts_equal_brute_force(tmp_path: Path, spec: TasksSpec, seed: int, hou
             found = row_facts(log, named, as_of=as_of, day=reference.rows[key]["shown_at"].date())
             assert found is not None
             assert found.labels == {t: Label(*told) for t, told in reference.labels()[key].items()}
-            _check_stories(spec, found, reference, key)
+            _check_explanations(spec, found, reference, key)
 
 
-def _check_stories(spec: TasksSpec, found: Facts, reference: Reference, key: tuple[str, int]) -> None:
-    for task, story in stories(spec, found).items():
+def _check_explanations(spec: TasksSpec, found: Facts, reference: Reference, key: tuple[str, int]) -> None:
+    for task, explained in explain_tasks(spec, found).items():
         rule = spec.tasks[task].rule
         first = [status for status, *_ in found.causes[task]][:1]
-        assert first == ([] if story.label.status == "observed" else [story.label.status])
+        assert first == ([] if explained.label.status == "observed" else [explained.label.status])
         if rule is None:
             continue
         window = reference.window(task, key)
-        assert (story.opens, story.closes) == (window[:2] if window else (None, None))
+        assert (explained.opens, explained.closes) == (window[:2] if window else (None, None))
         own = reference.credited(task, key, rule.event)
         if spec.tasks[task].value:
-            assert story.events.credited == len(own)
-            assert (story.amount or 0) == (reference.amount(task, key) or 0)
+            assert explained.events.credited == len(own)
+            assert (explained.amount or 0) == (reference.amount(task, key) or 0)
         else:
-            assert (story.crediting and story.crediting.at) == reference.crediting(task, key)
+            assert (explained.crediting and explained.crediting.at) == reference.crediting(task, key)
         held = [e for e in _named(reference, rule.event) if reference.holds(task, key, e, rule.match)]
-        told = [e for e in story.events.some if e.name in rule.event]
-        if story.events.number <= MOST:
+        told = [e for e in explained.events.some if e.name in rule.event]
+        if explained.events.number <= MOST:
             assert sorted(e.at for e in told) == sorted(e["happened_at"] for e in held)
             assert sum(e.credited_to is None for e in told) == len(own)
         answers = (spec.tasks[task].observed_when or rule).event if spec.tasks[task].observed_when else ()
-        assert (story.observing is not None) == bool(answers and reference.credited(task, key, answers))
+        assert (explained.observing is not None) == bool(answers and reference.credited(task, key, answers))
 
 
 def _named(reference: Reference, names: tuple[str, ...]) -> list[Row]:
@@ -86,7 +95,6 @@ def test_an_impression_that_the_log_does_not_have_has_no_facts(shop: Shop) -> No
     with shop.opened(1000) as log:
         key = {"request_id": "q", "item_id": 9}
         assert row_facts(log, key, as_of=END, day=START.date()) is None
-        assert shown_at(log, key) == []
 
 
 def test_an_event_comes_with_every_column_that_is_filled(shop: Shop) -> None:
@@ -98,7 +106,7 @@ def test_an_event_comes_with_every_column_that_is_filled(shop: Shop) -> None:
 
 def test_the_first_exclusion_is_told_with_the_others(shop: Shop) -> None:
     shop.put("events", events(happened_at=instants(0.5, 1, 40, 35), item_id=[1, 2, 2, 2]))
-    (out,) = facts(shop, "s", 2).exclusions["buy"]
+    (out,) = facts(shop, "s", 2, day=2).exclusions["buy"]
     assert [event.at for event in out.some] == [at(35)]
 
 
@@ -110,17 +118,21 @@ def test_the_credited_event_is_told_even_where_a_window_holds_many(tmp_path: Pat
     shop = Shop(tmp_path, contracts(spec)).put("impressions", impressions())
     shop.put("events", events(**visits, happened_at=instants(*hours), value=None))
     found = facts(shop, "q", 1)
-    (story,) = stories(spec, found).values()
-    assert (len(story.events.some), story.events.number, story.events.credited) == (MOST, many, many)
-    assert story.crediting is not None
-    assert story.crediting.at == at(hours[many - 2])
+    (explained,) = explain_tasks(spec, found).values()
+    assert (len(explained.events.some), explained.events.number, explained.events.credited) == (
+        MOST,
+        many,
+        many,
+    )
+    assert explained.crediting is not None
+    assert explained.crediting.at == at(hours[many - 2])
 
 
-def test_the_twins_of_a_repeated_key_are_told(tmp_path: Path) -> None:
+def test_the_duplicates_of_a_repeated_key_are_listed(tmp_path: Path) -> None:
     twice = impressions(request_id=["q", "q", "q", "r", "s", "q"], item_id=[1, 2, 1, 2, 1, 1])
     shop = Shop(tmp_path).put("impressions", twice).put("events", events())
     with shop.opened(1000) as log:
         found = row_facts(log, {"request_id": "q", "item_id": 1}, as_of=END, day=START.date())
     assert found is not None
     assert found.row["shown_at"] == at(0)
-    assert found.twins == (at(1), at(30))
+    assert found.duplicates == (at(1), at(30))

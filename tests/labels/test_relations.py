@@ -1,15 +1,15 @@
-"""The form in which credit is found: by what was counted, and of no consequence for the labels."""
+"""The relations of a session: the days and files they need, and a form of credit that changes no label."""
 
 import logging
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from tasks.labels.compile import label_query
-from tasks.labels.credit import Form
-from tasks.labels.credit_tables import credit
+from tasks.labels.query import Form
+from tasks.labels.relations import cut_near, find_files, find_label_days, make_credit_tables
 from tasks.logs import rows
 from tasks.logs.tables import LogTables
 from tests.labels.engine import tasks
@@ -35,7 +35,7 @@ def crowd(home: Path, *users: str) -> Shop:
     return Shop(home, contracts(CLICKS)).put("impressions", shown).put("events", clicked)
 
 
-def made(log: LogTables, form: Form | None = None) -> list[tuple[object, ...]]:
+def credited(log: LogTables, form: Form | None = None) -> list[tuple[object, ...]]:
     """Credit a log's clicks: in this form, else in the one that is chosen."""
     as_of = at(1000)
     assert isinstance(as_of, datetime)
@@ -43,7 +43,7 @@ def made(log: LogTables, form: Form | None = None) -> list[tuple[object, ...]]:
     for name in (rows.SHOWN, rows.KNOWN):
         log.create(name, query.rows[name], view=True)
     if form is None:
-        credit(log, query.creditings["click"])
+        make_credit_tables(log, query.creditings["click"])
     else:
         for name, relation in query.creditings["click"][0].relations(form).items():
             log.create(name, relation)
@@ -53,31 +53,72 @@ def made(log: LogTables, form: Form | None = None) -> list[tuple[object, ...]]:
 def test_one_user_with_everything_is_scanned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "equipoise")
     with crowd(tmp_path, "u").opened(1000) as log:
-        assert len(made(log)) == MANY
+        assert len(credited(log)) == MANY
     assert "click__credited by scan: 160000 pairs of 400 windows and 400 signals" in caplog.text
 
 
 def test_users_with_a_little_each_are_joined(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "equipoise")
     with crowd(tmp_path, *(f"u{n}" for n in range(MANY // 2))).opened(1000) as log:
-        made(log)
+        credited(log)
     assert "click__credited by join" in caplog.text
 
 
 @pytest.mark.parametrize("users", [1, 7, MANY])
 def test_the_choice_changes_nothing(tmp_path: Path, users: int) -> None:
     with crowd(tmp_path, *(f"u{n}" for n in range(users))).opened(1000) as log:
-        chosen = made(log)
+        chosen = credited(log)
         assert len(chosen) == MANY
-        assert all(made(log, form) == chosen for form in Form)
+        assert all(credited(log, form) == chosen for form in Form)
 
 
 def test_only_what_the_labels_join_is_left(shop: Shop) -> None:
     shop.contracts = contracts(CLICKS)
     shop.put("impressions", impressions()).put("events", events())
     with shop.opened(1000) as log:
-        made(log)
+        credited(log)
         left = log.connection.execute(
             "SELECT table_name FROM duckdb_tables() WHERE starts_with(table_name, 'click')"
         )
         assert left.fetchall() == [("click__credited",)]
+
+
+def day(n: int) -> date:
+    return date(2024, 3, n)
+
+
+@pytest.mark.parametrize(
+    ("credit", "impressions_read", "events_read"),
+    [
+        ("every", (5, 5), (5, 7)),
+        ("last_touch", (5, 7), (5, 9)),
+        ("first_touch", (3, 5), (3, 7)),
+    ],
+)
+def test_impressions_that_compete_and_events_in_their_windows_are_read(
+    credit: str, impressions_read: tuple[int, int], events_read: tuple[int, int]
+) -> None:
+    spec = tasks(buy={"positive": {"event": "buy", "within": "P2D", "credit": credit}})
+    days = find_label_days(spec, [day(5)])
+    assert days.write == [rows.DayRange(day(5), day(5))]
+    assert days.impressions == [rows.DayRange(*map(day, impressions_read))]
+    assert days.events == [rows.DayRange(*map(day, events_read))]
+
+
+def test_only_files_that_may_hold_rows_of_the_days_are_read(shop: Shop) -> None:
+    shop.contracts = contracts(CLICKS)
+    shop.put("impressions", impressions().slice(0, 4), impressions().slice(4, 2))
+    with shop.opened() as log:
+        files = find_files(log, find_label_days(CLICKS, [day(2)]))
+    assert [file.path.name for file in files["impressions"]] == ["1.parquet"]
+    assert [file.path.name for file in files["events"]] == ["0.parquet"]
+
+
+def test_near_a_day_the_same_keys_are_repeated(shop: Shop) -> None:
+    shop.put("impressions", impressions(), impressions(shown_at=instants(40, 0, 1, 1, 31, 31)))
+    as_of = at(1000)
+    assert isinstance(as_of, datetime)
+    with shop.opened() as log:
+        cut_near(log, find_label_days(CLICKS, [day(1) + timedelta(days=1)]), as_of=as_of)
+        repeated = log.fetch("SELECT request_id, item_id FROM repeated ORDER BY ALL")
+    assert repeated == [("q", 1), ("q", 2), ("s", 1), ("s", 2)]

@@ -1,0 +1,149 @@
+"""Shows a label snapshot: rows by task and status, and base rates.
+
+A task with ``before_positive`` has two rates: as labelled, and without the positives that its exclusions
+spared (see spared.py). The second is counted on the log, by the labels' own relations.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.errors import DataError
+from tasks.labels.compile import compile_days
+from tasks.labels.relations import find_label_days, make_relations
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.spared import has_exclusion, keep_chain, list_sparing_tasks
+from tasks.labels.store import LabelStore
+from tasks.logs.session import open_log
+from tasks.logs.tables import LogTables
+from tasks.sql import expressions as x
+from tasks.stores.workspace import Workspace, format_instant
+
+Counts = Mapping[str, int]
+"""Rows of a task: observed, positive, and by each other status."""
+
+_COUNT = """
+    SELECT count(*), count_if($label = 1), count_if($spared) FROM ($rows) WHERE $observed
+"""
+
+
+@dataclass(frozen=True)
+class BothRates:
+    """Positives among observed rows as labelled, and without the positives that an exclusion came after.
+
+    ``note`` says why the second rate is not known, or is not of the snapshot's rows alone.
+    """
+
+    as_labelled: float | None
+    without_spared: float | None
+    spared: int | None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class ShowResult:
+    """Rows by task and status; ``positive`` are the observed ones above 0.
+
+    Attributes
+    ----------
+    rates : positive over observed rows.
+    changed : by task, the observed labels that the snapshot's build changed through late events.
+    before_positive : the two rates of tasks whose exclusions spare rows.
+    """
+
+    snapshot: str
+    as_of: str
+    rows: int
+    tasks: dict[str, dict[str, int]]
+    rates: dict[str, float | None]
+    changed: dict[str, int]
+    before_positive: dict[str, BothRates]
+
+
+def show(workspace: Workspace, *, snapshot: str | None = None) -> ShowResult:
+    """Count a snapshot's rows by task and status; by default those of the newest build."""
+    shown = LabelStore(workspace.home, workspace.surface).find(snapshot)
+    counts = {task: _count(shown, task) for task in shown.tasks()}
+    return ShowResult(
+        snapshot=shown.id,
+        as_of=format_instant(shown.as_of),
+        rows=shown.rows,
+        tasks=counts,
+        rates={task: _rate(of_task["positive"], of_task["observed"]) for task, of_task in counts.items()},
+        changed=shown.changed(),
+        before_positive=_both_rates(workspace, shown, counts),
+    )
+
+
+def _count(snapshot: Snapshot, task: str) -> dict[str, int]:
+    counts = dict.fromkeys(("observed", "positive", *map(str, c.Status)), 0)
+    positive = x.alias(x.gt(x.column(task), x.integer(0)), "positive")
+    status, rows = x.column(c.status(task)), exp.Count(this=exp.Star())
+    query = x.select(
+        [x.alias(status, "status"), positive, x.alias(rows, "n")],
+        x.table("rows"),
+        group=[x.integer(1), x.integer(2)],
+    )
+    by_status = snapshot.query(query)
+    for row in by_status.to_pylist() if by_status is not None else ():
+        counts[row["status"]] += row["n"]
+        counts["positive"] += row["n"] if row["positive"] else 0
+    return counts
+
+
+def _both_rates(
+    workspace: Workspace, snapshot: Snapshot, counts: Mapping[str, Counts]
+) -> dict[str, BothRates]:
+    tasks = [task for task in list_sparing_tasks(workspace.contracts.tasks) if task in counts]
+    if not tasks:
+        return {}
+    if workspace.contracts.digests["tasks"] != snapshot.contract_digest:
+        note = "the snapshot was built under another tasks.yaml: build again"
+        return {task: _one_rate(counts[task], note) for task in tasks}
+    days = {date.fromisoformat(file.partition[c.DAY]) for file in snapshot.files()}
+    try:
+        with open_log(workspace) as log:
+            log.cut(snapshot.as_of)
+            return {task: _compare_rates(counts[task], _recount(log, task, snapshot, days)) for task in tasks}
+    except DataError as error:
+        return {task: _one_rate(counts[task], f"the log cannot be read: {error}") for task in tasks}
+
+
+def _recount(log: LogTables, task: str, snapshot: Snapshot, days: Iterable[date]) -> tuple[int, int, int]:
+    """Count on the log a task's observed rows, its positives, and those that an exclusion came after."""
+    tasks = keep_chain(log.contracts.tasks, task)
+    label_days = find_label_days(tasks, days)
+    query = compile_days(log, tasks, as_of=snapshot.as_of, days=label_days, labels_only=False)
+    make_relations(log, query)
+    last = x.select([exp.Star()], x.table(query.last_layer))
+    ((observed, positive, spared),) = log.fetch(
+        _COUNT,
+        label=x.column(task),
+        spared=has_exclusion(tasks, task),
+        rows=x.with_relations(last, query.layers.items()),
+        observed=x.eq(x.column(c.status(task)), x.text(c.Status.OBSERVED)),
+    )
+    return observed, positive, spared
+
+
+def _compare_rates(counts: Counts, recount: tuple[int, int, int]) -> BothRates:
+    observed, positive, spared = recount
+    note = None
+    if (counts["observed"], counts["positive"]) != (observed, positive):
+        note = (
+            f"the log now gives {positive:,} positives of {observed:,} rows: it has changed since the "
+            "snapshot was built, and the second rate is the log's"
+        )
+    without = _rate(positive - spared, observed - spared)
+    return BothRates(_rate(counts["positive"], counts["observed"]), without, spared, note)
+
+
+def _one_rate(counts: Counts, note: str) -> BothRates:
+    return BothRates(_rate(counts["positive"], counts["observed"]), None, None, note)
+
+
+def _rate(positive: int, observed: int) -> float | None:
+    return positive / observed if observed else None
