@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tasks.cli import main
-from tasks.cli.program import parse
+from tasks.cli.program import STOPPED, Answer, parse
 from tests.contracts.files import write_surface
 
 AS_OF = "2026-01-01T00:00:00Z"
@@ -100,10 +101,10 @@ def test_a_verdict_that_says_no_is_exit_code_1_and_its_document_is_all_of_stdout
 
 
 def test_stopped_by_a_person_it_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
-    def stop(_: object) -> None:
+    def stop(_: Sequence[str] | None) -> Answer:
         raise KeyboardInterrupt
 
-    assert main([], answer=stop) == 130  # type: ignore[arg-type]
+    assert main([], answer=stop) == STOPPED == 130
     assert capsys.readouterr().err == "stopped\n"
 
 
