@@ -87,7 +87,7 @@ def task_calibrations(
     tasks: Sequence[TaskEvidence], slots: Mapping[str, Estimate], verdicts: Sequence[Verdict]
 ) -> list[TaskCalibration]:
     """Gather the calibration of every task that claims a mean."""
-    judged = {(v.subject, v.segment): v.outcome.value for v in verdicts if v.gate == "calibration"}
+    judged = {(v.task, v.segment): v.outcome.value for v in verdicts if v.gate == "calibration"}
     return [
         TaskCalibration(
             task=task.task,
@@ -142,10 +142,10 @@ def _segment_columns(task: TaskEvidence) -> list[str]:
     return [name for name in _OF_A_SEGMENT if (name, ALL) in task.figures]
 
 
-def _segments(task: TaskEvidence, judged: Mapping[tuple[str, str], str]) -> Iterator[SegmentRow]:
+def _segments(task: TaskEvidence, judged: Mapping[tuple[str | None, str], str]) -> Iterator[SegmentRow]:
     for segment, counts in task.counts.items():
         figures = [_figure(task, name, segment) for name in _segment_columns(task)]
-        verdict = judged.get((f"{task.task}.calibration_ratio", segment), "not gated")
+        verdict = judged.get((task.task, segment), "not gated")
         yield SegmentRow(segment, counts.rows, counts.positives, figures, verdict)
 
 

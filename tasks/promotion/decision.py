@@ -39,22 +39,22 @@ def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", 
     """
     doubtful = {Outcome.WARN} | ({Outcome.CANNOT_TELL} if cannot_tell == "warn" else set())
     fine = {Outcome.PASS, Outcome.NO_RULE} | doubtful
-    warnings = tuple(in_words(v) for v in verdicts if v.outcome in doubtful)
-    reasons = tuple(in_words(v) for v in verdicts if v.outcome not in fine)
+    warnings = tuple(explain_verdict(v) for v in verdicts if v.outcome in doubtful)
+    reasons = tuple(explain_verdict(v) for v in verdicts if v.outcome not in fine)
     if not verdicts:
         reasons = ("no gate was judged",)
     return Hold(reasons, warnings) if reasons else Promote(warnings)
 
 
-def in_words(verdict: Verdict) -> str:
+def explain_verdict(verdict: Verdict) -> str:
     """Say a verdict on one line.
 
     Examples
     --------
     >>> from tasks.evaluation.verdicts import Estimate
     >>> seen = Estimate(1.21, 1.15, 1.28, 900)
-    >>> in_words(Verdict("calibration", "click.calibration_ratio", "all", Outcome.BLOCK, "0.9 to 1.1", seen))
-    'calibration block: click.calibration_ratio 1.21 [1.15, 1.28], allowed 0.9 to 1.1'
+    >>> explain_verdict(Verdict("calibration", "click.ratio", "all", Outcome.BLOCK, "0.9 to 1.1", seen))
+    'calibration block: click.ratio 1.21 [1.15, 1.28], allowed 0.9 to 1.1'
     """
     seen = format_estimate(verdict.observed, relative=verdict.relative)
     observed = f" {seen}" if seen else ""

@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from markupsafe import Markup
-
-from tasks.evaluation.evidence import GateEvidence
+from tasks.evaluation.evidence import ConflictEvidence, GateEvidence, ProxyEvidence
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
@@ -23,6 +21,9 @@ from tasks.promotion.calibration_page import (
     utility_sensitivity,
 )
 from tasks.promotion.decision import Decision, Hold, Promote
+from tasks.promotion.heat_map import draw_heat_map
+from tasks.promotion.proxy_figures import draw_proxy
+from tasks.release.conflicts import describe_overlaps
 from tasks.release.sensitivity import AMPLIFIED, Sensitivity
 from tasks.reports.render import render
 from tasks.stores.manifest import Manifest
@@ -52,8 +53,7 @@ class Dossier:
     """Everything that one decision rests on.
 
     ``tasks`` holds the figures of each on the test slice, ``slots`` by task the calibration ratio of the
-    items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` PNG bytes by caption,
-    ``reports`` further sections as HTML.
+    items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` PNG bytes by caption.
     """
 
     surface: str
@@ -67,7 +67,8 @@ class Dossier:
     slots: Mapping[str, Estimate] = field(default_factory=dict)
     utility: SlotUtility | None = None
     pictures: Mapping[str, bytes] = field(default_factory=dict)
-    reports: str = ""
+    proxies: Sequence[ProxyEvidence] = ()
+    conflicts: ConflictEvidence | None = None
 
     @property
     def verdict(self) -> Literal["promote", "hold"]:
@@ -115,7 +116,9 @@ class Dossier:
             tasks=self.tasks,
             metrics=[m for m in _METRICS if any((m, ALL) in task.figures for task in self.tasks)],
             pictures={caption: base64.b64encode(png).decode() for caption, png in self.pictures.items()},
-            reports=Markup(self.reports),  # noqa: S704 - HTML of our own, whose texts are escaped
+            proxies=[draw_proxy(proxy) for proxy in self.proxies],
+            heat_map=draw_heat_map(self.conflicts),
+            overlaps=list(describe_overlaps(self.conflicts)) if self.conflicts else [],
             parts=self.manifest.parts,
             ages=self.manifest.ages(),
         )

@@ -16,7 +16,7 @@ from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
 from tasks.promotion.decision import Hold, decide_release
 from tasks.promotion.dossier import Dossier, SlotUtility
 from tasks.promotion.gates import Evidence, Runs, judge_release
-from tasks.promotion.release_reports import report_sections, report_verdicts
+from tasks.promotion.release_reports import report_verdicts
 from tasks.release.description import describe_verdict
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.stores.manifest import Manifest
@@ -150,7 +150,8 @@ def _dossier(
             release_manifest(workspace, resolve_tested_release(workspace, release)),
             release_run=runs.release,
         ),
-        reports=report_sections(documents.release),
+        proxies=documents.release.proxies,
+        conflicts=documents.release.conflicts,
     )
 
 

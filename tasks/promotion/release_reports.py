@@ -1,18 +1,16 @@
-"""What the release step reports beside its tasks' figures: verdicts for the gate, sections for the dossier.
+"""What the release step reports beside its tasks' figures, as verdicts for the gate.
 
 ::
 
     evidence of the release step
-    ├── refit       what is served beside what was tested  -> verdicts that hold
-    ├── proxies     each declared pair                     -> verdicts that warn, pictures
-    └── conflicts   every pair of tasks                    -> a heat map
+    ├── kept, unrepeated, refit   what is served beside what was tested  -> verdicts that hold
+    └── proxies                   each declared pair                     -> verdicts that warn
 """
 
 from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.unchanged_parts import judge_kept
-from tasks.release.conflicts import conflicts_section
-from tasks.release.proxies import judge_proxies, proxies_section
+from tasks.release.proxies import judge_proxies
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
 
 
@@ -24,8 +22,3 @@ def report_verdicts(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ..
         *judge_refit(released.refit, run=run),
         *judge_proxies(released.proxies, run=run),
     )
-
-
-def report_sections(released: ReleaseEvidence) -> str:
-    """Write what the release step's evidence reports as HTML."""
-    return proxies_section(released.proxies) + conflicts_section(released.conflicts)

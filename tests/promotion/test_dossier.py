@@ -2,13 +2,16 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from tasks.evaluation.conflicts import TopOverlap
+from tasks.evaluation.evidence import ConflictEvidence, PairEvidence
 from tasks.evaluation.figures import SegmentCounts, TaskEvidence
 from tasks.evaluation.replay_evidence import UtilityComposition
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote
 from tasks.promotion.dossier import Dossier, SlotUtility
 from tasks.release.sensitivity import sensitivities
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
+from tests.promotion.test_proxy_figures import LOW, TOP, proxy
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
 RATIO = Verdict(
@@ -18,6 +21,8 @@ RATIO = Verdict(
     Outcome.BLOCK,
     "0.9 to 1.1",
     Estimate(1.3, 1.2, 1.4, 90),
+    task="click",
+    allowed=Bounds(0.9, 1.1),
 )
 MANIFEST = Manifest(
     surface="feed",
@@ -157,7 +162,7 @@ def test_where_no_calibration_error_matters_the_page_says_so() -> None:
 
 def test_hostile_names_are_escaped_wherever_they_stand() -> None:
     odd = replace(CLICK, task="<script>", counts={"all": SegmentCounts(5, 1), "<b>": SegmentCounts(2, 1)})
-    verdict = replace(RATIO, subject="<script>", segment="<b>", threshold="0.9 to 1.1", reason="<s>")
+    verdict = replace(RATIO, subject="<script>", task="<script>", segment="<b>", reason="<s>")
     part = replace(MANIFEST.parts[0], name="<script>")
     terms = [
         {
@@ -184,7 +189,34 @@ def test_hostile_names_are_escaped_wherever_they_stand() -> None:
             sensitivities(composed(*terms), {"<script>": Estimate(1.2, 0.9, 1.5, 9)}, {}),
         ),
         pictures={"'\"><script>": b"png"},
+        proxies=(proxy(LOW, TOP, fast="<script>", slow="<b>", learned=True), proxy(fast="<i>", slow="<s>")),
+        conflicts=ConflictEvidence(
+            tasks=("<script>", "<b>"),
+            pairs=(PairEvidence(tasks=("<script>", "<b>"), predictions=0.5, outcomes=-0.5, rows=9),),
+            at_top=(TopOverlap("<script>", "<b>", Estimate(0.5, 0.4, 0.6, 9), 0.1, 9),),
+        ),
     ).to_html()
     assert page.count("&lt;script&gt;") > 10
     for markup in ("<script>", "<b>", "<s>", "<i>"):
         assert markup not in page
+
+
+def test_pairs_are_drawn_with_what_there_is_to_know_of_them() -> None:
+    page = replace(DOSSIER, proxies=(proxy(LOW, TOP, learned=True), proxy())).to_html()
+    assert "mean watched (more is better) along the tenths of click's prediction, with 95 %" in page
+    assert "the mean of all 12 rows (3 not 0) from 2026-01-01 to 2026-01-07" in page
+    assert "Top tenth better than the rest by -0.1 [-0.2, -0.05]. The model of click learned" in page
+    assert "<p>watched along click: no row where both are known.</p>" in page
+    assert page.count("<circle") == 1 + 2, "a ratio and two tenths"
+
+
+def test_tasks_that_pull_apart_are_drawn_and_named() -> None:
+    conflicts = ConflictEvidence(
+        tasks=("click", "hide"),
+        pairs=(PairEvidence(tasks=("click", "hide"), predictions=0.5, outcomes=-0.5, rows=9),),
+        at_top=(TopOverlap("click", "hide", Estimate(0.5, 0.4, 0.6, 9), 0.1, 9),),
+    )
+    page = replace(DOSSIER, conflicts=conflicts).to_html()
+    assert page.count('<rect class="together"') == page.count('<rect class="apart"') == 1
+    assert "click: 0.5 [0.4, 0.6] of its top tenth is in hide&#39;s, by chance 0.1" in page
+    assert "How tasks go together" not in DOSSIER.to_html()

@@ -10,7 +10,7 @@ from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.decision import Hold, Promote, decide_release, in_words
+from tasks.promotion.decision import Hold, Promote, decide_release, explain_verdict
 from tasks.promotion.gates import Evidence, Runs, judge_release
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
@@ -175,7 +175,7 @@ def test_a_slow_part_has_its_own_bound() -> None:
 def test_cannot_tell_holds_unless_declared_a_warning() -> None:
     verdict = Verdict("data", "click.rows", "all", Outcome.CANNOT_TELL, ">= 10", None, "3 rows")
     assert isinstance(decide_release([verdict], cannot_tell="hold"), Hold)
-    assert decide_release([verdict], cannot_tell="warn") == Promote((in_words(verdict),))
+    assert decide_release([verdict], cannot_tell="warn") == Promote((explain_verdict(verdict),))
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.METRIC_MISSING])

@@ -1,4 +1,4 @@
-"""The heat map of tasks says in figures and words which of them pull apart."""
+"""The pairs of tasks are evidence, and words say which of them pull apart."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 from tasks.evaluation.conflicts import conflict_report
 from tasks.evaluation.evidence import ConflictEvidence
-from tasks.release.conflicts import conflict_evidence, conflicts_section, in_words
+from tasks.release.conflicts import conflict_evidence, describe_overlaps
 
 RNG = np.random.default_rng(3)
 N = 3000
@@ -36,21 +36,6 @@ def test_it_is_plain_json_of_every_pair(found: ConflictEvidence) -> None:
 
 
 def test_words_name_what_is_a_costs_top_more_often_than_by_chance(found: ConflictEvidence) -> None:
-    [said] = in_words(found)
+    [said] = describe_overlaps(found)
     assert said.startswith("click: 1")
     assert said.endswith("of its top tenth is in <hide>'s, by chance 0.1")
-
-
-def test_the_map_draws_both_halves_and_escapes_names(found: ConflictEvidence) -> None:
-    section = conflicts_section(found)
-    assert section.count("<rect") == 6
-    assert section.count(">?</text>") == 2, "outcomes of what nobody knows"
-    assert section.count(">1.00</text>") == 1
-    assert "<hide>" not in section
-    assert "&lt;hide&gt;" in section
-
-
-def test_one_task_alone_has_nothing_to_go_with() -> None:
-    alone = {"click": BAIT}
-    report = conflict_report(alone, alone, np.arange(N), costs=[])
-    assert conflicts_section(conflict_evidence(report)) == ""

@@ -1,4 +1,4 @@
-"""A proxy in doubt warns, holds nothing, and is drawn."""
+"""A proxy in doubt warns and holds nothing."""
 
 from datetime import date
 from typing import Any
@@ -10,7 +10,7 @@ from tasks.evaluation.evidence import ProxyEvidence
 from tasks.evaluation.proxies import proxy_report
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Promote, decide_release
-from tasks.release.proxies import judge_proxies, proxies_section
+from tasks.release.proxies import judge_proxies
 
 RNG = np.random.default_rng(2)
 N = 5000
@@ -62,16 +62,3 @@ def test_too_little_data_warns_and_never_passes(rows: int) -> None:
 def test_no_proxy_holds_a_release() -> None:
     verdicts = [judged(told(np.where(CLICK > 0.9, 0.05, 0.4))), judged(told(np.full(N, 0.1), rows=0))]
     assert isinstance(decide_release(verdicts, cannot_tell="hold"), Promote)
-
-
-def test_the_picture_has_a_mark_for_each_tenth_and_the_colour_of_its_verdict() -> None:
-    section = proxies_section([told(np.where(CLICK > 0.9, 0.05, 0.4))])
-    assert section.count("<circle") == 10
-    assert section.count("class='warn'") == 1
-    assert "mean watched (more is better) along the tenths of click's prediction" in section
-    assert f"all {N:,} rows" in section
-
-
-def test_a_pair_without_a_row_says_so_and_no_pair_says_nothing() -> None:
-    assert "no row where both are known" in proxies_section([told(np.full(N, 0.1), rows=0)])
-    assert proxies_section([]) == ""
