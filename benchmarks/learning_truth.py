@@ -1,6 +1,6 @@
 """What each correction of learning brings, against a known truth: ``python -m benchmarks.learning_truth``.
 
-The simulated feed is drawn in memory (``tasks/datasets/world/days.py``). Heads are learned from its first
+The simulated feed is drawn in memory (``benchmarks/learning/days.py``). Heads are learned from its first
 days, calibrated on the next and held against the true probabilities of the last: printed are the sum of
 predictions over that of truths (1 is right) and the root mean square of the difference of their logits (0 is
 right).

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.learning.days import Days, draw, world
 from tasks.calibration.fit import fit_binary
 from tasks.contracts import load_surface
-from tasks.datasets.world.days import Days, draw, world
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head, Heads
 from tasks.training.examples import Examples

@@ -15,8 +15,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from tasks.datasets.world.catalog import SHELVES, Catalog
+from tasks.datasets.world.entities import Catalog
 from tasks.datasets.world.streams import Stream, generator
+from tasks.datasets.world.vocabulary import SHELVES
 
 Integers = npt.NDArray[np.int64]
 

@@ -8,13 +8,11 @@
 Every delay ends inside its task's window, so what can happen is what a label can hold.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from tasks.datasets.world.absences import DAY_US, absent, ineligible, out_of_stock
-from tasks.datasets.world.feed import World
+from tasks.datasets.world.entities import Happened, Outcomes, Shown, World
 from tasks.datasets.world.truth import DWELL_LOG_SD, Chances
 from tasks.datasets.world.vocabulary import EXAMINATION, VISIBLE_RATE
 
@@ -23,45 +21,10 @@ Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_ORDERS = frozenset({"purchase", "return"})
+"""Events of the shop: they come later, and carry no request."""
 PURCHASE_DAYS = 7
 """Days after an impression's own on which its purchase can still fall."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """The shown impressions of a batch, flat and in order of request and position.
-
-    ``at`` is in microseconds since the world's first midnight.
-    """
-
-    user: Integers
-    item: Integers
-    position: npt.NDArray[np.int16]
-    at: Integers
-    price: Floats
-
-
-@dataclass(frozen=True)
-class Happened:
-    """Events of one kind: ``row`` points into the shown impressions; value is NaN where there is none.
-
-    ``tagged`` tells whether the event carries the request's id: a click does, an order does not.
-    """
-
-    event: str
-    row: Integers
-    at: Integers
-    known_at: Integers
-    value: Floats
-    tagged: bool
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """What came of a batch: which rows were rendered, and all events."""
-
-    visible: Bools
-    events: tuple[Happened, ...]
 
 
 def behave(world: World, shown: Shown, chance: Chances, rng: np.random.Generator) -> Outcomes:
@@ -78,10 +41,8 @@ def behave(world: World, shown: Shown, chance: Chances, rng: np.random.Generator
     click_at = shown.at + _delay(rng, n, mean=90, most=30 * _MINUTE)
     seconds = np.exp(chance.log_dwell + DWELL_LOG_SD * rng.standard_normal(n))
     events = (
-        _happened(rng, "click", clicked, click_at, tagged=True),
-        _happened(
-            rng, "dwell", clicked, click_at + _us(np.minimum(seconds, 4 * _HOUR)), tagged=True, value=seconds
-        ),
+        _happened(rng, "click", clicked, click_at),
+        _happened(rng, "dwell", clicked, click_at + _us(np.minimum(seconds, 4 * _HOUR)), seconds),
         *_orders(world, shown, chance, clicked, click_at, rng),
         *_complaints(shown, chance, seen, clicked, click_at, rng),
         _survey(shown, chance, seen, rng),
@@ -104,9 +65,9 @@ def _orders(
     returned = bought & (rng.random(n) < chance.give_back)
     returned_at = bought_at + _us(_HOUR) + _delay(rng, n, mean=7 * _DAY, most=30 * _DAY - 2 * _HOUR)
     return (
-        _happened(rng, "add_to_cart", carted, cart_at, tagged=True),
-        _happened(rng, "purchase", bought, bought_at, value=shown.price, lag=20 * _MINUTE),
-        _happened(rng, "return", returned, returned_at, value=shown.price, lag=20 * _MINUTE),
+        _happened(rng, "add_to_cart", carted, cart_at),
+        _happened(rng, "purchase", bought, bought_at, shown.price),
+        _happened(rng, "return", returned, returned_at, shown.price),
     )
 
 
@@ -133,8 +94,8 @@ def _complaints(
     reported = seen & (rng.random(n) < chance.report)
     reported_at = shown.at + _delay(rng, n, mean=_DAY, most=7 * _DAY - _HOUR)
     return (
-        _happened(rng, "hide", hidden, hidden_at, tagged=True),
-        _happened(rng, "report", reported, reported_at, tagged=True),
+        _happened(rng, "hide", hidden, hidden_at),
+        _happened(rng, "report", reported, reported_at),
     )
 
 
@@ -145,25 +106,18 @@ def _survey(shown: Shown, chance: Chances, seen: Bools, rng: np.random.Generator
     answered = seen & (rng.random(n) < np.where(happy, chance.answers_happy, chance.answers_unhappy))
     stars = np.where(happy, rng.integers(4, 6, n), rng.integers(1, 4, n)).astype(np.float64)
     at = shown.at + _delay(rng, n, mean=2 * _DAY, most=14 * _DAY - _HOUR)
-    return _happened(rng, "survey", answered, at, tagged=True, value=stars)
+    return _happened(rng, "survey", answered, at, stars)
 
 
 def _happened(
-    rng: np.random.Generator,
-    event: str,
-    which: Bools,
-    at: Integers,
-    *,
-    value: Floats | None = None,
-    lag: float = 2 * _MINUTE,
-    tagged: bool = False,
+    rng: np.random.Generator, event: str, which: Bools, at: Integers, value: Floats | None = None
 ) -> Happened:
-    """Keep the rows where it happened; it is known ``lag`` seconds later on average, at most ten times so."""
-    row = np.flatnonzero(which)
-    when = at[row]
+    """Keep the rows where it happened; it is known 2 or 20 minutes later on average, at most ten times so."""
+    row, order = np.flatnonzero(which), event in _ORDERS
+    when, lag = at[row], 20 * _MINUTE if order else 2 * _MINUTE
     known_at = when + _delay(rng, len(row), mean=lag, most=10 * lag)
     values = np.full(len(row), np.nan) if value is None else value[row]
-    return Happened(event, row, when, known_at, values, tagged)
+    return Happened(event, row, when, known_at, values, tagged=not order)
 
 
 def _delay(rng: np.random.Generator, n: int, *, mean: float, most: float) -> Integers:

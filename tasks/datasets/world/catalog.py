@@ -6,24 +6,24 @@ nobody meets an item again within 38 days. So an event matched on person and ite
 impressions whose windows hold it, and the true probabilities are exact.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tasks.datasets.world.entities import Catalog, Trait
 from tasks.datasets.world.streams import Stream, generator
-from tasks.datasets.world.users import Trait, draw_trait
-from tasks.datasets.world.vocabulary import CATEGORIES, REGIONS
-
-GROUPS = 38
-SHELVES_PER_GROUP = 160
-SHELVES = GROUPS * SHELVES_PER_GROUP
-SHELF_DAYS = 120
-CREATORS = 400
-
-EVERYWHERE = -1
-PERMIT_UNKNOWN = -2
+from tasks.datasets.world.users import draw_trait
+from tasks.datasets.world.vocabulary import (
+    CATEGORIES,
+    CREATORS,
+    EVERYWHERE,
+    PERMIT_UNKNOWN,
+    REGIONS,
+    SHELF_DAYS,
+    SHELVES,
+)
 
 _LOG_PRICE = np.log([14.0, 120.0, 45.0, 30.0, 9.0, 38.0, 42.0, 22.0])
 _SPONSORED_SHARE = 0.06
@@ -33,41 +33,6 @@ _UNKNOWN_PERMIT_SHARE = 0.002
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Catalog:
-    """All items, by index ``generation * SHELVES + shelf``.
-
-    ``price_level`` is the log price against the category's; ``restricted`` the code of the region
-    where the item may not be shown, ``EVERYWHERE`` if there is none, ``PERMIT_UNKNOWN`` if nobody knows.
-    Traits: ``appeal`` (draws clicks), ``bait`` (draws clicks and disappoints), ``quality``, ``misfit``
-    (comes back); ``noise`` is the feed's error about an item on its first day.
-    """
-
-    born: npt.NDArray[np.int32]
-    category: npt.NDArray[np.int8]
-    creator: npt.NDArray[np.int16]
-    price: npt.NDArray[np.float64]
-    price_level: Floats
-    margin: npt.NDArray[np.float64]
-    sponsored: npt.NDArray[np.bool_]
-    violation: npt.NDArray[np.bool_]
-    restricted: npt.NDArray[np.int8]
-    appeal: Trait
-    bait: Trait
-    quality: Trait
-    misfit: Trait
-
-    def on_shelf(self, day: int) -> Indices:
-        """Return the item on each shelf on a day, shape [SHELVES]; shelf s is of group s % GROUPS."""
-        phase = self.born[:SHELVES] + SHELF_DAYS
-        generation = (day - phase) // SHELF_DAYS + 1
-        return generation.astype(np.int64) * SHELVES + np.arange(SHELVES)
-
-    def age(self, day: int) -> npt.NDArray[np.int32]:
-        """Return the days since each item came onto its shelf; negative before."""
-        return np.int32(day) - self.born
 
 
 def draw_catalog(seed: int, days: int) -> Catalog:

@@ -6,22 +6,20 @@
                                                         |  features logged for all 40
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from tasks.datasets.world.absences import DAY_US, ineligible, out_of_stock
-from tasks.datasets.world.catalog import GROUPS, Catalog
-from tasks.datasets.world.logging_policy import Placement, gumbel, place
+from tasks.datasets.world.entities import Batch, Catalog, Requests, Seen, Trait, World
+from tasks.datasets.world.logging_policy import gumbel, place
 from tasks.datasets.world.streams import Stream, generator
-from tasks.datasets.world.users import Trait, Users
 from tasks.datasets.world.vocabulary import (
     CANDIDATES,
     DEVICES,
     EXPLORE,
     FOLLOWING,
     FRESH,
+    GROUPS,
     PERSONAL,
     SLOTS,
     SPONSORED,
@@ -34,80 +32,6 @@ Indices = npt.NDArray[np.int64]
 _CHECKOUT_SHARE = 0.15
 _MAIN_DEVICE_SHARE = 0.85
 _FRESH_DAYS = 7
-
-
-@dataclass(frozen=True)
-class World:
-    """What is the same on all days."""
-
-    seed: int
-    users: Users
-    catalog: Catalog
-
-
-@dataclass(frozen=True)
-class Requests:
-    """Requests of one day in time order, each of another person. ``at`` is microseconds of the day."""
-
-    user: Indices
-    at: Indices
-    checkout: npt.NDArray[np.bool_]
-    device: npt.NDArray[np.int8]
-
-    def part(self, first: int, last: int) -> "Requests":
-        """Return the requests ``first`` to ``last``, half-open."""
-        cut = slice(first, last)
-        return Requests(self.user[cut], self.at[cut], self.checkout[cut], self.device[cut])
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The item traits as the feed estimates them on a day, by item.
-
-    The error about an item shrinks with the square root of its days on the shelf.
-    """
-
-    age: npt.NDArray[np.int32]
-    appeal: Floats
-    bait: Floats
-    quality: Floats
-    misfit: Floats
-    popularity: Floats
-
-    @classmethod
-    def on(cls, catalog: Catalog, day: int) -> "Seen":
-        """Return the estimates of a day."""
-        age = catalog.age(day)
-        known = np.maximum(age, 0).astype(np.float32)
-        error = np.sqrt(np.float32(10) / (10 + known)) * np.float32(1.5)
-        appeal, bait, quality, misfit = (
-            _estimate(t, error) for t in (catalog.appeal, catalog.bait, catalog.quality, catalog.misfit)
-        )
-        reach = np.log1p(known) / np.float32(2.4)
-        popularity = np.exp(4 + 0.5 * appeal + 0.3 * bait + reach - 2)
-        return cls(age, appeal, bait, quality, misfit, popularity.astype(np.float32))
-
-
-def _estimate(trait: Trait, error: Floats) -> Floats:
-    return trait.true + error * (trait.seen - trait.true)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Requests with their candidates: [requests, CANDIDATES] unless said otherwise.
-
-    ``whim`` is the part of a click that nothing logged explains.
-    """
-
-    day: int
-    requests: Requests
-    item: Indices
-    source: npt.NDArray[np.int8]
-    affinity: Trait
-    score: Floats
-    placement: Placement
-    seen: Seen
-    whim: Floats
 
 
 def draw_requests(world: World, day: int, count: int) -> Requests:

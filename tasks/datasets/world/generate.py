@@ -24,7 +24,8 @@ import pyarrow as pa
 
 from tasks.datasets.world.behaviour import PURCHASE_DAYS, behave
 from tasks.datasets.world.catalog import draw_catalog
-from tasks.datasets.world.feed import Requests, World, draw_batch, draw_requests
+from tasks.datasets.world.entities import Batch, World
+from tasks.datasets.world.feed import draw_batch, draw_requests
 from tasks.datasets.world.files import ParquetFiles, whole_folder
 from tasks.datasets.world.streams import Stream, generator
 from tasks.datasets.world.tables import (
@@ -146,7 +147,7 @@ def _already_there(out: Path, parameters: _Parameters) -> WorldResult | None:
     found = _read_mark(out / _MARK)
     if found is None:
         raise ContractError(
-            f"{out} holds something that is no simulated world: give an empty folder as --out"
+            f"{out} holds something that is not a simulated world: give an empty folder as --out"
         )
     if found["parameters"] != asdict(parameters):
         raise ContractError(
@@ -194,20 +195,22 @@ def _days(world: World, clock: Clock, parameters: _Parameters) -> Iterator[tuple
         requests = draw_requests(world, day, parameters.requests_per_day)
         for number, first in enumerate(range(0, parameters.requests_per_day, _BATCH)):
             part = requests.part(first, first + _BATCH)
+            batch = draw_batch(world, day, number, part)
             names = request_names(clock, day, first, len(part.user))
-            yield day, _batch(world, clock, day, number, part, names, parameters.candidate_truth)
+            rng = generator(world.seed, Stream.BEHAVIOUR, day, number)
+            yield day, _tables(world, clock, batch, names, rng, candidate_truth=parameters.candidate_truth)
     for day in range(parameters.days, parameters.days + PURCHASE_DAYS + 1):
         yield day, {"events": absences_table(world, clock, day)}
 
 
-def _batch(
-    world: World, clock: Clock, day: int, number: int, requests: Requests, names: Names, candidate_truth: bool
+def _tables(
+    world: World, clock: Clock, batch: Batch, names: Names, rng: np.random.Generator, *, candidate_truth: bool
 ) -> Tables:
-    batch = draw_batch(world, day, number, requests)
+    """Return every table of a batch; ``names`` are those of its requests, ``rng`` draws what comes of it."""
     rows, shown = shown_of(world, batch)
     all_chances = chances(world, batch)
     of_shown = all_chances.at(rows)
-    outcomes = behave(world, shown, of_shown, generator(world.seed, Stream.BEHAVIOUR, day, number))
+    outcomes = behave(world, shown, of_shown, rng)
     candidates = candidates_table(world, clock, batch, names, rows, outcomes)
     impressions = impressions_table(candidates, rows)
     tables = {

@@ -10,16 +10,17 @@ import pyarrow as pa
 
 from tasks import columns as c
 from tasks.datasets.world.absences import DAY_US, Absences, ineligible, out_of_stock
-from tasks.datasets.world.behaviour import Happened, Outcomes, Shown
-from tasks.datasets.world.catalog import CREATORS, PERMIT_UNKNOWN, SHELVES
-from tasks.datasets.world.feed import Batch, World
+from tasks.datasets.world.entities import Batch, Happened, Outcomes, Shown, World
 from tasks.datasets.world.vocabulary import (
     CANDIDATES,
     CATEGORIES,
+    CREATORS,
     DEVICES,
     EXPLORE,
     PAGES,
+    PERMIT_UNKNOWN,
     REGIONS,
+    SHELVES,
     SLOTS,
     SOURCES,
     TENURES,

@@ -4,11 +4,10 @@ Each trait has two faces: the true one, from which behaviour follows, and the se
 estimate as a feature store would hold it. Only the seen one is logged.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
+from tasks.datasets.world.entities import Trait, Users
 from tasks.datasets.world.streams import Stream, generator
 from tasks.datasets.world.vocabulary import CATEGORIES, DEVICES, REGIONS, TENURES
 
@@ -22,37 +21,6 @@ _TENURE_SHARES = (0.25, 0.45, 0.30)
 _REGION_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
 _DEVICE_SHARES = (0.3, 0.6, 0.1)
 _ACTIVITY_BY_TENURE = np.array([-0.3, 0.0, 0.5])
-
-
-@dataclass(frozen=True)
-class Trait:
-    """A true value and the estimate of it that the feed logs."""
-
-    true: Floats
-    seen: Floats
-
-
-@dataclass(frozen=True)
-class Users:
-    """All people, by index. Codes point into the vocabularies; ``activity`` is a log weight.
-
-    ``taste`` has shape [users, categories], the other traits [users]: ``thrift`` (dislike of a high
-    price), ``buyer`` (readiness to buy), ``touchy`` (readiness to hide).
-    """
-
-    tenure: Codes
-    region: Codes
-    device: Codes
-    activity: Floats
-    taste: Trait
-    thrift: Trait
-    buyer: Trait
-    touchy: Trait
-
-    @property
-    def count(self) -> int:
-        """How many people there are."""
-        return len(self.tenure)
 
 
 def draw_users(seed: int, count: int) -> Users:

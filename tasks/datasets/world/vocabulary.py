@@ -10,6 +10,17 @@ PAGES: Final = ("home", "checkout")
 SOURCES: Final = ("personal", "trending", "following", "fresh", "sponsored", "explore")
 PERSONAL, TRENDING, FOLLOWING, FRESH, SPONSORED, EXPLORE = range(len(SOURCES))
 
+GROUPS: Final = 38
+SHELVES_PER_GROUP: Final = 160
+SHELVES: Final = GROUPS * SHELVES_PER_GROUP
+SHELF_DAYS: Final = 120
+"""How long an item stays on its shelf."""
+CREATORS: Final = 400
+
+EVERYWHERE: Final = -1
+PERMIT_UNKNOWN: Final = -2
+"""In place of the region where an item may not be shown: there is none, and nobody knows."""
+
 CANDIDATES: Final = 40
 """Scored candidates of a request."""
 

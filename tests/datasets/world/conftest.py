@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.datasets.world.behaviour import Outcomes, Shown, behave
+from tasks.datasets.world.behaviour import behave
 from tasks.datasets.world.catalog import draw_catalog
-from tasks.datasets.world.feed import Batch, World, draw_batch, draw_requests
+from tasks.datasets.world.entities import Batch, Outcomes, Shown, World
+from tasks.datasets.world.feed import draw_batch, draw_requests
 from tasks.datasets.world.generate import WorldResult, generate
 from tasks.datasets.world.tables import shown_of
 from tasks.datasets.world.truth import Chances, chances

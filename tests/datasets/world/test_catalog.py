@@ -1,6 +1,7 @@
 import numpy as np
 
-from tasks.datasets.world.catalog import GROUPS, SHELF_DAYS, SHELVES, draw_catalog
+from tasks.datasets.world.catalog import draw_catalog
+from tasks.datasets.world.vocabulary import GROUPS, SHELF_DAYS, SHELVES
 
 
 def test_every_shelf_holds_one_item_of_every_age():

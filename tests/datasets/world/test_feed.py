@@ -1,9 +1,8 @@
 import numpy as np
 
 from tasks.datasets.world.absences import ineligible, out_of_stock
-from tasks.datasets.world.catalog import GROUPS, SHELVES
 from tasks.datasets.world.feed import draw_requests
-from tasks.datasets.world.vocabulary import CANDIDATES, SLOTS
+from tasks.datasets.world.vocabulary import CANDIDATES, GROUPS, SHELVES, SLOTS
 
 
 def test_a_person_asks_at_most_once_a_day(drawn):

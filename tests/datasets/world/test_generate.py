@@ -182,7 +182,7 @@ def test_a_folder_with_another_world_is_refused(made):
 
 def test_a_folder_with_something_else_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(ContractError, match="no simulated world"):
+    with pytest.raises(ContractError, match="not a simulated world"):
         generate(days=1, requests_per_day=1, seed=0, out=tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "keep"
 

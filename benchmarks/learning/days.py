@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
-from tasks.datasets.world.behaviour import Happened, behave
+from tasks.datasets.world.behaviour import behave
 from tasks.datasets.world.catalog import draw_catalog
-from tasks.datasets.world.feed import World, draw_batch, draw_requests
+from tasks.datasets.world.entities import Happened, World
+from tasks.datasets.world.feed import draw_batch, draw_requests
 from tasks.datasets.world.streams import Stream, generator
 from tasks.datasets.world.tables import Clock, candidates_table, impressions_table, request_names, shown_of
 from tasks.datasets.world.truth import chances, probabilities

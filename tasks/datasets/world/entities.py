@@ -1,0 +1,198 @@
+"""The people, items, requests and events of the simulated world, as arrays.
+
+::
+
+    World = Users + Catalog     the same on all days
+    Batch                       requests of a day with their candidates, of which some are Shown
+    Outcomes                    what came of the shown: what was rendered, and what Happened
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.datasets.world.logging_policy import Placement
+from tasks.datasets.world.vocabulary import SHELF_DAYS, SHELVES
+
+Floats = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.int8]
+Integers = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Trait:
+    """A true value and the estimate of it that the feed logs."""
+
+    true: Floats
+    seen: Floats
+
+
+@dataclass(frozen=True)
+class Users:
+    """All people, by index. Codes point into the vocabularies; ``activity`` is a log weight.
+
+    ``taste`` has shape [users, categories], the other traits [users]: ``thrift`` (dislike of a high
+    price), ``buyer`` (readiness to buy), ``touchy`` (readiness to hide).
+    """
+
+    tenure: Codes
+    region: Codes
+    device: Codes
+    activity: Floats
+    taste: Trait
+    thrift: Trait
+    buyer: Trait
+    touchy: Trait
+
+    @property
+    def count(self) -> int:
+        """How many people there are."""
+        return len(self.tenure)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All items, by index ``generation * SHELVES + shelf``.
+
+    ``price_level`` is the log price against the category's; ``restricted`` the code of the region
+    where the item may not be shown, ``EVERYWHERE`` if there is none, ``PERMIT_UNKNOWN`` if nobody knows.
+    Traits: ``appeal`` (draws clicks), ``bait`` (draws clicks and disappoints), ``quality``, ``misfit``
+    (comes back); ``noise`` is the feed's error about an item on its first day.
+    """
+
+    born: npt.NDArray[np.int32]
+    category: npt.NDArray[np.int8]
+    creator: npt.NDArray[np.int16]
+    price: npt.NDArray[np.float64]
+    price_level: Floats
+    margin: npt.NDArray[np.float64]
+    sponsored: npt.NDArray[np.bool_]
+    violation: npt.NDArray[np.bool_]
+    restricted: npt.NDArray[np.int8]
+    appeal: Trait
+    bait: Trait
+    quality: Trait
+    misfit: Trait
+
+    def on_shelf(self, day: int) -> Integers:
+        """Return the item on each shelf on a day, shape [SHELVES]; shelf s is of group s % GROUPS."""
+        phase = self.born[:SHELVES] + SHELF_DAYS
+        generation = (day - phase) // SHELF_DAYS + 1
+        return generation.astype(np.int64) * SHELVES + np.arange(SHELVES)
+
+    def age(self, day: int) -> npt.NDArray[np.int32]:
+        """Return the days since each item came onto its shelf; negative before."""
+        return np.int32(day) - self.born
+
+
+@dataclass(frozen=True)
+class World:
+    """What is the same on all days."""
+
+    seed: int
+    users: Users
+    catalog: Catalog
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Requests of one day in time order, each of another person. ``at`` is microseconds of the day."""
+
+    user: Integers
+    at: Integers
+    checkout: npt.NDArray[np.bool_]
+    device: npt.NDArray[np.int8]
+
+    def part(self, first: int, last: int) -> "Requests":
+        """Return the requests ``first`` to ``last``, half-open."""
+        cut = slice(first, last)
+        return Requests(self.user[cut], self.at[cut], self.checkout[cut], self.device[cut])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The item traits as the feed estimates them on a day, by item.
+
+    The error about an item shrinks with the square root of its days on the shelf.
+    """
+
+    age: npt.NDArray[np.int32]
+    appeal: Floats
+    bait: Floats
+    quality: Floats
+    misfit: Floats
+    popularity: Floats
+
+    @classmethod
+    def on(cls, catalog: Catalog, day: int) -> "Seen":
+        """Return the estimates of a day."""
+        age = catalog.age(day)
+        known = np.maximum(age, 0).astype(np.float32)
+        error = np.sqrt(np.float32(10) / (10 + known)) * np.float32(1.5)
+        appeal, bait, quality, misfit = (
+            _estimate(t, error) for t in (catalog.appeal, catalog.bait, catalog.quality, catalog.misfit)
+        )
+        reach = np.log1p(known) / np.float32(2.4)
+        popularity = np.exp(4 + 0.5 * appeal + 0.3 * bait + reach - 2)
+        return cls(age, appeal, bait, quality, misfit, popularity.astype(np.float32))
+
+
+def _estimate(trait: Trait, error: Floats) -> Floats:
+    return trait.true + error * (trait.seen - trait.true)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Requests with their candidates: [requests, CANDIDATES] unless said otherwise.
+
+    ``whim`` is the part of a click that nothing logged explains.
+    """
+
+    day: int
+    requests: Requests
+    item: Integers
+    source: npt.NDArray[np.int8]
+    affinity: Trait
+    score: Floats
+    placement: Placement
+    seen: Seen
+    whim: Floats
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The shown impressions of a batch, flat and in order of request and position.
+
+    ``at`` is in microseconds since the world's first midnight.
+    """
+
+    user: Integers
+    item: Integers
+    position: npt.NDArray[np.int16]
+    at: Integers
+    price: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Happened:
+    """Events of one kind: ``row`` points into the shown impressions; value is NaN where there is none.
+
+    ``tagged`` tells whether the event carries the request's id: a click does, an order does not.
+    """
+
+    event: str
+    row: Integers
+    at: Integers
+    known_at: Integers
+    value: npt.NDArray[np.float64]
+    tagged: bool
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What came of a batch: which rows were rendered, and all events."""
+
+    visible: Bools
+    events: tuple[Happened, ...]
