@@ -1,1 +1,13 @@
-"""Whether a release may serve: gates, decision, dossier, approvals, and the aliases that move."""
+"""Whether a release may serve: gates, decision, dossier, approvals, and the aliases that move.
+
+::
+
+    gates, calibration_gate     evidence and bounds -> verdicts
+      decision                  verdicts -> Promote | Hold
+        gate                    the gate step; dossier and pages show it
+    rules                       what a promotion rests on, and who has to agree
+      case, case_page           the case as reviewers read it
+        promote, rollback       the moves of the champion; propose asks for one
+
+Steps: case, gate, promote, propose, rollback.
+"""

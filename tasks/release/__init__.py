@@ -1,1 +1,15 @@
-"""What serves: parts pinned, packed and digested; loaded, scored and verified."""
+"""What serves: parts pinned, packed and digested; loaded, scored and verified.
+
+::
+
+    parts, unchanged_parts      which models, calibrators and policies a release is made of
+      refit, refit_shift        the tested recipe repeated up to the newest labels, and how far it shifts
+      rehearsal, reports        the heads applied to the test days: figures, proxies, conflicts
+        staging, packaging      the release's folder and the code that travels with it, as a pyfunc
+          assemble, step        one registered, closed version; the same inputs give the same bytes
+    model, loading, view        MLflow's script, a release loaded, listed, shown and verified
+    score, error_bars, sensitivity   candidates scored, and what calibration leaves open
+
+Steps: assemble, parts, refit, rehearsal, score, step, unchanged_parts, view.
+With mlflow: loading, model, packaging, signature.
+"""

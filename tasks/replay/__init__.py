@@ -1,1 +1,14 @@
-"""What a release would do: logged candidates replayed under policies, and the newest traffic in shadow."""
+"""What a release would do: logged candidates replayed under policies, and the newest traffic in shadow.
+
+::
+
+    logged_candidates, log      the candidate sets of the test days, and the slates made of them
+      slates                    what releases, policies and baselines put into the slots
+        metrics, terms          sums by user: rates, exposure, what each term of the utility adds
+          replay_policies       every policy on the same candidates, with intervals
+            guardrails          a policy's bounds, judged
+              simulate          the simulation step; ``page`` shows it, ``notes`` says what it cannot tell
+    compare, shadow             champion and challenger on the newest traffic
+
+Steps: logged_candidates, notes, shadow, simulate, slates.
+"""
