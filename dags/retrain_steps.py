@@ -86,8 +86,9 @@ def calibrate(
 ) -> dict[str, Any]:
     """Calibrate one task's model; one that cannot be calibrated keeps the champion's."""
     from tasks import launch
+    from tasks.release.trained import Trained, read_kept
 
-    if "why" in trained:
+    if read_kept(trained) is not None:
         return trained
     workspace, moment, version = open_workspace(surface), instant(as_of), trained["version"]
     try:
@@ -97,7 +98,7 @@ def calibrate(
     except DataError as error:
         return keep_model(workspace, task_name, moment, error)
     made = report(result, "task", "calibrator", "version", "sha256", "run_id", "reused")
-    return {**made, "model_version": version, "calibrator_version": result.version}
+    return {**made, **Trained(task_name, version, result.version).to_json()}
 
 
 @task_group
@@ -113,13 +114,13 @@ def release(
 ) -> dict[str, Any]:
     """Pin the parts as one release with alias challenger."""
     from tasks.release import step as release
+    from tasks.release.trained import read_result
 
-    pinned = ("task", "model_version", "calibrator_version", "why")
     result = release.run(
         open_workspace(surface),
         as_of=instant(as_of),
         snapshot=snapshot["snapshot"],
-        parts=[{name: part[name] for name in pinned if name in part} for part in collect(fitted)],
+        parts=[read_result(part) for part in collect(fitted)],
         backfill=kind(dag_run) == "backfill",
     )
     kept = report(result, "release", "version", "sha256", "run_id", "reused", "backfilled", "stands")
@@ -203,11 +204,11 @@ def await_log(workspace: "Workspace", *, as_of: datetime, due: datetime) -> None
 
 def keep_model(workspace: "Workspace", task: str, as_of: datetime, error: DataError) -> dict[str, Any]:
     """Say that a task keeps the champion's model and why; where there is none, the error ends the step."""
-    from tasks.release.unchanged_parts import keep
+    from tasks.release.trained import keep_champion
 
-    stands = keep(workspace, task=task, as_of=as_of, error=error)
+    kept = keep_champion(workspace, task=task, as_of=as_of, error=error)
     tell(f"{task} keeps the champion's model")
-    return stands
+    return kept.to_json()
 
 
 def collect(fitted: Any) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from tasks.labels import build as labels
 from tasks.logs import arrival
 from tasks.promotion import gate
 from tasks.release import step as release
-from tasks.release.unchanged_parts import keep
+from tasks.release.trained import TaskResult, Trained, keep_champion
 from tasks.replay import shadow, simulate
 from tasks.stores.workspace import Workspace
 from tasks.training import plan
@@ -92,15 +92,15 @@ class _Labelled(TypedDict):
     parent_run: str | None
 
 
-def _fit(workspace: Workspace, task: str, labelled: _Labelled, steps: "_Progress") -> dict[str, Any]:
+def _fit(workspace: Workspace, task: str, labelled: _Labelled, steps: "_Progress") -> TaskResult:
     try:
         steps.begin(f"train {task}")
         model = launch.train(workspace, task=task, **labelled)
         steps.begin(f"calibrate {task}")
         calibrator = launch.calibrate(workspace, task=task, model_version=model.version, **labelled)
     except DataError as error:
-        return keep(workspace, task=task, as_of=labelled["as_of"], error=error)
-    return {"task": task, "model_version": model.version, "calibrator_version": calibrator.version}
+        return keep_champion(workspace, task=task, as_of=labelled["as_of"], error=error)
+    return Trained(task, model.version, calibrator.version)
 
 
 @dataclass

@@ -14,8 +14,9 @@ from tasks.datasets.complete_journey import import_complete_journey
 from tasks.evaluation.figures import TaskFigures
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
-from tasks.release.parts import TrainedPart, pin_trained, release_files
+from tasks.release.parts import pin_trained, release_files
 from tasks.release.rehearsal import Rehearsal
+from tasks.release.trained import Trained
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
@@ -70,7 +71,7 @@ def _measured(workspace: Workspace, snapshot: str) -> TaskFigures:
     for task in (PARENT, TASK):
         model = train.run(workspace, task=task, **common)
         fitted = calibrate.run(workspace, task=task, **common, model_version=model.version)
-        pins[task] = pin_trained(NAME, registry, TrainedPart(task, model.version, fitted.version))
+        pins[task] = pin_trained(NAME, registry, Trained(task, model.version, fitted.version))
     labelled = LabelStore(workspace.home, NAME).snapshot(snapshot)
     days = labelled.days().column("ds").to_pylist()
     slices = plan_slices(workspace.contracts, labelled.as_of, days, tasks=[PARENT, TASK]).tasks

@@ -66,7 +66,7 @@ def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: st
     found: dict[str, bytes | None] = {}
     for pinned in (*manifest.parts, *repeated):
         if pinned.role is Role.CALIBRATOR:
-            run_id = registry.run_id(registry.part(pinned.name, pinned.version))
+            run_id = registry.run_id(pinned)
             name = f"{pinned.task}, calibrator {pinned.version}"
             found[name] = read_picture(workspace.home, run_id, RELIABILITY)
             found[f"{name}, by segment"] = read_picture(workspace.home, run_id, SEGMENTS)

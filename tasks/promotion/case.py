@@ -21,7 +21,6 @@ from tasks.promotion.rules import Case, Support, changed_contracts, evidence_dig
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit
 from tasks.stores.manifest import Manifest, Role
-from tasks.stores.parts import Part
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
 from tasks.stores.releases import find_release, release_manifest, release_part
@@ -118,5 +117,5 @@ def _gate_run(workspace: Workspace, release: int) -> str:
 
 def _utility(registry: Registry, manifest: Manifest) -> UtilitySpec:
     pinned = manifest.part(Role.UTILITY_POLICY)
-    folder = registry.fetch(Part(pinned.name, pinned.version, pinned.sha256))
+    folder = registry.fetch(pinned)
     return UtilitySpec.model_validate_json((folder / POLICY_FILE).read_bytes())

@@ -97,9 +97,8 @@ class Wanted:
     @property
     def further(self) -> tuple[PinnedPart, ...]:
         """Pinned parts that belong to no task: the examination curve, the tested release."""
-        tested = self.tested and self.tested.release
-        stood_in = tested and PinnedPart(tested.name, tested.version, tested.sha256, Role.TESTED)
-        return tuple(part for part in (self.examined, stood_in) if part)
+        tested = None if self.tested is None else PinnedPart.of(self.tested.release, Role.TESTED)
+        return tuple(part for part in (self.examined, tested) if part is not None)
 
     def made(self, registry: Registry, *, parent_run: str | None) -> tuple[Part, bool]:
         """Return the version, and whether it was there already."""
@@ -220,8 +219,7 @@ class _Making:
         name = f"{manifest.surface} labels"
         self.step.dataset(name, digest=labels.content_digest, source=labels.path, context="test")
         for pinned in manifest.parts:
-            part = Part(pinned.name, pinned.version, pinned.sha256)
-            self.step.reads_model(self.registry.model_id(part))
+            self.step.reads_model(self.registry.model_id(pinned))
 
     def _log(self, evidence: ReleaseEvidence, manifest: Manifest) -> None:
         self.step.text("release.md", evidence.description)

@@ -8,17 +8,17 @@ content is refused, whoever asks (law 4).
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime
-from typing import Any
 
 from tasks.contracts import canonical_json
 from tasks.contracts.head_plan import FILE as HEAD
 from tasks.errors import ContractError, StoreError, unknown
 from tasks.evaluation.evidence import CalibrationEvidence, ExaminationEvidence, TrainingEvidence
 from tasks.ranking.examination import FILE as EXAMINATION
-from tasks.stores.manifest import Manifest, PinnedPart, Role
+from tasks.release.trained import Trained
+from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
 from tasks.stores.policies import policy_files
 from tasks.stores.registry import Registry
@@ -35,22 +35,8 @@ Pins = dict[str, tuple[PinnedPart, PinnedPart]]
 """Task -> its model and its calibrator."""
 
 
-@dataclass(frozen=True)
-class TrainedPart:
-    """What a retrain made for one task: exact versions of its model and its calibrator."""
-
-    task: str
-    model_version: int
-    calibrator_version: int
-
-    @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> "TrainedPart":
-        """Read the plain JSON that goes between steps."""
-        return cls(str(plain["task"]), int(plain["model_version"]), int(plain["calibrator_version"]))
-
-
 def pin_tasks(
-    workspace: Workspace, registry: Registry, trained: Sequence[TrainedPart], *, as_of: datetime
+    workspace: Workspace, registry: Registry, trained: Sequence[Trained], *, as_of: datetime
 ) -> Pins:
     """Pin every task's model and calibrator; what was not trained is lent (`find_lender`).
 
@@ -70,13 +56,13 @@ def pin_tasks(
     return {task: made.get(task) or lent[task] for task in tasks}
 
 
-def pin_trained(surface: str, registry: Registry, trained: TrainedPart) -> tuple[PinnedPart, PinnedPart]:
+def pin_trained(surface: str, registry: Registry, trained: Trained) -> tuple[PinnedPart, PinnedPart]:
     """Pin what was made for one task; the calibrator must have been fitted to that very model."""
     model = _pin(registry, Role.TASK, f"{surface}.task.{trained.task}", trained.model_version)
     fitted = _pin(
         registry, Role.CALIBRATOR, f"{surface}.calibrator.{trained.task}", trained.calibrator_version
     )
-    made_for = registry.tags(Part(fitted.name, fitted.version, fitted.sha256)).get(f"{COMPONENT}{model.name}")
+    made_for = registry.tags(fitted).get(f"{COMPONENT}{model.name}")
     if made_for != str(model.version):
         raise ContractError(
             f"{fitted.name} version {fitted.version} was fitted to the scores of {model.name} version "
@@ -90,7 +76,7 @@ def _pin(registry: Registry, role: Role, name: str, version: int) -> PinnedPart:
     part = registry.part(name, version)
     slices = _slices(registry, part, TrainingEvidence if role is Role.TASK else CalibrationEvidence)
     newest = slices["train" if role is Role.TASK else "calibrate"][1]
-    return PinnedPart(part.name, part.version, part.sha256, role, None, newest, slices)
+    return PinnedPart.of(part, role, newest_training_row=newest, slices=slices)
 
 
 def _lent(workspace: Workspace, missing: Sequence[str], as_of: datetime) -> Pins:
@@ -101,16 +87,12 @@ def _lent(workspace: Workspace, missing: Sequence[str], as_of: datetime) -> Pins
             f"champion of {format_instant(as_of)} or before to take it from: train every task."
         )
     manifest = release_manifest(workspace, resolve_tested_release(workspace, lender))
-    lacking = [task for task in missing if not _has(manifest, task)]
+    lacking = [task for task in missing if manifest.find(Role.TASK, task) is None]
     if lacking:
         raise ContractError(
             f"Release {lender} has no {', '.join(lacking)} to lend: it was made before the task. Train it."
         )
     return {task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task)) for task in missing}
-
-
-def _has(manifest: Manifest, task: str) -> bool:
-    return any(part.task == task for part in manifest.parts)
 
 
 def pin_examination(registry: Registry, part: Part | None) -> PinnedPart | None:
@@ -119,7 +101,7 @@ def pin_examination(registry: Registry, part: Part | None) -> PinnedPart | None:
         return None
     slices = _slices(registry, part, ExaminationEvidence)
     newest = slices["train"][1] if slices else None
-    return PinnedPart(part.name, part.version, part.sha256, Role.EXAMINATION, None, newest, slices)
+    return PinnedPart.of(part, Role.EXAMINATION, newest_training_row=newest, slices=slices)
 
 
 def _slices(
@@ -148,15 +130,15 @@ def release_files(
 def _examination(registry: Registry, examined: PinnedPart | None) -> dict[str, bytes]:
     if examined is None:
         return {}
-    folder = registry.fetch(Part(examined.name, examined.version, examined.sha256))
+    folder = registry.fetch(examined)
     return {EXAMINATION: (folder / EXAMINATION).read_bytes()}
 
 
 def _fetched(
     registry: Registry, task: str, model: PinnedPart, calibrator: PinnedPart
 ) -> Iterator[tuple[str, bytes]]:
-    trained = registry.fetch(Part(model.name, model.version, model.sha256))
-    mapped = registry.fetch(Part(calibrator.name, calibrator.version, calibrator.sha256))
+    trained = registry.fetch(model)
+    mapped = registry.fetch(calibrator)
     if not (trained / HEAD).exists():
         raise StoreError(
             f"{model.name} version {model.version} does not say what its head is ({HEAD}): an earlier "

@@ -24,8 +24,9 @@ from tasks.evaluation.evidence import RefitShift
 from tasks.evaluation.segments import segment_values
 from tasks.evaluation.shift import prediction_shift
 from tasks.ranking.scoring import Scorer
-from tasks.release.parts import Pins, TrainedPart, pin_trained
+from tasks.release.parts import Pins, pin_trained
 from tasks.release.rehearsal import Rehearsal, predicted_by_task, users_of
+from tasks.release.trained import Trained
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.registry import Registry
 from tasks.stores.releases import find_lender, release_manifest
@@ -45,7 +46,7 @@ class Refit:
     snapshot: str
     parent_run: str | None
 
-    def served(self, tested: Pins, trained: Sequence[TrainedPart]) -> tuple[Pins, dict[str, str]]:
+    def served(self, tested: Pins, trained: Sequence[Trained]) -> tuple[Pins, dict[str, str]]:
         """Return what is served: refits of what this retrain trained, and what the lender itself serves.
 
         Parameters
@@ -69,7 +70,7 @@ class Refit:
         lent = self._lent([task for task in tested if task not in made])
         return {task: refitted.get(task) or lent.get(task) or pair for task, pair in tested.items()}, failed
 
-    def _refitted(self, part: TrainedPart) -> tuple[PinnedPart, PinnedPart]:
+    def _refitted(self, part: Trained) -> tuple[PinnedPart, PinnedPart]:
         common: _Common = {
             "task": part.task,
             "as_of": self.as_of,
@@ -78,7 +79,7 @@ class Refit:
         }
         model = train.run(self.workspace, **common, repeats=part.model_version)
         fitted = calibrate.run(self.workspace, **common, model_version=model.version)
-        made = TrainedPart(part.task, model.version, fitted.version)
+        made = Trained(part.task, model.version, fitted.version)
         return pin_trained(self.workspace.surface, Registry(self.workspace.home), made)
 
     def _lent(self, tasks: Sequence[str]) -> Pins:

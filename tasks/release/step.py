@@ -22,7 +22,7 @@ from tasks.release.assemble import Tested, Wanted
 from tasks.release.description import describe_part
 from tasks.release.parts import Pins, pin_examination, pin_tasks
 from tasks.release.refit import Refit
-from tasks.release.unchanged_parts import divided
+from tasks.release.trained import TaskResult, split_results
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.parts import Part
 from tasks.stores.policies import refuse_silent_changes
@@ -61,7 +61,7 @@ def run(
     *,
     as_of: datetime,
     snapshot: str,
-    parts: Sequence[Mapping[str, Any]],
+    parts: Sequence[TaskResult],
     backfill: bool = False,
     parent_run: str | None = None,
 ) -> ReleaseResult:
@@ -71,8 +71,8 @@ def run(
     ----------
     as_of : the instant at which the world is looked at.
     snapshot : id of the published label snapshot that the parts were made from.
-    parts : of each trained task ``{task, model_version, calibrator_version}``, of one that could not be
-        trained ``{task, why}``; the champion lends that one and those that are not named.
+    parts : of each task what the retrain ended with; the champion lends the parts of a task that could not be
+        trained, and of those that are not named.
     backfill : a backfill asked for it; such a release is marked and moves no alias.
 
     Raises
@@ -90,7 +90,7 @@ def run(
     labels = find_published_snapshot(workspace, snapshot, as_of=as_of)
     refuse_silent_changes(workspace, registry)
     slices = plan_slices(workspace.contracts, as_of, labels.dates())
-    trained, kept = divided(parts)
+    trained, kept = split_results(parts)
     pins = pin_tasks(workspace, registry, trained, as_of=as_of)
     _refuse_overlap(slices.test, pins)
     looked = examination.run(workspace, snapshot=snapshot, parent_run=parent_run)

@@ -20,7 +20,6 @@ from tasks.release.loading import LoadedRelease
 from tasks.replay.log import CandidateLog, Slates, candidate_log, column_slates, logged_slates
 from tasks.replay.logged_candidates import labelled_candidates
 from tasks.stores.manifest import Manifest, Role
-from tasks.stores.parts import Part
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
@@ -156,13 +155,13 @@ def release_examination(workspace: Workspace, manifest: Manifest) -> Examination
     pinned = manifest.find(Role.EXAMINATION)
     if pinned is None:
         return None
-    return examination.read_curve(workspace, Part(pinned.name, pinned.version, pinned.sha256))
+    return examination.read_curve(workspace, pinned)
 
 
 def release_policy(workspace: Workspace, manifest: Manifest) -> UtilityPolicy:
     """Return the utility policy that a release pins."""
     pinned = manifest.part(Role.UTILITY_POLICY)
-    folder = Registry(workspace.home).fetch(Part(pinned.name, pinned.version, pinned.sha256))
+    folder = Registry(workspace.home).fetch(pinned)
     return UtilityPolicy.from_json(json.loads((folder / POLICY_FILE).read_bytes()))
 
 

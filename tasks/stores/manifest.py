@@ -23,6 +23,7 @@ from typing import Any, Final, Self
 
 from tasks.errors import StoreError
 from tasks.stores.digests import sha256
+from tasks.stores.parts import Part
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -44,20 +45,29 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
-class PinnedPart:
-    """One registered model version that a release is made of.
+class PinnedPart(Part):
+    """A part that a release is made of, and what it does there.
 
     ``slices`` holds first and last day of ``train``, ``calibrate`` and ``test`` where the part was
     fitted on data; ``newest_training_row`` is the last day it learned from.
     """
 
-    name: str
-    version: int
-    sha256: str
     role: Role
     task: str | None = None
     newest_training_row: date | None = None
     slices: Mapping[str, tuple[date, date]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        part: Part,
+        role: Role,
+        *,
+        newest_training_row: date | None = None,
+        slices: Mapping[str, tuple[date, date]] | None = None,
+    ) -> Self:
+        """Pin a registered part."""
+        return cls(part.name, part.version, part.sha256, role, None, newest_training_row, slices or {})
 
     def trained_until(self) -> date:
         """Return the last day that the part learned from.
@@ -68,9 +78,7 @@ class PinnedPart:
             It learned from no day, like a policy.
         """
         if self.newest_training_row is None:
-            raise StoreError(
-                f"{self.name} version {self.version} does not say up to which day it learned. Train it anew."
-            )
+            raise StoreError(f"{self} does not say up to which day it learned. Train it anew.")
         return self.newest_training_row
 
 

@@ -66,7 +66,7 @@ def _register(
         tags={"surface": workspace.surface, "contract_digest": _digest(spec), **_policy_identity(spec)},
         model_type="policy",
     )
-    return PinnedPart(part.name, part.version, part.sha256, role)
+    return PinnedPart.of(part, role)
 
 
 def _policy_identity(spec: UtilitySpec | SlateSpec) -> dict[str, str]:

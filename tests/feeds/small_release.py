@@ -2,11 +2,11 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 from tasks.calibration import step as calibrate
 from tasks.release import step as release
 from tasks.release.step import ReleaseResult
+from tasks.release.trained import Trained
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tests.feeds.small_feed import AS_OF
@@ -15,18 +15,18 @@ Feed = tuple[Workspace, str]
 
 
 @functools.cache
-def fitted(workspace: Workspace, snapshot: str) -> tuple[dict[str, Any], ...]:
+def fitted(workspace: Workspace, snapshot: str) -> tuple[Trained, ...]:
     """Train and calibrate every task of a labelled feed; return what a release pins."""
     common = {"as_of": AS_OF, "snapshot": snapshot}
     parts = []
     for task in workspace.contracts.tasks.tasks:
         model = train.run(workspace, task=task, **common)
         made = calibrate.run(workspace, task=task, **common, model_version=model.version)
-        parts.append({"task": task, "model_version": model.version, "calibrator_version": made.version})
+        parts.append(Trained(task, model.version, made.version))
     return tuple(parts)
 
 
-def released(feed: Feed, *, parts: Sequence[dict[str, Any]] = (), backfill: bool = False) -> ReleaseResult:
+def released(feed: Feed, *, parts: Sequence[Trained] = (), backfill: bool = False) -> ReleaseResult:
     """Release a labelled feed; without parts, every task of it."""
     workspace, snapshot = feed
     pinned = parts or fitted(workspace, snapshot)

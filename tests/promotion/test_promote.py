@@ -16,6 +16,7 @@ from tasks.promotion.promote import MoveResult
 from tasks.promotion.rules import Support
 from tasks.release import step as release
 from tasks.release import view as release_view
+from tasks.release.trained import Trained
 from tasks.stores import releases
 from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.registry import Registry
@@ -143,10 +144,7 @@ def test_a_release_under_other_contracts_than_are_in_force_is_refused(workspace:
 
 
 def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Workspace) -> None:
-    parts = [
-        {"task": task, "model_version": 1, "calibrator_version": 1}
-        for task in workspace.contracts.tasks.order()
-    ]
+    parts = [Trained(task, 1, 1) for task in workspace.contracts.tasks.order()]
     snapshot = releases.release_manifest(workspace, 1).snapshot.id
     made = release.run(workspace, as_of=AS_OF, snapshot=snapshot, parts=parts, backfill=True)
     Registry(workspace.home).set_tags(releases.release_part(workspace, made.version), {"verdict": "promote"})

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.release import view as release_view
-from tasks.release.parts import TrainedPart
 from tasks.release.refit import Refit
+from tasks.release.trained import Trained
 from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.registry import Registry
@@ -169,7 +169,7 @@ def test_a_recipe_that_cannot_be_repeated_leaves_what_was_tested_and_says_why(
     manifest = releases.release_manifest(workspace, 1)
     tested = {t: (manifest.part(Role.TASK, t), manifest.part(Role.CALIBRATOR, t)) for t in (CLICK, HIDE)}
     refit = Refit(workspace, AS_OF, manifest.snapshot.id, parent_run=None)
-    served, unrepeated = refit.served(tested, [TrainedPart(CLICK, 1, 1), TrainedPart(HIDE, 1, 1)])
+    served, unrepeated = refit.served(tested, [Trained(CLICK, 1, 1), Trained(HIDE, 1, 1)])
     assert served == tested
     assert set(unrepeated) == {CLICK, HIDE}
     assert "1000000 are needed" in unrepeated[CLICK]

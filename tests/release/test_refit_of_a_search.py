@@ -14,9 +14,10 @@ import lightgbm as lgb
 import pytest
 
 from tasks.calibration import step as calibrate
-from tasks.release.parts import Pins, TrainedPart, pin_trained
+from tasks.release.parts import Pins, pin_trained
 from tasks.release.refit import Refit
-from tasks.stores.parts import BOOSTER, Part
+from tasks.release.trained import Trained
+from tasks.stores.parts import BOOSTER
 from tasks.stores.registry import Registry
 from tasks.stores.runs import PARENT
 from tasks.stores.workspace import Workspace
@@ -40,7 +41,7 @@ class Refitted:
     """What was tested and what is served, with the trials that there were before the refit and after it."""
 
     refit: Refit
-    trained: tuple[TrainedPart, ...]
+    trained: tuple[Trained, ...]
     tested: Pins
     served: Pins
     failed: dict[str, str]
@@ -63,7 +64,7 @@ class Refitted:
         """Give the parameters that the text of each model says it was grown with."""
         for pins in (self.tested, self.served):
             model = pins[task][0]
-            folder = self.registry.fetch(Part(model.name, model.version, model.sha256))
+            folder = self.registry.fetch(model)
             yield lgb.Booster(model_file=folder / BOOSTER).params
 
 
@@ -88,10 +89,10 @@ def refitted(tmp_path_factory: pytest.TempPathFactory) -> Refitted:
     return Refitted(refit, parts, tested, served, failed, (before, trials(workspace)))
 
 
-def _make(workspace: Workspace, snapshot: str, task: str) -> TrainedPart:
+def _make(workspace: Workspace, snapshot: str, task: str) -> Trained:
     model = train.run(workspace, task=task, as_of=AS_OF, snapshot=snapshot)
     fitted = calibrate.run(workspace, task=task, as_of=AS_OF, snapshot=snapshot, model_version=model.version)
-    return TrainedPart(task, model.version, fitted.version)
+    return Trained(task, model.version, fitted.version)
 
 
 @pytest.mark.parametrize("task", SEARCHED)

@@ -25,12 +25,13 @@ from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.ranking.scoring import Scorer
 from tasks.release import step as release
-from tasks.release.parts import Pins, TrainedPart, pin_examination, pin_tasks, release_files
+from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
 from tasks.release.refit import Refit, refit_shifts
 from tasks.release.rehearsal import Rehearsal
+from tasks.release.trained import Trained
 from tasks.stores import releases
 from tasks.stores.manifest import Role
-from tasks.stores.parts import BOOSTER, Part
+from tasks.stores.parts import BOOSTER
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
@@ -119,14 +120,14 @@ class Refitted:
         registry = Registry(self.workspace.home)
         for pins in (self.tested, self.served):
             part = pins[task][0]
-            folder = registry.fetch(Part(part.name, part.version, part.sha256))
+            folder = registry.fetch(part)
             yield lgb.Booster(model_file=folder / BOOSTER)
 
 
-def make(workspace: Workspace, task: str, **labelled: Any) -> TrainedPart:
+def make(workspace: Workspace, task: str, **labelled: Any) -> Trained:
     model = train.run(workspace, task=task, **labelled)
     fitted = calibrate.run(workspace, task=task, **labelled, model_version=model.version)
-    return TrainedPart(task, model.version, fitted.version)
+    return Trained(task, model.version, fitted.version)
 
 
 def opened(folder: Path, **contracts: str) -> Workspace:
@@ -143,8 +144,8 @@ def clicks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lay_out(folder / "home/logs" / NAME)
     workspace, snapshot = labelled(folder)
     part = make(workspace, "click_1d", as_of=AS_OF, snapshot=snapshot)
-    plain = {"task": part.task, "model_version": 1, "calibrator_version": 1}
-    made = release.run(workspace, as_of=AS_OF, snapshot=snapshot, parts=[plain])
+    first = Trained(part.task, 1, 1)
+    made = release.run(workspace, as_of=AS_OF, snapshot=snapshot, parts=[first])
     mini.set_champion(workspace, made.version)
     return folder
 
@@ -242,8 +243,7 @@ def test_all_but_an_order_is_held_against_what_was_tested(refitted: Refitted) ->
     )
     rehearsal = Rehearsal(workspace, snapshot, slices.tasks)
     shifts = {
-        one["task"]: one["shift"]
-        for one in refit_shifts(rehearsal, slices.test, tested=tested, served=served)
+        one.task: one.shift for one in refit_shifts(rehearsal, slices.test, tested=tested, served=served)
     }
     assert set(shifts) == set(MAPS) - {"order_1d"}
-    assert all(0 < shift["low"] <= shift["value"] <= shift["high"] < 1 for shift in shifts.values())
+    assert all(0 < shift.low <= shift.value <= shift.high < 1 for shift in shifts.values())

@@ -9,7 +9,7 @@ from tasks.columns import probability
 from tasks.labels.store import LabelStore
 from tasks.ranking.maps import LogisticMap, map_from_json
 from tasks.ranking.scoring import Scorer
-from tasks.release.parts import Pins, TrainedPart, pin_tasks, release_files
+from tasks.release.parts import Pins, pin_tasks, release_files
 from tasks.release.rehearsal import Rehearsal
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
@@ -21,7 +21,7 @@ from tests.feeds.small_release import fitted
 @pytest.fixture(scope="module")
 def pins(labelled_feed: tuple[Workspace, str]) -> Pins:
     workspace, snapshot = labelled_feed
-    parts = [TrainedPart.of(part) for part in fitted(workspace, snapshot)]
+    parts = fitted(workspace, snapshot)
     return pin_tasks(workspace, Registry(workspace.home), parts, as_of=AS_OF)
 
 

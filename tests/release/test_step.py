@@ -16,6 +16,7 @@ from tasks.labels.store import LabelStore
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.step import ReleaseResult
+from tasks.release.trained import Trained
 from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.parts import CALIBRATOR
@@ -129,13 +130,13 @@ def test_it_loads_in_a_fresh_interpreter_without_this_repository(
 
 
 def test_a_task_without_a_model_or_champion_is_named(labelled_feed: Feed) -> None:
-    parts = [part for part in small_release.fitted(*labelled_feed) if part["task"] != "back_2d"]
+    parts = [part for part in small_release.fitted(*labelled_feed) if part.task != "back_2d"]
     with pytest.raises(ContractError, match=r"back_2d came without a model.*train every task"):
         small_release.released(labelled_feed, parts=parts)
 
 
 def test_an_unknown_task_is_named(labelled_feed: Feed) -> None:
-    parts = [{"task": "clik_1d", "model_version": 1, "calibrator_version": 1}]
+    parts = [Trained("clik_1d", 1, 1)]
     with pytest.raises(ContractError, match="Did you mean 'click_1d'"):
         small_release.released(labelled_feed, parts=parts)
 
@@ -213,7 +214,7 @@ def test_a_comment_in_a_policy_changes_nothing(feed: Feed, first: ReleaseResult)
 def test_the_champion_lends_what_was_not_trained(feed: Feed, first: ReleaseResult) -> None:
     registry = Registry(feed[0].home)
     registry.set_alias(registry.part(first.release, first.version), "champion")
-    parts = [part for part in small_release.fitted(*feed) if part["task"] == "click_1d"]
+    parts = [part for part in small_release.fitted(*feed) if part.task == "click_1d"]
     lent = small_release.released(feed, parts=parts)
     assert lent.pins == first.pins
     assert lent.version == first.version, "the same parts are the same release"

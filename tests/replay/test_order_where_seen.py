@@ -20,8 +20,9 @@ from tasks.evaluation.verdicts import Estimate
 from tasks.labels.store import LabelStore
 from tasks.ranking.examination import Examination
 from tasks.ranking.scoring import Scorer
-from tasks.release.parts import Pins, TrainedPart, pin_examination, pin_tasks, release_files
+from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
 from tasks.release.rehearsal import Rehearsal
+from tasks.release.trained import Trained
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing as unbiased
@@ -139,5 +140,5 @@ def _pins(feed: Feed) -> Pins:
     for task in workspace.contracts.tasks.tasks:
         model = train.run(workspace, task=task, **common)
         fitted = calibrate.run(workspace, task=task, **common, model_version=model.version)
-        parts.append(TrainedPart(task, model.version, fitted.version))
+        parts.append(Trained(task, model.version, fitted.version))
     return pin_tasks(workspace, Registry(workspace.home), parts, as_of=AS_OF)

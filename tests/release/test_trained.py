@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import DataError, ImmatureLabels
-from tasks.release.parts import TrainedPart
-from tasks.release.unchanged_parts import divided, keep
+from tasks.release.trained import KeptChampion, Trained, keep_champion, read_result, split_results
 from tasks.stores.workspace import Workspace
 from tests.feeds.small_feed import AS_OF, NAME, write_contracts
 from tests.stores.mlflow_home import new_home
@@ -15,19 +14,21 @@ def test_without_a_champion_the_error_is_what_the_retrain_ends_with(tmp_path: Pa
     workspace = Workspace.open(NAME, surfaces=tmp_path / "surfaces", home=new_home(tmp_path / "home"))
     error = ImmatureLabels("Task 'buy_2d' cannot be trained: it has 3 positives.")
     with pytest.raises(ImmatureLabels) as raised:
-        keep(workspace, task="buy_2d", as_of=AS_OF, error=error)
+        keep_champion(workspace, task="buy_2d", as_of=AS_OF, error=error)
     assert raised.value is error
 
 
 def test_trained_parts_are_told_from_tasks_that_keep_the_champions() -> None:
-    made = {"task": "click", "model_version": 2, "calibrator_version": 3}
-    assert divided([made, {"task": "buy", "why": "3 positives"}]) == (
-        [TrainedPart("click", 2, 3)],
-        {"buy": "3 positives"},
-    )
-    assert divided([]) == ([], {})
+    made = Trained("click", 2, 3)
+    assert split_results([made, KeptChampion("buy", "3 positives")]) == ([made], {"buy": "3 positives"})
+    assert split_results([]) == ([], {})
 
 
 def test_where_all_would_be_kept_there_is_nothing_new() -> None:
     with pytest.raises(DataError, match=r"No task could be trained.* 3 positives\. No rows\."):
-        divided([{"task": "buy", "why": "3 positives."}, {"task": "back", "why": "No rows."}])
+        split_results([KeptChampion("buy", "3 positives."), KeptChampion("back", "No rows.")])
+
+
+@pytest.mark.parametrize("result", [Trained("click", 2, 3), KeptChampion("buy", "3 positives")])
+def test_a_result_comes_back_from_plain_json(result: Trained | KeptChampion) -> None:
+    assert read_result({**result.to_json(), "run_id": "r1"}) == result

@@ -1,0 +1,111 @@
+"""What a retrain ends with for one task: a model and a calibrator of its own, or the champion's, by rule.
+
+::
+
+    trained and calibrated     -> Trained         {task, model_version, calibrator_version}
+    DataError, ImmatureLabels  -> KeptChampion    {task, why}     where the champion has the task
+                                  the error       where it has not, and the run ends with it
+
+So one task without labels holds up no other one. What is kept ages, which the freshness gate bounds. Between
+the steps of a workflow both travel as plain JSON.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from tasks.errors import DataError
+from tasks.stores.manifest import Role
+from tasks.stores.releases import find_lender, release_manifest
+from tasks.stores.workspace import Workspace
+
+_LOG = logging.getLogger("equipoise")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Exact versions of the model and the calibrator that were made for a task."""
+
+    task: str
+    model_version: int
+    calibrator_version: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class KeptChampion:
+    """A task that could not be trained or calibrated, and why: it keeps the champion's parts."""
+
+    task: str
+    why: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self)
+
+
+TaskResult = Trained | KeptChampion
+
+
+def read_kept(plain: Mapping[str, Any]) -> KeptChampion | None:
+    """Read a kept champion; None where the plain JSON of a step is about a model that was trained.
+
+    Examples
+    --------
+    >>> read_kept({"task": "buy", "why": "3 positives"}), read_kept({"task": "buy", "version": 2})
+    (KeptChampion(task='buy', why='3 positives'), None)
+    """
+    return KeptChampion(str(plain["task"]), str(plain["why"])) if "why" in plain else None
+
+
+def read_result(plain: Mapping[str, Any]) -> TaskResult:
+    """Read what `to_json` wrote; what a step adds to it is left alone.
+
+    Examples
+    --------
+    >>> read_result({"task": "buy", "model_version": 2, "calibrator_version": 1, "reused": True})
+    Trained(task='buy', model_version=2, calibrator_version=1)
+    """
+    return read_kept(plain) or Trained(
+        str(plain["task"]), int(plain["model_version"]), int(plain["calibrator_version"])
+    )
+
+
+def keep_champion(workspace: Workspace, *, task: str, as_of: datetime, error: DataError) -> KeptChampion:
+    """Keep the champion's parts for a task that could not be trained or calibrated.
+
+    Raises
+    ------
+    DataError
+        The error itself, where no release has the task.
+    """
+    lender = find_lender(workspace, as_of)
+    if lender is None or release_manifest(workspace, lender).find(Role.TASK, task) is None:
+        raise error
+    _LOG.warning("train: %s keeps the model of release %s. %s", task, lender, error)
+    return KeptChampion(task, str(error))
+
+
+def split_results(results: Sequence[TaskResult]) -> tuple[list[Trained], dict[str, str]]:
+    """Tell what was trained from what keeps the champion's parts, by task with the reason.
+
+    Raises
+    ------
+    DataError
+        Nothing of what was to be trained could be: there is nothing new to release.
+    """
+    trained, kept = list[Trained](), dict[str, str]()
+    for result in results:
+        match result:
+            case Trained():
+                trained.append(result)
+            case KeptChampion(task, why):
+                kept[task] = why
+    if kept and not trained:
+        raise DataError(f"No task could be trained, so there is nothing new. {' '.join(kept.values())}")
+    return trained, kept
