@@ -188,12 +188,12 @@ def _describe_choice(
     kind: Kind, entropies: Mapping[Kind, float], gains: Mapping[Kind, tuple[float, float]]
 ) -> str:
     """Say in a sentence what the held-out users told."""
-    told = ", ".join(
+    differences = ", ".join(
         f"{_WORDS[name]} {entropies[name]:.4f} ({-gain:+.4f}, standard error {error:.4f})"
         for name, (gain, error) in gains.items()
     )
     one = f"{entropies['global']:.4f} with one map"
-    return f"{_WORDS[kind]}: on held-out users normalized entropy is {one}, {told}"
+    return f"{_WORDS[kind]}: on held-out users normalized entropy is {one}, {differences}"
 
 
 _WORDS: Final[Mapping[Kind, str]] = {"none": "no map", "global": "one map", "segment": "segments"}

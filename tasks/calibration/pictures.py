@@ -63,13 +63,13 @@ def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: st
     """
     registry, tested = Registry(workspace.home), manifest.find(Role.TESTED)
     repeated = () if tested is None else release_manifest(workspace, tested.version).parts
-    found: dict[str, bytes | None] = {}
+    pictures: dict[str, bytes | None] = {}
     for pinned in (*manifest.parts, *repeated):
         if pinned.role is Role.CALIBRATOR:
             run_id = registry.run_id(pinned)
             name = f"{pinned.task}, calibrator {pinned.version}"
-            found[name] = read_picture(workspace.home, run_id, RELIABILITY)
-            found[f"{name}, by segment"] = read_picture(workspace.home, run_id, SEGMENTS)
+            pictures[name] = read_picture(workspace.home, run_id, RELIABILITY)
+            pictures[f"{name}, by segment"] = read_picture(workspace.home, run_id, SEGMENTS)
             joint = read_picture(workspace.home, release_run, joint_picture(str(pinned.task)))
-            found[f"{pinned.task}, joint along its chain"] = joint
-    return {caption: png for caption, png in found.items() if png is not None}
+            pictures[f"{pinned.task}, joint along its chain"] = joint
+    return {caption: png for caption, png in pictures.items() if png is not None}

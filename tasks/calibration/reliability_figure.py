@@ -125,15 +125,15 @@ def segments_figure(raw: npt.ArrayLike, observations: Observations, *, title: st
     y, after, _ = check_rows(observations.outcomes, observations.predictions)
     before = check_rows(y, raw)[1]
     who = cluster_rows(observations.users)
-    told = sorted(
+    drawable = sorted(
         _find_segments(y, after, observations.segments, who),
         key=lambda one: _miscalibration_p_value(one.ratio),
     )
-    shown = told[:MOST_SEGMENTS]
+    shown = drawable[:MOST_SEGMENTS]
     if not shown:
         return None
     pairs = [[_segment_curve(p, y, who, one.rows) for p in (before, after)] for one in shown]
-    figure, axes = _small_diagrams(f"{title}: {len(shown)} of {len(told)} segment values", len(shown))
+    figure, axes = _small_diagrams(f"{title}: {len(shown)} of {len(drawable)} segment values", len(shown))
     frame = _frame([curve for pair in pairs for curve in pair], rare=_is_binary(y) and float(y.mean()) < RARE)
     for place, segment, pair in zip(axes, shown, pairs, strict=False):
         _draw_diagonal(place, frame)
@@ -248,11 +248,11 @@ def _draw_curve(
     )
     off = value < frame.y[0]
     if band:
-        told = np.isfinite(low)
+        bounded = np.isfinite(low)
         axes.fill_between(
-            curve.predicted[told],
-            np.clip(low[told], *frame.y),
-            np.clip(high[told], *frame.y),
+            curve.predicted[bounded],
+            np.clip(low[bounded], *frame.y),
+            np.clip(high[bounded], *frame.y),
             color=colour,
             alpha=0.22,
             linewidth=0,

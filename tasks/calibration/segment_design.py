@@ -150,13 +150,13 @@ def select_terms(
     ((('ads',),), array([0, 1]))
     """
     every = [_list_levels(cells, tuple(names)) for names in of]
-    told = [term.by_level(information) for term in every]
-    flat = np.concatenate([np.empty(0), *told])
-    kept = flat >= LEAST_INFORMATION
-    kept[np.argsort(-flat, kind="stable")[most:]] = False
+    by_level = [term.by_level(information) for term in every]
+    flat = np.concatenate([np.empty(0), *by_level])
+    selected = flat >= LEAST_INFORMATION
+    selected[np.argsort(-flat, kind="stable")[most:]] = False
     ends = np.cumsum([0, *(len(term.levels) for term in every)])
     named = [
-        _keep_levels(term, kept[at : at + len(term.levels)])
+        _keep_levels(term, selected[at : at + len(term.levels)])
         for term, at in zip(every, ends[:-1], strict=True)
     ]
     return tuple(term for term in named if term.levels)

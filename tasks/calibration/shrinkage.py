@@ -131,22 +131,22 @@ def shrink(
     >>> shrink(tallies, Design.of(cells, tallies, np.full(16, 0.3))).at[0].round(1)
     array([ 0.3, -0.4])
     """
-    found = Shrunk.none(design, Variances.before(design) if variances is None else variances)
+    shrunk = Shrunk.none(design, Variances.before(design) if variances is None else variances)
     with threadpool_limits(limits=1, user_api="blas"):
         for _ in range(rounds if len(design) else 0):
-            found = _round(tallies, design, found, estimate=variances is None)
-    return found.without_silent()
+            shrunk = _round(tallies, design, shrunk, estimate=variances is None)
+    return shrunk.without_silent()
 
 
-def _round(tallies: Tallies, design: Design, found: Shrunk, *, estimate: bool) -> Shrunk:
+def _round(tallies: Tallies, design: Design, shrunk: Shrunk, *, estimate: bool) -> Shrunk:
     """Step toward the top of the posterior and, where asked, estimate the variances there."""
-    pull, weight = _differentiate(tallies, design, found)
-    precision = (1 / found.variances.terms)[:, design.owner]
-    factor, step = _newton_step(design, pull, weight, found.at, precision)
+    pull, weight = _differentiate(tallies, design, shrunk)
+    precision = (1 / shrunk.variances.terms)[:, design.owner]
+    factor, step = _newton_step(design, pull, weight, shrunk.at, precision)
     step = np.clip(step, -_MOST_STEP, _MOST_STEP)
-    at, free = found.at + step, found.variances
+    at, free = shrunk.at + step, shrunk.variances
     left = pull[0] - np.einsum("jc,cj->c", weight[0], design.matrix @ step.T)
-    tripled, spreads = _step_triples(design, found, left, weight[0, 0])
+    tripled, spreads = _step_triples(design, shrunk, left, weight[0, 0])
     if estimate:
         known = 1 - _posterior_variances(factor).reshape(at.shape) * precision
         count = len(design.terms)
@@ -170,7 +170,7 @@ def _newton_step(
 
 
 def _step_triples(
-    design: Design, found: Shrunk, left: Floats, weight: Floats
+    design: Design, shrunk: Shrunk, left: Floats, weight: Floats
 ) -> tuple[tuple[Floats, ...], Floats]:
     """Step each triple in turn; return their offsets and the variances estimated there [triples].
 
@@ -179,7 +179,7 @@ def _step_triples(
     left, weight : derivative of the log likelihood by each cell's offset and, negative, its own [cells].
     """
     tripled, spreads = [], []
-    for term, at, variance in zip(design.triples, found.tripled, found.variances.triples, strict=True):
+    for term, at, variance in zip(design.triples, shrunk.tripled, shrunk.variances.triples, strict=True):
         posterior = 1 / (term.by_level(weight) + 1 / variance)
         step = np.clip(posterior * (term.by_level(left) - at / variance), -_MOST_STEP, _MOST_STEP)
         left = left - weight * term.by_cell(step)
@@ -194,13 +194,13 @@ def _posterior_variances(factor: Floats) -> Floats:
     return np.einsum("ij,ij->j", inverse, inverse)
 
 
-def _differentiate(tallies: Tallies, design: Design, found: Shrunk) -> tuple[Floats, Floats]:
+def _differentiate(tallies: Tallies, design: Design, shrunk: Shrunk) -> tuple[Floats, Floats]:
     """Fit the map to where the effects moved the groups; return the log likelihood's derivatives there.
 
     By offset, slope and bend of each cell: the gradient [3, cells] and, negative and as expected
     (Gauss-Newton), the curvature [3, 3, cells].
     """
-    moved = found.moved(design, tallies.cell, tallies.logits)
+    moved = shrunk.moved(design, tallies.cell, tallies.logits)
     one = fit_tallies(moved, tallies)
     p, slope = one.of_logits(moved), np.clip(_map_slope(one, moved), *_SLOPES)
     pull = (tallies.positives - tallies.rows * p) * slope
@@ -219,11 +219,11 @@ def _differentiate(tallies: Tallies, design: Design, found: Shrunk) -> tuple[Flo
 def _curvature(design: Design, weight: Floats) -> Floats:
     """Curvature of the offsets, slopes and bends, [3 x levels, 3 x levels]; only its lower part is made."""
     kinds, levels = len(weight), len(design)
-    made = np.zeros((kinds, levels, kinds, levels))
+    curvature = np.zeros((kinds, levels, kinds, levels))
     for i in range(kinds):
         for j in range(i + 1):
-            made[i, :, j] = design.crossed(weight[i, j])
-    return made.reshape(kinds * levels, kinds * levels)
+            curvature[i, :, j] = design.crossed(weight[i, j])
+    return curvature.reshape(kinds * levels, kinds * levels)
 
 
 def _estimate_variances(squares: Floats, effective: Floats) -> Floats:
@@ -237,6 +237,6 @@ def _split_sides(at: Floats, design: Design) -> Floats:
     return np.stack([offsets, (slopes - bends) / design.scale, (slopes + bends) / design.scale])
 
 
-def _map_slope(found: IsotonicMap | LogisticMap, logits: Floats) -> Floats:
-    above, below = (logit(found.of_logits(logits + step)) for step in (_HALF_STEP, -_HALF_STEP))
+def _map_slope(fitted: IsotonicMap | LogisticMap, logits: Floats) -> Floats:
+    above, below = (logit(fitted.of_logits(logits + step)) for step in (_HALF_STEP, -_HALF_STEP))
     return (above - below) / (2 * _HALF_STEP)

@@ -103,11 +103,11 @@ def _check_log_odds(name: str, task: TaskSpec, surface: SurfaceSpec) -> Iterator
     own = surface.training.get(name)
     if own is None or head_kind(task.kind, surface.training_for(name).objective) == "binary":
         return
-    asked = {
+    corrections = {
         "start_from": own.start_from is not None,
         "weights.balanced": own.weights is not None and own.weights.balanced,
     }
-    for field in (field for field, found in asked.items() if found):
+    for field in (field for field, present in corrections.items() if present):
         hint = "corrects log odds, and this task's head predicts none"
         yield Problem("surface.yaml", f"training.{name}.{field}", "", hint)
 

@@ -120,23 +120,25 @@ def find_problems(folder: str, models: Mapping[str, BaseModel]) -> list[Problem]
     """Cross-check what could be read; a file that could not is left out, not held against the others."""
     tasks, surface = models.get("tasks"), models.get("surface")
     utility, slate = models.get("utility"), models.get("slate")
-    found: list[Problem] = []
+    problems: list[Problem] = []
     sound = False
     if isinstance(tasks, TasksSpec):
-        found += find_reference_problems(tasks)
-        sound = not found
+        problems += find_reference_problems(tasks)
+        sound = not problems
         if sound:
-            found += find_meaning_problems(tasks)
+            problems += find_meaning_problems(tasks)
     if isinstance(surface, SurfaceSpec):
-        found += find_surface_problems(folder, surface)
+        problems += find_surface_problems(folder, surface)
     if sound and isinstance(tasks, TasksSpec) and isinstance(surface, SurfaceSpec):
-        found += find_surface_task_problems(surface, tasks)
-        found += find_training_problems(surface, tasks, utility if isinstance(utility, UtilitySpec) else None)
+        problems += find_surface_task_problems(surface, tasks)
+        problems += find_training_problems(
+            surface, tasks, utility if isinstance(utility, UtilitySpec) else None
+        )
         if isinstance(utility, UtilitySpec):
-            found += find_utility_problems(utility, tasks, surface)
+            problems += find_utility_problems(utility, tasks, surface)
     if isinstance(slate, SlateSpec):
-        found += find_slate_problems(slate)
-    return found
+        problems += find_slate_problems(slate)
+    return problems
 
 
 def _select_decisive(model: BaseModel) -> dict[str, object]:

@@ -66,10 +66,10 @@ def parse_source(text: str) -> Source:
     scheme, is_url, _ = text.partition("://")
     if not is_url:
         return text
-    if found := _POSTGRESQL.fullmatch(text):
-        return PostgresTable(**found.groupdict())
-    if found := _SPARK.fullmatch(text):
-        return SparkTable(tuple(found["names"].split(".")))
+    if match := _POSTGRESQL.fullmatch(text):
+        return PostgresTable(**match.groupdict())
+    if match := _SPARK.fullmatch(text):
+        return SparkTable(tuple(match["names"].split(".")))
     if scheme.lower() in {"postgresql", "postgres"}:
         raise ValueError(
             "write postgresql://NAME/schema.table, where NAME is a name and no host: address, user and "

@@ -112,12 +112,12 @@ def debiased_ece(
     if not w.sum():
         return float("nan")
     of = assign_equal_bins(p, bins)
-    squares, said, seen, total = (np.bincount(of, column) for column in (w * w, w * p, w * y, w))
-    rate, rows = divide(seen, total), divide(total**2, squares)
+    squares, expected, observed, total = (np.bincount(of, column) for column in (w * w, w * p, w * y, w))
+    rate, rows = divide(observed, total), divide(total**2, squares)
     if not (rows > 1).any():
         return float("nan")
     noise = np.divide(rate * (1 - rate), rows - 1, out=np.zeros_like(rows), where=rows > 1)
-    error = np.where(rows > 1, (rate - divide(said, total)) ** 2 - noise, 0.0)
+    error = np.where(rows > 1, (rate - divide(expected, total)) ** 2 - noise, 0.0)
     return float(np.sqrt(max(0.0, (total * error).sum() / total.sum())))
 
 

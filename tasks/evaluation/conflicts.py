@@ -95,11 +95,11 @@ def correlate_ranks(columns: pd.DataFrame) -> Floats:
            [-1.,  1.]])
     """
     count = columns.shape[1]
-    found = np.full((count, count), np.nan)
+    correlations = np.full((count, count), np.nan)
     for i in range(count):
         for j in range(i, count):
-            found[i, j] = found[j, i] = _rho(columns.iloc[:, i], columns.iloc[:, j])
-    return found
+            correlations[i, j] = correlations[j, i] = _rho(columns.iloc[:, i], columns.iloc[:, j])
+    return correlations
 
 
 def _rho(a: pd.Series, b: pd.Series) -> float:

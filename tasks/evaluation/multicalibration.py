@@ -149,13 +149,13 @@ class SortedRows:
         """Return the multicalibration error over segment columns crossed up to a depth."""
         if any(segment.codes.shape != self.order.shape for segment in segments):
             raise DataError(f"Every segment column needs {self.order.size} rows, one for each outcome.")
-        found = list(_cross_segments(self, segments, depth))
-        whole = found[0].deviations[0] if found[0].rows.size else np.nan
-        sigmas = np.concatenate([one.sigmas for one in found])
+        errors = list(_cross_segments(self, segments, depth))
+        whole = errors[0].deviations[0] if errors[0].rows.size else np.nan
+        sigmas = np.concatenate([one.sigmas for one in errors])
         if not sigmas.size or not np.isfinite(whole):
             return Multicalibration(np.nan, np.nan, np.nan, "")
         at = int(np.argmax(sigmas))
-        names = [name for one in found for name in one.names]
+        names = [name for one in errors for name in one.names]
         sigma = float(sigmas[at])
         return Multicalibration(sigma * float(whole), sigma, _DETECTABLE * float(whole), names[at])
 

@@ -111,10 +111,10 @@ def _mean_by_group(
     y: Floats, codes: Codes, count: int, who: Clusters, resampler: Resampler
 ) -> list[Estimate]:
     """Return the mean outcome by group; where every outcome is 0, resampling zeros shows no spread."""
-    found = sum_intervals(
+    means = sum_intervals(
         [y, np.ones_like(y)], {"mean": divide}, who.codes, resampler, groups=codes, count=count
     )["mean"]
-    return [e if e.value else Estimate(e.value, float("nan"), float("nan"), e.n) for e in found]
+    return [e if e.value else Estimate(e.value, float("nan"), float("nan"), e.n) for e in means]
 
 
 def _gap(good: Floats, top: npt.NDArray[np.bool_], who: Clusters, resampler: Resampler) -> Estimate:
@@ -128,6 +128,6 @@ def _gap(good: Floats, top: npt.NDArray[np.bool_], who: Clusters, resampler: Res
     def difference(above: Floats, rows_above: Floats, below: Floats, rows_below: Floats) -> Floats:
         return divide(above, rows_above) - divide(below, rows_below)
 
-    found = sum_intervals(columns, {"gap": difference}, who.codes, resampler)["gap"][0]
-    told = np.ptp(good[top]) > 0 and np.ptp(good[~top]) > 0
-    return found if told else Estimate(found.value, float("nan"), float("nan"), found.n)
+    gap = sum_intervals(columns, {"gap": difference}, who.codes, resampler)["gap"][0]
+    both_vary = np.ptp(good[top]) > 0 and np.ptp(good[~top]) > 0
+    return gap if both_vary else Estimate(gap.value, float("nan"), float("nan"), gap.n)

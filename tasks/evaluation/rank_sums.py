@@ -83,14 +83,14 @@ def sum_ranks(
     p, y, g, w = predictions[order], outcomes[order] == 1, of[order], weights[order]
     new_group = np.r_[True, np.diff(g) != 0]
     ties = np.flatnonzero(new_group | np.r_[True, np.diff(p) != 0])
-    found = np.add.reduceat(y, ties, dtype=np.intp)
-    opens = (found > 0) | np.r_[True, found[:-1] > 0] | new_group[ties]
+    positives = np.add.reduceat(y, ties, dtype=np.intp)
+    opens = (positives > 0) | np.r_[True, positives[:-1] > 0] | new_group[ties]
     bins = _rows_to_bins(opens, ties, y.size)
     firsts = np.flatnonzero(new_group)
     positive, negative = (np.bincount(bins, w * side).astype(np.float64)[:, None] for side in (y, ~y))
     aucs, precisions = _measure(positive, negative, bins[firsts])
     if positive.size > MOST_BINS:
-        bins = _rows_to_bins(_open_coarse_bins(found) | new_group[ties], ties, y.size)
+        bins = _rows_to_bins(_open_coarse_bins(positives) | new_group[ties], ties, y.size)
     sides = [
         _build_matrix(bins[rows], users[order][rows], w[rows], (int(bins[-1]) + 1, count)) for rows in (y, ~y)
     ]
@@ -152,10 +152,15 @@ def _build_matrix(bins: Codes, users: Codes, weights: Floats, shape: tuple[int, 
 def _measure(positive: Floats, negative: Floats, starts: Codes) -> tuple[Floats, Floats]:
     """Return AUC and average precision [groups, replicates] of bins [bins, replicates]."""
     sizes = np.diff(np.r_[starts, positive.shape[0]])
-    found, positives = _cumulate_within_groups(positive, starts, sizes)
-    passed, negatives = _cumulate_within_groups(negative, starts, sizes)
-    won = np.add.reduceat(positive * (passed - negative / 2), starts)
-    precision = np.divide(found, found + passed, out=np.zeros_like(found), where=positive > 0)
+    hits, positives = _cumulate_within_groups(positive, starts, sizes)
+    misses, negatives = _cumulate_within_groups(negative, starts, sizes)
+    won = np.add.reduceat(positive * (misses - negative / 2), starts)
+    precision = np.divide(
+        hits,
+        hits + misses,
+        out=np.zeros_like(hits),
+        where=positive > 0,
+    )
     gained = np.add.reduceat(positive * precision, starts)
     return 1 - divide(won, positives * negatives), divide(gained, positives)
 

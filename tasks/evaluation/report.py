@@ -83,8 +83,8 @@ class _Rows:
     def request_auc(self, group: Grouping) -> list[Estimate]:
         """Estimate the mean AUC of the requests, each within the segment's rows."""
         requests = self.requests * np.intp(group.count) + group.codes
-        found = request_aucs(self.outcomes, self.predictions, requests, weights=self.weights)
-        return self.request_means([found.aucs, np.ones_like(found.aucs)], found.first_rows, group)
+        aucs = request_aucs(self.outcomes, self.predictions, requests, weights=self.weights)
+        return self.request_means([aucs.aucs, np.ones_like(aucs.aucs)], aucs.first_rows, group)
 
 
 def binary_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[MetricRow]:

@@ -126,8 +126,8 @@ def percentile_interval(value: float, replicated: Floats, n: int) -> Estimate:
     Estimate(value=20.0, low=1.0, high=39.0, n=9)
     """
     defined = replicated[np.isfinite(replicated)]
-    told = n >= 2 and np.isfinite(value) and defined.size
-    if not told or replicated.size - defined.size > MOST_UNDEFINED * replicated.size:
+    defined_enough = n >= 2 and np.isfinite(value) and defined.size
+    if not defined_enough or replicated.size - defined.size > MOST_UNDEFINED * replicated.size:
         return Estimate(float(value), float("nan"), float("nan"), int(n))
     low, high = np.percentile(defined, [2.5, 97.5])
     return Estimate(float(value), float(low), float(high), int(n))
@@ -166,7 +166,7 @@ def sum_intervals(
     sizes = count_users(users, of, count)
     sums = _sums_by_unit(columns, resampler.units(users), of, (count, resampler.drawn))
     once = np.ones((resampler.drawn, 1))
-    found = _apply_statistics(statistics, [matrix @ once for matrix in sums])
+    values = _apply_statistics(statistics, [matrix @ once for matrix in sums])
     samples = [
         _apply_statistics(statistics, [matrix @ block for matrix in sums])
         for block in resampler.blocks(count)
@@ -175,7 +175,7 @@ def sum_intervals(
         name: [
             percentile_interval(value, replicated, n)
             for value, replicated, n in zip(
-                found[name][:, 0], np.concatenate([s[name] for s in samples], axis=1), sizes, strict=True
+                values[name][:, 0], np.concatenate([s[name] for s in samples], axis=1), sizes, strict=True
             )
         ]
         for name in statistics

@@ -54,12 +54,12 @@ def prediction_shift(
     who = cluster_rows(users)
     tenths = assign_tenths((a + b) / 2)
     columns = [np.where(tenths == tenth, b - a, 0.0) for tenth in range(TENTHS)] + [np.abs(a)]
-    found = _shift_by_group(columns, who, None)
+    shifts = _shift_by_group(columns, who, None)
     for name, values in (segments or {}).items():
         codes, known = pd.factorize(np.asarray(values), sort=True)
         named = [f"{name}={value}" for value in known]
-        found |= _shift_by_group(columns, who, (codes, named))
-    return found
+        shifts |= _shift_by_group(columns, who, (codes, named))
+    return shifts
 
 
 def _shift_by_group(

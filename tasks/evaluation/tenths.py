@@ -18,5 +18,5 @@ def assign_tenths(figures: Floats) -> Codes:
     if not figures.size:
         return np.zeros(0, dtype=np.intp)
     edges = np.quantile(figures, np.arange(1, TENTHS) / TENTHS, method="higher")
-    found = np.searchsorted(edges, figures, side="right")
-    return np.asarray(np.unique(found, return_inverse=True)[1], dtype=np.intp)
+    bins = np.searchsorted(edges, figures, side="right")
+    return np.asarray(np.unique(bins, return_inverse=True)[1], dtype=np.intp)

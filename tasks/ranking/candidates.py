@@ -55,10 +55,10 @@ def describe_rows(frame: pd.DataFrame, rows: Mask) -> str:
     >>> describe_rows(frame, np.array([False, True]))
     '1 of 2 rows, for example r/b'
     """
-    found = np.flatnonzero(rows)
+    marked = np.flatnonzero(rows)
     keys = [name for name in (REQUEST_ID, ITEM_ID) if name in frame.columns]
-    shown = ["/".join(str(frame[key].iloc[row]) for key in keys) or f"row {row}" for row in found[:3]]
-    return f"{len(found)} of {len(frame)} rows, for example {', '.join(shown)}"
+    shown = ["/".join(str(frame[key].iloc[row]) for key in keys) or f"row {row}" for row in marked[:3]]
+    return f"{len(marked)} of {len(frame)} rows, for example {', '.join(shown)}"
 
 
 def read_numbers(frame: pd.DataFrame, name: str, asked_by: str) -> Floats:

@@ -82,16 +82,16 @@ def find_drops(
     >>> drops.codes.tolist(), drops.reasons
     ([-1, 0], ('relevance_floor:click',))
     """
-    found = {h.name: find_violations(candidates, h)[0] for h in policy.hard_constraints}
-    found |= {unknown_value_reason(name): rows for name, rows in sorted(unknown_values.items())}
-    standing = ~np.logical_or.reduce([np.zeros(len(candidates), dtype=np.bool_), *found.values()])
+    dropped = {h.name: find_violations(candidates, h)[0] for h in policy.hard_constraints}
+    dropped |= {unknown_value_reason(name): rows for name, rows in sorted(unknown_values.items())}
+    standing = ~np.logical_or.reduce([np.zeros(len(candidates), dtype=np.bool_), *dropped.values()])
     for floor in policy.floors:
         values = read_prediction(candidates, predictions, floor.task)
-        found[relevance_floor_reason(floor.task)] = values < _floor_by_row(values, floor, standing, sets)
+        dropped[relevance_floor_reason(floor.task)] = values < _floor_by_row(values, floor, standing, sets)
     codes = np.full(len(candidates), -1, dtype=np.int16)
-    for index, rows in reversed(list(enumerate(found.values()))):
+    for index, rows in reversed(list(enumerate(dropped.values()))):
         codes[rows] = index
-    return Drops(codes, tuple(found))
+    return Drops(codes, tuple(dropped))
 
 
 def find_violations(candidates: pd.DataFrame, constraint: HardConstraint) -> tuple[Mask, Mask]:

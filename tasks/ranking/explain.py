@@ -93,13 +93,13 @@ def explain(
     return Explanation(best_first, _tabulate_components(mine, own, utility, decision))
 
 
-def _describe_unmet(asked: pd.DataFrame) -> str | None:
+def _describe_unmet(unmet: pd.DataFrame) -> str | None:
     """Say what the candidates at hand could not meet; None where nothing was asked in vain."""
-    said = [
+    shortfalls = [
         f"{row.requirement} {row.got} of {row.wanted} ({row.available} at hand)"
-        for row in asked.itertuples(index=False)
+        for row in unmet.itertuples(index=False)
     ]
-    return ", ".join(said) or None
+    return ", ".join(shortfalls) or None
 
 
 def _match_request(candidates: pd.DataFrame, request_id: object) -> npt.NDArray[np.bool_]:

@@ -62,9 +62,9 @@ class Head:
 
     def __post_init__(self) -> None:
         """Refuse a booster and an encoder that were not made for each other."""
-        found, known = self.booster.num_feature(), len(self.encoder.names)
-        if found != known:
-            raise StoreError(f"The model of '{self.task}' reads {found} features, its encoder makes {known}.")
+        width, known = self.booster.num_feature(), len(self.encoder.names)
+        if width != known:
+            raise StoreError(f"The model of '{self.task}' reads {width} features, its encoder makes {known}.")
 
     def scores(self, matrix: Floats, *, threads: int = 0) -> Floats:
         """Return what the calibrator is fitted on and applied to, shape [rows].

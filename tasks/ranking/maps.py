@@ -252,14 +252,14 @@ def map_from_json(plain: object) -> CalibrationMap:
     kind = plain.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise DataError(unknown("kind", str(kind), _KINDS, where="a calibration map"))
-    made = _KINDS[kind]
+    map_type = _KINDS[kind]
     fields = {name: value for name, value in plain.items() if name != "kind"}
-    known = tuple(made.__dataclass_fields__)
+    known = tuple(map_type.__dataclass_fields__)
     if set(fields) != set(known):
         raise DataError(
             f"A {kind} map has the fields {', '.join(known)}; found {', '.join(map(str, fields)) or 'none'}."
         )
-    return made(**{name: _read_field(value, name) for name, value in fields.items()})
+    return map_type(**{name: _read_field(value, name) for name, value in fields.items()})
 
 
 def _read_field(value: object, name: str) -> Any:

@@ -122,16 +122,16 @@ class SlateColumns:
             request_id, requirement, wanted, got, available; a row for each that fell short.
         """
         everyone = np.ones_like(kept)
-        asked = [(LENGTH, everyone, np.full(len(sets), self.length))]
-        asked += [
+        requirements = [(LENGTH, everyone, np.full(len(sets), self.length))]
+        requirements += [
             (name, marked, np.full(len(sets), least)) for name, (marked, least) in self.minimums.items()
         ]
         if self.required is not None:
-            asked.append((REQUIRED_FIRST, self.required, sets.counts(self.required & kept)))
+            requirements.append((REQUIRED_FIRST, self.required, sets.counts(self.required & kept)))
         return pd.concat(
             [
                 _list_shortfalls(name, wanted, sets.counts(marked & placed), sets.counts(marked & kept), sets)
-                for name, marked, wanted in asked
+                for name, marked, wanted in requirements
             ],
             ignore_index=True,
         )

@@ -119,11 +119,11 @@ class Scorer:
     def explanation(self, frame: pd.DataFrame, request_id: object) -> Explanation:
         """Return the explanation of one request in its parts."""
         self._require_columns(frame)
-        asked = frame[frame[REQUEST_ID].astype(str) == str(request_id)]
-        if asked.empty:
+        request = frame[frame[REQUEST_ID].astype(str) == str(request_id)]
+        if request.empty:
             raise DataError(f"No candidate of request '{request_id}' in {len(frame)} rows.")
-        predictions = self.heads.predict(asked)
-        return explain(asked, predictions, self.utility, self.slate, request_id=request_id)
+        predictions = self.heads.predict(request)
+        return explain(request, predictions, self.utility, self.slate, request_id=request_id)
 
     def _require_columns(self, frame: pd.DataFrame) -> None:
         names = [str(name) for name in frame.columns]

@@ -118,7 +118,7 @@ class SegmentedMap:
 Calibrator = CalibrationMap | SegmentedMap
 
 
-def apply_calibrator(found: Calibrator, scores: npt.ArrayLike, frame: pd.DataFrame) -> Floats:
+def apply_calibrator(calibrator: Calibrator, scores: npt.ArrayLike, frame: pd.DataFrame) -> Floats:
     """Apply a map to the scores of a frame's rows, [n]; only a segmented one looks at the frame.
 
     Examples
@@ -126,7 +126,9 @@ def apply_calibrator(found: Calibrator, scores: npt.ArrayLike, frame: pd.DataFra
     >>> apply_calibrator(LogisticMap(slope=1.0, intercept=0.0), [0.25], pd.DataFrame(index=range(1))).round(9)
     array([0.25])
     """
-    return found.apply(scores, frame) if isinstance(found, SegmentedMap) else found.apply(scores)
+    return (
+        calibrator.apply(scores, frame) if isinstance(calibrator, SegmentedMap) else calibrator.apply(scores)
+    )
 
 
 def calibrator_from_json(plain: object) -> Calibrator:
@@ -147,14 +149,14 @@ def calibrator_from_json(plain: object) -> Calibrator:
     _, segments, effects, span, inner = _fields(
         plain, ("kind", "segments", "effects", "span", "map"), "A segmented map"
     )
-    found = map_from_json(inner)
-    if not isinstance(found, IsotonicMap | LogisticMap):
-        raise DataError(f"A segmented map ends in a map to probabilities, not in a {found.kind} map.")
+    inner_map = map_from_json(inner)
+    if not isinstance(inner_map, IsotonicMap | LogisticMap):
+        raise DataError(f"A segmented map ends in a map to probabilities, not in a {inner_map.kind} map.")
     return SegmentedMap(
         tuple(_segment(item) for item in _list(segments, "segments")),
         tuple(_effects(item) for item in _list(effects, "effects")),
         Span(*(read_number(v, "span") for v in _fields(span, ("centre", "low", "high"), "A span"))),
-        found,
+        inner_map,
     )
 
 
@@ -178,8 +180,8 @@ def _effects(plain: object) -> Effects:
 
 def _fields(plain: object, names: Sequence[str], what: str) -> list[Any]:
     if not isinstance(plain, Mapping) or set(plain) != set(names):
-        found = ", ".join(map(str, plain)) if isinstance(plain, Mapping) else type(plain).__name__
-        raise DataError(f"{what} has the fields {', '.join(names)}; found {found or 'none'}.")
+        names_in_file = ", ".join(map(str, plain)) if isinstance(plain, Mapping) else type(plain).__name__
+        raise DataError(f"{what} has the fields {', '.join(names)}; found {names_in_file or 'none'}.")
     return [plain[name] for name in names]
 
 

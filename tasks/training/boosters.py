@@ -96,5 +96,5 @@ def _split_text(text: str) -> tuple[str, list[str], str]:
 
 
 def _count_leaves(booster: lgb.Booster, tree: int) -> int:
-    found: int = booster.dump_model(start_iteration=tree, num_iteration=1)["tree_info"][0]["num_leaves"]
-    return found
+    leaves: int = booster.dump_model(start_iteration=tree, num_iteration=1)["tree_info"][0]["num_leaves"]
+    return leaves

@@ -155,18 +155,18 @@ def _instants(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
 
 def _response_factor(rows: TaskRows, table: pa.Table, clip: float) -> Floats:
     """Return what answered rows weigh; who answers is learned from all mature rows of the train days."""
-    asked = _read_asked_rows(rows)
-    answered = pc.equal(asked.column(status(rows.task)), Status.OBSERVED.value).to_numpy()
-    encoder = fit_encoder(asked, rows.learned)
-    found = response_probabilities(
-        encode(encoder, asked),
+    candidates = _read_asked_rows(rows)
+    answered = pc.equal(candidates.column(status(rows.task)), Status.OBSERVED.value).to_numpy()
+    encoder = fit_encoder(candidates, rows.learned)
+    probabilities = response_probabilities(
+        encode(encoder, candidates),
         answered,
-        _assign_halves(asked),
+        _assign_halves(candidates),
         of=encode(encoder, table),
         of_half=_assign_halves(table),
         categorical=encoder.categorical,
     )
-    return response_weights(found, rate=float(answered.mean()), clip=clip)
+    return response_weights(probabilities, rate=float(answered.mean()), clip=clip)
 
 
 def _read_asked_rows(rows: TaskRows) -> pa.Table:

@@ -91,11 +91,11 @@ def _example_weights(rows: TaskRows) -> ExampleWeights:
 
 
 def _read(rows: TaskRows) -> pa.Table:
-    asked, sampling = _example_weights(rows), rows.spec.sampling
+    weights_of, sampling = _example_weights(rows), rows.spec.sampling
     wanted = {
-        SHOWN_AT: asked.half_life is not None,
-        PROPENSITY: asked.propensity is not None,
-        **({asked.column: True} if asked.column else {}),
+        SHOWN_AT: weights_of.half_life is not None,
+        PROPENSITY: weights_of.propensity is not None,
+        **({weights_of.column: True} if weights_of.column else {}),
         **(dict.fromkeys(sampling.by, True) if sampling else {}),
         **dict.fromkeys(unbiased.weight_columns(rows), True),
     }
@@ -107,8 +107,8 @@ def _weigh_rows(rows: TaskRows, table: pa.Table) -> tuple[pa.Table, dict[str, Fl
     """Drop the rows that weigh nothing, and return what the others weigh by factor."""
     factors: dict[str, Floats] = {}
     if (column := _example_weights(rows).column) is not None:
-        said = _read_floats(table, column, "weights.column")
-        logged = weights.column_weights(said, task=rows.task, column=column)
+        values = _read_floats(table, column, "weights.column")
+        logged = weights.column_weights(values, task=rows.task, column=column)
         if len(logged) and not logged.any():
             raise ImmatureLabels(
                 f"Task '{rows.task}' cannot be trained: all {len(logged)} observed rows of its train slice "
@@ -120,12 +120,12 @@ def _weigh_rows(rows: TaskRows, table: pa.Table) -> tuple[pa.Table, dict[str, Fl
 
 def _weight_factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floats]]:
     """Give every other factor of the weights, each above 0, by name."""
-    asked = _example_weights(rows)
-    if asked.half_life is not None and len(table):
-        yield "half_life", weights.age_weights(table.column(SHOWN_AT).to_numpy(), asked.half_life)
-    if asked.propensity is not None:
+    spec = _example_weights(rows)
+    if spec.half_life is not None and len(table):
+        yield "half_life", weights.age_weights(table.column(SHOWN_AT).to_numpy(), spec.half_life)
+    if spec.propensity is not None:
         logged = _read_floats(table, PROPENSITY, "weights.propensity")
-        yield "propensity", weights.propensity_weights(logged, clip=asked.propensity.clip, task=rows.task)
+        yield "propensity", weights.propensity_weights(logged, clip=spec.propensity.clip, task=rows.task)
     yield from unbiased.weight_factors(rows, table)
 
 
@@ -197,9 +197,9 @@ def user_or_request(table: pa.Table) -> pa.ChunkedArray:
 
 def describe_sampling(rows: TaskRows) -> dict[str, Any]:
     """Say how the task's examples are weighed and sampled, as flat parameters."""
-    asked, sampling = _example_weights(rows), rows.spec.sampling
+    spec, sampling = _example_weights(rows), rows.spec.sampling
     flat = {
-        f"weights.{name}": value for name, value in asked.model_dump(mode="json", exclude_none=True).items()
+        f"weights.{name}": value for name, value in spec.model_dump(mode="json", exclude_none=True).items()
     }
     by = {
         f"negatives.{c}.{v}": rate

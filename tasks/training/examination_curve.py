@@ -115,11 +115,11 @@ def estimate_examination(
     sums, once = sums[:, :reach], np.ones((resampler.drawn, 1))
     values = _curves(sums, once)[:, 0]
     replicated = np.concatenate([_curves(sums, block) for block in resampler.blocks(reach)], axis=1)
-    told = (
+    estimates = (
         percentile_interval(float(v), r, resampler.drawn) for v, r in zip(values, replicated, strict=True)
     )
     first = Estimate(1.0, 1.0, 1.0, resampler.drawn)
-    return EstimatedExamination((first, *told), len(pairs.upper), int(positives[:, :reach].sum()))
+    return EstimatedExamination((first, *estimates), len(pairs.upper), int(positives[:, :reach].sum()))
 
 
 def find_swappable_pairs(requests: npt.NDArray[Any], positions: Floats, propensities: Floats) -> Pairs:

@@ -40,26 +40,28 @@ def fit_log_odds(
     """
     w = np.ones(len(labels)) if weights is None else np.asarray(weights, dtype=np.float64)
     base = np.zeros(len(labels)) if offsets is None else np.asarray(offsets, dtype=np.float64)
-    found = np.zeros(design.shape[1])
-    loss = _loss(design @ found + base, labels, w)
+    coefficients = np.zeros(design.shape[1])
+    loss = _loss(design @ coefficients + base, labels, w)
     for _ in range(_STEPS):
         with np.errstate(over="ignore"):  # a chance of 0
-            chance = 1 / (1 + np.exp(-(design @ found + base)))
+            chance = 1 / (1 + np.exp(-(design @ coefficients + base)))
         slope = design.T @ (w * (labels - chance))
         curvature = (design * (w * chance * (1 - chance))[:, None]).T @ design
         if not np.trace(curvature) > 0:  # every chance is 0 or 1 to the last bit: nothing is left to gain
             break
-        step = np.linalg.solve(curvature + _RIDGE * np.trace(curvature) * np.eye(len(found)), slope)
-        while (after := _loss(design @ (found + step) + base, labels, w)) > loss and _is_moving(step, found):
+        step = np.linalg.solve(curvature + _RIDGE * np.trace(curvature) * np.eye(len(coefficients)), slope)
+        while (after := _loss(design @ (coefficients + step) + base, labels, w)) > loss and _is_moving(
+            step, coefficients
+        ):
             step = step / 2
-        if not _is_moving(step, found):
+        if not _is_moving(step, coefficients):
             break
-        found, loss = found + step, after
-    return found
+        coefficients, loss = coefficients + step, after
+    return coefficients
 
 
-def _is_moving(step: Doubles, found: Doubles) -> bool:
-    return bool(np.abs(step).max() > _SMALL * max(1.0, float(np.abs(found).max())))
+def _is_moving(step: Doubles, coefficients: Doubles) -> bool:
+    return bool(np.abs(step).max() > _SMALL * max(1.0, float(np.abs(coefficients).max())))
 
 
 def _loss(raw: Doubles, labels: Floats, weights: Doubles) -> float:

@@ -34,14 +34,14 @@ CLIP: Final = 20.0
 _MOST: Final = 0.999  # a g at which a negative still weighs something
 
 
-def position_weights(labels: Floats, examination: Floats, given: Floats | float | None = None) -> Floats:
+def position_weights(labels: Floats, examination: Floats, prior: Floats | float | None = None) -> Floats:
     """Return what each example weighs, shape [n], above 0, so that log loss is that of the reference.
 
     Parameters
     ----------
     labels : [n] of 0 and 1.
     examination : [n] how often the row's place is looked at, relative to the reference.
-    given : [n] or one figure: a first guess of the probability at the reference; `mean_at_reference` of the
+    prior : [n] or one figure: a first guess of the probability at the reference; `mean_at_reference` of the
         rows where it is left out.
 
     Raises
@@ -52,11 +52,11 @@ def position_weights(labels: Floats, examination: Floats, given: Floats | float 
     Examples
     --------
     >>> clicks, looks = np.array([1.0, 0.0, 0.0]), np.array([0.5, 0.5, 1.0])
-    >>> position_weights(clicks, looks, given=0.2).round(3)
+    >>> position_weights(clicks, looks, prior=0.2).round(3)
     array([2.   , 0.889, 1.   ])
     """
     looks = _check_examination(examination)
-    guess = mean_at_reference(labels, looks) if given is None else np.asarray(given, dtype=np.float64)
+    guess = mean_at_reference(labels, looks) if prior is None else np.asarray(prior, dtype=np.float64)
     g = np.minimum(guess, _MOST)
     as_negative = (1 - g) / np.maximum(1 - looks * g, 1 - _MOST)
     return np.where(np.asarray(labels) > 0, np.minimum(1 / looks, CLIP), as_negative)

@@ -33,7 +33,7 @@ _SETTINGS: Final = {
 
 
 def response_probabilities(
-    asked: pa.Table,
+    candidates: pa.Table,
     answered: Bools,
     half: Bools,
     *,
@@ -45,7 +45,7 @@ def response_probabilities(
 
     Parameters
     ----------
-    asked : [n, f] features of every row that could have been answered; categorical columns hold codes.
+    candidates : [n, f] features of every row that could have been answered; categorical columns hold codes.
     answered : [n] whether the label is observed.
     half : [n] which half of the users a row belongs to.
     of, of_half : [m, f] features and [m] half of the rows that are asked about.
@@ -62,24 +62,24 @@ def response_probabilities(
     >>> response_probabilities(asked, answered, half, of=asked[:2], of_half=half[:2]).round(2)
     array([0.45, 0.06])
     """
-    found = np.empty(len(of_half))
+    probabilities = np.empty(len(of_half))
     for side in (True, False):
         others, mine = half != side, of_half == side
-        told = int(answered[others].sum())
-        if told in (0, int(others.sum())):
+        answers = int(answered[others].sum())
+        if answers in (0, int(others.sum())):
             raise DataError(
-                f"Nobody can tell who answers: in one half of the users {told} of {int(others.sum())} rows "
-                "are answered. Leave weights.response out of surface.yaml."
+                f"Who answers cannot be estimated: in one half of the users {answers} of {int(others.sum())} "
+                "rows are answered. Leave weights.response out of surface.yaml."
             )
         data = lgb.Dataset(
-            asked.filter(pa.array(others)),
+            candidates.filter(pa.array(others)),
             label=answered[others],
-            categorical_feature=[asked.column_names.index(name) for name in categorical],
+            categorical_feature=[candidates.column_names.index(name) for name in categorical],
         )
         trees = lgb.train(_SETTINGS, data, num_boost_round=ROUNDS)
         if mine.any():
-            found[mine] = trees.predict(of.filter(pa.array(mine)), num_threads=2)
-    return found
+            probabilities[mine] = trees.predict(of.filter(pa.array(mine)), num_threads=2)
+    return probabilities
 
 
 def response_weights(probabilities: Floats, *, rate: float, clip: float) -> Floats:

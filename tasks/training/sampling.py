@@ -82,8 +82,8 @@ def negative_rates(
     for name, shares in by.items():
         encoded = pc.dictionary_encode(columns[name].combine_chunks(), null_encoding="encode")
         words = [None if value is None else spell_value(value) for value in encoded.dictionary.to_pylist()]
-        found = np.array([0.0 if word is None else shares.get(word, 0.0) for word in words])
-        named = np.maximum(named, found[encoded.indices.to_numpy()])
+        rates = np.array([0.0 if word is None else shares.get(word, 0.0) for word in words])
+        named = np.maximum(named, rates[encoded.indices.to_numpy()])
     return np.where(named > 0, named, others)
 
 

@@ -92,14 +92,14 @@ def search_space(own: Parameters) -> dict[str, IntDistribution | FloatDistributi
     >>> search_space({"num_leaves": 500})["num_leaves"]
     IntDistribution(high=500, log=True, low=4, step=1)
     """
-    asked = {**_DEFAULTS, **own}
+    defaults = {**_DEFAULTS, **own}
 
     def whole(name: str, low: int, high: int) -> IntDistribution:
-        value = int(asked[name])
+        value = int(defaults[name])
         return IntDistribution(min(low, value), max(high, value), log=True)
 
     def real(name: str, low: float, high: float, *, log: bool) -> FloatDistribution:
-        value = max(float(asked[name]), low if log else 0.0)
+        value = max(float(defaults[name]), low if log else 0.0)
         return FloatDistribution(min(low, value), max(high, value), log=log)
 
     return {
@@ -145,11 +145,11 @@ def search(
         left = budget.seconds - spent - (time.monotonic() - begun)
         if tried and left <= 0:
             return _end_search(own, tried, "seconds")
-        made = _run_trial(train, own, ranges, tried, seed, left)
-        if made is None:
+        trial = _run_trial(train, own, ranges, tried, seed, left)
+        if trial is None:
             return _end_search(own, tried, "seconds" if tried else "nothing held out")
-        tell(made)
-        tried.append(made)
+        tell(trial)
+        tried.append(trial)
     return _end_search(own, tried, "trials")
 
 
@@ -245,8 +245,8 @@ def _ask_trial(own: Parameters, ranges: Ranges, tried: Sequence[Trial], seed: in
 
 def _nearest_point(own: Parameters, ranges: Ranges) -> dict[str, float | int]:
     """Return the point of the space that stands for the contract's own parameters."""
-    asked = {**_DEFAULTS, **own}
-    return {name: max(asked[name], known.low) for name, known in ranges.items()}
+    defaults = {**_DEFAULTS, **own}
+    return {name: max(defaults[name], known.low) for name, known in ranges.items()}
 
 
 def _freeze_trial(one: Trial, ranges: Ranges) -> FrozenTrial:

@@ -156,9 +156,9 @@ class _Cut:
             raise self._immature(name, found=0)
         limit = _last_full_day(calibrate.start - self._embargo(name))
         train = self._newest(limit, split.train)
-        found = (limit - self.days[0]).days + 1
-        if train is None or found * _DAY < self.contracts.surface.minimum.train:
-            raise self._immature(name, found=max(found, 0))
+        mature_days = (limit - self.days[0]).days + 1
+        if train is None or mature_days * _DAY < self.contracts.surface.minimum.train:
+            raise self._immature(name, found=max(mature_days, 0))
         return TaskSlices(train, calibrate, test)
 
     def _embargo(self, name: str) -> timedelta:

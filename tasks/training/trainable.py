@@ -48,10 +48,10 @@ def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int
     >>> require_trainable("click", np.array([1.0, 0.0]), kind="binary", minimum=1)
     """
     valued = kind in ("value", "quantile")
-    found, noun = int(np.count_nonzero(labels)), "values other than 0" if valued else "positives"
-    if found < minimum:
+    count, noun = int(np.count_nonzero(labels)), "values other than 0" if valued else "positives"
+    if count < minimum:
         raise ImmatureLabels(
-            f"Task '{task}' cannot be trained: its train slice has {found} {noun} in {len(labels)} observed "
+            f"Task '{task}' cannot be trained: its train slice has {count} {noun} in {len(labels)} observed "
             f"rows, {minimum} are needed (minimum.positives). Wait for more days, lengthen split.train or "
             "lower the minimum in surface.yaml."
         )

@@ -97,12 +97,12 @@ def _monotone_bounds(rows: TaskRows) -> Mapping[str, int]:
 
 def task_loss(rows: TaskRows) -> Loss:
     """Return what the task's trees minimise."""
-    asked = rows.training
+    training = rows.training
     usual: Objective = "binary" if rows.spec.kind == "binary" else "l2"
     return Loss(
-        objective=asked.objective or usual,
-        quantile=asked.quantile or Loss.quantile,
-        power=asked.tweedie_power or Loss.power,
+        objective=training.objective or usual,
+        quantile=training.quantile or Loss.quantile,
+        power=training.tweedie_power or Loss.power,
     )
 
 
@@ -144,16 +144,16 @@ def find_start(rows: TaskRows, champion: Part | None) -> Start | None:
     """
     if champion is not None:
         return _continue_champion(rows, champion)
-    asked = rows.training.start_from
-    if asked is None or asked.task == rows.task or rows.kind != "binary":
+    start_from = rows.training.start_from
+    if start_from is None or start_from.task == rows.task or rows.kind != "binary":
         return None
-    dense = replace(rows, task=asked.task)
+    dense = replace(rows, task=start_from.task)
     try:
         learned = draw_training_rows(dense)
     except DataError as error:
-        raise type(error)(f"Task '{rows.task}' starts from '{asked.task}'. {error}") from error
+        raise type(error)(f"Task '{rows.task}' starts from '{start_from.task}'. {error}") from error
     grown = _grow_dense_start(dense, learned.examples)
-    return Start(grown.booster, learned.encoder, asked.by, {"rounds": grown.rounds})
+    return Start(grown.booster, learned.encoder, start_from.by, {"rounds": grown.rounds})
 
 
 def _grow_dense_start(rows: TaskRows, examples: Examples) -> Fitted:
@@ -167,12 +167,12 @@ def _grow_dense_start(rows: TaskRows, examples: Examples) -> Fitted:
 def _continue_champion(rows: TaskRows, champion: Part) -> Start:
     folder = Registry(rows.workspace.home).fetch(champion)
     booster, encoder = read_model(folder)
-    asked, said = task_loss(rows).settings, booster.params
-    learned = {name: said[name] for name in asked}
-    bounds = dict(zip(encoder.names, said.get("monotone_constraints", []), strict=False))
+    settings, params = task_loss(rows).settings, booster.params
+    learned = {name: params[name] for name in settings}
+    bounds = dict(zip(encoder.names, params.get("monotone_constraints", []), strict=False))
     was = _describe_model(encoder.names, learned, bounds, json.loads((folder / HEAD).read_bytes()))
     now = _describe_model(
-        rows.features, asked, _monotone_bounds(rows), head_plan(rows.workspace.contracts, rows.task)
+        rows.features, settings, _monotone_bounds(rows), head_plan(rows.workspace.contracts, rows.task)
     )
     changed = [f"{name} was {was.get(name)}, is {now[name]}" for name in now if was.get(name) != now[name]]
     if changed:
