@@ -21,7 +21,7 @@ def _one_or_many(value: Any) -> Any:
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is no number")  # noqa: TRY004 - pydantic collects ValueError
+        raise ValueError(f"{value!r} is not a number")  # noqa: TRY004 - pydantic collects ValueError
     return float(value)
 
 

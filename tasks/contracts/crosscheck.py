@@ -100,7 +100,7 @@ def find_surface_problems(folder: str, surface: SurfaceSpec) -> Iterator[Problem
         yield from _check_source(f"sources.{table}", source, surface.engine.name)
     for name in surface.features.names:
         if name in _NOT_KNOWN_WHEN_SERVING or name.startswith("served_"):
-            hint = "is no feature: it is a key, or known only after ranking"
+            hint = "is not a feature: it is a key, or known only after ranking"
             yield Problem("surface.yaml", "features", abbreviate(name), hint)
     names = [s.name for s in surface.segments]
     if twice := sorted({n for n in names if names.count(n) > 1}):
@@ -145,7 +145,7 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterat
     for name, (low, high) in surface.base_rates.items():
         binary = name in tasks.tasks and tasks.tasks[name].kind == "binary"
         if low > high or (binary and not 0 <= low <= high <= 1):
-            hint = "is no range of rates: low, then high" + (", between 0 and 1" if binary else "")
+            hint = "is not a range of rates: low, then high" + (", between 0 and 1" if binary else "")
             yield Problem("surface.yaml", f"base_rates.{name}", abbreviate([low, high]), hint)
     taken = {d for n in tasks.tasks for d in (n, c.status(n), c.at(n))}
     for name in sorted(

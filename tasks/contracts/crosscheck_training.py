@@ -21,7 +21,7 @@ _OBJECTIVES = {"binary": ("binary", "lambdarank"), "value": ("l2", "tweedie", "q
 def find_training_problems(
     surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec | None
 ) -> Iterator[Problem]:
-    """Find what cannot be learned as asked, and heads in the utility that are no probability or mean."""
+    """Find what cannot be learned as asked, and heads whose predictions a utility cannot add up."""
     for name in sorted(set(surface.training) - {"default", *tasks.tasks}):
         yield Problem("surface.yaml", f"training.{name}", "", unknown("task", name, tasks.tasks))
     for name, task in tasks.tasks.items():
@@ -129,7 +129,7 @@ def _check_start(
         hint = "a task starts from another, and that one from none"
         yield Problem("surface.yaml", where, abbreviate(start.task), hint)
     elif head_kind(tasks.tasks[start.task].kind, surface.training_for(start.task).objective) != "binary":
-        hint = "is no binary head, so it has no log odds to start from"
+        hint = "is not a binary head, so it has no log odds to start from"
         yield Problem("surface.yaml", where, abbreviate(start.task), hint)
     if training.warm_start:
         hint = "continues the champion's model, and start_from another task's: choose one"

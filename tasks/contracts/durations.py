@@ -34,7 +34,7 @@ def parse_duration(text: object) -> timedelta:
     match = _PATTERN.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(
-            f"{text!r} is no duration; write weeks, days, hours, minutes or seconds as in P7D or PT30M"
+            f"{text!r} is not a duration; write weeks, days, hours, minutes or seconds as in P7D or PT30M"
         )
     try:
         duration = timedelta(**{unit: int(n) for unit, n in match.groupdict(default="0").items()})

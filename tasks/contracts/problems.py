@@ -51,7 +51,7 @@ def _problem(file: str, finding: Any, model: type[BaseModel]) -> Problem:
     if finding["type"] == "missing":
         return Problem(file, field, "", "is missing and has no default")
     if "[key]" in loc:
-        return Problem(file, field, "", "is no name: use letters, digits and underscores, a letter first")
+        return Problem(file, field, "", "is not a name: use letters, digits and underscores, a letter first")
     return Problem(file, field, abbreviate(finding["input"]), finding["msg"].removeprefix("Value error, "))
 
 

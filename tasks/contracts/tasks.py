@@ -86,7 +86,7 @@ class ValueRule(Closed):
     @model_validator(mode="after")
     def _clip_is_a_range(self) -> Self:
         if self.clip is not None and self.clip[0] >= self.clip[1]:
-            raise ValueError(f"clip {list(self.clip)} is no range: the first number must be the smaller")
+            raise ValueError(f"clip {list(self.clip)} is not a range: the first number must be the smaller")
         return self
 
 

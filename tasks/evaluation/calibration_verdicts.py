@@ -38,7 +38,7 @@ FALSE_DISCOVERIES: Final = 0.05
 _BOUNDS: Final = 2 * 1.959964
 """Standard deviations from one end of a 95 % interval to the other."""
 _LEAST: Final = 1e-12
-"""Least inflation, as a share of the count: an interval of one point is no division by zero."""
+"""Least inflation, as a share of the count: so that an interval of one point divides by more than 0."""
 
 
 class Standing(StrEnum):

@@ -272,12 +272,12 @@ def _read_field(value: object, name: str) -> Any:
 
 
 def read_number(value: object, name: str) -> float:
-    """Accept a JSON number; a bool is none.
+    """Accept a JSON number; a bool is not one.
 
     Raises
     ------
     DataError
-        It is no number, or one too large.
+        It is not a number, or too large.
 
     Examples
     --------
@@ -285,7 +285,7 @@ def read_number(value: object, name: str) -> float:
     1.0
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DataError(f"{name} of a calibration map holds {value!r}, which is no number.")
+        raise DataError(f"{name} of a calibration map holds {value!r}, which is not a number.")
     try:
         return float(value)
     except OverflowError as error:

@@ -56,7 +56,7 @@ class SegmentedMap:
     kind = "segmented"
 
     def __post_init__(self) -> None:
-        """Refuse effects that belong to no segment or are no figures."""
+        """Refuse effects that belong to no segment or are ambiguous."""
         known = [segment.name for segment in self.segments]
         if not known or len(set(known)) < len(known):
             raise DataError("A segmented map has a segment, and each once.")
@@ -193,5 +193,5 @@ def _list(value: object, name: str) -> Sequence[Any]:
 
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
-        raise DataError(f"{name} of a segmented map holds {value!r}, which is no text.")
+        raise DataError(f"{name} of a segmented map holds {value!r}, which is not text.")
     return value

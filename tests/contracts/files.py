@@ -68,3 +68,21 @@ def write_surface(root: Path, change: Callable[[Files], object] = lambda files: 
     for name, content in files.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return root
+
+
+def setting(path: str, value: Any) -> Any:
+    """Return a change that sets ``file.a.b`` to a value; a value of None deletes it."""
+
+    def change(files: Files) -> None:
+        *parents, last = path.split(".")
+        place: Any = files
+        for key in parents:
+            place = place[int(key)] if isinstance(place, list) else place[key]
+        if value is None:
+            del place[last]
+        elif isinstance(place, list):
+            place[int(last)] = value
+        else:
+            place[last] = value
+
+    return change

@@ -1,30 +1,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tasks.contracts import check_surface, load_surface
 from tasks.errors import ContractError
-from tests.contracts.files import Files, write_surface
-
-
-def _set(path: str, value: Any) -> Any:
-    """Return a change that sets ``file.a.b`` to a value; a value of None deletes it."""
-
-    def change(files: Files) -> None:
-        *parents, last = path.split(".")
-        place: Any = files
-        for key in parents:
-            place = place[int(key)] if isinstance(place, list) else place[key]
-        if value is None:
-            del place[last]
-        elif isinstance(place, list):
-            place[int(last)] = value
-        else:
-            place[last] = value
-
-    return change
+from tests.contracts.files import Files, setting, write_surface
 
 
 def test_a_valid_surface_has_no_problem_and_four_digests(tmp_path: Path) -> None:
@@ -44,203 +25,33 @@ def test_comments_and_order_do_not_change_a_digest_and_a_weight_does(tmp_path: P
     file = root / "feed" / "utility.yaml"
     file.write_text("# reviewed\n" + file.read_text())
     assert load_surface(root, "feed").digests == before
-    changed = load_surface(write_surface(tmp_path / "c", _set("utility.weights.click", 0.5)), "feed").digests
+    changed = load_surface(
+        write_surface(tmp_path / "c", setting("utility.weights.click", 0.5)), "feed"
+    ).digests
     assert changed["utility"] != before["utility"]
     assert changed["tasks"] == before["tasks"]
 
 
 def test_logs_end_at_the_midnight_after_their_last_day(tmp_path: Path) -> None:
-    ended = load_surface(write_surface(tmp_path / "a", _set("surface.until", "2017-12-31")), "feed").surface
+    ended = load_surface(
+        write_surface(tmp_path / "a", setting("surface.until", "2017-12-31")), "feed"
+    ).surface
     assert ended.ends_at == datetime(2018, 1, 1, tzinfo=UTC)
     assert load_surface(write_surface(tmp_path / "b"), "feed").surface.ends_at is None
 
 
 def test_a_task_is_learned_by_its_own_section_over_the_default_one(tmp_path: Path) -> None:
     training = {"default": {"refit": True, "position": "feature"}, "buy": {"position": "none"}}
-    surface = load_surface(write_surface(tmp_path, _set("surface.training", training)), "feed").surface
+    surface = load_surface(write_surface(tmp_path, setting("surface.training", training)), "feed").surface
     assert (surface.training_for("buy").position, surface.training_for("buy").refit) == ("none", True)
     assert surface.training_for("click").position == "feature"
 
 
-def test_what_all_tasks_start_from_does_not_concern_that_task_itself_nor_values(tmp_path: Path) -> None:
-    training = {"default": {"start_from": {"task": "click"}, "weights": {"balanced": True}}}
-    assert check_surface(write_surface(tmp_path, _set("surface.training", training)), "feed").problems == ()
-
-
-def test_a_ranking_head_compares_the_items_of_a_request_so_none_is_left_out(tmp_path: Path) -> None:
-    def change(files: Files) -> None:
-        files["surface"]["training"] = {"click": {"objective": "lambdarank"}}
-        files["tasks"]["tasks"]["click"]["sampling"] = {"negatives": 0.5}
-
-    found = check_surface(write_surface(tmp_path, change), "feed").problems
-    assert any(p.field == "training.click.objective" and "sampling away" in p.hint for p in found)
-
-
-def test_a_loss_weight_is_warned_of_with_what_acts_instead(tmp_path: Path) -> None:
-    found = check_surface(write_surface(tmp_path, _set("tasks.tasks.click.loss_weight", 4.0)), "feed")
-    (warning,) = (warning for warning in found.warnings if warning.field == "tasks.click.loss_weight")
-    assert all(word in warning.hint for word in ("regularisation", "balanced", "half_life", "start_from"))
-
-
 def test_a_head_predicts_what_its_objective_says(tmp_path: Path) -> None:
     training = {"happy": {"objective": "lambdarank"}, "spend": {"objective": "quantile", "quantile": 0.9}}
-    contracts = load_surface(write_surface(tmp_path, _set("surface.training", training)), "feed")
+    contracts = load_surface(write_surface(tmp_path, setting("surface.training", training)), "feed")
     kinds = {task: contracts.head_kind(task) for task in ("click", "happy", "spend")}
     assert kinds == {"click": "binary", "happy": "ranking", "spend": "quantile"}
-
-
-@pytest.mark.parametrize(
-    ("field", "path", "value"),
-    [
-        ("weights.click", "utility.weights.click", 0.4),
-        ("relevance_floor.click", "utility.relevance_floor", {"click": 0.01}),
-        (
-            "lexicographic.click",
-            "utility.lexicographic",
-            [{"task": "click", "cuts": [0.1], "prefer": "high"}],
-        ),
-        ("contexts.0.weights.click", "utility.contexts.0.weights", {"click": 1.0}),
-        ("guardrails.click", "utility.guardrails.0.metric", "click_predicted"),
-    ],
-)
-def test_a_ranking_head_is_in_no_sum_floor_tier_or_mean(
-    tmp_path: Path, field: str, path: str, value: Any
-) -> None:
-    def change(files: Files) -> None:
-        files["surface"]["training"] = {"click": {"objective": "lambdarank"}}
-        _set(path, value)(files)
-
-    problems = check_surface(write_surface(tmp_path, change), "feed").problems
-    assert any(p.field == field and "is a ranking head" in p.hint for p in problems), [
-        str(p) for p in problems
-    ]
-
-
-BAD = [
-    # path, value, field of the problem, words of the hint
-    ("tasks.tasks.click.familly", "engagement", "tasks.click.familly", "Did you mean 'family'"),
-    ("tasks.tasks.click.family", "engagment", "tasks.click.family", "engagement"),
-    ("tasks.tasks.click.positive.within", "30m", "tasks.click.positive.within", "no duration"),
-    ("tasks.tasks.click.positive.within", "P1M", "tasks.click.positive.within", "no duration"),
-    ("tasks.tasks.click.positive.within", "PT0S", "tasks.click.positive.within", "longer than zero"),
-    ("tasks.tasks.click.positive.within", None, "tasks.click.positive.within", "is missing"),
-    ("tasks.tasks.click.positive", None, "tasks.click", "exactly one of positive, value, compose"),
-    ("tasks.tasks.click.maturity", "PT1M", "tasks.click.maturity", "shorter than the window"),
-    ("tasks.tasks.click.loss_weight", True, "tasks.click.loss_weight", "is no number"),
-    ("tasks.tasks.click.loss_weight", 1e300, "tasks.click.loss_weight", "less than or equal to 1000000"),
-    ("tasks.tasks.click.sampling", {"negatives": 0}, "tasks.click.sampling.negatives", "greater than 0"),
-    ("tasks.tasks.click.observed_when", {"column": "a", "event": "b"}, "tasks.click.observed_when", "exactly one"),
-    ("tasks.tasks.return.positive.after", "by", "tasks.return.positive.after", "Did you mean 'buy'"),
-    ("tasks.tasks.return.positive.after", "happy", "tasks.return.positive.after", "no crediting event"),
-    ("tasks.tasks.return.positive.after", "spend", "tasks.return.positive.after", "neither a parent nor a part"),
-    ("tasks.tasks.return.observed_when", {"task": "buy"}, "tasks.return", "implies observed_when"),
-    ("tasks.tasks.buy.positive.after", "return", "tasks", "in a circle"),
-    ("tasks.tasks.happy.compose.all_of", ["happy"], "tasks", "depend on themselves"),
-    ("tasks.tasks.happy.compose.all_of", ["spend"], "tasks.happy.compose", "neither a parent nor a part"),
-    ("tasks.tasks.happy.compose.none_of", ["click"], "tasks.happy.compose", "a part twice"),
-    ("tasks.tasks.happy.maturity", "P90D", "tasks.happy", "from its parts"),
-    ("tasks.tasks.spend.value.clip", [5, 1], "tasks.spend.value", "no range"),
-    ("tasks.tasks.spend.kind", "binary", "tasks.spend", "goes with kind: value"),
-    ("tasks.tasks.visit.positive.match", ["item_id"], "tasks.visit.match", "cannot match on item_id"),
-    ("tasks.tasks.x__y", {"family": "engagement", "positive": {"event": "e", "within": "P1D"}}, "tasks.x__y", "two underscores"),
-    ("tasks.tasks.click.positive.event", "a; drop table", "tasks.click.positive.event.0", "pattern"),
-    ("surface.surface", "other", "surface", "the folder's name"),
-    ("surface.sources.events", "../secret/*.parquet", "sources.events", "inside the logs folder"),
-    ("surface.sources.events", "/etc/passwd", "sources.events", "inside the logs folder"),
-    ("surface.features.numeric", ["price", "price"], "features.numeric", "named twice"),
-    ("surface.features.categorical", ["price"], "features", "both numeric and categorical"),
-    ("surface.features.numeric", ["position"], "features", "known only after ranking"),
-    ("surface.features.numeric", ["served_p_click"], "features", "known only after ranking"),
-    ("surface.features.numeric", ["click"], "features", "a label is no input"),
-    ("surface.split.train", "PT36H", "split.train", "whole days"),
-    ("surface.minimum", {"train": "P60D"}, "minimum.train", "longer than split.train"),
-    ("surface.segments", ["category", "category"], "segments", "named twice"),
-    ("surface.gates", {"calibration": {"by": ["categry"]}}, "gates.calibration.by", "Did you mean 'category'"),
-    ("surface.gates", {"calibration": {"ratio": [1.1, 1.2]}}, "gates.calibration", "around 1"),
-    ("surface.base_rates", {"clik": [0, 1]}, "base_rates.clik", "Did you mean 'click'"),
-    (
-        "surface.gates",
-        {"model": {"refit_shift_max_by_task": {"clik": 0.2}}},
-        "gates.model.refit_shift_max_by_task.clik",
-        "Did you mean 'click'",
-    ),
-    ("surface.base_rates", {"click": [0.5, 0.1]}, "base_rates.click", "no range of rates"),
-    ("surface.lightgbm", {"default": {"num_leafs": 3}}, "lightgbm.default.num_leafs", "Did you mean 'num_leaves'"),
-    ("surface.lightgbm", {"click": {"min_data_in_leaf": 10**12}}, "lightgbm.click.min_data_in_leaf", "less than or equal to 1000000000"),
-    ("surface.examination", "guessed", "examination", "estimated"),
-    ("surface.training", {"clik": {}}, "training.clik", "Did you mean 'click'"),
-    ("surface.training", {"click": {"objectiv": "binary"}}, "training.click.objectiv", "Did you mean 'objective'"),
-    ("surface.training", {"click": {"objective": "tweedie"}}, "training.click.objective", "binary or lambdarank"),
-    ("surface.training", {"spend": {"objective": "binary"}}, "training.spend.objective", "l2 or tweedie or quantile"),
-    ("surface.training", {"click": {"quantile": 0.5}}, "training.click", "goes with objective: quantile"),
-    ("surface.training", {"click": {"space": "entire"}}, "training.click.space", "has no parent"),
-    ("surface.training", {"click": {"start_from": {"task": "by"}}}, "training.click.start_from.task", "Did you mean 'buy'"),
-    ("surface.training", {"click": {"start_from": {"task": "click"}}}, "training.click.start_from.task", "from none"),
-    ("surface.training", {"click": {"monotone": {"category": 1}}}, "training.click.monotone.category", "numeric feature"),
-    ("surface.training", {"click": {"monotone": {"price": 2}}}, "training.click.monotone.price", "-1 or 1"),
-    ("surface.training", {"spend": {"objective": "quantile", "quantile": 0.9, "monotone": {"price": 1}}}, "training.spend.monotone", "leave it out"),
-    ("surface.training", {"buy": {"start_from": {"task": "click"}, "monotone": {"price": 1}}}, "training.buy.monotone", "keeps no bounds"),
-    ("surface.training", {"click": {"weights": {"propensity": {"clip": 1}}}}, "training.click.weights.propensity.clip", "greater than 1"),
-    ("surface.training", {"click": {"search": {"trials": 0, "seconds": 5}}}, "training.click.search.trials", "greater than or equal to 1"),
-    ("surface.training", {"buy": {"objective": "lambdarank"}}, "training.buy.objective", "parent of 'return'"),
-    ("surface.training", {"visit": {"objective": "lambdarank"}}, "training.visit.objective", "the same for all of them"),
-    ("surface.training", {"spend": {"start_from": {"task": "click"}}}, "training.spend.start_from", "corrects log odds"),
-    ("surface.training", {"spend": {"weights": {"balanced": True}}}, "training.spend.weights.balanced", "corrects log odds"),
-    ("surface.training", {"buy": {"start_from": {"task": "spend"}}}, "training.buy.start_from.task", "no log odds to start from"),
-    ("surface.training", {"buy": {"start_from": {"task": "click"}, "warm_start": True}}, "training.buy.warm_start", "choose one"),
-    ("tasks.tasks.click.sampling", {"negatives": 0.1, "by": {"price": {"7": 2}}}, "tasks.click.sampling.by.price.7", "less than or equal to 1"),
-    ("surface.proxies", [{"fast": "clik", "slow": "buy"}], "proxies.0.fast", "Did you mean 'click'"),
-    ("surface.examination", {"by_position": [1.0, 0.0]}, "examination.by_position.1", "greater than 0"),
-    ("surface.schedule", {"labels": "daily"}, "schedule.labels", "pattern"),
-    ("surface.arrival", {"every": "PT5S"}, "arrival", "every must lie between PT10S"),
-    ("surface.arrival", {"every": "PT2H", "deadline": "PT1H"}, "arrival", "every must lie between PT10S"),
-    ("surface.arrival", {"within": "soon"}, "arrival.within", "no duration"),
-    ("surface.arrival", {"withn": "P1D"}, "arrival.withn", "Did you mean 'within'"),
-    ("surface.until", "2026-13-01", "until", "month"),
-    ("utility.weights.click", -0.4, "weights.click", "has a positive weight"),
-    ("utility.weights.return", 5.0, "weights.return", "has a negative weight"),
-    ("utility.weights.click", True, "weights.click.weight", "is no number"),
-    ("utility.weights.click", "high", "weights.click.weight", "is no number"),
-    ("utility.weights.click", float("inf"), "weights.click.weight", "finite"),
-    ("utility.weights.click", 0, "weights.click", "has a positive weight"),
-    ("utility.weights.clik", 1.0, "weights.clik", "Did you mean 'click'"),
-    ("utility.weights.visit", 1.0, "weights.visit", "it cannot rank"),
-    ("utility.weights.buy.times", "margn", "weights.buy.times", "Did you mean 'margin'"),
-    ("utility.contexts.0.weights", {"return": 9.0}, "contexts.0.weights.return", "has a negative weight"),
-    ("utility.contexts.0.when", {"tenure": []}, "contexts.0.when.tenure", "at least 1"),
-    ("utility.relevance_floor", {"spend": 0.1}, "relevance_floor", "no probability"),
-    ("utility.relevance_floor", {"click": 1.5}, "relevance_floor.click", "less than or equal to 1"),
-    ("utility.approvals", [], "approvals", "at least 1"),
-    ("utility.approvals", ["safety"], "approvals", "Known: product"),
-    ("utility.guardrails", [], "guardrails", "needs a guardrail"),
-    ("utility.guardrails.0.metric", "return_rat", "guardrails.0.metric", "Did you mean 'return_rate'"),
-    ("utility.guardrails.0.by", ["tenure"], "guardrails.0.by", "Unknown segment"),
-    ("utility.guardrails.0.relative_increase_max", None, "guardrails.0", "has no bound"),
-    ("utility.hard_constraints", [{"name": "x"}], "hard_constraints.0", "exactly one of drop_when, keep_when"),
-    ("utility.lexicographic", [{"task": "click", "cuts": [0.2, 0.1]}], "lexicographic.0", "cuts must increase"),
-    ("utility.lexicographic", [{"task": "happy", "cuts": [0.2]}], "lexicographic.0.prefer", "has no direction"),
-    ("slate.length", 0, "length", "greater than or equal to 1"),
-    ("slate.min_where_if_available", {"exploration": 11}, "min_where_if_available", "asks for 11 of 10"),
-    ("slate.version", "1", "version", "integer"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("path", "value", "field", "hint"), BAD, ids=[f"{p}={v}" for p, v, _, _ in BAD])
-def test_what_is_wrong_is_named_with_its_field_and_the_way_out(
-    tmp_path: Path, path: str, value: Any, field: str, hint: str
-) -> None:
-    problems = check_surface(write_surface(tmp_path, _set(path, value)), "feed").problems
-    found = [p for p in problems if p.field == field and p.file == f"{path.split('.', maxsplit=1)[0]}.yaml"]
-    assert any(hint in p.hint for p in found), [str(p) for p in problems]
-
-
-def test_a_context_behind_one_that_matches_more_can_never_match(tmp_path: Path) -> None:
-    contexts = [
-        {"name": "any_new", "when": {"tenure": ["new", "returning"]}, "weights": {"return": -9.0}},
-        {"name": "new_eu", "when": {"tenure": "new", "region": "eu"}, "weights": {"return": -12.0}},
-    ]
-    problems = check_surface(write_surface(tmp_path, _set("utility.contexts", contexts)), "feed").problems
-    assert [p.hint for p in problems] == ["can never match: 'any_new' matches all of it first"]
 
 
 def test_all_problems_of_all_files_are_shown_at_once(tmp_path: Path) -> None:
@@ -274,17 +85,3 @@ def test_a_missing_file_is_one_problem_of_that_file(tmp_path: Path, name: str) -
     (write_surface(tmp_path) / "feed" / f"{name}.yaml").unlink()
     problems = check_surface(tmp_path, "feed").problems
     assert [(p.file, "cannot be read" in p.hint) for p in problems] == [(f"{name}.yaml", True)]
-
-
-def test_what_is_allowed_but_seldom_meant_is_a_warning(tmp_path: Path) -> None:
-    def change(files: Files) -> None:
-        files["tasks"]["tasks"]["click"]["loss_weight"] = 4.0
-        files["utility"]["guardrails"][0]["relative_increase_max"] = 0
-
-    checked = check_surface(write_surface(tmp_path, change), "feed")
-    assert not checked.problems
-    assert [w.field for w in checked.warnings] == [
-        "tasks.click.loss_weight",
-        "guardrails.0.relative_increase_max",
-        "weights.buy.times",
-    ]

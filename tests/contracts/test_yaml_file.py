@@ -19,7 +19,7 @@ BOMB = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nd: [*c,*c]\n"
         ("- 1\n", "expected a mapping"),
         ("", "expected a mapping"),
         ("a: 1\n---\nb: 2\n", "another document"),
-        ("1: x\n", "is no text"),
+        ("1: x\n", "is not text"),
         ("a: [1\n", "t.yaml line"),
         ("a: \x07\n", "no readable YAML"),
     ],

@@ -1,0 +1,47 @@
+"""A bound is judged by the whole interval."""
+
+import math
+
+import pytest
+
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict, judge
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome"),
+    [
+        (0.9, 1.1, Outcome.PASS),  # closed at both ends
+        (0.89, 1.0, Outcome.CANNOT_TELL),
+        (1.1, 1.2, Outcome.CANNOT_TELL),
+        (1.11, 1.2, Outcome.BLOCK),
+        (0.5, 0.89, Outcome.BLOCK),
+    ],
+)
+def test_inside_passes_outside_blocks_and_across_cannot_tell(
+    low: float, high: float, outcome: Outcome
+) -> None:
+    assert judge(Estimate((low + high) / 2, low, high, 9), low=0.9, high=1.1) is outcome
+
+
+def test_an_open_side_allows_everything_and_two_are_no_rule() -> None:
+    assert judge(Estimate(9.0, 8.0, 10.0, 9), low=0.9) is Outcome.PASS
+    assert judge(Estimate(9.0, 8.0, 10.0, 9)) is Outcome.NO_RULE
+
+
+def test_what_cannot_be_measured_never_passes() -> None:
+    assert judge(UNKNOWN_ESTIMATE, low=0.0) is Outcome.CANNOT_TELL
+    assert judge(None, low=0.0) is Outcome.METRIC_MISSING
+
+
+def test_a_bound_may_warn() -> None:
+    assert judge(Estimate(2.0, 1.9, 2.1, 9), high=1.0, action="warn") is Outcome.WARN
+
+
+def test_a_verdict_is_plain_json_without_nan() -> None:
+    verdict = Verdict(
+        "calibration", "click", "all", Outcome.BLOCK, "0.9 to 1.1", Estimate(2.0, math.nan, math.nan, 1)
+    )
+    plain = verdict.to_json()
+    assert plain["outcome"] == "block"
+    assert plain["observed"] == {"value": 2.0, "low": None, "high": None, "n": 1}
+    assert verdict.of == "click"
