@@ -127,8 +127,7 @@ def _value(name: str, text: str, schema: pa.Schema) -> str | int:
 
 def _find_row(snapshot: Snapshot, key: Key) -> Row | None:
     rows = snapshot.query(x.select([exp.Star()], x.table("rows"), where=[of_key(key)]))
-    listed: list[Row] = rows.to_pylist() if rows is not None else []
-    return listed[0] if listed else None
+    return next(iter(rows.to_pylist()), None) if rows is not None else None
 
 
 def _gone(key: Key, snapshot: Snapshot, labels: dict[str, Label]) -> str:

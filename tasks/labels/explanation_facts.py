@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
 from sqlglot import exp
 
 from tasks import columns as c
@@ -125,6 +124,4 @@ def _event(row: Mapping[str, Any]) -> Event:
 
 
 def _rows(log: LogTables, template: str, **parts: Part) -> list[dict[str, Any]]:
-    table: pa.Table = log.connection.sql(fill(template, **parts)).to_arrow_table()
-    rows_of_table: list[dict[str, Any]] = table.to_pylist()
-    return rows_of_table
+    return log.connection.sql(fill(template, **parts)).to_arrow_table().to_pylist()

@@ -123,9 +123,9 @@ def touched(spec: TasksSpec, task: str, signals: str, contenders: str) -> exp.Se
         [_Fold(_FOUND, exp.Max if last else exp.Min)],
         latest_first=not last,
     )
-    happened, found = x.column(c.HAPPENED_AT, _SCANNED), x.column(_FOUND, _SCANNED)
-    holds = x.lt(happened, w.closes(rule, found)) if last else x.ge(happened, found)
-    won = x.eq(found.copy(), x.column(w.OPENS, w.WINDOWS))
+    happened, winner = x.column(c.HAPPENED_AT, _SCANNED), x.column(_FOUND, _SCANNED)
+    holds = x.lt(happened, w.closes(rule, winner)) if last else x.ge(happened, winner)
+    won = x.eq(winner.copy(), x.column(w.OPENS, w.WINDOWS))
     return x.select(
         [
             *x.columns(instant, _SCANNED),
@@ -140,7 +140,7 @@ def touched(spec: TasksSpec, task: str, signals: str, contenders: str) -> exp.Se
 
 
 def _nth(rule: w.Rule, signals: str) -> exp.Expr:
-    """Return the signals with ``_at``: when a window whose first counted signal this is has enough."""
+    """Return the signals with ``_at``, at which a window that counts this signal first has enough of them."""
     if isinstance(rule, ValueRule):
         return x.table(signals)
     at: exp.Expr = x.column(c.HAPPENED_AT)

@@ -1,4 +1,4 @@
-"""A label snapshot: what it is, and its rows, read from the version of the table that it points to."""
+"""A label snapshot: its identity, and its rows, read from the version of the table that it points to."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.errors import DataError, StoreError, unknown
+from tasks.logs.tables import configure
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill, render
 from tasks.stores import delta
@@ -20,7 +21,7 @@ from tasks.stores.delta import DataFile
 from tasks.stores.location import locate, register_objects
 
 CHANGED: Final = "equipoise.changed"
-"""What a commit says of the observed labels that its build changed, by task."""
+"""The key in a commit's metadata of the observed labels that its build changed, by task."""
 
 _ROWS = "rows"
 _ATTACH = """
@@ -61,9 +62,8 @@ class Snapshot:
 
     def changed(self) -> dict[str, int]:
         """Return by task the observed labels that the snapshot's build changed, through late events."""
-        said = dict(delta.history(locate(self.path))).get(self.version, {})
-        found: dict[str, int] = json.loads(said.get(CHANGED, "{}"))
-        return found
+        metadata = dict(delta.history(locate(self.path))).get(self.version, {})
+        return json.loads(metadata.get(CHANGED, "{}"))
 
     def read(
         self,
@@ -95,9 +95,9 @@ class Snapshot:
             where=[exp.condition(where, dialect="duckdb")] if where else [],
         )
         x.order_by(query, x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY)))
-        found = self.query(query, first_day or date.min, last_day or date.max)
+        rows = self.query(query, first_day or date.min, last_day or date.max)
         wanted = pa.schema([schema.field(name) for name in columns])
-        return wanted.empty_table() if found is None else found.cast(wanted)
+        return wanted.empty_table() if rows is None else rows.cast(wanted)
 
     def days(self) -> pa.Table:
         """Return each day's rows and, per task, how many labels are observed and positive: above 0."""
@@ -108,22 +108,18 @@ class Snapshot:
             counts.append(x.alias(exp.Count(this=positive), f"{task}__positive"))
         query = x.select([x.column(c.DAY), *counts], x.table(_ROWS), group=[x.column(c.DAY)])
         x.order_by(query, [x.column(c.DAY)])
-        found = self.query(query)
-        assert found is not None  # noqa: S101 - a snapshot has a row
-        return found
+        days = self.query(query)
+        assert days is not None  # noqa: S101 - a snapshot has a row
+        return days
 
     def dates(self) -> list[date]:
-        """Return the days that it has rows of, in order."""
-        found: list[date] = self.days().column(c.DAY).to_pylist()
-        return found
+        """Return the days of its rows, in order."""
+        return self.days().column(c.DAY).to_pylist()
 
     def query(self, query: exp.Query, first: date = date.min, last: date = date.max) -> pa.Table | None:
         """Run a query on the relation ``rows``: the rows of some days; None where there is none."""
         with self.opened(first, last) as connection:
-            if connection is None:
-                return None
-            found: pa.Table = connection.sql(render(query)).to_arrow_table()
-            return found
+            return None if connection is None else connection.sql(render(query)).to_arrow_table()
 
     @contextmanager
     def opened(
@@ -141,14 +137,11 @@ class Snapshot:
             yield None
             return
         with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute("SET python_enable_replacements = false")
+            configure(connection)
             register_objects(connection)
-            try:
+            with self._reading():
                 _attach(connection, _ROWS, files)
                 yield connection
-            except duckdb.IOException as error:
-                raise StoreError(self._unreadable(error)) from error
 
     def attach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         """Make a view of all rows in a session.
@@ -158,21 +151,24 @@ class Snapshot:
         StoreError
             Files of the snapshot are gone.
         """
-        try:
+        with self._reading():
             _attach(connection, name, self.files())
-        except duckdb.IOException as error:
-            raise StoreError(self._unreadable(error)) from error
 
-    def _unreadable(self, error: Exception) -> str:
-        lost = delta.lost_files(locate(self.path), self.version)
-        if not lost:
-            return f"The labels at {self.path} cannot be read: {error}"
-        days = sorted({file.partition[c.DAY] for file in lost})
-        return (
-            f"Label snapshot {self.id} has lost files of {len(days)} day(s), the first is {days[0]}: "
-            "`labels vacuum` swept them, or somebody removed them. Build the labels again: what the log "
-            "still has is written anew"
-        )
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn a failure to read into a StoreError, which names the days whose files are gone."""
+        try:
+            yield
+        except duckdb.IOException as error:
+            lost = delta.lost_files(locate(self.path), self.version)
+            if not lost:
+                raise StoreError(f"The labels at {self.path} cannot be read: {error}") from error
+            days = sorted({file.partition[c.DAY] for file in lost})
+            raise StoreError(
+                f"Label snapshot {self.id} has lost files of {len(days)} day(s), the first is {days[0]}: "
+                "`labels vacuum` swept them, or somebody removed them. Build the labels again: what the log "
+                "still has is written anew"
+            ) from error
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[DataFile]) -> None:

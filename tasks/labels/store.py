@@ -209,8 +209,7 @@ class LabelStore:
                     yield self._snapshot(table, version, metadata)
 
     def _rows(self, columns: Sequence[str] | None) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = delta.read(self.snapshots, columns).to_pylist()
-        return rows
+        return delta.read(self.snapshots, columns).to_pylist()
 
     def _of_row(self, row: Mapping[str, Any]) -> Snapshot:
         facts = {name: row[name] for name in _PUBLISHED.names if name in Snapshot.__dataclass_fields__}

@@ -139,8 +139,7 @@ class LogTables:
 
     def fetch(self, template: str, **parts: Part) -> list[tuple[Any, ...]]:
         """Run a query and return its rows, of which there are few."""
-        fetched: list[tuple[Any, ...]] = self.connection.sql(fill(template, **parts)).fetchall()
-        return fetched
+        return self.connection.sql(fill(template, **parts)).fetchall()
 
     def span(self, table: str, file: File, ours: str) -> Span | None:
         """Return the span of our column in a file; None where it is not known."""

@@ -294,12 +294,6 @@ def interval(duration: timedelta) -> exp.Interval:
     >>> interval(timedelta(days=7)).sql(), interval(timedelta(seconds=90)).sql()
     ("INTERVAL '168' HOUR", "INTERVAL '90' SECOND")
     """
-    units = (("HOUR", timedelta(hours=1)), ("MINUTE", timedelta(minutes=1)), ("SECOND", timedelta(seconds=1)))
-    for unit, length in units:
-        if not duration % length:
-            return _interval(duration // length, unit)
-    return _interval(duration // timedelta(microseconds=1), "MICROSECOND")
-
-
-def _interval(count: int, unit: str) -> exp.Interval:
-    return exp.Interval(this=exp.Literal.string(str(count)), unit=exp.var(unit))
+    units = ("hours", "minutes", "seconds", "microseconds")
+    unit, length = next((u, timedelta(**{u: 1})) for u in units if not duration % timedelta(**{u: 1}))
+    return exp.Interval(this=text(duration // length), unit=exp.var(unit[:-1].upper()))
