@@ -3,8 +3,9 @@
 import json
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from tasks.evaluation.metric_rows import MetricRow, group_by_segment, metric_rows
+from tasks.evaluation.metric_rows import FlatRow, MetricRow, group_by_segment, metric_rows
 from tasks.evaluation.resampling import Clusters
 from tasks.evaluation.verdicts import Estimate
 
@@ -35,4 +36,4 @@ def test_a_ratio_without_a_positive_is_unknown_and_another_figure_is_not() -> No
 
 def test_what_is_not_finite_becomes_null() -> None:
     row = MetricRow("auc", "all", Estimate(0.5, float("nan"), float("nan"), 1), rows=2, positives=1)
-    assert json.loads(json.dumps(row.to_json(), allow_nan=False))["low"] is None
+    assert json.loads(TypeAdapter(FlatRow).dump_json(row))["low"] is None

@@ -40,7 +40,7 @@ def test_the_first_trial_is_the_contracts_own_to_the_letter(whole: SearchResult)
     search(noted, OWN, Search(trials=2, seconds=600))
     assert asked[0] == OWN
     assert whole.trials[0].parameters["num_leaves"] == OWN["num_leaves"]
-    assert whole.to_json()["contract_loss"] == whole.trials[0].loss
+    assert whole.summary().contract_loss == whole.trials[0].loss
 
 
 def test_it_ends_below_the_contracts_loss_and_keeps_what_is_not_searched(whole: SearchResult) -> None:
@@ -55,7 +55,7 @@ def test_hopeless_trials_are_pruned_and_never_win(whole: SearchResult) -> None:
     assert pruned
     assert all(max(tried.curve) < 40 for tried in pruned)
     assert whole.best in [tried for tried in whole.trials if tried.state == "complete"]
-    assert whole.to_json()["pruned"] == len(pruned)
+    assert whole.summary().pruned == len(pruned)
 
 
 def test_the_same_seed_gives_the_same_trials_and_another_seed_others(whole: SearchResult) -> None:
