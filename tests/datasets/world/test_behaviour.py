@@ -107,7 +107,7 @@ def test_carts_and_purchases_follow_a_click(drawn):
     ],
 )  # fmt: skip
 def test_every_event_falls_inside_its_window_and_is_known_before_maturity(drawn, task, event):
-    tasks = load_surface(Path(__file__).parents[2] / "surfaces", "home_feed").tasks
+    tasks = load_surface(Path(__file__).parents[3] / "surfaces", "home_feed").tasks
     kind = _event(drawn, event)
     delay = kind.at - drawn.shown.at[kind.row]
     assert delay.min() >= 0

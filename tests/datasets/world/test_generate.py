@@ -16,7 +16,7 @@ from tasks.datasets.world.generate import generate
 from tasks.datasets.world.vocabulary import CANDIDATES, SLOTS
 from tasks.errors import ContractError
 
-SURFACES = Path(__file__).parents[2] / "surfaces"
+SURFACES = Path(__file__).parents[3] / "surfaces"
 KEY = ["request_id", "item_id"]
 
 

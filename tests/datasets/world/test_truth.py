@@ -30,7 +30,7 @@ def chance():
 
 @pytest.fixture
 def contracts():
-    return load_surface(Path(__file__).parents[2] / "surfaces", "home_feed")
+    return load_surface(Path(__file__).parents[3] / "surfaces", "home_feed")
 
 
 def test_the_probabilities_of_one_impression_by_hand(chance):
