@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.datasets.complete_journey import week_start
+from tasks.datasets import complete_journey
+from tasks.datasets.complete_journey import import_complete_journey, week_start
 
 LINE = pa.schema(
     [
@@ -92,3 +94,25 @@ def _write(path: Path, rows: Sequence[tuple[object, ...]], schema: pa.Schema) ->
     columns = list(zip(*rows, strict=True)) if rows else [[] for _ in schema]
     arrays = [pa.array(list(values), f.type) for values, f in zip(columns, schema, strict=True)]
     pq.write_table(pa.table(arrays, schema=schema), path)
+
+
+def run(journey: Journey, folder: Path, **options: int) -> complete_journey.ImportResult:
+    source = journey.write(folder / "source")
+    weeks = {"first_week": 14, **options}
+    return import_complete_journey(out=folder / "logs", source=source, memory="1GB", **weeks)
+
+
+def read(folder: Path, table: str) -> pd.DataFrame:
+    files = sorted((folder / "logs" / table).glob("*.parquet"))
+    return pa.concat_tables([pq.read_table(f) for f in files]).to_pandas()
+
+
+def shown(folder: Path, household: int, week: int) -> pd.DataFrame:
+    impressions = read(folder, "impressions")
+    mine = impressions[impressions.request_id == household * 100 + week]
+    return mine.set_index("item_id", drop=False)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    logs = folder / "logs"
+    return {str(p.relative_to(logs)): p.read_bytes() for p in sorted(logs.rglob("*.parquet"))}

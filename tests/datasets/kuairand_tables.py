@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.datasets.kuairand import KuaiRandResult, import_kuairand
 from tasks.datasets.kuairand_files import COLUMNS, LOG, USERS, VIDEOS
 
 FIRST_DAY = datetime(2022, 4, 25, tzinfo=UTC)
@@ -104,3 +109,28 @@ def write_csv(
         path = path.with_name(f"{path.name}.gz")
         content = gzip.compress(content, mtime=0)
     path.write_bytes(content)
+
+
+def run(download: Download, folder: Path, **options: int) -> KuaiRandResult:
+    source = download.write(folder / "source")
+    return import_kuairand(source=source, out=folder / "logs" / "short_video", memory="1GB", **options)
+
+
+def read(folder: Path, table: str) -> pd.DataFrame:
+    files = sorted((folder / "logs" / "short_video" / table).glob("*.parquet"))
+    return pa.concat_tables([pq.read_table(f) for f in files]).to_pandas()
+
+
+def shown(folder: Path, user: int, video: int, day: int) -> pd.Series:
+    rows = read(folder, "impressions").set_index(["request_id", "item_id"])
+    return rows.loc[(f"{user}/{moment(day):%F}", video)]
+
+
+def happened(folder: Path, event: str) -> list[datetime]:
+    events = read(folder, "events")
+    return [at.to_pydatetime() for at in events[events.event == event].happened_at]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    logs = folder / "logs" / "short_video"
+    return {str(p.relative_to(logs)): p.read_bytes() for p in sorted(logs.rglob("*.parquet"))}

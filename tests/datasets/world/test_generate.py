@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -76,33 +75,12 @@ def test_every_request_shows_twelve_positions_of_forty_candidates(made):
     assert all(p == list(range(1, SLOTS + 1)) for p in positions)
 
 
-def test_a_row_that_was_not_shown_has_no_position(made):
-    candidates = made.frame("candidates")
-    for column in ("position", "propensity", "visible"):
-        assert (candidates[column].notna() == candidates["shown"]).all()
-
-
-def test_impressions_are_the_shown_candidates_with_the_same_columns(made):
-    candidates, impressions = made.table("candidates"), made.table("impressions")
-    assert impressions.schema == candidates.drop_columns(["shown"]).schema
-    shown = candidates.filter(candidates["shown"]).drop_columns(["shown"])
-    order = [("request_id", "ascending"), ("position", "ascending")]
-    assert shown.sort_by(order).equals(impressions.sort_by(order))
-
-
 def test_propensities_are_those_of_the_logged_scores(made):
     candidates = made.frame("candidates").sort_values(["request_id", "position"], na_position="last")
     odds = np.exp(candidates["retrieval_score"].to_numpy(float)).reshape(-1, CANDIDATES)
     left = odds[:, ::-1].cumsum(axis=1)[:, ::-1]
     logged = candidates["propensity"].to_numpy(float).reshape(-1, CANDIDATES)[:, :SLOTS]
     assert np.allclose(logged, (odds / left)[:, :SLOTS])
-
-
-def test_times_are_utc_and_ids_are_words(made):
-    for name, times in (("impressions", ["shown_at"]), ("events", ["happened_at", "ingested_at"])):
-        schema = made.table(name).schema
-        assert all(schema.field(t).type == pa.timestamp("us", tz="UTC") for t in times)
-        assert all(schema.field(i).type == pa.string() for i in ("request_id", "user_id", "item_id"))
 
 
 def test_impressions_lie_in_the_days_of_their_files(made):
@@ -115,32 +93,6 @@ def test_events_become_known_after_they_happen(made):
     events = made.frame("events")
     assert (events["ingested_at"] >= events["happened_at"]).all()
     assert events["ingested_at"].max() < datetime(2026, 1, 10, tzinfo=UTC) + timedelta(days=39)
-
-
-def test_orders_name_no_request_and_absences_only_an_item_or_a_person(made):
-    named = made.frame("events").groupby("event")[["request_id", "user_id", "item_id"]].count()
-    size = made.frame("events").groupby("event").size()
-    for event in ("click", "dwell", "add_to_cart", "hide", "survey"):
-        assert (named.loc[event] == size[event]).all()
-    assert named.loc["purchase", "request_id"] == named.loc["return", "request_id"] == 0
-    assert named.loc["out_of_stock"].tolist() == [0, 0, size["out_of_stock"]]
-    assert named.loc["ineligible"].tolist() == [0, size["ineligible"], 0]
-
-
-def test_the_truth_has_a_row_for_every_impression_and_probabilities(made):
-    truth = made.frame("truth")
-    assert truth[KEY].equals(made.frame("impressions")[KEY])
-    for column in (c for c in truth if c.startswith("p_")):
-        assert truth[column].between(0, 1, inclusive="neither").all()
-    for column in (c for c in truth if c.endswith("__shown")):
-        assert (truth[column] <= truth[column.removesuffix("__shown")]).all()
-    assert (truth["p_return_30d"] < truth["p_purchase_7d"]).all()
-
-
-def test_the_truth_of_all_candidates_agrees_with_that_of_the_shown(made):
-    both = made.frame("truth").merge(made.frame("candidate_truth"), on=KEY, suffixes=("", "__again"))
-    assert len(both) == made.result.impressions
-    assert (both["p_purchase_7d"] == both["p_purchase_7d__again"]).all()
 
 
 def test_rates_are_those_of_a_shop(made):
