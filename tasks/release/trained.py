@@ -14,7 +14,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from tasks.errors import DataError
 from tasks.stores.manifest import Role
@@ -106,6 +106,8 @@ def split_results(results: Sequence[TaskResult]) -> tuple[list[Trained], dict[st
                 trained.append(result)
             case KeptChampion(task, why):
                 kept[task] = why
+            case _:
+                assert_never(result)
     if kept and not trained:
         raise DataError(f"No task could be trained, so there is nothing new. {' '.join(kept.values())}")
     return trained, kept

@@ -247,9 +247,7 @@ def test_a_calibrator_of_another_model_is_refused(feed: Feed, first: ReleaseResu
     calibrator = registry.part(f"{NAME}.calibrator.click_1d", 1)
     registry.set_tags(calibrator, {f"component.{NAME}.task.click_1d": "7"})
     with pytest.raises(ContractError, match=r"fitted to the scores of .* version 7, not 1"):
-        small_release.released(
-            feed, parts=[{"task": "click_1d", "model_version": 1, "calibrator_version": 1}]
-        )
+        small_release.released(feed, parts=[Trained("click_1d", 1, 1)])
     registry.set_tags(calibrator, {f"component.{NAME}.task.click_1d": "1"})
 
 
