@@ -21,11 +21,11 @@ import yaml
 from pydantic import TypeAdapter
 
 from benchmarks.calibrating.logged import LOGGED, ROOT, SHARED, shared_data
-from tasks import pipeline as retrain
 from tasks.contracts.yaml_file import read_yaml
 from tasks.datasets.world.generate import START, generate
 from tasks.evaluation.evidence import CalibrationEvidence
 from tasks.evaluation.verdicts import Estimate
+from tasks.pipeline import retrain
 from tasks.reports.numbers import format_estimate
 from tasks.stores import releases
 from tasks.stores.manifest import Role
@@ -74,7 +74,7 @@ def retrained(log: Log, home: Path) -> tuple[Workspace, retrain.RetrainResult]:
     """Write a surface's logs into a home and retrain it with refits."""
     log.write(home / "logs" / log.surface)
     workspace = Workspace.open(log.surface, surfaces=_refitting(log.surface, home / "surfaces"), home=home)
-    return workspace, retrain.run(workspace, as_of=log.as_of)
+    return workspace, retrain(workspace, as_of=log.as_of)
 
 
 def _refitting(surface: str, folder: Path) -> Path:

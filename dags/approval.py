@@ -138,17 +138,10 @@ class Approval(ApprovalOperator):
 
 def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
     from tasks.promotion import promote
+    from tasks.promotion.rules import Answer
 
-    promote.answer(
-        open_workspace(surface),
-        release=reply.release,
-        role=role,
-        by=reply.by,
-        approves=reply.approves,
-        why=reply.why,
-        evidence=reply.evidence,
-        run=run,
-    )
+    answer = Answer(role, reply.by, reply.approves, reply.evidence, reply.why)
+    promote.answer(open_workspace(surface), answer, release=reply.release, run=run)
 
 
 def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> str:

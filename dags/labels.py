@@ -16,7 +16,6 @@ from dags.place import open_workspace
 from dags.step import link, report, step
 from dags.surfaces import as_of_param, describe, for_every_surface
 from tasks.contracts import Contracts
-from tasks.errors import GateRefused
 
 RUNBOOK = """
 ## Triage
@@ -69,8 +68,7 @@ def validate(surface: str, built: dict[str, Any]) -> dict[str, Any]:
 
     result = validate.run(open_workspace(surface), as_of=instant(built["as_of"]), snapshot=built["snapshot"])
     kept = report(result, "success", "severity", "report", "run_id", page=validate.REPORT)
-    if not result.success:
-        raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
+    result.require_success()
     tell(f"snapshot {built['snapshot']} published", link())
     return {**kept, "snapshot": built["snapshot"]}
 

@@ -54,12 +54,12 @@ moves once: clearing it and running it again changes nothing.
 
 @step
 def case(surface: str, params: Any = None) -> dict[str, Any]:
-    """Judge the release beside the champion of now; refuse early what the move would refuse."""
+    """Judge the release beside the current champion; refuse early what the move would refuse."""
+    from tasks.pipeline import recheck
     from tasks.promotion import case as promotion_case
 
-    result = promotion_case.make(
-        open_workspace(surface), release=params["release"], why=params["why"], support=_support(params)
-    )
+    asked = {"release": params["release"], "why": params["why"], "support": _support(params)}
+    result = promotion_case.make(open_workspace(surface), **asked, judge=recheck)
     kept = report(result, "release", "champion", "evidence", "run_id")
     beside = f"beside champion {result.champion}" if result.champion else "as the first champion"
     tell(f"release {result.release} {beside}", link())
@@ -73,17 +73,20 @@ def move(
     """Let the release be champion, if the audit holds every role's Approve of what holds now."""
     if made is None:
         raise GateRefused("No case was made, so nobody was asked")
+    from tasks.pipeline import recheck
     from tasks.promotion import case as promotion_case
     from tasks.promotion import promote
+    from tasks.promotion.rules import Mover
 
     workspace, run = open_workspace(surface), dag_run.run_id
+    approvers = promotion_case.approvers(workspace, release=made["release"], run=run)
     result = promote.run(
         workspace,
         release=made["release"],
         why=params["why"],
-        by=promotion_case.approvers(workspace, release=made["release"], run=run),
+        by=Mover(approvers, run),
+        judge=recheck,
         support=_support(params),
-        asked_by=run,
     )
     return tell_move(surface, result)
 

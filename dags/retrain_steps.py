@@ -1,7 +1,7 @@
 """The steps of both retrains; `dags.retraining` names their edges.
 
-Each opens the surface, calls the step of the same name in `tasks.steps`, and hands ids and counts on. What a
-DAG adds stands below them: waiting for the log, what a task without a model keeps, what did not end.
+Each opens the surface, calls its step, as `tasks.pipeline` does, and hands ids and counts on. What a DAG adds
+stands below them: waiting for the log, what a task without a model keeps, what did not end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,8 +61,7 @@ def validate(surface: str, as_of: str, built: dict[str, Any]) -> dict[str, Any]:
 
     result = validate.run(open_workspace(surface), as_of=instant(as_of), snapshot=built["snapshot"])
     kept = report(result, "success", "severity", "report", "run_id", page=validate.REPORT)
-    if not result.success:
-        raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
+    result.require_success()
     tell(f"snapshot {built['snapshot']}", link())
     return {**kept, "snapshot": built["snapshot"]}
 
@@ -70,14 +69,11 @@ def validate(surface: str, as_of: str, built: dict[str, Any]) -> dict[str, Any]:
 @step(map_index_template=THIS_TASK)
 def train(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> dict[str, Any]:
     """Train one task's model; one that cannot be trained keeps the champion's."""
-    from tasks import launch
+    from tasks import pipeline
 
-    workspace, moment = open_workspace(surface), instant(as_of)
-    try:
-        result = launch.train(workspace, task=task_name, as_of=moment, snapshot=snapshot["snapshot"])
-    except DataError as error:
-        return keep_model(workspace, task_name, moment, error)
-    return report(result, "task", "model", "version", "sha256", "run_id", "reused")
+    asked = pipeline.Retrain(open_workspace(surface), instant(as_of))
+    result = pipeline.train(asked, task=task_name, snapshot=snapshot["snapshot"])
+    return report_kept(result) or report(result, "task", "model", "version", "sha256", "run_id", "reused")
 
 
 @step(map_index_template=THIS_TASK)
@@ -85,20 +81,17 @@ def calibrate(
     surface: str, task_name: str, as_of: str, snapshot: dict[str, Any], trained: dict[str, Any]
 ) -> dict[str, Any]:
     """Calibrate one task's model; one that cannot be calibrated keeps the champion's."""
-    from tasks import launch
+    from tasks import pipeline
     from tasks.release.trained import Trained, read_kept
 
     if read_kept(trained) is not None:
         return trained
-    workspace, moment, version = open_workspace(surface), instant(as_of), trained["version"]
-    try:
-        result = launch.calibrate(
-            workspace, task=task_name, as_of=moment, snapshot=snapshot["snapshot"], model_version=version
-        )
-    except DataError as error:
-        return keep_model(workspace, task_name, moment, error)
+    asked, version = pipeline.Retrain(open_workspace(surface), instant(as_of)), trained["version"]
+    result = pipeline.calibrate(asked, task=task_name, snapshot=snapshot["snapshot"], model_version=version)
+    if kept := report_kept(result):
+        return kept
     made = report(result, "task", "calibrator", "version", "sha256", "run_id", "reused")
-    return {**made, **Trained(task_name, version, result.version).to_json()}
+    return {**made, **Trained(task_name, version, made["version"]).to_json()}
 
 
 @task_group
@@ -157,11 +150,8 @@ def gate(surface: str, planned: list[str] | None, fitted: Any, evidence: dict[st
 
     result = gate.run(
         open_workspace(surface),
-        as_of=instant(evidence["release"]["as_of"]),
         release=evidence["release"]["version"],
-        validation_run=evidence["validate"]["run_id"],
-        simulation_run=evidence["simulate"]["run_id"],
-        shadow_run=evidence["shadow"]["run_id"],
+        steps=gate.StepRuns(*(evidence[name]["run_id"] for name in ("validate", "simulate", "shadow"))),
         stands=evidence["release"]["stands"],
     )
     kept = report(result, "release", "verdict", "dossier", "run_id")
@@ -202,13 +192,14 @@ def await_log(workspace: "Workspace", *, as_of: datetime, due: datetime) -> None
     wait(rules.every, lacking)
 
 
-def keep_model(workspace: "Workspace", task: str, as_of: datetime, error: DataError) -> dict[str, Any]:
-    """Say that a task keeps the champion's model and why; where there is none, the error ends the step."""
-    from tasks.release.trained import keep_champion
+def report_kept(result: Any) -> dict[str, Any] | None:
+    """Say that a task keeps the champion's model, and why; None where it has one of its own."""
+    from tasks.release.trained import KeptChampion
 
-    kept = keep_champion(workspace, task=task, as_of=as_of, error=error)
-    tell(f"{task} keeps the champion's model")
-    return kept.to_json()
+    if not isinstance(result, KeptChampion):
+        return None
+    tell(f"{result.task} keeps the champion's model")
+    return dict(result.to_json())
 
 
 def collect(fitted: Any) -> list[dict[str, Any]]:

@@ -4,8 +4,8 @@
 
     @step
     def train(surface, task, ...):
-        from tasks.steps import train                      # heavy imports happen inside the step
-        return report(train.run(...), "task", "version")   # ids and counts go on, the link is kept
+        from tasks import pipeline                               # heavy imports happen inside the step
+        return report(pipeline.train(...), "task", "version")    # ids and counts go on, the link is kept
 """
 
 import logging

@@ -1,24 +1,45 @@
-"""The whole sequence without Airflow: the same steps in the same order, ending in the same release."""
+"""The one sequence that Airflow's retrains, the command line, MLflow Projects and a promotion's re-check run.
+
+::
+
+    labels -> validate -> [train -> calibrate] by task -> release -> simulate, shadow -> gate
+
+`retrain` runs it whole in this process. In Airflow each step is a process of its own, so what a step needs is
+imported when it runs. `recheck` runs the end once more for a release that is to be promoted.
+
+Training and calibration run in the process of the step, or each as an MLflow project (EQUIPOISE_LAUNCHER). A
+project is given the step's own inputs and leaves its work in the registry, where it is looked for by those
+inputs, before and after: what is there is not made again, and what is not there was not made.
+"""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tasks import launch
-from tasks.errors import DataError, GateRefused
-from tasks.labels import build as labels
-from tasks.logs import arrival
-from tasks.promotion import gate
-from tasks.release import step as release
-from tasks.release.trained import TaskResult, Trained, keep_champion
-from tasks.replay import shadow, simulate
-from tasks.stores.workspace import Workspace
-from tasks.training import plan
-from tasks.validation import step as validate
+from tasks.errors import DataError, StoreError
+from tasks.settings import IN_PROCESS, Settings
 
-log = logging.getLogger("equipoise")
+if TYPE_CHECKING:
+    from tasks.calibration.step import CalibrateResult
+    from tasks.promotion.gate import GateResult
+    from tasks.release.trained import KeptChampion, TaskResult
+    from tasks.stores.workspace import Workspace
+    from tasks.training.step import TrainResult
+
+_LOG = logging.getLogger("equipoise")
+
+Result = TypeVar("Result", "TrainResult", "CalibrateResult")
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """A retrain: of which surface, as of which instant, and the MLflow run that its runs belong under."""
+
+    workspace: "Workspace"
+    as_of: datetime
+    parent_run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,18 +53,19 @@ class RetrainResult:
     dossier: str
 
 
-def run(
-    workspace: Workspace,
+def retrain(
+    workspace: "Workspace",
     *,
     as_of: datetime,
     tasks: Sequence[str] = (),
     cadence: Literal["fast", "slow"] = "fast",
     parent_run: str | None = None,
 ) -> RetrainResult:
-    """Retrain a surface as of an instant; what the log lacks up to it is said, not waited for.
+    """Retrain a surface as of an instant; a log that has not arrived up to it is warned of, not waited for.
 
     Parameters
     ----------
+    tasks : the tasks to train; by default those of the cadence that are due.
     parent_run : the MLflow run that the runs of the steps belong under.
 
     Raises
@@ -53,54 +75,135 @@ def run(
     DataError
         A task cannot be trained and there is no champion whose model it could keep; or none can.
     """
+    from tasks.labels import build as labels
+    from tasks.logs import arrival
+    from tasks.release import step as release
+    from tasks.training import plan
+    from tasks.validation import step as validate
+
+    asked = Retrain(workspace, as_of, parent_run)
     arrival.warn(workspace, as_of=as_of)
     planned = plan.run(workspace, as_of=as_of, cadence=cadence, tasks=tasks)
-    steps = _Progress(total=6 + 2 * len(planned.tasks))
-    steps.begin("labels")
-    built = labels.run(workspace, as_of=as_of)
-    steps.begin("validate")
-    labelled: _Labelled = {"as_of": as_of, "snapshot": built.snapshot, "parent_run": parent_run}
-    checked = validate.run(workspace, **labelled)
-    if not checked.success:
-        raise GateRefused(f"The labels failed their suite ({checked.severity}). Report: {checked.report}")
-    parts = [_fit(workspace, task, labelled, steps) for task in planned.tasks]
-    steps.begin("release")
-    made = release.run(workspace, **labelled, parts=parts)
-    steps.begin("simulate")
-    simulated = simulate.run(workspace, release=made.version, parent_run=parent_run)
-    steps.begin("shadow")
-    shadowed = shadow.run(workspace, as_of=as_of, challenger=made.version, parent_run=parent_run)
-    steps.begin("gate")
-    judged = gate.run(
-        workspace,
-        as_of=as_of,
-        release=made.version,
-        validation_run=checked.run_id,
-        simulation_run=simulated.run_id,
-        shadow_run=shadowed.run_id,
-        stands=made.stands,
-        parent_run=parent_run,
-    )
+    begin = _Progress(total=6 + 2 * len(planned.tasks)).begin
+    begin("labels")
+    snapshot = labels.run(workspace, as_of=as_of).snapshot
+    begin("validate")
+    checked = validate.run(workspace, as_of=as_of, snapshot=snapshot, parent_run=parent_run)
+    checked.require_success()
+    parts = [_fit(asked, task, snapshot, begin) for task in planned.tasks]
+    begin("release")
+    made = release.run(workspace, as_of=as_of, snapshot=snapshot, parts=parts, parent_run=parent_run)
+    judged = _judge(asked, made.version, checked.run_id, stands=made.stands, begin=begin)
     return RetrainResult(judged.release, judged.verdict, judged.reasons, judged.gates, judged.dossier)
 
 
-class _Labelled(TypedDict):
-    """What every step after the labels is given."""
+def recheck(workspace: "Workspace", release: int) -> "GateResult":
+    """Judge a release beside the current champion; what was rehearsed beside that one is found again."""
+    from tasks.stores.releases import release_manifest
+    from tasks.validation import step as validate
 
-    as_of: datetime
-    snapshot: str
-    parent_run: str | None
+    manifest = release_manifest(workspace, release)
+    checked = validate.run(workspace, as_of=manifest.as_of, snapshot=manifest.snapshot.id)
+    return _judge(Retrain(workspace, manifest.as_of), release, checked.run_id)
 
 
-def _fit(workspace: Workspace, task: str, labelled: _Labelled, steps: "_Progress") -> TaskResult:
+def train(asked: Retrain, *, task: str, snapshot: str) -> "TrainResult | KeptChampion":
+    """Train one task; one that cannot be trained keeps the champion's model.
+
+    Raises
+    ------
+    ContractError
+        A setting says what is not known.
+    DataError
+        The task cannot be trained, and there is no champion whose model it could keep.
+    StoreError
+        The project could not be run, or ended well without having made the model.
+    """
+    from tasks.release.trained import keep_champion
+    from tasks.training import step
+
     try:
-        steps.begin(f"train {task}")
-        model = launch.train(workspace, task=task, **labelled)
-        steps.begin(f"calibrate {task}")
-        calibrator = launch.calibrate(workspace, task=task, model_version=model.version, **labelled)
+        return _in_place(asked, "train", step.run, step.find, task=task, snapshot=snapshot)
     except DataError as error:
-        return keep_champion(workspace, task=task, as_of=labelled["as_of"], error=error)
+        return keep_champion(asked.workspace, task=task, as_of=asked.as_of, error=error)
+
+
+def calibrate(
+    asked: Retrain, *, task: str, snapshot: str, model_version: int
+) -> "CalibrateResult | KeptChampion":
+    """Calibrate one task's model; one that cannot be calibrated keeps the champion's. Raises as `train`."""
+    from tasks.calibration import step
+    from tasks.release.trained import keep_champion
+
+    inputs = {"task": task, "snapshot": snapshot, "model_version": model_version}
+    try:
+        return _in_place(asked, "calibrate", step.run, step.find, **inputs)
+    except DataError as error:
+        return keep_champion(asked.workspace, task=task, as_of=asked.as_of, error=error)
+
+
+def _in_place(
+    asked: Retrain,
+    project: str,
+    run: Callable[..., Result],
+    find: Callable[..., Result | None],
+    **inputs: Any,
+) -> Result:
+    """Run a step in this process, or find what its project makes."""
+    workspace, inputs = asked.workspace, {**inputs, "as_of": asked.as_of}
+    if Settings().launcher == IN_PROCESS:
+        return run(workspace, **inputs, parent_run=asked.parent_run)
+    if (part := find(workspace, **inputs)) is not None:
+        return part
+    from tasks.stores.projects import submit
+
+    submit(workspace, project, {**inputs, "parent_run": asked.parent_run})
+    part = find(workspace, **inputs)
+    if part is None:
+        raise StoreError(
+            f"The project '{project}' of task '{inputs['task']}' ended well, but what it should have made "
+            f"from label snapshot {inputs['snapshot']} is not registered here. Does it see the same "
+            "MLFLOW_TRACKING_URI, EQUIPOISE_HOME, EQUIPOISE_SURFACES and the same versions of this code and "
+            "of lightgbm?"
+        )
+    return replace(part, reused=False)
+
+
+def _fit(asked: Retrain, task: str, snapshot: str, begin: Callable[[str], None]) -> "TaskResult":
+    """Train and calibrate a task, or say why it keeps the champion's model."""
+    from tasks.release.trained import KeptChampion, Trained
+
+    begin(f"train {task}")
+    model = train(asked, task=task, snapshot=snapshot)
+    if isinstance(model, KeptChampion):
+        return model
+    begin(f"calibrate {task}")
+    calibrator = calibrate(asked, task=task, snapshot=snapshot, model_version=model.version)
+    if isinstance(calibrator, KeptChampion):
+        return calibrator
     return Trained(task, model.version, calibrator.version)
+
+
+def _judge(
+    asked: Retrain,
+    release: int,
+    validation_run: str,
+    *,
+    stands: bool = False,
+    begin: Callable[[str], None] = lambda _: None,
+) -> "GateResult":
+    """Rehearse a release and judge it by all evidence."""
+    from tasks.promotion import gate
+    from tasks.replay import shadow, simulate
+
+    workspace, parent_run = asked.workspace, asked.parent_run
+    begin("simulate")
+    simulated = simulate.run(workspace, release=release, parent_run=parent_run)
+    begin("shadow")
+    shadowed = shadow.run(workspace, as_of=asked.as_of, challenger=release, parent_run=parent_run)
+    begin("gate")
+    steps = gate.StepRuns(validation_run, simulated.run_id, shadowed.run_id)
+    return gate.run(workspace, release=release, steps=steps, stands=stands, parent_run=parent_run)
 
 
 @dataclass
@@ -112,4 +215,4 @@ class _Progress:
 
     def begin(self, step: str) -> None:
         self.begun += 1
-        log.info("[%d/%d] %s", self.begun, self.total, step)
+        _LOG.info("[%d/%d] %s", self.begun, self.total, step)

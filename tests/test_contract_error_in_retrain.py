@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks import pipeline as retrain
 from tasks.errors import ContractError, ImmatureLabels
+from tasks.pipeline import retrain
 from tasks.release.trained import KeptChampion, keep_champion
 from tasks.stores import releases
 from tasks.stores.registry import Registry
@@ -72,7 +72,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     mini.set_champion(feed[0], small_release.released(feed).version)
     workspace = asking(feed[0], warm_start=True, **BOUND)
     with pytest.raises(ContractError) as error:
-        retrain.run(workspace, as_of=LATER)
+        retrain(workspace, as_of=LATER)
     return Ended(workspace, error.value)
 
 

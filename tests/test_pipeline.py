@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks import pipeline as retrain
 from tasks.cli import main
 from tasks.errors import ContractError, DataError
 from tasks.labels import build as labels
+from tasks.pipeline import retrain
 from tasks.release import view as release_view
 from tasks.stores import releases
 from tasks.stores.registry import Registry
@@ -95,7 +95,7 @@ def test_a_policy_changed_without_its_version_is_refused_and_nothing_registered(
     silent = mini.changed(second_retrain.workspace, tmp_path, utility=mini.lighter_hides)
     before = mini.versions(silent)
     with pytest.raises(ContractError, match=r"utility\.yaml changed while its version did not"):
-        retrain.run(silent, as_of=LATER, tasks=["click_30m"])
+        retrain(silent, as_of=LATER, tasks=["click_30m"])
     assert mini.versions(silent) == before
 
 
@@ -133,7 +133,7 @@ def _without_runs(gates: list[dict[str, object]]) -> list[dict[str, object]]:
 
 def test_an_unknown_task_is_named_with_the_nearest_known(first_retrain: Retrained) -> None:
     with pytest.raises(ContractError, match=r"Unknown task 'clik_30m'.*Did you mean 'click_30m'"):
-        retrain.run(first_retrain.workspace, as_of=AS_OF, tasks=["clik_30m"])
+        retrain(first_retrain.workspace, as_of=AS_OF, tasks=["clik_30m"])
 
 
 def test_missing_logs_are_one_message_and_exit_code_2(
@@ -158,5 +158,5 @@ def test_too_short_a_history_says_what_is_missing(
     """Ten days hold no slice of any task."""
     workspace = mini.with_log(mini_surfaces, mini_world, tmp_path, days=10)
     with pytest.raises(DataError, match=r"Task 'click_30m' cannot be trained as of .* mature days"):
-        retrain.run(workspace, as_of=mini.FIRST.replace(day=11))
+        retrain(workspace, as_of=mini.FIRST.replace(day=11))
     assert mini.versions(workspace) == {}

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow.entities import Run
 
-from tasks import launch
 from tasks.replay import shadow, simulate
-from tasks.stores.projects import PROJECT, Backend, submit
+from tasks.stores.projects import PROJECT, submit
 from tasks.stores.runs import PARENT
 from tasks.stores.tracking import connect
 from tasks.stores.workspace import Workspace, format_instant
@@ -35,13 +34,7 @@ def by_projects(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.
         "shadow": {"challenger": "challenger", "as_of": as_of},
     }
     for name, parameters in asked.items():
-        submit(
-            workspace.home,
-            NAME,
-            project=launch.PROJECTS / name,
-            parameters={"surface": NAME, **parameters},
-            backend=Backend("local", {}, launch.local_environment(workspace)),
-        )
+        submit(workspace, name, parameters)
     return Projects(
         workspace, {run.data.tags[PROJECT]: run for run in runs_of(workspace) if PROJECT in run.data.tags}
     )

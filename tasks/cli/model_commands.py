@@ -8,7 +8,6 @@ from typer import Option
 from tasks.cli import text
 from tasks.cli.command import Group
 from tasks.cli.options import AsOf, ParentRun, Task
-from tasks.errors import GateRefused
 
 if TYPE_CHECKING:
     from tasks.calibration.step import CalibrateResult
@@ -44,8 +43,7 @@ def _validate_labels(
 def _publish_labels(workspace: "Workspace", as_of: datetime, parent_run: str | None) -> str:
     """Build labels that pass validation; return their snapshot."""
     snapshot, result = _validate_labels(workspace, as_of, parent_run)
-    if not result.success:
-        raise GateRefused(f"The labels failed their suite ({result.severity}). Report: {result.report}")
+    result.require_success()
     return snapshot
 
 
@@ -103,4 +101,4 @@ def retrain(
     from tasks import pipeline
 
     named = [task for task in (tasks or "").split(",") if task]
-    return pipeline.run(workspace, as_of=as_of, tasks=named, cadence=cadence, parent_run=parent_run)
+    return pipeline.retrain(workspace, as_of=as_of, tasks=named, cadence=cadence, parent_run=parent_run)

@@ -107,11 +107,12 @@ def promote(
     waiver: Annotated[str | None, Option(metavar="WHY", help="Why no online test is needed.")] = None,
 ) -> dict[str, Any]:
     """Make a release the champion, where its gates allow it."""
+    from tasks.pipeline import recheck
     from tasks.promotion import promote
-    from tasks.promotion.rules import Support
+    from tasks.promotion.rules import Mover, Support
 
-    support = Support(experiment, waiver)
-    return _moved(promote.run(workspace, release=ref, why=why, by=_person(by), support=support))
+    support, mover = Support(experiment, waiver), Mover(_person(by))
+    return _moved(promote.run(workspace, release=ref, why=why, by=mover, judge=recheck, support=support))
 
 
 @_releases.command('home_feed --why "returns rose"', written=text.write_move)

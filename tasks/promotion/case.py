@@ -17,6 +17,7 @@ from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.evaluation.evidence import GateEvidence
 from tasks.promotion import promote
 from tasks.promotion.case_page import Weighing, write_case
+from tasks.promotion.promote import Judge
 from tasks.promotion.rules import Case, Support, changed_contracts, evidence_digest, require_support
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit
@@ -38,12 +39,12 @@ class CaseResult:
     run_id: str
 
 
-def make(workspace: Workspace, *, release: str | int, why: str, support: Support) -> CaseResult:
+def make(workspace: Workspace, *, release: str | int, why: str, support: Support, judge: Judge) -> CaseResult:
     """Judge a release beside the champion of now, and refuse what its promotion would be refused for.
 
     Parameters
     ----------
-    release, why, support : as in `promote.run`.
+    release, why, support, judge : as in `promote.run`.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def make(workspace: Workspace, *, release: str | int, why: str, support: Support
     """
     if not why.strip():
         raise ContractError("A promotion needs a reason: say why")
-    case = promote.prepare(workspace, release=release)
+    case = promote.prepare(workspace, release=release, judge=judge)
     require_support(case, support)
     return CaseResult(case.release, case.champion, case.evidence, _gate_run(workspace, case.release))
 

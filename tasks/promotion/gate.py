@@ -42,6 +42,15 @@ class GateResult:
 
 
 @dataclass(frozen=True)
+class StepRuns:
+    """The MLflow runs of the steps that a release is judged by."""
+
+    validation: str
+    simulation: str
+    shadow: str
+
+
+@dataclass(frozen=True)
 class _Documents:
     """The evidence of each step."""
 
@@ -63,11 +72,8 @@ class _Documents:
 def run(
     workspace: Workspace,
     *,
-    as_of: datetime,
     release: int,
-    validation_run: str,
-    simulation_run: str,
-    shadow_run: str,
+    steps: StepRuns,
     stands: bool = False,
     parent_run: str | None = None,
 ) -> GateResult:
@@ -75,9 +81,8 @@ def run(
 
     Parameters
     ----------
-    as_of : the instant that the release was made as of.
     release : its version.
-    validation_run, simulation_run, shadow_run : MLflow runs of those steps.
+    steps : the runs whose evidence it is judged by.
     stands : the verdict of its own time stays the release's; this one is kept by the run alone.
 
     Raises
@@ -86,15 +91,15 @@ def run(
         The evidence is about another release or another label snapshot.
     """
     registry, part = Registry(workspace.home), release_part(workspace, release)
-    runs = Runs(validation_run, registry.run_id(part), simulation_run, shadow_run)
+    runs = Runs(steps.validation, registry.run_id(part), steps.simulation, steps.shadow)
     manifest = release_manifest(workspace, release)
     documents = _Documents.read(workspace.home, runs)
     _refuse_foreign(documents, release, manifest)
     inputs = digest({"release": release, **vars(runs), "contracts": dict(workspace.contracts.digests)})
-    tags = {"release": release, "as_of": format_instant(as_of)}
+    tags = {"release": release, "as_of": format_instant(manifest.as_of)}
     key = StepKey(workspace.home, workspace.surface, "gate", inputs)
     with step_run(key, parent_run=parent_run, tags=tags) as opened:
-        dossier = _dossier(workspace, as_of, release, manifest, runs, documents)
+        dossier = _dossier(workspace, release, manifest, runs, documents)
         path = _write(workspace, opened, dossier, beside=f"-{opened.run_id[:8]}" if stands else "")
         shown = dossier.evidence().to_json()
         if not stands:
@@ -125,19 +130,18 @@ def _refuse_foreign(documents: _Documents, release: int, manifest: Manifest) -> 
 
 def _dossier(
     workspace: Workspace,
-    as_of: datetime,
     release: int,
     manifest: Manifest,
     runs: Runs,
     documents: _Documents,
 ) -> Dossier:
-    evidence = _gather(as_of, runs, documents)
+    evidence = _gather(manifest.as_of, runs, documents)
     gates = workspace.contracts.surface.gates
     verdicts = judge_release(gates, evidence)
     return Dossier(
         surface=workspace.surface,
         release=release,
-        as_of=format_instant(as_of),
+        as_of=format_instant(manifest.as_of),
         decision=decide_release(verdicts, cannot_tell=gates.cannot_tell),
         verdicts=verdicts,
         tasks=evidence.tasks,

@@ -6,19 +6,21 @@
     answer    a reviewer's Approve or Reject, written to the audit by the step that he answered
     run       the case once more, the answers held against it -> one audit row, one move of the alias
 
-The command line calls ``run`` alone. Killed anywhere and run again, the same move is made once.
+What judges a release once more is handed in, since it is the end of a retrain: `tasks.pipeline.recheck`. The
+command line calls ``run`` alone. Killed anywhere and run again, the same move is made once.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tasks.errors import ContractError, GateRefused, StoreError
-from tasks.promotion import gate
 from tasks.promotion.gate import GateResult
 from tasks.promotion.rules import (
     Answer,
     Case,
+    Mover,
     Support,
     changed_contracts,
     evidence_digest,
@@ -28,7 +30,6 @@ from tasks.promotion.rules import (
     require_support,
 )
 from tasks.release.view import verify_bytes
-from tasks.replay import shadow, simulate
 from tasks.stores.alias_moves import CHAMPION, AliasMoves
 from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.manifest import Manifest
@@ -40,6 +41,10 @@ from tasks.stores.workspace import Workspace
 _LOG = logging.getLogger("equipoise")
 
 
+Judge: TypeAlias = Callable[[Workspace, int], GateResult]
+"""Judges a version of a release by all gates, beside the current champion."""
+
+
 @dataclass(frozen=True)
 class MoveResult:
     """The move that was made, or None where there was nothing to do, and the champion that it left."""
@@ -48,12 +53,13 @@ class MoveResult:
     moved: Entry | None
 
 
-def prepare(workspace: Workspace, *, release: str | int) -> Case:
-    """Judge a release beside the champion of now.
+def prepare(workspace: Workspace, *, release: str | int, judge: Judge) -> Case:
+    """Judge a release beside the current champion.
 
     Parameters
     ----------
     release : its version, or an alias.
+    judge : `tasks.pipeline.recheck`.
 
     Raises
     ------
@@ -71,7 +77,7 @@ def prepare(workspace: Workspace, *, release: str | int) -> Case:
     _LOG.info("promote: verifying every byte of %s", part)
     manifest = _promotable(workspace, part)
     _LOG.info("promote: judging %s beside %s", part, f"champion {champion}" if champion else "no champion")
-    judged = _judge(workspace, part.version, manifest)
+    judged = judge(workspace, part.version)
     old = None if champion is None else release_manifest(workspace, champion)
     case = Case(
         release=part.version,
@@ -86,37 +92,27 @@ def prepare(workspace: Workspace, *, release: str | int) -> Case:
     return case
 
 
-def answer(
-    workspace: Workspace,
-    *,
-    release: int,
-    role: str,
-    by: str,
-    approves: bool,
-    why: str,
-    evidence: str,
-    run: str,
-) -> None:
+def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> None:
     """Write a reviewer's answer to the audit; the same answer once more adds nothing.
 
     Parameters
     ----------
-    evidence : digest of what the reviewer was shown.
     run : the Airflow run that asked.
 
     Raises
     ------
     ContractError
-        He is no reviewer of the role, or rejects without a reason.
+        They are no reviewer of the role, or reject without a reason.
     """
+    by, role = reply.by, reply.role
     users = workspace.contracts.surface.reviewers.get(role, ())
     if by not in users:
         raise ContractError(f"{by} is no reviewer of {role}; surface.yaml names {', '.join(users) or 'none'}")
-    if not approves and not why.strip():
+    if not reply.approves and not reply.why.strip():
         raise ContractError(f"{by} rejects release {release} without a reason: say why")
     champion = Registry(workspace.home).aliases(release_name(workspace.surface)).get(CHAMPION)
-    kind = Kind.APPROVE if approves else Kind.REJECT
-    entry = Entry(kind, by, release, champion, why.strip(), evidence, role=role, run=run)
+    kind = Kind.APPROVE if reply.approves else Kind.REJECT
+    entry = Entry(kind, by, release, champion, reply.why.strip(), reply.evidence, role=role, run=run)
 
     def once(entries: tuple[Entry, ...]) -> Entry | None:
         return None if any(_same_answer(entry, known) for known in entries) else entry
@@ -129,9 +125,9 @@ def run(
     *,
     release: str | int,
     why: str,
-    by: str,
+    by: Mover,
+    judge: Judge,
     support: Support = Support(),  # noqa: B008  # frozen
-    asked_by: str = "",
 ) -> MoveResult:
     """Let a release be the champion.
 
@@ -139,10 +135,9 @@ def run(
     ----------
     release : its version, or an alias.
     why : the reason, kept in the audit.
-    by : who moves it.
+    by : who moves it; an Airflow run moves an alias at most once.
+    judge : `tasks.pipeline.recheck`.
     support : the online experiment, or the waiver, where tasks or policies are not the champion's.
-    asked_by : the Airflow run whose reviewers answered; it moves an alias at most once. Empty on the command
-        line, where whoever may write to the stores decides and the audit says so.
 
     Raises
     ------
@@ -156,15 +151,15 @@ def run(
     if not why.strip():
         raise ContractError("A promotion needs a reason: say why")
     part, moves = release_part(workspace, release), alias_moves(workspace)
-    if done := _already(moves, part, asked_by):
+    if done := _already(moves, part, by.run):
         return done
-    case = prepare(workspace, release=part.version)
+    case = prepare(workspace, release=part.version, judge=judge)
     require_support(case, support)
     entry = Entry(
-        Kind.PROMOTE, by, case.release, case.champion, why.strip(), case.evidence,
-        experiment=support.experiment, waiver=support.waiver, run=asked_by,
+        Kind.PROMOTE, by.name, case.release, case.champion, why.strip(), case.evidence,
+        experiment=support.experiment, waiver=support.waiver, run=by.run,
     )  # fmt: skip
-    reviewers = _reviewers(workspace) if asked_by else {}
+    reviewers = _reviewers(workspace) if by.run else {}
     _LOG.info("promote: moving the champion from %s to %s", case.champion or "none", case.release)
     moved = moves.move(lambda entries, aliases: _decide(entry, entries, aliases.get(CHAMPION), reviewers))
     return MoveResult(moves.settle()[CHAMPION], moved)
@@ -216,33 +211,16 @@ def _promotable(workspace: Workspace, part: Part) -> Manifest:
     return manifest
 
 
-def _judge(workspace: Workspace, release: int, manifest: Manifest) -> GateResult:
-    """Judge by all gates; what was rehearsed beside the champion of now is not rehearsed again."""
-    from tasks.validation import step as validate  # noqa: PLC0415 - Great Expectations takes seconds that no answer needs
-
-    checked = validate.run(workspace, as_of=manifest.as_of, snapshot=manifest.snapshot.id)
-    simulated = simulate.run(workspace, release=release)
-    shadowed = shadow.run(workspace, as_of=manifest.as_of, challenger=release)
-    return gate.run(
-        workspace,
-        as_of=manifest.as_of,
-        release=release,
-        validation_run=checked.run_id,
-        simulation_run=simulated.run_id,
-        shadow_run=shadowed.run_id,
-    )
-
-
 def _reviewers(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """Return who may answer for each role that the utility policy names."""
     contracts = workspace.contracts
     return {role: contracts.surface.reviewers[role] for role in contracts.utility.approvals}
 
 
-def _already(moves: AliasMoves, part: Part, asked_by: str) -> MoveResult | None:
+def _already(moves: AliasMoves, part: Part, run: str) -> MoveResult | None:
     """Return the result where there is nothing to do: it is champion, or this run has made its move."""
     champion = moves.settle().get(CHAMPION)
-    if champion is not None and _has_moved(moves.audit.entries(), asked_by):
+    if champion is not None and _has_moved(moves.audit.entries(), run):
         return MoveResult(champion, None)
     if champion == part.version and not moves.by_hand():
         return MoveResult(champion, None)

@@ -48,8 +48,19 @@ class Support:
 
 
 @dataclass(frozen=True)
+class Mover:
+    """Who moves an alias: a name, and the Airflow run whose reviewers answered.
+
+    On the command line there is no run: whoever may write to the stores decides, and the audit says so.
+    """
+
+    name: str
+    run: str = ""
+
+
+@dataclass(frozen=True)
 class Answer:
-    """A reviewer's answer for a role, to the evidence that he was shown; ``why`` where he rejects."""
+    """A reviewer's answer for a role, to the evidence that they were shown; ``why`` where they reject."""
 
     role: str
     by: str

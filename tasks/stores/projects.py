@@ -13,14 +13,17 @@
 The step's run is the record of the work. The project run says who asked for it, with which parameters.
 """
 
+import json
 import logging
 import os
 import shlex
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -29,10 +32,21 @@ import mlflow.projects
 from mlflow.entities import Run, RunTag
 from mlflow.projects.backend.loader import MLFLOW_BACKENDS
 
-from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, ImmatureLabels, StoreError
+from tasks.errors import (
+    ContractError,
+    DataError,
+    EquipoiseError,
+    GateRefused,
+    ImmatureLabels,
+    StoreError,
+    unknown,
+)
+from tasks.settings import Settings
 from tasks.stores.runs import PARENT, require_run
 from tasks.stores.tracking import MARKER, PatientClient, connect, current, experiment_id, tracking_uri
+from tasks.stores.workspace import Workspace, format_instant
 
+PROJECTS: Final = Path(__file__).resolve().parents[2] / "mlflow_projects"
 PROJECT: Final = "equipoise.project"
 ERROR: Final = "equipoise.error"
 MESSAGE: Final = "equipoise.message"
@@ -110,55 +124,83 @@ class ProjectRun:
         self.client.log_batch(self.run_id, tags=tags)
 
 
-@dataclass(frozen=True)
-class Backend:
-    """What MLflow runs a project on.
-
-    ``config`` is MLflow's configuration of it; ``environment`` are further variables for the process, where
-    that runs on this machine.
-    """
-
-    name: str
-    config: Mapping[str, Any]
-    environment: Mapping[str, str]
-
-
-def submit(
-    home: Path, surface: str, *, project: Path, parameters: Mapping[str, str], backend: Backend
-) -> None:
-    """Run a project in the surface's experiment and wait for its end.
+def submit(workspace: Workspace, project: str, parameters: Mapping[str, object]) -> None:
+    """Run a project of a surface on the backend of the settings, and wait for its end.
 
     Parameters
     ----------
-    project : folder of the MLproject file.
+    project : name of a folder below ``mlflow_projects``.
+    parameters : those of its MLproject file, without the surface; None is one that is left empty.
 
     Raises
     ------
+    ContractError
+        A setting has a value that is not known.
     EquipoiseError
         What the project's command raised; StoreError where it could not be run or died without a word.
     """
-    client = connect(home)
-    experiment, began = experiment_id(client, home, surface), int(time.time() * 1000)
+    backend, config = Settings().launcher_backend, _backend_config()
+    if backend not in BACKENDS:
+        raise ContractError(unknown("value", backend, BACKENDS, where="EQUIPOISE_LAUNCHER_BACKEND"))
+    words = {"surface": workspace.surface, **{name: _word(value) for name, value in parameters.items()}}
+    client = connect(workspace.home)
+    experiment = experiment_id(client, workspace.home, workspace.surface)
+    began = int(time.time() * 1000)
     with (
         current(client.tracking_uri),
-        _environment(backend.environment),
+        _environment(_places(workspace)),
         tempfile.TemporaryDirectory(prefix="equipoise-project-") as downloads,
     ):
         try:
             mlflow.projects.run(
-                str(project),
-                parameters=dict(parameters),
+                str(project_folder(project, backend)),
+                parameters=words,
                 experiment_id=experiment,
-                backend=backend.name,
-                backend_config=dict(backend.config),
+                backend=backend,
+                backend_config=config,
                 env_manager="local",
                 storage_dir=downloads,
                 synchronous=True,
-                run_name=" ".join(filter(None, ("project", project.name, parameters.get("task")))),
+                run_name=" ".join(filter(None, ("project", project, words.get("task")))),
             )
         except Exception as error:  # each backend fails with the errors of its own libraries
-            run = _opened_since(client, experiment, began, parameters)
-            raise _reason(project.name, run, error) from error
+            run = _opened_since(client, experiment, began, words)
+            raise _reason(project, run, error) from error
+
+
+def project_folder(name: str, backend: str) -> Path:
+    """Return a project's folder: the backend's own where there is one, since some demand more of the file."""
+    own = PROJECTS / backend / name
+    return own if own.is_dir() else PROJECTS / name
+
+
+def _places(workspace: Workspace) -> dict[str, str]:
+    """Return what a process on this machine needs to find the same places and the same Python."""
+    return {
+        "EQUIPOISE_HOME": str(workspace.home),
+        "EQUIPOISE_SURFACES": str(workspace.surfaces),
+        "EQUIPOISE_LOGS": str(workspace.logs),
+        "VIRTUAL_ENV": sys.prefix,
+    }
+
+
+def _word(value: object) -> str:
+    if isinstance(value, datetime):
+        return format_instant(value)
+    return "" if value is None else str(value)
+
+
+def _backend_config() -> dict[str, Any]:
+    path = Settings().launcher_config
+    if path is None:
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ContractError(f"EQUIPOISE_LAUNCHER_CONFIG = '{path}' cannot be read as JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise ContractError(f"EQUIPOISE_LAUNCHER_CONFIG = '{path}' holds no JSON object")
+    return config
 
 
 def _opened_since(

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.contracts import Contracts, digest
+from tasks.errors import GateRefused
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -34,6 +35,17 @@ class ValidateResult:
     expectations: list[dict[str, Any]]
     report: str
     run_id: str
+
+    def require_success(self) -> None:
+        """Refuse to go on with labels that failed critically.
+
+        Raises
+        ------
+        GateRefused
+            They did.
+        """
+        if not self.success:
+            raise GateRefused(f"The labels failed their suite ({self.severity}). Report: {self.report}")
 
 
 def run(

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from tasks import pipeline as retrain
 from tasks.datasets.world.generate import generate
+from tasks.pipeline import retrain
 from tasks.release import view as release_view
 from tasks.stores.workspace import Workspace
 
@@ -59,7 +59,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Fresh:
     logs = home / "logs" / "home_feed"
     generate(days=DAYS + FRESH_DAYS, requests_per_day=REQUESTS_PER_DAY, seed=SEED, out=logs)
     workspace = Workspace.open("home_feed", surfaces=SURFACES, home=home)
-    made = retrain.run(workspace, as_of=AS_OF)
+    made = retrain(workspace, as_of=AS_OF)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         shown = connection.read_parquet(f"{logs}/impressions/*.parquet").filter(f"shown_at >= '{AS_OF:%F}'")

@@ -21,10 +21,10 @@ from typing import Any
 
 import pytest
 
-from tasks import pipeline as retrain
 from tasks.cli import main
 from tasks.deploy.layout import HOST
 from tasks.errors import StoreError
+from tasks.pipeline import retrain
 from tasks.stores.audit import Audit, Entry, Kind
 from tests.docs.pages import DOCS, blocks, examples
 from tests.e2e.installation import Installation
@@ -42,7 +42,7 @@ ASKS, ENDED = "awaiting_input", ("success", "failed")
 def releases(installation: Installation) -> list[int]:
     """Releases as of three days, none of which is champion."""
     days = [AS_OF - timedelta(days=days) for days in (2, 1, 0)]
-    return [retrain.run(installation.workspace, as_of=day).release for day in days]
+    return [retrain(installation.workspace, as_of=day).release for day in days]
 
 
 def test_a_release_becomes_champion_when_a_reviewer_of_each_role_approves(

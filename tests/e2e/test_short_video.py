@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import pipeline as retrain
 from tasks.datasets.kuairand import import_kuairand
+from tasks.pipeline import retrain
 from tasks.release import view as release_view
 from tasks.stores import releases
 from tasks.stores.workspace import Workspace
@@ -43,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     home = tmp_path_factory.mktemp("short_video")
     import_kuairand(source=KUAIRAND, out=home / "logs" / "short_video")
     workspace = Workspace.open("short_video", surfaces=SURFACES, home=home)
-    result = retrain.run(workspace, as_of=AS_OF)
+    result = retrain(workspace, as_of=AS_OF)
     shown = release_view.show(workspace, result.release)["metrics"]
     return Made(
         workspace,

@@ -27,10 +27,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from tasks import pipeline as retrain
 from tasks.cli import main
 from tasks.contracts.yaml_file import read_yaml
-from tasks.pipeline import RetrainResult
+from tasks.pipeline import RetrainResult, retrain
 from tasks.stores import releases
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
@@ -63,7 +62,7 @@ class Retrained:
 
     @classmethod
     def run(cls, workspace: Workspace, **how: Any) -> "Retrained":
-        result = retrain.run(workspace, **how)
+        result = retrain(workspace, **how)
         aliases = Registry(workspace.home).aliases(f"{NAME}.release")
         return cls(workspace, result, versions(workspace), aliases)
 
@@ -278,7 +277,7 @@ def run_killed(words: list[str], moments: Sequence[tuple[str, float]], folder: P
     """
     folder.mkdir()
     start = multiprocessing.get_context("forkserver")
-    start.set_forkserver_preload(["tasks.pipeline", "tasks.promotion.promote"])
+    start.set_forkserver_preload(["tests.feeds.every_step"])
     ends: list[int | None] = []
     for number, moment in enumerate((*moments, None)):
         log = folder / f"said-{number}.txt"

@@ -13,8 +13,7 @@ from mlflow.projects._project_spec import EntryPoint, load_project
 
 from tasks.cli.program import parse
 from tasks.cli.project import without_empty
-from tasks.launch import PROJECTS, project_folder
-from tasks.stores.projects import BACKENDS
+from tasks.stores.projects import BACKENDS, PROJECTS, project_folder
 
 NAMES = ("train", "calibrate", "simulate", "shadow", "retrain")
 LAUNCHED = ("train", "calibrate")

@@ -9,8 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tasks.launch import PROJECTS
-from tasks.stores.projects import ERROR, MESSAGE
+from tasks.stores.projects import ERROR, MESSAGE, PROJECTS
 from tasks.stores.registry import Registry
 from tasks.stores.tracking import experiment_id, tracking_uri
 from tasks.stores.workspace import Workspace, format_instant

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ContractError, GateRefused
+from tasks.pipeline import recheck
 from tasks.promotion import case as promotion_case
 from tasks.promotion.case import CaseResult
 from tasks.promotion.rules import Support
@@ -19,7 +20,9 @@ RUN = "manual__2026-02-12T00:00:00+00:00"
 @pytest.fixture(scope="module")
 def case(second_retrain: Retrained) -> CaseResult:
     """The case of release 2, which changes the utility policy of champion 1."""
-    return promotion_case.make(second_retrain.workspace, release=2, why="carts rose", support=TESTED)
+    return promotion_case.make(
+        second_retrain.workspace, release=2, why="carts rose", support=TESTED, judge=recheck
+    )
 
 
 def page(workspace: Workspace, case: CaseResult) -> str:
@@ -42,9 +45,11 @@ def test_a_case_is_about_a_release_beside_the_champion_with_the_gates_last_run(
 
 def test_what_the_move_would_refuse_is_refused_before_anybody_is_asked(second_retrain: Retrained) -> None:
     with pytest.raises(ContractError, match="needs a reason"):
-        promotion_case.make(second_retrain.workspace, release=2, why=" ", support=TESTED)
+        promotion_case.make(second_retrain.workspace, release=2, why=" ", support=TESTED, judge=recheck)
     with pytest.raises(ContractError, match="name the online experiment"):
-        promotion_case.make(second_retrain.workspace, release=2, why="carts rose", support=Support())
+        promotion_case.make(
+            second_retrain.workspace, release=2, why="carts rose", support=Support(), judge=recheck
+        )
 
 
 def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(

@@ -1,6 +1,7 @@
 """All evidence of a release becomes one verdict, and each figure names the run that it comes from."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,23 +9,24 @@ import pytest
 
 from tasks.errors import ContractError, StoreError
 from tasks.promotion import gate
+from tasks.promotion.gate import StepRuns
 from tasks.stores import releases
 from tasks.stores.manifest import Manifest
 from tasks.stores.registry import Registry
 from tests.feeds import mini
-from tests.feeds.mini import LATER, Retrained
+from tests.feeds.mini import Retrained
 
 
 @pytest.fixture(scope="module")
-def runs(second_retrain: Retrained) -> dict[str, str]:
+def runs(second_retrain: Retrained) -> StepRuns:
     """The runs that the second release was judged by."""
     workspace = second_retrain.workspace
     snapshot = _manifest(second_retrain).snapshot.id
-    return {
-        "validation_run": mini.step_runs(workspace, "validate", snapshot=snapshot)[0],
-        "simulation_run": mini.step_runs(workspace, "simulate", release=2)[0],
-        "shadow_run": mini.step_runs(workspace, "shadow", release=2)[0],
-    }
+    return StepRuns(
+        validation=mini.step_runs(workspace, "validate", snapshot=snapshot)[0],
+        simulation=mini.step_runs(workspace, "simulate", release=2)[0],
+        shadow=mini.step_runs(workspace, "shadow", release=2)[0],
+    )
 
 
 @pytest.mark.parametrize("which", ["first_retrain", "second_retrain"])
@@ -66,55 +68,50 @@ def test_the_verdict_stands_in_the_registry(first_retrain: Retrained) -> None:
     assert first["verdict"] == "promote"
 
 
-def test_judging_again_by_the_same_runs_says_the_same(
-    second_retrain: Retrained, runs: dict[str, str]
-) -> None:
-    again = gate.run(second_retrain.workspace, as_of=LATER, release=2, **runs)
+def test_judging_again_by_the_same_runs_says_the_same(second_retrain: Retrained, runs: StepRuns) -> None:
+    again = gate.run(second_retrain.workspace, release=2, steps=runs)
     assert (again.verdict, again.reasons) == (second_retrain.result.verdict, second_retrain.result.reasons)
     assert again.gates == second_retrain.result.gates
 
 
 @pytest.mark.parametrize(
-    ("step", "run", "tags"),
+    ("step", "tags"),
     [
-        ("simulation", "simulation_run", {"step": "simulate", "release": 1}),
-        ("shadow", "shadow_run", {"step": "shadow", "release": 1}),
-        ("validation", "validation_run", {"step": "validate"}),
+        ("simulation", {"step": "simulate", "release": 1}),
+        ("shadow", {"step": "shadow", "release": 1}),
+        ("validation", {"step": "validate"}),
     ],
 )
 def test_evidence_about_something_else_is_refused(
-    second_retrain: Retrained, runs: dict[str, str], step: str, run: str, tags: dict[str, Any]
+    second_retrain: Retrained, runs: StepRuns, step: str, tags: dict[str, Any]
 ) -> None:
     foreign = mini.step_runs(second_retrain.workspace, **tags)[0]
-    assert foreign != runs[run]
+    assert foreign != getattr(runs, step)
     with pytest.raises(ContractError, match=f"The {step}'s evidence is about .*; to judge release 2"):
-        gate.run(second_retrain.workspace, as_of=LATER, release=2, **{**runs, run: foreign})
+        gate.run(second_retrain.workspace, release=2, steps=replace(runs, **{step: foreign}))
 
 
-def test_the_run_of_another_step_is_refused(second_retrain: Retrained, runs: dict[str, str]) -> None:
-    wrong = {**runs, "shadow_run": runs["validation_run"]}
-    with pytest.raises(
-        ContractError, match=f"Run {wrong['shadow_run']} holds validation evidence, not shadow"
-    ):
-        gate.run(second_retrain.workspace, as_of=LATER, release=2, **wrong)
+def test_the_run_of_another_step_is_refused(second_retrain: Retrained, runs: StepRuns) -> None:
+    with pytest.raises(ContractError, match=f"Run {runs.validation} holds validation evidence, not shadow"):
+        gate.run(second_retrain.workspace, release=2, steps=replace(runs, shadow=runs.validation))
 
 
-def test_a_run_that_is_not_there_is_named(second_retrain: Retrained, runs: dict[str, str]) -> None:
+def test_a_run_that_is_not_there_is_named(second_retrain: Retrained, runs: StepRuns) -> None:
     with pytest.raises(StoreError, match="Run nowhere has no readable evidence"):
-        gate.run(second_retrain.workspace, as_of=LATER, release=2, **{**runs, "shadow_run": "nowhere"})
+        gate.run(second_retrain.workspace, release=2, steps=replace(runs, shadow="nowhere"))
 
 
 def test_a_stricter_gate_holds_the_same_release_and_says_why(
-    second_retrain: Retrained, runs: dict[str, str], tmp_path: Path
+    second_retrain: Retrained, runs: StepRuns, tmp_path: Path
 ) -> None:
     def more_overlap(plain: dict[str, Any]) -> None:
         plain["gates"]["shadow"]["overlap_at_k_min"] = 1.0
 
     strict = mini.changed(second_retrain.workspace, tmp_path, surface=more_overlap)
-    held = gate.run(strict, as_of=LATER, release=2, **runs)
+    held = gate.run(strict, release=2, steps=runs)
     assert held.verdict == "hold"
     assert held.reasons[0].startswith("shadow block: overlap_at_k")
-    restored = gate.run(second_retrain.workspace, as_of=LATER, release=2, **runs)
+    restored = gate.run(second_retrain.workspace, release=2, steps=runs)
     assert restored.verdict == "promote"
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from tasks.cli import main
 from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.pipeline import recheck
 from tasks.promotion import promote, rollback
 from tasks.promotion.promote import MoveResult
-from tasks.promotion.rules import Support
+from tasks.promotion.rules import Answer, Case, Mover, Support
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained
@@ -65,22 +66,26 @@ def moves(workspace: Workspace) -> list[tuple[str, int | None, int]]:
     return [(entry.kind.value, entry.champion, entry.release) for entry in entries]
 
 
-def promote_2(workspace: Workspace, **how: object) -> MoveResult:
-    return promote.run(workspace, release=2, why="carts rose", by="ana", support=TESTED, **how)  # type: ignore[arg-type]  # a table of arguments
+def promote_2(workspace: Workspace, *, run: str = "") -> MoveResult:
+    return promote.run(
+        workspace, release=2, why="carts rose", by=Mover("ana", run), judge=recheck, support=TESTED
+    )
+
+
+def prepare(workspace: Workspace, release: str | int = 2) -> Case:
+    return promote.prepare(workspace, release=release, judge=recheck)
 
 
 def approve(workspace: Workspace, evidence: str, *roles: str) -> None:
     for role in roles:
         by = {"product": "ana", "safety": "sam"}[role]
-        promote.answer(
-            workspace, release=2, role=role, by=by, approves=True, why="", evidence=evidence, run=RUN
-        )
+        promote.answer(workspace, Answer(role, by, True, evidence), release=2, run=RUN)
 
 
 def test_the_champion_becomes_previous_and_one_row_keeps_why_and_by_what_evidence(
     workspace: Workspace,
 ) -> None:
-    case = promote.prepare(workspace, release="challenger")
+    case = prepare(workspace, "challenger")
     assert (case.release, case.champion, case.verdict, case.changed) == (2, 1, "promote", ("utility",))
     result = promote_2(workspace)
     assert moved_aliases(workspace) == {"champion": 2, "previous": 1}
@@ -98,22 +103,22 @@ def test_the_same_promotion_once_more_is_nothing_to_do(workspace: Workspace) -> 
 
 
 def test_evidence_is_the_same_whoever_looks_and_another_beside_another_champion(workspace: Workspace) -> None:
-    beside_1 = promote.prepare(workspace, release=2).evidence
-    assert promote.prepare(workspace, release=2).evidence == beside_1
+    beside_1 = prepare(workspace).evidence
+    assert prepare(workspace).evidence == beside_1
     _forget_moves(workspace)
-    assert promote.prepare(workspace, release=2).evidence != beside_1
+    assert prepare(workspace).evidence != beside_1
 
 
 def test_a_changed_policy_is_not_promoted_without_experiment_or_waiver(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match=r"changes utility\.yaml of champion 1"):
-        promote.run(workspace, release=2, why="carts rose", by="ana")
+        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=recheck)
     assert moved_aliases(workspace) == {"champion": 1}
 
 
 @pytest.mark.parametrize("why", ["", "  "])
 def test_without_a_reason_nothing_moves(workspace: Workspace, why: str) -> None:
     with pytest.raises(ContractError, match="needs a reason"):
-        promote.run(workspace, release=2, why=why, by="ana", support=TESTED)
+        promote.run(workspace, release=2, why=why, by=Mover("ana"), judge=recheck, support=TESTED)
     with pytest.raises(ContractError, match="needs a reason"):
         rollback.run(workspace, why=why, by="ana")
     assert moved_aliases(workspace) == {"champion": 1}
@@ -121,7 +126,7 @@ def test_without_a_reason_nothing_moves(workspace: Workspace, why: str) -> None:
 
 def test_a_version_that_does_not_exist_is_named(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match="Unknown version '17'"):
-        promote.run(workspace, release=17, why="carts rose", by="ana")
+        promote.run(workspace, release=17, why="carts rose", by=Mover("ana"), judge=recheck)
 
 
 def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, tmp_path: Path) -> None:
@@ -134,13 +139,13 @@ def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, t
     with pytest.raises(GateRefused, match="held beside champion 1: data cannot_tell"):
         promote_2(mini.changed(workspace, tmp_path, surface=ask_more))
     assert moved_aliases(workspace) == {"champion": 1}
-    assert promote.prepare(workspace, release=2).verdict == "promote"
+    assert prepare(workspace).verdict == "promote"
 
 
 def test_a_release_under_other_contracts_than_are_in_force_is_refused(workspace: Workspace) -> None:
     """Release 1 was made under version 1 of the utility policy."""
     with pytest.raises(GateRefused, match=r"made under another utility\.yaml than is in force now"):
-        promote.prepare(workspace, release=1)
+        prepare(workspace, 1)
 
 
 def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Workspace) -> None:
@@ -149,7 +154,14 @@ def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Wo
     made = release.run(workspace, as_of=AS_OF, snapshot=snapshot, parts=parts, backfill=True)
     Registry(workspace.home).set_tags(releases.release_part(workspace, made.version), {"verdict": "promote"})
     with pytest.raises(ContractError, match="made by a backfill"):
-        promote.run(workspace, release=made.version, why="it looks good", by="ana", support=TESTED)
+        promote.run(
+            workspace,
+            release=made.version,
+            why="it looks good",
+            by=Mover("ana"),
+            judge=recheck,
+            support=TESTED,
+        )
     assert Registry(workspace.home).aliases(MODEL) == {"champion": 1, "challenger": 2}
 
 
@@ -165,39 +177,37 @@ def test_a_release_that_was_never_judged_is_refused(workspace: Workspace) -> Non
 
 
 def test_an_airflow_run_moves_when_every_role_approved_what_it_was_shown(workspace: Workspace) -> None:
-    approve(workspace, promote.prepare(workspace, release=2).evidence, "product", "safety")
-    assert promote_2(workspace, asked_by=RUN).moved is not None
+    approve(workspace, prepare(workspace).evidence, "product", "safety")
+    assert promote_2(workspace, run=RUN).moved is not None
     assert moves(workspace)[1:] == [("approve", 1, 2), ("approve", 1, 2), ("promote", 1, 2)]
 
 
 def test_an_airflow_run_without_every_answer_moves_nothing(workspace: Workspace) -> None:
-    approve(workspace, promote.prepare(workspace, release=2).evidence, "product")
+    approve(workspace, prepare(workspace).evidence, "product")
     with pytest.raises(GateRefused, match="Nobody approved for safety: sam has to answer"):
-        promote_2(workspace, asked_by=RUN)
+        promote_2(workspace, run=RUN)
     with pytest.raises(GateRefused, match="Nobody approved for product"):
-        promote_2(workspace, asked_by="another run")
+        promote_2(workspace, run="another run")
     assert moved_aliases(workspace) == {"champion": 1}
 
 
 def test_an_answer_needs_a_reviewer_of_the_role_and_a_rejection_a_reason(workspace: Workspace) -> None:
-    how = {"release": 2, "role": "safety", "evidence": "e", "run": RUN}
+    ana, sam = Answer("safety", "ana", True, "e"), Answer("safety", "sam", False, "e", why=" ")
     with pytest.raises(ContractError, match=r"ana is no reviewer of safety; surface\.yaml names sam"):
-        promote.answer(workspace, by="ana", approves=True, why="", **how)  # type: ignore[arg-type]  # a table of arguments
+        promote.answer(workspace, ana, release=2, run=RUN)
     with pytest.raises(ContractError, match="rejects release 2 without a reason"):
-        promote.answer(workspace, by="sam", approves=False, why=" ", **how)  # type: ignore[arg-type]  # a table of arguments
+        promote.answer(workspace, sam, release=2, run=RUN)
     assert len(moves(workspace)) == 1
 
 
 def test_a_rejection_is_kept_with_who_and_why_and_nothing_moves(workspace: Workspace) -> None:
-    evidence = promote.prepare(workspace, release=2).evidence
+    evidence = prepare(workspace).evidence
     approve(workspace, evidence, "product")
     for _ in range(2):  # a step that is repeated says it once
-        promote.answer(
-            workspace, release=2, role="safety", by="sam", approves=False, why="reports rose",
-            evidence=evidence, run=RUN,
-        )  # fmt: skip
+        reply = Answer("safety", "sam", False, evidence, why="reports rose")
+        promote.answer(workspace, reply, release=2, run=RUN)
     with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
-        promote_2(workspace, asked_by=RUN)
+        promote_2(workspace, run=RUN)
     *_, rejected = release_view.history(workspace)
     assert (rejected["kind"], rejected["by"], rejected["why"]) == ("reject", "sam", "reports rose")
     assert len(moves(workspace)) == 3
@@ -207,12 +217,12 @@ def test_a_rejection_is_kept_with_who_and_why_and_nothing_moves(workspace: Works
 def test_an_approval_does_not_outlive_its_evidence(workspace: Workspace) -> None:
     """What was approved beside no champion is not approved beside champion 1."""
     _forget_moves(workspace)
-    approve(workspace, promote.prepare(workspace, release=2).evidence, "product", "safety")
+    approve(workspace, prepare(workspace).evidence, "product", "safety")
     releases.alias_moves(workspace).move(
         lambda entries, aliases: Entry(Kind.PROMOTE, "bo", 1, aliases.get("champion"), "first", "e")
     )
     with pytest.raises(GateRefused, match="ana approved for product on other evidence"):
-        promote_2(workspace, asked_by=RUN)
+        promote_2(workspace, run=RUN)
     assert moved_aliases(workspace) == {"champion": 1}
 
 
@@ -227,10 +237,10 @@ def test_a_rollback_goes_back_and_a_second_one_changes_nothing(workspace: Worksp
 def test_an_approved_run_that_is_repeated_after_a_rollback_does_not_promote_again(
     workspace: Workspace,
 ) -> None:
-    approve(workspace, promote.prepare(workspace, release=2).evidence, "product", "safety")
-    promote_2(workspace, asked_by=RUN)
+    approve(workspace, prepare(workspace).evidence, "product", "safety")
+    promote_2(workspace, run=RUN)
     rollback.run(workspace, why="returns rose", by="sam")
-    assert promote_2(workspace, asked_by=RUN) == MoveResult(1, None)
+    assert promote_2(workspace, run=RUN) == MoveResult(1, None)
     assert moved_aliases(workspace)["champion"] == 1
 
 
@@ -254,7 +264,7 @@ def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
     plan.run(workspace, as_of=LATER)
     assert f"somebody moved an alias of {NAME} by hand. {by_hand}" in caplog.text
     with pytest.raises(StoreError, match="Put it right with `equipoise rollback home_feed --to VERSION"):
-        promote.run(workspace, release=2, why="carts rose", by="ana", support=TESTED)
+        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=recheck, support=TESTED)
     registry.set_alias(registry.part(MODEL, 1), "previous")
     with pytest.raises(StoreError, match="Say with --to VERSION"):
         rollback.run(workspace, why="nobody approved it", by="sam")

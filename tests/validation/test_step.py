@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tasks import pipeline as retrain
 from tasks.cli import main
 from tasks.errors import GateRefused
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
+from tasks.pipeline import retrain
 from tasks.stores import delta
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
@@ -37,7 +37,7 @@ def bad(good: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @pytest.fixture(scope="module")
 def refused(bad: Workspace) -> GateRefused:
     with pytest.raises(GateRefused) as error:
-        retrain.run(bad, as_of=AS_OF)
+        retrain(bad, as_of=AS_OF)
     return error.value
 
 

@@ -11,11 +11,13 @@ import pytest
 import yaml
 from mlflow.entities import Run
 
-from tasks import launch
+from tasks import pipeline
 from tasks.calibration import step as calibrate
 from tasks.calibration.step import CalibrateResult
 from tasks.errors import ContractError, ImmatureLabels, StoreError
+from tasks.pipeline import Retrain
 from tasks.settings import Settings
+from tasks.stores import projects
 from tasks.stores.projects import PROJECT
 from tasks.stores.registry import Registry
 from tasks.stores.runs import PARENT, StepKey, step_run
@@ -64,10 +66,18 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("EQUIPOISE_LAUNCHER", "mlflow-project")
-        asked = {"task": TASK, "as_of": AS_OF, "snapshot": snapshot, "parent_run": opened.run_id}
-        model = launch.train(workspace, **asked)
-        calibrator = launch.calibrate(workspace, **asked, model_version=model.version)
+        asked, inputs = Retrain(workspace, AS_OF, opened.run_id), {"task": TASK, "snapshot": snapshot}
+        model = pipeline.train(asked, **inputs)
+        calibrator = pipeline.calibrate(asked, **inputs, model_version=model.version)
     return Launched(workspace, snapshot, opened.run_id, model, calibrator)
+
+
+def trained(workspace: Workspace, snapshot: str) -> TrainResult:
+    return pipeline.train(Retrain(workspace, AS_OF), task=TASK, snapshot=snapshot)
+
+
+def calibrated(workspace: Workspace, snapshot: str, version: int) -> CalibrateResult:
+    return pipeline.calibrate(Retrain(workspace, AS_OF), task=TASK, snapshot=snapshot, model_version=version)
 
 
 def project_runs(workspace: Workspace) -> list[Run]:
@@ -83,10 +93,8 @@ def without_run(result: TrainResult | CalibrateResult) -> dict[str, object]:
 def test_a_project_makes_the_bytes_that_the_step_makes(launched, tmp_path):
     workspace, snapshot = small_feed(tmp_path)
     assert Settings().launcher == "in_process"
-    model = launch.train(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
-    calibrator = launch.calibrate(
-        workspace, task=TASK, as_of=AS_OF, snapshot=snapshot, model_version=model.version
-    )
+    model = trained(workspace, snapshot)
+    calibrator = calibrated(workspace, snapshot, model.version)
     assert project_runs(workspace) == []
     assert not model.reused
     assert without_run(model) == without_run(launched.model)
@@ -115,11 +123,11 @@ def test_the_project_run_says_what_came_of_it_and_is_no_second_record_of_the_ste
 def test_what_is_there_is_taken_without_another_project(launched, by_project):
     before = len(project_runs(launched.workspace))
     asked = {"task": TASK, "as_of": AS_OF, "snapshot": launched.snapshot}
-    again = launch.train(launched.workspace, **asked)
+    again = trained(launched.workspace, launched.snapshot)
     assert (again.reused, again.run_id) == (True, launched.model.run_id)
     assert train.run(launched.workspace, **asked) == again
     version = launched.model.version
-    assert launch.calibrate(launched.workspace, **asked, model_version=version).reused
+    assert calibrated(launched.workspace, launched.snapshot, version).reused
     assert (
         calibrate.run(launched.workspace, **asked, model_version=version).run_id == launched.calibrator.run_id
     )
@@ -135,7 +143,7 @@ def test_what_the_step_raises_in_the_project_is_raised_here(by_project, tmp_path
     with pytest.raises(
         ImmatureLabels, match=r"'click_1d' cannot be trained: .* Raised in the project 'train'"
     ):
-        launch.train(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
+        trained(workspace, snapshot)
     (run,) = project_runs(workspace)
     assert run.info.status == "FAILED"
 
@@ -144,13 +152,12 @@ def test_a_project_killed_in_the_middle_is_a_matter_of_the_store_and_made_once_b
     by_project, tmp_path
 ):
     workspace, snapshot = small_feed(tmp_path)
-    asked = {"task": TASK, "as_of": AS_OF, "snapshot": snapshot}
     killer = threading.Thread(target=kill_when_the_step_runs, args=(workspace,), daemon=True)
     killer.start()
     with pytest.raises(StoreError, match="no result and no reason"):
-        launch.train(workspace, **asked)
+        trained(workspace, snapshot)
     killer.join()
-    assert not launch.train(workspace, **asked).reused
+    assert not trained(workspace, snapshot).reused
     assert len(Registry(workspace.home).versions(f"{NAME}.task.{TASK}")) == 1
     client = connect(workspace.home)
     runs = client.search_runs([client.get_experiment_by_name(NAME).experiment_id])
@@ -173,19 +180,19 @@ def test_a_project_that_ends_well_without_the_part_is_never_made_up_for_here(
     by_project, tmp_path, monkeypatch
 ):
     workspace, snapshot = small_feed(tmp_path)
-    monkeypatch.setattr(launch, "PROJECTS", project(tmp_path / "projects", "true"))
+    monkeypatch.setattr(projects, "PROJECTS", project(tmp_path / "projects", "true"))
     with pytest.raises(
         StoreError, match=r"ended well, but what it should have made .* is not registered here"
     ):
-        launch.train(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
+        trained(workspace, snapshot)
     assert Registry(workspace.home).versions(f"{NAME}.task.{TASK}") == ()
 
 
 def test_a_process_that_cannot_start_is_no_fault_of_the_data(by_project, tmp_path, monkeypatch):
     workspace, snapshot = small_feed(tmp_path)
-    monkeypatch.setattr(launch, "PROJECTS", project(tmp_path / "projects", "no_such_program"))
+    monkeypatch.setattr(projects, "PROJECTS", project(tmp_path / "projects", "no_such_program"))
     with pytest.raises(StoreError, match=r"Its MLflow run is \w{32}"):
-        launch.train(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
+        trained(workspace, snapshot)
 
 
 def test_a_backend_that_cannot_be_had_leaves_no_run_open(by_project, tmp_path, monkeypatch):
@@ -193,7 +200,7 @@ def test_a_backend_that_cannot_be_had_leaves_no_run_open(by_project, tmp_path, m
     workspace, snapshot = small_feed(tmp_path)
     monkeypatch.setenv("EQUIPOISE_LAUNCHER_BACKEND", "kubernetes")
     with pytest.raises(StoreError, match=r"could not be run, .* MLflow says: \w+: "):
-        launch.train(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
+        trained(workspace, snapshot)
     assert [run.info.status for run in project_runs(workspace)] == ["FAILED"]
 
 
@@ -217,7 +224,7 @@ def test_a_setting_that_is_not_known_is_named(setting, value, said, by_project, 
     workspace, snapshot = small_feed(tmp_path)
     monkeypatch.setenv(setting, value)
     with pytest.raises(ContractError, match=f"{setting}.*{said}"):
-        launch.train(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
+        trained(workspace, snapshot)
 
 
 def test_a_configuration_is_an_object(by_project, tmp_path, monkeypatch):
@@ -225,4 +232,4 @@ def test_a_configuration_is_an_object(by_project, tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text(json.dumps(["local"]), encoding="utf-8")
     monkeypatch.setenv("EQUIPOISE_LAUNCHER_CONFIG", str(tmp_path / "config.json"))
     with pytest.raises(ContractError, match="holds no JSON object"):
-        launch.train(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
+        trained(workspace, snapshot)
