@@ -178,7 +178,7 @@ def _columns(path: Path) -> list[str]:
     try:
         return list(pq.read_schema(path).names)
     except pa.ArrowInvalid as error:
-        raise DataError(f"{path} is no parquet file: {error}") from error
+        raise DataError(f"{path} is not a parquet file: {error}") from error
 
 
 def _package_folder() -> Path:

@@ -71,7 +71,7 @@ def find_files(source: Path) -> Files:
         The folder or a file is missing, a file is empty, or its header is not the download's.
     """
     if not source.is_dir():
-        raise DataError(f"{source} is no folder. Name the folder of the KuaiRand-Pure download (--source).")
+        raise DataError(f"{source} is not a folder. Name that of the KuaiRand-Pure download (--source).")
     folder = source / "data" if (source / "data").is_dir() else source
     files = {pattern: _matching(folder, pattern) for pattern in COLUMNS}
     for pattern, found in files.items():
@@ -116,7 +116,8 @@ def _first_line(path: Path) -> str:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
             return str(stream.readline(100_000))
     except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no {'gzipped ' * (path.suffix == '.gz')}CSV in UTF-8: {error}") from error
+        kind = "gzipped CSV" if path.suffix == ".gz" else "CSV"
+        raise DataError(f"{path} is not a {kind} in UTF-8: {error}") from error
 
 
 def load_files(session: duckdb.DuckDBPyConnection, files: Files) -> None:

@@ -94,7 +94,9 @@ def parse_instant(text: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise ContractError(f"'{text}' is no ISO 8601 instant. Write it as 2026-03-01T00:00:00Z") from None
+        raise ContractError(
+            f"'{text}' is not an ISO 8601 instant. Write it as 2026-03-01T00:00:00Z"
+        ) from None
     if instant.tzinfo is None:
         raise ContractError(f"'{text}' has no zone. Write it in UTC, as {text}Z")
     return instant.astimezone(UTC)

@@ -40,7 +40,7 @@ def measure_distributions(
     ----------
     days : how many days that have rows, counted from the newest.
     """
-    present = {found.subject for found in measure_columns(connection, LABELS, described_columns(surface))}
+    present = {kind.subject for kind in measure_columns(connection, LABELS, described_columns(surface))}
     _look_at(connection, sorted(present), days)
     measured: list[Measurement] = []
     for name, binned in _binned(connection, surface, present).items():
@@ -100,10 +100,10 @@ def _tenths(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Mapp
         return {}
     shares = exp.Array(expressions=[x.number(part / _PARTS) for part in range(1, _PARTS)])
     asked = [x.call("QUANTILE_CONT", _finite(name), shares.copy()) for name in names]
-    ((*found,),) = fetch(
+    ((*tenths,),) = fetch(
         connection, "SELECT $asked FROM $looked_at", asked=asked, looked_at=x.table(_LOOKED_AT)
     )
-    return {name: sorted(set(cuts or ())) for name, cuts in zip(names, found, strict=True)}
+    return {name: sorted(set(cuts or ())) for name, cuts in zip(names, tenths, strict=True)}
 
 
 def _finite(name: str) -> exp.Expr:
@@ -112,7 +112,7 @@ def _finite(name: str) -> exp.Expr:
 
 
 def _bin(name: str, cuts: Sequence[float]) -> exp.Expr:
-    """Return the range between the cuts that a number lies in, told by its ends; null of a null."""
+    """Return the range between the cuts that a number lies in, named by its ends; null of a null."""
     number = _finite(name)
     if not cuts:
         return x.when(x.not_null(number), x.text("any"))
@@ -125,7 +125,7 @@ def _bin(name: str, cuts: Sequence[float]) -> exp.Expr:
 
 
 def _by_day(connection: duckdb.DuckDBPyConnection, name: str, value: exp.Expr) -> Iterator[Measurement]:
-    found = fetch(
+    counted = fetch(
         connection,
         """WITH counted AS (
              SELECT $day AS day, $value AS value, count(*) AS n FROM $looked_at
@@ -133,7 +133,7 @@ def _by_day(connection: duckdb.DuckDBPyConnection, name: str, value: exp.Expr) -
            ), frequent AS (
              SELECT value FROM counted GROUP BY 1 ORDER BY sum(n) DESC, 1 LIMIT $most
            )
-           SELECT day, if(value IN (FROM frequent), value, $other) AS told, sum(n)::BIGINT
+           SELECT day, if(value IN (FROM frequent), value, $other) AS part, sum(n)::BIGINT
            FROM counted GROUP BY ALL ORDER BY ALL""",
         day=x.column(c.DAY),
         value=value,
@@ -142,7 +142,7 @@ def _by_day(connection: duckdb.DuckDBPyConnection, name: str, value: exp.Expr) -
         other=x.text(_OTHER),
     )
     of: dict[object, int] = {}
-    for day, _, rows in found:
+    for day, _, rows in counted:
         of[day] = of.get(day, 0) + rows
-    for day, told, rows in found:
-        yield Measurement(VALUES, name, told, day, rows, of[day])
+    for day, part, rows in counted:
+        yield Measurement(VALUES, name, part, day, rows, of[day])

@@ -27,7 +27,7 @@ from tasks.validation.measurements import (
 
 KNOWN_EVENTS = "known_events"
 SHOWN_ITEMS = "shown_items"
-_TOLD = (c.EVENT, c.HAPPENED_AT)
+_NAMED_BY = (c.EVENT, c.HAPPENED_AT)
 
 
 def measure_events(
@@ -41,7 +41,7 @@ def measure_events(
     names : the events that some task of the contract names.
     """
     types = measure_columns(connection, KNOWN_EVENTS, columns)
-    present = {found.subject for found in types}
+    present = {kind.subject for kind in types}
     counted = fetch(
         connection,
         "SELECT $event, $at::DATE, count(*) FROM $events GROUP BY ALL ORDER BY ALL",
@@ -79,17 +79,17 @@ def _broken(
         broken=count_if(condition),
         events=x.table(KNOWN_EVENTS),
     )
-    told = {name: x.column(name) for name in _TOLD}
-    examples = find_examples(connection, KNOWN_EVENTS, condition.copy(), told) if count else ""
+    key = {name: x.column(name) for name in _NAMED_BY}
+    examples = find_examples(connection, KNOWN_EVENTS, condition.copy(), key) if count else ""
     yield Measurement(rule, subject, rows=count, of=rows, examples=examples)
 
 
 def _skewed(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
     """Count, by name, the events that happened before the impression that they name was shown."""
-    found = fetch(
+    counted = fetch(
         connection,
-        """SELECT $event, count(*), count(*) FILTER (early), min(told, 3) FILTER (early)
-           FROM (SELECT $named, $happened < $shown AS early, concat_ws('/', $key) AS told
+        """SELECT $event, count(*), count(*) FILTER (early), min(example, 3) FILTER (early)
+           FROM (SELECT $named, $happened < $shown AS early, concat_ws('/', $key) AS example
                  FROM $events JOIN $labels ON $same)
            GROUP BY 1 ORDER BY 1""",
         event=x.column(c.EVENT),
@@ -101,7 +101,7 @@ def _skewed(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:
         labels=x.table(LABELS),
         same=x.eq_columns(c.IMPRESSION_KEY, KNOWN_EVENTS, LABELS),
     )
-    for name, rows, early, examples in found:
+    for name, rows, early, examples in counted:
         yield Measurement(SKEWED, name, rows=early, of=rows, examples="; ".join(examples or ()))
 
 
@@ -109,8 +109,8 @@ def _never_shown(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]
     """Count the events of items that no impression and no candidate has."""
     ((rows, strange, examples),) = fetch(
         connection,
-        """SELECT sum(n), coalesce(sum(n) FILTER (unknown), 0), min(told, 3) FILTER (unknown)
-           FROM (SELECT n, named.$item::VARCHAR AS told, shown.$item IS NULL AS unknown
+        """SELECT sum(n), coalesce(sum(n) FILTER (unknown), 0), min(example, 3) FILTER (unknown)
+           FROM (SELECT n, named.$item::VARCHAR AS example, shown.$item IS NULL AS unknown
                  FROM (SELECT $item, count(*) AS n FROM $events WHERE $item IS NOT NULL GROUP BY 1) AS named
                  LEFT JOIN $items AS shown USING ($item))""",
         item=x.column(c.ITEM_ID),

@@ -35,7 +35,7 @@ def measure_impressions(
     columns : what the contracts speak of.
     """
     types = measure_columns(connection, LABELS, columns)
-    present = [found.subject for found in types]
+    present = [kind.subject for kind in types]
     future = x.ge(x.column(c.SHOWN_AT), x.instant(as_of))
     counted = fetch(
         connection,
@@ -77,7 +77,7 @@ def _keys(connection: duckdb.DuckDBPyConnection, rows: int) -> Measurement:
     )
     if hashes == rows:
         return Measurement(KEYS, subject, of=rows)
-    found = fetch(
+    repeated = fetch(
         connection,
         """SELECT count(*), sum(count(*)) OVER (), $key FROM $labels
            GROUP BY ALL HAVING count(*) > 1 OR NOT ($whole) ORDER BY ALL LIMIT 3""",
@@ -85,11 +85,11 @@ def _keys(connection: duckdb.DuckDBPyConnection, rows: int) -> Measurement:
         labels=x.table(LABELS),
         whole=whole.copy(),
     )
-    broken = int(found[0][1]) if found else 0
+    broken = int(repeated[0][1]) if repeated else 0
     return Measurement(
-        KEYS, subject, rows=broken, of=rows, examples="; ".join(_told(row[2:]) for row in found)
+        KEYS, subject, rows=broken, of=rows, examples="; ".join(_format_key(row[2:]) for row in repeated)
     )
 
 
-def _told(key: Sequence[object]) -> str:
+def _format_key(key: Sequence[object]) -> str:
     return "/".join("null" if part is None else str(part) for part in key)

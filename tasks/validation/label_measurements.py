@@ -62,7 +62,7 @@ def measure_labels(
     figures: list[exp.Expr] = [count_if(broken) for broken in rules.values()]
     for task in tasks.tasks:
         figures += _figures(task)
-    found = fetch(
+    counted_days = fetch(
         connection,
         "SELECT $day, count(*), $figures FROM $labels GROUP BY 1 ORDER BY 1",
         day=x.column(c.DAY),
@@ -71,7 +71,7 @@ def measure_labels(
     )
     measured: list[Measurement] = []
     broken, rows = [0] * len(rules), 0
-    for day, count, *counted in found:
+    for day, count, *counted in counted_days:
         measured.append(Measurement(ROWS, LABELS, day=day, rows=count))
         broken = [a + b for a, b in zip(broken, counted[: len(rules)], strict=True)]
         rows += count

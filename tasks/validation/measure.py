@@ -62,9 +62,9 @@ def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFra
             "events": measure_events(connection, events, names=contracts.tasks.events, as_of=as_of),
             "labels": measure_labels(connection, contracts.tasks, as_of=as_of),
         }
-        for table, found in measured.items():
-            found.extend(_quarantined(workspace, connection, snapshot, table, found))
-    return {table: frame_of(found) for table, found in measured.items()}
+        for table, figures in measured.items():
+            figures.extend(_quarantined(workspace, connection, snapshot, table, figures))
+    return {table: frame_of(figures) for table, figures in measured.items()}
 
 
 def _open_labels(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, contracts: Contracts) -> None:

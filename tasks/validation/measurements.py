@@ -105,19 +105,19 @@ def count_if(condition: exp.Expr) -> exp.Expr:
 def find_examples(
     connection: duckdb.DuckDBPyConnection, table: str, broken: exp.Expr, key: Mapping[str, exp.Expr]
 ) -> str:
-    """Return up to three rows that break a rule, told by the parts of their key."""
-    told = x.call(
+    """Return up to three rows that break a rule, named by the parts of their key."""
+    named = x.call(
         "CONCAT_WS", x.text("/"), *(x.coalesce(x.cast(k, "VARCHAR"), x.text("null")) for k in key.values())
     )
-    ((found,),) = fetch(
+    ((examples,),) = fetch(
         connection,
-        "SELECT min($told, $few) FROM $table WHERE $broken",
-        told=told,
+        "SELECT min($key, $few) FROM $table WHERE $broken",
+        key=named,
         few=x.integer(EXAMPLES),
         table=x.table(table),
         broken=broken,
     )
-    return "; ".join(found or ())
+    return "; ".join(examples or ())
 
 
 def measure_newest(connection: duckdb.DuckDBPyConnection, table: str, at: str) -> list[Measurement]:
@@ -130,8 +130,8 @@ def measure_columns(
     connection: duckdb.DuckDBPyConnection, table: str, names: Iterable[str]
 ) -> list[Measurement]:
     """Return the kind of each named column that a table has."""
-    found = fetch(connection, "DESCRIBE SELECT * FROM $table", table=x.table(table))
-    types = {name: str(kind) for name, kind, *_ in found}
+    described = fetch(connection, "DESCRIBE SELECT * FROM $table", table=x.table(table))
+    types = {name: str(kind) for name, kind, *_ in described}
     return [
         Measurement(COLUMN, name, _KINDS.get(types[name], types[name]))
         for name in dict.fromkeys(names)
@@ -141,11 +141,11 @@ def measure_columns(
 
 def measure_top_user(connection: duckdb.DuckDBPyConnection, table: str, user: str) -> list[Measurement]:
     """Return the user with the most rows, and of how many rows."""
-    found = fetch(
+    users = fetch(
         connection,
         """SELECT $user, count(*) AS n, (SELECT count(*) FROM $table)
            FROM $table WHERE $user IS NOT NULL GROUP BY 1 ORDER BY n DESC, 1 LIMIT 1""",
         user=x.column(user),
         table=x.table(table),
     )
-    return [Measurement(USER, table, str(name), rows=n, of=total) for name, n, total in found]
+    return [Measurement(USER, table, str(name), rows=n, of=total) for name, n, total in users]

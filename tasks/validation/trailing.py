@@ -87,7 +87,7 @@ def usual_levels(
     (4.46, 5.54, True)
     """
     weekdays = np.array([day.weekday() for day in days])
-    found = np.full((3, len(days)), np.nan)
+    interval = np.full((3, len(days)), np.nan)
     for n in range(LEAST_DAYS, len(days)):
         before = slice(max(0, n - trailing), n)
         if weekdays[n] not in weekdays[before]:
@@ -95,8 +95,8 @@ def usual_levels(
         middle, spread, held, freedom = _describe(levels[before], weekdays[before], weekdays[n])
         variance = max(spread**2, noise[n]) * (1 + _MEDIAN_LOSS / held)
         reach = -stdtrit(freedom, false_alarm_rate / 2) * np.sqrt(variance)
-        found[:, n] = middle, middle - reach, middle + reach
-    return Usual(*found)
+        interval[:, n] = middle, middle - reach, middle + reach
+    return Usual(*interval)
 
 
 def _describe(
@@ -175,15 +175,15 @@ def usual_divergences(counts: Floats, *, trailing: int, false_alarm_rate: float)
     Usual is what the trailing days show among themselves, each against the others, or chance where that is
     more. NaN where too few days came before.
     """
-    found = np.full((2, len(counts)), np.nan)
+    divergences = np.full((2, len(counts)), np.nan)
     for n in range(LEAST_DAYS, len(counts)):
         before = counts[max(0, n - trailing) : n]
         together = before.sum(axis=0, keepdims=True)
         day = counts[n : n + 1]
         among = divergence(before, together - before)
         chance = chance_divergence(day, together, false_alarm_rate=false_alarm_rate)
-        found[:, n] = divergence(day, together)[0], max(float(among.max()), float(chance[0]))
-    return found[0], found[1]
+        divergences[:, n] = divergence(day, together)[0], max(float(among.max()), float(chance[0]))
+    return divergences[0], divergences[1]
 
 
 def none_for_nan(figures: Floats) -> list[float | None]:

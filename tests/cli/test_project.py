@@ -56,7 +56,7 @@ def test_a_command_that_cannot_be_read_fails_its_run_with_the_reason(client, ope
     assert (printed.out, printed.err.count("ContractError: ")) == ("", 1)
     run = said(client, run_id)
     assert (run.info.status, run.data.tags[ERROR]) == ("FAILED", "ContractError")
-    assert run.data.tags[MESSAGE].startswith("'yesterday' is no ISO 8601 instant")
+    assert run.data.tags[MESSAGE].startswith("'yesterday' is not an ISO 8601 instant")
 
 
 def test_what_is_raised_is_kept_under_the_name_of_the_command_and_its_parent(client, opened):

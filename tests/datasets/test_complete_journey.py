@@ -88,7 +88,7 @@ def test_a_missing_column_is_named_with_what_is_there(journey, tmp_path):
 def test_a_file_that_is_no_parquet_is_named(journey, tmp_path):
     source = journey.write(tmp_path)
     (source / "products.parquet").write_text("product_id,department")
-    with pytest.raises(DataError, match=r"products\.parquet is no parquet file"):
+    with pytest.raises(DataError, match=r"products\.parquet is not a parquet file"):
         import_complete_journey(out=tmp_path / "logs", source=source)
 
 

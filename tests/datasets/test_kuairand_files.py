@@ -36,7 +36,7 @@ def test_the_command_prints_every_count(download, tmp_path, capsys):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    assert "nowhere is no folder" in refused(tmp_path / "nowhere", tmp_path)
+    assert "nowhere is not a folder" in refused(tmp_path / "nowhere", tmp_path)
 
 
 @pytest.mark.parametrize("name", [LOG_NAME, USERS, VIDEOS])
@@ -92,7 +92,7 @@ def test_a_header_without_rows_is_refused(download, tmp_path):
 def test_a_file_that_only_calls_itself_gzipped_is_named(download, tmp_path):
     source = download.write(tmp_path)
     (source / "data" / LOG_NAME).rename(source / "data" / f"{LOG_NAME}.gz")
-    assert f"{LOG_NAME}.gz is no gzipped CSV in UTF-8" in refused(source, tmp_path)
+    assert f"{LOG_NAME}.gz is not a gzipped CSV in UTF-8" in refused(source, tmp_path)
 
 
 @pytest.mark.parametrize(("column", "value"), [("time_ms", "noon"), ("is_click", 7), ("user_id", "u1")])

@@ -8,7 +8,6 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from tasks.validation.impression_measurements import measure_impressions
 from tasks.validation.label_measurements import measure_labels
 from tasks.validation.measurements import Measurement
 from tests.labels.engine import tasks
@@ -52,14 +51,6 @@ def broken(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> dict[tupl
     measured = measure_labels(engine, SPEC, as_of=AS_OF)
     rules = {"early", "unmasked", "parentless", "meaningless"}
     return {(m.statistic, m.subject): m for m in measured if m.statistic in rules and m.rows}
-
-
-def keys(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> Measurement:
-    register(engine, **changed)
-    (found,) = (
-        m for m in measure_impressions(engine, ["user_id"], as_of=AS_OF) if m.statistic == "repeated_key"
-    )
-    return found
 
 
 def test_sound_labels_break_nothing(engine: duckdb.DuckDBPyConnection) -> None:
@@ -123,23 +114,3 @@ def test_statuses_and_positives_are_counted_by_day(engine: duckdb.DuckDBPyConnec
     assert Measurement("positives", "back", "", day, rows=1, of=1, total=1.0) in measured
     assert Measurement("status", "back", "not_applicable", day, rows=1, of=2) in measured
     assert Measurement("status", "back", "excluded", day, rows=0, of=2) in measured
-
-
-def test_keys_of_their_own_are_sound(engine: duckdb.DuckDBPyConnection) -> None:
-    assert (keys(engine).rows, keys(engine).of) == (0, 2)
-
-
-def test_a_repeated_key_counts_each_of_its_rows(engine: duckdb.DuckDBPyConnection) -> None:
-    found = keys(engine, request_id=["r1", "r1"])
-    assert (found.rows, found.examples) == (2, "r1/i1")
-
-
-def test_a_key_with_a_null_is_found(engine: duckdb.DuckDBPyConnection) -> None:
-    found = keys(engine, request_id=["r1", None])
-    assert (found.rows, found.examples) == (1, "null/i1")
-
-
-def test_an_impression_from_the_future_is_found(engine: duckdb.DuckDBPyConnection) -> None:
-    register(engine, shown_at=[MATURE, AS_OF])
-    (found,) = (m for m in measure_impressions(engine, [], as_of=AS_OF) if m.statistic == "future")
-    assert (found.rows, found.examples) == (1, "r2/i1")

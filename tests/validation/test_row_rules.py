@@ -1,0 +1,83 @@
+"""Rules on rows: what is allowed, what breaks them, and the sentence that says so."""
+
+from datetime import date
+
+import pytest
+
+from tasks.validation import row_rules
+from tasks.validation.findings import Judgement
+from tasks.validation.measurements import Measurement, frame_of
+
+DAY = date(2026, 3, 1)
+
+
+def sentences(judgement: Judgement) -> list[str]:
+    return [sentence for _, sentence in judgement.broken]
+
+
+@pytest.mark.parametrize(("rows", "broken"), [(1, []), (2, ["x: 2 of 100 rows"])])
+def test_a_share_of_rows_may_break_a_rule(rows: int, broken: list[str]) -> None:
+    frame = frame_of([Measurement("future", "x", rows=rows, of=100)])
+    assert sentences(row_rules.count_broken_rows(frame, statistic="future", max_share=0.01)) == broken
+
+
+def test_a_rule_that_was_not_measured_is_broken_unless_there_is_a_reason() -> None:
+    nothing = frame_of([])
+    assert sentences(row_rules.count_broken_rows(nothing, statistic="x")) == ["was not measured"]
+    judgement = row_rules.count_broken_rows(nothing, statistic="x", unless="no parent")
+    assert (judgement.broken, judgement.observed) == ([], "no parent")
+
+
+def test_columns_are_there_and_of_an_allowed_type() -> None:
+    frame = frame_of([Measurement("column", "a", "string"), Measurement("column", "b", "integer")])
+    columns = {"a": ["integer", "number"], "b": ["integer"], "c": ["string"]}
+    assert sentences(row_rules.check_columns(frame, columns=columns)) == [
+        "a is string, allowed integer, number",
+        "c is missing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("as_of", "broken"),
+    [
+        ("2026-03-02T00:00:00Z", []),
+        ("2026-03-04T00:00:00Z", ["the newest is of 2026-03-01 00:00, 3.0 days before the as-of; allowed 24.0 hours"]),
+    ],
+)  # fmt: skip
+def test_the_newest_row_is_not_old(as_of: str, broken: list[str]) -> None:
+    frame = frame_of([Measurement("newest", "x", "2026-03-01T00:00:00Z")])
+    assert sentences(row_rules.check_freshness(frame, as_of=as_of, within=86_400)) == broken
+
+
+def test_a_null_and_a_column_that_is_missing_are_found() -> None:
+    frame = frame_of([Measurement("nulls", n, "", DAY, rows, 9) for n, rows in (("a", 0), ("b", 2))])
+    judgement = row_rules.check_nulls(frame, columns=["a", "b", "c"])
+    assert sentences(judgement) == ["b: 2 of 9 rows", "c is missing"]
+
+
+def test_a_user_with_many_rows_and_a_large_share_is_found() -> None:
+    frame = frame_of([Measurement("top_user", "events", "robot", rows=60, of=100)])
+    assert sentences(row_rules.check_top_user(frame, max_share=0.5, rows_at_least=50)) == [
+        "user robot: 60 of 100 rows (60.0%); allowed 50.0%"
+    ]
+    assert sentences(row_rules.check_top_user(frame, max_share=0.5, rows_at_least=61)) == []
+
+
+def test_an_unknown_event_is_found_where_it_is_new_or_close_to_a_known_one() -> None:
+    old = [Measurement("rows", "click", day=DAY, rows=9), Measurement("unknown_name", "tap", day=DAY, rows=4)]
+    new = [
+        Measurement("unknown_name", "clik", day=DAY, rows=1),
+        Measurement("unknown_name", "swipe", day=date(2026, 3, 28), rows=2),
+    ]
+    judge = row_rules.check_unknown_events
+    known = {"events": ["click"], "as_of": "2026-03-31T00:00:00Z", "newest": 7}
+    assert sentences(judge(frame_of([*old, *new]), **known)) == [
+        "swipe: 2 events since 2026-03-28",
+        "clik: 1 events (is it 'click'?)",
+    ]
+    assert judge(frame_of(old), **known).observed == "of other surfaces: tap (4)"
+
+
+def test_an_event_of_the_contract_that_never_occurs_is_found() -> None:
+    frame = frame_of([Measurement("rows", "click", day=DAY, rows=9)])
+    assert sentences(row_rules.check_contracted_events(frame, events=["click", "hide"])) == ["hide: no event"]
