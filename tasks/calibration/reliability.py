@@ -13,10 +13,12 @@ from tasks.evaluation.resampling import Clusters, Resampler, sum_intervals
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS: Final = 12
+"""Bins of a picture that can be told apart by eye."""
 BIN_POSITIVES: Final = 10
 """Positives that a bin should hold on average; fewer positives make fewer bins."""
 
 REPLICATES: Final = 200
+"""Bootstrap samples: enough for a picture; percentiles differ by a few pixels."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_i
 from tasks.evaluation.verdicts import Estimate
 
 RARE: Final = 0.05
-"""Base rate below which axes are logarithmic."""
+"""Base rate below which axes are logarithmic: the diagonal of rarer outcomes would lie in one corner."""
 
 MOST_SEGMENTS: Final = 12
 """Segment values that are drawn: those that look least like calibrated."""

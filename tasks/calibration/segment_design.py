@@ -30,9 +30,11 @@ from tasks.evaluation.segments import UNKNOWN
 from tasks.ranking.segment_effects import Cells, Codes, Span
 
 BINS: Final = 64
+"""Bins of the score; judged by ``benchmarks/calibration.py``, as are the limits below."""
 
 LEAST_INFORMATION: Final = 1.0
-"""Information (sum of p (1 - p)) below which a level is not looked at: it could say nothing."""
+"""Information (sum of p (1 - p)) of a level below which it gets no effect: its standard error would be above
+1."""
 
 MOST_LEVELS: Final = 500
 """Levels of segments and pairs, by information, that get effects; the rest fall back."""
@@ -40,8 +42,10 @@ MOST_LEVELS: Final = 500
 MOST_TRIPLED: Final = 2_000
 """Levels of triples, by information, that get an offset; the rest fall back."""
 
-_SPANNED: Final = (0.002, 0.998)  # quantiles of the groups' logits between which slopes act
-_LEAST_SCALE: Final = 1e-6  # below this standard deviation all scores are one
+_SPANNED: Final = (0.002, 0.998)
+"""Quantiles of the groups' logits between which slopes act; few rows lie beyond."""
+_LEAST_SCALE: Final = 1e-6
+"""Standard deviation of the logits below which all scores count as one."""
 
 
 @dataclass(frozen=True)

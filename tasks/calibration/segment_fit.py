@@ -18,7 +18,8 @@ from tasks.ranking.segment_effects import Cells, MappedSegment
 from tasks.ranking.segmented_map import SegmentedMap
 
 HELD_OUT_ROUNDS: Final = 3
-"""Turns of map and effects where the variances are known already."""
+"""Rounds of map and effects where the variances are known already; judged by
+``benchmarks/calibration.py``."""
 
 VARIANCES_KNOWN_FROM: Final = 1_000
 """Positives, and negatives, from which a fit to some of the rows may take the variances of all. Estimated

@@ -37,16 +37,23 @@ from tasks.ranking.maps import IsotonicMap, LogisticMap, logit
 from tasks.ranking.segment_effects import Codes, Effects
 
 ROUNDS: Final = 8
-"""Turns of map, effects and variances; six and ten end within .0002 of normalized entropy."""
+"""Rounds of map, effects and variances: with 6 and with 10 the fits of ``benchmarks/calibration.py`` end
+within .0002 of normalized entropy."""
 
 SPREAD: Final = 0.01
 """Variance that each term begins with; of slopes and bends per standard deviation of the logits."""
 
 _VARIANCES: Final = (1e-5, 4.0)
-_MOST_STEP: Final = 1.0  # of an effect in one turn
-_HALF_STEP: Final = 1.0  # in the logit: over this far either way the slope of the map is taken
+"""Least and greatest variance of a term: effects of .003 and of 2 in the logit."""
+_MOST_STEP: Final = 1.0
+"""Most that an effect moves in one round, in the logit; keeps Gauss-Newton steps from overshooting."""
+_HALF_STEP: Final = 1.0
+"""Half of the distance, in the logit, over which the slope of the map is taken: knots of one block are
+smoothed."""
 _SLOPES: Final = (0.1, 3.0)
-_WEAK: Final = 0.01  # so much of an effect is taken as known at the start, which keeps 0 / 0 away
+"""Least and greatest slope of the map in a step."""
+_WEAK: Final = 0.01
+"""Effective number of effects that a term begins with, of variance ``SPREAD``: keeps 0 / 0 away."""
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,14 @@ from scipy.fft import dct, idct
 from tasks.evaluation.binary import Codes, Floats, check_binary, divide
 
 CELLS: Final = 1 << 15
-"""Cells in which residuals are gathered, from 0 to twice the greatest prediction."""
+"""Cells in which residuals are gathered, from 0 to twice the greatest prediction; the error of the integral
+is about one cell, far below any error that matters."""
 
 BINS: Final = 15
-"""Bins of equally many rows."""
+"""Bins of equally many rows; 15 as in Guo et al. 2017 (arXiv 1706.04599), table 1."""
 
 _HALVINGS: Final = 20
+"""Steps of the bisection: log(CELLS) / 2^20 is 1e-5, in the logarithm of the bandwidth."""
 
 
 def smooth_ece(

@@ -34,7 +34,7 @@ from tasks.evaluation.binary import Floats
 from tasks.evaluation.verdicts import Estimate
 
 FALSE_DISCOVERIES: Final = 0.05
-"""Share of the segments called off that may not be, in expectation."""
+"""Share of the segments called off that may not be, in expectation (Benjamini and Hochberg 1995)."""
 _BOUNDS: Final = 2 * 1.959964
 """Standard deviations from one end of a 95 % interval to the other."""
 _LEAST: Final = 1e-12

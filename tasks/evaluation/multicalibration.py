@@ -32,10 +32,12 @@ from tasks.evaluation.binary import Codes, Floats, check_binary, divide
 from tasks.evaluation.segments import ALL
 
 LEAST_ROWS: Final = 10
+"""Fewest rows of a segment that is looked at, as in MCGrad, whose figures the tests hold these against."""
 DEPTH: Final = 2
 """Columns whose values are crossed at most."""
 
 _DETECTABLE: Final = 5.0
+"""Deviations that are told from noise in any of thousands of segments (Guy et al. 2025)."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from tasks.evaluation.resampling import Resampler, count_users, percentile_inter
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS = 8192
+"""Bins that are resampled; with 512 of them the bounds move by less than 3e-4
+(tests/evaluation/test_rank_sums.py)."""
 
 
 @dataclass(frozen=True)

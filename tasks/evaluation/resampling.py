@@ -28,7 +28,8 @@ MOST_DRAWN = 10_000
 independent as users are, so the interval is the same, and its cost no longer grows with the users."""
 
 MOST_UNDEFINED = 0.05
-"""Share of replicates without a value from which an interval cannot be told."""
+"""Share of replicates without a value from which an interval cannot be told: what a 95 % interval leaves
+out."""
 
 Statistic = Callable[..., Floats]
 

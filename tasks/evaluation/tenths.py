@@ -5,6 +5,7 @@ import numpy as np
 from tasks.evaluation.binary import Codes, Floats
 
 TENTHS = 10
+"""Groups of equally many rows: deciles."""
 
 
 def assign_tenths(figures: Floats) -> Codes:

@@ -21,6 +21,7 @@ from .policy import Floor, HardConstraint, UtilityPolicy
 
 Codes = npt.NDArray[np.int16]
 _ROUNDING = 1e-9
+"""Added before a share of n candidates is rounded down, so that 0.3 x 10 is 3."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from .rules import SlateColumns
 from .slate import Values, fill_slates
 from .utility import Codes, Utilities, compute_utilities
 
-_CELLS = 1 << 18  # of one block: small enough for the processor's cache
+_CELLS = 1 << 18
+"""Cells of one block: small enough for the processor's cache (``benchmarks/scoring.py``)."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from .segmented_map import Calibrator, SegmentedMap, apply_calibrator
 
 Kind = Literal["binary", "value", "quantile", "ranking"]
 Level = Literal["impression", "request"]
-_CHUNK = 1 << 17  # rows encoded at once: bounds memory, not the result
+_CHUNK = 1 << 17
+"""Rows encoded at once: bounds memory, not the result (``benchmarks/scoring.py``)."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from ..errors import DataError, unknown
 Floats = npt.NDArray[np.float64]
 
 TAIL_SLOPE: Final = 0.01
-"""Slope in the logit beyond the scores that an isotonic map was fitted on: order stays, little is claimed."""
+"""Slope in the logit beyond the scores that an isotonic map was fitted on: order stays, little is claimed.
+Judged by ``benchmarks/calibration.py``."""
 
 EXTREME: Final = 30.0
 """Logits further out than this are drawn in: they order scores, and say no more than that."""

@@ -30,9 +30,11 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 LEAST_POSITIVES: Final = 30
-"""Positives at either place of a pair of positions below which the curve ends before it."""
+"""Positives at either place of a pair of positions below which the curve ends before it: with 30 at each the
+ratio has a standard error of about 26 %."""
 
 REPLICATES: Final = 500
+"""Bootstrap samples of the intervals; 12 lie beyond each bound."""
 
 
 @dataclass(frozen=True)

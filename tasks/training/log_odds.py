@@ -14,8 +14,11 @@ Floats = npt.NDArray[np.floating[Any]]
 Doubles = npt.NDArray[np.float64]
 
 _STEPS: Final = 100
-_RIDGE: Final = 1e-9  # of the curvature: keeps columns apart that are one
+"""Most steps of Newton; a handful is the rule."""
+_RIDGE: Final = 1e-9
+"""Share of the mean curvature that is added to it, so that equal columns share a coefficient."""
 _SMALL: Final = 1e-12
+"""Step, relative to the coefficients, that ends the iteration: a few units in the last place."""
 
 
 def fit_log_odds(

@@ -29,9 +29,11 @@ from tasks.errors import DataError
 Floats = npt.NDArray[np.float64]
 
 CLIP: Final = 20.0
-"""The greatest weight of a positive for its position."""
+"""The greatest weight of a positive for its position (clipping trades variance for bias, Strehl et al. 2010);
+judged by ``benchmarks/learning/position.py``."""
 
-_MOST: Final = 0.999  # a g at which a negative still weighs something
+_MOST: Final = 0.999
+"""Greatest prior probability, at which a negative still weighs something."""
 
 
 def position_weights(labels: Floats, examination: Floats, prior: Floats | float | None = None) -> Floats:

@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 ROUNDS: Final = 60
+"""Trees of the model of who answers; judged by ``benchmarks/learning/survey.py``, as are their parameters."""
 _SETTINGS: Final = {
     "objective": "binary", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 200, "lambda_l2": 5.0,
     "seed": 0, "deterministic": True, "force_row_wise": True, "num_threads": 2, "verbosity": -1,

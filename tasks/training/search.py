@@ -35,7 +35,9 @@ STRIDE: Final = 10
 """Trees between two looks at whether a trial is worth going on with."""
 
 _DRAWN_AT_RANDOM: Final = 8
+"""Trials before the estimator has enough to go by; Optuna begins after 10, budgets here are smaller."""
 _NEVER_PRUNED: Final = 4
+"""Trials whose median the later ones are held against; the default of ``MedianPruner`` is 5."""
 _DEFAULTS: Final[Parameters] = {
     "num_leaves": 31,
     "learning_rate": 0.1,

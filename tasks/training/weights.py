@@ -32,7 +32,7 @@ GREATEST: Final = 1e12
 """The greatest logged weight: products and squares of such are numbers yet."""
 
 OLDEST: Final = 100.0
-"""Half-lives from which on a row weighs as if it were that old: next to nothing, and not nothing."""
+"""Half-lives from which on a row weighs as if it were that old: 2^-100, next to nothing, and not nothing."""
 
 
 def column_weights(values: Floats, *, task: str, column: str) -> Doubles:
