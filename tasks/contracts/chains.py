@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 def parent(spec: TasksSpec, task: str) -> str | None:
     """Return the task on whose positives a task is learned: its ``after``, or its ``observed_when``."""
     when = spec.tasks[task].observed_when
-    return spec.parent(task) or (when.task if when else None)
+    return spec.window_opener(task) or (when.task if when else None)
 
 
 def chain(spec: TasksSpec, task: str) -> tuple[str, ...]:

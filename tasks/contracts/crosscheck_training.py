@@ -45,7 +45,7 @@ def _check_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpe
     yield from _check_objective(name, task, training, tasks)
     yield from _check_log_odds(name, task, surface)
     yield from _check_start(name, training, surface, tasks)
-    if training.space is not None and tasks.parent(name) is None and _declares(surface, name, "space"):
+    if training.space is not None and tasks.window_opener(name) is None and _declares(surface, name, "space"):
         hint = "has no parent (after:), so there is one space to learn it in"
         yield Problem("surface.yaml", f"{where}.space", training.space, hint)
     yield from _check_bounds(name, training, surface, tasks)

@@ -209,7 +209,7 @@ class TasksSpec(Closed):
     version: Version
     tasks: Annotated[dict[Identifier, TaskSpec], Field(min_length=1)]
 
-    def parent(self, name: str) -> str | None:
+    def window_opener(self, name: str) -> str | None:
         """Return the task whose crediting event opens this task's window."""
         rule = self.tasks[name].rule
         return rule.after if rule else None
@@ -219,10 +219,10 @@ class TasksSpec(Closed):
         compose = self.tasks[name].compose
         return compose.parts if compose else ()
 
-    def chain(self, name: str) -> tuple[str, ...]:
-        """Return root, ..., parent, task."""
-        parent = self.parent(name)
-        return (*(self.chain(parent) if parent else ()), name)
+    def window_chain(self, name: str) -> tuple[str, ...]:
+        """Return root, ..., task: each opens the window of the next."""
+        opener = self.window_opener(name)
+        return (*(self.window_chain(opener) if opener else ()), name)
 
     def own_window(self, name: str) -> timedelta:
         """Return the task's own ``within``; a composite has its longest part's."""
@@ -233,7 +233,7 @@ class TasksSpec(Closed):
         """Return the time after shown_at in which an event can still count: the sum along the chain."""
         if parts := self.parts(name):
             return max(self.window(part) for part in parts)
-        return sum((self.own_window(link) for link in self.chain(name)), timedelta())
+        return sum((self.own_window(link) for link in self.window_chain(name)), timedelta())
 
     def maturity(self, name: str) -> timedelta:
         """Return the time after shown_at at which the label is known."""
@@ -245,7 +245,7 @@ class TasksSpec(Closed):
         """Return the tasks that must be labelled before this one."""
         task = self.tasks[name]
         observed_by = task.observed_when.task if task.observed_when else None
-        named = (*self.parts(name), self.parent(name), observed_by)
+        named = (*self.parts(name), self.window_opener(name), observed_by)
         return tuple(dict.fromkeys(n for n in named if n is not None))
 
     def order(self) -> tuple[str, ...]:

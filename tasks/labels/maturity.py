@@ -42,7 +42,7 @@ def reach(spec: TasksSpec, task: str) -> Reach:
     """
 
     def added(credit: str) -> timedelta:
-        links = (link for link in spec.chain(task) if _credit(spec, link) == credit)
+        links = (link for link in spec.window_chain(task) if _credit(spec, link) == credit)
         return sum((spec.window(link) for link in links), _NONE)
 
     return Reach(before=added("first_touch"), after=added("last_touch"))
@@ -78,7 +78,7 @@ def bearing(spec: TasksSpec, event: str) -> tuple[timedelta, timedelta]:
 
 def _after(spec: TasksSpec, task: str, reader: str) -> tuple[str, ...]:
     """Return the links of a task's chain that come after another task; none where it is not in the chain."""
-    chain = spec.chain(task)
+    chain = spec.window_chain(task)
     return chain[chain.index(reader) + 1 :] if reader in chain else ()
 
 

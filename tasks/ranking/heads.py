@@ -32,7 +32,6 @@ from .maps import CalibrationMap
 from .segmented_map import Calibrator, SegmentedMap, apply_calibrator
 
 Kind = Literal["binary", "value", "quantile", "ranking"]
-Level = Literal["impression", "request"]
 _CHUNK = 1 << 17
 """Rows encoded at once: bounds memory, not the result (``benchmarks/scoring.py``)."""
 
@@ -56,7 +55,6 @@ class Head:
     encoder: FeatureEncoder
     calibrator: Calibrator | None
     parent: str | None = None
-    level: Level = "impression"
     joint: CalibrationMap | None = None
     held: Mapping[str, float] = field(default_factory=dict)
     examination: Examination | None = None

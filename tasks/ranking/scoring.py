@@ -140,7 +140,6 @@ def _head(files: Mapping[str, bytes], entry: Mapping[str, Any]) -> Head:
     return Head(
         task=task,
         kind=entry["kind"],
-        level=entry["level"],
         parent=entry["parent"],
         booster=lgb.Booster(model_str=_file(files, f"models/{task}.txt").decode()),
         encoder=FeatureEncoder.from_json(json.loads(_file(files, f"encoders/{task}.json"))),

@@ -145,7 +145,7 @@ def predict_where_shown(rows: TaskRows, table: pa.Table, predictions: Floats) ->
 
 def _opening_column(rows: TaskRows) -> str:
     """Name the column of the instant at which the label's window opens."""
-    parent = None if rows.whole else rows.workspace.contracts.tasks.parent(rows.task)
+    parent = None if rows.whole else rows.workspace.contracts.tasks.window_opener(rows.task)
     return SHOWN_AT if parent is None else at(parent)
 
 

@@ -48,7 +48,7 @@ def label_rules(tasks: TasksSpec, as_of: datetime) -> Rules:
         )
         known = x.coalesce(x.one_of(status, [str(s) for s in Status]), exp.false())
         rules[MEANINGLESS, task] = x.not_(known)
-        if parent := tasks.parent(task):
+        if parent := tasks.window_opener(task):
             positive = x.coalesce(x.eq(x.column(parent), x.integer(1)), exp.false())
             rules[PARENTLESS, task] = x.all_of(observed.copy(), x.not_(positive))
     return rules

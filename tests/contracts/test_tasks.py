@@ -7,7 +7,7 @@ TASKS = TasksSpec.model_validate(VALID["tasks"])
 
 
 def test_maturity_is_the_sum_of_windows_along_the_chain() -> None:
-    assert TASKS.chain("return") == ("buy", "return")
+    assert TASKS.window_chain("return") == ("buy", "return")
     assert TASKS.maturity("return") == timedelta(days=37)
     assert TASKS.own_window("return") == timedelta(days=30)
 
