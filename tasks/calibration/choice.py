@@ -8,8 +8,8 @@
 
 One map is the rule. Another choice must have less normalized entropy on users whose rows it was not fitted
 on, by more than chance gives: by two standard errors of the difference, clustered by user, for segments, and
-by three for no map, which leaves whatever is wrong with the scores. Segments are looked at from 200 positives
-and negatives on.
+by three for no map, which leaves whatever is wrong with the scores. Segments are considered
+from 200 positives and negatives on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ class Choice:
 
     Attributes
     ----------
-    held_out : normalized entropy on held-out users, of each kind that was looked at.
+    held_out : normalized entropy on held-out users, of each kind that was considered.
     gains : how much less it is than that of one map, and the standard error of the difference.
     """
 
@@ -190,7 +190,7 @@ def _choose_kind(gains: Mapping[Kind, tuple[float, float]]) -> Kind:
 def _describe_choice(
     kind: Kind, entropies: Mapping[Kind, float], gains: Mapping[Kind, tuple[float, float]]
 ) -> str:
-    """Say in a sentence what the held-out users told."""
+    """Describe in a sentence how the held-out users decided."""
     differences = ", ".join(
         f"{_WORDS[name]} {entropies[name]:.4f} ({-gain:+.4f}, standard error {error:.4f})"
         for name, (gain, error) in gains.items()

@@ -43,8 +43,8 @@ EDGE_SLOPE: Final = 0.5
 """Slope in the logit from the centre of an outermost block towards the outermost score."""
 
 EDGE_REACH: Final = 3.0
-"""How far that slope goes, in the logit; beyond, and where the block's outer part tells otherwise, there is
-the map's tail."""
+"""How far that slope goes, in the logit; beyond, and where the block's outer part
+disagrees, the map has its tail."""
 
 ROUNDING: Final = 1e-6
 """Tolerance for summation order, in rows: where a sum over rows is 0, no order of them makes it less or
@@ -263,7 +263,7 @@ def _find_edges(blocks: Blocks, x: Floats, y: Floats, w: Floats) -> tuple[float,
 
 
 def _separate_knots(x: Floats, z: Floats) -> tuple[Floats, Floats]:
-    """Drop knots too close to tell apart and lift the rest to the least slope."""
+    """Drop knots that are too close and lift the rest to the least slope."""
     kept = [0]
     for i in range(1, x.size):
         if x[i] - x[kept[-1]] > APART:

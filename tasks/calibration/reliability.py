@@ -13,7 +13,7 @@ from tasks.evaluation.resampling import Clusters, Resampler, sum_intervals
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS: Final = 12
-"""Bins of a picture that can be told apart by eye."""
+"""Bins that the eye can distinguish in a picture."""
 BIN_POSITIVES: Final = 10
 """Positives that a bin should hold on average; fewer positives make fewer bins."""
 

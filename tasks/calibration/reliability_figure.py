@@ -5,8 +5,8 @@
     reliability_figure   the whole: two diagrams side by side, and below each where the predictions lie
     segments_figure      a small diagram for each segment value, before in grey and after in blue
 
-A point stands at a bin's mean prediction and observed mean, the band is the 95 % interval that resamples
-users; on the dashed diagonal predictions mean what they say. Rare outcomes get logarithmic axes, since there
+A point is at a bin's mean prediction and observed mean, the band is the 95 % interval that resamples
+users; on the dashed diagonal predictions are calibrated. Rare outcomes get logarithmic axes, since there
 a factor matters; a value head is drawn in the value's unit. Pictures bring their own light ground, so they
 read alike on light and dark pages.
 """
@@ -202,7 +202,7 @@ def _small_diagrams(title: str, count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _miscalibration_p_value(ratio: Estimate) -> float:
-    """Rank a ratio: the least p-value of "it is 1" first, what cannot be told last."""
+    """Rank a ratio: the least p-value of "it is 1" first, an unknown one last."""
     return off_p_value(SegmentRatio(ratio), low=1.0, high=1.0) if ratio.known else 2.0
 
 
@@ -295,7 +295,7 @@ def _style_axes(axes: Axes) -> None:
 
 
 def _set_title(axes: Axes, words: str, *, size: float = 10) -> None:
-    # told where to stand, it need not be kept clear of ticks, for which all of them would be measured
+    # with a fixed y matplotlib does not measure all ticks to keep the title clear of them
     axes.set_title(words, loc="left", y=1.0, fontsize=size, color=_QUIET)
 
 

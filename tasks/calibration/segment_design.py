@@ -8,7 +8,7 @@
     level    a value of a term: "ads", or "ads on the phone"; in each cell acts one level of a term, or none
 
 A million rows make some ten thousand groups. Half of the bins hold equally many rows, the other half equally
-many positives, so that rare outcomes are told apart too.
+many positives, so that rare outcomes are resolved too.
 
 A level needs enough information. What has no level has no effect: a triple falls back to its pairs, a pair to
 its two segments, a segment to none. A null is no value. Segments and pairs have offsets and slopes, triples
@@ -140,11 +140,11 @@ class Term:
 def select_terms(
     cells: Cells, of: Iterable[Sequence[str]], information: Floats, *, most: int
 ) -> tuple[Term, ...]:
-    """List the terms of given segments with the levels that tell most, ``most`` over all of them.
+    """List the terms of some segments with their most informative levels, ``most`` over all of them.
 
     Parameters
     ----------
-    information : how much the rows of each cell tell about an offset [cells].
+    information : information of each cell's rows about an offset [cells].
 
     Examples
     --------
@@ -247,7 +247,7 @@ class Design:
 
 
 def _span(logits: Floats, information: Floats) -> tuple[Span, float]:
-    """Centre and standard deviation where the outcomes tell most; the latter 1 where all scores are equal."""
+    """Centre and standard deviation weighted by information; the latter 1 where all scores are equal."""
     centre = float(np.average(logits, weights=information))
     scale = float(np.sqrt(np.average((logits - centre) ** 2, weights=information)))
     low, high = np.quantile(logits, _SPANNED)

@@ -1,4 +1,4 @@
-"""Effects of segments on the logit, shrunk toward none by support, how strongly the rows themselves say.
+"""Effects of segments on the logit, shrunk toward 0 by an amount that is estimated from the rows.
 
 ::
 
@@ -91,9 +91,11 @@ class Shrunk:
         return cls(np.zeros((3, len(design))), tripled, variances)
 
     def without_silent(self) -> Self:
-        """Return it without the offsets of triples whose variance is the least there is: they say nothing."""
-        says = self.variances.triples > _VARIANCES[0]
-        return replace(self, tripled=tuple(own * one for own, one in zip(self.tripled, says, strict=True)))
+        """Return the effects without the offsets of triples whose variance is the least possible."""
+        informative = self.variances.triples > _VARIANCES[0]
+        return replace(
+            self, tripled=tuple(own * one for own, one in zip(self.tripled, informative, strict=True))
+        )
 
     def moved(self, design: Design, cells: Codes, logits: Floats) -> Floats:
         """Move logits [n] of rows or groups in cells [n]."""
@@ -118,7 +120,7 @@ class Shrunk:
 def shrink(
     tallies: Tallies, design: Design, *, variances: Variances | None = None, rounds: int = ROUNDS
 ) -> Shrunk:
-    """Fit effects; given variances are kept, else they are estimated.
+    """Fit effects; the variances are estimated unless they are passed.
 
     One thread does the linear algebra. The matrices are small: several would wait for one another longer than
     they work, and the last digits would depend on their number.

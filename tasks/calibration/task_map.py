@@ -1,10 +1,10 @@
-"""What makes a task's scores mean something, fitted to its calibrate rows.
+"""The calibration map of a task, fitted to its calibrate rows.
 
 ::
 
-    binary             no map, one map or one by segment, as users held out say (calibration/choice.py)
+    binary             no map, one map or one by segment, as held-out users decide (calibration/choice.py)
     value              a map of means
-    quantile, ranking  none: they mean what they are
+    quantile, ranking  none: they are not calibrated
 """
 
 from typing import Any
@@ -67,7 +67,7 @@ def read_segment_columns(rows: TaskRows, table: pa.Table) -> pd.DataFrame:
 
 
 def _require_outcomes(rows: TaskRows, outcomes: Floats) -> None:
-    """Refuse a slice that cannot tell what a score means, in words that name the task and its days."""
+    """Refuse a slice on which no map can be fitted; the message names the task and its days."""
     valued, positives = rows.kind == "value", int(np.count_nonzero(outcomes))
     if positives == 0 or (not valued and positives == len(outcomes)):
         noun = "values other than 0" if valued else "positives"

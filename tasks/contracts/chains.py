@@ -48,8 +48,8 @@ def head_parent(contracts: Contracts, task: str) -> str | None:
 def position_correction(contracts: Contracts, task: str) -> Literal["none", "feature", "weight"]:
     """Return how a head is corrected for position.
 
-    What is learned where something has happened already was looked at: there is nothing to correct in a
-    return given a purchase, or in an answer given that there is one. Weights are those of log loss.
+    An item on which something has happened already was examined: there is nothing to correct in a return
+    given a purchase, or in an answer. Weights are those of log loss.
     """
     when = contracts.tasks.tasks[task].observed_when
     happened = head_parent(contracts, task) is not None or (when is not None and when.event is not None)

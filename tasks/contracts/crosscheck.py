@@ -1,4 +1,4 @@
-"""What only the four files together can tell: unknown names, cycles, signs, roles, bounds."""
+"""Checks across the four files: unknown names, cycles, signs, roles, bounds."""
 
 from collections.abc import Iterator
 

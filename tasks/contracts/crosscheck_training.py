@@ -99,7 +99,7 @@ def _explain_no_order(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[s
 
 
 def _check_log_odds(name: str, task: TaskSpec, surface: SurfaceSpec) -> Iterator[Problem]:
-    """Refuse for other heads what corrects log odds; what ``default`` says of it does not concern them."""
+    """Refuse for other heads what corrects log odds; what ``default`` declares does not apply to them."""
     own = surface.training.get(name)
     if own is None or head_kind(task.kind, surface.training_for(name).objective) == "binary":
         return

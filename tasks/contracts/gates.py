@@ -56,7 +56,7 @@ class CalibrationGate(Closed):
 
 
 class BaselineColumn(Closed):
-    """A logged column whose order stands in for a champion."""
+    """A logged column whose order is the baseline where there is no champion."""
 
     column: Identifier
 

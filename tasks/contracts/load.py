@@ -71,7 +71,7 @@ class Contracts:
 
 @dataclass(frozen=True)
 class Checked:
-    """Everything wrong or doubtful about a surface's files; contracts only where nothing is wrong."""
+    """Problems and warnings of a surface's files; contracts only where there is no problem."""
 
     surface: str
     problems: tuple[Problem, ...]

@@ -64,7 +64,7 @@ def _is_union_label(part: object) -> bool:
 
 
 def _fields_at(model: type[BaseModel], loc: Iterable[object]) -> list[str]:
-    """Name the fields of the model that stands at a location, by walking the annotations."""
+    """Name the fields of the model at a location, by walking the annotations."""
     here: list[type[BaseModel]] = [model]
     for part in loc:
         steps = [

@@ -99,7 +99,7 @@ def _segment(value: Any) -> Any:
 
 
 class Examination(Closed):
-    """The probability that a position is looked at, relative to the first."""
+    """The probability that a position is examined, relative to the first."""
 
     by_position: Annotated[
         tuple[Annotated[Number, Field(gt=0, le=1)], ...], AsTuple, Field(min_length=1, max_length=1000)
@@ -181,7 +181,7 @@ class Promotion(Closed):
 
 
 class Proxy(Closed):
-    """A fast outcome and the slow one that it stands for: their deciles are compared (R23)."""
+    """A fast outcome and the slow one that it is a proxy of: their deciles are compared (R23)."""
 
     fast: Identifier
     slow: Identifier
@@ -221,7 +221,7 @@ class SurfaceSpec(Closed):
 
     @property
     def examination_curve(self) -> tuple[float, ...] | None:
-        """Declared probability of being looked at by position, flat where there is no bias; else None."""
+        """Declared probability of being examined, by position, flat where there is no bias; else None."""
         if isinstance(self.examination, Examination):
             return self.examination.by_position
         return (1.0,) if self.examination == "none" else None

@@ -88,7 +88,7 @@ class HardConstraint(Closed):
 class Tier(Closed):
     """A lexicographic tier: a task's probability cut into bands, better bands first.
 
-    Without ``prefer`` the sign of the task's weight tells which bands are better.
+    Without ``prefer`` the sign of the task's weight decides which bands are better.
     """
 
     task: Identifier

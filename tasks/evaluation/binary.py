@@ -1,12 +1,12 @@
-"""How well probabilities rank and how far they can be believed.
+"""Metrics of predicted probabilities: ranking, calibration, and both at once.
 
 ::
 
-    ranks well?          request_aucs, ties count half; all rows together: rank_sums.py
-    means what it says?  calibration_ratio = sum observed / sum predicted      1.8: far too low
-    both at once         log_loss, normalized_entropy = log loss / entropy of the base rate
+    ranking              request_aucs, ties count half; all rows together: rank_sums.py
+    calibration          calibration_ratio = sum observed / sum predicted      1.8: far too low
+    both                 log_loss, normalized_entropy = log loss / entropy of the base rate
 
-Rows are observed labels only (0 or 1); a figure that the rows cannot give is NaN, never a guess.
+Rows are observed labels only (0 or 1); a metric that is not defined for the rows is NaN.
 """
 
 from dataclasses import dataclass
@@ -128,7 +128,7 @@ def request_aucs(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> RequestAucs:
-    """AUC inside each request that has both classes (the others say nothing about order).
+    """AUC inside each request that has both classes (AUC is not defined for the others).
 
     An AUC is P(positive above negative) + half of P(tie).
 

@@ -97,8 +97,8 @@ def debiased_ece(
 ) -> float:
     """Root mean square calibration error over bins, without the noise of the sample.
 
-    A bin's rows count as (sum of weights)^2 / sum of squared weights. A bin of one row has no noise to tell
-    from error and counts as 0; NaN where no bin has more.
+    A bin's rows count as (sum of weights)^2 / sum of squared weights. The noise of a bin of
+    one row cannot be estimated; the bin counts as 0; NaN where no bin has more.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""What can be said of the calibration of many segments at once: calibrated, off, or cannot tell.
+"""Verdicts on the calibration of many segments at once: calibrated, off, or cannot tell.
 
 A segment's ratio is observed over predicted; the surface allows a range ``[low, high]`` around 1::
 
     off          the null is "the ratio lies inside the range". Its p-value is twice the chance of a count as
-                 far out as the one seen where the ratio stands on the nearer edge, the worst of the null:
+                 far out as the one seen where the ratio is at the nearer edge, the worst of the null:
                      below low    p = 2 P(count <= seen | low x predicted)
                      above high   p = 2 P(count >= seen | high x predicted)
                      inside       p = 1
@@ -101,7 +101,7 @@ def judge_calibration(segments: Sequence[SegmentRatio], *, low: float, high: flo
 
 
 def off_p_value(segment: SegmentRatio, *, low: float, high: float) -> float:
-    """Return the p-value of "the ratio lies inside the range"; 1 where nothing can be told.
+    """Return the p-value of "the ratio lies inside the range"; 1 where the ratio is unknown.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def off_p_value(segment: SegmentRatio, *, low: float, high: float) -> float:
 
 
 def inflation(ratio: Estimate, observed: float) -> float:
-    """Return the variance of a resampled count over the count; 0 where it cannot be told.
+    """Return the variance of a resampled count over the count; 0 where the ratio is unknown.
 
     Examples
     --------

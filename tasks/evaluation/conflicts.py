@@ -1,4 +1,4 @@
-"""Where tasks pull apart: how their predictions and their outcomes go together, pair by pair (R11).
+"""Conflicts between tasks: rank correlations of predictions and of outcomes, pair by pair (R11).
 
 ::
 
@@ -40,7 +40,7 @@ class TopOverlap:
 
 @dataclass(frozen=True)
 class ConflictReport:
-    """Every pair of tasks; the three tables are symmetric, [tasks, tasks], NaN where nothing can be told."""
+    """Every pair of tasks; the three tables are symmetric, [tasks, tasks], NaN where unknown."""
 
     tasks: tuple[str, ...]
     predictions: Floats
@@ -56,14 +56,14 @@ def conflict_report(
     *,
     costs: Sequence[str],
 ) -> ConflictReport:
-    """Hold every pair of tasks against each other on the same rows.
+    """Compare every pair of tasks on the same rows.
 
     Parameters
     ----------
     predictions : by task, each [n].
     outcomes : by task, each [n], NaN where unknown.
     users : [n] who is resampled for the shares.
-    costs : the tasks that a top tenth had better not lead to.
+    costs : the tasks of which less is better.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How concentrated exposure is: what is seen of each value of a column, each slot counted by its examination.
+"""Concentration of exposure over the values of a column; each slot counts by its examination.
 
 ================ ==========================================================================
 entropy          of the values' shares, in nats: 0 for one value, log(m) for m equal ones

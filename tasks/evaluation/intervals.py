@@ -1,6 +1,6 @@
 """User-clustered 95 % intervals of the metrics, alone and as differences on the same rows.
 
-An estimate has NaN bounds where the data cannot tell: fewer than two users, no positive (then the value
+An estimate has NaN bounds where the data are too few: fewer than two users, no positive (then the value
 is NaN too), or positives of so few users that a resample often has none. Nothing here raises for thin data.
 """
 
@@ -23,7 +23,7 @@ from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 def mean_interval(values: npt.ArrayLike, users: npt.ArrayLike, *, replicates: int = 500) -> Estimate:
     """Interval of the mean of measured values, without those that are NaN.
 
-    A zero is a measurement, not an outcome that was not seen: where every value is 0, so are the bounds.
+    A zero is a measured value here: where every value is 0, so are the bounds.
 
     Examples
     --------

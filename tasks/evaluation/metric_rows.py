@@ -21,7 +21,7 @@ _RATIOS: Final = ("calibration_ratio", "mean_ratio")
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One figure: ``segment`` is ``all`` or ``column=value``, ``resampled`` says who was drawn.
+    """One figure: ``segment`` is ``all`` or ``column=value``, ``resampled`` names the clusters.
 
     ``positives`` of a value head counts the rows with a value other than 0.
     """

@@ -7,7 +7,7 @@
     deviation              sqrt(sum of w^2 p (1 - p)) / sum of w
     sigma                  cumulative error / deviation
     multicalibration error the largest sigma of all segments x the deviation of the whole
-    minimum detectable     5 x the deviation of the whole: less cannot be told from noise
+    minimum detectable     5 x the deviation of the whole: a smaller error cannot be told from noise
 
 Segments are the whole, each value of each segment column, and each pair of values of two columns, with at
 least `LEAST_ROWS` rows. The walk is read where a prediction ends, so the order of tied rows does not matter.
@@ -32,7 +32,7 @@ from tasks.evaluation.binary import Codes, Floats, check_binary, divide
 from tasks.evaluation.segments import ALL
 
 LEAST_ROWS: Final = 10
-"""Fewest rows of a segment that is looked at, as in MCGrad, whose figures the tests hold these against."""
+"""Fewest rows of a segment that is measured, as in MCGrad, with whose figures the tests compare these."""
 DEPTH: Final = 2
 """Columns whose values are crossed at most."""
 
@@ -71,7 +71,7 @@ class CumulativeErrors:
 
 @dataclass(frozen=True)
 class Multicalibration:
-    """The worst segment's error as a probability, its ``sigma`` and name, and what could be told at all."""
+    """The worst segment's error as a probability, its sigma and name, and the least detectable error."""
 
     error: float
     sigma: float

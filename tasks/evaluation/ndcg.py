@@ -57,7 +57,7 @@ def request_gains(
     scores : [n] the order's scores, higher first (pass -rank for ranks).
     requests : [n] ids.
     k : slots that count.
-    examination : [n] probability that the position where the row was logged is looked at, above 0;
+    examination : [n] probability that the position where the row was logged is examined, above 0;
         None takes outcomes as they are.
 
     Raises

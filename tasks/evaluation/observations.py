@@ -30,7 +30,7 @@ class Observations:
     requests : [n] ids of the candidate sets.
     segments : values [n] by column name; a missing value is the segment ``column=unknown``.
     weights : [n] of 0 or more; None counts each row once.
-    examination : [n] probability, up to a factor, that the row's logged position is looked at; NaN where it
+    examination : [n] probability, up to a factor, that the row's logged position is examined; NaN where it
         is not known. None: no position was logged.
     """
 

@@ -1,4 +1,4 @@
-"""Whether a fast outcome may stand for a slow one: the slow outcome along the fast one's predicted tenths.
+"""Whether a fast outcome is a valid proxy of a slow one: the slow outcome by tenths of the fast prediction.
 
 ::
 
@@ -63,7 +63,7 @@ def proxy_report(
     *,
     cost: bool = False,
 ) -> ProxyReport:
-    """Hold a slow outcome against the fast task's predictions.
+    """Compare a slow outcome with the fast task's predictions.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """AUC and average precision of many reweighted samples from one sort.
 
-Only where positives stand matters, so each run of negatives between two of them becomes one bin::
+Only the ranks of positives matter, so each run of negatives between two of them becomes one bin::
 
     score, falling   .9  .8 .8 .7  .6  .5 .5 .4 ...
     outcome           0   1  0  0   0   1  0  0
@@ -146,7 +146,7 @@ def _open_coarse_bins(positives: Codes) -> npt.NDArray[np.bool_]:
 
 
 def _build_matrix(bins: Codes, users: Codes, weights: Floats, shape: tuple[int, int]) -> sparse.csr_array:
-    """Build a sparse [bins, users] of rows that already stand in the order of their bins."""
+    """Build a sparse [bins, users] of rows that are sorted by bin."""
     pointers = np.searchsorted(bins, np.arange(shape[0] + 1))
     return sparse.csr_array((weights, users, pointers), shape=shape)
 

@@ -10,8 +10,8 @@ ranking      auc_by_request, ndcg, naive_ndcg
 ============ ================================================================================
 
 Sums serve most metrics, so all values of a segment column share one set of draws. Calibration errors are
-never negative and carry the sample's noise, so they have no interval: sigma and what is detectable stand
-beside them.
+never negative and carry the sample's noise, so they have no interval: sigma and the detectable error
+are given beside them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -216,20 +216,20 @@ def ranking_report(
 
 
 _BINARY_METRICS: Mapping[str, Statistic] = {
-    "log_loss": lambda lost, _seen, _said, total: divide(lost, total),
-    "normalized_entropy": lambda lost, seen, _said, total: normalize_entropy(lost, seen, total),
-    "calibration_ratio": lambda _lost, seen, said, _total: divide(seen, said),
-    "mean_prediction": lambda _lost, _seen, said, total: divide(said, total),
+    "log_loss": lambda loss, _observed, _predicted, total: divide(loss, total),
+    "normalized_entropy": lambda loss, observed, _predicted, total: normalize_entropy(loss, observed, total),
+    "calibration_ratio": lambda _loss, observed, predicted, _total: divide(observed, predicted),
+    "mean_prediction": lambda _loss, _observed, predicted, total: divide(predicted, total),
 }
 _VALUE_METRICS: Mapping[str, Statistic] = {
-    "rmse": lambda square, _off, _seen, _said, total: np.sqrt(divide(square, total)),
-    "mae": lambda _square, off, _seen, _said, total: divide(off, total),
-    "mean_ratio": lambda _square, _off, seen, said, _total: divide(seen, said),
-    "mean_prediction": lambda _square, _off, _seen, said, total: divide(said, total),
+    "rmse": lambda square, _off, _observed, _predicted, total: np.sqrt(divide(square, total)),
+    "mae": lambda _square, off, _observed, _predicted, total: divide(off, total),
+    "mean_ratio": lambda _square, _off, observed, predicted, _total: divide(observed, predicted),
+    "mean_prediction": lambda _square, _off, _observed, predicted, total: divide(predicted, total),
 }
 _QUANTILE_METRICS: Mapping[str, Statistic] = {
-    "pinball_loss": lambda lost, _below, total: divide(lost, total),
-    "coverage": lambda _lost, below, total: divide(below, total),
+    "pinball_loss": lambda loss, _below, total: divide(loss, total),
+    "coverage": lambda _loss, below, total: divide(below, total),
 }
 
 

@@ -44,12 +44,12 @@ class Clusters:
 
 
 def cluster_rows(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) -> Clusters:
-    """Cluster rows by user; a row without a user by its request, which ``resampled`` then says.
+    """Cluster rows by user; a row without a user by its request, which ``resampled`` then names.
 
     Raises
     ------
     DataError
-        A user is missing and no requests are given.
+        A user is missing and there are no requests.
 
     Examples
     --------

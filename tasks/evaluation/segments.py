@@ -4,7 +4,7 @@
 
     bins [1, 7, 30]     <1   1-7   7-30   >=30     null: unknown
 
-Reports, gates and the maps that a release carries spell a value in one way, because they ask this module.
+Reports, gates and the maps of a release share this spelling.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ UNKNOWN: Final = "unknown"
 """The segment of the rows whose column is null."""
 
 ALL: Final = "all"
-"""What stands for a segment where all rows are meant."""
+"""The name of all rows, where a segment is expected."""
 
 
 class Segment(Protocol):

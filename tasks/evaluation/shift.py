@@ -1,12 +1,12 @@
-"""How far one model's predictions lie from another's on the same rows; no outcome is looked at.
+"""How far one model's predictions lie from another's on the same rows; outcomes are not needed.
 
 ::
 
     rows in tenths of the mean of both predictions
     shift = sum over tenths of |sum of b - sum of a|  /  sum of |a|
 
-A rise or a fall of all predictions is in it, and so is a model that says the same of everything; what two
-models make of single rows is not, where it evens out within a tenth. The order is that of both, since rows
+It grows when all predictions rise or fall, and when a model predicts the same for every row; differences of
+single rows that even out within a tenth do not count. The order is that of both, since rows
 that one model puts at the top by chance would seem to fall under the other.
 """
 

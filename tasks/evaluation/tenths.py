@@ -1,4 +1,4 @@
-"""Rows by tenths of a figure: what lies in the top tenth, and how something runs along them."""
+"""Rows by tenths of a figure."""
 
 import numpy as np
 

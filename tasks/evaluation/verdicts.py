@@ -20,7 +20,7 @@ from tasks.evaluation.segments import ALL
 
 
 class Outcome(StrEnum):
-    """What a gate or a guardrail says."""
+    """The outcome of a gate or a guardrail."""
 
     PASS = "pass"  # noqa: S105 - a verdict, no password
     WARN = "warn"

@@ -36,7 +36,7 @@ class Decision:
     drops : why candidates are out.
     rank : from 1 within the request, by tier, utility, item_id; 0 for what was dropped.
     slate_position : slot from 1; 0 for what is off the slate.
-    unmet : request_id, requirement, wanted, got, available: what a slate rule asked in vain.
+    unmet : request_id, requirement, wanted, got, available: the requirements that could not be met.
     """
 
     keys: pd.DataFrame

@@ -1,11 +1,11 @@
-"""How much each place of a page is looked at: the position-based model of a log.
+"""Examination by position: the position-based model of a log.
 
 ::
 
-    P(outcome | item at position k)  =  examination(k)  x  P(outcome | looked at)
+    P(outcome | item at position k)  =  examination(k)  x  P(outcome | examined)
 
-Outcomes tell ratios only, so a curve is used as one: `Examination.relative` is what a probability at the
-reference position is multiplied by at another one. Beyond the curve its last value holds.
+Outcomes determine a curve up to a factor, so only ratios are used: `Examination.relative` is what a
+probability at the reference position is multiplied by at another one. Beyond the curve its last value holds.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ FILE: Final = "examination.json"
 """The curve's file in its registered part and in a release."""
 
 MOST: Final = 1 - 1e-9
-"""A probability at a place that is looked at more than the reference is cut here."""
+"""Greatest probability at a position that is examined more than the reference."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Examination:
 
     Attributes
     ----------
-    by_position : probability of being looked at, up to a factor; above 0, the first is that of position 1.
+    by_position : probability of being examined, up to a factor; above 0, the first is that of position 1.
     reference : from 1.
     """
 

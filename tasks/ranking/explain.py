@@ -41,7 +41,7 @@ class Explanation:
     ----------
     candidates : one row a candidate: the decision, the tier that ranks before utility (from 1, the best;
         null where the policy has none), every constraint that acted (``name`` or ``name (unknown)``, joined
-        by commas), the slate rules that moved it, and what the slate's rules asked in vain, in each row.
+        by commas), the slate rules that moved it, and the slate's unmet requirements, in each row.
     components : one row a candidate and task: prediction, weight, value column and value, contribution.
     """
 
@@ -94,7 +94,7 @@ def explain(
 
 
 def _describe_unmet(unmet: pd.DataFrame) -> str | None:
-    """Say what the candidates at hand could not meet; None where nothing was asked in vain."""
+    """Describe the requirements that the candidates could not meet; None where all were met."""
     shortfalls = [
         f"{row.requirement} {row.got} of {row.wanted} ({row.available} at hand)"
         for row in unmet.itertuples(index=False)

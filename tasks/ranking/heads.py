@@ -9,9 +9,9 @@
 
 A composite is a head like any other. A task without a parent has one factor, which is its probability.
 
-A debiased head speaks of the reference position. Where the candidates have positions it also says what holds
-where an item stands (``p_<task>__shown``), which is what outcomes are held against: by the position among its
-features, or by the examination of the place.
+A debiased head predicts for the reference position. Where the candidates have positions it also predicts for
+the item's own position (``p_<task>__shown``), which is compared with outcomes: by the position among its
+features, or by the examination of the position.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -74,7 +74,7 @@ class Head:
 
     @property
     def columns(self) -> frozenset[str]:
-        """The columns of the candidates that it needs: features, and what its calibrator tells apart."""
+        """The columns of the candidates that it needs: features, and the segments of its calibrator."""
         mapped = self.calibrator.columns if isinstance(self.calibrator, SegmentedMap) else ()
         return frozenset({*self.encoder.names} - {*self.held} | {*mapped})
 
@@ -90,18 +90,18 @@ class Head:
 
     @property
     def debiased(self) -> bool:
-        """Whether the head speaks of the reference position, wherever an item stands."""
+        """Whether the head predicts for the reference position, whatever the item's own."""
         return bool(self.held) or self.examination is not None
 
     def factor_shown(
         self, matrix: Floats, frame: pd.DataFrame, factor: Floats, positions: Floats, *, threads: int = 0
     ) -> Floats:
-        """Return the factor of a debiased head where the items stand, shape [rows].
+        """Return the factor of a debiased head at the items' own positions, shape [rows].
 
         Parameters
         ----------
         factor : [rows] at the reference.
-        positions : [rows] from 1; where an item stands nowhere, NaN, it is taken to stand at the reference.
+        positions : [rows] from 1; an item without a position, NaN, is taken to be at the reference.
         """
         if self.examination is None:
             actual = matrix.copy()
@@ -171,7 +171,7 @@ class Heads:
             ``p_<task>`` joint and calibrated (``v_<task>`` for a value task, ``q_<task>`` for a quantile,
             ``s_<task>`` for an order within the request), and ``p_<task>__given`` for
             a binary task with a parent; each of shape [rows]. Where the frame has positions and a head of the
-            chain is debiased, also ``p_<task>__shown``, NaN where an item stands nowhere.
+            chain is debiased, also ``p_<task>__shown``, NaN where an item has no position.
 
         Raises
         ------

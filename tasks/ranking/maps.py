@@ -1,4 +1,4 @@
-"""Maps from raw scores to figures that mean what they say; plain data, so that a release can carry them.
+"""Calibration maps from raw scores to probabilities and values; plain data that a release can carry.
 
 ::
 
@@ -8,7 +8,7 @@
     mean        value -> positive value       linear in the logarithm    in proportion
     identity    any number -> itself
 
-Every map is strictly increasing, so it never ties what the model told apart. No probability is 0 or 1.
+Every map is strictly increasing, so distinct scores stay distinct. No probability is 0 or 1.
 """
 
 import math
@@ -28,7 +28,7 @@ TAIL_SLOPE: Final = 0.01
 Judged by ``benchmarks/calibration.py``."""
 
 EXTREME: Final = 30.0
-"""Logits further out than this are drawn in: they order scores, and say no more than that."""
+"""Logits beyond this are compressed: they order scores, and their size carries no information."""
 
 _LOWEST, _HIGHEST = -700.0, 36.0  # logits whose probabilities are still strictly between 0 and 1
 _LIMIT: Final = 700.0  # logarithms whose exponential is still finite and above 0
@@ -103,7 +103,7 @@ class IsotonicMap:
         return self.of_logits(logit(require_probabilities(scores)))
 
     def of_logits(self, logits: Floats) -> Floats:
-        """Map log odds, which tell scores next to 1 better apart than scores do."""
+        """Map log odds, which resolve scores next to 1 better than scores do."""
         return expit(
             _interpolate(compress_logits(logits), logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE)
         )
@@ -198,7 +198,7 @@ class MeanMap:
 
 @dataclass(frozen=True)
 class IdentityMap:
-    """Scores as they are: a quantile and an order within the request say nothing that could be calibrated."""
+    """Scores as they are: a quantile and an order within the request are not calibrated."""
 
     kind = "identity"
 

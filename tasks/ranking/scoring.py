@@ -8,7 +8,7 @@
     encoders/<task>.json          columns and categories that its training saw
     calibrators/<task>.json       map from its scores to probabilities (or values), some by segment
     joints/<task>.json            map on the product along the chain, where there is one
-    examination.json              how much each position is looked at, where the surface knows
+    examination.json              the examination of each position, where the surface declares it
     utility.json, slate.json      the policies' canonical content
 
 The files are the whole state: nothing else is read, and nothing is unpickled.
@@ -56,7 +56,7 @@ class Scorer:
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "Scorer":
-        """Read a release folder's files, given by relative path.
+        """Read a release folder's files by relative path.
 
         Raises
         ------

@@ -129,7 +129,7 @@ class _Filling:
             self._hold(pick)
 
     def place(self, slot: int) -> bool:
-        """Fill one slot of every request that can; say whether any could."""
+        """Fill one slot of every request that can; return whether any could."""
         pick = self._best(self._choice(slot))
         if (pick == _NONE).all():
             return False

@@ -1,4 +1,4 @@
-"""Boosters as text: shifted, scaled, one put on top of another, and whether they tell anything apart.
+"""Operations on boosters: shift, scale and stack their scores, and check that they are not constant.
 
 A raw score is the sum of its trees' leaves, so an offset goes into the leaves of the first tree, a slope into
 all leaves, and the sum of two boosters is the trees of one after those of the other.
@@ -89,7 +89,7 @@ def is_constant(booster: lgb.Booster) -> bool:
 
 
 def _split_text(text: str) -> tuple[str, list[str], str]:
-    """Split a model's text into what stands before its trees, the trees without numbers, and the rest."""
+    """Split a model's text into its head, its trees without their numbers, and the rest."""
     body, end, rest = text.partition(_END)
     head, *trees = _TREES.split(body)
     return head, trees, end + rest

@@ -1,13 +1,13 @@
-"""What one task's outcomes owe to place, time and who answers, taken back by what its examples weigh.
+"""Example weights that correct a task's outcomes for position, delay and non-response.
 
 ::
 
-    position: weight       how often the row's place is looked at  \
+    position: weight       how often the row's place is examined   \
     delayed                share of positives that had come         >  seen -> position_weights
                            when the train days ended               /
     weights.response       how likely such a row is answered           -> response_weights
 
-The columns that these need are read beside the rows; what they say of a row stays beside it in the table.
+The columns that these need are read with the rows, and stay columns of the table.
 """
 
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def weight_factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Float
 
 
 def read_examination(rows: TaskRows, table: pa.Table) -> Floats:
-    """Return how often each row's place is looked at, relative to the reference, shape [rows]."""
+    """Return how often each row's position is examined, relative to the reference, shape [rows]."""
     curve = examination.find_curve(rows.workspace, snapshot=rows.snapshot.id)
     return curve.relative(_read_positions(rows, table))
 
@@ -109,10 +109,10 @@ def ranking_examination(rows: TaskRows, table: pa.Table) -> Floats | None:
 
 
 def examination_at(curve: Examination | None, positions: npt.ArrayLike) -> Floats | None:
-    """Return how much each row's place is looked at, up to a factor, shape [rows].
+    """Return how much each row's position is examined, up to a factor, shape [rows].
 
     None where no place was logged: all are alike then. NaN where a row has none, or where there are places
-    and the surface says nothing of how much each is looked at.
+    and the surface declares no examination.
 
     Examples
     --------

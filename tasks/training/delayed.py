@@ -1,10 +1,10 @@
-"""Learning from days whose windows are still open: what has not come is no negative, and is not waited for.
+"""Learning from days whose windows are still open: a label that is 0 so far is not taken as a negative.
 
 ::
 
     train days ............................ | calibrate.start
     window closed by then: the label           window open: the label so far, which is 1 for a positive that
-                                               had come by then; F(elapsed) says how many have
+                                               had come by then; F(elapsed) is the share
 
     delays of closed rows -> F(t), the share of positives that come within t of the window's opening
 
@@ -47,7 +47,7 @@ class TruncatedOutcomes:
 
 
 def truncate_outcomes(labels: Floats, delays: Floats, elapsed: Floats, *, window: float) -> TruncatedOutcomes:
-    """Take back what came after an instant, and say how much that is.
+    """Truncate outcomes at an instant, and return the share of positives that had arrived.
 
     Parameters
     ----------

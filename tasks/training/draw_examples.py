@@ -36,7 +36,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What one head learns from, and what is told of it.
+    """What one head learns from, with its counts and weights.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ def _weight_factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floa
 
 
 def _negative_rates(rows: TaskRows, table: pa.Table) -> Floats:
-    """Return the share of its segment's negatives that each row stands for, shape [rows]."""
+    """Return the share of its segment's negatives that is sampled, of each row, shape [rows]."""
     sampling = rows.spec.sampling
     if sampling is None or not sampling.by:
         return np.full(len(table), 1.0 if sampling is None else sampling.negatives)

@@ -1,4 +1,4 @@
-r"""How much each position is looked at, estimated from a log that deals places partly by chance.
+r"""Examination by position, estimated from a log whose policy is randomised.
 
 Two neighbours on a page, a at position k and b at k + 1, could as well have stood the other way round. A
 policy that fills one place after the other, by odds that do not depend on the place, logs all that is needed
@@ -89,7 +89,7 @@ def estimate_examination(
     DataError
         No two neighbours could have stood the other way round.
     ImmatureLabels
-        There are too few positives to tell position 2 from position 1.
+        There are too few positives to estimate position 2.
 
     Examples
     --------

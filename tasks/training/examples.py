@@ -1,4 +1,4 @@
-"""What one head learns from: observed rows as arrays, each with what it weighs and where it stands.
+"""What one head learns from: observed rows as arrays, with weights, offsets and requests.
 
 ::
 
@@ -77,7 +77,7 @@ class Examples:
         """The rows that stop the trees and are not learned from, shape [rows].
 
         Those of the fold; none where the fold, or what it leaves, holds one outcome only: the one could not
-        tell a better tree from a worse one, and of the other a constant would be learned.
+        rank trees, and from the other only a constant would be learned.
         """
         sides = (self.labels[rows] for rows in (self.fold, ~self.fold))
         if all(len(side) and np.ptp(side) > 0 for side in sides):

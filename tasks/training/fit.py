@@ -5,8 +5,8 @@
     Examples -> one lgb.Dataset -> trees, stopped by the held-out users -> Fitted
 
 What a head learns is its `Loss`. Rows may carry an offset in log odds (sampled negatives, balanced weights):
-it is added while training and left out when scoring, so the model that is written down speaks of all rows and
-nothing downstream has to remember a rate. Training may start from a booster: its trees stay, new ones follow.
+it is added while training and left out when scoring, so the model predicts for all rows and nothing
+downstream has to know a sampling rate. Training may start from a booster: its trees stay, new ones follow.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -153,7 +153,7 @@ def bin_examples(
 
 
 def run_lengths(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return how often each value stands in a row; LightGBM takes requests as such lengths.
+    """Return the lengths of the runs of equal values; LightGBM takes requests as such lengths.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-r"""Weights that undo what a position adds to an outcome, so that a head learns the reference position.
+r"""Weights that correct for position bias, so that a head learns the reference position.
 
-A position-based model says that an item which would bring the outcome with probability g where it is looked
-at brings it with e g at a place that is looked at e times as often as the reference. The log loss that
+In the position-based model an item whose outcome has probability g where it is examined has e g at a position
+that is examined e times as often as the reference. The log loss that
 averages to the loss at the reference, whatever the places, is (Saito et al. 2020, eq. 9)::
 
     - [ y / e  log q  +  (1 - y / e)  log (1 - q) ],          E[y / e] = g
@@ -42,7 +42,7 @@ def position_weights(labels: Floats, examination: Floats, prior: Floats | float 
     Parameters
     ----------
     labels : [n] of 0 and 1.
-    examination : [n] how often the row's place is looked at, relative to the reference.
+    examination : [n] how often the row's position is examined, relative to the reference.
     prior : [n] or one figure: a first guess of the probability at the reference; `mean_at_reference` of the
         rows where it is left out.
 
@@ -86,7 +86,7 @@ def require_positions(positions: Floats) -> None:
 def mean_at_reference(labels: Floats, examination: Floats) -> float:
     """Return the mean outcome had every item stood at the reference.
 
-    The plain mean of y / e swings with every positive at a place that is hardly looked at. Outcomes over
+    The plain mean of y / e swings with every positive at a rarely examined position. Outcomes over
     looks has the same limit where places are dealt regardless of the items, and never leaves [0, max y / e].
 
     Examples

@@ -1,4 +1,4 @@
-r"""Weights for answers: those who answer a survey stand for those who do not.
+r"""Weights for survey answers by inverse response probability.
 
 ::
 

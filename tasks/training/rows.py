@@ -267,7 +267,7 @@ def find_published_snapshot(workspace: Workspace, snapshot: str, *, as_of: datet
 
 
 def log_labels(opened: StepRun, labelled: Snapshot, *, context: str) -> None:
-    """Let a run say which labels it read, and what for."""
+    """Log which labels a run read, and what for."""
     name = f"{labelled.surface} labels"
     opened.dataset(name, digest=labelled.content_digest, source=labelled.path, context=context)
 

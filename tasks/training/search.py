@@ -1,4 +1,4 @@
-"""A search of LightGBM parameters on the users held out for early stopping; no other row is looked at.
+"""A search of LightGBM parameters on the users held out for early stopping; no other row is used.
 
 ::
 
@@ -65,7 +65,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search ended with; ``parameters`` are whole, ``best`` is None where no loss can be told."""
+    """What a search ended with; ``parameters`` are whole, ``best`` is None where no loss was measured."""
 
     parameters: Parameters
     trials: tuple[Trial, ...]
@@ -129,7 +129,7 @@ def search(
     train : trains with whole parameters and calls back after each tree with the loss on the held-out users.
     own : the contract's parameters: the first trial, which nothing prunes.
     before : the trials of a search of the same inputs that was cut short.
-    tell : is told each trial at its end, those ``before`` not.
+    tell : called with each new trial at its end.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def _run_trial(
     seed: int,
     seconds: float,
 ) -> Trial | None:
-    """Run the next trial; None where time ran out in it, or where no loss can be told."""
+    """Run the next trial; None where time ran out in it, or where no loss was measured."""
     number, begun = len(tried), time.monotonic()
     trial = _ask_trial(own, ranges, tried, seed)
     watch = _Watch(trial, begun + seconds, first=number == 0)

@@ -6,7 +6,7 @@
     leaves        the dense task's trees, each leaf's value fitted anew to the sparse labels, tree by tree
 
 Both end in a booster of the same features, on which training goes on (`fit(start=...)`): one LightGBM text,
-and serving needs nothing new for it. Held-out rows are not looked at.
+and serving needs nothing new for it. Held-out rows are not used.
 """
 
 from typing import Literal

@@ -5,7 +5,7 @@
     labels of the train slice   -> positives enough, both outcomes (require_trainable)
     labels and the loss         -> 0 and 1, values of 0 or more, numbers that trees can hold (require_labels)
     monotone, groups            -> what LightGBM takes; what it does not, ends the whole process there
-    trained trees               -> say different things of different candidates (refuse_constant)
+    trained trees               -> differ between candidates (refuse_constant)
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int
     ImmatureLabels
         Too few observed rows or positives; more days bring more.
     DataError
-        Every label is the same, so there is nothing to tell apart.
+        Every label is the same.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def require_short_requests(lengths: npt.NDArray[np.int64]) -> None:
 
 
 def refuse_constant(task: str, booster: lgb.Booster, *, split: bool) -> None:
-    """Refuse a model that says the same of every candidate.
+    """Refuse a model that predicts the same for every candidate.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def refuse_constant(task: str, booster: lgb.Booster, *, split: bool) -> None:
     Raises
     ------
     DataError
-        No feature tells the outcomes apart under the parameters, or all leaves hold one value.
+        No feature separates the outcomes under the parameters, or all leaves hold one value.
 
     Examples
     --------

@@ -7,7 +7,7 @@
     propensity    min(clip, 1 / probability that the log's policy showed the item there)
     balanced      positives weigh as much as negatives in all; undone: see below
 
-Column, half-life and propensity say which rows the model is to be right about, so what they do is wanted.
+Column, half-life and propensity choose the rows that the model is to fit best.
 Balanced weights and sampled negatives only help the trees to see a rare outcome. They multiply the odds of a
 row by ``weight of a positive / weight of a negative / rate of its negatives``; the logarithm of that is the
 row's *offset*, which training adds to its log odds and scoring does not, so that the trees learn the odds in
@@ -138,7 +138,7 @@ def balance_classes(labels: Floats, weights: Doubles | None) -> tuple[Doubles, f
 
 
 def effective_size(weights: Floats) -> float:
-    """Return how many rows of equal weight would tell as much (Kish): (sum w)^2 / sum w^2.
+    """Return how many rows of equal weight would carry as much information (Kish 1965): (sum w)^2 / sum w^2.
 
     Examples
     --------
