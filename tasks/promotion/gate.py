@@ -13,11 +13,14 @@ from tasks.errors import ContractError
 from tasks.evaluation.evidence import ReleaseEvidence, ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
+from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Hold, decide_release
 from tasks.promotion.dossier import Dossier, SlotUtility
 from tasks.promotion.gates import Evidence, Runs, judge_release
-from tasks.promotion.release_reports import report_verdicts
+from tasks.promotion.unchanged_parts import judge_kept
 from tasks.release.description import describe_verdict
+from tasks.release.proxies import judge_proxies
+from tasks.release.refit_shift import judge_refit, judge_unrepeated
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.stores.manifest import Manifest
 from tasks.stores.registry import Registry
@@ -186,7 +189,17 @@ def _gather(as_of: datetime, runs: Runs, documents: _Documents) -> Evidence:
         guardrails=documents.simulation.guardrails,
         comparisons=documents.simulation.comparisons,
         shadow=documents.shadow.comparison,
-        reports=report_verdicts(documents.release, run=runs.release),
+        reports=_judge_reports(documents.release, run=runs.release),
+    )
+
+
+def _judge_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...]:
+    """Judge what the release step reports beside its tasks' figures."""
+    return (
+        *judge_kept(released.kept, run=run),
+        *judge_unrepeated(released.unrepeated, run=run),
+        *judge_refit(released.refit, run=run),
+        *judge_proxies(released.proxies, run=run),
     )
 
 

@@ -10,7 +10,7 @@ from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.decision import Hold, Promote, decide_release, explain_verdict
+from tasks.promotion.decision import Hold, Promote, decide_release
 from tasks.promotion.gates import Evidence, Runs, judge_release
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
@@ -170,18 +170,6 @@ def test_a_part_older_than_its_bound_is_blocked(day: date, expected: Outcome) ->
 def test_a_slow_part_has_its_own_bound() -> None:
     gates = Gates.model_validate({"freshness": {"newest_training_row": "P7D", "parts": {"click": "P90D"}}})
     assert _outcomes(_evidence(), gates)["freshness:click.newest_training_row:all"] is Outcome.PASS
-
-
-def test_cannot_tell_holds_unless_declared_a_warning() -> None:
-    verdict = Verdict("data", "click.rows", "all", Outcome.CANNOT_TELL, ">= 10", None, "3 rows")
-    assert isinstance(decide_release([verdict], cannot_tell="hold"), Hold)
-    assert decide_release([verdict], cannot_tell="warn") == Promote((explain_verdict(verdict),))
-
-
-@pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.METRIC_MISSING])
-def test_a_block_and_a_missing_metric_always_hold(outcome: Outcome) -> None:
-    verdict = Verdict("decision", "x", "all", outcome, "", None)
-    assert isinstance(decide_release([verdict], cannot_tell="warn"), Hold)
 
 
 def test_a_verdict_comes_back_from_json_as_it_was() -> None:

@@ -1,0 +1,59 @@
+"""What the world's arrays say of a day: which item stands on a shelf, how old it is, what the feed knows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tasks.datasets.world.catalog import draw_catalog
+from tasks.datasets.world.entities import Catalog, Requests, Seen, Trait
+from tasks.datasets.world.vocabulary import SHELF_DAYS, SHELVES
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return draw_catalog(2, 130)
+
+
+def test_the_days_on_the_shelf_are_negative_before_an_item_came(catalog: Catalog) -> None:
+    three = replace(catalog, born=np.array([-4, 7, 10], dtype=np.int32))
+    assert three.age(7).tolist() == [11, 0, -3]
+
+
+def test_an_item_leaves_its_shelf_to_the_next_generation_after_its_shelf_life(catalog: Catalog) -> None:
+    last_day = int(catalog.born[0]) + SHELF_DAYS - 1
+    assert catalog.on_shelf(last_day)[0] == 0
+    assert catalog.on_shelf(last_day + 1)[0] == SHELVES
+
+
+def test_a_part_of_the_requests_is_half_open() -> None:
+    requests = Requests(
+        user=np.array([5, 6, 7]),
+        at=np.array([10, 20, 30]),
+        checkout=np.array([True, False, True]),
+        device=np.array([0, 1, 2], dtype=np.int8),
+    )
+    part = requests.part(1, 3)
+    assert part.user.tolist() == [6, 7]
+    assert part.at.tolist() == [20, 30]
+    assert part.checkout.tolist() == [False, True]
+    assert part.device.tolist() == [1, 2]
+
+
+def test_the_feeds_error_about_an_item_is_half_after_thirty_days_on_the_shelf(catalog: Catalog) -> None:
+    """The error is 1.5 x sqrt(10 / (10 + days)) of the drawn one: 1.5 on the first day, 0.75 after 30 days."""
+    truth, drawn = np.zeros(3, dtype=np.float32), np.ones(3, dtype=np.float32)
+    three = replace(catalog, born=np.array([40, 10, 50], dtype=np.int32), bait=Trait(truth, drawn))
+    items = {name: Trait(truth, truth) for name in ("appeal", "quality", "misfit")}
+    seen = Seen.on(replace(three, **items), 40)
+    assert seen.age.tolist() == [0, 30, -10]
+    np.testing.assert_allclose(seen.bait, [1.5, 0.75, 1.5])
+    assert seen.quality.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_an_item_becomes_more_popular_the_longer_it_is_there(catalog: Catalog) -> None:
+    none = Trait(np.zeros(2, dtype=np.float32), np.zeros(2, dtype=np.float32))
+    traits = dict.fromkeys(("appeal", "bait", "quality", "misfit"), none)
+    two = replace(catalog, born=np.array([40, 30], dtype=np.int32), **traits)
+    popularity = Seen.on(two, 40).popularity
+    np.testing.assert_allclose(popularity, [np.exp(2), np.exp(2 + np.log(11) / 2.4)], rtol=1e-5)

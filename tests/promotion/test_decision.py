@@ -1,0 +1,47 @@
+"""Verdicts become one decision, and whatever holds a release is said in a line."""
+
+import pytest
+
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.promotion.decision import Hold, Promote, decide_release, explain_verdict
+
+
+def test_cannot_tell_holds_unless_declared_a_warning() -> None:
+    verdict = Verdict("data", "click.rows", "all", Outcome.CANNOT_TELL, ">= 10", None, "3 rows")
+    assert isinstance(decide_release([verdict], cannot_tell="hold"), Hold)
+    assert decide_release([verdict], cannot_tell="warn") == Promote((explain_verdict(verdict),))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.METRIC_MISSING])
+def test_a_block_and_a_missing_metric_always_hold(outcome: Outcome) -> None:
+    verdict = Verdict("decision", "x", "all", outcome, "", None)
+    assert isinstance(decide_release([verdict], cannot_tell="warn"), Hold)
+
+
+def test_where_no_gate_was_judged_the_release_is_held() -> None:
+    assert decide_release([], cannot_tell="warn") == Hold(("no gate was judged",), ())
+
+
+def test_a_held_release_names_what_holds_it_apart_from_what_only_warns() -> None:
+    blocked = Verdict("model", "click.auc", "all", Outcome.BLOCK, ">= 0.55", None)
+    warned = Verdict("data", "buy.trained", "all", Outcome.WARN, "", None)
+    passed = Verdict("data", "click.rows", "all", Outcome.PASS, "", None)
+    decision = decide_release([passed, warned, blocked], cannot_tell="hold")
+    assert decision == Hold(("model block: click.auc, allowed >= 0.55",), ("data warn: buy.trained",))
+
+
+def test_a_share_of_a_baseline_is_told_in_percent_with_its_segment_and_reason() -> None:
+    rise = Estimate(0.05, 0.01, 0.09, 900)
+    verdict = Verdict(
+        "decision",
+        "hide_rate",
+        "tenure=new",
+        Outcome.WARN,
+        "rise of 2.0%",
+        rise,
+        "judged by 1",
+        relative=True,
+    )
+    assert explain_verdict(verdict) == (
+        "decision warn: hide_rate at tenure=new +5.0% [+1.0%, +9.0%], allowed rise of 2.0% (judged by 1)"
+    )
