@@ -1,15 +1,15 @@
-"""Sweeping the label store: what no snapshot that somebody may still read is made of.
+"""Removes files of the label store that no snapshot still in use needs.
 
 ::
 
-    kept     the newest build, every build younger than ``keep``, every snapshot that a release pins
-    swept    older builds' files, whole tables of builds as of the past, what a killed build left behind,
-             and summaries of the log's files, which a build makes again where it needs them
+    stay     the newest build, every build younger than ``keep``, every snapshot that a release pins
+    go       older builds' files, whole tables of builds as of the past, files of killed builds,
+             and summaries of the log's files, which a build computes again where it needs them
 
-What was written within the last day stays in any case: another machine may be about to commit it.
+Files that were written within the last day stay in any case: another machine may be about to commit them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -27,9 +27,9 @@ _ABOUT_TO_BE_COMMITTED = timedelta(days=1)
 
 @dataclass(frozen=True)
 class VacuumResult:
-    """What was swept, or would be; and, by snapshot, the releases that keep it.
+    """The files that were removed, or would be, and their size in bytes.
 
-    ``tables`` gives the files that go by table; ``bytes`` is their size.
+    ``tables`` counts the files by table; ``pinned`` gives, by snapshot, the releases that keep it.
     """
 
     files: int
@@ -42,14 +42,14 @@ class VacuumResult:
 def vacuum(
     workspace: Workspace, *, keep: timedelta = KEEP, dry_run: bool = False, now: datetime | None = None
 ) -> VacuumResult:
-    """Sweep a surface's label store; no build of this machine runs meanwhile.
+    """Remove unneeded files of a surface's label store; no build of this machine runs meanwhile.
 
     Parameters
     ----------
     keep
         Builds younger than this stay.
     dry_run
-        Only say what would go.
+        Report the files and remove none.
     now
         The instant from which age is counted; default: the present.
 
@@ -93,11 +93,11 @@ def _pinned(workspace: Workspace) -> dict[str, list[int]]:
     return pinned
 
 
-def _labels(store: LabelStore, pinned: Iterable[str], since: datetime, now: datetime) -> dict[str, Stored]:
-    before, tables, kept = now - _ABOUT_TO_BE_COMMITTED, store.tables(), set(pinned)
+def _labels(store: LabelStore, pinned: Collection[str], since: datetime, now: datetime) -> dict[str, Stored]:
+    before, tables = now - _ABOUT_TO_BE_COMMITTED, store.tables()
     needed: dict[str, set[int]] = {str(table): set() for table in tables}
     for snapshot in store.known():
-        if snapshot.id in kept:
+        if snapshot.id in pinned:
             needed[snapshot.path].add(snapshot.version)
     going: dict[str, Stored] = {}
     for table in tables:
@@ -112,7 +112,7 @@ def _labels(store: LabelStore, pinned: Iterable[str], since: datetime, now: date
 
 
 def _left_behind(table: Location, now: datetime) -> dict[str, Stored]:
-    """Return the files of a table that only grows which no version has."""
+    """Return the files of a table to which rows are only added that are in no version."""
     newest = delta.version_of(table)
     if newest is None:
         return {}
