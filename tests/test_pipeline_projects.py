@@ -90,7 +90,7 @@ def without_run(result: TrainResult | CalibrateResult) -> dict[str, object]:
     return {name: value for name, value in asdict(result).items() if name != "run_id"}
 
 
-def test_a_project_makes_the_bytes_that_the_step_makes(launched, tmp_path):
+def test_a_project_makes_the_bytes_that_the_step_makes(launched: Launched, tmp_path: Path) -> None:
     workspace, snapshot = small_feed(tmp_path)
     assert Settings().launcher == "in_process"
     model = trained(workspace, snapshot)
@@ -102,7 +102,9 @@ def test_a_project_makes_the_bytes_that_the_step_makes(launched, tmp_path):
 
 
 @pytest.mark.parametrize("part", ["model", "calibrator"])
-def test_the_step_is_nested_below_its_project_and_that_below_the_parent(launched, part):
+def test_the_step_is_nested_below_its_project_and_that_below_the_parent(
+    launched: Launched, part: str
+) -> None:
     made = getattr(launched, part)
     project = launched.project_of(made.run_id)
     assert project.data.tags[PARENT] == launched.parent
@@ -112,7 +114,7 @@ def test_the_step_is_nested_below_its_project_and_that_below_the_parent(launched
     assert launched.run(made.run_id).info.status == project.info.status == "FINISHED"
 
 
-def test_the_project_run_says_what_came_of_it_and_is_no_second_record_of_the_step(launched):
+def test_the_project_run_says_what_came_of_it_and_is_no_second_record_of_the_step(launched: Launched) -> None:
     project = launched.project_of(launched.model.run_id)
     said = {name: project.data.tags[f"result.{name}"] for name in ("version", "sha256", "run_id")}
     assert said == {"version": "1", "sha256": launched.model.sha256, "run_id": launched.model.run_id}
@@ -120,7 +122,7 @@ def test_the_project_run_says_what_came_of_it_and_is_no_second_record_of_the_ste
     assert project.data.metrics == {}
 
 
-def test_what_is_there_is_taken_without_another_project(launched, by_project):
+def test_what_is_there_is_taken_without_another_project(launched: Launched, by_project: None) -> None:
     before = len(project_runs(launched.workspace))
     asked = {"task": TASK, "as_of": AS_OF, "snapshot": launched.snapshot}
     again = trained(launched.workspace, launched.snapshot)
@@ -134,7 +136,7 @@ def test_what_is_there_is_taken_without_another_project(launched, by_project):
     assert len(project_runs(launched.workspace)) == before
 
 
-def test_what_the_step_raises_in_the_project_is_raised_here(by_project, tmp_path):
+def test_what_the_step_raises_in_the_project_is_raised_here(by_project: None, tmp_path: Path) -> None:
     workspace, snapshot = small_feed(tmp_path)
     file = workspace.surfaces / NAME / "surface.yaml"
     plain = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -149,8 +151,8 @@ def test_what_the_step_raises_in_the_project_is_raised_here(by_project, tmp_path
 
 
 def test_a_project_killed_in_the_middle_is_a_matter_of_the_store_and_made_once_by_the_next(
-    by_project, tmp_path
-):
+    by_project: None, tmp_path: Path
+) -> None:
     workspace, snapshot = small_feed(tmp_path)
     killer = threading.Thread(target=kill_when_the_step_runs, args=(workspace,), daemon=True)
     killer.start()
@@ -177,8 +179,8 @@ def kill_when_the_step_runs(workspace: Workspace) -> None:
 
 
 def test_a_project_that_ends_well_without_the_part_is_never_made_up_for_here(
-    by_project, tmp_path, monkeypatch
-):
+    by_project: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace, snapshot = small_feed(tmp_path)
     monkeypatch.setattr(projects, "PROJECTS", project(tmp_path / "projects", "true"))
     with pytest.raises(
@@ -188,14 +190,18 @@ def test_a_project_that_ends_well_without_the_part_is_never_made_up_for_here(
     assert Registry(workspace.home).versions(f"{NAME}.task.{TASK}") == ()
 
 
-def test_a_process_that_cannot_start_is_no_fault_of_the_data(by_project, tmp_path, monkeypatch):
+def test_a_process_that_cannot_start_is_no_fault_of_the_data(
+    by_project: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace, snapshot = small_feed(tmp_path)
     monkeypatch.setattr(projects, "PROJECTS", project(tmp_path / "projects", "no_such_program"))
     with pytest.raises(StoreError, match=r"Its MLflow run is \w{32}"):
         trained(workspace, snapshot)
 
 
-def test_a_backend_that_cannot_be_had_leaves_no_run_open(by_project, tmp_path, monkeypatch):
+def test_a_backend_that_cannot_be_had_leaves_no_run_open(
+    by_project: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """MLflow lacks what it needs for a cluster: its package, or an engine to bring it the image."""
     workspace, snapshot = small_feed(tmp_path)
     monkeypatch.setenv("EQUIPOISE_LAUNCHER_BACKEND", "kubernetes")
@@ -220,14 +226,18 @@ def project(folder: Path, command: str) -> Path:
         ("EQUIPOISE_LAUNCHER_CONFIG", "no_such.json", "cannot be read as JSON"),
     ],
 )  # fmt: skip
-def test_a_setting_that_is_not_known_is_named(setting, value, said, by_project, tmp_path, monkeypatch):
+def test_a_setting_that_is_not_known_is_named(
+    setting: str, value: str, said: str, by_project: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace, snapshot = small_feed(tmp_path)
     monkeypatch.setenv(setting, value)
     with pytest.raises(ContractError, match=f"{setting}.*{said}"):
         trained(workspace, snapshot)
 
 
-def test_a_configuration_is_an_object(by_project, tmp_path, monkeypatch):
+def test_a_configuration_is_an_object(
+    by_project: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace, snapshot = small_feed(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(["local"]), encoding="utf-8")
     monkeypatch.setenv("EQUIPOISE_LAUNCHER_CONFIG", str(tmp_path / "config.json"))

@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +29,9 @@ def calibrated(feed: tuple[Workspace, str], task: str) -> CalibrateResult:
 
 
 @pytest.mark.parametrize("task", TASK_NAMES)
-def test_each_task_gets_a_registered_map_that_keeps_the_order_of_scores(labelled_feed, task):
+def test_each_task_gets_a_registered_map_that_keeps_the_order_of_scores(
+    labelled_feed: tuple[Workspace, str], task: Any
+) -> None:
     result = calibrated(labelled_feed, task)
     registry = Registry(labelled_feed[0].home)
     assert (result.calibrator, result.version) == (f"small_feed.calibrator.{task}", 1)
@@ -40,20 +44,20 @@ def test_each_task_gets_a_registered_map_that_keeps_the_order_of_scores(labelled
 
 
 @pytest.mark.parametrize("task", TASK_NAMES)
-def test_what_is_predicted_adds_up_on_fresh_days(labelled_feed, task):
+def test_what_is_predicted_adds_up_on_fresh_days(labelled_feed: tuple[Workspace, str], task: Any) -> None:
     figures = calibrated(labelled_feed, task).metrics
     low, high = figures["calibration_ratio_low"], figures["calibration_ratio_high"]
     assert low < 1.05
     assert high > 0.95
 
 
-def test_a_second_time_the_version_is_used_again(labelled_feed):
+def test_a_second_time_the_version_is_used_again(labelled_feed: tuple[Workspace, str]) -> None:
     first, again = (calibrated(labelled_feed, "buy_2d") for _ in range(2))
     assert again.reused
     assert (again.version, again.sha256, again.metrics) == (first.version, first.sha256, first.metrics)
 
 
-def test_the_map_and_its_model_know_each_other(labelled_feed):
+def test_the_map_and_its_model_know_each_other(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, _ = labelled_feed
     registry, result = Registry(workspace.home), calibrated(labelled_feed, "click_1d")
     part = registry.part(result.calibrator, result.version)
@@ -65,7 +69,7 @@ def test_the_map_and_its_model_know_each_other(labelled_feed):
     assert [made.model_id for made in run.outputs.model_outputs] == [registry.model_id(part)]
 
 
-def test_people_see_reliability_before_and_after(labelled_feed):
+def test_people_see_reliability_before_and_after(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, _ = labelled_feed
     result = calibrated(labelled_feed, "click_1d")
     files = {file.path for file in Registry(workspace.home).client.list_artifacts(result.run_id)}
@@ -77,7 +81,9 @@ def test_people_see_reliability_before_and_after(labelled_feed):
     assert evidence["model"]["version"] == 1
 
 
-def test_the_choice_and_its_reason_are_in_evidence_parameters_and_metrics(labelled_feed):
+def test_the_choice_and_its_reason_are_in_evidence_parameters_and_metrics(
+    labelled_feed: tuple[Workspace, str],
+) -> None:
     workspace, _ = labelled_feed
     result = calibrated(labelled_feed, "click_1d")
     choice = read_plain(workspace.home, result.run_id)["choice"]
@@ -90,7 +96,7 @@ def test_the_choice_and_its_reason_are_in_evidence_parameters_and_metrics(labell
     assert read_plain(workspace.home, calibrated(labelled_feed, "spend_2d").run_id)["choice"] is None
 
 
-def test_few_positives_get_a_logistic_map_and_values_a_mean_map(labelled_feed):
+def test_few_positives_get_a_logistic_map_and_values_a_mean_map(labelled_feed: tuple[Workspace, str]) -> None:
     kinds = {
         task: read_plain(labelled_feed[0].home, calibrated(labelled_feed, task).run_id)["calibrator"]
         for task in ("click_1d", "back_2d", "spend_2d")
@@ -98,7 +104,7 @@ def test_few_positives_get_a_logistic_map_and_values_a_mean_map(labelled_feed):
     assert kinds == {"click_1d": "isotonic", "back_2d": "logistic", "spend_2d": "mean"}
 
 
-def test_a_model_whose_bytes_changed_is_not_calibrated(tmp_path):
+def test_a_model_whose_bytes_changed_is_not_calibrated(tmp_path: Path) -> None:
     workspace, snapshot = small_feed(tmp_path)
     train.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot)
     (text,) = (workspace.home / "mlflow/artifacts").rglob(BOOSTER)
@@ -107,7 +113,7 @@ def test_a_model_whose_bytes_changed_is_not_calibrated(tmp_path):
         calibrate.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot, model_version=1)
 
 
-def test_a_model_that_learned_from_the_calibrate_days_is_refused(tmp_path):
+def test_a_model_that_learned_from_the_calibrate_days_is_refused(tmp_path: Path) -> None:
     workspace, snapshot = small_feed(tmp_path)
     train.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot)
     registry = Registry(workspace.home)
@@ -116,7 +122,7 @@ def test_a_model_that_learned_from_the_calibrate_days_is_refused(tmp_path):
         calibrate.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot, model_version=1)
 
 
-def test_an_unknown_model_version_is_named(labelled_feed):
+def test_an_unknown_model_version_is_named(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, snapshot = labelled_feed
     train.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot)
     with pytest.raises(
@@ -125,7 +131,9 @@ def test_an_unknown_model_version_is_named(labelled_feed):
         calibrate.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot, model_version=7)
 
 
-def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(tmp_path, monkeypatch):
+def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     feed = small_feed(tmp_path)
     train.run(feed[0], task="click_1d", as_of=AS_OF, snapshot=feed[1])
     with monkeypatch.context() as dying:
@@ -141,7 +149,7 @@ def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(tmp_pa
     assert len(Registry(feed[0].home).versions(result.calibrator)) == 1
 
 
-def test_a_segment_that_the_model_does_not_know_gets_a_map_by_segment(tmp_path):
+def test_a_segment_that_the_model_does_not_know_gets_a_map_by_segment(tmp_path: Path) -> None:
     blind = SURFACE.replace("categorical: [category]", "categorical: []")
     write_contracts(tmp_path / "surfaces", surface=blind)
     write_logs(tmp_path / "home/logs")

@@ -1,6 +1,7 @@
 """What a task's scores are mapped by where its calibrate rows tell little, nothing, or one thing only."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +29,9 @@ def opened(feed: Feed, task: str) -> tuple[TaskRows, pa.Table]:
 
 @pytest.mark.parametrize("task", CALIBRATED)
 @pytest.mark.parametrize("tested", [None, "global"])
-def test_a_slice_without_a_positive_is_a_matter_of_time_and_names_its_days(labelled_feed, task, tested):
+def test_a_slice_without_a_positive_is_a_matter_of_time_and_names_its_days(
+    labelled_feed: tuple[Workspace, str], task: Any, tested: str | None
+) -> None:
     rows, table = opened(labelled_feed, task)
     first, last = rows.slices.calibrate.to_json()
     words = (
@@ -39,19 +42,21 @@ def test_a_slice_without_a_positive_is_a_matter_of_time_and_names_its_days(label
 
 
 @pytest.mark.parametrize("task", CALIBRATED)
-def test_a_slice_without_a_row_is_a_matter_of_time(labelled_feed, task):
+def test_a_slice_without_a_row_is_a_matter_of_time(labelled_feed: tuple[Workspace, str], task: Any) -> None:
     rows, table = opened(labelled_feed, task)
     with pytest.raises(ImmatureLabels, match=r"has 0 .* in 0 observed rows"):
         fit_map(rows, table.slice(0, 0), np.array([]), np.array([]), tested=None)
 
 
-def test_a_slice_of_positives_alone_tells_no_more(labelled_feed):
+def test_a_slice_of_positives_alone_tells_no_more(labelled_feed: tuple[Workspace, str]) -> None:
     rows, table = opened(labelled_feed, "click_1d")
     with pytest.raises(ImmatureLabels, match="needs both outcomes"):
         fit_map(rows, table, np.full(len(table), 0.1), np.ones(len(table)), tested=None)
 
 
-def test_values_that_add_up_to_less_than_nothing_have_no_map_of_means(labelled_feed):
+def test_values_that_add_up_to_less_than_nothing_have_no_map_of_means(
+    labelled_feed: tuple[Workspace, str],
+) -> None:
     rows, table = opened(labelled_feed, "spend_2d")
     values = np.where(np.arange(len(table)) == 0, -5.0, 0.0)
     with pytest.raises(DataError, match=r"has values that add up to -5, .* Clip the value in tasks\.yaml"):
@@ -59,7 +64,9 @@ def test_values_that_add_up_to_less_than_nothing_have_no_map_of_means(labelled_f
 
 
 @pytest.mark.parametrize("task", CALIBRATED)
-def test_scores_that_are_all_equal_get_the_mean_outcome(labelled_feed, task):
+def test_scores_that_are_all_equal_get_the_mean_outcome(
+    labelled_feed: tuple[Workspace, str], task: Any
+) -> None:
     rows, table = opened(labelled_feed, task)
     scores, outcomes = np.full(len(table), 0.3), read_labels(table, task)
     fitted, _ = fit_map(rows, table, scores, outcomes, tested=None)
@@ -68,7 +75,9 @@ def test_scores_that_are_all_equal_get_the_mean_outcome(labelled_feed, task):
 
 
 @pytest.mark.parametrize("task", ["spend_2d", "click_1d"])
-def test_a_quantile_and_an_order_need_no_map_whatever_the_slice_holds(labelled_feed, tmp_path: Path, task):
+def test_a_quantile_and_an_order_need_no_map_whatever_the_slice_holds(
+    labelled_feed: tuple[Workspace, str], tmp_path: Path, task: str
+) -> None:
     surfaces = write_contracts(tmp_path, surface=SURFACE + TRAINING, utility=_UTILITY)
     asked = Workspace.open(NAME, surfaces=surfaces, home=labelled_feed[0].home)
     rows, table = opened((asked, labelled_feed[1]), task)

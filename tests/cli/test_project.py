@@ -49,7 +49,9 @@ def said(client: PatientClient, run_id: str) -> Run:
     return client.get_run(run_id)
 
 
-def test_a_command_that_cannot_be_read_fails_its_run_with_the_reason(client, opened, capsys):
+def test_a_command_that_cannot_be_read_fails_its_run_with_the_reason(
+    client: PatientClient, opened: Open, capsys: pytest.CaptureFixture[str]
+) -> None:
     run_id = opened(ASKED)
     assert main(["train", "--as-of=yesterday", "--", "feed", "click"]) == 2
     printed = capsys.readouterr()
@@ -59,7 +61,9 @@ def test_a_command_that_cannot_be_read_fails_its_run_with_the_reason(client, ope
     assert run.data.tags[MESSAGE].startswith("'yesterday' is not an ISO 8601 instant")
 
 
-def test_what_is_raised_is_kept_under_the_name_of_the_command_and_its_parent(client, opened):
+def test_what_is_raised_is_kept_under_the_name_of_the_command_and_its_parent(
+    client: PatientClient, opened: Open
+) -> None:
     parent = opened({})
     run_id = opened(ASKED)
     assert main(["train", f"--parent-run={parent}", *WORDS]) == 2
@@ -67,7 +71,7 @@ def test_what_is_raised_is_kept_under_the_name_of_the_command_and_its_parent(cli
     assert (tags[PROJECT], tags[PARENT], tags[ERROR]) == ("train", parent, "ContractError")
 
 
-def test_a_parent_that_is_not_there_is_refused(client, opened):
+def test_a_parent_that_is_not_there_is_refused(client: PatientClient, opened: Open) -> None:
     run_id = opened(ASKED)
     assert main(["train", "--parent-run=0123", *WORDS]) == 2
     run = said(client, run_id)
@@ -75,7 +79,9 @@ def test_a_parent_that_is_not_there_is_refused(client, opened):
     assert PARENT not in run.data.tags
 
 
-def test_it_closes_what_was_killed_with_the_same_parameters_and_nothing_else(client, opened):
+def test_it_closes_what_was_killed_with_the_same_parameters_and_nothing_else(
+    client: PatientClient, opened: Open
+) -> None:
     killed, other = opened(ASKED), opened({**ASKED, "task": "like"})
     for run_id in (killed, other):
         client.set_tag(run_id, PROJECT, "train")
@@ -85,7 +91,13 @@ def test_it_closes_what_was_killed_with_the_same_parameters_and_nothing_else(cli
     assert said(client, other).info.status == "RUNNING"
 
 
-def test_in_a_store_that_nobody_chose_its_run_is_left_alone(client, opened, monkeypatch, tmp_path, capsys):
+def test_in_a_store_that_nobody_chose_its_run_is_left_alone(
+    client: PatientClient,
+    opened: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     run_id = opened(ASKED)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     assert main(["train", "--as-of=yesterday", "--", "feed", "click"]) == 2
@@ -94,7 +106,9 @@ def test_in_a_store_that_nobody_chose_its_run_is_left_alone(client, opened, monk
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def test_a_command_that_was_not_run_by_mlflow_is_the_command(home, monkeypatch, capsys):
+def test_a_command_that_was_not_run_by_mlflow_is_the_command(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     assert main(["train", *WORDS]) == 2
     assert "Unknown task 'no_such_task'" in capsys.readouterr().err

@@ -10,19 +10,19 @@ import pyarrow.parquet as pq
 from tests.datasets.journey_tables import Journey, contents, moment, read, run, shown
 
 
-def test_candidates_are_the_front_page_of_the_most_visited_store(journey, tmp_path):
+def test_candidates_are_the_front_page_of_the_most_visited_store(journey: Journey, tmp_path: Path) -> None:
     run(journey, tmp_path)
     assert list(shown(tmp_path, 1, 14).item_id) == [100, 101, 102]
     assert list(shown(tmp_path, 2, 14).item_id) == [103]
 
 
-def test_other_pages_of_the_mailer_are_not_shown(journey, tmp_path):
+def test_other_pages_of_the_mailer_are_not_shown(journey: Journey, tmp_path: Path) -> None:
     journey.promotions.append((103, 10, "0", "A", 14))
     run(journey, tmp_path)
     assert 103 not in shown(tmp_path, 1, 14).index
 
 
-def test_visits_older_than_twelve_weeks_choose_no_store(made, tmp_path):
+def test_visits_older_than_twelve_weeks_choose_no_store(made: Journey, tmp_path: Path) -> None:
     for days in (1.0, 2.0, 3.0):
         made.buys(1, 100, 2, store=20, days=days)
     made.buys(1, 100, 13, store=10)
@@ -34,7 +34,7 @@ def test_visits_older_than_twelve_weeks_choose_no_store(made, tmp_path):
     assert list(shown(tmp_path, 1, 15).item_id) == [100]
 
 
-def test_a_tie_of_visits_goes_to_the_latest(made, tmp_path):
+def test_a_tie_of_visits_goes_to_the_latest(made: Journey, tmp_path: Path) -> None:
     made.buys(1, 100, 12, store=10)
     made.buys(1, 100, 13, store=20)
     made.fronts(14, [100])
@@ -43,7 +43,7 @@ def test_a_tie_of_visits_goes_to_the_latest(made, tmp_path):
     assert list(shown(tmp_path, 1, 14).item_id) == [101]
 
 
-def test_many_lines_in_a_basket_are_one_visit(made, tmp_path):
+def test_many_lines_in_a_basket_are_one_visit(made: Journey, tmp_path: Path) -> None:
     for product in (100, 101, 103):
         made.buys(1, product, 12, store=20, basket=7)
     made.buys(1, 100, 11, store=10)
@@ -54,7 +54,7 @@ def test_many_lines_in_a_basket_are_one_visit(made, tmp_path):
     assert list(shown(tmp_path, 1, 14).item_id) == [100]
 
 
-def test_a_household_without_recent_visits_makes_no_request(tmp_path):
+def test_a_household_without_recent_visits_makes_no_request(tmp_path: Path) -> None:
     made = Journey()
     made.buys(1, 100, 2)
     made.buys(2, 100, 14)
@@ -64,14 +64,14 @@ def test_a_household_without_recent_visits_makes_no_request(tmp_path):
     assert set(read(tmp_path, "impressions").request_id) == {114, 215}
 
 
-def test_an_impression_is_shown_at_the_start_of_its_week_in_utc(journey, tmp_path):
+def test_an_impression_is_shown_at_the_start_of_its_week_in_utc(journey: Journey, tmp_path: Path) -> None:
     run(journey, tmp_path)
     impressions = pq.read_table(tmp_path / "logs" / "impressions" / "week_14.parquet")
     assert impressions.schema.field("shown_at").type == pa.timestamp("us", tz="UTC")
     assert set(impressions["shown_at"].to_pylist()) == {datetime(2017, 3, 27, 4, tzinfo=UTC)}
 
 
-def test_features_count_what_the_household_bought_before_the_week(journey, tmp_path):
+def test_features_count_what_the_household_bought_before_the_week(journey: Journey, tmp_path: Path) -> None:
     run(journey, tmp_path)
     apples = shown(tmp_path, 1, 14).loc[100]
     assert (apples.item_bought_12w, apples.item_bought_52w, apples.days_since_item) == (3, 3, 6)
@@ -81,7 +81,7 @@ def test_features_count_what_the_household_bought_before_the_week(journey, tmp_p
     assert (apples.popularity, apples.popularity_52w) == (1, 1)
 
 
-def test_what_was_never_bought_has_no_recency_and_zero_counts(journey, tmp_path):
+def test_what_was_never_bought_has_no_recency_and_zero_counts(journey: Journey, tmp_path: Path) -> None:
     run(journey, tmp_path)
     unknown = shown(tmp_path, 1, 14).loc[102]
     assert (unknown.item_bought_52w, unknown.type_bought_52w, unknown.popularity_52w) == (0, 0, 0)
@@ -89,7 +89,7 @@ def test_what_was_never_bought_has_no_recency_and_zero_counts(journey, tmp_path)
     assert pd.isna(unknown.days_since_type)
 
 
-def test_the_window_of_twelve_weeks_ends_where_it_says(journey, tmp_path):
+def test_the_window_of_twelve_weeks_ends_where_it_says(journey: Journey, tmp_path: Path) -> None:
     for week in (16, 17, 18):
         journey.fronts(week, [100])
     run(journey, tmp_path)
@@ -97,14 +97,16 @@ def test_the_window_of_twelve_weeks_ends_where_it_says(journey, tmp_path):
     assert bought == {16: 4, 17: 4, 18: 3}  # week 5 is the twelfth before 17
 
 
-def test_two_lines_of_a_product_in_a_basket_are_one_purchase(journey, tmp_path):
+def test_two_lines_of_a_product_in_a_basket_are_one_purchase(journey: Journey, tmp_path: Path) -> None:
     journey.buys(2, 103, 12, store=20, basket=77)
     journey.buys(2, 103, 12, store=20, basket=77)
     run(journey, tmp_path)
     assert shown(tmp_path, 2, 14).loc[103].item_bought_12w == 2
 
 
-def test_the_usual_price_is_the_median_paid_and_falls_back_to_the_type_then_to_anything(made, tmp_path):
+def test_the_usual_price_is_the_median_paid_and_falls_back_to_the_type_then_to_anything(
+    made: Journey, tmp_path: Path
+) -> None:
     made.buys(1, 100, 11, value=2.0)
     made.buys(1, 100, 12, value=8.0, quantity=2)
     made.buys(1, 100, 13, value=0.0)
@@ -117,7 +119,7 @@ def test_the_usual_price_is_the_median_paid_and_falls_back_to_the_type_then_to_a
     assert (result.priced_by_type, result.priced_by_any) == (1, 1)
 
 
-def test_the_shelf_travels_with_the_impression(journey, tmp_path):
+def test_the_shelf_travels_with_the_impression(journey: Journey, tmp_path: Path) -> None:
     run(journey, tmp_path)
     rye = shown(tmp_path, 2, 14).loc[103]
     assert (rye.store_id, rye.promo_week, rye.display_location) == (20, 14, "7")
@@ -126,13 +128,15 @@ def test_the_shelf_travels_with_the_impression(journey, tmp_path):
     )
 
 
-def test_exposure_has_no_position_and_events_name_no_request(journey, tmp_path):
+def test_exposure_has_no_position_and_events_name_no_request(journey: Journey, tmp_path: Path) -> None:
     run(journey, tmp_path)
     assert "position" not in read(tmp_path, "impressions")
     assert "request_id" not in read(tmp_path, "events")
 
 
-def test_duplicates_and_products_without_type_survive_and_are_counted(journey, tmp_path):
+def test_duplicates_and_products_without_type_survive_and_are_counted(
+    journey: Journey, tmp_path: Path
+) -> None:
     journey.fronts(14, [100], display="7")
     result = run(journey, tmp_path)
     assert list(shown(tmp_path, 1, 14).display_location) == ["0", "7", "0", "0"]
@@ -141,7 +145,7 @@ def test_duplicates_and_products_without_type_survive_and_are_counted(journey, t
     assert (result.smallest_set, result.largest_set) == (1, 4)
 
 
-def test_events_are_each_line_and_each_basket_at_its_own_time(tmp_path):
+def test_events_are_each_line_and_each_basket_at_its_own_time(tmp_path: Path) -> None:
     made = Journey()
     made.buys(1, 100, 13)
     made.buys(1, 100, 14, days=2.25, value=3.5, basket=7)
@@ -158,20 +162,20 @@ def test_events_are_each_line_and_each_basket_at_its_own_time(tmp_path):
     assert (result.purchases, result.trips, result.purchases_without_type) == (2, 1, 1)
 
 
-def test_ids_have_one_type_in_both_tables(journey, tmp_path):
+def test_ids_have_one_type_in_both_tables(journey: Journey, tmp_path: Path) -> None:
     run(journey, tmp_path)
     schemas = [pq.read_schema(tmp_path / "logs" / t / "week_14.parquet") for t in ("impressions", "events")]
     for column in ("user_id", "item_id"):
         assert {str(schema.field(column).type) for schema in schemas} == {"int64"}
 
 
-def test_events_go_on_after_the_last_week_shown(journey, tmp_path):
+def test_events_go_on_after_the_last_week_shown(journey: Journey, tmp_path: Path) -> None:
     run(journey, tmp_path, last_week=14)
     assert set(read(tmp_path, "impressions").promo_week) == {14}
     assert read(tmp_path, "events").happened_at.max() == pd.Timestamp(moment(15, 6.5), tz="UTC")
 
 
-def test_no_feature_sees_its_own_week_or_later(journey, tmp_path):
+def test_no_feature_sees_its_own_week_or_later(journey: Journey, tmp_path: Path) -> None:
     run(journey, tmp_path / "whole")
     journey.lines = [line for line in journey.lines if line[-1] < moment(14)]
     journey.buys(9, 100, 14, days=6.9, value=99.0)

@@ -35,7 +35,7 @@ def build(download: Download, folder: Path, as_of: datetime) -> tuple[labels.Lab
     return built, pq.read_table(out).to_pandas().set_index(["request_id", "item_id"])
 
 
-def test_the_label_of_a_repeated_video_holds_the_feedback_of_every_view_of_the_day(tmp_path):
+def test_the_label_of_a_repeated_video_holds_the_feedback_of_every_view_of_the_day(tmp_path: Path) -> None:
     made = Download.of()
     made.shows(1, 100, moment(0, 1), "is_click")
     made.shows(1, 100, moment(0, 1), "is_click")
@@ -47,7 +47,7 @@ def test_the_label_of_a_repeated_video_holds_the_feedback_of_every_view_of_the_d
     assert list(rows.loc[("1/2022-04-26", 100), ["click", "like", "hate"]]) == [0, 0, 1]
 
 
-def test_a_return_is_a_visit_on_the_next_day_for_every_video_of_the_request(tmp_path):
+def test_a_return_is_a_visit_on_the_next_day_for_every_video_of_the_request(tmp_path: Path) -> None:
     made = Download.of(users=(1, 2, 3))
     made.shows(1, 100, moment(0, 0))
     made.shows(1, 101, moment(1, 0) - timedelta(milliseconds=1))
@@ -66,13 +66,13 @@ def test_a_return_is_a_visit_on_the_next_day_for_every_video_of_the_request(tmp_
     }
 
 
-def test_a_return_is_unknown_until_the_next_day_is_over(download, tmp_path):
+def test_a_return_is_unknown_until_the_next_day_is_over(download: Download, tmp_path: Path) -> None:
     _, rows = build(download, tmp_path, moment(2, 12))
     assert set(rows.loc["1/2022-04-26"].return_1d__status) == {"immature"}
     assert list(rows.loc[("1/2022-04-25", 100), ["return_1d__status", "return_1d"]]) == ["observed", 1]
 
 
-def test_the_surface_finds_every_column_that_it_names(download, tmp_path):
+def test_the_surface_finds_every_column_that_it_names(download: Download, tmp_path: Path) -> None:
     contracts = load_surface(SURFACES, "short_video")
     run(download, tmp_path)
     assert named_columns(contracts) <= set(read(tmp_path, "impressions").columns)
@@ -80,7 +80,7 @@ def test_the_surface_finds_every_column_that_it_names(download, tmp_path):
     assert contracts.tasks.events == {*FEEDBACK, "visit"}
 
 
-def test_the_ten_days_leave_four_to_train_on_and_two_for_the_return():
+def test_the_ten_days_leave_four_to_train_on_and_two_for_the_return() -> None:
     contracts = load_surface(SURFACES, "short_video")
     days = [date(2022, 4, 24) + timedelta(days=n) for n in range(11)]
     planned = plan_slices(contracts, datetime(2022, 5, 5, tzinfo=UTC), days)
@@ -102,7 +102,9 @@ def test_the_ten_days_leave_four_to_train_on_and_two_for_the_return():
 # -- one import, whole or not at all --------------------------------------------------------------------------
 
 
-def test_equal_input_gives_equal_bytes_in_any_order_on_any_threads(download, tmp_path):
+def test_equal_input_gives_equal_bytes_in_any_order_on_any_threads(
+    download: Download, tmp_path: Path
+) -> None:
     run(download, tmp_path / "a", threads=1)
     for rows in (download.log, download.users, download.videos):
         rows.reverse()
@@ -110,14 +112,16 @@ def test_equal_input_gives_equal_bytes_in_any_order_on_any_threads(download, tmp
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_gzipped_or_plain_the_data_folder_itself_or_the_one_above_it_is_all_one(download, tmp_path):
+def test_gzipped_or_plain_the_data_folder_itself_or_the_one_above_it_is_all_one(
+    download: Download, tmp_path: Path
+) -> None:
     run(download, tmp_path)
     packed = download.write(tmp_path / "packed", gzipped=True)
     import_kuairand(source=packed / "data", out=tmp_path / "other" / "logs" / "short_video")
     assert contents(tmp_path / "other") == contents(tmp_path)
 
 
-def test_several_logs_are_read_as_one(download, tmp_path):
+def test_several_logs_are_read_as_one(download: Download, tmp_path: Path) -> None:
     run(download, tmp_path)
     parts = download.write(tmp_path / "parts")
     for name, lines in (("4_08_to_4_21", download.log[:2]), ("4_22_to_5_08", download.log[2:])):
@@ -127,7 +131,7 @@ def test_several_logs_are_read_as_one(download, tmp_path):
     assert contents(tmp_path / "other") == contents(tmp_path)
 
 
-def test_columns_may_stand_in_any_order(download, tmp_path):
+def test_columns_may_stand_in_any_order(download: Download, tmp_path: Path) -> None:
     run(download, tmp_path)
     turned = download.write(tmp_path / "turned")
     columns = dict(reversed(list(COLUMNS[LOG].items())))
@@ -136,7 +140,9 @@ def test_columns_may_stand_in_any_order(download, tmp_path):
     assert contents(tmp_path / "other") == contents(tmp_path)
 
 
-def test_a_second_import_reuses_what_is_whole_and_other_data_are_imported_anew(download, tmp_path):
+def test_a_second_import_reuses_what_is_whole_and_other_data_are_imported_anew(
+    download: Download, tmp_path: Path
+) -> None:
     first, second = run(download, tmp_path), run(download, tmp_path)
     assert (first.reused, second.reused) == (False, True)
     assert second.impressions == first.impressions
@@ -144,7 +150,7 @@ def test_a_second_import_reuses_what_is_whole_and_other_data_are_imported_anew(d
     assert not run(download, tmp_path).reused
 
 
-def test_what_a_killed_import_left_is_mended(download, tmp_path):
+def test_what_a_killed_import_left_is_mended(download: Download, tmp_path: Path) -> None:
     run(download, tmp_path)
     whole = contents(tmp_path)
     logs = tmp_path / "logs" / "short_video"
@@ -160,7 +166,7 @@ def test_what_a_killed_import_left_is_mended(download, tmp_path):
 
 
 @needs_kuairand
-def test_the_real_dirt_comes_through_with_counts(tmp_path):
+def test_the_real_dirt_comes_through_with_counts(tmp_path: Path) -> None:
     counts = asdict(import_kuairand(source=KUAIRAND, out=tmp_path / "logs"))
     assert counts == {
         "first_day": "2022-04-24",

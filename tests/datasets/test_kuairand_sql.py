@@ -2,6 +2,8 @@
 
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -23,7 +25,7 @@ from tests.datasets.kuairand_tables import (
 # -- impressions ----------------------------------------------------------------------------------------------
 
 
-def test_a_request_is_a_users_day_in_utc(tmp_path):
+def test_a_request_is_a_users_day_in_utc(tmp_path: Path) -> None:
     made = Download.of()
     made.shows(1, 100, moment(0, 23.9))
     made.shows(1, 101, moment(1, 0.1))
@@ -35,7 +37,7 @@ def test_a_request_is_a_users_day_in_utc(tmp_path):
     ]
 
 
-def test_an_impression_is_shown_at_the_millisecond_of_the_log(tmp_path):
+def test_an_impression_is_shown_at_the_millisecond_of_the_log(tmp_path: Path) -> None:
     made = Download.of()
     made.shows(1, 100, moment(0) + timedelta(milliseconds=7), date=20220501, hourmin=300)
     result = run(made, tmp_path)
@@ -45,13 +47,15 @@ def test_an_impression_is_shown_at_the_millisecond_of_the_log(tmp_path):
     assert result.dated_another_day == 1
 
 
-def test_there_is_no_position_and_no_feedback_beside_an_impression(download, tmp_path):
+def test_there_is_no_position_and_no_feedback_beside_an_impression(
+    download: Download, tmp_path: Path
+) -> None:
     run(download, tmp_path)
     columns = set(read(tmp_path, "impressions"))
     assert not columns & {"position", "play_time_ms", *FEEDBACK, *FEEDBACK.values()}
 
 
-def test_the_tables_of_user_and_video_travel_with_the_impression(download, tmp_path):
+def test_the_tables_of_user_and_video_travel_with_the_impression(download: Download, tmp_path: Path) -> None:
     download.videos[0] |= {"video_duration": None, "music_type": None, "tag": None}
     download.users[0] |= {"onehot_feat4": None, "is_live_streamer": -124}
     run(download, tmp_path)
@@ -68,7 +72,7 @@ def test_the_tables_of_user_and_video_travel_with_the_impression(download, tmp_p
     assert shown(tmp_path, 1, 101, 0).tag == "39"
 
 
-def test_the_duration_is_the_logs_else_the_videos_else_unknown(tmp_path):
+def test_the_duration_is_the_logs_else_the_videos_else_unknown(tmp_path: Path) -> None:
     made = Download.of()
     made.shows(1, 100, moment(0), duration_ms=30_000)
     made.shows(1, 101, moment(0), duration_ms=0)
@@ -82,7 +86,7 @@ def test_the_duration_is_the_logs_else_the_videos_else_unknown(tmp_path):
 # -- times of feedback ----------------------------------------------------------------------------------------
 
 
-def test_feedback_is_dated_when_the_play_is_over(tmp_path):
+def test_feedback_is_dated_when_the_play_is_over(tmp_path: Path) -> None:
     made = Download.of()
     made.shows(1, 100, moment(0), *FEEDBACK.values(), play_time_ms=12_345)
     run(made, tmp_path)
@@ -90,7 +94,7 @@ def test_feedback_is_dated_when_the_play_is_over(tmp_path):
         assert happened(tmp_path, event) == [moment(0) + timedelta(milliseconds=12_345)]
 
 
-def test_a_comment_waits_for_the_end_of_its_stay_and_so_does_a_profile(tmp_path):
+def test_a_comment_waits_for_the_end_of_its_stay_and_so_does_a_profile(tmp_path: Path) -> None:
     made = Download.of()
     stays = {"play_time_ms": 1_000, "comment_stay_time": 5_000, "profile_stay_time": 2_000}
     made.shows(1, 100, moment(0), *FEEDBACK.values(), **stays)
@@ -112,7 +116,7 @@ def test_a_comment_waits_for_the_end_of_its_stay_and_so_does_a_profile(tmp_path)
         (2_000, None, timedelta()),
     ],
 )
-def test_an_absurd_play_is_capped(tmp_path, duration, played, counted):
+def test_an_absurd_play_is_capped(tmp_path: Path, duration: int, played: int | None, counted: Any) -> None:
     made = Download.of()
     made.shows(1, 100, moment(0), "is_click", play_time_ms=played, duration_ms=duration)
     result = run(made, tmp_path)
@@ -120,7 +124,7 @@ def test_an_absurd_play_is_capped(tmp_path, duration, played, counted):
     assert result.play_times_capped == (played is not None and timedelta(milliseconds=played) > counted)
 
 
-def test_a_visit_is_a_users_day_known_from_its_first_impression_on(tmp_path):
+def test_a_visit_is_a_users_day_known_from_its_first_impression_on(tmp_path: Path) -> None:
     made = Download.of()
     made.shows(1, 101, moment(1, 20))
     made.shows(1, 100, moment(1, 9))
@@ -134,7 +138,7 @@ def test_a_visit_is_a_users_day_known_from_its_first_impression_on(tmp_path):
 # -- lines that say the same, or nearly -----------------------------------------------------------------------
 
 
-def test_every_line_becomes_an_impression_and_is_counted_by_its_kind(tmp_path):
+def test_every_line_becomes_an_impression_and_is_counted_by_its_kind(tmp_path: Path) -> None:
     made = Download.of()
     made.shows(1, 100, moment(0), "is_click")
     made.shows(1, 100, moment(0), "is_click")
@@ -147,7 +151,7 @@ def test_every_line_becomes_an_impression_and_is_counted_by_its_kind(tmp_path):
     assert (result.feedback_of_repeated_views, result.feedback_a_day_late) == (2, 0)
 
 
-def test_lines_of_one_instant_are_one_view_with_the_feedback_of_any(tmp_path):
+def test_lines_of_one_instant_are_one_view_with_the_feedback_of_any(tmp_path: Path) -> None:
     made = Download.of()
     made.shows(1, 100, moment(0), "is_click", play_time_ms=0)
     made.shows(1, 100, moment(0), "is_click", "long_view", play_time_ms=19_000)
@@ -157,7 +161,7 @@ def test_lines_of_one_instant_are_one_view_with_the_feedback_of_any(tmp_path):
     assert happened(tmp_path, "click") == [moment(0) + timedelta(seconds=19)]
 
 
-def test_feedback_names_the_request_of_its_view(tmp_path):
+def test_feedback_names_the_request_of_its_view(tmp_path: Path) -> None:
     made = Download.of()
     made.shows(1, 100, moment(0), "is_click")
     made.shows(1, 100, moment(0, 23.9999), "is_like", play_time_ms=60_000)
@@ -169,7 +173,7 @@ def test_feedback_names_the_request_of_its_view(tmp_path):
     }
 
 
-def test_feedback_later_than_any_window_is_counted(tmp_path):
+def test_feedback_later_than_any_window_is_counted(tmp_path: Path) -> None:
     made = Download.of()
     made.shows(1, 100, moment(0, 0))
     made.shows(1, 100, moment(1, 0) - timedelta(seconds=1), "is_like", play_time_ms=1_000)
@@ -179,7 +183,7 @@ def test_feedback_later_than_any_window_is_counted(tmp_path):
 # -- features -------------------------------------------------------------------------------------------------
 
 
-def test_rates_are_of_earlier_days_and_mixed_with_the_rate_of_all(download, tmp_path):
+def test_rates_are_of_earlier_days_and_mixed_with_the_rate_of_all(download: Download, tmp_path: Path) -> None:
     run(download, tmp_path)
     second, third = shown(tmp_path, 1, 101, 1), shown(tmp_path, 2, 101, 2)
     of_all = 2 / 3
@@ -191,7 +195,7 @@ def test_rates_are_of_earlier_days_and_mixed_with_the_rate_of_all(download, tmp_
     assert (third.user_days_share, third.days_since_user) == (0.5, 2)
 
 
-def test_on_the_first_day_nothing_is_known(download, tmp_path):
+def test_on_the_first_day_nothing_is_known(download: Download, tmp_path: Path) -> None:
     run(download, tmp_path)
     first = shown(tmp_path, 2, 100, 0)
     rates = [name for name in first.index if name.endswith("_rate")]
@@ -200,7 +204,7 @@ def test_on_the_first_day_nothing_is_known(download, tmp_path):
     assert first.user_shown == first.video_shown == 0
 
 
-def test_a_repeated_line_counts_once_in_the_past(tmp_path):
+def test_a_repeated_line_counts_once_in_the_past(tmp_path: Path) -> None:
     made = Download.of()
     for _ in range(3):
         made.shows(1, 100, moment(0), "is_click")
@@ -210,7 +214,9 @@ def test_a_repeated_line_counts_once_in_the_past(tmp_path):
 
 
 @pytest.mark.parametrize("day", [0, 1, 2])
-def test_what_happens_on_a_day_changes_no_feature_of_that_day_or_before(download, tmp_path, day):
+def test_what_happens_on_a_day_changes_no_feature_of_that_day_or_before(
+    download: Download, tmp_path: Path, day: int
+) -> None:
     run(download, tmp_path / "before")
     for line in download.log:
         if line["time_ms"] >= milliseconds(moment(day, 0)):
@@ -222,7 +228,9 @@ def test_what_happens_on_a_day_changes_no_feature_of_that_day_or_before(download
     assert all(before[name] != after[name] for name in files[day + 1 :])
 
 
-def test_what_is_shown_on_a_day_changes_no_feature_of_that_day_or_before(download, tmp_path):
+def test_what_is_shown_on_a_day_changes_no_feature_of_that_day_or_before(
+    download: Download, tmp_path: Path
+) -> None:
     run(download, tmp_path / "before")
     download.shows(2, 101, moment(1, 3), "is_click")
     run(download, tmp_path / "after")
@@ -233,7 +241,7 @@ def test_what_is_shown_on_a_day_changes_no_feature_of_that_day_or_before(downloa
 # -- dirt -----------------------------------------------------------------------------------------------------
 
 
-def test_contradictions_are_kept_and_counted(tmp_path):
+def test_contradictions_are_kept_and_counted(tmp_path: Path) -> None:
     made = Download.of()
     made.users[0]["is_live_streamer"] = -124
     made.shows(1, 100, moment(0), "long_view")
@@ -254,7 +262,9 @@ def test_contradictions_are_kept_and_counted(tmp_path):
     assert counts["played_over_ten_times"] == 2
 
 
-def test_users_and_videos_that_no_table_knows_are_kept_and_counted(download, tmp_path):
+def test_users_and_videos_that_no_table_knows_are_kept_and_counted(
+    download: Download, tmp_path: Path
+) -> None:
     download.shows(9, 999, moment(0), "is_click")
     result = run(download, tmp_path)
     assert (result.without_user_features, result.without_video_features) == (1, 1)

@@ -1,5 +1,7 @@
 """Ranking and calibration figures against scikit-learn, by hand, and by their laws."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -98,7 +100,7 @@ METRICS = [
 @pytest.mark.parametrize("metric", METRICS)
 @laws
 @given(rows=scored(), seed=st.integers(0, 1000))
-def test_the_order_of_rows_does_not_matter(metric, rows, seed) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_rows_does_not_matter(metric: Any, rows: Any, seed: int) -> None:  # type: ignore[no-untyped-def]
     y, p, w = rows
     mixed = np.random.default_rng(seed).permutation(y.size)
     assert metric(y[mixed], p[mixed], weights=w[mixed]) == pytest.approx(metric(y, p, weights=w))
@@ -107,7 +109,7 @@ def test_the_order_of_rows_does_not_matter(metric, rows, seed) -> None:  # type:
 @pytest.mark.parametrize("metric", METRICS)
 @laws
 @given(rows=scored())
-def test_a_row_of_weight_two_counts_as_two_rows(metric, rows) -> None:  # type: ignore[no-untyped-def]
+def test_a_row_of_weight_two_counts_as_two_rows(metric: Any, rows: Any) -> None:  # type: ignore[no-untyped-def]
     y, p, w = rows
     often = w.astype(int)
     assert metric(np.repeat(y, often), np.repeat(p, often)) == pytest.approx(metric(y, p, weights=w))
@@ -115,7 +117,7 @@ def test_a_row_of_weight_two_counts_as_two_rows(metric, rows) -> None:  # type: 
 
 @laws
 @given(scored(both=False), st.integers(1, 9))
-def test_a_request_has_an_auc_where_it_has_both_classes(rows, requests) -> None:  # type: ignore[no-untyped-def]
+def test_a_request_has_an_auc_where_it_has_both_classes(rows: Any, requests: int) -> None:  # type: ignore[no-untyped-def]
     y, p, _ = rows
     of = np.arange(y.size) % requests
     inside = [(y[of == r], p[of == r]) for r in range(requests)]
@@ -153,7 +155,9 @@ def test_figures_that_the_rows_cannot_give_are_nan() -> None:
         ([1, 0, 0], [0.1, 0.2], "one length"),
     ],
 )
-def test_unknown_labels_and_broken_predictions_are_refused(outcomes, predictions, said) -> None:  # type: ignore[no-untyped-def]
+def test_unknown_labels_and_broken_predictions_are_refused(
+    outcomes: list[Any] | list[int], predictions: list[Any] | list[float], said: str
+) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(DataError, match=said):
         binary.check_binary(outcomes, predictions)
 

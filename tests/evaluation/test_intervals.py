@@ -1,5 +1,7 @@
 """Intervals of the metrics: the resampled samples themselves are the oracle."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -49,7 +51,9 @@ def test_the_order_of_rows_does_not_move_a_value() -> None:
     [([], []), ([0, 0, 0], ["u", "v", "w"]), ([1, 0, 0], ["u", "u", "u"]), ([1, 0, 0], ["u", "v", "w"])],
     ids=["no rows", "no positive", "one user", "one user's positive"],
 )
-def test_too_little_data_is_no_figure_and_no_exception(outcomes, users) -> None:  # type: ignore[no-untyped-def]
+def test_too_little_data_is_no_figure_and_no_exception(
+    outcomes: list[Any] | list[int], users: list[Any] | list[str]
+) -> None:  # type: ignore[no-untyped-def]
     predictions = [0.2, 0.1, 0.3][: len(outcomes)]
     assert not any(told.known for told in _ranked(outcomes, predictions, users))
     ratio = intervals.calibration_interval(outcomes, predictions, users)

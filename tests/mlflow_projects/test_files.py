@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.projects import _parse_kubernetes_config
@@ -35,12 +36,12 @@ def words(folder: Path, values: dict[str, str]) -> list[str]:
     return without_empty(typed[typed.index("tasks.cli.project") + 1 :])
 
 
-def test_there_is_one_project_for_each_of_the_steps():
+def test_there_is_one_project_for_each_of_the_steps() -> None:
     assert {file.parent.name for file in PROJECTS.glob("*/MLproject")} == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_needs_what_the_command_needs_and_nothing_is_left_out(name):
+def test_it_needs_what_the_command_needs_and_nothing_is_left_out(name: Any) -> None:
     known = entry_point(PROJECTS / name).parameters
     needed = {key: VALUES.get(key, key) for key, parameter in known.items() if parameter.default is None}
     few = parse(words(PROJECTS / name, needed))
@@ -52,7 +53,7 @@ def test_it_needs_what_the_command_needs_and_nothing_is_left_out(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_value_reaches_the_shell_or_is_taken_for_an_option(name, tmp_path):
+def test_no_value_reaches_the_shell_or_is_taken_for_an_option(name: Any, tmp_path: Path) -> None:
     """The very command in a real shell, with a program in Python's place that says what it was given."""
     python = tmp_path / "bin/python"
     python.parent.mkdir()
@@ -78,7 +79,7 @@ def test_no_value_reaches_the_shell_or_is_taken_for_an_option(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", LAUNCHED)
-def test_for_kubernetes_it_asks_for_the_same_in_an_image(name):
+def test_for_kubernetes_it_asks_for_the_same_in_an_image(name: Any) -> None:
     assert "kubernetes" in BACKENDS
     plain, image = PROJECTS / name, project_folder(name, "kubernetes")
     assert load_project(str(plain)).docker_env is None
@@ -88,7 +89,7 @@ def test_for_kubernetes_it_asks_for_the_same_in_an_image(name):
     assert command(image, every).startswith(f"python -m tasks.cli.project {name} ")
 
 
-def test_mlflow_takes_the_configuration_for_kubernetes(monkeypatch):
+def test_mlflow_takes_the_configuration_for_kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECTS.parent)
     config = json.loads((PROJECTS / "kubernetes/backend.json").read_text(encoding="utf-8"))
     job = _parse_kubernetes_config(config)["kube-job-template"]
@@ -104,7 +105,7 @@ def typed_on_the_page() -> list[list[str]]:
     return [shlex.split(line) for line in page.splitlines() if line.startswith("mlflow run ")]
 
 
-def test_the_page_names_every_project_and_each_with_all_that_it_takes():
+def test_the_page_names_every_project_and_each_with_all_that_it_takes() -> None:
     assert {Path(typed[2]).name for typed in typed_on_the_page()} == set(NAMES)
     page = (PROJECTS.parent / "docs/mlflow_projects.md").read_text(encoding="utf-8")
     for name in NAMES:
@@ -116,7 +117,7 @@ def test_the_page_names_every_project_and_each_with_all_that_it_takes():
 
 
 @pytest.mark.parametrize("typed", typed_on_the_page(), ids=" ".join)
-def test_what_the_page_types_is_a_command(typed):
+def test_what_the_page_types_is_a_command(typed: Any) -> None:
     folder = PROJECTS.parent / typed[2]
     given = dict(typed[at + 1].split("=", 1) for at, word in enumerate(typed) if word == "-P")
     assert given.keys() <= entry_point(folder).parameters.keys()
@@ -124,7 +125,7 @@ def test_what_the_page_types_is_a_command(typed):
     assert typed[typed.index("--env-manager") + 1] == "local"
 
 
-def test_the_configuration_on_the_page_is_that_of_the_file():
+def test_the_configuration_on_the_page_is_that_of_the_file() -> None:
     page = (PROJECTS.parent / "docs/mlflow_projects.md").read_text(encoding="utf-8")
     written = page.split("```json\n")[1].split("```")[0]
     assert json.loads(written) == json.loads(

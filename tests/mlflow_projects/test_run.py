@@ -55,7 +55,7 @@ def project_runs(client: MlflowClient, experiment: str) -> list[Run]:
     return client.search_runs([experiment], "tags.mlflow.source.type = 'PROJECT'")
 
 
-def test_without_a_chosen_store_it_makes_in_the_home_what_the_step_makes(feed, elsewhere):
+def test_without_a_chosen_store_it_makes_in_the_home_what_the_step_makes(feed: Feed, elsewhere: Path) -> None:
     workspace, snapshot = feed
     asked = {
         "surface": "small_feed",
@@ -74,7 +74,7 @@ def test_without_a_chosen_store_it_makes_in_the_home_what_the_step_makes(feed, e
     assert (again.reused, again.version, again.sha256) == (True, version.version, version.sha256)
 
 
-def test_what_it_cannot_do_is_one_message_and_kept_with_its_run(feed, elsewhere):
+def test_what_it_cannot_do_is_one_message_and_kept_with_its_run(feed: Feed, elsewhere: Path) -> None:
     workspace, _ = feed
     client = Registry(workspace.home).client
     experiment_id(client, workspace.home, "small_feed")

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,11 +33,13 @@ def answers(values, operator, *operands):
         ([np.nan, np.nan], ("tea",), [None, None]),
     ],
 )
-def test_one_of_answers_yes_no_or_not_known(values, operands, expected):
+def test_one_of_answers_yes_no_or_not_known(
+    values: Any, operands: tuple[Any, ...], expected: list[Any] | list[None] | list[bool]
+) -> None:
     assert answers(values, "one_of", *operands) == expected
 
 
-def test_bounds_are_strict_and_nulls_unknown():
+def test_bounds_are_strict_and_nulls_unknown() -> None:
     assert answers([1.0, 2.0, 3.0, None], "above", 2.0) == [False, False, True, None]
     assert answers([1, 2, 3], "below", 2.0) == [True, False, False]
 
@@ -52,24 +56,26 @@ def test_bounds_are_strict_and_nulls_unknown():
         ([True, "no"], True, "mixed or other values"),
     ],
 )
-def test_a_comparison_across_kinds_refuses_the_batch(values, operand, found):
+def test_a_comparison_across_kinds_refuses_the_batch(
+    values: list[Any] | list[bool] | list[int] | list[str], operand: bool | int | str, found: str
+) -> None:
     with pytest.raises(DataError, match=f"Column 'x' holds {found}, and the test compares it with"):
         answers(values, "one_of", operand)
 
 
-def test_a_bound_on_text_refuses_the_batch():
+def test_a_bound_on_text_refuses_the_batch() -> None:
     with pytest.raises(DataError, match="'x' holds str and the test needs numbers"):
         answers(["1"], "above", 0.0)
 
 
-def test_a_missing_column_refuses_the_batch():
+def test_a_missing_column_refuses_the_batch() -> None:
     with pytest.raises(
         DataError, match=r"Unknown column 'permited'.*Did you mean 'permitted'.*the test needs it"
     ):
         read_flag(pd.DataFrame({"permitted": [True]}), "permited", "the test")
 
 
-def test_unknown_values_are_one_group():
+def test_unknown_values_are_one_group() -> None:
     codes = encode_groups(pd.DataFrame({"x": ["a", None, "b", None]}), "x", "the test")
     assert len(set(codes)) == 3
     assert codes[1] == codes[3]

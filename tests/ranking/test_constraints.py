@@ -1,3 +1,5 @@
+from typing import Any
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -26,7 +28,7 @@ def reasons(rows, **policy):
     return [found.reasons[code] if code >= 0 else None for code in found.codes]
 
 
-def test_a_filter_fails_closed_where_the_value_is_unknown():
+def test_a_filter_fails_closed_where_the_value_is_unknown() -> None:
     rows = [
         {"violation": v, "permitted": p}
         for v, p in [(False, True), (None, True), (False, None), (True, True)]
@@ -35,20 +37,20 @@ def test_a_filter_fails_closed_where_the_value_is_unknown():
     assert reasons(rows, hard_constraints=[VIOLATION, PERMITTED]) == expected
 
 
-def test_the_first_constraint_in_declared_order_names_the_drop():
+def test_the_first_constraint_in_declared_order_names_the_drop() -> None:
     rows = [{"violation": True, "permitted": False}]
     assert reasons(rows, hard_constraints=[VIOLATION, PERMITTED]) == ["violation"]
     assert reasons(rows, hard_constraints=[PERMITTED, VIOLATION]) == ["not_permitted"]
 
 
-def test_a_missing_column_refuses_the_batch():
+def test_a_missing_column_refuses_the_batch() -> None:
     with pytest.raises(
         DataError, match=r"Unknown column 'permitted'.*hard constraint 'not_permitted' needs it"
     ):
         reasons([{}], hard_constraints=[PERMITTED])
 
 
-def test_text_does_not_pass_for_a_boolean():
+def test_text_does_not_pass_for_a_boolean() -> None:
     # "True" is not True: compared across kinds, the filter would let everything through
     with pytest.raises(DataError, match="'violation' holds text"):
         reasons([{"violation": "True"}], hard_constraints=[VIOLATION])
@@ -63,13 +65,13 @@ def test_text_does_not_pass_for_a_boolean():
         ({"keep_when": {"column": "stock", "equals": 5}}, {0, 1, 3, 4}),
     ],
 )
-def test_each_test_drops_what_it_says_and_what_is_unknown(test, dropped):
+def test_each_test_drops_what_it_says_and_what_is_unknown(test: dict[str, Any], dropped: set[int]) -> None:
     rows = [{"stock": stock} for stock in (0, 1, 5, 9, None)]
     found = reasons(rows, hard_constraints=[{"name": "stock", **test}])
     assert {row for row, reason in enumerate(found) if reason == "stock"} == dropped
 
 
-def test_an_unknown_value_is_a_reason_of_its_own_after_hard_constraints():
+def test_an_unknown_value_is_a_reason_of_its_own_after_hard_constraints() -> None:
     rows = [
         {"margin": None, "violation": False},
         {"margin": None, "violation": True},
@@ -80,17 +82,17 @@ def test_an_unknown_value_is_a_reason_of_its_own_after_hard_constraints():
     assert reasons(rows, weights=weights, hard_constraints=[VIOLATION]) == expected
 
 
-def test_an_absolute_floor_spares_what_reaches_it():
+def test_an_absolute_floor_spares_what_reaches_it() -> None:
     rows = [{"p_click": p} for p in (0.004, 0.005, 0.006)]
     assert reasons(rows, relevance_floor={"click": 0.005}) == ["relevance_floor:click", None, None]
 
 
-def test_a_floor_may_name_a_task_outside_the_sum():
+def test_a_floor_may_name_a_task_outside_the_sum() -> None:
     rows = [{"p_relevant": 0.1}, {"p_relevant": 0.9}]
     assert reasons(rows, relevance_floor={"relevant": 0.5}) == ["relevance_floor:relevant", None]
 
 
-def test_a_quantile_floor_cuts_the_lowest_share_of_each_request():
+def test_a_quantile_floor_cuts_the_lowest_share_of_each_request() -> None:
     rows = [{"request_id": r, "item_id": i, "p_click": p} for r, i, p in [
         ("r", 0, 0.5), ("s", 0, 0.9), ("r", 1, 0.1), ("s", 1, 0.7), ("r", 2, 0.3), ("t", 0, 0.0),
         ("r", 3, 0.2), ("s", 2, 0.8), ("r", 4, 0.4),
@@ -100,7 +102,7 @@ def test_a_quantile_floor_cuts_the_lowest_share_of_each_request():
     assert cut == {("r", 1), ("r", 3), ("s", 1)}  # floor(.4 x 5) = 2, floor(.4 x 3) = 1, floor(.4 x 1) = 0
 
 
-def test_what_may_not_be_shown_does_not_move_a_quantile_floor():
+def test_what_may_not_be_shown_does_not_move_a_quantile_floor() -> None:
     # among all five the lowest two are the violating ones; among the three that stand it is the .3
     rows = [{"p_click": p, "violation": p < 0.25} for p in (0.1, 0.2, 0.3, 0.4, 0.5)]
     found = reasons(rows, relevance_floor={"click": {"quantile": 0.4}}, hard_constraints=[VIOLATION])
@@ -108,7 +110,9 @@ def test_what_may_not_be_shown_does_not_move_a_quantile_floor():
 
 
 @given(st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3]), min_size=1), st.floats(0.01, 0.99))
-def test_a_quantile_floor_never_cuts_more_than_its_share_nor_a_tie_in_two(values, share):
+def test_a_quantile_floor_never_cuts_more_than_its_share_nor_a_tie_in_two(
+    values: list[float], share: float
+) -> None:
     found = reasons([{"p_click": p} for p in values], relevance_floor={"click": {"quantile": share}})
     cut = [p for p, reason in zip(values, found, strict=True) if reason]
     spared = [p for p, reason in zip(values, found, strict=True) if not reason]
@@ -116,7 +120,7 @@ def test_a_quantile_floor_never_cuts_more_than_its_share_nor_a_tie_in_two(values
     assert not cut or max(cut) < min(spared)
 
 
-def test_every_reason_is_known_before_any_row_has_it():
+def test_every_reason_is_known_before_any_row_has_it() -> None:
     frame = pd.DataFrame({"request_id": ["r"], "item_id": ["a"], "violation": [False]})
     rules = UtilityPolicy.from_json(
         utility_json(hard_constraints=[VIOLATION], relevance_floor={"click": 0.1})

@@ -1,3 +1,6 @@
+from random import Random
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,7 +43,7 @@ def by_key(frame: pd.DataFrame) -> list[dict]:
 
 @settings(max_examples=60, deadline=None)
 @given(candidate_rows(), utility_policies(), slate_policies())
-def test_the_decision_is_that_of_the_slow_reference(rows, utility, slate):
+def test_the_decision_is_that_of_the_slow_reference(rows: Any, utility: Any, slate: Any) -> None:
     ours = plain(decided(rows, utility, slate).frame[COLUMNS])
     for row in (theirs := decide_all(rows, utility, slate)):
         row["utility"] = None if np.isnan(row["utility"]) else row["utility"]
@@ -50,7 +53,7 @@ def test_the_decision_is_that_of_the_slow_reference(rows, utility, slate):
 
 @settings(max_examples=15, deadline=None)
 @given(candidate_rows(), utility_policies(), slate_policies(), st.randoms(use_true_random=False))
-def test_the_order_of_the_rows_does_not_matter(rows, utility, slate, random):
+def test_the_order_of_the_rows_does_not_matter(rows: Any, utility: Any, slate: Any, random: Random) -> None:
     shuffled = random.sample(rows, len(rows))
     one, other = decided(rows, utility, slate), decided(shuffled, utility, slate)
     assert by_key(one.frame) == by_key(other.frame)
@@ -59,7 +62,7 @@ def test_the_order_of_the_rows_does_not_matter(rows, utility, slate, random):
 
 @settings(max_examples=15, deadline=None)
 @given(candidate_rows(requests=4), utility_policies(), slate_policies())
-def test_a_request_is_decided_alone_as_among_others(rows, utility, slate):
+def test_a_request_is_decided_alone_as_among_others(rows: Any, utility: Any, slate: Any) -> None:
     requests = {row["request_id"] for row in rows}
     alone = [decided([row for row in rows if row["request_id"] == r], utility, slate).frame for r in requests]
     assert by_key(pd.concat(alone)) == by_key(decided(rows, utility, slate).frame)
@@ -67,7 +70,7 @@ def test_a_request_is_decided_alone_as_among_others(rows, utility, slate):
 
 @settings(max_examples=15, deadline=None)
 @given(candidate_rows(), utility_policies(), slate_policies())
-def test_contributions_add_up_to_the_utility(rows, utility, slate):
+def test_contributions_add_up_to_the_utility(rows: Any, utility: Any, slate: Any) -> None:
     decision = decided(rows, utility, slate)
     total = sum(decision.contributions[term] for term in sorted(decision.contributions))
     np.testing.assert_array_equal(total, decision.utility)
@@ -75,7 +78,7 @@ def test_contributions_add_up_to_the_utility(rows, utility, slate):
 
 @settings(max_examples=15, deadline=None)
 @given(candidate_rows(), slate_policies(), st.floats(1.0, 1e300))
-def test_a_violating_item_is_in_no_slate_whatever_its_utility(rows, slate, weight):
+def test_a_violating_item_is_in_no_slate_whatever_its_utility(rows: Any, slate: Any, weight: float) -> None:
     rule = {"name": "violation", "drop_when": {"column": "blocked", "equals": True}}
     policy = utility_json(weights={"click": weight}, hard_constraints=[rule])
     frame = decided(rows, policy, slate).frame
@@ -86,13 +89,13 @@ def test_a_violating_item_is_in_no_slate_whatever_its_utility(rows, slate, weigh
     assert frame["dropped_by"][~out].isna().all()
 
 
-def test_a_candidate_set_of_one_is_first():
+def test_a_candidate_set_of_one_is_first() -> None:
     rows = [{"request_id": "r", "item_id": "a", "p_click": 0.1}]
     frame = decided(rows, utility_json(), slate_json()).frame
     assert plain(frame[["rank", "slate_position"]]) == [{"rank": 1, "slate_position": 1}]
 
 
-def test_where_all_are_dropped_the_empty_slate_is_reported():
+def test_where_all_are_dropped_the_empty_slate_is_reported() -> None:
     rows = [{"request_id": "r", "item_id": i, "p_click": 0.1, "permitted": None} for i in "ab"]
     rule = {"name": "not_permitted", "keep_when": {"column": "permitted", "equals": True}}
     decision = decided(rows, utility_json(hard_constraints=[rule]), slate_json())
@@ -103,7 +106,7 @@ def test_where_all_are_dropped_the_empty_slate_is_reported():
     ]
 
 
-def test_no_candidates_give_no_decision():
+def test_no_candidates_give_no_decision() -> None:
     frame = pd.DataFrame({"request_id": pd.Series([], dtype="str"), "item_id": pd.Series([], dtype="str")})
     policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json())
     decision = decide(frame, {"p_click": []}, *policies)
@@ -111,20 +114,20 @@ def test_no_candidates_give_no_decision():
     assert len(decision.frame) == len(decision.unmet) == 0
 
 
-def test_equal_utilities_are_ordered_by_code_point():
+def test_equal_utilities_are_ordered_by_code_point() -> None:
     items = ["a", "Z", "é", "\uff5a", "\U0001d4b3", "10", "9"]
     rows = [{"request_id": "r", "item_id": item, "p_click": 0.5} for item in items]
     frame = decided(rows, utility_json(), slate_json()).frame
     assert list(frame.sort_values("rank")["item_id"]) == ["10", "9", "Z", "a", "é", "\uff5a", "\U0001d4b3"]
 
 
-def test_integer_items_are_ordered_by_size():
+def test_integer_items_are_ordered_by_size() -> None:
     rows = [{"request_id": 7, "item_id": item, "p_click": 0.5} for item in (10, 9, 2**60 + 1, 2**60)]
     frame = decided(rows, utility_json(), slate_json()).frame
     assert list(frame["rank"]) == [2, 1, 4, 3]
 
 
-def test_a_safer_tier_ranks_first_whatever_the_utility():
+def test_a_safer_tier_ranks_first_whatever_the_utility() -> None:
     rows = [
         {"request_id": "r", "item_id": "risky", "p_click": 1.0, "p_report": 0.002},
         {"request_id": "r", "item_id": "safe", "p_click": 0.1, "p_report": 0.0005},
@@ -137,7 +140,7 @@ def test_a_safer_tier_ranks_first_whatever_the_utility():
     assert list(frame.sort_values("rank")["item_id"]) == ["safe", "risky", "edge"]
 
 
-def test_requests_are_decided_alike_in_blocks_of_any_size(monkeypatch):
+def test_requests_are_decided_alike_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
         {"request_id": r, "item_id": i, "p_click": (7 * r + 3 * i) % 5 / 5, "creator": (r + i) % 3}
         for r in range(12)
@@ -149,7 +152,7 @@ def test_requests_are_decided_alike_in_blocks_of_any_size(monkeypatch):
     pd.testing.assert_frame_equal(decided(rows, *policies).frame, whole)
 
 
-def test_the_grouping_can_be_made_once_for_many_policies():
+def test_the_grouping_can_be_made_once_for_many_policies() -> None:
     rows = [
         {"request_id": r, "item_id": i, "p_click": p}
         for r, i, p in [("r", "a", 0.1), ("s", "a", 0.2), ("r", "b", 0.3)]
@@ -161,13 +164,13 @@ def test_the_grouping_can_be_made_once_for_many_policies():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_prediction_that_is_not_finite_refuses_the_batch(bad):
+def test_a_prediction_that_is_not_finite_refuses_the_batch(bad: Any) -> None:
     rows = [{"request_id": "r", "item_id": i, "p_click": p} for i, p in [("a", 0.1), ("b", bad)]]
     with pytest.raises(DataError, match=r"'p_click' is not finite in 1 of 2 rows, for example r/b"):
         decided(rows, utility_json(), slate_json())
 
 
-def test_a_missing_prediction_names_the_nearest():
+def test_a_missing_prediction_names_the_nearest() -> None:
     rows = [{"request_id": "r", "item_id": "a", "p_clicks": 0.1}]
     with pytest.raises(DataError, match=r"'p_click' in the utility policy.*Did you mean 'p_clicks'"):
         decided(rows, utility_json(), slate_json())

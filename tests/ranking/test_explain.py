@@ -1,3 +1,5 @@
+from typing import Any
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -49,7 +51,7 @@ def moved(**rules):
     return dict(zip(candidates["item_id"], candidates["moved_by"], strict=True))
 
 
-def test_each_component_is_shown_with_weight_value_and_contribution():
+def test_each_component_is_shown_with_weight_value_and_contribution() -> None:
     components = explained().components
     ours = components[components["item_id"] == "e"].set_index("task").drop(columns="item_id")
     assert ours.loc["click"].drop(["times", "value"]).to_dict() == {
@@ -66,13 +68,13 @@ def test_each_component_is_shown_with_weight_value_and_contribution():
     }
 
 
-def test_candidates_come_best_first_and_only_those_of_the_request():
+def test_candidates_come_best_first_and_only_those_of_the_request() -> None:
     candidates = explained().candidates
     assert "".join(candidates["item_id"]) == "abcdefghi"
     assert set(candidates["context"]) == {"checkout"}
 
 
-def test_every_constraint_that_acted_is_named():
+def test_every_constraint_that_acted_is_named() -> None:
     candidates = explained().candidates.set_index("item_id")
     assert candidates["constraints"].dropna().to_dict() == {
         "f": "violation (unknown)",
@@ -91,42 +93,42 @@ def test_the_tier_that_ranks_before_utility_is_shown_where_there_is_one() -> Non
     assert explained().candidates["tier"].isna().all()
 
 
-def test_without_slate_rules_nothing_moves():
+def test_without_slate_rules_nothing_moves() -> None:
     assert moved() == {}
 
 
-def test_a_cap_holds_back_and_lifts_those_behind():
+def test_a_cap_holds_back_and_lifts_those_behind() -> None:
     cap = "max_per:creator"
     assert moved(max_per={"creator": 1}) == {"b": cap, "c": cap, "d": cap}
 
 
-def test_a_reservation_displaces_the_last():
+def test_a_reservation_displaces_the_last() -> None:
     rule = "min_where_if_available:fresh"
     assert moved(min_where_if_available={"fresh": 1}) == {"c": rule, "e": rule}
 
 
-def test_only_the_rules_that_moved_a_candidate_are_named():
+def test_only_the_rules_that_moved_a_candidate_are_named() -> None:
     names = moved(max_per={"creator": 1}, min_where_if_available={"fresh": 1}, max_where={"must": 1})
     cap, reservation = "max_per:creator", "min_where_if_available:fresh"
     # c has b's slot for the cap; d would have c's but for the reservation, and keeps off the slate: unmoved
     assert names == {"b": f"{cap}", "c": cap, "e": reservation}
 
 
-def test_where_two_rules_would_each_have_moved_it_both_are_named():
+def test_where_two_rules_would_each_have_moved_it_both_are_named() -> None:
     twice = [row | {"sponsored": row["creator"] == "ana"} for row in ROWS]
     candidates = explained(rows=twice, max_per={"creator": 1}, max_where={"sponsored": 1}).candidates
     names = candidates.set_index("item_id")["moved_by"]
     assert names["b"] == "max_per:creator, max_where:sponsored"
 
 
-def test_required_and_diverse_candidates_name_their_rule():
+def test_required_and_diverse_candidates_name_their_rule() -> None:
     required = [row | {"must": row["item_id"] == "d"} for row in ROWS]
     candidates = explained(rows=required, required_first="must").candidates.set_index("item_id")
     assert candidates["moved_by"].dropna().to_dict() == dict.fromkeys("dabc", "required_first")
     assert moved(diversity={"by": "creator", "strength": 0.2}) == dict.fromkeys("bcd", "diversity")
 
 
-def test_what_the_slate_asked_in_vain_is_said_of_the_request():
+def test_what_the_slate_asked_in_vain_is_said_of_the_request() -> None:
     met = explained().candidates
     assert met["unmet"].isna().all()
     short = explained(length=6, min_where_if_available={"must": 2}).candidates
@@ -135,24 +137,24 @@ def test_what_the_slate_asked_in_vain_is_said_of_the_request():
     }
 
 
-def test_the_frame_repeats_the_decision_for_each_component():
+def test_the_frame_repeats_the_decision_for_each_component() -> None:
     frame = explained().frame
     assert list(frame["item_id"][:4]) == ["a", "a", "b", "b"]
     assert list(frame.columns[-6:]) == ["task", "prediction", "weight", "times", "value", "contribution"]
 
 
-def test_a_request_is_found_by_its_name_as_text():
+def test_a_request_is_found_by_its_name_as_text() -> None:
     pd.testing.assert_frame_equal(explained("7").frame, explained(7).frame)
 
 
-def test_an_unknown_request_is_refused():
+def test_an_unknown_request_is_refused() -> None:
     with pytest.raises(DataError, match="No candidate of request '9' in 10 rows"):
         explained(9)
 
 
 @settings(max_examples=15, deadline=None)
 @given(candidate_rows(requests=2), utility_policies(), slate_policies())
-def test_an_explanation_tells_what_was_decided(rows, utility, slate):
+def test_an_explanation_tells_what_was_decided(rows: Any, utility: Any, slate: Any) -> None:
     frame, predictions = frame_of(rows)
     policies = UtilityPolicy.from_json(utility), SlatePolicy.from_json(slate)
     decided = decide(frame, predictions, *policies).frame

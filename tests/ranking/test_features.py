@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ SHOWN = pd.DataFrame(
 ENCODER = FeatureEncoder.fit(SHOWN, numeric=["price", "age", "visible"], categorical=["store", "aisle"])
 
 
-def test_columns_come_in_declared_order_numeric_first():
+def test_columns_come_in_declared_order_numeric_first() -> None:
     assert ENCODER.names == ("price", "age", "visible", "store", "aisle")
     assert ENCODER.categorical == ("store", "aisle")
     np.testing.assert_array_equal(
@@ -32,29 +33,29 @@ def test_columns_come_in_declared_order_numeric_first():
     )
 
 
-def test_categories_are_ordered_by_code_point():
+def test_categories_are_ordered_by_code_point() -> None:
     assert ENCODER.categories == {"store": ("30", "4"), "aisle": ("jam", "tea")}
 
 
-def test_what_training_never_saw_is_missing():
+def test_what_training_never_saw_is_missing() -> None:
     fresh = SHOWN.assign(aisle=["rye", "tea", "jam"], store=[4, 5, 30])
     np.testing.assert_array_equal(ENCODER.matrix(fresh)[:, 3:], [[1, NAN], [NAN, 1], [0, 0]])
 
 
 @pytest.mark.parametrize("kind", ["object", "str", "category", "string"])
-def test_text_is_the_same_in_every_type(kind):
+def test_text_is_the_same_in_every_type(kind: str) -> None:
     typed = SHOWN.assign(aisle=SHOWN["aisle"].astype(kind))
     np.testing.assert_array_equal(ENCODER.matrix(typed), ENCODER.matrix(SHOWN))
     assert FeatureEncoder.fit(typed, [], ["aisle"]).categories == {"aisle": ("jam", "tea")}
 
 
 @pytest.mark.parametrize("kind", ["int8", "float64", "Int64", "object", "category", "str"])
-def test_a_number_is_the_same_category_in_every_type(kind):
+def test_a_number_is_the_same_category_in_every_type(kind: str) -> None:
     typed = SHOWN.assign(store=SHOWN["store"].astype(kind))
     np.testing.assert_array_equal(ENCODER.matrix(typed), ENCODER.matrix(SHOWN))
 
 
-def test_a_null_beside_a_category_does_not_change_it():
+def test_a_null_beside_a_category_does_not_change_it() -> None:
     # pandas turns integers beside a null into floats, and booleans into objects
     beside = pd.DataFrame({"store": [30, None, 4], "open": [True, None, False]})
     encoder = FeatureEncoder.fit(
@@ -64,53 +65,53 @@ def test_a_null_beside_a_category_does_not_change_it():
 
 
 @pytest.mark.parametrize("values", [[True, None, False], pd.array([True, None, False], dtype="boolean")])
-def test_booleans_with_nulls_are_numbers(values):
+def test_booleans_with_nulls_are_numbers(values: Any) -> None:
     frame = pd.DataFrame({"visible": values})
     matrix = FeatureEncoder(("visible",), {}).matrix(frame)
     np.testing.assert_array_equal(matrix[:, 0], [1, NAN, 0])
 
 
-def test_categories_that_a_type_only_declares_are_not_learned():
+def test_categories_that_a_type_only_declares_are_not_learned() -> None:
     declared = pd.DataFrame({"aisle": pd.Categorical(["tea"], categories=["jam", "tea"])})
     assert FeatureEncoder.fit(declared, [], ["aisle"]).categories == {"aisle": ("tea",)}
 
 
-def test_an_encoder_survives_json():
+def test_an_encoder_survives_json() -> None:
     again = FeatureEncoder.from_json(json.loads(json.dumps(ENCODER.to_json())))
     assert again == ENCODER
     assert again.same_as(ENCODER)
 
 
 @given(st.permutations(range(3)), st.integers(1, 3))
-def test_a_row_is_encoded_alike_in_any_company(order, some):
+def test_a_row_is_encoded_alike_in_any_company(order: Any, some: int) -> None:
     rows = list(order)[:some]
     np.testing.assert_array_equal(ENCODER.matrix(SHOWN.iloc[rows]), ENCODER.matrix(SHOWN)[rows])
 
 
-def test_a_missing_column_names_the_nearest():
+def test_a_missing_column_names_the_nearest() -> None:
     with pytest.raises(
         DataError, match=r"'price' in the candidates.*Did you mean 'prices'.*feature encoder needs it"
     ):
         ENCODER.matrix(SHOWN.rename(columns={"price": "prices"}))
 
 
-def test_infinities_are_counted():
+def test_infinities_are_counted() -> None:
     with pytest.raises(DataError, match="'price' is infinite in 2 of 3 rows, for example r/b, s/a"):
         ENCODER.matrix(SHOWN.assign(price=[1.0, np.inf, -np.inf]))
 
 
-def test_a_column_that_is_not_numeric_is_refused():
+def test_a_column_that_is_not_numeric_is_refused() -> None:
     with pytest.raises(DataError, match="'price' holds str and the feature encoder needs numbers"):
         ENCODER.matrix(SHOWN.assign(price=["1", "2", "3"]))
     with pytest.raises(DataError, match="'price' holds datetime64"):
         ENCODER.matrix(SHOWN.assign(price=pd.to_datetime(["2026-01-01"] * 3)))
 
 
-def test_a_column_that_is_there_twice_is_refused():
+def test_a_column_that_is_there_twice_is_refused() -> None:
     with pytest.raises(DataError, match="more than one column 'age'"):
         ENCODER.matrix(pd.concat([SHOWN, SHOWN[["age"]]], axis=1))
 
 
-def test_values_that_cannot_be_compared_are_refused():
+def test_values_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(DataError, match="'aisle' holds values that cannot be compared"):
         ENCODER.matrix(SHOWN.assign(aisle=[["tea"], ["jam"], None]))

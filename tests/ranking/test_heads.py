@@ -46,7 +46,7 @@ def heads(*made):
     return Heads({one.task: one for one in made})
 
 
-def test_a_conditional_task_enters_as_the_joint_probability():
+def test_a_conditional_task_enters_as_the_joint_probability() -> None:
     chain = heads(head("purchase", constant(0.004)), head("return", constant(0.2), parent="purchase"))
     predictions = chain.predict(PRICED)
     assert list(predictions) == ["p_purchase", "p_return", "p_return__given"]
@@ -55,7 +55,7 @@ def test_a_conditional_task_enters_as_the_joint_probability():
     assert predictions["p_return"] == pytest.approx(0.0008)
 
 
-def test_the_joint_multiplies_calibrated_factors_along_the_whole_chain():
+def test_the_joint_multiplies_calibrated_factors_along_the_whole_chain() -> None:
     doubled = LogisticMap(slope=1.0, intercept=math.log(2))  # doubles the odds
     chain = heads(
         head("kept", constant(0.5), parent="purchase", calibrator=doubled),
@@ -70,7 +70,7 @@ def test_the_joint_multiplies_calibrated_factors_along_the_whole_chain():
     assert predictions["p_kept__given"] == pytest.approx(kept)
 
 
-def test_some_tasks_bring_their_ancestors_and_predict_as_among_all():
+def test_some_tasks_bring_their_ancestors_and_predict_as_among_all() -> None:
     made = heads(
         head("hide", constant(0.01)),
         head("purchase", constant(0.004)),
@@ -82,7 +82,7 @@ def test_some_tasks_bring_their_ancestors_and_predict_as_among_all():
     assert all((found == among_all[name]).all() for name, found in some.predict(PRICED).items())
 
 
-def test_a_map_on_the_joint_changes_the_joint_only():
+def test_a_map_on_the_joint_changes_the_joint_only() -> None:
     halved = LogisticMap(slope=1.0, intercept=-math.log(2))
     chain = heads(
         head("purchase", constant(0.5)), head("return", constant(0.5), parent="purchase", joint=halved)
@@ -93,7 +93,7 @@ def test_a_map_on_the_joint_changes_the_joint_only():
     assert predictions["p_purchase"] == pytest.approx(0.5)
 
 
-def test_a_value_task_is_what_an_impression_is_expected_to_bring():
+def test_a_value_task_is_what_an_impression_is_expected_to_bring() -> None:
     spend = booster(10.0, 30.0, objective="regression")
     factor = MeanMap((1.0,), (2.0,), floor=0.1)
     chain = heads(
@@ -107,7 +107,7 @@ def test_a_value_task_is_what_an_impression_is_expected_to_bring():
     assert predictions["v_spend_given"] == pytest.approx([1, 1, 3, 3])
 
 
-def test_each_row_gets_its_own_prediction_beyond_one_chunk(monkeypatch):
+def test_each_row_gets_its_own_prediction_beyond_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.ranking.heads._CHUNK", 3)
     model = heads(head("click", booster(logit(0.1), logit(0.3))))
     many = pd.concat([PRICED, PRICED])
@@ -120,7 +120,7 @@ BY_TENURE = SegmentedMap(
 )
 
 
-def test_a_calibrator_by_segment_reads_its_columns_row_by_row(monkeypatch):
+def test_a_calibrator_by_segment_reads_its_columns_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.ranking.heads._CHUNK", 3)
     model = heads(head("click", constant(0.2), calibrator=BY_TENURE))
     assert model.columns == ("aisle", "days", "price")
@@ -131,32 +131,32 @@ def test_a_calibrator_by_segment_reads_its_columns_row_by_row(monkeypatch):
         model.predict(PRICED)
 
 
-def test_heads_with_the_same_encoder_encode_once():
+def test_heads_with_the_same_encoder_encode_once() -> None:
     twin = FeatureEncoder.from_json(ENCODER.to_json())
     other = FeatureEncoder(("price",), {"aisle": ("x",)})
     made = [Head(str(i), "binary", constant(0.1), e, None) for i, e in enumerate([ENCODER, other, twin])]
     assert [[h.task for h in group] for _, group in heads(*made)._by_encoder] == [["0", "2"], ["1"]]
 
 
-def test_a_model_and_an_encoder_of_different_widths_are_refused():
+def test_a_model_and_an_encoder_of_different_widths_are_refused() -> None:
     narrow = FeatureEncoder(("price",), {})
     with pytest.raises(StoreError, match="'click' reads 2 features, its encoder makes 1"):
         Head("click", "binary", constant(0.1), narrow, None)
 
 
-def test_a_chain_that_does_not_end_is_refused():
+def test_a_chain_that_does_not_end_is_refused() -> None:
     with pytest.raises(StoreError, match=r"Unknown parent 'purchas'.*Did you mean 'purchase'"):
         heads(head("purchase", constant(0.1)), head("return", constant(0.1), parent="purchas"))
     with pytest.raises(StoreError, match="cannot be the parent"):
         heads(head("a", constant(0.1), parent="b"), head("b", constant(0.1), parent="a"))
 
 
-def test_a_missing_feature_refuses_the_batch():
+def test_a_missing_feature_refuses_the_batch() -> None:
     with pytest.raises(DataError, match="Unknown column 'price'"):
         heads(head("click", constant(0.1))).predict(PRICED.drop(columns="price"))
 
 
-def test_a_quantile_and_an_order_are_given_the_parent_and_multiplied_by_nothing():
+def test_a_quantile_and_an_order_are_given_the_parent_and_multiplied_by_nothing() -> None:
     made = heads(
         head("purchase", constant(0.004)),
         head("spend", booster(3.0, 9.0, objective="regression"), kind="quantile", parent="purchase"),

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from tasks.errors import ContractError
@@ -34,7 +36,7 @@ FULL = {
 }
 
 
-def test_a_utility_policy_is_read_from_what_the_contract_writes():
+def test_a_utility_policy_is_read_from_what_the_contract_writes() -> None:
     policy = UtilityPolicy.from_json(utility_json(**FULL))
     assert policy == UtilityPolicy(
         policy="p",
@@ -63,7 +65,7 @@ def test_a_utility_policy_is_read_from_what_the_contract_writes():
     assert policy.columns == ("age_days", "app", "margin", "page", "region", "tenure", "violation")
 
 
-def test_a_slate_policy_is_read_from_what_the_contract_writes():
+def test_a_slate_policy_is_read_from_what_the_contract_writes() -> None:
     content = slate_json(
         length=20,
         max_per={"creator": 2, "category": 4},
@@ -86,7 +88,7 @@ def test_a_slate_policy_is_read_from_what_the_contract_writes():
     assert policy.columns == ("category", "creator", "exploration", "policy_required", "sponsored")
 
 
-def test_the_order_of_keys_does_not_matter():
+def test_the_order_of_keys_does_not_matter() -> None:
     content = utility_json(**FULL)
     turned = {name: dict(reversed(v.items())) if isinstance(v, dict) else v for name, v in content.items()}
     ours, theirs = UtilityPolicy.from_json(content), UtilityPolicy.from_json(turned)
@@ -94,7 +96,7 @@ def test_the_order_of_keys_does_not_matter():
     assert list(ours.weights) == list(theirs.weights)
 
 
-def test_a_tier_points_where_its_weight_does_or_where_it_says():
+def test_a_tier_points_where_its_weight_does_or_where_it_says() -> None:
     tier = {"task": "click_30m", "cuts": [0.5]}
     content = utility_json(weights={"click_30m": 1.0}, lexicographic=[tier])
     assert not UtilityPolicy.from_json(content).tiers[0].low_is_better
@@ -102,7 +104,7 @@ def test_a_tier_points_where_its_weight_does_or_where_it_says():
     assert UtilityPolicy.from_json(content).tiers[0].low_is_better
 
 
-def test_a_tier_without_a_direction_is_refused():
+def test_a_tier_without_a_direction_is_refused() -> None:
     content = utility_json(weights={"click": 1.0}, lexicographic=[{"task": "report", "cuts": [0.001]}])
     with pytest.raises(ContractError, match="Tier 'report' has no direction"):
         UtilityPolicy.from_json(content)
@@ -116,7 +118,7 @@ def test_a_tier_without_a_direction_is_refused():
         ({"column": "x", "equal": 1}, "Unknown test 'equal' in constraint 'c'.*Did you mean 'equals'"),
     ],
 )
-def test_a_test_that_this_code_does_not_know_is_refused(test, message):
+def test_a_test_that_this_code_does_not_know_is_refused(test: dict[str, Any], message: str) -> None:
     content = utility_json() | {"hard_constraints": [{"name": "c", "drop_when": test}]}
     with pytest.raises(ContractError, match=message):
         UtilityPolicy.from_json(content)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +25,7 @@ def columns(**rules):
     return SlateColumns.of(ROWS, SlatePolicy.from_json(slate_json(**rules)))
 
 
-def test_what_fell_short_is_counted_per_request():
+def test_what_fell_short_is_counted_per_request() -> None:
     rules = columns(length=2, min_where_if_available={"fresh": 2}, required_first="must")
     kept = np.array([True, True, False, True])
     placed = np.array([False, True, False, True])
@@ -47,11 +49,11 @@ def test_what_fell_short_is_counted_per_request():
         ({"diversity": {"by": "creators", "strength": 1.0}}, "diversity"),
     ],
 )
-def test_a_missing_column_refuses_the_batch_and_names_the_rule(rules, rule):
+def test_a_missing_column_refuses_the_batch_and_names_the_rule(rules: dict[str, Any], rule: str) -> None:
     with pytest.raises(DataError, match=f"'creators'.*Did you mean 'creator'.*slate rule '{rule}' needs it"):
         columns(**rules)
 
 
-def test_a_rule_that_counts_what_is_true_needs_booleans():
+def test_a_rule_that_counts_what_is_true_needs_booleans() -> None:
     with pytest.raises(DataError, match="'creator' holds text, and slate rule 'max_where:creator'"):
         columns(max_where={"creator": 1})

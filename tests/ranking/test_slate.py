@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,24 +55,24 @@ def slate_of(rows, **rules):
         ({"diversity": {"by": "creator", "strength": 0.25}, "required_first": "must"}, "efad"),
     ],
 )
-def test_each_rule_does_what_it_says(rules, slate):
+def test_each_rule_does_what_it_says(rules: dict[str, Any], slate: str) -> None:
     assert slate_of(rows_of(TABLE), **{"length": 4} | rules)[0] == slate
 
 
-def test_a_reserved_candidate_keeps_its_place_under_a_cap():
+def test_a_reserved_candidate_keeps_its_place_under_a_cap() -> None:
     # plain greedy takes a and b, then ana is full and c, the only fresh one, is out
     rows = rows_of(TABLE, d={"fresh": False})
     rules = {"max_per": {"creator": 2}, "min_where_if_available": {"fresh": 1}, "length": 3}
     assert slate_of(rows, **rules) == ("acd", {})
 
 
-def test_a_reservation_is_given_back_when_others_meet_the_minimum():
+def test_a_reservation_is_given_back_when_others_meet_the_minimum() -> None:
     # c is reserved as the best fresh one; after a, its creator costs 0.25 more, so d comes and c is free to go
     rules = {"min_where_if_available": {"fresh": 1}, "length": 3}
     assert slate_of(rows_of(TABLE), diversity={"by": "creator", "strength": 0.25}, **rules) == ("adb", {})
 
 
-def test_what_cannot_be_met_is_reported():
+def test_what_cannot_be_met_is_reported() -> None:
     rows = rows_of(TABLE)
     rules = {"min_where_if_available": {"fresh": 3}, "required_first": "must", "max_per": {"creator": 1}}
     assert slate_of(rows, length=5, **rules) == (
@@ -83,7 +85,7 @@ def test_what_cannot_be_met_is_reported():
     )
 
 
-def test_what_is_unknown_counts_against_the_candidate():
+def test_what_is_unknown_counts_against_the_candidate() -> None:
     unknown = rows_of(TABLE, a={"creator": None}, b={"creator": None}, c={"creator": None})
     assert slate_of(unknown, length=3, max_per={"creator": 1})[0] == "ade"
     unknown = rows_of(TABLE, a={"sponsored": None})
@@ -133,7 +135,7 @@ def decide_rows(rows, rules):
 
 @settings(max_examples=60, deadline=None)
 @given(RULES, SEEDS)
-def test_the_slate_is_that_of_the_slow_reference(rules, seed):
+def test_the_slate_is_that_of_the_slow_reference(rules: Any, seed: Any) -> None:
     rows = many_requests(seed)
     reference = decide_all(rows, utility_json(), slate_json(**rules))
     expected = [row["slate_position"] or 0 for row in reference]
@@ -142,7 +144,7 @@ def test_the_slate_is_that_of_the_slow_reference(rules, seed):
 
 @settings(max_examples=20, deadline=None)
 @given(RULES, SEEDS)
-def test_caps_hold_and_nothing_falls_short_in_silence(rules, seed):
+def test_caps_hold_and_nothing_falls_short_in_silence(rules: Any, seed: Any) -> None:
     rows = many_requests(seed)
     decision = decide_rows(rows, rules)
     unmet = set(zip(decision.unmet["request_id"], decision.unmet["requirement"], strict=True))
@@ -161,7 +163,9 @@ def test_caps_hold_and_nothing_falls_short_in_silence(rules, seed):
 
 @settings(max_examples=20, deadline=None)
 @given(SEEDS, st.sampled_from([{}, {"creator": 1}, {"creator": 2}]), st.integers(1, 4))
-def test_one_fresh_candidate_is_always_found_where_there_is_one(seed, caps, length):
+def test_one_fresh_candidate_is_always_found_where_there_is_one(
+    seed: Any, caps: dict[str, Any], length: int
+) -> None:
     rows = pd.DataFrame(many_requests(seed))
     rules = {"length": length, "max_per": caps, "min_where_if_available": {"fresh": 1}}
     placed = decide_rows(rows.to_dict("records"), rules).slate_position > 0

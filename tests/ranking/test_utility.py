@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +19,7 @@ def policy(**fields):
     return UtilityPolicy.from_json(utility_json(**fields))
 
 
-def test_the_smallest_production_plan_adds_up():
+def test_the_smallest_production_plan_adds_up() -> None:
     # R16: a cost of 1000 at a probability of .001 weighs 1
     weights = {"click": 0.4, "purchase": 20.0, "hide": -5.0, "report": -1000.0}
     predictions = {
@@ -31,17 +33,17 @@ def test_the_smallest_production_plan_adds_up():
     assert valued.contributions["report"] == pytest.approx([0.0, -1.0])
 
 
-def test_a_value_column_multiplies_the_probability():
+def test_a_value_column_multiplies_the_probability() -> None:
     valued = compute_utilities(TWO, {"p_purchase": [0.1, 0.1]}, policy(weights=PURCHASE))
     assert valued.utility == pytest.approx([4.0, 1.0])
 
 
-def test_a_value_task_is_a_term_by_its_expectation():
+def test_a_value_task_is_a_term_by_its_expectation() -> None:
     valued = compute_utilities(TWO, {"v_spend": [3.0, 5.0]}, policy(weights={"spend": 0.1}))
     assert valued.utility == pytest.approx([0.3, 0.5])
 
 
-def test_a_cost_lowers_the_utility_however_small():
+def test_a_cost_lowers_the_utility_however_small() -> None:
     without = compute_utilities(TWO, {"p_click": [0.5, 0.5]}, policy(weights={"click": 1.0}))
     weights = {"click": 1.0, "hide": -0.001}
     withal = compute_utilities(TWO, {"p_click": [0.5, 0.5], "p_hide": [0.1, 0.9]}, policy(weights=weights))
@@ -49,7 +51,7 @@ def test_a_cost_lowers_the_utility_however_small():
     assert withal.utility[1] < withal.utility[0]
 
 
-def test_a_context_replaces_weights_and_the_first_match_wins():
+def test_a_context_replaces_weights_and_the_first_match_wins() -> None:
     declared = [
         {"name": "checkout", "when": {"page": "checkout"}, "weights": {"purchase": 40.0}},
         {
@@ -65,13 +67,13 @@ def test_a_context_replaces_weights_and_the_first_match_wins():
     assert valued.contributions["click"] == pytest.approx([4.5, 0.5])
 
 
-def test_a_context_needs_every_condition_and_a_known_value():
+def test_a_context_needs_every_condition_and_a_known_value() -> None:
     declared = [{"name": "c", "when": {"page": "home", "app": True}, "weights": {"click": 2.0}}]
     rows = pd.DataFrame({"page": ["home", "home", "home", None], "app": [True, False, None, True]})
     assert list(choose_contexts(rows, policy(contexts=declared).contexts)) == [0, -1, -1, -1]
 
 
-def test_a_task_may_count_in_one_context_only():
+def test_a_task_may_count_in_one_context_only() -> None:
     declared = [{"name": "checkout", "when": {"page": "checkout"}, "weights": PURCHASE}]
     rules = policy(weights={"click": 1.0}, contexts=declared)
     unpriced = TWO.assign(margin=[None, 0.5])
@@ -80,7 +82,7 @@ def test_a_task_may_count_in_one_context_only():
     assert not valued.unknown_values["margin"].any()
 
 
-def test_an_unknown_value_leaves_the_utility_unknown():
+def test_an_unknown_value_leaves_the_utility_unknown() -> None:
     valued = compute_utilities(
         TWO.assign(margin=[None, 0.5]), {"p_purchase": [0.0, 0.1]}, policy(weights=PURCHASE)
     )
@@ -96,22 +98,24 @@ def test_an_unknown_value_leaves_the_utility_unknown():
         ([1e308, 1.0], "The utility overflows in 1 of 2 rows"),
     ],
 )
-def test_a_value_column_that_is_no_value_refuses_the_batch(margin, message):
+def test_a_value_column_that_is_no_value_refuses_the_batch(
+    margin: list[Any] | list[float] | list[str], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         compute_utilities(TWO.assign(margin=margin), {"p_purchase": [1.0, 1.0]}, policy(weights=PURCHASE))
 
 
-def test_a_missing_value_column_refuses_the_batch():
+def test_a_missing_value_column_refuses_the_batch() -> None:
     with pytest.raises(DataError, match="Unknown column 'margin' in the candidates"):
         compute_utilities(TWO.drop(columns="margin"), {"p_purchase": [1.0, 1.0]}, policy(weights=PURCHASE))
 
 
-def test_a_missing_context_column_refuses_the_batch():
+def test_a_missing_context_column_refuses_the_batch() -> None:
     declared = [{"name": "checkout", "when": {"pages": "checkout"}, "weights": {"click": 2.0}}]
     with pytest.raises(DataError, match=r"'pages'.*Did you mean 'page'.*context 'checkout' needs it"):
         compute_utilities(TWO, {"p_click": [1.0, 1.0]}, policy(contexts=declared))
 
 
-def test_predictions_of_another_length_are_refused():
+def test_predictions_of_another_length_are_refused() -> None:
     with pytest.raises(DataError, match=r"'p_click' has shape \(3,\) for 2 candidates"):
         compute_utilities(TWO, {"p_click": [0.1, 0.2, 0.3]}, policy())

@@ -48,48 +48,50 @@ def trained() -> lgb.Booster:
     return lgb.train({"objective": "binary", "verbosity": -1, "num_threads": 1}, data, 3)
 
 
-def test_the_digest_is_over_sorted_lines_of_path_and_digest():
+def test_the_digest_is_over_sorted_lines_of_path_and_digest() -> None:
     lines = "".join(f"{path} {sha256(data)}\n" for path, data in sorted(FILES.items()))
     assert files_sha256(FILES) == sha256(lines.encode())
 
 
-def test_a_folder_has_the_digest_of_its_files(registry):
+def test_a_folder_has_the_digest_of_its_files(registry: Registry) -> None:
     part = register(registry)
     assert part == Part(NAME, 1, files_sha256(FILES))
     assert folder_sha256(stored(registry, part)) == part.sha256
 
 
-def test_what_was_registered_is_fetched(registry):
+def test_what_was_registered_is_fetched(registry: Registry) -> None:
     folder = registry.fetch(register(registry))
     assert {path: (folder / path).read_bytes() for path in FILES} == FILES
 
 
-def test_a_part_is_fetched_to_where_it_is_wanted(registry, tmp_path):
+def test_a_part_is_fetched_to_where_it_is_wanted(registry: Registry, tmp_path: Path) -> None:
     part = register(registry)
     assert registry.fetch(part, tmp_path / "here") == tmp_path / "here"
     assert (tmp_path / "here/notes/why.txt").read_bytes() == b"because"
 
 
-def test_the_same_bytes_from_the_same_inputs_are_one_version(registry):
+def test_the_same_bytes_from_the_same_inputs_are_one_version(registry: Registry) -> None:
     inputs = {"equipoise.inputs": "a"}
     assert register(registry, **inputs) == register(registry, **inputs)
     assert [part.version for part in registry.versions(NAME)] == [1]
 
 
-def test_other_inputs_or_other_bytes_are_another_version(registry):
+def test_other_inputs_or_other_bytes_are_another_version(registry: Registry) -> None:
     register(registry, **{"equipoise.inputs": "a"})
     assert register(registry, **{"equipoise.inputs": "b"}).version == 2
     assert register(registry, {"calibrator.json": b"{}"}, **{"equipoise.inputs": "b"}).version == 3
 
 
-def test_bytes_that_claim_no_inputs_are_one_version(registry):
+def test_bytes_that_claim_no_inputs_are_one_version(registry: Registry) -> None:
     assert register(registry, as_of="monday").version == register(registry, as_of="tuesday").version == 1
 
 
 @pytest.mark.parametrize(
     "killed_in", ["finalize_logged_model", "create_registered_model", "create_model_version"]
 )
-def test_a_step_killed_while_registering_registers_once_in_the_end(registry, monkeypatch, killed_in):
+def test_a_step_killed_while_registering_registers_once_in_the_end(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, killed_in: str
+) -> None:
     with monkeypatch.context() as dying:
 
         def die(*_: object, **__: object) -> None:
@@ -103,7 +105,9 @@ def test_a_step_killed_while_registering_registers_once_in_the_end(registry, mon
     assert registry.client.get_logged_model(registry.model_id(register(registry))).status == "READY"
 
 
-def test_a_step_killed_after_registering_finds_its_version(registry, monkeypatch):
+def test_a_step_killed_after_registering_finds_its_version(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as dying:
 
         def die(*_: object, **__: object) -> None:
@@ -116,7 +120,7 @@ def test_a_step_killed_after_registering_finds_its_version(registry, monkeypatch
     assert len(registry.versions(NAME)) == 1
 
 
-def test_steps_in_parallel_register_the_same_bytes_once(registry):
+def test_steps_in_parallel_register_the_same_bytes_once(registry: Registry):
     run_id = open_run(registry)
 
     def once(_: int) -> Part:
@@ -128,19 +132,19 @@ def test_steps_in_parallel_register_the_same_bytes_once(registry):
     assert len(registry.versions(NAME)) == 1
 
 
-def test_registering_leaves_the_environment_as_it_was(registry):
+def test_registering_leaves_the_environment_as_it_was(registry: Registry) -> None:
     register(registry)
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
-def test_a_changed_byte_is_refused(registry):
+def test_a_changed_byte_is_refused(registry: Registry) -> None:
     part = register(registry)
     (stored(registry, part) / "calibrator.json").write_bytes(b'{"kind": "isotonik"}')
     with pytest.raises(StoreError, match=r"feed\.calibrator\.click_30m version 1 holds other bytes"):
         registry.fetch(part)
 
 
-def test_a_file_too_many_or_too_few_is_refused(registry):
+def test_a_file_too_many_or_too_few_is_refused(registry: Registry) -> None:
     part = register(registry)
     (stored(registry, part) / "more.json").write_bytes(b"{}")
     with pytest.raises(StoreError, match="holds other bytes"):
@@ -151,7 +155,7 @@ def test_a_file_too_many_or_too_few_is_refused(registry):
         registry.fetch(part)
 
 
-def test_files_that_are_gone_are_an_operators_matter(registry):
+def test_files_that_are_gone_are_an_operators_matter(registry: Registry) -> None:
     part = register(registry)
     for path in FILES:
         (stored(registry, part) / path).unlink()
@@ -161,7 +165,7 @@ def test_files_that_are_gone_are_an_operators_matter(registry):
         registry.fetch(part)
 
 
-def test_what_loading_left_behind_is_neither_compared_nor_handed_on(registry):
+def test_what_loading_left_behind_is_neither_compared_nor_handed_on(registry: Registry) -> None:
     part = register(registry)
     (stored(registry, part) / "registered_model_meta").write_text("model_name: feed")
     (stored(registry, part) / "notes/__pycache__").mkdir()
@@ -170,7 +174,7 @@ def test_what_loading_left_behind_is_neither_compared_nor_handed_on(registry):
     assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()) == sorted(FILES)
 
 
-def test_a_reference_of_digits_is_a_version_and_all_else_an_alias(registry):
+def test_a_reference_of_digits_is_a_version_and_all_else_an_alias(registry: Registry) -> None:
     first, second = register(registry), register(registry, {"calibrator.json": b"{}"})
     registry.set_alias(second, "champion")
     assert registry.resolve(NAME, "1") == first
@@ -178,7 +182,7 @@ def test_a_reference_of_digits_is_a_version_and_all_else_an_alias(registry):
     assert registry.aliases(NAME) == {"champion": 2}
 
 
-def test_unknown_references_are_named_with_what_is_known(registry):
+def test_unknown_references_are_named_with_what_is_known(registry: Registry) -> None:
     registry.set_alias(register(registry), "champion")
     with pytest.raises(ContractError, match=r"Unknown alias 'champoin' in feed.* Did you mean 'champion'\?"):
         registry.resolve(NAME, "champoin")
@@ -186,13 +190,13 @@ def test_unknown_references_are_named_with_what_is_known(registry):
         registry.resolve(NAME, "7")
 
 
-def test_a_model_that_was_never_registered_has_neither_aliases_nor_versions(registry):
+def test_a_model_that_was_never_registered_has_neither_aliases_nor_versions(registry: Registry) -> None:
     assert registry.aliases("feed.release") == {}
     assert registry.versions("feed.release") == ()
     assert registry.find("feed.release", {"step": "x"}) is None
 
 
-def test_an_alias_moves_and_goes(registry):
+def test_an_alias_moves_and_goes(registry: Registry) -> None:
     first, second = register(registry), register(registry, {"calibrator.json": b"{}"})
     registry.set_alias(first, "champion")
     registry.set_alias(second, "champion")
@@ -201,7 +205,7 @@ def test_an_alias_moves_and_goes(registry):
     assert registry.aliases(NAME) == {}
 
 
-def test_the_newest_version_with_all_tags_is_found(registry):
+def test_the_newest_version_with_all_tags_is_found(registry: Registry) -> None:
     register(registry, snapshot="a", **{"component.feed.task.click_30m": "3"})
     newest = register(
         registry, {"calibrator.json": b"{}"}, snapshot="a", **{"component.feed.task.click_30m": "3"}
@@ -210,7 +214,7 @@ def test_the_newest_version_with_all_tags_is_found(registry):
     assert registry.find(NAME, {"component.feed.task.click_30m": "3", "snapshot": "a"}) == newest
 
 
-def test_a_version_says_what_it_is_and_who_made_it(registry):
+def test_a_version_says_what_it_is_and_who_made_it(registry: Registry) -> None:
     part = register(registry, snapshot="a")
     registry.set_tags(part, {"verdict": "promote"})
     registry.describe(part, "of May")
@@ -220,14 +224,14 @@ def test_a_version_says_what_it_is_and_who_made_it(registry):
     assert made.model_id == registry.model_id(part)
 
 
-def test_a_version_of_somebody_else_is_refused(registry):
+def test_a_version_of_somebody_else_is_refused(registry: Registry) -> None:
     registry.client.create_registered_model(NAME)
     registry.client.create_model_version(NAME, "/somewhere")
     with pytest.raises(StoreError, match="was not registered by Equipoise"):
         registry.resolve(NAME, "1")
 
 
-def test_metrics_and_parameters_belong_to_the_model(registry):
+def test_metrics_and_parameters_belong_to_the_model(registry: Registry) -> None:
     part = registry.register(
         NAME, FILES, run_id=open_run(registry), tags={}, model_type="calibrator",
         params={"knots": 3},
@@ -238,7 +242,7 @@ def test_metrics_and_parameters_belong_to_the_model(registry):
     assert {metric.key: metric.value for metric in model.metrics} == {"test.ratio": 1.01}
 
 
-def test_a_booster_is_text_that_mlflow_loads_and_that_predicts_the_same(registry):
+def test_a_booster_is_text_that_mlflow_loads_and_that_predicts_the_same(registry: Registry) -> None:
     booster = trained()
     run_id, extra = open_run(registry), {"encoder.json": b"{}"}
     part = registry.register_booster("f.task.c", booster, extra, as_of=AS_OF, run_id=run_id, tags={})
@@ -252,7 +256,9 @@ def test_a_booster_is_text_that_mlflow_loads_and_that_predicts_the_same(registry
     assert not list(folder.rglob("*.pkl"))
 
 
-def test_the_same_booster_has_the_same_files_on_any_day_and_in_any_folder(tmp_path, monkeypatch):
+def test_the_same_booster_has_the_same_files_on_any_day_and_in_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     booster = trained()
     once = booster_files(booster, AS_OF)
     monkeypatch.chdir(tmp_path)

@@ -28,7 +28,7 @@ def finish(home: Path, *, step: str = "train", inputs: str = "abc") -> str:
         return run.run_id
 
 
-def test_a_run_says_what_it_is(home):
+def test_a_run_says_what_it_is(home: Path) -> None:
     run = connect(home).get_run(finish(home))
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "train click_30m"
@@ -42,21 +42,21 @@ def test_a_run_says_what_it_is(home):
     assert said.items() <= run.data.tags.items()
 
 
-def test_a_finished_run_of_the_same_inputs_is_found(home):
+def test_a_finished_run_of_the_same_inputs_is_found(home: Path) -> None:
     run_id = finish(home)
     assert finished_run(StepKey(home, "feed", step="train", inputs="abc")) == run_id
     assert finished_run(StepKey(home, "feed", step="train", inputs="other")) is None
     assert finished_run(StepKey(home, "feed", step="calibrate", inputs="abc")) is None
 
 
-def test_a_failed_run_says_so_and_is_not_used_again(home):
+def test_a_failed_run_says_so_and_is_not_used_again(home: Path) -> None:
     with pytest.raises(DataError), step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         raise DataError("no rows")
     assert connect(home).get_run(run.run_id).info.status == "FAILED"
     assert finished_run(StepKey(home, "feed", step="train", inputs="abc")) is None
 
 
-def test_a_parent_that_is_not_there_is_refused_before_a_run_is_opened(home):
+def test_a_parent_that_is_not_there_is_refused_before_a_run_is_opened(home: Path) -> None:
     known = finish(home)
     with pytest.raises(ContractError, match="no MLflow run 'abc' to belong under"):
         step_run(StepKey(home, "feed", step="calibrate", inputs="x"), parent_run="abc").__enter__()
@@ -65,7 +65,7 @@ def test_a_parent_that_is_not_there_is_refused_before_a_run_is_opened(home):
     assert run.info.run_id == known
 
 
-def test_a_killed_run_is_closed_by_the_next_of_the_same_inputs(home):
+def test_a_killed_run_is_closed_by_the_next_of_the_same_inputs(home: Path) -> None:
     killed = step_run(StepKey(home, "feed", step="train", inputs="abc"))
     other = step_run(StepKey(home, "feed", step="train", inputs="other"))
     left = killed.__enter__().run_id, other.__enter__().run_id
@@ -74,34 +74,34 @@ def test_a_killed_run_is_closed_by_the_next_of_the_same_inputs(home):
     assert status == ["KILLED", "RUNNING"]
 
 
-def test_a_child_lies_under_its_parent(home):
+def test_a_child_lies_under_its_parent(home: Path) -> None:
     parent = finish(home)
     with step_run(StepKey(home, "feed", step="calibrate", inputs="x"), parent_run=parent) as run:
         pass
     assert connect(home).get_run(run.run_id).data.tags["mlflow.parentRunId"] == parent
 
 
-def test_evidence_comes_back_as_it_was(home):
+def test_evidence_comes_back_as_it_was(home: Path) -> None:
     evidence = written.document("shadow")
     with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.evidence(evidence)
     assert read_evidence(home, run.run_id, ShadowEvidence) == evidence
 
 
-def test_evidence_of_an_earlier_program_is_read(home):
+def test_evidence_of_an_earlier_program_is_read(home: Path) -> None:
     with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.text("evidence.json", written.text("shadow"))
     assert read_evidence(home, run.run_id, ShadowEvidence) == written.document("shadow")
 
 
-def test_evidence_of_another_step_is_named_with_its_run(home):
+def test_evidence_of_another_step_is_named_with_its_run(home: Path) -> None:
     with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.evidence(written.document("shadow"))
     with pytest.raises(ContractError, match=f"Run {run.run_id} holds shadow evidence, not gate"):
         read_evidence(home, run.run_id, GateEvidence)
 
 
-def test_evidence_holds_no_figure_that_json_does_not_know(home):
+def test_evidence_holds_no_figure_that_json_does_not_know(home: Path) -> None:
     with (
         pytest.raises(ValueError, match="not JSON compliant"),
         step_run(StepKey(home, "f", step="s", inputs="i")) as run,
@@ -109,18 +109,18 @@ def test_evidence_holds_no_figure_that_json_does_not_know(home):
         run.json("evidence.json", {"auc": float("nan")})
 
 
-def test_a_run_without_evidence_is_named(home):
+def test_a_run_without_evidence_is_named(home: Path) -> None:
     with pytest.raises(StoreError, match=r"has no readable evidence\.json"):
         read_evidence(home, finish(home), ShadowEvidence)
 
 
-def test_metrics_that_are_not_finite_are_left_out(home):
+def test_metrics_that_are_not_finite_are_left_out(home: Path) -> None:
     with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.metrics({"auc": 0.7, "low": float("nan"), "high": float("inf")})
     assert connect(home).get_run(run.run_id).data.metrics == {"auc": 0.7}
 
 
-def test_a_table_is_linked_by_its_own_digest(home):
+def test_a_table_is_linked_by_its_own_digest(home: Path) -> None:
     with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.dataset("labels", digest="d" * 64, source="/labels", context="training")
     (linked,) = connect(home).get_run(run.run_id).inputs.dataset_inputs
@@ -128,7 +128,7 @@ def test_a_table_is_linked_by_its_own_digest(home):
     assert {tag.key: tag.value for tag in linked.tags} == {"mlflow.data.context": "training"}
 
 
-def test_people_find_texts_tables_and_pictures(home):
+def test_people_find_texts_tables_and_pictures(home: Path) -> None:
     with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.params({"rounds": 3})
         run.tags({"note": "fine"})

@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Path:
     return new_home(tmp_path)
 
 
-def test_several_processes_may_open_a_fresh_home_at_once(tmp_path):
+def test_several_processes_may_open_a_fresh_home_at_once(tmp_path: Path) -> None:
     opened = [
         subprocess.Popen([sys.executable, "-c", OPEN, tmp_path], stderr=subprocess.PIPE) for _ in range(2)
     ]
@@ -38,49 +38,49 @@ def test_several_processes_may_open_a_fresh_home_at_once(tmp_path):
     assert len(client.search_runs([experiment_id(client, tmp_path, "feed")])) == 10
 
 
-def test_artifacts_lie_below_the_home(home):
+def test_artifacts_lie_below_the_home(home: Path) -> None:
     client = connect(home)
     experiment = client.get_experiment(experiment_id(client, home, "feed"))
     assert Path(urlparse(experiment.artifact_location).path) == home / "mlflow/artifacts/feed"
 
 
-def test_a_surface_has_one_experiment(home):
+def test_a_surface_has_one_experiment(home: Path) -> None:
     client = connect(home)
     assert experiment_id(client, home, "feed") == experiment_id(client, home, "feed")
 
 
-def test_a_deleted_experiment_is_named(home):
+def test_a_deleted_experiment_is_named(home: Path) -> None:
     client = connect(home)
     client.delete_experiment(experiment_id(client, home, "feed"))
     with pytest.raises(StoreError, match="'feed' was deleted"):
         experiment_id(client, home, "feed")
 
 
-def test_two_homes_in_one_process_stay_apart(tmp_path):
+def test_two_homes_in_one_process_stay_apart(tmp_path: Path) -> None:
     one, two = (new_home(tmp_path / name) for name in ("one", "two"))
     experiment_id(connect(one), one, "only_here")
     assert connect(two).get_experiment_by_name("only_here") is None
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
-def test_the_environment_names_another_store(home, monkeypatch):
+def test_the_environment_names_another_store(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
     assert tracking_uri(home) == "http://mlflow.example:5000"
 
 
-def test_the_current_store_is_put_back(home):
+def test_the_current_store_is_put_back(home: Path) -> None:
     before = os.environ.get("MLFLOW_TRACKING_URI")
     with current(tracking_uri(home)):
         assert os.environ["MLFLOW_TRACKING_URI"] == tracking_uri(home)
     assert os.environ.get("MLFLOW_TRACKING_URI") == before
 
 
-def test_nothing_is_unpickled_and_nothing_reported():
+def test_nothing_is_unpickled_and_nothing_reported() -> None:
     assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
-def test_a_file_that_is_no_database_is_an_operators_matter(tmp_path):
+def test_a_file_that_is_no_database_is_an_operators_matter(tmp_path: Path) -> None:
     home = new_home(tmp_path)
     (home / "mlflow/mlflow.db").write_bytes(b"no database" * 100)
     with pytest.raises(StoreError, match=r"mlflow\.db cannot be opened"):
@@ -100,7 +100,7 @@ def test_a_call_waits_for_a_locked_database():
     assert write() == "written"
 
 
-def test_a_database_that_stays_locked_is_an_operators_matter(monkeypatch):
+def test_a_database_that_stays_locked_is_an_operators_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.stores.tracking.ATTEMPTS", 2)
 
     @patient
@@ -111,7 +111,7 @@ def test_a_database_that_stays_locked_is_an_operators_matter(monkeypatch):
         write()
 
 
-def test_other_failures_are_not_repeated():
+def test_other_failures_are_not_repeated() -> None:
     tries = []
 
     @patient
@@ -124,7 +124,7 @@ def test_other_failures_are_not_repeated():
     assert len(tries) == 1
 
 
-def test_only_one_process_holds_the_lock(tmp_path):
+def test_only_one_process_holds_the_lock(tmp_path: Path) -> None:
     take = "import fcntl,sys; fcntl.flock(open(sys.argv[1], 'w'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
     command = [sys.executable, "-c", take, tmp_path / "mlflow/.lock"]
     with exclusive(tmp_path):

@@ -87,20 +87,20 @@ def weighed(**weights: Any) -> dict[str, Any]:
     return {"default": {"weights": weights}}
 
 
-def test_without_weights_or_sampling_every_row_counts_alike(feed, tmp_path):
+def test_without_weights_or_sampling_every_row_counts_alike(feed: Feed, tmp_path: Path) -> None:
     found = learned(feed, tmp_path)
     assert (found.examples.weights, found.examples.offsets, found.factors) == (None, None, {})
     assert found.counts["observed"] == found.counts["sampled"] == len(found.examples)
 
 
-def test_rows_of_weight_0_are_left_out_and_counted(feed, tmp_path):
+def test_rows_of_weight_0_are_left_out_and_counted(feed: Feed, tmp_path: Path) -> None:
     found = learned(feed, tmp_path, training=weighed(column="trust"))
     assert found.counts["of_weight_0"] == pytest.approx(found.counts["observed"] / 3, rel=0.05)
     assert sorted(np.unique(found.examples.weights)) == pytest.approx([0.5, 1.0, 1.5], rel=0.01)
     assert found.factors["column"]["greatest"] == 3.0
 
 
-def test_factors_are_multiplied(feed, tmp_path):
+def test_factors_are_multiplied(feed: Feed, tmp_path: Path) -> None:
     both = learned(feed, tmp_path, training=weighed(half_life="P7D", propensity={"clip": 10})).examples
     ages = learned(feed, tmp_path / "1", training=weighed(half_life="P7D")).examples
     shown = learned(feed, tmp_path / "2", training=weighed(propensity={"clip": 10})).examples
@@ -111,7 +111,9 @@ def test_factors_are_multiplied(feed, tmp_path):
     )
 
 
-def test_the_newest_row_of_the_train_days_counts_most_and_one_a_half_life_older_counts_half(feed, tmp_path):
+def test_the_newest_row_of_the_train_days_counts_most_and_one_a_half_life_older_counts_half(
+    feed: Feed, tmp_path: Path
+) -> None:
     rows = task_rows(asking(feed, tmp_path, training=weighed(half_life="P7D")))
     shown = rows.read(rows.slices.train, ["shown_at"]).column("shown_at").to_numpy()
     weights = draw_training_rows(rows).examples.weights
@@ -119,18 +121,18 @@ def test_the_newest_row_of_the_train_days_counts_most_and_one_a_half_life_older_
     np.testing.assert_allclose(weights / weights.max(), 0.5**age)
 
 
-def test_balanced_rows_carry_the_offset_that_undoes_them(feed, tmp_path):
+def test_balanced_rows_carry_the_offset_that_undoes_them(feed: Feed, tmp_path: Path) -> None:
     examples = learned(feed, tmp_path, training=weighed(balanced=True)).examples
     positive = examples.labels == 1
     assert examples.weights[positive].sum() == pytest.approx(examples.weights[~positive].sum())
     assert np.unique(examples.offsets) == pytest.approx(np.log((~positive).sum() / positive.sum()))
 
 
-def test_balanced_weights_do_not_concern_a_value_task(feed, tmp_path):
+def test_balanced_weights_do_not_concern_a_value_task(feed: Feed, tmp_path: Path) -> None:
     assert learned(feed, tmp_path, "spend_2d", training=weighed(balanced=True)).examples.offsets is None
 
 
-def test_each_segment_is_sampled_at_its_own_rate_which_its_offset_says(feed, tmp_path):
+def test_each_segment_is_sampled_at_its_own_rate_which_its_offset_says(feed: Feed, tmp_path: Path) -> None:
     sampling = "sampling: {negatives: 0.5, by: {category: {b: 1.0, c: 0.1}}}"
     tasks = TASKS.replace("sampling: {negatives: 0.5}", sampling)
     rows = task_rows(asking(feed, tmp_path, tasks=tasks), "buy_2d")
@@ -143,7 +145,7 @@ def test_each_segment_is_sampled_at_its_own_rate_which_its_offset_says(feed, tmp
         assert np.unique(examples.offsets[codes == code]) == pytest.approx(-np.log(rate))
 
 
-def test_unobserved_rows_and_rows_of_weight_0_leave_every_byte_of_the_model(tmp_path):
+def test_unobserved_rows_and_rows_of_weight_0_leave_every_byte_of_the_model(tmp_path: Path) -> None:
     """The added rows have other users, items, categories and values, and lie in the same days."""
     texts = []
     for more in (False, True):
@@ -191,7 +193,9 @@ def _move_features(folder: Path, part: str) -> None:
         ({"propensity": {}}, {"propensity": "words"}, r"holds str and weights\.propensity needs numbers"),
     ],
 )
-def test_weights_that_are_none_are_refused_by_name(feed, tmp_path, weights, columns, words):
+def test_weights_that_are_none_are_refused_by_name(
+    feed: Feed, tmp_path: Path, weights: dict[str, Any], columns: dict[str, Any], words: str
+) -> None:
     rows = task_rows(asking(feed, tmp_path, training=weighed(**weights)))
     if columns:
         rows = _renamed(rows, columns)
@@ -211,7 +215,7 @@ def _renamed(rows: TaskRows, columns: dict[str, str]) -> TaskRows:
     return Renamed(**vars(rows))
 
 
-def test_what_learning_weighs_leaves_what_a_decision_weighs(feed, tmp_path):
+def test_what_learning_weighs_leaves_what_a_decision_weighs(feed: Feed, tmp_path: Path) -> None:
     learning = {"training": weighed(column="trust", half_life="P7D", balanced=True)}
     heavier = TASKS.replace("loss_weight: 2.0", "loss_weight: 50.0")
     before, after = feed[0], asking(feed, tmp_path, tasks=heavier, **learning)[0]
@@ -222,13 +226,13 @@ def test_what_learning_weighs_leaves_what_a_decision_weighs(feed, tmp_path):
     assert policy_files(after) == policy_files(before)
 
 
-def test_a_half_life_of_seconds_leaves_the_newest_rows_and_no_error(feed, tmp_path):
+def test_a_half_life_of_seconds_leaves_the_newest_rows_and_no_error(feed: Feed, tmp_path: Path) -> None:
     found = learned(feed, tmp_path, training=weighed(half_life="PT1S"))
     assert found.counts["of_weight_0"] == 0
     assert found.factors["half_life"]["effective_rows"] < 20
 
 
-def test_a_sample_without_a_negative_is_refused_with_the_way_out(feed, tmp_path):
+def test_a_sample_without_a_negative_is_refused_with_the_way_out(feed: Feed, tmp_path: Path) -> None:
     tasks = TASKS.replace("negatives: 0.5", "negatives: 1.0e-9")
     with pytest.raises(
         DataError, match=r"sampling keeps none of the \d+ negatives .* Raise sampling\.negatives"
@@ -237,13 +241,13 @@ def test_a_sample_without_a_negative_is_refused_with_the_way_out(feed, tmp_path)
 
 
 @pytest.mark.parametrize("position", ["feature", "weight"])
-def test_places_that_count_from_0_are_refused(feed, tmp_path, position):
+def test_places_that_count_from_0_are_refused(feed: Feed, tmp_path: Path, position: str) -> None:
     asked = {"training": {"default": {"position": position}}, "examination": {"by_position": [1.0, 0.5]}}
     with pytest.raises(DataError, match="positions are below 1, the least is 0"):
         learned(feed, tmp_path, **asked)
 
 
-def test_a_task_that_starts_from_one_that_cannot_be_trained_says_which(feed, tmp_path):
+def test_a_task_that_starts_from_one_that_cannot_be_trained_says_which(feed: Feed, tmp_path: Path) -> None:
     training = {
         "buy_2d": {"start_from": {"task": "click_1d"}},
         "click_1d": {"weights": {"column": "nothing"}},
@@ -252,34 +256,36 @@ def test_a_task_that_starts_from_one_that_cannot_be_trained_says_which(feed, tmp
         find_start(task_rows(asking(feed, tmp_path, training=training), "buy_2d"), None)
 
 
-def test_a_feature_that_is_null_in_the_whole_log_is_no_column(feed, tmp_path):
+def test_a_feature_that_is_null_in_the_whole_log_is_no_column(feed: Feed, tmp_path: Path) -> None:
     features = {"numeric": ["price", "hollow_everywhere"], "categorical": []}
     with pytest.raises(DataError, match="Unknown column 'hollow_everywhere'"):
         learned(feed, tmp_path, features=features, segments=["category"])
 
 
-def test_a_constant_and_an_empty_feature_are_no_error_beside_one_that_tells(feed, tmp_path):
+def test_a_constant_and_an_empty_feature_are_no_error_beside_one_that_tells(
+    feed: Feed, tmp_path: Path
+) -> None:
     features = {"numeric": ["price", "constant", "empty"], "categorical": ["category"]}
     workspace, snapshot = asking(feed, tmp_path, features=features, segments=["category"])
     result = train.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot)
     assert result.metrics["auc"] > 0.65
 
 
-def test_constant_and_empty_features_alone_make_no_model(feed, tmp_path):
+def test_constant_and_empty_features_alone_make_no_model(feed: Feed, tmp_path: Path) -> None:
     features = {"numeric": ["constant", "empty"], "categorical": []}
     workspace, snapshot = asking(feed, tmp_path, features=features, segments=["category"])
     with pytest.raises(DataError, match="'click_1d' cannot be trained: no tree found a split"):
         train.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot)
 
 
-def test_infinite_values_are_refused_with_where_they_are(feed, tmp_path):
+def test_infinite_values_are_refused_with_where_they_are(feed: Feed, tmp_path: Path) -> None:
     features = {"numeric": ["price", "endless"], "categorical": []}
     with pytest.raises(DataError, match=r"Feature 'endless' is infinite in .* rows, first in request_id"):
         learned(feed, tmp_path, features=features, segments=["category"])
 
 
 @pytest.mark.parametrize("name", ["words", "instants"])
-def test_text_and_time_are_no_numbers(feed, tmp_path, name):
+def test_text_and_time_are_no_numbers(feed: Feed, tmp_path: Path, name: str) -> None:
     features = {"numeric": [name], "categorical": []}
     with pytest.raises(DataError, match=rf"Feature '{name}' holds .*; declare it as categorical"):
         learned(feed, tmp_path, features=features, segments=["category"])
@@ -301,7 +307,7 @@ def late_category(tmp_path_factory: pytest.TempPathFactory) -> Feed:
     return labelled(folder)
 
 
-def test_a_category_never_seen_is_scored_as_missing(late_category):
+def test_a_category_never_seen_is_scored_as_missing(late_category: Feed) -> None:
     workspace, snapshot = late_category
     result = train.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot)
     assert result.metrics["auc"] > 0.65
@@ -311,7 +317,7 @@ def test_a_category_never_seen_is_scored_as_missing(late_category):
     assert 0.8 < made.metrics["calibration_ratio"] < 1.25
 
 
-def test_the_threads_of_the_engine_are_in_no_digest_and_in_no_byte(feed, tmp_path):
+def test_the_threads_of_the_engine_are_in_no_digest_and_in_no_byte(feed: Feed, tmp_path: Path) -> None:
     found = []
     for threads in (1, 2, 3):
         workspace, snapshot = asking(feed, tmp_path / str(threads), engine={"threads": threads})
@@ -320,7 +326,7 @@ def test_the_threads_of_the_engine_are_in_no_digest_and_in_no_byte(feed, tmp_pat
     assert len(set(found)) == 1
 
 
-def test_no_positive_at_all_is_a_matter_of_time(feed, tmp_path):
+def test_no_positive_at_all_is_a_matter_of_time(feed: Feed, tmp_path: Path) -> None:
     tasks = TASKS.replace("event: buy, within: P2D}\n", "event: buy, within: P2D, value_at_least: 1000}\n")
     with pytest.raises(ImmatureLabels, match=r"'buy_2d' cannot be trained: .* 0 positives in"):
         learned(_relabelled(tasks, tmp_path), tmp_path, "buy_2d", tasks=tasks)

@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,7 @@ def codes(encoded: pa.Table, name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", CATEGORIES)
-def test_a_category_has_one_code_in_training_and_in_scoring(kind):
+def test_a_category_has_one_code_in_training_and_in_scoring(kind: Any) -> None:
     rows = table(price=[1.0, 2.0, 3.0, 4.0], kind=CATEGORIES[kind])
     encoder = fit_encoder(rows, Features(numeric=("price",), categorical=("kind",)))
     trained = encode(encoder, encode_dictionaries(rows, ["kind"]))
@@ -45,17 +46,17 @@ def test_a_category_has_one_code_in_training_and_in_scoring(kind):
 
 
 @pytest.mark.parametrize("told", [pa.array([1, 2]), pa.array([1.0, 2.0]), pa.array(["1", "2"])])
-def test_a_number_and_its_text_are_one_category(told):
+def test_a_number_and_its_text_are_one_category(told: Any) -> None:
     encoder = fit_encoder(table(aisle=[1, 2, 3]), Features(categorical=("aisle",)))
     assert codes(encode(encoder, table(aisle=told)), "aisle").tolist() == [0.0, 1.0]
 
 
-def test_a_category_never_seen_is_missing():
+def test_a_category_never_seen_is_missing() -> None:
     encoder = fit_encoder(table(aisle=["tea"]), Features(categorical=("aisle",)))
     np.testing.assert_array_equal(codes(encode(encoder, table(aisle=["rye", "tea"])), "aisle"), [np.nan, 0.0])
 
 
-def test_ten_thousand_categories_have_as_many_codes():
+def test_ten_thousand_categories_have_as_many_codes() -> None:
     names = [f"c{number:05}" for number in range(10_000)]
     encoder = fit_encoder(table(aisle=names), Features(categorical=("aisle",)))
     np.testing.assert_array_equal(codes(encode(encoder, table(aisle=names)), "aisle"), np.arange(10_000))
@@ -70,26 +71,28 @@ def test_ten_thousand_categories_have_as_many_codes():
         pa.array([Decimal(1), None]),
     ],
 )
-def test_whatever_counts_is_a_number_and_null_is_missing(values):
+def test_whatever_counts_is_a_number_and_null_is_missing(values: Any) -> None:
     encoder = fit_encoder(table(price=values), Features(numeric=("price",)))
     np.testing.assert_array_equal(codes(encode(encoder, table(price=values)), "price"), [1.0, np.nan])
     np.testing.assert_array_equal(encoder.matrix(table(price=values).to_pandas())[:, 0], [1.0, np.nan])
 
 
 @pytest.mark.parametrize("values", [["dear"], [date(2026, 1, 1)], [[1.0]], [{"euro": 1}]])
-def test_what_is_no_number_is_refused_with_its_type(values):
+def test_what_is_no_number_is_refused_with_its_type(
+    values: list[Any] | list[dict[str, Any]] | list[list[float]] | list[str],
+) -> None:
     encoder = fit_encoder(table(price=[1.0]), Features(numeric=("price",)))
     with pytest.raises(DataError, match=r"Feature 'price' holds .*, and trees need numbers"):
         encode(encoder, table(price=pa.array(values)))
 
 
 @pytest.mark.parametrize("values", [[[1.0]], [{"euro": 1}]])
-def test_what_cannot_be_compared_is_no_category(values):
+def test_what_cannot_be_compared_is_no_category(values: list[dict[str, Any]] | list[list[float]]) -> None:
     with pytest.raises(DataError, match="Column 'aisle' holds values that cannot be compared"):
         fit_encoder(table(aisle=pa.array(values)), Features(categorical=("aisle",)))
 
 
-def test_an_infinite_number_is_counted_and_its_first_row_named():
+def test_an_infinite_number_is_counted_and_its_first_row_named() -> None:
     encoder = fit_encoder(table(price=[1.0]), Features(numeric=("price",)))
     rows = table(request_id=["r1", "r2"], item_id=["a", "b"], price=[1.0, -np.inf])
     with pytest.raises(
@@ -98,7 +101,7 @@ def test_an_infinite_number_is_counted_and_its_first_row_named():
         encode(encoder, rows)
 
 
-def test_no_row_has_no_code():
+def test_no_row_has_no_code() -> None:
     encoder = fit_encoder(
         table(price=[1.0], aisle=["tea"]), Features(numeric=("price",), categorical=("aisle",))
     )

@@ -40,17 +40,17 @@ def constant(value: float, fold: np.ndarray) -> dict[str, np.ndarray]:
     return {"offsets": np.full(len(fold), value)}
 
 
-def test_the_same_rows_and_seed_give_the_same_bytes():
+def test_the_same_rows_and_seed_give_the_same_bytes() -> None:
     assert learn(*world()).text == learn(*world()).text
 
 
-def test_another_seed_gives_other_bytes_where_chance_plays_a_part():
+def test_another_seed_gives_other_bytes_where_chance_plays_a_part() -> None:
     random = {**SMALL, "bagging_fraction": 0.5, "bagging_freq": 1}
     one, two = (learn(*world(), parameters=random, seed=seed).text for seed in (1, 2))
     assert one != two
 
 
-def test_the_text_is_the_model():
+def test_the_text_is_the_model() -> None:
     fitted = learn(*world())
     features, _, _ = world(seed=2)
     again = lgb.Booster(model_str=fitted.text)
@@ -59,7 +59,7 @@ def test_the_text_is_the_model():
     assert again.num_trees() == fitted.rounds
 
 
-def test_the_trees_learn_what_raises_the_odds():
+def test_the_trees_learn_what_raises_the_odds() -> None:
     fitted = learn(*world())
     cheap, dear = fitted.booster.predict(np.array([[0.1, 0.5, 0], [0.9, 0.5, 2]]))
     assert cheap < 0.06
@@ -68,14 +68,14 @@ def test_the_trees_learn_what_raises_the_odds():
     assert all(fitted.splits[name] > 0 for name in ("price", "category"))
 
 
-def test_a_missing_feature_value_is_no_error():
+def test_a_missing_feature_value_is_no_error() -> None:
     features, labels, fold = world()
     features[::7, 0] = np.nan
     features[::5, 2] = np.nan
     assert np.isfinite(learn(features, labels, fold).booster.predict(features)).all()
 
 
-def test_held_out_users_stop_the_trees_and_are_not_learned_from():
+def test_held_out_users_stop_the_trees_and_are_not_learned_from() -> None:
     features, labels, fold = world()
     long = {**SMALL, "rounds": 500, "learning_rate": 0.3}
     stopped = learn(features, labels, fold, parameters=long)
@@ -87,7 +87,7 @@ def test_held_out_users_stop_the_trees_and_are_not_learned_from():
 
 
 @pytest.mark.parametrize("outcome", [0.0, 1.0])
-def test_a_fold_of_one_outcome_cannot_stop_the_trees_so_all_rows_are_learned_from(outcome):
+def test_a_fold_of_one_outcome_cannot_stop_the_trees_so_all_rows_are_learned_from(outcome: float) -> None:
     features, labels, fold = world()
     labels[fold] = outcome
     fitted = learn(features, labels, fold)
@@ -96,7 +96,7 @@ def test_a_fold_of_one_outcome_cannot_stop_the_trees_so_all_rows_are_learned_fro
 
 
 @pytest.mark.parametrize("objective", EVERY)
-def test_where_all_positives_are_of_users_held_out_nobody_is(objective):
+def test_where_all_positives_are_of_users_held_out_nobody_is(objective: Any) -> None:
     """Without them a constant would be learned, or LightGBM would end in an error of its own."""
     rows = examples_of(objective)
     rows = replace(rows, labels=np.where(rows.fold & (rows.features[:, 0] > 0.5), 1.0, 0.0))
@@ -106,12 +106,12 @@ def test_where_all_positives_are_of_users_held_out_nobody_is(objective):
     assert cheap < dear
 
 
-def test_a_fold_without_rows_is_no_error():
+def test_a_fold_without_rows_is_no_error() -> None:
     features, labels, _ = world()
     assert learn(features, labels, np.zeros(len(labels), dtype=bool)).fold_loss is None
 
 
-def test_sampled_negatives_are_undone_in_the_model_itself():
+def test_sampled_negatives_are_undone_in_the_model_itself() -> None:
     features, labels, fold = world(60_000, rate=0.02)
     kept = (labels == 1) | (np.random.default_rng(3).random(len(labels)) < 0.1)
     fresh, outcomes, _ = world(60_000, rate=0.02, seed=4)
@@ -123,14 +123,14 @@ def test_sampled_negatives_are_undone_in_the_model_itself():
     assert biased.booster.predict(fresh).sum() > 4 * outcomes.sum()
 
 
-def test_the_undo_is_in_the_text_too():
+def test_the_undo_is_in_the_text_too() -> None:
     features, labels, fold = world()
     fitted = learn(features, labels, fold, rows=constant(-np.log(0.25), fold))
     again = lgb.Booster(model_str=fitted.text)
     np.testing.assert_array_equal(again.predict(features), fitted.booster.predict(features))
 
 
-def test_a_loss_weight_moves_separate_trees_by_nothing_but_their_regularisation():
+def test_a_loss_weight_moves_separate_trees_by_nothing_but_their_regularisation() -> None:
     features, labels, fold = world()
     free = {**SMALL, "min_sum_hessian_in_leaf": 0.0, "cat_l2": 0.0, "cat_smooth": 0.0}
     light, heavy = (learn(features, labels, fold, parameters=free, loss_weight=w) for w in (1.0, 4.0))
@@ -140,7 +140,7 @@ def test_a_loss_weight_moves_separate_trees_by_nothing_but_their_regularisation(
 
 
 @pytest.mark.parametrize("parameters", [SMALL, {**SMALL, "bagging_fraction": 0.5, "bagging_freq": 1}])
-def test_any_number_of_threads_gives_the_same_bytes(parameters):
+def test_any_number_of_threads_gives_the_same_bytes(parameters: Any) -> None:
     features, labels, fold = world(20_000)
     heavy = {"weights": np.random.default_rng(4).random(len(labels)) + 0.1, "offsets": features[:, 1]}
     texts = {
@@ -149,7 +149,7 @@ def test_any_number_of_threads_gives_the_same_bytes(parameters):
     assert len(texts) == 1
 
 
-def test_arrow_gives_the_same_bytes_as_a_matrix():
+def test_arrow_gives_the_same_bytes_as_a_matrix() -> None:
     features, labels, fold = world()
     features[::7, 0] = np.nan
     columns = [pa.array(column, from_pandas=True) for column in features.T]
@@ -158,7 +158,7 @@ def test_arrow_gives_the_same_bytes_as_a_matrix():
     assert learn(parts, labels, fold).text == learn(features, labels, fold).text
 
 
-def test_offsets_by_row_are_learned_around_and_left_out_of_the_scores():
+def test_offsets_by_row_are_learned_around_and_left_out_of_the_scores() -> None:
     """Negatives of category 2 are kept at .5, others at .05; the odds in the log are learned all the same."""
     features, labels, fold = world(120_000, rate=0.02)
     rates = np.where(features[:, 2] == 2, 0.5, 0.05)
@@ -171,7 +171,7 @@ def test_offsets_by_row_are_learned_around_and_left_out_of_the_scores():
 
 
 @pytest.mark.parametrize("weighed", [False, True])
-def test_sampling_by_segment_is_undone_to_the_last_digit_whatever_rows_weigh(weighed):
+def test_sampling_by_segment_is_undone_to_the_last_digit_whatever_rows_weigh(weighed: bool) -> None:
     """Trees that may split all they like end at the odds of each segment, counted by hand."""
     random = np.random.default_rng(6)
     segment = random.integers(0, 3, 3000).astype(float)
@@ -197,7 +197,7 @@ def test_sampling_by_segment_is_undone_to_the_last_digit_whatever_rows_weigh(wei
         )
 
 
-def test_balanced_weights_are_undone_in_the_scores():
+def test_balanced_weights_are_undone_in_the_scores() -> None:
     features, labels, fold = world(60_000, rate=0.02)
     balanced, offset = balance_classes(labels, None)
     rows = {"weights": balanced, "offsets": np.full(len(labels), offset)}
@@ -207,7 +207,7 @@ def test_balanced_weights_are_undone_in_the_scores():
 
 
 @pytest.mark.parametrize("objective", EVERY)
-def test_new_trees_are_added_to_those_of_the_start(objective):
+def test_new_trees_are_added_to_those_of_the_start(objective: Any) -> None:
     rows, loss = examples_of(objective), loss_of(objective)
     few = fit_head(rows, Learning(loss=loss, parameters={**SMALL, "rounds": 3}))
     further = fit_head(rows, Learning(loss=loss, parameters=SMALL), start=few.booster)
@@ -221,7 +221,7 @@ def test_new_trees_are_added_to_those_of_the_start(objective):
 
 @pytest.mark.parametrize("objective", EVERY)
 @pytest.mark.parametrize("started", [False, True])
-def test_any_number_of_threads_gives_the_same_bytes_of_every_head(objective, started):
+def test_any_number_of_threads_gives_the_same_bytes_of_every_head(objective: Any, started: bool) -> None:
     weights = np.random.default_rng(4).random(N) + 0.1
     rows, loss = examples_of(objective, weights=weights), loss_of(objective)
     start = fit_head(rows, Learning(loss=loss, parameters=SMALL, seed=7)).booster if started else None
@@ -231,7 +231,7 @@ def test_any_number_of_threads_gives_the_same_bytes_of_every_head(objective, sta
     assert len(texts) == 1
 
 
-def test_a_monotone_feature_only_raises_the_score():
+def test_a_monotone_feature_only_raises_the_score() -> None:
     features, labels, fold = world()
     labels = np.where(features[:, 0] > 0.7, 0.0, labels)  # dear items sell no more
     grid = np.column_stack([np.linspace(0, 1, 50), np.full(50, 0.5), np.ones(50)])
@@ -240,14 +240,14 @@ def test_a_monotone_feature_only_raises_the_score():
     assert (np.diff(bound.predict(grid)) >= 0).all()
 
 
-def test_a_quantile_head_lies_above_its_share_of_the_values():
+def test_a_quantile_head_lies_above_its_share_of_the_values() -> None:
     features, _, fold = world()
     values = np.random.default_rng(5).exponential(1 + features[:, 0])
     fitted = learn(features, values, fold, loss=Loss("quantile", quantile=0.9))
     assert (values <= fitted.booster.predict(features)).mean() == pytest.approx(0.9, abs=0.03)
 
 
-def test_tweedie_learns_a_mean_with_many_zeros():
+def test_tweedie_learns_a_mean_with_many_zeros() -> None:
     features, bought, fold = world(20_000)
     values = bought * np.random.default_rng(5).exponential(10, len(bought))
     fitted = learn(features, values, fold, loss=Loss("tweedie", power=1.5))
@@ -256,7 +256,7 @@ def test_tweedie_learns_a_mean_with_many_zeros():
     assert predicted.sum() == pytest.approx(values.sum(), rel=0.05)
 
 
-def test_a_ranking_head_orders_the_items_of_a_request():
+def test_a_ranking_head_orders_the_items_of_a_request() -> None:
     features, labels, _ = world()
     requests = np.repeat(np.arange(600), 10)
     fold = requests % 10 == 0
@@ -265,25 +265,25 @@ def test_a_ranking_head_orders_the_items_of_a_request():
     assert low < high
 
 
-def test_requests_are_runs_of_equal_codes():
+def test_requests_are_runs_of_equal_codes() -> None:
     assert run_lengths(np.array([], dtype=np.int64)).tolist() == []
     assert run_lengths(np.array([3, 3, 1, 3])).tolist() == [2, 1, 1]
 
 
-def test_one_constant_feature_among_others_is_no_error_and_is_not_used():
+def test_one_constant_feature_among_others_is_no_error_and_is_not_used() -> None:
     features, labels, fold = world()
     features[:, 1] = 3.0
     assert learn(features, labels, fold).splits["age"] == 0
 
 
 @pytest.mark.parametrize("objective", EVERY)
-def test_what_lightgbm_refuses_is_an_error_of_the_task_with_a_way_out(objective):
+def test_what_lightgbm_refuses_is_an_error_of_the_task_with_a_way_out(objective: Any) -> None:
     nobody = {**SMALL, "bagging_fraction": 1e-9, "bagging_freq": 1}
     with pytest.raises(DataError, match=r"LightGBM refuses .* Look at lightgbm in surface\.yaml"):
         fit_head(examples_of(objective), Learning(loss=loss_of(objective), parameters=nobody))
 
 
-def test_single_precision_features_are_taken_as_they_are():
+def test_single_precision_features_are_taken_as_they_are() -> None:
     features, labels, fold = world()
     single = features.astype(np.float32)
     np.testing.assert_allclose(
@@ -293,7 +293,7 @@ def test_single_precision_features_are_taken_as_they_are():
     )
 
 
-def test_a_value_task_learns_the_mean():
+def test_a_value_task_learns_the_mean() -> None:
     features, _, fold = world()
     values = 10 * features[:, 0] + np.random.default_rng(5).normal(size=len(features))
     fitted = learn(features, values, fold, loss=Loss("l2"), parameters={**SMALL, "rounds": 200})
@@ -301,14 +301,14 @@ def test_a_value_task_learns_the_mean():
     assert (low, high) == pytest.approx((2, 8), abs=0.5)
 
 
-def test_unobserved_rows_are_refused():
+def test_unobserved_rows_are_refused() -> None:
     features, labels, fold = world()
     labels[:3] = np.nan
     with pytest.raises(DataError, match="3 labels have no value"):
         learn(features, labels, fold)
 
 
-def test_lengths_that_differ_are_refused():
+def test_lengths_that_differ_are_refused() -> None:
     features, labels, fold = world()
     with pytest.raises(DataError, match="5999 labels"):
         learn(features, labels[1:], fold)

@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +26,7 @@ print(hash_to_uniform(columns, salt="purchase_7d").tolist())
 EVER = b"[0.8577532889989684, 0.19300815422040607, 0.6270152096198487]\n"
 
 
-def test_the_numbers_are_the_same_in_every_process_and_for_ever():
+def test_the_numbers_are_the_same_in_every_process_and_for_ever() -> None:
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         run = subprocess.run(
@@ -33,14 +35,14 @@ def test_the_numbers_are_the_same_in_every_process_and_for_ever():
         assert run.stdout == EVER
 
 
-def test_the_numbers_are_uniform_and_independent_between_salts():
+def test_the_numbers_are_uniform_and_independent_between_salts() -> None:
     users = column(list(range(20_000)))
     one, two = (hash_to_uniform([users], salt=salt) for salt in ("a", "b"))
     assert np.histogram(one, bins=10, range=(0, 1))[0] == pytest.approx(2000, abs=200)
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.03
 
 
-def test_both_columns_of_a_key_count_and_so_does_their_order():
+def test_both_columns_of_a_key_count_and_so_does_their_order() -> None:
     one, two = column(["a", "b"]), column(["b", "a"])
     there, back = hash_to_uniform([one, two], salt="s"), hash_to_uniform([two, one], salt="s")
     assert there[0] != there[1]
@@ -48,18 +50,18 @@ def test_both_columns_of_a_key_count_and_so_does_their_order():
     assert there[0] != back[0]
 
 
-def test_chunks_and_large_strings_make_no_difference():
+def test_chunks_and_large_strings_make_no_difference() -> None:
     whole = column(["a", "b", "c"])
     parts = pa.chunked_array([["a"], ["b", "c"]]).cast(pa.large_string())
     np.testing.assert_array_equal(hash_to_uniform([whole], salt="s"), hash_to_uniform([parts], salt="s"))
 
 
-def test_a_null_is_a_value_of_its_own():
+def test_a_null_is_a_value_of_its_own() -> None:
     assert len(set(hash_to_uniform([column(["a", None, "None", ""])], salt="s").tolist())) == 4
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.integers(-9, 9)), min_size=1), st.randoms())
-def test_a_row_keeps_its_number_in_any_order_and_company(rows, random):
+def test_a_row_keeps_its_number_in_any_order_and_company(rows: list[Any], random: Random) -> None:
     alone = {row: hash_to_uniform([column([row[0]]), column([row[1]])], salt="s")[0] for row in rows}
     shuffled = rows + rows
     random.shuffle(shuffled)
@@ -67,7 +69,7 @@ def test_a_row_keeps_its_number_in_any_order_and_company(rows, random):
     assert [alone[row] for row in shuffled] == together.tolist()
 
 
-def test_every_positive_and_about_the_asked_share_of_negatives_is_kept():
+def test_every_positive_and_about_the_asked_share_of_negatives_is_kept() -> None:
     requests, items = column(list(range(30_000))), column(["x"] * 30_000)
     positive = np.arange(30_000) % 100 == 0
     kept = sample_rows(positive, [requests, items], negatives=0.1, salt="purchase_7d")
@@ -75,18 +77,18 @@ def test_every_positive_and_about_the_asked_share_of_negatives_is_kept():
     assert kept[~positive].mean() == pytest.approx(0.1, abs=0.006)
 
 
-def test_a_greater_rate_keeps_what_a_lesser_one_kept():
+def test_a_greater_rate_keeps_what_a_lesser_one_kept() -> None:
     key = [column(list(range(1000)))]
     none = np.zeros(1000, dtype=bool)
     few, many = (sample_rows(none, key, negatives=rate, salt="s") for rate in (0.1, 0.4))
     assert not (few & ~many).any()
 
 
-def test_a_rate_of_one_keeps_all():
+def test_a_rate_of_one_keeps_all() -> None:
     assert sample_rows(np.array([False, True]), [column([1, 2])], negatives=1.0, salt="s").all()
 
 
-def test_each_segment_keeps_its_own_share_and_a_row_keeps_its_fate():
+def test_each_segment_keeps_its_own_share_and_a_row_keeps_its_fate() -> None:
     key = [column(list(range(20_000)))]
     none, rates = np.zeros(20_000, dtype=bool), np.where(np.arange(20_000) % 2, 0.5, 0.05)
     kept = sample_rows(none, key, negatives=rates, salt="s")
@@ -95,13 +97,13 @@ def test_each_segment_keeps_its_own_share_and_a_row_keeps_its_fate():
     np.testing.assert_array_equal(kept[1::2], sample_rows(none, key, negatives=0.5, salt="s")[1::2])
 
 
-def test_the_greatest_share_of_those_that_name_a_row_counts():
+def test_the_greatest_share_of_those_that_name_a_row_counts() -> None:
     columns = {"source": column(["ads", "feed", None, "ads"]), "page": column([1, 2, 1, 3])}
     by = {"source": {"ads": 0.02}, "page": {"1": 0.3}}
     assert negative_rates(columns, by, others=0.1).tolist() == [0.3, 0.1, 0.3, 0.02]
 
 
-def test_a_number_is_spelled_as_in_every_other_place():
+def test_a_number_is_spelled_as_in_every_other_place() -> None:
     columns = {"page": column([1.0, 2.5, None]), "new": column([True, False, True])}
     assert negative_rates({"page": columns["page"]}, {"page": {"1": 0.3, "2.5": 0.4}}, others=0.1).tolist() == [
         0.3, 0.4, 0.1,
@@ -113,7 +115,7 @@ def test_a_number_is_spelled_as_in_every_other_place():
     ]
 
 
-def test_all_rows_of_a_user_are_on_one_side_of_the_fold():
+def test_all_rows_of_a_user_are_on_one_side_of_the_fold() -> None:
     users = np.repeat(np.arange(2000), 5)
     fold = hold_out_users(column(users.tolist()), share=0.1, salt="fold").reshape(-1, 5)
     assert (fold.all(axis=1) | ~fold.any(axis=1)).all()

@@ -31,7 +31,7 @@ def clicks_and_purchases() -> tuple[Examples, Examples]:
 
 
 @pytest.fixture(scope="module")
-def dense(clicks_and_purchases):
+def dense(clicks_and_purchases: tuple[Examples, Examples]):
     return fit_head(clicks_and_purchases[0], Learning(parameters=SMALL), threads=1).booster
 
 
@@ -45,8 +45,8 @@ def excess(booster) -> float:
 
 @pytest.mark.parametrize("by", ["predictions", "leaves"])
 def test_what_the_dense_task_learned_brings_a_sparse_one_closer_to_its_truth(
-    clicks_and_purchases, dense, by: By
-):
+    clicks_and_purchases: tuple[Examples, Examples], dense, by: By
+) -> None:
     _, bought = clicks_and_purchases
     assert bought.labels.sum() < 200
     start = start_from_dense(dense, bought, by=by, threads=1)
@@ -55,14 +55,18 @@ def test_what_the_dense_task_learned_brings_a_sparse_one_closer_to_its_truth(
 
 
 @pytest.mark.parametrize("by", ["predictions", "leaves"])
-def test_the_start_says_as_many_positives_as_there_are(clicks_and_purchases, dense, by: By):
+def test_the_start_says_as_many_positives_as_there_are(
+    clicks_and_purchases: tuple[Examples, Examples], dense, by: By
+) -> None:
     learned = clicks_and_purchases[1].where(~clicks_and_purchases[1].fold)
     start = start_from_dense(dense, clicks_and_purchases[1], by=by, threads=1)
     assert start.predict(learned.features).sum() == pytest.approx(learned.labels.sum(), rel=0.1)
 
 
 @pytest.mark.parametrize("by", ["predictions", "leaves"])
-def test_offsets_are_left_out_of_the_start(clicks_and_purchases, dense, by: By):
+def test_offsets_are_left_out_of_the_start(
+    clicks_and_purchases: tuple[Examples, Examples], dense, by: By
+) -> None:
     _, bought = clicks_and_purchases
     kept = (bought.labels == 1) | (np.random.default_rng(2).random(N) < 0.2)
     sampled = bought.where(kept)
@@ -73,7 +77,9 @@ def test_offsets_are_left_out_of_the_start(clicks_and_purchases, dense, by: By):
     assert start.predict(bought.features).sum() == pytest.approx(bought.labels.sum(), rel=0.2)
 
 
-def test_by_predictions_keeps_the_order_of_the_dense_task(clicks_and_purchases, dense):
+def test_by_predictions_keeps_the_order_of_the_dense_task(
+    clicks_and_purchases: tuple[Examples, Examples], dense
+) -> None:
     features = clicks_and_purchases[0].features[:500]
     start = start_from_dense(dense, clicks_and_purchases[1], by="predictions", threads=1)
     np.testing.assert_array_equal(np.argsort(start.predict(features)), np.argsort(dense.predict(features)))
@@ -81,8 +87,8 @@ def test_by_predictions_keeps_the_order_of_the_dense_task(clicks_and_purchases, 
 
 @pytest.mark.parametrize("by", ["predictions", "leaves"])
 def test_the_start_is_the_same_on_any_number_of_threads_and_leaves_the_dense_task_alone(
-    clicks_and_purchases, dense, by: By
-):
+    clicks_and_purchases: tuple[Examples, Examples], dense, by: By
+) -> None:
     before = dense.model_to_string()
     one, two = (start_from_dense(dense, clicks_and_purchases[1], by=by, threads=n) for n in (1, 2))
     features = clicks_and_purchases[0].features[:100]
@@ -93,8 +99,8 @@ def test_the_start_is_the_same_on_any_number_of_threads_and_leaves_the_dense_tas
 @pytest.mark.parametrize("by", ["predictions", "leaves"])
 @pytest.mark.parametrize("held_out", ["everybody", "all who bought"])
 def test_where_nothing_would_be_left_to_learn_nobody_is_held_out(
-    clicks_and_purchases, dense, by: By, held_out: str
-):
+    clicks_and_purchases: tuple[Examples, Examples], dense, by: By, held_out: str
+) -> None:
     _, bought = clicks_and_purchases
     fold = np.ones(N, dtype=bool) if held_out == "everybody" else bought.labels == 1
     start = start_from_dense(dense, replace(bought, fold=fold), by=by, threads=1)

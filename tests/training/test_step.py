@@ -1,5 +1,7 @@
 import json
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 import pyarrow.compute as pc
@@ -36,13 +38,15 @@ def model_of(workspace: Workspace, result: TrainResult) -> tuple[lgb.Booster, Fe
 
 
 @pytest.mark.parametrize("task", TASK_NAMES)
-def test_each_task_becomes_a_registered_model(labelled_feed, task):
+def test_each_task_becomes_a_registered_model(labelled_feed: tuple[Workspace, str], task: Any) -> None:
     result = trained(labelled_feed, task)
     assert (result.model, result.version) == (f"small_feed.task.{task}", 1)
     assert Registry(labelled_feed[0].home).part(result.model, 1).sha256 == result.sha256
 
 
-def test_the_figures_are_of_the_test_days_with_intervals_and_counts(labelled_feed):
+def test_the_figures_are_of_the_test_days_with_intervals_and_counts(
+    labelled_feed: tuple[Workspace, str],
+) -> None:
     figures = trained(labelled_feed, "click_1d").metrics
     assert figures["auc_low"] < figures["auc"] < figures["auc_high"]
     assert figures["auc"] > 0.7
@@ -51,7 +55,7 @@ def test_the_figures_are_of_the_test_days_with_intervals_and_counts(labelled_fee
     assert 0 < figures["positives"] < figures["rows"]
 
 
-def test_sampled_negatives_leave_the_probabilities_right(labelled_feed):
+def test_sampled_negatives_leave_the_probabilities_right(labelled_feed: tuple[Workspace, str]) -> None:
     result = trained(labelled_feed, "buy_2d")
     counts = read_plain(labelled_feed[0].home, result.run_id)["rows"]
     negatives, kept = counts["observed"] - counts["positives"], counts["sampled"] - counts["positives"]
@@ -59,19 +63,19 @@ def test_sampled_negatives_leave_the_probabilities_right(labelled_feed):
     assert result.metrics["calibration_ratio"] == pytest.approx(1, abs=0.15)
 
 
-def test_a_conditional_task_learns_where_its_parent_is_positive(labelled_feed):
+def test_a_conditional_task_learns_where_its_parent_is_positive(labelled_feed: tuple[Workspace, str]) -> None:
     counts = read_plain(labelled_feed[0].home, trained(labelled_feed, "back_2d").run_id)["rows"]
     bought = read_plain(labelled_feed[0].home, trained(labelled_feed, "buy_2d").run_id)["rows"]
     assert counts["observed"] == pytest.approx(bought["positives"], rel=0.3)
     assert counts["positives"] < counts["observed"]
 
 
-def test_a_value_task_learns_the_mean(labelled_feed):
+def test_a_value_task_learns_the_mean(labelled_feed: tuple[Workspace, str]) -> None:
     figures = trained(labelled_feed, "spend_2d").metrics
     assert figures["calibration_ratio"] == pytest.approx(1, abs=0.15)
 
 
-def test_a_second_time_the_version_is_used_again(labelled_feed):
+def test_a_second_time_the_version_is_used_again(labelled_feed: tuple[Workspace, str]) -> None:
     first = trained(labelled_feed, "click_1d")
     again = trained(labelled_feed, "click_1d")
     assert again.reused
@@ -80,7 +84,7 @@ def test_a_second_time_the_version_is_used_again(labelled_feed):
     )  # fmt: skip
 
 
-def test_the_version_says_what_it_was_made_from(labelled_feed):
+def test_the_version_says_what_it_was_made_from(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, snapshot = labelled_feed
     result, registry = trained(labelled_feed, "click_1d"), Registry(workspace.home)
     said = registry.tags(registry.part(result.model, result.version))
@@ -95,7 +99,7 @@ def test_the_version_says_what_it_was_made_from(labelled_feed):
     assert linked.dataset.digest == content[:36]
 
 
-def test_the_evidence_holds_figures_per_segment_and_importances(labelled_feed):
+def test_the_evidence_holds_figures_per_segment_and_importances(labelled_feed: tuple[Workspace, str]) -> None:
     evidence = read_plain(labelled_feed[0].home, trained(labelled_feed, "click_1d").run_id)
     segments = {row["segment"] for row in evidence["test"]["figures"]}
     assert {"all", "category=a", "category=b", "category=c", "item_age=<10", "item_age=>=20"} <= segments
@@ -103,7 +107,7 @@ def test_the_evidence_holds_figures_per_segment_and_importances(labelled_feed):
     assert evidence["importances"]["price"]["gain"] > evidence["importances"]["age"]["gain"]
 
 
-def test_the_registered_text_predicts_what_was_measured(labelled_feed):
+def test_the_registered_text_predicts_what_was_measured(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, snapshot = labelled_feed
     result = trained(labelled_feed, "click_1d")
     booster, encoder = model_of(workspace, result)
@@ -113,7 +117,9 @@ def test_the_registered_text_predicts_what_was_measured(labelled_feed):
     assert ratio == pytest.approx(result.metrics["calibration_ratio"])
 
 
-def test_the_same_rows_give_the_same_bytes_elsewhere_whatever_else_was_logged(labelled_feed, tmp_path):
+def test_the_same_rows_give_the_same_bytes_elsewhere_whatever_else_was_logged(
+    labelled_feed: tuple[Workspace, str], tmp_path: Path
+) -> None:
     write_contracts(tmp_path / "surfaces")
     write_logs(tmp_path / "home/logs")
     write_logs(tmp_path / "home/logs", part="unseen", visible=False, requests_a_day=20, seed=8)
@@ -124,7 +130,9 @@ def test_the_same_rows_give_the_same_bytes_elsewhere_whatever_else_was_logged(la
     assert model.sha256 == trained(labelled_feed, "click_1d").sha256
 
 
-def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(tmp_path, monkeypatch):
+def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     feed = small_feed(tmp_path)
     with monkeypatch.context() as dying:
 
@@ -139,7 +147,9 @@ def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(tmp_pa
     assert len(Registry(feed[0].home).versions(result.model)) == 1
 
 
-def test_a_step_killed_after_its_version_finds_it_and_closes_the_run(tmp_path, monkeypatch):
+def test_a_step_killed_after_its_version_finds_it_and_closes_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     feed = small_feed(tmp_path)
     with monkeypatch.context() as dying:
         dying.setattr(PatientClient, "set_terminated", lambda *_, **__: None)
@@ -151,7 +161,7 @@ def test_a_step_killed_after_its_version_finds_it_and_closes_the_run(tmp_path, m
     assert client.get_run(left_open.run_id).info.status == "FINISHED"
 
 
-def test_labels_that_were_not_validated_are_not_trained_on(tmp_path):
+def test_labels_that_were_not_validated_are_not_trained_on(tmp_path: Path) -> None:
     workspace, _ = small_feed(tmp_path)
     later = AS_OF - timedelta(days=1)
     snapshot = labels.run(workspace, as_of=later).snapshot
@@ -159,24 +169,24 @@ def test_labels_that_were_not_validated_are_not_trained_on(tmp_path):
         train.run(workspace, task="click_1d", as_of=later, snapshot=snapshot)
 
 
-def test_labels_as_of_another_instant_are_refused(labelled_feed):
+def test_labels_as_of_another_instant_are_refused(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, snapshot = labelled_feed
     with pytest.raises(DataError, match="is as of 2026-02-16T00:00:00Z, asked for was 2026-02-15T00:00:00Z"):
         train.run(workspace, task="click_1d", as_of=AS_OF - timedelta(days=1), snapshot=snapshot)
 
 
-def test_an_unknown_task_is_named_with_its_nearest(labelled_feed):
+def test_an_unknown_task_is_named_with_its_nearest(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, snapshot = labelled_feed
     with pytest.raises(ContractError, match="Did you mean 'click_1d'"):
         train.run(workspace, task="clik_1d", as_of=AS_OF, snapshot=snapshot)
 
 
-def test_an_unknown_snapshot_is_named(labelled_feed):
+def test_an_unknown_snapshot_is_named(labelled_feed: tuple[Workspace, str]) -> None:
     with pytest.raises(DataError, match="0123456789abcdef"):
         train.run(labelled_feed[0], task="click_1d", as_of=AS_OF, snapshot="0123456789abcdef")
 
 
-def test_too_few_positives_are_a_matter_of_time_and_the_run_says_failed(tmp_path):
+def test_too_few_positives_are_a_matter_of_time_and_the_run_says_failed(tmp_path: Path) -> None:
     write_contracts(tmp_path / "surfaces")
     write_logs(tmp_path / "home/logs", requests_a_day=4)
     feed = labelled(tmp_path)

@@ -4,7 +4,7 @@ from tasks.datasets.world.catalog import draw_catalog
 from tasks.datasets.world.vocabulary import GROUPS, SHELF_DAYS, SHELVES
 
 
-def test_every_shelf_holds_one_item_of_every_age():
+def test_every_shelf_holds_one_item_of_every_age() -> None:
     catalog = draw_catalog(2, 130)
     for day in (0, 119, 129):
         ages = catalog.age(day)[catalog.on_shelf(day)]
@@ -12,13 +12,13 @@ def test_every_shelf_holds_one_item_of_every_age():
         assert ages.max() == SHELF_DAYS - 1
 
 
-def test_a_shelf_changes_its_item_once_in_a_shelf_life():
+def test_a_shelf_changes_its_item_once_in_a_shelf_life() -> None:
     catalog = draw_catalog(2, 250)
     changes = sum(catalog.on_shelf(d) != catalog.on_shelf(d - 1) for d in range(1, SHELF_DAYS + 1))
     assert (changes == 1).all()
 
 
-def test_more_days_only_add_items():
+def test_more_days_only_add_items() -> None:
     short, long = draw_catalog(2, 20), draw_catalog(2, 300)
     n = len(short.price)
     assert n < len(long.price)
@@ -26,12 +26,12 @@ def test_more_days_only_add_items():
     assert (short.bait.seen == long.bait.seen[:n]).all()
 
 
-def test_a_person_is_offered_a_group_once_in_its_turn():
+def test_a_person_is_offered_a_group_once_in_its_turn() -> None:
     offered = {(17 + day) % GROUPS for day in range(GROUPS)}
     assert len(offered) == GROUPS
     assert SHELVES % GROUPS == 0
 
 
-def test_what_the_feed_sees_of_an_item_is_near_what_it_is():
+def test_what_the_feed_sees_of_an_item_is_near_what_it_is() -> None:
     bait = draw_catalog(2, 1).bait
     assert np.corrcoef(bait.true, bait.seen)[0, 1] > 0.95

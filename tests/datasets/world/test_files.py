@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -5,14 +7,14 @@ import pytest
 from tasks.datasets.world.files import ParquetFiles, whole_folder
 
 
-def test_a_folder_appears_only_when_it_is_whole(tmp_path):
+def test_a_folder_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     with whole_folder(tmp_path / "out") as folder:
         (folder / "a").write_text("1")
         assert not (tmp_path / "out").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_failure_leaves_nothing(tmp_path):
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     def fail():
         with whole_folder(tmp_path / "out") as folder:
             (folder / "a").write_text("1")
@@ -23,14 +25,14 @@ def test_a_failure_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_empty_folder_is_taken_over(tmp_path):
+def test_an_empty_folder_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with whole_folder(tmp_path / "out") as folder:
         (folder / "a").write_text("1")
     assert (tmp_path / "out" / "a").read_text() == "1"
 
 
-def test_tables_of_one_name_share_a_file_and_words_are_plain_strings(tmp_path):
+def test_tables_of_one_name_share_a_file_and_words_are_plain_strings(tmp_path: Path) -> None:
     words = pa.array(["a", "b"]).dictionary_encode()
     with ParquetFiles(tmp_path) as files:
         for _ in range(2):

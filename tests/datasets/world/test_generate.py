@@ -5,6 +5,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from tasks.contracts import load_surface
 from tasks.datasets.world.generate import generate
 from tasks.datasets.world.vocabulary import CANDIDATES, SLOTS
 from tasks.errors import ContractError
+from tests.datasets.world.conftest import Made
 
 SURFACES = Path(__file__).parents[3] / "surfaces"
 KEY = ["request_id", "item_id"]
@@ -23,7 +25,7 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.parquet")}
 
 
-def test_the_result_counts_what_is_there(made):
+def test_the_result_counts_what_is_there(made: Made) -> None:
     result = made.result
     assert result.requests == 10 * 50
     assert result.impressions == made.table("impressions").num_rows == 500 * SLOTS
@@ -32,7 +34,7 @@ def test_the_result_counts_what_is_there(made):
     assert (result.first_day, result.last_day) == ("2026-01-01", "2026-01-10")
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     same = {"days": 2, "requests_per_day": 20, "seed": 3}
     generate(**same, out=tmp_path / "a")
     generate(**same, out=tmp_path / "b")
@@ -41,7 +43,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     assert _files(tmp_path / "a") != _files(tmp_path / "c")
 
 
-def test_more_days_leave_the_earlier_ones_as_they_are(made, tmp_path):
+def test_more_days_leave_the_earlier_ones_as_they_are(made: Made, tmp_path: Path) -> None:
     generate(days=3, requests_per_day=50, seed=11, out=tmp_path / "short")
     short, long = _files(tmp_path / "short"), _files(made.folder)
     days = [
@@ -52,7 +54,7 @@ def test_more_days_leave_the_earlier_ones_as_they_are(made, tmp_path):
     assert truth.equals(made.table("truth").slice(0, truth.num_rows))
 
 
-def test_absences_of_the_week_after_are_the_ones_of_a_longer_world(made, tmp_path):
+def test_absences_of_the_week_after_are_the_ones_of_a_longer_world(made: Made, tmp_path: Path) -> None:
     generate(days=3, requests_per_day=50, seed=11, out=tmp_path / "short")
     for day in ("2026-01-04", "2026-01-10"):
         alone = pq.read_table(tmp_path / "short" / "events" / f"{day}.parquet")
@@ -61,13 +63,13 @@ def test_absences_of_the_week_after_are_the_ones_of_a_longer_world(made, tmp_pat
         assert alone.to_pandas().equals(absences)
 
 
-def test_keys_are_unique_and_no_one_meets_an_item_twice(made):
+def test_keys_are_unique_and_no_one_meets_an_item_twice(made: Made) -> None:
     for name in ("impressions", "candidates", "truth", "candidate_truth"):
         assert not made.frame(name).duplicated(KEY).any()
     assert not made.frame("impressions").duplicated(["user_id", "item_id"]).any()
 
 
-def test_every_request_shows_twelve_positions_of_forty_candidates(made):
+def test_every_request_shows_twelve_positions_of_forty_candidates(made: Made) -> None:
     candidates = made.frame("candidates").groupby("request_id")
     assert (candidates.size() == CANDIDATES).all()
     assert (candidates["shown"].sum() == SLOTS).all()
@@ -75,7 +77,7 @@ def test_every_request_shows_twelve_positions_of_forty_candidates(made):
     assert all(p == list(range(1, SLOTS + 1)) for p in positions)
 
 
-def test_propensities_are_those_of_the_logged_scores(made):
+def test_propensities_are_those_of_the_logged_scores(made: Made) -> None:
     candidates = made.frame("candidates").sort_values(["request_id", "position"], na_position="last")
     odds = np.exp(candidates["retrieval_score"].to_numpy(float)).reshape(-1, CANDIDATES)
     left = odds[:, ::-1].cumsum(axis=1)[:, ::-1]
@@ -83,19 +85,19 @@ def test_propensities_are_those_of_the_logged_scores(made):
     assert np.allclose(logged, (odds / left)[:, :SLOTS])
 
 
-def test_impressions_lie_in_the_days_of_their_files(made):
+def test_impressions_lie_in_the_days_of_their_files(made: Made) -> None:
     for file in (made.folder / "impressions").glob("*.parquet"):
         days = pq.read_table(file).to_pandas()["shown_at"].dt.date.astype(str)
         assert set(days) == {file.stem}
 
 
-def test_events_become_known_after_they_happen(made):
+def test_events_become_known_after_they_happen(made: Made) -> None:
     events = made.frame("events")
     assert (events["ingested_at"] >= events["happened_at"]).all()
     assert events["ingested_at"].max() < datetime(2026, 1, 10, tzinfo=UTC) + timedelta(days=39)
 
 
-def test_rates_are_those_of_a_shop(made):
+def test_rates_are_those_of_a_shop(made: Made) -> None:
     rate = made.frame("truth").filter(like="__shown").mean()
     assert 0.08 < rate["p_click_30m__shown"] < 0.12
     assert 0.02 < rate["p_purchase_7d__shown"] < 0.03
@@ -104,7 +106,7 @@ def test_rates_are_those_of_a_shop(made):
     assert 0.15 < rate["p_return_30d__shown"] / rate["p_purchase_7d__shown"] < 0.25
 
 
-def test_the_surface_names_only_columns_that_the_log_has(made):
+def test_the_surface_names_only_columns_that_the_log_has(made: Made) -> None:
     contracts = load_surface(SURFACES, "home_feed")
     surface, slate = contracts.surface, contracts.slate
     conditions = [c.drop_when or c.keep_when for c in contracts.utility.hard_constraints]
@@ -120,19 +122,19 @@ def test_the_surface_names_only_columns_that_the_log_has(made):
     assert contracts.tasks.events <= set(made.frame("events")["event"]) | {"report"}
 
 
-def test_a_second_run_of_the_same_world_writes_nothing(made):
+def test_a_second_run_of_the_same_world_writes_nothing(made: Made) -> None:
     before = {p: p.stat().st_mtime_ns for p in made.folder.rglob("*")}
     again = generate(days=10, requests_per_day=50, seed=11, out=made.folder, candidate_truth=True)
     assert again == made.result
     assert {p: p.stat().st_mtime_ns for p in made.folder.rglob("*")} == before
 
 
-def test_a_folder_with_another_world_is_refused(made):
+def test_a_folder_with_another_world_is_refused(made: Made) -> None:
     with pytest.raises(ContractError, match=r"'seed': 11.*'seed': 12.*another folder"):
         generate(days=10, requests_per_day=50, seed=12, out=made.folder)
 
 
-def test_a_folder_with_something_else_is_refused(tmp_path):
+def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(ContractError, match="not a simulated world"):
         generate(days=1, requests_per_day=1, seed=0, out=tmp_path)
@@ -140,23 +142,23 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [{"days": 0}, {"requests_per_day": 0}, {"seed": -1}])
-def test_a_parameter_out_of_range_is_named(tmp_path, wrong):
+def test_a_parameter_out_of_range_is_named(tmp_path: Path, wrong: dict[str, Any]) -> None:
     ((name, _),) = wrong.items()
     with pytest.raises(ContractError, match=f"{name} is"):
         generate(**{"days": 1, "requests_per_day": 1, "seed": 0, **wrong}, out=tmp_path / "out")
 
 
-def test_a_world_that_would_reach_into_the_future_is_refused(tmp_path):
+def test_a_world_that_would_reach_into_the_future_is_refused(tmp_path: Path) -> None:
     soon = datetime.now(UTC).date() - timedelta(days=40)
     with pytest.raises(ContractError, match="at most 2 days"):
         generate(days=3, requests_per_day=1, seed=0, out=tmp_path / "out", start=soon)
 
 
-def test_one_request_a_day_is_a_world(tmp_path):
+def test_one_request_a_day_is_a_world(tmp_path: Path) -> None:
     assert generate(days=1, requests_per_day=1, seed=0, out=tmp_path / "out").impressions == SLOTS
 
 
-def test_a_killed_run_leaves_no_world_and_the_next_one_completes(tmp_path):
+def test_a_killed_run_leaves_no_world_and_the_next_one_completes(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from tasks.datasets.world.generate import generate; "
         f"generate(days=60, requests_per_day=200, seed=1, out=Path({str(tmp_path / 'out')!r}))"

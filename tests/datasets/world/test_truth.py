@@ -33,7 +33,7 @@ def contracts():
     return load_surface(Path(__file__).parents[3] / "surfaces", "home_feed")
 
 
-def test_the_probabilities_of_one_impression_by_hand(chance):
+def test_the_probabilities_of_one_impression_by_hand(chance) -> None:
     p = {task: values[0] for task, values in probabilities(chance).items()}
     assert p["click_30m"] == pytest.approx(0.2)
     assert p["dwell_60s_1d"] == pytest.approx(0.96 * 0.2 * 0.5)
@@ -46,43 +46,43 @@ def test_the_probabilities_of_one_impression_by_hand(chance):
     assert p["satisfied_7d"] == pytest.approx(0.96 * 0.2 * 0.5 * 0.98 * 0.999)
 
 
-def test_the_reference_is_the_first_position(chance):
+def test_the_reference_is_the_first_position(chance) -> None:
     at_first = probabilities(chance, np.array([1]))
     assert {t: v[0] for t, v in probabilities(chance).items()} == {t: v[0] for t, v in at_first.items()}
 
 
-def test_examination_multiplies_all_but_the_answer_of_those_who_answered(chance):
+def test_examination_multiplies_all_but_the_answer_of_those_who_answered(chance) -> None:
     reference, last = probabilities(chance), probabilities(chance, np.array([SLOTS]))
     for task in reference:
         factor = 1 if task == "survey_happy_14d" else EXAMINATION[SLOTS - 1]
         assert last[task] == pytest.approx(reference[task] * factor)
 
 
-def test_lingering_is_a_normal_tail_of_the_log_seconds():
+def test_lingering_is_a_normal_tail_of_the_log_seconds() -> None:
     assert linger(np.array([4.5]))[0] == pytest.approx(norm.sf(np.log(60), 4.5, DWELL_LOG_SD))
 
 
 @pytest.mark.parametrize("log_dwell", [2.0, 4.0, 6.5])
-def test_the_mean_dwell_is_the_integral_of_its_tail(log_dwell):
+def test_the_mean_dwell_is_the_integral_of_its_tail(log_dwell: float) -> None:
     tail = lognorm(DWELL_LOG_SD, scale=np.exp(log_dwell)).sf
     assert mean_dwell(np.array([log_dwell]))[0] == pytest.approx(
         quad(tail, 0, DWELL_CLIP_SECONDS, limit=200)[0]
     )
 
 
-def test_the_contract_declares_the_curve_of_the_simulation(contracts):
+def test_the_contract_declares_the_curve_of_the_simulation(contracts) -> None:
     assert contracts.surface.examination.by_position == EXAMINATION
     assert contracts.surface.reference_position == 1
     assert len(EXAMINATION) == SLOTS
 
 
-def test_every_task_of_the_contract_has_a_truth_and_no_other(contracts, chance):
+def test_every_task_of_the_contract_has_a_truth_and_no_other(contracts, chance) -> None:
     assert set(contracts.tasks.tasks) == set(probabilities(chance))
     assert {n for n, task in contracts.tasks.tasks.items() if task.kind == "value"} == set(VALUES)
     assert contracts.tasks.tasks["dwell_seconds_1d"].value.clip == (0, DWELL_CLIP_SECONDS)
 
 
-def test_what_the_simulation_conditions_on_the_contract_conditions_on(contracts):
+def test_what_the_simulation_conditions_on_the_contract_conditions_on(contracts) -> None:
     observed = {n: t.observed_when for n, t in contracts.tasks.tasks.items() if t.observed_when}
     assert set(observed) == {"click_30m", "survey_happy_14d"}
     assert observed["click_30m"].column == "visible"
