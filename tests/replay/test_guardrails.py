@@ -1,0 +1,86 @@
+"""A guardrail is judged in every segment by the interval of what was measured, and the worse verdict stands."""
+
+from dataclasses import replace
+
+import pytest
+
+from tasks.contracts.metrics import MetricKind
+from tasks.contracts.utility import Guardrail
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.verdicts import Estimate, Outcome
+from tasks.replay.guardrails import judge_guardrail
+from tests.replay.worlds import LOGGED, metric, page, replay, slates, whole
+
+RATE = Measured(
+    metric="hide_rate",
+    segment="all",
+    judge="release 2",
+    policy=Estimate(0.10, 0.09, 0.11, 900),
+    baseline=Estimate(0.08, 0.07, 0.09, 900),
+    relative=Estimate(0.25, 0.20, 0.30, 900),
+    kind=MetricKind.RATE,
+    subject="hide",
+)
+
+
+def test_predicted_is_judged_by_both_releases_and_the_worse_decides() -> None:
+    policy = slates("challenger", [1, 0, 0, 1, 0, 0], {"click": [0.1, 0.2, 0.1, 0.1, 0.2, 0.1]})
+    baseline = slates("champion", [0, 1, 0, 0, 1, 0], {"click": [0.3, 0.1, 0.1, 0.3, 0.1, 0.1]})
+    measured = replay(page()).measure(metric("click_predicted"), policy, baseline, ())
+    assert [(m.judge, m.relative and round(m.relative.value, 6)) for m in measured] == [
+        ("challenger", -0.5),
+        ("champion", 2.0),
+    ]
+    rail = Guardrail.model_validate({"metric": "click_predicted", "relative_increase_max": 0.05})
+    (verdict,) = judge_guardrail(rail, measured, run="r")
+    assert verdict.outcome is Outcome.BLOCK
+    assert "champion" in verdict.reason
+
+
+def test_a_rate_of_zero_in_the_baseline_cannot_tell_a_relative_change() -> None:
+    measured = whole(
+        "click_rate", page(labels=[0, 1, 0, 0, 0, 1]), slates("p", LOGGED), slates("b", [1, 0, 0, 1, 0, 0])
+    )
+    rail = Guardrail.model_validate({"metric": "click_rate", "relative_increase_max": 0.05})
+    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.CANNOT_TELL
+
+
+def test_not_one_outcome_seen_is_no_proof_of_a_low_rate() -> None:
+    measured = whole("click_rate", page(labels=[0.0] * 6), slates("p", LOGGED), slates("b", LOGGED))
+    rail = Guardrail.model_validate({"metric": "click_rate", "max": 0.1})
+    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.CANNOT_TELL
+
+
+@pytest.mark.parametrize(
+    ("bound", "outcome", "threshold"),
+    [
+        ({"max": 0.12}, Outcome.PASS, "<= 0.12"),
+        ({"max": 0.10}, Outcome.CANNOT_TELL, "<= 0.1"),
+        ({"max": 0.08}, Outcome.BLOCK, "<= 0.08"),
+        ({"min": 0.12}, Outcome.BLOCK, ">= 0.12"),
+        ({"relative_increase_max": 0.15}, Outcome.BLOCK, "rise of 15.0%"),
+        ({"relative_decrease_max": 0.15}, Outcome.PASS, "fall of 15.0%"),
+    ],
+)
+def test_a_bound_is_held_against_the_whole_interval(
+    bound: dict[str, float], outcome: Outcome, threshold: str
+) -> None:
+    rail = Guardrail.model_validate({"metric": "hide_rate", **bound})
+    (verdict,) = judge_guardrail(rail, [RATE], run="run-1")
+    assert (verdict.outcome, verdict.threshold, verdict.evidence) == (outcome, threshold, "run-1")
+    assert verdict.relative is threshold.endswith("%")
+
+
+def test_a_guardrail_that_only_warns_never_blocks() -> None:
+    rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.08, "action": "warn"})
+    assert judge_guardrail(rail, [RATE], run="r")[0].outcome is Outcome.WARN
+
+
+def test_each_segment_has_one_verdict_in_the_order_in_which_it_was_measured() -> None:
+    rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.12})
+    harmed = replace(RATE, segment="tenure=new", policy=Estimate(0.2, 0.18, 0.22, 90))
+    verdicts = judge_guardrail(rail, [RATE, harmed, replace(RATE, judge="champion 1")], run="r")
+    assert [(v.segment, v.outcome) for v in verdicts] == [
+        ("all", Outcome.PASS),
+        ("tenure=new", Outcome.BLOCK),
+    ]
