@@ -29,7 +29,7 @@ from tasks.evaluation.verdicts import Estimate, Verdict
 Days = tuple[date, date]
 """First and last day."""
 MapKind = Literal["none", "global", "segment"]
-Parameter = bool | int | float | str | None
+Parameter = bool | int | float | str | dict[str, float] | None
 
 _TREES: Final = "lightgbm."
 """What the parameters of the trees began with among all parameters, before they stood apart."""
