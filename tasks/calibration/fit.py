@@ -20,7 +20,6 @@ from tasks.calibration.blocks import Blocks, fit_isotonic_blocks
 from tasks.calibration.segment_design import Tallies
 from tasks.errors import DataError
 from tasks.evaluation.binary import Floats, check_binary, check_rows
-from tasks.evaluation.intervals import calibration_interval
 from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, compress_logits, expit, lift_to_floor, logit
 
 LOGISTIC_BELOW: Final = 200
@@ -194,40 +193,6 @@ def fit_mean(
     draft = MeanMap(_floats(np.exp(xs)), _floats(np.exp(ys)), floor)
     scale = total / float((w * draft.apply(p)).sum())
     return MeanMap(draft.knots_x, _floats(np.exp(ys) * scale), floor)
-
-
-def fit_joint(
-    product: npt.ArrayLike,
-    outcomes: npt.ArrayLike,
-    users: npt.ArrayLike,
-    *,
-    weights: npt.ArrayLike | None = None,
-    seed: int = 0,
-) -> IsotonicMap | LogisticMap | None:
-    """Fit a map on the product along a chain, where the product does not hold as it is.
-
-    Parameters
-    ----------
-    product : [n] product of the calibrated factors.
-    outcomes : [n] 1 where the task and its parents are all positive, on all rows where they are known.
-    users : [n] ids, none missing.
-
-    Returns
-    -------
-    None unless the user-clustered interval of the calibration ratio excludes 1.
-
-    Examples
-    --------
-    >>> outcomes, users = np.tile([1.0, 0.0], 50), np.arange(100)
-    >>> fit_joint(np.full(100, 0.5), outcomes, users) is None
-    True
-    >>> fit_joint(np.full(100, 0.1), outcomes, users).apply([0.1]).round(6)
-    array([0.5])
-    """
-    ratio = calibration_interval(outcomes, product, users, weights=weights, seed=seed)
-    if not ratio.known or ratio.low <= 1 <= ratio.high or bool(np.all(np.asarray(outcomes) == 1)):
-        return None
-    return fit_binary(product, outcomes, weights)
 
 
 def _normalize_weights(y: Floats, s: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:

@@ -184,13 +184,9 @@ def _small_diagrams(title: str, count: int) -> tuple[Figure, list[Axes]]:
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontsize=12)
     sides = {"left": 0.06, "right": 0.99, "top": 1 - 0.65 / height, "bottom": 0.55 / height}
+    grid = {**sides, "hspace": 0.28, "wspace": 0.06}
     axes = figure.subplots(
-        lines,
-        _COLUMNS,
-        sharex="all",
-        sharey="all",
-        squeeze=False,
-        gridspec_kw={**sides, "hspace": 0.28, "wspace": 0.06},
+        lines, _COLUMNS, sharex="all", sharey="all", squeeze=False, gridspec_kw=grid
     ).ravel()
     for place in axes[count:]:
         place.set_axis_off()
@@ -249,14 +245,8 @@ def _draw_curve(
     off = value < frame.y[0]
     if band:
         bounded = np.isfinite(low)
-        axes.fill_between(
-            curve.predicted[bounded],
-            np.clip(low[bounded], *frame.y),
-            np.clip(high[bounded], *frame.y),
-            color=colour,
-            alpha=0.22,
-            linewidth=0,
-        )
+        ends = [np.clip(bound[bounded], *frame.y) for bound in (low, high)]
+        axes.fill_between(curve.predicted[bounded], *ends, color=colour, alpha=0.22, linewidth=0)
     axes.plot(curve.predicted[~off], value[~off], "o-", color=colour, markersize=size, linewidth=1, zorder=3)
     foot = np.full(int(off.sum()), frame.y[0] * 1.15)
     axes.plot(curve.predicted[off], foot, "v", color=colour, markersize=size, fillstyle="none", zorder=3)

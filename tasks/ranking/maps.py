@@ -12,14 +12,14 @@ Every map is strictly increasing, so distinct scores stay distinct. No probabili
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DataError, unknown
+from ..errors import DataError
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,8 +71,37 @@ def compress_logits(logits: Floats) -> Floats:
     return np.asarray(np.clip(logits, -EXTREME, EXTREME) + np.sign(logits) * np.log1p(beyond))
 
 
+class _Plain:
+    """What every map has: its fields as plain JSON."""
+
+    kind: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON that `map_from_json` reads back to the same map."""
+        fields = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self).items()}
+        return {"kind": self.kind, **fields}
+
+
+class _ToProbability(_Plain, ABC):
+    """A map of probabilities, by their log odds."""
+
+    def apply(self, scores: npt.ArrayLike) -> Floats:
+        """Map scores in [0, 1], of any shape, to probabilities.
+
+        Raises
+        ------
+        DataError
+            A score is not a probability.
+        """
+        return self.of_logits(logit(require_probabilities(scores)))
+
+    @abstractmethod
+    def of_logits(self, logits: Floats) -> Floats:
+        """Map log odds, which resolve scores next to 1 better than scores do."""
+
+
 @dataclass(frozen=True)
-class IsotonicMap:
+class IsotonicMap(_ToProbability):
     """Knots of scores and probabilities, both strictly increasing and strictly between 0 and 1.
 
     Examples
@@ -92,29 +121,15 @@ class IsotonicMap:
         if min(self.knots_x[0], self.knots_y[0]) <= 0 or max(self.knots_x[-1], self.knots_y[-1]) >= 1:
             raise DataError("An isotonic map's knots must lie strictly between 0 and 1.")
 
-    def apply(self, scores: npt.ArrayLike) -> Floats:
-        """Map scores in [0, 1], of any shape, to probabilities.
-
-        Raises
-        ------
-        DataError
-            A score is not a probability.
-        """
-        return self.of_logits(logit(require_probabilities(scores)))
-
     def of_logits(self, logits: Floats) -> Floats:
-        """Map log odds, which resolve scores next to 1 better than scores do."""
+        """Map log odds."""
         return expit(
             _interpolate(compress_logits(logits), logit(self.knots_x), logit(self.knots_y), TAIL_SLOPE)
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON that `map_from_json` reads back to the same map."""
-        return {"kind": self.kind, "knots_x": list(self.knots_x), "knots_y": list(self.knots_y)}
-
 
 @dataclass(frozen=True)
-class LogisticMap:
+class LogisticMap(_ToProbability):
     """A straight line in the logit with a positive slope, for tasks with few positives.
 
     Examples
@@ -136,21 +151,13 @@ class LogisticMap:
                 f"found {self.intercept} and {self.slope}."
             )
 
-    def apply(self, scores: npt.ArrayLike) -> Floats:
-        """Map scores in [0, 1], of any shape, to probabilities; see `IsotonicMap.apply`."""
-        return self.of_logits(logit(require_probabilities(scores)))
-
     def of_logits(self, logits: Floats) -> Floats:
         """Map log odds."""
         return expit(self.slope * compress_logits(logits) + self.intercept)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON that `map_from_json` reads back to the same map."""
-        return {"kind": self.kind, "slope": self.slope, "intercept": self.intercept}
-
 
 @dataclass(frozen=True)
-class MeanMap:
+class MeanMap(_Plain):
     """Knots of predicted and mean observed values, both positive and strictly increasing.
 
     One knot multiplies every prediction by one factor. A regression may predict less than nothing: below
@@ -186,18 +193,9 @@ class MeanMap:
         mapped = _interpolate(logs, np.log(self.knots_x), np.log(self.knots_y), 1.0)
         return np.asarray(np.exp(np.clip(mapped, -_LIMIT, _LIMIT)), dtype=np.float64)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON that `map_from_json` reads back to the same map."""
-        return {
-            "kind": self.kind,
-            "knots_x": list(self.knots_x),
-            "knots_y": list(self.knots_y),
-            "floor": self.floor,
-        }
-
 
 @dataclass(frozen=True)
-class IdentityMap:
+class IdentityMap(_Plain):
     """Scores as they are: a quantile and an order within the request are not calibrated."""
 
     kind = "identity"
@@ -212,15 +210,8 @@ class IdentityMap:
         """
         return _require_finite(scores)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON that `map_from_json` reads back to the same map."""
-        return {"kind": self.kind}
-
 
 CalibrationMap = IsotonicMap | LogisticMap | MeanMap | IdentityMap
-_KINDS: Final[Mapping[str, type[CalibrationMap]]] = {
-    m.kind: m for m in (IsotonicMap, LogisticMap, MeanMap, IdentityMap)
-}
 
 
 def lift_to_floor(values: Floats, floor: float) -> Floats:
@@ -233,64 +224,6 @@ def lift_to_floor(values: Floats, floor: float) -> Floats:
     """
     low = np.minimum(values, floor)
     return np.where(values < floor, floor * (floor / (2 * floor - low)), values)
-
-
-def map_from_json(plain: object) -> CalibrationMap:
-    """Read a map back.
-
-    Raises
-    ------
-    DataError
-        Not an object of a known kind with exactly its fields, or figures that make no map.
-
-    Examples
-    --------
-    >>> map_from_json({"kind": "logistic", "slope": 1.0, "intercept": -0.5})
-    LogisticMap(slope=1.0, intercept=-0.5)
-    """
-    if not isinstance(plain, Mapping):
-        raise DataError(f"A calibration map is a JSON object, not {type(plain).__name__}.")
-    kind = plain.get("kind")
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise DataError(unknown("kind", str(kind), _KINDS, where="a calibration map"))
-    map_type = _KINDS[kind]
-    fields = {name: value for name, value in plain.items() if name != "kind"}
-    known = tuple(map_type.__dataclass_fields__)
-    if set(fields) != set(known):
-        raise DataError(
-            f"A {kind} map has the fields {', '.join(known)}; found {', '.join(map(str, fields)) or 'none'}."
-        )
-    return map_type(**{name: _read_field(value, name) for name, value in fields.items()})
-
-
-def _read_field(value: object, name: str) -> Any:
-    """Accept a number, or a list of them for knots; a bool is neither."""
-    if name.startswith("knots_"):
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            raise DataError(f"{name} of a calibration map must be a list of numbers.")
-        return tuple(read_number(item, name) for item in value)
-    return read_number(value, name)
-
-
-def read_number(value: object, name: str) -> float:
-    """Accept a JSON number; a bool is not one.
-
-    Raises
-    ------
-    DataError
-        It is not a number, or too large.
-
-    Examples
-    --------
-    >>> read_number(1, "slope")
-    1.0
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DataError(f"{name} of a calibration map holds {value!r}, which is not a number.")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise DataError(f"{name} of a calibration map holds a number too large.") from error
 
 
 def _check_knots(knots: IsotonicMap | MeanMap) -> None:

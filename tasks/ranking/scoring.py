@@ -33,7 +33,7 @@ from .examination import Examination
 from .explain import Explanation, explain
 from .features import FeatureEncoder
 from .heads import Head, Heads
-from .maps import map_from_json
+from .map_json import map_from_json
 from .policy import SlatePolicy, UtilityPolicy
 from .segmented_map import calibrator_from_json
 

@@ -21,6 +21,7 @@ import pandas as pd
 
 from ..errors import DataError, unknown
 from ..evaluation.segments import segment_columns, segment_values
+from .map_json import map_from_json, read_number
 from .maps import (
     CalibrationMap,
     Floats,
@@ -28,8 +29,6 @@ from .maps import (
     LogisticMap,
     compress_logits,
     logit,
-    map_from_json,
-    read_number,
     require_probabilities,
 )
 from .segment_effects import Cells, Effects, MappedSegment, Span, sum_effects

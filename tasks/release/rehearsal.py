@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.calibration.fit import fit_joint
+from tasks.calibration.joint import fit_joint
 from tasks.calibration.pictures import draw_joint
 from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, predicted, probability
 from tasks.contracts.chains import chain, join_outcomes

@@ -200,14 +200,9 @@ class TaskRows:
         """
         specs = self.workspace.contracts.surface.segments
         frame = table.select([REQUEST_ID, USER_ID, *segment_columns(specs)]).to_pandas()
-        observations = Observations(
-            outcomes=read_labels(table, self.task),
-            predictions=predictions,
-            users=frame[USER_ID],
-            requests=frame[REQUEST_ID],
-            segments=segment_values(frame, specs),
-            examination=examination,
-        )
+        outcomes, users, requests = read_labels(table, self.task), frame[USER_ID], frame[REQUEST_ID]
+        segments = segment_values(frame, specs)
+        observations = Observations(outcomes, predictions, users, requests, segments, examination=examination)
         return measure(
             measured_head(self.workspace.contracts, self.task),
             observations,
@@ -230,15 +225,9 @@ class TaskRows:
     def made_from(self) -> dict[str, Any]:
         """Say what a part of this task is made from, whole contracts included, as plain JSON."""
         digests = self.workspace.contracts.digests
-        return {
-            "surface": self.workspace.surface,
-            "task": self.task,
-            "as_of": format_instant(self.snapshot.as_of),
-            "snapshot": self.snapshot.id,
-            "contracts": {kind: digests[kind] for kind in ("surface", "tasks")},
-            "slices": self.slices.to_json(),
-            **({} if self.repeats is None else {REPEATS: [self.repeats.version, self.repeats.sha256]}),
-        }
+        shared = {name: value for name, value in self.inputs.items() if name != "labels"}
+        contracts = {kind: digests[kind] for kind in ("surface", "tasks")}
+        return {**shared, "snapshot": self.snapshot.id, "contracts": contracts}
 
 
 def find_published_snapshot(workspace: Workspace, snapshot: str, *, as_of: datetime) -> Snapshot:

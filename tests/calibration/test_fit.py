@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_joint, fit_mean
+from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_mean
 from tasks.errors import DataError
 from tasks.evaluation.binary import calibration_ratio, log_loss
 from tasks.ranking.maps import IsotonicMap, LogisticMap, expit, logit
@@ -191,32 +191,6 @@ def test_enough_values_bend_the_mean_map_and_few_give_a_factor() -> None:
 def test_values_that_add_up_to_nothing_are_refused() -> None:
     with pytest.raises(DataError, match="2 rows add up to 0"):
         fit_mean([1.0, 2.0], [0.0, 0.0])
-
-
-def _chain(dependence: float) -> tuple[Floats, Floats, Floats]:
-    """Product of two factors, outcomes of the joint, users; the joint is that much more likely."""
-    rng = np.random.default_rng(3)
-    product = rng.beta(2, 20, 40_000) * rng.beta(2, 4, 40_000)
-    return product, (rng.random(40_000) < product * dependence).astype(float), rng.integers(2000, size=40_000)
-
-
-def test_a_product_that_holds_is_left_alone() -> None:
-    product, outcomes, users = _chain(1.0)
-    assert fit_joint(product, outcomes, users) is None
-
-
-def test_a_product_that_does_not_hold_gets_a_map() -> None:
-    product, outcomes, users = _chain(1.5)
-    found = fit_joint(product, outcomes, users)
-    assert found is not None
-    assert calibration_ratio(outcomes, found.apply(product)) == pytest.approx(1.0)
-
-
-def test_too_little_to_tell_gives_no_map() -> None:
-    product, outcomes, users = _chain(1.0)
-    assert fit_joint(product, np.zeros_like(outcomes), users) is None
-    assert fit_joint(product[:50], outcomes[:50], users[:50]) is None
-    assert fit_joint([0.1, 0.1], [1.0, 1.0], ["u", "v"]) is None
 
 
 @pytest.mark.parametrize("certain", [0.0, 1e-300, 1e-14, 1.0])

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.errors import DataError
-from tasks.ranking.maps import IdentityMap, IsotonicMap, LogisticMap, MeanMap, expit, logit, map_from_json
+from tasks.ranking.map_json import map_from_json
+from tasks.ranking.maps import IdentityMap, IsotonicMap, LogisticMap, MeanMap, expit, logit
 
 laws = settings(deadline=None, max_examples=80)
 SCORES = np.r_[0.0, np.geomspace(1e-12, 0.4, 500), 1 - np.geomspace(0.5, 1e-9, 300)]
