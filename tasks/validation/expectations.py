@@ -13,7 +13,7 @@ from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
-from tasks.validation.rules import Rule
+from tasks.validation.findings import Rule
 
 _METRIC = "equipoise.measurements"
 

@@ -1,8 +1,9 @@
-"""What a rule finds in a table, and what a suite says of it."""
+"""What a rule is, what it finds in a table, and what a suite says of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 from tasks.evaluation.evidence import Finding
 
@@ -52,6 +53,26 @@ class Judgement:
         more = len(self.broken) - _MOST_SENTENCES
         sentences = "; ".join(sentence for _, sentence in self.broken[:_MOST_SENTENCES])
         return f"{sentences}; and {more} more" if more > 0 else sentences
+
+
+class Rule(NamedTuple):
+    """One rule, from which a Great Expectations class is made.
+
+    Attributes
+    ----------
+    name : as a suite of ``expectations/`` calls it; its severity and the reason for it are in the suite.
+    judge : judges the measurements of a table (``measurements.py``) and words what it finds.
+    arguments : what a suite may give; the judge gets those that are not null, by name.
+    meaning : what is true of a table that passes.
+    drawing : title of the report's drawings of days; ``always`` draws them also where nothing failed.
+    """
+
+    name: str
+    judge: Callable[..., Judgement]
+    arguments: tuple[str, ...]
+    meaning: str
+    drawing: str = ""
+    always: bool = False
 
 
 @dataclass(frozen=True)

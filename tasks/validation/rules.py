@@ -1,24 +1,18 @@
 """The rules that suites ask for: one table, from which the Great Expectations classes are made.
 
-::
-
-    name       as a suite of expectations/ calls it; its severity and the reason for it are in the suite
-    judge      judges the measurements of a table (``measurements.py``) and words what it finds
-    arguments  what a suite may give; the judge gets those that are not null, by name
-    meaning    what is true of a table that passes
-    drawing    title of the report's drawings of days; ``always``: drawn also where nothing failed
+The columns are explained at ``findings.Rule``.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from tasks.validation import label_measurements as of_labels
 from tasks.validation import measurements as m
 from tasks.validation.day_rules import check_missing_days, check_silences, compare_shares, compare_volumes
-from tasks.validation.findings import Judgement
+from tasks.validation.findings import Judgement, Rule
 from tasks.validation.row_rules import (
     check_base_rates,
     check_columns,
@@ -32,17 +26,6 @@ from tasks.validation.row_rules import (
 )
 from tasks.validation.spread_rules import check_values, compare_distributions
 from tasks.validation.trailing import Comparison
-
-
-class Rule(NamedTuple):
-    """One row of the table."""
-
-    name: str
-    judge: Callable[..., Judgement]
-    arguments: tuple[str, ...]
-    meaning: str
-    drawing: str = ""
-    always: bool = False
 
 
 def _count(statistic: str, *, unless: str = "") -> Callable[..., Judgement]:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from great_expectations.expectations.registry import get_expectation_impl
 
+from tasks.validation.findings import Rule
 from tasks.validation.measurements import Measurement, frame_of
-from tasks.validation.rules import RULES, Rule
+from tasks.validation.rules import RULES
 from tasks.validation.suites import run_suite
 
 

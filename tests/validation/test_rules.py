@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.validation.findings import Rule
 from tasks.validation.measurements import Measurement, frame_of
-from tasks.validation.rules import RULES, Rule
+from tasks.validation.rules import RULES
 
 SUITES = Path(__file__).parents[2] / "expectations"
 
