@@ -31,11 +31,12 @@ test-spark: $(READY) ## the tests of the Spark engine, in a local session on Jav
 	@.venv/bin/uv pip install --quiet --require-hashes -r requirements.spark.lock
 	@$(PY) -m pytest -q -m spark --durations=5
 
-lint: $(READY) ## ruff, mypy, import-linter
+lint: $(READY) ## ruff, mypy, import-linter, and what the rooms may import
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	$(PY) .ci/lint_rooms.py
 
 up: $(READY) ## start Airflow and MLflow on this machine; prints addresses and logins
 	@$(PY) -m tasks.deploy up --profile $(PROFILE)

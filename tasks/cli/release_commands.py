@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tasks.release.view import VerifyResult
     from tasks.replay.shadow import ShadowResult
     from tasks.replay.simulate import SimulateResult
+    from tasks.stores.releases import ReleaseSummary
     from tasks.stores.workspace import Workspace
 
 _releases = Group("Releases")
@@ -66,7 +67,7 @@ def shadow(
 
 
 @_release.command("home_feed", name="list", written=text.write_releases)
-def list_all(workspace: "Workspace") -> list[dict[str, Any]]:
+def list_all(workspace: "Workspace") -> "list[ReleaseSummary]":
     """List every release, newest first."""
     from tasks.stores.releases import list_releases
 

@@ -2,7 +2,7 @@
 
 ::
 
-    parts, unchanged_parts      which models, calibrators and policies a release is made of
+    parts, trained              which models, calibrators and policies a release is made of
       refit, refit_shift        the tested recipe repeated up to the newest labels, and how far it shifts
       rehearsal, reports        the heads applied to the test days: figures, proxies, conflicts
         staging, packaging      the release's folder and the code that travels with it, as a pyfunc
@@ -10,6 +10,6 @@
     model, loading, view        MLflow's script, a release loaded, listed, shown and verified
     score, error_bars, sensitivity   candidates scored, and what calibration leaves open
 
-Steps: assemble, parts, refit, rehearsal, score, step, unchanged_parts, view.
+Steps: assemble, parts, refit, rehearsal, score, step, trained, view.
 With mlflow: loading, model, packaging, signature.
 """

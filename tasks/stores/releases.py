@@ -9,7 +9,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from tasks.stores.alias_moves import CHAMPION, AliasMoves
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
@@ -22,6 +22,17 @@ FILE: Final = "sha256."
 SNAPSHOT: Final = "label_snapshot"
 VERDICT: Final = "verdict"
 BACKFILLED: Final = "backfilled"
+
+
+class ReleaseSummary(TypedDict):
+    """What a list of releases says of one; None where its version has no such tag."""
+
+    version: int
+    aliases: list[str]
+    as_of: str | None
+    snapshot: str | None
+    verdict: str | None
+    backfilled: bool
 
 
 def release_name(surface: str) -> str:
@@ -65,14 +76,14 @@ def release_manifest(workspace: Workspace, ref: str | int) -> Manifest:
     return Manifest.from_bytes((folder / ROOT / MANIFEST).read_bytes())
 
 
-def list_releases(workspace: Workspace) -> list[dict[str, Any]]:
+def list_releases(workspace: Workspace) -> list[ReleaseSummary]:
     """List a surface's releases, newest first."""
     registry, name = Registry(workspace.home), release_name(workspace.surface)
     aliases = registry.aliases(name)
     return [summarize_release(part, registry.tags(part), aliases) for part in registry.versions(name)]
 
 
-def summarize_release(part: Part, tags: Mapping[str, str], aliases: Mapping[str, int]) -> dict[str, Any]:
+def summarize_release(part: Part, tags: Mapping[str, str], aliases: Mapping[str, int]) -> ReleaseSummary:
     """Return what a list of releases says of one, as plain JSON."""
     return {
         "version": part.version,
