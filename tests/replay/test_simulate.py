@@ -90,27 +90,6 @@ def test_another_policy_is_shown_on_the_same_predictions(second_retrain: Retrain
     assert str(policy) in Path(ran.report).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("weights", "said"),
-    [
-        ({"hyde_2d": -50.0}, r"weights\.hyde_2d.*Did you mean 'hide_2d'"),
-        ({"hide_2d": 5.0}, r"weights\.hide_2d = 5\.0: a task of the family negative"),
-    ],
-)
-def test_a_policy_that_the_surface_would_refuse_is_not_rehearsed(
-    second_retrain: Retrained, tmp_path: Path, weights: dict[str, float], said: str
-) -> None:
-    policy = _policy(second_retrain, tmp_path, **weights)
-    with pytest.raises(ContractError, match=rf"policy\.yaml is no utility policy for home_feed: .*{said}"):
-        simulate.run(second_retrain.workspace, release=2, policies=[policy])
-
-
-def test_a_file_that_is_no_policy_is_named(second_retrain: Retrained) -> None:
-    file = second_retrain.workspace.surfaces / NAME / "slate.yaml"
-    with pytest.raises(ContractError, match=r"slate\.yaml is no utility policy"):
-        simulate.run(second_retrain.workspace, release=2, policies=[file])
-
-
 def test_an_unknown_baseline_is_named(second_retrain: Retrained) -> None:
     with pytest.raises(ContractError, match=r"Unknown alias 'champoin' .*Did you mean 'champion'"):
         simulate.run(second_retrain.workspace, release=2, baseline="champoin")

@@ -1,6 +1,7 @@
 """A page of six candidates in two requests, small enough to compute by hand."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ def page(
             "click": labels or [1, 0, 0, 0, 1, 0],
         }
     )
-    segments = {
+    segments: dict[str, pd.Categorical[Any]] = {
         "source": pd.Categorical(["feed", "ads", "feed", "ads", "feed", "feed"]),
         "item_age": pd.Categorical.from_codes([0, 1, 1, 0, 1, 1], categories=pd.Index(["<1", ">=1"])),
     }

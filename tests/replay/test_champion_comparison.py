@@ -1,0 +1,90 @@
+"""A release and the champion on the same rows: who ranks better, of four impressions, by hand."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.replay import slates
+from tasks.replay.champion_comparison import comparisons
+from tasks.replay.log import Slates
+from tasks.stores.workspace import Workspace
+from tests.feeds.small_feed import NAME, write_contracts
+
+RIGHT, WRONG = [0.9, 0.1, 0.8, 0.2], [0.1, 0.9, 0.2, 0.8]
+CLICKED = [1.0, 0.0, 1.0, 0.0]
+NOTHING = [None] * 4
+Column = Sequence[float | None]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.open(NAME, surfaces=write_contracts(tmp_path / "surfaces"), home=tmp_path / "home")
+
+
+def _compared(
+    workspace: Workspace,
+    labels: Mapping[str, Column],
+    *,
+    ours: Mapping[str, Column],
+    champion: Mapping[str, Column],
+) -> dict[str, ChampionComparison]:
+    keys = {"request_id": list("abcd"), "user_id": list("uvwx"), "item_id": list("1234")}
+    segments = {"category": ["a"] * 4, "age": [1.0] * 4}
+    outcomes = {task: labels.get(task, NOTHING) for task in workspace.contracts.tasks.tasks}
+    frame = pd.DataFrame({**keys, **segments, **outcomes}).astype(dict.fromkeys(outcomes, float))
+    both = (
+        slates.Scored(Slates("p", np.ones(4, dtype=int)), pd.DataFrame(side)) for side in (ours, champion)
+    )
+    found = comparisons(workspace.contracts, slates.TestSlice(workspace, frame, complete=True), *both)
+    return {one.task: one for one in found}
+
+
+def test_a_reversed_order_loses_the_whole_area_and_adds_entropy(workspace: Workspace) -> None:
+    found = _compared(
+        workspace, {"click_1d": CLICKED}, ours={"p_click_1d": WRONG}, champion={"p_click_1d": RIGHT}
+    )
+    assert found["click_1d"].auc_drop.value == 1.0
+    assert found["click_1d"].normalized_entropy_rise.value > 0
+
+
+def test_a_task_without_a_known_label_or_without_a_prediction_is_not_compared(workspace: Workspace) -> None:
+    both = {"p_click_1d": RIGHT, "p_buy_2d": RIGHT}
+    found = _compared(workspace, {"click_1d": CLICKED}, ours=both, champion=both)
+    assert list(found) == ["click_1d"]
+    alone = _compared(workspace, {"click_1d": CLICKED}, ours=both, champion={"p_buy_2d": RIGHT})
+    assert alone == {}
+
+
+def test_a_conditional_is_compared_where_its_parent_is_positive(workspace: Workspace) -> None:
+    """Of the two that were bought one came back: the others' predictions say nothing."""
+    labels: dict[str, Column] = {"buy_2d": [1.0, 1.0, 0.0, 0.0], "back_2d": [1.0, 0.0, None, None]}
+    joint = {"p_back_2d": [0.5] * 4}
+    found = _compared(
+        workspace,
+        labels,
+        ours=joint | {"p_back_2d__given": [0.1, 0.9, 0.1, 0.1]},
+        champion=joint | {"p_back_2d__given": [0.9, 0.1, 0.9, 0.9]},
+    )
+    assert found["back_2d"].auc_drop.value == 1.0
+
+
+def test_where_one_side_has_no_conditional_the_joint_ones_meet_the_chain(workspace: Workspace) -> None:
+    """What was not bought did not come back: 1 positive among 4, of which ours ranks one above it."""
+    labels: dict[str, Column] = {"buy_2d": [1.0, 1.0, 0.0, 0.0], "back_2d": [1.0, 0.0, None, None]}
+    found = _compared(
+        workspace,
+        labels,
+        ours={"p_back_2d": [0.5, 0.1, 0.9, 0.2]},
+        champion={"p_back_2d": [0.9, 0.1, 0.1, 0.2], "p_back_2d__given": [0.1, 0.9, 0.1, 0.1]},
+    )
+    assert found["back_2d"].auc_drop.value == pytest.approx(1 / 3)
+
+
+def test_what_is_predicted_at_the_place_where_the_item_stood_goes_before(workspace: Workspace) -> None:
+    known = {"p_click_1d": WRONG, "p_click_1d__shown": RIGHT}
+    found = _compared(workspace, {"click_1d": CLICKED}, ours=known, champion={"p_click_1d": RIGHT})
+    assert found["click_1d"].auc_drop.value == 0.0

@@ -1,0 +1,76 @@
+"""What a simulation cannot tell is said once, in a sentence, and a component that decides all or nothing too."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.verdicts import Estimate
+from tasks.release.step import ReleaseResult
+from tasks.replay import slates
+from tasks.replay.notes import notes_of, stood_in
+from tasks.stores.workspace import Workspace
+
+UNKNOWN = Measured(
+    metric="click_rate",
+    segment="all",
+    judge="release 1",
+    policy=None,
+    baseline=None,
+    relative=None,
+    kind=MetricKind.RATE,
+    subject="click",
+    reason="no slot has a label",
+)
+
+
+def _slice(workspace: Workspace, *, complete: bool = True, position: int | None = 1) -> slates.TestSlice:
+    row = {"request_id": "r", "user_id": "u", "item_id": "i", "position": position, "category": "a", "age": 3}
+    tasks = {"click_1d": 1.0, "buy_2d": 0.0, "back_2d": None, "spend_2d": None}
+    frame = pd.DataFrame([row | tasks]).astype({"back_2d": float, "spend_2d": float})
+    return slates.TestSlice(workspace, frame, complete)
+
+
+def _share(share: float) -> Measured:
+    shown = Estimate(share, share, share, 9)
+    return replace(UNKNOWN, kind=MetricKind.COMPONENT_SHARE, policy=shown, reason="")
+
+
+def test_where_all_is_logged_and_measured_there_is_nothing_to_note(
+    labelled_feed: tuple[Workspace, str],
+) -> None:
+    assert list(notes_of(_slice(labelled_feed[0]), [_share(0.5)])) == []
+
+
+def test_a_log_of_what_was_shown_alone_says_nothing_of_the_rest(labelled_feed: tuple[Workspace, str]) -> None:
+    (note,) = notes_of(_slice(labelled_feed[0], complete=False), [])
+    assert note.startswith("Only what was shown is logged")
+
+
+def test_a_log_without_positions_says_nothing_of_places(labelled_feed: tuple[Workspace, str]) -> None:
+    (note,) = notes_of(_slice(labelled_feed[0], position=None), [])
+    assert note.startswith("No position is logged")
+
+
+def test_a_reason_is_said_once_with_every_metric_that_it_stops(labelled_feed: tuple[Workspace, str]) -> None:
+    measured = [UNKNOWN, replace(UNKNOWN, segment="tenure=new"), replace(UNKNOWN, metric="buy_rate")]
+    assert list(notes_of(_slice(labelled_feed[0]), measured)) == [
+        "click_rate, buy_rate: no slot has a label."
+    ]
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.005, "nearly nothing"), (0.95, "nearly all")])
+def test_a_component_that_decides_nothing_or_all_is_named(
+    labelled_feed: tuple[Workspace, str], share: float, words: str
+) -> None:
+    assert list(notes_of(_slice(labelled_feed[0]), [_share(share)])) == [
+        f"click makes {share:.1%} of the utility's variance within a request: it decides {words}."
+    ]
+
+
+def test_a_release_that_was_tested_itself_needs_no_stand_in(
+    labelled_feed: tuple[Workspace, str], released: ReleaseResult
+) -> None:
+    assert list(stood_in(labelled_feed[0], released.version)) == []
