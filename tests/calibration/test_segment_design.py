@@ -1,14 +1,21 @@
 """Rows are counted by cell and bin of the score, and levels with too little information have no effect."""
 
+from collections.abc import Hashable
+
 import numpy as np
 import pandas as pd
 
 from tasks.calibration.segment_design import Design, Groups, Tallies, select_terms
 from tasks.ranking.segment_effects import Cells
 
+
+def categorical(*values: Hashable) -> pd.Categorical:
+    return pd.Categorical(values)
+
+
 VALUES = {
-    "source": pd.Categorical(["ads", "feed", "ads", "unknown"], categories=["ads", "feed", "unknown"]),
-    "device": pd.Categorical(["phone", "phone", "desk", "desk"], categories=["desk", "phone"]),
+    "source": categorical("ads", "feed", "ads", "unknown"),
+    "device": categorical("phone", "phone", "desk", "desk"),
 }
 CELLS = Cells.of(VALUES, 4)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import UtilitySpec
+from tasks.ranking.candidates import Floats
 
 TASKS = ("click", "purchase", "hide")
 
@@ -26,11 +27,12 @@ def slate_json(**fields: Any) -> dict[str, Any]:
     )
 
 
-def frame_of(rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+def frame_of(rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, dict[str, Floats]]:
     """Split rows into candidates and predictions."""
     frame = pd.DataFrame(list(rows))
-    predictions = {name: frame[name].to_numpy(float) for name in frame if str(name).startswith(("p_", "v_"))}
-    return frame.drop(columns=list(predictions)), predictions
+    names = [name for name in map(str, frame) if name.startswith(("p_", "v_"))]
+    predictions = {name: frame[name].to_numpy(np.float64) for name in names}
+    return frame.drop(columns=names), predictions
 
 
 # few distinct values, so that ties, full caps and empty groups are common
@@ -75,7 +77,7 @@ _CONSTRAINTS = st.lists(
             {"name": "not_listed", "keep_when": {"column": "category", "one_of": ["tea", "jam"]}},
         ]
     ),
-    unique_by=lambda constraint: constraint["name"],
+    unique_by=lambda constraint: str(constraint["name"]),
     max_size=2,
 )
 

@@ -1,4 +1,5 @@
-from typing import Any
+from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from tasks.errors import DataError
 from tasks.ranking.candidates import CandidateSets
 
 
-def frame(requests, items):
+def frame(requests: Iterable[object], items: Iterable[object]) -> pd.DataFrame:
     return pd.DataFrame({"request_id": list(requests), "item_id": list(items)})
 
 
@@ -46,13 +47,15 @@ def test_items_that_mix_strings_and_numbers_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["object", "str", "category", "string"])
-def test_keys_of_every_text_type_give_the_same_order(kind: str) -> None:
+def test_keys_of_every_text_type_give_the_same_order(
+    kind: Literal["object", "str", "category", "string"],
+) -> None:
     keys = frame("srsr", "bbaa").astype(kind)
     assert list(CandidateSets.of(keys).order) == [2, 0, 3, 1]
 
 
 @given(st.lists(st.tuples(st.text(max_size=2), st.text(max_size=2)), unique=True, min_size=1))
-def test_items_of_a_request_are_ordered_by_code_point(keys: list[Any]) -> None:
+def test_items_of_a_request_are_ordered_by_code_point(keys: list[tuple[str, str]]) -> None:
     sets = CandidateSets.of(frame(*zip(*keys, strict=True)))
     ordered = [keys[row] for row in sets.order]
     for request in {key[0] for key in keys}:

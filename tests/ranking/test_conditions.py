@@ -6,10 +6,10 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.ranking.conditions import encode_groups, evaluate_condition, read_flag
-from tasks.ranking.policy import Condition
+from tasks.ranking.policy import Condition, Operator, Scalar
 
 
-def answers(values, operator, *operands):
+def answers(values: Any, operator: Operator, *operands: Scalar) -> list[bool | None]:
     frame = pd.DataFrame({"x": values})
     held, known = evaluate_condition(frame, Condition("x", operator, operands), "the test")
     return [None if not k else bool(h) for h, k in zip(held, known, strict=True)]
@@ -34,7 +34,7 @@ def answers(values, operator, *operands):
     ],
 )
 def test_one_of_answers_yes_no_or_not_known(
-    values: Any, operands: tuple[Any, ...], expected: list[Any] | list[None] | list[bool]
+    values: Any, operands: tuple[Scalar, ...], expected: list[bool | None]
 ) -> None:
     assert answers(values, "one_of", *operands) == expected
 
@@ -57,7 +57,7 @@ def test_bounds_are_strict_and_nulls_unknown() -> None:
     ],
 )
 def test_a_comparison_across_kinds_refuses_the_batch(
-    values: list[Any] | list[bool] | list[int] | list[str], operand: bool | int | str, found: str
+    values: list[Scalar], operand: Scalar, found: str
 ) -> None:
     with pytest.raises(DataError, match=f"Column 'x' holds {found}, and the test compares it with"):
         answers(values, "one_of", operand)

@@ -1,3 +1,4 @@
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,10 +17,11 @@ VIOLATION = {"name": "violation", "drop_when": {"column": "violation", "equals":
 PERMITTED = {"name": "not_permitted", "keep_when": {"column": "permitted", "equals": True}}
 
 
-def reasons(rows, **policy):
+def reasons(rows: Iterable[Mapping[str, Any]], **policy: Any) -> list[str | None]:
     """Return each row's reason, or None."""
-    rows = [{"request_id": "r", "item_id": i, "p_click": 0.5} | row for i, row in enumerate(rows)]
-    frame, predictions = frame_of(rows)
+    frame, predictions = frame_of(
+        [{"request_id": "r", "item_id": i, "p_click": 0.5, **row} for i, row in enumerate(rows)]
+    )
     rules = UtilityPolicy.from_json(utility_json(**policy))
     valued = compute_utilities(frame, predictions, rules)
     found = find_drops(
@@ -72,7 +74,7 @@ def test_each_test_drops_what_it_says_and_what_is_unknown(test: dict[str, Any], 
 
 
 def test_an_unknown_value_is_a_reason_of_its_own_after_hard_constraints() -> None:
-    rows = [
+    rows: list[dict[str, float | bool | None]] = [
         {"margin": None, "violation": False},
         {"margin": None, "violation": True},
         {"margin": 1.0, "violation": False},

@@ -1,3 +1,4 @@
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -19,25 +20,25 @@ from tests.ranking.policies import (
     utility_json,
     utility_policies,
 )
-from tests.ranking.reference import decide_all
+from tests.ranking.reference import Row, decide_all
 
 COLUMNS = ["utility", "rank", "slate_position", "dropped_by", "context"]
 
 
-def decided(rows, utility, slate) -> Decision:
+def decided(rows: Sequence[Row], utility: Mapping[str, Any], slate: Mapping[str, Any]) -> Decision:
     frame, predictions = frame_of(rows)
     return decide(frame, predictions, UtilityPolicy.from_json(utility), SlatePolicy.from_json(slate))
 
 
-def plain(frame: pd.DataFrame) -> list[dict]:
+def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows with None for null."""
     return [
-        {name: None if pd.isna(value) else value for name, value in row.items()}
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
         for row in frame.to_dict("records")
     ]
 
 
-def by_key(frame: pd.DataFrame) -> list[dict]:
+def by_key(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return sorted(plain(frame), key=lambda row: (row["request_id"], row["item_id"]))
 
 

@@ -1,3 +1,4 @@
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -40,13 +41,18 @@ UTILITY = utility_json(
 )
 
 
-def explained(request_id=7, rows=ROWS, utility=UTILITY, **rules) -> Explanation:
+def explained(
+    request_id: object = 7,
+    rows: Sequence[Mapping[str, Any]] = ROWS,
+    utility: Mapping[str, Any] = UTILITY,
+    **rules: Any,
+) -> Explanation:
     frame, predictions = frame_of([*rows, ROWS[0] | {"request_id": 8}])
     policies = UtilityPolicy.from_json(utility), SlatePolicy.from_json(slate_json(**rules))
     return explain(frame, predictions, *policies, request_id=request_id)
 
 
-def moved(**rules):
+def moved(**rules: Any) -> dict[str, str]:
     candidates = explained(**rules).candidates.dropna(subset="moved_by")
     return dict(zip(candidates["item_id"], candidates["moved_by"], strict=True))
 

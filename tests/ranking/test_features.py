@@ -1,5 +1,5 @@
 import json
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -43,14 +43,16 @@ def test_what_training_never_saw_is_missing() -> None:
 
 
 @pytest.mark.parametrize("kind", ["object", "str", "category", "string"])
-def test_text_is_the_same_in_every_type(kind: str) -> None:
+def test_text_is_the_same_in_every_type(kind: Literal["object", "str", "category", "string"]) -> None:
     typed = SHOWN.assign(aisle=SHOWN["aisle"].astype(kind))
     np.testing.assert_array_equal(ENCODER.matrix(typed), ENCODER.matrix(SHOWN))
     assert FeatureEncoder.fit(typed, [], ["aisle"]).categories == {"aisle": ("jam", "tea")}
 
 
 @pytest.mark.parametrize("kind", ["int8", "float64", "Int64", "object", "category", "str"])
-def test_a_number_is_the_same_category_in_every_type(kind: str) -> None:
+def test_a_number_is_the_same_category_in_every_type(
+    kind: Literal["int8", "float64", "Int64", "object", "category", "str"],
+) -> None:
     typed = SHOWN.assign(store=SHOWN["store"].astype(kind))
     np.testing.assert_array_equal(ENCODER.matrix(typed), ENCODER.matrix(SHOWN))
 
@@ -114,4 +116,4 @@ def test_a_column_that_is_there_twice_is_refused() -> None:
 
 def test_values_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(DataError, match="'aisle' holds values that cannot be compared"):
-        ENCODER.matrix(SHOWN.assign(aisle=[["tea"], ["jam"], None]))
+        ENCODER.matrix(SHOWN.assign(aisle=pd.Series([["tea"], ["jam"], None], dtype=object)))

@@ -1,15 +1,16 @@
 import math
 
 import lightgbm as lgb
+import numpy as np
 import pandas as pd
 import pytest
 
 from tasks.errors import DataError, StoreError
 from tasks.ranking.features import FeatureEncoder
-from tasks.ranking.heads import Head, Heads
-from tasks.ranking.maps import LogisticMap, MeanMap
+from tasks.ranking.heads import Head, Heads, Kind
+from tasks.ranking.maps import CalibrationMap, LogisticMap, MeanMap
 from tasks.ranking.segment_effects import Effects, MappedSegment, Span
-from tasks.ranking.segmented_map import SegmentedMap
+from tasks.ranking.segmented_map import Calibrator, SegmentedMap
 
 PRICED = pd.DataFrame(
     {"request_id": "r", "item_id": list("abcd"), "price": [1.0, 2.0, 3.0, 4.0], "aisle": list("xyxy")}
@@ -17,11 +18,11 @@ PRICED = pd.DataFrame(
 ENCODER = FeatureEncoder.fit(PRICED, numeric=["price"], categorical=["aisle"])
 
 
-def logit(p):
+def logit(p: float) -> float:
     return math.log(p / (1 - p))
 
 
-def booster(below, above, *, objective="binary"):
+def booster(below: float, above: float, *, objective: str = "binary") -> lgb.Booster:
     """Return a stump on price: raw score ``below`` under 2.5, ``above`` over it."""
     matrix = ENCODER.matrix(pd.concat([PRICED] * 10))
     labels = (matrix[:, 0] > 2.5).astype(float)
@@ -34,15 +35,23 @@ def booster(below, above, *, objective="binary"):
     return lgb.Booster(model_str=stump.model_to_string())
 
 
-def constant(p):
+def constant(p: float) -> lgb.Booster:
     return booster(logit(p), logit(p))
 
 
-def head(task, model, **fields):
-    return Head(task, fields.pop("kind", "binary"), model, ENCODER, fields.pop("calibrator", None), **fields)
+def head(
+    task: str,
+    model: lgb.Booster,
+    kind: Kind = "binary",
+    *,
+    calibrator: Calibrator | None = None,
+    parent: str | None = None,
+    joint: CalibrationMap | None = None,
+) -> Head:
+    return Head(task, kind, model, ENCODER, calibrator, parent, joint)
 
 
-def heads(*made):
+def heads(*made: Head) -> Heads:
     return Heads({one.task: one for one in made})
 
 
@@ -124,7 +133,7 @@ def test_a_calibrator_by_segment_reads_its_columns_row_by_row(monkeypatch: pytes
     monkeypatch.setattr("tasks.ranking.heads._CHUNK", 3)
     model = heads(head("click", constant(0.2), calibrator=BY_TENURE))
     assert model.columns == ("aisle", "days", "price")
-    shown = PRICED.assign(days=[1.0, 8.0, None, 6.9])
+    shown = PRICED.assign(days=[1.0, 8.0, np.nan, 6.9])
     doubled = 0.5 / 1.5  # odds of 1 in 4, twice
     assert model.predict(shown)["p_click"] == pytest.approx([doubled, 0.2, 0.2, doubled])
     with pytest.raises(DataError, match="Unknown column 'days'"):

@@ -38,8 +38,8 @@ def below_the_second() -> lgb.Booster:
     return lgb.Booster(model_str=stump.model_to_string())
 
 
-def weighed(task: str, p: float, **fields: object) -> Head:
-    return Head(task, fields.pop("kind", "binary"), constant(p), ENCODER, None, examination=CURVE, **fields)
+def weighed(task: str, p: float) -> Head:
+    return Head(task, "binary", constant(p), ENCODER, None, examination=CURVE)
 
 
 def placed_by_feature(calibrator: LogisticMap | None = None) -> Head:

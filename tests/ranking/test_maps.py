@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +106,7 @@ def test_expit_undoes_logit(p: float) -> None:
 
 @pytest.mark.parametrize("found", [LogisticMap(1.0, 0.0), IsotonicMap((0.1,), (0.2,))])
 @pytest.mark.parametrize("score", [-0.1, 1.1, math.nan, math.inf])
-def test_a_score_that_is_no_probability_is_refused(found: Any, score: Any) -> None:  # type: ignore[no-untyped-def]
+def test_a_score_that_is_no_probability_is_refused(found: LogisticMap | IsotonicMap, score: float) -> None:
     with pytest.raises(DataError, match=r"finite|lie in"):
         found.apply([0.5, score])
 

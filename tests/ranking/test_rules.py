@@ -21,7 +21,7 @@ ROWS = pd.DataFrame(
 )
 
 
-def columns(**rules):
+def columns(**rules: Any) -> SlateColumns:
     return SlateColumns.of(ROWS, SlatePolicy.from_json(slate_json(**rules)))
 
 

@@ -34,7 +34,7 @@ UTILITY = UtilitySpec.model_validate(
     }
 )
 SLATE = SlateSpec.model_validate({"policy": "toy-slate", "version": 1, "length": 2, "max_per": {"source": 1}})
-HEADS = [
+HEADS: list[dict[str, str | None]] = [
     {"task": "click_30m", "kind": "binary", "level": "impression", "parent": None},
     {"task": "buy_7d", "kind": "binary", "level": "impression", "parent": "click_30m"},
     {"task": "spend_7d", "kind": "value", "level": "impression", "parent": None},

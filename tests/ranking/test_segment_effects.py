@@ -1,5 +1,7 @@
 """Effects of segment values are summed by cell, and what is not listed has none."""
 
+from collections.abc import Hashable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,14 @@ import pytest
 from tasks.errors import DataError
 from tasks.ranking.segment_effects import LEAST_SLOPE, Cells, Effects, MappedSegment, Span, sum_effects
 
+
+def categorical(*values: Hashable) -> pd.Categorical:
+    return pd.Categorical(values)
+
+
 VALUES = {
-    "source": pd.Categorical(["ads", "feed", "ads", "ads"], categories=["ads", "feed"]),
-    "device": pd.Categorical(["phone", "phone", "desk", "phone"], categories=["desk", "phone"]),
+    "source": categorical("ads", "feed", "ads", "ads"),
+    "device": categorical("phone", "phone", "desk", "phone"),
 }
 
 

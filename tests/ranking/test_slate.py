@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ranking.decide import decide
+from tasks.ranking.decide import Decision, decide
 from tasks.ranking.policy import SlatePolicy, UtilityPolicy
 from tests.ranking.policies import frame_of, slate_json, utility_json
 from tests.ranking.reference import decide_all
 
+Row = dict[str, Any]
 # item, p_click (its utility), creator, fresh, local, must, sponsored
 TABLE = [
     ("a", 0.9, "ana", False, False, False, False),
@@ -23,19 +24,20 @@ TABLE = [
 NAMES = ("item_id", "p_click", "creator", "fresh", "local", "must", "sponsored")
 
 
-def rows_of(table, **changes):
-    rows = [{"request_id": "r", **dict(zip(NAMES, line, strict=True))} for line in table]
+def rows_of_table(**changes: Row) -> list[Row]:
+    """Return the rows of one request, with other values by item."""
+    rows: list[Row] = [{"request_id": "r", **dict(zip(NAMES, line, strict=True))} for line in TABLE]
     return [row | changes.get(row["item_id"], {}) for row in rows]
 
 
-def slate_of(rows, **rules):
+def slate_of(rows: list[Row], **rules: Any) -> tuple[str, dict[str, tuple[int, ...]]]:
     """Return the slate as one word, and the unmet requirements as {rule: (wanted, got, available)}."""
     frame, predictions = frame_of(rows)
     policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json(**rules))
     decision = decide(frame, predictions, *policies)
     placed = decision.frame.dropna(subset="slate_position").sort_values("slate_position")
     unmet = decision.unmet.set_index("requirement")[["wanted", "got", "available"]]
-    return "".join(placed["item_id"]), {rule: tuple(row) for rule, row in unmet.iterrows()}
+    return "".join(placed["item_id"]), {str(rule): tuple(row) for rule, row in unmet.iterrows()}
 
 
 @pytest.mark.parametrize(
@@ -56,12 +58,12 @@ def slate_of(rows, **rules):
     ],
 )
 def test_each_rule_does_what_it_says(rules: dict[str, Any], slate: str) -> None:
-    assert slate_of(rows_of(TABLE), **{"length": 4} | rules)[0] == slate
+    assert slate_of(rows_of_table(), **{"length": 4} | rules)[0] == slate
 
 
 def test_a_reserved_candidate_keeps_its_place_under_a_cap() -> None:
     # plain greedy takes a and b, then ana is full and c, the only fresh one, is out
-    rows = rows_of(TABLE, d={"fresh": False})
+    rows = rows_of_table(d={"fresh": False})
     rules = {"max_per": {"creator": 2}, "min_where_if_available": {"fresh": 1}, "length": 3}
     assert slate_of(rows, **rules) == ("acd", {})
 
@@ -69,11 +71,11 @@ def test_a_reserved_candidate_keeps_its_place_under_a_cap() -> None:
 def test_a_reservation_is_given_back_when_others_meet_the_minimum() -> None:
     # c is reserved as the best fresh one; after a, its creator costs 0.25 more, so d comes and c is free to go
     rules = {"min_where_if_available": {"fresh": 1}, "length": 3}
-    assert slate_of(rows_of(TABLE), diversity={"by": "creator", "strength": 0.25}, **rules) == ("adb", {})
+    assert slate_of(rows_of_table(), diversity={"by": "creator", "strength": 0.25}, **rules) == ("adb", {})
 
 
 def test_what_cannot_be_met_is_reported() -> None:
-    rows = rows_of(TABLE)
+    rows = rows_of_table()
     rules = {"min_where_if_available": {"fresh": 3}, "required_first": "must", "max_per": {"creator": 1}}
     assert slate_of(rows, length=5, **rules) == (
         "ecd",
@@ -86,11 +88,11 @@ def test_what_cannot_be_met_is_reported() -> None:
 
 
 def test_what_is_unknown_counts_against_the_candidate() -> None:
-    unknown = rows_of(TABLE, a={"creator": None}, b={"creator": None}, c={"creator": None})
+    unknown = rows_of_table(a={"creator": None}, b={"creator": None}, c={"creator": None})
     assert slate_of(unknown, length=3, max_per={"creator": 1})[0] == "ade"
-    unknown = rows_of(TABLE, a={"sponsored": None})
+    unknown = rows_of_table(a={"sponsored": None})
     assert slate_of(unknown, length=3, max_where={"sponsored": 1})[0] == "ade"
-    unknown = rows_of(TABLE, e={"must": None}, c={"fresh": None})
+    unknown = rows_of_table(e={"must": None}, c={"fresh": None})
     assert slate_of(unknown, length=3, required_first="must", min_where_if_available={"fresh": 1})[0] == "fad"
 
 
@@ -111,7 +113,7 @@ RULES = st.fixed_dictionaries(
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def many_requests(seed):
+def many_requests(seed: int) -> list[Row]:
     """Return 40 requests of 1 to 9 candidates; few distinct values, so that ties and full caps are common."""
     random = np.random.default_rng(seed)
     return [
@@ -127,7 +129,7 @@ def many_requests(seed):
     ]
 
 
-def decide_rows(rows, rules):
+def decide_rows(rows: list[Row], rules: dict[str, Any]) -> Decision:
     frame, predictions = frame_of(rows)
     policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json(**rules))
     return decide(frame, predictions, *policies)
@@ -135,7 +137,7 @@ def decide_rows(rows, rules):
 
 @settings(max_examples=60, deadline=None)
 @given(RULES, SEEDS)
-def test_the_slate_is_that_of_the_slow_reference(rules: Any, seed: Any) -> None:
+def test_the_slate_is_that_of_the_slow_reference(rules: dict[str, Any], seed: int) -> None:
     rows = many_requests(seed)
     reference = decide_all(rows, utility_json(), slate_json(**rules))
     expected = [row["slate_position"] or 0 for row in reference]
@@ -144,7 +146,7 @@ def test_the_slate_is_that_of_the_slow_reference(rules: Any, seed: Any) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(RULES, SEEDS)
-def test_caps_hold_and_nothing_falls_short_in_silence(rules: Any, seed: Any) -> None:
+def test_caps_hold_and_nothing_falls_short_in_silence(rules: dict[str, Any], seed: int) -> None:
     rows = many_requests(seed)
     decision = decide_rows(rows, rules)
     unmet = set(zip(decision.unmet["request_id"], decision.unmet["requirement"], strict=True))
@@ -164,9 +166,10 @@ def test_caps_hold_and_nothing_falls_short_in_silence(rules: Any, seed: Any) -> 
 @settings(max_examples=20, deadline=None)
 @given(SEEDS, st.sampled_from([{}, {"creator": 1}, {"creator": 2}]), st.integers(1, 4))
 def test_one_fresh_candidate_is_always_found_where_there_is_one(
-    seed: Any, caps: dict[str, Any], length: int
+    seed: int, caps: dict[str, int], length: int
 ) -> None:
-    rows = pd.DataFrame(many_requests(seed))
+    requests = many_requests(seed)
+    rows = pd.DataFrame(requests)
     rules = {"length": length, "max_per": caps, "min_where_if_available": {"fresh": 1}}
-    placed = decide_rows(rows.to_dict("records"), rules).slate_position > 0
+    placed = decide_rows(requests, rules).slate_position > 0
     assert set(rows["request_id"][rows["fresh"]]) == set(rows["request_id"][rows["fresh"] & placed])

@@ -15,7 +15,7 @@ TWO = pd.DataFrame(
 PURCHASE = {"purchase": {"weight": 20.0, "times": "margin"}}
 
 
-def policy(**fields):
+def policy(**fields: Any) -> UtilityPolicy:
     return UtilityPolicy.from_json(utility_json(**fields))
 
 
@@ -76,7 +76,7 @@ def test_a_context_needs_every_condition_and_a_known_value() -> None:
 def test_a_task_may_count_in_one_context_only() -> None:
     declared = [{"name": "checkout", "when": {"page": "checkout"}, "weights": PURCHASE}]
     rules = policy(weights={"click": 1.0}, contexts=declared)
-    unpriced = TWO.assign(margin=[None, 0.5])
+    unpriced = TWO.assign(margin=[np.nan, 0.5])
     valued = compute_utilities(unpriced, {"p_click": [0.5, 0.5], "p_purchase": [0.1, 0.1]}, rules)
     assert valued.utility == pytest.approx([0.5, 1.5])  # the unknown margin is not asked for on page home
     assert not valued.unknown_values["margin"].any()
@@ -84,7 +84,7 @@ def test_a_task_may_count_in_one_context_only() -> None:
 
 def test_an_unknown_value_leaves_the_utility_unknown() -> None:
     valued = compute_utilities(
-        TWO.assign(margin=[None, 0.5]), {"p_purchase": [0.0, 0.1]}, policy(weights=PURCHASE)
+        TWO.assign(margin=[np.nan, 0.5]), {"p_purchase": [0.0, 0.1]}, policy(weights=PURCHASE)
     )
     np.testing.assert_array_equal(np.isnan(valued.utility), [True, False])
     assert list(valued.unknown_values["margin"]) == [True, False]
@@ -99,7 +99,7 @@ def test_an_unknown_value_leaves_the_utility_unknown() -> None:
     ],
 )
 def test_a_value_column_that_is_no_value_refuses_the_batch(
-    margin: list[Any] | list[float] | list[str], message: str
+    margin: list[float] | list[str], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         compute_utilities(TWO.assign(margin=margin), {"p_purchase": [1.0, 1.0]}, policy(weights=PURCHASE))
