@@ -111,6 +111,12 @@ def at_position(prediction: str) -> str:
     return f"{prediction}__shown"
 
 
-def served_probability(task: str) -> str:
-    """Name the logged column that holds what the serving release predicted."""
-    return f"served_p_{task}"
+def served(column: str) -> str:
+    """Name the logged column that holds what the serving release gave in a column.
+
+    Examples
+    --------
+    >>> served(probability("click"))
+    'served_p_click'
+    """
+    return f"served_{column}"

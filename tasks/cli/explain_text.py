@@ -40,7 +40,9 @@ def _caveats(plain: Sequence[Plain]) -> Iterator[str]:
     if plain[0]["no_ratios"] is not None:
         yield f"no errors: {plain[0]['no_ratios']}"
         return
-    untold = sorted({task for row in plain for task in (row["untold"] or "").split(", ") if task})
+    untold = sorted(
+        {row["task"] for row in plain if row["calibration_ratio"] is None and row["contribution"] != 0}
+    )
     if untold:
         yield (
             f"no error of {', '.join(untold)}: the release's test days tell no calibration ratio of "

@@ -13,7 +13,7 @@ from tasks.evaluation.binary import Floats
 from tasks.evaluation.documents import CLOSED, flattened
 from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.resampling import Clusters
-from tasks.evaluation.segments import ALL, UNKNOWN
+from tasks.evaluation.segments import ALL, UNKNOWN, name_segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 _RATIOS: Final = ("calibration_ratio", "mean_ratio")
@@ -53,7 +53,7 @@ def group_by_segment(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterat
         codes, known = pd.factorize(np.asarray(values))
         words = [*map(_spell, known), UNKNOWN]
         present = np.unique(codes)
-        names = np.array([f"{column}={words[code]}" for code in present])
+        names = np.array([name_segment(column, words[code]) for code in present])
         order = np.argsort(names, kind="stable")
         if names.size:
             yield Grouping(tuple(names[order].tolist()), np.argsort(order)[codes - min(present)])

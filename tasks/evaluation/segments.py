@@ -24,6 +24,22 @@ ALL: Final = "all"
 """The name of all rows, where a segment is expected."""
 
 
+def name_segment(column: str, value: str) -> str:
+    """Name the rows where a segment has a value, as in figures and verdicts.
+
+    Examples
+    --------
+    >>> name_segment("source", "ads"), segment_column(name_segment("source", "ads")), segment_column(ALL)
+    ('source=ads', 'source', None)
+    """
+    return f"{column}={value}"
+
+
+def segment_column(name: str) -> str | None:
+    """Return the column of a segment's name; None where all rows are meant."""
+    return None if name == ALL else name.partition("=")[0]
+
+
 class Segment(Protocol):
     """A column whose values are segments; a numeric one is cut at the bins.
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from tasks.evaluation.binary import Codes, Floats, divide
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.segments import ALL, name_segment
 from tasks.evaluation.tenths import TENTHS, assign_tenths
 from tasks.evaluation.verdicts import Estimate
 
@@ -57,7 +57,7 @@ def prediction_shift(
     shifts = _shift_by_group(columns, who, None)
     for name, values in (segments or {}).items():
         codes, known = pd.factorize(np.asarray(values), sort=True)
-        named = [f"{name}={value}" for value in known]
+        named = [name_segment(name, value) for value in known]
         shifts |= _shift_by_group(columns, who, (codes, named))
     return shifts
 

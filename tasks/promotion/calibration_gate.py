@@ -21,7 +21,7 @@ from tasks.evaluation.calibration_verdicts import (
     judge_calibration,
 )
 from tasks.evaluation.figures import TaskEvidence
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_estimate
 
@@ -93,4 +93,4 @@ def _why(gate: CalibrationGate, segment: SegmentRatio, said: Calibration) -> str
 
 
 def _gated(gate: CalibrationGate, segment: str) -> bool:
-    return segment == ALL or segment.partition("=")[0] in gate.by
+    return segment == ALL or segment_column(segment) in gate.by

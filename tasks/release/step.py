@@ -99,7 +99,7 @@ def run(
     backfilled = backfill or _before_champion(registry, workspace.surface, as_of)
     wanted = Wanted(workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated)
     part, reused = _made(registry, wanted, served, parent_run=parent_run)
-    return _settled(registry, part, reused=reused, moves=not backfilled)
+    return _settled(registry, part, workspace.surface, reused=reused, moves=not backfilled)
 
 
 def _made(registry: Registry, wanted: Wanted, served: Pins, *, parent_run: str | None) -> tuple[Part, bool]:
@@ -107,15 +107,14 @@ def _made(registry: Registry, wanted: Wanted, served: Pins, *, parent_run: str |
     part, reused = wanted.made(registry, parent_run=parent_run)
     if served == wanted.pins:
         return part, reused
-    _completed(registry, part, registry.run_id(part))
+    _completed(registry, part, wanted.workspace.surface)
     refitted = replace(wanted, pins=served, tested=Tested(part, wanted.pins))
     return refitted.made(registry, parent_run=parent_run)
 
 
-def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> ReleaseResult:
+def _settled(registry: Registry, part: Part, surface: str, *, reused: bool, moves: bool) -> ReleaseResult:
     """Complete what a killed step may have left undone, alias included, and say what there is."""
-    run_id = registry.run_id(part)
-    evidence = _completed(registry, part, run_id)
+    evidence = _completed(registry, part, surface)
     if moves and not evidence.backfilled:
         _challenge(registry, part)
     return ReleaseResult(
@@ -123,7 +122,7 @@ def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> Re
         version=part.version,
         sha256=part.sha256,
         manifest_sha256=evidence.manifest_sha256,
-        run_id=run_id,
+        run_id=registry.run_id(part),
         reused=reused,
         backfilled=evidence.backfilled,
         stands=reused and not moves and not evidence.backfilled,
@@ -132,19 +131,19 @@ def _settled(registry: Registry, part: Part, *, reused: bool, moves: bool) -> Re
     )
 
 
-def _completed(registry: Registry, part: Part, run_id: str) -> ReleaseEvidence:
+def _completed(registry: Registry, part: Part, surface: str) -> ReleaseEvidence:
     """Give a release its description and its parts their links, and close its run; return its evidence."""
+    run_id = registry.run_id(part)
     evidence = read_evidence(registry.home, run_id, ReleaseEvidence)
     if not registry.client.get_model_version(part.name, str(part.version)).description:
         registry.describe(part, evidence.description)
-    _link_back(registry, part, evidence.pins)
+    _link_back(registry, part, surface, evidence.pins)
     finish(registry.home, run_id)
     return evidence
 
 
-def _link_back(registry: Registry, part: Part, pins: Mapping[str, int]) -> None:
+def _link_back(registry: Registry, part: Part, surface: str, pins: Mapping[str, int]) -> None:
     """Let every pinned part say which releases pin it."""
-    surface = part.name.removesuffix(".release")
     for name, version in pins.items():
         if name == part.name:  # the tested release keeps its own description
             continue

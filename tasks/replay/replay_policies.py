@@ -15,7 +15,7 @@ from tasks.evaluation.binary import divide
 from tasks.evaluation.exposure import entropy, gini
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.resampling import Resampler, percentile_interval
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.segments import ALL, name_segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.log import CandidateLog, Floats, Slates
 from tasks.replay.metrics import Rows, UserSums, unanswerable, user_sums
@@ -50,7 +50,7 @@ class Replay:
             for code, value in enumerate(values.categories):
                 rows = np.asarray(values.codes == code)
                 if rows.any():
-                    yield f"{name}={value}", rows
+                    yield name_segment(name, value), rows
 
     def _measured(
         self, metric: Metric, policy: Slates, baseline: Slates, judge: Slates, segment: str, rows: Rows

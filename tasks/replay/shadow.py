@@ -7,7 +7,7 @@
     where the log says what was served -> rescoring the serving release must give the same
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -94,12 +94,13 @@ def _shadow(workspace: Workspace, as_of: datetime, challenger: int, champion: in
     if candidates.empty:
         raise DataError(f"No traffic before {format_instant(as_of)}: there is nothing to shadow on")
     day = candidates[c.SHOWN_AT].max().date()
-    ours = load(workspace, challenger).score(candidates)
-    scored = {challenger: ours}
+    versions = [version for version in (challenger, champion) if version is not None]
+    releases = {version: load(workspace, version) for version in versions}
+    scored = {version: release.score(candidates) for version, release in releases.items()}
+    tasks = {task for release in releases.values() for task in release.manifest.tasks}
     comparison: ShadowComparison | None = None
     if champion is not None:
-        scored[champion] = ours if champion == challenger else load(workspace, champion).score(candidates)
-        comparison = compare(ours, scored[champion], candidates[c.USER_ID])
+        comparison = compare(scored[challenger], scored[champion], candidates[c.USER_ID])
     _keep(workspace, day, as_of, scored)
     return ShadowEvidence(
         challenger=challenger,
@@ -107,12 +108,19 @@ def _shadow(workspace: Workspace, as_of: datetime, challenger: int, champion: in
         day=day,
         candidates=len(candidates),
         comparison=comparison,
-        reproduced=reproduce(candidates, scored),
+        reproduced=reproduce(candidates, scored, tasks=tasks),
     )
 
 
-def reproduce(candidates: pd.DataFrame, scored: Mapping[int, pd.DataFrame]) -> Reproduction | None:
+def reproduce(
+    candidates: pd.DataFrame, scored: Mapping[int, pd.DataFrame], *, tasks: Iterable[str]
+) -> Reproduction | None:
     """Compare what was logged when serving with what the same release gives now.
+
+    Parameters
+    ----------
+    scored : the candidates as each release scores them now, by its version.
+    tasks : of these releases.
 
     Returns
     -------
@@ -127,13 +135,12 @@ def reproduce(candidates: pd.DataFrame, scored: Mapping[int, pd.DataFrame]) -> R
     if c.RELEASE not in candidates:
         return None
     served = pd.to_numeric(candidates[c.RELEASE], errors="coerce")
+    probabilities = [name for task in sorted(tasks) for name in (c.probability(task), c.given(task))]
+    compared = [*probabilities, *map(c.at_position, probabilities), c.UTILITY]
     worst, rows = 0.0, 0
     for version, frame in scored.items():
         mine = (served == version).to_numpy(dtype=bool)
-        pairs = [(c.served_probability(n[2:]), n) for n in frame.columns if n.startswith("p_")]
-        pairs = [
-            (logged, now) for logged, now in [*pairs, (c.SERVED_UTILITY, c.UTILITY)] if logged in candidates
-        ]
+        pairs = [(c.served(now), now) for now in compared if c.served(now) in candidates and now in frame]
         for logged, now in pairs if mine.any() else ():
             before = candidates.loc[mine, logged].to_numpy(dtype=float, na_value=np.nan)
             gap = np.abs(before - frame.loc[mine, now].to_numpy(dtype=float, na_value=np.nan))

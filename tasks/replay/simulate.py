@@ -17,7 +17,7 @@ from tasks.contracts.metrics import Metric, MetricKind, parse_metric
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured, SimulationEvidence, TermShare, UtilityComposition
 from tasks.evaluation.resampling import Resampler
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.verdicts import Verdict
 from tasks.release.view import load
 from tasks.replay.champion_comparison import comparisons
@@ -262,7 +262,7 @@ def _judged(
 
 
 def _asked(rail: Guardrail, measured: Measured) -> bool:
-    return measured.segment == ALL or measured.segment.partition("=")[0] in rail.by
+    return measured.segment == ALL or segment_column(measured.segment) in rail.by
 
 
 def _anchors(workspace: Workspace) -> dict[str, int]:

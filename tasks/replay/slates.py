@@ -1,6 +1,7 @@
 """The logged candidates of a test slice, and the slates that releases, policies and baselines make of it."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,10 +31,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scored:
-    """A release's own slates, and the scored candidates that they were made from."""
+    """A release's own slates, the scored candidates, and by column the predictions that they were made from."""
 
     slates: Slates
     frame: pd.DataFrame
+    predictions: Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -86,22 +88,23 @@ class TestSlice:
         """Return the slates that a release makes with the code and policies that it brought."""
         scored = release.score(self.candidates)
         policy = release_policy(self.workspace, release.manifest)
+        predictions = _predictions(scored, release.manifest.tasks)
         slates = Slates(
             name=name,
             slot=scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64),
             predictions=self._by_task(scored),
             where_shown=self._where_shown(scored),
             utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
-            contributions=compute_utilities(self.candidates, _predictions(scored), policy).contributions,
+            contributions=compute_utilities(self.candidates, predictions, policy).contributions,
         )
-        return Scored(slates, scored)
+        return Scored(slates, scored, predictions)
 
     def slates_under(self, policy: UtilitySpec, scored: Scored, name: str) -> Slates:
         """Return the slates that another utility policy makes of the same predictions."""
         slate = SlatePolicy.from_json(canonical(self.contracts.slate))
         decided = decide(
             self.candidates,
-            _predictions(scored.frame),
+            scored.predictions,
             UtilityPolicy.from_json(canonical(policy)),
             slate,
         )
@@ -165,6 +168,7 @@ def release_policy(workspace: Workspace, manifest: Manifest) -> UtilityPolicy:
     return UtilityPolicy.from_json(json.loads((folder / POLICY_FILE).read_bytes()))
 
 
-def _predictions(scored: pd.DataFrame) -> dict[str, Floats]:
-    names = [str(n) for n in scored.columns if str(n).startswith(("p_", "v_"))]
-    return {name: scored[name].to_numpy(dtype=float) for name in names}
+def _predictions(scored: pd.DataFrame, tasks: Sequence[str]) -> dict[str, Floats]:
+    """Return what a utility adds up, by column: probabilities and expected values."""
+    names = [name for task in tasks for name in (c.probability(task), c.expected_value(task))]
+    return {name: scored[name].to_numpy(dtype=float) for name in names if name in scored}

@@ -111,6 +111,11 @@ class Manifest:
         """Exact version by registered model name."""
         return {part.name: part.version for part in self.parts}
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the release has a head for."""
+        return tuple(str(part.task) for part in self.parts if part.role is Role.TASK)
+
     def part(self, role: Role, task: str | None = None) -> PinnedPart:
         """Return the part that plays a role (for a task)."""
         found = self.find(role, task)

@@ -103,27 +103,27 @@ def served(**columns: list[Any]) -> pd.DataFrame:
 
 
 def test_what_the_release_served_is_reproduced() -> None:
-    assert reproduce(served(), SCORED) == Reproduction(rows=4, greatest_difference=0.0)
+    assert reproduce(served(), SCORED, tasks=["click"]) == Reproduction(rows=4, greatest_difference=0.0)
 
 
 def test_a_difference_of_a_millionth_is_rounding() -> None:
-    found = reproduce(served(served_p_click=[0.1 + 9e-7, 0.2, 0.9, None]), SCORED)
+    found = reproduce(served(served_p_click=[0.1 + 9e-7, 0.2, 0.9, None]), SCORED, tasks=["click"])
     assert found is not None
     assert found.greatest_difference == pytest.approx(9e-7)
 
 
 def test_a_greater_difference_is_refused_and_named() -> None:
     with pytest.raises(DataError, match=r"Release 7 served 'served_p_click' up to 1e-05 away"):
-        reproduce(served(served_p_click=[0.1, 0.2 - 1e-5, 0.9, None]), SCORED)
+        reproduce(served(served_p_click=[0.1, 0.2 - 1e-5, 0.9, None]), SCORED, tasks=["click"])
 
 
 def test_what_another_release_served_is_not_looked_at() -> None:
-    assert reproduce(served(release=[8, 8, 8, 8]), SCORED) is None
+    assert reproduce(served(release=[8, 8, 8, 8]), SCORED, tasks=["click"]) is None
 
 
 def test_a_log_that_does_not_say_what_was_served_cannot_be_reproduced() -> None:
-    assert reproduce(served().drop(columns="release"), SCORED) is None
-    assert reproduce(served()[["release"]], SCORED) is None
+    assert reproduce(served().drop(columns="release"), SCORED, tasks=["click"]) is None
+    assert reproduce(served()[["release"]], SCORED, tasks=["click"]) is None
 
 
 @pytest.fixture
