@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scored:
-    """A release's own slates, the scored candidates, and by column the predictions that they were made from."""
+    """A release's own slates, the scored candidates, and by column the predictions behind them."""
 
     slates: Slates
     frame: pd.DataFrame

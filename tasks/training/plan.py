@@ -17,11 +17,10 @@ _LOG = logging.getLogger("equipoise")
 
 @dataclass(frozen=True)
 class PlanResult:
-    """What will be trained; the release ``lender`` gives the other tasks, None where there is none to ask."""
+    """The tasks that will be trained; the champion's parts stand for the others."""
 
     as_of: str
     tasks: list[str]
-    lender: int | None
 
 
 def run(
@@ -52,8 +51,7 @@ def run(
     for task in tasks:
         if task not in known:
             raise ContractError(unknown("task", task, known, where=f"the surface {workspace.surface}"))
-    lender = find_lender(workspace, as_of)
-    if lender is None:
+    if find_lender(workspace, as_of) is None:
         missing = [task for task in known if tasks and task not in tasks]
         if missing:
             raise ContractError(
@@ -64,4 +62,4 @@ def run(
     else:
         wanted = tasks or workspace.contracts.tasks.by_cadence(cadence)
         due = [task for task in known if task in wanted]
-    return PlanResult(format_instant(as_of), due, lender)
+    return PlanResult(format_instant(as_of), due)

@@ -30,6 +30,7 @@ CLICK: dict[str, Any] = {
     "times": None,
     "value": None,
     "contribution": 0.11216,
+    "calibration_ratio": 1.02,
     "error": 0.0022,
     "error_low": -0.0034,
     "error_high": 0.0078,
@@ -41,6 +42,7 @@ BUY: dict[str, Any] = {
     "times": "margin",
     "value": 1.3,
     "contribution": 0.289,
+    "calibration_ratio": 0.97,
     "error": -0.01,
     "error_low": -0.05,
     "error_high": 0.02,
@@ -101,7 +103,7 @@ def test_a_value_that_is_missing_leaves_utility_and_contribution_unknown() -> No
 
 
 def test_an_error_that_cannot_be_told_is_named_at_the_head() -> None:
-    unknown = dict.fromkeys(("error", "error_low", "error_high"))
+    unknown = dict.fromkeys(("calibration_ratio", "error", "error_low", "error_high"))
     lines = written(CLICK | unknown, BUY, untold="click_30m", order="cannot_tell")
     assert "no error of click_30m: the release's test days tell no calibration ratio" in lines[1]
     assert lines[5] == (
