@@ -35,6 +35,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT, release_name
 from tasks.stores.runs import INPUTS, StepKey, StepRun, step_run
 from tasks.stores.workspace import Workspace, format_instant
+from tasks.training.rows import log_labels
 from tasks.training.slices import DaySlice, ReleaseSlices, TaskSlices
 
 STEP: Final = "release"
@@ -62,7 +63,7 @@ class Wanted:
     """
 
     workspace: Workspace
-    labels: Snapshot
+    snapshot: Snapshot
     slices: ReleaseSlices
     pins: Pins
     examined: PinnedPart | None
@@ -84,7 +85,7 @@ class Wanted:
                 "step": STEP,
                 "recipe": RECIPE,
                 "as_of": format_instant(self.as_of),
-                "snapshot": self.labels.id,
+                "snapshot": self.snapshot.id,
                 "contracts": dict(self.workspace.contracts.digests),
                 "parts": {part.name: [part.version, part.sha256] for part in parts},
                 "kept": dict(self.kept),
@@ -108,7 +109,7 @@ class Wanted:
             part = registry.find(name, {INPUTS: self.inputs})
             if part is not None:
                 return part, True
-            tags = {"as_of": format_instant(self.as_of), "snapshot": self.labels.id}
+            tags = {"as_of": format_instant(self.as_of), "snapshot": self.snapshot.id}
             key = StepKey(workspace.home, workspace.surface, STEP, self.inputs)
             with step_run(key, parent_run=parent_run, tags=tags) as step:
                 return _Making(self, registry, step).release(), False
@@ -143,7 +144,7 @@ class _Making:
 
     @cached_property
     def _rehearsal(self) -> Rehearsal:
-        return Rehearsal(self.wanted.workspace, self.wanted.labels, self.wanted.slices.tasks)
+        return Rehearsal(self.wanted.workspace, self.wanted.snapshot, self.wanted.slices.tasks)
 
     @property
     def _served_slices(self) -> Mapping[str, TaskSlices]:
@@ -186,12 +187,14 @@ class _Making:
         return RefitEvidence(tested=tested.release.version, shifts=tuple(shifts))
 
     def _manifest(self) -> Manifest:
-        wanted, labels = self.wanted, self.wanted.labels
+        wanted, snapshot = self.wanted, self.wanted.snapshot
         policies = register_policies(wanted.workspace, self.registry, self.step.run_id)
         return Manifest(
             surface=wanted.workspace.surface,
             as_of=wanted.as_of,
-            snapshot=PinnedSnapshot(labels.id, labels.contract_digest, labels.content_digest, labels.as_of),
+            snapshot=PinnedSnapshot(
+                snapshot.id, snapshot.contract_digest, snapshot.content_digest, snapshot.as_of
+            ),
             contracts=dict(wanted.workspace.contracts.digests),
             test=(wanted.slices.test.first, wanted.slices.test.last),
             parts=(*(part for pair in wanted.pins.values() for part in pair), *wanted.further, *policies),
@@ -215,9 +218,7 @@ class _Making:
 
     def _link(self, manifest: Manifest) -> None:
         """Link the run to what it read; parts find their releases by the version's component tags."""
-        labels = self.wanted.labels
-        name = f"{manifest.surface} labels"
-        self.step.dataset(name, digest=labels.content_digest, source=labels.path, context="test")
+        log_labels(self.step, self.wanted.snapshot, context="test")
         for pinned in manifest.parts:
             self.step.reads_model(self.registry.model_id(pinned))
 

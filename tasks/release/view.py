@@ -160,12 +160,12 @@ def _snapshot_problems(workspace: Workspace, tags: Mapping[str, str], manifest: 
     if tags.get(SNAPSHOT) != pinned.id:
         yield f"The version's tag {SNAPSHOT} says {tags.get(SNAPSHOT)}, the manifest pins {pinned.id}."
     try:
-        found = LabelStore(workspace.home, workspace.surface).snapshot(pinned.id)
+        snapshot = LabelStore(workspace.home, workspace.surface).snapshot(pinned.id)
     except DataError as error:
         yield f"The label snapshot {pinned.id} does not resolve: {error}"
         return
-    if found.content_digest != pinned.content_digest:
-        yield f"Label snapshot {pinned.id} holds {found.content_digest}, pinned {pinned.content_digest}."
+    if snapshot.content_digest != pinned.content_digest:
+        yield f"Label snapshot {pinned.id} holds {snapshot.content_digest}, pinned {pinned.content_digest}."
 
 
 def _load_problems(folder: Path) -> Iterator[str]:

@@ -31,7 +31,8 @@ def labelled_candidates(
     labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
     tasks = list(workspace.contracts.tasks.tasks)
     if workspace.contracts.surface.sources.candidates is None:
-        columns = [name for name in labels.schema().names if "__" not in name]
+        made = {c.CONTRACT_VERSION, c.CONTRACT_DIGEST, *map(c.status, tasks), *map(c.at, tasks)}
+        columns = [name for name in labels.schema().names if name not in made]
         return labels.read(columns, first_day=first_day, last_day=last_day).to_pandas()
     with open_log(workspace) as log:
         names = [name for name in log.candidates if name not in tasks]
@@ -58,13 +59,13 @@ def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:
 
 def _with_labels(
     candidates: pd.DataFrame,
-    labels: Snapshot,
+    snapshot: Snapshot,
     tasks: Sequence[str],
     first_day: date,
     last_day: date,
 ) -> pd.DataFrame:
     key = list(c.IMPRESSION_KEY)
-    table = labels.read([*key, *tasks], first_day=first_day, last_day=last_day)
+    table = snapshot.read([*key, *tasks], first_day=first_day, last_day=last_day)
     return candidates.merge(table.to_pandas(), on=key, how="left", validate="one_to_one")
 
 

@@ -76,26 +76,26 @@ def run(workspace: Workspace, *, snapshot: str, parent_run: str | None = None) -
     """
     if workspace.contracts.surface.examination is None:
         return None
-    labelled = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
-    wanted = _wanted_part(workspace, labelled)
+    labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
+    wanted = _wanted_part(workspace, labels)
     with alone(workspace.home, wanted.name, doing=f"estimating where people look on {workspace.surface}"):
         return wanted.find() or wanted.make(
-            partial(_make, wanted.registry, workspace, labelled), parent_run=parent_run
+            partial(_make, wanted.registry, workspace, labels), parent_run=parent_run
         )
 
 
-def _wanted_part(workspace: Workspace, labelled: Snapshot) -> ReusablePart:
+def _wanted_part(workspace: Workspace, snapshot: Snapshot) -> ReusablePart:
     """Say what decides the curve: a declared one hangs on no label."""
     contracts = workspace.contracts
     decides = {"surface": workspace.surface, **curve_inputs(contracts), "step": STEP, "recipe": RECIPE}
     said, earlier = {"surface": workspace.surface}, None
     if contracts.surface.examination_curve is None:
-        made = {"as_of": format_instant(labelled.as_of)}
-        said |= {**made, "snapshot": labelled.id}
+        made = {"as_of": format_instant(snapshot.as_of)}
+        said |= {**made, "snapshot": snapshot.id}
         said |= {f"contract.{kind}": contracts.digests[kind] for kind in ("surface", "tasks")}
         reference = contracts.surface.reference_position
         earlier = digest({**said, "declared": None, "reference": reference, "step": STEP, "recipe": RECIPE})
-        decides |= {**made, "labels": labelled.content_digest}
+        decides |= {**made, "labels": snapshot.content_digest}
     return ReusablePart(
         workspace=workspace,
         step=STEP,
@@ -130,10 +130,10 @@ def find_curve(workspace: Workspace, *, snapshot: str) -> Examination:
 
 
 def _make(
-    registry: Registry, workspace: Workspace, labelled: Snapshot, opened: StepRun, said: Mapping[str, str]
+    registry: Registry, workspace: Workspace, snapshot: Snapshot, opened: StepRun, said: Mapping[str, str]
 ) -> Part:
     declared = workspace.contracts.surface.examination_curve
-    made = _declared_curve(workspace, declared) if declared else _estimate_curve(workspace, labelled, opened)
+    made = _declared_curve(workspace, declared) if declared else _estimate_curve(workspace, snapshot, opened)
     opened.evidence(
         ExaminationEvidence(slices=made.slices, examination=CurveEvidence.model_validate(made.content))
     )
@@ -152,10 +152,10 @@ def _declared_curve(workspace: Workspace, by_position: tuple[float, ...]) -> _Cu
     return _Curve({**known.to_json(), "source": "declared"}, {})
 
 
-def _estimate_curve(workspace: Workspace, labelled: Snapshot, opened: StepRun) -> _Curve:
-    task = _find_densest_task(workspace, labelled)
-    rows = TaskRows.open(workspace, task=task, as_of=labelled.as_of, snapshot=labelled.id)
-    log_labels(opened, labelled, context="examination")
+def _estimate_curve(workspace: Workspace, snapshot: Snapshot, opened: StepRun) -> _Curve:
+    task = _find_densest_task(workspace, snapshot)
+    rows = TaskRows.open(workspace, task=task, as_of=snapshot.as_of, snapshot=snapshot.id)
+    log_labels(opened, snapshot, context="examination")
     found = _harvest_pairs(workspace, _read_positions(rows), task)
     told = [
         {"position": place, "examination": point.value, "low": point.low, "high": point.high}
@@ -203,9 +203,9 @@ def _read_positions(rows: TaskRows) -> pa.Table:
     return rows.snapshot.read(names, first_day=rows.slices.train.first, last_day=rows.slices.train.last)
 
 
-def _find_densest_task(workspace: Workspace, labelled: Snapshot) -> str:
+def _find_densest_task(workspace: Workspace, snapshot: Snapshot) -> str:
     """Return the task that is told by most positives, of those that any look may lead to."""
-    spec, counted = workspace.contracts.tasks, labelled.days()
+    spec, counted = workspace.contracts.tasks, snapshot.days()
     fit = [
         name
         for name, task in spec.tasks.items()

@@ -91,9 +91,9 @@ class TaskRows:
         known = workspace.contracts.tasks.tasks
         if task not in known:
             raise ContractError(unknown("task", task, known, where=f"the surface {workspace.surface}"))
-        found = find_published_snapshot(workspace, snapshot, as_of=as_of)
-        slices = plan_slices(workspace.contracts, as_of, found.dates(), tasks=[task])
-        return cls(workspace, task, found, slices.tasks[task])
+        labels = find_published_snapshot(workspace, snapshot, as_of=as_of)
+        slices = plan_slices(workspace.contracts, as_of, labels.dates(), tasks=[task])
+        return cls(workspace, task, labels, slices.tasks[task])
 
     def for_refit(self, recipe: Recipe) -> "TaskRows":
         """Return the rows on which a recipe is repeated, as new as their labels allow."""
@@ -241,24 +241,24 @@ def find_published_snapshot(workspace: Workspace, snapshot: str, *, as_of: datet
         It shows the labels as of another instant, or there is none.
     """
     store = LabelStore(workspace.home, workspace.surface)
-    found = store.snapshot(snapshot)
+    labels = store.snapshot(snapshot)
     if not store.published(snapshot):
         raise GateRefused(
             f"Label snapshot {snapshot} of {workspace.surface} is not published: it did not pass validation "
             "or was not validated. Run `equipoise validate` and read its report."
         )
-    if found.as_of != as_of:
+    if labels.as_of != as_of:
         raise DataError(
-            f"Label snapshot {snapshot} is as of {format_instant(found.as_of)}, asked for was "
+            f"Label snapshot {snapshot} is as of {format_instant(labels.as_of)}, asked for was "
             f"{format_instant(as_of)}. Build labels as of that instant, or ask for the snapshot's own."
         )
-    return found
+    return labels
 
 
-def log_labels(opened: StepRun, labelled: Snapshot, *, context: str) -> None:
+def log_labels(opened: StepRun, snapshot: Snapshot, *, context: str) -> None:
     """Log which labels a run read, and what for."""
-    name = f"{labelled.surface} labels"
-    opened.dataset(name, digest=labelled.content_digest, source=labelled.path, context=context)
+    name = f"{snapshot.surface} labels"
+    opened.dataset(name, digest=snapshot.content_digest, source=snapshot.path, context=context)
 
 
 def measured_head(contracts: Contracts, task: str) -> MeasuredHead:

@@ -62,16 +62,16 @@ def run(
     The findings; what was validated before is not validated again.
     """
     store = LabelStore(workspace.home, workspace.surface)
-    found = store.snapshot(snapshot)
-    suites, facts = suites_and_facts(workspace.contracts, found)
+    labels = store.snapshot(snapshot)
+    suites, facts = suites_and_facts(workspace.contracts, labels)
     asked = {"suites": suites, "facts": facts, "contracts": workspace.contracts.digests}
     inputs = digest({"step": "validate", "snapshot": snapshot, **asked})
     key = StepKey(workspace.home, workspace.surface, "validate", inputs)
     run_id = finished_run(key)
     if run_id is None:
-        tags = {"as_of": format_instant(found.as_of), "snapshot": found.id}
+        tags = {"as_of": format_instant(labels.as_of), "snapshot": labels.id}
         with step_run(key, parent_run=parent_run, tags=tags) as opened:
-            _validate(workspace, found, suites, facts, opened)
+            _validate(workspace, labels, suites, facts, opened)
             run_id = opened.run_id
     evidence = read_evidence(workspace.home, run_id, ValidationEvidence)
     if evidence.success:
