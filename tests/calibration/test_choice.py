@@ -1,6 +1,7 @@
 """None, one map or one by segment: chosen on users held out, and said why."""
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from tasks.calibration.choice import Choice, choose_map
 from tasks.calibration.fit import fit_binary
 from tasks.errors import DataError
 from tasks.evaluation.binary import log_loss, normalized_entropy
+from tasks.evaluation.segments import Segment
 from tasks.ranking.maps import IsotonicMap, LogisticMap, expit
 from tasks.ranking.segment_effects import MappedSegment
 from tasks.ranking.segmented_map import SegmentedMap, apply_calibrator
@@ -27,7 +29,7 @@ def rows(
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
-            "source": rng.choice(["ads", "feed", None], n, p=[0.3, 0.6, 0.1]),
+            "source": rng.choice(np.array(["ads", "feed", None], dtype=object), n, p=[0.3, 0.6, 0.1]),
             "age_days": rng.choice([1.0, 20.0, np.nan], n),
             "user": rng.integers(0, n // 10 + 1, n),
         }
@@ -37,7 +39,7 @@ def rows(
     return expit(z), (rng.random(n) < truth).astype(float), frame
 
 
-def chosen(made: tuple[Floats, Floats, pd.DataFrame], segments=SEGMENTS) -> Choice:  # type: ignore[no-untyped-def] # a default says it
+def chosen(made: tuple[Floats, Floats, pd.DataFrame], segments: Sequence[Segment] = SEGMENTS) -> Choice:
     scores, outcomes, frame = made
     return choose_map(scores, outcomes, frame, segments, users=frame["user"])
 
@@ -114,7 +116,7 @@ def test_without_segments_there_is_one_map_or_none() -> None:
 def test_the_reason_names_the_figures_and_json_holds_them() -> None:
     found = chosen(rows(20_000, effect=1.0))
     assert found.reason.startswith("segments: on held-out users normalized entropy is 0.")
-    plain = json.loads(json.dumps(found.to_json()))
+    plain = json.loads(found.evidence().model_dump_json())
     assert plain["kind"] == "segment"
     assert set(plain["held_out"]) == {"none", "global", "segment"}
     assert set(plain["gains"]) == {"none", "segment"}
@@ -148,7 +150,8 @@ def test_weights_count_by_their_ratios_alone(factor: float) -> None:
     weights = np.full(5000, factor)
     one = chosen((scores, outcomes, frame))
     other = choose_map(scores, outcomes, frame, SEGMENTS, users=frame["user"], weights=weights)
-    assert (other.kind, other.gains) == (one.kind, pytest.approx(one.gains, rel=1e-9))
+    assert other.kind == one.kind
+    assert other.gains == pytest.approx(one.gains, rel=1e-9)
 
 
 def test_a_slice_without_a_positive_is_refused() -> None:

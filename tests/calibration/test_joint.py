@@ -10,7 +10,7 @@ from tasks.evaluation.binary import calibration_ratio
 Floats = npt.NDArray[np.float64]
 
 
-def _chain(dependence: float) -> tuple[Floats, Floats, Floats]:
+def _chain(dependence: float) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
     """Product of two factors, outcomes of the joint, users; the joint is that much more likely."""
     rng = np.random.default_rng(3)
     product = rng.beta(2, 20, 40_000) * rng.beta(2, 4, 40_000)

@@ -1,9 +1,12 @@
 """The reliability picture is drawn for any labels that can be observed."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from io import BytesIO
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tasks.calibration.reliability_figure import (
@@ -15,7 +18,12 @@ from tasks.calibration.reliability_figure import (
 from tasks.evaluation.observations import Observations
 
 
-def rows(calibrated, outcomes, users=None, segments=None) -> Observations:  # type: ignore[no-untyped-def]
+def rows(
+    calibrated: npt.ArrayLike,
+    outcomes: Sequence[float] | npt.NDArray[Any],
+    users: npt.ArrayLike | None = None,
+    segments: Mapping[str, npt.ArrayLike] | None = None,
+) -> Observations:
     who = np.arange(len(outcomes)) if users is None else users
     return Observations(outcomes, calibrated, who, who, segments or {})
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -115,8 +116,11 @@ def test_fresh_rows_are_nearer_to_the_truth_than_with_one_map_or_a_map_for_each_
     known, fresh = both.part(0, 60_000), both.part(60_000, 120_000)
     one = fit_binary(known.scores, known.outcomes).apply(fresh.scores)
     each = np.empty_like(one)
-    for cell, rows in fresh.frame.groupby(["source", "device"]).indices.items():
-        own = (known.frame["source"] == cell[0]) & (known.frame["device"] == cell[1])
+    cells = cast(
+        "dict[tuple[str, str], npt.NDArray[np.intp]]", fresh.frame.groupby(["source", "device"]).indices
+    )
+    for (source, device), rows in cells.items():
+        own = (known.frame["source"] == source) & (known.frame["device"] == device)
         each[rows] = fit_binary(known.scores[own], known.outcomes[own]).apply(fresh.scores[rows])
 
     def off(p: Floats) -> float:
@@ -205,7 +209,7 @@ def test_the_order_in_which_segments_are_declared_does_not_matter() -> None:
 def test_a_row_of_weight_2_counts_as_two_rows() -> None:
     small = world(4000)
     twice = np.where(np.arange(4000) < 1500, 2.0, 1.0)
-    again = np.r_[np.arange(4000), np.arange(1500)]
+    again = np.concatenate([np.arange(4000), np.arange(1500)])
     doubled = World(
         small.frame.iloc[again].reset_index(drop=True),
         small.scores[again],

@@ -1,7 +1,6 @@
 """What a task's scores are mapped by where its calibrate rows tell little, nothing, or one thing only."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +8,7 @@ import pytest
 
 from tasks.calibration.task_map import fit_map, read_segment_columns
 from tasks.errors import DataError, ImmatureLabels
+from tasks.evaluation.evidence import MapKind
 from tasks.ranking.maps import IdentityMap
 from tasks.ranking.segmented_map import apply_calibrator
 from tasks.stores.workspace import Workspace
@@ -30,7 +30,7 @@ def opened(feed: Feed, task: str) -> tuple[TaskRows, pa.Table]:
 @pytest.mark.parametrize("task", CALIBRATED)
 @pytest.mark.parametrize("tested", [None, "global"])
 def test_a_slice_without_a_positive_is_a_matter_of_time_and_names_its_days(
-    labelled_feed: tuple[Workspace, str], task: Any, tested: str | None
+    labelled_feed: tuple[Workspace, str], task: str, tested: MapKind | None
 ) -> None:
     rows, table = opened(labelled_feed, task)
     first, last = rows.slices.calibrate.to_json()
@@ -42,7 +42,7 @@ def test_a_slice_without_a_positive_is_a_matter_of_time_and_names_its_days(
 
 
 @pytest.mark.parametrize("task", CALIBRATED)
-def test_a_slice_without_a_row_is_a_matter_of_time(labelled_feed: tuple[Workspace, str], task: Any) -> None:
+def test_a_slice_without_a_row_is_a_matter_of_time(labelled_feed: tuple[Workspace, str], task: str) -> None:
     rows, table = opened(labelled_feed, task)
     with pytest.raises(ImmatureLabels, match=r"has 0 .* in 0 observed rows"):
         fit_map(rows, table.slice(0, 0), np.array([]), np.array([]), tested=None)
@@ -65,7 +65,7 @@ def test_values_that_add_up_to_less_than_nothing_have_no_map_of_means(
 
 @pytest.mark.parametrize("task", CALIBRATED)
 def test_scores_that_are_all_equal_get_the_mean_outcome(
-    labelled_feed: tuple[Workspace, str], task: Any
+    labelled_feed: tuple[Workspace, str], task: str
 ) -> None:
     rows, table = opened(labelled_feed, task)
     scores, outcomes = np.full(len(table), 0.3), read_labels(table, task)

@@ -58,7 +58,7 @@ def test_a_ranking_head_is_in_no_sum_floor_tier_or_mean(
     ]
 
 
-BAD = [
+BAD: list[tuple[str, Any, str, str]] = [
     # path, value, field of the problem, words of the hint
     ("tasks.tasks.click.familly", "engagement", "tasks.click.familly", "Did you mean 'family'"),
     ("tasks.tasks.click.family", "engagment", "tasks.click.family", "engagement"),

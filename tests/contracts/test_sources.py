@@ -6,7 +6,7 @@ import pytest
 
 from tasks.contracts import check_surface
 from tasks.contracts.sources import PostgresTable, SparkTable, parse_source
-from tests.contracts.files import write_surface
+from tests.contracts.files import setting, write_surface
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,7 @@ def test_an_engine_that_is_none_is_refused(tmp_path: Path, engine: dict[str, obj
 def test_threads_and_memory_are_in_no_digest(tmp_path: Path) -> None:
     sizes: list[dict[str, object]] = [{}, {"threads": 2}, {"threads": 3, "memory": "2GB"}]
     found = [
-        check_surface(
-            write_surface(tmp_path / str(i), lambda files, size=size: files["surface"].update(engine=size)),
-            "feed",
-        ).contracts
+        check_surface(write_surface(tmp_path / str(i), setting("surface.engine", size)), "feed").contracts
         for i, size in enumerate(sizes)
     ]
     assert len({contracts.digests["surface"] for contracts in found if contracts}) == 1

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,8 +28,10 @@ def scored(draw: st.DrawFn, both: bool = True) -> tuple[np.ndarray, np.ndarray, 
     return outcomes, rng.choice(LEVELS, n), rng.integers(1, 5, n).astype(float)
 
 
-def auc_of_one_request(outcomes, predictions, *, weights=None) -> float:  # type: ignore[no-untyped-def]
-    aucs = binary.request_aucs(outcomes, predictions, np.zeros(len(outcomes)), weights=weights).aucs
+def auc_of_one_request(
+    outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
+    aucs = binary.request_aucs(outcomes, predictions, np.zeros(np.size(outcomes)), weights=weights).aucs
     return float(aucs[0]) if aucs.size else float("nan")
 
 
@@ -100,7 +103,7 @@ METRICS = [
 @pytest.mark.parametrize("metric", METRICS)
 @laws
 @given(rows=scored(), seed=st.integers(0, 1000))
-def test_the_order_of_rows_does_not_matter(metric: Any, rows: Any, seed: int) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_rows_does_not_matter(metric: Any, rows: Any, seed: int) -> None:
     y, p, w = rows
     mixed = np.random.default_rng(seed).permutation(y.size)
     assert metric(y[mixed], p[mixed], weights=w[mixed]) == pytest.approx(metric(y, p, weights=w))
@@ -109,7 +112,7 @@ def test_the_order_of_rows_does_not_matter(metric: Any, rows: Any, seed: int) ->
 @pytest.mark.parametrize("metric", METRICS)
 @laws
 @given(rows=scored())
-def test_a_row_of_weight_two_counts_as_two_rows(metric: Any, rows: Any) -> None:  # type: ignore[no-untyped-def]
+def test_a_row_of_weight_two_counts_as_two_rows(metric: Any, rows: Any) -> None:
     y, p, w = rows
     often = w.astype(int)
     assert metric(np.repeat(y, often), np.repeat(p, often)) == pytest.approx(metric(y, p, weights=w))
@@ -117,7 +120,7 @@ def test_a_row_of_weight_two_counts_as_two_rows(metric: Any, rows: Any) -> None:
 
 @laws
 @given(scored(both=False), st.integers(1, 9))
-def test_a_request_has_an_auc_where_it_has_both_classes(rows: Any, requests: int) -> None:  # type: ignore[no-untyped-def]
+def test_a_request_has_an_auc_where_it_has_both_classes(rows: Any, requests: int) -> None:
     y, p, _ = rows
     of = np.arange(y.size) % requests
     inside = [(y[of == r], p[of == r]) for r in range(requests)]
@@ -156,8 +159,8 @@ def test_figures_that_the_rows_cannot_give_are_nan() -> None:
     ],
 )
 def test_unknown_labels_and_broken_predictions_are_refused(
-    outcomes: list[Any] | list[int], predictions: list[Any] | list[float], said: str
-) -> None:  # type: ignore[no-untyped-def]
+    outcomes: list[float], predictions: list[float], said: str
+) -> None:
     with pytest.raises(DataError, match=said):
         binary.check_binary(outcomes, predictions)
 

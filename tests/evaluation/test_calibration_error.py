@@ -67,7 +67,7 @@ def test_debiasing_takes_the_noise_of_a_calibrated_sample_away() -> None:
 
 
 @pytest.mark.parametrize("error", [smooth_ece, debiased_ece])
-def test_the_order_of_rows_does_not_matter_and_equal_weights_are_none(error: Any) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_rows_does_not_matter_and_equal_weights_are_none(error: Any) -> None:
     y, p = _rows("low", n=2000)
     mixed = np.random.default_rng(0).permutation(y.size)
     assert error(y[mixed], p[mixed]) == pytest.approx(error(y, p))
@@ -104,14 +104,14 @@ def test_weighted_debiased_ece_by_hand() -> None:
 
 
 @pytest.mark.parametrize("error", [smooth_ece, debiased_ece])
-def test_a_row_of_weight_0_is_as_if_it_were_not_there(error: Any) -> None:  # type: ignore[no-untyped-def]
+def test_a_row_of_weight_0_is_as_if_it_were_not_there(error: Any) -> None:
     y, p = np.array([1.0, 0, 1, 1, 0]), np.array([0.2, 0.2, 0.7, 0.7, 0.7])
     counted = np.array([1.0, 1, 1, 1, 0])
     assert error(y, p, weights=counted) == pytest.approx(error(y[:4], p[:4]))
 
 
 @pytest.mark.parametrize("error", [smooth_ece, debiased_ece])
-def test_no_rows_and_no_weight_are_nan_and_extremes_break_nothing(error: Any) -> None:  # type: ignore[no-untyped-def]
+def test_no_rows_and_no_weight_are_nan_and_extremes_break_nothing(error: Any) -> None:
     assert np.isnan(error([], []))
     assert np.isnan(error([1, 0], [0.5, 0.5], weights=[0, 0]))
     assert error([0, 0, 0], [0.0, 0.0, 0.0]) == 0.0

@@ -1,7 +1,5 @@
 """Intervals of the metrics: the resampled samples themselves are the oracle."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -22,7 +20,7 @@ def _rows(n: int = 400, users: int = 40, rate: float = 0.1, seed: int = 0) -> Ro
     return y, p, np.r_[np.arange(users), rng.integers(users, size=n - users)]
 
 
-def _ranked(y, p, users) -> tuple[Estimate, Estimate]:  # type: ignore[no-untyped-def]
+def _ranked(y: npt.ArrayLike, p: npt.ArrayLike, users: npt.ArrayLike) -> tuple[Estimate, Estimate]:
     who = cluster_rows(users)
     (auc,), (precision,) = rank_sums.ranked_intervals(
         *binary.check_binary(y, p), who.codes, Resampler(who.count, 0, 200)
@@ -51,9 +49,7 @@ def test_the_order_of_rows_does_not_move_a_value() -> None:
     [([], []), ([0, 0, 0], ["u", "v", "w"]), ([1, 0, 0], ["u", "u", "u"]), ([1, 0, 0], ["u", "v", "w"])],
     ids=["no rows", "no positive", "one user", "one user's positive"],
 )
-def test_too_little_data_is_no_figure_and_no_exception(
-    outcomes: list[Any] | list[int], users: list[Any] | list[str]
-) -> None:  # type: ignore[no-untyped-def]
+def test_too_little_data_is_no_figure_and_no_exception(outcomes: list[int], users: list[str]) -> None:
     predictions = [0.2, 0.1, 0.3][: len(outcomes)]
     assert not any(told.known for told in _ranked(outcomes, predictions, users))
     ratio = intervals.calibration_interval(outcomes, predictions, users)

@@ -11,7 +11,7 @@ from tasks.evaluation.verdicts import Estimate
 
 
 def test_values_come_in_the_order_of_their_names_and_a_null_is_unknown() -> None:
-    whole, source = group_by_segment({"source": ["feed", None, "ads", "feed"]}, 4)
+    whole, source = group_by_segment({"source": np.array(["feed", None, "ads", "feed"], dtype=object)}, 4)
     assert (whole.names, whole.codes.tolist()) == (("all",), [0, 0, 0, 0])
     assert source.names == ("source=ads", "source=feed", "source=unknown")
     assert source.codes.tolist() == [1, 2, 0, 1]

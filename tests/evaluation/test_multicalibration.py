@@ -55,7 +55,7 @@ def test_with_one_class_they_are_theirs_too(outcome: float) -> None:
 
 
 def test_a_weight_of_two_is_a_row_twice() -> None:
-    twice = 1.0 + (np.arange(N) % 2)
+    twice = np.where(np.arange(N) % 2, 2.0, 1.0)
     rows = np.repeat(np.arange(N), twice.astype(int))
     one = SortedRows.of(Y, P, twice).errors(SEGMENTS[0])
     other = SortedRows.of(Y[rows], P[rows], np.ones(rows.size)).errors(

@@ -49,7 +49,7 @@ def test_groups_are_ranked_apart() -> None:
     assert not auc[3].known
 
 
-def _ranked(y, p, users) -> tuple[Estimate, Estimate]:  # type: ignore[no-untyped-def]
+def _ranked(y: npt.ArrayLike, p: npt.ArrayLike, users: npt.ArrayLike) -> tuple[Estimate, Estimate]:
     who = cluster_rows(users)
     (auc,), (precision,) = rank_sums.ranked_intervals(
         *binary.check_binary(y, p), who.codes, Resampler(who.count, 0, 200)

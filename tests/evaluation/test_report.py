@@ -62,7 +62,7 @@ BY_NAME = {
 @pytest.mark.parametrize(("segment", "inside"), [("all", np.ones(N, dtype=bool)), ("new=true", NEW)])
 def test_each_row_is_the_metric_of_its_segment(
     rows: list[MetricRow], metric: Any, segment: str, inside: Any
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     row = _found(rows, metric, segment)
     assert row.estimate.value == pytest.approx(BY_NAME[metric](Y[inside], P[inside]))
     assert row.estimate.low < row.estimate.value < row.estimate.high
