@@ -1,20 +1,19 @@
-"""A release becomes champion for a reason, with its evidence, once; and goes back the same way.
+"""A release becomes champion for a reason, with its evidence, once.
 
 The second release of the mini feed changes the utility policy of the first.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.cli import main
-from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.errors import ContractError, GateRefused
 from tasks.pipeline import recheck
 from tasks.promotion import promote, rollback
 from tasks.promotion.promote import MoveResult
-from tasks.promotion.rules import Answer, Case, Mover, Support
+from tasks.promotion.rules import Answer, Case, Mover
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained
@@ -22,54 +21,11 @@ from tasks.stores import releases
 from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
-from tasks.training import plan
 from tests.feeds import mini
-from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
+from tests.feeds.mini import AS_OF, NAME
+from tests.promotion.moving import MODEL, TESTED, forget_moves, moved_aliases, moves, promote_2
 
-MODEL = f"{NAME}.release"
-TESTED = Support(experiment="feed-142")
 RUN = "manual__2026-02-12T00:00:00+00:00"
-
-
-@pytest.fixture
-def workspace(second_retrain: Retrained) -> Iterator[Workspace]:
-    """Two releases, of which the first is champion; afterwards it is again."""
-    workspace = second_retrain.workspace
-    yield workspace
-    _forget_moves(workspace)
-    mini.set_champion(workspace, 1)
-
-
-@pytest.fixture
-def untouched(workspace: Workspace) -> Workspace:
-    """The same without any move so far."""
-    _forget_moves(workspace)
-    return workspace
-
-
-def _forget_moves(workspace: Workspace) -> None:
-    registry = Registry(workspace.home)
-    for alias in ("champion", "previous"):
-        registry.client.delete_registered_model_alias(MODEL, alias)
-    registry.client.delete_registered_model_tag(MODEL, "equipoise.moves")
-    for file in sorted(Audit(workspace.home, workspace.surface).path.rglob("*"), reverse=True):
-        file.rmdir() if file.is_dir() else file.unlink()
-
-
-def moved_aliases(workspace: Workspace) -> dict[str, int]:
-    aliases = Registry(workspace.home).aliases(MODEL)
-    return {alias: aliases[alias] for alias in ("champion", "previous") if alias in aliases}
-
-
-def moves(workspace: Workspace) -> list[tuple[str, int | None, int]]:
-    entries = Audit(workspace.home, workspace.surface).entries()
-    return [(entry.kind.value, entry.champion, entry.release) for entry in entries]
-
-
-def promote_2(workspace: Workspace, *, run: str = "") -> MoveResult:
-    return promote.run(
-        workspace, release=2, why="carts rose", by=Mover("ana", run), judge=recheck, support=TESTED
-    )
 
 
 def prepare(workspace: Workspace, release: str | int = 2) -> Case:
@@ -105,7 +61,7 @@ def test_the_same_promotion_once_more_is_nothing_to_do(workspace: Workspace) -> 
 def test_evidence_is_the_same_whoever_looks_and_another_beside_another_champion(workspace: Workspace) -> None:
     beside_1 = prepare(workspace).evidence
     assert prepare(workspace).evidence == beside_1
-    _forget_moves(workspace)
+    forget_moves(workspace)
     assert prepare(workspace).evidence != beside_1
 
 
@@ -119,8 +75,6 @@ def test_a_changed_policy_is_not_promoted_without_experiment_or_waiver(workspace
 def test_without_a_reason_nothing_moves(workspace: Workspace, why: str) -> None:
     with pytest.raises(ContractError, match="needs a reason"):
         promote.run(workspace, release=2, why=why, by=Mover("ana"), judge=recheck, support=TESTED)
-    with pytest.raises(ContractError, match="needs a reason"):
-        rollback.run(workspace, why=why, by="ana")
     assert moved_aliases(workspace) == {"champion": 1}
 
 
@@ -216,7 +170,7 @@ def test_a_rejection_is_kept_with_who_and_why_and_nothing_moves(workspace: Works
 
 def test_an_approval_does_not_outlive_its_evidence(workspace: Workspace) -> None:
     """What was approved beside no champion is not approved beside champion 1."""
-    _forget_moves(workspace)
+    forget_moves(workspace)
     approve(workspace, prepare(workspace).evidence, "product", "safety")
     releases.alias_moves(workspace).move(
         lambda entries, aliases: Entry(Kind.PROMOTE, "bo", 1, aliases.get("champion"), "first", "e")
@@ -224,14 +178,6 @@ def test_an_approval_does_not_outlive_its_evidence(workspace: Workspace) -> None
     with pytest.raises(GateRefused, match="ana approved for product on other evidence"):
         promote_2(workspace, run=RUN)
     assert moved_aliases(workspace) == {"champion": 1}
-
-
-def test_a_rollback_goes_back_and_a_second_one_changes_nothing(workspace: Workspace) -> None:
-    promote_2(workspace)
-    assert rollback.run(workspace, why="returns rose", by="sam").champion == 1
-    assert rollback.run(workspace, why="returns rose", by="sam").moved is None
-    assert moves(workspace)[1:] == [("promote", 1, 2), ("rollback", 2, 1)]
-    assert moved_aliases(workspace) == {"champion": 1, "previous": 1}
 
 
 def test_an_approved_run_that_is_repeated_after_a_rollback_does_not_promote_again(
@@ -242,43 +188,6 @@ def test_an_approved_run_that_is_repeated_after_a_rollback_does_not_promote_agai
     rollback.run(workspace, why="returns rose", by="sam")
     assert promote_2(workspace, run=RUN) == MoveResult(1, None)
     assert moved_aliases(workspace)["champion"] == 1
-
-
-def test_there_is_no_going_back_where_nothing_was_before(untouched: Workspace) -> None:
-    with pytest.raises(ContractError, match="no previous release"):
-        rollback.run(untouched, why="returns rose", by="sam")
-
-
-def test_a_release_that_never_served_is_nothing_to_go_back_to(workspace: Workspace) -> None:
-    with pytest.raises(ContractError, match="was never champion"):
-        rollback.run(workspace, why="returns rose", by="sam", to="2")
-
-
-def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
-    workspace: Workspace, caplog: pytest.LogCaptureFixture
-) -> None:
-    registry = Registry(workspace.home)
-    registry.set_alias(registry.part(MODEL, 2), "champion")
-    by_hand = "The registry says champion = 2; by the last audited move it is champion = 1"
-    assert release_view.verify(workspace, 2).problems == [f"{by_hand}."]
-    plan.run(workspace, as_of=LATER)
-    assert f"somebody moved an alias of {NAME} by hand. {by_hand}" in caplog.text
-    with pytest.raises(StoreError, match="Put it right with `equipoise rollback home_feed --to VERSION"):
-        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=recheck, support=TESTED)
-    registry.set_alias(registry.part(MODEL, 1), "previous")
-    with pytest.raises(StoreError, match="Say with --to VERSION"):
-        rollback.run(workspace, why="nobody approved it", by="sam")
-    assert rollback.run(workspace, why="nobody approved it", by="sam", to="1").champion == 1
-    assert release_view.verify(workspace, 1).problems == []
-    assert moves(workspace)[1:] == [("rollback", 2, 1)]
-
-
-def test_a_move_by_hand_can_be_taken_into_the_audit(workspace: Workspace) -> None:
-    registry = Registry(workspace.home)
-    registry.set_alias(registry.part(MODEL, 2), "champion")
-    rollback.run(workspace, why="moved by hand while Airflow was down", by="ana", to="champion")
-    assert moves(workspace)[1:] == [("rollback", 2, 2)]
-    assert release_view.verify(workspace, 2).problems == []
 
 
 def test_the_command_line_promotes_rolls_back_and_tells_the_history(

@@ -1,0 +1,74 @@
+"""A champion goes back to what served before, for a reason and without a gate, and the audit says so."""
+
+import pytest
+
+from tasks.errors import ContractError, StoreError
+from tasks.pipeline import recheck
+from tasks.promotion import promote, rollback
+from tasks.promotion.rules import Mover
+from tasks.release import view as release_view
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+from tasks.training import plan
+from tests.feeds.mini import LATER, NAME
+from tests.promotion.moving import MODEL, TESTED, moved_aliases, moves, promote_2
+
+
+def test_a_rollback_goes_back_and_a_second_one_changes_nothing(workspace: Workspace) -> None:
+    promote_2(workspace)
+    assert rollback.run(workspace, why="returns rose", by="sam").champion == 1
+    assert rollback.run(workspace, why="returns rose", by="sam").moved is None
+    assert moves(workspace)[1:] == [("promote", 1, 2), ("rollback", 2, 1)]
+    assert moved_aliases(workspace) == {"champion": 1, "previous": 1}
+
+
+@pytest.mark.parametrize("why", ["", "  "])
+def test_without_a_reason_nothing_goes_back(workspace: Workspace, why: str) -> None:
+    with pytest.raises(ContractError, match="needs a reason"):
+        rollback.run(workspace, why=why, by="ana")
+    assert moved_aliases(workspace) == {"champion": 1}
+
+
+def test_an_airflow_run_goes_back_at_most_once(workspace: Workspace) -> None:
+    promote_2(workspace)
+    assert rollback.run(workspace, why="returns rose", by="sam", asked_by="run-1").champion == 1
+    promote_2(workspace)
+    assert rollback.run(workspace, why="returns rose", by="sam", asked_by="run-1").moved is None
+    assert moved_aliases(workspace)["champion"] == 2
+
+
+def test_there_is_no_going_back_where_nothing_was_before(untouched: Workspace) -> None:
+    with pytest.raises(ContractError, match="no previous release"):
+        rollback.run(untouched, why="returns rose", by="sam")
+
+
+def test_a_release_that_never_served_is_nothing_to_go_back_to(workspace: Workspace) -> None:
+    with pytest.raises(ContractError, match="was never champion"):
+        rollback.run(workspace, why="returns rose", by="sam", to="2")
+
+
+def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Registry(workspace.home)
+    registry.set_alias(registry.part(MODEL, 2), "champion")
+    by_hand = "The registry says champion = 2; by the last audited move it is champion = 1"
+    assert release_view.verify(workspace, 2).problems == [f"{by_hand}."]
+    plan.run(workspace, as_of=LATER)
+    assert f"somebody moved an alias of {NAME} by hand. {by_hand}" in caplog.text
+    with pytest.raises(StoreError, match="Put it right with `equipoise rollback home_feed --to VERSION"):
+        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=recheck, support=TESTED)
+    registry.set_alias(registry.part(MODEL, 1), "previous")
+    with pytest.raises(StoreError, match="Say with --to VERSION"):
+        rollback.run(workspace, why="nobody approved it", by="sam")
+    assert rollback.run(workspace, why="nobody approved it", by="sam", to="1").champion == 1
+    assert release_view.verify(workspace, 1).problems == []
+    assert moves(workspace)[1:] == [("rollback", 2, 1)]
+
+
+def test_a_move_by_hand_can_be_taken_into_the_audit(workspace: Workspace) -> None:
+    registry = Registry(workspace.home)
+    registry.set_alias(registry.part(MODEL, 2), "champion")
+    rollback.run(workspace, why="moved by hand while Airflow was down", by="ana", to="champion")
+    assert moves(workspace)[1:] == [("rollback", 2, 2)]
+    assert release_view.verify(workspace, 2).problems == []
