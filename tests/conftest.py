@@ -19,6 +19,7 @@ from tasks.stores.workspace import Workspace
 from tests.feeds import mini, small_release
 from tests.feeds.mini import AS_OF, LATER, Killed, Retrained
 from tests.feeds.small_feed import small_feed
+from tests.stores.local_path import local
 from tests.stores.mlflow_home import new_home
 
 _GROUPS = {"mini_world": "mini", "labelled_feed": "small_feed", "feed": "small_feed"}
@@ -77,7 +78,7 @@ def second_retrain(
 ) -> Retrained:
     """Clicks alone are trained anew; the champion lends the rest."""
     mini.set_champion(repeated.workspace, 1)
-    shutil.copytree(mini_world, repeated.workspace.logs / mini.NAME, dirs_exist_ok=True)
+    shutil.copytree(mini_world, local(repeated.workspace.logs / mini.NAME), dirs_exist_ok=True)
     workspace = mini.changed(
         repeated.workspace, tmp_path_factory.mktemp("mini_second"), utility=mini.version_2
     )

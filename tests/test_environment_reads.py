@@ -21,11 +21,11 @@ NAMES = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 def uses_of_the_environment(file: Path) -> Iterator[int]:
     """Yield the lines that name os.environ or a function of its kind."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        of_os = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os"
-        if of_os and node.attr in NAMES:
-            yield node.lineno
-        if isinstance(node, ast.ImportFrom) and node.module == "os":
-            yield from (node.lineno for alias in node.names if alias.name in NAMES)
+        match node:
+            case ast.Attribute(value=ast.Name(id="os"), attr=name) if name in NAMES:
+                yield node.lineno
+            case ast.ImportFrom(module="os", names=names):
+                yield from (node.lineno for alias in names if alias.name in NAMES)
 
 
 def test_no_other_module_reads_the_environment() -> None:

@@ -66,18 +66,24 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("EQUIPOISE_LAUNCHER", "mlflow-project")
-        asked, inputs = Retrain(workspace, AS_OF, opened.run_id), {"task": TASK, "snapshot": snapshot}
-        model = pipeline.train(asked, **inputs)
-        calibrator = pipeline.calibrate(asked, **inputs, model_version=model.version)
+        model = trained(workspace, snapshot, opened.run_id)
+        calibrator = calibrated(workspace, snapshot, model.version, opened.run_id)
     return Launched(workspace, snapshot, opened.run_id, model, calibrator)
 
 
-def trained(workspace: Workspace, snapshot: str) -> TrainResult:
-    return pipeline.train(Retrain(workspace, AS_OF), task=TASK, snapshot=snapshot)
+def trained(workspace: Workspace, snapshot: str, parent_run: str | None = None) -> TrainResult:
+    model = pipeline.train(Retrain(workspace, AS_OF, parent_run), task=TASK, snapshot=snapshot)
+    assert isinstance(model, TrainResult)
+    return model
 
 
-def calibrated(workspace: Workspace, snapshot: str, version: int) -> CalibrateResult:
-    return pipeline.calibrate(Retrain(workspace, AS_OF), task=TASK, snapshot=snapshot, model_version=version)
+def calibrated(
+    workspace: Workspace, snapshot: str, version: int, parent_run: str | None = None
+) -> CalibrateResult:
+    asked = Retrain(workspace, AS_OF, parent_run)
+    calibrator = pipeline.calibrate(asked, task=TASK, snapshot=snapshot, model_version=version)
+    assert isinstance(calibrator, CalibrateResult)
+    return calibrator
 
 
 def project_runs(workspace: Workspace) -> list[Run]:
@@ -124,15 +130,14 @@ def test_the_project_run_says_what_came_of_it_and_is_no_second_record_of_the_ste
 
 def test_what_is_there_is_taken_without_another_project(launched: Launched, by_project: None) -> None:
     before = len(project_runs(launched.workspace))
-    asked = {"task": TASK, "as_of": AS_OF, "snapshot": launched.snapshot}
-    again = trained(launched.workspace, launched.snapshot)
+    workspace, snapshot = launched.workspace, launched.snapshot
+    again = trained(workspace, snapshot)
     assert (again.reused, again.run_id) == (True, launched.model.run_id)
-    assert train.run(launched.workspace, **asked) == again
+    assert train.run(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot) == again
     version = launched.model.version
-    assert calibrated(launched.workspace, launched.snapshot, version).reused
-    assert (
-        calibrate.run(launched.workspace, **asked, model_version=version).run_id == launched.calibrator.run_id
-    )
+    assert calibrated(workspace, snapshot, version).reused
+    found = calibrate.run(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot, model_version=version)
+    assert found.run_id == launched.calibrator.run_id
     assert len(project_runs(launched.workspace)) == before
 
 

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -16,7 +17,7 @@ class Run:
     run_after: datetime = NOON
     data_interval_start: datetime | None = None
     data_interval_end: datetime | None = None
-    conf: dict[str, Any] | None = field(default_factory=dict)
+    conf: Mapping[str, Any] | None = field(default_factory=dict)
 
 
 def of_interval(kind: str, start: datetime, end: datetime, **conf: str) -> Run:

@@ -38,6 +38,8 @@ PRODUCT = pa.schema(
     + [(name, pa.string()) for name in ("department", "brand", "product_category", "product_type")]
 )
 
+Line = tuple[int, int, int, int, int, float, int, datetime]  # the columns of LINE
+
 # (product, department, brand, category, type)
 CATALOGUE = [
     (100, "PRODUCE", "National", "FRUIT", "APPLES"),
@@ -56,7 +58,7 @@ def moment(week: int, days: float = 0.0) -> datetime:
 class Journey:
     """Rows of the three files; ``write`` puts them into a folder."""
 
-    lines: list[tuple[object, ...]] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     promotions: list[tuple[object, ...]] = field(default_factory=list)
     products: list[tuple[object, ...]] = field(default_factory=lambda: list(CATALOGUE))
 
@@ -91,7 +93,7 @@ class Journey:
 
 
 def _write(path: Path, rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> None:
-    columns = list(zip(*rows, strict=True)) if rows else [[] for _ in schema]
+    columns: list[tuple[object, ...]] = list(zip(*rows, strict=True)) if rows else [() for _ in schema]
     arrays = [pa.array(list(values), f.type) for values, f in zip(columns, schema, strict=True)]
     pq.write_table(pa.table(arrays, schema=schema), path)
 

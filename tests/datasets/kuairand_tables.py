@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import pyarrow as pa
@@ -17,10 +18,12 @@ from tasks.datasets.kuairand_files import COLUMNS, LOG, USERS, VIDEOS
 
 FIRST_DAY = datetime(2022, 4, 25, tzinfo=UTC)
 LOG_NAME = "log_standard_4_25_to_5_04_pure.csv"
-Row = dict[str, object]
+Value = int | float | str | None
+Row = dict[str, Value]
 
-_LINE: Row = dict.fromkeys(COLUMNS[LOG], 0) | {"duration_ms": 20_000, "play_time_ms": 3_000, "tab": 1}
-_USER: Row = dict.fromkeys(COLUMNS[USERS], 1) | {
+_LINE: Row = {**dict.fromkeys(COLUMNS[LOG], 0), "duration_ms": 20_000, "play_time_ms": 3_000, "tab": 1}
+_USER: Row = {
+    **dict.fromkeys(COLUMNS[USERS], 1),
     "user_active_degree": "full_active",
     "follow_user_num_range": "(0,10]",
     "fans_user_num_range": "[1,10)",
@@ -28,7 +31,8 @@ _USER: Row = dict.fromkeys(COLUMNS[USERS], 1) | {
     "register_days": 500,
     "register_days_range": "366-730",
 }
-_VIDEO: Row = dict.fromkeys(COLUMNS[VIDEOS], 0) | {
+_VIDEO: Row = {
+    **dict.fromkeys(COLUMNS[VIDEOS], 0),
     "author_id": 70,
     "video_type": "NORMAL",
     "upload_dt": "2022-04-10",
@@ -67,7 +71,7 @@ class Download:
         made.videos = [_VIDEO | {"video_id": video} for video in videos]
         return made
 
-    def shows(self, user: int, video: int, at: datetime, *did: str, **columns: object) -> Row:
+    def shows(self, user: int, video: int, at: datetime, *did: str, **columns: Value) -> Row:
         """Add a line: a video shown to a user who did what the flags say; return it."""
         beijing = at + timedelta(hours=8)
         line = _LINE | {
@@ -123,7 +127,7 @@ def read(folder: Path, table: str) -> pd.DataFrame:
 
 def shown(folder: Path, user: int, video: int, day: int) -> pd.Series:
     rows = read(folder, "impressions").set_index(["request_id", "item_id"])
-    return rows.loc[(f"{user}/{moment(day):%F}", video)]
+    return cast("pd.Series", rows.loc[(f"{user}/{moment(day):%F}", video)])
 
 
 def happened(folder: Path, event: str) -> list[datetime]:

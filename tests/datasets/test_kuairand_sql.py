@@ -219,7 +219,9 @@ def test_what_happens_on_a_day_changes_no_feature_of_that_day_or_before(
 ) -> None:
     run(download, tmp_path / "before")
     for line in download.log:
-        if line["time_ms"] >= milliseconds(moment(day, 0)):
+        shown_ms = line["time_ms"]
+        assert isinstance(shown_ms, int)
+        if shown_ms >= milliseconds(moment(day, 0)):
             line.update(dict.fromkeys(FEEDBACK.values(), 1), play_time_ms=199_000, comment_stay_time=5)
     run(download, tmp_path / "after")
     before, after = contents(tmp_path / "before"), contents(tmp_path / "after")

@@ -17,6 +17,7 @@ from tasks.stores.registry import Registry
 from tests.docs.pages import DOCS, blocks, examples
 from tests.e2e.installation import Installation
 from tests.feeds.mini import LATER, NAME
+from tests.stores.local_path import local
 
 LABELS, RETRAIN = f"{NAME}__labels", f"{NAME}__retrain"
 DAYS = (date(2026, 1, 12), date(2026, 1, 13), date(2026, 1, 14))
@@ -27,7 +28,7 @@ def changed_log(installation: Installation) -> Installation:
     """A log whose labels are built, and of which a few clicks of many days arrive only now."""
     installation.deliver()
     labels.run(installation.workspace, as_of=LATER)
-    events = sorted((installation.workspace.logs / NAME / "events").glob("*.parquet"))
+    events = sorted(local(installation.workspace.logs / NAME / "events").glob("*.parquet"))
     for file in events[8:18]:
         _repeat_a_click(file)
     return installation

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from tasks.labels.store import LabelStore
@@ -18,7 +19,7 @@ def test_dags_come_paused_miss_no_interval_later_and_run_once_at_a_time(installa
     admin = installation.airflow()
     for workflow in WORKFLOWS:
         dag = f"{NAME}__{workflow}"
-        installation.until(lambda dag=dag: admin.knows(dag), f"{dag} is parsed")
+        installation.until(partial(admin.knows, dag), f"{dag} is parsed")
         found = admin.dag(dag)
         assert (found["catchup"], found["max_active_runs"]) == (False, 1)
     assert admin.dag(SLOW)["is_paused"]  # the one that no test has switched on by now

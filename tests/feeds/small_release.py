@@ -17,12 +17,13 @@ Feed = tuple[Workspace, str]
 @functools.cache
 def fitted(workspace: Workspace, snapshot: str) -> tuple[Trained, ...]:
     """Train and calibrate every task of a labelled feed; return what a release pins."""
-    common = {"as_of": AS_OF, "snapshot": snapshot}
     parts = []
     for task in workspace.contracts.tasks.tasks:
-        model = train.run(workspace, task=task, **common)
-        made = calibrate.run(workspace, task=task, **common, model_version=model.version)
-        parts.append(Trained(task, model.version, made.version))
+        model = train.run(workspace, task=task, as_of=AS_OF, snapshot=snapshot)
+        calibrator = calibrate.run(
+            workspace, task=task, as_of=AS_OF, snapshot=snapshot, model_version=model.version
+        )
+        parts.append(Trained(task, model.version, calibrator.version))
     return tuple(parts)
 
 

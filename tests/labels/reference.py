@@ -57,7 +57,9 @@ def known(events: Iterable[Row], as_of: datetime) -> list[Row]:
 class Reference:
     """The labels of every impression that takes part in a build."""
 
-    def __init__(self, spec: TasksSpec, impressions: Iterable[Row], events: Iterable[Row], as_of: datetime):
+    def __init__(
+        self, spec: TasksSpec, impressions: Iterable[Row], events: Iterable[Row], as_of: datetime
+    ) -> None:
         self.spec, self.as_of = spec, as_of
         self.rows = kept(impressions, as_of)
         self.events = known(events, as_of)

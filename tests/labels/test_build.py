@@ -13,7 +13,7 @@ import pytest
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.labels import build as labels
 from tasks.labels.show import show
-from tasks.labels.store import BuildCommit, LabelStore
+from tasks.labels.store import BuildCommit, LabelStore, StoredBuild
 from tasks.stores import delta
 from tasks.stores.delta import NewFiles
 from tasks.stores.workspace import Workspace
@@ -28,6 +28,12 @@ def logs(tmp_path: Path) -> Logs:
 
 def store(workspace: Workspace) -> LabelStore:
     return LabelStore(workspace.home, NAME)
+
+
+def last_build(workspace: Workspace) -> StoredBuild:
+    last = store(workspace).last()
+    assert last is not None
+    return last
 
 
 def fresh(logs: Logs, as_of: datetime) -> str:
@@ -229,7 +235,7 @@ def test_a_build_as_of_the_past_is_written_aside(logs: Logs) -> None:
     past, again = (labels.run(workspace, as_of=at(5.5)) for _ in range(2))
     assert past.snapshot == again.snapshot == fresh(logs, at(5.5))
     assert again.partitions_written == 0
-    assert store(workspace).last().snapshot.id == newest.snapshot
+    assert last_build(workspace).snapshot.id == newest.snapshot
     assert "__as_of" in store(workspace).snapshot(past.snapshot).path
     assert stored(workspace, past.snapshot).keys() < stored(workspace, newest.snapshot).keys()
 
@@ -263,7 +269,7 @@ def test_a_build_that_is_killed_leaves_the_last_snapshot_and_the_next_finishes(
         broken.setattr(delta, "commit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             labels.run(workspace, as_of=at(9))
-    assert store(workspace).last().snapshot.id == first.snapshot
+    assert last_build(workspace).snapshot.id == first.snapshot
     assert stored(workspace, first.snapshot) == before
     assert labels.run(workspace, as_of=at(9)).snapshot == fresh(logs, at(9))
 
@@ -271,7 +277,7 @@ def test_a_build_that_is_killed_leaves_the_last_snapshot_and_the_next_finishes(
 def test_the_second_of_two_builds_is_refused_and_leaves_no_file(logs: Logs) -> None:
     workspace = logs.write()
     labels.run(workspace, as_of=at(6))
-    last = store(workspace).last()
+    last = last_build(workspace)
     labels.run(workspace, as_of=at(7))
     files = {f.path for f in delta.files_of(store(workspace).path)}
     path, late = store(workspace).path, replace(last.build, as_of=at(8))

@@ -135,7 +135,7 @@ def test_late_events_touch_the_days_whose_windows_hold_them() -> None:
 def test_an_event_touches_no_more_days_than_the_windows_of_the_tasks_that_read_it() -> None:
     now = unchanged(*range(1, 10), late=frozenset({(day(5), "click"), (day(8), "unread")}))
     found = covered(built(12, *range(1, 10)), now, 12.1)
-    assert (reasons(found), found.touched) == ({4: "events", 5: "events"}, {day(4), day(5)})
+    assert (reasons(found), found.touched) == ({4: "events", 5: "events"}, frozenset({day(4), day(5)}))
 
 
 @pytest.mark.parametrize("now_known", [{(day(5), "buy"): DaySum(1, 2)}, {}])
@@ -162,7 +162,7 @@ def test_a_late_parent_moves_the_credit_of_what_comes_after_it_both_ways() -> No
 
 def test_a_lost_day_is_written_again_where_the_log_has_it() -> None:
     found = covered(built(12, 3, 4, 5), unchanged(4, 5), 12, lost={day(3), day(4)})
-    assert (reasons(found), found.gone) == ({4: "lost"}, {day(3)})
+    assert (reasons(found), found.gone) == ({4: "lost"}, frozenset({day(3)}))
 
 
 @pytest.mark.parametrize("other", [{"contract": "another"}, {"columns": (*COLUMNS, "price")}])
@@ -195,4 +195,4 @@ def test_a_first_build_can_be_confined() -> None:
 
 def test_a_day_that_the_log_no_longer_has_stays() -> None:
     found = covered(built(9, 3, 4), unchanged(4), 9)
-    assert (reasons(found), found.gone) == ({}, {day(3)})
+    assert (reasons(found), found.gone) == ({}, frozenset({day(3)}))

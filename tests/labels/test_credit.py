@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from tasks.contracts import TasksSpec
 from tasks.labels.query import Form
 from tests.labels.engine import Story, tasks
 
@@ -11,12 +12,12 @@ CLICK = {"event": "click", "within": "PT2H"}
 BUY = {"event": "buy", "within": "PT10H"}
 
 
-def one(**rule: object) -> object:
+def one(**rule: object) -> TasksSpec:
     """Return a contract of the one task ``t``."""
     return tasks(t={"positive": {**CLICK, **rule}})
 
 
-def value(aggregate: str, **more: object) -> object:
+def value(aggregate: str, **more: object) -> TasksSpec:
     """Return a contract of the one value task ``t``."""
     return tasks(
         t={"kind": "value", "value": {"event": "watch", "within": "PT2H", "aggregate": aggregate, **more}}

@@ -48,4 +48,4 @@ def test_a_snapshot_is_exported_as_one_parquet_file(logs: Logs, tmp_path: Path) 
 
 def test_an_unknown_format_is_named(logs: Logs, tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="Unknown format 'csv'"):
-        export(logs.write(), out=tmp_path / "labels.csv", format="csv")
+        export(logs.write(), out=tmp_path / "labels.csv", format="csv")  # type: ignore[arg-type]  # what is refused

@@ -88,7 +88,7 @@ def test_a_log_of_the_store_with_a_missing_version_is_refused_with_its_name(logs
     first = labels.run(workspace, as_of=at(5))
     for day in (6, 7):
         labels.run(workspace, as_of=at(day))
-    (store(workspace).path / "_delta_log" / f"{1:020}.json").unlink()  # type: ignore[union-attr]  # a folder
+    (store(workspace).path / "_delta_log" / f"{1:020}.json").unlink()
     with pytest.raises(StoreError, match=r"its log lacks version 1, the file 0+1\.json. Bring it back"):
         labels.run(workspace, as_of=at(8))
     rows = delta.files_of(store(workspace).path, 0)
@@ -102,7 +102,9 @@ def test_a_full_disk_in_the_middle_of_a_build_leaves_the_last_snapshot(logs: Log
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert readable(workspace, built.snapshot) == built.rows
-    assert store(workspace).last().snapshot.id == built.snapshot
+    last = store(workspace).last()
+    assert last is not None
+    assert last.snapshot.id == built.snapshot
     assert labels.run(workspace, as_of=at(9)).partitions_written > 0
 
 

@@ -1,5 +1,7 @@
 """Credit by a join: windows that are equal share a row, and signals are numbered only where a rule counts."""
 
+from collections.abc import Mapping
+
 from tasks.labels import join_form
 from tasks.labels import windows as w
 from tasks.sql.templates import render
@@ -8,7 +10,7 @@ from tests.labels.engine import tasks
 VISIT = {"event": "visit", "within": "P1D"}
 
 
-def credited(rule: dict[str, object], *, kind: str = "binary") -> str:
+def credited(rule: Mapping[str, object], *, kind: str = "binary") -> str:
     part = {"positive": rule} if kind == "binary" else {"kind": "value", "value": rule}
     spec = tasks(t=part)
     windows = w.windows(spec, "t", w.event_rule(spec, "t").match)

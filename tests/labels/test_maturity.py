@@ -1,6 +1,7 @@
 """How far labels reach in time, for whole chains."""
 
 from datetime import timedelta
+from typing import Any
 
 from tasks.labels.maturity import Reach, credits_alone, longest_reach, longest_window, matures, reach
 from tests.labels.engine import tasks
@@ -11,7 +12,7 @@ BUY = {"positive": {"event": "buy", "within": "P7D"}, "maturity": "P8D"}
 BACK = {"positive": {"event": "back", "within": "P30D", "after": "buy"}}
 
 
-def touched(task: dict, credit: str = "last_touch") -> dict:
+def touched(task: dict[str, Any], credit: str = "last_touch") -> dict[str, Any]:
     return {**task, "positive": {**task["positive"], "credit": credit}}
 
 

@@ -33,6 +33,7 @@ from tests.labels import worlds
 from tests.labels.engine import LOG
 from tests.labels.reference import Label, Reference, Row
 from tests.logs.spark_home import assert_equal_builds, files_but_committed, rows, small_session, with_spark
+from tests.stores.local_path import local
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -218,7 +219,7 @@ def test_columns_of_every_type_are_read_as_duckdb_reads_them(logs: Logs, tmp_pat
 
 def test_folders_can_be_columns_and_columns_can_have_other_names(logs: Logs, tmp_path: Path) -> None:
     workspace = logs.write()
-    folder = workspace.logs / NAME / "impressions"
+    folder = local(workspace.logs / NAME / "impressions")
     for file in sorted(folder.iterdir()):
         table = pq.read_table(file).rename_columns({"shown_at": "served", "kind": "category"})
         for source in ("ads", "a b"):
@@ -245,7 +246,7 @@ def catalog(spark: "SparkSession", logs: Logs) -> Iterator[Workspace]:
     surface = workspace.surfaces / NAME / "surface.yaml"
     text = surface.read_text(encoding="utf-8")
     for table in ("impressions", "events"):
-        spark.read.parquet((workspace.logs / NAME / table).as_uri()).write.saveAsTable(f"shop.{table}")
+        spark.read.parquet(local(workspace.logs / NAME / table).as_uri()).write.saveAsTable(f"shop.{table}")
         text = text.replace(f"{NAME}/{table}", f"spark://shop.{table}")
     surface.write_text(f"{text}engine: {{name: spark}}\n", encoding="utf-8")
     yield Workspace.open(NAME, surfaces=workspace.surfaces, home=logs.folder / "from_tables")

@@ -11,6 +11,7 @@ from tasks.labels.store import LabelStore
 from tasks.stores.location import ObjectPath
 from tests.feeds.days_of_logs import NAME, Logs, at
 from tests.logs.spark_home import small_session, with_spark
+from tests.stores.local_path import local
 from tests.stores.object_store import ObjectStore, running_store
 
 pytestmark = [
@@ -62,7 +63,7 @@ def test_a_log_in_the_store_is_refused_with_the_way_out(
     tmp_path: Path, bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near = Logs.random(tmp_path, seed=1).write()
-    (bucket / "logs").take(near.logs)
+    (bucket / "logs").take(local(near.logs))
     monkeypatch.setenv("EQUIPOISE_LOGS", str(bucket / "logs"))
     with pytest.raises(ContractError, match=r"the engine spark reads no object store .* --engine duckdb"):
         labels.run(with_spark(near, tmp_path / "far"), as_of=at(9))

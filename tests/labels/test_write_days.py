@@ -1,6 +1,6 @@
 """Labels written by day, with the rows, sizes and digests of their files."""
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,16 +11,15 @@ from tasks.labels.compile import compile_days
 from tasks.labels.relations import find_files, find_label_days
 from tasks.labels.write_days import write_labels
 from tests.logs.small_log import Shop, at, impressions
+from tests.stores.local_path import local
 
 DAYS = (date(2024, 3, 1), date(2024, 3, 2))
 
 
 def written(shop: Shop, folder: Path, *days: date, as_of: float = 1000) -> Written:
-    instant = at(as_of)
-    assert isinstance(instant, datetime)
     with shop.opened(as_of) as log:
         wanted, spec = find_label_days(log.contracts.tasks, days), log.contracts.tasks
-        query = compile_days(log, spec, as_of=instant, days=wanted, labels_only=True)
+        query = compile_days(log, spec, as_of=at(as_of), days=wanted, labels_only=True)
         return write_labels(log, query, find_files(log, wanted), folder)
 
 
@@ -30,7 +29,8 @@ def test_each_day_has_its_files_and_no_other(shop: Shop, tmp_path: Path) -> None
     assert {f.path.parent.name for f in found.files} == {"ds=2024-03-01", "ds=2024-03-02"}
     assert sorted(f.path for f in found.files) == sorted((tmp_path / "labels").rglob("*.parquet"))
     assert all(
-        (f.rows, f.size) == (pq.read_metadata(f.path).num_rows, f.path.stat().st_size) for f in found.files
+        (f.rows, f.size) == (pq.read_metadata(f.path).num_rows, local(f.path).stat().st_size)
+        for f in found.files
     )
 
 

@@ -104,7 +104,7 @@ def _rule(draw: st.DrawFn, earlier: list[str]) -> dict[str, Any]:
     if draw(st.booleans()):
         rule["match"] = draw(_columns)
     rule["credit"] = draw(st.sampled_from(["every", "last_touch", "first_touch"]))
-    if earlier and draw(st.booleans()):
+    if bool(earlier) and draw(st.booleans()):
         rule["after"] = draw(st.sampled_from(earlier))
     return rule
 

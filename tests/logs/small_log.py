@@ -26,12 +26,12 @@ SPEC = tasks(
 )
 
 
-def at(hour: float | None) -> datetime | None:
-    return None if hour is None else START + timedelta(hours=hour)
+def at(hour: float) -> datetime:
+    return START + timedelta(hours=hour)
 
 
 def instants(*hours: float | None) -> pa.Array:
-    return pa.array([at(hour) for hour in hours], pa.timestamp("us", "UTC"))
+    return pa.array([None if hour is None else at(hour) for hour in hours], pa.timestamp("us", "UTC"))
 
 
 def impressions(**changed: Any) -> pa.Table:

@@ -33,8 +33,8 @@ def span(folder: Path, values: list[int | None], unit: str, **how: bool) -> Span
 def test_a_span_is_rounded_down_to_whole_microseconds(
     tmp_path: Path, unit: str, first: int, last: int, microseconds: tuple[int, int]
 ) -> None:
-    ends = (EPOCH + timedelta(microseconds=n) for n in microseconds)
-    assert span(tmp_path, [last, first], unit) == Span(*ends, nulls=False)
+    begin, end = (EPOCH + timedelta(microseconds=n) for n in microseconds)
+    assert span(tmp_path, [last, first], unit) == Span(begin, end, nulls=False)
 
 
 def test_a_span_says_whether_there_are_nulls(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What a log holds as of an instant: every row is accounted for."""
 
-from datetime import date, datetime
+from datetime import date
 
 import pytest
 
@@ -11,10 +11,9 @@ from tests.logs.small_log import Shop, at, events, impressions, instants
 
 
 def profiled(shop: Shop, as_of: float, previous: float | None = None) -> LogProfile:
-    instant = at(as_of)
-    assert isinstance(instant, datetime)
+    before = None if previous is None else at(previous)
     with shop.opened() as log:
-        found = profile_log(log, folder=shop.home / "summaries", as_of=instant, previous=at(previous))
+        found = profile_log(log, folder=shop.home / "summaries", as_of=at(as_of), previous=before)
         store_summaries(log, shop.home / "summaries")
         return found
 

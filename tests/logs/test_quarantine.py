@@ -12,11 +12,10 @@ from tests.logs.small_log import Shop, at, events, impressions, instants
 
 def found(shop: Shop, to: Path, *known: Path) -> list[dict[str, str]]:
     as_of = at(100)
-    assert as_of is not None
     with shop.opened() as log:
         seen = profile_log(log, folder=shop.home / "summaries", as_of=as_of, previous=None)
         find_bad_rows(log, as_of=as_of, files=seen.bad_files)
-        rows, size = copy_new_bad_rows(log, to, as_of=at(100), known=known)
+        rows, size = copy_new_bad_rows(log, to, as_of=as_of, known=known)
     assert size == to.stat().st_size
     table = pq.read_table(to)
     assert table.num_rows == rows

@@ -1,5 +1,7 @@
 """Which rows take part: known before the as-of, one impression a key, by hand."""
 
+from typing import Any
+
 import pytest
 
 from tests.labels.engine import Story, tasks
@@ -63,7 +65,7 @@ def test_without_key_or_instant_there_is_no_row(story: Story) -> None:
 def test_a_null_id_in_an_event_is_legal_and_counts_where_it_is_not_matched_on(
     story: Story, column: str
 ) -> None:
-    ids = {"user_id": "u", "item_id": 1, "request_id": "r", column: None}
+    ids: dict[str, Any] = {"user_id": "u", "item_id": 1, "request_id": "r", column: None}
     match = [name for name, value in ids.items() if value is not None]
     spec = tasks(t={"positive": {"event": "click", "within": "PT2H", "match": match}})
     story.shown("r", 1).event("click", 1, ids.pop("item_id"), **ids)

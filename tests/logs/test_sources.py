@@ -9,6 +9,7 @@ import pytest
 from tasks.errors import ContractError, DataError
 from tasks.logs.sources import resolve_path
 from tasks.stores import delta
+from tests.stores.local_path import local
 
 
 @pytest.fixture
@@ -26,7 +27,9 @@ def logs(tmp_path: Path) -> Path:
 
 
 def names(logs: Path, source: str) -> list[str]:
-    return [f.relative_to(logs).as_posix() for f in resolve_path(source, logs=logs, table="impressions")]
+    return [
+        local(f).relative_to(logs).as_posix() for f in resolve_path(source, logs=logs, table="impressions")
+    ]
 
 
 def test_a_glob_a_folder_and_a_file_are_sources(logs: Path) -> None:

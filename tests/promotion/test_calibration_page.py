@@ -1,6 +1,8 @@
 """What the dossier shows of calibration: ratios beside the band, tasks with their segments, terms of the utility."""
 
 import math
+from collections.abc import Sequence
+from datetime import date
 
 from tasks.evaluation.figures import SegmentCounts, TaskEvidence
 from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
@@ -10,6 +12,11 @@ from tasks.release.sensitivity import Sensitivity
 NAN = Estimate(math.nan, math.nan, math.nan, 0)
 
 
+def nine_rows(seen: Sequence[float]) -> Estimate:
+    value, low, high = seen
+    return Estimate(value, low, high, 9)
+
+
 def ratio(outcome: Outcome, *seen: float, segment: str = "all") -> Verdict:
     return Verdict(
         "calibration",
@@ -17,24 +24,24 @@ def ratio(outcome: Outcome, *seen: float, segment: str = "all") -> Verdict:
         segment,
         outcome,
         "0.8 to 1.25",
-        Estimate(*seen, 9),
+        nine_rows(seen),
         task="click",
         allowed=Bounds(0.8, 1.25),
     )
 
 
 def term(task: str, share: float, *error: float) -> Sensitivity:
-    of = Estimate(*error, 9) if error else NAN
+    of = nine_rows(error) if error else NAN
     return Sensitivity(task, -2.0, None, 0.1, NAN, Estimate(1.1, 1.0, 1.2, 9), 1.0, of, share)
 
 
 def task(kind: str = "binary") -> TaskEvidence:
     figures = {
         ("calibration_ratio", "all"): Estimate(1.0, 0.9, 1.1, 9),
-        ("smooth_ece", "all"): Estimate(0.01, *[math.nan] * 2, 9),
+        ("smooth_ece", "all"): Estimate(0.01, math.nan, math.nan, 9),
     }
     counts = {"all": SegmentCounts(500, 90), "source=ads": SegmentCounts(120, 30)}
-    return TaskEvidence("click", kind, 500, 90, figures, None, "run-1", counts)
+    return TaskEvidence("click", kind, 500, 90, figures, date(2026, 3, 1), "run-1", counts)
 
 
 def test_ratios_lie_on_a_log_scale_that_ends_at_a_half_and_at_two() -> None:

@@ -13,7 +13,10 @@ def utility(**weights: object) -> UtilitySpec:
 
 
 def verdict(gate: str, subject: str, outcome: Outcome, *seen: float, **more: object) -> Verdict:
-    observed = Estimate(*seen, 900) if seen else None
+    observed = None
+    if seen:
+        figure, low, high = seen
+        observed = Estimate(figure, low, high, 900)
     return Verdict(gate, subject, "all", outcome, "<= 0.005", observed, **more)  # type: ignore[arg-type]  # a table of fields
 
 

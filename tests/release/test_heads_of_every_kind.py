@@ -29,6 +29,7 @@ from tasks.training.rows import TaskRows
 from tasks.training.trees import STARTS_FROM, find_champion_model, find_start
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
+from tests.stores.local_path import local
 from tests.stores.plain_evidence import read_plain
 
 DWELL, SATISFIED, CLICK, BUY, HIDE = (
@@ -68,7 +69,7 @@ def first(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="module")
 def second(first: Retrained, mini_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
     mini.set_champion(first.workspace, 1)
-    shutil.copytree(mini_world, first.workspace.logs / NAME, dirs_exist_ok=True)
+    shutil.copytree(mini_world, local(first.workspace.logs / NAME), dirs_exist_ok=True)
     workspace = mini.changed(first.workspace, tmp_path_factory.mktemp("kinds_2"), surface=_learned(SECOND))
     return Retrained.run(workspace, as_of=LATER, tasks=[CLICK, BUY, HIDE])
 
@@ -76,10 +77,8 @@ def second(first: Retrained, mini_world: Path, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="module")
 def scored(first: Retrained) -> pd.DataFrame:
     release = release_view.load(first.workspace, 1)
-    rows = pd.concat(
-        map(pd.read_parquet, sorted((first.workspace.logs / NAME / "candidates").glob("*"))[-1:])
-    )
-    return release.score(rows)
+    files = sorted(local(first.workspace.logs / NAME / "candidates").glob("*"))
+    return release.score(pd.read_parquet(files[-1]))
 
 
 def booster(workspace: Workspace, task: str, version: int) -> lgb.Booster:

@@ -26,6 +26,7 @@ from tasks.stores.manifest import Role
 from tasks.stores.registry import Registry
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
+from tests.stores.local_path import local
 from tests.stores.plain_evidence import read_plain
 
 CLICK, HIDE = mini.TWO
@@ -69,8 +70,9 @@ def repeated(sound: Retrained) -> Retrained:
 def poisoned(repeated: Retrained, mini_world: Path) -> Retrained:
     workspace = repeated.workspace
     mini.set_champion(workspace, 2)
-    shutil.copytree(mini_world, workspace.logs / NAME, dirs_exist_ok=True)
-    _click_on_a_third(workspace.logs / NAME, since=LATER - timedelta(days=6))
+    log = local(workspace.logs / NAME)
+    shutil.copytree(mini_world, log, dirs_exist_ok=True)
+    _click_on_a_third(log, since=LATER - timedelta(days=6))
     return Retrained.run(workspace, as_of=LATER, tasks=[CLICK])
 
 

@@ -28,7 +28,7 @@ def scored(first_retrain: Retrained) -> pd.DataFrame:
     labels = LabelStore(workspace.home, NAME).snapshot(release.manifest.snapshot.id)
     rows = labels.read(labels.schema().names, first_day=first, last_day=last).to_pandas()
     said = release.score(rows.drop(columns=[name for name in rows if name in TASKS]))
-    predictions = [name for name in said if name.startswith(("p_", "v_"))]
+    predictions = [name for name in map(str, said) if name.startswith(("p_", "v_"))]
     return rows.assign(**{name: said[name].to_numpy() for name in predictions})
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 from datetime import date
+from functools import partial
 
 import pytest
 
@@ -70,10 +71,10 @@ def test_what_cannot_be_told_is_named_and_null_and_leaves_the_error_bar_alone() 
 
 
 def test_the_ratios_of_all_shown_items_are_those_of_the_heads_that_have_one() -> None:
-    about = {"rows": 9, "positives": 3, "newest_training_day": date(2026, 1, 1), "run": "r"}
+    about = partial(TaskEvidence, rows=9, positives=3, newest_training_day=date(2026, 1, 1), run="r")
     figures = {("calibration_ratio", "all"): WELL, ("calibration_ratio", "source=ads"): THIN}
-    click = TaskEvidence("click", "binary", figures=figures, **about)
-    order = TaskEvidence("order", "ranking", figures={("ndcg", "all"): WELL}, **about)
+    click = about("click", "binary", figures=figures)
+    order = about("order", "ranking", figures={("ndcg", "all"): WELL})
     assert whole_ratios([click, order]) == {"click": WELL}
 
 

@@ -135,10 +135,11 @@ def test_training_and_the_release_weigh_an_order_by_the_pinned_curve(feed: Feed)
 
 def _pins(feed: Feed) -> Pins:
     workspace, snapshot = feed
-    common = {"as_of": AS_OF, "snapshot": snapshot}
     parts = []
     for task in workspace.contracts.tasks.tasks:
-        model = train.run(workspace, task=task, **common)
-        fitted = calibrate.run(workspace, task=task, **common, model_version=model.version)
+        model = train.run(workspace, task=task, as_of=AS_OF, snapshot=snapshot)
+        fitted = calibrate.run(
+            workspace, task=task, as_of=AS_OF, snapshot=snapshot, model_version=model.version
+        )
         parts.append(Trained(task, model.version, fitted.version))
     return pin_tasks(workspace, Registry(workspace.home), parts, as_of=AS_OF)

@@ -70,11 +70,14 @@ def test_the_releases_own_policy_makes_the_releases_own_slates(
 ) -> None:
     again = tested_slice.slates_under(tested_slice.contracts.utility, scored, "the same")
     np.testing.assert_array_equal(again.slot, scored.slates.slot)
+    assert again.utility is not None
+    assert scored.slates.utility is not None
     np.testing.assert_allclose(again.utility, scored.slates.utility, rtol=1e-12)
 
 
 def test_contributions_add_up_to_the_utility(scored: Scored) -> None:
     total = np.sum(list(scored.slates.contributions.values()), axis=0)
+    assert scored.slates.utility is not None
     np.testing.assert_allclose(total, scored.slates.utility, rtol=1e-9, atol=1e-12)
 
 

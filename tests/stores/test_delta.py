@@ -10,6 +10,7 @@ import pytest
 from tasks.errors import StoreError
 from tasks.stores import delta
 from tasks.stores.delta import EVERYTHING, DataFile, NewFiles
+from tests.stores.local_path import local
 
 SCHEMA = pa.schema([("n", pa.int64()), ("ds", pa.date32())])
 
@@ -85,7 +86,7 @@ def test_the_second_of_two_writers_is_refused(table: Path, expected: int | None)
 def test_a_version_lists_its_files(table: Path) -> None:
     found = delta.files_of(table)
     assert sorted((f.partition["ds"], f.rows) for f in found) == [("2024-03-01", 2), ("2024-03-02", 1)]
-    assert all(f.path.is_file() and f.path.stat().st_size == f.size for f in found)
+    assert all(local(f.path).is_file() and local(f.path).stat().st_size == f.size for f in found)
 
 
 def test_an_unknown_version_is_refused(table: Path) -> None:

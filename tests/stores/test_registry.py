@@ -32,7 +32,9 @@ def open_run(registry: Registry) -> str:
         return run.run_id
 
 
-def register(registry: Registry, files: dict[str, bytes] = FILES, *, name: str = NAME, **tags: str) -> Part:
+def register(
+    registry: Registry, files: dict[str, bytes] = FILES, /, *, name: str = NAME, **tags: str
+) -> Part:
     return registry.register(name, files, run_id=open_run(registry), tags=tags, model_type="calibrator")
 
 
@@ -120,7 +122,7 @@ def test_a_step_killed_after_registering_finds_its_version(
     assert len(registry.versions(NAME)) == 1
 
 
-def test_steps_in_parallel_register_the_same_bytes_once(registry: Registry):
+def test_steps_in_parallel_register_the_same_bytes_once(registry: Registry) -> None:
     run_id = open_run(registry)
 
     def once(_: int) -> Part:

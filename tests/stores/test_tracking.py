@@ -87,8 +87,8 @@ def test_a_file_that_is_no_database_is_an_operators_matter(tmp_path: Path) -> No
         connect(home)
 
 
-def test_a_call_waits_for_a_locked_database():
-    tries = []
+def test_a_call_waits_for_a_locked_database() -> None:
+    tries: list[int] = []
 
     @patient
     def write() -> str:
@@ -112,7 +112,7 @@ def test_a_database_that_stays_locked_is_an_operators_matter(monkeypatch: pytest
 
 
 def test_other_failures_are_not_repeated() -> None:
-    tries = []
+    tries: list[int] = []
 
     @patient
     def read() -> None:
@@ -126,7 +126,7 @@ def test_other_failures_are_not_repeated() -> None:
 
 def test_only_one_process_holds_the_lock(tmp_path: Path) -> None:
     take = "import fcntl,sys; fcntl.flock(open(sys.argv[1], 'w'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
-    command = [sys.executable, "-c", take, tmp_path / "mlflow/.lock"]
+    command = [sys.executable, "-c", take, str(tmp_path / "mlflow/.lock")]
     with exclusive(tmp_path):
         assert subprocess.run(command, capture_output=True, check=False).returncode != 0
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0

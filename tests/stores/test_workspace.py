@@ -32,8 +32,9 @@ def test_logs_and_tables_lie_in_the_home_unless_they_are_named(
 ) -> None:
     for name in ("EQUIPOISE_LOGS", "EQUIPOISE_STORE"):
         monkeypatch.delenv(name, raising=False)
-    assert (workspace.logs, workspace.store) == (workspace.home / "logs", workspace.home)
-    assert workspace.quarantine == workspace.home / "quarantine" / "home_feed"
+    home = workspace.home
+    places = (workspace.logs, workspace.store, workspace.quarantine)
+    assert places == (home / "logs", home, home / "quarantine" / "home_feed")
     monkeypatch.setenv("EQUIPOISE_LOGS", "s3://bucket/logs")
     monkeypatch.setenv("EQUIPOISE_STORE", "s3://bucket/store")
     assert workspace.logs == ObjectPath("s3://bucket/logs")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tasks.validation.findings import Finding, Judgement, sort_by_severity, worst_severity
+from tasks.evaluation.evidence import Finding
+from tasks.validation.findings import Judgement, sort_by_severity, worst_severity
 
 
 def finding(severity: str, *, success: bool = False) -> Finding:

@@ -1,6 +1,7 @@
 """Rules on rows: what is allowed, what breaks them, and the sentence that says so."""
 
 from datetime import date
+from functools import partial
 
 import pytest
 
@@ -69,13 +70,13 @@ def test_an_unknown_event_is_found_where_it_is_new_or_close_to_a_known_one() -> 
         Measurement("unknown_name", "clik", day=DAY, rows=1),
         Measurement("unknown_name", "swipe", day=date(2026, 3, 28), rows=2),
     ]
-    judge = row_rules.check_unknown_events
-    known = {"events": ["click"], "as_of": "2026-03-31T00:00:00Z", "newest": 7}
-    assert sentences(judge(frame_of([*old, *new]), **known)) == [
+    as_of = "2026-03-31T00:00:00Z"
+    judge = partial(row_rules.check_unknown_events, events=["click"], as_of=as_of, newest=7)
+    assert sentences(judge(frame_of([*old, *new]))) == [
         "swipe: 2 events since 2026-03-28",
         "clik: 1 events (is it 'click'?)",
     ]
-    assert judge(frame_of(old), **known).observed == "of other surfaces: tap (4)"
+    assert judge(frame_of(old)).observed == "of other surfaces: tap (4)"
 
 
 def test_an_event_of_the_contract_that_never_occurs_is_found() -> None:

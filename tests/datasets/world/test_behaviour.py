@@ -1,22 +1,24 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tasks.contracts import load_surface
 from tasks.datasets.world.absences import DAY_US, ineligible, out_of_stock
+from tasks.datasets.world.entities import Bools, Happened, Integers
 from tasks.datasets.world.truth import probabilities
 from tests.datasets.world.conftest import Drawn
 
 SECOND = 1_000_000
 
 
-def _event(drawn, name):
+def _event(drawn: Drawn, name: str) -> Happened:
     (kind,) = (e for e in drawn.outcomes.events if e.event == name)
     return kind
 
 
-def _undisturbed(drawn):
+def _undisturbed(drawn: Drawn) -> Bools:
     """The rows whose item does not run out, and whose person stays eligible, within the week."""
     days = range(7, 15)
     gone = np.concatenate([out_of_stock(drawn.world.catalog, 5, d).ids for d in days])
@@ -24,12 +26,12 @@ def _undisturbed(drawn):
     return ~np.isin(drawn.shown.item, gone) & ~np.isin(drawn.shown.user, away)
 
 
-def _agrees(happened, p):
+def _agrees(happened: Bools, p: npt.NDArray[np.float64]) -> bool:
     spread = np.sqrt((p * (1 - p)).sum())
-    return abs(happened.sum() - p.sum()) < 4 * spread
+    return bool(abs(happened.sum() - p.sum()) < 4 * spread)
 
 
-def _mark(drawn, rows):
+def _mark(drawn: Drawn, rows: Integers) -> Bools:
     marks = np.zeros(len(drawn.shown.user), dtype=bool)
     marks[rows] = True
     return marks

@@ -44,8 +44,8 @@ def test_the_feeds_error_about_an_item_is_half_after_thirty_days_on_the_shelf(ca
     """The error is 1.5 x sqrt(10 / (10 + days)) of the drawn one: 1.5 on the first day, 0.75 after 30 days."""
     truth, drawn = np.zeros(3, dtype=np.float32), np.ones(3, dtype=np.float32)
     three = replace(catalog, born=np.array([40, 10, 50], dtype=np.int32), bait=Trait(truth, drawn))
-    items = {name: Trait(truth, truth) for name in ("appeal", "quality", "misfit")}
-    seen = Seen.on(replace(three, **items), 40)
+    exact = Trait(truth, truth)
+    seen = Seen.on(replace(three, appeal=exact, quality=exact, misfit=exact), 40)
     assert seen.age.tolist() == [0, 30, -10]
     np.testing.assert_allclose(seen.bait, [1.5, 0.75, 1.5])
     assert seen.quality.tolist() == [0.0, 0.0, 0.0]
@@ -53,7 +53,7 @@ def test_the_feeds_error_about_an_item_is_half_after_thirty_days_on_the_shelf(ca
 
 def test_an_item_becomes_more_popular_the_longer_it_is_there(catalog: Catalog) -> None:
     none = Trait(np.zeros(2, dtype=np.float32), np.zeros(2, dtype=np.float32))
-    traits = dict.fromkeys(("appeal", "bait", "quality", "misfit"), none)
-    two = replace(catalog, born=np.array([40, 30], dtype=np.int32), **traits)
+    born = np.array([40, 30], dtype=np.int32)
+    two = replace(catalog, born=born, appeal=none, bait=none, quality=none, misfit=none)
     popularity = Seen.on(two, 40).popularity
     np.testing.assert_allclose(popularity, [np.exp(2), np.exp(2 + np.log(11) / 2.4)], rtol=1e-5)

@@ -15,7 +15,7 @@ def test_a_folder_appears_only_when_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    def fail():
+    def fail() -> None:
         with whole_folder(tmp_path / "out") as folder:
             (folder / "a").write_text("1")
             raise RuntimeError("midway")

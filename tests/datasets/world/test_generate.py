@@ -35,10 +35,8 @@ def test_the_result_counts_what_is_there(made: Made) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
-    same = {"days": 2, "requests_per_day": 20, "seed": 3}
-    generate(**same, out=tmp_path / "a")
-    generate(**same, out=tmp_path / "b")
-    generate(**{**same, "seed": 4}, out=tmp_path / "c")
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        generate(days=2, requests_per_day=20, seed=seed, out=tmp_path / name)
     assert _files(tmp_path / "a") == _files(tmp_path / "b")
     assert _files(tmp_path / "a") != _files(tmp_path / "c")
 

@@ -5,13 +5,14 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import lognorm, norm
 
-from tasks.contracts import load_surface
+from tasks.contracts import Contracts, load_surface
+from tasks.contracts.surface import Examination
 from tasks.datasets.world.truth import DWELL_LOG_SD, Chances, linger, mean_dwell, probabilities
 from tasks.datasets.world.vocabulary import DWELL_CLIP_SECONDS, EXAMINATION, SLOTS, VALUES, VISIBLE_RATE
 
 
 @pytest.fixture
-def chance():
+def chance() -> Chances:
     return Chances(
         click=np.array([0.2]),
         log_dwell=np.log([60.0]),
@@ -29,11 +30,11 @@ def chance():
 
 
 @pytest.fixture
-def contracts():
+def contracts() -> Contracts:
     return load_surface(Path(__file__).parents[3] / "surfaces", "home_feed")
 
 
-def test_the_probabilities_of_one_impression_by_hand(chance) -> None:
+def test_the_probabilities_of_one_impression_by_hand(chance: Chances) -> None:
     p = {task: values[0] for task, values in probabilities(chance).items()}
     assert p["click_30m"] == pytest.approx(0.2)
     assert p["dwell_60s_1d"] == pytest.approx(0.96 * 0.2 * 0.5)
@@ -46,12 +47,12 @@ def test_the_probabilities_of_one_impression_by_hand(chance) -> None:
     assert p["satisfied_7d"] == pytest.approx(0.96 * 0.2 * 0.5 * 0.98 * 0.999)
 
 
-def test_the_reference_is_the_first_position(chance) -> None:
+def test_the_reference_is_the_first_position(chance: Chances) -> None:
     at_first = probabilities(chance, np.array([1]))
     assert {t: v[0] for t, v in probabilities(chance).items()} == {t: v[0] for t, v in at_first.items()}
 
 
-def test_examination_multiplies_all_but_the_answer_of_those_who_answered(chance) -> None:
+def test_examination_multiplies_all_but_the_answer_of_those_who_answered(chance: Chances) -> None:
     reference, last = probabilities(chance), probabilities(chance, np.array([SLOTS]))
     for task in reference:
         factor = 1 if task == "survey_happy_14d" else EXAMINATION[SLOTS - 1]
@@ -70,19 +71,23 @@ def test_the_mean_dwell_is_the_integral_of_its_tail(log_dwell: float) -> None:
     )
 
 
-def test_the_contract_declares_the_curve_of_the_simulation(contracts) -> None:
-    assert contracts.surface.examination.by_position == EXAMINATION
+def test_the_contract_declares_the_curve_of_the_simulation(contracts: Contracts) -> None:
+    examination = contracts.surface.examination
+    assert isinstance(examination, Examination)
+    assert examination.by_position == EXAMINATION
     assert contracts.surface.reference_position == 1
     assert len(EXAMINATION) == SLOTS
 
 
-def test_every_task_of_the_contract_has_a_truth_and_no_other(contracts, chance) -> None:
+def test_every_task_of_the_contract_has_a_truth_and_no_other(contracts: Contracts, chance: Chances) -> None:
     assert set(contracts.tasks.tasks) == set(probabilities(chance))
     assert {n for n, task in contracts.tasks.tasks.items() if task.kind == "value"} == set(VALUES)
-    assert contracts.tasks.tasks["dwell_seconds_1d"].value.clip == (0, DWELL_CLIP_SECONDS)
+    dwell = contracts.tasks.tasks["dwell_seconds_1d"].value
+    assert dwell is not None
+    assert dwell.clip == (0, DWELL_CLIP_SECONDS)
 
 
-def test_what_the_simulation_conditions_on_the_contract_conditions_on(contracts) -> None:
+def test_what_the_simulation_conditions_on_the_contract_conditions_on(contracts: Contracts) -> None:
     observed = {n: t.observed_when for n, t in contracts.tasks.tasks.items() if t.observed_when}
     assert set(observed) == {"click_30m", "survey_happy_14d"}
     assert observed["click_30m"].column == "visible"
