@@ -37,7 +37,7 @@ def _compared(
     outcomes = {task: labels.get(task, NOTHING) for task in workspace.contracts.tasks.tasks}
     frame = pd.DataFrame({**keys, **segments, **outcomes}).astype(dict.fromkeys(outcomes, float))
     both = (
-        slates.Scored(Slates("p", np.ones(4, dtype=int)), pd.DataFrame(side)) for side in (ours, champion)
+        slates.Scored(Slates("p", np.ones(4, dtype=int)), pd.DataFrame(side), {}) for side in (ours, champion)
     )
     found = comparisons(workspace.contracts, slates.TestSlice(workspace, frame, complete=True), *both)
     return {one.task: one for one in found}
