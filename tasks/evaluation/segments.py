@@ -36,7 +36,13 @@ def name_segment(column: str, value: str) -> str:
 
 
 def segment_column(name: str) -> str | None:
-    """Return the column of a segment's name; None where all rows are meant."""
+    """Return the column of a segment's name; None where all rows are meant.
+
+    Examples
+    --------
+    >>> segment_column("source=ads")
+    'source'
+    """
     return None if name == ALL else name.partition("=")[0]
 
 
