@@ -28,7 +28,7 @@ def test_a_prediction_at_the_place_where_the_item_stood_has_a_name_of_its_own() 
 
 def test_no_two_columns_of_a_task_share_a_name() -> None:
     named = (c.status, c.at, c.probability, c.given, c.expected_value, c.quantile, c.ranking_score)
-    names = [name("buy") for name in named] + [c.served_probability("buy"), "buy"]
+    names = [name("buy") for name in named] + [c.served(c.probability("buy")), "buy"]
     assert len(set(names)) == len(names)
 
 
