@@ -197,10 +197,9 @@ def test_infinite_values_of_the_calibrate_days_alone_are_named_when_these_are_re
 ) -> None:
     features = {"numeric": ["price", "endless_late"], "categorical": []}
     workspace = asking(feed, tmp_path, features=features, segments=["category"])
-    common = {"task": "binary", "as_of": AS_OF, "snapshot": feed[1]}
-    model = train.run(workspace, **common)
+    model = train.run(workspace, task="binary", as_of=AS_OF, snapshot=feed[1])
     with pytest.raises(DataError, match=r"Feature 'endless_late' is infinite in \d+ of \d+ rows"):
-        calibrate.run(workspace, **common, model_version=model.version)
+        calibrate.run(workspace, task="binary", as_of=AS_OF, snapshot=feed[1], model_version=model.version)
     assert not Registry(workspace.home).versions(f"{NAME}.calibrator.binary")
 
 

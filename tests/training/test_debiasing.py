@@ -1,6 +1,7 @@
 """Heads that are corrected for position, from the log to a release: the reference is right, and so is each place."""
 
 import json
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from tasks.training.rows import TaskRows
 from tests.feeds import small_release
 from tests.feeds.debiased_feed import LOOKS, debiased_feed, true_clicks
 from tests.feeds.small_feed import AS_OF, NAME
+from tests.known import known
 from tests.stores.plain_evidence import read_plain
 
 pytestmark = pytest.mark.xdist_group("debiased")
@@ -47,12 +49,12 @@ def scored(placed: Feed, released: ReleaseResult) -> tuple[pd.DataFrame, pd.Data
     return frame, release_view.load(workspace, released.version).score(frame)
 
 
-def released_test(workspace: Workspace, made: ReleaseResult) -> tuple:
+def released_test(workspace: Workspace, made: ReleaseResult) -> tuple[date, date]:
     return releases.release_manifest(workspace, made.version).test
 
 
 def test_the_curve_is_estimated_and_close_to_how_places_are_looked_at(placed: Feed) -> None:
-    part = examination.run(placed[0], snapshot=placed[1])
+    part = known(examination.run(placed[0], snapshot=placed[1]))
     told = read_plain(placed[0].home, Registry(placed[0].home).run_id(part))["examination"]
     assert told["source"] == "estimated"
     assert told["task"] == "click_1d"
@@ -63,7 +65,7 @@ def test_the_curve_is_estimated_and_close_to_how_places_are_looked_at(placed: Fe
 
 def test_the_curve_is_made_once_and_pinned_by_the_release(placed: Feed, released: ReleaseResult) -> None:
     workspace, snapshot = placed
-    part = examination.run(workspace, snapshot=snapshot)
+    part = known(examination.run(workspace, snapshot=snapshot))
     assert Registry(workspace.home).versions(part.name) == (part,)
     manifest = releases.release_manifest(workspace, released.version)
     pinned = manifest.part(Role.EXAMINATION)
@@ -138,7 +140,7 @@ def test_without_positions_only_the_reference_is_told(placed: Feed, released: Re
     names = ["request_id", "item_id", "price", "age", "category"]
     frame = labels.read(names, first_day=labels.last_day).to_pandas()
     said = release_view.load(workspace, released.version).score(frame)
-    assert [name for name in said if name.endswith("__shown")] == []
+    assert [name for name in map(str, said) if name.endswith("__shown")] == []
 
 
 def test_answers_weigh_by_how_seldom_their_like_answers(placed: Feed, released: ReleaseResult) -> None:

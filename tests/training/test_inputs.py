@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -316,10 +317,12 @@ def test_what_a_model_is_made_from_makes_another_version(tmp_path: Path, found: 
 def test_versions_of_the_definition_before_are_used_again(tmp_path: Path) -> None:
     """It digested surface.yaml and tasks.yaml whole; a store of that time is used on without training."""
     workspace, snapshot = small_feed.small_feed(tmp_path)
-    asked = {"task": TASK, "as_of": small_feed.AS_OF, "snapshot": snapshot}
-    model = train.run(workspace, **asked)
-    calibrator = calibrate.run(workspace, **asked, model_version=model.version)
-    registry, rows = Registry(workspace.home), TaskRows.open(workspace, **asked)
+    train_task = partial(train.run, workspace, task=TASK, as_of=small_feed.AS_OF, snapshot=snapshot)
+    calibrate_task = partial(calibrate.run, workspace, task=TASK, as_of=small_feed.AS_OF, snapshot=snapshot)
+    model = train_task()
+    calibrator = calibrate_task(model_version=model.version)
+    rows = TaskRows.open(workspace, task=TASK, as_of=small_feed.AS_OF, snapshot=snapshot)
+    registry = Registry(workspace.home)
     made_from = {
         "surface": small_feed.NAME,
         "task": TASK,
@@ -337,5 +340,5 @@ def test_versions_of_the_definition_before_are_used_again(tmp_path: Path) -> Non
     ):  # fmt: skip
         registry.set_tags(registry.part(name, 1), {INPUTS: digest(inputs)})
         registry.client.set_tag(result.run_id, INPUTS, digest(inputs))
-    assert train.run(workspace, **asked).reused
-    assert calibrate.run(workspace, **asked, model_version=1).reused
+    assert train_task().reused
+    assert calibrate_task(model_version=1).reused

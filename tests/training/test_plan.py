@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -18,7 +19,9 @@ def without_champion(mini_surfaces: Path, tmp_path: Path) -> Workspace:
 
 
 @pytest.mark.parametrize("cadence", ["fast", "slow"])
-def test_a_first_release_trains_every_task_whatever_is_due(without_champion: Workspace, cadence: str) -> None:
+def test_a_first_release_trains_every_task_whatever_is_due(
+    without_champion: Workspace, cadence: Literal["fast", "slow"]
+) -> None:
     planned = plan.run(without_champion, as_of=AS_OF, cadence=cadence)
     assert sorted(planned.tasks) == sorted(TASKS)
 

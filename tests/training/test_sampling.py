@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tasks.training.sampling import hash_to_uniform, hold_out_users, negative_rates, sample_rows
 
 
-def column(values: list[object]) -> pa.ChunkedArray:
+def column(values: Sequence[object]) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(values)])
 
 

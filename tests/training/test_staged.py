@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import lightgbm as lgb
 import numpy as np
 import pytest
 
@@ -18,7 +19,8 @@ N = 30_000
 def truth(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Chances of a click and of a purchase, shape [rows] each."""
     interest = np.sin(3 * features[:, 0]) + features[:, 1] * features[:, 2]
-    return (1 / (1 + np.exp(-x)) for x in (-1.5 + interest, -6.5 + interest + 0.5 * features[:, 3]))
+    click, purchase = -1.5 + interest, -6.5 + interest + 0.5 * features[:, 3]
+    return 1 / (1 + np.exp(-click)), 1 / (1 + np.exp(-purchase))
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +33,11 @@ def clicks_and_purchases() -> tuple[Examples, Examples]:
 
 
 @pytest.fixture(scope="module")
-def dense(clicks_and_purchases: tuple[Examples, Examples]):
+def dense(clicks_and_purchases: tuple[Examples, Examples]) -> lgb.Booster:
     return fit_head(clicks_and_purchases[0], Learning(parameters=SMALL), threads=1).booster
 
 
-def excess(booster) -> float:
+def excess(booster: lgb.Booster) -> float:
     """How much log loss on fresh rows exceeds that of the truth."""
     features = np.random.default_rng(1).normal(size=(N, len(NAMES)))
     _, chance = truth(features)
@@ -45,7 +47,7 @@ def excess(booster) -> float:
 
 @pytest.mark.parametrize("by", ["predictions", "leaves"])
 def test_what_the_dense_task_learned_brings_a_sparse_one_closer_to_its_truth(
-    clicks_and_purchases: tuple[Examples, Examples], dense, by: By
+    clicks_and_purchases: tuple[Examples, Examples], dense: lgb.Booster, by: By
 ) -> None:
     _, bought = clicks_and_purchases
     assert bought.labels.sum() < 200
@@ -56,7 +58,7 @@ def test_what_the_dense_task_learned_brings_a_sparse_one_closer_to_its_truth(
 
 @pytest.mark.parametrize("by", ["predictions", "leaves"])
 def test_the_start_says_as_many_positives_as_there_are(
-    clicks_and_purchases: tuple[Examples, Examples], dense, by: By
+    clicks_and_purchases: tuple[Examples, Examples], dense: lgb.Booster, by: By
 ) -> None:
     learned = clicks_and_purchases[1].where(~clicks_and_purchases[1].fold)
     start = start_from_dense(dense, clicks_and_purchases[1], by=by, threads=1)
@@ -65,7 +67,7 @@ def test_the_start_says_as_many_positives_as_there_are(
 
 @pytest.mark.parametrize("by", ["predictions", "leaves"])
 def test_offsets_are_left_out_of_the_start(
-    clicks_and_purchases: tuple[Examples, Examples], dense, by: By
+    clicks_and_purchases: tuple[Examples, Examples], dense: lgb.Booster, by: By
 ) -> None:
     _, bought = clicks_and_purchases
     kept = (bought.labels == 1) | (np.random.default_rng(2).random(N) < 0.2)
@@ -78,7 +80,7 @@ def test_offsets_are_left_out_of_the_start(
 
 
 def test_by_predictions_keeps_the_order_of_the_dense_task(
-    clicks_and_purchases: tuple[Examples, Examples], dense
+    clicks_and_purchases: tuple[Examples, Examples], dense: lgb.Booster
 ) -> None:
     features = clicks_and_purchases[0].features[:500]
     start = start_from_dense(dense, clicks_and_purchases[1], by="predictions", threads=1)
@@ -87,7 +89,7 @@ def test_by_predictions_keeps_the_order_of_the_dense_task(
 
 @pytest.mark.parametrize("by", ["predictions", "leaves"])
 def test_the_start_is_the_same_on_any_number_of_threads_and_leaves_the_dense_task_alone(
-    clicks_and_purchases: tuple[Examples, Examples], dense, by: By
+    clicks_and_purchases: tuple[Examples, Examples], dense: lgb.Booster, by: By
 ) -> None:
     before = dense.model_to_string()
     one, two = (start_from_dense(dense, clicks_and_purchases[1], by=by, threads=n) for n in (1, 2))
@@ -99,7 +101,7 @@ def test_the_start_is_the_same_on_any_number_of_threads_and_leaves_the_dense_tas
 @pytest.mark.parametrize("by", ["predictions", "leaves"])
 @pytest.mark.parametrize("held_out", ["everybody", "all who bought"])
 def test_where_nothing_would_be_left_to_learn_nobody_is_held_out(
-    clicks_and_purchases: tuple[Examples, Examples], dense, by: By, held_out: str
+    clicks_and_purchases: tuple[Examples, Examples], dense: lgb.Booster, by: By, held_out: str
 ) -> None:
     _, bought = clicks_and_purchases
     fold = np.ones(N, dtype=bool) if held_out == "everybody" else bought.labels == 1

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.contracts.training import Objective
+from tasks.contracts.training import HeadKind, Objective
 from tasks.errors import ContractError, DataError, ImmatureLabels
 from tasks.training.examples import Examples
 from tasks.training.fit import Fitted, fit_head
@@ -39,7 +39,7 @@ def test_no_rows_at_all_are_too_few_positives() -> None:
 @pytest.mark.parametrize(
     ("kind", "label"), [("binary", 1.0), ("value", 3.5), ("quantile", 3.5), ("ranking", 1.0)]
 )
-def test_one_outcome_alone_cannot_be_learned(kind: str, label: float) -> None:
+def test_one_outcome_alone_cannot_be_learned(kind: HeadKind, label: float) -> None:
     with pytest.raises(
         DataError, match=r"cannot be trained: all 300 observed labels .* needs both outcomes"
     ) as error:
@@ -56,12 +56,12 @@ def test_as_many_positives_as_the_floor_asks_for_are_enough() -> None:
     labels = np.array([0.0, 1.0, 1.0])
     with pytest.raises(ImmatureLabels, match="2 positives"):
         require_trainable("click_30m", labels, kind="binary", minimum=3)
-    assert require_trainable("click_30m", labels, kind="binary", minimum=2) is None
+    require_trainable("click_30m", labels, kind="binary", minimum=2)
 
 
 @pytest.mark.parametrize("objective", ["binary", "lambdarank"])
 @pytest.mark.parametrize("label", [2.0, -1.0, 0.5])
-def test_an_outcome_is_0_or_1(objective: str, label: float) -> None:
+def test_an_outcome_is_0_or_1(objective: Objective, label: float) -> None:
     with pytest.raises(
         DataError, match=rf"1 of 3 labels are neither 0 nor 1, the first is {label:g}; .* kind: value"
     ):
@@ -71,11 +71,11 @@ def test_an_outcome_is_0_or_1(objective: str, label: float) -> None:
 def test_tweedie_refuses_values_below_zero_and_says_what_does_not() -> None:
     with pytest.raises(DataError, match=r"2 of 3 values are below 0, the least is -3.* Use objective: l2"):
         require_labels(np.array([-3.0, 1.0, -1.0]), "tweedie")
-    assert require_labels(np.array([-3.0, 1.0, -1.0]), "l2") is None
+    require_labels(np.array([-3.0, 1.0, -1.0]), "l2")
 
 
 @pytest.mark.parametrize("objective", ["l2", "tweedie", "quantile"])
-def test_a_value_that_trees_cannot_hold_is_refused_with_the_way_out(objective: str) -> None:
+def test_a_value_that_trees_cannot_hold_is_refused_with_the_way_out(objective: Objective) -> None:
     with pytest.raises(DataError, match=r"1 of 2 values are beyond 3\.4e\+38.* Clip the value"):
         require_labels(np.array([1.0, 1e39]), objective)
 
