@@ -72,7 +72,7 @@ def train(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) ->
     from tasks import pipeline
 
     asked = pipeline.Retrain(open_workspace(surface), instant(as_of))
-    result = pipeline.train(asked, task=task_name, snapshot=snapshot["snapshot"])
+    result = pipeline.train(pipeline.TaskRetrain(asked, task_name, snapshot["snapshot"]))
     return report_kept(result) or report(result, "task", "model", "version", "sha256", "run_id", "reused")
 
 
@@ -87,7 +87,8 @@ def calibrate(
     if read_kept(trained) is not None:
         return trained
     asked, version = pipeline.Retrain(open_workspace(surface), instant(as_of)), trained["version"]
-    result = pipeline.calibrate(asked, task=task_name, snapshot=snapshot["snapshot"], model_version=version)
+    one = pipeline.TaskRetrain(asked, task_name, snapshot["snapshot"])
+    result = pipeline.calibrate(one, model_version=version)
     if kept := report_kept(result):
         return kept
     made = report(result, "task", "calibrator", "version", "sha256", "run_id", "reused")

@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tasks.errors import DataError, StoreError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tasks.promotion.gate import GateResult
     from tasks.release.trained import KeptChampion, TaskResult
     from tasks.stores.workspace import Workspace
+    from tasks.training.rows import TaskRows
     from tasks.training.step import TrainResult
 
 _LOG = logging.getLogger("equipoise")
@@ -40,6 +42,23 @@ class Retrain:
     workspace: "Workspace"
     as_of: datetime
     parent_run: str | None = None
+
+
+@dataclass(frozen=True)
+class TaskRetrain:
+    """What a retrain does for one task, on a published label snapshot."""
+
+    retrain: Retrain
+    task: str
+    snapshot: str
+
+    @cached_property
+    def rows(self) -> "TaskRows":
+        """The task's rows, for training and calibration alike."""
+        from tasks.training.rows import TaskRows
+
+        asked = self.retrain
+        return TaskRows.open(asked.workspace, task=self.task, as_of=asked.as_of, snapshot=self.snapshot)
 
 
 @dataclass(frozen=True)
@@ -77,20 +96,22 @@ def retrain(
     """
     from tasks.labels import build as labels
     from tasks.logs import arrival
+    from tasks.logs.session import share_log
     from tasks.release import step as release
     from tasks.training import plan
     from tasks.validation import step as validate
 
     asked = Retrain(workspace, as_of, parent_run)
-    arrival.warn(workspace, as_of=as_of)
     planned = plan.run(workspace, as_of=as_of, cadence=cadence, tasks=tasks)
     begin = _Progress(total=6 + 2 * len(planned.tasks)).begin
-    begin("labels")
-    snapshot = labels.run(workspace, as_of=as_of).snapshot
-    begin("validate")
-    checked = validate.run(workspace, as_of=as_of, snapshot=snapshot, parent_run=parent_run)
+    with share_log(workspace) as shared:
+        begin("labels")
+        snapshot = labels.run(shared, as_of=as_of).snapshot
+        arrival.warn(shared, as_of=as_of)
+        begin("validate")
+        checked = validate.run(shared, as_of=as_of, snapshot=snapshot, parent_run=parent_run)
     checked.require_success()
-    parts = [_fit(asked, task, snapshot, begin) for task in planned.tasks]
+    parts = [_fit(TaskRetrain(asked, task, snapshot), begin) for task in planned.tasks]
     begin("release")
     made = release.run(workspace, as_of=as_of, snapshot=snapshot, parts=parts, parent_run=parent_run)
     judged = _judge(asked, made.version, checked.run_id, stands=made.stands, begin=begin)
@@ -107,8 +128,8 @@ def recheck(workspace: "Workspace", release: int) -> "GateResult":
     return _judge(Retrain(workspace, manifest.as_of), release, checked.run_id)
 
 
-def train(asked: Retrain, *, task: str, snapshot: str) -> "TrainResult | KeptChampion":
-    """Train one task; one that cannot be trained keeps the champion's model.
+def train(one: TaskRetrain) -> "TrainResult | KeptChampion":
+    """Train a task; one that cannot be trained keeps the champion's model.
 
     Raises
     ------
@@ -119,69 +140,78 @@ def train(asked: Retrain, *, task: str, snapshot: str) -> "TrainResult | KeptCha
     StoreError
         The project could not be run, or ended well without having made the model.
     """
-    from tasks.release.trained import keep_champion
     from tasks.training import step
 
-    try:
-        return _in_place(asked, "train", step.run, step.find, task=task, snapshot=snapshot)
-    except DataError as error:
-        return keep_champion(asked.workspace, task=task, as_of=asked.as_of, error=error)
+    return _in_place(
+        one,
+        "train",
+        lambda: step.train(one.rows, parent_run=one.retrain.parent_run),
+        lambda: step.find(one.rows),
+    )
 
 
-def calibrate(
-    asked: Retrain, *, task: str, snapshot: str, model_version: int
-) -> "CalibrateResult | KeptChampion":
-    """Calibrate one task's model; one that cannot be calibrated keeps the champion's. Raises as `train`."""
+def calibrate(one: TaskRetrain, *, model_version: int) -> "CalibrateResult | KeptChampion":
+    """Calibrate a task's model; one that cannot be calibrated keeps the champion's. Raises as `train`."""
     from tasks.calibration import step
-    from tasks.release.trained import keep_champion
 
-    inputs = {"task": task, "snapshot": snapshot, "model_version": model_version}
-    try:
-        return _in_place(asked, "calibrate", step.run, step.find, **inputs)
-    except DataError as error:
-        return keep_champion(asked.workspace, task=task, as_of=asked.as_of, error=error)
+    return _in_place(
+        one,
+        "calibrate",
+        lambda: step.calibrate(one.rows, model_version=model_version, parent_run=one.retrain.parent_run),
+        lambda: step.find(one.rows, model_version=model_version),
+        model_version=model_version,
+    )
 
 
 def _in_place(
-    asked: Retrain,
+    one: TaskRetrain,
     project: str,
-    run: Callable[..., Result],
-    find: Callable[..., Result | None],
-    **inputs: Any,
-) -> Result:
+    run: Callable[[], Result],
+    find: Callable[[], Result | None],
+    **inputs: int,
+) -> "Result | KeptChampion":
     """Run a step in this process, or find what its project makes."""
-    workspace, inputs = asked.workspace, {**inputs, "as_of": asked.as_of}
-    if Settings().launcher == IN_PROCESS:
-        return run(workspace, **inputs, parent_run=asked.parent_run)
-    if (part := find(workspace, **inputs)) is not None:
-        return part
+    from tasks.release.trained import keep_champion
+
+    asked = one.retrain
+    try:
+        if Settings().launcher == IN_PROCESS:
+            return run()
+        return find() or _launch(one, project, find, **inputs)
+    except DataError as error:
+        return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
+
+
+def _launch(one: TaskRetrain, project: str, find: Callable[[], Result | None], **inputs: int) -> Result:
+    """Run a step's project and return what it has made."""
     from tasks.stores.projects import submit
 
-    submit(workspace, project, {**inputs, "parent_run": asked.parent_run})
-    part = find(workspace, **inputs)
+    asked, named = one.retrain, {"task": one.task, "snapshot": one.snapshot, **inputs}
+    submit(asked.workspace, project, {**named, "as_of": asked.as_of, "parent_run": asked.parent_run})
+    part = find()
     if part is None:
         raise StoreError(
-            f"The project '{project}' of task '{inputs['task']}' ended well, but what it should have made "
-            f"from label snapshot {inputs['snapshot']} is not registered here. Does it see the same "
+            f"The project '{project}' of task '{one.task}' ended well, but what it should have made from "
+            f"label snapshot {one.snapshot} is not registered here. Does it see the same "
             "MLFLOW_TRACKING_URI, EQUIPOISE_HOME, EQUIPOISE_SURFACES and the same versions of this code and "
             "of lightgbm?"
         )
     return replace(part, reused=False)
 
 
-def _fit(asked: Retrain, task: str, snapshot: str, begin: Callable[[str], None]) -> "TaskResult":
+def _fit(one: TaskRetrain, begin: Callable[[str], None]) -> "TaskResult":
     """Train and calibrate a task, or say why it keeps the champion's model."""
     from tasks.release.trained import KeptChampion, Trained
 
-    begin(f"train {task}")
-    model = train(asked, task=task, snapshot=snapshot)
+    begin(f"train {one.task}")
+    model = train(one)
     if isinstance(model, KeptChampion):
         return model
-    begin(f"calibrate {task}")
-    calibrator = calibrate(asked, task=task, snapshot=snapshot, model_version=model.version)
+    begin(f"calibrate {one.task}")
+    calibrator = calibrate(one, model_version=model.version)
     if isinstance(calibrator, KeptChampion):
         return calibrator
-    return Trained(task, model.version, calibrator.version)
+    return Trained(one.task, model.version, calibrator.version)
 
 
 def _judge(
@@ -193,17 +223,19 @@ def _judge(
     begin: Callable[[str], None] = lambda _: None,
 ) -> "GateResult":
     """Rehearse a release and judge it by all evidence."""
+    from tasks.logs.session import share_log
     from tasks.promotion import gate
     from tasks.replay import shadow, simulate
 
-    workspace, parent_run = asked.workspace, asked.parent_run
-    begin("simulate")
-    simulated = simulate.run(workspace, release=release, parent_run=parent_run)
-    begin("shadow")
-    shadowed = shadow.run(workspace, as_of=asked.as_of, challenger=release, parent_run=parent_run)
+    parent_run = asked.parent_run
+    with share_log(asked.workspace) as shared:
+        begin("simulate")
+        simulated = simulate.run(shared, release=release, parent_run=parent_run)
+        begin("shadow")
+        shadowed = shadow.run(shared, as_of=asked.as_of, challenger=release, parent_run=parent_run)
     begin("gate")
     steps = gate.StepRuns(validation_run, simulated.run_id, shadowed.run_id)
-    return gate.run(workspace, release=release, steps=steps, stands=stands, parent_run=parent_run)
+    return gate.run(asked.workspace, release=release, steps=steps, stands=stands, parent_run=parent_run)
 
 
 @dataclass

@@ -1,17 +1,24 @@
 """The whole sequence: a first release, the same again, one beside a champion, one that was killed thrice."""
 
 import signal
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tasks.cli import main
 from tasks.errors import ContractError, DataError
 from tasks.labels import build as labels
+from tasks.labels.snapshot import Snapshot
+from tasks.logs import session
 from tasks.pipeline import retrain
 from tasks.release import view as release_view
 from tasks.stores import releases
 from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+from tasks.training.rows import TaskRows
+from tasks.training.slices import DaySlice
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, TASKS, Killed, Retrained
 from tests.stores.mlflow_home import new_home
@@ -160,3 +167,60 @@ def test_too_short_a_history_says_what_is_missing(
     with pytest.raises(DataError, match=r"Task 'click_30m' cannot be trained as of .* mature days"):
         retrain(workspace, as_of=mini.FIRST.replace(day=11))
     assert mini.versions(workspace) == {}
+
+
+@dataclass
+class Readings:
+    """How often a retrain opened the log, and which days it read of a task and of all rows."""
+
+    openings: int = 0
+    of_tasks: list[tuple[str, DaySlice]] = field(default_factory=list)
+    of_all: list[DaySlice] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def readings(
+    mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workspace, Readings]:
+    """A retrain of two tasks, with what it read."""
+    folder, found = tmp_path_factory.mktemp("readings"), Readings()
+    changes = {"surface": mini.surface_of_two, "tasks": mini.two_tasks, "utility": mini.utility_of_two}
+    workspace = mini.changed(mini.with_log(mini_surfaces, mini_world, folder), folder, **changes)
+    open_tables, read_task, read_days = session.open_tables, TaskRows.read_for_report, Snapshot.read
+
+    def counted_opening(*given: Any) -> Any:
+        found.openings += 1
+        return open_tables(*given)
+
+    def counted_task(rows: TaskRows, days: DaySlice) -> Any:
+        found.of_tasks.append((rows.task, days))
+        return read_task(rows, days)
+
+    def counted_days(snapshot: Snapshot, columns: Any, **days: Any) -> Any:
+        if "first_day" in days and days.get("where") is None:
+            found.of_all.append(DaySlice(days["first_day"], days["last_day"]))
+        return read_days(snapshot, columns, **days)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "open_tables", counted_opening)
+        patch.setattr(TaskRows, "read_for_report", counted_task)
+        patch.setattr(Snapshot, "read", counted_days)
+        retrain(workspace, as_of=AS_OF)
+    return workspace, found
+
+
+def test_a_retrain_opens_the_log_once_for_labels_and_once_for_replay_and_shadow(
+    readings: tuple[Workspace, Readings],
+) -> None:
+    assert readings[1].openings == 2
+
+
+def test_a_retrain_reads_the_test_days_once_for_a_model_and_its_calibrator_and_once_for_the_release(
+    readings: tuple[Workspace, Readings],
+) -> None:
+    """The replay reads the labels of what was shown, beside the log's candidates."""
+    workspace, found = readings
+    test = DaySlice(*releases.release_manifest(workspace, 1).test)
+    assert sorted(task for task, days in found.of_tasks if days == test) == sorted(mini.TWO)
+    release, replay = [days for days in found.of_all if days == test]
+    assert release == replay == test

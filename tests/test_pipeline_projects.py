@@ -15,7 +15,7 @@ from tasks import pipeline
 from tasks.calibration import step as calibrate
 from tasks.calibration.step import CalibrateResult
 from tasks.errors import ContractError, ImmatureLabels, StoreError
-from tasks.pipeline import Retrain
+from tasks.pipeline import Retrain, TaskRetrain
 from tasks.settings import Settings
 from tasks.stores import projects
 from tasks.stores.projects import PROJECT
@@ -72,7 +72,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
 
 
 def trained(workspace: Workspace, snapshot: str, parent_run: str | None = None) -> TrainResult:
-    model = pipeline.train(Retrain(workspace, AS_OF, parent_run), task=TASK, snapshot=snapshot)
+    model = pipeline.train(TaskRetrain(Retrain(workspace, AS_OF, parent_run), TASK, snapshot))
     assert isinstance(model, TrainResult)
     return model
 
@@ -80,8 +80,8 @@ def trained(workspace: Workspace, snapshot: str, parent_run: str | None = None) 
 def calibrated(
     workspace: Workspace, snapshot: str, version: int, parent_run: str | None = None
 ) -> CalibrateResult:
-    asked = Retrain(workspace, AS_OF, parent_run)
-    calibrator = pipeline.calibrate(asked, task=TASK, snapshot=snapshot, model_version=version)
+    one = TaskRetrain(Retrain(workspace, AS_OF, parent_run), TASK, snapshot)
+    calibrator = pipeline.calibrate(one, model_version=version)
     assert isinstance(calibrator, CalibrateResult)
     return calibrator
 

@@ -29,7 +29,7 @@ from tasks.calibration.task_map import fit_map, read_segment_columns
 from tasks.columns import REQUEST_ID
 from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused
-from tasks.evaluation.evidence import CalibrationEvidence, PinnedModel
+from tasks.evaluation.evidence import CalibrationEvidence, PinnedModel, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.observations import Observations
 from tasks.ranking.heads import Head
@@ -114,31 +114,30 @@ def run(
     StoreError
         The model holds other bytes than were registered.
     """
-    rows, model = _rows(workspace, task, as_of, snapshot, model_version)
+    rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
+    return calibrate(rows, model_version=model_version, parent_run=parent_run)
+
+
+def calibrate(rows: TaskRows, *, model_version: int, parent_run: str | None = None) -> CalibrateResult:
+    """Calibrate a model of a task on the task's rows; raises as `run`."""
+    rows, model = _rows_of_model(rows, model_version)
     wanted = _wanted_part(rows, model)
     found = wanted.find()
     part = found or wanted.make(partial(_calibrate, wanted.registry, rows, model), parent_run=parent_run)
-    return _result(wanted.registry, task, part, reused=found is not None)
+    return _result(wanted.registry, rows.task, part, reused=found is not None)
 
 
-def find(
-    workspace: Workspace, *, task: str, as_of: datetime, snapshot: str, model_version: int
-) -> CalibrateResult | None:
-    """Return what `run` would use again, if it is there; nothing is fitted."""
-    wanted = _wanted_part(*_rows(workspace, task, as_of, snapshot, model_version))
+def find(rows: TaskRows, *, model_version: int) -> CalibrateResult | None:
+    """Return what `calibrate` would use again, if it is there; nothing is fitted."""
+    wanted = _wanted_part(*_rows_of_model(rows, model_version))
     part = wanted.find()
-    return None if part is None else _result(wanted.registry, task, part, reused=True)
+    return None if part is None else _result(wanted.registry, rows.task, part, reused=True)
 
 
-def _rows(
-    workspace: Workspace, task: str, as_of: datetime, snapshot: str, version: int
-) -> tuple[TaskRows, Part]:
+def _rows_of_model(rows: TaskRows, version: int) -> tuple[TaskRows, Part]:
     """Return the model to calibrate, and rows of which it learned from no calibrate day."""
-    rows, registry = (
-        TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot),
-        Registry(workspace.home),
-    )
-    model = registry.part(model_name(workspace.surface, task), version)
+    registry = Registry(rows.workspace.home)
+    model = registry.part(model_name(rows.workspace.surface, rows.task), version)
     said = registry.tags(model)
     if REPEATS in said:
         rows = for_refit(rows, int(said[REPEATS]))
@@ -182,7 +181,7 @@ def _calibrate(
     log_labels(opened, rows.snapshot, context="calibration")
     opened.reads_model(registry.model_id(model))
     head = _fetch_head(registry, model, rows)
-    made = _fit(opened, rows, head)
+    made = _fit(opened, rows, model, head)
     params = _describe_map(made)
     opened.params({**params, "slice": " to ".join(rows.slices.calibrate.to_json())})
     opened.metrics({"rows": made.rows, "positives": made.positives, **_flatten_metrics(made)})
@@ -220,7 +219,7 @@ def _fetch_head(registry: Registry, model: Part, rows: TaskRows) -> Head:
     return Head(task=rows.task, kind=rows.kind, booster=booster, encoder=encoder, calibrator=None)
 
 
-def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
+def _fit(opened: StepRun, rows: TaskRows, model: Part, head: Head) -> _Calibrated:
     table = rows.read_for_report(rows.slices.calibrate)
     outcomes = read_labels(table, rows.task)
     tested = None if rows.repeats is None else _find_tested_kind(rows, rows.repeats)
@@ -228,7 +227,7 @@ def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
     counts = (len(table), int(np.count_nonzero(outcomes)))
     if rows.repeats is not None:  # the days of the test are learned from
         return _Calibrated(fitted, choice, *counts, None, None)
-    test = rows.read_for_report(rows.slices.test)
+    test = rows.test
     raw = _scores(rows, head, test)
     mapped = apply_calibrator(fitted, raw, read_segment_columns(rows, test))
     raw, calibrated = (unbiased.predict_where_shown(rows, test, predicted) for predicted in (raw, mapped))
@@ -243,8 +242,22 @@ def _fit(opened: StepRun, rows: TaskRows, head: Head) -> _Calibrated:
         )
         draw_calibration(opened, rows.task, raw, observations)
     looks = unbiased.ranking_examination(rows, test)
-    before, after = (rows.measured(test, predicted, examination=looks) for predicted in (raw, calibrated))
+    before = _figures_of_model(rows, model) or rows.measured(test, raw, examination=looks)
+    after = rows.measured(test, calibrated, examination=looks)
     return _Calibrated(fitted, choice, *counts, before, after)
+
+
+def _figures_of_model(rows: TaskRows, model: Part) -> TaskFigures | None:
+    """Return what its training measured, where that was on these rows and under these contracts.
+
+    An order's figures are not taken over: what is counted of a slate is no input of a training.
+    """
+    if rows.kind == "ranking":
+        return None
+    registry = Registry(rows.workspace.home)
+    evidence = read_evidence(registry.home, registry.run_id(model), TrainingEvidence)
+    sources = rows.made_from()
+    return evidence.test if evidence.model_dump(mode="json", include=set(sources)) == sources else None
 
 
 def _find_tested_kind(rows: TaskRows, recipe: Recipe) -> Kind | None:

@@ -29,7 +29,7 @@ from tasks.logs.duplicate_keys import cut_files
 from tasks.logs.profile import LogProfile, profile_log
 from tasks.logs.quarantine import quarantine_bad_rows
 from tasks.logs.rows import IMPRESSIONS, DayRange
-from tasks.logs.session import open_log
+from tasks.logs.session import open_log, renew_log
 from tasks.logs.summaries import store_summaries
 from tasks.logs.tables import LogTables
 from tasks.stores import delta
@@ -105,6 +105,7 @@ def run(
                 return _run(workspace, as_of, within)
             except Overtaken as error:
                 _LOG.warning("labels: built again on what another machine committed: %s", error)
+                renew_log(workspace)
         return _run(workspace, as_of, within)
 
 

@@ -5,6 +5,7 @@
     with open_log(workspace) as log:              the session and the tables at once
     with open_session(workspace) as connection:   the session alone
         log = open_tables(connection, logs, contracts)
+    with share_log(workspace) as workspace:       a workspace whose steps open the log once, together
 
 A session spills to a folder of its own, which is removed when it ends.
 """
@@ -12,7 +13,8 @@ A session spills to a folder of its own, which is removed when it ends.
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -21,7 +23,7 @@ from tasks.contracts import Contracts
 from tasks.errors import DataError, StoreError
 from tasks.logs.checks import check_columns, check_same_kinds, rename_columns
 from tasks.logs.footers import View, read_footers
-from tasks.logs.limits import limits
+from tasks.logs.limits import Limits, limits
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
 from tasks.logs.schema import IDS, Log, match_columns
 from tasks.logs.sources import find_source_files
@@ -51,7 +53,18 @@ def session(
     size = limits(threads, memory)
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     spill = Path(tempfile.mkdtemp(prefix="duckdb-", dir=home / "tmp"))
-    config = {
+    config = _config(size, spill)
+    try:
+        with _translated(size.memory), duckdb.connect(config=config) as connection:
+            configure(connection)
+            register_objects(connection)
+            yield connection
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _config(size: Limits, spill: Path) -> dict[str, str]:
+    return {
         "threads": str(size.threads),
         "memory_limit": size.memory,
         "temp_directory": str(spill),
@@ -61,21 +74,19 @@ def session(
         "partitioned_write_flush_threshold": "65536",
         "parquet_metadata_cache": "true",
     }
+
+
+@contextmanager
+def _translated(memory: str) -> Iterator[None]:
+    """Raise DuckDB's errors as ours."""
     try:
-        with duckdb.connect(config=config) as connection:
-            configure(connection)
-            register_objects(connection)
-            yield connection
+        yield
     except duckdb.OutOfMemoryException as error:
-        raise StoreError(
-            f"Out of memory at {config['memory_limit']}: set EQUIPOISE_MEMORY higher ({error})"
-        ) from error
+        raise StoreError(f"Out of memory at {memory}: set EQUIPOISE_MEMORY higher ({error})") from error
     except duckdb.IOException as error:
         raise StoreError(f"A file cannot be read or written: {error}") from error
     except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
         raise DataError(f"The log holds a value that cannot be read: {error}") from error
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
 
 
 @contextmanager
@@ -88,9 +99,62 @@ def open_session(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def open_log(workspace: Workspace) -> Iterator[LogTables]:
-    """Open a workspace's log tables in a session of their own; see ``open_tables``."""
+    """Open a workspace's log tables in a session of their own, or in the one that it shares.
+
+    Raises
+    ------
+    ContractError, DataError
+        See ``open_tables``.
+    """
+    if isinstance(workspace, SharedLog):
+        with workspace.tables() as log:
+            yield log
+        return
     with open_session(workspace) as connection:
         yield open_tables(connection, workspace.logs, workspace.contracts)
+
+
+@dataclass(frozen=True)
+class SharedLog(Workspace):
+    """A workspace whose steps open the log once: the first that asks for it finds and checks its files.
+
+    Each step has a connection of its own to the session, so that its relations are gone when it ends.
+    """
+
+    _opened: ExitStack = field(default_factory=ExitStack, init=False, repr=False, compare=False)
+    _logs: list[LogTables] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @contextmanager
+    def tables(self) -> Iterator[LogTables]:
+        """Yield the log tables for one step."""
+        if not self._logs:
+            connection = self._opened.enter_context(open_session(self))
+            self._logs.append(open_tables(connection, self.logs, self.contracts))
+        engine = self.contracts.surface.engine
+        with _translated(limits(engine.threads, engine.memory).memory), self._logs[0].beside() as log:
+            log.view_sources()
+            yield log
+
+    def close(self) -> None:
+        """Close the session; the next step that asks finds the files anew."""
+        self._logs.clear()
+        self._opened.close()
+
+
+@contextmanager
+def share_log(workspace: Workspace) -> Iterator[SharedLog]:
+    """Yield a workspace whose steps open the log once, together; it is closed at the end."""
+    shared = SharedLog(workspace.surface, workspace.surfaces, workspace.home, workspace.engine)
+    try:
+        yield shared
+    finally:
+        shared.close()
+
+
+def renew_log(workspace: Workspace) -> None:
+    """Let the next step find the files of the log anew, where they are shared."""
+    if isinstance(workspace, SharedLog):
+        workspace.close()
 
 
 def open_tables(connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts) -> LogTables:
@@ -118,6 +182,5 @@ def open_tables(connection: duckdb.DuckDBPyConnection, logs: Location, contracts
     columns = {name: tuple(of_table) for name, of_table in types.items()}
     log = Log(columns[IMPRESSIONS], columns[EVENTS])
     tables = LogTables(connection, logs, contracts, log, columns.get(CANDIDATES, ()), views, types)
-    for name, view in views.items():
-        tables.view(name, name, view.table.files)
+    tables.view_sources()
     return tables

@@ -114,6 +114,11 @@ class LogTables:
         """Columns of the impressions with their types."""
         return tuple(f"{name} {kind}" for name, kind in self.types[IMPRESSIONS].items())
 
+    def view_sources(self) -> None:
+        """Make the views of the log tables in this connection."""
+        for name, view in self.views.items():
+            self.view(name, name, view.table.files)
+
     def view(self, name: str, table: str, files: Sequence[File]) -> None:
         """Make a view of some files of a table under our column names; columns that they lack are null."""
         if not files:

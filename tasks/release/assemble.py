@@ -127,11 +127,15 @@ class _Making:
         wanted = self.wanted
         files = self._files(wanted.pins, self._served_slices)
         tested = files if wanted.tested is None else self._files(wanted.tested.pins, wanted.slices.tasks)
-        figures = self._rehearsal.figures(tested, wanted.pins, step=self.step)
-        signature = self._rehearsal.signature(files, wanted.slices.test)
+        scorer = Scorer.from_files(tested)
+        served = scorer if wanted.tested is None else Scorer.from_files(files)
+        rehearsal = self._rehearsal.holding(wanted.slices.test, (scorer, served))
+        figures = rehearsal.figures(tested, wanted.pins, step=self.step)
+        signature = rehearsal.signature(files, wanted.slices.test)
         packaged = package_release(files, self._manifest(), signature=signature)
         self._link(packaged.manifest)
-        self._log(self._evidence(packaged.manifest, figures, tested=tested, served=files), packaged.manifest)
+        reports = Reports(rehearsal, scorer, wanted.tested.pins if wanted.tested else wanted.pins)
+        self._log(self._evidence(packaged.manifest, figures, reports, served=served), packaged.manifest)
         part = self.registry.register(
             release_name(wanted.workspace.surface),
             packaged.files,
@@ -163,10 +167,9 @@ class _Making:
         return files | replace(self._rehearsal, slices=slices).joints(files)
 
     def _evidence(
-        self, manifest: Manifest, figures: Sequence[TaskFigures], *, tested: Files, served: Files
+        self, manifest: Manifest, figures: Sequence[TaskFigures], reports: Reports, *, served: Scorer
     ) -> ReleaseEvidence:
-        wanted, scorer = self.wanted, Scorer.from_files(tested)
-        reports = Reports(self._rehearsal, scorer, wanted.tested.pins if wanted.tested else wanted.pins)
+        wanted = self.wanted
         return ReleaseEvidence(
             manifest_sha256=manifest.digest,
             backfilled=manifest.backfilled,
@@ -177,13 +180,13 @@ class _Making:
             unrepeated=dict(wanted.unrepeated),
             proxies=tuple(reports.proxies()),
             conflicts=reports.conflicts(wanted.slices.test),
-            refit=None if wanted.tested is None else self._refit(wanted.tested, scorer, served),
+            refit=None if wanted.tested is None else self._refit(wanted.tested, reports, served),
             description=describe(manifest, wanted.workspace.contracts.utility, figures),
         )
 
-    def _refit(self, tested: Tested, scorer: Scorer, served: Files) -> RefitEvidence:
-        after = Scorer.from_files(served)
-        shifts = refit_shifts(self._rehearsal, self.wanted.slices.test, tested=scorer, served=after)
+    def _refit(self, tested: Tested, reports: Reports, served: Scorer) -> RefitEvidence:
+        days = self.wanted.slices.test
+        shifts = refit_shifts(reports.rehearsal, days, tested=reports.scorer, served=served)
         return RefitEvidence(tested=tested.release.version, shifts=tuple(shifts))
 
     def _manifest(self) -> Manifest:

@@ -43,11 +43,22 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """The days of one snapshot, read as the release will see them."""
+    """The days of one snapshot, read as the release will see them.
+
+    ``held``: days that were read already, with their rows.
+    """
 
     workspace: Workspace
     snapshot: Snapshot
     slices: Mapping[str, TaskSlices]
+    held: tuple[DaySlice, pd.DataFrame] | None = None
+
+    def holding(self, days: DaySlice, scorers: Iterable[Scorer]) -> "Rehearsal":
+        """Return what holds some days, with every column that figures, signatures and reports read."""
+        placed = (POSITION,) if POSITION in self.snapshot.schema().names else ()
+        columns = [name for one in scorers for name in (*one.columns, *one.heads.optional)]
+        frame = self.days(days, (*columns, *placed), self.workspace.contracts.tasks.tasks)
+        return replace(self, held=(days, frame))
 
     def joints(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
         """Fit a map on the product of each chain that needs one; files of the release by path."""
@@ -89,7 +100,7 @@ class Rehearsal:
     def signature(self, files: Mapping[str, bytes], test: DaySlice) -> Any:
         """Describe input and output by the test days as they lie in the store."""
         scorer = Scorer.from_files(files)
-        frame = self._read(test, scorer.columns)
+        frame = self._read(test, scorer.columns)[[*scorer.columns]]
         return release_signature(frame, scorer.score(frame.head(0)))
 
     def _measured(
@@ -121,7 +132,10 @@ class Rehearsal:
             )
 
     def days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
-        """Read some days: keys, features, segments, and the labels of every task's chain."""
+        """Read some days: keys, features, segments, and the labels of every task's chain.
+
+        Days that are held have further columns.
+        """
         surface, spec = self.workspace.contracts.surface, self.workspace.contracts.tasks
         labels = [link for task in tasks for link in chain(spec, task)]
         segments = segment_columns(surface.segments)
@@ -129,6 +143,8 @@ class Rehearsal:
 
     def _read(self, days: DaySlice, columns: Iterable[str]) -> pd.DataFrame:
         names = list(dict.fromkeys(columns))
+        if self.held is not None and self.held[0] == days and {*names} <= {*self.held[1].columns}:
+            return self.held[1]
         table = self.snapshot.read(names, first_day=days.first, last_day=days.last)
         return table.select(names).to_pandas()
 

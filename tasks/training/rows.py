@@ -6,6 +6,7 @@ Only observed labels are ever read, and only the columns that are asked for.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -209,6 +210,11 @@ class TaskRows:
             days=(self.slices.test.first, self.slices.test.last),
             newest_training_row=self.slices.train.last,
         )
+
+    @cached_property
+    def test(self) -> pa.Table:
+        """What `read_for_report` gives of the test days, read once for a model and its calibrator."""
+        return self.read_for_report(self.slices.test)
 
     @property
     def inputs(self) -> dict[str, Any]:

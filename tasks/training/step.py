@@ -115,13 +115,16 @@ def run(
         Every label is the same, or a feature is not what the contract says.
     """
     rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
-    if repeats is not None:
-        rows = for_refit(rows, repeats)
+    return train(rows if repeats is None else for_refit(rows, repeats), parent_run=parent_run)
+
+
+def train(rows: TaskRows, *, parent_run: str | None = None) -> TrainResult:
+    """Train on a task's rows; raises as `run`."""
     champion = find_champion_model(rows)
     wanted = _wanted_part(rows, champion)
     found = wanted.find()
     part = found or wanted.make(partial(_make, wanted.registry, rows, champion), parent_run=parent_run)
-    return _result(wanted.registry, task, part, reused=found is not None)
+    return _result(wanted.registry, rows.task, part, reused=found is not None)
 
 
 def for_refit(rows: TaskRows, tested: int) -> TaskRows:
@@ -131,12 +134,11 @@ def for_refit(rows: TaskRows, tested: int) -> TaskRows:
     return rows.for_refit(Recipe.of(registry, model))
 
 
-def find(workspace: Workspace, *, task: str, as_of: datetime, snapshot: str) -> TrainResult | None:
-    """Return what `run` would use again, if it is there; nothing is trained."""
-    rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
+def find(rows: TaskRows) -> TrainResult | None:
+    """Return what `train` would use again, if it is there; nothing is trained."""
     wanted = _wanted_part(rows, find_champion_model(rows))
     part = wanted.find()
-    return None if part is None else _result(wanted.registry, task, part, reused=True)
+    return None if part is None else _result(wanted.registry, rows.task, part, reused=True)
 
 
 def _wanted_part(rows: TaskRows, champion: Part | None) -> ReusablePart:
@@ -215,7 +217,7 @@ def _choose_parameters(
 
 
 def _figures(rows: TaskRows, trained: _Trained) -> TaskFigures:
-    table = rows.read_for_report(rows.slices.test)
+    table = rows.test
     predicted = trained.fitted.booster.predict(
         encode(trained.rows.encoder, table), num_threads=task_threads(rows) or 0
     )

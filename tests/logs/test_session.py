@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from tasks.errors import StoreError
-from tasks.logs.session import open_log, session
+from tasks.errors import DataError, StoreError
+from tasks.logs import session as sessions
+from tasks.logs.session import open_log, renew_log, session, share_log
+from tasks.logs.tables import LogTables
 from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import NAME, Logs
 
@@ -63,3 +66,66 @@ def test_a_log_is_opened_in_a_session_as_large_as_its_surface_says(
     with open_log(opened) as log:
         settings = log.connection.sql("SELECT current_setting('threads'), current_setting('memory_limit')")
         assert settings.fetchall() == [(3, "286.1 MiB")]
+
+
+@pytest.fixture
+def openings(monkeypatch: pytest.MonkeyPatch) -> list[LogTables]:
+    """Every log that is opened, with its files found and checked."""
+    opened: list[LogTables] = []
+    open_tables = sessions.open_tables
+
+    def counted(*given: Any) -> LogTables:
+        opened.append(open_tables(*given))
+        return opened[-1]
+
+    monkeypatch.setattr(sessions, "open_tables", counted)
+    return opened
+
+
+def shown(log: LogTables) -> int:
+    ((rows,),) = log.fetch("SELECT count(*) FROM impressions")
+    return int(rows)
+
+
+def test_steps_that_share_a_log_open_it_once_and_only_if_one_asks(
+    tmp_path: Path, openings: list[LogTables]
+) -> None:
+    workspace = Logs.random(tmp_path, seed=1).write()
+    with share_log(workspace):
+        pass
+    assert openings == []
+    with share_log(workspace) as shared:
+        with open_log(shared) as log:
+            rows = shown(log)
+        with open_log(shared) as log:
+            assert shown(log) == rows > 0
+    assert len(openings) == 1
+    assert list((workspace.home / "tmp").iterdir()) == []
+
+
+def test_what_a_step_makes_in_a_shared_log_is_gone_when_it_ends(tmp_path: Path) -> None:
+    with share_log(Logs.random(tmp_path, seed=1).write()) as shared:
+        with open_log(shared) as log:
+            log.connection.execute("CREATE TEMP TABLE large AS SELECT range FROM range(10)")
+        with open_log(shared) as log, pytest.raises(duckdb.CatalogException):
+            log.connection.execute("SELECT * FROM large")
+
+
+def test_a_shared_log_that_is_renewed_finds_its_files_anew(tmp_path: Path, openings: list[LogTables]) -> None:
+    workspace = Logs.random(tmp_path, seed=1).write()
+    with share_log(workspace) as shared:
+        for _ in range(2):
+            with open_log(shared):
+                pass
+            renew_log(shared)
+    assert len(openings) == 2
+    renew_log(workspace)
+
+
+def test_an_error_in_a_shared_log_is_ours(tmp_path: Path) -> None:
+    with (
+        share_log(Logs.random(tmp_path, seed=1).write()) as shared,
+        pytest.raises(DataError, match="cannot be read"),
+        open_log(shared) as log,
+    ):
+        log.connection.execute("SELECT CAST('x' AS INTEGER)")
