@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from matplotlib.figure import Figure
 
 from tasks.calibration.reliability_figure import (
     MOST_SEGMENTS,
@@ -28,7 +29,7 @@ def rows(
     return Observations(outcomes, calibrated, who, who, segments or {})
 
 
-def _drawn(rate: float, n: int = 4000) -> tuple[bytes, object]:
+def _drawn(rate: float, n: int = 4000) -> tuple[bytes, Figure]:
     rng = np.random.default_rng(0)
     truth = rng.beta(1, 1 / rate - 1, n)
     outcomes = rng.random(n) < truth
@@ -42,7 +43,7 @@ def _drawn(rate: float, n: int = 4000) -> tuple[bytes, object]:
 def test_rare_outcomes_get_logarithmic_axes(rate: float, scale: str) -> None:
     image, figure = _drawn(rate)
     assert image.startswith(b"\x89PNG")
-    before, after, strip, _ = figure.axes  # type: ignore[attr-defined]
+    before, after, strip, _ = figure.axes
     assert before.get_xscale() == before.get_yscale() == after.get_xscale() == scale
     assert before.get_title(loc="left").startswith("before: observed / predicted")
     assert strip.get_xlim() == before.get_xlim()

@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +30,7 @@ def calibrated(feed: tuple[Workspace, str], task: str) -> CalibrateResult:
 
 @pytest.mark.parametrize("task", TASK_NAMES)
 def test_each_task_gets_a_registered_map_that_keeps_the_order_of_scores(
-    labelled_feed: tuple[Workspace, str], task: Any
+    labelled_feed: tuple[Workspace, str], task: str
 ) -> None:
     result = calibrated(labelled_feed, task)
     registry = Registry(labelled_feed[0].home)
@@ -45,7 +44,7 @@ def test_each_task_gets_a_registered_map_that_keeps_the_order_of_scores(
 
 
 @pytest.mark.parametrize("task", TASK_NAMES)
-def test_what_is_predicted_adds_up_on_fresh_days(labelled_feed: tuple[Workspace, str], task: Any) -> None:
+def test_what_is_predicted_adds_up_on_fresh_days(labelled_feed: tuple[Workspace, str], task: str) -> None:
     figures = calibrated(labelled_feed, task).metrics
     low, high = (known(figures[f"calibration_ratio_{bound}"]) for bound in ("low", "high"))
     assert low < 1.05

@@ -1,7 +1,6 @@
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import lightgbm as lgb
 import pyarrow.compute as pc
@@ -39,7 +38,7 @@ def model_of(workspace: Workspace, result: TrainResult) -> tuple[lgb.Booster, Fe
 
 
 @pytest.mark.parametrize("task", TASK_NAMES)
-def test_each_task_becomes_a_registered_model(labelled_feed: tuple[Workspace, str], task: Any) -> None:
+def test_each_task_becomes_a_registered_model(labelled_feed: tuple[Workspace, str], task: str) -> None:
     result = trained(labelled_feed, task)
     assert (result.model, result.version) == (f"small_feed.task.{task}", 1)
     assert Registry(labelled_feed[0].home).part(result.model, 1).sha256 == result.sha256
