@@ -36,7 +36,7 @@ def for_every_surface(
     ContractError
         There is no folder of surfaces.
     """
-    dags = (_build(workflow, build, name, by_hand) for name in surface_names(surfaces_folder()))
+    dags = (_build(workflow, build, name, by_hand=by_hand) for name in surface_names(surfaces_folder()))
     return {dag.dag_id: dag for dag in dags}
 
 
@@ -89,17 +89,17 @@ def _schedule(contracts: Contracts, cron: str | None) -> Any:
     return EndingCronTimetable(cron, until=ends_at)
 
 
-def _build(workflow: str, build: Callable[[Contracts], DAG], name: str, by_hand: bool) -> DAG:
+def _build(workflow: str, build: Callable[[Contracts], DAG], name: str, *, by_hand: bool) -> DAG:
     try:
         dag = build(load_surface(surfaces_folder(), name))
         dag.validate()
         dag.timetable.validate()
     except Exception as error:  # noqa: BLE001 - one bad surface must not take the others' DAGs with it
-        return _broken(workflow, name, error, by_hand)
+        return _broken(workflow, name, error, by_hand=by_hand)
     return dag
 
 
-def _broken(workflow: str, name: str, error: Exception, by_hand: bool) -> DAG:
+def _broken(workflow: str, name: str, error: Exception, *, by_hand: bool) -> DAG:
     problem = str(error) if isinstance(error, EquipoiseError) else f"{type(error).__name__}: {error}"
     with DAG(
         dag_id=f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}__{workflow}",

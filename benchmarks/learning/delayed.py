@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
 import pandas as pd
 
-from benchmarks.learning.feed import Bools, Days, Distance, Feed, Floats, calibrated, learned, predicted
+from benchmarks.learning.days import Days
+from benchmarks.learning.feed import Bools, Distance, Feed, Floats, calibrated, learned, predicted
 from tasks.ranking.heads import Head
 from tasks.training.delayed import TruncatedOutcomes, truncate_outcomes
 from tasks.training.position import position_weights
@@ -60,6 +62,6 @@ def as_known(days: Days) -> tuple[TruncatedOutcomes, Floats]:
     """Return what was known of purchases at the last day's end, and the seconds since each row was shown."""
     shown = pd.to_datetime(days.frame["shown_at"])
     end = shown.max().normalize() + pd.Timedelta(days=1)
-    elapsed = (end - shown).dt.total_seconds().to_numpy()
+    elapsed = np.asarray((end - shown).dt.total_seconds(), dtype=np.float64)
     known = truncate_outcomes(days.happened["purchase"], days.seconds["purchase"], elapsed, window=WINDOW)
     return known, elapsed

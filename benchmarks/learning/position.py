@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from benchmarks.learning.days import Days
 from benchmarks.learning.feed import (
     Bools,
-    Days,
     Distance,
     Feed,
     Floats,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.learning.feed import Bools, Days, Distance, Feed, Floats, calibrated, learned, predicted
+from benchmarks.learning.days import Days
+from benchmarks.learning.feed import Bools, Distance, Feed, Floats, calibrated, learned, predicted
 from tasks.evaluation.binary import calibration_ratio, normalized_entropy
 
 

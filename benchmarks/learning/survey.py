@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.learning.days import Days
 from benchmarks.learning.feed import (
     FEATURES,
     Bools,
-    Days,
     Distance,
     Feed,
     Floats,

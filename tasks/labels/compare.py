@@ -121,7 +121,7 @@ def diff(workspace: Workspace, *, before: str, after: str) -> Difference:
             _open(connection, side, [p for d, paths in days.items() if d not in shared for p in paths], both)
         _join(connection, both)
         appeared, gone = _impressions(connection)
-        moves = {task: _transitions(connection, task, _is_value(new, task)) for task in both}
+        moves = {task: _transitions(connection, task, value=_is_value(new, task)) for task in both}
     most = sorted(both, key=lambda task: -sum(move.rows for move in moves[task]))
     return Difference(
         before=_side(old),
@@ -197,12 +197,12 @@ def _impressions(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, int],
     return {day: n for day, n, _ in rows if n}, {day: n for day, _, n in rows if n}
 
 
-def _transitions(connection: duckdb.DuckDBPyConnection, task: str, value: bool) -> list[Transition]:
+def _transitions(connection: duckdb.DuckDBPyConnection, task: str, *, value: bool) -> list[Transition]:
     names = (task, c.status(task), c.at(task))
     parts: dict[str, Part] = {
         "day": x.name(c.DAY),
-        "was": _label_text(task, "a", value),
-        "is_now": _label_text(task, "b", value),
+        "was": _label_text(task, "a", value=value),
+        "is_now": _label_text(task, "b", value=value),
         "other": x.text(", another value" if value else ", another event"),
         "differs": x.any_of(*(_other(x.column(f"a_{n}"), x.column(f"b_{n}")) for n in names)),
     }
@@ -213,7 +213,7 @@ def _transitions(connection: duckdb.DuckDBPyConnection, task: str, value: bool) 
     return sorted(moves, key=lambda move: (-move.rows, move.before, move.after))
 
 
-def _label_text(task: str, side: str, value: bool) -> exp.Expr:
+def _label_text(task: str, side: str, *, value: bool) -> exp.Expr:
     """Return a label as text: its status, and the value of an observed label of a binary task."""
     status = x.column(f"{side}_{c.status(task)}")
     if value:

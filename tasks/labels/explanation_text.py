@@ -102,13 +102,13 @@ def _excluded(explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> Itera
         return
     matched = ", ".join(f"{name} {out.columns[name]}" for name in rule.on if name in out.columns)
     which = f"The {out.name} at {clock(out.at)}" + (f" ({matched})" if matched else "")
-    takes = f"takes the row out{_whatever(rule.before_positive)}"
+    takes = f"takes the row out{_whatever(before_positive=rule.before_positive)}"
     yield f"{which} lies in the window {_window(explained, clock)} and {takes}."
     if explained.crediting:
         yield f"{_upper(_name_event(explained.crediting, explained, spec, clock))} would have made it 1."
 
 
-def _whatever(before_positive: bool) -> str:
+def _whatever(*, before_positive: bool) -> str:
     return ", as nothing had made it positive before" if before_positive else ", whatever its outcome"
 
 

@@ -68,12 +68,12 @@ def draw_line(line: Line) -> DayFigure:
     return DayFigure(
         title=line.subject,
         span=_span(line.days),
-        low=_format(min(values), line.share),
-        high=_format(max(values), line.share),
+        low=_format(min(values), share=line.share),
+        high=_format(max(values), share=line.share),
         band=[(x, high) for x, _, high in usual] + [(x, low) for x, low, _ in reversed(usual)],
         line=[(x, height_of(value)) for _, x, value in known],
         dots=[
-            Dot(x, height_of(value), f"{day}: {_format(value, line.share)}", day in line.odd)
+            Dot(x, height_of(value), f"{day}: {_format(value, share=line.share)}", day in line.odd)
             for day, x, value in known
         ],
     )
@@ -120,5 +120,5 @@ def _scale(line: Line) -> Callable[[float], float]:
     return height_of
 
 
-def _format(value: float, share: bool) -> str:
+def _format(value: float, *, share: bool) -> str:
     return format_share(value) if share else format_number(value)

@@ -62,7 +62,7 @@ class Journey:
     promotions: list[tuple[object, ...]] = field(default_factory=list)
     products: list[tuple[object, ...]] = field(default_factory=lambda: list(CATALOGUE))
 
-    def buys(
+    def buys(  # noqa: PLR0913 - a transaction line has so many parts
         self,
         household: int,
         product: int,

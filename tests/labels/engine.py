@@ -17,7 +17,7 @@ from tests.labels.reference import Key, Label, Row
 LOG = Log(tuple(worlds.IMPRESSION_TYPES.names), tuple(worlds.EVENT_TYPES.names))
 
 
-def run(
+def run(  # noqa: PLR0913 - a build has so many parts
     engine: duckdb.DuckDBPyConnection,
     spec: TasksSpec,
     impressions: list[Row],
@@ -34,7 +34,7 @@ def run(
     }
 
 
-def rows(
+def rows(  # noqa: PLR0913 - as above
     engine: duckdb.DuckDBPyConnection,
     spec: TasksSpec,
     impressions: list[Row],
