@@ -40,8 +40,7 @@ from tasks.stores.releases import COMPONENT
 from tasks.stores.reusable_part import ReusablePart
 from tasks.stores.runs import StepRun, read_evidence
 from tasks.stores.workspace import Workspace
-from tasks.training import debiasing as unbiased
-from tasks.training import examination
+from tasks.training import debiasing, examination
 from tasks.training.draw_examples import user_or_request
 from tasks.training.encoding import encode
 from tasks.training.inputs import calibrator_inputs
@@ -138,10 +137,10 @@ def _rows_of_model(rows: TaskRows, version: int) -> tuple[TaskRows, Part]:
     """Return the model to calibrate, and rows of which it learned from no calibrate day."""
     registry = Registry(rows.workspace.home)
     model = registry.part(model_name(rows.workspace.surface, rows.task), version)
-    said = registry.tags(model)
-    if REPEATS in said:
-        rows = for_refit(rows, int(said[REPEATS]))
-    _refuse_overlap(rows, model, said)
+    tags = registry.tags(model)
+    if REPEATS in tags:
+        rows = for_refit(rows, int(tags[REPEATS]))
+    _refuse_overlap(rows, model, tags)
     return rows, model
 
 
@@ -165,18 +164,18 @@ def _wanted_part(rows: TaskRows, model: Part) -> ReusablePart:
     )
 
 
-def _refuse_overlap(rows: TaskRows, model: Part, said: Mapping[str, str]) -> None:
+def _refuse_overlap(rows: TaskRows, model: Part, tags: Mapping[str, str]) -> None:
     """Refuse to calibrate a model on days that it learned from."""
-    newest = date.fromisoformat(said[NEWEST])
+    newest = date.fromisoformat(tags[NEWEST])
     if newest >= rows.slices.calibrate.first:
         raise GateRefused(
             f"{model} learned from rows up to {newest}; its calibrate slice begins on "
-            f"{rows.slices.calibrate.first}. Calibrate it as of {said['as_of']}, or train anew."
+            f"{rows.slices.calibrate.first}. Calibrate it as of {tags['as_of']}, or train anew."
         )
 
 
 def _calibrate(
-    registry: Registry, rows: TaskRows, model: Part, opened: StepRun, said: Mapping[str, str]
+    registry: Registry, rows: TaskRows, model: Part, opened: StepRun, tags: Mapping[str, str]
 ) -> Part:
     log_labels(opened, rows.snapshot, context="calibration")
     opened.reads_model(registry.model_id(model))
@@ -192,7 +191,7 @@ def _calibrate(
         calibrator_name(rows.workspace.surface, rows.task),
         {CALIBRATOR: json.dumps(made.fitted.to_json(), allow_nan=False).encode()},
         run_id=opened.run_id,
-        tags=said,
+        tags=tags,
         model_type="calibrator",
         params=params,
     )
@@ -230,7 +229,7 @@ def _fit(opened: StepRun, rows: TaskRows, model: Part, head: Head) -> _Calibrate
     test = rows.test
     raw = _scores(rows, head, test)
     mapped = apply_calibrator(fitted, raw, read_segment_columns(rows, test))
-    raw, calibrated = (unbiased.predict_where_shown(rows, test, predicted) for predicted in (raw, mapped))
+    raw, calibrated = (debiasing.predict_where_shown(rows, test, predicted) for predicted in (raw, mapped))
     if rows.kind in {"binary", "value"}:
         users = user_or_request(test).to_pandas()
         observations = Observations(
@@ -241,7 +240,7 @@ def _fit(opened: StepRun, rows: TaskRows, model: Part, head: Head) -> _Calibrate
             rows.segments(test),
         )
         draw_calibration(opened, rows.task, raw, observations)
-    looks = unbiased.ranking_examination(rows, test)
+    looks = debiasing.ranking_examination(rows, test)
     before = _figures_of_model(rows, model) or rows.measured(test, raw, examination=looks)
     after = rows.measured(test, calibrated, examination=looks)
     return _Calibrated(fitted, choice, *counts, before, after)
@@ -285,13 +284,15 @@ def _describe_map(made: _Calibrated) -> dict[str, str]:
 
 
 def _flatten_metrics(made: _Calibrated) -> dict[str, float]:
-    told: dict[str, float | int | None] = {}
+    metrics: dict[str, float | int | None] = {}
     if made.after is not None and made.before is not None:
-        told |= {f"test.{name}": value for name, value in made.after.headline.items()}
-        told["before.calibration_ratio"] = made.before.headline.get("calibration_ratio")
+        metrics |= {f"test.{name}": value for name, value in made.after.headline.items()}
+        metrics["before.calibration_ratio"] = made.before.headline.get("calibration_ratio")
     if made.choice is not None:
-        told |= {f"held_out.normalized_entropy.{kind}": value for kind, value in made.choice.held_out.items()}
-    return {name: float(value) for name, value in told.items() if value is not None}
+        metrics |= {
+            f"held_out.normalized_entropy.{kind}": value for kind, value in made.choice.held_out.items()
+        }
+    return {name: float(value) for name, value in metrics.items() if value is not None}
 
 
 def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> CalibrateResult:

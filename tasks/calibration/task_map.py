@@ -20,7 +20,7 @@ from tasks.errors import DataError, ImmatureLabels
 from tasks.evaluation.segments import segment_columns
 from tasks.ranking.maps import IdentityMap
 from tasks.ranking.segmented_map import Calibrator
-from tasks.training import debiasing as unbiased
+from tasks.training import debiasing
 from tasks.training.draw_examples import user_or_request
 from tasks.training.rows import TaskRows
 from tasks.training.trainable import LARGEST
@@ -49,7 +49,7 @@ def fit_map(
     if rows.kind in {"quantile", "ranking"}:
         return IdentityMap(), None
     _require_outcomes(rows, outcomes)
-    weights = unbiased.calibration_weights(rows, table, scores)
+    weights = debiasing.calibration_weights(rows, table, scores)
     if rows.kind == "value":
         return fit_mean(scores, outcomes, weights), None
     frame, segments = read_segment_columns(rows, table), rows.workspace.contracts.surface.segments

@@ -38,17 +38,17 @@ def judge_ratios(gate: CalibrationGate, tasks: Sequence[TaskEvidence]) -> Iterat
     judged = [(task, segment) for task in tasks for segment in _segments(gate, task)]
     found = [(task, segment, _ratio(task, segment)) for task, segment in judged]
     family = [ratio for _, _, ratio in found if ratio is not None]
-    standings = iter(judge_calibration(family, low=low, high=high))
+    calibrations = iter(judge_calibration(family, low=low, high=high))
     for task, segment, ratio in found:
-        said = None if ratio is None else next(standings)
+        calibration = None if ratio is None else next(calibrations)
         yield Verdict(
             gate="calibration",
             subject=f"{task.task}.calibration_ratio",
             segment=segment,
-            outcome=Outcome.METRIC_MISSING if said is None else _OUTCOMES[said.standing],
+            outcome=Outcome.METRIC_MISSING if calibration is None else _OUTCOMES[calibration.standing],
             threshold=f"{low:g} to {high:g}",
             observed=None if ratio is None else ratio.ratio,
-            reason="" if ratio is None or said is None else _why(gate, ratio, said),
+            reason="" if ratio is None or calibration is None else _why(gate, ratio, calibration),
             evidence=task.run,
             task=task.task,
             allowed=Bounds(low, high),
@@ -77,17 +77,19 @@ def _ratio(task: TaskEvidence, segment: str) -> SegmentRatio | None:
     )
 
 
-def _why(gate: CalibrationGate, segment: SegmentRatio, said: Calibration) -> str:
+def _why(gate: CalibrationGate, segment: SegmentRatio, calibration: Calibration) -> str:
     """Say how far a segment is off, or why it cannot be told."""
     ratio = segment.ratio
-    among = f"p {said.p_value:.2g}, {said.adjusted:.2g} among {said.family}"
+    among = f"p {calibration.p_value:.2g}, {calibration.adjusted:.2g} among {calibration.family}"
     if segment.observed == 0 and segment.predicted is not None:
         return f"no positive where {segment.predicted:.3g} were predicted; {among}"
-    if said.standing is Standing.OFF:
+    if calibration.standing is Standing.OFF:
         off = Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1, ratio.n)
         return f"off by {format_estimate(off, relative=True)}; {among}"
-    outside = ratio.high < gate.ratio[0] or ratio.low > gate.ratio[1] or said.p_value <= FALSE_DISCOVERIES
-    if said.standing is Standing.CANNOT_TELL and outside:
+    outside = (
+        ratio.high < gate.ratio[0] or ratio.low > gate.ratio[1] or calibration.p_value <= FALSE_DISCOVERIES
+    )
+    if calibration.standing is Standing.CANNOT_TELL and outside:
         return f"chance may do this in one of so many segments; {among}"
     return ""
 

@@ -64,9 +64,9 @@ def write_case(
 
 def _verdict(case: Case, verdicts: Sequence[Verdict]) -> str:
     counts = Counter(verdict.outcome for verdict in verdicts)
-    said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+    counted = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
     beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
-    return f"The gates say **{case.verdict}** {beside}: {said}."
+    return f"The gates say **{case.verdict}** {beside}: {counted}."
 
 
 def _listed(lines: Sequence[str]) -> Iterator[str]:

@@ -37,8 +37,8 @@ def describe(manifest: Manifest, utility: UtilitySpec, figures: Sequence[TaskFig
 def describe_verdict(text: str, *, verdict: str, champion: int | None, reasons: Sequence[str]) -> str:
     """Put the verdict of the gates, and up to five reasons to hold, before a release's description."""
     beside = "without a champion to compare with" if champion is None else f"beside champion {champion}"
-    said = [f"The gates say **{verdict}**, {beside}.", *(f"- {reason}" for reason in reasons[:5])]
-    return "\n".join([*said, "", text])
+    lines = [f"The gates say **{verdict}**, {beside}.", *(f"- {reason}" for reason in reasons[:5])]
+    return "\n".join([*lines, "", text])
 
 
 def describe_part(surface: str, releases: Sequence[int]) -> str:

@@ -24,7 +24,7 @@ from tasks.stores.policies import policy_files
 from tasks.stores.registry import Registry
 from tasks.stores.releases import (
     COMPONENT,
-    find_lender,
+    find_fallback_release,
     release_manifest,
     resolve_tested_release,
 )
@@ -38,7 +38,7 @@ Pins = dict[str, tuple[PinnedPart, PinnedPart]]
 def pin_tasks(
     workspace: Workspace, registry: Registry, trained: Sequence[Trained], *, as_of: datetime
 ) -> Pins:
-    """Pin every task's model and calibrator; what was not trained is lent (`find_lender`).
+    """Pin every task's model and calibrator; what was not trained is taken from `find_fallback_release`.
 
     Raises
     ------
@@ -52,8 +52,8 @@ def pin_tasks(
             raise ContractError(unknown("task", part.task, tasks, where=f"the surface {workspace.surface}"))
     made = {part.task: pin_trained(workspace.surface, registry, part) for part in trained}
     missing = [task for task in tasks if task not in made]
-    lent = _lent(workspace, missing, as_of) if missing else {}
-    return {task: made.get(task) or lent[task] for task in tasks}
+    fallback_parts = _fallback_parts(workspace, missing, as_of) if missing else {}
+    return {task: made.get(task) or fallback_parts[task] for task in tasks}
 
 
 def pin_trained(surface: str, registry: Registry, trained: Trained) -> tuple[PinnedPart, PinnedPart]:
@@ -79,18 +79,18 @@ def _pin(registry: Registry, role: Role, name: str, version: int) -> PinnedPart:
     return PinnedPart.of(part, role, newest_training_row=newest, slices=slices)
 
 
-def _lent(workspace: Workspace, missing: Sequence[str], as_of: datetime) -> Pins:
-    lender = find_lender(workspace, as_of)
-    if lender is None:
+def _fallback_parts(workspace: Workspace, missing: Sequence[str], as_of: datetime) -> Pins:
+    fallback = find_fallback_release(workspace, as_of)
+    if fallback is None:
         raise ContractError(
             f"A release needs every task, and {', '.join(missing)} came without a model. There is no "
             f"champion of {format_instant(as_of)} or before to take it from: train every task."
         )
-    manifest = release_manifest(workspace, resolve_tested_release(workspace, lender))
+    manifest = release_manifest(workspace, resolve_tested_release(workspace, fallback))
     lacking = [task for task in missing if manifest.find(Role.TASK, task) is None]
     if lacking:
         raise ContractError(
-            f"Release {lender} has no {', '.join(lacking)} to lend: it was made before the task. Train it."
+            f"Release {fallback} has no {', '.join(lacking)} to lend: it was made before the task. Train it."
         )
     return {task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task)) for task in missing}
 

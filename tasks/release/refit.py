@@ -29,7 +29,7 @@ from tasks.release.rehearsal import Rehearsal, predicted_by_task, users_of
 from tasks.release.trained import Trained
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.registry import Registry
-from tasks.stores.releases import find_lender, release_manifest
+from tasks.stores.releases import find_fallback_release, release_manifest
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.slices import DaySlice
@@ -47,7 +47,7 @@ class Refit:
     parent_run: str | None
 
     def served(self, tested: Pins, trained: Sequence[Trained]) -> tuple[Pins, dict[str, str]]:
-        """Return what is served: refits of what this retrain trained, and what the lender itself serves.
+        """Return what is served: refits of what this retrain trained, and what the fallback release serves.
 
         Parameters
         ----------
@@ -67,8 +67,10 @@ class Refit:
                 except DataError as error:
                     failed[task] = str(error)
                     _LOG.warning("refit: %s serves what was tested. %s", task, error)
-        lent = self._lent([task for task in tested if task not in made])
-        return {task: refitted.get(task) or lent.get(task) or pair for task, pair in tested.items()}, failed
+        fallback_parts = self._fallback_parts([task for task in tested if task not in made])
+        return {
+            task: refitted.get(task) or fallback_parts.get(task) or pair for task, pair in tested.items()
+        }, failed
 
     def _refitted(self, part: Trained) -> tuple[PinnedPart, PinnedPart]:
         common: _Common = {
@@ -82,11 +84,11 @@ class Refit:
         made = Trained(part.task, model.version, fitted.version)
         return pin_trained(self.workspace.surface, Registry(self.workspace.home), made)
 
-    def _lent(self, tasks: Sequence[str]) -> Pins:
-        lender = find_lender(self.workspace, self.as_of) if tasks else None
-        if lender is None:
+    def _fallback_parts(self, tasks: Sequence[str]) -> Pins:
+        fallback = find_fallback_release(self.workspace, self.as_of) if tasks else None
+        if fallback is None:
             return {}
-        manifest = release_manifest(self.workspace, lender)
+        manifest = release_manifest(self.workspace, fallback)
         return {t: (manifest.part(Role.TASK, t), manifest.part(Role.CALIBRATOR, t)) for t in tasks}
 
 

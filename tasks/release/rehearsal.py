@@ -121,12 +121,12 @@ class Rehearsal:
         segments = {name: np.asarray(of_rows) for name, of_rows in values.items()}
         for task in tasks:
             kind = heads.heads[task].kind
-            outcomes, said = self.outcomes(frame, task), where_shown(predictions, predicted(task, kind))
+            outcomes, shown = self.outcomes(frame, task), where_shown(predictions, predicted(task, kind))
             if step is not None and kind == "binary" and task in heads.conditional:
-                draw_joint(step, task, outcomes, said, users_of(frame))
+                draw_joint(step, task, outcomes, shown, users_of(frame))
             yield measure(
                 replace(measured_head(self.workspace.contracts, task), kind=kind),
-                Observations(outcomes, said, frame[USER_ID], frame[REQUEST_ID], segments, examination=looks),
+                Observations(outcomes, shown, frame[USER_ID], frame[REQUEST_ID], segments, examination=looks),
                 days=(days.first, days.last),
                 newest_training_row=pins[task][0].trained_until(),
             )

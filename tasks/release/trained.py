@@ -18,7 +18,7 @@ from typing import Any, assert_never
 
 from tasks.errors import DataError
 from tasks.stores.manifest import Role
-from tasks.stores.releases import find_lender, release_manifest
+from tasks.stores.releases import find_fallback_release, release_manifest
 from tasks.stores.workspace import Workspace
 
 _LOG = logging.getLogger("equipoise")
@@ -84,10 +84,10 @@ def keep_champion(workspace: Workspace, *, task: str, as_of: datetime, error: Da
     DataError
         The error itself, where no release has the task.
     """
-    lender = find_lender(workspace, as_of)
-    if lender is None or release_manifest(workspace, lender).find(Role.TASK, task) is None:
+    fallback = find_fallback_release(workspace, as_of)
+    if fallback is None or release_manifest(workspace, fallback).find(Role.TASK, task) is None:
         raise error
-    _LOG.warning("train: %s keeps the model of release %s. %s", task, lender, error)
+    _LOG.warning("train: %s keeps the model of release %s. %s", task, fallback, error)
     return KeptChampion(task, str(error))
 
 

@@ -141,9 +141,9 @@ def _file_problems(
 def _pin_problems(
     workspace: Workspace, registry: Registry, tags: Mapping[str, str], manifest: Manifest
 ) -> Iterator[str]:
-    said = {key.removeprefix(COMPONENT): value for key, value in tags.items() if key.startswith(COMPONENT)}
-    if said != {name: str(version) for name, version in manifest.pins.items()}:
-        yield f"The version's {COMPONENT}* tags say {said}, the manifest pins {manifest.pins}."
+    tagged = {key.removeprefix(COMPONENT): value for key, value in tags.items() if key.startswith(COMPONENT)}
+    if tagged != {name: str(version) for name, version in manifest.pins.items()}:
+        yield f"The version's {COMPONENT}* tags say {tagged}, the manifest pins {manifest.pins}."
     for pinned in manifest.parts:
         try:
             part = registry.part(pinned.name, pinned.version)

@@ -155,7 +155,9 @@ def history(path: Location, *, limit: int | None = None) -> list[tuple[int, dict
 
 def committed(path: Location) -> dict[int, datetime]:
     """Return when each version of a table was committed, newest first."""
-    return {version: datetime.fromtimestamp(said["timestamp"] / 1000, UTC) for version, said in history(path)}
+    return {
+        version: datetime.fromtimestamp(entry["timestamp"] / 1000, UTC) for version, entry in history(path)
+    }
 
 
 def files_of(path: Location, version: int | None = None) -> list[DataFile]:

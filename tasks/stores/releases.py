@@ -100,7 +100,7 @@ def alias_moves(workspace: Workspace) -> AliasMoves:
     return AliasMoves(workspace.home, workspace.surface, release_name(workspace.surface))
 
 
-def find_lender(workspace: Workspace, as_of: datetime) -> int | None:
+def find_fallback_release(workspace: Workspace, as_of: datetime) -> int | None:
     """Return the release that lends what a retrain as of an instant does not train, None where none may."""
     registry, name = Registry(workspace.home), release_name(workspace.surface)
     champion = registry.aliases(name).get(CHAMPION)

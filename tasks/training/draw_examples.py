@@ -23,8 +23,7 @@ from tasks.contracts.training import ExampleWeights
 from tasks.errors import DataError, ImmatureLabels
 from tasks.ranking.candidates import read_numbers
 from tasks.ranking.features import FeatureEncoder
-from tasks.training import debiasing as unbiased
-from tasks.training import weights
+from tasks.training import debiasing, weights
 from tasks.training.encoding import encode, fit_encoder
 from tasks.training.examples import Examples
 from tasks.training.rows import TaskRows, read_labels
@@ -66,7 +65,7 @@ def draw_training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None)
         Every label is the same, a weight or a propensity is no such thing, a feature is not what the
         contract says.
     """
-    known = unbiased.restore_known_labels(rows, _read(rows))
+    known = debiasing.restore_known_labels(rows, _read(rows))
     table, factors = _weigh_rows(rows, known)
     outcomes = read_labels(table, rows.task)
     minimum = rows.workspace.contracts.surface.minimum.positives
@@ -97,7 +96,7 @@ def _read(rows: TaskRows) -> pa.Table:
         PROPENSITY: weights_of.propensity is not None,
         **({weights_of.column: True} if weights_of.column else {}),
         **(dict.fromkeys(sampling.by, True) if sampling else {}),
-        **dict.fromkeys(unbiased.weight_columns(rows), True),
+        **dict.fromkeys(debiasing.weight_columns(rows), True),
     }
     table = rows.read(rows.slices.train, [name for name, needed in wanted.items() if needed])
     return _sort_by_request(table) if rows.kind == "ranking" else table
@@ -126,7 +125,7 @@ def _weight_factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floa
     if spec.propensity is not None:
         logged = _read_floats(table, PROPENSITY, "weights.propensity")
         yield "propensity", weights.propensity_weights(logged, clip=spec.propensity.clip, task=rows.task)
-    yield from unbiased.weight_factors(rows, table)
+    yield from debiasing.weight_factors(rows, table)
 
 
 def _negative_rates(rows: TaskRows, table: pa.Table) -> Floats:

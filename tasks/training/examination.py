@@ -88,13 +88,13 @@ def _wanted_part(workspace: Workspace, snapshot: Snapshot) -> ReusablePart:
     """Say what decides the curve: a declared one hangs on no label."""
     contracts = workspace.contracts
     decides = {"surface": workspace.surface, **curve_inputs(contracts), "step": STEP, "recipe": RECIPE}
-    said, earlier = {"surface": workspace.surface}, None
+    tags, earlier = {"surface": workspace.surface}, None
     if contracts.surface.examination_curve is None:
         made = {"as_of": format_instant(snapshot.as_of)}
-        said |= {**made, "snapshot": snapshot.id}
-        said |= {f"contract.{kind}": contracts.digests[kind] for kind in ("surface", "tasks")}
+        tags |= {**made, "snapshot": snapshot.id}
+        tags |= {f"contract.{kind}": contracts.digests[kind] for kind in ("surface", "tasks")}
         reference = contracts.surface.reference_position
-        earlier = digest({**said, "declared": None, "reference": reference, "step": STEP, "recipe": RECIPE})
+        earlier = digest({**tags, "declared": None, "reference": reference, "step": STEP, "recipe": RECIPE})
         decides |= {**made, "labels": snapshot.content_digest}
     return ReusablePart(
         workspace=workspace,
@@ -103,7 +103,7 @@ def _wanted_part(workspace: Workspace, snapshot: Snapshot) -> ReusablePart:
         name=examination_name(workspace.surface),
         inputs=digest(decides),
         earlier=earlier,
-        tags=said,
+        tags=tags,
     )
 
 
@@ -130,7 +130,7 @@ def find_curve(workspace: Workspace, *, snapshot: str) -> Examination:
 
 
 def _make(
-    registry: Registry, workspace: Workspace, snapshot: Snapshot, opened: StepRun, said: Mapping[str, str]
+    registry: Registry, workspace: Workspace, snapshot: Snapshot, opened: StepRun, tags: Mapping[str, str]
 ) -> Part:
     declared = workspace.contracts.surface.examination_curve
     made = _declared_curve(workspace, declared) if declared else _estimate_curve(workspace, snapshot, opened)
@@ -141,7 +141,7 @@ def _make(
         examination_name(workspace.surface),
         {FILE: json.dumps(made.content, allow_nan=False, indent=1).encode()},
         run_id=opened.run_id,
-        tags=said,
+        tags=tags,
         model_type="examination",
         params={"source": made.content["source"]},
     )
@@ -157,11 +157,11 @@ def _estimate_curve(workspace: Workspace, snapshot: Snapshot, opened: StepRun) -
     rows = TaskRows.open(workspace, task=task, as_of=snapshot.as_of, snapshot=snapshot.id)
     log_labels(opened, snapshot, context="examination")
     found = _harvest_pairs(workspace, _read_positions(rows), task)
-    told = [
+    curve = [
         {"position": place, "examination": point.value, "low": point.low, "high": point.high}
         for place, point in enumerate(found.curve, start=1)
     ]
-    opened.table("curve.json", pd.DataFrame(told))
+    opened.table("curve.json", pd.DataFrame(curve))
     opened.metrics({"pairs": found.pairs, "positives": found.positives})
     known = Examination(found.by_position, workspace.contracts.surface.reference_position)
     content = {
@@ -204,7 +204,7 @@ def _read_positions(rows: TaskRows) -> pa.Table:
 
 
 def _find_densest_task(workspace: Workspace, snapshot: Snapshot) -> str:
-    """Return the task that is told by most positives, of those that any look may lead to."""
+    """Return the task with the most positives, of those that any look may lead to."""
     spec, counted = workspace.contracts.tasks, snapshot.days()
     fit = [
         name

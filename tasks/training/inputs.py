@@ -57,7 +57,7 @@ def model_inputs(contracts: Contracts, task: str) -> Plain:
     """Return what the contracts say of how a task's model is learned, as plain JSON.
 
     The task's own outcome and those that it follows or is made of, its features, its settings and those of
-    the denser task that it starts from. What is said of other tasks is not among it.
+    the denser task that it starts from. What other tasks declare is not among it.
     """
     surface = contracts.surface
     start = surface.training_for(task).start_from
@@ -87,12 +87,12 @@ def curve_inputs(contracts: Contracts) -> Plain:
     """
     surface, tasks = contracts.surface, contracts.tasks.tasks
     declared = surface.examination_curve
-    said: Plain = {"declared": declared, "reference": surface.reference_position}
+    inputs: Plain = {"declared": declared, "reference": surface.reference_position}
     if surface.examination != "estimated":
-        return said
+        return inputs
     cadences = {name: task.cadence for name, task in tasks.items()}
     outcomes = {name: _outcome(contracts, name) for name in tasks}
-    return {**said, "outcomes": outcomes, "cadences": cadences, "split": _plain(surface.split)}
+    return {**inputs, "outcomes": outcomes, "cadences": cadences, "split": _plain(surface.split)}
 
 
 def _outcomes(contracts: Contracts, tasks: Mapping[str, None]) -> dict[str, None]:
@@ -111,7 +111,7 @@ def _outcome(contracts: Contracts, task: str) -> Plain:
 def _learned(contracts: Contracts, task: str) -> Plain:
     """Return how one task is learned: its trees, its examples, and its correction for position."""
     surface, spec = contracts.surface, contracts.tasks.tasks[task]
-    said: Plain = {
+    inputs: Plain = {
         "lightgbm": surface.lightgbm_for(task),
         "training": _plain(surface.training_for(task), without={"warm_start", "refit"}),
         "loss_weight": spec.loss_weight,
@@ -119,11 +119,11 @@ def _learned(contracts: Contracts, task: str) -> Plain:
     }
     match position_correction(contracts, task):
         case "feature":
-            return {**said, "reference": surface.reference_position}
+            return {**inputs, "reference": surface.reference_position}
         case "weight":
-            return {**said, "examination": curve_inputs(contracts)}
+            return {**inputs, "examination": curve_inputs(contracts)}
         case "none":
-            return said
+            return inputs
 
 
 def _plain(model: BaseModel, *, without: Collection[str] = ()) -> Plain:

@@ -9,7 +9,7 @@ from typing import Literal
 from tasks.errors import ContractError, unknown
 from tasks.stores.policies import refuse_silent_changes
 from tasks.stores.registry import Registry
-from tasks.stores.releases import alias_moves, find_lender
+from tasks.stores.releases import alias_moves, find_fallback_release
 from tasks.stores.workspace import Workspace, format_instant
 
 _LOG = logging.getLogger("equipoise")
@@ -51,7 +51,7 @@ def run(
     for task in tasks:
         if task not in known:
             raise ContractError(unknown("task", task, known, where=f"the surface {workspace.surface}"))
-    if find_lender(workspace, as_of) is None:
+    if find_fallback_release(workspace, as_of) is None:
         missing = [task for task in known if tasks and task not in tasks]
         if missing:
             raise ContractError(

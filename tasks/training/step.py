@@ -31,8 +31,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.reusable_part import ReusablePart
 from tasks.stores.runs import INPUTS, StepRun, read_evidence
 from tasks.stores.workspace import Workspace
-from tasks.training import debiasing as unbiased
-from tasks.training import examination
+from tasks.training import debiasing, examination
 from tasks.training.draw_examples import TrainingRows, describe_sampling, draw_training_rows
 from tasks.training.encoding import encode
 from tasks.training.fit import Callback, Fitted
@@ -162,11 +161,11 @@ def _wanted_part(rows: TaskRows, champion: Part | None) -> ReusablePart:
 
 
 def _make(
-    registry: Registry, rows: TaskRows, champion: Part | None, opened: StepRun, said: Mapping[str, str]
+    registry: Registry, rows: TaskRows, champion: Part | None, opened: StepRun, tags: Mapping[str, str]
 ) -> Part:
     """Train, measure, write down and register: in this order, so no version is without its evidence."""
     _log_sources(opened, rows)
-    trained = _train(rows, champion, opened, said[INPUTS])
+    trained = _train(rows, champion, opened, tags[INPUTS])
     figures = None if rows.repeats else _figures(rows, trained)
     _log(opened, rows, trained, figures)
     part = registry.register_booster(
@@ -178,7 +177,7 @@ def _make(
         },
         as_of=rows.snapshot.as_of,
         run_id=opened.run_id,
-        tags=said,
+        tags=tags,
         params={"rounds": trained.fitted.rounds, **_parameters(rows, trained.parameters)},
     )
     registry.log_metrics(part, opened.run_id, _flatten_metrics(figures))
@@ -221,8 +220,8 @@ def _figures(rows: TaskRows, trained: _Trained) -> TaskFigures:
     predicted = trained.fitted.booster.predict(
         encode(trained.rows.encoder, table), num_threads=task_threads(rows) or 0
     )
-    said = unbiased.predict_where_shown(rows, table, np.asarray(predicted, dtype=np.float64))
-    return rows.measured(table, said, examination=unbiased.ranking_examination(rows, table))
+    predictions = debiasing.predict_where_shown(rows, table, np.asarray(predicted, dtype=np.float64))
+    return rows.measured(table, predictions, examination=debiasing.ranking_examination(rows, table))
 
 
 def _parameters(rows: TaskRows, chosen: Mapping[str, float | int]) -> dict[str, Any]:
@@ -276,8 +275,8 @@ def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigure
 
 
 def _flatten_metrics(figures: TaskFigures | None) -> dict[str, float]:
-    told = {} if figures is None else figures.headline
-    return {f"test.{name}": float(value) for name, value in told.items() if value is not None}
+    headline = {} if figures is None else figures.headline
+    return {f"test.{name}": float(value) for name, value in headline.items() if value is not None}
 
 
 def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> TrainResult:

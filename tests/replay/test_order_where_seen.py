@@ -25,8 +25,7 @@ from tasks.release.rehearsal import Rehearsal
 from tasks.release.trained import Trained
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
-from tasks.training import debiasing as unbiased
-from tasks.training import examination
+from tasks.training import debiasing, examination
 from tasks.training import step as train
 from tasks.training.rows import TaskRows
 from tasks.training.slices import plan_slices
@@ -92,7 +91,7 @@ def _ranked(feed: Feed, ranker: str) -> dict[str, Estimate]:
     """Measure the order of a feature on the test days of clicks."""
     rows = TaskRows.open(feed[0], task="click_1d", as_of=AS_OF, snapshot=feed[1])
     table = rows.read_for_report(rows.slices.test)
-    looks = unbiased.ranking_examination(rows, table)
+    looks = debiasing.ranking_examination(rows, table)
     return rows.measured(table, table.column(ranker).to_numpy(), examination=looks).whole()
 
 

@@ -63,7 +63,7 @@ def test_a_list_is_newest_first_and_says_what_each_release_is(workspace: Workspa
 
 def test_the_champion_lends_where_it_is_not_of_a_later_instant(workspace: Workspace) -> None:
     as_of = datetime(2026, 3, 1, tzinfo=UTC)
-    assert releases.find_lender(workspace, as_of) is None
+    assert releases.find_fallback_release(workspace, as_of) is None
     Registry(workspace.home).set_alias(register(workspace), "champion")
-    assert releases.find_lender(workspace, as_of) == 1
-    assert releases.find_lender(workspace, datetime(2026, 2, 1, tzinfo=UTC)) is None
+    assert releases.find_fallback_release(workspace, as_of) == 1
+    assert releases.find_fallback_release(workspace, datetime(2026, 2, 1, tzinfo=UTC)) is None
