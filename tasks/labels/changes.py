@@ -33,8 +33,8 @@ def count_changed_labels(
     statement = fill(
         _COUNT,
         counts=[x.call("COUNT_IF", _changed(task)) for task in names],
-        before=x.texts(before),
-        after=x.texts(after),
+        before=x.file_names(before),
+        after=x.file_names(after),
         key=x.columns(c.IMPRESSION_KEY),
     )
     (counts,) = connection.sql(statement).fetchall()

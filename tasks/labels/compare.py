@@ -169,7 +169,9 @@ def _open(
     ]
     template = _OPEN if paths else _NONE
     connection.execute(
-        fill(template, side=x.name(side), columns=columns, **({"paths": x.texts(paths)} if paths else {}))
+        fill(
+            template, side=x.name(side), columns=columns, **({"paths": x.file_names(paths)} if paths else {})
+        )
     )
 
 

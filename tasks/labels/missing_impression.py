@@ -48,7 +48,7 @@ def _from_quarantine(workspace: Workspace, key: Key) -> Iterator[str]:
         return
     query = fill(
         _QUARANTINED,
-        files=x.texts(file.path for file in delta.files_of(table)),
+        files=x.file_names(file.path for file in delta.files_of(table)),
         item=x.text(f"$.{c.ITEM_ID}"),
         request=x.text(f"$.{c.REQUEST_ID}"),
         wanted=x.text(key[c.REQUEST_ID]),

@@ -172,5 +172,5 @@ class Snapshot:
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[DataFile]) -> None:
-    paths = x.texts(file.path for file in files)
+    paths = x.file_names(file.path for file in files)
     connection.execute(fill(_ATTACH, name=x.name(name), paths=paths))

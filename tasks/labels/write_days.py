@@ -111,6 +111,6 @@ def _sum_digests(log: LogTables, files: Sequence[WrittenFile]) -> dict[date, tup
         _DIGESTS,
         day=x.column(c.DAY),
         hashed=row_hash(log.contracts.tasks, log.log.impressions),
-        paths=x.texts(file.path for file in files),
+        paths=x.file_names(file.path for file in files),
     )
     return {day: (count, combine_sums(int(first), int(second))) for day, count, first, second in sums}

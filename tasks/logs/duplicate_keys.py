@@ -72,7 +72,7 @@ def find_spread_requests(log: LogTables, summaries: Summaries, folder: Location,
     if compared and compared <= names.keys():
         new = (one for name, one in names.items() if name not in compared)
         make_request_view(log, "new_requests", new)
-        log.connection.execute(fill(_SPREAD_BY_NEW, compared=x.call("READ_PARQUET", x.text(stored))))
+        log.connection.execute(fill(_SPREAD_BY_NEW, compared=x.call("READ_PARQUET", x.file_names([stored]))))
     else:
         log.connection.execute(_SPREAD)
     settled = {n for n, one in names.items() if log.is_settled(IMPRESSIONS, one.file, as_of)}
@@ -82,7 +82,9 @@ def find_spread_requests(log: LogTables, summaries: Summaries, folder: Location,
 
 
 def _compared(log: LogTables, stored: Location) -> set[str]:
-    names = log.fetch("SELECT name FROM read_parquet($stored) WHERE name IS NOT NULL", stored=x.text(stored))
+    names = log.fetch(
+        "SELECT name FROM read_parquet($stored) WHERE name IS NOT NULL", stored=x.file_names([stored])
+    )
     return {name for (name,) in names}
 
 

@@ -102,7 +102,7 @@ def copy_new_bad_rows(
     """Write the bad rows that no known file holds as Parquet; return how many, and the size in bytes."""
     to.parent.mkdir(parents=True, exist_ok=True)
     digest = x.column("digest")
-    seen = x.select([digest], x.call("READ_PARQUET", x.texts(known)))
+    seen = x.select([digest], x.call("READ_PARQUET", x.file_names(known)))
     new = x.not_(exp.In(this=digest.copy(), query=exp.Subquery(this=seen))) if known else exp.true()
     instant, name = x.instant(as_of), x.table(BAD_ROWS)
     ((count,),) = log.fetch(_COPY_NEW, name=name, as_of=instant, new=new, to=x.text(to))

@@ -154,7 +154,7 @@ def make_summary_tables(log: LogTables, summaries: Mapping[str, Summaries]) -> N
     Their columns are facet, day, name, number, n, total, and ``summary``, the summary's file.
     """
     paths = dict.fromkeys(one.path for of_table in summaries.values() for one in of_table.of_files)
-    log.connection.execute(fill(_READ if paths else _NO_SUMMARY, paths=x.texts(paths)))
+    log.connection.execute(fill(_READ if paths else _NO_SUMMARY, paths=x.file_names(paths)))
     for name, of_table in summaries.items():
         own = [x.text(one.path) for one in of_table.of_files] or [exp.Null()]
         log.connection.execute(fill(_OF_FILES, name=x.table(name), own=own))
@@ -164,7 +164,7 @@ def make_request_view(log: LogTables, name: str, summaries: Iterable[Summary]) -
     """Make a view of the requests of some impressions' summaries: number, and the summary's file."""
     paths = [one.path for one in summaries]
     log.connection.execute(
-        fill(_REQUESTS_OF if paths else _NO_REQUEST, name=x.table(name), paths=x.texts(paths))
+        fill(_REQUESTS_OF if paths else _NO_REQUEST, name=x.table(name), paths=x.file_names(paths))
     )
 
 

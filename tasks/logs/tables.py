@@ -275,4 +275,4 @@ def _type(view: View, ours: str, kind: str, shared: Collection[str]) -> str:
 def _parquet(table: Table, files: Sequence[File]) -> exp.Expr:
     options = {"union_by_name": True, "hive_partitioning": table.in_folders, "hive_types_autocast": False}
     named = [exp.PropertyEQ(this=exp.to_identifier(n), expression=exp.convert(v)) for n, v in options.items()]
-    return x.call("READ_PARQUET", x.texts(file.path for file in files), *named)
+    return x.call("READ_PARQUET", x.file_names(file.path for file in files), *named)

@@ -9,11 +9,14 @@ Examples
 'SELECT COUNT(*) AS "n" FROM "users" WHERE "age" < 30'
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 
 from sqlglot import exp
+
+_PATTERN = re.compile(r"([*?[])")
 
 AsOf = datetime | None
 """The instant of a build; None leaves a parameter ``as_of`` in the SQL."""
@@ -235,9 +238,15 @@ def text(value: object) -> exp.Expr:
     return exp.Literal.string(str(value))
 
 
-def texts(values: Iterable[object]) -> exp.Expr:
-    """Return a list of string literals."""
-    return exp.Array(expressions=[text(value) for value in values])
+def file_names(paths: Iterable[object]) -> exp.Expr:
+    """Return a list of files, each of exactly this name: DuckDB takes a name for a pattern.
+
+    Examples
+    --------
+    >>> file_names(["logs/[01].parquet"]).sql()
+    "ARRAY('logs/[[]01].parquet')"
+    """
+    return exp.Array(expressions=[text(_PATTERN.sub(r"[\1]", str(path))) for path in paths])
 
 
 def cast(expression: exp.Expr, to: str) -> exp.Cast:

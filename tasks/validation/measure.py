@@ -106,7 +106,7 @@ def _quarantined(
         fill(
             """SELECT rule, any_value(reason), count(*), min("row", 3) FROM read_parquet($paths)
                WHERE "table" = $table AND as_of <= $as_of GROUP BY 1 ORDER BY 1""",
-            paths=x.texts(str(file.path) for file in delta.files_of(quarantine)),
+            paths=x.file_names(str(file.path) for file in delta.files_of(quarantine)),
             table=x.text(table),
             as_of=x.instant(snapshot.as_of),
         )

@@ -1,8 +1,11 @@
 """The log tables of a session: their types, the rows that are read, and the cut."""
 
+from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import DataError
@@ -113,3 +116,36 @@ def test_a_view_can_hold_any_name(shop: Shop) -> None:
     shop.put("impressions", impressions(**{'my "price" $x': [1.0] * 6}))
     with shop.opened(1000) as log:
         assert log.read("impressions", ['my "price" $x'], as_of=at(1000)).num_rows == 6
+
+
+HOSTILE = ["[01]", "0", "1", "*", "?", "[!a]", "a{0,1}", "[", "]", "**", "ds=1", "q'uote"]
+"""Names of files, each of which is a pattern that matches others, or looks like a partition or a quote."""
+
+
+@pytest.mark.parametrize("folder", ["plain", "[s]hop", "*", "a?b"])
+def test_a_file_that_was_found_is_read_by_its_name_and_no_other(shop: Shop, folder: str) -> None:
+    """Read as patterns the names would bring other files' rows, and some rows several times."""
+    place = shop.logs / folder / "impressions"
+    place.mkdir(parents=True)
+    for n, name in enumerate(HOSTILE):
+        one = impressions(request_id=[f"r{n}"] * 6, item_id=list(range(6)))
+        pq.write_table(one, place / f"{name}.parquet")
+    sources = {"impressions": f"{folder}/impressions", "events": "shop/events"}
+    with replace(shop, contracts=contracts(sources=sources)).opened() as log:
+        rows = log.fetch("SELECT request_id, count(*) FROM impressions GROUP BY ALL ORDER BY ALL")
+    assert rows == sorted((f"r{n}", 6) for n in range(len(HOSTILE)))
+
+
+def test_a_folder_named_like_a_pattern_reads_nothing_of_the_folder_it_matches(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """``[x]`` as a pattern is ``x``, here a link that leads out of the logs."""
+    outside = tmp_path / "outside"
+    (shop.logs / "[x]").mkdir()
+    outside.mkdir()
+    pq.write_table(impressions(), shop.logs / "[x]" / "part.parquet")
+    pq.write_table(impressions(request_id=["stolen"] * 6), outside / "part.parquet")
+    (shop.logs / "x").symlink_to(outside)
+    sources = {"impressions": "[x]", "events": "shop/events"}
+    with replace(shop, contracts=contracts(sources=sources)).opened() as log:
+        assert log.fetch("SELECT count(*) FROM impressions WHERE request_id = 'stolen'") == [(0,)]
