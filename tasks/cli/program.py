@@ -1,7 +1,8 @@
 """Reads what was typed, runs it and prints its result.
 
-stdout carries the result, as text for people or with ``--json`` as one JSON document; progress and logs go to
-stderr. Exit codes: 0 done, 1 a verdict that says no, 2 wrong use, contract or data, 3 a store or service.
+stdout carries the result, as text for people or with ``--json`` as one JSON document; progress and logs go
+to stderr. Exit codes: 0 done, 1 a verdict that says no, 2 wrong use, contract or data, 3 a store, a service
+or the program itself failed.
 """
 
 import logging
@@ -16,6 +17,7 @@ from typer.main import get_command
 
 from tasks.cli import data_commands, label_commands, model_commands, release_commands, settings_commands
 from tasks.cli.command import PROGRAM, Call
+from tasks.cli.faults import EXIT_CODE, report_fault
 from tasks.cli.output import as_json, as_plain, as_text
 from tasks.errors import ContractError, EquipoiseError
 
@@ -96,4 +98,7 @@ def main(
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:  # noqa: BLE001 - whatever nobody foresaw is one message too
+        print(report_fault(error, sys.argv[1:] if argv is None else argv), file=sys.stderr)
+        return EXIT_CODE
     return given.code
