@@ -3,6 +3,7 @@
 utility = sum over terms of weight x calibrated probability [x value column]
 """
 
+from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -142,3 +143,13 @@ class UtilitySpec(Closed):
     hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple] = ()
     lexicographic: Annotated[tuple[Tier, ...], AsTuple] = ()
     guardrails: Annotated[tuple[Guardrail, ...], AsTuple] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for kind, named in (("contexts", self.contexts), ("hard_constraints", self.hard_constraints)):
+            counted = Counter(one.name for one in named)
+            if twice := sorted(name for name, times in counted.items() if times > 1):
+                raise ValueError(
+                    f"{kind} name {', '.join(twice)} more than once: give each a name of its own"
+                )
+        return self

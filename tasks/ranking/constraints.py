@@ -83,16 +83,19 @@ def find_drops(
     >>> drops.codes.tolist(), drops.reasons
     ([-1, 0], ('relevance_floor:click',))
     """
-    dropped = {h.name: find_violations(candidates, h)[0] for h in policy.hard_constraints}
-    dropped |= {unknown_value_reason(name): rows for name, rows in sorted(unknown_values.items())}
-    standing = ~np.logical_or.reduce([np.zeros(len(candidates), dtype=np.bool_), *dropped.values()])
+    drops = [(h.name, find_violations(candidates, h)[0]) for h in policy.hard_constraints]
+    drops += [(unknown_value_reason(name), rows) for name, rows in sorted(unknown_values.items())]
+    standing = ~np.logical_or.reduce(
+        [np.zeros(len(candidates), dtype=np.bool_), *(rows for _, rows in drops)]
+    )
     for floor in policy.floors:
         values = read_prediction(candidates, predictions, floor.task)
-        dropped[relevance_floor_reason(floor.task)] = values < _floor_by_row(values, floor, standing, sets)
+        below = values < _floor_by_row(values, floor, standing, sets)
+        drops.append((relevance_floor_reason(floor.task), below))
     codes = np.full(len(candidates), -1, dtype=np.int16)
-    for index, rows in reversed(list(enumerate(dropped.values()))):
+    for index, (_, rows) in reversed(list(enumerate(drops))):
         codes[rows] = index
-    return Drops(codes, tuple(dropped))
+    return Drops(codes, tuple(reason for reason, _ in drops))
 
 
 def find_violations(candidates: pd.DataFrame, constraint: HardConstraint) -> tuple[Mask, Mask]:

@@ -8,6 +8,10 @@ from pydantic import ValidationError
 from tasks.contracts.utility import Condition, Guardrail, HardConstraint, Tier, UtilitySpec
 from tests.contracts.files import VALID
 
+DROPPED = {"name": "violation", "drop_when": {"column": "violation", "equals": True}}
+KEPT = {"column": "permitted", "equals": False}
+NIGHT = {"name": "night", "when": {"tenure": ["new"]}, "weights": {"click": 1.0}}
+
 
 def test_a_bare_number_is_a_weight_without_a_value_column() -> None:
     weights = UtilitySpec.model_validate(VALID["utility"]).weights
@@ -31,6 +35,16 @@ def test_one_value_of_a_context_may_stand_without_a_list() -> None:
         (HardConstraint, {"name": "x"}, "exactly one of drop_when, keep_when"),
         (Tier, {"task": "click", "cuts": [0.2, 0.1]}, "cuts must increase"),
         (Guardrail, {"metric": "click_rate"}, "has no bound"),
+        (
+            UtilitySpec,
+            {**VALID["utility"], "hard_constraints": [DROPPED, {**DROPPED, "drop_when": KEPT}]},
+            "hard_constraints name violation more than once",
+        ),
+        (
+            UtilitySpec,
+            {**VALID["utility"], "contexts": [NIGHT, NIGHT]},
+            "contexts name night more than once",
+        ),
     ],
 )
 def test_what_has_no_single_meaning_is_refused(model: Any, plain: dict[str, Any], hint: str) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -43,6 +44,26 @@ def test_the_first_constraint_in_declared_order_names_the_drop() -> None:
     rows = [{"violation": True, "permitted": False}]
     assert reasons(rows, hard_constraints=[VIOLATION, PERMITTED]) == ["violation"]
     assert reasons(rows, hard_constraints=[PERMITTED, VIOLATION]) == ["not_permitted"]
+
+
+def test_two_constraints_of_one_name_both_filter() -> None:
+    """Contracts refuse such a policy; a release that holds one must not let anything through."""
+    frame, predictions = frame_of(
+        [
+            {"request_id": "r", "item_id": i, "p_click": 0.5, "violation": violation, "permitted": permitted}
+            for i, (violation, permitted) in enumerate([(False, True), (True, True), (False, False)])
+        ]
+    )
+    policy = UtilityPolicy.from_json(utility_json(hard_constraints=[VIOLATION, PERMITTED]))
+    alike = tuple(replace(one, name="same") for one in policy.hard_constraints)
+    drops = find_drops(
+        frame,
+        predictions,
+        replace(policy, hard_constraints=alike),
+        unknown_values={},
+        sets=CandidateSets.of(frame),
+    )
+    assert (drops.codes >= 0).tolist() == [False, True, True]
 
 
 def test_a_missing_column_refuses_the_batch() -> None:
