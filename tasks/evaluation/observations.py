@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.binary import Floats
-
 
 @dataclass(frozen=True)
 class Observations:
@@ -76,13 +74,3 @@ class Observations:
         array([0.2])
         """
         return self.select(np.isfinite(np.asarray(self.outcomes, dtype=np.float64)))
-
-    def with_predictions(self, predictions: Floats) -> "Observations":
-        """Return the same rows under other predictions [n].
-
-        Examples
-        --------
-        >>> Observations([0.0], [0.2], ["u"], ["r"]).with_predictions(np.array([0.3])).predictions
-        array([0.3])
-        """
-        return replace(self, predictions=predictions)

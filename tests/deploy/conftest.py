@@ -16,13 +16,15 @@ class Server(BaseHTTPRequestHandler):
 
     answers: ClassVar[dict[str, list[Any]]] = {}
     refuses: ClassVar[dict[str, tuple[int, Any]]] = {}
+    posted: ClassVar[list[tuple[str, str]]] = []
 
     def do_GET(self) -> None:
         known = self.answers.get(self.path.partition("?")[0], [])
         self._answer(404 if not known else 200, known.pop(0) if len(known) > 1 else (known or [{}])[0])
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.posted.append((self.path, body.decode()))
         self._answer(*self.refuses.get(self.path, (201, {"access_token": "secret"})))
 
     def _answer(self, code: int, content: Any) -> None:
@@ -40,7 +42,7 @@ class Server(BaseHTTPRequestHandler):
 def airflow() -> Iterator[Airflow]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    Server.answers, Server.refuses = {}, {}
+    Server.answers, Server.refuses, Server.posted = {}, {}, []
     yield Airflow(f"http://127.0.0.1:{server.server_port}", "admin", "x")
     server.shutdown()
     server.server_close()

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from tasks.deploy.airflow_api import Airflow
@@ -18,6 +20,8 @@ def test_a_login_is_made_and_one_that_is_there_stays() -> None:
     add_to_mlflow("ana", "secret")
     Server.refuses = {CREATE: (400, {"error_code": "RESOURCE_ALREADY_EXISTS"})}
     add_to_mlflow("ana", "secret")
+    login = {"username": "ana", "password": "secret"}
+    assert [(path, json.loads(body)) for path, body in Server.posted] == [(CREATE, login)] * 2
 
 
 @pytest.mark.parametrize(

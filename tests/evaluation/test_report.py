@@ -1,6 +1,7 @@
 """The table of metrics: the whole and every segment value."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -228,7 +229,7 @@ def test_two_rankers_of_equal_worth_report_equal_ndcg_only_where_examination_is_
     requests = np.repeat(np.arange(4_000), 12)
     observations = Observations(outcomes, logger, requests, requests, examination=looked_at)
     found = [
-        ranking_report(observations.with_predictions(ranker.ravel()), k=12)
+        ranking_report(replace(observations, predictions=ranker.ravel()), k=12)
         for ranker in (logger, rival, better)
     ]
     told = {

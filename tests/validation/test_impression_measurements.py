@@ -1,25 +1,16 @@
 """Keys and times of impressions, counted where the rows are; nulls and rows by day."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pytest
 
 from tasks.validation.impression_measurements import measure_impressions
 from tasks.validation.measurements import Measurement
 
 AS_OF = datetime(2026, 3, 10, tzinfo=UTC)
 MATURE = AS_OF - timedelta(days=9)
-
-
-@pytest.fixture
-def engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
 
 
 def register(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> None:

@@ -1,6 +1,5 @@
 """Rows that break a rule of labels, counted where they are and told by their keys."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,13 +17,6 @@ SPEC = tasks(
     back={"positive": {"event": "back", "within": "P1D", "after": "buy"}},
 )
 MATURE = AS_OF - timedelta(days=9)
-
-
-@pytest.fixture
-def engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
 
 
 def register(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> None:
