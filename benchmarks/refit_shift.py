@@ -33,7 +33,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 
-_WORLD_DAYS: Final = 125
+_WORLD_DAYS: Final = 132
 
 
 @dataclass(frozen=True)

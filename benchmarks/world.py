@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.datasets.world.generate import generate
 from tasks.datasets.world.vocabulary import SLOTS
 
-DAYS = 125
+DAYS = 132
 ALLOWED_SECONDS = 30.0
 ALLOWED_IMPRESSIONS = 2_000_000
 

@@ -2,8 +2,8 @@
 
 ::
 
-    **Hold** · [release 3](MLflow) · snapshot 5d6a… · as of 2026-05-06T00:00:00Z
-    **Failed** at models.train (click_30m): `ImmatureLabels: …` · as of 2026-05-06T00:00:00Z
+    **Hold** · [release 3](MLflow) · snapshot 5d6a… · as of 2026-05-13T00:00:00Z
+    **Failed** at models.train (click_30m): `ImmatureLabels: …` · as of 2026-05-13T00:00:00Z
 
 A step may not write to Airflow's database, so it hands its words on as an XCom, and the scheduler, which
 ends the run, writes them down: it listens here (`dags/plugins/notes.py`). What a person wrote stays, below.

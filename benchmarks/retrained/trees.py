@@ -42,8 +42,8 @@ RECIPES: Final = {
     "weekly_circular": Recipe(("import", "complete-journey"), "2018-01-02T00:00:00Z"),
     "short_video": Recipe(("import", "kuairand", "--source", str(KUAIRAND)), "2022-05-05T00:00:00Z"),
     "home_feed": Recipe(
-        ("world", "generate", "--days", "132", "--requests-per-day", "800", "--seed", "7"),
-        "2026-05-06T00:00:00Z",
+        ("world", "generate", "--days", "139", "--requests-per-day", "800", "--seed", "7"),
+        "2026-05-13T00:00:00Z",
     ),
 }
 """Each as-of and each parameter is that of the demo, the documentation or the end-to-end test."""

@@ -67,7 +67,7 @@ def import_data(
     return import_kuairand(out=out, source=source)
 
 
-@_world.command("--days 125 --requests-per-day 800 --seed 1 --out logs/home_feed")
+@_world.command("--days 132 --requests-per-day 800 --seed 1 --out logs/home_feed")
 def generate(
     days: Annotated[int, Option(metavar="N")],
     requests_per_day: Annotated[int, Option(metavar="N")],

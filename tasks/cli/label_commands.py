@@ -40,7 +40,7 @@ def sql(workspace: "Workspace", dialect: _Dialect = "duckdb") -> dict[str, str]:
     return {"sql": labels_script(workspace.contracts, dialect)}
 
 
-@_labels.command("home_feed --as-of 2026-05-06T00:00:00Z")
+@_labels.command("home_feed --as-of 2026-05-13T00:00:00Z")
 def build(
     workspace: "Workspace",
     as_of: AsOf,

@@ -22,7 +22,7 @@ GROUPS = (_models,)
 _Snapshot = Annotated[str | None, Option(metavar="V", help="Validated labels (default: build them).")]
 
 
-@_models.command("home_feed --as-of 2026-05-06T00:00:00Z", passed=lambda result: result.success)
+@_models.command("home_feed --as-of 2026-05-13T00:00:00Z", passed=lambda result: result.success)
 def validate(workspace: "Workspace", as_of: AsOf) -> "ValidateResult":
     """Build and validate the labels as of an instant."""
     _, result = _validate_labels(workspace, as_of)
@@ -47,7 +47,7 @@ def _publish_labels(workspace: "Workspace", as_of: datetime, parent_run: str | N
     return snapshot
 
 
-@_models.command("home_feed click_30m --as-of 2026-05-06T00:00:00Z")
+@_models.command("home_feed click_30m --as-of 2026-05-13T00:00:00Z")
 def train(
     workspace: "Workspace",
     task: Task,
@@ -62,7 +62,7 @@ def train(
     return step.run(workspace, task=task, as_of=as_of, snapshot=labels, parent_run=parent_run)
 
 
-@_models.command("home_feed click_30m --as-of 2026-05-06T00:00:00Z")
+@_models.command("home_feed click_30m --as-of 2026-05-13T00:00:00Z")
 def calibrate(
     workspace: "Workspace",
     task: Task,
@@ -86,7 +86,7 @@ def calibrate(
 
 
 @_models.command(
-    "home_feed --as-of 2026-05-06T00:00:00Z",
+    "home_feed --as-of 2026-05-13T00:00:00Z",
     written=text.write_verdict,
     passed=lambda result: result.verdict == "promote",
 )

@@ -45,7 +45,7 @@ def simulate(
     )
 
 
-@_releases.command("home_feed --challenger challenger --as-of 2026-05-06T00:00:00Z")
+@_releases.command("home_feed --challenger challenger --as-of 2026-05-13T00:00:00Z")
 def shadow(
     workspace: "Workspace",
     challenger: Annotated[str, Option(metavar="REF", help="A version number or an alias.")],

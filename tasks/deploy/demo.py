@@ -39,7 +39,7 @@ from tasks.deploy.summary import summarise
 from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, StoreError
 
 CIRCULAR, FEED = "weekly_circular", "home_feed"
-_WORLD = ("--days", "125", "--requests-per-day", "200", "--seed", "7")
+_WORLD = ("--days", "132", "--requests-per-day", "200", "--seed", "7")
 _SPACE = 3 * 1024**3
 _PARSE = 120.0  # seconds within which the DAG processor must know the DAG
 

@@ -3,14 +3,22 @@
 All tasks of a release share one test slice, so that no row that trained or calibrated any part lies in or
 after the days on which the decision is rehearsed::
 
-    train ............| own window |  calibrate ...| maturity |  test ...| slowest fast maturity | as-of
-                       (embargo)                     (embargo)
+    train ............| window |  calibrate ...| maturity |  test ...| slowest fast maturity | as-of
+                    (embargo)                   (embargo)
 
-A task that is learned with ``delayed`` has no first embargo: it learns up to its calibrate days from what was
+The window is that of the whole chain: a return's opens with its purchase, whose own window comes before it. A
+task that is learned with ``delayed`` has no first embargo: it learns up to its calibrate days from what was
 known when they began (``tasks/training/delayed.py``).
 
 A slow task that is not mature in the shared slice is measured on its own, older one, with the same order
-before it. A refit leaves no day for a test: it calibrates on the newest mature days and trains before them.
+before it. There its parents' newest models may have learned: the joint of its chain is judged with factors of
+the task's own slices (`judging_slices`)::
+
+    parent that serves       train .........| window | calibrate | maturity |  shared test  |  as-of
+    task    train ..| window | calibrate | maturity |  test  |
+    judge    train ..| window | calibrate |            of the same parent, on the days of the task
+
+A refit leaves no day for a test: it calibrates on the newest mature days and trains before them.
 Lengths count calendar days in UTC; a slice begins and ends at a day that has rows, so that a surface with one
 day of rows a week loses nothing, and neither does one with a gap in its logs.
 """
@@ -79,6 +87,24 @@ def time_until_known(spec: TasksSpec, task: str) -> timedelta:
     )
 
 
+def label_window(spec: TasksSpec, task: str) -> timedelta:
+    """Return the time after shown_at in which events decide a label, its parent's and parts' too."""
+    return max(spec.window(task), *(label_window(spec, other) for other in spec.needs(task)), timedelta())
+
+
+def learning_window(contracts: Contracts, task: str) -> timedelta:
+    """Return how long after its train days what a task's model learned from still happens.
+
+    A dense start is learned on the task's own train days; open windows are cut where these end.
+    """
+    start = contracts.surface.training_for(task).start_from
+    binary = contracts.head_kind(task) == "binary"
+    learned = (task, start.task) if start is not None and binary else (task,)
+    return max(
+        timedelta() if contracts.delayed(name) else label_window(contracts.tasks, name) for name in learned
+    )
+
+
 def plan_slices(
     contracts: Contracts, as_of: datetime, days: Sequence[date], *, tasks: Sequence[str] | None = None
 ) -> ReleaseSlices:
@@ -126,6 +152,30 @@ def refit_slices(contracts: Contracts, as_of: datetime, days: Sequence[date], *,
     return _Cut(contracts, as_of, sorted(set(days))).refit(task, tested)
 
 
+def judging_slices(
+    contracts: Contracts, as_of: datetime, days: Sequence[date], *, task: str, parent: str
+) -> TaskSlices:
+    """Cut the slices of a parent's factor that judges the joint of a task's chain: the task's own days.
+
+    Returns
+    -------
+    The task's calibrate and test days, and before them the parent's train days, with its own embargo.
+
+    Raises
+    ------
+    ImmatureLabels, DataError
+        As `plan_slices`.
+    """
+    judged = plan_slices(contracts, as_of, days, tasks=[task]).tasks[task]
+    return _Cut(contracts, as_of, sorted(set(days))).before(parent, judged.calibrate.last, judged.test)
+
+
+def known_until(contracts: Contracts, task: str, *, train: DaySlice, calibrate: DaySlice) -> datetime:
+    """Return the instant after which nothing happened that a task's model or calibrator knows of."""
+    learned = train.end + learning_window(contracts, task)
+    return max(learned, calibrate.end + label_window(contracts.tasks, task))
+
+
 @dataclass(frozen=True)
 class _Cut:
     """The arithmetic of one surface as of one instant; ``days`` increase and are not empty."""
@@ -142,28 +192,24 @@ class _Cut:
     def task(self, name: str, shared: DaySlice) -> TaskSlices:
         maturity = time_until_known(self.contracts.tasks, name)
         test = shared if shared.end + maturity <= self.as_of else self._mature(name)
-        return self._before(name, _last_full_day(test.start - maturity), test)
+        return self.before(name, _last_full_day(test.start - maturity), test)
 
     def refit(self, name: str, tested: TaskSlices) -> TaskSlices:
         newest = _last_full_day(self.as_of - time_until_known(self.contracts.tasks, name))
-        return self._before(name, newest, tested.test)
+        return self.before(name, newest, tested.test)
 
-    def _before(self, name: str, last: date, test: DaySlice) -> TaskSlices:
+    def before(self, name: str, last: date, test: DaySlice) -> TaskSlices:
         """Cut calibrate days that end at ``last`` at the latest, and train days a window before them."""
         split = self.contracts.surface.split
         calibrate = self._newest(last, split.calibrate)
         if calibrate is None:
             raise self._immature(name, found=0)
-        limit = _last_full_day(calibrate.start - self._embargo(name))
+        limit = _last_full_day(calibrate.start - learning_window(self.contracts, name))
         train = self._newest(limit, split.train)
         mature_days = (limit - self.days[0]).days + 1
         if train is None or mature_days * _DAY < self.contracts.surface.minimum.train:
             raise self._immature(name, found=max(mature_days, 0))
         return TaskSlices(train, calibrate, test)
-
-    def _embargo(self, name: str) -> timedelta:
-        """Return what lies between train and calibrate days: nothing where open windows are learned from."""
-        return timedelta() if self.contracts.delayed(name) else self.contracts.tasks.own_window(name)
 
     def _mature(self, name: str) -> DaySlice:
         limit = _last_full_day(self.as_of - time_until_known(self.contracts.tasks, name))
@@ -192,7 +238,7 @@ class _Cut:
         yield f"{_days(surface.split.test)} test and {_days(surface.split.calibrate)} calibrate days"
         yield "are set aside, with embargoes of"
         yield f"{_days(time_until_known(spec, name))} (maturity) before as-of and test and"
-        yield f"{_days(self._embargo(name))} (window) before calibrate."
+        yield f"{_days(learning_window(self.contracts, name))} (window) before calibrate."
         yield "Wait for more days, bring older logs, or lower split in surface.yaml."
 
 

@@ -16,7 +16,7 @@ FIGURES = {
 RELEASE: dict[str, Any] = {
     "version": 3,
     "aliases": ["challenger"],
-    "as_of": "2026-05-06T00:00:00Z",
+    "as_of": "2026-05-13T00:00:00Z",
     "snapshot": "12c7569d19267e6b",
     "verdict": "hold",
     "backfilled": False,
@@ -115,7 +115,7 @@ def test_a_verdict_has_its_reasons_and_a_path_that_can_be_copied_whole() -> None
 def test_releases_are_a_table() -> None:
     head, row = as_text(text.write_releases([RELEASE | {"aliases": [], "verdict": None}])).splitlines()
     assert head.split() == ["release", "aliases", "as", "of", "snapshot", "verdict", "backfilled"]
-    assert row.split() == ["3", "-", "2026-05-06T00:00:00Z", "12c7569d19267e6b", "-", "no"]
+    assert row.split() == ["3", "-", "2026-05-13T00:00:00Z", "12c7569d19267e6b", "-", "no"]
 
 
 def test_a_release_has_its_figures_and_pins() -> None:

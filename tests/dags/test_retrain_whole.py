@@ -19,11 +19,11 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture(scope="module")
 def home_feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with 125 days of the simulated feed."""
+    """A home with 132 days of the simulated feed."""
     from tasks.datasets.world.generate import generate
 
     home = tmp_path_factory.mktemp("home_feed")
-    generate(days=125, requests_per_day=200, seed=7, out=home / "logs" / "home_feed")
+    generate(days=132, requests_per_day=200, seed=7, out=home / "logs" / "home_feed")
     return home
 
 
@@ -48,7 +48,7 @@ def weekly_circular(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_simulated_feed_is_retrained_whole(start: Start, home_feed: Path) -> None:
     ended = start(
-        "home_feed__retrain", surfaces=REPOSITORY / "surfaces", home=home_feed, as_of="2026-05-06T00:00:00Z"
+        "home_feed__retrain", surfaces=REPOSITORY / "surfaces", home=home_feed, as_of="2026-05-13T00:00:00Z"
     )
     _check_whole("home_feed", home_feed, ended)
 
@@ -119,7 +119,7 @@ def test_a_retrain_whose_every_training_failed_is_red_at_the_gate_and_tried_once
     start: Start, home_feed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     surfaces = _with_minimum(tmp_path, "home_feed", positives=10**9)
-    ended = start("home_feed__retrain", surfaces=surfaces, home=home_feed, as_of="2026-05-06T00:00:00Z")
+    ended = start("home_feed__retrain", surfaces=surfaces, home=home_feed, as_of="2026-05-13T00:00:00Z")
     assert ended.state == "failed"
     assert ended.steps["gate", None] == "failed"
     assert ended.steps["release", None] == "upstream_failed"

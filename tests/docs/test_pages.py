@@ -80,8 +80,8 @@ def test_every_environment_variable_that_is_named_exists() -> None:
 
 def test_the_slices_of_home_feed_are_those_of_the_page() -> None:
     contracts = load_surface(REPOSITORY / "surfaces", "home_feed")
-    days = [date(2026, 1, 1) + timedelta(days=n) for n in range(125)]
-    planned = plan_slices(contracts, datetime(2026, 5, 6, tzinfo=UTC), days).tasks
+    days = [date(2026, 1, 1) + timedelta(days=n) for n in range(132)]
+    planned = plan_slices(contracts, datetime(2026, 5, 13, tzinfo=UTC), days).tasks
     row = re.compile(r"^\| `(\w+)` \| (\S+) to (\S+) \| (\S+) to (\S+) \| (\S+) to (\S+) \|$", re.MULTILINE)
     rows = row.findall(text_of("concepts.md"))
     assert [task for task, *_ in rows] == ["click_30m", "purchase_7d", "return_30d"]

@@ -2,7 +2,7 @@
 
 ::
 
-    125 days of the feed -> one retrain -> its release scores the seven days after its as-of
+    132 days of the feed -> one retrain -> its release scores the seven days after its as-of
     predictions of those days   against   the truth that the simulation wrote down
 
 Positions are logged at random with respect to what decides an outcome, so a prediction, which knows no position,
@@ -26,8 +26,8 @@ from tasks.stores.workspace import Workspace
 
 pytestmark = pytest.mark.xdist_group("home_feed_truth")
 
-AS_OF = datetime(2026, 5, 6, tzinfo=UTC)
-DAYS, FRESH_DAYS, REQUESTS_PER_DAY, SEED = 125, 7, 800, 7
+AS_OF = datetime(2026, 5, 13, tzinfo=UTC)
+DAYS, FRESH_DAYS, REQUESTS_PER_DAY, SEED = 132, 7, 800, 7
 SURFACES = Path(__file__).parents[2] / "surfaces"
 RARE = 100
 """Positives in the test slice below which a ratio is judged by its interval, not by its value."""

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from tasks.contracts import Contracts
 from tasks.errors import DataError, ImmatureLabels
-from tasks.training.slices import DaySlice, ReleaseSlices, plan_slices, refit_slices, time_until_known
+from tasks.training.slices import (
+    DaySlice,
+    ReleaseSlices,
+    label_window,
+    plan_slices,
+    refit_slices,
+    time_until_known,
+)
 from tests.training.surfaces import binary, surface
 
 FIRST = date(2026, 1, 5)  # a Monday
@@ -54,30 +61,56 @@ def test_one_task_reads_from_as_of_backwards() -> None:
 
 
 def test_all_fast_tasks_share_the_test_slice_of_the_slowest_of_them() -> None:
-    plan = plan_slices(shop(), instant(125), days(125))
-    assert plan.test == between(110, 116)
+    plan = plan_slices(shop(), instant(132), days(132))
+    assert plan.test == between(117, 123)
     assert plan.tasks["click_30m"].test == plan.tasks["purchase_7d"].test == plan.test
 
 
 def test_a_task_that_matures_early_calibrates_up_to_the_eve_of_the_test() -> None:
-    clicks = plan_slices(shop(), instant(125), days(125)).tasks["click_30m"]
-    assert clicks.calibrate == between(102, 108)  # day 109 ends when the test begins: no hour left to mature
-    assert clicks.train == between(73, 100)
+    clicks = plan_slices(shop(), instant(132), days(132)).tasks["click_30m"]
+    assert clicks.calibrate == between(109, 115)  # day 116 ends when the test begins: no hour left to mature
+    assert clicks.train == between(80, 107)
 
 
-def test_125_days_leave_exactly_seven_train_days_for_returns_within_30_days() -> None:
-    slices = plan_slices(shop(), instant(125), days(125)).tasks["return_30d"]
-    assert slices.test == between(81, 87)
-    assert slices.calibrate == between(37, 43)
-    assert slices.train == between(0, 6)
+def test_132_days_leave_exactly_seven_train_days_for_returns_within_30_days_of_a_purchase() -> None:
+    slices = plan_slices(shop(), instant(132), days(132)).tasks["return_30d"]
+    assert slices.test == between(88, 94)
+    assert slices.calibrate == between(44, 50)
+    assert slices.train == between(0, 6)  # bought until 14, returned until 44, when calibrate begins
 
 
-def test_124_days_are_one_too_few_and_the_message_says_so() -> None:
+def test_131_days_are_one_too_few_and_the_message_says_so() -> None:
     with pytest.raises(
         ImmatureLabels,
-        match=r"'return_30d' cannot be trained as of 2026-05-09T00:00:00Z: 6 mature days.*7 are needed",
+        match=r"'return_30d' cannot be trained as of 2026-05-16T00:00:00Z: 6 mature days.*7 are needed"
+        r".*37 \(window\) before calibrate",
     ):
-        plan_slices(shop(), instant(124), days(124))
+        plan_slices(shop(), instant(131), days(131))
+
+
+def test_a_label_hangs_on_events_of_its_whole_chain_and_of_all_its_parts() -> None:
+    tasks = {
+        "look": binary("look", "PT6H"),
+        "buy": binary("buy", "P7D", "P9D", after="look"),
+        "back": binary("back", "P30D", after="buy"),
+        "stars": binary("stars", "P2D", observed_when={"task": "buy"}),
+        "sad": {"family": "negative", "compose": {"any_of": ["look", "back"]}},
+    }
+    spec = surface(tasks).tasks
+    hours = {task: label_window(spec, task) / timedelta(hours=1) for task in tasks}
+    assert hours == {"look": 6, "buy": 174, "back": 894, "stars": 174, "sad": 894}
+
+
+def test_a_task_that_starts_from_a_longer_one_waits_for_its_window_too() -> None:
+    tasks = {"rare": binary("a", "P1D"), "dense": binary("b", "P5D")}
+    starts = {"rare": {"start_from": {"task": "dense"}}}
+    alone = plan_slices(surface(tasks), instant(60), days(60)).tasks["rare"]
+    started = plan_slices(surface(tasks, training=starts), instant(60), days(60)).tasks["rare"]
+    assert alone.calibrate == started.calibrate
+    assert (alone.calibrate.start - alone.train.end, started.calibrate.start - started.train.end) == (
+        1 * DAY,
+        5 * DAY,
+    )
 
 
 def test_a_slow_task_without_history_does_not_keep_the_fast_ones_from_their_slices() -> None:
@@ -169,7 +202,7 @@ def test_an_empty_store_is_named() -> None:
 
 def test_an_unknown_task_is_named_with_its_nearest() -> None:
     with pytest.raises(DataError, match=re.escape("Did you mean 'click_30m'?")):
-        plan_slices(shop(), instant(125), days(125), tasks=["clik_30m"])
+        plan_slices(shop(), instant(132), days(132), tasks=["clik_30m"])
 
 
 def test_history_that_is_all_immature_is_no_crash() -> None:
@@ -207,7 +240,7 @@ def planned(contracts: Contracts, as_of: datetime, held: list[date]) -> ReleaseS
 
 
 @given(worlds())
-@example((shop(), instant(125), days(125)))
+@example((shop(), instant(132), days(132)))
 def test_no_row_that_trained_or_calibrated_any_part_lies_in_or_after_the_shared_test_slice(
     world: Any,
 ) -> None:
@@ -221,7 +254,7 @@ def test_no_row_that_trained_or_calibrated_any_part_lies_in_or_after_the_shared_
 def test_embargoes_hold_and_only_what_is_mature_is_tested(world: Any) -> None:
     contracts, as_of, held = world
     for name, slices in planned(contracts, as_of, held).tasks.items():
-        assert slices.train.end + contracts.tasks.own_window(name) <= slices.calibrate.start
+        assert slices.train.end + contracts.tasks.window(name) <= slices.calibrate.start
         assert slices.calibrate.end + time_until_known(contracts.tasks, name) <= slices.test.start
         assert slices.test.end + time_until_known(contracts.tasks, name) <= as_of
 
@@ -257,16 +290,15 @@ def test_a_refit_calibrates_on_the_newest_mature_days_and_trains_a_window_before
 
 
 def test_a_quick_task_is_refitted_up_to_yesterday_whatever_the_slow_ones_wait_for() -> None:
-    slices = refit_slices(shop(), instant(125), days(125), task="click_30m")
-    assert slices.calibrate == between(117, 123)  # yesterday's clicks are not known for an hour yet
-    assert slices.train.last == day(115)
+    slices = refit_slices(shop(), instant(132), days(132), task="click_30m")
+    assert slices.calibrate == between(124, 130)  # yesterday's clicks are not known for an hour yet
+    assert slices.train.last == day(122)
 
 
 @pytest.mark.parametrize("task", ["click_30m", "purchase_7d", "return_30d"])
 def test_a_refit_is_newer_than_what_was_tested_and_keeps_its_embargo(task: str) -> None:
-    tested = plan_slices(shop(), instant(125), days(125)).tasks[task]
-    slices = refit_slices(shop(), instant(125), days(125), task=task)
+    tested = plan_slices(shop(), instant(132), days(132)).tasks[task]
+    slices = refit_slices(shop(), instant(132), days(132), task=task)
     assert slices.train.last > tested.train.last
     assert slices.calibrate.last > tested.calibrate.last
-    window = shop().tasks.own_window(task)
-    assert slices.train.end + window <= slices.calibrate.start
+    assert slices.train.end + label_window(shop().tasks, task) <= slices.calibrate.start
