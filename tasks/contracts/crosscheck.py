@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tasks import columns as c
-from tasks.contracts.metrics import MetricKind, metric_names, parse_metric
+from tasks.contracts.metrics import Metric, MetricKind, metric_names, parse_metric
 from tasks.contracts.problems import Problem, abbreviate
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import NEEDS_SPARK, SparkTable, parse_source
@@ -221,13 +221,17 @@ def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSp
     segments = {s.name: s.column for s in surface.segments}
     columns = {*segments, *segments.values(), *surface.features.categorical, c.SOURCE}
     guarded = set()
+    if parse_metric(utility.primary.metric, tasks=tasks.tasks, columns=columns) is None:
+        hint = unknown("metric", utility.primary.metric, metric_names(tasks.tasks, columns))
+        yield Problem("utility.yaml", "primary.metric", abbreviate(utility.primary.metric), hint)
     for i, rail in enumerate(utility.guardrails):
         metric = parse_metric(rail.metric, tasks=tasks.tasks, columns=columns)
         if metric is None:
             hint = unknown("metric", rail.metric, metric_names(tasks.tasks, columns))
             yield Problem("utility.yaml", f"guardrails.{i}.metric", abbreviate(rail.metric), hint)
-        elif metric.kind in {MetricKind.RATE, MetricKind.PREDICTED}:
+        elif metric.kind in {MetricKind.RATE, MetricKind.GIVEN, MetricKind.PREDICTED}:
             guarded.add(metric.subject)
+            yield from _check_given(f"guardrails.{i}.metric", metric, tasks)
         for by in sorted(set(rail.by) - set(segments)):
             yield Problem(
                 "utility.yaml", f"guardrails.{i}.by", abbreviate(by), unknown("segment", by, segments)
@@ -236,6 +240,25 @@ def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSp
         if task.family.costs and name not in guarded:
             hint = f"a {task.family} task needs a guardrail: add one on {name}_rate or {name}_predicted"
             yield Problem("utility.yaml", "guardrails", abbreviate(name), hint)
+
+
+def _check_given(field: str, metric: Metric, tasks: TasksSpec) -> Iterator[Problem]:
+    """Refuse a rate given a task that the outcome does not come after or consist of."""
+    if metric.kind is not MetricKind.GIVEN or metric.subject is None:
+        return
+    before = tuple(_implied_by(metric.subject, tasks))
+    if metric.value not in before:
+        known = ", ".join(before) or "nothing"
+        hint = f"{metric.subject} does not hang on {metric.value}; it hangs on {known}"
+        yield Problem("utility.yaml", field, abbreviate(metric.name), hint)
+
+
+def _implied_by(name: str, tasks: TasksSpec) -> Iterator[str]:
+    """Yield the tasks that are positive wherever this one is."""
+    compose = tasks.tasks[name].compose
+    for other in compose.all_of if compose else tasks.needs(name):
+        yield other
+        yield from _implied_by(other, tasks)
 
 
 def find_slate_problems(slate: SlateSpec) -> Iterator[Problem]:

@@ -83,7 +83,11 @@ class FreshnessGate(Closed):
 
 
 class Gates(Closed):
-    """Every gate of a release."""
+    """Every gate of a release.
+
+    ``cannot_tell``: what becomes of verdicts that are neither the primary's nor a cost's, which have rules of
+    their own.
+    """
 
     data: DataGate = DataGate()
     model: ModelGate = ModelGate()
@@ -91,4 +95,4 @@ class Gates(Closed):
     decision: DecisionGate = DecisionGate()
     shadow: ShadowGate = ShadowGate()
     freshness: FreshnessGate = FreshnessGate()
-    cannot_tell: Literal["hold", "warn"] = "hold"
+    cannot_tell: Literal["hold", "warn"] = "warn"

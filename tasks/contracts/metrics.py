@@ -2,8 +2,9 @@
 
 ::
 
-    <task>_rate  <task>_predicted  <task>_calibration  ndcg_<task>  component_share:<task>
-    expected_utility  new_item_exposure  coverage  latency_p99_ms
+    <task>_rate  <task>_given_<parent>_rate  <task>_predicted  <task>_calibration  ndcg_<task>
+    observed_utility  expected_utility  component_share:<task>
+    new_item_exposure  long_tail_exposure  coverage  latency_p99_ms
     <column>_share:<value>  <column>_entropy  <column>_gini
 """
 
@@ -18,12 +19,15 @@ class MetricKind(StrEnum):
     """What a metric measures."""
 
     RATE = "rate"
+    GIVEN = "given"
     PREDICTED = "predicted"
     CALIBRATION = "calibration"
     NDCG = "ndcg"
     COMPONENT_SHARE = "component_share"
+    OBSERVED_UTILITY = "observed_utility"
     EXPECTED_UTILITY = "expected_utility"
     NEW_ITEM_EXPOSURE = "new_item_exposure"
+    LONG_TAIL_EXPOSURE = "long_tail_exposure"
     COVERAGE = "coverage"
     LATENCY = "latency_p99_ms"
     SHARE = "share"
@@ -32,12 +36,15 @@ class MetricKind(StrEnum):
 
 
 NAMES: Final = {
+    MetricKind.OBSERVED_UTILITY: "observed_utility",
     MetricKind.EXPECTED_UTILITY: "expected_utility",
     MetricKind.NEW_ITEM_EXPOSURE: "new_item_exposure",
+    MetricKind.LONG_TAIL_EXPOSURE: "long_tail_exposure",
     MetricKind.COVERAGE: "coverage",
     MetricKind.LATENCY: "latency_p99_ms",
     MetricKind.COMPONENT_SHARE: "component_share:{}",
     MetricKind.NDCG: "ndcg_{}",
+    MetricKind.GIVEN: "{}_given_{}_rate",
     MetricKind.RATE: "{}_rate",
     MetricKind.PREDICTED: "{}_predicted",
     MetricKind.CALIBRATION: "{}_calibration",
@@ -62,7 +69,7 @@ _NAIVE: Final = " (naive)"
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric measures; ``subject`` is the task or column, ``value`` the column's value.
+    """What a metric measures; ``subject`` is the task or column, ``value`` the column's value or the parent.
 
     ``naive``: outcomes are taken as the log's ranker let them be seen.
 
@@ -135,7 +142,9 @@ def _metrics(tasks: Iterable[str], columns: Iterable[str]) -> Iterator[Metric]:
     """Yield every metric but the shares of columns, in the order in which a name is read."""
     tasks, columns = list(tasks), list(columns)
     for kind in NAMES:
-        if kind in _OF_TASKS:
+        if kind is MetricKind.GIVEN:
+            yield from (Metric(kind, task, given) for task in tasks for given in tasks if task != given)
+        elif kind in _OF_TASKS:
             yield from (Metric(kind, task) for task in tasks)
         elif kind in _OF_COLUMNS:
             yield from (Metric(kind, column) for column in columns)

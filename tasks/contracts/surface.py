@@ -202,6 +202,9 @@ class SurfaceSpec(Closed):
     values: Identifiers = ()
     examination: Literal["none", "estimated"] | Examination | None = None
     reference_position: Annotated[int, Field(ge=1)] = 1
+    propensity_kind: Annotated[
+        Literal["position", "inclusion"], Field(exclude_if=lambda kind: kind == "position")
+    ] = "position"
     split: Split
     minimum: Minimum = Minimum()
     lightgbm: dict[Identifier, LightGBMParameters] = {}

@@ -4,7 +4,7 @@ utility = sum over terms of weight x calibrated probability [x value column]
 """
 
 from collections import Counter
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -103,13 +103,33 @@ class Tier(Closed):
         return self
 
 
-class Guardrail(Closed):
-    """A bound on a metric of the decision, judged by its interval."""
+BOUNDS: Final = (
+    "max",
+    "min",
+    "relative_increase_max",
+    "relative_increase_min",
+    "relative_decrease_max",
+)
+"""The bounds that a guardrail may have."""
 
-    metric: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(:[^\s:]{1,100})?$")]
+MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(:[^\s:]{1,100})?$")]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class Guardrail(Closed):
+    """A bound on a metric of the decision, judged by its interval.
+
+    ``relative_increase_min`` demands an improvement: a candidate that equals its baseline fails it.
+    """
+
+    metric: MetricName
     max: Number | None = None
     min: Number | None = None
     relative_increase_max: Annotated[Number, Field(ge=0)] | None = None
+    relative_increase_min: Annotated[Number | None, Field(ge=0, exclude_if=_is_none)] = None
     relative_decrease_max: Annotated[Number, Field(ge=0, le=1)] | None = None
     by: Identifiers = ()
     anchor: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")] | None = None
@@ -117,11 +137,20 @@ class Guardrail(Closed):
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Self:
-        if all(
-            b is None for b in (self.max, self.min, self.relative_increase_max, self.relative_decrease_max)
-        ):
-            raise ValueError("has no bound; give max, min, relative_increase_max or relative_decrease_max")
+        if all(getattr(self, bound) is None for bound in BOUNDS):
+            raise ValueError(f"has no bound; give {', '.join(BOUNDS[:-1])} or {BOUNDS[-1]}")
         return self
+
+
+class Primary(Closed):
+    """The metric that a release may not lose: its one-sided 95 % lower bound stays above the margin."""
+
+    metric: MetricName = "observed_utility"
+    relative_decrease_max: Annotated[Number, Field(ge=0, lt=1)] = 0.05
+
+
+def _is_default_primary(primary: Primary) -> bool:
+    return primary == Primary()
 
 
 class UtilitySpec(Closed):
@@ -142,6 +171,7 @@ class UtilitySpec(Closed):
     ] = {}
     hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple] = ()
     lexicographic: Annotated[tuple[Tier, ...], AsTuple] = ()
+    primary: Annotated[Primary, Field(exclude_if=_is_default_primary)] = Primary()
     guardrails: Annotated[tuple[Guardrail, ...], AsTuple] = ()
 
     @model_validator(mode="after")

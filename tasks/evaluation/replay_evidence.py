@@ -13,12 +13,23 @@ from tasks.evaluation.verdicts import Estimate, Verdict
 
 
 @dataclass(frozen=True)
+class DayChange:
+    """The relative change on one day."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
+    day: date
+    change: Figure
+
+
+@dataclass(frozen=True)
 class Measured:
     """A metric of the policy and its baseline in one segment, as one judge sees it.
 
     ``metric`` is its name, ``kind`` and ``subject`` (a task or a column) what the name means. ``relative`` is
-    policy / baseline - 1. ``reason`` says why a figure is missing; ``judge`` names whose predictions were
-    believed (the same for metrics of outcomes).
+    policy / baseline - 1. ``reason`` says why a figure is missing, or may not be judged; ``judge`` names
+    whose predictions were believed (the same for metrics of outcomes). ``events``: the fewer of the positive
+    outcomes in the slots of both; None for what counts none.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -32,6 +43,8 @@ class Measured:
     kind: MetricKind
     subject: str | None = None
     reason: str = ""
+    events: int | None = None
+    by_day: tuple[DayChange, ...] = ()
 
 
 class Headline(Section):

@@ -57,6 +57,16 @@ class Estimate:
         """Whether value and interval are finite."""
         return all(math.isfinite(x) for x in (self.value, self.low, self.high))
 
+    @property
+    def standard_error(self) -> float:
+        """That of a normal law with this interval; NaN where the interval is unknown."""
+        return (self.high - self.low) / _WIDTH
+
+
+_WIDTH: Final = 2 * 1.959964
+"""Standard errors from one end of a 95 % interval to the other."""
+_TOLD: Final = 1.959964 + 0.841621
+"""Standard errors of a change that an interval of 95 % tells from none in 80 % (Lehr 1992)."""
 
 UNKNOWN_ESTIMATE: Final = Estimate(math.nan, math.nan, math.nan, 0)
 """A figure that the data cannot give."""
@@ -71,13 +81,44 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Power:
+    """The smallest change that the data tell in 80 %, and how often as many data would tell the bound so."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
+    detectable: Figure
+    data_needed: Figure
+
+    @classmethod
+    def of(cls, change: Estimate | None, *, margin: float) -> "Power | None":
+        """Derive the power from a change's interval; None where that is unknown.
+
+        Parameters
+        ----------
+        change : a relative change.
+        margin : how far from no change the bound lies; a bound of 0 is never told.
+
+        Examples
+        --------
+        >>> power = Power.of(Estimate(0.0, -0.1, 0.1, 90), margin=0.1)
+        >>> round(power.detectable, 3), round(power.data_needed, 2)
+        (0.143, 2.04)
+        """
+        if change is None or not change.known:
+            return None
+        detectable = _TOLD * change.standard_error
+        return cls(detectable, (detectable / margin) ** 2 if margin else math.nan)
+
+
+@dataclass(frozen=True)
 class Verdict:
     """One gate's or guardrail's result with its evidence.
 
     ``subject`` names what was judged, ``segment`` is ``all`` or ``column=value``; ``evidence`` names the run
     that the figures come from; ``relative`` says that the figure is a share of a baseline. ``threshold`` says
-    in words what is allowed. ``task`` and ``allowed`` say subject and threshold as values, for whoever draws
-    them; they are not written.
+    in words what is allowed. ``holds`` says whether a cannot_tell holds the release; None leaves that to the
+    surface's gates. ``power`` is that of a bound on a change. ``task`` and ``allowed`` say subject and
+    threshold as values, for whoever draws them; they are not written.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -91,6 +132,8 @@ class Verdict:
     reason: str = ""
     evidence: str = ""
     relative: bool = False
+    holds: bool | None = None
+    power: Power | None = None
     task: Annotated[str | None, Field(exclude=True)] = None
     allowed: Annotated[Bounds | None, Field(exclude=True)] = None
 

@@ -29,21 +29,33 @@ Decision = Promote | Hold
 def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", "warn"]) -> Decision:
     """Decide on a release.
 
-    Promote needs every verdict to be pass, warn or no_rule, or cannot_tell where that is declared a
-    warning. No verdict at all is a hold: nothing was shown.
+    Promote needs every verdict to be pass, warn or no_rule. A cannot_tell is a warning or a reason to hold as
+    the verdict itself says (the primary holds, a cost by its own rule), else as the surface declares. No
+    verdict at all is a hold, and so is a release of which nothing could be told: nothing was shown.
 
     Examples
     --------
     >>> decide_release([], cannot_tell="warn")
     Hold(reasons=('no gate was judged',), warnings=())
     """
-    doubtful = {Outcome.WARN} | ({Outcome.CANNOT_TELL} if cannot_tell == "warn" else set())
-    fine = {Outcome.PASS, Outcome.NO_RULE} | doubtful
-    warnings = tuple(explain_verdict(v) for v in verdicts if v.outcome in doubtful)
-    reasons = tuple(explain_verdict(v) for v in verdicts if v.outcome not in fine)
     if not verdicts:
-        reasons = ("no gate was judged",)
+        return Hold(("no gate was judged",), ())
+    warnings = tuple(explain_verdict(v) for v in verdicts if _warns(v, cannot_tell))
+    reasons = tuple(explain_verdict(v) for v in verdicts if _holds(v, cannot_tell))
+    if not reasons and not any(v.outcome in {Outcome.PASS, Outcome.WARN} for v in verdicts):
+        reasons = ("nothing could be told: no verdict is a pass",)
     return Hold(reasons, warnings) if reasons else Promote(warnings)
+
+
+def _holds(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> bool:
+    if verdict.outcome is Outcome.CANNOT_TELL:
+        return cannot_tell == "hold" if verdict.holds is None else verdict.holds
+    return verdict.outcome in {Outcome.BLOCK, Outcome.METRIC_MISSING}
+
+
+def _warns(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> bool:
+    doubtful = verdict.outcome in {Outcome.WARN, Outcome.CANNOT_TELL}
+    return doubtful and not _holds(verdict, cannot_tell)
 
 
 def explain_verdict(verdict: Verdict) -> str:

@@ -1,24 +1,31 @@
 """What a simulation found, as the gate, the dossier and the run's metrics read it."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Headline, Measured
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Verdict
 
-_HEADLINE = frozenset({MetricKind.EXPECTED_UTILITY, MetricKind.RATE})
+_HEADLINE = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.EXPECTED_UTILITY, MetricKind.RATE})
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a replay found: verdicts of the guardrails, every metric, and further policies by name."""
+    """What a replay found: verdicts of primary and guardrails, every metric, and further policies by name.
+
+    ``believed``: terms of the observed utility that enter by a prediction, with the events that were seen;
+    ``left_out``: terms that cannot enter.
+    """
 
     baseline: str
     verdicts: list[Verdict]
     measured: list[Measured]
     others: dict[str, list[Measured]]
+    believed: Mapping[str, int] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     @property
     def expected_utility(self) -> float:

@@ -1,10 +1,49 @@
-"""A utility policy's guardrails, judged by what a replay measured."""
+"""A utility policy's guardrails, judged by what a replay measured.
+
+::
+
+    of a cost (negative, safety)    costs.py: what cannot be told passes only where the judges agree
+    model-judged (_predicted)       the worse of two judges decides; no ground to pass by itself
+    any other                       by its interval; what cannot be told is a warning
+
+Segments only block, and a block among many segments is corrected for their number (Benjamini and Hochberg):
+twenty equal segments blocked an equal candidate in 15 %.
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
+import numpy as np
+from scipy.special import ndtr
+
+from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Guardrail
+from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict, judge
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import WORST_FIRST, Bounds, Estimate, Outcome, Power, Verdict, judge
+
+_ONE_SIDED: Final = 0.025
+"""Chance of an interval of 95 % to lie wholly beyond a bound that holds."""
+MODEL_JUDGED: Final = "model-judged"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One bound of a guardrail: its words, the figure that it is held against, the closed range allowed."""
+
+    words: str
+    observed: Estimate | None
+    allowed: Bounds
+    relative: bool
+
+    @property
+    def margin(self) -> float | None:
+        """How far from no change the bound lies; None where it is no bound of a change."""
+        if not self.relative:
+            return None
+        return self.allowed.high if np.isfinite(self.allowed.high) else abs(self.allowed.low)
 
 
 def judge_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, run: str) -> list[Verdict]:
@@ -17,43 +56,98 @@ def judge_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, run: 
     run : the MLflow run that the figures come from.
     """
     segments = list(dict.fromkeys(m.segment for m in measured))
-    return [
+    worst = [
         min(
             (v for m in measured if m.segment == segment for v in _verdicts(guardrail, m, run)),
             key=lambda verdict: WORST_FIRST.index(verdict.outcome),
         )
         for segment in segments
     ]
+    return correct_segments(worst)
+
+
+def correct_segments(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Take back the blocks of segments that chance makes among so many; the whole is left as it is."""
+    family = [v for v in verdicts if v.segment != ALL]
+    adjusted = iter(benjamini_hochberg([beyond_p_value(v) for v in family]))
+    return [v if v.segment == ALL else _corrected(v, float(next(adjusted)), len(family)) for v in verdicts]
+
+
+def beyond_p_value(verdict: Verdict) -> float:
+    """Return the one-sided p-value of "the bound holds" by the verdict's interval; 1 where it is unknown.
+
+    Examples
+    --------
+    >>> high = Estimate(0.3, 0.3 - 1.959964 * 0.1, 0.3 + 1.959964 * 0.1, 90)
+    >>> bound = Bounds(high=0.1)
+    >>> v = Verdict("decision", "hide_rate", "a=b", Outcome.BLOCK, "", high, allowed=bound)
+    >>> round(beyond_p_value(v), 4)
+    0.0228
+    """
+    seen, allowed = verdict.observed, verdict.allowed
+    if seen is None or allowed is None or not seen.known or not seen.standard_error:
+        return 1.0
+    excess = max(seen.value - allowed.high, allowed.low - seen.value)
+    return float(ndtr(-excess / seen.standard_error))
+
+
+def bounds_of(guardrail: Guardrail, measured: Measured) -> Iterator[Bound]:
+    """Yield each bound of a guardrail with the figure that it is held against."""
+    if guardrail.max is not None:
+        yield Bound(f"<= {guardrail.max:g}", measured.policy, Bounds(high=guardrail.max), relative=False)
+    if guardrail.min is not None:
+        yield Bound(f">= {guardrail.min:g}", measured.policy, Bounds(low=guardrail.min), relative=False)
+    if (rise := guardrail.relative_increase_max) is not None:
+        yield Bound(f"rise of {rise:.1%}", measured.relative, Bounds(high=rise), relative=True)
+    if (least := guardrail.relative_increase_min) is not None:
+        yield Bound(f"rise of {least:.1%} or more", measured.relative, Bounds(low=least), relative=True)
+    if (drop := guardrail.relative_decrease_max) is not None:
+        yield Bound(f"fall of {drop:.1%}", measured.relative, Bounds(low=-drop), relative=True)
+
+
+def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:
+    """Judge one bound by the interval alone."""
+    if measured.reason:
+        outcome = Outcome.CANNOT_TELL
+    else:
+        outcome = judge(
+            bound.observed,
+            low=_finite(bound.allowed.low),
+            high=_finite(bound.allowed.high),
+            action=guardrail.action,
+        )
+    return Verdict(
+        gate="decision",
+        subject=guardrail.metric,
+        segment=measured.segment,
+        outcome=outcome,
+        threshold=bound.words,
+        observed=bound.observed,
+        reason=measured.reason or _by_whom(measured),
+        evidence=run,
+        relative=bound.relative,
+        task=measured.subject,
+        allowed=bound.allowed,
+        power=None if bound.margin is None else Power.of(bound.observed, margin=bound.margin),
+    )
 
 
 def _verdicts(guardrail: Guardrail, measured: Measured, run: str) -> Iterator[Verdict]:
-    for threshold, observed, low, high in _bounds(guardrail, measured):
-        if measured.reason:
-            outcome = Outcome.CANNOT_TELL
-        else:
-            outcome = judge(observed, low=low, high=high, action=guardrail.action)
-        yield Verdict(
-            gate="decision",
-            subject=guardrail.metric,
-            segment=measured.segment,
-            outcome=outcome,
-            threshold=threshold,
-            observed=observed,
-            reason=measured.reason or f"judged by {measured.judge}",
-            evidence=run,
-            relative=observed is not None and observed is measured.relative,
-        )
+    return (judge_bound(guardrail, bound, measured, run) for bound in bounds_of(guardrail, measured))
 
 
-def _bounds(
-    guardrail: Guardrail, measured: Measured
-) -> Iterator[tuple[str, Estimate | None, float | None, float | None]]:
-    """Yield threshold in words, the observed figure, and the closed range that is allowed."""
-    if guardrail.max is not None:
-        yield f"<= {guardrail.max:g}", measured.policy, None, guardrail.max
-    if guardrail.min is not None:
-        yield f">= {guardrail.min:g}", measured.policy, guardrail.min, None
-    if (rise := guardrail.relative_increase_max) is not None:
-        yield f"rise of {rise:.1%}", measured.relative, None, rise
-    if (drop := guardrail.relative_decrease_max) is not None:
-        yield f"fall of {drop:.1%}", measured.relative, -drop, None
+def _by_whom(measured: Measured) -> str:
+    if measured.kind is MetricKind.PREDICTED:
+        return f"{MODEL_JUDGED}, by {measured.judge}"
+    return f"judged by {measured.judge}" if measured.kind is MetricKind.CALIBRATION else ""
+
+
+def _corrected(verdict: Verdict, adjusted: float, family: int) -> Verdict:
+    if verdict.outcome not in {Outcome.BLOCK, Outcome.WARN} or adjusted <= _ONE_SIDED:
+        return verdict
+    reason = f"chance may do this in one of {family} segments (p {adjusted:.2g})"
+    return replace(verdict, outcome=Outcome.CANNOT_TELL, reason=reason)
+
+
+def _finite(bound: float) -> float | None:
+    return bound if np.isfinite(bound) else None

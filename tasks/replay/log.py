@@ -8,14 +8,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks import columns as c
-from tasks.errors import DataError
+from tasks.evaluation.clustered import RowClusters
+from tasks.replay.inclusion import contradiction
+from tasks.replay.outcomes import Outcome
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -32,10 +34,15 @@ class CandidateLog:
     logged_position : position where it was shown, NaN where it was not or none is logged, shape (n,).
     shown : whether the candidate was shown, shape (n,).
     labels : by task, the observed label, NaN elsewhere, shape (n,).
+    outcomes : by task, what the chain up to it led to.
     segments : by segment name, the row's value.
+    days : codes 0.. of the row's day in order, shape (n,).
+    dates : the day of each code.
     examination : probability of being looked at by position, relative to the first; None is undeclared.
     positions_logged : whether the log carries positions.
     complete : whether every scored candidate is logged, not only what was shown.
+    inclusion : how many candidates each shown item stands for, 0 where it was not shown (``inclusion.py``);
+        1 where only what was shown is logged, None where the log does not tell.
     """
 
     requests: Ints
@@ -44,10 +51,14 @@ class CandidateLog:
     logged_position: Floats
     shown: npt.NDArray[np.bool_]
     labels: Mapping[str, Floats]
+    outcomes: Mapping[str, Outcome]
     segments: Mapping[str, pd.Categorical]
+    days: Ints
+    dates: tuple[date, ...]
     examination: Floats | None
     positions_logged: bool
     complete: bool
+    inclusion: Floats | None
 
     @property
     def user_count(self) -> int:
@@ -59,14 +70,27 @@ class CandidateLog:
         """Number of distinct requests."""
         return int(self.requests.max()) + 1 if len(self.requests) else 0
 
-    def by_user(self, values: Floats | npt.NDArray[np.bool_]) -> Floats:
-        """Sum values of shape (n,) by user, to shape (users,)."""
-        return np.bincount(self.users, values, minlength=self.user_count).astype(np.float64)
+    @cached_property
+    def clusters(self) -> RowClusters:
+        """The users, items and days whose rows move together."""
+        return RowClusters(self.users, self.items, self.days)
+
+    @cached_property
+    def logged_looks(self) -> Floats:
+        """Examination of the place where each row was shown, of the first place elsewhere, shape (n,)."""
+        return self.examined_at(self.logged_position)
+
+    @cached_property
+    def contradiction(self) -> str:
+        """Why the logged propensities cannot be what they say; nothing where they can."""
+        if not self.complete or self.inclusion is None:
+            return ""
+        return contradiction(self.requests, self.inclusion)
 
     @cached_property
     def mean_examination(self) -> float:
         """How much the places of what was shown were looked at on average."""
-        return float(self.examined_at(self.logged_position[self.shown]).mean()) if self.shown.any() else 1.0
+        return float(self.logged_looks[self.shown].mean()) if self.shown.any() else 1.0
 
     def examined_at(self, positions: Floats | Ints) -> Floats:
         """Return the probability that each position is looked at; beyond the curve its last value."""
@@ -90,6 +114,8 @@ class Slates:
         whose predictions speak of the reference position.
     utility : the policy's utility, NaN where it has none, shape (n,).
     contributions : by term of the utility, shape (n,).
+    worth : by term of the utility, its weight times its value column, in the row's context, shape (n,).
+    follows_log : whether the slots depend on what was shown, as those of the logged order do.
     """
 
     name: str
@@ -98,73 +124,5 @@ class Slates:
     where_shown: Mapping[str, Floats] = field(default_factory=dict)
     utility: Floats | None = None
     contributions: Mapping[str, Floats] = field(default_factory=dict)
-
-
-def logged_slates(log: CandidateLog, *, length: int) -> Slates:
-    """Return the slates that were really shown, cut at ``length``.
-
-    Raises
-    ------
-    DataError
-        The log carries no position.
-    """
-    if not log.positions_logged:
-        raise DataError(
-            "The log carries no position, so there is no logged order to compare with. "
-            "Name a column: gates.decision.first: {column: ...}"
-        )
-    position = np.where(log.shown, log.logged_position, np.inf)
-    return Slates("logged order", order_slots(log.requests, position, length=length))
-
-
-def column_slates(log: CandidateLog, values: Floats, *, column: str, length: int) -> Slates:
-    """Return slates in descending order of a logged column; ties and nulls come last by item."""
-    return Slates(f"order of {column}", order_slots(log.requests, -values, length=length))
-
-
-def order_slots(requests: Ints, key: Floats, *, length: int) -> Ints:
-    """Number each request's rows by ascending key, up to ``length``; 0 beyond it or without a finite key.
-
-    Examples
-    --------
-    >>> order_slots(np.array([0, 0, 1, 0]), np.array([2.0, 1.0, 5.0, np.inf]), length=2).tolist()
-    [2, 1, 1, 0]
-    """
-    order = np.lexsort((key, requests))
-    ordered = requests[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.array([], int)
-    number = np.arange(len(ordered)) - np.repeat(starts, np.diff(np.r_[starts, len(ordered)])) + 1
-    slot = np.zeros(len(requests), dtype=np.int64)
-    slot[order] = np.where((number <= length) & np.isfinite(key[order]), number, 0)
-    return slot
-
-
-def candidate_log(
-    frame: pd.DataFrame,
-    *,
-    tasks: tuple[str, ...],
-    segments: Mapping[str, pd.Categorical],
-    examination: Floats | None,
-    complete: bool,
-) -> CandidateLog:
-    """Build a log from candidate rows with our column names and the observed labels."""
-    positions = frame[c.POSITION] if c.POSITION in frame else pd.Series(np.nan, index=frame.index)
-    position = pd.to_numeric(positions).to_numpy(dtype=float, na_value=np.nan)
-    shown = (
-        frame[c.SHOWN].fillna(False).to_numpy(dtype=bool) if c.SHOWN in frame else np.ones(len(frame), bool)
-    )
-    users = (
-        frame[c.USER_ID] if frame[c.USER_ID].notna().all() else frame[c.USER_ID].fillna(frame[c.REQUEST_ID])
-    )
-    return CandidateLog(
-        requests=pd.factorize(frame[c.REQUEST_ID])[0].astype(np.int64),
-        users=pd.factorize(users)[0].astype(np.int64),
-        items=pd.factorize(frame[c.ITEM_ID])[0].astype(np.int64),
-        logged_position=position,
-        shown=shown,
-        labels={t: frame[t].to_numpy(dtype=float, na_value=np.nan) for t in tasks},
-        segments=segments,
-        examination=examination,
-        positions_logged=bool(np.isfinite(position).any()),
-        complete=complete,
-    )
+    worth: Mapping[str, Floats] = field(default_factory=dict)
+    follows_log: bool = False

@@ -9,6 +9,7 @@ from datetime import date, datetime
 import pandas as pd
 
 from tasks import columns as c
+from tasks.contracts.chains import parent
 from tasks.errors import DataError
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -26,18 +27,20 @@ def labelled_candidates(
     """Read the candidates of some days with the observed labels of those that were shown.
 
     Without a candidates table they are the impressions themselves. A label that is not observed, and one of a
-    candidate that was not shown, is null.
+    candidate that was not shown, is null. Tasks of a chain bring their status too.
     """
     labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
-    tasks = list(workspace.contracts.tasks.tasks)
+    spec = workspace.contracts.tasks
+    chained = [c.status(name) for name in spec.tasks if parent(spec, name)]
+    tasks = list(spec.tasks)
     if workspace.contracts.surface.sources.candidates is None:
-        made = {c.CONTRACT_VERSION, c.CONTRACT_DIGEST, *map(c.status, tasks), *map(c.at, tasks)}
+        made = {c.CONTRACT_VERSION, c.CONTRACT_DIGEST, *map(c.status, tasks), *map(c.at, tasks)} - {*chained}
         columns = [name for name in labels.schema().names if name not in made]
         return labels.read(columns, first_day=first_day, last_day=last_day).to_pandas()
     with open_log(workspace) as log:
-        names = [name for name in log.candidates if name not in tasks]
+        names = [name for name in log.candidates if name not in {*tasks, *chained}]
         read = log.read(CANDIDATES, names, as_of=labels.as_of, first_day=first_day, last_day=last_day)
-    return _with_labels(read.to_pandas(), labels, tasks, first_day, last_day)
+    return _with_labels(read.to_pandas(), labels, [*tasks, *chained], first_day, last_day)
 
 
 def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:
@@ -60,12 +63,12 @@ def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:
 def _with_labels(
     candidates: pd.DataFrame,
     snapshot: Snapshot,
-    tasks: Sequence[str],
+    columns: Sequence[str],
     first_day: date,
     last_day: date,
 ) -> pd.DataFrame:
     key = list(c.IMPRESSION_KEY)
-    table = snapshot.read([*key, *tasks], first_day=first_day, last_day=last_day)
+    table = snapshot.read([*key, *columns], first_day=first_day, last_day=last_day)
     return candidates.merge(table.to_pandas(), on=key, how="left", validate="one_to_one")
 
 

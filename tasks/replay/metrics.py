@@ -1,15 +1,17 @@
-"""What a slate metric is, as sums over users, so that users can be resampled.
+"""What each metric of a policy's slots is, as a statistic with each row's influence.
 
-Every metric of a policy is a ratio of two sums over its slots (contracts.md names each)::
+::
 
     metric              numerator                                          denominator
-    <task>_rate         label x examination(slot) / examination(position)  labelled slots
-    <task>_predicted    examination(slot) x joint prediction (a)           slots
-    <task>_calibration  label                                              prediction (b), labelled slots
-    expected_utility    examination(slot) x utility                        slots
-    <column>_share      examination(slot) where the column has the value   examination(slot)
+    <task>_rate         what a look leads to (rates.py)                    looks
+    <task>_predicted    examination(slot) x joint prediction (a)           looks
+    <task>_calibration  outcome                                            prediction (b), labelled slots
+    expected_utility    examination(slot) x utility                        looks
+    <column>_share      looks where the column has the value               looks
+    long_tail_exposure  looks on items outside those that make half        looks
     component_share     within-request covariance of a term and utility    variance of the utility
-    ndcg_<task>         discounted label / examination(position)           the same in the ideal order
+    entropy, gini       of the shares of a column's values in the looks
+    coverage            distinct items in the slots                        distinct items available
 
 (a) at the reference position. A head that is not corrected for position speaks of the places where such items
 stood: its prediction is divided by their mean examination, so that no look is counted twice.
@@ -17,20 +19,25 @@ stood: its prediction is divided by their mean examination, so that no look is c
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.evaluation.binary import divide
-from tasks.evaluation.ndcg import RequestGains, request_gains
+from tasks.evaluation.clustered import Ratio, Statistic
+from tasks.evaluation.exposure import entropy_statistic, gini_statistic
+from tasks.evaluation.ndcg import request_gains
 from tasks.replay.log import CandidateLog, Floats, Slates
 
 NEW_ITEMS = "item_age"
 """The segment whose lowest bin holds the new items."""
+_HALF: Final = 0.5
+"""Share of the logged looks that the items outside the long tail make."""
 
 Rows = npt.NDArray[np.bool_]
+Measurement = Ratio | Statistic
 
 _MIX = frozenset(
     {
@@ -38,48 +45,47 @@ _MIX = frozenset(
         MetricKind.ENTROPY,
         MetricKind.GINI,
         MetricKind.NEW_ITEM_EXPOSURE,
+        MetricKind.LONG_TAIL_EXPOSURE,
         MetricKind.COVERAGE,
     }
 )
+OF_OUTCOMES: Final = frozenset(
+    {MetricKind.RATE, MetricKind.GIVEN, MetricKind.NDCG, MetricKind.OBSERVED_UTILITY}
+)
+"""Metrics of what happened, which need looks and propensities."""
 
 
-@dataclass(frozen=True)
-class UserSums:
-    """Numerator and denominator of a ratio by user, each of shape (users,)."""
-
-    numerator: Floats
-    denominator: Floats
-
-    @property
-    def n(self) -> int:
-        """Number of users that the ratio rests on."""
-        return int(np.count_nonzero(self.denominator))
-
-
-def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[str]) -> str | None:
-    """Say why the log cannot tell a metric; None where it can."""
+def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[str]) -> str:
+    """Say why the log cannot tell a metric; nothing where it can."""
     if metric.kind is MetricKind.LATENCY:
         return "a batch run's time is no serving latency; it is read from serving logs"
     if metric.kind in _MIX and not log.complete:
         return "only what was shown is logged, so exposure, mix and coverage cannot be replayed"
     if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and NEW_ITEMS not in log.segments:
         return f"no segment is called {NEW_ITEMS}"
-    if metric.kind is MetricKind.RATE and metric.subject in request_level:
+    if metric.kind in {MetricKind.RATE, MetricKind.GIVEN} and metric.subject in request_level:
         return "no ranking of a request can move an outcome of the whole request"
-    weighted = metric.kind in {MetricKind.RATE, MetricKind.NDCG}
-    if weighted and log.positions_logged and log.examination is None:
+    if metric.kind in OF_OUTCOMES and log.positions_logged and log.examination is None:
         return "positions are logged but the surface declares no examination curve"
-    return None
+    return ""
 
 
-def user_sums(
+def per_look(log: CandidateLog, slates: Slates, task: str) -> Floats | None:
+    """Return a release's joint prediction of a task for an item that is looked at, shape [n]."""
+    prediction = slates.predictions.get(task)
+    if prediction is None or task in slates.where_shown or not log.outcomes[task].looked_at:
+        return prediction
+    return prediction / log.mean_examination
+
+
+def measure_slots(
     metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
-) -> UserSums | None:
-    """Sum a ratio metric by user.
+) -> Measurement | None:
+    """Measure a metric of predictions, utility, mix or exposure.
 
     Parameters
     ----------
-    metric : any but entropy, gini and coverage, which are no ratios.
+    metric : any that is not of `OF_OUTCOMES`.
     log : n candidates.
     slates : the policy that is measured.
     judge : whose predictions and utility are believed.
@@ -87,76 +93,102 @@ def user_sums(
 
     Returns
     -------
-    None where the judge has no predictions for the metric.
+    None where the judge has no predictions for the metric, or the log not the column.
     """
-    return _SUMS[metric.kind](metric, log, slates, judge, within)
+    return _MEASUREMENTS[metric.kind](metric, log, slates, judge, within)
 
 
-def _rate(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> UserSums:
-    label = log.labels[str(metric.subject)]
-    rows = _labelled(log, slates, label, within)
-    moved = log.examined_at(slates.slot) / log.examined_at(log.logged_position)
-    return _sums(log, np.where(rows, np.nan_to_num(label) * moved, 0.0), rows)
+def naive_ndcg(task: str, log: CandidateLog, slates: Slates, within: Rows) -> Ratio:
+    """Average each request's NDCG over its labelled items, as the log's ranker let them be seen.
+
+    It is printed beside the other and never gates: it has the wrong sign where a policy departs from the log.
+    """
+    label = log.labels[task]
+    rows = within & log.shown & np.isfinite(label)
+    length = int(slates.slot.max(initial=1))
+
+    def gains(rows: Rows) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
+        made = request_gains(label[rows], -slates.slot[rows], log.requests[rows], k=length)
+        return made.gained, made.ideal, np.flatnonzero(rows)[made.first_rows]
+
+    inside, ideal_of = rows & (slates.slot > 0), np.zeros(log.request_count)
+    _, ideal, first = gains(rows)
+    ideal_of[log.requests[first]] = ideal
+    gained, _, place = gains(inside)
+    numerator, denominator = np.zeros(len(label)), np.zeros(len(label))
+    possible = ideal_of[log.requests[place]]
+    numerator[place] = np.divide(gained, possible, out=np.zeros(len(place)), where=possible > 0)
+    denominator[first] = ideal > 0
+    return Ratio(numerator, denominator, int(np.count_nonzero(label[inside] > 0)))
 
 
 def _predicted(
     metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
-) -> UserSums | None:
-    task = str(metric.subject)
-    prediction = judge.predictions.get(task)
+) -> Ratio | None:
+    prediction = per_look(log, judge, str(metric.subject))
     if prediction is None:
         return None
-    rows = within & (slates.slot > 0)
-    looks = log.examined_at(slates.slot) / (1.0 if task in judge.where_shown else log.mean_examination)
-    return _sums(log, np.where(rows, looks * prediction, 0.0), rows)
+    looks = _looks(log, slates, within)
+    return Ratio(looks * prediction, looks)
 
 
 def _calibration(
     metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
-) -> UserSums | None:
+) -> Ratio | None:
     task = str(metric.subject)
-    prediction = judge.where_shown.get(task, judge.predictions.get(task))
+    own = slates if slates.predictions else judge
+    prediction = own.where_shown.get(task, own.predictions.get(task))
     if prediction is None:
         return None
-    label = log.labels[task]
-    rows = _labelled(log, slates, label, within) & np.isfinite(prediction)
-    sums = _sums(log, np.where(rows, np.nan_to_num(label), 0.0), rows)
-    predicted = log.by_user(np.where(rows, prediction, 0.0))
-    return UserSums(sums.numerator, predicted)
+    outcome = log.outcomes[task]
+    rows = within & (slates.slot > 0) & outcome.known & np.isfinite(prediction)
+    weight = np.where(rows, outcome.weight, 0.0)
+    events = int(np.count_nonzero(rows & (outcome.value > 0)))
+    return Ratio(weight * outcome.value, weight * np.nan_to_num(prediction), events)
 
 
-def _utility(
-    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
-) -> UserSums | None:
+def _utility(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> Ratio | None:
     if judge.utility is None:
         return None
-    rows = within & (slates.slot > 0) & np.isfinite(judge.utility)
-    return _sums(log, np.where(rows, log.examined_at(slates.slot) * np.nan_to_num(judge.utility), 0.0), rows)
+    looks = _looks(log, slates, within & np.isfinite(judge.utility))
+    return Ratio(looks * np.nan_to_num(judge.utility), looks)
 
 
-def _share(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> UserSums | None:
-    segment, value = (
-        (NEW_ITEMS, None) if metric.kind is MetricKind.NEW_ITEM_EXPOSURE else (metric.subject, metric.value)
-    )
-    values = log.segments.get(str(segment))
-    if values is None:
+def _share(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> Ratio | None:
+    new = metric.kind is MetricKind.NEW_ITEM_EXPOSURE
+    column = log.segments.get(NEW_ITEMS if new else str(metric.subject))
+    if column is None:
         return None
-    chosen = values.codes == 0 if value is None else np.asarray(values == value)
-    rows = within & (slates.slot > 0)
-    exposure = np.where(rows, log.examined_at(slates.slot), 0.0)
-    return UserSums(log.by_user(exposure * chosen), log.by_user(exposure))
+    chosen = column.codes == 0 if new else np.asarray(column == metric.value)
+    looks = _looks(log, slates, within)
+    return Ratio(looks * chosen, looks)
+
+
+def _long_tail(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> Ratio:
+    looks = _looks(log, slates, within)
+    return Ratio(looks * long_tail(log)[log.items], looks)
+
+
+def long_tail(log: CandidateLog) -> Rows:
+    """Return which items are outside those that make half of the logged looks, shape [items]."""
+    exposure = np.bincount(log.items, np.where(log.shown, log.logged_looks, 0.0))
+    order = np.argsort(-exposure, kind="stable")
+    before = np.r_[0.0, np.cumsum(exposure[order])[:-1]]
+    tail = np.zeros(len(exposure), dtype=bool)
+    tail[order] = before >= _HALF * exposure.sum()
+    return tail
 
 
 def _component(
     metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
-) -> UserSums | None:
+) -> Ratio | None:
     term = judge.contributions.get(str(metric.subject))
     if term is None or judge.utility is None:
         return None
     rows = within & np.isfinite(judge.utility)
     inside = within_request(log, np.nan_to_num(judge.utility), rows)
     part = within_request(log, np.nan_to_num(term), rows)
-    return UserSums(log.by_user(part * inside), log.by_user(inside * inside))
+    return Ratio(part * inside, inside * inside)
 
 
 def within_request(log: CandidateLog, values: Floats, rows: Rows) -> Floats:
@@ -166,54 +198,47 @@ def within_request(log: CandidateLog, values: Floats, rows: Rows) -> Floats:
     return np.where(rows, values - means[log.requests], 0.0)
 
 
-def _ndcg(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> UserSums:
-    """Divide sums of gains over all requests; the naive one averages each request's quotient.
+def _concentration(
+    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
+) -> Statistic | None:
+    column = log.segments.get(str(metric.subject))
+    if column is None:
+        return None
+    statistic = entropy_statistic if metric.kind is MetricKind.ENTROPY else gini_statistic
+    return statistic(_looks(log, slates, within), column.codes, len(column.categories))
 
-    What a slot gains is known for labelled rows only; the others close ranks. A positive off the slate gains
-    nothing and counts in the ideal.
+
+def _coverage(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> Statistic:
+    """Count distinct items in the slots over those available.
+
+    What a user adds are the items that nobody else was given (the jackknife's pseudo-values).
     """
-    naive = metric.naive
-    label = log.labels[str(metric.subject)]
-    known = within & log.shown & np.isfinite(label)
-    looks = np.ones(len(label)) if naive else log.examined_at(log.logged_position)
-    length = int(slates.slot.max(initial=1))
-
-    def gains(rows: Rows) -> RequestGains:
-        return request_gains(
-            label[rows], -slates.slot[rows], log.requests[rows], k=length, examination=looks[rows]
-        )
-
-    inside = known & (slates.slot > 0)
-    gained, ideal = np.zeros(log.request_count), np.zeros(log.request_count)
-    slate, whole = gains(inside), gains(known)
-    gained[log.requests[inside][slate.first_rows]] = slate.gained
-    ideal[log.requests[known][whole.first_rows]] = whole.ideal
-    if naive:
-        gained, ideal = divide(gained, ideal), (ideal > 0).astype(np.float64)
-    user = np.zeros(log.request_count, dtype=np.int64)
-    user[log.requests] = log.users
-    return UserSums(
-        np.bincount(user, np.nan_to_num(gained), minlength=log.user_count).astype(np.float64),
-        np.bincount(user, ideal, minlength=log.user_count).astype(np.float64),
-    )
+    slots = within & (slates.slot > 0)
+    available = len(np.unique(log.items[within]))
+    given = pd.DataFrame({"item": log.items[slots], "user": log.users[slots]}).drop_duplicates()
+    users_of = given.groupby("item")["user"].transform("size").to_numpy()
+    lone = np.zeros(len(slots))
+    place = np.flatnonzero(slots)[given.index.to_numpy()]
+    lone[place[users_of == 1]] = 1.0
+    weight = slots.astype(np.float64)
+    influence = lone - weight * (lone.sum() / weight.sum() if slots.any() else 0.0)
+    share = given["item"].nunique() / available if available else np.nan
+    return Statistic(share, influence / max(available, 1), weight)
 
 
-def _labelled(log: CandidateLog, slates: Slates, label: Floats, within: Rows) -> Rows:
-    rows: Rows = within & (slates.slot > 0) & log.shown & np.isfinite(label)
-    return rows
+def _looks(log: CandidateLog, slates: Slates, within: Rows) -> Floats:
+    return np.where(within & (slates.slot > 0), log.examined_at(slates.slot), 0.0)
 
 
-def _sums(log: CandidateLog, numerator: Floats, rows: Rows) -> UserSums:
-    return UserSums(log.by_user(numerator), log.by_user(rows))
-
-
-_SUMS: Mapping[MetricKind, Callable[..., UserSums | None]] = {
-    MetricKind.RATE: _rate,
+_MEASUREMENTS: Mapping[MetricKind, Callable[..., Measurement | None]] = {
     MetricKind.PREDICTED: _predicted,
     MetricKind.CALIBRATION: _calibration,
     MetricKind.EXPECTED_UTILITY: _utility,
     MetricKind.SHARE: _share,
     MetricKind.NEW_ITEM_EXPOSURE: _share,
+    MetricKind.LONG_TAIL_EXPOSURE: _long_tail,
     MetricKind.COMPONENT_SHARE: _component,
-    MetricKind.NDCG: _ndcg,
+    MetricKind.ENTROPY: _concentration,
+    MetricKind.GINI: _concentration,
+    MetricKind.COVERAGE: _coverage,
 }

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured
+from tasks.replay.findings import Findings
 from tasks.replay.slates import TestSlice
 from tasks.stores.releases import resolve_tested_release
 from tasks.stores.workspace import Workspace
@@ -19,21 +20,49 @@ def stood_in(workspace: Workspace, release: int) -> Iterator[str]:
         )
 
 
-def notes_of(test: TestSlice, measured: Sequence[Measured]) -> Iterator[str]:
+def notes_of(test: TestSlice, found: Findings, *, against_log: bool) -> Iterator[str]:
     """Say what the data cannot tell, each reason once, and which component has nothing or all to say."""
+    if against_log:
+        yield (
+            "The baseline is the logged order itself: the standard error of a change is about three times "
+            "that against a champion."
+        )
+    yield from _of_the_utility(found)
+    yield from _of_the_log(test)
+    yield from _unmeasured(found.measured)
+    yield from _one_sided_terms(found.measured)
+
+
+def _of_the_utility(found: Findings) -> Iterator[str]:
+    for task, events in found.believed.items():
+        yield f"observed_utility: {task} enters by predictions, since {events} events were seen in the slots."
+    if found.left_out:
+        yield (
+            f"observed_utility: {', '.join(found.left_out)} is left out: an answer is no outcome of a look, "
+            "and what is too rare and not predicted cannot be added."
+        )
+
+
+def _of_the_log(test: TestSlice) -> Iterator[str]:
     if not test.complete:
         yield (
-            "Only what was shown is logged: this replay reorders it. It says nothing of candidates "
+            "Reordering of what was shown: nothing else is logged. It says nothing of candidates "
             "that were never shown, and exposure, mix and coverage cannot be told."
         )
     if not test.log.positions_logged:
         yield "No position is logged: nothing is known of how much each place on the page was looked at."
+
+
+def _unmeasured(measured: Sequence[Measured]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for one in measured:
-        if one.policy is None and one.reason:
+        if one.reason:
             reasons.setdefault(one.reason, []).append(one.metric)
     for reason, metrics in reasons.items():
         yield f"{', '.join(dict.fromkeys(metrics))}: {reason}."
+
+
+def _one_sided_terms(measured: Sequence[Measured]) -> Iterator[str]:
     for one in measured:
         share = one.policy.value if one.policy and one.kind is MetricKind.COMPONENT_SHARE else None
         if share is not None and not 0.01 <= abs(share) <= 0.9:

@@ -3,44 +3,38 @@
 ::
 
     candidates of the test slice -> release, baseline (champion | logged order | a column's order) -> slates
-    slates -> metrics with intervals, by segment -> guardrail verdicts, comparisons with the champion
+    slates -> metrics with intervals, by segment -> primary, guardrails, comparisons with the champion
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tasks.contracts import Contracts, UtilitySpec, canonical, digest
-from tasks.contracts.metrics import Metric, MetricKind, parse_metric
-from tasks.contracts.utility import Guardrail
-from tasks.evaluation.replay_evidence import Measured, SimulationEvidence, TermShare, UtilityComposition
-from tasks.evaluation.resampling import Resampler
-from tasks.evaluation.segments import ALL, segment_column
-from tasks.evaluation.verdicts import Verdict
+from tasks.contracts import UtilitySpec, canonical, digest
+from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
 from tasks.release.view import load
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.findings import Findings
-from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import Slates
-from tasks.replay.metrics import NEW_ITEMS
 from tasks.replay.notes import notes_of, stood_in
 from tasks.replay.page import simulation_page
 from tasks.replay.proposed_policy import read_policy
-from tasks.replay.replay_policies import Replay
+from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
 from tasks.replay.slates import Scored, TestSlice, release_policy
 from tasks.replay.terms import composition
 from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.audit import Audit, champions
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import find_release, resolve_release, resolve_tested_release
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
-REPLICATES = 500
-RECIPE = 2
+RECIPE = 3
 """Raised whenever the same release and candidates would make other evidence."""
+PROMOTIONS = 4
+"""How many promotions back the primary is held against as well."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +106,11 @@ def _simulate(
         old = test.slates_of(
             load(workspace, resolve_tested_release(workspace, champion)), f"champion {champion}"
         )
-    theirs = test.first_baseline() if old is None else old.slates
-    found = _replayed(workspace, test, ours, theirs, policies, run_id=run.run_id)
-    notes = [*stood_in(workspace, release), *notes_of(test, found.measured)]
+    theirs = test.first_baseline(ours) if old is None else old.slates
+    rehearsal = Rehearsal(workspace.contracts, test.log, ours.slates, theirs, _anchor_slates(workspace, test))
+    others = {name: test.slates_under(policy, ours, name) for name, policy in policies.items()}
+    found = rehearse(rehearsal, others, run=run.run_id)
+    notes = [*stood_in(workspace, release), *notes_of(test, found, against_log=theirs.follows_log)]
     html = _page(workspace, test, under_test.manifest, ours.slates.name, found, notes)
     run.text(REPORT, html)
     path = write_report(workspace, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
@@ -155,40 +151,6 @@ def _composition(
     return UtilityComposition(utility=made.utility, spread=made.spread, terms=terms)
 
 
-def _replayed(
-    workspace: Workspace,
-    test: TestSlice,
-    ours: Scored,
-    theirs: Slates,
-    policies: Mapping[str, UtilitySpec],
-    *,
-    run_id: str,
-) -> Findings:
-    """Measure the release against its baseline, and each further policy against the release."""
-    replay, metrics = _replay(workspace, test), _metrics(workspace.contracts, test)
-    by = _segments(workspace.contracts)
-    measured = {n: replay.measure(m, ours.slates, theirs, by.get(n, ())) for n, m in metrics.items()}
-    others = {name: test.slates_under(policy, ours, name) for name, policy in policies.items()}
-    return Findings(
-        baseline=theirs.name,
-        verdicts=list(_judged(workspace, test, replay, ours, measured, run_id)),
-        measured=list(chain.from_iterable(measured.values())),
-        others={
-            name: [one for m in metrics.values() for one in replay.measure(m, slates, ours.slates, ())]
-            for name, slates in others.items()
-        },
-    )
-
-
-def _replay(workspace: Workspace, test: TestSlice) -> Replay:
-    tasks = workspace.contracts.tasks.tasks
-    return Replay(
-        test.log,
-        Resampler(test.log.user_count, seed=0, replicates=REPLICATES),
-        frozenset(name for name, task in tasks.items() if task.level == "request"),
-    )
-
-
 def _page(
     workspace: Workspace,
     test: TestSlice,
@@ -215,56 +177,18 @@ def _page(
     )
 
 
-def _metrics(contracts: Contracts, test: TestSlice) -> dict[str, Metric]:
-    """Return every metric of the report by name: the guardrails' and those that are always shown."""
-    tasks = contracts.tasks.tasks
-    ranked = [n for n, task in tasks.items() if task.kind == "binary" and task.level == "impression"]
-    guarded = (
-        parse_metric(rail.metric, tasks=tasks, columns=test.log.segments)
-        for rail in contracts.utility.guardrails
-    )
-    metrics = [metric for metric in guarded if metric is not None]
-    metrics += [Metric(MetricKind.RATE, task) for task in ranked]
-    likely = [task for task in ranked if contracts.head_kind(task) == "binary"]
-    metrics += [Metric(k, task) for task in likely for k in (MetricKind.PREDICTED, MetricKind.CALIBRATION)]
-    metrics += [Metric(MetricKind.NDCG, task) for task in ranked]
-    metrics += [Metric(MetricKind.EXPECTED_UTILITY), Metric(MetricKind.COVERAGE)]
-    metrics += [Metric(MetricKind.COMPONENT_SHARE, task) for task in contracts.utility.weights]
-    metrics += [Metric(MetricKind.NEW_ITEM_EXPOSURE)] if NEW_ITEMS in test.log.segments else []
-    return {metric.name: metric for metric in metrics}
-
-
-def _segments(contracts: Contracts) -> dict[str, tuple[str, ...]]:
-    """Return the segments by which each guardrail's metric is measured."""
-    by: dict[str, tuple[str, ...]] = {}
-    for rail in contracts.utility.guardrails:
-        by[rail.metric] = tuple(dict.fromkeys((*by.get(rail.metric, ()), *rail.by)))
-    return by
-
-
-def _judged(
-    workspace: Workspace,
-    test: TestSlice,
-    replay: Replay,
-    ours: Scored,
-    measured: Mapping[str, Sequence[Measured]],
-    run_id: str,
-) -> Iterator[Verdict]:
-    """Judge every guardrail: on its own segments, against its anchor where it names one."""
-    for rail in workspace.contracts.utility.guardrails:
-        found = measured[rail.metric]
-        if rail.anchor is not None:
-            metric = _metrics(workspace.contracts, test)[rail.metric]
-            anchored = load(workspace, resolve_tested_release(workspace, rail.anchor))
-            anchor = test.slates_of(anchored, f"anchor {rail.anchor}")
-            found = replay.measure(metric, ours.slates, anchor.slates, rail.by)
-        yield from judge_guardrail(rail, [one for one in found if _asked(rail, one)], run=run_id)
-
-
-def _asked(rail: Guardrail, measured: Measured) -> bool:
-    return measured.segment == ALL or segment_column(measured.segment) in rail.by
+def _anchor_slates(workspace: Workspace, test: TestSlice) -> dict[str, Slates]:
+    """Return the slates of the earlier releases that a bound is held against, by their reference."""
+    made: dict[str, Slates] = {}
+    for reference, version in _anchors(workspace).items():
+        anchored = load(workspace, resolve_tested_release(workspace, version))
+        made[reference] = test.slates_of(anchored, f"release {version}").slates
+    return made
 
 
 def _anchors(workspace: Workspace) -> dict[str, int]:
+    """Return the releases that guardrails name, and the champion of four promotions ago, by reference."""
     named = {rail.anchor for rail in workspace.contracts.utility.guardrails if rail.anchor is not None}
-    return {anchor: resolve_release(workspace, anchor) for anchor in sorted(named)}
+    anchors = {anchor: resolve_release(workspace, anchor) for anchor in sorted(named)}
+    served = champions(Audit(workspace.home, workspace.surface).entries())
+    return anchors | {RATCHET: served[-PROMOTIONS]} if len(served) >= PROMOTIONS else anchors

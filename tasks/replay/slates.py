@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +12,17 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.contracts import Contracts, UtilitySpec, canonical
+from tasks.contracts.chains import chain
 from tasks.errors import DataError, unknown
 from tasks.evaluation.segments import segment_values
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
-from tasks.ranking.policy import SlatePolicy, UtilityPolicy
+from tasks.ranking.policy import SlatePolicy, UtilityPolicy, Weight
 from tasks.ranking.utility import compute_utilities
 from tasks.release.loading import LoadedRelease
-from tasks.replay.log import CandidateLog, Slates, candidate_log, column_slates, logged_slates
+from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.logged_candidates import labelled_candidates
+from tasks.replay.read_log import LogReading, candidate_log
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
@@ -27,15 +30,20 @@ from tasks.stores.workspace import Workspace
 from tasks.training import examination
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+_ORDER: Final = "__order"
+"""The term by which an order is ranked; no task may be named so."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A release's own slates, the scored candidates, and by column the predictions behind them."""
+    """A release's slates, the scored candidates, the predictions behind them by column, and its policy."""
 
     slates: Slates
     frame: pd.DataFrame
     predictions: Mapping[str, Floats]
+    policy: UtilityPolicy
 
 
 @dataclass(frozen=True)
@@ -73,16 +81,20 @@ class TestSlice:
     @cached_property
     def log(self) -> CandidateLog:
         """The candidates as the simulation reads them."""
-        surface, curve = self.contracts.surface, self.examination
-        return candidate_log(
-            self.candidates,
-            tasks=tuple(self.contracts.tasks.tasks),
+        surface, spec, curve = self.contracts.surface, self.contracts.tasks, self.examination
+        reading = LogReading(
+            links={task: chain(spec, task) for task in spec.tasks},
+            answered=frozenset(
+                name for name, task in spec.tasks.items() if task.observed_when and task.observed_when.event
+            ),
             segments=segment_values(self.candidates, surface.segments),
             examination=None
             if curve is None
             else np.asarray(curve.by_position) / curve.at([curve.reference]),
             complete=self.complete,
+            propensity_kind=surface.propensity_kind,
         )
+        return candidate_log(self.candidates, reading)
 
     def slates_of(self, release: LoadedRelease, name: str) -> Scored:
         """Return the slates that a release makes with the code and policies that it brought."""
@@ -96,18 +108,14 @@ class TestSlice:
             where_shown=self._where_shown(scored),
             utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
             contributions=compute_utilities(self.candidates, predictions, policy).contributions,
+            worth=self._worth(policy),
         )
-        return Scored(slates, scored, predictions)
+        return Scored(slates, scored, predictions, policy)
 
     def slates_under(self, policy: UtilitySpec, scored: Scored, name: str) -> Slates:
         """Return the slates that another utility policy makes of the same predictions."""
-        slate = SlatePolicy.from_json(canonical(self.contracts.slate))
-        decided = decide(
-            self.candidates,
-            scored.predictions,
-            UtilityPolicy.from_json(canonical(policy)),
-            slate,
-        )
+        utility = UtilityPolicy.from_json(canonical(policy))
+        decided = decide(self.candidates, scored.predictions, utility, self._slate)
         return Slates(
             name=name,
             slot=decided.slate_position.astype(np.int64),
@@ -115,26 +123,61 @@ class TestSlice:
             where_shown=scored.slates.where_shown,
             utility=decided.utility,
             contributions=decided.contributions,
+            worth=self._worth(utility),
         )
 
-    def first_baseline(self) -> Slates:
+    def first_baseline(self, scored: Scored) -> Slates:
         """Return the slates that stand in where there is no champion.
+
+        The logged order, or that of a column, is ranked through the floors, constraints and slate rules of
+        the release under test: a column by itself would put into its slots what no policy may.
 
         Raises
         ------
         DataError
             The surface names a column that the candidates do not have, or a logged order that is not logged.
         """
-        first, length = self.contracts.surface.gates.decision.first, self.contracts.slate.length
+        first = self.contracts.surface.gates.decision.first
         if first == "logged":
-            return logged_slates(self.log, length=length)
+            return self._logged_order(scored)
         if first.column not in self.candidates:
             known = map(str, self.candidates.columns)
             raise DataError(
                 unknown("column", first.column, known, where="the candidates (gates.decision.first)")
             )
         values = self.candidates[first.column].to_numpy(dtype=float, na_value=np.nan)
-        return column_slates(self.log, values, column=first.column, length=length)
+        everything = np.ones(len(values), dtype=bool)
+        return Slates(f"order of {first.column}", self._ranked_by(values, everything, scored))
+
+    def _logged_order(self, scored: Scored) -> Slates:
+        if not self.log.positions_logged:
+            raise DataError(
+                "The log carries no position, so there is no logged order to compare with. "
+                "Name a column: gates.decision.first: {column: ...}"
+            )
+        shown = self.log.shown & np.isfinite(self.log.logged_position)
+        slot = self._ranked_by(-self.log.logged_position, shown, scored)
+        return Slates("logged order", slot, follows_log=True)
+
+    def _ranked_by(self, values: Floats, rows: npt.NDArray[np.bool_], scored: Scored) -> Integers:
+        """Return the slots that an order gets under the release's constraints and slate rules, shape (n,)."""
+        utility = rank_as(values[rows], like=scored.slates.utility, among=rows, requests=self.log.requests)
+        order = replace(scored.policy, weights={_ORDER: Weight(1.0)}, contexts=(), tiers=())
+        predictions = {name: each[rows] for name, each in scored.predictions.items()}
+        predictions[c.expected_value(_ORDER)] = utility
+        decided = decide(self.candidates[rows], predictions, order, self._slate)
+        slot = np.zeros(len(rows), dtype=np.int64)
+        slot[rows] = decided.slate_position
+        return slot
+
+    @property
+    def _slate(self) -> SlatePolicy:
+        return SlatePolicy.from_json(canonical(self.contracts.slate))
+
+    def _worth(self, policy: UtilityPolicy) -> dict[str, Floats]:
+        """Return what one outcome of each term is worth: its weight times its value, in the context."""
+        certain = {c.probability(term): np.ones(len(self.candidates)) for term in policy.terms}
+        return dict(compute_utilities(self.candidates, certain, policy).contributions)
 
     def _columns(self) -> dict[str, str]:
         return {
@@ -151,6 +194,36 @@ class TestSlice:
     def _where_shown(self, scored: pd.DataFrame) -> dict[str, Floats]:
         named = {task: c.at_position(name) for task, name in self._columns().items()}
         return {t: scored[name].to_numpy(dtype=float) for t, name in named.items() if name in scored}
+
+
+def rank_as(
+    values: Floats, *, like: Floats | None, among: npt.NDArray[np.bool_], requests: Integers
+) -> Floats:
+    """Return utilities in the order of a column: its best row of a request gets the request's best utility.
+
+    So what a slate rule subtracts in utility units acts on the order as it does on the release's own.
+
+    Parameters
+    ----------
+    values : [m] of the marked rows, the greatest first; those that are NaN come last.
+    like : [n] utilities; without them, and where one is NaN, the request's order alone counts.
+    among : [n] the m marked rows.
+    requests : [n] codes.
+
+    Examples
+    --------
+    >>> rows, requests = np.ones(3, dtype=bool), np.zeros(3, dtype=int)
+    >>> rank_as(np.array([1.0, 9.0, 5.0]), like=np.array([0.3, 0.1, 0.2]), among=rows, requests=requests)
+    array([0.1, 0.3, 0.2])
+    """
+    request = requests[among]
+    utility = -values if like is None else like[among]
+    utility = np.where(np.isfinite(utility), utility, np.nanmin(utility, initial=0.0))
+    best = np.lexsort((-utility, request))
+    order = np.lexsort((np.where(np.isfinite(values), -values, np.inf), request))
+    ranked = np.empty(len(values))
+    ranked[order] = utility[best]
+    return ranked
 
 
 def release_examination(workspace: Workspace, manifest: Manifest) -> Examination | None:

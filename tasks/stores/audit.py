@@ -167,3 +167,22 @@ class Audit:
 def last_move(entries: Sequence[Entry]) -> Entry | None:
     """Return the newest of some rows that moved the champion."""
     return next((entry for entry in reversed(entries) if entry.moves), None)
+
+
+def champions(entries: Sequence[Entry]) -> list[int]:
+    """Return the releases that came to serve one after the other; a rollback takes back what it undid.
+
+    Examples
+    --------
+    >>> moves = [(Kind.PROMOTE, 1), (Kind.PROMOTE, 2), (Kind.ROLLBACK, 1), (Kind.PROMOTE, 3)]
+    >>> champions([Entry(kind, "ana", release, None, "why") for kind, release in moves])
+    [1, 3]
+    """
+    served: list[int] = []
+    for entry in entries:
+        if not entry.moves:
+            continue
+        if entry.kind is Kind.ROLLBACK and entry.release in served:
+            del served[served.index(entry.release) :]
+        served.append(entry.release)
+    return served

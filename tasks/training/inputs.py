@@ -32,6 +32,7 @@ UNUSED: Final[Mapping[str, str]] = {
     "surface.columns": "rename the log's columns on the way into the label store",
     "surface.segments": "split the figures of a report; a calibrator has them among its inputs",
     "surface.values": "columns of the log that a utility multiplies by",
+    "surface.propensity_kind": "weighs the outcomes of a replay",
     "surface.split.train": "acts through the days of the slices",
     "surface.split.calibrate": "acts through the days of the slices",
     "surface.split.test": "acts through the days of the slices",

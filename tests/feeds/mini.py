@@ -157,6 +157,10 @@ def _short_utility(plain: dict[str, Any]) -> None:
     plain["contexts"] = [
         {"name": "new_users", "when": {"user_tenure": ["new"]}, "weights": {"hide_2d": -10.0}}
     ]
+    plain["primary"] = {
+        "metric": "observed_utility",
+        "relative_decrease_max": 0.6,
+    }  # 240 requests tell little
     plain["guardrails"] = [
         {"metric": "hide_2d_rate", "relative_increase_max": 2.0, "action": "block"},
         {

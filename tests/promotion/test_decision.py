@@ -1,15 +1,34 @@
 """Verdicts become one decision, and whatever holds a release is said in a line."""
 
+from typing import Literal
+
 import pytest
 
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote, decide_release, explain_verdict
 
+PASSED = Verdict("data", "validation", "all", Outcome.PASS, "", None)
+
 
 def test_cannot_tell_holds_unless_declared_a_warning() -> None:
     verdict = Verdict("data", "click.rows", "all", Outcome.CANNOT_TELL, ">= 10", None, "3 rows")
-    assert isinstance(decide_release([verdict], cannot_tell="hold"), Hold)
-    assert decide_release([verdict], cannot_tell="warn") == Promote((explain_verdict(verdict),))
+    assert isinstance(decide_release([PASSED, verdict], cannot_tell="hold"), Hold)
+    assert decide_release([PASSED, verdict], cannot_tell="warn") == Promote((explain_verdict(verdict),))
+
+
+@pytest.mark.parametrize("declared", ["hold", "warn"])
+def test_a_verdict_with_a_rule_of_its_own_decides_by_it(declared: Literal["hold", "warn"]) -> None:
+    primary = Verdict("decision", "observed_utility", "all", Outcome.CANNOT_TELL, "", None, holds=True)
+    cost = Verdict("decision", "hide_rate", "all", Outcome.CANNOT_TELL, "", None, holds=False)
+    assert isinstance(decide_release([PASSED, primary], cannot_tell=declared), Hold)
+    assert decide_release([PASSED, cost], cannot_tell=declared) == Promote((explain_verdict(cost),))
+
+
+def test_a_release_of_which_nothing_could_be_told_is_held() -> None:
+    verdict = Verdict("data", "click.rows", "all", Outcome.CANNOT_TELL, "", None)
+    decision = decide_release([verdict], cannot_tell="warn")
+    assert isinstance(decision, Hold)
+    assert decision.reasons == ("nothing could be told: no verdict is a pass",)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.METRIC_MISSING])

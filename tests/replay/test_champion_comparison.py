@@ -13,10 +13,12 @@ from tasks.replay.champion_comparison import comparisons
 from tasks.replay.log import Slates
 from tasks.stores.workspace import Workspace
 from tests.feeds.small_feed import NAME, write_contracts
+from tests.replay.worlds import NO_POLICY
 
 RIGHT, WRONG = [0.9, 0.1, 0.8, 0.2], [0.1, 0.9, 0.2, 0.8]
 CLICKED = [1.0, 0.0, 1.0, 0.0]
 NOTHING = [None] * 4
+SHOWN_AT = pd.Timestamp("2026-03-01T09:00:00Z")
 Column = Sequence[float | None]
 
 
@@ -32,12 +34,18 @@ def _compared(
     ours: Mapping[str, Column],
     champion: Mapping[str, Column],
 ) -> dict[str, ChampionComparison]:
-    keys = {"request_id": list("abcd"), "user_id": list("uvwx"), "item_id": list("1234")}
+    keys = {
+        "request_id": list("abcd"),
+        "user_id": list("uvwx"),
+        "item_id": list("1234"),
+        "shown_at": SHOWN_AT,
+    }
     segments = {"category": ["a"] * 4, "age": [1.0] * 4}
     outcomes = {task: labels.get(task, NOTHING) for task in workspace.contracts.tasks.tasks}
     frame = pd.DataFrame({**keys, **segments, **outcomes}).astype(dict.fromkeys(outcomes, float))
     both = (
-        slates.Scored(Slates("p", np.ones(4, dtype=int)), pd.DataFrame(side), {}) for side in (ours, champion)
+        slates.Scored(Slates("p", np.ones(4, dtype=int)), pd.DataFrame(side), {}, NO_POLICY)
+        for side in (ours, champion)
     )
     found = comparisons(workspace.contracts, slates.TestSlice(workspace, frame, complete=True), *both)
     return {one.task: one for one in found}

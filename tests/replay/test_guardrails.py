@@ -9,7 +9,8 @@ from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.replay.guardrails import judge_guardrail
-from tests.replay.worlds import LOGGED, metric, page, replay, slates, whole
+from tasks.replay.replay_policies import Replay
+from tests.replay.worlds import LOGGED, metric, page, slates, whole
 
 RATE = Measured(
     metric="hide_rate",
@@ -23,18 +24,54 @@ RATE = Measured(
 )
 
 
-def test_predicted_is_judged_by_both_releases_and_the_worse_decides() -> None:
+def test_predicted_is_measured_by_both_releases() -> None:
     policy = slates("challenger", [1, 0, 0, 1, 0, 0], {"click": [0.1, 0.2, 0.1, 0.1, 0.2, 0.1]})
     baseline = slates("champion", [0, 1, 0, 0, 1, 0], {"click": [0.3, 0.1, 0.1, 0.3, 0.1, 0.1]})
-    measured = replay(page()).measure(metric("click_predicted"), policy, baseline, ())
+    measured = Replay(page(), policy).measure(metric("click_predicted"), policy, baseline, ())
     assert [(m.judge, m.relative and round(m.relative.value, 6)) for m in measured] == [
         ("challenger", -0.5),
         ("champion", 2.0),
     ]
-    rail = Guardrail.model_validate({"metric": "click_predicted", "relative_increase_max": 0.05})
-    (verdict,) = judge_guardrail(rail, measured, run="r")
+
+
+def test_of_two_judges_the_worse_decides() -> None:
+    own = replace(RATE, kind=MetricKind.PREDICTED, relative=Estimate(-0.5, -0.6, -0.4, 900))
+    champion = replace(own, judge="champion 1", relative=Estimate(0.25, 0.2, 0.3, 900))
+    rail = Guardrail.model_validate({"metric": "hide_predicted", "relative_increase_max": 0.05})
+    (verdict,) = judge_guardrail(rail, [own, champion], run="r")
     assert verdict.outcome is Outcome.BLOCK
-    assert "champion" in verdict.reason
+    assert verdict.reason == "model-judged, by champion 1"
+
+
+def test_an_improvement_may_be_demanded_and_no_change_is_none() -> None:
+    rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_min": 0.0})
+    same = replace(RATE, relative=Estimate(0.0, 0.0, 0.0, 900))
+    worse = replace(RATE, relative=Estimate(-0.2, -0.3, -0.1, 900))
+    outcomes = [judge_guardrail(rail, [one], run="r")[0].outcome for one in (RATE, same, worse)]
+    assert outcomes == [Outcome.PASS, Outcome.PASS, Outcome.BLOCK]
+
+
+def test_power_stands_beside_a_bound_of_a_change() -> None:
+    rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
+    wide = replace(RATE, relative=Estimate(0.0, -0.14, 0.14, 900))
+    (verdict,) = judge_guardrail(rail, [wide], run="r")
+    assert verdict.power is not None
+    assert verdict.power.detectable == pytest.approx(0.2, rel=0.01)
+    assert verdict.power.data_needed == pytest.approx(4.0, rel=0.01)
+
+
+def test_one_of_twenty_segments_blocks_only_beyond_what_chance_does_among_twenty() -> None:
+    """Twenty equal segments blocked an equal candidate in 15 %."""
+    rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
+    equal = replace(RATE, relative=Estimate(0.0, -0.1, 0.1, 90))
+    odd = replace(RATE, segment="tenure=odd", relative=Estimate(0.21, 0.105, 0.315, 90))
+    harmed = replace(odd, relative=Estimate(0.5, 0.4, 0.6, 90))
+    many = [equal, *(replace(equal, segment=f"tenure={i}") for i in range(19))]
+    outcome = {
+        len(others): judge_guardrail(rail, [*others, odd], run="r")[-1].outcome for others in ([equal], many)
+    }
+    assert outcome == {1: Outcome.BLOCK, 20: Outcome.CANNOT_TELL}
+    assert judge_guardrail(rail, [*many, harmed], run="r")[-1].outcome is Outcome.BLOCK
 
 
 def test_a_rate_of_zero_in_the_baseline_cannot_tell_a_relative_change() -> None:

@@ -7,33 +7,14 @@ import numpy as np
 import pytest
 
 from tasks.contracts.utility import Guardrail
-from tasks.evaluation.resampling import Resampler
 from tasks.evaluation.verdicts import Outcome
 from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import CandidateLog
-from tasks.replay.metrics import user_sums, within_request
+from tasks.replay.metrics import long_tail, measure_slots, naive_ndcg, within_request
 from tasks.replay.replay_policies import Replay
-from tests.replay.worlds import LOGGED, SWAPPED, metric, page, slates, value, whole
+from tests.replay.worlds import LOGGED, metric, page, slates, value, whole
 
 ALL_ROWS = np.ones(6, dtype=bool)
-
-
-def test_the_logged_order_replays_to_the_rate_that_was_seen() -> None:
-    assert value("click_rate", LOGGED) == pytest.approx(2 / 6)
-
-
-def test_a_click_moved_to_a_better_slot_counts_for_the_looks_it_will_get() -> None:
-    # request b's click moves from position 2 to slot 1: 1 x 1.0 / 0.5 = 2; request a's from 1 to 2: 0.5
-    assert value("click_rate", SWAPPED) == pytest.approx((0.5 + 2.0) / 6)
-
-
-def test_only_slots_are_counted() -> None:
-    assert value("click_rate", [1, 0, 0, 1, 0, 0]) == pytest.approx(1 / 2)
-
-
-def test_a_row_without_a_label_is_left_out_of_both_sums() -> None:
-    log = page(labels=[1, None, 0, 0, 1, 0])
-    assert value("click_rate", LOGGED, log=log) == pytest.approx(2 / 5)
 
 
 def test_predicted_weighs_each_slot_by_its_looks() -> None:
@@ -41,13 +22,13 @@ def test_predicted_weighs_each_slot_by_its_looks() -> None:
     at_reference = replace(slates("policy", LOGGED, {"click": p}), where_shown={"click": np.array(p)})
     measured = whole("click_predicted", page(), at_reference, at_reference).policy
     assert measured is not None
-    assert measured.value == pytest.approx((0.4 + 0.1 + 0.025) * 2 / 6)
+    assert measured.value == pytest.approx((0.4 + 0.1 + 0.025) * 2 / 3.5)
 
 
 def test_what_is_said_of_the_places_where_items_stood_is_not_multiplied_by_their_looks_twice() -> None:
-    """On the logged page itself a prediction that is right on average adds up to itself."""
-    assert value("click_predicted", LOGGED, click=[0.3] * 6) == pytest.approx(0.3)
+    """What is said of the average place is divided by its looks: so much happens per look, in every slot."""
     looks = (1.0 + 0.5 + 0.25) / 3
+    assert value("click_predicted", LOGGED, click=[0.3] * 6) == pytest.approx(0.3 / looks)
     assert value("click_predicted", [1, 0, 0, 1, 0, 0], click=[0.3] * 6) == pytest.approx(0.3 / looks)
 
 
@@ -74,10 +55,18 @@ def test_new_items_are_those_of_the_lowest_age_bin() -> None:
     assert value("new_item_exposure", LOGGED) == pytest.approx(2.0 / 3.5)
 
 
-def test_ndcg_is_one_where_the_positive_stands_first() -> None:
-    assert value("ndcg_click", [1, 2, 3, 2, 1, 3]) == pytest.approx(1.0)
-    # b's click was at position 2, looked at half as often, and stands for 2: (1 + 2 / log2(3)) / (1 + 2)
-    assert value("ndcg_click", LOGGED) == pytest.approx((1 + 2 / math.log2(3)) / 3)
+def test_the_naive_ndcg_is_one_where_the_positive_stands_first() -> None:
+    order = [1, 2, 3, 2, 1, 3]
+    rows = np.ones(6, dtype=bool)
+    assert naive_ndcg("click", page(), slates("p", order), rows).statistic.value == pytest.approx(1.0)
+    logged = naive_ndcg("click", page(), slates("p", LOGGED), rows).statistic.value
+    assert logged == pytest.approx((1 + 1 / math.log2(3)) / 2)
+
+
+def test_items_outside_those_that_make_half_of_the_looks_are_the_long_tail() -> None:
+    # looks: item 1 twice at 1, item 2 twice at .5, items 3 and 4 at .25; half of 3.5 is made by item 1 alone
+    assert long_tail(page()).tolist() == [False, True, True, True]
+    assert value("long_tail_exposure", LOGGED) == pytest.approx(1.5 / 3.5)
 
 
 @pytest.mark.parametrize(
@@ -98,32 +87,23 @@ def test_what_the_log_cannot_tell_is_said_and_not_computed(name: str, log: Candi
 
 
 def test_no_ranking_moves_an_outcome_of_the_whole_request() -> None:
-    log = page()
-    world = Replay(log, Resampler(log.user_count, seed=0, replicates=50), frozenset({"click"}))
-    measured = world.measure(metric("click_rate"), slates("p", LOGGED), slates("b", LOGGED), ())
+    policy = slates("p", LOGGED)
+    replay = Replay(page(), policy, frozenset({"click"}))
+    measured = replay.measure(metric("click_rate"), policy, slates("b", LOGGED), ())
     assert "whole request" in measured[0].reason
-
-
-def test_a_ratio_is_kept_as_two_sums_of_each_user() -> None:
-    policy = slates("p", SWAPPED)
-    sums = user_sums(metric("click_rate"), page(), policy, policy, ALL_ROWS)
-    assert sums is not None
-    assert sums.numerator.tolist() == [0.5, 2.0]
-    assert sums.denominator.tolist() == [3.0, 3.0]
-    assert sums.n == 2
 
 
 @pytest.mark.parametrize("name", ["click_predicted", "click_calibration", "expected_utility"])
 def test_a_judge_without_predictions_measures_nothing_that_needs_them(name: str) -> None:
     policy = slates("p", LOGGED)
-    assert user_sums(metric(name), page(), policy, policy, ALL_ROWS) is None
+    assert measure_slots(metric(name), page(), policy, policy, ALL_ROWS) is None
 
 
 def test_expected_utility_weighs_a_slots_utility_by_its_looks() -> None:
     policy = replace(slates("p", LOGGED), utility=np.array([4.0, 2.0, 0.0, 4.0, 2.0, np.nan]))
     measured = whole("expected_utility", page(), policy, policy).policy
     assert measured is not None
-    assert measured.value == pytest.approx((4.0 + 1.0 + 0.0 + 4.0 + 1.0) / 5)
+    assert measured.value == pytest.approx((4.0 + 1.0 + 0.0 + 4.0 + 1.0) / (1.75 + 1.5))
 
 
 def test_a_term_that_is_the_utility_makes_all_of_its_variance() -> None:

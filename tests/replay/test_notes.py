@@ -1,6 +1,8 @@
 """What a simulation cannot tell is said once, in a sentence, and a component that decides all or nothing too."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.step import ReleaseResult
 from tasks.replay import slates
+from tasks.replay.findings import Findings
 from tasks.replay.notes import notes_of, stood_in
 from tasks.stores.workspace import Workspace
 
@@ -30,7 +33,12 @@ def _slice(workspace: Workspace, *, complete: bool = True, position: int | None 
     row = {"request_id": "r", "user_id": "u", "item_id": "i", "position": position, "category": "a", "age": 3}
     tasks = {"click_1d": 1.0, "buy_2d": 0.0, "back_2d": None, "spend_2d": None}
     frame = pd.DataFrame([row | tasks]).astype({"back_2d": float, "spend_2d": float})
+    frame["shown_at"] = pd.Timestamp("2026-03-01T09:00:00Z")
     return slates.TestSlice(workspace, frame, complete)
+
+
+def _notes(test: slates.TestSlice, measured: Sequence[Measured] = (), **found: Any) -> list[str]:
+    return list(notes_of(test, Findings("champion 1", [], list(measured), {}, **found), against_log=False))
 
 
 def _share(share: float) -> Measured:
@@ -41,33 +49,44 @@ def _share(share: float) -> Measured:
 def test_where_all_is_logged_and_measured_there_is_nothing_to_note(
     labelled_feed: tuple[Workspace, str],
 ) -> None:
-    assert list(notes_of(_slice(labelled_feed[0]), [_share(0.5)])) == []
+    assert _notes(_slice(labelled_feed[0]), [_share(0.5)]) == []
 
 
 def test_a_log_of_what_was_shown_alone_says_nothing_of_the_rest(labelled_feed: tuple[Workspace, str]) -> None:
-    (note,) = notes_of(_slice(labelled_feed[0], complete=False), [])
-    assert note.startswith("Only what was shown is logged")
+    (note,) = _notes(_slice(labelled_feed[0], complete=False))
+    assert note.startswith("Reordering of what was shown")
 
 
 def test_a_log_without_positions_says_nothing_of_places(labelled_feed: tuple[Workspace, str]) -> None:
-    (note,) = notes_of(_slice(labelled_feed[0], position=None), [])
+    (note,) = _notes(_slice(labelled_feed[0], position=None))
     assert note.startswith("No position is logged")
 
 
 def test_a_reason_is_said_once_with_every_metric_that_it_stops(labelled_feed: tuple[Workspace, str]) -> None:
     measured = [UNKNOWN, replace(UNKNOWN, segment="tenure=new"), replace(UNKNOWN, metric="buy_rate")]
-    assert list(notes_of(_slice(labelled_feed[0]), measured)) == [
-        "click_rate, buy_rate: no slot has a label."
-    ]
+    assert _notes(_slice(labelled_feed[0]), measured) == ["click_rate, buy_rate: no slot has a label."]
 
 
 @pytest.mark.parametrize(("share", "words"), [(0.005, "nearly nothing"), (0.95, "nearly all")])
 def test_a_component_that_decides_nothing_or_all_is_named(
     labelled_feed: tuple[Workspace, str], share: float, words: str
 ) -> None:
-    assert list(notes_of(_slice(labelled_feed[0]), [_share(share)])) == [
+    assert _notes(_slice(labelled_feed[0]), [_share(share)]) == [
         f"click makes {share:.1%} of the utility's variance within a request: it decides {words}."
     ]
+
+
+def test_terms_that_are_believed_or_left_out_are_named(labelled_feed: tuple[Workspace, str]) -> None:
+    believed, left_out = _notes(_slice(labelled_feed[0]), believed={"back_2d": 3}, left_out=("survey",))
+    assert (
+        believed == "observed_utility: back_2d enters by predictions, since 3 events were seen in the slots."
+    )
+    assert left_out.startswith("observed_utility: survey is left out")
+
+
+def test_a_comparison_with_the_log_says_how_wide_it_is(labelled_feed: tuple[Workspace, str]) -> None:
+    (note,) = notes_of(_slice(labelled_feed[0]), Findings("logged order", [], [], {}), against_log=True)
+    assert "three times" in note
 
 
 def test_a_release_that_was_tested_itself_needs_no_stand_in(

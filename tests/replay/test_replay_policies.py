@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from tests.replay.worlds import LOGGED, metric, page, replay, slates, value, whole
+from tasks.replay.replay_policies import Replay
+from tests.replay.worlds import LOGGED, feed, metric, page, slates, value, whole
 
 
 def test_entropy_and_gini_tell_an_even_mix_from_a_single_source() -> None:
@@ -18,19 +19,40 @@ def test_coverage_counts_distinct_items_over_those_available() -> None:
 
 
 def test_the_naive_ndcg_is_printed_beside_under_a_name_that_gates_nothing() -> None:
-    measured = replay(page()).measure(metric("ndcg_click"), slates("p", LOGGED), slates("b", LOGGED), ())
+    policy = slates("p", LOGGED)
+    measured = Replay(page(), policy).measure(metric("ndcg_click"), policy, slates("b", LOGGED), ())
     naive = {m.metric: m.policy.value for m in measured if m.policy}["ndcg_click (naive)"]
     assert naive == pytest.approx((1 + 1 / math.log2(3)) / 2)
 
 
 def test_a_segment_is_measured_on_its_own_rows() -> None:
     policy = slates("p", LOGGED)
-    measured = replay(page()).measure(metric("click_rate"), policy, policy, ("source",))
+    measured = Replay(page(complete=False), policy).measure(metric("click_rate"), policy, policy, ("source",))
     rates = {m.segment: m.policy.value for m in measured if m.policy}
-    assert rates == {"all": pytest.approx(2 / 6), "source=ads": 0.0, "source=feed": pytest.approx(2 / 4)}
+    ads, everything = 1.0 + 0.5, 3.5
+    feed = everything - ads
+    assert rates == {"all": pytest.approx(2 / 3.5), "source=ads": 0.0, "source=feed": pytest.approx(2 / feed)}
 
 
-def test_a_policy_equal_to_its_baseline_has_a_relative_change_of_exactly_zero() -> None:
-    measured = whole("click_rate", page(), slates("p", LOGGED), slates("b", LOGGED))
+def test_a_change_is_told_by_day_too() -> None:
+    world = feed(1)
+    ours, theirs = world.ranked("p", world.signal), world.ranked("b", -world.signal)
+    (measured,) = Replay(world.log, ours).measure(metric("click_rate"), ours, theirs, ())
+    assert [one.day.isoformat() for one in measured.by_day] == [f"2026-03-0{day}" for day in range(1, 8)]
+    assert all(one.change > 0 for one in measured.by_day)
+
+
+def test_two_users_are_too_few_for_an_interval() -> None:
+    measured = whole("click_rate", page(complete=False), slates("p", LOGGED), slates("b", LOGGED))
     assert measured.relative is not None
-    assert (measured.relative.low, measured.relative.value, measured.relative.high) == (0.0, 0.0, 0.0)
+    assert measured.relative.value == 0.0
+    assert not measured.relative.known
+
+
+def test_the_interval_of_coverage_counts_what_few_users_add() -> None:
+    """Every one of 700 users is given other items: no two of them decide it."""
+    world = feed(2)
+    policy, other = world.ranked("p", world.signal), world.ranked("b", world.rng.random(world.signal.shape))
+    (measured,) = Replay(world.log, policy).measure(metric("coverage"), policy, other, ())
+    assert measured.policy is not None
+    assert measured.policy.low < measured.policy.value <= measured.policy.high

@@ -86,24 +86,54 @@ def test_the_joint_probability_of_a_return_is_below_that_of_its_purchase(scored:
     assert (predictions["return_5d"] < predictions["purchase_2d"]).all()
 
 
-def test_the_logged_order_is_what_was_shown(tested_slice: slates.TestSlice) -> None:
-    logged = tested_slice.first_baseline()
-    position = tested_slice.candidates["position"].fillna(0).to_numpy()
-    np.testing.assert_array_equal(logged.slot, np.where(position <= 10, position, 0))
+def test_the_logged_order_is_what_was_shown_without_what_no_policy_may_show(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
+    logged = tested_slice.first_baseline(scored)
+    position = tested_slice.candidates["position"].to_numpy(dtype=float, na_value=np.nan)
+    requests, placed = tested_slice.log.requests, logged.slot > 0
+    assert logged.follows_log
+    assert np.isfinite(position[placed]).all()
+    assert not tested_slice.candidates["policy_violation"].to_numpy(dtype=bool)[placed].any()
+    kept = pd.DataFrame({"request": requests, "slot": logged.slot, "position": position})[placed]
+    by_slot = kept.sort_values(["request", "slot"])
+    assert (
+        by_slot.groupby("request")["position"].diff().dropna() > 0
+    ).mean() > 0.85  # the rules of the slate move few
 
 
-def test_a_column_may_stand_in_for_a_champion(tested_slice: slates.TestSlice, tmp_path: Path) -> None:
-    popular = _with_first(tested_slice, tmp_path, "item_popularity").first_baseline()
+def test_a_column_stands_in_under_the_rules_of_the_release(
+    tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path
+) -> None:
+    popular = _with_first(tested_slice, tmp_path, "item_popularity").first_baseline(scored)
     assert popular.name == "order of item_popularity"
-    values = tested_slice.candidates["item_popularity"]
-    first = values[popular.slot == 1].to_numpy()
-    requests = tested_slice.log.requests[popular.slot == 1]
-    np.testing.assert_array_equal(first, values.groupby(tested_slice.log.requests).max().to_numpy()[requests])
+    unsafe = tested_slice.candidates["policy_violation"].to_numpy(dtype=bool)
+    assert not popular.slot[unsafe].any()
+    creators = pd.DataFrame(
+        {
+            "request": tested_slice.log.requests,
+            "creator": tested_slice.candidates["creator"],
+            "placed": popular.slot > 0,
+        }
+    )
+    assert creators[creators["placed"]].groupby(["request", "creator"], observed=True).size().max() <= 2
+    means = [tested_slice.candidates["item_popularity"][s.slot > 0].mean() for s in (popular, scored.slates)]
+    assert means[0] > means[1]
 
 
-def test_a_column_that_no_candidate_has_is_named(tested_slice: slates.TestSlice, tmp_path: Path) -> None:
+def test_an_order_takes_the_requests_utilities_from_the_best_down() -> None:
+    rows, requests = np.array([True, True, False, True]), np.array([0, 0, 0, 1])
+    ranked = slates.rank_as(
+        np.array([2.0, 7.0, np.nan]), like=np.array([0.5, 0.2, 9.0, 0.1]), among=rows, requests=requests
+    )
+    assert ranked.tolist() == [0.2, 0.5, 0.1]
+
+
+def test_a_column_that_no_candidate_has_is_named(
+    tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path
+) -> None:
     with pytest.raises(DataError, match=r"Unknown column 'item_populrity'.*Did you mean 'item_popularity'"):
-        _with_first(tested_slice, tmp_path, "item_populrity").first_baseline()
+        _with_first(tested_slice, tmp_path, "item_populrity").first_baseline(scored)
 
 
 def _policy(tested_slice: slates.TestSlice, **changes: Any) -> UtilitySpec:

@@ -1,6 +1,7 @@
 """A policy's utility taken apart into what each task adds to a slot, by hand."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -15,10 +16,14 @@ LOG = CandidateLog(
     logged_position=np.array([1.0, 2.0, 1.0, 2.0]),
     shown=np.ones(4, dtype=bool),
     labels={},
+    outcomes={},
     segments={},
+    days=np.zeros(4, dtype=int),
+    dates=(date(2026, 3, 1),),
     examination=None,
     positions_logged=True,
     complete=True,
+    inclusion=None,
 )
 SLATES = Slates(
     name="release 1",

@@ -1,6 +1,7 @@
-"""A page of six candidates in two requests, small enough to compute by hand."""
+"""A page of six candidates in two requests, small enough to compute by hand, and feeds of known truth."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,48 +9,55 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.contracts.metrics import Metric, parse_metric
+from tasks.datasets.world.logging_policy import place
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.resampling import Resampler
-from tasks.replay.log import CandidateLog, Slates, candidate_log
+from tasks.ranking.policy import UtilityPolicy
+from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
+
+Floats = npt.NDArray[np.float64]
 
 LOGGED = [1, 2, 3, 1, 2, 3]
 SWAPPED = [2, 1, 3, 2, 1, 3]
 CURVE = np.array([1.0, 0.5, 0.25])
+AT_RANDOM = [1 / 3, 1 / 2, 1.0] * 2
+"""Propensities of a logger that fills three places with three candidates by lot."""
+NO_POLICY = UtilityPolicy.from_json({"policy": "p", "version": 1, "weights": {}})
 
 
 def page(
     *,
     labels: list[float | None] | None = None,
     positions: list[float | None] | None = None,
+    propensity: list[float] | None = None,
     complete: bool = True,
-    examination: npt.NDArray[np.float64] | None = CURVE,
+    examination: Floats | None = CURVE,
 ) -> CandidateLog:
     frame = pd.DataFrame(
         {
             "request_id": ["a", "a", "a", "b", "b", "b"],
             "user_id": ["u", "u", "u", "v", "v", "v"],
             "item_id": ["1", "2", "3", "1", "2", "4"],
+            "shown_at": pd.Timestamp("2026-03-01T09:00:00Z"),
             "position": positions or [1, 2, 3, 1, 2, 3],
             "click": labels or [1, 0, 0, 0, 1, 0],
         }
     )
+    if propensity:
+        frame["propensity"] = propensity
     segments: dict[str, pd.Categorical[Any]] = {
         "source": pd.Categorical(["feed", "ads", "feed", "ads", "feed", "feed"]),
         "item_age": pd.Categorical.from_codes([0, 1, 1, 0, 1, 1], categories=pd.Index(["<1", ">=1"])),
     }
-    return candidate_log(
-        frame, tasks=("click",), segments=segments, examination=examination, complete=complete
-    )
+    links = {"click": ("click",)}
+    reading = LogReading(links, segments=segments, examination=examination, complete=complete)
+    return candidate_log(frame, reading)
 
 
 def slates(name: str, slot: list[int], predictions: Mapping[str, list[float]] | None = None) -> Slates:
     given = {task: np.array(p, dtype=float) for task, p in (predictions or {}).items()}
     return Slates(name, np.array(slot), given)
-
-
-def replay(log: CandidateLog) -> Replay:
-    return Replay(log, Resampler(log.user_count, seed=0, replicates=50), frozenset())
 
 
 def metric(name: str) -> Metric:
@@ -61,7 +69,7 @@ def metric(name: str) -> Metric:
 
 def whole(name: str, log: CandidateLog, policy: Slates, baseline: Slates) -> Measured:
     """Measure a metric over all rows, as the first of its judges sees it."""
-    return replay(log).measure(metric(name), policy, baseline, ())[0]
+    return Replay(log, policy).measure(metric(name), policy, baseline, ())[0]
 
 
 def value(
@@ -72,3 +80,68 @@ def value(
     measured = whole(name, log or page(), policy, policy)
     assert measured.policy is not None
     return measured.policy.value
+
+
+LOOKS = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5])
+"""Examination of the six places of a feed."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A log of 1,400 requests over seven days, and the true chance of a click of every candidate.
+
+    ``chance`` and ``signal`` have shape [requests, candidates]; the chance is of an item that is looked at.
+    """
+
+    log: CandidateLog
+    chance: Floats
+    signal: Floats
+    rng: np.random.Generator
+
+    def ranked(self, name: str, scores: Floats, *, predicts: bool = False) -> Slates:
+        """Return the slates of an order by ``scores``, which may be the policy's predictions too."""
+        rank = (-scores).argsort(axis=1).argsort(axis=1) + 1
+        slot = np.where(rank <= len(LOOKS), rank, 0).ravel()
+        said = {"click": scores.ravel()} if predicts else {}
+        return Slates(name, slot, said, said)
+
+    def logged(self) -> Slates:
+        """Return the order that was shown."""
+        position = np.nan_to_num(self.log.logged_position)
+        return Slates("logged order", position.astype(np.int64), follows_log=True)
+
+    def truth(self, slates: Slates) -> float:
+        """Return what a look of a policy's slots truly leads to."""
+        looks = np.where(slates.slot > 0, LOOKS[np.clip(slates.slot, 1, len(LOOKS)) - 1], 0.0)
+        return float((looks * self.chance.ravel()).sum() / looks.sum())
+
+
+def feed(seed: int, *, requests: int = 1400, base: float = -2.2, propensities: bool = True) -> Feed:
+    """Draw a feed whose logger prefers what is liked, with its propensities."""
+    rng = np.random.default_rng(seed)
+    shape = (requests, 15)
+    items = rng.permuted(np.tile(np.arange(300), (requests, 1)), axis=1)[:, : shape[1]]
+    signal = 0.6 * rng.normal(size=300)[items] + 0.8 * rng.normal(size=shape)
+    chance = 1 / (1 + np.exp(-(base + signal)))
+    placed = place(0.7 * signal + 0.7 * rng.normal(size=shape), len(LOOKS), rng)
+    position, propensity = np.full(shape, np.nan), np.full(shape, np.nan)
+    np.put_along_axis(position, placed.order, np.arange(1.0, len(LOOKS) + 1)[None, :], axis=1)
+    np.put_along_axis(propensity, placed.order, placed.propensity, axis=1)
+    shown = np.isfinite(position)
+    looks = LOOKS[np.nan_to_num(position, nan=1.0).astype(int) - 1]
+    clicked = np.where(shown, rng.random(shape) < chance * looks, np.nan)
+    day = np.repeat(np.arange(requests) * 7 // requests, shape[1])
+    frame = pd.DataFrame(
+        {
+            "request_id": np.repeat(np.arange(requests), shape[1]),
+            "user_id": np.repeat(rng.integers(0, requests // 2, requests), shape[1]),
+            "item_id": items.ravel(),
+            "shown_at": pd.Timestamp("2026-03-01T09:00:00Z") + pd.to_timedelta(day, unit="D"),
+            "position": position.ravel(),
+            "propensity": propensity.ravel() if propensities else np.nan,
+            "shown": shown.ravel(),
+            "click": clicked.ravel(),
+        }
+    )
+    log = candidate_log(frame, LogReading({"click": ("click",)}, examination=LOOKS))
+    return Feed(log, chance, signal, rng)

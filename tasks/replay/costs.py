@@ -1,0 +1,117 @@
+"""Guardrails on what costs: rates of negative and safety tasks, which are often too rare for an interval.
+
+::
+
+    interval inside the bound                                              pass
+    interval beyond it, on the whole or in a segment (corrected)           block
+    else, with 20 events or more: the point estimate is within the bound,  cannot_tell, a warning
+          and the judges agree (below)
+    else, with fewer: the judges agree; "not measurable offline"           cannot_tell, a warning
+    else                                                                   cannot_tell that holds
+
+The judges agree where the change of the prediction, by the worse of the release and its baseline, is at most
+half the bound on the whole and at most the bound in each segment. By itself an interval decides little: at
+800 requests a day a true rise of 23 % against a bound of 15 % could not be told in 92 %.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tasks.contracts.utility import Guardrail
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.replay.guardrails import Bound, bounds_of, correct_segments, judge_bound
+from tasks.replay.rates import THIN
+
+_SHARE_OF_BOUND: Final = 0.5
+"""How much of the bound the worse judge may use on the whole (contracts.md, measured on nine worlds)."""
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Change of a cost's prediction by the worse judge: on the whole (NaN unknown), at most in a segment."""
+
+    whole: float
+    segment: float
+
+    @classmethod
+    def of(cls, predicted: Sequence[Measured]) -> "Judges":
+        """Take the greatest change that any judge sees."""
+        whole = [m.relative.value for m in predicted if m.relative and m.segment == ALL]
+        parts = [m.relative.value for m in predicted if m.relative and m.segment != ALL]
+        finite = [part for part in parts if math.isfinite(part)]
+        return cls(max(whole, default=math.nan), max(finite, default=-math.inf))
+
+    def agree(self, margin: float) -> bool:
+        """Whether the change stays within the bound."""
+        return self.whole <= _SHARE_OF_BOUND * margin and self.segment <= margin
+
+
+def judge_cost(
+    guardrail: Guardrail, measured: Sequence[Measured], predicted: Sequence[Measured], *, run: str
+) -> list[Verdict]:
+    """Judge a guardrail on the rate of a cost, on the whole and in its segments.
+
+    Parameters
+    ----------
+    guardrail : its bounds; a rise that is allowed decides by the rule above, any other by its interval.
+    measured : the rate, on the whole first and in each segment.
+    predicted : the prediction of the same task in the same segments, by every judge.
+    run : the MLflow run that the figures come from.
+    """
+    verdicts = []
+    for position, bound in enumerate(bounds_of(guardrail, measured[0])):
+        judged = [
+            _by_interval(guardrail, list(bounds_of(guardrail, one))[position], one, run) for one in measured
+        ]
+        verdicts.append(list(_settle(correct_segments(judged), bound, measured[0], Judges.of(predicted))))
+    worst = zip(*verdicts, strict=True)
+    return [max(of_segment, key=_severity) for of_segment in worst]
+
+
+def _by_interval(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:
+    """Judge by the interval, which tells nothing of a change that rests on fewer than 20 events."""
+    verdict = judge_bound(guardrail, bound, measured, run)
+    return replace(verdict, outcome=Outcome.CANNOT_TELL) if bound.relative and _thin(measured) else verdict
+
+
+def _thin(measured: Measured) -> bool:
+    return bool(measured.reason) or (measured.events or 0) < THIN
+
+
+def _settle(verdicts: Sequence[Verdict], bound: Bound, whole: Measured, judges: Judges) -> Iterator[Verdict]:
+    """Decide whether a whole that cannot be told holds; segments only block."""
+    for verdict in verdicts:
+        if verdict.outcome is not Outcome.CANNOT_TELL:
+            yield verdict
+        elif verdict.segment == ALL:
+            yield _settle_whole(verdict, bound, whole, judges)
+        else:
+            yield replace(verdict, holds=False)
+
+
+def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: Judges) -> Verdict:
+    if bound.margin is None:
+        beyond = bound.observed is not None and bound.observed.value > bound.allowed.high
+        return replace(verdict, holds=beyond)
+    said = (
+        f"the worse judge says {judges.whole:+.1%}"
+        if math.isfinite(judges.whole)
+        else "no release predicts it"
+    )
+    if math.isfinite(judges.segment):
+        said += f", at most {judges.segment:+.1%} in a segment"
+    thin = _thin(whole)
+    within = thin or (bound.observed is not None and bound.observed.value <= bound.margin)
+    measurable = f"not measurable offline ({whole.events or 0} events): " if thin else ""
+    reason = f"{whole.reason}; {said}" if whole.reason else f"{measurable}{said}"
+    return replace(verdict, holds=not (within and judges.agree(bound.margin)), reason=reason)
+
+
+def _severity(verdict: Verdict) -> tuple[bool, bool, bool]:
+    outcome = verdict.outcome
+    blocks = outcome in {Outcome.BLOCK, Outcome.METRIC_MISSING}
+    return blocks, outcome is Outcome.CANNOT_TELL and bool(verdict.holds), outcome is not Outcome.PASS

@@ -1,0 +1,76 @@
+"""The primary metric: a release may not lose more of it than its margin, and small steps down may not add up.
+
+::
+
+    margin    |-5 %------------0------->      one-sided 95 % bound above the margin    pass
+                   |---- x ---->              upper one below it                       block
+                                              else                                     cannot_tell: holds
+
+The same holds against the champion of four promotions ago. A margin below 2.5 standard errors is seldom
+passed by a release that equals its baseline: the verdict says so, and how many requests would tell.
+"""
+
+from typing import Final
+
+from tasks.contracts.utility import Primary
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Power, Verdict, judge
+
+ONE_SIDED: Final = 1.644854 / 1.959964
+"""Half of a 90 % interval, whose ends are one-sided 95 % bounds, over half of a 95 % interval."""
+LEAST_MARGIN: Final = 2.5
+"""Standard errors that a margin should hold, so that an equal release passes it in four of five."""
+
+
+def judge_primary(primary: Primary, measured: Measured, *, against: str, run: str) -> Verdict:
+    """Judge the primary metric of a release against a baseline.
+
+    Parameters
+    ----------
+    primary : the metric and its margin.
+    measured : the metric on the whole.
+    against : the baseline in words.
+    run : the MLflow run that the figures come from.
+    """
+    margin, change = primary.relative_decrease_max, measured.relative
+    bounds = None if change is None else one_sided(change)
+    outcome = Outcome.CANNOT_TELL if measured.reason else judge(bounds, low=-margin)
+    return Verdict(
+        gate="decision",
+        subject=primary.metric,
+        segment=measured.segment,
+        outcome=outcome,
+        threshold=f"fall of {margin:.1%}",
+        observed=bounds,
+        reason=measured.reason or f"primary, against {against}, one-sided 95 %{_too_narrow(margin, change)}",
+        evidence=run,
+        relative=True,
+        allowed=Bounds(low=-margin),
+        holds=True,
+        power=Power.of(change, margin=margin),
+    )
+
+
+def one_sided(change: Estimate) -> Estimate:
+    """Return the interval whose ends are the one-sided 95 % bounds.
+
+    Examples
+    --------
+    >>> one_sided(Estimate(0.0, -0.1, 0.1, 90)).low.__round__(4)
+    -0.0839
+    """
+    low = change.value - ONE_SIDED * (change.value - change.low)
+    high = change.value + ONE_SIDED * (change.high - change.value)
+    return Estimate(change.value, low, high, change.n)
+
+
+def _too_narrow(margin: float, change: Estimate | None) -> str:
+    if change is None or not change.known or not change.standard_error:
+        return ""
+    errors = margin / change.standard_error
+    if errors >= LEAST_MARGIN:
+        return ""
+    return (
+        f"; the margin is {errors:.2g} standard errors, and below {LEAST_MARGIN:g} an equal release seldom "
+        "passes"
+    )

@@ -1,0 +1,172 @@
+"""A release's slates measured against its baseline and judged: primary and guardrails, without any store.
+
+::
+
+    log, slates of the release and of its baseline  ->  every metric  ->  primary, costs, other guardrails
+    slates of anchors (earlier champions)           ->  the same metric again, for bounds that name one
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final
+
+from tasks.contracts import Contracts
+from tasks.contracts.metrics import Metric, MetricKind, parse_metric
+from tasks.contracts.utility import Guardrail
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.segments import ALL, segment_column
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.replay.costs import judge_cost
+from tasks.replay.findings import Findings
+from tasks.replay.guardrails import judge_guardrail
+from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.metrics import NEW_ITEMS
+from tasks.replay.primary import judge_primary
+from tasks.replay.replay_policies import Replay
+
+RATCHET: Final = "four promotions ago"
+"""The anchor of the primary: small steps down must not add up."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a release is measured on and against.
+
+    Attributes
+    ----------
+    contracts : of the surface.
+    log : the candidates of its test slice.
+    policy, baseline : slates of the release and of what it is compared with.
+    anchors : slates of earlier releases by the reference that a guardrail names, and `RATCHET`.
+    """
+
+    contracts: Contracts
+    log: CandidateLog
+    policy: Slates
+    baseline: Slates
+    anchors: Mapping[str, Slates] = field(default_factory=dict)
+
+    @property
+    def replay(self) -> Replay:
+        """The replay of the log, with the release's predictions in the rates of both."""
+        tasks = self.contracts.tasks.tasks
+        fixed = frozenset(name for name, task in tasks.items() if task.level == "request")
+        return Replay(self.log, self.policy, fixed)
+
+
+def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) -> Findings:
+    """Measure a release against its baseline, judge it, and measure further policies against the release.
+
+    Parameters
+    ----------
+    others : slates of further policies by name.
+    run : the MLflow run that the figures come from.
+    """
+    replay, metrics = rehearsal.replay, report_metrics(rehearsal.contracts, rehearsal.log)
+    by = _segments(rehearsal.contracts)
+    policy, baseline = rehearsal.policy, rehearsal.baseline
+    measured = {n: replay.measure(m, policy, baseline, by.get(n, ())) for n, m in metrics.items()}
+    terms = replay.utility_terms(policy, baseline)
+    return Findings(
+        baseline=baseline.name,
+        verdicts=list(_judged(rehearsal, replay, measured, run)),
+        measured=list(chain.from_iterable(measured.values())),
+        others={
+            name: [one for m in metrics.values() for one in replay.measure(m, slates, policy, ())]
+            for name, slates in others.items()
+        },
+        believed=terms.believed,
+        left_out=terms.left_out,
+    )
+
+
+def report_metrics(contracts: Contracts, log: CandidateLog) -> dict[str, Metric]:
+    """Return every metric of the report by name: the primary, the guardrails' and those always shown."""
+    tasks = contracts.tasks.tasks
+    ranked = [n for n, task in tasks.items() if task.kind == "binary" and task.level == "impression"]
+    likely = [task for task in ranked if contracts.head_kind(task) == "binary"]
+    named = (contracts.utility.primary.metric, *(rail.metric for rail in contracts.utility.guardrails))
+    judged = (parse_metric(name, tasks=tasks, columns=log.segments) for name in named)
+    metrics = [metric for metric in judged if metric is not None]
+    metrics += [Metric(MetricKind.OBSERVED_UTILITY), Metric(MetricKind.EXPECTED_UTILITY)]
+    metrics += [Metric(MetricKind.RATE, task) for task in ranked]
+    metrics += [Metric(k, task) for task in likely for k in (MetricKind.PREDICTED, MetricKind.CALIBRATION)]
+    metrics += [Metric(MetricKind.NDCG, task) for task in ranked]
+    metrics += [Metric(MetricKind.COVERAGE), Metric(MetricKind.LONG_TAIL_EXPOSURE)]
+    metrics += [Metric(MetricKind.COMPONENT_SHARE, task) for task in contracts.utility.weights]
+    metrics += [Metric(MetricKind.NEW_ITEM_EXPOSURE)] if NEW_ITEMS in log.segments else []
+    return {metric.name: metric for metric in metrics}
+
+
+def _segments(contracts: Contracts) -> dict[str, tuple[str, ...]]:
+    """Return the segments by which each metric is measured: a cost's prediction in those of its rate."""
+    by: dict[str, tuple[str, ...]] = {}
+    for rail in contracts.utility.guardrails:
+        cost = _cost(contracts, rail)
+        for name in (rail.metric, *((Metric(MetricKind.PREDICTED, cost).name,) if cost else ())):
+            by[name] = tuple(dict.fromkeys((*by.get(name, ()), *rail.by)))
+    return by
+
+
+def _cost(contracts: Contracts, rail: Guardrail) -> str | None:
+    """Return the task of a guardrail on the rate of a cost."""
+    tasks = contracts.tasks.tasks
+    metric = parse_metric(rail.metric, tasks=tasks, columns=())
+    if metric is None or metric.kind is not MetricKind.RATE or metric.subject is None:
+        return None
+    return metric.subject if tasks[metric.subject].family.costs else None
+
+
+def _judged(
+    rehearsal: Rehearsal, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
+) -> Iterator[Verdict]:
+    yield from _primary(rehearsal, replay, measured, run)
+    for rail in rehearsal.contracts.utility.guardrails:
+        cost = _cost(rehearsal.contracts, rail)
+        of_rail = _measured_for(rehearsal, replay, rail, rail.metric, measured)
+        if cost is None:
+            yield from judge_guardrail(rail, of_rail, run=run)
+            continue
+        predicted = Metric(MetricKind.PREDICTED, cost).name
+        believed = _measured_for(rehearsal, replay, rail, predicted, measured)
+        yield from judge_cost(rail, of_rail, believed, run=run)
+
+
+def _primary(
+    rehearsal: Rehearsal, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
+) -> Iterator[Verdict]:
+    """Judge the primary against the baseline, and against the champion of four promotions ago."""
+    primary = rehearsal.contracts.utility.primary
+    yield judge_primary(primary, measured[primary.metric][0], against=rehearsal.baseline.name, run=run)
+    anchor = rehearsal.anchors.get(RATCHET)
+    if anchor is None:
+        yield Verdict(
+            gate="decision",
+            subject=f"{primary.metric}.{RATCHET}",
+            segment=ALL,
+            outcome=Outcome.NO_RULE,
+            threshold="",
+            observed=None,
+            reason="fewer than four promotions so far",
+            evidence=run,
+        )
+        return
+    metric = report_metrics(rehearsal.contracts, rehearsal.log)[primary.metric]
+    found = replay.measure(metric, rehearsal.policy, anchor, ())[0]
+    yield judge_primary(primary, found, against=f"{anchor.name}, {RATCHET}", run=run)
+
+
+def _measured_for(
+    rehearsal: Rehearsal,
+    replay: Replay,
+    rail: Guardrail,
+    name: str,
+    measured: Mapping[str, Sequence[Measured]],
+) -> list[Measured]:
+    """Return a metric on a guardrail's own segments, against its anchor where it names one."""
+    found = measured.get(name, ())
+    if rail.anchor is not None:
+        metric = report_metrics(rehearsal.contracts, rehearsal.log)[name]
+        found = replay.measure(metric, rehearsal.policy, rehearsal.anchors[rail.anchor], rail.by)
+    return [one for one in found if one.segment == ALL or segment_column(one.segment) in rail.by]

@@ -1,0 +1,107 @@
+"""A rate that costs: what its interval cannot tell passes only where the judges see little of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from tasks.contracts.metrics import MetricKind
+from tasks.contracts.utility import Guardrail
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.verdicts import Estimate, Outcome
+from tasks.replay.costs import judge_cost
+
+RAIL = Guardrail.model_validate(
+    {"metric": "hide_rate", "relative_increase_max": 0.15, "by": ["tenure"], "action": "block"}
+)
+NARROW, WIDE = 0.02, 0.4
+
+
+def _rate(change: float, half: float = WIDE, *, segment: str = "all", events: int = 80) -> Measured:
+    return Measured(
+        metric="hide_rate",
+        segment=segment,
+        judge="release 2",
+        policy=Estimate(0.1, 0.09, 0.11, 900),
+        baseline=Estimate(0.1, 0.09, 0.11, 900),
+        relative=Estimate(change, change - half, change + half, 900),
+        kind=MetricKind.RATE,
+        subject="hide",
+        events=events,
+    )
+
+
+def _says(change: float, judge: str = "release 2", segment: str = "all") -> Measured:
+    said = _rate(change, 0.01, segment=segment)
+    return replace(said, metric="hide_predicted", judge=judge, kind=MetricKind.PREDICTED, events=None)
+
+
+def _whole(rate: Measured, *predicted: Measured) -> tuple[Outcome, bool | None]:
+    verdict = judge_cost(RAIL, [rate], predicted, run="r")[0]
+    return verdict.outcome, verdict.holds
+
+
+def test_what_the_interval_tells_needs_no_judge() -> None:
+    assert _whole(_rate(0.0, NARROW))[0] is Outcome.PASS
+    assert _whole(_rate(0.3, NARROW))[0] is Outcome.BLOCK
+
+
+@pytest.mark.parametrize(
+    ("change", "worst", "holds"),
+    [
+        (0.10, 0.07, False),  # within the bound, and the worse judge uses less than half of it
+        (0.10, 0.08, True),
+        (0.16, 0.00, True),  # the point estimate is beyond the bound
+    ],
+)
+def test_what_it_cannot_tell_passes_where_estimate_and_judges_agree(
+    change: float, worst: float, holds: bool
+) -> None:
+    judged = _whole(_rate(change), _says(-0.2), _says(worst, "champion 1"))
+    assert judged == (Outcome.CANNOT_TELL, holds)
+
+
+def test_a_constant_head_of_its_own_is_no_witness() -> None:
+    """By itself it says 0 % of every slate; the champion's head sees the rise."""
+    assert _whole(_rate(0.1), _says(0.0)) == (Outcome.CANNOT_TELL, False)
+    assert _whole(_rate(0.1), _says(0.0), _says(0.23, "champion 1")) == (Outcome.CANNOT_TELL, True)
+
+
+def test_without_a_prediction_nobody_agrees() -> None:
+    assert _whole(_rate(0.0)) == (Outcome.CANNOT_TELL, True)
+
+
+def test_under_twenty_events_the_judges_alone_decide_and_the_verdict_says_so() -> None:
+    rare = _rate(0.9, events=19)
+    assert _whole(rare, _says(0.05)) == (Outcome.CANNOT_TELL, False)
+    assert _whole(rare, _says(0.10)) == (Outcome.CANNOT_TELL, True)
+    assert judge_cost(RAIL, [rare], [_says(0.05)], run="r")[0].reason.startswith("not measurable offline")
+    few = _rate(0.5, NARROW, events=19)
+    assert _whole(few, _says(0.05)) == (Outcome.CANNOT_TELL, False)
+
+
+def test_a_segment_blocks_and_never_holds_by_itself() -> None:
+    new = _rate(0.5, NARROW, segment="tenure=new")
+    verdicts = judge_cost(RAIL, [_rate(0.0), new], [_says(0.0)], run="r")
+    assert [v.outcome for v in verdicts] == [Outcome.CANNOT_TELL, Outcome.BLOCK]
+    unclear = _rate(0.2, segment="tenure=new")
+    verdicts = judge_cost(RAIL, [_rate(0.0), unclear], [_says(0.0)], run="r")
+    assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.CANNOT_TELL, False)] * 2
+
+
+def test_the_whole_holds_where_a_judge_sees_more_than_the_bound_in_a_segment() -> None:
+    predicted = [_says(0.0), _says(0.16, segment="tenure=new")]
+    verdict = judge_cost(RAIL, [_rate(0.0), _rate(0.0, segment="tenure=new")], predicted, run="r")[0]
+    assert verdict.holds
+    assert "at most +16.0% in a segment" in verdict.reason
+
+
+def test_an_absolute_bound_holds_where_the_estimate_is_beyond_it() -> None:
+    rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.095})
+    (verdict,) = judge_cost(rail, [_rate(0.0)], [_says(0.0)], run="r")
+    assert (verdict.outcome, verdict.holds) == (Outcome.CANNOT_TELL, True)
+
+
+def test_a_rate_that_the_log_cannot_tell_leaves_the_judges() -> None:
+    biased = replace(_rate(0.9), reason="no propensities")
+    assert _whole(biased, _says(0.05)) == (Outcome.CANNOT_TELL, False)
+    assert _whole(biased, _says(0.10)) == (Outcome.CANNOT_TELL, True)

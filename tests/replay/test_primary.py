@@ -1,0 +1,56 @@
+"""The primary metric passes by its one-sided lower bound, and what cannot be told holds."""
+
+from dataclasses import replace
+
+import pytest
+
+from tasks.contracts.metrics import MetricKind
+from tasks.contracts.utility import Primary
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.verdicts import Estimate, Outcome
+from tasks.replay.primary import judge_primary
+
+MARGIN = Primary()
+
+
+def _change(value: float, error: float) -> Measured:
+    half = 1.959964 * error
+    return Measured(
+        metric="observed_utility",
+        segment="all",
+        judge="release 2",
+        policy=None,
+        baseline=None,
+        relative=Estimate(value, value - half, value + half, 900),
+        kind=MetricKind.OBSERVED_UTILITY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "outcome"),
+    [
+        (0.0, 0.03, Outcome.PASS),  # -1.645 x .03 = -4.9 %, where a two-sided bound would be -5.9 %
+        (0.0, 0.031, Outcome.CANNOT_TELL),
+        (-0.1, 0.03, Outcome.BLOCK),
+        (-0.1, 0.031, Outcome.CANNOT_TELL),
+        (0.2, 0.1, Outcome.PASS),
+    ],
+)
+def test_the_lower_bound_is_one_sided(value: float, error: float, outcome: Outcome) -> None:
+    verdict = judge_primary(MARGIN, _change(value, error), against="champion 1", run="r")
+    assert verdict.outcome is outcome
+    assert verdict.holds
+
+
+def test_a_margin_of_few_standard_errors_is_said_with_the_data_that_it_needs() -> None:
+    verdict = judge_primary(MARGIN, _change(0.0, 0.05), against="champion 1", run="r")
+    assert "the margin is 1 standard errors" in verdict.reason
+    assert verdict.power is not None
+    assert verdict.power.data_needed == pytest.approx(2.8**2, rel=0.01)
+
+
+def test_what_may_not_be_judged_holds() -> None:
+    verdict = judge_primary(
+        MARGIN, replace(_change(0.3, 0.01), reason="no propensities"), against="the log", run="r"
+    )
+    assert (verdict.outcome, verdict.holds, verdict.reason) == (Outcome.CANNOT_TELL, True, "no propensities")

@@ -1,0 +1,69 @@
+"""How candidate rows are read: who is a user, what was shown, and what the log's propensities say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.replay.read_log import LogReading, candidate_log
+from tests.replay.worlds import AT_RANDOM, page
+
+DAY = pd.Timestamp("2026-03-01T09:00:00Z")
+
+
+def test_propensities_are_read_where_candidates_are_logged() -> None:
+    assert page().inclusion is None
+    known = page(propensity=AT_RANDOM).inclusion
+    assert known is not None
+    assert known.reshape(2, 3).sum(axis=1) == pytest.approx([3.0, 3.0])
+
+
+def test_where_only_what_was_shown_is_logged_every_item_stands_for_itself() -> None:
+    inclusion = page(propensity=AT_RANDOM, complete=False).inclusion
+    assert inclusion is not None
+    assert inclusion.tolist() == [1.0] * 6
+
+
+def test_a_propensity_that_is_missing_for_one_shown_item_is_no_propensity() -> None:
+    assert page(propensity=[*AT_RANDOM[:5], np.nan]).inclusion is None
+
+
+def test_a_probability_of_inclusion_needs_no_position() -> None:
+    frame = pd.DataFrame(
+        {
+            "request_id": ["a", "a"],
+            "user_id": ["u", "u"],
+            "item_id": ["1", "2"],
+            "shown_at": DAY,
+            "shown": [True, False],
+            "propensity": [0.25, np.nan],
+        }
+    )
+    inclusion = candidate_log(frame, LogReading({}, propensity_kind="inclusion")).inclusion
+    assert inclusion is not None
+    assert inclusion.tolist() == [4.0, 0.0]
+    assert candidate_log(frame, LogReading({})).inclusion is None
+
+
+def test_a_request_of_nobody_known_is_a_user_of_its_own() -> None:
+    frame = pd.DataFrame(
+        {
+            "request_id": ["a", "b", "c", "c"],
+            "user_id": ["u", None, None, None],
+            "item_id": ["1", "2", "3", "4"],
+            "shown_at": DAY,
+        }
+    )
+    log = candidate_log(frame, LogReading({}))
+    assert log.users.tolist() == [0, 1, 2, 2]
+    assert (log.user_count, log.request_count) == (3, 3)
+
+
+def test_without_a_column_that_says_so_every_candidate_was_shown() -> None:
+    frame = pd.DataFrame(
+        {"request_id": ["a", "a"], "user_id": ["u", "u"], "item_id": ["1", "2"], "shown_at": DAY}
+    )
+    shown = pd.array([True, None], dtype="boolean")
+    silent, told = (candidate_log(rows, LogReading({})) for rows in (frame, frame.assign(shown=shown)))
+    assert silent.shown.tolist() == [True, True]
+    assert told.shown.tolist() == [True, False]
+    assert not silent.positions_logged
