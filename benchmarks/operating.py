@@ -1,0 +1,60 @@
+"""How often the gate promotes what is equal, better or harmful: ``python -m benchmarks.operating``.
+
+Worlds are simulated whose every candidate's truth is known (``benchmarks/operating_worlds``). In each, two
+retrains make a champion and a challenger, and releases are put before the whole gate: the challenger itself,
+one with better heads, and harmful ones; once against the champion, once as a first release against the log.
+Printed are, for each size, how often each was promoted and why it was held, beside what it truly changes; and
+of all printed intervals of a change how many hold the truth.
+
+A world is made once and its results are kept in ``--folder``: a run that was ended goes on where it was, and
+``--again`` judges the same worlds by a gate that has changed.
+"""
+
+import argparse
+from pathlib import Path
+
+from benchmarks.operating_worlds import trials
+from benchmarks.operating_worlds.surface import TASKS
+from benchmarks.operating_worlds.table import tables
+from benchmarks.operating_worlds.worlds import Size, World
+from tasks.errors import ImmatureLabels
+
+
+def main() -> None:
+    """Judge the worlds that are asked for and print the tables of all that the folder holds."""
+    asked = _parse()
+    size = Size(asked.requests_per_day, asked.test_days, tuple(asked.tasks))
+    for setting in asked.settings:
+        for seed in asked.seeds or range(1, asked.worlds + 1):
+            world = World(size, seed, asked.folder / size.name / str(seed))
+            print(f"{size.name}, world {seed}, {setting}: {_judge(world, setting, asked.again)}", flush=True)
+    for line in tables(asked.folder):
+        print(line)
+
+
+def _judge(world: World, setting: str, again: bool) -> str:  # noqa: FBT001 - an option of the command
+    """Judge every release of a world; say how many were promoted, or why there is none."""
+    try:
+        judged = trials.run(world, setting, again=again)
+    except ImmatureLabels as error:
+        return f"no release. {error}"
+    return f"{sum(trial.promoted for trial in judged)} of {len(judged)} promoted"
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests-per-day", type=int, default=400)
+    parser.add_argument("--test-days", type=int, default=14)
+    parser.add_argument("--worlds", type=int, default=1, help="how many, with the seeds from 1 on")
+    parser.add_argument("--seeds", type=int, nargs="+", help="these seeds instead")
+    parser.add_argument("--settings", nargs="+", default=list(trials.SETTINGS), choices=trials.SETTINGS)
+    parser.add_argument(
+        "--tasks", nargs="+", default=list(TASKS), help="tasks of home_feed to have heads for"
+    )
+    parser.add_argument("--folder", type=Path, default=Path(".equipoise/operating"))
+    parser.add_argument("--again", action="store_true", help="judge worlds anew that were judged before")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

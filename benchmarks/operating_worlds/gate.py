@@ -1,0 +1,186 @@
+"""The whole gate on a world: every verdict on a release, and the decision that follows from them.
+
+The functions are those of the steps: figures of the heads, comparisons with the champion, the rehearsal of
+the decision, the shadow on the newest of the test days, `judge_release`, `decide_release`. What no release
+here differs in is left out: the validation of the labels, refits and proxies.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+
+import numpy as np
+
+from benchmarks.operating_worlds.policies import EQUAL, Candidate, ranked
+from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice
+from tasks import columns as c
+from tasks.contracts import Contracts
+from tasks.contracts.chains import chain, join_outcomes
+from tasks.evaluation.evidence import ValidationEvidence
+from tasks.evaluation.figures import TaskEvidence, measure
+from tasks.evaluation.observations import Observations
+from tasks.evaluation.replay_evidence import ChampionComparison, Measured, ShadowComparison
+from tasks.evaluation.segments import segment_values
+from tasks.evaluation.verdicts import Verdict
+from tasks.promotion.decision import Decision, decide_release
+from tasks.promotion.gates import Evidence, Runs, judge_release
+from tasks.ranking.examination import Examination
+from tasks.ranking.utility import compute_utilities
+from tasks.replay.champion_comparison import comparisons
+from tasks.replay.compare import compare
+from tasks.replay.findings import Findings
+from tasks.replay.log import Slates
+from tasks.replay.rehearse import Rehearsal, rehearse
+from tasks.replay.slates import Scored, TestSlice
+from tasks.training.rows import measured_head
+
+_NO_RUN = Runs("", "", "", "")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the gate says of a release, and every figure of its rehearsal."""
+
+    baseline: Slates
+    decision: Decision
+    verdicts: tuple[Verdict, ...]
+    measured: Sequence[Measured]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The gate of a world, in front of which releases with the challenger's slices are put."""
+
+    data: ScoredSlice
+
+    @property
+    def contracts(self) -> Contracts:
+        """The surface's contracts."""
+        return self.data.contracts
+
+    @cached_property
+    def test(self) -> TestSlice:
+        """The test slice as the simulation reads it."""
+        curve = self.contracts.surface.examination_curve
+        examined = (
+            None if curve is None else Examination(tuple(curve), self.contracts.surface.reference_position)
+        )
+        return TestSlice(self.data.workspace, self.data.candidates, complete=True, examination=examined)
+
+    @cached_property
+    def champion(self) -> Scored:
+        """The release of the earlier retrain, under the same policies."""
+        return self.scored(ranked(self.data, "champion", self.data.champion))
+
+    @cached_property
+    def logged(self) -> Slates:
+        """What a first release is compared with: the logged order, under the same rules."""
+        return self.test.first_baseline(self.scored(ranked(self.data, EQUAL, self.data.challenger)))
+
+    def judge(self, candidate: Candidate, *, first: bool) -> Judged:
+        """Judge a release against the champion, or as a first release against the logged order."""
+        ours, gates = self.scored(candidate), self.contracts.surface.gates
+        baseline = self.logged if first else self.champion.slates
+        findings = self._rehearse(ours, baseline)
+        verdicts = judge_release(
+            gates,
+            Evidence(
+                as_of=self._as_of,
+                runs=_NO_RUN,
+                validation=self._validation,
+                tasks=[self._task(task, candidate) for task in self.contracts.tasks.tasks],
+                guardrails=findings.verdicts,
+                comparisons=None if first else self._comparisons(ours, candidate),
+                shadow=None if first else self._shadow(ours),
+            ),
+        )
+        decision = decide_release(verdicts, cannot_tell=gates.cannot_tell)
+        return Judged(baseline, decision, verdicts, findings.measured)
+
+    def scored(self, candidate: Candidate) -> Scored:
+        """Return a release's slates, predictions and policy as the simulation reads them."""
+        data, policy = self.data, candidate.policy
+        outcomes = {c.probability(term): np.ones(len(data.candidates)) for term in policy.terms}
+        slates = Slates(
+            name=candidate.name,
+            slot=candidate.slot,
+            predictions={
+                task: candidate.predictions[c.probability(task)] for task in self.contracts.tasks.tasks
+            },
+            utility=candidate.utility,
+            contributions=compute_utilities(data.candidates, candidate.predictions, policy).contributions,
+            worth=dict(compute_utilities(data.candidates, outcomes, policy).contributions),
+        )
+        frame = data.candidates[[*c.IMPRESSION_KEY]].assign(
+            **candidate.predictions,
+            **{
+                c.UTILITY: candidate.utility,
+                c.SLATE_POSITION: np.where(slates.slot > 0, slates.slot, np.nan),
+            },
+        )
+        return Scored(slates, frame, candidate.predictions, policy)
+
+    def _rehearse(self, ours: Scored, baseline: Slates) -> Findings:
+        return rehearse(Rehearsal(self.contracts, self.test.log, ours.slates, baseline), {}, run="")
+
+    def _comparisons(self, ours: Scored, candidate: Candidate) -> list[ChampionComparison]:
+        if not candidate.altered:
+            return self._unaltered_comparisons
+        return list(comparisons(self.contracts, self.test, ours, self.champion))
+
+    @cached_property
+    def _unaltered_comparisons(self) -> list[ChampionComparison]:
+        challenger = self.scored(ranked(self.data, EQUAL, self.data.challenger))
+        return list(comparisons(self.contracts, self.test, challenger, self.champion))
+
+    def _shadow(self, ours: Scored) -> ShadowComparison:
+        """Compare the utilities on the newest day of the slice."""
+        newest = (self.data.candidates[c.SHOWN_AT].dt.date == self._days[1]).to_numpy()
+        users = self.data.candidates.loc[newest, c.USER_ID]
+        return compare(ours.frame[newest], self.champion.frame[newest], users)
+
+    def _task(self, task: str, candidate: Candidate) -> TaskEvidence:
+        """Measure a head on what was shown; those of the challenger are measured once."""
+        if task not in candidate.altered:
+            return self._unaltered[task]
+        return self._figures(task, candidate.predictions[c.probability(task)])
+
+    @cached_property
+    def _unaltered(self) -> dict[str, TaskEvidence]:
+        said = self.data.challenger
+        return {task: self._figures(task, said[c.probability(task)]) for task in self.contracts.tasks.tasks}
+
+    def _figures(self, task: str, predictions: Floats) -> TaskEvidence:
+        data = self.data
+        shown = data.candidates[data.shown].reset_index(drop=True)
+        links = chain(self.contracts.tasks, task)
+        labels = {link: shown[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
+        segments = segment_values(shown, self.contracts.surface.segments)
+        return measure(
+            measured_head(self.contracts, task),
+            Observations(
+                join_outcomes(labels, links),
+                predictions[data.shown],
+                shown[c.USER_ID],
+                shown[c.REQUEST_ID],
+                {name: np.asarray(values) for name, values in segments.items()},
+            ),
+            days=self._days,
+            newest_training_row=data.newest_training_days[task],
+        ).evidence(run="")
+
+    @cached_property
+    def _days(self) -> tuple[date, date]:
+        """The first and the last day of the slice."""
+        shown_at = self.data.candidates[c.SHOWN_AT]
+        return shown_at.min().date(), shown_at.max().date()
+
+    @property
+    def _as_of(self) -> datetime:
+        """The end of the slice: days of maturity make every part older by as much."""
+        return datetime.combine(self._days[1], time(), UTC) + timedelta(days=1)
+
+    @property
+    def _validation(self) -> ValidationEvidence:
+        return ValidationEvidence(snapshot="", success=True, severity=None, expectations=(), report="")

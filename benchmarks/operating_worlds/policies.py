@@ -1,0 +1,213 @@
+"""The releases that are put before the gate: an equal one, a better one, harmful ones, and mixtures.
+
+::
+
+    equal retrain      the challenger: the champion's recipe, a week later
+    better heads       predictions half-way to the truth, in logarithms: a better model under the same policy
+    other weights      clicks x50, clicks only, no costs, no purchase, hide x30
+    other orders       at random; cheapest first
+    broken heads       noise on every head; a constant for hides; outcomes that leaked into the features of
+                       the purchase head, or of every head but those of costs
+    mixtures           an equal retrain that serves a harmful policy to so many requests that the primary is
+                       truly 5 % lower
+
+A leaked head knows the outcome of what was shown, and of nothing where it serves: what the gate replays is
+not what people would get.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.operating_worlds.scored_slice import Floats, Predictions, ScoredSlice
+from benchmarks.operating_worlds.truth import change, looks, weighted_mean
+from tasks import columns as c
+from tasks.ranking.decide import decide
+from tasks.ranking.policy import UtilityPolicy, Weight
+from tasks.ranking.utility import compute_utilities
+
+EQUAL: Final = "equal retrain"
+BETTER: Final = "better heads"
+MIXED: Final = "mixture at -5 %: "
+_MIXTURE: Final = -0.05
+_OF_MIXTURES: Final = ("random order", "clicks only")
+_NOISE: Final = 1.0
+"""Standard deviation of the noise on a head's log odds, about that of a head itself within a request."""
+_LEAKED: Final = (0.9, 0.02)
+"""What a head says that has its outcome among its features, where that is positive and elsewhere."""
+_CLICK, _BUY, _HIDE = "click_30m", "purchase_7d", "hide_7d"
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A release that is put before the gate.
+
+    Attributes
+    ----------
+    predictions : what its heads say of the n candidates.
+    policy : its utility policy.
+    slot, served : [n] its slots as the gate replays them, and as people would get them.
+    utility : [n] what it ranks by.
+    altered : the tasks whose heads are not the challenger's.
+    """
+
+    name: str
+    predictions: Predictions
+    policy: UtilityPolicy
+    slot: Integers
+    served: Integers
+    utility: Floats
+    altered: frozenset[str] = frozenset()
+
+
+def candidates(data: ScoredSlice, *, seed: int) -> Iterator[Candidate]:
+    """Yield every release, the equal one first; a mixture only where its policy harms enough to make one."""
+    rng = np.random.default_rng(seed)
+    made = [
+        ranked(data, EQUAL, data.challenger),
+        ranked(data, BETTER, half_way_to_truth(data), altered=frozenset(data.tasks)),
+        *_other_weights(data),
+        *_other_orders(data, rng),
+        *_broken_heads(data, rng),
+    ]
+    yield from made
+    by_name = {one.name: one for one in made}
+    for name in _OF_MIXTURES:
+        mixture = _mixture(data, by_name[EQUAL], by_name[name], rng)
+        if mixture is not None:
+            yield mixture
+
+
+def ranked(
+    data: ScoredSlice,
+    name: str,
+    predictions: Predictions,
+    *,
+    policy: UtilityPolicy | None = None,
+    order: Floats | None = None,
+    altered: frozenset[str] = frozenset(),
+) -> Candidate:
+    """Rank the candidates by a policy over predictions, or by ``order`` [n] under the same constraints."""
+    policy = policy or data.utility
+    believed, by = predictions, policy
+    if order is not None:
+        by = replace(policy, weights={_CLICK: Weight(1.0)}, contexts=(), floors=())
+        believed = {**predictions, c.probability(_CLICK): order}
+    decided = decide(data.candidates, believed, by, data.slate, sets=data.sets)
+    slot = decided.slate_position.astype(np.int64)
+    return Candidate(name, predictions, by, slot, slot, decided.utility, altered)
+
+
+def true_utility(data: ScoredSlice) -> Floats:
+    """Return each candidate's true utility at the first position, shape [n]; NaN where a value is unknown."""
+    return np.asarray(compute_utilities(data.candidates, data.truth, data.utility).utility)
+
+
+def half_way_to_truth(data: ScoredSlice) -> dict[str, Floats]:
+    """Return the geometric mean of what the heads say and of the truth, of the heads' own level."""
+    mixed = {
+        name: np.sqrt(said * data.mean_looks * data.truth[name]) for name, said in data.challenger.items()
+    }
+    return {name: _levelled(data, each, data.challenger[name]) for name, each in mixed.items()}
+
+
+def _other_weights(data: ScoredSlice) -> Iterator[Candidate]:
+    shipped = data.utility
+    policies = {
+        "clicks x50": reweighted(shipped, {_CLICK: 50.0}),
+        "clicks only": reweighted(shipped, {task: 0.0 for task in shipped.terms if task != _CLICK}),
+        "no costs": reweighted(shipped, dict.fromkeys(_costs(data), 0.0)),
+        "no purchase": reweighted(shipped, {_BUY: 0.0}),
+        "hide x30": reweighted(shipped, {_HIDE: 30.0}),
+    }
+    for name, policy in policies.items():
+        yield ranked(data, name, data.challenger, policy=policy)
+
+
+def _other_orders(data: ScoredSlice, rng: np.random.Generator) -> Iterator[Candidate]:
+    yield ranked(data, "random order", data.challenger, order=rng.random(len(data.candidates)))
+    price = data.candidates["price"].to_numpy(dtype=np.float64)
+    yield ranked(data, "cheapest first", data.challenger, order=1 / (1 + price))
+
+
+def _broken_heads(data: ScoredSlice, rng: np.random.Generator) -> Iterator[Candidate]:
+    noisy = {name: _noisy(data, said, rng) for name, said in data.challenger.items()}
+    yield ranked(data, "noisy heads", noisy, altered=frozenset(data.tasks))
+    hides = data.challenger[c.probability(_HIDE)]
+    constant = np.full(len(hides), hides[data.shown].mean())
+    yield ranked(
+        data,
+        "constant hide head",
+        {**data.challenger, c.probability(_HIDE): constant},
+        altered=frozenset({_HIDE}),
+    )
+    yield _leaked(data, "leaked purchase head", (_BUY,))
+    yield _leaked(data, "leaked heads", [task for task in data.tasks if task not in _costs(data)])
+
+
+def _leaked(data: ScoredSlice, name: str, tasks: Collection[str]) -> Candidate:
+    """Return a release whose heads learned from their labels: they repeat what they know."""
+    positive, negative = _LEAKED
+    serving = {c.probability(task): np.full(len(data.candidates), negative) for task in tasks}
+    replayed = {
+        c.probability(task): np.where(data.candidates[task].eq(1).fillna(value=False), positive, negative)
+        for task in tasks
+    }
+    as_replayed, as_served = (
+        ranked(data, name, {**data.challenger, **leaked}, altered=frozenset(tasks))
+        for leaked in (replayed, serving)
+    )
+    return replace(as_replayed, served=as_served.slot)
+
+
+def _mixture(
+    data: ScoredSlice, equal: Candidate, harmful: Candidate, rng: np.random.Generator
+) -> Candidate | None:
+    """Mix two policies by request so that the primary is truly 5 % lower; None where it cannot be."""
+    utility = true_utility(data)
+    theirs = weighted_mean(utility, looks(equal.slot))
+    whole = change(weighted_mean(utility, looks(harmful.slot)), theirs)
+    if not whole < _MIXTURE:
+        return None
+    drawn = rng.random(int(data.requests.max()) + 1)[data.requests]
+    mixed = np.where(drawn < _MIXTURE / whole, harmful.slot, equal.slot)
+    return replace(equal, name=f"{MIXED}{harmful.name}", slot=mixed, served=mixed)
+
+
+def reweighted(policy: UtilityPolicy, factors: Mapping[str, float]) -> UtilityPolicy:
+    """Multiply the weights of some tasks, also where a context replaces them; a factor of 0 takes them out.
+
+    Examples
+    --------
+    >>> plain = {"policy": "p", "version": 1, "weights": {"click": 1.0, "hide": -3.0}}
+    >>> reweighted(UtilityPolicy.from_json(plain), {"click": 50.0, "hide": 0.0}).weights
+    {'click': Weight(weight=50.0, times=None)}
+    """
+
+    def scaled(weights: Mapping[str, Weight]) -> dict[str, Weight]:
+        of = {task: (weight, factors.get(task, 1.0)) for task, weight in weights.items()}
+        return {task: replace(weight, weight=weight.weight * by) for task, (weight, by) in of.items() if by}
+
+    contexts = tuple(replace(context, weights=scaled(context.weights)) for context in policy.contexts)
+    return replace(policy, weights=scaled(policy.weights), contexts=contexts)
+
+
+def _noisy(data: ScoredSlice, said: Floats, rng: np.random.Generator) -> Floats:
+    """Add noise to log odds, and keep the level: only the order is spoiled."""
+    odds = said / (1 - said) * np.exp(_NOISE * rng.standard_normal(len(said)))
+    return _levelled(data, odds / (1 + odds), said)
+
+
+def _levelled(data: ScoredSlice, said: Floats, like: Floats) -> Floats:
+    """Scale probabilities to the mean of others where items were shown."""
+    return np.minimum(said * like[data.shown].mean() / said[data.shown].mean(), 1 - 1e-9)
+
+
+def _costs(data: ScoredSlice) -> tuple[str, ...]:
+    policy = data.utility
+    return tuple(task for task in policy.terms if policy.variants(task)[0].weight < 0)

@@ -1,0 +1,199 @@
+"""What came of one release in one world: the decision, its reasons, and the truth beside every interval."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from benchmarks.operating_worlds.gate import Gate, Judged
+from benchmarks.operating_worlds.policies import Candidate, candidates, true_utility
+from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice, read_or_make
+from benchmarks.operating_worlds.truth import (
+    Rows,
+    TrueChange,
+    change,
+    cost_bounds,
+    discounts,
+    looks,
+    true_change,
+    weighted_mean,
+)
+from benchmarks.operating_worlds.worlds import World
+from tasks import columns as c
+from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.documents import Figure
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.promotion.decision import Promote, decide_release
+from tasks.replay.log import Slates
+
+FIRST: Final = "first"
+CHAMPION: Final = "champion"
+SETTINGS: Final = (CHAMPION, FIRST)
+"""What a release is compared with: the champion, or as a first one the logged order."""
+_OF_TRUTH: Final = (MetricKind.RATE, MetricKind.NDCG, MetricKind.OBSERVED_UTILITY, MetricKind.PREDICTED)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change with its printed interval, NaN without one, and the true one."""
+
+    metric: str
+    kind: str
+    segment: str
+    value: Figure
+    low: Figure
+    high: Figure
+    true: Figure
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A verdict that holds a release."""
+
+    gate: str
+    subject: str
+    segment: str
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A release in a world.
+
+    Attributes
+    ----------
+    setting : one of `SETTINGS`.
+    primary, rates : the true change of the primary, and of the rate of each task.
+    levels : the true rate of each task under the baseline.
+    harmful : whether it truly does harm.
+    promoted : by the whole gate; ``rehearsal`` by its decision alone, without the heads' own gates.
+    """
+
+    setting: str
+    candidate: str
+    primary: Figure
+    rates: dict[str, Figure]
+    levels: dict[str, Figure]
+    harmful: bool
+    promoted: bool
+    rehearsal: bool
+    reasons: tuple[Reason, ...]
+    changes: tuple[Change, ...]
+
+
+_TRIALS: Final = TypeAdapter(tuple[Trial, ...])
+
+
+def run(world: World, setting: str, *, again: bool = False) -> tuple[Trial, ...]:
+    """Put every release of a world before the gate; what was done before is read.
+
+    Parameters
+    ----------
+    again : judge anew on the heads that are there.
+    """
+    file = world.folder / f"{setting}.json"
+    if again or not file.exists():
+        trials = tuple(_trials(read_or_make(world), setting, seed=world.seed))
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.write_bytes(_TRIALS.dump_json(trials, indent=1))
+        unfinished.rename(file)
+    return read(file)
+
+
+def read(file: Path) -> tuple[Trial, ...]:
+    """Read the trials of a world in one setting."""
+    return _TRIALS.validate_json(file.read_bytes())
+
+
+def _trials(data: ScoredSlice, setting: str, *, seed: int) -> Iterator[Trial]:
+    gate = Gate(data)
+    truth = Truth(data, true_utility(data))
+    for candidate in candidates(data, seed=seed):
+        yield _trial(gate, truth, candidate, setting)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The truth of a test slice, by which any slots are measured."""
+
+    data: ScoredSlice
+    utility: Floats
+
+    def levels(self, slates: Slates) -> dict[str, float]:
+        """Return the true rate of each task in a policy's slots."""
+        weights = looks(slates.slot)
+        return {task: weighted_mean(self.of(task), weights) for task in self.data.tasks}
+
+    def of(self, task: str) -> Floats:
+        """Return a task's true probabilities, shape [n]."""
+        return self.data.truth[c.probability(task)]
+
+    def change(self, served: Candidate, baseline: Slates) -> TrueChange:
+        """Return what people would truly get of a release against its baseline."""
+        truth = {task: self.of(task) for task in self.data.tasks}
+        return true_change(served.served, baseline.slot, truth, self.utility)
+
+    def measured(self, measured: Measured, candidate: Candidate, judged: Judged) -> float:
+        """Return the true change that an interval is about."""
+        within = self._rows(measured.segment)
+        weigh = discounts if measured.kind is MetricKind.NDCG else looks
+        values = (
+            self.utility if measured.kind is MetricKind.OBSERVED_UTILITY else self.of(str(measured.subject))
+        )
+        ours, theirs = (weigh(slot) for slot in (candidate.slot, judged.baseline.slot))
+        return change(weighted_mean(values, ours, within), weighted_mean(values, theirs, within))
+
+    def _rows(self, segment: str) -> Rows | None:
+        if segment == ALL:
+            return None
+        column, _, value = segment.partition("=")
+        return (self.data.candidates[column].astype(str) == value).to_numpy()
+
+
+def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str) -> Trial:
+    judged = gate.judge(candidate, first=setting == FIRST)
+    true = truth.change(candidate, judged.baseline)
+    gates = gate.contracts.surface.gates
+    rehearsed = [verdict for verdict in judged.verdicts if verdict.gate == "decision"]
+    return Trial(
+        setting=setting,
+        candidate=candidate.name,
+        primary=true.primary,
+        rates=dict(true.rates),
+        levels=truth.levels(judged.baseline),
+        harmful=true.harmful(cost_bounds(gate.contracts)),
+        promoted=isinstance(judged.decision, Promote),
+        rehearsal=isinstance(decide_release(rehearsed, cannot_tell=gates.cannot_tell), Promote),
+        reasons=tuple(_reasons(judged.verdicts, gates.cannot_tell)),
+        changes=()
+        if (candidate.slot != candidate.served).any()
+        else tuple(_changes(truth, candidate, judged)),
+    )
+
+
+def _reasons(verdicts: Sequence[Verdict], cannot_tell: Any) -> Iterator[Reason]:
+    """Yield the verdicts that hold a release, each judged as if it stood alone beside a pass."""
+    passed = Verdict("", "", ALL, Outcome.PASS, "", None)
+    for verdict in verdicts:
+        if not isinstance(decide_release([passed, verdict], cannot_tell=cannot_tell), Promote):
+            yield Reason(verdict.gate, verdict.subject, verdict.segment, str(verdict.outcome))
+
+
+def _changes(truth: Truth, candidate: Candidate, judged: Judged) -> Iterator[Change]:
+    for measured in judged.measured:
+        seen = measured.relative
+        if measured.kind not in _OF_TRUTH or seen is None or measured.metric.startswith("naive"):
+            continue
+        yield Change(
+            metric=measured.metric,
+            kind=str(measured.kind),
+            segment=measured.segment,
+            value=seen.value,
+            low=seen.low,
+            high=seen.high,
+            true=truth.measured(measured, candidate, judged),
+        )

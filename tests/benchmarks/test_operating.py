@@ -1,0 +1,219 @@
+"""The operating characteristics: truths by hand, every release on one tiny world, and what the tables say."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.operating_worlds import policies, shocks, table, trials, truth
+from benchmarks.operating_worlds.policies import BETTER, EQUAL
+from benchmarks.operating_worlds.scored_slice import ScoredSlice, read_or_make
+from benchmarks.operating_worlds.surface import SURFACE, days_of_history, write_surface
+from benchmarks.operating_worlds.trials import CHAMPION, SETTINGS, Change, Reason, Trial
+from benchmarks.operating_worlds.worlds import Size, World
+from tasks.contracts import load_surface
+
+TINY = Size(
+    requests_per_day=80,
+    test_days=3,
+    tasks=("click_30m", "purchase_7d", "hide_7d"),
+    split=(("train", "P8D"), ("calibrate", "P5D")),
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(TINY, 1, tmp_path_factory.mktemp("operating") / TINY.name / "1")
+
+
+@pytest.fixture(scope="module")
+def data(world: World) -> ScoredSlice:
+    return read_or_make(world)
+
+
+@pytest.fixture(scope="module")
+def releases(data: ScoredSlice) -> dict[str, policies.Candidate]:
+    return {one.name: one for one in policies.candidates(data, seed=1)}
+
+
+@pytest.fixture(scope="module")
+def judged(world: World, data: ScoredSlice) -> tuple[Trial, ...]:
+    return tuple(trial for setting in SETTINGS for trial in trials.run(world, setting))
+
+
+def changed(release: policies.Candidate, releases: dict[str, policies.Candidate], data: ScoredSlice) -> float:
+    utility = policies.true_utility(data)
+    return truth.true_change(release.served, releases[EQUAL].slot, {}, utility).primary
+
+
+def test_a_rate_is_the_truth_weighted_by_how_much_each_slot_is_looked_at() -> None:
+    chances, slot = np.array([0.4, 0.1, 0.9]), np.array([2, 1, 0])
+    assert truth.weighted_mean(chances, truth.looks(slot)) == pytest.approx(
+        (0.92 * 0.4 + 1.0 * 0.1) / (0.92 + 1.0)
+    )
+
+
+def test_a_gain_is_discounted_by_the_logarithm_of_the_slot() -> None:
+    chances, slot = np.array([0.4, 0.1, 0.9]), np.array([3, 1, 0])
+    assert truth.weighted_mean(chances, truth.discounts(slot)) == pytest.approx((0.5 * 0.4 + 0.1) / 1.5)
+
+
+def test_a_segment_counts_its_own_slots_alone() -> None:
+    chances, weights = np.array([0.4, 0.1]), np.ones(2)
+    assert truth.weighted_mean(chances, weights, np.array([True, False])) == pytest.approx(0.4)
+    assert np.isnan(truth.weighted_mean(chances, np.zeros(2)))
+
+
+def test_what_stands_in_no_slot_may_be_worth_something_unknown() -> None:
+    assert truth.weighted_mean(np.array([0.4, np.nan]), np.array([1.0, 0.0])) == pytest.approx(0.4)
+
+
+def test_two_slots_changed_places() -> None:
+    found = truth.true_change(
+        np.array([2, 1]), np.array([1, 2]), {"buy": np.array([0.2, 0.1])}, np.array([3.0, 1.0])
+    )
+    assert found.rates["buy"] == pytest.approx((0.92 * 0.2 + 0.1) / (0.2 + 0.92 * 0.1) - 1)
+    assert found.primary == pytest.approx((0.92 * 3 + 1) / (3 + 0.92) - 1)
+
+
+@pytest.mark.parametrize(
+    ("primary", "hides", "harmful"),
+    [(0.0, 0.0, False), (-0.08, 0.0, True), (-0.07, 0.22, False), (0.1, 0.23, True)],
+)
+def test_harm_is_a_lower_primary_or_a_cost_beyond_its_bound_by_half(
+    primary: float, hides: float, harmful: bool
+) -> None:
+    assert truth.TrueChange(primary, {"hide_7d": hides}).harmful({"hide_7d": 0.15}) is harmful
+
+
+def test_a_task_that_is_left_out_leaves_contracts_that_hold_together(tmp_path: Path) -> None:
+    write_surface(tmp_path, tasks=("purchase_7d", "satisfied_7d"), split={"test": "P3D"})
+    contracts = load_surface(tmp_path, SURFACE)
+    parts = {"dwell_60s_1d", "hide_7d", "report_7d"}
+    assert set(contracts.tasks.tasks) == {"purchase_7d", "satisfied_7d", *parts}
+    assert set(contracts.utility.weights) == {"purchase_7d", "satisfied_7d", "hide_7d", "report_7d"}
+    assert not {rail.metric for rail in contracts.utility.guardrails} & {"return_30d_predicted"}
+    assert days_of_history(contracts) == 2 * 8 + 7 + 28 + 7 + 3
+
+
+def test_the_truth_stands_beside_its_candidate(data: ScoredSlice) -> None:
+    shown = data.candidates[data.shown]
+    clicked = shown["click_30m"].astype(float)
+    expected = data.truth["p_click_30m"][data.shown] * data.mean_looks
+    assert clicked.mean() == pytest.approx(expected.mean(), rel=0.15)
+    known = clicked.notna().to_numpy()
+    assert np.corrcoef(clicked[known], expected[known])[0, 1] > 0.05
+
+
+def test_a_slice_that_is_read_again_is_the_same(data: ScoredSlice, world: World) -> None:
+    again = read_or_make(world)
+    assert again.candidates.equals(data.candidates)
+    assert again.challenger["p_hide_7d"] == pytest.approx(data.challenger["p_hide_7d"], abs=0)
+    assert again.newest_training_days == data.newest_training_days
+    assert not world.workspace.home.exists()
+
+
+def test_better_heads_are_truly_better_and_random_order_truly_worse(
+    data: ScoredSlice, releases: dict[str, policies.Candidate]
+) -> None:
+    assert changed(releases[BETTER], releases, data) > 0.02
+    assert changed(releases["random order"], releases, data) < -0.08
+    assert changed(releases["leaked heads"], releases, data) < -0.08
+
+
+def test_a_leaked_head_replays_what_it_knows_and_serves_nothing(
+    releases: dict[str, policies.Candidate],
+) -> None:
+    leaked = releases["leaked heads"]
+    assert (leaked.slot != leaked.served).any()
+
+
+@pytest.mark.parametrize("of", ["random order", "clicks only"])
+def test_a_mixture_is_truly_five_percent_lower(
+    data: ScoredSlice, releases: dict[str, policies.Candidate], of: str
+) -> None:
+    mixture = releases.get(f"{policies.MIXED}{of}")
+    if mixture is None:
+        assert changed(releases[of], releases, data) > -0.05
+    else:
+        assert changed(mixture, releases, data) == pytest.approx(-0.05, abs=0.02)
+
+
+def test_every_release_is_judged_in_both_settings(
+    judged: tuple[Trial, ...], releases: dict[str, policies.Candidate]
+) -> None:
+    assert {(one.setting, one.candidate) for one in judged} == {
+        (setting, name) for setting in SETTINGS for name in releases
+    }
+
+
+def test_what_is_held_says_why(judged: tuple[Trial, ...]) -> None:
+    assert all(bool(one.reasons) != one.promoted for one in judged)
+
+
+def test_intervals_stand_beside_the_truth_but_for_slots_that_know_the_outcome(
+    judged: tuple[Trial, ...],
+) -> None:
+    by_name = {(one.setting, one.candidate): one for one in judged}
+    equal = by_name[CHAMPION, EQUAL]
+    assert {"click_30m_rate", "hide_7d_rate", "observed_utility"} <= {one.metric for one in equal.changes}
+    assert all(np.isfinite(one.true) for one in equal.changes if one.segment == "all")
+    assert by_name[CHAMPION, "leaked heads"].changes == ()
+
+
+def test_what_was_judged_is_not_judged_again(
+    judged: tuple[Trial, ...], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> Iterator[Trial]:
+        raise AssertionError
+
+    monkeypatch.setattr(trials, "_trials", refuse)
+    assert trials.run(world, CHAMPION) == tuple(one for one in judged if one.setting == CHAMPION)
+    with pytest.raises(AssertionError):
+        trials.run(world, CHAMPION, again=True)
+
+
+EQUAL_TRIAL = Trial(
+    setting=CHAMPION,
+    candidate=EQUAL,
+    primary=0.01,
+    rates={"hide_7d": 0.02},
+    levels={"hide_7d": 0.01},
+    harmful=False,
+    promoted=True,
+    rehearsal=True,
+    reasons=(),
+    changes=(
+        Change("hide_7d_rate", "rate", "all", 0.1, -0.1, 0.3, 0.2),
+        Change("hide_7d_rate", "rate", "all", -0.1, -0.15, -0.05, 0.2),
+    ),
+)
+
+
+def test_a_table_counts_promotions_and_names_what_held() -> None:
+    held = replace(
+        EQUAL_TRIAL, promoted=False, reasons=(Reason("calibration", "hide_7d.ratio", "all", "block"),)
+    )
+    lines = list(table.promotions("400x14", CHAMPION, [EQUAL_TRIAL, held]))
+    row = "| equal retrain | 2 | 0.50 | 1.00 | 0.00 | +1.0% | +2.0% | calibration hide_7d.ratio 1 |"
+    assert row in lines
+    assert "- equal and better: 1 of 2 promoted (at least 85% wanted), 2 of 2 by the rehearsal alone" in lines
+
+
+def test_a_table_counts_the_intervals_that_hold_the_truth_and_the_signs() -> None:
+    lines = list(table.coverages("400x14", [EQUAL_TRIAL]))
+    assert "| hide_7d_rate | 0.01 | 2 | 0.500 (outside) | 0.50 | -20.0% |" in lines
+
+
+def test_an_interval_that_is_not_known_is_not_counted() -> None:
+    unknown = Change("hide_7d_rate", "rate", "all", 0.1, float("nan"), float("nan"), 0.2)
+    assert table.held_truth([*EQUAL_TRIAL.changes, unknown]) == (2, 0.5)
+
+
+def test_two_equal_policies_differ_by_chance_alone_under_every_shock() -> None:
+    mild = shocks.Shocks("all", day=0.1, policy_day=0.05, item=0.3, user=0.3, requests=700)
+    drawn = [shocks.draw(mild, np.random.default_rng(seed)) for seed in range(40)]
+    assert np.mean([one.value for one in drawn]) == pytest.approx(0.0, abs=0.05)
+    assert np.mean([one.low <= 0 <= one.high for one in drawn]) >= 0.85
