@@ -1,5 +1,6 @@
 """Commands on contracts and log tables: check, import and simulate."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +14,7 @@ from tasks.errors import ContractError
 from tasks.stores.location import locate
 
 if TYPE_CHECKING:
+    from tasks.contracts import Contracts
     from tasks.datasets.world.generate import WorldResult
 
 _data = Group("Data and labels")
@@ -22,11 +24,15 @@ GROUPS = (_data, _world)
 
 @dataclass(frozen=True)
 class CheckResult:
-    """Every problem and warning of the surfaces' files, and the digests of those without problems."""
+    """Every problem and warning of the surfaces' files, and the digests of those without problems.
+
+    ``power``: for each bound of a change of a rate, the events in the slots that tell it in 80 %.
+    """
 
     valid: bool
     problems: list[dict[str, str]]
     warnings: list[dict[str, str]]
+    power: list[dict[str, Any]]
     digests: dict[str, dict[str, str]]
 
 
@@ -45,8 +51,27 @@ def check(
         valid=not any(c.problems for c in checked),
         problems=[{"surface": c.surface, **p.to_json()} for c in checked for p in c.problems],
         warnings=[{"surface": c.surface, **p.to_json()} for c in checked for p in c.warnings],
+        power=[row for c in checked if c.contracts for row in _power(c.contracts)],
         digests={c.surface: dict(c.contracts.digests) for c in checked if c.contracts},
     )
+
+
+def _power(contracts: "Contracts") -> Iterator[dict[str, Any]]:
+    from tasks.contracts.metrics import MetricKind, parse_metric
+    from tasks.evaluation.verdicts import events_to_tell
+
+    for rail in contracts.utility.guardrails:
+        metric = parse_metric(rail.metric, tasks=contracts.tasks.tasks, columns=())
+        if metric is None or metric.kind not in {MetricKind.RATE, MetricKind.GIVEN}:
+            continue
+        for bound in ("relative_increase_max", "relative_decrease_max"):
+            if (margin := getattr(rail, bound)) is not None:
+                yield {
+                    "surface": contracts.name,
+                    "metric": rail.metric,
+                    bound: margin,
+                    "events": events_to_tell(margin),
+                }
 
 
 @_data.command("complete-journey --out logs/weekly", name="import")

@@ -39,16 +39,25 @@ def write_sql(plain: Plain) -> str:
 
 @group()
 def write_check(plain: Plain) -> Iterator[RenderableType]:
-    """Write each problem with the way out below it, then the verdict."""
+    """Write each problem with the way out below it, then the power of a surface's bounds and the verdict."""
     for kind, style in (("problem", "red"), ("warning", "yellow")):
         for problem in plain[f"{kind}s"]:
             place = f" {problem['surface']}/{problem['file']}: {problem['field'] or 'file'}"
             yield Text.assemble((kind, style), place, f" = {problem['found']}" if problem["found"] else "")
             yield _hint(problem["hint"])
+    for row in plain["power"] if len(plain["digests"]) == 1 else ():
+        yield _power_line(row)
     if plain["valid"]:
         yield Text(f"valid: {', '.join(plain['digests'])}", style="green")
     else:
         yield Text(f"{len(plain['problems'])} problem(s)", style="red")
+
+
+def _power_line(row: Plain) -> Text:
+    rise = row.get("relative_increase_max")
+    bound = f"rise of {rise:.1%}" if rise is not None else f"fall of {row['relative_decrease_max']:.1%}"
+    told = f"{row['events']:,} events in the slots tell it in 80 %" if row["events"] else "no data tell it"
+    return Text(f"{row['metric']}, {bound}: {told}")
 
 
 @group()

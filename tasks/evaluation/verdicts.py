@@ -110,6 +110,20 @@ class Power:
         return cls(detectable, (detectable / margin) ** 2 if margin else math.nan)
 
 
+def events_to_tell(margin: float) -> int | None:
+    """Return how many events each side needs so that a change of ``margin`` is told in 80 %; None for 0.
+
+    Two counts of n events each differ by chance by a share of sqrt(2 / n); where both policies fill slots
+    alike, fewer are enough.
+
+    Examples
+    --------
+    >>> events_to_tell(0.1), events_to_tell(0.5), events_to_tell(0.0)
+    (1570, 63, None)
+    """
+    return math.ceil(2 * (_TOLD / margin) ** 2) if margin else None
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One gate's or guardrail's result with its evidence.

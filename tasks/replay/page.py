@@ -1,11 +1,15 @@
 """The simulation report: what a release does to its slates, beside its baseline, on one page."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
+from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Verdict
 from tasks.reports.render import render
+
+_BY_DAY: Final = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.RATE})
 
 
 def simulation_page(
@@ -34,6 +38,7 @@ def simulation_page(
         facts=facts,
         notes=notes,
         verdicts=verdicts,
+        by_day=[m for m in measured if m.by_day and m.kind in _BY_DAY],
         comparisons=comparisons,
         segments=[m for m in measured if m.segment != ALL],
     )

@@ -12,7 +12,7 @@
 import math
 from typing import Final
 
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.verdicts import Estimate, Power
 
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
@@ -42,13 +42,15 @@ def format_number(value: float, digits: int = 3) -> str:
 
 
 def format_change(value: float) -> str:
-    """Write a relative change, which is a share with its sign.
+    """Write a relative change, which is a share with its sign; empty for NaN.
 
     Examples
     --------
     >>> format_change(0.05), format_change(-0.1234), format_change(2.346)
     ('+5.0%', '-12.3%', '+235%')
     """
+    if math.isnan(value):
+        return ""
     return f"{value:+.1%}" if abs(value) < 1 else f"{value:+,.0%}"
 
 
@@ -91,6 +93,20 @@ def format_estimate(estimate: Estimate | None, *, relative: bool = False, digits
     if not estimate.known:
         return f"{value} [?]"
     return value if estimate.low == estimate.value == estimate.high else f"{value} [{low}, {high}]"
+
+
+def format_power(power: Power | None) -> str:
+    """Write the change that the data tell, and how many times the data would tell the bound.
+
+    Examples
+    --------
+    >>> format_power(Power(0.08212, 2.7)), format_power(Power(0.01, 0.04)), format_power(None)
+    ('8.2%; bound at 2.7x', '1.0%', '')
+    """
+    if power is None:
+        return ""
+    told = f"{power.detectable:.1%}"
+    return f"{told}; bound at {power.data_needed:.2g}x" if power.data_needed > 1 else told
 
 
 def keep_together(text: str) -> str:

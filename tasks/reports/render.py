@@ -17,11 +17,20 @@ from tasks.reports.numbers import (
     format_count,
     format_estimate,
     format_number,
+    format_power,
     format_share,
     keep_together,
 )
 
-_FILTERS = (format_change, format_count, format_estimate, format_number, format_share, keep_together)
+_FILTERS = (
+    format_change,
+    format_count,
+    format_estimate,
+    format_number,
+    format_power,
+    format_share,
+    keep_together,
+)
 
 
 @cache

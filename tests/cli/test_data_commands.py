@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,17 @@ def test_a_valid_surface_checks_with_exit_code_0(tmp_path: Path, capsys: pytest.
     report = json.loads(capsys.readouterr().out)
     assert report["valid"]
     assert sorted(report["digests"]["feed"]) == ["slate", "surface", "tasks", "utility"]
+
+
+def test_how_many_events_tell_a_bound_is_said_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def guard(files: dict[str, Any]) -> None:
+        files["utility"]["guardrails"] += [{"metric": "click_rate", "relative_decrease_max": 0.1}]
+
+    root = write_surface(tmp_path, guard)
+    assert main(["check", "feed", "--surfaces", str(root)]) == 0
+    assert "click_rate, fall of 10.0%: 1,570 events in the slots tell it in 80 %" in capsys.readouterr().out
 
 
 def test_every_problem_is_printed_and_the_exit_code_is_1(

@@ -65,7 +65,7 @@ def test_each_problem_has_its_way_out_below_it() -> None:
         "hint": "Raise it.",
     }
     warning = problem | {"field": "", "found": ""}
-    plain = {"valid": False, "problems": [problem], "warnings": [warning], "digests": {}}
+    plain = {"valid": False, "problems": [problem], "warnings": [warning], "power": [], "digests": {}}
     assert as_text(text.write_check(plain)).splitlines() == [
         "problem feed/utility.yaml: weights.x = -1",
         "    Raise it.",
@@ -76,7 +76,13 @@ def test_each_problem_has_its_way_out_below_it() -> None:
 
 
 def test_valid_surfaces_are_named() -> None:
-    plain: dict[str, Any] = {"valid": True, "problems": [], "warnings": [], "digests": {"a": {}, "b": {}}}
+    plain: dict[str, Any] = {
+        "valid": True,
+        "problems": [],
+        "warnings": [],
+        "power": [],
+        "digests": {"a": {}, "b": {}},
+    }
     assert as_text(text.write_check(plain)) == "valid: a, b"
 
 

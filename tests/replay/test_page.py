@@ -54,7 +54,7 @@ def test_segments_come_last_and_only_where_there_are_some() -> None:
     assert "tenure=&lt;new&gt;" in segments
     assert "tenure" not in whole
     assert (
-        whole.index("Guardrails")
+        whole.index("Primary and guardrails")
         < whole.index("Policy and baseline")
         < whole.index("mine against the release")
     )
