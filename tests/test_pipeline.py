@@ -33,12 +33,16 @@ def test_a_first_release_is_judged_and_becomes_the_challenger(first_retrain: Ret
     }
 
 
-def test_it_registers_one_version_of_every_part_and_policy(first_retrain: Retrained) -> None:
+def test_it_registers_one_version_of_every_part_and_policy_and_a_purchase_that_judges_returns(
+    first_retrain: Retrained,
+) -> None:
     names = {f"{NAME}.{kind}.{task}" for kind in ("task", "calibrator") for task in TASKS}
     assert set(first_retrain.versions) == names | {
         *(f"{NAME}.{kind}" for kind in ("release", "utility_policy", "slate_policy", "examination"))
     }
-    assert {len(found) for found in first_retrain.versions.values()} == {1}
+    judges = {f"{NAME}.{kind}.purchase_2d": 2 for kind in ("task", "calibrator")}
+    counts = {name: len(found) for name, found in first_retrain.versions.items()}
+    assert counts == dict.fromkeys(counts, 1) | judges
 
 
 def test_its_every_byte_and_pin_is_as_registered(first_retrain: Retrained) -> None:

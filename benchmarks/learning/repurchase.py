@@ -14,6 +14,7 @@ from tasks.datasets.complete_journey import import_complete_journey
 from tasks.evaluation.figures import TaskFigures
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
+from tasks.release.judges import Judges
 from tasks.release.parts import pin_trained, release_files
 from tasks.release.rehearsal import Rehearsal
 from tasks.release.trained import Trained
@@ -74,8 +75,11 @@ def _measured(workspace: Workspace, snapshot: str) -> TaskFigures:
         pins[task] = pin_trained(NAME, registry, Trained(task, model.version, fitted.version))
     labelled = LabelStore(workspace.home, NAME).snapshot(snapshot)
     days = labelled.days().column("ds").to_pylist()
-    slices = plan_slices(workspace.contracts, labelled.as_of, days, tasks=[PARENT, TASK]).tasks
-    rehearsal, files = Rehearsal(workspace, labelled, slices), release_files(workspace, registry, pins)
+    slices = plan_slices(workspace.contracts, labelled.as_of, days, tasks=[PARENT, TASK])
+    judges = Judges(workspace, labelled.as_of, labelled, slices, None).of(pins)
+    judged = {task: release_files(workspace, registry, judge.chain) for task, judge in judges.items()}
+    rehearsal = Rehearsal(workspace, labelled, slices.tasks, judged=judged)
+    files = release_files(workspace, registry, pins)
     files |= rehearsal.joints(files)
     (found,) = (one for one in rehearsal.figures(files, pins) if one.task == TASK)
     return found

@@ -229,6 +229,16 @@ class ConflictEvidence(Section):
     at_top: tuple[TopOverlap, ...]
 
 
+class JudgeEvidence(Section):
+    """The factor of a parent that a task's joint was fitted and measured with, and the days it is made of."""
+
+    task: str
+    parent: str
+    model: PinnedModel
+    calibrator: PinnedModel
+    slices: dict[str, Days]
+
+
 class RefitShift(Section):
     """How far a refit's predictions lie from those of the tested model, and how far they may."""
 
@@ -248,7 +258,9 @@ class RefitEvidence(Section):
 class ReleaseEvidence(Document):
     """What a release is and how its tasks do on its test days.
 
-    ``kept``: by task, why it could not be trained; ``unrepeated``: why its recipe could not be repeated.
+    ``kept``: by task, why it could not be trained; ``unrepeated``: why its recipe could not be repeated;
+    ``unjudged``: why its joint could not be measured. ``judges`` stood in for factors that knew something of
+    the days that a joint is measured on.
     """
 
     document: Literal["release"] = "release"
@@ -263,6 +275,8 @@ class ReleaseEvidence(Document):
     proxies: tuple[ProxyEvidence, ...]
     conflicts: ConflictEvidence | None
     refit: RefitEvidence | None
+    judges: tuple[JudgeEvidence, ...] = ()
+    unjudged: dict[str, str] = Field(default_factory=dict)
     description: str
 
     def metrics(self) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ The figures are written into the release step's evidence, shown by ``release sho
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
@@ -18,7 +18,7 @@ from tasks.evaluation.metric_rows import FlatRow, MetricRow
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 WITH_INTERVAL: Final = ("auc", "auc_by_request", "calibration_ratio", "ndcg", "coverage")
 _CALIBRATION_OF_A_VALUE: Final = "mean_ratio"
@@ -102,6 +102,14 @@ class TaskFigures(Section):
     def whole(self) -> dict[str, Estimate]:
         """Return each metric of all rows."""
         return _whole(self.figures)
+
+    def without_estimates(self) -> "TaskFigures":
+        """Return the counts alone, for predictions that know something of these days."""
+        counts = {"rows": self.rows, "positives": self.positives}
+        figures = tuple(replace(row, estimate=UNKNOWN_ESTIMATE) for row in self.figures)
+        return self.model_copy(
+            update={"figures": figures, "headline": {**dict.fromkeys(self.headline), **counts}}
+        )
 
     def evidence(self, *, run: str) -> TaskEvidence:
         """Return the figures for the gates; ``run`` is the run that they come from."""

@@ -18,6 +18,7 @@ from tasks.promotion.decision import Hold, decide_release
 from tasks.promotion.dossier import Dossier, SlotUtility
 from tasks.promotion.gates import Evidence, Runs, judge_release
 from tasks.promotion.unchanged_parts import judge_kept
+from tasks.promotion.unmeasured_joints import judge_unmeasured
 from tasks.release.description import describe_verdict
 from tasks.release.proxies import judge_proxies
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
@@ -198,6 +199,7 @@ def _judge_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...
     return (
         *judge_kept(released.kept, run=run),
         *judge_unrepeated(released.unrepeated, run=run),
+        *judge_unmeasured(released.unjudged, run=run),
         *judge_refit(released.refit, run=run),
         *judge_proxies(released.proxies, run=run),
     )

@@ -4,12 +4,13 @@
 
     parts, trained              which models, calibrators and policies a release is made of
       refit, refit_shift        the tested recipe repeated up to the newest labels, and how far it shifts
+      judges                    what a slow task's joint is judged with, on days that what serves has learned
       rehearsal, reports        the heads applied to the test days: figures, proxies, conflicts
         staging, packaging      the release's folder and the code that travels with it, as a pyfunc
           assemble, step        one registered, closed version; the same inputs give the same bytes
     model, loading, view        MLflow's script, a release loaded, listed, shown and verified
     score, error_bars, sensitivity   candidates scored, and what calibration leaves open
 
-Steps: assemble, parts, refit, rehearsal, score, step, trained, view.
+Steps: assemble, judges, parts, refit, rehearsal, score, step, trained, view.
 With mlflow: loading, model, packaging, signature.
 """

@@ -2,14 +2,14 @@
 
 ::
 
-    served parts -> files -> joints            what the release scores with
-    tested parts -> files -> joints            what is rehearsed: the same, but for refits (refit.py)
+    tested parts -> files -> joints            what is rehearsed, slow chains with their judges (judges.py)
+    served parts -> files, the same joints     what the release scores with: others for refits (refit.py)
       -> figures, reports, shift between both  -> evidence
     files, manifest, code                      -> one registered version, found again by its inputs
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Final
@@ -20,6 +20,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.scoring import Scorer
 from tasks.release.description import describe
+from tasks.release.judges import Judge
 from tasks.release.packaging import PackagedRelease, package_release
 from tasks.release.parts import Pins, release_files
 from tasks.release.refit import refit_shifts
@@ -36,10 +37,10 @@ from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT, release
 from tasks.stores.runs import INPUTS, StepKey, StepRun, step_run
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.rows import log_labels
-from tasks.training.slices import DaySlice, ReleaseSlices, TaskSlices
+from tasks.training.slices import ReleaseSlices
 
 STEP: Final = "release"
-RECIPE: Final = 3
+RECIPE: Final = 4
 """Raised whenever the same parts would make another release."""
 
 Files = Mapping[str, bytes]
@@ -58,8 +59,9 @@ class Wanted:
     """A release before it is made: everything that decides its bytes.
 
     ``pins``: what it serves. ``kept``: why a task could not be trained, of those that keep the champion's
-    model; ``unrepeated``: why a tested recipe could not be repeated. ``tested``: what stands in for what is
-    served where the decision is rehearsed, None where it is the same.
+    model; ``unrepeated``: why a tested recipe could not be repeated. ``judges``: what a slow task's joint is
+    judged with. ``tested``: what stands in for what is served where the decision is rehearsed, None where it
+    is the same.
     """
 
     workspace: Workspace
@@ -71,6 +73,7 @@ class Wanted:
     backfilled: bool
     kept: Mapping[str, str]
     unrepeated: Mapping[str, str]
+    judges: Mapping[str, Judge] = field(default_factory=dict)
     tested: Tested | None = None
 
     @cached_property
@@ -90,6 +93,7 @@ class Wanted:
                 "parts": {part.name: [part.version, part.sha256] for part in parts},
                 "kept": dict(self.kept),
                 "unrepeated": dict(self.unrepeated),
+                "judges": {task: [judge.why, *_versions(judge)] for task, judge in self.judges.items()},
                 "code": code_digest(),
                 "requirements": requirements(),
             }
@@ -125,8 +129,11 @@ class _Making:
 
     def release(self) -> Part:
         wanted = self.wanted
-        files = self._files(wanted.pins, self._served_slices)
-        tested = files if wanted.tested is None else self._files(wanted.tested.pins, wanted.slices.tasks)
+        pins = wanted.tested.pins if wanted.tested else wanted.pins
+        files = self._files(pins)
+        joints = self._rehearsal.joints(files)
+        tested = {**files, **joints}
+        files = tested if wanted.tested is None else {**self._files(wanted.pins), **joints}
         scorer = Scorer.from_files(tested)
         served = scorer if wanted.tested is None else Scorer.from_files(files)
         rehearsal = self._rehearsal.holding(wanted.slices.test, (scorer, served))
@@ -134,7 +141,7 @@ class _Making:
         signature = rehearsal.signature(files, wanted.slices.test)
         packaged = package_release(files, self._manifest(), signature=signature)
         self._link(packaged.manifest)
-        reports = Reports(rehearsal, scorer, wanted.tested.pins if wanted.tested else wanted.pins)
+        reports = Reports(rehearsal, scorer, pins)
         self._log(self._evidence(packaged.manifest, figures, reports, served=served), packaged.manifest)
         part = self.registry.register(
             release_name(wanted.workspace.surface),
@@ -148,23 +155,21 @@ class _Making:
 
     @cached_property
     def _rehearsal(self) -> Rehearsal:
-        return Rehearsal(self.wanted.workspace, self.wanted.snapshot, self.wanted.slices.tasks)
+        wanted = self.wanted
+        return Rehearsal(
+            wanted.workspace,
+            wanted.snapshot,
+            wanted.slices.tasks,
+            judged={t: self._files(judge.chain) for t, judge in wanted.judges.items() if judge.chain},
+            unjudged=self._unjudged,
+        )
 
     @property
-    def _served_slices(self) -> Mapping[str, TaskSlices]:
-        """Return the slices of what is served: a refit is calibrated on days of its own."""
-        slices, tested = self.wanted.slices.tasks, self.wanted.tested
-        return {
-            task: slices[task]
-            if tested is None or pair == tested.pins[task]
-            else replace(slices[task], calibrate=DaySlice(*pair[1].slices["calibrate"]))
-            for task, pair in self.wanted.pins.items()
-        }
+    def _unjudged(self) -> dict[str, str]:
+        return {task: judge.why for task, judge in self.wanted.judges.items() if judge.why}
 
-    def _files(self, pins: Pins, slices: Mapping[str, TaskSlices]) -> dict[str, bytes]:
-        """Fetch every part, and fit the joints that its chains need on their calibrate days."""
-        files = release_files(self.wanted.workspace, self.registry, pins, self.wanted.examined)
-        return files | replace(self._rehearsal, slices=slices).joints(files)
+    def _files(self, pins: Pins) -> dict[str, bytes]:
+        return release_files(self.wanted.workspace, self.registry, pins, self.wanted.examined)
 
     def _evidence(
         self, manifest: Manifest, figures: Sequence[TaskFigures], reports: Reports, *, served: Scorer
@@ -181,6 +186,8 @@ class _Making:
             proxies=tuple(reports.proxies()),
             conflicts=reports.conflicts(wanted.slices.test),
             refit=None if wanted.tested is None else self._refit(wanted.tested, reports, served),
+            judges=tuple(one for task, judge in wanted.judges.items() for one in judge.evidence(task)),
+            unjudged=self._unjudged,
             description=describe(manifest, wanted.workspace.contracts.utility, figures),
         )
 
@@ -222,13 +229,19 @@ class _Making:
     def _link(self, manifest: Manifest) -> None:
         """Link the run to what it read; parts find their releases by the version's component tags."""
         log_labels(self.step, self.wanted.snapshot, context="test")
-        for pinned in manifest.parts:
-            self.step.reads_model(self.registry.model_id(pinned))
+        judges = self.wanted.judges.values()
+        made = (part for judge in judges for parent in judge.made for part in judge.chain[parent])
+        for part in (*manifest.parts, *made):
+            self.step.reads_model(self.registry.model_id(part))
 
     def _log(self, evidence: ReleaseEvidence, manifest: Manifest) -> None:
         self.step.text("release.md", evidence.description)
         self.step.json("manifest.json", manifest.to_json())
         self.step.evidence(evidence)
+
+
+def _versions(judge: Judge) -> list[list[object]]:
+    return [[part.name, part.version, part.sha256] for pair in judge.chain.values() for part in pair]
 
 
 def _own_digests(packaged: PackagedRelease) -> dict[str, str]:

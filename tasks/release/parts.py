@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from pathlib import Path
 
 from tasks.contracts import canonical_json
 from tasks.contracts.head_plan import FILE as HEAD
@@ -139,12 +140,23 @@ def _fetched(
 ) -> Iterator[tuple[str, bytes]]:
     trained = registry.fetch(model)
     mapped = registry.fetch(calibrator)
-    if not (trained / HEAD).exists():
+    yield HEAD, read_head_plan(trained, model)
+    yield f"models/{task}.txt", (trained / BOOSTER).read_bytes()
+    yield f"encoders/{task}.json", (trained / ENCODER).read_bytes()
+    yield f"calibrators/{task}.json", (mapped / CALIBRATOR).read_bytes()
+
+
+def read_head_plan(folder: Path, model: Part) -> bytes:
+    """Read what a head is from its model's files.
+
+    Raises
+    ------
+    StoreError
+        The model does not say it.
+    """
+    if not (folder / HEAD).exists():
         raise StoreError(
             f"{model.name} version {model.version} does not say what its head is ({HEAD}): an earlier "
             "program trained it. Train the task anew."
         )
-    yield HEAD, (trained / HEAD).read_bytes()
-    yield f"models/{task}.txt", (trained / BOOSTER).read_bytes()
-    yield f"encoders/{task}.json", (trained / ENCODER).read_bytes()
-    yield f"calibrators/{task}.json", (mapped / CALIBRATOR).read_bytes()
+    return (folder / HEAD).read_bytes()

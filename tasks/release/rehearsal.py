@@ -5,13 +5,14 @@
     calibrate days of a task with a parent -> product along the chain against what is known -> joints/
     test days of every task                -> joint predictions against what is known       -> figures
 
-The product's first factors may have learned from a slow child's calibrate days, which lie before its own test
-days: there is no later day on which both are known. The test days are fresh to all of them.
+Where a task is tested on older days than the others, its joint is fitted and measured with factors from
+before those days (judges.py). Of a task that is tested on the shared days, which are fresh to all parts, the
+parents may have learned from the calibrate days.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from tasks.training.debiasing import examination_at
 from tasks.training.rows import mark_first_rows, measured_head
 from tasks.training.slices import DaySlice, TaskSlices
 
+Files = Mapping[str, bytes]
 Floats = npt.NDArray[np.float64]
 
 
@@ -45,12 +47,16 @@ Floats = npt.NDArray[np.float64]
 class Rehearsal:
     """The days of one snapshot, read as the release will see them.
 
-    ``held``: days that were read already, with their rows.
+    ``judged``: the files of the chain that a task's joint is judged with, where it is not the release's own.
+    ``unjudged``: the tasks of which nothing honest can be measured. ``held``: days that were read already,
+    with their rows.
     """
 
     workspace: Workspace
     snapshot: Snapshot
     slices: Mapping[str, TaskSlices]
+    judged: Mapping[str, Files] = field(default_factory=dict)
+    unjudged: Collection[str] = ()
     held: tuple[DaySlice, pd.DataFrame] | None = None
 
     def holding(self, days: DaySlice, scorers: Iterable[Scorer]) -> "Rehearsal":
@@ -64,8 +70,8 @@ class Rehearsal:
         """Fit a map on the product of each chain that needs one; files of the release by path."""
         heads = Scorer.from_files(files).heads
         made = {}
-        for task in heads.conditional:
-            own = heads.of([task])
+        for task in (task for task in heads.conditional if task not in self.unjudged):
+            own = self.judging(task, files) if task in self.judged else heads.of([task])
             frame, outcomes = self.calibrate_days(task, (*own.columns, *own.optional))
             known = np.isfinite(outcomes)
             product = where_shown(own.predict(frame), probability(task))
@@ -73,6 +79,12 @@ class Rehearsal:
             if fitted is not None:
                 made[f"joints/{task}.json"] = json.dumps(fitted.to_json(), allow_nan=False).encode()
         return made
+
+    def judging(self, task: str, files: Files) -> Heads:
+        """Return the heads that a task is judged with, and the release's map on its joint, if it has one."""
+        joint = f"joints/{task}.json"
+        mapped = {joint: files[joint]} if joint in files else {}
+        return Scorer.from_files({**self.judged[task], **mapped}).heads.of([task])
 
     def calibrate_days(self, task: str, features: Iterable[str]) -> tuple[pd.DataFrame, Floats]:
         """Read a task's calibrate days and what is known of it there, NaN where nothing is."""
@@ -86,16 +98,20 @@ class Rehearsal:
 
         Tasks with the same days share one reading.
         """
-        scorer, curve = Scorer.from_files(files), _examination(files)
+        heads, curve = Scorer.from_files(files).heads, _examination(files)
         by_days: dict[DaySlice, list[str]] = {}
-        for task in scorer.heads.heads:
+        for task in (task for task in heads.heads if task not in self.judged):
             by_days.setdefault(self.slices[task].test, []).append(task)
+        groups = [
+            *((heads.of(tasks), days, tasks) for days, tasks in by_days.items()),
+            *((self.judging(task, files), self.slices[task].test, [task]) for task in self.judged),
+        ]
         measured = {
             figures.task: figures
-            for days, tasks in by_days.items()
-            for figures in self._measured(scorer, curve, days, tasks, pins, step)
+            for judging, days, tasks in groups
+            for figures in self._measured(judging, curve, days, tasks, pins, step)
         }
-        return [measured[task] for task in scorer.heads.heads]
+        return [measured[task] for task in heads.heads]
 
     def signature(self, files: Mapping[str, bytes], test: DaySlice) -> Any:
         """Describe input and output by the test days as they lie in the store."""
@@ -105,14 +121,13 @@ class Rehearsal:
 
     def _measured(
         self,
-        scorer: Scorer,
+        heads: Heads,
         curve: Examination | None,
         days: DaySlice,
         tasks: list[str],
         pins: Pins,
         step: StepRun | None,
     ) -> Iterable[TaskFigures]:
-        heads = scorer.heads.of(tasks)
         placed = (POSITION,) if POSITION in self.snapshot.schema().names else ()
         frame = self.days(days, (*heads.columns, *heads.optional, *placed), tasks)
         looks = examination_at(curve, _positions(frame))
@@ -122,14 +137,16 @@ class Rehearsal:
         for task in tasks:
             kind = heads.heads[task].kind
             outcomes, shown = self.outcomes(frame, task), where_shown(predictions, predicted(task, kind))
-            if step is not None and kind == "binary" and task in heads.conditional:
+            unjudged = task in self.unjudged
+            if step is not None and kind == "binary" and task in heads.conditional and not unjudged:
                 draw_joint(step, task, outcomes, shown, users_of(frame))
-            yield measure(
+            figures = measure(
                 replace(measured_head(self.workspace.contracts, task), kind=kind),
                 Observations(outcomes, shown, frame[USER_ID], frame[REQUEST_ID], segments, examination=looks),
                 days=(days.first, days.last),
                 newest_training_row=pins[task][0].trained_until(),
             )
+            yield figures.without_estimates() if unjudged else figures
 
     def days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
         """Read some days: keys, features, segments, and the labels of every task's chain.

@@ -6,7 +6,8 @@
     shared test days            -> rank correlations of every pair of tasks, top tenths that coincide
 
 A slow task's test days lie before the shared ones, where the fast task's model may have learned: then its
-predictions know something of the fast outcome, which the report says.
+predictions know something of the fast outcome, which the report says. A fast task that is the slow one's
+parent is taken from the chain that judges the slow one, which knows nothing of these days.
 """
 
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Reports:
 
     def _proxy(self, pair: Proxy) -> ProxyEvidence:
         days = min((self.rehearsal.slices[t].test for t in (pair.fast, pair.slow)), key=lambda d: d.first)
-        heads = self.scorer.heads.of([pair.fast])
+        heads, learned = self._fast_head(pair, days)
         frame = self._frame(heads, days, [pair.fast, pair.slow])
         fast, slow = (_label(frame, task) for task in (pair.fast, pair.slow))
         known = np.isfinite(fast) & np.isfinite(slow) & self._own_rows(frame, pair.slow)
@@ -69,7 +70,6 @@ class Reports:
             users_of(frame)[known],
             cost=self._cost(pair.slow),
         )
-        learned = any(part.trained_until() >= days.first for part in self.pins[pair.fast])
         return ProxyEvidence(
             fast=pair.fast,
             slow=pair.slow,
@@ -78,6 +78,15 @@ class Reports:
             learned=learned,
             **vars(report),
         )
+
+    def _fast_head(self, pair: Proxy, days: DaySlice) -> tuple[Heads, bool]:
+        """Return what predicts the fast task on some days, and whether it has learned from them."""
+        if pair.slow in self.rehearsal.judged:
+            judging = self.rehearsal.judging(pair.slow, {})
+            if pair.fast in judging.heads:
+                return judging.of([pair.fast]), False
+        learned = any(part.trained_until() >= days.first for part in self.pins[pair.fast])
+        return self.scorer.heads.of([pair.fast]), learned
 
     def _frame(self, heads: Heads, days: DaySlice, tasks: list[str]) -> pd.DataFrame:
         return self.rehearsal.days(days, (*heads.columns, *heads.optional), tasks)

@@ -4,7 +4,8 @@
 
     parts of this retrain, parts that the champion lends, the examination
     curve where the surface has one, both policies                           pinned by version and sha256
-      -> fetched, every byte compared -> joints fitted -> figures on the test days
+      -> fetched, every byte compared -> joints fitted -> figures on the test days, a slow
+         task's joint with factors from before its own
       -> <surface>.release, a pyfunc that brings its code and weights -> alias challenger
 
 The same inputs make the same bytes, and the same bytes are registered once: killed anywhere and run again,
@@ -20,6 +21,7 @@ from tasks.errors import GateRefused
 from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.release.assemble import Tested, Wanted
 from tasks.release.description import describe_part
+from tasks.release.judges import Judges
 from tasks.release.parts import Pins, pin_examination, pin_tasks
 from tasks.release.refit import Refit
 from tasks.release.trained import TaskResult, split_results
@@ -96,8 +98,9 @@ def run(
     looked = examination.run(workspace, snapshot=snapshot, parent_run=parent_run)
     examined = pin_examination(registry, looked)
     served, unrepeated = Refit(workspace, as_of, snapshot, parent_run).served(pins, trained)
+    judges = Judges(workspace, as_of, labels, slices, parent_run).of(pins)
     backfilled = backfill or _before_champion(registry, workspace.surface, as_of)
-    wanted = Wanted(workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated)
+    wanted = Wanted(workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated, judges)
     part, reused = _made(registry, wanted, served, parent_run=parent_run)
     return _settled(registry, part, workspace.surface, reused=reused, moves=not backfilled)
 

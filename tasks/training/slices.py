@@ -97,12 +97,17 @@ def learning_window(contracts: Contracts, task: str) -> timedelta:
 
     A dense start is learned on the task's own train days; open windows are cut where these end.
     """
-    start = contracts.surface.training_for(task).start_from
-    binary = contracts.head_kind(task) == "binary"
-    learned = (task, start.task) if start is not None and binary else (task,)
     return max(
-        timedelta() if contracts.delayed(name) else label_window(contracts.tasks, name) for name in learned
+        timedelta() if contracts.delayed(name) else label_window(contracts.tasks, name)
+        for name in _learned(contracts, task)
     )
+
+
+def _learned(contracts: Contracts, task: str) -> tuple[str, ...]:
+    """Return the tasks whose labels a task's model learns: its own, and that of a dense start."""
+    start = contracts.surface.training_for(task).start_from
+    starts = start is not None and contracts.head_kind(task) == "binary"
+    return (task, start.task) if start is not None and starts else (task,)
 
 
 def plan_slices(
@@ -170,10 +175,25 @@ def judging_slices(
     return _Cut(contracts, as_of, sorted(set(days))).before(parent, judged.calibrate.last, judged.test)
 
 
-def known_until(contracts: Contracts, task: str, *, train: DaySlice, calibrate: DaySlice) -> datetime:
-    """Return the instant after which nothing happened that a task's model or calibrator knows of."""
-    learned = train.end + learning_window(contracts, task)
-    return max(learned, calibrate.end + label_window(contracts.tasks, task))
+@dataclass(frozen=True)
+class Knowledge:
+    """The instants after which nothing happened that a task's model, or its calibrator, knows of."""
+
+    model: datetime
+    calibrator: datetime
+
+    @classmethod
+    def of(cls, contracts: Contracts, task: str, *, train: DaySlice, calibrate: DaySlice) -> "Knowledge":
+        """Follow a factor's train and calibrate days to the end of the windows of their labels."""
+        learned = (
+            calibrate.start if contracts.delayed(name) else train.end + label_window(contracts.tasks, name)
+            for name in _learned(contracts, task)
+        )
+        return cls(max(learned), calibrate.end + label_window(contracts.tasks, task))
+
+    def precedes(self, judged: TaskSlices) -> bool:
+        """Whether a joint that is fitted and measured on these slices may be judged with the factor."""
+        return self.model <= judged.calibrate.start and self.calibrator <= judged.test.start
 
 
 @dataclass(frozen=True)

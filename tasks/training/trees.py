@@ -13,6 +13,7 @@ day that the sparse task is calibrated or tested on, whatever the dense task's o
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -33,7 +34,7 @@ from tasks.training.draw_examples import draw_training_rows
 from tasks.training.examples import Examples
 from tasks.training.fit import Callback, Fitted, fit_head
 from tasks.training.learning import Learning, Loss
-from tasks.training.rows import TaskRows
+from tasks.training.rows import NEWEST, TaskRows
 from tasks.training.staged import start_from_dense
 
 STARTS_FROM: Final = "starts_from"
@@ -117,7 +118,8 @@ def find_champion_model(rows: TaskRows) -> Part | None:
     Of a champion of refits it is what was tested: a refit may have seen days that this model is tested on.
 
     A champion of this as-of or a later one may itself continue an older model: that is the one, so that the
-    same as-of, run again after its release was promoted, ends in the same model.
+    same as-of, run again after its release was promoted, ends in the same model. So may one that learned from
+    later days than these rows, as where they are of a factor that judges a slow task.
     """
     champion = find_release(rows.workspace, CHAMPION) if rows.training.warm_start else None
     if champion is None:
@@ -126,10 +128,16 @@ def find_champion_model(rows: TaskRows) -> Part | None:
     held = next((part for part in parts if part.role is Role.TASK and part.task == rows.task), None)
     registry = Registry(rows.workspace.home)
     part = None if held is None else registry.part(held.name, held.version)
-    while part is not None and parse_instant(registry.tags(part)["as_of"]) >= rows.snapshot.as_of:
+    while part is not None and not _is_earlier(registry.tags(part), rows):
         before = registry.tags(part).get(STARTS_FROM)
         part = None if before is None else registry.part(part.name, int(before))
     return part
+
+
+def _is_earlier(tags: Mapping[str, str], rows: TaskRows) -> bool:
+    """Whether a model is of an earlier as-of, and learned from no later day than these rows."""
+    newest = date.fromisoformat(tags[NEWEST])
+    return parse_instant(tags["as_of"]) < rows.snapshot.as_of and newest <= rows.slices.train.last
 
 
 def find_start(rows: TaskRows, champion: Part | None) -> Start | None:

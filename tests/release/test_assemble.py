@@ -8,6 +8,7 @@ import pytest
 from tasks.labels.store import LabelStore
 from tasks.release import assemble
 from tasks.release.assemble import Wanted
+from tasks.release.judges import Judge
 from tasks.release.step import ReleaseResult
 from tasks.stores import releases
 from tasks.stores.manifest import Role
@@ -37,8 +38,9 @@ def test_whatever_decides_its_bytes_is_in_its_inputs(wanted: Wanted) -> None:
         replace(wanted, as_of=AS_OF - timedelta(hours=1)),
         replace(wanted, kept={"buy_2d": "3 positives"}),
         replace(wanted, unrepeated={"buy_2d": "3 positives"}),
+        replace(wanted, judges={"back_2d": Judge(why="3 positives")}),
     ]
-    assert len({one.inputs for one in (wanted, *others)}) == 4
+    assert len({one.inputs for one in (wanted, *others)}) == 5
 
 
 def test_the_release_that_stands_in_for_it_is_one_of_its_parts(

@@ -10,6 +10,7 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tasks.stores.parts import BOOSTER
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
-from tasks.training.rows import TaskRows
+from tasks.training.rows import NEWEST, TaskRows
 from tasks.training.trees import STARTS_FROM, find_champion_model, find_start
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
@@ -137,7 +138,8 @@ def test_a_warm_start_again_after_it_became_champion_is_the_same_model(second: R
 
 
 def test_a_sparse_task_that_started_from_a_dense_one_is_one_model_of_its_features(second: Retrained) -> None:
-    bought, clicked = (booster(second.workspace, task, 2) for task in (BUY, CLICK))
+    pins = releases.release_manifest(second.workspace, 2).pins
+    bought, clicked = (booster(second.workspace, task, pins[f"{NAME}.task.{task}"]) for task in (BUY, CLICK))
     assert bought.feature_name() == clicked.feature_name()
     evidence = figures(second, BUY)
     assert evidence["headline"]["calibration_ratio"] == pytest.approx(1, abs=0.6)
@@ -145,7 +147,7 @@ def test_a_sparse_task_that_started_from_a_dense_one_is_one_model_of_its_feature
 
 def test_a_task_that_cannot_be_trained_keeps_the_champions_model(second: Retrained) -> None:
     pins = releases.release_manifest(second.workspace, 2).pins
-    assert {task: pins[f"{NAME}.task.{task}"] for task in (CLICK, BUY, HIDE)} == {CLICK: 2, BUY: 2, HIDE: 1}
+    assert {task: pins[f"{NAME}.task.{task}"] for task in (CLICK, BUY, HIDE)} == {CLICK: 2, BUY: 3, HIDE: 1}
     (gate,) = (gate for gate in second.result.gates if gate["subject"] == f"{HIDE}.trained")
     assert gate["outcome"] == "warn"
     assert "keeps the champion's model. Unknown column 'trust'" in gate["reason"]
@@ -193,6 +195,15 @@ def test_a_warm_start_goes_on_where_the_recipe_is_the_same(second: Retrained, tm
     start = find_start(rows, find_champion_model(rows))
     assert start is not None
     assert start.by == "champion"
+
+
+def test_a_warm_start_never_goes_on_from_what_learned_later_days_than_its_own(second: Retrained) -> None:
+    rows, champion = _rows(second.workspace, CLICK), 1
+    before = Registry(second.workspace.home).part(f"{NAME}.task.{CLICK}", champion)
+    newest = date.fromisoformat(Registry(second.workspace.home).tags(before)[NEWEST])
+    for last, found in ((newest, before), (newest - timedelta(days=1), None)):
+        train_days = replace(rows.slices.train, last=last)
+        assert find_champion_model(replace(rows, slices=replace(rows.slices, train=train_days))) == found
 
 
 def test_a_champion_without_the_task_leaves_a_warm_start_to_train_in_full(

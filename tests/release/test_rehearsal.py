@@ -1,6 +1,7 @@
 """Joint maps are fitted where the product along the chain does not hold, and only there."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,35 @@ def test_the_map_is_in_the_joint_and_not_in_the_conditional(
     before, after = (Scorer.from_files(f).heads.predict(frame) for f in (biased, mapped))
     np.testing.assert_array_equal(before["p_back_2d__given"], after["p_back_2d__given"])
     assert after["p_back_2d"].sum() < before["p_back_2d"].sum()
+
+
+def test_a_joint_is_fitted_and_measured_with_the_chain_that_judges_it(
+    rehearsal: Rehearsal, files: dict[str, bytes], pins: Pins
+) -> None:
+    judging = replace(rehearsal, judged={"back_2d": too_high(files)})
+    joints = judging.joints(files)
+    assert joints == rehearsal.joints(too_high(files)) != {}
+    own, judged, mapped = (
+        {found.task: found for found in one.figures(all_files, pins)}
+        for one, all_files in ((rehearsal, files), (judging, files), (judging, {**files, **joints}))
+    )
+    assert judged["buy_2d"].to_json() == own["buy_2d"].to_json()
+    ratios = [found["back_2d"].whole()["calibration_ratio"].value for found in (own, judged, mapped)]
+    assert ratios[1] < 0.7 * ratios[0]
+    assert ratios[2] == pytest.approx(1, abs=0.3)
+
+
+def test_of_a_joint_that_nothing_can_judge_the_rows_are_counted_and_nothing_is_measured(
+    rehearsal: Rehearsal, files: dict[str, bytes], pins: Pins
+) -> None:
+    unjudged = replace(rehearsal, unjudged=("back_2d",))
+    assert unjudged.joints(too_high(files)) == {}
+    own, none = (
+        {found.task: found for found in one.figures(files, pins)}["back_2d"] for one in (rehearsal, unjudged)
+    )
+    assert (none.rows, none.positives) == (own.rows, own.positives)
+    assert not any(estimate.known for estimate in none.whole().values())
+    assert {name for name, value in none.headline.items() if value is not None} == {"rows", "positives"}
 
 
 def test_figures_are_of_the_joint_on_the_test_days(

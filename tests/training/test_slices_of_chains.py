@@ -12,10 +12,10 @@ from tasks.contracts.chains import chain
 from tasks.errors import ImmatureLabels
 from tasks.training.slices import (
     DaySlice,
+    Knowledge,
     ReleaseSlices,
     TaskSlices,
     judging_slices,
-    known_until,
     plan_slices,
 )
 from tests.training.surfaces import binary, surface
@@ -98,10 +98,11 @@ def planned(world: World) -> ReleaseSlices:
 def factors(world: World, plan: ReleaseSlices, task: str) -> Iterator[tuple[str, TaskSlices]]:
     """Yield the factors that a task's joint is judged with, each with its slices."""
     contracts, as_of, held = world
+    judged = plan.tasks[task]
     for link in chain(contracts.tasks, task):
         own = plan.tasks[link]
-        known = known_until(contracts, link, train=own.train, calibrate=own.calibrate)
-        if known > plan.tasks[task].test.start:
+        known = Knowledge.of(contracts, link, train=own.train, calibrate=own.calibrate)
+        if judged.test != plan.test and not known.precedes(judged):
             try:
                 own = judging_slices(contracts, as_of, held, task=task, parent=link)
             except ImmatureLabels:  # then the joint cannot be told
@@ -128,14 +129,16 @@ def test_nothing_that_trained_or_calibrated_a_factor_of_a_joint_reaches_into_the
 ) -> None:
     contracts, plan = world[0], planned(world)
     for task in contracts.tasks.tasks:
-        test = plan.tasks[task].test
+        judged = plan.tasks[task]
         for link, slices in factors(world, plan, task):
             cut = slices.calibrate.start if contracts.delayed(link) else None
             learned = cut or slices.train.end + reach(contracts, link)
             assert slices.train.last < slices.calibrate.first
             assert learned <= slices.calibrate.start
-            assert learned <= test.start
-            assert slices.calibrate.end + reach(contracts, link) <= test.start
+            assert learned <= judged.test.start
+            assert slices.calibrate.end + reach(contracts, link) <= judged.test.start
+            if judged.test != plan.test:  # its map is fitted on days that no model has learned from, either
+                assert learned <= judged.calibrate.start
 
 
 @given(worlds())
@@ -167,9 +170,19 @@ def test_a_return_is_judged_with_a_purchase_of_the_returns_own_days() -> None:
     }
 
 
-def test_what_a_model_and_a_calibrator_know_ends_with_the_later_of_both() -> None:
-    train, calibrate = between(0, 9), between(10, 12)
-    assert known_until(returns(), "purchase_7d", train=train, calibrate=calibrate) == instant(20)
-    assert known_until(returns(), "return_30d", train=train, calibrate=between(10, 10)) == instant(48)
+def test_what_a_factor_knows_ends_with_the_windows_of_its_days() -> None:
+    train, calibrate = between(0, 9), between(20, 22)
+    known = Knowledge.of(returns(), "purchase_7d", train=train, calibrate=calibrate)
+    assert known == Knowledge(model=instant(17), calibrator=instant(30))
+    of_returns = Knowledge.of(returns(), "return_30d", train=train, calibrate=calibrate)
+    assert of_returns == Knowledge(model=instant(47), calibrator=instant(60))
     delayed = returns(training={"purchase_7d": {"delayed": True}})
-    assert known_until(delayed, "purchase_7d", train=train, calibrate=between(10, 10)) == instant(18)
+    assert Knowledge.of(delayed, "purchase_7d", train=train, calibrate=calibrate).model == instant(20)
+
+
+def test_a_factor_may_judge_what_begins_when_it_knows_nothing_more() -> None:
+    known = Knowledge(model=instant(20), calibrator=instant(30))
+    train = between(0, 9)
+    assert known.precedes(TaskSlices(train, between(20, 22), between(30, 32)))
+    assert not known.precedes(TaskSlices(train, between(19, 22), between(30, 32)))
+    assert not known.precedes(TaskSlices(train, between(20, 22), between(29, 32)))

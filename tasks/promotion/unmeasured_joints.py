@@ -1,0 +1,29 @@
+"""Joints that were not measured, since their factors know something of the days that they would be judged on.
+
+A figure of them would flatter the release, so there is none, and here it is said why.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Outcome, Verdict
+
+
+def judge_unmeasured(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
+    """Say of each task that its joint cannot be told.
+
+    Parameters
+    ----------
+    found : task -> why no factors from before its test days stood in for those that serve.
+    """
+    for task, why in found.items():
+        yield Verdict(
+            gate="calibration",
+            subject=f"{task}.joint",
+            segment=ALL,
+            outcome=Outcome.CANNOT_TELL,
+            threshold="measured with factors from before its test days",
+            observed=None,
+            reason=why,
+            evidence=run,
+        )

@@ -1,0 +1,136 @@
+"""The factors that judge a joint on days which a factor that serves has learned from.
+
+::
+
+    return_30d, tested 30 March to 5 April      the purchase_7d that serves learned until 12 April
+      -> purchase_7d by the same contract, trained and calibrated before those days (`judging_slices`)
+      -> the joint's map is fitted, and the joint measured, with that one; what serves stays the newest
+
+Only a slow task has such days: what is tested on the shared days is fresh to every part. Where a factor
+cannot be made, or the task itself learned from its test days, nothing is measured and the release says why.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Final
+
+from tasks.calibration import step as calibrate
+from tasks.errors import DataError
+from tasks.evaluation.evidence import JudgeEvidence, PinnedModel
+from tasks.labels.snapshot import Snapshot
+from tasks.release.parts import Pins, pin_trained, read_head_plan
+from tasks.release.trained import Trained
+from tasks.stores.manifest import PinnedPart
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+from tasks.training import step as train
+from tasks.training.rows import TaskRows
+from tasks.training.slices import DaySlice, Knowledge, ReleaseSlices, TaskSlices, judging_slices
+
+_LOG = logging.getLogger("equipoise")
+_MULTIPLIED: Final = ("binary", "value")
+"""Kinds of heads that are multiplied by the probability of their parents."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What a task's joint is judged with: the factors of its whole chain, or why there are none.
+
+    ``made`` : the parents whose factors were made to judge; the others are those that are tested.
+    """
+
+    chain: Pins = field(default_factory=dict)
+    made: tuple[str, ...] = ()
+    why: str = ""
+
+    def evidence(self, task: str) -> Iterator[JudgeEvidence]:
+        """Yield what was made to judge a task."""
+        for parent in self.made:
+            model, calibrator = self.chain[parent]
+            yield JudgeEvidence(
+                task=task,
+                parent=parent,
+                model=_pinned(model),
+                calibrator=_pinned(calibrator),
+                slices=dict(model.slices),
+            )
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The judges of one release: as of an instant, from one label snapshot, their runs below a parent."""
+
+    workspace: Workspace
+    as_of: datetime
+    snapshot: Snapshot
+    slices: ReleaseSlices
+    parent_run: str | None
+
+    def of(self, pins: Pins) -> dict[str, Judge]:
+        """Return a judge by task, of those whose tested factors know too much of their own test days."""
+        slow = [task for task in pins if self.slices.tasks[task].test != self.slices.test]
+        found = {task: self._judge(task, pins) for task in slow}
+        return {task: judge for task, judge in found.items() if judge is not None}
+
+    def _judge(self, task: str, pins: Pins) -> Judge | None:
+        judged = self.slices.tasks[task]
+        own = self._knowledge(task, pins)
+        if max(own.model, own.calibrator) > judged.test.start:
+            return Judge(why=f"{task} itself learned from days that it would be measured on.")
+        *parents, _ = self._chain(task, pins)
+        late = tuple(parent for parent in parents if not self._knowledge(parent, pins).precedes(judged))
+        if not late:
+            return None
+        try:
+            made = {parent: self._make(parent, task) for parent in late}
+        except DataError as error:
+            _LOG.warning("judge: the joint of %s is not measured. %s", task, error)
+            return Judge(why=f"No factor of {', '.join(late)} from before its test days: {error}")
+        return Judge({link: made.get(link) or pins[link] for link in (*parents, task)}, late)
+
+    def _make(self, parent: str, task: str) -> tuple[PinnedPart, PinnedPart]:
+        """Train and calibrate a parent on the days of a task; what was made before is found again."""
+        rows = TaskRows(self.workspace, parent, self.snapshot, self._judging_slices(parent, task))
+        model = train.train(rows, parent_run=self.parent_run)
+        fitted = calibrate.calibrate(rows, model_version=model.version, parent_run=self.parent_run)
+        made = pin_trained(
+            self.workspace.surface, self._registry, Trained(parent, model.version, fitted.version)
+        )
+        for part, reused in zip(made, (model.reused, fitted.reused), strict=True):
+            if not reused:
+                self._registry.describe(part, f"Judges the joint of {task}; it serves nowhere.")
+        return made
+
+    def _judging_slices(self, parent: str, task: str) -> TaskSlices:
+        return judging_slices(
+            self.workspace.contracts, self.as_of, self.snapshot.dates(), task=task, parent=parent
+        )
+
+    def _knowledge(self, task: str, pins: Pins) -> Knowledge:
+        model, calibrator = pins[task]
+        return Knowledge.of(
+            self.workspace.contracts,
+            task,
+            train=DaySlice(*model.slices["train"]),
+            calibrate=DaySlice(*calibrator.slices["calibrate"]),
+        )
+
+    def _chain(self, task: str, pins: Pins) -> tuple[str, ...]:
+        """Return the tasks whose factors are multiplied, root first, as the heads were trained."""
+        model, _ = pins[task]
+        plan = json.loads(read_head_plan(self._registry.fetch(model), model))
+        if plan["parent"] is None or plan["kind"] not in _MULTIPLIED:
+            return (task,)
+        return (*self._chain(plan["parent"], pins), task)
+
+    @cached_property
+    def _registry(self) -> Registry:
+        return Registry(self.workspace.home)
+
+
+def _pinned(part: PinnedPart) -> PinnedModel:
+    return PinnedModel(name=part.name, version=part.version, sha256=part.sha256)

@@ -1,0 +1,126 @@
+"""A slow task's joint is fitted and measured with parents that learned nothing of its days (law 1).
+
+Returns of the short home_feed come within 5 days of a purchase: they are tested before the shared days.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.labels.store import LabelStore
+from tasks.release.judges import Judges
+from tasks.release.parts import Pins
+from tasks.stores.manifest import Role
+from tasks.stores.registry import Registry
+from tasks.stores.releases import release_manifest
+from tasks.stores.runs import read_evidence
+from tasks.training.slices import plan_slices
+from tests.feeds import mini
+from tests.feeds.mini import AS_OF, NAME, Retrained
+
+PARENT, CHILD = "purchase_2d", "return_5d"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def evidence(first_retrain: Retrained) -> ReleaseEvidence:
+    registry = Registry(first_retrain.workspace.home)
+    part = registry.part(f"{NAME}.release", 1)
+    return read_evidence(registry.home, registry.run_id(part), ReleaseEvidence)
+
+
+def test_a_purchase_was_made_that_knows_nothing_of_the_days_that_returns_are_tested_on(
+    first_retrain: Retrained, evidence: ReleaseEvidence
+) -> None:
+    (judge,) = evidence.judges
+    assert (judge.task, judge.parent) == (CHILD, PARENT)
+    tested = next(figures for figures in evidence.tasks if figures.task == CHILD)
+    served = release_manifest(first_retrain.workspace, 1).part(Role.CALIBRATOR, PARENT)
+    assert judge.calibrator.version != served.version
+    assert served.trained_until() >= tested.days[0], "the one that serves was calibrated on later days"
+    assert judge.slices["train"][1] + 3 * DAY <= judge.slices["calibrate"][0]
+    assert judge.slices["calibrate"][1] + 3 * DAY <= tested.days[0]
+    assert judge.slices["test"] == tested.days
+    assert evidence.unjudged == {}
+
+
+def test_it_is_no_part_of_the_release_and_says_so_in_the_registry(
+    first_retrain: Retrained, evidence: ReleaseEvidence
+) -> None:
+    (judge,) = evidence.judges
+    manifest = release_manifest(first_retrain.workspace, 1)
+    assert manifest.pins[judge.model.name] != judge.model.version
+    client = Registry(first_retrain.workspace.home).client
+    for part in (judge.model, judge.calibrator):
+        described = client.get_model_version(part.name, str(part.version)).description
+        assert described == f"Judges the joint of {CHILD}; it serves nowhere."
+
+
+def test_the_model_that_serves_is_as_new_as_ever(first_retrain: Retrained) -> None:
+    workspace = first_retrain.workspace
+    manifest = release_manifest(workspace, 1)
+    labels = LabelStore(workspace.home, NAME).snapshot(manifest.snapshot.id)
+    planned = plan_slices(workspace.contracts, AS_OF, labels.dates()).tasks[PARENT]
+    assert manifest.part(Role.TASK, PARENT).trained_until() == planned.train.last
+    assert manifest.part(Role.CALIBRATOR, PARENT).trained_until() == planned.calibrate.last
+
+
+def test_a_proxy_that_is_the_parent_of_its_slow_outcome_learned_nothing_of_it(
+    evidence: ReleaseEvidence,
+) -> None:
+    assert {proxy.slow: proxy.learned for proxy in evidence.proxies} == {"satisfied_2d": False, CHILD: False}
+
+
+def judges(retrained: Retrained) -> tuple[Judges, Pins]:
+    workspace = retrained.workspace
+    manifest = release_manifest(workspace, 1)
+    labels = LabelStore(workspace.home, NAME).snapshot(manifest.snapshot.id)
+    slices = plan_slices(workspace.contracts, AS_OF, labels.dates())
+    pins = {
+        task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task))
+        for task in workspace.contracts.tasks.tasks
+    }
+    return Judges(workspace, AS_OF, labels, slices, None), pins
+
+
+def test_what_judged_is_found_again(first_retrain: Retrained, evidence: ReleaseEvidence) -> None:
+    made, pins = judges(first_retrain)
+    found = made.of(pins)
+    assert list(found) == [CHILD]
+    assert list(found[CHILD].evidence(CHILD)) == list(evidence.judges)
+    assert list(found[CHILD].chain) == [PARENT, CHILD]
+    assert found[CHILD].chain[CHILD] == pins[CHILD]
+
+
+def test_a_parent_that_is_old_enough_judges_by_itself(first_retrain: Retrained) -> None:
+    made, pins = judges(first_retrain)
+    old = made.of(pins)[CHILD].chain[PARENT]
+    assert made.of({**pins, PARENT: old}) == {}
+
+
+def test_where_no_factor_from_before_those_days_can_be_trained_it_is_said_why(
+    first_retrain: Retrained, tmp_path: Path
+) -> None:
+    def more_positives_than_there_are(plain: dict[str, Any]) -> None:
+        plain["minimum"]["positives"] = 10**6
+
+    made, pins = judges(first_retrain)
+    workspace = mini.changed(first_retrain.workspace, tmp_path, surface=more_positives_than_there_are)
+    judge = replace(made, workspace=workspace).of(pins)[CHILD]
+    assert judge.chain == {}
+    assert list(judge.evidence(CHILD)) == []
+    assert judge.why.startswith(f"No factor of {PARENT} from before its test days: Task '{PARENT}' cannot be")
+
+
+def test_a_task_that_was_calibrated_on_its_own_test_days_is_not_measured(first_retrain: Retrained) -> None:
+    made, pins = judges(first_retrain)
+    model, calibrator = pins[CHILD]
+    test = made.slices.tasks[CHILD].test
+    later = replace(calibrator, slices={**calibrator.slices, "calibrate": (test.first, test.last)})
+    judge = made.of({**pins, CHILD: (model, later)})[CHILD]
+    assert judge.chain == {}
+    assert judge.why == f"{CHILD} itself learned from days that it would be measured on."
