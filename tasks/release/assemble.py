@@ -175,6 +175,7 @@ class _Making:
         self, manifest: Manifest, figures: Sequence[TaskFigures], reports: Reports, *, served: Scorer
     ) -> ReleaseEvidence:
         wanted = self.wanted
+        judges = [one for task, judge in wanted.judges.items() for one in judge.evidence(task)]
         return ReleaseEvidence(
             manifest_sha256=manifest.digest,
             backfilled=manifest.backfilled,
@@ -186,9 +187,9 @@ class _Making:
             proxies=tuple(reports.proxies()),
             conflicts=reports.conflicts(wanted.slices.test),
             refit=None if wanted.tested is None else self._refit(wanted.tested, reports, served),
-            judges=tuple(one for task, judge in wanted.judges.items() for one in judge.evidence(task)),
+            judges=tuple(judges),
             unjudged=self._unjudged,
-            description=describe(manifest, wanted.workspace.contracts.utility, figures),
+            description=describe(manifest, wanted.workspace.contracts.utility, figures, judges=judges),
         )
 
     def _refit(self, tested: Tested, reports: Reports, served: Scorer) -> RefitEvidence:

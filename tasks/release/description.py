@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Weight
+from tasks.evaluation.evidence import JudgeEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.verdicts import Estimate
 from tasks.stores.manifest import Manifest
@@ -11,12 +12,19 @@ from tasks.stores.manifest import Manifest
 _UNKNOWN = "cannot tell"
 
 
-def describe(manifest: Manifest, utility: UtilitySpec, figures: Sequence[TaskFigures]) -> str:
+def describe(
+    manifest: Manifest,
+    utility: UtilitySpec,
+    figures: Sequence[TaskFigures],
+    *,
+    judges: Sequence[JudgeEvidence] = (),
+) -> str:
     """Describe a release.
 
     Parameters
     ----------
     figures : of every task, on its test days.
+    judges : the parents' factors that slow tasks' joints were measured with.
     """
     mark = ", backfilled" if manifest.backfilled else ""
     lines = [
@@ -25,6 +33,7 @@ def describe(manifest: Manifest, utility: UtilitySpec, figures: Sequence[TaskFig
         "",
         *markdown_table(["task", "AUC", "calibration ratio", "rows", "positives"], map(_figures, figures)),
         "",
+        *(line for judge in judges for line in (_judge(judge), "")),
         f"Weights of **{utility.policy}** version {utility.version}:",
         "",
         *markdown_table(["term", "weight", "why"], weight_terms(utility)),
@@ -62,6 +71,11 @@ def _figures(figures: TaskFigures) -> list[str]:
     whole = figures.whole()
     auc, ratio = (_in_words(whole.get(metric)) for metric in ("auc", "calibration_ratio"))
     return [figures.task, auc, ratio, f"{figures.rows:,}", f"{figures.positives:,}"]
+
+
+def _judge(judge: JudgeEvidence) -> str:
+    model = _link(judge.model.name, judge.model.version, f"{judge.model.name} version {judge.model.version}")
+    return f"The joint of {judge.task} is judged with {model}, trained up to {judge.slices['train'][1]}."
 
 
 def _in_words(estimate: Estimate | None) -> str:

@@ -56,6 +56,17 @@ def test_what_cannot_be_told_is_null_and_not_a_number() -> None:
     assert json.loads(json.dumps(told.to_json(), allow_nan=False))["headline"]["auc"] is None
 
 
+def test_without_estimates_the_rows_are_counted_and_nothing_is_told() -> None:
+    told = figures([1, 0, NAN, 1, 0, NAN], [0.9, 0.1, 0.9, 0.8, 0.3, 0.1])
+    counts = told.without_estimates()
+    assert (counts.rows, counts.positives, counts.days) == (told.rows, told.positives, told.days)
+    assert [(row.metric, row.segment, row.rows) for row in counts.figures] == [
+        (row.metric, row.segment, row.rows) for row in told.figures
+    ]
+    assert not any(row.estimate.known for row in counts.figures)
+    assert {name for name, value in counts.headline.items() if value is not None} == {"rows", "positives"}
+
+
 def test_a_value_task_s_calibration_is_its_ratio_of_sums() -> None:
     told = figures([0, 6, 2, 4], [1, 5, 1, 3], kind="value")
     assert told.headline["calibration_ratio"] == pytest.approx(1.2)

@@ -1,8 +1,10 @@
 """What a person reads of a release: figures with intervals, weights with their reasons, exact pins."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from tasks.contracts import UtilitySpec
+from tasks.evaluation.evidence import JudgeEvidence, PinnedModel
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.metric_rows import MetricRow
 from tasks.evaluation.verdicts import Estimate
@@ -26,7 +28,7 @@ UTILITY = UtilitySpec.model_validate(
 )
 
 
-def text(*, backfilled: bool = False) -> str:
+def text(*, backfilled: bool = False, judges: Sequence[JudgeEvidence] = ()) -> str:
     auc = MetricRow("auc", "all", Estimate(0.7123, 0.7, 0.72, 90), rows=1200, positives=34)
     manifest = Manifest(
         surface="toy",
@@ -49,7 +51,7 @@ def text(*, backfilled: bool = False) -> str:
         headline={},
         figures=(auc,),
     )
-    return describe(manifest, UTILITY, [figures])
+    return describe(manifest, UTILITY, [figures], judges=judges)
 
 
 def test_it_names_the_release_its_labels_and_its_test_days() -> None:
@@ -59,6 +61,19 @@ def test_it_names_the_release_its_labels_and_its_test_days() -> None:
 
 def test_figures_carry_their_interval_and_what_is_unknown_says_so() -> None:
     assert "| click_30m | 0.712 [0.700, 0.720] | cannot tell | 1,200 | 34 |" in text()
+
+
+def test_it_says_with_which_version_of_a_parent_a_joint_was_judged() -> None:
+    assert "judged" not in text()
+    pinned = [
+        PinnedModel(name=f"toy.{kind}.buy_7d", version=4, sha256="d" * 64) for kind in ("task", "calibrator")
+    ]
+    judge = JudgeEvidence(
+        task="back_30d", parent="buy_7d", model=pinned[0], calibrator=pinned[1], slices={"train": DAYS}
+    )
+    link = "[toy.task.buy_7d version 4](#/models/toy.task.buy_7d/versions/4)"
+    said = f"The joint of back_30d is judged with {link}, trained up to 2026-05-07."
+    assert f"\n\n{said}\n\n" in text(judges=[judge])
 
 
 def test_every_weight_is_shown_with_its_reason_in_cells_that_hold() -> None:
