@@ -1,12 +1,17 @@
 """``gates`` in ``surface.yaml``: what a release must pass, with the defaults of what is left out."""
 
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tasks.contracts.base import Closed, Identifier, Identifiers, Number, Range, Share
 from tasks.contracts.durations import Duration
+
+AUC_MAX: Final = 0.995
+FEATURE_AUC_MAX: Final = 0.98
+"""Heads of the shipped surfaces reach an AUC of .988 and their single features one of .952
+(docs/decisions/0020-the-order-is-judged-inside-requests.md)."""
 
 
 class DataGate(Closed):
@@ -18,14 +23,19 @@ class DataGate(Closed):
 
 
 class FirstModelGate(Closed):
-    """What a model must reach where there is no champion."""
+    """What a model must reach where there is no champion: ``auc_min`` of its AUC by request.
+
+    Of a request-level task, and of one with too few pairs inside requests to tell, it is the pooled AUC.
+    """
 
     auc_min: Share = 0.55
 
 
 class ModelGate(Closed):
-    """How far a model may fall behind the champion's.
+    """How far a model may fall behind the champion's, and what is too good to be true.
 
+    ``auc_max`` and ``feature_auc_max``: the AUC, by request or pooled, above which a head or a single feature
+    is taken to know the outcome; left out, they are no part of the contract's digest.
     ``refit_shift_max``: how far refitted predictions may lie from the tested ones, summed over tenths, as a
     share of the tested mean (``tasks/evaluation/shift.py``); ``refit_shift_max_by_task`` has the bounds of
     tasks that need another, as rare ones do.
@@ -33,6 +43,10 @@ class ModelGate(Closed):
 
     auc_drop_max: Annotated[Number, Field(ge=0, le=1)] = 0.005
     normalized_entropy_rise_max: Annotated[Number, Field(ge=0)] = 0.01
+    auc_max: Annotated[Share, Field(exclude_if=lambda most: most == AUC_MAX)] = AUC_MAX
+    feature_auc_max: Annotated[Share, Field(exclude_if=lambda most: most == FEATURE_AUC_MAX)] = (
+        FEATURE_AUC_MAX
+    )
     refit_shift_max: Annotated[Number, Field(ge=0)] = 0.1
     refit_shift_max_by_task: dict[Identifier, Annotated[Number, Field(ge=0)]] = {}
     first: FirstModelGate = FirstModelGate()

@@ -2,7 +2,7 @@
 
 ::
 
-    ranking              request_aucs, ties count half; all rows together: rank_sums.py
+    ranking              request_pairs, ties count half; all rows together: rank_sums.py
     calibration          calibration_ratio = sum observed / sum predicted      1.8: far too low
     both                 log_loss, normalized_entropy = log loss / entropy of the base rate
 
@@ -81,61 +81,76 @@ def divide(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
     return np.divide(a, b, out=np.full(a.shape, np.nan), where=b != 0)
 
 
-def auc_by_group(outcomes: Floats, predictions: Floats, weights: Floats, groups: Codes, count: int) -> Floats:
-    """AUC inside each group [count]; NaN where a group has one class only.
+def pairs_by_group(
+    outcomes: Floats, predictions: Floats, weights: Floats, groups: Codes, count: int
+) -> tuple[Floats, Floats]:
+    """Count the pairs of a positive and a negative inside each group, those won and all, each [count].
+
+    A pair is won where the positive is predicted higher, and half won where both are predicted alike.
 
     Parameters
     ----------
-    outcomes, predictions, weights : [n], as `check_binary` returns them.
+    outcomes, predictions, weights : [n], as `check_binary` returns them; a pair weighs the product of both.
     groups : [n] group of each row, 0 to count - 1.
 
     Examples
     --------
     >>> y, p = np.array([1.0, 0.0, 1.0, 0.0, 1.0]), np.array([0.9, 0.1, 0.2, 0.2, 0.5])
-    >>> auc_by_group(y, p, np.ones(5), np.array([0, 0, 1, 1, 2]), 3)
-    array([1. , 0.5, nan])
+    >>> pairs_by_group(y, p, np.ones(5), np.array([0, 0, 1, 1, 2]), 3)
+    (array([1. , 0.5, 0. ]), array([1., 1., 0.]))
     """
+    if not outcomes.size:
+        nothing = np.zeros(count)
+        return nothing, nothing
     order = np.lexsort((predictions, groups))
     y, p, w, g = outcomes[order], predictions[order], weights[order], groups[order]
     positive = np.bincount(g, w * y, minlength=count)
     negative = np.bincount(g, w * (1 - y), minlength=count)
-    if not y.size:
-        return np.full(count, np.nan)
     starts = np.flatnonzero(np.r_[True, (np.diff(p) != 0) | (np.diff(g) != 0)])
     tied_positive = np.add.reduceat(w * y, starts)
     tied_negative = np.add.reduceat(w * (1 - y), starts)
     before_group = np.r_[0.0, np.cumsum(negative)[:-1]][g[starts]]
     below = np.cumsum(tied_negative) - tied_negative - before_group
     won = np.bincount(g[starts], tied_positive * (below + tied_negative / 2), minlength=count)
-    return divide(won, positive * negative)
+    return won.astype(np.float64), (positive * negative).astype(np.float64)
 
 
 @dataclass(frozen=True)
-class RequestAucs:
-    """AUC of each request that has both classes, in order of first appearance.
+class RequestPairs:
+    """Pairs of each request that has both classes, in order of first appearance.
 
-    ``aucs`` [m]; ``first_rows`` [m]: a row of each request, to look up its user or segment.
+    ``won`` and ``pairs`` [m], see `pairs_by_group`; ``first_rows`` [m]: a row of each request, to look up its
+    user or segment.
     """
 
-    aucs: Floats
+    won: Floats
+    pairs: Floats
     first_rows: Codes
 
+    @property
+    def auc(self) -> float:
+        """AUC by request: the share of all pairs that is won; NaN without a pair."""
+        return float(divide(self.won.sum(), self.pairs.sum()))
 
-def request_aucs(
+
+def request_pairs(
     outcomes: npt.ArrayLike,
     predictions: npt.ArrayLike,
     requests: npt.ArrayLike,
     *,
     weights: npt.ArrayLike | None = None,
-) -> RequestAucs:
-    """AUC inside each request that has both classes (AUC is not defined for the others).
+) -> RequestPairs:
+    """Compare positives with the negatives of their own request.
 
-    An AUC is P(positive above negative) + half of P(tie).
+    The AUC by request is the share of these pairs that is won: what an order of a request's candidates can
+    gain or lose. The mean of the requests' own AUCs would count a request of one pair as much as one of a
+    hundred, and carry its noise.
 
     Examples
     --------
-    >>> request_aucs([1, 0, 0, 1, 0], [0.9, 0.1, 0.2, 0.1, 0.5], ["a", "a", "b", "b", "b"]).aucs
-    array([1., 0.])
+    >>> both = request_pairs([1, 0, 0, 1, 0], [0.9, 0.1, 0.2, 0.1, 0.5], ["a", "a", "a", "b", "b"])
+    >>> both.won, both.pairs, round(both.auc, 6)
+    (array([2., 0.]), array([2., 1.]), 0.666667)
     """
     y, p, w = check_binary(outcomes, predictions, weights)
     codes, known = pd.factorize(np.asarray(requests), use_na_sentinel=False)
@@ -143,8 +158,9 @@ def request_aucs(
     positives = np.bincount(codes, y, minlength=len(known))
     kept = np.flatnonzero(((positives > 0) & (positives < rows))[codes])
     groups, first = _renumber(codes[kept])
-    values = auc_by_group(y[kept], p[kept], w[kept], groups, first.size)
-    return RequestAucs(values[np.isfinite(values)], kept[first][np.isfinite(values)])
+    won, pairs = pairs_by_group(y[kept], p[kept], w[kept], groups, first.size)
+    weighed = pairs > 0
+    return RequestPairs(won[weighed], pairs[weighed], kept[first][weighed])
 
 
 def _renumber(codes: Codes) -> tuple[Codes, Codes]:

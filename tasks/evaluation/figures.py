@@ -16,6 +16,7 @@ from tasks.errors import DataError
 from tasks.evaluation.documents import Section
 from tasks.evaluation.metric_rows import FlatRow, MetricRow
 from tasks.evaluation.observations import Observations
+from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
@@ -85,10 +86,14 @@ class TaskEvidence:
     newest_training_day: date
     run: str
     counts: Mapping[str, SegmentCounts] = field(default_factory=dict)
+    references: HeadReferences | None = None
 
 
 class TaskFigures(Section):
-    """A task's metrics on its test days, for the whole and every segment."""
+    """A task's metrics on its test days, for the whole and every segment.
+
+    ``references``: what its head stands beside; None where it was not measured, as by an earlier program.
+    """
 
     task: str
     kind: HeadKind
@@ -98,6 +103,7 @@ class TaskFigures(Section):
     positives: int
     headline: Headline
     figures: tuple[FlatRow, ...]
+    references: HeadReferences | None = None
 
     def whole(self) -> dict[str, Estimate]:
         """Return each metric of all rows."""
@@ -122,6 +128,7 @@ class TaskFigures(Section):
             newest_training_day=self.newest_training_row,
             run=run,
             counts={row.segment: SegmentCounts(row.rows, row.positives) for row in self.figures},
+            references=self.references,
         )
 
 
@@ -155,16 +162,17 @@ def measure(
     """
     known = observations.select_known()
     outcomes = np.asarray(known.outcomes)
-    counts = {"rows": len(outcomes), "positives": int(np.count_nonzero(outcomes))}
     rows = tuple(_as_calibration(row) for row in head.report(known))
+    size, positives = len(outcomes), int(np.count_nonzero(outcomes))
     return TaskFigures(
         task=head.task,
         kind=head.kind,
         days=days,
         newest_training_row=newest_training_row,
-        headline={**_headline(rows), **counts},
+        headline={**_headline(rows), "rows": size, "positives": positives},
         figures=rows,
-        **counts,
+        rows=size,
+        positives=positives,
     )
 
 

@@ -1,4 +1,4 @@
-"""User-clustered 95 % intervals of the metrics, alone and as differences on the same rows.
+"""User-clustered 95 % intervals of single metrics.
 
 An estimate has NaN bounds where the data are too few: fewer than two users, no positive (then the value
 is NaN too), or positives of so few users that a resample often has none. Nothing here raises for thin data.
@@ -7,14 +7,12 @@ is NaN too), or positives of so few users that a resample often has none. Nothin
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.binary import Floats, check_binary, divide, normalize_entropy, row_losses
-from tasks.evaluation.rank_sums import sum_ranks
+from tasks.evaluation.binary import Floats, check_binary, divide
 from tasks.evaluation.resampling import (
     Clusters,
     Resampler,
     Statistic,
     cluster_rows,
-    percentile_interval,
     sum_intervals,
 )
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
@@ -55,45 +53,6 @@ def calibration_interval(
     if not y.any():
         return UNKNOWN_ESTIMATE
     return _interval_of_sums([w * y, w * p], divide, cluster_rows(users), seed=seed)
-
-
-def normalized_entropy_rise(
-    outcomes: npt.ArrayLike, users: npt.ArrayLike, *, champion: npt.ArrayLike, challenger: npt.ArrayLike
-) -> Estimate:
-    """Paired interval of NE(challenger) - NE(champion): positive where the challenger predicts worse.
-
-    Examples
-    --------
-    >>> p = [0.75, 0.25]
-    >>> normalized_entropy_rise([1, 0], ["u", "v"], champion=p, challenger=p).value
-    0.0
-    """
-    y, old, once = check_binary(outcomes, champion)
-    _, new, _ = check_binary(outcomes, challenger)
-    columns = [row_losses(y, new) - row_losses(y, old), y, once]
-    return _interval_of_sums(columns, normalize_entropy, cluster_rows(users))
-
-
-def auc_drop(
-    outcomes: npt.ArrayLike, users: npt.ArrayLike, *, champion: npt.ArrayLike, challenger: npt.ArrayLike
-) -> Estimate:
-    """Paired interval of AUC(champion) - AUC(challenger): positive where the challenger ranks worse.
-
-    Examples
-    --------
-    >>> auc_drop([1, 0], ["u", "v"], champion=[0.9, 0.1], challenger=[0.1, 0.9]).value
-    1.0
-    """
-    y, old, once = check_binary(outcomes, champion)
-    _, new, _ = check_binary(outcomes, challenger)
-    if not y.size:
-        return UNKNOWN_ESTIMATE
-    who = cluster_rows(users)
-    resampler = Resampler(who.count, seed=0, replicates=200)
-    units = resampler.units(who.codes)
-    before, after = (sum_ranks(y, side, once, units, resampler.drawn) for side in (old, new))
-    samples = before.replicated(resampler)[0] - after.replicated(resampler)[0]
-    return percentile_interval(before.aucs[0] - after.aucs[0], samples[0], who.count)
 
 
 def _interval_of_sums(

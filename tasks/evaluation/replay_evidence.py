@@ -55,12 +55,26 @@ class Headline(Section):
     relative: Estimate | None
 
 
+class SegmentComparison(Section):
+    """What a task loses against the champion in one segment; see `ChampionComparison`."""
+
+    segment: str
+    auc_by_request_drop: Estimate | None
+    normalized_entropy_rise: Estimate
+
+
 class ChampionComparison(Section):
-    """What a task loses against the champion on the same rows."""
+    """What a task loses against the champion on the same rows.
+
+    ``auc_drop`` is that of the pooled AUC. ``auc_by_request_drop`` is None of a request-level task, whose
+    rows are one a request, and of what an earlier program compared, which knew no segments either.
+    """
 
     task: str
     auc_drop: Estimate
     normalized_entropy_rise: Estimate
+    auc_by_request_drop: Estimate | None = None
+    segments: tuple[SegmentComparison, ...] = ()
 
 
 class TermShare(Section):

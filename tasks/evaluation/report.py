@@ -28,7 +28,7 @@ from tasks.evaluation.binary import (
     check_rows,
     divide,
     normalize_entropy,
-    request_aucs,
+    request_pairs,
     row_losses,
 )
 from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
@@ -81,10 +81,10 @@ class _Rows:
         return sum_intervals(columns, ratio, users, self.resampler, groups=codes, count=group.count)["ratio"]
 
     def request_auc(self, group: Grouping) -> list[Estimate]:
-        """Estimate the mean AUC of the requests, each within the segment's rows."""
+        """Estimate the AUC by request; pairs are of one request and one segment."""
         requests = self.requests * np.intp(group.count) + group.codes
-        aucs = request_aucs(self.outcomes, self.predictions, requests, weights=self.weights)
-        return self.request_means([aucs.aucs, np.ones_like(aucs.aucs)], aucs.first_rows, group)
+        found = request_pairs(self.outcomes, self.predictions, requests, weights=self.weights)
+        return self.request_means([found.won, found.pairs], found.first_rows, group)
 
 
 def binary_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[MetricRow]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.calibration.pictures import gather_pictures
-from tasks.contracts import digest
+from tasks.contracts import UtilitySpec, digest
 from tasks.errors import ContractError
 from tasks.evaluation.evidence import ReleaseEvidence, ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
@@ -17,6 +17,7 @@ from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Hold, decide_release
 from tasks.promotion.dossier import Dossier, SlotUtility
 from tasks.promotion.gates import Evidence, Runs, judge_release
+from tasks.promotion.reference_gate import weighted_tasks
 from tasks.promotion.unchanged_parts import judge_kept
 from tasks.promotion.unmeasured_joints import judge_unmeasured
 from tasks.release.description import describe_verdict
@@ -139,7 +140,7 @@ def _dossier(
     runs: Runs,
     documents: _Documents,
 ) -> Dossier:
-    evidence = _gather(manifest.as_of, runs, documents)
+    evidence = _gather(manifest.as_of, runs, documents, workspace.contracts.utility)
     gates = workspace.contracts.surface.gates
     verdicts = judge_release(gates, evidence)
     return Dossier(
@@ -181,7 +182,7 @@ def _description(documents: _Documents, dossier: Dossier) -> str:
     )
 
 
-def _gather(as_of: datetime, runs: Runs, documents: _Documents) -> Evidence:
+def _gather(as_of: datetime, runs: Runs, documents: _Documents, utility: UtilitySpec) -> Evidence:
     return Evidence(
         as_of=as_of,
         runs=runs,
@@ -191,6 +192,7 @@ def _gather(as_of: datetime, runs: Runs, documents: _Documents) -> Evidence:
         comparisons=documents.simulation.comparisons,
         shadow=documents.shadow.comparison,
         reports=_judge_reports(documents.release, run=runs.release),
+        weighted=weighted_tasks(utility),
     )
 
 

@@ -3,7 +3,8 @@
 ::
 
     data         is there enough to judge by, and did the labels pass validation?
-    model        does no task rank worse than the champion's (or than the floor of a first release)?
+    model        does no task rank worse than the champion's (or than the floor of a first release), and
+                 does each tell more than a constant without knowing the outcome?
     calibration  does a probability mean what it says, overall and by segment?
     decision     do the utility policy's guardrails hold where the decision was rehearsed?
     shadow       does the challenger treat fresh traffic as it should?
@@ -22,12 +23,9 @@ from tasks.evaluation.replay_evidence import ChampionComparison, ShadowCompariso
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 from tasks.promotion.calibration_gate import judge_ratios
+from tasks.promotion.model_gate import judge_models
+from tasks.promotion.reference_gate import judge_references
 
-_NO_AUC = {
-    "value": "a value task has no AUC; its calibration is judged",
-    "quantile": "a quantile head has no AUC and enters no sum; its coverage is among the figures",
-    "ranking": "a ranking head orders within requests and enters no sum; its NDCG is among the figures",
-}
 _SEVERITIES = ("info", "warning", "critical")
 
 
@@ -45,7 +43,8 @@ class Runs:
 class Evidence:
     """Everything that the gates read; the steps that measured ``guardrails`` and ``reports`` judged them.
 
-    ``comparisons`` and ``shadow`` are None where there is no champion.
+    ``comparisons`` and ``shadow`` are None where there is no champion. ``weighted`` are the tasks that the
+    utility policy's order depends on.
     """
 
     as_of: datetime
@@ -56,6 +55,7 @@ class Evidence:
     comparisons: Sequence[ChampionComparison] | None
     shadow: ShadowComparison | None
     reports: Sequence[Verdict] = ()
+    weighted: frozenset[str] = frozenset()
 
 
 def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
@@ -68,7 +68,8 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
     """
     return (
         *_data(gates, evidence),
-        *_model(gates, evidence),
+        *judge_models(gates.model, evidence.tasks, evidence.comparisons, simulation=evidence.runs.simulation),
+        *judge_references(gates.model, evidence.tasks, evidence.weighted),
         *evidence.reports,
         *judge_ratios(gates.calibration, evidence.tasks),
         *evidence.guardrails,
@@ -116,59 +117,6 @@ def _validation(gates: Gates, evidence: Evidence) -> Verdict:
         reason="; ".join(found.failures),
         evidence=evidence.runs.validation,
     )
-
-
-def _model(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
-    if evidence.comparisons is None:
-        for task in evidence.tasks:
-            yield _first_model(gates, task)
-        return
-    compared = {comparison.task: comparison for comparison in evidence.comparisons}
-    for task in evidence.tasks:
-        if task.task in compared:
-            yield from _against_champion(gates, compared[task.task], run=evidence.runs.simulation)
-        else:
-            yield _first_model(gates, task, "nothing of the shared test slice to compare with the champion")
-
-
-def _first_model(gates: Gates, task: TaskEvidence, why: str = "no champion to compare with") -> Verdict:
-    if task.kind != "binary":
-        reason = _NO_AUC[task.kind]
-        return Verdict("model", task.task, ALL, Outcome.NO_RULE, "", None, reason, task.run)
-    floor = gates.model.first.auc_min
-    auc = task.figures.get(("auc", ALL))
-    return Verdict(
-        gate="model",
-        subject=f"{task.task}.auc",
-        segment=ALL,
-        outcome=judge(auc, low=floor),
-        threshold=f">= {floor:g}",
-        observed=auc,
-        reason=why,
-        evidence=task.run,
-    )
-
-
-def _against_champion(gates: Gates, comparison: ChampionComparison, *, run: str) -> Iterator[Verdict]:
-    bounds = (
-        ("auc_drop", comparison.auc_drop, gates.model.auc_drop_max),
-        (
-            "normalized_entropy_rise",
-            comparison.normalized_entropy_rise,
-            gates.model.normalized_entropy_rise_max,
-        ),
-    )
-    for what, found, most in bounds:
-        yield Verdict(
-            gate="model",
-            subject=f"{comparison.task}.{what}",
-            segment=ALL,
-            outcome=judge(found, high=most),
-            threshold=f"<= {most:g}",
-            observed=found,
-            reason="against the champion, same rows",
-            evidence=run,
-        )
 
 
 def _shadow(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:

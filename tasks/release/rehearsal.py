@@ -25,13 +25,15 @@ from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, p
 from tasks.contracts.chains import chain, join_outcomes
 from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
+from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.ranking.examination import Examination
-from tasks.ranking.heads import Heads
+from tasks.ranking.heads import Head, Heads
 from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins
+from tasks.release.references import LabelledDays, hold_against_references
 from tasks.release.signature import release_signature
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
@@ -146,7 +148,17 @@ class Rehearsal:
                 days=(days.first, days.last),
                 newest_training_row=pins[task][0].trained_until(),
             )
-            yield figures.without_estimates() if unjudged else figures
+            if unjudged:
+                yield figures.without_estimates()
+                continue
+            references = self._references(heads.heads[task], LabelledDays(frame, outcomes), shown)
+            yield figures.model_copy(update={"references": references})
+
+    def _references(self, head: Head, test: LabelledDays, predictions: Floats) -> HeadReferences | None:
+        """Hold a head against what its calibrate days say without it."""
+        calibrate = LabelledDays(*self.calibrate_days(head.task, head.columns))
+        by_request = self.workspace.contracts.tasks.tasks[head.task].level != "request"
+        return hold_against_references(head, calibrate, test, predictions, by_request=by_request)
 
     def days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
         """Read some days: keys, features, segments, and the labels of every task's chain.

@@ -1,6 +1,13 @@
-"""What a release predicts against what the champion predicts, task by task, on the same rows."""
+"""What a release predicts against what the champion predicts, task by task, on the same rows.
 
-from collections.abc import Iterator
+::
+
+    order         AUC by request        of the joint probability: what ranks the candidates of a request
+    probability   normalized entropy    of the conditional one where the parent is positive, if both have it
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +16,87 @@ import pandas as pd
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.contracts.chains import chain, join_outcomes
-from tasks.evaluation.intervals import auc_drop, normalized_entropy_rise
-from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.evaluation.metric_rows import group_by_segment
+from tasks.evaluation.multicalibration import Grouping
+from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, normalized_entropy_rise
+from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.replay.slates import Scored, TestSlice
+from tasks.training.rows import mark_first_rows
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Rows with a known outcome, paired, and the group of each by segment column, the whole first."""
+
+    rows: PairedRows
+    groups: tuple[Grouping, ...]
+
+    def by_segment(self, loss: Callable[[PairedRows, Grouping], list[Estimate]]) -> dict[str, Estimate]:
+        """Return a loss by the segment's name, of all rows too."""
+        return {
+            name: estimate
+            for group in self.groups
+            for name, estimate in zip(group.names, loss(self.rows, group), strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class _Comparing:
+    """The test slice under both releases."""
+
+    contracts: Contracts
+    test: TestSlice
+    challenger: pd.DataFrame
+    champion: pd.DataFrame
+
+    def comparison(self, task: str) -> ChampionComparison | None:
+        """Compare one task, None where a side does not predict it or nothing is known."""
+        given, joint = c.given(task), c.probability(task)
+        if not self._both(joint):
+            return None
+        conditional = self._both(given)
+        links = [task] if conditional else chain(self.contracts.tasks, task)
+        told = self._rows(task, given if conditional else joint, links)
+        if told is None:
+            return None
+        by_request = self.contracts.tasks.tasks[task].level != "request"
+        ranked = self._rows(task, joint, chain(self.contracts.tasks, task)) if by_request else None
+        rises = told.by_segment(normalized_entropy_rise)
+        drops = {} if ranked is None else ranked.by_segment(auc_by_request_drop)
+        names = [name for name in {**rises, **drops} if name != ALL]
+        return ChampionComparison(
+            task=task,
+            auc_drop=auc_drop(told.rows),
+            normalized_entropy_rise=rises[ALL],
+            auc_by_request_drop=drops.get(ALL),
+            segments=tuple(
+                SegmentComparison(
+                    segment=name,
+                    auc_by_request_drop=drops.get(name),
+                    normalized_entropy_rise=rises.get(name, UNKNOWN_ESTIMATE),
+                )
+                for name in names
+            ),
+        )
+
+    def _both(self, column: str) -> bool:
+        return column in self.challenger and column in self.champion
+
+    def _rows(self, task: str, column: str, links: Sequence[str]) -> _Compared | None:
+        """Return the rows where what the links led to is known; of a request-level task one a request."""
+        log = self.test.log
+        label = join_outcomes(log.labels, links)
+        if self.contracts.tasks.tasks[task].level == "request":
+            label = np.where(mark_first_rows(log.requests), label, np.nan)
+        known = np.isfinite(label)
+        if not known.any():
+            return None
+        old, new = (_where_shown(side, column)[known] for side in (self.champion, self.challenger))
+        segments = {name: np.asarray(values)[known] for name, values in log.segments.items()}
+        rows = PairedRows(label[known], old, new, log.users[known], log.requests[known])
+        return _Compared(rows, tuple(group_by_segment(segments, int(known.sum()))))
 
 
 def comparisons(
@@ -19,24 +104,15 @@ def comparisons(
 ) -> Iterator[ChampionComparison]:
     """Compare each probability with the champion's where the outcome is known: same rows, paired.
 
-    A conditional probability is held against the label where the parent is positive; where either side has
-    none, since it learned the joint event, the joint ones are held against what the chain led to.
+    The order within requests is that of the joint probability, since that is what ranks. The normalized
+    entropy of a conditional probability is held against the label where the parent is positive; where either
+    side has none, since it learned the joint event, the joint ones are held against what the chain led to.
     """
-    users = test.log.users
+    comparing = _Comparing(contracts, test, ours.frame, champion.frame)
     for name, task in contracts.tasks.tasks.items():
-        conditional = c.given(name) in ours.frame and c.given(name) in champion.frame
-        column = c.given(name) if conditional else c.probability(name)
-        if task.kind != "binary" or any(column not in side.frame for side in (champion, ours)):
-            continue
-        links = [name] if conditional else chain(contracts.tasks, name)
-        label = join_outcomes(test.log.labels, links)
-        known = np.isfinite(label)
-        if not known.any():
-            continue
-        old, new = (_where_shown(side.frame, column)[known] for side in (champion, ours))
-        drop = auc_drop(label[known], users[known], champion=old, challenger=new)
-        rise = normalized_entropy_rise(label[known], users[known], champion=old, challenger=new)
-        yield ChampionComparison(task=name, auc_drop=drop, normalized_entropy_rise=rise)
+        comparison = comparing.comparison(name) if task.kind == "binary" else None
+        if comparison is not None:
+            yield comparison
 
 
 def _where_shown(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:

@@ -31,8 +31,7 @@ def scored(draw: st.DrawFn, both: bool = True) -> tuple[np.ndarray, np.ndarray, 
 def auc_of_one_request(
     outcomes: npt.ArrayLike, predictions: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    aucs = binary.request_aucs(outcomes, predictions, np.zeros(np.size(outcomes)), weights=weights).aucs
-    return float(aucs[0]) if aucs.size else float("nan")
+    return binary.request_pairs(outcomes, predictions, np.zeros(np.size(outcomes)), weights=weights).auc
 
 
 @laws
@@ -124,13 +123,22 @@ def test_a_request_has_an_auc_where_it_has_both_classes(rows: Any, requests: int
     y, p, _ = rows
     of = np.arange(y.size) % requests
     inside = [(y[of == r], p[of == r]) for r in range(requests)]
-    told = [oracle.roc_auc_score(a, b) for a, b in inside if 0 < a.sum() < a.size]
-    assert binary.request_aucs(y, p, of).aucs.tolist() == pytest.approx(told)
+    expected = [oracle.roc_auc_score(a, b) for a, b in inside if 0 < a.sum() < a.size]
+    found = binary.request_pairs(y, p, of)
+    assert (found.won / found.pairs).tolist() == pytest.approx(expected)
+    assert found.pairs.tolist() == [a.sum() * (a.size - a.sum()) for a, _ in inside if 0 < a.sum() < a.size]
+
+
+def test_the_auc_by_request_weighs_requests_by_their_pairs() -> None:
+    """Two pairs won in one request, one lost in another: 2 of 3, where the mean of both AUCs is a half."""
+    found = binary.request_pairs([1, 0, 0, 1, 0], [0.9, 0.1, 0.2, 0.1, 0.5], list("aaabb"))
+    assert found.auc == pytest.approx(2 / 3)
+    assert np.isnan(binary.request_pairs([1, 0], [0.9, 0.1], ["a", "b"]).auc)
 
 
 def test_each_request_comes_with_a_row_to_look_up_its_user() -> None:
-    found = binary.request_aucs([0, 0, 1, 1, 0], [0.1, 0.2, 0.1, 0.9, 0.4], ["x", "a", "b", "a", "b"])
-    assert found.aucs.tolist() == [1.0, 0.0]
+    found = binary.request_pairs([0, 0, 1, 1, 0], [0.1, 0.2, 0.1, 0.9, 0.4], ["x", "a", "b", "a", "b"])
+    assert found.won.tolist() == [1.0, 0.0]
     assert found.first_rows.tolist() == [1, 2]
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from tasks.evaluation import binary, intervals, rank_sums
 from tasks.evaluation.resampling import Resampler, cluster_rows
@@ -54,28 +53,3 @@ def test_too_little_data_is_no_figure_and_no_exception(outcomes: list[int], user
     assert not any(told.known for told in _ranked(outcomes, predictions, users))
     ratio = intervals.calibration_interval(outcomes, predictions, users)
     assert ratio.known == (users == ["u", "v", "w"] and any(outcomes))
-
-
-def test_a_challenger_equal_to_its_champion_drops_exactly_nothing() -> None:
-    y, p, users = _rows(seed=7)
-    assert intervals.auc_drop(y, users, champion=p, challenger=p) == Estimate(0.0, 0.0, 0.0, 40)
-    rise = intervals.normalized_entropy_rise(y, users, champion=p, challenger=p)
-    assert (rise.value, rise.low, rise.high) == (0.0, 0.0, 0.0)
-
-
-def test_paired_differences_are_told_where_single_intervals_overlap() -> None:
-    rng = np.random.default_rng(2)
-    users = np.repeat(np.arange(200), 20)
-    z = rng.normal(size=users.size) + rng.normal(size=200)[users]
-    y = (rng.random(z.size) < 1 / (1 + np.exp(3 - z))).astype(float)
-    good = 1 / (1 + np.exp(3 - z))
-    worse = 1 / (1 + np.exp(3 - z - 0.4 * rng.normal(size=z.size)))
-    drop = intervals.auc_drop(y, users, champion=good, challenger=worse)
-    alone = _ranked(y, good, users)[0]
-    assert drop.value == pytest.approx(roc_auc_score(y, good) - roc_auc_score(y, worse))
-    assert drop.low > 0
-    assert drop.high - drop.low < (alone.high - alone.low) / 2
-    rise = intervals.normalized_entropy_rise(y, users, champion=good, challenger=worse)
-    expected = binary.normalized_entropy(y, worse) - binary.normalized_entropy(y, good)
-    assert rise.value == pytest.approx(expected)
-    assert rise.low > 0

@@ -71,11 +71,13 @@ def test_each_row_is_the_metric_of_its_segment(
     assert row.estimate.n == np.unique(USERS[inside]).size
 
 
-def test_a_request_is_ranked_within_the_segment_and_counts_once(rows: list[MetricRow]) -> None:
+def test_a_request_is_ranked_within_the_segment_and_counts_by_its_pairs(rows: list[MetricRow]) -> None:
     feed = [(SOURCE == "feed") & (request == REQUESTS) for request in np.unique(REQUESTS)]
-    expected = [oracle.roc_auc_score(Y[one], P[one]) for one in feed if 0 < Y[one].sum() < one.sum()]
+    both = [one for one in feed if 0 < Y[one].sum() < one.sum()]
+    aucs = [oracle.roc_auc_score(Y[one], P[one]) for one in both]
+    pairs = [Y[one].sum() * (one.sum() - Y[one].sum()) for one in both]
     told = _found(rows, "auc_by_request", "source=feed").estimate.value
-    assert told == pytest.approx(np.mean(expected))
+    assert told == pytest.approx(np.average(aucs, weights=pairs))
 
 
 def test_the_whole_has_its_calibration_errors_over_all_segment_columns(rows: list[MetricRow]) -> None:

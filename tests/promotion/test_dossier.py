@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from tasks.evaluation.conflicts import TopOverlap
 from tasks.evaluation.evidence import ConflictEvidence, PairEvidence
 from tasks.evaluation.figures import SegmentCounts, TaskEvidence
+from tasks.evaluation.references import HeadReferences, RankReference
 from tasks.evaluation.replay_evidence import UtilityComposition
 from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote
@@ -199,6 +200,22 @@ def test_hostile_names_are_escaped_wherever_they_stand() -> None:
     assert page.count("&lt;script&gt;") > 10
     for markup in ("<script>", "<b>", "<s>", "<i>"):
         assert markup not in page
+
+
+def test_every_head_stands_beside_a_constant_and_the_best_single_feature() -> None:
+    ranked = RankReference(
+        feature="<price>",
+        head=Estimate(0.7, 0.6, 0.8, 90),
+        best=Estimate(0.65, 0.55, 0.75, 90),
+        gain=Estimate(0.05, 0.01, 0.09, 90),
+    )
+    beside = HeadReferences(base=0.0425, relative_squared_error=None, auc=ranked, auc_by_request=None)
+    page = replace(DOSSIER, tasks=(replace(CLICK, references=beside),)).to_html()
+    row = page[page.index("Heads beside a constant") :]
+    for shown in ("0.0425", "all rows", "&lt;price&gt;", "0.65", "0.05"):
+        assert shown in row
+    assert "one request" not in row, "no pair inside requests"
+    assert "Heads beside a constant" not in DOSSIER.to_html()
 
 
 def test_pairs_are_drawn_with_what_there_is_to_know_of_them() -> None:

@@ -16,6 +16,7 @@ from tasks.promotion.gates import Evidence, Runs, judge_release
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
 GOOD = Estimate(0.80, 0.78, 0.82, 50_000)
 CALIBRATED = Estimate(1.0, 0.97, 1.03, 50_000)
+TELLING = Estimate(0.9, 0.88, 0.92, 50_000)
 
 
 def _task(**changes: object) -> TaskEvidence:
@@ -24,7 +25,11 @@ def _task(**changes: object) -> TaskEvidence:
         kind="binary",
         rows=50_000,
         positives=900,
-        figures={("auc", "all"): GOOD, ("calibration_ratio", "all"): CALIBRATED},
+        figures={
+            ("auc", "all"): GOOD,
+            ("normalized_entropy", "all"): TELLING,
+            ("calibration_ratio", "all"): CALIBRATED,
+        },
         newest_training_day=date(2026, 4, 10),
         run="run-1",
     )
@@ -93,7 +98,7 @@ def test_a_model_without_a_figure_is_a_missing_metric() -> None:
 @pytest.mark.parametrize("kind", ["value", "quantile", "ranking"])
 def test_a_head_without_a_pooled_auc_has_no_rule_and_says_why(kind: str) -> None:
     verdicts = judge_release(Gates(), _evidence(tasks=[_task(kind=kind)]))
-    (model,) = [verdict for verdict in verdicts if verdict.gate == "model"]
+    model = next(verdict for verdict in verdicts if verdict.gate == "model")
     assert model.outcome is Outcome.NO_RULE
     assert kind in model.reason
 
@@ -108,6 +113,13 @@ def test_against_a_champion_the_drop_is_judged_and_the_floor_is_not() -> None:
     assert outcomes["model:click.auc_drop:all"] is Outcome.BLOCK
     assert outcomes["model:click.normalized_entropy_rise:all"] is Outcome.PASS
     assert "model:click.auc:all" not in outcomes
+
+
+@pytest.mark.parametrize(("weighted", "expected"), [({"click"}, Outcome.BLOCK), (set(), Outcome.WARN)])
+def test_a_constant_head_blocks_where_the_policy_weighs_it(weighted: set[str], expected: Outcome) -> None:
+    constant = _task(figures={("auc", "all"): GOOD, ("normalized_entropy", "all"): Estimate(1, 1, 1.001, 9)})
+    outcomes = _outcomes(_evidence(tasks=[constant], weighted=frozenset(weighted)))
+    assert outcomes["model:click.normalized_entropy:all"] is expected
 
 
 def test_only_the_declared_segments_are_gated() -> None:
@@ -126,6 +138,7 @@ def test_only_the_declared_segments_are_gated() -> None:
 def test_a_harmed_segment_holds_a_release_that_is_well_calibrated_as_a_whole() -> None:
     figures = {
         ("auc", "all"): GOOD,
+        ("normalized_entropy", "all"): TELLING,
         ("calibration_ratio", "all"): CALIBRATED,
         ("calibration_ratio", "tenure=new"): Estimate(0.7, 0.65, 0.75, 400),
     }

@@ -12,7 +12,7 @@ from tasks.replay import slates
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.log import Slates
 from tasks.stores.workspace import Workspace
-from tests.feeds.small_feed import NAME, write_contracts
+from tests.feeds.small_feed import NAME, TASKS, write_contracts
 from tests.replay.worlds import NO_POLICY
 
 RIGHT, WRONG = [0.9, 0.1, 0.8, 0.2], [0.1, 0.9, 0.2, 0.8]
@@ -33,14 +33,15 @@ def _compared(
     *,
     ours: Mapping[str, Column],
     champion: Mapping[str, Column],
+    requests: str = "abcd",
 ) -> dict[str, ChampionComparison]:
     keys = {
-        "request_id": list("abcd"),
+        "request_id": list(requests),
         "user_id": list("uvwx"),
         "item_id": list("1234"),
         "shown_at": SHOWN_AT,
     }
-    segments = {"category": ["a"] * 4, "age": [1.0] * 4}
+    segments = {"category": ["a", "a", "b", "b"], "age": [1.0] * 4}
     outcomes = {task: labels.get(task, NOTHING) for task in workspace.contracts.tasks.tasks}
     frame = pd.DataFrame({**keys, **segments, **outcomes}).astype(dict.fromkeys(outcomes, float))
     both = (
@@ -57,6 +58,42 @@ def test_a_reversed_order_loses_the_whole_area_and_adds_entropy(workspace: Works
     )
     assert found["click_1d"].auc_drop.value == 1.0
     assert found["click_1d"].normalized_entropy_rise.value > 0
+
+
+def test_the_order_is_compared_inside_requests_in_every_segment(workspace: Workspace) -> None:
+    """Request r is turned round and s is not: half of the pairs are lost, all of those of category a."""
+    ours = [0.1, 0.9, 0.8, 0.2]
+    found = _compared(
+        workspace,
+        {"click_1d": CLICKED},
+        ours={"p_click_1d": ours},
+        champion={"p_click_1d": RIGHT},
+        requests="rrss",
+    )["click_1d"]
+    assert found.auc_by_request_drop is not None
+    assert found.auc_by_request_drop.value == 0.5
+    by_segment = {one.segment: one.auc_by_request_drop for one in found.segments}
+    assert list(by_segment) == ["category=a", "category=b", "item_age=<10"]
+    assert [drop.value for drop in by_segment.values() if drop is not None] == [1.0, 0.0, 0.5]
+
+
+def test_of_a_request_level_task_the_first_row_counts_and_no_order(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """Two requests, one came back: the rows that repeat the outcome are no further evidence."""
+    visit = "{level: request, family: long_term, positive: {event: visit, within: P1D, match: [user_id]}}"
+    tasks = f"{TASKS}  visit_1d: {visit}\n"
+    surfaces = write_contracts(tmp_path / "request_level", tasks=tasks)
+    level = Workspace.open(NAME, surfaces=surfaces, home=workspace.home)
+    found = _compared(
+        level,
+        {"visit_1d": [1.0, 1.0, 0.0, 0.0]},
+        ours={"p_visit_1d": [0.2, 0.9, 0.1, 0.9]},
+        champion={"p_visit_1d": [0.1, 0.9, 0.2, 0.9]},
+        requests="rrss",
+    )["visit_1d"]
+    assert found.auc_by_request_drop is None
+    assert found.auc_drop.value == -1.0
 
 
 def test_a_task_without_a_known_label_or_without_a_prediction_is_not_compared(workspace: Workspace) -> None:
@@ -76,8 +113,11 @@ def test_a_conditional_is_compared_where_its_parent_is_positive(workspace: Works
         labels,
         ours=joint | {"p_back_2d__given": [0.1, 0.9, 0.1, 0.1]},
         champion=joint | {"p_back_2d__given": [0.9, 0.1, 0.9, 0.9]},
+        requests="rrrr",
     )
     assert found["back_2d"].auc_drop.value == 1.0
+    assert found["back_2d"].auc_by_request_drop is not None
+    assert found["back_2d"].auc_by_request_drop.value == 0.0, "the joint ones rank alike"
 
 
 def test_where_one_side_has_no_conditional_the_joint_ones_meet_the_chain(workspace: Workspace) -> None:

@@ -1,0 +1,131 @@
+"""What a challenger loses against the champion on the same rows, with paired intervals that resample users.
+
+::
+
+    auc_drop                  pooled: pairs of any two rows; pays for telling users and pages apart
+    auc_by_request_drop       pairs inside one request, the only ones that an order decides
+    normalized_entropy_rise   how much worse the outcomes are predicted, as a share of the base rate's entropy
+
+Each is positive where the challenger is worse. A figure has NaN bounds where the data are too few.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.evaluation.binary import Floats, check_binary, divide, normalize_entropy, request_pairs, row_losses
+from tasks.evaluation.multicalibration import Grouping
+from tasks.evaluation.rank_sums import sum_ranks
+from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_interval, sum_intervals
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+
+REPLICATES_OF_RANKS = 200
+"""Replicates of pooled AUC, each of which cumulates all bins anew (`tasks.evaluation.rank_sums`)."""
+REPLICATES_OF_SUMS = 500
+"""Replicates of what is made of sums."""
+
+
+@dataclass(frozen=True)
+class PairedRows:
+    """Rows with a known outcome and two predictions of each.
+
+    Attributes
+    ----------
+    outcomes : [n] 0 or 1.
+    champion, challenger : [n] probabilities; for the AUCs any scores, higher first.
+    users : [n] ids; the clusters that are resampled.
+    requests : [n] ids of the candidate sets.
+    """
+
+    outcomes: npt.ArrayLike
+    champion: npt.ArrayLike
+    challenger: npt.ArrayLike
+    users: npt.ArrayLike
+    requests: npt.ArrayLike
+
+    def checked(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return outcomes, both predictions, and a weight of 1 for each row, as `check_binary` does."""
+        y, old, once = check_binary(self.outcomes, self.champion)
+        _, new, _ = check_binary(self.outcomes, self.challenger)
+        return y, old, new, once
+
+
+def auc_drop(rows: PairedRows) -> Estimate:
+    """Paired interval of AUC(champion) - AUC(challenger) over all rows.
+
+    Examples
+    --------
+    >>> auc_drop(PairedRows([1, 0], [0.9, 0.1], [0.1, 0.9], ["u", "v"], ["r", "r"])).value
+    1.0
+    """
+    y, old, new, once = rows.checked()
+    if not y.size:
+        return UNKNOWN_ESTIMATE
+    who = cluster_rows(rows.users)
+    resampler = Resampler(who.count, seed=0, replicates=REPLICATES_OF_RANKS)
+    units = resampler.units(who.codes)
+    before, after = (sum_ranks(y, side, once, units, resampler.drawn) for side in (old, new))
+    samples = before.replicated(resampler)[0] - after.replicated(resampler)[0]
+    return percentile_interval(before.aucs[0] - after.aucs[0], samples[0], who.count)
+
+
+def auc_by_request_drop(rows: PairedRows, group: Grouping | None = None) -> list[Estimate]:
+    """Paired intervals of the drop in AUC by request, one a group; pairs are of one request and one group.
+
+    Parameters
+    ----------
+    group : the rows' groups; None is one of all rows. An estimate's ``n`` counts the users with a pair.
+
+    Examples
+    --------
+    >>> rows = PairedRows([1, 0, 1, 0], [4, 3, 2, 1], [4, 3, 1, 2], list("uuvv"), list("rrss"))
+    >>> auc_by_request_drop(rows)[0].value
+    0.5
+    """
+    y, old, new, _ = rows.checked()
+    of = group or _one_group(y.size)
+    requests = (
+        pd.factorize(np.asarray(rows.requests), use_na_sentinel=False)[0] * np.intp(of.count) + of.codes
+    )
+    before, after = (request_pairs(y, side, requests) for side in (old, new))
+    who = cluster_rows(np.asarray(rows.users)[before.first_rows])
+    if not who.count:
+        return [UNKNOWN_ESTIMATE] * of.count
+    return sum_intervals(
+        [before.won - after.won, before.pairs],
+        {"drop": divide},
+        who.codes,
+        Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS),
+        groups=of.codes[before.first_rows],
+        count=of.count,
+    )["drop"]
+
+
+def normalized_entropy_rise(rows: PairedRows, group: Grouping | None = None) -> list[Estimate]:
+    """Paired intervals of NE(challenger) - NE(champion), one a group; see `auc_by_request_drop`.
+
+    Examples
+    --------
+    >>> rows = PairedRows([1, 0], [0.75, 0.25], [0.75, 0.25], ["u", "v"], ["r", "r"])
+    >>> normalized_entropy_rise(rows)[0].value
+    0.0
+    """
+    y, old, new, once = rows.checked()
+    of, who = group or _one_group(y.size), cluster_rows(rows.users)
+    if not who.count:
+        return [UNKNOWN_ESTIMATE] * of.count
+    return sum_intervals(
+        [row_losses(y, new) - row_losses(y, old), y, once],
+        {"rise": normalize_entropy},
+        who.codes,
+        Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS),
+        groups=of.codes,
+        count=of.count,
+    )["rise"]
+
+
+def _one_group(rows: int) -> Grouping:
+    return Grouping((ALL,), np.zeros(rows, dtype=np.intp))

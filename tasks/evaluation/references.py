@@ -1,0 +1,148 @@
+"""What a head stands beside on its test days: a constant, and the best single feature.
+
+::
+
+    base                      mean outcome of the calibrate days: what a head without a feature would predict
+    relative_squared_error    squared error / that of the base, of a value head: 1 is no better than the mean
+    auc, auc_by_request       head, best single feature, and the head's gain, on the same rows
+
+A probability is held against the base rate by its normalized entropy, which stands among the figures. The
+base and the feature are learned on the calibrate days, the newest ones that the head's own maps know: a head
+that always predicts their mean has a relative squared error of exactly 1. Where the outcome is a value, what
+lies above the base counts as positive for the AUCs.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tasks.evaluation.binary import Floats, check_rows, divide, request_pairs
+from tasks.evaluation.documents import Figure, Section
+from tasks.evaluation.observations import Observations
+from tasks.evaluation.paired import REPLICATES_OF_RANKS, REPLICATES_OF_SUMS
+from tasks.evaluation.rank_sums import sum_ranks
+from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_interval, sum_intervals
+from tasks.evaluation.single_features import FeatureRows, SingleFeature, best_features
+from tasks.evaluation.verdicts import Estimate
+
+
+class RankReference(Section):
+    """AUC of a head and of the best single feature on the same rows, and the first less the second."""
+
+    feature: str
+    head: Estimate
+    best: Estimate
+    gain: Estimate
+
+
+class HeadReferences(Section):
+    """What a head stands beside; an AUC is None where there is no feature or no pair."""
+
+    base: Figure
+    relative_squared_error: Estimate | None
+    auc: RankReference | None
+    auc_by_request: RankReference | None
+
+
+@dataclass(frozen=True)
+class HeadRows:
+    """A head on rows with a known outcome.
+
+    Attributes
+    ----------
+    observations : outcomes, predictions, users and requests of n rows.
+    matrix : [n, features] the features, in the order of the rows that references are learned from.
+    value : the head predicts a value and no probability.
+    by_request : rows of one request have outcomes of their own, so an order inside it has a meaning.
+    """
+
+    observations: Observations
+    matrix: Floats
+    value: bool
+    by_request: bool
+
+
+def head_references(head: HeadRows, learned: FeatureRows, *, base: float) -> HeadReferences:
+    """Hold a head against a constant and against the best single feature.
+
+    Parameters
+    ----------
+    learned : other rows, on which the best feature is chosen; their outcomes are in the head's unit.
+    base : mean outcome of all those days.
+
+    Examples
+    --------
+    >>> bought, price = np.array([1.0, 0.0, 1.0, 0.0]), np.array([[4.0], [3.0], [2.0], [1.0]])
+    >>> before = FeatureRows(["price"], [], price, bought, list("rrss"))
+    >>> seen = Observations(bought, [0.9, 0.2, 0.1, 0.3], list("uuvv"), list("rrss"))
+    >>> found = head_references(HeadRows(seen, price, value=False, by_request=True), before, base=0.5)
+    >>> found.auc_by_request.feature
+    'price'
+    >>> found.auc_by_request.head.value, found.auc_by_request.best.value, found.auc_by_request.gain.value
+    (0.5, 1.0, -0.5)
+    """
+    y, p, _ = check_rows(head.observations.outcomes, head.observations.predictions)
+    if head.value:
+        learned = replace(learned, outcomes=(learned.outcomes > base).astype(np.float64))
+    best = best_features(learned) if y.size else None
+    positive = (y > base).astype(np.float64) if head.value else y
+    ranked = _Ranked(head, positive, p)
+    return HeadReferences(
+        base=base,
+        relative_squared_error=_relative_squared_error(head, y, p, base) if head.value else None,
+        auc=None if best is None else ranked.pooled(best.pooled),
+        auc_by_request=ranked.by_request(best.by_request)
+        if best is not None and best.by_request is not None and head.by_request
+        else None,
+    )
+
+
+def _relative_squared_error(head: HeadRows, y: Floats, p: Floats, base: float) -> Estimate:
+    who = cluster_rows(head.observations.users, head.observations.requests)
+    columns = [(y - p) ** 2, (y - base) ** 2]
+    resampler = Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS)
+    return sum_intervals(columns, {"error": divide}, who.codes, resampler)["error"][0]
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """A head's order of rows with outcomes of 0 or 1, to be held against that of a feature."""
+
+    head: HeadRows
+    outcomes: Floats
+    predictions: Floats
+
+    def pooled(self, feature: SingleFeature) -> RankReference:
+        observations, once = self.head.observations, np.ones_like(self.outcomes)
+        who = cluster_rows(observations.users, observations.requests)
+        resampler = Resampler(who.count, seed=0, replicates=REPLICATES_OF_RANKS)
+        units = resampler.units(who.codes)
+        sides = (self.predictions, feature.scores(self.head.matrix))
+        sums = [sum_ranks(self.outcomes, side, once, units, resampler.drawn) for side in sides]
+        (a, b), values = (one.replicated(resampler)[0][0] for one in sums), [one.aucs[0] for one in sums]
+        return RankReference(
+            feature=feature.name,
+            head=percentile_interval(values[0], a, who.count),
+            best=percentile_interval(values[1], b, who.count),
+            gain=percentile_interval(values[0] - values[1], a - b, who.count),
+        )
+
+    def by_request(self, feature: SingleFeature) -> RankReference | None:
+        observations = self.head.observations
+        sides = (self.predictions, feature.scores(self.head.matrix))
+        own, other = (request_pairs(self.outcomes, side, observations.requests) for side in sides)
+        if not own.pairs.size:
+            return None
+        rows = own.first_rows
+        who = cluster_rows(np.asarray(observations.users)[rows], np.asarray(observations.requests)[rows])
+        found = sum_intervals(
+            [own.won, other.won, own.pairs],
+            {
+                "head": lambda a, _b, pairs: divide(a, pairs),
+                "best": lambda _a, b, pairs: divide(b, pairs),
+                "gain": lambda a, b, pairs: divide(a - b, pairs),
+            },
+            who.codes,
+            Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS),
+        )
+        return RankReference(feature=feature.name, **{name: of[0] for name, of in found.items()})

@@ -1,0 +1,87 @@
+"""Which segments lose more than they may: the segments of one task are one family.
+
+::
+
+    p-value      of "the loss is at most the bound", from the normal law with the interval's standard error
+    adjusted     by Benjamini and Hochberg over all segments and metrics of the task that have an interval
+    lost         the adjusted p-value is at most the level: .025, that of a 95 % interval which ends at the
+                 bound, over the number of tasks that are judged (Bonferroni)
+
+Where no segment loses, this is Simes's test of them all: the chance that any is called lost is the level,
+however many there are; uncorrected it is one half for thirty. Where one does lose, the release is held for it
+already, so a further false one costs nothing: that is why the share of false discoveries is bounded and not,
+as by Holm, the chance of any, which finds fewer of the true ones. Segments overlap, so their p-values depend
+on one another positively, which both allow (Benjamini and Yekutieli 2001).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from scipy.special import ndtr
+
+from tasks.evaluation.calibration_verdicts import benjamini_hochberg
+from tasks.evaluation.verdicts import Estimate
+
+LEVEL: Final = 0.025
+"""Chance that a release which loses nowhere is held for a segment of any task."""
+_INTERVAL: Final = 2 * 1.959964
+"""Standard errors from one end of a 95 % interval to the other."""
+
+
+@dataclass(frozen=True)
+class SegmentLoss:
+    """A loss in one segment, and the bound of its metric."""
+
+    segment: str
+    metric: str
+    loss: Estimate
+    bound: float
+
+
+@dataclass(frozen=True)
+class JudgedLoss:
+    """A loss with its p-value against "at most the bound", alone and adjusted for the family.
+
+    ``lost``: chance does not explain it, among so many.
+    """
+
+    of: SegmentLoss
+    p_value: float
+    adjusted: float
+    lost: bool
+
+
+def judge_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> list[JudgedLoss]:
+    """Judge the losses of a task's segments, the worst first; those without an interval are left out.
+
+    Parameters
+    ----------
+    level : chance that a task which loses nowhere is called lost in a segment.
+
+    Examples
+    --------
+    >>> losses = [SegmentLoss("age=new", "auc_drop", Estimate(0.08, 0.04, 0.12, 90), 0.005)]
+    >>> losses += [SegmentLoss("age=old", "auc_drop", Estimate(0.01, -0.02, 0.04, 90), 0.005)]
+    >>> [(one.of.segment, one.lost, round(one.adjusted, 3)) for one in judge_losses(losses)]
+    [('age=new', True, 0.0), ('age=old', False, 0.372)]
+    """
+    known = [one for one in losses if one.loss.known]
+    p_values = [loss_p_value(one) for one in known]
+    adjusted = map(float, benjamini_hochberg(p_values))
+    judged = [JudgedLoss(*one, lost=one[2] <= level) for one in zip(known, p_values, adjusted, strict=True)]
+    return sorted(judged, key=lambda one: one.p_value)
+
+
+def loss_p_value(one: SegmentLoss) -> float:
+    """Return the p-value of "the loss is at most the bound".
+
+    Examples
+    --------
+    >>> round(loss_p_value(SegmentLoss("age=new", "auc_drop", Estimate(0.03, 0.01, 0.05, 90), 0.01)), 3)
+    0.025
+    """
+    above, error = one.loss.value - one.bound, (one.loss.high - one.loss.low) / _INTERVAL
+    if error <= 0:
+        return 0.0 if above > 0 else 1.0
+    return float(ndtr(-above / error))

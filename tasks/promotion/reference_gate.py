@@ -1,0 +1,164 @@
+"""The model gate beside constants and single features: what is no better, and what is too good to be true.
+
+::
+
+    normalized entropy, relative squared error     all below 1        better than the base rate, or the mean
+        1 or more, and no less than .99 anywhere   no better          blocks a task that carries weight
+    AUC of the head, AUC of any single feature     above the bound    too good to be true: a leak
+    AUC of the head less that of the best feature  above 0            else a warning
+
+An interval that reaches below .99 leaves room for a gain: of a rare head it cannot be told.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.contracts import UtilitySpec
+from tasks.contracts.gates import ModelGate
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.references import HeadReferences
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.reports.numbers import format_estimate, format_number
+
+_SKILL = {"binary": "normalized_entropy", "value": "relative_squared_error"}
+_UNMEASURED = "nothing of its test days was held against the mean: an earlier program, or no day was fresh"
+_LEAST_GAIN: Final = 0.01
+"""Gain in normalized entropy, or in squared error, that an interval must exclude before a head is called no
+better than a constant: the loss that a surface lets pass unless it says otherwise."""
+_TOO_GOOD = "too good to be true, it is taken to know the outcome"
+
+
+def weighted_tasks(utility: UtilitySpec) -> frozenset[str]:
+    """Return the tasks that a policy's order depends on: by a weight other than 0, or by a tier."""
+    sums = (utility.weights, *(context.weights for context in utility.contexts))
+    weights = {task for terms in sums for task, term in terms.items() if term.weight}
+    return frozenset(weights | {tier.task for tier in utility.lexicographic})
+
+
+def judge_references(
+    gate: ModelGate, tasks: Sequence[TaskEvidence], weighted: Collection[str]
+) -> Iterator[Verdict]:
+    """Judge every head beside its base rate and single features.
+
+    Parameters
+    ----------
+    weighted : tasks that the order of candidates depends on; only they block for being no better.
+    """
+    for task in tasks:
+        if task.kind in _SKILL:
+            yield _skill(task, weighted=task.task in weighted)
+        yield from _feature(task)
+    yield from _too_good(gate, tasks)
+
+
+def _skill(task: TaskEvidence, *, weighted: bool) -> Verdict:
+    """Judge whether a head tells more than a constant."""
+    metric, references = _SKILL[task.kind], task.references
+    if task.kind == "binary":
+        error = task.figures.get((metric, ALL))
+    else:
+        error = None if references is None else references.relative_squared_error
+    outcome, reason = _judge_error(error)
+    if task.kind == "value" and references is None:
+        outcome, reason = Outcome.WARN, _UNMEASURED
+    elif not weighted and outcome in {Outcome.BLOCK, Outcome.CANNOT_TELL}:
+        outcome, reason = Outcome.WARN, f"{reason}; it carries no weight"
+    base = "" if references is None else _base(task.kind, references)
+    return Verdict(
+        gate="model",
+        subject=f"{task.task}.{metric}",
+        segment=ALL,
+        outcome=outcome,
+        threshold="< 1",
+        observed=error,
+        reason="; ".join(filter(None, (reason, base))),
+        evidence=task.run,
+    )
+
+
+def _judge_error(error: Estimate | None) -> tuple[Outcome, str]:
+    """Judge an error as a share of a constant's."""
+    if error is None:
+        return Outcome.METRIC_MISSING, ""
+    if error.known and error.high < 1:
+        return Outcome.PASS, ""
+    if error.known and error.value >= 1 and error.low >= 1 - _LEAST_GAIN:
+        return Outcome.BLOCK, "no better than a constant"
+    return Outcome.CANNOT_TELL, "too little data to tell it from a constant"
+
+
+def _base(kind: str, references: HeadReferences) -> str:
+    return f"{'base rate' if kind == 'binary' else 'mean'} {format_number(references.base)}"
+
+
+def _feature(task: TaskEvidence) -> Iterator[Verdict]:
+    """Warn where a head is not shown to rank better than one of its features alone."""
+    references = task.references
+    ranked = references and (references.auc_by_request or references.auc)
+    if not references or not ranked or (ranked.gain.known and ranked.gain.low > 0):
+        return
+    where = "inside requests" if references.auc_by_request else "over all rows"
+    yield Verdict(
+        gate="model",
+        subject=f"{task.task}.auc_over_best_feature",
+        segment=ALL,
+        outcome=Outcome.WARN,
+        threshold="> 0",
+        observed=ranked.gain,
+        reason=f"not shown to rank better than {ranked.feature} alone, whose AUC {where} is "
+        f"{format_estimate(ranked.best)}",
+        evidence=task.run,
+    )
+
+
+@dataclass(frozen=True)
+class _Suspect:
+    """An AUC, of a head or of a single feature, and the most that is plausible of such a one."""
+
+    subject: str
+    whose: str
+    auc: Estimate
+    most: float
+    run: str
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.auc.value <= self.most:
+            return Outcome.PASS
+        return Outcome.BLOCK if self.auc.known and self.auc.low > self.most else Outcome.CANNOT_TELL
+
+    def verdict(self) -> Verdict:
+        passed = self.outcome is Outcome.PASS
+        return Verdict(
+            gate="model",
+            subject=self.subject,
+            segment=ALL,
+            outcome=self.outcome,
+            threshold=f"<= {self.most:g}",
+            observed=self.auc,
+            reason=f"{self.whose}: {'the nearest to its bound' if passed else _TOO_GOOD}",
+            evidence=self.run,
+        )
+
+
+def _too_good(gate: ModelGate, tasks: Sequence[TaskEvidence]) -> Iterator[Verdict]:
+    """Judge what is too good to be true; where nothing is, one verdict names what is nearest to it."""
+    suspects = [suspect for task in tasks for suspect in _suspects(gate, task)]
+    above = [one for one in suspects if one.outcome is not Outcome.PASS]
+    nearest = sorted(suspects, key=lambda one: one.most - one.auc.value)[:1]
+    for suspect in above or nearest:
+        yield suspect.verdict()
+
+
+def _suspects(gate: ModelGate, task: TaskEvidence) -> Iterator[_Suspect]:
+    for name in ("auc", "auc_by_request"):
+        ranked = getattr(task.references, name, None)
+        if ranked is None or math.isnan(ranked.head.value):
+            continue
+        subject = f"{task.task}.{name}"
+        yield _Suspect(subject, "the head", ranked.head, gate.auc_max, task.run)
+        alone = f"{ranked.feature} alone"
+        yield _Suspect(f"{subject} of {alone}", alone, ranked.best, gate.feature_auc_max, task.run)

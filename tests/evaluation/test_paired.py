@@ -1,0 +1,114 @@
+"""Losses against the champion: counted by hand, and against scikit-learn where rows are many."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from tasks.evaluation import binary, rank_sums
+from tasks.evaluation.multicalibration import Grouping
+from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, normalized_entropy_rise
+from tasks.evaluation.resampling import Resampler, cluster_rows
+from tasks.evaluation.verdicts import Estimate
+
+USERS, REQUESTS, PAGE = 200, 800, 8
+Floats = npt.NDArray[np.float64]
+
+
+def feed(seed: int = 0) -> tuple[Floats, Floats, Floats, npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return clicks, log odds of the person and of the item, users and requests of simulated pages."""
+    rng = np.random.default_rng(seed)
+    requests = np.repeat(np.arange(REQUESTS), PAGE)
+    users = rng.integers(USERS, size=REQUESTS)[requests]
+    person, item = rng.normal(scale=1.5, size=USERS)[users], rng.normal(size=requests.size)
+    clicks = (rng.random(requests.size) < _probability(person + item)).astype(float)
+    return clicks, person, item, users, requests
+
+
+def _probability(log_odds: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(2 - log_odds)))
+
+
+def test_a_challenger_equal_to_its_champion_drops_exactly_nothing() -> None:
+    y, person, item, users, requests = feed()
+    p = _probability(person + item)
+    rows = PairedRows(y, p, p, users, requests)
+    assert auc_drop(rows) == Estimate(0.0, 0.0, 0.0, np.unique(users).size)
+    for (loss,) in (auc_by_request_drop(rows), normalized_entropy_rise(rows)):
+        assert (loss.value, loss.low, loss.high) == (0.0, 0.0, 0.0)
+
+
+def test_paired_differences_are_told_where_single_intervals_overlap() -> None:
+    y, person, item, users, requests = feed(seed=2)
+    noise = 0.4 * np.random.default_rng(3).normal(size=y.size)
+    good, worse = _probability(person + item), _probability(person + item + noise)
+    rows = PairedRows(y, good, worse, users, requests)
+    drop, who = auc_drop(rows), cluster_rows(users)
+    (alone,), _ = rank_sums.ranked_intervals(
+        *binary.check_binary(y, good), who.codes, Resampler(who.count, 0, 200)
+    )
+    assert drop.value == pytest.approx(roc_auc_score(y, good) - roc_auc_score(y, worse))
+    assert drop.low > 0
+    assert drop.high - drop.low < (alone.high - alone.low) / 2
+    (rise,) = normalized_entropy_rise(rows)
+    expected = binary.normalized_entropy(y, worse) - binary.normalized_entropy(y, good)
+    assert rise.value == pytest.approx(expected)
+    assert rise.low > 0
+
+
+def test_the_order_within_requests_can_be_lost_where_pooled_auc_rises() -> None:
+    """A challenger that knows people better and items not at all: what it orders is left to chance."""
+    y, person, item, users, requests = feed(seed=4)
+    champion = _probability(item)
+    noise = 1e-6 * np.random.default_rng(5).normal(size=y.size)
+    challenger = _probability(person + noise)
+    rows = PairedRows(y, champion, challenger, users, requests)
+    assert auc_drop(rows).high < 0, "pooled, it ranks better"
+    (drop,) = auc_by_request_drop(rows)
+    assert drop.low > 0.15
+    assert binary.request_pairs(y, challenger, requests).auc == pytest.approx(0.5, abs=0.02)
+
+
+def test_pairs_weigh_alike_and_are_counted_by_hand() -> None:
+    """Request r: 1 positive, 3 negatives, all pairs won before and one lost now; s: 1 pair, won by both."""
+    y = [1, 0, 0, 0, 1, 0]
+    champion = [0.9, 0.1, 0.2, 0.3, 0.8, 0.1]
+    challenger = [0.5, 0.1, 0.2, 0.6, 0.8, 0.1]
+    (drop,) = auc_by_request_drop(PairedRows(y, champion, challenger, list("uuuuvv"), list("rrrrss")))
+    assert drop.value == pytest.approx(1 / 4)
+    assert drop.n == 2
+
+
+def test_pairs_are_of_one_request_and_one_segment() -> None:
+    """The only lost pair of request r joins two segments, so neither segment has lost one."""
+    y = [1, 0, 0, 1, 0]
+    champion, challenger = [0.9, 0.1, 0.2, 0.9, 0.1], [0.5, 0.1, 0.7, 0.9, 0.1]
+    segments = Grouping(("source=ads", "source=feed"), np.array([1, 1, 0, 0, 0]))
+    rows = PairedRows(y, champion, challenger, list("uuuvv"), list("rrrss"))
+    ads, feed_ = auc_by_request_drop(rows, segments)
+    assert (ads.value, feed_.value) == (0.0, 0.0)
+    assert auc_by_request_drop(rows)[0].value == pytest.approx(1 / 3)
+
+
+def test_each_segment_is_compared_on_its_own_rows() -> None:
+    y, person, item, users, requests = feed(seed=6)
+    new = (users % 4 == 0).astype(np.intp)
+    good = _probability(person + item)
+    harmed = np.where(new == 1, _probability(person - item), good)
+    rows = PairedRows(y, good, harmed, users, requests)
+    segments = Grouping(("new=false", "new=true"), new)
+    old_drop, new_drop = auc_by_request_drop(rows, segments)
+    assert (old_drop.value, old_drop.high) == (0.0, 0.0)
+    assert new_drop.low > 0.1
+    old_rise, new_rise = normalized_entropy_rise(rows, segments)
+    assert old_rise.value == 0.0
+    expected = [binary.normalized_entropy(y[new == 1], p[new == 1]) for p in (harmed, good)]
+    assert new_rise.value == pytest.approx(expected[0] - expected[1])
+
+
+def test_without_rows_or_without_a_pair_nothing_is_told() -> None:
+    nothing = PairedRows([], [], [], [], [])
+    assert not auc_drop(nothing).known
+    assert not any(loss.known for loss in (*auc_by_request_drop(nothing), *normalized_entropy_rise(nothing)))
+    alone = PairedRows([1, 0], [0.9, 0.1], [0.9, 0.1], ["u", "v"], ["r", "s"])
+    assert np.isnan(auc_by_request_drop(alone)[0].value)
