@@ -36,8 +36,9 @@ _MIXTURE: Final = -0.05
 _OF_MIXTURES: Final = ("random order", "clicks only")
 _NOISE: Final = 1.0
 """Standard deviation of the noise on a head's log odds, about that of a head itself within a request."""
-_LEAKED: Final = (0.9, 0.02)
-"""What a head says that has its outcome among its features, where that is positive and elsewhere."""
+_KNOWN: Final = 0.9
+"""What a head says that has its outcome among its features, where that is positive; elsewhere it says so much
+less that it is calibrated."""
 _CLICK, _BUY, _HIDE = "click_30m", "purchase_7d", "hide_7d"
 
 Integers = npt.NDArray[np.int64]
@@ -152,17 +153,23 @@ def _broken_heads(data: ScoredSlice, rng: np.random.Generator) -> Iterator[Candi
 
 def _leaked(data: ScoredSlice, name: str, tasks: Collection[str]) -> Candidate:
     """Return a release whose heads learned from their labels: they repeat what they know."""
-    positive, negative = _LEAKED
-    serving = {c.probability(task): np.full(len(data.candidates), negative) for task in tasks}
+    levels = {task: _level_elsewhere(data, task) for task in tasks}
+    serving = {c.probability(task): np.full(len(data.candidates), level) for task, level in levels.items()}
     replayed = {
-        c.probability(task): np.where(data.candidates[task].eq(1).fillna(value=False), positive, negative)
-        for task in tasks
+        c.probability(task): np.where(data.candidates[task].eq(1).fillna(value=False), _KNOWN, level)
+        for task, level in levels.items()
     }
     as_replayed, as_served = (
         ranked(data, name, {**data.challenger, **leaked}, altered=frozenset(tasks))
         for leaked in (replayed, serving)
     )
     return replace(as_replayed, served=as_served.slot)
+
+
+def _level_elsewhere(data: ScoredSlice, task: str) -> float:
+    """Return what a leaked head says where nothing happened, so that all it says adds up to the outcomes."""
+    label = data.candidates[task].dropna()
+    return float((1 - _KNOWN) * label.eq(1).sum() / label.ne(1).sum())
 
 
 def _mixture(

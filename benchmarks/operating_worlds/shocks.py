@@ -39,6 +39,7 @@ class Shocks:
         policy, of an item and of a user.
     base : chance of an outcome.
     requests, days, items : of the log; a user makes three requests on average.
+    popularity : exponent by which an item of rank r is shown 1 / r^popularity as often as the first.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Shocks:
     requests: int = 2800
     days: int = 7
     items: int = 1000
+    popularity: float = 0.0
 
 
 CASES: Final = (
@@ -60,6 +62,7 @@ CASES: Final = (
     Shocks("days, of the policy 10 %, 14 days", policy_day=0.1, requests=5600, days=14),
     Shocks("items 50 %, 1,000 of them", item=0.5),
     Shocks("items 50 %, 200 of them", item=0.5, items=200),
+    Shocks("items 50 %, 1,000 of them, a few shown most", item=0.5, popularity=1.0),
     Shocks("all", day=0.1, policy_day=0.05, item=0.3, user=0.3),
     Shocks("all, a rate of .005", day=0.1, policy_day=0.05, item=0.3, user=0.3, base=0.005),
 )
@@ -77,8 +80,9 @@ def draw(shocks: Shocks, rng: np.random.Generator) -> Estimate:
     user = rng.integers(shocks.requests // 3, size=shocks.requests)[request]
     day = rng.integers(shocks.days, size=shocks.requests)[request]
     shared = rng.random(len(request)) < SHARED
-    ours = rng.integers(shocks.items, size=len(request))
-    theirs = np.where(shared, ours, rng.integers(shocks.items, size=len(request)))
+    shares = 1.0 / np.arange(1, shocks.items + 1) ** shocks.popularity
+    ours, others = rng.choice(shocks.items, size=(2, len(request)), p=shares / shares.sum())
+    theirs = np.where(shared, ours, others)
     of_user, of_day = _effects(rng, shocks.user, user.max() + 1), _effects(rng, shocks.day, shocks.days)
     of_item = _effects(rng, shocks.item, shocks.items)
     whole = shocks.base * of_user[user] * of_day[day]

@@ -186,7 +186,7 @@ def _reasons(verdicts: Sequence[Verdict], cannot_tell: Any) -> Iterator[Reason]:
 def _changes(truth: Truth, candidate: Candidate, judged: Judged) -> Iterator[Change]:
     for measured in judged.measured:
         seen = measured.relative
-        if measured.kind not in _OF_TRUTH or seen is None or measured.metric.startswith("naive"):
+        if measured.kind not in _OF_TRUTH or seen is None:
             continue
         yield Change(
             metric=measured.metric,
