@@ -7,24 +7,22 @@ here differs in is left out: the validation of the labels, refits and proxies.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 
 import numpy as np
 
+from benchmarks.operating_worlds.head_figures import HeadFigures
 from benchmarks.operating_worlds.policies import EQUAL, Candidate, ranked
-from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice
+from benchmarks.operating_worlds.scored_slice import ScoredSlice
 from tasks import columns as c
 from tasks.contracts import Contracts
-from tasks.contracts.chains import chain, join_outcomes
 from tasks.evaluation.evidence import ValidationEvidence
-from tasks.evaluation.figures import TaskEvidence, measure
-from tasks.evaluation.observations import Observations
 from tasks.evaluation.replay_evidence import ChampionComparison, Measured, ShadowComparison
-from tasks.evaluation.segments import segment_values
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Decision, decide_release
 from tasks.promotion.gates import Evidence, Runs, judge_release
+from tasks.promotion.reference_gate import weighted_tasks
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities
 from tasks.replay.champion_comparison import comparisons
@@ -33,7 +31,6 @@ from tasks.replay.findings import Findings
 from tasks.replay.log import Slates
 from tasks.replay.rehearse import Rehearsal, rehearse
 from tasks.replay.slates import Scored, TestSlice
-from tasks.training.rows import measured_head
 
 _NO_RUN = Runs("", "", "", "")
 
@@ -89,10 +86,11 @@ class Gate:
                 as_of=self._as_of,
                 runs=_NO_RUN,
                 validation=self._validation,
-                tasks=[self._task(task, candidate) for task in self.contracts.tasks.tasks],
+                tasks=[self._heads.of(task, candidate) for task in self.data.tasks],
                 guardrails=findings.verdicts,
                 comparisons=None if first else self._comparisons(ours, candidate),
                 shadow=None if first else self._shadow(ours),
+                weighted=weighted_tasks(self.contracts.utility),
             ),
         )
         decision = decide_release(verdicts, cannot_tell=gates.cannot_tell)
@@ -136,50 +134,18 @@ class Gate:
 
     def _shadow(self, ours: Scored) -> ShadowComparison:
         """Compare the utilities on the newest day of the slice."""
-        newest = (self.data.candidates[c.SHOWN_AT].dt.date == self._days[1]).to_numpy()
+        newest = (self.data.candidates[c.SHOWN_AT].dt.date == self._heads.days[1]).to_numpy()
         users = self.data.candidates.loc[newest, c.USER_ID]
         return compare(ours.frame[newest], self.champion.frame[newest], users)
 
-    def _task(self, task: str, candidate: Candidate) -> TaskEvidence:
-        """Measure a head on what was shown; those of the challenger are measured once."""
-        if task not in candidate.altered:
-            return self._unaltered[task]
-        return self._figures(task, candidate.predictions[c.probability(task)])
-
     @cached_property
-    def _unaltered(self) -> dict[str, TaskEvidence]:
-        said = self.data.challenger
-        return {task: self._figures(task, said[c.probability(task)]) for task in self.contracts.tasks.tasks}
-
-    def _figures(self, task: str, predictions: Floats) -> TaskEvidence:
-        data = self.data
-        shown = data.candidates[data.shown].reset_index(drop=True)
-        links = chain(self.contracts.tasks, task)
-        labels = {link: shown[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
-        segments = segment_values(shown, self.contracts.surface.segments)
-        return measure(
-            measured_head(self.contracts, task),
-            Observations(
-                join_outcomes(labels, links),
-                predictions[data.shown],
-                shown[c.USER_ID],
-                shown[c.REQUEST_ID],
-                {name: np.asarray(values) for name, values in segments.items()},
-            ),
-            days=self._days,
-            newest_training_row=data.newest_training_days[task],
-        ).evidence(run="")
-
-    @cached_property
-    def _days(self) -> tuple[date, date]:
-        """The first and the last day of the slice."""
-        shown_at = self.data.candidates[c.SHOWN_AT]
-        return shown_at.min().date(), shown_at.max().date()
+    def _heads(self) -> HeadFigures:
+        return HeadFigures(self.data)
 
     @property
     def _as_of(self) -> datetime:
-        """The end of the slice: days of maturity make every part older by as much."""
-        return datetime.combine(self._days[1], time(), UTC) + timedelta(days=1)
+        """The end of the slice; a retrain is later by the maturity of the labels."""
+        return datetime.combine(self._heads.days[1], time(), UTC) + timedelta(days=1)
 
     @property
     def _validation(self) -> ValidationEvidence:

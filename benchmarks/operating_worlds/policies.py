@@ -54,7 +54,7 @@ class Candidate:
     policy : its utility policy.
     slot, served : [n] its slots as the gate replays them, and as people would get them.
     utility : [n] what it ranks by.
-    altered : the tasks whose heads are not the challenger's.
+    altered : the tasks whose heads are not the challenger's; ``leaked`` those whose outcome is a feature.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Candidate:
     served: Integers
     utility: Floats
     altered: frozenset[str] = frozenset()
+    leaked: frozenset[str] = frozenset()
 
 
 def candidates(data: ScoredSlice, *, seed: int) -> Iterator[Candidate]:
@@ -163,7 +164,7 @@ def _leaked(data: ScoredSlice, name: str, tasks: Collection[str]) -> Candidate:
         ranked(data, name, {**data.challenger, **leaked}, altered=frozenset(tasks))
         for leaked in (replayed, serving)
     )
-    return replace(as_replayed, served=as_served.slot)
+    return replace(as_replayed, served=as_served.slot, leaked=frozenset(tasks))
 
 
 def _level_elsewhere(data: ScoredSlice, task: str) -> float:

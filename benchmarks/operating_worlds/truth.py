@@ -92,8 +92,8 @@ class TrueChange:
         >>> TrueChange(-0.05, {"hide": 0.2}).harmful({"hide": 0.1})
         True
         """
-        costs = (self.rates[task] > HARMFUL_COST * bound for task, bound in bounds.items())
-        return self.primary <= HARMFUL_PRIMARY or any(costs)
+        rises = (self.rates[task] > HARMFUL_COST * bound for task, bound in bounds.items())
+        return self.primary <= HARMFUL_PRIMARY or any(rises)
 
 
 def true_change(
@@ -123,9 +123,13 @@ def true_change(
     )
 
 
+def costs(contracts: Contracts) -> frozenset[str]:
+    """Return the negative and safety tasks of a surface."""
+    return frozenset(name for name, task in contracts.tasks.tasks.items() if task.family.costs)
+
+
 def cost_bounds(contracts: Contracts) -> dict[str, float]:
     """Return the rise that guardrails allow of each cost whose rate they bound."""
-    costs = {name for name, task in contracts.tasks.tasks.items() if task.family.costs}
     rises = {rail.metric: rail.relative_increase_max for rail in contracts.utility.guardrails}
-    found = {task: rises.get(f"{task}_rate") for task in costs}
+    found = {task: rises.get(f"{task}_rate") for task in costs(contracts)}
     return {task: rise for task, rise in found.items() if rise is not None}

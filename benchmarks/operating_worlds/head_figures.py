@@ -1,0 +1,105 @@
+"""What the gates read of a release's heads: figures on what was shown, and what each head stands beside.
+
+Figures are those of the segments that the calibration gate names. A head's constant and its best single
+feature are chosen on the rows that they are held against; those of a real release on its calibrate days.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.operating_worlds.policies import Candidate
+from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice
+from tasks import columns as c
+from tasks.contracts.chains import chain, join_outcomes
+from tasks.evaluation.figures import TaskEvidence, measure
+from tasks.evaluation.observations import Observations
+from tasks.evaluation.references import HeadReferences, HeadRows, head_references
+from tasks.evaluation.segments import segment_values
+from tasks.evaluation.single_features import FeatureRows
+from tasks.ranking.features import FeatureEncoder
+from tasks.training.rows import measured_head
+
+_LEAK = "outcome"
+"""The feature by which a head knows what it predicts."""
+
+
+@dataclass(frozen=True)
+class HeadFigures:
+    """The heads on a test slice; those of the challenger are measured once."""
+
+    data: ScoredSlice
+
+    def of(self, task: str, candidate: Candidate) -> TaskEvidence:
+        """Measure a release's head of a task."""
+        if task not in candidate.altered:
+            return self._unaltered[task]
+        said = candidate.predictions[c.probability(task)]
+        return self._measured(task, said, leaks=task in candidate.leaked)
+
+    @cached_property
+    def days(self) -> tuple[date, date]:
+        """The first and the last day of the slice."""
+        shown_at = self.data.candidates[c.SHOWN_AT]
+        return shown_at.min().date(), shown_at.max().date()
+
+    @cached_property
+    def _unaltered(self) -> dict[str, TaskEvidence]:
+        said = self.data.challenger
+        return {task: self._measured(task, said[c.probability(task)]) for task in self.data.tasks}
+
+    def _measured(self, task: str, predictions: Floats, *, leaks: bool = False) -> TaskEvidence:
+        data, outcomes = self.data, self._outcomes(task)
+        seen = Observations(
+            outcomes,
+            predictions[data.shown],
+            self._shown[c.USER_ID],
+            self._shown[c.REQUEST_ID],
+            self._segments,
+        )
+        figures = measure(
+            measured_head(data.contracts, task),
+            seen,
+            days=self.days,
+            newest_training_row=data.newest_training_days[task],
+        )
+        references = self._references(seen, leaks=leaks)
+        return figures.model_copy(update={"references": references}).evidence(run="")
+
+    def _references(self, seen: Observations, *, leaks: bool) -> HeadReferences:
+        outcomes = np.asarray(seen.outcomes, dtype=np.float64)
+        known = np.isfinite(outcomes)
+        names, matrix = self._features
+        if leaks:
+            names, matrix = (*names, _LEAK), np.column_stack([matrix, outcomes])
+        categorical = self.data.contracts.surface.features.categorical
+        kept = replace(seen, segments={}).select_known()
+        rows = FeatureRows(names, categorical, matrix[known], outcomes[known], np.asarray(kept.requests))
+        head = HeadRows(kept, matrix[known], value=False, by_request=True)
+        return head_references(head, rows, base=float(outcomes[known].mean()))
+
+    @cached_property
+    def _shown(self) -> pd.DataFrame:
+        return self.data.candidates[self.data.shown].reset_index(drop=True)
+
+    @cached_property
+    def _features(self) -> tuple[tuple[str, ...], Floats]:
+        """The features of what was shown, with their names."""
+        features = self.data.contracts.surface.features
+        encoder = FeatureEncoder.fit(self._shown, features.numeric, features.categorical)
+        return encoder.names, encoder.matrix(self._shown)
+
+    @cached_property
+    def _segments(self) -> Mapping[str, Floats]:
+        surface = self.data.contracts.surface
+        values = segment_values(self._shown, surface.segments)
+        return {name: np.asarray(values[name]) for name in surface.gates.calibration.by}
+
+    def _outcomes(self, task: str) -> Floats:
+        links = chain(self.data.contracts.tasks, task)
+        labels = {link: self._shown[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
+        return join_outcomes(labels, links)
