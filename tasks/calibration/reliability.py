@@ -10,6 +10,7 @@ import numpy as np
 
 from tasks.evaluation.binary import Codes, Floats, divide
 from tasks.evaluation.resampling import Clusters, Resampler, sum_intervals
+from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS: Final = 12
@@ -53,7 +54,8 @@ def reliability_curve(predictions: Floats, outcomes: Floats, who: Clusters) -> C
     resampler, ones = Resampler(who.count, seed=0, replicates=REPLICATES), np.ones_like(outcomes)
     means = sum_intervals([outcomes, ones], {"it": divide}, who.codes, resampler, groups=bins, count=count)
     predicted = np.bincount(bins, predictions, minlength=count) / np.bincount(bins, minlength=count)
-    ratio = sum_intervals([outcomes, predictions], {"it": divide}, who.codes, resampler)["it"][0]
+    ratios = sum_intervals([outcomes, predictions], {"it": divide}, who.codes, resampler)["it"]
+    (ratio,) = Support.of(outcomes, ones, who.codes).of_outcomes(ratios)
     return Curve(predictions, predicted, tuple(means["it"]), ratio if outcomes.any() else UNKNOWN_ESTIMATE)
 
 

@@ -30,6 +30,7 @@ from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
 from tasks.evaluation.metric_rows import group_by_segment
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
 
 RARE: Final = 0.05
@@ -162,7 +163,8 @@ def _find_segments(
         ratios = sum_intervals(
             [y, p], {"it": divide}, who.codes, resampler, groups=column.codes, count=column.count
         )
-        for code, (name, ratio) in enumerate(zip(column.names, ratios["it"], strict=True)):
+        supported = Support.of(y, np.ones_like(y), who.codes, column).of_outcomes(ratios["it"])
+        for code, (name, ratio) in enumerate(zip(column.names, supported, strict=True)):
             rows = column.codes == code
             if 0 < np.count_nonzero(y[rows]) < np.count_nonzero(rows):
                 yield _Segment(name, rows, ratio)

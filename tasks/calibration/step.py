@@ -49,7 +49,7 @@ from tasks.training.step import for_refit, model_name
 from tasks.training.trees import read_model, task_threads
 
 STEP: Final = "calibrate"
-RECIPE: Final = 3
+RECIPE: Final = 4
 """Raised whenever the same rows would make another map."""
 
 Floats = npt.NDArray[np.float64]

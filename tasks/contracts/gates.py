@@ -37,8 +37,8 @@ class ModelGate(Closed):
     ``auc_max`` and ``feature_auc_max``: the AUC, by request or pooled, above which a head or a single feature
     is taken to know the outcome; left out, they are no part of the contract's digest.
     ``refit_shift_max``: how far refitted predictions may lie from the tested ones, summed over tenths, as a
-    share of the tested mean (``tasks/evaluation/shift.py``); ``refit_shift_max_by_task`` has the bounds of
-    tasks that need another, as rare ones do.
+    share of the tested mean, where chance does not make more (``tasks/evaluation/shift.py``);
+    ``refit_shift_max_by_task`` has the bounds of tasks that need another, as those with a season do.
     """
 
     auc_drop_max: Annotated[Number, Field(ge=0, le=1)] = 0.005
@@ -52,7 +52,7 @@ class ModelGate(Closed):
     first: FirstModelGate = FirstModelGate()
 
     def refit_shift_max_of(self, task: str) -> float:
-        """Return how far a task's refit may shift."""
+        """Return how far a task's refit may shift where chance does not make more."""
         return self.refit_shift_max_by_task.get(task, self.refit_shift_max)
 
 

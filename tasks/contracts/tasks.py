@@ -209,6 +209,11 @@ class TasksSpec(Closed):
     version: Version
     tasks: Annotated[dict[Identifier, TaskSpec], Field(min_length=1)]
 
+    @property
+    def costs(self) -> frozenset[str]:
+        """The negative and safety tasks."""
+        return frozenset(name for name, task in self.tasks.items() if task.family.costs)
+
     def window_opener(self, name: str) -> str | None:
         """Return the task whose crediting event opens this task's window."""
         rule = self.tasks[name].rule

@@ -9,16 +9,22 @@ A segment's ratio is observed over predicted; the surface allows a range ``[low,
                      inside       p = 1
                  The p-values of all segments are adjusted by Benjamini and Hochberg (1995): off where the
                  adjusted one is at most .05: of what is called off, at most 5 % in expectation are not.
+    harm         a cost (a negative or safety task) on the whole is besides judged alone, on the side of its
+                 harm: off where P(count >= seen | high x predicted) is at most .05, however many segments are
+                 judged with it. In the family it has the other side only: predicting too much is no harm by
+                 itself, it distorts the utility as every ratio does. A cost's segments are in the family as
+                 all others are: they are many, and the whole holds what harms most people.
     calibrated   the null is "the ratio lies outside the range", refused where all of the segment's 95 %
                  interval is inside. A release passes where every segment does, so more segments never make
                  it easier: there is nothing to correct for (an intersection-union test, Berger 1982).
     cannot tell  neither: too few outcomes, or outside as far as chance takes one of so many segments.
 
 Counts are those of a Poisson law whose variance is inflated by how outcomes cluster in users: ``inflation``,
-the variance of the resampled count over the count, at least that of the task's whole. The law holds for few
-outcomes, where a resampled interval is too narrow, and for none at all, where there is no interval. Segments
-overlap, so their p-values depend on one another positively, which the adjustment allows (Benjamini and
-Yekutieli 2001).
+the variance of the resampled count over the count, at least that of the task's whole. A count is judged where
+its ratio has an interval (`tasks.evaluation.support`), and where it has none for want of positives from
+`LEAST_PREDICTED` predicted ones on. So an equal head is off in at most 5 % of worlds in which users differ
+(tests/evaluation/test_calibration_verdicts.py). Segments overlap, so their p-values depend on one another
+positively, which the adjustment allows (Benjamini and Yekutieli 2001).
 """
 
 from collections.abc import Sequence
@@ -35,6 +41,14 @@ from tasks.evaluation.verdicts import Estimate
 
 FALSE_DISCOVERIES: Final = 0.05
 """Share of the segments called off that may not be, in expectation (Benjamini and Hochberg 1995)."""
+HARM_LEVEL: Final = 0.05
+"""Chance that a cost on the edge of the range is called off: the level of a one-sided 95 % bound."""
+LEAST_PREDICTED: Final = 20.0
+"""Predicted positives from which a count without an interval is judged: as many events as a cost needs to be
+measured offline."""
+_UNKNOWN_INFLATION: Final = 2.0
+"""Inflation of a count where not even the whole shows one: 20 outcomes of 80 users who differ as a gamma law
+of shape .3 have 1.8 (1 + outcomes a user / shape)."""
 _BOUNDS: Final = 2 * 1.959964
 """Standard deviations from one end of a 95 % interval to the other."""
 _LEAST: Final = 1e-12
@@ -54,18 +68,24 @@ class SegmentRatio:
     """A segment's ratio with its interval, and what it was made from.
 
     ``observed``: positives; None for a mean of values, whose count follows from the interval alone.
-    ``predicted``: sum of predictions. ``inflation``: least variance of the count over the count.
+    ``predicted``: sum of predictions; None where there are too few clusters to judge a count.
+    ``inflation``: least variance of the count over the count. ``cost``: of a negative or safety task on the
+    whole, which is judged alone where it exceeds the range.
     """
 
     ratio: Estimate
     observed: float | None = None
     predicted: float | None = None
     inflation: float = 0.0
+    cost: bool = False
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A segment's standing, its p-value against "inside the range", and the one adjusted for the family."""
+    """A segment's standing, its p-value against "inside the range", and the one adjusted for the family.
+
+    A cost that is off alone is a family of one.
+    """
 
     standing: Standing
     p_value: float
@@ -90,7 +110,8 @@ def judge_calibration(segments: Sequence[SegmentRatio], *, low: float, high: flo
     p_values = np.array([off_p_value(one, low=low, high=high) for one in segments])
     adjusted = benjamini_hochberg(p_values)
     return [
-        Calibration(
+        _judge_cost(one, high)
+        or Calibration(
             _judge_standing(one.ratio, low, high, off=q <= FALSE_DISCOVERIES),
             float(p),
             float(q),
@@ -101,20 +122,32 @@ def judge_calibration(segments: Sequence[SegmentRatio], *, low: float, high: flo
 
 
 def off_p_value(segment: SegmentRatio, *, low: float, high: float) -> float:
-    """Return the p-value of "the ratio lies inside the range"; 1 where the ratio is unknown.
+    """Return the p-value in the family of "the ratio lies inside the range"; 1 where the ratio is unknown.
 
     Examples
     --------
-    >>> none = SegmentRatio(Estimate(float("nan"), float("nan"), float("nan"), 0), observed=0, predicted=10)
-    >>> round(off_p_value(none, low=0.9, high=1.1), 6)
-    0.000247
+    >>> none = SegmentRatio(Estimate(float("nan"), float("nan"), float("nan"), 0), observed=0, predicted=20)
+    >>> round(off_p_value(none, low=0.5, high=2.0), 6)
+    0.013476
     """
     count, predicted = _effective_counts(segment)
-    if count > high * predicted:
-        return min(1.0, 2 * float(gammainc(count, high * predicted)))
+    if count > high * predicted and not segment.cost:
+        return min(1.0, 2 * _chance_of_more(count, high * predicted))
     if count < low * predicted:
         return min(1.0, 2 * float(gammaincc(count + 1, low * predicted)))
     return 1.0
+
+
+def _judge_cost(segment: SegmentRatio, high: float) -> Calibration | None:
+    """Judge a cost on the whole alone; None where it is none, or not off."""
+    count, predicted = _effective_counts(segment)
+    p = _chance_of_more(count, high * predicted)
+    return Calibration(Standing.OFF, p, p, 1) if segment.cost and p <= HARM_LEVEL else None
+
+
+def _chance_of_more(count: float, expected: float) -> float:
+    """Return P(a Poisson count >= ``count``); of a count of 0, 1."""
+    return float(gammainc(count, expected)) if count > 0 else 1.0
 
 
 def inflation(ratio: Estimate, observed: float) -> float:
@@ -150,10 +183,11 @@ def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:
 def _effective_counts(segment: SegmentRatio) -> tuple[float, float]:
     """Return count and predicted count of independent outcomes that would vary as much; zeros if unknown."""
     ratio, observed = segment.ratio, segment.observed
-    if observed == 0 and segment.predicted is not None:
-        return 0.0, segment.predicted / (segment.inflation or 1.0)
     if not ratio.known or ratio.value <= 0:
-        return 0.0, 0.0
+        if observed is None or segment.predicted is None or segment.predicted < LEAST_PREDICTED:
+            return 0.0, 0.0
+        spread = max(1.0, segment.inflation) if segment.inflation else _UNKNOWN_INFLATION
+        return observed / spread, segment.predicted / spread
     weighed = ratio.value if observed is None else observed
     spread = max(inflation(ratio, weighed), 0.0 if observed is None else segment.inflation, _LEAST * weighed)
     count = weighed / spread

@@ -1,7 +1,8 @@
 """User-clustered 95 % intervals of single metrics.
 
-An estimate has NaN bounds where the data are too few: fewer than two users, no positive (then the value
-is NaN too), or positives of so few users that a resample often has none. Nothing here raises for thin data.
+An estimate has NaN bounds where users or positives are too few (`tasks.evaluation.support`), or where
+positives are of so few users that a resample often has none. Without a positive the value is NaN too. Nothing
+here raises for thin data.
 """
 
 import numpy as np
@@ -15,23 +16,25 @@ from tasks.evaluation.resampling import (
     cluster_rows,
     sum_intervals,
 )
+from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 
 def mean_interval(values: npt.ArrayLike, users: npt.ArrayLike, *, replicates: int = 500) -> Estimate:
     """Interval of the mean of measured values, without those that are NaN.
 
-    A zero is a measured value here: where every value is 0, so are the bounds.
+    A zero is a measured value here: where every value is 0, so are the bounds, and no positives are needed.
 
     Examples
     --------
-    >>> mean_interval([0.0, 0.0, float("nan")], ["u", "v", "w"])
-    Estimate(value=0.0, low=0.0, high=0.0, n=2)
+    >>> mean_interval([0.0] * 20 + [float("nan")], range(21))
+    Estimate(value=0.0, low=0.0, high=0.0, n=20)
     """
     measured = np.asarray(values, dtype=np.float64)
     known = np.isfinite(measured)
-    columns = [measured[known], np.ones(np.count_nonzero(known))]
-    return _interval_of_sums(columns, divide, cluster_rows(np.asarray(users)[known]), replicates=replicates)
+    once, who = np.ones(np.count_nonzero(known)), cluster_rows(np.asarray(users)[known])
+    mean = _interval_of_sums([measured[known], once], divide, who, replicates=replicates)
+    return Support.of(measured[known], once, who.codes).of_any([mean])[0]
 
 
 def calibration_interval(
@@ -52,7 +55,9 @@ def calibration_interval(
     y, p, w = check_binary(outcomes, predictions, weights)
     if not y.any():
         return UNKNOWN_ESTIMATE
-    return _interval_of_sums([w * y, w * p], divide, cluster_rows(users), seed=seed)
+    who = cluster_rows(users)
+    ratio = _interval_of_sums([w * y, w * p], divide, who, seed=seed)
+    return Support.of(y, w, who.codes).of_outcomes([ratio])[0]
 
 
 def _interval_of_sums(

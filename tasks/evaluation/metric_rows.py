@@ -9,14 +9,21 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import ConfigDict
 
-from tasks.evaluation.binary import Floats
 from tasks.evaluation.documents import CLOSED, flattened
 from tasks.evaluation.multicalibration import Grouping
-from tasks.evaluation.resampling import Clusters
 from tasks.evaluation.segments import ALL, UNKNOWN, name_segment
+from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 _RATIOS: Final = ("calibration_ratio", "mean_ratio")
+_SUPPORT: Final = {
+    "auc": Support.of_order,
+    "mean_prediction": Support.of_any,
+    "pinball_loss": Support.of_any,
+    "coverage": Support.of_any,
+}
+"""What the intervals rest on that are not those of rare outcomes: an order needs negatives too, a mean
+prediction no outcome; a quantile is as well seen in outcomes of 0."""
 
 
 @dataclass(frozen=True)
@@ -65,28 +72,31 @@ def _spell(value: object) -> str:
 
 
 def metric_rows(
-    estimates: Mapping[str, list[Estimate]], group: Grouping, y: Floats, who: Clusters
+    estimates: Mapping[str, list[Estimate]], group: Grouping, support: Support, *, resampled: str
 ) -> list[MetricRow]:
-    """Name the estimates; a ratio without a positive is unknown, not 0.
+    """Name the estimates, without intervals that rest on too little; a ratio without a positive is unknown.
 
     Examples
     --------
-    >>> whole, who = Grouping(("all",), np.zeros(2, dtype=np.intp)), Clusters(np.arange(2), 2, "users")
-    >>> (row,) = metric_rows({"auc": [Estimate(0.7, 0.6, 0.8, 2)]}, whole, np.array([1.0, 0.0]), who)
-    >>> row.metric, row.segment, row.rows, row.positives
-    ('auc', 'all', 2, 1)
+    >>> whole, users = Grouping(("all",), np.zeros(30, dtype=np.intp)), np.arange(30)
+    >>> support = Support.of((users < 12).astype(float), np.ones(30), users, whole)
+    >>> (row,) = metric_rows({"auc": [Estimate(0.7, 0.6, 0.8, 30)]}, whole, support, resampled="users")
+    >>> row.metric, row.segment, row.rows, row.positives, row.estimate.known
+    ('auc', 'all', 30, 12, True)
     """
-    rows = np.bincount(group.codes, minlength=group.count)
-    positives = np.bincount(group.codes, y != 0, minlength=group.count).astype(np.intp)
+    supported = {
+        metric: _SUPPORT.get(metric, Support.of_outcomes)(support, by_group)
+        for metric, by_group in estimates.items()
+    }
     return [
         MetricRow(
             metric,
             group.names[i],
-            UNKNOWN_ESTIMATE if metric in _RATIOS and not positives[i] else by_group[i],
-            int(rows[i]),
-            int(positives[i]),
-            who.resampled,
+            UNKNOWN_ESTIMATE if metric in _RATIOS and not support.positives[i] else by_group[i],
+            int(support.rows[i]),
+            int(support.positives[i]),
+            resampled,
         )
         for i in range(group.count)
-        for metric, by_group in estimates.items()
+        for metric, by_group in supported.items()
     ]

@@ -6,7 +6,8 @@
     auc_by_request_drop       pairs inside one request, the only ones that an order decides
     normalized_entropy_rise   how much worse the outcomes are predicted, as a share of the base rate's entropy
 
-Each is positive where the challenger is worse. A figure has NaN bounds where the data are too few.
+Each is positive where the challenger is worse. A figure has NaN bounds where the data are too few
+(`tasks.evaluation.support`); in pairs the weight of a request, and so of its user, is that of its pairs.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.rank_sums import sum_ranks
 from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_interval, sum_intervals
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 REPLICATES_OF_RANKS = 200
@@ -69,7 +71,8 @@ def auc_drop(rows: PairedRows) -> Estimate:
     units = resampler.units(who.codes)
     before, after = (sum_ranks(y, side, once, units, resampler.drawn) for side in (old, new))
     samples = before.replicated(resampler)[0] - after.replicated(resampler)[0]
-    return percentile_interval(before.aucs[0] - after.aucs[0], samples[0], who.count)
+    drop = percentile_interval(before.aucs[0] - after.aucs[0], samples[0], who.count)
+    return Support.of(y, once, who.codes).of_order([drop])[0]
 
 
 def auc_by_request_drop(rows: PairedRows, group: Grouping | None = None) -> list[Estimate]:
@@ -94,14 +97,16 @@ def auc_by_request_drop(rows: PairedRows, group: Grouping | None = None) -> list
     who = cluster_rows(np.asarray(rows.users)[before.first_rows])
     if not who.count:
         return [UNKNOWN_ESTIMATE] * of.count
-    return sum_intervals(
+    paired = Grouping(of.names, of.codes[before.first_rows])
+    drops = sum_intervals(
         [before.won - after.won, before.pairs],
         {"drop": divide},
         who.codes,
         Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS),
-        groups=of.codes[before.first_rows],
-        count=of.count,
+        groups=paired.codes,
+        count=paired.count,
     )["drop"]
+    return Support.of(before.pairs, before.pairs, who.codes, paired).of_any(drops)
 
 
 def normalized_entropy_rise(rows: PairedRows, group: Grouping | None = None) -> list[Estimate]:
@@ -117,7 +122,7 @@ def normalized_entropy_rise(rows: PairedRows, group: Grouping | None = None) -> 
     of, who = group or _one_group(y.size), cluster_rows(rows.users)
     if not who.count:
         return [UNKNOWN_ESTIMATE] * of.count
-    return sum_intervals(
+    rises = sum_intervals(
         [row_losses(y, new) - row_losses(y, old), y, once],
         {"rise": normalize_entropy},
         who.codes,
@@ -125,6 +130,7 @@ def normalized_entropy_rise(rows: PairedRows, group: Grouping | None = None) -> 
         groups=of.codes,
         count=of.count,
     )["rise"]
+    return Support.of(y, once, who.codes, of).of_outcomes(rises)
 
 
 def _one_group(rows: int) -> Grouping:

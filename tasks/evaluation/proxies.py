@@ -19,6 +19,7 @@ from pydantic import ConfigDict
 from tasks.evaluation.binary import Codes, Floats, check_rows, divide
 from tasks.evaluation.documents import CLOSED, flattened
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.support import Support
 from tasks.evaluation.tenths import assign_tenths
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
@@ -128,6 +129,7 @@ def _gap(good: Floats, top: npt.NDArray[np.bool_], who: Clusters, resampler: Res
     def difference(above: Floats, rows_above: Floats, below: Floats, rows_below: Floats) -> Floats:
         return divide(above, rows_above) - divide(below, rows_below)
 
-    gap = sum_intervals(columns, {"gap": difference}, who.codes, resampler)["gap"][0]
+    gaps = sum_intervals(columns, {"gap": difference}, who.codes, resampler)["gap"]
+    (gap,) = Support.of(good, np.ones_like(good), who.codes).of_outcomes(gaps)
     both_vary = np.ptp(good[top]) > 0 and np.ptp(good[~top]) > 0
     return gap if both_vary else Estimate(gap.value, float("nan"), float("nan"), gap.n)

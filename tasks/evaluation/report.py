@@ -11,7 +11,8 @@ ranking      auc_by_request, ndcg, naive_ndcg
 
 Sums serve most metrics, so all values of a segment column share one set of draws. Calibration errors are
 never negative and carry the sample's noise, so they have no interval: sigma and the detectable error
-are given beside them.
+are given beside them. Where a group has too few users or positives its figures have none either
+(`tasks.evaluation.support`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ from tasks.evaluation.resampling import (
     count_users,
     sum_intervals,
 )
+from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
 
 
@@ -74,11 +76,20 @@ class _Rows:
         codes, count = group.codes, group.count
         return sum_intervals(columns, metrics, self.who.codes, self.resampler, groups=codes, count=count)
 
+    def support(self, group: Grouping) -> Support:
+        """Count what the figures of each group rest on."""
+        return Support.of(self.outcomes, self.weights, self.who.codes, group)
+
     def request_means(self, columns: list[Floats], rows: Codes, group: Grouping) -> list[Estimate]:
-        """Divide two sums over requests [m], each in its user and segment by one of its ``rows`` [m]."""
-        codes, users = group.codes[rows], self.who.codes[rows]
-        ratio = {"ratio": divide}
-        return sum_intervals(columns, ratio, users, self.resampler, groups=codes, count=group.count)["ratio"]
+        """Divide two sums over requests [m], each in its user and segment by one of its ``rows`` [m].
+
+        Requests weigh what they add to the second sum: those without an order rest on nothing.
+        """
+        of, users = Grouping(group.names, group.codes[rows]), self.who.codes[rows]
+        ratios = sum_intervals(
+            columns, {"ratio": divide}, users, self.resampler, groups=of.codes, count=of.count
+        )["ratio"]
+        return Support.of(self.outcomes[rows], columns[1], users, of).of_any(ratios)
 
     def request_auc(self, group: Grouping) -> list[Estimate]:
         """Estimate the AUC by request; pairs are of one request and one segment."""
@@ -120,14 +131,14 @@ def binary_report(observations: Observations, *, seed: int = 0, replicates: int 
             **rows.sum_metrics(columns, _BINARY_METRICS, group),
             **_cumulative(ordered, group, who),
         }
-        metrics += metric_rows(estimates, group, y, who)
+        metrics += metric_rows(estimates, group, rows.support(group), resampled=who.resampled)
     errors = {
         "smooth_ece": smooth_ece(y, p, weights=w),
         "debiased_ece": debiased_ece(y, p, weights=w),
         **_multicalibration(ordered, groups[1:]),
     }
     whole = {name: [_without_interval(error, who.count)] for name, error in errors.items()}
-    return metrics + metric_rows(whole, groups[0], y, who)
+    return metrics + metric_rows(whole, groups[0], rows.support(groups[0]), resampled=who.resampled)
 
 
 def value_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[MetricRow]:
@@ -175,7 +186,12 @@ def _report_sums(
     return [
         row
         for group in group_by_segment(segments, rows.outcomes.size)
-        for row in metric_rows(rows.sum_metrics(columns, metrics, group), group, rows.outcomes, rows.who)
+        for row in metric_rows(
+            rows.sum_metrics(columns, metrics, group),
+            group,
+            rows.support(group),
+            resampled=rows.who.resampled,
+        )
     ]
 
 
@@ -211,7 +227,7 @@ def ranking_report(
             "ndcg": rows.request_means([gains.gained, gains.ideal], placed[gains.first_rows], group),
             "naive_ndcg": rows.request_means(mean, naive.first_rows, group),
         }
-        metrics += metric_rows(estimates, group, y, rows.who)
+        metrics += metric_rows(estimates, group, rows.support(group), resampled=rows.who.resampled)
     return metrics
 
 

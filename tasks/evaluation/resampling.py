@@ -29,13 +29,13 @@ MOST_DRAWN = 10_000
 independent as users are, so the interval is the same, and its cost no longer grows with the users."""
 
 LEAST_CLUSTERS: Final = 20
-"""Effective clusters below which there is no interval: with 3 users 95 % intervals of a calibration ratio
-cover 71 %, with 10 of them 90 % (tests/evaluation/test_resampling.py; Cameron, Gelbach and Miller 2008 find
-cluster intervals too narrow below 20 to 50 clusters)."""
+"""Effective clusters below which there is no interval (`tasks.evaluation.support`): of a calibration ratio
+95 % intervals cover 71 % with 3 users and 90 % with 10 (tests/evaluation/test_support.py; Cameron, Gelbach
+and Miller 2008 find cluster intervals too narrow below 20 to 50 clusters)."""
 
 LEAST_POSITIVES: Final = 10
 """Positives (for an order of rows also negatives) below which there is no interval: at a rate of .01
-95 % intervals of AUC cover 73 % with 5 users (tests/evaluation/test_resampling.py; 10 is the count from which
+95 % intervals of AUC cover 73 % with 5 users (tests/evaluation/test_support.py; 10 is the count from which
 the normal law is used for a binomial one, Brown, Cai and DasGupta 2001)."""
 
 MOST_UNDEFINED = 0.05
@@ -80,27 +80,6 @@ def cluster_rows(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) ->
     codes[missing] = stand_in + count
     where = "" if lacking == codes.size else f" in the {lacking} rows without a user, else users"
     return Clusters(codes, count + len(others), f"requests{where}")
-
-
-def effective_clusters(weights: npt.ArrayLike) -> float:
-    """Count the clusters that would vary as much if all had one weight: (sum)^2 / sum of squares.
-
-    Parameters
-    ----------
-    weights : [clusters] sum of the row weights of each, 0 or more.
-
-    References
-    ----------
-    Kish (1965), Survey Sampling, section 8.2.
-
-    Examples
-    --------
-    >>> effective_clusters([1.0, 1.0, 1.0, 0.0]), effective_clusters([9.0, 1.0])
-    (3.0, 1.2195121951219512)
-    """
-    w = np.asarray(weights, dtype=np.float64)
-    squares = float((w**2).sum())
-    return float(w.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -150,16 +129,17 @@ def draw_counts(count: int, *, seed: int, replicates: int, width: int) -> Iterat
 def percentile_interval(value: float, replicated: Floats, n: int) -> Estimate:
     """Turn replicates into a 95 % percentile interval of n clusters.
 
-    Bounds are NaN (cannot tell) for fewer than two clusters and where more than 5 % of the replicates
-    have no value: then the sample hangs on a handful of users.
+    Bounds are NaN (cannot tell) for fewer than `LEAST_CLUSTERS` and where more than 5 % of the replicates
+    have no value: then the sample hangs on a handful of users. What else an interval of outcomes rests on
+    is held against its `Support`.
 
     Examples
     --------
-    >>> percentile_interval(20.0, np.arange(41.0), 9)
-    Estimate(value=20.0, low=1.0, high=39.0, n=9)
+    >>> percentile_interval(20.0, np.arange(41.0), 20)
+    Estimate(value=20.0, low=1.0, high=39.0, n=20)
     """
     defined = replicated[np.isfinite(replicated)]
-    defined_enough = n >= 2 and np.isfinite(value) and defined.size
+    defined_enough = n >= LEAST_CLUSTERS and np.isfinite(value) and defined.size
     if not defined_enough or replicated.size - defined.size > MOST_UNDEFINED * replicated.size:
         return Estimate(float(value), float("nan"), float("nan"), int(n))
     low, high = np.percentile(defined, [2.5, 97.5])

@@ -8,9 +8,17 @@
 It grows when all predictions rise or fall, and when a model predicts the same for every row; differences of
 single rows that even out within a tenth do not count. The order is that of both, since rows
 that one model puts at the top by chance would seem to fall under the other.
+
+Two models of one recipe that learned from other days shift too. A sum of n positives varies by a share of
+1 / sqrt(n), so with n and m positives to be calibrated on::
+
+    level alone        shift <= 1.96 sqrt(1/n + 1/m)    in 95 % of pairs     (2.8 / sqrt(n) where n = m)
+    level and tenths   shift <= 2.75 sqrt(1/n + 1/m)    what `chance_shift` allows
 """
 
 from collections.abc import Mapping
+from math import sqrt
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +29,43 @@ from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_i
 from tasks.evaluation.segments import ALL, name_segment
 from tasks.evaluation.tenths import TENTHS, assign_tenths
 from tasks.evaluation.verdicts import Estimate
+
+CHANCE_DEVIATIONS: Final = 2.75
+"""Deviations of the level by which equal refits may shift: 95 % of pairs with 30 to 1,500 positives to be
+calibrated on shift by at most 1.7 to 2.75 of them, since an isotonic map moves its parts one by one
+(tests/evaluation/test_shift.py). With more positives .1 is the larger bound."""
+
+
+def chance_shift(tested: float, served: float) -> float:
+    """Return the shift that chance alone makes of a refit, in all but one of twenty.
+
+    Parameters
+    ----------
+    tested, served : positives that the two models were calibrated on, of a segment those expected in it.
+
+    Examples
+    --------
+    >>> round(chance_shift(800, 800), 3), round(chance_shift(50, 50), 3)
+    (0.138, 0.55)
+    """
+    return CHANCE_DEVIATIONS * sqrt(1 / tested + 1 / served) if min(tested, served) > 0 else float("inf")
+
+
+def predicted_shares(predictions: npt.ArrayLike, segments: Mapping[str, npt.ArrayLike]) -> dict[str, float]:
+    """Return the share of the sum of predictions [n] in the whole and in every value of every segment.
+
+    Examples
+    --------
+    >>> predicted_shares([0.25, 0.75], {"source": ["ads", "feed"]})
+    {'all': 1.0, 'source=ads': 0.25, 'source=feed': 0.75}
+    """
+    p = np.asarray(predictions, dtype=np.float64)
+    shares = {ALL: 1.0}
+    for name, values in segments.items():
+        codes, known = pd.factorize(np.asarray(values), sort=True)
+        sums = divide(np.bincount(codes, p, len(known)), p.sum())
+        shares |= {name_segment(name, value): float(s) for value, s in zip(known, sums, strict=True)}
+    return shares
 
 
 def prediction_shift(

@@ -1,6 +1,7 @@
 """The calibration gate: whether a probability means what it says, overall and by segment.
 
-All tasks and gated segments of a release are one family (`tasks.evaluation.calibration_verdicts`)::
+All tasks and gated segments of a release are one family, and a cost on the whole is besides judged alone
+where more happens than it predicts (`tasks.evaluation.calibration_verdicts`)::
 
     calibrated   -> pass
     off          -> block, with how far and how likely that is by chance
@@ -10,6 +11,7 @@ A value head's ratio is observed over predicted mean. Quantile and ranking heads
 """
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from tasks.contracts.gates import CalibrationGate
 from tasks.evaluation.calibration_verdicts import (
@@ -32,14 +34,21 @@ _OUTCOMES = {
 }
 
 
-def judge_ratios(gate: CalibrationGate, tasks: Sequence[TaskEvidence]) -> Iterator[Verdict]:
-    """Judge every task and gated segment of the release as one family."""
+def judge_ratios(
+    gate: CalibrationGate, tasks: Sequence[TaskEvidence], *, costs: AbstractSet[str]
+) -> Iterator[Verdict]:
+    """Judge every task and gated segment of the release as one family, and the whole of ``costs`` alone.
+
+    Parameters
+    ----------
+    costs : names of the negative and safety tasks.
+    """
     low, high = gate.ratio
     judged = [(task, segment) for task in tasks for segment in _segments(gate, task)]
-    found = [(task, segment, _ratio(task, segment)) for task, segment in judged]
-    family = [ratio for _, _, ratio in found if ratio is not None]
+    ratios = [(task, segment, _ratio(task, segment, costs)) for task, segment in judged]
+    family = [ratio for _, _, ratio in ratios if ratio is not None]
     calibrations = iter(judge_calibration(family, low=low, high=high))
-    for task, segment, ratio in found:
+    for task, segment, ratio in ratios:
         calibration = None if ratio is None else next(calibrations)
         yield Verdict(
             gate="calibration",
@@ -62,27 +71,33 @@ def _segments(gate: CalibrationGate, task: TaskEvidence) -> list[str]:
     return [s for metric, s in task.figures if metric == "calibration_ratio" and _gated(gate, s)] or [ALL]
 
 
-def _ratio(task: TaskEvidence, segment: str) -> SegmentRatio | None:
-    """Gather what a segment's ratio rests on; a value task counts no positives."""
+def _ratio(task: TaskEvidence, segment: str, costs: AbstractSet[str]) -> SegmentRatio | None:
+    """Gather what a segment's ratio rests on; a value task counts no positives.
+
+    The mean prediction has an interval wherever there are clusters enough, however few the positives.
+    """
     ratio = task.figures.get(("calibration_ratio", segment))
     counts = task.counts.get(segment)
+    cost = segment == ALL and task.task in costs
     if ratio is None or counts is None or task.kind != "binary":
-        return None if ratio is None else SegmentRatio(ratio)
+        return None if ratio is None else SegmentRatio(ratio, cost=cost)
     mean, whole = task.figures.get(("mean_prediction", segment)), task.figures["calibration_ratio", ALL]
     return SegmentRatio(
         ratio,
         observed=counts.positives,
-        predicted=None if mean is None else mean.value * counts.rows,
+        predicted=mean.value * counts.rows if mean is not None and mean.known else None,
         inflation=inflation(whole, task.counts[ALL].positives),
+        cost=cost,
     )
 
 
 def _why(gate: CalibrationGate, segment: SegmentRatio, calibration: Calibration) -> str:
     """Say how far a segment is off, or why it cannot be told."""
     ratio = segment.ratio
-    among = f"p {calibration.p_value:.2g}, {calibration.adjusted:.2g} among {calibration.family}"
-    if segment.observed == 0 and segment.predicted is not None:
-        return f"no positive where {segment.predicted:.3g} were predicted; {among}"
+    among = f"p {calibration.p_value:.2g}, {_describe_family(calibration)}"
+    if segment.observed is not None and segment.predicted is not None and not ratio.known:
+        counted = f"{segment.observed or 'no'} positive{'s' if segment.observed > 1 else ''}"
+        return f"{counted} where {segment.predicted:.3g} were predicted; {among}"
     if calibration.standing is Standing.OFF:
         off = Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1, ratio.n)
         return f"off by {format_estimate(off, relative=True)}; {among}"
@@ -92,6 +107,13 @@ def _why(gate: CalibrationGate, segment: SegmentRatio, calibration: Calibration)
     if calibration.standing is Standing.CANNOT_TELL and outside:
         return f"chance may do this in one of so many segments; {among}"
     return ""
+
+
+def _describe_family(calibration: Calibration) -> str:
+    """Say how many the p-value is one of; a cost that is off alone is one of none."""
+    if calibration.family == 1:
+        return "judged alone"
+    return f"{calibration.adjusted:.2g} among {calibration.family}"
 
 
 def _gated(gate: CalibrationGate, segment: str) -> bool:

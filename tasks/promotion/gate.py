@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.calibration.pictures import gather_pictures
-from tasks.contracts import UtilitySpec, digest
+from tasks.contracts import Contracts, digest
 from tasks.errors import ContractError
 from tasks.evaluation.evidence import ReleaseEvidence, ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
@@ -140,7 +140,7 @@ def _dossier(
     runs: Runs,
     documents: _Documents,
 ) -> Dossier:
-    evidence = _gather(manifest.as_of, runs, documents, workspace.contracts.utility)
+    evidence = _gather(manifest.as_of, runs, documents, workspace.contracts)
     gates = workspace.contracts.surface.gates
     verdicts = judge_release(gates, evidence)
     return Dossier(
@@ -182,17 +182,18 @@ def _description(documents: _Documents, dossier: Dossier) -> str:
     )
 
 
-def _gather(as_of: datetime, runs: Runs, documents: _Documents, utility: UtilitySpec) -> Evidence:
+def _gather(as_of: datetime, runs: Runs, documents: _Documents, contracts: Contracts) -> Evidence:
     return Evidence(
         as_of=as_of,
         runs=runs,
         validation=documents.validation,
         tasks=[figures.evidence(run=runs.release) for figures in documents.release.tasks],
+        costs=contracts.tasks.costs,
         guardrails=documents.simulation.guardrails,
         comparisons=documents.simulation.comparisons,
         shadow=documents.shadow.comparison,
         reports=_judge_reports(documents.release, run=runs.release),
-        weighted=weighted_tasks(utility),
+        weighted=weighted_tasks(contracts.utility),
     )
 
 

@@ -43,14 +43,15 @@ class Runs:
 class Evidence:
     """Everything that the gates read; the steps that measured ``guardrails`` and ``reports`` judged them.
 
-    ``comparisons`` and ``shadow`` are None where there is no champion. ``weighted`` are the tasks that the
-    utility policy's order depends on.
+    ``costs`` names the negative and safety tasks. ``comparisons`` and ``shadow`` are None where there is no
+    champion. ``weighted`` are the tasks that the utility policy's order depends on.
     """
 
     as_of: datetime
     runs: Runs
     validation: ValidationEvidence
     tasks: Sequence[TaskEvidence]
+    costs: frozenset[str]
     guardrails: Sequence[Verdict]
     comparisons: Sequence[ChampionComparison] | None
     shadow: ShadowComparison | None
@@ -71,7 +72,7 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
         *judge_models(gates.model, evidence.tasks, evidence.comparisons, simulation=evidence.runs.simulation),
         *judge_references(gates.model, evidence.tasks, evidence.weighted),
         *evidence.reports,
-        *judge_ratios(gates.calibration, evidence.tasks),
+        *judge_ratios(gates.calibration, evidence.tasks, costs=evidence.costs),
         *evidence.guardrails,
         *_shadow(gates, evidence),
         *_freshness(gates, evidence),

@@ -23,7 +23,7 @@ from tasks.release.description import describe
 from tasks.release.judges import Judge
 from tasks.release.packaging import PackagedRelease, package_release
 from tasks.release.parts import Pins, release_files
-from tasks.release.refit import refit_shifts
+from tasks.release.refit import Compared, calibrated_on, refit_shifts
 from tasks.release.rehearsal import Rehearsal
 from tasks.release.reports import Reports
 from tasks.release.staging import code_digest, requirements
@@ -194,7 +194,12 @@ class _Making:
 
     def _refit(self, tested: Tested, reports: Reports, served: Scorer) -> RefitEvidence:
         days = self.wanted.slices.test
-        shifts = refit_shifts(reports.rehearsal, days, tested=reports.scorer, served=served)
+        shifts = refit_shifts(
+            reports.rehearsal,
+            days,
+            tested=Compared(reports.scorer, calibrated_on(self.registry, tested.pins)),
+            served=Compared(served, calibrated_on(self.registry, self.wanted.pins)),
+        )
         return RefitEvidence(tested=tested.release.version, shifts=tuple(shifts))
 
     def _manifest(self) -> Manifest:

@@ -11,18 +11,20 @@ by more than the surface allows. A champion lends to both: what it serves, and w
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from math import nan
 from typing import TypedDict
 
 import numpy as np
 
 from tasks.calibration import step as calibrate
 from tasks.errors import DataError
-from tasks.evaluation.evidence import RefitShift
+from tasks.evaluation.evidence import CalibrationEvidence, RefitShift
+from tasks.evaluation.resampling import LEAST_POSITIVES
 from tasks.evaluation.segments import segment_values
-from tasks.evaluation.shift import prediction_shift
+from tasks.evaluation.shift import chance_shift, predicted_shares, prediction_shift
 from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins, pin_trained
 from tasks.release.rehearsal import Rehearsal, predicted_by_task, users_of
@@ -30,6 +32,7 @@ from tasks.release.trained import Trained
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.registry import Registry
 from tasks.stores.releases import find_fallback_release, release_manifest
+from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.slices import DaySlice
@@ -101,26 +104,47 @@ class _Common(TypedDict):
     parent_run: str | None
 
 
+def calibrated_on(registry: Registry, pins: Pins) -> dict[str, int]:
+    """Count the positives, of a value the rows other than 0, that each task's map was fitted to."""
+    runs = {task: registry.run_id(calibrator) for task, (_, calibrator) in pins.items()}
+    return {
+        task: read_evidence(registry.home, run, CalibrationEvidence).positives for task, run in runs.items()
+    }
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A release's models, and by task how many positives they were calibrated on."""
+
+    scorer: Scorer
+    positives: Mapping[str, int]
+
+
 def refit_shifts(
-    rehearsal: Rehearsal, days: DaySlice, *, tested: Scorer, served: Scorer
+    rehearsal: Rehearsal, days: DaySlice, *, tested: Compared, served: Compared
 ) -> Iterator[RefitShift]:
     """Measure how far what is served lies from what was tested, on the shared test days.
 
     Yields
     ------
     Of each task whose predictions may differ, the shift on the whole and in the segments of the calibration
-    gate, with the bound of the model gate. A ranking score has no scale, so none is measured.
+    gate, with what is allowed: the bound of the model gate, or what chance makes where that is more. Where
+    either side was calibrated on less than `LEAST_POSITIVES`, nothing can be told. A ranking score has no
+    scale, so none is measured.
     """
     contracts = rehearsal.workspace.contracts
-    heads = tested.heads
+    heads = tested.scorer.heads
     frame = rehearsal.days(days, (*heads.columns, *heads.optional), [])
-    before, after = (predicted_by_task(scorer.heads, frame) for scorer in (tested, served))
+    before, after = (predicted_by_task(side.scorer.heads, frame) for side in (tested, served))
     gated = [one for one in contracts.surface.segments if one.name in contracts.surface.gates.calibration.by]
     segments = {name: np.asarray(values) for name, values in segment_values(frame, gated).items()}
     for task, old in before.items():
         if np.array_equal(old, after[task]) or contracts.head_kind(task) == "ranking":
             continue
-        found = prediction_shift(old, after[task], users_of(frame), segments=segments)
-        bound = contracts.surface.gates.model.refit_shift_max_of(task)
-        for segment, shift in found.items():
-            yield RefitShift(task=task, segment=segment, shift=shift, bound=bound)
+        shifts = prediction_shift(old, after[task], users_of(frame), segments=segments)
+        shares = predicted_shares(old, segments)
+        for segment, shift in shifts.items():
+            counts = [shares[segment] * side.positives[task] for side in (tested, served)]
+            bound = max(contracts.surface.gates.model.refit_shift_max_of(task), chance_shift(*counts))
+            known = shift if min(counts) >= LEAST_POSITIVES else replace(shift, low=nan, high=nan)
+            yield RefitShift(task=task, segment=segment, shift=known, bound=bound)

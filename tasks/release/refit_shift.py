@@ -6,7 +6,8 @@
                                             all above it            block
                                             across                  cannot_tell
 
-The shift (``tasks/evaluation/shift.py``) is a share of the tested models' mean prediction.
+The shift (``tasks/evaluation/shift.py``) is a share of the tested models' mean prediction, and the bound the
+larger of what the surface declares and of what chance makes of so many positives.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,7 +42,7 @@ def judge_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
             subject=f"{one.task}.refit_shift",
             segment=one.segment,
             outcome=judge(one.shift, high=one.bound),
-            threshold=f"<= {one.bound:g}",
+            threshold=f"<= {one.bound:.3g}",
             observed=one.shift,
             reason=f"what is served against release {refit.tested}, which was tested",
             evidence=run,

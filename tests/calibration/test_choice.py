@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.calibrating.rows import simulated
+from tasks.calibration import choice
 from tasks.calibration.choice import Choice, choose_map
 from tasks.calibration.fit import fit_binary
 from tasks.errors import DataError
@@ -74,11 +75,29 @@ def test_scores_that_mean_what_they_say_are_never_made_much_worse() -> None:
 
 
 def test_no_map_is_chosen_where_any_only_adds_noise() -> None:
-    found = [chosen(rows(4000, seed)) for seed in range(6)]
+    found = [chosen(rows(4000, seed)) for seed in range(9, 15)]
     none = [choice for choice in found if choice.kind == "none"]
     assert none
     assert all(choice.kind != "segment" for choice in found)
     assert apply_calibrator(none[0].calibrator, [0.01, 0.4], rows(2)[2]) == pytest.approx([0.01, 0.4])
+
+
+def test_what_is_printed_of_a_choice_by_chance_is_no_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is to be gained, and segments are taken wherever they look better at all."""
+    monkeypatch.setattr(choice, "ERRORS", {"none": np.inf, "segment": 0.0})
+    made = [chosen(rows(2500, 100 + seed)) for seed in range(24)]
+    printed = np.array([one.gains["segment"][0] for one in made if one.kind == "segment"])
+    assert printed.size >= 5
+    assert printed.mean() <= 0
+
+
+def test_users_who_are_measured_have_no_part_in_the_choice() -> None:
+    scores, outcomes, frame = rows(20_000, effect=1.0)
+    _, fold = choice._assign_folds(frame["user"].to_numpy())
+    turned = np.where(fold == choice.MEASURED, 1 - outcomes, outcomes)
+    before, after = chosen((scores, outcomes, frame)), chosen((scores, turned, frame))
+    assert before.kind == after.kind == "segment"
+    assert after.held_out["segment"] > 2 * before.held_out["segment"]
 
 
 @pytest.mark.parametrize("seed", [2, 4, 8])
@@ -115,7 +134,7 @@ def test_without_segments_there_is_one_map_or_none() -> None:
 
 def test_the_reason_names_the_figures_and_json_holds_them() -> None:
     found = chosen(rows(20_000, effect=1.0))
-    assert found.reason.startswith("segments: on held-out users normalized entropy is 0.")
+    assert found.reason.startswith("segments: on users held out of the choice normalized entropy is 0.")
     plain = json.loads(found.evidence().model_dump_json())
     assert plain["kind"] == "segment"
     assert set(plain["held_out"]) == {"none", "global", "segment"}

@@ -12,7 +12,7 @@ def test_the_defaults_hold_where_nothing_is_declared() -> None:
     assert gates.calibration.ratio == (0.9, 1.1)
 
 
-def test_a_rare_task_may_have_its_own_bound_of_a_refit() -> None:
+def test_a_task_may_have_its_own_bound_of_a_refit() -> None:
     gate = ModelGate.model_validate({"refit_shift_max": 0.1, "refit_shift_max_by_task": {"return": 0.4}})
     assert (gate.refit_shift_max_of("return"), gate.refit_shift_max_of("click")) == (0.4, 0.1)
 

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import false_discovery_control, poisson
 
 from tasks.evaluation.calibration_verdicts import (
+    LEAST_PREDICTED,
     Calibration,
     SegmentRatio,
     Standing,
@@ -14,6 +15,7 @@ from tasks.evaluation.calibration_verdicts import (
     judge_calibration,
     off_p_value,
 )
+from tasks.evaluation.intervals import calibration_interval
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report
 from tasks.evaluation.verdicts import Estimate
@@ -68,6 +70,42 @@ def test_no_positive_where_many_were_predicted_is_off_and_where_few_were_is_not(
         Standing.OFF,
         Standing.CANNOT_TELL,
     ]
+
+
+def test_a_cost_that_exceeds_the_range_is_judged_by_the_poisson_tail_alone() -> None:
+    one = SegmentRatio(Estimate(1.9, 1.8, 2.0, 19), observed=19, predicted=10, inflation=1.0, cost=True)
+    healthy = [SegmentRatio(Estimate(1.0, 0.95, 1.05, 900))] * 99
+    for family in ([one], [one, *healthy]):
+        judged = judge_calibration(family, **RANGE)[0]
+        assert judged.standing is Standing.OFF
+        assert judged.p_value == pytest.approx(poisson.sf(18, 11.0))
+        assert judged.family == 1
+
+
+def test_a_count_without_an_interval_is_judged_from_so_many_predicted_on() -> None:
+    unknown = Estimate(0.05, NAN, NAN, 90)
+    less, enough = (SegmentRatio(unknown, 1, n, 1.0) for n in (LEAST_PREDICTED - 0.1, LEAST_PREDICTED))
+    assert off_p_value(less, **RANGE) == 1.0
+    assert off_p_value(enough, **RANGE) == pytest.approx(2 * poisson.cdf(1, 18.0))
+    assert off_p_value(SegmentRatio(unknown, 1, None, 1.0), **RANGE) == 1.0
+
+
+@pytest.mark.parametrize("appetite", [None, 1.0, 0.3], ids=["users alike", "users differ", "few users do it"])
+@pytest.mark.parametrize("expected", [4, 10, 20, 50])
+def test_an_equal_cost_is_off_in_at_most_a_twentieth_of_worlds(
+    expected: float, appetite: float | None
+) -> None:
+    rng = np.random.default_rng(6)
+    off = []
+    for _ in range(200):
+        users = np.repeat(np.arange(80), rng.geometric(0.1, 80))
+        weight = np.ones(80) if appetite is None else rng.gamma(appetite, 1 / appetite, 80)
+        p = np.full(users.size, expected / users.size)
+        y = (rng.random(users.size) < np.minimum(1, p * weight[users])).astype(float)
+        ratio = calibration_interval(y, p, users)
+        one = SegmentRatio(ratio, y.sum(), p.sum(), inflation(ratio, y.sum()), cost=True)
+        off.append(_off(judge_calibration([one], **RANGE))[0])
+    assert np.mean(off) <= 0.05
 
 
 def test_one_segment_alone_is_judged_as_its_interval_says() -> None:

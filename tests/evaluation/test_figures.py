@@ -25,7 +25,7 @@ def figures(
     observations = Observations(
         outcomes,
         predictions,
-        users=[f"u{i % 7}" for i in range(rows)],
+        users=[f"u{i // 2 % 40}" for i in range(rows)],
         requests=[f"r{i // 2}" for i in range(rows)],
         segments={segment: ["a", "b"] * (rows // 2)},
     )

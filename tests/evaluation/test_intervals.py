@@ -5,6 +5,8 @@ import numpy.typing as npt
 import pytest
 
 from tasks.evaluation import binary, intervals, rank_sums
+from tasks.evaluation.observations import Observations
+from tasks.evaluation.report import binary_report
 from tasks.evaluation.resampling import Resampler, cluster_rows
 from tasks.evaluation.verdicts import Estimate
 
@@ -45,11 +47,27 @@ def test_the_order_of_rows_does_not_move_a_value() -> None:
 
 @pytest.mark.parametrize(
     ("outcomes", "users"),
-    [([], []), ([0, 0, 0], ["u", "v", "w"]), ([1, 0, 0], ["u", "u", "u"]), ([1, 0, 0], ["u", "v", "w"])],
-    ids=["no rows", "no positive", "one user", "one user's positive"],
+    [
+        ([], []),
+        ([0, 0, 0], ["u", "v", "w"]),
+        ([1, 0, 0], ["u", "u", "u"]),
+        ([1, 0, 0], ["u", "v", "w"]),
+        ([1] * 9 + [0] * 30, list(range(39))),
+        ([1, 0, 0] * 19, list(range(19)) * 3),
+        ([1, 0, 0] * 30, [*range(10), *["ana"] * 80]),
+    ],
+    ids=[
+        "no rows",
+        "no positive",
+        "one user",
+        "one user's positive",
+        "nine positives",
+        "nineteen users",
+        "one of eleven users has most rows",
+    ],
 )
-def test_too_little_data_is_no_figure_and_no_exception(outcomes: list[int], users: list[str]) -> None:
-    predictions = [0.2, 0.1, 0.3][: len(outcomes)]
-    assert not any(told.known for told in _ranked(outcomes, predictions, users))
-    ratio = intervals.calibration_interval(outcomes, predictions, users)
-    assert ratio.known == (users == ["u", "v", "w"] and any(outcomes))
+def test_too_little_data_is_no_interval_and_no_exception(outcomes: list[int], users: npt.ArrayLike) -> None:
+    predictions: npt.NDArray[np.float64] = np.resize([0.2, 0.1, 0.3], len(outcomes))
+    report = binary_report(Observations(outcomes, predictions, users, users), replicates=20)
+    assert not any(row.estimate.known for row in report if row.metric in {"auc", "average_precision"})
+    assert not intervals.calibration_interval(outcomes, predictions, users).known

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from tasks.evaluation.metric_rows import FlatRow, MetricRow, group_by_segment, metric_rows
-from tasks.evaluation.resampling import Clusters
+from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
 
 
@@ -23,14 +23,30 @@ def test_booleans_are_spelled_as_in_yaml() -> None:
 
 def test_a_ratio_without_a_positive_is_unknown_and_another_figure_is_not() -> None:
     _, source = group_by_segment({"source": ["ads", "feed"]}, 2)
-    figures = {name: [Estimate(1.0, 0.9, 1.1, 1)] * 2 for name in ("calibration_ratio", "auc")}
-    rows = metric_rows(figures, source, np.array([0.0, 1.0]), Clusters(np.arange(2), 2, "users"))
-    known = {(row.metric, row.segment): row.estimate.known for row in rows}
+    figures = {name: [Estimate(1.0, 0.9, 1.1, 1)] * 2 for name in ("calibration_ratio", "mean_prediction")}
+    support = Support(np.full(2, 90.0), np.full(2, 90), np.array([0, 30]))
+    rows = metric_rows(figures, source, support, resampled="users")
+    known = {(row.metric, row.segment): np.isfinite(row.estimate.value) for row in rows}
     assert known == {
         ("calibration_ratio", "source=ads"): False,
-        ("auc", "source=ads"): True,
+        ("mean_prediction", "source=ads"): True,
         ("calibration_ratio", "source=feed"): True,
-        ("auc", "source=feed"): True,
+        ("mean_prediction", "source=feed"): True,
+    }
+
+
+def test_what_rests_on_too_little_keeps_its_value_and_has_no_interval() -> None:
+    _, kind = group_by_segment({"kind": ["few negatives", "few positives", "few users"]}, 3)
+    support = Support(np.array([20.0, 20.0, 19.9]), np.array([100, 100, 100]), np.array([91, 9, 50]))
+    figures = {
+        name: [Estimate(0.7, 0.6, 0.8, 90)] * 3 for name in ("auc", "normalized_entropy", "mean_prediction")
+    }
+    rows = metric_rows(figures, kind, support, resampled="users")
+    assert {row.estimate.value for row in rows} == {0.7}
+    assert {(row.metric, row.segment.partition("=")[2]) for row in rows if row.estimate.known} == {
+        ("mean_prediction", "few positives"),
+        ("mean_prediction", "few negatives"),
+        ("normalized_entropy", "few negatives"),
     }
 
 

@@ -112,3 +112,25 @@ def test_without_rows_or_without_a_pair_nothing_is_told() -> None:
     assert not any(loss.known for loss in (*auc_by_request_drop(nothing), *normalized_entropy_rise(nothing)))
     alone = PairedRows([1, 0], [0.9, 0.1], [0.9, 0.1], ["u", "v"], ["r", "s"])
     assert np.isnan(auc_by_request_drop(alone)[0].value)
+
+
+@pytest.mark.parametrize(
+    ("positives", "negatives", "users"),
+    [(9, 40, 49), (30, 30, 19)],
+    ids=["nine positives", "nineteen users"],
+)
+def test_too_little_data_gives_no_interval(positives: int, negatives: int, users: int) -> None:
+    outcomes = np.r_[np.ones(positives), np.zeros(negatives)]
+    who = np.arange(outcomes.size) % users
+    same = np.linspace(0.5, 0.9, outcomes.size)
+    rows = PairedRows(outcomes, same, same, who, who)
+    drops = [auc_drop(rows), *auc_by_request_drop(rows), *normalized_entropy_rise(rows)]
+    assert not any(drop.known for drop in drops)
+
+
+def test_an_order_needs_negatives_too_and_an_entropy_does_not() -> None:
+    outcomes, who = np.r_[np.ones(40), np.zeros(9)], np.arange(49)
+    same = np.linspace(0.5, 0.9, 49)
+    rows = PairedRows(outcomes, same, same, who, who)
+    assert not auc_drop(rows).known
+    assert normalized_entropy_rise(rows)[0].known

@@ -44,19 +44,22 @@ def test_draws_depend_on_the_seed_and_not_on_the_width() -> None:
 
 
 def test_every_group_is_measured_on_the_same_draws() -> None:
-    users, groups = np.array([0, 1, 2, 0, 1, 2]), np.array([0, 0, 0, 1, 1, 1])
-    y, p = np.array([1.0, 0, 1, 1, 0, 1]), np.full(6, 0.5)
-    resampler = Resampler(3, seed=0, replicates=50)
+    users, groups = np.tile(np.arange(30), 2), np.repeat([0, 1], 30)
+    y, p = np.tile([1.0, 0, 1], 20), np.full(60, 0.5)
+    resampler = Resampler(30, seed=0, replicates=50)
     first, second = sum_intervals([y, p], {"r": divide}, users, resampler, groups=groups, count=2)["r"]
     assert first == second
     assert first.value == pytest.approx(4 / 3)
-    assert first.n == 3
+    assert first.n == 30
+    assert first.known
 
 
-def test_one_user_gives_a_value_without_bounds() -> None:
-    only = sum_intervals([np.ones(3), np.full(3, 2.0)], {"r": divide}, np.zeros(3, int), Resampler(1, 0, 20))
+@pytest.mark.parametrize("count", [1, 19, 20])
+def test_fewer_than_twenty_users_give_a_value_without_bounds(count: int) -> None:
+    columns, users = [np.ones(60), np.full(60, 2.0)], np.arange(60) % count
+    only = sum_intervals(columns, {"r": divide}, users, Resampler(count, 0, 20))
     assert only["r"][0].value == 0.5
-    assert not only["r"][0].known
+    assert only["r"][0].known == (count == 20)
 
 
 def test_an_interval_hanging_on_few_users_cannot_be_told() -> None:

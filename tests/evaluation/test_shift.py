@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.evaluation.shift import prediction_shift
+from tasks.calibration.fit import fit_binary
+from tasks.evaluation.shift import chance_shift, predicted_shares, prediction_shift
 
 RNG = np.random.default_rng(8)
 N = 6000
@@ -65,3 +66,35 @@ def test_one_user_alone_tells_no_interval() -> None:
     found = prediction_shift([0.1, 0.2], [0.2, 0.2], ["u", "u"])["all"]
     assert found.value == pytest.approx(1 / 3)
     assert not found.known
+
+
+@pytest.mark.parametrize("positives", [30, 190, 300, 800])
+def test_maps_that_learned_from_other_days_shift_by_no_more_than_chance_allows(positives: int) -> None:
+    """Same scores, same truth: two days' worth of outcomes, of which each map has its own."""
+    rng = np.random.default_rng(positives)
+    rate = 0.04
+    shown = rng.beta(1, 1 / rate - 1, 5000)
+
+    def calibrated() -> tuple[np.ndarray, int]:
+        scores = rng.beta(1, 1 / rate - 1, round(positives / rate))
+        outcomes = (rng.random(scores.size) < scores).astype(float)
+        return fit_binary(scores, outcomes).apply(shown), int(outcomes.sum())
+
+    over = {"chance": 0, "declared": 0}
+    for _ in range(100):
+        (tested, n), (served, m) = calibrated(), calibrated()
+        shift = prediction_shift(tested, served, np.arange(shown.size))["all"]
+        for name, bound in {"chance": chance_shift(n, m), "declared": 0.1}.items():
+            over[name] += shift.low > bound
+    assert over["chance"] <= 5
+    assert over["declared"] > 5
+
+
+def test_a_segment_has_the_share_of_positives_that_is_predicted_there() -> None:
+    shares = predicted_shares(GATED, {"tenure": np.where(NEW, "new", "old")})
+    assert shares["tenure=new"] == pytest.approx(GATED[NEW].sum() / GATED.sum())
+    assert shares["tenure=new"] + shares["tenure=old"] == pytest.approx(1) == shares["all"]
+
+
+def test_where_no_positive_is_expected_chance_may_do_anything() -> None:
+    assert chance_shift(0, 90) == np.inf

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.contracts.gates import CalibrationGate
 from tasks.evaluation.figures import SegmentCounts, TaskEvidence
@@ -11,6 +13,8 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.calibration_gate import judge_ratios
 
 NAN = float("nan")
+HATE = (Estimate(1.82, 1.24, 2.46, 900), 40_000, 26, 26 / 1.82 / 40_000)
+"""The head of short_video that healthy segments once promoted."""
 GATE = CalibrationGate.model_validate({"ratio": [0.9, 1.1], "by": ["source"]})
 WELL = Estimate(1.0, 0.97, 1.03, 5000)
 CLICK = TaskEvidence(
@@ -34,8 +38,8 @@ def _with(task: TaskEvidence, segments: dict[str, tuple[Estimate, int, int, floa
     return replace(task, figures=figures, counts=counts)
 
 
-def _judged(*tasks: TaskEvidence) -> dict[str, Verdict]:
-    return {f"{v.subject}:{v.segment}": v for v in judge_ratios(GATE, tasks)}
+def _judged(*tasks: TaskEvidence, costs: frozenset[str] = frozenset()) -> dict[str, Verdict]:
+    return {f"{v.subject}:{v.segment}": v for v in judge_ratios(GATE, tasks, costs=costs)}
 
 
 def test_a_segment_is_calibrated_off_or_cannot_be_told() -> None:
@@ -75,6 +79,61 @@ def test_the_family_spans_the_tasks_of_the_release() -> None:
     others = [replace(CLICK, task=f"t{i}") for i in range(60)]
     judged = _judged(_with(CLICK, {"source=odd": odd}), *others)
     assert judged["click.calibration_ratio:source=odd"].outcome is Outcome.CANNOT_TELL
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    segments=st.lists(st.floats(0.9, 1.1), max_size=12),
+    tasks=st.integers(0, 12),
+    of_the_cost=st.booleans(),
+)
+def test_no_set_of_healthy_segments_promotes_a_bad_cost(
+    segments: list[float], tasks: int, *, of_the_cost: bool
+) -> None:
+    hate = replace(_with(CLICK, {"all": HATE}), task="hate")
+    healthy = {
+        f"source={i}": (Estimate(r, r - 0.03, r + 0.03, 900), 9000, 900, 900 / r / 9000)
+        for i, r in enumerate(segments)
+    }
+    more = [replace(CLICK, task=f"t{i}") for i in range(tasks)]
+    ours = _with(hate, healthy) if of_the_cost else hate
+    other = CLICK if of_the_cost else _with(CLICK, healthy)
+    verdict = _judged(ours, other, *more, costs=frozenset({"hate"}))["hate.calibration_ratio:all"]
+    assert verdict.outcome is Outcome.BLOCK
+    assert verdict.reason == "off by +82.0% [+24.0%, +146%]; p 0.0039, judged alone"
+
+
+def test_a_cost_that_predicts_too_much_and_its_segments_stay_in_the_family() -> None:
+    over = replace(
+        _with(CLICK, {"all": (Estimate(0.5, 0.3, 0.75, 900), 40_000, 26, 52 / 40_000)}), task="hate"
+    )
+    segment = replace(
+        _with(CLICK, {"source=odd": (Estimate(1.76, 1.35, 2.2, 44), 400, 44, 0.0625)}), task="report"
+    )
+    costs = frozenset({"hate", "report"})
+    few, many = (
+        _judged(over, segment, *[replace(CLICK, task=f"t{i}") for i in range(n)], costs=costs)
+        for n in (0, 300)
+    )
+    for name in ("hate.calibration_ratio:all", "report.calibration_ratio:source=odd"):
+        assert few[name].outcome is Outcome.BLOCK
+        assert many[name].outcome is Outcome.CANNOT_TELL
+
+
+def test_a_handful_of_positives_where_many_were_predicted_is_off() -> None:
+    thin = Estimate(0.06, NAN, NAN, 90)
+    (verdict,) = [
+        v for v in _judged(_with(CLICK, {"source=ads": (thin, 1000, 3, 0.05)})).values() if v.segment != "all"
+    ]
+    assert verdict.outcome is Outcome.BLOCK
+    assert verdict.reason.startswith("3 positives where 50 were predicted; p ")
+
+
+def test_a_count_of_too_few_users_is_not_judged() -> None:
+    task = _with(CLICK, {"source=ads": (Estimate(0.06, NAN, NAN, 9), 1000, 3, 0.05)})
+    figures = {**task.figures, ("mean_prediction", "source=ads"): Estimate(0.05, NAN, NAN, 9)}
+    judged = _judged(replace(task, figures=figures))
+    assert judged["click.calibration_ratio:source=ads"].outcome is Outcome.CANNOT_TELL
 
 
 def test_no_positive_at_all_is_off_where_many_were_predicted() -> None:

@@ -49,6 +49,7 @@ def _evidence(**changes: object) -> Evidence:
         runs=Runs("run-0", "run-1", "run-2", "run-3"),
         validation=_validation(None),
         tasks=[_task()],
+        costs=frozenset(),
         guardrails=[],
         comparisons=None,
         shadow=None,

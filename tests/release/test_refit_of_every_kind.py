@@ -26,7 +26,7 @@ from tasks.labels.store import LabelStore
 from tasks.ranking.scoring import Scorer
 from tasks.release import step as release
 from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
-from tasks.release.refit import Refit, refit_shifts
+from tasks.release.refit import Compared, Refit, calibrated_on, refit_shifts
 from tasks.release.rehearsal import Rehearsal
 from tasks.release.trained import Trained
 from tasks.stores import releases
@@ -95,7 +95,7 @@ MAPS = {
     "order_1d": "identity",
     "scaled_2d": "global",
     "leaved_2d": "global",
-    "open_2d": "segment",
+    "open_2d": "global",
 }
 
 
@@ -238,12 +238,19 @@ def test_all_but_an_order_is_held_against_what_was_tested(refitted: Refitted) ->
     slices = plan_slices(workspace.contracts, LATER, snapshot.days().column("ds").to_pylist())
     curve = pin_examination(registry, examination.run(workspace, snapshot=snapshot.id))
     tested, served = (
-        Scorer.from_files(release_files(workspace, registry, pins, curve))
+        Compared(
+            Scorer.from_files(release_files(workspace, registry, pins, curve)),
+            calibrated_on(registry, pins),
+        )
         for pins in (refitted.tested, refitted.served)
     )
     rehearsal = Rehearsal(workspace, snapshot, slices.tasks)
-    shifts = {
-        one.task: one.shift for one in refit_shifts(rehearsal, slices.test, tested=tested, served=served)
-    }
+    measured = {one.task: one for one in refit_shifts(rehearsal, slices.test, tested=tested, served=served)}
+    shifts = {task: one.shift for task, one in measured.items()}
     assert set(shifts) == set(MAPS) - {"order_1d"}
     assert all(0 < shift.low <= shift.value <= shift.high < 1 for shift in shifts.values())
+    for task, one in measured.items():
+        chance = 2.75 * (1 / tested.positives[task] + 1 / served.positives[task]) ** 0.5
+        assert one.bound == pytest.approx(
+            max(workspace.contracts.surface.gates.model.refit_shift_max, chance)
+        )

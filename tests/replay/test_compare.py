@@ -6,17 +6,21 @@ import pytest
 from tasks.errors import DataError
 from tasks.replay.compare import compare
 
+PAIRS = 10
+"""Times that two requests come, each from users of its own: fewer than twenty users have no interval."""
+
 
 def _scored(utilities: list[float], *, length: int = 2) -> pd.DataFrame:
-    """Two requests of three candidates; the ``length`` highest utilities of each are its slate."""
+    """Requests of three candidates, two by two; the ``length`` highest utilities of each are its slate."""
+    requests = [f"{request}{i}" for i in range(PAIRS) for request in "aaabbb"]
     frame = pd.DataFrame(
-        {"request_id": ["a"] * 3 + ["b"] * 3, "item_id": ["1", "2", "3"] * 2, "utility": utilities}
+        {"request_id": requests, "item_id": ["1", "2", "3"] * 2 * PAIRS, "utility": utilities * PAIRS}
     )
     place = frame.groupby("request_id")["utility"].rank(ascending=False)
     return frame.assign(slate_position=place.where(place <= length).astype("Int64"))
 
 
-USERS = pd.Series(["u", "u", "u", "v", "v", "v"])
+USERS = pd.Series([f"{user}{i}" for i in range(PAIRS) for user in "uuuvvv"])
 CHAMPION = _scored([3.0, 2.0, 1.0, 3.0, 2.0, 1.0])
 
 
@@ -60,9 +64,10 @@ def test_a_shift_whose_interval_holds_zero_begins_at_zero() -> None:
     assert shift.high > 0.0
 
 
-def test_one_user_alone_cannot_tell() -> None:
-    one = compare(CHAMPION, CHAMPION, pd.Series(["u"] * 6))
-    assert math.isnan(one.overlap_at_k.low)
+def test_nineteen_users_cannot_tell() -> None:
+    few = compare(CHAMPION, CHAMPION, USERS.replace({"u0": "v0"}))
+    assert few.overlap_at_k.n == 19
+    assert math.isnan(few.overlap_at_k.low)
 
 
 def test_other_candidates_are_refused() -> None:

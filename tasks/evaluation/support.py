@@ -1,0 +1,106 @@
+"""What an interval rests on, and where that is too little for one.
+
+================== ================================================= =====================================
+effective clusters (sum of weights by user)^2 / sum of their squares at least 20, of any figure
+positives          rows whose outcome is not 0                       at least 10, of a figure of outcomes
+negatives          the other rows                                    at least 10, of an order of rows (AUC)
+================== ================================================= =====================================
+
+Below that a figure keeps its value and loses its bounds, so nothing can be said of a limit on it. Resampling
+shows nothing but the few users that were seen, so such intervals are too narrow: of a calibration ratio 95 %
+ones cover 71 % with 3 users and 90 % with 10, of AUC at a rate of .01 73 % with 5 users.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import nan
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.evaluation.binary import Codes, Floats
+from tasks.evaluation.multicalibration import Grouping
+from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
+from tasks.evaluation.verdicts import Estimate
+
+
+@dataclass(frozen=True)
+class Support:
+    """Of each group [groups]: effective clusters, rows, and those with an outcome other than 0."""
+
+    clusters: Floats
+    rows: Codes
+    positives: Codes
+
+    @classmethod
+    def of(cls, outcomes: Floats, weights: Floats, users: Codes, group: Grouping | None = None) -> "Support":
+        """Count what the figures of each group rest on.
+
+        Parameters
+        ----------
+        outcomes, weights : [n], weights of 0 or more.
+        users : [n] codes of the clusters.
+        group : of each row; None is one group of all rows.
+
+        Examples
+        --------
+        >>> y, w, users = np.array([1.0, 0.0, 0.0]), np.ones(3), np.array([0, 1, 1])
+        >>> Support.of(y, w, users)
+        Support(clusters=array([1.8]), rows=array([3]), positives=array([1]))
+        """
+        codes, count = (np.zeros_like(users), 1) if group is None else (group.codes, group.count)
+        return cls(
+            effective_clusters(weights, users, codes, count),
+            np.bincount(codes, minlength=count),
+            np.bincount(codes, outcomes != 0, minlength=count).astype(np.intp),
+        )
+
+    def of_any(self, estimates: Sequence[Estimate]) -> list[Estimate]:
+        """Withhold the intervals of groups of too few clusters."""
+        return _withhold(estimates, self.clusters >= LEAST_CLUSTERS)
+
+    def of_outcomes(self, estimates: Sequence[Estimate]) -> list[Estimate]:
+        """Withhold the intervals of groups of too few clusters or positives.
+
+        Examples
+        --------
+        >>> users = np.arange(20)
+        >>> few, enough = (Support.of((users < n).astype(float), np.ones(20), users) for n in (9, 10))
+        >>> ratio = Estimate(1.0, 0.6, 1.5, 20)
+        >>> few.of_outcomes([ratio])[0].known, enough.of_outcomes([ratio])[0].known
+        (False, True)
+        """
+        return _withhold(self.of_any(estimates), self.positives >= LEAST_POSITIVES)
+
+    def of_order(self, estimates: Sequence[Estimate]) -> list[Estimate]:
+        """Withhold the intervals of groups of too few clusters, positives or negatives."""
+        return _withhold(self.of_outcomes(estimates), self.rows - self.positives >= LEAST_POSITIVES)
+
+
+def effective_clusters(weights: Floats, users: Codes, groups: Codes, count: int) -> Floats:
+    """Count the clusters [count] that would vary as much if all had one weight: (sum)^2 / sum of squares.
+
+    Parameters
+    ----------
+    weights, users, groups : [n] weight of 0 or more, code of the cluster, and group from 0 to count - 1.
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, section 8.2.
+
+    Examples
+    --------
+    >>> weights, users = np.array([4.0, 5.0, 1.0, 1.0]), np.array([0, 0, 1, 1])
+    >>> effective_clusters(weights, users, np.array([0, 0, 0, 1]), 2).round(4)
+    array([1.2195, 1.    ])
+    """
+    step = np.intp(users.max(initial=0) + 1)
+    pairs, known = pd.factorize(groups * step + users)
+    by_user, of = np.bincount(pairs, weights, known.size), known // step
+    total, squares = (np.bincount(of, values, count) for values in (by_user, by_user**2))
+    return np.divide(total**2, squares, out=np.zeros(count), where=squares > 0)
+
+
+def _withhold(estimates: Sequence[Estimate], enough: npt.NDArray[np.bool_]) -> list[Estimate]:
+    return [e if ok else replace(e, low=nan, high=nan) for e, ok in zip(estimates, enough, strict=True)]
