@@ -87,6 +87,7 @@ class Gate:
                 runs=_NO_RUN,
                 validation=self._validation,
                 tasks=[self._heads.of(task, candidate) for task in self.data.tasks],
+                costs=self.contracts.tasks.costs,
                 guardrails=findings.verdicts,
                 comparisons=None if first else self._comparisons(ours, candidate),
                 shadow=None if first else self._shadow(ours),

@@ -23,6 +23,7 @@ from tasks.evaluation.paired import REPLICATES_OF_RANKS, REPLICATES_OF_SUMS
 from tasks.evaluation.rank_sums import sum_ranks
 from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_interval, sum_intervals
 from tasks.evaluation.single_features import FeatureRows, SingleFeature, best_features
+from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
 
 
@@ -101,7 +102,8 @@ def _relative_squared_error(head: HeadRows, y: Floats, p: Floats, base: float) -
     who = cluster_rows(head.observations.users, head.observations.requests)
     columns = [(y - p) ** 2, (y - base) ** 2]
     resampler = Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS)
-    return sum_intervals(columns, {"error": divide}, who.codes, resampler)["error"][0]
+    errors = sum_intervals(columns, {"error": divide}, who.codes, resampler)["error"]
+    return Support.of(y, np.ones_like(y), who.codes).of_outcomes(errors)[0]
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,12 @@ class _Ranked:
         sides = (self.predictions, feature.scores(self.head.matrix))
         sums = [sum_ranks(self.outcomes, side, once, units, resampler.drawn) for side in sides]
         (a, b), values = (one.replicated(resampler)[0][0] for one in sums), [one.aucs[0] for one in sums]
-        return RankReference(
-            feature=feature.name,
-            head=percentile_interval(values[0], a, who.count),
-            best=percentile_interval(values[1], b, who.count),
-            gain=percentile_interval(values[0] - values[1], a - b, who.count),
+        support = Support.of(self.outcomes, once, who.codes)
+        head, best, gain = (
+            support.of_order([percentile_interval(value, replicated, who.count)])[0]
+            for value, replicated in (*zip(values, (a, b), strict=True), (values[0] - values[1], a - b))
         )
+        return RankReference(feature=feature.name, head=head, best=best, gain=gain)
 
     def by_request(self, feature: SingleFeature) -> RankReference | None:
         observations = self.head.observations
@@ -145,4 +147,5 @@ class _Ranked:
             who.codes,
             Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS),
         )
-        return RankReference(feature=feature.name, **{name: of[0] for name, of in found.items()})
+        support = Support.of(own.pairs, own.pairs, who.codes)
+        return RankReference(feature.name, **{name: support.of_any(of)[0] for name, of in found.items()})
