@@ -148,4 +148,5 @@ class _Ranked:
             Resampler(who.count, seed=0, replicates=REPLICATES_OF_SUMS),
         )
         support = Support.of(own.pairs, own.pairs, who.codes)
-        return RankReference(feature.name, **{name: support.of_any(of)[0] for name, of in found.items()})
+        estimates = {name: support.of_any(of)[0] for name, of in found.items()}
+        return RankReference(feature=feature.name, **estimates)
