@@ -3,7 +3,8 @@
 ::
 
     of a cost (negative, safety)    costs.py: what cannot be told passes only where the judges agree
-    model-judged (_predicted)       the worse of two judges decides; no ground to pass by itself
+    model-judged (_predicted)       the worse of two judges decides; no interval is printed, since what it
+                                    says of the candidates says nothing of the model; no ground to pass
     any other                       by its interval; what cannot be told is a warning
 
 Segments only block, and a block among many segments is corrected for their number (Benjamini and Hochberg):
@@ -27,6 +28,8 @@ from tasks.evaluation.verdicts import WORST_FIRST, Bounds, Estimate, Outcome, Po
 _ONE_SIDED: Final = 0.025
 """Chance of an interval of 95 % to lie wholly beyond a bound that holds."""
 MODEL_JUDGED: Final = "model-judged"
+BELIEVED: Final = frozenset({MetricKind.PREDICTED, MetricKind.EXPECTED_UTILITY})
+"""Metrics of what a release believes: intervals tell how candidates vary, not how wrong it is."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,16 @@ def judge_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, run: 
 
 def correct_segments(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Take back the blocks of segments that chance makes among so many; the whole is left as it is."""
-    family = [v for v in verdicts if v.segment != ALL]
+    family = [v for v in verdicts if _is_segment_with_interval(v)]
     adjusted = iter(benjamini_hochberg([beyond_p_value(v) for v in family]))
-    return [v if v.segment == ALL else _corrected(v, float(next(adjusted)), len(family)) for v in verdicts]
+    return [
+        _corrected(v, float(next(adjusted)), len(family)) if _is_segment_with_interval(v) else v
+        for v in verdicts
+    ]
+
+
+def _is_segment_with_interval(verdict: Verdict) -> bool:
+    return verdict.segment != ALL and verdict.observed is not None and verdict.observed.known
 
 
 def beyond_p_value(verdict: Verdict) -> float:
@@ -122,14 +132,40 @@ def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str
         segment=measured.segment,
         outcome=outcome,
         threshold=bound.words,
-        observed=bound.observed,
+        observed=_printed(bound.observed, measured),
         reason=measured.reason or _by_whom(measured),
         evidence=run,
         relative=bound.relative,
         task=measured.subject,
         allowed=bound.allowed,
-        power=None if bound.margin is None else Power.of(bound.observed, margin=bound.margin),
+        power=_power(bound, measured),
     )
+
+
+def without_interval(measured: Measured) -> Measured:
+    """Drop the intervals of what a model believes: they hold the truth in a third of the cases, or fewer."""
+    if measured.kind not in BELIEVED:
+        return measured
+    return replace(
+        measured,
+        policy=_point(measured.policy),
+        baseline=_point(measured.baseline),
+        relative=_point(measured.relative),
+    )
+
+
+def _power(bound: Bound, measured: Measured) -> Power | None:
+    if bound.margin is None or measured.kind in BELIEVED:
+        return None
+    return Power.of(bound.observed, margin=bound.margin)
+
+
+def _printed(observed: Estimate | None, measured: Measured) -> Estimate | None:
+    return _point(observed) if measured.kind in BELIEVED else observed
+
+
+def _point(estimate: Estimate | None) -> Estimate | None:
+    return None if estimate is None else replace(estimate, low=np.nan, high=np.nan)
 
 
 def _verdicts(guardrail: Guardrail, measured: Measured, run: str) -> Iterator[Verdict]:

@@ -68,7 +68,7 @@ def test_twice_the_weight_on_clicks_brings_more_of_them(beside: dict[str, Any]) 
             for one in beside["measured"]
             if (one["metric"], one["judge"]) == ("click_30m_predicted", judge)
         ]
-        assert found["relative"]["low"] > 0
+        assert found["relative"]["value"] > 0
 
 
 def test_the_report_shows_rates_guardrails_and_what_a_replay_cannot_prove(beside: dict[str, Any]) -> None:
