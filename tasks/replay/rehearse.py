@@ -129,6 +129,9 @@ def _judged(
     for rail in rehearsal.contracts.utility.guardrails:
         cost = _cost(rehearsal.contracts, rail)
         of_rail = _measured_for(rehearsal, replay, rail, rail.metric, measured)
+        if not of_rail:
+            yield _missing(rail.metric, run)
+            continue
         if cost is None:
             yield from judge_guardrail(rail, of_rail, run=run)
             continue
@@ -142,6 +145,9 @@ def _primary(
 ) -> Iterator[Verdict]:
     """Judge the primary against the baseline, and against the champion of four promotions ago."""
     primary = rehearsal.contracts.utility.primary
+    if primary.metric not in measured:
+        yield _missing(primary.metric, run)
+        return
     yield judge_primary(primary, measured[primary.metric][0], against=rehearsal.baseline.name, run=run)
     anchor = rehearsal.anchors.get(RATCHET)
     if anchor is None:
@@ -161,6 +167,20 @@ def _primary(
     yield judge_primary(primary, found, against=f"{anchor.name}, {RATCHET}", run=run)
 
 
+def _missing(metric: str, run: str) -> Verdict:
+    """Say that a metric could not be computed at all: the log lacks what it speaks of."""
+    return Verdict(
+        gate="decision",
+        subject=metric,
+        segment=ALL,
+        outcome=Outcome.METRIC_MISSING,
+        threshold="",
+        observed=None,
+        reason="the candidates hold nothing of that name",
+        evidence=run,
+    )
+
+
 def _measured_for(
     rehearsal: Rehearsal,
     replay: Replay,
@@ -170,7 +190,7 @@ def _measured_for(
 ) -> list[Measured]:
     """Return a metric on a guardrail's own segments, against its anchor where it names one."""
     found = measured.get(name, ())
-    if rail.anchor is not None:
+    if rail.anchor is not None and found:
         metric = report_metrics(rehearsal.contracts, rehearsal.log)[name]
         found = replay.measure(metric, rehearsal.policy, rehearsal.anchors[rail.anchor], rail.by)
     return [one for one in found if one.segment == ALL or segment_column(one.segment) in rail.by]

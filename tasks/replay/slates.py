@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,9 @@ import pandas as pd
 from tasks import columns as c
 from tasks.contracts import Contracts, UtilitySpec, canonical
 from tasks.contracts.chains import chain
+from tasks.contracts.metrics import parse_metric
 from tasks.errors import DataError, unknown
-from tasks.evaluation.segments import segment_values
+from tasks.evaluation.segments import UNKNOWN, segment_values
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
 from tasks.ranking.policy import SlatePolicy, UtilityPolicy, Weight
@@ -87,7 +88,7 @@ class TestSlice:
             answered=frozenset(
                 name for name, task in spec.tasks.items() if task.observed_when and task.observed_when.event
             ),
-            segments=segment_values(self.candidates, surface.segments),
+            segments={**self._mix_columns(), **segment_values(self.candidates, surface.segments)},
             examination=None
             if curve is None
             else np.asarray(curve.by_position) / curve.at([curve.reference]),
@@ -95,6 +96,18 @@ class TestSlice:
             propensity_kind=surface.propensity_kind,
         )
         return candidate_log(self.candidates, reading)
+
+    def _mix_columns(self) -> "dict[str, pd.Categorical[Any]]":
+        """Return the columns whose shares a guardrail may name, as far as the candidates hold them."""
+        surface, tasks = self.contracts.surface, self.contracts.tasks.tasks
+        columns = {*surface.features.categorical, *(one.column for one in surface.segments), c.SOURCE}
+        rails = self.contracts.utility.guardrails
+        named = [parse_metric(rail.metric, tasks=tasks, columns=columns) for rail in rails]
+        subjects = {one.subject for one in named if one is not None and one.subject in columns}
+        return {
+            str(name): pd.Categorical(self.candidates[name].astype("string").fillna(UNKNOWN))
+            for name in subjects & {*self.candidates.columns}
+        }
 
     def slates_of(self, release: LoadedRelease, name: str) -> Scored:
         """Return the slates that a release makes with the code and policies that it brought."""
