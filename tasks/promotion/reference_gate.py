@@ -5,7 +5,7 @@
     normalized entropy, relative squared error     all below 1        better than the base rate, or the mean
         1 or more, and no less than .99 anywhere   no better          blocks a task that carries weight
     AUC of the head, AUC of any single feature     above the bound    too good to be true: a leak
-    AUC of the head less that of the best feature  above 0            else a warning
+    AUC of the head less that of the best feature  nowhere above 0    a warning
 
 An interval that reaches below .99 leaves room for a gain: of a rare head it cannot be told.
 """
@@ -95,10 +95,10 @@ def _base(kind: str, references: HeadReferences) -> str:
 
 
 def _feature(task: TaskEvidence) -> Iterator[Verdict]:
-    """Warn where a head is not shown to rank better than one of its features alone."""
+    """Warn where a head is shown to rank no better than one of its features alone."""
     references = task.references
     ranked = references and (references.auc_by_request or references.auc)
-    if not references or not ranked or (ranked.gain.known and ranked.gain.low > 0):
+    if not references or not ranked or not ranked.gain.known or ranked.gain.high > 0:
         return
     where = "inside requests" if references.auc_by_request else "over all rows"
     yield Verdict(
@@ -108,7 +108,7 @@ def _feature(task: TaskEvidence) -> Iterator[Verdict]:
         outcome=Outcome.WARN,
         threshold="> 0",
         observed=ranked.gain,
-        reason=f"not shown to rank better than {ranked.feature} alone, whose AUC {where} is "
+        reason=f"it ranks no better than {ranked.feature} alone, whose AUC {where} is "
         f"{format_estimate(ranked.best)}",
         evidence=task.run,
     )

@@ -103,8 +103,11 @@ def test_a_head_that_ranks_no_better_than_one_feature_is_a_warning_that_names_it
     worse = references(gain=Estimate(-0.02, -0.03, -0.01, 900))
     verdict = judged(binary(BETTER, worse))["click.auc_over_best_feature"]
     assert verdict.outcome is Outcome.WARN
-    assert "price alone, whose AUC inside requests is 0.7 [0.69, 0.71]" in verdict.reason
-    assert "click.auc_over_best_feature" not in judged(binary(BETTER))
+    assert (
+        verdict.reason == "it ranks no better than price alone, whose AUC inside requests is 0.7 [0.69, 0.71]"
+    )
+    for fine in (Estimate(0.01, -0.01, 0.03, 90), UNKNOWN_ESTIMATE):
+        assert "click.auc_over_best_feature" not in judged(binary(BETTER, references(gain=fine)))
 
 
 def test_a_value_head_that_an_earlier_program_measured_is_a_warning() -> None:
