@@ -157,7 +157,8 @@ def test_a_segment_that_the_model_does_not_know_gets_a_map_by_segment(tmp_path: 
     result = calibrated(feed, "click_1d")
     evidence = read_plain(feed[0].home, result.run_id)
     assert (evidence["choice"]["kind"], evidence["calibrator"]) == ("segment", "segmented")
-    assert evidence["choice"]["reason"].startswith("segments: on held-out users normalized entropy is 0.")
+    reason = "segments: on users held out of the choice normalized entropy is 0."
+    assert evidence["choice"]["reason"].startswith(reason)
     assert (
         evidence["test"]["headline"]["normalized_entropy"]
         < evidence["before"]["headline"]["normalized_entropy"] - 0.01
