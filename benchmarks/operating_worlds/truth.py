@@ -123,13 +123,8 @@ def true_change(
     )
 
 
-def costs(contracts: Contracts) -> frozenset[str]:
-    """Return the negative and safety tasks of a surface."""
-    return frozenset(name for name, task in contracts.tasks.tasks.items() if task.family.costs)
-
-
 def cost_bounds(contracts: Contracts) -> dict[str, float]:
     """Return the rise that guardrails allow of each cost whose rate they bound."""
     rises = {rail.metric: rail.relative_increase_max for rail in contracts.utility.guardrails}
-    found = {task: rises.get(f"{task}_rate") for task in costs(contracts)}
+    found = {task: rises.get(f"{task}_rate") for task in contracts.tasks.costs}
     return {task: rise for task, rise in found.items() if rise is not None}
