@@ -21,7 +21,6 @@ from typing import Final
 from scipy.special import ndtr
 
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
-from tasks.evaluation.resampling import LEAST_CLUSTERS
 from tasks.evaluation.verdicts import Estimate
 
 LEVEL: Final = 0.025
@@ -56,7 +55,7 @@ class JudgedLoss:
 def judge_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> list[JudgedLoss]:
     """Judge the losses of a task's segments, the worst first.
 
-    Those without an interval, or of fewer than `LEAST_CLUSTERS` users, are left out: they cannot be told.
+    Those without an interval are left out: they cannot be told.
 
     Parameters
     ----------
@@ -69,7 +68,7 @@ def judge_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> list
     >>> [(one.of.segment, one.lost, round(one.adjusted, 3)) for one in judge_losses(losses)]
     [('age=new', True, 0.0), ('age=old', False, 0.372)]
     """
-    known = [one for one in losses if one.loss.known and one.loss.n >= LEAST_CLUSTERS]
+    known = [one for one in losses if one.loss.known]
     p_values = [loss_p_value(one) for one in known]
     adjusted = map(float, benjamini_hochberg(p_values))
     judged = [JudgedLoss(*one, lost=one[2] <= level) for one in zip(known, p_values, adjusted, strict=True)]

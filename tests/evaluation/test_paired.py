@@ -134,3 +134,14 @@ def test_an_order_needs_negatives_too_and_an_entropy_does_not() -> None:
     rows = PairedRows(outcomes, same, same, who, who)
     assert not auc_drop(rows).known
     assert normalized_entropy_rise(rows)[0].known
+
+
+def test_a_segment_of_few_users_has_no_interval() -> None:
+    """Of 19 users that have a pair an interval would be too narrow."""
+    y, person, item, users, requests = feed(seed=7)
+    few = np.isin(users, np.unique(users)[:19])
+    segments = Grouping(("rest=false", "rest=true"), (~few).astype(np.intp))
+    rows = PairedRows(y, _probability(person + item), _probability(person - item), users, requests)
+    thin, rest = auc_by_request_drop(rows, segments)
+    assert (thin.known, rest.known) == (False, True)
+    assert thin.value > 0

@@ -49,8 +49,6 @@ def test_with_more_tasks_each_is_judged_more_strictly() -> None:
 def test_what_cannot_be_told_is_no_member_of_the_family() -> None:
     unknown = SegmentLoss("region=9", "auc_by_request_drop", UNKNOWN_ESTIMATE, BOUND)
     assert judge_losses([unknown]) == []
-    few = SegmentLoss("region=8", "auc_by_request_drop", Estimate(0.3, 0.2, 0.4, 19), BOUND)
-    assert judge_losses([few]) == [], "of 19 users an interval is too narrow"
     assert len(judge_losses([unknown, loss("region=1", 0.0, 0.01)])) == 1
 
 
