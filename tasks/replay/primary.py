@@ -40,7 +40,7 @@ def judge_primary(primary: Primary, measured: Measured, *, against: str, run: st
         subject=primary.metric,
         segment=measured.segment,
         outcome=outcome,
-        threshold=f"fall of {margin:.1%}",
+        threshold=f"fall of {margin:.1%}" if margin else "no fall",
         observed=bounds,
         reason=measured.reason or f"primary, against {against}, one-sided 95 %{_too_narrow(margin, change)}",
         evidence=run,
@@ -67,6 +67,8 @@ def one_sided(change: Estimate) -> Estimate:
 def _too_narrow(margin: float, change: Estimate | None) -> str:
     if change is None or not change.known or not change.standard_error:
         return ""
+    if not margin:
+        return "; without a margin only what is better passes"
     errors = margin / change.standard_error
     if errors >= LEAST_MARGIN:
         return ""

@@ -49,6 +49,16 @@ def test_a_margin_of_few_standard_errors_is_said_with_the_data_that_it_needs() -
     assert verdict.power.data_needed == pytest.approx(2.8**2, rel=0.01)
 
 
+def test_without_a_margin_only_what_is_better_passes() -> None:
+    none = Primary(relative_decrease_max=0.0)
+    better, equal = (
+        judge_primary(none, _change(value, 0.03), against="popularity", run="r") for value in (0.06, 0.0)
+    )
+    assert (better.outcome, equal.outcome) == (Outcome.PASS, Outcome.CANNOT_TELL)
+    assert equal.threshold == "no fall"
+    assert equal.reason.endswith("without a margin only what is better passes")
+
+
 def test_what_may_not_be_judged_holds() -> None:
     verdict = judge_primary(
         MARGIN, replace(_change(0.3, 0.01), reason="no propensities"), against="the log", run="r"
