@@ -102,12 +102,17 @@ def ranked(
         believed = {**predictions, c.probability(_CLICK): order}
     decided = decide(data.candidates, believed, by, data.slate, sets=data.sets)
     slot = decided.slate_position.astype(np.int64)
-    return Candidate(name, predictions, by, slot, slot, decided.utility, altered)
+    return Candidate(name, predictions, policy, slot, slot, decided.utility, altered)
 
 
-def true_utility(data: ScoredSlice) -> Floats:
-    """Return each candidate's true utility at the first position, shape [n]; NaN where a value is unknown."""
-    return np.asarray(compute_utilities(data.candidates, data.truth, data.utility).utility)
+def true_utility(data: ScoredSlice, policy: UtilityPolicy | None = None) -> Floats:
+    """Return each candidate's true utility at the first position, shape [n]; NaN where a value is unknown.
+
+    Parameters
+    ----------
+    policy : whose weights count; by default the shipped ones.
+    """
+    return np.asarray(compute_utilities(data.candidates, data.truth, policy or data.utility).utility)
 
 
 def half_way_to_truth(data: ScoredSlice) -> dict[str, Floats]:

@@ -141,11 +141,15 @@ class Truth:
         """Return the true change that an interval is about."""
         within = self._rows(measured.segment)
         weigh = discounts if measured.kind is MetricKind.NDCG else looks
-        values = (
-            self.utility if measured.kind is MetricKind.OBSERVED_UTILITY else self.of(str(measured.subject))
-        )
+        values = self._values(measured, candidate, judged.baseline)
         ours, theirs = (weigh(slot) for slot in (candidate.slot, judged.baseline.slot))
         return change(weighted_mean(values, ours, within), weighted_mean(values, theirs, within))
+
+    def _values(self, measured: Measured, candidate: Candidate, baseline: Slates) -> Floats:
+        """Return the truth of a metric by row; a logged order has no weights, so the release's own count."""
+        if measured.kind is not MetricKind.OBSERVED_UTILITY:
+            return self.of(str(measured.subject))
+        return self.utility if baseline.worth else true_utility(self.data, candidate.policy)
 
     def _rows(self, segment: str) -> Rows | None:
         if segment == ALL:
