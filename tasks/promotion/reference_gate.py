@@ -7,7 +7,8 @@
     AUC of the head, AUC of any single feature     above the bound    too good to be true: a leak
     AUC of the head less that of the best feature  nowhere above 0    a warning
 
-An interval that reaches below .99 leaves room for a gain: of a rare head it cannot be told.
+An interval that reaches below .99 leaves room for a gain: of a rare head it cannot be told. Neither
+can it with fewer than 20 positives: what a head that is nearly a constant adds shows in few rows.
 """
 
 import math
@@ -21,6 +22,7 @@ from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.replay.rates import THIN
 from tasks.reports.numbers import format_estimate, format_number
 
 _SKILL = {"binary": "normalized_entropy", "value": "relative_squared_error"}
@@ -62,6 +64,9 @@ def _skill(task: TaskEvidence, *, weighted: bool) -> Verdict:
     else:
         error = None if references is None else references.relative_squared_error
     outcome, reason = _judge_error(error)
+    if task.kind == "binary" and task.positives < THIN and outcome is Outcome.BLOCK:
+        outcome = Outcome.CANNOT_TELL
+        reason = f"{task.positives} positives are too few to tell it from a constant"
     if task.kind == "value" and references is None:
         outcome, reason = Outcome.WARN, _UNMEASURED
     elif not weighted and outcome in {Outcome.BLOCK, Outcome.CANNOT_TELL}:

@@ -1,5 +1,6 @@
 """Heads beside a constant and single features: no better, and too good to be true."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -45,6 +46,16 @@ def judged(task: TaskEvidence, *, weighted: bool = True) -> dict[str, Verdict]:
 def test_a_head_that_tells_more_than_the_base_rate_passes_and_says_the_rate() -> None:
     verdict = judged(binary(BETTER))["click.normalized_entropy"]
     assert (verdict.outcome, verdict.threshold, verdict.reason) == (Outcome.PASS, "< 1", "base rate 0.04")
+
+
+def test_a_head_of_fewer_than_twenty_positives_is_not_told_from_a_constant() -> None:
+    """An equal retrain was held for a report head of ten positives, in one world of five."""
+    nearly = Estimate(1.0, 1.0, 1.0002, 900)
+    rare = replace(binary(nearly), positives=19)
+    verdict = judged(rare)["click.normalized_entropy"]
+    assert verdict.outcome is Outcome.CANNOT_TELL
+    assert verdict.reason.startswith("19 positives are too few")
+    assert judged(replace(rare, positives=20))["click.normalized_entropy"].outcome is Outcome.BLOCK
 
 
 @pytest.mark.parametrize(
