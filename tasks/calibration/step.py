@@ -159,7 +159,6 @@ def _wanted_part(rows: TaskRows, model: Part) -> ReusablePart:
         task=rows.task,
         name=calibrator_name(rows.workspace.surface, rows.task),
         inputs=digest({**rows.inputs, **code, "contracts": contracts}),
-        earlier=digest({**made_from, **code}),
         tags={**version_tags(made_from), f"{COMPONENT}{model.name}": str(model.version)},
     )
 
