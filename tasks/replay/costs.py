@@ -97,17 +97,17 @@ def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: Judge
     if bound.margin is None:
         beyond = bound.observed is not None and bound.observed.value > bound.allowed.high
         return replace(verdict, holds=beyond)
-    said = (
+    judged = (
         f"the worse judge says {judges.whole:+.1%}"
         if math.isfinite(judges.whole)
         else "no release predicts it"
     )
     if math.isfinite(judges.segment):
-        said += f", at most {judges.segment:+.1%} in a segment"
+        judged += f", at most {judges.segment:+.1%} in a segment"
     thin = _thin(whole)
     within = thin or (bound.observed is not None and bound.observed.value <= bound.margin)
     measurable = f"not measurable offline ({whole.events or 0} events): " if thin else ""
-    reason = f"{whole.reason}; {said}" if whole.reason else f"{measurable}{said}"
+    reason = f"{whole.reason}; {judged}" if whole.reason else f"{measurable}{judged}"
     return replace(verdict, holds=not (within and judges.agree(bound.margin)), reason=reason)
 
 

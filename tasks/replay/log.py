@@ -17,7 +17,7 @@ import pandas as pd
 
 from tasks.evaluation.clustered import RowClusters
 from tasks.replay.inclusion import contradiction
-from tasks.replay.outcomes import Outcome
+from tasks.replay.outcomes import JointOutcome
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -51,7 +51,7 @@ class CandidateLog:
     logged_position: Floats
     shown: npt.NDArray[np.bool_]
     labels: Mapping[str, Floats]
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, JointOutcome]
     segments: Mapping[str, pd.Categorical]
     days: Ints
     dates: tuple[date, ...]

@@ -26,7 +26,7 @@ Rows = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JointOutcome:
     """A task's joint outcome on the rows of a log.
 
     Attributes
@@ -53,7 +53,7 @@ def joint_outcome(
     shown: Rows,
     immature: Rows | None = None,
     answered_at: Floats | None = None,
-) -> Outcome:
+) -> JointOutcome:
     """Return what is known of the last task of a chain.
 
     Parameters
@@ -81,7 +81,7 @@ def joint_outcome(
         weight = np.where(reached, weight * _inverse_share(known, reached, answered_at), weight)
         reached = known & (label == 1.0)
     joint = join_outcomes(labels, links)
-    return Outcome(np.where(weight > 0, joint, 0.0), weight, answered_at is None)
+    return JointOutcome(np.where(weight > 0, joint, 0.0), weight, answered_at is None)
 
 
 def _inverse_share(known: Rows, among: Rows, looks: Floats | None) -> Floats:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from tasks.evaluation.clustered import Ratio, Statistic, divide_statistics
 from tasks.replay.log import CandidateLog, Floats, Slates
-from tasks.replay.outcomes import Outcome
+from tasks.replay.outcomes import JointOutcome
 
 Rows = npt.NDArray[np.bool_]
 
@@ -32,7 +32,7 @@ THIN = 20
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class RateEstimator:
     """Rates of outcomes on one log, with one set of predictions for every policy.
 
     Attributes
@@ -103,7 +103,7 @@ class Term:
     believed: Floats | None = None
 
 
-def _count(outcome: Outcome, rows: Rows) -> int:
+def _count(outcome: JointOutcome, rows: Rows) -> int:
     return int(np.count_nonzero(rows & outcome.known & (outcome.value > 0)))
 
 

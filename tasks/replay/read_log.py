@@ -10,7 +10,7 @@ import pandas as pd
 from tasks import columns as c
 from tasks.replay.inclusion import inclusion_weights, sequential_weights
 from tasks.replay.log import CandidateLog, Floats
-from tasks.replay.outcomes import Outcome, joint_outcome
+from tasks.replay.outcomes import JointOutcome, joint_outcome
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def candidate_log(frame: pd.DataFrame, reading: LogReading) -> CandidateLog:
     return replace(log, outcomes=outcomes, inclusion=_inclusion(log, frame, reading.propensity_kind))
 
 
-def _outcome(log: CandidateLog, frame: pd.DataFrame, reading: LogReading, task: str) -> Outcome:
+def _outcome(log: CandidateLog, frame: pd.DataFrame, reading: LogReading, task: str) -> JointOutcome:
     status = frame.get(c.status(task))
     return joint_outcome(
         log.labels,

@@ -27,7 +27,7 @@ from tasks.replay.metrics import (
     per_look,
     unanswerable,
 )
-from tasks.replay.rates import THIN, Outcomes, Term
+from tasks.replay.rates import THIN, RateEstimator, Term
 
 BIASED = "the log holds candidates without propensities, so the figure favours what its ranker favoured"
 _STANDARD_ERRORS = 2.0
@@ -83,7 +83,7 @@ class Replay:
         everywhere = np.ones(len(self.log.requests), dtype=bool)
         terms, believed, left_out = [], {}, []
         for task, each in worth.items():
-            counted = [self._outcomes.events(task, slates, everywhere) for slates in (policy, baseline)]
+            counted = [self._rates.events(task, slates, everywhere) for slates in (policy, baseline)]
             judge = baseline if task in baseline.predictions else self.reference
             prediction = per_look(self.log, judge, task)
             if not self.log.outcomes[task].looked_at or (min(counted) < THIN and prediction is None):
@@ -96,9 +96,9 @@ class Replay:
         return UtilityTerms(tuple(terms), believed, tuple(left_out))
 
     @cached_property
-    def _outcomes(self) -> Outcomes:
+    def _rates(self) -> RateEstimator:
         known = {task: per_look(self.log, self.reference, task) for task in self.log.outcomes}
-        return Outcomes(self.log, {task: q for task, q in known.items() if q is not None})
+        return RateEstimator(self.log, {task: q for task, q in known.items() if q is not None})
 
     def _doubt(self, *policies: Slates) -> str:
         """Say why no rate of these policies may be judged; nothing where it may."""
@@ -154,15 +154,15 @@ class Replay:
         metric, task = compared.metric, str(compared.metric.subject)
         match metric.kind:
             case MetricKind.RATE:
-                return self._outcomes.rate(task, slates, rows)
+                return self._rates.rate(task, slates, rows)
             case MetricKind.GIVEN:
-                return self._outcomes.rate_given(task, str(metric.value), slates, rows)
+                return self._rates.rate_given(task, str(metric.value), slates, rows)
             case MetricKind.NDCG if metric.naive:
                 return naive_ndcg(task, self.log, slates, rows)
             case MetricKind.NDCG:
-                return self._outcomes.gain(task, slates, rows)
+                return self._rates.gain(task, slates, rows)
             case MetricKind.OBSERVED_UTILITY:
-                return self._outcomes.utility(compared.terms, slates, rows)
+                return self._rates.utility(compared.terms, slates, rows)
         return measure_slots(metric, self.log, slates, compared.judge, rows)
 
     def _level(self, metric: Metric, statistic: Statistic) -> Estimate:

@@ -8,7 +8,7 @@ import pytest
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.log import Slates
-from tasks.replay.rates import Outcomes, Term
+from tasks.replay.rates import RateEstimator, Term
 from tasks.replay.replay_policies import BIASED, Replay
 from tests.replay.worlds import AT_RANDOM, LOGGED, SWAPPED, Feed, feed, metric, page, slates, value
 
@@ -147,7 +147,7 @@ def test_observed_utility_adds_the_worth_of_each_outcome() -> None:
     log = page(complete=False)
     everything = np.ones(6, dtype=bool)
     worth = np.array([2.0, 1.0, 1.0, 1.0, 3.0, 1.0])
-    utility = Outcomes(log).utility([Term("click", worth)], slates("p", SWAPPED), everything).statistic
+    utility = RateEstimator(log).utility([Term("click", worth)], slates("p", SWAPPED), everything).statistic
     assert utility.value == pytest.approx((2.0 * 0.5 + 3.0 * 2.0) / LOOKS_OF_TWO_PAGES)
 
 
