@@ -8,10 +8,9 @@
     interval   value +- the largest of t x sqrt(variance), by user, by item and by day
 
 ``t`` is the quantile of Student's distribution with the effective number of clusters less one: with seven
-days 2.45 instead of 1.96. By user alone an interval of 95 % covers .80 where days act on policies, and a
-three-way product of weights is 2.6 times too wide; the largest of the one-way intervals covers .95 to .97
-(``benchmarks/operating.py``). Linearisation and the factor G / (G - 1): Cameron and Miller (2015), "A
-Practitioner's Guide to Cluster-Robust Inference".
+days 2.45 instead of 1.96. How often the largest of the one-way intervals holds the truth, where days and items
+move outcomes, ``python -m benchmarks.operating_worlds.shocks`` counts. Linearisation and the factor
+G / (G - 1): Cameron and Miller (2015), "A Practitioner's Guide to Cluster-Robust Inference".
 """
 
 import math

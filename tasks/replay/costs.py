@@ -10,8 +10,8 @@
     else                                                                   cannot_tell that holds
 
 The judges agree where the change of the prediction, by the worse of the release and its baseline, is at most
-half the bound on the whole and at most the bound in each segment. By itself an interval decides little: at
-800 requests a day a true rise of 23 % against a bound of 15 % could not be told in 92 %.
+half the bound on the whole and at most the bound in each segment. By itself an interval decides little: costs
+are rare, and a rise well beyond the bound is seldom told.
 """
 
 import math
@@ -94,9 +94,9 @@ def _settle(verdicts: Sequence[Verdict], bound: Bound, whole: Measured, judges: 
 
 
 def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: Judges) -> Verdict:
-    if bound.margin is None:
-        beyond = bound.observed is not None and bound.observed.value > bound.allowed.high
-        return replace(verdict, holds=beyond)
+    if not (bound.relative and math.isfinite(bound.allowed.high)):
+        seen = math.nan if bound.observed is None else bound.observed.value
+        return replace(verdict, holds=seen > bound.allowed.high or seen < bound.allowed.low)
     judged = (
         f"the worse judge says {judges.whole:+.1%}"
         if math.isfinite(judges.whole)
@@ -105,10 +105,11 @@ def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: Judge
     if math.isfinite(judges.segment):
         judged += f", at most {judges.segment:+.1%} in a segment"
     thin = _thin(whole)
-    within = thin or (bound.observed is not None and bound.observed.value <= bound.margin)
+    margin = bound.allowed.high
+    within = thin or (bound.observed is not None and bound.observed.value <= margin)
     measurable = f"not measurable offline ({whole.events or 0} events): " if thin else ""
     reason = f"{whole.reason}; {judged}" if whole.reason else f"{measurable}{judged}"
-    return replace(verdict, holds=not (within and judges.agree(bound.margin)), reason=reason)
+    return replace(verdict, holds=not (within and judges.agree(margin)), reason=reason)
 
 
 def _severity(verdict: Verdict) -> tuple[bool, bool, bool]:

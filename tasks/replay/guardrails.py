@@ -8,7 +8,7 @@
     any other                       by its interval; what cannot be told is a warning
 
 Segments only block, and a block among many segments is corrected for their number (Benjamini and Hochberg):
-twenty equal segments blocked an equal candidate in 15 %.
+else enough equal segments would block an equal candidate.
 """
 
 from collections.abc import Iterator, Sequence
@@ -143,7 +143,7 @@ def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str
 
 
 def without_interval(measured: Measured) -> Measured:
-    """Drop the intervals of what a model believes: they hold the truth in a third of the cases, or fewer."""
+    """Drop the intervals of what a model believes: they say nothing of how wrong the model is."""
     if measured.kind not in BELIEVED:
         return measured
     return replace(

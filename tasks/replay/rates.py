@@ -8,7 +8,7 @@ A *look* is a slot weighted by its examination ``e``; ``e0`` is that of the plac
     k   known outcomes stand for unknown ones        w   shown items stand for all candidates (inclusion.py)
 
 The estimate is unbiased for whatever ``q``, since the logged propensities are known: a mean over the slots
-that happen to hold shown items is not (random order: purchases truly -19 %, said 0). An order that depends on
+that happen to hold shown items is not (of a random order it says nearly no change). An order that depends on
 what was shown, as the logged one does, needs no weight: sum of y over sum of e of its labelled slots. A log
 without propensities is read so too, and its figure favours what the logger favoured.
 ``ndcg_<task>`` is the same with 1 / log2(1 + slot) in place of ``e``; the ideal is common to all policies and

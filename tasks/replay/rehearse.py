@@ -8,6 +8,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Final
 
@@ -47,7 +48,12 @@ class Rehearsal:
     baseline: Slates
     anchors: Mapping[str, Slates] = field(default_factory=dict)
 
-    @property
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """Every metric of the report by name."""
+        return report_metrics(self.contracts, self.log)
+
+    @cached_property
     def replay(self) -> Replay:
         """The replay of the log, with the release's predictions in the rates of both."""
         tasks = self.contracts.tasks.tasks
@@ -63,7 +69,7 @@ def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) ->
     others : slates of further policies by name.
     run : the MLflow run that the figures come from.
     """
-    replay, metrics = rehearsal.replay, report_metrics(rehearsal.contracts, rehearsal.log)
+    replay, metrics = rehearsal.replay, rehearsal.metrics
     by = _segments(rehearsal.contracts)
     policy, baseline = rehearsal.policy, rehearsal.baseline
     measured = {n: replay.measure(m, policy, baseline, by.get(n, ())) for n, m in metrics.items()}
@@ -162,8 +168,7 @@ def _primary(
             evidence=run,
         )
         return
-    metric = report_metrics(rehearsal.contracts, rehearsal.log)[primary.metric]
-    found = replay.measure(metric, rehearsal.policy, anchor, ())[0]
+    found = replay.measure(rehearsal.metrics[primary.metric], rehearsal.policy, anchor, ())[0]
     yield judge_primary(primary, found, against=f"{anchor.name}, {RATCHET}", run=run)
 
 
@@ -191,6 +196,6 @@ def _measured_for(
     """Return a metric on a guardrail's own segments, against its anchor where it names one."""
     found = measured.get(name, ())
     if rail.anchor is not None and found:
-        metric = report_metrics(rehearsal.contracts, rehearsal.log)[name]
-        found = replay.measure(metric, rehearsal.policy, rehearsal.anchors[rail.anchor], rail.by)
+        anchor = rehearsal.anchors[rail.anchor]
+        found = replay.measure(rehearsal.metrics[name], rehearsal.policy, anchor, rail.by)
     return [one for one in found if one.segment == ALL or segment_column(one.segment) in rail.by]

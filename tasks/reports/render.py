@@ -12,24 +12,16 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from tasks.reports.numbers import (
-    format_change,
-    format_count,
-    format_estimate,
-    format_number,
-    format_power,
-    format_share,
-    keep_together,
-)
+from tasks.reports import numbers
 
 _FILTERS = (
-    format_change,
-    format_count,
-    format_estimate,
-    format_number,
-    format_power,
-    format_share,
-    keep_together,
+    numbers.format_change,
+    numbers.format_count,
+    numbers.format_estimate,
+    numbers.format_number,
+    numbers.format_power,
+    numbers.format_share,
+    numbers.keep_together,
 )
 
 

@@ -95,6 +95,13 @@ def test_the_whole_holds_where_a_judge_sees_more_than_the_bound_in_a_segment() -
     assert "at most +16.0% in a segment" in verdict.reason
 
 
+def test_a_bound_on_a_fall_is_no_matter_of_the_judges_of_a_rise() -> None:
+    rail = Guardrail.model_validate({"metric": "hide_rate", "relative_decrease_max": 0.15})
+    risen, fallen = (judge_cost(rail, [_rate(change)], [], run="r")[0] for change in (0.1, -0.2))
+    assert (risen.outcome, risen.holds) == (Outcome.CANNOT_TELL, False)
+    assert (fallen.outcome, fallen.holds) == (Outcome.CANNOT_TELL, True)
+
+
 def test_an_absolute_bound_holds_where_the_estimate_is_beyond_it() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.095})
     (verdict,) = judge_cost(rail, [_rate(0.0)], [_says(0.0)], run="r")

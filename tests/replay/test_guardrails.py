@@ -44,7 +44,7 @@ def test_of_two_judges_the_worse_decides() -> None:
 
 
 def test_a_belief_is_printed_without_an_interval() -> None:
-    """Intervals of predicted changes held the truth in 11 % by the own judge and 31 % by the champion's."""
+    """Such an interval says how candidates vary, and nothing of how wrong the model is."""
     believed = without_interval(replace(RATE, kind=MetricKind.PREDICTED))
     assert believed.relative is not None
     assert believed.relative.value == 0.25
@@ -77,7 +77,6 @@ def test_power_stands_beside_a_bound_of_a_change() -> None:
 
 
 def test_one_of_twenty_segments_blocks_only_beyond_what_chance_does_among_twenty() -> None:
-    """Twenty equal segments blocked an equal candidate in 15 %."""
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
     equal = replace(RATE, relative=Estimate(0.0, -0.1, 0.1, 90))
     odd = replace(RATE, segment="tenure=odd", relative=Estimate(0.21, 0.105, 0.315, 90))
