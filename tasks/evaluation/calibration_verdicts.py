@@ -49,8 +49,6 @@ measured offline."""
 _UNKNOWN_INFLATION: Final = 2.0
 """Inflation of a count where not even the whole shows one: 20 outcomes of 80 users who differ as a gamma law
 of shape .3 have 1.8 (1 + outcomes a user / shape)."""
-_BOUNDS: Final = 2 * 1.959964
-"""Standard deviations from one end of a 95 % interval to the other."""
 _LEAST: Final = 1e-12
 """Least inflation, as a share of the count: so that an interval of one point divides by more than 0."""
 
@@ -161,7 +159,7 @@ def inflation(ratio: Estimate, observed: float) -> float:
     """
     if not ratio.known or ratio.value <= 0:
         return 0.0
-    return observed * ((ratio.high - ratio.low) / (_BOUNDS * ratio.value)) ** 2
+    return observed * (ratio.standard_error / ratio.value) ** 2
 
 
 def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:

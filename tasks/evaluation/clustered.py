@@ -8,9 +8,9 @@
     interval   value +- the largest of t x sqrt(variance), by user, by item and by day
 
 ``t`` is the quantile of Student's distribution with the effective number of clusters less one: with seven
-days 2.45 instead of 1.96. How often the largest of the one-way intervals holds the truth, where days and items
-move outcomes, ``python -m benchmarks.operating_worlds.shocks`` counts. Linearisation and the factor
-G / (G - 1): Cameron and Miller (2015), "A Practitioner's Guide to Cluster-Robust Inference".
+days 2.45 instead of 1.96. How often the largest of the one-way intervals holds the truth where days and
+items move outcomes is counted by ``python -m benchmarks.operating_worlds.shocks``. Linearisation and the
+factor G / (G - 1): Cameron and Miller (2015), "A Practitioner's Guide to Cluster-Robust Inference".
 """
 
 import math
@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from tasks.evaluation.binary import Codes, Floats
-from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
+from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, effective_number
 from tasks.evaluation.verdicts import Estimate
 
 _UPPER: Final = 0.975
@@ -129,27 +129,20 @@ def clustered_interval(statistic: Statistic, clusters: RowClusters) -> Estimate:
     users = _sum_by(clusters.users, statistic.weight)
     n = int(np.count_nonzero(users))
     few = statistic.events is not None and statistic.events < LEAST_POSITIVES
-    if few or effective_clusters(users) < LEAST_CLUSTERS or not math.isfinite(statistic.value):
+    if few or _effective(users) < LEAST_CLUSTERS or not math.isfinite(statistic.value):
         return Estimate(statistic.value, math.nan, math.nan, n)
     half = max(_half_width(statistic, codes) for codes in (clusters.users, clusters.items, clusters.days))
     return Estimate(statistic.value, statistic.value - half, statistic.value + half, n)
 
 
-def effective_clusters(weights: Floats) -> float:
-    """Return Kish's effective number of clusters of the given weights; 0 without any.
-
-    Examples
-    --------
-    >>> effective_clusters(np.array([1.0, 1.0, 0.0])), effective_clusters(np.array([9.0, 1.0]))
-    (2.0, 1.2195121951219512)
-    """
-    squares = float((weights**2).sum())
-    return float(weights.sum()) ** 2 / squares if squares else 0.0
+def _effective(weights: Floats) -> float:
+    """Count clusters of the given weights that would vary as much if all had one."""
+    return float(effective_number(weights.sum(), (weights**2).sum()))
 
 
 def _half_width(statistic: Statistic, codes: Codes) -> float:
     weights = _sum_by(codes, statistic.weight)
-    effective = effective_clusters(weights)
+    effective = _effective(weights)
     if effective < _LEAST_DAYS:
         return 0.0
     count = np.count_nonzero(weights)

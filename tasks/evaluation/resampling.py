@@ -42,6 +42,23 @@ MOST_UNDEFINED = 0.05
 """Share of replicates without a value from which an interval cannot be told: what a 95 % interval leaves
 out."""
 
+
+def effective_number(total: npt.ArrayLike, squares: npt.ArrayLike) -> Floats:
+    """Return Kish's effective number of clusters: (sum of weights)^2 / sum of squares; 0 without any.
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, section 8.2.
+
+    Examples
+    --------
+    >>> effective_number([2.0, 10.0, 0.0], [2.0, 82.0, 0.0]).round(4)
+    array([2.    , 1.2195, 0.    ])
+    """
+    sums, spread = np.asarray(total, dtype=np.float64), np.asarray(squares, dtype=np.float64)
+    return np.divide(sums**2, spread, out=np.zeros(sums.shape), where=spread > 0)
+
+
 Statistic = Callable[..., Floats]
 
 

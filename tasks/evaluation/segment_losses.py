@@ -18,15 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from scipy.special import ndtr
-
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
-from tasks.evaluation.verdicts import Estimate
+from tasks.evaluation.verdicts import Bounds, Estimate, beyond_p_value
 
 LEVEL: Final = 0.025
 """Chance that a release which loses nowhere is held for a segment of any task."""
-_INTERVAL: Final = 2 * 1.959964
-"""Standard errors from one end of a 95 % interval to the other."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,4 @@ def loss_p_value(one: SegmentLoss) -> float:
     >>> round(loss_p_value(SegmentLoss("age=new", "auc_drop", Estimate(0.03, 0.01, 0.05, 90), 0.01)), 3)
     0.025
     """
-    above, error = one.loss.value - one.bound, (one.loss.high - one.loss.low) / _INTERVAL
-    if error <= 0:
-        return 0.0 if above > 0 else 1.0
-    return float(ndtr(-above / error))
+    return beyond_p_value(one.loss, Bounds(high=one.bound))

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
+from scipy.special import ndtr
 
 from tasks.evaluation.documents import CLOSED, Figure
 from tasks.evaluation.segments import ALL
@@ -78,6 +79,23 @@ class Bounds:
 
     low: float = -math.inf
     high: float = math.inf
+
+
+def beyond_p_value(estimate: Estimate, allowed: Bounds) -> float:
+    """Return the one-sided p-value of "the bound holds", by the normal law; 1 where the interval is unknown.
+
+    Examples
+    --------
+    >>> high = Estimate(0.3, 0.3 - 1.959964 * 0.1, 0.3 + 1.959964 * 0.1, 90)
+    >>> round(beyond_p_value(high, Bounds(high=0.1)), 4)
+    0.0228
+    """
+    if not estimate.known:
+        return 1.0
+    excess, error = max(estimate.value - allowed.high, allowed.low - estimate.value), estimate.standard_error
+    if error <= 0:
+        return 0.0 if excess > 0 else 1.0
+    return float(ndtr(-excess / error))
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,22 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from scipy.special import ndtr
 
 from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import WORST_FIRST, Bounds, Estimate, Outcome, Power, Verdict, judge
+from tasks.evaluation.verdicts import (
+    WORST_FIRST,
+    Bounds,
+    Estimate,
+    Outcome,
+    Power,
+    Verdict,
+    beyond_p_value,
+    judge,
+)
 
 _ONE_SIDED: Final = 0.025
 """Chance of an interval of 95 % to lie wholly beyond a bound that holds."""
@@ -72,33 +80,21 @@ def judge_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, run: 
 def correct_segments(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Take back the blocks of segments that chance makes among so many; the whole is left as it is."""
     family = [v for v in verdicts if _is_segment_with_interval(v)]
-    adjusted = iter(benjamini_hochberg([beyond_p_value(v) for v in family]))
+    adjusted = iter(benjamini_hochberg([_p_value(v) for v in family]))
     return [
         _corrected(v, float(next(adjusted)), len(family)) if _is_segment_with_interval(v) else v
         for v in verdicts
     ]
 
 
+def _p_value(verdict: Verdict) -> float:
+    if verdict.observed is None or verdict.allowed is None:
+        return 1.0
+    return beyond_p_value(verdict.observed, verdict.allowed)
+
+
 def _is_segment_with_interval(verdict: Verdict) -> bool:
     return verdict.segment != ALL and verdict.observed is not None and verdict.observed.known
-
-
-def beyond_p_value(verdict: Verdict) -> float:
-    """Return the one-sided p-value of "the bound holds" by the verdict's interval; 1 where it is unknown.
-
-    Examples
-    --------
-    >>> high = Estimate(0.3, 0.3 - 1.959964 * 0.1, 0.3 + 1.959964 * 0.1, 90)
-    >>> bound = Bounds(high=0.1)
-    >>> v = Verdict("decision", "hide_rate", "a=b", Outcome.BLOCK, "", high, allowed=bound)
-    >>> round(beyond_p_value(v), 4)
-    0.0228
-    """
-    seen, allowed = verdict.observed, verdict.allowed
-    if seen is None or allowed is None or not seen.known or not seen.standard_error:
-        return 1.0
-    excess = max(seen.value - allowed.high, allowed.low - seen.value)
-    return float(ndtr(-excess / seen.standard_error))
 
 
 def bounds_of(guardrail: Guardrail, measured: Measured) -> Iterator[Bound]:
