@@ -2,9 +2,10 @@
 
 Worlds are simulated whose every candidate's truth is known (``benchmarks/operating_worlds``). In each, two
 retrains make a champion and a challenger, and releases are put before the whole gate: the challenger itself,
-one with better heads, and harmful ones; once against the champion, once as a first release against the log.
-Printed are, for each size, how often each was promoted and why it was held, beside what it truly changes; and
-of all printed intervals of a change how many hold the truth.
+one with better heads, and harmful ones; once against the champion, once as a first release against the log,
+once against the champion with an examination curve that is estimated instead of known. Printed are, for each
+size, how often each was promoted and why it was held, beside what it truly changes; and of all printed
+intervals of a change how many hold the truth.
 
 A world is made once and its results are kept in ``--folder``: a run that was ended goes on where it was, and
 ``--again`` judges the same worlds by a gate that has changed.

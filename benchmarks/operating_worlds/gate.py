@@ -6,7 +6,7 @@ here differs in is left out: the validation of the labels, refits and proxies.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 
@@ -29,7 +29,7 @@ from tasks.replay.champion_comparison import comparisons
 from tasks.replay.compare import compare
 from tasks.replay.findings import Findings
 from tasks.replay.log import Slates
-from tasks.replay.rehearse import Rehearsal, rehearse
+from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
 from tasks.replay.slates import Scored, TestSlice
 
 _NO_RUN = Runs("", "", "", "")
@@ -47,9 +47,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate of a world, in front of which releases with the challenger's slices are put."""
+    """The gate of a world, in front of which releases with the challenger's slices are put.
+
+    Attributes
+    ----------
+    data : the candidates of the slice, and what heads say of them.
+    examination : how much each place is looked at, as the gate knows it; None is undeclared.
+    """
 
     data: ScoredSlice
+    examination: Examination | None
 
     @property
     def contracts(self) -> Contracts:
@@ -59,11 +66,9 @@ class Gate:
     @cached_property
     def test(self) -> TestSlice:
         """The test slice as the simulation reads it."""
-        curve = self.contracts.surface.examination_curve
-        examined = (
-            None if curve is None else Examination(tuple(curve), self.contracts.surface.reference_position)
+        return TestSlice(
+            self.data.workspace, self.data.candidates, complete=True, examination=self.examination
         )
-        return TestSlice(self.data.workspace, self.data.candidates, complete=True, examination=examined)
 
     @cached_property
     def champion(self) -> Scored:
@@ -78,8 +83,8 @@ class Gate:
     def judge(self, candidate: Candidate, *, first: bool) -> Judged:
         """Judge a release against the champion, or as a first release against the logged order."""
         ours, gates = self.scored(candidate), self.contracts.surface.gates
-        baseline = self.logged if first else self.champion.slates
-        findings = self._rehearse(ours, baseline)
+        baseline = self.logged if first else self._champion_of(candidate)
+        findings = self._rehearse(ours, baseline, stepped=candidate.champion is not None)
         verdicts = judge_release(
             gates,
             Evidence(
@@ -120,8 +125,17 @@ class Gate:
         )
         return Scored(slates, frame, candidate.predictions, policy)
 
-    def _rehearse(self, ours: Scored, baseline: Slates) -> Findings:
-        return rehearse(Rehearsal(self.contracts, self.test.log, ours.slates, baseline), {}, run="")
+    def _champion_of(self, candidate: Candidate) -> Slates:
+        """Return the slates of the world's champion, or of a release's own."""
+        if candidate.champion is None:
+            return self.champion.slates
+        return replace(self.champion.slates, slot=candidate.champion)
+
+    def _rehearse(self, ours: Scored, baseline: Slates, *, stepped: bool) -> Findings:
+        """Rehearse a release; of a fourth step the world's champion is that of four promotions ago."""
+        anchors = {RATCHET: self.champion.slates} if stepped else {}
+        rehearsal = Rehearsal(self.contracts, self.test.log, ours.slates, baseline, anchors)
+        return rehearse(rehearsal, {}, run="")
 
     def _comparisons(self, ours: Scored, candidate: Candidate) -> list[ChampionComparison]:
         if not candidate.altered:

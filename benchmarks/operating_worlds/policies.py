@@ -32,7 +32,10 @@ from tasks.ranking.utility import compute_utilities
 EQUAL: Final = "equal retrain"
 BETTER: Final = "better heads"
 MIXED: Final = "mixture at -5 %: "
+STEP: Final = "a fourth step of -2 %: "
 _MIXTURE: Final = -0.05
+_STEPS: Final = (-0.06, -0.08)
+"""What a champion has lost in three steps, and a release in four."""
 _OF_MIXTURES: Final = ("random order", "clicks only")
 _NOISE: Final = 1.0
 """Standard deviation of the noise on a head's log odds, about that of a head itself within a request."""
@@ -55,6 +58,8 @@ class Candidate:
     slot, served : [n] its slots as the gate replays them, and as people would get them.
     utility : [n] what it ranks by.
     altered : the tasks whose heads are not the challenger's; ``leaked`` those whose outcome is a feature.
+    champion : [n] slots of a champion of its own, which three such promotions have made of the world's; None
+        where it is compared with that one.
     """
 
     name: str
@@ -65,10 +70,14 @@ class Candidate:
     utility: Floats
     altered: frozenset[str] = frozenset()
     leaked: frozenset[str] = frozenset()
+    champion: Integers | None = None
 
 
 def candidates(data: ScoredSlice, *, seed: int) -> Iterator[Candidate]:
-    """Yield every release, the equal one first; a mixture only where its policy harms enough to make one."""
+    """Yield every release, the equal one first; a mixture only where its policy harms enough to make one.
+
+    The mixtures and the steps of one policy share their requests, so a step adds to the steps before it.
+    """
     rng = np.random.default_rng(seed)
     made = [
         ranked(data, EQUAL, data.challenger),
@@ -80,9 +89,13 @@ def candidates(data: ScoredSlice, *, seed: int) -> Iterator[Candidate]:
     yield from made
     by_name = {one.name: one for one in made}
     for name in _OF_MIXTURES:
-        mixture = _mixture(data, by_name[EQUAL], by_name[name], rng)
-        if mixture is not None:
-            yield mixture
+        mixer = _Mixer.of(data, by_name[EQUAL], by_name[name], rng)
+        if mixer.whole < _MIXTURE:
+            yield mixer.mixture(f"{MIXED}{name}", _MIXTURE)
+        before, after = _STEPS
+        if mixer.whole < after:
+            step = mixer.mixture(f"{STEP}{name}", after)
+            yield replace(step, champion=mixer.mixture("", before).slot)
 
 
 def ranked(
@@ -178,18 +191,34 @@ def _level_elsewhere(data: ScoredSlice, task: str) -> float:
     return float((1 - _KNOWN) * label.eq(1).sum() / label.ne(1).sum())
 
 
-def _mixture(
-    data: ScoredSlice, equal: Candidate, harmful: Candidate, rng: np.random.Generator
-) -> Candidate | None:
-    """Mix two policies by request so that the primary is truly 5 % lower; None where it cannot be."""
-    utility = true_utility(data)
-    theirs = weighted_mean(utility, looks(equal.slot))
-    whole = change(weighted_mean(utility, looks(harmful.slot)), theirs)
-    if not whole < _MIXTURE:
-        return None
-    drawn = rng.random(int(data.requests.max()) + 1)[data.requests]
-    mixed = np.where(drawn < _MIXTURE / whole, harmful.slot, equal.slot)
-    return replace(equal, name=f"{MIXED}{harmful.name}", slot=mixed, served=mixed)
+@dataclass(frozen=True)
+class _Mixer:
+    """Serves a harmful policy to some requests; those of a smaller loss are among those of a larger one.
+
+    Attributes
+    ----------
+    drawn : [n] a number from 0 to 1 of each candidate's request.
+    whole : the true change of the primary were the harmful policy served to all.
+    """
+
+    equal: Candidate
+    harmful: Candidate
+    drawn: Floats
+    whole: float
+
+    @classmethod
+    def of(
+        cls, data: ScoredSlice, equal: Candidate, harmful: Candidate, rng: np.random.Generator
+    ) -> "_Mixer":
+        utility = true_utility(data)
+        theirs = weighted_mean(utility, looks(equal.slot))
+        whole = change(weighted_mean(utility, looks(harmful.slot)), theirs)
+        return cls(equal, harmful, rng.random(int(data.requests.max()) + 1)[data.requests], whole)
+
+    def mixture(self, name: str, loss: float) -> Candidate:
+        """Return the mixture whose primary truly changes by ``loss``, which is below 0."""
+        mixed = np.where(self.drawn < loss / self.whole, self.harmful.slot, self.equal.slot)
+        return replace(self.equal, name=name, slot=mixed, served=mixed)
 
 
 def reweighted(policy: UtilityPolicy, factors: Mapping[str, float]) -> UtilityPolicy:

@@ -23,15 +23,18 @@ from tasks import columns as c
 from tasks.contracts import Contracts, canonical
 from tasks.datasets.world.vocabulary import EXAMINATION
 from tasks.ranking.candidates import CandidateSets
+from tasks.ranking.examination import Examination
 from tasks.ranking.policy import SlatePolicy, UtilityPolicy
 from tasks.replay.logged_candidates import labelled_candidates
 from tasks.stores.workspace import Workspace
+from tasks.training.examination_curve import estimate_examination
 
 Floats = npt.NDArray[np.float64]
 Predictions = Mapping[str, Floats]
 """Probabilities of n candidates by column (``p_<task>``)."""
 
 _NEWEST: Final = b"newest_training_days"
+_HARVESTED: Final = ("click_30m", c.POSITION, c.PROPENSITY)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,28 @@ class ScoredSlice:
     def shown(self) -> npt.NDArray[np.bool_]:
         """Whether each candidate was shown, shape [n]."""
         return self.candidates[c.SHOWN].fillna(value=False).to_numpy(dtype=bool)
+
+    def declared_examination(self) -> Examination | None:
+        """Return the curve that the surface declares; None where it says nothing of one."""
+        surface = self.contracts.surface
+        curve = surface.examination_curve
+        return None if curve is None else Examination(tuple(curve), surface.reference_position)
+
+    def estimated_examination(self) -> Examination:
+        """Return the curve that the slice's own clicks and propensities tell.
+
+        Raises
+        ------
+        ImmatureLabels
+            There are too few clicks at the first two positions.
+        """
+        shown = self.candidates[self.shown]
+        estimated = estimate_examination(
+            *(shown[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in _HARVESTED),
+            requests=self.requests[self.shown],
+            users=pd.factorize(shown[c.USER_ID])[0].astype(np.int64),
+        )
+        return Examination(estimated.by_position, self.contracts.surface.reference_position)
 
     @cached_property
     def mean_looks(self) -> float:

@@ -9,15 +9,19 @@ from typing import Final
 import numpy as np
 
 from benchmarks.operating_worlds import trials
-from benchmarks.operating_worlds.policies import BETTER, EQUAL, MIXED
-from benchmarks.operating_worlds.trials import CHAMPION, FIRST, SETTINGS, Change, Trial
+from benchmarks.operating_worlds.policies import BETTER, EQUAL, MIXED, STEP
+from benchmarks.operating_worlds.trials import CHAMPION, ESTIMATED, FIRST, SETTINGS, Change, Trial
 from tasks.evaluation.segments import ALL
 
 WANTED_COVERAGE: Final = (0.92, 0.99)
 LARGE: Final = 0.1
 """A true change whose sign an estimate has to have."""
 _REASONS: Final = 3
-_TITLES: Final = {CHAMPION: "against a champion", FIRST: "a first release, against the log"}
+_TITLES: Final = {
+    CHAMPION: "against a champion",
+    FIRST: "a first release, against the log",
+    ESTIMATED: "against a champion, places' examination estimated",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ WANTED: Final = (
     Wanted("equal and better", lambda trial: trial.candidate in {EQUAL, BETTER}, least=0.85),
     Wanted("harmful", lambda trial: trial.harmful, most=0.02),
     Wanted("a true -5 %", lambda trial: trial.candidate.startswith(MIXED), most=0.08),
+    Wanted("a fourth step of -2 %", lambda trial: trial.candidate.startswith(STEP), most=0.08),
 )
 
 
@@ -63,7 +68,7 @@ def promotions(size: str, setting: str, judged: Sequence[Trial]) -> Iterator[str
     yield ""
     for wanted in WANTED:
         chosen = [trial for trial in judged if wanted.of(trial)]
-        if chosen and (setting == CHAMPION or wanted.name == "harmful"):
+        if chosen and (setting != FIRST or wanted.name in {"equal and better", "harmful"}):
             yield _summary(wanted, chosen)
     yield ""
 

@@ -32,8 +32,10 @@ from tasks.replay.log import Slates
 
 FIRST: Final = "first"
 CHAMPION: Final = "champion"
-SETTINGS: Final = (CHAMPION, FIRST)
-"""What a release is compared with: the champion, or as a first one the logged order."""
+ESTIMATED: Final = "estimated"
+SETTINGS: Final = (CHAMPION, FIRST, ESTIMATED)
+"""What a release is compared with: the champion, or as a first one the logged order; or the champion again,
+with an examination curve that is estimated from the slice's own clicks instead of known."""
 _OF_TRUTH: Final = (MetricKind.RATE, MetricKind.NDCG, MetricKind.OBSERVED_UTILITY, MetricKind.PREDICTED)
 
 
@@ -110,7 +112,8 @@ def read(file: Path) -> tuple[Trial, ...]:
 
 
 def _trials(data: ScoredSlice, setting: str, *, seed: int) -> Iterator[Trial]:
-    gate = Gate(data)
+    examination = data.estimated_examination() if setting == ESTIMATED else data.declared_examination()
+    gate = Gate(data, examination)
     truth = Truth(data, true_utility(data))
     for candidate in candidates(data, seed=seed):
         yield _trial(gate, truth, candidate, setting)

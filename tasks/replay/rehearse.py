@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from typing import Final
@@ -155,11 +155,18 @@ def _primary(
         yield _missing(primary.metric, run)
         return
     yield judge_primary(primary, measured[primary.metric][0], against=rehearsal.baseline.name, run=run)
+    yield _ratchet(rehearsal, replay, run)
+
+
+def _ratchet(rehearsal: Rehearsal, replay: Replay, run: str) -> Verdict:
+    """Judge the primary against the champion of four promotions ago."""
+    primary = rehearsal.contracts.utility.primary
+    subject = f"{primary.metric}.{RATCHET}"
     anchor = rehearsal.anchors.get(RATCHET)
     if anchor is None:
-        yield Verdict(
+        return Verdict(
             gate="decision",
-            subject=f"{primary.metric}.{RATCHET}",
+            subject=subject,
             segment=ALL,
             outcome=Outcome.NO_RULE,
             threshold="",
@@ -167,9 +174,9 @@ def _primary(
             reason="fewer than four promotions so far",
             evidence=run,
         )
-        return
-    found = replay.measure(rehearsal.metrics[primary.metric], rehearsal.policy, anchor, ())[0]
-    yield judge_primary(primary, found, against=f"{anchor.name}, {RATCHET}", run=run)
+    of_anchor = replay.measure(rehearsal.metrics[primary.metric], rehearsal.policy, anchor, ())[0]
+    judged = judge_primary(primary, of_anchor, against=f"{anchor.name}, {RATCHET}", run=run)
+    return replace(judged, subject=subject)
 
 
 def _missing(metric: str, run: str) -> Verdict:

@@ -11,10 +11,12 @@ from benchmarks.operating_worlds import policies, shocks, table, trials, truth
 from benchmarks.operating_worlds.policies import BETTER, EQUAL
 from benchmarks.operating_worlds.scored_slice import ScoredSlice, read_or_make
 from benchmarks.operating_worlds.surface import SURFACE, days_of_history, write_surface
-from benchmarks.operating_worlds.trials import CHAMPION, SETTINGS, Change, Reason, Trial
+from benchmarks.operating_worlds.trials import CHAMPION, FIRST, Change, Reason, Trial
 from benchmarks.operating_worlds.worlds import Size, World
 from tasks.contracts import load_surface
 
+SETTINGS = (CHAMPION, FIRST)
+"""A tiny world has too few clicks to estimate a curve from."""
 TINY = Size(
     requests_per_day=80,
     test_days=3,
@@ -139,6 +141,25 @@ def test_a_mixture_is_truly_five_percent_lower(
         assert changed(releases[of], releases, data) > -0.05
     else:
         assert changed(mixture, releases, data) == pytest.approx(-0.05, abs=0.02)
+
+
+def test_a_fourth_step_is_held_against_its_own_champion_and_that_of_four_promotions_ago(
+    judged: tuple[Trial, ...], releases: dict[str, policies.Candidate], data: ScoredSlice
+) -> None:
+    step = releases[f"{policies.STEP}random order"]
+    assert step.champion is not None
+    lost = truth.true_change(step.champion, releases[EQUAL].slot, {}, policies.true_utility(data)).primary
+    assert (lost, changed(step, releases, data)) == pytest.approx((-0.06, -0.08), abs=0.02)
+    trial = next(one for one in judged if one.candidate == step.name and one.setting == CHAMPION)
+    assert trial.primary == pytest.approx(-0.02, abs=0.02)
+    assert "observed_utility.four promotions ago" in {reason.subject for reason in trial.reasons}
+
+
+def test_a_curve_is_estimated_from_clicks_and_propensities(data: ScoredSlice) -> None:
+    clicked = data.candidates.assign(click_30m=(data.candidates["position"] <= 2).astype("Int64"))
+    curve = replace(data, candidates=clicked).estimated_examination()
+    assert curve.by_position[:2] == pytest.approx((1.0, 1.0), abs=0.2)
+    assert len(curve.by_position) == 2
 
 
 def test_every_release_is_judged_in_both_settings(
