@@ -1,21 +1,24 @@
 """Checks across the four files: unknown names, cycles, signs, roles, bounds."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from tasks import columns as c
-from tasks.contracts.metrics import Metric, MetricKind, metric_names, parse_metric
+from tasks.contracts.durations import LONGEST, describe_duration
 from tasks.contracts.problems import Problem, abbreviate
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import NEEDS_SPARK, SparkTable, parse_source
 from tasks.contracts.surface import Examination, SurfaceSpec
-from tasks.contracts.tasks import TaskSpec, TasksSpec
-from tasks.contracts.utility import PolicyContext, UtilitySpec, Weights
+from tasks.contracts.tasks import Family, Positive, TaskSpec, TasksSpec, ValueRule
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import unknown
 
 _NOT_KNOWN_WHEN_SERVING = {
     c.POSITION, c.PROPENSITY, c.VISIBLE, c.SHOWN, c.RELEASE, c.SERVED_UTILITY,
     c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT,
 }  # fmt: skip
+_DEEPEST: Final = 50
+"""The most tasks of a chain."""
 
 
 def find_warnings(tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
@@ -27,6 +30,7 @@ def find_warnings(tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
                 "training in surface.yaml: weights (balanced, half_life, propensity, column) and start_from"
             )
             yield Problem("tasks.yaml", f"tasks.{name}.loss_weight", str(task.loss_weight), hint)
+        yield from _warn_of_opener(name, task, tasks)
     for i, rail in enumerate(utility.guardrails):
         for bound in ("relative_increase_max", "relative_decrease_max"):
             if getattr(rail, bound) == 0:
@@ -37,6 +41,21 @@ def find_warnings(tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
         if weight.times and rule and rule.credit == "every":
             hint = "one sale counts for every impression whose window holds it; consider credit: last_touch"
             yield Problem("utility.yaml", f"weights.{name}.times", weight.times, hint)
+
+
+def _warn_of_opener(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[Problem]:
+    """Warn where the event that opens a window is the outcome too, unless a repeat is what is asked for."""
+    rule, opener = task.rule, tasks.window_opener(name)
+    parent = tasks.tasks[opener].rule if opener else None
+    if rule is None or parent is None or task.family is Family.LONG_TERM:
+        return
+    if both := sorted(set(rule.event) & set(parent.event)):
+        hint = (
+            f"the event of '{opener}' opens this window, and a later one of the same name is the outcome: a "
+            "repeat. Is another event meant? Where a repeat is, family: long_term says so"
+        )
+        field = "positive" if task.positive else "value"
+        yield Problem("tasks.yaml", f"tasks.{name}.{field}.event", ", ".join(both), hint)
 
 
 def find_reference_problems(tasks: TasksSpec) -> Iterator[Problem]:
@@ -68,26 +87,63 @@ def _references(task: TaskSpec) -> Iterator[tuple[str, str]]:
 def _find_cycles(tasks: TasksSpec) -> Iterator[Problem]:
     edges = {n: [o for _, o in _references(t) if o in tasks.tasks] for n, t in tasks.tasks.items()}
     safe: set[str] = set()
-    while ready := {n for n in edges if n not in safe and set(edges[n]) <= safe}:
-        safe |= ready
-    if rest := sorted(set(edges) - safe):
+    for _ in range(_DEEPEST):
+        safe |= {n for n in edges if n not in safe and set(edges[n]) <= safe}
+    rest = sorted(set(edges) - safe)
+    if rest and any(n not in safe and set(edges[n]) <= safe for n in edges):
+        hint = f"hang on a chain of more than {_DEEPEST} tasks"
+        yield Problem("tasks.yaml", "tasks", abbreviate(", ".join(rest)), hint)
+    elif rest:
         yield Problem("tasks.yaml", "tasks", ", ".join(rest), "depend on themselves, directly or in a circle")
 
 
 def find_meaning_problems(tasks: TasksSpec) -> Iterator[Problem]:
     """Find tasks whose label would have no meaning."""
     for name, task in tasks.tasks.items():
+        yield from _check_events(f"tasks.{name}", task)
         where = f"tasks.{name}"
         if "__" in name:
             yield Problem(
                 "tasks.yaml", where, abbreviate(name), "two underscores in a row are kept for label columns"
             )
         if task.maturity and task.maturity < tasks.window(name):
-            hint = f"is shorter than the window ({tasks.window(name)}); an early negative would be a lie"
-            yield Problem("tasks.yaml", f"{where}.maturity", str(task.maturity), hint)
+            window, maturity = describe_duration(tasks.window(name)), describe_duration(task.maturity)
+            hint = f"is shorter than the window ({window}); an early negative would be a lie"
+            yield Problem("tasks.yaml", f"{where}.maturity", maturity, hint)
+        if tasks.window(name) > LONGEST:
+            hint = f"the windows along its chain add up to more than {describe_duration(LONGEST)}"
+            yield Problem("tasks.yaml", where, describe_duration(tasks.window(name)), hint)
         if task.level == "request" and task.rule and c.ITEM_ID in task.rule.match:
             hint = "a request-level label is the same for every candidate, so it cannot match on item_id"
             yield Problem("tasks.yaml", f"{where}.match", abbreviate(list(task.rule.match)), hint)
+        if task.level == "impression" and task.rule and _is_same_within_request(task.rule):
+            hint = (
+                "gives every candidate of a request the same label, so no ranking can move it: match on "
+                f"{c.ITEM_ID} too, or say level: request"
+            )
+            yield Problem("tasks.yaml", f"{where}.match", abbreviate(list(task.rule.match)), hint)
+
+
+def _is_same_within_request(rule: Positive | ValueRule) -> bool:
+    """Whether an event that an impression is credited with is credited to its whole request."""
+    return rule.credit == "every" and rule.after is None and set(rule.match) <= {c.USER_ID, c.REQUEST_ID}
+
+
+def _check_events(where: str, task: TaskSpec) -> Iterator[Problem]:
+    """Refuse events that make every label of a task the same."""
+    rule, when = task.rule, task.observed_when
+    if rule is None:
+        return
+    own = set(rule.event)
+    for i, exclusion in enumerate(task.exclude):
+        if (both := own & set(exclusion.event)) and not exclusion.before_positive:
+            hint = "is the task's own event, so this takes every positive out"
+            yield Problem("tasks.yaml", f"{where}.exclude.{i}.event", abbreviate(sorted(both)), hint)
+    answers = set(when.event or ()) if when else set()
+    positive = task.positive
+    if positive and answers and answers <= own and positive.at_least == 1 and not positive.bounds_values:
+        hint = "is the task's own event, so every observed label is 1: give value_at_least or another event"
+        yield Problem("tasks.yaml", f"{where}.observed_when.event", abbreviate(sorted(answers)), hint)
 
 
 def find_surface_problems(folder: str, surface: SurfaceSpec) -> Iterator[Problem]:
@@ -154,111 +210,6 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterat
         yield Problem(
             "surface.yaml", "features", abbreviate(name), "is the name of a label: a label is no input"
         )
-
-
-def find_utility_problems(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
-    """Find what a utility policy asks of tasks, columns and reviewers that do not fit."""
-    yield from _check_weights("weights", utility.weights, tasks, surface)
-    for i, context in enumerate(utility.contexts):
-        yield from _check_weights(f"contexts.{i}.weights", context.weights, tasks, surface)
-    yield from _find_unreachable(utility.contexts)
-    named = {
-        "relevance_floor": list(utility.relevance_floor),
-        "lexicographic": [t.task for t in utility.lexicographic],
-    }
-    for field, names in named.items():
-        for name in names:
-            if name not in tasks.tasks:
-                yield Problem("utility.yaml", field, abbreviate(name), unknown("task", name, tasks.tasks))
-            elif tasks.tasks[name].kind == "value":
-                yield Problem("utility.yaml", field, abbreviate(name), "a value task has no probability")
-    for i, tier in enumerate(utility.lexicographic):
-        if tier.prefer is None and tier.task not in utility.weights:
-            hint = "has no direction: give it prefer: low or high, or a weight whose sign tells"
-            yield Problem("utility.yaml", f"lexicographic.{i}.prefer", abbreviate(tier.task), hint)
-    for role in utility.approvals:
-        if role not in surface.reviewers:
-            hint = unknown("role", role, surface.reviewers, where="the surface's reviewers")
-            yield Problem("utility.yaml", "approvals", abbreviate(role), hint)
-    yield from _check_guardrails(utility, tasks, surface)
-
-
-def _check_weights(field: str, weights: Weights, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
-    for name, weight in weights.items():
-        where = f"{field}.{name}"
-        task = tasks.tasks.get(name)
-        if task is None:
-            yield Problem("utility.yaml", where, "", unknown("task", name, tasks.tasks))
-            continue
-        if (weight.weight > 0) == task.family.costs or weight.weight == 0:
-            sign = "negative" if task.family.costs else "positive"
-            hint = f"a task of the family {task.family} has a {sign} weight"
-            yield Problem("utility.yaml", where, str(weight.weight), hint)
-        if task.level == "request":
-            hint = "is the same for every candidate of a request: it cannot rank, so it is not in the sum"
-            yield Problem("utility.yaml", where, "", hint)
-        if weight.times and weight.times not in surface.values:
-            hint = unknown("value column", weight.times, surface.values, where="surface.yaml values")
-            yield Problem("utility.yaml", f"{where}.times", abbreviate(weight.times), hint)
-
-
-def _find_unreachable(contexts: tuple[PolicyContext, ...]) -> Iterator[Problem]:
-    names = [context.name for context in contexts]
-    for i, later in enumerate(contexts):
-        if later.name in names[:i]:
-            yield Problem("utility.yaml", f"contexts.{i}.name", abbreviate(later.name), "named twice")
-        for earlier in contexts[:i]:
-            covers = all(
-                column in later.when and set(later.when[column]) <= set(values)
-                for column, values in earlier.when.items()
-            )
-            if covers:
-                hint = f"can never match: '{earlier.name}' matches all of it first"
-                yield Problem("utility.yaml", f"contexts.{i}", abbreviate(later.name), hint)
-
-
-def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
-    segments = {s.name: s.column for s in surface.segments}
-    columns = {*segments, *segments.values(), *surface.features.categorical, c.SOURCE}
-    guarded = set()
-    if parse_metric(utility.primary.metric, tasks=tasks.tasks, columns=columns) is None:
-        hint = unknown("metric", utility.primary.metric, metric_names(tasks.tasks, columns))
-        yield Problem("utility.yaml", "primary.metric", abbreviate(utility.primary.metric), hint)
-    for i, rail in enumerate(utility.guardrails):
-        metric = parse_metric(rail.metric, tasks=tasks.tasks, columns=columns)
-        if metric is None:
-            hint = unknown("metric", rail.metric, metric_names(tasks.tasks, columns))
-            yield Problem("utility.yaml", f"guardrails.{i}.metric", abbreviate(rail.metric), hint)
-        elif metric.kind in {MetricKind.RATE, MetricKind.GIVEN, MetricKind.PREDICTED}:
-            guarded.add(metric.subject)
-            yield from _check_given(f"guardrails.{i}.metric", metric, tasks)
-        for by in sorted(set(rail.by) - set(segments)):
-            yield Problem(
-                "utility.yaml", f"guardrails.{i}.by", abbreviate(by), unknown("segment", by, segments)
-            )
-    for name, task in tasks.tasks.items():
-        if task.family.costs and name not in guarded:
-            hint = f"a {task.family} task needs a guardrail: add one on {name}_rate or {name}_predicted"
-            yield Problem("utility.yaml", "guardrails", abbreviate(name), hint)
-
-
-def _check_given(field: str, metric: Metric, tasks: TasksSpec) -> Iterator[Problem]:
-    """Refuse a rate given a task that the outcome does not come after or consist of."""
-    if metric.kind is not MetricKind.GIVEN or metric.subject is None:
-        return
-    before = tuple(_implied_by(metric.subject, tasks))
-    if metric.value not in before:
-        known = ", ".join(before) or "nothing"
-        hint = f"{metric.subject} does not hang on {metric.value}; it hangs on {known}"
-        yield Problem("utility.yaml", field, abbreviate(metric.name), hint)
-
-
-def _implied_by(name: str, tasks: TasksSpec) -> Iterator[str]:
-    """Yield the tasks that are positive wherever this one is."""
-    compose = tasks.tasks[name].compose
-    for other in compose.all_of if compose else tasks.needs(name):
-        yield other
-        yield from _implied_by(other, tasks)
 
 
 def find_slate_problems(slate: SlateSpec) -> Iterator[Problem]:

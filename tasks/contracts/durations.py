@@ -13,7 +13,8 @@ _PATTERN = re.compile(
     r"P(?=.)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
     r"(?:T(?=.)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?"
 )
-_LONGEST = timedelta(days=3650)
+LONGEST = timedelta(days=3650)
+"""The longest duration, and the longest that durations may add up to along a chain of tasks."""
 
 
 def parse_duration(text: object) -> timedelta:
@@ -39,8 +40,8 @@ def parse_duration(text: object) -> timedelta:
     try:
         duration = timedelta(**{unit: int(n) for unit, n in match.groupdict(default="0").items()})
     except OverflowError:
-        duration = _LONGEST * 2
-    if not timedelta(0) < duration <= _LONGEST:
+        duration = LONGEST * 2
+    if not timedelta(0) < duration <= LONGEST:
         raise ValueError(f"{text!r} must be longer than zero and at most P3650D")
     return duration
 
@@ -58,6 +59,20 @@ def format_duration(duration: timedelta) -> str:
     days = f"{duration.days}D" if duration.days else ""
     clock = "".join(f"{n}{unit}" for n, unit in ((hours, "H"), (minutes, "M"), (seconds, "S")) if n)
     return f"P{days}" + (f"T{clock}" if clock else "")
+
+
+def describe_duration(duration: timedelta) -> str:
+    """Write a duration in words, down to seconds.
+
+    Examples
+    --------
+    >>> describe_duration(timedelta(days=8, minutes=30)), describe_duration(timedelta())
+    ('8 days 30 minutes', '0 days')
+    """
+    hours, rest = divmod(duration.seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    parts = ((duration.days, "day"), (hours, "hour"), (minutes, "minute"), (seconds, "second"))
+    return " ".join(f"{n} {unit}{'' if n == 1 else 's'}" for n, unit in parts if n) or "0 days"
 
 
 Duration = Annotated[

@@ -9,6 +9,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,10 +19,10 @@ from tasks.contracts.crosscheck import (
     find_slate_problems,
     find_surface_problems,
     find_surface_task_problems,
-    find_utility_problems,
     find_warnings,
 )
 from tasks.contracts.crosscheck_training import find_training_problems
+from tasks.contracts.crosscheck_utility import find_utility_problems
 from tasks.contracts.digest import canonical, digest
 from tasks.contracts.problems import Problem, problems_of_validation
 from tasks.contracts.slate import SlateSpec
@@ -98,15 +99,21 @@ def check_surface(root: Path, name: str) -> Checked:
         raise ContractError(unknown("surface", name, surface_names(root), where=str(root)))
     models: dict[str, BaseModel] = {}
     problems: list[Problem] = []
+    broken: frozenset[str] = frozenset()
     for kind, model in _MODELS.items():
+        plain: dict[str, Any] = {}
         try:
-            models[kind] = model.model_validate(read_yaml(root / name / f"{kind}.yaml"))
+            plain = read_yaml(root / name / f"{kind}.yaml")
+            models[kind] = model.model_validate(plain)
         except ContractError as error:
             file, _, hint = str(error).partition(": ")
             problems.append(Problem(file, "", "", hint))
         except ValidationError as error:
             problems += problems_of_validation(f"{kind}.yaml", error, model)
-    problems += find_problems(name, models)
+            if kind == "tasks":
+                broken = _broken_tasks(error)
+                models |= _stand_in(plain, broken)
+    problems += (one for one in find_problems(name, models) if not _speaks_of(one, broken))
     if problems:
         return Checked(name, tuple(problems), (), None)
     contracts = Contracts(
@@ -129,16 +136,40 @@ def find_problems(folder: str, models: Mapping[str, BaseModel]) -> list[Problem]
             problems += find_meaning_problems(tasks)
     if isinstance(surface, SurfaceSpec):
         problems += find_surface_problems(folder, surface)
-    if sound and isinstance(tasks, TasksSpec) and isinstance(surface, SurfaceSpec):
-        problems += find_surface_task_problems(surface, tasks)
-        problems += find_training_problems(
-            surface, tasks, utility if isinstance(utility, UtilitySpec) else None
-        )
-        if isinstance(utility, UtilitySpec):
-            problems += find_utility_problems(utility, tasks, surface)
+    known = surface if isinstance(surface, SurfaceSpec) else None
+    policy = utility if isinstance(utility, UtilitySpec) else None
+    if sound and isinstance(tasks, TasksSpec):
+        if known is not None:
+            problems += find_surface_task_problems(known, tasks)
+            problems += find_training_problems(known, tasks, policy)
+        if policy is not None:
+            problems += find_utility_problems(policy, tasks, known)
     if isinstance(slate, SlateSpec):
         problems += find_slate_problems(slate)
     return problems
+
+
+def _broken_tasks(error: ValidationError) -> frozenset[str]:
+    """Name the tasks that hold what is wrong with tasks.yaml."""
+    locations = [finding["loc"] for finding in error.errors(include_url=False)]
+    return frozenset(str(loc[1]) for loc in locations if len(loc) > 1 and loc[0] == "tasks")
+
+
+def _stand_in(plain: dict[str, Any], broken: frozenset[str]) -> dict[str, BaseModel]:
+    """Read tasks.yaml with something in place of broken tasks, so that the others can be cross-checked."""
+    named = plain.get("tasks")
+    if not broken or not isinstance(named, dict):
+        return {}
+    something = {"family": "engagement", "positive": {"event": "any", "within": "PT1S"}}
+    sound = {**plain, "tasks": named | dict.fromkeys(broken, something)}
+    try:
+        return {"tasks": TasksSpec.model_validate(sound)}
+    except ValidationError:
+        return {}
+
+
+def _speaks_of(problem: Problem, tasks: frozenset[str]) -> bool:
+    return any(task in place for task in tasks for place in (problem.field, problem.found))
 
 
 def _select_decisive(model: BaseModel) -> dict[str, object]:

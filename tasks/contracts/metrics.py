@@ -65,6 +65,8 @@ _OF_TASKS: Final = frozenset(
     }
 )
 _NAIVE: Final = " (naive)"
+NEW_ITEMS: Final = "item_age"
+"""The segment whose lowest bin holds the new items."""
 
 
 @dataclass(frozen=True)

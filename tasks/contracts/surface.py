@@ -4,9 +4,9 @@ What a release must pass, the section ``gates``, is in ``tasks.contracts.gates``
 """
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from tasks.contracts.base import (
     AsTuple,
@@ -20,18 +20,27 @@ from tasks.contracts.base import (
     Text,
     Version,
 )
+from tasks.contracts.cron import check_cron
 from tasks.contracts.durations import Duration, parse_duration
 from tasks.contracts.gates import Gates
 from tasks.contracts.training import TaskTraining
 
-Cron = Annotated[str, StringConstraints(pattern=r"^\S+( \S+){4}$")]
+Cron = Annotated[str, StringConstraints(max_length=200), AfterValidator(check_cron)]
 _Source = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _User = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-]{1,100}$")]
+_FIRST_DAY: Final = date(1970, 1, 1)
+_LAST_DAY: Final = date(2200, 1, 1)
 EngineName = Literal["duckdb", "spark"]
 
 
 def _day(value: Any) -> Any:
     return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _possible_day(day: date) -> date:
+    if not _FIRST_DAY <= day <= _LAST_DAY:
+        raise ValueError(f"must lie between {_FIRST_DAY} and {_LAST_DAY}")
+    return day
 
 
 def _whole_days(value: timedelta) -> timedelta:
@@ -211,7 +220,7 @@ class SurfaceSpec(Closed):
     training: dict[Identifier, TaskTraining] = {}
     proxies: Annotated[tuple[Proxy, ...], AsTuple] = ()
     base_rates: dict[Identifier, Range] = {}
-    until: Annotated[date, BeforeValidator(_day)] | None = None
+    until: Annotated[date, BeforeValidator(_day), AfterValidator(_possible_day)] | None = None
     schedule: Schedule = Schedule()
     arrival: Arrival = Arrival()
     promotion: Promotion = Promotion()

@@ -60,6 +60,10 @@ def _family(name: object) -> object:
 _Family = Annotated[Family, BeforeValidator(_family)]
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Positive(Closed):
     """The event that makes an impression positive."""
 
@@ -70,6 +74,19 @@ class Positive(Closed):
     after: Identifier | None = None
     at_least: Annotated[int, Field(ge=1, le=10_000)] = 1
     value_at_least: Number | None = None
+    value_below: Annotated[Number | None, Field(exclude_if=_is_none)] = None
+
+    @property
+    def bounds_values(self) -> bool:
+        """Whether the event's value decides whether it counts."""
+        return self.value_at_least is not None or self.value_below is not None
+
+    @model_validator(mode="after")
+    def _some_value_counts(self) -> Self:
+        least, below = self.value_at_least, self.value_below
+        if least is not None and below is not None and below <= least:
+            raise ValueError(f"no value is at least {least:g} and below {below:g}")
+        return self
 
 
 class ValueRule(Closed):

@@ -1,10 +1,13 @@
 """Reading a contract file: plain YAML data, nothing else.
 
 Refused with file and line: duplicate keys, tags, aliases and anchors (so no alias bomb can expand),
-text that is not UTF-8, a document that is not a mapping, more than one document, files over 1 MiB.
+text that is not UTF-8, a document that is not a mapping, more than one document, files over 1 MiB, and what
+is no file of finite length: a pipe, a socket, a device, also behind a link.
 """
 
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +75,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         The file is missing, too large, not UTF-8, no YAML mapping, or uses what is refused above.
     """
     try:
-        raw = path.read_bytes()
+        raw = _read_bytes(path)
     except OSError as error:
         raise ContractError(f"{path.name}: cannot be read ({error.strerror}). Looked for {path}") from error
     if len(raw) > _LARGEST:
-        raise ContractError(f"{path.name}: {len(raw)} bytes; a contract has at most {_LARGEST}")
+        raise ContractError(f"{path.name}: more than {_LARGEST} bytes; a contract has at most so many")
     try:
         data = yaml.load(raw.decode("utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader made stricter
     except UnicodeDecodeError as error:
@@ -90,3 +93,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ContractError(f"{path.name}: expected a mapping of fields, found {type(data).__name__}")
     return data
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Read a regular file up to one byte more than a contract may have; nothing waits for a pipe's writer."""
+    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ContractError(f"{path.name}: is no regular file but a folder, a pipe or a device: {path}")
+        return file.read(_LARGEST + 1)

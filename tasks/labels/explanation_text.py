@@ -178,10 +178,18 @@ def _small(explained: TaskExplanation, rule: Positive | None) -> list[Event]:
 
 def _too_small(explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> Iterator[str]:
     rule = spec.positive
-    least = _number((rule.value_at_least if rule else None) or 0.0)
+    bounds = _bounds(rule) if rule else ""
     for event in _small(explained, rule)[:_NAMED]:
         has = "no value" if event.value is None or isnan(event.value) else f"the value {_number(event.value)}"
-        yield f"The {event.name} at {clock(event.at)} has {has}; the least that counts is {least}."
+        yield f"The {event.name} at {clock(event.at)} has {has}; {bounds}."
+
+
+def _bounds(rule: Positive) -> str:
+    least, below = rule.value_at_least, rule.value_below
+    if below is None:
+        return f"the least that counts is {_number(least or 0.0)}"
+    above = "" if least is None else f" of {_number(least)} or more"
+    return f"only a value{above} below {_number(below)} counts"
 
 
 def _elsewhere(explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> Iterator[str]:
@@ -221,7 +229,7 @@ def _window(explained: TaskExplanation, clock: Clock) -> str:
 
 
 def _has_bound(spec: TaskSpec) -> bool:
-    return spec.positive is not None and spec.positive.value_at_least is not None
+    return spec.positive is not None and spec.positive.bounds_values
 
 
 def _or(names: tuple[str, ...]) -> str:

@@ -60,10 +60,11 @@ def answers(spec: TasksSpec, task: str) -> tuple[str, ...]:
 def counts(rule: Rule) -> exp.Expr:
     """Return that the rule counts an event, which may also only answer."""
     named = x.one_of(x.column(c.EVENT), rule.event)
-    if isinstance(rule, ValueRule) or rule.value_at_least is None:
+    if isinstance(rule, ValueRule):
         return named
-    enough = x.ge(finite(x.column(c.VALUE)), x.number(rule.value_at_least))
-    return x.all_of(named, x.coalesce(enough, exp.false()))
+    bounds = ((x.ge, rule.value_at_least), (x.lt, rule.value_below))
+    within = [to(finite(x.column(c.VALUE)), x.number(bound)) for to, bound in bounds if bound is not None]
+    return x.all_of(named, *(x.coalesce(inside, exp.false()) for inside in within))
 
 
 def signals(spec: TasksSpec, task: str) -> exp.Select:

@@ -107,7 +107,7 @@ def check_same_kinds(impressions: View, other: View, names: Iterable[str]) -> No
 def _reads_values(contracts: Contracts) -> bool:
     return any(
         (task.value is not None and task.value.aggregate != "count")
-        or (task.positive is not None and task.positive.value_at_least is not None)
+        or (task.positive is not None and task.positive.bounds_values)
         for task in contracts.tasks.tasks.values()
     )
 

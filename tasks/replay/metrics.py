@@ -25,14 +25,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.contracts.metrics import Metric, MetricKind
+from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind
 from tasks.evaluation.clustered import Ratio, Statistic
 from tasks.evaluation.exposure import entropy_statistic, gini_statistic
 from tasks.evaluation.ndcg import request_gains
 from tasks.replay.log import CandidateLog, Floats, Slates
 
-NEW_ITEMS = "item_age"
-"""The segment whose lowest bin holds the new items."""
 _HALF: Final = 0.5
 """Share of the logged looks that the items outside the long tail make."""
 

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Final
 
 from tasks.contracts import Contracts
-from tasks.contracts.metrics import Metric, MetricKind, parse_metric
+from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind, parse_metric
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL, segment_column
@@ -22,7 +22,6 @@ from tasks.replay.costs import judge_cost
 from tasks.replay.findings import Findings
 from tasks.replay.guardrails import judge_guardrail, without_interval
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.metrics import NEW_ITEMS
 from tasks.replay.primary import judge_primary
 from tasks.replay.replay_policies import Replay
 

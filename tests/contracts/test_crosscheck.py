@@ -133,7 +133,16 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("tasks.tasks.click.sampling", {"negatives": 0.1, "by": {"price": {"7": 2}}}, "tasks.click.sampling.by.price.7", "less than or equal to 1"),
     ("surface.proxies", [{"fast": "clik", "slow": "buy"}], "proxies.0.fast", "Did you mean 'click'"),
     ("surface.examination", {"by_position": [1.0, 0.0]}, "examination.by_position.1", "greater than 0"),
-    ("surface.schedule", {"labels": "daily"}, "schedule.labels", "pattern"),
+    ("surface.schedule", {"labels": "daily"}, "schedule.labels", "has not five fields"),
+    ("surface.schedule", {"retrain": "0 25 * * *"}, "schedule.retrain", "its hour '25' is not 0 to 23"),
+    ("surface.until", "9999-12-31", "until", "must lie between"),
+    ("tasks.tasks.click.positive.match", ["user_id"], "tasks.click.match", "say level: request"),
+    ("tasks.tasks.click.positive.match", ["request_id"], "tasks.click.match", "say level: request"),
+    ("tasks.tasks.click.exclude", [{"event": ["gone", "click"], "on": "item"}], "tasks.click.exclude.0.event", "every positive out"),
+    ("tasks.tasks.click.observed_when", {"event": "click"}, "tasks.click.observed_when.event", "every observed label is 1"),
+    ("tasks.tasks.click.positive", {"event": "click", "within": "P1D", "value_at_least": 4, "value_below": 4}, "tasks.click.positive", "no value is at least 4 and below 4"),
+    ("tasks.tasks.return.positive.within", "P3650D", "tasks.return", "more than 3650 days"),
+    ("utility.guardrails.0", {"metric": "new_item_exposure", "relative_decrease_max": 0.1}, "guardrails.0.metric", "needs a segment of the age"),
     ("surface.arrival", {"every": "PT5S"}, "arrival", "every must lie between PT10S"),
     ("surface.arrival", {"every": "PT2H", "deadline": "PT1H"}, "arrival", "every must lie between PT10S"),
     ("surface.arrival", {"within": "soon"}, "arrival.within", "not a duration"),
@@ -176,13 +185,53 @@ def test_what_is_wrong_is_named_with_its_field_and_the_way_out(
     assert any(hint in p.hint for p in found), [str(p) for p in problems]
 
 
-def test_a_context_behind_one_that_matches_more_can_never_match(tmp_path: Path) -> None:
-    contexts = [
-        {"name": "any_new", "when": {"tenure": ["new", "returning"]}, "weights": {"return": -9.0}},
-        {"name": "new_eu", "when": {"tenure": "new", "region": "eu"}, "weights": {"return": -12.0}},
+def test_what_other_files_say_is_checked_where_a_task_cannot_be_read(tmp_path: Path) -> None:
+    """The broken task stands for itself: nothing is held against what names it."""
+
+    def change(files: Files) -> None:
+        files["tasks"]["tasks"]["return"]["familly"] = "negative"
+        files["utility"]["weights"]["clik"] = 1.0
+        files["surface"]["base_rates"] = {"bu": [0, 1]}
+        files["slate"]["min_where_if_available"] = {"exploration": 11}
+
+    problems = check_surface(write_surface(tmp_path, change), "feed").problems
+    assert sorted((p.file, p.field) for p in problems) == [
+        ("slate.yaml", "min_where_if_available"),
+        ("surface.yaml", "base_rates.bu"),
+        ("tasks.yaml", "tasks.return.familly"),
+        ("utility.yaml", "weights.clik"),
     ]
-    problems = check_surface(write_surface(tmp_path, setting("utility.contexts", contexts)), "feed").problems
-    assert [p.hint for p in problems] == ["can never match: 'any_new' matches all of it first"]
+
+
+def test_a_chain_of_thousands_of_tasks_is_one_problem(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        for i in range(3_000):
+            after = {"after": f"t{i - 1}"} if i else {}
+            files["tasks"]["tasks"][f"t{i}"] = {
+                "family": "engagement",
+                "positive": {"event": f"e{i}", "within": "P3650D", **after},
+            }
+
+    (problem,) = check_surface(write_surface(tmp_path, change), "feed").problems
+    assert "a chain of more than 50 tasks" in problem.hint
+    assert len(problem.found) < 100
+
+
+@pytest.mark.parametrize(("family", "warnings"), [("negative", 1), ("long_term", 0)])
+def test_an_event_that_opens_its_own_window_is_warned_of_unless_a_repeat_is_meant(
+    tmp_path: Path, family: str, warnings: int
+) -> None:
+    def change(files: Files) -> None:
+        files["tasks"]["tasks"]["return"]["family"] = family
+        files["tasks"]["tasks"]["return"]["positive"]["event"] = ["return", "purchase"]
+        if family == "long_term":
+            files["utility"]["weights"]["return"] = 5.0
+            del files["utility"]["contexts"]
+
+    checked = check_surface(write_surface(tmp_path, change), "feed")
+    assert not checked.problems
+    found = [w for w in checked.warnings if w.field == "tasks.return.positive.event"]
+    assert [w.found for w in found] == ["purchase"] * warnings
 
 
 def test_what_is_allowed_but_seldom_meant_is_a_warning(tmp_path: Path) -> None:

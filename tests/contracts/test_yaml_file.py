@@ -1,3 +1,5 @@
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,24 @@ def test_deep_nesting_is_refused_and_does_not_crash(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("a: " + "[" * 20_000 + "]" * 20_000)
     with pytest.raises(ContractError, match="no readable YAML"):
         read_yaml(tmp_path / "t.yaml")
+
+
+def test_what_is_no_regular_file_is_refused_without_waiting_or_reading_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "device.yaml").symlink_to("/dev/zero")
+    (tmp_path / "folder.yaml").mkdir()
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(tmp_path / "socket.yaml"))
+    for name in ("pipe", "device", "folder", "socket"):
+        with pytest.raises(ContractError, match=rf"{name}\.yaml: (is no regular file|cannot be read)"):
+            read_yaml(tmp_path / f"{name}.yaml")
+    server.close()
+
+
+def test_a_link_to_a_contract_is_read(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("a: 1\n")
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "t.yaml")
+    assert read_yaml(tmp_path / "link.yaml") == {"a": 1}
 
 
 def test_words_stay_words(tmp_path: Path) -> None:

@@ -113,6 +113,9 @@ class Reference:
             if rule.value_at_least is not None:
                 bound = rule.value_at_least
                 events = [e for e in events if number(e["value"]) is not None and e["value"] >= bound]
+            if rule.value_below is not None:
+                below = rule.value_below
+                events = [e for e in events if number(e["value"]) is not None and e["value"] < below]
             times = sorted(e["happened_at"] for e in events)
             self._at[task, key] = times[rule.at_least - 1] if len(times) >= rule.at_least else None
         return self._at[task, key]

@@ -207,6 +207,14 @@ def test_a_value_below_the_bound_a_null_and_nan_are_no_positive(
     assert story.told(one(value_at_least=4), "t") == {"r": label}
 
 
+@pytest.mark.parametrize(("number", "label"), [(1, 1), (1.99, 1), (2, 0), (None, 0), (math.nan, 0)])
+def test_a_value_that_is_not_below_the_bound_a_null_and_nan_are_no_positive(
+    story: Story, number: float | None, label: int
+) -> None:
+    story.shown("r", 1).event("click", 1, value=number)
+    assert story.told(one(value_below=2), "t") == {"r": label}
+
+
 # -- values
 
 

@@ -49,5 +49,18 @@ def test_a_value_that_is_missing_is_said_to_be(value: float | None, has: str) ->
     assert f"The survey at 10:00:00 has {has}; the least that counts is 4." in words
 
 
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        ({"value_below": 2}, "only a value below 2 counts"),
+        ({"value_at_least": 1, "value_below": 2}, "only a value of 1 or more below 2 counts"),
+    ],
+)
+def test_a_value_that_is_too_great_is_told_the_bound(bounds: dict[str, int], words: str) -> None:
+    spec = tasks(t={"positive": {"event": "survey", "within": "P1D", **bounds}})
+    great = Event("survey", SHOWN, value=2.5, counts=False)
+    assert words in of(spec, replace(EXPLANATION, events=Events((great,), 1, 0)))
+
+
 def test_parts_of_a_second_are_told_to_the_millisecond() -> None:
     assert time_beside(SHOWN + timedelta(microseconds=520_731), SHOWN) == "10:00:00.520"

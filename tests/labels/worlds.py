@@ -126,6 +126,7 @@ def _task(draw: st.DrawFn, positives: list[str], binaries: list[str]) -> dict[st
     else:
         task["positive"] = rule
         enough = [{}, {}, {"at_least": 2}, {"value_at_least": 0.2}, {"at_least": 3, "value_at_least": 0.2}]
+        enough += [{"value_below": 0.3}, {"value_at_least": 0.1, "value_below": 1.0}]
         rule |= draw(st.sampled_from(enough))
     if "after" not in rule:
         choices: list[dict[str, Any]] = [{}, {}, {"column": "visible"}, {"event": draw(_names)}]

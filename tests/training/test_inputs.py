@@ -58,6 +58,7 @@ OUTCOME = {
     "positive.after": DENSER,
     "positive.at_least": 2,
     "positive.value_at_least": 5.0,
+    "positive.value_below": 9.0,
     "maturity": 9 * DAY,
     "observed_when.column": "seen",
     "observed_when.event": ("survey",),
