@@ -42,8 +42,9 @@ from tasks.errors import (
     unknown,
 )
 from tasks.settings import Settings
+from tasks.stores.database import MARKER
 from tasks.stores.runs import PARENT, require_run
-from tasks.stores.tracking import MARKER, PatientClient, connect, current, experiment_id, tracking_uri
+from tasks.stores.tracking import PatientClient, connect, current, experiment_id, tracking_uri
 from tasks.stores.workspace import Workspace, format_instant
 
 PROJECTS: Final = Path(__file__).resolve().parents[2] / "mlflow_projects"

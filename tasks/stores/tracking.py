@@ -5,7 +5,7 @@
     home/mlflow/mlflow.db     runs, registered models, aliases     (or the server at MLFLOW_TRACKING_URI)
     home/mlflow/artifacts/    what runs and models consist of
     home/mlflow/.lock         held while the database is made and while a part is registered
-    home/mlflow/.made         the database is complete
+    home/mlflow/.made         the database is complete (tasks/stores/database.py)
 
 Nothing is ever unpickled and nothing reported to anyone. MLflow's own current URI is not set for good: that
 writes MLFLOW_TRACKING_URI, and every later home of the process would be taken for this one.
@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
+from urllib.parse import quote
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -38,11 +39,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.errors import StoreError
 from tasks.settings import Settings
+from tasks.stores.database import artifacts_of, database_of, follow_home, is_made, make_database
 
 P = ParamSpec("P")
 R = TypeVar("R")
 ATTEMPTS: Final = 8
-MARKER: Final = ".made"
 _QUIET: Final = {"mlflow": logging.ERROR, "mlflow.store.db.utils": logging.CRITICAL, "alembic": logging.ERROR}
 
 
@@ -67,7 +68,9 @@ def connect(home: Path) -> PatientClient:
     uri = tracking_uri(home)
     try:
         return _open(uri, home)
-    except (MlflowException, SQLAlchemyError) as error:
+    except OSError as error:
+        raise StoreError(f"The MLflow store at {uri} cannot be opened or made: {error}") from error
+    except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         raise StoreError(
             f"The MLflow store at {uri} cannot be opened: {error}. Check the server, or move the database "
             "away or run `mlflow db upgrade` on it if another MLflow made it."
@@ -76,14 +79,14 @@ def connect(home: Path) -> PatientClient:
 
 def tracking_uri(home: Path) -> str:
     """Return MLFLOW_TRACKING_URI, else the sqlite database of a home."""
-    return Settings().tracking_uri or f"sqlite:///{_database(home)}"
+    return Settings().tracking_uri or _own_uri(home)
 
 
 def experiment_id(client: MlflowClient, home: Path, surface: str) -> str:
     """Return the surface's experiment, made where there is none; its artifacts lie below the home."""
     found = client.get_experiment_by_name(surface)
     if found is None:
-        location = None if _served(client.tracking_uri) else _artifacts(home, surface)
+        location = None if _served(client.tracking_uri) else f"{artifacts_of(home)}/{quote(surface)}"
         try:
             return str(client.create_experiment(surface, artifact_location=location))
         except MlflowException as error:  # another process was first
@@ -144,24 +147,13 @@ def patient(call: Callable[P, R]) -> Callable[P, R]:
 def _open(uri: str, home: Path) -> PatientClient:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="mlflow")
-        if _served(uri) or _made(home):
+        if uri != _own_uri(home):
             return PatientClient(uri, uri)
-        with exclusive(home):
-            client = PatientClient(uri, uri)
-            client.search_registered_models(max_results=1)
-            if _database(home).exists():
-                _let_readers_read(_database(home))
-                _marker(home).touch()
-            return client
-
-
-def _let_readers_read(database: Path) -> None:
-    """Write ahead in a log, so that neither readers nor a writer wait for the other."""
-    connection = sqlite3.connect(database)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
+        if not is_made(home):
+            with exclusive(home):
+                make_database(home)
+        follow_home(home)
+        return PatientClient(uri, uri)
 
 
 def _of_server(error: MlflowException) -> bool:
@@ -183,21 +175,8 @@ def _passing(error: MlflowException) -> bool:
     return error.error_code == "TEMPORARILY_UNAVAILABLE" or "IntegrityError" in str(error)
 
 
-def _database(home: Path) -> Path:
-    return home.absolute() / "mlflow" / "mlflow.db"
-
-
-def _marker(home: Path) -> Path:
-    return home / "mlflow" / MARKER
-
-
-def _made(home: Path) -> bool:
-    """Whether the database is complete, so that it can be opened without waiting for others."""
-    return _marker(home).exists() and _database(home).exists()
-
-
-def _artifacts(home: Path, surface: str) -> str:
-    return (home.absolute() / "mlflow" / "artifacts" / surface).as_uri()
+def _own_uri(home: Path) -> str:
+    return f"sqlite:///{database_of(home)}"
 
 
 def _served(uri: str) -> bool:

@@ -1,0 +1,158 @@
+"""The sqlite database of a home's MLflow: it is there whole or not at all, and says where the home lies now.
+
+::
+
+    home/mlflow/.making-*/mlflow.db    being made by whoever holds the lock; the next sweeps it
+    home/mlflow/mlflow.db              moved in when it is whole and on the disk
+    home/mlflow/.made                  it is there
+
+MLflow keeps the absolute location of all artifacts. Where the home was moved or copied, they are written anew
+when the database is opened, so that nothing is read from, or written to, the place where it lay before.
+"""
+
+import logging
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, unquote, urlparse
+
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+from tasks.errors import StoreError
+from tasks.stores.flush import flush_files, set_aside
+
+MARKER: Final = ".made"
+_LOG: Final = logging.getLogger("equipoise")
+_ASIDE: Final = ".making-"
+_BELOW: Final = "/mlflow/artifacts"
+_HOLDING: Final = ("runs", "registered_models")
+"""The tables that hold what somebody made; a database without a row in them is as good as none."""
+_LOCATIONS: Final = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
+
+
+def database_of(home: Path) -> Path:
+    """Return where a home's database lies."""
+    return home.absolute() / "mlflow" / "mlflow.db"
+
+
+def artifacts_of(home: Path) -> str:
+    """Return the URI of the folder below which a home's artifacts lie."""
+    return (home.absolute() / "mlflow" / "artifacts").as_uri()
+
+
+def is_made(home: Path) -> bool:
+    """Whether the database is whole, so that it can be opened without waiting for others."""
+    database = database_of(home)
+    return database.exists() and database.with_name(MARKER).exists()
+
+
+def make_database(home: Path) -> None:
+    """Make the database where it is not; the caller keeps other processes out.
+
+    What a killed process left half made holds nothing, and is set aside.
+    """
+    if is_made(home):  # by whoever held the others off before
+        return
+    database = database_of(home)
+    for left in database.parent.glob(f"{_ASIDE}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    if database.exists() and not _holds_anything(database):
+        aside = [
+            set_aside(file) for file in sorted(database.parent.glob(f"{database.name}*")) if _is_own(file)
+        ]
+        _LOG.warning("The MLflow database was half made: it is set aside as %s and made anew", aside[0])
+    if not database.exists():
+        if database.with_name(MARKER).exists():
+            _LOG.warning(
+                "The MLflow database %s is gone; an empty one is made. If that is not meant, restore a backup",
+                database,
+            )
+        _make(database, artifacts_of(home))
+    database.with_name(MARKER).touch()
+    flush_files([database.with_name(MARKER)])
+
+
+def follow_home(home: Path) -> None:
+    """Let every location of artifacts lie below the home, where it was moved or copied.
+
+    Raises
+    ------
+    StoreError
+        The database cannot be written.
+    """
+    root = artifacts_of(home)
+    with closing(_open(database_of(home), "ro")) as connection:
+        found = connection.execute("SELECT artifact_location FROM experiments").fetchall()
+    bases = {
+        str(place).rpartition(f"{_BELOW}/")[0] + _BELOW for (place,) in found if f"{_BELOW}/" in str(place)
+    }
+    moved = sorted(base for base in bases if base != root and not _is_same(base, home))
+    if not moved:
+        return
+    try:
+        with closing(_open(database_of(home), "rw")) as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for base in moved:
+                _rewrite(connection, base, root)
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"The home {home} was moved or copied from elsewhere, and its MLflow database cannot be told so: "
+            f"{error}. Let one command run as its owner first."
+        ) from error
+    _LOG.warning("This home was moved or copied: its artifacts are now looked for below %s", root)
+
+
+def _make(database: Path, artifacts: str) -> None:
+    with tempfile.TemporaryDirectory(prefix=_ASIDE, dir=database.parent, ignore_cleanup_errors=True) as aside:
+        whole = Path(aside) / database.name
+        SqlAlchemyStore(f"sqlite:///{whole}", artifacts).engine.dispose()
+        with closing(sqlite3.connect(whole)) as connection:  # neither readers nor a writer wait for the other
+            connection.execute("PRAGMA journal_mode=WAL")
+        flush_files([whole])
+        whole.replace(database)
+    flush_files([database])
+
+
+def _holds_anything(database: Path) -> bool:
+    """Whether a run or a model is in the database; what cannot be read holds nothing that could be used."""
+    try:
+        with closing(_open(database, "rw")) as connection:
+            rows = [
+                connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608 - names of its own
+                for table in _HOLDING
+            ]
+    except sqlite3.DatabaseError:
+        return False
+    return any(rows)
+
+
+def _is_own(file: Path) -> bool:
+    """Whether it is the database or what sqlite keeps beside it."""
+    return file.name.removeprefix("mlflow.db") in {"", "-wal", "-shm", "-journal"}
+
+
+def _open(database: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(database))}?mode={mode}", uri=True, timeout=60)
+
+
+def _is_same(base: str, home: Path) -> bool:
+    """Whether a location is this home by another name, such as a link."""
+    place = Path(unquote(urlparse(base).path)).parent
+    return place.exists() and place.samefile(home / "mlflow")
+
+
+def _rewrite(connection: sqlite3.Connection, base: str, root: str) -> None:
+    for table, column in _LOCATIONS:
+        connection.execute(
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - names of its own
+            f"WHERE substr({column}, 1, ?) = ?",
+            (root, len(base) + 1, len(base) + 1, f"{base}/"),
+        )

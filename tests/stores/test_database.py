@@ -1,0 +1,106 @@
+"""A home's database is made whole or not at all, and follows a home that is moved or copied."""
+
+import shutil
+import sqlite3
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.stores.database import follow_home, is_made, make_database
+from tasks.stores.runs import StepKey, read_text, step_run
+from tasks.stores.tracking import connect
+from tests.stores.mlflow_home import new_home
+
+
+def write_run(home: Path, text: str) -> str:
+    with step_run(StepKey(home, "feed", step="train", inputs=text)) as run:
+        run.text("said.txt", text)
+    return run.run_id
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_process_killed_while_the_database_is_made_leaves_a_home_that_works(tmp_path: Path) -> None:
+    (tmp_path / "mlflow").mkdir()
+    moments = np.random.default_rng(14)
+    for _ in range(4):
+        making = get_context("fork").Process(target=make_database, args=(tmp_path,))
+        making.start()
+        making.join(moments.uniform(0, 1.5))
+        making.kill()
+        making.join()
+        assert is_made(tmp_path) or not (tmp_path / "mlflow/mlflow.db").exists()
+    make_database(tmp_path)
+    assert not list((tmp_path / "mlflow").glob(".making-*"))
+    write_run(tmp_path, "x")
+
+
+@pytest.mark.parametrize("statements", [0, 1, 5, 40])
+def test_a_database_that_an_earlier_version_left_half_made_is_set_aside(
+    tmp_path: Path, statements: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = new_home(tmp_path / "whole") / "mlflow/mlflow.db"
+    (tmp_path / "mlflow").mkdir()
+    connection = sqlite3.connect(whole)
+    tables = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")]
+    connection.close()
+    half = sqlite3.connect(tmp_path / "mlflow/mlflow.db")
+    for sql in tables[:statements]:
+        half.execute(sql)
+    half.close()
+    write_run(tmp_path, "x")
+    assert "half made" in caplog.text
+    assert len(list((tmp_path / "mlflow").glob("mlflow.db.set-aside-*"))) == 1
+
+
+def test_a_database_without_the_mark_that_holds_a_run_is_kept(tmp_path: Path) -> None:
+    home = new_home(tmp_path)
+    run = write_run(home, "x")
+    (home / "mlflow/.made").unlink()
+    assert connect(home).get_run(run).info.run_id == run
+
+
+def test_a_disk_that_is_full_while_it_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "mlflow").mkdir()
+    monkeypatch.setattr("tasks.stores.database.SqlAlchemyStore", full)
+    with pytest.raises(OSError, match="No space"):
+        make_database(tmp_path)
+    assert list((tmp_path / "mlflow").iterdir()) == []
+
+
+def test_a_copied_home_reads_and_writes_below_itself_alone(tmp_path: Path) -> None:
+    home = new_home(tmp_path / "first home")
+    run = write_run(home, "of the first")
+    shutil.copytree(home, tmp_path / "second")
+    before = files(home)
+    shutil.move(home, tmp_path / "away")
+    assert read_text(tmp_path / "second", run, "said.txt") == "of the first"
+    shutil.move(tmp_path / "away", home)
+    write_run(tmp_path / "second", "of the second")
+    assert files(home) == before
+
+
+def test_a_moved_home_that_moves_back_finds_everything(tmp_path: Path) -> None:
+    home = new_home(tmp_path / "one")
+    run = write_run(home, "x")
+    for name in ("two", "three", "one"):
+        home = home.rename(tmp_path / name)
+        assert read_text(home, run, "said.txt") == "x"
+
+
+def test_a_home_behind_a_link_stays_as_it_is(tmp_path: Path) -> None:
+    home = new_home(tmp_path / "one")
+    run = write_run(home, "x")
+    location = connect(home).get_run(run).info.artifact_uri
+    (tmp_path / "link").symlink_to(home)
+    follow_home(tmp_path / "link")
+    assert connect(tmp_path / "link").get_run(run).info.artifact_uri == location
