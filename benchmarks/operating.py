@@ -12,6 +12,7 @@ A world is made once and its results are kept in ``--folder``: a run that was en
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.operating_worlds import trials
@@ -25,21 +26,24 @@ def main() -> None:
     """Judge the worlds that are asked for and print the tables of all that the folder holds."""
     asked = _parse()
     size = Size(asked.requests_per_day, asked.test_days, tuple(asked.tasks))
-    for setting in asked.settings:
-        for seed in asked.seeds or range(1, asked.worlds + 1):
-            world = World(size, seed, asked.folder / size.name / str(seed))
-            print(f"{size.name}, world {seed}, {setting}: {_judge(world, setting, asked.again)}", flush=True)
+    for seed in asked.seeds or range(1, asked.worlds + 1):
+        world = World(size, seed, asked.folder / size.name / str(seed))
+        print(f"{size.name}, world {seed}: {_judge(world, asked.settings, asked.again)}", flush=True)
     for line in tables(asked.folder):
         print(line)
 
 
-def _judge(world: World, setting: str, again: bool) -> str:  # noqa: FBT001 - an option of the command
+def _judge(world: World, settings: Sequence[str], again: bool) -> str:  # noqa: FBT001 - an option of the command
     """Judge every release of a world; say how many were promoted, or why there is none."""
     try:
-        judged = trials.run(world, setting, again=again)
+        judged = trials.run(world, settings, again=again)
     except ImmatureLabels as error:
         return f"no release. {error}"
-    return f"{sum(trial.promoted for trial in judged)} of {len(judged)} promoted"
+    counts = (
+        f"{sum(trial.promoted for trial in of)} of {len(of)} promoted ({setting})"
+        for setting, of in judged.items()
+    )
+    return ", ".join(counts)
 
 
 def _parse() -> argparse.Namespace:

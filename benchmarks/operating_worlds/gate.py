@@ -51,12 +51,17 @@ class Gate:
 
     Attributes
     ----------
-    data : the candidates of the slice, and what heads say of them.
+    heads : figures of the heads on the candidates of the slice; gates may share them.
     examination : how much each place is looked at, as the gate knows it; None is undeclared.
     """
 
-    data: ScoredSlice
+    heads: HeadFigures
     examination: Examination | None
+
+    @property
+    def data(self) -> ScoredSlice:
+        """The candidates of the slice, and what heads say of them."""
+        return self.heads.data
 
     @property
     def contracts(self) -> Contracts:
@@ -91,7 +96,7 @@ class Gate:
                 as_of=self._as_of,
                 runs=_NO_RUN,
                 validation=self._validation,
-                tasks=[self._heads.of(task, candidate) for task in self.data.tasks],
+                tasks=[self.heads.of(task, candidate) for task in self.data.tasks],
                 costs=self.contracts.tasks.costs,
                 guardrails=findings.verdicts,
                 comparisons=None if first else self._comparisons(ours, candidate),
@@ -149,18 +154,14 @@ class Gate:
 
     def _shadow(self, ours: Scored) -> ShadowComparison:
         """Compare the utilities on the newest day of the slice."""
-        newest = (self.data.candidates[c.SHOWN_AT].dt.date == self._heads.days[1]).to_numpy()
+        newest = (self.data.candidates[c.SHOWN_AT].dt.date == self.heads.days[1]).to_numpy()
         users = self.data.candidates.loc[newest, c.USER_ID]
         return compare(ours.frame[newest], self.champion.frame[newest], users)
-
-    @cached_property
-    def _heads(self) -> HeadFigures:
-        return HeadFigures(self.data)
 
     @property
     def _as_of(self) -> datetime:
         """The end of the slice; a retrain is later by the maturity of the labels."""
-        return datetime.combine(self._heads.days[1], time(), UTC) + timedelta(days=1)
+        return datetime.combine(self.heads.days[1], time(), UTC) + timedelta(days=1)
 
     @property
     def _validation(self) -> ValidationEvidence:

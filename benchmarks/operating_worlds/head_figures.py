@@ -5,7 +5,7 @@ feature are chosen on the rows that they are held against; those of a real relea
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 
@@ -30,16 +30,20 @@ _LEAK = "outcome"
 
 @dataclass(frozen=True)
 class HeadFigures:
-    """The heads on a test slice; those of the challenger are measured once."""
+    """The heads on a test slice, each measured once."""
 
     data: ScoredSlice
+    _altered: dict[tuple[str, str], TaskEvidence] = field(default_factory=dict)
 
     def of(self, task: str, candidate: Candidate) -> TaskEvidence:
         """Measure a release's head of a task."""
         if task not in candidate.altered:
             return self._unaltered[task]
-        said = candidate.predictions[c.probability(task)]
-        return self._measured(task, said, leaks=task in candidate.leaked)
+        key = (candidate.name, task)
+        if key not in self._altered:
+            said = candidate.predictions[c.probability(task)]
+            self._altered[key] = self._measured(task, said, leaks=task in candidate.leaked)
+        return self._altered[key]
 
     @cached_property
     def days(self) -> tuple[date, date]:

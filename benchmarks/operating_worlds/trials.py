@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from benchmarks.operating_worlds.gate import Gate, Judged
+from benchmarks.operating_worlds.head_figures import HeadFigures
 from benchmarks.operating_worlds.policies import Candidate, candidates, true_utility
 from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice, read_or_make
 from benchmarks.operating_worlds.truth import (
@@ -90,20 +91,26 @@ class Trial:
 _TRIALS: Final = TypeAdapter(tuple[Trial, ...])
 
 
-def run(world: World, setting: str, *, again: bool = False) -> tuple[Trial, ...]:
-    """Put every release of a world before the gate; what was done before is read.
+def run(world: World, settings: Sequence[str], *, again: bool = False) -> dict[str, tuple[Trial, ...]]:
+    """Put every release of a world before the gate in each setting; what was done before is read.
 
     Parameters
     ----------
     again : judge anew on the heads that are there.
     """
-    file = world.folder / f"{setting}.json"
-    if again or not file.exists():
-        trials = tuple(_trials(read_or_make(world), setting, seed=world.seed))
-        unfinished = file.with_suffix(".unfinished")
-        unfinished.write_bytes(_TRIALS.dump_json(trials, indent=1))
-        unfinished.rename(file)
-    return read(file)
+    files = {setting: world.folder / f"{setting}.json" for setting in settings}
+    missing = [setting for setting, file in files.items() if again or not file.exists()]
+    if missing:
+        heads = HeadFigures(read_or_make(world))
+        for setting in missing:
+            _write(files[setting], _trials(heads, setting, seed=world.seed))
+    return {setting: read(file) for setting, file in files.items()}
+
+
+def _write(file: Path, trials: Iterator[Trial]) -> None:
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.write_bytes(_TRIALS.dump_json(tuple(trials), indent=1))
+    unfinished.rename(file)
 
 
 def read(file: Path) -> tuple[Trial, ...]:
@@ -111,9 +118,10 @@ def read(file: Path) -> tuple[Trial, ...]:
     return _TRIALS.validate_json(file.read_bytes())
 
 
-def _trials(data: ScoredSlice, setting: str, *, seed: int) -> Iterator[Trial]:
+def _trials(heads: HeadFigures, setting: str, *, seed: int) -> Iterator[Trial]:
+    data = heads.data
     examination = data.estimated_examination() if setting == ESTIMATED else data.declared_examination()
-    gate = Gate(data, examination)
+    gate = Gate(heads, examination)
     truth = Truth(data, true_utility(data))
     for candidate in candidates(data, seed=seed):
         yield _trial(gate, truth, candidate, setting)

@@ -42,7 +42,7 @@ def releases(data: ScoredSlice) -> dict[str, policies.Candidate]:
 
 @pytest.fixture(scope="module")
 def judged(world: World, data: ScoredSlice) -> tuple[Trial, ...]:
-    return tuple(trial for setting in SETTINGS for trial in trials.run(world, setting))
+    return tuple(trial for of in trials.run(world, SETTINGS).values() for trial in of)
 
 
 def changed(release: policies.Candidate, releases: dict[str, policies.Candidate], data: ScoredSlice) -> float:
@@ -191,10 +191,10 @@ def test_what_was_judged_is_not_judged_again(
         raise AssertionError
 
     monkeypatch.setattr(trials, "_trials", refuse)
-    again, first = trials.run(world, CHAMPION), [one for one in judged if one.setting == CHAMPION]
+    again, first = trials.run(world, [CHAMPION])[CHAMPION], [one for one in judged if one.setting == CHAMPION]
     assert [repr(asdict(one)) for one in again] == [repr(asdict(one)) for one in first]  # NaN equals no NaN
     with pytest.raises(AssertionError):
-        trials.run(world, CHAMPION, again=True)
+        trials.run(world, [CHAMPION], again=True)
 
 
 EQUAL_TRIAL = Trial(
