@@ -83,7 +83,7 @@ class Gate:
     @cached_property
     def logged(self) -> Slates:
         """What a first release is compared with: the logged order, under the same rules."""
-        return self.test.first_baseline(self.scored(ranked(self.data, EQUAL, self.data.challenger)))
+        return self.test.baseline_order(self.scored(ranked(self.data, EQUAL, self.data.challenger)))
 
     def judge(self, candidate: Candidate, *, first: bool) -> Judged:
         """Judge a release against the champion, or as a first release against the logged order."""

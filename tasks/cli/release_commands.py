@@ -29,7 +29,10 @@ def simulate(
     workspace: "Workspace",
     release: ReleaseOption,
     policy: Annotated[list[Path] | None, Option(metavar="FILE", help="A utility.yaml to compare.")] = None,
-    baseline: Annotated[str | None, Option(metavar="REF", help="A release (default: champion).")] = None,
+    baseline: Annotated[
+        str | None,
+        Option(metavar="REF|logged|COLUMN", help="A release, or an order of items (default: champion)."),
+    ] = None,
     parent_run: ParentRun = None,
 ) -> "SimulateResult":
     """Compare policies with the baseline on logged candidates."""

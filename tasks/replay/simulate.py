@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.contracts import UtilitySpec, canonical, digest
+from tasks.errors import DataError, unknown
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
 from tasks.release.view import load
 from tasks.replay.champion_comparison import comparisons
@@ -21,12 +22,13 @@ from tasks.replay.notes import notes_of, stood_in
 from tasks.replay.page import simulation_page
 from tasks.replay.proposed_policy import read_policy
 from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
-from tasks.replay.slates import Scored, TestSlice, release_policy
+from tasks.replay.slates import LOGGED, Scored, TestSlice, release_policy
 from tasks.replay.terms import composition
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit, champions
 from tasks.stores.manifest import Manifest
-from tasks.stores.releases import find_release, resolve_release, resolve_tested_release
+from tasks.stores.registry import Registry
+from tasks.stores.releases import find_release, release_name, resolve_release, resolve_tested_release
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, write_report
 
@@ -49,6 +51,14 @@ class SimulateResult:
     headline: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """What a release is compared with: another one, or an order; neither is what the surface declares."""
+
+    release: int | None = None
+    order: str | None = None
+
+
 def run(
     workspace: Workspace,
     *,
@@ -62,18 +72,26 @@ def run(
     Parameters
     ----------
     release : version of the release under test.
-    baseline : a release to compare with; by default the champion, and where there is none what the
-        surface's decision gate names.
+    baseline : a release to compare with, ``logged`` for the logged order, or a column whose order to take; by
+        default the champion, and where there is none what the surface's decision gate names.
     policies : further utility policies to compare on the same predictions.
     parent_run : the MLflow run that this one belongs under.
+
+    Raises
+    ------
+    ContractError
+        The baseline is a version that does not exist.
+    DataError
+        It is an alias or a column that does not exist.
     """
-    champion = resolve_release(workspace, baseline) if baseline else find_release(workspace, CHAMPION)
+    compared = _compared_with(workspace, baseline)
     extra = {str(path): read_policy(path, workspace.contracts) for path in policies}
     inputs = digest(
         {
             "recipe": RECIPE,
             "release": release,
-            "baseline": champion,
+            "baseline": compared.release,
+            **({} if compared.order is None else {"order": compared.order}),
             "anchors": _anchors(workspace),
             "contracts": dict(workspace.contracts.digests),
             "policies": {name: canonical(policy) for name, policy in extra.items()},
@@ -83,7 +101,7 @@ def run(
     run_id = finished_run(key)
     if run_id is None:
         with step_run(key, parent_run=parent_run, tags={"release": release}) as opened:
-            _simulate(workspace, opened, release, champion, extra)
+            _simulate(workspace, opened, release, compared, extra)
             run_id = opened.run_id
     evidence = read_evidence(workspace.home, run_id, SimulationEvidence).to_json()
     shown = ("release", "baseline", "report", "guardrails", "headline")
@@ -94,19 +112,19 @@ def _simulate(
     workspace: Workspace,
     run: StepRun,
     release: int,
-    champion: int | None,
+    compared: _Compared,
     policies: Mapping[str, UtilitySpec],
 ) -> None:
     """Rehearse the decision and write what is found: a report for people, evidence for the gate."""
     under_test = load(workspace, resolve_tested_release(workspace, release))
     test = TestSlice.of(workspace, under_test.manifest)
     ours = test.slates_of(under_test, f"release {release}")
-    old = None
+    old, champion = None, compared.release
     if champion is not None:
         old = test.slates_of(
             load(workspace, resolve_tested_release(workspace, champion)), f"champion {champion}"
         )
-    theirs = test.first_baseline(ours) if old is None else old.slates
+    theirs = _order_slates(workspace, test, ours, compared.order) if old is None else old.slates
     rehearsal = Rehearsal(workspace.contracts, test.log, ours.slates, theirs, _anchor_slates(workspace, test))
     others = {name: test.slates_under(policy, ours, name) for name, policy in policies.items()}
     found = rehearse(rehearsal, others, run=run.run_id)
@@ -175,6 +193,27 @@ def _page(
         others=found.others,
         notes=notes,
     )
+
+
+def _compared_with(workspace: Workspace, baseline: str | None) -> _Compared:
+    """Read a baseline: digits and aliases are releases, all else is an order."""
+    if not baseline:
+        return _Compared(find_release(workspace, CHAMPION))
+    if baseline.isdecimal() or baseline in _aliases(workspace):
+        return _Compared(resolve_release(workspace, baseline))
+    return _Compared(order=baseline)
+
+
+def _aliases(workspace: Workspace) -> Mapping[str, int]:
+    return Registry(workspace.home).aliases(release_name(workspace.surface))
+
+
+def _order_slates(workspace: Workspace, test: TestSlice, ours: Scored, order: str | None) -> Slates:
+    """Return the slates of an order; what is none may have been meant as an alias."""
+    known = [*map(str, test.candidates.columns), LOGGED]
+    if order is not None and order not in known:
+        raise DataError(unknown("baseline", order, [*_aliases(workspace), *known]))
+    return test.baseline_order(ours, order)
 
 
 def _anchor_slates(workspace: Workspace, test: TestSlice) -> dict[str, Slates]:

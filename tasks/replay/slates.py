@@ -16,6 +16,7 @@ from tasks.contracts.chains import chain
 from tasks.contracts.metrics import parse_metric
 from tasks.errors import DataError, unknown
 from tasks.evaluation.segments import UNKNOWN, segment_values
+from tasks.ranking.candidates import read_numbers
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
 from tasks.ranking.policy import SlatePolicy, UtilityPolicy, Weight
@@ -33,6 +34,8 @@ from tasks.training import examination
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
+LOGGED: Final = "logged"
+"""The baseline that is the logged order."""
 _ORDER: Final = "__order"
 """The term by which an order is ranked; no task may be named so."""
 
@@ -139,28 +142,33 @@ class TestSlice:
             worth=self._worth(utility),
         )
 
-    def first_baseline(self, scored: Scored) -> Slates:
-        """Return the slates that stand in where there is no champion.
+    def baseline_order(self, scored: Scored, order: str | None = None) -> Slates:
+        """Return the slates of an order that is no release's: by default what stands in for a champion.
 
         The logged order, or that of a column, is ranked through the floors, constraints and slate rules of
         the release under test: a column by itself would put into its slots what no policy may.
 
+        Parameters
+        ----------
+        order : ``logged`` or a column of the candidates; by default ``gates.decision.first``.
+
         Raises
         ------
         DataError
-            The surface names a column that the candidates do not have, or a logged order that is not logged.
+            The candidates have no such column, it is not numeric, or no logged order is logged.
         """
         first = self.contracts.surface.gates.decision.first
-        if first == "logged":
+        declared = LOGGED if first == LOGGED else first.column
+        named_by = "the baseline" if order else "gates.decision.first"
+        order = order or declared
+        if order == LOGGED:
             return self._logged_order(scored)
-        if first.column not in self.candidates:
+        if order not in self.candidates:
             known = map(str, self.candidates.columns)
-            raise DataError(
-                unknown("column", first.column, known, where="the candidates (gates.decision.first)")
-            )
-        values = self.candidates[first.column].to_numpy(dtype=float, na_value=np.nan)
+            raise DataError(unknown("column", order, known, where=f"the candidates ({named_by})"))
+        values = read_numbers(self.candidates, order, named_by)
         everything = np.ones(len(values), dtype=bool)
-        return Slates(f"order of {first.column}", self._ranked_by(values, everything, scored))
+        return Slates(f"order of {order}", self._ranked_by(values, everything, scored))
 
     def _logged_order(self, scored: Scored) -> Slates:
         if not self.log.positions_logged:

@@ -39,7 +39,7 @@ def _changed(contracts: Contracts, **changes: object) -> Contracts:
 
 def _found(test: slates.TestSlice, scored: slates.Scored, **changes: object) -> Findings:
     rehearsal = Rehearsal(
-        _changed(test.contracts, **changes), test.log, scored.slates, test.first_baseline(scored)
+        _changed(test.contracts, **changes), test.log, scored.slates, test.baseline_order(scored)
     )
     return rehearse(rehearsal, {}, run="r")
 

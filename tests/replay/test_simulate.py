@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from tasks.contracts.yaml_file import read_yaml
-from tasks.errors import ContractError
+from tasks.errors import ContractError, DataError
 from tasks.replay import simulate
+from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import BINARY, NAME, Retrained
 from tests.stores.plain_evidence import read_plain
@@ -90,9 +91,44 @@ def test_another_policy_is_shown_on_the_same_predictions(second_retrain: Retrain
     assert str(policy) in Path(ran.report).read_text(encoding="utf-8")
 
 
+def test_a_guardrail_with_an_anchor_is_held_against_that_release_whatever_the_baseline(
+    second_retrain: Retrained, tmp_path: Path
+) -> None:
+    def anchored(plain: dict[str, Any]) -> None:
+        mini.version_2(plain)
+        plain["guardrails"][0] = {
+            "metric": "hide_2d_rate",
+            "relative_increase_max": 2.0,
+            "anchor": "1",
+            "action": "block",
+        }
+
+    workspace = mini.changed(second_retrain.workspace, tmp_path, utility=anchored)
+    ran = simulate.run(workspace, release=2, baseline="logged")
+    plain = read_plain(workspace.home, ran.run_id)
+    changes = {
+        baseline: _change(simulate.run(second_retrain.workspace, release=2, baseline=baseline), workspace)
+        for baseline in ("logged", "1")
+    }
+    (judged,) = [one for one in plain["guardrails"] if one["subject"] == "hide_2d_rate"]
+    assert judged["observed"]["value"] == pytest.approx(changes["1"])
+    assert changes["1"] != pytest.approx(changes["logged"])
+
+
 def test_an_unknown_baseline_is_named(second_retrain: Retrained) -> None:
-    with pytest.raises(ContractError, match=r"Unknown alias 'champoin' .*Did you mean 'champion'"):
+    with pytest.raises(ContractError, match="Unknown version '17'"):
+        simulate.run(second_retrain.workspace, release=2, baseline="17")
+    with pytest.raises(DataError, match=r"Unknown baseline 'champoin'.*Did you mean 'champion'"):
         simulate.run(second_retrain.workspace, release=2, baseline="champoin")
+
+
+def test_any_numeric_column_may_stand_in_as_an_order(second_retrain: Retrained) -> None:
+    workspace = second_retrain.workspace
+    ran = simulate.run(workspace, release=2, baseline="price")
+    assert ran.baseline == "order of price"
+    assert read_plain(workspace.home, ran.run_id)["champion"] is None
+    with pytest.raises(DataError, match="Column 'category' holds"):
+        simulate.run(workspace, release=2, baseline="category")
 
 
 def test_evidence_is_plain_json_without_what_is_not_finite(second_retrain: Retrained) -> None:
@@ -100,6 +136,14 @@ def test_evidence_is_plain_json_without_what_is_not_finite(second_retrain: Retra
     figures = [one for one in read_plain(second_retrain.workspace.home, run_id)["measured"] if one["policy"]]
     values = [one["policy"]["value"] for one in figures]
     assert np.isfinite([value for value in values if value is not None]).all()
+
+
+def _change(ran: simulate.SimulateResult, workspace: Workspace) -> float:
+    """Return the relative change of hides that a simulation measured."""
+    measured = read_plain(workspace.home, ran.run_id)["measured"]
+    (found,) = [one for one in measured if one["metric"] == "hide_2d_rate" and one["segment"] == "all"]
+    value: float = found["relative"]["value"]
+    return value
 
 
 def _judges(evidence: dict[str, Any], metric: str) -> set[str]:

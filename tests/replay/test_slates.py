@@ -89,7 +89,7 @@ def test_the_joint_probability_of_a_return_is_below_that_of_its_purchase(scored:
 def test_the_logged_order_is_what_was_shown_without_what_no_policy_may_show(
     tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
-    logged = tested_slice.first_baseline(scored)
+    logged = tested_slice.baseline_order(scored)
     position = tested_slice.candidates["position"].to_numpy(dtype=float, na_value=np.nan)
     requests, placed = tested_slice.log.requests, logged.slot > 0
     assert logged.follows_log
@@ -105,7 +105,7 @@ def test_the_logged_order_is_what_was_shown_without_what_no_policy_may_show(
 def test_a_column_stands_in_under_the_rules_of_the_release(
     tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path
 ) -> None:
-    popular = _with_first(tested_slice, tmp_path, "item_popularity").first_baseline(scored)
+    popular = _with_first(tested_slice, tmp_path, "item_popularity").baseline_order(scored)
     assert popular.name == "order of item_popularity"
     unsafe = tested_slice.candidates["policy_violation"].to_numpy(dtype=bool)
     assert not popular.slot[unsafe].any()
@@ -133,7 +133,7 @@ def test_a_column_that_no_candidate_has_is_named(
     tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=r"Unknown column 'item_populrity'.*Did you mean 'item_popularity'"):
-        _with_first(tested_slice, tmp_path, "item_populrity").first_baseline(scored)
+        _with_first(tested_slice, tmp_path, "item_populrity").baseline_order(scored)
 
 
 def _policy(tested_slice: slates.TestSlice, **changes: Any) -> UtilitySpec:

@@ -1,0 +1,57 @@
+"""A release that its decision's own guardrails hold, from the command that makes it to the one that promotes it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.cli import main
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+from tests.feeds import mini
+from tests.feeds.mini import AS_OF, NAME
+
+FLOOR = {"metric": "click_30m_predicted", "max": 0.001, "action": "block"}
+"""Nobody clicks as seldom: a bound that every release is outside of, whatever the chance of its data."""
+
+
+def _with_floor(plain: dict[str, Any]) -> None:
+    mini.utility_of_two(plain)
+    plain["guardrails"].append(FLOOR)
+
+
+@pytest.fixture(scope="module")
+def workspace(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    folder = tmp_path_factory.mktemp("held")
+    whole = mini.with_log(mini_surfaces, mini_world, folder)
+    return mini.changed(whole, folder, tasks=mini.two_tasks, surface=mini.surface_of_two, utility=_with_floor)
+
+
+def _run(capsys: pytest.CaptureFixture[str], workspace: Workspace, *words: str) -> tuple[int, str, str]:
+    where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
+    code = main([*words, *where])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_a_guardrail_holds_a_release_in_every_command_and_it_never_serves(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = _run(capsys, workspace, "retrain", NAME, "--as-of", AS_OF.isoformat(), "--json")
+    result = json.loads(out)
+    assert (code, result["verdict"]) == (1, "hold")
+    (blocked,) = [gate for gate in result["gates"] if gate["outcome"] == "block"]
+    assert (blocked["gate"], blocked["subject"], blocked["segment"]) == (
+        "decision",
+        "click_30m_predicted",
+        "all",
+    )
+    assert blocked["observed"]["value"] > FLOOR["max"]
+    (reason,) = result["reasons"]
+    assert reason.startswith("decision block: click_30m_predicted")
+    assert "click_30m_predicted" in Path(result["dossier"]).read_text(encoding="utf-8")
+    code, _, err = _run(capsys, workspace, "promote", NAME, "1", "--why", "it looks good", "--by", "ana")
+    assert code == 1
+    assert "click_30m_predicted" in err
+    assert Registry(workspace.home).aliases(f"{NAME}.release") == {"challenger": 1}
