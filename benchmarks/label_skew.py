@@ -16,6 +16,7 @@ import duckdb
 
 from benchmarks.feed.log import AS_OF, DAYS, START, Feed, write_contracts
 from tasks.labels.compile import label_query
+from tasks.labels.query import Horizon
 from tasks.labels.relations import make_credit_tables
 from tasks.logs import rows
 from tasks.logs.session import open_tables, session
@@ -116,7 +117,7 @@ def _make(home: Path, impressions: int) -> Feed:
 def _ours(feed: Feed, connection: duckdb.DuckDBPyConnection) -> Callable[[], None]:
     log = open_tables(connection, feed.workspace.logs, feed.workspace.contracts)
     log.cut(AS_OF)
-    query = label_query(feed.workspace.contracts.tasks, AS_OF, log=log.log)
+    query = label_query(feed.workspace.contracts.tasks, Horizon.whole(AS_OF), log=log.log)
     for name in (rows.SHOWN, rows.KNOWN):
         log.create(name, query.rows[name], view=True)
     return lambda: make_credit_tables(log, query.creditings["click_1d"])

@@ -13,9 +13,11 @@ from typer import Argument, BadParameter, Option
 
 
 def _parse_instant(text: str) -> datetime:
-    from tasks.stores.workspace import parse_instant
+    from tasks.stores.workspace import parse_instant, refuse_future
 
-    return parse_instant(text)
+    instant = parse_instant(text)
+    refuse_future(instant)
+    return instant
 
 
 def parse_day(text: str) -> date:

@@ -16,6 +16,7 @@ from datetime import date, datetime
 from typing import Any
 
 from tasks import columns as c
+from tasks.contracts.durations import format_duration
 from tasks.errors import ContractError, DataError, Overtaken, StoreError
 from tasks.labels.build_record import Basis, Build, Day, Written
 from tasks.labels.changes import count_changed_labels
@@ -25,6 +26,7 @@ from tasks.labels.relations import find_files, find_label_days
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import BuildCommit, LabelStore, StoredBuild
 from tasks.labels.write_days import write_labels
+from tasks.logs.arrival import find_arrived
 from tasks.logs.duplicate_keys import cut_files
 from tasks.logs.profile import LogProfile, profile_log
 from tasks.logs.quarantine import quarantine_bad_rows
@@ -36,7 +38,7 @@ from tasks.stores import delta
 from tasks.stores.delta import EVERYTHING, DataFile, NewFiles
 from tasks.stores.location import Location, locate
 from tasks.stores.locks import alone
-from tasks.stores.workspace import Workspace, format_instant
+from tasks.stores.workspace import Workspace, format_instant, refuse_future
 
 _LOG = logging.getLogger("equipoise")
 _ATTEMPTS = 6
@@ -49,6 +51,7 @@ class LabelsResult:
     Attributes
     ----------
     digest : the content digest.
+    arrived : the instant up to which the log had arrived: labels mature by it.
     days : the reason of each day that was rewritten.
     gone : days of the store that the log no longer has.
     changed : where events came late or were corrected, the observed labels that changed, by task.
@@ -60,6 +63,7 @@ class LabelsResult:
     snapshot: str
     digest: str
     as_of: str
+    arrived: str
     partitions_written: int
     rows: int
     rows_written: int
@@ -92,8 +96,7 @@ def run(
     StoreError
         A store failed, or other machines committed builds meanwhile again and again.
     """
-    if as_of.tzinfo is None:
-        raise ContractError(f"The as-of {as_of} has no zone: give it in UTC")
+    refuse_future(as_of)
     if first_day and last_day and first_day > last_day:
         raise ContractError(f"There is no day from {first_day} to {last_day}: the first lies after the last")
     within = DayRange(first_day or date.min, last_day or date.max)
@@ -124,7 +127,7 @@ def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResul
         _report_profile(profile)
         quarantine_bad_rows(workspace, log, as_of=as_of, files=profile.bad_files)
         store_summaries(log, store.summaries)
-        basis = Basis(as_of, workspace.contracts.digests["tasks"], log.described)
+        basis = _find_basis(log, as_of)
         covered = cover_days(
             last.build if last else None,
             profile.days,
@@ -133,7 +136,7 @@ def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResul
             lost=store.lost_days(path),
             within=within,
         )
-        written = _write(log, profile, path, as_of, covered) if covered.write else None
+        written = _write(log, profile, path, basis, covered) if covered.write else None
         _check_rows(profile, covered, written)
         changed = _count_changed(log, last, covered, written)
     build = _record(last, profile, covered, written, basis)
@@ -142,7 +145,22 @@ def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResul
     else:
         commit = _prepare_commit(build, covered, written, path, changed)
         snapshot = _commit(store, commit, path, last)
-    return _result(snapshot, profile, covered, written, changed)
+    return _result(snapshot, build, profile, covered, written, changed)
+
+
+def _find_basis(log: LogTables, as_of: datetime) -> Basis:
+    """Return what every label depends on; a log that ends long before the as-of is warned of."""
+    arrived, within = find_arrived(log, as_of=as_of), log.contracts.surface.arrival.within
+    if as_of - arrived >= within:
+        _LOG.warning(
+            "labels: the log has arrived up to %s only, and the as-of is %s (arrival.within %s): what "
+            "matures later stays immature",
+            format_instant(arrived),
+            format_instant(as_of),
+            format_duration(within),
+        )
+    digest = log.contracts.digests["tasks"]
+    return Basis(as_of, digest, log.described, arrived=arrived if arrived < as_of else None)
 
 
 def _report_profile(profile: LogProfile) -> None:
@@ -158,14 +176,12 @@ def _report_profile(profile: LogProfile) -> None:
         _LOG.warning("labels: events that no task names: %s", profile.unknown_events)
 
 
-def _write(
-    log: LogTables, profile: LogProfile, path: Location, as_of: datetime, covered: Coverage
-) -> Written:
+def _write(log: LogTables, profile: LogProfile, path: Location, basis: Basis, covered: Coverage) -> Written:
     days = find_label_days(log.contracts.tasks, covered.write)
     read, summaries = find_files(log, days), profile.summaries[IMPRESSIONS]
     if not set(read[IMPRESSIONS]) <= set(summaries.new):
-        cut_files(log, summaries, read[IMPRESSIONS], as_of)
-    query = compile_days(log, log.contracts.tasks, as_of=as_of, days=days, labels_only=True)
+        cut_files(log, summaries, read[IMPRESSIONS], basis.as_of)
+    query = compile_days(log, log.contracts.tasks, horizon=basis.horizon, days=days, labels_only=True)
     _LOG.info("labels: writing %d day(s)", len(covered.write))
     return write_labels(log, query, read, path)
 
@@ -212,7 +228,15 @@ def _record(
         days[day] = Day(rows, content)
     days = dict(sorted(days.items()))
     log = profile.days
-    return Build(basis.as_of, basis.contract, basis.columns, days, log.impressions, log.events)
+    return Build(
+        basis.as_of,
+        basis.contract,
+        basis.columns,
+        days,
+        log.impressions,
+        log.events,
+        arrived=basis.arrived,
+    )
 
 
 def _prepare_commit(
@@ -240,6 +264,7 @@ def _commit(store: LabelStore, commit: BuildCommit, path: Location, last: Stored
 
 def _result(
     snapshot: Snapshot,
+    build: Build,
     profile: LogProfile,
     covered: Coverage,
     written: Written | None,
@@ -256,6 +281,7 @@ def _result(
         snapshot=snapshot.id,
         digest=snapshot.content_digest,
         as_of=format_instant(snapshot.as_of),
+        arrived=format_instant(build.mature_by),
         partitions_written=len(covered.write),
         rows=snapshot.rows,
         rows_written=sum(rows for rows, _ in written.days.values()) if written else 0,

@@ -1,12 +1,13 @@
 """The record of a build, JSON in its commit: what the store holds after it, and the log that it read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
 
+from tasks.labels.query import Horizon
 from tasks.logs.days import DaySum, Stream
 from tasks.stores.location import Location
 
@@ -32,11 +33,25 @@ class Written:
 
 @dataclass(frozen=True)
 class Basis:
-    """What every label of a build depends on: as-of, digest of the tasks, impressions' columns with types."""
+    """What every label of a build depends on: as-of, digest of the tasks, impressions' columns with types.
+
+    ``arrived`` is the instant up to which the log had arrived, None where that is the as-of.
+    """
 
     as_of: datetime
     contract: str
     columns: tuple[str, ...]
+    arrived: datetime | None = field(default=None, kw_only=True)
+
+    @property
+    def mature_by(self) -> datetime:
+        """The instant up to which the log had arrived: what matures by it is known."""
+        return self.arrived or self.as_of
+
+    @property
+    def horizon(self) -> Horizon:
+        """The instants by which events are known, and labels mature."""
+        return Horizon(self.as_of, self.mature_by)
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,7 @@ class Build(Basis):
         """Return plain JSON; sums are strings, as they exceed a double."""
         return {
             "as_of": self.as_of.astimezone(UTC).isoformat(),
+            **({"arrived": self.arrived.astimezone(UTC).isoformat()} if self.arrived else {}),
             "contract": self.contract,
             "columns": list(self.columns),
             "days": {str(d): [x.rows, str(x.content), x.left_behind] for d, x in sorted(self.days.items())},
@@ -87,6 +103,7 @@ class Build(Basis):
                 for day, names in content["events"].items()
                 for name, pair in names.items()
             },
+            arrived=datetime.fromisoformat(content["arrived"]) if "arrived" in content else None,
         )
 
 

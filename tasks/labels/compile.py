@@ -11,25 +11,23 @@
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.errors import ContractError
 from tasks.labels.credit import list_creditings
-from tasks.labels.query import Form, LabelDays, LabelQuery
+from tasks.labels.query import Form, Horizon, LabelDays, LabelQuery
 from tasks.labels.relations import find_files
 from tasks.labels.status import label_layers, select_labels
 from tasks.logs import rows
 from tasks.logs.schema import Log, event_columns
 from tasks.logs.tables import LogTables
-from tasks.sql import expressions as x
 from tasks.sql.templates import render
 
 DIALECTS = ("duckdb", "spark", "postgres", "bigquery", "snowflake")
 
 
-def labels_sql(tasks: TasksSpec, as_of: x.AsOf, dialect: str = "duckdb", *, log: Log) -> str:
+def labels_sql(tasks: TasksSpec, horizon: Horizon, dialect: str = "duckdb", *, log: Log) -> str:
     """Return the labels as one statement over ``impressions`` and ``events``; see ``label_query``.
 
     Raises
@@ -39,7 +37,7 @@ def labels_sql(tasks: TasksSpec, as_of: x.AsOf, dialect: str = "duckdb", *, log:
     """
     if dialect not in DIALECTS:
         raise ContractError(f"Unknown dialect '{dialect}'. Known: {', '.join(DIALECTS)}")
-    return render(label_query(tasks, as_of, log=log).statement(), dialect)
+    return render(label_query(tasks, horizon, log=log).statement(), dialect)
 
 
 _ALL_DAYS = LabelDays()
@@ -47,7 +45,7 @@ _ALL_DAYS = LabelDays()
 
 def label_query(
     tasks: TasksSpec,
-    as_of: x.AsOf,
+    horizon: Horizon,
     *,
     log: Log,
     days: LabelDays = _ALL_DAYS,
@@ -58,8 +56,6 @@ def label_query(
 
     Parameters
     ----------
-    as_of
-        The instant of the build; None leaves the parameter ``as_of`` in the SQL.
     forms
         The form of a crediting by its name, such as ``click__credited`` or ``click__out_0``; one that is not
         named is made as its key suggests.
@@ -74,6 +70,7 @@ def label_query(
         A column of the impressions has a name that labels take.
     """
     refuse_name_clashes(tasks, log.impressions)
+    as_of = horizon.as_of
     names = tuple(n for n in log.impressions if n != c.DAY)
     taking_part = {
         rows.REPEATED: rows.repeated_keys(as_of),
@@ -85,12 +82,12 @@ def label_query(
     taking_part[rows.KNOWN] = rows.known_events(
         as_of, event_columns(tasks, log), sorted(tasks.events), days.events
     )
-    layers = label_layers(tasks, as_of, names, days.write)
+    layers = label_layers(tasks, horizon.arrived, names, days.write)
     return LabelQuery(
         rows=taking_part,
         creditings={
             task: list_creditings(
-                tasks, task, as_of, has_position=c.POSITION in names, labels_only=labels_only
+                tasks, task, horizon.arrived, has_position=c.POSITION in names, labels_only=labels_only
             )
             for task in tasks.order()
             if tasks.tasks[task].rule
@@ -102,7 +99,7 @@ def label_query(
 
 
 def compile_days(
-    log: LogTables, tasks: TasksSpec, *, as_of: datetime, days: LabelDays, labels_only: bool
+    log: LogTables, tasks: TasksSpec, *, horizon: Horizon, days: LabelDays, labels_only: bool
 ) -> LabelQuery:
     """Compile the labels of some days, and make the views of the rows that they are made from.
 
@@ -111,7 +108,7 @@ def compile_days(
     """
     for table, files in find_files(log, days).items():
         log.view(table, table, files)
-    query = label_query(tasks, as_of, log=log.log, days=days, labels_only=labels_only)
+    query = label_query(tasks, horizon, log=log.log, days=days, labels_only=labels_only)
     for name, relation in query.on_the_cut.items():
         log.create(name, relation, view=True)
     return query

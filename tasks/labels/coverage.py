@@ -6,7 +6,7 @@
     contract       the day was built under another contract
     log            impressions that the last build had read have changed, appeared or gone
     grown          impressions were shown on the day after the last build
-    matured        some label crossed its maturity since the last build
+    matured        some label crossed its maturity since the last build, or the log has fallen behind it
     events         an event that bears on the day changed, appeared late, or is gone; an event bears on the
                    days before it as far as the windows of the tasks that read it reach
     left behind    an earlier build should have rewritten the day and was confined to others
@@ -86,7 +86,7 @@ def cover_days(
         return Coverage(dict.fromkeys(sorted(log.impressions), "contract"), gone=gone, replace_all=True)
     touched = frozenset(_touched(last, log, tasks)) & set(log.impressions)
     reasons: dict[date, str] = dict.fromkeys((day for day in lost if day in log.impressions), "lost")
-    for day, reason in _reasons(last, log, tasks, basis.as_of):
+    for day, reason in _reasons(last, log, tasks, basis):
         if day in log.impressions:
             reasons.setdefault(day, reason)
     for day in touched:
@@ -101,7 +101,7 @@ def cover_days(
     )
 
 
-def _reasons(last: Build, log: LogDays, tasks: TasksSpec, as_of: datetime) -> Iterator[tuple[date, str]]:
+def _reasons(last: Build, log: LogDays, tasks: TasksSpec, basis: Basis) -> Iterator[tuple[date, str]]:
     reach = longest_reach(tasks)
     gone = set(last.impressions) - set(log.impressions)
     changed = _differing(last.impressions, log.impressions_before) - gone
@@ -114,7 +114,7 @@ def _reasons(last: Build, log: LogDays, tasks: TasksSpec, as_of: datetime) -> It
             yield day, "log"
         elif now != last.impressions.get(day):
             yield day, "grown"
-        elif _matures_between(day, tasks, last.as_of, as_of):
+        elif _matures_between(day, tasks, last.mature_by, basis.mature_by):
             yield day, "matured"
     beside = spread_days(changed, before=reach.after, after=reach.before)
     yield from ((day, "log") for day in list_days(beside))
@@ -133,8 +133,12 @@ def _differing(then: Mapping[_Key, DaySum], now: Mapping[_Key, DaySum]) -> set[_
     return {key for key in {*then, *now} if then.get(key) != now.get(key)}
 
 
-def _matures_between(day: date, tasks: TasksSpec, after: datetime, until: datetime) -> bool:
-    """Return whether a label of some instant of the day matures in (after, until]."""
+def _matures_between(day: date, tasks: TasksSpec, one: datetime, other: datetime) -> bool:
+    """Return whether a label of some instant of the day matures after one instant and up to another.
+
+    In either order: a log that has since fallen behind its as-of takes back what it had not yet brought.
+    """
+    after, until = sorted((one, other))
     return after < until and any(
         day_start(day) + maturity <= until and day_start(day) + ONE_DAY + maturity > after
         for maturity in {matures(tasks, task) for task in tasks.tasks}

@@ -21,19 +21,21 @@ from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels import join_form, scan_form
 from tasks.labels import windows as w
-from tasks.labels.maturity import credits_alone, matures
+from tasks.labels.maturity import credits_alone
 from tasks.labels.query import Crediting, Form, Relations
 from tasks.logs import rows
 from tasks.sql import expressions as x
 
 
 def list_creditings(
-    spec: TasksSpec, task: str, as_of: x.AsOf, *, has_position: bool, labels_only: bool = False
+    spec: TasksSpec, task: str, arrived: x.AsOf, *, has_position: bool, labels_only: bool = False
 ) -> list[Crediting]:
     """Return a task's own crediting, and that of each of its exclusions.
 
     Parameters
     ----------
+    arrived
+        The instant up to which the log had arrived: see ``Horizon``.
     has_position
         Whether the impressions have a position to break ties by.
     labels_only
@@ -43,15 +45,15 @@ def list_creditings(
     if rule.credit != "every":
         own = _touch(spec, task, has_position=has_position)
     elif labels_only and credits_alone(spec, task):
-        own = _every(spec, task, among=among, where=[_is_mature(spec, task, as_of)])
+        own = _every(spec, task, among=among, where=[_is_mature(spec, task, arrived)])
     else:
         own = _every(spec, task)
     exclusions = range(len(spec.tasks[task].exclude))
-    return [own, *(_exclusion(spec, task, k, as_of, among) for k in exclusions)]
+    return [own, *(_exclusion(spec, task, k, arrived, among) for k in exclusions)]
 
 
-def _is_mature(spec: TasksSpec, task: str, as_of: x.AsOf) -> exp.Expr:
-    return x.le(x.column(c.SHOWN_AT, rows.SHOWN), x.instant(as_of, minus=matures(spec, task)))
+def _is_mature(spec: TasksSpec, task: str, arrived: x.AsOf) -> exp.Expr:
+    return x.le(x.column(c.SHOWN_AT, rows.SHOWN), w.last_mature(spec, task, arrived))
 
 
 def _every(
@@ -87,10 +89,10 @@ def _crediting(spec: TasksSpec, task: str, forms: dict[Form, Relations], windows
     return Crediting(w.credited(task), rule.match, signals, windows, forms)
 
 
-def _exclusion(spec: TasksSpec, task: str, number: int, as_of: x.AsOf, among: str) -> Crediting:
+def _exclusion(spec: TasksSpec, task: str, number: int, arrived: x.AsOf, among: str) -> Crediting:
     """Return the crediting of an exclusion, of mature impressions alone: an immature label shows none."""
     rule, name = spec.tasks[task].exclude[number], w.excluded(task, number)
-    windows = w.windows(spec, task, rule.on, among=among, where=[_is_mature(spec, task, as_of)])
+    windows = w.windows(spec, task, rule.on, among=among, where=[_is_mature(spec, task, arrived)])
     signals = f"{name}_signals"
     forms: dict[Form, Relations] = {
         Form.JOIN: {name: join_form.first_exclusion(spec, task, rule.on, signals, windows)},

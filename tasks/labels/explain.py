@@ -33,9 +33,11 @@ from tasks.labels.explanation_facts import read_facts
 from tasks.labels.explanation_query import Key, of_key
 from tasks.labels.explanation_text import describe_label, describe_task
 from tasks.labels.missing_impression import explain_missing
+from tasks.labels.query import Horizon
 from tasks.labels.relations import cut_near, find_label_days, make_relations
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
+from tasks.logs.arrival import find_arrived
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
@@ -80,7 +82,8 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
         raise DataError(explain_missing(workspace, source, key))
     labels = {t: Label(stored[t], stored[c.status(t)], stored[c.at(t)]) for t in source.tasks()}
     with open_log(workspace) as log:
-        facts = _read_facts(log, key, stored[c.DAY], source.as_of)
+        arrived = find_arrived(log, as_of=source.as_of)
+        facts = _read_facts(log, key, stored[c.DAY], source.as_of, arrived)
     if facts is None:
         raise DataError(_gone(key, source, labels))
     notes = [
@@ -89,20 +92,19 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
         *_note_changes(facts, labels, source),
     ]
     shown = Impression(key[c.REQUEST_ID], key[c.ITEM_ID], facts.row[c.SHOWN_AT])
-    whole = Explanation(
-        shown, facts.row[c.USER_ID], source.id, source.as_of, explain_tasks(workspace.contracts.tasks, facts)
-    )
+    explained = explain_tasks(workspace.contracts.tasks, facts)
+    whole = Explanation(shown, facts.row[c.USER_ID], source.id, source.as_of, arrived, explained)
     return _result(workspace, whole, notes, agrees=not list_changed_tasks(labels, facts.labels))
 
 
-def _read_facts(log: LogTables, key: Key, day: date, as_of: datetime) -> Facts | None:
+def _read_facts(log: LogTables, key: Key, day: date, as_of: datetime, arrived: datetime) -> Facts | None:
     """Label the days around a day again, and read the facts of one impression."""
-    tasks = log.contracts.tasks
+    tasks, horizon = log.contracts.tasks, Horizon(as_of, arrived)
     days = find_label_days(tasks, [day])
     cut_near(log, days, as_of=as_of)
-    query = compile_days(log, tasks, as_of=as_of, days=days, labels_only=False)
+    query = compile_days(log, tasks, horizon=horizon, days=days, labels_only=False)
     make_relations(log, query)
-    return read_facts(log, query, key, as_of=as_of)
+    return read_facts(log, query, key, horizon=horizon)
 
 
 def _parse_key(impression: str, schema: pa.Schema) -> Key:

@@ -162,12 +162,13 @@ class TaskExplanation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The explanation of every task of one impression of a snapshot."""
+    """The explanation of every task of one impression of a snapshot, of a log that has ``arrived`` so far."""
 
     impression: Impression
     user_id: Any
     snapshot: str
     as_of: datetime
+    arrived: datetime
     tasks: Mapping[str, TaskExplanation]
 
 

@@ -15,7 +15,7 @@ from tasks.contracts import TasksSpec
 from tasks.labels import explanation_query as q
 from tasks.labels import windows as w
 from tasks.labels.explanation import Event, Events, Facts, Impression, Label
-from tasks.labels.query import LabelQuery
+from tasks.labels.query import Horizon, LabelQuery
 from tasks.labels.status import Why, causes, credit
 from tasks.logs import rows
 from tasks.logs.tables import LogTables
@@ -31,13 +31,13 @@ _SOME_EVENTS = """
 """
 
 
-def read_facts(log: LogTables, query: LabelQuery, key: q.Key, *, as_of: datetime) -> Facts | None:
+def read_facts(log: LogTables, query: LabelQuery, key: q.Key, *, horizon: Horizon) -> Facts | None:
     """Read what the relations hold of one impression; None where the log does not have it.
 
     Needs the relations of the query: see ``make_relations``.
     """
-    tasks = log.contracts.tasks
-    log.create(q.EXPLAINED, q.explained_row(tasks, query, key, as_of))
+    tasks, as_of = log.contracts.tasks, horizon.as_of
+    log.create(q.EXPLAINED, q.explained_row(tasks, query, key, horizon.arrived))
     labels = x.select([exp.Star()], x.subquery(query.labels(), "labels"), where=[q.of_key(key)])
     labelled = _rows(log, "$labels", labels=labels)
     if not labelled:
@@ -72,12 +72,12 @@ def _duplicates(log: LogTables, key: q.Key) -> tuple[datetime, ...]:
     return tuple(row[c.SHOWN_AT] for row in others)
 
 
-def _in_window(log: LogTables, task: str, key: q.Key, as_of: datetime, row: Mapping[str, Any]) -> Events:
+def _in_window(log: LogTables, task: str, key: q.Key, as_of: x.AsOf, row: Mapping[str, Any]) -> Events:
     events = q.events_in_window(log.contracts.tasks, task, key, as_of, log=log.log)
     return _events(log, events, row.get(credit(task)))
 
 
-def _exclusions(log: LogTables, task: str, as_of: datetime) -> list[Events]:
+def _exclusions(log: LogTables, task: str, as_of: x.AsOf) -> list[Events]:
     tasks = log.contracts.tasks
     return [
         _events(log, q.exclusions_in_window(tasks, task, k, as_of, log=log.log), None)

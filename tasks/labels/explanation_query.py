@@ -49,12 +49,12 @@ def of_key(key: Key, table: str | None = None) -> exp.Expr:
     return x.all_of(*(x.eq(x.column(name, table), _literal(value)) for name, value in key.items()))
 
 
-def explained_row(tasks: TasksSpec, query: LabelQuery, key: Key, as_of: x.AsOf) -> exp.Select:
+def explained_row(tasks: TasksSpec, query: LabelQuery, key: Key, arrived: x.AsOf) -> exp.Select:
     """Return the impression's row of the last layer, with every cause of every task."""
     columns = [
         x.alias(cause.holds, why_column(task, n))
         for task in tasks.tasks
-        for n, cause in enumerate(causes(tasks, task, as_of))
+        for n, cause in enumerate(causes(tasks, task, arrived))
     ]
     row = x.select([exp.Star(), *columns], x.table(query.last_layer), where=[of_key(key)])
     return x.with_relations(row, query.layers.items())

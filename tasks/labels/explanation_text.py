@@ -64,14 +64,19 @@ def _sentences(explained: TaskExplanation, spec: TaskSpec, clock: Clock, whole: 
             yield from _observed(explained, spec, clock)
             yield f"Known since {clock(explained.matures_at)}."
         case Why.MATURITY:
-            as_of = clock(whole.as_of)
-            yield f"It matures at {clock(explained.matures_at)}, after the snapshot's as-of {as_of}."
+            yield f"It matures at {clock(explained.matures_at)}, after {_horizon(whole, clock)}."
             if explained.crediting:
                 yield f"So far {_event_in_window(explained.crediting, explained, spec, clock)}."
         case Why.EXCLUSION:
             yield from _excluded(explained, spec, clock)
         case _:
             yield _not_applicable(explained, spec, clock)
+
+
+def _horizon(whole: Explanation, clock: Clock) -> str:
+    if whole.arrived < whole.as_of:
+        return f"{clock(whole.arrived)}, up to which the log had arrived by the as-of {clock(whole.as_of)}"
+    return f"the snapshot's as-of {clock(whole.as_of)}"
 
 
 def _observed(explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> Iterator[str]:

@@ -6,6 +6,7 @@
       .creditings            per task, which events an impression is credited with: a ``Crediting`` each
       .layers                facts, statuses and labels of the impressions
       .final                 the columns of the label store
+    Horizon                  the instants by which events are known, and labels mature
     LabelDays                the days that the query writes and reads
 """
 
@@ -31,6 +32,23 @@ class Form(StrEnum):
 
     JOIN = "join"
     SCAN = "scan"
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """The instant of a build, and the same or an earlier one up to which the log had arrived by then.
+
+    An event is known by the former, a label is mature by the latter: what has not arrived is no negative.
+    None leaves the parameters ``as_of`` and ``arrived`` in the SQL.
+    """
+
+    as_of: x.AsOf
+    arrived: x.AsOf
+
+    @classmethod
+    def whole(cls, as_of: x.AsOf) -> "Horizon":
+        """Return the horizon of a log that has arrived up to the as-of."""
+        return cls(as_of, as_of)
 
 
 @dataclass(frozen=True)

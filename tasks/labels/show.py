@@ -13,10 +13,12 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.errors import DataError
 from tasks.labels.compile import compile_days
+from tasks.labels.query import Horizon
 from tasks.labels.relations import find_label_days, make_relations
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.spared import has_exclusion, keep_chain, list_sparing_tasks
 from tasks.labels.store import LabelStore
+from tasks.logs.arrival import find_arrived
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
@@ -116,7 +118,8 @@ def _recount(log: LogTables, task: str, snapshot: Snapshot, days: Iterable[date]
     """Count on the log a task's observed rows, its positives, and those that an exclusion came after."""
     tasks = keep_chain(log.contracts.tasks, task)
     label_days = find_label_days(tasks, days)
-    query = compile_days(log, tasks, as_of=snapshot.as_of, days=label_days, labels_only=False)
+    horizon = Horizon(snapshot.as_of, find_arrived(log, as_of=snapshot.as_of))
+    query = compile_days(log, tasks, horizon=horizon, days=label_days, labels_only=False)
     make_relations(log, query)
     last = x.select([exp.Star()], x.table(query.last_layer))
     ((observed, positive, spared),) = log.fetch(

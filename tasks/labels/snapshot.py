@@ -1,7 +1,7 @@
 """A label snapshot: its identity, and its rows, read from the version of the table that it points to."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,6 +19,9 @@ from tasks.sql.templates import fill, render
 from tasks.stores import delta
 from tasks.stores.delta import DataFile
 from tasks.stores.location import locate, register_objects
+
+BUILD: Final = "equipoise.build"
+"""The key in a commit's metadata of the record of its build."""
 
 CHANGED: Final = "equipoise.changed"
 """The key in a commit's metadata of the observed labels that its build changed, by task."""
@@ -62,8 +65,15 @@ class Snapshot:
 
     def changed(self) -> dict[str, int]:
         """Return by task the observed labels that the snapshot's build changed, through late events."""
-        metadata = dict(delta.history(locate(self.path))).get(self.version, {})
-        return json.loads(metadata.get(CHANGED, "{}"))
+        return json.loads(self._metadata().get(CHANGED, "{}"))
+
+    def mature_by(self) -> datetime:
+        """Return the instant up to which the log had arrived: the as-of, or an earlier one."""
+        build = json.loads(self._metadata().get(BUILD, "{}"))
+        return datetime.fromisoformat(build["arrived"]) if "arrived" in build else self.as_of
+
+    def _metadata(self) -> Mapping[str, str]:
+        return dict(delta.history(locate(self.path))).get(self.version, {})
 
     def read(
         self,

@@ -18,8 +18,16 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TaskSpec, TasksSpec
 from tasks.contracts.tasks import Compose
-from tasks.labels.maturity import matures
-from tasks.labels.windows import AMOUNT, ANSWERED, AT, credit_joins, credited, excluded, exclusion_joins
+from tasks.labels.windows import (
+    AMOUNT,
+    ANSWERED,
+    AT,
+    credit_joins,
+    credited,
+    excluded,
+    exclusion_joins,
+    last_mature,
+)
 from tasks.logs import rows
 from tasks.sql import expressions as x
 from tasks.sql.dialects import utc_day
@@ -81,9 +89,9 @@ class Cause:
     holds: exp.Expr
 
 
-def causes(spec: TasksSpec, name: str, as_of: x.AsOf) -> Iterator[Cause]:
+def causes(spec: TasksSpec, name: str, arrived: x.AsOf) -> Iterator[Cause]:
     """Yield the causes by which a task's label may not be observed; the first that holds gives the status."""
-    immature = x.gt(x.column(c.SHOWN_AT), x.instant(as_of, minus=matures(spec, name)))
+    immature = x.gt(x.column(c.SHOWN_AT), last_mature(spec, name, arrived))
     yield Cause(c.Status.IMMATURE, Why.MATURITY, name, immature)
     for why, of, missing in _not_applicable(spec, name):
         yield Cause(c.Status.NOT_APPLICABLE, why, of, missing)
@@ -92,12 +100,14 @@ def causes(spec: TasksSpec, name: str, as_of: x.AsOf) -> Iterator[Cause]:
 
 
 def label_layers(
-    spec: TasksSpec, as_of: x.AsOf, names: Sequence[str], write: Sequence[rows.DayRange] | None
+    spec: TasksSpec, arrived: x.AsOf, names: Sequence[str], write: Sequence[rows.DayRange] | None
 ) -> dict[str, exp.Query]:
     """Return the layers by name: ``facts``, then ``statuses_<n>`` and ``labels_<n>`` of each level of tasks.
 
     Parameters
     ----------
+    arrived
+        The instant up to which the log had arrived: see ``Horizon``.
     names
         The impressions' columns.
     write
@@ -105,7 +115,7 @@ def label_layers(
     """
     layers: dict[str, exp.Query] = {"facts": _facts(spec, names, write)}
     for n, level in enumerate(order_levels(spec)):
-        layers[f"statuses_{n}"] = _add(status_columns(spec, level, as_of), list(layers)[-1])
+        layers[f"statuses_{n}"] = _add(status_columns(spec, level, arrived), list(layers)[-1])
         layers[f"labels_{n}"] = _add(label_columns(spec, level), list(layers)[-1])
     return layers
 
@@ -115,10 +125,10 @@ def select_labels(spec: TasksSpec, names: Sequence[str], layer: str) -> exp.Sele
     return x.select([*x.columns((*names, c.DAY)), *final_columns(spec)], x.table(layer))
 
 
-def status_columns(spec: TasksSpec, tasks: Iterable[str], as_of: x.AsOf) -> Iterator[exp.Expr]:
+def status_columns(spec: TasksSpec, tasks: Iterable[str], arrived: x.AsOf) -> Iterator[exp.Expr]:
     """Yield ``<task>__status`` of each task."""
     for name in tasks:
-        by_status = groupby(causes(spec, name, as_of), key=lambda cause: cause.status)
+        by_status = groupby(causes(spec, name, arrived), key=lambda cause: cause.status)
         branches = [
             (x.any_of(*(cause.holds for cause in group)), _word(status)) for status, group in by_status
         ]

@@ -23,12 +23,12 @@ from tasks import columns as c
 from tasks.errors import DataError, unknown
 from tasks.labels import digest
 from tasks.labels.build_record import Build
-from tasks.labels.snapshot import CHANGED, Snapshot
+from tasks.labels.snapshot import BUILD, CHANGED, Snapshot
 from tasks.stores import delta
 from tasks.stores.delta import NewFiles
 from tasks.stores.location import Location, locate, relative_path, store_of
 
-_BUILD, _SNAPSHOT = "equipoise.build", "equipoise.snapshot"
+_SNAPSHOT = "equipoise.snapshot"
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ class LabelStore:
             return None
         newest_first = (commit for limit in (1, None) for commit in delta.history(table, limit=limit))
         for version, metadata in newest_first:
-            if _BUILD in metadata:
-                build = Build.from_json(json.loads(metadata[_BUILD]))
+            if BUILD in metadata:
+                build = Build.from_json(json.loads(metadata[BUILD]))
                 return StoredBuild(build, self._snapshot(table, version, metadata))
         return None
 
@@ -131,7 +131,7 @@ class LabelStore:
             "last_day": str(max(build.days)),
         }
         metadata = {
-            _BUILD: json.dumps(build.to_json()),
+            BUILD: json.dumps(build.to_json()),
             _SNAPSHOT: json.dumps(facts),
             CHANGED: json.dumps(commit.changed),
         }

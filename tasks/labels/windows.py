@@ -16,6 +16,7 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import Positive, ValueRule
+from tasks.labels.maturity import matures
 from tasks.logs.rows import KNOWN, SHOWN
 from tasks.sql import expressions as x
 from tasks.sql.dialects import finite
@@ -24,6 +25,9 @@ AT, OPENS, ANSWERED, AMOUNT = "_at", "_opens", "_answered", "_amount"
 COUNTS, ANSWERS = "_counts", "_answers"
 WINDOWS, SIGNALS = "_windows", "_signals"
 """The names of the two sides of a join."""
+
+ARRIVED = "arrived"
+"""The parameter of the instant up to which the log had arrived."""
 
 Rule = Positive | ValueRule
 
@@ -55,6 +59,11 @@ def answers(spec: TasksSpec, task: str) -> tuple[str, ...]:
     """Return the events one of which makes a task observed; none where it needs no answer."""
     observed_when = spec.tasks[task].observed_when
     return (observed_when.event or ()) if observed_when else ()
+
+
+def last_mature(spec: TasksSpec, task: str, arrived: x.AsOf) -> exp.Expr:
+    """Return the last instant whose impressions' labels are known, of a log that had arrived so far."""
+    return x.instant(arrived, minus=matures(spec, task), parameter=ARRIVED)
 
 
 def counts(rule: Rule) -> exp.Expr:

@@ -14,12 +14,14 @@ from datetime import datetime, timedelta
 from sqlglot import exp
 
 from tasks.contracts.durations import format_duration
+from tasks.logs import rows
 from tasks.logs.rows import EVENTS, IMPRESSIONS
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables, time_column
 from tasks.sql import expressions as x
 from tasks.stores.workspace import Workspace, format_instant
 
+_UNSETTLED = "unsettled"
 _LOG = logging.getLogger("equipoise")
 
 
@@ -40,7 +42,7 @@ def run(workspace: Workspace, *, as_of: datetime) -> ArrivalResult:
     """Check whether impressions and events have arrived up to an as-of.
 
     Logs that have ended (``until``) need to reach their end only. One column of each table is read, in the
-    files that may hold the newest row by their statistics.
+    files of which the statistics do not tell the newest row.
 
     Raises
     ------
@@ -67,11 +69,34 @@ def warn(workspace: Workspace, *, as_of: datetime) -> None:
         _LOG.warning("The log has not arrived up to %s: %s", result.as_of, result.missing)
 
 
+def find_arrived(log: LogTables, *, as_of: datetime) -> datetime:
+    """Return the instant up to which a log had arrived by an as-of: what it had not brought is no negative.
+
+    It is the as-of where the newest known row of either table lies less than ``arrival.within`` before it,
+    else that row's time. A log that has ended (``until``) has arrived up to its end at most.
+    """
+    surface = log.contracts.surface
+    wanted = min(as_of, surface.ends_at or as_of)
+    ends = [at for table in (IMPRESSIONS, EVENTS) if (at := _newest(log, table, as_of))]
+    newest = max(ends, default=wanted)
+    return wanted if newest > wanted - surface.arrival.within else newest
+
+
 def _newest(log: LogTables, table: str, as_of: datetime) -> datetime | None:
+    """Return the time of a table's newest row that is known as of an instant.
+
+    Files whose rows were all known by then are read by their statistics alone.
+    """
+    files = {file: log.is_settled(table, file, as_of) for file in log.views[table].table.files}
+    log.view(_UNSETTLED, table, [file for file, settled in files.items() if not settled])
+    spans = (log.span(table, file, time_column(table)) for file, settled in files.items() if settled)
+    ends = [span.last for span in spans if span is not None and span.last is not None]
     at = x.column(time_column(table))
-    newest = x.select([exp.Max(this=at.copy())], x.table(table), where=[x.lt(at, x.instant(as_of))])
-    ((at_last,),) = log.fetch("$query", query=newest)
-    return at_last
+    ingested = table == EVENTS and log.log.has_arrival
+    known = rows.known_as_of(as_of, ingested=ingested) if table == EVENTS else x.lt(at, x.instant(as_of))
+    newest = x.select([exp.Max(this=at.copy())], x.table(_UNSETTLED), where=[known])
+    ((last,),) = log.fetch("$query", query=newest)
+    return max((*ends, *((last,) if last else ())), default=None)
 
 
 def _missing(late: Mapping[str, datetime | None], *, until: datetime, within: timedelta) -> str:

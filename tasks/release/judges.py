@@ -14,7 +14,6 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import Final
 
@@ -62,10 +61,9 @@ class Judge:
 
 @dataclass(frozen=True)
 class Judges:
-    """The judges of one release: as of an instant, from one label snapshot, their runs below a parent."""
+    """The judges of one release, from one label snapshot, their runs below a parent."""
 
     workspace: Workspace
-    as_of: datetime
     snapshot: Snapshot
     slices: ReleaseSlices
     parent_run: str | None
@@ -106,8 +104,9 @@ class Judges:
         return made
 
     def _judging_slices(self, parent: str, task: str) -> TaskSlices:
+        snapshot = self.snapshot
         return judging_slices(
-            self.workspace.contracts, self.as_of, self.snapshot.dates(), task=task, parent=parent
+            self.workspace.contracts, snapshot.mature_by(), snapshot.dates(), task=task, parent=parent
         )
 
     def _knowledge(self, task: str, pins: Pins) -> Knowledge:

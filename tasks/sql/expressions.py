@@ -275,8 +275,8 @@ def number(value: float) -> exp.Expr:
     return cast(exp.Literal.string(repr(value)), "DOUBLE")
 
 
-def instant(as_of: AsOf, *, minus: timedelta = timedelta()) -> exp.Expr:
-    """Return the as-of less a duration: one literal where the as-of is known, else a parameter.
+def instant(as_of: AsOf, *, minus: timedelta = timedelta(), parameter: str = "as_of") -> exp.Expr:
+    """Return an instant less a duration: one literal where the instant is known, else a parameter.
 
     Examples
     --------
@@ -286,8 +286,8 @@ def instant(as_of: AsOf, *, minus: timedelta = timedelta()) -> exp.Expr:
     if as_of is not None:
         text = (as_of.astimezone(UTC) - minus).isoformat(sep=" ")
         return cast(exp.Literal.string(text), "TIMESTAMPTZ")
-    parameter = cast(exp.Placeholder(this="as_of"), "TIMESTAMPTZ")
-    return exp.Sub(this=parameter, expression=interval(minus)) if minus else parameter
+    placeholder = cast(exp.Placeholder(this=parameter), "TIMESTAMPTZ")
+    return exp.Sub(this=placeholder, expression=interval(minus)) if minus else placeholder
 
 
 def day_start(day: date) -> exp.Expr:

@@ -102,6 +102,24 @@ def parse_instant(text: str) -> datetime:
     return instant.astimezone(UTC)
 
 
+def refuse_future(as_of: datetime) -> None:
+    """Refuse an as-of that lies after now: nobody knows yet what will have happened by then.
+
+    Raises
+    ------
+    ContractError
+        The as-of lies in the future, or has no zone.
+    """
+    if as_of.tzinfo is None:
+        raise ContractError(f"The as-of {as_of} has no zone: give it in UTC")
+    now = datetime.now(UTC)
+    if as_of > now:
+        raise ContractError(
+            f"The as-of {format_instant(as_of)} lies in the future: it is {format_instant(now)[:19]}Z now. "
+            "Give an instant that has passed"
+        )
+
+
 def format_instant(instant: datetime) -> str:
     """Write an instant in UTC, as in 2026-03-01T00:00:00Z."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

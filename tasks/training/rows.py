@@ -93,13 +93,15 @@ class TaskRows:
         if task not in known:
             raise ContractError(unknown("task", task, known, where=f"the surface {workspace.surface}"))
         labels = find_published_snapshot(workspace, snapshot, as_of=as_of)
-        slices = plan_slices(workspace.contracts, as_of, labels.dates(), tasks=[task])
+        slices = plan_slices(workspace.contracts, labels.mature_by(), labels.dates(), tasks=[task])
         return cls(workspace, task, labels, slices.tasks[task])
 
     def for_refit(self, recipe: Recipe) -> "TaskRows":
         """Return the rows on which a recipe is repeated, as new as their labels allow."""
         snapshot = self.snapshot
-        slices = refit_slices(self.workspace.contracts, snapshot.as_of, snapshot.dates(), task=self.task)
+        slices = refit_slices(
+            self.workspace.contracts, snapshot.mature_by(), snapshot.dates(), task=self.task
+        )
         return replace(self, slices=slices, repeats=recipe)
 
     @property

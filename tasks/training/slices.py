@@ -118,7 +118,7 @@ def plan_slices(
     Parameters
     ----------
     contracts : lengths (``split``), what is needed at least (``minimum``), maturities and windows.
-    as_of : the instant at which the labels were looked at.
+    as_of : the instant at which the labels were looked at, or up to which their log had arrived.
     days : the days that have rows in the label store, in any order.
     tasks : the tasks to cut slices for; all by default.
 

@@ -25,6 +25,7 @@ owner: tests
 reviewers: {product: [ana]}
 sources: {impressions: days_of_logs/impressions, events: days_of_logs/events}
 features: {categorical: [kind]}
+arrival: {within: $within}
 split: {train: P2D, calibrate: P1D, test: P1D}
 minimum: {train: P1D}
 """,
@@ -64,12 +65,16 @@ def day(n: int) -> date:
 
 @dataclass
 class Logs:
-    """The log as rows in memory; ``write`` puts them where the surface reads them."""
+    """The log as rows in memory; ``write`` puts them where the surface reads them.
+
+    ``within`` is the surface's ``arrival.within``: its ten days are all that a build of the next weeks waits for.
+    """
 
     folder: Path
     impressions: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     tasks: str = _FILES["tasks"]
+    within: str = "P90D"
 
     @classmethod
     def random(cls, folder: Path, seed: int) -> "Logs":
@@ -101,7 +106,7 @@ class Logs:
         for name, text in {**_FILES, "tasks": self.tasks}.items():
             file = self.folder / "surfaces" / NAME / f"{name}.yaml"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+            file.write_text(text.replace("$within", self.within), encoding="utf-8")
         workspace = Workspace.open(NAME, surfaces=self.folder / "surfaces", home=self.folder / home)
         for table, rows, schema in (
             ("impressions", self.impressions, worlds.IMPRESSION_TYPES),

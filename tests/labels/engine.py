@@ -8,7 +8,7 @@ import duckdb
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels.compile import label_query
-from tasks.labels.query import Form
+from tasks.labels.query import Form, Horizon
 from tasks.logs.schema import Log
 from tasks.sql.templates import render
 from tests.labels import worlds
@@ -47,7 +47,9 @@ def rows(  # noqa: PLR0913 - as above
     """Return by key the rows that are labelled; credit is found in a form where there are two, else as usual."""
     engine.register("impressions", worlds.impression_table(impressions))
     engine.register("events", worlds.event_table(events))
-    query = label_query(spec, as_of, log=LOG, forms=all_in(form, spec), labels_only=labels_only)
+    query = label_query(
+        spec, Horizon.whole(as_of), log=LOG, forms=all_in(form, spec), labels_only=labels_only
+    )
     found = engine.sql(render(query.statement())).to_arrow_table().to_pylist()
     by_key = {(r["request_id"], r["item_id"]): r for r in found}
     assert len(by_key) == len(found)
@@ -56,7 +58,7 @@ def rows(  # noqa: PLR0913 - as above
 
 def all_in(form: Form | None, spec: TasksSpec) -> dict[str, Form]:
     """Return that everything is credited in this form that can be."""
-    query = label_query(spec, None, log=LOG)
+    query = label_query(spec, Horizon.whole(None), log=LOG)
     credited = (crediting for of_task in query.creditings.values() for crediting in of_task)
     return {crediting.name: form for crediting in credited if form is not None and form in crediting.forms}
 

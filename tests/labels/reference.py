@@ -54,13 +54,28 @@ def known(events: Iterable[Row], as_of: datetime) -> list[Row]:
     ]
 
 
+def arrived(
+    impressions: Iterable[Row], events: Iterable[Row], as_of: datetime, within: timedelta
+) -> datetime:
+    """The as-of where the newest known row of the log lies less than ``within`` before it, else its time."""
+    shown = [r["shown_at"] for r in impressions if r["shown_at"] is not None and r["shown_at"] < as_of]
+    newest = max([*shown, *(e["happened_at"] for e in known(events, as_of))])
+    return as_of if as_of - newest < within else newest
+
+
 class Reference:
     """The labels of every impression that takes part in a build."""
 
     def __init__(
-        self, spec: TasksSpec, impressions: Iterable[Row], events: Iterable[Row], as_of: datetime
+        self,
+        spec: TasksSpec,
+        impressions: Iterable[Row],
+        events: Iterable[Row],
+        as_of: datetime,
+        *,
+        arrived: datetime | None = None,
     ) -> None:
-        self.spec, self.as_of = spec, as_of
+        self.spec, self.arrived = spec, arrived or as_of
         self.rows = kept(impressions, as_of)
         self.events = known(events, as_of)
         self._at: dict[tuple[str, Key], datetime | None] = {}
@@ -151,7 +166,7 @@ class Reference:
         contract = self.spec.tasks[task]
         others = [*self.spec.parts(task), *filter(None, [self.conditions(task)])]
         own = contract.rule is not None and (
-            self.rows[key]["shown_at"] + (contract.maturity or self.least_maturity(task)) > self.as_of
+            self.rows[key]["shown_at"] + (contract.maturity or self.least_maturity(task)) > self.arrived
         )
         return own or any(self.immature(other, key) for other in others)
 

@@ -16,9 +16,9 @@ from tasks.labels.show import show
 from tasks.labels.store import BuildCommit, LabelStore, StoredBuild
 from tasks.stores import delta
 from tasks.stores.delta import NewFiles
-from tasks.stores.workspace import Workspace
+from tasks.stores.workspace import Workspace, format_instant
 from tests.feeds.days_of_logs import DAYS, NAME, Logs, at, day, event
-from tests.labels.reference import Label, Reference, Row
+from tests.labels.reference import Label, Reference, Row, arrived
 
 
 @pytest.fixture
@@ -93,6 +93,62 @@ def test_every_column_of_the_log_travels_with_the_labels(logs: Logs) -> None:
     names = delta.schema_of(Path(found.path)).names
     assert names[:8] == ["request_id", "user_id", "item_id", "shown_at", "position", "visible", "kind", "ds"]
     assert names[8:11] == ["click", "click__status", "click__at"]
+
+
+# -- the end of the log
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_the_log_had_not_brought_is_no_negative(tmp_path: Path, seed: int) -> None:
+    """A log that stops, stays behind and is brought in parts; the store is kept up to date all the while."""
+    logs, dice = Logs.random(tmp_path, seed), Random(seed)  # noqa: S311 - test data
+    logs.within = dice.choice(["PT6H", "P1D", "P2D"])
+    within = {"PT6H": timedelta(hours=6), "P1D": timedelta(days=1), "P2D": timedelta(days=2)}[logs.within]
+    shown, happened, behind, brought = logs.impressions, logs.events, 0, at(1)
+    for as_of in (at(5), at(5.5), at(6.1), at(7), at(8.4), at(11.5), at(30)):
+        brought = max(brought, as_of - timedelta(hours=dice.choice([0, 1, 20, 50, 80])))
+        logs.impressions = [row for row in shown if row["shown_at"] < brought]
+        logs.events = [row for row in happened if row["happened_at"] < brought]
+        workspace = logs.write()
+        built = labels.run(workspace, as_of=as_of)
+        up_to = arrived(logs.impressions, logs.events, as_of, within)
+        reference = Reference(workspace.contracts.tasks, logs.impressions, logs.events, as_of, arrived=up_to)
+        assert stored(workspace, built.snapshot) == reference.labels()
+        assert built.arrived == format_instant(up_to)
+        assert built.snapshot == fresh(logs, as_of)
+        behind += up_to < as_of
+    assert behind
+
+
+def test_a_build_far_beyond_the_end_of_the_log_says_so_and_makes_no_negative(
+    logs: Logs, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs.within = "P1D"
+    workspace = logs.write()
+    before = labels.run(workspace, as_of=at(10.9))
+    caplog.clear()
+    after = labels.run(workspace, as_of=datetime.now(UTC) - timedelta(minutes=1))
+    assert f"the log has arrived up to {after.arrived} only, and the as-of is" in caplog.text
+    then, now = (show(workspace, snapshot=x.snapshot).tasks["back"]["immature"] for x in (before, after))
+    assert 0 < now <= then
+
+
+def test_logs_that_have_ended_have_arrived_up_to_their_end_at_most(logs: Logs) -> None:
+    logs.within = "P8D"
+    workspace = logs.write()
+    surface = workspace.surfaces / NAME / "surface.yaml"
+    surface.write_text(surface.read_text() + "until: 2024-03-10\n")
+    ended = Workspace.open(NAME, surfaces=workspace.surfaces, home=workspace.home)
+    assert [labels.run(ended, as_of=at(t)).arrived for t in (10.5, 11, 13, 500)] == [
+        "2024-03-10T12:00:00Z", *["2024-03-11T00:00:00Z"] * 3,
+    ]  # fmt: skip
+
+
+def test_an_as_of_after_now_is_refused_and_nothing_is_built(logs: Logs) -> None:
+    workspace = logs.write()
+    with pytest.raises(ContractError, match="2126-01-01T00:00:00Z lies in the future: it is 20"):
+        labels.run(workspace, as_of=datetime(2126, 1, 1, tzinfo=UTC))
+    assert store(workspace).last() is None
 
 
 # -- the sweep

@@ -14,13 +14,14 @@ from tasks.contracts import TasksSpec
 from tasks.errors import ContractError
 from tasks.labels.compile import DIALECTS, labels_sql
 from tasks.labels.maturity import longest_reach
-from tasks.labels.query import Form
+from tasks.labels.query import Form, Horizon
 from tasks.logs.schema import Log
 from tests.labels import worlds
 from tests.labels.engine import LOG, Story, rows, run, tasks
 from tests.labels.reference import Reference, Row
 
 Logs = tuple[list[Row], list[Row]]
+UNKNOWN = Horizon.whole(None)
 CLICK = {"positive": {"event": "click", "within": "PT30M"}}
 PURCHASE = {
     "positive": {"event": "buy", "within": "P7D", "match": ["user_id", "kind"], "credit": "last_touch"}
@@ -143,7 +144,7 @@ def cut(log: Logs, as_of: datetime) -> Logs:
 def test_every_dialect_quotes_every_name(dialect: str) -> None:
     """A column called ``select`` reads like any other."""
     spec = tasks(click=CLICK, buy=PURCHASE)
-    sql = labels_sql(spec, None, dialect, log=Log((*LOG.impressions, "select"), LOG.events))
+    sql = labels_sql(spec, UNKNOWN, dialect, log=Log((*LOG.impressions, "select"), LOG.events))
     quote = "`" if dialect in {"spark", "bigquery"} else '"'
     assert f"{quote}select{quote}" in sql
     assert f"{quote}click__status{quote}" in sql
@@ -152,41 +153,43 @@ def test_every_dialect_quotes_every_name(dialect: str) -> None:
 
 def test_an_event_name_is_a_literal() -> None:
     spec = tasks(click={"positive": {"event": "x.y:z-1", "within": "PT1H"}})
-    assert "IN ('x.y:z-1')" in labels_sql(spec, None, log=LOG)
+    assert "IN ('x.y:z-1')" in labels_sql(spec, UNKNOWN, log=LOG)
 
 
 def test_values_are_added_in_order_where_the_dialect_can() -> None:
     spec = tasks(spend={"kind": "value", "value": {"event": "buy", "within": "P1D", "aggregate": "sum"}})
-    assert "LIST_SUM" in labels_sql(spec, None, "duckdb", log=LOG)
-    assert "ARRAY_SORT(COLLECT_LIST" in labels_sql(spec, None, "spark", log=LOG)
+    assert "LIST_SUM" in labels_sql(spec, UNKNOWN, "duckdb", log=LOG)
+    assert "ARRAY_SORT(COLLECT_LIST" in labels_sql(spec, UNKNOWN, "spark", log=LOG)
 
 
 def test_an_unknown_dialect_is_named() -> None:
     with pytest.raises(ContractError, match=r"Unknown dialect 'oracle'.*duckdb"):
-        labels_sql(tasks(click=CLICK), None, "oracle", log=LOG)
+        labels_sql(tasks(click=CLICK), UNKNOWN, "oracle", log=LOG)
 
 
 @pytest.mark.parametrize("column", ["click", "Click", "click__status", "CLICK__anything"])
 def test_a_column_of_the_log_that_has_a_labels_name_is_refused(column: str) -> None:
     with pytest.raises(ContractError, match=f"'{column}'.*rename"):
-        labels_sql(tasks(click=CLICK), None, log=Log((*LOG.impressions, column), LOG.events))
+        labels_sql(tasks(click=CLICK), UNKNOWN, log=Log((*LOG.impressions, column), LOG.events))
 
 
 def test_tasks_that_differ_by_case_only_are_refused() -> None:
     with pytest.raises(ContractError, match="'click' and 'Click' differ only by case"):
-        labels_sql(tasks(click=CLICK, Click=CLICK), None, log=LOG)
+        labels_sql(tasks(click=CLICK, Click=CLICK), UNKNOWN, log=LOG)
 
 
 def test_a_log_without_position_value_or_arrival_is_enough() -> None:
     log = Log(
         ("request_id", "user_id", "item_id", "shown_at"), ("event", "happened_at", "user_id", "item_id")
     )
-    sql = labels_sql(tasks(click={"positive": {**CLICK["positive"], "credit": "last_touch"}}), None, log=log)
+    sql = labels_sql(
+        tasks(click={"positive": {**CLICK["positive"], "credit": "last_touch"}}), UNKNOWN, log=log
+    )
     assert "position" not in sql
     assert "ingested_at" not in sql
 
 
 def test_the_day_of_the_log_gives_way_to_the_day_shown(engine: duckdb.DuckDBPyConnection) -> None:
-    sql = labels_sql(tasks(click=CLICK), None, log=Log((*LOG.impressions, "ds"), LOG.events))
+    sql = labels_sql(tasks(click=CLICK), UNKNOWN, log=Log((*LOG.impressions, "ds"), LOG.events))
     assert sql.count('CAST(MAKE_TIMESTAMP(EPOCH_US("shown"."shown_at")) AS DATE) AS "ds"') == 1
     assert '"impressions"."ds"' not in sql

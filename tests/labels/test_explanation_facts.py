@@ -12,6 +12,7 @@ from tasks.contracts import TasksSpec
 from tasks.labels.compile import compile_days
 from tasks.labels.explanation import Facts, Label, explain_tasks
 from tasks.labels.explanation_facts import MOST, read_facts
+from tasks.labels.query import Horizon
 from tasks.labels.relations import cut_near, find_label_days, make_relations
 from tasks.logs.tables import LogTables
 from tests.labels import worlds
@@ -35,9 +36,9 @@ def facts(shop: Shop, request: str, item: int, day: int = 1) -> Facts:
 def row_facts(log: LogTables, key: dict[str, Any], *, as_of: datetime, day: date) -> Facts | None:
     days = find_label_days(log.contracts.tasks, [day])
     cut_near(log, days, as_of=as_of)
-    query = compile_days(log, log.contracts.tasks, as_of=as_of, days=days, labels_only=False)
+    query = compile_days(log, log.contracts.tasks, horizon=Horizon.whole(as_of), days=days, labels_only=False)
     make_relations(log, query)
-    return read_facts(log, query, key, as_of=as_of)
+    return read_facts(log, query, key, horizon=Horizon.whole(as_of))
 
 
 @settings(

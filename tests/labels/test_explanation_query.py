@@ -11,6 +11,7 @@ from tasks.labels.explanation_query import (
     of_key,
     why_column,
 )
+from tasks.labels.query import Horizon
 from tasks.sql.templates import render
 from tests.labels.engine import LOG, tasks
 
@@ -28,7 +29,7 @@ def test_a_key_is_compared_by_the_type_of_its_parts() -> None:
 
 
 def test_the_row_has_a_column_for_every_cause() -> None:
-    row = explained_row(SPEC, label_query(SPEC, AS_OF, log=LOG), KEY, AS_OF)
+    row = explained_row(SPEC, label_query(SPEC, Horizon.whole(AS_OF), log=LOG), KEY, AS_OF)
     names = {column.alias for column in row.selects}
     assert {why_column("click", 0), why_column("buy", 3)} <= names
     assert row.args["from_"].this.name == "labels_0"

@@ -16,7 +16,7 @@ EXPLANATION = TaskExplanation(Label(0, "observed", None), CLOSES, opens=SHOWN, c
 
 
 def of(spec: TasksSpec, explained: TaskExplanation) -> str:
-    whole = Explanation(Impression("r", 1, SHOWN), "u", "id", CLOSES, {"t": explained})
+    whole = Explanation(Impression("r", 1, SHOWN), "u", "id", CLOSES, CLOSES, {"t": explained})
     return describe_task(whole, "t", spec.tasks["t"])
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.labels.compile import label_query
-from tasks.labels.query import Form, LabelQuery
+from tasks.labels.query import Form, Horizon, LabelQuery
 from tasks.sql.templates import render
 from tests.labels.engine import LOG, tasks
 
@@ -11,7 +11,7 @@ from tests.labels.engine import LOG, tasks
 def query(match: list[str], form: Form | None = None) -> LabelQuery:
     click = {"event": "click", "within": "PT1H", "match": match}
     forms = {"click__credited": form} if form else {}
-    return label_query(tasks(click={"positive": click}), None, log=LOG, forms=forms)
+    return label_query(tasks(click={"positive": click}), Horizon.whole(None), log=LOG, forms=forms)
 
 
 @pytest.mark.parametrize(

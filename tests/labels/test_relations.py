@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.labels.compile import label_query
-from tasks.labels.query import Form
+from tasks.labels.query import Form, Horizon
 from tasks.labels.relations import cut_near, find_files, find_label_days, make_credit_tables
 from tasks.logs import rows
 from tasks.logs.tables import LogTables
@@ -39,7 +39,7 @@ def credited(log: LogTables, form: Form | None = None) -> list[tuple[object, ...
     """Credit a log's clicks: in this form, else in the one that is chosen."""
     as_of = at(1000)
     assert isinstance(as_of, datetime)
-    query = label_query(CLICKS, as_of, log=log.log)
+    query = label_query(CLICKS, Horizon.whole(as_of), log=log.log)
     for name in (rows.SHOWN, rows.KNOWN):
         log.create(name, query.rows[name], view=True)
     if form is None:

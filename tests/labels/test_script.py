@@ -35,7 +35,15 @@ def test_the_head_says_whose_labels_they_are_and_what_the_parameter_is() -> None
     contracts = load_surface(SURFACES, "home_feed")
     head = labels_script(contracts, "spark").partition("WITH")[0]
     assert all(line.startswith("--") for line in head.splitlines())
-    for said in ("home_feed", "home-feed-labels", "version 1", contracts.digests["tasks"], ":as_of"):
+    for said in (
+        "home_feed",
+        "home-feed-labels",
+        "version 1",
+        contracts.digests["tasks"],
+        ":as_of",
+        ":arrived",
+        "P1D",
+    ):
         assert said in head
 
 
@@ -48,7 +56,7 @@ def test_the_golden_sql_gives_the_labels_of_a_build(tmp_path: Path) -> None:
             files = tmp_path / "logs" / "home_feed" / table / "*.parquet"
             connection.execute(f"CREATE VIEW {table} AS FROM '{files}'")
         sql = (GOLDEN / "home_feed.duckdb.sql").read_text()
-        connection.execute(f"CREATE TABLE golden AS {sql}", {"as_of": AS_OF})
+        connection.execute(f"CREATE TABLE golden AS {sql}", {"as_of": AS_OF, "arrived": AS_OF})
         golden = connection.table("golden")
         stored = connection.read_parquet(
             f"{tmp_path}/labels/home_feed/ds=*/*.parquet", hive_partitioning=True

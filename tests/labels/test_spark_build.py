@@ -20,7 +20,7 @@ from tasks.datasets.world.generate import generate
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.labels import build as labels
 from tasks.labels.compile import label_query
-from tasks.labels.query import Form
+from tasks.labels.query import Form, Horizon
 from tasks.labels.show import show
 from tasks.labels.store import LabelStore
 from tasks.sql.templates import render
@@ -155,10 +155,10 @@ def test_both_forms_equal_brute_force(
     pq.write_table(worlds.event_table(events), folder / "events.parquet")
     for table in ("impressions", "events"):
         spark.read.parquet((folder / f"{table}.parquet").as_uri()).createOrReplaceTempView(table)
-    usual = label_query(spec, as_of, log=LOG)
+    usual = label_query(spec, Horizon.whole(as_of), log=LOG)
     can = {one.name: form for of_task in usual.creditings.values() for one in of_task if form in one.forms}
     spark.conf.set("spark.sql.session.timeZone", "UTC")
-    sql = render(label_query(spec, as_of, log=LOG, forms=can).statement(), "spark")
+    sql = render(label_query(spec, Horizon.whole(as_of), log=LOG, forms=can).statement(), "spark")
     found = spark.sql(sql).collect()
     told = {
         (row.request_id, row.item_id): {

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from tasks.labels.build_record import Written
 from tasks.labels.compile import compile_days
+from tasks.labels.query import Horizon
 from tasks.labels.relations import find_files, find_label_days
 from tasks.labels.write_days import write_labels
 from tests.logs.small_log import Shop, at, impressions
@@ -19,7 +20,7 @@ DAYS = (date(2024, 3, 1), date(2024, 3, 2))
 def written(shop: Shop, folder: Path, *days: date, as_of: float = 1000) -> Written:
     with shop.opened(as_of) as log:
         wanted, spec = find_label_days(log.contracts.tasks, days), log.contracts.tasks
-        query = compile_days(log, spec, as_of=at(as_of), days=wanted, labels_only=True)
+        query = compile_days(log, spec, horizon=Horizon.whole(at(as_of)), days=wanted, labels_only=True)
         return write_labels(log, query, find_files(log, wanted), folder)
 
 

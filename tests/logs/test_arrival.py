@@ -18,9 +18,10 @@ def look(tmp_path: Path) -> Look:
     """Look as of an instant at a log whose tables have rows of the first two days and of one instant more."""
 
     def run(
-        as_of: float, *, impressions: float = 5.5, events: float = 5.5, surface: str = ""
+        as_of: float, *, impressions: float = 5.5, events: float = 5.5, within: str = "P1D", surface: str = ""
     ) -> ArrivalResult:
         logs = Logs.random(tmp_path, seed=1)
+        logs.within = within
         logs.impressions = [row for row in logs.impressions if row["shown_at"] < at(3)]
         shown = logs.impressions[0]
         logs.impressions += [{**shown, "request_id": f"r{n}", "shown_at": at(impressions)} for n in (91, 92)]
@@ -60,7 +61,7 @@ def test_a_table_without_a_row_before_the_as_of_holds_nothing(look: Look) -> Non
 
 
 def test_the_contract_says_how_near_is_near_enough(look: Look) -> None:
-    assert look(8, surface="arrival: {within: P3D}\n").arrived
+    assert look(8, within="P3D").arrived
 
 
 @pytest.mark.parametrize(("until", "arrived"), [("2024-03-05", True), ("2024-03-07", False)])
@@ -77,7 +78,9 @@ def test_a_table_without_a_file_is_an_error_and_nothing_to_wait_for(tmp_path: Pa
 
 
 def test_a_retrain_that_does_not_wait_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    workspace = Logs.random(tmp_path, seed=1).write()
+    logs = Logs.random(tmp_path, seed=1)
+    logs.within = "P1D"
+    workspace = logs.write()
     arrival.warn(workspace, as_of=at(10.9))
     assert caplog.messages == []
     arrival.warn(workspace, as_of=at(30))

@@ -84,7 +84,7 @@ def judges(retrained: Retrained) -> tuple[Judges, Pins]:
         task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task))
         for task in workspace.contracts.tasks.tasks
     }
-    return Judges(workspace, AS_OF, labels, slices, None), pins
+    return Judges(workspace, labels, slices, None), pins
 
 
 def test_what_judged_is_found_again(first_retrain: Retrained, evidence: ReleaseEvidence) -> None:

@@ -2,8 +2,10 @@
 -- (digest 2b78cee01f93e4626c50ec60888caf7ccdcc1aed1d4b2581897fbc90471c95b0).
 --
 -- $as_of is the instant of the build, a time with a zone: an impression takes part that was shown before it,
--- an event that had happened before it and, where ingested_at says when, had arrived. What is not mature
--- then has the status immature and no label.
+-- an event that had happened before it and, where ingested_at says when, had arrived. $arrived is the
+-- instant up to which the log had arrived by then: $as_of itself, where the newest known row of both tables
+-- lies less than P1D before it (`arrival`), else that row's time. What is not mature by then has the
+-- status immature and no label.
 -- Reads the tables impressions and events, under the column names of the contracts. The session's time
 -- zone must be UTC: days are UTC days.
 WITH "repeated" AS (
@@ -328,7 +330,7 @@ WITH "repeated" AS (
           "shown"."shown_at" AS "_opens"
         FROM "shown"
         WHERE
-          "shown"."shown_at" <= CAST($as_of AS TIMESTAMPTZ) - INTERVAL '48' HOUR
+          "shown"."shown_at" <= CAST($arrived AS TIMESTAMPTZ) - INTERVAL '48' HOUR
           AND EXISTS(
             SELECT
               1
@@ -381,7 +383,7 @@ WITH "repeated" AS (
           "shown"."shown_at" AS "_opens"
         FROM "shown"
         WHERE
-          "shown"."shown_at" <= CAST($as_of AS TIMESTAMPTZ) - INTERVAL '48' HOUR
+          "shown"."shown_at" <= CAST($arrived AS TIMESTAMPTZ) - INTERVAL '48' HOUR
           AND EXISTS(
             SELECT
               1
@@ -503,7 +505,7 @@ WITH "repeated" AS (
           "shown"."shown_at" AS "_opens"
         FROM "shown"
         WHERE
-          "shown"."shown_at" <= CAST($as_of AS TIMESTAMPTZ) - INTERVAL '192' HOUR
+          "shown"."shown_at" <= CAST($arrived AS TIMESTAMPTZ) - INTERVAL '192' HOUR
           AND EXISTS(
             SELECT
               1
@@ -556,7 +558,7 @@ WITH "repeated" AS (
           "shown"."shown_at" AS "_opens"
         FROM "shown"
         WHERE
-          "shown"."shown_at" <= CAST($as_of AS TIMESTAMPTZ) - INTERVAL '192' HOUR
+          "shown"."shown_at" <= CAST($arrived AS TIMESTAMPTZ) - INTERVAL '192' HOUR
           AND EXISTS(
             SELECT
               1
@@ -891,21 +893,21 @@ WITH "repeated" AS (
   SELECT
     *,
     CASE
-      WHEN "shown_at" > CAST($as_of AS TIMESTAMPTZ) - INTERVAL '1' HOUR
+      WHEN "shown_at" > CAST($arrived AS TIMESTAMPTZ) - INTERVAL '1' HOUR
       THEN 'immature'
       WHEN "user_id" IS NULL OR "item_id" IS NULL OR NOT COALESCE("visible", FALSE)
       THEN 'not_applicable'
       ELSE 'observed'
     END AS "click_30m__status",
     CASE
-      WHEN "shown_at" > CAST($as_of AS TIMESTAMPTZ) - INTERVAL '48' HOUR
+      WHEN "shown_at" > CAST($arrived AS TIMESTAMPTZ) - INTERVAL '48' HOUR
       THEN 'immature'
       WHEN "user_id" IS NULL OR "item_id" IS NULL
       THEN 'not_applicable'
       ELSE 'observed'
     END AS "dwell_60s_1d__status",
     CASE
-      WHEN "shown_at" > CAST($as_of AS TIMESTAMPTZ) - INTERVAL '48' HOUR
+      WHEN "shown_at" > CAST($arrived AS TIMESTAMPTZ) - INTERVAL '48' HOUR
       THEN 'immature'
       WHEN "user_id" IS NULL OR "item_id" IS NULL
       THEN 'not_applicable'
@@ -914,7 +916,7 @@ WITH "repeated" AS (
       ELSE 'observed'
     END AS "add_to_cart_1d__status",
     CASE
-      WHEN "shown_at" > CAST($as_of AS TIMESTAMPTZ) - INTERVAL '192' HOUR
+      WHEN "shown_at" > CAST($arrived AS TIMESTAMPTZ) - INTERVAL '192' HOUR
       THEN 'immature'
       WHEN "user_id" IS NULL OR "item_id" IS NULL
       THEN 'not_applicable'
@@ -923,28 +925,28 @@ WITH "repeated" AS (
       ELSE 'observed'
     END AS "purchase_7d__status",
     CASE
-      WHEN "shown_at" > CAST($as_of AS TIMESTAMPTZ) - INTERVAL '192' HOUR
+      WHEN "shown_at" > CAST($arrived AS TIMESTAMPTZ) - INTERVAL '192' HOUR
       THEN 'immature'
       WHEN "user_id" IS NULL OR "item_id" IS NULL
       THEN 'not_applicable'
       ELSE 'observed'
     END AS "hide_7d__status",
     CASE
-      WHEN "shown_at" > CAST($as_of AS TIMESTAMPTZ) - INTERVAL '192' HOUR
+      WHEN "shown_at" > CAST($arrived AS TIMESTAMPTZ) - INTERVAL '192' HOUR
       THEN 'immature'
       WHEN "user_id" IS NULL OR "item_id" IS NULL
       THEN 'not_applicable'
       ELSE 'observed'
     END AS "report_7d__status",
     CASE
-      WHEN "shown_at" > CAST($as_of AS TIMESTAMPTZ) - INTERVAL '360' HOUR
+      WHEN "shown_at" > CAST($arrived AS TIMESTAMPTZ) - INTERVAL '360' HOUR
       THEN 'immature'
       WHEN "user_id" IS NULL OR "item_id" IS NULL OR "survey_happy_14d__answer" IS NULL
       THEN 'not_applicable'
       ELSE 'observed'
     END AS "survey_happy_14d__status",
     CASE
-      WHEN "shown_at" > CAST($as_of AS TIMESTAMPTZ) - INTERVAL '48' HOUR
+      WHEN "shown_at" > CAST($arrived AS TIMESTAMPTZ) - INTERVAL '48' HOUR
       THEN 'immature'
       WHEN "user_id" IS NULL OR "item_id" IS NULL
       THEN 'not_applicable'
@@ -1027,14 +1029,14 @@ WITH "repeated" AS (
   SELECT
     *,
     CASE
-      WHEN "shown_at" > CAST($as_of AS TIMESTAMPTZ) - INTERVAL '888' HOUR
+      WHEN "shown_at" > CAST($arrived AS TIMESTAMPTZ) - INTERVAL '888' HOUR
       THEN 'immature'
       WHEN "user_id" IS NULL OR "item_id" IS NULL OR COALESCE("purchase_7d", 0) <> 1
       THEN 'not_applicable'
       ELSE 'observed'
     END AS "return_30d__status",
     CASE
-      WHEN "shown_at" > CAST($as_of AS TIMESTAMPTZ) - INTERVAL '192' HOUR
+      WHEN "shown_at" > CAST($arrived AS TIMESTAMPTZ) - INTERVAL '192' HOUR
       THEN 'immature'
       WHEN "dwell_60s_1d__known" IS NULL
       OR "hide_7d__known" IS NULL
