@@ -72,7 +72,7 @@ def make_database(home: Path) -> None:
     if not database.exists():
         if database.with_name(MARKER).exists():
             _LOG.warning(
-                "The MLflow database %s is gone; an empty one is made. If that is not meant, restore a backup",
+                "The MLflow database %s is gone; an empty one is made. If that is not meant, restore a copy",
                 database,
             )
         _make(database, artifacts_of(home))
