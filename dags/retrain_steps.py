@@ -37,11 +37,13 @@ def arrival(surface: str, workflow: str, dag_run: Any = None, params: Any = None
 
 @step(execution_timeout=timedelta(minutes=10))
 def plan(surface: str, as_of: str, workflow: str, params: Any = None) -> list[str]:
-    """Name the tasks to train."""
+    """Name the tasks to train; what cannot be trained is said before a label is built."""
     from tasks.training import plan
 
     cadence: Literal["fast", "slow"] = "slow" if workflow == SLOW else "fast"
-    result = plan.run(open_workspace(surface), as_of=instant(as_of), cadence=cadence, tasks=params["tasks"])
+    workspace = open_workspace(surface)
+    result = plan.run(workspace, as_of=instant(as_of), cadence=cadence, tasks=params["tasks"])
+    plan.require(workspace, result, as_of=instant(as_of))
     return list(report(result, "tasks")["tasks"])
 
 

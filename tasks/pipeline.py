@@ -2,7 +2,7 @@
 
 ::
 
-    labels -> validate -> [train -> calibrate] by task -> release -> simulate, shadow -> gate
+    plan -> labels -> validate -> [train -> calibrate] by task -> release -> simulate, shadow -> gate
 
 `retrain` runs it whole in this process. In Airflow each step is a process of its own, so what a step needs is
 imported when it runs. `recheck` runs the end once more for a release that is to be promoted.
@@ -92,7 +92,8 @@ def retrain(
     GateRefused
         The labels failed validation critically.
     DataError
-        A task cannot be trained and there is no champion whose model it could keep; or none can.
+        The log lacks what the contracts ask of it; or a task cannot be trained and there is no champion whose
+        model it could keep; or none can.
     """
     from tasks.labels import build as labels
     from tasks.logs import arrival
@@ -103,8 +104,10 @@ def retrain(
 
     asked = Retrain(workspace, as_of, parent_run)
     planned = plan.run(workspace, as_of=as_of, cadence=cadence, tasks=tasks)
-    begin = _Progress(total=6 + 2 * len(planned.tasks)).begin
+    begin = _Progress(total=7 + 2 * len(planned.tasks)).begin
     with share_log(workspace) as shared:
+        begin("plan")
+        plan.require(shared, planned, as_of=as_of)
         begin("labels")
         snapshot = labels.run(shared, as_of=as_of).snapshot
         arrival.warn(shared, as_of=as_of)

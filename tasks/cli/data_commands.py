@@ -1,7 +1,7 @@
 """Commands on contracts and log tables: check, import and simulate."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from tasks.cli import text
 from tasks.cli.command import Group
-from tasks.cli.options import Surfaces
+from tasks.cli.options import Home, Surfaces
 from tasks.errors import ContractError
 from tasks.stores.location import locate
 
@@ -27,12 +27,14 @@ class CheckResult:
     """Every problem and warning of the surfaces' files, and the digests of those without problems.
 
     ``power``: for each bound of a change of a rate, the events in the slots that tell it in 80 %.
+    ``log``: the tables whose columns were compared with the contracts, or why they were not.
     """
 
     valid: bool
     problems: list[dict[str, str]]
     warnings: list[dict[str, str]]
     power: list[dict[str, Any]]
+    log: list[dict[str, Any]]
     digests: dict[str, dict[str, str]]
 
 
@@ -40,18 +42,25 @@ class CheckResult:
 def check(
     surface: Annotated[str | None, Argument(metavar="SURFACE", help="One surface (default: all).")] = None,
     surfaces: Surfaces = None,
+    home: Home = None,
 ) -> CheckResult:
-    """Check a surface's contracts and show every problem at once."""
+    """Check a surface's contracts, with its log where that is there, and show every problem at once."""
     from tasks.contracts import check_surface, surface_names
-    from tasks.stores.workspace import surfaces_folder
+    from tasks.logs.schema_fit import find_schema_problems
+    from tasks.stores.workspace import Workspace, surfaces_folder
 
     root = surfaces_folder(surfaces)
     checked = [check_surface(root, name) for name in ([surface] if surface else surface_names(root))]
+    logs = Workspace.open(surface or "", surfaces=root, home=home).logs
+    fits = {c.surface: find_schema_problems(c.contracts, logs) for c in checked if c.contracts}
+    found = [(c.surface, p) for c in checked for p in c.problems]
+    found += [(name, p) for name, fit in fits.items() for p in fit.problems]
     return CheckResult(
-        valid=not any(c.problems for c in checked),
-        problems=[{"surface": c.surface, **p.to_json()} for c in checked for p in c.problems],
+        valid=not found,
+        problems=[{"surface": name, **problem.to_json()} for name, problem in found],
         warnings=[{"surface": c.surface, **p.to_json()} for c in checked for p in c.warnings],
         power=[row for c in checked if c.contracts for row in _power(c.contracts)],
+        log=[{"surface": name, **asdict(table)} for name, fit in fits.items() for table in fit.tables],
         digests={c.surface: dict(c.contracts.digests) for c in checked if c.contracts},
     )
 

@@ -1,11 +1,11 @@
-"""Commands that make a release: validate, train, calibrate, and the whole retrain."""
+"""Commands that make a release: plan, validate, train, calibrate, and the whole retrain."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Option
 
-from tasks.cli import text
+from tasks.cli import plan_text, text
 from tasks.cli.command import Group
 from tasks.cli.options import AsOf, ParentRun, Task
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tasks.calibration.step import CalibrateResult
     from tasks.pipeline import RetrainResult
     from tasks.stores.workspace import Workspace
+    from tasks.training.outlook import Outlook
     from tasks.training.step import TrainResult
     from tasks.validation.step import ValidateResult
 
@@ -20,6 +21,18 @@ _models = Group("Models")
 GROUPS = (_models,)
 
 _Snapshot = Annotated[str | None, Option(metavar="V", help="Validated labels (default: build them).")]
+
+
+@_models.command(
+    "home_feed --as-of 2026-05-13T00:00:00Z",
+    written=plan_text.write_outlook,
+    passed=lambda result: not result.missing,
+)
+def plan(workspace: "Workspace", as_of: AsOf) -> "Outlook":
+    """Say which days each task would be trained and tested on, and what is missing; nothing is trained."""
+    from tasks.training import plan
+
+    return plan.foresee(workspace, as_of=as_of)
 
 
 @_models.command("home_feed --as-of 2026-05-13T00:00:00Z", passed=lambda result: result.success)

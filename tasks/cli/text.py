@@ -45,12 +45,21 @@ def write_check(plain: Plain) -> Iterator[RenderableType]:
             place = f" {problem['surface']}/{problem['file']}: {problem['field'] or 'file'}"
             yield Text.assemble((kind, style), place, f" = {problem['found']}" if problem["found"] else "")
             yield _hint(problem["hint"])
-    for row in plain["power"] if len(plain["digests"]) == 1 else ():
-        yield _power_line(row)
+    if len(plain["digests"]) == 1:
+        yield from (_power_line(row) for row in plain["power"])
+        yield _log_line(plain["log"])
     if plain["valid"]:
         yield Text(f"valid: {', '.join(plain['digests'])}", style="green")
     else:
         yield Text(f"{len(plain['problems'])} problem(s)", style="red")
+
+
+def _log_line(tables: Sequence[Plain]) -> Text:
+    sizes = [f"{table['table']} {table['rows']:,} rows" for table in tables if table["missing"] is None]
+    if sizes:
+        return Text(f"log: {', '.join(sizes)}; its columns were compared with the contracts")
+    missing = next((table["missing"] for table in tables), "no table could be looked at")
+    return Text(f"log: its columns were not compared. {missing}")
 
 
 def _power_line(row: Plain) -> Text:

@@ -53,12 +53,14 @@ def format_duration(duration: timedelta) -> str:
     --------
     >>> format_duration(parse_duration("PT1440M")), format_duration(parse_duration("PT90M"))
     ('P1D', 'PT1H30M')
+    >>> format_duration(timedelta())
+    'PT0S'
     """
     hours, rest = divmod(duration.seconds, 3600)
     minutes, seconds = divmod(rest, 60)
     days = f"{duration.days}D" if duration.days else ""
     clock = "".join(f"{n}{unit}" for n, unit in ((hours, "H"), (minutes, "M"), (seconds, "S")) if n)
-    return f"P{days}" + (f"T{clock}" if clock else "")
+    return f"P{days}" + (f"T{clock}" if clock else "") if days or clock else "PT0S"
 
 
 def describe_duration(duration: timedelta) -> str:

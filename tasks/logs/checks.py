@@ -126,7 +126,8 @@ def _problems(
             named = ", ".join(f"{kind} in {file}" for kind, file in column.kinds.items())
             yield f"{where}: column '{column.name}' has several types: {named}. Write it with one"
         elif column.kind not in allowed:
-            yield f"{where}: column '{column.name}' is of kind {column.kind}{_remedy(name, allowed)}"
+            remedy = _remedy(name, column.kind, allowed)
+            yield f"{where}: column '{column.name}' is of kind {column.kind}{remedy}"
 
 
 def _missing(view: View, name: str, column: Column | None, theirs: str) -> str:
@@ -139,8 +140,9 @@ def _missing(view: View, name: str, column: Column | None, theirs: str) -> str:
     )
 
 
-def _remedy(name: str, allowed: frozenset[str]) -> str:
+def _remedy(name: str, kind: str, allowed: frozenset[str]) -> str:
     if allowed is _INSTANT:
-        return ": write it in microseconds with the zone UTC"
-    kind = "ids are" if name in IDS else "it must be"
-    return f": {kind} {' or '.join(sorted(allowed))}"
+        naive = ": convert it first, from the zone that its writer meant, to UTC; then"
+        return f"{naive if kind == kinds.WITHOUT_ZONE else ':'} write it in microseconds with the zone UTC"
+    must = "ids are" if name in IDS else "it must be"
+    return f": {must} {' or '.join(sorted(allowed))}"

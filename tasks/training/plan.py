@@ -1,4 +1,11 @@
-"""Which tasks a retrain trains: all of a first release, else those due; the champion gives the rest."""
+"""What a retrain will do, said before it begins.
+
+::
+
+    run       which tasks it trains: all of a first release, else those due; the champion gives the rest
+    foresee   which days each task trains, calibrates and is tested on, from the log's own days
+    require   what cannot be trained, or what the log lacks, is refused before a label is built
+"""
 
 import logging
 from collections.abc import Sequence
@@ -6,11 +13,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from tasks.errors import ContractError, unknown
+from tasks.errors import ContractError, ImmatureLabels, unknown
+from tasks.logs.history import count_days
+from tasks.logs.schema_fit import require_schema
+from tasks.logs.session import open_log
 from tasks.stores.policies import refuse_silent_changes
 from tasks.stores.registry import Registry
 from tasks.stores.releases import alias_moves, find_fallback_release
 from tasks.stores.workspace import Workspace, format_instant
+from tasks.training import outlook
+from tasks.training.outlook import Outlook
 
 _LOG = logging.getLogger("equipoise")
 
@@ -63,3 +75,42 @@ def run(
         wanted = tasks or workspace.contracts.tasks.by_cadence(cadence)
         due = [task for task in known if task in wanted]
     return PlanResult(format_instant(as_of), due)
+
+
+def foresee(workspace: Workspace, *, as_of: datetime) -> Outlook:
+    """Say which days each task would be trained, calibrated and tested on, and what is missing.
+
+    Raises
+    ------
+    ContractError, DataError
+        The log cannot be read: see `tasks.logs.session.open_tables`.
+    """
+    with open_log(workspace) as log:
+        counts = count_days(log, as_of)
+    return outlook.foresee(workspace.contracts, as_of, counts)
+
+
+def require(workspace: Workspace, planned: PlanResult, *, as_of: datetime) -> Outlook:
+    """Refuse a retrain that cannot end in a release, before it builds labels; warn of what a champion lends.
+
+    Raises
+    ------
+    DataError
+        The log lacks columns that the contracts ask for.
+    ImmatureLabels
+        A task that is to be trained cannot be, and there is no champion whose model it could keep.
+    """
+    lends = find_fallback_release(workspace, as_of) is not None
+    require_schema(workspace.contracts, workspace.logs, first_release=not lends)
+    foreseen = foresee(workspace, as_of=as_of)
+    missing = [why for task, why in foreseen.missing.items() if task in planned.tasks]
+    if missing and not lends:
+        raise ImmatureLabels("\n".join(missing))
+    for why in missing:
+        _LOG.warning("plan: %s Until then the champion's model stays.", why)
+    for task in planned.tasks:
+        if days := foreseen.tasks[task].slices:
+            _LOG.info(
+                "plan: %s %s", task, ", ".join(f"{name} {' to '.join(of)}" for name, of in days.items())
+            )
+    return foreseen

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from tasks.contracts import Contracts, TasksSpec
+from tasks.contracts.durations import describe_duration
 from tasks.errors import DataError, ImmatureLabels, unknown
 
 _DAY = timedelta(days=1)
@@ -108,6 +109,12 @@ def _learned(contracts: Contracts, task: str) -> tuple[str, ...]:
     start = contracts.surface.training_for(task).start_from
     starts = start is not None and contracts.head_kind(task) == "binary"
     return (task, start.task) if start is not None and starts else (task,)
+
+
+def find_test_decider(spec: TasksSpec) -> str:
+    """Return the task that decides the shared test days: of those that share them, the one known last."""
+    shared = spec.by_cadence("fast") or tuple(spec.tasks)
+    return max(shared, key=lambda name: time_until_known(spec, name))
 
 
 def plan_slices(
@@ -205,9 +212,7 @@ class _Cut:
     days: Sequence[date]
 
     def shared_test(self) -> DaySlice:
-        spec = self.contracts.tasks
-        shared = spec.by_cadence("fast") or tuple(spec.tasks)
-        return self._mature(max(shared, key=lambda name: time_until_known(spec, name)))
+        return self._mature(find_test_decider(self.contracts.tasks))
 
     def task(self, name: str, shared: DaySlice) -> TaskSlices:
         maturity = time_until_known(self.contracts.tasks, name)
@@ -251,21 +256,22 @@ class _Cut:
 
     def _explain(self, name: str, found: int) -> Iterator[str]:
         spec, surface = self.contracts.tasks, self.contracts.surface
-        needed = surface.minimum.train // _DAY
+        needed, known = surface.minimum.train // _DAY, time_until_known(spec, name)
         yield f"Task '{name}' cannot be trained as of {self.as_of:%Y-%m-%dT%H:%M:%SZ}:"
         yield f"{found} mature days to train on were found, {needed} are needed (minimum.train)."
-        yield f"The label store holds {self.days[0]} to {self.days[-1]};"
-        yield f"{_days(surface.split.test)} test and {_days(surface.split.calibrate)} calibrate days"
-        yield "are set aside, with embargoes of"
-        yield f"{_days(time_until_known(spec, name))} (maturity) before as-of and test and"
-        yield f"{_days(learning_window(self.contracts, name))} (window) before calibrate."
-        yield "Wait for more days, bring older logs, or lower split in surface.yaml."
+        yield f"The log's days reach from {self.days[0]} to {self.days[-1]};"
+        yield f"{describe_duration(surface.split.test)} of test and"
+        yield f"{describe_duration(surface.split.calibrate)} of calibration are set aside, with embargoes of"
+        yield f"{describe_duration(known)} (maturity) before as-of and test and"
+        yield f"{describe_duration(learning_window(self.contracts, name))} (window) before calibration."
+        decider = find_test_decider(spec)
+        if known < (moved := time_until_known(spec, decider)):
+            yield f"The test days, which the fast tasks share, are moved by '{decider}': it is known after"
+            yield f"{describe_duration(moved)}; with cadence: slow it has days of its own."
+        yield f"`equipoise plan {self.contracts.name}` says how many days are needed."
+        yield "Wait for more days, bring older logs, or lower split or minimum in surface.yaml."
 
 
 def _last_full_day(instant: datetime) -> date:
     """Return the newest day that is over at an instant."""
     return instant.astimezone(UTC).date() - _DAY
-
-
-def _days(duration: timedelta) -> str:
-    return f"{duration / _DAY:g}"

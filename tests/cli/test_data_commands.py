@@ -8,6 +8,7 @@ import pytest
 
 from tasks.cli import main
 from tests.contracts.files import write_surface
+from tests.feeds import small_feed
 
 
 def test_a_valid_surface_checks_with_exit_code_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,6 +28,22 @@ def test_how_many_events_tell_a_bound_is_said_beside_it(
     root = write_surface(tmp_path, guard)
     assert main(["check", "feed", "--surfaces", str(root)]) == 0
     assert "click_rate, fall of 10.0%: 1,570 events in the slots tell it in 80 %" in capsys.readouterr().out
+
+
+def test_a_feature_that_the_log_lacks_is_told_with_the_nearest_column(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_feed.write_contracts(tmp_path, surface=small_feed.SURFACE.replace("[price, age]", "[prise, age]"))
+    small_feed.write_logs(tmp_path / "home/logs", days=(0, 1), requests_a_day=2)
+    words = ["check", small_feed.NAME, "--surfaces", str(tmp_path), "--home", str(tmp_path / "home")]
+    assert main(words) == 1
+    printed = capsys.readouterr().out
+    assert "problem small_feed/surface.yaml: sources.impressions" in printed
+    assert "Did you mean 'price'?" in printed
+    assert "no logged order to be compared with" in printed
+    assert main([*words, "--json"]) == 1
+    log = json.loads(capsys.readouterr().out)["log"]
+    assert log[0]["rows"] == 10
 
 
 def test_every_problem_is_printed_and_the_exit_code_is_1(

@@ -59,7 +59,11 @@ def test_values_are_needed_where_a_task_reads_them(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("column", "values", "found"),
     [
-        ("shown_at", NAIVE, "is of kind time without zone: write it in microseconds with the zone UTC"),
+        (
+            "shown_at",
+            NAIVE,
+            "is of kind time without zone: convert it first, from the zone that its writer meant, to UTC",
+        ),
         ("shown_at", pa.array(["2024-03-01"] * 6), "is of kind string"),
         ("shown_at", pa.array([1.5] * 6), "is of kind number"),
         ("item_id", pa.array([1.0] * 6), "is of kind number: ids are integer or string"),

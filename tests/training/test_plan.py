@@ -6,9 +6,11 @@ from typing import Literal
 
 import pytest
 
-from tasks.errors import ContractError
+from tasks.errors import ContractError, DataError, ImmatureLabels
+from tasks.pipeline import retrain
 from tasks.stores.workspace import Workspace
 from tasks.training import plan
+from tests.feeds import small_feed
 from tests.feeds.mini import AS_OF, LATER, NAME, TASKS, Retrained
 from tests.stores.mlflow_home import new_home
 
@@ -43,6 +45,33 @@ def test_a_first_release_of_some_tasks_is_refused_with_those_that_nobody_can_len
 def test_an_unknown_task_is_named(without_champion: Workspace) -> None:
     with pytest.raises(ContractError, match=r"Unknown task 'purchase' .*Did you mean 'purchase_2d'"):
         plan.run(without_champion, as_of=AS_OF, tasks=["purchase"])
+
+
+@pytest.fixture
+def ten_days(tmp_path: Path) -> Workspace:
+    """A log of ten days, of which nothing is labelled."""
+    small_feed.write_contracts(tmp_path / "surfaces")
+    small_feed.write_logs(new_home(tmp_path / "home") / "logs", days=(0, 10))
+    return Workspace.open(small_feed.NAME, surfaces=tmp_path / "surfaces", home=tmp_path / "home")
+
+
+def test_a_first_retrain_of_too_few_days_ends_before_a_label_is_built(ten_days: Workspace) -> None:
+    gates = "gates: {decision: {first: {column: price}}}\n"
+    small_feed.write_contracts(ten_days.surfaces, surface=small_feed.SURFACE + gates)
+    with pytest.raises(
+        ImmatureLabels, match=r"'click_1d' cannot be trained .*\n.*'buy_2d' cannot be trained"
+    ):
+        retrain(ten_days, as_of=small_feed.FIRST + timedelta(days=10))
+    assert not (ten_days.home / "labels").exists()
+
+
+def test_a_first_retrain_of_a_log_that_lacks_a_column_ends_before_a_label_is_built(
+    ten_days: Workspace,
+) -> None:
+    """The log has no position, so there is no logged order to compare a first release with."""
+    with pytest.raises(DataError, match=r"surface.yaml: gates.decision.first = position: Missing column"):
+        retrain(ten_days, as_of=small_feed.FIRST + timedelta(days=10))
+    assert not (ten_days.home / "labels").exists()
 
 
 def test_beside_a_champion_the_fast_run_leaves_slow_tasks_to_it(second_retrain: Retrained) -> None:

@@ -83,7 +83,7 @@ def test_131_days_are_one_too_few_and_the_message_says_so() -> None:
     with pytest.raises(
         ImmatureLabels,
         match=r"'return_30d' cannot be trained as of 2026-05-16T00:00:00Z: 6 mature days.*7 are needed"
-        r".*37 \(window\) before calibrate",
+        r".*37 days \(window\) before calibration",
     ):
         plan_slices(shop(), instant(131), days(131))
 

@@ -1,0 +1,235 @@
+"""What contracts ask of the log's columns, held against its footers before anything is built or trained.
+
+::
+
+    surface, tasks           columns of each table            checks.py
+    utility, slate, gates    columns of what is decided on    candidates if they are logged, else impressions
+    training, sampling       columns of the impressions
+
+Only footers are read. A table of a server is not looked at here, and neither is a log that has not arrived.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tasks import columns as c
+from tasks.contracts import Contracts
+from tasks.contracts.metrics import MetricKind, parse_metric
+from tasks.contracts.problems import Problem
+from tasks.contracts.sources import parse_source
+from tasks.contracts.utility import Condition
+from tasks.errors import ContractError, DataError, unknown
+from tasks.logs import footers as kinds
+from tasks.logs.checks import check_columns, check_same_kinds, rename_columns
+from tasks.logs.footers import View, read_footers
+from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
+from tasks.logs.schema import IDS, match_columns
+from tasks.logs.sources import resolve_path
+from tasks.stores.location import Location
+
+_NUMBER = frozenset({kinds.INTEGER, kinds.NUMBER})
+_FLAG = frozenset({kinds.BOOLEAN, *_NUMBER})
+_ANY = frozenset({kinds.STRING, *_FLAG, kinds.INSTANT})
+_OF_COLUMNS = frozenset({MetricKind.SHARE, MetricKind.ENTROPY, MetricKind.GINI})
+
+
+@dataclass(frozen=True)
+class TableSize:
+    """A log table: its files and rows, or why it was not looked at."""
+
+    table: str
+    files: int = 0
+    rows: int = 0
+    missing: str | None = None
+
+
+@dataclass(frozen=True)
+class SchemaFit:
+    """The tables of a log, and what the contracts ask of them in vain."""
+
+    tables: tuple[TableSize, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A column that a file asks for, with the kinds of values that it may have."""
+
+    file: str
+    field: str
+    column: str
+    kinds: frozenset[str] = _ANY
+    of: Literal["decided", "impressions"] = "decided"
+
+
+@dataclass
+class _Fit:
+    contracts: Contracts
+    logs: Location
+    views: dict[str, View] = field(default_factory=dict)
+    tables: list[TableSize] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def look(self, table: str, source: str) -> None:
+        """Read the footers of a table and hold them against the contracts."""
+        try:
+            parsed = parse_source(source)
+            if not isinstance(parsed, str):
+                self.tables.append(TableSize(table, missing="a table of a server, which only a build reads"))
+                return
+            files = resolve_path(parsed, logs=self.logs, table=table)
+        except DataError as error:
+            self.tables.append(TableSize(table, missing=str(error)))
+            return
+        except ContractError as error:
+            self._refuse(table, str(error))
+            return
+        try:
+            view = rename_columns(read_footers(table, files, below=self.logs), self.contracts.surface.columns)
+            self.tables.append(TableSize(table, len(view.table.files), view.table.rows))
+            self.views[table] = view
+            check_columns(view, self.contracts)
+        except DataError as error:
+            for line in str(error).splitlines():
+                self._refuse(table, line)
+
+    def compare(self, table: str, names: Iterable[str]) -> None:
+        """Hold the kinds of columns that tables are matched on against each other."""
+        if {table, IMPRESSIONS} <= self.views.keys():
+            try:
+                check_same_kinds(self.views[IMPRESSIONS], self.views[table], names)
+            except DataError as error:
+                self._refuse(table, str(error))
+
+    def _refuse(self, table: str, hint: str) -> None:
+        self.problems.append(Problem("surface.yaml", f"sources.{table}", "", hint))
+
+
+def find_schema_problems(contracts: Contracts, logs: Location, *, first_release: bool = True) -> SchemaFit:
+    """Hold the columns that the contracts name against those of the log's files.
+
+    Parameters
+    ----------
+    logs : where relative sources begin.
+    first_release : whether there is no champion yet, so that a baseline is ranked by the log or a column.
+
+    Returns
+    -------
+    Every problem at once; a table without files is no problem, and named among the tables.
+    """
+    fit = _Fit(contracts, logs)
+    for table, source in contracts.surface.sources.model_dump(exclude_none=True).items():
+        fit.look(table, source)
+    fit.compare(EVENTS, dict.fromkeys((*IDS, *match_columns(contracts.tasks))))
+    fit.compare(CANDIDATES, IDS)
+    decided = CANDIDATES if contracts.surface.sources.candidates else IMPRESSIONS
+    for wanted in wanted_columns(contracts, first_release=first_release):
+        view = fit.views.get(decided if wanted.of == "decided" else IMPRESSIONS)
+        if view is not None and (hint := _explain(wanted, view)):
+            fit.problems.append(Problem(wanted.file, wanted.field, wanted.column, hint))
+    return SchemaFit(tuple(fit.tables), tuple(dict.fromkeys(fit.problems)))
+
+
+def require_schema(contracts: Contracts, logs: Location, *, first_release: bool) -> None:
+    """Refuse a log that lacks what the contracts ask of its columns.
+
+    Raises
+    ------
+    DataError
+        It does; every problem is named.
+    """
+    if problems := find_schema_problems(contracts, logs, first_release=first_release).problems:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise DataError(f"{len(problems)} problem(s) of the contracts with the log:\n{lines}")
+
+
+def wanted_columns(contracts: Contracts, *, first_release: bool) -> Iterator[Wanted]:
+    """Yield the columns that decisions and training ask for, besides those that every table must have."""
+    yield from _of_utility(contracts)
+    yield from _of_slate(contracts)
+    yield from _of_training(contracts)
+    first = contracts.surface.gates.decision.first
+    if first == "logged":
+        if first_release:
+            yield Wanted("surface.yaml", "gates.decision.first", c.POSITION, _NUMBER)
+    else:
+        yield Wanted("surface.yaml", "gates.decision.first.column", first.column, _FLAG)
+
+
+def _of_utility(contracts: Contracts) -> Iterator[Wanted]:
+    utility, surface = contracts.utility, contracts.surface
+    for i, constraint in enumerate(utility.hard_constraints):
+        for name in ("drop_when", "keep_when"):
+            condition: Condition | None = getattr(constraint, name)
+            if condition is not None:
+                place = f"hard_constraints.{i}.{name}.column"
+                yield Wanted("utility.yaml", place, condition.column, _kinds_of(condition))
+    for i, context in enumerate(utility.contexts):
+        for column, values in context.when.items():
+            yield Wanted("utility.yaml", f"contexts.{i}.when.{column}", column, _kinds_like(values))
+    segments = {segment.name: segment.column for segment in surface.segments}
+    named = {*segments, *segments.values(), *surface.features.categorical, c.SOURCE}
+    for i, rail in enumerate(utility.guardrails):
+        metric = parse_metric(rail.metric, tasks=contracts.tasks.tasks, columns=named)
+        if metric is not None and metric.kind in _OF_COLUMNS and metric.subject is not None:
+            column = segments.get(metric.subject, metric.subject)
+            yield Wanted("utility.yaml", f"guardrails.{i}.metric", column)
+
+
+def _of_slate(contracts: Contracts) -> Iterator[Wanted]:
+    slate = contracts.slate
+    groups = {f"max_per.{name}": name for name in slate.max_per}
+    groups |= {"diversity.by": slate.diversity.by} if slate.diversity else {}
+    flags = {f"max_where.{name}": name for name in slate.max_where}
+    flags |= {f"min_where_if_available.{name}": name for name in slate.min_where_if_available}
+    flags |= {"required_first": slate.required_first} if slate.required_first else {}
+    yield from (Wanted("slate.yaml", place, name) for place, name in groups.items())
+    yield from (Wanted("slate.yaml", place, name, _FLAG) for place, name in flags.items())
+
+
+def _of_training(contracts: Contracts) -> Iterator[Wanted]:
+    surface = contracts.surface
+    if surface.examination == "estimated":
+        yield Wanted("surface.yaml", "examination", c.POSITION, _NUMBER, "impressions")
+    for name, task in contracts.tasks.tasks.items():
+        training = surface.training_for(name)
+        weights = training.weights
+        asked: dict[str, str | None] = {
+            "weights.column": weights.column if weights else None,
+            "weights.propensity": c.PROPENSITY if weights and weights.propensity else None,
+            "position": c.POSITION if training.position in {"feature", "weight"} else None,
+        }
+        for place, column in asked.items():
+            if column is not None:
+                yield Wanted("surface.yaml", f"training.{name}.{place}", column, _FLAG, "impressions")
+        for column in task.sampling.by if task.sampling else ():
+            yield Wanted("tasks.yaml", f"tasks.{name}.sampling.by.{column}", column, of="impressions")
+
+
+def _kinds_of(condition: Condition) -> frozenset[str]:
+    if condition.equals is not None:
+        return _kinds_like((condition.equals,))
+    return _FLAG if condition.one_of is None else _kinds_like(condition.one_of)
+
+
+def _kinds_like(values: Iterable[object]) -> frozenset[str]:
+    return frozenset({kinds.STRING}) if any(isinstance(value, str) for value in values) else _FLAG
+
+
+def _explain(wanted: Wanted, view: View) -> str:
+    """Say what is wrong with a column; nothing where it is as it was wanted."""
+    column, table = view.columns.get(wanted.column), view.table.name
+    baseline = wanted.field == "gates.decision.first"
+    remedy = (
+        ". A first release has no logged order to be compared with: name {column: ...}" if baseline else ""
+    )
+    if column is None:
+        missing = unknown("column", wanted.column, view.columns, where=table)
+        return missing.replace("Unknown column", "Missing column").removesuffix(".") + remedy
+    if column.absent:
+        return f"column '{column.name}' of {table} is null in all {view.table.rows:,} rows{remedy}"
+    if not column.kinds.keys() <= wanted.kinds:
+        allowed = " or ".join(sorted(wanted.kinds))
+        return f"column '{column.name}' of {table} is of kind {column.kind}; it must be {allowed}"
+    return ""

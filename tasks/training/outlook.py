@@ -1,0 +1,157 @@
+"""What a log's days are enough for: every task's slices, and where they are none, what is missing.
+
+::
+
+    days of the log, as-of  ->  plan_slices by task  ->  slices, or the days that are needed and the day
+                                                         from which the log holds them, if it goes on
+
+Nothing is labelled or trained for it. How many positives the train days hold is not known before labels are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from tasks.contracts import Contracts
+from tasks.contracts.durations import format_duration
+from tasks.errors import DataError, ImmatureLabels
+from tasks.training.slices import (
+    TaskSlices,
+    find_test_decider,
+    label_window,
+    learning_window,
+    plan_slices,
+    time_until_known,
+)
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class TaskOutlook:
+    """What a log is enough for in one task.
+
+    Attributes
+    ----------
+    maturity, window, embargo : how long a label waits, events count, and train days keep off calibration.
+    slices : first and last day of ``train``, ``calibrate`` and ``test``; None where it cannot be trained.
+    days_needed : full days of log before the as-of that training needs at least.
+    possible_from : the first day as of which a log that goes on without a gap holds them.
+    missing : why it cannot be trained; None where it can.
+    """
+
+    cadence: str
+    maturity: str
+    window: str
+    embargo: str
+    slices: dict[str, list[str]] | None
+    days_needed: int
+    possible_from: str
+    missing: str | None
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a log is enough for as of an instant.
+
+    Attributes
+    ----------
+    first_day, last_day, days, rows : of the impressions before the as-of; None and 0 where there are none.
+    test : first and last of the shared test days; None where no task leaves any.
+    test_decided_by : the task that matures last of those that share them.
+    days_needed : full days of log before the as-of that every task can be trained with.
+    """
+
+    surface: str
+    as_of: str
+    first_day: str | None
+    last_day: str | None
+    days: int
+    rows: int
+    test: list[str] | None
+    test_decided_by: str
+    days_needed: int
+    tasks: dict[str, TaskOutlook]
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Why tasks cannot be trained, by task."""
+        return {name: task.missing for name, task in self.tasks.items() if task.missing is not None}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {**asdict(self), "complete": not self.missing}
+
+
+def foresee(contracts: Contracts, as_of: datetime, counts: Mapping[date, int]) -> Outlook:
+    """Say what a log is enough for.
+
+    Parameters
+    ----------
+    counts : the days on which it has impressions before the as-of, with their number.
+    """
+    days = sorted(counts)
+    tasks = {name: _foresee_task(contracts, as_of, days, name) for name in contracts.tasks.tasks}
+    return Outlook(
+        surface=contracts.name,
+        as_of=f"{as_of:%Y-%m-%dT%H:%M:%SZ}",
+        first_day=days[0].isoformat() if days else None,
+        last_day=days[-1].isoformat() if days else None,
+        days=len(days),
+        rows=sum(counts.values()),
+        test=_foresee_test(contracts, as_of, days),
+        test_decided_by=find_test_decider(contracts.tasks),
+        days_needed=max(task.days_needed for task in tasks.values()),
+        tasks=tasks,
+    )
+
+
+def _foresee_test(contracts: Contracts, as_of: datetime, days: Sequence[date]) -> list[str] | None:
+    try:
+        return plan_slices(contracts, as_of, days, tasks=()).test.to_json()
+    except DataError:
+        return None
+
+
+def _foresee_task(contracts: Contracts, as_of: datetime, days: Sequence[date], name: str) -> TaskOutlook:
+    spec, slices, missing = contracts.tasks, None, None
+    try:
+        slices = plan_slices(contracts, as_of, days, tasks=[name]).tasks[name]
+    except DataError as error:
+        missing = str(error) if days else "The log has no impression before the as-of."
+    needed = count_days_needed(contracts, name, as_of)
+    first = days[0] if days else as_of.date()
+    return TaskOutlook(
+        cadence=spec.tasks[name].cadence,
+        maturity=format_duration(time_until_known(spec, name)),
+        window=format_duration(label_window(spec, name)),
+        embargo=format_duration(learning_window(contracts, name)),
+        slices=slices.to_json() if slices else None,
+        days_needed=needed,
+        possible_from=(first + needed * _DAY).isoformat(),
+        missing=missing,
+    )
+
+
+def count_days_needed(contracts: Contracts, task: str, as_of: datetime) -> int:
+    """Return the least number of full days of log before an instant with which a task can be trained."""
+    surface, spec = contracts.surface, contracts.tasks
+    windows = learning_window(contracts, task) + 2 * max(time_until_known(spec, name) for name in spec.tasks)
+    most = (surface.minimum.train + surface.split.calibrate + surface.split.test + windows) // _DAY + 9
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        if _is_enough(contracts, task, as_of, middle) is None:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _is_enough(contracts: Contracts, task: str, as_of: datetime, days: int) -> TaskSlices | None:
+    history = [as_of.date() - n * _DAY for n in range(1, days + 1)]
+    try:
+        return plan_slices(contracts, as_of, history, tasks=[task]).tasks[task]
+    except ImmatureLabels:
+        return None
