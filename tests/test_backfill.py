@@ -45,7 +45,7 @@ def later(second_retrain: Retrained, tmp_path: Path) -> Before:
     home = Path(shutil.copytree(workspace.home, tmp_path / "home"))
     workspace = Workspace.open(NAME, surfaces=workspace.surfaces, home=home)
     entry = Entry(Kind.PROMOTE, "ana", 2, 1, "the second champion", "of no evidence")
-    releases.alias_moves(workspace).move(lambda entries, aliases: entry)
+    releases.alias_moves(workspace).add(lambda entries, aliases: entry)
     aliases = Registry(home).aliases(RELEASE)
     return Before(home, versions(workspace), aliases, release_view.show(workspace, 1))
 

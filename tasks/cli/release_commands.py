@@ -93,7 +93,9 @@ def verify(workspace: "Workspace", ref: Release) -> "VerifyResult":
     return view.verify(workspace, ref)
 
 
-@_release.command("home_feed", written=text.write_history)
+@_release.command(
+    "home_feed", written=text.write_history, passed=lambda rows: not any(row["problem"] for row in rows)
+)
 def history(workspace: "Workspace") -> list[dict[str, Any]]:
     """List every move of the champion and every answer of a reviewer, oldest first."""
     from tasks.release import view
@@ -133,7 +135,7 @@ def rollback(
 
 
 def _person(by: str | None) -> str:
-    return (by or getuser()).strip()
+    return getuser() if by is None else by
 
 
 def _moved(result: "MoveResult") -> dict[str, Any]:

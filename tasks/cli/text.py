@@ -6,7 +6,7 @@ the terminal's width, or 100 columns where there is none.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Group, RenderableType, group
 from rich.padding import Padding
@@ -134,6 +134,10 @@ def write_move(plain: Plain) -> str:
     return f"champion: {before} -> {plain['to']} ({plain['kind']} by {plain['by']}: {plain['why']})"
 
 
+_BELOW: Final = ("why", "experiment", "waiver", "evidence", "sha256", "run", "replaces", "problem")
+_DIGESTS: Final = frozenset({"evidence", "sha256"})
+
+
 @group()
 def write_history(plain: Sequence[Plain]) -> Iterator[RenderableType]:
     """Write one line a row of the audit, with what supports it below."""
@@ -146,9 +150,9 @@ def write_history(plain: Sequence[Plain]) -> Iterator[RenderableType]:
             else f"{row['from'] or 'none'} -> {row['to']}"
         )
         at = row["at"][:19].replace("T", " ")
-        yield _unbroken(Text(f"{row['number']:>4}  {at}  {row['kind']:<8}  {move}  by {row['by']}"))
-        names = [name for name in ("why", "experiment", "waiver", "evidence", "run") if row[name]]
-        values = (row[name][:12] if name == "evidence" else row[name] for name in names)
+        yield _unbroken(Text(f"{row['number']:>4}  {at}  {row['kind']:<8}  {move}  by {_plain(row['by'])}"))
+        names = [name for name in _BELOW if row.get(name)]
+        values = (row[name][:12] if name in _DIGESTS else _plain(row[name]) for name in names)
         yield write_pairs(zip((f"{name}:" for name in names), values, strict=True), indent=4)
 
 
@@ -158,6 +162,17 @@ def write_pairs(pairs: Iterable[tuple[str, str]], *, indent: int = 2) -> Padding
     for name, value in pairs:
         grid.add_row(Text(name, no_wrap=True), Text(value, overflow="fold"))
     return Padding(grid, (0, 0, 0, indent))
+
+
+def _plain(text: str) -> str:
+    r"""Write what a terminal would obey or hide as an escape, so that no text looks like a row of its own.
+
+    Examples
+    --------
+    >>> print(_plain("ana" + chr(10) + "   7  promote"))
+    ana\n   7  promote
+    """
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def _unbroken(line: Text) -> Text:

@@ -31,11 +31,11 @@ from tasks.promotion.rules import (
 )
 from tasks.release.view import verify_bytes
 from tasks.stores.alias_moves import CHAMPION, AliasMoves
-from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.audit import Entry, Kind, one_line
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
-from tasks.stores.releases import VERDICT, alias_moves, release_manifest, release_name, release_part
+from tasks.stores.releases import VERDICT, alias_moves, release_manifest, release_part
 from tasks.stores.workspace import Workspace
 
 _LOG = logging.getLogger("equipoise")
@@ -73,7 +73,7 @@ def prepare(workspace: Workspace, *, release: str | int, judge: Judge) -> Case:
     part = release_part(workspace, release)
     moves = alias_moves(workspace)
     champion = moves.settle().get(CHAMPION)
-    _refuse_moved_by_hand(moves)
+    _refuse_mismatch(moves)
     _LOG.info("promote: verifying every byte of %s", part)
     manifest = _promotable(workspace, part)
     _LOG.info("promote: judging %s beside %s", part, f"champion {champion}" if champion else "no champion")
@@ -103,6 +103,8 @@ def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> No
     ------
     ContractError
         They are no reviewer of the role, or reject without a reason.
+    StoreError
+        The audit cannot be believed, or the registry is younger than it.
     """
     by, role = reply.by, reply.role
     users = workspace.contracts.surface.reviewers.get(role, ())
@@ -110,14 +112,14 @@ def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> No
         raise ContractError(f"{by} is no reviewer of {role}; surface.yaml names {', '.join(users) or 'none'}")
     if not reply.approves and not reply.why.strip():
         raise ContractError(f"{by} rejects release {release} without a reason: say why")
-    champion = Registry(workspace.home).aliases(release_name(workspace.surface)).get(CHAMPION)
     kind = Kind.APPROVE if reply.approves else Kind.REJECT
-    entry = Entry(kind, by, release, champion, reply.why.strip(), reply.evidence, role=role, run=run)
 
-    def once(entries: tuple[Entry, ...]) -> Entry | None:
+    def once(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
+        champion = aliases.get(CHAMPION)
+        entry = Entry(kind, by, release, champion, reply.why.strip(), reply.evidence, role=role, run=run)
         return None if any(_same_answer(entry, known) for known in entries) else entry
 
-    Audit(workspace.home, workspace.surface).add(once)
+    alias_moves(workspace).add(once)
 
 
 def run(
@@ -150,6 +152,9 @@ def run(
     """
     if not why.strip():
         raise ContractError("A promotion needs a reason: say why")
+    texts = {"why": why, **vars(support)} | ({} if by.run else {"by": by.name})
+    for name, text in texts.items():
+        one_line(name, text or "")
     part, moves = release_part(workspace, release), alias_moves(workspace)
     if done := _already(moves, part, by.run):
         return done
@@ -157,11 +162,11 @@ def run(
     require_support(case, support)
     entry = Entry(
         Kind.PROMOTE, by.name, case.release, case.champion, why.strip(), case.evidence,
-        experiment=support.experiment, waiver=support.waiver, run=by.run,
+        experiment=support.experiment, waiver=support.waiver, run=by.run, sha256=part.sha256,
     )  # fmt: skip
     reviewers = _reviewers(workspace) if by.run else {}
     _LOG.info("promote: moving the champion from %s to %s", case.champion or "none", case.release)
-    moved = moves.move(lambda entries, aliases: _decide(entry, entries, aliases.get(CHAMPION), reviewers))
+    moved = moves.add(lambda entries, aliases: _decide(entry, entries, aliases.get(CHAMPION), reviewers))
     return MoveResult(moves.settle()[CHAMPION], moved)
 
 
@@ -190,12 +195,9 @@ def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Answ
     ]
 
 
-def _refuse_moved_by_hand(moves: AliasMoves) -> None:
-    if problem := moves.by_hand():
-        raise StoreError(
-            f"Somebody moved an alias of {moves.model} by hand. {problem}. Put it right with "
-            f"`equipoise rollback {moves.surface} --to VERSION --why TEXT`, which records it."
-        )
+def _refuse_mismatch(moves: AliasMoves) -> None:
+    if mismatch := moves.mismatch():
+        raise StoreError(f"{mismatch}.")
 
 
 def _promotable(workspace: Workspace, part: Part) -> Manifest:
@@ -222,7 +224,7 @@ def _already(moves: AliasMoves, part: Part, run: str) -> MoveResult | None:
     champion = moves.settle().get(CHAMPION)
     if champion is not None and _has_moved(moves.audit.entries(), run):
         return MoveResult(champion, None)
-    if champion == part.version and not moves.by_hand():
+    if champion == part.version and moves.mismatch() is None:
         return MoveResult(champion, None)
     return None
 

@@ -1,12 +1,16 @@
-"""The rollback step: champion becomes again what it was, with a reason; no gate stands in the way."""
+"""The rollback step: champion becomes again what it was, with a reason; no gate stands in the way.
 
-from collections.abc import Mapping, Sequence
+It is the way out where audit, registry and aliases do not tell the same, so it needs only what is left: an
+audit that cannot be believed is set aside, and the move begins a new one.
+"""
+
+from collections.abc import Mapping
 
 from tasks.errors import ContractError, StoreError
 from tasks.promotion.promote import MoveResult
 from tasks.release.view import verify_bytes
-from tasks.stores.alias_moves import CHAMPION, PREVIOUS
-from tasks.stores.audit import Entry, Kind
+from tasks.stores.alias_moves import CHAMPION, PREVIOUS, AliasMoves, Mismatch, Told
+from tasks.stores.audit import Entry, Kind, one_line
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.releases import VERDICT, alias_moves, release_part
@@ -20,8 +24,8 @@ def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked
     ----------
     why : the reason, kept in the audit.
     by : who moves it.
-    to : another release that was champion before; by default ``previous``. Where somebody moved an alias by
-        hand it may also be the release that the alias means now, which records the move.
+    to : another release that was champion before; by default ``previous``. Where an alias was moved by hand
+        or the audit cannot be believed, it may also be a release that an alias means now.
     asked_by : the Airflow run, which moves an alias at most once.
 
     Raises
@@ -33,42 +37,53 @@ def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked
     """
     if not why.strip():
         raise ContractError("A rollback needs a reason: say why")
+    by, why = one_line("by", by), one_line("why", why)
     moves = alias_moves(workspace)
-    aliases = moves.settle()
-    if to is None and PREVIOUS not in aliases:
-        raise ContractError(
-            f"{workspace.surface} has no previous release to go back to. Say with --to VERSION which one "
-            "that was champion is meant"
-        )
-    part, by_hand = release_part(workspace, to or PREVIOUS), moves.by_hand()
-    if to is None and by_hand:
-        raise StoreError(f"{by_hand}. Say with --to VERSION which release is meant to be champion")
-    _refuse_strangers(workspace, part, moves.audit.entries(), aliases, by_hand=bool(by_hand))
+    mismatch = moves.mismatch()
+    aliases = moves.settle() if mismatch is None else Registry(workspace.home).aliases(moves.model)
+    _refuse_unsaid(workspace, to, aliases, mismatch)
+    part = release_part(workspace, to or PREVIOUS)
+    _refuse_strangers(moves, part, aliases, mismatch)
     if problems := verify_bytes(workspace, part).problems:
         raise StoreError(f"{part} is not whole: {problems[0]}")
 
     def decide(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
         if asked_by and any(entry.moves and entry.run == asked_by for entry in entries):
             return None
-        if aliases.get(CHAMPION) == part.version and not moves.by_hand():
+        if aliases.get(CHAMPION) == part.version and moves.mismatch() is None:
             return None
-        return Entry(Kind.ROLLBACK, by, part.version, aliases.get(CHAMPION), why.strip(), run=asked_by)
+        champion = aliases.get(CHAMPION)
+        return Entry(Kind.ROLLBACK, by, part.version, champion, why, run=asked_by, sha256=part.sha256)
 
-    moved = moves.move(decide)
+    moved = moves.mend(decide)
     return MoveResult(moves.settle()[CHAMPION], moved)
 
 
+def _refuse_unsaid(
+    workspace: Workspace, to: str | None, aliases: Mapping[str, int], mismatch: Mismatch | None
+) -> None:
+    """Refuse to take ``previous`` for granted where there is none, or where somebody may have moved it."""
+    if to is not None:
+        return
+    if mismatch is not None and mismatch.of is not Told.AUDIT:
+        raise StoreError(f"{mismatch.what}. Say with --to VERSION which release is meant to be champion")
+    if PREVIOUS not in aliases:
+        raise ContractError(
+            f"{workspace.surface} has no previous release to go back to. Say with --to VERSION which one "
+            "that was champion is meant"
+        )
+
+
 def _refuse_strangers(
-    workspace: Workspace, part: Part, entries: Sequence[Entry], aliases: Mapping[str, int], *, by_hand: bool
+    moves: AliasMoves, part: Part, aliases: Mapping[str, int], mismatch: Mismatch | None
 ) -> None:
     """Refuse to go back to what never served: that would be a promotion without gates."""
-    served = {entry.release for entry in entries if entry.moves}
-    served |= {entry.champion for entry in entries if entry.moves and entry.champion is not None}
-    if part.version in served:
+    told = None if mismatch is None else mismatch.of
+    if told is not Told.AUDIT and part.version in moves.served():
         return
-    if not (by_hand and part.version in aliases.values()):
+    if told not in {Told.AUDIT, Told.ALIASES} or part.version not in aliases.values():
         raise ContractError(
             f"{part} was never champion, so there is no going back to it. `equipoise promote` is the way"
         )
-    if Registry(workspace.home).tags(part).get(VERDICT) != "promote":
+    if Registry(moves.home).tags(part).get(VERDICT) != "promote":
         raise ContractError(f"{part} was not let through by its gates: it cannot stay champion")

@@ -14,7 +14,8 @@ from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
-from tasks.stores.audit import Audit
+from tasks.stores.alias_moves import Told
+from tasks.stores.audit import broken_entries
 from tasks.stores.digests import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
 from tasks.stores.parts import Part
@@ -76,15 +77,30 @@ def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
 
 
 def history(workspace: Workspace) -> list[dict[str, Any]]:
-    """List every move of the champion and every answer of a reviewer, oldest first."""
-    return [entry.to_json() for entry in Audit(workspace.home, workspace.surface).entries()]
+    """List every move of the champion and every answer of a reviewer, oldest first.
+
+    A row that is not what was written says so; the last one says what else cannot be believed of the audit.
+
+    Raises
+    ------
+    StoreError
+        The audit cannot be read, or all of it is lost.
+    """
+    moves = alias_moves(workspace)
+    mismatch, entries = moves.mismatch(), moves.audit.entries()
+    problems = broken_entries(entries)
+    if mismatch is not None and mismatch.of is Told.AUDIT and not problems:
+        if not entries:
+            raise StoreError(f"{mismatch}.")
+        problems = {len(entries) - 1: mismatch.what}
+    return [{**entry.to_json(), "problem": problems.get(place)} for place, entry in enumerate(entries)]
 
 
 def verify(workspace: Workspace, ref: str | int) -> VerifyResult:
-    """Check every byte and every pin of a release, and that no alias was moved but by an audited move."""
+    """Check every byte and every pin of a release, the audit, and that aliases are what it says."""
     found = verify_bytes(workspace, release_part(workspace, ref))
-    by_hand = alias_moves(workspace).by_hand()
-    return replace(found, problems=[*found.problems, f"{by_hand}."]) if by_hand else found
+    mismatch = alias_moves(workspace).mismatch()
+    return replace(found, problems=[*found.problems, f"{mismatch}."]) if mismatch else found
 
 
 def verify_bytes(workspace: Workspace, part: Part) -> VerifyResult:

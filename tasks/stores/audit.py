@@ -3,21 +3,26 @@
 ::
 
     audit/<surface>/    a Delta table; each commit adds one row and is refused when another was first
+    audit/<surface>.set-aside-<time>/    an audit that could not be read or believed any more
 
-So nothing is ever changed, rows are numbered without a gap, and of two moves at once one is refused.
+So nothing is ever changed, rows are numbered without a gap, and of two moves at once one is refused. Rows are
+sealed one after the other (``tasks/stores/audit_chain.py``), so a row that was changed all the same is found.
 """
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from os import R_OK, access
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
-from tasks.errors import Overtaken, StoreError
+from tasks.errors import ContractError, Overtaken, StoreError
 from tasks.stores import delta
+from tasks.stores.audit_chain import broken_rows, seals_of
 from tasks.stores.location import Location, store_of
 
 
@@ -31,6 +36,10 @@ class Kind(StrEnum):
 
 
 _ATTEMPTS: Final = 20
+_NAMES: Final = ("by", "role")
+_TEXTS: Final = ("why", "experiment", "waiver")
+_NOT_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Categories of characters that a terminal obeys or hides: controls, marks of direction, line ends."""
 MOVES: Final = frozenset({Kind.PROMOTE, Kind.ROLLBACK})
 
 
@@ -48,6 +57,9 @@ class Entry:
     number, at : its place and time, known once it was added.
     experiment, waiver : what supports changed tasks or policies.
     run : the Airflow run that it belongs to; empty for the command line.
+    sha256, champion_sha256 : digests of both releases' files; None in rows of programs before this one.
+    replaces : the audit that was set aside before this row began a new one, and why.
+    seal : digest of this row and of the seal before it.
     """
 
     kind: Kind
@@ -62,6 +74,10 @@ class Entry:
     run: str = ""
     number: int = -1
     at: datetime | None = None
+    sha256: str | None = None
+    champion_sha256: str | None = None
+    replaces: str | None = None
+    seal: str | None = None
 
     @property
     def moves(self) -> bool:
@@ -77,7 +93,7 @@ class Entry:
         return {name: plain[name] for name in (*first, *(n for n in plain if n not in first))}
 
 
-_SCHEMA: Final = pa.schema(
+SCHEMA: Final = pa.schema(
     [
         pa.field("number", pa.int64(), nullable=False),
         pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
@@ -91,6 +107,10 @@ _SCHEMA: Final = pa.schema(
         pa.field("experiment", pa.string()),
         pa.field("waiver", pa.string()),
         pa.field("run", pa.string(), nullable=False),
+        pa.field("sha256", pa.string()),
+        pa.field("champion_sha256", pa.string()),
+        pa.field("replaces", pa.string()),
+        pa.field("seal", pa.string()),
     ]
 )
 
@@ -116,11 +136,40 @@ class Audit:
         return last_move(self.entries())
 
     def read(self) -> tuple[int | None, tuple[Entry, ...]]:
-        """Return the table's version, None where there is no table, and its rows, oldest first."""
+        """Return the table's version, None where there is no table, and its rows, oldest first.
+
+        Raises
+        ------
+        StoreError
+            The table or a row of it cannot be read.
+        """
         version = delta.version_of(self.path)
         rows = [] if version is None else delta.read(self.path, version=version).to_pylist()
-        found = (Entry(**{**row, "kind": Kind(row["kind"])}) for row in rows)
-        return version, tuple(sorted(found, key=lambda entry: entry.number))
+        try:
+            found = [Entry(**{**row, "kind": Kind(row["kind"])}) for row in rows]
+            return version, tuple(sorted(found, key=lambda entry: entry.number))
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError(f"The audit {self.path} holds a row that no program wrote: {error}") from error
+
+    def set_aside(self) -> str:
+        """Move the table out of the way, whatever is left of it; return its new name, empty where nothing is.
+
+        Raises
+        ------
+        StoreError
+            It lies in an object store, or a file of it may not be read: it may be whole all the same.
+        """
+        if not isinstance(self.path, Path):
+            raise StoreError(
+                f"An object store has no folder to rename: move {self.path} away by its own tools"
+            )
+        if not self.path.exists():
+            return ""
+        if locked := [file for file in (self.path, *self.path.rglob("*")) if not access(file, R_OK)]:
+            raise StoreError(f"{locked[0]} may not be read by this user and may be whole: nothing moved")
+        aside = self.path.with_name(f"{self.surface}.set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+        self.path.rename(aside)
+        return aside.name
 
     def add(self, decide: Callable[[tuple[Entry, ...]], Entry | None]) -> Entry | None:
         """Add the row that is decided on, and return it with its number and time.
@@ -156,12 +205,54 @@ class Audit:
         ------
         Overtaken
             Another row was added since: nothing was written.
+        ContractError
+            A name or a reason is empty or would not be shown as it is.
         """
         version, entries = seen
-        numbered = replace(entry, number=len(entries), at=datetime.now(UTC))
-        row = pa.Table.from_pylist([asdict(numbered)], schema=_SCHEMA)
+        given = {name: getattr(entry, name) for name in (*_NAMES, *_TEXTS)}
+        texts: dict[str, Any] = {n: one_line(n, text) for n, text in given.items() if text is not None}
+        numbered = replace(entry, **texts, number=len(entries), at=datetime.now(UTC), seal=None)
+        sealed = replace(numbered, seal=entry_seals((*entries, numbered))[-1])
+        row = pa.Table.from_pylist([asdict(sealed)], schema=SCHEMA)
         delta.append_after(self.path, row, version=version)
-        return numbered
+        return sealed
+
+
+def entry_seals(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return the seal that each row should carry, oldest first."""
+    return seals_of([asdict(entry) for entry in entries])
+
+
+def broken_entries(entries: Sequence[Entry]) -> dict[int, str]:
+    """Return by place what is wrong with rows, oldest first; nothing where they are what was written."""
+    return broken_rows([asdict(entry) for entry in entries])
+
+
+def one_line(name: str, text: str) -> str:
+    r"""Return a name or a reason as a row keeps it: on one line, with all that it holds in sight.
+
+    Raises
+    ------
+    ContractError
+        It holds what a terminal obeys or hides, or nobody is named: it would look like another row.
+
+    Examples
+    --------
+    >>> one_line("why", "returns\nrose")
+    'returns rose'
+    >>> one_line("by", "ana\n   3  promote")
+    Traceback (most recent call last):
+    ...
+    tasks.errors.ContractError: 'by' holds the character '\n', which a history does not show. Leave it out
+    """
+    line = text.strip() if name in _NAMES else " ".join(text.split())
+    if hidden := next((sign for sign in line if unicodedata.category(sign) in _NOT_SHOWN), None):
+        raise ContractError(
+            f"'{name}' holds the character {hidden!r}, which a history does not show. Leave it out"
+        )
+    if not line and name in _NAMES:
+        raise ContractError(f"'{name}' names nobody: say who it is (--by NAME)")
+    return line
 
 
 def last_move(entries: Sequence[Entry]) -> Entry | None:

@@ -211,6 +211,8 @@ def append(path: Location, table: pa.Table) -> None:
 def append_after(path: Location, table: pa.Table, *, version: int | None) -> None:
     """Add rows in one commit that is the next after a version; None where there is no table yet.
 
+    Columns that the table lacks are added to it.
+
     Raises
     ------
     Overtaken
@@ -221,7 +223,7 @@ def append_after(path: Location, table: pa.Table, *, version: int | None) -> Non
         if version is None:
             _write(path, table, mode="error", configuration=_KEPT, commit_properties=once)
         else:
-            _write(path, table, at=version, mode="append", commit_properties=once)
+            _write(path, table, at=version, mode="append", schema_mode="merge", commit_properties=once)
     except DeltaError as error:
         raise Overtaken(f"Another writer added to {path} meanwhile, so nothing was written") from error
 
@@ -252,7 +254,7 @@ def read(path: Location, columns: Sequence[str] | None = None, *, version: int |
     try:
         query = QueryBuilder().register("rows_of", opened)
         found = pa.table(query.execute(f"SELECT {names} FROM rows_of"))  # noqa: S608 - quoted names of its own
-    except (DeltaError, OSError) as error:
+    except (DeltaError, OSError, pa.ArrowException) as error:
         raise StoreError(f"The Delta table {path} cannot be read: {error}") from error
     return found.cast(wanted)
 

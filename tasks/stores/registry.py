@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,11 @@ class Registry:
     def run_id(self, part: Part) -> str:
         """Return the run that made a version."""
         return str(self._version(part.name, part.version).run_id)
+
+    def made_at(self, part: Part) -> datetime:
+        """Return when a version was registered."""
+        made = self._version(part.name, part.version).creation_timestamp
+        return datetime.fromtimestamp(made / 1000, UTC)
 
     def model_id(self, part: Part) -> str:
         """Return the logged model that holds a version's files."""

@@ -57,8 +57,8 @@ def run(
         content changed while its version did not, which is better known before the training than after.
     """
     refuse_silent_changes(workspace, Registry(workspace.home))
-    if by_hand := alias_moves(workspace).by_hand():
-        _LOG.warning("plan: somebody moved an alias of %s by hand. %s", workspace.surface, by_hand)
+    if mismatch := alias_moves(workspace).mismatch():
+        _LOG.warning("plan: %s.", mismatch)
     known = workspace.contracts.tasks.order()
     for task in tasks:
         if task not in known:

@@ -222,7 +222,7 @@ def versions(workspace: Workspace) -> Versions:
 def set_champion(workspace: Workspace, version: int) -> None:
     """Let a release be the champion, by a move that the audit holds."""
     entry = Entry(Kind.PROMOTE, "ana", version, None, "the first champion", "of no evidence")
-    releases.alias_moves(workspace).move(lambda entries, aliases: None if entries else entry)
+    releases.alias_moves(workspace).add(lambda entries, aliases: None if entries else entry)
 
 
 def step_runs(workspace: Workspace, step: str, **tags: object) -> list[str]:

@@ -19,7 +19,8 @@ def forget_moves(workspace: Workspace) -> None:
     registry = Registry(workspace.home)
     for alias in ("champion", "previous"):
         registry.client.delete_registered_model_alias(MODEL, alias)
-    registry.client.delete_registered_model_tag(MODEL, "equipoise.moves")
+    for tag in {"equipoise.moves", "equipoise.audit"} & registry.model_tags(MODEL).keys():
+        registry.client.delete_registered_model_tag(MODEL, tag)
     audit = Audit(workspace.home, workspace.surface).path
     assert isinstance(audit, Path), "the feed lies on this machine"
     for file in sorted(audit.rglob("*"), reverse=True):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks.cli import main
-from tasks.errors import ContractError, GateRefused
+from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.pipeline import recheck
 from tasks.promotion import promote, rollback
 from tasks.promotion.promote import MoveResult
@@ -172,7 +172,7 @@ def test_an_approval_does_not_outlive_its_evidence(workspace: Workspace) -> None
     """What was approved beside no champion is not approved beside champion 1."""
     forget_moves(workspace)
     approve(workspace, prepare(workspace).evidence, "product", "safety")
-    releases.alias_moves(workspace).move(
+    releases.alias_moves(workspace).add(
         lambda entries, aliases: Entry(Kind.PROMOTE, "bo", 1, aliases.get("champion"), "first", "e")
     )
     with pytest.raises(GateRefused, match="ana approved for product on other evidence"):
@@ -211,3 +211,24 @@ def test_the_command_line_promotes_rolls_back_and_tells_the_history(
         "rollback  2 -> 1  by sam",
     ]
     assert "    experiment: feed-142" in told
+
+
+def test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted(workspace: Workspace) -> None:
+    """MLflow's database was lost and the audit kept: release 2 of then is another than release 2 of now."""
+    forget_moves(workspace)
+    audit = Audit(workspace.home, NAME)
+    then = Entry(Kind.PROMOTE, "ana", 2, None, "the champion of then", "e", sha256="f" * 64)
+    audit.append(then, seen=audit.read())
+    for promotion in (lambda: promote_2(workspace), lambda: prepare(workspace)):
+        with pytest.raises(StoreError, match="The registry is younger than the audit"):
+            promotion()
+    assert moved_aliases(workspace) == {}
+
+
+@pytest.mark.parametrize("by", [" ", "", "ana\n   7  2026-07-06 08:11:02  promote"])
+def test_nobody_and_a_row_of_the_history_are_no_names(workspace: Workspace, by: str) -> None:
+    with pytest.raises(ContractError, match="'by'"):
+        promote.run(workspace, release=2, why="carts rose", by=Mover(by), judge=recheck)
+    with pytest.raises(ContractError, match="'by'"):
+        rollback.run(workspace, why="returns rose", by=by)
+    assert len(moves(workspace)) == 1

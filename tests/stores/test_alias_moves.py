@@ -34,11 +34,11 @@ def promote(moves: AliasMoves, release: int, *, beside: int | None) -> Entry | N
             return None
         return Entry(Kind.PROMOTE, "ana", release, beside, "better")
 
-    return moves.move(decide)
+    return moves.add(decide)
 
 
 def rollback(moves: AliasMoves, release: int) -> Entry | None:
-    return moves.move(lambda _, aliases: Entry(Kind.ROLLBACK, "ana", release, aliases["champion"], "worse"))
+    return moves.add(lambda _, aliases: Entry(Kind.ROLLBACK, "ana", release, aliases["champion"], "worse"))
 
 
 def aliases(moves: AliasMoves) -> dict[str, int]:
@@ -53,7 +53,7 @@ def set_by_hand(moves: AliasMoves, alias: str, version: int) -> None:
 def test_the_first_champion_has_no_previous(moves: AliasMoves) -> None:
     promote(moves, 1, beside=None)
     assert aliases(moves) == {"champion": 1}
-    assert moves.by_hand() == ""
+    assert moves.mismatch() is None
 
 
 def test_the_old_champion_becomes_previous(moves: AliasMoves) -> None:
@@ -69,7 +69,7 @@ def test_after_a_rollback_previous_is_the_champion_so_that_a_second_one_changes_
     promote(moves, 2, beside=1)
     rollback(moves, 1)
     assert aliases(moves) == {"champion": 1, "previous": 1}
-    assert moves.by_hand() == ""
+    assert moves.mismatch() is None
 
 
 def test_nothing_decided_is_nothing_written(moves: AliasMoves) -> None:
@@ -86,7 +86,7 @@ def test_a_move_that_was_killed_in_between_is_carried_out_by_the_next_to_come(
     moves.audit.append(Entry(Kind.PROMOTE, "ana", 2, 1, "better"), seen=moves.audit.read())
     for alias in set_before_the_kill:
         set_by_hand(moves, alias, {"previous": 1, "champion": 2}[alias])
-    assert moves.by_hand() == ""
+    assert moves.mismatch() is None
     assert moves.settle() == {"champion": 2, "previous": 1}
     assert len(moves.audit.entries()) == 2
 
@@ -103,7 +103,7 @@ def test_whoever_was_overtaken_decides_anew_on_what_is_so_now(moves: AliasMoves)
             return Entry(Kind.PROMOTE, "ana", 1, None, "also first")
         return None
 
-    assert moves.move(decide) is None
+    assert moves.add(decide) is None
     assert seen == [{}, {"champion": 2}]
     assert [entry.by for entry in moves.audit.entries()] == ["sam"]
 
@@ -119,18 +119,22 @@ def test_of_many_at_once_exactly_one_wins(moves: AliasMoves) -> None:
 def test_an_alias_that_was_moved_by_hand_is_told_from_what_the_audit_says(moves: AliasMoves) -> None:
     promote(moves, 1, beside=None)
     set_by_hand(moves, "champion", 3)
-    assert moves.by_hand() == "The registry says champion = 3; by the last audited move it is champion = 1"
+    assert "The registry says champion = 3; by the last audited move it is champion = 1" in str(
+        moves.mismatch()
+    )
 
 
 def test_a_champion_that_no_move_made_is_told(moves: AliasMoves) -> None:
     set_by_hand(moves, "champion", 2)
-    assert moves.by_hand() == "The registry says champion = 2; by the last audited move it is no champion"
+    assert "The registry says champion = 2; by the last audited move it is no champion" in str(
+        moves.mismatch()
+    )
 
 
 def test_a_champion_that_was_taken_away_by_hand_is_told(moves: AliasMoves) -> None:
     promote(moves, 1, beside=None)
     Registry(moves.home).client.delete_registered_model_alias(MODEL, "champion")
-    assert "The registry says no champion" in moves.by_hand()
+    assert "The registry says no champion" in str(moves.mismatch())
 
 
 def test_settling_does_not_undo_what_somebody_did_by_hand(moves: AliasMoves) -> None:
@@ -147,5 +151,5 @@ def test_an_audit_whose_every_commit_is_taken_by_others_gives_up(moves: AliasMov
         return Entry(Kind.PROMOTE, "ana", 1, None, "better")
 
     with pytest.raises(StoreError, match="Others kept writing"):
-        moves.move(decide)
+        moves.add(decide)
     assert aliases(moves) == {}

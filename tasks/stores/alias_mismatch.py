@@ -1,0 +1,226 @@
+"""Whether audit, registry and aliases tell the same: what differs, and the way out.
+
+::
+
+    audit       cannot be read, is not what was written, or lacks rows that the registry knows of
+    registry    the release of the last move is not there, or is another one of the same number
+    aliases     they are not what the last move says: somebody moved them by hand
+
+The registered model carries two tags: ``equipoise.moves`` names the last move that was carried out,
+``equipoise.audit`` the newest row, each as ``<number> <seal>``; programs before this one wrote the number
+alone. Whoever may write to MLflow may set them, so what they say is looked up in the audit.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from tasks.errors import ContractError, StoreError
+from tasks.stores.audit import Audit, Entry, Kind, broken_entries, entry_seals, last_move
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+
+CHAMPION: Final = "champion"
+PREVIOUS: Final = "previous"
+CARRIED_OUT: Final = "equipoise.moves"
+HEAD: Final = "equipoise.audit"
+_ROW: Final = re.compile(r"([0-9]{1,9})(?: ([0-9a-f]{64}))?")
+
+
+class Told(StrEnum):
+    """Which of the three cannot be believed."""
+
+    AUDIT = "audit"
+    REGISTRY = "registry"
+    ALIASES = "aliases"
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """What cannot be believed, how it differs, and the way out."""
+
+    of: Told
+    what: str
+    way_out: str
+
+    def __str__(self) -> str:
+        return f"{self.what}. {self.way_out}"
+
+
+def find_mismatch(audit: Audit, registry: Registry, model: str) -> Mismatch | None:
+    """Compare an audit with the registry; None where both tell the same.
+
+    A move that was not carried out yet is no difference. Tags are read before the rows that they name, and
+    what differs is looked at twice: another process may be in the midst of a move.
+    """
+    first = _find_mismatch(audit, registry, model)
+    return first and _find_mismatch(audit, registry, model)
+
+
+def _find_mismatch(audit: Audit, registry: Registry, model: str) -> Mismatch | None:
+    tags = registry.model_tags(model)
+    try:
+        entries = audit.entries()
+    except StoreError as error:
+        return _audit_mismatch(audit, str(error))
+    move = last_move(entries)
+    if problem := next(_audit_problems(audit, entries, tags), ""):
+        return _audit_mismatch(audit, problem)
+    if move is not None and (problem := _foreign(registry, model, move)):
+        return _registry_mismatch(audit, registry, model, entries, problem)
+    problem = next(_set_by_hand(registry, model, entries, tags), "")
+    return _by_hand(audit, problem) if problem else None
+
+
+def meant_aliases(move: Entry | None) -> dict[str, int]:
+    """Return the aliases after a move, in the order in which they are set.
+
+    Examples
+    --------
+    >>> meant_aliases(Entry(Kind.PROMOTE, "ana", release=3, champion=2, why="better"))
+    {'previous': 2, 'champion': 3}
+    >>> meant_aliases(Entry(Kind.ROLLBACK, "ana", release=2, champion=3, why="returns rose"))
+    {'previous': 2, 'champion': 2}
+    """
+    if move is None:
+        return {}
+    before = move.champion if move.kind is Kind.PROMOTE else move.release
+    return ({} if before is None else {PREVIOUS: before}) | {CHAMPION: move.release}
+
+
+def name_row(entries: Sequence[Entry], number: int) -> str:
+    """Return how a tag names a row."""
+    return f"{number} {entry_seals(entries)[number]}"
+
+
+def is_pending(move: Entry | None, entries: Sequence[Entry], tags: Mapping[str, str]) -> bool:
+    """Whether a move was written and not carried out yet: the tag names an earlier row, or there is none."""
+    named = _named(entries, tags.get(CARRIED_OUT, ""))
+    return move is not None and (named is None or named < move.number)
+
+
+def served_releases(registry: Registry, model: str, entries: Sequence[Entry]) -> set[int]:
+    """Return the releases that were champion and are in the registry as what they were then."""
+    parts = {part.version: part for part in registry.versions(model)}
+    moved = [release for entry in entries if entry.moves for release in _releases_of(entry)]
+    return {
+        one.version for one in moved if one.version in parts and one.is_part(registry, parts[one.version])
+    }
+
+
+@dataclass(frozen=True)
+class _Release:
+    """A release as a row of the audit knows it; programs before this one wrote no digest."""
+
+    version: int
+    sha256: str | None
+    at: datetime | None
+
+    def is_part(self, registry: Registry, part: Part) -> bool:
+        """Whether a version of this number is this release: of its bytes, or at least not made after it."""
+        if self.sha256 is not None:
+            return part.sha256 == self.sha256
+        return self.at is None or registry.made_at(part) <= self.at
+
+
+def _releases_of(move: Entry) -> Iterator[_Release]:
+    yield _Release(move.release, move.sha256, move.at)
+    if move.champion is not None:
+        yield _Release(move.champion, move.champion_sha256, move.at)
+
+
+def _named(entries: Sequence[Entry], tag: str) -> int | None:
+    """Return the number of the row that a tag names, None where it names none of these."""
+    found = _ROW.fullmatch(tag)
+    if found is None or int(found[1]) >= len(entries):
+        return None
+    number = int(found[1])
+    return number if found[2] in {None, entry_seals(entries)[number]} else None
+
+
+def _audit_problems(audit: Audit, entries: Sequence[Entry], tags: Mapping[str, str]) -> Iterator[str]:
+    for problem in broken_entries(entries).values():
+        yield f"The audit {audit.path} is not what was written: {problem}"
+    newest = tags.get(HEAD, tags.get(CARRIED_OUT, ""))
+    if _ROW.fullmatch(newest) and _named(entries, newest) is None:
+        yield (
+            f"The audit {audit.path} has {len(entries)} rows, and none of them is the row that MLflow knows "
+            f"({newest[:20]}): rows were lost or changed"
+        )
+
+
+def _set_by_hand(
+    registry: Registry, model: str, entries: Sequence[Entry], tags: Mapping[str, str]
+) -> Iterator[str]:
+    """Say which tag names no row of an audit that is whole, and which aliases are not what it says."""
+    for tag in (CARRIED_OUT, HEAD):
+        if tag in tags and _named(entries, tags[tag]) is None:
+            named = f"{tags[tag][:40]!r} names no row of the audit"
+            yield f"Somebody set the tag {tag} of {model} by hand: {named}"
+    move = last_move(entries)
+    if is_pending(move, entries, tags):
+        return
+    known, meant = registry.aliases(model), meant_aliases(move)
+    found: dict[str, int] = {alias: known[alias] for alias in (PREVIOUS, CHAMPION) if alias in known}
+    if found != meant:
+        differ = f"The registry says {_in_words(found)}; by the last audited move it is {_in_words(meant)}"
+        yield f"Somebody moved an alias of {model} by hand. {differ}"
+
+
+def _audit_mismatch(audit: Audit, problem: str) -> Mismatch:
+    rollback = (
+        f"`equipoise rollback {audit.surface} --to VERSION --why TEXT`, once: it sets what is left of it "
+        "aside, and begins a new audit with the release that it goes to"
+    )
+    return Mismatch(Told.AUDIT, problem, f"Bring it back from a backup; where there is none, {rollback}")
+
+
+def _foreign(registry: Registry, model: str, move: Entry) -> str:
+    """Say how a release that a move gives an alias is not the registry's; empty where it is."""
+    for release in _releases_of(move):
+        if release.version not in meant_aliases(move).values():
+            continue
+        row = f"row {move.number} of the audit is about release {release.version}"
+        try:
+            part = registry.part(model, release.version)
+        except ContractError:
+            return f"{row}, and the registry has none"
+        if not release.is_part(registry, part):
+            digest = (
+                f" with sha256 {release.sha256[:12]}" if release.sha256 else f" of before {move.at:%F %T}"
+            )
+            made = f"made {registry.made_at(part):%F %T}"
+            return f"{row}{digest}, and the registry's has sha256 {part.sha256[:12]}, {made}"
+    return ""
+
+
+def _registry_mismatch(
+    audit: Audit, registry: Registry, model: str, entries: Sequence[Entry], problem: str
+) -> Mismatch:
+    if served := sorted(served_releases(registry, model, entries)):
+        otherwise = (
+            f"go back to a release that served and is there ({', '.join(map(str, served))}) with "
+            f"`equipoise rollback {audit.surface} --to VERSION --why TEXT`, once"
+        )
+    else:
+        otherwise = (
+            f"move {audit.path} away, since no release that it tells of is there: the next promotion begins "
+            "a new audit"
+        )
+    return Mismatch(
+        Told.REGISTRY,
+        f"The registry is younger than the audit of {audit.surface}: {problem}",
+        f"Bring back the registry that the audit belongs to; where there is none, {otherwise}",
+    )
+
+
+def _by_hand(audit: Audit, what: str) -> Mismatch:
+    rollback = f"`equipoise rollback {audit.surface} --to VERSION --why TEXT`"
+    return Mismatch(Told.ALIASES, what, f"Put it right with {rollback}, once, which records it")
+
+
+def _in_words(aliases: Mapping[str, int]) -> str:
+    return ", ".join(f"{alias} = {version}" for alias, version in aliases.items()) or "no champion"

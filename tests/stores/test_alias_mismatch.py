@@ -1,0 +1,247 @@
+"""Audit and registry are held against each other, and one rollback mends whatever does not agree."""
+
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import ContractError, StoreError
+from tasks.stores.alias_moves import AliasMoves, Told
+from tasks.stores.audit import Entry, Kind
+from tasks.stores.registry import Registry
+from tasks.stores.runs import StepKey, step_run
+from tests.stores.mlflow_home import new_home
+
+MODEL = "feed.release"
+PROMOTED = Entry(Kind.PROMOTE, "ana", 1, None, "the first")
+
+
+def register(moves: AliasMoves, *contents: str) -> None:
+    registry = Registry(new_home(moves.home))
+    with step_run(StepKey(moves.home, "feed", step="release", inputs="i")) as run:
+        for content in contents:
+            files = {"manifest.json": content.encode()}
+            registry.register(MODEL, files, run_id=run.run_id, tags={}, model_type="release")
+
+
+def audit_folder(moves: AliasMoves) -> Path:
+    assert isinstance(moves.audit.path, Path)
+    return moves.audit.path
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> AliasMoves:
+    """Three releases; 1, then 2 were promoted, the latter approved."""
+    moves = AliasMoves(tmp_path_factory.mktemp("settled") / "home", "feed", MODEL)
+    register(moves, "one", "two", "three")
+    moves.add(lambda *_: PROMOTED)
+    moves.add(lambda *_: Entry(Kind.APPROVE, "sam", 2, 1, "", "e", role="safety"))
+    moves.add(lambda *_: Entry(Kind.PROMOTE, "ana", 2, 1, "better", "e"))
+    return moves
+
+
+@pytest.fixture
+def moves(settled: AliasMoves, tmp_path: Path) -> AliasMoves:
+    shutil.copytree(settled.home, tmp_path / "home")
+    return replace(settled, home=tmp_path / "home")
+
+
+def aliases(moves: AliasMoves) -> dict[str, int]:
+    return Registry(moves.home).aliases(MODEL)
+
+
+def told(moves: AliasMoves) -> Told | None:
+    mismatch = moves.mismatch()
+    return None if mismatch is None else mismatch.of
+
+
+def mend(moves: AliasMoves, release: int) -> Entry | None:
+    return moves.mend(
+        lambda _, aliases: Entry(Kind.ROLLBACK, "sam", release, aliases.get("champion"), "back")
+    )
+
+
+def assert_one_rollback_mends(moves: AliasMoves) -> None:
+    mend(moves, 1)
+    assert moves.mismatch() is None
+    assert moves.settle() == aliases(moves) == {"champion": 1, "previous": 1}
+    last = moves.audit.last_move()
+    assert last is not None
+    assert (last.release, last.why) == (1, "back")
+
+
+def test_every_row_knows_its_releases_by_their_bytes(moves: AliasMoves) -> None:
+    registry = Registry(moves.home)
+    one, two = (registry.part(MODEL, version).sha256 for version in (1, 2))
+    known = [(entry.sha256, entry.champion_sha256) for entry in moves.audit.entries()]
+    assert known == [(one, None), (two, one), (two, one)]
+    assert moves.served() == {1, 2}
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_rows_that_were_lost_are_missed_and_one_rollback_is_enough(moves: AliasMoves, left: int) -> None:
+    rows = moves.audit.entries()[:left]
+    moves.audit.set_aside()
+    for row in rows:
+        moves.audit.append(row, seen=moves.audit.read())
+    assert told(moves) is Told.AUDIT
+    with pytest.raises(StoreError, match=r"rollback feed --to VERSION --why TEXT`, once"):
+        moves.settle()
+    with pytest.raises(StoreError):
+        moves.add(lambda *_: replace(PROMOTED, release=3, champion=2))
+    assert_one_rollback_mends(moves)
+
+
+def test_the_new_audit_says_what_it_replaces_and_the_old_one_is_kept(moves: AliasMoves) -> None:
+    (audit_folder(moves) / "_delta_log" / f"{2:020}.json").write_text("{torn", encoding="utf-8")
+    mend(moves, 1)
+    (first,) = moves.audit.entries()
+    (aside,) = audit_folder(moves).parent.glob("feed.set-aside-*")
+    assert first.replaces is not None
+    assert first.replaces.startswith(f"{aside.name} was left of an audit: The ")
+
+
+def torn(file: Path, how: str, draw: random.Random) -> None:
+    data = bytearray(file.read_bytes())
+    if how == "lost":
+        file.unlink()
+    elif how == "flipped":
+        data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        file.write_bytes(data)
+    else:
+        file.write_bytes(data[: 0 if how == "empty" else draw.randrange(len(data))])
+
+
+@pytest.mark.parametrize("how", ["empty", "cut", "flipped", "lost"])
+def test_whatever_file_of_the_audit_is_torn_its_rows_are_true_or_told_and_one_rollback_mends(
+    settled: AliasMoves, tmp_path: Path, how: str
+) -> None:
+    draw, true = random.Random(how), settled.audit.entries()  # noqa: S311 - a seed, no secret
+    folder = audit_folder(settled)
+    for number, name in enumerate(sorted(path.relative_to(folder) for path in folder.rglob("*.*"))):
+        home = Path(shutil.copytree(settled.home, tmp_path / str(number)))
+        moves = replace(settled, home=home)
+        torn(audit_folder(moves) / name, how, draw)
+        if told(moves) is None:
+            assert moves.audit.entries() == true, name
+        assert_one_rollback_mends(moves)
+
+
+def test_a_folder_that_may_not_be_read_is_not_taken_for_a_torn_audit(
+    moves: AliasMoves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (audit_folder(moves) / "_delta_log" / f"{2:020}.json").write_bytes(b"")
+    monkeypatch.setattr("tasks.stores.audit.access", lambda *_: False)
+    with pytest.raises(StoreError, match="may be whole: nothing moved"):
+        mend(moves, 1)
+    assert aliases(moves) == {"champion": 2, "previous": 1}
+
+
+@pytest.mark.parametrize("tag", ["equipoise.moves", "equipoise.audit"])
+@pytest.mark.parametrize("value", ["", "abc", "-1", "1e3", "\u0661", "2 nothing", "0x10", "9" * 40])
+def test_a_tag_that_is_no_row_is_told_and_one_rollback_puts_it_right(
+    settled: AliasMoves, tmp_path: Path, tag: str, value: str
+) -> None:
+    moves = replace(settled, home=Path(shutil.copytree(settled.home, tmp_path / "home")))
+    Registry(moves.home).client.set_registered_model_tag(MODEL, tag, value)
+    mismatch = moves.mismatch()
+    assert mismatch is not None
+    assert (mismatch.of, mismatch.what.startswith(f"Somebody set the tag {tag}")) == (Told.ALIASES, True)
+    assert_one_rollback_mends(moves)
+    assert len(moves.audit.entries()) == 4, "the audit is whole and goes on"
+
+
+def without_digests(entries: tuple[Entry, ...]) -> list[Entry]:
+    return [replace(entry, sha256=None, champion_sha256=None, seal=None) for entry in entries]
+
+
+@pytest.mark.parametrize("known_by", ["digest", "time"])
+def test_a_release_that_only_shares_the_number_is_never_champion(
+    settled: AliasMoves, tmp_path: Path, known_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's database was lost, the audit kept: version numbers begin again."""
+    moves = replace(settled, home=tmp_path / "home")
+    shutil.copytree(audit_folder(settled), audit_folder(moves))
+    register(moves, "one", "another two")
+    if known_by == "time":  # rows of a program that wrote no digest
+        entries = tuple(without_digests(settled.audit.entries()))
+        monkeypatch.setattr("tasks.stores.audit.Audit.entries", lambda _: entries)
+    with pytest.raises(StoreError, match="The registry is younger than the audit of feed: row 2"):
+        moves.settle()
+    with pytest.raises(StoreError, match="younger"):
+        moves.add(lambda *_: replace(PROMOTED, release=2))
+    assert aliases(moves) == {}
+    assert moves.served() == ({1} if known_by == "digest" else set())
+
+
+def test_a_registry_that_lacks_the_release_is_younger_too_and_goes_back_to_one_that_it_has(
+    settled: AliasMoves, tmp_path: Path
+) -> None:
+    """An older backup of MLflow was restored."""
+    moves = replace(settled, home=tmp_path / "home")
+    shutil.copytree(audit_folder(settled), audit_folder(moves))
+    register(moves, "one")
+    mismatch = moves.mismatch()
+    assert mismatch is not None
+    assert mismatch.what.endswith("row 2 of the audit is about release 2, and the registry has none")
+    assert "go back to a release that served and is there (1)" in mismatch.way_out
+    assert_one_rollback_mends(moves)
+    assert len(moves.audit.entries()) == 4
+
+
+def test_where_no_release_is_left_the_way_out_is_a_new_audit(settled: AliasMoves, tmp_path: Path) -> None:
+    moves = replace(settled, home=tmp_path / "home")
+    shutil.copytree(audit_folder(settled), audit_folder(moves))
+    register(moves, "another one")
+    assert f"move {audit_folder(moves)} away" in str(moves.mismatch())
+    shutil.move(audit_folder(moves), tmp_path / "kept")
+    moves.add(lambda *_: PROMOTED)
+    assert aliases(moves) == {"champion": 1}
+    assert moves.mismatch() is None
+
+
+def test_a_release_that_was_deleted_is_missed(moves: AliasMoves) -> None:
+    Registry(moves.home).client.delete_model_version(MODEL, "2")
+    assert told(moves) is Told.REGISTRY
+    assert_one_rollback_mends(moves)
+
+
+def test_what_a_program_before_this_one_left_agrees(moves: AliasMoves) -> None:
+    """It tagged the number of the last move alone."""
+    client = Registry(moves.home).client
+    client.set_registered_model_tag(MODEL, "equipoise.moves", "2")
+    client.delete_registered_model_tag(MODEL, "equipoise.audit")
+    assert moves.mismatch() is None
+    assert moves.settle() == {"champion": 2, "previous": 1}
+    assert "equipoise.audit" in Registry(moves.home).model_tags(MODEL)
+
+
+Change = Callable[[AliasMoves], object]
+
+
+@pytest.mark.parametrize(
+    "killed_before",
+    [
+        lambda moves: Registry(moves.home).client.delete_registered_model_tag(MODEL, "equipoise.moves"),
+        lambda moves: Registry(moves.home).client.delete_registered_model_tag(MODEL, "equipoise.audit"),
+        lambda moves: (
+            Registry(moves.home).client.delete_registered_model_alias(MODEL, "champion")
+            or Registry(moves.home).client.delete_registered_model_tag(MODEL, "equipoise.moves")
+        ),
+    ],
+    ids=["the moves' tag", "the newest row's tag", "the alias"],
+)
+def test_whatever_a_killed_move_left_undone_is_carried_out(moves: AliasMoves, killed_before: Change) -> None:
+    killed_before(moves)
+    assert moves.mismatch() is None
+    assert moves.settle() == {"champion": 2, "previous": 1}
+    assert moves.mismatch() is None
+
+
+def test_an_unknown_release_is_refused_before_anything_is_written(moves: AliasMoves) -> None:
+    with pytest.raises(ContractError, match="Unknown version '17'"):
+        mend(moves, 17)
+    assert moves.mismatch() is None
