@@ -25,7 +25,7 @@ def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked
     why : the reason, kept in the audit.
     by : who moves it.
     to : another release that was champion before; by default ``previous``. Where an alias was moved by hand
-        or the audit cannot be believed, it may also be a release that an alias means now.
+        or the audit cannot be believed, it may also be what ``champion`` or ``previous`` mean now.
     asked_by : the Airflow run, which moves an alias at most once.
 
     Raises
@@ -81,7 +81,8 @@ def _refuse_strangers(
     told = None if mismatch is None else mismatch.of
     if told is not Told.AUDIT and part.version in moves.served():
         return
-    if told not in {Told.AUDIT, Told.ALIASES} or part.version not in aliases.values():
+    serving = {aliases.get(alias) for alias in (CHAMPION, PREVIOUS)}
+    if told not in {Told.AUDIT, Told.ALIASES} or part.version not in serving:
         raise ContractError(
             f"{part} was never champion, so there is no going back to it. `equipoise promote` is the way"
         )

@@ -8,7 +8,7 @@ content is refused, whoever asks (law 4).
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -19,9 +19,9 @@ from tasks.errors import ContractError, StoreError, unknown
 from tasks.evaluation.evidence import CalibrationEvidence, ExaminationEvidence, TrainingEvidence
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.release.trained import Trained
-from tasks.stores.manifest import PinnedPart, Role
+from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
-from tasks.stores.policies import policy_files
+from tasks.stores.policies import POLICY_FILE, policy_files
 from tasks.stores.registry import Registry
 from tasks.stores.releases import (
     COMPONENT,
@@ -116,30 +116,45 @@ def release_files(
     workspace: Workspace, registry: Registry, pins: Pins, examined: PinnedPart | None = None
 ) -> dict[str, bytes]:
     """Fetch every part, each byte compared with its pin, and lay out the release folder without joints."""
-    policies = policy_files(workspace)
-    fetched = {task: dict(_fetched(registry, task, *pair)) for task, pair in pins.items()}
-    plan = {"heads": [json.loads(files.pop(HEAD)) for files in fetched.values()]}
+    parts = [*(part for pair in pins.values() for part in pair), *([examined] if examined else [])]
+    folders = {part.name: registry.fetch(part) for part in parts}
+    return _laid_out(folders, pins, examined, policy_files(workspace))
+
+
+def pinned_files(manifest: Manifest, folders: Mapping[str, Path]) -> dict[str, bytes]:
+    """Lay out what a release takes from its pinned parts as it is: all of its files but the joints.
+
+    Parameters
+    ----------
+    folders : the files of each pinned part, by its name.
+    """
+    roles = (Role.UTILITY_POLICY, Role.SLATE_POLICY)
+    policies = {role: (folders[manifest.part(role).name] / POLICY_FILE).read_bytes() for role in roles}
+    pins = {
+        task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task))
+        for task in manifest.tasks
+    }
+    return _laid_out(folders, pins, manifest.find(Role.EXAMINATION), policies)
+
+
+def _laid_out(
+    folders: Mapping[str, Path], pins: Pins, examined: PinnedPart | None, policies: Mapping[Role, bytes]
+) -> dict[str, bytes]:
+    parts = {task: dict(_part_files(folders, task, *pair)) for task, pair in pins.items()}
+    plan = {"heads": [json.loads(files.pop(HEAD)) for files in parts.values()]}
     return {
         "heads.json": canonical_json(plan).encode(),
         "utility.json": policies[Role.UTILITY_POLICY],
         "slate.json": policies[Role.SLATE_POLICY],
-        **_examination(registry, examined),
-        **{path: data for files in fetched.values() for path, data in files.items()},
+        **({} if examined is None else {EXAMINATION: (folders[examined.name] / EXAMINATION).read_bytes()}),
+        **{path: data for files in parts.values() for path, data in files.items()},
     }
 
 
-def _examination(registry: Registry, examined: PinnedPart | None) -> dict[str, bytes]:
-    if examined is None:
-        return {}
-    folder = registry.fetch(examined)
-    return {EXAMINATION: (folder / EXAMINATION).read_bytes()}
-
-
-def _fetched(
-    registry: Registry, task: str, model: PinnedPart, calibrator: PinnedPart
+def _part_files(
+    folders: Mapping[str, Path], task: str, model: PinnedPart, calibrator: PinnedPart
 ) -> Iterator[tuple[str, bytes]]:
-    trained = registry.fetch(model)
-    mapped = registry.fetch(calibrator)
+    trained, mapped = folders[model.name], folders[calibrator.name]
     yield HEAD, read_head_plan(trained, model)
     yield f"models/{task}.txt", (trained / BOOSTER).read_bytes()
     yield f"encoders/{task}.json", (trained / ENCODER).read_bytes()

@@ -29,9 +29,9 @@ from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.parts import Part
 from tasks.stores.policies import refuse_silent_changes
 from tasks.stores.registry import Registry
-from tasks.stores.releases import COMPONENT, release_name
+from tasks.stores.releases import COMPONENT, part_manifest, release_name
 from tasks.stores.runs import finish, read_evidence
-from tasks.stores.workspace import Workspace, parse_instant
+from tasks.stores.workspace import Workspace
 from tasks.training import examination
 from tasks.training.rows import find_published_snapshot
 from tasks.training.slices import DaySlice, plan_slices
@@ -183,4 +183,4 @@ def _held(registry: Registry, name: str, alias: str) -> Part | None:
 
 
 def _as_of(registry: Registry, part: Part) -> datetime:
-    return parse_instant(registry.tags(part)["as_of"])
+    return part_manifest(registry, part).as_of

@@ -1,7 +1,9 @@
 """Releases as a person asks for them: list, show, verify; and as the next steps load them.
 
-``verify`` downloads a release anew and looks at every byte three ways: the digest of all files, the manifest
-for what is the release's own, and the version's tags for the manifest and what MLflow added.
+``verify`` downloads a release anew and looks at every byte four ways: the digest of all files, the manifest
+for what is the release's own, the version's tags for the manifest and what MLflow added, and the pinned parts
+for what was taken from them. The step that made it kept the manifest's digest in its evidence. So a release
+whose files were changed and whose digests were all made anew is found out.
 """
 
 import tempfile
@@ -14,6 +16,7 @@ from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
+from tasks.release.parts import pinned_files
 from tasks.stores.alias_moves import Told
 from tasks.stores.audit import broken_entries
 from tasks.stores.digests import sha256
@@ -21,6 +24,7 @@ from tasks.stores.manifest import MANIFEST, ROOT, Manifest
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.releases import (
+    BACKFILLED,
     COMPONENT,
     FILE,
     SNAPSHOT,
@@ -30,7 +34,7 @@ from tasks.stores.releases import (
     summarize_release,
 )
 from tasks.stores.runs import read_evidence
-from tasks.stores.workspace import Workspace
+from tasks.stores.workspace import Workspace, format_instant
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ def verify_bytes(workspace: Workspace, part: Part) -> VerifyResult:
         problems += _file_problems(digests, tags, manifest)
         if manifest is not None:
             problems += _pin_problems(workspace, registry, tags, manifest)
+            problems += _part_problems(registry, digests, manifest)
+            problems += _evidence_problems(registry, part, tags, manifest)
             problems += _load_problems(folder)
     pins = len(manifest.parts) if manifest else 0
     return VerifyResult(part.name, part.version, len(digests), pins, problems)
@@ -165,10 +171,39 @@ def _pin_problems(
             part = registry.part(pinned.name, pinned.version)
             if part.sha256 != pinned.sha256:
                 yield f"{part} has sha256 {part.sha256} in the registry, the release pins {pinned.sha256}."
-            registry.fetch(part)
         except (ContractError, StoreError) as error:
             yield f"The pin {pinned.name} version {pinned.version} does not resolve: {error}"
     yield from _snapshot_problems(workspace, tags, manifest)
+
+
+def _part_problems(registry: Registry, digests: Mapping[str, str], manifest: Manifest) -> Iterator[str]:
+    """Name each file of a release that is not the one of the part that it pins."""
+    try:
+        folders = {pinned.name: registry.fetch(pinned) for pinned in manifest.parts}
+        expected = pinned_files(manifest, folders)
+    except (ContractError, StoreError, OSError, ValueError) as error:
+        yield f"The files of a pinned part cannot be compared: {error}"
+        return
+    for path, data in expected.items():
+        if digests.get(f"{ROOT}/{path}") != sha256(data):
+            yield f"{ROOT}/{path} is not what the release's pinned part holds."
+
+
+def _evidence_problems(
+    registry: Registry, part: Part, tags: Mapping[str, str], manifest: Manifest
+) -> Iterator[str]:
+    """Hold the manifest against what the step that made the release kept, and the tags against both."""
+    try:
+        kept = read_evidence(registry.home, registry.run_id(part), ReleaseEvidence).manifest_sha256
+    except (ContractError, StoreError) as error:
+        yield f"The evidence of the step that made the release cannot be read: {error}"
+        return
+    if kept != manifest.digest:
+        yield f"The manifest has sha256 {manifest.digest}, the step that made the release kept {kept}."
+    meant = {"as_of": format_instant(manifest.as_of), BACKFILLED: str(manifest.backfilled).lower()}
+    for tag, value in meant.items():
+        if tags.get(tag) != value:
+            yield f"The version's tag {tag} says {tags.get(tag)}, the manifest {value}."
 
 
 def _snapshot_problems(workspace: Workspace, tags: Mapping[str, str], manifest: Manifest) -> Iterator[str]:

@@ -15,7 +15,7 @@ from tasks.stores.alias_moves import CHAMPION, AliasMoves
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
-from tasks.stores.workspace import Workspace, format_instant, parse_instant
+from tasks.stores.workspace import Workspace, format_instant
 
 COMPONENT: Final = "component."
 FILE: Final = "sha256."
@@ -72,7 +72,12 @@ def resolve_tested_release(workspace: Workspace, ref: str | int) -> int:
 
 def release_manifest(workspace: Workspace, ref: str | int) -> Manifest:
     """Return a release's manifest; its bytes are compared with what was registered."""
-    folder = Registry(workspace.home).fetch(release_part(workspace, ref))
+    return part_manifest(Registry(workspace.home), release_part(workspace, ref))
+
+
+def part_manifest(registry: Registry, part: Part) -> Manifest:
+    """Return the manifest of a registered release; people may set its tags, and nobody its bytes."""
+    folder = registry.fetch(part)
     return Manifest.from_bytes((folder / ROOT / MANIFEST).read_bytes())
 
 
@@ -106,11 +111,12 @@ def find_fallback_release(workspace: Workspace, as_of: datetime) -> int | None:
     champion = registry.aliases(name).get(CHAMPION)
     if champion is None:
         return None
-    if parse_instant(registry.tags(registry.part(name, champion))["as_of"]) <= as_of:
+    if release_manifest(workspace, champion).as_of <= as_of:
         return champion
     made_then = registry.find(name, {"as_of": format_instant(as_of), BACKFILLED: "false"})
     if made_then is None:
         return None
-    contracts = release_manifest(workspace, made_then.version).contracts
-    same_tasks = contracts["tasks"] == workspace.contracts.digests["tasks"]
-    return made_then.version if same_tasks else None
+    manifest = part_manifest(registry, made_then)
+    same_tasks = manifest.contracts["tasks"] == workspace.contracts.digests["tasks"]
+    lends = same_tasks and manifest.as_of == as_of and not manifest.backfilled
+    return made_then.version if lends else None

@@ -5,6 +5,7 @@
     tags       surface, step, task, as_of, snapshot, equipoise.inputs (digest of everything that went in)
     inputs     the label snapshot by its own digest, the models that were read
     outputs    the models that were made
+    params     evidence.sha256, the digest of evidence.json: MLflow lets nobody change a parameter
     artifacts  evidence.json, which the next steps and the gate read, tables and pictures for people
 
 A run that failed says so; one whose process was killed is closed by the next run of the same inputs.
@@ -26,6 +27,7 @@ from mlflow.exceptions import MlflowException
 
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.documents import Document
+from tasks.stores.digests import sha256
 from tasks.stores.tracking import PatientClient, connect, experiment_id
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 D = TypeVar("D", bound=Document)
 INPUTS: Final = "equipoise.inputs"
 EVIDENCE: Final = "evidence.json"
+EVIDENCE_DIGEST: Final = "evidence.sha256"
 PARENT: Final = "mlflow.parentRunId"
 _DIGEST_LENGTH: Final = 36  # the longest that MLflow keeps of a data set's digest
 
@@ -74,11 +77,13 @@ class StepRun:
 
     def json(self, path: str, content: object) -> None:
         """Write plain JSON; a figure that is not finite is refused, say null instead."""
-        self.client.log_text(self.run_id, json.dumps(content, indent=1, allow_nan=False) + "\n", path)
+        self.text(path, _as_json(content))
 
     def evidence(self, document: Document) -> None:
-        """Write what the next steps and the gate read."""
-        self.json(EVIDENCE, document.to_json())
+        """Write what the next steps and the gate read, and its digest where nobody can change it."""
+        text = _as_json(document.to_json())
+        self.params({EVIDENCE_DIGEST: sha256(text.encode())})
+        self.text(EVIDENCE, text)
 
     def text(self, path: str, content: str) -> None:
         """Write a text, for example a report in HTML or markdown."""
@@ -212,16 +217,23 @@ def require_run(client: PatientClient, run_id: str) -> None:
 
 
 def read_evidence(home: Path, run_id: str, kind: type[D]) -> D:
-    """Read the evidence of a run.
+    """Read the evidence of a run; runs of programs before this one have no digest that it is held against.
 
     Raises
     ------
     ContractError
         It is a run of another step.
     StoreError
-        There is no such run, it wrote no evidence, or that is not of this program's version.
+        There is no such run, it wrote no evidence, that was changed, or is not of this program's version.
     """
-    return kind.read(read_text(home, run_id, EVIDENCE), where=f"Run {run_id}")
+    text = read_text(home, run_id, EVIDENCE)
+    written = connect(home).get_run(run_id).data.params.get(EVIDENCE_DIGEST)
+    if written is not None and (found := sha256(text.encode())) != written:
+        raise StoreError(
+            f"{EVIDENCE} of run {run_id} is not what its step wrote: sha256 {found[:12]}, written was "
+            f"{written[:12]}. Bring it back from a backup, or delete the run and run its step again."
+        )
+    return kind.read(text, where=f"Run {run_id}")
 
 
 def read_text(home: Path, run_id: str, path: str) -> str:
@@ -248,6 +260,10 @@ def read_picture(home: Path, run_id: str, path: str) -> bytes | None:
         return None
     with tempfile.TemporaryDirectory() as local:
         return Path(client.download_artifacts(run_id, path, local)).read_bytes()
+
+
+def _as_json(content: object) -> str:
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def _close_killed(client: PatientClient, experiment: str, key: StepKey) -> None:

@@ -1,5 +1,6 @@
 """What people see of releases, and how a single flipped bit anywhere is found."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ from tasks.release import view as release_view
 from tasks.release.loading import load_release
 from tasks.release.step import ReleaseResult
 from tasks.stores import releases
+from tasks.stores.digests import sha256
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest
+from tasks.stores.parts import Part, folder_sha256
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds.small_feed import NAME
@@ -169,6 +173,74 @@ def test_a_changed_pin_tag_is_named(workspace: Workspace, released: ReleaseResul
     )
     assert "component.* tags say" in problems
     assert "tag label_snapshot says other" in problems
+
+
+def resign(registry: Registry, part: Part, stored: Path) -> None:
+    """Make every digest of a release anew, as whoever may write to the stores can."""
+    file = stored / ROOT / MANIFEST
+    before = sha256(file.read_bytes())
+    listed = json.loads(file.read_bytes())
+    for kind, folder in (("files", stored / ROOT), ("code", stored)):
+        listed[kind] = {path: sha256((folder / path).read_bytes()) for path in listed[kind]}
+    file.write_bytes(Manifest.from_bytes(json.dumps(listed).encode()).to_bytes())
+    mlmodel = stored / "MLmodel"
+    mlmodel.write_text(mlmodel.read_text().replace(before, sha256(file.read_bytes())))
+    own = [key.removeprefix("sha256.") for key in registry.tags(part) if key.startswith("sha256.")]
+    digests = {f"sha256.{path}": sha256((stored / path).read_bytes()) for path in own}
+    whole = {"sha256": folder_sha256(stored), "manifest_sha256": sha256(file.read_bytes())}
+    registry.set_tags(part, {**digests, **whole})
+
+
+def problems_when_signed_anew(workspace: Workspace, released: ReleaseResult, stored: Path) -> list[str]:
+    registry = Registry(workspace.home)
+    part = registry.part(released.release, released.version)
+    tags = registry.tags(part)
+    resign(registry, part, stored)
+    try:
+        return release_view.verify(workspace, released.version).problems
+    finally:
+        registry.set_tags(part, tags)
+
+
+def test_two_models_that_were_swapped_are_found_though_every_digest_was_made_anew(
+    workspace: Workspace, released: ReleaseResult, stored: Path
+) -> None:
+    one, other, *_ = sorted((stored / ROOT / "models").iterdir())
+    contents = one.read_bytes(), other.read_bytes()
+    other.write_bytes(contents[0])
+    one.write_bytes(contents[1])
+    problems = problems_when_signed_anew(workspace, released, stored)
+    for file in (one, other):
+        assert f"{ROOT}/models/{file.name} is not what the release's pinned part holds." in problems
+
+
+def test_whatever_file_was_changed_is_found_though_every_digest_was_made_anew(
+    workspace: Workspace, released: ReleaseResult, stored: Path, tmp_path: Path
+) -> None:
+    for path in [path for path in files_of(stored / ROOT) if path != MANIFEST]:
+        file = stored / ROOT / path
+        before = Path(shutil.copytree(stored, tmp_path / "signed", dirs_exist_ok=True))
+        data = file.read_bytes()
+        file.write_bytes(data[:-1] if path.endswith(".txt") else data.replace(b"0", b"1", 1) + b" ")
+        problems = "".join(problems_when_signed_anew(workspace, released, stored))
+        assert "the step that made the release kept" in problems, path
+        assert path.startswith("joints") or f"{path} is not what the release's pinned part" in problems
+        shutil.copytree(before, stored, dirs_exist_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"), [("as_of", "2031-01-01T00:00:00Z"), ("as_of", "soon"), ("backfilled", "true")]
+)
+def test_a_tag_that_somebody_set_is_named(
+    workspace: Workspace, released: ReleaseResult, tag: str, value: str
+) -> None:
+    registry = Registry(workspace.home)
+    part = registry.part(released.release, released.version)
+    before = registry.tags(part)[tag]
+    registry.set_tags(part, {tag: value})
+    problems = "".join(release_view.verify(workspace, released.version).problems)
+    registry.set_tags(part, {tag: before})
+    assert f"The version's tag {tag} says {value}, the manifest {before}." in problems
 
 
 def test_a_changed_release_is_not_loaded(workspace: Workspace, released: ReleaseResult, stored: Path) -> None:

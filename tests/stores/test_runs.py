@@ -1,9 +1,14 @@
+import json
+import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from mlflow.exceptions import MlflowException
 
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.evidence import GateEvidence
@@ -146,3 +151,55 @@ def test_people_find_texts_tables_and_pictures(home: Path) -> None:
     data = client.get_run(run.run_id).data
     assert data.params == {"rounds": "3"}
     assert data.tags["note"] == "fine"
+
+
+def evidence_file(home: Path, run_id: str) -> Path:
+    location = connect(home).get_run(run_id).info.artifact_uri.removeprefix("file://")
+    return Path(location) / "evidence.json"
+
+
+def changed_leaves(plain: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the place of every figure, word and yes or no of a document."""
+    if isinstance(plain, dict | list):
+        for key, value in plain.items() if isinstance(plain, dict) else enumerate(plain):
+            yield from changed_leaves(value, (*path, key))
+    else:
+        yield path
+
+
+def other_than(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return not value
+    return value / 10 + 1 if isinstance(value, int | float) else {"block": "pass"}.get(value, f"{value} ")
+
+
+@pytest.mark.parametrize("name", written.KINDS)
+def test_whatever_figure_or_word_of_evidence_is_changed_it_is_refused(home: Path, name: str) -> None:
+    document = written.document(name)
+    with step_run(StepKey(home, "feed", step="gate", inputs="abc")) as run:
+        run.evidence(document)
+    file = evidence_file(home, run.run_id)
+    before = file.read_text(encoding="utf-8")
+    read_evidence(home, run.run_id, type(document))
+    leaves = list(changed_leaves(json.loads(before)))
+    for path in random.Random(name).sample(leaves, min(len(leaves), 12)):  # noqa: S311 - a seed, no secret
+        plain = holder = json.loads(before)
+        for key in path[:-1]:
+            holder = holder[key]
+        holder[path[-1]] = other_than(holder[path[-1]])
+        file.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        with pytest.raises(StoreError, match="is not what its step wrote"):
+            read_evidence(home, run.run_id, type(document))
+
+
+def test_the_digest_of_evidence_cannot_be_changed_through_mlflow(home: Path) -> None:
+    with step_run(StepKey(home, "feed", step="gate", inputs="abc")) as run:
+        run.evidence(written.document("shadow"))
+    with pytest.raises(MlflowException, match="already logged"):
+        connect(home).log_param(run.run_id, "evidence.sha256", "0" * 64)
+
+
+def test_evidence_of_a_program_that_kept_no_digest_is_read(home: Path) -> None:
+    with step_run(StepKey(home, "feed", step="gate", inputs="abc")) as run:
+        run.json("evidence.json", written.document("shadow").to_json())
+    assert read_evidence(home, run.run_id, ShadowEvidence) == written.document("shadow")
