@@ -14,8 +14,10 @@ from tasks.errors import ContractError
 from tasks.stores.location import locate
 
 if TYPE_CHECKING:
+    from tasks.cli.init import InitResult
     from tasks.contracts import Contracts
     from tasks.datasets.world.generate import WorldResult
+    from tasks.stores.workspace import Workspace
 
 _data = Group("Data and labels")
 _world = Group("Data and labels", word="world", help="A simulated feed whose true probabilities are known.")
@@ -63,6 +65,28 @@ def check(
         log=[{"surface": name, **asdict(table)} for name, fit in fits.items() for table in fit.tables],
         digests={c.surface: dict(c.contracts.digests) for c in checked if c.contracts},
     )
+
+
+@_data.command(
+    "my_feed --impressions logs/impressions.parquet --events logs/events.parquet", written=text.write_init
+)
+def init(
+    workspace: "Workspace",
+    impressions: Annotated[
+        Path, Option(metavar="FILE", help="A Parquet file, a folder, a glob or a Delta table.")
+    ],
+    events: Annotated[Path, Option(metavar="FILE", help="The same of the events.")],
+    candidates: Annotated[Path | None, Option(metavar="FILE", help="The same of all candidates.")] = None,
+    column: Annotated[
+        list[str] | None, Option(metavar="OURS=THEIRS", help="A column of ours by its name.")
+    ] = None,
+) -> "InitResult":
+    """Draft a surface's four files from its log: commented, valid, to be changed."""
+    from tasks.cli.init import init, parse_columns
+
+    tables = {"impressions": impressions, "events": events, "candidates": candidates}
+    given = {table: path for table, path in tables.items() if path is not None}
+    return init(workspace, given, parse_columns(column or []))
 
 
 def _power(contracts: "Contracts") -> Iterator[dict[str, Any]]:

@@ -41,8 +41,18 @@ def _log(plain: Plain) -> str:
 def _test(plain: Plain) -> str:
     decider = plain["test_decided_by"]
     days = _days(plain["test"]) if plain["test"] else "none yet"
-    return f"shared test days: {days}, decided by {decider}, the last of the fast tasks to be known"
+    return f"shared test days: {days}, decided by {decider}, the fast task that is known last"
 
 
 def _days(days: list[str] | None) -> str:
-    return " to ".join(days) if days else "-"
+    """Write first and last day, whose year is said once.
+
+    Examples
+    --------
+    >>> _days(["2026-01-08", "2026-01-14"]), _days(["2025-12-29", "2026-01-04"]), _days(None)
+    ('2026-01-08 to 01-14', '2025-12-29 to 2026-01-04', '-')
+    """
+    if not days:
+        return "-"
+    first, last = days
+    return f"{first} to {last[5:] if last[:4] == first[:4] else last}"

@@ -54,6 +54,14 @@ def write_check(plain: Plain) -> Iterator[RenderableType]:
         yield Text(f"{len(plain['problems'])} problem(s)", style="red")
 
 
+@group()
+def write_init(plain: Plain) -> Iterator[RenderableType]:
+    """Write the files that were made, and what to type next."""
+    yield from (_unbroken(Text(f"wrote {file}")) for file in plain["files"])
+    yield Text("Guesses are marked by comments: read each line. Next:")
+    yield from (_unbroken(Text(f"  {line}")) for line in plain["next"])
+
+
 def _log_line(tables: Sequence[Plain]) -> Text:
     sizes = [f"{table['table']} {table['rows']:,} rows" for table in tables if table["missing"] is None]
     if sizes:

@@ -9,8 +9,9 @@
           summaries, duplicate_keys  what each file holds, once a file
             profile, days            the log by day as of an instant
             quarantine               the rows that take part in no build
+    sketch                           a log without contracts, for a first draft of them
     schema_fit, history              what the contracts ask of the columns, and the log's days, before a build
     arrival                          whether the log has arrived at all
 
-Steps: arrival, quarantine, session, sources, spark.
+Steps: arrival, quarantine, session, sketch, sources, spark.
 """

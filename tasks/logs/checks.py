@@ -21,6 +21,11 @@ _FLAG = frozenset({kinds.BOOLEAN})
 _ANY = _ID | _NUMBER | _FLAG | _INSTANT
 
 
+_OF_EVENTS = frozenset({c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT})
+_OF_IMPRESSIONS = frozenset({c.SHOWN_AT, c.POSITION, c.PROPENSITY, c.VISIBLE})
+"""Columns of ours that one table alone has: in another, a column of the mapped name is one of its own."""
+
+
 def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
     """Return a table under our column names; a column that the surface does not map keeps its own.
 
@@ -29,7 +34,12 @@ def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
     DataError
         The table has both our name and the mapped one.
     """
-    mapped = {ours: theirs for ours, theirs in ours_theirs.items() if theirs in table.columns}
+    elsewhere = _OF_IMPRESSIONS if table.name == EVENTS else _OF_EVENTS
+    mapped = {
+        ours: theirs
+        for ours, theirs in ours_theirs.items()
+        if theirs in table.columns and ours not in elsewhere
+    }
     both = sorted(o for o, t in mapped.items() if o in table.columns and o != t and o not in mapped.values())
     if both:
         raise DataError(

@@ -18,8 +18,8 @@ def test_days_decider_and_what_is_missing_are_printed_and_nothing_is_made(
     assert main([*words, "--as-of", "2026-01-28T00:00:00Z"]) == 1
     printed = " ".join(capsys.readouterr().out.split())
     assert "2,700 impressions on 27 days, 2026-01-01 to 2026-01-27" in printed
-    assert "shared test days: 2026-01-17 to 2026-01-23, decided by back_2d" in printed
-    assert "click_1d 2026-01-01 to 2026-01-07 2026-01-09 to 2026-01-15" in printed
+    assert "shared test days: 2026-01-17 to 01-23, decided by back_2d" in printed
+    assert "click_1d 2026-01-01 to 01-07 2026-01-09 to 01-15" in printed
     assert "missing, at the earliest as of 2026-02-03: Task 'back_2d' cannot be trained" in printed
     assert main([*words, "--as-of", "2026-02-02T00:00:00Z", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)

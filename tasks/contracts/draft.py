@@ -1,0 +1,268 @@
+"""A first draft of a surface's four files from what is known of its log: valid, commented, to be changed.
+
+What a person has to decide (who approves, what an outcome is worth, which harm is too much) is a guess that
+says so in a comment beside it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tasks import columns as c
+from tasks.contracts.draft_tasks import TaskDraft, TasksDraft, draft_tasks
+from tasks.contracts.log_sketch import ColumnSketch, LogSketch
+from tasks.contracts.tasks import Family
+from tasks.errors import DataError
+
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_MANY: Final = 1000
+_FEW: Final = 20
+_KEPT: Final = frozenset(
+    {c.RELEASE, c.SHOWN, c.SERVED_UTILITY, c.DAY, c.PROPENSITY, c.VISIBLE, c.POSITION, "experiment", "arm"}
+)
+_KINDS: Final = frozenset({"string", "integer", "number", "boolean"})
+_OUTCOME: Final = re.compile(
+    r"(is_?|was_?|has_?)?(click|buy|purchas|convert|label|target|outcome)(e?d|s|ed_.*)?|y"
+)
+_POPULAR: Final = re.compile(r"popular|score|rank|ctr|rate|views|count")
+_PERMITTED: Final = re.compile(r"(is_?)?(permitted|allowed|eligible|approved)")
+_VIOLATION: Final = re.compile(r"(is_?)?(policy_)?(violation|banned|blocked)")
+_WORTH: Final = {
+    Family.ENGAGEMENT: 1.0,
+    Family.SATISFACTION: 3.0,
+    Family.CONVERSION: 10.0,
+    Family.LONG_TERM: 10.0,
+    Family.NEGATIVE: -5.0,
+    Family.SAFETY: -20.0,
+}
+_PLANS: Final = tuple(
+    (window, split)
+    for window in (7, 3, 1)
+    for split in ((28, 7, 7, 7), (14, 7, 7, 7), (7, 7, 7, 7), (7, 3, 3, 3), (3, 2, 2, 2))
+)
+"""The longest window with train, calibrate, test and least train days; the first that a log is enough for."""
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """What the described columns are taken for."""
+
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    segments: tuple[str, ...]
+    keep_when: tuple[str, ...]
+    drop_when: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def draft_contracts(surface: str, sketch: LogSketch, *, owner: str) -> dict[str, str]:
+    """Write the four files of a surface.
+
+    Parameters
+    ----------
+    owner : the user who answers for it and approves, until somebody says otherwise.
+
+    Returns
+    -------
+    Name of the file -> its text.
+
+    Raises
+    ------
+    DataError
+        No event could be an outcome, or no column a feature.
+    """
+    window, split = _fit_days(sketch.days)
+    drafted = draft_tasks(sketch.events, window_days=window)
+    if not drafted.tasks:
+        known = ", ".join(f"{name} ({why})" for name, why in drafted.left_out) or "none"
+        raise DataError(f"No event of the log could be an outcome. Events: {known}")
+    roles = _find_roles(sketch, drafted.tasks)
+    if not roles.numeric and not roles.categorical:
+        known = ", ".join(f"{name} ({why})" for name, why in roles.left_out) or "none"
+        raise DataError(f"No column of the impressions could be a feature. Columns besides the keys: {known}")
+    slug = surface.lower().replace("_", "-")
+    texts = {
+        "surface": [*_heading(surface, sketch, owner), *_surface(sketch, roles, split, drafted.tasks)],
+        "tasks": _tasks(slug, sketch, drafted),
+        "utility": _utility(slug, owner, roles, drafted.tasks),
+        "slate": _slate(slug, sketch, roles),
+    }
+    return {f"{name}.yaml": "\n".join(lines) + "\n" for name, lines in texts.items()}
+
+
+def _fit_days(days: int) -> tuple[int, tuple[int, int, int, int]]:
+    for window, split in _PLANS:
+        _, calibrate, test, least = split
+        if least + calibrate + test + 3 * window <= days:
+            return window, split
+    return _PLANS[2]
+
+
+def _find_roles(sketch: LogSketch, tasks: Sequence[TaskDraft]) -> _Roles:
+    outcomes = {name.lower() for task in tasks for name in (task.event, task.name)}
+    numeric: list[str] = []
+    categorical: list[str] = []
+    keep: list[str] = []
+    drop: list[str] = []
+    left_out: list[tuple[str, str]] = []
+    for column in sketch.described:
+        reason = _why_no_feature(column, sketch.rows, outcomes)
+        if column.kind == "boolean" and _PERMITTED.fullmatch(column.name):
+            keep.append(column.name)
+        elif column.kind == "boolean" and _VIOLATION.fullmatch(column.name):
+            drop.append(column.name)
+        elif reason:
+            left_out.append((column.name, reason))
+        else:
+            (categorical if column.kind == "string" else numeric).append(column.name)
+    few = [one for one in sketch.described if one.name in categorical and 2 <= one.distinct <= _FEW]
+    segments = sorted(few, key=lambda one: (one.name != c.SOURCE, one.distinct))[:2]
+    return _Roles(
+        numeric=tuple(numeric),
+        categorical=tuple(categorical),
+        segments=tuple(one.name for one in segments),
+        keep_when=tuple(keep),
+        drop_when=tuple(drop),
+        left_out=tuple(left_out),
+    )
+
+
+def _why_no_feature(column: ColumnSketch, rows: int, outcomes: set[str]) -> str:
+    """Say why a column is no input of a model; nothing where it may be one."""
+    name, text = column.name.lower(), column.kind == "string"
+    reasons = {
+        "needs another name, by `columns:`": not _NAME.fullmatch(column.name) or "__" in name,
+        "is known only after ranking, or about it": name in _KEPT or name.startswith("served_"),
+        "looks like an outcome: an input is known before the item is shown": (
+            name in outcomes or _OUTCOME.fullmatch(name) is not None
+        ),
+        f"is of kind {column.kind}": column.kind not in _KINDS,
+        "has one value": column.distinct <= 1,
+        f"has about {column.distinct:,} values": text and column.distinct > min(_MANY, rows // 2),
+        "is an id": name.endswith("_id"),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def _heading(surface: str, sketch: LogSketch, owner: str) -> Iterator[str]:
+    yield f"# {surface}: a first draft from its log of {sketch.rows:,} impressions on {sketch.days} days. The"
+    yield "# page Contracts describes every key; raise `version` with every change."
+    yield f"surface: {surface} # the folder's name"
+    yield "version: 1"
+    yield f"owner: {owner} # who answers for it"
+    yield f"reviewers: {{product: [{owner}]}} # role: users who may approve for it"
+    yield "sources: # below the logs folder (EQUIPOISE_LOGS, else .equipoise/logs)"
+    yield from (f"  {table}: {_quoted(source)}" for table, source in sketch.sources.items())
+    if sketch.columns:
+        yield "columns: # our name: the log's"
+        yield from (f"  {ours}: {_quoted(theirs)}" for ours, theirs in sketch.columns.items())
+
+
+def _surface(
+    sketch: LogSketch, roles: _Roles, split: tuple[int, int, int, int], tasks: Sequence[TaskDraft]
+) -> Iterator[str]:
+    train, calibrate, test, least = split
+    yield "features: # known before the item is shown, as they were logged"
+    yield from _listed("numeric", roles.numeric)
+    yield from _listed("categorical", roles.categorical)
+    yield from (f"  # left out: {_comment(name)}, which {why}" for name, why in roles.left_out)
+    if roles.segments:
+        yield f"segments: [{', '.join(map(_quoted, roles.segments))}] # every report is split by these"
+    yield from _examination(sketch)
+    yield "# `equipoise plan` shows which days these are"
+    yield f"split: {{train: P{train}D, calibrate: P{calibrate}D, test: P{test}D}}"
+    positives = max(20, min(200, min(task.rows for task in tasks) // 10))
+    yield f"minimum: {{train: P{least}D, positives: {positives}}} # less cannot be trained on"
+    if not sketch.positions:
+        yield "gates:"
+        yield "  decision: # no position is logged, so a first release is compared with a column's order"
+        yield f"    first: {{column: {_quoted(_baseline(roles))}}}"
+    yield "# base_rates: {TASK: [0.001, 0.1]} # say which rates you hold for possible: others stop a run"
+
+
+def _examination(sketch: LogSketch) -> Iterator[str]:
+    if not sketch.positions:
+        return
+    curve = ", ".join(f"{1 / (1 + 0.1 * place):.2f}" for place in range(min(sketch.positions, 50)))
+    yield "examination: # a guess of how much each position is looked at; `estimated` learns it from the log"
+    yield f"  by_position: [{curve}]"
+
+
+def _baseline(roles: _Roles) -> str:
+    popular = [name for name in roles.numeric if _POPULAR.search(name)]
+    if not roles.numeric:
+        raise DataError(
+            "The log has no position and no numeric column, so nothing says with which order a first release "
+            "is to be compared. Log the position"
+        )
+    return (popular or list(roles.numeric))[0]
+
+
+def _tasks(slug: str, sketch: LogSketch, drafted: TasksDraft) -> Iterator[str]:
+    yield "# What each outcome means: an event within a window after the impression. Windows are lengths of"
+    yield "# time, days are UTC. Read each line: families and windows were guessed from the events' names."
+    yield f"contract: {slug}-labels"
+    yield "version: 1"
+    yield "tasks:"
+    excluding = [f"{{event: {name}, on: {on}}}" for name, on in drafted.exclusions]
+    for task in drafted.tasks:
+        yield f"  {task.name}: # {task.rows:,} events in the log"
+        costs = " # it costs" if task.family.costs else ""
+        yield f"    family: {task.family.value}{costs}"
+        touch = ", credit: last_touch" if task.family is Family.CONVERSION else ""
+        match = f", match: [{c.REQUEST_ID}, {c.ITEM_ID}]" if task.by_request else ""
+        yield f"    positive: {{event: {_quoted(task.event)}, within: {task.within}{touch}{match}}}"
+        if sketch.has_visible and task.family is Family.ENGAGEMENT:
+            yield f"    observed_when: {{column: {c.VISIBLE}}} # what was never on the screen is no negative"
+        if excluding and task.family is Family.CONVERSION:
+            yield f"    exclude: [{', '.join(excluding)}] # such a row is no negative"
+    yield from (f"  # left out: {_comment(name)} {why}" for name, why in drafted.left_out)
+
+
+def _utility(slug: str, owner: str, roles: _Roles, tasks: Sequence[TaskDraft]) -> Iterator[str]:
+    yield "# What an impression is worth: the sum of weight x calibrated probability. These weights are"
+    yield "# placeholders: say what one outcome is worth in units of another, and have `approvals` review it."
+    yield f"policy: {slug}-utility"
+    yield "version: 1"
+    yield f"owner: {owner}"
+    yield "approvals: [product]"
+    yield "weights:"
+    for task in tasks:
+        why = f"a placeholder for {task.family.value}"
+        yield f'  {task.name}: {{weight: {_WORTH[task.family]}, why: "{why}"}}'
+    if roles.keep_when or roles.drop_when:
+        yield "hard_constraints: # filters; what is unknown is dropped, too"
+        kept = [(name, "keep_when", f"not_{name}") for name in roles.keep_when]
+        for name, test, called in (*kept, *((name, "drop_when", name) for name in roles.drop_when)):
+            yield f"  - {{name: {called[:63]}, {test}: {{column: {_quoted(name)}, equals: true}}}}"
+    costs = [task for task in tasks if task.family.costs]
+    if costs:
+        yield "guardrails: # how much more of a harm is too much"
+    for task in costs:
+        yield f"  - {{metric: {task.name}_rate, relative_increase_max: 0.1, action: block}}"
+
+
+def _slate(slug: str, sketch: LogSketch, roles: _Roles) -> Iterator[str]:
+    yield "# What a slate may hold."
+    yield f"policy: {slug}-slate"
+    yield "version: 1"
+    yield f"length: {min(sketch.positions, 10) or 10} # slots"
+    example = roles.categorical[0] if roles.categorical else "creator"
+    yield f"# max_per: {{{example}: 3}} # most slots of one value of a column"
+
+
+def _listed(name: str, columns: Sequence[str]) -> Iterator[str]:
+    if columns:
+        yield f"  {name}:"
+        yield from (f"    - {_quoted(column)}" for column in columns)
+
+
+def _quoted(text: str) -> str:
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", text) and text.lower() not in {"null", "true", "false"}
+    return text if plain else json.dumps(text)  # a string of JSON is one of YAML
+
+
+def _comment(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in text)

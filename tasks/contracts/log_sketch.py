@@ -1,0 +1,157 @@
+"""What a first draft of contracts needs to know of a log, and which of its columns are ours.
+
+::
+
+    names of columns, with synonyms     {"shown_at": "ts", "item_id": "article_id"}      find_columns
+    facts of columns and events         LogSketch                                        tasks/logs/sketch.py
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tasks import columns as c
+from tasks.errors import ContractError, DataError, unknown
+
+_CLOCK: Final = r"timestamp|ts|time|datetime|at"
+_SYNONYMS: Final[Mapping[str, str]] = {
+    c.REQUEST_ID: r"req_?id|(request|session|slate|page|page_?view|query|search|list|visit)(_?id)?",
+    c.USER_ID: r"uid|(user|visitor|customer|household|member|account|reader|client)(_?(id|key))?",
+    c.ITEM_ID: (
+        r"iid|(item|product|article|video|doc|document|content|listing|post|news|sku|movie|song)(_?(id|key))?"
+    ),
+    c.SHOWN_AT: (
+        rf"(served|displayed|viewed)_at|(impression|shown|serve|event)_?(time|ts|timestamp)|{_CLOCK}"
+    ),
+    c.POSITION: r"pos|rank|slot|place|display_position|item_position",
+    c.PROPENSITY: r"logging_propensity|propensity_score",
+    c.VISIBLE: r"is_visible|was_visible|viewable|rendered",
+    c.EVENT: r"event_?(name|type)|action|action_?type|type|kind|interaction",
+    c.HAPPENED_AT: rf"(event|action|click|interaction)_?(time|ts|timestamp)|(occurr|creat)ed_at|{_CLOCK}",
+    c.VALUE: r"amount|event_value|quantity",
+    c.INGESTED_AT: r"received_at|arrived_at|loaded_at|ingestion_time",
+}
+NEEDED: Final = {
+    "impressions": (c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT),
+    "events": (c.EVENT, c.HAPPENED_AT, c.USER_ID, c.ITEM_ID),
+}
+_OPTIONAL: Final = {
+    "impressions": (c.POSITION, c.PROPENSITY, c.VISIBLE),
+    "events": (c.REQUEST_ID, c.VALUE, c.INGESTED_AT),
+}
+_TIMES: Final = {"impressions": c.SHOWN_AT, "events": c.HAPPENED_AT}
+
+
+@dataclass(frozen=True)
+class ColumnSketch:
+    """A column of the impressions: its kind of values (``tasks.logs.footers``) and how many differ, about."""
+
+    name: str
+    kind: str
+    distinct: int
+
+
+@dataclass(frozen=True)
+class EventSketch:
+    """Events of one name: how many, and the shares that name an item and a request."""
+
+    name: str
+    rows: int
+    with_item: float = 1.0
+    with_request: float = 0.0
+
+
+@dataclass(frozen=True)
+class LogSketch:
+    """What a first draft is made from.
+
+    Attributes
+    ----------
+    sources : table -> where it lies below the logs folder.
+    columns : our name -> theirs, where they differ.
+    described : columns of the impressions that are none of ours.
+    days : UTC days with impressions.
+    rows : of the impressions.
+    positions : greatest position, 0 where none is logged.
+    has_visible : whether a boolean says that an impression was on the screen.
+    """
+
+    sources: Mapping[str, str]
+    columns: Mapping[str, str]
+    described: tuple[ColumnSketch, ...]
+    events: tuple[EventSketch, ...]
+    days: int
+    rows: int
+    positions: int = 0
+    has_visible: bool = False
+
+
+def find_columns(
+    tables: Mapping[str, Mapping[str, str | None]], given: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """Find which of a log's columns are ours, by name.
+
+    Parameters
+    ----------
+    tables : ``impressions`` and ``events``: their columns with the kinds of their values, None for all null.
+    given : our name -> theirs, which decides.
+
+    Returns
+    -------
+    By table, our name -> theirs.
+
+    Raises
+    ------
+    ContractError
+        A given name is not ours.
+    DataError
+        A column that a table must have is not recognised, or is called differently in the two tables.
+
+    Examples
+    --------
+    >>> times = {"ts": "time with zone", "article_id": "string", "uid": "string"}
+    >>> tables = {"impressions": {**times, "request_id": "string"}, "events": {**times, "action": "string"}}
+    >>> find_columns(tables, {})["events"]
+    {'event': 'action', 'happened_at': 'ts', 'user_id': 'uid', 'item_id': 'article_id'}
+    """
+    for ours in set(given) - set(_SYNONYMS):
+        raise ContractError(unknown("column of ours", ours, _SYNONYMS, where="--column"))
+    found = {table: _of_table(table, columns, given) for table, columns in tables.items()}
+    for ours in found["impressions"].keys() & found["events"].keys():
+        first, second = (found[table][ours] for table in ("impressions", "events"))
+        if first != second and ours not in (first, second):
+            raise DataError(
+                f"{ours} is called '{first}' in impressions and '{second}' in events: surface.yaml maps one "
+                "name to ours, so rename one of them"
+            )
+    return found
+
+
+def _of_table(table: str, columns: Mapping[str, str | None], given: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for ours in (*NEEDED[table], *_OPTIONAL[table]):
+        theirs = _find(ours, columns, given, taken=found.values())
+        if theirs is None and ours == _TIMES[table]:
+            times = [name for name, kind in columns.items() if kind is not None and kind.startswith("time ")]
+            theirs = times[0] if len(times) == 1 else None
+        if theirs is not None:
+            found[ours] = theirs
+        elif ours in NEEDED[table]:
+            raise DataError(
+                f"No column of {table} was recognised as {ours}. It has: {', '.join(columns)}. "
+                f"Name it: --column {ours}=NAME"
+            )
+    return found
+
+
+def _find(
+    ours: str, columns: Mapping[str, str | None], given: Mapping[str, str], *, taken: Collection[str]
+) -> str | None:
+    if ours in given and given[ours] in columns:
+        return given[ours]
+    filled = [name for name, kind in columns.items() if kind is not None and name not in taken]
+    if ours in filled:
+        return ours
+    pattern = re.compile(_SYNONYMS[ours], re.IGNORECASE)
+    return next((name for name in filled if pattern.fullmatch(name)), None)

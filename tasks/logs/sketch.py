@@ -1,0 +1,161 @@
+"""Looks at a log that has no contracts yet, for a first draft of them.
+
+::
+
+    files of impressions and events -> footers -> which columns are ours -> counts of columns, events and days
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.contracts.log_sketch import ColumnSketch, EventSketch, LogSketch, find_columns
+from tasks.errors import ContractError
+from tasks.logs.footers import BOOLEAN, OTHER, Table, read_footers
+from tasks.logs.rows import EVENTS, IMPRESSIONS
+from tasks.logs.session import session
+from tasks.logs.sources import resolve_path
+from tasks.sql import expressions as x
+from tasks.sql.templates import Part, fill
+
+_NAMES = 200
+"""The most frequent event names that are looked at."""
+_EVENTS = """
+    SELECT CAST($event AS VARCHAR) AS name, count(*) AS n,
+           avg(CAST($item IS NOT NULL AS DOUBLE)), avg(CAST($request IS NOT NULL AS DOUBLE))
+    FROM $source WHERE $event IS NOT NULL GROUP BY name ORDER BY n DESC, name LIMIT $most
+"""
+
+
+@dataclass(frozen=True)
+class LogFiles:
+    """Log tables on this machine: the folder that their sources begin at, and each source below it."""
+
+    logs: Path
+    sources: Mapping[str, str]
+
+
+def locate_sources(paths: Mapping[str, Path], *, logs: Path) -> LogFiles:
+    """Return where tables lie below the logs folder, or below their common parent if they lie elsewhere.
+
+    Raises
+    ------
+    ContractError
+        They have no parent in common but the root.
+    """
+    absolute = {table: Path(os.path.normpath(path.absolute())) for table, path in paths.items()}
+    base = Path(os.path.normpath(logs))
+    if not all(path.is_relative_to(base) for path in absolute.values()):
+        base = Path(os.path.commonpath([path.parent for path in absolute.values()]))
+    if base == Path(base.anchor):
+        listed = ", ".join(str(path) for path in absolute.values())
+        raise ContractError(f"{listed} lie in no folder together: move them below {logs}")
+    return LogFiles(base, {table: path.relative_to(base).as_posix() for table, path in absolute.items()})
+
+
+def sketch_log(files: LogFiles, given: Mapping[str, str], *, home: Path) -> LogSketch:
+    """Look at a log's columns, events and days.
+
+    Parameters
+    ----------
+    given : our name of a column -> theirs, where it cannot be recognised.
+    home : whose folder the session spills to.
+
+    Raises
+    ------
+    ContractError, DataError
+        A source has no file, a file cannot be read, or a column that must be there is not recognised.
+    """
+    tables = {
+        name: read_footers(name, resolve_path(source, logs=files.logs, table=name), below=files.logs)
+        for name, source in files.sources.items()
+    }
+    found = find_columns({name: _kinds(tables[name]) for name in (IMPRESSIONS, EVENTS)}, given)
+    ours = {**found[EVENTS], **found[IMPRESSIONS]}
+    with session(home) as connection:
+        look = _Look(connection, tables, found)
+        days, positions = look.days_and_positions()
+        return LogSketch(
+            sources=dict(files.sources),
+            columns={name: theirs for name, theirs in ours.items() if name != theirs},
+            described=look.described(),
+            events=look.events(),
+            days=days,
+            rows=tables[IMPRESSIONS].rows,
+            positions=positions,
+            has_visible=c.VISIBLE in found[IMPRESSIONS] and look.kind(c.VISIBLE) == BOOLEAN,
+        )
+
+
+def _kinds(table: Table) -> dict[str, str | None]:
+    return {
+        name: None if column.absent else column.kind if len(column.kinds) == 1 else OTHER
+        for name, column in table.columns.items()
+        if name != c.DAY
+    }
+
+
+@dataclass(frozen=True)
+class _Look:
+    connection: duckdb.DuckDBPyConnection
+    tables: Mapping[str, Table]
+    found: Mapping[str, Mapping[str, str]]
+
+    def kind(self, ours: str) -> str | None:
+        return _kinds(self.tables[IMPRESSIONS])[self.found[IMPRESSIONS][ours]]
+
+    def days_and_positions(self) -> tuple[int, int]:
+        """Count the days with impressions; return the greatest position."""
+        columns = self.found[IMPRESSIONS]
+        position = x.column(columns[c.POSITION]) if c.POSITION in columns else exp.Null()
+        ((days, greatest),) = self._fetch(
+            "SELECT count(DISTINCT CAST($at AS DATE)), max(TRY_CAST($position AS BIGINT)) FROM $source",
+            IMPRESSIONS,
+            at=x.column(columns[c.SHOWN_AT]),
+            position=position,
+        )
+        return int(days), max(int(greatest or 0), 0)
+
+    def described(self) -> tuple[ColumnSketch, ...]:
+        """Return the columns of the impressions that are none of ours, in the order of the files."""
+        kinds = _kinds(self.tables[IMPRESSIONS])
+        taken = set(self.found[IMPRESSIONS].values())
+        names = [name for name, kind in kinds.items() if kind is not None and name not in taken]
+        if not names:
+            return ()
+        counts = [x.call("APPROX_COUNT_DISTINCT", x.column(name)) for name in names]
+        (distinct,) = self._fetch("SELECT $counts FROM $source", IMPRESSIONS, counts=counts)
+        return tuple(
+            ColumnSketch(name, str(kinds[name]), int(number))
+            for name, number in zip(names, distinct, strict=True)
+        )
+
+    def events(self) -> tuple[EventSketch, ...]:
+        """Return the most frequent events, with how many of them name an item and a request."""
+        columns = self.found[EVENTS]
+        request = x.column(columns[c.REQUEST_ID]) if c.REQUEST_ID in columns else exp.Null()
+        rows = self._fetch(
+            _EVENTS,
+            EVENTS,
+            most=x.integer(_NAMES),
+            event=x.column(columns[c.EVENT]),
+            item=x.column(columns[c.ITEM_ID]),
+            request=request,
+        )
+        return tuple(EventSketch(*row) for row in rows)
+
+    def _fetch(self, template: str, table: str, **parts: Part) -> list[tuple[Any, ...]]:
+        files = x.file_names(file.path for file in self.tables[table].files)
+        union = exp.PropertyEQ(this=exp.to_identifier("union_by_name"), expression=exp.convert(True))
+        folders = exp.PropertyEQ(
+            this=exp.to_identifier("hive_partitioning"),
+            expression=exp.convert(self.tables[table].in_folders),
+        )
+        source = x.call("READ_PARQUET", files, union, folders)
+        return self.connection.sql(fill(template, source=source, **parts)).fetchall()
