@@ -13,9 +13,10 @@
               build                       a build: one commit to the store
     store, snapshot                       the label store and the snapshots in it
     show, export, compare, vacuum         a snapshot counted, written to a file, compared; old ones swept
+    repair                                a snapshot whose files are damaged brought back
     explain, missing_impression           why an impression has its labels, or has none
       explanation, explanation_query, explanation_facts, explanation_text
     spared                                the effect of ``before_positive`` on a base rate
 
-Steps: build, compare, explain, export, missing_impression, show, snapshot, store, vacuum.
+Steps: build, compare, explain, export, missing_impression, repair, show, snapshot, store, vacuum.
 """

@@ -145,6 +145,7 @@ def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResul
     else:
         commit = _prepare_commit(build, covered, written, path, changed)
         snapshot = _commit(store, commit, path, last)
+    store.point_to(snapshot)
     return _result(snapshot, build, profile, covered, written, changed)
 
 

@@ -11,15 +11,24 @@ Both hashes are DuckDB's own.
 """
 
 import hashlib
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
 
+import duckdb
 from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.sql import expressions as x
+from tasks.sql.templates import fill
+from tasks.stores.location import Location
 
+_DIGESTS = """
+    SELECT $day, count(*), sum(h), sum(hash(h))
+    FROM (SELECT $day, $hashed AS h
+          FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE}))
+    GROUP BY 1
+"""
 _HALF, _MODULUS = 1 << 64, 1 << 128
 
 
@@ -33,6 +42,21 @@ def row_hash(tasks: TasksSpec, names: Sequence[str]) -> exp.Expr:
     """
     labels = [name for task in tasks.tasks for name in (task, c.status(task), c.at(task))]
     return x.call("HASH", *x.columns((*names, *labels)))
+
+
+def sum_days(
+    connection: duckdb.DuckDBPyConnection, files: Iterable[Location], hashed: exp.Expr
+) -> dict[date, tuple[int, int]]:
+    """Read label files and return each day's rows and the sum of their digests.
+
+    Parameters
+    ----------
+    hashed
+        The expression of a row's hash.
+    """
+    query = fill(_DIGESTS, day=x.column(c.DAY), hashed=hashed, paths=x.file_names(files))
+    sums = connection.execute(query).fetchall()
+    return {day: (count, combine_sums(int(first), int(second))) for day, count, first, second in sums}
 
 
 def combine_sums(hashes: int, rehashes: int) -> int:

@@ -1,10 +1,17 @@
-"""A label snapshot: its identity, and its rows, read from the version of the table that it points to."""
+"""A label snapshot: its identity, and its rows, read from the version of the table that it points to.
+
+Rows are compared with the content digest before they are read, once a process and file: a day whose rows are
+not those that were built is refused. What is read after that is read alike, without the statistics of the
+files, which the digest does not cover.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import reduce
+from pathlib import Path
 from typing import Final
 
 import duckdb
@@ -13,20 +20,26 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.errors import DataError, StoreError, unknown
+from tasks.labels import digest
+from tasks.labels.build_record import Build
 from tasks.logs.tables import configure
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill, render
 from tasks.stores import delta
 from tasks.stores.delta import DataFile
-from tasks.stores.location import locate, register_objects
+from tasks.stores.location import Location, identity_of, locate, register_objects
 
 BUILD: Final = "equipoise.build"
 """The key in a commit's metadata of the record of its build."""
-
 CHANGED: Final = "equipoise.changed"
 """The key in a commit's metadata of the observed labels that its build changed, by task."""
 
 _ROWS = "rows"
+_AS_VERIFIED = "SET disabled_optimizers = 'filter_pushdown, statistics_propagation'"
+"""Skip no part of a file by what its statistics say."""
+_STAMPED: Final = (c.CONTRACT_VERSION, c.CONTRACT_DIGEST)
+"""What a build stamps on every row; the digest does not cover it, since it is part of the name."""
+_READ_STAMPS = "SELECT max(hash($stamps)) FROM read_parquet($paths)"
 _ATTACH = """
     CREATE OR REPLACE TEMP VIEW $name AS
     SELECT * FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE})
@@ -60,7 +73,7 @@ class Snapshot:
     def files(self, first: date = date.min, last: date = date.max) -> list[DataFile]:
         """Return the files of some days, sorted."""
         files = delta.files_of(locate(self.path), self.version)
-        wanted = [f for f in files if first <= date.fromisoformat(f.partition[c.DAY]) <= last]
+        wanted = [f for f in files if first <= _day(f) <= last]
         return sorted(wanted, key=lambda file: str(file.path))
 
     def changed(self) -> dict[str, int]:
@@ -73,7 +86,7 @@ class Snapshot:
         return datetime.fromisoformat(build["arrived"]) if "arrived" in build else self.as_of
 
     def _metadata(self) -> Mapping[str, str]:
-        return dict(delta.history(locate(self.path))).get(self.version, {})
+        return delta.commit_info(locate(self.path), self.version)
 
     def read(
         self,
@@ -140,7 +153,7 @@ class Snapshot:
         Raises
         ------
         StoreError
-            Files of the snapshot are gone.
+            Files of the snapshot are gone, or hold other rows than were built.
         """
         files = self.files(first, last)
         if not files:
@@ -150,6 +163,8 @@ class Snapshot:
             configure(connection)
             register_objects(connection)
             with self._reading():
+                self._verify(connection, files)
+                connection.execute(_AS_VERIFIED)
                 _attach(connection, _ROWS, files)
                 yield connection
 
@@ -159,10 +174,78 @@ class Snapshot:
         Raises
         ------
         StoreError
-            Files of the snapshot are gone.
+            Files of the snapshot are gone, or hold other rows than were built.
         """
         with self._reading():
-            _attach(connection, name, self.files())
+            self._verify(connection, files := self.files())
+            _attach(connection, name, files)
+
+    def damaged_days(self) -> dict[date, list[DataFile]]:
+        """Return the days whose files are gone or hold other rows than were built, and what is left."""
+        files = self.files()
+        gone = {file.path for file in delta.lost_files(locate(self.path), self.version) if not _exists(file)}
+        there = [file for file in files if file.path not in gone]
+        with duckdb.connect() as connection:
+            configure(connection)
+            register_objects(connection)
+            damaged = self._differing(connection, files, there)
+        return {day: [file for file in there if _day(file) == day] for day in damaged}
+
+    def _verify(self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile]) -> None:
+        """Refuse files that hold other rows than were built, unless this process has read them before."""
+        unread = [file for file in files if (file.path, _identity(file)) not in _VERIFIED]
+        if not unread:
+            return
+        days = {_day(file) for file in unread}
+        of_days = [file for file in files if _day(file) in days]
+        if damaged := self._differing(connection, of_days, of_days):
+            raise StoreError(self._refusal("holds other rows than were built on", damaged))
+        _VERIFIED.update((file.path, _identity(file)) for file in of_days)
+
+    def _differing(
+        self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], there: Sequence[DataFile]
+    ) -> list[date]:
+        """Return the days of ``files`` whose rows, read from ``there``, are not those that were built."""
+        recorded = self._recorded_days()
+        hashed = x.call("HASH", *x.columns(_hashed_columns(self.schema())))
+        days = sorted({_day(file) for file in files})
+        sums: dict[date, tuple[int, int]] = {}
+        try:
+            sums = _sum_days(connection, there, hashed)
+        except duckdb.Error:  # of one file at least: which day's?
+            if len(there) == len(files) and not all(map(_exists, files)):
+                raise
+            for day in days:
+                with suppress(duckdb.Error):
+                    sums |= _sum_days(connection, [file for file in there if _day(file) == day], hashed)
+        return [day for day in days if sums.get(day) != recorded.get(day)]
+
+    def _recorded_days(self) -> dict[date, tuple[int, int]]:
+        """Return each day's rows and sum of digests, from the record that the snapshot's name was made of.
+
+        Raises
+        ------
+        StoreError
+            The record is not the one that the snapshot was named by.
+        """
+        build = Build.from_json(json.loads(self._metadata()[BUILD]))
+        rows = sum(day.rows for day in build.days.values())
+        content = digest.content_digest(
+            rows, reduce(digest.add_sums, (day.content for day in build.days.values()), 0)
+        )
+        if self.id != digest.snapshot_id(build.contract, build.as_of, content):
+            raise StoreError(
+                f"The record of the build at {self.path}, version {self.version}, is not that of label "
+                f"snapshot {self.id}: the table was changed. Restore it from a backup, or move it away and "
+                "build again"
+            )
+        return {day: (recorded.rows, recorded.content) for day, recorded in build.days.items()}
+
+    def _refusal(self, what: str, days: Sequence[date], cause: str = "") -> str:
+        return (
+            f"Label snapshot {self.id} {what} {len(days)} day(s), the first is {days[0]}. {cause}Nothing "
+            f"of it was used. Bring it back: `equipoise labels repair {self.surface} --snapshot {self.id}`"
+        )
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -173,14 +256,44 @@ class Snapshot:
             lost = delta.lost_files(locate(self.path), self.version)
             if not lost:
                 raise StoreError(f"The labels at {self.path} cannot be read: {error}") from error
-            days = sorted({file.partition[c.DAY] for file in lost})
-            raise StoreError(
-                f"Label snapshot {self.id} has lost files of {len(days)} day(s), the first is {days[0]}: "
-                "`labels vacuum` swept them, or somebody removed them. Build the labels again: what the log "
-                "still has is written anew"
-            ) from error
+            days = sorted({_day(file) for file in lost})
+            swept = "`labels vacuum` swept them, or somebody removed them. "
+            raise StoreError(self._refusal("has lost files of", days, swept)) from error
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[DataFile]) -> None:
     paths = x.file_names(file.path for file in files)
     connection.execute(fill(_ATTACH, name=x.name(name), paths=paths))
+
+
+def _sum_days(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], hashed: exp.Expr
+) -> dict[date, tuple[int, int]]:
+    """Sum the digests of files' rows by day, having read every column."""
+    paths = [file.path for file in files]
+    if not paths:
+        return {}
+    connection.execute(fill(_READ_STAMPS, stamps=x.columns(_STAMPED), paths=x.file_names(paths))).fetchall()
+    return digest.sum_days(connection, paths, hashed)
+
+
+def _day(file: DataFile) -> date:
+    return date.fromisoformat(file.partition[c.DAY])
+
+
+def _exists(file: DataFile) -> bool:
+    return file.path.is_file()
+
+
+def _identity(file: DataFile) -> str:
+    """Return what is another where a file of this machine was written again; an object never is."""
+    return identity_of(file.path) if isinstance(file.path, Path) and _exists(file) else ""
+
+
+def _hashed_columns(schema: pa.Schema) -> list[str]:
+    """Return the columns that a row's digest covers, in its order."""
+    return [name for name in schema.names if name not in {c.DAY, *_STAMPED}]
+
+
+_VERIFIED: Final[set[tuple[Location, str]]] = set()
+"""The files that this process has compared with their digests, each as it was then."""

@@ -171,7 +171,7 @@ class LabelStore:
 
     def published(self, snapshot_id: str) -> bool:
         """Return whether training may read a snapshot."""
-        return any(row["id"] == snapshot_id for row in self._rows(["id"]))
+        return any(row["id"] == snapshot_id for row in self._rows(["id", "published_at"]))
 
     def publish(self, snapshot_id: str, *, report: str, severity: str) -> None:
         """Let training read a snapshot; publishing it again changes nothing.
@@ -195,6 +195,14 @@ class LabelStore:
         }
         delta.append(self.snapshots, pa.Table.from_pylist([row], schema=_PUBLISHED))
 
+    def point_to(self, built: Snapshot) -> None:
+        """Let the name of a published snapshot mean these files: of those before, some may be lost."""
+        place = {"path": str(relative_path(self.root, locate(built.path))), "version": built.version}
+        row = next((row for row in self._rows(None) if row["id"] == built.id), None)
+        if row is not None and not place.items() <= row.items():
+            moved = {**row, **place, "published_at": datetime.now(UTC)}
+            delta.append(self.snapshots, pa.Table.from_pylist([moved], schema=_PUBLISHED))
+
     def tables(self) -> list[Location]:
         """Return the tables that exist: the newest build's, then those of builds as of the past."""
         aside: Iterable[Location] = self.path.with_name(f"{self.surface}__as_of").glob("*")
@@ -209,7 +217,9 @@ class LabelStore:
                     yield self._snapshot(table, version, metadata)
 
     def _rows(self, columns: Sequence[str] | None) -> list[dict[str, Any]]:
-        return delta.read(self.snapshots, columns).to_pylist()
+        """Return what was published, newest first."""
+        rows = delta.read(self.snapshots, columns).to_pylist()
+        return sorted(rows, key=lambda row: row["published_at"], reverse=True)
 
     def _of_row(self, row: Mapping[str, Any]) -> Snapshot:
         facts = {name: row[name] for name in _PUBLISHED.names if name in Snapshot.__dataclass_fields__}

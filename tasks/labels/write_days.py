@@ -18,7 +18,7 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.labels.build_record import Written, WrittenFile
-from tasks.labels.digest import combine_sums, row_hash
+from tasks.labels.digest import row_hash, sum_days
 from tasks.labels.query import LabelQuery
 from tasks.labels.relations import make_credit_tables
 from tasks.labels.spark_build import Files, write_with_spark
@@ -35,12 +35,6 @@ of its size, and hashes the impressions instead of the outcomes."""
 _COPY = """
     COPY ($labels) TO $folder
     (FORMAT parquet, PARTITION_BY ($day), APPEND true, FILENAME_PATTERN 'part-{uuid}', RETURN_STATS)
-"""
-_DIGESTS = """
-    SELECT $day, count(*), sum(h), sum(hash(h))
-    FROM (SELECT $day, $hashed AS h
-          FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE}))
-    GROUP BY 1
 """
 
 
@@ -61,7 +55,8 @@ def write_labels(log: LogTables, query: LabelQuery, read: Files, folder: Locatio
     else:
         files = _write_with_duckdb(log, query, labels, folder)
         schema = _columns(log, labels)
-    return Written(files, schema, _sum_digests(log, files))
+    hashed = row_hash(log.contracts.tasks, log.log.impressions)
+    return Written(files, schema, sum_days(log.connection, (file.path for file in files), hashed))
 
 
 def stamp_contract(labels: exp.Query, contracts: Contracts) -> exp.Select:
@@ -103,14 +98,3 @@ def _encode_words(labels: exp.Query, *enums: Sequence[str]) -> exp.Query:
             if literal.is_string and literal.this in words:
                 literal.replace(x.cast(literal.copy(), kind))
     return encoded
-
-
-def _sum_digests(log: LogTables, files: Sequence[WrittenFile]) -> dict[date, tuple[int, int]]:
-    """Read the files again: rows of each day and the sum of their digests."""
-    sums = log.fetch(
-        _DIGESTS,
-        day=x.column(c.DAY),
-        hashed=row_hash(log.contracts.tasks, log.log.impressions),
-        paths=x.file_names(file.path for file in files),
-    )
-    return {day: (count, combine_sums(int(first), int(second))) for day, count, first, second in sums}

@@ -24,7 +24,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from tasks.errors import Overtaken, StoreError
-from tasks.stores.location import Location, Stored, listing, relative_path, storage_options
+from tasks.stores.location import Location, Stored, listing, read_bytes, relative_path, storage_options
 
 EVERYTHING: Final = "everything"
 _LOG: Final = "_delta_log"
@@ -151,6 +151,23 @@ def discard(files: Iterable[Location]) -> None:
 def history(path: Location, *, limit: int | None = None) -> list[tuple[int, dict[str, Any]]]:
     """Return the versions of a table, newest first, each with what its commit says of itself."""
     return [(int(commit["version"]), commit) for commit in open_table(path).history(limit)]
+
+
+def commit_info(path: Location, version: int) -> dict[str, Any]:
+    """Return what the commit of a version says of itself, whatever became of later ones.
+
+    Raises
+    ------
+    StoreError
+        The commit cannot be read.
+    """
+    file = path / _LOG / f"{version:020}.json"
+    try:
+        actions = [json.loads(line) for line in read_bytes(file).splitlines()]
+        (info,) = (action["commitInfo"] for action in actions if "commitInfo" in action)
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(f"The commit {file} cannot be read: {error}") from error
+    return dict(info)
 
 
 def committed(path: Location) -> dict[int, datetime]:

@@ -199,6 +199,14 @@ def size_of(file: Location) -> int:
     return file.size() if isinstance(file, ObjectPath) else file.stat().st_size
 
 
+def read_bytes(file: Location) -> bytes:
+    """Return the bytes of a file or an object."""
+    if isinstance(file, Path):
+        return file.read_bytes()
+    with file.open() as opened:
+        return bytes(opened.read())
+
+
 def identity_of(file: Location) -> str:
     """Return what is another where a file was written again, also with the same bytes or an older time."""
     if isinstance(file, ObjectPath):

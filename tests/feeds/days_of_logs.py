@@ -39,7 +39,11 @@ tasks:
     positive: {event: buy, within: P1D, credit: last_touch}
     exclude: [{event: stock_out, on: item}]
   back: {family: negative, positive: {event: back, within: P2D, after: buy}}
-  spend: {family: conversion, kind: value, value: {event: buy, within: P1D, match: [user_id], aggregate: sum}}
+  spend:
+    family: conversion
+    level: request
+    kind: value
+    value: {event: buy, within: P1D, match: [user_id], aggregate: sum}
   kept: {family: satisfaction, compose: {all_of: [click], none_of: [back]}}
 """,
     "utility": """
@@ -67,7 +71,7 @@ def day(n: int) -> date:
 class Logs:
     """The log as rows in memory; ``write`` puts them where the surface reads them.
 
-    ``within`` is the surface's ``arrival.within``: its ten days are all that a build of the next weeks waits for.
+    ``within`` is the surface's ``arrival.within``: a build of the weeks after waits for no other day.
     """
 
     folder: Path

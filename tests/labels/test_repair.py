@@ -1,0 +1,133 @@
+"""The label store is held against its digests: what is not as it was built is refused, named and brought back."""
+
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tasks.errors import StoreError
+from tasks.labels import build as labels
+from tasks.labels.repair import repair
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
+from tasks.stores.delta import DataFile
+from tasks.stores.workspace import Workspace
+from tests.feeds.days_of_logs import NAME, Logs, at
+from tests.stores.local_path import local
+
+OTHER_ROWS = rf"holds other rows than were built on 1 day\(s\).*`equipoise labels repair {NAME} --snapshot "
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Logs.random(tmp_path, seed=1).write()
+
+
+def published(workspace: Workspace, as_of: float) -> str:
+    built = labels.run(workspace, as_of=at(as_of)).snapshot
+    LabelStore(workspace.home, NAME).publish(built, report="r", severity="none")
+    return built
+
+
+def snapshot(workspace: Workspace, name: str) -> Snapshot:
+    return LabelStore(workspace.home, NAME).snapshot(name)
+
+
+def rows(workspace: Workspace, name: str) -> pa.Table:
+    found = snapshot(workspace, name)
+    names = [name for name in found.schema().names if name not in {"contract_version", "contract_digest"}]
+    return found.read(names, where="click__status = 'observed' OR shown_at > '2024-01-01'")
+
+
+def file_of(workspace: Workspace, name: str, day: date) -> DataFile:
+    return snapshot(workspace, name).files(day, day)[0]
+
+
+def turn_clicks_over(file: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"CREATE TABLE t AS SELECT * REPLACE (1 - click AS click) FROM '{file}'"  # noqa: S608 - a file of the test
+        )
+        connection.execute(f"COPY t TO '{file}' (FORMAT parquet)")
+
+
+def test_labels_turned_over_in_their_file_are_refused_and_brought_back(workspace: Workspace) -> None:
+    name = published(workspace, 40)
+    before = rows(workspace, name)
+    turn_clicks_over(local(file_of(workspace, name, date(2024, 3, 5)).path))
+    with pytest.raises(StoreError, match=OTHER_ROWS):
+        rows(workspace, name)
+    repaired = repair(workspace, snapshot=name)
+    assert (repaired.restored, repaired.damaged) == (True, ["2024-03-05"])
+    assert Path(repaired.set_aside[0]).exists()
+    assert rows(workspace, name).equals(before)
+
+
+def test_of_single_flipped_bits_none_is_read_as_other_labels(workspace: Workspace) -> None:
+    name = published(workspace, 40)
+    before = rows(workspace, name)
+    file = local(file_of(workspace, name, date(2024, 3, 5)).path)
+    whole, refused, dice = file.read_bytes(), 0, np.random.default_rng(14)
+    for bit in dice.integers(0, 8 * len(whole), 40).tolist():
+        spoiled = bytearray(whole)
+        spoiled[bit // 8] ^= 1 << (bit % 8)
+        file.write_bytes(spoiled)
+        try:
+            assert rows(workspace, name).equals(before), bit
+        except StoreError:
+            refused += 1
+    assert refused > 8
+
+
+@pytest.mark.parametrize("newest", [40.0, 45.0])
+def test_a_lost_file_of_a_published_snapshot_is_brought_back_under_its_name(
+    workspace: Workspace, newest: float
+) -> None:
+    name = published(workspace, 6)
+    before = rows(workspace, name)
+    labels.run(workspace, as_of=at(newest))
+    local(file_of(workspace, name, date(2024, 3, 2)).path).unlink()
+    with pytest.raises(StoreError, match=rf"lost files.*`equipoise labels repair {NAME} --snapshot {name}`"):
+        rows(workspace, name)
+    assert repair(workspace, snapshot=name).restored
+    assert rows(workspace, name).equals(before)
+
+
+def test_a_retrains_own_build_brings_a_lost_file_back(workspace: Workspace) -> None:
+    name = published(workspace, 40)
+    before = rows(workspace, name)
+    local(file_of(workspace, name, date(2024, 3, 2)).path).unlink()
+    assert labels.run(workspace, as_of=at(40)).snapshot == name
+    assert rows(workspace, name).equals(before)
+
+
+def test_what_the_log_no_longer_gives_is_not_called_restored(tmp_path: Path) -> None:
+    logs = Logs.random(tmp_path, seed=1)
+    name = published(logs.write(), 40)
+    logs.impressions = [row for row in logs.impressions if row["shown_at"] >= at(3)]
+    workspace = logs.write()
+    local(file_of(workspace, name, date(2024, 3, 2)).path).unlink()
+    repaired = repair(workspace, snapshot=name)
+    assert (repaired.restored, repaired.rebuilt == name) == (False, False)
+
+
+def test_a_whole_snapshot_is_left_as_it_is(workspace: Workspace) -> None:
+    name = published(workspace, 40)
+    repaired = repair(workspace, snapshot=name)
+    assert (repaired.restored, repaired.damaged, repaired.set_aside) == (True, [], [])
+
+
+def test_a_record_of_other_digests_is_refused(workspace: Workspace) -> None:
+    name = published(workspace, 40)
+    (commit,) = (workspace.home / "labels" / NAME / "_delta_log").glob("*0.json")
+    text = commit.read_text(encoding="utf-8")
+    file = local(file_of(workspace, name, date(2024, 3, 5)).path)
+    turn_clicks_over(file)
+    recorded = text.index('\\"2024-03-05\\": [')
+    digit = text.index('\\"', recorded + 17) + 3
+    commit.write_text(text[:digit] + str((int(text[digit]) + 1) % 10) + text[digit + 1 :], encoding="utf-8")
+    with pytest.raises(StoreError, match="is not that of label snapshot"):
+        rows(workspace, name)
