@@ -35,6 +35,7 @@ class Command:
     function: Callable[..., Any]
     written: Callable[[Any], RenderableType] = write_lines
     passed: Callable[[Any], bool] = lambda _: True
+    makes_surface: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ class Call:
             from tasks.stores.workspace import Workspace
 
             folders = {name: arguments[name] for name in ("surfaces", "home")}
-            arguments["workspace"] = Workspace.open(arguments["surface"], **folders)
+            arguments["workspace"] = workspace = Workspace.open(arguments["surface"], **folders)
+            if not self.command.makes_surface:
+                workspace.require_surface()
         return self.command.function(**{name: arguments[name] for name in taken})
 
 
@@ -76,6 +79,7 @@ class Group:
         name: str | None = None,
         written: Callable[[Any], RenderableType] = write_lines,
         passed: Callable[[Any], bool] = lambda _: True,
+        makes_surface: bool = False,
     ) -> Callable[[Function], Function]:
         """Add a function as a command.
 
@@ -85,11 +89,12 @@ class Group:
         name : what is typed, where that is not the function's name.
         written : lays the result's plain data out for people.
         passed : whether the result is a yes (exit code 0) or a verdict that says no (1).
+        makes_surface : whether the surface is one that is not there yet.
         """
 
         def add(function: Function) -> Function:
             words = " ".join(filter(None, (self.word, name or function.__name__)))
-            command = Command(words, function, written, passed)
+            command = Command(words, function, written, passed, makes_surface)
             self.typer.command(
                 name or function.__name__,
                 epilog=f"example: {PROGRAM} {words} {example}".rstrip(),

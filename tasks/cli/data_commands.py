@@ -68,7 +68,9 @@ def check(
 
 
 @_data.command(
-    "my_feed --impressions logs/impressions.parquet --events logs/events.parquet", written=text.write_init
+    "my_feed --impressions logs/impressions.parquet --events logs/events.parquet",
+    written=text.write_init,
+    makes_surface=True,
 )
 def init(
     workspace: "Workspace",

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from tasks.cli.output import as_printable
 from tasks.settings import Settings
 
 EXIT_CODE: Final = 3
@@ -25,7 +26,7 @@ _LONGEST: Final = 500
 def report_fault(error: Exception, words: Sequence[str]) -> str:
     """Keep the traceback and return the message; ``words`` are those that were typed."""
     text = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
-    summary = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    summary = as_printable(text)
     try:
         kept = f"Its traceback is in {write_traceback(error, find_home(words))}"
     except OSError as failure:

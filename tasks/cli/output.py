@@ -1,9 +1,16 @@
-"""Results as plain data, as JSON, and as text: for a terminal in its width and colours, else plain."""
+"""Results as plain data, as JSON, and as text: for a terminal in its width and colours, else plain.
+
+Names of folders, values of a log and people's reasons may hold anything. What would steer a terminal, or turn
+the direction of its writing, is printed as the escape that Python or JSON writes for it.
+"""
 
 import io
 import json
+import logging
 import shutil
 import sys
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any, Final
 
@@ -22,7 +29,35 @@ def as_plain(result: Any) -> Any:
 
 def as_json(plain: Any) -> str:
     """Write plain data as one JSON document."""
-    return json.dumps(plain, indent=1, ensure_ascii=False, default=str)
+    written = json.dumps(plain, indent=1, ensure_ascii=False, default=str)
+    return "".join(sign if _is_harmless(sign) else json.dumps(sign)[1:-1] for sign in written)
+
+
+def as_printable(plain: Any) -> Any:
+    r"""Return plain data whose texts hold no control characters but line ends and tabs.
+
+    Examples
+    --------
+    >>> print(as_printable(chr(27) + "[2Jana"), as_printable({"days": ["naïve", 7]}))
+    \x1b[2Jana {'days': ['naïve', 7]}
+    """
+    if isinstance(plain, str):
+        return "".join(sign if _is_harmless(sign) else repr(sign)[1:-1] for sign in plain)
+    if isinstance(plain, Mapping):
+        return {as_printable(name): as_printable(value) for name, value in plain.items()}
+    return [as_printable(value) for value in plain] if isinstance(plain, list | tuple) else plain
+
+
+def _is_harmless(sign: str) -> bool:
+    return sign.isprintable() or sign in "\n\t" or unicodedata.category(sign) == "Zs"
+
+
+class PrintableFormatter(logging.Formatter):
+    """Writes a message of the log as it may be printed."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message without what would steer a terminal."""
+        return str(as_printable(super().format(record)))
 
 
 def as_text(written: RenderableType) -> str:

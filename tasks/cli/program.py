@@ -18,7 +18,7 @@ from typer.main import get_command
 from tasks.cli import data_commands, label_commands, model_commands, release_commands, settings_commands
 from tasks.cli.command import PROGRAM, Call
 from tasks.cli.faults import EXIT_CODE, report_fault
-from tasks.cli.output import as_json, as_plain, as_text
+from tasks.cli.output import PrintableFormatter, as_json, as_plain, as_printable, as_text
 from tasks.errors import ContractError, EquipoiseError
 
 STOPPED: Final = 130
@@ -83,14 +83,17 @@ def main(
     argv: Sequence[str] | None = None, *, answer: Callable[[Sequence[str] | None], Answer] = answer
 ) -> int:
     """Run one command; return its exit code."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s", force=True)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(PrintableFormatter("%(message)s"))
     logging.getLogger("equipoise").setLevel(logging.INFO)
     try:
         given = answer(argv)
         command, json = given.call.command, given.call.arguments["json"]
-        print(as_json(given.plain) if json else as_text(command.written(given.plain)), flush=True)
+        shown = as_json(given.plain) if json else as_text(command.written(as_printable(given.plain)))
+        print(shown, flush=True)
     except EquipoiseError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(as_printable(f"{type(error).__name__}: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

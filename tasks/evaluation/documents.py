@@ -73,9 +73,12 @@ class Document(Section):
         name, version = (cls.model_fields[key].default for key in ("document", "version"))
         try:
             plain = json.loads(text)
-            found = (plain.get("document", name), plain.get("version", version))
-        except (ValueError, AttributeError) as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"{where} holds no {name} evidence: {error}. Run its step again.") from error
+        if not isinstance(plain, dict):
+            kind = type(plain).__name__
+            raise StoreError(f"{where} holds no {name} evidence but a {kind}. Run its step again.")
+        found = (plain.get("document", name), plain.get("version", version))
         if found[0] != name:
             raise ContractError(f"{where} holds {found[0]} evidence, not {name}. Name a run of that step.")
         if found[1] != version:
@@ -85,7 +88,7 @@ class Document(Section):
             )
         try:
             return cls.model_validate(plain if "version" in plain else cls.upgraded(plain))
-        except (ValidationError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{where} holds no {name} evidence of version {version}: {_problem(error)}. "
                 "Run its step again."

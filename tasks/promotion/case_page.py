@@ -16,7 +16,7 @@ from tasks.contracts import UtilitySpec
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
 from tasks.promotion.rules import POLICIES, Case, Support
-from tasks.release.description import markdown_table, weight_terms
+from tasks.release.description import markdown_table, plain_markdown, weight_terms
 from tasks.reports.numbers import format_estimate
 
 _COMPARED: Final = frozenset({"model", "decision", "shadow"})
@@ -51,7 +51,7 @@ def write_case(
     """
     blocks = (
         [_verdict(case, verdicts)],
-        [f"Why: {_one_line(why)}"],
+        [f"Why: {plain_markdown(why)}"],
         _listed(case.warnings),
         _figures(verdicts),
         [_changes(case, support)],
@@ -71,7 +71,7 @@ def _verdict(case: Case, verdicts: Sequence[Verdict]) -> str:
 
 def _listed(lines: Sequence[str]) -> Iterator[str]:
     for line in lines[:_WARNINGS]:
-        yield f"- {_one_line(line)}"
+        yield f"- {plain_markdown(line)}"
     if len(lines) > _WARNINGS:
         yield f"- and {len(lines) - _WARNINGS} more, in the dossier"
 
@@ -94,8 +94,8 @@ def _changes(case: Case, support: Support) -> str:
         return f"Tasks, utility and slate policy are those of champion {case.champion}."
     files = ", ".join(POLICIES[name] for name in case.changed)
     if support.experiment:
-        return f"It changes {files}. Supported by the experiment {_one_line(support.experiment)}."
-    return f"It changes {files}. Without an experiment: {_one_line(support.waiver or '')}"
+        return f"It changes {files}. Supported by the experiment {plain_markdown(support.experiment)}."
+    return f"It changes {files}. Without an experiment: {plain_markdown(support.waiver or '')}"
 
 
 def _weights(weighing: Weighing) -> Iterator[str]:
@@ -114,7 +114,3 @@ def _weights(weighing: Weighing) -> Iterator[str]:
 
 def _terms(utility: UtilitySpec) -> dict[str, str]:
     return {term: weight for term, weight, _ in weight_terms(utility)}
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -1,6 +1,8 @@
 """What a person reads of a release in the registry: markdown of its figures, weights and pins."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Weight
@@ -9,6 +11,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.verdicts import Estimate
 from tasks.stores.manifest import Manifest
 
+_TAG: Final = re.compile(r"<(?=[A-Za-z/!?])")
 _UNKNOWN = "cannot tell"
 
 
@@ -46,7 +49,10 @@ def describe(
 def describe_verdict(text: str, *, verdict: str, champion: int | None, reasons: Sequence[str]) -> str:
     """Put the verdict of the gates, and up to five reasons to hold, before a release's description."""
     beside = "without a champion to compare with" if champion is None else f"beside champion {champion}"
-    lines = [f"The gates say **{verdict}**, {beside}.", *(f"- {reason}" for reason in reasons[:5])]
+    lines = [
+        f"The gates say **{verdict}**, {beside}.",
+        *(f"- {plain_markdown(reason)}" for reason in reasons[:5]),
+    ]
     return "\n".join([*lines, "", text])
 
 
@@ -103,6 +109,17 @@ def _pins(manifest: Manifest) -> Iterator[list[str]]:
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Write a table in markdown; a bar within a cell becomes a slash."""
+    """Write a table in markdown; a bar within a cell becomes a slash, and a tag is text."""
     for cells in (head, ["---"] * len(head), *rows):
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+        yield f"| {' | '.join(plain_markdown(cell).replace('|', '/') for cell in cells)} |"
+
+
+def plain_markdown(text: str) -> str:
+    """Return a text on one line in which no tag, comment or address begins.
+
+    Examples
+    --------
+    >>> plain_markdown("<img src=x> is <= 3")
+    '&lt;img src=x> is <= 3'
+    """
+    return _TAG.sub("&lt;", " ".join(text.split()))

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from tasks.contracts import Contracts, load_surface
+from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.contracts.surface import EngineName
-from tasks.errors import ContractError
+from tasks.errors import ContractError, unknown
 from tasks.settings import Settings
 from tasks.stores.location import Location, locate, store_of
 
@@ -45,6 +45,18 @@ class Workspace:
         """The surface's contracts, loaded once."""
         contracts = load_surface(self.surfaces, self.surface)
         return contracts.run_by(self.engine) if self.engine else contracts
+
+    def require_surface(self) -> None:
+        """Refuse a surface that has neither contracts nor reports of earlier runs.
+
+        Raises
+        ------
+        ContractError
+            There is none of this name; the nearest is named.
+        """
+        if not (self.surfaces / self.surface).is_dir() and not self.reports.is_dir():
+            known = surface_names(self.surfaces)
+            raise ContractError(unknown("surface", self.surface, known, where=str(self.surfaces)))
 
     @property
     def logs(self) -> Location:
@@ -98,7 +110,8 @@ def parse_instant(text: str) -> datetime:
             f"'{text}' is not an ISO 8601 instant. Write it as 2026-03-01T00:00:00Z"
         ) from None
     if instant.tzinfo is None:
-        raise ContractError(f"'{text}' has no zone. Write it in UTC, as {text}Z")
+        day = "T" not in text and " " not in text
+        raise ContractError(f"'{text}' has no zone. Write it in UTC, as {text}{'T00:00:00' if day else ''}Z")
     return instant.astimezone(UTC)
 
 

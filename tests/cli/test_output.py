@@ -1,14 +1,19 @@
 """Results as documents and as text: plain where no terminal is, whole where something is copied."""
 
 import json
+import logging
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Group
 from rich.text import Text
 
-from tasks.cli.output import WIDTH, as_json, as_plain, as_text
+from tasks.cli.output import WIDTH, PrintableFormatter, as_json, as_plain, as_printable, as_text
+from tasks.cli.text import write_lines
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,28 @@ def test_plain_data_stays_as_it_is() -> None:
 def test_json_writes_days_as_text_and_letters_as_they_are() -> None:
     assert json.loads(as_json({"day": date(2026, 3, 1)})) == {"day": "2026-03-01"}
     assert "é" in as_json({"who": "é"})
+
+
+STEERING = st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"], exclude_characters="\n\t")
+
+
+@given(st.lists(st.one_of(STEERING, st.characters(max_codepoint=0x2FFF))).map("".join))
+def test_nothing_that_steers_a_terminal_is_printed(text: str) -> None:
+    plain = {"name": text, "in": [(text,), {text: 1}]}
+    shown = as_text(write_lines(as_printable(plain)))
+    document = as_json(plain)
+    for sign in (*shown, *document):
+        assert sign.isprintable() or sign in "\n\t" or unicodedata.category(sign) == "Zs", repr(sign)
+    assert json.loads(document)["name"] == text
+
+
+def test_letters_of_every_script_and_the_spaces_between_them_stay() -> None:
+    assert as_printable("naïve 日本語\u00a0\u202f€ \n\t") == "naïve 日本語\u00a0\u202f€ \n\t"
+
+
+def test_messages_of_the_log_steer_no_terminal() -> None:
+    record = logging.LogRecord("equipoise", logging.INFO, "", 0, "from %s", ("\x1b[2J\u202e",), None)
+    assert PrintableFormatter("%(message)s").format(record) == "from \\x1b[2J\\u202e"
 
 
 def test_a_string_is_never_wrapped() -> None:

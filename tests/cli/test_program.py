@@ -108,6 +108,35 @@ def test_stopped_by_a_person_it_ends_with_130(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "stopped\n"
 
 
+@pytest.mark.parametrize("words", [["release", "show", "fed", "champion"], ["labels", "show", "fed"], ["plan", "fed", "--as-of", AS_OF]])  # fmt: skip
+def test_an_unknown_surface_is_called_that(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_surface(tmp_path)
+    assert main([*words, "--surfaces", str(tmp_path), "--home", str(tmp_path / "home")]) == 2
+    assert "Unknown surface 'fed'" in (said := capsys.readouterr().err)
+    assert "Did you mean 'feed'?" in said
+
+
+def test_a_day_in_place_of_an_instant_gets_a_hint_that_works(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["retrain", "feed", "--as-of", "2023-03-03"]) == 2
+    assert "as 2023-03-03T00:00:00Z" in capsys.readouterr().err
+    assert parse(["retrain", "feed", "--as-of", "2023-03-03T00:00:00Z"])
+
+
+def test_what_a_folder_is_called_steers_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_surface(tmp_path)
+    (root / "feed").rename(root / "\x1b[2Jfeed\u202e")
+    assert main(["check", "--surfaces", str(root)]) == 1
+    assert main(["check", "fed", "--surfaces", str(root)]) == 2
+    printed = capsys.readouterr()
+    for text in (printed.out, printed.err):
+        assert "\\x1b[2Jfeed\\u202e" in text
+        assert not {"\x1b", "\u202e"} & set(text)
+
+
 def test_help_waits_for_no_library_that_only_steps_need() -> None:
     code = (
         "import sys, contextlib, io\n"

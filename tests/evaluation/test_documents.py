@@ -1,7 +1,10 @@
 """What a step writes comes back as it was; what this program does not know is refused and named."""
 
+import contextlib
+import copy
 import json
 import math
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.documents import Figure, Section
 from tests.evaluation import written
+
+SHAPES: tuple[Any, ...] = ([], None, "x", 7, {}, [[]], [None], {"a": {}}, True, [["y"]])
 
 
 class Told(Section):
@@ -43,6 +48,37 @@ def test_an_unknown_key_is_refused_and_named(name: str) -> None:
     text = json.dumps({**written.document(name).to_json(), "surprise": 1})
     with pytest.raises(StoreError, match=r"Run r1 holds no \w+ evidence of version 1: surprise"):
         written.KINDS[name].read(text, where="Run r1")
+
+
+def _places(plain: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inside = plain.items() if isinstance(plain, dict) else enumerate(plain) if isinstance(plain, list) else ()
+    return [path, *(place for key, value in inside for place in _places(value, (*path, key)))]
+
+
+def _with(plain: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    changed = copy.copy(plain)
+    changed[path[0]] = _with(plain[path[0]], path[1:], value)
+    return changed
+
+
+@pytest.mark.parametrize("name", written.KINDS)
+def test_evidence_of_another_shape_is_refused_with_its_run_and_never_a_crash(name: str) -> None:
+    dice = Random(14)  # noqa: S311 - a seed
+    for plain in (written.plain(name), written.document(name).to_json()):
+        places = _places(plain)
+        for path in [(), *dice.sample(places, min(len(places), 60))]:
+            for value in SHAPES:
+                text = json.dumps(_with(plain, path, value))
+                with contextlib.suppress(StoreError, ContractError):
+                    written.KINDS[name].read(text, where="Run r1")
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "7", '"x"', "", "{", "[" * 100_000, "\ud800", "{}"])
+def test_what_is_no_document_at_all_is_refused(text: str) -> None:
+    with pytest.raises(StoreError, match=r"Run r1 holds no release evidence"):
+        written.KINDS["release"].read(text, where="Run r1")
 
 
 def test_an_unknown_key_far_inside_is_refused_with_its_place() -> None:
