@@ -45,6 +45,9 @@ class SparkTable:
         return f"spark://{'.'.join(self.names)}"
 
 
+_LONGEST_NAME, _MOST_FOLDERS, _MOST_WILD = 255, 64, 4
+"""Bytes of a name, folders of a path, and ``**`` of a pattern: each searches all below the one before."""
+
 Source: TypeAlias = str | PostgresTable | SparkTable
 
 
@@ -54,7 +57,7 @@ def parse_source(text: str) -> Source:
     Raises
     ------
     ValueError
-        It is a URL, and none of the two that are read.
+        It is a URL, and none of the two that are read; or no file system has such a path.
 
     Examples
     --------
@@ -65,6 +68,7 @@ def parse_source(text: str) -> Source:
     """
     scheme, is_url, _ = text.partition("://")
     if not is_url:
+        _check_path(text)
         return text
     if match := _POSTGRESQL.fullmatch(text):
         return PostgresTable(**match.groupdict())
@@ -81,3 +85,17 @@ def parse_source(text: str) -> Source:
         f"nothing reads {scheme[:20]}:// here: copy or mount the table below the logs folder, or let "
         "EQUIPOISE_LOGS be the prefix that it lies below"
     )
+
+
+def _check_path(text: str) -> None:
+    names = text.split("/")
+    if any(len(name.encode()) > _LONGEST_NAME for name in names):
+        raise ValueError(f"a name in it is longer than {_LONGEST_NAME} bytes, the most that a file has")
+    if len(names) > _MOST_FOLDERS:
+        raise ValueError(f"it has {len(names)} folders: at most {_MOST_FOLDERS} are searched")
+    if any(sign < " " for sign in text):
+        raise ValueError("it holds a control character")
+    if any("**" in name and name != "**" for name in names):
+        raise ValueError("** stands for folders only as a whole name: write logs/**/*.parquet, or one *")
+    if names.count("**") > _MOST_WILD:
+        raise ValueError(f"it has more than {_MOST_WILD} **: one is enough for folders of any depth")

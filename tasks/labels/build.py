@@ -30,6 +30,7 @@ from tasks.logs.arrival import find_arrived
 from tasks.logs.duplicate_keys import cut_files
 from tasks.logs.profile import LogProfile, profile_log
 from tasks.logs.quarantine import quarantine_bad_rows
+from tasks.logs.replaced import refuse_replaced
 from tasks.logs.rows import IMPRESSIONS, DayRange
 from tasks.logs.session import open_log, renew_log
 from tasks.logs.summaries import store_summaries
@@ -139,6 +140,7 @@ def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResul
         written = _write(log, profile, path, basis, covered) if covered.write else None
         _check_rows(profile, covered, written)
         changed = _count_changed(log, last, covered, written)
+        refuse_replaced(log.views)
     build = _record(last, profile, covered, written, basis)
     if last is not None and build == last.build and not covered.write:
         snapshot = last.snapshot

@@ -9,7 +9,7 @@ from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.errors import DataError, unknown
 from tasks.logs import footers as kinds
-from tasks.logs.footers import Column, Table, View
+from tasks.logs.footers import Column, Table, View, refuse_odd_names
 from tasks.logs.rows import CANDIDATES, EVENTS
 from tasks.logs.schema import IDS, match_columns
 
@@ -32,7 +32,7 @@ def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
     Raises
     ------
     DataError
-        The table has both our name and the mapped one.
+        The table has both our name and the mapped one, or one that differs by case only.
     """
     elsewhere = _OF_IMPRESSIONS if table.name == EVENTS else _OF_EVENTS
     mapped = {
@@ -47,10 +47,9 @@ def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
             "drop one, or the mapping"
         )
     theirs_ours = {theirs: ours for ours, theirs in mapped.items()}
-    return View(
-        table,
-        {theirs_ours.get(name, name): column for name, column in table.columns.items() if name != c.DAY},
-    )
+    ours = {theirs_ours.get(name, name): column for name, column in table.columns.items()}
+    refuse_odd_names(table.name, ours)
+    return View(table, {name: column for name, column in ours.items() if name.lower() != c.DAY})
 
 
 def needed_columns(table: str, contracts: Contracts) -> dict[str, frozenset[str]]:

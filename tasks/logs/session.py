@@ -24,12 +24,17 @@ from tasks.errors import DataError, StoreError
 from tasks.logs.checks import check_columns, check_same_kinds, rename_columns
 from tasks.logs.footers import View, read_footers
 from tasks.logs.limits import Limits, limits
+from tasks.logs.replaced import watched
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
 from tasks.logs.schema import IDS, Log, match_columns
 from tasks.logs.sources import find_source_files
 from tasks.logs.tables import LogTables, configure, read_types, session_folder
+from tasks.logs.times import FIRST, LAST, impossible_time
+from tasks.sql import expressions as x
 from tasks.stores.location import Location, register_objects
 from tasks.stores.workspace import Workspace
+
+_UNBOUNDED = "unbounded_files"
 
 
 @contextmanager
@@ -78,14 +83,16 @@ def _config(size: Limits, spill: Path) -> dict[str, str]:
 
 @contextmanager
 def _translated(memory: str) -> Iterator[None]:
-    """Raise DuckDB's errors as ours."""
+    """Raise DuckDB's errors as ours: spoilt bytes lead to any but those of wrong statements."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
         raise StoreError(f"Out of memory at {memory}: set EQUIPOISE_MEMORY higher ({error})") from error
     except duckdb.IOException as error:
         raise StoreError(f"A file cannot be read or written: {error}") from error
-    except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.ProgrammingError) and not isinstance(error, duckdb.InvalidInputException):
+            raise
         raise DataError(f"The log holds a value that cannot be read: {error}") from error
 
 
@@ -111,7 +118,9 @@ def open_log(workspace: Workspace) -> Iterator[LogTables]:
             yield log
         return
     with open_session(workspace) as connection:
-        yield open_tables(connection, workspace.logs, workspace.contracts)
+        log = open_tables(connection, workspace.logs, workspace.contracts)
+        with watched(log.views):
+            yield log
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,8 @@ class SharedLog(Workspace):
             connection = self._opened.enter_context(open_session(self))
             self._logs.append(open_tables(connection, self.logs, self.contracts))
         engine = self.contracts.surface.engine
-        with _translated(limits(engine.threads, engine.memory).memory), self._logs[0].beside() as log:
+        memory = limits(engine.threads, engine.memory).memory
+        with _translated(memory), self._logs[0].beside() as log, watched(log.views):
             log.view_sources()
             yield log
 
@@ -168,6 +178,14 @@ def open_tables(connection: duckdb.DuckDBPyConnection, logs: Location, contracts
         A file, a column or a row is missing, or a column has another type than the contracts need.
     """
     views: dict[str, View] = {}
+    with watched(views):
+        return _open_tables(connection, logs, contracts, views)
+
+
+def _open_tables(
+    connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts, views: dict[str, View]
+) -> LogTables:
+    """Open the tables; ``views`` are filled as they are found."""
     surface, folder = contracts.surface, session_folder(connection)
     for table, source in surface.sources.model_dump(exclude_none=True).items():
         files = find_source_files(source, table=table, logs=logs, engine=surface.engine, folder=folder)
@@ -182,5 +200,25 @@ def open_tables(connection: duckdb.DuckDBPyConnection, logs: Location, contracts
     columns = {name: tuple(of_table) for name, of_table in types.items()}
     log = Log(columns[IMPRESSIONS], columns[EVENTS])
     tables = LogTables(connection, logs, contracts, log, columns.get(CANDIDATES, ()), views, types)
+    _refuse_impossible_times(tables)
     tables.view_sources()
     return tables
+
+
+def _refuse_impossible_times(log: LogTables) -> None:
+    """Look for times of no calendar in files whose statistics do not tell."""
+    for table, view in log.views.items():
+        ours = {column.name: name for name, column in view.columns.items()}
+        files = [file for file in view.table.files if file.unbounded]
+        unbounded = {name for file in files for name in file.unbounded if name in ours}
+        theirs = sorted(name for name in unbounded if ours[name] in log.types[table])
+        if not theirs:
+            continue
+        log.view(_UNBOUNDED, table, files)
+        for name in theirs:
+            at = x.column(ours[name])
+            outside = x.any_of(x.lt(at, x.text(FIRST)), x.gt(at.copy(), x.text(LAST)))
+            query = "SELECT count(*) FROM $files WHERE $outside"
+            ((number,),) = log.fetch(query, files=x.table(_UNBOUNDED), outside=outside)
+            if number:
+                raise impossible_time(f"{table}: column '{name}'")

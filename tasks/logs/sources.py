@@ -11,6 +11,7 @@ removed with the session's folder. A relative source stays inside the logs folde
 links; the logs folder may be a prefix of an object store.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +25,13 @@ from tasks.logs import postgresql, spark
 from tasks.stores.location import Location, files_below, locate, relative_path, storage_options
 
 _PARQUET = ".parquet"
+_DELTA_LOG = "_delta_log"
+
+_MAPPING, _MAPPING_MODE = "columnMapping", "delta.columnMapping.mode"
+_PLAIN_FEATURES = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"})
+"""Features of Delta tables whose rows are those of the files that the log names."""
+
+_NEWEST_PROTOCOL = 3
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,10 @@ def resolve_path(source: str, *, logs: Location, table: str) -> tuple[Location, 
             f"surface.yaml sources.{table} = '{source}' must stay inside the logs folder {logs}: "
             "a relative path without '..'"
         )
-    files = tuple(sorted(_files(logs, source, table), key=str))
+    try:
+        files = tuple(sorted(_files(logs, source, table), key=str))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"No {table}: '{source[:100]}' cannot be looked for below {logs}: {error}") from error
     if not files:
         raise DataError(
             f"No {table}: '{source}' matches no Parquet file below {logs}.{_nearby(logs, source)}"
@@ -110,10 +121,17 @@ def _check_links(logs: Location, files: tuple[Location, ...], table: str) -> Non
 
 def _files(logs: Location, source: str, table: str) -> list[Location]:
     path = logs / source
+    if (path / _DELTA_LOG).is_dir():
+        return _delta_files(path, table)
+    files = _plain_files(logs, source)
+    _refuse_parts_of_delta(logs, files, table)
+    return files
+
+
+def _plain_files(logs: Location, source: str) -> list[Location]:
+    path = logs / source
     if path.is_file():
         return [path]
-    if (path / "_delta_log").is_dir():
-        return _delta_files(path, table)
     if path.is_dir():
         return [f for f in files_below(path, f"**/*{_PARQUET}") if not _hidden(relative_path(path, f))]
     return [f for f in files_below(logs, source) if not _hidden(relative_path(logs, f))]
@@ -122,9 +140,41 @@ def _files(logs: Location, source: str, table: str) -> list[Location]:
 def _delta_files(path: Location, table: str) -> list[Location]:
     try:
         opened = DeltaTable(str(path), storage_options=storage_options(path))
+        if unread := sorted(_unread_features(opened)):
+            raise DataError(
+                f"The Delta table of {table} at {path} uses {', '.join(unread)}, which is not in its files "
+                "and which nothing here reads: write the log as a table without, or as Parquet"
+            )
         return [locate(uri) for uri in opened.file_uris()]
-    except DeltaError as error:
-        raise DataError(f"The Delta table of {table} at {path} cannot be read: {error}") from error
+    except (DeltaError, OSError, ValueError) as error:
+        said = str(error).partition("\n")[0]
+        raise DataError(f"The Delta table of {table} at {path} cannot be read: {said}") from error
+
+
+def _unread_features(opened: DeltaTable) -> Iterator[str]:
+    """Yield the features of a table by which its rows are not simply those of its files."""
+    protocol, settings = opened.protocol(), opened.metadata().configuration
+    if settings.get(_MAPPING_MODE, "none") != "none":
+        yield _MAPPING
+    yield from set(protocol.reader_features or ()) - _PLAIN_FEATURES - {_MAPPING}
+    if protocol.min_reader_version > _NEWEST_PROTOCOL:
+        yield f"reader version {protocol.min_reader_version}"
+
+
+def _refuse_parts_of_delta(logs: Location, files: Sequence[Location], table: str) -> None:
+    """Refuse files of a Delta table that are named one by one: which of them count, its log alone says."""
+    for folder in {above for own in {file.parent for file in files} for above in _between(logs, own)}:
+        if (folder / _DELTA_LOG).is_dir():
+            raise DataError(
+                f"{table}: files below {folder} are a Delta table's, and some may be removed from it: "
+                "let the source be the table's folder"
+            )
+
+
+def _between(logs: Location, folder: Location) -> Iterator[Location]:
+    yield logs
+    names = relative_path(logs, folder).parts
+    yield from (logs / "/".join(names[:n]) for n in range(1, len(names) + 1))
 
 
 def _hidden(path: PurePosixPath) -> bool:

@@ -96,3 +96,19 @@ def test_another_engine_leaves_the_digests(tmp_path: Path) -> None:
     other = contracts.run_by("spark")
     assert (other.surface.engine.name, other.surface.engine.threads) == ("spark", 2)
     assert other.digests == contracts.digests
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a" * 256, "longer than 255 bytes"),
+        ("é" * 200, "longer than 255 bytes"),
+        ("a/" * 400 + "b", "401 folders"),
+        ("feed/a**/*.parquet", "only as a whole name"),
+        ("**/" * 5 + "x", "more than 4"),
+        ("feed/a\nb", "a control character"),
+    ],
+)
+def test_a_path_that_no_file_has_is_a_problem(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_source(text)

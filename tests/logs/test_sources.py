@@ -1,10 +1,13 @@
 """Where a source's files are found, and that it cannot leave the logs folder."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from tasks.errors import ContractError, DataError
 from tasks.logs.sources import resolve_path
@@ -83,3 +86,73 @@ def test_where_nothing_is_it_says_what_is_there(logs: Path, source: str, said: s
 def test_without_a_logs_folder_it_says_how_to_name_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="EQUIPOISE_LOGS"):
         resolve_path("feed/events.parquet", logs=tmp_path / "none", table="events")
+
+
+# -- names that no file has, and Delta tables that are more than their files
+
+
+@pytest.mark.parametrize(
+    "source", ["a" * 999, "a/" * 400 + "b", "feed/a**b/*.parquet", "feed/\0", "feed/***"]
+)
+def test_a_path_that_no_file_system_has_is_one_message(logs: Path, source: str) -> None:
+    with pytest.raises(DataError, match="No events"):
+        resolve_path(source, logs=logs, table="events")
+
+
+def change_log(table: Path, **features: Any) -> None:
+    """Give a Delta table a protocol with features of readers, and settings."""
+    (commit,) = (table / "_delta_log").glob("*.json")
+    lines = [json.loads(line) for line in commit.read_text().splitlines()]
+    for line in lines:
+        if "protocol" in line and (names := features.get("features")):
+            version = {"minReaderVersion": 3, "minWriterVersion": 7}
+            line["protocol"] = {**version, "readerFeatures": names, "writerFeatures": names}
+        if "metaData" in line:
+            line["metaData"]["configuration"] |= features.get("settings", {})
+    commit.write_text("\n".join(map(json.dumps, lines)))
+
+
+@pytest.mark.parametrize(
+    "feature",
+    ["deletionVectors", "columnMapping", "typeWidening", "variantType", "futureThing"],
+)
+def test_a_delta_table_that_is_more_than_its_files_is_refused_by_the_feature_s_name(
+    logs: Path, feature: str
+) -> None:
+    delta.append(logs / "feed" / "delta", pa.table({"n": [1]}))
+    settings = {"delta.columnMapping.mode": "name"} if feature == "columnMapping" else {}
+    change_log(logs / "feed" / "delta", features=[feature, "timestampNtz"], settings=settings)
+    with pytest.raises(
+        DataError, match=rf"The Delta table of events at .*(?i:{feature}|column mapping)"
+    ) as said:
+        resolve_path("feed/delta", logs=logs, table="events")
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    "features", [["timestampNtz"], ["v2Checkpoint"], ["vacuumProtocolCheck", "columnMapping"]]
+)
+def test_a_delta_table_whose_rows_are_those_of_its_files_is_read(logs: Path, features: list[str]) -> None:
+    delta.append(logs / "feed" / "delta", pa.table({"n": [1]}))
+    change_log(logs / "feed" / "delta", features=features)
+    assert len(resolve_path("feed/delta", logs=logs, table="events")) == 1
+
+
+def test_a_torn_log_of_a_delta_table_is_one_line(logs: Path) -> None:
+    delta.append(logs / "feed" / "delta", pa.table({"n": [1]}))
+    (logs / "feed/delta/_delta_log/00000000000000000001.json").write_text('{"add":')
+    with pytest.raises(DataError, match="cannot be read") as said:
+        resolve_path("feed/delta", logs=logs, table="events")
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    "source", ["feed/delta/*.parquet", "feed", "feed/**/*.parquet", "feed/delta/_delta_log"]
+)
+def test_files_of_a_delta_table_are_not_read_past_its_log(logs: Path, source: str) -> None:
+    """A file that an older version held, and the newest does not, is still there."""
+    delta.append(logs / "feed" / "delta", pa.table({"n": [1]}))
+    DeltaTable(str(logs / "feed" / "delta")).create_checkpoint()
+    with pytest.raises(DataError, match="let the source be the table's folder"):
+        resolve_path(source, logs=logs, table="events")
+    assert names(logs, "feed/impressions/*.parquet")
