@@ -6,6 +6,7 @@
 """
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, Param
@@ -60,7 +61,7 @@ def case(surface: str, params: Any = None) -> dict[str, Any]:
 
     asked = {"release": params["release"], "why": params["why"], "support": _support(params)}
     result = promotion_case.make(open_workspace(surface), **asked, judge=recheck)
-    kept = report(result, "release", "champion", "evidence", "run_id")
+    kept = report(result, "release", "champion", "evidence", "run_id", "as_of")
     beside = f"beside champion {result.champion}" if result.champion else "as the first champion"
     tell(f"release {result.release} {beside}", link())
     return kept
@@ -77,6 +78,7 @@ def move(
     from tasks.promotion import case as promotion_case
     from tasks.promotion import promote
     from tasks.promotion.rules import Mover
+    from tasks.stores.workspace import parse_instant
 
     workspace, run = open_workspace(surface), dag_run.run_id
     approvers = promotion_case.approvers(workspace, release=made["release"], run=run)
@@ -85,7 +87,7 @@ def move(
         release=made["release"],
         why=params["why"],
         by=Mover(approvers, run),
-        judge=recheck,
+        judge=partial(recheck, as_of=parse_instant(made["as_of"])),
         support=_support(params),
     )
     return tell_move(surface, result)

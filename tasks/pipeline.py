@@ -15,11 +15,11 @@ inputs, before and after: what is there is not made again, and what is not there
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tasks.errors import DataError, StoreError
+from tasks.errors import DataError, GateRefused, StoreError
 from tasks.settings import IN_PROCESS, Settings
 
 if TYPE_CHECKING:
@@ -121,14 +121,33 @@ def retrain(
     return RetrainResult(judged.release, judged.verdict, judged.reasons, judged.gates, judged.dossier)
 
 
-def recheck(workspace: "Workspace", release: int) -> "GateResult":
-    """Judge a release beside the current champion; what was rehearsed beside that one is found again."""
+def recheck(workspace: "Workspace", release: int, *, as_of: datetime | None = None) -> "GateResult":
+    """Judge a release beside the current champion, as of today; what was rehearsed is found again.
+
+    Parameters
+    ----------
+    as_of : when its case was made, where one was; by default the last midnight that the log has passed. The
+        age of its parts is taken then, and it is shadowed on the traffic before it.
+
+    Raises
+    ------
+    GateRefused
+        The case was made longer ago than its reviewers have for their answers, or in the future.
+    """
+    from tasks.logs import arrival
     from tasks.stores.releases import release_manifest
     from tasks.validation import step as validate
 
     manifest = release_manifest(workspace, release)
     checked = validate.run(workspace, as_of=manifest.as_of, snapshot=manifest.snapshot.id)
-    return _judge(Retrain(workspace, manifest.as_of), release, checked.run_id)
+    newest = max(manifest.as_of, arrival.last_midnight(workspace, as_of=datetime.now(UTC)))
+    waits = workspace.contracts.surface.promotion.answer_within + timedelta(days=1)
+    if as_of is not None and not newest - waits <= as_of <= newest:
+        raise GateRefused(
+            f"The case of release {release} was made as of {as_of:%F %T}, and the log has arrived up to "
+            f"{newest:%F %T}: start the promotion anew, so that it is judged as of today"
+        )
+    return _judge(Retrain(workspace, as_of or newest), release, checked.run_id)
 
 
 def train(one: TaskRetrain) -> "TrainResult | KeptChampion":
@@ -238,7 +257,9 @@ def _judge(
         shadowed = shadow.run(shared, as_of=asked.as_of, challenger=release, parent_run=parent_run)
     begin("gate")
     steps = gate.StepRuns(validation_run, simulated.run_id, shadowed.run_id)
-    return gate.run(asked.workspace, release=release, steps=steps, stands=stands, parent_run=parent_run)
+    return gate.run(
+        asked.workspace, release=release, steps=steps, as_of=asked.as_of, stands=stands, parent_run=parent_run
+    )
 
 
 @dataclass

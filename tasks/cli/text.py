@@ -142,7 +142,17 @@ def write_move(plain: Plain) -> str:
     return f"champion: {before} -> {plain['to']} ({plain['kind']} by {plain['by']}: {plain['why']})"
 
 
-_BELOW: Final = ("why", "experiment", "waiver", "evidence", "sha256", "run", "replaces", "problem")
+_BELOW: Final = (
+    "why",
+    "experiment",
+    "waiver",
+    "loosened",
+    "evidence",
+    "sha256",
+    "run",
+    "replaces",
+    "problem",
+)
 _DIGESTS: Final = frozenset({"evidence", "sha256"})
 
 

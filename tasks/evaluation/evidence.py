@@ -260,7 +260,8 @@ class ReleaseEvidence(Document):
 
     ``kept``: by task, why it could not be trained; ``unrepeated``: why its recipe could not be repeated;
     ``unjudged``: why its joint could not be measured. ``judges`` stood in for factors that knew something of
-    the days that a joint is measured on.
+    the days that a joint is measured on. ``rules`` are the surface's gates when it was made, None where an
+    earlier program made it.
     """
 
     document: Literal["release"] = "release"
@@ -278,6 +279,7 @@ class ReleaseEvidence(Document):
     judges: tuple[JudgeEvidence, ...] = ()
     unjudged: dict[str, str] = Field(default_factory=dict)
     description: str
+    rules: dict[str, Any] | None = Field(default=None, repr=False, exclude_if=lambda rules: rules is None)
 
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Return the headline of each task, as people are shown it."""
@@ -306,7 +308,11 @@ class TermEvidence(Section):
 
 
 class GateEvidence(Document):
-    """The dossier of a release without its pictures; ``manifest`` has a format of its own."""
+    """The dossier of a release without its pictures; ``manifest`` has a format of its own.
+
+    ``rules`` are the surface's gates that it was judged by; ``loosened`` says which of them let more through
+    than those of when the release was made. ``judged_as_of`` is the day of a promotion that came later.
+    """
 
     document: Literal["gate"] = "gate"
     version: Literal[1] = 1
@@ -321,3 +327,6 @@ class GateEvidence(Document):
     calibration_in_slots: dict[str, Estimate]
     sensitivity: tuple[TermEvidence, ...]
     manifest: dict[str, JsonValue] = Field(repr=False)
+    rules: dict[str, Any] | None = Field(default=None, repr=False, exclude_if=lambda rules: rules is None)
+    judged_as_of: str | None = Field(default=None, exclude_if=lambda as_of: as_of is None)
+    loosened: tuple[str, ...] = Field(default=(), exclude_if=lambda loosened: not loosened)

@@ -69,6 +69,13 @@ def warn(workspace: Workspace, *, as_of: datetime) -> None:
         _LOG.warning("The log has not arrived up to %s: %s", result.as_of, result.missing)
 
 
+def last_midnight(workspace: Workspace, *, as_of: datetime) -> datetime:
+    """Return the last midnight that the log had passed by an as-of: the newest day that it holds whole."""
+    with open_log(workspace) as log:
+        arrived = find_arrived(log, as_of=as_of)
+    return arrived.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def find_arrived(log: LogTables, *, as_of: datetime) -> datetime:
     """Return the instant up to which a log had arrived by an as-of: what it had not brought is no negative.
 

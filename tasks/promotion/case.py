@@ -12,7 +12,7 @@ What a reviewer reads comes from the stores alone: Airflow's users can write wha
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.contracts import UtilitySpec
+from tasks.contracts import UtilitySpec, digest
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.evaluation.evidence import GateEvidence
 from tasks.promotion import promote
@@ -31,12 +31,13 @@ from tasks.stores.workspace import Workspace
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What a promotion is about; ``run_id`` is the gate's run, which keeps the dossier."""
+    """What a promotion is about, and as of when; ``run_id`` is the gate's run, which keeps the dossier."""
 
     release: int
     champion: int | None
     evidence: str
     run_id: str
+    as_of: str
 
 
 def make(workspace: Workspace, *, release: str | int, why: str, support: Support, judge: Judge) -> CaseResult:
@@ -55,7 +56,8 @@ def make(workspace: Workspace, *, release: str | int, why: str, support: Support
         raise ContractError("A promotion needs a reason: say why")
     case = promote.prepare(workspace, release=release, judge=judge)
     require_support(case, support)
-    return CaseResult(case.release, case.champion, case.evidence, _gate_run(workspace, case.release))
+    run_id = _gate_run(workspace, case.release)
+    return CaseResult(case.release, case.champion, case.evidence, run_id, case.as_of)
 
 
 def show(
@@ -79,7 +81,8 @@ def show(
     manifest = release_manifest(workspace, release)
     old = None if champion is None else release_manifest(workspace, champion)
     dossier = _dossier(workspace, release)
-    if evidence_digest(manifest, old, [verdict.to_json() for verdict in dossier.gates]) != evidence:
+    gates, rules = [verdict.to_json() for verdict in dossier.gates], digest(dossier.rules)
+    if evidence_digest(manifest, old, gates, rules=rules) != evidence:
         raise GateRefused(
             f"What speaks for {part} has changed since its case was made. Start the promotion anew, so that "
             "it is seen"
@@ -92,6 +95,7 @@ def show(
         warnings=dossier.warnings,
         changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
         evidence=evidence,
+        loosened=dossier.loosened,
     )
     weighing = Weighing(_utility(registry, manifest), None if old is None else _utility(registry, old))
     return write_case(case, dossier.gates, weighing, why=why, support=support, links=links)

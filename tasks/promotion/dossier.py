@@ -53,7 +53,8 @@ class Dossier:
     """Everything that one decision rests on.
 
     ``tasks`` holds the figures of each on the test slice, ``slots`` by task the calibration ratio of the
-    items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` PNG bytes by caption.
+    items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` PNG bytes by caption,
+    ``rules`` the gates that it was judged by, ``loosened`` those that let more through than when it was made.
     """
 
     surface: str
@@ -69,6 +70,17 @@ class Dossier:
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     proxies: Sequence[ProxyEvidence] = ()
     conflicts: ConflictEvidence | None = None
+    rules: Mapping[str, object] | None = None
+    judged_as_of: str | None = None
+    loosened: Sequence[str] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to look at though it holds nothing; loosened gates come first."""
+        return (
+            *(f"loosened since the release was made: {bound}" for bound in self.loosened),
+            *self.decision.warnings,
+        )
 
     @property
     def verdict(self) -> Literal["promote", "hold"]:
@@ -87,12 +99,15 @@ class Dossier:
             as_of=self.as_of,
             verdict=self.verdict,
             reasons=self.decision.reasons if isinstance(self.decision, Hold) else (),
-            warnings=self.decision.warnings,
+            warnings=self.warnings,
             notes=tuple(self.notes),
             gates=tuple(self.verdicts),
             calibration_in_slots=dict(self.slots),
             sensitivity=tuple(term.evidence() for term in self.utility.terms) if self.utility else (),
             manifest=self.manifest.to_json(),
+            rules=None if self.rules is None else dict(self.rules),
+            loosened=tuple(self.loosened),
+            judged_as_of=None if self.judged_as_of == self.as_of else self.judged_as_of,
         )
 
     def to_html(self) -> str:
@@ -102,10 +117,15 @@ class Dossier:
             title=f"{self.surface} release {self.release}: {self.verdict}",
             facts=[
                 f"as of {self.as_of}, label snapshot {self.manifest.snapshot.id}",
+                *(
+                    [f"judged as of {self.judged_as_of}"]
+                    if self.judged_as_of not in {None, self.as_of}
+                    else []
+                ),
                 f"{len(self.verdicts)} verdicts: {_counted(self.verdicts)}",
             ],
             reasons=self.decision.reasons if isinstance(self.decision, Hold) else (),
-            warnings=self.decision.warnings,
+            warnings=self.warnings,
             notes=self.notes,
             verdicts=sorted(self.verdicts, key=lambda verdict: WORST_FIRST.index(verdict.outcome)),
             ratios=draw_ratios(self.verdicts),

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.calibration.pictures import gather_pictures
-from tasks.contracts import Contracts, digest
+from tasks.contracts import Contracts, canonical, digest
+from tasks.contracts.gates import Gates
 from tasks.errors import ContractError
 from tasks.evaluation.evidence import ReleaseEvidence, ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
@@ -17,6 +18,7 @@ from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Hold, decide_release
 from tasks.promotion.dossier import Dossier, SlotUtility
 from tasks.promotion.gates import Evidence, Runs, judge_release
+from tasks.promotion.loosened_gates import name_loosened
 from tasks.promotion.reference_gate import weighted_tasks
 from tasks.promotion.unchanged_parts import judge_kept
 from tasks.promotion.unmeasured_joints import judge_unmeasured
@@ -35,7 +37,11 @@ DOSSIER: Final = "dossier"
 
 @dataclass(frozen=True)
 class GateResult:
-    """The verdict on a release, ``promote`` or ``hold``, with every gate and where the dossier lies."""
+    """The verdict on a release, ``promote`` or ``hold``, with every gate and where the dossier lies.
+
+    ``rules`` is the digest of the surface's gates that it was judged by, ``loosened`` says which of them let
+    more through than those of when it was made, ``judged_as_of`` when the age of its parts was taken.
+    """
 
     release: int
     verdict: str
@@ -44,6 +50,9 @@ class GateResult:
     gates: list[dict[str, Any]]
     dossier: str
     run_id: str
+    rules: str
+    loosened: list[str]
+    judged_as_of: str
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,7 @@ def run(
     *,
     release: int,
     steps: StepRuns,
+    as_of: datetime | None = None,
     stands: bool = False,
     parent_run: str | None = None,
 ) -> GateResult:
@@ -88,6 +98,7 @@ def run(
     ----------
     release : its version.
     steps : the runs whose evidence it is judged by.
+    as_of : at which the age of its parts is taken; by default its own.
     stands : the verdict of its own time stays the release's; this one is kept by the run alone.
 
     Raises
@@ -100,12 +111,14 @@ def run(
     manifest = release_manifest(workspace, release)
     documents = _Documents.read(workspace.home, runs)
     _refuse_foreign(documents, release, manifest)
-    inputs = digest({"release": release, **vars(runs), "contracts": dict(workspace.contracts.digests)})
+    judged = as_of or manifest.as_of
+    asked = {"release": release, "as_of": format_instant(judged), **vars(runs)}
+    inputs = digest({**asked, "contracts": dict(workspace.contracts.digests)})
     tags = {"release": release, "as_of": format_instant(manifest.as_of)}
     key = StepKey(workspace.home, workspace.surface, "gate", inputs)
     with step_run(key, parent_run=parent_run, tags=tags) as opened:
-        dossier = _dossier(workspace, release, manifest, runs, documents)
-        path = _write(workspace, opened, dossier, beside=f"-{opened.run_id[:8]}" if stands else "")
+        dossier = _dossier(workspace, release, manifest, runs, documents, judged)
+        path = _write(workspace, opened, dossier, stands=stands)
         shown = dossier.evidence().to_json()
         if not stands:
             registry.set_tags(part, {VERDICT: dossier.verdict, "dossier": path})
@@ -114,6 +127,9 @@ def run(
             release=release,
             run_id=opened.run_id,
             dossier=path,
+            rules=digest(dossier.rules),
+            loosened=list(dossier.loosened),
+            judged_as_of=format_instant(judged),
             **{name: shown[name] for name in ("verdict", "reasons", "warnings", "gates")},
         )
 
@@ -139,14 +155,16 @@ def _dossier(
     manifest: Manifest,
     runs: Runs,
     documents: _Documents,
+    judged: datetime,
 ) -> Dossier:
-    evidence = _gather(manifest.as_of, runs, documents, workspace.contracts)
+    evidence = _gather(judged, runs, documents, workspace.contracts)
     gates = workspace.contracts.surface.gates
     verdicts = judge_release(gates, evidence)
     return Dossier(
         surface=workspace.surface,
         release=release,
         as_of=format_instant(manifest.as_of),
+        judged_as_of=format_instant(judged),
         decision=decide_release(verdicts, cannot_tell=gates.cannot_tell),
         verdicts=verdicts,
         tasks=evidence.tasks,
@@ -161,7 +179,18 @@ def _dossier(
         ),
         proxies=documents.release.proxies,
         conflicts=documents.release.conflicts,
+        rules=canonical(gates),
+        loosened=_loosened(workspace.contracts, manifest, documents.release),
     )
+
+
+def _loosened(contracts: Contracts, manifest: Manifest, released: ReleaseEvidence) -> tuple[str, ...]:
+    """Say how the gates of now are looser than those of when the release was made."""
+    if manifest.contracts.get("surface") == contracts.digests["surface"]:
+        return ()
+    if released.rules is None:
+        return ("its gates of then are not known, and surface.yaml is another since",)
+    return name_loosened(Gates.model_validate(released.rules), contracts.surface.gates)
 
 
 def _slot_utility(simulation: SimulationEvidence, tasks: Sequence[TaskEvidence]) -> SlotUtility | None:
@@ -208,11 +237,18 @@ def _judge_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...
     )
 
 
-def _write(workspace: Workspace, run: StepRun, dossier: Dossier, *, beside: str) -> str:
-    """Write the dossier as a page and as JSON beside it, and as artifacts of the run."""
+def _write(workspace: Workspace, run: StepRun, dossier: Dossier, *, stands: bool) -> str:
+    """Write the dossier as a page and as JSON beside it, and as artifacts of the run.
+
+    No dossier is overwritten: one that says something else than the release's first has its run in its name.
+    """
     html, evidence = dossier.to_html(), dossier.evidence()
-    name = f"{DOSSIER}-release-{dossier.release}{beside}"
-    write_report(workspace, f"{name}.json", json.dumps(evidence.to_json(), indent=1, allow_nan=False) + "\n")
+    content = json.dumps(evidence.to_json(), indent=1, allow_nan=False) + "\n"
+    name = f"{DOSSIER}-release-{dossier.release}"
+    first = workspace.reports / f"{name}.json"
+    if stands or (first.exists() and first.read_text(encoding="utf-8") != content):
+        name = f"{name}-{run.run_id[:8]}"
+    write_report(workspace, f"{name}.json", content)
     path = write_report(workspace, f"{name}.html", html)
     run.text(f"{DOSSIER}.html", html)
     run.evidence(evidence)

@@ -24,6 +24,7 @@ from tasks.promotion.rules import (
     Support,
     changed_contracts,
     evidence_digest,
+    refuse_loosened,
     refuse_other_contracts,
     refuse_verdict,
     require_answers,
@@ -86,7 +87,9 @@ def prepare(workspace: Workspace, *, release: str | int, judge: Judge) -> Case:
         reasons=tuple(judged.reasons),
         warnings=tuple(judged.warnings),
         changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
-        evidence=evidence_digest(manifest, old, judged.gates),
+        evidence=evidence_digest(manifest, old, judged.gates, rules=judged.rules),
+        loosened=tuple(judged.loosened),
+        as_of=judged.judged_as_of,
     )
     refuse_verdict(case)
     return case
@@ -160,9 +163,12 @@ def run(
         return done
     case = prepare(workspace, release=part.version, judge=judge)
     require_support(case, support)
+    if not by.run:
+        refuse_loosened(case, workspace.surface)
     entry = Entry(
         Kind.PROMOTE, by.name, case.release, case.champion, why.strip(), case.evidence,
         experiment=support.experiment, waiver=support.waiver, run=by.run, sha256=part.sha256,
+        loosened="; ".join(case.loosened) or None,
     )  # fmt: skip
     reviewers = _reviewers(workspace) if by.run else {}
     _LOG.info("promote: moving the champion from %s to %s", case.champion or "none", case.release)

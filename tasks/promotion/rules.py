@@ -28,6 +28,8 @@ class Case:
     champion : the champion's version, None where there is none.
     changed : which of the tasks and policies are not the champion's.
     evidence : digest of all that the decision rests on; other evidence has another.
+    loosened : the gates that let more through than when the release was made.
+    as_of : the day at which the release was judged.
     """
 
     release: int
@@ -37,6 +39,8 @@ class Case:
     warnings: tuple[str, ...]
     changed: tuple[str, ...]
     evidence: str
+    loosened: tuple[str, ...] = ()
+    as_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,14 +87,22 @@ def changed_contracts(release: Mapping[str, str], champion: Mapping[str, str] | 
     return tuple(name for name in POLICIES if release[name] != champion[name])
 
 
-def evidence_digest(manifest: Manifest, champion: Manifest | None, gates: Sequence[Mapping[str, Any]]) -> str:
-    """Digest what a promotion rests on: both releases and every verdict, not the runs that found it."""
+def evidence_digest(
+    manifest: Manifest, champion: Manifest | None, gates: Sequence[Mapping[str, Any]], *, rules: str
+) -> str:
+    """Digest what a promotion rests on: both releases, every verdict and the gates, not the runs.
+
+    Parameters
+    ----------
+    rules : digest of the gates that the release was judged by.
+    """
     verdicts = [{name: value for name, value in gate.items() if name != "evidence"} for gate in gates]
     return digest(
         {
             "release": manifest.digest,
             "champion": None if champion is None else champion.digest,
             "gates": verdicts,
+            "rules": rules,
         }
     )
 
@@ -125,6 +137,22 @@ def refuse_verdict(case: Case) -> None:
         more = f" and {len(case.reasons) - 3} more, in its dossier" if len(case.reasons) > 3 else ""
         beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
         raise GateRefused(f"Release {case.release} is held {beside}: {shown}{more}")
+
+
+def refuse_loosened(case: Case, surface: str) -> None:
+    """Refuse to judge a release by looser gates than it was made under without anybody's approval.
+
+    Raises
+    ------
+    GateRefused
+        With each bound, as it was and as it is.
+    """
+    if case.loosened:
+        raise GateRefused(
+            f"Gates were loosened since release {case.release} was made: {'; '.join(case.loosened)}. That "
+            f"asks for the utility policy's approvals: promote it with the DAG {surface}__promote, where "
+            "its reviewers answer, or take the change back"
+        )
 
 
 def require_support(case: Case, support: Support) -> None:

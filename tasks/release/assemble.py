@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from tasks.contracts import digest
+from tasks.contracts import canonical, digest
 from tasks.evaluation.evidence import RefitEvidence, ReleaseEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.labels.snapshot import Snapshot
@@ -190,6 +190,7 @@ class _Making:
             judges=tuple(judges),
             unjudged=self._unjudged,
             description=describe(manifest, wanted.workspace.contracts.utility, figures, judges=judges),
+            rules=canonical(wanted.workspace.contracts.surface.gates),
         )
 
     def _refit(self, tested: Tested, reports: Reports, served: Scorer) -> RefitEvidence:

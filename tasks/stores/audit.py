@@ -58,6 +58,7 @@ class Entry:
     experiment, waiver : what supports changed tasks or policies.
     run : the Airflow run that it belongs to; empty for the command line.
     sha256, champion_sha256 : digests of both releases' files; None in rows of programs before this one.
+    loosened : the gates that let more through than when the release was made.
     replaces : the audit that was set aside before this row began a new one, and why.
     seal : digest of this row and of the seal before it.
     """
@@ -76,6 +77,7 @@ class Entry:
     at: datetime | None = None
     sha256: str | None = None
     champion_sha256: str | None = None
+    loosened: str | None = None
     replaces: str | None = None
     seal: str | None = None
 
@@ -109,6 +111,7 @@ SCHEMA: Final = pa.schema(
         pa.field("run", pa.string(), nullable=False),
         pa.field("sha256", pa.string()),
         pa.field("champion_sha256", pa.string()),
+        pa.field("loosened", pa.string()),
         pa.field("replaces", pa.string()),
         pa.field("seal", pa.string()),
     ]

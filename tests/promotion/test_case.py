@@ -1,5 +1,6 @@
 """The case of a promotion: refused early where the move would refuse, and shown as what it is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
 
 
 def test_of_other_evidence_nothing_is_shown(second_retrain: Retrained, case: CaseResult) -> None:
-    other = CaseResult(case.release, case.champion, "f" * 64, case.run_id)
+    other = replace(case, evidence="f" * 64)
     with pytest.raises(GateRefused, match="has changed since its case was made"):
         page(second_retrain.workspace, other)
 

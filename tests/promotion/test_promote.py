@@ -3,9 +3,14 @@
 The second release of the mini feed changes the utility policy of the first.
 """
 
+import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.cli import main
@@ -20,9 +25,9 @@ from tasks.release.trained import Trained
 from tasks.stores import releases
 from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.registry import Registry
-from tasks.stores.workspace import Workspace
+from tasks.stores.workspace import Workspace, parse_instant
 from tests.feeds import mini
-from tests.feeds.mini import AS_OF, NAME
+from tests.feeds.mini import AS_OF, LATER, NAME
 from tests.promotion.moving import MODEL, TESTED, forget_moves, moved_aliases, moves, promote_2
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
@@ -94,6 +99,88 @@ def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, t
         promote_2(mini.changed(workspace, tmp_path, surface=ask_more))
     assert moved_aliases(workspace) == {"champion": 1}
     assert prepare(workspace).verdict == "promote"
+
+
+def loosen(plain: dict[str, Any]) -> None:
+    plain["gates"]["data"]["rows"] = 1
+    plain["gates"]["freshness"]["newest_training_row"] = "P90D"
+
+
+LOOSENED = (
+    "gates.data.rows 100 -> 1",
+    "gates.freshness.newest_training_row P60D -> P90D",
+)
+
+
+def test_loosened_gates_ask_for_approvals_and_are_named_everywhere(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    there = mini.changed(workspace, tmp_path, surface=loosen)
+    before = {file: file.read_bytes() for file in workspace.reports.glob("dossier-*")}
+    case = prepare(there)
+    assert case.loosened == LOOSENED
+    assert case.warnings[:2] == tuple(f"loosened since the release was made: {bound}" for bound in LOOSENED)
+    assert case.evidence != prepare(workspace).evidence
+    with pytest.raises(
+        GateRefused, match=r"Gates were loosened since release 2 was made: gates\.data\.rows 100"
+    ):
+        promote_2(there)
+    with pytest.raises(GateRefused, match="Nobody approved for product"):
+        promote_2(there, run=RUN)
+    approve(there, case.evidence, "product", "safety")
+    moved = promote_2(there, run=RUN).moved
+    assert moved is not None
+    assert moved.loosened == "; ".join(LOOSENED)
+    assert {file: file.read_bytes() for file in before} == before, "no dossier is overwritten"
+    written = set(workspace.reports.glob("dossier-*.json")) - before.keys()
+    assert any("data.rows 100 -> 1" in file.read_text(encoding="utf-8") for file in written)
+
+
+def test_stricter_gates_ask_for_no_approval(workspace: Workspace, tmp_path: Path) -> None:
+    def tighten(plain: dict[str, Any]) -> None:
+        plain["gates"]["data"]["rows"] = 101
+
+    assert prepare(mini.changed(workspace, tmp_path, surface=tighten)).loosened == ()
+
+
+def test_a_challenger_of_months_ago_is_judged_as_of_today(workspace: Workspace, tmp_path: Path) -> None:
+    """The log has gone on for 90 days, and nothing was retrained; parts may be 60 days old."""
+    home = Path(shutil.copytree(workspace.home, tmp_path / "home"))
+    there = Workspace.open(NAME, surfaces=workspace.surfaces, home=home)
+    logged = max((home / "logs" / NAME / "impressions").glob("*.parquet"))
+    rows = pq.read_table(logged)
+    later = pc.add(rows["shown_at"], pa.scalar(timedelta(days=90)))
+    newer = rows.set_column(rows.column_names.index("shown_at"), "shown_at", later)
+    pq.write_table(newer, logged.with_name("later.parquet"))
+    with pytest.raises(GateRefused, match=r"freshness block: \w+\.newest_training_row 9\d"):
+        prepare(there)
+    newest = mini.step_runs(there, "shadow", release=2)[-1]
+    day = Registry(home).client.get_run(newest).data.tags["as_of"]
+    assert parse_instant(day) > LATER + timedelta(days=80)
+
+
+@pytest.mark.parametrize("days", [-5, 1])
+def test_a_case_that_is_too_old_or_of_tomorrow_moves_nothing(workspace: Workspace, days: int) -> None:
+    made = parse_instant(prepare(workspace).as_of) + timedelta(days=days)
+    with pytest.raises(GateRefused, match="start the promotion anew"):
+        recheck(workspace, 2, as_of=made)
+
+
+@pytest.mark.parametrize("step", ["validate", "release", "simulate", "shadow"])
+def test_evidence_that_somebody_edited_promotes_nothing(workspace: Workspace, step: str) -> None:
+    client = Registry(workspace.home).client
+    uris = [client.get_run(run).info.artifact_uri for run in mini.step_runs(workspace, step)]
+    files = [Path(uri.removeprefix("file://")) / "evidence.json" for uri in uris]
+    before = {file: file.read_text(encoding="utf-8") for file in files}
+    for file, text in before.items():
+        file.write_text(text.replace("1", "0", 1), encoding="utf-8")
+    try:
+        with pytest.raises(StoreError, match=r"evidence\.json of run .* is not what its step wrote"):
+            promote_2(workspace)
+    finally:
+        for file, text in before.items():
+            file.write_text(text, encoding="utf-8")
+    assert moved_aliases(workspace) == {"champion": 1}
 
 
 def test_a_release_under_other_contracts_than_are_in_force_is_refused(workspace: Workspace) -> None:

@@ -85,7 +85,7 @@ def test_a_reason_of_several_lines_is_kept_on_one(audit: Audit) -> None:
 def test_rows_of_a_program_before_seals_are_read_and_covered_by_the_next(audit: Audit) -> None:
     at = datetime(2026, 7, 6, tzinfo=UTC)
     earlier = asdict(replace(PROMOTED, number=0, at=at))
-    newer_columns = ("sha256", "champion_sha256", "replaces", "seal")
+    newer_columns = ("sha256", "champion_sha256", "loosened", "replaces", "seal")
     row = {name: value for name, value in earlier.items() if name not in newer_columns}
     schema = pa.schema([field for field in AUDIT_SCHEMA if field.name not in newer_columns])
     delta.append_after(audit.path, pa.Table.from_pylist([row], schema=schema), version=None)

@@ -1,0 +1,92 @@
+"""Which gates let more through than before: what a change of surface.yaml loosened after a release was made.
+
+::
+
+    bound       looser where it is
+    a minimum   lower          a maximum or an age   higher          segments   fewer
+    a baseline  another one: neither is stricter, so every change counts
+"""
+
+from collections.abc import Iterator
+from math import inf
+from typing import Final
+
+from tasks.contracts.durations import format_duration
+from tasks.contracts.gates import Gates
+
+_SEVERITIES: Final = ("info", "warning", "critical")
+_CANNOT_TELL: Final = ("hold", "warn")
+
+Bound = tuple[str, float, object]
+"""Its place in ``gates``, a number that grows as it gets looser, and what is written there."""
+
+
+def name_loosened(before: Gates, after: Gates) -> tuple[str, ...]:
+    """Say each bound that lets more through than before, with both values.
+
+    Examples
+    --------
+    >>> fewer = Gates.model_validate({"data": {"rows": 10}, "shadow": {"score_shift_max": 0.1}})
+    >>> name_loosened(Gates(), fewer)
+    ('gates.data.rows 10000 -> 10',)
+    >>> name_loosened(fewer, Gates())
+    ('gates.shadow.score_shift_max 0.1 -> 0.5',)
+    """
+    tasks = {*_tasks_of(before), *_tasks_of(after)}
+    old = {place: (looseness, shown) for place, looseness, shown in _bounds(before, tasks)}
+    new = {place: (looseness, shown) for place, looseness, shown in _bounds(after, tasks)}
+    lost = [place for place in old if place not in new]
+    looser = [place for place, (looseness, _) in new.items() if looseness > old.get(place, (inf, None))[0]]
+    named = [
+        f"gates.{place} {old[place][1]} -> {new[place][1] if place in new else 'none'}"
+        for place in looser + lost
+    ]
+    if before.decision != after.decision:
+        named.append(f"gates.decision {before.decision.model_dump()} -> {after.decision.model_dump()}")
+    return tuple(named)
+
+
+def _tasks_of(gates: Gates) -> set[str]:
+    return {*gates.model.refit_shift_max_by_task, *gates.freshness.parts}
+
+
+def _bounds(gates: Gates, tasks: set[str]) -> Iterator[Bound]:
+    yield from _minima(gates)
+    yield from _maxima(gates, tasks)
+    yield "data.severity", _SEVERITIES.index(gates.data.severity), gates.data.severity
+    yield "cannot_tell", _CANNOT_TELL.index(gates.cannot_tell), gates.cannot_tell
+    for segment in gates.calibration.by:
+        yield f"calibration.by {segment}", 0, "judged"
+
+
+def _minima(gates: Gates) -> Iterator[Bound]:
+    for place, least in (
+        ("data.rows", gates.data.rows),
+        ("data.positives", gates.data.positives),
+        ("model.first.auc_min", gates.model.first.auc_min),
+        ("calibration.ratio from", gates.calibration.ratio[0]),
+        ("shadow.overlap_at_k_min", gates.shadow.overlap_at_k_min),
+    ):
+        yield place, -least, least
+
+
+def _maxima(gates: Gates, tasks: set[str]) -> Iterator[Bound]:
+    model, freshness = gates.model, gates.freshness
+    for place, most in (
+        ("model.auc_drop_max", model.auc_drop_max),
+        ("model.normalized_entropy_rise_max", model.normalized_entropy_rise_max),
+        ("model.auc_max", model.auc_max),
+        ("model.feature_auc_max", model.feature_auc_max),
+        ("model.refit_shift_max", model.refit_shift_max),
+        *(
+            (f"model.refit_shift_max_by_task.{task}", model.refit_shift_max_of(task))
+            for task in sorted(tasks)
+        ),
+        ("calibration.ratio to", gates.calibration.ratio[1]),
+        ("shadow.score_shift_max", gates.shadow.score_shift_max),
+    ):
+        yield place, most, most
+    ages = {f"freshness.parts.{task}": freshness.parts.get(task) for task in sorted(tasks)}
+    for place, age in {"freshness.newest_training_row": freshness.newest_training_row, **ages}.items():
+        oldest = age or freshness.newest_training_row
+        yield place, oldest.total_seconds(), format_duration(oldest)

@@ -1,0 +1,85 @@
+"""Every bound of the gates counts, in the direction in which it lets more through."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from tasks.contracts import canonical
+from tasks.contracts.gates import Gates
+from tasks.promotion.loosened_gates import name_loosened
+
+LOOSER: dict[str, tuple[Any, Any]] = {
+    "data.rows": (100, 99),
+    "data.positives": (100, 99),
+    "data.severity": ("warning", "critical"),
+    "model.auc_drop_max": (0.1, 0.2),
+    "model.normalized_entropy_rise_max": (0.1, 0.2),
+    "model.auc_max": (0.9, 0.91),
+    "model.feature_auc_max": (0.9, 0.91),
+    "model.refit_shift_max": (0.1, 0.2),
+    "model.refit_shift_max_by_task": ({"click": 0.05}, {}),
+    "model.first.auc_min": (0.6, 0.5),
+    "calibration.ratio": ((0.9, 1.1), (0.9, 1.2)),
+    "calibration.by": (("a", "b"), ("b",)),
+    "decision.baseline": ("champion", "champion"),
+    "decision.first": ("logged", {"column": "popularity"}),
+    "shadow.overlap_at_k_min": (0.5, 0.4),
+    "shadow.score_shift_max": (0.5, 0.6),
+    "freshness.newest_training_row": ("P10D", "P11D"),
+    "freshness.parts": ({"click": "P1D"}, {}),
+    "cannot_tell": ("hold", "warn"),
+}
+"""A stricter and a looser value of every bound; there is one legal baseline."""
+
+
+def gates(**values: Any) -> Gates:
+    """Return gates with values by their place, as in ``data.rows``."""
+    plain: dict[str, Any] = {}
+    for place, value in values.items():
+        holder = plain
+        *above, name = place.split(".")
+        for key in above:
+            holder = holder.setdefault(key, {})
+        holder[name] = value
+    return Gates.model_validate(plain)
+
+
+def places(model: type[BaseModel], above: str = "") -> set[str]:
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found |= places(kind, f"{above}{name}.")
+        else:
+            found.add(f"{above}{name}")
+    return found
+
+
+def test_no_bound_of_the_contract_is_left_out() -> None:
+    assert places(Gates) == LOOSER.keys()
+
+
+@pytest.mark.parametrize("place", sorted(LOOSER.keys() - {"decision.baseline"}))
+def test_a_bound_that_lets_more_through_is_named_and_the_way_back_is_not(place: str) -> None:
+    strict, loose = (gates(**{place: value}) for value in LOOSER[place])
+    (named,) = name_loosened(strict, loose)
+    assert named.startswith(f"gates.{place.removesuffix('.first') if 'decision' in place else place}")
+    assert name_loosened(strict, strict) == ()
+    assert place == "decision.first" or name_loosened(loose, strict) == ()
+
+
+@given(st.sets(st.sampled_from(sorted(LOOSER.keys() - {"decision.baseline"})), min_size=1))
+def test_what_was_loosened_together_is_named_one_by_one(changed: set[str]) -> None:
+    strict = gates(**{place: values[0] for place, values in LOOSER.items()})
+    loose = gates(**{place: values[place in changed] for place, values in LOOSER.items()})
+    assert len(name_loosened(strict, loose)) >= len(changed)
+    assert name_loosened(strict, strict) == ()
+
+
+@given(st.sets(st.sampled_from(sorted(LOOSER))))
+def test_gates_come_back_from_evidence_as_they_were(loose: set[str]) -> None:
+    before = gates(**{place: values[place in loose] for place, values in LOOSER.items()})
+    assert name_loosened(before, Gates.model_validate(canonical(before))) == ()
