@@ -142,6 +142,9 @@ def test_the_audit_lies_beside_the_labels(workspace: Workspace) -> None:
     audit.append(entry, seen=audit.read())
     assert [kept.by for kept in audit.entries()] == ["ana"]
     assert str(audit.path).startswith("s3://")
+    with pytest.raises(StoreError, match=r"move .* away by its own tools, then roll back"):
+        audit.set_aside()
+    assert Audit(workspace.home, "another").set_aside() == ""
 
 
 def test_while_the_store_is_away_a_step_says_so_and_afterwards_it_resumes(

@@ -23,7 +23,7 @@ import pyarrow as pa
 from tasks.errors import ContractError, Overtaken, StoreError
 from tasks.stores import delta
 from tasks.stores.audit_chain import broken_rows, seals_of
-from tasks.stores.location import Location, store_of
+from tasks.stores.location import Location, listing, store_of
 
 
 class Kind(StrEnum):
@@ -162,12 +162,12 @@ class Audit:
         StoreError
             It lies in an object store, or a file of it may not be read: it may be whole all the same.
         """
+        if not listing(self.path, "**/*"):
+            return ""
         if not isinstance(self.path, Path):
             raise StoreError(
-                f"An object store has no folder to rename: move {self.path} away by its own tools"
+                f"An object store renames no folder: move {self.path} away by its own tools, then roll back"
             )
-        if not self.path.exists():
-            return ""
         if locked := [file for file in (self.path, *self.path.rglob("*")) if not access(file, R_OK)]:
             raise StoreError(f"{locked[0]} may not be read by this user and may be whole: nothing moved")
         aside = self.path.with_name(f"{self.surface}.set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
