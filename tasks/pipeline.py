@@ -140,7 +140,9 @@ def recheck(workspace: "Workspace", release: int, *, as_of: datetime | None = No
 
     manifest = release_manifest(workspace, release)
     checked = validate.run(workspace, as_of=manifest.as_of, snapshot=manifest.snapshot.id)
-    newest = max(manifest.as_of, arrival.last_midnight(workspace, as_of=datetime.now(UTC)))
+    now = datetime.now(UTC)
+    arrival.warn(workspace, as_of=now)
+    newest = max(manifest.as_of, arrival.last_midnight(workspace, as_of=now))
     waits = workspace.contracts.surface.promotion.answer_within + timedelta(days=1)
     if as_of is not None and not newest - waits <= as_of <= newest:
         raise GateRefused(

@@ -70,9 +70,9 @@ def warn(workspace: Workspace, *, as_of: datetime) -> None:
 
 
 def last_midnight(workspace: Workspace, *, as_of: datetime) -> datetime:
-    """Return the last midnight that the log had passed by an as-of: the newest day that it holds whole."""
+    """Return the last midnight that traffic had passed by an as-of; its outcomes come in for long after."""
     with open_log(workspace) as log:
-        arrived = find_arrived(log, as_of=as_of)
+        arrived = _arrived(log, _newest(log, IMPRESSIONS, as_of), as_of)
     return arrived.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -82,11 +82,14 @@ def find_arrived(log: LogTables, *, as_of: datetime) -> datetime:
     It is the as-of where the newest known row of either table lies less than ``arrival.within`` before it,
     else that row's time. A log that has ended (``until``) has arrived up to its end at most.
     """
+    ends = [at for table in (IMPRESSIONS, EVENTS) if (at := _newest(log, table, as_of))]
+    return _arrived(log, max(ends, default=None), as_of)
+
+
+def _arrived(log: LogTables, newest: datetime | None, as_of: datetime) -> datetime:
     surface = log.contracts.surface
     wanted = min(as_of, surface.ends_at or as_of)
-    ends = [at for table in (IMPRESSIONS, EVENTS) if (at := _newest(log, table, as_of))]
-    newest = max(ends, default=wanted)
-    return wanted if newest > wanted - surface.arrival.within else newest
+    return wanted if newest is None or newest > wanted - surface.arrival.within else newest
 
 
 def _newest(log: LogTables, table: str, as_of: datetime) -> datetime | None:

@@ -85,3 +85,13 @@ def test_a_retrain_that_does_not_wait_is_told(tmp_path: Path, caplog: pytest.Log
     assert caplog.messages == []
     arrival.warn(workspace, as_of=at(30))
     assert "The log has not arrived up to 2024-03-30T00:00:00Z: impressions end at" in caplog.text
+
+
+def test_the_last_midnight_is_that_of_traffic_though_outcomes_come_in_for_long(tmp_path: Path) -> None:
+    logs = Logs.random(tmp_path, seed=1)
+    logs.within = "P1D"
+    logs.impressions = [{**row, "shown_at": at(5.5)} for row in logs.impressions[:2]]
+    logs.events = [event("click", at(9), value=1.0)]
+    workspace = logs.write()
+    assert arrival.last_midnight(workspace, as_of=at(30)) == at(5)
+    assert arrival.last_midnight(workspace, as_of=at(6.25)) == at(6)
