@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -71,6 +71,7 @@ def test_a_bound_that_lets_more_through_is_named_and_the_way_back_is_not(place: 
     assert place == "decision.first" or name_loosened(loose, strict) == ()
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from(sorted(LOOSER.keys() - {"decision.baseline"})), min_size=1))
 def test_what_was_loosened_together_is_named_one_by_one(changed: set[str]) -> None:
     strict = gates(**{place: values[0] for place, values in LOOSER.items()})
@@ -79,6 +80,7 @@ def test_what_was_loosened_together_is_named_one_by_one(changed: set[str]) -> No
     assert name_loosened(strict, strict) == ()
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from(sorted(LOOSER))))
 def test_gates_come_back_from_evidence_as_they_were(loose: set[str]) -> None:
     before = gates(**{place: values[place in loose] for place, values in LOOSER.items()})
