@@ -152,7 +152,7 @@ def test_a_challenger_of_months_ago_is_judged_as_of_today(workspace: Workspace, 
     later = pc.add(rows["shown_at"], pa.scalar(timedelta(days=90)))
     newer = rows.set_column(rows.column_names.index("shown_at"), "shown_at", later)
     pq.write_table(newer, logged.with_name("later.parquet"))
-    with pytest.raises(GateRefused, match=r"freshness block: \w+\.newest_training_row 9\d"):
+    with pytest.raises(GateRefused, match=r"freshness block: \w+\.newest_training_row \d+"):
         prepare(there)
     newest = mini.step_runs(there, "shadow", release=2)[-1]
     day = Registry(home).client.get_run(newest).data.tags["as_of"]
