@@ -18,6 +18,7 @@ import pandas as pd
 
 from tasks import errors
 from tasks.release.staging import PREFIX
+from tasks.release.strange_inputs import find_strange_inputs
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
 
 
@@ -37,6 +38,10 @@ class LoadedRelease:
             A column is missing, a key is null or repeated.
         """
         return _as_ours(self._model.predict, None, frame)
+
+    def find_strange_inputs(self, frame: pd.DataFrame) -> dict[str, float]:
+        """Return by feature the share of candidates whose value no training of the release saw."""
+        return find_strange_inputs(self._model.scorer.heads.heads.values(), frame)
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
         """Show one request's candidates with their components, what dropped and what moved them.

@@ -1,6 +1,8 @@
 """Scoring a file of candidates with a release, and explaining one request of it."""
 
+import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,18 @@ from tasks.stores.releases import release_part, resolve_release
 from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 
+_MUCH = 0.01
+"""The share of candidates with unseen values of a feature that is warned of."""
+
+_LOG = logging.getLogger("equipoise")
+
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """Where the scored candidates lie and how they were dealt with."""
+    """Where the scored candidates lie and how they were dealt with.
+
+    ``unseen`` is, by feature, the share of candidates whose value no training of the release saw.
+    """
 
     release: int
     out: str
@@ -32,6 +42,7 @@ class ScoreResult:
     requests: int
     in_slates: int
     dropped: dict[str, int]
+    unseen: dict[str, float]
 
 
 def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> ScoreResult:
@@ -43,8 +54,11 @@ def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> Score
         The file cannot be read, or the release refuses it: a missing column, a null or repeated key.
     """
     version = resolve_release(workspace, release)
-    scored = load(workspace, version).score(read_candidates(source))
+    loaded, candidates = load(workspace, version), read_candidates(source)
+    scored = loaded.score(candidates)
+    unseen = loaded.find_strange_inputs(candidates)
     write_atomically(scored, out)
+    _warn_of_unseen(unseen)
     return ScoreResult(
         release=version,
         out=str(out),
@@ -52,7 +66,19 @@ def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> Score
         requests=int(scored[c.REQUEST_ID].nunique()),
         in_slates=int(scored[c.SLATE_POSITION].notna().sum()),
         dropped={str(k): int(n) for k, n in scored[c.DROPPED_BY].value_counts().items()},
+        unseen=unseen,
     )
+
+
+def _warn_of_unseen(unseen: Mapping[str, float]) -> None:
+    much = {name: share for name, share in unseen.items() if share >= _MUCH}
+    if much:
+        named = ", ".join(f"{name} in {share:.1%}" for name, share in much.items())
+        _LOG.warning(
+            "score: values that no training of the release saw: %s of the candidates. Unseen categories "
+            "count as missing, and beyond their range trees do not tell values apart",
+            named,
+        )
 
 
 def explain(workspace: Workspace, *, release: str, source: Path, request: str) -> list[dict[str, Any]]:

@@ -19,7 +19,11 @@ from tasks.validation.findings import Judgement, Line
 from tasks.validation.trailing import Comparison, Floats
 
 _DAY = timedelta(days=1)
-_WEEKS = 4
+_WEEKS, _WEEK, _SATURDAY = 4, 7, 5
+_LEAST_OTHERS = 3
+"""Days outside of a silence without which nothing is known of what is usual."""
+
+_NOT_JUDGED = "not judged: too few days came before any"
 
 Flags = npt.NDArray[np.bool_]
 Differs = Callable[[Floats, Floats], Flags]
@@ -132,21 +136,45 @@ def check_silences(
             for start, stop, usual in _silences(days, rows, trailing)
             if usual >= expected and (stop == len(days)) == ended
         ]
-    return Judgement(sorted(set(counted["subject"])), broken, f"none was silent until {last}")
+    holds = f"none was silent until {last}"
+    if len(days) <= _LEAST_OTHERS:
+        holds = f"not judged: {max(len(days), 0)} whole day(s) with events, {_LEAST_OTHERS + 1} are needed"
+    return Judgement(sorted(set(counted["subject"])), broken, holds)
 
 
 def _silences(days: Sequence[date], rows: Floats, trailing: int) -> Iterator[tuple[int, int, float]]:
-    """Yield each run of silent days, as a half-open range, and how many events were usual for it."""
+    """Yield each run of silent days, as a half-open range, and how many events were usual for it.
+
+    In a first week, of which no weekday came before, it is held against all days outside of it.
+    """
     weekdays = np.array([day.weekday() for day in days])
     for start in np.flatnonzero((rows[1:] == 0) & (rows[:-1] > 0)) + 1:
         later = np.flatnonzero(rows[start:] > 0)
         stop = int(start + later[0]) if len(later) else len(rows)
-        if start < t.LEAST_DAYS:
+        if start < _WEEK:
+            others = np.delete(rows, slice(start, stop)), np.delete(weekdays, slice(start, stop))
+            if len(others[0]) >= _LEAST_OTHERS:
+                back = stop < len(rows)
+                usual = sum(_usual_of_all(day, *others, any_day=back) for day in weekdays[start:stop])
+                yield int(start), stop, usual
             continue
         before = slice(max(0, start - trailing), start)
         same = {day: rows[before][weekdays[before] == day] for day in set(weekdays[start:stop])}
         usual = sum(np.median(same[day]) for day in weekdays[start:stop] if len(same[day]))
         yield int(start), stop, float(usual)
+
+
+def _usual_of_all(weekday: int, rows: Floats, weekdays: npt.NDArray[np.int_], *, any_day: bool) -> float:
+    """Return what is usual for a weekday among all days: its own, else of weekends or of working days.
+
+    Parameters
+    ----------
+    any_day : take all days where there is none of these, rather than 0.
+    """
+    for alike in (weekdays == weekday, (weekdays >= _SATURDAY) == (weekday >= _SATURDAY)):
+        if alike.any():
+            return float(np.median(rows[alike]))
+    return float(np.median(rows)) if any_day else 0.0
 
 
 def _compare(counted: pd.DataFrame, scale: _Scale, comparison: Comparison, differs: Differs) -> Judgement:
@@ -155,7 +183,7 @@ def _compare(counted: pd.DataFrame, scale: _Scale, comparison: Comparison, diffe
     series = {_name(*key): one for key, one in counted.groupby(["subject", "value"], sort=False)}
     figures = sum(min(newest or len(one), len(one)) for one in series.values())
     rate = comparison.false_alarm_rate / max(figures, 1)
-    broken, lines = [], []
+    broken, lines, judged = [], [], 0
     for name, one in series.items():
         days, (level, noise) = one["day"].tolist(), scale.levels(one)
         usual = t.usual_levels(days, level, noise, trailing=comparison.trailing, false_alarm_rate=rate)
@@ -166,9 +194,12 @@ def _compare(counted: pd.DataFrame, scale: _Scale, comparison: Comparison, diffe
             written = [scale.written(figure[n]) for figure in (values, low, high)]
             broken.append((name, "{} {}: {}, usual {} to {}".format(name, days[n], *written)))
         odd = [days[n] for n in np.flatnonzero(outside)]
+        judged += int(np.isfinite(usual.low[-newest:] if newest else usual.low).sum())
         known, least, most = map(t.none_for_nan, (values, low, high))
         lines.append(Line(name, days, known, least, most, scale is _SHARES, odd))
     holds = f"{figures:,} figures of {len(series)} series, none outside of its interval"
+    if judged < figures:
+        holds = f"{judged:,} of {holds}: before the others came too few days" if judged else _NOT_JUDGED
     return Judgement(list(series), broken, holds, lines)
 
 

@@ -7,10 +7,10 @@ from difflib import get_close_matches
 import pandas as pd
 
 from tasks.validation import measurements as m
-from tasks.validation.findings import Judgement
+from tasks.validation.findings import Judgement, list_names
 from tasks.validation.measurements import Measurement
 
-_CLOSE = 0.8
+_CLOSE, _MOST_NAMES, _LONGEST = 0.8, 200, 80
 
 
 def count_broken_rows(
@@ -97,7 +97,7 @@ def check_unknown_events(
 ) -> Judgement:
     """Find names that no task of the contract has, and that are close to one of its names, or new.
 
-    A log may hold what is another surface's; those names are only listed.
+    A log may hold what is another surface's; those names are only listed, and the most frequent are judged.
 
     Parameters
     ----------
@@ -109,13 +109,14 @@ def check_unknown_events(
     since = datetime.fromisoformat(as_of).date() - timedelta(days=newest)
     begun = min(_first_days(m.measured(frame, m.ROWS)).values(), default=since)
     broken = []
-    for name in sorted(first, key=lambda name: -rows[name]):
+    frequent = sorted(first, key=lambda name: -rows[name])
+    for name in frequent[:_MOST_NAMES]:
         if near := get_close_matches(name, events, n=1, cutoff=_CLOSE):
             broken.append((name, f"{name}: {rows[name]:,} events (is it '{near[0]}'?)"))
         elif begun < since <= first[name]:
             broken.append((name, f"{name}: {rows[name]:,} events since {first[name]}"))
-    others = ", ".join(f"{name} ({n:,})" for name, n in rows.items())
-    return Judgement(sorted(events), broken, f"of other surfaces: {others}" if others else "none")
+    others = list_names(f"{name[:_LONGEST]} ({rows[name]:,})" for name in frequent)
+    return Judgement(sorted(events), broken, f"named by no task: {others}" if others else "none")
 
 
 def check_contracted_events(frame: pd.DataFrame, *, events: Sequence[str]) -> Judgement:

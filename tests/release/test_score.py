@@ -71,6 +71,19 @@ def test_the_command_says_how_many_were_dropped_by_what(
     assert said["dropped"]["policy_violation"] == 5
 
 
+def test_values_that_training_never_saw_are_said_by_feature(
+    first_retrain: Retrained,
+    candidates: pd.DataFrame,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    strange = candidates.assign(device="fridge")
+    assert main([*_words(first_retrain, "score", tmp_path, strange), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unseen"]["device"] == 1.0
+    assert "values that no training of the release saw: device in 100.0%" in caplog.text
+
+
 def test_the_best_candidate_leaves_every_slate_once_it_is_unsafe(
     score: Score, candidates: pd.DataFrame
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 import pandas as pd
+import pytest
 
 from tasks.validation import day_rules
 from tasks.validation.measurements import Measurement, frame_of
@@ -129,3 +130,30 @@ def test_a_stream_that_rests_at_weekends_goes_on() -> None:
 
 def test_a_rare_stream_may_be_silent() -> None:
     assert silences([(n, 2) for n in range(0, 40, 3)], ended=True) == []
+
+
+@pytest.mark.parametrize("length", range(5, 15))
+def test_a_silent_day_of_a_first_week_is_found_by_all_its_days(length: int) -> None:
+    """Whatever weekday the log begins with: all events of one day are gone, and the next day has some."""
+    first = 56 - length
+    for silent in range(first + 1, min(first + 7, 55)):
+        days = [(n, 50) for n in range(first, 56) if n != silent]
+        said = silences(days, ended=False)
+        assert said == [f"click: no event from {day(silent)} to {day(silent)}, 50 were usual"]
+
+
+@pytest.mark.parametrize("days", range(4))
+def test_too_few_days_are_not_judged_and_never_said_to_be_free_of_silence(days: int) -> None:
+    for ended in (True, False):
+        found = day_rules.check_silences(
+            rows([(n, 50) for n in range(56 - days, 56)], "click"),
+            as_of=AS_OF, trailing=28, expected=30, ended=ended,
+        )  # fmt: skip
+        assert found.observed.startswith("not judged: ")
+
+
+def test_days_that_too_few_came_before_are_said_not_to_be_judged() -> None:
+    comparison = Comparison(AS_OF, trailing=28, false_alarm_rate=0.01)
+    for days, said in ((5, "not judged"), (9, "2 of 9 figures"), (0, "0 figures")):
+        frame = rows((n, 100) for n in range(56 - days, 56))
+        assert day_rules.compare_volumes(frame, comparison, factor=2).observed.startswith(said)

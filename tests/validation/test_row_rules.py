@@ -76,7 +76,7 @@ def test_an_unknown_event_is_found_where_it_is_new_or_close_to_a_known_one() -> 
         "swipe: 2 events since 2026-03-28",
         "clik: 1 events (is it 'click'?)",
     ]
-    assert judge(frame_of(old)).observed == "of other surfaces: tap (4)"
+    assert judge(frame_of(old)).observed == "named by no task: tap (4)"
 
 
 def test_an_event_of_the_contract_that_never_occurs_is_found() -> None:
