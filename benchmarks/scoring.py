@@ -19,7 +19,8 @@ from tasks.calibration.fit import fit_binary
 from tasks.ranking.decide import decide
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head, Heads
-from tasks.ranking.policy import SlatePolicy, UtilityPolicy
+from tasks.ranking.policy import UtilityPolicy
+from tasks.ranking.slate_policy import SlatePolicy
 
 MOST = 1.10
 TASKS = ("click", "buy", "back", "hide")

@@ -228,7 +228,7 @@ def reweighted(policy: UtilityPolicy, factors: Mapping[str, float]) -> UtilityPo
     --------
     >>> plain = {"policy": "p", "version": 1, "weights": {"click": 1.0, "hide": -3.0}}
     >>> reweighted(UtilityPolicy.from_json(plain), {"click": 50.0, "hide": 0.0}).weights
-    {'click': Weight(weight=50.0, times=None)}
+    {'click': Weight(weight=50.0, times=None, cap=None)}
     """
 
     def scaled(weights: Mapping[str, Weight]) -> dict[str, Weight]:

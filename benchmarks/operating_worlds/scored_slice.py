@@ -24,7 +24,8 @@ from tasks.contracts import Contracts, canonical
 from tasks.datasets.world.vocabulary import EXAMINATION
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.examination import Examination
-from tasks.ranking.policy import SlatePolicy, UtilityPolicy
+from tasks.ranking.policy import UtilityPolicy
+from tasks.ranking.slate_policy import SlatePolicy
 from tasks.replay.logged_candidates import labelled_candidates
 from tasks.stores.workspace import Workspace
 from tasks.training.examination_curve import estimate_examination

@@ -23,8 +23,15 @@ _ORDERS = {
     "within_error": "within the error",
     "cannot_tell": "cannot tell",
     "by_tier": "by tier",
+    "by_multiplier": "by multiplier",
 }
-_NOTES = {"constraints": "dropped by", "moved_by": "moved by", "tier": "tier", "context": "context"}
+_NOTES = {
+    "constraints": "dropped by",
+    "moved_by": "moved by",
+    "multiplied_by": "multiplied by",
+    "tier": "tier",
+    "context": "context",
+}
 
 
 def write_explanation(plain: Sequence[Plain]) -> Group:
@@ -63,7 +70,8 @@ def _candidate(rows: Sequence[Plain]) -> Iterator[RenderableType]:
         terms.add_row(*(Text(cell, overflow="fold") for cell in _term(row)))
     yield ""
     yield Text(", ".join([f"{place} {one['item_id']}{slot}", *notes]), style="bold")
-    yield Padding(f"utility {_number(one['utility'])}{error}{_next(one)}", (0, 0, 0, 3))
+    total = "" if "total" not in one else f" of a total of {_number(one['total'])}"
+    yield Padding(f"utility {_number(one['utility'])}{total}{error}{_next(one)}", (0, 0, 0, 3))
     yield Padding(terms, (0, 0, 0, 3))
 
 

@@ -38,9 +38,9 @@ def find_warnings(tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
                 yield Problem("utility.yaml", f"guardrails.{i}.{bound}", "0", hint)
     for name, weight in utility.weights.items():
         rule = tasks.tasks[name].rule
-        if weight.times and rule and rule.credit == "every":
+        if weight.column and rule and rule.credit == "every":
             hint = "one sale counts for every impression whose window holds it; consider credit: last_touch"
-            yield Problem("utility.yaml", f"weights.{name}.times", weight.times, hint)
+            yield Problem("utility.yaml", f"weights.{name}.times", weight.column, hint)
 
 
 def _warn_of_opener(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[Problem]:
@@ -212,13 +212,32 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterat
         )
 
 
-def find_slate_problems(slate: SlateSpec) -> Iterator[Problem]:
-    """Find minimums that a slate cannot hold."""
+def find_slate_problems(slate: SlateSpec, utility: UtilitySpec | None) -> Iterator[Problem]:
+    """Find minimums that a slate cannot hold, in the slate of a context too, and a decay without an offset.
+
+    Parameters
+    ----------
+    utility : None where its file could not be read.
+    """
+    yield from _check_minimums(slate, "slate.yaml", "")
+    if utility is None:
+        return
+    if slate.decay is not None and utility.offset is None:
+        hint = "needs an offset in utility.yaml: a negative utility would rise by a share below 1"
+        yield Problem("slate.yaml", "decay", abbreviate(slate.decay.by), hint)
+    for i, context in enumerate(utility.contexts):
+        if context.slate is not None:
+            changed = slate.model_copy(update=context.slate.model_dump(exclude_none=True))
+            yield from _check_minimums(changed, "utility.yaml", f"contexts.{i}.slate.")
+
+
+def _check_minimums(slate: SlateSpec, file: str, field: str) -> Iterator[Problem]:
     least = sum(slate.min_where_if_available.values())
     if least > slate.length:
         hint = f"asks for {least} of {slate.length} slots"
-        yield Problem("slate.yaml", "min_where_if_available", abbreviate(slate.min_where_if_available), hint)
+        found = abbreviate(slate.min_where_if_available)
+        yield Problem(file, f"{field}min_where_if_available", found, hint)
     for column in sorted(set(slate.min_where_if_available) & set(slate.max_where)):
         if slate.min_where_if_available[column] > slate.max_where[column]:
             hint = "its minimum is above its maximum"
-            yield Problem("slate.yaml", f"max_where.{column}", str(slate.max_where[column]), hint)
+            yield Problem(file, f"{field}max_where.{column}", str(slate.max_where[column]), hint)

@@ -3,15 +3,22 @@
 A file that could not be read is held against no policy: without a surface only the tasks are asked.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Final
 
 from tasks import columns as c
+from tasks.contracts.base import Scalar
 from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind, metric_names, parse_metric
 from tasks.contracts.problems import Problem, abbreviate
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import TasksSpec
 from tasks.contracts.utility import PolicyContext, UtilitySpec, Weights
 from tasks.errors import unknown
+
+_MOST_COMBINATIONS: Final = 100_000
+"""Combinations of a context's values from which on only single earlier contexts are held against it."""
 
 
 def find_utility_problems(
@@ -37,6 +44,7 @@ def find_utility_problems(
 def _check_floors_and_tiers(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[Problem]:
     named = {
         "relevance_floor": list(utility.relevance_floor),
+        **{f"contexts.{i}.relevance_floor": list(c.relevance_floor) for i, c in enumerate(utility.contexts)},
         "lexicographic": [t.task for t in utility.lexicographic],
     }
     for field, names in named.items():
@@ -74,24 +82,43 @@ def _check_weights(
         if task.level == "request":
             hint = "is the same for every candidate of a request: it cannot rank, so it is not in the sum"
             yield Problem("utility.yaml", where, "", hint)
-        if weight.times and surface is not None and weight.times not in surface.values:
-            hint = unknown("value column", weight.times, surface.values, where="surface.yaml values")
-            yield Problem("utility.yaml", f"{where}.times", abbreviate(weight.times), hint)
+        if weight.column and surface is not None and weight.column not in surface.values:
+            hint = unknown("value column", weight.column, surface.values, where="surface.yaml values")
+            yield Problem("utility.yaml", f"{where}.times", abbreviate(weight.column), hint)
 
 
 def _find_unreachable(contexts: tuple[PolicyContext, ...]) -> Iterator[Problem]:
-    names = [context.name for context in contexts]
+    """Find contexts that earlier ones cover, alone or together."""
     for i, later in enumerate(contexts):
-        if later.name in names[:i]:
-            yield Problem("utility.yaml", f"contexts.{i}.name", abbreviate(later.name), "named twice")
-        for earlier in contexts[:i]:
-            covers = all(
-                column in later.when and set(later.when[column]) <= set(values)
-                for column, values in earlier.when.items()
-            )
-            if covers:
-                hint = f"can never match: '{earlier.name}' matches all of it first"
-                yield Problem("utility.yaml", f"contexts.{i}", abbreviate(later.name), hint)
+        covering = _covering(later, contexts[:i])
+        if covering:
+            names = ", ".join(f"'{name}'" for name in covering)
+            hint = f"can never match: {names} {'match' if len(covering) > 1 else 'matches'} all of it first"
+            yield Problem("utility.yaml", f"contexts.{i}", abbreviate(later.name), hint)
+
+
+def _covering(later: PolicyContext, earlier: Sequence[PolicyContext]) -> list[str]:
+    """Return the earlier contexts that match wherever this one would, none where they leave something.
+
+    One that asks for a column which this one leaves open takes a part of every value away, and no finite
+    list of values takes all.
+    """
+    columns = sorted(later.when)
+    asked = [one for one in earlier if one.when.keys() <= later.when.keys()]
+    for one in asked:
+        if all(set(later.when[name]) <= set(values) for name, values in one.when.items()):
+            return [one.name]
+    if math.prod(len(later.when[name]) for name in columns) > _MOST_COMBINATIONS:
+        return []
+    met = [
+        next((one.name for one in asked if _matches(one, dict(zip(columns, values, strict=True)))), None)
+        for values in product(*(later.when[name] for name in columns))
+    ]
+    return [] if None in met else list(dict.fromkeys(name for name in met if name is not None))
+
+
+def _matches(context: PolicyContext, values: Mapping[str, Scalar]) -> bool:
+    return all(values[name] in allowed for name, allowed in context.when.items())
 
 
 def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:

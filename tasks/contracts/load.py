@@ -145,7 +145,7 @@ def find_problems(folder: str, models: Mapping[str, BaseModel]) -> list[Problem]
         if policy is not None:
             problems += find_utility_problems(policy, tasks, known)
     if isinstance(slate, SlateSpec):
-        problems += find_slate_problems(slate)
+        problems += find_slate_problems(slate, policy)
     return problems
 
 

@@ -1,12 +1,13 @@
 """``slate.yaml``: how the ordered candidates become a slate."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.contracts.base import Closed, Identifier, Number, Slug, Version
 
 _Count = Annotated[int, Field(ge=1, le=1000)]
+_Limits = dict[Identifier, Annotated[int, Field(ge=0, le=1000)]]
 
 
 class Diversity(Closed):
@@ -14,6 +15,21 @@ class Diversity(Closed):
 
     by: Identifier
     strength: Annotated[Number, Field(gt=0)]
+
+
+class Decay(Closed):
+    """Lets the k-th item of a value, from 0, count (1 - floor) x factor^k + floor of its utility.
+
+    Only under a utility policy with an offset: a negative utility would rise.
+    """
+
+    by: Identifier
+    factor: Annotated[Number, Field(gt=0, lt=1)]
+    floor: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class SlateSpec(Closed):
@@ -27,7 +43,23 @@ class SlateSpec(Closed):
     version: Version
     length: _Count
     max_per: dict[Identifier, _Count] = {}
-    max_where: dict[Identifier, Annotated[int, Field(ge=0, le=1000)]] = {}
+    max_where: _Limits = {}
     min_where_if_available: dict[Identifier, _Count] = {}
     required_first: Identifier | None = None
     diversity: Diversity | None = None
+    decay: Annotated[Decay | None, Field(exclude_if=_is_none)] = None
+
+
+class SlateOverride(Closed):
+    """What a context changes of the slate: each field that is given takes the place of the slate's own."""
+
+    length: Annotated[_Count | None, Field(exclude_if=_is_none)] = None
+    max_per: Annotated[dict[Identifier, _Count] | None, Field(exclude_if=_is_none)] = None
+    max_where: Annotated[_Limits | None, Field(exclude_if=_is_none)] = None
+    min_where_if_available: Annotated[dict[Identifier, _Count] | None, Field(exclude_if=_is_none)] = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("changes nothing; give length, max_per, max_where or min_where_if_available")
+        return self

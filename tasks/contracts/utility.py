@@ -1,9 +1,11 @@
 """``utility.yaml``: the decision as reviewed data.
 
-utility = sum over terms of weight x calibrated probability [x value column]
+total   = sum over terms of weight x calibrated probability [x value column, at most its cap]
+utility = total, or with an offset a positive number in the order of totals, x the multipliers that apply
 """
 
 from collections import Counter
+from collections.abc import Sequence, Sized
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -20,18 +22,44 @@ from tasks.contracts.base import (
     Text,
     Version,
 )
+from tasks.contracts.slate import SlateOverride
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def _is_empty(value: Sized) -> bool:
+    return not value
 
 
 def _weight(value: Any) -> Any:
     return value if isinstance(value, dict | Weight) else {"weight": value}
 
 
+class ValueColumn(Closed):
+    """A value column that counts up to a cap, so that one dear item is not worth any number of clicks."""
+
+    column: Identifier
+    cap: Annotated[Number, Field(gt=0)]
+
+
 class Weight(Closed):
     """One term of the sum; a bare number is a weight without a value column."""
 
     weight: Number
-    times: Identifier | None = None
+    times: Identifier | ValueColumn | None = None
     why: Text | None = None
+
+    @property
+    def column(self) -> str | None:
+        """The value column, if there is one."""
+        return self.times.column if isinstance(self.times, ValueColumn) else self.times
+
+    @property
+    def cap(self) -> float | None:
+        """The most that the value column counts, if it has a cap."""
+        return self.times.cap if isinstance(self.times, ValueColumn) else None
 
 
 Weights = dict[Identifier, Annotated[Weight, BeforeValidator(_weight)]]
@@ -42,18 +70,34 @@ _Condition = Annotated[
 ]
 
 
-class PolicyContext(Closed):
-    """Weights that replace the base ones where every condition holds; first match wins."""
+class Offset(Closed):
+    """Makes totals positive without changing their order, so that they can be multiplied.
+
+    With the sum N of the absolute values of negative weights and T of all, a negative total S becomes
+    scale x (S + N) / T, and any other S + scale.
+    """
+
+    scale: Annotated[Number, Field(gt=0)]
+
+
+class Multiplier(Closed):
+    """A factor of the utility where every condition holds; all that hold are multiplied."""
 
     name: Identifier
     when: Annotated[dict[Identifier, _Condition], Field(min_length=1)]
-    weights: Annotated[Weights, Field(min_length=1)]
+    factor: Annotated[Number, Field(gt=0)]
 
 
 class Quantile(Closed):
     """A floor relative to the request's own candidates."""
 
     quantile: Annotated[Number, Field(gt=0, lt=1)]
+
+
+Floors = dict[
+    Identifier,
+    Annotated[Quantile | Annotated[Number, Field(ge=0, le=1)], Field(union_mode="left_to_right")],
+]
 
 
 class Condition(Closed):
@@ -86,6 +130,31 @@ class HardConstraint(Closed):
         return self
 
 
+class PolicyContext(Closed):
+    """What holds in place of the base where every condition is met; the first match wins.
+
+    Weights, floors and multipliers replace those of their names or join them, fields of the slate replace
+    the slate's. Hard constraints join: a context takes none away.
+    """
+
+    name: Identifier
+    when: Annotated[dict[Identifier, _Condition], Field(min_length=1)]
+    weights: Weights = {}
+    relevance_floor: Annotated[Floors, Field(exclude_if=_is_empty)] = {}
+    multipliers: Annotated[tuple[Multiplier, ...], AsTuple, Field(exclude_if=_is_empty)] = ()
+    hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple, Field(exclude_if=_is_empty)] = ()
+    slate: Annotated[SlateOverride | None, Field(exclude_if=_is_none)] = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        changes = (self.weights, self.relevance_floor, self.multipliers, self.hard_constraints, self.slate)
+        if not any(changes):
+            raise ValueError(
+                "changes nothing; give weights, relevance_floor, multipliers, hard_constraints or slate"
+            )
+        return self
+
+
 class Tier(Closed):
     """A lexicographic tier: a task's probability cut into bands, better bands first.
 
@@ -113,10 +182,6 @@ BOUNDS: Final = (
 """The bounds that a guardrail may have."""
 
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(:[^\s:]{1,100})?$")]
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 class Guardrail(Closed):
@@ -161,14 +226,10 @@ class UtilitySpec(Closed):
     owner: Text
     approvals: Annotated[Identifiers, Field(min_length=1)]
     weights: Annotated[Weights, Field(min_length=1)]
+    offset: Annotated[Offset | None, Field(exclude_if=_is_none)] = None
+    multipliers: Annotated[tuple[Multiplier, ...], AsTuple, Field(exclude_if=_is_empty)] = ()
     contexts: Annotated[tuple[PolicyContext, ...], AsTuple] = ()
-    relevance_floor: dict[
-        Identifier,
-        Annotated[
-            Quantile | Annotated[Number, Field(ge=0, le=1)],
-            Field(union_mode="left_to_right"),
-        ],
-    ] = {}
+    relevance_floor: Floors = {}
     hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple] = ()
     lexicographic: Annotated[tuple[Tier, ...], AsTuple] = ()
     primary: Annotated[Primary, Field(exclude_if=_is_default_primary)] = Primary()
@@ -176,10 +237,38 @@ class UtilitySpec(Closed):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        for kind, named in (("contexts", self.contexts), ("hard_constraints", self.hard_constraints)):
-            counted = Counter(one.name for one in named)
+        constraints = {"": self.hard_constraints} | {
+            f" of context '{context.name}'": (*self.hard_constraints, *context.hard_constraints)
+            for context in self.contexts
+        }
+        named: dict[str, Sequence[PolicyContext | Multiplier | HardConstraint]] = {
+            f"hard_constraints{where}": each for where, each in constraints.items()
+        }
+        named |= {"contexts": self.contexts, "multipliers": self.multipliers}
+        for kind, each in named.items():
+            counted = Counter(one.name for one in each)
             if twice := sorted(name for name, times in counted.items() if times > 1):
                 raise ValueError(
                     f"{kind} name {', '.join(twice)} more than once: give each a name of its own"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _multiplies_what_is_positive(self) -> Self:
+        multiplied = self.multipliers or any(context.multipliers for context in self.contexts)
+        if multiplied and self.offset is None:
+            raise ValueError("multipliers need an offset: a negative total would rise by a factor below 1")
+        return self
+
+    @model_validator(mode="after")
+    def _offset_knows_the_least_total(self) -> Self:
+        if self.offset is None:
+            return self
+        variants = (self.weights, *(context.weights for context in self.contexts))
+        for name, weight in (pair for weights in variants for pair in weights.items()):
+            if weight.weight < 0 and weight.column is not None and weight.cap is None:
+                raise ValueError(
+                    f"with an offset the value column of the cost '{name}' needs a cap: nothing else says "
+                    "how low a total may be"
                 )
         return self

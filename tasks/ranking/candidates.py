@@ -18,6 +18,8 @@ from ..errors import DataError, unknown
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.int16]
+"""Index of a row's context or drop in what is declared, -1 for none."""
 Series: TypeAlias = "pd.Series[Any]"  # subscripted for type checkers only
 
 _NUMERIC_OBJECTS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty"})

@@ -8,18 +8,18 @@ A floor ``{quantile: q}`` spares, within each request, all but the lowest share 
 that hard constraints and unknown values left: floor(q x n) are below it, ties are spared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .candidates import CandidateSets, Floats, Mask, read_prediction
+from .candidates import CandidateSets, Codes, Floats, Mask, read_prediction
 from .conditions import evaluate_condition
 from .policy import Floor, HardConstraint, UtilityPolicy
+from .utility import Utilities
 
-Codes = npt.NDArray[np.int16]
 _ROUNDING = 1e-9
 """Added before a share of n candidates is rounded down, so that 0.3 x 10 is 3."""
 
@@ -64,10 +64,15 @@ def find_drops(
     predictions: Mapping[str, npt.ArrayLike],
     policy: UtilityPolicy,
     *,
-    unknown_values: Mapping[str, Mask],
+    valued: Utilities,
     sets: CandidateSets,
 ) -> Drops:
     """Find which candidates are out, and the first reason of each.
+
+    Parameters
+    ----------
+    valued : the candidates' utilities: each row's context, and whose value is unknown.
+    sets : the candidates by request.
 
     Raises
     ------
@@ -79,23 +84,53 @@ def find_drops(
     >>> policy = UtilityPolicy("p", 1, {}, floors=(Floor("click", 0.3, within_request=False),))
     >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
     >>> sets = CandidateSets.of(frame)
-    >>> drops = find_drops(frame, {"p_click": [0.5, 0.1]}, policy, unknown_values={}, sets=sets)
+    >>> from tasks.ranking.utility import compute_utilities
+    >>> valued = compute_utilities(frame, {}, policy)
+    >>> drops = find_drops(frame, {"p_click": [0.5, 0.1]}, policy, valued=valued, sets=sets)
     >>> drops.codes.tolist(), drops.reasons
     ([-1, 0], ('relevance_floor:click',))
     """
-    drops = [(h.name, find_violations(candidates, h)[0]) for h in policy.hard_constraints]
-    drops += [(unknown_value_reason(name), rows) for name, rows in sorted(unknown_values.items())]
+    drops = [(h.name, rows) for h, rows, _ in iterate_violations(candidates, policy, valued.context)]
+    drops += [(unknown_value_reason(name), rows) for name, rows in sorted(valued.unknown_values.items())]
     standing = ~np.logical_or.reduce(
         [np.zeros(len(candidates), dtype=np.bool_), *(rows for _, rows in drops)]
     )
-    for floor in policy.floors:
-        values = read_prediction(candidates, predictions, floor.task)
-        below = values < _floor_by_row(values, floor, standing, sets)
-        drops.append((relevance_floor_reason(floor.task), below))
+    for task, floors in policy.floors_by_context().items():
+        values = read_prediction(candidates, predictions, task)
+        below = np.zeros(len(candidates), dtype=np.bool_)
+        for floor, contexts in floors.items():
+            rows = np.isin(valued.context, contexts)
+            below |= rows & (values < _floor_by_row(values, floor, standing, sets))
+        drops.append((relevance_floor_reason(task), below))
     codes = np.full(len(candidates), -1, dtype=np.int16)
     for index, (_, rows) in reversed(list(enumerate(drops))):
         codes[rows] = index
     return Drops(codes, tuple(reason for reason, _ in drops))
+
+
+def iterate_violations(
+    candidates: pd.DataFrame, policy: UtilityPolicy, context: Codes
+) -> Iterator[tuple[HardConstraint, Mask, Mask]]:
+    """Yield each hard constraint with the rows that it drops, and those that it drops for want of a value.
+
+    Those of the base hold everywhere, those of a context in its own rows.
+
+    Examples
+    --------
+    >>> from tasks.ranking.policy import Condition, Context
+    >>> rated = HardConstraint("rated", Condition("child_safe", "one_of", (True,)), keeps=True)
+    >>> child = Context("child", (), {}, hard_constraints=(rated,))
+    >>> two, policy = pd.DataFrame({"child_safe": [False, False]}), UtilityPolicy("p", 1, {}, (child,))
+    >>> found = iterate_violations(two, policy, np.array([0, -1], np.int16))
+    >>> [(constraint.name, rows.tolist()) for constraint, rows, _ in found]
+    [('rated', [True, False])]
+    """
+    for constraint in policy.hard_constraints:
+        yield constraint, *find_violations(candidates, constraint)
+    for index, declared in enumerate(policy.contexts):
+        for constraint in declared.hard_constraints:
+            dropped, unknown = find_violations(candidates, constraint)
+            yield constraint, dropped & (context == index), unknown & (context == index)
 
 
 def find_violations(candidates: pd.DataFrame, constraint: HardConstraint) -> tuple[Mask, Mask]:

@@ -14,12 +14,23 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..columns import CONTEXT, DROPPED_BY, ITEM_ID, RANK, REQUEST_ID, SLATE_POSITION, UTILITY
-from .candidates import CandidateSets, Floats, Integers, Mask, Series, read_prediction
+from ..errors import DataError
+from .candidates import (
+    CandidateSets,
+    Codes,
+    Floats,
+    Integers,
+    Mask,
+    Series,
+    describe_rows,
+    read_prediction,
+)
 from .constraints import Drops, find_drops
-from .policy import SlatePolicy, UtilityPolicy
+from .policy import UtilityPolicy
 from .rules import SlateColumns
 from .slate import Values, fill_slates
-from .utility import Codes, Utilities, compute_utilities
+from .slate_policy import SlatePolicy
+from .utility import Utilities, compute_utilities
 
 _CELLS = 1 << 18
 """Cells of one block: small enough for the processor's cache (``benchmarks/scoring.py``)."""
@@ -105,17 +116,20 @@ def decide(
     """
     sets = CandidateSets.of(candidates) if sets is None else sets
     valued = compute_utilities(candidates, predictions, utility)
-    dropped = find_drops(candidates, predictions, utility, unknown_values=valued.unknown_values, sets=sets)
-    rules = SlateColumns.of(candidates, slate)
+    dropped = find_drops(candidates, predictions, utility, valued=valued, sets=sets)
     tier = combine_tiers(candidates, predictions, utility)
     rank = np.zeros(len(candidates), dtype=np.int32)
     position = np.zeros(len(candidates), dtype=np.int32)
-    for rows, valid in _iterate_blocks(sets, dropped.kept):
-        ordered = _sort_best_first(rows, valid, valued.utility, tier)
-        places = np.arange(1, rows.shape[1] + 1, dtype=np.int32)
-        rank[ordered[valid]] = np.broadcast_to(places, rows.shape)[valid]
-        slots = fill_slates(rules.block(ordered, valid, valued.utility, tier), slate.length)
-        position[ordered[valid]] = slots[valid]
+    unmet = []
+    for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets):
+        rules = SlateColumns.of(candidates, policy)
+        for rows, valid in _iterate_blocks(sets, dropped.kept & requests[sets.request]):
+            ordered = _sort_best_first(rows, valid, valued.utility, tier)
+            places = np.arange(1, rows.shape[1] + 1, dtype=np.int32)
+            rank[ordered[valid]] = np.broadcast_to(places, rows.shape)[valid]
+            slots = fill_slates(rules.block(ordered, valid, valued.utility, tier), policy.length)
+            position[ordered[valid]] = slots[valid]
+        unmet.append(rules.unmet(dropped.kept, position > 0, sets, among=requests))
     return Decision(
         keys=candidates[[REQUEST_ID, ITEM_ID]].reset_index(drop=True),
         valued=valued,
@@ -123,8 +137,49 @@ def decide(
         contexts=tuple(context.name for context in utility.contexts),
         rank=rank,
         slate_position=position,
-        unmet=rules.unmet(dropped.kept, position > 0, sets),
+        unmet=pd.concat(unmet, ignore_index=True),
     )
+
+
+def slate_in_context(index: int, utility: UtilityPolicy, slate: SlatePolicy) -> SlatePolicy:
+    """Return the slate policy of a context, -1 for none.
+
+    Examples
+    --------
+    >>> child = {"name": "child", "when": {"mode": ["child"]}, "weights": {}, "slate": {"length": 8}}
+    >>> content = {"policy": "p", "version": 1, "weights": {"click": 1.0}, "contexts": [child]}
+    >>> policy, slate = UtilityPolicy.from_json(content), SlatePolicy("s", 1, 20, {}, {}, {})
+    >>> slate_in_context(0, policy, slate).length, slate_in_context(-1, policy, slate).length
+    (8, 20)
+    """
+    given = utility.contexts[index].slate if index >= 0 else None
+    return slate.overridden(given) if given else slate
+
+
+def _slates_by_request(
+    candidates: pd.DataFrame, context: Codes, utility: UtilityPolicy, slate: SlatePolicy, sets: CandidateSets
+) -> list[tuple[SlatePolicy, Mask]]:
+    """Return each slate policy with the requests that it decides on.
+
+    Raises
+    ------
+    DataError
+        The candidates of a request are in contexts with different slates.
+    """
+    own = [index for index, declared in enumerate(utility.contexts) if declared.slate]
+    if not own:
+        return [(slate, np.ones(len(sets), dtype=np.bool_))]
+    of_row = np.where(np.isin(context, own), context, -1)
+    of_request = np.full(len(sets), -1)
+    of_request[sets.request] = of_row
+    mixed = of_row != of_request[sets.request]
+    if mixed.any():
+        names = ", ".join(utility.contexts[index].name for index in own)
+        raise DataError(
+            f"A slate belongs to a request, and contexts with a slate ({names}) hold for a part of one: "
+            f"{describe_rows(candidates, mixed)}. Let their conditions name columns of the request."
+        )
+    return [(slate_in_context(index, utility, slate), of_request == index) for index in (-1, *own)]
 
 
 def combine_tiers(

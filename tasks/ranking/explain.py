@@ -16,10 +16,12 @@ import pandas as pd
 from ..columns import DROPPED_BY, ITEM_ID, RANK, REQUEST_ID
 from ..errors import DataError
 from .candidates import read_column, read_numbers, read_prediction
-from .constraints import find_violations
-from .decide import Decision, combine_tiers, decide
-from .policy import SlatePolicy, UtilityPolicy
-from .rules import DIVERSITY, REQUIRED_FIRST, max_per_rule, max_where_rule, min_where_rule
+from .constraints import iterate_violations
+from .decide import Decision, combine_tiers, decide, slate_in_context
+from .policy import UtilityPolicy
+from .rules import DECAY, DIVERSITY, REQUIRED_FIRST, max_per_rule, max_where_rule, min_where_rule
+from .slate_policy import SlatePolicy
+from .totals import name_multipliers
 
 TASK = "task"
 PREDICTION = "prediction"
@@ -31,6 +33,8 @@ TIER = "tier"
 CONSTRAINTS = "constraints"
 MOVED_BY = "moved_by"
 UNMET = "unmet"
+TOTAL = "total"
+MULTIPLIED_BY = "multiplied_by"
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,9 @@ class Explanation:
     ----------
     candidates : one row a candidate: the decision, the tier that ranks before utility (from 1, the best;
         null where the policy has none), every constraint that acted (``name`` or ``name (unknown)``, joined
-        by commas), the slate rules that moved it, and the slate's unmet requirements, in each row.
+        by commas), the slate rules that moved it, and the slate's unmet requirements, in each row. Under a
+        policy with an offset also ``total``, the sum of the contributions, and ``multiplied_by``, the names
+        of the multipliers that apply.
     components : one row a candidate and task: prediction, weight, value column and value, contribution.
     """
 
@@ -88,6 +94,10 @@ def explain(
     decided[TIER] = _number_tiers(mine, own, utility)
     decided[CONSTRAINTS] = _list_constraints(mine, decision, utility)
     decided[MOVED_BY] = pd.Series(_find_moving_rules(mine, own, utility, slate, decision), dtype="str")
+    if utility.offset is not None:
+        decided[TOTAL] = decision.valued.total
+        applied = name_multipliers(mine, utility, decision.valued.context)
+        decided[MULTIPLIED_BY] = pd.Series(applied, dtype="str")
     decided[UNMET] = pd.Series([_describe_unmet(decision.unmet)] * len(mine), dtype="str")
     best_first = decided.sort_values([RANK, ITEM_ID], na_position="last", ignore_index=True)
     return Explanation(best_first, _tabulate_components(mine, own, utility, decision))
@@ -118,11 +128,11 @@ def _number_tiers(
 def _list_constraints(mine: pd.DataFrame, decision: Decision, utility: UtilityPolicy) -> list[str | None]:
     """Name all constraints that acted on each candidate, not only the first."""
     acted: list[list[str]] = [[] for _ in range(len(mine))]
-    for constraint in utility.hard_constraints:
-        dropped, unknown = find_violations(mine, constraint)
+    hard = set()
+    for constraint, dropped, unknown in iterate_violations(mine, utility, decision.valued.context):
+        hard.add(constraint.name)
         for index in np.flatnonzero(dropped):
             acted[index].append(f"{constraint.name} (unknown)" if unknown[index] else constraint.name)
-    hard = {constraint.name for constraint in utility.hard_constraints}
     for row, reason in enumerate(decision.frame[DROPPED_BY]):
         if isinstance(reason, str) and reason not in hard:
             acted[row].append(reason)
@@ -147,7 +157,8 @@ def _tabulate_components(
                     WEIGHT: [w.weight for w in used],
                     TIMES: pd.Series([w.times for w in used], dtype="str"),
                     VALUE_OF: [
-                        values[w.times][i] if w.times is not None else np.nan for i, w in enumerate(used)
+                        w.counted(values[w.times][i]) if w.times is not None else np.nan
+                        for i, w in enumerate(used)
                     ],
                     CONTRIBUTION: decision.contributions[term],
                 }
@@ -163,6 +174,9 @@ def _find_moving_rules(
     slate: SlatePolicy,
     decision: Decision,
 ) -> list[str | None]:
+    slate = slate_in_context(int(decision.valued.context[0]), utility, slate)
+    utility = replace(utility, contexts=tuple(replace(c, slate=None) for c in utility.contexts))
+
     def slots(policy: SlatePolicy) -> npt.NDArray[np.int32]:
         return decide(mine, own, utility, policy).slate_position
 
@@ -178,7 +192,9 @@ def _find_moving_rules(
 
 
 def _without_rules(slate: SlatePolicy) -> SlatePolicy:
-    return replace(slate, max_per={}, max_where={}, min_where={}, required_first=None, diversity=None)
+    return replace(
+        slate, max_per={}, max_where={}, min_where={}, required_first=None, diversity=None, decay=None
+    )
 
 
 def _iterate_rules(slate: SlatePolicy) -> Iterator[tuple[str, SlatePolicy, SlatePolicy]]:
@@ -202,3 +218,5 @@ def _iterate_rules(slate: SlatePolicy) -> Iterator[tuple[str, SlatePolicy, Slate
         )
     if slate.diversity is not None:
         yield DIVERSITY, replace(slate, diversity=None), replace(bare, diversity=slate.diversity)
+    if slate.decay is not None:
+        yield DECAY, replace(slate, decay=None), replace(bare, decay=slate.decay)

@@ -1,4 +1,4 @@
-"""Utility and slate policies as the decision reads them: frozen, from the contracts' canonical JSON.
+"""The utility policy as the decision reads it: frozen, from the contract's canonical JSON.
 
 A contract's digest does not depend on the order of its keys, so neither may a decision: what is a
 mapping in YAML (weights, floors, caps, minimums) is put in order of its names; what is a list there
@@ -7,12 +7,14 @@ mapping in YAML (weights, floors, caps, minimums) is put in order of its names; 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ..errors import ContractError, unknown
 
 Scalar = str | bool | int | float
 Operator = Literal["one_of", "above", "below"]
+
+_Declared = TypeVar("_Declared")
 
 
 @dataclass(frozen=True)
@@ -26,19 +28,35 @@ class Condition:
 
 @dataclass(frozen=True)
 class Weight:
-    """A term's weight and the value column that multiplies the prediction, if any."""
+    """A term's weight, the value column that multiplies the prediction, if any, and the most that counts."""
 
     weight: float
     times: str | None = None
+    cap: float | None = None
+
+    @property
+    def most(self) -> float:
+        """The absolute value of the largest contribution that is reckoned with."""
+        return abs(self.weight) * (1.0 if self.cap is None else self.cap)
+
+    def counted(self, value: float) -> float:
+        """Return what a value counts, at most the cap.
+
+        Examples
+        --------
+        >>> Weight(20.0, "margin", cap=50.0).counted(80.0), Weight(20.0, "margin").counted(80.0)
+        (50.0, 80.0)
+        """
+        return value if self.cap is None else min(value, self.cap)
 
 
 @dataclass(frozen=True)
-class Context:
-    """Weights that replace the base ones where every condition holds."""
+class Multiplier:
+    """A factor of the utility where every condition holds."""
 
     name: str
     when: tuple[Condition, ...]
-    weights: Mapping[str, Weight]
+    factor: float
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,23 @@ class HardConstraint:
     name: str
     condition: Condition
     keeps: bool
+
+
+@dataclass(frozen=True)
+class Context:
+    """What holds in place of the base where every condition is met.
+
+    Weights, floors and multipliers replace those of their names or join them, hard constraints join, and the
+    fields of ``slate``, as ``slate.yaml`` writes them, replace the slate policy's.
+    """
+
+    name: str
+    when: tuple[Condition, ...]
+    weights: Mapping[str, Weight]
+    floors: tuple[Floor, ...] = ()
+    multipliers: tuple[Multiplier, ...] = ()
+    hard_constraints: tuple[HardConstraint, ...] = ()
+    slate: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +114,13 @@ class UtilityPolicy:
     floors: tuple[Floor, ...] = ()
     hard_constraints: tuple[HardConstraint, ...] = ()
     tiers: tuple[Tier, ...] = ()
+    offset: float | None = None
+    multipliers: tuple[Multiplier, ...] = ()
+
+    @property
+    def _places(self) -> tuple["UtilityPolicy | Context", ...]:
+        """Where rules are declared: the base, then each context."""
+        return (self, *self.contexts)
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -89,17 +131,30 @@ class UtilityPolicy:
     def columns(self) -> tuple[str, ...]:
         """Every column of the candidates that the policy reads, by name."""
         weights = [*self.weights.values(), *(w for c in self.contexts for w in c.weights.values())]
+        places = self._places
         conditions = [
-            *(h.condition for h in self.hard_constraints),
+            *(h.condition for place in places for h in place.hard_constraints),
+            *(w for place in places for m in place.multipliers for w in m.when),
             *(w for c in self.contexts for w in c.when),
         ]
         read = {w.times for w in weights if w.times is not None} | {c.column for c in conditions}
+        read |= {name for c in self.contexts for name in _slate_columns(c.slate or {})}
         return tuple(sorted(read))
 
     def variants(self, term: str) -> tuple[Weight, ...]:
         """A term's weight without a context, then in each context; a term that is absent weighs 0."""
         base = self.weights.get(term, Weight(0.0))
         return (base, *(context.weights.get(term, base) for context in self.contexts))
+
+    def floors_by_context(self) -> dict[str, dict[Floor, list[int]]]:
+        """Return, by task, each floor with the contexts in which it holds; -1 is no context."""
+        own = [{f.task: f for f in place.floors} for place in self._places]
+        return _by_context(own)
+
+    def multipliers_by_context(self) -> dict[str, dict[Multiplier, list[int]]]:
+        """Return, by name, each multiplier with the contexts in which it holds; -1 is no context."""
+        own = [{m.name: m for m in place.multipliers} for place in self._places]
+        return _by_context(own)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "UtilityPolicy":
@@ -116,7 +171,7 @@ class UtilityPolicy:
         ...     {"policy": "p", "version": 1, "weights": {"purchase": {"weight": 20.0, "times": "margin"}}}
         ... )
         >>> policy.weights["purchase"], policy.columns
-        (Weight(weight=20.0, times='margin'), ('margin',))
+        (Weight(weight=20.0, times='margin', cap=None), ('margin',))
         """
         weights = _weights(content["weights"])
         return cls(
@@ -124,55 +179,26 @@ class UtilityPolicy:
             version=content["version"],
             weights=weights,
             contexts=tuple(_context(c) for c in content.get("contexts", ())),
-            floors=tuple(_floor(task, f) for task, f in sorted(content.get("relevance_floor", {}).items())),
-            hard_constraints=tuple(_hard_constraint(h) for h in content.get("hard_constraints", ())),
+            floors=_floors(content),
+            hard_constraints=_hard_constraints(content),
             tiers=tuple(_tier(t, weights) for t in content.get("lexicographic", ())),
+            offset=float(content["offset"]["scale"]) if content.get("offset") else None,
+            multipliers=_multipliers(content),
         )
 
 
-@dataclass(frozen=True)
-class Diversity:
-    """Utility units subtracted for each slot that a candidate's value of ``by`` already holds."""
+def _by_context(own: Sequence[Mapping[str, _Declared]]) -> dict[str, dict[_Declared, list[int]]]:
+    """Return, by name, what is declared with the contexts in which it holds.
 
-    by: str
-    strength: float
-
-
-@dataclass(frozen=True)
-class SlatePolicy:
-    """How ranked candidates become a slate of ``length`` slots."""
-
-    policy: str
-    version: int
-    length: int
-    max_per: Mapping[str, int]
-    max_where: Mapping[str, int]
-    min_where: Mapping[str, int]
-    required_first: str | None = None
-    diversity: Diversity | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column of the candidates that the policy reads, by name."""
-        read = {*self.max_per, *self.max_where, *self.min_where}
-        read |= {self.required_first} if self.required_first else set()
-        read |= {self.diversity.by} if self.diversity else set()
-        return tuple(sorted(read))
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "SlatePolicy":
-        """Read the canonical content of ``slate.yaml``."""
-        diversity = content.get("diversity")
-        return cls(
-            policy=content["policy"],
-            version=content["version"],
-            length=content["length"],
-            max_per=dict(sorted(content.get("max_per", {}).items())),
-            max_where=dict(sorted(content.get("max_where", {}).items())),
-            min_where=dict(sorted(content.get("min_where_if_available", {}).items())),
-            required_first=content.get("required_first"),
-            diversity=Diversity(diversity["by"], float(diversity["strength"])) if diversity else None,
-        )
+    Parameters
+    ----------
+    own : what the base declares, then each context.
+    """
+    held: dict[str, dict[_Declared, list[int]]] = {}
+    for context, declared in enumerate(own, start=-1):
+        for name, each in ({**own[0], **declared}).items():
+            held.setdefault(name, {}).setdefault(each, []).append(context)
+    return dict(sorted(held.items()))
 
 
 def _weights(content: Mapping[str, Any]) -> dict[str, Weight]:
@@ -180,16 +206,49 @@ def _weights(content: Mapping[str, Any]) -> dict[str, Weight]:
 
 
 def _weight(content: Any) -> Weight:
-    if isinstance(content, Mapping):
-        return Weight(float(content["weight"]), content.get("times"))
-    return Weight(float(content))
+    if not isinstance(content, Mapping):
+        return Weight(float(content))
+    times = content.get("times")
+    if isinstance(times, Mapping):
+        return Weight(float(content["weight"]), times["column"], float(times["cap"]))
+    return Weight(float(content["weight"]), times)
 
 
 def _context(content: Mapping[str, Any]) -> Context:
-    when = tuple(
-        Condition(name, "one_of", _operands(content["when"][name])) for name in sorted(content["when"])
+    return Context(
+        content["name"],
+        _when(content["when"]),
+        _weights(content["weights"]),
+        floors=_floors(content),
+        multipliers=_multipliers(content),
+        hard_constraints=_hard_constraints(content),
+        slate=content.get("slate"),
     )
-    return Context(content["name"], when, _weights(content["weights"]))
+
+
+def _multipliers(content: Mapping[str, Any]) -> tuple[Multiplier, ...]:
+    return tuple(
+        Multiplier(m["name"], _when(m["when"]), float(m["factor"])) for m in content.get("multipliers", ())
+    )
+
+
+def _floors(content: Mapping[str, Any]) -> tuple[Floor, ...]:
+    return tuple(_floor(task, floor) for task, floor in sorted(content.get("relevance_floor", {}).items()))
+
+
+def _hard_constraints(content: Mapping[str, Any]) -> tuple[HardConstraint, ...]:
+    return tuple(_hard_constraint(h) for h in content.get("hard_constraints", ()))
+
+
+def _slate_columns(content: Mapping[str, Any]) -> set[str]:
+    """Return the columns that rules of a slate name, as ``slate.yaml`` writes them."""
+    return {
+        name for rule in ("max_per", "max_where", "min_where_if_available") for name in content.get(rule, {})
+    }
+
+
+def _when(content: Mapping[str, Any]) -> tuple[Condition, ...]:
+    return tuple(Condition(name, "one_of", _operands(content[name])) for name in sorted(content))
 
 
 def _floor(task: str, content: Any) -> Floor:

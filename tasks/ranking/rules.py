@@ -9,12 +9,13 @@ import pandas as pd
 from ..columns import REQUEST_ID
 from .candidates import CandidateSets, Floats, Integers, Mask
 from .conditions import encode_groups, read_flag
-from .policy import SlatePolicy
-from .slate import Block, Cap, Minimum, Penalty, Values
+from .slate import Block, Cap, Fading, Minimum, Penalty, Values
+from .slate_policy import SlatePolicy
 
 LENGTH = "length"
 REQUIRED_FIRST = "required_first"
 DIVERSITY = "diversity"
+DECAY = "decay"
 
 
 def max_per_rule(column: str) -> str:
@@ -61,6 +62,7 @@ class SlateColumns:
     minimums : name -> (marked rows, least).
     required : rows that must come first, or None.
     penalty : (value per row, strength), or None.
+    fading : (value per row, factor, floor), or None.
     """
 
     length: int
@@ -68,6 +70,7 @@ class SlateColumns:
     minimums: dict[str, tuple[Mask, int]]
     required: Mask | None
     penalty: tuple[Values, float] | None
+    fading: tuple[Values, float, float] | None
 
     @classmethod
     def of(cls, candidates: pd.DataFrame, policy: SlatePolicy) -> "SlateColumns":
@@ -78,8 +81,8 @@ class SlateColumns:
         DataError
             A column is missing, or holds no booleans where a rule needs them.
         """
-        first, spread = policy.required_first, policy.diversity
-        grouped = sorted({*policy.max_per, *((spread.by,) if spread is not None else ())})
+        first, spread, decay = policy.required_first, policy.diversity, policy.decay
+        grouped = sorted({*policy.max_per, *(rule.by for rule in (spread, decay) if rule is not None)})
         values = {name: encode_groups(candidates, name, _rule_reading(name, policy)) for name in grouped}
         caps = [(values[name], limit) for name, limit in policy.max_per.items()]
         for name, limit in policy.max_where.items():
@@ -99,6 +102,7 @@ class SlateColumns:
             if first is not None
             else None,
             penalty=(values[spread.by], spread.strength) if spread is not None else None,
+            fading=(values[decay.by], decay.factor, decay.floor) if decay is not None else None,
         )
 
     def block(self, rows: Integers, valid: Mask, utility: Floats, tier: Values | None) -> Block:
@@ -111,10 +115,15 @@ class SlateColumns:
             minimums=tuple(Minimum(marked[rows] & valid, least) for marked, least in self.minimums.values()),
             required=None if self.required is None else self.required[rows] & valid,
             penalty=None if self.penalty is None else Penalty(self.penalty[0][rows], self.penalty[1]),
+            fading=None if self.fading is None else Fading(self.fading[0][rows], *self.fading[1:]),
         )
 
-    def unmet(self, kept: Mask, placed: Mask, sets: CandidateSets) -> pd.DataFrame:
+    def unmet(self, kept: Mask, placed: Mask, sets: CandidateSets, *, among: Mask) -> pd.DataFrame:
         """Report what the kept candidates of each request could not meet.
+
+        Parameters
+        ----------
+        among : [requests] those that the policy decides on.
 
         Returns
         -------
@@ -122,12 +131,13 @@ class SlateColumns:
             request_id, requirement, wanted, got, available; a row for each that fell short.
         """
         everyone = np.ones_like(kept)
-        requirements = [(LENGTH, everyone, np.full(len(sets), self.length))]
+        requirements = [(LENGTH, everyone, np.where(among, self.length, 0))]
         requirements += [
-            (name, marked, np.full(len(sets), least)) for name, (marked, least) in self.minimums.items()
+            (name, marked, np.where(among, least, 0)) for name, (marked, least) in self.minimums.items()
         ]
         if self.required is not None:
-            requirements.append((REQUIRED_FIRST, self.required, sets.counts(self.required & kept)))
+            required = np.where(among, sets.counts(self.required & kept), 0)
+            requirements.append((REQUIRED_FIRST, self.required, required))
         return pd.concat(
             [
                 _list_shortfalls(name, wanted, sets.counts(marked & placed), sets.counts(marked & kept), sets)
@@ -138,7 +148,9 @@ class SlateColumns:
 
 
 def _rule_reading(name: str, policy: SlatePolicy) -> str:
-    return f"slate rule '{max_per_rule(name) if name in policy.max_per else DIVERSITY}'"
+    if name in policy.max_per:
+        return f"slate rule '{max_per_rule(name)}'"
+    return f"slate rule '{DIVERSITY if policy.diversity and policy.diversity.by == name else DECAY}'"
 
 
 def _list_shortfalls(

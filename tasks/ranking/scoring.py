@@ -34,8 +34,9 @@ from .explain import Explanation, explain
 from .features import FeatureEncoder
 from .heads import Head, Heads
 from .map_json import map_from_json
-from .policy import SlatePolicy, UtilityPolicy
+from .policy import UtilityPolicy
 from .segmented_map import calibrator_from_json
+from .slate_policy import SlatePolicy
 
 DECIDED = (UTILITY, RANK, SLATE_POSITION, DROPPED_BY, CONTEXT)
 

@@ -6,7 +6,8 @@ Candidates lie in a rectangle, one request a row, best first; the loops run over
    length allow. A reserved candidate holds its place under the caps from the start, so that no better
    ranked one can use it up.
 2. Fill slot by slot: required ones first, then the best tier, in it the greatest
-   ``utility - strength x slots that its value of diversity.by already holds`` (ties: the better rank).
+   ``utility x decay - strength x slots that its value of diversity.by already holds`` (ties: the better
+   rank), where decay is (1 - floor) x factor^k + floor for the k-th item of its value of decay.by, from 0.
    When as many slots are left as reservations, only reserved ones are taken. A reservation that others
    have meanwhile made superfluous is given back, worst rank first.
 
@@ -54,6 +55,25 @@ class Penalty:
 
 
 @dataclass(frozen=True)
+class Fading:
+    """The share (1 - floor) x factor^k + floor of its utility that a value's k-th item keeps, from 0."""
+
+    values: Values
+    factor: float
+    floor: float
+
+    def shares(self, repeats: Counts) -> npt.NDArray[np.float64]:
+        """Return what is kept where so many slots hold the value already.
+
+        Examples
+        --------
+        >>> Fading(np.array([[7, 7]], dtype=np.int32), 0.5, 0.25).shares(np.array([[0, 1]], dtype=np.int16))
+        array([[1.   , 0.625]])
+        """
+        return np.asarray((1.0 - self.floor) * self.factor ** repeats.astype(np.float64) + self.floor)
+
+
+@dataclass(frozen=True)
 class Block:
     """Requests of similar size, each array of shape [requests, most candidates], best rank first.
 
@@ -67,6 +87,7 @@ class Block:
     minimums: tuple[Minimum, ...] = ()
     required: Rectangle | None = None
     penalty: Penalty | None = None
+    fading: Fading | None = None
 
 
 def fill_slates(block: Block, length: int) -> Counts:
@@ -94,7 +115,8 @@ class _Filling:
     """The state of a block while its slots are filled.
 
     ``open`` are candidates that are not placed and that no cap closes; ``held`` counts per cap the slots
-    of a candidate's value, reservations included; ``repeats`` counts the placed slots of its diversity value.
+    of a candidate's value, reservations included; ``repeats`` and ``faded`` count the placed slots of its
+    values of diversity and decay.
     """
 
     def __init__(self, block: Block, length: int) -> None:
@@ -103,6 +125,7 @@ class _Filling:
         self.slots = np.zeros(shape, dtype=np.int16)
         self.held = [np.zeros(shape, dtype=np.int16) for _ in block.caps]
         self.repeats = np.zeros(shape, dtype=np.int16)
+        self.faded = np.zeros(shape, dtype=np.int16)
         self.reserved = np.zeros(shape, dtype=np.bool_)
         self.reserves = bool(block.minimums) or block.required is not None
         self.open = block.valid.copy()
@@ -137,6 +160,8 @@ class _Filling:
         _mark(self.open, pick, value=False)
         if self.block.penalty is not None:
             self.repeats += _mark_same_value(self.block.penalty.values, pick)
+        if self.block.fading is not None:
+            self.faded += _mark_same_value(self.block.fading.values, pick)
         if not self.reserves:
             self._hold(pick)
             return True
@@ -158,12 +183,16 @@ class _Filling:
         return np.where(required.any(axis=1, keepdims=True), required, choice)
 
     def _best(self, choice: Rectangle) -> Column:
-        if self.block.penalty is None:
+        if self.block.penalty is None and self.block.fading is None:
             return _first_marked(choice)  # columns are ordered by tier, utility, item_id
         if self.block.tier is not None:
             tier = np.where(choice, self.block.tier, np.iinfo(np.int32).max)
             choice = choice & (tier == tier.min(axis=1)[:, None])
-        lowered = self.block.utility - self.block.penalty.strength * self.repeats
+        lowered = self.block.utility
+        if self.block.fading is not None:
+            lowered = lowered * self.block.fading.shares(self.faded)
+        if self.block.penalty is not None:
+            lowered = lowered - self.block.penalty.strength * self.repeats
         best = np.where(choice, lowered, -np.inf).argmax(axis=1)
         return np.where(choice.any(axis=1), best, _NONE)
 

@@ -1,6 +1,7 @@
 """The utility of a candidate: a sum that can be taken apart.
 
-contribution = weight x prediction [x value column];  utility = sum of contributions, by term's name
+contribution = weight x prediction [x value column];  total = sum of contributions, by term's name
+utility      = total; with an offset a positive number in the order of totals, times multipliers (totals.py)
 
 The context chooses the weights of a row: the first one whose conditions hold, else none. A null in a
 context's column meets no condition. A value column that is null where its term has a weight leaves
@@ -16,11 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from .candidates import Floats, Mask, describe_rows, read_numbers, read_prediction
-from .conditions import evaluate_condition
+from .candidates import Codes, Floats, Mask, describe_rows, read_numbers, read_prediction
 from .policy import Context, UtilityPolicy
+from .totals import find_factors, meets_all, offset_totals
 
-Codes = npt.NDArray[np.int16]
 _Kind = TypeVar("_Kind", bound=np.generic)
 
 
@@ -30,13 +30,15 @@ class Utilities:
 
     Attributes
     ----------
-    utility : sum of the contributions, NaN where a value column is unknown, shape [rows].
-    contributions : term -> its part of the sum, shape [rows].
+    utility : what candidates are ranked by, NaN where a value column is unknown, shape [rows].
+    total : sum of the contributions, shape [rows]; the utility itself where the policy has no offset.
+    contributions : term -> its part of the total, shape [rows].
     context : index of the row's context in the policy, -1 for none, shape [rows].
     unknown_values : value column -> rows whose utility it leaves unknown.
     """
 
     utility: Floats
+    total: Floats
     contributions: Mapping[str, Floats]
     context: Codes
     unknown_values: Mapping[str, Mask]
@@ -72,13 +74,31 @@ def compute_utilities(
         part = read_prediction(candidates, predictions, term) * weight
         for name in sorted({v.times for v in variants if v.times is not None}):
             rows = _pick_by_context(np.array([v.times == name and v.weight != 0 for v in variants]), context)
-            values = read_numbers(candidates, name, f"the utility of '{term}'")
+            caps = _pick_by_context(np.array([np.inf if v.cap is None else v.cap for v in variants]), context)
+            values = np.minimum(read_numbers(candidates, name, f"the utility of '{term}'"), caps)
             part = np.where(rows, part * values, part)
             unknown_values[name] = unknown_values.get(name, np.False_) | (rows & np.isnan(values))
         contributions[term] = part
         total += part
-    _refuse_overflow(candidates, total, unknown_values)
-    return Utilities(total, contributions, context, unknown_values)
+    utility = _rank_by(candidates, total, context, policy)
+    _refuse_overflow(candidates, utility, unknown_values)
+    return Utilities(utility, total, contributions, context, unknown_values)
+
+
+def _rank_by(candidates: pd.DataFrame, total: Floats, context: Codes, policy: UtilityPolicy) -> Floats:
+    """Return what totals are ranked by."""
+    if policy.offset is None:
+        return total
+    by_term = [policy.variants(term) for term in policy.terms]
+    whole = np.sum([[v.most for v in variants] for variants in by_term], axis=0)
+    costs = np.sum([[v.most if v.weight < 0 else 0.0 for v in variants] for variants in by_term], axis=0)
+    lifted = offset_totals(
+        total,
+        scale=policy.offset,
+        costs=_pick_by_context(costs, context),
+        whole=_pick_by_context(whole, context),
+    )
+    return lifted * find_factors(candidates, policy, context)
 
 
 def choose_contexts(candidates: pd.DataFrame, declared: tuple[Context, ...]) -> Codes:
@@ -93,10 +113,7 @@ def choose_contexts(candidates: pd.DataFrame, declared: tuple[Context, ...]) -> 
     """
     chosen = np.full(len(candidates), -1, dtype=np.int16)
     for index, context in reversed(list(enumerate(declared))):
-        rows = np.ones(len(candidates), dtype=np.bool_)
-        for condition in context.when:
-            rows &= evaluate_condition(candidates, condition, f"context '{context.name}'")[0]
-        chosen[rows] = index
+        chosen[meets_all(candidates, context.when, f"context '{context.name}'")] = index
     return chosen
 
 

@@ -99,7 +99,8 @@ def weight_terms(utility: UtilitySpec) -> Iterator[list[str]]:
 
 def _terms(weights: Mapping[str, Weight], where: str) -> Iterator[list[str]]:
     for task, weight in weights.items():
-        times = f" x {weight.times}" if weight.times else ""
+        times = f" x {weight.column}" if weight.column else ""
+        times += f" (at most {weight.cap:g})" if weight.cap else ""
         yield [f"{task}{where}", f"{weight.weight:g}{times}", weight.why or ""]
 
 

@@ -8,7 +8,8 @@
 
 The ratio is that of all shown items on the release's test days: a candidate may be any of them. A head that
 is off is off for both of two neighbours, so what they have alike moves neither past the other, and the error
-of their gap is made of what they have apart. Heads are taken as independent, as in the report.
+of their gap is made of what they have apart. Heads are taken as independent, as in the report. Under a policy
+with an offset all of it is about totals; of two candidates with other multipliers those decide too.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ import pandas as pd
 
 from tasks.columns import ITEM_ID, RANK, UTILITY
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
-from tasks.ranking.explain import CONTRIBUTION, TASK, TIER
+from tasks.ranking.explain import CONTRIBUTION, MULTIPLIED_BY, TASK, TIER, TOTAL
 from tasks.release.sensitivity import furthest
 
 RATIO, RATIO_LOW, RATIO_HIGH = "calibration_ratio", "calibration_ratio_low", "calibration_ratio_high"
@@ -40,6 +41,7 @@ class Order(StrEnum):
     WITHIN_ERROR = "within_error"
     CANNOT_TELL = "cannot_tell"
     BY_TIER = "by_tier"
+    BY_MULTIPLIER = "by_multiplier"
 
 
 def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> pd.DataFrame:
@@ -112,11 +114,14 @@ def _gaps(candidates: pd.DataFrame, contributions: pd.DataFrame, off: Floats) ->
     ranked = candidates[candidates[RANK].notna()].sort_values(RANK)
     added = contributions.loc[ranked.index].to_numpy(dtype=np.float64)
     apart = added[:-1] - added[1:]
-    utility = ranked[UTILITY].to_numpy(dtype=np.float64)
-    gap, error = utility[:-1] - utility[1:], _squares(apart, off)
+    total = ranked[TOTAL if TOTAL in ranked else UTILITY].to_numpy(dtype=np.float64)
+    gap, error = total[:-1] - total[1:], _squares(apart, off)
     order = np.full(len(gap), Order.TOLD, dtype=object)
     order[(np.isnan(off) & (apart != 0)).any(axis=1)] = Order.CANNOT_TELL
     order[np.abs(gap) <= error] = Order.WITHIN_ERROR
+    if MULTIPLIED_BY in ranked:
+        multiplied = ranked[MULTIPLIED_BY].fillna("").to_numpy()
+        order[multiplied[:-1] != multiplied[1:]] = Order.BY_MULTIPLIER
     if TIER not in ranked:  # a release that an earlier program made
         order[:] = None
     else:

@@ -19,7 +19,8 @@ from tasks.evaluation.segments import UNKNOWN, segment_values
 from tasks.ranking.candidates import read_numbers
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
-from tasks.ranking.policy import SlatePolicy, UtilityPolicy, Weight
+from tasks.ranking.policy import UtilityPolicy, Weight
+from tasks.ranking.slate_policy import SlatePolicy
 from tasks.ranking.utility import compute_utilities
 from tasks.release.loading import LoadedRelease
 from tasks.replay.log import CandidateLog, Slates

@@ -64,6 +64,14 @@ def test_a_candidate_has_its_error_bar_its_gap_and_its_terms_below_it() -> None:
     ]
 
 
+def test_a_total_stands_beside_the_utility_that_was_made_of_it() -> None:
+    lines = written(CLICK, total=0.8, multiplied_by="less_of_this", order="by_multiplier", moved_by=None)
+    assert lines[2] == "1. i17, slot 2, multiplied by less_of_this, context new_users"
+    assert lines[3] == (
+        "   utility 0.4012 of a total of 0.8 +/- 0.021; 0.0912 +/- 0.012 above the next: by multiplier"
+    )
+
+
 def test_an_order_within_the_error_says_so() -> None:
     assert written(CLICK, order="within_error")[3].endswith(": within the error")
     assert written(CLICK, order="by_tier", gap=-0.2)[3] == (

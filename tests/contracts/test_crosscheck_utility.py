@@ -1,9 +1,15 @@
 """What a policy asks of tasks and surface; single problems stand in test_crosscheck.py."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tasks.contracts import check_surface
 from tests.contracts.files import Files, setting, write_surface
+
+Change = Callable[[Files], None]
 
 
 def test_a_context_behind_one_that_matches_more_can_never_match(tmp_path: Path) -> None:
@@ -13,6 +19,67 @@ def test_a_context_behind_one_that_matches_more_can_never_match(tmp_path: Path) 
     ]
     problems = check_surface(write_surface(tmp_path, setting("utility.contexts", contexts)), "feed").problems
     assert [p.hint for p in problems] == ["can never match: 'any_new' matches all of it first"]
+
+
+def contexts(*conditions: dict[str, list[str]]) -> Change:
+    declared = [
+        {"name": f"c{i}", "when": when, "weights": {"return": -9.0}} for i, when in enumerate(conditions)
+    ]
+    change: Change = setting("utility.contexts", declared)
+    return change
+
+
+def hints(tmp_path: Path, *changes: Change) -> list[str]:
+    def all_of(files: Files) -> None:
+        for change in changes:
+            change(files)
+
+    return [problem.hint for problem in check_surface(write_surface(tmp_path, all_of), "feed").problems]
+
+
+def test_a_context_that_earlier_ones_cover_together_is_refused(tmp_path: Path) -> None:
+    both = {"tenure": ["new", "old"], "region": ["eu", "us"]}
+    parts = [
+        {"tenure": ["new"], "region": ["eu"]},
+        {"region": ["us"]},
+        {"tenure": ["old"], "region": ["eu"]},
+    ]
+    assert hints(tmp_path, contexts(*parts, both)) == [
+        "can never match: 'c0', 'c2', 'c1' match all of it first"
+    ]
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        [{"tenure": ["new"]}],  # old people are left
+        [{"tenure": ["new"]}, {"tenure": ["old"], "app": ["yes"]}],  # old people without the app are left
+    ],
+)
+def test_a_context_of_which_something_is_left_is_kept(tmp_path: Path, earlier: Any) -> None:
+    assert hints(tmp_path, contexts(*earlier, {"tenure": ["new", "old"]})) == []
+
+
+def test_a_floor_of_a_context_names_a_task_with_a_probability(tmp_path: Path) -> None:
+    def floor(files: Files) -> None:
+        files["utility"]["contexts"][0]["relevance_floor"] = {"spend": 0.1, "clik": 0.1}
+
+    assert sorted(hints(tmp_path, floor)) == [
+        "Unknown task 'clik'. Known: buy, click, happy, return, spend, visit. Did you mean 'click'?",
+        "a value task has no probability",
+    ]
+
+
+def test_a_slate_of_a_context_can_hold_its_minimums_and_a_decay_needs_an_offset(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        files["slate"]["min_where_if_available"] = {"fresh": 3}
+        files["slate"]["decay"] = {"by": "creator", "factor": 0.5}
+        files["utility"]["contexts"][0]["slate"] = {"length": 2}
+
+    assert hints(tmp_path, change) == [
+        "needs an offset in utility.yaml: a negative utility would rise by a share below 1",
+        "asks for 3 of 2 slots",
+    ]
 
 
 def test_what_a_policy_asks_of_tasks_is_checked_where_the_surface_cannot_be_read(tmp_path: Path) -> None:

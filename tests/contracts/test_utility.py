@@ -5,12 +5,41 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.contracts.utility import Condition, Guardrail, HardConstraint, Tier, UtilitySpec
+from tasks.contracts.digest import canonical
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import (
+    Condition,
+    Guardrail,
+    HardConstraint,
+    Multiplier,
+    PolicyContext,
+    Tier,
+    UtilitySpec,
+    Weight,
+)
 from tests.contracts.files import VALID
+
+WEIGHT = {"weight": -9.0, "times": None, "why": None}
 
 DROPPED = {"name": "violation", "drop_when": {"column": "violation", "equals": True}}
 KEPT = {"column": "permitted", "equals": False}
 NIGHT = {"name": "night", "when": {"tenure": ["new"]}, "weights": {"click": 1.0}}
+
+LESS = {"name": "less", "when": {"control": ["less"]}, "factor": 0.3}
+
+
+def test_a_value_column_may_have_a_cap() -> None:
+    capped = Weight.model_validate({"weight": 2.0, "times": {"column": "margin", "cap": 50}})
+    assert (capped.column, capped.cap) == ("margin", 50.0)
+    plain = Weight.model_validate({"weight": 2.0, "times": "margin"})
+    assert (plain.column, plain.cap) == ("margin", None)
+
+
+def test_what_is_not_declared_leaves_the_digest_of_a_policy_as_it_was() -> None:
+    plain = canonical(UtilitySpec.model_validate(VALID["utility"]))
+    assert not {"offset", "multipliers"} & plain.keys()
+    assert plain["contexts"] == [VALID["utility"]["contexts"][0] | {"weights": {"return": WEIGHT}}]
+    assert "decay" not in canonical(SlateSpec.model_validate(VALID["slate"]))
 
 
 def test_a_bare_number_is_a_weight_without_a_value_column() -> None:
@@ -45,6 +74,37 @@ def test_one_value_of_a_context_may_stand_without_a_list() -> None:
             {**VALID["utility"], "contexts": [NIGHT, NIGHT]},
             "contexts name night more than once",
         ),
+        (
+            UtilitySpec,
+            {
+                **VALID["utility"],
+                "hard_constraints": [DROPPED],
+                "contexts": [{**NIGHT, "hard_constraints": [{**DROPPED, "drop_when": KEPT}]}],
+            },
+            "hard_constraints of context 'night' name violation more than once",
+        ),
+        (UtilitySpec, {**VALID["utility"], "multipliers": [LESS]}, "multipliers need an offset"),
+        (
+            UtilitySpec,
+            {**VALID["utility"], "contexts": [{**NIGHT, "multipliers": [LESS]}]},
+            "multipliers need an offset",
+        ),
+        (
+            UtilitySpec,
+            {
+                **VALID["utility"],
+                "offset": {"scale": 0.1},
+                "weights": {"return": {"weight": -1.0, "times": "price"}},
+            },
+            "with an offset the value column of the cost 'return' needs a cap",
+        ),
+        (UtilitySpec, {**VALID["utility"], "offset": {"scale": 0}}, "greater than 0"),
+        (Multiplier, {**LESS, "factor": 0}, "greater than 0"),
+        (PolicyContext, {"name": "night", "when": {"tenure": ["new"]}}, "changes nothing; give weights"),
+        (PolicyContext, {**NIGHT, "slate": {}}, "changes nothing; give length"),
+        (PolicyContext, {**NIGHT, "slate": {"required_first": "must"}}, "Extra inputs are not permitted"),
+        (Weight, {"weight": 1.0, "times": {"column": "margin"}}, "Field required"),
+        (Weight, {"weight": 1.0, "times": {"column": "margin", "cap": 0}}, "greater than 0"),
     ],
 )
 def test_what_has_no_single_meaning_is_refused(model: Any, plain: dict[str, Any], hint: str) -> None:

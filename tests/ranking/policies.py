@@ -55,9 +55,10 @@ def candidate_rows(requests: int = 20) -> st.SearchStrategy[list[dict[str, Any]]
     def rows(seed: int) -> list[dict[str, Any]]:
         random = np.random.default_rng(seed)
         made = [
-            {"request_id": f"r{request}", "item_id": item}
+            {"request_id": f"r{request}", "item_id": item, "mode": mode}
             | {name: values[random.integers(len(values))] for name, values in _VALUES.items()}
             for request in range(requests)
+            for mode in [[None, "child", "grown"][random.integers(3)]]
             for item in random.permutation(_ITEMS)[: random.integers(1, 10)].tolist()
         ]
         return [made[row] for row in random.permutation(len(made))]
@@ -66,7 +67,13 @@ def candidate_rows(requests: int = 20) -> st.SearchStrategy[list[dict[str, Any]]
 
 
 _WEIGHT = st.sampled_from([0.5, 1.0, 3.0])
-_TERM = st.one_of(_WEIGHT, st.fixed_dictionaries({"weight": _WEIGHT, "times": st.just("margin")}))
+_CAPPED = {"column": "margin", "cap": 1.5}
+_TERM = st.one_of(
+    _WEIGHT,
+    st.fixed_dictionaries({"weight": _WEIGHT, "times": st.sampled_from(["margin", _CAPPED])}),
+)
+_LESS = {"name": "less_of_this", "when": {"creator": "ana"}, "factor": 0.3}
+_MORE = {"name": "more_of_this", "when": {"creator": ["bo"], "category": ["tea", "jam"]}, "factor": 2.0}
 _CONSTRAINTS = st.lists(
     st.sampled_from(
         [
@@ -82,14 +89,35 @@ _CONSTRAINTS = st.lists(
 )
 
 
+def _context(draw: st.DrawFn, *, lifts: bool) -> dict[str, Any]:
+    """Draw a context that replaces a weight and, each or not, what else a context may change."""
+    more: dict[str, Any] = {
+        "relevance_floor": {"click": 0.25, "hide": {"quantile": 0.5}},
+        "hard_constraints": [{"name": "rated", "keep_when": {"column": "fresh", "equals": True}}],
+        "slate": {"length": 2, "max_per": {"category": 1}},
+    }
+    if lifts:
+        more["multipliers"] = [
+            _LESS | {"factor": 0.5},
+            {"name": "tea", "when": {"category": "tea"}, "factor": 3.0},
+        ]
+    chosen = draw(st.sets(st.sampled_from(sorted(more))))
+    when = {"mode": "child"} if "slate" in chosen else {"page": "checkout"}
+    context = {"name": "own", "when": when, "weights": {"purchase": draw(_TERM)}}
+    return context | {name: more[name] for name in sorted(chosen)}
+
+
 @st.composite
 def utility_policies(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a utility policy over the columns of ``candidate_rows``."""
-    context = {"name": "checkout", "when": {"page": "checkout"}, "weights": {"purchase": draw(_TERM)}}
+    offset = draw(st.sampled_from([None, {"scale": 0.001}]))
+    contexts = draw(st.sampled_from([[], [_context(draw, lifts=offset is not None)]]))
     tiers = [{"task": "hide", "cuts": [0.25, 0.5]}, {"task": "click", "cuts": [0.5]}]
     return utility_json(
         weights={"click": draw(_TERM), "hide": -draw(_WEIGHT)},
-        contexts=draw(st.sampled_from([[], [context]])),
+        contexts=contexts,
+        offset=offset,
+        multipliers=draw(st.sampled_from([[], [_LESS], [_LESS, _MORE]])) if offset else [],
         relevance_floor=draw(
             st.sampled_from([{}, {"click": 0.125}, {"click": {"quantile": 0.4}, "purchase": 0.25}])
         ),
@@ -111,6 +139,7 @@ def slate_policies(draw: st.DrawFn) -> dict[str, Any]:
         max_where=some(["sponsored", "fresh"], 0),
         min_where_if_available=some(["fresh", "local"], 1),
         required_first=draw(st.sampled_from([None, "must"])),
+        decay=draw(st.sampled_from([None, {"by": "creator", "factor": 0.5, "floor": 0.25}])),
         diversity=draw(
             st.sampled_from([None, {"by": "category", "strength": 0.25}, {"by": "creator", "strength": 1.0}])
         ),

@@ -24,6 +24,7 @@ def _decide(
 ) -> list[dict[str, Any]]:
     results = [_valued(row, utility) for row in rows]
     _drop(rows, results, utility)
+    slate = dict(slate) | (_context(rows[0], utility) or {}).get("slate", {})
     kept = [i for i, result in enumerate(results) if result["dropped_by"] is None]
     kept.sort(key=lambda i: (_tier(rows[i], utility), -results[i]["utility"], rows[i]["item_id"]))
     for rank, i in enumerate(kept, start=1):
@@ -35,39 +36,77 @@ def _decide(
 
 
 def _valued(row: Row, utility: Mapping[str, Any]) -> dict[str, Any]:
-    weights, context = dict(utility["weights"]), None
-    for declared in utility["contexts"]:
-        if all(row[name] in values for name, values in declared["when"].items()):
-            weights |= declared["weights"]
-            context = declared["name"]
-            break
+    context = _context(row, utility) or {"name": None, "weights": {}}
+    weights = utility["weights"] | context["weights"]
     total, missing = 0.0, []
     for task in sorted(weights):
         weight = weights[task]
         part = row[f"p_{task}"] * weight["weight"]
         if weight["times"] is not None:
-            value = row[weight["times"]]
-            missing += [weight["times"]] if value is None else []
-            part *= math.nan if value is None else value
+            column, cap = _value_column(weight)
+            value = row[column]
+            missing += [column] if value is None else []
+            part *= math.nan if value is None else min(value, cap)
         total += part
     return {
-        "utility": total,
+        "utility": _lifted(total, weights, utility) * _factor(row, context, utility),
         "missing": missing,
-        "context": context,
+        "context": context["name"],
         "dropped_by": None,
         "rank": None,
         "slate_position": None,
     }
 
 
+def _context(row: Row, utility: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the first context whose every condition holds."""
+    held = (one for one in utility["contexts"] if _holds(row, one))
+    return next(held, None)
+
+
+def _holds(row: Row, declared: Mapping[str, Any]) -> bool:
+    return all(row[name] in values for name, values in declared["when"].items())
+
+
+def _value_column(weight: Mapping[str, Any]) -> tuple[str, float]:
+    times = weight["times"]
+    return (times, math.inf) if isinstance(times, str) else (times["column"], times["cap"])
+
+
+def _lifted(total: float, weights: Mapping[str, Any], utility: Mapping[str, Any]) -> float:
+    """Return a total as it is, or made positive by the offset."""
+    if utility.get("offset") is None:
+        return total
+    scale = utility["offset"]["scale"]
+    sizes = {}
+    for task in sorted(weights):
+        cap = _value_column(weights[task])[1] if weights[task]["times"] is not None else math.inf
+        sizes[task] = abs(weights[task]["weight"]) * (1.0 if cap == math.inf else cap)
+    costs = sum(size for task, size in sizes.items() if weights[task]["weight"] < 0)
+    if total < 0:
+        lifted: float = scale * (max(total + costs, 0.0) / sum(sizes.values()))
+        return lifted
+    return float(total + scale)
+
+
+def _factor(row: Row, context: Mapping[str, Any], utility: Mapping[str, Any]) -> float:
+    declared = {one["name"]: one for one in utility.get("multipliers", ())}
+    declared |= {one["name"]: one for one in context.get("multipliers", ())}
+    factors = [one["factor"] for _, one in sorted(declared.items()) if _holds(row, one)]
+    return math.prod(factors)
+
+
 def _drop(rows: Sequence[Row], results: list[dict[str, Any]], utility: Mapping[str, Any]) -> None:
     for row, result in zip(rows, results, strict=True):
-        broken = [h["name"] for h in utility["hard_constraints"] if _breaks(row, h)]
+        own = (_context(row, utility) or {}).get("hard_constraints", ())
+        broken = [h["name"] for h in (*utility["hard_constraints"], *own) if _breaks(row, h)]
         broken += [f"unknown_value:{name}" for name in sorted(result["missing"])]
         result["dropped_by"] = broken[0] if broken else None
     standing = [row for row, result in zip(rows, results, strict=True) if result["dropped_by"] is None]
-    for task, floor in sorted(utility["relevance_floor"].items()):
-        for row, result in zip(rows, results, strict=True):
+    own = [(_context(row, utility) or {}).get("relevance_floor", {}) for row in rows]
+    for task in sorted({*utility["relevance_floor"], *(name for each in own for name in each)}):
+        for row, result, floors in zip(rows, results, own, strict=True):
+            floor = (utility["relevance_floor"] | floors).get(task, 0.0)
             least = (
                 floor
                 if isinstance(floor, float)
@@ -118,7 +157,7 @@ def _slate(
     filling = _Filling(ranked, rows, policy)
     filling.reserve()
     while len(filling.slate) < policy["length"] and (choice := filling.choice()):
-        lowered = {i: worth[i] - filling.penalty(i) for i in choice}
+        lowered = {i: worth[i] * filling.share(i) - filling.penalty(i) for i in choice}
         filling.place(min(choice, key=lambda i: (_tier(rows[i], utility), -lowered[i], ranked.index(i))))
     return filling.slate
 
@@ -185,3 +224,12 @@ class _Filling:
         return spread["strength"] * sum(
             self.rows[j][spread["by"]] == self.rows[i][spread["by"]] for j in self.slate
         )
+
+    def share(self, i: int) -> float:
+        """Return what an item keeps of its utility behind those of the same value."""
+        decay = self.policy.get("decay")
+        if decay is None:
+            return 1.0
+        k = sum(self.rows[j][decay["by"]] == self.rows[i][decay["by"]] for j in self.slate)
+        kept: float = (1 - decay["floor"]) * decay["factor"] ** k + decay["floor"]
+        return kept

@@ -25,9 +25,7 @@ def reasons(rows: Iterable[Mapping[str, Any]], **policy: Any) -> list[str | None
     )
     rules = UtilityPolicy.from_json(utility_json(**policy))
     valued = compute_utilities(frame, predictions, rules)
-    found = find_drops(
-        frame, predictions, rules, unknown_values=valued.unknown_values, sets=CandidateSets.of(frame)
-    )
+    found = find_drops(frame, predictions, rules, valued=valued, sets=CandidateSets.of(frame))
     return [found.reasons[code] if code >= 0 else None for code in found.codes]
 
 
@@ -60,7 +58,7 @@ def test_two_constraints_of_one_name_both_filter() -> None:
         frame,
         predictions,
         replace(policy, hard_constraints=alike),
-        unknown_values={},
+        valued=compute_utilities(frame, predictions, policy),
         sets=CandidateSets.of(frame),
     )
     assert (drops.codes >= 0).tolist() == [False, True, True]
@@ -149,7 +147,5 @@ def test_every_reason_is_known_before_any_row_has_it() -> None:
         utility_json(hard_constraints=[VIOLATION], relevance_floor={"click": 0.1})
     )
     valued = compute_utilities(frame, {"p_click": [0.5]}, rules)
-    found = find_drops(
-        frame, {"p_click": [0.5]}, rules, unknown_values=valued.unknown_values, sets=CandidateSets.of(frame)
-    )
+    found = find_drops(frame, {"p_click": [0.5]}, rules, valued=valued, sets=CandidateSets.of(frame))
     assert found.reasons == ("violation", "relevance_floor:click")

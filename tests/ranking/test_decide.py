@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tasks.errors import DataError
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.decide import Decision, decide
-from tasks.ranking.policy import SlatePolicy, UtilityPolicy
+from tasks.ranking.policy import UtilityPolicy
+from tasks.ranking.slate_policy import SlatePolicy
 from tests.ranking.policies import (
     candidate_rows,
     frame_of,
@@ -71,10 +72,63 @@ def test_a_request_is_decided_alone_as_among_others(rows: Any, utility: Any, sla
 
 @settings(max_examples=15, deadline=None)
 @given(candidate_rows(), utility_policies(), slate_policies())
-def test_contributions_add_up_to_the_utility(rows: Any, utility: Any, slate: Any) -> None:
+def test_contributions_add_up_to_the_total(rows: Any, utility: Any, slate: Any) -> None:
     decision = decided(rows, utility, slate)
     total = sum(decision.contributions[term] for term in sorted(decision.contributions))
-    np.testing.assert_array_equal(total, decision.utility)
+    np.testing.assert_array_equal(total, decision.valued.total)
+    if utility.get("offset") is None:
+        np.testing.assert_array_equal(total, decision.utility)
+
+
+@settings(max_examples=15, deadline=None)
+@given(candidate_rows(), utility_policies(), slate_policies())
+def test_an_offset_makes_utilities_positive_and_keeps_the_order_of_totals(
+    rows: Any, utility: Any, slate: Any
+) -> None:
+    plain_policy = {**utility, "offset": {"scale": 0.001}, "multipliers": [], "contexts": []}
+    valued = decided(rows, plain_policy, slate).valued
+    known = np.isfinite(valued.total)
+    assert (valued.utility[known] >= 0).all()
+    order = np.argsort(valued.total[known], kind="stable")
+    assert (np.diff(valued.utility[known][order]) >= 0).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(candidate_rows(), utility_policies(), slate_policies())
+def test_a_multiplier_below_one_never_raises_and_one_above_never_lowers(
+    rows: Any, utility: Any, slate: Any
+) -> None:
+    alone = {**utility, "offset": {"scale": 0.001}, "multipliers": [], "contexts": []}
+    for factor in (0.3, 2.0):
+        own = [{"name": "own", "when": {"creator": ["ana"]}, "factor": factor}]
+        ours = decided(rows, {**alone, "multipliers": own}, slate).utility
+        theirs = decided(rows, alone, slate).utility
+        applies = np.array([row["creator"] == "ana" for row in rows])
+        np.testing.assert_array_equal(ours[applies], theirs[applies] * factor)
+        np.testing.assert_array_equal(ours[~applies], theirs[~applies])
+
+
+@settings(max_examples=15, deadline=None)
+@given(candidate_rows(), utility_policies(), slate_policies())
+def test_no_context_lets_anything_through_that_the_base_drops(rows: Any, utility: Any, slate: Any) -> None:
+    base = decided(rows, {**utility, "contexts": [], "relevance_floor": {}}, slate).drops
+    named = {one["name"] for one in utility["hard_constraints"]}
+    dropped = [code >= 0 and base.reasons[code] in named for code in base.codes]
+    assert not decided(rows, utility, slate).drops.kept[dropped].any()
+
+
+def test_a_context_with_a_slate_of_its_own_holds_for_whole_requests() -> None:
+    rows = [
+        {"request_id": "r", "item_id": i, "p_click": 0.5, "page": page}
+        for i, page in enumerate(["home", "checkout"])
+    ]
+    short = [{"name": "short", "when": {"page": "checkout"}, "slate": {"length": 1}}]
+    with pytest.raises(
+        DataError, match=r"contexts with a slate \(short\) hold for a part of one: 1 of 2 rows"
+    ):
+        decided(rows, utility_json(contexts=short), slate_json())
+    whole = [row | {"page": "checkout"} for row in rows]
+    assert decided(whole, utility_json(contexts=short), slate_json()).slate_position.tolist() == [1, 0]
 
 
 @settings(max_examples=15, deadline=None)

@@ -6,8 +6,8 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.ranking.candidates import CandidateSets
-from tasks.ranking.policy import SlatePolicy
 from tasks.ranking.rules import SlateColumns
+from tasks.ranking.slate_policy import SlatePolicy
 from tests.ranking.policies import slate_json
 
 ROWS = pd.DataFrame(
@@ -29,7 +29,8 @@ def test_what_fell_short_is_counted_per_request() -> None:
     rules = columns(length=2, min_where_if_available={"fresh": 2}, required_first="must")
     kept = np.array([True, True, False, True])
     placed = np.array([False, True, False, True])
-    unmet = rules.unmet(kept, placed, CandidateSets.of(ROWS))
+    everyone = np.ones(2, dtype=bool)
+    unmet = rules.unmet(kept, placed, CandidateSets.of(ROWS), among=everyone)
     assert unmet.to_dict("split")["data"] == [
         ["r", "length", 2, 1, 2],
         ["s", "length", 2, 1, 1],

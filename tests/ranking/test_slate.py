@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.ranking.decide import Decision, decide
-from tasks.ranking.policy import SlatePolicy, UtilityPolicy
+from tasks.ranking.policy import UtilityPolicy
+from tasks.ranking.slate_policy import SlatePolicy
 from tests.ranking.policies import frame_of, slate_json, utility_json
 from tests.ranking.reference import decide_all
 
@@ -55,6 +56,8 @@ def slate_of(rows: list[Row], **rules: Any) -> tuple[str, dict[str, tuple[int, .
         ({"required_first": "must", "min_where_if_available": {"fresh": 1}, "length": 3}, "efc"),
         ({"diversity": {"by": "creator", "strength": 0.25}}, "adbe"),
         ({"diversity": {"by": "creator", "strength": 0.25}, "required_first": "must"}, "efad"),
+        ({"decay": {"by": "creator", "factor": 0.5}}, "adeb"),
+        ({"decay": {"by": "creator", "factor": 0.5, "floor": 0.9}}, "abcd"),
     ],
 )
 def test_each_rule_does_what_it_says(rules: dict[str, Any], slate: str) -> None:

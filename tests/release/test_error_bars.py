@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tasks.evaluation.verdicts import Estimate
 from tasks.ranking.explain import explain
-from tasks.ranking.policy import SlatePolicy, UtilityPolicy
+from tasks.ranking.policy import UtilityPolicy
+from tasks.ranking.slate_policy import SlatePolicy
 from tasks.release.error_bars import with_error_bars
 from tests.ranking.policies import candidate_rows, frame_of, slate_json, utility_json, utility_policies
 
@@ -135,6 +136,19 @@ def test_a_better_tier_is_no_matter_of_utility() -> None:
     frame = by_item(told(lexicographic=tiers))
     assert frame["order"].dropna().to_dict() == {"a": "told", "b": "told", "d": "by_tier"}
     assert frame["gap"]["d"] == pytest.approx(0.4 - 0.48)
+
+
+def test_under_an_offset_bars_and_gaps_are_those_of_totals_and_other_multipliers_decide_an_order() -> None:
+    half = {"name": "half", "when": {"page": ["home"]}, "factor": 0.5}
+    rows = [row | {"page": "away"} if row["item_id"] == "c" else row for row in ROWS]
+    lifted = by_item(told(rows, offset={"scale": 0.001}, multipliers=[half]))
+    assert lifted["total"].to_dict() == pytest.approx(by_item(told())["utility"].to_dict())
+    assert lifted["utility_error"].to_dict() == pytest.approx(by_item(told())["utility_error"].to_dict())
+    ranked = lifted[lifted["rank"].notna()].sort_values("rank")
+    assert ranked.index.tolist() == ["c", "a", "b", "d"]
+    assert ranked["multiplied_by"].isna().tolist() == [True, False, False, False]
+    assert ranked["order"].dropna().tolist() == ["by_multiplier", "told", "told"]
+    assert ranked["gap"].iloc[0] == pytest.approx(0.48 - 0.68)
 
 
 def test_a_release_that_tells_no_tiers_gets_bars_and_no_orders() -> None:
