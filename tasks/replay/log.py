@@ -126,3 +126,8 @@ class Slates:
     contributions: Mapping[str, Floats] = field(default_factory=dict)
     worth: Mapping[str, Floats] = field(default_factory=dict)
     follows_log: bool = False
+
+    @property
+    def total(self) -> Floats:
+        """The sum of the contributions, which is the utility where the policy has no offset, shape (n,)."""
+        return sum(self.contributions.values(), start=np.zeros(len(self.slot)))

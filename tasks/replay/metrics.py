@@ -184,7 +184,7 @@ def _component(
     if term is None or judge.utility is None:
         return None
     rows = within & np.isfinite(judge.utility)
-    inside = within_request(log, np.nan_to_num(judge.utility), rows)
+    inside = within_request(log, np.nan_to_num(judge.total), rows)
     part = within_request(log, np.nan_to_num(term), rows)
     return Ratio(part * inside, inside * inside)
 

@@ -184,7 +184,15 @@ class TestSlice:
     def _ranked_by(self, values: Floats, rows: npt.NDArray[np.bool_], scored: Scored) -> Integers:
         """Return the slots that an order gets under the release's constraints and slate rules, shape (n,)."""
         utility = rank_as(values[rows], like=scored.slates.utility, among=rows, requests=self.log.requests)
-        order = replace(scored.policy, weights={_ORDER: Weight(1.0)}, contexts=(), tiers=())
+        contexts = tuple(replace(one, weights={}, multipliers=()) for one in scored.policy.contexts)
+        order = replace(
+            scored.policy,
+            weights={_ORDER: Weight(1.0)},
+            contexts=contexts,
+            tiers=(),
+            offset=None,
+            multipliers=(),
+        )
         predictions = {name: each[rows] for name, each in scored.predictions.items()}
         predictions[c.expected_value(_ORDER)] = utility
         decided = decide(self.candidates[rows], predictions, order, self._slate)

@@ -50,7 +50,7 @@ def composition(log: CandidateLog, slates: Slates) -> Composition | None:
     scored = np.isfinite(slates.utility)
     placed = scored & (slates.slot > 0)
     terms = (_term(log, slates, task, scored, placed) for task in sorted(slates.contributions))
-    return Composition(_mean(slates.utility, placed), _spread(log, slates.utility, scored), tuple(terms))
+    return Composition(_mean(slates.total, placed), _spread(log, slates.total, scored), tuple(terms))
 
 
 def _term(log: CandidateLog, slates: Slates, task: str, scored: Rows, placed: Rows) -> Term:

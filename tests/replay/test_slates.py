@@ -1,5 +1,6 @@
 """Slates over a test slice: a release's own, another policy's, a logged column's."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.contracts import UtilitySpec
+from tasks.contracts import UtilitySpec, canonical
 from tasks.errors import DataError
+from tasks.ranking.policy import UtilityPolicy
 from tasks.release import view as release_view
 from tasks.replay import slates
 from tasks.replay.slates import Scored
@@ -119,6 +121,26 @@ def test_a_column_stands_in_under_the_rules_of_the_release(
     assert creators[creators["placed"]].groupby(["request", "creator"], observed=True).size().max() <= 2
     means = [tested_slice.candidates["item_popularity"][s.slot > 0].mean() for s in (popular, scored.slates)]
     assert means[0] > means[1]
+
+
+def test_a_column_stands_in_under_what_a_context_adds_and_without_its_multipliers(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
+    unsafe = {"column": "source", "equals": "sponsored"}
+    new = {
+        "name": "new",
+        "when": {"user_tenure": ["new"]},
+        "hard_constraints": [{"name": "no_ads", "drop_when": unsafe}],
+        "multipliers": [{"name": "less", "when": {"category": ["tea"]}, "factor": 0.5}],
+        "weights": {},
+    }
+    plain = canonical(tested_slice.contracts.utility) | {"offset": {"scale": 0.1}, "contexts": [new]}
+    policy = UtilityPolicy.from_json(plain)
+    ordered = tested_slice.baseline_order(replace(scored, policy=policy), "price")
+    candidates = tested_slice.candidates
+    fresh, ads = candidates["user_tenure"] == "new", candidates["source"] == "sponsored"
+    assert not ordered.slot[(fresh & ads).to_numpy()].any()
+    assert ordered.slot[(~fresh & ads).to_numpy()].any()
 
 
 def test_an_order_takes_the_requests_utilities_from_the_best_down() -> None:
