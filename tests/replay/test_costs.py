@@ -46,18 +46,32 @@ def test_what_the_interval_tells_needs_no_judge() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "worst", "holds"),
+    ("change", "own", "others", "holds"),
     [
-        (0.10, 0.07, False),  # within the bound, and the worse judge uses less than half of it
-        (0.10, 0.08, True),
-        (0.16, 0.00, True),  # the point estimate is beyond the bound
+        (0.10, 0.01, 0.13, False),  # within the bound, and the mean of the judges uses less than half of it
+        (0.10, 0.03, 0.13, True),
+        (0.10, 0.00, 0.16, True),  # the worse judge alone uses more than all of it
+        (0.10, -0.2, 0.14, False),
+        (0.10, -0.9, 0.16, True),  # what one judge sees fall takes nothing off the other's rise
+        (0.16, 0.00, 0.00, True),  # the point estimate is beyond the bound
     ],
 )
 def test_what_it_cannot_tell_passes_where_estimate_and_judges_agree(
-    change: float, worst: float, holds: bool
+    change: float, own: float, others: float, holds: bool
 ) -> None:
-    judged = _whole(_rate(change), _says(-0.2), _says(worst, "champion 1"))
+    judged = _whole(_rate(change), _says(own), _says(others, "champion 1"))
     assert judged == (Outcome.CANNOT_TELL, holds)
+
+
+def test_the_reason_says_what_both_judges_see() -> None:
+    verdict = judge_cost(RAIL, [_rate(0.1)], [_says(-0.2), _says(0.1, "champion 1")], run="r")[0]
+    assert verdict.reason == "the judges say +5.0%, the worse +10.0%"
+
+
+def test_a_judge_that_knows_nothing_agrees_to_nothing() -> None:
+    unknown = float("nan")
+    assert _whole(_rate(0.0), _says(0.0), _says(unknown, "champion 1")) == (Outcome.CANNOT_TELL, True)
+    assert _whole(_rate(0.0), _says(unknown), _says(0.0, "champion 1")) == (Outcome.CANNOT_TELL, True)
 
 
 def test_a_constant_head_of_its_own_is_no_witness() -> None:
