@@ -166,7 +166,7 @@ def _slates_by_request(
     DataError
         The candidates of a request are in contexts with different slates.
     """
-    own = [index for index, declared in enumerate(utility.contexts) if declared.slate]
+    own = [index for index, declared in enumerate(utility.contexts) if declared.slate is not None]
     if not own:
         return [(slate, np.ones(len(sets), dtype=np.bool_))]
     of_row = np.where(np.isin(context, own), context, -1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ..errors import ContractError, unknown
+from .slate_policy import SlateChange
 
 Scalar = str | bool | int | float
 Operator = Literal["one_of", "above", "below"]
@@ -81,8 +82,8 @@ class HardConstraint:
 class Context:
     """What holds in place of the base where every condition is met.
 
-    Weights, floors and multipliers replace those of their names or join them, hard constraints join, and the
-    fields of ``slate``, as ``slate.yaml`` writes them, replace the slate policy's.
+    Weights, floors and multipliers replace those of their names or join them, hard constraints join, and what
+    ``slate`` gives replaces the slate policy's.
     """
 
     name: str
@@ -91,7 +92,7 @@ class Context:
     floors: tuple[Floor, ...] = ()
     multipliers: tuple[Multiplier, ...] = ()
     hard_constraints: tuple[HardConstraint, ...] = ()
-    slate: Mapping[str, Any] | None = None
+    slate: SlateChange | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class UtilityPolicy:
             *(w for c in self.contexts for w in c.when),
         ]
         read = {w.times for w in weights if w.times is not None} | {c.column for c in conditions}
-        read |= {name for c in self.contexts for name in _slate_columns(c.slate or {})}
+        read |= {name for c in self.contexts if c.slate is not None for name in c.slate.columns}
         return tuple(sorted(read))
 
     def variants(self, term: str) -> tuple[Weight, ...]:
@@ -222,7 +223,7 @@ def _context(content: Mapping[str, Any]) -> Context:
         floors=_floors(content),
         multipliers=_multipliers(content),
         hard_constraints=_hard_constraints(content),
-        slate=content.get("slate"),
+        slate=SlateChange.from_json(content["slate"]) if content.get("slate") else None,
     )
 
 
@@ -238,13 +239,6 @@ def _floors(content: Mapping[str, Any]) -> tuple[Floor, ...]:
 
 def _hard_constraints(content: Mapping[str, Any]) -> tuple[HardConstraint, ...]:
     return tuple(_hard_constraint(h) for h in content.get("hard_constraints", ()))
-
-
-def _slate_columns(content: Mapping[str, Any]) -> set[str]:
-    """Return the columns that rules of a slate name, as ``slate.yaml`` writes them."""
-    return {
-        name for rule in ("max_per", "max_where", "min_where_if_available") for name in content.get(rule, {})
-    }
 
 
 def _when(content: Mapping[str, Any]) -> tuple[Condition, ...]:

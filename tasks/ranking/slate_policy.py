@@ -5,15 +5,7 @@ Mappings (caps, minimums) are put in order of their names, as in ``policy.py``.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
-
-_FIELDS: Final = {
-    "length": "length",
-    "max_per": "max_per",
-    "max_where": "max_where",
-    "min_where_if_available": "min_where",
-}
-"""The fields of ``slate.yaml`` that a context may replace, with their names here."""
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -31,6 +23,31 @@ class Decay:
     by: str
     factor: float
     floor: float
+
+
+@dataclass(frozen=True)
+class SlateChange:
+    """What a context gives in place of a slate policy's own; None leaves it."""
+
+    length: int | None = None
+    max_per: Mapping[str, int] | None = None
+    max_where: Mapping[str, int] | None = None
+    min_where: Mapping[str, int] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of the candidates that it reads, by name."""
+        given = (self.max_per, self.max_where, self.min_where)
+        return tuple(sorted({name for rule in given if rule for name in rule}))
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "SlateChange":
+        """Read the fields of ``slate.yaml`` that a context holds."""
+        rules = (
+            None if content.get(name) is None else dict(sorted(content[name].items()))
+            for name in ("max_per", "max_where", "min_where_if_available")
+        )
+        return cls(content.get("length"), *rules)
 
 
 @dataclass(frozen=True)
@@ -55,19 +72,21 @@ class SlatePolicy:
         read |= {rule.by for rule in (self.diversity, self.decay) if rule}
         return tuple(sorted(read))
 
-    def overridden(self, content: Mapping[str, Any]) -> "SlatePolicy":
-        """Return the policy with the fields that a context gives in place of its own.
+    def overridden(self, change: "SlateChange") -> "SlatePolicy":
+        """Return the policy with what a context gives in place of its own.
 
         Examples
         --------
-        >>> SlatePolicy("feed", 1, 20, {"creator": 2}, {}, {}).overridden({"length": 8}).length
+        >>> SlatePolicy("feed", 1, 20, {"creator": 2}, {}, {}).overridden(SlateChange(length=8)).length
         8
         """
-        given: dict[str, Any] = {
-            _FIELDS[name]: dict(sorted(value.items())) if isinstance(value, Mapping) else value
-            for name, value in content.items()
-        }
-        return replace(self, **given)
+        return replace(
+            self,
+            length=self.length if change.length is None else change.length,
+            max_per=self.max_per if change.max_per is None else change.max_per,
+            max_where=self.max_where if change.max_where is None else change.max_where,
+            min_where=self.min_where if change.min_where is None else change.min_where,
+        )
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "SlatePolicy":
