@@ -21,8 +21,8 @@ TASKS: Final = Path(__file__).resolve().parents[1] / "tasks"
 STAGES: Final = ("logs", "labels", "validation", "training", "calibration", "release", "replay", "promotion")
 HEAVY: Final = ("airflow", "mlflow", "great_expectations", "pyspark", "deltalake")
 STORE: Final = "tasks.stores"
-VALUES: Final = ("tasks.stores.location", "tasks.stores.digests", "tasks.stores.manifest")
-"""What lies in the stores' room and keeps nothing: paths, digests, and what a manifest says."""
+VALUES: Final = tuple(f"tasks.stores.{name}" for name in ("location", "digests", "manifest", "flush"))
+"""What lies in the stores' room and keeps nothing: paths, digests, what a manifest says, and the way to the disk."""
 UNTYPED: Final = {
     "tasks.contracts.head_plan.head_plan": "the JSON that lies beside a model",
     "tasks.contracts.yaml_file.read_yaml": "what a person wrote, before it is validated",

@@ -1,10 +1,18 @@
-"""Commands on the program's own surroundings."""
+"""Commands on the program's own surroundings: its settings, and its state as a whole."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
 
 from tasks.cli import text
 from tasks.cli.command import Group
+from tasks.cli.options import Home
 from tasks.settings import Setting, Settings, describe_settings, find_misspelt_names
+
+if TYPE_CHECKING:
+    from tasks.stores.backup import CopyResult
 
 _machine = Group("This machine")
 GROUPS = (_machine,)
@@ -22,3 +30,25 @@ class SettingsResult:
 def settings() -> SettingsResult:
     """Print every environment variable with its value here and its default."""
     return SettingsResult(describe_settings(Settings()), find_misspelt_names())
+
+
+@_machine.command("--out backup-2026-05-13")
+def backup(
+    out: Annotated[Path, Option(metavar="DIR", help="A folder that is not there yet.")], home: Home = None
+) -> "CopyResult":
+    """Copy the state, also while it is worked in."""
+    from tasks.stores.backup import back_up
+    from tasks.stores.workspace import home_folder
+
+    return back_up(home_folder(home), out.absolute())
+
+
+@_machine.command("backup-2026-05-13 --home .equipoise-restored")
+def restore(
+    source: Annotated[Path, Argument(metavar="DIR", help="A folder that `backup` made.")], home: Home = None
+) -> "CopyResult":
+    """Bring a backup back as a home that is not there yet."""
+    from tasks.stores.backup import restore
+    from tasks.stores.workspace import home_folder
+
+    return restore(source.absolute(), home_folder(home))

@@ -115,6 +115,7 @@ def run(
 
 def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResult:
     store = LabelStore(workspace.home, workspace.surface)
+    store.set_torn_commits_aside()
     path, last = store.path, store.last()
     if last is not None and as_of < last.build.as_of:
         if within != DayRange():

@@ -79,6 +79,11 @@ class LabelStore:
         """The folder of the summaries of the log's files; losing it costs time only."""
         return self.root / "summaries" / self.surface
 
+    def set_torn_commits_aside(self) -> None:
+        """Let the tables be those of before a power cut that tore their newest commits."""
+        for table in (self.path, *self.path.with_name(f"{self.surface}__as_of").glob("*"), self.snapshots):
+            delta.set_torn_commits_aside(table)
+
     def lost_days(self, path: Location) -> frozenset[date]:
         """Return the days of a table's newest version whose files are missing, or are not as written."""
         if delta.version_of(path) is None:

@@ -10,8 +10,6 @@
 A session spills to a folder of its own, which is removed when it ends.
 """
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +30,7 @@ from tasks.logs.tables import LogTables, configure, read_types, session_folder
 from tasks.logs.times import FIRST, LAST, impossible_time
 from tasks.sql import expressions as x
 from tasks.stores.location import Location, register_objects
+from tasks.stores.scratch import scratch
 from tasks.stores.workspace import Workspace
 
 _UNBOUNDED = "unbounded_files"
@@ -56,16 +55,14 @@ def session(
         Memory or disk is exhausted, or a file cannot be read.
     """
     size = limits(threads, memory)
-    (home / "tmp").mkdir(parents=True, exist_ok=True)
-    spill = Path(tempfile.mkdtemp(prefix="duckdb-", dir=home / "tmp"))
-    config = _config(size, spill)
-    try:
-        with _translated(size.memory), duckdb.connect(config=config) as connection:
-            configure(connection)
-            register_objects(connection)
-            yield connection
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
+    with (
+        scratch(home / "tmp", "duckdb-") as spill,
+        _translated(size.memory),
+        duckdb.connect(config=_config(size, spill)) as connection,
+    ):
+        configure(connection)
+        register_objects(connection)
+        yield connection
 
 
 def _config(size: Limits, spill: Path) -> dict[str, str]:

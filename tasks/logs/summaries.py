@@ -23,6 +23,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
+from typing import Final
 
 import duckdb
 from sqlglot import exp
@@ -36,6 +37,7 @@ from tasks.logs.tables import LogTables, time_column
 from tasks.sql import expressions as x
 from tasks.sql.dialects import utc_day
 from tasks.sql.templates import fill
+from tasks.stores.flush import flush_files
 from tasks.stores.location import Location, ObjectPath, relative_path
 
 _FORMAT = "1"
@@ -62,6 +64,7 @@ _REQUESTS = """
 """
 """A request that has as many bits as rows in one of four sets of its items has no item twice."""
 
+_MAGIC: Final = b"PAR1"
 _REQUEST = """
     SELECT 'request', NULL, NULL, number, NULL, NULL FROM file_requests
 """
@@ -129,7 +132,7 @@ def summarise_files(log: LogTables, folder: Location, *, as_of: datetime) -> dic
     folder
         Where summaries are stored; new ones lie in the session's folder until ``store_summaries``.
     """
-    stored = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    stored = {path.name for path in folder.iterdir() if _is_whole(path)} if folder.is_dir() else set[str]()
     summaries = {table: _find(log, folder, stored, table, as_of) for table in (IMPRESSIONS, EVENTS)}
     _compute_missing(log, summaries, as_of)
     return summaries
@@ -145,7 +148,17 @@ def store_summaries(log: LogTables, folder: Location) -> None:
     for file in own.glob("*"):
         part = folder / f".{file.name}.{uuid.uuid4().hex[:8]}"
         shutil.copyfile(file, part)
+        flush_files([part])
         part.replace(folder / file.name)
+
+
+def _is_whole(summary: Location) -> bool:
+    """Whether a file ends as Parquet does: one that a power cut emptied is computed again."""
+    if isinstance(summary, ObjectPath):
+        return True
+    with summary.open("rb") as opened:
+        opened.seek(max(0, summary.stat().st_size - len(_MAGIC)))
+        return opened.read() == _MAGIC
 
 
 def make_summary_tables(log: LogTables, summaries: Mapping[str, Summaries]) -> None:

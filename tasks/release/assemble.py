@@ -111,11 +111,12 @@ class Wanted:
         name = release_name(workspace.surface)
         with alone(workspace.home, name, doing=f"making a release of {workspace.surface}"):
             part = registry.find(name, {INPUTS: self.inputs})
-            if part is not None:
+            if part is not None and registry.is_whole(part):
                 return part, True
             tags = {"as_of": format_instant(self.as_of), "snapshot": self.snapshot.id}
             key = StepKey(workspace.home, workspace.surface, STEP, self.inputs)
-            with step_run(key, parent_run=parent_run, tags=tags) as step:
+            again = None if part is None else registry.run_id(part)
+            with step_run(key, parent_run=parent_run, tags=tags, again=again) as step:
                 return _Making(self, registry, step).release(), False
 
 

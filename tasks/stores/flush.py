@@ -4,6 +4,7 @@
 
     flush_files([a, b])     the bytes of files, then the folders that hold their names
     flush_tree(folder)      everything below a folder
+    flush_uri(location)     likewise, where MLflow names a folder of this machine
     set_aside(file)         <name>.set-aside-<time>: kept for whoever looks into it, read by nobody
 """
 
@@ -11,6 +12,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 
 def flush_files(files: Iterable[Path]) -> None:
@@ -30,6 +32,14 @@ def flush_tree(folder: Path) -> None:
             _flush(Path(place, name))
         _flush(Path(place))
     _flush(folder.parent)
+
+
+def flush_uri(location: str) -> None:
+    """Write the artifacts at a location through to the disk, where that is a folder of this machine."""
+    named = urlparse(location)
+    folder = Path(unquote(named.path))
+    if named.scheme in {"", "file"} and folder.is_dir():
+        flush_tree(folder)
 
 
 def set_aside(file: Path) -> Path:

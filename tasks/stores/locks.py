@@ -2,18 +2,57 @@
 
 ::
 
-    home/locks/<name>      held while the body runs; the file says nothing and stays
+    home/locks/<name>      held while the body runs; says who holds it since when, and stays
 
-It holds no one back on another machine: there a Delta commit is refused instead, and the loser begins again.
+Whoever waits says for whom, again every minute, and for as long as the holder runs. For one that is stopped
+it waits ten minutes. It holds no one back on another machine: there a Delta commit is refused instead, and
+the loser begins again.
 """
 
 import fcntl
+import json
 import logging
+import os
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final, TextIO
+
+from tasks.errors import StoreError
 
 _LOG = logging.getLogger("equipoise")
+PATIENCE: Final = 600.0
+"""Seconds to wait for a holder that is stopped."""
+_REPEAT, _PAUSE = 60.0, 0.05
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock."""
+
+    pid: int
+    host: str
+    since: str
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is a process of this machine that a signal has stopped."""
+        with suppress(OSError, IndexError):
+            state = Path("/proc", str(self.pid), "stat").read_text().rpartition(")")[2].split()[0]
+            return self.host == socket.gethostname() and state in {"T", "t"}
+        return False
+
+    def __str__(self) -> str:
+        stopped = (
+            f"; it is stopped: `kill -CONT {self.pid}` lets it go on, `kill -KILL {self.pid}` ends it"
+            if self.is_stopped
+            else ""
+        )
+        return f" (process {self.pid} on {self.host}, since {self.since}{stopped})"
 
 
 @contextmanager
@@ -23,13 +62,51 @@ def alone(home: Path, name: str, *, doing: str) -> Iterator[None]:
     Parameters
     ----------
     doing : what the others are at, for the line that says why this process waits.
+
+    Raises
+    ------
+    StoreError
+        The process that holds it is stopped, and stays so.
     """
-    file = home / "locks" / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _LOG.info("Another process is %s: this one waits for its end", doing)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with hold(home / "locks" / name, doing=doing):
         yield
+
+
+@contextmanager
+def hold(file: Path, *, doing: str) -> Iterator[None]:
+    """Hold a lock by its file; see `alone`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+", encoding="utf-8") as handle:
+        _wait_for(handle, doing)
+        ours = Holder(os.getpid(), socket.gethostname(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        handle.truncate(0)
+        handle.write(json.dumps(asdict(ours)))
+        handle.flush()
+        yield
+
+
+def _wait_for(handle: TextIO, doing: str) -> None:
+    began, told, stopped_since = time.monotonic(), -_REPEAT, None
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        now, holder = time.monotonic() - began, _read_holder(handle)
+        if now - told >= _REPEAT:
+            told = now
+            _LOG.info("Another process is %s: this one waits for its end%s", doing, holder or "")
+        if holder is None or not holder.is_stopped:
+            stopped_since = None
+        elif stopped_since is None:
+            stopped_since = now
+        elif now - stopped_since >= PATIENCE:
+            raise StoreError(f"Another process is {doing}, and this one waits no longer for its end{holder}")
+        time.sleep(min(1.0, _PAUSE * (1 + now)))
+
+
+def _read_holder(handle: TextIO) -> Holder | None:
+    handle.seek(0)
+    try:
+        return Holder(**json.loads(handle.read()))
+    except (ValueError, TypeError):  # an earlier program's, or it is being written
+        return None

@@ -12,6 +12,7 @@ inputs are registered once: a step that was killed and runs again finds its own 
 """
 
 import atexit
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -26,10 +27,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tasks.errors import ContractError, StoreError, unknown
+from tasks.stores.flush import flush_uri
 from tasks.stores.parts import Part, booster_files, drop_caches, files_sha256, folder_sha256, write_files
-from tasks.stores.runs import INPUTS, StepRun
+from tasks.stores.runs import INPUTS, StepRun, has_evidence
 from tasks.stores.tracking import PatientClient, connect, exclusive
 from tasks.stores.versions import SHA256, NewVersion, create_version, link_output, log_folder, logged_model_of
+
+_LOG = logging.getLogger("equipoise")
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,11 @@ class Registry:
         identity = {key: value for key, value in known.items() if key in {SHA256, INPUTS}}
         new = NewVersion(name, run_id, model_type, known, params or {})
         with exclusive(self.home):
-            part = self._first(name, identity) or self._keep_earliest(self._create(new, files), identity)
+            part = self._first(name, identity)
+            if part is None:
+                part = self._keep_earliest(self._create(new, files), identity)
+            elif not self._has_its_bytes(part):
+                self._write_again(part, files)
             link_output(self.client, run_id, self.model_id(part))
         return part
 
@@ -154,6 +162,10 @@ class Registry:
             )
         return folder
 
+    def is_whole(self, part: Part) -> bool:
+        """Return whether a version's files and the evidence of its run can be read as they were written."""
+        return self._has_its_bytes(part) and has_evidence(self.home, self.run_id(part))
+
     def tags(self, part: Part) -> dict[str, str]:
         """Return the tags of a version."""
         return dict(self._version(part.name, part.version).tags)
@@ -211,6 +223,23 @@ class Registry:
             write_files(Path(folder), files)
             model_id = log_folder(self.client, new, Path(folder))
         return _part_of(create_version(self.client, new, model_id))
+
+    def _has_its_bytes(self, part: Part) -> bool:
+        try:
+            with tempfile.TemporaryDirectory(prefix="equipoise-part-") as folder:
+                self.fetch(part, Path(folder))
+        except StoreError as error:
+            _LOG.warning("%s is lost or torn, so it is made again: %s", part, error)
+            return False
+        return True
+
+    def _write_again(self, part: Part, files: Mapping[str, bytes]) -> None:
+        """Write the very bytes of a version in the place where they were lost."""
+        location = self.client.get_logged_model(self.model_id(part)).artifact_location
+        with tempfile.TemporaryDirectory() as folder:
+            write_files(Path(folder), files)
+            get_artifact_repository(location, self.client.tracking_uri).log_artifacts(folder)
+        flush_uri(location)
 
     def _first(self, name: str, identity: Mapping[str, str]) -> Part | None:
         found = self.having(name, identity)

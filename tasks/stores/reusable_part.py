@@ -4,6 +4,7 @@
 
     inputs digest -> a version that carries it?  yes: its run is closed where its step was killed too soon
                                                  no:  a run is opened, the part made and registered
+                                                 lost, or its evidence: made again in its own run and place
 """
 
 from collections.abc import Callable, Mapping
@@ -37,16 +38,24 @@ class ReusablePart:
         return Registry(self.workspace.home)
 
     def find(self) -> Part | None:
-        """Return the version, if there is one."""
-        known = [inputs for inputs in (self.inputs, self.earlier) if inputs is not None]
-        parts = (self.registry.find(self.name, {INPUTS: inputs}) for inputs in known)
-        part = next(filter(None, parts), None)
-        if part is not None:
-            finish(self.workspace.home, self.registry.run_id(part))
+        """Return the version, if there is one and nothing of it is lost."""
+        part = self._registered
+        if part is None or not self.registry.is_whole(part):
+            return None
+        finish(self.workspace.home, self.registry.run_id(part))
         return part
 
     def make(self, fit: Callable[[StepRun, Mapping[str, str]], Part], *, parent_run: str | None) -> Part:
         """Open the step's run and let ``fit`` make and register the version with the tags it is given."""
         key = StepKey(self.workspace.home, self.workspace.surface, self.step, self.inputs, self.task)
-        with step_run(key, parent_run=parent_run, tags=self.tags) as opened:
+        lost = self._registered
+        again = None if lost is None else self.registry.run_id(lost)
+        with step_run(key, parent_run=parent_run, tags=self.tags, again=again) as opened:
             return fit(opened, {**self.tags, INPUTS: self.inputs})
+
+    @property
+    def _registered(self) -> Part | None:
+        """The version that carries the digest, whole or not."""
+        known = [inputs for inputs in (self.inputs, self.earlier) if inputs is not None]
+        parts = (self.registry.find(self.name, {INPUTS: inputs}) for inputs in known)
+        return next(filter(None, parts), None)

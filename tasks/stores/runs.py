@@ -8,10 +8,12 @@
     params     evidence.sha256, the digest of evidence.json: MLflow lets nobody change a parameter
     artifacts  evidence.json, which the next steps and the gate read, tables and pictures for people
 
-A run that failed says so; one whose process was killed is closed by the next run of the same inputs.
+A run that failed says so; one whose process was killed is closed by the next run of the same inputs. A run
+whose evidence cannot be read is no finished run: its files were lost after it ended, and it is made again.
 """
 
 import json
+import logging
 import math
 import tempfile
 import time
@@ -28,11 +30,13 @@ from mlflow.exceptions import MlflowException
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.documents import Document
 from tasks.stores.digests import sha256
+from tasks.stores.flush import flush_uri
 from tasks.stores.tracking import PatientClient, connect, experiment_id
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LOG: Final = logging.getLogger("equipoise")
 D = TypeVar("D", bound=Document)
 INPUTS: Final = "equipoise.inputs"
 EVIDENCE: Final = "evidence.json"
@@ -72,7 +76,10 @@ class StepRun:
         self.client.log_inputs(self.run_id, datasets=[DatasetInput(data, used_as)])
 
     def reads_model(self, model_id: str) -> None:
-        """Link a logged model that this step read."""
+        """Link a logged model that this step read; MLflow refuses to record it twice."""
+        inputs = self.client.get_run(self.run_id).inputs
+        if model_id in {known.model_id for known in (inputs.model_inputs if inputs else ())}:
+            return
         self.client.log_inputs(self.run_id, models=[LoggedModelInput(model_id)])
 
     def json(self, path: str, content: object) -> None:
@@ -128,14 +135,19 @@ class StepKey:
 
 @contextmanager
 def step_run(
-    key: StepKey, *, parent_run: str | None = None, tags: Mapping[str, object] | None = None
+    key: StepKey,
+    *,
+    parent_run: str | None = None,
+    tags: Mapping[str, object] | None = None,
+    again: str | None = None,
 ) -> Iterator[StepRun]:
-    """Open a step's run and close it with what became of it.
+    """Open a step's run and close it, what it wrote being on the disk, with what became of it.
 
     Parameters
     ----------
     parent_run : the run that this one belongs under.
     tags : further tags, such as as_of and snapshot.
+    again : a run that lost what it had written, to be written once more in its place.
 
     Raises
     ------
@@ -155,26 +167,38 @@ def step_run(
         PARENT: parent_run,
     }
     known = {name: str(value) for name, value in {**named, **(tags or {})}.items() if value is not None}
-    run = client.create_run(experiment, run_name=" ".join(filter(None, (key.step, key.task))), tags=known)
-    opened = StepRun(client, run.info.run_id)
+    if again is None:
+        name = " ".join(filter(None, (key.step, key.task)))
+        again = client.create_run(experiment, run_name=name, tags=known).info.run_id
+    opened = StepRun(client, again)
     try:
         yield opened
     except BaseException:
         client.set_terminated(opened.run_id, "FAILED")
         raise
+    flush_uri(client.get_run(opened.run_id).info.artifact_uri)
     client.set_terminated(opened.run_id, "FINISHED")
 
 
 def finished_run(key: StepKey) -> str | None:
-    """Return the newest run of a step that finished with these very inputs, if there is one."""
+    """Return the newest run of a step that finished with these very inputs and can still be read, if any."""
     client = connect(key.home)
     runs = client.search_runs(
         [experiment_id(client, key.home, key.surface)],
         f"{key.condition} and attributes.status = 'FINISHED'",
-        max_results=1,
         order_by=["attributes.start_time DESC"],
     )
-    return str(runs[0].info.run_id) if runs else None
+    return next((run.info.run_id for run in runs if has_evidence(key.home, run.info.run_id)), None)
+
+
+def has_evidence(home: Path, run_id: str) -> bool:
+    """Return whether the evidence of a run can be read; what is wrong with it is warned of."""
+    try:
+        json.loads(read_text(home, run_id, EVIDENCE))
+    except (StoreError, ValueError) as error:
+        _LOG.warning("The evidence of run %s is lost or torn, so its step is run again: %s", run_id, error)
+        return False
+    return True
 
 
 def newest_run(home: Path, surface: str, *, step: str, **tags: object) -> str | None:

@@ -11,7 +11,6 @@ Nothing is ever unpickled and nothing reported to anyone. MLflow's own current U
 writes MLFLOW_TRACKING_URI, and every later home of the process would be taken for this one.
 """
 
-import fcntl
 import functools
 import logging
 import os
@@ -40,6 +39,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tasks.errors import StoreError
 from tasks.settings import Settings
 from tasks.stores.database import artifacts_of, database_of, follow_home, is_made, make_database
+from tasks.stores.locks import hold
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,10 +101,7 @@ def experiment_id(client: MlflowClient, home: Path, surface: str) -> str:
 @contextmanager
 def exclusive(home: Path) -> Iterator[None]:
     """Keep other processes on this machine out while the body runs."""
-    lock = home / "mlflow" / ".lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with hold(home / "mlflow" / ".lock", doing="writing to the registry of this home"):
         yield
 
 

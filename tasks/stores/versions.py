@@ -18,6 +18,7 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
 
 from tasks.errors import StoreError
+from tasks.stores.flush import flush_uri
 from tasks.stores.tracking import PatientClient, current, patient
 
 SHA256: Final = "sha256"
@@ -47,6 +48,7 @@ def log_folder(client: PatientClient, new: NewVersion, folder: Path) -> str:
             model_type=new.model_type,
         )
     client.log_model_artifacts(model.model_id, str(folder))
+    flush_uri(model.artifact_location)
     client.finalize_logged_model(model.model_id, "READY")
     return str(model.model_id)
 

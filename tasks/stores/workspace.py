@@ -10,7 +10,9 @@ from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.contracts.surface import EngineName
 from tasks.errors import ContractError, unknown
 from tasks.settings import Settings
+from tasks.stores.flush import flush_files
 from tasks.stores.location import Location, locate, store_of
+from tasks.stores.scratch import sweep_parts
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,9 @@ def write_report(workspace: Workspace, name: str, content: str) -> Path:
     """Write a surface's report whole or not at all; return where it lies."""
     path = workspace.reports / name
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep_parts(path.parent)
     part = path.with_name(f".{name}.{os.getpid()}.part")
     part.write_text(content, encoding="utf-8")
+    flush_files([part])
     part.replace(path)
     return path

@@ -203,3 +203,14 @@ def test_what_summaries_tell_is_what_a_build_without_them_finds(logs: Logs) -> N
         file.unlink()
     again = labels.run(workspace, as_of=at(9))
     assert (again.partitions_written, again.snapshot, again.counts) == (0, built.snapshot, built.counts)
+
+
+def test_a_power_cut_that_empties_what_was_written_last_is_mended_by_the_next_build(logs: Logs) -> None:
+    workspace = logs.write()
+    labels.run(workspace, as_of=at(5))
+    before = {path for path in workspace.home.rglob("*") if path.is_file()}
+    built = labels.run(workspace, as_of=at(9))
+    for file in (path for path in workspace.home.rglob("*") if path.is_file() and path not in before):
+        file.write_bytes(b"")
+    again = labels.run(workspace, as_of=at(9))
+    assert (again.snapshot, readable(workspace, again.snapshot)) == (built.snapshot, built.rows)

@@ -1,15 +1,17 @@
 """A part is made once from its inputs, and found by them afterwards."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlparse
 
 import pytest
 
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.reusable_part import ReusablePart
-from tasks.stores.runs import StepRun
+from tasks.stores.runs import EVIDENCE, StepRun, read_text
 from tasks.stores.workspace import Workspace
 from tests.stores.mlflow_home import new_home
 
@@ -26,6 +28,7 @@ def make(wanted: ReusablePart, content: bytes = b"1", *, dies: bool = False) -> 
     """Make the part; a step that dies does so after it was registered."""
 
     def fit(run: StepRun, tags: Mapping[str, str]) -> Part:
+        run.json(EVIDENCE, {"made": content.decode()})
         registry = Registry(wanted.workspace.home)
         part = registry.register(NAME, {"f": content}, run_id=run.run_id, tags=tags, model_type="t")
         if dies:
@@ -65,3 +68,26 @@ def test_a_run_that_was_killed_after_its_work_is_closed_when_the_part_is_found(w
     assert part is not None
     run = wanted.registry.client.get_run(wanted.registry.run_id(part))
     assert run.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("lost", ["evidence", "files", "both"])
+@pytest.mark.parametrize("torn", [True, False])
+def test_what_lost_its_files_or_its_evidence_is_made_again_in_its_place(
+    wanted: ReusablePart, lost: str, *, torn: bool
+) -> None:
+    made = make(wanted)
+    registry = wanted.registry
+    run, model = registry.run_id(made), registry.model_id(made)
+    folders = {
+        "evidence": registry.client.get_run(run).info.artifact_uri,
+        "files": registry.client.get_logged_model(model).artifact_location,
+    }
+    for name, location in folders.items():
+        if lost in {name, "both"}:
+            for file in (f for f in Path(urlparse(location).path).rglob("*") if f.is_file()):
+                file.write_bytes(b"") if torn else file.unlink()
+    assert wanted.find() is None
+    assert make(wanted) == made
+    assert wanted.find() == made
+    assert registry.run_id(made) == run
+    assert json.loads(read_text(registry.home, run, EVIDENCE)) == {"made": "1"}

@@ -3,6 +3,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import matplotlib as mpl
 import pandas as pd
@@ -30,6 +31,7 @@ def finish(home: Path, *, step: str = "train", inputs: str = "abc") -> str:
     with step_run(
         StepKey(home, "feed", step=step, inputs=inputs, task="click_30m"), tags={"as_of": "now"}
     ) as run:
+        run.json("evidence.json", {})
         return run.run_id
 
 
@@ -115,8 +117,22 @@ def test_evidence_holds_no_figure_that_json_does_not_know(home: Path) -> None:
 
 
 def test_a_run_without_evidence_is_named(home: Path) -> None:
+    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
+        pass
     with pytest.raises(StoreError, match=r"has no readable evidence\.json"):
-        read_evidence(home, finish(home), ShadowEvidence)
+        read_evidence(home, run.run_id, ShadowEvidence)
+
+
+@pytest.mark.parametrize("left", [None, b"", b"{", b"\xff\x00"])
+def test_a_run_whose_evidence_is_lost_or_torn_is_no_finished_run(
+    home: Path, left: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = StepKey(home, "feed", step="train", inputs="abc")
+    older, newer = finish(home), finish(home)
+    evidence = Path(urlparse(connect(home).get_run(newer).info.artifact_uri).path) / "evidence.json"
+    evidence.unlink() if left is None else evidence.write_bytes(left)
+    assert finished_run(key) == older
+    assert newer in caplog.text
 
 
 def test_metrics_that_are_not_finite_are_left_out(home: Path) -> None:

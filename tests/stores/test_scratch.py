@@ -1,0 +1,57 @@
+"""Scratch of killed processes goes with the next run; what has a living owner stays."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.stores.scratch import scratch, sweep_parts
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from tasks.stores.scratch import scratch
+with scratch(Path(sys.argv[1]), "duckdb-") as place:
+    (place / "spilled").write_text("x")
+    print(place, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_folder_goes_at_the_end_also_of_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no"), scratch(tmp_path, "duckdb-"):
+        raise ValueError("no")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_stays(tmp_path: Path) -> None:
+    owner = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    used = Path(owner.stdout.readline().strip())
+    with scratch(tmp_path, "duckdb-"):
+        assert (used / "spilled").exists()
+    owner.kill()
+    owner.communicate()
+    with scratch(tmp_path, "duckdb-") as place:
+        assert list(tmp_path.iterdir()) == [place]
+
+
+def test_what_has_no_owner_is_swept_after_a_day(tmp_path: Path) -> None:
+    old, new = tmp_path / "duckdb-old", tmp_path / "duckdb-new"
+    for folder in (old, new):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    with scratch(tmp_path, "duckdb-"):
+        assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_parts_of_processes_that_are_gone_are_swept(tmp_path: Path) -> None:
+    gone, ours, young = (tmp_path / f".r.html.{pid}.part" for pid in ("4194304", str(os.getpid()), "4194305"))
+    for part in (gone, ours, young):
+        part.touch()
+    for part in (gone, ours):
+        os.utime(part, (0, 0))
+    sweep_parts(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([ours, young])
