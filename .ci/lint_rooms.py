@@ -22,7 +22,7 @@ STAGES: Final = ("logs", "labels", "validation", "training", "calibration", "rel
 HEAVY: Final = ("airflow", "mlflow", "great_expectations", "pyspark", "deltalake")
 STORE: Final = "tasks.stores"
 VALUES: Final = tuple(f"tasks.stores.{name}" for name in ("location", "digests", "manifest", "flush"))
-"""What lies in the stores' room and keeps nothing: paths, digests, what a manifest says, and the way to the disk."""
+"""What lies in the stores' room and keeps nothing: paths, digests, manifests, the way to the disk."""
 UNTYPED: Final = {
     "tasks.contracts.head_plan.head_plan": "the JSON that lies beside a model",
     "tasks.contracts.yaml_file.read_yaml": "what a person wrote, before it is validated",

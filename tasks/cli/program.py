@@ -22,6 +22,7 @@ from tasks.cli.output import PrintableFormatter, as_json, as_plain, as_printable
 from tasks.errors import ContractError, EquipoiseError
 
 STOPPED: Final = 130
+_NOT_FOR_OTHERS: Final = 0o007
 _PYDANTIC: Final = "Value error, "
 """What pydantic, by which typer reads values, begins its messages with."""
 MODULES: Final = (data_commands, label_commands, model_commands, release_commands, settings_commands)
@@ -82,7 +83,8 @@ def answer_call(call: Call) -> Answer:
 def main(
     argv: Sequence[str] | None = None, *, answer: Callable[[Sequence[str] | None], Answer] = answer
 ) -> int:
-    """Run one command; return its exit code."""
+    """Run one command; return its exit code. What it writes is not for everybody on this machine."""
+    os.umask(os.umask(_NOT_FOR_OTHERS) | _NOT_FOR_OTHERS)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(PrintableFormatter("%(message)s"))

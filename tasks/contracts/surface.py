@@ -30,6 +30,8 @@ _Source = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _User = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-]{1,100}$")]
 _FIRST_DAY: Final = date(1970, 1, 1)
 _LAST_DAY: Final = date(2200, 1, 1)
+BUILDS_AS_OF: Final = "__as_of"
+"""What the name of the folder ends with that holds a surface's label builds as of the past."""
 EngineName = Literal["duckdb", "spark"]
 
 
@@ -196,10 +198,16 @@ class Proxy(Closed):
     slow: Identifier
 
 
+def _refuse_folder_of_builds(name: str) -> str:
+    if name.endswith(BUILDS_AS_OF):
+        raise ValueError(f"'{name}' ends with {BUILDS_AS_OF}: a folder of the store is called so; rename it")
+    return name
+
+
 class SurfaceSpec(Closed):
     """The whole file."""
 
-    surface: Identifier
+    surface: Annotated[Identifier, AfterValidator(_refuse_folder_of_builds)]
     version: Version
     owner: Text
     reviewers: dict[Identifier, Annotated[tuple[_User, ...], AsTuple, Field(min_length=1)]] = {}

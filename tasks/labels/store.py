@@ -20,6 +20,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from tasks import columns as c
+from tasks.contracts.surface import BUILDS_AS_OF
 from tasks.errors import DataError, unknown
 from tasks.labels import digest
 from tasks.labels.build_record import Build
@@ -81,7 +82,11 @@ class LabelStore:
 
     def set_torn_commits_aside(self) -> None:
         """Let the tables be those of before a power cut that tore their newest commits."""
-        for table in (self.path, *self.path.with_name(f"{self.surface}__as_of").glob("*"), self.snapshots):
+        for table in (
+            self.path,
+            *self.path.with_name(f"{self.surface}{BUILDS_AS_OF}").glob("*"),
+            self.snapshots,
+        ):
             delta.set_torn_commits_aside(table)
 
     def lost_days(self, path: Location) -> frozenset[date]:
@@ -92,7 +97,7 @@ class LabelStore:
 
     def aside(self, as_of: datetime) -> Location:
         """Return the table of a build as of the past."""
-        return self.path.with_name(f"{self.surface}__as_of") / as_of.astimezone(UTC).strftime(
+        return self.path.with_name(f"{self.surface}{BUILDS_AS_OF}") / as_of.astimezone(UTC).strftime(
             "%Y%m%dT%H%M%S.%fZ"
         )
 
@@ -210,7 +215,7 @@ class LabelStore:
 
     def tables(self) -> list[Location]:
         """Return the tables that exist: the newest build's, then those of builds as of the past."""
-        aside: Iterable[Location] = self.path.with_name(f"{self.surface}__as_of").glob("*")
+        aside: Iterable[Location] = self.path.with_name(f"{self.surface}{BUILDS_AS_OF}").glob("*")
         return [t for t in (self.path, *sorted(aside, key=str)) if delta.version_of(t) is not None]
 
     def known(self) -> Iterator[Snapshot]:

@@ -14,6 +14,8 @@ from tasks.stores.flush import flush_files
 from tasks.stores.location import Location, locate, store_of
 from tasks.stores.scratch import sweep_parts
 
+_READ_OTHERWISE = "%#?"
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -88,8 +90,20 @@ def surfaces_folder(given: Path | None = None) -> Path:
 
 
 def home_folder(given: Path | None = None) -> Path:
-    """Return the folder of state: the given one, else EQUIPOISE_HOME, else ``.equipoise``."""
-    return given.absolute() if given else Settings().home
+    """Return the folder of state: the given one, else EQUIPOISE_HOME, else ``.equipoise``.
+
+    Raises
+    ------
+    ContractError
+        Its path holds a sign that addresses of databases and tables read as something else.
+    """
+    home = given.absolute() if given else Settings().home
+    if found := [sign for sign in _READ_OTHERWISE if sign in str(home)]:
+        raise ContractError(
+            f"The path of the home {home} holds '{found[0]}', which addresses of databases and tables "
+            "read as something else. Name another folder with --home or EQUIPOISE_HOME"
+        )
+    return home
 
 
 def parse_instant(text: str) -> datetime:

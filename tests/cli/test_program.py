@@ -1,6 +1,7 @@
 """The program from what is typed to what is printed: documents, messages and exit codes."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -152,3 +153,13 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     command = f"{sys.executable} -m tasks.cli settings | true; exit ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_what_a_command_writes_is_not_readable_by_everybody(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert main(["settings"]) == 0
+        (tmp_path / "written").touch()
+        assert (tmp_path / "written").stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)

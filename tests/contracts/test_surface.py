@@ -47,3 +47,8 @@ def test_a_feature_is_numeric_or_categorical() -> None:
 def test_slices_are_whole_days() -> None:
     with pytest.raises(ValidationError, match="must be whole days"):
         surface(split={"train": "PT36H", "calibrate": "P7D", "test": "P7D"})
+
+
+def test_a_surface_is_not_named_as_a_folder_of_another_ones_builds() -> None:
+    with pytest.raises(ValidationError, match="rename it"):
+        surface(surface="feed__as_of")

@@ -69,3 +69,14 @@ def test_a_report_is_written_whole_in_place_of_an_earlier_one(workspace: Workspa
     assert path == workspace.home / "reports" / "home_feed" / "page.html"
     assert path.read_text() == "second"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("sign", "%#?")
+def test_a_home_that_addresses_read_as_another_is_refused_at_once(tmp_path: Path, sign: str) -> None:
+    with pytest.raises(ContractError, match="Name another folder"):
+        Workspace.open("home_feed", surfaces=SURFACES, home=tmp_path / f"a{sign}20b")
+
+
+@pytest.mark.parametrize("name", ["it's", 'say "x"', "a&b;c", "\u00fc \u00e9"])
+def test_other_names_of_a_home_are_taken(tmp_path: Path, name: str) -> None:
+    assert Workspace.open("home_feed", surfaces=SURFACES, home=tmp_path / name).home == tmp_path / name
