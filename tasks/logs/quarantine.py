@@ -67,6 +67,7 @@ def quarantine_bad_rows(
     """
     find_bad_rows(log, as_of=as_of, files=files)
     table = workspace.quarantine
+    delta.set_torn_commits_aside(table)
     version = delta.version_of(table)
     known = [file.path for file in delta.files_of(table)] if version is not None else []
     file = table / f"part-{uuid.uuid4()}.parquet"
