@@ -25,6 +25,7 @@ def write_counts(plain: Plain) -> Group:
     return Group(
         f"snapshot {plain['snapshot']} as of {_moment(plain['as_of'])}, {plain['rows']:,} rows",
         table,
+        *(f"{task}: mean {_rate(mean)} of its observed values" for task, mean in plain["means"].items()),
         *(_kept_rate(task, rates) for task, rates in plain["before_positive"].items()),
         *_late_changes(plain["changed"]),
     )

@@ -35,7 +35,11 @@ def plan(workspace: "Workspace", as_of: AsOf) -> "Outlook":
     return plan.foresee(workspace, as_of=as_of)
 
 
-@_models.command("home_feed --as-of 2026-05-13T00:00:00Z", passed=lambda result: result.success)
+@_models.command(
+    "home_feed --as-of 2026-05-13T00:00:00Z",
+    written=text.write_validation,
+    passed=lambda result: result.success,
+)
 def validate(workspace: "Workspace", as_of: AsOf) -> "ValidateResult":
     """Build and validate the labels as of an instant."""
     _, result = _validate_labels(workspace, as_of)

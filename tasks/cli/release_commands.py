@@ -4,7 +4,7 @@ from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option
+from typer import Argument, Option
 
 from tasks.cli import explain_text, text
 from tasks.cli.command import Group
@@ -24,7 +24,7 @@ _release = Group("Releases", word="release", help="List, show and verify release
 GROUPS = (_releases, _release)
 
 
-@_releases.command("home_feed --release 3")
+@_releases.command("home_feed --release 3", written=text.write_simulation)
 def simulate(
     workspace: "Workspace",
     release: ReleaseOption,
@@ -83,6 +83,18 @@ def show(workspace: "Workspace", ref: Release) -> dict[str, Any]:
     from tasks.release import view
 
     return view.show(workspace, ref)
+
+
+@_release.command("home_feed 3 4", written=text.write_release_diff)
+def diff(
+    workspace: "Workspace",
+    before: Annotated[str, Argument(metavar="A", help="A version number or an alias.")],
+    after: Annotated[str, Argument(metavar="B", help="A version number or an alias.")],
+) -> dict[str, Any]:
+    """Say what differs between two releases: contracts, parts, figures and verdicts."""
+    from tasks.release import view
+
+    return view.compare(workspace, before, after)
 
 
 @_release.command("home_feed challenger", passed=lambda result: not result.problems)

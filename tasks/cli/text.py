@@ -89,6 +89,22 @@ def write_settings(plain: Plain) -> Iterator[RenderableType]:
             yield _hint(setting["problem"], style="red")
 
 
+@group()
+def write_validation(plain: Plain) -> Iterator[RenderableType]:
+    """Write what failed, the worst first, then how many expectations held and where the report lies."""
+    failed = [one for one in plain["expectations"] if not one["success"]]
+    worst = {severity: place for place, severity in enumerate(("critical", "warning", "info"))}
+    for one in sorted(failed, key=lambda one: worst.get(one["severity"], len(worst))):
+        yield Text.assemble(
+            (one["severity"], "red"), f" {one['suite']}: {one['expectation']} ({one['subject']})"
+        )
+        yield _hint(f"{one['observed']}. {one['why']}")
+    held = len(plain["expectations"]) - len(failed)
+    yield Text("the labels may be trained on" if plain["success"] else "the labels may not be trained on")
+    yield Text(f"expectations: {held} held, {len(failed)} failed")
+    yield _unbroken(Text(f"report: {plain['report']}"))
+
+
 def write_verdict(plain: Plain) -> Group:
     """Write the verdict on a release, its reasons, and how many gates had which outcome."""
     verdict, outcomes = plain["verdict"], Counter(gate["outcome"] for gate in plain["gates"])
@@ -99,6 +115,25 @@ def write_verdict(plain: Plain) -> Group:
         f"gates: {counts}",
         _unbroken(Text(f"dossier: {plain['dossier']}")),
     )
+
+
+@group()
+def write_simulation(plain: Plain) -> Iterator[RenderableType]:
+    """Write what the guardrails say, and the metrics of further policies beside those of the release."""
+    yield Text(f"release {plain['release']} against {plain['baseline']}")
+    yield write_lines({"guardrails": plain["guardrails"], "headline": plain["headline"]})
+    for policy in plain["policies"]:
+        yield Text(f"{policy['name']} against release {plain['release']}:")
+        table = Table("metric", "judge", box=None, pad_edge=False)
+        for name in ("policy", "release", "change"):
+            table.add_column(name, justify="right")
+        for row in policy["metrics"]:
+            values = (row[name]["value"] if row[name] else None for name in ("policy", "baseline"))
+            change = row["relative"]["value"] if row["relative"] else None
+            relative = "-" if change is None else f"{change:+.1%}"
+            table.add_row(row["metric"], row["judge"], *(_number(value) for value in values), relative)
+        yield table
+    yield _unbroken(Text(f"report: {plain['report']}"))
 
 
 def write_releases(plain: Sequence[Plain]) -> RenderableType:
@@ -125,6 +160,8 @@ def write_release(plain: Plain) -> Group:
         figures.add_row(task, *(_number(metrics["test"].get(name)) for name in names))
     return Group(
         write_lines(about),
+        write_pairs(("-", reason) for reason in plain["reasons"]),
+        _unbroken(Text(f"dossier: {plain['dossier'] or 'none'}")),
         "",
         "on the test days, calibrated and joint:",
         figures,
@@ -132,6 +169,28 @@ def write_release(plain: Plain) -> Group:
         "pins:",
         write_pairs((name, str(version)) for name, version in plain["pins"].items()),
     )
+
+
+@group()
+def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
+    """Write both releases, what changed, and the figures of each task side by side."""
+    for name in ("from", "to"):
+        side = plain[name]
+        yield Text(
+            f"{name}: release {side['version']} as of {side['as_of']}, {side['verdict'] or 'not judged'}"
+        )
+        yield write_pairs(("-", reason) for reason in side["reasons"])
+    yield Text(f"contracts that changed: {', '.join(plain['contracts']) or 'none'}")
+    yield Text("parts that changed:" if plain["parts"] else "parts that changed: none")
+    yield write_pairs((name, f"{a or 'none'} -> {b or 'none'}") for name, (a, b) in plain["parts"].items())
+    table = Table("task", "figure", box=None, pad_edge=False)
+    for name in ("from", "to"):
+        table.add_column(name, justify="right")
+    for task, figures in plain["metrics"].items():
+        for name, pair in figures.items():
+            if pair[0] != pair[1]:
+                table.add_row(task, name, *(_number(value) for value in pair))
+    yield table
 
 
 def write_move(plain: Plain) -> str:

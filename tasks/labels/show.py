@@ -52,6 +52,7 @@ class ShowResult:
     Attributes
     ----------
     rates : positive over observed rows.
+    means : of value tasks, the mean of their observed values.
     changed : by task, the observed labels that the snapshot's build changed through late events.
     before_positive : the two rates of tasks whose exclusions spare rows.
     """
@@ -61,6 +62,7 @@ class ShowResult:
     rows: int
     tasks: dict[str, dict[str, int]]
     rates: dict[str, float | None]
+    means: dict[str, float | None]
     changed: dict[str, int]
     before_positive: dict[str, BothRates]
 
@@ -69,12 +71,14 @@ def show(workspace: Workspace, *, snapshot: str | None = None) -> ShowResult:
     """Count a snapshot's rows by task and status; by default those of the newest build."""
     shown = LabelStore(workspace.home, workspace.surface).find(snapshot)
     counts = {task: _count(shown, task) for task in shown.tasks()}
+    values = {name for name, task in workspace.contracts.tasks.tasks.items() if task.kind == "value"}
     return ShowResult(
         snapshot=shown.id,
         as_of=format_instant(shown.as_of),
         rows=shown.rows,
         tasks=counts,
         rates={task: _rate(of_task["positive"], of_task["observed"]) for task, of_task in counts.items()},
+        means={task: _mean(shown, task) for task in counts if task in values},
         changed=shown.changed(),
         before_positive=_both_rates(workspace, shown, counts),
     )
@@ -94,6 +98,16 @@ def _count(snapshot: Snapshot, task: str) -> dict[str, int]:
         counts[row["status"]] += row["n"]
         counts["positive"] += row["n"] if row["positive"] else 0
     return counts
+
+
+def _mean(snapshot: Snapshot, task: str) -> float | None:
+    """Return the mean of a value task's labels; None where none is observed."""
+    label = exp.cast(x.column(task), "DOUBLE")
+    sums = [x.alias(exp.Sum(this=label), "total"), x.alias(exp.Count(this=x.column(task)), "n")]
+    found = snapshot.query(x.select(sums, x.table("rows")))
+    rows = found.to_pylist() if found is not None else []
+    n = sum(row["n"] for row in rows)
+    return sum(row["total"] for row in rows if row["n"]) / n if n else None
 
 
 def _both_rates(

@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tasks.errors import ContractError, DataError, StoreError
-from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.evaluation.evidence import GateEvidence, ReleaseEvidence
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.release.parts import pinned_files
@@ -35,6 +35,8 @@ from tasks.stores.releases import (
 )
 from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace, format_instant
+
+_COMPARED: Final = ("version", "aliases", "as_of", "snapshot", "verdict", "reasons")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,53 @@ def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
         },
         "run_id": registry.run_id(part),
         "metrics": evidence.metrics(),
+        **_verdict(workspace, tags),
     }
+
+
+def _verdict(workspace: Workspace, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Return where a release's dossier lies, and its reasons; None and none before the gates."""
+    if "dossier" not in tags:
+        return {"dossier": None, "reasons": []}
+    page = workspace.reports / Path(tags["dossier"]).name
+    written = page.with_suffix(".json")
+    if not written.is_file():
+        return {"dossier": None, "reasons": [f"its dossier is not there: {page}"]}
+    evidence = GateEvidence.read(written.read_bytes(), where=str(written))
+    return {"dossier": str(page), "reasons": list(evidence.reasons)}
+
+
+def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[str, Any]:
+    """Say what differs between two releases: contracts, parts, figures and verdicts.
+
+    Returns
+    -------
+    ``contracts`` and ``parts`` of other content; ``metrics``: by task and figure, both values.
+    """
+    first, second = (show(workspace, ref) for ref in (before, after))
+    names = dict.fromkeys((*first["digests"], *second["digests"]))
+    digests = {name: [side["digests"].get(name) for side in (first, second)] for name in names}
+    moved = {name: pair for name, pair in digests.items() if pair[0] != pair[1]}
+    pinned = {*first["pins"], *second["pins"]} & set(moved)
+    parts = {name: [side["pins"].get(name) for side in (first, second)] for name in moved if name in pinned}
+    return {
+        "from": {name: first[name] for name in _COMPARED},
+        "to": {name: second[name] for name in _COMPARED},
+        "contracts": sorted(set(moved) - set(parts) - {"release", "manifest"}),
+        "parts": parts,
+        "metrics": _compare_figures(first["metrics"], second["metrics"]),
+    }
+
+
+def _compare_figures(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, list[Any]]]:
+    """Return each figure of both on their test days; None where one has none."""
+    compared: dict[str, dict[str, list[Any]]] = {}
+    for task in dict.fromkeys((*first, *second)):
+        ours, theirs = (side.get(task, {"test": {}})["test"] for side in (first, second))
+        compared[task] = {
+            name: [ours.get(name), theirs.get(name)] for name in dict.fromkeys((*ours, *theirs))
+        }
+    return compared
 
 
 def history(workspace: Workspace) -> list[dict[str, Any]]:

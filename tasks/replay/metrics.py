@@ -56,7 +56,7 @@ OF_OUTCOMES: Final = frozenset(
 def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[str]) -> str:
     """Say why the log cannot tell a metric; nothing where it can."""
     if metric.kind is MetricKind.LATENCY:
-        return "a batch run's time is no serving latency; it is read from serving logs"
+        return "a batch run's time is no serving latency, and nothing here reads serving logs"
     if metric.kind in _MIX and not log.complete:
         return "only what was shown is logged, so exposure, mix and coverage cannot be replayed"
     if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and NEW_ITEMS not in log.segments:

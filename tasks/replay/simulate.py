@@ -14,6 +14,7 @@ from typing import Any
 from tasks.contracts import UtilitySpec, canonical, digest
 from tasks.errors import DataError, unknown
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
+from tasks.evaluation.segments import ALL
 from tasks.release.view import load
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.findings import Findings
@@ -41,7 +42,10 @@ PROMOTIONS = 4
 
 @dataclass(frozen=True)
 class SimulateResult:
-    """Against what the release was rehearsed, what its guardrails say, and where the report lies."""
+    """Against what the release was rehearsed, what its guardrails say, and where the report lies.
+
+    ``policies``: further policies by file, with every metric on the whole beside that of the release.
+    """
 
     release: int
     baseline: str
@@ -49,6 +53,7 @@ class SimulateResult:
     run_id: str
     guardrails: list[dict[str, Any]]
     headline: dict[str, Any]
+    policies: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,21 @@ def run(
             run_id = opened.run_id
     evidence = read_evidence(workspace.home, run_id, SimulationEvidence).to_json()
     shown = ("release", "baseline", "report", "guardrails", "headline")
-    return SimulateResult(run_id=run_id, **{name: evidence[name] for name in shown})
+    return SimulateResult(
+        run_id=run_id, policies=_compared(evidence["others"]), **{name: evidence[name] for name in shown}
+    )
+
+
+def _compared(others: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Return what further policies were measured at on the whole, each beside the release."""
+    names = ("metric", "judge", "policy", "baseline", "relative", "reason")
+    return [
+        {
+            "name": policy,
+            "metrics": [{name: row[name] for name in names} for row in rows if row["segment"] == ALL],
+        }
+        for policy, rows in others.items()
+    ]
 
 
 def _simulate(

@@ -23,6 +23,7 @@ from tasks.ranking.policy import UtilityPolicy, Weight
 from tasks.ranking.slate_policy import SlatePolicy
 from tasks.ranking.utility import compute_utilities
 from tasks.release.loading import LoadedRelease
+from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.logged_candidates import labelled_candidates
 from tasks.replay.read_log import LogReading, candidate_log
@@ -118,9 +119,11 @@ class TestSlice:
         scored = release.score(self.candidates)
         policy = release_policy(self.workspace, release.manifest)
         predictions = _predictions(scored, release.manifest.tasks)
+        slot = scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
+        refuse_leaks(self.candidates, slot, policy.hard_constraints, name=name)
         slates = Slates(
             name=name,
-            slot=scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64),
+            slot=slot,
             predictions=self._by_task(scored),
             where_shown=self._where_shown(scored),
             utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
@@ -133,9 +136,11 @@ class TestSlice:
         """Return the slates that another utility policy makes of the same predictions."""
         utility = UtilityPolicy.from_json(canonical(policy))
         decided = decide(self.candidates, scored.predictions, utility, self._slate)
+        slot = decided.slate_position.astype(np.int64)
+        refuse_leaks(self.candidates, slot, utility.hard_constraints, name=name)
         return Slates(
             name=name,
-            slot=decided.slate_position.astype(np.int64),
+            slot=slot,
             predictions=scored.slates.predictions,
             where_shown=scored.slates.where_shown,
             utility=decided.utility,

@@ -141,4 +141,6 @@ def _write_report(
 
 
 def _suites_folder() -> Path:
-    return Path(__file__).resolve().parents[2] / "expectations"
+    """Return the suites' folder: inside an installed package, else in the repository."""
+    installed = Path(__file__).resolve().parent / "suite_files"
+    return installed if installed.is_dir() else Path(__file__).resolve().parents[2] / "expectations"

@@ -21,6 +21,7 @@ COUNTS: dict[str, Any] = {
     },
     "rates": {"click": 0.025, "back": None},
     "before_positive": {},
+    "means": {},
     "changed": {"click": 0, "back": 0},
 }
 SIDE = {
@@ -122,3 +123,9 @@ def test_a_difference_names_both_sides_and_what_changed() -> None:
         "  observed 0 -> observed 1     16  2026-02-23: 16",
         "unchanged: hide",
     ]
+
+
+def test_the_mean_of_a_value_task_stands_below_the_counts() -> None:
+    printed = as_text(label_text.write_counts(COUNTS | {"means": {"spend": 2.5, "none_yet": None}}))
+    assert "spend: mean 2.5 of its observed values" in printed
+    assert "none_yet: mean - of" in printed

@@ -42,6 +42,22 @@ def test_a_release_is_shown_by_its_version_or_its_alias(
     assert "challenger" in document(workspace, "release", "show", NAME, "challenger")["aliases"]
 
 
+def test_a_release_before_its_gates_has_neither_reasons_nor_a_dossier(
+    workspace: Workspace, released: ReleaseResult, document: Document
+) -> None:
+    shown = document(workspace, "release", "show", NAME, str(released.version))
+    assert (shown["reasons"], shown["dossier"]) == ([], None)
+
+
+def test_a_release_differs_in_nothing_from_itself(
+    workspace: Workspace, released: ReleaseResult, document: Document
+) -> None:
+    found = document(workspace, "release", "diff", NAME, str(released.version), "challenger")
+    assert (found["contracts"], found["parts"]) == ([], {})
+    assert found["from"]["version"] == found["to"]["version"] == released.version
+    assert all(a == b for figures in found["metrics"].values() for a, b in figures.values())
+
+
 def test_a_whole_release_verifies(workspace: Workspace, released: ReleaseResult, document: Document) -> None:
     assert document(workspace, "release", "verify", NAME, str(released.version))["problems"] == []
 

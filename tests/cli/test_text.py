@@ -21,6 +21,8 @@ RELEASE: dict[str, Any] = {
     "verdict": "hold",
     "backfilled": False,
     "run_id": "0123",
+    "reasons": ["too few hides"],
+    "dossier": "/home/reports/dossier-release-3.html",
     "metrics": {"click_30m": {"test": FIGURES}},
     "pins": {"feed.click_30m.model": 7, "feed.utility": 1},
 }
@@ -150,3 +152,63 @@ def test_a_row_of_the_audit_has_what_supports_it_below() -> None:
 
 def test_sql_stands_alone() -> None:
     assert text.write_sql({"sql": "SELECT 1"}) == "SELECT 1"
+
+
+def test_what_failed_in_validation_is_written_first_and_the_worst_of_it_before_all() -> None:
+    row = {"suite": "labels", "subject": "click", "observed": "0.3", "why": "it was declared"}
+    expectations = [
+        {**row, "expectation": "holds", "severity": "critical", "success": True},
+        {**row, "expectation": "is near", "severity": "warning", "success": False},
+        {**row, "expectation": "is known", "severity": "critical", "success": False},
+    ]
+    plain = {"success": False, "severity": "critical", "expectations": expectations, "report": "/r.html"}
+    lines = as_text(text.write_validation(plain)).splitlines()
+    assert lines[0] == "critical labels: is known (click)"
+    assert lines[2] == "warning labels: is near (click)"
+    assert lines[4:] == [
+        "the labels may not be trained on",
+        "expectations: 1 held, 2 failed",
+        "report: /r.html",
+    ]
+
+
+def test_a_further_policy_is_written_with_its_metrics_beside_those_of_the_release() -> None:
+    row = {"metric": "click_rate", "judge": "release 3", "reason": "", "relative": {"value": 0.25}}
+    metrics = [{**row, "policy": {"value": 0.5}, "baseline": {"value": 0.4}}, {**row, "metric": "coverage", "policy": None, "baseline": None, "relative": None}]  # fmt: skip
+    policies = [{"name": "bold.yaml", "metrics": metrics}]
+    plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
+    written = " ".join(as_text(text.write_simulation({**plain, "policies": policies})).split())
+    assert "bold.yaml against release 3:" in written
+    assert "click_rate release 3 0.5000 0.4000 +25.0%" in written
+    assert "coverage release 3 - - -" in written
+
+
+def test_releases_are_compared_side_by_side() -> None:
+    side = {
+        "version": 3,
+        "aliases": [],
+        "as_of": "2026-01-01",
+        "snapshot": "s",
+        "verdict": "hold",
+        "reasons": ["few"],
+    }
+    plain = {
+        "from": side,
+        "to": {**side, "version": 4, "verdict": None, "reasons": []},
+        "contracts": ["utility"],
+        "parts": {"feed.click": [1, 2]},
+        "metrics": {"click": {"auc": [0.7, 0.71], "rows": [10, 10]}},
+    }
+    written = as_text(text.write_release_diff(plain))
+    assert "from: release 3 as of 2026-01-01, hold" in written
+    assert "- few" in written
+    assert "to: release 4 as of 2026-01-01, not judged" in written
+    assert "feed.click 1 -> 2" in written
+    assert "0.7000" in written
+    assert "rows" not in written
+
+
+def test_why_a_release_is_held_and_where_its_dossier_lies_is_written() -> None:
+    lines = as_text(text.write_release(RELEASE)).splitlines()
+    assert "  - too few hides" in lines
+    assert "dossier: /home/reports/dossier-release-3.html" in lines

@@ -58,6 +58,10 @@ def test_labels_are_shown_by_task_and_status(tmp_path: Path) -> None:
         statuses = {s: counts[s] for s in ("observed", "immature", "excluded", "not_applicable")}
         assert statuses == {s: sum(x.status == s for x in told) for s in statuses}
         assert counts["positive"] == sum((x.value or 0) > 0 for x in told)
+        values = [x.value for x in told if x.value is not None]
+        if workspace.contracts.tasks.tasks[task].kind == "value":
+            assert shown.means[task] == (pytest.approx(sum(values) / len(values)) if values else None)
+    assert shown.means.keys() == {n for n, t in workspace.contracts.tasks.tasks.items() if t.kind == "value"}
     assert (shown.snapshot, shown.rows) == (built.snapshot, len(reference))
     assert list(next(iter(shown.tasks.values()))) == [
         "observed",

@@ -1,0 +1,31 @@
+"""Slates are held against each hard constraint by itself, however many there are and whatever their names."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.errors import GateRefused
+from tasks.ranking.policy import Condition, HardConstraint
+from tasks.replay.leaks import refuse_leaks
+
+NO_VIOLATION = HardConstraint("legal", Condition("violation", "one_of", (True,)), keeps=False)
+PERMITTED = HardConstraint("legal", Condition("permitted", "one_of", (True,)), keeps=True)
+FRAME = pd.DataFrame(
+    {
+        "request_id": ["r"] * 4,
+        "item_id": list("abcd"),
+        "violation": [False, True, False, None],
+        "permitted": [True, True, False, True],
+    }
+)
+
+
+@pytest.mark.parametrize("slot", [[0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 2], [1, 2, 3, 4]])
+def test_what_is_kept_out_or_not_known_to_be_allowed_is_a_leak_in_a_slot(slot: list[int]) -> None:
+    """Both constraints have one name, as once made the first stop filtering."""
+    with pytest.raises(GateRefused, match=r"release 1 puts into its slots .*: legal"):
+        refuse_leaks(FRAME, np.array(slot), [NO_VIOLATION, PERMITTED], name="release 1")
+
+
+def test_what_has_no_slot_leaks_nothing() -> None:
+    refuse_leaks(FRAME, np.array([1, 0, 0, 0]), [NO_VIOLATION, PERMITTED], name="release 1")
