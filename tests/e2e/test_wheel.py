@@ -60,7 +60,7 @@ def run(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_the_program_is_that_of_the_wheel(python: Path) -> None:
     code = "import tasks.cli; print(tasks.cli.__file__)"
-    words = [python, "-c", code]
+    words = [str(python), "-c", code]
     found = subprocess.run(words, cwd=python.parent, env=_bare(), capture_output=True, text=True, check=True)
     assert str(python.parents[1]) in found.stdout
 
