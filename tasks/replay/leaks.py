@@ -4,29 +4,25 @@ A release decides by the code that it brought. Here each constraint is read agai
 got a slot.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tasks.errors import GateRefused
-from tasks.ranking.constraints import find_violations
-from tasks.ranking.policy import HardConstraint
+from tasks.ranking.constraints import iterate_violations
+from tasks.ranking.policy import UtilityPolicy
+from tasks.ranking.utility import choose_contexts
 
 
 def refuse_leaks(
-    candidates: pd.DataFrame,
-    slot: npt.NDArray[np.int64],
-    constraints: Iterable[HardConstraint],
-    *,
-    name: str,
+    candidates: pd.DataFrame, slot: npt.NDArray[np.int64], policy: UtilityPolicy, *, name: str
 ) -> None:
     """Refuse slates with a candidate that a hard constraint keeps out, or of which that is not known.
 
     Parameters
     ----------
     slot : [n] position in the slate from 1, 0 where the candidate is not in it.
+    policy : whose constraints they are, those of its contexts in their own rows.
     name : what made the slates, for the message.
 
     Raises
@@ -36,16 +32,18 @@ def refuse_leaks(
 
     Examples
     --------
-    >>> from tasks.ranking.policy import Condition
+    >>> from tasks.ranking.policy import Condition, HardConstraint
     >>> legal = HardConstraint("legal", Condition("permitted", "one_of", (True,)), keeps=True)
     >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"], "permitted": [True, None]})
-    >>> refuse_leaks(frame, np.array([1, 0]), [legal], name="release 1")
-    >>> refuse_leaks(frame, np.array([1, 2]), [legal], name="release 1")
+    >>> policy = UtilityPolicy("p", 1, {}, hard_constraints=(legal,))
+    >>> refuse_leaks(frame, np.array([1, 0]), policy, name="release 1")
+    >>> refuse_leaks(frame, np.array([1, 2]), policy, name="release 1")
     Traceback (most recent call last):
     ...
     tasks.errors.GateRefused: release 1 puts into its slots what a hard constraint keeps out: legal 1
     """
     shown = candidates[slot > 0]
-    counts = [(one.name, int(find_violations(shown, one)[0].sum())) for one in constraints]
+    context = choose_contexts(shown, policy.contexts)
+    counts = [(one.name, int(rows.sum())) for one, rows, _ in iterate_violations(shown, policy, context)]
     if leaks := ", ".join(f"{constraint} {count:,}" for constraint, count in counts if count):
         raise GateRefused(f"{name} puts into its slots what a hard constraint keeps out: {leaks}")

@@ -120,7 +120,7 @@ class TestSlice:
         policy = release_policy(self.workspace, release.manifest)
         predictions = _predictions(scored, release.manifest.tasks)
         slot = scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
-        refuse_leaks(self.candidates, slot, policy.hard_constraints, name=name)
+        refuse_leaks(self.candidates, slot, policy, name=name)
         slates = Slates(
             name=name,
             slot=slot,
@@ -137,7 +137,7 @@ class TestSlice:
         utility = UtilityPolicy.from_json(canonical(policy))
         decided = decide(self.candidates, scored.predictions, utility, self._slate)
         slot = decided.slate_position.astype(np.int64)
-        refuse_leaks(self.candidates, slot, utility.hard_constraints, name=name)
+        refuse_leaks(self.candidates, slot, utility, name=name)
         return Slates(
             name=name,
             slot=slot,

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 
 from tasks.errors import GateRefused
-from tasks.ranking.policy import Condition, HardConstraint
+from tasks.ranking.policy import Condition, Context, HardConstraint, UtilityPolicy
 from tasks.replay.leaks import refuse_leaks
 
 NO_VIOLATION = HardConstraint("legal", Condition("violation", "one_of", (True,)), keeps=False)
 PERMITTED = HardConstraint("legal", Condition("permitted", "one_of", (True,)), keeps=True)
+POLICY = UtilityPolicy("p", 1, {}, hard_constraints=(NO_VIOLATION, PERMITTED))
 FRAME = pd.DataFrame(
     {
         "request_id": ["r"] * 4,
@@ -24,8 +25,19 @@ FRAME = pd.DataFrame(
 def test_what_is_kept_out_or_not_known_to_be_allowed_is_a_leak_in_a_slot(slot: list[int]) -> None:
     """Both constraints have one name, as once made the first stop filtering."""
     with pytest.raises(GateRefused, match=r"release 1 puts into its slots .*: legal"):
-        refuse_leaks(FRAME, np.array(slot), [NO_VIOLATION, PERMITTED], name="release 1")
+        refuse_leaks(FRAME, np.array(slot), POLICY, name="release 1")
 
 
 def test_what_has_no_slot_leaks_nothing() -> None:
-    refuse_leaks(FRAME, np.array([1, 0, 0, 0]), [NO_VIOLATION, PERMITTED], name="release 1")
+    refuse_leaks(FRAME, np.array([1, 0, 0, 0]), POLICY, name="release 1")
+
+
+def test_what_a_context_adds_is_counted_in_its_own_rows() -> None:
+    home = Condition("page", "one_of", ("home",))
+    policy = UtilityPolicy(
+        "p", 1, {}, contexts=(Context("home", (home,), {}, hard_constraints=(PERMITTED,)),)
+    )
+    frame = FRAME.assign(page=["home", "home", "away", "away"])
+    refuse_leaks(frame, np.array([1, 2, 3, 4]), policy, name="release 1")
+    with pytest.raises(GateRefused, match="legal 1"):
+        refuse_leaks(frame.assign(page="home"), np.array([1, 2, 3, 4]), policy, name="release 1")
