@@ -1,0 +1,214 @@
+"""What happens when: the faults that tests bring about, and what the program then does.
+
+``python -m tests.docs.faults`` writes them into ``docs/faults.md``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "faults.md"
+START: Final = "<!-- made by python -m tests.docs.faults -->"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault, what the program does, and the test that brings it about (path below ``tests``, function)."""
+
+    when: str
+    then: str
+    test: str
+
+
+FAULTS: Final = {
+    "A process is killed": (
+        Fault(
+            "while a fresh home's MLflow database is made",
+            "nothing of it is visible; the next command makes it",
+            "stores/test_database.py::test_a_process_killed_while_the_database_is_made_leaves_a_home_that_works",
+        ),
+        Fault(
+            "in a labels build",
+            "the last snapshot is still read; the next build ends in the same one",
+            "labels/test_build.py::test_a_build_that_is_killed_leaves_the_last_snapshot_and_the_next_finishes",
+        ),
+        Fault(
+            "in a retrain, seven times",
+            "it ends in the same release with the same verdict",
+            "test_pipeline.py::test_killed_seven_times_it_ends_in_the_same_release",
+        ),
+        Fault(
+            "in a promotion, three times",
+            "one move, one row of the audit",
+            "test_pipeline.py::test_a_promotion_that_was_killed_three_times_makes_one_move",
+        ),
+        Fault(
+            "and leaves scratch behind",
+            "the next run sweeps what has no living owner",
+            "stores/test_scratch.py::test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_stays",
+        ),
+        Fault(
+            "not killed but stopped, while it holds a lock",
+            "who waits is told who holds it and since when, and stops after ten minutes (exit code 3)",
+            "stores/test_locks.py::test_a_stopped_holder_is_named_and_not_waited_for_without_end",
+        ),
+    ),
+    "Something is lost or damaged": (
+        Fault(
+            "a power cut empties what a labels build wrote last",
+            "the torn commit is set aside and the next build writes it again",
+            "labels/test_faults.py::test_a_power_cut_that_empties_what_was_written_last_is_mended_by_the_next_build",
+        ),
+        Fault(
+            "labels are turned over in their Parquet file",
+            "the snapshot is refused where it is read; `equipoise labels repair` brings it back under its name",
+            "labels/test_repair.py::test_labels_turned_over_in_their_file_are_refused_and_brought_back",
+        ),
+        Fault(
+            "a single bit of a label file flips",
+            "it is never read as other labels",
+            "labels/test_repair.py::test_of_single_flipped_bits_none_is_read_as_other_labels",
+        ),
+        Fault(
+            "the evidence of a run is lost or torn",
+            "that run is no finished run, and its step is made again",
+            "stores/test_runs.py::test_a_run_whose_evidence_is_lost_or_torn_is_no_finished_run",
+        ),
+        Fault(
+            "a part loses its files",
+            "it is made again in its place",
+            "stores/test_reusable_part.py::test_what_lost_its_files_or_its_evidence_is_made_again_in_its_place",
+        ),
+        Fault(
+            "the disk is full in the middle of a build",
+            "one message; the last snapshot is still read",
+            "labels/test_faults.py::test_a_full_disk_in_the_middle_of_a_build_leaves_the_last_snapshot",
+        ),
+        Fault(
+            "a row of the audit is torn",
+            "one rollback mends it, and needs no version",
+            "promotion/test_rollback.py::test_with_a_torn_audit_one_rollback_is_enough_and_needs_no_version",
+        ),
+        Fault(
+            "the home is copied",
+            "the copy reads and writes below itself alone",
+            "stores/test_database.py::test_a_copied_home_reads_and_writes_below_itself_alone",
+        ),
+        Fault(
+            "a backup is not whole",
+            "nothing is restored",
+            "stores/test_backup.py::test_a_backup_that_is_not_whole_restores_nothing",
+        ),
+    ),
+    "Somebody changes what was decided on": (
+        Fault(
+            "evidence is edited in MLflow",
+            "nothing is promoted (exit code 1)",
+            "promotion/test_promote.py::test_evidence_that_somebody_edited_promotes_nothing",
+        ),
+        Fault(
+            "gates are loosened after a release was judged",
+            "what was loosened is named in case, audit and dossier, and asks for the approvals of a policy",
+            "promotion/test_promote.py::test_loosened_gates_ask_for_approvals_and_are_named_everywhere",
+        ),
+        Fault(
+            "two models inside a release are swapped, and every digest is made anew",
+            "its bytes are not those of the parts that it pins: refused",
+            "release/test_view.py::test_two_models_that_were_swapped_are_found_though_every_digest_was_made_anew",
+        ),
+        Fault(
+            "the registry begins again, and another release has the champion's number",
+            "a move is for a release's bytes and not for its number: refused",
+            "promotion/test_promote.py::test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted",
+        ),
+        Fault(
+            "a row of the audit is changed in place",
+            "the history shows it as changed",
+            "promotion/test_rollback.py::test_a_row_that_was_changed_in_place_is_shown_as_such",
+        ),
+        Fault(
+            "an alias is moved by hand",
+            "it is noticed, and a rollback puts it right",
+            "promotion/test_rollback.py::test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right",
+        ),
+        Fault(
+            "a challenger of months ago is promoted",
+            "it is judged as of today, and its age holds it",
+            "promotion/test_promote.py::test_a_challenger_of_months_ago_is_judged_as_of_today",
+        ),
+    ),
+    "A log is not what it seems": (
+        Fault(
+            "the as-of lies beyond what the log has brought",
+            "what had no time to arrive stays immature, and the build says so",
+            "labels/test_build.py::test_a_build_far_beyond_the_end_of_the_log_says_so_and_makes_no_negative",
+        ),
+        Fault(
+            "the as-of is later than now",
+            "refused (exit code 2)",
+            "labels/test_build.py::test_an_as_of_after_now_is_refused_and_nothing_is_built",
+        ),
+        Fault(
+            "a file of it is replaced while it is read",
+            "one message, never other labels",
+            "logs/test_replaced.py::test_a_file_that_is_replaced_while_labels_are_built_is_one_message",
+        ),
+        Fault(
+            "a Delta table has deletion vectors, renamed columns or another feature",
+            "refused by the feature's name",
+            "logs/test_sources.py::test_a_delta_table_that_is_more_than_its_files_is_refused_by_the_feature_s_name",
+        ),
+        Fault(
+            "all events of a day are missing, also in a first week",
+            "validation names the day; what it could not judge it calls not judged",
+            "validation/test_day_rules.py::test_a_silent_day_of_a_first_week_is_found_by_all_its_days",
+        ),
+        Fault(
+            "a time is infinite or of the year 10000",
+            "refused with its column",
+            "logs/test_times.py::test_a_time_that_no_calendar_has_is_refused_with_its_column",
+        ),
+        Fault(
+            "columns have odd names or types",
+            "they are read, or refused in one message",
+            "logs/test_odd_files.py::test_columns_of_any_name_and_type_are_read_or_refused",
+        ),
+        Fault(
+            "candidates hold categories that training never saw",
+            "`score` says which features, and of how many rows",
+            "release/test_strange_inputs.py::test_unseen_categories_and_values_out_of_range_are_counted",
+        ),
+        Fault(
+            "a contract is a pipe or an endless device",
+            "refused without waiting or reading",
+            "contracts/test_yaml_file.py::test_what_is_no_regular_file_is_refused_without_waiting_or_reading_it",
+        ),
+    ),
+    "Nobody foresaw it": (
+        Fault(
+            "anything else goes wrong in a command",
+            "one message, exit code 3, and the traceback in `<home>/faults`",
+            "cli/test_faults.py::test_it_is_one_message_with_exit_code_3_and_the_traceback_is_in_the_home",
+        ),
+    ),
+}
+"""By what it is about, in the order of the page."""
+
+
+def lines() -> Iterator[str]:
+    """Yield the tables of the page."""
+    for title, faults in FAULTS.items():
+        yield from ("", f"## {title}", "", "| when | then | test |", "| --- | --- | --- |")
+        for fault in faults:
+            path, _, function = fault.test.partition("::")
+            yield f"| {fault.when} | {fault.then} | `{path}` {function.removeprefix('test_').replace('_', ' ')} |"
+
+
+def page(text: str) -> str:
+    """Return the page with its tables made anew."""
+    return text[: text.index(START) + len(START)] + "\n" + "\n".join(lines()) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
