@@ -13,6 +13,9 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
+
+_MOST_NAMES: Final = 12
 
 
 class EquipoiseError(Exception):
@@ -62,3 +65,16 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
     close = get_close_matches(name, names, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
     return f"Unknown {kind} '{name}'{place}. Known: {', '.join(names) or 'none'}.{hint}"
+
+
+def list_names(names: Iterable[str]) -> str:
+    """List names, the first twelve of many.
+
+    Examples
+    --------
+    >>> list_names(["a", "b"]), list_names(map(str, range(14)))
+    ('a, b', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more')
+    """
+    every = list(names)
+    more = len(every) - _MOST_NAMES
+    return ", ".join(every[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -13,11 +13,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from tasks import columns as c
 from tasks.contracts.durations import format_duration
-from tasks.errors import ContractError, DataError, Overtaken, StoreError
+from tasks.errors import ContractError, DataError, Overtaken, StoreError, list_names
 from tasks.labels.build_record import Basis, Build, Day, Written
 from tasks.labels.changes import count_changed_labels
 from tasks.labels.compile import compile_days
@@ -42,6 +42,8 @@ from tasks.stores.locks import alone
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
 
 _LOG = logging.getLogger("equipoise")
+_LONGEST: Final = 80
+"""Characters of an event's name in a message."""
 _ATTEMPTS = 6
 
 
@@ -58,7 +60,7 @@ class LabelsResult:
     changed : where events came late or were corrected, the observed labels that changed, by task.
     quarantined : bad rows by rule.
     arrived_early : events that arrived before they happened: a clock is wrong.
-    unknown_events : events that no task names.
+    unknown_events : events that no task names, at most the 100 most frequent names.
     """
 
     snapshot: str
@@ -177,7 +179,8 @@ def _report_profile(profile: LogProfile) -> None:
             "labels: %d events arrived before they happened: a clock is wrong", profile.arrived_early
         )
     if profile.unknown_events:
-        _LOG.warning("labels: events that no task names: %s", profile.unknown_events)
+        named = list_names(f"{name[:_LONGEST]} ({n:,})" for name, n in profile.unknown_events.items())
+        _LOG.warning("labels: events that no task names: %s", named)
 
 
 def _write(log: LogTables, profile: LogProfile, path: Location, basis: Basis, covered: Coverage) -> Written:

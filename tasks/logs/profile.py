@@ -8,6 +8,7 @@ only where a key may be repeated or an event arrived late.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
 from tasks import columns as c
 from tasks.errors import DataError
@@ -47,12 +48,17 @@ class Counts:
             raise DataError(f"Rows do not add up: {self.rows:,} read, {parts:,} accounted for: {self}")
 
 
+MOST_UNKNOWN: Final = 100
+"""Names of events that are told where no task has them: a log may hold a million."""
+
+
 @dataclass(frozen=True)
 class LogProfile:
     """A log as of an instant.
 
     ``arrived_early`` counts the events that had arrived before they happened: a clock is wrong. ``bad_files``
-    are, by table, the new files that hold a row without key, name or time.
+    are, by table, the new files that hold a row without key, name or time. ``unknown_events`` has the most
+    frequent names that no task has, the most frequent first.
     """
 
     impressions: Counts
@@ -193,8 +199,10 @@ def _late(log: LogTables, as_of: datetime, previous: datetime) -> frozenset[tupl
 
 def _unknown_events(log: LogTables) -> dict[str, int]:
     counts = log.fetch(
-        "SELECT name, sum(n) FROM events_now WHERE facet = 'day' AND $strange GROUP BY 1 ORDER BY 1",
+        "SELECT name, sum(n) AS n FROM events_now WHERE facet = 'day' AND $strange GROUP BY 1 "
+        "ORDER BY n DESC, name LIMIT $most",
         strange=x.not_(x.one_of(x.column("name"), sorted(log.contracts.tasks.events))),
+        most=x.integer(MOST_UNKNOWN),
     )
     return {name: int(n) for name, n in counts}
 

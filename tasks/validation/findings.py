@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
+from tasks.errors import list_names
 from tasks.evaluation.evidence import Finding
 
 _SEVERITIES = ("info", "warning", "critical")
-_MOST_NAMES = 12
 _MOST_SENTENCES = 3
 
 
@@ -93,16 +93,3 @@ def worst_severity(findings: Iterable[Finding]) -> str | None:
 def sort_by_severity(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings by severity, the worst first."""
     return sorted(findings, key=lambda f: -_SEVERITIES.index(f.severity))
-
-
-def list_names(names: Iterable[str]) -> str:
-    """List names, the first twelve of many.
-
-    Examples
-    --------
-    >>> list_names(["a", "b"]), list_names(map(str, range(14)))
-    ('a, b', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more')
-    """
-    every = list(names)
-    more = len(every) - _MOST_NAMES
-    return ", ".join(every[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

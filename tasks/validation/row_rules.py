@@ -6,8 +6,9 @@ from difflib import get_close_matches
 
 import pandas as pd
 
+from tasks.errors import list_names
 from tasks.validation import measurements as m
-from tasks.validation.findings import Judgement, list_names
+from tasks.validation.findings import Judgement
 from tasks.validation.measurements import Measurement
 
 _CLOSE, _MOST_NAMES, _LONGEST = 0.8, 200, 80

@@ -52,6 +52,15 @@ def test_events_that_no_task_names_are_counted_by_name(shop: Shop) -> None:
     assert profiled(shop, 30).unknown_events == {"clik": 2}
 
 
+def test_of_a_million_names_the_most_frequent_are_told(shop: Shop) -> None:
+    names = [*(f"name{i}" for i in range(300)), "wave", "wave"]
+    many = {"user_id": ["u"] * 302, "item_id": [1] * 302, "value": [1.0] * 302}
+    shop.put("events", events(event=names, happened_at=instants(*[1.0] * 302), **many))
+    found = profiled(shop, 100).unknown_events
+    assert len(found) == 100
+    assert next(iter(found.items())) == ("wave", 2)
+
+
 def test_a_fingerprint_does_not_depend_on_the_order_or_the_files(shop: Shop) -> None:
     before = profiled(shop, 100).days
     shop.put("impressions", impressions().take([5, 4, 3]), impressions().take([0, 2, 1]))
