@@ -9,16 +9,18 @@
 Only footers are read. A table of a server is not looked at here, and neither is a log that has not arrived.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.contracts.metrics import MetricKind, parse_metric
 from tasks.contracts.problems import Problem
+from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import parse_source
-from tasks.contracts.utility import Condition
+from tasks.contracts.utility import Condition, HardConstraint, Multiplier
 from tasks.errors import ContractError, DataError, unknown
 from tasks.logs import footers as kinds
 from tasks.logs.checks import check_columns, check_same_kinds, rename_columns
@@ -28,6 +30,8 @@ from tasks.logs.schema import IDS, match_columns
 from tasks.logs.sources import resolve_path
 from tasks.stores.location import Location
 
+_LOG = logging.getLogger("equipoise")
+_OF_ONE_TASK: Final = "training."
 _NUMBER = frozenset({kinds.INTEGER, kinds.NUMBER})
 _FLAG = frozenset({kinds.BOOLEAN, *_NUMBER})
 _ANY = frozenset({kinds.STRING, *_FLAG, kinds.INSTANT})
@@ -134,14 +138,20 @@ def find_schema_problems(contracts: Contracts, logs: Location, *, first_release:
 def require_schema(contracts: Contracts, logs: Location, *, first_release: bool) -> None:
     """Refuse a log that lacks what the contracts ask of its columns.
 
+    What the training of a task asks for is warned of where there is a champion: that task keeps its model.
+
     Raises
     ------
     DataError
         It does; every problem is named.
     """
-    if problems := find_schema_problems(contracts, logs, first_release=first_release).problems:
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        raise DataError(f"{len(problems)} problem(s) of the contracts with the log:\n{lines}")
+    problems = find_schema_problems(contracts, logs, first_release=first_release).problems
+    lent = [one for one in problems if not first_release and one.field.startswith(_OF_ONE_TASK)]
+    for problem in lent:
+        _LOG.warning("plan: %s. Until then the champion's model stays.", problem)
+    if held := [one for one in problems if one not in lent]:
+        lines = "\n".join(f"  {problem}" for problem in held)
+        raise DataError(f"{len(held)} problem(s) of the contracts with the log:\n{lines}")
 
 
 def wanted_columns(contracts: Contracts, *, first_release: bool) -> Iterator[Wanted]:
@@ -159,15 +169,14 @@ def wanted_columns(contracts: Contracts, *, first_release: bool) -> Iterator[Wan
 
 def _of_utility(contracts: Contracts) -> Iterator[Wanted]:
     utility, surface = contracts.utility, contracts.surface
-    for i, constraint in enumerate(utility.hard_constraints):
-        for name in ("drop_when", "keep_when"):
-            condition: Condition | None = getattr(constraint, name)
-            if condition is not None:
-                place = f"hard_constraints.{i}.{name}.column"
-                yield Wanted("utility.yaml", place, condition.column, _kinds_of(condition))
+    yield from _of_rules("", utility.hard_constraints, utility.multipliers)
     for i, context in enumerate(utility.contexts):
         for column, values in context.when.items():
             yield Wanted("utility.yaml", f"contexts.{i}.when.{column}", column, _kinds_like(values))
+        yield from _of_rules(f"contexts.{i}.", context.hard_constraints, context.multipliers)
+        if context.slate is not None:
+            changed = contracts.slate.model_copy(update=context.slate.model_dump(exclude_none=True))
+            yield from _of_slots(changed, "utility.yaml", f"contexts.{i}.slate.")
     segments = {segment.name: segment.column for segment in surface.segments}
     named = {*segments, *segments.values(), *surface.features.categorical, c.SOURCE}
     for i, rail in enumerate(utility.guardrails):
@@ -177,15 +186,40 @@ def _of_utility(contracts: Contracts) -> Iterator[Wanted]:
             yield Wanted("utility.yaml", f"guardrails.{i}.metric", column)
 
 
+def _of_rules(
+    place: str, constraints: Iterable[HardConstraint], multipliers: Iterable[Multiplier]
+) -> Iterator[Wanted]:
+    for i, constraint in enumerate(constraints):
+        for name in ("drop_when", "keep_when"):
+            condition: Condition | None = getattr(constraint, name)
+            if condition is not None:
+                asked = f"{place}hard_constraints.{i}.{name}.column"
+                yield Wanted("utility.yaml", asked, condition.column, _kinds_of(condition))
+    for i, multiplier in enumerate(multipliers):
+        for column, values in multiplier.when.items():
+            asked = f"{place}multipliers.{i}.when.{column}"
+            yield Wanted("utility.yaml", asked, column, _kinds_like(values))
+
+
 def _of_slate(contracts: Contracts) -> Iterator[Wanted]:
     slate = contracts.slate
-    groups = {f"max_per.{name}": name for name in slate.max_per}
-    groups |= {"diversity.by": slate.diversity.by} if slate.diversity else {}
-    flags = {f"max_where.{name}": name for name in slate.max_where}
-    flags |= {f"min_where_if_available.{name}": name for name in slate.min_where_if_available}
-    flags |= {"required_first": slate.required_first} if slate.required_first else {}
-    yield from (Wanted("slate.yaml", place, name) for place, name in groups.items())
-    yield from (Wanted("slate.yaml", place, name, _FLAG) for place, name in flags.items())
+    yield from _of_slots(slate, "slate.yaml", "")
+    once = {"required_first": (slate.required_first, _FLAG)}
+    once |= {"diversity.by": (slate.diversity.by if slate.diversity else None, _ANY)}
+    once |= {"decay.by": (slate.decay.by if slate.decay else None, _ANY)}
+    for place, (column, kinds_of_it) in once.items():
+        if column is not None:
+            yield Wanted("slate.yaml", place, column, kinds_of_it)
+
+
+def _of_slots(slate: SlateSpec, file: str, place: str) -> Iterator[Wanted]:
+    """Yield the columns of caps and minimums, which a context may give anew."""
+    for name in slate.max_per:
+        yield Wanted(file, f"{place}max_per.{name}", name)
+    for name in slate.max_where:
+        yield Wanted(file, f"{place}max_where.{name}", name, _FLAG)
+    for name in slate.min_where_if_available:
+        yield Wanted(file, f"{place}min_where_if_available.{name}", name, _FLAG)
 
 
 def _of_training(contracts: Contracts) -> Iterator[Wanted]:

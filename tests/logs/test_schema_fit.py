@@ -69,6 +69,18 @@ def test_a_log_that_has_not_arrived_is_no_problem_and_said(tmp_path: Path) -> No
     assert all("matches no Parquet file" in str(table.missing) for table in found.tables)
 
 
+def context(**changes: Any) -> Any:
+    """Return a change of the policy's one context."""
+    plain = {"name": "new", "when": {"tenure": ["new"]}, "weights": {"return": -9.0}}
+    return setting("utility.contexts", [plain | changes])
+
+
+def multiplied(files: Files) -> None:
+    files["utility"]["offset"] = {"scale": 0.1}
+    files["utility"]["multipliers"] = [{"name": "less", "when": {"control": ["less"]}, "factor": 0.3}]
+    files["slate"]["decay"] = {"by": "creator", "factor": 0.5}
+
+
 CHANGES: list[tuple[Any, dict[str, Any], str, str]] = [
     # change of the contracts, of the impressions, field, words
     (setting("surface.features.numeric", ["prise"]), {}, "sources.impressions", "Did you mean 'price'"),
@@ -83,6 +95,10 @@ CHANGES: list[tuple[Any, dict[str, Any], str, str]] = [
     (setting("utility.hard_constraints", [{"name": "x", "drop_when": {"column": "price", "equals": "y"}}]), {}, "hard_constraints.0.drop_when.column", "must be string"),
     (lambda files: None, {"tenure": None}, "contexts.0.when.tenure", "Missing column 'tenure'"),
     (setting("utility.guardrails.0", {"metric": "source_entropy", "min": 0.1}), {}, "guardrails.0.metric", "Missing column 'source'"),
+    (context(hard_constraints=[{"name": "rated", "keep_when": {"column": "child_safe", "equals": True}}]), {}, "contexts.0.hard_constraints.0.keep_when.column", "Missing column 'child_safe'"),
+    (context(slate={"max_where": {"advert": 1}}), {}, "contexts.0.slate.max_where.advert", "Missing column 'advert'"),
+    (multiplied, {}, "multipliers.0.when.control", "Missing column 'control'"),
+    (multiplied, {}, "decay.by", "Missing column 'creator'"),
     (setting("surface.gates", {"decision": {"first": {"column": "popular"}}}), {}, "gates.decision.first.column", "Missing column 'popular'"),
     (setting("surface.gates", {"decision": {"first": {"column": "category"}}}), {}, "gates.decision.first.column", "of kind string"),
     (lambda files: None, {"position": None}, "gates.decision.first", "no logged order"),
@@ -130,6 +146,19 @@ def test_what_is_decided_on_is_asked_of_the_candidates_where_they_are_logged(tmp
     permitted = [{"name": "x", "keep_when": {"column": "permitted", "equals": True}}]
     candidates = setting("surface.sources.candidates", "feed/candidates/*.parquet")
     assert fit(tmp_path, candidates, setting("utility.hard_constraints", permitted)).problems == ()
+
+
+def test_beside_a_champion_a_task_that_lacks_its_own_column_is_warned_of_and_keeps_its_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit(tmp_path)
+    own = setting("surface.training", {"click": {"weights": {"column": "worth"}}})
+    contracts = _contracts(tmp_path / "own", own)
+    require_schema(contracts, tmp_path / "logs", first_release=False)
+    assert "training.click.weights.column" in caplog.text
+    assert "Until then the champion's model stays" in caplog.text
+    with pytest.raises(DataError, match="Missing column 'worth'"):
+        require_schema(contracts, tmp_path / "logs", first_release=True)
 
 
 def test_beside_a_champion_no_logged_order_is_needed(tmp_path: Path) -> None:
