@@ -71,7 +71,9 @@ ASKED = """
   open_2d: {family: conversion, positive: {event: buy, within: P2D}}
 """
 BLIND = (
-    SURFACE.replace("categorical: [category]", "categorical: []") + "training:\n  default: {refit: true}\n"
+    SURFACE.replace("categorical: [category]", "categorical: []")
+    + "arrival: {within: P7D}\n"  # nobody is there after AS_OF, and nothing is on the way
+    + "training:\n  default: {refit: true}\n"
 )
 TRAINING = """
   click_1d: {warm_start: true}
