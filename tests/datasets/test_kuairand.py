@@ -41,6 +41,7 @@ def test_the_label_of_a_repeated_video_holds_the_feedback_of_every_view_of_the_d
     made.shows(1, 100, moment(0, 1), "is_click")
     made.shows(1, 100, moment(0, 22), "is_like")
     made.shows(1, 100, moment(1, 2), "is_hate")
+    made.shows(2, 101, moment(5, 20))  # the log goes on
     built, rows = build(made, tmp_path, moment(6, 0))
     assert built.quarantined["repeated_key"] == 2
     assert list(rows.loc[("1/2022-04-25", 100), ["click", "like", "hate"]]) == [1, 1, 0]
@@ -55,8 +56,9 @@ def test_a_return_is_a_visit_on_the_next_day_for_every_video_of_the_request(tmp_
     made.shows(2, 100, moment(0, 9))
     made.shows(2, 100, moment(2, 9))
     made.shows(3, 100, moment(0, 9), "is_click")
+    made.shows(3, 101, moment(5, 20))  # the log goes on
     _, rows = build(made, tmp_path, moment(6, 0))
-    assert rows.return_1d.to_dict() == {
+    assert rows.return_1d.dropna().to_dict() == {
         ("1/2022-04-25", 100): 1,
         ("1/2022-04-25", 101): 1,
         ("1/2022-04-26", 100): 0,

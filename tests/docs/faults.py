@@ -62,7 +62,7 @@ FAULTS: Final = {
         ),
         Fault(
             "labels are turned over in their Parquet file",
-            "the snapshot is refused where it is read; `equipoise labels repair` brings it back under its name",
+            "the snapshot is refused where it is read; `labels repair`, which the message spells out, brings it back under its name",
             "labels/test_repair.py::test_labels_turned_over_in_their_file_are_refused_and_brought_back",
         ),
         Fault(
