@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
+from tasks.stores.database import follow_home
 from tasks.stores.tracking import connect
 
 
@@ -30,4 +31,5 @@ def new_home(folder: Path) -> Path:
     place.mkdir(parents=True)
     (place / "mlflow.db").write_bytes(_template())
     (place / ".made").touch()
+    follow_home(folder)
     return folder

@@ -1,12 +1,13 @@
 """Releases are found by version or alias; who lends parts and what is tested follow from their tags and pins."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from tasks.errors import ContractError
 from tasks.stores import releases
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest, PinnedSnapshot
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepKey, step_run
@@ -22,9 +23,21 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace("feed", surfaces=tmp_path / "surfaces", home=new_home(tmp_path / "home"))
 
 
+MADE = Manifest(
+    surface="feed",
+    as_of=datetime(2026, 3, 1, tzinfo=UTC),
+    snapshot=PinnedSnapshot("s1", "0" * 64, "0" * 64, datetime(2026, 3, 1, tzinfo=UTC)),
+    contracts={"tasks": "0" * 64},
+    test=(date(2026, 2, 20), date(2026, 2, 26)),
+    parts=(),
+    files={},
+    code={},
+)
+
+
 def register(workspace: Workspace, **tags: str) -> Part:
     with step_run(StepKey(workspace.home, "feed", step="release", inputs="-".join(tags.values()))) as run:
-        files = {"f": str(tags).encode()}
+        files = {"f": str(tags).encode(), f"{ROOT}/{MANIFEST}": MADE.to_bytes()}
         return Registry(workspace.home).register(
             NAME, files, run_id=run.run_id, tags={**TAGS, **tags}, model_type="release"
         )
