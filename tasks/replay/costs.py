@@ -12,9 +12,8 @@
 The judges, which are the release and its baseline, agree where the change of the prediction is on the whole
 at most half the bound by their mean, in which a fall counts as none, and at most the bound by the worse one;
 and at most the bound in each segment. The mean, since each head ranks low what it dislikes itself: a release
-that is as good as its baseline looks better to its own head than it is, and worse to the other
-(docs/reliability.md has the figures). By itself an interval decides little: costs are rare, and a rise well
-beyond the bound is seldom told.
+that is as good as its baseline looks better to its own head than it is, and worse to the other. By itself an
+interval decides little: costs are rare, and a rise well beyond the bound is seldom told.
 """
 
 import math
