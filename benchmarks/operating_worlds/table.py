@@ -128,7 +128,8 @@ def _held_for(judged: Sequence[Trial]) -> str:
     counted = Counter(
         subject for trial in judged for subject in {f"{r.gate} {r.subject}" for r in trial.reasons}
     )
-    return "; ".join(f"{subject} {count}" for subject, count in counted.most_common(_REASONS))
+    most = sorted(counted.items(), key=lambda one: (-one[1], one[0]))[:_REASONS]
+    return "; ".join(f"{subject} {count}" for subject, count in most)
 
 
 def _summary(wanted: Wanted, judged: Sequence[Trial]) -> str:
