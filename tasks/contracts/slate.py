@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from tasks.contracts.base import Closed, Identifier, Number, Slug, Version
+from tasks.contracts.base import Closed, Identifier, Number, Slug, Version, is_none
 
 _Count = Annotated[int, Field(ge=1, le=1000)]
 _Limits = dict[Identifier, Annotated[int, Field(ge=0, le=1000)]]
@@ -28,10 +28,6 @@ class Decay(Closed):
     floor: Annotated[Number, Field(ge=0, lt=1)] = 0.0
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 class SlateSpec(Closed):
     """Slots, caps and minimums; they override utility order.
 
@@ -47,16 +43,16 @@ class SlateSpec(Closed):
     min_where_if_available: dict[Identifier, _Count] = {}
     required_first: Identifier | None = None
     diversity: Diversity | None = None
-    decay: Annotated[Decay | None, Field(exclude_if=_is_none)] = None
+    decay: Annotated[Decay | None, Field(exclude_if=is_none)] = None
 
 
 class SlateOverride(Closed):
     """What a context changes of the slate: each field that is given takes the place of the slate's own."""
 
-    length: Annotated[_Count | None, Field(exclude_if=_is_none)] = None
-    max_per: Annotated[dict[Identifier, _Count] | None, Field(exclude_if=_is_none)] = None
-    max_where: Annotated[_Limits | None, Field(exclude_if=_is_none)] = None
-    min_where_if_available: Annotated[dict[Identifier, _Count] | None, Field(exclude_if=_is_none)] = None
+    length: Annotated[_Count | None, Field(exclude_if=is_none)] = None
+    max_per: Annotated[dict[Identifier, _Count] | None, Field(exclude_if=is_none)] = None
+    max_where: Annotated[_Limits | None, Field(exclude_if=is_none)] = None
+    min_where_if_available: Annotated[dict[Identifier, _Count] | None, Field(exclude_if=is_none)] = None
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:

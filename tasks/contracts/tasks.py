@@ -27,6 +27,7 @@ from tasks.contracts.base import (
     Slug,
     Text,
     Version,
+    is_none,
 )
 from tasks.contracts.durations import Duration
 from tasks.errors import unknown
@@ -60,10 +61,6 @@ def _family(name: object) -> object:
 _Family = Annotated[Family, BeforeValidator(_family)]
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 class Positive(Closed):
     """The event that makes an impression positive."""
 
@@ -74,7 +71,7 @@ class Positive(Closed):
     after: Identifier | None = None
     at_least: Annotated[int, Field(ge=1, le=10_000)] = 1
     value_at_least: Number | None = None
-    value_below: Annotated[Number | None, Field(exclude_if=_is_none)] = None
+    value_below: Annotated[Number | None, Field(exclude_if=is_none)] = None
 
     @property
     def bounds_values(self) -> bool:

@@ -21,12 +21,9 @@ from tasks.contracts.base import (
     Slug,
     Text,
     Version,
+    is_none,
 )
 from tasks.contracts.slate import SlateOverride
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 def _is_empty(value: Sized) -> bool:
@@ -143,7 +140,7 @@ class PolicyContext(Closed):
     relevance_floor: Annotated[Floors, Field(exclude_if=_is_empty)] = {}
     multipliers: Annotated[tuple[Multiplier, ...], AsTuple, Field(exclude_if=_is_empty)] = ()
     hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple, Field(exclude_if=_is_empty)] = ()
-    slate: Annotated[SlateOverride | None, Field(exclude_if=_is_none)] = None
+    slate: Annotated[SlateOverride | None, Field(exclude_if=is_none)] = None
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -194,7 +191,7 @@ class Guardrail(Closed):
     max: Number | None = None
     min: Number | None = None
     relative_increase_max: Annotated[Number, Field(ge=0)] | None = None
-    relative_increase_min: Annotated[Number | None, Field(ge=0, exclude_if=_is_none)] = None
+    relative_increase_min: Annotated[Number | None, Field(ge=0, exclude_if=is_none)] = None
     relative_decrease_max: Annotated[Number, Field(ge=0, le=1)] | None = None
     by: Identifiers = ()
     anchor: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")] | None = None
@@ -226,7 +223,7 @@ class UtilitySpec(Closed):
     owner: Text
     approvals: Annotated[Identifiers, Field(min_length=1)]
     weights: Annotated[Weights, Field(min_length=1)]
-    offset: Annotated[Offset | None, Field(exclude_if=_is_none)] = None
+    offset: Annotated[Offset | None, Field(exclude_if=is_none)] = None
     multipliers: Annotated[tuple[Multiplier, ...], AsTuple, Field(exclude_if=_is_empty)] = ()
     contexts: Annotated[tuple[PolicyContext, ...], AsTuple] = ()
     relevance_floor: Floors = {}

@@ -25,7 +25,7 @@ from tasks.errors import DataError, unknown
 from tasks.labels import digest
 from tasks.labels.build_record import Build
 from tasks.labels.snapshot import BUILD, CHANGED, Snapshot
-from tasks.stores import delta
+from tasks.stores import delta, delta_log
 from tasks.stores.delta import NewFiles
 from tasks.stores.location import Location, locate, relative_path, store_of
 
@@ -87,7 +87,7 @@ class LabelStore:
             *self.path.with_name(f"{self.surface}{BUILDS_AS_OF}").glob("*"),
             self.snapshots,
         ):
-            delta.set_torn_commits_aside(table)
+            delta_log.set_torn_commits_aside(table)
 
     def lost_days(self, path: Location) -> frozenset[date]:
         """Return the days of a table's newest version whose files are missing, or are not as written."""

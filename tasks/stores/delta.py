@@ -12,14 +12,13 @@ a power cut, is set aside by the next that writes.
 """
 
 import json
-import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, Schema, write_deltalake
@@ -27,13 +26,10 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from tasks.errors import Overtaken, StoreError
-from tasks.stores.flush import flush_files, set_aside
+from tasks.stores.delta_log import COMMITS, LOG, flush_commit, set_torn_commits_aside
 from tasks.stores.location import Location, Stored, listing, read_bytes, relative_path, storage_options
 
 EVERYTHING: Final = "everything"
-_LOG: Final = "_delta_log"
-_COMMITS: Final = f"{'[0-9]' * 20}.json"
-_LOGGER: Final = logging.getLogger("equipoise")
 _KEPT: Final = {
     "delta.logRetentionDuration": "interval 3650 days",
     "delta.deletedFileRetentionDuration": "interval 3650 days",
@@ -74,7 +70,7 @@ def open_table(path: Location, version: int | None = None) -> DeltaTable:
 
 def _gap(path: Location) -> str | None:
     """Say which version is missing from a table's log; None where none is."""
-    there = sorted(int(PurePosixPath(n).stem) for n in listing(path / _LOG, _COMMITS))
+    there = sorted(int(PurePosixPath(n).stem) for n in listing(path / LOG, COMMITS))
     missing = sorted(set(range(there[0], there[-1])) - set(there)) if there else []
     if not missing:
         return None
@@ -128,7 +124,7 @@ def commit(
                 str(path), delta_schema, actions, mode="error", partition_by=columns,
                 configuration=_KEPT, commit_properties=properties, storage_options=storage_options(path),
             )  # fmt: skip
-            _flush_commit(path, 0)
+            flush_commit(path, 0)
             return 0
         table = open_table(path, expected)
         filters = None if replace == EVERYTHING else [(new.partition_by, "in", list(replace))]
@@ -142,43 +138,8 @@ def commit(
         ) from error
     except OSError as error:
         raise StoreError(f"The commit to {path} failed, run the step again: {error}") from error
-    _flush_commit(path, expected + 1)
+    flush_commit(path, expected + 1)
     return expected + 1
-
-
-def set_torn_commits_aside(path: Location) -> list[Path]:
-    """Take the newest commits of a table that are empty or torn out of its log, and return where they lie.
-
-    No commit is ever visible in part, so only a machine that lost its last writes leaves one. What it brought
-    is gone with it: the table is that of the version before.
-    """
-    aside = []
-    commits = sorted((path / _LOG).glob(_COMMITS), reverse=True) if isinstance(path, Path) else []
-    for commit in commits:
-        if not _is_torn(commit):
-            break
-        aside.append(set_aside(commit))
-        _LOGGER.warning(
-            "%s was torn: it is set aside as %s, what it held is made again", commit, aside[-1].name
-        )
-    return aside
-
-
-def _is_torn(commit: Path) -> bool:
-    try:
-        return not [json.loads(line) for line in commit.read_bytes().splitlines()]
-    except ValueError:
-        return True
-
-
-def _flush_commit(path: Location, version: int) -> None:
-    """Write a commit and the files that it brought through to the disk."""
-    if not isinstance(path, Path):
-        return
-    commit = path / _LOG / f"{version:020}.json"
-    actions = [json.loads(line) for line in commit.read_bytes().splitlines()]
-    added = [path / unquote(action["add"]["path"]) for action in actions if "add" in action]
-    flush_files([*added, commit])
 
 
 def discard(files: Iterable[Location]) -> None:
@@ -204,7 +165,7 @@ def commit_info(path: Location, version: int) -> dict[str, Any]:
     StoreError
         The commit cannot be read.
     """
-    file = path / _LOG / f"{version:020}.json"
+    file = path / LOG / f"{version:020}.json"
     try:
         actions = [json.loads(line) for line in read_bytes(file).splitlines()]
         (info,) = (action["commitInfo"] for action in actions if "commitInfo" in action)
@@ -253,7 +214,7 @@ def unneeded_files(path: Location, needed: Iterable[int], *, before: datetime) -
     return {
         name: stored
         for name, stored in listing(path, "**/*").items()
-        if name not in keep and _LOG not in PurePosixPath(name).parts and stored.written < before
+        if name not in keep and LOG not in PurePosixPath(name).parts and stored.written < before
     }
 
 
@@ -339,7 +300,7 @@ def _write(path: Location, table: pa.Table, *, at: int | None = None, **how: Any
         raise StoreError(f"{path} cannot be written, run the step again: {error}") from error
     newest = version_of(path)
     if newest is not None:
-        _flush_commit(path, newest)
+        flush_commit(path, newest)
 
 
 def _add(path: Location, file: DataFile) -> AddAction:

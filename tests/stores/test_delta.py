@@ -4,26 +4,13 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import StoreError
 from tasks.stores import delta
-from tasks.stores.delta import EVERYTHING, DataFile, NewFiles
+from tasks.stores.delta import EVERYTHING, NewFiles
+from tests.stores.delta_tables import SCHEMA, numbers, written
 from tests.stores.local_path import local
-
-SCHEMA = pa.schema([("n", pa.int64()), ("ds", pa.date32())])
-
-
-def written(table: Path, day: str, *numbers: int) -> DataFile:
-    path = table / f"ds={day}" / f"part-{numbers[0]}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table({"n": pa.array(numbers, pa.int64())}), path)
-    return DataFile(path, len(numbers), path.stat().st_size, {"ds": day})
-
-
-def numbers(table: Path, version: int | None = None) -> list[int]:
-    return sorted(delta.read(table, ["n"], version=version).column("n").to_pylist())
 
 
 @pytest.fixture
@@ -121,27 +108,3 @@ def test_appended_rows_add_up(tmp_path: Path) -> None:
     for n in (1, 2):
         delta.append(tmp_path / "audit", pa.table({"n": [n]}))
     assert numbers(tmp_path / "audit") == [1, 2]
-
-
-@pytest.mark.parametrize("torn", [b"", b'{"commitInfo": {', bytes(200)])
-def test_a_newest_commit_that_a_power_cut_tore_is_set_aside(table: Path, torn: bytes) -> None:
-    delta.commit(table, NewFiles([written(table, "2024-03-02", 4)], SCHEMA, "ds"), expected=0)
-    (table / "_delta_log" / f"{1:020}.json").write_bytes(torn)
-    assert [file.name[:25] for file in delta.set_torn_commits_aside(table)] == [f"{1:020}.json"]
-    assert (delta.version_of(table), numbers(table)) == (0, [1, 2, 3])
-    assert delta.set_torn_commits_aside(table) == []
-
-
-def test_rows_are_added_after_a_torn_commit(tmp_path: Path) -> None:
-    for n in (1, 2):
-        delta.append(tmp_path / "shadow", pa.table({"n": [n]}))
-    (tmp_path / "shadow/_delta_log" / f"{1:020}.json").write_bytes(b"")
-    delta.append(tmp_path / "shadow", pa.table({"n": [3]}))
-    assert numbers(tmp_path / "shadow") == [1, 3]
-
-
-def test_what_is_committed_is_flushed_with_its_files(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    flushed: list[str] = []
-    monkeypatch.setattr("tasks.stores.flush._flush", lambda path: flushed.append(path.name))
-    delta.commit(table, NewFiles([written(table, "2024-03-02", 4)], SCHEMA, "ds"), expected=0)
-    assert flushed == ["part-4.parquet", f"{1:020}.json", "ds=2024-03-02", "_delta_log"]
