@@ -44,6 +44,21 @@ def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str)
     return values.isin(operands).to_numpy(dtype=np.bool_) & known, known
 
 
+def meets_all(candidates: pd.DataFrame, conditions: tuple[Condition, ...], asked_by: str) -> Mask:
+    """Return where every condition holds, shape [rows].
+
+    Examples
+    --------
+    >>> home = Condition("page", "one_of", ("home",))
+    >>> meets_all(pd.DataFrame({"page": ["home", None]}), (home,), "the policy")
+    array([ True, False])
+    """
+    rows = np.ones(len(candidates), dtype=np.bool_)
+    for condition in conditions:
+        rows &= evaluate_condition(candidates, condition, asked_by)[0]
+    return rows
+
+
 def read_flag(frame: pd.DataFrame, name: str, asked_by: str) -> tuple[Mask, Mask]:
     """Return where a boolean column is true and where it is known, each of shape [rows].
 

@@ -13,12 +13,11 @@ With a negative value column a total may lie below -N; it counts as -N. The rule
 """
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from .candidates import Codes, Floats, Mask
-from .conditions import evaluate_condition
-from .policy import Condition, Multiplier, UtilityPolicy
+from .conditions import meets_all
+from .policy import Multiplier, UtilityPolicy
 
 _Shares = float | Floats
 
@@ -57,6 +56,7 @@ def find_factors(candidates: pd.DataFrame, policy: UtilityPolicy, context: Codes
 
     Examples
     --------
+    >>> from tasks.ranking.policy import Condition
     >>> less = Multiplier("less_of_this", (Condition("control", "one_of", ("less",)),), 0.3)
     >>> rows = pd.DataFrame({"control": ["less", None, "more"]})
     >>> find_factors(rows, UtilityPolicy("p", 1, {}, multipliers=(less,)), np.full(3, -1, dtype=np.int16))
@@ -75,6 +75,7 @@ def where_applies(candidates: pd.DataFrame, multiplier: Multiplier) -> Mask:
 
     Examples
     --------
+    >>> from tasks.ranking.policy import Condition
     >>> outside = Multiplier("outside", (Condition("network", "one_of", ("out",)),), 0.75)
     >>> where_applies(pd.DataFrame({"network": ["in", "out"]}), outside)
     array([False,  True])
@@ -87,6 +88,7 @@ def name_multipliers(candidates: pd.DataFrame, policy: UtilityPolicy, context: C
 
     Examples
     --------
+    >>> from tasks.ranking.policy import Condition
     >>> outside = Multiplier("outside", (Condition("network", "one_of", ("out",)),), 0.75)
     >>> policy = UtilityPolicy("p", 1, {}, multipliers=(outside,))
     >>> rows = pd.DataFrame({"network": ["in", "out"]})
@@ -99,18 +101,3 @@ def name_multipliers(candidates: pd.DataFrame, policy: UtilityPolicy, context: C
             for row in np.flatnonzero(np.isin(context, contexts) & where_applies(candidates, multiplier)):
                 named[row].append(name)
     return [", ".join(names) or None for names in named]
-
-
-def meets_all(candidates: pd.DataFrame, conditions: tuple[Condition, ...], asked_by: str) -> Mask:
-    """Return where every condition holds, shape [rows].
-
-    Examples
-    --------
-    >>> home = Condition("page", "one_of", ("home",))
-    >>> meets_all(pd.DataFrame({"page": ["home", None]}), (home,), "the policy")
-    array([ True, False])
-    """
-    rows: npt.NDArray[np.bool_] = np.ones(len(candidates), dtype=np.bool_)
-    for condition in conditions:
-        rows &= evaluate_condition(candidates, condition, asked_by)[0]
-    return rows

@@ -18,8 +18,9 @@ import pandas as pd
 
 from ..errors import DataError
 from .candidates import Codes, Floats, Mask, describe_rows, read_numbers, read_prediction
+from .conditions import meets_all
 from .policy import Context, UtilityPolicy
-from .totals import find_factors, meets_all, offset_totals
+from .totals import find_factors, offset_totals
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
