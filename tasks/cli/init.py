@@ -61,10 +61,14 @@ def init(workspace: "Workspace", tables: Mapping[str, Path], columns: Mapping[st
         raise ContractError("init looks at files of this machine: unset EQUIPOISE_LOGS for it")
     files = locate_sources(tables, logs=workspace.logs)
     texts = draft_contracts(name, sketch_log(files, columns, home=workspace.home), owner=_owner())
-    _require_valid(name, texts, files.logs)
-    folder.mkdir(parents=True)
-    for file, text in texts.items():
-        (folder / file).write_text(text, encoding="utf-8")
+    workspace.surfaces.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".init-", dir=workspace.surfaces) as aside:
+        drafted = Path(aside) / name
+        drafted.mkdir()
+        for file, text in texts.items():
+            (drafted / file).write_text(text, encoding="utf-8")
+        _require_valid(drafted, files.logs)
+        drafted.rename(folder)
     return InitResult(
         name, [str(folder / file) for file in texts], str(files.logs), _next(workspace, files.logs)
     )
@@ -78,20 +82,15 @@ def _owner() -> str:
     return user if re.fullmatch(r"[A-Za-z][A-Za-z0-9_.@+-]{0,99}", user) else "somebody"
 
 
-def _require_valid(name: str, texts: Mapping[str, str], logs: Path) -> None:
-    """Refuse a draft that `check` would refuse, before it is written."""
+def _require_valid(drafted: Path, logs: Path) -> None:
+    """Refuse a draft that `check` would refuse, before it is a surface."""
     from tasks.contracts import check_surface
     from tasks.logs.schema_fit import find_schema_problems
 
-    with tempfile.TemporaryDirectory(prefix="equipoise-init-") as scratch:
-        root = Path(scratch)
-        (root / name).mkdir()
-        for file, text in texts.items():
-            (root / name / file).write_text(text, encoding="utf-8")
-        checked = check_surface(root, name)
-        problems = list(checked.problems)
-        if checked.contracts is not None:
-            problems += find_schema_problems(checked.contracts, logs).problems
+    checked = check_surface(drafted.parent, drafted.name)
+    problems = list(checked.problems)
+    if checked.contracts is not None:
+        problems += find_schema_problems(checked.contracts, logs).problems
     if problems:
         lines = "\n".join(f"  {problem.hint}" for problem in problems)
         raise DataError(f"{len(problems)} problem(s) of the log; nothing was written:\n{lines}")

@@ -93,3 +93,16 @@ def test_a_name_that_is_none_is_refused(
 ) -> None:
     assert main(["init", name, *drafting(logs), "--surfaces", str(tmp_path), "--home", str(tmp_path)]) == 2
     assert "is not a name" in capsys.readouterr().err
+
+
+def test_a_draft_that_is_cut_off_leaves_no_surface_behind(
+    tmp_path: Path, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.cli.init._require_valid", cut_off)
+        assert main(words(tmp_path, "init", *drafting(logs))) != 0
+    assert not (tmp_path / "surfaces/my_feed").exists()
+    assert main(words(tmp_path, "init", *drafting(logs))) == 0
