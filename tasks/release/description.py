@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from tasks.contracts import UtilitySpec
-from tasks.contracts.utility import Weight
+from tasks.contracts.utility import Condition, PolicyContext, Weight
 from tasks.evaluation.evidence import JudgeEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.verdicts import Estimate
@@ -91,10 +91,35 @@ def _in_words(estimate: Estimate | None) -> str:
 
 
 def weight_terms(utility: UtilitySpec) -> Iterator[list[str]]:
-    """Name every term of the sum with its weight and the reason for it, those of contexts last."""
+    """Name every term of the sum with its weight and reason, and what else decides; of contexts last."""
     yield from _terms(utility.weights, "")
+    if utility.offset is not None:
+        yield ["offset", f"scale {utility.offset.scale:g}", ""]
+    yield from _rules(utility, "")
     for context in utility.contexts:
         yield from _terms(context.weights, f" in {context.name}")
+        yield from _rules(context, f" in {context.name}")
+        for field, value in context.slate.model_dump(exclude_none=True).items() if context.slate else ():
+            yield [f"slate {field} in {context.name}", str(value), ""]
+
+
+def _rules(place: UtilitySpec | PolicyContext, where: str) -> Iterator[list[str]]:
+    """Name multipliers, floors and hard constraints, each with what it says."""
+    for multiplier in place.multipliers:
+        holds = " and ".join(f"{c} is {' or '.join(map(str, v))}" for c, v in multiplier.when.items())
+        yield [f"multiplier {multiplier.name}{where}", f"x {multiplier.factor:g} where {holds}", ""]
+    for task, floor in place.relevance_floor.items():
+        least = f"{floor:g}" if isinstance(floor, float) else f"quantile {floor.quantile:g}"
+        yield [f"floor {task}{where}", least, ""]
+    for constraint in place.hard_constraints:
+        for verb, condition in (("drops", constraint.drop_when), ("keeps", constraint.keep_when)):
+            if condition is not None:
+                yield [f"constraint {constraint.name}{where}", f"{verb} where {_test(condition)}", ""]
+
+
+def _test(condition: Condition) -> str:
+    tests = condition.model_dump(exclude={"column"}, exclude_none=True)
+    return f"{condition.column} {', '.join(f'{test} {operand}' for test, operand in tests.items())}"
 
 
 def _terms(weights: Mapping[str, Weight], where: str) -> Iterator[list[str]]:

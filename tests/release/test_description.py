@@ -8,7 +8,7 @@ from tasks.evaluation.evidence import JudgeEvidence, PinnedModel
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.metric_rows import MetricRow
 from tasks.evaluation.verdicts import Estimate
-from tasks.release.description import describe, describe_verdict
+from tasks.release.description import describe, describe_verdict, weight_terms
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 
 AS_OF = datetime(2026, 5, 11, 4, tzinfo=UTC)
@@ -101,3 +101,31 @@ def test_a_first_verdict_says_that_there_was_no_champion() -> None:
 def test_a_backfilled_release_says_so() -> None:
     assert "UTC, backfilled." in text(backfilled=True)
     assert "backfilled" not in text()
+
+
+def test_what_else_decides_is_named_with_the_weights() -> None:
+    plain = UTILITY.model_dump(mode="json") | {
+        "offset": {"scale": 0.001},
+        "multipliers": [{"name": "less", "when": {"control": ["less"]}, "factor": 0.3}],
+        "relevance_floor": {"click_30m": 0.01},
+        "hard_constraints": [{"name": "unsafe", "drop_when": {"column": "unsafe", "equals": True}}],
+        "contexts": [
+            {
+                "name": "child",
+                "when": {"mode": ["child"]},
+                "relevance_floor": {"click_30m": {"quantile": 0.2}},
+                "hard_constraints": [{"name": "rated", "keep_when": {"column": "age", "below": 12}}],
+                "slate": {"length": 8},
+            }
+        ],
+    }
+    rows = list(weight_terms(UtilitySpec.model_validate(plain)))
+    assert [row[:2] for row in rows[2:]] == [
+        ["offset", "scale 0.001"],
+        ["multiplier less", "x 0.3 where control is less"],
+        ["floor click_30m", "0.01"],
+        ["constraint unsafe", "drops where unsafe equals True"],
+        ["floor click_30m in child", "quantile 0.2"],
+        ["constraint rated in child", "keeps where age below 12.0"],
+        ["slate length in child", "8"],
+    ]
