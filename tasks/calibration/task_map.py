@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from tasks.calibration.choice import Choice, Kind, choose_map, refit_map
 from tasks.calibration.fit import fit_mean
+from tasks.contracts.training import LARGEST_LABEL
 from tasks.errors import DataError, ImmatureLabels
 from tasks.evaluation.segments import segment_columns
 from tasks.ranking.maps import IdentityMap
@@ -23,7 +24,6 @@ from tasks.ranking.segmented_map import Calibrator
 from tasks.training import debiasing
 from tasks.training.draw_examples import user_or_request
 from tasks.training.rows import TaskRows
-from tasks.training.trainable import LARGEST
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,10 +75,10 @@ def _require_outcomes(rows: TaskRows, outcomes: Floats) -> None:
             f"{_refusal(rows)} has {positives} {noun} in {len(outcomes)} observed rows and needs both "
             "outcomes. Lengthen split.calibrate in surface.yaml or wait for more days."
         )
-    if beyond := int(np.count_nonzero(np.abs(outcomes) > LARGEST)):
+    if beyond := int(np.count_nonzero(np.abs(outcomes) > LARGEST_LABEL)):
         raise DataError(
-            f"{_refusal(rows)} has {beyond} values beyond {LARGEST:.2g}, the most that trees can hold. Clip "
-            "the value in tasks.yaml."
+            f"{_refusal(rows)} has {beyond} values beyond {LARGEST_LABEL:.2g}, the most that trees can hold. "
+            "Clip the value in tasks.yaml."
         )
     if valued and not outcomes.sum() > 0:
         raise DataError(

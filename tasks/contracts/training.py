@@ -11,7 +11,7 @@
 Nothing here is a utility weight: it shapes learning alone (R12, R13).
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,9 @@ from tasks.contracts.durations import Duration
 Objective = Literal["binary", "l2", "tweedie", "quantile", "lambdarank"]
 HeadKind = Literal["binary", "value", "quantile", "ranking"]
 """What a head predicts: a probability, a mean, a quantile of a value, or an order within the request."""
+
+LARGEST_LABEL: Final = 3.4028234663852886e38
+"""The greatest value of a label: LightGBM keeps labels in single precision."""
 
 
 class Clip(Closed):

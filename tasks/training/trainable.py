@@ -15,14 +15,11 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
-from tasks.contracts.training import HeadKind, Objective
+from tasks.contracts.training import LARGEST_LABEL, HeadKind, Objective
 from tasks.errors import ContractError, DataError, ImmatureLabels, unknown
 from tasks.training.boosters import is_constant
 
 Floats = npt.NDArray[np.floating[Any]]
-
-LARGEST: Final = float(np.finfo(np.float32).max)
-"""The greatest value of a label: LightGBM keeps labels in single precision."""
 
 LONGEST: Final = 10_000
 """The most items of a request that LightGBM puts in order."""
@@ -84,10 +81,10 @@ def require_labels(labels: Floats, objective: Objective) -> None:
             f"{below} of {len(labels)} values are below 0, the least is {labels.min():g}; tweedie learns "
             "values of 0 or more. Use objective: l2, or clip the value in tasks.yaml."
         )
-    if beyond := int(np.count_nonzero(np.abs(labels) > LARGEST)):
+    if beyond := int(np.count_nonzero(np.abs(labels) > LARGEST_LABEL)):
         raise DataError(
-            f"{beyond} of {len(labels)} values are beyond {LARGEST:.2g}, the most that trees can hold. Clip "
-            "the value in tasks.yaml."
+            f"{beyond} of {len(labels)} values are beyond {LARGEST_LABEL:.2g}, the most that trees can hold. "
+            "Clip the value in tasks.yaml."
         )
 
 

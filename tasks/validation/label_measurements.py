@@ -12,6 +12,7 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.columns import Status
 from tasks.contracts import TasksSpec
+from tasks.contracts.training import LARGEST_LABEL
 from tasks.sql import expressions as x
 from tasks.validation.measurements import (
     POSITIVES,
@@ -25,6 +26,7 @@ from tasks.validation.measurements import (
 
 LABELS = "labels"
 EARLY, UNMASKED, PARENTLESS, MEANINGLESS = "early", "unmasked", "parentless", "meaningless"
+BEYOND = "beyond"
 
 Rules = Mapping[tuple[str, str], exp.Expr]
 """By rule and task: the condition of a row that breaks it."""
@@ -37,9 +39,10 @@ def label_rules(tasks: TasksSpec, as_of: datetime) -> Rules:
     unmasked      with a value and not observed, or observed and without one
     parentless    observed although its parent is not positive
     meaningless   with a status that is none of the four
+    beyond        a value that trees cannot hold, infinite or not a number
     """
     rules: dict[tuple[str, str], exp.Expr] = {}
-    for task in tasks.tasks:
+    for task, spec in tasks.tasks.items():
         status, observed = x.column(c.status(task)), _observed(task)
         since = x.instant(as_of, minus=tasks.maturity(task))
         rules[EARLY, task] = x.all_of(observed, x.gt(x.column(c.SHOWN_AT), since))
@@ -48,6 +51,9 @@ def label_rules(tasks: TasksSpec, as_of: datetime) -> Rules:
         )
         known = x.coalesce(x.one_of(status, [str(s) for s in Status]), exp.false())
         rules[MEANINGLESS, task] = x.not_(known)
+        if spec.value is not None:
+            size = x.call("ABS", x.cast(x.column(task), "DOUBLE"))
+            rules[BEYOND, task] = x.gt(size, x.number(LARGEST_LABEL))
         if parent := tasks.window_opener(task):
             positive = x.coalesce(x.eq(x.column(parent), x.integer(1)), exp.false())
             rules[PARENTLESS, task] = x.all_of(observed.copy(), x.not_(positive))

@@ -7,7 +7,8 @@
     quarantine      bad rows found up to it      -> into the frame of their table
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 import duckdb
 import pandas as pd
@@ -31,6 +32,7 @@ from tasks.validation.event_measurements import KNOWN_EVENTS, SHOWN_ITEMS, measu
 from tasks.validation.impression_measurements import measure_impressions
 from tasks.validation.label_measurements import LABELS, measure_labels
 from tasks.validation.measurements import QUARANTINED, ROWS, Measurement, frame_of
+from tasks.validation.number_measurements import first_day_in_reach, measure_infinite, numeric_columns
 
 _DAYS = 35
 """Days whose distributions are measured: the newest seven and the four weeks that they are held against."""
@@ -58,6 +60,7 @@ def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFra
                     connection, list(needed_columns(rows.IMPRESSIONS, contracts)), as_of=as_of
                 ),
                 *measure_distributions(connection, contracts.surface, days=_DAYS),
+                *_infinite(log, contracts, as_of=as_of),
             ],
             "events": measure_events(connection, events, names=contracts.tasks.events, as_of=as_of),
             "labels": measure_labels(connection, contracts.tasks, as_of=as_of),
@@ -89,6 +92,16 @@ def _open_items(log: LogTables) -> None:
     items = [x.select([x.column(c.ITEM_ID)], x.table(table)) for table in tables]
     both = items[0] if len(items) == 1 else exp.Union(this=items[0], expression=items[1], distinct=False)
     log.create(SHOWN_ITEMS, x.distinct(x.select([exp.Star()], x.subquery(both, "items"))), view=True)
+
+
+def _infinite(log: LogTables, contracts: Contracts, *, as_of: datetime) -> Iterator[Measurement]:
+    """Count infinite numbers of the labelled impressions, and of the candidates where they are logged."""
+    names, start = numeric_columns(contracts), first_day_in_reach(contracts, as_of)
+    yield from measure_infinite(log.connection, LABELS, names, before=as_of, reached_from=start)
+    if log.candidates:
+        yield from measure_infinite(
+            log.connection, rows.CANDIDATES, names, before=as_of, reached_from=start, prefix="candidates."
+        )
 
 
 def _quarantined(

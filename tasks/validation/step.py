@@ -23,6 +23,7 @@ from tasks.validation.report import validation_report
 from tasks.validation.suites import load_suite, run_suite
 
 REPORT = "validation.html"
+_MOST_NAMED = 3
 _SUITES = ("impressions", "events", "labels")
 
 
@@ -45,7 +46,14 @@ class ValidateResult:
             They did.
         """
         if not self.success:
-            raise GateRefused(f"The labels failed their suite ({self.severity}). Report: {self.report}")
+            worst = [
+                one for one in self.expectations if not one["success"] and one["severity"] == self.severity
+            ]
+            what = "; ".join(f"{one['suite']}: {one['observed']}" for one in worst[:_MOST_NAMED])
+            more = f"; and {len(worst) - _MOST_NAMED} more" if len(worst) > _MOST_NAMED else ""
+            raise GateRefused(
+                f"The labels failed their suite ({self.severity}): {what}{more}. Report: {self.report}"
+            )
 
 
 def run(

@@ -170,6 +170,11 @@ FAULTS: Final = {
             "logs/test_times.py::test_a_time_that_no_calendar_has_is_refused_with_its_column",
         ),
         Fault(
+            "a feature is infinite",
+            "`validate` names it with its rows before anything is trained (exit code 1)",
+            "validation/test_number_measurements.py::test_an_infinite_feature_of_the_log_is_a_critical_failure_of_its_suite",
+        ),
+        Fault(
             "columns have odd names or types",
             "they are read, or refused in one message",
             "logs/test_odd_files.py::test_columns_of_any_name_and_type_are_read_or_refused",

@@ -41,7 +41,7 @@ def broken(engine: duckdb.DuckDBPyConnection, **changed: list[Any]) -> dict[tupl
     """Return what breaks a rule, by rule and task."""
     register(engine, **changed)
     measured = measure_labels(engine, SPEC, as_of=AS_OF)
-    rules = {"early", "unmasked", "parentless", "meaningless"}
+    rules = {"early", "unmasked", "parentless", "meaningless", "beyond"}
     return {(m.statistic, m.subject): m for m in measured if m.statistic in rules and m.rows}
 
 
@@ -106,3 +106,13 @@ def test_statuses_and_positives_are_counted_by_day(engine: duckdb.DuckDBPyConnec
     assert Measurement("positives", "back", "", day, rows=1, of=1, total=1.0) in measured
     assert Measurement("status", "back", "not_applicable", day, rows=1, of=2) in measured
     assert Measurement("status", "back", "excluded", day, rows=0, of=2) in measured
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan"), 4e38, -4e38])
+def test_a_value_that_trees_cannot_hold_is_counted_and_named(
+    engine: duckdb.DuckDBPyConnection, value: float
+) -> None:
+    register(engine, spend=[1.0, value], spend__status=["observed", "observed"])
+    rule = {"event": "buy", "within": "P1D", "aggregate": "sum"}
+    measured = measure_labels(engine, tasks(spend={"kind": "value", "value": rule}), as_of=AS_OF)
+    assert [(m.rows, m.examples) for m in measured if m.statistic == "beyond"] == [(1, "r2/i1")]

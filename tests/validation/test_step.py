@@ -49,7 +49,7 @@ def snapshot(bad: Workspace, refused: GateRefused) -> str:
 def test_a_critical_failure_stops_the_retrain_and_nothing_is_registered(
     bad: Workspace, refused: GateRefused
 ) -> None:
-    assert "failed their suite (critical)" in str(refused)
+    assert "failed their suite (critical): labels: click_30m: 0.1" in str(refused)
     assert mini.versions(bad) == {}
 
 
