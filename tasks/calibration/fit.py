@@ -4,19 +4,19 @@
 
     observed rows -> isotonic blocks -> merged until each holds positives and negatives enough -> knots
                   -> drawn a little to the base rate, kept apart, shifted until the sums agree
-    fewer than 200 positives, or no two blocks  ->  logistic map, its slope held near 1 by a prior
+    fewer than 200 positives, or no two blocks  ->  logistic map, its slope and its level held near the
+                                                    head's own by priors
 
 Only observed labels come in; nothing here knows of tasks or time.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 
 from tasks.calibration.blocks import Blocks, fit_isotonic_blocks
+from tasks.calibration.logistic import find_level, fit_logistic
 from tasks.calibration.segment_design import Tallies
 from tasks.errors import DataError
 from tasks.evaluation.binary import Floats, check_binary, check_rows
@@ -49,12 +49,6 @@ ROUNDING: Final = 1e-6
 """Tolerance for summation order, in rows: where a sum over rows is 0, no order of them makes it less or
 more."""
 
-LEAST_LOGISTIC_SLOPE: Final = 0.05
-"""Slope of a logistic map where the scores order the outcomes the wrong way round."""
-
-SLOPE_SPREAD: Final = 0.5
-"""Standard deviation of the logistic map's prior slope around 1."""
-
 MEAN_BLOCK: Final = 200
 """Least rows with a value other than 0 in a block of a mean map: its standard error is 7 % of the spread."""
 
@@ -78,7 +72,8 @@ def fit_binary(
 
     Returns
     -------
-    A map whose probabilities add up to the outcomes on these rows.
+    A map whose probabilities add up to the outcomes on these rows; below `LOGISTIC_BELOW` positives to a
+    total between these and what the scores add up to, unless the rows refute the scores' level.
 
     Raises
     ------
@@ -89,8 +84,8 @@ def fit_binary(
     --------
     >>> scores, outcomes = np.repeat([0.1, 0.2], 50), np.tile([1.0, 0.0, 0.0, 0.0, 0.0], 20)
     >>> fitted = fit_binary(scores, outcomes)
-    >>> fitted.kind, round(float(fitted.apply(scores).sum()), 6)
-    ('logistic', 20.0)
+    >>> fitted.kind, round(float(scores.sum()), 6), round(float(fitted.apply(scores).sum()), 1)
+    ('logistic', 15.0, 17.4)
     """
     y, s, w = _normalize_weights(*check_binary(outcomes, scores, weights))
     return fit_rates(s, y, w, positives=y, negatives=1 - y)
@@ -113,10 +108,10 @@ def fit_rates(
 
     Examples
     --------
-    >>> scores, rates, rows = np.array([0.1, 0.2]), np.array([0.2, 0.4]), np.array([50.0, 50.0])
+    >>> scores, rates, rows = np.array([0.1, 0.2]), np.array([0.2, 0.4]), np.array([500.0, 500.0])
     >>> fitted = fit_rates(scores, rates, rows, positives=rows * rates, negatives=rows * (1 - rates))
     >>> fitted.kind, round(float((fitted.apply(scores) * rows).sum()), 6)
-    ('logistic', 30.0)
+    ('isotonic', 300.0)
     """
     having, lacking = float(positives.sum()), float(negatives.sum())
     if not (having and lacking):
@@ -132,7 +127,7 @@ def fit_rates(
         )
         if blocks.centres[-1] - blocks.centres[0] > APART:
             return _fit_isotonic(blocks, x, scores, rates, weights)
-    return _fit_logistic(x, rates, weights)
+    return fit_logistic(x, rates, weights)
 
 
 def fit_tallies(logits: Floats, tallies: Tallies) -> IsotonicMap | LogisticMap:
@@ -140,10 +135,11 @@ def fit_tallies(logits: Floats, tallies: Tallies) -> IsotonicMap | LogisticMap:
 
     Examples
     --------
-    >>> tallies = Tallies(np.zeros(2, int), logit([0.1, 0.2]), np.array([50.0, 50.0]), np.array([10.0, 20.0]))
+    >>> rows, positives = np.array([500.0, 500.0]), np.array([100.0, 200.0])
+    >>> tallies = Tallies(np.zeros(2, int), logit([0.1, 0.2]), rows, positives)
     >>> fitted = fit_tallies(tallies.logits, tallies)
     >>> round(float((fitted.of_logits(tallies.logits) * tallies.rows).sum()), 6)
-    30.0
+    300.0
     """
     rates = tallies.positives / tallies.rows
     negatives = tallies.rows - tallies.positives
@@ -212,7 +208,7 @@ def _fit_isotonic(blocks: Blocks, logits: Floats, s: Floats, y: Floats, w: Float
     )
     x, z = _separate_knots(x, z)
     draft = IsotonicMap(_floats(expit(x)), _floats(expit(z)))
-    shift = _find_balancing_shift(logit(draft.apply(s)), y, w)
+    shift = find_level(logit(draft.apply(s)), y, w)
     return IsotonicMap(draft.knots_x, _floats(expit(logit(draft.knots_y) + shift)))
 
 
@@ -235,46 +231,6 @@ def _separate_knots(x: Floats, z: Floats) -> tuple[Floats, Floats]:
             kept.append(i)
     x, z = x[kept], z[kept]
     return x, np.maximum.accumulate(z - LEAST_SLOPE * x) + LEAST_SLOPE * x
-
-
-def _fit_logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:
-    """Newton's method on intercept and slope; the slope has a normal prior around 1."""
-    centre = (w * x).sum() / w.sum()
-    basis = np.column_stack([np.ones_like(x), x - centre])
-    prior = np.array([0.0, SLOPE_SPREAD**-2])
-    at = np.array([float(logit((w * y).sum() / w.sum())), 1.0])
-    for _ in range(100):
-        p = expit(basis @ at)
-        gradient = basis.T @ (w * (y - p)) - prior * (at - 1)
-        curvature = (basis * (w * p * (1 - p))[:, None]).T @ basis + np.diag(prior)
-        step = np.clip(np.linalg.solve(curvature, gradient), -1, 1)
-        at += step
-        if np.abs(step).max() < 1e-10:
-            break
-    slope = max(float(at[1]), LEAST_LOGISTIC_SLOPE)
-    shift = _find_balancing_shift(slope * x, y, w)
-    return LogisticMap(slope, shift)
-
-
-def _find_balancing_shift(z: Floats, y: Floats, w: Floats) -> float:
-    """Shift of all logits after which probabilities add up to the outcomes."""
-    total = float((w * y).sum())
-
-    def excess(shift: float) -> float:
-        return float((w * expit(z + shift)).sum()) - total
-
-    low, high = _find_bracket(excess)
-    return float(brentq(excess, low, high, xtol=1e-12))
-
-
-def _find_bracket(excess: Callable[[float], float]) -> tuple[float, float]:
-    """Widen an interval around 0 until the rising function changes its sign in it."""
-    low, high = -1.0, 1.0
-    while excess(low) > 0:
-        low *= 2
-    while excess(high) < 0:
-        high *= 2
-    return low, high
 
 
 def _floats(values: Floats) -> tuple[float, ...]:

@@ -10,10 +10,10 @@ A segment's ratio is observed over predicted; the surface allows a range ``[low,
                  The p-values of all segments are adjusted by Benjamini and Hochberg (1995): off where the
                  adjusted one is at most .05: of what is called off, at most 5 % in expectation are not.
     harm         a cost (a negative or safety task) on the whole is besides judged alone, on the side of its
-                 harm: off where P(count >= seen | high x predicted) is at most .05, however many segments are
-                 judged with it. In the family it has the other side only: predicting too much is no harm by
-                 itself, it distorts the utility as every ratio does. A cost's segments are in the family as
-                 all others are: they are many, and the whole holds what harms most people.
+                 harm: off where P(count >= seen | high x predicted) is at most .025, however many segments
+                 are judged with it. In the family it has the other side only: predicting too much is no
+                 harm by itself, it distorts the utility as every ratio does. A cost's segments are in the
+                 family as all others are: they are many, and the whole holds what harms most people.
     calibrated   the null is "the ratio lies outside the range", refused where all of the segment's 95 %
                  interval is inside. A release passes where every segment does, so more segments never make
                  it easier: there is nothing to correct for (an intersection-union test, Berger 1982).
@@ -41,8 +41,9 @@ from tasks.evaluation.verdicts import Estimate
 
 FALSE_DISCOVERIES: Final = 0.05
 """Share of the segments called off that may not be, in expectation (Benjamini and Hochberg 1995)."""
-HARM_LEVEL: Final = 0.05
-"""Chance that a cost on the edge of the range is called off: the level of a one-sided 95 % bound."""
+HARM_LEVEL: Final = 0.025
+"""Chance that a cost on the edge of the range is called off: that of one end of the 95 % interval printed
+beside it, so that a cost is off where all of its interval is beyond the range, as with every bound."""
 LEAST_PREDICTED: Final = 20.0
 """Predicted positives from which a count without an interval is judged: as many events as a cost needs to be
 measured offline."""
