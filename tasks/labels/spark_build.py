@@ -26,7 +26,7 @@ from pyarrow import types
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.errors import ContractError, StoreError
+from tasks.errors import ContractError, DataError, StoreError
 from tasks.labels.build_record import WrittenFile
 from tasks.labels.query import LabelQuery
 from tasks.logs import rows
@@ -93,12 +93,21 @@ def _log_table(spark: "SparkSession", log: LogTables, table: str, files: Sequenc
                 f"{table}: the engine spark reads no object store ({file.path}). Mount it, or use --engine "
                 "duckdb"
             )
-        groups.setdefault(pq.read_schema(file.path).remove_metadata(), []).append(file.path)
+        groups.setdefault(_schema(table, file.path), []).append(file.path)
     frame: DataFrame | None = None
     for schema, paths in groups.items():
         part = _part(spark, log, table, schema, paths)
         frame = part if frame is None else frame.unionAll(part)
     return frame if frame is not None else _empty(spark, log, table)
+
+
+def _schema(table: str, file: Path) -> pa.Schema:
+    """Return the columns of a file, whose footer DuckDB could read and pyarrow may find spoilt."""
+    try:
+        return pq.read_schema(file).remove_metadata()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        said = " ".join(str(error).split())[:300]
+        raise DataError(f"{table} cannot be read: {file}: {said}. Deliver the file again") from error
 
 
 def _part(

@@ -9,20 +9,16 @@
 A column is judged by the files in which it has a value: writers give an all-null column any type.
 """
 
-import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import types
+from datetime import datetime
 
 from tasks.errors import DataError
+from tasks.logs import parquet_footer
 from tasks.logs.folders import folder_columns, refuse_unlike_folders
-from tasks.logs.times import is_time, refuse_impossible_times
+from tasks.logs.parquet_footer import Chunk, Footer
+from tasks.logs.times import is_time, read_time, refuse_impossible_times
 from tasks.stores.location import Location, identity_of
 
 STRING, INTEGER, NUMBER, BOOLEAN = "string", "integer", "number", "boolean"
@@ -30,7 +26,8 @@ INSTANT, WITHOUT_ZONE, OTHER = "time with zone", "time without zone", "other typ
 """The kinds of values that a column may have."""
 
 _SPACE = 32
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NULL = '"NULL"'
+_DECIMAL = re.compile(r"DECIMAL\(\d+, ?\d+\)")
 
 
 @dataclass(frozen=True)
@@ -119,16 +116,13 @@ def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Ta
     """
     columns: dict[str, dict[str, str]] = {}
     refuse_unlike_folders(name, files, below)
+    identities = _identities(name, files)
     read, in_folders = list[File](), False
-    for file in files:
-        with _readable(name, file):
-            identity, footer = identity_of(file), _footer(file)
-            _check_fields(name, footer.schema.to_arrow_schema())
-            folders = folder_columns(file, below)
-            own = [*_file_columns(footer), *((folder, STRING) for folder in folders)]
-            unbounded = _find_unbounded(f"{name}: {file}", footer)
-            names = frozenset(column for column, _ in own)
-            read.append(File(file, footer.num_rows, names, _spans(footer), unbounded, identity))
+    for file, identity, footer in zip(files, identities, parquet_footer.read(name, files), strict=True):
+        _check_names(name, footer)
+        folders = folder_columns(file, below)
+        own = [*_file_columns(footer), *((folder, STRING) for folder in folders)]
+        read.append(_file(name, file, identity, footer, frozenset(column for column, _ in own)))
         in_folders = in_folders or bool(folders)
         for column, kind in own:
             kinds = columns.setdefault(column, {})
@@ -139,6 +133,26 @@ def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Ta
     if not table.rows:
         raise DataError(f"{name} is empty: {len(files)} file(s) without a row, the first is {files[0]}")
     return table
+
+
+def _identities(table: str, files: Sequence[Location]) -> list[str]:
+    """Return what each file is before its footer is read."""
+    try:
+        return [identity_of(file) for file in files]
+    except OSError as error:
+        raise DataError(f"{table} cannot be read: {error}. Deliver the file again") from error
+
+
+def _file(table: str, path: Location, identity: str, footer: Footer, names: frozenset[str]) -> File:
+    unbounded = _find_unbounded(f"{table}: {path}", footer)
+    return File(
+        path,
+        rows=footer.rows,
+        columns=names,
+        spans=_spans(footer),
+        unbounded=unbounded,
+        identity=identity,
+    )
 
 
 def refuse_odd_names(table: str, names: Iterable[str]) -> None:
@@ -162,125 +176,61 @@ def refuse_odd_names(table: str, names: Iterable[str]) -> None:
         known[name.lower()] = name
 
 
-@contextmanager
-def _readable(table: str, file: Location) -> Iterator[None]:
-    """Turn whatever a spoilt footer leads to into one message: any of its bytes may be another."""
-    try:
-        yield
-    except DataError:
-        raise
-    except (pa.ArrowException, OSError, ValueError, LookupError, ArithmeticError, TypeError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise DataError(f"{table} cannot be read: {file}: {said}. Deliver the file again") from error
+def _check_names(table: str, footer: Footer) -> None:
+    """Refuse odd names of columns and of their fields, at any depth."""
+    refuse_odd_names(table, [column.name for column in footer.columns])
+    for column in footer.columns:
+        for names in column.siblings:
+            refuse_odd_names(f"{table}: in '{column.name}'", names)
 
 
-def _footer(file: Location) -> pq.FileMetaData:
-    if isinstance(file, Path):
-        return pq.read_metadata(file)
-    with file.open() as opened:
-        return pq.read_metadata(opened)
-
-
-def _leaves(footer: pq.FileMetaData) -> Iterator[tuple[pa.Field, range]]:
-    """Yield the columns of a file, each with the places of its parts: of its own where it has none."""
-    place = 0
-    for column in footer.schema.to_arrow_schema():
-        number = _count_leaves(column.type)
-        yield column, range(place, place + number)
-        place += number
-
-
-def _count_leaves(kind: pa.DataType) -> int:
-    if types.is_dictionary(kind):
-        return _count_leaves(kind.value_type)
-    if isinstance(kind, pa.BaseExtensionType):
-        return _count_leaves(kind.storage_type)
-    fields = (kind.field(n) for n in range(kind.num_fields))
-    return sum(_count_leaves(part.type) for part in fields) if kind.num_fields else 1
-
-
-def _check_fields(where: str, kind: pa.Schema | pa.DataType) -> None:
-    """Refuse odd names of a type's fields, at any depth."""
-    if isinstance(kind, pa.Schema | pa.StructType):
-        refuse_odd_names(where, kind.names)
-    fields = kind if isinstance(kind, pa.Schema) else (kind.field(n) for n in range(kind.num_fields))
-    for field_ in fields:
-        _check_fields(f"{where}: in '{field_.name}'", field_.type)
-
-
-def _statistics(footer: pq.FileMetaData, place: int) -> list[pq.Statistics | None]:
-    return [footer.row_group(n).column(place).statistics for n in range(footer.num_row_groups)]
-
-
-def _file_columns(footer: pq.FileMetaData) -> Iterator[tuple[str, str | None]]:
+def _file_columns(footer: Footer) -> Iterator[tuple[str, str | None]]:
     """Yield the columns of a file with the kind of their values, None where it holds none."""
-    groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
-    for column, places in _leaves(footer):
-        chunks = (group.column(place) for group in groups for place in places)
-        nested = column.type.num_fields > 0
-        has_value = nested or not (types.is_null(column.type) or all(_is_empty(chunk) for chunk in chunks))
-        yield column.name, _kind(column.type) if has_value else None
+    for column in footer.columns:
+        empty = column.type == _NULL or all(chunk.nulls == chunk.values for chunk in column.chunks)
+        yield column.name, None if empty and not column.nested else _kind(column.type)
 
 
-def _is_empty(chunk: pq.ColumnChunkMetaData) -> bool:
-    stats = chunk.statistics
-    return bool(stats is not None and stats.has_null_count and stats.null_count == chunk.num_values)
-
-
-def _find_unbounded(where: str, footer: pq.FileMetaData) -> tuple[str, ...]:
+def _find_unbounded(where: str, footer: Footer) -> tuple[str, ...]:
     """Return the columns of times whose statistics do not tell; times of no calendar are refused."""
-    times = ((column, places) for column, places in _leaves(footer) if is_time(column.type))
     return tuple(
         column.name
-        for column, (place,) in times
-        if not refuse_impossible_times(
-            f"{where}: column '{column.name}'", column.type, _statistics(footer, place)
-        )
+        for column in footer.columns
+        if is_time(column.type)
+        and not refuse_impossible_times(f"{where}: column '{column.name}'", column.chunks)
     )
 
 
-def _spans(footer: pq.FileMetaData) -> dict[str, Span | None]:
+def _spans(footer: Footer) -> dict[str, Span | None]:
     """Return the span of each column of instants, from the statistics of the row groups."""
-    spans: dict[str, Span | None] = {}
-    for column, places in _leaves(footer):
-        if _kind(column.type) == INSTANT:
-            (place,) = places
-            unit = json.loads(footer.schema.column(place).logical_type.to_json()).get("timeUnit")
-            known = unit in _UNITS
-            spans[column.name] = _span(_statistics(footer, place), _UNITS[unit]) if known else None
-    return spans
+    instants = (column for column in footer.columns if _kind(column.type) == INSTANT)
+    return {column.name: _span(column.chunks) for column in instants}
 
 
-_UNITS = {"milliseconds": (1_000, 1), "microseconds": (1, 1), "nanoseconds": (1, 1_000)}
-"""Microseconds in so many of a unit: whole numbers, as a double cannot hold nanoseconds."""
-
-
-def _span(groups: Sequence[pq.Statistics | None], unit: tuple[int, int]) -> Span | None:
-    bounds, nulls = list[int](), False
-    for group in groups:
-        if group is None or not group.has_null_count or not (group.has_min_max or not group.num_values):
+def _span(chunks: Sequence[Chunk]) -> Span | None:
+    bounds, nulls = list[datetime](), False
+    for chunk in chunks:
+        if chunk.nulls is None:
             return None
-        nulls = nulls or group.null_count > 0
-        if group.has_min_max:
-            bounds += [group.min_raw, group.max_raw]
-    if not bounds:
-        return Span(nulls=nulls)
-    micros, units = unit
-    first, last = (_EPOCH + timedelta(microseconds=n * micros // units) for n in (min(bounds), max(bounds)))
-    return Span(first, last, nulls)
+        nulls = nulls or chunk.nulls > 0
+        if chunk.least is not None and chunk.greatest is not None:
+            bounds += [read_time(chunk.least), read_time(chunk.greatest)]
+        elif chunk.nulls < chunk.values:
+            return None
+    return Span(min(bounds), max(bounds), nulls) if bounds else Span(nulls=nulls)
 
 
-def _kind(kind: pa.DataType) -> str:
-    if types.is_dictionary(kind):
-        return _kind(kind.value_type)
-    if types.is_timestamp(kind):
-        return INSTANT if kind.tz else WITHOUT_ZONE
-    return next((name for name, is_of in _KINDS.items() if any(test(kind) for test in is_of)), OTHER)
+def _kind(kind: str) -> str:
+    if _DECIMAL.fullmatch(kind):
+        return NUMBER
+    return next((name for name, types in _KINDS.items() if kind in types), OTHER)
 
 
 _KINDS = {
-    STRING: (types.is_string, types.is_large_string, types.is_string_view),
-    INTEGER: (types.is_integer,),
-    NUMBER: (types.is_floating, types.is_decimal),
-    BOOLEAN: (types.is_boolean,),
+    STRING: {"VARCHAR", "JSON"},
+    INTEGER: {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"},
+    NUMBER: {"FLOAT", "DOUBLE"},
+    BOOLEAN: {"BOOLEAN"},
+    INSTANT: {"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"},
+    WITHOUT_ZONE: {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"},
 }

@@ -122,7 +122,7 @@ def read_candidates(source: Path) -> pd.DataFrame:
     """
     try:
         return pq.read_table(source).to_pandas()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
         raise DataError(f"{source} is no readable Parquet file of candidates: {error}") from error
 
 

@@ -170,6 +170,11 @@ FAULTS: Final = {
             "logs/test_times.py::test_a_time_that_no_calendar_has_is_refused_with_its_column",
         ),
         Fault(
+            "a bit of a Parquet footer flips",
+            "one message that names the file, or the rows; never the end of the process",
+            "logs/test_parquet_footer.py::test_a_flipped_bit_of_a_footer_is_one_message_or_the_rows_and_never_the_end_of_the_process",
+        ),
+        Fault(
             "a feature is infinite",
             "`validate` names it with its rows before anything is trained (exit code 1)",
             "validation/test_number_measurements.py::test_an_infinite_feature_of_the_log_is_a_critical_failure_of_its_suite",

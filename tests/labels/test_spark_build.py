@@ -235,6 +235,25 @@ def test_folders_can_be_columns_and_columns_can_have_other_names(logs: Logs, tmp
     assert set(rows(workspace)["source"]) == {"ads", "a b"}
 
 
+PATTERNS = ["0", "1", "[01]", "*", "?"]
+"""Names of files, of which some are patterns that match others."""
+
+
+def test_names_of_files_that_are_patterns_are_literal(logs: Logs, tmp_path: Path) -> None:
+    workspace = logs.write()
+    for table in ("impressions", "events"):
+        folder = local(workspace.logs / NAME / table)
+        rows_of = pa.concat_tables(pq.read_table(file) for file in sorted(folder.iterdir()))
+        shutil.rmtree(folder)
+        size = -(-rows_of.num_rows // len(PATTERNS))
+        for n, name in enumerate(PATTERNS):
+            to = folder / name / f"{name}.parquet"
+            to.parent.mkdir(parents=True)
+            pq.write_table(rows_of.slice(n * size, size), to)
+    (built,) = assert_equal_builds(workspace, at(9), home=tmp_path / "spark")
+    assert built.rows > 0
+
+
 # -- tables of the catalog
 
 

@@ -1,0 +1,177 @@
+"""What the footers of Parquet files say, read by DuckDB: pyarrow ends the whole process at some spoilt ones.
+
+::
+
+    parquet_file_metadata   rows of the file
+    parquet_schema          columns and their fields, depth first     -> FooterColumn
+    parquet_metadata        statistics of each row group and leaf     -> Chunk
+
+A connection of its own reads them, so that whatever a spoilt footer does to it goes with it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from tasks.errors import DataError
+from tasks.sql import expressions as x
+from tasks.sql.templates import fill
+from tasks.stores.location import Location, register_objects
+
+_ROWS = "SELECT file_name, num_rows FROM parquet_file_metadata($files)"
+_FIELDS = """
+    SELECT file_name, name, coalesce(num_children, 0), duckdb_type, repetition_type
+    FROM parquet_schema($files)
+"""
+_CHUNKS = """
+    SELECT file_name, row_group_id, column_id, row_group_num_rows, num_values, stats_null_count,
+           coalesce(stats_min_value, stats_min), coalesce(stats_max_value, stats_max)
+    FROM parquet_metadata($files) ORDER BY ALL
+"""
+_CONFIG = {"autoinstall_known_extensions": "false", "memory_limit": "2GB"}
+_DECEIT = "its footer contradicts itself"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A column's part of a row group: its values, nulls among them, and its ends as DuckDB writes them.
+
+    ``nulls``, ``least`` and ``greatest`` are None where the writer kept no such statistics.
+    """
+
+    values: int
+    nulls: int | None
+    least: str | None
+    greatest: str | None
+
+
+@dataclass(frozen=True)
+class FooterColumn:
+    """A column of a file: the type as which DuckDB reads it, whether it has fields, the parts of its leaves.
+
+    ``siblings`` are the names of its fields, one tuple for each field that has some.
+    """
+
+    name: str
+    type: str
+    nested: bool
+    siblings: tuple[tuple[str, ...], ...]
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True)
+class Footer:
+    """A file's rows and columns."""
+
+    rows: int
+    columns: tuple[FooterColumn, ...]
+
+
+@dataclass(frozen=True)
+class _Field:
+    name: str
+    children: int
+    type: str
+    repetition: str | None
+
+
+def read(table: str, files: Sequence[Location]) -> list[Footer]:
+    """Read the footers of a log table's files.
+
+    Raises
+    ------
+    DataError
+        A file is not a Parquet file, or its footer is spoilt; the message names it.
+    """
+    if not files:
+        return []
+    with _connection() as connection:
+        try:
+            return _read(connection, files)
+        except (duckdb.Error, OSError, ValueError, LookupError, TypeError, MemoryError):
+            for file in files:
+                _read_one(connection, table, file)
+            raise
+
+
+def _read_one(connection: duckdb.DuckDBPyConnection, table: str, file: Location) -> None:
+    """Turn whatever a spoilt footer leads to into one message: any of its bytes may be another."""
+    try:
+        _read(connection, [file])
+    except (duckdb.Error, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise DataError(f"{table} cannot be read: {file}: {said}. Deliver the file again") from error
+
+
+@contextmanager
+def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(config=_CONFIG) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        register_objects(connection)
+        yield connection
+
+
+def _read(connection: duckdb.DuckDBPyConnection, files: Sequence[Location]) -> list[Footer]:
+    named = x.file_names(files)
+    rows, fields, chunks = (_by_file(connection, query, named) for query in (_ROWS, _FIELDS, _CHUNKS))
+    return [_footer(rows[str(file)], fields[str(file)], chunks.get(str(file), [])) for file in files]
+
+
+def _by_file(connection: duckdb.DuckDBPyConnection, query: str, files: Any) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for file, *row in connection.sql(fill(query, files=files)).fetchall():
+        found.setdefault(file, []).append(row)
+    return found
+
+
+def _footer(rows: list[Any], fields: list[Any], chunks: list[Any]) -> Footer:
+    ((number,),) = rows
+    groups = {group: of_group for group, _, of_group, *_ in chunks}
+    if sum(groups.values()) != number:
+        raise ValueError(f"{_DECEIT}: {number} rows, and {sum(groups.values())} in its row groups")
+    leaves: dict[int, list[Chunk]] = {}
+    for _, leaf, _, values, nulls, least, greatest in chunks:
+        leaves.setdefault(leaf, []).append(Chunk(values, nulls, least, greatest))
+    tree = [_Field(*row) for row in fields]
+    return Footer(number, tuple(_columns(tree, leaves, list(groups.values()))))
+
+
+def _columns(
+    tree: Sequence[_Field], leaves: dict[int, list[Chunk]], groups: Sequence[int]
+) -> Iterator[FooterColumn]:
+    """Yield the columns below the root, each with all that stands below it."""
+    place, leaf = 1, 0
+    for _ in range(tree[0].children):
+        end = _end(tree, place)
+        below = tree[place:end]
+        own = range(leaf, leaf + sum(not field.children for field in below))
+        chunks = [chunk for n in own for chunk in (leaves[n] if groups else [])]
+        flat = len(below) == 1 and below[0].repetition != "REPEATED"
+        if len(chunks) != len(own) * len(groups) or (flat and [c.values for c in chunks] != list(groups)):
+            raise ValueError(f"{_DECEIT}: column {ascii(tree[place].name)[:80]} has other rows than the file")
+        siblings = tuple(_siblings(tree, place, end))
+        yield FooterColumn(below[0].name, below[0].type, not flat, siblings, tuple(chunks))
+        place, leaf = end, own.stop
+    if place != len(tree):
+        raise ValueError(f"{_DECEIT}: fields that belong to no column")
+
+
+def _end(tree: Sequence[_Field], place: int) -> int:
+    """Return where the fields below one end."""
+    end = place + 1
+    for _ in range(tree[place].children):
+        end = _end(tree, end)
+    return end
+
+
+def _siblings(tree: Sequence[_Field], place: int, end: int) -> Iterator[tuple[str, ...]]:
+    for parent in range(place, end):
+        names, child = [], parent + 1
+        for _ in range(tree[parent].children):
+            names.append(tree[child].name)
+            child = _end(tree, child)
+        if names:
+            yield tuple(names)
