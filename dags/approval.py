@@ -4,7 +4,7 @@
 
     execute             the page of the case, and in the form the release and the evidence it is about
                         -> waits without a slot
-    execute_complete    Approve or Reject, by whom, on which evidence  -> the audit
+    execute_complete    Approve or Reject, by whom, on which evidence, or that nobody answered  -> the audit
 
 Whoever may trigger a run may also mark this step success or write XComs. So neither says anything: the answer
 is written here, in the process that Airflow resumes with the genuine response, to a table that Airflow's
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Never, Self
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Context, ExceptionRetryPolicy, Param, RetryAction, RetryRule
@@ -24,7 +24,8 @@ from airflow.sdk.execution_time.hitl import HITLUser
 from dags.note import tell, tell_error
 from dags.place import open_workspace
 from dags.step import MlflowRunLink, release_address, run_address
-from tasks.errors import ContractError, GateRefused
+from tasks.contracts.durations import describe_duration
+from tasks.errors import ContractError, GateRefused, StoreError
 
 _POLICY = ExceptionRetryPolicy(
     rules=[
@@ -127,13 +128,29 @@ class Approval(ApprovalOperator):
         """Keep the answer; a Reject ends the promotion."""
         with _told():
             if "error" in event:
-                raise GateRefused(f"Nobody answered for {self.role} within {self.response_timeout}")
+                self._refuse_unanswered(event, context["dag_run"].run_id)
             reply = Reply.of(event)
             _keep(reply, self.surface, self.role, context["dag_run"].run_id)
             if not reply.approves:
                 raise GateRefused(f"{reply.by} rejects release {reply.release} for {self.role}: {reply.why}")
             tell(f"{reply.by} approves for {self.role}")
         return super().execute_complete(context, event)
+
+    def _refuse_unanswered(self, event: Mapping[str, Any], run: str) -> Never:
+        """Keep that the time for an answer has passed; what else went wrong is asked again."""
+        if event.get("error_type") == "validation":
+            raise ContractError(f"The form of the answer for {self.role} cannot be read: {event['error']}")
+        if event.get("error_type") != "timeout":
+            raise StoreError(f"Airflow could not wait for an answer for {self.role}: {event['error']}")
+        from tasks.promotion import promote
+        from tasks.promotion.rules import Question
+
+        waited = self.response_timeout or timedelta()
+        question = Question(self.role, int(self.case["release"]), str(self.case["evidence"]), run)
+        promote.time_out(open_workspace(self.surface), question, waited=waited)
+        raise GateRefused(
+            f"Nobody answered for {self.role} within {describe_duration(waited)} (promotion.answer_within)"
+        )
 
 
 def _keep(reply: Reply, surface: str, role: str, run: str) -> None:

@@ -62,6 +62,14 @@ class TaskRetrain:
 
 
 @dataclass(frozen=True)
+class _Validations:
+    """The runs that validated the labels of a release, and those that have matured since (empty: none)."""
+
+    trained: str
+    later: str = ""
+
+
+@dataclass(frozen=True)
 class RetrainResult:
     """The release that was made and what the gates say of it."""
 
@@ -117,17 +125,19 @@ def retrain(
     parts = [_fit(TaskRetrain(asked, task, snapshot), begin) for task in planned.tasks]
     begin("release")
     made = release.run(workspace, as_of=as_of, snapshot=snapshot, parts=parts, parent_run=parent_run)
-    judged = _judge(asked, made.version, checked.run_id, stands=made.stands, begin=begin)
+    judged = _judge(asked, made.version, _Validations(checked.run_id), stands=made.stands, begin=begin)
     return RetrainResult(judged.release, judged.verdict, judged.reasons, judged.gates, judged.dossier)
 
 
 def recheck(workspace: "Workspace", release: int, *, as_of: datetime | None = None) -> "GateResult":
     """Judge a release beside the current champion, as of today; what was rehearsed is found again.
 
+    Labels that have matured since the release was made are built and validated beside those it learned from.
+
     Parameters
     ----------
     as_of : when its case was made, where one was; by default the last midnight that the log has passed. The
-        age of its parts is taken then, and it is shadowed on the traffic before it.
+        age of its parts is taken then, it is shadowed on the traffic before it, and labels mature by it.
 
     Raises
     ------
@@ -149,7 +159,20 @@ def recheck(workspace: "Workspace", release: int, *, as_of: datetime | None = No
             f"The case of release {release} was made as of {as_of:%F %T}, and the log has arrived up to "
             f"{newest:%F %T}: start the promotion anew, so that it is judged as of today"
         )
-    return _judge(Retrain(workspace, as_of or newest), release, checked.run_id)
+    asked = Retrain(workspace, as_of or newest)
+    later = _validate_later(asked) if asked.as_of > manifest.as_of else ""
+    return _judge(asked, release, _Validations(checked.run_id, later))
+
+
+def _validate_later(asked: Retrain) -> str:
+    """Build the labels that have matured since and validate them; return the validation's run."""
+    from tasks.labels import build as labels
+    from tasks.logs.session import share_log
+    from tasks.validation import step as validate
+
+    with share_log(asked.workspace) as shared:
+        snapshot = labels.run(shared, as_of=asked.as_of).snapshot
+        return validate.run(shared, as_of=asked.as_of, snapshot=snapshot).run_id
 
 
 def train(one: TaskRetrain) -> "TrainResult | KeptChampion":
@@ -241,7 +264,7 @@ def _fit(one: TaskRetrain, begin: Callable[[str], None]) -> "TaskResult":
 def _judge(
     asked: Retrain,
     release: int,
-    validation_run: str,
+    validated: _Validations,
     *,
     stands: bool = False,
     begin: Callable[[str], None] = lambda _: None,
@@ -258,7 +281,7 @@ def _judge(
         begin("shadow")
         shadowed = shadow.run(shared, as_of=asked.as_of, challenger=release, parent_run=parent_run)
     begin("gate")
-    steps = gate.StepRuns(validation_run, simulated.run_id, shadowed.run_id)
+    steps = gate.StepRuns(validated.trained, simulated.run_id, shadowed.run_id, validated.later)
     return gate.run(
         asked.workspace, release=release, steps=steps, as_of=asked.as_of, stands=stands, parent_run=parent_run
     )

@@ -57,11 +57,15 @@ class GateResult:
 
 @dataclass(frozen=True)
 class StepRuns:
-    """The MLflow runs of the steps that a release is judged by."""
+    """The MLflow runs of the steps that a release is judged by.
+
+    ``later_validation`` is that of the labels as of a promotion's own day, empty where that is the release's.
+    """
 
     validation: str
     simulation: str
     shadow: str
+    later_validation: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class _Documents:
     release: ReleaseEvidence
     simulation: SimulationEvidence
     shadow: ShadowEvidence
+    later_validation: ValidationEvidence | None
 
     @classmethod
     def read(cls, home: Path, runs: Runs) -> "_Documents":
@@ -80,6 +85,7 @@ class _Documents:
             read_evidence(home, runs.release, ReleaseEvidence),
             read_evidence(home, runs.simulation, SimulationEvidence),
             read_evidence(home, runs.shadow, ShadowEvidence),
+            read_evidence(home, runs.later_validation, ValidationEvidence) if runs.later_validation else None,
         )
 
 
@@ -107,7 +113,9 @@ def run(
         The evidence is about another release or another label snapshot.
     """
     registry, part = Registry(workspace.home), release_part(workspace, release)
-    runs = Runs(steps.validation, registry.run_id(part), steps.simulation, steps.shadow)
+    runs = Runs(
+        steps.validation, registry.run_id(part), steps.simulation, steps.shadow, steps.later_validation
+    )
     manifest = release_manifest(workspace, release)
     documents = _Documents.read(workspace.home, runs)
     _refuse_foreign(documents, release, manifest)
@@ -216,6 +224,7 @@ def _gather(as_of: datetime, runs: Runs, documents: _Documents, contracts: Contr
         as_of=as_of,
         runs=runs,
         validation=documents.validation,
+        later_validation=documents.later_validation,
         tasks=[figures.evidence(run=runs.release) for figures in documents.release.tasks],
         costs=contracts.tasks.costs,
         guardrails=documents.simulation.guardrails,

@@ -15,6 +15,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import Final
 
 from tasks.contracts.gates import Gates
 from tasks.evaluation.evidence import ValidationEvidence
@@ -26,6 +27,8 @@ from tasks.promotion.calibration_gate import judge_ratios
 from tasks.promotion.model_gate import judge_models
 from tasks.promotion.reference_gate import judge_references
 
+LATER_VALIDATION: Final = "validation_of_later_labels"
+"""Of the labels as of a promotion's own day: what has matured since the release was made."""
 _SEVERITIES = ("info", "warning", "critical")
 
 
@@ -37,6 +40,7 @@ class Runs:
     release: str
     simulation: str
     shadow: str
+    later_validation: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Evidence:
     """Everything that the gates read; the steps that measured ``guardrails`` and ``reports`` judged them.
 
     ``costs`` names the negative and safety tasks. ``comparisons`` and ``shadow`` are None where there is no
-    champion. ``weighted`` are the tasks that the utility policy's order depends on.
+    champion. ``weighted`` are the tasks that the utility policy's order depends on. ``later_validation`` is
+    that of the labels as of a promotion's own day.
     """
 
     as_of: datetime
@@ -56,6 +61,7 @@ class Evidence:
     comparisons: Sequence[ChampionComparison] | None
     shadow: ShadowComparison | None
     reports: Sequence[Verdict] = ()
+    later_validation: ValidationEvidence | None = None
     weighted: frozenset[str] = frozenset()
 
 
@@ -80,7 +86,10 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
 
 
 def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
-    yield _validation(gates, evidence)
+    severity, runs = gates.data.severity, evidence.runs
+    yield _validation("validation", evidence.validation, least=severity, run=runs.validation)
+    if later := evidence.later_validation:
+        yield _validation(LATER_VALIDATION, later, least=severity, run=runs.later_validation)
     for task in evidence.tasks:
         bounds = [("rows", task.rows, gates.data.rows)]
         if task.kind in {"binary", "ranking"}:
@@ -99,24 +108,23 @@ def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
             )
 
 
-def _validation(gates: Gates, evidence: Evidence) -> Verdict:
-    found = evidence.validation
+def _validation(subject: str, found: ValidationEvidence, *, least: str, run: str) -> Verdict:
     severity = found.severity
     if severity is None:
         outcome = Outcome.PASS
-    elif _SEVERITIES.index(severity) >= _SEVERITIES.index(gates.data.severity):
+    elif _SEVERITIES.index(severity) >= _SEVERITIES.index(least):
         outcome = Outcome.BLOCK
     else:
         outcome = Outcome.WARN
     return Verdict(
         gate="data",
-        subject="validation",
+        subject=subject,
         segment=ALL,
         outcome=outcome,
-        threshold=f"no {gates.data.severity} failure",
+        threshold=f"no {least} failure",
         observed=None,
         reason="; ".join(found.failures),
-        evidence=evidence.runs.validation,
+        evidence=run,
     )
 
 

@@ -4,6 +4,7 @@
 
     prepare   every byte verified, gates judged beside the champion of now -> a case, with its evidence digest
     answer    a reviewer's Approve or Reject, written to the audit by the step that he answered
+    time_out  that nobody answered for a role in time, written by the step that waited
     run       the case once more, the answers held against it -> one audit row, one move of the alias
 
 What judges a release once more is handed in, since it is the end of a retrain: `tasks.pipeline.recheck`. The
@@ -13,14 +14,17 @@ command line calls ``run`` alone. Killed anywhere and run again, the same move i
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeAlias
 
+from tasks.contracts.durations import describe_duration
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.promotion.gate import GateResult
 from tasks.promotion.rules import (
     Answer,
     Case,
     Mover,
+    Question,
     Support,
     changed_contracts,
     evidence_digest,
@@ -32,7 +36,7 @@ from tasks.promotion.rules import (
 )
 from tasks.release.view import verify_bytes
 from tasks.stores.alias_moves import CHAMPION, AliasMoves
-from tasks.stores.audit import Entry, Kind, one_line
+from tasks.stores.audit import ANSWERS, NOBODY, Entry, Kind, one_line
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
@@ -125,6 +129,33 @@ def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> No
     alias_moves(workspace).add(once)
 
 
+def time_out(workspace: Workspace, question: Question, *, waited: timedelta) -> None:
+    """Write to the audit that nobody answered for a role; the same once more adds nothing.
+
+    Parameters
+    ----------
+    waited : how long the role had for its answer.
+
+    Raises
+    ------
+    ContractError
+        There is no such release.
+    StoreError
+        The audit cannot be believed, or the registry is younger than it.
+    """
+    part = release_part(workspace, question.release)
+    why = f"no answer within {describe_duration(waited)}"
+
+    def once(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
+        entry = Entry(
+            Kind.TIME_OUT, NOBODY, part.version, aliases.get(CHAMPION), why, question.evidence,
+            role=question.role, run=question.run,
+        )  # fmt: skip
+        return None if any(_same_answer(entry, known) for known in entries) else entry
+
+    alias_moves(workspace).add(once)
+
+
 def run(
     workspace: Workspace,
     *,
@@ -197,7 +228,7 @@ def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Answ
     return [
         Answer(entry.role or "", entry.by, entry.kind is Kind.APPROVE, entry.evidence or "", entry.why)
         for entry in entries
-        if entry.run == run and entry.release == release and not entry.moves
+        if entry.run == run and entry.release == release and entry.kind in ANSWERS
     ]
 
 

@@ -63,6 +63,16 @@ class Mover:
 
 
 @dataclass(frozen=True)
+class Question:
+    """What a role is asked: whether a release may be champion on this evidence, by an Airflow run."""
+
+    role: str
+    release: int
+    evidence: str
+    run: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """A reviewer's answer for a role, to the evidence that they were shown; ``why`` where they reject."""
 

@@ -1,4 +1,4 @@
-"""The audit of a surface: one row for each move of an alias and each answer of a reviewer.
+"""The audit of a surface: one row for each move of an alias and each answer, also one that never came.
 
 ::
 
@@ -33,6 +33,7 @@ class Kind(StrEnum):
     ROLLBACK = "rollback"
     APPROVE = "approve"
     REJECT = "reject"
+    TIME_OUT = "time-out"
 
 
 _ATTEMPTS: Final = 20
@@ -41,6 +42,9 @@ _TEXTS: Final = ("why", "experiment", "waiver")
 _NOT_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of characters that a terminal obeys or hides: controls, marks of direction, line ends."""
 MOVES: Final = frozenset({Kind.PROMOTE, Kind.ROLLBACK})
+ANSWERS: Final = frozenset({Kind.APPROVE, Kind.REJECT})
+NOBODY: Final = "nobody"
+"""By whom a role was answered for whose time for an answer passed."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,11 @@ class Entry:
 
     Parameters
     ----------
-    by : who moved the alias or gave the answer.
+    by : who moved the alias or gave the answer; `NOBODY` where the time for it passed.
     release : the version that becomes champion, or that the answer is about.
     champion : the version that was champion, None where there was none.
     evidence : digest of what the gates rest on; None for a rollback, which needs none.
-    role : for which role an answer was given.
+    role : for which role an answer was given or awaited.
     number, at : its place and time, known once it was added.
     experiment, waiver : what supports changed tasks or policies.
     run : the Airflow run that it belongs to; empty for the command line.

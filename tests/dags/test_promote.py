@@ -1,13 +1,19 @@
 """The edges of a promotion and a rollback, and what an approval makes of an answer."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tasks.errors import ContractError, GateRefused, StoreError
-from tests.dags.conftest import REPOSITORY, parse, steps_of
+from tasks.stores.alias_moves import AliasMoves
+from tasks.stores.audit import Audit, Kind
+from tasks.stores.registry import Registry
+from tests.dags.conftest import REPOSITORY, parse, steps_of, write_surface
+from tests.stores.registered import MODEL, register
 
 BY_HAND = ["promote", "rollback"]
 ROLES = {"product": "ana", "safety": "sam"}
@@ -156,6 +162,63 @@ def test_the_form_of_an_answer_leaves_no_other_release_and_evidence_to_choose(ai
     for name, other in (("version", 4), ("evidence", "f" * 64)):
         with pytest.raises(ParamValidationError):
             form[name].resolve(other)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The step that asks for product, of a surface whose registry holds one release; what it says of itself."""
+
+    approval: Any
+    home: Path
+    said: list[str] = field(default_factory=list)
+
+    def resume(self, error_type: str) -> None:
+        """Resume it as Airflow does where no answer came."""
+        from airflow.sdk.execution_time.context import set_current_context
+
+        ti = SimpleNamespace(xcom_push=lambda key, value: self.said.append(value))
+        context: Any = {"ti": ti, "dag_run": SimpleNamespace(run_id="manual__1")}
+        with set_current_context(context):
+            self.approval.execute_complete(context, {"error": "no answer", "error_type": error_type})
+
+
+@pytest.fixture
+def waiting(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Waiting:
+    from dags.approval import Approval
+
+    moves = AliasMoves(tmp_path / "home", "feed", MODEL)
+    register(moves, "one")
+    write_surface(tmp_path / "surfaces", "feed")
+    monkeypatch.setenv("EQUIPOISE_SURFACES", str(tmp_path / "surfaces"))
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
+    case = {"release": 1, "champion": None, "evidence": EVIDENCE, "run_id": "r", "as_of": ""}
+    asked: dict[str, Any] = {"surface": "feed", "role": "product", "reviewers": ["ana"], "case": case}
+    approval = Approval(task_id="approve_product", answer_within=timedelta(days=3), **asked)
+    return Waiting(approval, moves.home)
+
+
+def test_an_approval_that_times_out_leaves_a_row_of_the_audit_and_moves_no_alias(waiting: Waiting) -> None:
+    with pytest.raises(GateRefused, match="Nobody answered for product within 3 days"):
+        waiting.resume("timeout")
+    (row,) = Audit(waiting.home, "feed").entries()
+    assert (row.kind, row.by, row.role, row.run) == (Kind.TIME_OUT, "nobody", "product", "manual__1")
+    assert (row.release, row.evidence, row.why) == (1, EVIDENCE, "no answer within 3 days")
+    assert Registry(waiting.home).aliases(MODEL) == {}
+    assert waiting.said == [
+        "`GateRefused: Nobody answered for product within 3 days (promotion.answer_within)`"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error_type", "error"), [("validation", ContractError), ("unknown", StoreError), ("", StoreError)]
+)
+def test_what_else_ends_the_wait_is_no_time_out_and_is_asked_again(
+    waiting: Waiting, error_type: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="for product") as raised:
+        waiting.resume(error_type)
+    assert Audit(waiting.home, "feed").entries() == ()
+    assert waiting.approval.retry_policy.evaluate(raised.value, 1, 20).action.value != "fail"
 
 
 @pytest.mark.filterwarnings("ignore")  # what FAB imports warns of what that imports

@@ -135,7 +135,17 @@ FAULTS: Final = {
         Fault(
             "a challenger of months ago is promoted",
             "it is judged as of today, and its age holds it",
-            "promotion/test_promote.py::test_a_challenger_of_months_ago_is_judged_as_of_today",
+            "promotion/test_promote_later.py::test_a_challenger_of_months_ago_is_judged_as_of_today",
+        ),
+        Fault(
+            "a log breaks between a retrain and its promotion: events of one name fall silent",
+            "labels that have matured since are validated as of the promotion's day, and hold it",
+            "promotion/test_promote_later.py::test_a_stream_of_events_that_fell_silent_since_holds_the_release",
+        ),
+        Fault(
+            "nobody answers an approval in time",
+            "a row of the audit says so, the run is red, no alias moves",
+            "dags/test_promote.py::test_an_approval_that_times_out_leaves_a_row_of_the_audit_and_moves_no_alias",
         ),
     ),
     "A log is not what it seems": (

@@ -3,14 +3,10 @@
 The second release of the mini feed changes the utility policy of the first.
 """
 
-import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 from tasks.cli import main
@@ -18,16 +14,16 @@ from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.pipeline import recheck
 from tasks.promotion import promote, rollback
 from tasks.promotion.promote import MoveResult
-from tasks.promotion.rules import Answer, Case, Mover
+from tasks.promotion.rules import Answer, Case, Mover, Question
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained
 from tasks.stores import releases
 from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.registry import Registry
-from tasks.stores.workspace import Workspace, parse_instant
+from tasks.stores.workspace import Workspace
 from tests.feeds import mini
-from tests.feeds.mini import AS_OF, LATER, NAME
+from tests.feeds.mini import AS_OF, NAME
 from tests.promotion.moving import MODEL, TESTED, forget_moves, moved_aliases, moves, promote_2
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
@@ -143,29 +139,6 @@ def test_stricter_gates_ask_for_no_approval(workspace: Workspace, tmp_path: Path
     assert prepare(mini.changed(workspace, tmp_path, surface=tighten)).loosened == ()
 
 
-def test_a_challenger_of_months_ago_is_judged_as_of_today(workspace: Workspace, tmp_path: Path) -> None:
-    """The log has gone on for 90 days, and nothing was retrained; parts may be 60 days old."""
-    home = Path(shutil.copytree(workspace.home, tmp_path / "home"))
-    there = Workspace.open(NAME, surfaces=workspace.surfaces, home=home)
-    logged = max((home / "logs" / NAME / "impressions").glob("*.parquet"))
-    rows = pq.read_table(logged)
-    later = pc.add(rows["shown_at"], pa.scalar(timedelta(days=90)))
-    newer = rows.set_column(rows.column_names.index("shown_at"), "shown_at", later)
-    pq.write_table(newer, logged.with_name("later.parquet"))
-    with pytest.raises(GateRefused, match=r"freshness block: \w+\.newest_training_row \d+"):
-        prepare(there)
-    newest = mini.step_runs(there, "shadow", release=2)[-1]
-    day = Registry(home).client.get_run(newest).data.tags["as_of"]
-    assert parse_instant(day) > LATER + timedelta(days=80)
-
-
-@pytest.mark.parametrize("days", [-5, 1])
-def test_a_case_that_is_too_old_or_of_tomorrow_moves_nothing(workspace: Workspace, days: int) -> None:
-    made = parse_instant(prepare(workspace).as_of) + timedelta(days=days)
-    with pytest.raises(GateRefused, match="start the promotion anew"):
-        recheck(workspace, 2, as_of=made)
-
-
 @pytest.mark.parametrize("step", ["validate", "release", "simulate", "shadow"])
 def test_evidence_that_somebody_edited_promotes_nothing(workspace: Workspace, step: str) -> None:
     client = Registry(workspace.home).client
@@ -253,6 +226,31 @@ def test_a_rejection_is_kept_with_who_and_why_and_nothing_moves(workspace: Works
     assert (rejected["kind"], rejected["by"], rejected["why"]) == ("reject", "sam", "reports rose")
     assert len(moves(workspace)) == 3
     assert moved_aliases(workspace) == {"champion": 1}
+
+
+def test_a_role_that_nobody_answered_for_in_time_is_one_row_of_the_audit_and_moves_nothing(
+    workspace: Workspace,
+) -> None:
+    evidence = prepare(workspace).evidence
+    approve(workspace, evidence, "product")
+    question = Question("safety", 2, evidence, RUN)
+    for _ in range(2):  # a step that is repeated says it once
+        promote.time_out(workspace, question, waited=timedelta(days=3))
+    *_, unanswered = release_view.history(workspace)
+    found = (unanswered["kind"], unanswered["by"], unanswered["role"], unanswered["why"])
+    assert found == ("time-out", "nobody", "safety", "no answer within 3 days")
+    assert (unanswered["to"], unanswered["evidence"], unanswered["run"]) == (2, evidence, RUN)
+    assert len(moves(workspace)) == 3
+    with pytest.raises(GateRefused, match="Nobody approved for safety: sam has to answer"):
+        promote_2(workspace, run=RUN)
+    assert moved_aliases(workspace) == {"champion": 1}
+
+
+def test_who_answers_when_asked_again_after_a_time_out_has_answered(workspace: Workspace) -> None:
+    evidence = prepare(workspace).evidence
+    promote.time_out(workspace, Question("safety", 2, evidence, RUN), waited=timedelta(days=3))
+    approve(workspace, evidence, "product", "safety")
+    assert promote_2(workspace, run=RUN).moved is not None
 
 
 def test_an_approval_does_not_outlive_its_evidence(workspace: Workspace) -> None:

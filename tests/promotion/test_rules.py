@@ -40,7 +40,9 @@ def test_a_held_release_is_refused_with_its_first_reasons() -> None:
 
 
 def test_a_release_that_its_gates_let_through_is_not_refused() -> None:
-    refuse_verdict(a_case())
+    case = a_case()
+    refuse_verdict(case)
+    assert case.verdict == "promote"
 
 
 def test_changed_policies_want_an_experiment_or_a_waiver() -> None:

@@ -12,19 +12,9 @@ from tasks.errors import ContractError, StoreError
 from tasks.stores.alias_moves import AliasMoves, Told
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, step_run
-from tests.stores.mlflow_home import new_home
+from tests.stores.registered import MODEL, register
 
-MODEL = "feed.release"
 PROMOTED = Entry(Kind.PROMOTE, "ana", 1, None, "the first")
-
-
-def register(moves: AliasMoves, *contents: str) -> None:
-    registry = Registry(new_home(moves.home))
-    with step_run(StepKey(moves.home, "feed", step="release", inputs="i")) as run:
-        for content in contents:
-            files = {"manifest.json": content.encode()}
-            registry.register(MODEL, files, run_id=run.run_id, tags={}, model_type="release")
 
 
 def audit_folder(moves: AliasMoves) -> Path:
