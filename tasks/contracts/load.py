@@ -83,7 +83,10 @@ class Checked:
 def surface_names(root: Path) -> tuple[str, ...]:
     """Name the surfaces below a folder: its sub-folders that hold a YAML file."""
     if not root.is_dir():
-        raise ContractError(f"No folder of surfaces at {root}. Give one with --surfaces DIR")
+        raise ContractError(
+            f"No folder of surfaces at {root}. Give one with --surfaces DIR or EQUIPOISE_SURFACES, or draft "
+            "a surface: equipoise init NAME --impressions FILE --events FILE"
+        )
     return tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and any(p.glob("*.yaml"))))
 
 

@@ -189,7 +189,7 @@ class TaskSpec(Closed):
         if self.compose is not None and (self.observed_when or self.exclude or self.maturity):
             raise ValueError("a composite takes maturity, observed_when and exclude from its parts")
         if self.rule and self.rule.after and self.observed_when:
-            raise ValueError("after: implies observed_when: {task: parent}; leave observed_when out")
+            raise ValueError(_two_conditions(self.rule.after))
         if self.sampling and self.kind == "value":
             raise ValueError("sampling of negatives is for binary tasks")
         return self
@@ -288,3 +288,12 @@ class TasksSpec(Closed):
     def by_cadence(self, cadence: Literal["fast", "slow"]) -> tuple[str, ...]:
         """Return the tasks of one training schedule, in declared order."""
         return tuple(n for n, task in self.tasks.items() if task.cadence == cadence)
+
+
+def _two_conditions(parent: str) -> str:
+    """Say why a task with a parent has no `observed_when`, and what to write instead."""
+    return (
+        f"a task has one condition, and after: {parent} already is observed_when: {{task: {parent}}}; leave "
+        f"observed_when out, or put its column on {parent}, or let what answers its event be a task after "
+        f"{parent}, and this one observed_when that task"
+    )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tasks.errors import ContractError, StoreError, unknown
-from tasks.settings import Settings
+from tasks.settings import REPOSITORY, Settings
 
 HOST = "127.0.0.1"
 MARK = Settings.parts_of.name
@@ -25,6 +25,25 @@ _INNER: Mapping[str, Mapping[str, int]] = {
     "production": {"postgres": 15432, "redis": 16379, "object-store": 19000},
 }
 """What listens for the parts alone, by profile, and the port at which the search for a free one begins."""
+
+
+def require_repository(what: str, *, repository: Path = REPOSITORY) -> None:
+    """Refuse what a package that was installed from a wheel does not hold.
+
+    Parameters
+    ----------
+    what : needs the repository, as the subject of a sentence.
+
+    Raises
+    ------
+    ContractError
+        This code does not lie in the repository.
+    """
+    if not (repository / "Makefile").is_file():
+        raise ContractError(
+            f"{what} needs the repository, and this package was installed without it, in {repository}. Clone "
+            "the repository and start it there (make setup); every `equipoise` command works without it"
+        )
 
 
 @dataclass(frozen=True)
@@ -50,8 +69,9 @@ class Layout:
         Raises
         ------
         ContractError
-            There is no such profile, or a variable does not name a port.
+            There is no such profile, a variable names no port, or the package came without the repository.
         """
+        require_repository("An installation on this machine (`python -m tasks.deploy`)")
         if profile not in _INNER:
             raise ContractError(unknown("profile", profile, _INNER, where="PROFILE"))
         settings = Settings.of_repository()

@@ -41,7 +41,7 @@ from tasks.errors import (
     StoreError,
     unknown,
 )
-from tasks.settings import Settings
+from tasks.settings import IN_PROCESS, MLFLOW_PROJECT, Settings
 from tasks.stores.database import MARKER
 from tasks.stores.runs import PARENT, require_run
 from tasks.stores.tracking import PatientClient, connect, current, experiment_id, tracking_uri
@@ -143,6 +143,7 @@ def submit(workspace: Workspace, project: str, parameters: Mapping[str, object])
     backend, config = Settings().launcher_backend, _backend_config()
     if backend not in BACKENDS:
         raise ContractError(unknown("value", backend, BACKENDS, where="EQUIPOISE_LAUNCHER_BACKEND"))
+    folder = project_folder(project, backend)
     words = {"surface": workspace.surface, **{name: _word(value) for name, value in parameters.items()}}
     client = connect(workspace.home)
     experiment = experiment_id(client, workspace.home, workspace.surface)
@@ -154,7 +155,7 @@ def submit(workspace: Workspace, project: str, parameters: Mapping[str, object])
     ):
         try:
             mlflow.projects.run(
-                str(project_folder(project, backend)),
+                str(folder),
                 parameters=words,
                 experiment_id=experiment,
                 backend=backend,
@@ -170,7 +171,19 @@ def submit(workspace: Workspace, project: str, parameters: Mapping[str, object])
 
 
 def project_folder(name: str, backend: str) -> Path:
-    """Return a project's folder: the backend's own where there is one, since some demand more of the file."""
+    """Return a project's folder: the backend's own where there is one, since some demand more of the file.
+
+    Raises
+    ------
+    ContractError
+        The package was installed from a wheel, which has no projects.
+    """
+    if not PROJECTS.is_dir():
+        raise ContractError(
+            f"EQUIPOISE_LAUNCHER = '{MLFLOW_PROJECT}' needs the repository's folder mlflow_projects, and "
+            f"this package was installed without it: {PROJECTS} is not there. Work in a clone of it "
+            f"or set EQUIPOISE_LAUNCHER={IN_PROCESS}"
+        )
     own = PROJECTS / backend / name
     return own if own.is_dir() else PROJECTS / name
 

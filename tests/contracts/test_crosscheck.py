@@ -75,7 +75,7 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("tasks.tasks.return.positive.after", "by", "tasks.return.positive.after", "Did you mean 'buy'"),
     ("tasks.tasks.return.positive.after", "happy", "tasks.return.positive.after", "no crediting event"),
     ("tasks.tasks.return.positive.after", "spend", "tasks.return.positive.after", "neither a parent nor a part"),
-    ("tasks.tasks.return.observed_when", {"task": "buy"}, "tasks.return", "implies observed_when"),
+    ("tasks.tasks.return.observed_when", {"event": "survey"}, "tasks.return", "or put its column on buy, or let what answers"),
     ("tasks.tasks.buy.positive.after", "return", "tasks", "in a circle"),
     ("tasks.tasks.happy.compose.all_of", ["happy"], "tasks", "depend on themselves"),
     ("tasks.tasks.happy.compose.all_of", ["spend"], "tasks.happy.compose", "neither a parent nor a part"),

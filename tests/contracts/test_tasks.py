@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+from tasks.contracts.chains import chain
 from tasks.contracts.tasks import TasksSpec
 from tests.contracts.files import VALID
 
@@ -25,3 +26,19 @@ def test_parents_and_parts_come_before_what_builds_on_them() -> None:
 
 def test_every_event_name_of_the_contract_is_known() -> None:
     assert TASKS.events == {"click", "purchase", "return", "visit"}
+
+
+def test_an_answer_that_a_child_needs_is_a_task_between_them() -> None:
+    """What the refusal of `observed_when` beside `after` names as the way out."""
+    asked = {"event": "survey", "within": "P14D"}
+    tasks = {
+        "buy": VALID["tasks"]["tasks"]["buy"],
+        "answered": {"family": "engagement", "positive": {**asked, "after": "buy"}},
+        "pleased": {
+            "family": "satisfaction",
+            "positive": {**asked, "within": "P21D", "value_at_least": 4},
+            "observed_when": {"task": "answered"},
+        },
+    }
+    spec = TasksSpec.model_validate({**VALID["tasks"], "tasks": tasks})
+    assert chain(spec, "pleased") == ("buy", "answered", "pleased")

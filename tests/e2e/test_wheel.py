@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.errors import ContractError
+
 REPOSITORY = Path(__file__).parents[2]
 AS_OF = "2026-02-15T00:00:00Z"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -63,6 +65,22 @@ def test_the_program_is_that_of_the_wheel(python: Path) -> None:
     words = [str(python), "-c", code]
     found = subprocess.run(words, cwd=python.parent, env=_bare(), capture_output=True, text=True, check=True)
     assert str(python.parents[1]) in found.stdout
+
+
+@pytest.mark.parametrize("verb", ["up", "status"])
+def test_what_needs_the_repository_says_so_in_one_message(python: Path, tmp_path: Path, verb: str) -> None:
+    words = [str(python), "-m", "tasks.deploy", verb]
+    ended = subprocess.run(words, cwd=tmp_path, env=_bare(), capture_output=True, text=True, check=False)
+    assert ended.returncode == ContractError.exit_code
+    assert ended.stderr.startswith("ContractError: An installation on this machine")
+    assert "needs the repository" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not list(python.parents[1].rglob(".equipoise")), "nothing is written into the package"
+
+
+def test_without_a_surface_the_way_to_one_is_named(run: Run) -> None:
+    said = run("check", code=ContractError.exit_code).stderr
+    assert "or draft a surface: equipoise init NAME --impressions FILE --events FILE" in said
 
 
 def test_from_an_empty_folder_to_a_judged_release(run: Run) -> None:

@@ -14,6 +14,8 @@ from mlflow.projects._project_spec import EntryPoint, load_project
 
 from tasks.cli.program import parse
 from tasks.cli.project import without_empty
+from tasks.errors import ContractError
+from tasks.stores import projects
 from tasks.stores.projects import BACKENDS, PROJECTS, project_folder
 
 NAMES = ("train", "calibrate", "simulate", "shadow", "retrain")
@@ -87,6 +89,16 @@ def test_for_kubernetes_it_asks_for_the_same_in_an_image(name: Any) -> None:
     every = {key: VALUES.get(key, key) for key in entry_point(plain).parameters}
     assert words(image, every) == words(plain, every)
     assert command(image, every).startswith(f"python -m tasks.cli.project {name} ")
+
+
+def test_a_package_without_the_repository_says_so_and_names_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(projects, "PROJECTS", tmp_path / "mlflow_projects")
+    with pytest.raises(
+        ContractError, match=r"needs the repository's folder .* EQUIPOISE_LAUNCHER=in_process"
+    ):
+        project_folder("train", "local")
 
 
 def test_mlflow_takes_the_configuration_for_kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
