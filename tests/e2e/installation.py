@@ -4,6 +4,7 @@
 
     home/logs/home_feed     40 days of the simulated feed, to AS_OF; `deliver` brings the other two
     surfaces/home_feed      contracts with windows of days; the logs end with those 42 days, and the schedule too
+    surfaces/timed_feed     the same log up to the last midnight, for a timer that is due at once
     installation.airflow("ana")                 a client of Airflow's REST API, logged in
     installation.run("home_feed__retrain", {"as_of": "2026-02-10T00:00:00Z"})      the run's id
     installation.wait("home_feed__retrain", run)                                   the run, once it has ended
@@ -38,6 +39,7 @@ from tasks.stores.workspace import Workspace
 from tests.docs.pages import DOCS, blocks
 from tests.e2e.rest import Client, client
 from tests.feeds import mini
+from tests.feeds.timed_feed import add_timed_feed
 
 T = TypeVar("T")
 TYPED = 5
@@ -91,9 +93,9 @@ class Installation:
 
         return self.until(ended, f"{dag} {run} has ended", patience=patience)
 
-    def succeed(self, dag: str, run: str) -> dict[str, Any]:
+    def succeed(self, dag: str, run: str, *, patience: float = PATIENCE) -> dict[str, Any]:
         """Return a run that ended well; else fail with the logs of its failed steps."""
-        ended = self.wait(dag, run)
+        ended = self.wait(dag, run, patience=patience)
         assert ended["state"] == "success", "\n".join(failed_logs(self.airflow(), dag, run))
         return ended
 
@@ -164,6 +166,7 @@ def installed(folder: Path) -> Iterator[Installation]:
     generate(days=mini.DAYS, requests_per_day=mini.REQUESTS_PER_DAY, seed=mini.SEED, out=world)
     plain = mini.with_log(mini.write_contracts(folder / "plain"), world, folder)
     workspace = mini.changed(plain, folder, surface=_ended)
+    add_timed_feed(workspace, world)
     layout = Layout(workspace.home, workspace.surfaces, 18280, 15200).with_free_ports()
     try:
         _make("up", layout)

@@ -60,6 +60,7 @@ def test_the_page_of_a_retrain_says_how_it_ended(ana: Person, retrained: str) ->
     expect(page.get_by_role("link", name="release 1")).to_be_visible()
     expect(page.get_by_text("as of 2026-02-10T00:00:00Z")).to_be_visible()
     expect(page.get_by_text("Promote", exact=True)).to_be_visible()
+    assert page.get_by_text("Failed", exact=True).count() == 0
     ana.picture("airflow_retrain")
 
 

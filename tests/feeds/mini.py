@@ -84,7 +84,7 @@ def write_contracts(folder: Path) -> Path:
     """Write the short home_feed below a folder of surfaces; return that folder."""
     shutil.copytree(SURFACES / NAME, folder / NAME)
     for kind, change in (("tasks", _short_tasks), ("surface", _short_surface), ("utility", _short_utility)):
-        _rewrite(folder / NAME / f"{kind}.yaml", change)
+        rewrite(folder / NAME / f"{kind}.yaml", change)
     return folder
 
 
@@ -92,11 +92,11 @@ def changed(workspace: Workspace, folder: Path, **changes: Change) -> Workspace:
     """Return the same home under contracts that were changed, by the file's name."""
     surfaces = Path(shutil.copytree(workspace.surfaces, folder / "surfaces"))
     for kind, change in changes.items():
-        _rewrite(surfaces / NAME / f"{kind}.yaml", change)
+        rewrite(surfaces / NAME / f"{kind}.yaml", change)
     return Workspace.open(NAME, surfaces=surfaces, home=workspace.home)
 
 
-def _rewrite(file: Path, change: Change) -> None:
+def rewrite(file: Path, change: Change) -> None:
     plain = read_yaml(file)
     change(plain)
     file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")

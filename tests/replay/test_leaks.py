@@ -30,6 +30,8 @@ def test_what_is_kept_out_or_not_known_to_be_allowed_is_a_leak_in_a_slot(slot: l
 
 def test_what_has_no_slot_leaks_nothing() -> None:
     refuse_leaks(FRAME, np.array([1, 0, 0, 0]), POLICY, name="release 1")
+    with pytest.raises(GateRefused, match="legal 2, legal 1"):
+        refuse_leaks(FRAME, np.array([1, 2, 3, 4]), POLICY, name="release 1")
 
 
 def test_what_a_context_adds_is_counted_in_its_own_rows() -> None:
