@@ -15,7 +15,14 @@ from typing import Any, Final
 from typer import Typer, TyperException
 from typer.main import get_command
 
-from tasks.cli import data_commands, label_commands, model_commands, release_commands, settings_commands
+from tasks.cli import (
+    data_commands,
+    label_commands,
+    model_commands,
+    policy_commands,
+    release_commands,
+    settings_commands,
+)
 from tasks.cli.command import PROGRAM, Call
 from tasks.cli.faults import EXIT_CODE, report_fault
 from tasks.cli.output import PrintableFormatter, as_json, as_plain, as_printable, as_text
@@ -25,7 +32,14 @@ STOPPED: Final = 130
 _NOT_FOR_OTHERS: Final = 0o007
 _PYDANTIC: Final = "Value error, "
 """What pydantic, by which typer reads values, begins its messages with."""
-MODULES: Final = (data_commands, label_commands, model_commands, release_commands, settings_commands)
+MODULES: Final = (
+    data_commands,
+    label_commands,
+    model_commands,
+    policy_commands,
+    release_commands,
+    settings_commands,
+)
 
 
 @dataclass(frozen=True)

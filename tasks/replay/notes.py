@@ -1,8 +1,7 @@
-"""What a simulation cannot tell, and what is odd about what it tells, in sentences."""
+"""What a simulation cannot tell, in sentences."""
 
 from collections.abc import Iterator, Sequence
 
-from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured
 from tasks.replay.findings import Findings
 from tasks.replay.slates import TestSlice
@@ -21,7 +20,7 @@ def stood_in(workspace: Workspace, release: int) -> Iterator[str]:
 
 
 def notes_of(test: TestSlice, found: Findings, *, against_log: bool) -> Iterator[str]:
-    """Say what the data cannot tell, each reason once, and which component has nothing or all to say."""
+    """Say what the data cannot tell, each reason once."""
     if against_log:
         yield (
             "The baseline is the logged order itself: the standard error of a change is about three times "
@@ -30,7 +29,6 @@ def notes_of(test: TestSlice, found: Findings, *, against_log: bool) -> Iterator
     yield from _of_the_utility(found)
     yield from _of_the_log(test)
     yield from _unmeasured(found.measured)
-    yield from _one_sided_terms(found.measured)
 
 
 def _of_the_utility(found: Findings) -> Iterator[str]:
@@ -60,14 +58,3 @@ def _unmeasured(measured: Sequence[Measured]) -> Iterator[str]:
             reasons.setdefault(one.reason, []).append(one.metric)
     for reason, metrics in reasons.items():
         yield f"{', '.join(dict.fromkeys(metrics))}: {reason}."
-
-
-def _one_sided_terms(measured: Sequence[Measured]) -> Iterator[str]:
-    for one in measured:
-        share = one.policy.value if one.policy and one.kind is MetricKind.COMPONENT_SHARE else None
-        if share is not None and not 0.01 <= abs(share) <= 0.9:
-            how = "nearly nothing" if abs(share) < 0.01 else "nearly all"
-            yield (
-                f"{one.subject} makes {share:.1%} of the utility's variance within a request: "
-                f"it decides {how}."
-            )

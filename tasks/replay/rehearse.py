@@ -2,7 +2,7 @@
 
 ::
 
-    log, slates of the release and of its baseline  ->  every metric  ->  primary, costs, other guardrails
+    log, slates of the release and of its baseline  ->  every metric  ->  primary, components, guardrails
     slates of anchors (earlier champions)           ->  the same metric again, for bounds that name one
 """
 
@@ -18,6 +18,7 @@ from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.replay.components import judge_components
 from tasks.replay.costs import judge_cost
 from tasks.replay.findings import Findings
 from tasks.replay.guardrails import judge_guardrail, without_interval
@@ -131,6 +132,7 @@ def _judged(
     rehearsal: Rehearsal, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
 ) -> Iterator[Verdict]:
     yield from _primary(rehearsal, replay, measured, run)
+    yield from judge_components(chain.from_iterable(measured.values()), run=run)
     for rail in rehearsal.contracts.utility.guardrails:
         cost = _cost(rehearsal.contracts, rail)
         of_rail = _measured_for(rehearsal, replay, rail, rail.metric, measured)

@@ -47,7 +47,8 @@ def run(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def needs_no_state(words: list[str]) -> bool:
-    return words[:1] == ["check"] or words[:2] == ["labels", "sql"] or "--help" in words
+    stateless = words[:1] == ["check"] or words[:2] in (["labels", "sql"], ["policy", "show"])
+    return stateless or "--help" in words
 
 
 def write(block: str) -> None:

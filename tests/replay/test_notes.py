@@ -5,11 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-import pytest
 
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.verdicts import Estimate
 from tasks.release.step import ReleaseResult
 from tasks.replay import slates
 from tasks.replay.findings import Findings
@@ -41,15 +39,10 @@ def _notes(test: slates.TestSlice, measured: Sequence[Measured] = (), **found: A
     return list(notes_of(test, Findings("champion 1", [], list(measured), {}, **found), against_log=False))
 
 
-def _share(share: float) -> Measured:
-    shown = Estimate(share, share, share, 9)
-    return replace(UNKNOWN, kind=MetricKind.COMPONENT_SHARE, policy=shown, reason="")
-
-
 def test_where_all_is_logged_and_measured_there_is_nothing_to_note(
     labelled_feed: tuple[Workspace, str],
 ) -> None:
-    assert _notes(_slice(labelled_feed[0]), [_share(0.5)]) == []
+    assert _notes(_slice(labelled_feed[0])) == []
 
 
 def test_a_log_of_what_was_shown_alone_says_nothing_of_the_rest(labelled_feed: tuple[Workspace, str]) -> None:
@@ -65,15 +58,6 @@ def test_a_log_without_positions_says_nothing_of_places(labelled_feed: tuple[Wor
 def test_a_reason_is_said_once_with_every_metric_that_it_stops(labelled_feed: tuple[Workspace, str]) -> None:
     measured = [UNKNOWN, replace(UNKNOWN, segment="tenure=new"), replace(UNKNOWN, metric="buy_rate")]
     assert _notes(_slice(labelled_feed[0]), measured) == ["click_rate, buy_rate: no slot has a label."]
-
-
-@pytest.mark.parametrize(("share", "words"), [(0.005, "nearly nothing"), (0.95, "nearly all")])
-def test_a_component_that_decides_nothing_or_all_is_named(
-    labelled_feed: tuple[Workspace, str], share: float, words: str
-) -> None:
-    assert _notes(_slice(labelled_feed[0]), [_share(share)]) == [
-        f"click makes {share:.1%} of the utility's variance within a request: it decides {words}."
-    ]
 
 
 def test_terms_that_are_believed_or_left_out_are_named(labelled_feed: tuple[Workspace, str]) -> None:

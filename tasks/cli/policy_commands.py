@@ -1,0 +1,39 @@
+"""Commands on a surface's utility policy."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from tasks.cli import policy_text
+from tasks.cli.command import Group
+
+if TYPE_CHECKING:
+    from tasks.stores.workspace import Workspace
+
+_policy = Group("Policies", word="policy", help="Show what a utility policy decides.")
+GROUPS = (_policy,)
+
+
+@_policy.command("home_feed --unit click_30m", written=policy_text.write_policy)
+def show(
+    workspace: "Workspace",
+    unit: Annotated[
+        str | None, Option(metavar="TASK", help="Count worth in this outcome (default: the first gain).")
+    ] = None,
+) -> dict[str, Any]:
+    """Show the effective weights of every context, in units of one outcome."""
+    from tasks.contracts.effective_policy import default_unit, effective_policies
+
+    contracts = workspace.contracts
+    counted_in = unit or default_unit(contracts.utility)
+    return {
+        "policy": contracts.utility.policy,
+        "version": contracts.utility.version,
+        "owner": contracts.utility.owner,
+        "approvals": list(contracts.utility.approvals),
+        "unit": counted_in,
+        "contexts": [
+            asdict(one) for one in effective_policies(contracts.utility, contracts.slate, unit=counted_in)
+        ],
+    }

@@ -1,0 +1,155 @@
+"""What decides in each context of a utility policy, with weights in units of one outcome.
+
+::
+
+    base                 weights, floors, multipliers, hard constraints of utility.yaml, slate of slate.yaml
+    context, where met   weights, floors and multipliers of its names replace those or join them,
+                         fields of the slate replace the slate's, hard constraints join
+
+A worth of 50 in units of clicks says: one such outcome counts as 50 clicks. A term with a value column is
+worth that much for each unit of the column.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import Floors, Multiplier, PolicyContext, UtilitySpec, Weight, Weights
+from tasks.errors import ContractError, unknown
+
+BASE: Final = "base"
+"""The name of what decides where no context holds."""
+
+
+@dataclass(frozen=True)
+class EffectiveTerm:
+    """One term of the sum: its weight, its worth in units of the chosen outcome, and what it multiplies."""
+
+    task: str
+    weight: float
+    worth: float
+    times: str | None
+    cap: float | None
+
+
+@dataclass(frozen=True)
+class EffectivePolicy:
+    """All that decides in one context.
+
+    Attributes
+    ----------
+    context : its name, or `BASE`.
+    when : the values of each column where it holds; empty for the base.
+    changed : names of what differs from the base.
+    relevance_floor : least probability, or quantile within the request, by task.
+    multipliers : factor by name.
+    hard_constraints : names of the filters.
+    slate : fields of the slate policy that decide.
+    """
+
+    context: str
+    when: Mapping[str, tuple[Any, ...]]
+    terms: tuple[EffectiveTerm, ...]
+    relevance_floor: Mapping[str, float | str]
+    multipliers: Mapping[str, float]
+    hard_constraints: tuple[str, ...]
+    slate: Mapping[str, Any]
+    changed: tuple[str, ...]
+
+
+def effective_policies(utility: UtilitySpec, slate: SlateSpec, *, unit: str) -> list[EffectivePolicy]:
+    """Return what decides where no context holds, then in each context, in the order in which they are tried.
+
+    Parameters
+    ----------
+    unit : the task in whose outcomes worth is counted.
+
+    Raises
+    ------
+    ContractError
+        The unit has no weight, or one of 0.
+
+    Examples
+    --------
+    >>> weights = {"click": 0.4, "purchase": 20.0}
+    >>> checkout = {"name": "checkout", "when": {"page": "checkout"}, "weights": {"purchase": 40.0}}
+    >>> utility = UtilitySpec(
+    ...     policy="u", version=1, owner="o", approvals=["p"], weights=weights, contexts=[checkout]
+    ... )
+    >>> slate = SlateSpec(policy="s", version=1, length=8)
+    >>> for one in effective_policies(utility, slate, unit="click"):
+    ...     print(one.context, [round(term.worth) for term in one.terms], one.changed)
+    base [1, 50] ()
+    checkout [1, 100] ('purchase',)
+    """
+    one = _unit_weight(utility, unit)
+    base = _effective(utility, slate, None, one)
+    return [base, *(_effective(utility, slate, context, one) for context in utility.contexts)]
+
+
+def default_unit(utility: UtilitySpec) -> str:
+    """Return the outcome to count in: the first gain without a value column, else the first term.
+
+    Examples
+    --------
+    >>> utility = UtilitySpec(
+    ...     policy="u", version=1, owner="o", approvals=["p"], weights={"hide": -3.0, "click": 0.4}
+    ... )
+    >>> default_unit(utility)
+    'click'
+    """
+    gains = (task for task, weight in utility.weights.items() if weight.weight > 0 and weight.column is None)
+    return next(gains, next(iter(utility.weights)))
+
+
+def _unit_weight(utility: UtilitySpec, unit: str) -> float:
+    if unit not in utility.weights:
+        raise ContractError(unknown("unit", unit, utility.weights, where="utility.yaml weights"))
+    if not utility.weights[unit].weight:
+        raise ContractError(f"Worth cannot be counted in '{unit}', whose weight is 0. Name another task.")
+    return abs(utility.weights[unit].weight)
+
+
+def _effective(
+    utility: UtilitySpec, slate: SlateSpec, context: PolicyContext | None, unit: float
+) -> EffectivePolicy:
+    weights: Weights = {**utility.weights, **(context.weights if context else {})}
+    floors: Floors = {**utility.relevance_floor, **(context.relevance_floor if context else {})}
+    multipliers = _by_name(utility.multipliers) | _by_name(context.multipliers if context else ())
+    constraints = (*utility.hard_constraints, *(context.hard_constraints if context else ()))
+    replaced = context.slate.model_dump(exclude_none=True) if context and context.slate else {}
+    fields = slate.model_dump(exclude_defaults=True, exclude={"policy", "version"})
+    return EffectivePolicy(
+        context=context.name if context else BASE,
+        when=dict(context.when) if context else {},
+        terms=tuple(_term(task, weight, unit) for task, weight in weights.items()),
+        relevance_floor={
+            task: floor if isinstance(floor, float) else f"quantile {floor.quantile:g}"
+            for task, floor in floors.items()
+        },
+        multipliers={name: one.factor for name, one in multipliers.items()},
+        hard_constraints=tuple(one.name for one in constraints),
+        slate={**fields, **replaced},
+        changed=_changed(context) if context else (),
+    )
+
+
+def _term(task: str, weight: Weight, unit: float) -> EffectiveTerm:
+    return EffectiveTerm(task, weight.weight, weight.weight / unit, weight.column, weight.cap)
+
+
+def _by_name(multipliers: tuple[Multiplier, ...]) -> dict[str, Multiplier]:
+    return {one.name: one for one in multipliers}
+
+
+def _changed(context: PolicyContext) -> tuple[str, ...]:
+    """Name what a context sets: terms, floors, multipliers, filters and fields of the slate."""
+    slate = context.slate.model_dump(exclude_none=True) if context.slate else {}
+    return (
+        *context.weights,
+        *(f"floor {task}" for task in context.relevance_floor),
+        *(f"multiplier {one.name}" for one in context.multipliers),
+        *(f"constraint {one.name}" for one in context.hard_constraints),
+        *(f"slate {field}" for field in slate),
+    )
