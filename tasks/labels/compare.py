@@ -6,6 +6,7 @@ joined by impression, whatever the day on which each snapshot has it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import duckdb
@@ -109,6 +110,8 @@ def diff(workspace: Workspace, *, before: str, after: str) -> Difference:
     ------
     DataError
         The store has no such snapshot.
+    StoreError
+        Files of a day that is compared are gone, or hold other rows than were built.
     """
     store = LabelStore(workspace.home, workspace.surface)
     old, new = store.snapshot(before), store.snapshot(after)
@@ -117,8 +120,10 @@ def diff(workspace: Workspace, *, before: str, after: str) -> Difference:
     old_tasks, new_tasks = old.tasks(), new.tasks()
     both = [task for task in new_tasks if task in old_tasks]
     with open_session(workspace) as connection:
-        for side, days in (("before", old_days), ("after", new_days)):
-            _open(connection, side, [p for d, paths in days.items() if d not in shared for p in paths], both)
+        for side, snapshot, days in (("before", old, old_days), ("after", new, new_days)):
+            own = days.keys() - shared
+            snapshot.verify(connection, own)
+            _open(connection, side, [path for day in own for path in days[day]], both)
         _join(connection, both)
         appeared, gone = _impressions(connection)
         moves = {task: _transitions(connection, task, value=_is_value(new, task)) for task in both}
@@ -136,10 +141,10 @@ def diff(workspace: Workspace, *, before: str, after: str) -> Difference:
     )
 
 
-def _files(snapshot: Snapshot) -> dict[str, frozenset[Location]]:
-    days: dict[str, set[Location]] = {}
+def _files(snapshot: Snapshot) -> dict[date, frozenset[Location]]:
+    days: dict[date, set[Location]] = {}
     for file in snapshot.files():
-        days.setdefault(file.partition[c.DAY], set()).add(file.path)
+        days.setdefault(date.fromisoformat(file.partition[c.DAY]), set()).add(file.path)
     return {day: frozenset(paths) for day, paths in days.items()}
 
 

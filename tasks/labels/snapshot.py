@@ -6,7 +6,7 @@ files, which the digest does not cover.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -179,6 +179,18 @@ class Snapshot:
         with self._reading():
             self._verify(connection, files := self.files())
             _attach(connection, name, files)
+
+    def verify(self, connection: duckdb.DuckDBPyConnection, days: Collection[date]) -> None:
+        """Compare the rows of some days with those that were built; what the connection reads is those.
+
+        Raises
+        ------
+        StoreError
+            Files of the snapshot are gone, or hold other rows than were built.
+        """
+        with self._reading():
+            self._verify(connection, [file for file in self.files() if _day(file) in days])
+            connection.execute(_AS_VERIFIED)
 
     def damaged_days(self) -> dict[date, list[DataFile]]:
         """Return the days whose files are gone or hold other rows than were built, and what is left."""

@@ -10,6 +10,7 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.labels import build as labels
+from tasks.labels.compare import diff
 from tasks.labels.repair import repair
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -80,6 +81,17 @@ def test_of_single_flipped_bits_none_is_read_as_other_labels(workspace: Workspac
         except StoreError:
             refused += 1
     assert refused > 8
+
+
+def test_labels_turned_over_in_their_file_are_not_compared(workspace: Workspace) -> None:
+    older, newer = published(workspace, 6), published(workspace, 40)
+    day = date(2024, 3, 5)
+    assert file_of(workspace, older, day).path != file_of(workspace, newer, day).path
+    turn_clicks_over(local(file_of(workspace, newer, day).path))
+    with pytest.raises(StoreError, match=OTHER_ROWS):
+        diff(workspace, before=older, after=newer)
+    repair(workspace, snapshot=newer)
+    assert diff(workspace, before=older, after=newer).days_compared > 0
 
 
 @pytest.mark.parametrize("newest", [40.0, 45.0])
