@@ -13,11 +13,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any
 
 from tasks import columns as c
 from tasks.contracts.durations import format_duration
-from tasks.errors import ContractError, DataError, Overtaken, StoreError, list_names
+from tasks.contracts.event_names import describe_strange_events, events_elsewhere
+from tasks.errors import ContractError, DataError, Overtaken, StoreError
 from tasks.labels.build_record import Basis, Build, Day, Written
 from tasks.labels.changes import count_changed_labels
 from tasks.labels.compile import compile_days
@@ -42,7 +43,6 @@ from tasks.stores.locks import alone
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
 
 _LOG = logging.getLogger("equipoise")
-_LONGEST: Final = 80
 """Characters of an event's name in a message."""
 _ATTEMPTS = 6
 
@@ -129,6 +129,7 @@ def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResul
         previous = last.build.as_of if last else None
         profile = profile_log(log, folder=store.summaries, as_of=as_of, previous=previous)
         _report_profile(profile)
+        _report_strange_events(workspace, profile)
         quarantine_bad_rows(workspace, log, as_of=as_of, files=profile.bad_files)
         store_summaries(log, store.summaries)
         basis = _find_basis(log, as_of)
@@ -178,9 +179,14 @@ def _report_profile(profile: LogProfile) -> None:
         _LOG.warning(
             "labels: %d events arrived before they happened: a clock is wrong", profile.arrived_early
         )
+
+
+def _report_strange_events(workspace: Workspace, profile: LogProfile) -> None:
     if profile.unknown_events:
-        named = list_names(f"{name[:_LONGEST]} ({n:,})" for name, n in profile.unknown_events.items())
-        _LOG.warning("labels: events that no task names: %s", named)
+        elsewhere = events_elsewhere(workspace.surfaces, workspace.surface)
+        own = workspace.contracts.tasks.events
+        for sentence in describe_strange_events(profile.unknown_events, own, elsewhere):
+            _LOG.warning("labels: events %s", sentence)
 
 
 def _write(log: LogTables, profile: LogProfile, path: Location, basis: Basis, covered: Coverage) -> Written:

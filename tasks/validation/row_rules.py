@@ -6,12 +6,12 @@ from difflib import get_close_matches
 
 import pandas as pd
 
-from tasks.errors import list_names
+from tasks.contracts.event_names import describe_strange_events
 from tasks.validation import measurements as m
 from tasks.validation.findings import Judgement
 from tasks.validation.measurements import Measurement
 
-_CLOSE, _MOST_NAMES, _LONGEST = 0.8, 200, 80
+_CLOSE, _MOST_NAMES = 0.8, 200
 
 
 def count_broken_rows(
@@ -94,14 +94,21 @@ def check_top_user(frame: pd.DataFrame, *, max_share: float, rows_at_least: int)
 
 
 def check_unknown_events(
-    frame: pd.DataFrame, *, events: Collection[str], as_of: str, newest: int
+    frame: pd.DataFrame,
+    *,
+    events: Collection[str],
+    as_of: str,
+    newest: int,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> Judgement:
-    """Find names that no task of the contract has, and that are close to one of its names, or new.
+    """Find names that no surface has, and that are close to one of the contract's names, or new.
 
-    A log may hold what is another surface's; those names are only listed, and the most frequent are judged.
+    A log may hold what another surface declares; those names are only listed. Of the others the most frequent
+    are judged.
 
     Parameters
     ----------
+    elsewhere : the names of other surfaces, each with its surface.
     newest : a name is new if none of its events is older than so many days, and other events are.
     """
     unknown = m.measured(frame, m.UNKNOWN_NAME)
@@ -111,13 +118,14 @@ def check_unknown_events(
     begun = min(_first_days(m.measured(frame, m.ROWS)).values(), default=since)
     broken = []
     frequent = sorted(first, key=lambda name: -rows[name])
-    for name in frequent[:_MOST_NAMES]:
+    others = elsewhere or {}
+    for name in [name for name in frequent if name not in others][:_MOST_NAMES]:
         if near := get_close_matches(name, events, n=1, cutoff=_CLOSE):
             broken.append((name, f"{name}: {rows[name]:,} events (is it '{near[0]}'?)"))
         elif begun < since <= first[name]:
             broken.append((name, f"{name}: {rows[name]:,} events since {first[name]}"))
-    others = list_names(f"{name[:_LONGEST]} ({rows[name]:,})" for name in frequent)
-    return Judgement(sorted(events), broken, f"named by no task: {others}" if others else "none")
+    holds = describe_strange_events({name: rows[name] for name in frequent}, events, others)
+    return Judgement(sorted(events), broken, "; ".join(holds) or "none")
 
 
 def check_contracted_events(frame: pd.DataFrame, *, events: Sequence[str]) -> Judgement:

@@ -94,7 +94,7 @@ RULES = (
     Rule("expect_arrival_after_happening",
          _count(m.ARRIVED_EARLY, unless="the events have no ingested_at"), _SHARE,
          "Nothing arrives before it happens."),
-    Rule("expect_no_strange_event", check_unknown_events, ("events", "as_of", "newest"),
+    Rule("expect_no_strange_event", check_unknown_events, ("events", "as_of", "newest", "elsewhere"),
          "No event name outside of the contract is new, or close to one of the contract."),
     Rule("expect_every_contracted_event", check_contracted_events, ("events",),
          "Every event name of the contract occurs."),

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.contracts import Contracts, digest
+from tasks.contracts.event_names import events_elsewhere
 from tasks.errors import GateRefused
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.labels.snapshot import Snapshot
@@ -72,6 +73,7 @@ def run(
     store = LabelStore(workspace.home, workspace.surface)
     labels = store.snapshot(snapshot)
     suites, facts = suites_and_facts(workspace.contracts, labels)
+    elsewhere = events_elsewhere(workspace.surfaces, workspace.surface)
     asked = {"suites": suites, "facts": facts, "contracts": workspace.contracts.digests}
     inputs = digest({"step": "validate", "snapshot": snapshot, **asked})
     key = StepKey(workspace.home, workspace.surface, "validate", inputs)
@@ -79,7 +81,7 @@ def run(
     if run_id is None:
         tags = {"as_of": format_instant(labels.as_of), "snapshot": labels.id}
         with step_run(key, parent_run=parent_run, tags=tags) as opened:
-            _validate(workspace, labels, suites, facts, opened)
+            _validate(workspace, labels, suites, {**facts, "elsewhere": elsewhere}, opened)
             run_id = opened.run_id
     evidence = read_evidence(workspace.home, run_id, ValidationEvidence)
     if evidence.success:
@@ -124,6 +126,7 @@ def suites_and_facts(contracts: Contracts, snapshot: Snapshot) -> tuple[dict[str
     facts = {
         "bounds": {name: list(bounds) for name, bounds in surface.base_rates.items()},
         "events": sorted(contracts.tasks.events),
+        "elsewhere": {},
         "impression_columns": columns[IMPRESSIONS],
         "event_columns": columns[EVENTS],
         "segments": [segment.name for segment in surface.segments],

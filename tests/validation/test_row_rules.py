@@ -76,7 +76,20 @@ def test_an_unknown_event_is_found_where_it_is_new_or_close_to_a_known_one() -> 
         "swipe: 2 events since 2026-03-28",
         "clik: 1 events (is it 'click'?)",
     ]
-    assert judge(frame_of(old)).observed == "named by no task: tap (4)"
+    assert judge(frame_of(old)).observed == "known to no surface: tap (4)"
+
+
+def test_an_event_that_another_surface_declares_is_neither_new_nor_strange() -> None:
+    day = date(2026, 3, 28)
+    new = [Measurement("unknown_name", name, day=day, rows=2) for name in ("clicks", "tup")]
+    frame = frame_of([Measurement("rows", "click", day=DAY, rows=9), *new])
+    judge = partial(
+        row_rules.check_unknown_events, frame, events=["click"], as_of="2026-03-31T00:00:00Z", newest=7
+    )
+    assert sentences(judge(elsewhere={"clicks": "feed"})) == ["tup: 2 events since 2026-03-28"]
+    assert judge(elsewhere={"clicks": "feed", "tup": "feed"}).observed == (
+        "of other surfaces: clicks (2, feed), tup (2, feed)"
+    )
 
 
 def test_an_event_of_the_contract_that_never_occurs_is_found() -> None:

@@ -18,6 +18,7 @@ SUITES = Path(__file__).parents[2] / "expectations"
 FACTS: dict[str, Any] = {
     "bounds": {"buy": [0.1, 0.9]},
     "events": ["buy"],
+    "elsewhere": {},
     "impression_columns": {"price": ["integer", "number"]},
     "event_columns": {},
     "segments": ["kind"],

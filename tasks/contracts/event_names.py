@@ -1,0 +1,69 @@
+"""Names of events that a surface's tasks do not read: another surface's, or names that no surface knows.
+
+A log may hold what several surfaces read. A name that another one declares is of no concern here; a name that
+none declares may be a misspelt one, so the nearest of all known names is told with it.
+"""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tasks.contracts.load import surface_names
+from tasks.contracts.tasks import TasksSpec
+from tasks.contracts.yaml_file import read_yaml
+from tasks.errors import ContractError, list_names
+
+_LONGEST = 80
+
+
+def events_elsewhere(root: Path, surface: str) -> dict[str, str]:
+    """Return the event names that other surfaces declare, each with the first surface that does.
+
+    A surface whose tasks cannot be read declares none.
+    """
+    declared: dict[str, str] = {}
+    for name in surface_names(root) if root.is_dir() else ():
+        for event in _declared(root / name / "tasks.yaml") if name != surface else ():
+            declared.setdefault(event, name)
+    return declared
+
+
+def _declared(file: Path) -> Collection[str]:
+    try:
+        return TasksSpec.model_validate(read_yaml(file)).events
+    except (ContractError, ValidationError, OSError, ValueError):
+        return ()
+
+
+def describe_strange_events(
+    counts: Mapping[str, int], own: Collection[str], elsewhere: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Say of names that no task of a surface has whose they are, and which are nearest to those of nobody.
+
+    Parameters
+    ----------
+    counts : events by name, the most frequent first.
+    own : the names of the surface's tasks.
+    elsewhere : the names of other surfaces, each with its surface.
+
+    Examples
+    --------
+    >>> describe_strange_events({"watch": 7, "clik": 2}, ["click"], {"watch": "short_video"})
+    ('of other surfaces: watch (7, short_video)', "known to no surface: clik (2, is it 'click'?)")
+    """
+    known = sorted({*own, *elsewhere})
+    others = [f"{name} ({n:,}, {elsewhere[name]})" for name, n in counts.items() if name in elsewhere]
+    nobodys = [
+        f"{name[:_LONGEST]} ({n:,}{_nearest(name, known)})"
+        for name, n in counts.items()
+        if name not in elsewhere
+    ]
+    named = {"of other surfaces": others, "known to no surface": nobodys}
+    return tuple(f"{whose}: {list_names(names)}" for whose, names in named.items() if names)
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name[:_LONGEST], known, n=1)
+    return f", is it '{close[0]}'?" if close else ""
