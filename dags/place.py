@@ -1,8 +1,12 @@
-"""Where a step finds its contracts and its state: two settings, or else the repository's own folders."""
+"""Where a step finds its contracts and its state: two settings, or else the repository's own folders.
+
+Every step begins by opening its workspace; what it writes from there on is not readable by everybody.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.privacy import withhold_from_others
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +24,8 @@ def home_folder() -> Path:
 
 
 def open_workspace(surface: str) -> "Workspace":
-    """Return where a step works."""
+    """Return where a step works, and withhold from others what it writes there."""
+    withhold_from_others()
     from tasks.stores.workspace import Workspace
 
     return Workspace.open(surface, surfaces=surfaces_folder(), home=home_folder())

@@ -23,7 +23,7 @@ _LONGEST: Final = 500
 """Characters of an error's own words that are printed: a terminal's screen holds them."""
 
 
-def report_fault(error: Exception, words: Sequence[str]) -> str:
+def report_fault(error: BaseException, words: Sequence[str]) -> str:
     """Keep the traceback and return the message; ``words`` are those that were typed."""
     text = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
     summary = as_printable(text)
@@ -50,7 +50,7 @@ def find_home(words: Sequence[str]) -> Path:
     return Settings().home
 
 
-def write_traceback(error: Exception, home: Path) -> Path:
+def write_traceback(error: BaseException, home: Path) -> Path:
     """Write an error's traceback to a new file below a home; return where it lies.
 
     Raises

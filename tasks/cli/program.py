@@ -25,11 +25,13 @@ from tasks.cli import (
 )
 from tasks.cli.command import PROGRAM, Call
 from tasks.cli.faults import EXIT_CODE, report_fault
+from tasks.cli.interpreter import prepare_interpreter
 from tasks.cli.output import PrintableFormatter, as_json, as_plain, as_printable, as_text
+from tasks.cli.surroundings import find_refusal, require_working_folder
 from tasks.errors import ContractError, EquipoiseError
+from tasks.privacy import withhold_from_others
 
 STOPPED: Final = 130
-_NOT_FOR_OTHERS: Final = 0o007
 _PYDANTIC: Final = "Value error, "
 """What pydantic, by which typer reads values, begins its messages with."""
 MODULES: Final = (
@@ -51,6 +53,20 @@ class Answer:
     code: int
 
 
+def application() -> Typer:
+    """Return the program's parser: every group with its commands."""
+    app = Typer(
+        add_completion=False,
+        help="Retrain a multi-task, multi-objective ranker and decide whether the result may serve.",
+        epilog=f"example: {PROGRAM} retrain weekly_circular --as-of 2018-01-01T00:00:00Z",
+        context_settings={"help_option_names": ["--help", "-h"]},
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    )
+    for group in (group for module in MODULES for group in module.GROUPS):
+        app.add_typer(group.typer, name=group.word, help=group.help, rich_help_panel=group.heading)
+    return app
+
+
 def parse(argv: Sequence[str] | None) -> Call:
     """Read a command with its arguments; nothing runs.
 
@@ -61,17 +77,8 @@ def parse(argv: Sequence[str] | None) -> Call:
     SystemExit
         Help was asked for and printed.
     """
-    app = Typer(
-        add_completion=False,
-        help="Retrain a multi-task, multi-objective ranker and decide whether the result may serve.",
-        epilog=f"example: {PROGRAM} retrain weekly_circular --as-of 2018-01-01T00:00:00Z",
-        context_settings={"help_option_names": ["--help", "-h"]},
-        rich_markup_mode="rich" if sys.stdout.isatty() else None,
-    )
-    for group in (group for module in MODULES for group in module.GROUPS):
-        app.add_typer(group.typer, name=group.word, help=group.help, rich_help_panel=group.heading)
     try:
-        call = get_command(app).main(argv, prog_name=PROGRAM, standalone_mode=False)
+        call = get_command(application()).main(argv, prog_name=PROGRAM, standalone_mode=False)
     except TyperException as error:
         context = getattr(error, "ctx", None)
         typed = context.command_path if context else PROGRAM
@@ -98,26 +105,43 @@ def main(
     argv: Sequence[str] | None = None, *, answer: Callable[[Sequence[str] | None], Answer] = answer
 ) -> int:
     """Run one command; return its exit code. What it writes is not for everybody on this machine."""
-    os.umask(os.umask(_NOT_FOR_OTHERS) | _NOT_FOR_OTHERS)
+    withhold_from_others()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(PrintableFormatter("%(message)s"))
     logging.getLogger("equipoise").setLevel(logging.INFO)
     try:
+        prepare_interpreter()
+        require_working_folder()
         given = answer(argv)
         command, json = given.call.command, given.call.arguments["json"]
         shown = as_json(given.plain) if json else as_text(command.written(as_printable(given.plain)))
-        print(shown, flush=True)
+        _print(shown)
     except EquipoiseError as error:
-        print(as_printable(f"{type(error).__name__}: {error}"), file=sys.stderr)
-        return error.exit_code
+        return _refuse(find_refusal(error) or error)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return STOPPED
     except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001 - whatever nobody foresaw is one message too
+    except SystemExit:  # help was printed
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever nobody foresaw, also a panic of a Rust library
+        if refusal := find_refusal(error):
+            return _refuse(refusal)
         print(report_fault(error, sys.argv[1:] if argv is None else argv), file=sys.stderr)
         return EXIT_CODE
     return given.code
+
+
+def _print(shown: str) -> None:
+    try:
+        print(shown, flush=True)
+    except OSError:  # Python would try to write the rest once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+def _refuse(error: EquipoiseError) -> int:
+    print(as_printable(f"{type(error).__name__}: {error}"), file=sys.stderr)
+    return error.exit_code

@@ -9,6 +9,7 @@ from typer import Argument, Option
 from tasks.cli import explain_text, text
 from tasks.cli.command import Group
 from tasks.cli.options import AsOf, By, Candidates, ParentRun, Release, ReleaseOption, Why
+from tasks.errors import ContractError
 
 if TYPE_CHECKING:
     from tasks.promotion.promote import MoveResult
@@ -125,11 +126,12 @@ def promote(
     waiver: Annotated[str | None, Option(metavar="WHY", help="Why no online test is needed.")] = None,
 ) -> dict[str, Any]:
     """Make a release the champion, where its gates allow it."""
+    person = _person(by)
     from tasks.pipeline import recheck
     from tasks.promotion import promote
     from tasks.promotion.rules import Mover, Support
 
-    support, mover = Support(experiment, waiver), Mover(_person(by))
+    support, mover = Support(experiment, waiver), Mover(person)
     return _moved(promote.run(workspace, release=ref, why=why, by=mover, judge=recheck, support=support))
 
 
@@ -141,13 +143,17 @@ def rollback(
     to: Annotated[str | None, Option(metavar="REF", help="Another release that was champion before.")] = None,
 ) -> dict[str, Any]:
     """Make the previous champion the champion again."""
+    person = _person(by)
     from tasks.promotion import rollback
 
-    return _moved(rollback.run(workspace, why=why, by=_person(by), to=to))
+    return _moved(rollback.run(workspace, why=why, by=person, to=to))
 
 
 def _person(by: str | None) -> str:
-    return getuser() if by is None else by
+    try:
+        return getuser() if by is None else by
+    except (OSError, KeyError):
+        raise ContractError("This user has no name here: say who moves it (--by NAME)") from None
 
 
 def _moved(result: "MoveResult") -> dict[str, Any]:

@@ -1,11 +1,14 @@
-"""``gates`` in ``surface.yaml``: what a release must pass, with the defaults of what is left out."""
+"""``gates`` in ``surface.yaml``: what a release must pass, with the defaults of what is left out.
+
+``Rules`` adds what else of that file decides on a promotion, as evidence keeps it.
+"""
 
 from datetime import timedelta
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tasks.contracts.base import Closed, Identifier, Identifiers, Number, Range, Share
+from tasks.contracts.base import AsTuple, Closed, Identifier, Identifiers, Number, Range, Share
 from tasks.contracts.durations import Duration
 
 AUC_MAX: Final = 0.995
@@ -110,3 +113,14 @@ class Gates(Closed):
     shadow: ShadowGate = ShadowGate()
     freshness: FreshnessGate = FreshnessGate()
     cannot_tell: Literal["hold", "warn"] = "warn"
+
+
+class Rules(Gates):
+    """All of ``surface.yaml`` that a promotion is judged by: the gates, the base rates and the reviewers.
+
+    ``base_rates``: by task the rates outside which its labels fail validation. ``reviewers``: by role who may
+    approve. None where an earlier program wrote the rules down and kept the gates alone.
+    """
+
+    base_rates: dict[Identifier, Range] | None = None
+    reviewers: dict[Identifier, Annotated[tuple[str, ...], AsTuple]] | None = None

@@ -22,7 +22,7 @@ from tasks.contracts.base import (
 )
 from tasks.contracts.cron import check_cron
 from tasks.contracts.durations import Duration, parse_duration
-from tasks.contracts.gates import Gates
+from tasks.contracts.gates import Gates, Rules
 from tasks.contracts.training import TaskTraining
 
 Cron = Annotated[str, StringConstraints(max_length=200), AfterValidator(check_cron)]
@@ -238,6 +238,11 @@ class SurfaceSpec(Closed):
     def ends_at(self) -> datetime | None:
         """The instant at which the logs end: the midnight after ``until``; None where they go on."""
         return None if self.until is None else datetime.combine(self.until + timedelta(days=1), time(), UTC)
+
+    @property
+    def rules(self) -> Rules:
+        """What a promotion is judged by, as evidence keeps it."""
+        return Rules(**dict(self.gates), base_rates=self.base_rates, reviewers=self.reviewers)
 
     @property
     def examination_curve(self) -> tuple[float, ...] | None:

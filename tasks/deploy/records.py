@@ -15,6 +15,7 @@ from tasks.deploy.layout import MARK, Layout
 from tasks.deploy.processes import end_sessions, started_at, undisturbed
 from tasks.deploy.services import Service
 from tasks.errors import StoreError
+from tasks.privacy import private_umask
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def start(layout: Layout, service: Service) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=private_umask(),
             **_as(service.user),
         )
     _write(layout, service.name, process.pid)

@@ -260,8 +260,8 @@ class ReleaseEvidence(Document):
 
     ``kept``: by task, why it could not be trained; ``unrepeated``: why its recipe could not be repeated;
     ``unjudged``: why its joint could not be measured. ``judges`` stood in for factors that knew something of
-    the days that a joint is measured on. ``rules`` are the surface's gates when it was made, None where an
-    earlier program made it.
+    the days that a joint is measured on. ``rules`` are the gates, base rates and reviewers of when it was
+    made, None where an earlier program made it.
     """
 
     document: Literal["release"] = "release"
@@ -310,8 +310,8 @@ class TermEvidence(Section):
 class GateEvidence(Document):
     """The dossier of a release without its pictures; ``manifest`` has a format of its own.
 
-    ``rules`` are the surface's gates that it was judged by; ``loosened`` says which of them let more through
-    than those of when the release was made. ``judged_as_of`` is the day of a promotion that came later.
+    ``rules`` are the gates, base rates and reviewers of its day; ``loosened`` says which let more
+    through than when the release was made. ``judged_as_of`` is the day of a promotion that came later.
     """
 
     document: Literal["gate"] = "gate"

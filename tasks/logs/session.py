@@ -30,7 +30,7 @@ from tasks.logs.tables import LogTables, configure, read_types, session_folder
 from tasks.logs.times import FIRST, LAST, impossible_time
 from tasks.sql import expressions as x
 from tasks.stores.location import Location, register_objects
-from tasks.stores.scratch import scratch
+from tasks.stores.scratch import scratch, scratch_folder
 from tasks.stores.workspace import Workspace
 
 _UNBOUNDED = "unbounded_files"
@@ -56,7 +56,7 @@ def session(
     """
     size = limits(threads, memory)
     with (
-        scratch(home / "tmp", "duckdb-") as spill,
+        scratch(scratch_folder(home), "duckdb-") as spill,
         _translated(size.memory),
         duckdb.connect(config=_config(size, spill)) as connection,
     ):

@@ -54,7 +54,8 @@ class Dossier:
 
     ``tasks`` holds the figures of each on the test slice, ``slots`` by task the calibration ratio of the
     items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` PNG bytes by caption,
-    ``rules`` the gates that it was judged by, ``loosened`` those that let more through than when it was made.
+    ``rules`` the gates, base rates and reviewers of then, ``loosened`` what lets more
+    through than when it was made.
     """
 
     surface: str

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tasks.calibration.pictures import gather_pictures
 from tasks.contracts import Contracts, canonical, digest
-from tasks.contracts.gates import Gates
+from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
 from tasks.evaluation.evidence import ReleaseEvidence, ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
@@ -39,8 +39,8 @@ DOSSIER: Final = "dossier"
 class GateResult:
     """The verdict on a release, ``promote`` or ``hold``, with every gate and where the dossier lies.
 
-    ``rules`` is the digest of the surface's gates that it was judged by, ``loosened`` says which of them let
-    more through than those of when it was made, ``judged_as_of`` when the age of its parts was taken.
+    ``rules`` is the digest of the gates, base rates and reviewers that it was judged by, ``loosened``
+    says which let more through than when it was made, ``judged_as_of`` when the age of its parts was taken.
     """
 
     release: int
@@ -187,18 +187,18 @@ def _dossier(
         ),
         proxies=documents.release.proxies,
         conflicts=documents.release.conflicts,
-        rules=canonical(gates),
+        rules=canonical(workspace.contracts.surface.rules),
         loosened=_loosened(workspace.contracts, manifest, documents.release),
     )
 
 
 def _loosened(contracts: Contracts, manifest: Manifest, released: ReleaseEvidence) -> tuple[str, ...]:
-    """Say how the gates of now are looser than those of when the release was made."""
+    """Say how the rules of now are looser than those of when the release was made."""
     if manifest.contracts.get("surface") == contracts.digests["surface"]:
         return ()
     if released.rules is None:
         return ("its gates of then are not known, and surface.yaml is another since",)
-    return name_loosened(Gates.model_validate(released.rules), contracts.surface.gates)
+    return name_loosened(Rules.model_validate(released.rules), contracts.surface.rules)
 
 
 def _slot_utility(simulation: SimulationEvidence, tasks: Sequence[TaskEvidence]) -> SlotUtility | None:

@@ -1,10 +1,11 @@
-"""Which gates let more through than before: what a change of surface.yaml loosened after a release was made.
+"""Which rules let more through than before: what a change of surface.yaml loosened after a release was made.
 
 ::
 
     bound       looser where it is
     a minimum   lower          a maximum or an age   higher          segments   fewer
     a baseline  another one: neither is stricter, so every change counts
+    base rates  wider, or none     reviewers             more
 """
 
 from collections.abc import Iterator
@@ -12,25 +13,29 @@ from math import inf
 from typing import Final
 
 from tasks.contracts.durations import format_duration
-from tasks.contracts.gates import Gates
+from tasks.contracts.gates import Gates, Rules
 
 _SEVERITIES: Final = ("info", "warning", "critical")
 _CANNOT_TELL: Final = ("hold", "warn")
 
 Bound = tuple[str, float, object]
-"""Its place in ``gates``, a number that grows as it gets looser, and what is written there."""
+"""Its place in surface.yaml, a number that grows as it gets looser, and what is written there."""
 
 
-def name_loosened(before: Gates, after: Gates) -> tuple[str, ...]:
+def name_loosened(before: Rules, after: Rules) -> tuple[str, ...]:
     """Say each bound that lets more through than before, with both values.
 
     Examples
     --------
-    >>> fewer = Gates.model_validate({"data": {"rows": 10}, "shadow": {"score_shift_max": 0.1}})
-    >>> name_loosened(Gates(), fewer)
+    >>> rules = {"base_rates": {"click": [0.1, 0.2]}, "reviewers": {"safety": ["sam"]}}
+    >>> before = Rules.model_validate(rules)
+    >>> fewer = Rules.model_validate(rules | {"data": {"rows": 10}, "shadow": {"score_shift_max": 0.1}})
+    >>> name_loosened(before, fewer)
     ('gates.data.rows 10000 -> 10',)
-    >>> name_loosened(fewer, Gates())
+    >>> name_loosened(fewer, before)
     ('gates.shadow.score_shift_max 0.1 -> 0.5',)
+    >>> name_loosened(before, Rules.model_validate({"base_rates": {}, "reviewers": {"safety": ["eve"]}}))
+    ('base_rates.click from 0.1 -> none', 'base_rates.click to 0.2 -> none', 'reviewers.safety none -> eve')
     """
     tasks = {*_tasks_of(before), *_tasks_of(after)}
     old = {place: (looseness, shown) for place, looseness, shown in _bounds(before, tasks)}
@@ -38,19 +43,35 @@ def name_loosened(before: Gates, after: Gates) -> tuple[str, ...]:
     lost = [place for place in old if place not in new]
     looser = [place for place, (looseness, _) in new.items() if looseness > old.get(place, (inf, None))[0]]
     named = [
-        f"gates.{place} {old[place][1]} -> {new[place][1] if place in new else 'none'}"
-        for place in looser + lost
+        f"{place} {old[place][1]} -> {new[place][1] if place in new else 'none'}" for place in looser + lost
     ]
     if before.decision != after.decision:
         named.append(f"gates.decision {before.decision.model_dump()} -> {after.decision.model_dump()}")
-    return tuple(named)
+    return (*named, *_name_reviewers(before, after))
 
 
 def _tasks_of(gates: Gates) -> set[str]:
     return {*gates.model.refit_shift_max_by_task, *gates.freshness.parts}
 
 
-def _bounds(gates: Gates, tasks: set[str]) -> Iterator[Bound]:
+def _name_reviewers(before: Rules, after: Rules) -> Iterator[str]:
+    if before.reviewers is None:
+        yield "its base rates and reviewers of then are not known, and surface.yaml is another since"
+        return
+    for role, users in (after.reviewers or {}).items():
+        for user in sorted({*users} - {*before.reviewers.get(role, ())}):
+            yield f"reviewers.{role} none -> {user}"
+
+
+def _bounds(rules: Rules, tasks: set[str]) -> Iterator[Bound]:
+    for place, looseness, shown in _gates(rules, tasks):
+        yield f"gates.{place}", looseness, shown
+    for task, (low, high) in (rules.base_rates or {}).items():
+        yield f"base_rates.{task} from", -low, low
+        yield f"base_rates.{task} to", high, high
+
+
+def _gates(gates: Gates, tasks: set[str]) -> Iterator[Bound]:
     yield from _minima(gates)
     yield from _maxima(gates, tasks)
     yield "data.severity", _SEVERITIES.index(gates.data.severity), gates.data.severity

@@ -28,7 +28,7 @@ class Case:
     champion : the champion's version, None where there is none.
     changed : which of the tasks and policies are not the champion's.
     evidence : digest of all that the decision rests on; other evidence has another.
-    loosened : the gates that let more through than when the release was made.
+    loosened : the gates, base rates and reviewers that let more through than when the release was made.
     as_of : the day at which the release was judged.
     """
 
@@ -150,7 +150,7 @@ def refuse_verdict(case: Case) -> None:
 
 
 def refuse_loosened(case: Case, surface: str) -> None:
-    """Refuse to judge a release by looser gates than it was made under without anybody's approval.
+    """Refuse to judge a release by looser rules than it was made under without anybody's approval.
 
     Raises
     ------
@@ -159,9 +159,9 @@ def refuse_loosened(case: Case, surface: str) -> None:
     """
     if case.loosened:
         raise GateRefused(
-            f"Gates were loosened since release {case.release} was made: {'; '.join(case.loosened)}. That "
-            f"asks for the utility policy's approvals: promote it with the DAG {surface}__promote, where "
-            "its reviewers answer, or take the change back"
+            f"surface.yaml was loosened since release {case.release} was made: {'; '.join(case.loosened)}. "
+            f"That asks for the utility policy's approvals: promote it with the DAG {surface}__promote, "
+            "where its reviewers answer, or take the change back"
         )
 
 

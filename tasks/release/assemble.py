@@ -191,7 +191,7 @@ class _Making:
             judges=tuple(judges),
             unjudged=self._unjudged,
             description=describe(manifest, wanted.workspace.contracts.utility, figures, judges=judges),
-            rules=canonical(wanted.workspace.contracts.surface.gates),
+            rules=canonical(wanted.workspace.contracts.surface.rules),
         )
 
     def _refit(self, tested: Tested, reports: Reports, served: Scorer) -> RefitEvidence:

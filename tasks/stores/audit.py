@@ -62,7 +62,7 @@ class Entry:
     experiment, waiver : what supports changed tasks or policies.
     run : the Airflow run that it belongs to; empty for the command line.
     sha256, champion_sha256 : digests of both releases' files; None in rows of programs before this one.
-    loosened : the gates that let more through than when the release was made.
+    loosened : the gates, base rates and reviewers that let more through than when the release was made.
     replaces : the audit that was set aside before this row began a new one, and why.
     seal : digest of this row and of the seal before it.
     """

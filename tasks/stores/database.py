@@ -8,9 +8,12 @@
 
 MLflow keeps the absolute location of all artifacts. Where the home was moved or copied, they are written anew
 when the database is opened, so that nothing is read from, or written to, the place where it lay before.
+
+Who may read the database and not write it opens it so that sqlite makes no file beside it.
 """
 
 import logging
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -30,12 +33,21 @@ _ASIDE: Final = ".making-"
 _BELOW: Final = "/mlflow/artifacts"
 _HOLDING: Final = ("runs", "registered_models")
 """The tables that hold what somebody made; a database without a row in them is as good as none."""
+_LASTING: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _LOCATIONS: Final = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
     ("model_versions", "storage_location"),
 )
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether waiting may mend an error of the database: not where it may not be written or has no room."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, sqlite3.Error):
+        cause = cause.__cause__
+    return cause is None or getattr(cause, "sqlite_errorcode", 0) & 0xFF not in _LASTING
 
 
 def database_of(home: Path) -> Path:
@@ -46,6 +58,14 @@ def database_of(home: Path) -> Path:
 def artifacts_of(home: Path) -> str:
     """Return the URI of the folder below which a home's artifacts lie."""
     return (home.absolute() / "mlflow" / "artifacts").as_uri()
+
+
+def address_of(home: Path) -> str:
+    """Return the address by which MLflow opens a home's database; to read it, for whoever may not write."""
+    database = database_of(home)
+    if _is_writable(database):
+        return f"sqlite:///{database}"
+    return f"sqlite:///file:{database}?{_reading(database)}&uri=true"
 
 
 def is_made(home: Path) -> bool:
@@ -140,7 +160,21 @@ def _is_own(file: Path) -> bool:
 
 
 def _open(database: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(database))}?mode={mode}", uri=True, timeout=60)
+    how = f"mode={mode}" if mode != "ro" or _is_writable(database) else _reading(database)
+    return sqlite3.connect(f"file:{quote(str(database))}?{how}", uri=True, timeout=60)
+
+
+def _is_writable(database: Path) -> bool:
+    """Whether this user may write the database, and the files that sqlite keeps beside it."""
+    return all(os.access(place, os.W_OK) for place in (database, database.parent))
+
+
+def _reading(database: Path) -> str:
+    """Return how a database is opened that this user may only read.
+
+    Without a writer's log beside it all is in the database, and nothing beside it has to be made.
+    """
+    return "mode=ro" if database.with_name(f"{database.name}-wal").exists() else "mode=ro&immutable=1"
 
 
 def _is_same(base: str, home: Path) -> bool:

@@ -7,6 +7,7 @@
 """
 
 import fcntl
+import os
 import shutil
 import tempfile
 import time
@@ -19,6 +20,15 @@ _OWNER: Final = ".owner"
 _NEW: Final = ".new-"
 _OLD_FOLDER, _OLD_PART = 24 * 3600, 3600
 """Seconds after which a folder without an owner's file, or a part of a process that is gone, is swept."""
+
+
+def scratch_folder(home: Path) -> Path:
+    """Return where a step's scratch lies: in the home, or where that may only be read, elsewhere."""
+    place = home / "tmp"
+    nearest = next(folder for folder in (place, *place.parents) if folder.exists())
+    if os.access(nearest, os.W_OK):
+        return place
+    return Path(tempfile.gettempdir(), f"equipoise-{os.getuid()}")
 
 
 @contextmanager

@@ -38,7 +38,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.errors import StoreError
 from tasks.settings import Settings
-from tasks.stores.database import artifacts_of, database_of, follow_home, is_made, make_database
+from tasks.stores.database import (
+    address_of,
+    artifacts_of,
+    database_of,
+    follow_home,
+    is_made,
+    is_passing,
+    make_database,
+)
 from tasks.stores.locks import hold
 
 P = ParamSpec("P")
@@ -150,7 +158,8 @@ def _open(uri: str, home: Path) -> PatientClient:
             with exclusive(home):
                 make_database(home)
         follow_home(home)
-        return PatientClient(uri, uri)
+        address = address_of(home)
+        return PatientClient(address, address)
 
 
 def _of_server(error: MlflowException) -> bool:
@@ -169,7 +178,9 @@ def _away(error: Exception) -> StoreError:
 
 def _passing(error: MlflowException) -> bool:
     """Whether waiting may mend it: a locked database, or two writers of one unique key."""
-    return error.error_code == "TEMPORARILY_UNAVAILABLE" or "IntegrityError" in str(error)
+    return is_passing(error) and (
+        error.error_code == "TEMPORARILY_UNAVAILABLE" or "IntegrityError" in str(error)
+    )
 
 
 def _own_uri(home: Path) -> str:

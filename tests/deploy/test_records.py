@@ -153,6 +153,18 @@ def test_files_of_a_service_are_private(tmp_path: Path) -> None:
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
+def test_what_a_part_writes_is_not_readable_by_everybody(tmp_path: Path) -> None:
+    """Airflow's parts run the steps, and MLflow's server keeps what they log."""
+    (tmp_path / "parts").mkdir()
+    before = os.umask(0o022)
+    try:
+        command = ("touch", str(tmp_path / "written"))
+        start_service(Layout(tmp_path, tmp_path), Service("part", command, dict(os.environ), Ended())).wait()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "written").stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts a part as somebody else")
 def test_a_home_that_keeps_the_other_user_out_is_said_with_the_way_out(tmp_path: Path) -> None:
     closed = tmp_path / "closed"

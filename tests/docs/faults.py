@@ -44,6 +44,11 @@ FAULTS: Final = {
             "test_pipeline.py::test_a_promotion_that_was_killed_three_times_makes_one_move",
         ),
         Fault(
+            "in a rollback, three times",
+            "one move, one row of the audit",
+            "promotion/test_rollback.py::test_a_rollback_that_was_killed_three_times_makes_one_move",
+        ),
+        Fault(
             "and leaves scratch behind",
             "the next run sweeps what has no living owner",
             "stores/test_scratch.py::test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_stays",
@@ -81,6 +86,36 @@ FAULTS: Final = {
             "stores/test_reusable_part.py::test_what_lost_its_files_or_its_evidence_is_made_again_in_its_place",
         ),
         Fault(
+            "this user may not write the home, or a file that was named",
+            "one message, exit code 2; what only reads still works",
+            "cli/test_surroundings.py::test_who_may_only_read_can_list_show_verify_explain_and_score",
+        ),
+        Fault(
+            "Python runs without docstrings, or in a locale whose names of files are not UTF-8",
+            "refused at once with what to set, exit code 2; any other locale, output or warning is worked under",
+            "cli/test_interpreter.py::test_what_it_cannot_work_under_is_refused_at_once",
+        ),
+        Fault(
+            "the current folder was removed",
+            "one message, exit code 2",
+            "cli/test_surroundings.py::test_a_current_folder_that_was_removed_is_one_message_with_exit_code_2",
+        ),
+        Fault(
+            "whoever moves a release has no name on this machine",
+            "they are asked for one (`--by`), exit code 2",
+            "cli/test_surroundings.py::test_a_person_without_a_name_is_asked_for_one",
+        ),
+        Fault(
+            "the disk has no room for a file, or for what is printed",
+            "one message, exit code 3",
+            "cli/test_surroundings.py::test_a_limit_on_the_size_of_files_ends_in_one_message",
+        ),
+        Fault(
+            "an error that nobody foresaw, in any command",
+            "one message, exit code 3, and the traceback in a file below `faults` in the home",
+            "cli/test_faults.py::test_an_error_inside_any_command_is_one_message_exit_code_3_and_a_report_file",
+        ),
+        Fault(
             "the disk is full in the middle of a build",
             "one message; the last snapshot is still read",
             "labels/test_faults.py::test_a_full_disk_in_the_middle_of_a_build_leaves_the_last_snapshot",
@@ -108,7 +143,7 @@ FAULTS: Final = {
             "promotion/test_promote.py::test_evidence_that_somebody_edited_promotes_nothing",
         ),
         Fault(
-            "gates are loosened after a release was judged",
+            "gates or base rates are loosened, or a reviewer is added, after a release was judged",
             "what was loosened is named in case, audit and dossier, and asks for the approvals of a policy",
             "promotion/test_promote.py::test_loosened_gates_ask_for_approvals_and_are_named_everywhere",
         ),

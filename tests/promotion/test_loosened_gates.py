@@ -1,4 +1,4 @@
-"""Every bound of the gates counts, in the direction in which it lets more through."""
+"""Every bound, base rate and reviewer counts, in the direction in which it lets more through."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from tasks.contracts import canonical
-from tasks.contracts.gates import Gates
+from tasks.contracts.gates import Rules
 from tasks.promotion.loosened_gates import name_loosened
 
 LOOSER: dict[str, tuple[Any, Any]] = {
@@ -31,20 +31,23 @@ LOOSER: dict[str, tuple[Any, Any]] = {
     "freshness.newest_training_row": ("P10D", "P11D"),
     "freshness.parts": ({"click": "P1D"}, {}),
     "cannot_tell": ("hold", "warn"),
+    "base_rates": ({"click": [0.1, 0.2]}, {"click": [0.1, 0.3]}),
+    "reviewers": ({"safety": ["sam"]}, {"safety": ["sam", "eve"]}),
 }
 """A stricter and a looser value of every bound; there is one legal baseline."""
+BESIDE_THE_GATES = {"base_rates", "reviewers"}
 
 
-def gates(**values: Any) -> Gates:
-    """Return gates with values by their place, as in ``data.rows``."""
-    plain: dict[str, Any] = {}
+def rules(**values: Any) -> Rules:
+    """Return rules with values by their place, as in ``data.rows``."""
+    plain: dict[str, Any] = {"base_rates": {}, "reviewers": {}}
     for place, value in values.items():
         holder = plain
         *above, name = place.split(".")
         for key in above:
             holder = holder.setdefault(key, {})
         holder[name] = value
-    return Gates.model_validate(plain)
+    return Rules.model_validate(plain)
 
 
 def places(model: type[BaseModel], above: str = "") -> set[str]:
@@ -59,14 +62,15 @@ def places(model: type[BaseModel], above: str = "") -> set[str]:
 
 
 def test_no_bound_of_the_contract_is_left_out() -> None:
-    assert places(Gates) == LOOSER.keys()
+    assert places(Rules) == LOOSER.keys()
 
 
 @pytest.mark.parametrize("place", sorted(LOOSER.keys() - {"decision.baseline"}))
 def test_a_bound_that_lets_more_through_is_named_and_the_way_back_is_not(place: str) -> None:
-    strict, loose = (gates(**{place: value}) for value in LOOSER[place])
+    strict, loose = (rules(**{place: value}) for value in LOOSER[place])
     (named,) = name_loosened(strict, loose)
-    assert named.startswith(f"gates.{place.removesuffix('.first') if 'decision' in place else place}")
+    above = "" if place in BESIDE_THE_GATES else "gates."
+    assert named.startswith(f"{above}{place.removesuffix('.first') if 'decision' in place else place}")
     assert name_loosened(strict, strict) == ()
     assert place == "decision.first" or name_loosened(loose, strict) == ()
 
@@ -74,14 +78,39 @@ def test_a_bound_that_lets_more_through_is_named_and_the_way_back_is_not(place: 
 @settings(deadline=None)
 @given(st.sets(st.sampled_from(sorted(LOOSER.keys() - {"decision.baseline"})), min_size=1))
 def test_what_was_loosened_together_is_named_one_by_one(changed: set[str]) -> None:
-    strict = gates(**{place: values[0] for place, values in LOOSER.items()})
-    loose = gates(**{place: values[place in changed] for place, values in LOOSER.items()})
+    strict = rules(**{place: values[0] for place, values in LOOSER.items()})
+    loose = rules(**{place: values[place in changed] for place, values in LOOSER.items()})
     assert len(name_loosened(strict, loose)) >= len(changed)
     assert name_loosened(strict, strict) == ()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ({"click": [0.1, 0.2]}, {}, ["base_rates.click from 0.1 -> none", "base_rates.click to 0.2 -> none"]),
+        ({"click": [0.1, 0.2]}, {"click": [0.05, 0.15]}, ["base_rates.click from 0.1 -> 0.05"]),
+        ({}, {"click": [0.1, 0.2]}, []),
+    ],
+)
+def test_a_base_rate_is_looser_where_its_range_is_wider_or_gone(
+    before: dict[str, Any], after: dict[str, Any], named: list[str]
+) -> None:
+    assert list(name_loosened(rules(base_rates=before), rules(base_rates=after))) == named
+
+
+def test_a_reviewer_who_left_loosens_nothing_and_each_who_came_is_named_with_the_role() -> None:
+    before = rules(reviewers={"safety": ["sam", "eve"], "product": ["ana"]})
+    after = rules(reviewers={"safety": ["sam"], "product": ["ana", "sam"], "legal": ["kim"]})
+    assert name_loosened(before, after) == ("reviewers.product none -> sam", "reviewers.legal none -> kim")
+
+
+def test_of_a_program_that_kept_the_gates_alone_it_says_that_the_rest_is_not_known() -> None:
+    (named,) = name_loosened(Rules(), rules(reviewers={"safety": ["sam"]}))
+    assert named.startswith("its base rates and reviewers of then are not known")
+
+
 @settings(deadline=None)
 @given(st.sets(st.sampled_from(sorted(LOOSER))))
-def test_gates_come_back_from_evidence_as_they_were(loose: set[str]) -> None:
-    before = gates(**{place: values[place in loose] for place, values in LOOSER.items()})
-    assert name_loosened(before, Gates.model_validate(canonical(before))) == ()
+def test_rules_come_back_from_evidence_as_they_were(loose: set[str]) -> None:
+    before = rules(**{place: values[place in loose] for place, values in LOOSER.items()})
+    assert name_loosened(before, Rules.model_validate(canonical(before))) == ()

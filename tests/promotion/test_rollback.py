@@ -1,5 +1,6 @@
 """A champion goes back to what served before, for a reason and without a gate, and the audit says so."""
 
+import signal
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from tasks.pipeline import recheck
 from tasks.promotion import promote, rollback
 from tasks.promotion.rules import Mover
 from tasks.release import view as release_view
-from tasks.stores import delta
-from tasks.stores.audit import SCHEMA, Audit
+from tasks.stores import delta, releases
+from tasks.stores.audit import SCHEMA, Audit, Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import plan
+from tests.feeds import mini
 from tests.feeds.mini import LATER, NAME
 from tests.promotion.moving import MODEL, TESTED, moved_aliases, moves, promote_2
 
@@ -24,6 +26,17 @@ def test_a_rollback_goes_back_and_a_second_one_changes_nothing(workspace: Worksp
     promote_2(workspace)
     assert rollback.run(workspace, why="returns rose", by="sam").champion == 1
     assert rollback.run(workspace, why="returns rose", by="sam").moved is None
+    assert moves(workspace)[1:] == [("promote", 1, 2), ("rollback", 2, 1)]
+    assert moved_aliases(workspace) == {"champion": 1, "previous": 1}
+
+
+def test_a_rollback_that_was_killed_three_times_makes_one_move(workspace: Workspace, tmp_path: Path) -> None:
+    second = Entry(Kind.PROMOTE, "ana", 2, 1, "carts rose", "of no evidence")
+    releases.alias_moves(workspace).add(lambda entries, aliases: second)
+    where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
+    words = ["rollback", NAME, "--why", "returns rose", "--by", "sam", *where]
+    ends = mini.run_killed(words, [("", 0.0), ("", 0.15), ("", 0.4)], tmp_path / "killed")
+    assert (ends[0], ends[-1]) == (-signal.SIGKILL, 0)
     assert moves(workspace)[1:] == [("promote", 1, 2), ("rollback", 2, 1)]
     assert moved_aliases(workspace) == {"champion": 1, "previous": 1}
 

@@ -1,0 +1,75 @@
+"""However Python was started, a command works or is refused at once; each runs as a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tasks.cli.interpreter import refuse_interpreter
+from tasks.errors import ContractError
+from tests.contracts.files import setting, write_surface
+
+WORKS: dict[str, dict[str, str]] = {
+    "C": {"LC_ALL": "C"},
+    "a locale that is not there": {"LC_ALL": "de_DE.ISO-8859-1"},
+    "an output of ASCII": {"PYTHONIOENCODING": "ascii"},
+    "an output of Latin 1": {"PYTHONIOENCODING": "latin-1"},
+    "without asserts": {"PYTHONOPTIMIZE": "1"},
+    "warnings are errors": {"PYTHONWARNINGS": "error"},
+    "all of them": {
+        "LC_ALL": "C",
+        "PYTHONIOENCODING": "ascii",
+        "PYTHONOPTIMIZE": "1",
+        "PYTHONWARNINGS": "error",
+    },
+}
+REFUSED: dict[str, tuple[dict[str, str], str]] = {
+    "without docstrings": ({"PYTHONOPTIMIZE": "2"}, "Unset PYTHONOPTIMIZE"),
+    "names of ASCII": ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, "Set PYTHONUTF8=1"),
+}
+
+
+def run(words: list[str], surroundings: Mapping[str, str]) -> "subprocess.CompletedProcess[bytes]":
+    """Run the program with some variables in place of the locale's and Python's own."""
+    kept = {
+        name: text for name, text in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHONUTF8"))
+    }
+    command = [sys.executable, "-m", "tasks.cli", *words]
+    return subprocess.run(command, env={**kept, **surroundings}, capture_output=True, check=False)
+
+
+@pytest.fixture
+def surfaces(tmp_path: Path) -> Path:
+    """A surface whose contract is not valid, for a reason that names signs beyond Latin 1."""
+    return write_surface(tmp_path, setting("utility.weights.naïve_→", 1.0))
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_a_command_works_and_its_document_is_the_same(name: str, surfaces: Path) -> None:
+    words = ["check", "--surfaces", str(surfaces), "--json"]
+    usual, here = run(words, {"PYTHONUTF8": "1"}), run(words, WORKS[name])
+    assert (here.returncode, here.stderr) == (usual.returncode, usual.stderr) == (1, b"")
+    encoding = WORKS[name].get("PYTHONIOENCODING", "utf-8")
+    document = json.loads(here.stdout.decode(encoding))
+    assert document == json.loads(usual.stdout)
+    assert "naïve_→" in str(document)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_it_cannot_work_under_is_refused_at_once(name: str, surfaces: Path) -> None:
+    surroundings, way_out = REFUSED[name]
+    done = run(["check", "--surfaces", str(surfaces)], surroundings)
+    (line,) = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert line.startswith("ContractError: ")
+    assert way_out in line
+
+
+@pytest.mark.parametrize("names", ["iso8859-1", "ascii", "cp1252"])
+def test_names_of_files_in_another_encoding_are_refused_with_it(names: str) -> None:
+    with pytest.raises(ContractError, match=f"Names of files are {names} in this locale"):
+        refuse_interpreter(optimize=0, names=names)
