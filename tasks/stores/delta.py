@@ -8,12 +8,14 @@
 Versions are kept for ten years, so a snapshot that a release pins can be read again; what a killed writer
 left behind is in no version. A table lies in a folder or below a prefix of an object store. In a folder, a
 commit that has returned is on the disk with its files; a newest one that is empty or torn all the same, after
-a power cut, is set aside by the next that writes.
+a power cut, is set aside by the next that writes. A checkpoint only saves time: one that cannot be read is
+set aside by the first that opens the table, and the commits are read instead.
 """
 
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
@@ -26,7 +28,13 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from tasks.errors import Overtaken, StoreError
-from tasks.stores.delta_log import COMMITS, LOG, flush_commit, set_torn_commits_aside
+from tasks.stores.delta_log import (
+    COMMITS,
+    LOG,
+    checkpoints_aside,
+    flush_commit,
+    set_torn_commits_aside,
+)
 from tasks.stores.location import Location, Stored, listing, read_bytes, relative_path, storage_options
 
 EVERYTHING: Final = "everything"
@@ -60,12 +68,27 @@ def open_table(path: Location, version: int | None = None) -> DeltaTable:
         There is no such table or version, or its log is damaged.
     """
     try:
-        return DeltaTable(str(path), version=version, storage_options=storage_options(path))
+        return _opened(path, version)
     except TableNotFoundError as error:
         raise StoreError(f"No Delta table at {path}") from error
     except (DeltaError, OSError, ValueError) as error:
+        if _gap(path) is None:
+            with checkpoints_aside(path) as aside, suppress(DeltaError, OSError, ValueError):
+                opened = _opened(path, version)
+                aside.keep()
+                return opened
         at = "" if version is None else f" at version {version}"
         raise StoreError(f"The Delta table {path}{at} cannot be read: {_gap(path) or error}") from error
+
+
+def _opened(path: Location, version: int | None) -> DeltaTable:
+    """Open a table; a panic of Delta's engine, which is no Exception, becomes an OSError."""
+    try:
+        return DeltaTable(str(path), version=version, storage_options=storage_options(path))
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise OSError(f"Delta's engine failed: {error}") from error
 
 
 def _gap(path: Location) -> str | None:

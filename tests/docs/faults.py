@@ -66,6 +66,11 @@ FAULTS: Final = {
             "labels/test_faults.py::test_a_power_cut_that_empties_what_was_written_last_is_mended_by_the_next_build",
         ),
         Fault(
+            "a checkpoint of a Delta log is torn or spoilt",
+            "it is set aside with a warning, and the commits are read instead",
+            "stores/test_delta_log.py::test_a_checkpoint_that_cannot_be_read_is_set_aside_and_the_commits_are_read",
+        ),
+        Fault(
             "labels are turned over in their Parquet file",
             "the snapshot is refused where it is read; `labels repair`, which the message spells out, brings it back under its name",
             "labels/test_repair.py::test_labels_turned_over_in_their_file_are_refused_and_brought_back",
