@@ -152,6 +152,7 @@ def test_missing_logs_are_one_message_and_exit_code_2(
     mini_surfaces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = new_home(tmp_path)
+    capsys.readouterr()
     where = ["--surfaces", str(mini_surfaces), "--home", str(home)]
     assert main(["retrain", NAME, "--as-of", AS_OF.isoformat(), *where]) == 2
     printed = capsys.readouterr()
