@@ -22,8 +22,9 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tasks.contracts.sources import SparkTable
 from tasks.contracts.surface import Engine
@@ -34,6 +35,8 @@ from tasks.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+_PATTERN: Final = frozenset("*?[]{}\\")
+"""Characters of a path that Spark may take for a pattern."""
 _DATA = ("22", "0A", "42846")
 """SQL states of errors in values and types, not in machines."""
 
@@ -129,8 +132,17 @@ def address(path: Path) -> str:
 
 
 def read_parquet(spark: "SparkSession", *paths: Path, **options: str) -> "DataFrame":
-    """Read files by their names, in which no character is a pattern."""
-    return spark.read.options(__globPaths__="false", **options).parquet(*map(address, paths))
+    """Read files by their names, in which no character is a pattern.
+
+    Among several paths Spark matches those that look like patterns against all others, whatever it is told of
+    patterns, and reads some files twice. Alone each is read once, so these are read alone.
+    """
+    reader = spark.read.options(__globPaths__="false", **options)
+    alike = [path for path in paths if _PATTERN.isdisjoint(str(path))]
+    alone = [[path] for path in paths if path not in set(alike)]
+    groups = [alike, *alone] if alike else alone
+    frames = (reader.parquet(*map(address, group)) for group in groups)
+    return reduce(lambda frame, other: frame.unionByName(other), frames)
 
 
 def _missing(spark: "SparkSession", source: SparkTable) -> str:
