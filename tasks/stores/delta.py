@@ -8,14 +8,12 @@
 Versions are kept for ten years, so a snapshot that a release pins can be read again; what a killed writer
 left behind is in no version. A table lies in a folder or below a prefix of an object store. In a folder, a
 commit that has returned is on the disk with its files; a newest one that is empty or torn all the same, after
-a power cut, is set aside by the next that writes. A checkpoint only saves time: one that cannot be read is
-set aside by the first that opens the table, and the commits are read instead.
+a power cut, is set aside by the next that writes.
 """
 
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
@@ -23,18 +21,13 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, QueryBuilder, Schema, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake import CommitProperties, QueryBuilder, Schema, write_deltalake
+from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from tasks.errors import Overtaken, StoreError
-from tasks.stores.delta_log import (
-    COMMITS,
-    LOG,
-    checkpoints_aside,
-    flush_commit,
-    set_torn_commits_aside,
-)
+from tasks.stores.delta_log import LOG, flush_commit, set_torn_commits_aside
+from tasks.stores.delta_table import open_table, table_exists
 from tasks.stores.location import Location, Stored, listing, read_bytes, relative_path, storage_options
 
 EVERYTHING: Final = "everything"
@@ -56,51 +49,7 @@ class DataFile:
 
 def version_of(path: Location) -> int | None:
     """Return the newest version of a table; None where there is no table."""
-    return int(open_table(path).version()) if _exists(path) else None
-
-
-def open_table(path: Location, version: int | None = None) -> DeltaTable:
-    """Open a table at a version, the newest by default.
-
-    Raises
-    ------
-    StoreError
-        There is no such table or version, or its log is damaged.
-    """
-    try:
-        return _opened(path, version)
-    except TableNotFoundError as error:
-        raise StoreError(f"No Delta table at {path}") from error
-    except (DeltaError, OSError, ValueError) as error:
-        if _gap(path) is None:
-            with checkpoints_aside(path) as aside, suppress(DeltaError, OSError, ValueError):
-                opened = _opened(path, version)
-                aside.keep()
-                return opened
-        at = "" if version is None else f" at version {version}"
-        raise StoreError(f"The Delta table {path}{at} cannot be read: {_gap(path) or error}") from error
-
-
-def _opened(path: Location, version: int | None) -> DeltaTable:
-    """Open a table; a panic of Delta's engine, which is no Exception, becomes an OSError."""
-    try:
-        return DeltaTable(str(path), version=version, storage_options=storage_options(path))
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":
-            raise
-        raise OSError(f"Delta's engine failed: {error}") from error
-
-
-def _gap(path: Location) -> str | None:
-    """Say which version is missing from a table's log; None where none is."""
-    there = sorted(int(PurePosixPath(n).stem) for n in listing(path / LOG, COMMITS))
-    missing = sorted(set(range(there[0], there[-1])) - set(there)) if there else []
-    if not missing:
-        return None
-    return (
-        f"its log lacks version {missing[0]}, the file {missing[0]:020}.json. Bring it back from a backup; "
-        f"snapshots before it can be read. Without a backup, move the table's folder away and build it again"
-    )
+    return int(open_table(path).version()) if table_exists(path) else None
 
 
 @dataclass(frozen=True)
@@ -250,7 +199,7 @@ def schema_of(path: Location, version: int | None = None) -> pa.Schema:
 def append(path: Location, table: pa.Table) -> None:
     """Add rows in one commit; makes the table where there is none."""
     set_torn_commits_aside(path)
-    _write(path, table, mode="append", configuration=None if _exists(path) else _KEPT)
+    _write(path, table, mode="append", configuration=None if table_exists(path) else _KEPT)
 
 
 def append_after(path: Location, table: pa.Table, *, version: int | None) -> None:
@@ -279,7 +228,7 @@ def replace_rows(path: Location, table: pa.Table, *, where: Mapping[str, date | 
     The table is partitioned by these columns when it is made; columns that it lacks are added.
     """
     set_torn_commits_aside(path)
-    if not _exists(path):
+    if not table_exists(path):
         _write(path, table, partition_by=list(where), configuration=_KEPT)
         return
     predicate = " AND ".join(f"{_quoted(name)} = {_literal(value)}" for name, value in where.items())
@@ -291,7 +240,7 @@ def read(path: Location, columns: Sequence[str] | None = None, *, version: int |
 
     Delta's own engine reads it: pyarrow's threads on an object store abort some processes at their end.
     """
-    if not _exists(path):
+    if not table_exists(path):
         return pa.table({})
     opened = open_table(path, version)
     schema = pa.schema(opened.schema())
@@ -303,13 +252,6 @@ def read(path: Location, columns: Sequence[str] | None = None, *, version: int |
     except (DeltaError, OSError, pa.ArrowException) as error:
         raise StoreError(f"The Delta table {path} cannot be read: {error}") from error
     return found.cast(wanted)
-
-
-def _exists(path: Location) -> bool:
-    try:
-        return bool(DeltaTable.is_deltatable(str(path), storage_options(path)))
-    except OSError as error:
-        raise StoreError(f"The store of {path} does not answer: {error}") from error
 
 
 def _write(path: Location, table: pa.Table, *, at: int | None = None, **how: Any) -> None:

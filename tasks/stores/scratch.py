@@ -9,12 +9,15 @@
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+from tasks.errors import StoreError
 
 _OWNER: Final = ".owner"
 _NEW: Final = ".new-"
@@ -23,12 +26,32 @@ _OLD_FOLDER, _OLD_PART = 24 * 3600, 3600
 
 
 def scratch_folder(home: Path) -> Path:
-    """Return where a step's scratch lies: in the home, or where that may only be read, elsewhere."""
+    """Return where scratch lies: in the home, or where that may only be read, in a folder of this user's.
+
+    Raises
+    ------
+    StoreError
+        Somebody else made that folder, or may write there.
+    """
     place = home / "tmp"
     nearest = next(folder for folder in (place, *place.parents) if folder.exists())
     if os.access(nearest, os.W_OK):
         return place
-    return Path(tempfile.gettempdir(), f"equipoise-{os.getuid()}")
+    own = Path(tempfile.gettempdir(), f"equipoise-{os.getuid()}")
+    own.mkdir(mode=0o700, exist_ok=True)
+    if not _is_private(own):
+        raise StoreError(
+            f"{own} is not this user's own: labels of the home {home}, which may only be read, would be seen "
+            "there. Remove it, or name another folder in TMPDIR"
+        )
+    return own
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether it is a folder, no link to one, that this user made and nobody else may write."""
+    found = folder.lstat()
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    return own and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 @contextmanager

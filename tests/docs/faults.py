@@ -68,7 +68,7 @@ FAULTS: Final = {
         Fault(
             "a checkpoint of a Delta log is torn or spoilt",
             "it is set aside with a warning, and the commits are read instead",
-            "stores/test_delta_log.py::test_a_checkpoint_that_cannot_be_read_is_set_aside_and_the_commits_are_read",
+            "stores/test_delta_table.py::test_a_checkpoint_that_cannot_be_read_is_set_aside_and_the_commits_are_read",
         ),
         Fault(
             "labels are turned over in their Parquet file",

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
 
-from tasks.errors import StoreError
 from tasks.stores import delta, delta_log
 from tasks.stores.delta import NewFiles
 from tests.stores.delta_tables import SCHEMA, numbers, written
@@ -42,48 +40,3 @@ def test_what_is_committed_is_flushed_with_its_files(table: Path, monkeypatch: p
     monkeypatch.setattr("tasks.stores.flush._flush", lambda path: flushed.append(path.name))
     delta.commit(table, NewFiles([written(table, "2024-03-02", 4)], SCHEMA, "ds"), expected=0)
     assert flushed == ["part-4.parquet", f"{1:020}.json", "ds=2024-03-02", "_delta_log"]
-
-
-@pytest.fixture
-def checkpointed(tmp_path: Path) -> Path:
-    """A table of four commits, of which three lie before its checkpoint."""
-    path = tmp_path / "shadow"
-    for n in (1, 2, 3):
-        delta.append(path, pa.table({"n": [n]}))
-    DeltaTable(str(path)).create_checkpoint()
-    delta.append(path, pa.table({"n": [4]}))
-    return path
-
-
-def checkpoint(table: Path) -> Path:
-    (file,) = (table / "_delta_log").glob("*.checkpoint.parquet")
-    return file
-
-
-def test_a_checkpoint_that_cannot_be_read_is_set_aside_and_the_commits_are_read(
-    checkpointed: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    spoilt = checkpoint(checkpointed)
-    whole = spoilt.read_bytes()
-    for content in (b"", whole[: len(whole) // 2], bytes(len(whole))):
-        spoilt.write_bytes(content)
-        assert (delta.version_of(checkpointed), numbers(checkpointed)) == (3, [1, 2, 3, 4])
-        assert not spoilt.exists()
-        DeltaTable(str(checkpointed), version=2).create_checkpoint()
-    assert "could not be read: it is set aside as" in caplog.text
-    assert numbers(checkpointed, 1) == [1, 2]
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"\x00" * 80, b'{"version": 99, "size": 1}'])
-def test_a_torn_pointer_to_the_last_checkpoint_changes_nothing(checkpointed: Path, content: bytes) -> None:
-    (checkpointed / "_delta_log" / "_last_checkpoint").write_bytes(content)
-    assert (delta.version_of(checkpointed), numbers(checkpointed)) == (3, [1, 2, 3, 4])
-    delta.append(checkpointed, pa.table({"n": [5]}))
-    assert numbers(checkpointed) == [1, 2, 3, 4, 5]
-
-
-def test_a_version_that_is_not_there_costs_no_checkpoint(checkpointed: Path) -> None:
-    whole = checkpoint(checkpointed).read_bytes()
-    with pytest.raises(StoreError, match="at version 99 cannot be read"):
-        delta.open_table(checkpointed, 99)
-    assert checkpoint(checkpointed).read_bytes() == whole

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from tasks.stores.scratch import scratch, sweep_parts
+from tasks.errors import StoreError
+from tasks.stores.scratch import scratch, scratch_folder, sweep_parts
 
 HOLD = """
 import sys, time
@@ -55,3 +57,36 @@ def test_parts_of_processes_that_are_gone_are_swept(tmp_path: Path) -> None:
         os.utime(part, (0, 0))
     sweep_parts(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([ours, young])
+
+
+@pytest.fixture
+def read_only_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that may only be read, beside an empty folder for temporary files."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (tmp_path / "tmp").mkdir()
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setattr(os, "access", lambda place, mode: home not in (place, *place.parents))
+    return home
+
+
+def test_the_scratch_of_who_may_only_read_is_a_folder_for_them_alone(read_only_home: Path) -> None:
+    place = scratch_folder(read_only_home)
+    assert place == read_only_home.parent / "tmp" / f"equipoise-{os.getuid()}"
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert scratch_folder(read_only_home) == place
+
+
+def test_a_folder_that_others_may_write_is_no_place_for_scratch(read_only_home: Path) -> None:
+    scratch_folder(read_only_home).chmod(0o777)
+    with pytest.raises(StoreError, match="is not this user's own"):
+        scratch_folder(read_only_home)
+
+
+def test_a_link_to_a_folder_is_no_place_for_scratch(read_only_home: Path) -> None:
+    place = scratch_folder(read_only_home)
+    place.rename(place.with_name("elsewhere"))
+    place.symlink_to(place.with_name("elsewhere"))
+    with pytest.raises(StoreError, match="is not this user's own"):
+        scratch_folder(read_only_home)

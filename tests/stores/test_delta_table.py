@@ -1,0 +1,57 @@
+"""A table is opened whatever became of its checkpoints."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from tasks.errors import StoreError
+from tasks.stores import delta
+from tasks.stores.delta_table import open_table
+from tests.stores.delta_tables import numbers
+
+
+@pytest.fixture
+def checkpointed(tmp_path: Path) -> Path:
+    """A table of four commits, of which three lie before its checkpoint."""
+    path = tmp_path / "shadow"
+    for n in (1, 2, 3):
+        delta.append(path, pa.table({"n": [n]}))
+    DeltaTable(str(path)).create_checkpoint()
+    delta.append(path, pa.table({"n": [4]}))
+    return path
+
+
+def checkpoint(table: Path) -> Path:
+    (file,) = (table / "_delta_log").glob("*.checkpoint.parquet")
+    return file
+
+
+def test_a_checkpoint_that_cannot_be_read_is_set_aside_and_the_commits_are_read(
+    checkpointed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoilt = checkpoint(checkpointed)
+    whole = spoilt.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], bytes(len(whole))):
+        spoilt.write_bytes(content)
+        assert (delta.version_of(checkpointed), numbers(checkpointed)) == (3, [1, 2, 3, 4])
+        assert not spoilt.exists()
+        DeltaTable(str(checkpointed), version=2).create_checkpoint()
+    assert "could not be read: it is set aside as" in caplog.text
+    assert numbers(checkpointed, 1) == [1, 2]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\x00" * 80, b'{"version": 99, "size": 1}'])
+def test_a_torn_pointer_to_the_last_checkpoint_changes_nothing(checkpointed: Path, content: bytes) -> None:
+    (checkpointed / "_delta_log" / "_last_checkpoint").write_bytes(content)
+    assert (delta.version_of(checkpointed), numbers(checkpointed)) == (3, [1, 2, 3, 4])
+    delta.append(checkpointed, pa.table({"n": [5]}))
+    assert numbers(checkpointed) == [1, 2, 3, 4, 5]
+
+
+def test_a_version_that_is_not_there_moves_no_checkpoint(checkpointed: Path) -> None:
+    before = checkpoint(checkpointed).stat().st_ctime_ns
+    with pytest.raises(StoreError, match="at version 99 cannot be read"):
+        open_table(checkpointed, 99)
+    assert checkpoint(checkpointed).stat().st_ctime_ns == before
