@@ -43,7 +43,6 @@ from tasks.stores.locks import alone
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
 
 _LOG = logging.getLogger("equipoise")
-"""Characters of an event's name in a message."""
 _ATTEMPTS = 6
 
 

@@ -26,11 +26,12 @@ from pyarrow import types
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.errors import ContractError, DataError, StoreError
+from tasks.errors import ContractError, StoreError
 from tasks.labels.build_record import WrittenFile
 from tasks.labels.query import LabelQuery
 from tasks.logs import rows
 from tasks.logs.footers import File
+from tasks.logs.parquet_footer import unreadable
 from tasks.logs.spark import address, read_parquet, session
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
@@ -106,8 +107,7 @@ def _schema(table: str, file: Path) -> pa.Schema:
     try:
         return pq.read_schema(file).remove_metadata()
     except (OSError, ValueError, pa.ArrowException) as error:
-        said = " ".join(str(error).split())[:300]
-        raise DataError(f"{table} cannot be read: {file}: {said}. Deliver the file again") from error
+        raise unreadable(table, file, error) from error
 
 
 def _part(

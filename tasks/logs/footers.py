@@ -137,10 +137,13 @@ def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Ta
 
 def _identities(table: str, files: Sequence[Location]) -> list[str]:
     """Return what each file is before its footer is read."""
-    try:
-        return [identity_of(file) for file in files]
-    except OSError as error:
-        raise DataError(f"{table} cannot be read: {error}. Deliver the file again") from error
+    identities = []
+    for file in files:
+        try:
+            identities.append(identity_of(file))
+        except OSError as error:
+            raise parquet_footer.unreadable(table, file, error) from error
+    return identities
 
 
 def _file(table: str, path: Location, identity: str, footer: Footer, names: frozenset[str]) -> File:

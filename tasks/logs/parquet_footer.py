@@ -33,6 +33,9 @@ _CHUNKS = """
 """
 _CONFIG = {"autoinstall_known_extensions": "false", "memory_limit": "2GB"}
 _DECEIT = "its footer contradicts itself"
+_SPOILT = (duckdb.Error, OSError, ValueError, LookupError, TypeError, MemoryError)
+"""What reading a spoilt footer may end in."""
+_LONGEST = 300
 
 
 @dataclass(frozen=True)
@@ -91,19 +94,37 @@ def read(table: str, files: Sequence[Location]) -> list[Footer]:
     with _connection() as connection:
         try:
             return _read(connection, files)
-        except (duckdb.Error, OSError, ValueError, LookupError, TypeError, MemoryError):
+        except _SPOILT as error:
             for file in files:
-                _read_one(connection, table, file)
-            raise
+                _try_alone(connection, table, file)
+            raise DataError(
+                f"{table} cannot be read: {_words(error)}. Each of its files can: was one written meanwhile? "
+                "Run the command again"
+            ) from error
 
 
-def _read_one(connection: duckdb.DuckDBPyConnection, table: str, file: Location) -> None:
+def unreadable(table: str, file: Location, error: Exception) -> DataError:
+    """Return the one message on a file of a log table that cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> str(unreadable("events", Path("a.parquet"), ValueError("no magic bytes")))
+    'events cannot be read: a.parquet: no magic bytes. Deliver the file again'
+    """
+    return DataError(f"{table} cannot be read: {file}: {_words(error)}. Deliver the file again")
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())[:_LONGEST]
+
+
+def _try_alone(connection: duckdb.DuckDBPyConnection, table: str, file: Location) -> None:
     """Turn whatever a spoilt footer leads to into one message: any of its bytes may be another."""
     try:
         _read(connection, [file])
-    except (duckdb.Error, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise DataError(f"{table} cannot be read: {file}: {said}. Deliver the file again") from error
+    except _SPOILT as error:
+        raise unreadable(table, file, error) from error
 
 
 @contextmanager

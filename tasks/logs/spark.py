@@ -134,13 +134,13 @@ def address(path: Path) -> str:
 def read_parquet(spark: "SparkSession", *paths: Path, **options: str) -> "DataFrame":
     """Read files by their names, in which no character is a pattern.
 
-    Among several paths Spark matches those that look like patterns against all others, whatever it is told of
-    patterns, and reads some files twice. Alone each is read once, so these are read alone.
+    Among several paths Spark matches those that look like patterns against all others, whatever its
+    options say, and reads some files twice. Alone each is read once, so these are read alone.
     """
     reader = spark.read.options(__globPaths__="false", **options)
-    alike = [path for path in paths if _PATTERN.isdisjoint(str(path))]
-    alone = [[path] for path in paths if path not in set(alike)]
-    groups = [alike, *alone] if alike else alone
+    plain = [path for path in paths if _PATTERN.isdisjoint(str(path))]
+    alone = [[path] for path in paths if not _PATTERN.isdisjoint(str(path))]
+    groups = [plain, *alone] if plain else alone
     frames = (reader.parquet(*map(address, group)) for group in groups)
     return reduce(lambda frame, other: frame.unionByName(other), frames)
 

@@ -59,10 +59,10 @@ def refuse_impossible_times(where: str, chunks: Sequence[Chunk]) -> bool:
         for end in (chunk.least, chunk.greatest):
             if end is not None and not _OF_THE_CALENDAR.fullmatch(end):
                 raise impossible_time(where)
-    return all(_is_told(chunk) for chunk in chunks)
+    return all(_has_bounds(chunk) for chunk in chunks)
 
 
-def _is_told(chunk: Chunk) -> bool:
+def _has_bounds(chunk: Chunk) -> bool:
     """Return whether the ends of a row group are known, or it has no value."""
     return None not in (chunk.least, chunk.greatest) or chunk.nulls == chunk.values
 

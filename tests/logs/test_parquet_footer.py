@@ -32,10 +32,10 @@ for _ in range(int(sys.argv[3])):
     spoilt[dice.randrange(start, end)] ^= 1 << dice.randrange(8)
     file.write_bytes(bytes(spoilt))
     try:
-        said = read_footers("impressions", [file], below=file.parent).rows
+        answer = read_footers("impressions", [file], below=file.parent).rows
     except DataError as error:
-        said = str(error)
-    print(json.dumps(said), flush=True)
+        answer = str(error)
+    print(json.dumps(answer), flush=True)
 """
 
 
@@ -60,10 +60,10 @@ def test_a_flipped_bit_of_a_footer_is_one_message_or_the_rows_and_never_the_end_
     command = [sys.executable, "-c", _CHILD, str(file), str(seed), "100"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
-    said = Counter(str(json.loads(line)) for line in ended.stdout.splitlines())
-    assert said.pop("6") > 20
-    assert said.total() > 10
-    assert all(text.startswith("impressions") and "\n" not in text for text in said)
+    answers = Counter(str(json.loads(line)) for line in ended.stdout.splitlines())
+    assert answers.pop("6") > 20
+    assert answers.total() > 10
+    assert all(text.startswith("impressions") and "\n" not in text for text in answers)
 
 
 def test_a_footer_gives_rows_types_and_statistics_by_row_group(tmp_path: Path) -> None:
