@@ -22,13 +22,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks.calibrating.logged import LOGGED, ROOT, Logged
+from benchmarks.calibrating.logged import LOGGED, Logged, label
 from tasks.calibration.fit import fit_rates
-from tasks.columns import Status, status
-from tasks.labels import build as labels
-from tasks.labels.store import LabelStore
+from tasks.columns import DAY, Status, status
 from tasks.ranking.maps import logit
-from tasks.stores.workspace import Workspace
 
 WEEK: Final = 7
 TRAINING_WEEKS: Final = 2
@@ -76,19 +73,20 @@ def main() -> None:
 def _read(logged: Logged) -> Iterator[Weeks]:
     """Label a data set and yield the weekly counts of its binary tasks."""
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        logged.write_logs(home / "logs" / logged.surface)
-        workspace = Workspace.open(logged.surface, surfaces=ROOT / "surfaces", home=home)
-        built = labels.run(workspace, as_of=logged.as_of)
-        snapshot = LabelStore(home, logged.surface).snapshot(built.snapshot)
+        workspace, snapshot = label(logged, Path(folder))
         for task, spec in workspace.contracts.tasks.tasks.items():
             if spec.kind == "binary":
-                table = snapshot.read(["ds", task], where=f"{status(task)} = '{Status.OBSERVED}'").to_pandas()
-                days = pd.to_datetime(table["ds"])
-                week = (days.max() - days).dt.days // WEEK
-                counts = table.groupby(week)[task].agg(["sum", "count"]).sort_index(ascending=False)
-                positives, rows = counts.iloc[1:].to_numpy(dtype=np.float64).T
-                yield Weeks(task, positives, rows)
+                observed = f"{status(task)} = '{Status.OBSERVED}'"
+                yield _count_weeks(task, snapshot.read([DAY, task], where=observed).to_pandas())
+
+
+def _count_weeks(task: str, rows: pd.DataFrame) -> Weeks:
+    """Count by week before the newest day; the first may be cut short and is left out."""
+    days = pd.to_datetime(rows[DAY])
+    week = (days.max() - days).dt.days // WEEK
+    counts = rows.groupby(week)[task].agg(["sum", "count"]).sort_index(ascending=False)
+    positives, number = counts.iloc[1:].to_numpy(dtype=np.float64).T
+    return Weeks(task, positives, number)
 
 
 def _movement(weeks: Weeks) -> float:

@@ -18,6 +18,7 @@ from tasks.datasets.kuairand import import_kuairand
 from tasks.datasets.world.generate import START, generate
 from tasks.evaluation.segments import segment_columns
 from tasks.labels import build as labels
+from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder
 from tasks.settings import Settings
@@ -70,11 +71,7 @@ def logged(name: str) -> Case:
     """Label, train and score; everything is made in a folder that is thrown away."""
     asked = LOGGED[name]
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        asked.write_logs(home / "logs" / asked.surface)
-        workspace = Workspace.open(asked.surface, surfaces=ROOT / "surfaces", home=home)
-        built = labels.run(workspace, as_of=asked.as_of)
-        snapshot = LabelStore(home, asked.surface).snapshot(built.snapshot)
+        workspace, snapshot = label(asked, Path(folder))
         days = snapshot.days().column("ds").to_pylist()
         slices = plan_slices(workspace.contracts, asked.as_of, days, tasks=[asked.task]).tasks[asked.task]
         surface = workspace.contracts.surface
@@ -100,6 +97,14 @@ def logged(name: str) -> Case:
         ),
         surface.segments,
     )
+
+
+def label(asked: Logged, home: Path) -> tuple[Workspace, Snapshot]:
+    """Write a surface's logs into a home and label them."""
+    asked.write_logs(home / "logs" / asked.surface)
+    workspace = Workspace.open(asked.surface, surfaces=ROOT / "surfaces", home=home)
+    built = labels.run(workspace, as_of=asked.as_of)
+    return workspace, LabelStore(home, asked.surface).snapshot(built.snapshot)
 
 
 def _trained(

@@ -26,9 +26,9 @@ SLOPE_SPREAD: Final = 0.5
 
 LEVEL_SPREAD: Final = 0.25
 """Standard deviation, in the logit, of the logistic map's prior level around that of the scores: what
-training on some forty positives leaves unknown (.16), and a base rate that moves by a fifth since. It weighs
-as much as 16 positives. Rows alone would write their luck into the map: 3 reports where 10 are expected say a
-third of the truth. Judged by ``benchmarks/calibration_level.py``."""
+training on some twenty positives leaves unknown (.22), and a base rate that has moved by a tenth since. It
+weighs as much as 16 positives. Rows alone would write their luck into the map: 3 reports where 10 are
+expected would say a third of the truth. Judged by ``benchmarks/calibration_level.py``."""
 
 REFUTED: Final = 3.0
 """Standard deviations of prior and rows together from which the rows refute the scores' level, and decide it
@@ -54,10 +54,11 @@ def fit_logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:
     chances = expit(x)
     information = w * chances * (1 - chances)
     centred = x - (centre := float((information * x).sum() / information.sum()))
-    free = _find_posterior_mode(centred, y, w, centre=centre, precision=0.0)
-    precision = 0.0 if _refutes_level(free, centred, w, centre) else LEVEL_SPREAD**-2
-    _, slope = _find_posterior_mode(centred, y, w, centre=centre, precision=precision)
-    slope = max(slope, LEAST_LOGISTIC_SLOPE)
+    precision, mode = 0.0, _find_posterior_mode(centred, y, w, centre=centre, precision=0.0)
+    if not _refutes_level(mode, centred, w, centre):
+        precision = LEVEL_SPREAD**-2
+        mode = _find_posterior_mode(centred, y, w, centre=centre, precision=precision)
+    slope = max(mode[1], LEAST_LOGISTIC_SLOPE)
     level = find_level(slope * centred, y, w, centre=centre, precision=precision)
     return LogisticMap(slope, level - slope * centre)
 
@@ -80,9 +81,9 @@ def _find_posterior_mode(
     return float(at[0]), float(at[1])
 
 
-def _refutes_level(free: tuple[float, float], x: Floats, w: Floats, centre: float) -> bool:
+def _refutes_level(mode: tuple[float, float], x: Floats, w: Floats, centre: float) -> bool:
     """Whether rows that decide alone put the level farther from the scores' than chance and drift do."""
-    level, slope = free
+    level, slope = mode
     p = expit(level + slope * x)
     variance = LEVEL_SPREAD**2 + 1 / float((w * p * (1 - p)).sum())
     return abs(level - centre) > REFUTED * variance**0.5
