@@ -59,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     multiprocessing.set_start_method("forkserver", force=True)
     multiprocessing.set_forkserver_preload(["tests.feeds.every_step", "tasks.promotion.rollback"])
-    _run(["settings"], folder / "said.txt")  # every step is imported once, before anything is timed
+    _run(["settings"], folder / "output.txt")  # every step is imported once, before anything is timed
     tallies = _kill_all(folder, asked, until=time.monotonic() + 60 * asked.minutes)
     _print(tallies)
     wrong = [line for tally in tallies.values() for line in tally.wrong]
@@ -107,7 +107,7 @@ def deal_kills(verbs: Sequence[str], kills: int) -> Iterator[tuple[str, int]]:
 def _undisturbed(homes: Homes, verb: str) -> Tally:
     home = homes.copy(verb, Path(tempfile.mkdtemp(dir=homes.folder)) / "home")
     began = time.monotonic()
-    code = _run(homes.words(verb, home), home.parent / "said.txt")
+    code = _run(homes.words(verb, home), home.parent / "output.txt")
     seconds = time.monotonic() - began
     state = read_state(home, mini.NAME)
     wrong = [] if code in _DONE.get(verb, {0}) else [f"{verb}: undisturbed it ended with {code}"]
@@ -116,14 +116,14 @@ def _undisturbed(homes: Homes, verb: str) -> Tally:
 
 def _kill_in(home: Path, homes: Homes, verb: str, tally: Tally, moments: Sequence[float]) -> None:
     """Kill a verb in a home at shares of its time, let it end, and compare."""
-    words, said = homes.words(verb, home), home.parent / "said.txt"
+    words, output = homes.words(verb, home), home.parent / "output.txt"
     for moment in moments:
-        tally.kills += _run(words, said, kill_after=moment * tally.seconds) == -signal.SIGKILL
-    code = _run(words, said)
+        tally.kills += _run(words, output, kill_after=moment * tally.seconds) == -signal.SIGKILL
+    code = _run(words, output)
     found, tally.ends = read_state(home, mini.NAME), tally.ends + 1
     problems = differences(tally.state, found)
     if code not in _DONE.get(verb, {0}):
-        problems.append(f"ended with {code}: {said.read_text(encoding='utf-8')[-500:]}")
+        problems.append(f"ended with {code}: {output.read_text(encoding='utf-8')[-500:]}")
     shown = [round(moment * tally.seconds, 3) for moment in moments]
     print(f"{verb} killed after {shown} s: {problems or 'the same end'}", flush=True)
     tally.wrong += [f"{verb} killed after {shown} s in {home}: {problem}" for problem in problems]
@@ -131,9 +131,9 @@ def _kill_in(home: Path, homes: Homes, verb: str, tally: Tally, moments: Sequenc
         shutil.rmtree(home.parent)
 
 
-def _run(words: Sequence[str], said: Path, *, kill_after: float | None = None) -> int | None:
+def _run(words: Sequence[str], output: Path, *, kill_after: float | None = None) -> int | None:
     """Run the program in a process of its own, killed after some seconds; return how it ended."""
-    process = multiprocessing.Process(target=_program, args=(list(words), said))
+    process = multiprocessing.Process(target=_program, args=(list(words), output))
     process.start()
     process.join(kill_after)
     if process.is_alive():
@@ -142,10 +142,10 @@ def _run(words: Sequence[str], said: Path, *, kill_after: float | None = None) -
     return process.exitcode
 
 
-def _program(words: list[str], said: Path) -> None:
+def _program(words: list[str], output: Path) -> None:
     # locks of this method have no name, so a killed process leaves none behind
     multiprocessing.set_start_method("fork", force=True)
-    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     sys.exit(run_program(words))

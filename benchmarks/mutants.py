@@ -170,7 +170,7 @@ def _try_mutant(tree: Path, module: Module, mutation: Mutation, *, seconds: floa
 
 
 def _time_whole(tree: Path, module: Module) -> float | None:
-    """Return the seconds of a module's fast tests; None, said aloud, where they do not pass as it is."""
+    """Return the seconds of a module's fast tests; None, and a line, where they do not pass as it is."""
     began = time.monotonic()
     outcome = try_module(tree, module, seconds=_MOST)
     if outcome == SURVIVED:

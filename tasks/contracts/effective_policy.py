@@ -6,8 +6,8 @@
     context, where met   weights, floors and multipliers of its names replace those or join them,
                          fields of the slate replace the slate's, hard constraints join
 
-A worth of 50 in units of clicks says: one such outcome counts as 50 clicks. A term with a value column is
-worth that much for each unit of the column.
+A worth of 50 in units of clicks says: one such outcome counts as 50 clicks, in every context by what a click
+weighs in the base. A term with a value column is worth that much for each unit of the column.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Names of events that a surface's tasks do not read: another surface's, or names that no surface knows.
 
 A log may hold what several surfaces read. A name that another one declares is of no concern here; a name that
-none declares may be a misspelt one, so the nearest of all known names is told with it.
+none declares may be a misspelt one, so the nearest of all known names stands beside it.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""Kills are dealt out among the commands, and ends that differ are told."""
+"""Kills are dealt out among the commands, and ends that differ are named."""
 
 import pytest
 

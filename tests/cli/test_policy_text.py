@@ -1,12 +1,16 @@
 """A policy's text: worth beside each weight, and of a context what it changes alone."""
 
+from pathlib import Path
+
 import pytest
 
 from tasks.cli import main
 
+SURFACES = Path(__file__).parents[2] / "surfaces"
+
 
 def test_a_context_shows_what_it_changes_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["policy", "show", "home_feed", "--surfaces", "surfaces", "--unit", "click_30m"]) == 0
+    assert main(["policy", "show", "home_feed", "--surfaces", str(SURFACES), "--unit", "click_30m"]) == 0
     whole, _, contexts = capsys.readouterr().out.partition("checkout where page is checkout changes:")
     assert "report_7d -150 -187.5" in " ".join(whole.split())
     assert "12.5 for each of margin" in whole

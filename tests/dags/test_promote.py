@@ -170,13 +170,13 @@ class Waiting:
 
     approval: Any
     home: Path
-    said: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def resume(self, error_type: str) -> None:
         """Resume it as Airflow does where no answer came."""
         from airflow.sdk.execution_time.context import set_current_context
 
-        ti = SimpleNamespace(xcom_push=lambda key, value: self.said.append(value))
+        ti = SimpleNamespace(xcom_push=lambda key, value: self.notes.append(value))
         context: Any = {"ti": ti, "dag_run": SimpleNamespace(run_id="manual__1")}
         with set_current_context(context):
             self.approval.execute_complete(context, {"error": "no answer", "error_type": error_type})
@@ -204,7 +204,7 @@ def test_an_approval_that_times_out_leaves_a_row_of_the_audit_and_moves_no_alias
     assert (row.kind, row.by, row.role, row.run) == (Kind.TIME_OUT, "nobody", "product", "manual__1")
     assert (row.release, row.evidence, row.why) == (1, EVIDENCE, "no answer within 3 days")
     assert Registry(waiting.home).aliases(MODEL) == {}
-    assert waiting.said == [
+    assert waiting.notes == [
         "`GateRefused: Nobody answered for product within 3 days (promotion.answer_within)`"
     ]
 

@@ -79,8 +79,8 @@ def test_what_needs_the_repository_says_so_in_one_message(python: Path, tmp_path
 
 
 def test_without_a_surface_the_way_to_one_is_named(run: Run) -> None:
-    said = run("check", code=ContractError.exit_code).stderr
-    assert "or draft a surface: equipoise init NAME --impressions FILE --events FILE" in said
+    refusal = run("check", code=ContractError.exit_code).stderr
+    assert "or draft a surface: equipoise init NAME --impressions FILE --events FILE" in refusal
 
 
 def test_from_an_empty_folder_to_a_judged_release(run: Run) -> None:
