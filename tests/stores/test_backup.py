@@ -74,8 +74,9 @@ def test_a_backup_of_a_home_that_is_worked_in_holds_all_that_it_names(
         worker.join()
     restore(tmp_path / "backup", tmp_path / "restored")
     registry = Registry(tmp_path / "restored")
-    for part in registry.versions(MODEL):
-        registry.fetch(part)
+    fetched = [(registry.fetch(part) / "f").read_bytes() for part in registry.versions(MODEL)]
+    assert fetched[0] == b"first"
+    assert fetched[1:] == [f"more {number}".encode() for number in range(1, len(fetched))]
 
 
 @pytest.mark.parametrize("spoil", ["flip", "cut", "lose", "manifest"])
