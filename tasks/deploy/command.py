@@ -3,19 +3,16 @@
 import subprocess
 import sys
 
-from tasks.deploy.installation import profile_of, running_layout
+from tasks.deploy.installation import profile_of, require_running_layout
 from tasks.deploy.layout import Layout
 from tasks.deploy.programs import read_words, report_errors
-from tasks.errors import StoreError
 
 
 def main() -> int:
     """Run the command with the environment of a step; return its exit code."""
     profile, words = read_words("tasks.deploy.command", __doc__, words="as after `equipoise`")
     with report_errors():
-        running = running_layout(Layout.from_environment(profile))
-        if running is None:
-            raise StoreError(f"The parts do not run. Start them: `make up PROFILE={profile}`")
+        running = require_running_layout(Layout.from_environment(profile))
     command = (sys.executable, "-m", "tasks.cli", *words)
     return subprocess.run(command, env=profile_of(running).environment(running), check=False).returncode
 

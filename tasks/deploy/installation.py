@@ -85,6 +85,23 @@ def running_layout(layout: Layout) -> Layout | None:
     return running if {record.name for record in known if record.lives} == lasting else None
 
 
+def require_running_layout(layout: Layout) -> Layout:
+    """Return the layout that the living parts run with.
+
+    Raises
+    ------
+    StoreError
+        No part runs, or some have ended; it names those, and the command that starts all.
+    """
+    running = running_layout(layout)
+    if running is not None:
+        return running
+    start_all = f"`make up PROFILE={layout.profile}`"
+    if ended := [record.name for record in records(layout) if not record.lives]:
+        raise StoreError(f"These parts have ended: {', '.join(ended)}. Start all of them anew: {start_all}")
+    raise StoreError(f"The parts do not run. Start them: {start_all}")
+
+
 def client(layout: Layout, user: str = "admin") -> Airflow:
     """Return a client of this machine's Airflow."""
     return Airflow(layout.airflow_url, user, ensure_passwords(layout.airflow)[user])

@@ -3,12 +3,13 @@
 import argparse
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from tasks.errors import EquipoiseError
+from tasks.errors import EquipoiseError, StoreError
 from tasks.settings import find_misspelt_names
 
 INTERRUPTED = 130
@@ -33,7 +34,9 @@ def read_words(program: str, description: str | None, *, words: str) -> tuple[st
 def report_errors() -> Iterator[None]:
     """End the program with the exit code of an error of ours, and its message alone.
 
-    Variables of the environment that look misspelt are reported first.
+    What the machine refuses (a permission, a full disk) is such a message too. Whatever nobody foresaw keeps
+    its traceback, but not Python's exit code 1: that is what a verdict that says no ends with. Variables of
+    the environment that look misspelt are reported first.
     """
     for sentence in find_misspelt_names():
         print(sentence, file=sys.stderr)
@@ -45,6 +48,12 @@ def report_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        print(f"StoreError: {error}", file=sys.stderr)
+        sys.exit(StoreError.exit_code)
+    except Exception:  # noqa: BLE001 - the last handler of a program
+        traceback.print_exc()
+        sys.exit(StoreError.exit_code)
 
 
 def interrupt_on_signals() -> None:

@@ -171,8 +171,9 @@ def _of_server(error: MlflowException) -> bool:
 
 def _away(error: Exception) -> StoreError:
     return StoreError(
-        f"The MLflow server does not do its part: {error}. Check that it and its stores are up and that "
-        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are right, then run the step again."
+        f"The MLflow server is unreachable or refused the request: {error}. Check that it and its "
+        "stores are up and that MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are right, then run "
+        "the step again."
     )
 
 

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.deploy.processes import started_at
 from tasks.deploy.programs import read_words, report_errors
 from tasks.errors import ContractError, StoreError
 from tasks.settings import REPOSITORY
@@ -34,9 +36,20 @@ def test_an_error_of_ours_ends_the_program_with_its_message_and_code(
     assert capsys.readouterr().err == "StoreError: the parts do not run\n"
 
 
-def test_any_other_error_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError), report_errors():
+def test_an_error_that_nobody_foresaw_is_not_hidden_and_is_no_verdict(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended, report_errors():
         _ = 1 / 0
+    assert ended.value.code == StoreError.exit_code
+    assert "ZeroDivisionError: division by zero" in capsys.readouterr().err
+
+
+def test_a_folder_that_may_not_be_written_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, report_errors():
+        raise PermissionError(13, "Permission denied", "/srv/state/parts")
+    assert ended.value.code == StoreError.exit_code
+    assert capsys.readouterr().err == "StoreError: [Errno 13] Permission denied: '/srv/state/parts'\n"
 
 
 def test_an_interrupted_program_ends_as_a_shell_expects(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,13 +76,30 @@ def test_a_program_that_works_on_parts_refuses_an_unknown_profile(program: str) 
     assert "Unknown profile 'prod'" in done.stderr
 
 
-def test_a_command_on_parts_that_do_not_run_says_how_to_start_them(tmp_path: Path) -> None:
-    done = subprocess.run(
+def list_releases(home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "tasks.deploy.command", "release", "list", "feed"],
         cwd=REPOSITORY,
-        env={**os.environ, "EQUIPOISE_HOME": str(tmp_path)},
+        env={**os.environ, "EQUIPOISE_HOME": str(home)},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_a_command_on_parts_that_do_not_run_says_how_to_start_them(tmp_path: Path) -> None:
+    done = list_releases(tmp_path)
     assert (done.returncode, "make up PROFILE=embedded" in done.stderr) == (StoreError.exit_code, True)
+
+
+def test_a_command_on_parts_of_which_some_have_ended_names_those(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    alive = {"pid": os.getpid(), "started": started_at(os.getpid())}
+    for name, process in {"scheduler": alive, "mlflow": {**alive, "started": "long ago"}}.items():
+        record = {"name": name, **process, "airflow_port": 1, "mlflow_port": 2}
+        (tmp_path / "parts" / f"{name}.json").write_text(json.dumps(record))
+    done = list_releases(tmp_path)
+    assert done.returncode == StoreError.exit_code
+    assert done.stderr == (
+        "StoreError: These parts have ended: mlflow. Start all of them anew: `make up PROFILE=embedded`\n"
+    )

@@ -121,7 +121,7 @@ def test_a_server_that_goes_away_in_the_middle_is_a_store_error_and_the_rerun_re
     home: Path, name: str, server: MlflowServer
 ) -> None:
     registry = Registry(home)
-    with pytest.raises(StoreError, match="MLflow server does not do its part"):
+    with pytest.raises(StoreError, match="MLflow server is unreachable or refused"):
         _lose_the_server(home, name, server)
     with pytest.raises(StoreError):
         registry.versions(name)
