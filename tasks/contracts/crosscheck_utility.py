@@ -10,6 +10,7 @@ from typing import Final
 
 from tasks import columns as c
 from tasks.contracts.base import Scalar
+from tasks.contracts.constrained import Constrained
 from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind, metric_names, parse_metric
 from tasks.contracts.problems import Problem, abbreviate
 from tasks.contracts.surface import SurfaceSpec
@@ -19,6 +20,11 @@ from tasks.errors import unknown
 
 _MOST_COMBINATIONS: Final = 100_000
 """Combinations of a context's values from which on only single earlier contexts are held against it."""
+_NEVER_TUNED: Final = {
+    MetricKind.EXPECTED_UTILITY: "moves with the weights themselves: tune what outcomes or predictions say",
+    MetricKind.LATENCY: "no weight moves it",
+}
+"""Metrics that no weights may be tuned by, and why."""
 
 
 def find_utility_problems(
@@ -39,6 +45,8 @@ def find_utility_problems(
     if surface is not None:
         yield from _check_approvals(utility, surface)
         yield from _check_guardrails(utility, tasks, surface)
+    if utility.constrained is not None:
+        yield from _check_constrained(utility.constrained, utility, tasks, surface)
 
 
 def _check_floors_and_tiers(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[Problem]:
@@ -123,7 +131,7 @@ def _matches(context: PolicyContext, values: Mapping[str, Scalar]) -> bool:
 
 def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
     segments = {s.name: s.column for s in surface.segments}
-    columns = {*segments, *segments.values(), *surface.features.categorical, c.SOURCE}
+    columns = _metric_columns(surface)
     if parse_metric(utility.primary.metric, tasks=tasks.tasks, columns=columns) is None:
         hint = unknown("metric", utility.primary.metric, metric_names(tasks.tasks, columns))
         yield Problem("utility.yaml", "primary.metric", abbreviate(utility.primary.metric), hint)
@@ -139,6 +147,39 @@ def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSp
             yield Problem(
                 "utility.yaml", f"guardrails.{i}.by", abbreviate(by), unknown("segment", by, segments)
             )
+
+
+def _check_constrained(
+    constrained: Constrained, utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec | None
+) -> Iterator[Problem]:
+    """Find ranges of unknown terms or of the wrong sign, and metrics that no replay of other weights has."""
+    for name, (low, high) in constrained.ranges.items():
+        where = f"constrained.ranges.{name}"
+        if name not in utility.weights:
+            yield Problem("utility.yaml", where, "", unknown("weight", name, utility.weights))
+        elif name in tasks.tasks and (low < 0 if not tasks.tasks[name].family.costs else high > 0):
+            family = tasks.tasks[name].family
+            sign = "negative" if family.costs else "positive"
+            hint = f"a task of the family {family} has a {sign} weight"
+            yield Problem("utility.yaml", where, f"[{low:g}, {high:g}]", hint)
+    if surface is None:
+        return
+    columns = _metric_columns(surface)
+    named = {"maximise": constrained.maximise}
+    named |= {f"subject_to.{i}.metric": one.metric for i, one in enumerate(constrained.subject_to)}
+    for field, name in named.items():
+        metric = parse_metric(name, tasks=tasks.tasks, columns=columns)
+        if metric is None:
+            hint = unknown("metric", name, metric_names(tasks.tasks, columns))
+            yield Problem("utility.yaml", f"constrained.{field}", abbreviate(name), hint)
+        elif metric.kind in _NEVER_TUNED:
+            yield Problem("utility.yaml", f"constrained.{field}", abbreviate(name), _NEVER_TUNED[metric.kind])
+
+
+def _metric_columns(surface: SurfaceSpec) -> set[str]:
+    """Return the columns and segments whose shares a metric may name."""
+    segments = {s.name: s.column for s in surface.segments}
+    return {*segments, *segments.values(), *surface.features.categorical, c.SOURCE}
 
 
 def _check_guarded(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ utility = total, or with an offset a positive number in the order of totals, x t
 
 from collections import Counter
 from collections.abc import Sequence, Sized
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -23,6 +23,8 @@ from tasks.contracts.base import (
     Version,
     is_none,
 )
+from tasks.contracts.bounds import Bounded, MetricName
+from tasks.contracts.constrained import Constrained
 from tasks.contracts.slate import SlateOverride
 
 
@@ -169,39 +171,12 @@ class Tier(Closed):
         return self
 
 
-BOUNDS: Final = (
-    "max",
-    "min",
-    "relative_increase_max",
-    "relative_increase_min",
-    "relative_decrease_max",
-)
-"""The bounds that a guardrail may have."""
+class Guardrail(Bounded):
+    """A bound on a metric of the decision, judged by its interval."""
 
-MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(:[^\s:]{1,100})?$")]
-
-
-class Guardrail(Closed):
-    """A bound on a metric of the decision, judged by its interval.
-
-    ``relative_increase_min`` demands an improvement: a candidate that equals its baseline fails it.
-    """
-
-    metric: MetricName
-    max: Number | None = None
-    min: Number | None = None
-    relative_increase_max: Annotated[Number, Field(ge=0)] | None = None
-    relative_increase_min: Annotated[Number | None, Field(ge=0, exclude_if=is_none)] = None
-    relative_decrease_max: Annotated[Number, Field(ge=0, le=1)] | None = None
     by: Identifiers = ()
     anchor: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")] | None = None
     action: Literal["block", "warn"] = "block"
-
-    @model_validator(mode="after")
-    def _has_a_bound(self) -> Self:
-        if all(getattr(self, bound) is None for bound in BOUNDS):
-            raise ValueError(f"has no bound; give {', '.join(BOUNDS[:-1])} or {BOUNDS[-1]}")
-        return self
 
 
 class Primary(Closed):
@@ -230,6 +205,7 @@ class UtilitySpec(Closed):
     hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple] = ()
     lexicographic: Annotated[tuple[Tier, ...], AsTuple] = ()
     primary: Annotated[Primary, Field(exclude_if=_is_default_primary)] = Primary()
+    constrained: Annotated[Constrained | None, Field(exclude_if=is_none)] = None
     guardrails: Annotated[tuple[Guardrail, ...], AsTuple] = ()
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 
+from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
@@ -97,7 +98,7 @@ def _is_segment_with_interval(verdict: Verdict) -> bool:
     return verdict.segment != ALL and verdict.observed is not None and verdict.observed.known
 
 
-def bounds_of(guardrail: Guardrail, measured: Measured) -> Iterator[Bound]:
+def bounds_of(guardrail: Bounded, measured: Measured) -> Iterator[Bound]:
     """Yield each bound of a guardrail with the figure that it is held against."""
     if guardrail.max is not None:
         yield Bound(f"<= {guardrail.max:g}", measured.policy, Bounds(high=guardrail.max), relative=False)
