@@ -78,11 +78,42 @@ def request_gains(
     codes, known = pd.factorize(np.asarray(requests), use_na_sentinel=False)
     first = np.full(len(known), codes.size, dtype=np.intp)
     np.minimum.at(first, codes, np.arange(codes.size))
-    return RequestGains(
-        _discount_gains(gains, order, codes, len(known), k),
-        _discount_gains(gains, gains, codes, len(known), k),
-        first,
-    )
+    table = _tabulate(codes, len(known))
+    if table is None:
+        ideal = _discount_gains(gains, gains, codes, len(known), k)
+        return RequestGains(_discount_gains(gains, order, codes, len(known), k), ideal, first)
+    inside = np.where(table < 0, 0.0, gains[table])
+    gained = _discount_untied(inside, np.where(table < 0, np.inf, -order[table]), k)
+    if gained is None:
+        gained = _discount_gains(gains, order, codes, len(known), k)
+    return RequestGains(gained, -np.sort(-inside, axis=1)[:, :k] @ _discounts(inside.shape[1], k), first)
+
+
+def _tabulate(codes: Codes, count: int) -> Codes | None:
+    """Return each request's rows [count, longest], -1 beyond its last; None where most would be empty."""
+    sizes = np.bincount(codes, minlength=count)
+    longest = int(sizes.max(initial=0))
+    if not longest or longest * count > 2 * len(codes):
+        return None
+    filled = np.arange(longest) < sizes[:, None]
+    table = np.full(filled.shape, -1, dtype=np.intp)
+    table[filled] = np.argsort(codes, kind="stable")
+    return table
+
+
+def _discount_untied(gains: Floats, keys: Floats, k: int) -> Floats | None:
+    """Sum of gain times discount in the order of the keys [count]; None where finite keys are tied."""
+    order = np.argsort(keys, axis=1)
+    sorted_keys = np.take_along_axis(keys, order, axis=1)
+    if ((sorted_keys[:, 1:] == sorted_keys[:, :-1]) & np.isfinite(sorted_keys[:, 1:])).any():
+        return None
+    best = np.take_along_axis(gains, order[:, :k], axis=1)
+    return np.asarray(best @ _discounts(gains.shape[1], k))
+
+
+def _discounts(longest: int, k: int) -> Floats:
+    """Return the discounts of the first k places, as far as there are places."""
+    return 1.0 / np.log2(np.arange(2, min(k, longest) + 2))
 
 
 def _discount_gains(gains: Floats, scores: Floats, codes: Codes, count: int, k: int) -> Floats:

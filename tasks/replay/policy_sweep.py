@@ -113,9 +113,7 @@ class SlotSums:
         return self.at_discounts(looks) / (self.filled @ looks)[:, None]
 
 
-def sweep_policies(
-    candidates: SweptCandidates, weights: Floats, *, slots: int, threads: int = 2
-) -> SlotSums:
+def sweep_policies(candidates: SweptCandidates, weights: Floats, *, slots: int, threads: int = 2) -> SlotSums:
     """Rank every request by every weight vector and sum what stands at each slot.
 
     Parameters

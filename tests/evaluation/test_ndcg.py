@@ -22,6 +22,21 @@ def test_naive_ndcg_is_that_of_scikit_learn_with_ties(seed: int, k: int) -> None
 
 
 @settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000), st.integers(1, 12))
+def test_without_ties_it_is_that_of_scikit_learn_too_in_requests_of_two_sizes(seed: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [(rng.integers(0, 3, (12, m)).astype(float), rng.random((12, m))) for m in (7, 9)]
+    for outcomes, _ in parts:
+        outcomes[:, 0] = 1
+    outcomes, scores = (np.concatenate([part[i].ravel() for part in parts]) for i in (0, 1))
+    requests = np.repeat(np.arange(24), [7] * 12 + [9] * 12)
+    expected = np.mean([ndcg_score(o, s, k=k) for o, s in parts])
+    mixed = rng.permutation(len(requests))
+    found = request_gains(outcomes[mixed], scores[mixed], requests[mixed], k=k).by_request.mean()
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10_000))
 def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
