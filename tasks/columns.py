@@ -44,6 +44,7 @@ RANK: Final = "rank"
 SLATE_POSITION: Final = "slate_position"
 DROPPED_BY: Final = "dropped_by"
 CONTEXT: Final = "context"
+CERTIFICATE: Final = "certificate"
 CONTRACT_VERSION: Final = "contract__version"
 CONTRACT_DIGEST: Final = "contract__digest"
 

@@ -96,8 +96,26 @@ class UtilityComposition(Section):
     terms: tuple[TermShare, ...]
 
 
+class SlateRule(Section):
+    """How often a slate rule was met.
+
+    ``slates`` it was asked of; ``unmet``: those that fall short of it, by ``slots_short`` slots in all. Of
+    them ``too_few`` had too few candidates left by constraints and floors; in the others a rule that claims
+    slots before it, or the length, kept candidates out.
+    """
+
+    rule: str
+    slates: int
+    unmet: int
+    too_few: int
+    slots_short: int
+
+
 class SimulationEvidence(Document):
-    """A release's decision rehearsed beside a baseline; ``others``: further policies against the release."""
+    """A release's decision rehearsed beside a baseline; ``others``: further policies against the release.
+
+    ``slate_rules`` are those of the release's own slates; none of a release made before certificates.
+    """
 
     document: Literal["simulation"] = "simulation"
     version: Literal[1] = 1
@@ -112,6 +130,7 @@ class SimulationEvidence(Document):
     comparisons: tuple[ChampionComparison, ...] | None
     composition: UtilityComposition | None
     notes: tuple[str, ...]
+    slate_rules: tuple[SlateRule, ...] = ()
 
     @classmethod
     def upgraded(cls, plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..columns import CONTEXT, DROPPED_BY, ITEM_ID, RANK, REQUEST_ID, SLATE_POSITION, UTILITY
+from ..columns import CERTIFICATE, CONTEXT, DROPPED_BY, ITEM_ID, RANK, REQUEST_ID, SLATE_POSITION, UTILITY
 from ..errors import DataError
 from .candidates import (
     CandidateSets,
@@ -25,6 +25,7 @@ from .candidates import (
     describe_rows,
     read_prediction,
 )
+from .certificate import Certificates, DecidedSlates, certify
 from .constraints import Drops, find_drops
 from .policy import UtilityPolicy
 from .rules import SlateColumns
@@ -47,7 +48,8 @@ class Decision:
     drops : why candidates are out.
     rank : from 1 within the request, by tier, utility, item_id; 0 for what was dropped.
     slate_position : slot from 1; 0 for what is off the slate.
-    unmet : request_id, requirement, wanted, got, available: the requirements that could not be met.
+    sets : the candidates by request.
+    slates : the rules of each slate policy and the requests that it decided on.
     """
 
     keys: pd.DataFrame
@@ -56,7 +58,8 @@ class Decision:
     contexts: tuple[str, ...]
     rank: Values
     slate_position: Values
-    unmet: pd.DataFrame
+    sets: CandidateSets
+    slates: tuple[DecidedSlates, ...]
 
     @property
     def utility(self) -> Floats:
@@ -67,6 +70,18 @@ class Decision:
     def contributions(self) -> Mapping[str, Floats]:
         """Term -> its part of the utility, shape [rows]."""
         return self.valued.contributions
+
+    @cached_property
+    def certificates(self) -> Certificates:
+        """Which rules each slate meets, and why it falls short of the others."""
+        return certify(self.slates, self.sets, kept=self.drops.kept, position=self.slate_position)
+
+    @property
+    def certificate(self) -> Series:
+        """Each request's certificate as JSON in its first row, null in the others, shape [rows]."""
+        texts = np.full(len(self.keys), None, dtype=object)
+        texts[np.unique(self.sets.request, return_index=True)[1]] = self.certificates.texts()
+        return pd.Series(texts, name=CERTIFICATE, dtype="str")
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -120,7 +135,7 @@ def decide(
     tier = combine_tiers(candidates, predictions, utility)
     rank = np.zeros(len(candidates), dtype=np.int32)
     position = np.zeros(len(candidates), dtype=np.int32)
-    unmet = []
+    slates = []
     for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets):
         rules = SlateColumns.of(candidates, policy)
         for rows, valid in _iterate_blocks(sets, dropped.kept & requests[sets.request]):
@@ -129,7 +144,7 @@ def decide(
             rank[ordered[valid]] = np.broadcast_to(places, rows.shape)[valid]
             slots = fill_slates(rules.block(ordered, valid, valued.utility, tier), policy.length)
             position[ordered[valid]] = slots[valid]
-        unmet.append(rules.unmet(dropped.kept, position > 0, sets, among=requests))
+        slates.append(DecidedSlates(rules, requests))
     return Decision(
         keys=candidates[[REQUEST_ID, ITEM_ID]].reset_index(drop=True),
         valued=valued,
@@ -137,7 +152,8 @@ def decide(
         contexts=tuple(context.name for context in utility.contexts),
         rank=rank,
         slate_position=position,
-        unmet=pd.concat(unmet, ignore_index=True),
+        sets=sets,
+        slates=tuple(slates),
     )
 
 

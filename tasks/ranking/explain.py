@@ -16,6 +16,7 @@ import pandas as pd
 from ..columns import DROPPED_BY, ITEM_ID, RANK, REQUEST_ID
 from ..errors import DataError
 from .candidates import read_column, read_numbers, read_prediction
+from .certificate import Certificates
 from .constraints import iterate_violations
 from .decide import Decision, combine_tiers, decide, slate_in_context
 from .policy import UtilityPolicy
@@ -98,17 +99,19 @@ def explain(
         decided[TOTAL] = decision.valued.total
         applied = name_multipliers(mine, utility, decision.valued.context)
         decided[MULTIPLIED_BY] = pd.Series(applied, dtype="str")
-    decided[UNMET] = pd.Series([_describe_unmet(decision.unmet)] * len(mine), dtype="str")
+    decided[UNMET] = pd.Series([_describe_unmet(decision.certificates)] * len(mine), dtype="str")
     best_first = decided.sort_values([RANK, ITEM_ID], na_position="last", ignore_index=True)
     return Explanation(best_first, _tabulate_components(mine, own, utility, decision))
 
 
-def _describe_unmet(unmet: pd.DataFrame) -> str | None:
-    """Describe the requirements that the candidates could not meet; None where all were met."""
-    shortfalls = [
-        f"{row.requirement} {row.got} of {row.wanted} ({row.available} at hand)"
-        for row in unmet.itertuples(index=False)
-    ]
+def _describe_unmet(certificates: Certificates) -> str | None:
+    """Describe what the slate falls short of and who keeps candidates out; None where all is met."""
+    shortfalls = []
+    for rule in certificates.rules:
+        if rule.unmet[0]:
+            out = [f"{name} keeps out {counts[0]}" for name, counts in rule.kept_out.items() if counts[0]]
+            lacking = "; ".join([f"{rule.available[0]} at hand", *out])
+            shortfalls.append(f"{rule.name} {rule.got[0]} of {rule.wanted[0]} ({lacking})")
     return ", ".join(shortfalls) or None
 
 

@@ -1,13 +1,12 @@
-"""The slate policy's columns, read once, cut into blocks for the kernel, and what it could not meet."""
+"""The slate policy's columns, read once, cut into blocks for the kernel."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from ..columns import REQUEST_ID
-from .candidates import CandidateSets, Floats, Integers, Mask
+from .candidates import Floats, Integers, Mask
 from .conditions import encode_groups, read_flag
 from .slate import Block, Cap, Fading, Minimum, Penalty, Values
 from .slate_policy import SlatePolicy
@@ -57,17 +56,19 @@ class SlateColumns:
 
     Attributes
     ----------
+    rows : how many candidates there are.
     length : slots of a slate.
-    caps : (value per row, -1 where not counted; limit) of each cap.
+    caps : name -> (value per row, -1 where not counted; limit).
     minimums : name -> (marked rows, least).
     required : rows that must come first, or None.
     penalty : (value per row, strength), or None.
     fading : (value per row, factor, floor), or None.
     """
 
+    rows: int
     length: int
-    caps: tuple[tuple[Values, int], ...]
-    minimums: dict[str, tuple[Mask, int]]
+    caps: Mapping[str, tuple[Values, int]]
+    minimums: Mapping[str, tuple[Mask, int]]
     required: Mask | None
     penalty: tuple[Values, float] | None
     fading: tuple[Values, float, float] | None
@@ -84,13 +85,14 @@ class SlateColumns:
         first, spread, decay = policy.required_first, policy.diversity, policy.decay
         grouped = sorted({*policy.max_per, *(rule.by for rule in (spread, decay) if rule is not None)})
         values = {name: encode_groups(candidates, name, _rule_reading(name, policy)) for name in grouped}
-        caps = [(values[name], limit) for name, limit in policy.max_per.items()]
+        caps = {max_per_rule(name): (values[name], limit) for name, limit in policy.max_per.items()}
         for name, limit in policy.max_where.items():
             true, known = read_flag(candidates, name, f"slate rule '{max_where_rule(name)}'")
-            caps.append((np.where(true | ~known, 0, -1).astype(np.int32), limit))
+            caps[max_where_rule(name)] = (np.where(true | ~known, 0, -1).astype(np.int32), limit)
         return cls(
+            rows=len(candidates),
             length=policy.length,
-            caps=tuple(caps),
+            caps=caps,
             minimums={
                 min_where_rule(name): (
                     read_flag(candidates, name, f"slate rule '{min_where_rule(name)}'")[0],
@@ -111,62 +113,26 @@ class SlateColumns:
             valid=valid,
             utility=utility[rows],
             tier=None if tier is None else tier[rows],
-            caps=tuple(Cap(values[rows], limit) for values, limit in self.caps),
+            caps=tuple(Cap(values[rows], limit) for values, limit in self.caps.values()),
             minimums=tuple(Minimum(marked[rows] & valid, least) for marked, least in self.minimums.values()),
             required=None if self.required is None else self.required[rows] & valid,
             penalty=None if self.penalty is None else Penalty(self.penalty[0][rows], self.penalty[1]),
             fading=None if self.fading is None else Fading(self.fading[0][rows], *self.fading[1:]),
         )
 
-    def unmet(self, kept: Mask, placed: Mask, sets: CandidateSets, *, among: Mask) -> pd.DataFrame:
-        """Report what the kept candidates of each request could not meet.
+    def requirements(self) -> Iterator[tuple[str, Mask, int | None]]:
+        """Yield what may fall short, in the order in which it claims slots.
 
-        Parameters
-        ----------
-        among : [requests] those that the policy decides on.
-
-        Returns
-        -------
-        pd.DataFrame
-            request_id, requirement, wanted, got, available; a row for each that fell short.
+        Each is its name, the rows that meet it, and the least slots; None asks for all that are available.
         """
-        everyone = np.ones_like(kept)
-        requirements = [(LENGTH, everyone, np.where(among, self.length, 0))]
-        requirements += [
-            (name, marked, np.where(among, least, 0)) for name, (marked, least) in self.minimums.items()
-        ]
         if self.required is not None:
-            required = np.where(among, sets.counts(self.required & kept), 0)
-            requirements.append((REQUIRED_FIRST, self.required, required))
-        return pd.concat(
-            [
-                _list_shortfalls(name, wanted, sets.counts(marked & placed), sets.counts(marked & kept), sets)
-                for name, marked, wanted in requirements
-            ],
-            ignore_index=True,
-        )
+            yield REQUIRED_FIRST, self.required, None
+        for name, (marked, least) in self.minimums.items():
+            yield name, marked, least
+        yield LENGTH, np.ones(self.rows, dtype=np.bool_), self.length
 
 
 def _rule_reading(name: str, policy: SlatePolicy) -> str:
     if name in policy.max_per:
         return f"slate rule '{max_per_rule(name)}'"
     return f"slate rule '{DIVERSITY if policy.diversity and policy.diversity.by == name else DECAY}'"
-
-
-def _list_shortfalls(
-    name: str,
-    wanted: npt.NDArray[np.int64],
-    got: npt.NDArray[np.int64],
-    available: npt.NDArray[np.int64],
-    sets: CandidateSets,
-) -> pd.DataFrame:
-    short = np.flatnonzero(got < wanted)
-    return pd.DataFrame(
-        {
-            REQUEST_ID: sets.request_ids[short],
-            "requirement": pd.Series([name] * len(short), dtype="str"),
-            "wanted": wanted[short],
-            "got": got[short],
-            "available": available[short],
-        }
-    )

@@ -82,12 +82,13 @@ class Scorer:
         self._require_columns(frame)
         return self.heads.predict(frame)
 
-    def score(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def score(self, frame: pd.DataFrame, *, certificate: bool = False) -> pd.DataFrame:
         """Score, rank and slate candidates.
 
         Parameters
         ----------
         frame : one row a candidate, all of a request's candidates together; ``columns`` are needed.
+        certificate : whether to say of every slate which rules it meets.
 
         Returns
         -------
@@ -95,7 +96,9 @@ class Scorer:
             One row a candidate in the same order: request_id, item_id, ``p_<task>`` (joint),
             ``p_<task>__given`` for a task with a parent, ``v_<task>`` for a value task, ``p_<task>__shown``
             for a debiased one where the candidates have positions, utility, rank,
-            slate_position (null off the slate), dropped_by (null or the constraint's name), context.
+            slate_position (null off the slate), dropped_by (null or the constraint's name), context, and on
+            request certificate: in the first row of a request, as JSON, the rules that its slate meets and
+            why it falls short of the others.
 
         Raises
         ------
@@ -103,9 +106,11 @@ class Scorer:
             A column is missing or of the wrong kind, a key is null or repeated.
         """
         predictions = self.predict(frame)
-        decided = decide(frame, predictions, self.utility, self.slate).frame
+        decision = decide(frame, predictions, self.utility, self.slate)
+        decided = decision.frame
         predicted = pd.DataFrame(predictions, index=decided.index)
-        return pd.concat([decided[[REQUEST_ID, ITEM_ID]], predicted, decided[list(DECIDED)]], axis="columns")
+        parts = [decided[[REQUEST_ID, ITEM_ID]], predicted, decided[list(DECIDED)]]
+        return pd.concat([*parts, decision.certificate] if certificate else parts, axis="columns")
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
         """Show one request: a row a candidate and task, with what dropped and what moved the candidate.

@@ -29,15 +29,20 @@ class LoadedRelease:
     manifest: Manifest
     _model: Any
 
-    def score(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def score(self, frame: pd.DataFrame, *, certificate: bool = False) -> pd.DataFrame:
         """Score candidates: one row in, one row out, in the same order (columns: ``Scorer.score``).
+
+        Parameters
+        ----------
+        certificate : whether to say of every slate which rules it meets; a release made before there were
+            certificates gives no such column.
 
         Raises
         ------
         DataError
             A column is missing, a key is null or repeated.
         """
-        return _as_ours(self._model.predict, None, frame)
+        return _as_ours(self._model.predict, None, frame, {"certificate": certificate})
 
     def find_strange_inputs(self, frame: pd.DataFrame) -> dict[str, float]:
         """Return by feature the share of candidates whose value no training of the release saw."""

@@ -52,9 +52,15 @@ class ReleaseModel(PythonModel):
         scoring = _import(package, _modules(package, code))
         self.scorer: Any = scoring.Scorer.from_files(files)
 
-    def predict(self, context: object, model_input: pd.DataFrame, params: object = None) -> pd.DataFrame:
-        """Score one row per candidate; ``request_id`` groups the candidates of a request."""
-        scored: pd.DataFrame = self.scorer.score(model_input)
+    def predict(
+        self, context: object, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Score one row per candidate; ``request_id`` groups the candidates of a request.
+
+        With ``params={"certificate": True}`` the first row of each request says which rules its slate meets.
+        """
+        asked = {"certificate": True} if (params or {}).get("certificate") else {}
+        scored: pd.DataFrame = self.scorer.score(model_input, **asked)
         return scored
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.error_bars import with_error_bars
 from tasks.release.sensitivity import whole_ratios
+from tasks.release.slate_rules import count_slate_rules
 from tasks.release.view import load
 from tasks.stores.registry import Registry
 from tasks.stores.releases import release_part, resolve_release
@@ -33,6 +34,7 @@ _LOG = logging.getLogger("equipoise")
 class ScoreResult:
     """Where the scored candidates lie and how they were dealt with.
 
+    ``unmet`` is, by slate rule, how many slates fall short of it; the column ``certificate`` says why.
     ``unseen`` is, by feature, the share of candidates whose value no training of the release saw.
     """
 
@@ -42,6 +44,7 @@ class ScoreResult:
     requests: int
     in_slates: int
     dropped: dict[str, int]
+    unmet: dict[str, int]
     unseen: dict[str, float]
 
 
@@ -55,7 +58,7 @@ def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> Score
     """
     version = resolve_release(workspace, release)
     loaded, candidates = load(workspace, version), read_candidates(source)
-    scored = loaded.score(candidates)
+    scored = loaded.score(candidates, certificate=True)
     unseen = loaded.find_strange_inputs(candidates)
     write_atomically(scored, out)
     _warn_of_unseen(unseen)
@@ -66,6 +69,7 @@ def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> Score
         requests=int(scored[c.REQUEST_ID].nunique()),
         in_slates=int(scored[c.SLATE_POSITION].notna().sum()),
         dropped={str(k): int(n) for k, n in scored[c.DROPPED_BY].value_counts().items()},
+        unmet={rule.rule: rule.unmet for rule in count_slate_rules(scored) if rule.unmet},
         unseen=unseen,
     )
 

@@ -4,9 +4,14 @@ from typing import Any
 
 import pandas as pd
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+from tasks.columns import CERTIFICATE
 
 _KINDS = {"b": DataType.boolean, "i": DataType.long, "u": DataType.long, "f": DataType.double}
+
+_PARAMS = ParamSchema([ParamSpec(CERTIFICATE, DataType.boolean, default=False)])
+"""What a caller may ask for: certificates of the slates."""
 
 
 def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSignature:
@@ -15,7 +20,7 @@ def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSi
     A column of integers without nulls is ``long``, as in the table that it came from; what holds nulls is
     ``double``. A null is legal in every column but the key.
     """
-    return ModelSignature(inputs=_schema(candidates), outputs=_schema(scored))
+    return ModelSignature(inputs=_schema(candidates), outputs=_schema(scored), params=_PARAMS)
 
 
 def _schema(frame: pd.DataFrame) -> Schema:

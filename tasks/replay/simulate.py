@@ -15,6 +15,7 @@ from tasks.contracts import UtilitySpec, canonical, digest
 from tasks.errors import DataError, unknown
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
+from tasks.release.slate_rules import count_slate_rules
 from tasks.release.view import load
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.findings import Findings
@@ -34,7 +35,7 @@ from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, ste
 from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
-RECIPE = 4
+RECIPE = 5
 """Raised whenever the same release and candidates would make other evidence."""
 PROMOTIONS = 4
 """How many promotions back the primary is held against as well."""
@@ -148,7 +149,10 @@ def _simulate(
     others = {name: test.slates_under(policy, ours, name) for name, policy in policies.items()}
     found = rehearse(rehearsal, others, run=run.run_id)
     notes = [*stood_in(workspace, release), *notes_of(test, found, against_log=theirs.follows_log)]
-    html = _page(workspace, test, under_test.manifest, ours.slates.name, found, notes)
+    rules = count_slate_rules(ours.frame)
+    facts = _facts(test, under_test.manifest, ours, found)
+    title = f"{workspace.surface} {ours.slates.name}: decision rehearsed"
+    html = simulation_page(title, facts, found=found, rules=rules, notes=notes)
     run.text(REPORT, html)
     path = write_report(workspace, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
     run.metrics({"expected_utility": found.expected_utility})
@@ -165,6 +169,7 @@ def _simulate(
             comparisons=None if old is None else tuple(comparisons(workspace.contracts, test, ours, old)),
             composition=_composition(workspace, test, under_test.manifest, ours),
             notes=tuple(notes),
+            slate_rules=rules,
         )
     )
 
@@ -188,30 +193,15 @@ def _composition(
     return UtilityComposition(utility=made.utility, spread=made.spread, terms=terms)
 
 
-def _page(
-    workspace: Workspace,
-    test: TestSlice,
-    manifest: Manifest,
-    name: str,
-    found: Findings,
-    notes: Sequence[str],
-) -> str:
+def _facts(test: TestSlice, manifest: Manifest, ours: Scored, found: Findings) -> list[str]:
     first, last = manifest.test
     log = test.log
     size = f"{len(test.candidates):,} in {log.request_count:,} requests of {log.user_count:,} users"
-    facts = [
+    return [
         f"candidates from {first} to {last}: {size}",
-        f"{name} against {found.baseline}, slates of {workspace.contracts.slate.length}",
+        f"{ours.slates.name} against {found.baseline}, slates of {test.contracts.slate.length}",
         "A replay narrows what is worth testing; it does not prove what people would have done.",
     ]
-    return simulation_page(
-        f"{workspace.surface} {name}: decision rehearsed",
-        facts,
-        verdicts=found.verdicts,
-        measured=found.measured,
-        others=found.others,
-        notes=notes,
-    )
 
 
 def _compared_with(workspace: Workspace, baseline: str | None) -> _Compared:

@@ -116,7 +116,7 @@ class TestSlice:
 
     def slates_of(self, release: LoadedRelease, name: str) -> Scored:
         """Return the slates that a release makes with the code and policies that it brought."""
-        scored = release.score(self.candidates)
+        scored = release.score(self.candidates, certificate=True)
         policy = release_policy(self.workspace, release.manifest)
         predictions = _predictions(scored, release.manifest.tasks)
         slot = scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)

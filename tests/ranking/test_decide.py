@@ -59,7 +59,9 @@ def test_the_order_of_the_rows_does_not_matter(rows: Any, utility: Any, slate: A
     shuffled = random.sample(rows, len(rows))
     one, other = decided(rows, utility, slate), decided(shuffled, utility, slate)
     assert by_key(one.frame) == by_key(other.frame)
-    assert sorted(map(str, plain(one.unmet))) == sorted(map(str, plain(other.unmet)))
+    assert sorted(map(str, plain(one.certificates.unmet))) == sorted(
+        map(str, plain(other.certificates.unmet))
+    )
 
 
 @settings(max_examples=15, deadline=None)
@@ -156,7 +158,7 @@ def test_where_all_are_dropped_the_empty_slate_is_reported() -> None:
     decision = decided(rows, utility_json(hard_constraints=[rule]), slate_json())
     assert decision.frame["slate_position"].isna().all()
     assert set(decision.frame["dropped_by"]) == {"not_permitted"}
-    assert plain(decision.unmet) == [
+    assert plain(decision.certificates.unmet) == [
         {"request_id": "r", "requirement": "length", "wanted": 3, "got": 0, "available": 0}
     ]
 
@@ -166,7 +168,7 @@ def test_no_candidates_give_no_decision() -> None:
     policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json())
     decision = decide(frame, {"p_click": []}, *policies)
     assert list(decision.frame) == ["request_id", "item_id", *COLUMNS]
-    assert len(decision.frame) == len(decision.unmet) == 0
+    assert len(decision.frame) == len(decision.certificates.unmet) == 0
 
 
 def test_equal_utilities_are_ordered_by_code_point() -> None:

@@ -140,8 +140,10 @@ def test_what_the_slate_asked_in_vain_is_said_of_the_request() -> None:
     assert met["unmet"].isna().all()
     short = explained(length=6, min_where_if_available={"must": 2}).candidates
     assert set(short["unmet"]) == {
-        "length 5 of 6 (5 at hand), min_where_if_available:must 0 of 2 (0 at hand)"
+        "min_where_if_available:must 0 of 2 (0 at hand), length 5 of 6 (5 at hand)"
     }
+    capped = explained(length=6, max_per={"creator": 1}).candidates
+    assert set(capped["unmet"]) == {"length 4 of 6 (5 at hand; max_per:creator keeps out 1)"}
 
 
 def test_the_frame_repeats_the_decision_for_each_component() -> None:

@@ -1,11 +1,9 @@
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from tasks.errors import DataError
-from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.rules import SlateColumns
 from tasks.ranking.slate_policy import SlatePolicy
 from tests.ranking.policies import slate_json
@@ -25,18 +23,13 @@ def columns(**rules: Any) -> SlateColumns:
     return SlateColumns.of(ROWS, SlatePolicy.from_json(slate_json(**rules)))
 
 
-def test_what_fell_short_is_counted_per_request() -> None:
-    rules = columns(length=2, min_where_if_available={"fresh": 2}, required_first="must")
-    kept = np.array([True, True, False, True])
-    placed = np.array([False, True, False, True])
-    everyone = np.ones(2, dtype=bool)
-    unmet = rules.unmet(kept, placed, CandidateSets.of(ROWS), among=everyone)
-    assert unmet.to_dict("split")["data"] == [
-        ["r", "length", 2, 1, 2],
-        ["s", "length", 2, 1, 1],
-        ["r", "min_where_if_available:fresh", 2, 0, 1],
-        ["s", "min_where_if_available:fresh", 2, 0, 0],
-        ["r", "required_first", 1, 0, 1],
+def test_requirements_claim_slots_in_order() -> None:
+    rules = columns(length=2, min_where_if_available={"must": 2, "fresh": 1}, required_first="must")
+    assert [(name, least) for name, _, least in rules.requirements()] == [
+        ("required_first", None),
+        ("min_where_if_available:fresh", 1),
+        ("min_where_if_available:must", 2),
+        ("length", 2),
     ]
 
 

@@ -37,7 +37,7 @@ def slate_of(rows: list[Row], **rules: Any) -> tuple[str, dict[str, tuple[int, .
     policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json(**rules))
     decision = decide(frame, predictions, *policies)
     placed = decision.frame.dropna(subset="slate_position").sort_values("slate_position")
-    unmet = decision.unmet.set_index("requirement")[["wanted", "got", "available"]]
+    unmet = decision.certificates.unmet.set_index("requirement")[["wanted", "got", "available"]]
     return "".join(placed["item_id"]), {str(rule): tuple(row) for rule, row in unmet.iterrows()}
 
 
@@ -152,7 +152,11 @@ def test_the_slate_is_that_of_the_slow_reference(rules: dict[str, Any], seed: in
 def test_caps_hold_and_nothing_falls_short_in_silence(rules: dict[str, Any], seed: int) -> None:
     rows = many_requests(seed)
     decision = decide_rows(rows, rules)
-    unmet = set(zip(decision.unmet["request_id"], decision.unmet["requirement"], strict=True))
+    unmet = set(
+        zip(
+            decision.certificates.unmet["request_id"], decision.certificates.unmet["requirement"], strict=True
+        )
+    )
     placed = pd.DataFrame(rows)[decision.slate_position > 0]
     for name, limit in rules["max_per"].items():
         assert placed.groupby(["request_id", name]).size().max() <= limit

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -47,7 +48,7 @@ def test_a_row_in_is_a_row_out_with_every_prediction_and_the_decision(
     assert list(scored.columns) == [
         *("request_id", "item_id", "p_click_30m", "p_purchase_2d", "p_return_5d", "p_return_5d__given"),
         *("p_hide_2d", "p_satisfied_2d", "v_dwell_seconds_1d"),
-        *("utility", "rank", "slate_position", "dropped_by", "context"),
+        *("utility", "rank", "slate_position", "dropped_by", "context", "certificate"),
     ]
     probabilities = scored.filter(like="p_").filter(regex="^p_")
     assert ((probabilities > 0) & (probabilities < 1)).all(axis=None)
@@ -69,6 +70,40 @@ def test_the_command_says_how_many_were_dropped_by_what(
     said = json.loads(capsys.readouterr().out)
     assert (said["release"], said["candidates"], said["requests"], said["in_slates"]) == (1, 200, 5, 50)
     assert said["dropped"]["policy_violation"] == 5
+
+
+def test_each_request_brings_the_certificate_of_its_slate(score: Score, candidates: pd.DataFrame) -> None:
+    scored = score(candidates.assign(exploration=False))
+    first = ~scored["request_id"].duplicated()
+    assert scored["certificate"].notna().tolist() == first.tolist()
+    for text in scored.loc[first, "certificate"]:
+        read = json.loads(text)
+        assert read["met"] == ["max_per:category", "max_per:creator", "max_where:sponsored", "length"]
+        (short,) = read["unmet"]
+        assert (short["rule"], short["wanted"], short["available"]) == (
+            "min_where_if_available:exploration",
+            1,
+            0,
+        )
+
+
+def test_the_command_says_how_many_slates_fall_short_of_which_rule(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = candidates.assign(exploration=False)
+    assert main([*_words(first_retrain, "score", tmp_path, frame), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unmet"] == {"min_where_if_available:exploration": 5}
+
+
+def test_plain_mlflow_gives_certificates_on_request(
+    first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path
+) -> None:
+    workspace = first_retrain.workspace
+    folder = Registry(workspace.home).fetch(releases.release_part(workspace, 1), tmp_path / "release")
+    model = mlflow.pyfunc.load_model(str(folder))
+    assert "certificate" not in model.predict(candidates)
+    asked = model.predict(candidates, params={"certificate": True})
+    assert asked["certificate"].notna().sum() == 5
 
 
 def test_values_that_training_never_saw_are_said_by_feature(

@@ -1,8 +1,9 @@
 """The simulation report: guardrails first, then figures beside the baseline, further policies and segments."""
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.replay_evidence import Measured, SlateRule
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.replay.findings import Findings
 from tasks.replay.page import simulation_page
 
 RATE = Measured(
@@ -32,9 +33,12 @@ RAIL = Verdict(
     relative=True,
 )
 
+RULE = SlateRule(rule="min_where_if_available:<x>", slates=1200, unmet=30, too_few=20, slots_short=31)
+
 
 def page(*measured: Measured, others: dict[str, list[Measured]] | None = None) -> str:
-    return simulation_page("t", [], verdicts=[RAIL], measured=measured, others=others or {}, notes=["<s>"])
+    found = Findings("logged order", [RAIL], list(measured), others or {})
+    return simulation_page("t", [], found=found, rules=[RULE], notes=["<s>"])
 
 
 def test_a_metric_stands_with_its_intervals_beside_the_baseline() -> None:
@@ -65,3 +69,9 @@ def test_the_page_is_self_contained_and_escapes_what_it_shows() -> None:
     for markup in ("<script>", "<b>", "<i>", "<u>", "<s>", "<em>", "http"):
         assert markup not in text
     assert '<td class="verdict warn">warn</td><td>&lt;i&gt;</td>' in text
+
+
+def test_slate_rules_are_counted() -> None:
+    row = page(RATE).split("Slate rules")[1].split("min_where_if_available:&lt;x&gt;</td>")[1]
+    cells = [cell.split("</td>")[0] for cell in row.split('<td class="number">')[1:5]]
+    assert cells == ["1,200", "30", "20", "31"]

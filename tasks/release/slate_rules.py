@@ -1,0 +1,48 @@
+"""How often the rules of a slate policy were met, counted from the certificates of scored candidates."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+import pandas as pd
+
+from tasks import columns as c
+from tasks.evaluation.replay_evidence import SlateRule
+
+
+def count_slate_rules(scored: pd.DataFrame) -> tuple[SlateRule, ...]:
+    """Count over all slates how often each rule was met, in the order in which rules claim slots.
+
+    Parameters
+    ----------
+    scored : scored candidates with the column ``certificate``; one without it, of a release made before there
+        were certificates, gives no counts.
+
+    Examples
+    --------
+    >>> short = {"rule": "length", "wanted": 3, "got": 2, "available": 2, "dropped": 0, "kept_out": {}}
+    >>> texts = ['{"met":["length"],"unmet":[]}', json.dumps({"met": [], "unmet": [short]}), None]
+    >>> count_slate_rules(pd.DataFrame({"certificate": texts}))
+    (SlateRule(rule='length', slates=2, unmet=1, too_few=1, slots_short=1),)
+    """
+    if c.CERTIFICATE not in scored:
+        return ()
+    slates, unmet, too_few, slots_short = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    for text, times in scored[c.CERTIFICATE].value_counts(sort=False).items():
+        for rule, wanted, got, available in _rules(str(text)):
+            slates[rule] += times
+            unmet[rule] += times * (got < wanted)
+            too_few[rule] += times * (available < wanted)
+            slots_short[rule] += times * max(wanted - got, 0)
+    return tuple(
+        SlateRule(rule=r, slates=n, unmet=unmet[r], too_few=too_few[r], slots_short=slots_short[r])
+        for r, n in slates.items()
+    )
+
+
+def _rules(text: str) -> Iterator[tuple[str, int, int, int]]:
+    """Yield each rule of a certificate with wanted, got and available; what is met asks for nothing more."""
+    certificate = json.loads(text)
+    yield from ((rule, 0, 0, 0) for rule in certificate["met"])
+    for short in certificate["unmet"]:
+        yield short["rule"], short["wanted"], short["got"], short["available"]
