@@ -32,6 +32,7 @@ def show(
         "version": contracts.utility.version,
         "owner": contracts.utility.owner,
         "approvals": list(contracts.utility.approvals),
+        "experiment": contracts.utility.experiment,
         "unit": counted_in,
         "contexts": [
             asdict(one) for one in effective_policies(contracts.utility, contracts.slate, unit=counted_in)

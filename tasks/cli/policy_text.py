@@ -16,6 +16,8 @@ def write_policy(plain: Plain) -> Iterator[RenderableType]:
     """Write the base whole, and of each context where it holds and what it changes."""
     roles = " and ".join(plain["approvals"])
     yield Text(f"{plain['policy']} version {plain['version']}: {plain['owner']} owns it, {roles} approve it")
+    if plain["experiment"]:
+        yield Text(f"justified by the experiment {plain['experiment']}")
     base, *contexts = plain["contexts"]
     yield _terms(base["terms"], plain["unit"])
     yield from _rules(base)

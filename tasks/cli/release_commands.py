@@ -25,7 +25,9 @@ _release = Group("Releases", word="release", help="List, show and verify release
 GROUPS = (_releases, _release)
 
 
-@_releases.command("home_feed --release 3", written=text.write_simulation)
+@_releases.command(
+    "home_feed --release 3", written=text.write_simulation, passed=lambda result: result.passed
+)
 def simulate(
     workspace: "Workspace",
     release: ReleaseOption,
@@ -36,7 +38,7 @@ def simulate(
     ] = None,
     parent_run: ParentRun = None,
 ) -> "SimulateResult":
-    """Compare policies with the baseline on logged candidates."""
+    """Compare policies with the baseline on logged candidates; exit code 1 where a guardrail blocks."""
     from tasks.replay import simulate
     from tasks.stores.releases import resolve_release
 
@@ -49,7 +51,9 @@ def simulate(
     )
 
 
-@_releases.command("home_feed --challenger challenger --as-of 2026-05-13T00:00:00Z")
+@_releases.command(
+    "home_feed --challenger challenger --as-of 2026-05-13T00:00:00Z", passed=lambda result: result.passed
+)
 def shadow(
     workspace: "Workspace",
     challenger: Annotated[str, Option(metavar="REF", help="A version number or an alias.")],
@@ -57,7 +61,7 @@ def shadow(
     champion: Annotated[str | None, Option(metavar="REF", help="(default: the current one)")] = None,
     parent_run: ParentRun = None,
 ) -> "ShadowResult":
-    """Compare champion and challenger on the newest traffic."""
+    """Compare champion and challenger on the newest traffic; exit code 1 where a bound blocks."""
     from tasks.replay import shadow
     from tasks.stores.releases import resolve_release
 

@@ -17,6 +17,7 @@ from tasks.contracts.base import (
     Identifiers,
     Number,
     Numbers,
+    Reference,
     Scalar,
     Slug,
     Text,
@@ -191,12 +192,13 @@ def _is_default_primary(primary: Primary) -> bool:
 
 
 class UtilitySpec(Closed):
-    """The whole file."""
+    """The whole file; ``experiment`` names what justified this version."""
 
     policy: Slug
     version: Version
     owner: Text
     approvals: Annotated[Identifiers, Field(min_length=1)]
+    experiment: Annotated[Reference | None, Field(exclude_if=is_none)] = None
     weights: Annotated[Weights, Field(min_length=1)]
     offset: Annotated[Offset | None, Field(exclude_if=is_none)] = None
     multipliers: Annotated[tuple[Multiplier, ...], AsTuple, Field(exclude_if=_is_empty)] = ()

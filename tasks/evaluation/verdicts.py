@@ -42,6 +42,17 @@ WORST_FIRST: Final = (
 """In the order in which people look at outcomes, and of two the one that counts."""
 
 
+def stops(outcome: str) -> bool:
+    """Whether an outcome says no by itself: a bound is broken, or what it speaks of is not there.
+
+    Examples
+    --------
+    >>> stops(Outcome.BLOCK), stops("metric_missing"), stops(Outcome.CANNOT_TELL)
+    (True, True, False)
+    """
+    return outcome in {Outcome.BLOCK, Outcome.METRIC_MISSING}
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A figure, its 95 % interval and the number of rows or clusters behind it."""

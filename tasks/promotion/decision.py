@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.evaluation.verdicts import Outcome, Verdict, stops
 from tasks.reports.numbers import format_estimate
 
 
@@ -50,7 +50,7 @@ def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", 
 def _holds(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> bool:
     if verdict.outcome is Outcome.CANNOT_TELL:
         return cannot_tell == "hold" if verdict.holds is None else verdict.holds
-    return verdict.outcome in {Outcome.BLOCK, Outcome.METRIC_MISSING}
+    return stops(verdict.outcome)
 
 
 def _warns(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> bool:

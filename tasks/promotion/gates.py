@@ -22,10 +22,11 @@ from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.calibration_gate import judge_ratios
 from tasks.promotion.model_gate import judge_models
 from tasks.promotion.reference_gate import judge_references
+from tasks.replay.shadow_verdicts import judge_shadow
 
 LATER_VALIDATION: Final = "validation_of_later_labels"
 """Of the labels as of a promotion's own day: what has matured since the release was made."""
@@ -80,7 +81,7 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
         *evidence.reports,
         *judge_ratios(gates.calibration, evidence.tasks, costs=evidence.costs),
         *evidence.guardrails,
-        *_shadow(gates, evidence),
+        *judge_shadow(gates.shadow, evidence.shadow, run=evidence.runs.shadow),
         *_freshness(gates, evidence),
     )
 
@@ -125,33 +126,6 @@ def _validation(subject: str, found: ValidationEvidence, *, least: str, run: str
         observed=None,
         reason="; ".join(found.failures),
         evidence=run,
-    )
-
-
-def _shadow(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
-    shadow = evidence.shadow
-    if shadow is None:
-        reason = "a first release has no champion beside it"
-        yield Verdict("shadow", "overlap_at_k", ALL, Outcome.NO_RULE, "", None, reason)
-        return
-    overlap, shift = gates.shadow.overlap_at_k_min, gates.shadow.score_shift_max
-    yield Verdict(
-        gate="shadow",
-        subject="overlap_at_k",
-        segment=ALL,
-        outcome=judge(shadow.overlap_at_k, low=overlap),
-        threshold=f">= {overlap:g}",
-        observed=shadow.overlap_at_k,
-        evidence=evidence.runs.shadow,
-    )
-    yield Verdict(
-        gate="shadow",
-        subject="score_shift",
-        segment=ALL,
-        outcome=judge(shadow.score_shift, high=shift),
-        threshold=f"<= {shift:g}",
-        observed=shadow.score_shift,
-        evidence=evidence.runs.shadow,
     )
 
 

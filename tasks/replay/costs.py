@@ -24,7 +24,7 @@ from typing import Final
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.evaluation.verdicts import Outcome, Verdict, stops
 from tasks.replay.guardrails import Bound, bounds_of, correct_segments, judge_bound
 from tasks.replay.rates import THIN
 
@@ -122,5 +122,5 @@ def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: Judge
 
 def _severity(verdict: Verdict) -> tuple[bool, bool, bool]:
     outcome = verdict.outcome
-    blocks = outcome in {Outcome.BLOCK, Outcome.METRIC_MISSING}
+    blocks = stops(outcome)
     return blocks, outcome is Outcome.CANNOT_TELL and bool(verdict.holds), outcome is not Outcome.PASS

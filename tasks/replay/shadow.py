@@ -20,9 +20,11 @@ from tasks import columns as c
 from tasks.contracts import digest
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import Reproduction, ShadowComparison, ShadowEvidence
+from tasks.evaluation.verdicts import stops
 from tasks.release.view import load
 from tasks.replay.compare import compare
 from tasks.replay.logged_candidates import newest_candidates
+from tasks.replay.shadow_verdicts import judge_shadow
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.delta import replace_rows
 from tasks.stores.releases import find_release
@@ -35,7 +37,10 @@ TOLERANCE: Final = 1e-6
 
 @dataclass(frozen=True)
 class ShadowResult:
-    """How the two releases differ on one day; ``comparison`` is None for a first release."""
+    """How the two releases differ on one day, and what the surface's bounds say of it.
+
+    ``comparison`` is None for a first release.
+    """
 
     challenger: int
     champion: int | None
@@ -43,7 +48,13 @@ class ShadowResult:
     candidates: int
     comparison: dict[str, Any] | None
     reproduced: dict[str, Any] | None
+    verdicts: list[dict[str, Any]]
     run_id: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether no bound of the surface is broken."""
+        return not any(stops(verdict["outcome"]) for verdict in self.verdicts)
 
 
 def run(
@@ -86,7 +97,10 @@ def run(
             opened.evidence(evidence)
             run_id = opened.run_id
     evidence = read_evidence(workspace.home, run_id, ShadowEvidence)
-    return ShadowResult(run_id=run_id, **evidence.content())
+    verdicts = judge_shadow(workspace.contracts.surface.gates.shadow, evidence.comparison, run=run_id)
+    return ShadowResult(
+        run_id=run_id, verdicts=[verdict.to_json() for verdict in verdicts], **evidence.content()
+    )
 
 
 def _shadow(workspace: Workspace, as_of: datetime, challenger: int, champion: int | None) -> ShadowEvidence:

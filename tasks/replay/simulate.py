@@ -15,6 +15,7 @@ from tasks.contracts import UtilitySpec, canonical, digest
 from tasks.errors import DataError, unknown
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import stops
 from tasks.release.slate_rules import count_slate_rules
 from tasks.release.view import load
 from tasks.replay.champion_comparison import comparisons
@@ -55,6 +56,11 @@ class SimulateResult:
     guardrails: list[dict[str, Any]]
     headline: dict[str, Any]
     policies: list[dict[str, Any]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether neither the primary nor a guardrail says no by itself."""
+        return not any(stops(verdict["outcome"]) for verdict in self.guardrails)
 
 
 @dataclass(frozen=True)

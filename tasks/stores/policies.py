@@ -1,6 +1,8 @@
 """A surface's two policies as registered parts: the utility policy and the slate policy.
 
-A policy's version is raised whenever its content changes; a change under the same version is refused.
+A policy's version is raised whenever its content changes; a change under the same version is refused. The
+registered version of a utility policy says in its tags who owns it, which roles approve it and, where the
+policy names one, which experiment justified it.
 """
 
 from collections.abc import Mapping
@@ -59,14 +61,30 @@ def _register(
     files: Mapping[Role, bytes],
     run_id: str,
 ) -> PinnedPart:
+    answers = _answers(spec)
     part = registry.register(
         f"{workspace.surface}.{role}",
         {POLICY_FILE: files[role]},
         run_id=run_id,
-        tags={"surface": workspace.surface, "contract_digest": _digest(spec), **_policy_identity(spec)},
+        tags={
+            "surface": workspace.surface,
+            "contract_digest": _digest(spec),
+            **_policy_identity(spec),
+            **answers,
+        },
         model_type="policy",
     )
+    if not answers.keys() <= registry.tags(part).keys():  # an earlier program registered it
+        registry.set_tags(part, answers)
     return PinnedPart.of(part, role)
+
+
+def _answers(spec: UtilitySpec | SlateSpec) -> dict[str, str]:
+    """Return who answers for a policy and what justified it; a slate policy says neither."""
+    if isinstance(spec, SlateSpec):
+        return {}
+    experiment = {} if spec.experiment is None else {"experiment": spec.experiment}
+    return {"owner": spec.owner, "approvals": ", ".join(spec.approvals), **experiment}
 
 
 def _policy_identity(spec: UtilitySpec | SlateSpec) -> dict[str, str]:

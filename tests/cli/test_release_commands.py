@@ -1,6 +1,8 @@
 """Commands on releases, on one that was made before; what moves the champion is tested in tests/promotion."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -11,7 +13,9 @@ from tasks.labels.store import LabelStore
 from tasks.release.step import ReleaseResult
 from tasks.stores.workspace import Workspace
 from tests.cli.conftest import Document
-from tests.feeds.small_feed import NAME
+from tests.feeds import mini
+from tests.feeds.mini import Retrained
+from tests.feeds.small_feed import NAME, SURFACE, UTILITY, write_contracts
 from tests.feeds.small_release import Feed
 
 
@@ -76,6 +80,37 @@ def test_candidates_are_scored_into_a_file_and_a_request_of_them_is_explained(
     request = frame["request_id"].iloc[0]
     terms = document(workspace, "explain", NAME, *source, "--request", str(request))
     assert {term["request_id"] for term in terms} == {request}
+
+
+@pytest.mark.parametrize(("most", "code"), [(0.9, 0), (0.0001, 1)])
+def test_a_simulation_ends_with_exit_code_1_where_a_guardrail_blocks(
+    most: float, code: int, workspace: Workspace, released: ReleaseResult, document: Document, tmp_path: Path
+) -> None:
+    utility = UTILITY.replace("version: 1", "version: 2").replace(
+        "{metric: back_2d_rate, relative_increase_max: 0.05, action: block}",
+        "{metric: back_2d_rate, relative_increase_max: 5.0, action: block}, "
+        f"{{metric: click_1d_predicted, max: {most}, action: block}}",
+    )
+    surface = SURFACE + "gates: {decision: {first: {column: price}}}\n"
+    other = replace(workspace, surfaces=write_contracts(tmp_path, utility=utility, surface=surface))
+    found = document(other, "simulate", NAME, "--release", str(released.version), code=code)
+    outcomes = {one["subject"]: one["outcome"] for one in found["guardrails"]}
+    assert outcomes["click_1d_predicted"] == ("block" if code else "pass")
+
+
+def test_a_shadow_ends_with_exit_code_1_where_a_bound_of_the_surface_blocks(
+    second_retrain: Retrained, document: Document, tmp_path: Path
+) -> None:
+    """Half of the first weights, hides of new users twice: the slates overlap, but not by 99.9 %."""
+
+    def ask(plain: dict[str, Any]) -> None:
+        plain["gates"]["shadow"]["overlap_at_k_min"] = 0.999
+
+    words = ("shadow", mini.NAME, "--challenger", "2", "--as-of", mini.LATER.isoformat())
+    workspace = second_retrain.workspace
+    assert [one["outcome"] for one in document(workspace, *words)["verdicts"]] == ["pass", "pass"]
+    strict = mini.changed(workspace, tmp_path, surface=ask)
+    assert [one["outcome"] for one in document(strict, *words, code=1)["verdicts"]] == ["block", "pass"]
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,17 @@ def test_a_value_column_may_have_a_cap() -> None:
 
 def test_what_is_not_declared_leaves_the_digest_of_a_policy_as_it_was() -> None:
     plain = canonical(UtilitySpec.model_validate(VALID["utility"]))
-    assert not {"offset", "multipliers"} & plain.keys()
+    assert not {"offset", "multipliers", "experiment"} & plain.keys()
     assert plain["contexts"] == [VALID["utility"]["contexts"][0] | {"weights": {"return": WEIGHT}}]
     assert "decay" not in canonical(SlateSpec.model_validate(VALID["slate"]))
+
+
+def test_a_policy_may_name_the_experiment_that_justified_it_on_one_line() -> None:
+    policy = UtilitySpec.model_validate({**VALID["utility"], "experiment": " feed-142 "})
+    assert policy.experiment == canonical(policy)["experiment"] == "feed-142"
+    for hostile in ("", "  ", "feed-142\nowner: eve", "feed\x1b[2J", 142, "x" * 201):
+        with pytest.raises(ValidationError, match="experiment"):
+            UtilitySpec.model_validate({**VALID["utility"], "experiment": hostile})
 
 
 def test_a_bare_number_is_a_weight_without_a_value_column() -> None:

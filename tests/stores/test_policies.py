@@ -32,9 +32,9 @@ def register(workspace: Workspace, registry: Registry) -> list[tuple[str, int]]:
     return [(part.name, part.version) for part in pinned]
 
 
-def change(workspace: Workspace, before: str, after: str) -> Workspace:
-    """Edit slate.yaml and open the surface again."""
-    file = workspace.surfaces / NAME / "slate.yaml"
+def change(workspace: Workspace, before: str, after: str, *, kind: str = "slate") -> Workspace:
+    """Edit a policy's file and open the surface again."""
+    file = workspace.surfaces / NAME / f"{kind}.yaml"
     assert before in file.read_text()
     file.write_text(file.read_text().replace(before, after))
     return Workspace.open(NAME, surfaces=workspace.surfaces, home=workspace.home)
@@ -63,3 +63,26 @@ def test_a_change_under_a_new_version_is_another_version(workspace: Workspace, r
     changed = change(change(workspace, "length: 2", "length: 3"), "version: 1", "version: 2")
     refuse_silent_changes(changed, registry)
     assert register(changed, registry) == [(f"{NAME}.utility_policy", 1), (f"{NAME}.slate_policy", 2)]
+
+
+def test_a_registered_utility_policy_says_who_answers_for_it_and_what_justified_it(
+    workspace: Workspace, registry: Registry
+) -> None:
+    register(workspace, registry)
+    first = registry.tags(registry.part(f"{NAME}.utility_policy", 1))
+    assert (first["owner"], first["approvals"]) == ("tests", "product")
+    assert "experiment" not in first
+    proven = change(workspace, "version: 1", "version: 2\nexperiment: feed-142", kind="utility")
+    assert register(proven, registry)[0] == (f"{NAME}.utility_policy", 2)
+    second = registry.tags(registry.part(f"{NAME}.utility_policy", 2))
+    assert (second["owner"], second["approvals"], second["experiment"]) == ("tests", "product", "feed-142")
+
+
+def test_a_policy_that_an_earlier_program_registered_gets_the_tags_once_it_is_registered_again(
+    workspace: Workspace, registry: Registry
+) -> None:
+    register(workspace, registry)
+    for tag in ("owner", "approvals"):
+        registry.client.delete_model_version_tag(f"{NAME}.utility_policy", "1", tag)
+    register(workspace, registry)
+    assert registry.tags(registry.part(f"{NAME}.utility_policy", 1))["approvals"] == "product"
