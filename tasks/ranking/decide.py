@@ -33,8 +33,8 @@ from .slate import Values, fill_slates
 from .slate_policy import SlatePolicy
 from .utility import Utilities, compute_utilities
 
-_CELLS = 1 << 18
-"""Cells of one block: small enough for the processor's cache (``benchmarks/scoring.py``)."""
+BLOCK_CELLS = 1 << 17
+"""Cells of one block: small enough for the processor's cache (``benchmarks/slates.py``)."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def _iterate_blocks(sets: CandidateSets, kept: Mask) -> Iterator[tuple[Integers,
     first = 0
     while first < len(by_size):
         width = counts[by_size[first]]
-        requests = by_size[first : first + max(1, _CELLS // int(width))]
+        requests = by_size[first : first + max(1, BLOCK_CELLS // int(width))]
         valid = np.arange(width) < counts[requests][:, None]
         yield (
             rows[np.where(valid, starts[requests][:, None] + np.arange(width), starts[requests][:, None])],

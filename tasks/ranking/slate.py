@@ -116,7 +116,8 @@ class _Filling:
 
     ``open`` are candidates that are not placed and that no cap closes; ``held`` counts per cap the slots
     of a candidate's value, reservations included; ``repeats`` and ``faded`` count the placed slots of its
-    values of diversity and decay.
+    values of diversity and decay, and ``lowered`` is what they leave of its utility. A pick changes few
+    cells, those of its values, and they alone are looked at again.
     """
 
     def __init__(self, block: Block, length: int) -> None:
@@ -126,6 +127,10 @@ class _Filling:
         self.held = [np.zeros(shape, dtype=np.int16) for _ in block.caps]
         self.repeats = np.zeros(shape, dtype=np.int16)
         self.faded = np.zeros(shape, dtype=np.int16)
+        self.lowered = np.array(block.utility, dtype=np.float64)
+        self.kept = (
+            None if block.fading is None else block.fading.shares(np.arange(length + 1, dtype=np.int16))
+        )
         self.reserved = np.zeros(shape, dtype=np.bool_)
         self.reserves = bool(block.minimums) or block.required is not None
         self.open = block.valid.copy()
@@ -159,9 +164,9 @@ class _Filling:
         _mark(self.slots, pick, value=slot)
         _mark(self.open, pick, value=False)
         if self.block.penalty is not None:
-            self.repeats += _mark_same_value(self.block.penalty.values, pick)
+            self._lower(self.repeats, _cells_of_same_value(self.block.penalty.values, pick))
         if self.block.fading is not None:
-            self.faded += _mark_same_value(self.block.fading.values, pick)
+            self._lower(self.faded, _cells_of_same_value(self.block.fading.values, pick))
         if not self.reserves:
             self._hold(pick)
             return True
@@ -188,20 +193,25 @@ class _Filling:
         if self.block.tier is not None:
             tier = np.where(choice, self.block.tier, np.iinfo(np.int32).max)
             choice = choice & (tier == tier.min(axis=1)[:, None])
-        lowered = self.block.utility
-        if self.block.fading is not None:
-            lowered = lowered * self.block.fading.shares(self.faded)
-        if self.block.penalty is not None:
-            lowered = lowered - self.block.penalty.strength * self.repeats
-        best = np.where(choice, lowered, -np.inf).argmax(axis=1)
+        best = np.where(choice, self.lowered, -np.inf).argmax(axis=1)
         return np.where(choice.any(axis=1), best, _NONE)
 
     def _hold(self, pick: Column) -> None:
         """Count a pick under every cap, and close the values that are full."""
-        for index, cap in enumerate(self.block.caps):
-            same = _mark_same_value(cap.values, pick)
-            self.held[index] += same
-            self.open &= ~(same & (self.held[index] >= cap.limit))
+        for cap, counts in zip(self.block.caps, self.held, strict=True):
+            cells, held = _cells_of_same_value(cap.values, pick), counts.reshape(-1)
+            held[cells] += 1
+            self.open.reshape(-1)[cells[held[cells] >= cap.limit]] = False
+
+    def _lower(self, counts: Counts, cells: Column) -> None:
+        """Count one more slot of some cells' value, and what that leaves of their utility."""
+        counts.reshape(-1)[cells] += 1
+        lowered = np.take(self.block.utility, cells)
+        if self.kept is not None:
+            lowered = lowered * self.kept[self.faded.reshape(-1)[cells]]
+        if self.block.penalty is not None:
+            lowered = lowered - self.block.penalty.strength * self.repeats.reshape(-1)[cells]
+        self.lowered.reshape(-1)[cells] = lowered
 
     def _release(self, rows: Column, pick: Column) -> None:
         """Drop a reservation of each of some requests, and open again what its caps closed."""
@@ -247,6 +257,11 @@ def _is_marked(marked: Rectangle, pick: Column) -> npt.NDArray[np.bool_]:
 def _mark(cells: npt.NDArray[Any], pick: Column, *, value: int | bool) -> None:
     rows = np.flatnonzero(pick != _NONE)
     cells[rows, pick[rows]] = value
+
+
+def _cells_of_same_value(values: Values, pick: Column) -> Column:
+    """Return the places, row by row, of the cells that share the picked one's value."""
+    return np.flatnonzero(_mark_same_value(values, pick))
 
 
 def _mark_same_value(values: Values, pick: Column) -> Rectangle:

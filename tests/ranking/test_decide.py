@@ -205,7 +205,7 @@ def test_requests_are_decided_alike_in_blocks_of_any_size(monkeypatch: pytest.Mo
     ]
     policies = utility_json(), slate_json(max_per={"creator": 1})
     whole = decided(rows, *policies).frame
-    monkeypatch.setattr("tasks.ranking.decide._CELLS", 7)
+    monkeypatch.setattr("tasks.ranking.decide.BLOCK_CELLS", 7)
     pd.testing.assert_frame_equal(decided(rows, *policies).frame, whole)
 
 
