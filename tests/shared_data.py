@@ -14,3 +14,10 @@ needs_kuairand = pytest.mark.skipif(
     not KUAIRAND.is_dir(),
     reason=f"KuaiRand-Pure is not in {SHARED_DATA}; name the folder that holds it in EQUIPOISE_SHARED_DATA",
 )
+
+OPEN_BANDIT = SHARED_DATA / "open_bandit"
+
+needs_open_bandit = pytest.mark.skipif(
+    not OPEN_BANDIT.is_dir(),
+    reason=f"Open Bandit is not in {SHARED_DATA}; name the folder that holds it in EQUIPOISE_SHARED_DATA",
+)

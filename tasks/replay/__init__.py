@@ -9,6 +9,7 @@
             guardrails          a policy's bounds, judged
               simulate          the simulation step; ``page`` shows it, ``notes`` says what it cannot tell
     compare, shadow             champion and challenger on the newest traffic
+    off_policy                  a target policy estimated from a log with propensities
 
-Steps: logged_candidates, notes, shadow, simulate, slates.
+Steps: logged_candidates, notes, off_policy, shadow, simulate, slates.
 """

@@ -1,0 +1,59 @@
+"""An off-policy estimate as text for people: the verdict with its reasons, then every estimator."""
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType, group
+from rich.table import Table
+from rich.text import Text
+
+from tasks.cli.text import Plain
+
+
+@group()
+def write_report(plain: Plain) -> Iterator[RenderableType]:
+    """Write the verdict and its reasons first, then every estimator."""
+    bound = "" if plain["at_least"] is None else f", at least {plain['at_least']:g} asked for"
+    yield Text(f"{plain['verdict']}: {plain['estimator']} decides{bound}")
+    yield from (Text(f"  {reason}") for reason in plain["reasons"])
+    yield _estimates(plain)
+    yield Text(
+        f"{plain['n']:,} rows of {plain['requests']:,} requests; intervals resample {plain['resampled']}; "
+        f"{plain['unsupported_share']:.1%} of what the target shows was never logged at its position; "
+        f"expected rewards: {plain['reward_model']}"
+    )
+
+
+def _estimates(plain: Plain) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("estimator")
+    for heading in ("per", "value", "95 % by user", "Bernstein", "ess", "largest weight"):
+        table.add_column(heading, justify="right")
+    for name, one in plain["estimates"].items():
+        table.add_row(
+            name,
+            one["per"],
+            _figure(one["value"]),
+            _interval(one["low"], one["high"]),
+            _interval(one["bernstein_low"], one["bernstein_high"]),
+            *_weights(one),
+        )
+    return table
+
+
+def _weights(one: Plain) -> tuple[str, str]:
+    return ("", "") if one["ess"] is None else (f"{one['ess']:,.0f}", f"{one['max_weight']:,.3g}")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    """Write an interval.
+
+    Examples
+    --------
+    >>> _interval(0.00275, 0.00804), _interval(None, None)
+    ('[0.00275, 0.00804]', '')
+    """
+    return "" if low is None or high is None else f"[{_figure(low)}, {_figure(high)}]"
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g}"

@@ -1,0 +1,257 @@
+"""An off-policy estimate of a log and a target policy as one report with a verdict.
+
+The lower bound decides: a policy is worth at least so much when the interval lies above it. Where support is
+thin nothing is said, whatever the interval.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from tasks.errors import ContractError, unknown
+from tasks.evaluation.binary import Floats, divide
+from tasks.evaluation.off_policy import estimators as e
+from tasks.evaluation.off_policy.bounds import bernstein_by_cluster
+from tasks.evaluation.off_policy.estimators import Terms, Unit, slate_terms, slot_terms
+from tasks.evaluation.off_policy.log_rows import LogRows, read_log
+from tasks.evaluation.off_policy.overlap import Overlap, find_thin_support, measure_overlap, unsupported_share
+from tasks.evaluation.off_policy.reward_model import ExpectedRewards, expect_rewards
+from tasks.evaluation.off_policy.target_rows import TargetRows, read_target
+from tasks.evaluation.resampling import Resampler, Statistic, sum_intervals
+from tasks.evaluation.support import Support
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, judge
+
+REPLICATES: Final = 1_000
+_SEED: Final = 0
+
+
+@dataclass(frozen=True)
+class OffPolicyEstimate:
+    """What one estimator says.
+
+    Attributes
+    ----------
+    value, low, high : the figure and its 95 % interval by a bootstrap of users; NaN where it has none.
+    bernstein_low, bernstein_high : the empirical Bernstein interval, of means alone.
+    per : what the value is a mean over: a slot, or a request with all its slots.
+    ess, max_weight : effective number of rows behind its weights, and the largest of these; NaN for DM.
+    limit : tau of Switch-DR or lambda of DRos; None for the others and where no limit is best.
+    """
+
+    value: float
+    low: float
+    high: float
+    bernstein_low: float
+    bernstein_high: float
+    per: Unit
+    ess: float
+    max_weight: float
+    limit: float | None
+
+
+@dataclass(frozen=True)
+class OffPolicyReport:
+    """Every estimator's figure, what they rest on, and the verdict of the one that decides.
+
+    Attributes
+    ----------
+    n, requests : rows and requests of the log.
+    resampled : whom the bootstrap draws.
+    ess, max_weight : those of the estimator that decides.
+    unsupported_share : of what the target shows, on items that were never logged at that position.
+    reward_model : where expected rewards come from.
+    estimator, at_least : which estimator decides, and the bound that was asked for.
+    reasons : why the verdict is what it is.
+    """
+
+    n: int
+    requests: int
+    resampled: str
+    ess: float
+    max_weight: float
+    unsupported_share: float
+    reward_model: str
+    estimator: str
+    at_least: float | None
+    estimates: dict[str, OffPolicyEstimate]
+    verdict: Outcome
+    reasons: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the bound holds, or none was asked for and the figure can be told."""
+        return self.verdict in {Outcome.PASS, Outcome.NO_RULE}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON; unknown figures become null."""
+        plain = asdict(self)
+        plain["estimates"] = {
+            name: {key: _finite_or_none(value) for key, value in one.items()}
+            for name, one in plain["estimates"].items()
+        }
+        return {**plain, "verdict": self.verdict.value, "reasons": list(self.reasons)}
+
+
+def estimate_off_policy(
+    log: pd.DataFrame,
+    target: pd.DataFrame,
+    *,
+    reward: str,
+    at_least: float | None = None,
+    estimator: str | None = None,
+) -> OffPolicyReport:
+    """Estimate what a target policy would have earned.
+
+    Parameters
+    ----------
+    log, target : tables as `log_rows` and `target_rows` describe them.
+    reward : the log's column of rewards.
+    at_least : the bound that the target's mean reward must reach, in the unit of the deciding estimator.
+    estimator : which decides; by default ``dr``, and ``cascade_dr`` where requests have several slots.
+
+    Raises
+    ------
+    DataError
+        A table is not what it should be.
+    ContractError
+        The estimator is not known or these rows do not allow it, or the bound is no number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> shown = rng.integers(2, size=2_000)
+    >>> clicks = rng.binomial(1, np.where(shown == 1, 0.4, 0.2))
+    >>> log = pd.DataFrame({"request_id": range(2_000), "item_id": shown, "position": 1,
+    ...                     "propensity": 0.5, "click": clicks})
+    >>> target = pd.DataFrame({"item_id": [0, 1], "position": 1, "probability": [0.1, 0.9]})
+    >>> report = estimate_off_policy(log, target, reward="click", at_least=0.3)
+    >>> report.verdict.value, round(report.estimates["dr"].value, 2), round(report.ess)
+    ('pass', 0.36, 1252)
+    """
+    if at_least is not None and not math.isfinite(at_least):
+        raise ContractError(f"The bound is {at_least}; it must be a finite number.")
+    rows = read_log(log, reward=reward)
+    policy = read_target(target, rows)
+    rewards = expect_rewards(rows, policy)
+    every, notes = _all_terms(rows, policy, rewards)
+    deciding = _choose(every, estimator)
+    intervals = _intervals(rows, every)
+    thin = list(find_thin_support(rows, policy, every[deciding]))
+    verdict, reason = _judge(deciding, intervals[deciding], at_least, thin=bool(thin))
+    estimates = {name: _estimate(rows, terms, intervals[name]) for name, terms in every.items()}
+    return OffPolicyReport(
+        n=len(rows.reward),
+        requests=rows.request_count,
+        resampled=rows.clusters.resampled,
+        ess=estimates[deciding].ess,
+        max_weight=estimates[deciding].max_weight,
+        unsupported_share=unsupported_share(policy),
+        reward_model=rewards.model,
+        estimator=deciding,
+        at_least=at_least,
+        estimates=estimates,
+        verdict=verdict,
+        reasons=(*thin, reason, *notes),
+    )
+
+
+def _all_terms(
+    log: LogRows, target: TargetRows, rewards: ExpectedRewards
+) -> tuple[dict[str, Terms], list[str]]:
+    """Return every estimator's terms, and why those of slates are missing where they are."""
+    weight = target.of_logged(target.probability) / log.propensity
+    every = list(slot_terms(log, weight, rewards))
+    notes = []
+    if log.lengths.max() > 1:
+        if log.with_gaps:
+            notes.append(
+                f"no estimator of slates: {log.with_gaps:,} of {log.request_count:,} requests lack a "
+                "position above one that they have"
+            )
+        else:
+            every += slate_terms(log, weight, rewards)
+    return {terms.name: terms for terms in every}, notes
+
+
+def _choose(every: dict[str, Terms], asked: str | None) -> str:
+    if asked is None:
+        return e.CASCADE_DR if e.CASCADE_DR in every else e.DR
+    if asked not in every:
+        raise ContractError(unknown("estimator", asked, every, where="those that this log allows"))
+    return asked
+
+
+def _intervals(log: LogRows, every: dict[str, Terms]) -> dict[str, Estimate]:
+    """Return each estimator's interval; none for DM, whose error lies in its model and not in the rows."""
+    resampler = Resampler(log.clusters.count, _SEED, REPLICATES)
+    columns = [side for terms in every.values() for side in (terms.with_noise, terms.below)]
+    ratios: dict[str, Statistic] = {name: _ratio(2 * place) for place, name in enumerate(every)}
+    found = sum_intervals(columns, ratios, log.clusters.codes, resampler)
+    return {name: _withhold(log, terms, found[name][0]) for name, terms in every.items()}
+
+
+def _ratio(place: int) -> Statistic:
+    def divided(*sums: Floats) -> Floats:
+        return divide(sums[place], sums[place + 1])
+
+    return divided
+
+
+def _withhold(log: LogRows, terms: Terms, estimate: Estimate) -> Estimate:
+    value = float(divide(terms.above.sum(), terms.below.sum()))
+    if terms.name == e.DM:
+        return Estimate(value, math.nan, math.nan, estimate.n)
+    support = Support.of(terms.outcome, terms.weight, log.clusters.codes)
+    return _move(support.of_outcomes([estimate])[0], value)
+
+
+def _move(interval: Estimate, value: float) -> Estimate:
+    """Lay an interval around a value: rows that moved the reward model widen it and do not shift it."""
+    by = value - interval.value
+    return Estimate(value, interval.low + by, interval.high + by, interval.n)
+
+
+def _estimate(log: LogRows, terms: Terms, interval: Estimate) -> OffPolicyEstimate:
+    overlap, bound = Overlap(math.nan, math.nan, math.nan), UNKNOWN_ESTIMATE
+    if terms.name != e.DM:
+        overlap = measure_overlap(terms.weight, log.clusters.codes)
+    if terms.name not in {e.SNIPS, e.DM}:
+        around = bernstein_by_cluster(terms.with_noise, terms.below, log.clusters.codes)
+        bound = _move(around, interval.value)
+    limit = terms.limit if terms.limit is not None and math.isfinite(terms.limit) else None
+    return OffPolicyEstimate(
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        bernstein_low=bound.low,
+        bernstein_high=bound.high,
+        per=terms.per,
+        ess=overlap.ess,
+        max_weight=overlap.max_weight,
+        limit=limit,
+    )
+
+
+def _judge(name: str, interval: Estimate, at_least: float | None, *, thin: bool) -> tuple[Outcome, str]:
+    said = f"{name} is {interval.value:.6g}"
+    if interval.known:
+        said += f" [{interval.low:.6g}, {interval.high:.6g}]"
+    if name == e.DM:
+        return Outcome.CANNOT_TELL, f"{said}: it has no interval, for its error lies in its model"
+    if thin or not interval.known:
+        return Outcome.CANNOT_TELL, f"{said}: support is too thin to tell"
+    if at_least is None:
+        return Outcome.NO_RULE, f"{said}; no bound was asked for"
+    outcome = judge(interval, low=at_least)
+    words: dict[Outcome, str] = {
+        Outcome.PASS: "all of its interval is at least",
+        Outcome.BLOCK: "all of its interval is below",
+    }
+    return outcome, f"{said}: {words.get(outcome, 'its interval holds')} {at_least:g}"
+
+
+def _finite_or_none(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,93 @@
+"""Whether a log speaks of a target policy: what makes an estimate thin, in words.
+
+===================== ===========================================================================
+outside the support   over 5 % of what the target shows was never logged at that position
+few users             weights count like fewer than 20 equal users
+few outcomes          fewer than 10 rows with a reward and a weight
+one user              over a tenth of all weight is one user's
+weights do not add up their mean is not 1, less what lies outside the support, within three standard
+                      errors: propensities or probabilities are not those of the policies
+===================== ===========================================================================
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tasks.evaluation.binary import Codes, Floats
+from tasks.evaluation.off_policy.estimators import Terms
+from tasks.evaluation.off_policy.log_rows import LogRows
+from tasks.evaluation.off_policy.target_rows import TargetRows
+from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, Clusters, effective_number
+from tasks.evaluation.support import Support
+
+MOST_UNSUPPORTED: Final = 0.05
+"""Share of what the target shows that may lie where the log has no row."""
+MOST_OF_ONE: Final = 0.1
+"""Share of all weight that one user may have."""
+_STANDARD_ERRORS: Final = 3.0
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Effective sample size and largest of the weights, and the share of one user in them."""
+
+    ess: float
+    max_weight: float
+    largest_share: float
+
+
+def measure_overlap(weight: Floats, clusters: Codes) -> Overlap:
+    """Measure weights [n] of rows whose users have codes [n].
+
+    Examples
+    --------
+    >>> measure_overlap(np.array([1.0, 1.0, 2.0, 0.0]), np.array([0, 0, 1, 2]))
+    Overlap(ess=2.6666666666666665, max_weight=2.0, largest_share=0.5)
+    """
+    total = float(weight.sum())
+    ess = float(effective_number(total, (weight**2).sum()))
+    largest = float(np.bincount(clusters, weight).max())
+    return Overlap(ess, float(weight.max()), largest / total if total else 0.0)
+
+
+def unsupported_share(target: TargetRows) -> float:
+    """Return the share of the target's probability on items that no row logged at that position."""
+    count = int(max(target.pairs.max(), target.logged_pairs.max())) + 1
+    never = np.bincount(target.logged_pairs, minlength=count) == 0
+    return float(target.expect(never[target.pairs].astype(np.float64)).mean())
+
+
+def find_thin_support(log: LogRows, target: TargetRows, terms: Terms) -> Iterator[str]:
+    """Yield the reasons for which an estimator's figure cannot be told from these rows."""
+    share = unsupported_share(target)
+    if share > MOST_UNSUPPORTED:
+        yield (
+            f"{share:.1%} of what the target shows was never logged at that position (at most "
+            f"{MOST_UNSUPPORTED:.0%})"
+        )
+    who, weight = log.clusters, terms.weight
+    support = Support.of(terms.outcome, weight, who.codes)
+    if (count := float(support.clusters[0])) < LEAST_CLUSTERS:
+        yield f"the weights count like {count:.1f} equal {who.resampled} (at least {LEAST_CLUSTERS})"
+    if (outcomes := int(support.positives[0])) < LEAST_POSITIVES:
+        yield f"{outcomes} rows have a reward and a weight (at least {LEAST_POSITIVES})"
+    if (one := measure_overlap(weight, who.codes).largest_share) > MOST_OF_ONE:
+        yield f"{one:.0%} of all weight belongs to one of the {who.resampled} (at most {MOST_OF_ONE:.0%})"
+    yield from _find_odd_mean(terms, who, least=(1 - share) ** int(log.lengths.max()))
+
+
+def _find_odd_mean(terms: Terms, who: Clusters, *, least: float) -> Iterator[str]:
+    excess = np.bincount(who.codes, terms.importance - terms.counted)
+    if len(excess) < LEAST_CLUSTERS:
+        return
+    mean = float(excess.sum() / terms.counted.sum())
+    error = float(excess.std(ddof=1) * np.sqrt(len(excess)) / terms.counted.sum())
+    outside = max(mean, least - 1 - mean)
+    if outside > _STANDARD_ERRORS * error + 1e-9:
+        yield (
+            f"the weights have a mean of {1 + mean:.3g} with a standard error of {error:.2g}, and 1 is "
+            "expected: propensities or probabilities are not those of the policies"
+        )

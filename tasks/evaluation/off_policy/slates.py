@@ -1,0 +1,140 @@
+"""Estimators of slates: what each slot's reward may depend on decides which weights it gets.
+
+With w_l the weight of the item in slot l given those above it, the mean over slates of
+
+============ ================================================= ===========================================
+SIPS         (w_1 ... w_L) x sum of r_l                        on every item of the slate
+IIPS         sum of w_l r_l                                    on its own item
+RIPS         sum of (w_1 ... w_l) r_l                          on its own item and those above
+cascade-DR   sum of (w_1 ... w_l) (r_l - Q_l) + (w_1 ... w_l-1) E_l    as RIPS
+adaptive IPS sum of (product of w_m over m in c_l) r_l         on the slots c_l, which may differ by slate
+============ ================================================= ===========================================
+
+Q_l is the reward that a model expects of slot l and all below it when the target goes on from the logged
+items, E_l the same before the item in slot l is drawn. Where a policy draws an item in view of those above
+it, IIPS is unbiased for the target only if the target does not.
+
+References
+----------
+SIPS, IIPS, RIPS: McInerney et al. (2020), "Counterfactual Evaluation of Slate Recommendations with
+Sequential Reward Interactions"; cascade-DR: Kiyohara et al. (2022), "Doubly Robust Off-Policy Evaluation for
+Ranking Policies under the Cascade Behavior Model"; adaptive IPS: Kiyohara et al. (2023), "Off-Policy
+Evaluation of Ranking Policies under Diverse User Behavior".
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.evaluation.binary import Floats
+
+INDEPENDENT: Final = "independent"
+CASCADE: Final = "cascade"
+STANDARD: Final = "standard"
+BEHAVIORS: Final = (INDEPENDENT, CASCADE, STANDARD)
+"""What a reward depends on: its own item, also those above it, or the whole slate."""
+
+
+@dataclass(frozen=True)
+class LoggedSlates:
+    """Slates of at most L slots, each array of shape [n, L]; a slot that is not there has reward 0, weight 1.
+
+    Attributes
+    ----------
+    reward : what came of each slot.
+    weight : target probability over propensity of the item given those above it.
+    """
+
+    reward: Floats
+    weight: Floats
+
+
+def sips_terms(slates: LoggedSlates) -> Floats:
+    """Return each slate's term, [n].
+
+    Examples
+    --------
+    >>> sips_terms(LoggedSlates(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]]))).tolist()
+    [3.0]
+    """
+    return slates.weight.prod(axis=1) * slates.reward.sum(axis=1)
+
+
+def iips_terms(slates: LoggedSlates) -> Floats:
+    """Return each slate's term, [n].
+
+    Examples
+    --------
+    >>> iips_terms(LoggedSlates(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]]))).tolist()
+    [3.5]
+    """
+    return (slates.weight * slates.reward).sum(axis=1)
+
+
+def rips_terms(slates: LoggedSlates) -> Floats:
+    """Return each slate's term, [n].
+
+    Examples
+    --------
+    >>> rips_terms(LoggedSlates(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]]))).tolist()
+    [2.0]
+    """
+    return (slates.weight.cumprod(axis=1) * slates.reward).sum(axis=1)
+
+
+def cascade_dr_terms(slates: LoggedSlates, predicted: Floats, expected: Floats) -> Floats:
+    """Return each slate's term, [n].
+
+    Parameters
+    ----------
+    predicted, expected : [n, L] the Q and E above; 0 where there is no slot.
+
+    Examples
+    --------
+    >>> slates = LoggedSlates(np.array([[1.0, 0.0]]), np.array([[0.5, 4.0]]))
+    >>> cascade_dr_terms(slates, np.array([[0.5, 0.25]]), np.array([[0.75, 0.5]])).tolist()
+    [0.75]
+    """
+    upto = slates.weight.cumprod(axis=1)
+    above = np.hstack([np.ones((len(upto), 1)), upto[:, :-1]])
+    return (upto * (slates.reward - predicted) + above * expected).sum(axis=1)
+
+
+def adaptive_terms(slates: LoggedSlates, depends: npt.NDArray[np.bool_]) -> Floats:
+    """Return each slate's term, [n].
+
+    Parameters
+    ----------
+    depends : [n, L, L] whether the reward of slot l depends on the item of slot m; see `behavior_matrices`.
+
+    Examples
+    --------
+    >>> slates = LoggedSlates(np.array([[1.0, 1.0]]), np.array([[0.5, 3.0]]))
+    >>> adaptive_terms(slates, np.array([[[True, False], [True, True]]])).tolist()
+    [2.0]
+    """
+    return (adaptive_weights(slates.weight, depends) * slates.reward).sum(axis=1)
+
+
+def adaptive_weights(weight: Floats, depends: npt.NDArray[np.bool_]) -> Floats:
+    """Return the weight of each slot's reward, [n, L]: the product over the slots that it depends on."""
+    return np.where(depends, weight[:, None, :], 1.0).prod(axis=2)
+
+
+def behavior_matrices(behaviors: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.bool_]:
+    """Return what each slot's reward depends on, [n, length, length].
+
+    Parameters
+    ----------
+    behaviors : [n] places in `BEHAVIORS`.
+
+    Examples
+    --------
+    >>> behavior_matrices(np.array([1]), 2).tolist()
+    [[[True, False], [True, True]]]
+    """
+    shape = (length, length)
+    kinds = np.array([np.eye(length), np.tril(np.ones(shape)), np.ones(shape)], dtype=bool)
+    return kinds[behaviors]

@@ -1,0 +1,159 @@
+"""What a table of rows must hold, and one message for what breaks it: column, rule, count, examples."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.errors import DataError, unknown
+from tasks.evaluation.binary import Floats
+
+_EXAMPLES: Final = 3
+_NEAREST: Final = 12
+"""Columns that a message lists of a table that lacks one: a log may have hundreds."""
+Rows = npt.NDArray[np.bool_]
+
+
+def refuse_missing(names: Iterable[str], known: Iterable[str], *, table: str) -> None:
+    """Refuse a table that lacks some columns.
+
+    Raises
+    ------
+    DataError
+        The message names every column that is missing, with the nearest that is there.
+
+    Examples
+    --------
+    >>> refuse_missing(["click"], ["clicks", "position"], table="log")
+    Traceback (most recent call last):
+    ...
+    tasks.errors.DataError: Missing column 'click' in the log. Known: clicks, position. Did you mean 'clicks'?
+    """
+    there = list(known)
+    if missing := [name for name in names if name not in there]:
+        nearest = {name: get_close_matches(name, there, n=_NEAREST, cutoff=0) for name in missing}
+        told = [unknown("column", name, nearest[name], where=f"the {table}") for name in missing]
+        raise DataError("\n".join(line.replace("Unknown", "Missing", 1) for line in told))
+
+
+def require_columns(frame: pd.DataFrame, names: Iterable[str], *, table: str) -> None:
+    """Refuse a table without rows or without one of some columns.
+
+    Raises
+    ------
+    DataError
+        A column is missing or stands twice, or there is no row.
+    """
+    refuse_missing(names, map(str, frame.columns), table=table)
+    if frame.columns.has_duplicates:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"The {table} has column '{twice}' twice.")
+    if not len(frame):
+        raise DataError(f"The {table} holds no row.")
+
+
+def require_keys(frame: pd.DataFrame, names: Sequence[str], *, table: str) -> None:
+    """Refuse null ids, and ids that are neither strings nor whole numbers, alike in the whole column.
+
+    Raises
+    ------
+    DataError
+        The message says which column, how many rows and of which kind they are.
+    """
+    for name in names:
+        refuse_rows(frame, frame[name].isna().to_numpy(), (name, "not null"), table=table)
+        kind = pd.api.types.infer_dtype(frame[name], skipna=False)
+        if kind not in {"string", "integer"}:
+            raise DataError(f"The {table}: column {name} is {kind}; ids are strings or whole numbers.")
+
+
+def read_numbers(frame: pd.DataFrame, name: str, *, table: str) -> Floats:
+    """Return a column as finite floats.
+
+    Raises
+    ------
+    DataError
+        It is no column of numbers or booleans, or holds a null, NaN or infinite value.
+    """
+    column = frame[name]
+    if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+        kind = pd.api.types.infer_dtype(column, skipna=True)
+        raise DataError(f"The {table}: column {name} is {kind}; it must be a number.")
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    refuse_rows(frame, ~np.isfinite(values), (name, "a finite number"), table=table)
+    return values
+
+
+def read_positions(frame: pd.DataFrame, name: str, *, table: str) -> npt.NDArray[np.int64]:
+    """Return a column of positions: whole numbers from 1.
+
+    Raises
+    ------
+    DataError
+        A position is not one.
+    """
+    values = read_numbers(frame, name, table=table)
+    odd = (values < 1) | (values != np.floor(values)) | (values > np.iinfo(np.int32).max)
+    refuse_rows(frame, odd, (name, "a whole number from 1"), table=table)
+    return values.astype(np.int64)
+
+
+def refuse_repeats(frame: pd.DataFrame, names: Sequence[str], *, table: str) -> None:
+    """Refuse rows of which an earlier one has the same values in some columns.
+
+    Raises
+    ------
+    DataError
+        The message shows up to three of them.
+    """
+    repeated = frame.duplicated(list(names)).to_numpy()
+    refuse_rows(frame, repeated, (", ".join(names), "no two rows alike"), table=table, shown=names)
+
+
+def refuse_rows(
+    frame: pd.DataFrame,
+    broken: Rows,
+    column_rule: tuple[str, str],
+    *,
+    table: str,
+    shown: Sequence[str] = (),
+) -> None:
+    """Refuse a table of which some rows break a rule.
+
+    Parameters
+    ----------
+    broken : [n] whether a row does.
+    column_rule : the column and what it should be, in words.
+    shown : columns that the examples show; the column itself by default.
+
+    Raises
+    ------
+    DataError
+        Column, rule, number of rows and up to three examples.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"p": [0.0, 0.5]})
+    >>> refuse_rows(frame, np.array([True, False]), ("p", "above 0"), table="log")
+    Traceback (most recent call last):
+    ...
+    tasks.errors.DataError: The log: column p must be above 0; 1 of 2 rows is not: row 0 (p 0.0)
+    """
+    if not broken.any():
+        return
+    column, rule = column_rule
+    count, places = int(broken.sum()), np.flatnonzero(broken)[:_EXAMPLES]
+    names = [name for name in (*(shown or (column,)),) if name in frame.columns]
+    values = frame[names].iloc[places].astype(object).to_numpy()
+    examples = [
+        f"row {place} ({', '.join(f'{name} {value}' for name, value in zip(names, row, strict=True))})"
+        for place, row in zip(places, values, strict=True)
+    ]
+    are = "is" if count == 1 else "are"
+    raise DataError(
+        f"The {table}: column {column} must be {rule}; {count:,} of {len(broken):,} rows {are} not: "
+        f"{', '.join(examples)}"
+    )

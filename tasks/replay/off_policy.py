@@ -1,0 +1,74 @@
+"""The off-policy step: a log and a target policy, each a Parquet file or a folder of them, into a report.
+
+The estimators are `tasks.evaluation.off_policy`; what the two tables hold is said there.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.errors import DataError
+from tasks.evaluation.off_policy.estimate import OffPolicyReport, estimate_off_policy
+from tasks.evaluation.off_policy.log_rows import OPTIONAL, REQUIRED
+from tasks.evaluation.off_policy.log_rows import TABLE as LOG
+from tasks.evaluation.off_policy.table_rules import refuse_missing
+from tasks.evaluation.off_policy.target_rows import OPTIONAL as OPTIONAL_OF_TARGET
+from tasks.evaluation.off_policy.target_rows import REQUIRED as REQUIRED_OF_TARGET
+from tasks.evaluation.off_policy.target_rows import TABLE as TARGET
+
+
+def run(
+    *,
+    log: Path,
+    target: Path,
+    reward: str,
+    at_least: float | None = None,
+    estimator: str | None = None,
+) -> OffPolicyReport:
+    """Estimate what a target policy would have earned; see `estimate_off_policy`.
+
+    Raises
+    ------
+    DataError
+        A file is missing or no Parquet, or its table is not what it should be.
+    ContractError
+        The estimator is not known or the log does not allow it.
+    """
+    return estimate_off_policy(
+        read_table(log, (*REQUIRED, reward), OPTIONAL, table=LOG),
+        read_table(target, REQUIRED_OF_TARGET, OPTIONAL_OF_TARGET, table=TARGET),
+        reward=reward,
+        at_least=at_least,
+        estimator=estimator,
+    )
+
+
+def read_table(source: Path, needed: Sequence[str], optional: Sequence[str], *, table: str) -> pd.DataFrame:
+    """Read the columns that are needed, and those others that are there.
+
+    Raises
+    ------
+    DataError
+        There is no such file, it is no Parquet, or it lacks a column that is needed.
+    """
+    try:
+        files = [pq.ParquetFile(file) for file in _files(source, table)]
+        for file in files:
+            refuse_missing(needed, file.schema_arrow.names, table=table)
+        names = [[n for n in (*needed, *optional) if n in file.schema_arrow.names] for file in files]
+        read = [file.read(columns=of_file) for file, of_file in zip(files, names, strict=True)]
+        frame = pa.concat_tables(read, promote_options="permissive").to_pandas()
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
+        raise DataError(f"The {table}: {source} is no readable Parquet: {error}") from error
+    coded = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
+    return frame.astype({name: frame[name].cat.categories.dtype for name in coded})
+
+
+def _files(source: Path, table: str) -> list[Path]:
+    files = sorted(source.rglob("*.parquet")) if source.is_dir() else [source]
+    if not files:
+        raise DataError(f"The {table}: {source} holds no Parquet file.")
+    return files

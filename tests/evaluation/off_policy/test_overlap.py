@@ -1,0 +1,55 @@
+"""When a log says too little of a target, and that a good one is not complained of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.evaluation.off_policy.estimate import estimate_off_policy
+from tests.evaluation.off_policy import bandit
+
+
+def reasons(log: pd.DataFrame, target: pd.DataFrame) -> str:
+    report = estimate_off_policy(log, target, reward="click")
+    assert report.verdict == "cannot_tell"
+    assert not report.passed
+    return "\n".join(report.reasons)
+
+
+def test_what_the_log_never_shows_is_counted() -> None:
+    with_new = pd.concat(
+        [bandit.target().assign(probability=[0.4, 0.5]), pd.DataFrame({"item_id": ["new"], "position": 1, "probability": 0.1})]
+    )  # fmt: skip
+    assert "10.0% of what the target shows was never logged at that position" in reasons(
+        bandit.log(), with_new
+    )
+    little = with_new.assign(probability=[0.45, 0.51, 0.04])
+    report = estimate_off_policy(bandit.log(), little, reward="click")
+    assert report.unsupported_share == pytest.approx(0.04)
+    assert report.verdict == "no_rule"
+
+
+def test_few_users_are_told() -> None:
+    assert "the weights count like" in reasons(
+        bandit.log(400).assign(user_id=np.arange(400) % 15), bandit.target()
+    )
+
+
+def test_few_outcomes_are_told() -> None:
+    few = bandit.log().assign(click=np.r_[np.ones(9), np.zeros(391)])
+    assert "rows have a reward and a weight (at least 10)" in reasons(few, bandit.target(0.5))
+
+
+def test_propensities_of_another_policy_are_told() -> None:
+    assert "the weights have a mean of 2" in reasons(bandit.log().assign(propensity=0.25), bandit.target())
+
+
+def test_a_user_who_holds_the_weight_is_told() -> None:
+    log = bandit.log()
+    log.loc[0, "propensity"] = 0.005
+    log.loc[0, "item_id"] = "liked"
+    assert "of all weight belongs to one of the users" in reasons(log, bandit.target())
+
+
+def test_even_weights_are_no_reason_to_doubt() -> None:
+    told = [estimate_off_policy(bandit.log(seed=n), bandit.target(), reward="click") for n in range(40)]
+    assert sum(report.verdict == "cannot_tell" for report in told) <= 1

@@ -1,0 +1,55 @@
+"""The off-policy step reads its two tables from Parquet, and says which of them it cannot."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tasks.errors import DataError
+from tasks.replay import off_policy
+from tests.evaluation.off_policy import bandit
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    log, target = tmp_path / "log.parquet", tmp_path / "target.parquet"
+    bandit.log().assign(unused="x").to_parquet(log)
+    bandit.target().to_parquet(target)
+    return log, target
+
+
+def test_a_folder_of_files_is_one_table(files: tuple[Path, Path], tmp_path: Path) -> None:
+    log, target = files
+    parts = tmp_path / "parts" / "day=1"
+    parts.mkdir(parents=True)
+    frame = pd.read_parquet(log)
+    frame.iloc[:150].to_parquet(parts / "a.parquet")
+    frame.iloc[150:].to_parquet(parts / "b.parquet")
+    whole = off_policy.run(log=log, target=target, reward="click")
+    assert off_policy.run(log=tmp_path / "parts", target=target, reward="click") == whole
+
+
+def test_ids_that_are_written_as_categories_are_ids(files: tuple[Path, Path]) -> None:
+    log, target = files
+    whole = off_policy.run(log=log, target=target, reward="click")
+    frame = pd.read_parquet(log)
+    frame.astype({"item_id": "category", "user_id": "category"}).to_parquet(log)
+    assert off_policy.run(log=log, target=target, reward="click") == whole
+
+
+def test_what_cannot_be_read_is_told_with_its_table(files: tuple[Path, Path], tmp_path: Path) -> None:
+    log, target = files
+    broken, empty = tmp_path / "broken.parquet", tmp_path / "empty"
+    broken.write_bytes(b"PAR1 and no more")
+    empty.mkdir()
+    for path, message in ((broken, "no readable Parquet"), (tmp_path / "none.parquet", "no readable Parquet"), (empty, "holds no Parquet file")):  # fmt: skip
+        with pytest.raises(DataError, match=f"The target: .*{message}"):
+            off_policy.run(log=log, target=path, reward="click")
+        with pytest.raises(DataError, match=f"The log: .*{message}"):
+            off_policy.run(log=path, target=target, reward="click")
+
+
+def test_a_missing_column_is_told_with_the_nearest_that_the_file_has(files: tuple[Path, Path]) -> None:
+    log, target = files
+    with pytest.raises(DataError, match=r"Missing column 'clicks' in the log.*Did you mean 'click'"):
+        off_policy.run(log=log, target=target, reward="clicks")
