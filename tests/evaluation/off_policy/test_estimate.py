@@ -72,7 +72,8 @@ def test_ips_and_snips_are_what_a_hand_finds() -> None:
     report = estimate_off_policy(log, bandit.target(0.75), reward="click")
     assert report.estimates["ips"].value == pytest.approx(0.75 / 0.5 / 3)
     assert report.estimates["snips"].value == pytest.approx(1.5 / (1.5 + 0.5 + 1.5))
-    assert (report.n, report.max_weight) == (3, pytest.approx(1.5))
+    assert report.n == 3
+    assert report.max_weight == pytest.approx(1.5)
 
 
 def test_slates_drawn_without_replacement_are_estimated_without_bias() -> None:

@@ -13,7 +13,7 @@ from tests.evaluation.off_policy import bandit
 
 
 def test_rows_without_a_user_move_with_their_request() -> None:
-    frame = bandit.log(4).assign(user_id=["u", None, "u", None])
+    frame = bandit.log(4).assign(user_id=pd.Series(["u", None, "u", None]))
     rows = read_log(frame, reward="click")
     assert len(set(rows.clusters.codes)) == 3
     assert "requests" in rows.clusters.resampled
