@@ -8,7 +8,7 @@
     base rates  wider, or none     reviewers             more
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Final
 
@@ -50,6 +50,26 @@ def name_loosened(before: Rules, after: Rules) -> tuple[str, ...]:
     return (*named, *_name_reviewers(before, after))
 
 
+def long_standing_reviewers(before: Rules, after: Rules) -> dict[str, tuple[str, ...]]:
+    """Return each role's reviewers of now who were its reviewers before as well.
+
+    Whoever was named since is part of what is asked, so they may not answer it. Where the reviewers of before
+    are not known, all of now may.
+
+    Examples
+    --------
+    >>> before = Rules.model_validate({"base_rates": {}, "reviewers": {"safety": ["sam"]}})
+    >>> after = before.model_copy(update={"reviewers": {"safety": ("sam", "eve"), "legal": ("kim",)}})
+    >>> long_standing_reviewers(before, after)
+    {'safety': ('sam',), 'legal': ()}
+    """
+    known: Mapping[str, tuple[str, ...]] | None = before.reviewers
+    return {
+        role: tuple(user for user in users if known is None or user in known.get(role, ()))
+        for role, users in (after.reviewers or {}).items()
+    }
+
+
 def _tasks_of(gates: Gates) -> set[str]:
     return {*gates.model.refit_shift_max_by_task, *gates.freshness.parts}
 
@@ -58,8 +78,9 @@ def _name_reviewers(before: Rules, after: Rules) -> Iterator[str]:
     if before.reviewers is None:
         yield "its base rates and reviewers of then are not known, and surface.yaml is another since"
         return
+    standing = long_standing_reviewers(before, after)
     for role, users in (after.reviewers or {}).items():
-        for user in sorted({*users} - {*before.reviewers.get(role, ())}):
+        for user in sorted({*users} - {*standing[role]}):
             yield f"reviewers.{role} none -> {user}"
 
 

@@ -18,8 +18,11 @@ from datetime import timedelta
 from typing import TypeAlias
 
 from tasks.contracts.durations import describe_duration
+from tasks.contracts.gates import Rules
 from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.promotion.gate import GateResult
+from tasks.promotion.loosened_gates import long_standing_reviewers
 from tasks.promotion.rules import (
     Answer,
     Case,
@@ -41,6 +44,7 @@ from tasks.stores.manifest import Manifest
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.releases import VERDICT, alias_moves, release_manifest, release_part
+from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 
 _LOG = logging.getLogger("equipoise")
@@ -109,7 +113,7 @@ def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> No
     Raises
     ------
     ContractError
-        They are no reviewer of the role, or reject without a reason.
+        They are no reviewer of the role, are one only since the release was made, or reject without a reason.
     StoreError
         The audit cannot be believed, or the registry is younger than it.
     """
@@ -117,6 +121,13 @@ def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> No
     users = workspace.contracts.surface.reviewers.get(role, ())
     if by not in users:
         raise ContractError(f"{by} is no reviewer of {role}; surface.yaml names {', '.join(users) or 'none'}")
+    standing = _reviewers(workspace, release_part(workspace, release))[role]
+    if by not in standing:
+        raise ContractError(
+            f"{by} reviews {role} only since release {release} was made, so that change is part of what is "
+            f"asked: {' or '.join(standing) or 'nobody'} may answer. A retrain makes a release that "
+            f"{by} may answer for"
+        )
     if not reply.approves and not reply.why.strip():
         raise ContractError(f"{by} rejects release {release} without a reason: say why")
     kind = Kind.APPROVE if reply.approves else Kind.REJECT
@@ -201,7 +212,7 @@ def run(
         experiment=support.experiment, waiver=support.waiver, run=by.run, sha256=part.sha256,
         loosened="; ".join(case.loosened) or None,
     )  # fmt: skip
-    reviewers = _reviewers(workspace) if by.run else {}
+    reviewers = _required_reviewers(workspace, part) if by.run else {}
     _LOG.info("promote: moving the champion from %s to %s", case.champion or "none", case.release)
     moved = moves.add(lambda entries, aliases: _decide(entry, entries, aliases.get(CHAMPION), reviewers))
     return MoveResult(moves.settle()[CHAMPION], moved)
@@ -250,10 +261,17 @@ def _promotable(workspace: Workspace, part: Part) -> Manifest:
     return manifest
 
 
-def _reviewers(workspace: Workspace) -> dict[str, tuple[str, ...]]:
-    """Return who may answer for each role that the utility policy names."""
-    contracts = workspace.contracts
-    return {role: contracts.surface.reviewers[role] for role in contracts.utility.approvals}
+def _required_reviewers(workspace: Workspace, part: Part) -> dict[str, tuple[str, ...]]:
+    """Return who may answer about a release for each role that the utility policy names."""
+    standing = _reviewers(workspace, part)
+    return {role: standing[role] for role in workspace.contracts.utility.approvals}
+
+
+def _reviewers(workspace: Workspace, part: Part) -> dict[str, tuple[str, ...]]:
+    """Return each role's reviewers of now who reviewed for it when the release was made."""
+    run = Registry(workspace.home).run_id(part)
+    before = read_evidence(workspace.home, run, ReleaseEvidence).rules or {}
+    return long_standing_reviewers(Rules.model_validate(before), workspace.contracts.surface.rules)
 
 
 def _already(moves: AliasMoves, part: Part, run: str) -> MoveResult | None:

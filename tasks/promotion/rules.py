@@ -201,16 +201,19 @@ def require_answers(
     newest = {answer.role: answer for answer in answers}
     for role, users in reviewers.items():
         if role not in newest:
+            asked = " or ".join(users) or "a reviewer"
             raise GateRefused(
-                f"Nobody approved for {role}: {' or '.join(users)} has to answer. A step that was marked "
-                "success by hand is no answer."
+                f"Nobody approved for {role}: {asked} has to answer. A step that was marked success by hand "
+                "is no answer."
             )
         _require_approval(newest[role], users, evidence)
 
 
 def _require_approval(answer: Answer, users: Sequence[str], evidence: str) -> None:
     if answer.by not in users:
-        raise GateRefused(f"{answer.by} answered for {answer.role}; its reviewers are {' and '.join(users)}")
+        raise GateRefused(
+            f"{answer.by} answered for {answer.role}; its reviewers are {' and '.join(users) or 'none'}"
+        )
     if not answer.approves:
         raise GateRefused(f"{answer.by} rejects the release for {answer.role}: {answer.why}")
     if answer.evidence != evidence:

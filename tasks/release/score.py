@@ -15,6 +15,7 @@ from tasks import columns as c
 from tasks.errors import DataError, StoreError
 from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.evaluation.verdicts import Estimate
+from tasks.logs import parquet_footer
 from tasks.release.error_bars import with_error_bars
 from tasks.release.sensitivity import whole_ratios
 from tasks.release.slate_rules import count_slate_rules
@@ -125,8 +126,9 @@ def read_candidates(source: Path) -> pd.DataFrame:
         There is no such file, or it is no Parquet.
     """
     try:
+        parquet_footer.read("candidates", [source])  # pyarrow ends the whole process at some spoilt footers
         return pq.read_table(source).to_pandas()
-    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
+    except Exception as error:  # a footer holds pandas' own JSON too, in which any byte may be another
         raise DataError(f"{source} is no readable Parquet file of candidates: {error}") from error
 
 

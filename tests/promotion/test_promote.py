@@ -136,6 +136,32 @@ def test_loosened_gates_ask_for_approvals_and_are_named_everywhere(
     assert any("data.rows 100 -> 1" in file.read_text(encoding="utf-8") for file in written)
 
 
+def test_who_was_named_a_reviewer_since_the_release_was_made_cannot_approve_it(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """Naming oneself a reviewer is a change of the rules: others have to approve it."""
+    there = mini.changed(workspace, tmp_path, surface=loosen)
+    evidence = prepare(there).evidence
+    with pytest.raises(ContractError, match=r"eve reviews safety only since release 2 was made.*: sam may"):
+        promote.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
+    assert Audit(workspace.home, NAME).entries()[1:] == ()
+
+
+def test_a_role_whose_reviewers_are_all_new_is_answered_for_by_nobody(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    def replace_safety(plain: dict[str, Any]) -> None:
+        plain["reviewers"]["safety"] = ["eve"]
+
+    there = mini.changed(workspace, tmp_path, surface=replace_safety)
+    evidence = prepare(there).evidence
+    with pytest.raises(ContractError, match=r"nobody may answer\. A retrain makes a release that eve may"):
+        promote.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
+    approve(there, evidence, "product")
+    with pytest.raises(GateRefused, match="Nobody approved for safety"):
+        promote_2(there, run=RUN)
+
+
 def test_stricter_gates_ask_for_no_approval(workspace: Workspace, tmp_path: Path) -> None:
     def tighten(plain: dict[str, Any]) -> None:
         plain["gates"]["data"]["rows"] = 101

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.cli import main
+from tasks.errors import DataError
+from tasks.release import score as score_step
 from tasks.release import view as release_view
 from tasks.stores import releases
 from tasks.stores.registry import Registry
@@ -184,6 +186,26 @@ def test_a_file_that_is_no_parquet_is_named(
     (tmp_path / "candidates.parquet").unlink()
     assert main(words) == 2
     assert "is no readable Parquet file of candidates" in capsys.readouterr().err
+
+
+def test_a_file_with_a_spoilt_footer_is_read_or_refused_whatever_bit_is_another(
+    candidates: pd.DataFrame, tmp_path: Path
+) -> None:
+    file = tmp_path / "candidates.parquet"
+    candidates.head(50).to_parquet(file)
+    whole, draw = file.read_bytes(), np.random.default_rng(14)
+    footer = int.from_bytes(whole[-8:-4], "little")
+    refused = 0
+    for place in draw.integers(len(whole) - 8 - footer, len(whole), 60):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << int(draw.integers(8))
+        file.write_bytes(spoilt)
+        try:
+            score_step.read_candidates(file)
+        except DataError as error:
+            refused += 1
+            assert "is no readable Parquet file of candidates" in str(error)
+    assert refused > 20
 
 
 def test_an_unknown_release_is_named_with_those_that_are_there(
