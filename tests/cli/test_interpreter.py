@@ -12,6 +12,8 @@ import pytest
 from tasks.cli.interpreter import refuse_interpreter
 from tasks.errors import ContractError
 from tests.contracts.files import setting, write_surface
+from tests.feeds import mini
+from tests.feeds.mini import AS_OF, NAME, Retrained
 
 WORKS: dict[str, dict[str, str]] = {
     "C": {"LC_ALL": "C"},
@@ -57,6 +59,17 @@ def test_a_command_works_and_its_document_is_the_same(name: str, surfaces: Path)
     document = json.loads(here.stdout.decode(encoding))
     assert document == json.loads(usual.stdout)
     assert "naïve_→" in str(document)
+
+
+def test_a_retrain_under_all_of_them_makes_the_same_bytes(
+    first_retrain: Retrained, mini_world: Path, tmp_path: Path
+) -> None:
+    workspace = mini.with_log(first_retrain.workspace.surfaces, mini_world, tmp_path)
+    where = ["--home", str(workspace.home), "--surfaces", str(workspace.surfaces)]
+    done = run(["retrain", NAME, "--as-of", AS_OF.isoformat(), "--json", *where], WORKS["all of them"])
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(done.stdout)["verdict"] == first_retrain.result.verdict
+    assert mini.versions(workspace) == first_retrain.versions
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -240,6 +240,21 @@ FAULTS: Final = {
             "logs/test_odd_files.py::test_columns_of_any_name_and_type_are_read_or_refused",
         ),
         Fault(
+            "a contract holds any odd value, or an odd name beside its own",
+            "every problem is a line of `check`; what reads the contract refuses it (exit code 2)",
+            "cli/test_odd_input.py::test_a_contract_with_any_odd_value_is_checked_or_refused",
+        ),
+        Fault(
+            "a command is given odd words",
+            "it does its work, or refuses them in one message",
+            "cli/test_odd_input.py::test_any_words_are_understood_or_refused",
+        ),
+        Fault(
+            "candidates hold columns of odd types or values",
+            "all are scored, or none is and no file is written (exit code 2)",
+            "release/test_odd_candidates.py::test_candidates_with_any_odd_column_are_scored_or_refused",
+        ),
+        Fault(
             "candidates hold categories that training never saw",
             "`score` says which features, and of how many rows",
             "release/test_strange_inputs.py::test_unseen_categories_and_values_out_of_range_are_counted",

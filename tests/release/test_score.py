@@ -204,7 +204,7 @@ def test_a_file_with_a_spoilt_footer_is_read_or_refused_whatever_bit_is_another(
             score_step.read_candidates(file)
         except DataError as error:
             refused += 1
-            assert "is no readable Parquet file of candidates" in str(error)
+            assert "is no readable Parquet file" in str(error)  # noqa: PT017 - one of two right outcomes
     assert refused > 20
 
 
