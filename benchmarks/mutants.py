@@ -69,7 +69,10 @@ class Module:
 
 
 class _Fast:
-    """Deselects what asks for a slow fixture."""
+    """Deselects what asks for a slow fixture, and knows the one mark of the plugin that is left out."""
+
+    def pytest_configure(self, config: Any) -> None:
+        config.addinivalue_line("markers", "xdist_group(name): tests that share a worker")
 
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         fast = [item for item in items if not SLOW & set(getattr(item, "fixturenames", ()))]
