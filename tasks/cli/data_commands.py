@@ -111,7 +111,7 @@ def _power(contracts: "Contracts") -> Iterator[dict[str, Any]]:
 
 @_data.command("complete-journey --out logs/weekly", name="import")
 def import_data(
-    dataset: Annotated[Literal["complete-journey", "kuairand"], Argument(metavar="DATASET")],
+    dataset: Annotated[Literal["complete-journey", "kuairand", "open-bandit"], Argument(metavar="DATASET")],
     out: Annotated[Path, Option(metavar="DIR", help="Folder of the log tables.")],
     source: Annotated[Path | None, Option(metavar="DIR", help="Folder of the data set's own files.")] = None,
 ) -> Any:
@@ -120,10 +120,14 @@ def import_data(
         from tasks.datasets.complete_journey import import_complete_journey
 
         return import_complete_journey(out=out, source=source)
+    if source is None:
+        raise ContractError(f"{dataset} comes in no package: name the folder of its download (--source DIR)")
+    if dataset == "open-bandit":
+        from tasks.datasets.open_bandit import import_open_bandit
+
+        return import_open_bandit(out=out, source=source)
     from tasks.datasets.kuairand import import_kuairand
 
-    if source is None:
-        raise ContractError("kuairand comes in no package: name the folder of its download (--source DIR)")
     return import_kuairand(out=out, source=source)
 
 

@@ -11,14 +11,13 @@ The layout is public and fixed: a column too many is refused like one too few, f
 # ruff: noqa: S608 - the statements are made of the names above; paths and types are parameters
 
 import csv
-import gzip
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
+from tasks.datasets.csv_files import read_first_line
 from tasks.errors import DataError, unknown
 
 LOG: Final = "log_standard_*_pure.csv"
@@ -92,7 +91,7 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def _check_header(path: Path, columns: Mapping[str, str]) -> None:
-    line = _first_line(path)
+    line = read_first_line(path)
     if not line.strip():
         raise DataError(f"{path} is empty. Its first line should be {','.join(columns)}")
     found = next(csv.reader([line]))
@@ -108,16 +107,6 @@ def _check_header(path: Path, columns: Mapping[str, str]) -> None:
         raise DataError(f"{path} lacks column {', '.join(lacking)}. It holds {', '.join(found)}.")
     if len(set(found)) < len(found):
         raise DataError(f"{path} names a column twice: {', '.join(found)}.")
-
-
-def _first_line(path: Path) -> str:
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            return str(stream.readline(100_000))
-    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
-        kind = "gzipped CSV" if path.suffix == ".gz" else "CSV"
-        raise DataError(f"{path} is not a {kind} in UTF-8: {error}") from error
 
 
 def load_files(session: duckdb.DuckDBPyConnection, files: Files) -> None:
@@ -137,7 +126,7 @@ def load_files(session: duckdb.DuckDBPyConnection, files: Files) -> None:
 
 
 def _load(session: duckdb.DuckDBPyConnection, into: str, path: Path, columns: Mapping[str, str]) -> None:
-    order = next(csv.reader([_first_line(path)]))
+    order = next(csv.reader([read_first_line(path)]))
     typed = {name: columns[name] for name in order}
     read = "read_csv($path, columns = $columns, header = true, delim = ',', quote = '\"', nullstr = '')"
     try:

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks import columns as c
 from tasks.errors import DataError
 from tasks.evaluation.off_policy.estimate import OffPolicyReport, estimate_off_policy
 from tasks.evaluation.off_policy.log_rows import OPTIONAL, REQUIRED
@@ -38,7 +39,7 @@ def run(
         The estimator is not known or the log does not allow it.
     """
     return estimate_off_policy(
-        read_table(log, (*REQUIRED, reward), OPTIONAL, table=LOG),
+        read_table(log, (*REQUIRED, reward), (*OPTIONAL, c.status(reward)), table=LOG),
         read_table(target, REQUIRED_OF_TARGET, OPTIONAL_OF_TARGET, table=TARGET),
         reward=reward,
         at_least=at_least,

@@ -161,10 +161,12 @@ def estimate_off_policy(
 def _all_terms(
     log: LogRows, target: TargetRows, rewards: ExpectedRewards
 ) -> tuple[dict[str, Terms], list[str]]:
-    """Return every estimator's terms, and why those of slates are missing where they are."""
+    """Return every estimator's terms, and notes on rows and estimators that are missing."""
     weight = target.of_logged(target.probability) / log.propensity
     every = list(slot_terms(log, weight, rewards))
     notes = []
+    if log.left_out:
+        notes.append(f"{log.left_out:,} rows are left out: their label is not observed")
     if log.lengths.max() > 1:
         if log.with_gaps:
             notes.append(
@@ -241,8 +243,10 @@ def _judge(name: str, interval: Estimate, at_least: float | None, *, thin: bool)
         said += f" [{interval.low:.6g}, {interval.high:.6g}]"
     if name == e.DM:
         return Outcome.CANNOT_TELL, f"{said}: it has no interval, for its error lies in its model"
-    if thin or not interval.known:
-        return Outcome.CANNOT_TELL, f"{said}: support is too thin to tell"
+    if thin:
+        return Outcome.CANNOT_TELL, f"{said}: no verdict, for the reasons above"
+    if not interval.known:
+        return Outcome.CANNOT_TELL, f"{said}: too many resamples have no such figure"
     if at_least is None:
         return Outcome.NO_RULE, f"{said}; no bound was asked for"
     outcome = judge(interval, low=at_least)

@@ -7,6 +7,7 @@ propensity above 0 to 1: the log's probability of this item at this position, gi
 reward     any column of numbers or booleans, known in every row
 user_id    optional: rows of one user move together; where it is null, rows of one request do
 behavior   optional: independent, cascade or standard, what rewards of this request depend on
+<reward>__status   optional: rows whose label is not observed are left out, and counted
 ========== ==================================================================================
 """
 
@@ -43,6 +44,7 @@ class LogRows:
     propensity, reward : numbers.
     clusters : which rows move together.
     behaviors : [requests] places in `BEHAVIORS`; None where it is not logged.
+    left_out : rows that are not among the n, as their label is not observed.
     """
 
     requests: Codes
@@ -53,6 +55,7 @@ class LogRows:
     reward: Floats
     clusters: Clusters
     behaviors: Codes | None
+    left_out: int
 
     @cached_property
     def request_count(self) -> int:
@@ -96,6 +99,7 @@ def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
     ([1.0, 0.0], 0, [[0.5, 1.0]])
     """
     rules.require_columns(frame, (*REQUIRED, reward), table=TABLE)
+    frame, left_out = _select_observed(frame, c.status(reward))
     rules.require_keys(frame, (c.REQUEST_ID, c.ITEM_ID), table=TABLE)
     positions = rules.read_positions(frame, c.POSITION, table=TABLE)
     propensity = rules.read_numbers(frame, c.PROPENSITY, table=TABLE)
@@ -114,7 +118,17 @@ def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
         rewards,
         _cluster(frame, requests),
         _behaviors(frame, requests) if BEHAVIOR in frame else None,
+        left_out,
     )
+
+
+def _select_observed(frame: pd.DataFrame, status: str) -> tuple[pd.DataFrame, int]:
+    if status not in frame:
+        return frame, 0
+    observed = frame[status] == c.Status.OBSERVED.value
+    if not observed.any():
+        raise DataError(f"The {TABLE}: column {status} is {c.Status.OBSERVED.value} in none of its rows.")
+    return frame[observed], int((~observed).sum())
 
 
 def _cluster(frame: pd.DataFrame, requests: Codes) -> Clusters:

@@ -43,6 +43,15 @@ def test_a_request_that_lacks_a_position_is_counted() -> None:
     assert read_log(bandit.log(3).assign(position=[1, 2, 1]), reward="click").with_gaps == 1
 
 
+def test_a_label_that_is_not_observed_is_no_zero() -> None:
+    status = ["observed", "immature", "observed", "excluded"]
+    rows = read_log(
+        bandit.log(4).assign(click=pd.Series([1, None, 0, None]), click__status=status), reward="click"
+    )
+    assert rows.reward.tolist() == [1.0, 0.0]
+    assert rows.left_out == 2
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -50,6 +59,7 @@ def test_a_request_that_lacks_a_position_is_counted() -> None:
         (lambda f: f.iloc[:0], "The log holds no row"),
         (lambda f: f.assign(propensity=[0.0, 0.5, 0.5, 1.5]), "propensity must be above 0 and at most 1; 2 of 4"),
         (lambda f: f.assign(propensity=[np.nan, 0.5, 0.5, 0.5]), "propensity must be a finite number; 1 of 4"),
+        (lambda f: f.assign(click__status="immature"), "click__status is observed in none of its rows"),
         (lambda f: f.assign(propensity="half"), "column propensity is string; it must be a number"),
         (lambda f: f.assign(click=[1, None, 0, np.inf]), "click must be a finite number; 2 of 4 rows are not: row 1"),
         (lambda f: f.assign(position=[1, 0, 1, 1.5]), "position must be a whole number from 1; 2 of 4"),

@@ -1,0 +1,104 @@
+"""The Open Bandit Dataset as log tables, what the surface makes of it, and the real seven days, where they are."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.contracts.load import load_surface
+from tasks.datasets.open_bandit import import_open_bandit
+from tasks.labels import build as labels
+from tasks.labels.export import export
+from tasks.stores.workspace import Workspace
+from tests.datasets.named_columns import matched_columns, named_columns
+from tests.datasets.open_bandit_tables import read, small
+from tests.shared_data import OPEN_BANDIT, needs_open_bandit
+
+SURFACES = Path(__file__).parents[2] / "surfaces"
+AS_OF = datetime(2019, 12, 1, tzinfo=UTC)
+
+
+def label(source: Path, home: Path) -> pd.DataFrame:
+    """Import, label, export."""
+    import_open_bandit(source=source, out=home / "logs" / "open_bandit", memory="1GB")
+    workspace = Workspace.open("open_bandit", surfaces=SURFACES, home=home)
+    labels.run(workspace, as_of=AS_OF)
+    export(workspace, out=home / "labels.parquet")
+    return pq.read_table(home / "labels.parquet").to_pandas()
+
+
+def test_a_row_is_a_request_with_its_propensity(tmp_path: Path) -> None:
+    result = import_open_bandit(source=small().write(tmp_path / "source"), out=tmp_path / "logs")
+    assert (result.impressions, result.clicks, result.items, result.logs) == (4, 1, 3, 2)
+    shown = read(tmp_path / "logs", "impressions").set_index("request_id")
+    assert sorted(shown.index) == ["bts/all/0", "random/all/0", "random/all/1", "random/all/2"]
+    row = shown.loc["random/all/1"]
+    assert (row.item_id, row.position, row.propensity, row.affinity) == ("all/2", 3, 0.25, 2.0)
+    assert row.shown_at == pd.Timestamp("2019-11-24T00:00:17.004101Z")
+    assert shown.loc["bts/all/0"].propensity == 0.9
+
+
+def test_the_same_items_share_their_categories_though_every_file_hashes_them_anew(tmp_path: Path) -> None:
+    import_open_bandit(source=small().write(tmp_path / "source"), out=tmp_path / "logs")
+    shown = read(tmp_path / "logs", "impressions").set_index("request_id")
+    names = ["item_feature_1", "item_feature_2", "item_feature_3"]
+    assert list(shown.loc["random/all/1", names]) == ["all/2", "all/0", "all/2"]
+    assert list(shown.loc["bts/all/0", names]) == ["all/2", "all/0", "all/2"]
+    assert shown.loc["random/all/2", "item_feature_1"] == "all/0"
+
+
+def test_a_click_is_an_event_of_its_request(tmp_path: Path) -> None:
+    rows = label(small().write(tmp_path / "source"), tmp_path)
+    assert rows.set_index("request_id").click.dropna().to_dict() == {
+        "random/all/0": 0,
+        "random/all/1": 1,
+        "bts/all/0": 0,
+    }  # the newest row of the log is not yet old enough
+
+
+def test_equal_input_gives_equal_bytes_packed_or_plain_and_is_reused(tmp_path: Path) -> None:
+    packed, plain = small().write(tmp_path / "packed"), small().write(tmp_path / "plain", packed=False)
+    import_open_bandit(source=packed, out=tmp_path / "a", threads=1)
+    import_open_bandit(source=plain, out=tmp_path / "b")
+    assert [f.read_bytes() for f in sorted((tmp_path / "a").rglob("*.parquet"))] == [
+        f.read_bytes() for f in sorted((tmp_path / "b").rglob("*.parquet"))
+    ]
+    assert import_open_bandit(source=packed, out=tmp_path / "a", threads=1).reused
+
+
+def test_the_surface_finds_every_column_that_it_names(tmp_path: Path) -> None:
+    contracts = load_surface(SURFACES, "open_bandit")
+    import_open_bandit(source=small().write(tmp_path / "source"), out=tmp_path / "logs")
+    assert named_columns(contracts) <= set(read(tmp_path / "logs", "impressions").columns)
+    assert matched_columns(contracts) <= set(read(tmp_path / "logs", "events").columns)
+    assert list(contracts.tasks.tasks) == ["click"]
+
+
+# -- the real seven days --------------------------------------------------------------------------------------
+
+
+@needs_open_bandit
+@pytest.mark.parametrize("campaign", ["all", "men"])
+def test_labels_of_the_real_days_are_a_brute_count_of_clicks(campaign: str, tmp_path: Path) -> None:
+    rows = label(OPEN_BANDIT, tmp_path)
+    for policy in ("random", "bts"):
+        path = OPEN_BANDIT / policy / campaign / f"{campaign}.csv.gz"
+        log = pd.read_csv(path, index_col=0)
+        ours = rows[(rows.policy == policy) & (rows.campaign == campaign)]
+        ours = (
+            ours.assign(line=ours.request_id.str.rsplit("/").str[-1].astype(int))
+            .set_index("line")
+            .sort_index()
+        )
+        assert len(ours) == len(log) == 10_000
+        known = ours.click.notna()
+        assert known.sum() >= 9_998  # the newest rows are immature
+        assert (ours.click[known] == log.click[known]).all()
+        assert ours.click.sum() == log.click.sum()
+        assert (ours.propensity == log.propensity_score).all()
+        assert (ours.position == log.position).all()
+        affinities = log[[f"user-item_affinity_{n}" for n in range(log.item_id.max() + 1)]].to_numpy()
+        assert (ours.affinity == affinities[np.arange(len(log)), log.item_id]).all()
