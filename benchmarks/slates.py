@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -39,11 +40,11 @@ def main() -> None:
     print(f"slates: {asked.requests:,} requests, {CANDIDATES} candidates to {SLOTS} slots, one core")
     for name, decays in (("caps, minimum, diversity", False), ("the same with decay", True)):
         block = candidates(asked.requests, decays=decays)
-        seconds = min(timed(lambda block=block: fill_in_blocks(block)) for _ in range(asked.runs))
+        seconds = min(timed(partial(fill_in_blocks, block)) for _ in range(asked.runs))
         few = rows_of(block, slice(0, asked.looped))
-        slow = min(timed(lambda few=few: loop(few)) for _ in range(asked.runs))
+        slow = min(timed(partial(loop, few)) for _ in range(asked.runs))
         rate, looped = asked.requests / seconds, asked.looped / slow
-        same = np.array_equal(loop(few), fill_slates(few, SLOTS))
+        same = np.array_equal(loop(few), fill_slates(few, SLOTS).slots)
         print(f"  {name}")
         print(f"    kernel      {rate:9,.0f} slates a second (wanted {WANTED:,})")
         print(f"    plain loop  {looped:9,.0f} slates a second, {'the same' if same else 'OTHER'} slates")
@@ -84,7 +85,10 @@ def fill_in_blocks(block: Block) -> Slots:
     """Fill all requests, as many at a time as ``decide`` takes."""
     many = max(1, BLOCK_CELLS // CANDIDATES)
     return np.concatenate(
-        [fill_slates(rows_of(block, slice(at, at + many)), SLOTS) for at in range(0, len(block.valid), many)]
+        [
+            fill_slates(rows_of(block, slice(at, at + many)), SLOTS).slots
+            for at in range(0, len(block.valid), many)
+        ]
     )
 
 

@@ -76,4 +76,6 @@ def _rule_words(policy: Plain) -> dict[str, list[str]]:
 
 
 def _value(value: Any) -> str:
-    return " ".join(f"{key} {of}" for key, of in value.items()) if isinstance(value, Mapping) else str(value)
+    if isinstance(value, Mapping):
+        return " ".join(f"{key} {_value(of)}" for key, of in value.items())
+    return str(value)

@@ -213,7 +213,7 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterat
 
 
 def find_slate_problems(slate: SlateSpec, utility: UtilitySpec | None) -> Iterator[Problem]:
-    """Find minimums that a slate cannot hold, in the slate of a context too, and a decay without an offset.
+    """Find minimums and draws that a slate cannot hold, of a context too, and a decay without an offset.
 
     Parameters
     ----------
@@ -237,6 +237,14 @@ def _check_minimums(slate: SlateSpec, file: str, field: str) -> Iterator[Problem
         hint = f"asks for {least} of {slate.length} slots"
         found = abbreviate(slate.min_where_if_available)
         yield Problem(file, f"{field}min_where_if_available", found, hint)
+    explored = slate.exploration.slots if slate.exploration is not None else 0
+    where = f"{field}length" if field else "exploration.slots"
+    if explored >= slate.length:
+        hint = f"exploration draws {explored} of {slate.length} slots; leave at least one to utility"
+        yield Problem(file, where, str(explored), hint)
+    elif explored and least <= slate.length < least + explored:
+        hint = f"minimums ask for {least} and exploration for {explored} of {slate.length} slots"
+        yield Problem(file, where, str(explored), hint)
     for column in sorted(set(slate.min_where_if_available) & set(slate.max_where)):
         if slate.min_where_if_available[column] > slate.max_where[column]:
             hint = "its minimum is above its maximum"

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from tasks.contracts.base import Closed, Identifier, Number, Slug, Version, is_none
+from tasks.contracts.conditions import Condition
 
 _Count = Annotated[int, Field(ge=1, le=1000)]
 _Limits = dict[Identifier, Annotated[int, Field(ge=0, le=1000)]]
@@ -28,6 +29,18 @@ class Decay(Closed):
     floor: Annotated[Number, Field(ge=0, lt=1)] = 0.0
 
 
+class Exploration(Closed):
+    """Fills the last ``slots`` slots with candidates drawn at random from those where a condition holds.
+
+    The draw follows from a hash of salt, request, user and item, each candidate as likely as the others. A
+    slot for which there is no such candidate is filled by utility.
+    """
+
+    slots: _Count
+    where: Condition
+    salt: Annotated[str, Field(min_length=1, max_length=100)]
+
+
 class SlateSpec(Closed):
     """Slots, caps and minimums; they override utility order.
 
@@ -44,6 +57,7 @@ class SlateSpec(Closed):
     required_first: Identifier | None = None
     diversity: Diversity | None = None
     decay: Annotated[Decay | None, Field(exclude_if=is_none)] = None
+    exploration: Annotated[Exploration | None, Field(exclude_if=is_none)] = None
 
 
 class SlateOverride(Closed):

@@ -25,6 +25,7 @@ from tasks.contracts.base import (
     is_none,
 )
 from tasks.contracts.bounds import Bounded, MetricName
+from tasks.contracts.conditions import Condition
 from tasks.contracts.constrained import Constrained
 from tasks.contracts.slate import SlateOverride
 
@@ -98,22 +99,6 @@ Floors = dict[
     Identifier,
     Annotated[Quantile | Annotated[Number, Field(ge=0, le=1)], Field(union_mode="left_to_right")],
 ]
-
-
-class Condition(Closed):
-    """A test on one column; exactly one of equals, one_of, above, below."""
-
-    column: Identifier
-    equals: Scalar | None = None
-    one_of: Annotated[tuple[Scalar, ...], AsTuple] | None = None
-    above: Number | None = None
-    below: Number | None = None
-
-    @model_validator(mode="after")
-    def _has_one_test(self) -> Self:
-        if sum(x is not None for x in (self.equals, self.one_of, self.above, self.below)) != 1:
-            raise ValueError("takes exactly one of equals, one_of, above, below")
-        return self
 
 
 class HardConstraint(Closed):

@@ -16,11 +16,12 @@ from typing import Final, Literal
 
 from tasks import columns as c
 from tasks.contracts import Contracts
+from tasks.contracts.conditions import Condition
 from tasks.contracts.metrics import MetricKind, parse_metric
 from tasks.contracts.problems import Problem
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import parse_source
-from tasks.contracts.utility import Condition, HardConstraint, Multiplier
+from tasks.contracts.utility import HardConstraint, Multiplier
 from tasks.errors import ContractError, DataError, unknown
 from tasks.logs import footers as kinds
 from tasks.logs.checks import check_columns, check_same_kinds, rename_columns
@@ -210,6 +211,10 @@ def _of_slate(contracts: Contracts) -> Iterator[Wanted]:
     for place, (column, kinds_of_it) in once.items():
         if column is not None:
             yield Wanted("slate.yaml", place, column, kinds_of_it)
+    if slate.exploration is not None:
+        where = slate.exploration.where
+        yield Wanted("slate.yaml", "exploration.where.column", where.column, _kinds_of(where))
+        yield Wanted("slate.yaml", "exploration", c.USER_ID)
 
 
 def _of_slots(slate: SlateSpec, file: str, place: str) -> Iterator[Wanted]:

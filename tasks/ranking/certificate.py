@@ -6,6 +6,7 @@ slots (``slate.py``)::
     max_per, max_where        never give way; what a full one keeps out is counted below
     required_first            give way in this order, each to all that stand above it
     min_where_if_available
+    exploration               slots that were drawn
     length
 
 Of the candidates that would help a rule, ``available`` were left by constraints and floors and ``dropped``
@@ -24,6 +25,7 @@ import pandas as pd
 
 from ..columns import REQUEST_ID
 from .candidates import CandidateSets, Integers, Mask
+from .exploration import EXPLORATION
 from .rules import LENGTH, SlateColumns
 
 REQUIREMENT = "requirement"
@@ -130,7 +132,12 @@ class Certificates:
 
 
 def certify(
-    slates: Sequence[DecidedSlates], sets: CandidateSets, *, kept: Mask, position: npt.NDArray[np.int32]
+    slates: Sequence[DecidedSlates],
+    sets: CandidateSets,
+    *,
+    kept: Mask,
+    position: npt.NDArray[np.int32],
+    drawn: Mask,
 ) -> Certificates:
     """Hold every slate against the rules of its policy.
 
@@ -139,6 +146,7 @@ def certify(
     slates : each policy's rules, and the requests that it decides on.
     kept : [rows] the candidates that constraints and floors left.
     position : [rows] slot from 1; 0 for what is off the slate.
+    drawn : [rows] whom exploration drew.
 
     Examples
     --------
@@ -147,20 +155,22 @@ def certify(
     >>> policy = SlatePolicy("s", 1, 3, {"by": 1}, {}, {})
     >>> slates = [DecidedSlates(SlateColumns.of(frame, policy), np.ones(1, bool))]
     >>> position, kept = np.array([1, 0, 2], np.int32), np.ones(3, bool)
-    >>> certify(slates, CandidateSets.of(frame), kept=kept, position=position).describe(0)
+    >>> sets, drawn = CandidateSets.of(frame), np.zeros(3, bool)
+    >>> certify(slates, sets, kept=kept, position=position, drawn=drawn).describe(0)
     [{'rule': 'length', 'wanted': 3, 'got': 2, 'available': 3, 'dropped': 0, 'kept_out': {'max_per:by': 1}}]
     """
-    rows = _Rows(sets, kept, position > 0)
+    rows = _Rows(sets, kept, position > 0, drawn)
     return Certificates(sets.request_ids, tuple(rule for one in slates for rule in rows.count(one)))
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """All candidates: whose they are, which were left, which have a slot; shape [rows]."""
+    """All candidates: whose they are, which were left, have a slot, were drawn; shape [rows]."""
 
     sets: CandidateSets
     kept: Mask
     placed: Mask
+    drawn: Mask
 
     def count(self, slates: DecidedSlates) -> Iterator[RuleCounts]:
         """Count each rule of one policy, caps first."""
@@ -187,7 +197,7 @@ class _Rows:
                 name=name,
                 decides=slates.among,
                 wanted=available if least is None else np.full(len(self.sets), least),
-                got=self.sets.counts(marked & self.placed),
+                got=self.sets.counts(self.drawn if name == EXPLORATION else marked & self.placed),
                 available=available,
                 dropped=self.sets.counts(marked & ~self.kept),
                 kept_out={by: self.sets.counts(marked & closed) for by, closed in closing.items()},

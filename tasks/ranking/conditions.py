@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..errors import DataError
 from .candidates import Mask, Series, factorize, read_column, read_numbers
-from .policy import Condition, Scalar
+from .condition import Condition, Scalar
 
 _TRUE: tuple[Scalar, ...] = (True,)
 _KINDS = {

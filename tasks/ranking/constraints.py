@@ -117,7 +117,8 @@ def iterate_violations(
 
     Examples
     --------
-    >>> from tasks.ranking.policy import Condition, Context
+    >>> from tasks.ranking.condition import Condition
+    >>> from tasks.ranking.policy import Context
     >>> rated = HardConstraint("rated", Condition("child_safe", "one_of", (True,)), keeps=True)
     >>> child = Context("child", (), {}, hard_constraints=(rated,))
     >>> two, policy = pd.DataFrame({"child_safe": [False, False]}), UtilityPolicy("p", 1, {}, (child,))
@@ -138,7 +139,7 @@ def find_violations(candidates: pd.DataFrame, constraint: HardConstraint) -> tup
 
     Examples
     --------
-    >>> from tasks.ranking.policy import Condition
+    >>> from tasks.ranking.condition import Condition
     >>> constraint = HardConstraint("legal", Condition("permitted", "one_of", (True,)), keeps=True)
     >>> dropped, unknown = find_violations(pd.DataFrame({"permitted": [True, False, None]}), constraint)
     >>> dropped.tolist(), unknown.tolist()

@@ -13,7 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..columns import CERTIFICATE, CONTEXT, DROPPED_BY, ITEM_ID, RANK, REQUEST_ID, SLATE_POSITION, UTILITY
+from ..columns import (
+    CERTIFICATE,
+    CONTEXT,
+    DROPPED_BY,
+    ITEM_ID,
+    PROPENSITY,
+    RANK,
+    REQUEST_ID,
+    SLATE_POSITION,
+    UTILITY,
+)
 from ..errors import DataError
 from .candidates import (
     CandidateSets,
@@ -48,6 +58,7 @@ class Decision:
     drops : why candidates are out.
     rank : from 1 within the request, by tier, utility, item_id; 0 for what was dropped.
     slate_position : slot from 1; 0 for what is off the slate.
+    drawn_from : of how many candidates exploration drew it; 0 for what it did not draw.
     sets : the candidates by request.
     slates : the rules of each slate policy and the requests that it decided on.
     """
@@ -58,6 +69,7 @@ class Decision:
     contexts: tuple[str, ...]
     rank: Values
     slate_position: Values
+    drawn_from: Values
     sets: CandidateSets
     slates: tuple[DecidedSlates, ...]
 
@@ -74,7 +86,19 @@ class Decision:
     @cached_property
     def certificates(self) -> Certificates:
         """Which rules each slate meets, and why it falls short of the others."""
-        return certify(self.slates, self.sets, kept=self.drops.kept, position=self.slate_position)
+        return certify(
+            self.slates,
+            self.sets,
+            kept=self.drops.kept,
+            position=self.slate_position,
+            drawn=self.drawn_from > 0,
+        )
+
+    @property
+    def propensity(self) -> Floats:
+        """The probability of each item at its slot given those above it; NaN off the slate, shape [rows]."""
+        placed = np.where(self.slate_position > 0, 1.0, np.nan)
+        return np.asarray(placed / np.maximum(self.drawn_from, 1))
 
     @property
     def certificate(self) -> Series:
@@ -85,7 +109,11 @@ class Decision:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The decision as columns of ``columns.py``; null where there is no rank, slot, drop or context."""
+        """The decision as columns of ``columns.py``; null where there is no rank, slot, drop or context.
+
+        With propensities where the slate policy draws some slots.
+        """
+        explores = any(one.rules.pool is not None for one in self.slates)
         return pd.DataFrame(
             {
                 REQUEST_ID: self.keys[REQUEST_ID],
@@ -95,6 +123,7 @@ class Decision:
                 SLATE_POSITION: _as_nullable(self.slate_position),
                 DROPPED_BY: _name_codes(self.drops.codes, self.drops.reasons),
                 CONTEXT: _name_codes(self.valued.context, self.contexts),
+                **({PROPENSITY: self.propensity} if explores else {}),
             }
         )
 
@@ -135,6 +164,7 @@ def decide(
     tier = combine_tiers(candidates, predictions, utility)
     rank = np.zeros(len(candidates), dtype=np.int32)
     position = np.zeros(len(candidates), dtype=np.int32)
+    drawn_from = np.zeros(len(candidates), dtype=np.int32)
     slates = []
     for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets):
         rules = SlateColumns.of(candidates, policy)
@@ -142,8 +172,9 @@ def decide(
             ordered = _sort_best_first(rows, valid, valued.utility, tier)
             places = np.arange(1, rows.shape[1] + 1, dtype=np.int32)
             rank[ordered[valid]] = np.broadcast_to(places, rows.shape)[valid]
-            slots = fill_slates(rules.block(ordered, valid, valued.utility, tier), policy.length)
-            position[ordered[valid]] = slots[valid]
+            filled = fill_slates(rules.block(ordered, valid, valued.utility, tier), policy.length)
+            position[ordered[valid]] = filled.slots[valid]
+            drawn_from[ordered[valid]] = filled.drawn_from[valid]
         slates.append(DecidedSlates(rules, requests))
     return Decision(
         keys=candidates[[REQUEST_ID, ITEM_ID]].reset_index(drop=True),
@@ -152,6 +183,7 @@ def decide(
         contexts=tuple(context.name for context in utility.contexts),
         rank=rank,
         slate_position=position,
+        drawn_from=drawn_from,
         sets=sets,
         slates=tuple(slates),
     )

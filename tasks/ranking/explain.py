@@ -19,6 +19,7 @@ from .candidates import read_column, read_numbers, read_prediction
 from .certificate import Certificates
 from .constraints import iterate_violations
 from .decide import Decision, combine_tiers, decide, slate_in_context
+from .exploration import EXPLORATION
 from .policy import UtilityPolicy
 from .rules import DECAY, DIVERSITY, REQUIRED_FIRST, max_per_rule, max_where_rule, min_where_rule
 from .slate_policy import SlatePolicy
@@ -196,7 +197,14 @@ def _find_moving_rules(
 
 def _without_rules(slate: SlatePolicy) -> SlatePolicy:
     return replace(
-        slate, max_per={}, max_where={}, min_where={}, required_first=None, diversity=None, decay=None
+        slate,
+        max_per={},
+        max_where={},
+        min_where={},
+        required_first=None,
+        diversity=None,
+        decay=None,
+        exploration=None,
     )
 
 
@@ -223,3 +231,5 @@ def _iterate_rules(slate: SlatePolicy) -> Iterator[tuple[str, SlatePolicy, Slate
         yield DIVERSITY, replace(slate, diversity=None), replace(bare, diversity=slate.diversity)
     if slate.decay is not None:
         yield DECAY, replace(slate, decay=None), replace(bare, decay=slate.decay)
+    if slate.exploration is not None:
+        yield EXPLORATION, replace(slate, exploration=None), replace(bare, exploration=slate.exploration)

@@ -7,24 +7,13 @@ mapping in YAML (weights, floors, caps, minimums) is put in order of its names; 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from ..errors import ContractError, unknown
+from ..errors import ContractError
+from .condition import Condition, operands
 from .slate_policy import SlateChange
 
-Scalar = str | bool | int | float
-Operator = Literal["one_of", "above", "below"]
-
 _Declared = TypeVar("_Declared")
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A test on one column: one of some values, strictly above or strictly below a number."""
-
-    column: str
-    operator: Operator
-    operands: tuple[Scalar, ...]
 
 
 @dataclass(frozen=True)
@@ -242,7 +231,7 @@ def _hard_constraints(content: Mapping[str, Any]) -> tuple[HardConstraint, ...]:
 
 
 def _when(content: Mapping[str, Any]) -> tuple[Condition, ...]:
-    return tuple(Condition(name, "one_of", _operands(content[name])) for name in sorted(content))
+    return tuple(Condition(name, "one_of", operands(content[name])) for name in sorted(content))
 
 
 def _floor(task: str, content: Any) -> Floor:
@@ -254,28 +243,8 @@ def _floor(task: str, content: Any) -> Floor:
 def _hard_constraint(content: Mapping[str, Any]) -> HardConstraint:
     keeps = content.get("drop_when") is None
     condition = content["keep_when" if keeps else "drop_when"]
-    return HardConstraint(content["name"], _condition(condition, content["name"]), keeps)
-
-
-def _condition(content: Mapping[str, Any], name: str) -> Condition:
-    tests = {test: operand for test, operand in content.items() if test != "column" and operand is not None}
-    if len(tests) != 1:
-        raise ContractError(
-            f"Constraint '{name}' takes exactly one test, found: {', '.join(tests) or 'none'}."
-        )
-    test, operand = tests.popitem()
-    match test:
-        case "equals" | "one_of":
-            return Condition(content["column"], "one_of", _operands(operand))
-        case "above" | "below":
-            return Condition(content["column"], test, (float(operand),))
-    raise ContractError(
-        unknown("test", test, ("equals", "one_of", "above", "below"), where=f"constraint '{name}'")
-    )
-
-
-def _operands(content: Any) -> tuple[Scalar, ...]:
-    return tuple(content) if isinstance(content, Sequence) and not isinstance(content, str) else (content,)
+    read = Condition.from_json(condition, f"constraint '{content['name']}'")
+    return HardConstraint(content["name"], read, keeps)
 
 
 def _tier(content: Mapping[str, Any], weights: Mapping[str, Weight]) -> Tier:

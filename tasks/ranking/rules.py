@@ -8,7 +8,8 @@ import pandas as pd
 
 from .candidates import Floats, Integers, Mask
 from .conditions import encode_groups, read_flag
-from .slate import Block, Cap, Fading, Minimum, Penalty, Values
+from .exploration import EXPLORATION, Pool
+from .slate import Block, Cap, Draws, Fading, Minimum, Penalty, Values
 from .slate_policy import SlatePolicy
 
 LENGTH = "length"
@@ -63,6 +64,7 @@ class SlateColumns:
     required : rows that must come first, or None.
     penalty : (value per row, strength), or None.
     fading : (value per row, factor, floor), or None.
+    pool : whom exploration may draw, or None.
     """
 
     rows: int
@@ -72,6 +74,7 @@ class SlateColumns:
     required: Mask | None
     penalty: tuple[Values, float] | None
     fading: tuple[Values, float, float] | None
+    pool: Pool | None
 
     @classmethod
     def of(cls, candidates: pd.DataFrame, policy: SlatePolicy) -> "SlateColumns":
@@ -105,6 +108,7 @@ class SlateColumns:
             else None,
             penalty=(values[spread.by], spread.strength) if spread is not None else None,
             fading=(values[decay.by], decay.factor, decay.floor) if decay is not None else None,
+            pool=None if policy.exploration is None else Pool.of(candidates, policy.exploration),
         )
 
     def block(self, rows: Integers, valid: Mask, utility: Floats, tier: Values | None) -> Block:
@@ -118,6 +122,9 @@ class SlateColumns:
             required=None if self.required is None else self.required[rows] & valid,
             penalty=None if self.penalty is None else Penalty(self.penalty[0][rows], self.penalty[1]),
             fading=None if self.fading is None else Fading(self.fading[0][rows], *self.fading[1:]),
+            draws=None
+            if self.pool is None
+            else Draws(self.pool.rows[rows] & valid, self.pool.numbers[rows], self.pool.slots),
         )
 
     def requirements(self) -> Iterator[tuple[str, Mask, int | None]]:
@@ -129,6 +136,8 @@ class SlateColumns:
             yield REQUIRED_FIRST, self.required, None
         for name, (marked, least) in self.minimums.items():
             yield name, marked, least
+        if self.pool is not None:
+            yield EXPLORATION, self.pool.rows, self.pool.slots
         yield LENGTH, np.ones(self.rows, dtype=np.bool_), self.length
 
 

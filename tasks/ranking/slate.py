@@ -11,6 +11,11 @@ Candidates lie in a rectangle, one request a row, best first; the loops run over
    When as many slots are left as reservations, only reserved ones are taken. A reservation that others
    have meanwhile made superfluous is given back, worst rank first.
 
+3. The last slots may be drawn: once no reservation is left, each takes at random one of the candidates that
+   exploration names and that no cap closes. Where there is none, and where reservations are left, the slot
+   is filled as the others. So given the items above it, a drawn item stands at its place with probability
+   1/n, n the number of those that could have been drawn there, and any other with probability 1.
+
 So a cap is never exceeded; what a cap or the length keeps out is reported, never ignored. An unknown value
 counts against the candidate: unknown values of a ``max_per`` or diversity column are one value, an unknown
 ``max_where`` counts as true, an unknown minimum or requirement as false.
@@ -21,6 +26,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .exploration import mix
 
 Rectangle = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int16]
@@ -74,6 +81,15 @@ class Fading:
 
 
 @dataclass(frozen=True)
+class Draws:
+    """The last ``slots`` slots are drawn from the ``marked`` candidates, by their random ``numbers``."""
+
+    marked: Rectangle
+    numbers: npt.NDArray[np.uint64]
+    slots: int
+
+
+@dataclass(frozen=True)
 class Block:
     """Requests of similar size, each array of shape [requests, most candidates], best rank first.
 
@@ -88,10 +104,25 @@ class Block:
     required: Rectangle | None = None
     penalty: Penalty | None = None
     fading: Fading | None = None
+    draws: Draws | None = None
 
 
-def fill_slates(block: Block, length: int) -> Counts:
-    """Return each candidate's slot from 1, 0 for those off the slate, shape [requests, most candidates].
+@dataclass(frozen=True)
+class Slates:
+    """The slates of a block, each of shape [requests, most candidates].
+
+    Attributes
+    ----------
+    slots : each candidate's slot from 1, 0 for those off the slate.
+    drawn_from : of how many candidates a drawn one was one, 0 for those that were not drawn.
+    """
+
+    slots: Counts
+    drawn_from: Counts
+
+
+def fill_slates(block: Block, length: int) -> Slates:
+    """Fill the slates of a block.
 
     Examples
     --------
@@ -100,7 +131,7 @@ def fill_slates(block: Block, length: int) -> Counts:
     ...     utility=np.array([[3.0, 2.0, 1.0]]),
     ...     caps=(Cap(np.array([[7, 7, 8]], dtype=np.int32), limit=1),),
     ... )
-    >>> fill_slates(three, length=2)
+    >>> fill_slates(three, length=2).slots
     array([[1, 0, 2]], dtype=int16)
     """
     filling = _Filling(block, length)
@@ -108,7 +139,7 @@ def fill_slates(block: Block, length: int) -> Counts:
     for slot in range(1, length + 1):
         if not filling.place(slot):
             break
-    return filling.slots
+    return Slates(filling.slots, filling.drawn_from)
 
 
 class _Filling:
@@ -123,7 +154,9 @@ class _Filling:
     def __init__(self, block: Block, length: int) -> None:
         shape = block.valid.shape
         self.block, self.length = block, length
+        self.by_utility = length if block.draws is None else max(length - block.draws.slots, 0)
         self.slots = np.zeros(shape, dtype=np.int16)
+        self.drawn_from = np.zeros(shape, dtype=np.int16)
         self.held = [np.zeros(shape, dtype=np.int16) for _ in block.caps]
         self.repeats = np.zeros(shape, dtype=np.int16)
         self.faded = np.zeros(shape, dtype=np.int16)
@@ -159,6 +192,8 @@ class _Filling:
     def place(self, slot: int) -> bool:
         """Fill one slot of every request that can; return whether any could."""
         pick = self._best(self._choice(slot))
+        if self.block.draws is not None and slot > self.by_utility:
+            pick = self._draw(self.block.draws, slot, pick)
         if (pick == _NONE).all():
             return False
         _mark(self.slots, pick, value=slot)
@@ -180,12 +215,22 @@ class _Filling:
     def _choice(self, slot: int) -> Rectangle:
         if not self.reserves:
             return self.open
-        free = self.reserved.sum(axis=1, keepdims=True) <= self.length - slot
+        free = self.reserved.sum(axis=1, keepdims=True) <= max(self.by_utility - slot, 0)
         choice: Rectangle = self.reserved | (self.open & free)
         if self.block.required is None:
             return choice
         required = self.reserved & self.block.required
         return np.where(required.any(axis=1, keepdims=True), required, choice)
+
+    def _draw(self, draws: Draws, slot: int, otherwise: Column) -> Column:
+        """Draw a candidate of every request that has one to draw and no reservation left."""
+        choice = self.open & draws.marked & ~self.reserved.any(axis=1, keepdims=True)
+        numbers = mix(draws.numbers ^ np.uint64(slot))
+        drawn = np.where(choice, numbers, np.iinfo(np.uint64).max).argmin(axis=1)
+        count = choice.sum(axis=1)
+        rows = np.flatnonzero(count)
+        self.drawn_from[rows, drawn[rows]] = count[rows]
+        return np.where(count > 0, drawn, otherwise)
 
     def _best(self, choice: Rectangle) -> Column:
         if self.block.penalty is None and self.block.fading is None:

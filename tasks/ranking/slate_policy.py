@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..columns import USER_ID
+from .condition import Condition
+
 
 @dataclass(frozen=True)
 class Diversity:
@@ -23,6 +26,21 @@ class Decay:
     by: str
     factor: float
     floor: float
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """The last ``slots`` slots are drawn from candidates where a condition holds, by a salted hash."""
+
+    slots: int
+    where: Condition
+    salt: str
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Exploration":
+        """Read the field of ``slate.yaml``."""
+        where = Condition.from_json(content["where"], "slate rule 'exploration'")
+        return cls(content["slots"], where, content["salt"])
 
 
 @dataclass(frozen=True)
@@ -63,6 +81,7 @@ class SlatePolicy:
     required_first: str | None = None
     diversity: Diversity | None = None
     decay: Decay | None = None
+    exploration: Exploration | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -70,6 +89,7 @@ class SlatePolicy:
         read = {*self.max_per, *self.max_where, *self.min_where}
         read |= {self.required_first} if self.required_first else set()
         read |= {rule.by for rule in (self.diversity, self.decay) if rule}
+        read |= {self.exploration.where.column, USER_ID} if self.exploration else set()
         return tuple(sorted(read))
 
     def overridden(self, change: "SlateChange") -> "SlatePolicy":
@@ -91,7 +111,7 @@ class SlatePolicy:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "SlatePolicy":
         """Read the canonical content of ``slate.yaml``."""
-        diversity, decay = content.get("diversity"), content.get("decay")
+        diversity, decay, exploration = map(content.get, ("diversity", "decay", "exploration"))
         return cls(
             policy=content["policy"],
             version=content["version"],
@@ -102,4 +122,5 @@ class SlatePolicy:
             required_first=content.get("required_first"),
             diversity=Diversity(diversity["by"], float(diversity["strength"])) if diversity else None,
             decay=Decay(decay["by"], float(decay["factor"]), float(decay["floor"])) if decay else None,
+            exploration=Exploration.from_json(exploration) if exploration else None,
         )

@@ -56,7 +56,7 @@ def find_factors(candidates: pd.DataFrame, policy: UtilityPolicy, context: Codes
 
     Examples
     --------
-    >>> from tasks.ranking.policy import Condition
+    >>> from tasks.ranking.condition import Condition
     >>> less = Multiplier("less_of_this", (Condition("control", "one_of", ("less",)),), 0.3)
     >>> rows = pd.DataFrame({"control": ["less", None, "more"]})
     >>> find_factors(rows, UtilityPolicy("p", 1, {}, multipliers=(less,)), np.full(3, -1, dtype=np.int16))
@@ -75,7 +75,7 @@ def where_applies(candidates: pd.DataFrame, multiplier: Multiplier) -> Mask:
 
     Examples
     --------
-    >>> from tasks.ranking.policy import Condition
+    >>> from tasks.ranking.condition import Condition
     >>> outside = Multiplier("outside", (Condition("network", "one_of", ("out",)),), 0.75)
     >>> where_applies(pd.DataFrame({"network": ["in", "out"]}), outside)
     array([False,  True])
@@ -88,7 +88,7 @@ def name_multipliers(candidates: pd.DataFrame, policy: UtilityPolicy, context: C
 
     Examples
     --------
-    >>> from tasks.ranking.policy import Condition
+    >>> from tasks.ranking.condition import Condition
     >>> outside = Multiplier("outside", (Condition("network", "one_of", ("out",)),), 0.75)
     >>> policy = UtilityPolicy("p", 1, {}, multipliers=(outside,))
     >>> rows = pd.DataFrame({"network": ["in", "out"]})

@@ -107,7 +107,7 @@ def choose_contexts(candidates: pd.DataFrame, declared: tuple[Context, ...]) -> 
 
     Examples
     --------
-    >>> from tasks.ranking.policy import Condition
+    >>> from tasks.ranking.condition import Condition
     >>> evening = Context("evening", (Condition("hour", "one_of", (20, 21)),), {})
     >>> choose_contexts(pd.DataFrame({"hour": [9, 20]}), (evening,))
     array([-1,  0], dtype=int16)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from tasks.contracts import UtilitySpec
-from tasks.contracts.utility import Condition, PolicyContext, Weight
+from tasks.contracts.conditions import Condition
+from tasks.contracts.utility import PolicyContext, Weight
 from tasks.evaluation.evidence import JudgeEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.verdicts import Estimate

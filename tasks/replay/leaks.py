@@ -32,7 +32,8 @@ def refuse_leaks(
 
     Examples
     --------
-    >>> from tasks.ranking.policy import Condition, HardConstraint
+    >>> from tasks.ranking.condition import Condition
+    >>> from tasks.ranking.policy import HardConstraint
     >>> legal = HardConstraint("legal", Condition("permitted", "one_of", (True,)), keeps=True)
     >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"], "permitted": [True, None]})
     >>> policy = UtilityPolicy("p", 1, {}, hard_constraints=(legal,))

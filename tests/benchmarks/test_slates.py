@@ -10,7 +10,7 @@ from tasks.ranking.slate import fill_slates
 @pytest.mark.parametrize("decays", [False, True])
 def test_both_make_the_same_slates(decays: bool) -> None:
     block = candidates(40, decays=decays, seed=3)
-    slots = fill_slates(block, SLOTS)
+    slots = fill_slates(block, SLOTS).slots
     np.testing.assert_array_equal(loop(block), slots)
     np.testing.assert_array_equal(fill_in_blocks(block), slots)
     assert (slots.max(axis=1) == SLOTS).all()

@@ -9,6 +9,11 @@ from tasks.contracts import check_surface
 from tests.contracts.files import Files, setting, write_surface
 
 
+def exploring(slots: int, *, salt: str = "s", **where: Any) -> dict[str, Any]:
+    where = {"column": "fresh"} | (where or {"equals": True})
+    return {"slots": slots, "where": where, "salt": salt}
+
+
 def test_what_all_tasks_start_from_does_not_concern_that_task_itself_nor_values(tmp_path: Path) -> None:
     training = {"default": {"start_from": {"task": "click"}, "weights": {"balanced": True}}}
     assert (
@@ -173,6 +178,10 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("slate.length", 0, "length", "greater than or equal to 1"),
     ("slate.min_where_if_available", {"exploration": 11}, "min_where_if_available", "asks for 11 of 10"),
     ("slate.version", "1", "version", "integer"),
+    ("slate.exploration", exploring(10), "exploration.slots", "draws 10 of 10 slots; leave at least one"),
+    ("slate.exploration", exploring(0), "exploration.slots", "greater than or equal to 1"),
+    ("slate.exploration", exploring(1, above=1, equals=True), "exploration.where", "exactly one of equals"),
+    ("slate.exploration", exploring(1, salt=""), "exploration.salt", "at least 1 character"),
 ]  # fmt: skip
 
 

@@ -82,6 +82,20 @@ def test_a_slate_of_a_context_can_hold_its_minimums_and_a_decay_needs_an_offset(
     ]
 
 
+def test_draws_leave_slots_to_utility_and_to_minimums_in_every_context(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        where = {"column": "fresh", "equals": True}
+        files["slate"]["exploration"] = {"slots": 2, "where": where, "salt": "s"}
+        files["slate"]["min_where_if_available"] = {"fresh": 9}
+        own = {"length": 2, "min_where_if_available": {"fresh": 1}}
+        files["utility"]["contexts"][0]["slate"] = own
+
+    assert hints(tmp_path, change) == [
+        "minimums ask for 9 and exploration for 2 of 10 slots",
+        "exploration draws 2 of 2 slots; leave at least one to utility",
+    ]
+
+
 def test_what_a_policy_asks_of_tasks_is_checked_where_the_surface_cannot_be_read(tmp_path: Path) -> None:
     def change(files: Files) -> None:
         files["surface"]["spli"] = {}

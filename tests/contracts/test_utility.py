@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tasks.contracts.conditions import Condition
 from tasks.contracts.digest import canonical
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import (
-    Condition,
     Guardrail,
     HardConstraint,
     Multiplier,

@@ -81,6 +81,7 @@ def multiplied(files: Files) -> None:
     files["slate"]["decay"] = {"by": "creator", "factor": 0.5}
 
 
+EXPLORATION = {"slots": 1, "where": {"column": "fresh", "equals": True}, "salt": "s"}
 CHANGES: list[tuple[Any, dict[str, Any], str, str]] = [
     # change of the contracts, of the impressions, field, words
     (setting("surface.features.numeric", ["prise"]), {}, "sources.impressions", "Did you mean 'price'"),
@@ -89,6 +90,7 @@ CHANGES: list[tuple[Any, dict[str, Any], str, str]] = [
     (setting("slate.max_where", {"sponsored": 2}), {}, "max_where.sponsored", "Missing column 'sponsored'"),
     (setting("slate.max_where", {"category": 2}), {}, "max_where.category", "of kind string"),
     (setting("slate.required_first", "pinned"), {}, "required_first", "Missing column 'pinned'"),
+    (setting("slate.exploration", EXPLORATION), {}, "exploration.where.column", "Missing column 'fresh'"),
     (setting("slate.diversity", {"by": "creator", "strength": 0.1}), {}, "diversity.by", "Missing column 'creator'"),
     (setting("utility.hard_constraints", [{"name": "x", "keep_when": {"column": "permitted", "equals": True}}]), {}, "hard_constraints.0.keep_when.column", "Missing column 'permitted'"),
     (setting("utility.hard_constraints", [{"name": "x", "drop_when": {"column": "category", "above": 3}}]), {}, "hard_constraints.0.drop_when.column", "of kind string"),

@@ -55,10 +55,11 @@ def candidate_rows(requests: int = 20) -> st.SearchStrategy[list[dict[str, Any]]
     def rows(seed: int) -> list[dict[str, Any]]:
         random = np.random.default_rng(seed)
         made = [
-            {"request_id": f"r{request}", "item_id": item, "mode": mode}
+            {"request_id": f"r{request}", "user_id": user, "item_id": item, "mode": mode}
             | {name: values[random.integers(len(values))] for name, values in _VALUES.items()}
             for request in range(requests)
             for mode in [[None, "child", "grown"][random.integers(3)]]
+            for user in [[None, "u1", "u2"][random.integers(3)]]
             for item in random.permutation(_ITEMS)[: random.integers(1, 10)].tolist()
         ]
         return [made[row] for row in random.permutation(len(made))]
@@ -133,8 +134,12 @@ def slate_policies(draw: st.DrawFn) -> dict[str, Any]:
     def some(names: Sequence[str], least: int) -> dict[str, int]:
         return draw(st.dictionaries(st.sampled_from(names), st.integers(least, 3)))
 
+    length = draw(st.integers(1, 6))
+    drawn = draw(st.integers(0, length - 1))
+    where = {"column": "local", "equals": True}
     return slate_json(
-        length=draw(st.integers(1, 6)),
+        length=length,
+        exploration={"slots": drawn, "where": where, "salt": "s"} if drawn else None,
         max_per=some(["creator", "category"], 1),
         max_where=some(["sponsored", "fresh"], 0),
         min_where_if_available=some(["fresh", "local"], 1),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -156,10 +157,38 @@ def _slate(
 ) -> list[int]:
     filling = _Filling(ranked, rows, policy)
     filling.reserve()
-    while len(filling.slate) < policy["length"] and (choice := filling.choice()):
-        lowered = {i: worth[i] * filling.share(i) - filling.penalty(i) for i in choice}
-        filling.place(min(choice, key=lambda i: (_tier(rows[i], utility), -lowered[i], ranked.index(i))))
+    explored = policy.get("exploration") or {"slots": 0, "salt": ""}
+    by_utility = policy["length"] - explored["slots"]
+    while len(filling.slate) < policy["length"]:
+        choice = filling.choice(by_utility)
+        drawn = filling.pool() if len(filling.slate) >= by_utility else []
+        if drawn:
+            slot = len(filling.slate) + 1
+            filling.place(min(drawn, key=lambda i: draw_number(rows[i], explored["salt"], slot)))
+        elif choice:
+            lowered = {i: worth[i] * filling.share(i) - filling.penalty(i) for i in choice}
+            filling.place(min(choice, key=lambda i: (_tier(rows[i], utility), -lowered[i], ranked.index(i))))
+        else:
+            break
     return filling.slate
+
+
+def draw_number(row: Row, salt: str, slot: int) -> int:
+    """Return a candidate's random number for a slot, in whole numbers of Python."""
+    number = 0
+    for name in ("request_id", "user_id", "item_id"):
+        key = blake2b(salt.encode(), digest_size=32).digest()
+        text = "" if row[name] is None else str(row[name])
+        hashed = blake2b(text.encode(), digest_size=8, key=key, person=name.encode()).digest()
+        number = _splitmix(number ^ int.from_bytes(hashed, "little"))
+    return _splitmix(number ^ slot)
+
+
+def _splitmix(number: int) -> int:
+    z = (number + 0x9E3779B97F4A7C15) % 2**64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
+    return z ^ (z >> 31)
 
 
 class _Filling:
@@ -179,10 +208,19 @@ class _Filling:
                     self.reserved.append(i)
         self.give_back()
 
-    def choice(self) -> list[int]:
+    def choice(self, by_utility: int) -> list[int]:
         required = [i for i in self.reserved if self.required(i)]
-        others = [i for i in self.ranked if i not in self.slate + self.reserved and self.has_room(i)]
-        return required or self.reserved + others
+        spare = len(self.reserved) <= max(by_utility - len(self.slate) - 1, 0)
+        return required or self.reserved + (self.others() if spare else [])
+
+    def others(self) -> list[int]:
+        return [i for i in self.ranked if i not in self.slate + self.reserved and self.has_room(i)]
+
+    def pool(self) -> list[int]:
+        """Return whom the next slot may draw; nobody while there are reservations."""
+        where = self.policy["exploration"]["where"]
+        pool = [i for i in self.others() if self.rows[i][where["column"]] == where["equals"]]
+        return [] if self.reserved else pool
 
     def place(self, i: int) -> None:
         self.slate.append(i)

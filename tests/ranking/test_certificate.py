@@ -113,6 +113,7 @@ def test_a_slate_that_breaks_a_cap_is_not_certified() -> None:
 @settings(max_examples=25, deadline=None)
 @given(candidate_rows(), slate_policies())
 def test_counts_are_those_of_a_count_row_by_row(rows: list[Row], slate: dict[str, Any]) -> None:
+    slate = slate | {"exploration": None}
     decided = decision(rows, utility_json(offset={"scale": 0.001}), slate)
     found: Certificates = decided.certificates
     for request, name in enumerate(found.request_ids):

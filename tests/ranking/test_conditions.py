@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from tasks.errors import DataError
+from tasks.ranking.condition import Condition, Operator, Scalar
 from tasks.ranking.conditions import encode_groups, evaluate_condition, read_flag
-from tasks.ranking.policy import Condition, Operator, Scalar
 
 
 def answers(values: Any, operator: Operator, *operands: Scalar) -> list[bool | None]:

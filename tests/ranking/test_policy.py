@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from tasks.errors import ContractError
-from tasks.ranking.policy import Condition, Context, Floor, HardConstraint, Tier, UtilityPolicy, Weight
+from tasks.ranking.condition import Condition
+from tasks.ranking.policy import Context, Floor, HardConstraint, Tier, UtilityPolicy, Weight
 from tasks.ranking.slate_policy import Diversity, SlatePolicy
 from tests.ranking.policies import slate_json, utility_json
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from tasks.errors import GateRefused
-from tasks.ranking.policy import Condition, Context, HardConstraint, UtilityPolicy
+from tasks.ranking.condition import Condition
+from tasks.ranking.policy import Context, HardConstraint, UtilityPolicy
 from tasks.replay.leaks import refuse_leaks
 
 NO_VIOLATION = HardConstraint("legal", Condition("violation", "one_of", (True,)), keeps=False)

@@ -1,0 +1,82 @@
+"""Exploration slots: which candidates a random rule may draw, and its random numbers.
+
+A candidate's number follows from salt, request, user, item and draw alone: no state, the same in every
+process, batch and order of rows. Each draw takes the least number among those that may stand there, and the
+numbers of two draws are independent, so each of n such candidates is drawn with probability 1/n, whatever
+was drawn before.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..columns import ITEM_ID, REQUEST_ID, USER_ID
+from .candidates import Mask, Series, factorize, read_column
+from .conditions import evaluate_condition
+from .slate_policy import Exploration
+
+EXPLORATION = "exploration"
+Numbers = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The candidates that may be drawn into ``slots`` slots, and a random number of each, shape [rows]."""
+
+    slots: int
+    rows: Mask
+    numbers: Numbers
+
+    @classmethod
+    def of(cls, candidates: pd.DataFrame, rule: Exploration) -> "Pool":
+        """Mark a rule's candidates; one whose column is unknown is none of them.
+
+        Raises
+        ------
+        DataError
+            The column, or that of the user, is missing, or the column is of another kind than its test.
+        """
+        asked_by = f"slate rule '{EXPLORATION}'"
+        holds, known = evaluate_condition(candidates, rule.where, asked_by)
+        rows = holds & known
+        numbers = np.zeros(len(candidates), dtype=np.uint64)
+        for name in (REQUEST_ID, USER_ID, ITEM_ID):
+            column = read_column(candidates, name, asked_by)[rows]
+            numbers[rows] = mix(numbers[rows] ^ _hash_ids(column, name, rule.salt))
+        return cls(rule.slots, rows, numbers)
+
+
+def mix(numbers: Numbers) -> Numbers:
+    """Map 64-bit numbers to others that look random, one to one.
+
+    Source: Steele, Lea, Flood, *Fast splittable pseudorandom number generators* (2014), its finaliser.
+
+    Examples
+    --------
+    >>> mix(np.array([0, 1], dtype=np.uint64)).tolist()
+    [16294208416658607535, 10451216379200822465]
+    """
+    z = numbers + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)))
+
+
+def _hash_ids(ids: Series, name: str, salt: str) -> Numbers:
+    """Hash each id as text, whole numbers alike however they are stored; what is null is empty text."""
+    codes, distinct = factorize(ids, name)
+    key = blake2b(salt.encode(), digest_size=32).digest()
+    hashes = [_hash_text(_spell(value), key, name) for value in distinct]
+    return np.array([*hashes, _hash_text("", key, name)], dtype=np.uint64)[codes]
+
+
+def _hash_text(text: str, key: bytes, name: str) -> int:
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key, person=name.encode())
+    return int.from_bytes(digest.digest(), "little")
+
+
+def _spell(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
