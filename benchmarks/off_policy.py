@@ -33,6 +33,7 @@ WANTED: Final = (0.93, 0.97)
 ITEMS: Final = 6
 SPREAD: Final = 0.5
 """Standard deviation of users in what they like, in logits."""
+_NODES: Final = 15
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,17 @@ class Feed:
         logits = np.array([alone + (pairs * among[kind]).sum(axis=2) for kind in kinds])
         return cls(logging, target, slates, logits)
 
-    def truth(self, likings: Floats) -> float:
-        """Return the target's mean reward of a slate over users of all kinds in equal parts."""
+    def true_value(self) -> float:
+        """Return the target's mean reward of a slate over all users."""
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+        return float(self._earned(SPREAD * nodes) @ weights / weights.sum())
+
+    def _earned(self, likings: Floats) -> Floats:
+        """Return what users of each liking earn on average, over all kinds in equal parts."""
         places = np.arange(self.slates.shape[1])
         chance = self.target[places, self.slates].prod(axis=1)
         rewards = [expit(self.chances + liking).sum(axis=2).mean(axis=0) @ chance for liking in likings]
-        return float(np.mean(rewards))
+        return np.array(rewards)
 
     def log(self, rng: np.random.Generator, users: int) -> pd.DataFrame:
         """Draw a log of users who come back."""
@@ -106,34 +112,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--users", type=int, default=USERS)
-    given = parser.parse_args()
+    options = parser.parse_args()
     slot = ("ips", "snips", "dm", "dr", "switch_dr", "dros")
-    _measure("slots", Feed.draw(np.random.default_rng(1), slots=1, kinds=[0]), slot, given)
+    _measure("slots", Feed.draw(np.random.default_rng(1), slots=1, kinds=[0]), slot, options)
     for kinds, names in (
         ((0,), ("iips",)),
         ((0, 1), ("rips", "cascade_dr")),
         ((0, 1, 2), ("sips", "adaptive_ips")),
     ):
         feed = Feed.draw(np.random.default_rng(2), slots=3, kinds=kinds)
-        _measure(f"slates, {' and '.join(BEHAVIORS[kind] for kind in kinds)} users", feed, names, given)
+        _measure(f"slates, {' and '.join(BEHAVIORS[kind] for kind in kinds)} users", feed, names, options)
 
 
-def _measure(name: str, feed: Feed, estimators: tuple[str, ...], given: argparse.Namespace) -> None:
-    nodes, weights = np.polynomial.hermite_e.hermegauss(15)
-    truth = float(np.dot([feed.truth(np.array([SPREAD * x])) for x in nodes], weights / weights.sum()))
-    rng = np.random.default_rng(7)
-    target, told = feed.target_rows(), []
-    for _ in range(given.runs):
-        report = estimate_off_policy(feed.log(rng, given.users), target, reward="reward")
-        told.append(report.estimates)
-    print(f"{name}: {given.runs} runs of {given.users} users, true value {truth:.4f}")
+def _measure(name: str, feed: Feed, estimators: tuple[str, ...], options: argparse.Namespace) -> None:
+    truth, rng = feed.true_value(), np.random.default_rng(7)
+    target, estimates_by_run = feed.target_rows(), []
+    for _ in range(options.runs):
+        report = estimate_off_policy(feed.log(rng, options.users), target, reward="reward")
+        estimates_by_run.append(report.estimates)
+    print(f"{name}: {options.runs} runs of {options.users} users, true value {truth:.4f}")
     for estimator in estimators:
-        _print([estimates[estimator] for estimates in told], estimator, truth)
+        _print([estimates[estimator] for estimates in estimates_by_run], estimator, truth)
 
 
-def _print(told: list[OffPolicyEstimate], name: str, truth: float) -> None:
+def _print(estimates_by_run: list[OffPolicyEstimate], name: str, truth: float) -> None:
     value, low, high, low_b, high_b, ess = np.array(
-        [(e.value, e.low, e.high, e.bernstein_low, e.bernstein_high, e.ess) for e in told]
+        [(e.value, e.low, e.high, e.bernstein_low, e.bernstein_high, e.ess) for e in estimates_by_run]
     ).T
     bias = f"bias {(value.mean() - truth) / value.std(ddof=1):+.2f} sd"
     if np.isnan(low).all():

@@ -121,9 +121,9 @@ def _load(
 ) -> None:
     _check_header(path, list(columns))
     typed = {name or "line": kind for name, kind in columns.items()}
-    given = {"path": str(path), "columns": typed, "policy": log.policy, "campaign": log.campaign}
+    parameters = {"path": str(path), "columns": typed, "policy": log.policy, "campaign": log.campaign}
     try:
-        session.execute(statement, given)
+        session.execute(statement, parameters)
     except duckdb.Error as error:
         raise DataError(f"{path} cannot be read: {error}") from error
 
@@ -132,13 +132,13 @@ def _check_header(path: Path, columns: Sequence[str]) -> None:
     line = read_first_line(path)
     if not line.strip():
         raise DataError(f"{path} is empty. Its first line should be {','.join(columns)[:200]}")
-    found = next(csv.reader([line]))
-    for name in found:
+    header = next(csv.reader([line]))
+    for name in header:
         if name not in columns:
             raise DataError(unknown("column", name, columns[:12], where=str(path)))
-    if lacking := [name for name in columns if name not in found]:
+    if lacking := [name for name in columns if name not in header]:
         raise DataError(f"{path} lacks column {', '.join(lacking[:12])}; its items have one affinity each.")
-    if found != list(columns):
+    if header != list(columns):
         raise DataError(f"{path} has its columns in another order than {','.join(columns)[:200]}.")
 
 
@@ -168,6 +168,6 @@ def _check(session: duckdb.DuckDBPyConnection, log: Log) -> None:
         raise DataError(f"{log.rows} holds no row below its header.")
     for rule, broken in _RULES.items():
         query = f"SELECT line, count(*) OVER () FROM shown WHERE {where} AND ({broken}) ORDER BY line LIMIT 3"
-        if odd := session.execute(query, own).fetchall():
-            lines = ", ".join(str(line) for line, _ in odd)
-            raise DataError(f"{log.rows}: {rule} in {odd[0][1]:,} rows, numbered {lines}.")
+        if broken_rows := session.execute(query, own).fetchall():
+            lines = ", ".join(str(line) for line, _ in broken_rows)
+            raise DataError(f"{log.rows}: {rule} in {broken_rows[0][1]:,} rows, numbered {lines}.")

@@ -1,7 +1,7 @@
 """An off-policy estimate of a log and a target policy as one report with a verdict.
 
 The lower bound decides: a policy is worth at least so much when the interval lies above it. Where support is
-thin nothing is said, whatever the interval.
+thin the verdict is cannot_tell, whatever the interval.
 """
 
 import math
@@ -178,12 +178,12 @@ def _all_terms(
     return {terms.name: terms for terms in every}, notes
 
 
-def _choose(every: dict[str, Terms], asked: str | None) -> str:
-    if asked is None:
+def _choose(every: dict[str, Terms], estimator: str | None) -> str:
+    if estimator is None:
         return e.CASCADE_DR if e.CASCADE_DR in every else e.DR
-    if asked not in every:
-        raise ContractError(unknown("estimator", asked, every, where="those that this log allows"))
-    return asked
+    if estimator not in every:
+        raise ContractError(unknown("estimator", estimator, every, where="those that this log allows"))
+    return estimator
 
 
 def _intervals(log: LogRows, every: dict[str, Terms]) -> dict[str, Estimate]:
@@ -191,8 +191,8 @@ def _intervals(log: LogRows, every: dict[str, Terms]) -> dict[str, Estimate]:
     resampler = Resampler(log.clusters.count, _SEED, REPLICATES)
     columns = [side for terms in every.values() for side in (terms.with_noise, terms.below)]
     ratios: dict[str, Statistic] = {name: _ratio(2 * place) for place, name in enumerate(every)}
-    found = sum_intervals(columns, ratios, log.clusters.codes, resampler)
-    return {name: _withhold(log, terms, found[name][0]) for name, terms in every.items()}
+    intervals = sum_intervals(columns, ratios, log.clusters.codes, resampler)
+    return {name: _withhold(log, terms, intervals[name][0]) for name, terms in every.items()}
 
 
 def _ratio(place: int) -> Statistic:
@@ -238,23 +238,23 @@ def _estimate(log: LogRows, terms: Terms, interval: Estimate) -> OffPolicyEstima
 
 
 def _judge(name: str, interval: Estimate, at_least: float | None, *, thin: bool) -> tuple[Outcome, str]:
-    said = f"{name} is {interval.value:.6g}"
+    figure = f"{name} is {interval.value:.6g}"
     if interval.known:
-        said += f" [{interval.low:.6g}, {interval.high:.6g}]"
+        figure += f" [{interval.low:.6g}, {interval.high:.6g}]"
     if name == e.DM:
-        return Outcome.CANNOT_TELL, f"{said}: it has no interval, for its error lies in its model"
+        return Outcome.CANNOT_TELL, f"{figure}: it has no interval, for its error lies in its model"
     if thin:
-        return Outcome.CANNOT_TELL, f"{said}: no verdict, for the reasons above"
+        return Outcome.CANNOT_TELL, f"{figure}: no verdict, for the reasons above"
     if not interval.known:
-        return Outcome.CANNOT_TELL, f"{said}: too many resamples have no such figure"
+        return Outcome.CANNOT_TELL, f"{figure}: too many resamples have no such figure"
     if at_least is None:
-        return Outcome.NO_RULE, f"{said}; no bound was asked for"
+        return Outcome.NO_RULE, f"{figure}; no bound was asked for"
     outcome = judge(interval, low=at_least)
     words: dict[Outcome, str] = {
         Outcome.PASS: "all of its interval is at least",
         Outcome.BLOCK: "all of its interval is below",
     }
-    return outcome, f"{said}: {words.get(outcome, 'its interval holds')} {at_least:g}"
+    return outcome, f"{figure}: {words.get(outcome, 'its interval holds')} {at_least:g}"
 
 
 def _finite_or_none(value: object) -> object:

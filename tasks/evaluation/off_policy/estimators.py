@@ -79,7 +79,7 @@ def slot_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterat
     rows = LoggedSlots(log.reward, weight, rewards.predicted, rewards.expected)
     once = np.ones(len(rows.reward))
     switched, shrunk = tune_switch(rows), tune_shrinkage(rows)
-    made = {
+    sums = {
         IPS: (of_slots.ips_terms(rows), once, rows.weight, None),
         SNIPS: (of_slots.ips_terms(rows), rows.weight, rows.weight, None),
         DM: (of_slots.dm_terms(rows), once, rows.weight, None),
@@ -87,7 +87,7 @@ def slot_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterat
         SWITCH_DR: (of_slots.dr_terms(rows, switched.weight), once, switched.weight, switched.limit),
         DROS: (of_slots.dr_terms(rows, shrunk.weight), once, shrunk.weight, shrunk.limit),
     }
-    for name, (above, below, limited, limit) in made.items():
+    for name, (above, below, limited, limit) in sums.items():
         noise = rewards.fit_noise(log.reward, limited) if name in {DR, SWITCH_DR, DROS} else None
         outcome = limited * log.reward
         yield Terms(name, "slot", above, below, limited, outcome, weight, once, limit, noise)
@@ -105,7 +105,7 @@ def slate_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Itera
     slots = (log.requests, log.positions - 1)
     upto = slates.weight.cumprod(axis=1)[slots]
     whole = np.where(first > 0, slates.weight.prod(axis=1)[log.requests], 0.0)
-    made = {
+    estimators = {
         SIPS: (of_slates.sips_terms(slates), whole, first),
         IIPS: (of_slates.iips_terms(slates), weight, once),
         RIPS: (of_slates.rips_terms(slates), upto, once),
@@ -114,8 +114,8 @@ def slate_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Itera
     if log.behaviors is not None:
         depends = of_slates.behavior_matrices(log.behaviors, slates.reward.shape[1])
         weights = of_slates.adaptive_weights(slates.weight, depends)[slots]
-        made[ADAPTIVE_IPS] = (of_slates.adaptive_terms(slates, depends), weights, once)
-    for name, (terms, weights, counted) in made.items():
+        estimators[ADAPTIVE_IPS] = (of_slates.adaptive_terms(slates, depends), weights, once)
+    for name, (terms, weights, counted) in estimators.items():
         above = np.where(first > 0, terms[log.requests], 0.0)
         outcome = above if name == SIPS else weights * log.reward
         yield Terms(name, "request", above, first, weights, outcome, weights, counted)

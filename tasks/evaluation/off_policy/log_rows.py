@@ -141,8 +141,10 @@ def _cluster(frame: pd.DataFrame, requests: Codes) -> Clusters:
 def _behaviors(frame: pd.DataFrame, requests: Codes) -> Codes:
     codes = pd.Index(BEHAVIORS).get_indexer(pd.Index(frame[BEHAVIOR].astype(object)))
     if (codes < 0).any():
-        strange = str(frame[BEHAVIOR].iloc[int(np.argmax(codes < 0))])
-        raise DataError(unknown(BEHAVIOR, strange, BEHAVIORS, where=f"{np.sum(codes < 0)} rows of the log"))
+        first_unknown = str(frame[BEHAVIOR].iloc[int(np.argmax(codes < 0))])
+        raise DataError(
+            unknown(BEHAVIOR, first_unknown, BEHAVIORS, where=f"{np.sum(codes < 0)} rows of the log")
+        )
     first = np.empty(int(requests.max()) + 1, dtype=np.intp)
     first[requests[::-1]] = codes[::-1]
     differs = codes != first[requests]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.off_policy.estimators import Terms
@@ -28,6 +29,7 @@ MOST_UNSUPPORTED: Final = 0.05
 MOST_OF_ONE: Final = 0.1
 """Share of all weight that one user may have."""
 _STANDARD_ERRORS: Final = 3.0
+_EXAMPLES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,20 @@ def measure_overlap(weight: Floats, clusters: Codes) -> Overlap:
 
 def unsupported_share(target: TargetRows) -> float:
     """Return the share of the target's probability on items that no row logged at that position."""
-    count = int(max(target.pairs.max(), target.logged_pairs.max())) + 1
-    never = np.bincount(target.logged_pairs, minlength=count) == 0
-    return float(target.expect(never[target.pairs].astype(np.float64)).mean())
+    return float(target.expect(_never_logged(target).astype(np.float64)).mean())
+
+
+def _never_logged(target: TargetRows) -> npt.NDArray[np.bool_]:
+    """Whether no row logged an item of the target at its position, [m]."""
+    return ~np.isin(target.pairs, target.logged_pairs)
+
+
+def _name_unsupported(target: TargetRows) -> str:
+    """Name up to three of what the target shows most and the log never showed."""
+    shown = np.where(_never_logged(target), target.probability, 0.0)
+    largest = np.argsort(-shown, kind="stable")
+    names = dict.fromkeys(f"{target.items[n]} at {target.positions[n]}" for n in largest if shown[n] > 0)
+    return ", ".join(list(names)[:_EXAMPLES])
 
 
 def find_thin_support(log: LogRows, target: TargetRows, terms: Terms) -> Iterator[str]:
@@ -66,7 +79,7 @@ def find_thin_support(log: LogRows, target: TargetRows, terms: Terms) -> Iterato
     if share > MOST_UNSUPPORTED:
         yield (
             f"{share:.1%} of what the target shows was never logged at that position (at most "
-            f"{MOST_UNSUPPORTED:.0%})"
+            f"{MOST_UNSUPPORTED:.0%}): {_name_unsupported(target)}"
         )
     who, weight = log.clusters, terms.weight
     support = Support.of(terms.outcome, weight, who.codes)

@@ -50,7 +50,7 @@ class ExpectedRewards:
         """
         if self.fitted is None:
             return np.zeros(len(reward))
-        return self.fitted.pull(weight) * (reward - self.predicted)
+        return self.fitted.leverage(weight) * (reward - self.predicted)
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,10 @@ class FittedMeans:
     shown: Floats
     rows: Floats
 
-    def pull(self, weight: Floats) -> Floats:
+    def leverage(self, weight: Floats) -> Floats:
         """Return by how much the sum of DR's terms grows with a row's residual through its pair's mean, [n].
 
-        Weights that are the target's over the log's own pull nothing: what the target shows more often is
-        what they weigh more.
+        It is about 0 for weights that are not limited: they count a pair as often as the target shows it.
         """
         return (self.shown - np.bincount(self.pairs, weight)[self.pairs]) / (self.rows + PRIOR)
 
@@ -73,8 +72,8 @@ class FittedMeans:
 def expect_rewards(log: LogRows, target: TargetRows) -> ExpectedRewards:
     """Take the target's own model, or fit means by item and position."""
     if target.predicted is not None:
-        given = target.predicted
-        return ExpectedRewards(target.of_logged(given), target.expect(given), BROUGHT)
+        predicted = target.of_logged(target.predicted)
+        return ExpectedRewards(predicted, target.expect(target.predicted), BROUGHT)
     folds = log.clusters.codes % FOLDS
     means = fold_means(log, target, folds)
     predicted = means[folds, target.logged_pairs]

@@ -120,7 +120,8 @@ def adaptive_terms(slates: LoggedSlates, depends: npt.NDArray[np.bool_]) -> Floa
 
 def adaptive_weights(weight: Floats, depends: npt.NDArray[np.bool_]) -> Floats:
     """Return the weight of each slot's reward, [n, L]: the product over the slots that it depends on."""
-    return np.where(depends, weight[:, None, :], 1.0).prod(axis=2)
+    slots = [np.where(depends[:, slot], weight, 1.0).prod(axis=1) for slot in range(weight.shape[1])]
+    return np.column_stack(slots)
 
 
 def behavior_matrices(behaviors: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.bool_]:

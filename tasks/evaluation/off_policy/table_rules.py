@@ -35,8 +35,8 @@ def refuse_missing(names: Iterable[str], known: Iterable[str], *, table: str) ->
     there = list(known)
     if missing := [name for name in names if name not in there]:
         nearest = {name: get_close_matches(name, there, n=_NEAREST, cutoff=0) for name in missing}
-        told = [unknown("column", name, nearest[name], where=f"the {table}") for name in missing]
-        raise DataError("\n".join(line.replace("Unknown", "Missing", 1) for line in told))
+        lines = [unknown("column", name, nearest[name], where=f"the {table}") for name in missing]
+        raise DataError("\n".join(line.replace("Unknown", "Missing", 1) for line in lines))
 
 
 def require_columns(frame: pd.DataFrame, names: Iterable[str], *, table: str) -> None:
@@ -96,8 +96,8 @@ def read_positions(frame: pd.DataFrame, name: str, *, table: str) -> npt.NDArray
         A position is not one.
     """
     values = read_numbers(frame, name, table=table)
-    odd = (values < 1) | (values != np.floor(values)) | (values > np.iinfo(np.int32).max)
-    refuse_rows(frame, odd, (name, "a whole number from 1"), table=table)
+    outside = (values < 1) | (values != np.floor(values)) | (values > np.iinfo(np.int32).max)
+    refuse_rows(frame, outside, (name, "a whole number from 1"), table=table)
     return values.astype(np.int64)
 
 

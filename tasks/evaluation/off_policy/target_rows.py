@@ -40,6 +40,7 @@ class TargetRows:
 
     Attributes
     ----------
+    items, positions : [m] as the target names them.
     places : [m] codes from 0.
     pairs : [m] codes of item and position, shared with ``logged_pairs``.
     probability : [m].
@@ -48,6 +49,8 @@ class TargetRows:
     logged_rows : [n] each row's place among the m; -1 where the target does not show the item.
     """
 
+    items: npt.NDArray[np.object_]
+    positions: npt.NDArray[np.int64]
     places: Codes
     pairs: Codes
     probability: Floats
@@ -88,9 +91,19 @@ def read_target(frame: pd.DataFrame, log: LogRows) -> TargetRows:
     places, logged_places = _code_places(positions, requests, log)
     _refuse_sums(frame, places, probability, keys)
     _refuse_missing_places(places, logged_places, log, per_request=requests is not None)
-    pairs, logged_pairs = _code_pairs(frame[c.ITEM_ID].to_numpy(dtype=object), positions, log)
-    rows = _find_logged(places, pairs, logged_places, logged_pairs)
-    target = TargetRows(places, pairs, probability, predicted, logged_places, logged_pairs, rows)
+    items = frame[c.ITEM_ID].to_numpy(dtype=object)
+    pairs, logged_pairs = _code_pairs(items, positions, log)
+    target = TargetRows(
+        items,
+        positions,
+        places,
+        pairs,
+        probability,
+        predicted,
+        logged_places,
+        logged_pairs,
+        _find_logged(places, pairs, logged_places, logged_pairs),
+    )
     _refuse_no_overlap(target, log)
     return target
 
@@ -138,9 +151,9 @@ def _refuse_sums(frame: pd.DataFrame, places: Codes, probability: Floats, keys: 
     sums = np.bincount(places, probability)
     named = np.bincount(places) > 0
     firsts = frame.drop_duplicates(keys).assign(sum=sums[pd.unique(places)])
-    odd = np.abs(sums[pd.unique(places)] - 1) > TOLERANCE
+    off = np.abs(sums[pd.unique(places)] - 1) > TOLERANCE
     rule = (PROBABILITY, f"1 in sum at each {' and '.join(keys)} ({int(named.sum()):,} of them)")
-    rules.refuse_rows(firsts, odd, rule, table=TABLE, shown=(*keys, "sum"))
+    rules.refuse_rows(firsts, off, rule, table=TABLE, shown=(*keys, "sum"))
 
 
 def _refuse_missing_places(places: Codes, logged: Codes, log: LogRows, *, per_request: bool) -> None:

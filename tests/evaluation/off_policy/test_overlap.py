@@ -22,6 +22,7 @@ def test_what_the_log_never_shows_is_counted() -> None:
     assert "10.0% of what the target shows was never logged at that position" in reasons(
         bandit.log(), with_new
     )
+    assert "(at most 5%): new at 1" in reasons(bandit.log(), with_new)
     little = with_new.assign(probability=[0.45, 0.51, 0.04])
     report = estimate_off_policy(bandit.log(), little, reward="click")
     assert report.unsupported_share == pytest.approx(0.04)
