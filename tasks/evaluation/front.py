@@ -43,8 +43,8 @@ def find_front(points: npt.ArrayLike) -> Flags:
 def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     """Return the volume between a reference and what the points dominate.
 
-    Each point adds what those after it do not hold already (While, Bradstreet and Barone 2012); a front of two
-    objectives is a sum of rectangles.
+    Each point adds what those after it do not hold already (While, Bradstreet and Barone 2012); a front of
+    two objectives is a sum of rectangles.
 
     Parameters
     ----------
@@ -63,7 +63,8 @@ def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
 def find_knee(points: npt.ArrayLike) -> int:
     """Return the index of the front's knee: the least distance to the ideal, the earliest of equal ones.
 
-    Objectives are scaled to the range that they have among the points; one that is the same for all is left out.
+    Objectives are scaled to the range that they have among the points; one that is the same for all is left
+    out.
 
     Examples
     --------

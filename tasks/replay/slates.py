@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from tasks.contracts.chains import chain
 from tasks.contracts.metrics import parse_metric
 from tasks.errors import DataError, unknown
 from tasks.evaluation.segments import UNKNOWN, segment_values
-from tasks.ranking.candidates import read_numbers
+from tasks.ranking.candidates import CandidateSets, read_numbers
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
 from tasks.ranking.policy import UtilityPolicy, Weight
@@ -70,7 +71,12 @@ class TestSlice:
         DataError
             The slice holds no candidate.
         """
-        first, last = manifest.test
+        return cls.of_days(workspace, manifest, manifest.test)
+
+    @classmethod
+    def of_days(cls, workspace: Workspace, manifest: Manifest, days: tuple[date, date]) -> "TestSlice":
+        """Read the candidates of some days, the last one included; raises as `of`."""
+        first, last = days
         frame = labelled_candidates(workspace, snapshot=manifest.snapshot.id, first_day=first, last_day=last)
         if frame.empty:
             raise DataError(
@@ -135,7 +141,7 @@ class TestSlice:
     def slates_under(self, policy: UtilitySpec, scored: Scored, name: str) -> Slates:
         """Return the slates that another utility policy makes of the same predictions."""
         utility = UtilityPolicy.from_json(canonical(policy))
-        decided = decide(self.candidates, scored.predictions, utility, self._slate)
+        decided = decide(self.candidates, scored.predictions, utility, self._slate, sets=self._sets)
         slot = decided.slate_position.astype(np.int64)
         refuse_leaks(self.candidates, slot, utility, name=name)
         return Slates(
@@ -204,6 +210,11 @@ class TestSlice:
         slot = np.zeros(len(rows), dtype=np.int64)
         slot[rows] = decided.slate_position
         return slot
+
+    @cached_property
+    def _sets(self) -> CandidateSets:
+        """The candidates by request, for every policy that decides on them."""
+        return CandidateSets.of(self.candidates)
 
     @property
     def _slate(self) -> SlatePolicy:

@@ -1,0 +1,220 @@
+"""What weights are tuned for, measured on one part of the candidates: objectives, and what exceeds a bound.
+
+::
+
+    maximise     the relative change of a metric against the baseline           first objective
+    subject_to   each metric's change, in the direction that its bound asks for further objectives, bounds
+    guardrails   those that block, on the whole                                 bounds
+
+A bound on predictions or exposure holds where its one-sided 95 % bound lies inside: other requests of the
+same traffic would differ by that much. Outcomes are too few for that. Their point estimate has to lie inside,
+and where a cost is bounded, what is predicted of it within half the bound (as in ``costs.py``).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from tasks.contracts import Contracts
+from tasks.contracts.bounds import Bounded
+from tasks.contracts.constrained import Constrained
+from tasks.contracts.metrics import Metric, MetricKind, parse_metric
+from tasks.errors import DataError
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.verdicts import Estimate
+from tasks.replay.guardrails import Bound, bounds_of
+from tasks.replay.log import Slates
+from tasks.replay.metrics import OF_OUTCOMES
+from tasks.replay.primary import one_sided
+from tasks.replay.replay_policies import Replay
+from tasks.replay.weight_search import WeightFigures
+
+_HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One objective: a metric, and whether more of it is better (+1) or worse (-1).
+
+    ``limit`` is the relative change that its bound allows, with the sign of the axis; None without one.
+    """
+
+    metric: Metric
+    sign: int
+    limit: float | None
+
+    @property
+    def name(self) -> str:
+        """The metric's name."""
+        return self.metric.name
+
+
+@dataclass(frozen=True)
+class WeightGoal:
+    """Objectives and bounds of a search, by the metrics of a surface."""
+
+    axes: tuple[Axis, ...]
+    bounds: tuple[tuple[Metric, Bounded], ...]
+
+    @classmethod
+    def of(
+        cls, contracts: Contracts, constrained: Constrained, columns: Mapping[str, object]
+    ) -> "WeightGoal":
+        """Read what a policy asks for.
+
+        Parameters
+        ----------
+        columns : segments and columns of the candidates, by name.
+
+        Raises
+        ------
+        DataError
+            The candidates hold nothing of a metric's name.
+        """
+        tasks = contracts.tasks.tasks
+
+        def read(name: str) -> Metric:
+            metric = parse_metric(name, tasks=tasks, columns=list(columns))
+            if metric is None:
+                raise DataError(f"The candidates hold nothing that '{name}' could be measured by")
+            return metric
+
+        axes = [Axis(read(constrained.maximise), 1, None)]
+        axes += [Axis(read(one.metric), _sign(one), _limit(one)) for one in constrained.subject_to]
+        return cls(tuple(axes), (*_subject_to(constrained, read), *blocking_bounds(contracts, columns)))
+
+
+def _subject_to(constrained: Constrained, read: Callable[[str], Metric]) -> Iterator[tuple[Metric, Bounded]]:
+    return ((read(one.metric), one) for one in constrained.subject_to)
+
+
+def blocking_bounds(contracts: Contracts, columns: Mapping[str, object]) -> Iterator[tuple[Metric, Bounded]]:
+    """Yield the guardrails that block, against the baseline and on the whole, with their metrics.
+
+    A cost's rate brings half of its relative bounds on what is predicted.
+    """
+    tasks = contracts.tasks.tasks
+    for rail in contracts.utility.guardrails:
+        metric = parse_metric(rail.metric, tasks=tasks, columns=list(columns))
+        if metric is None or rail.action != "block" or rail.anchor is not None:
+            continue
+        yield metric, rail
+        rise, task = rail.relative_increase_max, metric.subject
+        if metric.kind is MetricKind.RATE and task and tasks[task].family.costs and rise is not None:
+            predicted = Metric(MetricKind.PREDICTED, task)
+            yield predicted, Bounded(metric=predicted.name, relative_increase_max=_HALF * rise)
+
+
+def _sign(bounded: Bounded) -> int:
+    return -1 if bounded.max is not None or bounded.relative_increase_max is not None else 1
+
+
+def _limit(bounded: Bounded) -> float | None:
+    if bounded.relative_increase_max is not None:
+        return -bounded.relative_increase_max
+    if bounded.relative_increase_min is not None:
+        return bounded.relative_increase_min
+    return None if bounded.relative_decrease_max is None else -bounded.relative_decrease_max
+
+
+@dataclass(frozen=True)
+class GoalMeter:
+    """Measures slates of a part of the candidates by a goal, against a baseline's slates of that part."""
+
+    replay: Replay
+    baseline: Slates
+    goal: WeightGoal
+
+    def figures(self, slates: Slates) -> WeightFigures:
+        """Return objectives and excesses; what cannot be told is no excess."""
+        found = self._measured(slates)
+        return WeightFigures(
+            tuple(axis.sign * change_of(found[axis.name][0]) for axis in self.goal.axes),
+            tuple(
+                max(_excess(bound, one) for one in found[metric.name] for bound in bounds_of(bounded, one))
+                for metric, bounded in self.goal.bounds
+            ),
+        )
+
+    def require_measurable(self, slates: Slates) -> None:
+        """Refuse a goal whose objectives these candidates cannot tell.
+
+        Raises
+        ------
+        DataError
+            An objective has no figure.
+        """
+        for axis in self.goal.axes:
+            (first, *_) = self.replay.measure(axis.metric, slates, self.baseline, ())
+            if not math.isfinite(change_of(first)):
+                raise DataError(
+                    f"Weights cannot be tuned by {axis.name}: {first.reason or 'it has no value here'}"
+                )
+
+    def changes(self, slates: Slates, against: Slates | None = None) -> tuple[Estimate, ...]:
+        """Return each objective's change with its interval, turned so that more is better."""
+        other = self.baseline if against is None else against
+        return tuple(
+            _turned(self.replay.measure(axis.metric, slates, other, ())[0], axis.sign)
+            for axis in self.goal.axes
+        )
+
+    @cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """Bounds that the baseline's own slates show to be out of reach of these candidates, with reasons."""
+        found = self._measured(self.baseline)
+        told = (
+            (bounded.metric, found[metric.name][0], bound)
+            for metric, bounded in self.goal.bounds
+            for bound in bounds_of(bounded, found[metric.name][0])
+        )
+        return tuple(
+            dict.fromkeys(
+                f"{name}: {one.reason or 'it has no value here'}"
+                for name, one, bound in told
+                if bound.observed is None or not math.isfinite(bound.observed.value)
+            )
+        )
+
+    def _measured(self, slates: Slates) -> dict[str, list[Measured]]:
+        metrics = {metric.name: metric for metric, _ in self.goal.bounds}
+        metrics |= {axis.name: axis.metric for axis in self.goal.axes}
+        return {
+            name: [
+                one for one in self.replay.measure(metric, slates, self.baseline, ()) if one.metric == name
+            ]
+            for name, metric in metrics.items()
+        }
+
+
+def change_of(measured: Measured) -> float:
+    """Return a metric's relative change, else its level, NaN where it has none."""
+    estimate = measured.policy if measured.relative is None else measured.relative
+    return math.nan if estimate is None else estimate.value
+
+
+def _turned(measured: Measured, sign: int) -> Estimate:
+    estimate = measured.policy if measured.relative is None else measured.relative
+    if estimate is None:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    if sign > 0:
+        return estimate
+    return Estimate(-estimate.value, -estimate.high, -estimate.low, estimate.n)
+
+
+def _excess(bound: Bound, measured: Measured) -> float:
+    """Return how far a bound is exceeded, of an absolute one in shares of the bound."""
+    observed = bound.observed
+    if observed is None or not math.isfinite(observed.value):
+        return 0.0
+    low = high = observed.value
+    if measured.kind not in OF_OUTCOMES and observed.known:
+        ends = one_sided(observed)
+        low, high = ends.low, ends.high
+    allowed = bound.allowed
+    beyond = max(high - allowed.high, allowed.low - low)
+    if bound.relative:
+        return beyond
+    limit = allowed.high if math.isfinite(allowed.high) else allowed.low
+    return beyond / abs(limit) if limit else beyond

@@ -1,0 +1,174 @@
+"""The smallest change of weights that brings exceeded bounds back.
+
+::
+
+    x          change of each weight's logarithm; its length is what is kept small
+    e(x) <= 0  every bound holds; slates jump as items pass one another, so e is measured, never derived
+    a round    differences around the last point -> a plane for each bound -> the nearest point that all of
+               them allow -> along the way to it, the first place where the bounds do hold
+    at last    each weight that can be left alone is put back
+
+Each round's plane is that of the last round's end, so it speaks of the slates there. (The idea is that of
+Automated Constraint Targeting: Chang et al. 2025.)
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from scipy.optimize import minimize
+
+from tasks.evaluation.binary import Floats
+from tasks.replay.weight_space import Weights, WeightSpace
+
+_ROUNDS: Final = 3
+_STEP: Final = 0.15
+"""Differences are taken over changes of 15 %: less moves too few items past one another."""
+_ALONG: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+"""Shares of the way to the planes' point that are tried."""
+_HALVINGS: Final = 5
+
+Excess = Callable[[Weights], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Weights that bring every bound back: how far they moved, and how many policies were measured for it."""
+
+    weights: Weights
+    moved: float
+    measured: int
+
+
+@dataclass
+class _Walk:
+    """Measures points of the space, each once."""
+
+    excess: Excess
+    space: WeightSpace
+    seen: dict[tuple[float, ...], Floats] = field(default_factory=dict)
+
+    @property
+    def box(self) -> list[tuple[float, float]]:
+        """Least and greatest change of each logarithm; 0 is always inside."""
+        now = self.space.current
+        ends = (
+            (math.log(low / abs(now[t])), math.log(high / abs(now[t])))
+            for t, (low, high) in self.space.sizes.items()
+        )
+        return [(min(low, 0.0), max(high, 0.0)) for low, high in ends]
+
+    def weights(self, point: Floats) -> dict[str, float]:
+        """Return the weights of a point; those that do not move are not rounded."""
+        now = self.space.current
+        moved = {t: abs(now[t]) * math.exp(x) for t, x in zip(now, point, strict=True)}
+        rounded = self.space.signed(moved)
+        return {t: rounded[t] if x else now[t] for t, x in zip(now, point, strict=True)}
+
+    def at(self, point: Floats) -> Floats:
+        """Return the excess of each bound."""
+        weights = self.weights(point)
+        key = tuple(weights.values())
+        if key not in self.seen:
+            self.seen[key] = np.array(self.excess(weights))
+        return self.seen[key]
+
+    def holds(self, point: Floats) -> bool:
+        """Whether every bound holds."""
+        return bool((self.at(point) <= 0).all())
+
+    def slopes(self, point: Floats) -> Floats:
+        """Return the change of each excess by each weight, shape [bounds, weights]."""
+        slopes = []
+        for i, (low, high) in enumerate(self.box):
+            ends = [point.copy(), point.copy()]
+            ends[0][i], ends[1][i] = max(point[i] - _STEP, low), min(point[i] + _STEP, high)
+            width = ends[1][i] - ends[0][i]
+            slopes.append((self.at(ends[1]) - self.at(ends[0])) / width if width else 0.0 * self.at(point))
+        return np.array(slopes).T
+
+
+def restore_bounds(excess: Excess, space: WeightSpace) -> Restored | None:
+    """Return the nearest weights found that exceed no bound; None where none were found.
+
+    Parameters
+    ----------
+    excess : how far each bound is exceeded under some weights; 0 or less where it holds.
+    space : the current weights, and how far each may move.
+
+    Examples
+    --------
+    >>> from tasks.contracts import UtilitySpec
+    >>> policy = UtilitySpec(policy="p", version=1, owner="o", approvals=["a"], weights={"hide": -2.0})
+    >>> space = WeightSpace.of(policy, {"hide": (-20.0, -1.0)})
+    >>> restore_bounds(lambda weights: (4.0 + weights["hide"],), space).weights
+    {'hide': -4.0}
+    """
+    walk = _Walk(excess, space)
+    point = np.zeros(len(space.sizes))
+    best: Floats | None = point if walk.holds(point) else None
+    for _ in range(0 if best is not None else _ROUNDS):
+        target = _nearest_allowed(walk, point)
+        found = _first_that_holds(walk, target)
+        point = target if found is None else found
+        if found is not None and (best is None or np.linalg.norm(found) < np.linalg.norm(best)):
+            best = found
+    if best is None:
+        return None
+    weights = walk.weights(_without_idle_moves(walk, best))
+    return Restored(weights, space.moved(weights), len(walk.seen))
+
+
+def _nearest_allowed(walk: _Walk, point: Floats) -> Floats:
+    """Return the point nearest to no change at which the planes through a point allow every bound."""
+    level, slopes = walk.at(point), walk.slopes(point)
+    solved = minimize(
+        lambda x: float(x @ x),
+        point if point.any() else np.full(len(point), 1e-3),
+        jac=lambda x: 2 * x,
+        bounds=walk.box,
+        constraints={
+            "type": "ineq",
+            "fun": lambda x: -(level + slopes @ (x - point)),
+            "jac": lambda _: -slopes,
+        },
+        method="SLSQP",
+    )
+    if solved.success and np.isfinite(solved.x).all():
+        return np.asarray(solved.x)
+    downhill = -slopes[level > 0].sum(axis=0) if (level > 0).any() else np.zeros(len(point))
+    low, high = np.array(walk.box).T
+    size = np.linalg.norm(downhill)
+    return np.clip(point + (downhill / size if size else 0.0), low, high)
+
+
+def _first_that_holds(walk: _Walk, target: Floats) -> Floats | None:
+    """Return the first point along the way to a target and beyond where every bound holds."""
+    low, high = np.array(walk.box).T
+    outside = 0.0
+    for share in _ALONG:
+        if walk.holds(np.clip(share * target, low, high)):
+            break
+        outside = share
+    else:
+        return None
+    inside = share
+    for _ in range(_HALVINGS):
+        middle = (outside + inside) / 2
+        if walk.holds(np.clip(middle * target, low, high)):
+            inside = middle
+        else:
+            outside = middle
+    return np.clip(inside * target, low, high)
+
+
+def _without_idle_moves(walk: _Walk, point: Floats) -> Floats:
+    """Put back each weight, the least moved first, whose move is not needed."""
+    for i in np.argsort(np.abs(point)):
+        left = point.copy()
+        left[i] = 0.0
+        if point[i] and walk.holds(left):
+            point = left
+    return point

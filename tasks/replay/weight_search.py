@@ -1,0 +1,154 @@
+"""A search of utility weights over several objectives under bounds; the measuring is done outside.
+
+::
+
+    trial 0            the current weights
+    odd trials         drawn along the front: a tree-structured Parzen estimator of all objectives
+    even trials        drawn for the first objective alone, which the contract maximises
+    excess > 0         a bound is exceeded: worse than every trial that keeps its bounds
+
+A trial depends on the seed and on the trials before it alone, so a search that was killed and is given its
+trials goes on as if nothing had happened.
+
+References
+----------
+Watanabe and Hutter (2023), "c-TPE"; Ozaki, Tanigaki, Watanabe and Onishi (2020), "Multiobjective
+tree-structured Parzen estimator".
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from tasks.evaluation.front import find_front
+from tasks.replay.weight_space import Weights, WeightSpace
+
+_DRAWN_AT_RANDOM: Final = 16
+"""Trials before the estimator has enough to go by: the current weights, and a few in every direction."""
+
+
+@dataclass(frozen=True)
+class WeightFigures:
+    """What some weights lead to.
+
+    Attributes
+    ----------
+    objectives : each the greater the better; the first is what is maximised.
+    excess : by bound, how far it is exceeded; 0 or less where it holds.
+    """
+
+    objectives: tuple[float, ...]
+    excess: tuple[float, ...]
+
+    @property
+    def exceeded(self) -> float:
+        """The sum of what exceeds a bound; 0 where all hold."""
+        return sum(max(each, 0.0) for each in self.excess)
+
+
+@dataclass(frozen=True)
+class WeightTrial:
+    """One trial: its weights and what they lead to."""
+
+    number: int
+    weights: Weights
+    figures: WeightFigures
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every bound holds."""
+        return self.figures.exceeded == 0
+
+
+Measure = Callable[[Weights], WeightFigures]
+
+
+def search_weights(
+    measure: Measure,
+    space: WeightSpace,
+    *,
+    trials: int,
+    seed: int = 0,
+    before: Sequence[WeightTrial] = (),
+    tell: Callable[[WeightTrial], None] = lambda tried: None,
+) -> list[WeightTrial]:
+    """Search until there are so many trials; return all of them in their order.
+
+    Parameters
+    ----------
+    measure : what weights lead to.
+    before : the trials of a search of the same inputs that was cut short.
+    tell : called with each new trial at its end.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    tried = _unbroken(before)[:trials]
+    while len(tried) < trials:
+        number = len(tried)
+        weights = space.signed(_draw(space, tried, seed)) if number else space.current
+        tried.append(WeightTrial(number, weights, measure(weights)))
+        tell(tried[-1])
+    return tried
+
+
+def best_trial(trials: Sequence[WeightTrial]) -> WeightTrial:
+    """Return the trial of the highest first objective that keeps its bounds, else of the least excess."""
+    return min(trials, key=lambda one: (one.figures.exceeded, -one.figures.objectives[0]))
+
+
+def front_trials(trials: Sequence[WeightTrial], *, most: int) -> list[WeightTrial]:
+    """Return the trials on the front of those that keep their bounds, best first by the first objective.
+
+    Where they are more than wanted they are thinned evenly along the first objective, whose ends stay.
+    """
+    feasible = [one for one in trials if one.feasible]
+    if not feasible:
+        return []
+    on_front = find_front([one.figures.objectives for one in feasible])
+    distinct = {one.figures.objectives: one for one, on in zip(feasible, on_front, strict=True) if on}
+    ordered = sorted(distinct.values(), key=lambda one: -one.figures.objectives[0])
+    places = np.unique(np.linspace(0, len(ordered) - 1, min(most, len(ordered))).round().astype(int))
+    return [ordered[place] for place in places]
+
+
+def _unbroken(before: Sequence[WeightTrial]) -> list[WeightTrial]:
+    """Return trials 0, 1, 2, ... up to the first that is missing: a later one came from those before it."""
+    by_number = {one.number: one for one in before}
+    unbroken: list[WeightTrial] = []
+    while len(unbroken) in by_number:
+        unbroken.append(by_number[len(unbroken)])
+    return unbroken
+
+
+def _draw(space: WeightSpace, tried: Sequence[WeightTrial], seed: int) -> dict[str, float]:
+    """Draw the next absolute weights: a new sampler, seeded by the number, that knows all trials before."""
+    alone = len(tried) % 2 == 0
+    objectives = 1 if alone else len(tried[0].figures.objectives)
+    ranges: dict[str, BaseDistribution] = {
+        term: FloatDistribution(low, high, log=True) for term, (low, high) in space.sizes.items()
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(
+            seed=seed + len(tried), n_startup_trials=_DRAWN_AT_RANDOM, multivariate=True
+        )
+        study = optuna.create_study(directions=["maximize"] * objectives, sampler=sampler)
+        study.add_trials([_freeze(one, space, ranges, objectives) for one in tried])
+        return dict(study.ask(ranges).params)
+
+
+def _freeze(
+    one: WeightTrial, space: WeightSpace, ranges: dict[str, BaseDistribution], objectives: int
+) -> FrozenTrial:
+    return create_trial(
+        state=TrialState.COMPLETE,
+        values=list(one.figures.objectives[:objectives]),
+        params=space.clipped(one.weights),
+        distributions=ranges,
+        constraints={str(i): each for i, each in enumerate(one.figures.excess)},
+    )
