@@ -23,6 +23,7 @@ from tasks.cli import (
     policy_commands,
     release_commands,
     settings_commands,
+    tune_commands,
 )
 from tasks.cli.command import PROGRAM, Call
 from tasks.cli.faults import EXIT_CODE, report_fault
@@ -43,6 +44,7 @@ MODULES: Final = (
     policy_commands,
     release_commands,
     settings_commands,
+    tune_commands,
 )
 
 

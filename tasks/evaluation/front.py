@@ -37,7 +37,7 @@ def find_front(points: npt.ArrayLike) -> Flags:
     values = _checked(points)
     at_least = (values[:, None, :] >= values[None, :, :]).all(axis=2)
     better = (values[:, None, :] > values[None, :, :]).any(axis=2)
-    return ~(at_least & better).any(axis=0)
+    return np.asarray(~(at_least & better).any(axis=0))
 
 
 def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:

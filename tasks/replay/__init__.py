@@ -11,5 +11,11 @@
     compare, shadow             champion and challenger on the newest traffic
     off_policy                  a target policy estimated from a log with propensities
 
-Steps: logged_candidates, notes, off_policy, shadow, simulate, slates.
+    policy_sweep                many weight vectors on the same candidates in one pass
+    weight_space, weight_goal   the weights that may be proposed, and what they are tuned for
+      weight_search, _restore   trials under bounds; the smallest change that brings bounds back
+        rehearsed_weights, tuned    the front, what is chosen, and what users unseen by the search say of both
+          tune                  the tuning step on ``tuning_slice``, with ``tuning_trials`` in MLflow
+
+Steps: logged_candidates, notes, off_policy, shadow, simulate, slates, tune, tuning_slice, tuning_trials.
 """

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from tasks.contracts import Contracts
 from tasks.contracts.bounds import Bounded
@@ -30,7 +31,8 @@ from tasks.replay.primary import one_sided
 from tasks.replay.replay_policies import Replay
 from tasks.replay.weight_search import WeightFigures
 
-_HALF = 0.5
+_HALF: Final = 0.5
+_LOST: Final = -1.0
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ class WeightGoal:
 
     @classmethod
     def of(
-        cls, contracts: Contracts, constrained: Constrained, columns: Mapping[str, object]
+        cls, contracts: Contracts, constrained: Constrained | None, columns: Mapping[str, object]
     ) -> "WeightGoal":
-        """Read what a policy asks for.
+        """Read what a policy asks for; without ``constrained``, its blocking guardrails alone.
 
         Parameters
         ----------
@@ -72,6 +74,8 @@ class WeightGoal:
         DataError
             The candidates hold nothing of a metric's name.
         """
+        if constrained is None:
+            return cls((), tuple(blocking_bounds(contracts, columns)))
         tasks = contracts.tasks.tasks
 
         def read(name: str) -> Metric:
@@ -127,10 +131,11 @@ class GoalMeter:
     goal: WeightGoal
 
     def figures(self, slates: Slates) -> WeightFigures:
-        """Return objectives and excesses; what cannot be told is no excess."""
+        """Return objectives and excesses; what cannot be told is no excess, but an objective lost."""
         found = self._measured(slates)
+        changes = (axis.sign * change_of(found[axis.name][0]) for axis in self.goal.axes)
         return WeightFigures(
-            tuple(axis.sign * change_of(found[axis.name][0]) for axis in self.goal.axes),
+            tuple(change if math.isfinite(change) else _LOST for change in changes),
             tuple(
                 max(_excess(bound, one) for one in found[metric.name] for bound in bounds_of(bounded, one))
                 for metric, bounded in self.goal.bounds

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import LinearConstraint, minimize
 
 from tasks.evaluation.binary import Floats
 from tasks.replay.weight_space import Weights, WeightSpace
@@ -124,24 +124,19 @@ def restore_bounds(excess: Excess, space: WeightSpace) -> Restored | None:
 def _nearest_allowed(walk: _Walk, point: Floats) -> Floats:
     """Return the point nearest to no change at which the planes through a point allow every bound."""
     level, slopes = walk.at(point), walk.slopes(point)
-    solved = minimize(
-        lambda x: float(x @ x),
-        point if point.any() else np.full(len(point), 1e-3),
-        jac=lambda x: 2 * x,
-        bounds=walk.box,
-        constraints={
-            "type": "ineq",
-            "fun": lambda x: -(level + slopes @ (x - point)),
-            "jac": lambda _: -slopes,
-        },
-        method="SLSQP",
-    )
+    start = point if point.any() else np.full(len(point), 1e-3)
+    planes = LinearConstraint(slopes, -np.inf, slopes @ point - level)
+    solved = minimize(_squared_length, start, bounds=walk.box, constraints=planes, method="SLSQP")
     if solved.success and np.isfinite(solved.x).all():
         return np.asarray(solved.x)
     downhill = -slopes[level > 0].sum(axis=0) if (level > 0).any() else np.zeros(len(point))
     low, high = np.array(walk.box).T
     size = np.linalg.norm(downhill)
     return np.clip(point + (downhill / size if size else 0.0), low, high)
+
+
+def _squared_length(point: Floats) -> float:
+    return float(point @ point)
 
 
 def _first_that_holds(walk: _Walk, target: Floats) -> Floats | None:

@@ -1,0 +1,81 @@
+"""Tuned weights as text for people: what was found, the front, and what is proposed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType, group
+from rich.table import Table
+from rich.text import Text
+
+from tasks.cli.text import Plain
+
+_SAID = {
+    "nothing better": "no weights were found that are better than the current ones and keep every bound",
+    "within bounds": "every bound holds under the current weights",
+    "out of reach": "no weights of the ranges were found that keep every bound",
+}
+
+
+@group()
+def write_tuning(plain: Plain) -> Iterator[RenderableType]:
+    """Write days and halves, exceeded bounds, the confirmed front, and the proposal with its gain."""
+    first, last = plain["days"]
+    searched, confirmed = plain["requests"]
+    yield Text(f"release {plain['release']} against {plain['baseline']}, candidates from {first} to {last}")
+    yield Text(
+        f"{plain['searched_policies'][0]} policies on {searched:,} requests of half of the users, "
+        f"{plain['confirmed_policies'][0]} confirmed on {confirmed:,} of the other half"
+    )
+    for metric, excess in plain["exceeded"].items():
+        yield Text(f"exceeded by the current weights: {metric}, by {excess:.1%}")
+    if plain["front"]:
+        yield _front(plain)
+    if plain["proposal"] is None:
+        yield Text(_SAID[str(plain["ending"])])
+    else:
+        yield from _proposal(plain)
+    yield Text(f"report: {plain['report']}", overflow="fold")
+
+
+def _front(plain: Plain) -> Table:
+    table = Table("trial", "", box=None, pad_edge=False)
+    for objective in plain["objectives"]:
+        table.add_column(objective["metric"] + ("" if objective["raised"] else " (fall)"), justify="right")
+    for point in plain["front"]:
+        words = "dominated" if point["dominated"] else "knee" if point["trial"] == plain["knee"] else ""
+        table.add_row(str(point["trial"]), words, *(_change(one) for one in point["confirmed"]))
+    return table
+
+
+def _proposal(plain: Plain) -> Iterator[RenderableType]:
+    proposal = plain["proposal"]
+    yield Text(f"proposed: version {proposal['version']}, {_weights(plain, proposal['weights'])}")
+    if proposal["gain"] is not None:
+        yield Text(
+            f"{plain['objectives'][0]['metric']} against the current weights: {_change(proposal['gain'])} "
+            f"where it was not chosen, {proposal['gain_searched']:+.2%} where it was"
+        )
+    outcomes = [one["outcome"] for one in proposal["verdicts"]]
+    counts = (f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
+    yield Text(f"guardrails on the other half: {', '.join(counts)}")
+    yield Text(f"policy: {proposal['file']}", overflow="fold")
+
+
+def _weights(plain: Plain, weights: Mapping[str, float]) -> str:
+    now = plain["current"]
+    return ", ".join(f"{term} {now[term]:g} -> {weight:g}" for term, weight in weights.items())
+
+
+def _change(estimate: Mapping[str, Any]) -> str:
+    """Write a change with its interval.
+
+    Examples
+    --------
+    >>> _change({"value": 0.02, "low": 0.01, "high": 0.03})
+    '+2.00% (+1.00% to +3.00%)'
+    """
+    if estimate["value"] is None:
+        return "-"
+    if estimate["low"] is None or estimate["high"] is None:
+        return f"{estimate['value']:+.2%}"
+    return f"{estimate['value']:+.2%} ({estimate['low']:+.2%} to {estimate['high']:+.2%})"

@@ -1,0 +1,87 @@
+"""What tuning found, as a document: the front of the weights that were tried, and what is proposed.
+
+Figures come from two halves of the users. ``searched`` are those of the half on which weights were tried and
+chosen: the best of many looks better than it is. ``confirmed`` are of the other half, which chose nothing.
+"""
+
+from datetime import date
+from typing import Literal
+
+from tasks.evaluation.documents import Document, Figure, Section
+from tasks.evaluation.verdicts import Estimate, Verdict
+
+
+class Objective(Section):
+    """A metric that was tuned, ``raised`` or lowered; its figures are changes, of which more is better."""
+
+    metric: str
+    raised: bool
+
+
+class FrontPoint(Section):
+    """Weights on the front, with each objective's change against the baseline on both halves.
+
+    ``dominated``: another point is better by its interval in one objective and in none worse.
+    """
+
+    trial: int
+    weights: dict[str, float]
+    searched: tuple[Figure, ...]
+    confirmed: tuple[Estimate, ...]
+    dominated: bool
+
+
+class WeightProposal(Section):
+    """Weights that are proposed as the next version of the policy.
+
+    ``gain`` is the change of the maximised metric against the current weights on the confirming half, and
+    ``gain_searched`` what the search made of it; both None of a restoration. ``moved`` is the length of the
+    change of the weights' logarithms; ``verdicts`` are of the guardrails on the confirming half.
+    """
+
+    trial: int | None
+    version: int
+    weights: dict[str, float]
+    moved: Figure
+    gain_searched: Figure | None
+    gain: Estimate | None
+    verdicts: tuple[Verdict, ...]
+    file: str
+
+
+Ending = Literal["proposed", "nothing better", "within bounds", "out of reach"]
+
+
+class TuningEvidence(Document):
+    """What a tuning or a restoration of weights found.
+
+    Attributes
+    ----------
+    days : first and last day of the candidates.
+    requests : of the searching and of the confirming half.
+    searched_policies, confirmed_policies : policies measured on each half by this run, and by all runs on
+        these days so far.
+    exceeded : bounds that the current weights exceed on the searching half, each with its excess.
+    hypervolume : of the front's confirmed changes, above no change of what is maximised and the bounds.
+    knee : trial of the front's knee, by the searching half.
+    """
+
+    document: Literal["tuning"] = "tuning"
+    version: Literal[1] = 1
+    ending: Ending
+    release: int
+    baseline: str
+    days: tuple[date, date]
+    requests: tuple[int, int]
+    objectives: tuple[Objective, ...]
+    current: dict[str, float]
+    searched_policies: tuple[int, int]
+    confirmed_policies: tuple[int, int]
+    feasible: int
+    exceeded: dict[str, Figure]
+    front: tuple[FrontPoint, ...]
+    hypervolume: Figure
+    knee: int | None
+    proposal: WeightProposal | None
+    report: str
+    notes: tuple[str, ...]

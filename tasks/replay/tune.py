@@ -1,0 +1,248 @@
+"""The tuning step: weights of a release's policy searched on days of their own, and one policy proposed.
+
+::
+
+    days between training and test -> half of the users searches, trial by trial (MLflow)
+                                   -> the other half confirms the front and what is proposed
+    --restore                      -> the smallest change of weights that brings exceeded bounds back
+
+What is proposed is written aside as the next version of ``utility.yaml``; it changes nothing by itself.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tasks.contracts import Contracts, UtilitySpec, digest
+from tasks.contracts.constrained import Constrained
+from tasks.errors import ContractError
+from tasks.evaluation.tuning_evidence import TuningEvidence, WeightProposal
+from tasks.evaluation.verdicts import Estimate, Verdict
+from tasks.release.view import load
+from tasks.replay.proposed_policy import read_policy
+from tasks.replay.rehearse import Rehearsal, rehearse
+from tasks.replay.tuned import Chosen, Halves, Tuned, restore_weights, tune_weights
+from tasks.replay.tuning_page import tuning_page
+from tasks.replay.tuning_slice import Rivals, TuningHalf, TuningSlice
+from tasks.replay.tuning_trials import MOST_TRIALS, count_policies, read_trials, write_trial
+from tasks.replay.weight_goal import WeightGoal
+from tasks.replay.weight_space import WeightSpace
+from tasks.replay.write_policy import proposed_text
+from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.registry import Registry
+from tasks.stores.releases import find_release, release_name, resolve_release, resolve_tested_release
+from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
+from tasks.stores.workspace import Workspace, write_report
+
+RECIPE: Final = 1
+"""Raised whenever the same release and candidates would make other trials."""
+REPORT: Final = "tuning.html"
+PROPOSED: Final = "utility.yaml"
+_FAR: Final = 100.0
+"""How many times a weight may grow or shrink where a restoration finds no declared range."""
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """What was found, where its report lies, and the policy that is proposed."""
+
+    evidence: TuningEvidence
+    run_id: str
+
+
+@dataclass(frozen=True)
+class TuneRequest:
+    """What is asked: of which release, how many trials from which seed; or to restore its bounds.
+
+    ``baseline``: a release, ``logged`` or a column; by default the champion, else what stands in for one.
+    """
+
+    release: int
+    trials: int
+    seed: int = 0
+    baseline: str | None = None
+    restore: bool = False
+
+
+def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = None) -> TuneResult:
+    """Tune the weights of a release's policy, or restore its bounds.
+
+    Raises
+    ------
+    ContractError
+        The policy does not say what to tune for, or the number of trials is out of range.
+    DataError
+        No days are left to tune on, or they cannot tell what is asked for.
+    """
+    constrained = _constrained(workspace.contracts, request)
+    if not 1 <= request.trials <= MOST_TRIALS:
+        raise ContractError(f"{request.trials} trials: ask for 1 to {MOST_TRIALS}")
+    champion, order = _baseline(workspace, request.baseline)
+    search = {
+        "recipe": RECIPE,
+        "release": request.release,
+        "champion": champion,
+        "order": order,
+        "seed": request.seed,
+        "contracts": dict(workspace.contracts.digests),
+    }
+    asked = {**search, "trials": request.trials, "restore": request.restore}
+    key = StepKey(workspace.home, workspace.surface, "tune", digest(asked))
+    run_id = finished_run(key)
+    if run_id is None:
+        with step_run(key, parent_run=parent_run, tags={"release": request.release}) as opened:
+            rivals = _rivals(workspace, request.release, champion, order)
+            _tune(_Work(workspace, opened, request, constrained, digest(search)), rivals)
+            run_id = opened.run_id
+    return TuneResult(read_evidence(workspace.home, run_id, TuningEvidence), run_id)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A tuning under way: where, in which run, what is asked, and the digest that its trials are found by."""
+
+    workspace: Workspace
+    run: StepRun
+    request: TuneRequest
+    constrained: Constrained | None
+    search: str
+
+    @property
+    def utility(self) -> UtilitySpec:
+        """The surface's policy, whose weights are the current ones."""
+        return self.workspace.contracts.utility
+
+    @property
+    def space(self) -> WeightSpace:
+        """The weights that may be proposed."""
+        if self.constrained is not None:
+            return WeightSpace.of(self.utility, self.constrained.ranges)
+        own = {term: each.weight for term, each in self.utility.weights.items()}
+        return WeightSpace.of(self.utility, {t: (w / _FAR, w * _FAR) for t, w in own.items()})
+
+
+def _tune(work: _Work, rivals: Rivals) -> None:
+    """Search, confirm, and write what is found: evidence, a page, and what is proposed."""
+    days = TuningSlice.of(work.workspace, rivals)
+    columns = days.search.test.log.segments
+    contracts = work.workspace.contracts
+    goal = WeightGoal.of(contracts, work.constrained, columns)
+    space = work.space
+    halves = Halves(*(half.rehearsed(goal, space) for half in (days.search, days.confirm)))
+    if work.request.restore:
+        tuned = restore_weights(halves, space)
+    else:
+        halves.search.meter.require_measurable(halves.search.slates(space.current))
+        tuned = tune_weights(
+            halves,
+            space,
+            trials=work.request.trials,
+            seed=work.request.seed,
+            before=read_trials(work.run, work.search),
+            tell=lambda tried: write_trial(work.run, work.search, tried),
+        )
+    _write(work, rivals, days, tuned)
+
+
+def _write(work: _Work, rivals: Rivals, days: TuningSlice, tuned: Tuned) -> None:
+    """Write evidence, page and proposal."""
+    first, last = days.days
+    named = f"{first}/{last}"
+    seen = count_policies(work.run, named)
+    work.run.tags({"tuned_days": named})
+    work.run.metrics({"policies.searched": tuned.searched, "policies.confirmed": tuned.confirmed})
+    proposal = None if tuned.chosen is None else _propose(work, days, tuned.chosen)
+    report = f"tuning-release-{work.request.release}-{work.run.run_id[:8]}.html"
+    evidence = TuningEvidence(
+        ending=tuned.ending,
+        release=work.request.release,
+        baseline=days.search.baseline.name,
+        days=days.days,
+        requests=(days.search.test.log.request_count, days.confirm.test.log.request_count),
+        objectives=tuned.objectives,
+        current=work.space.current,
+        searched_policies=(tuned.searched, seen[0] + tuned.searched),
+        confirmed_policies=(tuned.confirmed, seen[1] + tuned.confirmed),
+        feasible=tuned.feasible,
+        exceeded=tuned.exceeded,
+        front=tuned.front,
+        hypervolume=tuned.hypervolume,
+        knee=tuned.knee,
+        proposal=proposal,
+        report=str(work.workspace.reports / report),
+        notes=tuned.notes,
+    )
+    html = tuning_page(work.workspace.surface, evidence, tuned.trials)
+    work.run.text(REPORT, html)
+    write_report(work.workspace, report, html)
+    work.run.evidence(evidence)
+
+
+def _propose(work: _Work, days: TuningSlice, chosen: Chosen) -> WeightProposal:
+    """Write the policy aside, hold it against the contracts, and judge it on the confirming half."""
+    version = work.utility.version + 1
+    first, last = days.days
+    why = [
+        f"Proposed by `equipoise tune`, run {work.run.run_id}.",
+        f"Release {work.request.release} on candidates from {first} to {last}.",
+        *_gained(chosen, work.constrained),
+    ]
+    source = work.workspace.surfaces / work.workspace.surface / "utility.yaml"
+    text = proposed_text(source, chosen.weights, version=version, why=why)
+    name = f"utility-v{version}-proposed-{work.run.run_id[:8]}.yaml"
+    file = write_report(work.workspace, name, text)
+    policy = read_policy(file, work.workspace.contracts)
+    work.run.text(PROPOSED, text)
+    return WeightProposal(
+        trial=chosen.trial,
+        version=version,
+        weights=dict(chosen.weights),
+        moved=work.space.moved(chosen.weights),
+        gain_searched=chosen.gain_searched,
+        gain=chosen.gain,
+        verdicts=tuple(_verdicts(work, days.confirm, policy)),
+        file=str(file),
+    )
+
+
+def _gained(chosen: Chosen, constrained: Constrained | None) -> list[str]:
+    if chosen.gain is None or constrained is None:
+        return ["The smallest change of weights that was found to keep every bound."]
+    gain: Estimate = chosen.gain
+    change = f"{gain.value:+.2%} ({gain.low:+.2%} to {gain.high:+.2%})"
+    return [f"{constrained.maximise} against the current weights: {change}, on users unseen by the search."]
+
+
+def _verdicts(work: _Work, half: TuningHalf, policy: UtilitySpec) -> list[Verdict]:
+    """Judge a policy's guardrails on the half that chose nothing; a bound with an anchor is the gate's."""
+    rails = tuple(rail for rail in policy.guardrails if rail.anchor is None)
+    judged = policy.model_copy(update={"guardrails": rails})
+    contracts = replace(work.workspace.contracts, utility=judged)
+    rehearsal = Rehearsal(contracts, half.test.log, half.slates(policy), half.baseline)
+    return rehearse(rehearsal, {}, run=work.run.run_id).verdicts
+
+
+def _constrained(contracts: Contracts, request: TuneRequest) -> Constrained | None:
+    constrained = contracts.utility.constrained
+    if constrained is None and not request.restore:
+        raise ContractError(
+            f"utility.yaml of {contracts.name} has no `constrained`: say what to maximise, subject_to which "
+            "bounds, and the ranges of the weights"
+        )
+    return constrained
+
+
+def _baseline(workspace: Workspace, given: str | None) -> tuple[int | None, str | None]:
+    """Read a baseline: digits and aliases are releases, all else is an order."""
+    if not given:
+        return find_release(workspace, CHAMPION), None
+    if given.isdecimal() or given in Registry(workspace.home).aliases(release_name(workspace.surface)):
+        return resolve_release(workspace, given), None
+    return None, given
+
+
+def _rivals(workspace: Workspace, release: int, champion: int | None, order: str | None) -> Rivals:
+    ours = load(workspace, resolve_tested_release(workspace, release))
+    if champion is None:
+        return Rivals(f"release {release}", ours, order=order)
+    theirs = load(workspace, resolve_tested_release(workspace, champion))
+    return Rivals(f"release {release}", ours, f"baseline release {champion}", theirs)

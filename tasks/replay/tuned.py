@@ -1,0 +1,160 @@
+"""What a search and a restoration find: the front, what is chosen of it, and what the other half says.
+
+::
+
+    searching half    trials -> those on the front, the best that keeps its bounds (chosen), the knee
+    confirming half   the same weights measured once more: what the best of many seemed to gain falls away
+
+The best of 200 equal policies looks 2.7 standard errors better than it is where it was chosen, and as good as
+it is on the half that did not choose.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.evaluation.front import find_knee
+from tasks.evaluation.tuning_evidence import Ending, FrontPoint, Objective
+from tasks.evaluation.verdicts import Estimate
+from tasks.replay.rehearsed_weights import RehearsedWeights
+from tasks.replay.weight_restore import restore_bounds
+from tasks.replay.weight_search import WeightTrial, best_trial, front_trials, search_weights
+from tasks.replay.weight_space import Weights, WeightSpace
+
+MOST_ON_FRONT: Final = 10
+"""Points of the front that are confirmed: each is compared with each."""
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Weights measured on the half of the users that chooses, and on the half that confirms."""
+
+    search: RehearsedWeights
+    confirm: RehearsedWeights
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The weights to propose, and what they gain over the current ones on each half."""
+
+    trial: int | None
+    weights: Weights
+    gain_searched: float | None = None
+    gain: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was found.
+
+    ``searched`` and ``confirmed`` count the policies that were measured on each half; ``exceeded`` are the
+    bounds that the current weights exceed, each with its excess.
+    """
+
+    ending: Ending
+    chosen: Chosen | None
+    trials: tuple[WeightTrial, ...]
+    objectives: tuple[Objective, ...]
+    front: tuple[FrontPoint, ...]
+    hypervolume: float
+    knee: int | None
+    searched: int
+    confirmed: int
+    feasible: int
+    exceeded: dict[str, float]
+    notes: tuple[str, ...]
+
+
+def tune_weights(
+    halves: Halves,
+    space: WeightSpace,
+    *,
+    trials: int,
+    seed: int = 0,
+    before: Sequence[WeightTrial] = (),
+    tell: Callable[[WeightTrial], None] = lambda tried: None,
+) -> Tuned:
+    """Search weights on one half of the users and confirm them on the other.
+
+    Parameters
+    ----------
+    trials, seed, before, tell : as in `tasks.replay.weight_search.search_weights`.
+    """
+    search, confirm = halves.search, halves.confirm
+    tried = search_weights(search.figures, space, trials=trials, seed=seed, before=before, tell=tell)
+    points = front_trials(tried, most=MOST_ON_FRONT)
+    best = best_trial(tried)
+    front = _confirm(confirm, points)
+    better = best.figures.objectives[0] > tried[0].figures.objectives[0] or not tried[0].feasible
+    proposed = best.feasible and best.number > 0 and better
+    chosen = _choose(halves, space, best) if proposed else None
+    return Tuned(
+        ending="proposed" if proposed else "nothing better" if best.feasible else "out of reach",
+        chosen=chosen,
+        trials=tuple(tried),
+        objectives=_objectives(search),
+        front=front,
+        hypervolume=confirm.volume([point.confirmed for point in front]),
+        knee=points[find_knee([one.figures.objectives for one in points])].number if points else None,
+        searched=len(tried),
+        confirmed=len({point.trial for point in front} | ({best.number} if proposed else set())),
+        feasible=sum(one.feasible for one in tried),
+        exceeded=_exceeded(search, tried[0].figures.excess),
+        notes=search.meter.unknown,
+    )
+
+
+def restore_weights(halves: Halves, space: WeightSpace) -> Tuned:
+    """Find the smallest change of weights that keeps every bound."""
+    search = halves.search
+    now = search.figures(space.current)
+    restored = None
+    if now.exceeded:
+        restored = restore_bounds(lambda weights: search.figures(weights).excess, space)
+    ending: Ending = "out of reach" if restored is None else "proposed"
+    return Tuned(
+        ending=ending if now.exceeded else "within bounds",
+        chosen=None if restored is None else Chosen(None, restored.weights),
+        trials=(),
+        objectives=_objectives(search),
+        front=(),
+        hypervolume=float("nan"),
+        knee=None,
+        searched=1 if restored is None else restored.measured,
+        confirmed=0 if restored is None else 1,
+        feasible=0 if now.exceeded else 1,
+        exceeded=_exceeded(search, now.excess),
+        notes=search.meter.unknown,
+    )
+
+
+def _choose(halves: Halves, space: WeightSpace, best: WeightTrial) -> Chosen:
+    seemed, gain = (half.changes(best.weights, space.current)[0] for half in (halves.search, halves.confirm))
+    return Chosen(best.number, best.weights, seemed.value, gain)
+
+
+def _confirm(confirm: RehearsedWeights, points: Sequence[WeightTrial]) -> tuple[FrontPoint, ...]:
+    dominated = confirm.find_dominated([one.weights for one in points])
+    return tuple(
+        FrontPoint(
+            trial=one.number,
+            weights=dict(one.weights),
+            searched=one.figures.objectives,
+            confirmed=confirm.changes(one.weights),
+            dominated=bool(worse),
+        )
+        for one, worse in zip(points, dominated, strict=True)
+    )
+
+
+def _objectives(half: RehearsedWeights) -> tuple[Objective, ...]:
+    return tuple(Objective(metric=axis.name, raised=axis.sign > 0) for axis in half.meter.goal.axes)
+
+
+def _exceeded(half: RehearsedWeights, excess: Sequence[float]) -> dict[str, float]:
+    """Return the bounds that are exceeded by metric, the largest excess of each."""
+    found: dict[str, float] = {}
+    for (metric, _), each in zip(half.meter.goal.bounds, excess, strict=True):
+        if each > 0:
+            found[metric.name] = max(each, found.get(metric.name, 0.0))
+    return found

@@ -1,0 +1,166 @@
+"""The picture of a front: what is maximised against each further objective, with intervals of the front.
+
+::
+
+    change of the other |      . o--+--    o with a cross: on the front, confirmed, with its 95 % intervals
+    objective           |   .  +--o--      .: a trial, as the searching half saw it
+                        +-----------------  change of what is maximised
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tasks.evaluation.tuning_evidence import TuningEvidence
+from tasks.evaluation.verdicts import Estimate
+from tasks.replay.weight_search import WeightTrial
+
+WIDTH: Final = 760
+HEIGHT: Final = 420
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 16, 40
+_TICKS: Final = 5
+_MARGIN: Final = 0.06
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A trial as the searching half saw it: where it is drawn, and whether it kept its bounds."""
+
+    x: float
+    y: float
+    feasible: bool
+
+
+@dataclass(frozen=True)
+class FrontMark:
+    """A point of the front: its trial, where it is drawn, the ends of its intervals, and its title."""
+
+    trial: int
+    x: float
+    y: float
+    across: tuple[float, float]
+    along: tuple[float, float]
+    tone: str
+    title: str
+
+
+@dataclass(frozen=True)
+class FrontChart:
+    """One picture, in pixels from the upper left."""
+
+    title: str
+    across: str
+    along: str
+    dots: tuple[Dot, ...]
+    marks: tuple[FrontMark, ...]
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+    zero: tuple[float, float]
+    left: int = _LEFT
+    right: int = WIDTH - _RIGHT
+    top: int = _TOP
+    bottom: int = HEIGHT - _BOTTOM
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """A linear scale from values to pixels."""
+
+    low: float
+    high: float
+    first: float
+    last: float
+
+    def __call__(self, value: float) -> float:
+        """Return the place of a value, at most at an end."""
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return round(self.first + share * (self.last - self.first), 1)
+
+    def shows(self, value: float) -> bool:
+        """Whether a value lies on the scale."""
+        return self.low <= value <= self.high
+
+    @property
+    def ticks(self) -> tuple[tuple[float, str], ...]:
+        """Round values with their places and words."""
+        rough = (self.high - self.low) / _TICKS
+        size = 10.0 ** math.floor(math.log10(rough))
+        step = next(size * each for each in (1, 2, 5, 10) if size * each >= rough)
+        values = np.arange(math.ceil(self.low / step), math.floor(self.high / step) + 1) * step
+        digits = max(0, -math.floor(math.log10(step * 100)))
+        return tuple((self(value), f"{value + 0.0:+.{digits}%}") for value in values.tolist())
+
+
+def draw_fronts(evidence: TuningEvidence, trials: Sequence[WeightTrial]) -> list[FrontChart]:
+    """Draw what is maximised against each further objective; nothing where there is no front."""
+    if not evidence.front:
+        return []
+    return [_draw(evidence, trials, other) for other in range(1, len(evidence.objectives))]
+
+
+def _draw(evidence: TuningEvidence, trials: Sequence[WeightTrial], other: int) -> FrontChart:
+    pairs = [(one.confirmed[0], one.confirmed[other]) for one in evidence.front]
+    feasible = [one.figures.objectives for one in trials if one.feasible]
+    x = _scale([p[0] for p in pairs], [o[0] for o in feasible], _LEFT, WIDTH - _RIGHT)
+    y = _scale([p[1] for p in pairs], [o[other] for o in feasible], HEIGHT - _BOTTOM, _TOP)
+    first, second = evidence.objectives[0], evidence.objectives[other]
+    seen = [(one.figures.objectives[0], one.figures.objectives[other], one.feasible) for one in trials]
+    return FrontChart(
+        title=f"{first.metric} and {second.metric}",
+        across=f"change of {first.metric}",
+        along=f"change of {second.metric}" + ("" if second.raised else ", a fall upwards"),
+        dots=tuple(Dot(x(a), y(b), ok) for a, b, ok in seen if x.shows(a) and y.shows(b)),
+        marks=tuple(
+            FrontMark(
+                trial=one.trial,
+                x=x(a.value),
+                y=y(b.value),
+                across=_ends(a, x),
+                along=_ends(b, y),
+                tone=_tone(evidence, one.trial, dominated=one.dominated),
+                title=_name(evidence, one.trial, dominated=one.dominated),
+            )
+            for one, (a, b) in zip(evidence.front, pairs, strict=True)
+        ),
+        x_ticks=x.ticks,
+        y_ticks=y.ticks,
+        zero=(x(0.0), y(0.0)),
+    )
+
+
+def _scale(confirmed: Sequence[Estimate], searched: Sequence[float], first: float, last: float) -> _Scale:
+    """Return a scale that holds no change, the front's intervals and the trials that keep their bounds."""
+    ends = [end for one in confirmed for end in (one.low, one.value, one.high) if math.isfinite(end)]
+    values = [0.0, *ends, *searched]
+    low, high = min(values), max(values)
+    margin = _MARGIN * (high - low) or 0.01
+    return _Scale(low - margin, high + margin, first, last)
+
+
+def _ends(estimate: Estimate, scale: _Scale) -> tuple[float, float]:
+    low, high = (end if math.isfinite(end) else estimate.value for end in (estimate.low, estimate.high))
+    return scale(low), scale(high)
+
+
+def _tone(evidence: TuningEvidence, trial: int, *, dominated: bool) -> str:
+    if evidence.proposal is not None and trial == evidence.proposal.trial:
+        return "proposed"
+    return "dominated" if dominated else "held"
+
+
+def _name(evidence: TuningEvidence, trial: int, *, dominated: bool) -> str:
+    words = [f"trial {trial}"]
+    if evidence.proposal is not None and trial == evidence.proposal.trial:
+        words.append("proposed")
+    if trial == evidence.knee:
+        words.append("the knee")
+    if trial == 0:
+        words.append("the current weights")
+    if dominated:
+        words.append("dominated by its interval")
+    return ", ".join(words)

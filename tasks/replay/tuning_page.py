@@ -1,0 +1,83 @@
+"""The tuning report: the front as a picture whose points open their weights, and what is proposed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.evaluation.tuning_evidence import Ending, FrontPoint, TuningEvidence
+from tasks.replay.tuning_figure import draw_fronts
+from tasks.replay.weight_search import WeightTrial
+from tasks.reports.render import render
+
+_SAID: Mapping[Ending, str] = {
+    "proposed": "Other weights are proposed. They change nothing until people approve them.",
+    "nothing better": "No weights were found that are better than the current ones and keep every bound.",
+    "within bounds": "Every bound holds under the current weights: there is nothing to bring back.",
+    "out of reach": "No weights of the ranges were found that keep every bound.",
+}
+
+
+@dataclass(frozen=True)
+class MovedWeight:
+    """One weight: what it is now, what it would be, and that as a multiple of now."""
+
+    term: str
+    now: float
+    then: float
+    times: float
+
+
+@dataclass(frozen=True)
+class PointCard:
+    """A point of the front with its weights, as its card shows it."""
+
+    point: FrontPoint
+    words: str
+    weights: tuple[MovedWeight, ...]
+
+
+def tuning_page(surface: str, evidence: TuningEvidence, trials: Sequence[WeightTrial]) -> str:
+    """Write the report as one self-contained page.
+
+    Parameters
+    ----------
+    trials : every trial, as the searching half saw it; none of a restoration.
+    """
+    charts = draw_fronts(evidence, trials)
+    first, last = evidence.days
+    own, ever = evidence.searched_policies
+    confirmed, confirmed_ever = evidence.confirmed_policies
+    facts = [
+        f"release {evidence.release} against {evidence.baseline}",
+        f"candidates from {first} to {last}, which the gate never reads",
+        f"searched on {evidence.requests[0]:,} requests of half of the users: {own} policies, {ever} so far",
+        f"confirmed on {evidence.requests[1]:,} requests of the others: {confirmed}, {confirmed_ever} so far",
+        _SAID[evidence.ending],
+    ]
+    return render(
+        "tuning.html.j2",
+        title=f"{surface} release {evidence.release}: weights tuned",
+        facts=facts,
+        evidence=evidence,
+        charts=charts,
+        proposed=None if evidence.proposal is None else _moved(evidence, evidence.proposal.weights),
+        cards=[
+            PointCard(one, _words(evidence, one), _moved(evidence, one.weights)) for one in evidence.front
+        ],
+    )
+
+
+def _moved(evidence: TuningEvidence, weights: Mapping[str, float]) -> tuple[MovedWeight, ...]:
+    now = evidence.current
+    return tuple(MovedWeight(term, now[term], weight, weight / now[term]) for term, weight in weights.items())
+
+
+def _words(evidence: TuningEvidence, point: FrontPoint) -> str:
+    """Say what a point is beside being on the front."""
+    proposal = evidence.proposal
+    named = {
+        "proposed": proposal is not None and proposal.trial == point.trial,
+        "knee": point.trial == evidence.knee,
+        "current weights": point.trial == 0,
+        "dominated by its interval": point.dominated,
+    }
+    return ", ".join(word for word, holds in named.items() if holds) or "on the front"
