@@ -100,7 +100,7 @@ def tune_weights(
         confirmed=len({point.trial for point in front} | ({best.number} if proposed else set())),
         feasible=sum(one.feasible for one in tried),
         exceeded=_exceeded(search, tried[0].figures.excess),
-        notes=search.meter.unknown,
+        notes=search.meter.untold(search.slates(space.current)),
     )
 
 
@@ -124,7 +124,7 @@ def restore_weights(halves: Halves, space: WeightSpace) -> Tuned:
         confirmed=0 if restored is None else 1,
         feasible=0 if now.exceeded else 1,
         exceeded=_exceeded(search, now.excess),
-        notes=search.meter.unknown,
+        notes=search.meter.untold(search.slates(space.current)),
     )
 
 

@@ -93,7 +93,7 @@ class _Scale:
         step = next(size * each for each in (1, 2, 5, 10) if size * each >= rough)
         values = np.arange(math.ceil(self.low / step), math.floor(self.high / step) + 1) * step
         digits = max(0, -math.floor(math.log10(step * 100)))
-        return tuple((self(value), f"{value + 0.0:+.{digits}%}") for value in values.tolist())
+        return tuple((self(value), f"{value:+.{digits}%}" if value else "0") for value in values.tolist())
 
 
 def draw_fronts(evidence: TuningEvidence, trials: Sequence[WeightTrial]) -> list[FrontChart]:
@@ -150,6 +150,8 @@ def _ends(estimate: Estimate, scale: _Scale) -> tuple[float, float]:
 def _tone(evidence: TuningEvidence, trial: int, *, dominated: bool) -> str:
     if evidence.proposal is not None and trial == evidence.proposal.trial:
         return "proposed"
+    if trial == evidence.knee:
+        return "knee"
     return "dominated" if dominated else "held"
 
 

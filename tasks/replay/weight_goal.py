@@ -14,7 +14,6 @@ and where a cost is bounded, what is predicted of it within half the bound (as i
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 from tasks.contracts import Contracts
@@ -165,20 +164,20 @@ class GoalMeter:
             for axis in self.goal.axes
         )
 
-    @cached_property
-    def unknown(self) -> tuple[str, ...]:
-        """Bounds that the baseline's own slates show to be out of reach of these candidates, with reasons."""
-        found = self._measured(self.baseline)
-        told = (
-            (bounded.metric, found[metric.name][0], bound)
+    def untold(self, slates: Slates) -> tuple[str, ...]:
+        """Return the bounds that these candidates cannot tell, each with its reason."""
+        found = self._measured(slates)
+        figures = (
+            (bounded.metric, one, bound.observed)
             for metric, bounded in self.goal.bounds
-            for bound in bounds_of(bounded, found[metric.name][0])
+            for one in found[metric.name]
+            for bound in bounds_of(bounded, one)
         )
         return tuple(
             dict.fromkeys(
                 f"{name}: {one.reason or 'it has no value here'}"
-                for name, one, bound in told
-                if bound.observed is None or not math.isfinite(bound.observed.value)
+                for name, one, observed in figures
+                if one.reason or observed is None or not math.isfinite(observed.value)
             )
         )
 

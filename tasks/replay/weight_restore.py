@@ -4,6 +4,7 @@
 
     x          change of each weight's logarithm; its length is what is kept small
     e(x) <= 0  every bound holds; slates jump as items pass one another, so e is measured, never derived
+    at first   each weight alone, further and further: far away slates move where they do not nearby
     a round    differences around the last point -> a plane for each bound -> the nearest point that all of
                them allow -> along the way to it, the first place where the bounds do hold
     at last    each weight that can be left alone is put back
@@ -13,7 +14,7 @@ Automated Constraint Targeting: Chang et al. 2025.)
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +29,8 @@ _STEP: Final = 0.15
 """Differences are taken over changes of 15 %: less moves too few items past one another."""
 _ALONG: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 """Shares of the way to the planes' point that are tried."""
+_OUTWARDS: Final = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Shares of the way to an end of one weight's range."""
 _HALVINGS: Final = 5
 
 Excess = Callable[[Weights], tuple[float, ...]]
@@ -108,13 +111,15 @@ def restore_bounds(excess: Excess, space: WeightSpace) -> Restored | None:
     """
     walk = _Walk(excess, space)
     point = np.zeros(len(space.sizes))
-    best: Floats | None = point if walk.holds(point) else None
-    for _ in range(0 if best is not None else _ROUNDS):
+    if walk.holds(point):
+        return Restored(walk.weights(point), 0.0, len(walk.seen))
+    best = _nearest(_first_that_holds(walk, end, _OUTWARDS) for end in _ends_of_each(walk.box))
+    point = point if best is None else best
+    for _ in range(_ROUNDS):
         target = _nearest_allowed(walk, point)
-        found = _first_that_holds(walk, target)
+        found = _first_that_holds(walk, target, _ALONG)
         point = target if found is None else found
-        if found is not None and (best is None or np.linalg.norm(found) < np.linalg.norm(best)):
-            best = found
+        best = _nearest((best, found))
     if best is None:
         return None
     weights = walk.weights(_without_idle_moves(walk, best))
@@ -139,11 +144,25 @@ def _squared_length(point: Floats) -> float:
     return float(point @ point)
 
 
-def _first_that_holds(walk: _Walk, target: Floats) -> Floats | None:
-    """Return the first point along the way to a target and beyond where every bound holds."""
+def _nearest(points: Iterable[Floats | None]) -> Floats | None:
+    """Return the point that moves least, None where there is none."""
+    found = [point for point in points if point is not None]
+    return min(found, key=lambda point: float(np.linalg.norm(point)), default=None)
+
+
+def _ends_of_each(box: Sequence[tuple[float, float]]) -> Iterator[Floats]:
+    """Yield the points at which one weight alone has moved to an end of its range."""
+    for i, ends in enumerate(box):
+        for end in ends:
+            if end:
+                yield np.where(np.arange(len(box)) == i, end, 0.0)
+
+
+def _first_that_holds(walk: _Walk, target: Floats, shares: Sequence[float]) -> Floats | None:
+    """Return the first point along the way to a target, and beyond, where every bound holds."""
     low, high = np.array(walk.box).T
     outside = 0.0
-    for share in _ALONG:
+    for share in shares:
         if walk.holds(np.clip(share * target, low, high)):
             break
         outside = share

@@ -1,0 +1,123 @@
+"""Weights tuned on a real home: days of their own, trials that a kill does not lose, a policy written aside."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.contracts import load_surface
+from tasks.contracts.yaml_file import read_yaml
+from tasks.errors import ContractError
+from tasks.replay import tune
+from tasks.replay.proposed_policy import read_policy
+from tasks.replay.tune import TuneRequest, TuneResult
+from tasks.stores.releases import release_manifest
+from tasks.stores.workspace import Workspace
+from tests.feeds import mini
+from tests.feeds.mini import Retrained
+
+TRIALS = 18
+
+
+def tuned_for(plain: dict[str, Any]) -> None:
+    plain["constrained"] = {
+        "maximise": "purchase_2d_predicted",
+        "subject_to": [{"metric": "hide_2d_predicted", "relative_increase_max": 0.3}],
+        "ranges": {"click_30m": [0, 4], "purchase_2d": [1, 100], "hide_2d": [-50, 0]},
+    }
+
+
+@pytest.fixture(scope="module")
+def workspace(repeated: Retrained, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return mini.changed(repeated.workspace, tmp_path_factory.mktemp("tuned"), utility=tuned_for)
+
+
+@pytest.fixture(scope="module")
+def tuned(workspace: Workspace) -> TuneResult:
+    return tune.run(workspace, TuneRequest(1, trials=TRIALS))
+
+
+def trial_runs(workspace: Workspace) -> list[Any]:
+    return mini.step_runs(workspace, "weights")
+
+
+def test_the_days_are_after_every_training_and_before_the_test(
+    workspace: Workspace, tuned: TuneResult
+) -> None:
+    first, last = tuned.evidence.days
+    manifest = release_manifest(workspace, 1)
+    trained = [part.trained_until() for part in manifest.parts if part.role == "task"]
+    assert max(trained) < first <= last < manifest.test[0]
+
+
+def test_every_trial_is_a_run_below_the_tuning(workspace: Workspace, tuned: TuneResult) -> None:
+    assert len(trial_runs(workspace)) == tuned.evidence.searched_policies[0] == TRIALS
+
+
+def test_what_is_proposed_is_accepted_beside_the_surface(workspace: Workspace, tuned: TuneResult) -> None:
+    proposal = tuned.evidence.proposal
+    assert proposal is not None
+    policy = read_policy(Path(proposal.file), workspace.contracts)
+    before = load_surface(workspace.surfaces, mini.NAME).utility
+    assert policy.version == before.version + 1 == proposal.version
+    assert {term: policy.weights[term].weight for term in proposal.weights} == proposal.weights
+    assert policy.weights["purchase_2d"].column == "margin"
+    assert policy.weights["return_5d"] == before.weights["return_5d"]
+    assert "Nobody has approved it" in Path(proposal.file).read_text(encoding="utf-8")
+
+
+def test_the_surfaces_own_file_is_left_as_it_was(workspace: Workspace, tuned: TuneResult) -> None:
+    assert read_yaml(workspace.surfaces / mini.NAME / "utility.yaml")["version"] == 1
+
+
+def test_more_trials_go_on_where_the_search_ended(workspace: Workspace, tuned: TuneResult) -> None:
+    before = set(trial_runs(workspace))
+    more = tune.run(workspace, TuneRequest(1, trials=TRIALS + 2))
+    assert len(set(trial_runs(workspace)) - before) == 2
+    assert more.evidence.searched_policies == (TRIALS + 2, 2 * TRIALS + 2)
+
+
+def test_the_same_once_more_is_found_again(workspace: Workspace, tuned: TuneResult) -> None:
+    assert tune.run(workspace, TuneRequest(1, trials=TRIALS)).run_id == tuned.run_id
+
+
+def test_the_page_opens_the_weights_of_every_point(tuned: TuneResult) -> None:
+    html = Path(tuned.evidence.report).read_text(encoding="utf-8")
+    for point in tuned.evidence.front:
+        assert f'href="#trial-{point.trial}"' in html
+        assert f'id="trial-{point.trial}"' in html
+
+
+def test_a_policy_that_does_not_say_what_for_is_refused(repeated: Retrained) -> None:
+    with pytest.raises(ContractError, match="has no `constrained`: say what to maximise"):
+        tune.run(repeated.workspace, TuneRequest(1, trials=3))
+
+
+@pytest.mark.parametrize("trials", [0, 1001])
+def test_a_number_of_trials_has_bounds(workspace: Workspace, trials: int) -> None:
+    with pytest.raises(ContractError, match="ask for 1 to 1000"):
+        tune.run(workspace, TuneRequest(1, trials=trials))
+
+
+def test_bounds_that_hold_need_no_restoration(workspace: Workspace) -> None:
+    found = tune.run(workspace, TuneRequest(1, trials=1, baseline="1", restore=True)).evidence
+    assert (found.ending, found.proposal, found.exceeded) == ("within bounds", None, {})
+
+
+def test_an_exceeded_bound_is_brought_back_by_other_weights(repeated: Retrained, tmp_path: Path) -> None:
+    def careless(plain: dict[str, Any]) -> None:
+        plain["version"] = 2
+        plain["weights"]["hide_2d"] = -0.01
+        plain["contexts"] = []
+        plain["guardrails"] = [
+            {"metric": "hide_2d_predicted", "relative_increase_max": 0.05, "action": "block"},
+            {"metric": "return_5d_predicted", "max": 0.5, "action": "block"},
+        ]
+
+    workspace = mini.changed(repeated.workspace, tmp_path, utility=careless)
+    found = tune.run(workspace, TuneRequest(1, trials=1, baseline="1", restore=True)).evidence
+    assert list(found.exceeded) == ["hide_2d_predicted"]
+    assert found.proposal is not None
+    assert found.proposal.moved > 0
+    policy = read_yaml(Path(found.proposal.file))
+    assert policy["version"] == 3

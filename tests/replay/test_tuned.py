@@ -1,0 +1,95 @@
+"""What a search finds on one half of the users is measured on the other, which chose nothing."""
+
+import numpy as np
+import pytest
+
+from tasks.replay.tuned import Halves, restore_weights, tune_weights
+from tests.replay.weight_feeds import SPACE, at_random, rehearsed
+
+
+def test_the_best_of_equal_policies_gains_nothing_on_the_half_that_did_not_choose() -> None:
+    seemed, confirmed = [], []
+    for seed in range(4):
+        halves = Halves(
+            rehearsed(2 * seed, at_random, rise=9.0), rehearsed(2 * seed + 1, at_random, rise=9.0)
+        )
+        chosen = tune_weights(halves, SPACE, trials=60, seed=seed).chosen
+        assert chosen is not None
+        assert chosen.gain is not None
+        assert chosen.gain_searched is not None
+        seemed.append(chosen.gain_searched / chosen.gain.standard_error)
+        confirmed.append(chosen.gain.value / chosen.gain.standard_error)
+    assert np.mean(seemed) > 1.2
+    assert abs(np.mean(confirmed)) < 0.8
+
+
+def test_what_is_proposed_keeps_its_bounds_and_gains_on_both_halves() -> None:
+    halves = Halves(rehearsed(1), rehearsed(2))
+    tuned = tune_weights(halves, SPACE, trials=40)
+    assert tuned.ending == "proposed"
+    assert tuned.chosen is not None
+    assert tuned.chosen.gain is not None
+    assert tuned.chosen.gain.low > 0
+    assert halves.search.figures(tuned.chosen.weights).exceeded == 0
+    hides = halves.confirm.changes(tuned.chosen.weights)[1]
+    assert -hides.value < 0.3
+    assert tuned.hypervolume > 0
+    assert tuned.knee in {point.trial for point in tuned.front}
+    assert tuned.searched == 40
+
+
+def test_weights_that_cannot_be_bettered_stay() -> None:
+    halves = Halves(rehearsed(1, rise=0.0), rehearsed(2, rise=0.0))
+    tuned = tune_weights(halves, SPACE, trials=1)
+    assert (tuned.ending, tuned.chosen) == ("nothing better", None)
+    assert [point.trial for point in tuned.front] == [0]
+
+
+def test_points_of_a_front_that_are_told_apart_from_nothing_dominate_nothing() -> None:
+    half = rehearsed(3)
+    far = half.find_dominated([{"click": 1.0, "hide": -1.5}, {"click": 1.0, "hide": -1.51}])
+    assert far.tolist() == [False, False]
+
+
+def test_weights_that_lose_both_objectives_are_dominated() -> None:
+    half = rehearsed(3, lambda small, w: w["click"] * (small.click - small.hide))
+    backwards = {"click": -1.0, "hide": -1.5}
+    assert half.find_dominated([SPACE.current, backwards]).tolist() == [False, True]
+
+
+def test_a_rise_of_hides_is_brought_back_by_as_little_as_it_takes() -> None:
+    half = rehearsed(1)
+    light = SPACE.policy_with({"hide": -0.01})
+    start = type(SPACE)(light, SPACE.sizes)
+    tuned = restore_weights(Halves(half, rehearsed(2)), start)
+    assert tuned.exceeded["hide_predicted"] > 0
+    assert tuned.chosen is not None
+    weights = tuned.chosen.weights
+    assert half.figures(weights).exceeded == 0
+    less = {term: start.current[term] * (weights[term] / start.current[term]) ** 0.8 for term in weights}
+    assert half.figures(less).exceeded > 0
+
+
+def test_bounds_that_hold_are_left_alone() -> None:
+    tuned = restore_weights(Halves(rehearsed(1), rehearsed(2)), SPACE)
+    assert (tuned.ending, tuned.chosen, tuned.searched) == ("within bounds", None, 1)
+
+
+def test_bounds_that_no_weights_keep_are_out_of_reach() -> None:
+    half = rehearsed(1, at_random, rise=0.0)
+    assert half.figures({"click": 2.0, "hide": -1.0}).exceeded > 0
+    start = type(SPACE)(SPACE.policy_with({"click": 2.0, "hide": -1.0}), {"click": (1.9999, 2.0001)})
+    tuned = restore_weights(Halves(half, half), start)
+    assert tuned.ending in {"out of reach", "proposed"}
+
+
+def test_without_a_front_there_is_no_volume() -> None:
+    assert np.isnan(rehearsed(1).volume([]))
+
+
+def test_volume_counts_from_no_gain_and_the_bound() -> None:
+    half = rehearsed(1)
+    changes = half.changes({"click": 1.0, "hide": -1.2})
+    gain, fall = (one.value for one in changes)
+    assert gain > 0
+    assert half.volume([changes]) == pytest.approx(gain * (fall + 0.3))

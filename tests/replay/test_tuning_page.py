@@ -1,0 +1,60 @@
+"""The tuning page: a picture whose points open their weights, and what is proposed with its gain."""
+
+import re
+
+from tasks.replay.tuning_page import tuning_page
+from tasks.replay.weight_search import WeightFigures, WeightTrial
+from tests.replay.tuning_documents import WEIGHTS, evidence
+
+TRIALS = (
+    WeightTrial(0, {"click": 1.0, "hide": -3.0}, WeightFigures((0.0, 0.0), (0.0,))),
+    WeightTrial(1, WEIGHTS, WeightFigures((0.02, -0.3), (0.25,))),
+    WeightTrial(2, WEIGHTS, WeightFigures((0.02, -0.01), (-0.1,))),
+)
+
+
+def test_every_point_of_the_front_leads_to_the_card_with_its_weights() -> None:
+    html = tuning_page("feed", evidence(), TRIALS)
+    marks = re.findall(r'<a href="#trial-(\d+)" class="mark (\w+)"><title>([^<]*)', html)
+    assert marks == [
+        ("3", "proposed", "trial 3, proposed"),
+        ("7", "dominated", "trial 7, dominated by its interval"),
+        ("4", "knee", "trial 4, the knee"),
+    ]
+    assert re.findall(r'class="card" id="trial-(\d+)"', html) == ["3", "7", "4"]
+
+
+def test_trials_off_the_scale_of_the_front_are_left_out_and_bounds_exceeded_are_hollow() -> None:
+    html = tuning_page("feed", evidence(), TRIALS)
+    assert html.count('class="tried"') == 2
+    assert html.count('class="tried exceeding"') == 0
+
+
+def test_the_page_says_how_much_was_tried_and_what_the_other_half_says() -> None:
+    html = tuning_page("feed", evidence(), TRIALS)
+    text = re.sub(r"<[^>]+>|\s+|\u2060|&nbsp;", " ", html)
+    assert "40 policies, 240 so far" in text
+    assert "which the gate never reads" in text
+    assert "+6.1% where it was" in text
+    assert "reports/utility-v8.yaml" in text
+
+
+def test_the_page_is_whole_by_itself() -> None:
+    html = tuning_page("feed", evidence(), TRIALS)
+    assert not re.search(r"(src=|@import|https?://)", html)
+
+
+def test_a_restoration_has_no_front_and_names_what_was_exceeded() -> None:
+    html = tuning_page(
+        "feed",
+        evidence(front=(), knee=None, exceeded={"hide_rate": 0.031}, proposal=None, ending="out of reach"),
+        (),
+    )
+    assert "<svg" not in html
+    assert "hide_rate" in html
+    assert "3.1%" in html
+    assert "No weights of the ranges were found" in html
+
+
+def test_a_name_is_no_markup() -> None:
+    assert "<b>x</b>" not in tuning_page("<b>x</b>", evidence(), TRIALS)

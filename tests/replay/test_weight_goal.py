@@ -1,0 +1,81 @@
+"""Objectives are changes against the baseline, turned so that more is better; bounds hold with room for chance."""
+
+import math
+
+import pytest
+
+from tasks.contracts.bounds import Bounded
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.errors import DataError
+from tasks.replay.primary import ONE_SIDED
+from tasks.replay.weight_goal import Axis, GoalMeter, WeightGoal
+from tests.replay.weight_feeds import CLICKS, HIDES, SPACE, rehearsed
+
+OTHER = {"click": 1.0, "hide": -4.0}
+
+
+def with_bounds(*bounds: tuple[Metric, Bounded]) -> GoalMeter:
+    meter = rehearsed(1).meter
+    return GoalMeter(meter.replay, meter.baseline, WeightGoal(meter.goal.axes, bounds))
+
+
+def test_the_baseline_itself_changes_nothing_and_keeps_a_bound_of_zero() -> None:
+    half = rehearsed(1, rise=0.0)
+    figures = half.figures(SPACE.current)
+    assert figures.objectives == (0.0, -0.0)
+    assert figures.exceeded == 0
+
+
+def test_a_fall_of_what_may_not_rise_is_a_gain() -> None:
+    half = rehearsed(1)
+    clicks, fall = half.figures(OTHER).objectives
+    measured = half.meter.replay.measure(HIDES, half.slates(OTHER), half.meter.baseline, ())[0].relative
+    assert measured is not None
+    assert fall == -measured.value > 0
+    assert clicks < 0
+
+
+def test_a_prediction_keeps_its_bound_with_its_one_sided_interval() -> None:
+    half = rehearsed(1)
+    change = half.changes(OTHER)[0]
+    lower = change.value - ONE_SIDED * (change.value - change.low)
+    for slack, holds in ((1e-6, True), (-1e-6, False)):
+        bound = Bounded(metric="click_predicted", relative_decrease_max=-lower + slack)
+        meter = with_bounds((CLICKS, bound))
+        assert (meter.figures(half.slates(OTHER)).exceeded == 0) is holds
+
+
+def test_an_absolute_bound_is_exceeded_by_a_share_of_itself() -> None:
+    half = rehearsed(1)
+    level = half.meter.replay.measure(CLICKS, half.slates(OTHER), half.meter.baseline, ())[0].policy
+    assert level is not None
+    upper = level.value + ONE_SIDED * (level.high - level.value)
+    meter = with_bounds((CLICKS, Bounded(metric="click_predicted", max=upper / 2)))
+    assert meter.figures(half.slates(OTHER)).excess[0] == pytest.approx(1.0)
+
+
+def test_an_outcome_keeps_its_bound_by_its_point() -> None:
+    half = rehearsed(1)
+    rate = Metric(MetricKind.RATE, "click")
+    change = half.meter.replay.measure(rate, half.slates(OTHER), half.meter.baseline, ())[0].relative
+    assert change is not None
+    bound = Bounded(metric="click_rate", relative_decrease_max=-change.value + 1e-9)
+    assert with_bounds((rate, bound)).figures(half.slates(OTHER)).exceeded == 0
+
+
+def test_a_bound_that_cannot_be_told_is_no_excess_and_is_named() -> None:
+    half = rehearsed(1)
+    new = Metric(MetricKind.NEW_ITEM_EXPOSURE)
+    meter = with_bounds((new, Bounded(metric="new_item_exposure", relative_decrease_max=0.1)))
+    assert meter.figures(half.slates(OTHER)).exceeded == 0
+    assert meter.untold(half.slates(OTHER)) == ("new_item_exposure: no segment is called item_age",)
+
+
+def test_an_objective_without_a_figure_is_refused_at_once() -> None:
+    meter = rehearsed(1).meter
+    goal = WeightGoal((Axis(Metric(MetricKind.NEW_ITEM_EXPOSURE), 1, None),), ())
+    lost = GoalMeter(meter.replay, meter.baseline, goal)
+    with pytest.raises(DataError, match="Weights cannot be tuned by new_item_exposure: no segment"):
+        lost.require_measurable(meter.baseline)
+    assert lost.figures(meter.baseline).objectives == (-1.0,)
+    assert math.isnan(lost.changes(meter.baseline)[0].value)
