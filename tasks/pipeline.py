@@ -5,7 +5,8 @@
     plan -> labels -> validate -> [train -> calibrate] by task -> release -> simulate, shadow -> gate
 
 `retrain` runs it whole in this process. In Airflow each step is a process of its own, so what a step needs is
-imported when it runs. `recheck` runs the end once more for a release that is to be promoted.
+imported when it runs. `apply_policy` begins at the release step, with the champion's models; `recheck` runs
+the end once more for a release that is to be promoted.
 
 Training and calibration run in the process of the step, or each as an MLflow project (EQUIPOISE_LAUNCHER). A
 project is given the step's own inputs and leaves its work in the registry, where it is looked for by those
@@ -126,6 +127,36 @@ def retrain(
     begin("release")
     made = release.run(workspace, as_of=as_of, snapshot=snapshot, parts=parts, parent_run=parent_run)
     judged = _judge(asked, made.version, _Validations(checked.run_id), stands=made.stands, begin=begin)
+    return RetrainResult(judged.release, judged.verdict, judged.reasons, judged.gates, judged.dossier)
+
+
+def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> RetrainResult:
+    """Make a release of the champion's models under the policies in force, and judge it; nothing is trained.
+
+    Raises
+    ------
+    ContractError
+        There is no champion, its tasks are not those in force, its policies are, or a policy's content
+        changed without its version.
+    """
+    from tasks.release import step as release
+    from tasks.release.policy_change import champion_parts
+    from tasks.validation import step as validate
+
+    begin = _Progress(total=5).begin
+    begin("validate")
+    champion = champion_parts(workspace)
+    asked = Retrain(workspace, champion.as_of, parent_run)
+    checked = validate.run(workspace, as_of=asked.as_of, snapshot=champion.snapshot, parent_run=parent_run)
+    begin("release")
+    made = release.run(
+        workspace,
+        as_of=asked.as_of,
+        snapshot=champion.snapshot,
+        parts=champion.parts,
+        parent_run=parent_run,
+    )
+    judged = _judge(asked, made.version, _Validations(checked.run_id), begin=begin)
     return RetrainResult(judged.release, judged.verdict, judged.reasons, judged.gates, judged.dossier)
 
 

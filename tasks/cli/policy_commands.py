@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from tasks.cli import policy_text
+from tasks.cli import policy_text, text
 from tasks.cli.command import Group
+from tasks.cli.options import ParentRun
 
 if TYPE_CHECKING:
+    from tasks.pipeline import RetrainResult
     from tasks.stores.workspace import Workspace
 
-_policy = Group("Policies", word="policy", help="Show what a utility policy decides.")
+_policy = Group("Policies", word="policy", help="Show what a utility policy decides, and change it.")
 GROUPS = (_policy,)
 
 
@@ -38,3 +40,15 @@ def show(
             asdict(one) for one in effective_policies(contracts.utility, contracts.slate, unit=counted_in)
         ],
     }
+
+
+@_policy.command(
+    "home_feed",
+    written=text.write_verdict,
+    passed=lambda result: result.verdict == "promote",
+)
+def apply(workspace: "Workspace", parent_run: ParentRun = None) -> "RetrainResult":
+    """Release the champion's models under the policies in force and judge them; nothing is trained."""
+    from tasks import pipeline
+
+    return pipeline.apply_policy(workspace, parent_run=parent_run)

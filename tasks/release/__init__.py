@@ -3,6 +3,7 @@
 ::
 
     parts, trained              which models, calibrators and policies a release is made of
+      policy_change             the champion's, where a policy alone is another
       refit, refit_shift        the tested recipe repeated up to the newest labels, and how far it shifts
       judges                    what a slow task's joint is judged with, on days that what serves has learned
       rehearsal, reports        the heads applied to the test days: figures, proxies, conflicts
@@ -11,6 +12,6 @@
     model, loading, view        MLflow's script, a release loaded, listed, shown and verified
     score, error_bars, sensitivity   candidates scored, and what calibration leaves open
 
-Steps: assemble, judges, parts, refit, rehearsal, score, step, trained, view.
+Steps: assemble, judges, parts, policy_change, refit, rehearsal, score, step, trained, view.
 With mlflow: loading, model, packaging, signature.
 """
