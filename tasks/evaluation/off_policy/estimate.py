@@ -8,6 +8,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from tasks.errors import ContractError, unknown
@@ -86,14 +87,12 @@ class OffPolicyReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON; unknown figures become null."""
-        plain = asdict(self)
-        plain["estimates"] = {
-            name: {key: _finite_or_none(value) for key, value in one.items()}
-            for name, one in plain["estimates"].items()
-        }
+        estimates = {name: _without_unknown(asdict(one)) for name, one in self.estimates.items()}
+        plain = {**_without_unknown(asdict(self)), "estimates": estimates}
         return {**plain, "verdict": self.verdict.value, "reasons": list(self.reasons)}
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def estimate_off_policy(
     log: pd.DataFrame,
     target: pd.DataFrame,
@@ -103,6 +102,8 @@ def estimate_off_policy(
     estimator: str | None = None,
 ) -> OffPolicyReport:
     """Estimate what a target policy would have earned.
+
+    Weights too large to be added up leave a figure unknown, and its verdict cannot_tell.
 
     Parameters
     ----------
@@ -257,5 +258,8 @@ def _judge(name: str, interval: Estimate, at_least: float | None, *, thin: bool)
     return outcome, f"{figure}: {words.get(outcome, 'its interval holds')} {at_least:g}"
 
 
-def _finite_or_none(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _without_unknown(plain: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in plain.items()
+    }

@@ -2,6 +2,7 @@
 
 ===================== ===========================================================================
 outside the support   over 5 % of what the target shows was never logged at that position
+overflow              weights are too large to be added up
 few users             weights count like fewer than 20 equal users
 few outcomes          fewer than 10 rows with a reward and a weight
 one user              over a tenth of all weight is one user's
@@ -83,7 +84,9 @@ def find_thin_support(log: LogRows, target: TargetRows, terms: Terms) -> Iterato
         )
     who, weight = log.clusters, terms.weight
     support = Support.of(terms.outcome, weight, who.codes)
-    if (count := float(support.clusters[0])) < LEAST_CLUSTERS:
+    if not np.isfinite(count := float(support.clusters[0])):
+        yield "the weights are too large to be added up"
+    if count < LEAST_CLUSTERS:
         yield f"the weights count like {count:.1f} equal {who.resampled} (at least {LEAST_CLUSTERS})"
     if (outcomes := int(support.positives[0])) < LEAST_POSITIVES:
         yield f"{outcomes} rows have a reward and a weight (at least {LEAST_POSITIVES})"

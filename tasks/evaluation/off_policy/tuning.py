@@ -54,7 +54,7 @@ def tune_shrinkage(slots: LoggedSlots) -> Tuned:
 
 
 def _least_error(slots: LoggedSlots, limited: Callable[[Floats, float], Floats], *, power: int) -> Tuned:
-    limits = [math.inf, *(float(x) ** power for x in np.quantile(slots.weight, _QUANTILES) if x > 0)]
+    limits = [math.inf, *(float(x) for x in np.quantile(slots.weight, _QUANTILES) ** power if x > 0)]
     candidates = [Tuned(limited(slots.weight, limit), limit) for limit in limits]
     return min(candidates, key=lambda one: _squared_error(slots, one.weight))
 

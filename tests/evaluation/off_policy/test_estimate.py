@@ -1,6 +1,7 @@
 """An off-policy estimate as a whole: published figures, unbiased by enumeration, and its verdict."""
 
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
@@ -201,3 +202,14 @@ def test_a_document_has_null_for_what_is_unknown() -> None:
     assert plain["estimates"]["dm"]["low"] is None
     assert plain["estimates"]["snips"]["bernstein_low"] is None
     assert plain["verdict"] == "no_rule"
+
+
+@pytest.mark.parametrize("propensity", [1e-200, 1e-320])
+def test_weights_too_large_to_be_added_up_tell_nothing(propensity: float) -> None:
+    log = bandit.log(400)
+    log.loc[:5, "propensity"] = propensity
+    report = estimate_off_policy(log, bandit.target(), reward="click", at_least=0.1)
+    assert report.verdict == "cannot_tell"
+    assert "too large to be added up" in report.reasons[0]
+    assert "Infinity" not in json.dumps(report.to_json())
+    assert "NaN" not in json.dumps(report.to_json())
