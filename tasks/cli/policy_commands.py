@@ -3,17 +3,18 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option
+from typer import Argument, Option
 
 from tasks.cli import policy_text, text
 from tasks.cli.command import Group
 from tasks.cli.options import ParentRun
 
 if TYPE_CHECKING:
+    from tasks.evaluation.policy_changes import PolicyDiff
     from tasks.pipeline import RetrainResult
     from tasks.stores.workspace import Workspace
 
-_policy = Group("Policies", word="policy", help="Show what a utility policy decides, and change it.")
+_policy = Group("Policies", word="policy", help="Show, compare and change utility policies.")
 GROUPS = (_policy,)
 
 
@@ -52,3 +53,22 @@ def apply(workspace: "Workspace", parent_run: ParentRun = None) -> "RetrainResul
     from tasks import pipeline
 
     return pipeline.apply_policy(workspace, parent_run=parent_run)
+
+
+_POLICY = "A release's version or alias, or the file of a utility policy."
+
+
+@_policy.command("home_feed champion utility-proposal.yaml", written=policy_text.write_diff)
+def diff(
+    workspace: "Workspace",
+    before: Annotated[str, Argument(metavar="A", help=_POLICY)],
+    after: Annotated[str, Argument(metavar="B", help=_POLICY)],
+    release: Annotated[
+        str | None,
+        Option(metavar="REF", help="Whose predictions both get (default: champion, else the newest)."),
+    ] = None,
+) -> "PolicyDiff":
+    """Say who moves between two policies on the same logged candidates, and what it does to negatives."""
+    from tasks.replay import policy_diff
+
+    return policy_diff.run(workspace, before=before, after=after, release=release)

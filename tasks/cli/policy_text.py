@@ -1,6 +1,6 @@
 """A utility policy as text for people: what each outcome is worth, context by context."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rich.console import RenderableType, group
@@ -8,7 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tasks.cli.text import Plain
+from tasks.cli.simulation_text import change, level, share
+from tasks.cli.text import Plain, unbroken
 
 
 @group()
@@ -79,3 +80,56 @@ def _value(value: Any) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{key} {_value(of)}" for key, of in value.items())
     return str(value)
+
+
+@group()
+def write_diff(plain: Plain) -> Iterator[RenderableType]:
+    """Write how much changes, the negatives, who moves, and requests side by side."""
+    for side in ("before", "after"):
+        one = plain[side]
+        yield Text(f"{side}: {one['policy']} version {one['version']} ({one['name']})")
+    size = f"{plain['requests']:,} requests of {plain['users']:,} users"
+    yield Text(
+        f"on the candidates and predictions of release {plain['release']}, {plain['first_day']} to "
+        f"{plain['last_day']}: {size}"
+    )
+    yield from (Text(note) for note in plain["notes"])
+    yield Text(f"slots with another item: {share(plain['replaced'])}")
+    yield Text("predicted negatives per 1,000 slots:")
+    yield _changes(plain["negatives"], ("task", "segment"), level)
+    yield Text("who moves (to better and worse places; share of looks):")
+    yield _changes(plain["movers"], ("column", "value", "up", "down"), _share_alone)
+    yield Text(f"requests side by side: {plain['rule']}")
+    for request in plain["examples"]:
+        yield Padding(_side_by_side(request), (0, 0, 0, 2))
+    yield unbroken(Text(f"report: {plain['report']}"))
+
+
+def _changes(rows: list[Plain], names: tuple[str, ...], written: Callable[[Plain | None], str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="right" if name in {"up", "down"} else "left", overflow="fold")
+    for name in ("before", "after", "change"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        told = (f"{row[name]:,}" if isinstance(row[name], int) else str(row[name]) for name in names)
+        figures = (written(row["before"]), written(row["after"]), change(row["relative"]))
+        table.add_row(*told, *figures)
+    return table
+
+
+def _side_by_side(request: Plain) -> Table:
+    table = Table(box=None, pad_edge=False, title_justify="left")
+    table.title = f"{request['request']}: {request['replaced']} of {len(request['slots'])} slots"
+    table.add_column("slot", justify="right")
+    for name in ("before", "after", "stood at"):
+        table.add_column(name, overflow="fold")
+    for slot in request["slots"]:
+        stood = "" if slot["after"] is None else str(slot["place_before"] or "off")
+        place = "" if stood == str(slot["place"]) else stood
+        table.add_row(str(slot["place"]), slot["before"] or "-", slot["after"] or "-", place)
+    return table
+
+
+def _share_alone(estimate: Plain | None) -> str:
+    return "-" if estimate is None or estimate["value"] is None else f"{estimate['value']:.1%}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from tasks.cli import explain_text, text
+from tasks.cli import explain_text, simulation_text, text
 from tasks.cli.command import Group
 from tasks.cli.options import AsOf, By, Candidates, ParentRun, Release, ReleaseOption, Why
 from tasks.errors import ContractError
@@ -26,7 +26,7 @@ GROUPS = (_releases, _release)
 
 
 @_releases.command(
-    "home_feed --release 3", written=text.write_simulation, passed=lambda result: result.passed
+    "home_feed --release 3", written=simulation_text.write_simulation, passed=lambda result: result.passed
 )
 def simulate(
     workspace: "Workspace",

@@ -57,9 +57,9 @@ def write_check(plain: Plain) -> Iterator[RenderableType]:
 @group()
 def write_init(plain: Plain) -> Iterator[RenderableType]:
     """Write the files that were made, and what to type next."""
-    yield from (_unbroken(Text(f"wrote {file}")) for file in plain["files"])
+    yield from (unbroken(Text(f"wrote {file}")) for file in plain["files"])
     yield Text("Guesses are marked by comments: read each line. Next:")
-    yield from (_unbroken(Text(f"  {line}")) for line in plain["next"])
+    yield from (unbroken(Text(f"  {line}")) for line in plain["next"])
 
 
 def _log_line(tables: Sequence[Plain]) -> Text:
@@ -83,7 +83,7 @@ def write_settings(plain: Plain) -> Iterator[RenderableType]:
     yield from (Text(warning, style="yellow") for warning in plain["warnings"])
     for setting in plain["settings"]:
         value = f" = {setting['value']}" if setting["value"] else " is not set"
-        yield _unbroken(Text.assemble((setting["name"], "bold"), value))
+        yield unbroken(Text.assemble((setting["name"], "bold"), value))
         yield _hint(f"{setting['meaning']} (default: {setting['default']})")
         if setting["problem"]:
             yield _hint(setting["problem"], style="red")
@@ -102,7 +102,7 @@ def write_validation(plain: Plain) -> Iterator[RenderableType]:
     held = len(plain["expectations"]) - len(failed)
     yield Text("the labels may be trained on" if plain["success"] else "the labels may not be trained on")
     yield Text(f"expectations: {held} held, {len(failed)} failed")
-    yield _unbroken(Text(f"report: {plain['report']}"))
+    yield unbroken(Text(f"report: {plain['report']}"))
 
 
 def write_verdict(plain: Plain) -> Group:
@@ -113,27 +113,8 @@ def write_verdict(plain: Plain) -> Group:
         Text.assemble(f"release {plain['release']}: ", (verdict, "green" if verdict == "promote" else "red")),
         write_pairs(("-", reason) for reason in plain["reasons"]),
         f"gates: {counts}",
-        _unbroken(Text(f"dossier: {plain['dossier']}")),
+        unbroken(Text(f"dossier: {plain['dossier']}")),
     )
-
-
-@group()
-def write_simulation(plain: Plain) -> Iterator[RenderableType]:
-    """Write what the guardrails say, and the metrics of further policies beside those of the release."""
-    yield Text(f"release {plain['release']} against {plain['baseline']}")
-    yield write_lines({"guardrails": plain["guardrails"], "headline": plain["headline"]})
-    for policy in plain["policies"]:
-        yield Text(f"{policy['name']} against release {plain['release']}:")
-        table = Table("metric", "judge", box=None, pad_edge=False)
-        for name in ("policy", "release", "change"):
-            table.add_column(name, justify="right")
-        for row in policy["metrics"]:
-            values = (row[name]["value"] if row[name] else None for name in ("policy", "baseline"))
-            change = row["relative"]["value"] if row["relative"] else None
-            relative = "-" if change is None else f"{change:+.1%}"
-            table.add_row(row["metric"], row["judge"], *(_number(value) for value in values), relative)
-        yield table
-    yield _unbroken(Text(f"report: {plain['report']}"))
 
 
 def write_releases(plain: Sequence[Plain]) -> RenderableType:
@@ -161,7 +142,7 @@ def write_release(plain: Plain) -> Group:
     return Group(
         write_lines(about),
         write_pairs(("-", reason) for reason in plain["reasons"]),
-        _unbroken(Text(f"dossier: {plain['dossier'] or 'none'}")),
+        unbroken(Text(f"dossier: {plain['dossier'] or 'none'}")),
         "",
         "on the test days, calibrated and joint:",
         figures,
@@ -227,7 +208,7 @@ def write_history(plain: Sequence[Plain]) -> Iterator[RenderableType]:
             else f"{row['from'] or 'none'} -> {row['to']}"
         )
         at = row["at"][:19].replace("T", " ")
-        yield _unbroken(Text(f"{row['number']:>4}  {at}  {row['kind']:<8}  {move}  by {_plain(row['by'])}"))
+        yield unbroken(Text(f"{row['number']:>4}  {at}  {row['kind']:<8}  {move}  by {_plain(row['by'])}"))
         names = [name for name in _BELOW if row.get(name)]
         values = (row[name][:12] if name in _DIGESTS else _plain(row[name]) for name in names)
         yield write_pairs(zip((f"{name}:" for name in names), values, strict=True), indent=4)
@@ -252,7 +233,7 @@ def _plain(text: str) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
-def _unbroken(line: Text) -> Text:
+def unbroken(line: Text) -> Text:
     """Keep a line from being wrapped, since people copy a part of it: a path or a value."""
     line.no_wrap, line.overflow = True, "ignore"
     return line

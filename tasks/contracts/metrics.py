@@ -2,9 +2,9 @@
 
 ::
 
-    <task>_rate  <task>_given_<parent>_rate  <task>_predicted  <task>_calibration  ndcg_<task>
+    <task>_rate  <task>_given_<parent>_rate  <task>_predicted  <task>_calibration  ndcg_<task>  recall_<task>
     observed_utility  expected_utility  component_share:<task>
-    new_item_exposure  long_tail_exposure  coverage  latency_p99_ms
+    new_item_exposure  long_tail_exposure  coverage  slate_rule_activity  latency_p99_ms
     <column>_share:<value>  <column>_entropy  <column>_gini
 """
 
@@ -23,12 +23,14 @@ class MetricKind(StrEnum):
     PREDICTED = "predicted"
     CALIBRATION = "calibration"
     NDCG = "ndcg"
+    RECALL = "recall"
     COMPONENT_SHARE = "component_share"
     OBSERVED_UTILITY = "observed_utility"
     EXPECTED_UTILITY = "expected_utility"
     NEW_ITEM_EXPOSURE = "new_item_exposure"
     LONG_TAIL_EXPOSURE = "long_tail_exposure"
     COVERAGE = "coverage"
+    SLATE_RULE_ACTIVITY = "slate_rule_activity"
     LATENCY = "latency_p99_ms"
     SHARE = "share"
     ENTROPY = "entropy"
@@ -41,6 +43,7 @@ NAMES: Final = {
     MetricKind.NEW_ITEM_EXPOSURE: "new_item_exposure",
     MetricKind.LONG_TAIL_EXPOSURE: "long_tail_exposure",
     MetricKind.COVERAGE: "coverage",
+    MetricKind.SLATE_RULE_ACTIVITY: "slate_rule_activity",
     MetricKind.LATENCY: "latency_p99_ms",
     MetricKind.COMPONENT_SHARE: "component_share:{}",
     MetricKind.NDCG: "ndcg_{}",
@@ -48,6 +51,7 @@ NAMES: Final = {
     MetricKind.RATE: "{}_rate",
     MetricKind.PREDICTED: "{}_predicted",
     MetricKind.CALIBRATION: "{}_calibration",
+    MetricKind.RECALL: "recall_{}",
     MetricKind.ENTROPY: "{}_entropy",
     MetricKind.GINI: "{}_gini",
     MetricKind.SHARE: "{}_share:{}",
@@ -59,6 +63,7 @@ _OF_TASKS: Final = frozenset(
     {
         MetricKind.COMPONENT_SHARE,
         MetricKind.NDCG,
+        MetricKind.RECALL,
         MetricKind.RATE,
         MetricKind.PREDICTED,
         MetricKind.CALIBRATION,

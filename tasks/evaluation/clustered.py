@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import stdtrit
 
 from tasks.evaluation.binary import Codes, Floats
@@ -51,6 +52,8 @@ class Statistic:
 class Ratio:
     """A sum over rows divided by another, each of shape [n].
 
+    ``positives``: positive outcomes of each row [n], which ``events`` counts on the whole.
+
     Examples
     --------
     >>> rate = Ratio(np.array([1.0, 0.0, 1.0]), np.array([1.0, 1.0, 2.0]), events=2)
@@ -61,6 +64,7 @@ class Ratio:
     numerator: Floats
     denominator: Floats
     events: int | None = None
+    positives: npt.NDArray[np.generic] | None = None
 
     @cached_property
     def statistic(self) -> Statistic:

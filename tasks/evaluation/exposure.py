@@ -9,7 +9,7 @@ gini             of the shares: 0 for equal ones, towards 1 for one that has all
 import numpy as np
 
 from tasks.evaluation.binary import Codes, Floats, divide
-from tasks.evaluation.clustered import Statistic
+from tasks.evaluation.grouped import GroupedRows, GroupedStatistic
 
 
 def entropy(exposures: Floats) -> Floats:
@@ -38,8 +38,8 @@ def gini(exposures: Floats) -> Floats:
     return divide((places * np.sort(exposures, axis=-1)).sum(axis=-1), m * exposures.sum(axis=-1))
 
 
-def entropy_statistic(looks: Floats, codes: Codes, count: int) -> Statistic:
-    """Entropy of the looks on each value, with each row's influence.
+def entropy_by_group(looks: Floats, codes: Codes, count: int, rows: GroupedRows) -> GroupedStatistic:
+    """Entropy of the looks on each value, in every group, with each row's influence.
 
     Parameters
     ----------
@@ -48,31 +48,46 @@ def entropy_statistic(looks: Floats, codes: Codes, count: int) -> Statistic:
 
     Examples
     --------
-    >>> made = entropy_statistic(np.ones(4), np.array([0, 0, 1, 1]), 2)
-    >>> round(made.value, 6), (made.influence + 0.0).tolist()
-    (0.693147, [0.0, 0.0, 0.0, 0.0])
+    >>> from tasks.evaluation.clustered import RowClusters
+    >>> rows = GroupedRows.of(np.zeros(4, dtype=int), 1, RowClusters(*[np.arange(4)] * 3))
+    >>> made = entropy_by_group(np.ones(4), np.array([0, 0, 1, 1]), 2, rows)
+    >>> made.value.round(6).tolist(), (made.influence + 0.0).tolist()
+    ([0.693147], [0.0, 0.0, 0.0, 0.0])
     """
-    exposures = np.bincount(codes, looks, count).astype(np.float64)
-    total, value = exposures.sum(), float(entropy(exposures))
-    if not total:
-        return Statistic(value, np.zeros(len(looks)), looks)
-    logs = np.log(exposures / total, out=np.zeros(count), where=exposures > 0)
-    return Statistic(value, -looks * (logs[codes] + value) / total, looks)
+    exposures = _exposures(looks, codes, count, rows)
+    total, value = exposures.sum(axis=1), entropy(exposures)
+    shares = divide(exposures, total[:, None])
+    logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+    deviation = logs[rows.codes, codes] + value[rows.codes]
+    return GroupedStatistic(value, np.nan_to_num(-looks * deviation / _positive(total)[rows.codes]), looks)
 
 
-def gini_statistic(looks: Floats, codes: Codes, count: int) -> Statistic:
-    """Gini index of the looks on each value, with each row's influence; parameters as above.
+def gini_by_group(looks: Floats, codes: Codes, count: int, rows: GroupedRows) -> GroupedStatistic:
+    """Gini index of the looks on each value, in every group, with each row's influence; parameters as above.
 
     Examples
     --------
-    >>> made = gini_statistic(np.array([3.0, 1.0]), np.array([0, 1]), 2)
-    >>> made.value, made.influence.tolist()
-    (0.25, [0.1875, -0.1875])
+    >>> from tasks.evaluation.clustered import RowClusters
+    >>> rows = GroupedRows.of(np.zeros(2, dtype=int), 1, RowClusters(*[np.arange(2)] * 3))
+    >>> made = gini_by_group(np.array([3.0, 1.0]), np.array([0, 1]), 2, rows)
+    >>> made.value.tolist(), made.influence.tolist()
+    ([0.25], [0.1875, -0.1875])
     """
-    exposures = np.bincount(codes, looks, count).astype(np.float64)
-    total, value = exposures.sum(), float(gini(exposures))
-    if not total:
-        return Statistic(value, np.zeros(len(looks)), looks)
-    places = np.empty(count)
-    places[np.argsort(exposures, kind="stable")] = (2 * np.arange(1, count + 1) - count - 1) / count
-    return Statistic(value, looks * (places[codes] - value) / total, looks)
+    exposures = _exposures(looks, codes, count, rows)
+    total, value = exposures.sum(axis=1), gini(exposures)
+    order = np.argsort(exposures, axis=1, kind="stable")
+    places = np.empty(exposures.shape)
+    np.put_along_axis(places, order, ((2 * np.arange(1, count + 1) - count - 1) / count)[None, :], axis=1)
+    deviation = places[rows.codes, codes] - value[rows.codes]
+    return GroupedStatistic(value, np.nan_to_num(looks * deviation / _positive(total)[rows.codes]), looks)
+
+
+def _exposures(looks: Floats, codes: Codes, count: int, rows: GroupedRows) -> Floats:
+    """Sum the looks on each value [groups, count]."""
+    cells = rows.codes.astype(np.int64) * count + codes
+    summed = np.bincount(cells, looks, rows.count * count).astype(np.float64, copy=False)
+    return summed.reshape(rows.count, count)
+
+
+def _positive(total: Floats) -> Floats:
+    return np.where(total > 0, total, np.nan)

@@ -29,7 +29,8 @@ class Measured:
     ``metric`` is its name, ``kind`` and ``subject`` (a task or a column) what the name means. ``relative`` is
     policy / baseline - 1. ``reason`` says why a figure is missing, or may not be judged; ``judge`` names
     whose predictions were believed (the same for metrics of outcomes). ``events``: the fewer of the positive
-    outcomes in the slots of both; None for what counts none.
+    outcomes in the slots of both; None for what counts none. ``pooled``: the values that the segment holds
+    where each of them alone is too thin.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -45,6 +46,7 @@ class Measured:
     reason: str = ""
     events: int | None = None
     by_day: tuple[DayChange, ...] = ()
+    pooled: tuple[str, ...] = ()
 
 
 class Headline(Section):

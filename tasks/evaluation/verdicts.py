@@ -185,6 +185,11 @@ class Verdict:
         """Say what was judged, and where."""
         return self.subject if self.segment == ALL else f"{self.subject} at {self.segment}"
 
+    @property
+    def harms_segment(self) -> bool:
+        """Whether a bound is broken in a segment."""
+        return self.segment != ALL and self.outcome in {Outcome.BLOCK, Outcome.WARN}
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON; unknown figures become null."""
         return _VERDICT.dump_python(self, mode="json")

@@ -31,7 +31,8 @@ def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", 
 
     Promote needs every verdict to be pass, warn or no_rule. A cannot_tell is a warning or a reason to hold as
     the verdict itself says (the primary holds, a cost by its own rule), else as the surface declares. No
-    verdict at all is a hold, and so is a release of which nothing could be told: nothing was shown.
+    verdict at all is a hold, and so is a release of which nothing could be told: nothing was shown. Segments
+    that are harmed come first in both lists: no figure of the whole makes up for them.
 
     Examples
     --------
@@ -40,8 +41,9 @@ def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", 
     """
     if not verdicts:
         return Hold(("no gate was judged",), ())
-    warnings = tuple(explain_verdict(v) for v in verdicts if _warns(v, cannot_tell))
-    reasons = tuple(explain_verdict(v) for v in verdicts if _holds(v, cannot_tell))
+    ordered = sorted(verdicts, key=lambda verdict: not verdict.harms_segment)
+    warnings = tuple(explain_verdict(v) for v in ordered if _warns(v, cannot_tell))
+    reasons = tuple(explain_verdict(v) for v in ordered if _holds(v, cannot_tell))
     if not reasons and not any(v.outcome in {Outcome.PASS, Outcome.WARN} for v in verdicts):
         reasons = ("nothing could be told: no verdict is a pass",)
     return Hold(reasons, warnings) if reasons else Promote(warnings)

@@ -6,6 +6,7 @@
       slates                    what releases, policies and baselines put into the slots
         metrics, terms          sums by user: rates, exposure, what each term of the utility adds
           replay_policies       every policy on the same candidates, with intervals
+            moves               who moves between two policies; ``policy_diff`` shows it
             guardrails          a policy's bounds, judged
               simulate          the simulation step; ``page`` shows it, ``notes`` says what it cannot tell
     compare, shadow             champion and challenger on the newest traffic
@@ -17,5 +18,6 @@
         rehearsed_weights, tuned    the front, what is chosen, and what users unseen by the search say of both
           tune                  the tuning step on ``tuning_slice``, with ``tuning_trials`` in MLflow
 
-Steps: logged_candidates, notes, off_policy, shadow, simulate, slates, tune, tuning_slice, tuning_trials.
+Steps: logged_candidates, notes, off_policy, policy_diff, shadow, simulate, slates, tune, tuning_slice,
+    tuning_trials.
 """

@@ -37,6 +37,8 @@ from tasks.evaluation.verdicts import (
 _ONE_SIDED: Final = 0.025
 """Chance of an interval of 95 % to lie wholly beyond a bound that holds."""
 MODEL_JUDGED: Final = "model-judged"
+_MOST_NAMED: Final = 8
+"""Values of a pool that a sentence names; evidence names them all."""
 BELIEVED: Final = frozenset({MetricKind.PREDICTED, MetricKind.EXPECTED_UTILITY})
 """Metrics of what a release believes: intervals tell how candidates vary, not how wrong it is."""
 
@@ -130,7 +132,7 @@ def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str
         outcome=outcome,
         threshold=bound.words,
         observed=_printed(bound.observed, measured),
-        reason=measured.reason or _by_whom(measured),
+        reason="; ".join(filter(None, (measured.reason or _by_whom(measured), pool_in_words(measured)))),
         evidence=run,
         relative=bound.relative,
         task=measured.subject,
@@ -139,16 +141,22 @@ def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str
     )
 
 
-def without_interval(measured: Measured) -> Measured:
-    """Drop the intervals of what a model believes: they say nothing of how wrong the model is."""
-    if measured.kind not in BELIEVED:
-        return measured
-    return replace(
-        measured,
-        policy=_point(measured.policy),
-        baseline=_point(measured.baseline),
-        relative=_point(measured.relative),
-    )
+def pool_in_words(measured: Measured) -> str:
+    """Name the values that a segment pools; empty where it is one value.
+
+    Examples
+    --------
+    >>> from tasks.contracts.metrics import Metric
+    >>> rate = Metric(MetricKind.RATE, "hide")
+    >>> pool = Measured(rate.name, "source=other", "r", None, None, None, rate.kind, pooled=("ads", "mail"))
+    >>> pool_in_words(pool)
+    'pools 2 thin values: ads, mail'
+    """
+    if not measured.pooled:
+        return ""
+    shown, more = measured.pooled[:_MOST_NAMED], len(measured.pooled) - _MOST_NAMED
+    rest = f" and {more} more" if more > 0 else ""
+    return f"pools {len(measured.pooled)} thin values: {', '.join(shown)}{rest}"
 
 
 def _power(bound: Bound, measured: Measured) -> Power | None:
@@ -179,7 +187,8 @@ def _corrected(verdict: Verdict, adjusted: float, family: int) -> Verdict:
     if verdict.outcome not in {Outcome.BLOCK, Outcome.WARN} or adjusted <= _ONE_SIDED:
         return verdict
     reason = f"chance may do this in one of {family} segments (p {adjusted:.2g})"
-    return replace(verdict, outcome=Outcome.CANNOT_TELL, reason=reason)
+    joined = "; ".join(filter(None, (reason, verdict.reason)))
+    return replace(verdict, outcome=Outcome.CANNOT_TELL, reason=joined)
 
 
 def _finite(bound: float) -> float | None:

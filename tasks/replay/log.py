@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,9 @@ from tasks.replay.outcomes import JointOutcome
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+_HALF: Final = 0.5
+"""Share of the logged looks that the items outside the long tail make."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,16 @@ class CandidateLog:
         return self.examined_at(self.logged_position)
 
     @cached_property
+    def in_long_tail(self) -> npt.NDArray[np.bool_]:
+        """Rows of items outside those that make half of the logged looks, shape (n,)."""
+        exposure = np.bincount(self.items, np.where(self.shown, self.logged_looks, 0.0))
+        order = np.argsort(-exposure, kind="stable")
+        before = np.r_[0.0, np.cumsum(exposure[order])[:-1]]
+        tail = np.zeros(len(exposure), dtype=bool)
+        tail[order] = before >= _HALF * exposure.sum()
+        return tail[self.items]
+
+    @cached_property
     def contradiction(self) -> str:
         """Why the logged propensities cannot be what they say; nothing where they can."""
         if not self.complete or self.inclusion is None:
@@ -115,6 +129,8 @@ class Slates:
     utility : the policy's utility, NaN where it has none, shape (n,).
     contributions : by term of the utility, shape (n,).
     worth : by term of the utility, its weight times its value column, in the row's context, shape (n,).
+    rank : place in the order by tiers and utility before the slate's rules, from 1; 0 for what was dropped,
+        shape (n,). None where nothing is known of it.
     follows_log : whether the slots depend on what was shown, as those of the logged order do.
     """
 
@@ -125,6 +141,7 @@ class Slates:
     utility: Floats | None = None
     contributions: Mapping[str, Floats] = field(default_factory=dict)
     worth: Mapping[str, Floats] = field(default_factory=dict)
+    rank: Ints | None = None
     follows_log: bool = False
 
     @property

@@ -1,17 +1,18 @@
-"""What each metric of a policy's slots is, as a statistic with each row's influence.
+"""What each metric of a policy's slots is, as sums over rows or as a statistic of groups of rows.
 
 ::
 
-    metric              numerator                                          denominator
-    <task>_rate         what a look leads to (rates.py)                    looks
-    <task>_predicted    examination(slot) x joint prediction (a)           looks
-    <task>_calibration  outcome                                            prediction (b), labelled slots
-    expected_utility    examination(slot) x utility                        looks
-    <column>_share      looks where the column has the value               looks
-    long_tail_exposure  looks on items outside those that make half        looks
-    component_share     within-request covariance of a term and utility    variance of the utility
-    entropy, gini       of the shares of a column's values in the looks
-    coverage            distinct items in the slots                        distinct items available
+    metric               numerator                                          denominator
+    <task>_rate          what a look leads to (rates.py)                    looks
+    <task>_predicted     examination(slot) x joint prediction (a)           looks
+    <task>_calibration   outcome                                            prediction (b), labelled slots
+    expected_utility     examination(slot) x utility                        looks
+    <column>_share       looks where the column has the value               looks
+    long_tail_exposure   looks on items outside those that make half        looks
+    component_share      within-request covariance of a term and utility    variance of the utility
+    slate_rule_activity  slots of items that plain order would leave out    slots
+    entropy, gini        of the shares of a column's values in the looks
+    coverage             distinct items in the slots                        distinct items available
 
 (a) at the reference position. A head that is not corrected for position speaks of the places where such items
 stood: its prediction is divided by their mean examination, so that no look is counted twice.
@@ -23,19 +24,19 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind
-from tasks.evaluation.clustered import Ratio, Statistic
-from tasks.evaluation.exposure import entropy_statistic, gini_statistic
+from tasks.evaluation.clustered import Ratio
+from tasks.evaluation.exposure import entropy_by_group, gini_by_group
+from tasks.evaluation.grouped import GroupedStatistic
 from tasks.evaluation.ndcg import request_gains
-from tasks.replay.log import CandidateLog, Floats, Slates
-
-_HALF: Final = 0.5
-"""Share of the logged looks that the items outside the long tail make."""
+from tasks.replay.log import CandidateLog, Floats, Ints, Slates
+from tasks.replay.segmentation import SegmentedRows
 
 Rows = npt.NDArray[np.bool_]
-Measurement = Ratio | Statistic
+ByGroup = Callable[[SegmentedRows], GroupedStatistic]
+Measurement = Ratio | ByGroup
+"""Sums over all rows, which any grouping of rows can divide, or what has to be made for each grouping."""
 
 _MIX = frozenset(
     {
@@ -48,9 +49,12 @@ _MIX = frozenset(
     }
 )
 OF_OUTCOMES: Final = frozenset(
-    {MetricKind.RATE, MetricKind.GIVEN, MetricKind.NDCG, MetricKind.OBSERVED_UTILITY}
+    {MetricKind.RATE, MetricKind.GIVEN, MetricKind.NDCG, MetricKind.RECALL, MetricKind.OBSERVED_UTILITY}
 )
+OF_ALL_CANDIDATES: Final = frozenset({MetricKind.RECALL, MetricKind.COMPONENT_SHARE})
+"""Metrics whose sums hold rows outside every slot."""
 """Metrics of what happened, which need looks and propensities."""
+_OF_LOOKS: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECALL})
 
 
 def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[str]) -> str:
@@ -61,7 +65,7 @@ def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[
         return "only what was shown is logged, so exposure, mix and coverage cannot be replayed"
     if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and NEW_ITEMS not in log.segments:
         return f"no segment is called {NEW_ITEMS}"
-    if metric.kind in {MetricKind.RATE, MetricKind.GIVEN} and metric.subject in request_level:
+    if metric.kind in _OF_LOOKS and metric.subject in request_level:
         return "no ranking of a request can move an outcome of the whole request"
     if metric.kind in OF_OUTCOMES and log.positions_logged and log.examination is None:
         return "positions are logged but the surface declares no examination curve"
@@ -76,9 +80,7 @@ def per_look(log: CandidateLog, slates: Slates, task: str) -> Floats | None:
     return prediction / log.mean_examination
 
 
-def measure_slots(
-    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
-) -> Measurement | None:
+def measure_slots(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Measurement | None:
     """Measure a metric of predictions, utility, mix or exposure.
 
     Parameters
@@ -87,22 +89,21 @@ def measure_slots(
     log : n candidates.
     slates : the policy that is measured.
     judge : whose predictions and utility are believed.
-    within : rows of the segment, shape (n,).
 
     Returns
     -------
     None where the judge has no predictions for the metric, or the log not the column.
     """
-    return _MEASUREMENTS[metric.kind](metric, log, slates, judge, within)
+    return _MEASUREMENTS[metric.kind](metric, log, slates, judge)
 
 
-def naive_ndcg(task: str, log: CandidateLog, slates: Slates, within: Rows) -> Ratio:
+def naive_ndcg(task: str, log: CandidateLog, slates: Slates) -> Ratio:
     """Average each request's NDCG over its labelled items, as the log's ranker let them be seen.
 
     It is printed beside the other and never gates: it has the wrong sign where a policy departs from the log.
     """
     label = log.labels[task]
-    rows = within & log.shown & np.isfinite(label)
+    rows = log.shown & np.isfinite(label)
     length = int(slates.slot.max(initial=1))
 
     def gains(rows: Rows) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
@@ -117,73 +118,68 @@ def naive_ndcg(task: str, log: CandidateLog, slates: Slates, within: Rows) -> Ra
     possible = ideal_of[log.requests[place]]
     numerator[place] = np.divide(gained, possible, out=np.zeros(len(place)), where=possible > 0)
     denominator[first] = ideal > 0
-    return Ratio(numerator, denominator, int(np.count_nonzero(label[inside] > 0)))
+    positive = inside & (label > 0)
+    return Ratio(numerator, denominator, int(np.count_nonzero(positive)), positive)
 
 
-def _predicted(
-    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
-) -> Ratio | None:
+def _predicted(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
     prediction = per_look(log, judge, str(metric.subject))
     if prediction is None:
         return None
-    looks = _looks(log, slates, within)
+    looks = looks_of(log, slates)
     return Ratio(looks * prediction, looks)
 
 
-def _calibration(
-    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
-) -> Ratio | None:
+def _calibration(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
     task = str(metric.subject)
     own = slates if slates.predictions else judge
     prediction = own.where_shown.get(task, own.predictions.get(task))
     if prediction is None:
         return None
     outcome = log.outcomes[task]
-    rows = within & (slates.slot > 0) & outcome.known & np.isfinite(prediction)
+    rows = (slates.slot > 0) & outcome.known & np.isfinite(prediction)
     weight = np.where(rows, outcome.weight, 0.0)
-    events = int(np.count_nonzero(rows & (outcome.value > 0)))
-    return Ratio(weight * outcome.value, weight * np.nan_to_num(prediction), events)
+    positive = rows & (outcome.value > 0)
+    events = int(np.count_nonzero(positive))
+    return Ratio(weight * outcome.value, weight * np.nan_to_num(prediction), events, positive)
 
 
-def _utility(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> Ratio | None:
+def _utility(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
     if judge.utility is None:
         return None
-    looks = _looks(log, slates, within & np.isfinite(judge.utility))
+    looks = np.where(np.isfinite(judge.utility), looks_of(log, slates), 0.0)
     return Ratio(looks * np.nan_to_num(judge.utility), looks)
 
 
-def _share(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> Ratio | None:
+def _share(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
     new = metric.kind is MetricKind.NEW_ITEM_EXPOSURE
     column = log.segments.get(NEW_ITEMS if new else str(metric.subject))
     if column is None:
         return None
     chosen = column.codes == 0 if new else np.asarray(column == metric.value)
-    looks = _looks(log, slates, within)
+    looks = looks_of(log, slates)
     return Ratio(looks * chosen, looks)
 
 
-def _long_tail(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> Ratio:
-    looks = _looks(log, slates, within)
-    return Ratio(looks * long_tail(log)[log.items], looks)
+def _long_tail(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio:
+    looks = looks_of(log, slates)
+    return Ratio(looks * log.in_long_tail, looks)
 
 
-def long_tail(log: CandidateLog) -> Rows:
-    """Return which items are outside those that make half of the logged looks, shape [items]."""
-    exposure = np.bincount(log.items, np.where(log.shown, log.logged_looks, 0.0))
-    order = np.argsort(-exposure, kind="stable")
-    before = np.r_[0.0, np.cumsum(exposure[order])[:-1]]
-    tail = np.zeros(len(exposure), dtype=bool)
-    tail[order] = before >= _HALF * exposure.sum()
-    return tail
+def _activity(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
+    """Count the slots of items that the plain order by utility would leave out of as many slots."""
+    if slates.rank is None:
+        return None
+    filled = slates.slot > 0
+    slots = np.bincount(log.requests, filled)
+    return Ratio((filled & (slates.rank > slots[log.requests])).astype(float), filled.astype(float))
 
 
-def _component(
-    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
-) -> Ratio | None:
+def _component(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
     term = judge.contributions.get(str(metric.subject))
     if term is None or judge.utility is None:
         return None
-    rows = within & np.isfinite(judge.utility)
+    rows = np.isfinite(judge.utility)
     inside = within_request(log, np.nan_to_num(judge.total), rows)
     part = within_request(log, np.nan_to_num(term), rows)
     return Ratio(part * inside, inside * inside)
@@ -196,36 +192,60 @@ def within_request(log: CandidateLog, values: Floats, rows: Rows) -> Floats:
     return np.where(rows, values - means[log.requests], 0.0)
 
 
-def _concentration(
-    metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows
-) -> Statistic | None:
+def _concentration(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> ByGroup | None:
     column = log.segments.get(str(metric.subject))
     if column is None:
         return None
-    statistic = entropy_statistic if metric.kind is MetricKind.ENTROPY else gini_statistic
-    return statistic(_looks(log, slates, within), column.codes, len(column.categories))
+    statistic = entropy_by_group if metric.kind is MetricKind.ENTROPY else gini_by_group
+    looks, codes, count = looks_of(log, slates), column.codes, len(column.categories)
+
+    def by_group(rows: SegmentedRows) -> GroupedStatistic:
+        return statistic(looks[rows.place], codes[rows.place], count, rows.grouped)
+
+    return by_group
 
 
-def _coverage(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates, within: Rows) -> Statistic:
+def _coverage(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> ByGroup:
     """Count distinct items in the slots over those available.
 
     What a user adds are the items that nobody else was given (the jackknife's pseudo-values).
     """
-    slots = within & (slates.slot > 0)
-    available = len(np.unique(log.items[within]))
-    given = pd.DataFrame({"item": log.items[slots], "user": log.users[slots]}).drop_duplicates()
-    users_of = given.groupby("item")["user"].transform("size").to_numpy()
-    lone = np.zeros(len(slots))
-    place = np.flatnonzero(slots)[given.index.to_numpy()]
-    lone[place[users_of == 1]] = 1.0
-    weight = slots.astype(np.float64)
-    influence = lone - weight * (lone.sum() / weight.sum() if slots.any() else 0.0)
-    share = given["item"].nunique() / available if available else np.nan
-    return Statistic(share, influence / max(available, 1), weight)
+
+    def by_group(rows: SegmentedRows) -> GroupedStatistic:
+        count, items = rows.grouped.count, np.int64(log.items.max(initial=0) + 1)
+        offered = np.zeros(count * items, dtype=bool)
+        offered[rows.codes * items + log.items] = True
+        available = offered.reshape(count, items).sum(axis=1)
+        slots = np.flatnonzero(slates.slot[rows.place] > 0)
+        pair = (rows.grouped.codes * items + log.items[rows.place])[slots]
+        user = log.users[rows.place][slots]
+        alone, first = _given_to_one(pair, user)
+        group = rows.grouped.codes[slots]
+        weight, lone = np.zeros(len(rows.place)), np.zeros(len(rows.place))
+        weight[slots] = 1.0
+        lone[slots[first[alone]]] = 1.0
+        each = np.maximum(available, 1)
+        share = rows.grouped.sum(lone) / np.maximum(rows.grouped.sum(weight), 1.0)
+        influence = (lone - weight * share[rows.grouped.codes]) / each[rows.grouped.codes]
+        given = np.bincount(group[first], minlength=count)
+        value = np.where(available > 0, given / each, np.nan)
+        return GroupedStatistic(value, influence, weight)
+
+    return by_group
 
 
-def _looks(log: CandidateLog, slates: Slates, within: Rows) -> Floats:
-    return np.where(within & (slates.slot > 0), log.examined_at(slates.slot), 0.0)
+def _given_to_one(pairs: Ints, users: Ints) -> tuple[Rows, Ints]:
+    """Return which distinct items went to one user only, and the first row of each."""
+    _, first, of = np.unique(pairs, return_index=True, return_inverse=True)
+    least, most = np.full(len(first), np.iinfo(np.int64).max), np.full(len(first), -1)
+    np.minimum.at(least, of, users)
+    np.maximum.at(most, of, users)
+    return least == most, first
+
+
+def looks_of(log: CandidateLog, slates: Slates) -> Floats:
+    """Return each row's examination in the policy's slots, 0 off them, shape (n,)."""
+    return np.where(slates.slot > 0, log.examined_at(slates.slot), 0.0)
 
 
 _MEASUREMENTS: Mapping[MetricKind, Callable[..., Measurement | None]] = {
@@ -236,6 +256,7 @@ _MEASUREMENTS: Mapping[MetricKind, Callable[..., Measurement | None]] = {
     MetricKind.NEW_ITEM_EXPOSURE: _share,
     MetricKind.LONG_TAIL_EXPOSURE: _long_tail,
     MetricKind.COMPONENT_SHARE: _component,
+    MetricKind.SLATE_RULE_ACTIVITY: _activity,
     MetricKind.ENTROPY: _concentration,
     MetricKind.GINI: _concentration,
     MetricKind.COVERAGE: _coverage,

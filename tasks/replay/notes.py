@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.segments import ALL
 from tasks.replay.findings import Findings
 from tasks.replay.slates import TestSlice
 from tasks.stores.releases import resolve_tested_release
@@ -54,7 +55,7 @@ def _of_the_log(test: TestSlice) -> Iterator[str]:
 def _unmeasured(measured: Sequence[Measured]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for one in measured:
-        if one.reason:
+        if one.reason and one.segment == ALL:
             reasons.setdefault(one.reason, []).append(one.metric)
     for reason, metrics in reasons.items():
         yield f"{', '.join(dict.fromkeys(metrics))}: {reason}."

@@ -1,15 +1,40 @@
 """The simulation report: what a release does to its slates, beside its baseline, on one page."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.replay_evidence import SlateRule
+from tasks.evaluation.replay_evidence import Measured, SlateRule
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.replay.findings import Findings
+from tasks.replay.mix import MOST_SHARES
 from tasks.reports.render import render
 
 _BY_DAY: Final = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.RATE})
+_MEANINGS: Final = {
+    MetricKind.PREDICTED: "Predicted rates and expected utility are what a release believes: their intervals "
+    "say how candidates vary, not how wrong the model is.",
+    MetricKind.NDCG: "NDCG has no level here: the ideal order is common to both, so only the change is told.",
+    MetricKind.RECALL: "Recall is the share, over all requests, of what the candidates would lead to if "
+    "looked at that the slots hold.",
+    MetricKind.SHARE: f"Shares are of looks, of the {MOST_SHARES} most frequent values of a column at most; "
+    "entropy and Gini index are of all its values.",
+    MetricKind.SLATE_RULE_ACTIVITY: "Slate-rule activity is the share of slots whose item the plain order by "
+    "utility would leave out.",
+}
+
+
+@dataclass(frozen=True)
+class SegmentFigures:
+    """One segment: the bounds that are broken there, its change of observed utility, every metric."""
+
+    name: str
+    harmed: tuple[Verdict, ...]
+    change: Estimate | None
+    rows: tuple[Measured, ...]
 
 
 def simulation_page(
@@ -35,9 +60,40 @@ def simulation_page(
         title=title,
         facts=facts,
         notes=notes,
-        verdicts=found.verdicts,
+        harmed=[verdict for verdict in found.verdicts if verdict.harms_segment],
+        verdicts=sorted(found.verdicts, key=lambda verdict: not verdict.harms_segment),
         by_day=[m for m in found.measured if m.by_day and m.kind in _BY_DAY],
         comparisons=comparisons,
         rules=rules,
-        segments=[m for m in found.measured if m.segment != ALL],
+        segments=order_segments(found),
+        explained=explained_metrics(found.measured),
     )
+
+
+def order_segments(found: Findings) -> list[SegmentFigures]:
+    """Return the figures of each segment: the harmed first, then those that lose most observed utility."""
+    rows: dict[str, list[Measured]] = {}
+    for one in found.measured:
+        if one.segment != ALL:
+            rows.setdefault(one.segment, []).append(one)
+    segments = [
+        SegmentFigures(
+            name,
+            tuple(v for v in found.verdicts if v.segment == name and v.harms_segment),
+            next((m.relative for m in each if m.kind is MetricKind.OBSERVED_UTILITY), None),
+            tuple(each),
+        )
+        for name, each in rows.items()
+    ]
+    return sorted(segments, key=_worst_first)
+
+
+def _worst_first(segment: SegmentFigures) -> tuple[bool, float]:
+    change = math.nan if segment.change is None else segment.change.value
+    return (not segment.harmed, math.inf if math.isnan(change) else change)
+
+
+def explained_metrics(measured: Sequence[Measured]) -> list[str]:
+    """Say what the figures on the page are, as far as there are any of a kind."""
+    kinds = {one.kind for one in measured if one.policy is not None}
+    return [words for kind, words in _MEANINGS.items() if kind in kinds]

@@ -12,7 +12,8 @@ that happen to hold shown items is not (of a random order it says nearly no chan
 what was shown, as the logged one does, needs no weight: sum of y over sum of e of its labelled slots. A log
 without propensities is read so too, and its figure favours what the logger favoured.
 ``ndcg_<task>`` is the same with 1 / log2(1 + slot) in place of ``e``; the ideal is common to all policies and
-cancels in a relative change.
+cancels in a relative change. ``recall_<task>`` is the sum over slots of what each would lead to if looked at,
+over the same of all candidates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +22,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.clustered import Ratio, Statistic, divide_statistics
+from tasks.evaluation.clustered import Ratio
 from tasks.replay.log import CandidateLog, Floats, Slates
-from tasks.replay.outcomes import JointOutcome
+from tasks.replay.metrics import looks_of
 
 Rows = npt.NDArray[np.bool_]
 
@@ -43,52 +44,63 @@ class RateEstimator:
     log: CandidateLog
     per_look: Mapping[str, Floats] = field(default_factory=dict)
 
-    def rate(self, task: str, slates: Slates, within: Rows) -> Ratio:
-        """Return the rate per look of a task in the slots ``within`` a segment."""
-        return self._rate(task, slates, self._looks(slates, within))
+    def rate(self, task: str, slates: Slates) -> Ratio:
+        """Return the rate per look of a task in the slots."""
+        return self._rate(task, slates, looks_of(self.log, slates))
 
-    def gain(self, task: str, slates: Slates, within: Rows) -> Ratio:
+    def gain(self, task: str, slates: Slates) -> Ratio:
         """Return the discounted gain per slot of a task: NDCG up to the ideal, which all policies share."""
-        slots = within & (slates.slot > 0)
+        slots = slates.slot > 0
         return self._rate(task, slates, np.where(slots, 1.0 / np.log2(1.0 + np.maximum(slates.slot, 1)), 0.0))
 
-    def rate_given(self, task: str, given: str, slates: Slates, within: Rows) -> Statistic:
-        """Return the rate of a task over the rate of what comes before it."""
-        child, before = (self.rate(name, slates, within).statistic for name in (task, given))
-        return divide_statistics(child, before)
+    def recall(self, task: str, slates: Slates) -> Ratio:
+        """Return the share of what all candidates would lead to, if looked at, that the slots hold.
 
-    def utility(self, terms: "Sequence[Term]", slates: Slates, within: Rows) -> Ratio:
+        A ratio of sums over requests, whose denominator all policies share.
+        """
+        inside = (slates.slot > 0).astype(np.float64)
+        total = self._led_to(task, np.ones(len(inside)), follows_log=False)
+        part = self._led_to(task, inside, follows_log=slates.follows_log)
+        positive = self._positive(task, inside > 0)
+        return Ratio(part, total, int(np.count_nonzero(positive)), positive)
+
+    def utility(self, terms: "Sequence[Term]", slates: Slates) -> Ratio:
         """Return the observed utility per look: the sum over terms of worth x rate."""
-        looks = self._looks(slates, within)
-        total, events = np.zeros(len(looks)), 0
+        looks = looks_of(self.log, slates)
+        total, positives = np.zeros(len(looks)), np.zeros(len(looks))
         for term in terms:
             if term.believed is None:
                 part = self._rate(term.task, slates, looks, term.worth)
                 total += _rescale(part, looks)
-                events += part.events or 0
+                positives += self._positive(term.task, looks > 0)
             else:
                 total += looks * term.worth * term.believed
-        return Ratio(total, looks, events)
+        return Ratio(total, looks, int(positives.sum()), positives)
 
-    def events(self, task: str, slates: Slates, within: Rows) -> int:
+    def events(self, task: str, slates: Slates) -> int:
         """Count the positive outcomes that the slots hold."""
-        outcome = self.log.outcomes[task]
-        return _count(outcome, within & (slates.slot > 0))
+        return int(np.count_nonzero(self._positive(task, slates.slot > 0)))
 
-    def _looks(self, slates: Slates, within: Rows) -> Floats:
-        return np.where(within & (slates.slot > 0), self.log.examined_at(slates.slot), 0.0)
+    def _positive(self, task: str, rows: Rows) -> Rows:
+        outcome = self.log.outcomes[task]
+        return rows & outcome.known & (outcome.value > 0)
 
     def _rate(self, task: str, slates: Slates, looks: Floats, worth: Floats | float = 1.0) -> Ratio:
         """Divide what the slots lead to, times its worth, by their looks."""
+        positive = self._positive(task, looks > 0)
+        labelled = slates.follows_log or self.log.inclusion is None
+        led_to = self._led_to(task, looks, follows_log=slates.follows_log) * worth
+        below = looks * self.log.outcomes[task].weight if labelled else looks
+        return Ratio(led_to, below, int(np.count_nonzero(positive)), positive)
+
+    def _led_to(self, task: str, looks: Floats, *, follows_log: bool) -> Floats:
+        """Return what each row leads to for the looks that it gets: labelled rows alone, or doubly robust."""
         outcome = self.log.outcomes[task]
         seen = outcome.value / self.log.logged_looks if outcome.looked_at else outcome.value
-        events = _count(outcome, looks > 0)
-        if slates.follows_log or self.log.inclusion is None:
-            labelled = looks * outcome.weight
-            return Ratio(labelled * worth * seen, labelled, events)
+        if follows_log or self.log.inclusion is None:
+            return looks * outcome.weight * seen
         predicted = self.per_look.get(task, np.zeros(len(looks)))
-        correction = outcome.weight * self.log.inclusion * (seen - predicted)
-        return Ratio(looks * worth * (predicted + correction), looks, events)
+        return looks * (predicted + outcome.weight * self.log.inclusion * (seen - predicted))
 
 
 @dataclass(frozen=True)
@@ -101,10 +113,6 @@ class Term:
     task: str
     worth: Floats
     believed: Floats | None = None
-
-
-def _count(outcome: JointOutcome, rows: Rows) -> int:
-    return int(np.count_nonzero(rows & outcome.known & (outcome.value > 0)))
 
 
 def _rescale(part: Ratio, looks: Floats) -> Floats:

@@ -21,8 +21,9 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.components import judge_components
 from tasks.replay.costs import judge_cost
 from tasks.replay.findings import Findings
-from tasks.replay.guardrails import judge_guardrail, without_interval
+from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.mix import mix_metrics
 from tasks.replay.primary import judge_primary
 from tasks.replay.replay_policies import Replay
 
@@ -70,20 +71,16 @@ def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) ->
     run : the MLflow run that the figures come from.
     """
     replay, metrics = rehearsal.replay, rehearsal.metrics
-    by = _segments(rehearsal.contracts)
+    by = _segments(rehearsal.contracts, metrics)
     policy, baseline = rehearsal.policy, rehearsal.baseline
     measured = {n: replay.measure(m, policy, baseline, by.get(n, ())) for n, m in metrics.items()}
     terms = replay.utility_terms(policy, baseline)
     return Findings(
         baseline=baseline.name,
         verdicts=list(_judged(rehearsal, replay, measured, run)),
-        measured=[without_interval(one) for one in chain.from_iterable(measured.values())],
+        measured=list(chain.from_iterable(measured.values())),
         others={
-            name: [
-                without_interval(one)
-                for m in metrics.values()
-                for one in replay.measure(m, slates, policy, ())
-            ]
+            name: [one for m in metrics.values() for one in replay.measure(m, slates, policy, ())]
             for name, slates in others.items()
         },
         believed=terms.believed,
@@ -102,21 +99,42 @@ def report_metrics(contracts: Contracts, log: CandidateLog) -> dict[str, Metric]
     metrics += [Metric(MetricKind.OBSERVED_UTILITY), Metric(MetricKind.EXPECTED_UTILITY)]
     metrics += [Metric(MetricKind.RATE, task) for task in ranked]
     metrics += [Metric(k, task) for task in likely for k in (MetricKind.PREDICTED, MetricKind.CALIBRATION)]
-    metrics += [Metric(MetricKind.NDCG, task) for task in ranked]
+    metrics += [Metric(k, task) for task in ranked for k in (MetricKind.NDCG, MetricKind.RECALL)]
     metrics += [Metric(MetricKind.COVERAGE), Metric(MetricKind.LONG_TAIL_EXPOSURE)]
+    metrics += [Metric(MetricKind.SLATE_RULE_ACTIVITY), *mix_metrics(contracts, log)]
     metrics += [Metric(MetricKind.COMPONENT_SHARE, task) for task in contracts.utility.weights]
     metrics += [Metric(MetricKind.NEW_ITEM_EXPOSURE)] if NEW_ITEMS in log.segments else []
     return {metric.name: metric for metric in metrics}
 
 
-def _segments(contracts: Contracts) -> dict[str, tuple[str, ...]]:
-    """Return the segments by which each metric is measured: a cost's prediction in those of its rate."""
-    by: dict[str, tuple[str, ...]] = {}
+def _segments(contracts: Contracts, metrics: Mapping[str, Metric]) -> dict[str, tuple[str, ...]]:
+    """Return the segments by which each metric is measured: the surface's, and those that guardrails name.
+
+    The prediction of a cost is measured in the segments of its rate too.
+    """
+    declared = tuple(segment.name for segment in contracts.surface.segments)
+    by = {
+        name: tuple(one for one in declared if one != _column(metric))
+        for name, metric in metrics.items()
+        if _in_segments(contracts, metric)
+    }
     for rail in contracts.utility.guardrails:
         cost = _cost(contracts, rail)
         for name in (rail.metric, *((Metric(MetricKind.PREDICTED, cost).name,) if cost else ())):
             by[name] = tuple(dict.fromkeys((*by.get(name, ()), *rail.by)))
     return by
+
+
+def _in_segments(contracts: Contracts, metric: Metric) -> bool:
+    """Whether a metric is always measured by segment: predictions only of what costs."""
+    if metric.kind is MetricKind.PREDICTED:
+        return contracts.tasks.tasks[str(metric.subject)].family.costs
+    return metric.kind not in {MetricKind.COMPONENT_SHARE, MetricKind.CALIBRATION, MetricKind.LATENCY}
+
+
+def _column(metric: Metric) -> str | None:
+    """Return the segment whose own mix a metric is: inside one of its values it says nothing."""
+    return NEW_ITEMS if metric.kind is MetricKind.NEW_ITEM_EXPOSURE else metric.subject
 
 
 def _cost(contracts: Contracts, rail: Guardrail) -> str | None:

@@ -3,34 +3,44 @@
 A replay narrows what is worth testing; it does not prove what people would have done.
 """
 
-import math
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
+from typing import Final
 
 import numpy as np
 
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.binary import divide
-from tasks.evaluation.clustered import Ratio, Statistic, clustered_interval, relative_change
+from tasks.evaluation.clustered import Ratio
+from tasks.evaluation.grouped import (
+    GroupedStatistic,
+    PairedEstimates,
+    divide_grouped,
+    grouped_ratio,
+    paired_estimates,
+)
 from tasks.evaluation.replay_evidence import DayChange, Measured
-from tasks.evaluation.segments import ALL, name_segment
-from tasks.evaluation.verdicts import Estimate
-from tasks.replay.inclusion import LEAST_INCLUSION, MOST_UNSUPPORTED, unsupported_share
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+from tasks.replay.compared import Compared
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.metrics import (
+    OF_ALL_CANDIDATES,
     OF_OUTCOMES,
     Measurement,
-    Rows,
     measure_slots,
     naive_ndcg,
     per_look,
     unanswerable,
 )
 from tasks.replay.rates import THIN, RateEstimator, Term
+from tasks.replay.segmentation import Segmentation, SegmentedRows
 
-BIASED = "the log holds candidates without propensities, so the figure favours what its ranker favoured"
-_STANDARD_ERRORS = 2.0
+_MOST_COMPARED: Final = 4
+"""Pairs of policies whose rows are kept in groups: a search measures thousands, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -62,28 +72,24 @@ class Replay:
     request_level: frozenset[str] = frozenset()
 
     def measure(self, metric: Metric, policy: Slates, baseline: Slates, by: Sequence[str]) -> list[Measured]:
-        """Measure one metric on the whole and in every value of the segments named by ``by``."""
+        """Measure one metric on the whole and in the segments named by ``by``, thin values pooled."""
         reason = unanswerable(metric, self.log, request_level=self.request_level)
         if reason:
             return [_unknown(metric, ALL, "", reason)]
-        doubt = self._doubt(policy, baseline) if metric.kind in OF_OUTCOMES else ""
-        utility = metric.kind is MetricKind.OBSERVED_UTILITY
-        terms = self.utility_terms(policy, baseline).terms if utility else ()
+        compared = self._compare(policy, baseline)
+        doubt = compared.doubt if metric.kind in OF_OUTCOMES else ""
         return [
             replace(measured, reason=measured.reason or doubt)
             for one in _with_naive(metric)
-            for segment, rows in self._segments(by)
-            for judge in _judges(metric, policy, baseline)
-            for measured in (self._measured(_Comparison(one, policy, baseline, judge, terms), segment, rows),)
+            for measured in self._measured(one, compared, () if one.naive else by)
         ]
 
     def utility_terms(self, policy: Slates, baseline: Slates) -> UtilityTerms:
         """Choose how each term of the baseline's utility enters: by what happened, or by a prediction."""
         worth = baseline.worth or policy.worth
-        everywhere = np.ones(len(self.log.requests), dtype=bool)
         terms, believed, left_out = [], {}, []
         for task, each in worth.items():
-            counted = [self._rates.events(task, slates, everywhere) for slates in (policy, baseline)]
+            counted = [self._rates.events(task, slates) for slates in (policy, baseline)]
             judge = baseline if task in baseline.predictions else self.reference
             prediction = per_look(self.log, judge, task)
             if not self.log.outcomes[task].looked_at or (min(counted) < THIN and prediction is None):
@@ -100,105 +106,144 @@ class Replay:
         known = {task: per_look(self.log, self.reference, task) for task in self.log.outcomes}
         return RateEstimator(self.log, {task: q for task, q in known.items() if q is not None})
 
-    def _doubt(self, *policies: Slates) -> str:
-        """Say why no rate of these policies may be judged; nothing where it may."""
-        if self.log.inclusion is None:
-            return BIASED
-        if self.log.contradiction:
-            return self.log.contradiction
-        for slates in policies:
-            if slates.follows_log or not self.log.complete:
-                continue
-            looks = np.where(slates.slot > 0, self.log.examined_at(slates.slot), 0.0)
-            share, error = unsupported_share(looks, self.log.inclusion)
-            if share - _STANDARD_ERRORS * error > MOST_UNSUPPORTED:
-                return (
-                    f"{share:.0%} of the looks of {slates.name} fall on items that the log shows with a "
-                    f"probability below {LEAST_INCLUSION:g}"
-                )
-        return ""
+    @cached_property
+    def _comparisons(self) -> deque[Compared]:
+        return deque(maxlen=_MOST_COMPARED)
 
-    def _segments(self, by: Sequence[str]) -> Iterator[tuple[str, Rows]]:
-        yield ALL, np.ones(len(self.log.requests), dtype=bool)
-        for name in by:
-            values = self.log.segments[name]
-            for code, value in enumerate(values.categories):
-                rows = np.asarray(values.codes == code)
-                if rows.any():
-                    yield name_segment(name, value), rows
+    def _compare(self, policy: Slates, baseline: Slates) -> Compared:
+        """Return a pair of policies with what their metrics share; the newest pairs are kept."""
+        for compared in self._comparisons:
+            if compared.policy is policy and compared.baseline is baseline:
+                return compared
+        self._comparisons.append(Compared(self.log, policy, baseline))
+        return self._comparisons[-1]
 
-    def _measured(self, compared: "_Comparison", segment: str, rows: Rows) -> Measured:
-        metric, judge = compared.metric, compared.judge
-        ours, theirs = (self._measure(compared, s, rows) for s in (compared.policy, compared.baseline))
-        if ours is None:
-            return _unknown(metric, segment, judge.name, f"{judge.name} gives no figure for it")
-        ours_alone = _statistic(ours)
-        if not ours_alone.weight.any():
-            reason = f"nothing to measure it by: no slot holds an observed label of {metric.subject}"
-            return _unknown(metric, segment, judge.name, reason)
-        change = None if theirs is None else relative_change(ours_alone, _statistic(theirs))
-        return Measured(
-            metric=metric.name,
-            segment=segment,
-            judge=judge.name,
-            policy=self._level(metric, ours_alone),
-            baseline=None if theirs is None else self._level(metric, _statistic(theirs)),
-            relative=None if change is None else clustered_interval(change, self.log.clusters),
-            kind=metric.kind,
-            subject=metric.subject,
-            events=ours_alone.events if change is None else change.events,
-            by_day=self._by_day(ours, theirs) if segment == ALL else (),
+    def _measured(self, metric: Metric, compared: Compared, by: Sequence[str]) -> Iterator[Measured]:
+        """Yield the whole, then each segment, as every judge sees it."""
+        views = [
+            _View(metric, compared, judge, *self._measurements(metric, compared, judge))
+            for judge in _judges(metric, compared.policy, compared.baseline)
+        ]
+        task = metric.subject if metric.kind in OF_OUTCOMES | {MetricKind.CALIBRATION} else None
+        for name in (None, *by):
+            segmentation = compared.segmentation(name, task)
+            rows = compared.rows(segmentation, everything=metric.naive or metric.kind in OF_ALL_CANDIDATES)
+            yield from chain.from_iterable(
+                zip(*(view.rows(segmentation, rows) for view in views), strict=True)
+            )
+
+    def _measurements(
+        self, metric: Metric, compared: Compared, judge: Slates
+    ) -> tuple[Measurement | None, Measurement | None]:
+        ours, theirs = (
+            self._measure(metric, compared, slates, judge) for slates in (compared.policy, compared.baseline)
         )
+        return ours, theirs
 
-    def _measure(self, compared: "_Comparison", slates: Slates, rows: Rows) -> Measurement | None:
-        metric, task = compared.metric, str(compared.metric.subject)
-        match metric.kind:
-            case MetricKind.RATE:
-                return self._rates.rate(task, slates, rows)
-            case MetricKind.GIVEN:
-                return self._rates.rate_given(task, str(metric.value), slates, rows)
-            case MetricKind.NDCG if metric.naive:
-                return naive_ndcg(task, self.log, slates, rows)
-            case MetricKind.NDCG:
-                return self._rates.gain(task, slates, rows)
-            case MetricKind.OBSERVED_UTILITY:
-                return self._rates.utility(compared.terms, slates, rows)
-        return measure_slots(metric, self.log, slates, compared.judge, rows)
+    def _measure(
+        self, metric: Metric, compared: Compared, slates: Slates, judge: Slates
+    ) -> Measurement | None:
+        task, rates = str(metric.subject), self._rates
+        if metric.kind not in OF_OUTCOMES:
+            return measure_slots(metric, self.log, slates, judge)
+        if metric.naive:
+            return naive_ndcg(task, self.log, slates)
+        if metric.kind is MetricKind.OBSERVED_UTILITY:
+            return rates.utility(self._terms(compared), slates)
+        if metric.kind is MetricKind.GIVEN:
+            return self._rate_given(task, str(metric.value), slates)
+        made = {MetricKind.RATE: rates.rate, MetricKind.NDCG: rates.gain, MetricKind.RECALL: rates.recall}
+        return made[metric.kind](task, slates)
 
-    def _level(self, metric: Metric, statistic: Statistic) -> Estimate:
-        """Return a figure's interval; a gain without its ideal is no level: only its change is told."""
-        interval = clustered_interval(statistic, self.log.clusters)
-        if metric.kind is MetricKind.NDCG and not metric.naive:
-            return Estimate(math.nan, math.nan, math.nan, interval.n)
-        return interval
+    def _terms(self, compared: Compared) -> tuple[Term, ...]:
+        return self.utility_terms(compared.policy, compared.baseline).terms
 
-    def _by_day(self, ours: Measurement, theirs: Measurement | None) -> tuple[DayChange, ...]:
-        """Return the change on each day, of metrics that are ratios of sums."""
-        if not isinstance(ours, Ratio) or not isinstance(theirs, Ratio):
-            return ()
-        policy, baseline = (
-            divide(*(np.bincount(self.log.days, rows) for rows in (m.numerator, m.denominator)))
-            for m in (ours, theirs)
-        )
-        changes = np.divide(policy, baseline, out=np.full(len(policy), np.nan), where=baseline > 0) - 1
-        return tuple(
-            DayChange(day, float(change)) for day, change in zip(self.log.dates, changes, strict=True)
-        )
+    def _rate_given(self, task: str, given: str, slates: Slates) -> Measurement:
+        """Return the rate of a task over the rate of what comes before it."""
+        child, before = (self._rates.rate(name, slates) for name in (task, given))
+
+        def by_group(rows: SegmentedRows) -> GroupedStatistic:
+            above, below = (grouped_ratio(_at(one, rows), rows.grouped) for one in (child, before))
+            return divide_grouped(above, below, rows.grouped)
+
+        return by_group
 
 
 @dataclass(frozen=True)
-class _Comparison:
-    """One metric of a policy and its baseline, the judge that is believed, and the terms of the utility."""
+class _View:
+    """One metric of a policy and its baseline as one judge sees it, over all rows of the log."""
 
     metric: Metric
-    policy: Slates
-    baseline: Slates
+    compared: Compared
     judge: Slates
-    terms: tuple[Term, ...]
+    ours: Measurement | None
+    theirs: Measurement | None
+
+    def rows(self, segmentation: Segmentation, rows: SegmentedRows) -> Iterator[Measured]:
+        """Yield the metric in every segment."""
+        if self.ours is None:
+            reason = f"{self.judge.name} gives no figure for it"
+            yield from (_unknown(self.metric, one, self.judge.name, reason) for one in segmentation.names)
+            return
+        ours = _statistic(self.ours, rows)
+        theirs = None if self.theirs is None else _statistic(self.theirs, rows)
+        seen = rows.grouped.sum(ours.weight) > 0
+        estimates = paired_estimates(ours, theirs, rows.grouped)
+        for segment, known, figures in zip(segmentation.names, seen, estimates, strict=True):
+            made = self._figures(segment, figures) if known else self._unseen(segment)
+            yield replace(made, pooled=segmentation.pooled.get(segment, ()))
+
+    def _unseen(self, segment: str) -> Measured:
+        reason = f"nothing to measure it by: no slot holds an observed label of {self.metric.subject}"
+        if self.metric.kind not in OF_OUTCOMES | {MetricKind.CALIBRATION}:
+            reason = "nothing to measure it by: no slot of the policy is in the segment"
+        return _unknown(self.metric, segment, self.judge.name, reason)
+
+    def _figures(self, segment: str, figures: PairedEstimates) -> Measured:
+        metric = self.metric
+        return Measured(
+            metric=metric.name,
+            segment=segment,
+            judge=self.judge.name,
+            policy=_level(metric, figures.policy),
+            baseline=None if figures.baseline is None else _level(metric, figures.baseline),
+            relative=figures.relative,
+            kind=metric.kind,
+            subject=metric.subject,
+            events=figures.events,
+            by_day=self._by_day() if segment == ALL else (),
+        )
+
+    def _by_day(self) -> tuple[DayChange, ...]:
+        """Return the change on each day, of metrics that are ratios of sums."""
+        ours, theirs, log = self.ours, self.theirs, self.compared.log
+        if not isinstance(ours, Ratio) or not isinstance(theirs, Ratio):
+            return ()
+        policy, baseline = (
+            divide(*(np.bincount(log.days, rows) for rows in (m.numerator, m.denominator)))
+            for m in (ours, theirs)
+        )
+        changes = np.divide(policy, baseline, out=np.full(len(policy), np.nan), where=baseline > 0) - 1
+        return tuple(DayChange(day, float(change)) for day, change in zip(log.dates, changes, strict=True))
 
 
-def _statistic(measured: Measurement) -> Statistic:
-    return measured.statistic if isinstance(measured, Ratio) else measured
+def _statistic(measured: Measurement, rows: SegmentedRows) -> GroupedStatistic:
+    if isinstance(measured, Ratio):
+        return grouped_ratio(_at(measured, rows), rows.grouped)
+    return measured(rows)
+
+
+def _at(ratio: Ratio, rows: SegmentedRows) -> Ratio:
+    """Return a ratio of those rows that are summed."""
+    positives = None if ratio.positives is None else ratio.positives[rows.place]
+    return Ratio(ratio.numerator[rows.place], ratio.denominator[rows.place], ratio.events, positives)
+
+
+def _level(metric: Metric, estimate: Estimate) -> Estimate:
+    """Return a figure's interval; a gain without its ideal is no level: only its change is told."""
+    if metric.kind is MetricKind.NDCG and not metric.naive:
+        return replace(UNKNOWN_ESTIMATE, n=estimate.n)
+    return estimate
 
 
 def _unknown(metric: Metric, segment: str, judge: str, reason: str) -> Measured:

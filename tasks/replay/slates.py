@@ -27,6 +27,7 @@ from tasks.release.loading import LoadedRelease
 from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.logged_candidates import labelled_candidates
+from tasks.replay.mix import mix_columns
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
@@ -109,12 +110,13 @@ class TestSlice:
         return candidate_log(self.candidates, reading)
 
     def _mix_columns(self) -> "dict[str, pd.Categorical[Any]]":
-        """Return the columns whose shares a guardrail may name, as far as the candidates hold them."""
+        """Return the columns whose mix a report or a guardrail names, as far as the candidates hold them."""
         surface, tasks = self.contracts.surface, self.contracts.tasks.tasks
         columns = {*surface.features.categorical, *(one.column for one in surface.segments), c.SOURCE}
         rails = self.contracts.utility.guardrails
         named = [parse_metric(rail.metric, tasks=tasks, columns=columns) for rail in rails]
         subjects = {one.subject for one in named if one is not None and one.subject in columns}
+        subjects |= {*mix_columns(self.contracts)}
         return {
             str(name): pd.Categorical(self.candidates[name].astype("string").fillna(UNKNOWN))
             for name in subjects & {*self.candidates.columns}
@@ -135,12 +137,16 @@ class TestSlice:
             utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
             contributions=compute_utilities(self.candidates, predictions, policy).contributions,
             worth=self._worth(policy),
+            rank=scored[c.RANK].fillna(0).to_numpy(dtype=np.int64),
         )
         return Scored(slates, scored, predictions, policy)
 
     def slates_under(self, policy: UtilitySpec, scored: Scored, name: str) -> Slates:
         """Return the slates that another utility policy makes of the same predictions."""
-        utility = UtilityPolicy.from_json(canonical(policy))
+        return self.slates_by(UtilityPolicy.from_json(canonical(policy)), scored, name)
+
+    def slates_by(self, utility: UtilityPolicy, scored: Scored, name: str) -> Slates:
+        """Return the slates that a policy, as the kernel reads it, makes of the same predictions."""
         decided = decide(self.candidates, scored.predictions, utility, self._slate, sets=self._sets)
         slot = decided.slate_position.astype(np.int64)
         refuse_leaks(self.candidates, slot, utility, name=name)
@@ -152,6 +158,7 @@ class TestSlice:
             utility=decided.utility,
             contributions=decided.contributions,
             worth=self._worth(utility),
+            rank=decided.rank.astype(np.int64),
         )
 
     def baseline_order(self, scored: Scored, order: str | None = None) -> Slates:

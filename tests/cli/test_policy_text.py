@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.cli import main
+from tasks.cli import main, policy_text
+from tasks.cli.output import as_text
 
 SURFACES = Path(__file__).parents[2] / "surfaces"
 
@@ -18,3 +19,49 @@ def test_a_context_shows_what_it_changes_and_no_more(capsys: pytest.CaptureFixtu
     assert "25 for each of margin" in contexts
     assert "report_7d" not in contexts
     assert "slate" not in contexts
+
+
+def test_a_diff_says_who_moves_what_it_does_to_negatives_and_shows_requests() -> None:
+    level = {"value": 2.5, "low": 2.0, "high": 3.0, "n": 90}
+    fall = {"value": -0.2, "low": -0.3, "high": -0.1, "n": 90}
+    side = {"name": "release 3", "policy": "feed-utility", "version": 3}
+    slots = [
+        {"place": 1, "before": "i1", "after": "i3", "place_before": None},
+        {"place": 2, "before": "i2", "after": None, "place_before": None},
+    ]
+    plain = {
+        "before": side,
+        "after": {**side, "name": "bold.yaml", "version": 4},
+        "release": 3,
+        "first_day": "2026-03-01",
+        "last_day": "2026-03-07",
+        "requests": 1200,
+        "users": 400,
+        "notes": ["a note"],
+        "replaced": {"value": 0.25, "low": 0.2, "high": 0.3, "n": 400},
+        "negatives": [{"task": "hide", "segment": "all", "before": level, "after": level, "relative": fall}],
+        "movers": [
+            {
+                "column": "source",
+                "value": "ads",
+                "up": 1200,
+                "down": 3,
+                "before": None,
+                "after": None,
+                "relative": None,
+            }
+        ],
+        "rule": "the most",
+        "examples": [{"request": "r-1", "replaced": 1, "slots": slots}],
+        "report": "/r.html",
+    }
+    written = as_text(policy_text.write_diff(plain))
+    lines = [" ".join(line.split()) for line in written.splitlines()]
+    assert "after: feed-utility version 4 (bold.yaml)" in lines
+    assert "slots with another item: 25.0% [20.0%, 30.0%]" in lines
+    assert "hide all 2.5 [2, 3] 2.5 [2, 3] -20.0% [-30.0%, -10.0%]" in lines
+    assert "source ads 1,200 3 - - -" in lines
+    assert "r-1: 1 of 2 slots" in lines
+    assert "1 i1 i3 off" in lines
+    assert "2 i2 -" in lines
+    assert max(map(len, written.splitlines())) <= 100

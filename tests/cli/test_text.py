@@ -172,17 +172,6 @@ def test_what_failed_in_validation_is_written_first_and_the_worst_of_it_before_a
     ]
 
 
-def test_a_further_policy_is_written_with_its_metrics_beside_those_of_the_release() -> None:
-    row = {"metric": "click_rate", "judge": "release 3", "reason": "", "relative": {"value": 0.25}}
-    metrics = [{**row, "policy": {"value": 0.5}, "baseline": {"value": 0.4}}, {**row, "metric": "coverage", "policy": None, "baseline": None, "relative": None}]  # fmt: skip
-    policies = [{"name": "bold.yaml", "metrics": metrics}]
-    plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
-    written = " ".join(as_text(text.write_simulation({**plain, "policies": policies})).split())
-    assert "bold.yaml against release 3:" in written
-    assert "click_rate release 3 0.5000 0.4000 +25.0%" in written
-    assert "coverage release 3 - - -" in written
-
-
 def test_releases_are_compared_side_by_side() -> None:
     side = {
         "version": 3,

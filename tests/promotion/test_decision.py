@@ -64,3 +64,14 @@ def test_a_share_of_a_baseline_is_told_in_percent_with_its_segment_and_reason() 
     assert explain_verdict(verdict) == (
         "decision warn: hide_rate at tenure=new +5.0% [+1.0%, +9.0%], allowed rise of 2.0% (judged by 1)"
     )
+
+
+def test_a_harmed_segment_is_the_first_reason() -> None:
+    primary = Verdict("decision", "observed_utility", "all", Outcome.CANNOT_TELL, "", None, holds=True)
+    harmed = Verdict("decision", "hide_rate", "tenure=new", Outcome.BLOCK, "", None)
+    warned = Verdict("decision", "hide_rate", "tenure=old", Outcome.WARN, "", None)
+    doubtful = Verdict("data", "click.rows", "all", Outcome.WARN, "", None)
+    decision = decide_release([primary, doubtful, harmed, warned], cannot_tell="warn")
+    assert isinstance(decision, Hold)
+    assert [reason.partition(" at ")[2] for reason in decision.reasons] == ["tenure=new", ""]
+    assert decision.warnings[0] == "decision warn: hide_rate at tenure=old"

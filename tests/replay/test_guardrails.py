@@ -8,7 +8,7 @@ from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Outcome
-from tasks.replay.guardrails import judge_guardrail, without_interval
+from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import LOGGED, metric, page, slates, whole
 
@@ -43,13 +43,8 @@ def test_of_two_judges_the_worse_decides() -> None:
     assert verdict.reason == "model-judged, by champion 1"
 
 
-def test_a_belief_is_printed_without_an_interval() -> None:
+def test_a_belief_is_judged_without_showing_an_interval() -> None:
     """Such an interval says how candidates vary, and nothing of how wrong the model is."""
-    believed = without_interval(replace(RATE, kind=MetricKind.PREDICTED))
-    assert believed.relative is not None
-    assert believed.relative.value == 0.25
-    assert not believed.relative.known
-    assert without_interval(RATE) == RATE
     rail = Guardrail.model_validate({"metric": "hide_predicted", "relative_increase_max": 0.05})
     harmed = replace(RATE, kind=MetricKind.PREDICTED, segment="tenure=new")
     (verdict,) = judge_guardrail(rail, [harmed], run="r")
@@ -136,3 +131,13 @@ def test_each_segment_has_one_verdict_in_the_order_in_which_it_was_measured() ->
         ("all", Outcome.PASS),
         ("tenure=new", Outcome.BLOCK),
     ]
+
+
+def test_a_verdict_on_a_pool_names_what_it_pools() -> None:
+    rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.05})
+    pool = replace(RATE, segment="source=other", pooled=("ads", "mail"))
+    (verdict,) = judge_guardrail(rail, [pool], run="r")
+    assert (verdict.outcome, verdict.reason) == (Outcome.BLOCK, "pools 2 thin values: ads, mail")
+    many = replace(pool, pooled=tuple("abcdefghijk"))
+    (verdict,) = judge_guardrail(rail, [many], run="r")
+    assert verdict.reason == "pools 11 thin values: a, b, c, d, e, f, g, h and 3 more"

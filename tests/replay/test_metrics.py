@@ -10,11 +10,9 @@ from tasks.contracts.utility import Guardrail
 from tasks.evaluation.verdicts import Outcome
 from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import CandidateLog
-from tasks.replay.metrics import long_tail, measure_slots, naive_ndcg, within_request
+from tasks.replay.metrics import measure_slots, naive_ndcg, within_request
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import LOGGED, metric, page, slates, value, whole
-
-ALL_ROWS = np.ones(6, dtype=bool)
 
 
 def test_predicted_weighs_each_slot_by_its_looks() -> None:
@@ -57,15 +55,14 @@ def test_new_items_are_those_of_the_lowest_age_bin() -> None:
 
 def test_the_naive_ndcg_is_one_where_the_positive_stands_first() -> None:
     order = [1, 2, 3, 2, 1, 3]
-    rows = np.ones(6, dtype=bool)
-    assert naive_ndcg("click", page(), slates("p", order), rows).statistic.value == pytest.approx(1.0)
-    logged = naive_ndcg("click", page(), slates("p", LOGGED), rows).statistic.value
+    assert naive_ndcg("click", page(), slates("p", order)).statistic.value == pytest.approx(1.0)
+    logged = naive_ndcg("click", page(), slates("p", LOGGED)).statistic.value
     assert logged == pytest.approx((1 + 1 / math.log2(3)) / 2)
 
 
 def test_items_outside_those_that_make_half_of_the_looks_are_the_long_tail() -> None:
     # looks: item 1 twice at 1, item 2 twice at .5, items 3 and 4 at .25; half of 3.5 is made by item 1 alone
-    assert long_tail(page()).tolist() == [False, True, True, True]
+    assert page().in_long_tail.tolist() == [False, True, True, False, True, True]
     assert value("long_tail_exposure", LOGGED) == pytest.approx(1.5 / 3.5)
 
 
@@ -96,7 +93,7 @@ def test_no_ranking_moves_an_outcome_of_the_whole_request() -> None:
 @pytest.mark.parametrize("name", ["click_predicted", "click_calibration", "expected_utility"])
 def test_a_judge_without_predictions_measures_nothing_that_needs_them(name: str) -> None:
     policy = slates("p", LOGGED)
-    assert measure_slots(metric(name), page(), policy, policy, ALL_ROWS) is None
+    assert measure_slots(metric(name), page(), policy, policy) is None
 
 
 def test_expected_utility_weighs_a_slots_utility_by_its_looks() -> None:
@@ -119,3 +116,13 @@ def test_deviations_are_from_the_mean_of_the_requests_own_rows() -> None:
     values = np.array([3.0, 2.0, 100.0, 1.0, 2.0, 6.0])
     rows = np.array([True, True, False, True, True, True])
     assert within_request(page(), values, rows).tolist() == [0.5, -0.5, 0.0, -2.0, -1.0, 3.0]
+
+
+def test_slate_rules_act_where_the_plain_order_would_leave_an_item_out() -> None:
+    """Of two slots in each request, the first request holds its first and third, the other its best two."""
+    policy = replace(slates("p", [1, 0, 2, 1, 2, 0]), rank=np.array([1, 2, 3, 1, 2, 0]))
+    measured = whole("slate_rule_activity", page(), policy, policy).policy
+    assert measured is not None
+    assert measured.value == pytest.approx(1 / 4)
+    unknown = whole("slate_rule_activity", page(), slates("p", LOGGED), policy)
+    assert (unknown.policy, unknown.reason) == (None, "p gives no figure for it")

@@ -1,10 +1,12 @@
 """The simulation report: guardrails first, then figures beside the baseline, further policies and segments."""
 
+from dataclasses import replace
+
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured, SlateRule
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.findings import Findings
-from tasks.replay.page import simulation_page
+from tasks.replay.page import order_segments, simulation_page
 
 RATE = Measured(
     "like_rate",
@@ -75,3 +77,22 @@ def test_slate_rules_are_counted() -> None:
     row = page(RATE).split("Slate rules")[1].split("min_where_if_available:&lt;x&gt;</td>")[1]
     cells = [cell.split("</td>")[0] for cell in row.split('<td class="number">')[1:5]]
     assert cells == ["1,200", "30", "20", "31"]
+
+
+def test_harmed_segments_come_first_and_say_what_they_pool() -> None:
+    def utility(segment: str, change: float) -> Measured:
+        relative = Estimate(change, change - 0.01, change + 0.01, 90)
+        kind = MetricKind.OBSERVED_UTILITY
+        return Measured("observed_utility", segment, "r", relative, relative, relative, kind)
+
+    pool = replace(utility("tenure=other", 0.02), pooled=("new", "<old>"))
+    harm = replace(RAIL, segment="tenure=other", outcome=Outcome.BLOCK, subject="hide_rate")
+    found = Findings(
+        "logged order", [RAIL, harm], [utility("tenure=a", 0.05), utility("tenure=b", -0.1), pool], {}
+    )
+    assert [one.name for one in order_segments(found)] == ["tenure=other", "tenure=b", "tenure=a"]
+    text = simulation_page("t", [], found=found, rules=[], notes=["a note"])
+    assert text.index("Harmed segments") < text.index("a note") < text.index("Primary and guardrails")
+    assert "of new, &lt;old&gt;</small>" in text
+    rows = text.split("Primary and guardrails")[1]
+    assert rows.index("tenure=other") < rows.index("&lt;i&gt;")

@@ -7,9 +7,10 @@ import pytest
 
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.verdicts import Estimate
+from tasks.replay.compared import BIASED
 from tasks.replay.log import Slates
 from tasks.replay.rates import RateEstimator, Term
-from tasks.replay.replay_policies import BIASED, Replay
+from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import AT_RANDOM, LOGGED, SWAPPED, Feed, feed, metric, page, slates, value
 
 RATE, GAIN = Metric(MetricKind.RATE, "click"), Metric(MetricKind.NDCG, "click")
@@ -145,9 +146,8 @@ def test_a_policy_that_shows_what_the_log_never_shows_cannot_be_told() -> None:
 
 def test_observed_utility_adds_the_worth_of_each_outcome() -> None:
     log = page(complete=False)
-    everything = np.ones(6, dtype=bool)
     worth = np.array([2.0, 1.0, 1.0, 1.0, 3.0, 1.0])
-    utility = RateEstimator(log).utility([Term("click", worth)], slates("p", SWAPPED), everything).statistic
+    utility = RateEstimator(log).utility([Term("click", worth)], slates("p", SWAPPED)).statistic
     assert utility.value == pytest.approx((2.0 * 0.5 + 3.0 * 2.0) / LOOKS_OF_TWO_PAGES)
 
 
@@ -160,3 +160,24 @@ def test_a_term_of_too_few_events_enters_by_the_baselines_prediction() -> None:
     assert terms.believed == {"click": 2}
     assert terms.terms[0].believed is not None
     assert terms.terms[0].believed[0] == pytest.approx(0.1 / log.mean_examination)
+
+
+def test_recall_is_the_share_of_what_all_candidates_would_lead_to_that_the_slots_hold() -> None:
+    """Of one click at the first place and one at the second, 1 / .5 if looked at: 3 in all."""
+    log = page(complete=False)
+    assert value("recall_click", [1, 0, 0, 0, 0, 1], log=log) == pytest.approx(1 / 3)
+    assert value("recall_click", [0, 0, 1, 1, 2, 0], log=log) == pytest.approx(2 / 3)
+    assert value("recall_click", LOGGED, log=log) == pytest.approx(1.0)
+
+
+def test_recall_of_a_feed_is_near_its_truth() -> None:
+    errors = []
+    for seed in range(6):
+        world = feed(seed)
+        policy = world.ranked("p", world.signal)
+        measured = Replay(world.log, policy).measure(metric("recall_click"), policy, policy, ())[0].policy
+        truth = world.chance.ravel()[policy.slot > 0].sum() / world.chance.sum()
+        assert measured is not None
+        assert measured.low < truth < measured.high
+        errors.append(measured.value - truth)
+    assert abs(np.mean(errors)) < 0.03

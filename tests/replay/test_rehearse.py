@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tasks.contracts import Contracts, UtilitySpec
-from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Outcome
 from tasks.release import view as release_view
 from tasks.replay import slates
@@ -91,20 +90,53 @@ def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
     rail = {"metric": "hide_2d_rate", "relative_increase_max": 0.1, "by": ["user_tenure"]}
     found = _found(tested_slice, scored, guardrails=[rail])
     segments = {m.segment for m in found.measured if m.metric == "hide_2d_predicted"}
-    assert segments == {"all", "user_tenure=new", "user_tenure=returning", "user_tenure=loyal"}
+    assert {"all", "user_tenure=new", "user_tenure=returning", "user_tenure=loyal"} <= segments
+    judged = {v.segment.partition("=")[0] for v in found.verdicts if v.subject == "hide_2d_rate"}
+    assert judged == {"all", "user_tenure"}
     whole = next(v for v in found.verdicts if v.subject == "hide_2d_rate")
     assert whole.outcome is not Outcome.CANNOT_TELL or whole.holds is not None
 
 
-def test_beliefs_have_no_interval_in_the_report(
+def test_every_figure_has_an_interval_but_a_belief_has_none_in_its_verdict(
     tested_slice: slates.TestSlice, scored: slates.Scored
 ) -> None:
-    def known(measured: Measured) -> bool:
-        return measured.policy is not None and bool(np.isfinite(measured.policy.low))
-
+    """What candidates vary by says nothing of how wrong the model is, so no verdict shows it."""
     found = _found(tested_slice, scored)
-    assert not any(known(m) for m in found.measured if m.metric.endswith("_predicted"))
-    assert any(known(m) for m in found.measured if m.metric.endswith("_rate"))
+    whole = {m.metric: m.policy for m in found.measured if m.segment == "all" and m.policy is not None}
+    for name in ("click_30m_rate", "click_30m_predicted", "expected_utility", "coverage", "recall_click_30m"):
+        assert whole[name].known, name
+    believed = [v.observed for v in found.verdicts if v.subject.endswith("_predicted") and v.observed]
+    assert believed
+    assert not any(observed.known for observed in believed)
+
+
+def test_what_is_always_shown_stands_for_the_whole_and_for_every_segment(
+    tested_slice: slates.TestSlice, scored: slates.Scored
+) -> None:
+    found = _found(tested_slice, scored)
+    shown = {(m.metric, m.segment.partition("=")[0]) for m in found.measured}
+    tasks = [t for t in tested_slice.contracts.tasks.tasks if t != "dwell_seconds_1d"]
+    names = [f"{prefix}{task}" for task in tasks for prefix in ("ndcg_", "recall_")]
+    names += [f"{task}_rate" for task in tasks]
+    names += ["hide_2d_predicted", "return_5d_predicted", "observed_utility", "expected_utility"]
+    names += ["source_entropy", "source_gini", "category_entropy", "category_gini", "source_share:sponsored"]
+    names += ["coverage", "long_tail_exposure", "slate_rule_activity"]
+    wanted = {(name, segment) for name in names for segment in ("all", "user_tenure", "item_age")}
+    assert wanted <= shown
+    assert ("new_item_exposure", "user_tenure") in shown
+    assert ("new_item_exposure", "item_age") not in shown
+
+
+def test_who_stands_in_the_slots_is_a_share_of_the_looks(
+    tested_slice: slates.TestSlice, scored: slates.Scored
+) -> None:
+    found = _found(tested_slice, scored)
+    log, slot = tested_slice.log, scored.slates.slot
+    looks = np.where(slot > 0, log.examined_at(slot), 0.0)
+    sponsored = (tested_slice.candidates["source"] == "sponsored").to_numpy()
+    (measured,) = [m for m in found.measured if (m.metric, m.segment) == ("source_share:sponsored", "all")]
+    assert measured.policy is not None
+    assert measured.policy.value == pytest.approx(looks[sponsored].sum() / looks.sum())
 
 
 def test_latency_is_no_matter_of_a_batch_run(tested_slice: slates.TestSlice, scored: slates.Scored) -> None:

@@ -2,10 +2,24 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from tasks.contracts.metrics import parse_metric
 from tasks.replay.replay_policies import Replay
-from tests.replay.worlds import LOGGED, feed, metric, page, slates, value, whole
+from tests.replay.worlds import (
+    LOGGED,
+    copied,
+    cut,
+    cut_slates,
+    feed,
+    metric,
+    page,
+    slates,
+    value,
+    whole,
+    with_segment,
+)
 
 
 def test_entropy_and_gini_tell_an_even_mix_from_a_single_source() -> None:
@@ -26,12 +40,49 @@ def test_the_naive_ndcg_is_printed_beside_under_a_name_that_gates_nothing() -> N
 
 
 def test_a_segment_is_measured_on_its_own_rows() -> None:
-    policy = slates("p", LOGGED)
-    measured = Replay(page(complete=False), policy).measure(metric("click_rate"), policy, policy, ("source",))
+    """Pages with one user each, copied: enough users for both sources to stand alone."""
+    log, policy = copied(page(complete=False), 30), slates("p", LOGGED * 30)
+    measured = Replay(log, policy).measure(metric("click_rate"), policy, policy, ("source",))
     rates = {m.segment: m.policy.value for m in measured if m.policy}
     ads, everything = 1.0 + 0.5, 3.5
     feed = everything - ads
-    assert rates == {"all": pytest.approx(2 / 3.5), "source=ads": 0.0, "source=feed": pytest.approx(2 / feed)}
+    assert rates == {
+        "all": pytest.approx(2 / 3.5),
+        "source=ads": 0.0,
+        "source=feed": pytest.approx(2 / feed),
+    }
+
+
+def test_thin_values_are_pooled_and_the_row_names_them() -> None:
+    policy = slates("p", LOGGED)
+    measured = Replay(page(complete=False), policy).measure(metric("click_rate"), policy, policy, ("source",))
+    assert [(one.segment, one.pooled) for one in measured] == [
+        ("all", ()),
+        ("source=other", ("ads", "feed")),
+    ]
+
+
+def test_every_figure_of_a_segment_is_that_of_its_rows_alone() -> None:
+    """An oracle that knows no groups: each segment's rows cut out, one interval at a time."""
+    world = feed(5)
+    log = with_segment(world.log, "kind", np.array(["a", "b", "c"])[world.log.items % 3])
+    ours, theirs = world.ranked("p", world.signal, predicts=True), world.ranked("b", -world.signal)
+    replay = Replay(log, ours)
+    for name in ("click_rate", "click_predicted", "ndcg_click", "recall_click", "coverage", "kind_entropy"):
+        parsed = parse_metric(name, tasks=["click"], columns=["kind"])
+        assert parsed is not None
+        measured = [one for one in replay.measure(parsed, ours, theirs, ("kind",)) if one.segment != "all"]
+        assert [one.segment for one in measured] == ["kind=a", "kind=b", "kind=c"]
+        for code, one in enumerate(measured):
+            rows = log.segments["kind"].codes == code
+            alone = Replay(cut(log, rows), cut_slates(ours, rows))
+            (expected, *_) = alone.measure(parsed, cut_slates(ours, rows), cut_slates(theirs, rows), ())
+            for found, wanted in ((one.policy, expected.policy), (one.relative, expected.relative)):
+                assert found is not None
+                assert wanted is not None
+                assert (found.value, found.low, found.high) == pytest.approx(
+                    (wanted.value, wanted.low, wanted.high), nan_ok=True
+                )
 
 
 def test_a_change_is_told_by_day_too() -> None:

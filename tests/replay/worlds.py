@@ -1,7 +1,7 @@
 """A page of six candidates in two requests, small enough to compute by hand, and feeds of known truth."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,75 @@ def page(
     links = {"click": ("click",)}
     reading = LogReading(links, segments=segments, examination=examination, complete=complete)
     return candidate_log(frame, reading)
+
+
+def copied(log: CandidateLog, times: int) -> CandidateLog:
+    """Return a log's rows so often, each time of other requests and users."""
+
+    def tiled(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        step = codes.max() + 1
+        return np.concatenate([codes + step * copy for copy in range(times)])
+
+    def repeated(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.tile(values, times)
+
+    return replace(
+        log,
+        requests=tiled(log.requests),
+        users=tiled(log.users),
+        items=repeated(log.items),
+        days=repeated(log.days),
+        logged_position=repeated(log.logged_position),
+        shown=repeated(log.shown),
+        labels={task: repeated(label) for task, label in log.labels.items()},
+        outcomes={
+            task: replace(one, value=repeated(one.value), weight=repeated(one.weight))
+            for task, one in log.outcomes.items()
+        },
+        segments={
+            name: pd.Categorical.from_codes(repeated(one.codes), categories=one.categories)
+            for name, one in log.segments.items()
+        },
+        inclusion=None if log.inclusion is None else repeated(log.inclusion),
+    )
+
+
+def with_segment(log: CandidateLog, name: str, values: npt.NDArray[Any]) -> CandidateLog:
+    """Return a log with one more segment."""
+    return replace(log, segments={**log.segments, name: pd.Categorical(values)})
+
+
+def cut(log: CandidateLog, rows: npt.NDArray[np.bool_]) -> CandidateLog:
+    """Return some rows of a log."""
+    return replace(
+        log,
+        requests=log.requests[rows],
+        users=log.users[rows],
+        items=log.items[rows],
+        days=log.days[rows],
+        logged_position=log.logged_position[rows],
+        shown=log.shown[rows],
+        labels={task: label[rows] for task, label in log.labels.items()},
+        outcomes={
+            task: replace(one, value=one.value[rows], weight=one.weight[rows])
+            for task, one in log.outcomes.items()
+        },
+        segments={
+            name: pd.Categorical.from_codes(one.codes[rows], categories=one.categories)
+            for name, one in log.segments.items()
+        },
+        inclusion=None if log.inclusion is None else log.inclusion[rows],
+    )
+
+
+def cut_slates(of: Slates, rows: npt.NDArray[np.bool_]) -> Slates:
+    """Return a policy's slots in some rows."""
+    return replace(
+        of,
+        slot=of.slot[rows],
+        predictions={task: each[rows] for task, each in of.predictions.items()},
+        where_shown={task: each[rows] for task, each in of.where_shown.items()},
+    )
 
 
 def slates(name: str, slot: list[int], predictions: Mapping[str, list[float]] | None = None) -> Slates:

@@ -1,0 +1,107 @@
+"""A simulation as text for people: what is judged, the harmed segments first, and figures side by side."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from rich.console import RenderableType, group
+from rich.table import Table
+from rich.text import Text
+
+from tasks.cli.text import Plain, unbroken
+from tasks.evaluation.segments import ALL
+
+_STYLES: Final = {"pass": "green", "block": "red", "metric_missing": "red"}
+
+
+@group()
+def write_simulation(plain: Plain) -> Iterator[RenderableType]:
+    """Write primary and guardrails, the headline, and further policies beside the release."""
+    release = plain["release"]
+    yield Text(f"release {release} against {plain['baseline']}")
+    yield _verdicts(plain["guardrails"])
+    if plain["headline"]:
+        yield Text()
+        yield _headline(plain["headline"])
+    for policy in plain["policies"]:
+        yield Text(f"{policy['name']} against release {release}:")
+        table = Table("metric", "judge", box=None, pad_edge=False)
+        for name in ("policy", "release", "change"):
+            table.add_column(name, justify="right")
+        for row in policy["metrics"]:
+            values = (row[name]["value"] if row[name] else None for name in ("policy", "baseline"))
+            change = row["relative"]["value"] if row["relative"] else None
+            relative = "-" if change is None else f"{change:+.1%}"
+            table.add_row(row["metric"], row["judge"], *(_number(value) for value in values), relative)
+        yield table
+    yield unbroken(Text(f"report: {plain['report']}"))
+
+
+def _verdicts(verdicts: list[Plain]) -> Table:
+    """Lay out one row a verdict, harmed segments first."""
+    table = Table("verdict", "metric", "segment", box=None, pad_edge=False)
+    table.add_column("observed", justify="right")
+    table.add_column("allowed", justify="right")
+    for one in sorted(verdicts, key=lambda one: not _is_harm(one)):
+        written = change if one["relative"] else level
+        outcome = Text(one["outcome"], style=_STYLES.get(one["outcome"], "yellow"))
+        table.add_row(outcome, one["subject"], one["segment"], written(one["observed"]), one["threshold"])
+    return table
+
+
+def _is_harm(verdict: Plain) -> bool:
+    return verdict["segment"] != ALL and verdict["outcome"] in {"block", "warn"}
+
+
+def _headline(headline: Plain) -> Table:
+    table = Table("metric", box=None, pad_edge=False)
+    for name in ("policy", "baseline", "change"):
+        table.add_column(name, justify="right")
+    for metric, row in headline.items():
+        table.add_row(metric, level(row["policy"]), level(row["baseline"]), change(row["relative"]))
+    return table
+
+
+def level(estimate: Plain | None) -> str:
+    """Write a figure with its interval; ``[?]`` where only the interval is unknown, a dash for no figure.
+
+    Examples
+    --------
+    >>> level({"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}), level(None)
+    ('0.5 [0.25, 0.75]', '-')
+    """
+    return _interval(estimate, "{:.3g}")
+
+
+def change(estimate: Plain | None) -> str:
+    """Write a relative change with its interval.
+
+    Examples
+    --------
+    >>> change({"value": 0.05, "low": None, "high": None, "n": 3})
+    '+5.0% [?]'
+    """
+    return _interval(estimate, "{:+.1%}")
+
+
+def share(estimate: Plain | None) -> str:
+    """Write a share with its interval.
+
+    Examples
+    --------
+    >>> share({"value": 0.2, "low": 0.1, "high": 0.3, "n": 90})
+    '20.0% [10.0%, 30.0%]'
+    """
+    return _interval(estimate, "{:.1%}")
+
+
+def _interval(estimate: Plain | None, pattern: str) -> str:
+    if estimate is None or estimate["value"] is None:
+        return "-"
+    value, low, high = (estimate[name] for name in ("value", "low", "high"))
+    if low is None:
+        return f"{pattern.format(value)} [?]"
+    return f"{pattern.format(value)} [{pattern.format(low)}, {pattern.format(high)}]"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,236 @@
+"""Figures of groups of rows, all groups at once, each with the interval of `tasks.evaluation.clustered`.
+
+::
+
+    row   group  user     N    D         value[g]     sum of N / sum of D over the rows of g
+    0     new    u        1    1         influence    (N - value[g] x D) / sum of D, of each row
+    1     new    v        0    1         by cluster   influence and weight summed over the group's rows of a
+    2     old    u        0    .5                     user (item, day): one pass over the rows for all groups
+
+Policy and baseline are measured on the same rows, so their change is paired.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+from scipy.special import stdtrit
+
+from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.evaluation.clustered import Ratio, RowClusters
+from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, effective_number
+from tasks.evaluation.verdicts import Estimate
+
+_UPPER: Final = 0.975
+_LEAST_DAYS: Final = 2
+
+
+@dataclass(frozen=True)
+class GroupedStatistic:
+    """A figure of each group, what each row adds to its deviation, and what it rests on.
+
+    Attributes
+    ----------
+    value : [groups]; NaN where it is not defined.
+    influence : [n], sums to 0 in each group.
+    weight : [n] of 0 or more, how much each row counts.
+    events : [groups] positive outcomes behind it; None where it counts none.
+    """
+
+    value: Floats
+    influence: Floats
+    weight: Floats
+    events: Codes | None = None
+
+
+@dataclass(frozen=True)
+class PairedEstimates:
+    """A policy, its baseline and the relative change in one group; ``events``: the fewer of both."""
+
+    policy: Estimate
+    baseline: Estimate | None
+    relative: Estimate | None
+    events: int | None
+
+
+@dataclass(frozen=True)
+class _Clustering:
+    """The pairs of group and cluster that rows fall into, and the sums over them."""
+
+    group: Codes
+    sums: sparse.csr_array
+
+
+@dataclass(frozen=True)
+class GroupedRows:
+    """n rows in groups, with the users, items and days whose rows move together.
+
+    Attributes
+    ----------
+    codes : [n] group of each row, from 0.
+    count : number of groups.
+    clusterings : by user, by item and by day.
+    """
+
+    codes: Codes
+    count: int
+    clusterings: tuple[_Clustering, ...]
+
+    @classmethod
+    def of(cls, codes: Codes, count: int, clusters: RowClusters) -> "GroupedRows":
+        """Find which rows each pair of group and cluster holds."""
+        each = (clusters.users, clusters.items, clusters.days)
+        return cls(codes, count, tuple(_cluster(codes, members) for members in each))
+
+    def sum(self, values: npt.ArrayLike) -> Floats:
+        """Sum values [n] by group [groups]."""
+        summed = np.bincount(self.codes, np.asarray(values, dtype=np.float64), self.count)
+        return summed.astype(np.float64, copy=False)
+
+
+def grouped_ratio(ratio: Ratio, rows: GroupedRows) -> GroupedStatistic:
+    """Divide sums over each group's rows.
+
+    Examples
+    --------
+    >>> rows = GroupedRows.of(np.array([0, 0, 1]), 2, RowClusters(*[np.array([0, 1, 2])] * 3))
+    >>> rate = grouped_ratio(Ratio(np.array([1.0, 0.0, 1.0]), np.array([1.0, 1.0, 2.0])), rows)
+    >>> rate.value.tolist(), rate.influence.tolist()
+    ([0.5, 0.5], [0.25, -0.25, 0.0])
+    """
+    total = rows.sum(ratio.denominator)
+    value = divide(rows.sum(ratio.numerator), total)
+    expected = np.nan_to_num(value)[rows.codes] * ratio.denominator
+    influence = divide(ratio.numerator - expected, total[rows.codes])
+    positives = None if ratio.positives is None else rows.sum(ratio.positives).astype(np.int64)
+    return GroupedStatistic(value, np.nan_to_num(influence), np.abs(ratio.denominator), positives)
+
+
+def divide_grouped(above: GroupedStatistic, below: GroupedStatistic, rows: GroupedRows) -> GroupedStatistic:
+    """Divide one statistic by another of the same rows; NaN where the other is not above 0.
+
+    Examples
+    --------
+    >>> rows = GroupedRows.of(np.array([0, 1]), 2, RowClusters(*[np.array([0, 1])] * 3))
+    >>> above, below = (grouped_ratio(Ratio(np.array(n), np.ones(2)), rows) for n in ([1.0, 1.0], [2.0, 0.0]))
+    >>> divide_grouped(above, below, rows).value
+    array([0.5, nan])
+    """
+    base = np.where(below.value > 0, below.value, np.nan)
+    value = above.value / base
+    of_row = np.nan_to_num(value)[rows.codes] * below.influence
+    influence = np.nan_to_num((above.influence - of_row) / base[rows.codes])
+    return GroupedStatistic(value, influence, above.weight + below.weight, _fewer(above, below))
+
+
+def paired_estimates(
+    policy: GroupedStatistic, baseline: GroupedStatistic | None, rows: GroupedRows
+) -> list[PairedEstimates]:
+    """Return, by group, the 95 % intervals of a policy, its baseline and their relative change.
+
+    The bounds are NaN with fewer than `LEAST_CLUSTERS` effective users or fewer than `LEAST_POSITIVES`
+    events, as in `tasks.evaluation.clustered`.
+
+    Examples
+    --------
+    >>> rng, each = np.random.default_rng(0), np.arange(900)
+    >>> rows = GroupedRows.of(each % 2, 2, RowClusters(each // 3, each, each % 9))
+    >>> ours, theirs = (grouped_ratio(Ratio(rng.random(900) + by, np.ones(900)), rows) for by in (0.5, 0))
+    >>> [one.relative.low > 0 for one in paired_estimates(ours, theirs, rows)]
+    [True, True]
+    """
+    if baseline is None:
+        alone = _intervals(policy.value, policy.events, list(_sums([policy], rows)))
+        events = _plain(policy.events, rows.count)
+        return [PairedEstimates(one, None, None, n) for one, n in zip(alone, events, strict=True)]
+    sums = list(_sums([policy, baseline], rows))
+    levels = [
+        _intervals(
+            one.value,
+            one.events,
+            [_Summed(s.group, s.influence[:, [k]], s.weight[:, [k]]) for s in sums],
+        )
+        for k, one in enumerate((policy, baseline))
+    ]
+    base = np.where(baseline.value > 0, baseline.value, np.nan)
+    quotient = policy.value / base
+    fewer = _fewer(policy, baseline)
+    changes = [_change(s, quotient, base) for s in sums]
+    relative = _intervals(quotient - 1, fewer, changes)
+    events = _plain(fewer, rows.count)
+    return [PairedEstimates(*each) for each in zip(*levels, relative, events, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Summed:
+    """Influence and weight of statistics, summed by pair of group and cluster: [pairs, statistics]."""
+
+    group: Codes
+    influence: Floats
+    weight: Floats
+
+
+def _cluster(groups: Codes, clusters: Codes) -> _Clustering:
+    step = np.int64(clusters.max(initial=0) + 1)
+    pairs, known = pd.factorize(groups * step + clusters)
+    size = len(groups)
+    sums = sparse.csr_array((np.ones(size), (pairs, np.arange(size))), shape=(len(known), size))
+    return _Clustering(np.asarray(known) // step, sums)
+
+
+def _sums(statistics: Sequence[GroupedStatistic], rows: GroupedRows) -> Iterator[_Summed]:
+    columns = np.column_stack([*(one.influence for one in statistics), *(one.weight for one in statistics)])
+    for clustering in rows.clusterings:
+        summed = clustering.sums @ columns
+        yield _Summed(clustering.group, summed[:, : len(statistics)], summed[:, len(statistics) :])
+
+
+def _change(summed: _Summed, quotient: Floats, base: Floats) -> _Summed:
+    ours, theirs = summed.influence.T
+    of = np.nan_to_num(quotient)[summed.group]
+    influence = np.nan_to_num((ours - of * theirs) / base[summed.group])
+    return _Summed(summed.group, influence[:, None], summed.weight.sum(axis=1, keepdims=True))
+
+
+def _intervals(value: Floats, events: Codes | None, clusterings: Sequence[_Summed]) -> list[Estimate]:
+    """Return the interval of one statistic in every group, by the widest of the clusterings."""
+    count = len(value)
+    half = np.zeros(count)
+    for position, summed in enumerate(clusterings):
+        weight, influence = summed.weight[:, 0], summed.influence[:, 0]
+        effective = effective_number(
+            np.bincount(summed.group, weight, count), np.bincount(summed.group, weight**2, count)
+        )
+        members = np.bincount(summed.group, weight != 0, count).astype(np.intp)
+        if position == 0:
+            users, enough = members, effective >= LEAST_CLUSTERS
+        half = np.maximum(half, _half_width(summed.group, influence, effective, members))
+    known = enough & np.isfinite(value)
+    if events is not None:
+        known &= events >= LEAST_POSITIVES
+    half = np.where(known, half, math.nan)
+    return [
+        Estimate(float(v), float(v - h), float(v + h), int(n))
+        for v, h, n in zip(value, half, users, strict=True)
+    ]
+
+
+def _half_width(group: Codes, influence: Floats, effective: Floats, members: Codes) -> Floats:
+    told = effective >= _LEAST_DAYS
+    variance = divide(members, members - 1) * np.bincount(group, influence**2, len(effective))
+    quantile = stdtrit(np.where(told, effective - 1, 1.0), _UPPER)
+    return np.where(told, quantile * np.sqrt(np.where(told, variance, 0.0)), 0.0)
+
+
+def _fewer(one: GroupedStatistic, other: GroupedStatistic) -> Codes | None:
+    counted = [s.events for s in (one, other) if s.events is not None]
+    return np.minimum.reduce(counted) if counted else None
+
+
+def _plain(events: Codes | None, count: int) -> list[int | None]:
+    return [None] * count if events is None else [int(n) for n in events]

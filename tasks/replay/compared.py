@@ -1,0 +1,98 @@
+"""Two policies on one log, with what all metrics of them share: the rows that count, segments, and doubt."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.evaluation.clustered import RowClusters
+from tasks.replay.inclusion import LEAST_INCLUSION, MOST_UNSUPPORTED, unsupported_share
+from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.metrics import looks_of
+from tasks.replay.segmentation import Segmentation, SegmentedRows, Thinness
+
+BIASED = "the log holds candidates without propensities, so the figure favours what its ranker favoured"
+_STANDARD_ERRORS = 2.0
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A policy and its baseline on the same candidates."""
+
+    log: CandidateLog
+    policy: Slates
+    baseline: Slates
+
+    @cached_property
+    def doubt(self) -> str:
+        """Why no rate of these policies may be judged; nothing where it may."""
+        if self.log.inclusion is None:
+            return BIASED
+        if self.log.contradiction:
+            return self.log.contradiction
+        for slates in (self.policy, self.baseline):
+            if slates.follows_log or not self.log.complete:
+                continue
+            share, error = unsupported_share(looks_of(self.log, slates), self.log.inclusion)
+            if share - _STANDARD_ERRORS * error > MOST_UNSUPPORTED:
+                return (
+                    f"{share:.0%} of the looks of {slates.name} fall on items that the log shows with a "
+                    f"probability below {LEAST_INCLUSION:g}"
+                )
+        return ""
+
+    def segmentation(self, name: str | None, task: str | None) -> Segmentation:
+        """Return the segments of a column, of which thin values are pooled; None is the whole.
+
+        Parameters
+        ----------
+        task : whose outcomes are measured, where it is outcomes.
+        """
+        key = (name, task if name is not None else None)
+        if key not in self._segmentations:
+            self._segmentations[key] = self._segment(*key)
+        return self._segmentations[key]
+
+    def rows(self, segmentation: Segmentation, *, everything: bool) -> SegmentedRows:
+        """Return the rows that a metric sums, in segments: those of slots, or every one."""
+        key = (segmentation.names, tuple(segmentation.pooled.items()), everything)
+        if key not in self._rows:
+            place = np.arange(len(self.log.requests)) if everything else self._in_slots
+            self._rows[key] = SegmentedRows.of(segmentation, place, _at(self.log.clusters, place))
+        return self._rows[key]
+
+    @cached_property
+    def _segmentations(self) -> dict[tuple[str | None, str | None], Segmentation]:
+        return {}
+
+    @cached_property
+    def _rows(self) -> dict[tuple[object, ...], SegmentedRows]:
+        return {}
+
+    @cached_property
+    def _in_slots(self) -> npt.NDArray[np.intp]:
+        return np.flatnonzero((self.policy.slot > 0) | (self.baseline.slot > 0))
+
+    @cached_property
+    def _thinness(self) -> Thinness:
+        weights = (self.policy.slot > 0).astype(float) + (self.baseline.slot > 0)
+        return Thinness(weights, self.log.users)
+
+    def _segment(self, name: str | None, task: str | None) -> Segmentation:
+        if name is None:
+            return Segmentation.whole(len(self.log.requests))
+        return self._thinness.segmentation(name, self.log.segments[name], self._positives(task))
+
+    def _positives(self, task: str | None) -> npt.NDArray[np.bool_] | None:
+        """Return the positive outcomes in the slots of the policy that has fewer, shape (n,)."""
+        if task is None or task not in self.log.outcomes:
+            return None
+        outcome = self.log.outcomes[task]
+        positive = outcome.known & (outcome.value > 0)
+        each = [positive & (slates.slot > 0) for slates in (self.policy, self.baseline)]
+        return min(each, key=np.count_nonzero)
+
+
+def _at(clusters: RowClusters, place: npt.NDArray[np.intp]) -> RowClusters:
+    return RowClusters(clusters.users[place], clusters.items[place], clusters.days[place])

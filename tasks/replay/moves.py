@@ -1,0 +1,175 @@
+"""Who moves between two policies on the same candidates, and what that does to predicted negatives.
+
+::
+
+    place under A   1  2  3  -        under B   2  1  -  3
+    moves           down  up  down (leaves the slate)  up (enters it)
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.evaluation.clustered import Ratio
+from tasks.evaluation.grouped import PairedEstimates, grouped_ratio, paired_estimates
+from tasks.evaluation.policy_changes import ExampleRequest, ExampleSlot, Mover, NegativesChange
+from tasks.evaluation.verdicts import Estimate
+from tasks.replay.compared import Compared
+from tasks.replay.log import Floats, Ints, Slates
+from tasks.replay.metrics import looks_of, per_look
+from tasks.replay.replay_policies import Replay
+from tasks.replay.segmentation import Segmentation
+
+MOST_VALUES: Final = 8
+"""Values of a column that are listed: those whose looks change most."""
+MOST_EXAMPLES: Final = 10
+PER_SLOTS: Final = 1000
+EXAMPLES_RULE: Final = (
+    "the requests in which most slots hold an item that the first policy leaves out; of equal ones those "
+    "where the looks move most, then the lesser request_id"
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two policies on one log: ``before`` is the first that was named, ``after`` the second."""
+
+    replay: Replay
+    before: Slates
+    after: Slates
+
+    @property
+    def compared(self) -> Compared:
+        """The second beside the first, which is its baseline."""
+        return Compared(self.replay.log, self.after, self.before)
+
+    def replaced(self) -> Estimate:
+        """Return the share of slots whose item the first policy leaves out."""
+        filled = self.after.slot > 0
+        return self._paired(Ratio((filled & (self.before.slot == 0)).astype(float), filled.astype(float)))
+
+    def _paired(self, ratio: Ratio) -> Estimate:
+        log = self.replay.log
+        rows = self.compared.rows(Segmentation.whole(len(log.requests)), everything=True)
+        (made,) = paired_estimates(grouped_ratio(ratio, rows.grouped), None, rows.grouped)
+        return made.policy
+
+    def movers(self, columns: Sequence[str]) -> Iterator[Mover]:
+        """Yield, of each column, the values whose looks change most, the greatest change first."""
+        log = self.replay.log
+        up, down = _moves(self.before.slot, self.after.slot)
+        change = looks_of(log, self.after) - looks_of(log, self.before)
+        for name in columns:
+            codes, values = np.asarray(log.segments[name].codes), log.segments[name].categories
+            counts = [np.bincount(codes, each, len(values)) for each in (np.ones(len(codes)), up, down)]
+            moved = np.abs(np.bincount(codes, change, len(values)))
+            order = [place for place in np.lexsort((-counts[0], -moved)) if counts[0][place]]
+            for place in order[:MOST_VALUES]:
+                share = Metric(MetricKind.SHARE, name, str(values[place]))
+                (seen,) = self.replay.measure(share, self.after, self.before, ())
+                yield Mover(
+                    column=name,
+                    value=str(values[place]),
+                    candidates=int(counts[0][place]),
+                    up=int(counts[1][place]),
+                    down=int(counts[2][place]),
+                    before=seen.baseline,
+                    after=seen.policy,
+                    relative=seen.relative,
+                )
+
+    def negatives(self, tasks: Sequence[str], segments: Sequence[str]) -> Iterator[NegativesChange]:
+        """Yield the predicted outcomes per 1,000 slots of each task, on the whole and in every segment."""
+        compared = self.compared
+        for task in tasks:
+            prediction = per_look(self.replay.log, self.after, task)
+            if prediction is None:
+                continue
+            for name in (None, *segments):
+                segmentation = compared.segmentation(name, None)
+                for segment, made in self._per_slots(compared, segmentation, prediction):
+                    if made.baseline is not None:
+                        yield NegativesChange(
+                            task=task,
+                            segment=segment,
+                            before=made.baseline,
+                            after=made.policy,
+                            relative=made.relative,
+                            pooled=segmentation.pooled.get(segment, ()),
+                        )
+
+    def _per_slots(
+        self, compared: Compared, segmentation: Segmentation, prediction: Floats
+    ) -> Iterator[tuple[str, PairedEstimates]]:
+        rows = compared.rows(segmentation, everything=False)
+        after, before = (
+            grouped_ratio(
+                Ratio(
+                    PER_SLOTS * (looks_of(compared.log, slates) * prediction)[rows.place],
+                    (slates.slot > 0).astype(float)[rows.place],
+                ),
+                rows.grouped,
+            )
+            for slates in (self.after, self.before)
+        )
+        yield from zip(segmentation.names, paired_estimates(after, before, rows.grouped), strict=True)
+
+    def examples(self, requests: Sequence[object], items: Sequence[object]) -> Iterator[ExampleRequest]:
+        """Yield the requests that change most, side by side; see `EXAMPLES_RULE`.
+
+        Parameters
+        ----------
+        requests, items : request_id and item_id of each row of the log.
+        """
+        log = self.replay.log
+        count = log.request_count
+        replaced = np.bincount(log.requests, (self.after.slot > 0) & (self.before.slot == 0), count)
+        moved = np.bincount(
+            log.requests, np.abs(looks_of(log, self.after) - looks_of(log, self.before)), count
+        )
+        first = np.zeros(count, dtype=np.int64)
+        first[log.requests[::-1]] = np.arange(len(log.requests))[::-1]
+        names = np.array([str(requests[row]) for row in first.tolist()])
+        order = np.lexsort((names, -moved.round(9), -replaced))
+        for code in [one for one in order[:MOST_EXAMPLES] if moved[one] > 0]:
+            rows = np.flatnonzero(log.requests == code)
+            slots = tuple(_side_by_side(rows, self.before.slot, self.after.slot, items))
+            yield ExampleRequest(request=str(names[code]), replaced=int(replaced[code]), slots=slots)
+
+
+def _moves(before: Ints, after: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return which rows get a better, and which a worse place; off the slate is the worst."""
+    was, now = (np.where(slot > 0, slot, np.iinfo(np.int64).max) for slot in (before, after))
+    return now < was, now > was
+
+
+def _side_by_side(
+    rows: npt.NDArray[np.intp], before: Ints, after: Ints, items: Sequence[object]
+) -> Iterator[ExampleSlot]:
+    """Yield each place of a request with the items that the two policies put there."""
+    was, now = ({int(slot[row]): row for row in rows if slot[row]} for slot in (before, after))
+    for place in sorted({*was, *now}):
+        item = now.get(place)
+        yield ExampleSlot(
+            place=place,
+            before=None if place not in was else str(items[was[place]]),
+            after=None if item is None else str(items[item]),
+            place_before=None if item is None or not before[item] else int(before[item]),
+        )
+
+
+def moved_columns(columns: Sequence[str], replay: Replay) -> list[str]:
+    """Return those columns that the log holds, each once.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> replay = SimpleNamespace(log=SimpleNamespace(segments={"source": 0}))
+    >>> moved_columns(["source", "brand", "source"], replay)
+    ['source']
+    """
+    return [name for name in dict.fromkeys(columns) if name in replay.log.segments]

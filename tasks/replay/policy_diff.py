@@ -1,0 +1,155 @@
+"""The policy diff: two policies on the logged candidates of a release's test slice, side by side.
+
+::
+
+    A, B      digits or an alias: the policy that this release pins; all else: the file of a utility policy
+    release   whose predictions and test days both policies get: by default the champion, else the newest
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks import columns as c
+from tasks.contracts import canonical
+from tasks.errors import ContractError
+from tasks.evaluation.policy_changes import PolicyDiff, PolicySide
+from tasks.ranking.policy import UtilityPolicy
+from tasks.release.view import load
+from tasks.replay.mix import mix_columns
+from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
+from tasks.replay.notes import stood_in
+from tasks.replay.proposed_policy import read_policy
+from tasks.replay.replay_policies import Replay
+from tasks.replay.slates import TestSlice, release_policy
+from tasks.reports.render import render
+from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.registry import Registry
+from tasks.stores.releases import (
+    find_release,
+    list_releases,
+    release_manifest,
+    release_name,
+    resolve_release,
+    resolve_tested_release,
+)
+from tasks.stores.workspace import Workspace, write_report
+
+_ORDER_ALONE = (
+    "Reordering of what was shown: nothing else is logged, so shares of looks cannot be told, and who enters "
+    "or leaves the slate only among what was shown."
+)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A policy as it was named."""
+
+    name: str
+    policy: UtilityPolicy
+
+    @property
+    def side(self) -> PolicySide:
+        return PolicySide(name=self.name, policy=self.policy.policy, version=self.policy.version)
+
+
+def run(workspace: Workspace, *, before: str, after: str, release: str | None = None) -> PolicyDiff:
+    """Compare two policies on the same candidates and predictions.
+
+    Parameters
+    ----------
+    before, after : a release (digits or an alias) whose policy is meant, or the file of a utility policy.
+    release : whose predictions are used; by default the champion, else the newest.
+
+    Raises
+    ------
+    ContractError
+        A release does not exist, or a file is no utility policy for the surface.
+    DataError
+        The test slice holds no candidate, or the release does not predict what a policy weighs.
+    """
+    sides = [_named(workspace, each) for each in (before, after)]
+    chosen = _release(workspace, release)
+    predicting = load(workspace, resolve_tested_release(workspace, chosen))
+    test = TestSlice.of(workspace, predicting.manifest)
+    scored = test.slates_of(predicting, f"release {chosen}")
+    pair = Pair(
+        Replay(test.log, scored.slates), *(test.slates_by(side.policy, scored, side.name) for side in sides)
+    )
+    contracts = workspace.contracts
+    segments = [segment.name for segment in contracts.surface.segments]
+    costs = [name for name, task in contracts.tasks.tasks.items() if task.family.costs]
+    first, last = predicting.manifest.test
+    found = PolicyDiff(
+        surface=workspace.surface,
+        release=chosen,
+        first_day=str(first),
+        last_day=str(last),
+        before=sides[0].side,
+        after=sides[1].side,
+        candidates=len(test.candidates),
+        requests=test.log.request_count,
+        users=test.log.user_count,
+        replaced=pair.replaced(),
+        movers=tuple(pair.movers(moved_columns([*mix_columns(contracts), *segments], pair.replay))),
+        negatives=tuple(pair.negatives(costs, segments)),
+        examples=tuple(
+            pair.examples(test.candidates[c.REQUEST_ID].tolist(), test.candidates[c.ITEM_ID].tolist())
+        ),
+        rule=EXAMPLES_RULE,
+        notes=(*stood_in(workspace, chosen), *(() if test.complete else (_ORDER_ALONE,))),
+    )
+    return found.model_copy(update={"report": str(_write(workspace, found))})
+
+
+def _named(workspace: Workspace, named: str) -> _Named:
+    """Read a policy: digits and aliases are releases, all else is a file."""
+    if named.isdecimal() or named in Registry(workspace.home).aliases(release_name(workspace.surface)):
+        version = resolve_release(workspace, named)
+        return _Named(f"release {version}", release_policy(workspace, release_manifest(workspace, version)))
+    path = Path(named)
+    if not path.exists():
+        raise ContractError(
+            f"'{named}' is neither a release of {workspace.surface} nor a file. Name a version, an alias, or "
+            "the file of a utility policy"
+        )
+    spec = read_policy(path, workspace.contracts)
+    return _Named(named, UtilityPolicy.from_json(canonical(spec)))
+
+
+def _release(workspace: Workspace, named: str | None) -> int:
+    if named is not None:
+        return resolve_release(workspace, named)
+    champion = find_release(workspace, CHAMPION)
+    if champion is not None:
+        return champion
+    releases = list_releases(workspace)
+    if not releases:
+        raise ContractError(
+            f"{workspace.surface} has no release whose predictions policies could be compared on. Make one: "
+            f"equipoise retrain {workspace.surface} --as-of T"
+        )
+    return int(releases[0]["version"])
+
+
+def _write(workspace: Workspace, found: PolicyDiff) -> Path:
+    size = f"{found.candidates:,} in {found.requests:,} requests of {found.users:,} users"
+    html = render(
+        "policy_diff.html.j2",
+        title=f"{found.surface}: {_title(found.before)} and {_title(found.after)}",
+        facts=[
+            f"candidates from {found.first_day} to {found.last_day}: {size}",
+            f"predictions of release {found.release}; before: {found.before.name}, after: {found.after.name}",
+            "The same candidates, predictions and slate rules under both policies.",
+        ],
+        found=found,
+    )
+    names = "-".join(_slug(side) for side in (found.before, found.after))
+    return write_report(workspace, f"policy-diff-release-{found.release}-{names}.html", html)
+
+
+def _title(side: PolicySide) -> str:
+    return f"{side.policy} version {side.version}"
+
+
+def _slug(side: PolicySide) -> str:
+    return f"{side.policy}-{side.version}"

@@ -1,0 +1,55 @@
+"""What is printed of a simulation: the harmed segment first, figures with their intervals."""
+
+from typing import Any
+
+from tasks.cli import simulation_text
+from tasks.cli.output import as_text
+
+LEVEL = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}
+RISE = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}
+
+
+def verdict(subject: str, segment: str, outcome: str) -> dict[str, Any]:
+    return {
+        "subject": subject,
+        "segment": segment,
+        "outcome": outcome,
+        "observed": RISE,
+        "relative": True,
+        "threshold": "rise of 5.0%",
+    }
+
+
+def test_harmed_segments_stand_before_the_primary() -> None:
+    guardrails = [verdict("observed_utility", "all", "pass"), verdict("hide_rate", "tenure=new", "block")]
+    headline = {"click_rate": {"policy": LEVEL, "baseline": None, "relative": {**RISE, "low": None}}}
+    plain = {"release": 3, "baseline": "champion 2", "guardrails": guardrails, "headline": headline}
+    lines = as_text(
+        simulation_text.write_simulation({**plain, "policies": [], "report": "/r.html"})
+    ).splitlines()
+    assert lines[0] == "release 3 against champion 2"
+    assert lines[2].split() == [
+        "block",
+        "hide_rate",
+        "tenure=new",
+        "+50.0%",
+        "[+25.0%,",
+        "+75.0%]",
+        "rise",
+        "of",
+        "5.0%",
+    ]
+    assert lines[3].startswith("pass")
+    assert lines[-2].split() == ["click_rate", "0.5", "[0.25,", "0.75]", "-", "+50.0%", "[?]"]
+    assert lines[-1] == "report: /r.html"
+
+
+def test_a_further_policy_is_written_with_its_metrics_beside_those_of_the_release() -> None:
+    row = {"metric": "click_rate", "judge": "release 3", "reason": "", "relative": {"value": 0.25}}
+    metrics = [{**row, "policy": {"value": 0.5}, "baseline": {"value": 0.4}}, {**row, "metric": "coverage", "policy": None, "baseline": None, "relative": None}]  # fmt: skip
+    policies = [{"name": "bold.yaml", "metrics": metrics}]
+    plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
+    written = " ".join(as_text(simulation_text.write_simulation({**plain, "policies": policies})).split())
+    assert "bold.yaml against release 3:" in written
+    assert "click_rate release 3 0.5000 0.4000 +25.0%" in written
+    assert "coverage release 3 - - -" in written

@@ -1,0 +1,50 @@
+"""Figures of groups: each is that of its rows alone, as `tasks.evaluation.clustered` computes it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.evaluation.clustered import Ratio, RowClusters, clustered_interval, relative_change
+from tasks.evaluation.grouped import GroupedRows, grouped_ratio, paired_estimates
+from tasks.evaluation.verdicts import Estimate
+
+
+def same(found: Estimate | None, wanted: Estimate) -> None:
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (wanted.value, wanted.low, wanted.high), nan_ok=True, rel=1e-9, abs=1e-12
+    )
+    assert found.n == wanted.n
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 5))
+def test_the_groups_of_one_pass_are_the_groups_one_by_one(seed: int, count: int) -> None:
+    rng, size = np.random.default_rng(seed), 600
+    codes = rng.integers(0, count, size)
+    clusters = RowClusters(rng.integers(0, 90, size), rng.integers(0, 40, size), rng.integers(0, 7, size))
+    positive = rng.random(size) < 0.1
+    ours, theirs = (
+        Ratio(positive * rng.random(size), (rng.random(size) < 0.6) * rng.random(size), None, positive)
+        for _ in range(2)
+    )
+    rows = GroupedRows.of(codes, count, clusters)
+    for code, found in enumerate(
+        paired_estimates(grouped_ratio(ours, rows), grouped_ratio(theirs, rows), rows)
+    ):
+        mine = codes == code
+        alone = RowClusters(clusters.users[mine], clusters.items[mine], clusters.days[mine])
+        events = int(positive[mine].sum())
+        a, b = (Ratio(one.numerator[mine], one.denominator[mine], events).statistic for one in (ours, theirs))
+        same(found.policy, clustered_interval(a, alone))
+        same(found.baseline, clustered_interval(b, alone))
+        same(found.relative, clustered_interval(relative_change(a, b), alone))
+        assert found.events == events
+
+
+def test_a_group_that_holds_nothing_has_no_figure() -> None:
+    rows = GroupedRows.of(np.array([0, 0]), 2, RowClusters(*[np.array([0, 1])] * 3))
+    empty = paired_estimates(grouped_ratio(Ratio(np.ones(2), np.ones(2)), rows), None, rows)[1]
+    assert np.isnan(empty.policy.value)
+    assert (empty.policy.n, empty.baseline, empty.relative, empty.events) == (0, None, None, None)

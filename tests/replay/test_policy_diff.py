@@ -1,0 +1,112 @@
+"""Two policies on a release's candidates: from files and from releases, as document and as page."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tasks.errors import ContractError
+from tasks.evaluation.policy_changes import PolicyDiff
+from tasks.replay import policy_diff
+from tasks.stores.workspace import Workspace
+from tests.feeds import mini
+from tests.feeds.mini import Retrained
+
+
+@pytest.fixture(scope="module")
+def workspace(second_retrain: Retrained) -> Workspace:
+    return second_retrain.workspace
+
+
+@pytest.fixture(scope="module")
+def careful(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy file under which a hide costs twenty times as much."""
+    plain = yaml.safe_load((workspace.surfaces / mini.NAME / "utility.yaml").read_text(encoding="utf-8"))
+    plain["version"] = 3
+    plain["weights"]["hide_2d"] = 20 * plain["weights"]["hide_2d"]
+    plain["contexts"] = []
+    file = tmp_path_factory.mktemp("policies") / "careful.yaml"
+    file.write_text(yaml.safe_dump(plain), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def found(workspace: Workspace, careful: Path) -> PolicyDiff:
+    return policy_diff.run(workspace, before="2", after=str(careful))
+
+
+def test_the_sides_are_a_release_and_a_file(found: PolicyDiff, careful: Path) -> None:
+    assert (found.before.name, found.before.version) == ("release 2", 2)
+    assert (found.after.name, found.after.version) == (str(careful), 3)
+
+
+def test_predictions_are_the_champions_unless_a_release_is_named(
+    workspace: Workspace, found: PolicyDiff, careful: Path
+) -> None:
+    assert found.release == 1
+    named = policy_diff.run(workspace, before="champion", after=str(careful), release="2")
+    assert (named.release, named.before.name) == (2, "release 1")
+
+
+def test_costlier_hides_are_predicted_more_seldom_on_the_whole_and_in_every_segment(
+    found: PolicyDiff,
+) -> None:
+    hides = {one.segment: one.relative for one in found.negatives if one.task == "hide_2d"}
+    assert {name.partition("=")[0] for name in hides} == {"all", "user_tenure", "item_age"}
+    assert hides["all"] is not None
+    assert hides["all"].high < 0
+
+
+def test_what_enters_leaves_room_for_nothing_else(found: PolicyDiff) -> None:
+    """Slates stay as long as they were, so every column's shares add up to one under both policies."""
+    sources = [one for one in found.movers if one.column == "source"]
+    for side in ("before", "after"):
+        assert sum(getattr(one, side).value for one in sources) == pytest.approx(1.0)
+    assert {one.column for one in found.movers} == {
+        "source",
+        "category",
+        "creator",
+        "user_tenure",
+        "item_age",
+    }
+
+
+def test_ten_requests_stand_side_by_side_the_most_changed_first(found: PolicyDiff) -> None:
+    replaced = [one.replaced for one in found.examples]
+    assert len(replaced) == 10
+    assert replaced == sorted(replaced, reverse=True)
+
+
+def test_the_same_again_is_the_same(workspace: Workspace, found: PolicyDiff, careful: Path) -> None:
+    assert policy_diff.run(workspace, before="2", after=str(careful)) == found
+
+
+def test_the_document_can_be_read_again(found: PolicyDiff) -> None:
+    assert PolicyDiff.read(found.model_dump_json(), where="a file") == found
+
+
+def test_the_page_is_self_contained(found: PolicyDiff) -> None:
+    page = Path(found.report).read_text(encoding="utf-8")
+    assert "http" not in page
+    order = ["How much changes", "Predicted negatives per 1,000 slots", "Who moves", "Requests side by side"]
+    assert sorted(order, key=page.index) == order
+    assert page.count("<summary>") == 10
+    assert found.rule in page
+
+
+def test_what_is_neither_a_release_nor_a_file_is_named(workspace: Workspace) -> None:
+    with pytest.raises(ContractError, match=r"'challengr' is neither a release of home_feed nor a file"):
+        policy_diff.run(workspace, before="challengr", after="2")
+    with pytest.raises(ContractError, match="99"):
+        policy_diff.run(workspace, before="99", after="2")
+
+
+def test_a_policy_of_a_task_that_nobody_predicts_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    plain: dict[str, Any] = yaml.safe_load(
+        (workspace.surfaces / mini.NAME / "utility.yaml").read_text(encoding="utf-8")
+    )
+    plain["weights"]["follow_1d"] = 2.0
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump(plain), encoding="utf-8")
+    with pytest.raises(ContractError, match="follow_1d"):
+        policy_diff.run(workspace, before="2", after=str(tmp_path / "other.yaml"))
