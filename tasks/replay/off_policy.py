@@ -19,6 +19,7 @@ from tasks.evaluation.off_policy.table_rules import refuse_missing
 from tasks.evaluation.off_policy.target_rows import OPTIONAL as OPTIONAL_OF_TARGET
 from tasks.evaluation.off_policy.target_rows import REQUIRED as REQUIRED_OF_TARGET
 from tasks.evaluation.off_policy.target_rows import TABLE as TARGET
+from tasks.logs import parquet_footer
 
 
 def run(
@@ -55,14 +56,23 @@ def read_table(source: Path, needed: Sequence[str], optional: Sequence[str], *, 
     DataError
         There is no such file, it is no Parquet, or it lacks a column that is needed.
     """
+    files = _files(source, table)
     try:
-        files = [pq.ParquetFile(file) for file in _files(source, table)]
-        for file in files:
-            refuse_missing(needed, file.schema_arrow.names, table=table)
-        names = [[n for n in (*needed, *optional) if n in file.schema_arrow.names] for file in files]
-        read = [file.read(columns=of_file) for file, of_file in zip(files, names, strict=True)]
-        frame = pa.concat_tables(read, promote_options="permissive").to_pandas()
-    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
+        footers = parquet_footer.read(table, files)  # pyarrow ends the whole process at some spoilt footers
+        names = [[column.name for column in footer.columns] for footer in footers]
+    except Exception as error:
+        raise DataError(f"The {table}: {source} is no readable Parquet: {error}") from error
+    for of_file in names:
+        refuse_missing(needed, of_file, table=table)
+    wanted = [[name for name in (*needed, *optional) if name in of_file] for of_file in names]
+    try:
+        read = [
+            pq.ParquetFile(file).read(columns=of_file) for file, of_file in zip(files, wanted, strict=True)
+        ]
+        rows = pa.concat_tables(read, promote_options="permissive")
+        rows.validate(full=True)  # strings that are not UTF-8 would fail wherever they are looked at
+        frame = rows.to_pandas()
+    except Exception as error:  # a footer holds pandas' own JSON too, in which any byte may be another
         raise DataError(f"The {table}: {source} is no readable Parquet: {error}") from error
     coded = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
     return frame.astype({name: frame[name].cat.categories.dtype for name in coded})

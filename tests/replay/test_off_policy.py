@@ -1,7 +1,9 @@
 """The off-policy step reads its two tables from Parquet, and says which of them it cannot."""
 
+import contextlib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -53,3 +55,15 @@ def test_a_missing_column_is_told_with_the_nearest_that_the_file_has(files: tupl
     log, target = files
     with pytest.raises(DataError, match=r"Missing column 'clicks' in the log.*Did you mean 'click'"):
         off_policy.run(log=log, target=target, reward="clicks")
+
+
+def test_any_byte_may_be_another(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """A report, or one message: never another error, never the end of the process."""
+    log, target = files
+    content, rng = log.read_bytes(), np.random.default_rng(0)
+    for place in rng.integers(len(content), size=40):
+        spoilt = bytearray(content)
+        spoilt[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / "spoilt.parquet").write_bytes(spoilt)
+        with contextlib.suppress(DataError):
+            off_policy.run(log=tmp_path / "spoilt.parquet", target=target, reward="click")
