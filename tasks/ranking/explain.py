@@ -146,29 +146,38 @@ def _list_constraints(mine: pd.DataFrame, decision: Decision, utility: UtilityPo
 def _tabulate_components(
     mine: pd.DataFrame, own: Mapping[str, npt.ArrayLike], utility: UtilityPolicy, decision: Decision
 ) -> pd.DataFrame:
-    parts = []
-    for term in utility.terms:
-        used = [utility.variants(term)[index + 1] for index in decision.valued.context]
-        values = {
-            w.times: read_numbers(mine, w.times, "the explanation") for w in used if w.times is not None
-        }
-        parts.append(
-            pd.DataFrame(
-                {
-                    ITEM_ID: mine[ITEM_ID],
-                    TASK: term,
-                    PREDICTION: read_prediction(mine, own, term),
-                    WEIGHT: [w.weight for w in used],
-                    TIMES: pd.Series([w.times for w in used], dtype="str"),
-                    VALUE_OF: [
-                        w.counted(values[w.times][i]) if w.times is not None else np.nan
-                        for i, w in enumerate(used)
-                    ],
-                    CONTRIBUTION: decision.contributions[term],
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
+    """Return one row a task and candidate."""
+    parts = [_components_of(term, mine, own, utility, decision) for term in utility.terms]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    items = pd.concat([mine[ITEM_ID]] * len(parts), ignore_index=True)
+    return pd.DataFrame({ITEM_ID: items, **columns}).astype({TASK: "str", TIMES: "str"})
+
+
+def _components_of(
+    term: str,
+    mine: pd.DataFrame,
+    own: Mapping[str, npt.ArrayLike],
+    utility: UtilityPolicy,
+    decision: Decision,
+) -> dict[str, npt.NDArray[Any]]:
+    """Return one term's columns, each of shape [candidates]."""
+    variants = utility.variants(term)
+    variant = decision.valued.context.astype(np.intp) + 1
+    values = np.full(len(mine), np.nan)
+    for index in np.unique(variant):
+        weight = variants[index]
+        if weight.times is not None:
+            numbers = read_numbers(mine, weight.times, "the explanation")
+            capped = numbers if weight.cap is None else np.minimum(numbers, weight.cap)
+            values = np.where(variant == index, capped, values)
+    return {
+        TASK: np.full(len(mine), term, dtype=object),
+        PREDICTION: read_prediction(mine, own, term),
+        WEIGHT: np.array([weight.weight for weight in variants])[variant],
+        TIMES: np.array([weight.times for weight in variants], dtype=object)[variant],
+        VALUE_OF: values,
+        CONTRIBUTION: decision.contributions[term],
+    }
 
 
 def _find_moving_rules(
@@ -184,7 +193,8 @@ def _find_moving_rules(
     def slots(policy: SlatePolicy) -> npt.NDArray[np.int32]:
         return decide(mine, own, utility, policy).slate_position
 
-    natural = slots(_without_rules(slate))
+    rank = decision.rank
+    natural = np.where(rank <= slate.length, rank, 0)
     without = {name: slots(rest) for name, rest, _ in _iterate_rules(slate)}
     alone = {name: slots(only) for name, _, only in _iterate_rules(slate)}
     moved: list[str | None] = []

@@ -79,11 +79,16 @@ class FeatureEncoder:
             A column is missing, is not numeric where it must be, or holds infinities.
         """
         encoded = np.empty((len(frame), len(self.names)), dtype=np.float64)
+        fixed = held or {}
+        own = [name for name in self.numeric if name not in fixed]
+        at_once = _read_at_once(frame, own)
+        if at_once is not None:
+            encoded[:, [self.numeric.index(name) for name in own]] = at_once
         for position, name in enumerate(self.numeric):
-            fixed = None if held is None else held.get(name)
-            encoded[:, position] = (
-                read_numbers(frame, name, "the feature encoder") if fixed is None else fixed
-            )
+            if name in fixed:
+                encoded[:, position] = fixed[name]
+            elif at_once is None:
+                encoded[:, position] = read_numbers(frame, name, "the feature encoder")
         for position, (name, known) in enumerate(self.categories.items(), start=len(self.numeric)):
             encoded[:, position] = _encode_column(frame, name, known)
         return encoded
@@ -102,6 +107,20 @@ class FeatureEncoder:
             tuple(content["numeric"]),
             {entry["name"]: tuple(entry["values"]) for entry in content["categorical"]},
         )
+
+
+def _read_at_once(frame: pd.DataFrame, names: Sequence[str]) -> Floats | None:
+    """Return columns that numpy holds as finite or missing numbers, shape [rows, names]; else None.
+
+    A request of some hundred candidates spends more on one column after the other than on its trees.
+    """
+    if not (frame.columns.is_unique and frame.columns.isin(names).sum() == len(names)):
+        return None
+    block = frame[list(names)]
+    if not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in block.dtypes):
+        return None
+    numbers = block.to_numpy(dtype=np.float64)
+    return None if np.isinf(numbers).any() else numbers
 
 
 def _encode_column(frame: pd.DataFrame, name: str, known: Sequence[str]) -> Floats:

@@ -29,16 +29,6 @@ class Weight:
         """The absolute value of the largest contribution that is reckoned with."""
         return abs(self.weight) * (1.0 if self.cap is None else self.cap)
 
-    def counted(self, value: float) -> float:
-        """Return what a value counts, at most the cap.
-
-        Examples
-        --------
-        >>> Weight(20.0, "margin", cap=50.0).counted(80.0), Weight(20.0, "margin").counted(80.0)
-        (50.0, 80.0)
-        """
-        return value if self.cap is None else min(value, self.cap)
-
 
 @dataclass(frozen=True)
 class Multiplier:
