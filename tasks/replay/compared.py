@@ -54,11 +54,15 @@ class Compared:
             self._segmentations[key] = self._segment(*key)
         return self._segmentations[key]
 
+    def place(self, *, everything: bool) -> npt.NDArray[np.intp]:
+        """Return the places of the rows that a metric sums: those of slots, or every one."""
+        return np.arange(len(self.log.requests)) if everything else self._in_slots
+
     def rows(self, segmentation: Segmentation, *, everything: bool) -> SegmentedRows:
         """Return the rows that a metric sums, in segments: those of slots, or every one."""
         key = (segmentation.names, tuple(segmentation.pooled.items()), everything)
         if key not in self._rows:
-            place = np.arange(len(self.log.requests)) if everything else self._in_slots
+            place = self.place(everything=everything)
             self._rows[key] = SegmentedRows.of(segmentation, place, _at(self.log.clusters, place))
         return self._rows[key]
 

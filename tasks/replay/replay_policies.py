@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.binary import divide
@@ -38,6 +39,8 @@ from tasks.replay.metrics import (
 )
 from tasks.replay.rates import THIN, RateEstimator, Term
 from tasks.replay.segmentation import Segmentation, SegmentedRows
+
+Places = npt.NDArray[np.intp]
 
 _MOST_COMPARED: Final = 4
 """Pairs of policies whose rows are kept in groups: a search measures thousands, one after the other."""
@@ -120,25 +123,27 @@ class Replay:
 
     def _measured(self, metric: Metric, compared: Compared, by: Sequence[str]) -> Iterator[Measured]:
         """Yield the whole, then each segment, as every judge sees it."""
+        everything = metric.naive or metric.kind in OF_ALL_CANDIDATES
+        place = compared.place(everything=everything)
         views = [
-            _View(metric, compared, judge, *self._measurements(metric, compared, judge))
+            _View(metric, compared, judge, place, *self._measurements(metric, compared, judge, place))
             for judge in _judges(metric, compared.policy, compared.baseline)
         ]
         task = metric.subject if metric.kind in OF_OUTCOMES | {MetricKind.CALIBRATION} else None
         for name in (None, *by):
             segmentation = compared.segmentation(name, task)
-            rows = compared.rows(segmentation, everything=metric.naive or metric.kind in OF_ALL_CANDIDATES)
-            yield from chain.from_iterable(
-                zip(*(view.rows(segmentation, rows) for view in views), strict=True)
-            )
+            rows = compared.rows(segmentation, everything=everything)
+            seen = (view.rows(segmentation, rows) for view in views)
+            yield from chain.from_iterable(zip(*seen, strict=True))
 
     def _measurements(
-        self, metric: Metric, compared: Compared, judge: Slates
+        self, metric: Metric, compared: Compared, judge: Slates, place: Places
     ) -> tuple[Measurement | None, Measurement | None]:
+        """Measure policy and baseline; sums are those of the rows that count alone."""
         ours, theirs = (
             self._measure(metric, compared, slates, judge) for slates in (compared.policy, compared.baseline)
         )
-        return ours, theirs
+        return _at(ours, place), _at(theirs, place)
 
     def _measure(
         self, metric: Metric, compared: Compared, slates: Slates, judge: Slates
@@ -163,7 +168,9 @@ class Replay:
         child, before = (self._rates.rate(name, slates) for name in (task, given))
 
         def by_group(rows: SegmentedRows) -> GroupedStatistic:
-            above, below = (grouped_ratio(_at(one, rows), rows.grouped) for one in (child, before))
+            above, below = (
+                grouped_ratio(_ratio_at(one, rows.place), rows.grouped) for one in (child, before)
+            )
             return divide_grouped(above, below, rows.grouped)
 
         return by_group
@@ -171,11 +178,12 @@ class Replay:
 
 @dataclass(frozen=True)
 class _View:
-    """One metric of a policy and its baseline as one judge sees it, over all rows of the log."""
+    """One metric of a policy and its baseline as one judge sees it, on the rows at some places of the log."""
 
     metric: Metric
     compared: Compared
     judge: Slates
+    place: Places
     ours: Measurement | None
     theirs: Measurement | None
 
@@ -219,8 +227,9 @@ class _View:
         ours, theirs, log = self.ours, self.theirs, self.compared.log
         if not isinstance(ours, Ratio) or not isinstance(theirs, Ratio):
             return ()
+        days, count = log.days[self.place], len(log.dates)
         policy, baseline = (
-            divide(*(np.bincount(log.days, rows) for rows in (m.numerator, m.denominator)))
+            divide(*(np.bincount(days, rows, count) for rows in (m.numerator, m.denominator)))
             for m in (ours, theirs)
         )
         changes = np.divide(policy, baseline, out=np.full(len(policy), np.nan), where=baseline > 0) - 1
@@ -228,15 +237,17 @@ class _View:
 
 
 def _statistic(measured: Measurement, rows: SegmentedRows) -> GroupedStatistic:
-    if isinstance(measured, Ratio):
-        return grouped_ratio(_at(measured, rows), rows.grouped)
-    return measured(rows)
+    return grouped_ratio(measured, rows.grouped) if isinstance(measured, Ratio) else measured(rows)
 
 
-def _at(ratio: Ratio, rows: SegmentedRows) -> Ratio:
-    """Return a ratio of those rows that are summed."""
-    positives = None if ratio.positives is None else ratio.positives[rows.place]
-    return Ratio(ratio.numerator[rows.place], ratio.denominator[rows.place], ratio.events, positives)
+def _at(measured: Measurement | None, place: Places) -> Measurement | None:
+    """Return a ratio of the rows at some places; what is made for each grouping stays as it is."""
+    return _ratio_at(measured, place) if isinstance(measured, Ratio) else measured
+
+
+def _ratio_at(ratio: Ratio, place: Places) -> Ratio:
+    positives = None if ratio.positives is None else ratio.positives[place]
+    return Ratio(ratio.numerator[place], ratio.denominator[place], ratio.events, positives)
 
 
 def _level(metric: Metric, estimate: Estimate) -> Estimate:
