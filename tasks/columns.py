@@ -112,6 +112,11 @@ def at_position(prediction: str) -> str:
     return f"{prediction}__shown"
 
 
+def weight_factor(task: str) -> str:
+    """Name the column that holds by what a user's weight of a task was multiplied."""
+    return f"factor_{task}"
+
+
 def served(column: str) -> str:
     """Name the logged column that holds what the serving release gave in a column.
 

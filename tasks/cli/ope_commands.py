@@ -10,6 +10,7 @@ from tasks.cli.command import Group
 
 if TYPE_CHECKING:
     from tasks.evaluation.off_policy.estimate import OffPolicyReport
+    from tasks.evaluation.off_policy.gradient import GradientReport
 
 _ope = Group("Policies", word="ope", help="Estimate a policy from a log with propensities.")
 GROUPS = (_ope,)
@@ -38,3 +39,16 @@ def estimate(
     from tasks.replay import off_policy
 
     return off_policy.run(log=log, target=target, reward=reward, at_least=at_least, estimator=estimator)
+
+
+@_ope.command("--log log.parquet --reward click", written=ope_text.write_gradient)
+def gradient(
+    log: Annotated[
+        Path, Option(metavar="FILE", help="Parquet: request_id, user_id, the reward, factor_<task>.")
+    ],
+    reward: Annotated[str, Option(metavar="COLUMN", help="The log's column of rewards.")],
+) -> "GradientReport":
+    """Estimate from perturbed weights which way each should move."""
+    from tasks.replay import off_policy
+
+    return off_policy.read_gradient(log=log, reward=reward)

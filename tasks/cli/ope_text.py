@@ -23,6 +23,25 @@ def write_report(plain: Plain) -> Iterator[RenderableType]:
     )
 
 
+@group()
+def write_gradient(plain: Plain) -> Iterator[RenderableType]:
+    """Write what ten per cent more of each weight would bring."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("weight")
+    for heading in ("10 % more brings", "95 % by user", "perturbed by", ""):
+        table.add_column(heading, justify="right")
+    for name, one in plain["gradients"].items():
+        tenth = [None if one[key] is None else one[key] / 10 for key in ("value", "low", "high")]
+        size = f"{one['size']:.3g}"
+        table.add_row(name, _figure(tenth[0]), _interval(tenth[1], tenth[2]), size, one["direction"])
+    yield table
+    unknown = f"; {plain['left_out']:,} rows without an observed label" if plain["left_out"] else ""
+    yield Text(
+        f"{plain['requests']:,} requests of {plain['users']:,} users, mean reward of a request "
+        f"{_figure(plain['mean_reward'])}{unknown}"
+    )
+
+
 def _estimates(plain: Plain) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("estimator")

@@ -165,6 +165,13 @@ class Guardrail(Bounded):
     action: Literal["block", "warn"] = "block"
 
 
+class Perturbation(Closed):
+    """Each user's weights times 1 + size or 1 - size, by a salted hash of user and task."""
+
+    size: Annotated[Number, Field(gt=0, le=0.2)]
+    salt: Text
+
+
 class Primary(Closed):
     """The metric that a release may not lose: its one-sided 95 % lower bound stays above the margin."""
 
@@ -187,6 +194,7 @@ class UtilitySpec(Closed):
     weights: Annotated[Weights, Field(min_length=1)]
     offset: Annotated[Offset | None, Field(exclude_if=is_none)] = None
     multipliers: Annotated[tuple[Multiplier, ...], AsTuple, Field(exclude_if=_is_empty)] = ()
+    perturbation: Annotated[Perturbation | None, Field(exclude_if=is_none)] = None
     contexts: Annotated[tuple[PolicyContext, ...], AsTuple] = ()
     relevance_floor: Floors = {}
     hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple] = ()

@@ -23,6 +23,7 @@ from ..columns import (
     REQUEST_ID,
     SLATE_POSITION,
     UTILITY,
+    weight_factor,
 )
 from ..errors import DataError
 from .candidates import (
@@ -111,7 +112,7 @@ class Decision:
     def frame(self) -> pd.DataFrame:
         """The decision as columns of ``columns.py``; null where there is no rank, slot, drop or context.
 
-        With propensities where the slate policy draws some slots.
+        With propensities where the slate policy draws some slots, and the factors of perturbed weights.
         """
         explores = any(one.rules.pool is not None for one in self.slates)
         return pd.DataFrame(
@@ -124,6 +125,7 @@ class Decision:
                 DROPPED_BY: _name_codes(self.drops.codes, self.drops.reasons),
                 CONTEXT: _name_codes(self.valued.context, self.contexts),
                 **({PROPENSITY: self.propensity} if explores else {}),
+                **{weight_factor(term): factor for term, factor in self.valued.factors.items()},
             }
         )
 

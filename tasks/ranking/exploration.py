@@ -45,7 +45,7 @@ class Pool:
         numbers = np.zeros(len(candidates), dtype=np.uint64)
         for name in (REQUEST_ID, USER_ID, ITEM_ID):
             column = read_column(candidates, name, asked_by)[rows]
-            numbers[rows] = mix(numbers[rows] ^ _hash_ids(column, name, rule.salt))
+            numbers[rows] = mix(numbers[rows] ^ hash_ids(column, name, rule.salt))
         return cls(rule.slots, rows, numbers)
 
 
@@ -65,7 +65,7 @@ def mix(numbers: Numbers) -> Numbers:
     return np.asarray(z ^ (z >> np.uint64(31)))
 
 
-def _hash_ids(ids: Series, name: str, salt: str) -> Numbers:
+def hash_ids(ids: Series, name: str, salt: str) -> Numbers:
     """Hash each id as text, whole numbers alike however they are stored; what is null is empty text."""
     codes, distinct = factorize(ids, name)
     key = blake2b(salt.encode(), digest_size=32).digest()

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ..columns import USER_ID
 from ..errors import ContractError
 from .condition import Condition, operands
+from .perturbation import Perturbation
 from .slate_policy import SlateChange
 
 _Declared = TypeVar("_Declared")
@@ -96,6 +98,7 @@ class UtilityPolicy:
     tiers: tuple[Tier, ...] = ()
     offset: float | None = None
     multipliers: tuple[Multiplier, ...] = ()
+    perturbation: Perturbation | None = None
 
     @property
     def _places(self) -> tuple["UtilityPolicy | Context", ...]:
@@ -119,6 +122,7 @@ class UtilityPolicy:
         ]
         read = {w.times for w in weights if w.times is not None} | {c.column for c in conditions}
         read |= {name for c in self.contexts if c.slate is not None for name in c.slate.columns}
+        read |= {USER_ID} if self.perturbation is not None else set()
         return tuple(sorted(read))
 
     def variants(self, term: str) -> tuple[Weight, ...]:
@@ -153,7 +157,7 @@ class UtilityPolicy:
         >>> policy.weights["purchase"], policy.columns
         (Weight(weight=20.0, times='margin', cap=None), ('margin',))
         """
-        weights = _weights(content["weights"])
+        weights, perturbation = _weights(content["weights"]), content.get("perturbation")
         return cls(
             policy=content["policy"],
             version=content["version"],
@@ -164,6 +168,7 @@ class UtilityPolicy:
             tiers=tuple(_tier(t, weights) for t in content.get("lexicographic", ())),
             offset=float(content["offset"]["scale"]) if content.get("offset") else None,
             multipliers=_multipliers(content),
+            perturbation=Perturbation.from_json(perturbation) if perturbation else None,
         )
 
 

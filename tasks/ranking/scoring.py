@@ -25,7 +25,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..columns import CONTEXT, DROPPED_BY, ITEM_ID, PROPENSITY, RANK, REQUEST_ID, SLATE_POSITION, UTILITY
+from ..columns import (
+    CONTEXT,
+    DROPPED_BY,
+    ITEM_ID,
+    PROPENSITY,
+    RANK,
+    REQUEST_ID,
+    SLATE_POSITION,
+    UTILITY,
+    weight_factor,
+)
 from ..errors import DataError, StoreError, unknown
 from .decide import decide
 from .examination import FILE as EXAMINATION
@@ -97,7 +107,8 @@ class Scorer:
             ``p_<task>__given`` for a task with a parent, ``v_<task>`` for a value task, ``p_<task>__shown``
             for a debiased one where the candidates have positions, utility, rank,
             slate_position (null off the slate), dropped_by (null or the constraint's name), context; where
-            the slate policy explores propensity, of an item at its slot given those above it; on request
+            the slate policy explores propensity, of an item at its slot given those above it; where weights
+            are perturbed ``factor_<task>``, by what the user's weight was multiplied; on request
             certificate: in the first row of a request, as JSON, the rules that its slate meets and why it
             falls short of the others.
 
@@ -110,7 +121,8 @@ class Scorer:
         decision = decide(frame, predictions, self.utility, self.slate)
         decided = decision.frame
         predicted = pd.DataFrame(predictions, index=decided.index)
-        shown = [name for name in (*DECIDED, PROPENSITY) if name in decided]
+        factors = [weight_factor(term) for term in decision.valued.factors]
+        shown = [name for name in (*DECIDED, PROPENSITY, *factors) if name in decided]
         parts = [decided[[REQUEST_ID, ITEM_ID]], predicted, decided[shown]]
         return pd.concat([*parts, decision.certificate] if certificate else parts, axis="columns")
 

@@ -1,6 +1,6 @@
 """The utility of a candidate: a sum that can be taken apart.
 
-contribution = weight x prediction [x value column];  total = sum of contributions, by term's name
+contribution = weight [x factor] x prediction [x value column];  total = sum of contributions, by term's name
 utility      = total; with an offset a positive number in the order of totals, times multipliers (totals.py)
 
 The context chooses the weights of a row: the first one whose conditions hold, else none. A null in a
@@ -19,6 +19,7 @@ import pandas as pd
 from ..errors import DataError
 from .candidates import Codes, Floats, Mask, describe_rows, read_numbers, read_prediction
 from .conditions import meets_all
+from .perturbation import weight_factors
 from .policy import Context, UtilityPolicy
 from .totals import find_factors, offset_totals
 
@@ -36,6 +37,7 @@ class Utilities:
     contributions : term -> its part of the total, shape [rows].
     context : index of the row's context in the policy, -1 for none, shape [rows].
     unknown_values : value column -> rows whose utility it leaves unknown.
+    factors : term -> by what its weight was multiplied, shape [rows]; empty without a perturbation.
     """
 
     utility: Floats
@@ -43,6 +45,7 @@ class Utilities:
     contributions: Mapping[str, Floats]
     context: Codes
     unknown_values: Mapping[str, Mask]
+    factors: Mapping[str, Floats]
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow is refused below, by row
@@ -68,10 +71,10 @@ def compute_utilities(
     context = choose_contexts(candidates, policy.contexts)
     contributions: dict[str, Floats] = {}
     unknown_values: dict[str, Mask] = {}
-    total = np.zeros(len(candidates))
+    total, factors = np.zeros(len(candidates)), _find_weight_factors(candidates, policy)
     for term in policy.terms:
         variants = policy.variants(term)
-        weight = _pick_by_context(np.array([v.weight for v in variants]), context)
+        weight = _pick_by_context(np.array([v.weight for v in variants]), context) * factors.get(term, 1.0)
         part = read_prediction(candidates, predictions, term) * weight
         for name in sorted({v.times for v in variants if v.times is not None}):
             rows = _pick_by_context(np.array([v.times == name and v.weight != 0 for v in variants]), context)
@@ -83,7 +86,13 @@ def compute_utilities(
         total += part
     utility = _rank_by(candidates, total, context, policy)
     _refuse_overflow(candidates, utility, unknown_values)
-    return Utilities(utility, total, contributions, context, unknown_values)
+    return Utilities(utility, total, contributions, context, unknown_values, factors)
+
+
+def _find_weight_factors(candidates: pd.DataFrame, policy: UtilityPolicy) -> dict[str, Floats]:
+    if (rule := policy.perturbation) is None:
+        return {}
+    return {term: weight_factors(candidates, term, rule) for term in policy.terms}
 
 
 def _rank_by(candidates: pd.DataFrame, total: Floats, context: Codes, policy: UtilityPolicy) -> Floats:
@@ -93,11 +102,12 @@ def _rank_by(candidates: pd.DataFrame, total: Floats, context: Codes, policy: Ut
     by_term = [policy.variants(term) for term in policy.terms]
     whole = np.sum([[v.most for v in variants] for variants in by_term], axis=0)
     costs = np.sum([[v.most if v.weight < 0 else 0.0 for v in variants] for variants in by_term], axis=0)
+    reach = 1.0 if policy.perturbation is None else 1.0 + policy.perturbation.size
     lifted = offset_totals(
         total,
         scale=policy.offset,
-        costs=_pick_by_context(costs, context),
-        whole=_pick_by_context(whole, context),
+        costs=reach * _pick_by_context(costs, context),
+        whole=reach * _pick_by_context(whole, context),
     )
     return lifted * find_factors(candidates, policy, context)
 

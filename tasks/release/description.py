@@ -96,6 +96,8 @@ def weight_terms(utility: UtilitySpec) -> Iterator[list[str]]:
     yield from _terms(utility.weights, "")
     if utility.offset is not None:
         yield ["offset", f"scale {utility.offset.scale:g}", ""]
+    if utility.perturbation is not None:
+        yield ["perturbation", f"each user's weights +- {utility.perturbation.size:.3g}", ""]
     yield from _rules(utility, "")
     for context in utility.contexts:
         yield from _terms(context.weights, f" in {context.name}")

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from tasks import columns as c
 from tasks.errors import DataError
 from tasks.evaluation.off_policy.estimate import OffPolicyReport, estimate_off_policy
+from tasks.evaluation.off_policy.gradient import GradientReport, estimate_gradient
 from tasks.evaluation.off_policy.log_rows import OPTIONAL, REQUIRED
 from tasks.evaluation.off_policy.log_rows import TABLE as LOG
 from tasks.evaluation.off_policy.table_rules import refuse_missing
@@ -48,8 +49,23 @@ def run(
     )
 
 
-def read_table(source: Path, needed: Sequence[str], optional: Sequence[str], *, table: str) -> pd.DataFrame:
-    """Read the columns that are needed, and those others that are there.
+def read_gradient(*, log: Path, reward: str) -> GradientReport:
+    """Estimate the gradient of a mean reward by perturbed weights; see `estimate_gradient`.
+
+    Raises
+    ------
+    DataError
+        The file is missing or no Parquet, or its table is not what it should be.
+    """
+    needed, optional = (c.REQUEST_ID, c.USER_ID, reward), (c.status(reward),)
+    frame = read_table(log, needed, optional, table=LOG, prefix=c.weight_factor(""))
+    return estimate_gradient(frame, reward=reward)
+
+
+def read_table(
+    source: Path, needed: Sequence[str], optional: Sequence[str], *, table: str, prefix: str = "\0"
+) -> pd.DataFrame:
+    """Read the columns that are needed, and of the optional ones and those with a prefix what is there.
 
     Raises
     ------
@@ -64,7 +80,8 @@ def read_table(source: Path, needed: Sequence[str], optional: Sequence[str], *, 
         raise DataError(f"The {table}: {source} is no readable Parquet: {error}") from error
     for of_file in names:
         refuse_missing(needed, of_file, table=table)
-    wanted = [[name for name in (*needed, *optional) if name in of_file] for of_file in names]
+    asked = {*needed, *optional}
+    wanted = [[n for n in of_file if n in asked or n.startswith(prefix)] for of_file in names]
     try:
         read = [
             pq.ParquetFile(file).read(columns=of_file) for file, of_file in zip(files, wanted, strict=True)

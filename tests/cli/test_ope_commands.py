@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tasks.cli import main
@@ -57,3 +59,16 @@ def test_bad_input_ends_with_2_and_one_message(
 def test_an_unknown_estimator_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "--estimator", "drr"]) == 2
     assert "Did you mean 'dr'?" in capsys.readouterr().err
+
+
+def test_a_gradient_is_printed_by_weight(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sign = np.where(np.arange(400) % 2, 1.0, -1.0)
+    users = pd.DataFrame({"request_id": range(400), "user_id": range(400), "factor_like": 1 + 0.1 * sign})
+    users.assign(click=(sign > 0) & (np.arange(400) % 4 == 1)).to_parquet(tmp_path / "log.parquet")
+    words = ["ope", "gradient", "--log", str(tmp_path / "log.parquet"), "--reward", "click"]
+    assert main([*words, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["gradients"]["like"]["direction"] == "raise"
+    assert document["gradients"]["like"]["value"] == pytest.approx(0.25 / 0.1)
+    assert main(words) == 0
+    assert "400 requests of 400 users, mean reward of a request 0.25" in capsys.readouterr().out

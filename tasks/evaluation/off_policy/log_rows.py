@@ -99,7 +99,7 @@ def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
     ([1.0, 0.0], 0, [[0.5, 1.0]])
     """
     rules.require_columns(frame, (*REQUIRED, reward), table=TABLE)
-    frame, left_out = _select_observed(frame, c.status(reward))
+    frame, left_out = select_observed(frame, c.status(reward))
     rules.require_keys(frame, (c.REQUEST_ID, c.ITEM_ID), table=TABLE)
     positions = rules.read_positions(frame, c.POSITION, table=TABLE)
     propensity = rules.read_numbers(frame, c.PROPENSITY, table=TABLE)
@@ -122,7 +122,14 @@ def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
     )
 
 
-def _select_observed(frame: pd.DataFrame, status: str) -> tuple[pd.DataFrame, int]:
+def select_observed(frame: pd.DataFrame, status: str) -> tuple[pd.DataFrame, int]:
+    """Return the rows whose label is observed, all where no status is logged, and how many others there are.
+
+    Raises
+    ------
+    DataError
+        No label is observed.
+    """
     if status not in frame:
         return frame, 0
     observed = frame[status] == c.Status.OBSERVED.value
