@@ -92,6 +92,17 @@ def test_an_empty_slate_says_that_all_were_dropped() -> None:
     }
 
 
+def test_fewer_candidates_than_slots_are_all_placed_and_what_lacks_is_said() -> None:
+    rows = [{**row, "margin": None if row["item_id"] == "e" else 2.0, "permitted": True} for row in ROWS]
+    utility = utility_json(weights={"click": {"weight": 1.0, "times": "margin"}})
+    decided = decision(rows, utility, slate_json(length=9))
+    assert sorted(decided.slate_position) == [0, 1, 2, 3, 4]
+    assert decided.frame["dropped_by"].dropna().tolist() == ["unknown_value:margin"]
+    (short,) = json.loads(decided.certificate.iloc[0])["unmet"]
+    assert (short["rule"], short["wanted"], short["got"]) == ("length", 9, 4)
+    assert (short["available"], short["dropped"], short["kept_out"]) == (4, 1, {})
+
+
 def test_each_request_is_certified_by_the_rules_of_its_context_in_its_first_row() -> None:
     child = {"name": "child", "when": {"mode": "child"}, "weights": {}, "slate": {"max_per": {"creator": 1}}}
     rows = [{**row, "request_id": r, "mode": m} for row in ROWS for r, m in (("r", None), ("s", "child"))]

@@ -1,0 +1,54 @@
+"""The exact solver behind the gaps finds what trying all slates finds, and greedy slates lie near it."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from benchmarks.slating.instances import Instance, draw_instance
+from benchmarks.slating.optimum import best_by_highs, measure_gaps, program_of
+from tasks.ranking.slate import Block, Cap, Fading, Minimum, Penalty
+
+
+def small_instance(seed: int) -> Instance:
+    """Return four slots for nine candidates, which all slates can be tried of."""
+    random = np.random.default_rng(seed)
+    shape = (1, 9)
+    by, kind = (random.integers(0, 4, shape).astype(np.int32) for _ in range(2))
+    return Instance(
+        Block(
+            valid=np.ones(shape, dtype=np.bool_),
+            utility=-np.sort(-random.random(shape), axis=1),
+            caps=(Cap(by, 2), Cap(np.where(kind == 0, 0, -1).astype(np.int32), 1)),
+            minimums=(Minimum(random.random(shape) < 0.3, 2),),
+            required=random.random(shape) < 0.1,
+            penalty=Penalty(kind, 0.1) if seed % 2 else None,
+            fading=Fading(by, 0.5, 0.25) if seed % 3 else None,
+        ),
+        length=4,
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_solver_finds_the_best_of_all_slates(seed: int) -> None:
+    instance = small_instance(seed)
+    slates = [list(places) for places in combinations(range(9), 4)]
+    worths = [instance.worth(slate) for slate in slates if instance.meets_all(slate)]
+    best = best_by_highs(program_of(instance))
+    assert (best is None) == (not worths)
+    if best is not None:
+        assert best == pytest.approx(max(worths), rel=1e-9)
+
+
+def test_greedy_slates_lie_within_half_a_percent_of_the_best_and_miss_none() -> None:
+    found = measure_gaps(range(60), contended=False)
+    assert found.solvable > 50
+    assert found.missed == 0
+    assert (found.gaps > -1e-9).all()
+    assert found.gaps.mean() < 0.005
+
+
+def test_instances_where_rules_contend_are_harder() -> None:
+    instances = [draw_instance(seed, contended=True) for seed in range(20)]
+    assert any(len(instance.block.minimums) > 1 for instance in instances)
+    assert measure_gaps(range(20), contended=True).gaps.mean() > 0
