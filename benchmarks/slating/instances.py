@@ -26,12 +26,24 @@ class Instance:
 
     def meets_all(self, slate: Places) -> bool:
         """Whether a slate is full and meets caps, minimums and requirements."""
-        caps = [np.bincount(cap.values[0, slate][cap.values[0, slate] >= 0], minlength=1).max() <= cap.limit
-                for cap in self.block.caps]  # fmt: skip
-        minimums = [one.marked[0, slate].sum() >= one.least for one in self.block.minimums]
-        required = self.block.required
-        first = required is None or required[0, slate].sum() == required.sum()
-        return len(slate) == self.length and all(caps) and all(minimums) and bool(first)
+        return not self.shortfall(slate) and self.keeps_caps(slate)
+
+    def keeps_caps(self, slate: Places) -> bool:
+        """Whether no value holds more slots than its cap."""
+        for cap in self.block.caps:
+            values = cap.values[0, slate]
+            if np.bincount(values[values >= 0], minlength=1).max() > cap.limit:
+                return False
+        return True
+
+    def shortfall(self, slate: Places) -> int:
+        """Return how many slots and required candidates a slate lacks, for each rule."""
+        lacking = self.length - len(slate)
+        for minimum in self.block.minimums:
+            lacking += max(minimum.least - int(minimum.marked[0, slate].sum()), 0)
+        if self.block.required is not None:
+            lacking += int(self.block.required.sum() - self.block.required[0, slate].sum())
+        return lacking
 
     def worth(self, slate: Places) -> float:
         """Return the sum of utilities after decay and diversity, whatever the order of the slots."""

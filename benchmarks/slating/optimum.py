@@ -22,7 +22,8 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from benchmarks.slating.instances import Instance, draw_instance
+from benchmarks.slating.instances import Instance, Places, draw_instance
+from benchmarks.slating.swaps import swap_pairs
 
 _UNITS = 10_000_000
 """CP-SAT counts in whole numbers: utilities are rounded to one part of this."""
@@ -132,17 +133,24 @@ class Gaps:
     missed: int
 
 
-def measure_gaps(seeds: Iterable[int], *, contended: bool) -> Gaps:
-    """Hold the kernel's slates against the best ones."""
-    gaps, missed = [], 0
+def measure_gaps(seeds: Iterable[int], *, contended: bool) -> tuple[Gaps, Gaps]:
+    """Hold the kernel's slates against the best ones, as they are and after swaps of pairs."""
+    greedy, swapped = list[float | None](), list[float | None]()
     for seed in seeds:
         instance = draw_instance(seed, contended=contended)
         best = best_by_highs(program_of(instance))
-        if best is None:
-            continue
-        slate = instance.fill()
-        if instance.meets_all(slate):
-            gaps.append((best - instance.worth(slate)) / abs(best))
-        else:
-            missed += 1
-    return Gaps(np.array(gaps), len(gaps) + missed, missed)
+        if best is not None:
+            slate = instance.fill()
+            greedy.append(_gap(instance, slate, best))
+            swapped.append(_gap(instance, swap_pairs(instance, slate), best))
+    return _gaps(greedy), _gaps(swapped)
+
+
+def _gap(instance: Instance, slate: Places, best: float) -> float | None:
+    """Return the share of the best worth that a slate lacks, None where it does not meet all."""
+    return (best - instance.worth(slate)) / abs(best) if instance.meets_all(slate) else None
+
+
+def _gaps(found: list[float | None]) -> Gaps:
+    gaps = [gap for gap in found if gap is not None]
+    return Gaps(np.array(gaps), len(found), len(found) - len(gaps))
