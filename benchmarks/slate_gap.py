@@ -1,4 +1,4 @@
-"""How far greedy slates lie below the best ones: ``python -m benchmarks.slate_gap``.
+"""How far the kernel's slates lie below the best ones: ``python -m benchmarks.slate_gap``.
 
 Random requests are filled by the kernel and solved exactly, as a rule and where rules contend
 (``slating/instances.py``). An instance counts as missed where some slate is full and meets caps, minimums and
@@ -33,9 +33,9 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"slate gaps: {asked.instances} instances of each kind (mean wanted: below {MOST} %)")
     for name, contended in (("as a rule", False), ("where rules contend", True)):
-        greedy, swapped = measure_gaps(range(asked.instances), contended=contended)
-        print(f"  {name}, {greedy.solvable} that some slate meets")
-        print(f"    greedy       {describe(greedy)}")
+        filled, swapped = measure_gaps(range(asked.instances), contended=contended)
+        print(f"  {name}, {filled.solvable} that some slate meets")
+        print(f"    kernel       {describe(filled)}")
         print(f"    after swaps  {describe(swapped)}")
         if has_cp_sat():
             furthest = max(_difference(seed, contended=contended) for seed in range(asked.checked))

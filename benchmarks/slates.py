@@ -19,8 +19,9 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from tasks.ranking.block import Block, Cap, Fading, Minimum, Penalty
 from tasks.ranking.decide import BLOCK_CELLS
-from tasks.ranking.slate import Block, Cap, Fading, Minimum, Penalty, fill_slates
+from tasks.ranking.slate import fill_slates
 
 WANTED = 20_000
 """Slates a second on one core."""

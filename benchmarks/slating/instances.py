@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tasks.ranking.slate import Block, Cap, Fading, Minimum, Penalty, fill_slates
+from tasks.ranking.block import Block, Cap, Fading, Minimum, Penalty
+from tasks.ranking.slate import fill_slates
 
 Floats = npt.NDArray[np.float64]
 Places = list[int]

@@ -135,15 +135,15 @@ class Gaps:
 
 def measure_gaps(seeds: Iterable[int], *, contended: bool) -> tuple[Gaps, Gaps]:
     """Hold the kernel's slates against the best ones, as they are and after swaps of pairs."""
-    greedy, swapped = list[float | None](), list[float | None]()
+    filled, swapped = list[float | None](), list[float | None]()
     for seed in seeds:
         instance = draw_instance(seed, contended=contended)
         best = best_by_highs(program_of(instance))
         if best is not None:
             slate = instance.fill()
-            greedy.append(_gap(instance, slate, best))
+            filled.append(_gap(instance, slate, best))
             swapped.append(_gap(instance, swap_pairs(instance, slate), best))
-    return _gaps(greedy), _gaps(swapped)
+    return _gaps(filled), _gaps(swapped)
 
 
 def _gap(instance: Instance, slate: Places, best: float) -> float | None:

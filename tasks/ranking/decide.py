@@ -26,6 +26,7 @@ from ..columns import (
     weight_factor,
 )
 from ..errors import DataError
+from .block import Values
 from .candidates import (
     CandidateSets,
     Codes,
@@ -40,7 +41,7 @@ from .certificate import Certificates, DecidedSlates, certify
 from .constraints import Drops, find_drops
 from .policy import UtilityPolicy
 from .rules import SlateColumns
-from .slate import Values, fill_slates
+from .slate import fill_slates
 from .slate_policy import SlatePolicy
 from .utility import Utilities, compute_utilities
 

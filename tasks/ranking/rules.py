@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .block import Block, Cap, Draws, Fading, Minimum, Penalty, Values
 from .candidates import Floats, Integers, Mask
 from .conditions import encode_groups, read_flag
 from .exploration import EXPLORATION, Pool
-from .slate import Block, Cap, Draws, Fading, Minimum, Penalty, Values
 from .slate_policy import SlatePolicy
 
 LENGTH = "length"

@@ -10,8 +10,9 @@ Candidates lie in a rectangle, one request a row, best first; the loops run over
    rank), where decay is (1 - floor) x factor^k + floor for the k-th item of its value of decay.by, from 0.
    When as many slots are left as reservations, only reserved ones are taken. A reservation that others
    have meanwhile made superfluous is given back, worst rank first.
-
-3. The last slots may be drawn: once no reservation is left, each takes at random one of the candidates that
+3. Where that falls short of a rule which more slots could meet, look for candidates that meet more
+   (``prices.py``), and fill the slots with these.
+4. The last slots may be drawn: once no reservation is left, each takes at random one of the candidates that
    exploration names and that no cap closes. Where there is none, and where reservations are left, the slot
    is filled as the others. So given the items above it, a drawn item stands at its place with probability
    1/n, n the number of those that could have been drawn there, and any other with probability 1.
@@ -27,84 +28,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .block import Block, Column, Counts, Draws, Rectangle, Values, take_requests
 from .exploration import mix
+from .prices import Better, find_better
 
-Rectangle = npt.NDArray[np.bool_]
-Counts = npt.NDArray[np.int16]
-Values = npt.NDArray[np.int32]
-Column = npt.NDArray[np.int64]
 _NONE = -1
 _NO_PICK = -2
-
-
-@dataclass(frozen=True)
-class Cap:
-    """At most ``limit`` slots for one value; -1 where a candidate is not counted."""
-
-    values: Values
-    limit: int
-
-
-@dataclass(frozen=True)
-class Minimum:
-    """At least ``least`` slots for the marked candidates, if there are as many."""
-
-    marked: Rectangle
-    least: int
-
-
-@dataclass(frozen=True)
-class Penalty:
-    """Utility units subtracted for each slot that a value already holds."""
-
-    values: Values
-    strength: float
-
-
-@dataclass(frozen=True)
-class Fading:
-    """The share (1 - floor) x factor^k + floor of its utility that a value's k-th item keeps, from 0."""
-
-    values: Values
-    factor: float
-    floor: float
-
-    def shares(self, repeats: Counts) -> npt.NDArray[np.float64]:
-        """Return what is kept where so many slots hold the value already.
-
-        Examples
-        --------
-        >>> Fading(np.array([[7, 7]], dtype=np.int32), 0.5, 0.25).shares(np.array([[0, 1]], dtype=np.int16))
-        array([[1.   , 0.625]])
-        """
-        return np.asarray((1.0 - self.floor) * self.factor ** repeats.astype(np.float64) + self.floor)
-
-
-@dataclass(frozen=True)
-class Draws:
-    """The last ``slots`` slots are drawn from the ``marked`` candidates, by their random ``numbers``."""
-
-    marked: Rectangle
-    numbers: npt.NDArray[np.uint64]
-    slots: int
-
-
-@dataclass(frozen=True)
-class Block:
-    """Requests of similar size, each array of shape [requests, most candidates], best rank first.
-
-    ``valid`` marks where there is a candidate; ``tier`` is None where no tier is declared.
-    """
-
-    valid: Rectangle
-    utility: npt.NDArray[np.float64]
-    tier: npt.NDArray[np.int32] | None = None
-    caps: tuple[Cap, ...] = ()
-    minimums: tuple[Minimum, ...] = ()
-    required: Rectangle | None = None
-    penalty: Penalty | None = None
-    fading: Fading | None = None
-    draws: Draws | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +55,7 @@ def fill_slates(block: Block, length: int) -> Slates:
 
     Examples
     --------
+    >>> from tasks.ranking.block import Cap
     >>> three = Block(
     ...     valid=np.ones((1, 3), dtype=bool),
     ...     utility=np.array([[3.0, 2.0, 1.0]]),
@@ -135,11 +65,27 @@ def fill_slates(block: Block, length: int) -> Slates:
     array([[1, 0, 2]], dtype=int16)
     """
     filling = _Filling(block, length)
-    filling.reserve()
-    for slot in range(1, length + 1):
-        if not filling.place(slot):
-            break
-    return Slates(filling.slots, filling.drawn_from)
+    filling.fill()
+    better = _search(block, filling)
+    filling.draw()
+    slates = Slates(filling.slots, filling.drawn_from)
+    if len(better.rows):
+        again = _Filling(take_requests(block, better.rows), length, better.chosen)
+        again.fill()
+        again.draw()
+        slates.slots[better.rows], slates.drawn_from[better.rows] = again.slots, again.drawn_from
+    return slates
+
+
+def _search(block: Block, filling: "_Filling") -> Better:
+    """Look for candidates that meet more of the rules where the slates fall short of them."""
+
+    def choose(priced: Block) -> Rectangle:
+        other = _Filling(priced, filling.by_utility)
+        other.fill()
+        return other.slots > 0
+
+    return find_better(block, filling.slots > 0, length=filling.by_utility, choose=choose)
 
 
 class _Filling:
@@ -151,9 +97,9 @@ class _Filling:
     cells, those of its values, and they alone are looked at again.
     """
 
-    def __init__(self, block: Block, length: int) -> None:
+    def __init__(self, block: Block, length: int, among: Rectangle | None = None) -> None:
         shape = block.valid.shape
-        self.block, self.length = block, length
+        self.block, self.length, self.among = block, length, among
         self.by_utility = length if block.draws is None else max(length - block.draws.slots, 0)
         self.slots = np.zeros(shape, dtype=np.int16)
         self.drawn_from = np.zeros(shape, dtype=np.int16)
@@ -166,10 +112,31 @@ class _Filling:
         )
         self.reserved = np.zeros(shape, dtype=np.bool_)
         self.reserves = bool(block.minimums) or block.required is not None
-        self.open = block.valid.copy()
+        self.open = block.valid.copy() if among is None else block.valid & among
         for cap in block.caps:
             if cap.limit == 0:
                 self.open &= cap.values == _NONE
+
+    def fill(self) -> None:
+        """Fill the slots that utility fills."""
+        self.reserve()
+        for slot in range(1, self.by_utility + 1):
+            if not self.place(slot):
+                break
+
+    def draw(self) -> None:
+        """Fill the slots that are drawn."""
+        if self.among is not None:
+            self._open_all()
+        for slot in range(self.by_utility + 1, self.length + 1):
+            if not self.place(slot):
+                break
+
+    def _open_all(self) -> None:
+        """Open every candidate without a slot that no cap closes."""
+        self.open = self.block.valid & (self.slots == 0)
+        for cap, held in zip(self.block.caps, self.held, strict=True):
+            self.open &= (cap.values == _NONE) | (held < cap.limit)
 
     def reserve(self) -> None:
         """Take reservations in rank order: the required ones, then the minimums in turn."""

@@ -1,6 +1,7 @@
 """The decision in plain Python, one request at a time, from the policies' JSON: slow, and read with ease."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
@@ -18,6 +19,52 @@ def decide_all(
         for i, result in zip(members, _decide([rows[i] for i in members], utility, slate), strict=True):
             decided[i] = result
     return decided
+
+
+def differing_requests(
+    rows: Sequence[Row], ours: Sequence[int], utility: Mapping[str, Any], slate: Mapping[str, Any]
+) -> list[Any]:
+    """Return the requests with another slate than the greedy one that may not have one.
+
+    Where the greedy slate falls short of a rule another may stand, if it keeps the caps and falls short of no rule
+    by more. Where slots are drawn another set above them draws others, so the caps alone are looked at.
+    """
+    reference = [row["slate_position"] or 0 for row in decide_all(rows, utility, slate)]
+    wrong = []
+    for request in {row["request_id"] for row in rows}:
+        members = [i for i, row in enumerate(rows) if row["request_id"] == request]
+        if all(ours[i] == reference[i] for i in members):
+            continue
+        policy = dict(slate) | (_context(rows[members[0]], utility) or {}).get("slate", {})
+        kept = [i for i in members if reference[i] or ours[i]]
+        one, other = ([i for i in kept if slots[i]] for slots in (ours, reference))
+        mine, greedy = (_shortfalls(placed, rows, policy, kept) for placed in (one, other))
+        fair = any(greedy) and all(a <= b for a, b in zip(mine, greedy, strict=True))
+        if not _keeps_caps(one, rows, policy) or not (fair or policy.get("exploration")):
+            wrong.append(request)
+    return wrong
+
+
+def _shortfalls(
+    placed: Sequence[int], rows: Sequence[Row], policy: Mapping[str, Any], kept: Sequence[int]
+) -> list[int]:
+    minimums = policy["min_where_if_available"].items()
+    first = policy["required_first"]
+    required = [i for i in kept if first is not None and rows[i][first] is True]
+    return [
+        policy["length"] - len(placed),
+        len(set(required) - set(placed)),
+        *(max(least - sum(rows[i][name] is True for i in placed), 0) for name, least in minimums),
+    ]
+
+
+def _keeps_caps(placed: Sequence[int], rows: Sequence[Row], policy: Mapping[str, Any]) -> bool:
+    per = all(
+        max(Counter(rows[i][name] for i in placed).values(), default=0) <= limit
+        for name, limit in policy["max_per"].items()
+    )
+    where = policy["max_where"].items()
+    return per and all(sum(rows[i][n] is not False for i in placed) <= limit for n, limit in where)
 
 
 def _decide(

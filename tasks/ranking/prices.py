@@ -1,0 +1,173 @@
+"""A search for slates that meet more of the rules, where greedy ones fall short of what others could meet.
+
+Caps and minimums get prices in utility units: that of a value which the best candidates would overfill rises,
+so does the bonus of a minimum which they would miss, and both sink where there is room. Each round ranks
+candidates by utility less prices plus bonuses and fills the slates anew; the prices then follow from the best
+``length`` candidates of that rank (subgradients of the Lagrangian dual; Fisher, *The Lagrangian relaxation
+method*, 1981, section 3). Steps grow from round to round: small ones first find slates near the greedy one,
+great ones shake loose what is stuck. A slate takes the place of the greedy one only if it falls short of no
+rule by more and of one by less.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .block import Block, Cap, Column, Minimum, Rectangle, take_requests
+
+ROUNDS = 16
+"""Most rounds; only requests that fall short of an attainable rule pay for them."""
+_STEP = 1 / 12
+"""The first step, as a share of the range of the request's utilities."""
+
+Prices = npt.NDArray[np.float64]
+_Cell = TypeVar("_Cell", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Better:
+    """Requests with a better slate, and the candidates that it holds, shape [requests, most candidates]."""
+
+    rows: Column
+    chosen: Rectangle
+
+
+def find_better(
+    block: Block, placed: Rectangle, *, length: int, choose: Callable[[Block], Rectangle]
+) -> Better:
+    """Search candidates that meet more of the rules.
+
+    Parameters
+    ----------
+    placed : whom the greedy slates hold.
+    length : slots.
+    choose : fills slates of a block whose candidates stand best first; returns whom they hold.
+    """
+    rows = np.flatnonzero(count_shortfalls(block, placed, length).any(axis=0))
+    if len(rows):
+        rows = rows[_attainable(take_requests(block, rows), placed[rows], length)]
+    if not len(rows):
+        return Better(rows, placed[rows])
+    search = _Search(take_requests(block, rows), placed[rows].copy(), length)
+    before = search.lacking.sum(axis=0)
+    for step in range(ROUNDS):
+        if not search.lacking.any():
+            break
+        search.look(choose, _STEP * (1 + step))
+    found = np.flatnonzero(search.lacking.sum(axis=0) < before)
+    return Better(rows[found], search.chosen[found])
+
+
+def count_shortfalls(block: Block, placed: Rectangle, length: int) -> Column:
+    """Count the slots by which slates fall short of requirements, minimums and length, [rules, requests].
+
+    Examples
+    --------
+    >>> block = Block(valid=np.ones((1, 3), dtype=bool), utility=np.zeros((1, 3)))
+    >>> count_shortfalls(block, np.array([[True, False, False]]), length=3).tolist()
+    [[2]]
+    """
+    short = [length - placed.sum(axis=1)]
+    short += [np.maximum(one.least - (one.marked & placed).sum(axis=1), 0) for one in block.minimums]
+    if block.required is not None:
+        short.append((block.required & ~placed).sum(axis=1))
+    return np.stack(short)
+
+
+def _attainable(block: Block, placed: Rectangle, length: int) -> Column:
+    """Return the requests in which no cap alone rules out more slots for a rule that is unmet."""
+    marks = [(block.valid, length), *((one.marked, one.least) for one in block.minimums)]
+    marks += [] if block.required is None else [(block.required, length)]
+    gain = np.zeros(len(placed), dtype=np.bool_)
+    for marked, wanted in marks:
+        most = np.minimum(marked.sum(axis=1), wanted)
+        for cap in block.caps:
+            most = np.minimum(most, _room(cap, marked))
+        gain |= most > (marked & placed).sum(axis=1)
+    return np.flatnonzero(gain)
+
+
+def _room(cap: Cap, marked: Rectangle) -> Column:
+    """Count the marked candidates that a cap alone lets through, shape [requests]."""
+    uncounted = np.iinfo(np.int32).max
+    counted = marked & (cap.values >= 0)
+    values = np.sort(np.where(counted, cap.values, uncounted), axis=1)
+    first = np.full(values.shape, cap.limit > 0)
+    first[:, cap.limit :] = values[:, cap.limit :] != values[:, : values.shape[1] - cap.limit]
+    return (marked & ~counted).sum(axis=1) + ((values != uncounted) & first & (cap.limit > 0)).sum(axis=1)
+
+
+@dataclass
+class _Search:
+    """Prices and the best slates so far, each of shape [requests, most candidates]."""
+
+    block: Block
+    chosen: Rectangle
+    length: int
+    prices: list[Prices] = field(init=False)
+    bonuses: list[Prices] = field(init=False)
+    lacking: Column = field(init=False)
+    span: Prices = field(init=False)
+
+    def __post_init__(self) -> None:
+        utility, valid = self.block.utility, self.block.valid
+        self.prices = [np.zeros(valid.shape) for _ in self.block.caps]
+        self.bonuses = [np.zeros((len(valid), 1)) for _ in self.block.minimums]
+        self.lacking = count_shortfalls(self.block, self.chosen, self.length)
+        highest = np.where(valid, utility, -np.inf).max(axis=1, keepdims=True)
+        span = highest - np.where(valid, utility, np.inf).min(axis=1, keepdims=True)
+        self.span = np.where(span > 0, span, 1.0)
+
+    def look(self, choose: Callable[[Block], Rectangle], step: float) -> None:
+        """Fill the slates by the prices, keep those that are better, and move the prices."""
+        priced = self._priced()
+        order = np.argsort(-priced, axis=1, kind="stable")
+        chosen = np.zeros_like(self.chosen)
+        np.put_along_axis(chosen, order, choose(_arrange(self.block, order, priced)), axis=1)
+        lacking = count_shortfalls(self.block, chosen, self.length)
+        better = (lacking <= self.lacking).all(axis=0) & (lacking < self.lacking).any(axis=0)
+        self.chosen[better], self.lacking[:, better] = chosen[better], lacking[:, better]
+        self._move(order[:, : self.length], step * self.span)
+
+    def _priced(self) -> Prices:
+        priced = self.block.utility.copy()
+        for price in self.prices:
+            priced -= price
+        for minimum, bonus in zip(self.block.minimums, self.bonuses, strict=True):
+            priced += bonus * minimum.marked
+        if self.block.required is not None:
+            priced += 10 * self.span * self.block.required
+        return np.where(self.block.valid, priced, -np.inf)
+
+    def _move(self, best: Column, step: Prices) -> None:
+        """Raise the prices of what the best candidates overfill, and sink the others."""
+        taken = np.zeros_like(self.chosen)
+        np.put_along_axis(taken, best, np.take_along_axis(self.block.valid, best, axis=1), axis=1)
+        for cap, price in zip(self.block.caps, self.prices, strict=True):
+            values = np.take_along_axis(np.where(taken, cap.values, -1), best, axis=1)
+            count = np.zeros(price.shape)
+            for place in range(values.shape[1]):
+                count += cap.values == values[:, place, None]
+            np.maximum(price + step * (count - cap.limit), 0.0, out=price)
+            price[cap.values < 0] = 0.0
+        for minimum, bonus in zip(self.block.minimums, self.bonuses, strict=True):
+            count = (minimum.marked & taken).sum(axis=1, keepdims=True)
+            np.maximum(bonus + step * (minimum.least - count), 0.0, out=bonus)
+
+
+def _arrange(block: Block, order: Column, priced: Prices) -> Block:
+    """Put each request's candidates into an order; penalties and tiers have no part in the search."""
+    return Block(
+        valid=_along(block.valid, order),
+        utility=_along(priced, order),
+        caps=tuple(Cap(_along(cap.values, order), cap.limit) for cap in block.caps),
+        minimums=tuple(Minimum(_along(one.marked, order), one.least) for one in block.minimums),
+        required=None if block.required is None else _along(block.required, order),
+    )
+
+
+def _along(cells: npt.NDArray[_Cell], order: Column) -> npt.NDArray[_Cell]:
+    return np.take_along_axis(cells, order, axis=1)

@@ -1,0 +1,97 @@
+"""Slates that meet more of the rules are found where the greedy one falls short, and only there."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from tasks.ranking.block import Block, Cap, Minimum, Rectangle
+from tasks.ranking.prices import count_shortfalls, find_better
+from tasks.ranking.slate import fill_slates
+
+
+def cap(*values: int, limit: int = 1) -> Cap:
+    return Cap(np.array([values], dtype=np.int32), limit)
+
+
+def marks(*values: int) -> Rectangle:
+    return np.array([values], dtype=bool)
+
+
+def block_of(size: int, *, caps: tuple[Cap, ...] = (), minimums: tuple[Minimum, ...] = ()) -> Block:
+    """Return one request whose candidates' utilities are size, size - 1, ..., 1."""
+    utility = np.arange(size, 0, -1, dtype=np.float64)[None]
+    return Block(np.ones((1, size), dtype=bool), utility, caps=caps, minimums=minimums)
+
+
+def test_a_full_slate_is_found_where_the_best_candidate_stands_in_the_way_of_two() -> None:
+    # the first is ana's in tea; ana's other is in jam, tea's other is bo's: both, or the first alone
+    block = block_of(3, caps=(cap(0, 0, 1), cap(7, 8, 7)))
+    assert fill_slates(block, 2).slots.tolist() == [[0, 1, 2]]
+
+
+def test_a_minimum_is_met_by_another_candidate_where_the_best_one_blocks_it() -> None:
+    # the best fresh one is ana's, whose one slot the only local one needs
+    minimums = (Minimum(marks(0, 1, 0, 1), 1), Minimum(marks(0, 0, 1, 0), 1))
+    block = block_of(4, caps=(cap(1, 0, 0, 2),), minimums=minimums)
+    assert fill_slates(block, 3).slots.tolist() == [[1, 0, 2, 3]]
+
+
+def test_where_nothing_more_can_be_met_no_slate_is_filled_again() -> None:
+    def refuse(priced: Block) -> Rectangle:
+        raise AssertionError(priced)
+
+    one_creator = block_of(3, caps=(cap(0, 0, 0),))
+    found = find_better(one_creator, marks(1, 0, 0), length=2, choose=refuse)
+    assert len(found.rows) == 0
+    whole = find_better(block_of(3), marks(1, 1, 0), length=2, choose=refuse)
+    assert len(whole.rows) == 0
+
+
+def test_the_search_finds_a_slate_that_meets_all_wherever_there_is_one() -> None:
+    length, missed, solvable = 4, 0, 0
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        values = [random.integers(0, 4, 9) for _ in range(2)]
+        fresh = Minimum(random.random((1, 9)) < 0.3, 2)
+        block = block_of(9, caps=(cap(*values[0], limit=1), cap(*values[1], limit=2)), minimums=(fresh,))
+        if not any(_meets(block, list(places), length) for places in combinations(range(9), length)):
+            continue
+        solvable += 1
+        placed = fill_slates(block, length).slots > 0
+        missed += bool(count_shortfalls(block, placed, length).any())
+    assert solvable > 50
+    assert missed == 0
+
+
+def _meets(block: Block, places: list[int], length: int) -> bool:
+    placed = np.zeros((1, block.utility.shape[1]), dtype=bool)
+    placed[0, places] = True
+    held = [np.bincount(one.values[0, places]).max() <= one.limit for one in block.caps]
+    return all(held) and not count_shortfalls(block, placed, length).any()
+
+
+@pytest.mark.parametrize("width", [9, 30])
+def test_what_stands_beside_a_request_does_not_move_its_search(width: int) -> None:
+    random = np.random.default_rng(1)
+    shape = (40, 9)
+    narrow = Block(
+        valid=np.ones(shape, dtype=bool),
+        utility=-np.sort(-random.random(shape), axis=1),
+        caps=(Cap(random.integers(0, 4, shape).astype(np.int32), 1),
+              Cap(random.integers(0, 3, shape).astype(np.int32), 2)),
+        minimums=(Minimum(random.random(shape) < 0.3, 2),),
+    )  # fmt: skip
+
+    def wide(cells: np.ndarray, filler: float) -> np.ndarray:
+        return np.pad(cells, ((0, 0), (0, width - 9)), constant_values=filler)
+
+    padded = Block(
+        valid=wide(narrow.valid, filler=False),
+        utility=wide(narrow.utility, filler=0.5),
+        caps=tuple(Cap(wide(one.values, filler=0), one.limit) for one in narrow.caps),
+        minimums=tuple(Minimum(wide(one.marked, filler=False), one.least) for one in narrow.minimums),
+    )
+    slots = fill_slates(padded, 4).slots
+    np.testing.assert_array_equal(slots[:, :9], fill_slates(narrow, 4).slots)
+    assert not slots[:, 9:].any()
