@@ -15,6 +15,7 @@ Rows are those with a known label; a candidate without one is left out before, a
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,18 +76,30 @@ def request_gains(
     if gains.size and (gains.min() < 0 or seen.min() <= 0):
         raise DataError("NDCG needs outcomes of 0 or more and examination above 0 at every logged position.")
     gains = gains / seen
-    codes, known = pd.factorize(np.asarray(requests), use_na_sentinel=False)
-    first = np.full(len(known), codes.size, dtype=np.intp)
+    codes, known = _factorize_runs(np.asarray(requests))
+    first = np.full(known, codes.size, dtype=np.intp)
     np.minimum.at(first, codes, np.arange(codes.size))
-    table = _tabulate(codes, len(known))
+    table = _tabulate(codes, known)
     if table is None:
-        ideal = _discount_gains(gains, gains, codes, len(known), k)
-        return RequestGains(_discount_gains(gains, order, codes, len(known), k), ideal, first)
+        ideal = _discount_gains(gains, gains, codes, known, k)
+        return RequestGains(_discount_gains(gains, order, codes, known, k), ideal, first)
     inside = np.where(table < 0, 0.0, gains[table])
     gained = _discount_untied(inside, np.where(table < 0, np.inf, -order[table]), k)
     if gained is None:
-        gained = _discount_gains(gains, order, codes, len(known), k)
+        gained = _discount_gains(gains, order, codes, known, k)
     return RequestGains(gained, -np.sort(-inside, axis=1)[:, :k] @ _discounts(inside.shape[1], k), first)
+
+
+def _factorize_runs(requests: npt.NDArray[Any]) -> tuple[Codes, int]:
+    """Return a code for each request and their number; of rows side by side only the first is looked up."""
+    if not requests.size:
+        return np.zeros(0, dtype=np.intp), 0
+    try:
+        starts = np.flatnonzero(np.r_[True, np.asarray(requests[1:] != requests[:-1], dtype=bool)])
+    except TypeError:  # pandas' NA is neither equal nor unequal
+        starts = np.arange(requests.size)
+    codes, known = pd.factorize(requests[starts], use_na_sentinel=False)
+    return np.repeat(codes, np.diff(starts, append=requests.size)), len(known)
 
 
 def _tabulate(codes: Codes, count: int) -> Codes | None:

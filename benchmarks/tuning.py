@@ -1,0 +1,225 @@
+"""Whether tuned weights reach the best ones, where those are known: ``python -m benchmarks.tuning``.
+
+A simulated feed tells the true probabilities of every candidate. Four heads learn them in a first week from
+noisy signals of all four; a policy is a weighted sum of the heads, whose current weights are far from the
+best. Purchases are maximised, hides may not rise above those of the current weights, and reports by 10 % at
+most. Weights are tuned on the second week, as `equipoise tune` does it: half of the users searches, the other
+half confirms.
+
+In the third week the truth is asked: purchases a look as a share of the optimum's, and whether hides and
+reports stayed inside their bounds. The optimum is the best of thousands of weights that are ranked by the
+truth of that very week, so no share is flattered.
+"""
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow.parquet as pq
+from scipy.special import logit
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from tasks import columns as c
+from tasks.contracts import UtilitySpec
+from tasks.contracts.bounds import Bounded
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.datasets.world.generate import generate
+from tasks.datasets.world.vocabulary import EXAMINATION
+from tasks.replay.log import Slates
+from tasks.replay.policy_sweep import SlotSums, SweptCandidates, sweep_policies
+from tasks.replay.read_log import LogReading, candidate_log
+from tasks.replay.rehearsed_weights import RehearsedWeights
+from tasks.replay.replay_policies import Replay
+from tasks.replay.tuned import Halves, tune_weights
+from tasks.replay.weight_goal import Axis, GoalMeter, WeightGoal
+from tasks.replay.weight_space import Weights, WeightSpace
+
+Floats = npt.NDArray[np.float64]
+
+SLOTS: Final = 10
+TERMS: Final = ("click_30m", "purchase_7d", "hide_7d", "report_7d")
+SIGNS: Final = np.array([1.0, 1.0, -1.0, -1.0])
+CURRENT: Final = {"click_30m": 8.0, "purchase_7d": 1.0, "hide_7d": -1.0, "report_7d": -50.0}
+POLICY: Final = {"policy": "feed", "version": 1, "owner": "o", "approvals": ["a"], "weights": CURRENT}
+RANGES: Final = {
+    "click_30m": (0.0, 8.0),
+    "purchase_7d": (1.0, 100.0),
+    "hide_7d": (-100.0, 0.0),
+    "report_7d": (-3000.0, 0.0),
+}
+BUY, HIDE, REPORT = (TERMS.index(name) for name in ("purchase_7d", "hide_7d", "report_7d"))
+HIDES_RISE: Final = 0.0
+REPORTS_RISE: Final = 0.1
+NOISE: Final = 0.5
+"""Standard deviation of the noise on the log odds that a signal tells."""
+DAYS: Final = 7
+LOOKS: Final = np.asarray(EXAMINATION[:SLOTS])
+WANTED: Final = 0.95
+
+
+@dataclass(frozen=True)
+class Week:
+    """Candidates of a week in whole requests of one size: who, what heads predict, what is truly likely."""
+
+    frame: pd.DataFrame
+    heads: Floats
+    truth: Floats
+    size: int
+
+    def part(self, rows: npt.NDArray[np.bool_]) -> "Week":
+        """Return some rows; of a request all or none."""
+        return Week(self.frame[rows].reset_index(drop=True), self.heads[rows], self.truth[rows], self.size)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a seed came to: shares of the optimum's purchases and of its gain, true rises of the costs."""
+
+    share: float
+    of_gain: float
+    hides: float
+    reports: float
+    seconds: float
+
+    @property
+    def respected(self) -> bool:
+        """Whether both bounds hold for the truth."""
+        return self.hides <= HIDES_RISE and self.reports <= REPORTS_RISE
+
+
+def two_weeks(seed: int, requests_per_day: int) -> tuple[Week, Week]:
+    """Generate a feed; return the week to tune on and the one after it."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "world"
+        generate(days=3 * DAYS, requests_per_day=requests_per_day, seed=seed, out=out, candidate_truth=True)
+        names = [c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.SHOWN, c.POSITION]
+        frame = pq.read_table(out / "candidates", columns=names).to_pandas()
+        truth = pq.read_table(out / "candidate_truth.parquet").to_pandas()
+    frame = frame.merge(truth, on=list(c.IMPRESSION_KEY), validate="one_to_one")
+    frame = frame.sort_values(c.REQUEST_ID, kind="stable").reset_index(drop=True)
+    size = int(frame.groupby(c.REQUEST_ID).size().iloc[0])
+    likely = frame[[c.probability(term) for term in TERMS]].to_numpy()
+    week = ((frame[c.SHOWN_AT] - frame[c.SHOWN_AT].min().normalize()).dt.days // DAYS).to_numpy()
+    whole = Week(frame, _learned(likely, week == 0, seed), likely, size)
+    return whole.part(week == 1), whole.part(week == 2)
+
+
+def _learned(truth: Floats, first: npt.NDArray[np.bool_], seed: int) -> Floats:
+    """Return what heads predict that learned in the first week from noisy signals of all tasks."""
+    random = np.random.default_rng(seed)
+    signals = logit(truth) + NOISE * random.standard_normal(truth.shape)
+    learner = HistGradientBoostingRegressor(loss="poisson", max_iter=40, random_state=0)
+    return np.column_stack(
+        [clone(learner).fit(signals[first], each[first]).predict(signals) for each in truth.T]
+    )
+
+
+def rehearsed(week: Week) -> RehearsedWeights:
+    """Return what weights lead to, as the tuning sees it: by the heads' predictions."""
+    links = {term: (term,) for term in TERMS}
+    curve = np.asarray(EXAMINATION) / EXAMINATION[0]
+    frame = week.frame.assign(**dict.fromkeys(TERMS, np.nan))
+    log = candidate_log(frame, LogReading(links, examination=curve))
+    predictions = dict(zip(TERMS, week.heads.T, strict=True))
+
+    def slates(weights: Weights) -> Slates:
+        scores = (week.heads @ np.array([weights[term] for term in TERMS])).reshape(-1, week.size)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :SLOTS]
+        slot = np.zeros(scores.shape, dtype=np.int64)
+        np.put_along_axis(slot, best, np.arange(1, SLOTS + 1), axis=1)
+        # a prediction is one at the first position: where it was shown it would be another
+        return Slates("weights", slot.ravel(), predictions, where_shown=predictions)
+
+    buy, hide, report = (Metric(MetricKind.PREDICTED, TERMS[i]) for i in (BUY, HIDE, REPORT))
+    bounds = (
+        (hide, Bounded(metric=hide.name, relative_increase_max=HIDES_RISE)),
+        (report, Bounded(metric=report.name, relative_increase_max=REPORTS_RISE)),
+    )
+    goal = WeightGoal((Axis(buy, 1, None), Axis(hide, -1, -HIDES_RISE)), bounds)
+    baseline = slates(CURRENT)
+    return RehearsedWeights(GoalMeter(Replay(log, baseline), baseline, goal), slates)
+
+
+def true_rates(week: Week, weights: Floats) -> Floats:
+    """Return what is truly likely a look under each weight vector, shape [policies, terms]."""
+    starts = np.arange(0, len(week.truth) + 1, week.size)
+    sums: SlotSums = sweep_policies(SweptCandidates(week.heads, week.truth, starts), weights, slots=SLOTS)
+    return sums.per_look(LOOKS)
+
+
+def optimum(week: Week, current: Floats, *, seed: int, policies: int) -> float:
+    """Return the most purchases a look that weights inside the bounds truly bring on a week.
+
+    Weights are drawn all over the ranges, then four times nearer and nearer to the best of those before.
+    """
+    random = np.random.default_rng(seed)
+    policy = UtilitySpec.model_validate(POLICY)
+    low, high = np.log([WeightSpace.of(policy, RANGES).sizes[term] for term in TERMS]).T
+    centre, width, best = (low + high) / 2, (high - low) / 2, -np.inf
+    for _ in range(5):
+        points = np.clip(centre + random.uniform(-1, 1, (policies, len(low))) * width, low, high)
+        rates = true_rates(week, SIGNS * np.exp(points))
+        rise = rates / current - 1
+        inside = (rise[:, HIDE] <= HIDES_RISE) & (rise[:, REPORT] <= REPORTS_RISE)
+        bought = np.where(inside, rates[:, BUY], -np.inf)
+        if bought.max() > best:
+            best, centre = float(bought.max()), points[bought.argmax()]
+        width = width / 2.5
+    return best
+
+
+def reach(seed: int, *, requests_per_day: int, trials: int) -> Reached:
+    """Tune on a week, ask the truth of the next."""
+    week, fresh = two_weeks(seed, requests_per_day)
+    searches = pd.util.hash_array(week.frame[c.USER_ID].to_numpy(dtype=object)) % 2 == 0
+    halves = Halves(rehearsed(week.part(searches)), rehearsed(week.part(~searches)))
+    policy = UtilitySpec.model_validate(POLICY)
+    began = time.perf_counter()
+    tuned = tune_weights(halves, WeightSpace.of(policy, RANGES), trials=trials, seed=seed)
+    seconds = time.perf_counter() - began
+    chosen = CURRENT if tuned.chosen is None else tuned.chosen.weights
+    now, then = true_rates(fresh, np.array([[w[term] for term in TERMS] for w in (CURRENT, chosen)]))
+    best = optimum(fresh, now, seed=seed, policies=600)
+    rise = then / now - 1
+    return Reached(
+        share=then[BUY] / best,
+        of_gain=(then[BUY] - now[BUY]) / (best - now[BUY]),
+        hides=rise[HIDE],
+        reports=rise[REPORT],
+        seconds=seconds,
+    )
+
+
+def main() -> None:
+    """Print each seed, then how many reached the optimum's share and kept their bounds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--requests-per-day", type=int, default=300)
+    given = parser.parse_args()
+    found = []
+    for seed in range(given.seeds):
+        one = reach(seed, requests_per_day=given.requests_per_day, trials=given.trials)
+        found.append(one)
+        print(
+            f"tuning: seed {seed}: {one.share:.1%} of the optimum, {one.of_gain:.0%} of its gain, "
+            f"hides {one.hides:+.2%}, reports {one.reports:+.2%}, {one.seconds:.0f} s",
+            flush=True,
+        )
+    shares = np.array([one.share for one in found])
+    print(
+        f"tuning: {given.trials} trials: {shares.mean():.1%} of the optimum on fresh requests on average, "
+        f"{(shares >= WANTED).sum()} of {len(found)} seeds reach {WANTED:.0%}, "
+        f"{sum(one.respected for one in found)} of {len(found)} keep their bounds (wanted 95 of 100)"
+    )
+
+
+if __name__ == "__main__":
+    main()
