@@ -30,6 +30,7 @@ def write_tuning(plain: Plain) -> Iterator[RenderableType]:
         yield Text(f"exceeded by the current weights: {metric}, by {excess:.1%}")
     if plain["front"]:
         yield _front(plain)
+    yield from (Text(f"note: {note}") for note in plain["notes"])
     if plain["proposal"] is None:
         yield Text(_SAID[str(plain["ending"])])
     else:

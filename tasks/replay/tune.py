@@ -150,7 +150,8 @@ def _write(work: _Work, rivals: Rivals, days: TuningSlice, tuned: Tuned) -> None
     seen = count_policies(work.run, named)
     work.run.tags({"tuned_days": named})
     work.run.metrics({"policies.searched": tuned.searched, "policies.confirmed": tuned.confirmed})
-    proposal = None if tuned.chosen is None else _propose(work, days, tuned.chosen)
+    chosen = tuned.chosen if tuned.ending == "proposed" else None
+    proposal = None if chosen is None else _propose(work, days, chosen)
     report = f"tuning-release-{work.request.release}-{work.run.run_id[:8]}.html"
     evidence = TuningEvidence(
         ending=tuned.ending,
@@ -169,12 +170,21 @@ def _write(work: _Work, rivals: Rivals, days: TuningSlice, tuned: Tuned) -> None
         knee=tuned.knee,
         proposal=proposal,
         report=str(work.workspace.reports / report),
-        notes=tuned.notes,
+        notes=(*tuned.notes, *_fallen_away(tuned)),
     )
     html = tuning_page(work.workspace.surface, evidence, tuned.trials)
     work.run.text(REPORT, html)
     write_report(work.workspace, report, html)
     work.run.evidence(evidence)
+
+
+def _fallen_away(tuned: Tuned) -> list[str]:
+    """Say what the best of the search gained where it was chosen and lost where it was not."""
+    chosen = tuned.chosen
+    if tuned.ending == "proposed" or chosen is None or chosen.gain is None or chosen.gain_searched is None:
+        return []
+    seemed, confirmed = f"{chosen.gain_searched:+.2%}", f"{chosen.gain.value:+.2%}"
+    return [f"trial {chosen.trial} gains {seemed} where it was chosen and {confirmed} where it was not"]
 
 
 def _propose(work: _Work, days: TuningSlice, chosen: Chosen) -> WeightProposal:

@@ -47,8 +47,9 @@ class Chosen:
 class Tuned:
     """What was found.
 
-    ``searched`` and ``confirmed`` count the policies that were measured on each half; ``exceeded`` are the
-    bounds that the current weights exceed, each with its excess.
+    ``chosen`` are the best weights of the search, proposed or not. ``searched`` and ``confirmed`` count the
+    policies that were measured on each half; ``exceeded`` are the bounds that the current weights exceed,
+    each with its excess.
     """
 
     ending: Ending
@@ -86,10 +87,9 @@ def tune_weights(
     best = best_trial(tried)
     front = _confirm(confirm, points)
     better = best.figures.objectives[0] > tried[0].figures.objectives[0] or not tried[0].feasible
-    proposed = best.feasible and best.number > 0 and better
-    chosen = _choose(halves, space, best) if proposed else None
+    chosen = _choose(halves, space, best) if best.feasible and best.number > 0 and better else None
     return Tuned(
-        ending="proposed" if proposed else "nothing better" if best.feasible else "out of reach",
+        ending=_end(best, chosen, must_move=not tried[0].feasible),
         chosen=chosen,
         trials=tuple(tried),
         objectives=_objectives(search),
@@ -97,7 +97,7 @@ def tune_weights(
         hypervolume=confirm.volume([point.confirmed for point in front]),
         knee=points[find_knee([one.figures.objectives for one in points])].number if points else None,
         searched=len(tried),
-        confirmed=len({point.trial for point in front} | ({best.number} if proposed else set())),
+        confirmed=len({point.trial for point in front} | ({best.number} if chosen else set())),
         feasible=sum(one.feasible for one in tried),
         exceeded=_exceeded(search, tried[0].figures.excess),
         notes=search.meter.untold(search.slates(space.current)),
@@ -126,6 +126,17 @@ def restore_weights(halves: Halves, space: WeightSpace) -> Tuned:
         exceeded=_exceeded(search, now.excess),
         notes=search.meter.untold(search.slates(space.current)),
     )
+
+
+def _end(best: WeightTrial, chosen: Chosen | None, *, must_move: bool) -> Ending:
+    """Say how a search ended: what is chosen is proposed where the half that did not choose sees a gain too.
+
+    Where the current weights exceed a bound, weights that keep it are proposed whatever they gain.
+    """
+    if not best.feasible:
+        return "out of reach"
+    gains = chosen is not None and chosen.gain is not None and chosen.gain.value > 0
+    return "proposed" if gains or (chosen is not None and must_move) else "nothing better"
 
 
 def _choose(halves: Halves, space: WeightSpace, best: WeightTrial) -> Chosen:

@@ -1,10 +1,12 @@
 """Weights tuned on a real home: days of their own, trials that a kill does not lose, a policy written aside."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tasks.cli import main
 from tasks.contracts import load_surface
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
@@ -79,6 +81,16 @@ def test_more_trials_go_on_where_the_search_ended(workspace: Workspace, tuned: T
 
 def test_the_same_once_more_is_found_again(workspace: Workspace, tuned: TuneResult) -> None:
     assert tune.run(workspace, TuneRequest(1, trials=TRIALS)).run_id == tuned.run_id
+
+
+def test_what_is_typed_prints_one_document(
+    workspace: Workspace, tuned: TuneResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
+    assert main(["tune", mini.NAME, "--release", "1", "--trials", str(TRIALS), "--json", *where]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["run_id"] == tuned.run_id
+    assert document["proposal"]["version"] == 2
 
 
 def test_the_page_opens_the_weights_of_every_point(tuned: TuneResult) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tasks.replay.tuned import Halves, restore_weights, tune_weights
-from tests.replay.weight_feeds import SPACE, at_random, rehearsed
+from tests.replay.weight_feeds import SPACE, at_random, rehearsed, weighted
 
 
 def test_the_best_of_equal_policies_gains_nothing_on_the_half_that_did_not_choose() -> None:
@@ -36,6 +36,16 @@ def test_what_is_proposed_keeps_its_bounds_and_gains_on_both_halves() -> None:
     assert tuned.hypervolume > 0
     assert tuned.knee in {point.trial for point in tuned.front}
     assert tuned.searched == 40
+
+
+def test_a_gain_that_falls_away_on_the_other_half_is_not_proposed() -> None:
+    backwards = rehearsed(2, lambda small, weights: -weighted(small, weights))
+    tuned = tune_weights(Halves(rehearsed(1), backwards), SPACE, trials=20)
+    assert tuned.ending == "nothing better"
+    assert tuned.chosen is not None
+    assert tuned.chosen.gain is not None
+    assert tuned.chosen.gain_searched is not None
+    assert tuned.chosen.gain.value < 0 < tuned.chosen.gain_searched
 
 
 def test_weights_that_cannot_be_bettered_stay() -> None:
