@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tasks.contracts import SlateSpec, UtilitySpec, canonical
+from tasks.contracts.utility import Perturbation
 from tasks.errors import DataError, StoreError
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.maps import LogisticMap, MeanMap
@@ -245,6 +246,25 @@ def test_a_release_with_a_calibrator_by_segment_scores_with_the_code_it_brought(
     packaged = package_release(by_tenure, manifest, signature=signature)
     write_files(tmp_path / "release", packaged.files)
     pd.testing.assert_frame_equal(load_release(tmp_path / "release").score(frame), scorer.score(frame))
+
+
+def test_a_served_release_writes_by_what_each_users_weights_were_multiplied(
+    files: dict[str, bytes], manifest: Manifest, tmp_path: Path
+) -> None:
+    moved = canonical(UTILITY.model_copy(update={"perturbation": Perturbation(size=0.1, salt="s")}))
+    perturbed = {**files, "utility.json": json.dumps(moved).encode()}
+    scorer, frame = Scorer.from_files(perturbed), a_frame()
+    assert "user_id" in scorer.columns
+    frame["user_id"] = frame["request_id"].str[:3]
+    signature = release_signature(frame[list(scorer.columns)], scorer.score(frame.head(0)))
+    packaged = package_release(perturbed, manifest, signature=signature)
+    write_files(tmp_path / "release", packaged.files)
+    scored = load_release(tmp_path / "release").score(frame)
+    clicks = np.where(frame["page"] == "checkout", 2.0, 1.0) * scored["factor_click_30m"]
+    bought = 20 * scored["factor_buy_7d"] * frame["margin"]
+    by_hand = clicks * scored["p_click_30m"] + bought * scored["p_buy_7d"]
+    np.testing.assert_allclose(scored["utility"], by_hand, rtol=1e-12)
+    assert set(scored["factor_click_30m"].round(6)) == {0.9, 1.1}
 
 
 def test_a_joint_is_never_by_segment(by_tenure: dict[str, bytes]) -> None:
