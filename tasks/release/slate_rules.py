@@ -3,11 +3,22 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 import pandas as pd
 
 from tasks import columns as c
 from tasks.evaluation.replay_evidence import SlateRule
+
+_ORDER: Final = (
+    "max_per",
+    "max_where",
+    "required_first",
+    "min_where_if_available",
+    "exploration",
+    "length",
+)
+"""Kinds of rules in the order in which they claim slots."""
 
 
 def count_slate_rules(scored: pd.DataFrame) -> tuple[SlateRule, ...]:
@@ -36,8 +47,13 @@ def count_slate_rules(scored: pd.DataFrame) -> tuple[SlateRule, ...]:
             slots_short[rule] += times * max(wanted - got, 0)
     return tuple(
         SlateRule(rule=r, slates=n, unmet=unmet[r], too_few=too_few[r], slots_short=slots_short[r])
-        for r, n in slates.items()
+        for r, n in sorted(slates.items(), key=lambda counted: _place(counted[0]))
     )
+
+
+def _place(rule: str) -> tuple[int, str]:
+    kind, _, column = rule.partition(":")
+    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER), column
 
 
 def _rules(text: str) -> Iterator[tuple[str, int, int, int]]:
