@@ -166,6 +166,22 @@ def start(migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     return run
 
 
+@pytest.fixture(scope="session")
+def champion(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The surface and home of a champion that learned clicks and hides; two days have passed since."""
+    from tasks.datasets.world.generate import generate
+    from tests.feeds import mini
+
+    folder = tmp_path_factory.mktemp("kept")
+    world = folder / "world"
+    generate(days=mini.DAYS, requests_per_day=mini.REQUESTS_PER_DAY, seed=mini.SEED, out=world)
+    workspace = mini.with_log(mini.write_contracts(folder / "all"), world, folder, days=mini.DAYS)
+    changes = {"surface": mini.surface_of_two, "tasks": mini.two_tasks, "utility": mini.utility_of_two}
+    first = mini.Retrained.run(mini.changed(workspace, folder, **changes), as_of=mini.AS_OF)
+    mini.set_champion(first.workspace, first.result.release)
+    return first.workspace
+
+
 def _ended(run: Any) -> Ended:
     from airflow.models.dagrun import DagRun
     from airflow.models.xcom import XComModel

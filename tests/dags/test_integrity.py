@@ -14,7 +14,7 @@ GOOD = ["feed", "shop", "ended"]
 ALL = [*GOOD, "misspelt", "no_such_hour"]
 WORKFLOWS = ["labels", "retrain", "retrain_slow"]
 RETRAINS = ["retrain", "retrain_slow"]
-BY_HAND = ["promote", "rollback"]
+BY_HAND = ["policy_change", "promote", "rollback"]
 
 
 def test_every_file_parses(bag: SimpleNamespace) -> None:

@@ -15,7 +15,7 @@ from tasks.stores.registry import Registry
 from tests.dags.conftest import REPOSITORY, parse, steps_of, write_surface
 from tests.stores.registered import MODEL, register
 
-BY_HAND = ["promote", "rollback"]
+BY_HAND = ["policy_change", "promote", "rollback"]
 ROLES = {"product": "ana", "safety": "sam"}
 EVIDENCE = "e" * 64
 

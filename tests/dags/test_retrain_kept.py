@@ -16,22 +16,6 @@ CLICK, HIDE = "click_30m", "hide_2d"
 NEEDED = 500
 
 
-@pytest.fixture(scope="module")
-def champion(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The surface and home of a champion that learned clicks and hides; two days have passed since."""
-    from tasks.datasets.world.generate import generate
-    from tests.feeds import mini
-
-    folder = tmp_path_factory.mktemp("kept")
-    world = folder / "world"
-    generate(days=mini.DAYS, requests_per_day=mini.REQUESTS_PER_DAY, seed=mini.SEED, out=world)
-    workspace = mini.with_log(mini.write_contracts(folder / "all"), world, folder, days=mini.DAYS)
-    changes = {"surface": mini.surface_of_two, "tasks": mini.two_tasks, "utility": mini.utility_of_two}
-    first = mini.Retrained.run(mini.changed(workspace, folder, **changes), as_of=mini.AS_OF)
-    mini.set_champion(first.workspace, first.result.release)
-    return first.workspace
-
-
 @pytest.fixture
 def ended(start: Start, champion: Any, tmp_path: Path) -> SimpleNamespace:
     """A retrain of both tasks that asks for more positives than there were hides."""

@@ -63,7 +63,12 @@ def test_a_missing_folder_of_surfaces_is_an_import_error_that_names_it(
     found = parse(tmp_path / "nowhere")
     assert found.dags == {}
     assert all("No folder of surfaces" in error for error in found.import_errors.values())
-    assert {Path(file).stem for file in found.import_errors} == {*BY_SCHEDULE, "promote", "rollback"}
+    assert {Path(file).stem for file in found.import_errors} == {
+        *BY_SCHEDULE,
+        "policy_change",
+        "promote",
+        "rollback",
+    }
 
 
 def test_an_ended_surface_is_never_scheduled_again(bag: SimpleNamespace) -> None:

@@ -1,0 +1,76 @@
+"""By hand: a changed utility or slate policy becomes a release of the champion's models; nothing is trained.
+
+::
+
+    champion -> validate -> release -> simulate, shadow -> gate -> propose
+"""
+
+from typing import Any
+
+from airflow.sdk import DAG
+
+from dags.moment import written
+from dags.note import tell
+from dags.place import open_workspace
+from dags.retrain_steps import gate, propose, release, shadow, simulate, validate
+from dags.step import step
+from dags.surfaces import describe, for_every_surface
+from tasks.contracts import Contracts
+
+RUNBOOK = """
+## Triage
+
+A red run promoted nothing: only a person moves `champion`. The run's note names the step and its error.
+
+- **`ContractError` in `champion`**: there is no champion whose models could be used, `tasks.yaml` is not the
+  champion's (a retrain is needed), or neither policy differs from the champion's. The message says which.
+- **`ContractError` in `release`**: a policy's content changed and its `version` did not. Raise it.
+- **`DataError` in `validate` or later**: the log of the champion's days cannot be read any more.
+- **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
+  is back.
+- **`GateRefused` in `gate`**: it names the steps that did not end; look at those.
+
+`Hold` is no red run: the release exists, and the dossier behind the gate's button says which gate held it.
+
+### What it does
+
+Pins the champion's models, calibrators and labels beside the policies in force, rehearses the decision on
+the champion's test days and beside the champion, and judges the release by the gates, as a retrain does.
+
+### By hand
+
+Merge the new version of `utility.yaml` or `slate.yaml`, then start it; it has no parameters. The same
+policies end in the same release, however often it is started.
+"""
+
+
+@step
+def champion(surface: str, ti: Any = None) -> dict[str, Any]:
+    """Find what the champion lends; refuse where no policy differs from its own."""
+    from tasks.release.policy_change import champion_parts
+
+    lent = champion_parts(open_workspace(surface))
+    tell(f"models of the champion, as of {written(lent.as_of)}")
+    ti.xcom_push("as_of", written(lent.as_of))
+    ti.xcom_push("tasks", [part.task for part in lent.parts])
+    ti.xcom_push("parts", [part.to_json() for part in lent.parts])
+    return {"snapshot": lent.snapshot}
+
+
+def policy_change(contracts: Contracts) -> DAG:
+    """Name the edges."""
+    surface = contracts.name
+    with DAG(**describe(contracts, "policy_change", cron=None, runbook=RUNBOOK)) as dag:
+        lent = champion(surface=surface)
+        as_of, parts = lent["as_of"], lent["parts"]
+        checked = validate(surface=surface, as_of=as_of, built=lent)
+        released = release(surface=surface, as_of=as_of, snapshot=checked, fitted=parts)
+        simulated = simulate(surface=surface, released=released)
+        shadowed = shadow(surface=surface, released=released)
+        evidence = {"validate": checked, "release": released, "simulate": simulated, "shadow": shadowed}
+        judged = gate(surface=surface, planned=lent["tasks"], fitted=parts, evidence=evidence)
+        propose(surface=surface, judged=judged)
+    return dag
+
+
+globals().update(for_every_surface("policy_change", policy_change, by_hand=True))
