@@ -26,6 +26,8 @@ SOURCE: Final = "source"
 PROPENSITY: Final = "propensity"
 VISIBLE: Final = "visible"
 RELEASE: Final = "release"
+LATENCY_MS: Final = "latency_ms"
+"""How long the request took to serve, in milliseconds."""
 SHOWN: Final = "shown"
 SERVED_UTILITY: Final = "served_utility"
 

@@ -47,6 +47,9 @@ class CandidateLog:
     complete : whether every scored candidate is logged, not only what was shown.
     inclusion : how many candidates each shown item stands for, 0 where it was not shown (``inclusion.py``);
         1 where only what was shown is logged, None where the log does not tell.
+    latency : how long the row's request took to serve, in milliseconds, NaN where unknown, shape (n,); None
+        where the log has no such column.
+    served_by : version of the release that served the row's request, 0 where unknown, shape (n,); likewise.
     """
 
     requests: Ints
@@ -63,6 +66,8 @@ class CandidateLog:
     positions_logged: bool
     complete: bool
     inclusion: Floats | None
+    latency: Floats | None = None
+    served_by: Ints | None = None
 
     @property
     def user_count(self) -> int:
@@ -131,6 +136,7 @@ class Slates:
     worth : by term of the utility, its weight times its value column, in the row's context, shape (n,).
     rank : place in the order by tiers and utility before the slate's rules, from 1; 0 for what was dropped,
         shape (n,). None where nothing is known of it.
+    release : the version that serves with this policy, None for an order or another policy.
     follows_log : whether the slots depend on what was shown, as those of the logged order do.
     """
 
@@ -142,6 +148,7 @@ class Slates:
     contributions: Mapping[str, Floats] = field(default_factory=dict)
     worth: Mapping[str, Floats] = field(default_factory=dict)
     rank: Ints | None = None
+    release: int | None = None
     follows_log: bool = False
 
     @property

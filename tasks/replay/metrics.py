@@ -25,6 +25,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tasks import columns as c
 from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind
 from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.exposure import entropy_by_group, gini_by_group
@@ -59,8 +60,11 @@ _OF_LOOKS: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECA
 
 def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[str]) -> str:
     """Say why the log cannot tell a metric; nothing where it can."""
-    if metric.kind is MetricKind.LATENCY:
-        return "a batch run's time is no serving latency, and nothing here reads serving logs"
+    if metric.kind is MetricKind.LATENCY and (log.latency is None or log.served_by is None):
+        return (
+            "a batch run's time is no serving latency, and the log does not carry both "
+            f"{c.LATENCY_MS} and {c.RELEASE}, which served"
+        )
     if metric.kind in _MIX and not log.complete:
         return "only what was shown is logged, so exposure, mix and coverage cannot be replayed"
     if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and NEW_ITEMS not in log.segments:

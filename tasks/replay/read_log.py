@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from tasks import columns as c
 from tasks.replay.inclusion import inclusion_weights, sequential_weights
-from tasks.replay.log import CandidateLog, Floats
+from tasks.replay.log import CandidateLog, Floats, Ints
 from tasks.replay.outcomes import JointOutcome, joint_outcome
 
 
@@ -60,6 +60,8 @@ def candidate_log(frame: pd.DataFrame, reading: LogReading) -> CandidateLog:
         positions_logged=bool(np.isfinite(position).any()),
         complete=reading.complete,
         inclusion=None,
+        latency=_numbers(frame, c.LATENCY_MS) if c.LATENCY_MS in frame else None,
+        served_by=_versions(frame[c.RELEASE]) if c.RELEASE in frame else None,
     )
     outcomes = {task: _outcome(log, frame, reading, task) for task in reading.links}
     return replace(log, outcomes=outcomes, inclusion=_inclusion(log, frame, reading.propensity_kind))
@@ -90,6 +92,11 @@ def _inclusion(
         return None
     positions = np.where(log.shown, log.logged_position, np.nan)
     return sequential_weights(log.requests, positions, propensity, log.logged_looks)
+
+
+def _versions(column: "pd.Series[Any]") -> Ints:
+    """Return releases as versions, 0 where what served is not a number."""
+    return pd.to_numeric(column, errors="coerce").fillna(0).to_numpy(dtype=np.int64)
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> Floats:

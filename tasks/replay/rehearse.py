@@ -104,6 +104,7 @@ def report_metrics(contracts: Contracts, log: CandidateLog) -> dict[str, Metric]
     metrics += [Metric(MetricKind.SLATE_RULE_ACTIVITY), *mix_metrics(contracts, log)]
     metrics += [Metric(MetricKind.COMPONENT_SHARE, task) for task in contracts.utility.weights]
     metrics += [Metric(MetricKind.NEW_ITEM_EXPOSURE)] if NEW_ITEMS in log.segments else []
+    metrics += [Metric(MetricKind.LATENCY)] if log.latency is not None else []
     return {metric.name: metric for metric in metrics}
 
 

@@ -27,6 +27,7 @@ from tasks.evaluation.replay_evidence import DayChange, Measured
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.replay.compared import Compared
+from tasks.replay.latency import measure_latency
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.metrics import (
     OF_ALL_CANDIDATES,
@@ -79,6 +80,8 @@ class Replay:
         reason = unanswerable(metric, self.log, request_level=self.request_level)
         if reason:
             return [_unknown(metric, ALL, "", reason)]
+        if metric.kind is MetricKind.LATENCY:
+            return [measure_latency(self.log, policy, baseline)]
         compared = self._compare(policy, baseline)
         doubt = compared.doubt if metric.kind in OF_OUTCOMES else ""
         return [

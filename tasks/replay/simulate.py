@@ -36,7 +36,7 @@ from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, ste
 from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
-RECIPE = 6
+RECIPE = 7
 """Raised whenever the same release and candidates would make other evidence."""
 PROMOTIONS = 4
 """How many promotions back the primary is held against as well."""
@@ -144,12 +144,11 @@ def _simulate(
     """Rehearse the decision and write what is found: a report for people, evidence for the gate."""
     under_test = load(workspace, resolve_tested_release(workspace, release))
     test = TestSlice.of(workspace, under_test.manifest)
-    ours = test.slates_of(under_test, f"release {release}")
+    ours = test.slates_of(under_test, f"release {release}", served_as=release)
     old, champion = None, compared.release
     if champion is not None:
-        old = test.slates_of(
-            load(workspace, resolve_tested_release(workspace, champion)), f"champion {champion}"
-        )
+        loaded = load(workspace, resolve_tested_release(workspace, champion))
+        old = test.slates_of(loaded, f"champion {champion}", served_as=champion)
     theirs = _order_slates(workspace, test, ours, compared.order) if old is None else old.slates
     rehearsal = Rehearsal(workspace.contracts, test.log, ours.slates, theirs, _anchor_slates(workspace, test))
     others = {name: test.slates_under(policy, ours, name) for name, policy in policies.items()}

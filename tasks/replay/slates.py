@@ -122,8 +122,13 @@ class TestSlice:
             for name in subjects & {*self.candidates.columns}
         }
 
-    def slates_of(self, release: LoadedRelease, name: str) -> Scored:
-        """Return the slates that a release makes with the code and policies that it brought."""
+    def slates_of(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:
+        """Return the slates that a release makes with the code and policies that it brought.
+
+        Parameters
+        ----------
+        served_as : the version by which the log knows what it served.
+        """
         scored = release.score(self.candidates, certificate=True)
         policy = release_policy(self.workspace, release.manifest)
         predictions = _predictions(scored, release.manifest.tasks)
@@ -138,6 +143,7 @@ class TestSlice:
             contributions=compute_utilities(self.candidates, predictions, policy).contributions,
             worth=self._worth(policy),
             rank=scored[c.RANK].fillna(0).to_numpy(dtype=np.int64),
+            release=served_as,
         )
         return Scored(slates, scored, predictions, policy)
 
