@@ -26,7 +26,7 @@ from tasks import columns as c
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.documents import Figure
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Promote, decide_release
 from tasks.replay.log import Slates
@@ -150,7 +150,7 @@ class Truth:
 
     def measured(self, measured: Measured, candidate: Candidate, judged: Judged) -> float:
         """Return the true change that an interval is about."""
-        within = self._rows(measured.segment)
+        within = self._rows(measured)
         weigh = discounts if measured.kind is MetricKind.NDCG else looks
         values = self._values(measured, candidate, judged.baseline)
         ours, theirs = (weigh(slot) for slot in (candidate.slot, judged.baseline.slot))
@@ -162,11 +162,12 @@ class Truth:
             return self.of(str(measured.subject))
         return self.utility if baseline.worth else true_utility(self.data, candidate.policy)
 
-    def _rows(self, segment: str) -> Rows | None:
-        if segment == ALL:
+    def _rows(self, measured: Measured) -> Rows | None:
+        """Return the rows of a segment, which may pool values; None is the whole."""
+        if measured.segment == ALL:
             return None
-        column, _, value = segment.partition("=")
-        return (self.data.candidates[column].astype(str) == value).to_numpy()
+        column, _, value = measured.segment.partition("=")
+        return self.data.candidates[column].astype(str).isin(measured.pooled or (value,)).to_numpy()
 
 
 def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str) -> Trial:
@@ -199,9 +200,14 @@ def _reasons(verdicts: Sequence[Verdict], cannot_tell: Any) -> Iterator[Reason]:
 
 
 def _changes(truth: Truth, candidate: Candidate, judged: Judged) -> Iterator[Change]:
+    """Yield the intervals on the whole and in the segments that guardrails name, each beside the truth."""
+    rails = truth.data.contracts.utility.guardrails
+    named = {(rail.metric, column) for rail in rails for column in rail.by}
     for measured in judged.measured:
-        seen = measured.relative
+        seen, column = measured.relative, segment_column(measured.segment)
         if measured.kind not in _OF_TRUTH or seen is None:
+            continue
+        if column is not None and (measured.metric, column) not in named:
             continue
         yield Change(
             metric=measured.metric,

@@ -67,3 +67,22 @@ def test_without_a_column_that_says_so_every_candidate_was_shown() -> None:
     assert silent.shown.tolist() == [True, True]
     assert told.shown.tolist() == [True, False]
     assert not silent.positions_logged
+
+
+def test_latency_and_what_served_are_read_where_the_log_has_them() -> None:
+    frame = pd.DataFrame(
+        {
+            "request_id": ["a", "b", "c"],
+            "user_id": ["u", "u", "v"],
+            "item_id": ["1", "1", "1"],
+            "shown_at": pd.Timestamp("2026-03-01T09:00:00Z"),
+            "click": [1.0, 0.0, 0.0],
+        }
+    )
+    reading = LogReading({"click": ("click",)})
+    assert candidate_log(frame, reading).latency is None
+    log = candidate_log(frame.assign(latency_ms=[12, None, 40], release=["7", None, "canary"]), reading)
+    assert log.latency is not None
+    assert log.served_by is not None
+    assert log.latency.tolist()[::2] == [12.0, 40.0]
+    assert log.served_by.tolist() == [7, 0, 0]
