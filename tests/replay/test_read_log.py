@@ -81,7 +81,7 @@ def test_latency_and_what_served_are_read_where_the_log_has_them() -> None:
     )
     reading = LogReading({"click": ("click",)})
     assert candidate_log(frame, reading).latency is None
-    log = candidate_log(frame.assign(latency_ms=[12, None, 40], release=["7", None, "canary"]), reading)
+    log = candidate_log(frame.assign(latency_ms=[12.0, np.nan, 40.0], release=["7", "", "canary"]), reading)
     assert log.latency is not None
     assert log.served_by is not None
     assert log.latency.tolist()[::2] == [12.0, 40.0]
