@@ -117,10 +117,11 @@ def _tabulate(codes: Codes, count: int) -> Codes | None:
 def _discount_untied(gains: Floats, keys: Floats, k: int) -> Floats | None:
     """Sum of gain times discount in the order of the keys [count]; None where finite keys are tied."""
     order = np.argsort(keys, axis=1)
-    sorted_keys = np.take_along_axis(keys, order, axis=1)
+    order += (np.arange(len(keys)) * keys.shape[1])[:, None]
+    sorted_keys = keys.ravel()[order]
     if ((sorted_keys[:, 1:] == sorted_keys[:, :-1]) & np.isfinite(sorted_keys[:, 1:])).any():
         return None
-    best = np.take_along_axis(gains, order[:, :k], axis=1)
+    best = gains.ravel()[order[:, :k]]
     return np.asarray(best @ _discounts(gains.shape[1], k))
 
 
