@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tasks.datasets.world.generate import generate
 from tasks.release.step import ReleaseResult
@@ -21,6 +22,9 @@ from tests.feeds.mini import AS_OF, LATER, Killed, Retrained
 from tests.feeds.small_feed import small_feed
 from tests.stores.local_path import local
 from tests.stores.mlflow_home import new_home
+
+settings.register_profile("house", deadline=None)  # how fast an example runs says how busy the machine is
+settings.load_profile("house")
 
 _GROUPS = {"mini_world": "mini", "labelled_feed": "small_feed", "feed": "small_feed"}
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tasks.calibration.blocks import fit_isotonic_blocks
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 20))
 def test_blocks_increase_and_each_is_supported(seed: int, least: int) -> None:
     rng = np.random.default_rng(seed)

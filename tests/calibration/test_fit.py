@@ -23,7 +23,7 @@ def world(n: int, rate: float, seed: int = 0) -> tuple[Floats, Floats, Floats]:
     return expit(0.5 + 1.6 * z), (rng.random(n) < truth).astype(float), truth
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from([0.002, 0.02, 0.3, 0.8]), st.booleans())
 def test_predictions_add_up_to_outcomes_or_between_these_and_the_scores(
     seed: int, rate: float, weighted: bool
@@ -40,7 +40,7 @@ def test_predictions_add_up_to_outcomes_or_between_these_and_the_scores(
         assert min(plain, 1.0) - 1e-6 <= ratio <= max(plain, 1.0) + 1e-6
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_scores_on_a_coarse_grid_stay_in_order(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def test_scores_on_a_coarse_grid_stay_in_order(seed: int) -> None:
     assert 0 < mapped.min() < mapped.max() < 1
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     scores, outcomes, _ = world(4000, 0.1, seed)
@@ -60,7 +60,7 @@ def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     assert one.apply(scores) == pytest.approx(other.apply(scores), rel=1e-9)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.sampled_from([0.002, 0.1]))
 def test_scores_that_differ_by_1e_12_are_never_tied(seed: int, rate: float) -> None:
     scores, outcomes, _ = world(6000, rate, seed)
@@ -73,7 +73,7 @@ def test_scores_that_differ_by_1e_12_are_never_tied(seed: int, rate: float) -> N
     assert high.max() < 1
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.sampled_from([0.002, 0.1]))
 def test_a_row_of_weight_0_is_as_if_it_were_not_there(seed: int, rate: float) -> None:
     scores, outcomes, _ = world(6000, rate, seed)
@@ -82,7 +82,7 @@ def test_a_row_of_weight_0_is_as_if_it_were_not_there(seed: int, rate: float) ->
     assert fit_binary(scores, outcomes, counted) == fit_binary(scores[counted], outcomes[counted])
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.floats(0.01, 1000))
 def test_weights_count_by_their_ratios_alone(seed: int, factor: float) -> None:
     scores, outcomes, _ = world(6000, 0.1, seed)
@@ -170,7 +170,7 @@ def test_no_rows_and_unknown_labels_are_refused() -> None:
         fit_binary([0.1, 0.2], [1.0, np.nan])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from([500, 20_000]), st.booleans())
 def test_calibrated_values_add_up_and_keep_their_order(seed: int, n: int, weighted: bool) -> None:
     rng = np.random.default_rng(seed)

@@ -134,7 +134,7 @@ def test_fresh_rows_are_nearer_to_the_truth_than_with_one_map_or_a_map_for_each_
 NEAR = np.r_[1e-9, np.geomspace(1e-9, 0.5, 300), 1 - np.geomspace(1e-9, 0.5, 300), 1 - 1e-9]
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(
     st.integers(0, 10_000),
     st.sampled_from([*SOURCES, "never seen", None]),
@@ -151,7 +151,7 @@ def test_scores_that_differ_by_1e_12_are_never_tied_in_any_segment_or_pair(
     assert high.max() < 1
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(st.integers(0, 10_000), st.booleans())
 def test_a_fitted_map_read_back_from_json_predicts_the_same_bytes(seed: int, weighted: bool) -> None:
     small = world(4000, seed)
@@ -160,7 +160,7 @@ def test_a_fitted_map_read_back_from_json_predicts_the_same_bytes(seed: int, wei
     assert apply_calibrator(again, small.scores, small.frame).tobytes() == small.mapped(found).tobytes()
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(st.integers(0, 10_000), st.floats(0.01, 1000))
 def test_weights_count_by_their_ratios_alone(seed: int, factor: float) -> None:
     small, weights = world(4000, seed), np.random.default_rng(seed).uniform(0.5, 2, 4000)
@@ -176,7 +176,7 @@ def test_the_threads_of_linear_algebra_do_not_matter(threads: int) -> None:
     assert found == small.fitted()
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000), st.booleans())
 def test_what_is_predicted_adds_up_on_the_rows_of_the_fit(seed: int, weighted: bool) -> None:
     small = world(4000, seed)
@@ -185,7 +185,7 @@ def test_what_is_predicted_adds_up_on_the_rows_of_the_fit(seed: int, weighted: b
     assert calibration_ratio(small.outcomes, mapped, weights=weights) == pytest.approx(1.0, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(st.integers(0, 10_000))
 @example(2745)  # an outer block's outer part adds up to 0: rounding once decided how far it carries
 def test_the_order_of_rows_does_not_matter(seed: int) -> None:

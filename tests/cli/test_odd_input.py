@@ -90,7 +90,7 @@ def refused_or_answered(words: Sequence[str], capsys: pytest.CaptureFixture[str]
     return code
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SHARED_FIXTURES)
+@settings(max_examples=80, suppress_health_check=SHARED_FIXTURES)
 @given(files=odd_files())
 def test_a_contract_with_any_odd_value_is_checked_or_refused(
     files: Files, capsys: pytest.CaptureFixture[str]
@@ -108,7 +108,7 @@ def test_a_contract_with_any_odd_value_is_checked_or_refused(
             assert refused_or_answered([*command, "feed", *there], capsys) in ({0, 2} if valid == 0 else {2})
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=SHARED_FIXTURES)
+@settings(max_examples=100, suppress_health_check=SHARED_FIXTURES)
 @given(name=st.sampled_from(sorted(COMMANDS)), data=st.data())
 def test_any_words_are_understood_or_refused(
     name: str, data: st.DataObject, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

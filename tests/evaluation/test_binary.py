@@ -13,7 +13,7 @@ from sklearn import metrics as oracle
 from tasks.errors import DataError
 from tasks.evaluation import binary
 
-laws = settings(deadline=None, max_examples=60)
+laws = settings(max_examples=60)
 LEVELS = np.linspace(0.01, 0.99, 12)
 
 

@@ -20,7 +20,7 @@ def some(dimensions: int) -> st.SearchStrategy[Points]:
 any_points = st.integers(1, 4).flatmap(some)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(any_points)
 def test_a_point_is_on_the_front_unless_another_is_as_good_in_all_and_better_in_one(points: Points) -> None:
     expected = [
@@ -30,7 +30,7 @@ def test_a_point_is_on_the_front_unless_another_is_as_good_in_all_and_better_in_
     assert find_front(points).tolist() == expected
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(any_points)
 def test_volume_counts_the_unit_cells_below_some_point(points: Points) -> None:
     cells = product(range(5), repeat=len(points[0]))
@@ -40,7 +40,7 @@ def test_volume_counts_the_unit_cells_below_some_point(points: Points) -> None:
     assert hypervolume(points, [0] * len(points[0])) == pytest.approx(expected)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(any_points)
 def test_what_is_dominated_adds_no_volume_and_order_does_not_matter(points: Points) -> None:
     reference = [0] * len(points[0])

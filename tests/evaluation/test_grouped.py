@@ -18,7 +18,7 @@ def same(found: Estimate | None, wanted: Estimate) -> None:
     assert found.n == wanted.n
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(1, 5))
 def test_the_groups_of_one_pass_are_the_groups_one_by_one(seed: int, count: int) -> None:
     rng, size = np.random.default_rng(seed), 600

@@ -10,7 +10,7 @@ from tasks.errors import DataError
 from tasks.evaluation.ndcg import request_gains
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 12))
 def test_naive_ndcg_is_that_of_scikit_learn_with_ties(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
@@ -21,7 +21,7 @@ def test_naive_ndcg_is_that_of_scikit_learn_with_ties(seed: int, k: int) -> None
     assert gains.by_request.mean() == pytest.approx(ndcg_score(outcomes, scores, k=k))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(1, 12))
 def test_without_ties_it_is_that_of_scikit_learn_too_in_requests_of_two_sizes(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
@@ -36,7 +36,7 @@ def test_without_ties_it_is_that_of_scikit_learn_too_in_requests_of_two_sizes(se
     assert found == pytest.approx(expected, rel=1e-12)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)

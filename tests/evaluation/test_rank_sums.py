@@ -24,7 +24,7 @@ def _rows(n: int = 400, users: int = 40, rate: float = 0.1, seed: int = 0) -> Ro
     return y, p, np.r_[np.arange(users), rng.integers(users, size=n - users)]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_each_replicate_is_the_metric_of_the_drawn_rows(seed: int) -> None:
     y, p, users = _rows(seed=seed)

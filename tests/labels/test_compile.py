@@ -28,7 +28,7 @@ PURCHASE = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs)
 def test_labels_equal_brute_force_in_every_form(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime
@@ -42,7 +42,7 @@ def test_labels_equal_brute_force_in_every_form(
 _credits = st.tuples(st.sampled_from(["first_touch", "last_touch"]), st.sampled_from(["PT1H", "PT2H"]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(_credits, min_size=1, max_size=2), worlds.logs(), st.integers(1, worlds.HOURS))
 def test_impressions_beyond_the_reach_bear_on_no_label(
     engine: duckdb.DuckDBPyConnection, links: list[tuple[str, str]], log: Logs, hour: int
@@ -79,7 +79,7 @@ def test_an_impression_whose_label_is_early_still_takes_an_event_from_one_whose_
         assert (found["r", 1]["buy"].value, found["s", 1]["buy"].status) == (0, "immature")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs)
 def test_a_log_cut_at_the_as_of_gives_the_same_rows(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime
@@ -87,7 +87,7 @@ def test_a_log_cut_at_the_as_of_gives_the_same_rows(
     assert rows(engine, spec, *cut(log, as_of), as_of) == rows(engine, spec, *log, as_of)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs, st.integers(1, 9))
 def test_what_comes_later_changes_no_feature(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime, hours: int
@@ -100,7 +100,7 @@ def test_what_comes_later_changes_no_feature(
         assert all(row[name] == now[key][name] for name in LOG.impressions)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs, st.integers(0, 99))
 def test_the_order_of_the_rows_changes_nothing(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, as_of: datetime, seed: int
@@ -109,7 +109,7 @@ def test_the_order_of_the_rows_changes_nothing(
     assert run(engine, spec, impressions, events, as_of) == run(engine, spec, *log, as_of)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(worlds.contracts(), worlds.logs(), worlds.logs(), worlds.as_ofs, st.integers(1, 9))
 def test_what_is_known_changes_only_through_late_events(
     engine: duckdb.DuckDBPyConnection, spec: TasksSpec, log: Logs, more: Logs, as_of: datetime, hours: int

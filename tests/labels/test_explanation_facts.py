@@ -43,7 +43,6 @@ def row_facts(log: LogTables, key: dict[str, Any], *, as_of: datetime, day: date
 
 @settings(
     max_examples=8,
-    deadline=None,
     phases=[Phase.reuse, Phase.generate],  # each try reads files: to shrink a failure would take minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -137,7 +137,7 @@ def test_engines_take_turns_in_one_store(logs: Logs, tmp_path: Path) -> None:
         assert built.snapshot == labels.run(workspace, as_of=as_of).snapshot
 
 
-@settings(max_examples=6, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(worlds.contracts(), worlds.logs(), worlds.as_ofs)
 @pytest.mark.parametrize("form", list(Form))
 def test_both_forms_equal_brute_force(

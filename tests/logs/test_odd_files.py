@@ -58,7 +58,7 @@ def open_and_read(shop: Shop) -> None:
         assert "\x00" not in str(error)  # noqa: PT017 - the error is one of two right outcomes
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), table=st.sampled_from(["impressions", "events"]), statistics=st.booleans())
 def test_columns_of_any_name_and_type_are_read_or_refused(
     data: st.DataObject, table: str, statistics: bool

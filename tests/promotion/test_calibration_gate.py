@@ -81,7 +81,7 @@ def test_the_family_spans_the_tasks_of_the_release() -> None:
     assert judged["click.calibration_ratio:source=odd"].outcome is Outcome.CANNOT_TELL
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     segments=st.lists(st.floats(0.9, 1.1), max_size=12),
     tasks=st.integers(0, 12),

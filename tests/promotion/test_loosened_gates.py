@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -75,7 +75,6 @@ def test_a_bound_that_lets_more_through_is_named_and_the_way_back_is_not(place: 
     assert place == "decision.first" or name_loosened(loose, strict) == ()
 
 
-@settings(deadline=None)
 @given(st.sets(st.sampled_from(sorted(LOOSER.keys() - {"decision.baseline"})), min_size=1))
 def test_what_was_loosened_together_is_named_one_by_one(changed: set[str]) -> None:
     strict = rules(**{place: values[0] for place, values in LOOSER.items()})
@@ -109,7 +108,6 @@ def test_of_a_program_that_kept_the_gates_alone_it_says_that_the_rest_is_not_kno
     assert named.startswith("its base rates and reviewers of then are not known")
 
 
-@settings(deadline=None)
 @given(st.sets(st.sampled_from(sorted(LOOSER))))
 def test_rules_come_back_from_evidence_as_they_were(loose: set[str]) -> None:
     before = rules(**{place: values[place in loose] for place, values in LOOSER.items()})

@@ -121,7 +121,7 @@ def test_a_slate_that_breaks_a_cap_is_not_certified() -> None:
     assert (short["rule"], short["wanted"], short["got"]) == ("max_per:creator", 1, 3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(candidate_rows(), slate_policies())
 def test_counts_are_those_of_a_count_row_by_row(rows: list[Row], slate: dict[str, Any]) -> None:
     slate = slate | {"exploration": None}

@@ -43,7 +43,7 @@ def by_key(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return sorted(plain(frame), key=lambda row: (row["request_id"], row["item_id"]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(candidate_rows(), utility_policies(), slate_policies())
 def test_the_decision_is_that_of_the_slow_reference(rows: Any, utility: Any, slate: Any) -> None:
     decision = decided(rows, utility, slate)
@@ -56,7 +56,7 @@ def test_the_decision_is_that_of_the_slow_reference(rows: Any, utility: Any, sla
     assert ours == [{name: row[name] for name in known} for row in theirs]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(candidate_rows(), utility_policies(), slate_policies(), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(rows: Any, utility: Any, slate: Any, random: Random) -> None:
     shuffled = random.sample(rows, len(rows))
@@ -67,7 +67,7 @@ def test_the_order_of_the_rows_does_not_matter(rows: Any, utility: Any, slate: A
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(candidate_rows(requests=4), utility_policies(), slate_policies())
 def test_a_request_is_decided_alone_as_among_others(rows: Any, utility: Any, slate: Any) -> None:
     requests = {row["request_id"] for row in rows}
@@ -75,7 +75,7 @@ def test_a_request_is_decided_alone_as_among_others(rows: Any, utility: Any, sla
     assert by_key(pd.concat(alone)) == by_key(decided(rows, utility, slate).frame)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(candidate_rows(), utility_policies(), slate_policies())
 def test_contributions_add_up_to_the_total(rows: Any, utility: Any, slate: Any) -> None:
     decision = decided(rows, utility, slate)
@@ -85,7 +85,7 @@ def test_contributions_add_up_to_the_total(rows: Any, utility: Any, slate: Any) 
         np.testing.assert_array_equal(total, decision.utility)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(candidate_rows(), utility_policies(), slate_policies())
 def test_an_offset_makes_utilities_positive_and_keeps_the_order_of_totals(
     rows: Any, utility: Any, slate: Any
@@ -98,7 +98,7 @@ def test_an_offset_makes_utilities_positive_and_keeps_the_order_of_totals(
     assert (np.diff(valued.utility[known][order]) >= 0).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(candidate_rows(), utility_policies(), slate_policies())
 def test_a_multiplier_below_one_never_raises_and_one_above_never_lowers(
     rows: Any, utility: Any, slate: Any
@@ -113,7 +113,7 @@ def test_a_multiplier_below_one_never_raises_and_one_above_never_lowers(
         np.testing.assert_array_equal(ours[~applies], theirs[~applies])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(candidate_rows(), utility_policies(), slate_policies())
 def test_no_context_lets_anything_through_that_the_base_drops(rows: Any, utility: Any, slate: Any) -> None:
     base = decided(rows, {**utility, "contexts": [], "relevance_floor": {}}, slate).drops
@@ -136,7 +136,7 @@ def test_a_context_with_a_slate_of_its_own_holds_for_whole_requests() -> None:
     assert decided(whole, utility_json(contexts=short), slate_json()).slate_position.tolist() == [1, 0]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(candidate_rows(), slate_policies(), st.floats(1.0, 1e300))
 def test_a_violating_item_is_in_no_slate_whatever_its_utility(rows: Any, slate: Any, weight: float) -> None:
     rule = {"name": "violation", "drop_when": {"column": "blocked", "equals": True}}

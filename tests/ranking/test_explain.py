@@ -161,7 +161,7 @@ def test_an_unknown_request_is_refused() -> None:
         explained(9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(candidate_rows(requests=2), utility_policies(), slate_policies())
 def test_an_explanation_tells_what_was_decided(rows: Any, utility: Any, slate: Any) -> None:
     frame, predictions = frame_of(rows)

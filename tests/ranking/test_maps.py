@@ -14,7 +14,7 @@ from tasks.errors import DataError
 from tasks.ranking.map_json import map_from_json
 from tasks.ranking.maps import IdentityMap, IsotonicMap, LogisticMap, MeanMap, expit, logit
 
-laws = settings(deadline=None, max_examples=80)
+laws = settings(max_examples=80)
 SCORES = np.r_[0.0, np.geomspace(1e-12, 0.4, 500), 1 - np.geomspace(0.5, 1e-9, 300)]
 
 

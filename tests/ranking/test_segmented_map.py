@@ -21,7 +21,7 @@ from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, expit, logit
 from tasks.ranking.segment_effects import Effects, MappedSegment, Span
 from tasks.ranking.segmented_map import SegmentedMap, apply_calibrator, calibrator_from_json
 
-laws = settings(deadline=None, max_examples=30)
+laws = settings(max_examples=30)
 SEGMENTS = (MappedSegment("source", "source"), MappedSegment("age", "age_days", (7.0, 30.0)))
 TAB = MappedSegment("tab", "tab")
 SOURCES = ("ads", "feed", "following")

@@ -138,7 +138,7 @@ def decide_rows(rows: list[Row], rules: dict[str, Any]) -> Decision:
     return decide(frame, predictions, *policies)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RULES, SEEDS)
 def test_the_slate_is_that_of_the_slow_reference(rules: dict[str, Any], seed: int) -> None:
     rows = many_requests(seed)
@@ -146,7 +146,7 @@ def test_the_slate_is_that_of_the_slow_reference(rules: dict[str, Any], seed: in
     assert differing_requests(rows, ours, utility_json(), slate_json(**rules)) == []
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(RULES, SEEDS)
 def test_caps_hold_and_nothing_falls_short_in_silence(rules: dict[str, Any], seed: int) -> None:
     rows = many_requests(seed)
@@ -169,7 +169,7 @@ def test_caps_hold_and_nothing_falls_short_in_silence(rules: dict[str, Any], see
     assert {(r, "length") for r in short.index[short]} <= unmet
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SEEDS, st.sampled_from([{}, {"creator": 1}, {"creator": 2}]), st.integers(1, 4))
 def test_one_fresh_candidate_is_always_found_where_there_is_one(
     seed: int, caps: dict[str, int], length: int

@@ -174,7 +174,7 @@ def test_rules_of_the_slate_move_slots_and_no_error() -> None:
         pd.testing.assert_series_equal(moved[name], natural[name])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(candidate_rows(requests=1), utility_policies(), st.sampled_from([0.25, 2.0, 8.0]))
 def test_an_error_bar_grows_as_the_weights_do_and_exact_ratios_leave_none(
     rows: list[dict[str, Any]], utility: dict[str, Any], factor: float

@@ -51,7 +51,7 @@ def candidates(mini_world: Path) -> pa.Table:
     return table.slice(0, ROWS).combine_chunks()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_candidates_with_any_odd_column_are_scored_or_refused(
     first_retrain: Retrained,

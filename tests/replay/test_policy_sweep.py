@@ -33,7 +33,7 @@ def by_a_loop(candidates: SweptCandidates, weights: np.ndarray, slots: int) -> t
     return values, filled
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 12))
 def test_slots_are_those_of_a_stable_sort_of_every_request(seed: int, slots: int) -> None:
     candidates = drawn(seed)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.stores.audit import Entry, Kind
@@ -34,13 +34,11 @@ def other_than(value: Any) -> Any:
     return value + 1 if isinstance(value, int) else f"{value} too"
 
 
-@settings(deadline=None)
 @given(st.integers(0, 12), st.integers(0, 12))
 def test_rows_as_they_were_written_hold_whichever_program_wrote_the_first(count: int, unsealed: int) -> None:
     assert broken_rows(rows_of(count, unsealed=unsealed)) == {}
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_changed_field_of_any_row_is_found(data: st.DataObject) -> None:
     rows = rows_of(8, unsealed=data.draw(st.integers(0, 7)))
@@ -49,7 +47,6 @@ def test_a_changed_field_of_any_row_is_found(data: st.DataObject) -> None:
     assert broken_rows(rows)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_forgotten_field_of_any_row_is_found(data: st.DataObject) -> None:
     rows = rows_of(8, unsealed=data.draw(st.integers(0, 7)))
@@ -58,7 +55,6 @@ def test_a_forgotten_field_of_any_row_is_found(data: st.DataObject) -> None:
     assert broken_rows(rows)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_removed_doubled_or_moved_row_is_found(data: st.DataObject) -> None:
     rows = rows_of(8)
@@ -73,7 +69,6 @@ def test_a_removed_doubled_or_moved_row_is_found(data: st.DataObject) -> None:
     assert broken_rows(rows)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_rows_that_were_numbered_anew_after_a_removal_are_found(data: st.DataObject) -> None:
     rows = rows_of(8)
