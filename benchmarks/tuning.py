@@ -34,11 +34,11 @@ from tasks.datasets.world.vocabulary import EXAMINATION
 from tasks.replay.log import Slates
 from tasks.replay.policy_sweep import SlotSums, SweptCandidates, sweep_policies
 from tasks.replay.read_log import LogReading, candidate_log
-from tasks.replay.rehearsed_weights import RehearsedWeights
 from tasks.replay.replay_policies import Replay
-from tasks.replay.tuned import Halves, tune_weights
-from tasks.replay.weight_goal import Axis, GoalMeter, WeightGoal
-from tasks.replay.weight_space import Weights, WeightSpace
+from tasks.replay.tuning.goal import Axis, GoalMeter, WeightGoal
+from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
+from tasks.replay.tuning.space import Weights, WeightSpace
+from tasks.replay.tuning.tuned import Halves, tune_weights
 
 Floats = npt.NDArray[np.float64]
 

@@ -35,7 +35,7 @@ def tune(
     ] = False,
 ) -> dict[str, Any]:
     """Tune a policy's weights and propose its next version."""
-    from tasks.replay import tune
+    from tasks.replay.tuning import tune
     from tasks.stores.releases import resolve_release
 
     request = tune.TuneRequest(

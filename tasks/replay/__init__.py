@@ -13,11 +13,8 @@
     off_policy                  a target policy estimated from a log with propensities
 
     policy_sweep                many weight vectors on the same candidates in one pass
-    weight_space, weight_goal   the weights that may be proposed, and what they are tuned for
-      weight_search, _restore   trials under bounds; the smallest change that brings bounds back
-        rehearsed_weights, tuned    the front, what is chosen, and what users unseen by the search say of both
-          tune                  the tuning step on ``tuning_slice``, with ``tuning_trials`` in MLflow
+    tuning/                     weights searched on days of their own, and one policy proposed
 
-Steps: logged_candidates, notes, off_policy, policy_diff, shadow, simulate, slates, tune, tuning_slice,
-    tuning_trials.
+Steps: logged_candidates, notes, off_policy, policy_diff, shadow, simulate, slates, trials, tune,
+    tuning_slice.
 """

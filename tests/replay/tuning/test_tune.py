@@ -10,9 +10,9 @@ from tasks.cli import main
 from tasks.contracts import load_surface
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
-from tasks.replay import tune
 from tasks.replay.proposed_policy import read_policy
-from tasks.replay.tune import TuneRequest, TuneResult
+from tasks.replay.tuning import tune
+from tasks.replay.tuning.tune import TuneRequest, TuneResult
 from tasks.stores.releases import release_manifest
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini

@@ -16,10 +16,10 @@ from typing import Final
 from tasks.evaluation.front import find_knee
 from tasks.evaluation.tuning_evidence import Ending, FrontPoint, Objective
 from tasks.evaluation.verdicts import Estimate
-from tasks.replay.rehearsed_weights import RehearsedWeights
-from tasks.replay.weight_restore import restore_bounds
-from tasks.replay.weight_search import WeightTrial, best_trial, front_trials, search_weights
-from tasks.replay.weight_space import Weights, WeightSpace
+from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
+from tasks.replay.tuning.restore import restore_bounds
+from tasks.replay.tuning.search import WeightTrial, best_trial, front_trials, search_weights
+from tasks.replay.tuning.space import Weights, WeightSpace
 
 MOST_ON_FRONT: Final = 10
 """Points of the front that are confirmed: each is compared with each."""
@@ -79,7 +79,7 @@ def tune_weights(
 
     Parameters
     ----------
-    trials, seed, before, tell : as in `tasks.replay.weight_search.search_weights`.
+    trials, seed, before, tell : as in `tasks.replay.tuning.search.search_weights`.
     """
     search, confirm = halves.search, halves.confirm
     tried = search_weights(search.figures, space, trials=trials, seed=seed, before=before, tell=tell)

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from tasks.contracts import UtilitySpec
-from tasks.replay.weight_restore import restore_bounds
-from tasks.replay.weight_space import Weights, WeightSpace
+from tasks.replay.tuning.restore import restore_bounds
+from tasks.replay.tuning.space import Weights, WeightSpace
 
 WEIGHTS = {"click": 1.0, "buy": 10.0, "hide": -2.0}
 RANGES = {"click": (0.01, 100.0), "buy": (0.1, 1000.0), "hide": (-200.0, -0.02)}

@@ -28,7 +28,7 @@ from tasks.replay.log import Slates
 from tasks.replay.metrics import OF_OUTCOMES
 from tasks.replay.primary import one_sided
 from tasks.replay.replay_policies import Replay
-from tasks.replay.weight_search import WeightFigures
+from tasks.replay.tuning.search import WeightFigures
 
 _HALF: Final = 0.5
 _LOST: Final = -1.0

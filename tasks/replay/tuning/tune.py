@@ -20,13 +20,13 @@ from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.release.view import load
 from tasks.replay.proposed_policy import read_policy
 from tasks.replay.rehearse import Rehearsal, rehearse
-from tasks.replay.tuned import Chosen, Halves, Tuned, restore_weights, tune_weights
-from tasks.replay.tuning_page import tuning_page
-from tasks.replay.tuning_slice import Rivals, TuningHalf, TuningSlice
-from tasks.replay.tuning_trials import MOST_TRIALS, count_policies, read_trials, write_trial
-from tasks.replay.weight_goal import WeightGoal
-from tasks.replay.weight_space import WeightSpace
-from tasks.replay.write_policy import proposed_text
+from tasks.replay.tuning.goal import WeightGoal
+from tasks.replay.tuning.page import tuning_page
+from tasks.replay.tuning.proposal import proposed_text
+from tasks.replay.tuning.space import WeightSpace
+from tasks.replay.tuning.trials import MOST_TRIALS, count_policies, read_trials, write_trial
+from tasks.replay.tuning.tuned import Chosen, Halves, Tuned, restore_weights, tune_weights
+from tasks.replay.tuning.tuning_slice import Rivals, TuningHalf, TuningSlice
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.registry import Registry
 from tasks.stores.releases import find_release, release_name, resolve_release, resolve_tested_release

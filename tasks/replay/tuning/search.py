@@ -27,7 +27,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks.evaluation.front import find_front
-from tasks.replay.weight_space import Weights, WeightSpace
+from tasks.replay.tuning.space import Weights, WeightSpace
 
 _DRAWN_AT_RANDOM: Final = 16
 """Trials before the estimator has enough to go by: the current weights, and a few in every direction."""

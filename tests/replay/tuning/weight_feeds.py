@@ -11,10 +11,10 @@ from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.read_log import LogReading, candidate_log
-from tasks.replay.rehearsed_weights import RehearsedWeights
 from tasks.replay.replay_policies import Replay
-from tasks.replay.weight_goal import Axis, GoalMeter, WeightGoal
-from tasks.replay.weight_space import Weights, WeightSpace
+from tasks.replay.tuning.goal import Axis, GoalMeter, WeightGoal
+from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
+from tasks.replay.tuning.space import Weights, WeightSpace
 
 SIZE = 6
 SLOTS = 2

@@ -2,9 +2,9 @@
 
 import re
 
-from tasks.replay.tuning_page import tuning_page
-from tasks.replay.weight_search import WeightFigures, WeightTrial
-from tests.replay.tuning_documents import WEIGHTS, evidence
+from tasks.replay.tuning.page import tuning_page
+from tasks.replay.tuning.search import WeightFigures, WeightTrial
+from tests.replay.tuning.tuning_documents import WEIGHTS, evidence
 
 TRIALS = (
     WeightTrial(0, {"click": 1.0, "hide": -3.0}, WeightFigures((0.0, 0.0), (0.0,))),

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.evaluation.tuning_evidence import Ending, FrontPoint, TuningEvidence
-from tasks.replay.tuning_figure import draw_fronts
-from tasks.replay.weight_search import WeightTrial
+from tasks.replay.tuning.figure import draw_fronts
+from tasks.replay.tuning.search import WeightTrial
 from tasks.reports.render import render
 
 _SAID: Mapping[Ending, str] = {

@@ -15,9 +15,9 @@ import numpy as np
 from tasks.evaluation.front import Flags, hypervolume
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.log import Slates
-from tasks.replay.weight_goal import GoalMeter
-from tasks.replay.weight_search import WeightFigures
-from tasks.replay.weight_space import Weights
+from tasks.replay.tuning.goal import GoalMeter
+from tasks.replay.tuning.search import WeightFigures
+from tasks.replay.tuning.space import Weights
 
 Changes = tuple[Estimate, ...]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.digest import canonical
-from tasks.replay.weight_space import WeightSpace
+from tasks.replay.tuning.space import WeightSpace
 
 POLICY = UtilitySpec.model_validate(
     {

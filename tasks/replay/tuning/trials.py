@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from mlflow.entities import Metric, Param
 
-from tasks.replay.weight_search import WeightFigures, WeightTrial
+from tasks.replay.tuning.search import WeightFigures, WeightTrial
 from tasks.stores.runs import INPUTS, PARENT, StepRun
 
 _STEP: Final = "weights"

@@ -8,8 +8,8 @@ from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import DataError
 from tasks.replay.primary import ONE_SIDED
-from tasks.replay.weight_goal import Axis, GoalMeter, WeightGoal
-from tests.replay.weight_feeds import CLICKS, HIDES, SPACE, rehearsed
+from tasks.replay.tuning.goal import Axis, GoalMeter, WeightGoal
+from tests.replay.tuning.weight_feeds import CLICKS, HIDES, SPACE, rehearsed
 
 OTHER = {"click": 1.0, "hide": -4.0}
 

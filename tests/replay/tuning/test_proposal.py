@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from tasks.replay.write_policy import proposed_text
+from tasks.replay.tuning.proposal import proposed_text
 
 OWN = """
 # reviewed in May

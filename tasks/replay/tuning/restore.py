@@ -22,7 +22,7 @@ import numpy as np
 from scipy.optimize import LinearConstraint, minimize
 
 from tasks.evaluation.binary import Floats
-from tasks.replay.weight_space import Weights, WeightSpace
+from tasks.replay.tuning.space import Weights, WeightSpace
 
 _ROUNDS: Final = 3
 _STEP: Final = 0.15

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.replay.tuned import Halves, restore_weights, tune_weights
-from tests.replay.weight_feeds import SPACE, at_random, rehearsed, weighted
+from tasks.replay.tuning.tuned import Halves, restore_weights, tune_weights
+from tests.replay.tuning.weight_feeds import SPACE, at_random, rehearsed, weighted
 
 
 def test_the_best_of_equal_policies_gains_nothing_on_the_half_that_did_not_choose() -> None:

@@ -26,11 +26,11 @@ from tasks.contracts import UtilitySpec
 from tasks.errors import DataError
 from tasks.release.loading import LoadedRelease
 from tasks.replay.log import Slates
-from tasks.replay.rehearsed_weights import RehearsedWeights
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slates import Scored, TestSlice
-from tasks.replay.weight_goal import GoalMeter, WeightGoal
-from tasks.replay.weight_space import WeightSpace
+from tasks.replay.tuning.goal import GoalMeter, WeightGoal
+from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
+from tasks.replay.tuning.space import WeightSpace
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.workspace import Workspace
 from tasks.training.sampling import hold_out_users

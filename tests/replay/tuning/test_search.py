@@ -5,14 +5,14 @@ import math
 import pytest
 
 from tasks.contracts import UtilitySpec
-from tasks.replay.weight_search import (
+from tasks.replay.tuning.search import (
     WeightFigures,
     WeightTrial,
     best_trial,
     front_trials,
     search_weights,
 )
-from tasks.replay.weight_space import Weights, WeightSpace
+from tasks.replay.tuning.space import Weights, WeightSpace
 
 POLICY = UtilitySpec.model_validate(
     {

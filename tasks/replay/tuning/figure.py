@@ -16,7 +16,7 @@ import numpy as np
 
 from tasks.evaluation.tuning_evidence import TuningEvidence
 from tasks.evaluation.verdicts import Estimate
-from tasks.replay.weight_search import WeightTrial
+from tasks.replay.tuning.search import WeightTrial
 
 WIDTH: Final = 760
 HEIGHT: Final = 420
