@@ -8,12 +8,11 @@ processor's clock; the median of the pairs' ratios counts.
 """
 
 import argparse
-import time
-from collections.abc import Callable
 
 import numpy as np
 
 from benchmarks.scoring import TASKS, candidates, learned, policies
+from benchmarks.slates import timed
 from tasks.ranking.decide import decide
 from tasks.ranking.explain import explain
 
@@ -51,13 +50,6 @@ def main() -> None:
         ours, ratio = 1_000 * np.median(pairs[:, 1]), np.median(pairs[:, 1] / pairs[:, 0])
         print(f"  four bare Booster.predict {1_000 * np.median(pairs[:, 0]):7.2f} ms")
         print(f"  {name:<25} {ours:7.2f} ms   ratio {ratio:.3f} (at most {MOST})")
-
-
-def timed(act: Callable[[], object]) -> float:
-    """Return the processor's seconds."""
-    began = time.process_time()
-    act()
-    return time.process_time() - began
 
 
 if __name__ == "__main__":
