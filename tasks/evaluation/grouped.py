@@ -179,7 +179,9 @@ def _cluster(groups: Codes, clusters: Codes) -> _Clustering:
     step = np.int64(clusters.max(initial=0) + 1)
     pairs, known = pd.factorize(groups * step + clusters)
     size = len(groups)
-    sums = sparse.csr_array((np.ones(size), (pairs, np.arange(size))), shape=(len(known), size))
+    sums: sparse.csr_array = sparse.csr_array(
+        (np.ones(size), (pairs, np.arange(size))), shape=(len(known), size)
+    )
     return _Clustering(np.asarray(known) // step, sums)
 
 
