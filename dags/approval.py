@@ -1,4 +1,4 @@
-"""A reviewer is asked for a role, and his answer is kept in the audit.
+"""A reviewer is asked for a role, and the answer is kept in the audit.
 
 ::
 
@@ -32,7 +32,7 @@ _POLICY = ExceptionRetryPolicy(
         RetryRule(
             exception=[GateRefused],
             action=RetryAction.FAIL,
-            reason="a reviewer rejects, answered too late, or what he was to answer for has changed",
+            reason="a reviewer rejects, answered too late, or what it was about has changed",
         )
     ]
 )
@@ -49,7 +49,7 @@ _ASKING: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Reply:
-    """What a person sent: his choice, his reason, and the release and evidence that his form named."""
+    """What a person sent: a choice, a reason, and the release and evidence that the form named."""
 
     by: str
     approves: bool

@@ -29,7 +29,7 @@ A red run moved nothing, unless `move` says that it did. The run's note names th
   are not the champion's; or there is no such release, or a backfill made it. Start it anew with what lacks.
 - **`GateRefused` in `case`**: the gates hold the release beside the champion of now, or it was made under
   other contracts than are in force. The message says which gate and which file; retrain.
-- **`GateRefused` in `approve_...`**: a reviewer rejects, with his reason; nobody answered in time; or what
+- **`GateRefused` in `approve_...`**: a reviewer rejects, with a reason; nobody answered in time; or what
   speaks for the release has changed since the case was made. Start it anew where that is right.
 - **`GateRefused` in `move`**: a role has no answer of a reviewer in the audit (a step that was marked success
   by hand is none), or another release became champion meanwhile. Start it anew.

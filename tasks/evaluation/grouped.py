@@ -223,10 +223,10 @@ def _intervals(value: Floats, events: Codes | None, clusterings: Sequence[_Summe
 
 
 def _half_width(group: Codes, influence: Floats, effective: Floats, members: Codes) -> Floats:
-    told = effective >= _LEAST_DAYS
+    enough = effective >= _LEAST_DAYS
     variance = divide(members, members - 1) * np.bincount(group, influence**2, len(effective))
-    quantile = stdtrit(np.where(told, effective - 1, 1.0), _UPPER)
-    return np.where(told, quantile * np.sqrt(np.where(told, variance, 0.0)), 0.0)
+    quantile = stdtrit(np.where(enough, effective - 1, 1.0), _UPPER)
+    return np.where(enough, quantile * np.sqrt(np.where(enough, variance, 0.0)), 0.0)
 
 
 def _fewer(one: GroupedStatistic, other: GroupedStatistic) -> Codes | None:

@@ -3,7 +3,7 @@
 ::
 
     prepare   every byte verified, gates judged beside the champion of now -> a case, with its evidence digest
-    answer    a reviewer's Approve or Reject, written to the audit by the step that he answered
+    answer    a reviewer's Approve or Reject, written to the audit by the step that they answered
     time_out  that nobody answered for a role in time, written by the step that waited
     run       the case once more, the answers held against it -> one audit row, one move of the alias
 

@@ -1,4 +1,4 @@
-"""What a reviewer reads before he answers: the verdict, what is doubtful, what changes, and what it rests on."""
+"""What a reviewer reads before answering: the verdict, what is doubtful, what changes, and what it rests on."""
 
 from tasks.contracts import UtilitySpec
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
