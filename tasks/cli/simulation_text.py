@@ -8,7 +8,6 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.cli.text import Plain, unbroken
-from tasks.evaluation.segments import ALL
 
 _STYLES: Final = {"pass": "green", "block": "red", "metric_missing": "red"}
 
@@ -49,6 +48,8 @@ def _verdicts(verdicts: list[Plain]) -> Table:
 
 
 def _is_harm(verdict: Plain) -> bool:
+    from tasks.evaluation.segments import ALL  # imports pandas, for which no help waits
+
     return verdict["segment"] != ALL and verdict["outcome"] in {"block", "warn"}
 
 
