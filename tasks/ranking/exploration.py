@@ -66,7 +66,16 @@ def mix(numbers: Numbers) -> Numbers:
 
 
 def hash_ids(ids: Series, name: str, salt: str) -> Numbers:
-    """Hash each id as text, whole numbers alike however they are stored; what is null is empty text."""
+    """Hash each id as text, whole numbers alike however they are stored; what is null is empty text.
+
+    Examples
+    --------
+    >>> whole, text = pd.Series([7, 8]), pd.Series(["7", "8"])
+    >>> hash_ids(whole, "item_id", "spring").tolist() == hash_ids(text, "item_id", "spring").tolist()
+    True
+    >>> (hash_ids(whole, "item_id", "spring") == hash_ids(whole, "item_id", "autumn")).any()
+    np.False_
+    """
     codes, distinct = factorize(ids, name)
     key = blake2b(salt.encode(), digest_size=32).digest()
     hashes = [_hash_text(_spell(value), key, name) for value in distinct]

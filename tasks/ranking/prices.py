@@ -45,6 +45,21 @@ def find_better(
     placed : whom the greedy slates hold.
     length : slots.
     choose : fills slates of a block whose candidates stand best first; returns whom they hold.
+
+    Examples
+    --------
+    Two candidates of a kind are asked for, and the best one is of another.
+
+    >>> block = Block(
+    ...     valid=np.ones((1, 3), dtype=bool),
+    ...     utility=np.array([[3.0, 2.0, 1.0]]),
+    ...     minimums=(Minimum(np.array([[False, True, True]]), least=2),),
+    ... )
+    >>> def two_best(block):
+    ...     return np.array([[True, True, False]])
+    >>> better = find_better(block, np.array([[True, True, False]]), length=2, choose=two_best)
+    >>> better.rows.tolist(), better.chosen.tolist()
+    ([0], [[False, True, True]])
     """
     rows = np.flatnonzero(count_shortfalls(block, placed, length).any(axis=0))
     if len(rows):

@@ -28,7 +28,7 @@ def test_a_folder_of_files_is_one_table(files: tuple[Path, Path], tmp_path: Path
     frame.iloc[:150].to_parquet(parts / "a.parquet")
     frame.iloc[150:].to_parquet(parts / "b.parquet")
     whole = off_policy.run(log=log, target=target, reward="click")
-    assert off_policy.run(log=tmp_path / "parts", target=target, reward="click") == whole
+    assert off_policy.run(log=tmp_path / "parts", target=target, reward="click").to_json() == whole.to_json()
 
 
 def test_ids_that_are_written_as_categories_are_ids(files: tuple[Path, Path]) -> None:
@@ -36,7 +36,7 @@ def test_ids_that_are_written_as_categories_are_ids(files: tuple[Path, Path]) ->
     whole = off_policy.run(log=log, target=target, reward="click")
     frame = pd.read_parquet(log)
     frame.astype({"item_id": "category", "user_id": "category"}).to_parquet(log)
-    assert off_policy.run(log=log, target=target, reward="click") == whole
+    assert off_policy.run(log=log, target=target, reward="click").to_json() == whole.to_json()
 
 
 def test_what_cannot_be_read_is_told_with_its_table(files: tuple[Path, Path], tmp_path: Path) -> None:
