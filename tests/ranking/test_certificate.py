@@ -157,3 +157,19 @@ def test_few_or_no_candidates_are_certified(rows: list[Row]) -> None:
     policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json())
     few = decide(frame[: len(rows)], {"p_click": predictions["p_click"][: len(rows)]}, *policies)
     assert [json.loads(text)["unmet"][0]["got"] for text in few.certificate] == [1] * len(rows)
+
+
+def test_the_rules_that_slates_fall_short_of_are_one_table() -> None:
+    utility = utility_json(hard_constraints=[PERMITTED])
+    slate = slate_json(max_per={"creator": 1}, min_where_if_available={"fresh": 3}, length=4)
+    table = decision(ROWS, utility, slate).certificates.unmet
+    assert table.to_dict("records") == [
+        {
+            "request_id": "r",
+            "requirement": "min_where_if_available:fresh",
+            "wanted": 3,
+            "got": 1,
+            "available": 2,
+        },
+        {"request_id": "r", "requirement": "length", "wanted": 4, "got": 2, "available": 4},
+    ]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tasks.ranking.examination import Examination
+from tasks.ranking.examination import MOST, Examination
 
 
 def test_a_curve_is_relative_to_its_reference() -> None:
@@ -25,3 +25,7 @@ def test_a_curve_is_read_back_whatever_else_its_file_says() -> None:
 
 def test_a_declared_whole_number_is_a_probability_too() -> None:
     assert Examination((1,)).relative([3]) == pytest.approx(1.0)
+
+
+def test_no_probability_at_a_position_is_as_much_as_one() -> None:
+    assert 0.999 < MOST < 1

@@ -114,3 +114,11 @@ def test_a_test_that_this_code_does_not_know_is_refused(test: dict[str, Any], me
     content = utility_json() | {"hard_constraints": [{"name": "c", "drop_when": test}]}
     with pytest.raises(ContractError, match=message):
         UtilityPolicy.from_json(content)
+
+
+@pytest.mark.parametrize(
+    ("weight", "most"),
+    [(Weight(-5.0), 5.0), (Weight(20.0, "margin"), 20.0), (Weight(20.0, "margin", 3.0), 60.0)],
+)
+def test_the_most_that_a_term_counts_is_its_weight_times_the_cap(weight: Weight, most: float) -> None:
+    assert weight.most == most

@@ -65,3 +65,10 @@ def test_ambiguous_effects_are_refused(change: dict[str, object], hint: str) -> 
 def test_bins_increase() -> None:
     with pytest.raises(DataError, match="must be finite and increase"):
         MappedSegment("age", "age_days", (7.0, 1.0))
+
+
+def test_a_pair_that_sorts_after_every_listed_one_has_no_effect() -> None:
+    listed = (("ads", "phone"), ("ads", "desk"), ("feed", "phone"))
+    both = Effects(("source", "device"), listed, (1.0, 2.0, 3.0), (0.0,) * 3, (0.0,) * 3)
+    values = {"source": categorical("feed", "ads"), "device": categorical("desk", "desk")}
+    assert sum_effects([both], Cells.of(values, 2))[0].tolist() == [0.0, 2.0]

@@ -107,3 +107,8 @@ def test_the_rule_of_the_published_offset() -> None:
     second = (gains - 0.02 * 43.2 - 0.001 * 234 + costs) / whole * 0.001 * 0.75
     found = utilities(rows, weights=weights, offset={"scale": 0.001}, multipliers=[OUTSIDE])
     assert found == pytest.approx([first, second])
+
+
+def test_weights_that_add_up_to_less_than_one_are_shares_of_their_own_sum() -> None:
+    # N = .3, T = .5: (-.2 + .3) / .5 x .5
+    assert offset_totals(np.array([-0.2]), scale=0.5, costs=0.3, whole=0.5) == pytest.approx([0.1])

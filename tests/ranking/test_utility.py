@@ -119,3 +119,9 @@ def test_a_missing_context_column_refuses_the_batch() -> None:
 def test_predictions_of_another_length_are_refused() -> None:
     with pytest.raises(DataError, match=r"'p_click' has shape \(3,\) for 2 candidates"):
         compute_utilities(TWO, {"p_click": [0.1, 0.2, 0.3]}, policy())
+
+
+def test_a_multiplier_makes_a_total_less_where_its_condition_holds() -> None:
+    half = {"name": "at_checkout", "when": {"page": "checkout"}, "factor": 0.5}
+    rules = policy(offset={"scale": 0.1}, multipliers=[half])
+    assert compute_utilities(TWO, {"p_click": [0.4, 0.4]}, rules).utility == pytest.approx([0.5, 0.25])
