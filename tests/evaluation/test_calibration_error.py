@@ -9,7 +9,7 @@ import pytest
 from relplot.metrics import smECE
 from scipy.stats import norm
 
-from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
+from tasks.evaluation.calibration_error import assign_equal_bins, debiased_ece, smooth_ece
 
 Floats = npt.NDArray[np.float64]
 
@@ -117,3 +117,7 @@ def test_no_rows_and_no_weight_are_nan_and_extremes_break_nothing(error: Any) ->
     assert error([0, 0, 0], [0.0, 0.0, 0.0]) == 0.0
     assert error([1, 1, 1], [1.0, 1.0, 1.0]) == 0.0
     assert error([1, 1, 1], [0.0, 0.0, 0.0]) == pytest.approx(1.0)
+
+
+def test_rows_that_do_not_divide_make_the_first_bins_larger() -> None:
+    assert np.bincount(assign_equal_bins(np.arange(8.0), 3)).tolist() == [3, 3, 2]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.evaluation.clustered import Ratio, RowClusters, clustered_interval, relative_change
-from tasks.evaluation.grouped import GroupedRows, grouped_ratio, paired_estimates
+from tasks.evaluation.grouped import GroupedRows, divide_grouped, grouped_ratio, paired_estimates
 from tasks.evaluation.verdicts import Estimate
 
 
@@ -48,3 +48,23 @@ def test_a_group_that_holds_nothing_has_no_figure() -> None:
     empty = paired_estimates(grouped_ratio(Ratio(np.ones(2), np.ones(2)), rows), None, rows)[1]
     assert np.isnan(empty.policy.value)
     assert (empty.policy.n, empty.baseline, empty.relative, empty.events) == (0, None, None, None)
+
+
+def test_a_quotient_of_two_rates_is_as_uncertain_as_their_relative_change() -> None:
+    rng, each = np.random.default_rng(4), np.arange(900)
+    clusters = RowClusters(each // 3, each % 50, each % 9)
+    above, below = (Ratio(rng.random(900), rng.random(900)) for _ in range(2))
+    rows = GroupedRows.of(np.zeros(900, dtype=np.intp), 1, clusters)
+    quotient = divide_grouped(grouped_ratio(above, rows), grouped_ratio(below, rows), rows)
+    (found,) = paired_estimates(quotient, None, rows)
+    change = clustered_interval(relative_change(above.statistic, below.statistic), clusters)
+    same(found.policy, Estimate(change.value + 1, change.low + 1, change.high + 1, change.n))
+
+
+def test_few_users_give_a_figure_without_an_interval() -> None:
+    each = np.arange(60)
+    clusters, ratio = RowClusters(each // 10, each, each % 9), Ratio(np.ones(60), np.full(60, 2.0))
+    alone = clustered_interval(ratio.statistic, clusters)
+    assert (alone.value, alone.n, alone.known) == (0.5, 6, False)
+    rows = GroupedRows.of(np.zeros(60, dtype=np.intp), 1, clusters)
+    same(paired_estimates(grouped_ratio(ratio, rows), None, rows)[0].policy, alone)

@@ -45,3 +45,18 @@ def test_a_verdict_is_plain_json_without_nan() -> None:
     assert plain["outcome"] == "block"
     assert plain["observed"] == {"value": 2.0, "low": None, "high": None, "n": 1}
     assert verdict.of == "click"
+
+
+@pytest.mark.parametrize(
+    ("segment", "outcome", "harms"),
+    [
+        ("source=ads", Outcome.BLOCK, True),
+        ("source=ads", Outcome.WARN, True),
+        ("source=ads", Outcome.CANNOT_TELL, False),
+        ("all", Outcome.BLOCK, False),
+    ],
+)
+def test_a_segment_is_harmed_where_its_own_bound_is_broken(
+    segment: str, outcome: Outcome, harms: bool
+) -> None:
+    assert Verdict("decision", "hide_rate", segment, outcome, "", None).harms_segment is harms
