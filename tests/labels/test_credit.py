@@ -105,6 +105,16 @@ def test_every_impression_whose_window_holds_the_event_is_credited(story: Story)
     assert story.told(one(), "t") == {"r": 1, "s": 1, "late": 0}
 
 
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("hour", [2.99, 3])
+def test_the_first_touch_is_the_first_whose_window_still_holds_the_event(
+    story: Story, hour: float, form: Form
+) -> None:
+    story.shown("r", 1).shown("s", 2).event("click", hour)
+    first = {"r": 1, "s": 0} if hour < 3 else {"r": 0, "s": 1}
+    assert story.told(one(credit="first_touch"), "t", form=form) == first
+
+
 @pytest.mark.parametrize(("credit", "winner"), [("last_touch", "s"), ("first_touch", "r")])
 def test_a_touch_credits_the_latest_or_the_earliest_whose_window_holds_the_event(
     story: Story, credit: str, winner: str
