@@ -10,6 +10,7 @@ slate (``slating/swaps.py``). CP-SAT is asked beside HiGHS where it is installed
 import argparse
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.slating.instances import draw_instance
 from benchmarks.slating.optimum import (
@@ -49,7 +50,7 @@ def describe(gaps: Gaps) -> str:
     return f"mean gap {mean:.3f} %, {spread}; missed {gaps.missed}"
 
 
-def _high(values: np.ndarray) -> float:  # type: ignore[type-arg]
+def _high(values: npt.NDArray[np.float64]) -> float:
     return float(np.quantile(values, 0.95))
 
 

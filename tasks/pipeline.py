@@ -127,7 +127,7 @@ def retrain(
     begin("release")
     made = release.run(workspace, as_of=as_of, snapshot=snapshot, parts=parts, parent_run=parent_run)
     judged = _judge(asked, made.version, _Validations(checked.run_id), stands=made.stands, begin=begin)
-    return RetrainResult(judged.release, judged.verdict, judged.reasons, judged.gates, judged.dossier)
+    return _result(judged)
 
 
 def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> RetrainResult:
@@ -157,7 +157,7 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
         parent_run=parent_run,
     )
     judged = _judge(asked, made.version, _Validations(checked.run_id), begin=begin)
-    return RetrainResult(judged.release, judged.verdict, judged.reasons, judged.gates, judged.dossier)
+    return _result(judged)
 
 
 def recheck(workspace: "Workspace", release: int, *, as_of: datetime | None = None) -> "GateResult":
@@ -316,6 +316,10 @@ def _judge(
     return gate.run(
         asked.workspace, release=release, steps=steps, as_of=asked.as_of, stands=stands, parent_run=parent_run
     )
+
+
+def _result(judged: "GateResult") -> RetrainResult:
+    return RetrainResult(judged.release, judged.verdict, judged.reasons, judged.gates, judged.dossier)
 
 
 @dataclass

@@ -33,9 +33,15 @@ def test_a_missing_value_of_a_column_that_may_be_null_is_told() -> None:
         read_numbers(frame, "b", table="log")
 
 
-def test_whole_numbers_and_strings_are_ids() -> None:
-    require_keys(pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), ["a", "b"], table="log")
+def test_whole_numbers_and_strings_are_ids_and_fractions_are_not() -> None:
+    frame = pd.DataFrame({"a": ["x", "y"], "b": [1, 2], "c": [0.5, 1.5]})
+    require_keys(frame, ["a", "b"], table="log")
+    with pytest.raises(DataError, match="column c is floating"):
+        require_keys(frame, ["a", "b", "c"], table="log")
 
 
-def test_nothing_broken_is_nothing_refused() -> None:
-    refuse_rows(pd.DataFrame({"a": [1]}), np.array([False]), ("a", "anything"), table="log")
+def test_only_broken_rows_are_refused() -> None:
+    frame = pd.DataFrame({"a": [1, 2]})
+    refuse_rows(frame, np.array([False, False]), ("a", "anything"), table="log")
+    with pytest.raises(DataError, match="1 of 2 rows"):
+        refuse_rows(frame, np.array([False, True]), ("a", "anything"), table="log")
