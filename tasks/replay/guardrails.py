@@ -141,6 +141,18 @@ def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str
     )
 
 
+def without_interval(measured: Measured) -> Measured:
+    """Drop the intervals of what a model believes: they say nothing of how wrong the model is."""
+    if measured.kind not in BELIEVED:
+        return measured
+    return replace(
+        measured,
+        policy=_point(measured.policy),
+        baseline=_point(measured.baseline),
+        relative=_point(measured.relative),
+    )
+
+
 def pool_in_words(measured: Measured) -> str:
     """Name the values that a segment pools; empty where it is one value.
 

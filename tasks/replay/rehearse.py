@@ -21,7 +21,7 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.components import judge_components
 from tasks.replay.costs import judge_cost
 from tasks.replay.findings import Findings
-from tasks.replay.guardrails import judge_guardrail
+from tasks.replay.guardrails import judge_guardrail, without_interval
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.mix import mix_metrics
 from tasks.replay.primary import judge_primary
@@ -78,9 +78,13 @@ def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) ->
     return Findings(
         baseline=baseline.name,
         verdicts=list(_judged(rehearsal, replay, measured, run)),
-        measured=list(chain.from_iterable(measured.values())),
+        measured=[without_interval(one) for one in chain.from_iterable(measured.values())],
         others={
-            name: [one for m in metrics.values() for one in replay.measure(m, slates, policy, ())]
+            name: [
+                without_interval(one)
+                for m in metrics.values()
+                for one in replay.measure(m, slates, policy, ())
+            ]
             for name, slates in others.items()
         },
         believed=terms.believed,
