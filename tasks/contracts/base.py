@@ -47,6 +47,20 @@ Reference = Annotated[
 ]
 """A name that another system gave, on one line: an experiment's, as in feed-142, or its address."""
 
+_Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
+
+
+def _on_one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("is to be one line of printable characters")
+    return text
+
+
+Description = Annotated[
+    _Line | None, AfterValidator(lambda text: text and _on_one_line(text)), Field(exclude=True)
+]
+"""What something means, in words for pages, on one line. It is prose: no digest depends on it."""
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,99}$")]
 Version = Annotated[int, Field(ge=1)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]

@@ -19,6 +19,7 @@ from tasks.contracts.base import (
     AsTuple,
     Closed,
     Columns,
+    Description,
     EventNames,
     Fraction,
     Identifier,
@@ -165,9 +166,13 @@ class Sampling(Closed):
 
 
 class TaskSpec(Closed):
-    """One outcome: exactly one of ``positive``, ``value``, ``compose`` says what it is."""
+    """One outcome: exactly one of ``positive``, ``value``, ``compose`` says what it is.
+
+    ``description`` completes "people ...", as in "took another product": what somebody did.
+    """
 
     family: _Family
+    description: Description = None
     kind: Literal["binary", "value"] = "binary"
     positive: Positive | None = None
     value: ValueRule | None = None

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from tasks.contracts.base import (
     AsTuple,
     Closed,
+    Description,
     Identifier,
     Identifiers,
     Number,
@@ -102,9 +103,10 @@ Floors = dict[
 
 
 class HardConstraint(Closed):
-    """A filter that fails closed: what is unknown is dropped."""
+    """A filter that fails closed: what is unknown is dropped; ``description`` says what it keeps off."""
 
     name: Identifier
+    description: Description = None
     drop_when: Condition | None = None
     keep_when: Condition | None = None
 
@@ -158,8 +160,9 @@ class Tier(Closed):
 
 
 class Guardrail(Bounded):
-    """A bound on a metric of the decision, judged by its interval."""
+    """A bound on a metric of the decision, judged by its interval; ``description`` says what it protects."""
 
+    description: Description = None
     by: Identifiers = ()
     anchor: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")] | None = None
     action: Literal["block", "warn"] = "block"

@@ -1,6 +1,11 @@
+from copy import deepcopy
 from datetime import timedelta
 
+import pytest
+from pydantic import ValidationError
+
 from tasks.contracts.chains import chain
+from tasks.contracts.digest import canonical, digest
 from tasks.contracts.tasks import TasksSpec
 from tests.contracts.files import VALID
 
@@ -42,3 +47,22 @@ def test_an_answer_that_a_child_needs_is_a_task_between_them() -> None:
     }
     spec = TasksSpec.model_validate({**VALID["tasks"], "tasks": tasks})
     assert chain(spec, "pleased") == ("buy", "answered", "pleased")
+
+
+def described(words: object) -> TasksSpec:
+    plain = deepcopy(VALID["tasks"])
+    plain["tasks"]["buy"]["description"] = words
+    return TasksSpec.model_validate(plain)
+
+
+def test_a_description_is_for_pages_and_leaves_the_digest_as_it_was() -> None:
+    spec = described("  bought it ")
+    assert spec.tasks["buy"].description == "bought it"
+    assert digest(canonical(spec)) == digest(canonical(TASKS))
+    assert TASKS.tasks["buy"].description is None
+
+
+@pytest.mark.parametrize("words", ["", "  ", "two\nlines", "a\x1b[31mcolour", "x" * 301, 7, ["a"]])
+def test_a_description_is_one_line_of_printable_text(words: object) -> None:
+    with pytest.raises(ValidationError, match="description"):
+        described(words)

@@ -118,3 +118,22 @@ def test_one_value_of_a_context_may_stand_without_a_list() -> None:
 def test_what_has_no_single_meaning_is_refused(model: Any, plain: dict[str, Any], hint: str) -> None:
     with pytest.raises(ValidationError, match=hint):
         model.model_validate(plain)
+
+
+def test_what_a_constraint_keeps_off_and_a_guardrail_protects_is_said_in_no_digest() -> None:
+    plain = {
+        **VALID["utility"],
+        "hard_constraints": [DROPPED],
+        "guardrails": [{"metric": "a_rate", "max": 0.1}],
+    }
+    told = {
+        **plain,
+        "hard_constraints": [{**DROPPED, "description": "what breaks the policy"}],
+        "guardrails": [{"metric": "a_rate", "max": 0.1, "description": "people's patience"}],
+    }
+    spec = UtilitySpec.model_validate(told)
+    assert (spec.hard_constraints[0].description, spec.guardrails[0].description) == (
+        "what breaks the policy",
+        "people's patience",
+    )
+    assert canonical(spec) == canonical(UtilitySpec.model_validate(plain))
