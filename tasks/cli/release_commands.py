@@ -13,6 +13,7 @@ from tasks.errors import ContractError
 
 if TYPE_CHECKING:
     from tasks.promotion.promote import MoveResult
+    from tasks.promotion.standing import ReadinessResult
     from tasks.release.score import ScoreResult
     from tasks.release.view import VerifyResult
     from tasks.replay.shadow import ShadowResult
@@ -72,6 +73,14 @@ def shadow(
         champion=resolve_release(workspace, champion) if champion else None,
         parent_run=parent_run,
     )
+
+
+@_releases.command("home_feed", written=text.write_readiness, passed=lambda result: result.ready)
+def readiness(workspace: "Workspace") -> "ReadinessResult":
+    """List what is ready and what is missing, each with its evidence; exit code 1 where a line is not met."""
+    from tasks.promotion import standing
+
+    return standing.run(workspace)
 
 
 @_release.command("home_feed", name="list", written=text.write_releases)

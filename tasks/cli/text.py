@@ -117,6 +117,23 @@ def write_verdict(plain: Plain) -> Group:
     )
 
 
+_STATES: Final = {"met": "green", "not met": "red", "not applicable": ""}
+
+
+@group()
+def write_readiness(plain: Plain) -> Iterator[RenderableType]:
+    """Write each line with its evidence or what is missing, then how many are in which state."""
+    standing = "the champion" if plain["champion"] else "the newest release"
+    release = f"release {plain['release']}, {standing}" if plain["release"] else "no release yet"
+    yield Text(f"readiness of {plain['surface']}: {release}")
+    for line in plain["lines"]:
+        yield Text.assemble((f"{line['state']:<14}", _STATES[line["state"]]), " ", (line["name"], "bold"))
+        sources = f" ({', '.join(line['sources'])})" if line["sources"] else ""
+        yield Padding(Text(_plain(f"{line['why']}{sources}"), overflow="fold"), (0, 0, 0, 15))
+    counted = Counter(line["state"] for line in plain["lines"])
+    yield Text(", ".join(f"{counted[state]} {state}" for state in _STATES))
+
+
 def write_releases(plain: Sequence[Plain]) -> RenderableType:
     """Write one row a release, newest first."""
     if not plain:

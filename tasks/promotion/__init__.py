@@ -8,6 +8,7 @@
     rules                       what a promotion rests on, and who has to agree
       case, case_page           the case as reviewers read it
         promote, rollback       the moves of the champion; propose asks for one
+    readiness                   what a surface lacks before people may rely on it, as it is standing
 
-Steps: case, gate, promote, propose, rollback.
+Steps: case, gate, promote, propose, rollback, standing.
 """

@@ -133,3 +133,9 @@ def test_a_release_that_is_not_there_is_refused(
 def test_a_move_needs_a_reason(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rollback", NAME]) == 2
     assert "Missing option '--why'" in capsys.readouterr().err
+
+
+def test_readiness_ends_with_1_while_a_line_is_not_met(workspace: Workspace, document: Document) -> None:
+    found = document(workspace, "readiness", NAME, code=1)
+    assert (len(found["lines"]), found["ready"]) == (17, False)
+    assert {line["state"] for line in found["lines"]} <= {"met", "not met", "not applicable"}

@@ -201,3 +201,20 @@ def test_why_a_release_is_held_and_where_its_dossier_lies_is_written() -> None:
     lines = as_text(text.write_release(RELEASE)).splitlines()
     assert "  - too few hides" in lines
     assert "dossier: /home/reports/dossier-release-3.html" in lines
+
+
+def test_readiness_is_a_list_of_states_with_what_they_rest_on() -> None:
+    line = {"name": "masks", "state": "met", "why": "0 of 90 rows", "sources": ["run-1"]}
+    missing = {**line, "state": "not met", "why": "no labels\x1b[2J " + "were validated " * 12, "sources": []}
+    plain = {"surface": "feed", "release": 3, "champion": True, "ready": False, "lines": [line, missing]}
+    written = as_text(text.write_readiness(plain))
+    assert written.splitlines()[:3] == [
+        "readiness of feed: release 3, the champion",
+        "met            masks",
+        "               0 of 90 rows (run-1)",
+    ]
+    assert written.splitlines()[-1] == "1 met, 1 not met, 0 not applicable"
+    assert max(map(len, written.splitlines())) <= WIDTH
+    assert "\x1b" not in written
+    unmade = {**plain, "release": None, "champion": False}
+    assert as_text(text.write_readiness(unmade)).startswith("readiness of feed: no release yet")
