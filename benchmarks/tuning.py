@@ -29,7 +29,7 @@ from tasks import columns as c
 from tasks.contracts import UtilitySpec
 from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.datasets.world.generate import generate
+from tasks.datasets.world.generate import Extras, generate
 from tasks.datasets.world.vocabulary import EXAMINATION
 from tasks.replay.log import Slates
 from tasks.replay.policy_sweep import SlotSums, SweptCandidates, sweep_policies
@@ -101,7 +101,8 @@ def two_weeks(seed: int, requests_per_day: int) -> tuple[Week, Week]:
     """Generate a feed; return the week to tune on and the one after it."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "world"
-        generate(days=3 * DAYS, requests_per_day=requests_per_day, seed=seed, out=out, candidate_truth=True)
+        extras = Extras(candidate_truth=True)
+        generate(days=3 * DAYS, requests_per_day=requests_per_day, seed=seed, out=out, extras=extras)
         names = [c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.SHOWN, c.POSITION]
         frame = pq.read_table(out / "candidates", columns=names).to_pandas()
         truth = pq.read_table(out / "candidate_truth.parquet").to_pandas()

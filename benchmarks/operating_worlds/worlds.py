@@ -18,7 +18,7 @@ from typing import Final
 from benchmarks.operating_worlds.heads import Retrained, retrain
 from benchmarks.operating_worlds.surface import SURFACE, TASKS, days_of_history, write_surface
 from tasks.contracts import load_surface
-from tasks.datasets.world.generate import START, generate
+from tasks.datasets.world.generate import START, Extras, generate
 from tasks.labels import build as labels
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -95,7 +95,7 @@ class World:
             requests_per_day=self.size.requests_per_day,
             seed=self.seed,
             out=self._logs,
-            candidate_truth=True,
+            extras=Extras(candidate_truth=True),
         )
         return datetime(START.year, START.month, START.day, tzinfo=UTC) + timedelta(days=days)
 

@@ -137,11 +137,18 @@ def generate(
     requests_per_day: Annotated[int, Option(metavar="N")],
     seed: Annotated[int, Option(metavar="N")],
     out: Annotated[Any, Option(metavar="DIR", parser=locate, help="A folder, or s3://bucket/prefix.")],
+    candidate_truth: Annotated[
+        bool, Option("--candidate-truth", help="Write the truth of every candidate, shown or not.")
+    ] = False,
+    user_controls: Annotated[
+        bool, Option("--user-controls", help="People mute creators, and ask for less or more of something.")
+    ] = False,
 ) -> "WorldResult":
     """Simulate a feed: log tables and their true probabilities."""
-    from tasks.datasets.world.generate import generate
+    from tasks.datasets.world.generate import Extras, generate
     from tasks.stores.location import filled
 
+    extras = Extras(candidate_truth, user_controls)
     with filled(out) as folder:
-        result = generate(days=days, requests_per_day=requests_per_day, seed=seed, out=folder)
+        result = generate(days=days, requests_per_day=requests_per_day, seed=seed, out=folder, extras=extras)
     return result if folder == out else replace(result, out=str(out))

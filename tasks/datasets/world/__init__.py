@@ -4,6 +4,7 @@
 
     people, items --> requests of a day --> 40 candidates --> 12 positions --> events --> truth
     users catalog     feed                  feed              logging_policy   behaviour  truth
+    controls
 
 What is written, and what it means:
 
@@ -20,5 +21,8 @@ What is written, and what it means:
 - What is logged of people and items is a noisy estimate of what drives them. Bait draws clicks and
   hides, and disappoints: who ranks by clicks alone gets more of both.
 
-A person's tenure and tastes do not change; nobody meets an item again within 38 days.
+- A world may have user controls: people mute creators and ask for less or more of creators and categories.
+  It is logged with each candidate and is what they truly want (``controls``).
+
+A person's tenure, tastes and controls do not change; nobody meets an item again within 38 days.
 """

@@ -51,7 +51,7 @@ def _generation(seed: int, number: int, phase: npt.NDArray[np.int32]) -> Catalog
     return Catalog(
         born=phase + np.int32((number - 1) * SHELF_DAYS),
         category=category,
-        creator=_creators(rng),
+        creator=draw_creators(rng, (SHELVES,)),
         price=price,
         price_level=price_level,
         margin=np.round(np.exp(0.35 * price_level + margin_level), 2).astype(np.float64),
@@ -65,9 +65,9 @@ def _generation(seed: int, number: int, phase: npt.NDArray[np.int32]) -> Catalog
     )
 
 
-def _creators(rng: np.random.Generator) -> npt.NDArray[np.int16]:
+def draw_creators(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.int16]:
     """Draw creators with a long tail: few make much, most make little."""
-    return np.floor(CREATORS * rng.random(SHELVES) ** 2).astype(np.int16)
+    return np.floor(CREATORS * rng.random(shape) ** 2).astype(np.int16)
 
 
 def _restrictions(rng: np.random.Generator) -> npt.NDArray[np.int8]:

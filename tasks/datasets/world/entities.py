@@ -2,18 +2,19 @@
 
 ::
 
-    World = Users + Catalog     the same on all days
-    Batch                       requests of a day with their candidates, of which some are Shown
-    Outcomes                    what came of the shown: what was rendered, and what Happened
+    World = Users + Catalog [+ Controls]   the same on all days
+    Batch                                  requests of a day with their candidates, of which some are Shown
+    Outcomes                               what came of the shown: what was rendered, and what Happened
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.datasets.world.logging_policy import Placement
-from tasks.datasets.world.vocabulary import SHELF_DAYS, SHELVES
+from tasks.datasets.world.vocabulary import NO_CONTROL, SHELF_DAYS, SHELVES
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int8]
@@ -88,12 +89,40 @@ class Catalog:
 
 
 @dataclass(frozen=True)
+class Controls:
+    """What people have asked of creators and categories, by code of the wish; -1 where they asked nothing.
+
+    ``creators`` have shape [users, most of a person], ``categories`` [users]. Later wishes count before
+    earlier ones, and what is said of a creator before what is said of a category.
+    """
+
+    creators: Mapping[int, npt.NDArray[np.int16]]
+    categories: Mapping[int, Codes]
+
+    def wishes(self, user: Integers, creator: npt.NDArray[np.int16], category: Codes) -> npt.NDArray[np.int8]:
+        """Return the wish that meets each candidate, shape [requests, candidates].
+
+        Parameters
+        ----------
+        user : [requests].
+        creator, category : of each candidate, [requests, candidates].
+        """
+        found = np.full(creator.shape, NO_CONTROL, dtype=np.int8)
+        for wish, chosen in self.categories.items():
+            found[category == chosen[user][:, None]] = wish
+        for wish, named in self.creators.items():
+            found[(creator[:, :, None] == named[user][:, None, :]).any(axis=2)] = wish
+        return found
+
+
+@dataclass(frozen=True)
 class World:
-    """What is the same on all days."""
+    """What is the same on all days; ``controls`` is None where people cannot ask for anything."""
 
     seed: int
     users: Users
     catalog: Catalog
+    controls: Controls | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +176,8 @@ def _estimate(trait: Trait, error: Floats) -> Floats:
 class Batch:
     """Requests with their candidates: [requests, CANDIDATES] unless said otherwise.
 
-    ``whim`` is the part of a click that nothing logged explains.
+    ``whim`` is the part of a click that nothing logged explains, ``wish`` what the person has asked of the
+    candidate's creator or category.
     """
 
     day: int
@@ -159,6 +189,7 @@ class Batch:
     placement: Placement
     seen: Seen
     whim: Floats
+    wish: Codes
 
 
 @dataclass(frozen=True)

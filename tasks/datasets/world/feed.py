@@ -20,6 +20,7 @@ from tasks.datasets.world.vocabulary import (
     FOLLOWING,
     FRESH,
     GROUPS,
+    NO_CONTROL,
     PERSONAL,
     SLOTS,
     SPONSORED,
@@ -66,7 +67,14 @@ def draw_batch(world: World, day: int, number: int, requests: Requests) -> Batch
     score = _scores(item, affinity, seen, rng)
     placement = place(score, SLOTS, rng)
     whim = rng.standard_normal(item.shape, dtype=np.float32)
-    return Batch(day, requests, item, source, affinity, score, placement, seen, whim)
+    wish = _wishes(world, requests, item)
+    return Batch(day, requests, item, source, affinity, score, placement, seen, whim, wish)
+
+
+def _wishes(world: World, requests: Requests, item: Indices) -> npt.NDArray[np.int8]:
+    if world.controls is None:
+        return np.full(item.shape, NO_CONTROL, dtype=np.int8)
+    return world.controls.wishes(requests.user, world.catalog.creator[item], world.catalog.category[item])
 
 
 def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.random.Generator) -> Indices:

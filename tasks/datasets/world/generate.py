@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from tasks.datasets.world.behaviour import PURCHASE_DAYS, behave
 from tasks.datasets.world.catalog import draw_catalog
+from tasks.datasets.world.controls import draw_controls
 from tasks.datasets.world.entities import Batch, World
 from tasks.datasets.world.feed import draw_batch, draw_requests
 from tasks.datasets.world.files import ParquetFiles, whole_folder
@@ -71,13 +72,45 @@ class WorldResult:
 
 
 @dataclass(frozen=True)
+class Extras:
+    """What a world may have besides.
+
+    Attributes
+    ----------
+    candidate_truth : also ``candidate_truth.parquet``, the truth of every candidate at the reference
+        position, shown or not.
+    user_controls : people mute creators and ask for less or more of creators and categories. Nothing else
+        that is served changes.
+    """
+
+    candidate_truth: bool = False
+    user_controls: bool = False
+
+
+_NO_EXTRAS: Final = Extras()
+
+
+@dataclass(frozen=True)
 class _Parameters:
     days: int
     requests_per_day: int
     seed: int
     start: str
-    candidate_truth: bool
+    extras: Extras
     make: int = _MAKE
+
+    def to_json(self) -> dict[str, int | str | bool]:
+        """Return plain JSON; controls are named only where there are some: without them it is as it was."""
+        controls = {"user_controls": True} if self.extras.user_controls else {}
+        return {
+            "days": self.days,
+            "requests_per_day": self.requests_per_day,
+            "seed": self.seed,
+            "start": self.start,
+            "candidate_truth": self.extras.candidate_truth,
+            **controls,
+            "make": self.make,
+        }
 
 
 def generate(
@@ -87,7 +120,7 @@ def generate(
     seed: int,
     out: Path,
     start: date = START,
-    candidate_truth: bool = False,
+    extras: Extras = _NO_EXTRAS,
 ) -> WorldResult:
     """Generate a world into ``out``, which appears only when it is complete.
 
@@ -97,8 +130,7 @@ def generate(
     seed : not negative.
     out : a folder that is absent, empty, or already holds this very world (then nothing is written).
     start : the first day (UTC).
-    candidate_truth : also write ``candidate_truth.parquet``, the truth of every candidate at the
-        reference position, shown or not.
+    extras : what it has besides.
 
     Raises
     ------
@@ -106,21 +138,19 @@ def generate(
         A parameter is out of range, the world would end after today, or ``out`` holds something else.
     """
     _check(days, requests_per_day, seed, start)
-    parameters = _Parameters(days, requests_per_day, seed, start.isoformat(), candidate_truth)
+    parameters = _Parameters(days, requests_per_day, seed, start.isoformat(), extras)
     out = out.resolve()
     if (known := _already_there(out, parameters)) is not None:
         return known
-    world = World(
-        seed,
-        draw_users(seed, max(_LEAST_USERS, _USERS_PER_REQUEST * requests_per_day)),
-        draw_catalog(seed, days + PURCHASE_DAYS + 1),
-    )
+    users = draw_users(seed, max(_LEAST_USERS, _USERS_PER_REQUEST * requests_per_day))
+    controls = draw_controls(seed, users.taste) if extras.user_controls else None
+    world = World(seed, users, draw_catalog(seed, days + PURCHASE_DAYS + 1), controls)
     with whole_folder(out) as folder:
         counts = _write(world, parameters, start, folder)
         last = start + timedelta(days=days - 1)
         result = WorldResult(str(out), start.isoformat(), last.isoformat(), days * requests_per_day, **counts)
         counted = {name: value for name, value in asdict(result).items() if name != "out"}
-        mark = {"parameters": asdict(parameters), "result": counted}
+        mark = {"parameters": parameters.to_json(), "result": counted}
         (folder / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
     return result
 
@@ -149,9 +179,9 @@ def _already_there(out: Path, parameters: _Parameters) -> WorldResult | None:
         raise ContractError(
             f"{out} holds something that is not a simulated world: give an empty folder as --out"
         )
-    if found["parameters"] != asdict(parameters):
+    if found["parameters"] != parameters.to_json():
         raise ContractError(
-            f"{out} holds a world of {found['parameters']}, not of {asdict(parameters)}: "
+            f"{out} holds a world of {found['parameters']}, not of {parameters.to_json()}: "
             "give another folder as --out or remove that one"
         )
     return WorldResult(out=str(out), **found["result"])
@@ -190,6 +220,7 @@ def _write_tables(files: ParquetFiles, day: str, tables: Tables) -> None:
 
 def _days(world: World, clock: Clock, parameters: _Parameters) -> Iterator[tuple[int, Tables]]:
     """Yield the tables of each batch of each day, then the absences of the week after."""
+    candidate_truth = parameters.extras.candidate_truth
     for day in range(parameters.days):
         yield day, {"events": absences_table(world, clock, day)}
         requests = draw_requests(world, day, parameters.requests_per_day)
@@ -198,7 +229,7 @@ def _days(world: World, clock: Clock, parameters: _Parameters) -> Iterator[tuple
             batch = draw_batch(world, day, number, part)
             names = request_names(clock, day, first, len(part.user))
             rng = generator(world.seed, Stream.BEHAVIOUR, day, number)
-            yield day, _tables(world, clock, batch, names, rng, candidate_truth=parameters.candidate_truth)
+            yield day, _tables(world, clock, batch, names, rng, candidate_truth=candidate_truth)
     for day in range(parameters.days, parameters.days + PURCHASE_DAYS + 1):
         yield day, {"events": absences_table(world, clock, day)}
 

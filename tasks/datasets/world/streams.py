@@ -20,6 +20,7 @@ class Stream(IntEnum):
     REQUESTS = 6
     FEED = 7
     BEHAVIOUR = 8
+    CONTROLS = 9
 
 
 def generator(seed: int, stream: Stream, *key: int) -> np.random.Generator:

@@ -14,9 +14,13 @@ from tasks.datasets.world.entities import Batch, Happened, Outcomes, Shown, Worl
 from tasks.datasets.world.vocabulary import (
     CANDIDATES,
     CATEGORIES,
+    CONTROLS,
     CREATORS,
     DEVICES,
     EXPLORE,
+    LESS,
+    MORE,
+    MUTED,
     PAGES,
     PERMIT_UNKNOWN,
     REGIONS,
@@ -98,6 +102,7 @@ def candidates_table(
             **_request_columns(world, batch),
             **_item_columns(world, batch),
             **_pair_columns(world, batch),
+            **({} if world.controls is None else _control_columns(batch)),
         }
     )
 
@@ -164,6 +169,15 @@ def _pair_columns(world: World, batch: Batch) -> dict[str, object]:
         "exploration": (batch.source == EXPLORE).ravel(),
         "permitted": pa.array((restricted != region).ravel(), mask=(restricted == PERMIT_UNKNOWN).ravel()),
         "retrieval_score": batch.score.ravel(),
+    }
+
+
+def _control_columns(batch: Batch) -> dict[str, object]:
+    wish = batch.wish.ravel()
+    asked = pa.array(wish.astype(np.int32) - MORE, mask=(wish != MORE) & (wish != LESS))
+    return {
+        "muted_by_user": wish == MUTED,
+        "user_control": pa.DictionaryArray.from_arrays(asked, pa.array(CONTROLS)),
     }
 
 

@@ -35,6 +35,9 @@ _CART_BY_DEVICE = np.array([0.2, 0.0, 0.1])
 _RETURN_BY_REGION = np.array([0.1, 0.0, 0.0, -0.1, 0.2])
 _BUY_BY_TENURE = np.array([-0.3, 0.0, 0.25])
 _HIDE_BY_TENURE = np.array([0.4, 0.0, -0.15])
+_CLICK_BY_WISH = np.array([0.0, 0.5, -0.6, -1.0])  # none, more, less, muted
+_HIDE_BY_WISH = np.array([0.0, -0.5, 1.2, 2.5])
+_HAPPY_BY_WISH = np.array([0.0, 0.4, -0.5, -1.0])
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def chances(world: World, batch: Batch) -> Chances:
         -2.45 + 0.45 * affinity + 0.5 * appeal + 0.35 * bait + 0.15 * quality - 0.5 * dear + 0.1 * batch.whim
         + 0.3 * np.exp(-np.maximum(batch.seen.age[item], 0) / 10) - 0.3 * checkout
         + _CLICK_BY_CATEGORY[category] + _CLICK_BY_SOURCE[batch.source] + _CLICK_BY_DEVICE[device]
+        + _CLICK_BY_WISH[batch.wish]
     )  # fmt: skip
     cart = (
         -0.7 + 0.35 * affinity + 0.4 * quality - 0.3 * bait - dear + 0.4 * users.buyer.true[user]
@@ -92,9 +96,10 @@ def chances(world: World, batch: Batch) -> Chances:
     hide = (
         -4.72 + 0.75 * bait - 0.3 * affinity + 0.5 * users.touchy.true[user] + 0.35 * sponsored
         + (_HIDE_BY_TENURE[tenure] + 0.15 * bait * (tenure == TENURES.index("new")))
+        + _HIDE_BY_WISH[batch.wish]
     )  # fmt: skip
     report = -8.95 + 0.9 * bait + 0.4 * users.touchy.true[user] + 2.0 * items.violation[item]
-    happy = 0.15 + 0.6 * quality - 0.55 * bait + 0.3 * affinity
+    happy = 0.15 + 0.6 * quality - 0.55 * bait + 0.3 * affinity + _HAPPY_BY_WISH[batch.wish]
     answer = -3.7 + 0.3 * (tenure == TENURES.index("loyal"))
     logits = (click, cart, buy, buy - 2.2, give_back, hide + 0.7, hide, report, happy, answer, answer + 0.5)
     names = (

@@ -17,6 +17,10 @@ SHELF_DAYS: Final = 120
 """How long an item stays on its shelf."""
 CREATORS: Final = 400
 
+CONTROLS: Final = ("more", "less")
+"""What people ask of a creator or category, besides that it is muted."""
+NO_CONTROL, MORE, LESS, MUTED = range(4)
+
 EVERYWHERE: Final = -1
 PERMIT_UNKNOWN: Final = -2
 """In place of the region where an item may not be shown: there is none, and nobody knows."""

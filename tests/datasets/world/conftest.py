@@ -13,7 +13,7 @@ from tasks.datasets.world.behaviour import behave
 from tasks.datasets.world.catalog import draw_catalog
 from tasks.datasets.world.entities import Batch, Outcomes, Shown, World
 from tasks.datasets.world.feed import draw_batch, draw_requests
-from tasks.datasets.world.generate import WorldResult, generate
+from tasks.datasets.world.generate import Extras, WorldResult, generate
 from tasks.datasets.world.tables import shown_of
 from tasks.datasets.world.truth import Chances, chances
 from tasks.datasets.world.users import draw_users
@@ -37,7 +37,7 @@ class Made:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     out = tmp_path_factory.mktemp("worlds") / "home_feed"
-    result = generate(days=10, requests_per_day=50, seed=11, out=out, candidate_truth=True)
+    result = generate(days=10, requests_per_day=50, seed=11, out=out, extras=Extras(candidate_truth=True))
     return Made(out, result)
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.contracts import load_surface
-from tasks.datasets.world.generate import generate
+from tasks.datasets.world.generate import Extras, generate
 from tasks.datasets.world.vocabulary import CANDIDATES, SLOTS
 from tasks.errors import ContractError
 from tests.datasets.world.conftest import Made
@@ -122,7 +122,9 @@ def test_the_surface_names_only_columns_that_the_log_has(made: Made) -> None:
 
 def test_a_second_run_of_the_same_world_writes_nothing(made: Made) -> None:
     before = {p: p.stat().st_mtime_ns for p in made.folder.rglob("*")}
-    again = generate(days=10, requests_per_day=50, seed=11, out=made.folder, candidate_truth=True)
+    again = generate(
+        days=10, requests_per_day=50, seed=11, out=made.folder, extras=Extras(candidate_truth=True)
+    )
     assert again == made.result
     assert {p: p.stat().st_mtime_ns for p in made.folder.rglob("*")} == before
 
