@@ -20,7 +20,7 @@ demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release th
 	@$(PY) -m tasks.deploy.demo --profile $(PROFILE)
 
 test: $(READY) ## the test suite, but for what needs running services
-	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not spark"
+	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not spark" --durations=25
 
 test-e2e: $(READY) ## the tests over Airflow's real parts, in a browser and in production's own services
 	@.ci/services
@@ -54,7 +54,7 @@ bench: $(READY) ## every benchmark, as ratios
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
 
 docs: $(READY) ## the documentation site
-	@$(PY) -m mkdocs build --strict && echo "open .equipoise/site/index.html"
+	@.venv/bin/zensical build --clean --strict && echo "open .equipoise/site/index.html"
 
 lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
 	@$(COMPILE) pyproject.toml --extra demo --extra dev --extra postgres --extra production -o requirements.lock

@@ -1,0 +1,74 @@
+"""The page of commands, made of the program's own parser: ``python -m tests.docs.command_reference`` writes it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from typer.main import get_command
+
+from tasks.cli.program import application
+from tests.docs.pages import DOCS
+
+PAGE: Final = DOCS / "reference" / "commands.md"
+COMMON: Final = ("--surfaces", "--home", "--json", "--help")
+"""Options of every command, which are said once."""
+HEAD: Final = """# Commands
+
+Every command takes `--surfaces DIR` (the folder of the contracts; default `EQUIPOISE_SURFACES`, else `surfaces`),
+`--home DIR` (the folder of the state; default `EQUIPOISE_HOME`, else `.equipoise`), `--json` (one JSON document on
+stdout and nothing else there) and `--help`. SURFACE is a folder of contracts below `--surfaces`. Progress and logs go
+to stderr.
+
+| exit code | means |
+| --- | --- |
+| 0 | done |
+| 1 | a verdict says no: a hold, invalid contracts, a failed validation |
+| 2 | wrong use, a bad contract or bad data: one message says which |
+| 3 | a store, a service or the program itself failed |
+"""
+
+
+def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, str, Any]]:
+    """Yield the heading, the words and the command of each command below a group."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from ((command.rich_help_panel, *rest) for _, *rest in commands(command, (*words, name)))
+        else:
+            yield command.rich_help_panel, " ".join((*words, name)), command
+
+
+def page() -> str:
+    """Return the page."""
+    by_heading: dict[str, list[str]] = {}
+    for heading, words, command in commands(get_command(application())):
+        by_heading.setdefault(heading, []).append("\n".join(section(words, command)))
+    return HEAD + "".join(f"\n## {heading}\n\n" + "\n".join(parts) for heading, parts in by_heading.items())
+
+
+def section(words: str, command: Any) -> Iterator[str]:
+    """Yield what the page says of a command."""
+    example = command.epilog.partition("example: ")[2]
+    yield from (f"### {words}", "", cell(command.help), "", "```console", f"$ {example}", "```", "")
+    rows = [row for parameter in command.params if (row := describe(vars(parameter)))]
+    if rows:
+        yield from ("| what | required | meaning |", "| --- | --- | --- |", *rows, "")
+
+
+def describe(parameter: Mapping[str, Any]) -> str:
+    """Return the row of an argument or option; empty where every command takes it."""
+    name = parameter["opts"][0]
+    if name in COMMON or parameter["metavar"] == "SURFACE":
+        return ""
+    shown = parameter["metavar"] or "" if not parameter.get("is_flag") else ""
+    typed = (f"{name} {shown}" if name.startswith("-") else shown or name.upper()).strip()
+    several = " (may be repeated)" if parameter["multiple"] else ""
+    return f"| `{cell(typed)}` | {'yes' if parameter['required'] else ''} | {cell(parameter['help'] or '')}{several} |"
+
+
+def cell(text: str) -> str:
+    """Return a text as one line that a table can hold."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(), encoding="utf-8")
