@@ -21,6 +21,9 @@ def write_simulation(plain: Plain) -> Iterator[RenderableType]:
     if plain["headline"]:
         yield Text()
         yield _headline(plain["headline"])
+    if plain["off_policy"]:
+        yield Text()
+        yield from _off_policy(plain["off_policy"])
     for policy in plain["policies"]:
         yield Text(f"{policy['name']} against release {release}:")
         table = Table("metric", "judge", box=None, pad_edge=False)
@@ -60,6 +63,26 @@ def _headline(headline: Plain) -> Table:
     for metric, row in headline.items():
         table.add_row(metric, level(row["policy"]), level(row["baseline"]), change(row["relative"]))
     return table
+
+
+def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
+    """Lay out a row a figure that was estimated from propensities alone, then why some cannot be told."""
+    yield Text("off-policy beside the replay (judges nothing):")
+    table = Table("says", "metric", box=None, pad_edge=False)
+    for name in ("replayed", "off-policy", "effective rows"):
+        table.add_column(name, justify="right")
+    for one in checks:
+        written = level if one["bound"] == "level" else change
+        says = Text(one["verdict"], style="red" if one["verdict"] == "disagrees" else "")
+        rows = "-" if one["ess"] is None else f"{one['ess']:,.0f}"
+        table.add_row(says, one["metric"], written(one["replayed"]), written(one["off_policy"]), rows)
+    yield table
+    reasons: dict[str, list[str]] = {one["reason"]: [] for one in checks if one["reason"]}
+    for one in checks:
+        if one["reason"]:
+            reasons[one["reason"]].append(one["metric"])
+    for reason, metrics in reasons.items():
+        yield Text(f"  {', '.join(dict.fromkeys(metrics))}: {reason}")
 
 
 def level(estimate: Plain | None) -> str:

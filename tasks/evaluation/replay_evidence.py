@@ -113,10 +113,40 @@ class SlateRule(Section):
     slots_short: int
 
 
+class OffPolicyCheck(Section):
+    """A figure of outcomes as the replay has it, beside what the log's propensities alone say of it.
+
+    Attributes
+    ----------
+    metric, against : the metric, and the baseline of a change.
+    bound : whether what is bounded, and so compared, is the policy's level or its relative change.
+    replayed, off_policy : the figure by the replay and by ``estimator``, with the replay's model in both.
+    without_model : the same weights without that model.
+    difference : off_policy less replayed, whose interval is of both on the same rows.
+    ess, max_weight : effective rows behind the policy's weights, and the largest of these.
+    verdict : ``disagrees`` where the interval of the difference lies off 0.
+    reason : why it cannot be told.
+    """
+
+    metric: str
+    against: str
+    bound: Literal["level", "change"]
+    estimator: str
+    replayed: Estimate
+    off_policy: Estimate
+    without_model: Estimate
+    difference: Estimate
+    ess: Figure
+    max_weight: Figure
+    verdict: Literal["agrees", "disagrees", "cannot_tell"]
+    reason: str = ""
+
+
 class SimulationEvidence(Document):
     """A release's decision rehearsed beside a baseline; ``others``: further policies against the release.
 
     ``slate_rules`` are those of the release's own slates; none of a release made before certificates.
+    ``off_policy``: of the primary and the guardrails, where the log has propensities; it judges nothing.
     """
 
     document: Literal["simulation"] = "simulation"
@@ -133,6 +163,7 @@ class SimulationEvidence(Document):
     composition: UtilityComposition | None
     notes: tuple[str, ...]
     slate_rules: tuple[SlateRule, ...] = ()
+    off_policy: tuple[OffPolicyCheck, ...] = ()
 
     @classmethod
     def upgraded(cls, plain: Mapping[str, Any]) -> dict[str, Any]:

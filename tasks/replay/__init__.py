@@ -8,6 +8,7 @@
           replay_policies       every policy on the same candidates, with intervals
             moves               who moves between two policies; ``policy_diff`` shows it
             guardrails          a policy's bounds, judged
+            off_policy_check    beside each, what the log's propensities alone say of it
               simulate          the simulation step; ``page`` shows it, ``notes`` says what it cannot tell
     compare, shadow             champion and challenger on the newest traffic
     off_policy                  a target policy estimated from a log with propensities

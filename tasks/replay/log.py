@@ -47,6 +47,8 @@ class CandidateLog:
     complete : whether every scored candidate is logged, not only what was shown.
     inclusion : how many candidates each shown item stands for, 0 where it was not shown (``inclusion.py``);
         1 where only what was shown is logged, None where the log does not tell.
+    propensity : probability that a shown item was put at its position given those above it, NaN elsewhere,
+        shape (n,); None where the log does not tell.
     latency : how long the row's request took to serve, in milliseconds, NaN where unknown, shape (n,); None
         where the log has no such column.
     served_by : version of the release that served the row's request, 0 where unknown, shape (n,); likewise.
@@ -66,6 +68,7 @@ class CandidateLog:
     positions_logged: bool
     complete: bool
     inclusion: Floats | None
+    propensity: Floats | None = None
     latency: Floats | None = None
     served_by: Ints | None = None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.replay_evidence import Measured, SlateRule
+from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.replay.findings import Findings
@@ -44,6 +44,7 @@ def simulation_page(
     found: Findings,
     rules: Sequence[SlateRule],
     notes: Sequence[str],
+    checks: Sequence[OffPolicyCheck] = (),
 ) -> str:
     """Write the report as one self-contained page.
 
@@ -52,6 +53,7 @@ def simulation_page(
     found : verdicts, every metric on the whole and in segments, further policies against the release.
     rules : how often the release's slates meet each slate rule.
     notes : what the data cannot tell.
+    checks : bounded figures beside what the log's propensities alone say of them.
     """
     comparisons = {"Policy and baseline": [m for m in found.measured if m.segment == ALL]}
     comparisons |= {f"{name} against the release": list(rows) for name, rows in found.others.items()}
@@ -62,6 +64,7 @@ def simulation_page(
         notes=notes,
         harmed=[verdict for verdict in found.verdicts if verdict.harms_segment],
         verdicts=sorted(found.verdicts, key=lambda verdict: not verdict.harms_segment),
+        checks=checks,
         by_day=[m for m in found.measured if m.by_day and m.kind in _BY_DAY],
         comparisons=comparisons,
         rules=rules,

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.clustered import Ratio
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.evaluation.clustered import Ratio, Statistic, divide_statistics
 from tasks.replay.log import CandidateLog, Floats, Slates
 from tasks.replay.metrics import looks_of
 
@@ -39,10 +40,33 @@ class RateEstimator:
     Attributes
     ----------
     per_look : task -> joint prediction of an item that is looked at, shape [n]; a task that is absent has 0.
+    weights : [n] of the shown items, 0 elsewhere; by default ``w``, that of the log.
     """
 
     log: CandidateLog
     per_look: Mapping[str, Floats] = field(default_factory=dict)
+    weights: Floats | None = None
+
+    @property
+    def _inclusion(self) -> Floats | None:
+        return self.log.inclusion if self.weights is None else self.weights
+
+    def statistic(self, metric: Metric, slates: Slates, terms: "Sequence[Term]") -> Statistic:
+        """Return a metric of outcomes on the whole.
+
+        Parameters
+        ----------
+        metric : one of `tasks.replay.metrics.OF_OUTCOMES`.
+        terms : of the observed utility.
+        """
+        task = str(metric.subject)
+        if metric.kind is MetricKind.OBSERVED_UTILITY:
+            return self.utility(terms, slates).statistic
+        if metric.kind is MetricKind.GIVEN:
+            child, before = (self.rate(name, slates).statistic for name in (task, str(metric.value)))
+            return divide_statistics(child, before)
+        made = {MetricKind.RATE: self.rate, MetricKind.NDCG: self.gain, MetricKind.RECALL: self.recall}
+        return made[metric.kind](task, slates).statistic
 
     def rate(self, task: str, slates: Slates) -> Ratio:
         """Return the rate per look of a task in the slots."""
@@ -88,7 +112,7 @@ class RateEstimator:
     def _rate(self, task: str, slates: Slates, looks: Floats, worth: Floats | float = 1.0) -> Ratio:
         """Divide what the slots lead to, times its worth, by their looks."""
         positive = self._positive(task, looks > 0)
-        labelled = slates.follows_log or self.log.inclusion is None
+        labelled = slates.follows_log or self._inclusion is None
         led_to = self._led_to(task, looks, follows_log=slates.follows_log) * worth
         below = looks * self.log.outcomes[task].weight if labelled else looks
         return Ratio(led_to, below, int(np.count_nonzero(positive)), positive)
@@ -97,10 +121,10 @@ class RateEstimator:
         """Return what each row leads to for the looks that it gets: labelled rows alone, or doubly robust."""
         outcome = self.log.outcomes[task]
         seen = outcome.value / self.log.logged_looks if outcome.looked_at else outcome.value
-        if follows_log or self.log.inclusion is None:
+        if follows_log or self._inclusion is None:
             return looks * outcome.weight * seen
         predicted = self.per_look.get(task, np.zeros(len(looks)))
-        return looks * (predicted + outcome.weight * self.log.inclusion * (seen - predicted))
+        return looks * (predicted + outcome.weight * self._inclusion * (seen - predicted))
 
 
 @dataclass(frozen=True)

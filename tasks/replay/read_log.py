@@ -64,7 +64,12 @@ def candidate_log(frame: pd.DataFrame, reading: LogReading) -> CandidateLog:
         served_by=_versions(frame[c.RELEASE]) if c.RELEASE in frame else None,
     )
     outcomes = {task: _outcome(log, frame, reading, task) for task in reading.links}
-    return replace(log, outcomes=outcomes, inclusion=_inclusion(log, frame, reading.propensity_kind))
+    return replace(
+        log,
+        outcomes=outcomes,
+        inclusion=_inclusion(log, frame, reading.propensity_kind),
+        propensity=_propensity(log, frame) if reading.propensity_kind == "position" else None,
+    )
 
 
 def _outcome(log: CandidateLog, frame: pd.DataFrame, reading: LogReading, task: str) -> JointOutcome:
@@ -92,6 +97,11 @@ def _inclusion(
         return None
     positions = np.where(log.shown, log.logged_position, np.nan)
     return sequential_weights(log.requests, positions, propensity, log.logged_looks)
+
+
+def _propensity(log: CandidateLog, frame: pd.DataFrame) -> Floats | None:
+    propensity = np.where(log.shown, _numbers(frame, c.PROPENSITY), np.nan)
+    return propensity if log.shown.any() and np.isfinite(propensity[log.shown]).all() else None
 
 
 def _versions(column: "pd.Series[Any]") -> Ints:

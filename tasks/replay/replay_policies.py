@@ -95,7 +95,7 @@ class Replay:
         worth = baseline.worth or policy.worth
         terms, believed, left_out = [], {}, []
         for task, each in worth.items():
-            counted = [self._rates.events(task, slates) for slates in (policy, baseline)]
+            counted = [self.rates.events(task, slates) for slates in (policy, baseline)]
             judge = baseline if task in baseline.predictions else self.reference
             prediction = per_look(self.log, judge, task)
             if not self.log.outcomes[task].looked_at or (min(counted) < THIN and prediction is None):
@@ -108,13 +108,18 @@ class Replay:
         return UtilityTerms(tuple(terms), believed, tuple(left_out))
 
     @cached_property
-    def _rates(self) -> RateEstimator:
+    def rates(self) -> RateEstimator:
+        """The rates of every policy, with the reference's predictions."""
         known = {task: per_look(self.log, self.reference, task) for task in self.log.outcomes}
         return RateEstimator(self.log, {task: q for task, q in known.items() if q is not None})
 
     @cached_property
     def _comparisons(self) -> deque[Compared]:
         return deque(maxlen=_MOST_COMPARED)
+
+    def doubt(self, policy: Slates, baseline: Slates) -> str:
+        """Say why no rate of two policies may be judged; nothing where it may."""
+        return self._compare(policy, baseline).doubt
 
     def _compare(self, policy: Slates, baseline: Slates) -> Compared:
         """Return a pair of policies with what their metrics share; the newest pairs are kept."""
@@ -151,7 +156,7 @@ class Replay:
     def _measure(
         self, metric: Metric, compared: Compared, slates: Slates, judge: Slates
     ) -> Measurement | None:
-        task, rates = str(metric.subject), self._rates
+        task, rates = str(metric.subject), self.rates
         if metric.kind not in OF_OUTCOMES:
             return measure_slots(metric, self.log, slates, judge)
         if metric.naive:
@@ -168,7 +173,7 @@ class Replay:
 
     def _rate_given(self, task: str, given: str, slates: Slates) -> Measurement:
         """Return the rate of a task over the rate of what comes before it."""
-        child, before = (self._rates.rate(name, slates) for name in (task, given))
+        child, before = (self.rates.rate(name, slates) for name in (task, given))
 
         def by_group(rows: SegmentedRows) -> GroupedStatistic:
             above, below = (

@@ -22,6 +22,7 @@ from tasks.replay.champion_comparison import comparisons
 from tasks.replay.findings import Findings
 from tasks.replay.log import Slates
 from tasks.replay.notes import notes_of, stood_in
+from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.page import simulation_page
 from tasks.replay.proposed_policy import read_policy
 from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
@@ -36,7 +37,7 @@ from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, ste
 from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
-RECIPE = 7
+RECIPE = 8
 """Raised whenever the same release and candidates would make other evidence."""
 PROMOTIONS = 4
 """How many promotions back the primary is held against as well."""
@@ -47,6 +48,7 @@ class SimulateResult:
     """Against what the release was rehearsed, what its guardrails say, and where the report lies.
 
     ``policies``: further policies by file, with every metric on the whole beside that of the release.
+    ``off_policy``: bounded figures beside what the log's propensities alone say of them; it judges nothing.
     """
 
     release: int
@@ -56,6 +58,7 @@ class SimulateResult:
     guardrails: list[dict[str, Any]]
     headline: dict[str, Any]
     policies: list[dict[str, Any]]
+    off_policy: list[dict[str, Any]]
 
     @property
     def passed(self) -> bool:
@@ -116,7 +119,7 @@ def run(
             _simulate(workspace, opened, release, compared, extra)
             run_id = opened.run_id
     evidence = read_evidence(workspace.home, run_id, SimulationEvidence).to_json()
-    shown = ("release", "baseline", "report", "guardrails", "headline")
+    shown = ("release", "baseline", "report", "guardrails", "headline", "off_policy")
     return SimulateResult(
         run_id=run_id, policies=_compared(evidence["others"]), **{name: evidence[name] for name in shown}
     )
@@ -153,11 +156,16 @@ def _simulate(
     rehearsal = Rehearsal(workspace.contracts, test.log, ours.slates, theirs, _anchor_slates(workspace, test))
     others = {name: test.slates_under(policy, ours, name) for name, policy in policies.items()}
     found = rehearse(rehearsal, others, run=run.run_id)
-    notes = [*stood_in(workspace, release), *notes_of(test, found, against_log=theirs.follows_log)]
+    checks = check_off_policy(rehearsal)
+    notes = [
+        *disagreements(checks),
+        *stood_in(workspace, release),
+        *notes_of(test, found, against_log=theirs.follows_log),
+    ]
     rules = count_slate_rules(ours.frame)
     facts = _facts(test, under_test.manifest, ours, found)
     title = f"{workspace.surface} {ours.slates.name}: decision rehearsed"
-    html = simulation_page(title, facts, found=found, rules=rules, notes=notes)
+    html = simulation_page(title, facts, found=found, checks=checks, rules=rules, notes=notes)
     run.text(REPORT, html)
     path = write_report(workspace, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
     run.metrics({"expected_utility": found.expected_utility})
@@ -175,6 +183,7 @@ def _simulate(
             composition=_composition(workspace, test, under_test.manifest, ours),
             notes=tuple(notes),
             slate_rules=rules,
+            off_policy=checks,
         )
     )
 

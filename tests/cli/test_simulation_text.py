@@ -25,7 +25,7 @@ def test_harmed_segments_stand_before_the_primary() -> None:
     headline = {"click_rate": {"policy": LEVEL, "baseline": None, "relative": {**RISE, "low": None}}}
     plain = {"release": 3, "baseline": "champion 2", "guardrails": guardrails, "headline": headline}
     lines = as_text(
-        simulation_text.write_simulation({**plain, "policies": [], "report": "/r.html"})
+        simulation_text.write_simulation({**plain, "policies": [], "off_policy": [], "report": "/r.html"})
     ).splitlines()
     assert lines[0] == "release 3 against champion 2"
     assert lines[2].split() == [
@@ -49,7 +49,28 @@ def test_a_further_policy_is_written_with_its_metrics_beside_those_of_the_releas
     metrics = [{**row, "policy": {"value": 0.5}, "baseline": {"value": 0.4}}, {**row, "metric": "coverage", "policy": None, "baseline": None, "relative": None}]  # fmt: skip
     policies = [{"name": "bold.yaml", "metrics": metrics}]
     plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
-    written = " ".join(as_text(simulation_text.write_simulation({**plain, "policies": policies})).split())
+    written = " ".join(
+        as_text(simulation_text.write_simulation({**plain, "policies": policies, "off_policy": []})).split()
+    )
     assert "bold.yaml against release 3:" in written
     assert "click_rate release 3 0.5000 0.4000 +25.0%" in written
     assert "coverage release 3 - - -" in written
+
+
+def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_cannot_tell() -> None:
+    figures = {"replayed": LEVEL, "off_policy": {**LEVEL, "low": None}, "ess": 1234.4}
+    one = {"metric": "hide_rate", "bound": "level", "verdict": "disagrees", "reason": "", **figures}
+    thin = {
+        "metric": "buy_rate",
+        "bound": "change",
+        "verdict": "cannot_tell",
+        "reason": "3 outcomes",
+        **figures,
+    }
+    checks = [one, {**thin, "ess": None}, {**thin, "metric": "like_rate"}]
+    plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
+    written = as_text(simulation_text.write_simulation({**plain, "policies": [], "off_policy": checks}))
+    assert "judges nothing" in written
+    assert "disagrees hide_rate 0.5 [0.25, 0.75] 0.5 [?] 1,234" in " ".join(written.split())
+    assert "cannot_tell buy_rate +50.0% [+25.0%, +75.0%] +50.0% [?] -" in " ".join(written.split())
+    assert "  buy_rate, like_rate: 3 outcomes\n" in written

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.replay_evidence import Measured, SlateRule
+from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.findings import Findings
 from tasks.replay.page import order_segments, simulation_page
@@ -96,3 +96,31 @@ def test_harmed_segments_come_first_and_say_what_they_pool() -> None:
     assert "of new, &lt;old&gt;</small>" in text
     rows = text.split("Primary and guardrails")[1]
     assert rows.index("tenure=other") < rows.index("&lt;i&gt;")
+
+
+CHECK = OffPolicyCheck(
+    metric="<b>_rate",
+    against="champion 2",
+    bound="change",
+    estimator="place_dr",
+    replayed=Estimate(0.05, 0.01, 0.09, 9),
+    off_policy=Estimate(0.2, 0.1, 0.3, 9),
+    without_model=Estimate(0.25, 0.05, 0.45, 9),
+    difference=Estimate(0.15, 0.05, 0.25, 9),
+    ess=1234.0,
+    max_weight=12.5,
+    verdict="disagrees",
+)
+
+
+def test_off_policy_estimates_stand_beside_the_replay_where_there_are_some() -> None:
+    heading = "Off-policy estimates beside the replay"
+    assert heading not in page(RATE)
+    untold = CHECK.model_copy(update={"estimator": "", "verdict": "cannot_tell", "reason": "no <u> places"})
+    found = Findings("logged order", [RAIL], [RATE], {})
+    html = simulation_page("t", [], found=found, rules=[], notes=[], checks=[CHECK, untold])
+    section = html.split(heading)[1].split("<h2>")[0]
+    assert "<td>disagrees</td><td>&lt;b&gt;_rate<br><small>change against champion 2</small>" in section
+    for figure in ("+5.0% [+1.0%", "+20.0% [+10.0%", "+15.0% [+5.0%", "1,234", "12.5", "place_dr"):
+        assert figure in section
+    assert "cannot tell: no &lt;u&gt; places" in section

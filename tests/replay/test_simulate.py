@@ -164,6 +164,19 @@ def _policy(second: Retrained, folder: Path, **weights: float) -> Path:
     return file
 
 
+def test_bounds_of_outcomes_stand_beside_what_propensities_alone_say(beside: dict[str, Any]) -> None:
+    checks = {one["metric"]: one for one in beside["off_policy"]}
+    assert set(checks) == {"observed_utility", "hide_2d_rate"}  # predictions need no estimate
+    (replayed,) = [
+        one["relative"]
+        for one in beside["measured"]
+        if (one["metric"], one["segment"]) == ("hide_2d_rate", "all")
+    ]
+    assert checks["hide_2d_rate"]["replayed"] == pytest.approx(replayed)
+    assert checks["hide_2d_rate"]["verdict"] == "cannot_tell"  # ten slots, 480 requests
+    assert "equal users" in checks["hide_2d_rate"]["reason"]
+
+
 def test_the_terms_add_up_to_the_utility_of_a_slot_and_carry_the_pinned_weights(
     alone: dict[str, Any],
 ) -> None:

@@ -10,5 +10,7 @@
             overlap           whether the log speaks of the target at all
               estimate        all of it as one report with a verdict
 
+    rankings                  weights of a policy that always shows one ranking, for the simulation
+
 The estimators take arrays and give each row's or slate's term, whose mean is the estimate.
 """

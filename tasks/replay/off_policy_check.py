@@ -1,0 +1,286 @@
+"""Beside each replayed figure of outcomes what the log's propensities alone say: a check, never a gate.
+
+::
+
+    replay       looks x [q + w x (y / e0 - q)]     w: an item's outcome at any place, moved by the curve
+    off-policy   looks x [q + v x (y / e0 - q)]     v: only where the log did what the policy does
+
+    cascade_dr   v of agreement from the top        an outcome may depend on the items above; needs no curve
+    place_dr     v of the item's own place          on its item and place; the curve moves what stood above
+
+The replay is precise since it moves outcomes between places, and as good as that: where the examination curve
+is wrong, or items act on each other, the two differ. Both have the same model ``q``, so their difference is
+of weighted residuals alone, on the same rows, with the interval of `tasks.evaluation.clustered`. The first
+estimator that has support is taken; without any, the figure is `cannot_tell`. Without ``q`` they are RIPS and
+IIPS (`tasks.evaluation.off_policy.rankings`).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final, Literal
+
+import numpy as np
+
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.evaluation.clustered import Statistic, clustered_interval, relative_change
+from tasks.evaluation.off_policy.overlap import MOST_OF_ONE, measure_overlap
+from tasks.evaluation.off_policy.rankings import LoggedPlaces, place_weights, prefix_weights
+from tasks.evaluation.replay_evidence import OffPolicyCheck
+from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
+from tasks.evaluation.support import Support, effective_clusters
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+from tasks.replay.log import CandidateLog, Floats, Ints, Slates
+from tasks.replay.metrics import OF_OUTCOMES, Rows, looks_of, unanswerable
+from tasks.replay.rates import RateEstimator
+from tasks.replay.rehearse import Rehearsal
+from tasks.replay.replay_policies import Replay, UtilityTerms
+
+Bound = Literal["level", "change"]
+
+ESTIMATORS: Final[Mapping[str, Callable[..., Floats]]] = {
+    "cascade_dr": prefix_weights,
+    "place_dr": place_weights,
+}
+"""By name the weights of each estimator: the one that supposes least comes first."""
+_STANDARD_ERRORS: Final = 3.0
+
+
+def check_off_policy(rehearsal: Rehearsal) -> tuple[OffPolicyCheck, ...]:
+    """Estimate what a release's bounds speak of from the log's propensities, beside the replay.
+
+    Returns
+    -------
+    One for each bound of the primary and the guardrails that is a figure of outcomes; none where the log has
+    no propensities.
+    """
+    if not logs_propensities(rehearsal.log):
+        return ()
+    against: Mapping[str | None, Slates] = {**rehearsal.anchors, None: rehearsal.baseline}
+    return tuple(
+        _Check(rehearsal.replay, metric, rehearsal.policy, against[anchor], bound).run()
+        for metric, anchor, bound in dict.fromkeys(_bounded_figures(rehearsal))
+    )
+
+
+def disagreements(checks: Sequence[OffPolicyCheck]) -> Iterator[str]:
+    """Say in a sentence each where the replay and the off-policy estimate disagree."""
+    for one in checks:
+        if one.verdict == "disagrees":
+            what = "" if one.bound == "level" else f", the change against {one.against}"
+            yield (
+                f"{one.metric}{what}: the replay and the off-policy estimate ({one.estimator}) disagree. "
+                "One of them supposes what is not so: look at the examination curve first."
+            )
+
+
+def logs_propensities(log: CandidateLog) -> bool:
+    """Whether a log says with which probability each shown item was shown."""
+    return log.propensity is not None or (log.complete and log.inclusion is not None)
+
+
+def _bounded_figures(rehearsal: Rehearsal) -> Iterator[tuple[Metric, str | None, Bound]]:
+    """Yield what the primary and the guardrails bound, with the anchor that a guardrail names."""
+    utility, metrics = rehearsal.contracts.utility, rehearsal.metrics
+    primary = metrics.get(utility.primary.metric)
+    if primary is not None and primary.kind in OF_OUTCOMES:
+        yield primary, None, "change"
+    for rail in utility.guardrails:
+        metric = metrics.get(rail.metric)
+        if metric is None or metric.kind not in OF_OUTCOMES:
+            continue
+        if rail.max is not None or rail.min is not None:
+            yield metric, rail.anchor, "level"
+        changes = (rail.relative_increase_max, rail.relative_increase_min, rail.relative_decrease_max)
+        if any(change is not None for change in changes):
+            yield metric, rail.anchor, "change"
+
+
+@dataclass(frozen=True)
+class _Check:
+    """One figure of a policy, or its change against a baseline, by the replay and off-policy."""
+
+    replay: Replay
+    metric: Metric
+    policy: Slates
+    baseline: Slates
+    bound: Bound
+
+    def run(self) -> OffPolicyCheck:
+        """Estimate the figure by the first estimator that has support."""
+        reason = self._untold
+        if reason:
+            return self._untellable(reason)
+        for name in ESTIMATORS:
+            weights = [self._weights(name, slates) for slates in self._slates]
+            reason = self._thin(weights)
+            if not reason:
+                break
+        return self._compare(name, weights, reason)
+
+    @property
+    def _slates(self) -> tuple[Slates, ...]:
+        return (self.policy,) if self.bound == "level" else (self.policy, self.baseline)
+
+    @property
+    def _log(self) -> CandidateLog:
+        return self.replay.log
+
+    @property
+    def _untold(self) -> str:
+        """Why no such estimate can be made from this log; nothing where it can."""
+        reason = unanswerable(self.metric, self._log, request_level=self.replay.request_level)
+        if self.metric.kind is MetricKind.RECALL:
+            reason = "recall sums over all candidates, and a slate holds a part of them"
+        if self.metric.kind is MetricKind.NDCG and self.bound == "level":
+            reason = "a gain without its ideal is no level"
+        doubt = self.replay.doubt(self.policy, self._slates[-1])
+        return reason or unsuited_propensities(self._log) or doubt
+
+    def _weights(self, estimator: str, slates: Slates) -> Floats | None:
+        """Return the weights of a policy's slots; None for an order that is what was shown."""
+        return None if slates.follows_log else ESTIMATORS[estimator](self._places, slates.slot)
+
+    @cached_property
+    def _places(self) -> LoggedPlaces:
+        log, nowhere = self._log, np.full(len(self._log.shown), np.nan)
+        position = np.where(log.shown, log.logged_position, np.nan)
+        return LoggedPlaces(log.requests, position, nowhere if log.propensity is None else log.propensity)
+
+    @cached_property
+    def _terms(self) -> UtilityTerms:
+        return self.replay.utility_terms(self.policy, self.baseline)
+
+    @property
+    def _positive(self) -> Rows:
+        """Rows with an outcome that the figure counts, [n]."""
+        measured = [term.task for term in self._terms.terms if term.believed is None]
+        tasks = measured if self.metric.kind is MetricKind.OBSERVED_UTILITY else [str(self.metric.subject)]
+        positive = np.zeros(len(self._log.shown), dtype=bool)
+        for outcome in (self._log.outcomes[task] for task in tasks):
+            positive |= outcome.known & (outcome.value > 0)
+        return positive
+
+    def _thin(self, weights: Sequence[Floats | None]) -> str:
+        """Say for which of the policies the log says too little; nothing where it says enough."""
+        for slates, each in zip(self._slates, weights, strict=True):
+            reason = "" if each is None else thin_support(self._log, slates, each, self._positive)
+            if reason:
+                return f"{slates.name}: {reason}"
+        return ""
+
+    def _figure(self, weights: Sequence[Floats | None], *, model: bool = True) -> Statistic:
+        """Return the figure with given weights of what was shown; None are those of the log."""
+        each = [
+            RateEstimator(self._log, self.replay.rates.per_look if model else {}, of_policy).statistic(
+                self.metric, slates, self._terms.terms
+            )
+            for slates, of_policy in zip(self._slates, weights, strict=True)
+        ]
+        return each[0] if self.bound == "level" else relative_change(*each)
+
+    def _compare(self, estimator: str, weights: Sequence[Floats | None], reason: str) -> OffPolicyCheck:
+        looks = looks_of(self._log, self.policy)
+        of_policy = np.zeros(len(looks)) if weights[0] is None else weights[0]
+        counted = int(np.count_nonzero(self._positive & (looks * of_policy > 0)))
+        replayed, exact, plain = (
+            self._figure([None] * len(weights)),
+            self._figure(weights),
+            self._figure(weights, model=False),
+        )
+        apart = Statistic(exact.value - replayed.value, exact.influence - replayed.influence, exact.weight)
+
+        def interval(statistic: Statistic) -> Estimate:
+            weighted = replace(statistic, weight=looks * of_policy, events=counted)
+            estimate = clustered_interval(weighted, self._log.clusters)
+            return replace(estimate, low=math.nan, high=math.nan) if reason else estimate
+
+        difference = interval(apart)
+        overlap = measure_overlap(np.where(looks > 0, of_policy, 0.0), self._log.users)
+        return OffPolicyCheck(
+            metric=self.metric.name,
+            against=self.baseline.name,
+            bound=self.bound,
+            estimator=estimator,
+            replayed=clustered_interval(replayed, self._log.clusters),
+            off_policy=interval(exact),
+            without_model=interval(plain),
+            difference=difference,
+            ess=overlap.ess,
+            max_weight=overlap.max_weight,
+            verdict=_verdict(difference),
+            reason=reason or ("" if difference.known else "too few outcomes for an interval"),
+        )
+
+    def _untellable(self, reason: str) -> OffPolicyCheck:
+        return OffPolicyCheck(
+            metric=self.metric.name,
+            against=self.baseline.name,
+            bound=self.bound,
+            estimator="",
+            replayed=UNKNOWN_ESTIMATE,
+            off_policy=UNKNOWN_ESTIMATE,
+            without_model=UNKNOWN_ESTIMATE,
+            difference=UNKNOWN_ESTIMATE,
+            ess=math.nan,
+            max_weight=math.nan,
+            verdict="cannot_tell",
+            reason=reason,
+        )
+
+
+def unsuited_propensities(log: CandidateLog) -> str:
+    """Say why a log's propensities do not tell of other slates; nothing where they do."""
+    if not log.complete:
+        return "only what was shown is logged, so what the policy would have shown instead is not known"
+    if log.propensity is None:
+        return "the logged propensity is that of being on the page, not of an item at its place"
+    shown = log.propensity[log.shown]
+    bad = int(np.count_nonzero((shown <= 0) | (shown > 1)))
+    return f"{bad:,} of {len(shown):,} logged propensities are not above 0 and at most 1" if bad else ""
+
+
+def thin_support(log: CandidateLog, slates: Slates, weights: Floats, positive: Rows) -> str:
+    """Say why weighted outcomes of a log tell too little of a policy's slots; nothing where they tell enough.
+
+    Parameters
+    ----------
+    weights : [n] whose mean over the log's draws is 1 in each slot.
+    positive : [n] rows with an outcome.
+    """
+    rows = np.flatnonzero(slates.slot > 0)
+    slot, users, weight = slates.slot[rows], log.users[rows], weights[rows]
+    deepest = int(np.nanmax(np.where(log.shown, log.logged_position, 0.0), initial=0.0))
+    if not len(rows) or slot.max() > deepest:
+        return f"the log fills {deepest} places, and it has slots below them"
+    if not np.isfinite(weight.sum()):
+        return "the weights are too large to be added up"
+    each = effective_clusters(weight, users, slot - 1, int(slot.max()))
+    filled = np.bincount(slot - 1) > 0
+    worst = int(np.argmin(np.where(filled, each, np.inf)))
+    if each[worst] < LEAST_CLUSTERS:
+        return (
+            f"in slot {worst + 1} the weights count like {each[worst]:.1f} equal users "
+            f"(at least {LEAST_CLUSTERS})"
+        )
+    if (count := int(Support.of(positive[rows] * weight, weight, users).positives[0])) < LEAST_POSITIVES:
+        return f"{count} outcomes have a weight (at least {LEAST_POSITIVES})"
+    if (one := measure_overlap(weight, users).largest_share) > MOST_OF_ONE:
+        return f"{one:.0%} of all weight belongs to one user (at most {MOST_OF_ONE:.0%})"
+    return _odd_mean(looks_of(log, slates)[rows], weight, users)
+
+
+def _odd_mean(looks: Floats, weight: Floats, users: Ints) -> str:
+    """Say where the mean of weights is not 1: propensities are wrong, or much of a slot is never shown."""
+    excess = np.bincount(users, looks * (weight - 1.0))[np.bincount(users) > 0]
+    mean, error = excess.sum() / looks.sum(), excess.std(ddof=1) * math.sqrt(len(excess)) / looks.sum()
+    if abs(mean) <= _STANDARD_ERRORS * error + 1e-9:
+        return ""
+    return f"the mean of the weights is {1 + mean:.3g}, with a standard error of {error:.2g}, and not 1"
+
+
+def _verdict(difference: Estimate) -> Literal["agrees", "disagrees", "cannot_tell"]:
+    if not difference.known:
+        return "cannot_tell"
+    return "agrees" if difference.low <= 0 <= difference.high else "disagrees"
