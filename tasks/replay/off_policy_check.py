@@ -57,9 +57,9 @@ def check_off_policy(rehearsal: Rehearsal) -> tuple[OffPolicyCheck, ...]:
     """
     if not logs_propensities(rehearsal.log):
         return ()
-    against: Mapping[str | None, Slates] = {**rehearsal.anchors, None: rehearsal.baseline}
+    replay, policy, baseline = rehearsal.replay, rehearsal.policy, rehearsal.baseline
     return tuple(
-        _Check(rehearsal.replay, metric, rehearsal.policy, against[anchor], bound).run()
+        _Check(replay, metric, policy, rehearsal.anchors[anchor] if anchor else baseline, bound).run()
         for metric, anchor, bound in dict.fromkeys(_bounded_figures(rehearsal))
     )
 

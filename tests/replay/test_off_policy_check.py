@@ -12,7 +12,7 @@ from tasks.evaluation.replay_evidence import OffPolicyCheck
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.rehearse import Rehearsal
-from tests.replay.worlds import LOOKS, Feed, cut, feed
+from tests.replay.worlds import LOOKS, Feed, feed
 from tests.training.surfaces import binary, surface
 
 RATE = {"metric": "click_rate", "relative_increase_max": 0.1, "max": 0.5}
@@ -131,22 +131,33 @@ def test_what_disagrees_is_said_in_a_sentence(feeds: list[tuple[Feed, Slates, Sl
     assert "the change against champion" in next(disagreements([change]))
 
 
-def _first_users(world: Feed) -> CandidateLog:
-    return cut(world.log, world.log.users < 15)
+def _with_propensity_of_0(log: CandidateLog) -> CandidateLog:
+    assert log.propensity is not None
+    return replace(log, propensity=np.where(log.logged_position == 1, 0.0, log.propensity))
+
+
+def _with_propensities_times(log: CandidateLog, factor: float) -> CandidateLog:
+    assert log.propensity is not None
+    return replace(log, propensity=np.minimum(1.0, factor * log.propensity))
+
+
+def _with_inclusion_times(log: CandidateLog, factor: float) -> CandidateLog:
+    assert log.inclusion is not None
+    return replace(log, inclusion=factor * log.inclusion)
 
 
 UNTOLD: dict[str, tuple[Callable[[CandidateLog], CandidateLog], str]] = {
     "only what was shown": (lambda log: replace(log, complete=False), "only what was shown is logged"),
     "inclusion": (lambda log: replace(log, propensity=None), "that of being on the page"),
     "a propensity of 0": (
-        lambda log: replace(log, propensity=np.where(log.logged_position == 1, 0.0, log.propensity)),
+        _with_propensity_of_0,
         "1,400 of 8,400 logged propensities are not above 0 and at most 1",
     ),
     "wrong propensities": (
-        lambda log: replace(log, propensity=np.minimum(1.0, 1.5 * log.propensity)),
+        lambda log: _with_propensities_times(log, 1.5),
         "the mean of the weights is",
     ),
-    "contradicted": (lambda log: replace(log, inclusion=1.3 * log.inclusion), "propensities do not hold"),
+    "contradicted": (lambda log: _with_inclusion_times(log, 1.3), "propensities do not hold"),
     "no curve": (lambda log: replace(log, examination=None), "no examination curve"),
 }
 

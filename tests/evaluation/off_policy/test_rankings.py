@@ -1,14 +1,17 @@
 """Weights of a policy that always shows one ranking: by hand, and their mean over every draw of a logger."""
 
+from collections.abc import Callable
 from itertools import permutations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.evaluation.off_policy.rankings import LoggedPlaces, place_weights, prefix_weights
 
+Weights = Callable[[LoggedPlaces, npt.NDArray[np.int64]], npt.NDArray[np.float64]]
 WEIGHTS = (prefix_weights, place_weights)
 RANKING = np.array([2, 3, 1, 0])
 """Slots of four candidates: the third comes first, the last is left out."""
@@ -31,10 +34,8 @@ def every_draw(scores: list[float], places: int) -> list[tuple[float, LoggedPlac
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 @given(scores=st.lists(st.floats(0.2, 5.0), min_size=4, max_size=4))
-def test_over_all_draws_each_slot_has_a_weight_of_one(
-    weights: type[LoggedPlaces], scores: list[float]
-) -> None:
-    mean = sum(chance * weights(page, RANKING) for chance, page in every_draw(scores, 3))
+def test_over_all_draws_each_slot_has_a_weight_of_one(weights: Weights, scores: list[float]) -> None:
+    mean = np.sum([chance * weights(page, RANKING) for chance, page in every_draw(scores, 3)], axis=0)
     assert mean == pytest.approx([1.0, 1.0, 1.0, 0.0])
 
 
@@ -70,7 +71,7 @@ def test_requests_are_told_apart_in_any_order_of_rows() -> None:
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
-def test_without_rows_there_is_no_weight(weights: type[LoggedPlaces]) -> None:
+def test_without_rows_there_is_no_weight(weights: Weights) -> None:
     nothing = LoggedPlaces(np.zeros(0, dtype=np.intp), np.zeros(0), np.zeros(0))
     assert len(weights(nothing, np.zeros(0, dtype=np.int64))) == 0
 
