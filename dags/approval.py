@@ -142,23 +142,23 @@ class Approval(ApprovalOperator):
             raise ContractError(f"The form of the answer for {self.role} cannot be read: {event['error']}")
         if event.get("error_type") != "timeout":
             raise StoreError(f"Airflow could not wait for an answer for {self.role}: {event['error']}")
-        from tasks.promotion import promote
+        from tasks.promotion import answers
         from tasks.promotion.rules import Question
 
         waited = self.response_timeout or timedelta()
         question = Question(self.role, int(self.case["release"]), str(self.case["evidence"]), run)
-        promote.time_out(open_workspace(self.surface), question, waited=waited)
+        answers.time_out(open_workspace(self.surface), question, waited=waited)
         raise GateRefused(
             f"Nobody answered for {self.role} within {describe_duration(waited)} (promotion.answer_within)"
         )
 
 
 def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
-    from tasks.promotion import promote
+    from tasks.promotion import answers
     from tasks.promotion.rules import Answer
 
     answer = Answer(role, reply.by, reply.approves, reply.evidence, reply.why)
-    promote.answer(open_workspace(surface), answer, release=reply.release, run=run)
+    answers.answer(open_workspace(surface), answer, release=reply.release, run=run)
 
 
 def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> str:

@@ -12,10 +12,12 @@ from typing import Annotated
 from typer import Argument, BadParameter, Option
 
 
-def _parse_instant(text: str) -> datetime:
-    from tasks.stores.workspace import parse_instant, refuse_future
+def parse_instant(text: str) -> datetime:
+    """Read an instant that has come, as in 2026-03-01T00:00:00Z."""
+    from tasks.stores import workspace
+    from tasks.stores.workspace import refuse_future
 
-    instant = parse_instant(text)
+    instant = workspace.parse_instant(text)
     refuse_future(instant)
     return instant
 
@@ -50,7 +52,7 @@ Surfaces = Annotated[Path | None, Option(metavar="DIR", help=_SURFACES, rich_hel
 Home = Annotated[Path | None, Option(metavar="DIR", help=_HOME, rich_help_panel=_COMMON)]
 Json = Annotated[bool, Option("--json", help=_JSON, rich_help_panel=_COMMON)]
 
-AsOf = Annotated[datetime, Option(metavar="T", parser=_parse_instant, help="An instant, ISO 8601 in UTC.")]
+AsOf = Annotated[datetime, Option(metavar="T", parser=parse_instant, help="An instant, ISO 8601 in UTC.")]
 ParentRun = Annotated[str | None, Option(metavar="RUN_ID", help="The MLflow run that this one is nested in.")]
 ReleaseOption = Annotated[str, Option("--release", metavar="REF", help="A version number or an alias.")]
 Candidates = Annotated[Path, Option("--input", metavar="FILE", help="A Parquet file of candidates.")]

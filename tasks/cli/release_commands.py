@@ -1,6 +1,5 @@
-"""Commands on releases: rehearse, show, move, and score with them."""
+"""Commands on releases: rehearse, show, and score with them."""
 
-from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,11 +7,9 @@ from typer import Argument, Option
 
 from tasks.cli import explain_text, simulation_text, text
 from tasks.cli.command import Group
-from tasks.cli.options import AsOf, By, Candidates, ParentRun, Release, ReleaseOption, Why
-from tasks.errors import ContractError
+from tasks.cli.options import AsOf, Candidates, ParentRun, Release, ReleaseOption
 
 if TYPE_CHECKING:
-    from tasks.promotion.promote import MoveResult
     from tasks.promotion.standing import ReadinessResult
     from tasks.release.score import ScoreResult
     from tasks.release.view import VerifyResult
@@ -127,52 +124,6 @@ def history(workspace: "Workspace") -> list[dict[str, Any]]:
     from tasks.release import view
 
     return view.history(workspace)
-
-
-@_releases.command('home_feed challenger --why "carts rose" --experiment feed-142', written=text.write_move)
-def promote(
-    workspace: "Workspace",
-    ref: Release,
-    why: Why,
-    by: By = None,
-    experiment: Annotated[str | None, Option(metavar="REF", help="The online test of what changed.")] = None,
-    waiver: Annotated[str | None, Option(metavar="WHY", help="Why no online test is needed.")] = None,
-) -> dict[str, Any]:
-    """Make a release the champion, where its gates allow it."""
-    person = _person(by)
-    from tasks.pipeline import recheck
-    from tasks.promotion import promote
-    from tasks.promotion.rules import Mover, Support
-
-    support, mover = Support(experiment, waiver), Mover(person)
-    return _moved(promote.run(workspace, release=ref, why=why, by=mover, judge=recheck, support=support))
-
-
-@_releases.command('home_feed --why "returns rose"', written=text.write_move)
-def rollback(
-    workspace: "Workspace",
-    why: Why,
-    by: By = None,
-    to: Annotated[str | None, Option(metavar="REF", help="Another release that was champion before.")] = None,
-) -> dict[str, Any]:
-    """Make the previous champion the champion again."""
-    person = _person(by)
-    from tasks.promotion import rollback
-
-    return _moved(rollback.run(workspace, why=why, by=person, to=to))
-
-
-def _person(by: str | None) -> str:
-    try:
-        return getuser() if by is None else by
-    except (OSError, KeyError):
-        raise ContractError("This user has no name here: say who moves it (--by NAME)") from None
-
-
-def _moved(result: "MoveResult") -> dict[str, Any]:
-    champion = result.champion
-    move = result.moved.to_json() if result.moved else {"from": champion, "to": champion}
-    return {"moved": result.moved is not None, **move}
 
 
 @_releases.command("home_feed --release challenger --input candidates.parquet --out scored.parquet")

@@ -196,13 +196,15 @@ def write_move(plain: Plain) -> str:
     if not plain["moved"]:
         return f"nothing to do: release {plain['to']} is the champion"
     before = plain["from"] or "none"
-    return f"champion: {before} -> {plain['to']} ({plain['kind']} by {plain['by']}: {plain['why']})"
+    moved = f"champion: {before} -> {plain['to']} ({plain['kind']} by {plain['by']}: {plain['why']})"
+    return f"{moved}\nsigned: {plain['signed']}" if plain.get("signed") else moved
 
 
 _BELOW: Final = (
     "why",
     "experiment",
     "waiver",
+    "signed",
     "loosened",
     "evidence",
     "sha256",

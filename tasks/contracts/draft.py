@@ -153,6 +153,8 @@ def _heading(surface: str, sketch: LogSketch, owner: str) -> Iterator[str]:
     yield "version: 1"
     yield f"owner: {owner} # who answers for it"
     yield f"reviewers: {{product: [{owner}]}} # role: users who may approve for it"
+    yield "promotion: # on a machine of one person; without it a promotion asks the reviewers"
+    yield "  approvals_on_command_line: true # whoever types `equipoise promote` signs alone"
     yield "sources: # below the logs folder (EQUIPOISE_LOGS, else .equipoise/logs)"
     yield from (f"  {table}: {_quoted(source)}" for table, source in sketch.sources.items())
     if sketch.columns:

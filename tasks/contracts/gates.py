@@ -11,6 +11,10 @@ from pydantic import Field, model_validator
 from tasks.contracts.base import AsTuple, Closed, Identifier, Identifiers, Number, Range, Share
 from tasks.contracts.durations import Duration
 
+ApprovalsOnCommandLine = Annotated[
+    Literal["by_account"] | bool, Field(exclude_if=lambda allowed: allowed is False)
+]
+"""Whether a promotion may be agreed to on the command line: no, by reviewers' own accounts, or by anyone."""
 AUC_MAX: Final = 0.995
 FEATURE_AUC_MAX: Final = 0.98
 """Heads of the shipped surfaces reach an AUC of .988 and their single features one of .952
@@ -116,11 +120,13 @@ class Gates(Closed):
 
 
 class Rules(Gates):
-    """All of ``surface.yaml`` that a promotion is judged by: the gates, the base rates and the reviewers.
+    """All of ``surface.yaml`` that a promotion is judged by: gates, base rates, and who has to agree.
 
     ``base_rates``: by task the rates outside which its labels fail validation. ``reviewers``: by role who may
     approve. None where an earlier program wrote the rules down and kept the gates alone.
+    ``approvals_on_command_line``: as in `Promotion`.
     """
 
     base_rates: dict[Identifier, Range] | None = None
     reviewers: dict[Identifier, Annotated[tuple[str, ...], AsTuple]] | None = None
+    approvals_on_command_line: ApprovalsOnCommandLine = False

@@ -22,7 +22,7 @@ from tasks.contracts.base import (
 )
 from tasks.contracts.cron import check_cron
 from tasks.contracts.durations import Duration, parse_duration
-from tasks.contracts.gates import Gates, Rules
+from tasks.contracts.gates import ApprovalsOnCommandLine, Gates, Rules
 from tasks.contracts.training import TaskTraining
 
 Cron = Annotated[str, StringConstraints(max_length=200), AfterValidator(check_cron)]
@@ -181,14 +181,17 @@ class Arrival(Closed):
 
 
 class Promotion(Closed):
-    """How a release is proposed to the reviewers.
+    """How a release is proposed to the reviewers, and where they answer.
 
     ``propose``: a retrain that ended in Promote starts the promotion by itself. ``answer_within``: how long
-    it waits for each reviewer's answer.
+    it waits for each reviewer's answer. ``approvals_on_command_line``: false, answers are given in Airflow
+    alone; ``by_account``, also with `equipoise approve`, by the account that a reviewer is logged in as;
+    true, whoever types `equipoise promote` signs for every role, as on a machine of one person.
     """
 
     propose: bool = False
     answer_within: Duration = timedelta(days=3)
+    approvals_on_command_line: ApprovalsOnCommandLine = False
 
 
 class Proxy(Closed):
@@ -242,7 +245,12 @@ class SurfaceSpec(Closed):
     @property
     def rules(self) -> Rules:
         """What a promotion is judged by, as evidence keeps it."""
-        return Rules(**dict(self.gates), base_rates=self.base_rates, reviewers=self.reviewers)
+        return Rules(
+            **dict(self.gates),
+            base_rates=self.base_rates,
+            reviewers=self.reviewers,
+            approvals_on_command_line=self.promotion.approvals_on_command_line,
+        )
 
     @property
     def examination_curve(self) -> tuple[float, ...] | None:

@@ -6,9 +6,10 @@
       decision                  verdicts -> Promote | Hold
         gate                    the gate step; dossier and pages show it
     rules                       what a promotion rests on, and who has to agree
+      answers, approve          what reviewers answered, in Airflow and on the command line
       case, case_page           the case as reviewers read it
         promote, rollback       the moves of the champion; propose asks for one
     readiness                   what a surface lacks before people may rely on it, as it is standing
 
-Steps: case, gate, promote, propose, rollback, standing.
+Steps: answers, approve, case, gate, promote, propose, rollback, standing.
 """

@@ -16,6 +16,7 @@ from tasks.contracts import UtilitySpec, digest
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.evaluation.evidence import GateEvidence
 from tasks.promotion import promote
+from tasks.promotion.answers import answers_of
 from tasks.promotion.case_page import Weighing, write_case
 from tasks.promotion.promote import Judge
 from tasks.promotion.rules import Case, Support, changed_contracts, evidence_digest, require_support
@@ -103,7 +104,7 @@ def show(
 
 def approvers(workspace: Workspace, *, release: int, run: str) -> str:
     """Name who approved a release in an Airflow run, as in ``ana, sam``."""
-    answers = promote.answers_of(Audit(workspace.home, workspace.surface).entries(), run=run, release=release)
+    answers = answers_of(Audit(workspace.home, workspace.surface).entries(), run=run, release=release)
     newest = {answer.role: answer for answer in answers}
     return ", ".join(sorted({answer.by for answer in newest.values() if answer.approves}))
 

@@ -6,6 +6,7 @@
     a minimum   lower          a maximum or an age   higher          segments   fewer
     a baseline  another one: neither is stricter, so every change counts
     base rates  wider, or none     reviewers             more
+    approvals on the command line   by more people
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from tasks.contracts.gates import Gates, Rules
 
 _SEVERITIES: Final = ("info", "warning", "critical")
 _CANNOT_TELL: Final = ("hold", "warn")
+_ON_COMMAND_LINE: Final = (False, "by_account", True)
 
 Bound = tuple[str, float, object]
 """Its place in surface.yaml, a number that grows as it gets looser, and what is written there."""
@@ -90,6 +92,9 @@ def _bounds(rules: Rules, tasks: set[str]) -> Iterator[Bound]:
     for task, (low, high) in (rules.base_rates or {}).items():
         yield f"base_rates.{task} from", -low, low
         yield f"base_rates.{task} to", high, high
+    allowed = rules.approvals_on_command_line
+    shown = str(allowed).lower()
+    yield "promotion.approvals_on_command_line", _ON_COMMAND_LINE.index(allowed), shown
 
 
 def _gates(gates: Gates, tasks: set[str]) -> Iterator[Bound]:

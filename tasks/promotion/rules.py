@@ -4,7 +4,8 @@
 
     gates say Promote          the release may be exposed
     experiment, or a waiver    tasks or policies are not the champion's: the gates cannot say which is better
-    one Approve for each role  of the utility policy, by a reviewer of the role, for this very evidence
+    one Approve for each role  of the utility policy, by a reviewer of the role, for this very evidence;
+                               on the command line too, unless the surface lets one person sign for all
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,10 +54,7 @@ class Support:
 
 @dataclass(frozen=True)
 class Mover:
-    """Who moves an alias: a name, and the Airflow run whose reviewers answered.
-
-    On the command line there is no run: whoever may write to the stores decides, and the audit says so.
-    """
+    """Who moves an alias: a name, and the Airflow run whose reviewers answered, empty on the command line."""
 
     name: str
     run: str = ""
@@ -149,22 +147,6 @@ def refuse_verdict(case: Case) -> None:
         raise GateRefused(f"Release {case.release} is held {beside}: {shown}{more}")
 
 
-def refuse_loosened(case: Case, surface: str) -> None:
-    """Refuse to judge a release by looser rules than it was made under without anybody's approval.
-
-    Raises
-    ------
-    GateRefused
-        With each bound, as it was and as it is.
-    """
-    if case.loosened:
-        raise GateRefused(
-            f"surface.yaml was loosened since release {case.release} was made: {'; '.join(case.loosened)}. "
-            f"That asks for the utility policy's approvals: promote it with the DAG {surface}__promote, "
-            "where its reviewers answer, or take the change back"
-        )
-
-
 def require_support(case: Case, support: Support) -> None:
     """Demand an experiment or a waiver where tasks or policies are not the champion's.
 
@@ -185,39 +167,53 @@ def require_support(case: Case, support: Support) -> None:
 
 
 def require_answers(
-    reviewers: Mapping[str, Sequence[str]], answers: Sequence[Answer], *, evidence: str
-) -> None:
+    reviewers: Mapping[str, Sequence[str]], answers: Sequence[Answer], *, evidence: str, way_out: str = ""
+) -> tuple[Answer, ...]:
     """Demand an Approve for each role, by a reviewer of the role, for this very evidence; the newest counts.
 
     Parameters
     ----------
     reviewers : for each role that the utility policy names, who may answer for it.
+    way_out : a sentence that says where answers are given.
+
+    Returns
+    -------
+    What was answered, one Approve for each role.
 
     Raises
     ------
     GateRefused
-        A role has no such answer, or one rejects.
+        A role has no such answer, or one rejects; with every role that lacks one.
     """
     newest = {answer.role: answer for answer in answers}
-    for role, users in reviewers.items():
-        if role not in newest:
-            asked = " or ".join(users) or "a reviewer"
-            raise GateRefused(
-                f"Nobody approved for {role}: {asked} has to answer. A step that was marked success by hand "
-                "is no answer."
-            )
-        _require_approval(newest[role], users, evidence)
+    lacks = [_lacks(role, users, newest.get(role), evidence) for role, users in reviewers.items()]
+    if any(lacks):
+        raise GateRefused(". ".join(filter(None, (*lacks, way_out))))
+    return tuple(newest[role] for role in reviewers)
 
 
-def _require_approval(answer: Answer, users: Sequence[str], evidence: str) -> None:
+def name_signers(answers: Sequence[Answer]) -> str:
+    """Say who signed for which role.
+
+    Examples
+    --------
+    >>> name_signers([Answer("product", "ana", True, "e"), Answer("safety", "sam", True, "e")])
+    'ana for product, sam for safety'
+    """
+    return ", ".join(f"{answer.by} for {answer.role}" for answer in answers)
+
+
+def _lacks(role: str, users: Sequence[str], answer: Answer | None, evidence: str) -> str:
+    """Say why a role has not approved; empty where it has."""
+    if answer is None:
+        return f"Nobody approved for {role}: {' or '.join(users) or 'a reviewer'} has to answer"
     if answer.by not in users:
-        raise GateRefused(
-            f"{answer.by} answered for {answer.role}; its reviewers are {' and '.join(users) or 'none'}"
-        )
+        return f"{answer.by} answered for {role}; its reviewers are {' and '.join(users) or 'none'}"
     if not answer.approves:
-        raise GateRefused(f"{answer.by} rejects the release for {answer.role}: {answer.why}")
+        return f"{answer.by} rejects the release for {role}: {answer.why}"
     if answer.evidence != evidence:
-        raise GateRefused(
-            f"{answer.by} approved for {answer.role} on other evidence ({answer.evidence[:12]}) than holds "
+        return (
+            f"{answer.by} approved for {role} on other evidence ({answer.evidence[:12]}) than holds "
             f"now ({evidence[:12]}): start the promotion anew, so that it is seen"
         )
+    return ""

@@ -63,6 +63,7 @@ class Entry:
     run : the Airflow run that it belongs to; empty for the command line.
     sha256, champion_sha256 : digests of both releases' files; None in rows of programs before this one.
     loosened : the gates, base rates and reviewers that let more through than when the release was made.
+    signed : who approved a promotion for which role, or who signed it alone; None in other and older rows.
     replaces : the audit that was set aside before this row began a new one, and why.
     seal : digest of this row and of the seal before it.
     """
@@ -82,6 +83,7 @@ class Entry:
     sha256: str | None = None
     champion_sha256: str | None = None
     loosened: str | None = None
+    signed: str | None = None
     replaces: str | None = None
     seal: str | None = None
 
@@ -116,6 +118,7 @@ SCHEMA: Final = pa.schema(
         pa.field("sha256", pa.string()),
         pa.field("champion_sha256", pa.string()),
         pa.field("loosened", pa.string()),
+        pa.field("signed", pa.string()),
         pa.field("replaces", pa.string()),
         pa.field("seal", pa.string()),
     ]
@@ -265,6 +268,12 @@ def one_line(name: str, text: str) -> str:
 def last_move(entries: Sequence[Entry]) -> Entry | None:
     """Return the newest of some rows that moved the champion."""
     return next((entry for entry in reversed(entries) if entry.moves), None)
+
+
+def since_last_move(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Return the rows after the newest move: what was answered before it was about another champion."""
+    move = last_move(entries)
+    return tuple(entries if move is None else (entry for entry in entries if entry.number > move.number))
 
 
 def champions(entries: Sequence[Entry]) -> list[int]:

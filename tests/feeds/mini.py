@@ -123,6 +123,7 @@ def _short_tasks(plain: dict[str, Any]) -> None:
 
 
 def _short_surface(plain: dict[str, Any]) -> None:
+    plain["promotion"] = {"approvals_on_command_line": True}
     plain["segments"] = ["user_tenure", {"name": "item_age", "from": "item_age_days", "bins": [7, 30]}]
     plain["split"] = {"train": "P10D", "early_stop": 0.1, "calibrate": "P4D", "test": "P4D"}
     plain["minimum"] = {"train": "P7D", "positives": 5}

@@ -156,6 +156,9 @@ def test_a_retrain_as_of_the_same_instant_finds_every_part_again(home: Home) -> 
 
 
 def test_a_later_release_is_promoted_and_rolled_back_on_the_old_audit(home: Home) -> None:
+    """Whoever promotes on the command line says in the surface that they sign alone, as was the rule then."""
+    with (home.made.surfaces / NAME / "surface.yaml").open("a", encoding="utf-8") as surface:
+        surface.write("\npromotion: {approvals_on_command_line: true}\n")
     release = home.retrain(A_DAY_LATER)
     shown = home.run("release", "show", NAME, str(release))
     assert release == 2

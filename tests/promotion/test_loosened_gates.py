@@ -33,9 +33,10 @@ LOOSER: dict[str, tuple[Any, Any]] = {
     "cannot_tell": ("hold", "warn"),
     "base_rates": ({"click": [0.1, 0.2]}, {"click": [0.1, 0.3]}),
     "reviewers": ({"safety": ["sam"]}, {"safety": ["sam", "eve"]}),
+    "approvals_on_command_line": ("by_account", True),
 }
 """A stricter and a looser value of every bound; there is one legal baseline."""
-BESIDE_THE_GATES = {"base_rates", "reviewers"}
+ABOVE = {"base_rates": "", "reviewers": "", "approvals_on_command_line": "promotion."}
 
 
 def rules(**values: Any) -> Rules:
@@ -69,7 +70,7 @@ def test_no_bound_of_the_contract_is_left_out() -> None:
 def test_a_bound_that_lets_more_through_is_named_and_the_way_back_is_not(place: str) -> None:
     strict, loose = (rules(**{place: value}) for value in LOOSER[place])
     (named,) = name_loosened(strict, loose)
-    above = "" if place in BESIDE_THE_GATES else "gates."
+    above = ABOVE.get(place, "gates.")
     assert named.startswith(f"{above}{place.removesuffix('.first') if 'decision' in place else place}")
     assert name_loosened(strict, strict) == ()
     assert place == "decision.first" or name_loosened(loose, strict) == ()

@@ -12,7 +12,7 @@ import pytest
 from tasks.cli import main
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.pipeline import recheck
-from tasks.promotion import promote, rollback
+from tasks.promotion import answers, promote, rollback
 from tasks.promotion.promote import MoveResult
 from tasks.promotion.rules import Answer, Case, Mover, Question
 from tasks.release import step as release
@@ -36,7 +36,7 @@ def prepare(workspace: Workspace, release: str | int = 2) -> Case:
 def approve(workspace: Workspace, evidence: str, *roles: str) -> None:
     for role in roles:
         by = {"product": "ana", "safety": "sam"}[role]
-        promote.answer(workspace, Answer(role, by, True, evidence), release=2, run=RUN)
+        answers.answer(workspace, Answer(role, by, True, evidence), release=2, run=RUN)
 
 
 def test_the_champion_becomes_previous_and_one_row_keeps_why_and_by_what_evidence(
@@ -143,7 +143,7 @@ def test_who_was_named_a_reviewer_since_the_release_was_made_cannot_approve_it(
     there = mini.changed(workspace, tmp_path, surface=loosen)
     evidence = prepare(there).evidence
     with pytest.raises(ContractError, match=r"eve reviews safety only since release 2 was made.*: sam may"):
-        promote.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
+        answers.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
     assert Audit(workspace.home, NAME).entries()[1:] == ()
 
 
@@ -156,7 +156,7 @@ def test_a_role_whose_reviewers_are_all_new_is_answered_for_by_nobody(
     there = mini.changed(workspace, tmp_path, surface=replace_safety)
     evidence = prepare(there).evidence
     with pytest.raises(ContractError, match=r"nobody may answer\. A retrain makes a release that eve may"):
-        promote.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
+        answers.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
     approve(there, evidence, "product")
     with pytest.raises(GateRefused, match="Nobody approved for safety"):
         promote_2(there, run=RUN)
@@ -238,9 +238,9 @@ def test_an_airflow_run_without_every_answer_moves_nothing(workspace: Workspace)
 def test_an_answer_needs_a_reviewer_of_the_role_and_a_rejection_a_reason(workspace: Workspace) -> None:
     ana, sam = Answer("safety", "ana", True, "e"), Answer("safety", "sam", False, "e", why=" ")
     with pytest.raises(ContractError, match=r"ana is no reviewer of safety; surface\.yaml names sam"):
-        promote.answer(workspace, ana, release=2, run=RUN)
+        answers.answer(workspace, ana, release=2, run=RUN)
     with pytest.raises(ContractError, match="rejects release 2 without a reason"):
-        promote.answer(workspace, sam, release=2, run=RUN)
+        answers.answer(workspace, sam, release=2, run=RUN)
     assert len(moves(workspace)) == 1
 
 
@@ -249,7 +249,7 @@ def test_a_rejection_is_kept_with_who_and_why_and_nothing_moves(workspace: Works
     approve(workspace, evidence, "product")
     for _ in range(2):  # a step that is repeated says it once
         reply = Answer("safety", "sam", False, evidence, why="reports rose")
-        promote.answer(workspace, reply, release=2, run=RUN)
+        answers.answer(workspace, reply, release=2, run=RUN)
     with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
         promote_2(workspace, run=RUN)
     *_, rejected = release_view.history(workspace)
@@ -265,7 +265,7 @@ def test_a_role_that_nobody_answered_for_in_time_is_one_row_of_the_audit_and_mov
     approve(workspace, evidence, "product")
     question = Question("safety", 2, evidence, RUN)
     for _ in range(2):  # a step that is repeated says it once
-        promote.time_out(workspace, question, waited=timedelta(days=3))
+        answers.time_out(workspace, question, waited=timedelta(days=3))
     *_, unanswered = release_view.history(workspace)
     found = (unanswered["kind"], unanswered["by"], unanswered["role"], unanswered["why"])
     assert found == ("time-out", "nobody", "safety", "no answer within 3 days")
@@ -278,7 +278,7 @@ def test_a_role_that_nobody_answered_for_in_time_is_one_row_of_the_audit_and_mov
 
 def test_who_answers_when_asked_again_after_a_time_out_has_answered(workspace: Workspace) -> None:
     evidence = prepare(workspace).evidence
-    promote.time_out(workspace, Question("safety", 2, evidence, RUN), waited=timedelta(days=3))
+    answers.time_out(workspace, Question("safety", 2, evidence, RUN), waited=timedelta(days=3))
     approve(workspace, evidence, "product", "safety")
     assert promote_2(workspace, run=RUN).moved is not None
 
@@ -313,7 +313,8 @@ def test_the_command_line_promotes_rolls_back_and_tells_the_history(
     assert "name the online experiment" in capsys.readouterr().err
     words = ["--why", "carts rose", "--by", "ana", "--experiment", "feed-142"]
     assert main(["promote", NAME, "2", *words, *where]) == 0
-    assert capsys.readouterr().out == "champion: 1 -> 2 (promote by ana: carts rose)\n"
+    moved = "champion: 1 -> 2 (promote by ana: carts rose)\nsigned: ana alone, for product and safety\n"
+    assert capsys.readouterr().out == moved
     assert main(["promote", NAME, "2", *words, *where]) == 0
     assert capsys.readouterr().out == "nothing to do: release 2 is the champion\n"
     assert main(["rollback", NAME, "--why", "returns rose", "--by", "sam", *where]) == 0
