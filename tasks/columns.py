@@ -47,6 +47,10 @@ SLATE_POSITION: Final = "slate_position"
 DROPPED_BY: Final = "dropped_by"
 CONTEXT: Final = "context"
 CERTIFICATE: Final = "certificate"
+MODEL_VERSION: Final = "model_version"
+"""Versions of the models by task, as JSON."""
+CALIBRATION_VERSION: Final = "calibration_version"
+"""Versions of the calibrators by task, as JSON."""
 CONTRACT_VERSION: Final = "contract__version"
 CONTRACT_DIGEST: Final = "contract__digest"
 
@@ -117,6 +121,16 @@ def at_position(prediction: str) -> str:
 def weight_factor(task: str) -> str:
     """Name the column that holds by what a user's weight of a task was multiplied."""
     return f"factor_{task}"
+
+
+def weight(task: str) -> str:
+    """Name the column that holds the utility weight of a task where the candidate stands."""
+    return f"weight_{task}"
+
+
+def contribution(task: str) -> str:
+    """Name the column that holds a task's part of the utility: prediction x weight (x value)."""
+    return f"contribution_{task}"
 
 
 def served(column: str) -> str:

@@ -173,7 +173,7 @@ def _components_of(
     return {
         TASK: np.full(len(mine), term, dtype=object),
         PREDICTION: read_prediction(mine, own, term),
-        WEIGHT: np.array([w.weight for w in variants])[variant] * decision.valued.factors.get(term, 1.0),
+        WEIGHT: decision.valued.weights[term],
         TIMES: np.array([weight.times for weight in variants], dtype=object)[variant],
         VALUE_OF: values,
         CONTRIBUTION: decision.contributions[term],

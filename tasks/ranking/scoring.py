@@ -34,6 +34,8 @@ from ..columns import (
     REQUEST_ID,
     SLATE_POSITION,
     UTILITY,
+    contribution,
+    weight,
     weight_factor,
 )
 from ..errors import DataError, StoreError, unknown
@@ -47,6 +49,7 @@ from .map_json import map_from_json
 from .policy import UtilityPolicy
 from .segmented_map import calibrator_from_json
 from .slate_policy import SlatePolicy
+from .utility import Utilities
 
 DECIDED = (UTILITY, RANK, SLATE_POSITION, DROPPED_BY, CONTEXT)
 
@@ -92,13 +95,16 @@ class Scorer:
         self._require_columns(frame)
         return self.heads.predict(frame)
 
-    def score(self, frame: pd.DataFrame, *, certificate: bool = False) -> pd.DataFrame:
+    def score(
+        self, frame: pd.DataFrame, *, certificate: bool = False, components: bool = False
+    ) -> pd.DataFrame:
         """Score, rank and slate candidates.
 
         Parameters
         ----------
         frame : one row a candidate, all of a request's candidates together; ``columns`` are needed.
         certificate : whether to say of every slate which rules it meets.
+        components : whether to show the weight and the contribution of each term of the utility.
 
         Returns
         -------
@@ -110,7 +116,8 @@ class Scorer:
             the slate policy explores propensity, of an item at its slot given those above it; where weights
             are perturbed ``factor_<task>``, by what the user's weight was multiplied; on request
             certificate: in the first row of a request, as JSON, the rules that its slate meets and why it
-            falls short of the others.
+            falls short of the others; and ``weight_<term>``, ``contribution_<term>``, which sum to the
+            utility (before the offset and the multipliers of a policy that has them).
 
         Raises
         ------
@@ -124,6 +131,7 @@ class Scorer:
         factors = [weight_factor(term) for term in decision.valued.factors]
         shown = [name for name in (*DECIDED, PROPENSITY, *factors) if name in decided]
         parts = [decided[[REQUEST_ID, ITEM_ID]], predicted, decided[shown]]
+        parts += [pd.DataFrame(_components(decision.valued), index=decided.index)] if components else []
         return pd.concat([*parts, decision.certificate] if certificate else parts, axis="columns")
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
@@ -152,6 +160,15 @@ class Scorer:
             first, *others = missing
             also = f" Missing too: {', '.join(others)}." if others else ""
             raise DataError(f"{unknown('column', first, names, where='the candidates, but needed')}{also}")
+
+
+def _components(valued: Utilities) -> dict[str, npt.NDArray[np.float64]]:
+    """Return each term's weight and contribution by column."""
+    return {
+        name: numbers
+        for term, part in valued.contributions.items()
+        for name, numbers in ((weight(term), valued.weights[term]), (contribution(term), part))
+    }
 
 
 def _head(files: Mapping[str, bytes], entry: Mapping[str, Any]) -> Head:

@@ -38,6 +38,7 @@ class Utilities:
     context : index of the row's context in the policy, -1 for none, shape [rows].
     unknown_values : value column -> rows whose utility it leaves unknown.
     factors : term -> by what its weight was multiplied, shape [rows]; empty without a perturbation.
+    weights : term -> its weight in the row's context, times its factor, shape [rows].
     """
 
     utility: Floats
@@ -46,6 +47,7 @@ class Utilities:
     context: Codes
     unknown_values: Mapping[str, Mask]
     factors: Mapping[str, Floats]
+    weights: Mapping[str, Floats]
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow is refused below, by row
@@ -70,12 +72,14 @@ def compute_utilities(
     """
     context = choose_contexts(candidates, policy.contexts)
     contributions: dict[str, Floats] = {}
+    weights: dict[str, Floats] = {}
     unknown_values: dict[str, Mask] = {}
     total, factors = np.zeros(len(candidates)), _find_weight_factors(candidates, policy)
     for term in policy.terms:
         variants = policy.variants(term)
         weight = _pick_by_context(np.array([v.weight for v in variants]), context) * factors.get(term, 1.0)
         part = read_prediction(candidates, predictions, term) * weight
+        weights[term] = np.broadcast_to(weight, len(candidates))
         for name in sorted({v.times for v in variants if v.times is not None}):
             rows = _pick_by_context(np.array([v.times == name and v.weight != 0 for v in variants]), context)
             caps = _pick_by_context(np.array([np.inf if v.cap is None else v.cap for v in variants]), context)
@@ -86,7 +90,7 @@ def compute_utilities(
         total += part
     utility = _rank_by(candidates, total, context, policy)
     _refuse_overflow(candidates, utility, unknown_values)
-    return Utilities(utility, total, contributions, context, unknown_values, factors)
+    return Utilities(utility, total, contributions, context, unknown_values, factors, weights)
 
 
 def _find_weight_factors(candidates: pd.DataFrame, policy: UtilityPolicy) -> dict[str, Floats]:

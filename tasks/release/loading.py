@@ -42,7 +42,9 @@ class LoadedRelease:
         DataError
             A column is missing, a key is null or repeated.
         """
-        return _as_ours(self._model.predict, None, frame, {"certificate": certificate})
+        if not hasattr(self._model, "score"):
+            return _as_ours(self._model.predict, None, frame, {"certificate": certificate})
+        return _as_ours(self._model.score, frame, *(["certificate"] if certificate else []))
 
     def find_strange_inputs(self, frame: pd.DataFrame) -> dict[str, float]:
         """Return by feature the share of candidates whose value no training of the release saw."""

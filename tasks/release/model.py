@@ -5,6 +5,7 @@
     model.py                       this file, logged as the model's script (models from code)
     code/equipoise_release_<sha>/  the release's own scoring code, named by its content
     artifacts/release/             manifest.json and every file that it lists
+    registered_model_meta          MLflow's, where it fetched the release: the registered version
 
 It travels alone, so it imports nothing of this repository. ``load_context`` reads each file once, compares
 its sha256 with the manifest (whose own sha256 is in the model's configuration) and hands on the bytes that
@@ -25,10 +26,14 @@ from types import ModuleType
 from typing import Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 MANIFEST = "manifest.json"
+REGISTERED = "registered_model_meta"
+ON_REQUEST = ("certificate", "components")
 PREFIX = "equipoise_release_"
 
 
@@ -51,22 +56,66 @@ class ReleaseModel(PythonModel):
         files, code = _checked(Path(context.artifacts["release"]), Path(__file__).parent, manifest_sha256)
         scoring = _import(package, _modules(package, code))
         self.scorer: Any = scoring.Scorer.from_files(files)
+        manifest = json.loads((Path(context.artifacts["release"]) / MANIFEST).read_bytes())
+        self.provenance = _provenance(manifest["parts"], Path(__file__).with_name(REGISTERED))
 
     def predict(
         self, context: object, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None
     ) -> pd.DataFrame:
         """Score one row per candidate; ``request_id`` groups the candidates of a request.
 
-        With ``params={"certificate": True}`` the first row of each request says which rules its slate meets.
+        Each row says by what it was scored: ``release``, null where it was not fetched from a registry,
+        ``model_version`` and ``calibration_version``, by task as JSON. Columns hold nulls, never NaN, which
+        is no JSON. With ``params={"certificate": True}`` the first row of each request says which rules its
+        slate meets, with ``{"components": True}`` each row its weights and contributions.
+
+        Raises
+        ------
+        MlflowException
+            The candidates are refused: the message names the column. A server answers with status 400.
         """
-        asked = {"certificate": True} if (params or {}).get("certificate") else {}
-        scored: pd.DataFrame = self.scorer.score(model_input, **asked)
+        asked = [name for name in ON_REQUEST if (params or {}).get(name)]
+        try:
+            scored = self.score(model_input, *asked)
+        except Exception as error:
+            if not type(error).__module__.startswith(PREFIX):
+                raise
+            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
+        return _with_nulls(scored.assign(**self.provenance))
+
+    def score(self, frame: pd.DataFrame, *asked: str) -> pd.DataFrame:
+        """Score as ``predict`` does, with the scorer's own columns, types and errors."""
+        scored: pd.DataFrame = self.scorer.score(frame, **dict.fromkeys(asked, True))
         return scored
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
         """Show each candidate's components in one request, what dropped it and what moved it."""
         explained: pd.DataFrame = self.scorer.explain(frame, request_id)
         return explained
+
+
+def _provenance(parts: Iterable[Mapping[str, Any]], registered: Path) -> dict[str, Any]:
+    """Return by what a row is scored, by column."""
+    versions: dict[str, dict[str, int]] = {"task": {}, "calibrator": {}}
+    for part in parts:
+        versions.get(part["role"], {})[str(part["task"])] = part["version"]
+    text = registered.read_text(encoding="utf-8") if registered.is_file() else ""
+    named = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    version = named.get("model_version", "").strip("\"' ")
+    return {
+        "release": int(version) if version.isdecimal() else None,
+        "model_version": json.dumps(versions["task"]),
+        "calibration_version": json.dumps(versions["calibrator"]),
+    }
+
+
+def _with_nulls(scored: pd.DataFrame) -> pd.DataFrame:
+    """Give every column that may lack a value a type that has nulls."""
+    floats = {str(name): "Float64" for name, dtype in scored.dtypes.items() if dtype.kind == "f"}
+    texts = {
+        str(name): "string" for name, dtype in scored.dtypes.items() if isinstance(dtype, pd.StringDtype)
+    }
+    return scored.astype({**floats, **texts, "release": "Int64"})
 
 
 def _configured(config: Mapping[str, object] | None) -> tuple[str, str]:

@@ -5,26 +5,38 @@ from typing import Any
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType
 
-from tasks.columns import CERTIFICATE
+from tasks.columns import CALIBRATION_VERSION, CERTIFICATE, MODEL_VERSION, RELEASE
 
 _KINDS = {"b": DataType.boolean, "i": DataType.long, "u": DataType.long, "f": DataType.double}
+_CAST_WITH_LOSS = (DataType.boolean, DataType.long)
 
-_PARAMS = ParamSchema([ParamSpec(CERTIFICATE, DataType.boolean, default=False)])
-"""What a caller may ask for: certificates of the slates."""
+_PARAMS = ParamSchema(
+    [ParamSpec(name, DataType.boolean, default=False) for name in (CERTIFICATE, "components")]
+)
+"""What a caller may ask for: certificates of the slates, the components of the utilities."""
+
+_PROVENANCE = (
+    ColSpec(DataType.long, RELEASE),
+    ColSpec(DataType.string, MODEL_VERSION),
+    ColSpec(DataType.string, CALIBRATION_VERSION),
+)
+"""What each row says of by what it was scored (``model.py``)."""
 
 
 def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSignature:
     """Describe scoring by its input and output frames.
 
-    A column of integers without nulls is ``long``, as in the table that it came from; what holds nulls is
-    ``double``. A null is legal in every column but the key.
+    A null is legal in every column but the key. MLflow casts a served column to its declared type before
+    the release sees it: an unknown truth value would become false, so that a constraint which drops what is
+    unsafe keeps it, and 3.7 would become 3. So booleans and integers are declared as any type, and the
+    release itself refuses what is neither a number nor null, by column.
     """
-    return ModelSignature(inputs=_schema(candidates), outputs=_schema(scored), params=_PARAMS)
-
-
-def _schema(frame: pd.DataFrame) -> Schema:
-    return Schema([ColSpec(_type(frame[name]), str(name)) for name in frame.columns])
+    inputs = [(name, _type(candidates[name])) for name in candidates.columns]
+    given = [ColSpec(AnyType() if kind in _CAST_WITH_LOSS else kind, str(name)) for name, kind in inputs]
+    outputs = [ColSpec(_type(scored[name]), str(name)) for name in scored.columns]
+    return ModelSignature(inputs=Schema(given), outputs=Schema([*outputs, *_PROVENANCE]), params=_PARAMS)
 
 
 def _type(values: "pd.Series[Any]") -> DataType:

@@ -3,17 +3,15 @@
 import json
 from pathlib import Path
 
-import lightgbm as lgb
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.contracts import SlateSpec, UtilitySpec, canonical
+from tasks.contracts import canonical
 from tasks.contracts.utility import Perturbation
 from tasks.errors import DataError, StoreError
-from tasks.ranking.features import FeatureEncoder
-from tasks.ranking.maps import LogisticMap, MeanMap
+from tasks.ranking.maps import LogisticMap
 from tasks.ranking.scoring import Scorer
 from tasks.ranking.segment_effects import Effects, MappedSegment, Span
 from tasks.ranking.segmented_map import SegmentedMap
@@ -22,65 +20,12 @@ from tasks.release.packaging import package_release
 from tasks.release.signature import release_signature
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import write_files
-
-UTILITY = UtilitySpec.model_validate(
-    {
-        "policy": "toy-utility",
-        "version": 1,
-        "owner": "ranking",
-        "approvals": ["product"],
-        "weights": {"click_30m": 1.0, "buy_7d": {"weight": 20.0, "times": "margin"}},
-        "hard_constraints": [{"name": "not_permitted", "keep_when": {"column": "permitted", "equals": True}}],
-        "contexts": [{"name": "checkout", "when": {"page": "checkout"}, "weights": {"click_30m": 2.0}}],
-    }
-)
-SLATE = SlateSpec.model_validate({"policy": "toy-slate", "version": 1, "length": 2, "max_per": {"source": 1}})
-HEADS: list[dict[str, str | None]] = [
-    {"task": "click_30m", "kind": "binary", "level": "impression", "parent": None},
-    {"task": "buy_7d", "kind": "binary", "level": "impression", "parent": "click_30m"},
-    {"task": "spend_7d", "kind": "value", "level": "impression", "parent": None},
-]
-
-
-def a_frame(requests: int = 50, each: int = 4, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    rows = requests * each
-    return pd.DataFrame(
-        {
-            "request_id": np.repeat([f"r{i:03d}" for i in range(requests)], each),
-            "item_id": np.tile([f"i{i}" for i in range(each)], requests),
-            "price": rng.uniform(1, 9, rows),
-            "source": rng.choice(["search", "feed", "ads"], rows),
-            "margin": rng.uniform(0.1, 1, rows),
-            "page": np.repeat(rng.choice(["home", "checkout"], requests), each),
-            "permitted": rng.uniform(size=rows) > 0.1,
-        }
-    )
+from tests.feeds.toy_release import UTILITY, a_frame, toy_files
 
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    frame = a_frame()
-    encoder = FeatureEncoder.fit(frame, ["price"], ["source"])
-    matrix, rng = encoder.matrix(frame), np.random.default_rng(1)
-    maps = {"spend_7d": MeanMap((1.0,), (1.1,), floor=0.01)}
-    made = {
-        "heads.json": json.dumps({"heads": HEADS}).encode(),
-        "utility.json": json.dumps(canonical(UTILITY)).encode(),
-        "slate.json": json.dumps(canonical(SLATE)).encode(),
-        "joints/buy_7d.json": json.dumps(LogisticMap(1.0, 0.3).to_json()).encode(),
-    }
-    for head in HEADS:
-        task, value = str(head["task"]), head["kind"] == "value"
-        target = frame["price"] * 2 if value else rng.uniform(size=len(frame)) < 1 / frame["price"]
-        settings = {"objective": "regression" if value else "binary", "verbosity": -1, "num_threads": 1}
-        data = lgb.Dataset(matrix, label=target, feature_name=list(encoder.names))
-        booster = lgb.train({**settings, "num_leaves": 4}, data, num_boost_round=5)
-        made[f"models/{task}.txt"] = booster.model_to_string().encode()
-        made[f"encoders/{task}.json"] = json.dumps(encoder.to_json()).encode()
-        calibrator = maps.get(task, LogisticMap(0.9, -0.1))
-        made[f"calibrators/{task}.json"] = json.dumps(calibrator.to_json()).encode()
-    return made
+    return toy_files()
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +152,22 @@ def test_a_packaged_release_scores_like_the_code_that_made_it(
     with pytest.raises(DataError, match="Did you mean 'prices'"):
         release.score(frame.rename(columns={"price": "prices"}))
     served = mlflow.pyfunc.load_model(str(tmp_path)).predict(frame)
-    pd.testing.assert_frame_equal(served, scorer.score(frame))
+    scored = scorer.score(frame)
+    assert [*served.columns] == [*scored.columns, "release", "model_version", "calibration_version"]
+    pd.testing.assert_frame_equal(served[[*scored.columns]].astype(scored.dtypes), scored)
+
+
+def test_components_sum_to_the_utility(scorer: Scorer) -> None:
+    frame = a_frame()
+    scored = scorer.score(frame, components=True)
+    plain = scorer.score(frame)
+    pd.testing.assert_frame_equal(scored[[*plain.columns]], plain)
+    clicks = np.where(frame["page"] == "checkout", 2.0, 1.0)
+    np.testing.assert_array_equal(scored["weight_click_30m"], clicks)
+    np.testing.assert_array_equal(scored["weight_buy_7d"], 20.0)
+    np.testing.assert_allclose(scored["contribution_click_30m"], clicks * scored["p_click_30m"])
+    parts = scored["contribution_click_30m"] + scored["contribution_buy_7d"]
+    np.testing.assert_allclose(parts, scored["utility"])
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A signature says what a table of candidates looks like."""
 
 import pandas as pd
+from mlflow.utils.proto_json_utils import dataframe_from_parsed_json
 
 from tasks.release.signature import release_signature
 
@@ -20,17 +21,33 @@ FRAME = pd.DataFrame(
 
 def test_columns_keep_their_order_and_get_the_table_s_types() -> None:
     schema = release_signature(FRAME, FRAME[["request_id"]]).inputs
-    assert dict(zip(schema.input_names(), [t.name for t in schema.input_types()], strict=True)) == {
-        "request_id": "string",
-        "item_id": "long",
-        "price": "double",
-        "source": "string",
-        "permitted": "boolean",
-        "seen": "boolean",
-        "rank": "long",
-        "shown_at": "datetime",
+    assert dict(zip(schema.input_names(), map(str, schema.input_types()), strict=True)) == {
+        "request_id": "DataType.string",
+        "item_id": "Any",
+        "price": "DataType.double",
+        "source": "DataType.string",
+        "permitted": "Any",
+        "seen": "Any",
+        "rank": "Any",
+        "shown_at": "DataType.datetime",
     }
 
 
+def test_what_mlflow_would_cast_with_loss_reaches_the_release_as_it_was_sent() -> None:
+    schema = release_signature(FRAME, FRAME[["request_id"]]).inputs
+    sent = {"request_id": "r", "item_id": 1.5, "price": 2, "source": "a", "permitted": None, "seen": "false"}
+    others = {"rank": None, "shown_at": "2026-01-01"}
+    read = dataframe_from_parsed_json([sent | others], "records", schema=schema)
+    assert (read["item_id"][0], read["seen"][0]) == (1.5, "false")
+    assert read[["permitted", "rank"]].isna().all(axis=None)
+
+
+def test_an_answer_says_by_what_it_was_scored() -> None:
+    outputs = release_signature(FRAME, FRAME[["request_id", "rank"]]).outputs
+    assert outputs.input_names() == ["request_id", "rank", "release", "model_version", "calibration_version"]
+
+
 def test_an_empty_table_has_a_signature_too() -> None:
-    assert len(release_signature(FRAME.head(0), FRAME.head(0)).outputs.inputs) == len(FRAME.columns)
+    signature = release_signature(FRAME.head(0), FRAME.head(0))
+    assert len(signature.inputs.inputs) == len(FRAME.columns)
+    assert len(signature.outputs.inputs) == len(FRAME.columns) + 3

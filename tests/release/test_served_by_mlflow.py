@@ -1,0 +1,216 @@
+"""`mlflow models serve` over a registered release: the output contract, and requests that are wrong."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tasks.ranking.scoring import Scorer
+from tests.feeds.toy_release import UTILITY, a_frame, register_toy, toy_files
+from tests.stores.mlflow_home import new_home
+
+FRAME = a_frame(requests=2).assign(violates=False)
+UNSAFE = {"name": "unsafe", "drop_when": {"column": "violates", "equals": True}}
+CONSTRAINTS = [*UTILITY.model_dump(mode="json", exclude_defaults=True)["hard_constraints"], UNSAFE]
+VERSIONS = {"click_30m": 1, "buy_7d": 2, "spend_7d": 3}
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status and body, whose JSON is read strictly: a NaN is none."""
+
+    status: int
+    text: str
+
+    @property
+    def message(self) -> str:
+        return str(self.json()["message"])
+
+    @property
+    def rows(self) -> Rows:
+        assert self.status == 200, self.text
+        rows: Rows = self.json()["predictions"]
+        return rows
+
+    def json(self) -> Any:
+        return json.loads(self.text, parse_constant=_refuse)
+
+
+Ask = Callable[..., Answer]
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The champion, served as the documentation says; the URL."""
+    home = new_home(tmp_path_factory.mktemp("served") / "home")
+    register_toy(home, hard_constraints=CONSTRAINTS)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["models", "serve", "-m", "models:/toy.release@champion", "--env-manager", "local"]
+    log = home / "served.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("mlflow")), *words, "-h", "127.0.0.1", "-p", str(port)],
+            env={
+                **os.environ,
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow/mlflow.db",
+                "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+            },
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait(url, process, log)
+            yield url
+        finally:
+            os.killpg(process.pid, 15)
+            process.wait()
+
+
+def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    while process.poll() is None:
+        try:
+            if httpx.get(f"{url}/ping").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise AssertionError(log.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def ask(server: str) -> Ask:
+    """Ask with rows and params, or with a body as it is."""
+
+    def post(rows: Rows | None = None, *, body: bytes | None = None, **params: object) -> Answer:
+        asked: dict[str, object] = {"dataframe_records": rows} | ({"params": params} if params else {})
+        content = json.dumps(asked).encode() if body is None else body
+        answer = httpx.post(
+            f"{server}/invocations",
+            content=content,
+            headers={"content-type": "application/json"},
+            timeout=60,
+        )
+        return Answer(answer.status_code, answer.text)
+
+    return post
+
+
+def rows(change: Mapping[str, object] | None = None, *, without: str = "") -> Rows:
+    """Two requests of four candidates as JSON; the first candidate changed."""
+    made: Rows = json.loads(json.dumps(FRAME.to_dict("records")))
+    made[0] |= change or {}
+    return [{name: value for name, value in row.items() if name != without} for row in made]
+
+
+def test_a_row_in_is_a_row_out_with_predictions_decision_and_versions(ask: Ask) -> None:
+    answered = ask(rows()).rows
+    changed = json.loads(toy_files()["utility.json"]) | {"hard_constraints": CONSTRAINTS}
+    scorer = Scorer.from_files({**toy_files(), "utility.json": json.dumps(changed).encode()})
+    scored = scorer.score(FRAME)
+    assert [row["item_id"] for row in answered] == FRAME["item_id"].tolist()
+    assert [*answered[0]] == [*scored.columns, "release", "model_version", "calibration_version"]
+    for name in ("p_click_30m", "p_buy_7d", "p_buy_7d__given", "v_spend_7d", "utility"):
+        np.testing.assert_array_equal([row[name] for row in answered], scored[name])
+    slots = [row["slate_position"] or 0 for row in answered]
+    assert slots == scored["slate_position"].fillna(0).tolist()
+    assert {row["release"] for row in answered} == {1}
+    assert json.loads(answered[0]["model_version"]) == VERSIONS
+    assert json.loads(answered[-1]["calibration_version"]) == {t: v + 10 for t, v in VERSIONS.items()}
+
+
+def test_certificate_and_components_come_on_request(ask: Ask) -> None:
+    plain, asked = ask(rows()).rows, ask(rows(), certificate=True, components=True).rows
+    assert not {"certificate", "weight_click_30m", "contribution_buy_7d"} & plain[0].keys()
+    assert [row["certificate"] is not None for row in asked] == [True, False, False, False] * 2
+    assert "length" in json.loads(asked[0]["certificate"])["met"]
+    for row in asked:
+        parts = row["contribution_click_30m"] + row["contribution_buy_7d"]
+        assert parts == pytest.approx(row["utility"])
+        assert row["weight_buy_7d"] == 20.0
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_what_is_not_known_to_be_safe_is_dropped(ask: Ask, value: float | None) -> None:
+    first, *others = ask(rows({"violates": value, "permitted": True})).rows
+    assert (first["dropped_by"], first["slate_position"]) == ("unsafe", None)
+    assert not [row for row in others if row["dropped_by"] == "unsafe"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (rows(without="price"), "Model is missing inputs ['price']"),
+        (rows(without="request_id"), "Model is missing inputs ['request_id']"),
+        ([], "Model is missing inputs ['request_id', 'item_id'"),
+        (rows({"price": "dear"}), "Failed to convert column price"),
+        (rows({"price": [1.0]}), "Failed to convert column price"),
+        (rows({"price": 1e400}), "Column 'price' is infinite in 1 of 8 rows, for example r000/i0"),
+        (rows({"violates": "maybe"}), "Column 'violates' holds mixed or other values"),
+        (rows({"violates": "true"}), "Column 'violates' holds mixed or other values"),
+        (rows({"violates": 0.5}), "Column 'violates' holds"),
+        (rows({"item_id": None}), "Column 'item_id' is null in 1 of 8 rows"),
+        (rows({"request_id": float("nan")}), "Column 'request_id' is null in 1 of 8 rows"),
+        (rows({"item_id": {"a": 1}}), "Column 'item_id' holds values that cannot be compared"),
+        (rows({"item_id": 10**40}), "Column 'item_id' mixes strings and numbers"),
+        (rows({"source": ["search"]}), "Column 'source' holds values that cannot be compared"),
+        (rows() + rows()[:1], "The key (request_id, item_id) is repeated in 1 of 9 rows"),
+        (rows({"source": "\ud800"}), "surrogates not allowed"),
+    ],
+)
+def test_a_wrong_request_is_a_400_that_names_the_field(ask: Ask, wrong: Rows, said: str) -> None:
+    answer = ask(wrong)
+    assert answer.status == 400
+    assert said in answer.message
+    assert "Traceback" not in answer.text
+    assert len(ask(rows()).rows) == 8
+
+
+@pytest.mark.parametrize(
+    "hostile", ["<script>alert(1)</script>", "'; drop table x; --", "\u0000\u202e{{7*7}}", "x" * 100_000]
+)
+def test_hostile_text_is_but_a_category_that_nobody_saw(ask: Ask, hostile: str) -> None:
+    answered = ask(rows({"source": hostile, "item_id": hostile})).rows
+    assert answered[0]["item_id"] == hostile
+    assert 0 < answered[0]["p_click_30m"] < 1
+
+
+@pytest.mark.parametrize(
+    ("params", "said"), [({"certificate": "yes"}, "certificate"), ({"components": 3}, "components")]
+)
+def test_a_param_of_another_type_is_named(ask: Ask, params: dict[str, object], said: str) -> None:
+    answer = ask(rows(), **params)
+    assert answer.status == 400
+    assert said in answer.message
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"null", b"[]", b'"x"', b"\xff\xfe", b'{"dataframe_records": {}}', b'{"rows": []}']
+)
+def test_what_is_no_request_at_all_is_a_400(ask: Ask, body: bytes) -> None:
+    assert ask(body=body).status == 400
+
+
+def test_no_candidate_is_an_empty_answer(ask: Ask) -> None:
+    columns = json.dumps({"dataframe_split": {"columns": [*FRAME.columns], "data": []}})
+    assert ask(body=columns.encode()).rows == []
