@@ -9,6 +9,8 @@ from tasks.deploy.services import Service, Web
 from tasks.settings import REPOSITORY
 
 Sections = Mapping[str, Mapping[str, object]]
+_PATIENCE = {"api-server": {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}}
+"""Who waits for one of Equipoise's pages is told soon that MLflow is away; a step waits longer."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ def describe_parts(site: Site, variables: Mapping[str, str], *, after: tuple[str
         "triggerer": (("--skip-serve-logs",), "triggerer"),
     }
     for name, (flags, part) in parts.items():
-        yield Service(name, (site.python, "-m", "airflow", name, *flags), variables, Web(health, part), after)
+        command = (site.python, "-m", "airflow", name, *flags)
+        yield Service(name, command, {**variables, **_PATIENCE.get(name, {})}, Web(health, part), after)
 
 
 def airflow_environment(site: Site, secrets: Mapping[str, str], profile: Sections) -> dict[str, str]:

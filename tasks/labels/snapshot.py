@@ -85,6 +85,10 @@ class Snapshot:
         build = json.loads(self._metadata().get(BUILD, "{}"))
         return datetime.fromisoformat(build["arrived"]) if "arrived" in build else self.as_of
 
+    def build(self) -> Build:
+        """Return the record of the build that made the snapshot."""
+        return Build.from_json(json.loads(self._metadata()[BUILD]))
+
     def _metadata(self) -> Mapping[str, str]:
         return delta.commit_info(locate(self.path), self.version)
 
@@ -240,7 +244,7 @@ class Snapshot:
         StoreError
             The record is not the one that the snapshot was named by.
         """
-        build = Build.from_json(json.loads(self._metadata()[BUILD]))
+        build = self.build()
         rows = sum(day.rows for day in build.days.values())
         content = digest.content_digest(
             rows, reduce(digest.add_sums, (day.content for day in build.days.values()), 0)

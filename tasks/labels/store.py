@@ -113,6 +113,12 @@ class LabelStore:
                 return StoredBuild(build, self._snapshot(table, version, metadata))
         return None
 
+    def last_published(self) -> StoredBuild | None:
+        """Return the build of the store's own table that was published last; None where none was."""
+        published = map(self._of_row, self._rows(None))
+        own = next((snapshot for snapshot in published if snapshot.path == str(self.path)), None)
+        return None if own is None else StoredBuild(own.build(), own)
+
     def commit(self, commit: BuildCommit, *, path: Location, expected: int | None) -> Snapshot:
         """Make a build visible in one commit to a table.
 

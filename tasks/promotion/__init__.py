@@ -10,6 +10,7 @@
       case, case_page           the case as reviewers read it
         promote, rollback       the moves of the champion; propose asks for one
     readiness                   what a surface lacks before people may rely on it, as it is standing
+    overview, overview_page     how a surface stands, for the page in Airflow; nothing is ever written
 
-Steps: answers, approve, case, gate, promote, propose, rollback, standing.
+Steps: answers, approve, case, gate, overview, promote, propose, rollback, standing.
 """

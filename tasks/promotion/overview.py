@@ -1,0 +1,199 @@
+"""How a surface stands, read from its stores for people who look: nothing is ever written.
+
+::
+
+    standing    who is champion, challenger, previous by the registry; whether audit and aliases agree
+    read        the same with each release's verdicts, the last rows of the audit and the label calendar
+    dossier     the page of a release's newest gate run, as it was written
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from tasks.errors import ContractError, StoreError
+from tasks.evaluation.evidence import GateEvidence, ValidationEvidence
+from tasks.labels.calendar import Published, TaskDays, task_days
+from tasks.labels.store import LabelStore, StoredBuild
+from tasks.promotion.gate import DOSSIER
+from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.audit import Entry
+from tasks.stores.registry import Registry
+from tasks.stores.releases import alias_moves, release_name, summarize_release
+from tasks.stores.runs import newest_run, read_evidence, read_text
+from tasks.stores.tracking import connect
+from tasks.stores.workspace import Workspace, parse_instant
+
+_MOVES: Final = 10
+_DAYS: Final = 35
+
+
+@dataclass(frozen=True)
+class AliasedRelease:
+    """A release that an alias means, by its tags; ``verdict`` is None before its gates."""
+
+    alias: str
+    version: int
+    made_at: datetime
+    as_of: datetime | None
+    verdict: str | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Who serves: the champion first, then the other aliases; ``mismatch`` is empty where all agree."""
+
+    surface: str
+    releases: tuple[AliasedRelease, ...]
+    mismatch: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the newest gate run of a release said: how many verdicts of each outcome, and what holds it."""
+
+    verdict: Literal["promote", "hold"]
+    counts: tuple[tuple[str, int], ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelCalendar:
+    """The newest days by task; ``notes`` say what the days do not."""
+
+    snapshot: str
+    as_of: datetime
+    tasks: tuple[TaskDays, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A surface's standing with what lies behind it.
+
+    Attributes
+    ----------
+    judgements : by version; a release that was not judged yet has none.
+    moves : the newest rows of the audit, the newest first.
+    labels : None where nothing was built.
+    problems : what could not be read, a sentence each.
+    """
+
+    standing: Standing
+    judgements: Mapping[int, Judgement]
+    moves: tuple[Entry, ...]
+    labels: LabelCalendar | None
+    problems: tuple[str, ...]
+
+
+def standing(workspace: Workspace) -> Standing:
+    """Read who is champion, challenger and previous, and whether somebody moved an alias by hand.
+
+    Raises
+    ------
+    StoreError
+        The registry does not answer.
+    """
+    registry, name = Registry(workspace.home), release_name(workspace.surface)
+    aliases = registry.aliases(name)
+    mismatch = alias_moves(workspace).mismatch()
+    releases, doubts = list[AliasedRelease](), [f"{mismatch}."] if mismatch else []
+    for alias in sorted(aliases, key=lambda alias: (alias != CHAMPION, alias)):
+        try:
+            releases.append(_aliased(registry, name, alias, aliases[alias]))
+        except (StoreError, ContractError) as error:
+            doubts.append(f"{alias} means version {aliases[alias]}, which is no release of ours: {error}")
+    return Standing(workspace.surface, tuple(releases), " ".join(doubts))
+
+
+def read(workspace: Workspace) -> Overview:
+    """Read all that is shown of a surface; one part that cannot be read does not hide the others.
+
+    Raises
+    ------
+    StoreError
+        The registry does not answer.
+    """
+    found = standing(workspace)
+    problems: list[str] = []
+    judgements, moves, labels = dict[int, Judgement](), tuple[Entry, ...](), None
+    for version in sorted({release.version for release in found.releases}):
+        try:
+            if judged := _judgement(workspace, version):
+                judgements[version] = judged
+        except (StoreError, ContractError) as error:
+            problems.append(f"The verdicts of release {version} cannot be read: {error}")
+    try:
+        moves = alias_moves(workspace).audit.entries()[-_MOVES:][::-1]
+    except StoreError as error:
+        problems.append(f"The audit cannot be read: {error}")
+    try:
+        labels = _calendar(workspace)
+    except (StoreError, ContractError) as error:
+        problems.append(f"The label calendar cannot be read: {error}")
+    return Overview(found, judgements, moves, labels, tuple(problems))
+
+
+def dossier(workspace: Workspace, *, release: int) -> str:
+    """Return the page of a release's newest gate run.
+
+    Raises
+    ------
+    ContractError
+        There is no such release, or it was not judged yet.
+    StoreError
+        The page is lost, or the registry does not answer.
+    """
+    part = Registry(workspace.home).part(release_name(workspace.surface), release)
+    run = newest_run(workspace.home, workspace.surface, step="gate", release=part.version)
+    if run is None:
+        raise ContractError(f"{part} was not judged yet: it has no dossier")
+    return read_text(workspace.home, run, f"{DOSSIER}.html")
+
+
+def _aliased(registry: Registry, name: str, alias: str, version: int) -> AliasedRelease:
+    part = registry.part(name, version)
+    told = summarize_release(part, registry.tags(part), {})
+    as_of = None if told["as_of"] is None else parse_instant(told["as_of"])
+    return AliasedRelease(alias, version, registry.made_at(part), as_of, told["verdict"])
+
+
+def _judgement(workspace: Workspace, version: int) -> Judgement | None:
+    run = newest_run(workspace.home, workspace.surface, step="gate", release=version)
+    if run is None:
+        return None
+    evidence = read_evidence(workspace.home, run, GateEvidence)
+    counts = Counter(verdict.outcome.value for verdict in evidence.gates)
+    return Judgement(evidence.verdict, tuple(counts.most_common()), evidence.reasons)
+
+
+def _calendar(workspace: Workspace) -> LabelCalendar | None:
+    store = LabelStore(workspace.home, workspace.surface)
+    newest = store.last()
+    if newest is None:
+        return None
+    published, contracts = store.last_published(), workspace.contracts
+    notes = []
+    if newest.build.contract != contracts.digests["tasks"]:
+        notes.append("They were built under another tasks.yaml: the next build makes every day anew.")
+    failures = _failures(workspace, newest, published)
+    notes += [f"Validation failed. {failure}" for failure in failures]
+    known = Published(None if published is None else published.build, newest_failed=bool(failures))
+    days = tuple(task_days(contracts.tasks, newest.build, known, last=_DAYS))
+    return LabelCalendar(newest.snapshot.id, newest.build.as_of, days, tuple(notes))
+
+
+def _failures(workspace: Workspace, newest: StoredBuild, published: StoredBuild | None) -> tuple[str, ...]:
+    """Return what failed in the newest build's validation; nothing where it passed or is still to come."""
+    home, snapshot = workspace.home, newest.snapshot.id
+    if published is not None and published.snapshot.id == snapshot:
+        return ()
+    if connect(home).get_experiment_by_name(workspace.surface) is None:
+        return ()
+    run = newest_run(home, workspace.surface, step="validate", snapshot=snapshot)
+    if run is None:
+        return ()
+    evidence = read_evidence(home, run, ValidationEvidence)
+    return () if evidence.success else evidence.failures
