@@ -97,7 +97,7 @@ def calibrate(
     return {**made, **Trained(task_name, version, made["version"]).to_json()}
 
 
-@task_group
+@task_group(tooltip="Train and calibrate each task")
 def models(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> Any:
     """Train and calibrate one task; mapped over the plan's tasks."""
     trained = train(surface=surface, task_name=task_name, as_of=as_of, snapshot=snapshot)

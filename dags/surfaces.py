@@ -20,6 +20,8 @@ from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.errors import ContractError, EquipoiseError
 
 FIRST_DAY = datetime(2010, 1, 1, tzinfo=UTC)
+ORDER = ("labels", "retrain", "retrain_slow", "policy_change", "promote", "rollback")
+"""The workflows as the list of DAGs shows them: surface by surface, each in the order of a release's life."""
 
 
 def for_every_surface(
@@ -54,6 +56,7 @@ def describe(
     roles = "; ".join(f"{role}: {', '.join(users)}" for role, users in surface.reviewers.items())
     return {
         "dag_id": f"{contracts.name}__{workflow}",
+        "dag_display_name": display_name(contracts.name, workflow),
         "schedule": _schedule(contracts, cron),
         "start_date": FIRST_DAY,
         "catchup": False,
@@ -64,6 +67,17 @@ def describe(
         "doc_md": f"{runbook.strip()}\n\n### Who\nOwner: {surface.owner}. Reviewers: {roles or 'none'}.\n",
         "auto_register": False,
     }
+
+
+def display_name(surface: str, workflow: str) -> str:
+    """Name a DAG for people; the list of DAGs is sorted by it.
+
+    Examples
+    --------
+    >>> display_name("home_feed", "retrain_slow")
+    'home_feed · 3 retrain slow'
+    """
+    return f"{surface} · {ORDER.index(workflow) + 1} {workflow.replace('_', ' ')}"
 
 
 def as_of_param(contracts: Contracts) -> Param:
@@ -103,6 +117,7 @@ def _broken(workflow: str, name: str, error: Exception, *, by_hand: bool) -> DAG
     problem = str(error) if isinstance(error, EquipoiseError) else f"{type(error).__name__}: {error}"
     with DAG(
         dag_id=f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}__{workflow}",
+        dag_display_name=f"{display_name(name, workflow)} (contracts cannot be read)",
         schedule=None if by_hand else CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
         start_date=FIRST_DAY,
         catchup=False,

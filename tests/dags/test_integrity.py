@@ -51,6 +51,16 @@ def test_a_dag_keeps_the_house_rules(bag: SimpleNamespace, surface: str, workflo
     assert dag.fileloc == str(REPOSITORY / "dags" / f"{workflow}.py")
 
 
+def test_the_list_of_dags_is_sorted_by_surface_and_then_by_a_release_s_life(bag: SimpleNamespace) -> None:
+    names = {dag.dag_display_name: dag_id for dag_id, dag in bag.dags.items()}
+    life = ["labels", "retrain", "retrain_slow", "policy_change", "promote", "rollback"]
+    assert [names[name] for name in sorted(names)] == [
+        f"{surface}__{workflow}" for surface in sorted(ALL) for workflow in life
+    ]
+    assert names["feed · 3 retrain slow"] == "feed__retrain_slow"
+    assert names["misspelt · 2 retrain (contracts cannot be read)"] == "misspelt__retrain"
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_the_doc_is_a_runbook_that_begins_with_triage(bag: SimpleNamespace, workflow: str) -> None:
     doc = bag.dags[f"feed__{workflow}"].doc_md
@@ -173,12 +183,10 @@ def test_the_examples_in_the_files_are_true(airflow_home: object) -> None:
     import dags.champion
     import dags.note
     import dags.retrain_steps
+    import dags.surfaces
 
-    assert [doctest.testmod(file).failed for file in (dags.champion, dags.note, dags.retrain_steps)] == [
-        0,
-        0,
-        0,
-    ]
+    files = (dags.champion, dags.note, dags.retrain_steps, dags.surfaces)
+    assert [doctest.testmod(file).failed for file in files] == [0, 0, 0, 0]
 
 
 def test_the_gate_names_everything_that_did_not_end(airflow_home: object) -> None:

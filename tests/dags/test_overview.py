@@ -25,7 +25,7 @@ def airflow(migrated: Path, champion: Any, tmp_path_factory: pytest.TempPathFact
     settings = {
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ana:user,eve:viewer",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords,
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests alone, and long enough",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests alone" * 3,
         "EQUIPOISE_SURFACES": champion.surfaces,
         "EQUIPOISE_HOME": champion.home,
     }
