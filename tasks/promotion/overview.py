@@ -19,7 +19,7 @@ from tasks.labels.calendar import Published, TaskDays, task_days
 from tasks.labels.store import LabelStore, StoredBuild
 from tasks.promotion.gate import DOSSIER
 from tasks.stores.alias_moves import CHAMPION
-from tasks.stores.audit import Entry
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.releases import alias_moves, release_name, summarize_release
 from tasks.stores.runs import newest_run, read_evidence, read_text
@@ -60,6 +60,17 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class AuditRow:
+    """A row of the audit: what happened by whom and why; ``refused``: a no, or no answer."""
+
+    at: datetime | None
+    what: str
+    refused: bool
+    by: str
+    why: str
+
+
+@dataclass(frozen=True)
 class LabelCalendar:
     """The newest days by task; ``notes`` say what the days do not."""
 
@@ -83,7 +94,7 @@ class Overview:
 
     standing: Standing
     judgements: Mapping[int, Judgement]
-    moves: tuple[Entry, ...]
+    moves: tuple[AuditRow, ...]
     labels: LabelCalendar | None
     problems: tuple[str, ...]
 
@@ -118,7 +129,7 @@ def read(workspace: Workspace) -> Overview:
     """
     found = standing(workspace)
     problems: list[str] = []
-    judgements, moves, labels = dict[int, Judgement](), tuple[Entry, ...](), None
+    judgements, moves, labels = dict[int, Judgement](), tuple[AuditRow, ...](), None
     for version in sorted({release.version for release in found.releases}):
         try:
             if judged := _judgement(workspace, version):
@@ -126,7 +137,7 @@ def read(workspace: Workspace) -> Overview:
         except (StoreError, ContractError) as error:
             problems.append(f"The verdicts of release {version} cannot be read: {error}")
     try:
-        moves = alias_moves(workspace).audit.entries()[-_MOVES:][::-1]
+        moves = tuple(map(_audit_row, alias_moves(workspace).audit.entries()[-_MOVES:][::-1]))
     except StoreError as error:
         problems.append(f"The audit cannot be read: {error}")
     try:
@@ -158,6 +169,13 @@ def _aliased(registry: Registry, name: str, alias: str, version: int) -> Aliased
     told = summarize_release(part, registry.tags(part), {})
     as_of = None if told["as_of"] is None else parse_instant(told["as_of"])
     return AliasedRelease(alias, version, registry.made_at(part), as_of, told["verdict"])
+
+
+def _audit_row(entry: Entry) -> AuditRow:
+    moved = f"champion {entry.champion or 'none'} → {entry.release}"
+    what = moved if entry.moves else f"release {entry.release} for {entry.role}"
+    refused = entry.kind in {Kind.REJECT, Kind.TIME_OUT}
+    return AuditRow(entry.at, f"{entry.kind.value}: {what}", refused, entry.by, entry.why)
 
 
 def _judgement(workspace: Workspace, version: int) -> Judgement | None:

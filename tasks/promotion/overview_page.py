@@ -16,10 +16,16 @@ from typing import Final
 from urllib.parse import quote
 
 from tasks.labels.calendar import DayState, TaskDays
-from tasks.promotion.overview import AliasedRelease, Judgement, LabelCalendar, Overview, Standing
+from tasks.promotion.overview import (
+    AliasedRelease,
+    AuditRow,
+    Judgement,
+    LabelCalendar,
+    Overview,
+    Standing,
+)
 from tasks.reports.numbers import format_count
 from tasks.reports.render import render
-from tasks.stores.audit import Entry, Kind
 
 _STATES: Final = {
     DayState.MATURE: "mature",
@@ -93,15 +99,6 @@ class _TaskRow:
     cells: tuple[_Cell, ...]
 
 
-@dataclass(frozen=True)
-class _MoveRow:
-    at: str
-    what: str
-    kind: str
-    by: str
-    why: str
-
-
 def ways_of(surface: str) -> tuple[Way, ...]:
     """Return the buttons of a surface: each opens the page of a DAG, where Trigger opens its form."""
     return tuple(Way(words, f"../dags/{quote(surface)}__{workflow}") for workflow, words in _WAYS)
@@ -133,7 +130,7 @@ def write_surface(overview: Overview, questions: Sequence[Question], *, now: dat
         labels=overview.labels and _labels(overview.labels),
         tasks=[_task(days) for days in overview.labels.tasks] if overview.labels else [],
         states=[(state.value, _STATES[state]) for state in _states(overview.labels)],
-        moves=[_move(entry) for entry in overview.moves],
+        moves=[(_when(row), row) for row in overview.moves],
     )
 
 
@@ -207,12 +204,8 @@ def _states(labels: LabelCalendar | None) -> Iterator[DayState]:
     yield from (state for state in DayState if any(task.count(state) for task in tasks))
 
 
-def _move(entry: Entry) -> _MoveRow:
-    moved = f"champion {entry.champion or 'none'} → {entry.release}"
-    what = moved if entry.moves else f"release {entry.release} for {entry.role}"
-    at = "" if entry.at is None else _instant(entry.at)
-    kind = "block" if entry.kind in {Kind.REJECT, Kind.TIME_OUT} else ""
-    return _MoveRow(at, f"{entry.kind.value}: {what}", kind, entry.by, entry.why)
+def _when(row: AuditRow) -> str:
+    return "" if row.at is None else _instant(row.at)
 
 
 def _instant(instant: datetime) -> str:

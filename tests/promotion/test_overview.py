@@ -55,7 +55,7 @@ def test_what_the_gates_said_and_the_moves_newest_first(workspace: Workspace) ->
     found = overview.read(workspace)
     assert set(found.judgements) == {1, 2}
     assert sum(number for _, number in found.judgements[2].counts) > 20
-    assert (found.moves[0].kind.value, found.moves[0].release) == ("promote", 2)
+    assert (found.moves[0].what, found.moves[0].by) == ("promote: champion 1 → 2", "ana")
     assert found.problems == ()
 
 

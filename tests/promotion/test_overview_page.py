@@ -8,9 +8,15 @@ from typing import Any
 
 from tasks.labels.calendar import DayState, TaskDays
 from tasks.promotion import overview_page
-from tasks.promotion.overview import AliasedRelease, Judgement, LabelCalendar, Overview, Standing
+from tasks.promotion.overview import (
+    AliasedRelease,
+    AuditRow,
+    Judgement,
+    LabelCalendar,
+    Overview,
+    Standing,
+)
 from tasks.promotion.overview_page import Card, Question, write_index, write_problem, write_surface
-from tasks.stores.audit import Entry, Kind
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 CHAMPION = AliasedRelease("champion", 3, NOW - timedelta(days=9), NOW - timedelta(days=10), "promote")
@@ -106,16 +112,18 @@ def test_a_task_s_days_are_placed_by_date_and_told_in_words() -> None:
 
 def test_the_audit_s_rows_are_told_with_who_and_why() -> None:
     moves = (
-        Entry(Kind.PROMOTE, "ana, sam", 3, 2, "carts rose", at=NOW, number=1),
-        Entry(Kind.REJECT, "sam", 4, 3, "hides rose", role="safety", at=NOW, number=2),
+        AuditRow(NOW, "promote: champion 2 → 3", refused=False, by="ana, sam", why="carts rose"),
+        AuditRow(NOW, "reject: release 4 for safety", refused=True, by="sam", why="hides rose"),
     )
-    text = text_of(surface_page(moves=moves))
+    page = surface_page(moves=moves)
+    assert page.count('<td class="block">') == 1
+    text = text_of(page)
     assert "2026-03-20 12:00 UTC promote: champion 2 → 3 ana, sam carts rose" in text
     assert "reject: release 4 for safety sam hides rose" in text
 
 
 def test_whatever_people_wrote_is_text() -> None:
-    move = Entry(Kind.ROLLBACK, HOSTILE, 3, 2, HOSTILE, at=NOW)
+    move = AuditRow(NOW, HOSTILE, refused=False, by=HOSTILE, why=HOSTILE)
     pages = [
         surface_page(standing=standing(mismatch=HOSTILE), moves=(move,), problems=(HOSTILE,)),
         write_index([Card(HOSTILE, standing(mismatch=HOSTILE), HOSTILE)], now=NOW),
