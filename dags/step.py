@@ -146,8 +146,7 @@ def trigger(dag_id: str, run_id: str, conf: dict[str, Any]) -> NoReturn:
 
 def mlflow_address() -> str:
     """Return where people open MLflow, or nothing where only its store is known."""
-    address = Settings().mlflow_url or Settings().tracking_uri or ""
-    return address.rstrip("/") if address.startswith("http") else ""
+    return Settings().mlflow_address
 
 
 def run_address(run_id: str, page: str = "") -> str:

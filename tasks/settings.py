@@ -252,6 +252,12 @@ class Settings:
         """Return the settings of a process whose current folder nobody chose: Airflow's, or that of make."""
         return cls(REPOSITORY)
 
+    @property
+    def mlflow_address(self) -> str:
+        """Where people open MLflow, or nothing where only its store is known."""
+        address = self.mlflow_url or self.tracking_uri or ""
+        return address.rstrip("/") if address.startswith("http") else ""
+
     @classmethod
     def variables(cls) -> tuple[Variable[Any], ...]:
         """Return every variable, in the order of the documentation."""

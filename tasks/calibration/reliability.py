@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.evaluation.figures import CurvePoint
 from tasks.evaluation.resampling import Clusters, Resampler, sum_intervals
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
@@ -73,3 +74,29 @@ def assign_equal_shares(predictions: Floats, positives: int) -> tuple[Codes, int
     cuts = predictions[order][np.searchsorted(passed, np.arange(1, wanted) / wanted * passed[-1])]
     known, codes = np.unique(np.searchsorted(np.unique(cuts), predictions, side="right"), return_inverse=True)
     return codes, known.size
+
+
+def curve_points(predictions: Floats, outcomes: Floats) -> tuple[CurvePoint, ...]:
+    """Return the bins of a curve without intervals, by rising prediction; unknown outcomes are left out.
+
+    Parameters
+    ----------
+    predictions, outcomes : [n] as in `reliability_curve`, NaN where nothing is known.
+
+    Examples
+    --------
+    >>> points = curve_points(np.array([0.1, 0.1, 0.4, 0.4, 0.9]), np.array([0.0, 0.0, 0.0, 1.0, np.nan]))
+    >>> [(point.predicted, point.observed, point.rows) for point in points]
+    [(0.1, 0.0, 2), (0.4, 0.5, 2)]
+    """
+    known = np.isfinite(outcomes) & np.isfinite(predictions)
+    p, y = predictions[known], outcomes[known]
+    if not p.size:
+        return ()
+    bins, count = assign_equal_shares(p, int(np.count_nonzero(y)))
+    rows = np.bincount(bins, minlength=count)
+    means = [np.bincount(bins, values, minlength=count) / rows for values in (p, y)]
+    return tuple(
+        CurvePoint(predicted=float(predicted), observed=float(observed), rows=int(n))
+        for predicted, observed, n in zip(*means, rows, strict=True)
+    )

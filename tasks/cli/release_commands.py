@@ -1,5 +1,7 @@
 """Commands on releases: rehearse, show, and score with them."""
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,8 +91,16 @@ def list_all(workspace: "Workspace") -> "list[ReleaseSummary]":
 
 
 @_release.command("home_feed challenger", written=text.write_release)
-def show(workspace: "Workspace", ref: Release) -> dict[str, Any]:
-    """Show what a release is made of and its figures."""
+def show(
+    workspace: "Workspace",
+    ref: Release,
+    html: Annotated[bool, Option("--html", help="Write its dossier, and open it on a terminal.")] = False,
+) -> dict[str, Any]:
+    """Show what a release is made of and its figures, or its dossier as a page."""
+    if html:
+        from tasks.promotion import show_dossier
+
+        return asdict(show_dossier.run(workspace, release=ref, browse=sys.stdout.isatty()))
     from tasks.release import view
 
     return view.show(workspace, ref)

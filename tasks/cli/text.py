@@ -148,7 +148,9 @@ def write_releases(plain: Sequence[Plain]) -> RenderableType:
 
 
 def write_release(plain: Plain) -> Group:
-    """Write what a release is, its figures and its pins."""
+    """Write what a release is, its figures and its pins; of its dossier where that lies."""
+    if "pins" not in plain:
+        return Group(f"release {plain['release']}: {plain['verdict']}", unbroken(Text(plain["dossier"])))
     about = {name: plain[name] for name in ("version", "aliases", "as_of", "snapshot", "verdict", "run_id")}
     names = ("auc", "auc_by_request", "normalized_entropy", "calibration_ratio", "rows", "positives")
     figures = Table("task", box=None, pad_edge=False)

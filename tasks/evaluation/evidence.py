@@ -23,6 +23,7 @@ from tasks.contracts.training import HeadKind
 from tasks.evaluation.conflicts import TopOverlap
 from tasks.evaluation.documents import CLOSED, Document, Figure, Section
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.label_days import LabelCalendar
 from tasks.evaluation.proxies import FlatTenth
 from tasks.evaluation.verdicts import Estimate, Verdict
 
@@ -51,7 +52,10 @@ class Finding:
 
 
 class ValidationEvidence(Document):
-    """What the suites say of a label snapshot; ``severity`` is the worst that failed."""
+    """What the suites say of a label snapshot; ``severity`` is the worst that failed.
+
+    ``calendar``: the labels by day; None where an earlier program validated.
+    """
 
     document: Literal["validation"] = "validation"
     version: Literal[1] = 1
@@ -60,6 +64,9 @@ class ValidationEvidence(Document):
     severity: str | None
     expectations: tuple[Finding, ...]
     report: str
+    calendar: LabelCalendar | None = Field(
+        default=None, repr=False, exclude_if=lambda calendar: calendar is None
+    )
 
     @property
     def failures(self) -> tuple[str, ...]:

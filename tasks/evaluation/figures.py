@@ -10,10 +10,11 @@ from datetime import date
 from typing import Final
 
 import numpy as np
+from pydantic import Field
 
 from tasks.contracts.training import HeadKind
 from tasks.errors import DataError
-from tasks.evaluation.documents import Section
+from tasks.evaluation.documents import Figure, Section
 from tasks.evaluation.metric_rows import FlatRow, MetricRow
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.references import HeadReferences
@@ -74,6 +75,14 @@ class SegmentCounts:
     positives: int
 
 
+class CurvePoint(Section):
+    """A bin of predictions: their mean, the observed mean, and the rows in it."""
+
+    predicted: Figure
+    observed: Figure
+    rows: int
+
+
 @dataclass(frozen=True)
 class TaskEvidence:
     """One task's figures as the gates look them up: by (metric, segment), and counts by segment."""
@@ -87,12 +96,14 @@ class TaskEvidence:
     run: str
     counts: Mapping[str, SegmentCounts] = field(default_factory=dict)
     references: HeadReferences | None = None
+    curve: tuple[CurvePoint, ...] = ()
 
 
 class TaskFigures(Section):
     """A task's metrics on its test days, for the whole and every segment.
 
     ``references``: what its head stands beside; None where it was not measured, as by an earlier program.
+    ``curve``: its reliability by rising prediction; none of what claims no mean, and of an earlier program.
     """
 
     task: str
@@ -104,6 +115,7 @@ class TaskFigures(Section):
     headline: Headline
     figures: tuple[FlatRow, ...]
     references: HeadReferences | None = None
+    curve: tuple[CurvePoint, ...] = Field(default=(), exclude_if=lambda curve: not curve)
 
     def whole(self) -> dict[str, Estimate]:
         """Return each metric of all rows."""
@@ -129,6 +141,7 @@ class TaskFigures(Section):
             run=run,
             counts={row.segment: SegmentCounts(row.rows, row.positives) for row in self.figures},
             references=self.references,
+            curve=self.curve,
         )
 
 

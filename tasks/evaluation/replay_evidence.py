@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from tasks.contracts.metrics import MetricKind, read_metric
 from tasks.evaluation.documents import CLOSED, Document, Figure, Section
+from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.verdicts import Estimate, Verdict
 
 
@@ -189,8 +190,34 @@ class Reproduction(Section):
     greatest_difference: float
 
 
+class MovedItem(Section):
+    """An item that came or rose, and the term of the utility that did it: what it adds under either release.
+
+    ``place_before`` is where it stood under the champion; None off its slate.
+    """
+
+    item: str
+    place: int
+    place_before: int | None
+    task: str
+    before: Figure
+    after: Figure
+
+
+class ShadowExample(Section):
+    """A request under champion and challenger; ``replaced``: slots whose item the champion leaves out."""
+
+    request: str
+    replaced: int
+    slots: tuple[ExampleSlot, ...]
+    moved: MovedItem | None
+
+
 class ShadowEvidence(Document):
-    """Challenger and champion on the newest day's traffic; nothing is compared for a first release."""
+    """Challenger and champion on the newest day's traffic; nothing is compared for a first release.
+
+    ``examples``: the requests that differ most; none where an earlier program shadowed.
+    """
 
     document: Literal["shadow"] = "shadow"
     version: Literal[1] = 1
@@ -200,6 +227,9 @@ class ShadowEvidence(Document):
     candidates: int
     comparison: ShadowComparison | None
     reproduced: Reproduction | None
+    examples: tuple[ShadowExample, ...] = Field(
+        default=(), repr=False, exclude_if=lambda examples: not examples
+    )
 
 
 def _named(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 from scipy.special import ndtr
 
 from tasks.evaluation.documents import CLOSED, Figure
@@ -84,12 +84,21 @@ UNKNOWN_ESTIMATE: Final = Estimate(math.nan, math.nan, math.nan, 0)
 """A figure that the data cannot give."""
 
 
+def _finite_or_null(end: float) -> float | None:
+    return end if math.isfinite(end) else None
+
+
+_AsNull: Final = PlainSerializer(_finite_or_null, return_type=float | None)
+
+
 @dataclass(frozen=True)
 class Bounds:
-    """The closed range that a figure may lie in."""
+    """The closed range that a figure may lie in; in documents an open end is null."""
 
-    low: float = -math.inf
-    high: float = math.inf
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
+    low: Annotated[float, BeforeValidator(lambda end: -math.inf if end is None else end), _AsNull] = -math.inf
+    high: Annotated[float, BeforeValidator(lambda end: math.inf if end is None else end), _AsNull] = math.inf
 
 
 def beyond_p_value(estimate: Estimate, allowed: Bounds) -> float:
@@ -161,7 +170,7 @@ class Verdict:
     that the figures come from; ``relative`` says that the figure is a share of a baseline. ``threshold`` says
     in words what is allowed. ``holds`` says whether a cannot_tell holds the release; None leaves that to the
     surface's gates. ``power`` is that of a bound on a change. ``task`` and ``allowed`` say subject and
-    threshold as values, for whoever draws them; they are not written.
+    threshold as values, for whoever draws them or says them in words.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -177,8 +186,8 @@ class Verdict:
     relative: bool = False
     holds: bool | None = None
     power: Power | None = None
-    task: Annotated[str | None, Field(exclude=True)] = None
-    allowed: Annotated[Bounds | None, Field(exclude=True)] = None
+    task: Annotated[str | None, Field(exclude_if=lambda task: task is None)] = None
+    allowed: Annotated[Bounds | None, Field(exclude_if=lambda allowed: allowed is None)] = None
 
     @property
     def of(self) -> str:

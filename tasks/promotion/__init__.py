@@ -4,7 +4,8 @@
 
     gates, calibration_gate     evidence and bounds -> verdicts
       decision                  verdicts -> Promote | Hold
-        gate                    the gate step; dossier and pages show it
+        gate                    the gate step; compose makes the dossier, show_dossier writes it anew
+    dossier, pages              what people read of a release
     rules                       what a promotion rests on, and who has to agree
       answers, approve          what reviewers answered, in Airflow and on the command line
       case, case_page           the case as reviewers read it
@@ -12,5 +13,5 @@
     readiness                   what a surface lacks before people may rely on it, as it is standing
     overview, overview_page     how a surface stands, for the page in Airflow; nothing is ever written
 
-Steps: answers, approve, case, gate, overview, promote, propose, rollback, standing.
+Steps: answers, approve, case, compose, gate, overview, promote, propose, rollback, show_dossier, standing.
 """

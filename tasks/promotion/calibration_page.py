@@ -87,7 +87,7 @@ def task_calibrations(
     tasks: Sequence[TaskEvidence], slots: Mapping[str, Estimate], verdicts: Sequence[Verdict]
 ) -> list[TaskCalibration]:
     """Gather the calibration of every task that claims a mean."""
-    judged = {(v.task, v.segment): v.outcome.value for v in verdicts if v.gate == "calibration"}
+    judged = {(_task(v), v.segment): v.outcome.value for v in verdicts if v.gate == "calibration"}
     return [
         TaskCalibration(
             task=task.task,
@@ -129,8 +129,13 @@ def _draw_errors(terms: Sequence[Sensitivity]) -> IntervalChart | None:
     )
 
 
+def _task(verdict: Verdict) -> str:
+    """Return the task of a ratio; earlier programs wrote it in the subject alone."""
+    return verdict.task or verdict.subject.partition(".")[0]
+
+
 def _ratio_name(verdict: Verdict) -> str:
-    return f"{verdict.task}" if verdict.segment == ALL else f"{verdict.task} {verdict.segment}"
+    return _task(verdict) if verdict.segment == ALL else f"{_task(verdict)} {verdict.segment}"
 
 
 def _log_scale(ratio: float) -> float:
@@ -142,7 +147,7 @@ def _segment_columns(task: TaskEvidence) -> list[str]:
     return [name for name in _OF_A_SEGMENT if (name, ALL) in task.figures]
 
 
-def _segments(task: TaskEvidence, judged: Mapping[tuple[str | None, str], str]) -> Iterator[SegmentRow]:
+def _segments(task: TaskEvidence, judged: Mapping[tuple[str, str], str]) -> Iterator[SegmentRow]:
     for segment, counts in task.counts.items():
         figures = [_figure(task, name, segment) for name in _segment_columns(task)]
         verdict = judged.get((task.task, segment), "not gated")

@@ -12,19 +12,21 @@ What a reviewer reads comes from the stores alone: Airflow's users can write wha
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.contracts import UtilitySpec, digest
+from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.evaluation.evidence import GateEvidence
 from tasks.promotion import promote
 from tasks.promotion.answers import answers_of
-from tasks.promotion.case_page import Weighing, write_case
+from tasks.promotion.case_page import write_case
+from tasks.promotion.compose import pinned_utility
+from tasks.promotion.pages.changes import Weighing, list_changes
+from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
+from tasks.promotion.pages.words import vocabulary
 from tasks.promotion.promote import Judge
 from tasks.promotion.rules import Case, Support, changed_contracts, evidence_digest, require_support
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit
-from tasks.stores.manifest import Manifest, Role
-from tasks.stores.policies import POLICY_FILE
-from tasks.stores.registry import Registry
+from tasks.stores.manifest import Manifest
 from tasks.stores.releases import find_release, release_manifest, release_part
 from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.workspace import Workspace
@@ -77,7 +79,7 @@ def show(
     GateRefused
         The champion, or what speaks for the release, is not what the case was made of.
     """
-    registry, part = Registry(workspace.home), release_part(workspace, release)
+    part = release_part(workspace, release)
     champion = find_release(workspace, CHAMPION)
     manifest = release_manifest(workspace, release)
     old = None if champion is None else release_manifest(workspace, champion)
@@ -98,8 +100,8 @@ def show(
         evidence=evidence,
         loosened=dossier.loosened,
     )
-    weighing = Weighing(_utility(registry, manifest), None if old is None else _utility(registry, old))
-    return write_case(case, dossier.gates, weighing, why=why, support=support, links=links)
+    first = _first_screen(workspace, dossier, manifest, old, champion)
+    return write_case(case, dossier.gates, first, why=why, support=support, links=links)
 
 
 def approvers(workspace: Workspace, *, release: int, run: str) -> str:
@@ -121,7 +123,17 @@ def _gate_run(workspace: Workspace, release: int) -> str:
     return run
 
 
-def _utility(registry: Registry, manifest: Manifest) -> UtilitySpec:
-    pinned = manifest.part(Role.UTILITY_POLICY)
-    folder = registry.fetch(pinned)
-    return UtilitySpec.model_validate_json((folder / POLICY_FILE).read_bytes())
+def _first_screen(
+    workspace: Workspace,
+    dossier: GateEvidence,
+    manifest: Manifest,
+    old: Manifest | None,
+    champion: int | None,
+) -> FirstScreen:
+    """Make the first screen of the dossier from what the stores hold, not from what was written of it."""
+    weighing = Weighing(
+        pinned_utility(workspace, manifest), None if old is None else pinned_utility(workspace, old)
+    )
+    words = vocabulary(workspace.contracts, champion=champion)
+    subject = Subject(workspace.surface, dossier.release, champion, dossier.verdict)
+    return first_screen(subject, dossier.gates, list_changes(manifest, old, weighing), words)

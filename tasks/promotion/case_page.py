@@ -2,40 +2,26 @@
 
 ::
 
-    what the gates say, and beside which champion       why it is to be promoted
-    every warning, the figures that moved               tasks and policies that changed, what supports them
+    what the gates say, and beside which champion       the dossier's sentence, and why it is to be promoted
+    every warning, what changed, the guardrails         harmed segments, what supports changed policies
     links to release, champion and dossier              the digest of the evidence
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
 
-from tasks.contracts import UtilitySpec
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.promotion.pages.first_screen import FirstScreen
 from tasks.promotion.rules import POLICIES, Case, Support
-from tasks.release.description import markdown_table, plain_markdown, weight_terms
-from tasks.reports.numbers import format_estimate
+from tasks.release.description import markdown_table, plain_markdown
 
-_COMPARED: Final = frozenset({"model", "decision", "shadow"})
-"""The gates whose figures say what changes for people."""
-_WARNINGS, _FIGURES, _TERMS = 4, 10, 6
-
-
-@dataclass(frozen=True)
-class Weighing:
-    """The utility policies of the release and of the champion, None where there is no champion."""
-
-    release: UtilitySpec
-    champion: UtilitySpec | None
+_WARNINGS, _RAILS, _HARMED = 3, 6, 3
 
 
 def write_case(
     case: Case,
     verdicts: Sequence[Verdict],
-    weighing: Weighing,
+    first: FirstScreen,
     *,
     why: str,
     support: Support,
@@ -46,16 +32,19 @@ def write_case(
     Parameters
     ----------
     verdicts : of every gate, beside the champion of the case.
+    first : the first screen of the release's dossier.
     why : the reason that was given for the promotion.
     links : addresses by their words.
     """
     blocks = (
         [_verdict(case, verdicts)],
+        [plain_markdown(first.sentence)],
         [f"Why: {plain_markdown(why)}"],
-        _listed(case.warnings),
-        _figures(verdicts),
+        _listed(case.warnings, most=_WARNINGS),
+        _changed(case, first),
+        _rails(first),
+        _harmed(first),
         [_changes(case, support)],
-        _weights(weighing),
         [" · ".join(f"[{words}]({address})" for words, address in links.items() if address)],
         [f"Evidence `{case.evidence}`"],
     )
@@ -69,22 +58,33 @@ def _verdict(case: Case, verdicts: Sequence[Verdict]) -> str:
     return f"The gates say **{case.verdict}** {beside}: {counted}."
 
 
-def _listed(lines: Sequence[str]) -> Iterator[str]:
-    for line in lines[:_WARNINGS]:
+def _listed(lines: Sequence[str], *, most: int) -> Iterator[str]:
+    for line in lines[:most]:
         yield f"- {plain_markdown(line)}"
-    if len(lines) > _WARNINGS:
-        yield f"- and {len(lines) - _WARNINGS} more, in the dossier"
+    if len(lines) > most:
+        yield f"- and {len(lines) - most} more, in the dossier"
 
 
-def _figures(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """Show the comparisons of the whole, the worst first."""
-    compared = [v for v in verdicts if v.gate in _COMPARED and v.segment == ALL and v.observed is not None]
-    compared.sort(key=lambda verdict: WORST_FIRST.index(verdict.outcome))
-    rows = [
-        [v.subject, format_estimate(v.observed, relative=v.relative), v.threshold, v.outcome.value]
-        for v in compared[:_FIGURES]
-    ]
-    return markdown_table(["figure", "observed", "allowed", "verdict"], rows) if rows else iter(())
+def _changed(case: Case, first: FirstScreen) -> Iterator[str]:
+    """Show what is not the champion's, and what is."""
+    rows = [[change.of, change.words] for change in first.changes]
+    return markdown_table([f"against champion {case.champion}", "what changed"], rows) if rows else iter(())
+
+
+def _rails(first: FirstScreen) -> Iterator[str]:
+    """Show the guardrails of the whole, the worst first."""
+    rows = [[rail.metric, rail.observed, rail.allowed, rail.outcome] for rail in first.rails[:_RAILS]]
+    return markdown_table(["guardrail", "observed", "allowed", "verdict"], rows) if rows else iter(())
+
+
+def _harmed(first: FirstScreen) -> Iterator[str]:
+    if not first.harmed:
+        yield "No segment is shown to be harmed."
+    for line in first.harmed[:_HARMED]:
+        yield f"- Harmed: {plain_markdown(line)}"
+    more = len(first.harmed) + first.more_harmed - _HARMED
+    if more > 0:
+        yield f"- and {more} more segments, in the dossier"
 
 
 def _changes(case: Case, support: Support) -> str:
@@ -96,21 +96,3 @@ def _changes(case: Case, support: Support) -> str:
     if support.experiment:
         return f"It changes {files}. Supported by the experiment {plain_markdown(support.experiment)}."
     return f"It changes {files}. Without an experiment: {plain_markdown(support.waiver or '')}"
-
-
-def _weights(weighing: Weighing) -> Iterator[str]:
-    """Show the weights that are not the champion's."""
-    if weighing.champion is None:
-        return
-    before, after = _terms(weighing.champion), _terms(weighing.release)
-    names = [name for name in {**after, **before} if before.get(name) != after.get(name)]
-    if not names:
-        return
-    rows = [[name, before.get(name, "none"), after.get(name, "none")] for name in names[:_TERMS]]
-    yield from markdown_table(["weight", "champion", "release"], rows)
-    if len(names) > _TERMS:
-        yield f"\nand {len(names) - _TERMS} more weights, in the release's description"
-
-
-def _terms(utility: UtilitySpec) -> dict[str, str]:
-    return {term: weight for term, weight, _ in weight_terms(utility)}

@@ -43,13 +43,20 @@ def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", 
         return Hold(("no gate was judged",), ())
     ordered = sorted(verdicts, key=lambda verdict: not verdict.harms_segment)
     warnings = tuple(explain_verdict(v) for v in ordered if _warns(v, cannot_tell))
-    reasons = tuple(explain_verdict(v) for v in ordered if _holds(v, cannot_tell))
+    reasons = tuple(explain_verdict(v) for v in ordered if holds_release(v, cannot_tell))
     if not reasons and not any(v.outcome in {Outcome.PASS, Outcome.WARN} for v in verdicts):
         reasons = ("nothing could be told: no verdict is a pass",)
     return Hold(reasons, warnings) if reasons else Promote(warnings)
 
 
-def _holds(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> bool:
+def holds_release(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> bool:
+    """Whether a verdict by itself holds a release.
+
+    Examples
+    --------
+    >>> holds_release(Verdict("data", "click.rows", "all", Outcome.CANNOT_TELL, ">= 9", None), "warn")
+    False
+    """
     if verdict.outcome is Outcome.CANNOT_TELL:
         return cannot_tell == "hold" if verdict.holds is None else verdict.holds
     return stops(verdict.outcome)
@@ -57,7 +64,7 @@ def _holds(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> bool:
 
 def _warns(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> bool:
     doubtful = verdict.outcome in {Outcome.WARN, Outcome.CANNOT_TELL}
-    return doubtful and not _holds(verdict, cannot_tell)
+    return doubtful and not holds_release(verdict, cannot_tell)
 
 
 def explain_verdict(verdict: Verdict) -> str:

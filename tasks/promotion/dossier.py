@@ -1,7 +1,7 @@
 """The dossier of a release: the decision, its reasons and all evidence on one page and in one JSON document.
 
-The page answers in order: may it serve, why not, what do the probabilities mean, what does the decision do,
-and what was it made from.
+The first screen is for who approves: may it serve, why, what to do, what changed, which bounds, who is
+harmed. The sections below it are for who digs; `tasks.promotion.pages` prepares each.
 """
 
 import base64
@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tasks.evaluation.evidence import ConflictEvidence, GateEvidence, ProxyEvidence
+from tasks.evaluation.evidence import ConflictEvidence, GateEvidence, ProxyEvidence, ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.promotion.calibration_page import (
@@ -22,12 +23,33 @@ from tasks.promotion.calibration_page import (
 )
 from tasks.promotion.decision import Decision, Hold, Promote
 from tasks.promotion.heat_map import draw_heat_map
+from tasks.promotion.pages.calendar import draw_calendar
+from tasks.promotion.pages.changes import Change
+from tasks.promotion.pages.decision_part import Worths
+from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
+from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs
+from tasks.promotion.pages.rails import BASELINE_AT, BOUND_AT
+from tasks.promotion.pages.task_rows import SIZE, list_tasks
+from tasks.promotion.pages.verdict_table import tabulate_verdicts
+from tasks.promotion.pages.words import Vocabulary
 from tasks.promotion.proxy_figures import draw_proxy
 from tasks.release.conflicts import describe_overlaps
 from tasks.release.sensitivity import AMPLIFIED, Sensitivity
 from tasks.reports.render import render
 from tasks.stores.manifest import Manifest
 
+_SECTIONS = {
+    "first": "Verdict",
+    "why": "In detail",
+    "decision": "Decision",
+    "tasks": "Tasks",
+    "calibration": "Calibration",
+    "labels": "Labels",
+    "shadow": "Shadow",
+    "lineage": "Lineage",
+    "verdicts": "All verdicts",
+}
+"""The sections by their anchors, in the order of the page."""
 _METRICS = (
     "auc",
     "auc_by_request",
@@ -55,7 +77,8 @@ class Dossier:
     ``tasks`` holds the figures of each on the test slice, ``slots`` by task the calibration ratio of the
     items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` PNG bytes by caption,
     ``rules`` the gates, base rates and reviewers of then, ``loosened`` what lets more
-    through than when it was made.
+    through than when it was made. ``words`` are those of the surface, ``changes`` what is not
+    the ``champion``'s, ``movers`` the shares of looks that change, ``mlflow`` where people open MLflow.
     """
 
     surface: str
@@ -74,6 +97,14 @@ class Dossier:
     rules: Mapping[str, object] | None = None
     judged_as_of: str | None = None
     loosened: Sequence[str] = ()
+    champion: int | None = None
+    words: Vocabulary = field(default_factory=Vocabulary)
+    changes: Sequence[Change] = ()
+    worths: Worths | None = None
+    movers: Sequence[Measured] = ()
+    validation: ValidationEvidence | None = None
+    shadow: ShadowEvidence | None = None
+    mlflow: MlflowPages = field(default_factory=MlflowPages)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -111,38 +142,63 @@ class Dossier:
             judged_as_of=None if self.judged_as_of == self.as_of else self.judged_as_of,
         )
 
+    def first(self) -> FirstScreen:
+        """Return what an approver reads first."""
+        subject = Subject(self.surface, self.release, self.champion, self.verdict)
+        return first_screen(subject, self.verdicts, self.changes, self.words)
+
     def to_html(self) -> str:
         """Write the dossier as one self-contained page."""
         return render(
             "dossier.html.j2",
             title=f"{self.surface} release {self.release}: {self.verdict}",
-            facts=[
-                f"as of {self.as_of}, label snapshot {self.manifest.snapshot.id}",
-                *(
-                    [f"judged as of {self.judged_as_of}"]
-                    if self.judged_as_of not in {None, self.as_of}
-                    else []
-                ),
-                f"{len(self.verdicts)} verdicts: {_counted(self.verdicts)}",
-            ],
+            about=f"{self.surface} release {self.release}",
+            sections=_SECTIONS,
+            facts=self._facts(),
+            first=self.first(),
+            champion=self.champion,
+            beside=self.words.baseline,
+            baseline_at=BASELINE_AT,
+            bound_at=BOUND_AT,
             reasons=self.decision.reasons if isinstance(self.decision, Hold) else (),
             warnings=self.warnings,
             notes=self.notes,
-            verdicts=sorted(self.verdicts, key=lambda verdict: WORST_FIRST.index(verdict.outcome)),
+            worths=self.worths,
+            described={name: task.did for name, task in self.words.tasks.items()},
+            constraints=self._constraints(),
+            movers=self.movers,
+            utility=self._sensitivity(),
+            amplified=AMPLIFIED,
+            task_rows=list_tasks(self.tasks, self.verdicts, self.words),
+            picture_size=SIZE,
             ratios=draw_ratios(self.verdicts),
             calibrations=task_calibrations(self.tasks, self.slots, self.verdicts),
             calibration_errors=ERRORS,
-            utility=self._sensitivity(),
-            amplified=AMPLIFIED,
             tasks=self.tasks,
             metrics=[m for m in _METRICS if any((m, ALL) in task.figures for task in self.tasks)],
             pictures={caption: base64.b64encode(png).decode() for caption, png in self.pictures.items()},
             proxies=[draw_proxy(proxy) for proxy in self.proxies],
             heat_map=draw_heat_map(self.conflicts),
             overlaps=list(describe_overlaps(self.conflicts)) if self.conflicts else [],
-            parts=self.manifest.parts,
-            ages=self.manifest.ages(),
+            calendar=draw_calendar(self.validation.calendar if self.validation else None),
+            validation=self.validation,
+            shadow=self.shadow,
+            manifest=self.manifest,
+            pins=list_pins(self.manifest, self.mlflow),
+            runs=list_runs(self.verdicts, self.mlflow),
+            table=tabulate_verdicts(self.verdicts, self.words, self.mlflow),
         )
+
+    def _facts(self) -> list[str]:
+        later = [f"judged as of {self.judged_as_of}"] if self.judged_as_of not in {None, self.as_of} else []
+        made = f"as of {self.as_of}, label snapshot {self.manifest.snapshot.id}"
+        return [made, *later, f"{len(self.verdicts)} verdicts: {_counted(self.verdicts)}"]
+
+    def _constraints(self) -> dict[str, str]:
+        """Return what each hard constraint of the release keeps off, by its name."""
+        policies = self.worths.policies if self.worths else ()
+        names = dict.fromkeys(name for policy in policies for name in policy.hard_constraints)
+        return {name: self.words.constraints.get(name, "") for name in names}
 
     def _sensitivity(self) -> UtilitySensitivity | None:
         if self.utility is None:

@@ -1,22 +1,18 @@
 """The gate step: all evidence of a release becomes Promote or Hold, in dossier, registry and MLflow."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
-from tasks.calibration.pictures import gather_pictures
 from tasks.contracts import Contracts, canonical, digest
 from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
-from tasks.evaluation.evidence import ReleaseEvidence, ValidationEvidence
-from tasks.evaluation.figures import TaskEvidence
-from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
+from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.evaluation.verdicts import Verdict
+from tasks.promotion.compose import Documents, Judged, compose_dossier
 from tasks.promotion.decision import Hold, decide_release
-from tasks.promotion.dossier import Dossier, SlotUtility
+from tasks.promotion.dossier import Dossier
 from tasks.promotion.gates import Evidence, Runs, judge_release
 from tasks.promotion.loosened_gates import name_loosened
 from tasks.promotion.reference_gate import weighted_tasks
@@ -25,11 +21,10 @@ from tasks.promotion.unmeasured_joints import judge_unmeasured
 from tasks.release.description import describe_verdict
 from tasks.release.proxies import judge_proxies
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
-from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.stores.manifest import Manifest
 from tasks.stores.registry import Registry
-from tasks.stores.releases import VERDICT, release_manifest, release_part, resolve_tested_release
-from tasks.stores.runs import StepKey, StepRun, read_evidence, step_run
+from tasks.stores.releases import VERDICT, release_manifest, release_part
+from tasks.stores.runs import StepKey, StepRun, step_run
 from tasks.stores.workspace import Workspace, format_instant, write_report
 
 DOSSIER: Final = "dossier"
@@ -68,27 +63,6 @@ class StepRuns:
     later_validation: str = ""
 
 
-@dataclass(frozen=True)
-class _Documents:
-    """The evidence of each step."""
-
-    validation: ValidationEvidence
-    release: ReleaseEvidence
-    simulation: SimulationEvidence
-    shadow: ShadowEvidence
-    later_validation: ValidationEvidence | None
-
-    @classmethod
-    def read(cls, home: Path, runs: Runs) -> "_Documents":
-        return cls(
-            read_evidence(home, runs.validation, ValidationEvidence),
-            read_evidence(home, runs.release, ReleaseEvidence),
-            read_evidence(home, runs.simulation, SimulationEvidence),
-            read_evidence(home, runs.shadow, ShadowEvidence),
-            read_evidence(home, runs.later_validation, ValidationEvidence) if runs.later_validation else None,
-        )
-
-
 def run(
     workspace: Workspace,
     *,
@@ -117,7 +91,7 @@ def run(
         steps.validation, registry.run_id(part), steps.simulation, steps.shadow, steps.later_validation
     )
     manifest = release_manifest(workspace, release)
-    documents = _Documents.read(workspace.home, runs)
+    documents = Documents.read(workspace.home, runs)
     _refuse_foreign(documents, release, manifest)
     judged = as_of or manifest.as_of
     asked = {"release": release, "as_of": format_instant(judged), **vars(runs)}
@@ -125,7 +99,7 @@ def run(
     tags = {"release": release, "as_of": format_instant(manifest.as_of)}
     key = StepKey(workspace.home, workspace.surface, "gate", inputs)
     with step_run(key, parent_run=parent_run, tags=tags) as opened:
-        dossier = _dossier(workspace, release, manifest, runs, documents, judged)
+        dossier = _dossier(workspace, release, runs, documents, judged)
         path = _write(workspace, opened, dossier, stands=stands)
         shown = dossier.evidence().to_json()
         if not stands:
@@ -142,7 +116,7 @@ def run(
         )
 
 
-def _refuse_foreign(documents: _Documents, release: int, manifest: Manifest) -> None:
+def _refuse_foreign(documents: Documents, release: int, manifest: Manifest) -> None:
     """Refuse evidence that is not about this release: it would judge something else."""
     about = {
         "simulation": (documents.simulation.release, release),
@@ -158,38 +132,19 @@ def _refuse_foreign(documents: _Documents, release: int, manifest: Manifest) -> 
 
 
 def _dossier(
-    workspace: Workspace,
-    release: int,
-    manifest: Manifest,
-    runs: Runs,
-    documents: _Documents,
-    judged: datetime,
+    workspace: Workspace, release: int, runs: Runs, documents: Documents, judged: datetime
 ) -> Dossier:
-    evidence = _gather(judged, runs, documents, workspace.contracts)
     gates = workspace.contracts.surface.gates
-    verdicts = judge_release(gates, evidence)
-    return Dossier(
-        surface=workspace.surface,
-        release=release,
-        as_of=format_instant(manifest.as_of),
-        judged_as_of=format_instant(judged),
-        decision=decide_release(verdicts, cannot_tell=gates.cannot_tell),
-        verdicts=verdicts,
-        tasks=evidence.tasks,
-        manifest=manifest,
-        notes=documents.simulation.notes,
-        slots=slot_ratios(documents.simulation.measured),
-        utility=_slot_utility(documents.simulation, evidence.tasks),
-        pictures=gather_pictures(
-            workspace,
-            release_manifest(workspace, resolve_tested_release(workspace, release)),
-            release_run=runs.release,
-        ),
-        proxies=documents.release.proxies,
-        conflicts=documents.release.conflicts,
-        rules=canonical(workspace.contracts.surface.rules),
-        loosened=_loosened(workspace.contracts, manifest, documents.release),
+    verdicts = judge_release(gates, _gather(judged, runs, documents, workspace.contracts))
+    manifest = release_manifest(workspace, release)
+    said = Judged(
+        verdicts,
+        decide_release(verdicts, cannot_tell=gates.cannot_tell),
+        judged,
+        canonical(workspace.contracts.surface.rules),
+        _loosened(workspace.contracts, manifest, documents.release),
     )
+    return compose_dossier(workspace, release, runs, documents, said)
 
 
 def _loosened(contracts: Contracts, manifest: Manifest, released: ReleaseEvidence) -> tuple[str, ...]:
@@ -201,16 +156,7 @@ def _loosened(contracts: Contracts, manifest: Manifest, released: ReleaseEvidenc
     return name_loosened(Rules.model_validate(released.rules), contracts.surface.rules)
 
 
-def _slot_utility(simulation: SimulationEvidence, tasks: Sequence[TaskEvidence]) -> SlotUtility | None:
-    """Hold the composition of the utility against the calibration of its heads."""
-    made = simulation.composition
-    if made is None:
-        return None
-    terms = sensitivities(made, slot_ratios(simulation.measured), whole_ratios(tasks))
-    return SlotUtility(made.utility, made.spread, terms)
-
-
-def _description(documents: _Documents, dossier: Dossier) -> str:
+def _description(documents: Documents, dossier: Dossier) -> str:
     return describe_verdict(
         documents.release.description,
         verdict=dossier.verdict,
@@ -219,7 +165,7 @@ def _description(documents: _Documents, dossier: Dossier) -> str:
     )
 
 
-def _gather(as_of: datetime, runs: Runs, documents: _Documents, contracts: Contracts) -> Evidence:
+def _gather(as_of: datetime, runs: Runs, documents: Documents, contracts: Contracts) -> Evidence:
     return Evidence(
         as_of=as_of,
         runs=runs,

@@ -21,6 +21,7 @@ import pandas as pd
 
 from tasks.calibration.joint import fit_joint
 from tasks.calibration.pictures import draw_joint
+from tasks.calibration.reliability import curve_points
 from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, predicted, probability
 from tasks.contracts.chains import chain, join_outcomes
 from tasks.evaluation.figures import TaskFigures, measure
@@ -152,7 +153,8 @@ class Rehearsal:
                 yield figures.without_estimates()
                 continue
             references = self._references(heads.heads[task], LabelledDays(frame, outcomes), shown)
-            yield figures.model_copy(update={"references": references})
+            points = curve_points(shown, outcomes) if kind in {"binary", "value"} else ()
+            yield figures.model_copy(update={"references": references, "curve": points})
 
     def _references(self, head: Head, test: LabelledDays, predictions: Floats) -> HeadReferences | None:
         """Hold a head against what its calibrate days say without it."""

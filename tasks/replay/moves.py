@@ -137,7 +137,7 @@ class Pair:
         order = np.lexsort((names, -moved.round(9), -replaced))
         for code in [one for one in order[:MOST_EXAMPLES] if moved[one] > 0]:
             rows = np.flatnonzero(log.requests == code)
-            slots = tuple(_side_by_side(rows, self.before.slot, self.after.slot, items))
+            slots = tuple(side_by_side(rows, self.before.slot, self.after.slot, items))
             yield ExampleRequest(request=str(names[code]), replaced=int(replaced[code]), slots=slots)
 
 
@@ -147,7 +147,7 @@ def _moves(before: Ints, after: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArra
     return now < was, now > was
 
 
-def _side_by_side(
+def side_by_side(
     rows: npt.NDArray[np.intp], before: Ints, after: Ints, items: Sequence[object]
 ) -> Iterator[ExampleSlot]:
     """Yield each place of a request with the items that the two policies put there."""

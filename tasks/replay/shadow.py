@@ -19,11 +19,13 @@ import pyarrow as pa
 from tasks import columns as c
 from tasks.contracts import digest
 from tasks.errors import DataError
-from tasks.evaluation.replay_evidence import Reproduction, ShadowComparison, ShadowEvidence
+from tasks.evaluation.replay_evidence import Reproduction, ShadowComparison, ShadowEvidence, ShadowExample
 from tasks.evaluation.verdicts import stops
+from tasks.release.loading import LoadedRelease
 from tasks.release.view import load
 from tasks.replay.compare import compare
 from tasks.replay.logged_candidates import newest_candidates
+from tasks.replay.shadow_examples import Explain, shadow_examples
 from tasks.replay.shadow_verdicts import judge_shadow
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.delta import replace_rows
@@ -98,9 +100,8 @@ def run(
             run_id = opened.run_id
     evidence = read_evidence(workspace.home, run_id, ShadowEvidence)
     verdicts = judge_shadow(workspace.contracts.surface.gates.shadow, evidence.comparison, run=run_id)
-    return ShadowResult(
-        run_id=run_id, verdicts=[verdict.to_json() for verdict in verdicts], **evidence.content()
-    )
+    shown = {name: value for name, value in evidence.content().items() if name != "examples"}
+    return ShadowResult(run_id=run_id, verdicts=[verdict.to_json() for verdict in verdicts], **shown)
 
 
 def _shadow(workspace: Workspace, as_of: datetime, challenger: int, champion: int | None) -> ShadowEvidence:
@@ -113,8 +114,11 @@ def _shadow(workspace: Workspace, as_of: datetime, challenger: int, champion: in
     scored = {version: release.score(candidates) for version, release in releases.items()}
     tasks = {task for release in releases.values() for task in release.manifest.tasks}
     comparison: ShadowComparison | None = None
+    examples: tuple[ShadowExample, ...] = ()
     if champion is not None:
         comparison = compare(scored[challenger], scored[champion], candidates[c.USER_ID])
+        explained = (_explain(releases[challenger], candidates), _explain(releases[champion], candidates))
+        examples = tuple(shadow_examples(scored[challenger], scored[champion], explained))
     _keep(workspace, day, as_of, scored)
     return ShadowEvidence(
         challenger=challenger,
@@ -123,7 +127,19 @@ def _shadow(workspace: Workspace, as_of: datetime, challenger: int, champion: in
         candidates=len(candidates),
         comparison=comparison,
         reproduced=reproduce(candidates, scored, tasks=tasks),
+        examples=examples,
     )
+
+
+def _explain(release: LoadedRelease, candidates: pd.DataFrame) -> Explain:
+    """Return how a release explains one of the requests."""
+    requests = candidates[c.REQUEST_ID].astype(str)
+
+    def explain(request: str) -> pd.DataFrame:
+        mine = candidates[requests == request]
+        return release.explain(mine, mine[c.REQUEST_ID].iloc[0])
+
+    return explain
 
 
 def reproduce(

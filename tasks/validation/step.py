@@ -19,6 +19,7 @@ from tasks.logs.rows import EVENTS, IMPRESSIONS
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, format_instant, write_report
 from tasks.validation.findings import SuiteResult, worst_severity
+from tasks.validation.label_calendar import label_calendar
 from tasks.validation.measure import measure
 from tasks.validation.report import validation_report
 from tasks.validation.suites import load_suite, run_suite
@@ -112,6 +113,7 @@ def _validate(
             severity=severity,
             expectations=findings,
             report=str(report),
+            calendar=label_calendar(measured["labels"], results),
         )
     )
 

@@ -115,6 +115,14 @@ def test_every_move_is_in_the_audit_still(untouched: Home) -> None:
     holds(untouched.run("release", "history", NAME), untouched.expected("history"))
 
 
+def test_the_dossier_is_written_from_what_was_kept(untouched: Home) -> None:
+    shown = untouched.run("release", "show", NAME, "champion", "--html")
+    page = Path(shown["dossier"]).read_text(encoding="utf-8")
+    assert "feed release 1: " in page
+    assert "kept no calendar of them" in page
+    assert page.count("<section id=") == 9
+
+
 def test_the_release_scores_as_it_did(untouched: Home, tmp_path: Path) -> None:
     given = ("--release", "champion", "--input", str(untouched.made.expected / "candidates.parquet"))
     told = untouched.run("score", NAME, *given, "--out", str(tmp_path / "scored.parquet"))

@@ -58,8 +58,12 @@ def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
 ) -> None:
     told = page(second_retrain.workspace, case).splitlines()
     assert told[0].startswith("The gates say **promote** beside champion 1: ")
+    assert told[2].startswith("No gate holds it: ")
     assert "It changes utility.yaml. Supported by the experiment feed-142." in told
-    assert "| click_30m | 0.8 | 1.6 |" in told
+    assert "| policy | click_30m 0.8 -> 1.6 |" in told
+    assert "| models | click_30m is new, 5 are the champion's |" in told
+    assert any(row.startswith("| hide_2d_rate | ") for row in told), "the guardrails"
+    assert "No segment is shown to be harmed." in told
     assert "[dossier](http://mlflow/7)" in told
     assert told[-1] == f"Evidence `{case.evidence}`"
     assert len(told) <= 40

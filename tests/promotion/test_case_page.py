@@ -1,46 +1,52 @@
 """What a reviewer reads before answering: the verdict, what is doubtful, what changes, and what it rests on."""
 
-from tasks.contracts import UtilitySpec
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.case_page import Weighing, write_case
+from dataclasses import replace
+
+from tasks.evaluation.verdicts import Outcome
+from tasks.promotion.case_page import write_case
+from tasks.promotion.pages.changes import Change
+from tasks.promotion.pages.first_screen import FirstScreen
+from tasks.promotion.pages.rails import Rail
 from tasks.promotion.rules import Case, Support
+from tests.promotion.pages.vocabularies import verdict
 from tests.promotion.test_rules import EVIDENCE, a_case
 
-
-def utility(**weights: object) -> UtilitySpec:
-    plain = {"policy": "toy", "version": 1, "owner": "ranking", "approvals": ["product"]}
-    return UtilitySpec.model_validate({**plain, "weights": weights})
-
-
-def verdict(gate: str, subject: str, outcome: Outcome, *seen: float, **more: object) -> Verdict:
-    observed = None
-    if seen:
-        figure, low, high = seen
-        observed = Estimate(figure, low, high, 900)
-    return Verdict(gate, subject, "all", outcome, "<= 0.005", observed, **more)  # type: ignore[arg-type]  # a table of fields
-
-
-BEFORE = utility(click=0.4, buy={"weight": 20.0, "times": "margin"}, hide=-3.0)
-AFTER = utility(click=1.6, buy={"weight": 20.0, "times": "margin"}, share=2.0)
-CHANGED, NONE = Weighing(AFTER, BEFORE), Support()
+NONE = Support()
 VERDICTS = (
     verdict("data", "click.rows", Outcome.PASS, 1200, 1200, 1200),
     verdict("model", "click.auc_drop", Outcome.PASS, 0.001, -0.002, 0.004),
-    verdict("decision", "hide_rate", Outcome.WARN, 0.05, 0.01, 0.09, relative=True),
+    verdict("decision", "hide_rate", Outcome.WARN, 0.05, 0.01, 0.09),
     verdict("shadow", "overlap_at_k", Outcome.NO_RULE),
+)
+
+
+def a_rail(metric: str, outcome: str) -> Rail:
+    return Rail(metric, "", outcome, "+5.0% [+1.0%, +9.0%]", "rise of 4.0%", 50.0, 40.0, 60.0, beyond=False)
+
+
+FIRST = FirstScreen(
+    verdict="promote",
+    sentence="People hid it 5% more often.",
+    next_step="Ask.",
+    changes=(
+        Change("policy", "click 0.4 -> 1.6; share none -> 2", differs=True),
+        Change("code", "the same", differs=False),
+    ),
+    rails=(a_rail("hide_rate", "warn"), a_rail("click_rate", "pass")),
+    harmed=("Where tenure is new, people hid it 9% more often.",),
+    more_harmed=0,
 )
 
 
 def page(
     case: Case,
     *,
-    verdicts: tuple[Verdict, ...] = VERDICTS,
-    weighing: Weighing = CHANGED,
+    first: FirstScreen = FIRST,
     why: str = "carts rose",
     support: Support = NONE,
     links: dict[str, str] | None = None,
 ) -> str:
-    return write_case(case, verdicts, weighing, why=why, support=support, links=links or {})
+    return write_case(case, VERDICTS, first, why=why, support=support, links=links or {})
 
 
 def test_the_whole_page_reads_like_this() -> None:
@@ -50,22 +56,25 @@ def test_the_whole_page_reads_like_this() -> None:
         [
             "The gates say **promote** beside champion 3: 2 pass, 1 warn, 1 no_rule.",
             "",
+            "People hid it 5% more often.",
+            "",
             "Why: carts rose",
             "",
             "- decision warn: hide_rate +5.0%",
             "",
-            "| figure | observed | allowed | verdict |",
+            "| against champion 3 | what changed |",
+            "| --- | --- |",
+            "| policy | click 0.4 -> 1.6; share none -> 2 |",
+            "| code | the same |",
+            "",
+            "| guardrail | observed | allowed | verdict |",
             "| --- | --- | --- | --- |",
-            "| hide_rate | +5.0% [+1.0%, +9.0%] | <= 0.005 | warn |",
-            "| click.auc_drop | 0.001 [-0.002, 0.004] | <= 0.005 | pass |",
+            "| hide_rate | +5.0% [+1.0%, +9.0%] | rise of 4.0% | warn |",
+            "| click_rate | +5.0% [+1.0%, +9.0%] | rise of 4.0% | pass |",
+            "",
+            "- Harmed: Where tenure is new, people hid it 9% more often.",
             "",
             "It changes utility.yaml. Supported by the experiment feed-142.",
-            "",
-            "| weight | champion | release |",
-            "| --- | --- | --- |",
-            "| click | 0.4 | 1.6 |",
-            "| share | none | 2 |",
-            "| hide | -3 | none |",
             "",
             "[release 4](http://mlflow/4) · [champion 3](http://mlflow/3)",
             "",
@@ -80,15 +89,14 @@ def test_a_waiver_is_shown_as_what_it_is() -> None:
 
 
 def test_a_release_that_changes_no_policy_says_so() -> None:
-    told = page(a_case(), weighing=Weighing(BEFORE, BEFORE))
-    assert "Tasks, utility and slate policy are those of champion 3." in told
-    assert "| weight |" not in told
+    assert "Tasks, utility and slate policy are those of champion 3." in page(a_case())
 
 
 def test_the_first_release_has_nothing_to_change() -> None:
-    told = page(a_case(champion=None), weighing=Weighing(BEFORE, None))
+    told = page(a_case(champion=None), first=replace(FIRST, changes=()))
     assert "**promote** without a champion: 2 pass" in told
     assert "It is the first" in told
+    assert "what changed" not in told
 
 
 def test_a_reason_cannot_pass_for_more_of_the_page() -> None:
@@ -96,27 +104,34 @@ def test_a_reason_cannot_pass_for_more_of_the_page() -> None:
     assert "Why: carts rose ## Evidence | hide_rate | -90% |\n" in told
 
 
-def test_figures_without_a_bound_do_not_take_the_place_of_doubtful_ones() -> None:
-    unbound = [verdict("decision", f"metric_{n}", Outcome.NO_RULE, 0.1, 0.0, 0.2) for n in range(10)]
-    passed, across, outside = (
-        verdict("decision", f"{outcome}_rate", outcome, 0.1, 0.0, 0.2)
-        for outcome in (Outcome.PASS, Outcome.CANNOT_TELL, Outcome.BLOCK)
+def test_words_of_a_contract_cannot_pass_for_markup() -> None:
+    odd = replace(
+        FIRST, sentence="<img src=x>", harmed=("<script>",), changes=(Change("<b>", "a | b", differs=True),)
     )
-    told = page(a_case(), verdicts=(*unbound, passed, across, outside))
-    rows = [line.split(" | ")[0] for line in told.splitlines() if line.startswith("| ")][2:]
-    assert rows[:4] == ["| block_rate", "| cannot_tell_rate", "| pass_rate", "| metric_0"]
+    told = page(a_case(), first=odd)
+    for markup in ("<img", "<script", "<b>"):
+        assert markup not in told
+    assert "| &lt;b> | a / b |" in told
+
+
+def test_where_nobody_is_harmed_that_is_said() -> None:
+    assert "No segment is shown to be harmed." in page(a_case(), first=replace(FIRST, harmed=()))
 
 
 def test_a_page_stays_short_whatever_there_is_to_say() -> None:
-    many = tuple(verdict("decision", f"metric_{n}", Outcome.WARN, 0.1, 0.0, 0.2) for n in range(50))
-    weighing = Weighing(utility(**{f"task_{n}": 1.0 for n in range(50)}), BEFORE)
-    links = {"release 4": "http://mlflow/4"}
+    many = replace(
+        FIRST,
+        changes=FIRST.changes * 3,
+        rails=tuple(a_rail(f"metric_{n}", "warn") for n in range(50)),
+        harmed=tuple(f"segment {n}" for n in range(8)),
+        more_harmed=20,
+    )
+    warnings = tuple(f"warning {n}" for n in range(50))
     told = page(
-        a_case(changed=("utility",), warnings=tuple(f"warning {n}" for n in range(50))),
-        verdicts=many,
-        weighing=weighing,
-        links=links,
-    ).splitlines()
-    assert len(told) <= 40
-    assert "- and 46 more, in the dossier" in told
-    assert "and 47 more weights, in the release's description" in told
+        a_case(changed=("utility",), warnings=warnings), first=many, links={"release 4": "http://mlflow/4"}
+    )
+    lines = told.splitlines()
+    assert len(lines) <= 40
+    assert "- and 47 more, in the dossier" in lines
+    assert "- and 25 more segments, in the dossier" in lines
+    assert "| metric_5 | +5.0% [+1.0%, +9.0%] | rise of 4.0% | warn |" in lines

@@ -1,15 +1,37 @@
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from tasks.contracts import SlateSpec, UtilitySpec
+from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.conflicts import TopOverlap
-from tasks.evaluation.evidence import ConflictEvidence, PairEvidence
-from tasks.evaluation.figures import SegmentCounts, TaskEvidence
+from tasks.evaluation.evidence import (
+    ConflictEvidence,
+    Finding,
+    GateEvidence,
+    PairEvidence,
+    ValidationEvidence,
+)
+from tasks.evaluation.figures import CurvePoint, SegmentCounts, TaskEvidence
+from tasks.evaluation.label_days import LabelCalendar, TaskDays
+from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.references import HeadReferences, RankReference
-from tasks.evaluation.replay_evidence import UtilityComposition
+from tasks.evaluation.replay_evidence import (
+    Measured,
+    MovedItem,
+    ShadowComparison,
+    ShadowEvidence,
+    ShadowExample,
+    UtilityComposition,
+)
 from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote
 from tasks.promotion.dossier import Dossier, SlotUtility
+from tasks.promotion.pages.changes import Change
+from tasks.promotion.pages.decision_part import count_worths
+from tasks.promotion.pages.lineage import MlflowPages
+from tasks.promotion.pages.words import TaskWords, Vocabulary
 from tasks.release.sensitivity import sensitivities
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.promotion.test_proxy_figures import LOW, TOP, proxy
@@ -68,8 +90,13 @@ def composed(*terms: dict[str, object]) -> UtilityComposition:
 
 def test_the_page_begins_with_the_verdict_and_says_why() -> None:
     page = DOSSIER.to_html()
-    assert "<h1>feed release 7: hold</h1>" in page
-    assert page.index("Why it is held") < page.index("What these data cannot tell") < page.index("<h2>Gates")
+    assert '<h1>feed release 7: <span class="hold">hold</span></h1>' in page
+    said = "Where source is &lt;ads&gt;, people did click 30% more often than it predicts; 10% less to 10% more is"
+    order = [
+        page.index(part) for part in ("<h1>", said, "What to do next", "Why it is held", "What these data")
+    ]
+    assert order == sorted(order)
+    assert page.index("What these data cannot tell") < page.index("<h2>All verdicts")
 
 
 def test_the_page_is_self_contained_and_escapes_what_it_shows() -> None:
@@ -237,3 +264,150 @@ def test_tasks_that_pull_apart_are_drawn_and_named() -> None:
     assert page.count('<rect class="together"') == page.count('<rect class="apart"') == 1
     assert "click: 0.5 [0.4, 0.6] of its top tenth is in hide&#39;s, by chance 0.1" in page
     assert "How tasks go together" not in DOSSIER.to_html()
+
+
+def beside_a_champion() -> Dossier:
+    """Return a dossier with something in each of its sections; names that people wrote are hostile."""
+    seen = Estimate(0.111, 0.024, 0.22, 900)
+    rail = Verdict(
+        *("decision", "click_rate", "all", Outcome.CANNOT_TELL, "rise of 10.0%", seen),
+        evidence="run-2",
+        relative=True,
+        holds=True,
+        allowed=Bounds(high=0.1),
+    )
+    unruled = Verdict("shadow", "overlap_at_k", "all", Outcome.NO_RULE, "", None)
+    exact = Estimate(0.9, 0.8, 1.0, 90)
+    slots = (
+        ExampleSlot(place=1, before="<tea>", after="<soup>", place_before=3),
+        ExampleSlot(place=2, before="bread", after="bread", place_before=2),
+    )
+    moved = MovedItem(item="<soup>", place=1, place_before=3, task="click", before=0.1, after=0.234567)
+    calendar = TaskDays(task="click", observed=(9,), positive=(1,), immature=(0,), left_out=(0,))
+    return replace(
+        DOSSIER,
+        verdicts=(rail, RATIO, unruled),
+        tasks=(replace(CLICK, curve=(CurvePoint(predicted=0.1, observed=0.2, rows=9),)),),
+        champion=6,
+        words=Vocabulary({"click": TaskWords("<opened> it")}, ("source",), baseline="champion 6"),
+        changes=(
+            Change("data", "labels as of 2026-05-01, 2 days newer", differs=True),
+            Change("code", "the same", differs=False),
+        ),
+        worths=count_worths(
+            UtilitySpec.model_validate(
+                {
+                    "policy": "toy",
+                    "version": 4,
+                    "owner": "o",
+                    "approvals": ["product"],
+                    "weights": {"click": 0.5, "hide": -4.0},
+                    "contexts": [{"name": "night", "when": {"hour": ["<late>"]}, "weights": {"hide": -8.0}}],
+                    "hard_constraints": [
+                        {"name": "banned", "drop_when": {"column": "banned", "equals": True}}
+                    ],
+                }
+            ),
+            SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3}),
+        ),
+        movers=(
+            Measured(
+                "source_share:<ads>", "all", "release 7", exact, exact, exact, MetricKind.SHARE, "source"
+            ),
+        ),
+        validation=ValidationEvidence(
+            snapshot="abc123",
+            success=True,
+            severity="warning",
+            expectations=(Finding("labels", "expect_rates", "click", "warning", False, "<odd>", "why"),),
+            report="/reports/validation.html",
+            calendar=LabelCalendar(days=(date(2026, 4, 1),), tasks=(calendar,)),
+        ),
+        shadow=ShadowEvidence(
+            challenger=7,
+            champion=6,
+            day=date(2026, 4, 30),
+            candidates=4800,
+            comparison=ShadowComparison(
+                requests=120, candidates=4800, overlap_at_k=exact, rank_correlation=exact, score_shift=exact
+            ),
+            reproduced=None,
+            examples=(ShadowExample(request="<r>", replaced=1, slots=slots, moved=moved),),
+        ),
+        mlflow=MlflowPages("http://mlflow", "3"),
+    )
+
+
+def test_the_first_screen_says_it_in_words_that_people_know() -> None:
+    page = beside_a_champion().to_html()
+    first = page[page.index('id="first"') : page.index('id="why"')]
+    assert "Where source is &lt;ads&gt;, people &lt;opened&gt; it 30% more often than it predicts" in first, (
+        "a broken bound comes before what cannot be told"
+    )
+    assert "What changed against champion 6" in first
+    assert (
+        '<tr class="differs"><th scope="row">data</th><td>labels as of 2026-05-01, 2 days newer</td></tr>'
+        in first
+    )
+    assert '<tr><th scope="row">code</th><td>the same</td></tr>' in first
+    assert 'aria-label="click_rate: +11.1% [+2.4%, +22.0%], allowed rise of 10.0%, cannot_tell"' in first
+    assert first.count("<li>Where source is &lt;ads&gt;") == 1, "the harmed segment by its name"
+
+
+def test_every_section_is_reached_from_the_navigation() -> None:
+    page = beside_a_champion().to_html()
+    links = re.findall(r'<li><a href="#(\w+)">', page)
+    assert links == re.findall(r'<section id="(\w+)"', page)
+    assert len(links) == 9
+
+
+def test_the_sections_hold_what_an_engineer_digs_for() -> None:
+    page = beside_a_champion().to_html()
+    sections = dict(re.findall(r'<section id="(\w+)".*?>(.*?)</section>', page, flags=re.DOTALL))
+    assert "worth, in click" in sections["decision"]
+    assert '<td class="number">-8</td>' in sections["decision"], "a hide in units of a click"
+    assert "night, where hour is &lt;late&gt;" in sections["decision"]
+    assert "<strong>banned</strong>" in sections["decision"]
+    assert "source_share:&lt;ads&gt;" in sections["decision"]
+    assert "people &lt;opened&gt; it" in sections["tasks"]
+    assert sections["tasks"].count("<circle cx=") == 1
+    assert "2026-04-01: mature, 9 labels, 1 not 0" in sections["labels"]
+    assert "labels: expect_rates (&lt;odd&gt;)" in sections["labels"]
+    assert "&lt;soup&gt; comes to slot 1 from slot 3: click adds 0.235 to its utility" in sections["shadow"]
+    assert 'href="http://mlflow/#/models/feed.task.click/versions/3"' in sections["lineage"]
+    assert 'href="http://mlflow/#/experiments/3/runs/run-2"' in sections["verdicts"]
+
+
+def test_what_passes_or_has_no_rule_is_folded_and_every_verdict_can_be_filtered() -> None:
+    page = beside_a_champion().to_html()
+    shown, folded = page[page.index('id="verdicts"') :].split('<details class="passed">')
+    assert (shown.count("<tr data-gate"), folded.count("<tr data-gate")) == (2, 1)
+    assert '<tr data-gate="2" data-outcome="no_rule">' in folded
+    for rule in ('[name="gate"][value="2"]:checked', '[name="outcome"][value="no_rule"]:checked'):
+        assert rule in page
+
+
+def test_hostile_words_are_escaped_in_every_section() -> None:
+    page = beside_a_champion().to_html()
+    for markup in ("<ads>", "<tea>", "<soup>", "<r>", "<odd>", "<late>", "<opened>"):
+        assert markup not in page
+
+
+def test_a_first_release_says_that_there_is_nothing_beside_it() -> None:
+    page = DOSSIER.to_html()
+    assert "There is no champion to compare with: it is the first." in page
+    assert "It is the first release: there is none beside which it could be shadowed." in page
+    assert "kept no calendar" in page
+
+
+def test_the_page_runs_no_script_and_loads_nothing() -> None:
+    page = beside_a_champion().to_html()
+    assert "<script" not in page
+    assert not re.findall(r'(?:src|@import|url\()=?"?(?!data:)http', page)
+
+
+def test_the_same_bound_and_task_come_back_from_the_document() -> None:
+    evidence = beside_a_champion().evidence()
+    again = GateEvidence.read(json.dumps({**evidence.to_json()}), where="here")
+    assert [one.allowed for one in again.gates] == [Bounds(high=0.1), Bounds(0.9, 1.1), None]
+    assert [one.task for one in again.gates] == [None, "click", None]

@@ -67,8 +67,8 @@ def test_conflicts_are_rank_correlations_of_the_shared_test_days(
 
 def test_the_dossier_shows_both(first_retrain: Retrained) -> None:
     page = Path(first_retrain.result.dossier).read_text(encoding="utf-8")
-    assert "<h2>Proxies</h2>" in page
-    assert "<h2>How tasks go together</h2>" in page
+    assert "<h3>Proxies</h3>" in page
+    assert "<h3>How tasks go together</h3>" in page
     proxies = [gate for gate in first_retrain.result.gates if gate["gate"] == "proxies"]
     assert [gate["subject"] for gate in proxies] == [
         "click_30m for satisfied_2d",

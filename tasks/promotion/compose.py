@@ -1,0 +1,184 @@
+"""The compose step: what the stores hold of a release becomes its dossier; nothing is judged here.
+
+::
+
+    evidence of each step + verdicts + contracts in force, the champion's manifest and policy  ->  Dossier
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tasks.calibration.pictures import gather_pictures
+from tasks.contracts import UtilitySpec
+from tasks.evaluation.evidence import GateEvidence, ReleaseEvidence, ValidationEvidence
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
+from tasks.evaluation.verdicts import Verdict
+from tasks.promotion.decision import Decision, Hold, Promote
+from tasks.promotion.dossier import Dossier, SlotUtility
+from tasks.promotion.gates import Runs
+from tasks.promotion.pages.changes import Weighing, list_changes
+from tasks.promotion.pages.decision_part import count_worths, list_movers
+from tasks.promotion.pages.lineage import MlflowPages
+from tasks.promotion.pages.words import vocabulary
+from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
+from tasks.settings import Settings
+from tasks.stores.manifest import Manifest, Role
+from tasks.stores.policies import POLICY_FILE
+from tasks.stores.registry import Registry
+from tasks.stores.releases import release_manifest, release_part, resolve_tested_release
+from tasks.stores.runs import newest_run, read_evidence
+from tasks.stores.tracking import connect, experiment_id
+from tasks.stores.workspace import Workspace, format_instant
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The evidence of each step."""
+
+    validation: ValidationEvidence
+    release: ReleaseEvidence
+    simulation: SimulationEvidence
+    shadow: ShadowEvidence
+    later_validation: ValidationEvidence | None
+
+    @classmethod
+    def read(cls, home: Path, runs: Runs) -> "Documents":
+        """Read the documents of these runs."""
+        return cls(
+            read_evidence(home, runs.validation, ValidationEvidence),
+            read_evidence(home, runs.release, ReleaseEvidence),
+            read_evidence(home, runs.simulation, SimulationEvidence),
+            read_evidence(home, runs.shadow, ShadowEvidence),
+            read_evidence(home, runs.later_validation, ValidationEvidence) if runs.later_validation else None,
+        )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the gates said of a release, and by which rules; ``as_of``: when its parts' age was taken."""
+
+    verdicts: Sequence[Verdict]
+    decision: Decision
+    as_of: datetime | str
+    rules: dict[str, object] | None
+    loosened: tuple[str, ...]
+
+
+def compose_dossier(
+    workspace: Workspace, release: int, runs: Runs, documents: Documents, judged: Judged
+) -> Dossier:
+    """Compose the dossier of a release.
+
+    Parameters
+    ----------
+    release : its version.
+    runs, documents : what it was judged by.
+    judged : what came of it.
+    """
+    manifest, simulation = release_manifest(workspace, release), documents.simulation
+    tasks = [figures.evidence(run=runs.release) for figures in documents.release.tasks]
+    champion = simulation.champion
+    old = None if champion is None else release_manifest(workspace, champion)
+    as_of = judged.as_of if isinstance(judged.as_of, str) else format_instant(judged.as_of)
+    utility = pinned_utility(workspace, manifest)
+    return Dossier(
+        surface=workspace.surface,
+        release=release,
+        as_of=format_instant(manifest.as_of),
+        judged_as_of=as_of,
+        decision=judged.decision,
+        verdicts=judged.verdicts,
+        tasks=tasks,
+        manifest=manifest,
+        notes=simulation.notes,
+        slots=slot_ratios(simulation.measured),
+        utility=_slot_utility(simulation, tasks),
+        pictures=gather_pictures(
+            workspace,
+            release_manifest(workspace, resolve_tested_release(workspace, release)),
+            release_run=runs.release,
+        ),
+        proxies=documents.release.proxies,
+        conflicts=documents.release.conflicts,
+        rules=judged.rules,
+        loosened=judged.loosened,
+        champion=champion,
+        words=vocabulary(workspace.contracts, champion=champion),
+        changes=list_changes(
+            manifest, old, Weighing(utility, None if old is None else pinned_utility(workspace, old))
+        ),
+        worths=count_worths(utility, workspace.contracts.slate),
+        movers=list_movers(simulation.measured),
+        validation=documents.later_validation or documents.validation,
+        shadow=documents.shadow,
+        mlflow=mlflow_pages(workspace),
+    )
+
+
+def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dossier:
+    """Compose the dossier of a release that was judged before, from what its gate kept.
+
+    Raises
+    ------
+    StoreError
+        The evidence of a step is not there any more.
+    """
+    runs = _runs_of(workspace, release, evidence)
+    decision = (
+        Promote(evidence.warnings)
+        if evidence.verdict == "promote"
+        else Hold(evidence.reasons, evidence.warnings)
+    )
+    judged = Judged(
+        evidence.gates,
+        decision,
+        evidence.judged_as_of or evidence.as_of,
+        evidence.rules,
+        (),  # the warnings say already what was loosened
+    )
+    return compose_dossier(workspace, release, runs, Documents.read(workspace.home, runs), judged)
+
+
+def pinned_utility(workspace: Workspace, manifest: Manifest) -> UtilitySpec:
+    """Read the utility policy that a release pins."""
+    folder = Registry(workspace.home).fetch(manifest.part(Role.UTILITY_POLICY))
+    return UtilitySpec.model_validate_json((folder / POLICY_FILE).read_bytes())
+
+
+def mlflow_pages(workspace: Workspace) -> MlflowPages:
+    """Return where people open MLflow, and the surface's experiment there."""
+    address = Settings().mlflow_address
+    if not address:
+        return MlflowPages()
+    return MlflowPages(address, experiment_id(connect(workspace.home), workspace.home, workspace.surface))
+
+
+def _runs_of(workspace: Workspace, release: int, evidence: GateEvidence) -> Runs:
+    """Return the runs that the verdicts name; of a step that no verdict names, the newest."""
+    part = release_part(workspace, release)
+
+    def named(gate: str, step: str, **tags: object) -> str:
+        of_gate = (
+            verdict.evidence for verdict in evidence.gates if verdict.gate == gate and verdict.evidence
+        )
+        return next(of_gate, None) or newest_run(workspace.home, workspace.surface, step=step, **tags) or ""
+
+    snapshot = release_manifest(workspace, release).snapshot.id
+    return Runs(
+        validation=named("data", "validate", snapshot=snapshot),
+        release=Registry(workspace.home).run_id(part),
+        simulation=named("decision", "simulate", release=release),
+        shadow=named("shadow", "shadow", release=release),
+    )
+
+
+def _slot_utility(simulation: SimulationEvidence, tasks: Sequence[TaskEvidence]) -> SlotUtility | None:
+    """Hold the composition of the utility against the calibration of its heads."""
+    made = simulation.composition
+    if made is None:
+        return None
+    terms = sensitivities(made, slot_ratios(simulation.measured), whole_ratios(tasks))
+    return SlotUtility(made.utility, made.spread, terms)

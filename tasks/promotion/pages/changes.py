@@ -1,0 +1,141 @@
+"""What a release changes against the champion, in at most six rows.
+
+::
+
+    data     labels as of 2026-02-12, 2 days newer         models   click_30m is new, 5 are the champion's
+    tasks    tasks.yaml is another                         policy   click_30m 0.8 -> 1.6
+    slate    the same                                      code     the same
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from tasks.contracts import UtilitySpec
+from tasks.release.description import weight_terms
+from tasks.stores.manifest import Manifest, Role
+
+_MOST_NAMED, _MOST_WEIGHTS = 4, 6
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """The utility policies of the release and of the champion, None where there is no champion."""
+
+    release: UtilitySpec
+    champion: UtilitySpec | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row: what it is about, what is to be said of it, and whether it is another than the champion's."""
+
+    of: str
+    words: str
+    differs: bool
+
+
+def list_changes(
+    release: Manifest, champion: Manifest | None, weighing: Weighing | None
+) -> tuple[Change, ...]:
+    """Say what is not the champion's; nothing where there is none.
+
+    Parameters
+    ----------
+    weighing : the policies of both; None where they cannot be read.
+    """
+    if champion is None:
+        return ()
+    rows = [_data(release, champion), _models(release, champion)]
+    if release.contracts.get("tasks") != champion.contracts.get("tasks"):
+        rows.append(Change("tasks", "tasks.yaml is another: what an outcome means", differs=True))
+    return (*rows, _policy(release, champion, weighing), _slate(release, champion), _code(release, champion))
+
+
+def changed_weights(weighing: Weighing) -> list[tuple[str, str, str]]:
+    """Return term, weight of the champion and weight of the release where they are not the same."""
+    if weighing.champion is None:
+        return []
+    before, after = _terms(weighing.champion), _terms(weighing.release)
+    names = [name for name in {**after, **before} if before.get(name) != after.get(name)]
+    return [(name, before.get(name, "none"), after.get(name, "none")) for name in names]
+
+
+def _terms(utility: UtilitySpec) -> dict[str, str]:
+    return {term: weight for term, weight, _ in weight_terms(utility)}
+
+
+def _data(release: Manifest, champion: Manifest) -> Change:
+    days = (release.snapshot.as_of - champion.snapshot.as_of).days
+    if release.snapshot.id == champion.snapshot.id:
+        return Change("data", f"the same labels, as of {release.snapshot.as_of:%Y-%m-%d}", differs=False)
+    age = (
+        f"{abs(days)} day{'s' if abs(days) != 1 else ''} {'newer' if days > 0 else 'older'}"
+        if days
+        else "other rows"
+    )
+    return Change("data", f"labels as of {release.snapshot.as_of:%Y-%m-%d}, {age}", differs=True)
+
+
+def _models(release: Manifest, champion: Manifest) -> Change:
+    new = [task for task in release.tasks if _head(release, task) != _head(champion, task)]
+    gone = [task for task in champion.tasks if task not in release.tasks]
+    kept = len(release.tasks) - len(new)
+    said = [f"{_named(new)} {'is' if len(new) == 1 else 'are'} new"] if new else []
+    said += [f"{_named(gone)} {'is' if len(gone) == 1 else 'are'} gone"] if gone else []
+    if not said:
+        return Change("models", "all are the champion's", differs=False)
+    said += [f"{kept} {'is' if kept == 1 else 'are'} the champion's"] if kept else []
+    return Change("models", ", ".join(said), differs=True)
+
+
+def _head(manifest: Manifest, task: str) -> list[str | None]:
+    """Return what a task's head consists of: the digests of its model and of its map."""
+    parts = (manifest.find(role, task) for role in (Role.TASK, Role.CALIBRATOR))
+    return [None if part is None else part.sha256 for part in parts]
+
+
+def _policy(release: Manifest, champion: Manifest, weighing: Weighing | None) -> Change:
+    if release.contracts.get("utility") == champion.contracts.get("utility"):
+        return Change("policy", "the same", differs=False)
+    changed = [] if weighing is None else changed_weights(weighing)
+    named = [f"{term} {before} -> {after}" for term, before, after in changed]
+    if not named:
+        return Change("policy", "utility.yaml is another, its weights are the same", differs=True)
+    return Change("policy", _named(named, _MOST_WEIGHTS, separator="; "), differs=True)
+
+
+def _slate(release: Manifest, champion: Manifest) -> Change:
+    same = release.contracts.get("slate") == champion.contracts.get("slate")
+    return Change("slate", "the same" if same else "slate.yaml is another", differs=not same)
+
+
+def _code(release: Manifest, champion: Manifest) -> Change:
+    ours, theirs = _files(release.code), _files(champion.code)
+    changed = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+    if not changed:
+        return Change("code", "the same", differs=False)
+    return Change("code", f"what scores is another: {_named(changed)}", differs=True)
+
+
+def _files(code: Mapping[str, str]) -> dict[str, str]:
+    """Return the digests by file, without the folder that is named by its content."""
+    return dict(_without_folder(code))
+
+
+def _without_folder(code: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for path, digest in code.items():
+        parts = PurePosixPath(path).parts
+        yield "/".join(parts[2:] or parts), digest
+
+
+def _named(names: Sequence[str], most: int = _MOST_NAMED, *, separator: str = ", ") -> str:
+    """Name the first, and say how many more there are.
+
+    Examples
+    --------
+    >>> _named(["a", "b", "c", "d", "e", "f"])
+    'a, b, c, d and 2 more'
+    """
+    more = len(names) - most
+    return separator.join(names[:most]) + (f" and {more} more" if more > 0 else "")

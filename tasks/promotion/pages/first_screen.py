@@ -1,0 +1,76 @@
+"""What an approver reads first: the verdict, why, what to do, what changed, the bounds, who is harmed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.promotion.pages.changes import Change
+from tasks.promotion.pages.next_steps import say_next
+from tasks.promotion.pages.rails import Rail, draw_rails
+from tasks.promotion.pages.sentences import say_verdict
+from tasks.promotion.pages.words import Vocabulary
+from tasks.promotion.pages.worst_first import order_worst_first
+
+_MOST_HARMED = 8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose first screen it is: the release, the champion that it stands beside, and the gates' decision."""
+
+    surface: str
+    release: int
+    champion: int | None
+    verdict: Literal["promote", "hold"]
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """What is read in two minutes; ``more_harmed`` counts the segments beyond those that are named."""
+
+    verdict: Literal["promote", "hold"]
+    sentence: str
+    next_step: str
+    changes: tuple[Change, ...]
+    rails: tuple[Rail, ...]
+    harmed: tuple[str, ...]
+    more_harmed: int
+
+
+def first_screen(
+    subject: Subject, verdicts: Sequence[Verdict], changes: Sequence[Change], words: Vocabulary
+) -> FirstScreen:
+    """Gather the first screen of a release.
+
+    Parameters
+    ----------
+    verdicts : of every gate.
+    changes : against the champion.
+    """
+    worst = next(iter(order_worst_first(verdicts, words)), None)
+    held = subject.verdict == "hold"
+    harmed = [verdict for verdict in order_worst_first(verdicts, words) if verdict.harms_segment]
+    return FirstScreen(
+        verdict=subject.verdict,
+        sentence=_say_why(worst, verdicts, words, held=held),
+        next_step=say_next(worst, surface=subject.surface, release=subject.release, held=held),
+        changes=tuple(changes),
+        rails=tuple(draw_rails(verdicts, words)),
+        harmed=tuple(say_verdict(verdict, words) for verdict in harmed[:_MOST_HARMED]),
+        more_harmed=max(len(harmed) - _MOST_HARMED, 0),
+    )
+
+
+def _say_why(worst: Verdict | None, verdicts: Sequence[Verdict], words: Vocabulary, *, held: bool) -> str:
+    if not verdicts:
+        return "No gate has judged it."
+    if worst is None:
+        return (
+            "Nothing is worse than it may be." if not held else "Nothing could be told: no verdict is a pass."
+        )
+    if held:
+        return say_verdict(worst, words)
+    passed = sum(verdict.outcome is Outcome.PASS for verdict in verdicts)
+    doubt = say_verdict(worst, words)
+    return f"No gate holds it: {passed} of {len(verdicts)} verdicts pass. The most doubtful: {doubt}"

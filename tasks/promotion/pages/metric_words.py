@@ -1,0 +1,105 @@
+"""Metrics of the decision in plain words: what is counted, and how it stands beside the baseline."""
+
+from typing import Final
+
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.promotion.pages.words import Vocabulary
+from tasks.reports.numbers import format_number, format_share
+
+_SLOTS: Final = "of what it puts into the slots, people"
+_BELIEVES: Final = "by its own prediction, of what it puts into the slots people"
+_HAPPENED: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.PREDICTED})
+_SHARES: Final = _HAPPENED | {
+    MetricKind.SHARE,
+    MetricKind.COVERAGE,
+    MetricKind.NEW_ITEM_EXPOSURE,
+    MetricKind.LONG_TAIL_EXPOSURE,
+    MetricKind.RECALL,
+    MetricKind.COMPONENT_SHARE,
+    MetricKind.SLATE_RULE_ACTIVITY,
+}
+_ALIKE: Final = 5e-4
+"""A relative change that three digits of a share do not show."""
+
+
+def say_change(metric: Metric | None, name: str, change: float, words: Vocabulary) -> str:
+    """Say how a metric stands beside the baseline.
+
+    Examples
+    --------
+    >>> from tasks.promotion.pages.words import TaskWords
+    >>> words = Vocabulary({"hide": TaskWords("hid it")}, baseline="champion 3")
+    >>> say_change(words.metric("hide_rate"), "hide_rate", 0.111, words)
+    'of what it puts into the slots, people hid it 11.1% more often than under champion 3'
+    """
+    if metric is None or metric.kind not in _HAPPENED:
+        compared = _compared(change, ("higher", "lower", "equal to that"), words)
+        return f"{say_metric(metric, name, words)} is {compared}"
+    measured_in = words.tasks[str(metric.subject)].value
+    how = ("more", "less", "as much as") if measured_in else ("more often", "less often", "as often as")
+    return f"{_people(metric, words)} {_compared(change, how, words)}"
+
+
+def say_level(metric: Metric | None, name: str, level: float, words: Vocabulary) -> str:
+    """Say a metric by itself, as in "people hid it in 2% of looks"."""
+    written = write_level(metric, level, words)
+    if metric is None or metric.kind not in _HAPPENED:
+        return f"{say_metric(metric, name, words)} is {written}"
+    if words.tasks[str(metric.subject)].value:
+        return f"{_people(metric, words)}: {written} a look"
+    return f"{_people(metric, words)} in {written} of looks"
+
+
+def write_level(metric: Metric | None, level: float, words: Vocabulary) -> str:
+    """Write a level as a share where it is one."""
+    is_value = (
+        metric is not None
+        and words.tasks.get(str(metric.subject)) is not None
+        and (words.tasks[str(metric.subject)].value)
+    )
+    if metric is None or metric.kind not in _SHARES or is_value:
+        return format_number(level) + (
+            " ms" if metric is not None and metric.kind is MetricKind.LATENCY else ""
+        )
+    return format_share(level)
+
+
+def say_metric(metric: Metric | None, name: str, words: Vocabulary) -> str:
+    """Name a metric in words; by its own name where it is none of the surface's."""
+    if metric is None:
+        return name
+    did, subject = words.did(metric.subject), metric.subject
+    spoken = {
+        MetricKind.RATE: f"how often people {did}",
+        MetricKind.GIVEN: f"how often people who {words.did(metric.value)} {did}",
+        MetricKind.PREDICTED: f"how often it predicts that people {did}",
+        MetricKind.CALIBRATION: f"what happened over what was predicted, where people {did},",
+        MetricKind.NDCG: f"how high it puts candidates where people {did}",
+        MetricKind.RECALL: f"the share that its slots hold of candidates where people {did}",
+        MetricKind.COMPONENT_SHARE: f"the share of the utility that {subject} makes",
+        MetricKind.OBSERVED_UTILITY: "what its slots are worth, by the outcomes that were seen,",
+        MetricKind.EXPECTED_UTILITY: "what its slots are worth by its own prediction",
+        MetricKind.NEW_ITEM_EXPOSURE: "the share of looks that new items get",
+        MetricKind.LONG_TAIL_EXPOSURE: "the share of looks that seldom shown items get",
+        MetricKind.COVERAGE: "the share of items that it shows at all",
+        MetricKind.SLATE_RULE_ACTIVITY: "the share of slots that slate rules decide",
+        MetricKind.LATENCY: "the time that its slowest requests take",
+        MetricKind.SHARE: f"the share of looks that {subject} {metric.value} gets",
+        MetricKind.ENTROPY: f"how evenly looks are spread over {subject}",
+        MetricKind.GINI: f"how unevenly looks are spread over {subject}",
+    }
+    return spoken[metric.kind]
+
+
+def _people(metric: Metric, words: Vocabulary) -> str:
+    did = words.did(metric.subject)
+    if metric.kind is MetricKind.GIVEN:
+        return f"{_SLOTS} who {words.did(metric.value)} {did}"
+    return f"{_BELIEVES if metric.kind is MetricKind.PREDICTED else _SLOTS} {did}"
+
+
+def _compared(change: float, how: tuple[str, str, str], words: Vocabulary) -> str:
+    more, less, alike = how
+    if abs(change) < _ALIKE:
+        return f"{alike} under {words.baseline}"
+    return f"{format_share(abs(change))} {more if change > 0 else less} than under {words.baseline}"

@@ -1,0 +1,57 @@
+"""What somebody does next, by the worst verdict of a release."""
+
+import math
+from typing import Final
+
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.reports.numbers import format_number
+
+_MUCH_DATA: Final = 1000.0
+"""Times as many data from which on no wait is proposed."""
+_BLOCKED: Final = {
+    "data": "Mend the log, build the labels again and retrain: what was learned from them cannot be trusted.",
+    "model": "Look at the task below: what it learned from, and whether its data changed; then retrain.",
+    "calibration": "Look at the task's reliability below, calibrate by the segment that is off, retrain.",
+    "decision": "Do not promote. Look for other weights (equipoise tune), or keep the champion.",
+    "shadow": "Look at the requests side by side below: is so much change meant? Then surface.yaml says so.",
+    "freshness": "Retrain: it rests on what people did too long ago.",
+}
+_TOO_FEW: Final = {
+    "data": "Wait until more labels are mature, then retrain.",
+    "model": "Wait until more labels are mature, then retrain.",
+    "calibration": "Wait until more labels are mature, then retrain.",
+    "shadow": "Wait for another day of traffic, then judge it again.",
+}
+
+
+def say_next(worst: Verdict | None, *, surface: str, release: int, held: bool) -> str:
+    """Say what to do next.
+
+    Parameters
+    ----------
+    worst : the verdict that people are told of first; None where nothing is doubtful.
+
+    Examples
+    --------
+    >>> say_next(None, surface="feed", release=3, held=False)
+    'Put it before its reviewers: trigger feed__promote, or type equipoise promote feed 3 --why ...'
+    """
+    if not held:
+        typed = f"equipoise promote {surface} {release} --why ..."
+        return f"Put it before its reviewers: trigger {surface}__promote, or type {typed}"
+    if worst is None:
+        return "Keep the champion, and retrain when there is something to judge by."
+    if worst.outcome is not Outcome.CANNOT_TELL:
+        return _BLOCKED.get(worst.gate, "Look at the verdict below, and keep the champion meanwhile.")
+    if worst.gate in _TOO_FEW:
+        return _TOO_FEW[worst.gate]
+    return (
+        f"{_wait(worst)} Keep the champion meanwhile, or show it to a small share of people in an experiment."
+    )
+
+
+def _wait(worst: Verdict) -> str:
+    needed = math.nan if worst.power is None else worst.power.data_needed
+    if not 1 < needed < _MUCH_DATA:
+        return "These data do not tell it, and more of the same kind may not either."
+    return f"Wait for about {format_number(needed, 2)} times as many requests, which would tell it."

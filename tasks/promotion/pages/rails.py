@@ -1,0 +1,109 @@
+"""The guardrails as one picture: every interval on a scale of its own bound, what is bad to the right.
+
+::
+
+              as the baseline      bound                 a rate that may rise by 10 %, and rose by 11 %
+    hide_rate       |  ----o-------|---->                0 at the baseline, 1 at the bound
+    ndcg_click   ---o---           |
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import WORST_FIRST, Bounds, Estimate, Verdict
+from tasks.promotion.pages.metric_words import say_metric
+from tasks.promotion.pages.words import Vocabulary
+from tasks.reports.numbers import format_estimate
+
+_LEFT, _RIGHT = -1.0, 3.0
+"""Ends of the scale, in bounds from the baseline."""
+BASELINE_AT: Final = 100 * (0 - _LEFT) / (_RIGHT - _LEFT)
+BOUND_AT: Final = 100 * (1 - _LEFT) / (_RIGHT - _LEFT)
+"""Where the baseline and every bound stand, in percent of the width."""
+_NARROWEST: Final = 0.02
+"""What a bound of 0 is drawn against, where the interval is narrower."""
+
+
+@dataclass(frozen=True)
+class Rail:
+    """One guardrail: its words, and where value and interval are drawn, in percent of the width.
+
+    ``low`` and ``high`` are None where no interval is known; ``beyond`` says that the interval reaches past
+    the right end.
+    """
+
+    metric: str
+    meaning: str
+    outcome: str
+    observed: str
+    allowed: str
+    value: float | None
+    low: float | None
+    high: float | None
+    beyond: bool
+
+
+def draw_rails(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Rail]:
+    """Draw every bound of the decision on the whole, the worst first."""
+    judged = [v for v in verdicts if v.gate == "decision" and v.segment == ALL and v.threshold]
+    judged.sort(key=lambda verdict: (WORST_FIRST.index(verdict.outcome), verdict.subject != words.primary))
+    return [_rail(verdict, words) for verdict in judged]
+
+
+def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
+    meaning = words.guards.get(verdict.subject) or say_metric(
+        words.metric(verdict.subject), verdict.subject, words
+    ).rstrip(",")
+    seen, bounds = verdict.observed, verdict.allowed
+    value = low = high = None
+    beyond = False
+    if seen is not None and bounds is not None and math.isfinite(seen.value):
+        value = _place(seen.value, bounds, seen)
+        if seen.known:
+            low, high = sorted((_place(seen.low, bounds, seen), _place(seen.high, bounds, seen)))
+            beyond = max(badness(seen.low, bounds, seen), badness(seen.high, bounds, seen)) > _RIGHT
+    return Rail(
+        metric=verdict.subject,
+        meaning="" if meaning == verdict.subject else meaning,
+        outcome=verdict.outcome.value,
+        observed=format_estimate(seen, relative=verdict.relative),
+        allowed=verdict.threshold,
+        value=value,
+        low=low,
+        high=high,
+        beyond=beyond,
+    )
+
+
+def _place(value: float, bounds: Bounds, seen: Estimate) -> float:
+    placed = min(max(badness(value, bounds, seen), _LEFT), _RIGHT)
+    return round(100 * (placed - _LEFT) / (_RIGHT - _LEFT), 1)
+
+
+def badness(value: float, bounds: Bounds, seen: Estimate) -> float:
+    """Return how far a value lies on the way to its bound: 0 at the baseline (or 0), 1 at the bound.
+
+    Parameters
+    ----------
+    seen : the estimate, whose interval is the scale where the bound is 0.
+
+    Examples
+    --------
+    >>> seen = Estimate(0.11, 0.02, 0.22, 900)
+    >>> round(badness(0.11, Bounds(high=0.1), seen), 2), badness(-0.05, Bounds(low=-0.1), seen)
+    (1.1, 0.5)
+    """
+    if math.isfinite(bounds.high):
+        return value / bounds.high if bounds.high > 0 else 1 + (value - bounds.high) / _scale(seen)
+    if bounds.low > 0:
+        return 2 - value / bounds.low
+    return value / bounds.low if bounds.low < 0 else 1 - value / _scale(seen)
+
+
+def _scale(seen: Estimate) -> float:
+    return (
+        max((abs(x) for x in (seen.value, seen.low, seen.high) if math.isfinite(x)), default=0) or _NARROWEST
+    )

@@ -1,0 +1,221 @@
+"""Verdicts as sentences for people who are no statisticians, made from their values alone.
+
+::
+
+    decision warn: passed_over_rate +11.1% [+2.4%, +22.0%], allowed rise of 10.0%
+      -> Of what it puts into the slots, people took another product 11.1% more often than under popularity;
+         a rise of 10% is allowed, and these data cannot rule out 22%.
+
+A segment stands in front: "Where tenure is new, ...". What no rule speaks of here is said by its name.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.promotion.pages.metric_words import say_change, say_level, say_metric, write_level
+from tasks.promotion.pages.words import Vocabulary
+from tasks.reports.numbers import format_count, format_estimate, format_number, format_share
+
+Write = Callable[[float], str]
+
+
+def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
+    """Say a verdict in one sentence.
+
+    Examples
+    --------
+    >>> from tasks.promotion.pages.words import TaskWords
+    >>> words = Vocabulary({"hide": TaskWords("hid it")}, baseline="champion 3")
+    >>> seen = Estimate(0.111, 0.024, 0.22, 900)
+    >>> rail = Verdict("decision", "hide_rate", "tenure=new", Outcome.CANNOT_TELL, "rise of 10.0%", seen,
+    ...     relative=True, allowed=Bounds(high=0.1))
+    >>> print(say_verdict(rail, words))  # doctest: +NORMALIZE_WHITESPACE
+    Where tenure is new, of what it puts into the slots, people hid it 11.1% more often than under champion 3;
+    a rise of 10% is allowed, and these data cannot rule out 22%.
+    """
+    said = _BY_GATE.get(verdict.gate, _by_name)(verdict, words)
+    column, _, value = verdict.segment.partition("=")
+    where = "" if verdict.segment == ALL else f"where {column} is {value}, "
+    sentence = f"{where}{said}"
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def _decision(verdict: Verdict, words: Vocabulary) -> str:
+    metric, seen = words.metric(verdict.subject), verdict.observed
+    if seen is None or math.isnan(seen.value):
+        return _unmeasured(say_metric(metric, verdict.subject, words).rstrip(","), verdict)
+    if verdict.relative:
+        said = say_change(metric, verdict.subject, seen.value, words)
+        return _against_bound(said, verdict, lambda value: format_share(abs(value)))
+    said = say_level(metric, verdict.subject, seen.value, words)
+    return _against_bound(said, verdict, lambda value: write_level(metric, value, words))
+
+
+def _against_bound(said: str, verdict: Verdict, write: Write) -> str:
+    allowed = _allowed(verdict, write)
+    told = _told(verdict, write)
+    return f"{said}{f'; {allowed}' if allowed else ''}{f', {told}' if told else ''}"
+
+
+def _allowed(verdict: Verdict, write: Write) -> str:
+    bounds = verdict.allowed
+    if bounds is None:
+        return f"allowed is {verdict.threshold}" if verdict.threshold else ""
+    if not verdict.relative:
+        return (
+            f"at most {write(bounds.high)} is allowed"
+            if math.isfinite(bounds.high)
+            else f"at least {write(bounds.low)} is asked for"
+        )
+    if math.isfinite(bounds.high):
+        return f"a rise of {write(bounds.high)} is allowed" if bounds.high else "no rise is allowed"
+    if bounds.low > 0:
+        return f"a rise of at least {write(bounds.low)} is asked for"
+    return f"a fall of {write(bounds.low)} is allowed" if bounds.low else "no fall is allowed"
+
+
+def _told(verdict: Verdict, write: Write) -> str:
+    """Say what the interval leaves open, or rules out."""
+    seen, bounds = verdict.observed, verdict.allowed
+    if seen is None or bounds is None:
+        return ""
+    if not seen.known:
+        return "and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
+    upper = math.isfinite(bounds.high)
+    worst, mildest = (seen.high, seen.low) if upper else (seen.low, seen.high)
+    if verdict.outcome is Outcome.CANNOT_TELL:
+        return f"and these data cannot rule out {_signed(worst, verdict, write, upper=upper)}"
+    if verdict.outcome in {Outcome.BLOCK, Outcome.WARN}:
+        return f"and at the mildest these data say {_signed(mildest, verdict, write, upper=upper)}"
+    return ""
+
+
+def _signed(value: float, verdict: Verdict, write: Write, *, upper: bool) -> str:
+    """Write the end of an interval; of a change with its direction, where the bound does not say it."""
+    bound = verdict.allowed and (verdict.allowed.high if upper else verdict.allowed.low)
+    if not verdict.relative or value == 0 or (bound and upper == (value > 0)):
+        return write(value)
+    return f"a {'rise' if value > 0 else 'fall'} of {write(value)}"
+
+
+def _calibration(verdict: Verdict, words: Vocabulary) -> str:
+    task, _, _ = verdict.subject.partition(".")
+    seen = verdict.observed
+    if seen is None or math.isnan(seen.value):
+        return _unmeasured(f"whether people {words.did(task)} as often as it predicts", verdict)
+    off = seen.value - 1
+    amount = f"{format_share(abs(off))} {'more' if off > 0 else 'less'} often than"
+    said = f"people {words.did(task)} {'as often as' if abs(off) < 5e-4 else amount} it predicts"
+    if verdict.allowed is None:
+        return f"{said}; allowed is {verdict.threshold}"
+    less, more = 1 - verdict.allowed.low, verdict.allowed.high - 1
+    allowed = f"{format_share(less)} less to {format_share(more)} more is allowed"
+    doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
+    return f"{said}; {allowed}{doubt}"
+
+
+def _data(verdict: Verdict, words: Vocabulary) -> str:
+    task, _, what = verdict.subject.partition(".")
+    if not what or verdict.observed is None:
+        why = f": {verdict.reason}" if verdict.reason else ""
+        return (
+            f"the labels {'pass' if verdict.outcome is Outcome.PASS else 'do not pass'} {_spoken(task)}{why}"
+        )
+    count = format_count(round(verdict.observed.value))
+    said = f"on its test days {count} {_spoken(what)} say whether people {words.did(task)}"
+    return f"{said}; asked for are {verdict.threshold}"
+
+
+def _freshness(verdict: Verdict, words: Vocabulary) -> str:
+    task, _, _ = verdict.subject.partition(".")
+    if verdict.observed is None:
+        return _by_name(verdict, words)
+    days = format_number(verdict.observed.value)
+    said = f"what tells whether people {words.did(task)} last learned {days} days ago"
+    return f"{said}; allowed are {verdict.threshold}"
+
+
+def _shadow(verdict: Verdict, words: Vocabulary) -> str:
+    seen = verdict.observed
+    if seen is None or math.isnan(seen.value) or verdict.subject not in _SHADOW:
+        return _by_name(verdict, words)
+    return f"on the newest traffic {_SHADOW[verdict.subject](seen)}; allowed is {verdict.threshold}"
+
+
+def _model(verdict: Verdict, words: Vocabulary) -> str:
+    task, _, what = verdict.subject.partition(".")
+    seen = verdict.observed
+    if seen is None or math.isnan(seen.value) or what not in _MODEL or task not in words.tasks:
+        return _by_name(verdict, words)
+    doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
+    return f"{_MODEL[what](words.did(task), seen.value)}; allowed is {verdict.threshold}{doubt}"
+
+
+def _say_order(did: str, auc: float) -> str:
+    return (
+        f"of a candidate where people {did} and one where they did not, it puts the first higher in "
+        f"{format_share(auc)} of cases"
+    )
+
+
+def _say_lost_order(did: str, drop: float) -> str:
+    how = "better" if drop < 0 else "less well"
+    by = f"by {format_number(abs(drop))} of AUC"
+    return f"it tells candidates where people {did} from others {how} than the champion, {by}"
+
+
+_MODEL: Final[Mapping[str, Callable[[str, float], str]]] = {
+    "auc": _say_order,
+    "auc_by_request": _say_order,
+    "auc_drop": _say_lost_order,
+    "auc_by_request_drop": _say_lost_order,
+    "normalized_entropy": lambda did, error: (
+        f"predicting whether people {did}, it errs {format_share(error)} as much as a constant"
+    ),
+    "normalized_entropy_rise": lambda did, rise: (
+        f"predicting whether people {did}, its error over a constant's is "
+        f"{format_number(abs(rise))} {'more' if rise > 0 else 'less'} than the champion's"
+    ),
+}
+_SHADOW: Final[Mapping[str, Callable[[Estimate], str]]] = {
+    "overlap_at_k": lambda seen: f"{format_share(seen.value)} of its slots hold what the champion would show",
+    "score_shift": lambda seen: (
+        f"its utilities lie {format_number(seen.value)} standard deviations from the champion's"
+    ),
+}
+
+
+def _by_name(verdict: Verdict, words: Vocabulary) -> str:
+    """Say a verdict by the name of what it judged."""
+    task, _, what = verdict.subject.partition(".")
+    named = f"{_spoken(what)} of {task}" if what and task in words.tasks else _spoken(verdict.subject)
+    seen = format_estimate(verdict.observed, relative=verdict.relative)
+    allowed = f"; allowed is {verdict.threshold}" if verdict.threshold else ""
+    reason = f" ({verdict.reason})" if verdict.reason else ""
+    return f"{verdict.gate}: {named}{f' is {seen}' if seen else ''}{allowed}{reason}"
+
+
+def _unmeasured(what: str, verdict: Verdict) -> str:
+    why = f": {verdict.reason}" if verdict.reason else ""
+    return (
+        f"it cannot be told {what}{why}"
+        if what.startswith(("how", "whether"))
+        else f"{what} cannot be told{why}"
+    )
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
+
+
+_BY_GATE: Final[Mapping[str, Callable[[Verdict, Vocabulary], str]]] = {
+    "decision": _decision,
+    "calibration": _calibration,
+    "data": _data,
+    "freshness": _freshness,
+    "shadow": _shadow,
+    "model": _model,
+}

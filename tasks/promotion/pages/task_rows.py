@@ -1,0 +1,109 @@
+"""One row for each task: what it means, how well it is known, and a small picture of its reliability.
+
+::
+
+    observed |      o        a point a bin; on the diagonal predictions are calibrated. Both axes go from 0
+             |   o /         to the greatest of all bins, by their square roots: rare outcomes keep apart.
+             | o/
+             +--------- predicted
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import WORST_FIRST, Verdict
+from tasks.promotion.pages.words import Vocabulary
+from tasks.reports.numbers import format_count, format_estimate
+
+SIZE: Final = 60
+_EDGE: Final = 4
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A task's figures as texts, the points of its picture in pixels, and the worst verdict on it."""
+
+    task: str
+    did: str
+    family: str
+    better: str
+    rows: str
+    positives: str
+    order: str
+    error: str
+    ratio: str
+    points: tuple[tuple[float, float], ...]
+    verdict: str
+
+
+def list_tasks(
+    tasks: Sequence[TaskEvidence], verdicts: Sequence[Verdict], words: Vocabulary
+) -> list[TaskRow]:
+    """Lay out every task of the release."""
+    worst = _worst(verdicts, {task.task for task in tasks})
+    return [_row(task, words, worst.get(task.task, "")) for task in tasks]
+
+
+def _row(task: TaskEvidence, words: Vocabulary, verdict: str) -> TaskRow:
+    family = words.family(task.task)
+    order = task.figures.get(("auc_by_request", ALL))
+    if order is None or not order.known:
+        order = task.figures.get(("auc", ALL))
+    error = task.figures.get(("normalized_entropy", ALL))
+    if error is None and task.references is not None:
+        error = task.references.relative_squared_error
+    known = words.tasks.get(task.task)
+    return TaskRow(
+        task=task.task,
+        did=known.did if known else "",
+        family="" if family is None else family.value.replace("_", " "),
+        better="" if family is None else ("fewer" if family.costs else "more"),
+        rows=format_count(task.rows),
+        positives=format_count(task.positives),
+        order=format_estimate(order),
+        error=format_estimate(error),
+        ratio=format_estimate(task.figures.get(("calibration_ratio", ALL))),
+        points=draw_points(task),
+        verdict=verdict,
+    )
+
+
+def draw_points(task: TaskEvidence) -> tuple[tuple[float, float], ...]:
+    """Place the bins of a task's curve in pixels from the upper left.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from tasks.evaluation.figures import CurvePoint
+    >>> first = CurvePoint(predicted=0.01, observed=0.01, rows=90)
+    >>> curve = (first, CurvePoint(predicted=0.04, observed=0.01, rows=90))
+    >>> draw_points(TaskEvidence("click", "binary", 180, 2, {}, date(2026, 3, 1), "r", curve=curve))
+    ((30.0, 30.0), (56.0, 30.0))
+    """
+    most = max((max(one.predicted, one.observed) for one in task.curve), default=0.0)
+    if not most > 0:
+        return ()
+    room = SIZE - 2 * _EDGE
+
+    def along(value: float) -> float:
+        return math.sqrt(max(value, 0.0) / most) * room
+
+    return tuple(
+        (round(_EDGE + along(one.predicted), 1), round(SIZE - _EDGE - along(one.observed), 1))
+        for one in task.curve
+    )
+
+
+def _worst(verdicts: Sequence[Verdict], tasks: set[str]) -> Mapping[str, str]:
+    """Return the worst outcome on each task by the gates that judge it by itself."""
+    found: dict[str, str] = {}
+    for outcome in WORST_FIRST:
+        for verdict in verdicts:
+            task, _, _ = verdict.subject.partition(".")
+            if verdict.outcome is outcome and task in tasks:
+                found.setdefault(task, outcome.value)
+    return found

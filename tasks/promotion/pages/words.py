@@ -1,0 +1,104 @@
+"""What pages call tasks, metrics and baselines, for people who do not know their names.
+
+::
+
+    passed_over_7d -> "took another product"          the task's description, which completes "people ..."
+    logged order   -> "the logged order"              what the release stands beside
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from tasks.contracts import Contracts, Family
+from tasks.contracts.metrics import Metric, parse_metric
+
+UNKNOWN_BASELINE: Final = "its baseline"
+
+
+@dataclass(frozen=True)
+class TaskWords:
+    """What somebody did, in words that complete "people ..."; the task's family; whether it is a value."""
+
+    did: str = ""
+    family: Family = Family.ENGAGEMENT
+    value: bool = False
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words of a surface.
+
+    Attributes
+    ----------
+    tasks : by name, in the order of tasks.yaml.
+    columns : that metrics may speak of.
+    guards : what a guardrail protects, by metric.
+    constraints : what a hard constraint keeps off, by name.
+    primary : the metric that a release may not lose.
+    baseline : what the decision was rehearsed beside.
+    cannot_tell : what the surface does with a verdict that cannot be told.
+    """
+
+    tasks: Mapping[str, TaskWords] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    guards: Mapping[str, str] = field(default_factory=dict)
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    primary: str = ""
+    baseline: str = UNKNOWN_BASELINE
+    cannot_tell: Literal["hold", "warn"] = "hold"
+
+    def metric(self, name: str) -> Metric | None:
+        """Read a metric's name; None of what is no metric of this surface."""
+        return parse_metric(name, tasks=self.tasks, columns=self.columns)
+
+    def did(self, task: str | None) -> str:
+        """Say what somebody did, so that it completes "people ...".
+
+        Examples
+        --------
+        >>> words = Vocabulary({"click": TaskWords("clicked it"), "buy": TaskWords()})
+        >>> words.did("click"), words.did("buy")
+        ('clicked it', 'did buy')
+        """
+        known = self.tasks.get(task or "")
+        return known.did if known and known.did else f"did {task}"
+
+    def family(self, task: str | None) -> Family | None:
+        """Return a task's family; None of what is no task."""
+        known = self.tasks.get(task or "")
+        return known.family if known else None
+
+
+def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
+    """Gather the words of a surface's contracts.
+
+    Parameters
+    ----------
+    champion : the release that the decision was rehearsed beside; None: what the surface names for a first.
+    """
+    surface, utility = contracts.surface, contracts.utility
+    constraints = (*utility.hard_constraints, *(c for one in utility.contexts for c in one.hard_constraints))
+    return Vocabulary(
+        tasks={
+            name: TaskWords(task.description or "", task.family, task.kind == "value")
+            for name, task in contracts.tasks.tasks.items()
+        },
+        columns=tuple(
+            dict.fromkeys(
+                (*(one.name for one in surface.segments), *surface.features.categorical, *surface.values)
+            )
+        ),
+        guards={one.metric: one.description for one in utility.guardrails if one.description},
+        constraints={one.name: one.description for one in constraints if one.description},
+        primary=utility.primary.metric,
+        baseline=_say_baseline(contracts, champion),
+        cannot_tell=surface.gates.cannot_tell,
+    )
+
+
+def _say_baseline(contracts: Contracts, champion: int | None) -> str:
+    if champion is not None:
+        return f"champion {champion}"
+    first = contracts.surface.gates.decision.first
+    return "the logged order" if isinstance(first, str) else first.column

@@ -1,0 +1,40 @@
+"""Which verdict is told first: what says no, then what cannot be told; of equal ones the primary, then costs.
+
+::
+
+    block, missing   before   cannot_tell that holds   before   a warning
+    primary          before   costs   before   safety   before   other guardrails   before   other gates
+"""
+
+from collections.abc import Sequence
+
+from tasks.contracts import Family
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.promotion.decision import holds_release
+from tasks.promotion.pages.words import Vocabulary
+
+_SEVERITY = {Outcome.BLOCK: 0, Outcome.METRIC_MISSING: 1, Outcome.CANNOT_TELL: 2, Outcome.WARN: 3}
+_FAMILIES = {Family.NEGATIVE: 1, Family.SAFETY: 2}
+_OTHER_GUARDRAIL, _OTHER_GATE = 3, 4
+
+
+def order_worst_first(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Verdict]:
+    """Return the verdicts that hold or warn, in the order in which people are told of them."""
+    told = [verdict for verdict in verdicts if verdict.outcome in _SEVERITY]
+    return sorted(told, key=lambda verdict: _rank(verdict, words))
+
+
+def _rank(verdict: Verdict, words: Vocabulary) -> tuple[bool, int, int, bool]:
+    holds = holds_release(verdict, words.cannot_tell)
+    return not holds, _SEVERITY[verdict.outcome], _kind(verdict, words), verdict.segment != ALL
+
+
+def _kind(verdict: Verdict, words: Vocabulary) -> int:
+    if verdict.gate != "decision":
+        return _OTHER_GATE
+    if verdict.subject.partition(".")[0] == words.primary:
+        return 0
+    metric = words.metric(verdict.subject)
+    family = words.family(None if metric is None else metric.subject)
+    return _OTHER_GUARDRAIL if family is None else _FAMILIES.get(family, _OTHER_GUARDRAIL)

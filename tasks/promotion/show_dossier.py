@@ -1,0 +1,52 @@
+"""The show_dossier step: the page of a release that was judged, written anew from what was kept of it."""
+
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import ContractError
+from tasks.evaluation.evidence import GateEvidence
+from tasks.promotion.compose import recompose
+from tasks.stores.registry import Registry
+from tasks.stores.releases import release_part
+from tasks.stores.runs import newest_run, read_evidence
+from tasks.stores.workspace import Workspace, write_report
+
+
+@dataclass(frozen=True)
+class ShownDossier:
+    """A release's verdict, and where its page lies; ``opened`` in a browser or not."""
+
+    release: int
+    verdict: str
+    dossier: str
+    opened: bool
+
+
+def run(workspace: Workspace, *, release: str | int, browse: bool) -> ShownDossier:
+    """Write the dossier of a release, from the verdicts of the gate that judged it last.
+
+    Parameters
+    ----------
+    release : its version, or an alias.
+    browse : whether to open the page too.
+
+    Raises
+    ------
+    ContractError
+        No gate has judged the release.
+    StoreError
+        Evidence of a step is not there any more.
+    """
+    part = release_part(workspace, release)
+    gate = newest_run(workspace.home, workspace.surface, step="gate", release=part.version)
+    if gate is None:
+        raise ContractError(
+            f"No gate has judged {part}: it has no dossier. Retrain, or promote it, and it is judged."
+        )
+    dossier = recompose(workspace, part.version, read_evidence(workspace.home, gate, GateEvidence))
+    tagged = Registry(workspace.home).tags(part).get("dossier")
+    name = Path(tagged).name if tagged else f"dossier-release-{part.version}.html"
+    path = write_report(workspace, name, dossier.to_html())
+    opened = browse and webbrowser.open(Path(path).resolve().as_uri())
+    return ShownDossier(part.version, dossier.verdict, str(path), opened)

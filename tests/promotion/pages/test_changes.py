@@ -1,0 +1,97 @@
+"""What changed against the champion, in at most six rows."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from tasks.contracts import UtilitySpec
+from tasks.promotion.pages.changes import Weighing, changed_weights, list_changes
+from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
+from tests.promotion.test_dossier import AS_OF, MANIFEST
+
+CONTRACTS = {"tasks": "t", "utility": "u", "slate": "s", "surface": "x"}
+
+
+def part(task: str, version: int, role: Role = Role.TASK) -> PinnedPart:
+    return PinnedPart(f"feed.{role.value}.{task}", version, f"{version}" * 64, role, task)
+
+
+def manifest(*parts: PinnedPart, **changed: object) -> Manifest:
+    plain = replace(
+        MANIFEST, contracts=CONTRACTS, parts=parts, code={"code/release_a1/ranking/utility.py": "1"}
+    )
+    return replace(plain, **changed)  # type: ignore[arg-type]  # a table of fields
+
+
+def utility(**weights: object) -> UtilitySpec:
+    plain = {"policy": "toy", "version": 1, "owner": "ranking", "approvals": ["product"]}
+    return UtilitySpec.model_validate({**plain, "weights": weights})
+
+
+CHAMPION = manifest(part("click", 1), part("hide", 1))
+
+
+def said(release: Manifest, weighing: Weighing | None = None) -> dict[str, tuple[str, bool]]:
+    return {one.of: (one.words, one.differs) for one in list_changes(release, CHAMPION, weighing)}
+
+
+def test_without_a_champion_there_is_nothing_to_compare() -> None:
+    assert list_changes(CHAMPION, None, None) == ()
+
+
+def test_the_same_release_differs_in_nothing() -> None:
+    assert said(CHAMPION) == {
+        "data": ("the same labels, as of 2026-05-01", False),
+        "models": ("all are the champion's", False),
+        "policy": ("the same", False),
+        "slate": ("the same", False),
+        "code": ("the same", False),
+    }
+
+
+def test_each_difference_has_its_row_and_there_are_at_most_six() -> None:
+    release = manifest(
+        part("click", 2),
+        part("hide", 1),
+        part("share", 1),
+        snapshot=PinnedSnapshot("def456", "c", "d2", AS_OF + timedelta(days=2)),
+        contracts={**CONTRACTS, "tasks": "t2", "utility": "u2", "slate": "s2"},
+        code={"code/release_b2/ranking/utility.py": "2", "code/release_b2/columns.py": "1"},
+    )
+    weighing = Weighing(utility(click=1.6, share=2.0), utility(click=0.8, hide=-3.0))
+    assert said(release, weighing) == {
+        "data": ("labels as of 2026-05-03, 2 days newer", True),
+        "models": ("click, share are new, 1 is the champion's", True),
+        "tasks": ("tasks.yaml is another: what an outcome means", True),
+        "policy": ("click 0.8 -> 1.6; share none -> 2; hide -3 -> none", True),
+        "slate": ("slate.yaml is another", True),
+        "code": ("what scores is another: columns.py, ranking/utility.py", True),
+    }
+
+
+def test_another_map_makes_a_head_new_and_a_task_may_be_gone() -> None:
+    release = manifest(part("click", 1), part("click", 2, Role.CALIBRATOR))
+    assert said(release)["models"] == ("click is new, hide is gone", True)
+
+
+def test_the_same_code_below_another_folder_is_the_same() -> None:
+    release = manifest(*CHAMPION.parts, code={"code/release_b2/ranking/utility.py": "1"})
+    assert said(release)["code"] == ("the same", False)
+
+
+def test_older_labels_other_rows_and_a_policy_of_other_words_say_so() -> None:
+    older = manifest(*CHAMPION.parts, snapshot=PinnedSnapshot("d", "c", "d", AS_OF - timedelta(days=1)))
+    assert said(older)["data"] == ("labels as of 2026-04-30, 1 day older", True)
+    other = manifest(*CHAMPION.parts, snapshot=PinnedSnapshot("d", "c", "d", AS_OF))
+    assert said(other)["data"] == ("labels as of 2026-05-01, other rows", True)
+    reworded = manifest(*CHAMPION.parts, contracts={**CONTRACTS, "utility": "u2"})
+    same = Weighing(utility(click=1.0), utility(click=1.0))
+    assert said(reworded, same)["policy"] == ("utility.yaml is another, its weights are the same", True)
+
+
+def test_many_weights_are_counted() -> None:
+    many = Weighing(utility(**{f"t{n}": 2.0 for n in range(9)}), utility(click=1.0))
+    assert len(changed_weights(many)) == 10
+    assert said(manifest(*CHAMPION.parts, contracts={**CONTRACTS, "utility": "u2"}), many)["policy"][
+        0
+    ].endswith("and 4 more")
+    assert changed_weights(Weighing(utility(click=1.0), None)) == []

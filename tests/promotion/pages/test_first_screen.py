@@ -1,0 +1,52 @@
+"""The first screen: one sentence, what to do, what changed, the bounds and who is harmed."""
+
+import pytest
+
+from tasks.evaluation.verdicts import Bounds, Outcome, Verdict
+from tasks.promotion.pages.changes import Change
+from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
+from tests.promotion.pages.vocabularies import WORDS, rail, verdict
+
+RISE = Bounds(high=0.1)
+HARM = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE, segment="tenure=new")
+DOUBT = rail("hide_rate", Outcome.CANNOT_TELL, 0.05, 0.0, 0.2, allowed=RISE, holds=False)
+FINE = verdict("data", "validation", Outcome.PASS)
+
+
+def screen(*verdicts: Verdict, held: bool) -> FirstScreen:
+    subject = Subject("feed", 4, 3, "hold" if held else "promote")
+    return first_screen(subject, verdicts, [Change("code", "the same", differs=False)], WORDS)
+
+
+def test_a_held_release_says_why_with_its_worst_verdict() -> None:
+    first = screen(FINE, DOUBT, HARM, held=True)
+    assert first.sentence.startswith(
+        "Where tenure is new, of what it puts into the slots, people hid it 30% more"
+    )
+    assert first.next_step.startswith("Do not promote.")
+    assert first.harmed == (first.sentence,)
+
+
+def test_a_release_that_nothing_holds_says_how_much_passed_and_what_is_most_doubtful() -> None:
+    first = screen(FINE, DOUBT, held=False)
+    assert first.sentence.startswith(
+        "No gate holds it: 1 of 2 verdicts pass. The most doubtful: Of what it puts"
+    )
+    assert first.harmed == ()
+    assert screen(FINE, held=False).sentence == "Nothing is worse than it may be."
+
+
+def test_nothing_to_say_is_said() -> None:
+    assert screen(held=True).sentence == "No gate has judged it."
+    unruled = verdict("shadow", "overlap_at_k", Outcome.NO_RULE)
+    assert screen(unruled, held=True).sentence == "Nothing could be told: no verdict is a pass."
+
+
+@pytest.mark.parametrize("count", [0, 8, 30])
+def test_eight_harmed_segments_are_named_and_the_others_counted(count: int) -> None:
+    rows = [
+        rail("hide_rate", Outcome.WARN, 0.3, 0.2, 0.4, allowed=RISE, segment=f"tenure={n}")
+        for n in range(count)
+    ]
+    first = screen(*rows, held=False)
+    assert (len(first.harmed), first.more_harmed) == (min(count, 8), max(count - 8, 0))

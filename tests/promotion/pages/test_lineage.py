@@ -1,0 +1,46 @@
+"""Every pin leads to MLflow where people open it, and nowhere else."""
+
+from dataclasses import replace
+
+import pytest
+
+from tasks.evaluation.verdicts import Outcome
+from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs
+from tests.promotion.pages.vocabularies import verdict
+from tests.promotion.test_dossier import MANIFEST
+
+PAGES = MlflowPages("http://mlflow", "7")
+
+
+def test_a_pin_shows_what_it_is_how_old_and_where() -> None:
+    (pin,) = list_pins(MANIFEST, PAGES)
+    assert (pin.name, pin.version, pin.sha256, pin.newest, pin.age) == (
+        "feed.task.click",
+        3,
+        "f" * 16,
+        "2026-03-01",
+        "60 days",
+    )
+    assert pin.address == "http://mlflow/#/models/feed.task.click/versions/3"
+
+
+def test_without_a_server_nothing_is_linked() -> None:
+    (pin,) = list_pins(MANIFEST, MlflowPages())
+    assert pin.address == ""
+    assert MlflowPages().run("a") == MlflowPages("http://mlflow").run("a") == PAGES.run("") == ""
+
+
+@pytest.mark.parametrize("name", ["a b", "a#/x", 'a"><script>', "a?b"])
+def test_a_name_cannot_leave_its_place_in_an_address(name: str) -> None:
+    shown = PAGES.version(name, 1).removeprefix("http://mlflow/#/models/").removesuffix("/versions/1")
+    assert not set(' #?"<>') & set(shown)
+
+
+def test_a_run_is_named_once_with_the_gates_that_read_it() -> None:
+    judged = [
+        replace(verdict(gate, "click.rows", Outcome.PASS), evidence=run)
+        for gate, run in (("data", "r1"), ("model", "r1"), ("shadow", "r2"), ("model", ""), ("data", "r1"))
+    ]
+    runs = list_runs(judged, PAGES)
+    assert [(one.run, one.gates) for one in runs] == [("r1", "data, model"), ("r2", "shadow")]
+    assert runs[0].address == "http://mlflow/#/experiments/7/runs/r1"

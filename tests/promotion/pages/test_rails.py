@@ -1,0 +1,73 @@
+"""Guardrails are drawn on the scale of their own bound, what is worse to the right."""
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.evaluation.verdicts import Bounds, Estimate, Outcome
+from tasks.promotion.pages.rails import BASELINE_AT, BOUND_AT, badness, draw_rails
+from tests.promotion.pages.vocabularies import WORDS, rail, verdict
+
+SEEN = Estimate(0.05, -0.05, 0.2, 900)
+
+
+def test_no_change_stands_at_the_baseline_and_the_bound_at_the_bound() -> None:
+    assert (BASELINE_AT, BOUND_AT) == (25.0, 50.0)
+    for allowed, at_bound in ((Bounds(high=0.1), 0.1), (Bounds(low=-0.1), -0.1)):
+        (drawn,) = draw_rails(
+            [rail("hide_rate", Outcome.PASS, at_bound, 0.0, at_bound, allowed=allowed)], WORDS
+        )
+        assert drawn.value == BOUND_AT
+        assert (drawn.low, drawn.high) == (BASELINE_AT, BOUND_AT)
+
+
+def test_an_interval_that_leaves_the_picture_is_cut_and_says_so() -> None:
+    (drawn,) = draw_rails([rail("hide_rate", Outcome.BLOCK, 0.2, -0.9, 0.9, allowed=Bounds(high=0.1))], WORDS)
+    assert (drawn.low, drawn.value, drawn.high, drawn.beyond) == (0.0, 75.0, 100.0, True)
+
+
+def test_a_bound_of_nothing_is_drawn_on_the_scale_of_its_interval() -> None:
+    (drawn,) = draw_rails(
+        [rail("hide_rate", Outcome.CANNOT_TELL, 0.0, -0.2, 0.2, allowed=Bounds(low=0.0))], WORDS
+    )
+    assert (drawn.low, drawn.value, drawn.high) == (25.0, BOUND_AT, 75.0)
+
+
+def test_a_rise_that_is_asked_for_is_bad_where_it_lacks() -> None:
+    asked = Bounds(low=0.1)
+    assert badness(0.1, asked, SEEN) == 1
+    assert badness(0.0, asked, SEEN) == 2
+    assert badness(0.2, asked, SEEN) == 0
+
+
+def test_without_an_interval_there_is_a_mark_and_without_a_figure_nothing() -> None:
+    (point,) = draw_rails(
+        [rail("hide_rate", Outcome.PASS, 0.05, math.nan, math.nan, allowed=Bounds(high=0.1))], WORDS
+    )
+    assert (point.value, point.low, point.high) == (37.5, None, None)
+    (missing,) = draw_rails([verdict("decision", "hide_rate", Outcome.METRIC_MISSING)], WORDS)
+    assert (missing.value, missing.observed) == (None, "")
+
+
+def test_bounds_of_the_decision_on_the_whole_are_drawn_the_worst_first() -> None:
+    rise = Bounds(high=0.1)
+    rows = [
+        rail("hide_rate", Outcome.PASS, 0.0, 0.0, 0.0, allowed=rise),
+        rail("observed_utility", Outcome.PASS, 0.0, 0.0, 0.0, allowed=rise),
+        rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=rise, segment="tenure=new"),
+        rail("report_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=rise),
+        verdict("model", "click.auc", Outcome.BLOCK, 0.1, 0.1, 0.1),
+        verdict("decision", "coverage", Outcome.NO_RULE, threshold=""),
+    ]
+    assert [one.metric for one in draw_rails(rows, WORDS)] == ["report_rate", "observed_utility", "hide_rate"]
+
+
+@given(
+    st.floats(-5, 5),
+    st.floats(-5, 5),
+    st.sampled_from([Bounds(high=0.1), Bounds(low=-0.2), Bounds(high=0.0), Bounds(low=0.0), Bounds(low=0.3)]),
+)
+def test_what_is_worse_never_lies_further_left(one: float, other: float, allowed: Bounds) -> None:
+    worse, better = (max, min) if math.isfinite(allowed.high) else (min, max)
+    assert badness(worse(one, other), allowed, SEEN) >= badness(better(one, other), allowed, SEEN)

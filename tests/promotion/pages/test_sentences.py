@@ -1,0 +1,183 @@
+"""A verdict in one sentence: what happened, what is allowed, what the data leave open."""
+
+import math
+
+import pytest
+
+from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
+from tasks.promotion.pages.sentences import say_verdict
+from tests.promotion.pages.vocabularies import WORDS, rail, verdict
+
+SLOTS = "Of what it puts into the slots, people"
+NAN = math.nan
+
+
+def test_the_sentence_that_an_approver_reads() -> None:
+    told = rail("hide_given_click_rate", Outcome.CANNOT_TELL, 0.111, 0.024, 0.22, allowed=Bounds(high=0.1))
+    assert say_verdict(told, WORDS) == (
+        f"{SLOTS} who opened it hid it 11.1% more often than under champion 3; a rise of 10% is allowed, and these "
+        "data cannot rule out 22%."
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seen", "allowed", "tail"),
+    [
+        (
+            Outcome.BLOCK,
+            (0.3, 0.2, 0.4),
+            Bounds(high=0.1),
+            "a rise of 10% is allowed, and at the mildest these data say 20%.",
+        ),
+        (Outcome.PASS, (0.01, 0.0, 0.02), Bounds(high=0.1), "a rise of 10% is allowed."),
+        (
+            Outcome.CANNOT_TELL,
+            (-0.02, -0.2, 0.1),
+            Bounds(low=-0.05),
+            "a fall of 5% is allowed, and these data cannot rule out 20%.",
+        ),
+        (
+            Outcome.CANNOT_TELL,
+            (-0.02, -0.2, 0.1),
+            Bounds(low=0.0),
+            "no fall is allowed, and these data cannot rule out a fall of 20%.",
+        ),
+        (
+            Outcome.CANNOT_TELL,
+            (0.02, 0.01, 0.03),
+            Bounds(low=0.05),
+            "a rise of at least 5% is asked for, and these data cannot rule out a rise of 1%.",
+        ),
+        (
+            Outcome.CANNOT_TELL,
+            (0.02, NAN, NAN),
+            Bounds(high=0.0),
+            "no rise is allowed, and these data are too few to tell.",
+        ),
+        (
+            Outcome.WARN,
+            (-0.2, -0.3, -0.1),
+            Bounds(low=-0.05),
+            "a fall of 5% is allowed, and at the mildest these data say 10%.",
+        ),
+    ],
+)
+def test_what_is_allowed_and_what_the_interval_leaves_open(
+    outcome: Outcome, seen: tuple[float, float, float], allowed: Bounds, tail: str
+) -> None:
+    assert say_verdict(rail("hide_rate", outcome, *seen, allowed=allowed), WORDS).partition("; ")[2] == tail
+
+
+def test_a_level_is_held_against_the_most_and_the_least() -> None:
+    most = rail("hide_rate", Outcome.BLOCK, 0.03, 0.025, 0.035, allowed=Bounds(high=0.02), relative=False)
+    assert say_verdict(most, WORDS) == (
+        f"{SLOTS} hid it in 3% of looks; at most 2% is allowed, and at the mildest these data say 2.5%."
+    )
+    least = rail("coverage", Outcome.PASS, 0.3, 0.2, 0.4, allowed=Bounds(low=0.1), relative=False)
+    assert say_verdict(least, WORDS).endswith("is 30%; at least 10% is asked for.")
+
+
+def test_a_segment_stands_in_front() -> None:
+    new = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=Bounds(high=0.1), segment="tenure=new")
+    assert say_verdict(new, WORDS).startswith(
+        "Where tenure is new, of what it puts into the slots, people hid it"
+    )
+
+
+def test_a_bound_that_an_earlier_program_wrote_as_words_is_quoted() -> None:
+    old = rail("hide_rate", Outcome.WARN, 0.3, 0.2, 0.4, allowed=None)
+    assert say_verdict(old, WORDS).endswith("; allowed is as declared.")
+
+
+def test_what_could_not_be_measured_says_why() -> None:
+    lacking = Verdict("decision", "hide_rate", "all", Outcome.METRIC_MISSING, "", None, "no slot holds it")
+    assert say_verdict(lacking, WORDS) == "It cannot be told how often people hid it: no slot holds it."
+    share = Verdict("decision", "coverage", "all", Outcome.METRIC_MISSING, "", None)
+    assert say_verdict(share, WORDS) == "The share of items that it shows at all cannot be told."
+
+
+def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
+    def ratio(value: float, outcome: Outcome) -> str:
+        seen = Estimate(value, value - 0.1, value + 0.1, 90)
+        judged = Verdict(
+            "calibration",
+            "hide.calibration_ratio",
+            "all",
+            outcome,
+            "0.9 to 1.1",
+            seen,
+            allowed=Bounds(0.9, 1.1),
+        )
+        return say_verdict(judged, WORDS)
+
+    allowed = "10% less to 10% more is allowed"
+    assert ratio(1.3, Outcome.BLOCK) == f"People hid it 30% more often than it predicts; {allowed}."
+    assert ratio(0.8, Outcome.CANNOT_TELL) == (
+        f"People hid it 20% less often than it predicts; {allowed}, and these data are too few to tell."
+    )
+    assert ratio(1.0, Outcome.PASS) == f"People hid it as often as it predicts; {allowed}."
+
+
+@pytest.mark.parametrize(
+    ("judged", "sentence"),
+    [
+        (
+            verdict("data", "click.rows", Outcome.CANNOT_TELL, 1234, 1234, 1234, threshold=">= 5000"),
+            "On its test days 1,234 rows say whether people opened it; asked for are >= 5000.",
+        ),
+        (
+            verdict(
+                "model", "click.auc_by_request", Outcome.CANNOT_TELL, 0.582, 0.4, 0.73, threshold=">= 0.6"
+            ),
+            (
+                "Of a candidate where people opened it and one where they did not, it puts the first higher in 58.2% of "
+                "cases; allowed is >= 0.6, and these data are too few to tell."
+            ),
+        ),
+        (
+            verdict("model", "click.auc_drop", Outcome.BLOCK, 0.02, 0.01, 0.03, threshold="<= 0.005"),
+            (
+                "It tells candidates where people opened it from others less well than the champion, by 0.02 of AUC; "
+                "allowed is <= 0.005."
+            ),
+        ),
+        (
+            verdict("model", "click.normalized_entropy", Outcome.BLOCK, 1.02, 1.01, 1.03, threshold="< 1"),
+            "Predicting whether people opened it, it errs 102% as much as a constant; allowed is < 1.",
+        ),
+        (
+            verdict("model", "click.normalized_entropy_rise", Outcome.PASS, -0.02, -0.03, -0.01),
+            (
+                "Predicting whether people opened it, its error over a constant's is 0.02 less than the champion's; "
+                "allowed is <= 1."
+            ),
+        ),
+        (
+            verdict("model", "click.auc_over_best_feature", Outcome.WARN, -0.1, -0.2, 0.0, threshold="> 0"),
+            "Model: auc over best feature of click is -0.1 [-0.2, 0]; allowed is > 0.",
+        ),
+        (verdict("data", "validation", Outcome.BLOCK), "The labels do not pass validation."),
+        (verdict("data", "validation", Outcome.PASS), "The labels pass validation."),
+        (
+            verdict(
+                "freshness", "click.newest_training_row", Outcome.BLOCK, 90, 90, 90, threshold="<= 60 days"
+            ),
+            "What tells whether people opened it last learned 90 days ago; allowed are <= 60 days.",
+        ),
+        (
+            verdict("shadow", "overlap_at_k", Outcome.BLOCK, 0.25, 0.2, 0.3, threshold=">= 0.3"),
+            "On the newest traffic 25% of its slots hold what the champion would show; allowed is >= 0.3.",
+        ),
+        (
+            verdict("shadow", "score_shift", Outcome.BLOCK, 1.5, 1.2, 1.8),
+            "On the newest traffic its utilities lie 1.5 standard deviations from the champion's; allowed is <= 1.",
+        ),
+        (
+            verdict("proxies", "click for buy", Outcome.WARN, 0.1, -0.1, 0.3, threshold="> 0"),
+            "Proxies: click for buy is 0.1 [-0.1, 0.3]; allowed is > 0.",
+        ),
+        (verdict("parity", "served", Outcome.BLOCK, threshold=""), "Parity: served."),
+    ],
+)
+def test_other_gates_speak_of_what_they_judge(judged: Verdict, sentence: str) -> None:
+    assert say_verdict(judged, WORDS) == sentence

@@ -1,0 +1,79 @@
+"""What the stores hold of a release becomes its dossier, with the gate's own verdicts or with those it kept."""
+
+from dataclasses import replace
+
+import pytest
+
+from tasks.errors import StoreError
+from tasks.evaluation.evidence import GateEvidence
+from tasks.promotion.compose import mlflow_pages, pinned_utility, recompose
+from tasks.promotion.dossier import Dossier
+from tasks.stores.releases import release_manifest
+from tasks.stores.runs import read_evidence
+from tests.feeds import mini
+from tests.feeds.mini import Retrained
+
+
+@pytest.fixture(scope="module")
+def evidence(second_retrain: Retrained) -> GateEvidence:
+    """What the gate kept of release 2."""
+    run = mini.step_runs(second_retrain.workspace, "gate", release=2)[0]
+    return read_evidence(second_retrain.workspace.home, run, GateEvidence)
+
+
+@pytest.fixture(scope="module")
+def dossier(second_retrain: Retrained, evidence: GateEvidence) -> Dossier:
+    return recompose(second_retrain.workspace, 2, evidence)
+
+
+def test_a_dossier_that_is_composed_again_says_what_the_gate_said(
+    evidence: GateEvidence, dossier: Dossier
+) -> None:
+    assert dossier.evidence() == evidence
+
+
+def test_it_says_what_is_not_the_champions(dossier: Dossier) -> None:
+    assert dossier.champion == 1
+    changed = {change.of: change.words for change in dossier.changes if change.differs}
+    assert changed == {
+        "data": "labels as of 2026-02-12, 2 days newer",
+        "models": "click_30m is new, 5 are the champion's",
+        "policy": "click_30m 0.8 -> 1.6",
+    }
+
+
+def test_worth_is_that_of_the_policy_that_the_release_pins(
+    second_retrain: Retrained, dossier: Dossier
+) -> None:
+    workspace = second_retrain.workspace
+    assert pinned_utility(workspace, release_manifest(workspace, 1)).weights["click_30m"].weight == 0.8
+    assert dossier.worths is not None
+    assert (dossier.worths.version, dossier.worths.policies[0].terms[0].weight) == (2, 1.6)
+
+
+def test_the_new_kinds_of_evidence_are_there(dossier: Dossier) -> None:
+    assert dossier.validation is not None
+    assert dossier.validation.calendar is not None
+    (click,) = [task for task in dossier.validation.calendar.tasks if task.task == "click_30m"]
+    assert sum(click.observed) > sum(click.positive) > 0
+    assert click.immature[-1] > 0, "the last hour before the as-of"
+    assert dossier.shadow is not None
+    assert 0 < len(dossier.shadow.examples) <= 10
+    assert any(one.moved for one in dossier.shadow.examples)
+    assert all(task.curve for task in dossier.tasks)
+
+
+def test_where_only_the_store_is_known_nothing_is_linked(
+    second_retrain: Retrained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mlflow_pages(second_retrain.workspace).address == ""
+    monkeypatch.setenv("EQUIPOISE_MLFLOW_URL", "http://mlflow:5000/")
+    pages = mlflow_pages(second_retrain.workspace)
+    assert pages.version("feed.release", 1) == "http://mlflow:5000/#/models/feed.release/versions/1"
+    assert pages.run("r").startswith("http://mlflow:5000/#/experiments/")
+
+
+def test_evidence_that_is_gone_is_named(second_retrain: Retrained, evidence: GateEvidence) -> None:
+    gates = tuple(replace(one, evidence="0" * 32) for one in evidence.gates)
+    with pytest.raises(StoreError, match="has no readable"):
+        recompose(second_retrain.workspace, 2, evidence.model_copy(update={"gates": gates}))
