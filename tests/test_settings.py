@@ -104,3 +104,13 @@ def test_importing_the_settings_imports_nothing_heavy() -> None:
         [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert not {"pydantic", "yaml", "numpy", "pandas", "mlflow", "duckdb"} & set(done.stdout.split())
+
+
+def test_people_open_mlflow_where_it_is_said_or_at_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().mlflow_address == ""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    assert Settings().mlflow_address == ""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://inside:5000/")
+    assert Settings().mlflow_address == "http://inside:5000"
+    monkeypatch.setenv("EQUIPOISE_MLFLOW_URL", "https://mlflow.example")
+    assert Settings().mlflow_address == "https://mlflow.example"

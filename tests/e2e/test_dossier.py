@@ -59,7 +59,7 @@ def test_the_page_opens_from_a_file_without_network_and_without_a_word_on_the_co
     expect(opened.page.get_by_role("heading", level=1)).to_have_text("home_feed release 2: promote")
     if folder := Settings().pictures:
         opened.page.screenshot(path=folder / "dossier_first_screen.png")
-        opened.page.locator("#tasks").screenshot(path=folder / "dossier_tasks.png")
+        opened.page.locator("table.tasks").screenshot(path=folder / "dossier_tasks.png")
 
 
 @pytest.mark.parametrize("window", [WIDE, PHONE], ids=["wide", "phone"])

@@ -1,10 +1,12 @@
 """A bound is judged by the whole interval."""
 
+import json
 import math
 
 import pytest
+from pydantic import TypeAdapter
 
-from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict, judge
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Bounds, Estimate, Outcome, Verdict, judge
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,16 @@ def test_a_segment_is_harmed_where_its_own_bound_is_broken(
     segment: str, outcome: Outcome, harms: bool
 ) -> None:
     assert Verdict("decision", "hide_rate", segment, outcome, "", None).harms_segment is harms
+
+
+@pytest.mark.parametrize("allowed", [Bounds(high=0.1), Bounds(low=-0.05), Bounds(0.9, 1.1), Bounds(), None])
+def test_a_bound_comes_back_from_a_document_with_its_open_ends(allowed: Bounds | None) -> None:
+    verdict = Verdict("decision", "hide_rate", "all", Outcome.PASS, "", None, task="hide", allowed=allowed)
+    plain = json.loads(json.dumps(verdict.to_json(), allow_nan=False))
+    assert TypeAdapter(Verdict).validate_python(plain) == verdict
+    assert ("allowed" in plain) is (allowed is not None)
+
+
+def test_a_verdict_without_bound_and_task_is_written_as_ever() -> None:
+    plain = Verdict("data", "validation", "all", Outcome.PASS, "", None).to_json()
+    assert not {"task", "allowed"} & plain.keys()

@@ -110,12 +110,18 @@ def _short_tasks(plain: dict[str, Any]) -> None:
         "purchase_2d": known["purchase_7d"] | bought,
         "return_5d": {
             "family": "negative",
+            "description": "sent it back",
             "positive": {"event": "return", "within": "P5D", "after": "purchase_2d"},
             "cadence": "slow",
         },
-        "hide_2d": {"family": "negative", "positive": {"event": "hide", "within": "P2D"}},
+        "hide_2d": {
+            "family": "negative",
+            "description": "hid it",
+            "positive": {"event": "hide", "within": "P2D"},
+        },
         "satisfied_2d": {
             "family": "satisfaction",
+            "description": "clicked it and did not hide it",
             "compose": {"all_of": ["click_30m"], "none_of": ["hide_2d"]},
         },
         "dwell_seconds_1d": known["dwell_seconds_1d"],

@@ -69,10 +69,12 @@ def say_metric(metric: Metric | None, name: str, words: Vocabulary) -> str:
     if metric is None:
         return name
     did, subject = words.did(metric.subject), metric.subject
+    known = words.tasks.get(str(subject))
+    often = "how much" if known and known.value else "how often"
     spoken = {
-        MetricKind.RATE: f"how often people {did}",
-        MetricKind.GIVEN: f"how often people who {words.did(metric.value)} {did}",
-        MetricKind.PREDICTED: f"how often it predicts that people {did}",
+        MetricKind.RATE: f"{often} people {did}",
+        MetricKind.GIVEN: f"{often} people who {words.did(metric.value)} {did}",
+        MetricKind.PREDICTED: f"{often} it predicts that people {did}",
         MetricKind.CALIBRATION: f"what happened over what was predicted, where people {did},",
         MetricKind.NDCG: f"how high it puts candidates where people {did}",
         MetricKind.RECALL: f"the share that its slots hold of candidates where people {did}",

@@ -59,6 +59,11 @@ def test_every_kind_of_metric_has_words() -> None:
                 assert say_metric(metric, name, WORDS) != name
 
 
+def test_of_a_value_it_is_asked_how_much() -> None:
+    assert say_metric(WORDS.metric("spend_rate"), "spend_rate", WORDS) == "how much people paid for it"
+    assert say_metric(WORDS.metric("hide_rate"), "hide_rate", WORDS) == "how often people hid it"
+
+
 def test_an_unknown_metric_keeps_its_name_and_its_number() -> None:
     assert say_metric(None, "odd.one", WORDS) == "odd.one"
     assert write_level(None, 0.5, WORDS) == "0.5"
