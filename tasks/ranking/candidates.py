@@ -112,6 +112,17 @@ def factorize(values: Series, name: str) -> tuple[Integers, npt.NDArray[np.objec
     return np.asarray(codes, np.int64), np.asarray(distinct, np.object_)
 
 
+def name_codes(codes: npt.NDArray[np.integer], names: Sequence[str]) -> pd.api.extensions.ExtensionArray:
+    """Return the name of each code as text, null for -1, shape [rows].
+
+    Examples
+    --------
+    >>> name_codes(np.array([1, -1, 0]), ("low", "high")).tolist()
+    ['high', nan, 'low']
+    """
+    return pd.array([*names, None], dtype="str").take(codes)
+
+
 def read_prediction(candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], task: str) -> Floats:
     """Return a task's joint probability or expected value, shape [rows].
 

@@ -8,6 +8,7 @@ item_id.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ from .candidates import (
     Mask,
     Series,
     describe_rows,
+    name_codes,
     read_prediction,
 )
 from .certificate import Certificates, DecidedSlates, certify
@@ -55,7 +57,7 @@ class Decision:
 
     Attributes
     ----------
-    keys : request_id and item_id, one row a candidate.
+    keys : request_id and item_id, each one a candidate.
     valued : utility, its contributions and the context.
     drops : why candidates are out.
     rank : from 1 within the request, by tier, utility, item_id; 0 for what was dropped.
@@ -65,7 +67,7 @@ class Decision:
     slates : the rules of each slate policy and the requests that it decided on.
     """
 
-    keys: pd.DataFrame
+    keys: Mapping[str, Series]
     valued: Utilities
     drops: Drops
     contexts: tuple[str, ...]
@@ -105,7 +107,7 @@ class Decision:
     @property
     def certificate(self) -> Series:
         """Each request's certificate as JSON in its first row, null in the others, shape [rows]."""
-        texts = np.full(len(self.keys), None, dtype=object)
+        texts = np.full(len(self.rank), None, dtype=object)
         texts[np.unique(self.sets.request, return_index=True)[1]] = self.certificates.texts()
         return pd.Series(texts, name=CERTIFICATE, dtype="str")
 
@@ -115,20 +117,22 @@ class Decision:
 
         With propensities where the slate policy draws some slots, and the factors of perturbed weights.
         """
+        return pd.DataFrame(self.columns)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of ``frame``, each of shape [rows]."""
         explores = any(one.rules.pool is not None for one in self.slates)
-        return pd.DataFrame(
-            {
-                REQUEST_ID: self.keys[REQUEST_ID],
-                ITEM_ID: self.keys[ITEM_ID],
-                UTILITY: self.utility,
-                RANK: _as_nullable(self.rank),
-                SLATE_POSITION: _as_nullable(self.slate_position),
-                DROPPED_BY: _name_codes(self.drops.codes, self.drops.reasons),
-                CONTEXT: _name_codes(self.valued.context, self.contexts),
-                **({PROPENSITY: self.propensity} if explores else {}),
-                **{weight_factor(term): factor for term, factor in self.valued.factors.items()},
-            }
-        )
+        return {
+            **self.keys,
+            UTILITY: self.utility,
+            RANK: _as_nullable(self.rank),
+            SLATE_POSITION: _as_nullable(self.slate_position),
+            DROPPED_BY: name_codes(self.drops.codes, self.drops.reasons),
+            CONTEXT: name_codes(self.valued.context, self.contexts),
+            **({PROPENSITY: self.propensity} if explores else {}),
+            **{weight_factor(term): factor for term, factor in self.valued.factors.items()},
+        }
 
 
 def decide(
@@ -180,7 +184,7 @@ def decide(
             drawn_from[ordered[valid]] = filled.drawn_from[valid]
         slates.append(DecidedSlates(rules, requests))
     return Decision(
-        keys=candidates[[REQUEST_ID, ITEM_ID]].reset_index(drop=True),
+        keys={name: candidates[name].reset_index(drop=True) for name in (REQUEST_ID, ITEM_ID)},
         valued=valued,
         drops=dropped,
         contexts=tuple(context.name for context in utility.contexts),
@@ -283,8 +287,3 @@ def _sort_best_first(rows: Integers, valid: Mask, utility: Floats, tier: Values 
 
 def _as_nullable(values: Values) -> pd.api.extensions.ExtensionArray:
     return pd.arrays.IntegerArray(values, mask=values == 0)
-
-
-def _name_codes(codes: Codes, names: tuple[str, ...]) -> Series:
-    lookup = np.array([*names, None], dtype=object)
-    return pd.Series(lookup[codes], dtype="str")

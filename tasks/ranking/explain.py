@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..columns import DROPPED_BY, ITEM_ID, RANK, REQUEST_ID
+from ..columns import ITEM_ID, REQUEST_ID
 from ..errors import DataError
-from .candidates import read_column, read_numbers, read_prediction
+from .candidates import Integers, name_codes, read_column, read_numbers, read_prediction
 from .certificate import Certificates
 from .constraints import iterate_violations
 from .decide import Decision, combine_tiers, decide, slate_in_context
@@ -92,17 +92,31 @@ def explain(
     mine = candidates.iloc[rows].reset_index(drop=True)
     own = {name: np.asarray(values)[rows] for name, values in predictions.items()}
     decision = decide(mine, own, utility, slate)
-    decided = decision.frame
-    decided[TIER] = _number_tiers(mine, own, utility)
-    decided[CONSTRAINTS] = _list_constraints(mine, decision, utility)
-    decided[MOVED_BY] = pd.Series(_find_moving_rules(mine, own, utility, slate, decision), dtype="str")
+    multiplied = {}
     if utility.offset is not None:
-        decided[TOTAL] = decision.valued.total
         applied = name_multipliers(mine, utility, decision.valued.context)
-        decided[MULTIPLIED_BY] = pd.Series(applied, dtype="str")
-    decided[UNMET] = pd.Series([_describe_unmet(decision.certificates)] * len(mine), dtype="str")
-    best_first = decided.sort_values([RANK, ITEM_ID], na_position="last", ignore_index=True)
+        multiplied = {TOTAL: decision.valued.total, MULTIPLIED_BY: pd.array(applied, dtype="str")}
+    unmet = _describe_unmet(decision.certificates)
+    moved_by = _find_moving_rules(mine, own, utility, slate, decision)
+    explained = pd.DataFrame(
+        {
+            **decision.columns,
+            TIER: _number_tiers(mine, own, utility),
+            CONSTRAINTS: _list_constraints(mine, decision, utility),
+            MOVED_BY: pd.array(moved_by, dtype="str"),
+            **multiplied,
+            UNMET: name_codes(np.full(len(mine), 0 if unmet else -1), [unmet] if unmet else []),
+        }
+    )
+    best_first = explained.take(_order_best_first(decision)).reset_index(drop=True)
     return Explanation(best_first, _tabulate_components(mine, own, utility, decision))
+
+
+def _order_best_first(decision: Decision) -> Integers:
+    """Order rows by rank, then those without one, by item_id."""
+    by_item = decision.sets.order
+    rank = np.where(decision.rank == 0, np.iinfo(decision.rank.dtype).max, decision.rank)
+    return by_item[np.argsort(rank[by_item], kind="stable")]
 
 
 def _describe_unmet(certificates: Certificates) -> str | None:
@@ -137,8 +151,9 @@ def _list_constraints(mine: pd.DataFrame, decision: Decision, utility: UtilityPo
         hard.add(constraint.name)
         for index in np.flatnonzero(dropped):
             acted[index].append(f"{constraint.name} (unknown)" if unknown[index] else constraint.name)
-    for row, reason in enumerate(decision.frame[DROPPED_BY]):
-        if isinstance(reason, str) and reason not in hard:
+    for row in np.flatnonzero(~decision.drops.kept):
+        reason = decision.drops.reasons[decision.drops.codes[row]]
+        if reason not in hard:
             acted[row].append(reason)
     return [", ".join(names) or None for names in acted]
 
@@ -147,10 +162,18 @@ def _tabulate_components(
     mine: pd.DataFrame, own: Mapping[str, npt.ArrayLike], utility: UtilityPolicy, decision: Decision
 ) -> pd.DataFrame:
     """Return one row a task and candidate."""
-    parts = [_components_of(term, mine, own, utility, decision) for term in utility.terms]
+    terms = utility.terms
+    parts = [_components_of(term, mine, own, utility, decision) for term in terms]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    items = pd.concat([mine[ITEM_ID]] * len(parts), ignore_index=True)
-    return pd.DataFrame({ITEM_ID: items, **columns}).astype({TASK: "str", TIMES: "str"})
+    candidate = np.tile(np.arange(len(mine)), len(terms))
+    return pd.DataFrame(
+        {
+            ITEM_ID: mine[ITEM_ID].take(candidate).reset_index(drop=True),
+            TASK: name_codes(np.repeat(np.arange(len(terms)), len(mine)), terms),
+            **columns,
+            TIMES: name_codes(columns[TIMES], utility.columns),
+        }
+    )
 
 
 def _components_of(
@@ -160,8 +183,9 @@ def _components_of(
     utility: UtilityPolicy,
     decision: Decision,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return one term's columns, each of shape [candidates]."""
+    """Return one term's numbers, each of shape [candidates]; its value column as an index of the policy's."""
     variants = utility.variants(term)
+    times = np.array([-1 if v.times is None else utility.columns.index(v.times) for v in variants])
     variant = decision.valued.context.astype(np.intp) + 1
     values = np.full(len(mine), np.nan)
     for index in np.unique(variant):
@@ -171,10 +195,9 @@ def _components_of(
             capped = numbers if weight.cap is None else np.minimum(numbers, weight.cap)
             values = np.where(variant == index, capped, values)
     return {
-        TASK: np.full(len(mine), term, dtype=object),
         PREDICTION: read_prediction(mine, own, term),
         WEIGHT: decision.valued.weights[term],
-        TIMES: np.array([weight.times for weight in variants], dtype=object)[variant],
+        TIMES: times[variant],
         VALUE_OF: values,
         CONTRIBUTION: decision.contributions[term],
     }
@@ -197,11 +220,11 @@ def _find_moving_rules(
     natural = np.where(rank <= slate.length, rank, 0)
     without = {name: slots(rest) for name, rest, _ in _iterate_rules(slate)}
     alone = {name: slots(only) for name, _, only in _iterate_rules(slate)}
-    moved: list[str | None] = []
-    for row, (slot, place) in enumerate(zip(decision.slate_position, natural, strict=True)):
-        needed = [name for name, others in without.items() if others[row] != slot]
-        enough = [name for name, others in alone.items() if others[row] != place]
-        moved.append(", ".join(needed or enough or without) if slot != place else None)
+    moved: list[str | None] = [None] * len(rank)
+    for row in np.flatnonzero(decision.slate_position != natural):
+        needed = [name for name, others in without.items() if others[row] != decision.slate_position[row]]
+        enough = [name for name, others in alone.items() if others[row] != natural[row]]
+        moved[row] = ", ".join(needed or enough or without)
     return moved
 
 

@@ -8,6 +8,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -80,18 +81,25 @@ class FeatureEncoder:
         """
         encoded = np.empty((len(frame), len(self.names)), dtype=np.float64)
         fixed = held or {}
-        own = [name for name in self.numeric if name not in fixed]
-        at_once = _read_at_once(frame, own)
+        own = [position for position, name in enumerate(self.numeric) if name not in fixed]
+        at_once = _read_at_once(frame, [self.numeric[position] for position in own])
         if at_once is not None:
-            encoded[:, [self.numeric.index(name) for name in own]] = at_once
+            encoded[:, own] = at_once
         for position, name in enumerate(self.numeric):
             if name in fixed:
                 encoded[:, position] = fixed[name]
             elif at_once is None:
                 encoded[:, position] = read_numbers(frame, name, "the feature encoder")
-        for position, (name, known) in enumerate(self.categories.items(), start=len(self.numeric)):
-            encoded[:, position] = _encode_column(frame, name, known)
+        for position, name in enumerate(self.categories, start=len(self.numeric)):
+            encoded[:, position] = _encode_column(frame, name, self._codes[name])
         return encoded
+
+    @cached_property
+    def _codes(self) -> dict[str, dict[str, float]]:
+        return {
+            name: {label: float(code) for code, label in enumerate(known)}
+            for name, known in self.categories.items()
+        }
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON."""
@@ -114,18 +122,18 @@ def _read_at_once(frame: pd.DataFrame, names: Sequence[str]) -> Floats | None:
 
     A request of some hundred candidates spends more on one column after the other than on its trees.
     """
-    if not (frame.columns.is_unique and frame.columns.isin(names).sum() == len(names)):
+    places = frame.columns.get_indexer(names) if frame.columns.is_unique else np.array([-1])
+    if (places < 0).any():
         return None
-    block = frame[list(names)]
+    block = frame.take(places, axis="columns")
     if not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in block.dtypes):
         return None
     numbers = block.to_numpy(dtype=np.float64)
     return None if np.isinf(numbers).any() else numbers
 
 
-def _encode_column(frame: pd.DataFrame, name: str, known: Sequence[str]) -> Floats:
+def _encode_column(frame: pd.DataFrame, name: str, code_of: Mapping[str, float]) -> Floats:
     codes, labels = _factorize_labels(frame, name)
-    code_of = {label: float(code) for code, label in enumerate(known)}
     # the last entry is what code -1 (null) picks
     return np.array([*(code_of.get(label, np.nan) for label in labels), np.nan])[codes]
 
