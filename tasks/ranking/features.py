@@ -122,7 +122,7 @@ def _read_at_once(frame: pd.DataFrame, names: Sequence[str]) -> Floats | None:
 
     A request of some hundred candidates spends more on one column after the other than on its trees.
     """
-    places = frame.columns.get_indexer(names) if frame.columns.is_unique else np.array([-1])
+    places = frame.columns.get_indexer(pd.Index(names)) if frame.columns.is_unique else np.array([-1])
     if (places < 0).any():
         return None
     block = frame.take(places, axis="columns")
