@@ -81,7 +81,7 @@ def test_buttons_lead_to_the_pages_of_dags_and_nothing_is_sent_from_here() -> No
 def test_a_release_has_its_age_its_verdicts_and_its_dossier() -> None:
     judged = {3: Judgement("hold", (("pass", 40), ("cannot_tell", 2)), ("clicks fell",))}
     page = surface_page(judgements=judged)
-    assert "champion 3 2026-03-10 12:00 UTC 10 days promote 40 pass, 2 cannot tell dossier" in text_of(page)
+    assert "champion 3 promote dossier 10 days 2026-03-10 12:00 UTC 40 pass, 2 cannot tell" in text_of(page)
     assert 'href="home_feed/releases/3/dossier"' in page
     assert "What holds release 3 (champion) clicks fell" in text_of(page)
     assert "releases/4/dossier" not in page  # it was not judged yet
