@@ -118,7 +118,7 @@ def test_the_audit_s_rows_are_told_with_who_and_why() -> None:
     page = surface_page(moves=moves)
     assert page.count('<td class="block">') == 1
     text = text_of(page)
-    assert "2026-03-20 12:00 UTC promote: champion 2 → 3 ana, sam carts rose" in text
+    assert "promote: champion 2 → 3 ana, sam carts rose 2026-03-20 12:00 UTC" in text
     assert "reject: release 4 for safety sam hides rose" in text
 
 
