@@ -12,8 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.deploy.installation import profile_of
-from tasks.deploy.records import records, start
+from tasks.deploy.records import records
 from tasks.pipeline import retrain
 from tasks.release import view
 from tasks.stores.audit import Audit, Entry, Kind
@@ -110,11 +109,10 @@ def kill_step(parts: Installation, dag: str, run: str, step: str) -> None:
 
 
 def kill_scheduler(parts: Installation) -> None:
-    """Kill the scheduler with all that it runs steps by, without warning, and start another."""
+    """Kill the scheduler without warning, and start another; what it was running goes on or is run again."""
     (scheduler,) = [record for record in records(parts.layout) if record.name == "scheduler"]
     os.kill(scheduler.pid, signal.SIGKILL)
-    services = {service.name: service for service in profile_of(parts.layout).services(parts.layout)}
-    start(parts.layout, services["scheduler"])
+    parts.start("scheduler")
 
 
 def approve(parts: Installation, run: str) -> None:
