@@ -52,6 +52,20 @@ def test_only_what_is_published_is_published(store: LabelStore, newest: Snapshot
     assert all(row["published_at"] <= datetime.now(UTC) for row in rows)
 
 
+def test_the_build_that_was_published_last_is_one_of_the_store_s_own_table(
+    store: LabelStore, newest: Snapshot
+) -> None:
+    by_as_of = {snapshot.as_of: snapshot for snapshot in store.known()}
+    for as_of in (at(5), at(3)):  # the second lies aside
+        store.publish(by_as_of[as_of].id, report="report.html", severity="none")
+    found = store.last_published()
+    assert found is not None
+    assert (found.build.as_of, found.snapshot.id) in {
+        (snapshot.as_of, snapshot.id) for snapshot in (by_as_of[at(5)], newest)
+    }
+    assert found.build == found.snapshot.build()
+
+
 def test_what_is_published_moves_with_the_home(store: LabelStore, newest: Snapshot, folder: Path) -> None:
     store.publish(newest.id, report="report.html", severity="none")
     moved = folder.parent / "moved"
@@ -72,4 +86,4 @@ def test_an_unknown_snapshot_cannot_be_published(store: LabelStore) -> None:
 
 def test_a_home_without_labels_has_none(tmp_path: Path) -> None:
     store = LabelStore(tmp_path, NAME)
-    assert (store.last(), store.published("any")) == (None, False)
+    assert (store.last(), store.last_published(), store.published("any")) == (None, None, False)
