@@ -25,7 +25,6 @@ from tasks.deploy.layout import MARK, Layout
 from tasks.deploy.processes import marked, members
 from tasks.deploy.production import LOGS
 from tasks.deploy.records import records
-from tasks.deploy.services import DIRECT
 from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
 from tests.e2e.rest import client
@@ -198,21 +197,6 @@ def test_reviewers_are_known_by_their_user_names_and_promote(
     *approvals, moved = equipoise(home, "release", "history", mini.NAME)
     assert sorted((row["role"], row["by"]) for row in approvals) == sorted(asked.items())
     assert (moved["kind"], moved["by"], moved["why"]) == ("promote", "ana, sam", "the first")
-
-
-def test_a_viewer_reads_equipoise_s_page_and_a_dossier_without_a_login_in_mlflow(
-    judged: dict[str, Any], production: Layout
-) -> None:
-    eve = client(production, "eve")
-    assert eve.knows(PROMOTE)
-    pages = f"{production.airflow_url}/equipoise/{mini.NAME}"
-    login = {"Authorization": f"Bearer {eve.token}"}
-    page = DIRECT.get(pages, headers=login, timeout=60)
-    dossier = DIRECT.get(f"{pages}/releases/{judged['release']}/dossier", headers=login, timeout=60)
-    assert (page.status_code, dossier.status_code) == (200, 200)
-    assert "mature to" in page.text
-    assert dossier.headers["content-security-policy"].startswith("sandbox")
-    assert DIRECT.get(pages, timeout=60).status_code == 401
 
 
 def state(airflow: Airflow, run: str, step: str) -> str:
