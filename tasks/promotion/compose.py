@@ -23,12 +23,16 @@ from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.decision_part import count_worths, list_movers
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.pages.words import vocabulary
+from tasks.promotion.readiness import readiness_lines
+from tasks.promotion.readiness_facts import Judgement, ReadinessLine, Standing, StandingRelease
+from tasks.promotion.standing import read_audit
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.settings import Settings
+from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
-from tasks.stores.releases import release_manifest, release_part, resolve_tested_release
+from tasks.stores.releases import find_release, release_manifest, release_part, resolve_tested_release
 from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.tracking import connect, experiment_id
 from tasks.stores.workspace import Workspace, format_instant
@@ -115,6 +119,7 @@ def compose_dossier(
         validation=documents.later_validation or documents.validation,
         shadow=documents.shadow,
         mlflow=mlflow_pages(workspace),
+        readiness=_readiness(workspace, release, runs, documents, judged),
     )
 
 
@@ -154,6 +159,20 @@ def mlflow_pages(workspace: Workspace) -> MlflowPages:
     if not address:
         return MlflowPages()
     return MlflowPages(address, experiment_id(connect(workspace.home), workspace.home, workspace.surface))
+
+
+def _readiness(
+    workspace: Workspace, release: int, runs: Runs, documents: Documents, judged: Judged
+) -> tuple[ReadinessLine, ...]:
+    """Read the readiness of the surface by this release, as its gates just found it."""
+    standing = StandingRelease(
+        version=release,
+        champion=find_release(workspace, CHAMPION) == release,
+        manifest=release_manifest(workspace, release),
+        run=runs.release,
+        judgement=Judgement("", tuple(judged.verdicts), documents.validation, documents.simulation),
+    )
+    return readiness_lines(Standing(workspace.contracts, standing, read_audit(workspace)))
 
 
 def _runs_of(workspace: Workspace, release: int, evidence: GateEvidence) -> Runs:

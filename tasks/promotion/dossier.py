@@ -33,6 +33,7 @@ from tasks.promotion.pages.task_rows import SIZE, list_tasks
 from tasks.promotion.pages.verdict_table import tabulate_verdicts
 from tasks.promotion.pages.words import Vocabulary
 from tasks.promotion.proxy_figures import draw_proxy
+from tasks.promotion.readiness_facts import ReadinessLine
 from tasks.release.conflicts import describe_overlaps
 from tasks.release.sensitivity import AMPLIFIED, Sensitivity
 from tasks.reports.render import render
@@ -47,9 +48,10 @@ _SECTIONS = {
     "labels": "Labels",
     "shadow": "Shadow",
     "lineage": "Lineage",
+    "readiness": "Readiness",
     "verdicts": "All verdicts",
 }
-"""The sections by their anchors, in the order of the page."""
+"""The sections by their anchors, in the order of the page; that of readiness where it was looked at."""
 _METRICS = (
     "auc",
     "auc_by_request",
@@ -78,7 +80,8 @@ class Dossier:
     items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` PNG bytes by caption,
     ``rules`` the gates, base rates and reviewers of then, ``loosened`` what lets more
     through than when it was made. ``words`` are those of the surface, ``changes`` what is not
-    the ``champion``'s, ``movers`` the shares of looks that change, ``mlflow`` where people open MLflow.
+    the ``champion``'s, ``movers`` the shares of looks that change, ``mlflow`` where people open MLflow,
+    ``readiness`` the list of what a surface needs before people may rely on it.
     """
 
     surface: str
@@ -105,6 +108,7 @@ class Dossier:
     validation: ValidationEvidence | None = None
     shadow: ShadowEvidence | None = None
     mlflow: MlflowPages = field(default_factory=MlflowPages)
+    readiness: Sequence[ReadinessLine] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -153,7 +157,8 @@ class Dossier:
             "dossier.html.j2",
             title=f"{self.surface} release {self.release}: {self.verdict}",
             about=f"{self.surface} release {self.release}",
-            sections=_SECTIONS,
+            sections={id_: name for id_, name in _SECTIONS.items() if id_ != "readiness" or self.readiness},
+            readiness=self.readiness,
             facts=self._facts(),
             first=self.first(),
             champion=self.champion,

@@ -14,7 +14,20 @@ from tests.feeds.mini import Retrained
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mini")]
 
-SECTIONS = ("first", "why", "decision", "tasks", "calibration", "labels", "shadow", "lineage", "verdicts")
+SECTIONS = (
+    *(
+        "first",
+        "why",
+        "decision",
+        "tasks",
+        "calibration",
+        "labels",
+        "shadow",
+        "lineage",
+        "readiness",
+        "verdicts",
+    ),
+)
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ def test_the_dossier_is_written_from_what_was_kept(untouched: Home) -> None:
     page = Path(shown["dossier"]).read_text(encoding="utf-8")
     assert "feed release 1: " in page
     assert "kept no calendar of them" in page
-    assert page.count("<section id=") == 9
+    assert page.count("<section id=") == 10
 
 
 def test_the_release_scores_as_it_did(untouched: Home, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from tasks.errors import StoreError
 from tasks.evaluation.evidence import GateEvidence
 from tasks.promotion.compose import mlflow_pages, pinned_utility, recompose
 from tasks.promotion.dossier import Dossier
+from tasks.promotion.readiness_facts import State
 from tasks.stores.releases import release_manifest
 from tasks.stores.runs import read_evidence
 from tests.feeds import mini
@@ -61,6 +62,13 @@ def test_the_new_kinds_of_evidence_are_there(dossier: Dossier) -> None:
     assert 0 < len(dossier.shadow.examples) <= 10
     assert any(one.moved for one in dossier.shadow.examples)
     assert all(task.curve for task in dossier.tasks)
+
+
+def test_readiness_is_read_by_the_release_that_is_judged(dossier: Dossier) -> None:
+    states = {line.name: line.state for line in dossier.readiness}
+    assert len(states) == 17
+    assert states["predictions calibrated"] is State.MET
+    assert not any("was not judged" in line.why for line in dossier.readiness)
 
 
 def test_where_only_the_store_is_known_nothing_is_linked(

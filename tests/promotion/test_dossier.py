@@ -32,6 +32,7 @@ from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import count_worths
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.pages.words import TaskWords, Vocabulary
+from tasks.promotion.readiness_facts import ReadinessLine
 from tasks.release.sensitivity import sensitivities
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.promotion.test_proxy_figures import LOW, TOP, proxy
@@ -376,6 +377,15 @@ def test_the_sections_hold_what_an_engineer_digs_for() -> None:
     assert "&lt;soup&gt; comes to slot 1 from slot 3: click adds 0.235 to its utility" in sections["shadow"]
     assert 'href="http://mlflow/#/models/feed.task.click/versions/3"' in sections["lineage"]
     assert 'href="http://mlflow/#/experiments/3/runs/run-2"' in sections["verdicts"]
+
+
+def test_readiness_is_a_section_where_it_was_looked_at() -> None:
+    lines = (ReadinessLine.met("tasks explicit", "1 task"), ReadinessLine.not_met("masks", "<none>"))
+    page = replace(beside_a_champion(), readiness=lines).to_html()
+    assert '<li><a href="#readiness">Readiness</a></li>' in page
+    assert '<td class="verdict met">met</td><td>tasks explicit</td><td>1 task</td>' in page
+    assert '<td class="verdict not_met">not met</td><td>masks</td><td>&lt;none&gt;</td>' in page
+    assert "#readiness" not in beside_a_champion().to_html()
 
 
 def test_what_passes_or_has_no_rule_is_folded_and_every_verdict_can_be_filtered() -> None:
