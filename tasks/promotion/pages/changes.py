@@ -10,11 +10,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Final
 
 from tasks.contracts import UtilitySpec
 from tasks.release.description import weight_terms
 from tasks.stores.manifest import Manifest, Role
 
+POLICY_ROWS: Final = frozenset({"tasks", "policy", "slate"})
+"""The rows that no gate can judge: whether another policy is better for people."""
 _MOST_NAMED, _MOST_WEIGHTS = 4, 6
 
 

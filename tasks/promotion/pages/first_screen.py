@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.promotion.pages.changes import Change
+from tasks.promotion.pages.changes import POLICY_ROWS, Change
 from tasks.promotion.pages.next_steps import say_next
 from tasks.promotion.pages.rails import Rail, draw_rails
 from tasks.promotion.pages.sentences import say_verdict
@@ -54,7 +54,13 @@ def first_screen(
     return FirstScreen(
         verdict=subject.verdict,
         sentence=_say_why(worst, verdicts, words, held=held),
-        next_step=say_next(worst, surface=subject.surface, release=subject.release, held=held),
+        next_step=say_next(
+            worst,
+            surface=subject.surface,
+            release=subject.release,
+            held=held,
+            asks_support=any(change.differs and change.of in POLICY_ROWS for change in changes),
+        ),
         changes=tuple(changes),
         rails=tuple(draw_rails(verdicts, words)),
         harmed=tuple(say_verdict(verdict, words) for verdict in harmed[:_MOST_HARMED]),

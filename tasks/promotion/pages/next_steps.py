@@ -16,6 +16,10 @@ _BLOCKED: Final = {
     "shadow": "Look at the requests side by side below: is so much change meant? Then surface.yaml says so.",
     "freshness": "Retrain: it rests on what people did too long ago.",
 }
+_SUPPORT: Final = (
+    "It changes what is decided, and no gate can say whether that is better for people: name the online "
+    "experiment that supports it, or say why there is none."
+)
 _TOO_FEW: Final = {
     "data": "Wait until more labels are mature, then retrain.",
     "model": "Wait until more labels are mature, then retrain.",
@@ -24,12 +28,15 @@ _TOO_FEW: Final = {
 }
 
 
-def say_next(worst: Verdict | None, *, surface: str, release: int, held: bool) -> str:
+def say_next(
+    worst: Verdict | None, *, surface: str, release: int, held: bool, asks_support: bool = False
+) -> str:
     """Say what to do next.
 
     Parameters
     ----------
     worst : the verdict that people are told of first; None where nothing is doubtful.
+    asks_support : the release changes tasks or policies, which no gate can judge.
 
     Examples
     --------
@@ -38,7 +45,8 @@ def say_next(worst: Verdict | None, *, surface: str, release: int, held: bool) -
     """
     if not held:
         typed = f"equipoise promote {surface} {release} --why ..."
-        return f"Put it before its reviewers: trigger {surface}__promote, or type {typed}"
+        ask = f"Put it before its reviewers: trigger {surface}__promote, or type {typed}"
+        return f"{_SUPPORT} {ask}" if asks_support else ask
     if worst is None:
         return "Keep the champion, and retrain when there is something to judge by."
     if worst.outcome is not Outcome.CANNOT_TELL:

@@ -50,3 +50,20 @@ def test_eight_harmed_segments_are_named_and_the_others_counted(count: int) -> N
     ]
     first = screen(*rows, held=False)
     assert (len(first.harmed), first.more_harmed) == (min(count, 8), max(count - 8, 0))
+
+
+@pytest.mark.parametrize(
+    ("of", "differs", "asks"),
+    [
+        ("policy", True, True),
+        ("slate", True, True),
+        ("tasks", True, True),
+        ("policy", False, False),
+        ("data", True, False),
+    ],
+)
+def test_a_changed_policy_asks_for_an_experiment_or_a_reason(of: str, differs: bool, asks: bool) -> None:
+    subject = Subject("feed", 4, 3, "promote")
+    first = first_screen(subject, [FINE], [Change(of, "another", differs=differs)], WORDS)
+    assert first.next_step.startswith("It changes what is decided") is asks
+    assert "feed__promote" in first.next_step
