@@ -64,10 +64,14 @@ class TaskRetrain:
 
 @dataclass(frozen=True)
 class _Validations:
-    """The runs that validated the labels of a release, and those that have matured since (empty: none)."""
+    """The runs that validated the labels of a release, and those that have matured since (empty: none).
+
+    ``override`` says why what holds the release is to be overridden, where a promotion asks for it.
+    """
 
     trained: str
     later: str = ""
+    override: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,9 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
     return _result(judged)
 
 
-def recheck(workspace: "Workspace", release: int, *, as_of: datetime | None = None) -> "GateResult":
+def recheck(
+    workspace: "Workspace", release: int, /, *, as_of: datetime | None = None, override: str = ""
+) -> "GateResult":
     """Judge a release beside the current champion, as of today; what was rehearsed is found again.
 
     Labels that have matured since the release was made are built and validated beside those it learned from.
@@ -169,6 +175,7 @@ def recheck(workspace: "Workspace", release: int, *, as_of: datetime | None = No
     ----------
     as_of : when its case was made, where one was; by default the last midnight that the log has passed. The
         age of its parts is taken then, it is shadowed on the traffic before it, and labels mature by it.
+    override : why somebody asks that what holds it be overridden; its dossier says so.
 
     Raises
     ------
@@ -192,7 +199,7 @@ def recheck(workspace: "Workspace", release: int, *, as_of: datetime | None = No
         )
     asked = Retrain(workspace, as_of or newest)
     later = _validate_later(asked) if asked.as_of > manifest.as_of else ""
-    return _judge(asked, release, _Validations(checked.run_id, later))
+    return _judge(asked, release, _Validations(checked.run_id, later, override))
 
 
 def _validate_later(asked: Retrain) -> str:
@@ -312,7 +319,8 @@ def _judge(
         begin("shadow")
         shadowed = shadow.run(shared, as_of=asked.as_of, challenger=release, parent_run=parent_run)
     begin("gate")
-    steps = gate.StepRuns(validated.trained, simulated.run_id, shadowed.run_id, validated.later)
+    runs = validated.trained, simulated.run_id, shadowed.run_id, validated.later
+    steps = gate.StepRuns(*runs, override=validated.override)
     return gate.run(
         asked.workspace, release=release, steps=steps, as_of=asked.as_of, stands=stands, parent_run=parent_run
     )

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _releases = Group("Releases")
 GROUPS = (_releases,)
 
+Override = Annotated[str | None, Option(metavar="WHY", help="Why gates that hold it are overridden.")]
+Stage = Annotated[
+    str | None,
+    Option(metavar="canary|champion", help="How far it moves (default: the first stage of the surface)."),
+]
 CaseAsOf = Annotated[
     datetime | None,
     Option(metavar="T", parser=parse_instant, help="The day of the case (default: the log's last midnight)."),
@@ -35,13 +40,16 @@ def approve(  # noqa: PLR0913 - options, not what a caller hands on
     why: Why,
     reject: Annotated[bool, Option("--reject", help="Say no instead of yes.")] = False,
     evidence: Annotated[str, Option(metavar="DIGEST", help="Refuse where it is another one now.")] = "",
+    override: Override = None,
+    stage: Stage = None,
     as_of: CaseAsOf = None,
 ) -> "ApproveResult":
     """Answer for a role, under the account that you are logged in as, where the surface allows it."""
     from tasks.promotion import approve
     from tasks.promotion.approve import Reply
+    from tasks.promotion.rules import Support
 
-    reply = Reply(role, why, not reject, evidence)
+    reply = Reply(role, why, not reject, evidence, Support(override=override, stage=stage))
     return approve.run(workspace, reply, release=ref, by=approve.account_name(), judge=_judge(as_of))
 
 
@@ -54,14 +62,16 @@ def promote(  # noqa: PLR0913 - options, not what a caller hands on
     by: By = None,
     experiment: Annotated[str | None, Option(metavar="REF", help="The online test of what changed.")] = None,
     waiver: Annotated[str | None, Option(metavar="WHY", help="Why no online test is needed.")] = None,
+    override: Override = None,
+    stage: Stage = None,
     as_of: CaseAsOf = None,
 ) -> dict[str, Any]:
-    """Make a release the champion, where its gates allow it and its reviewers approved."""
+    """Make a release the champion, or the canary, where its gates allow it and its reviewers approved."""
     person = _person(by)
     from tasks.promotion import promote
     from tasks.promotion.rules import Mover, Support
 
-    support, mover = Support(experiment, waiver), Mover(person)
+    support, mover = Support(experiment, waiver, override, stage), Mover(person)
     return _moved(
         promote.run(workspace, release=ref, why=why, by=mover, judge=_judge(as_of), support=support)
     )
@@ -97,4 +107,4 @@ def _person(by: str | None) -> str:
 def _moved(result: "MoveResult") -> dict[str, Any]:
     champion = result.champion
     move = result.moved.to_json() if result.moved else {"from": champion, "to": champion}
-    return {"moved": result.moved is not None, **move}
+    return {"moved": result.moved is not None, **move, "canary": result.canary}

@@ -196,9 +196,17 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
 def write_move(plain: Plain) -> str:
     """Write what became of the champion."""
     if not plain["moved"]:
-        return f"nothing to do: release {plain['to']} is the champion"
+        canary = plain.get("canary")
+        beside = f", and release {canary} the canary: --stage champion moves it on" if canary else ""
+        return f"nothing to do: release {plain['to']} is the champion{beside}"
+    by = f"({plain['kind']} by {plain['by']}: {plain['why']})"
     before = plain["from"] or "none"
-    moved = f"champion: {before} -> {plain['to']} ({plain['kind']} by {plain['by']}: {plain['why']})"
+    moved = {
+        "canary": f"canary: release {plain['to']}, beside champion {before} {by}",
+        "withdraw": f"canary: {plain['to']} -> none, champion {before} {by}",
+    }.get(plain["kind"], f"champion: {before} -> {plain['to']} {by}")
+    if plain.get("share"):
+        moved += f"\nshare: {plain['share']:.3g}"
     return f"{moved}\nsigned: {plain['signed']}" if plain.get("signed") else moved
 
 
@@ -207,6 +215,8 @@ _BELOW: Final = (
     "experiment",
     "waiver",
     "signed",
+    "share",
+    "override",
     "loosened",
     "evidence",
     "sha256",
@@ -214,6 +224,10 @@ _BELOW: Final = (
     "replaces",
     "problem",
 )
+_ALIASES_MOVED: Final = {
+    "canary": "release {to} beside {before}",
+    "withdraw": "release {to}, champion {before}",
+}
 _DIGESTS: Final = frozenset({"evidence", "sha256"})
 
 
@@ -226,12 +240,14 @@ def write_history(plain: Sequence[Plain]) -> Iterator[RenderableType]:
         move = (
             f"{row['role']}, release {row['to']}"
             if row["role"]
-            else f"{row['from'] or 'none'} -> {row['to']}"
+            else _ALIASES_MOVED.get(row["kind"], "{before} -> {to}").format(
+                before=row["from"] or "none", to=row["to"]
+            )
         )
         at = row["at"][:19].replace("T", " ")
         yield unbroken(Text(f"{row['number']:>4}  {at}  {row['kind']:<8}  {move}  by {_plain(row['by'])}"))
         names = [name for name in _BELOW if row.get(name)]
-        values = (row[name][:12] if name in _DIGESTS else _plain(row[name]) for name in names)
+        values = (row[name][:12] if name in _DIGESTS else _plain(str(row[name])) for name in names)
         yield write_pairs(zip((f"{name}:" for name in names), values, strict=True), indent=4)
 
 

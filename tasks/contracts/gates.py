@@ -119,14 +119,43 @@ class Gates(Closed):
     cannot_tell: Literal["hold", "warn"] = "warn"
 
 
+Overridable = Literal["model", "calibration", "decision", "shadow", "freshness"]
+"""Gates that may be declared; data, lineage, leaks, hard constraints and safety tasks hold all the same."""
+
+
+class OverrideRule(Closed):
+    """``override``: the role that may let a release through which these gates hold, with a reason."""
+
+    role: Identifier
+    gates: Annotated[tuple[Overridable, ...], AsTuple, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _gates_each_once(self) -> Self:
+        if len({*self.gates}) != len(self.gates):
+            raise ValueError("names a gate twice")
+        return self
+
+
+class Canary(Closed):
+    """``canary``: the share of traffic that a release serves before it is champion."""
+
+    share: Annotated[Number, Field(gt=0, lt=1)]
+
+
+DeclaredOverride = Annotated[OverrideRule | None, Field(exclude_if=lambda rule: rule is None)]
+DeclaredCanary = Annotated[Canary | None, Field(exclude_if=lambda canary: canary is None)]
+
+
 class Rules(Gates):
     """All of ``surface.yaml`` that a promotion is judged by: gates, base rates, and who has to agree.
 
     ``base_rates``: by task the rates outside which its labels fail validation. ``reviewers``: by role who may
     approve. None where an earlier program wrote the rules down and kept the gates alone.
-    ``approvals_on_command_line``: as in `Promotion`.
+    ``approvals_on_command_line``: as in `Promotion`. ``override`` and ``canary``: as in `SurfaceSpec`.
     """
 
     base_rates: dict[Identifier, Range] | None = None
     reviewers: dict[Identifier, Annotated[tuple[str, ...], AsTuple]] | None = None
     approvals_on_command_line: ApprovalsOnCommandLine = False
+    override: DeclaredOverride = None
+    canary: DeclaredCanary = None

@@ -22,7 +22,7 @@ from tasks.contracts.base import (
 )
 from tasks.contracts.cron import check_cron
 from tasks.contracts.durations import Duration, parse_duration
-from tasks.contracts.gates import ApprovalsOnCommandLine, Gates, Rules
+from tasks.contracts.gates import ApprovalsOnCommandLine, DeclaredCanary, DeclaredOverride, Gates, Rules
 from tasks.contracts.training import TaskTraining
 
 Cron = Annotated[str, StringConstraints(max_length=200), AfterValidator(check_cron)]
@@ -235,7 +235,17 @@ class SurfaceSpec(Closed):
     schedule: Schedule = Schedule()
     arrival: Arrival = Arrival()
     promotion: Promotion = Promotion()
+    override: DeclaredOverride = None
+    canary: DeclaredCanary = None
     gates: Gates = Gates()
+
+    @model_validator(mode="after")
+    def _override_has_reviewers(self) -> Self:
+        if self.override is not None and self.override.role not in self.reviewers:
+            raise ValueError(
+                f"override.role '{self.override.role}' has no reviewers: name them under `reviewers`"
+            )
+        return self
 
     @property
     def ends_at(self) -> datetime | None:
@@ -250,6 +260,8 @@ class SurfaceSpec(Closed):
             base_rates=self.base_rates,
             reviewers=self.reviewers,
             approvals_on_command_line=self.promotion.approvals_on_command_line,
+            override=self.override,
+            canary=self.canary,
         )
 
     @property

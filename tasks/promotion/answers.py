@@ -13,6 +13,7 @@ the newest move, unless the surface lets whoever types it sign alone.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from shlex import quote
 from typing import Self
 
 from tasks.contracts.durations import describe_duration
@@ -105,14 +106,18 @@ class Signing:
 
     @classmethod
     def of(cls, workspace: Workspace, part: Part, case: Case, by: Mover) -> Self:
-        """Return who has to agree to a move; rules that were loosened since are not for one person to use."""
+        """Return who has to agree to a move; looser rules and an override are never for one person to use."""
         standing = standing_reviewers(workspace, part)
-        reviewers = {role: standing[role] for role in workspace.contracts.utility.approvals}
+        override = case.terms.override
+        roles = dict.fromkeys(
+            (*workspace.contracts.utility.approvals, *([override.role] if override else []))
+        )
+        reviewers = {role: standing[role] for role in roles}
         if by.run:
             return cls(reviewers, "A step that was marked success by hand is no answer", alone=False)
         allowed = workspace.contracts.surface.promotion.approvals_on_command_line
         where = _way_out(case, workspace.surface, by_command=allowed is not False)
-        return cls(reviewers, where, alone=allowed is True and not case.loosened)
+        return cls(reviewers, where, alone=allowed is True and not case.loosened and override is None)
 
     def sign(self, entry: Entry, entries: Sequence[Entry]) -> Entry:
         """Return a move with who signed it.
@@ -136,7 +141,11 @@ def _way_out(case: Case, surface: str, *, by_command: bool) -> str:
     because = (
         f"surface.yaml was loosened since release {case.release} was made: {loosened}. " if loosened else ""
     )
-    command = f"equipoise approve {surface} {case.release} --role ROLE --as-of {case.as_of}"
+    command = f"equipoise approve {surface} {case.release} --role ROLE --why TEXT --as-of {case.as_of}"
+    if case.terms.override is not None:
+        command += f" --override {quote(case.terms.override.why)}"
+    if case.terms.was_canary:
+        command += " --stage champion"
     or_type = f", or let each type `{command}` under their own account" if by_command else ""
     return (
         f"{because}What counts are answers to evidence {case.evidence[:12]}, as of {case.as_of}: start the "

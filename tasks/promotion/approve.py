@@ -13,19 +13,23 @@ from tasks.errors import ContractError, GateRefused
 from tasks.promotion import promote
 from tasks.promotion.answers import answer
 from tasks.promotion.promote import Judge
-from tasks.promotion.rules import Answer
+from tasks.promotion.rules import Answer, Support
 from tasks.stores.audit import one_line
 from tasks.stores.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a reviewer says: for which role, whether they approve, why; ``evidence`` as they were shown it."""
+    """What a reviewer says: for which role, whether they approve, why; ``evidence`` as they were shown it.
+
+    ``support`` is what the promotion is asked for with: an approval is for its stage and its override.
+    """
 
     role: str
     why: str
     approves: bool = True
     evidence: str = ""
+    support: Support = Support()  # noqa: RUF009  # frozen
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def run(workspace: Workspace, reply: Reply, *, release: str | int, by: str, judg
     if not reply.why.strip():
         raise ContractError("An answer needs a reason: say why")
     why = one_line("why", reply.why)
-    case = promote.prepare(workspace, release=release, judge=judge)
+    case = promote.prepare(workspace, release=release, judge=judge, support=reply.support)
     if not case.evidence.startswith(reply.evidence):
         raise GateRefused(
             f"What speaks for release {case.release} is {case.evidence[:12]} now and not "

@@ -23,24 +23,38 @@ from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
 from tasks.promotion.pages.words import vocabulary
 from tasks.promotion.promote import Judge
-from tasks.promotion.rules import Case, Support, changed_contracts, evidence_digest, require_support
+from tasks.promotion.rules import (
+    Case,
+    Support,
+    Terms,
+    changed_contracts,
+    choose_share,
+    evidence_digest,
+    require_support,
+)
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit
 from tasks.stores.manifest import Manifest
-from tasks.stores.releases import find_release, release_manifest, release_part
+from tasks.stores.registry import Registry
+from tasks.stores.releases import release_manifest, release_part
 from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What a promotion is about, and as of when; ``run_id`` is the gate's run, which keeps the dossier."""
+    """What a promotion is about, and as of when; ``run_id`` is the gate's run, which keeps the dossier.
+
+    ``share`` of the traffic where it is to be the canary, ``override`` in words where there is one.
+    """
 
     release: int
     champion: int | None
     evidence: str
     run_id: str
     as_of: str
+    share: float | None = None
+    override: str = ""
 
 
 def make(workspace: Workspace, *, release: str | int, why: str, support: Support, judge: Judge) -> CaseResult:
@@ -57,10 +71,13 @@ def make(workspace: Workspace, *, release: str | int, why: str, support: Support
     """
     if not why.strip():
         raise ContractError("A promotion needs a reason: say why")
-    case = promote.prepare(workspace, release=release, judge=judge)
+    case = promote.prepare(workspace, release=release, judge=judge, support=support)
     require_support(case, support)
     run_id = _gate_run(workspace, case.release)
-    return CaseResult(case.release, case.champion, case.evidence, run_id, case.as_of)
+    override = "" if case.terms.override is None else str(case.terms.override)
+    return CaseResult(
+        case.release, case.champion, case.evidence, run_id, case.as_of, case.terms.share, override
+    )
 
 
 def show(
@@ -80,12 +97,16 @@ def show(
         The champion, or what speaks for the release, is not what the case was made of.
     """
     part = release_part(workspace, release)
-    champion = find_release(workspace, CHAMPION)
+    aliases = Registry(workspace.home).aliases(part.name)
+    champion, surface = aliases.get(CHAMPION), workspace.contracts.surface
+    share = choose_share(surface.canary, stage=support.stage, release=release, aliases=aliases)
+    gate_run = _gate_run(workspace, release)
+    terms = Terms(share, promote.find_override(workspace, gate_run, why=support.override))
     manifest = release_manifest(workspace, release)
     old = None if champion is None else release_manifest(workspace, champion)
     dossier = _dossier(workspace, release)
     gates, rules = [verdict.to_json() for verdict in dossier.gates], digest(dossier.rules)
-    if evidence_digest(manifest, old, gates, rules=rules) != evidence:
+    if evidence_digest(manifest, old, gates, rules=rules, terms=terms) != evidence:
         raise GateRefused(
             f"What speaks for {part} has changed since its case was made. Start the promotion anew, so that "
             "it is seen"
@@ -99,6 +120,7 @@ def show(
         changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
         evidence=evidence,
         loosened=dossier.loosened,
+        terms=terms,
     )
     first = _first_screen(workspace, dossier, manifest, old, champion)
     return write_case(case, dossier.gates, first, why=why, support=support, links=links)

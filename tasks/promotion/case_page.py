@@ -40,6 +40,7 @@ def write_case(
         [_verdict(case, verdicts)],
         [plain_markdown(first.sentence)],
         [f"Why: {plain_markdown(why)}"],
+        _terms_of(case),
         _listed(case.warnings, most=_WARNINGS),
         _changed(case, first),
         _rails(first),
@@ -56,6 +57,16 @@ def _verdict(case: Case, verdicts: Sequence[Verdict]) -> str:
     counted = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
     beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
     return f"The gates say **{case.verdict}** {beside}: {counted}."
+
+
+def _terms_of(case: Case) -> Iterator[str]:
+    """Say how far it is to move, and what is overridden for it."""
+    if (share := case.terms.share) is not None:
+        yield f"It is to be the **canary**: {share:.3g} of the traffic, beside champion {case.champion}."
+    if (override := case.terms.override) is not None:
+        yield f"An **override** is asked for by {override.role}: {plain_markdown(override.why)}. It lifts"
+        yield ""
+        yield from (f"- {plain_markdown(verdict)}" for verdict in override.verdicts)
 
 
 def _listed(lines: Sequence[str], *, most: int) -> Iterator[str]:

@@ -43,10 +43,15 @@ def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", 
         return Hold(("no gate was judged",), ())
     ordered = sorted(verdicts, key=lambda verdict: not verdict.harms_segment)
     warnings = tuple(explain_verdict(v) for v in ordered if _warns(v, cannot_tell))
-    reasons = tuple(explain_verdict(v) for v in ordered if holds_release(v, cannot_tell))
+    reasons = tuple(explain_verdict(v) for v in find_holding(ordered, cannot_tell=cannot_tell))
     if not reasons and not any(v.outcome in {Outcome.PASS, Outcome.WARN} for v in verdicts):
         reasons = ("nothing could be told: no verdict is a pass",)
     return Hold(reasons, warnings) if reasons else Promote(warnings)
+
+
+def find_holding(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", "warn"]) -> list[Verdict]:
+    """Return the verdicts that hold a release, in their order."""
+    return [verdict for verdict in verdicts if holds_release(verdict, cannot_tell)]
 
 
 def holds_release(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> bool:

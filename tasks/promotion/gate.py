@@ -1,7 +1,7 @@
 """The gate step: all evidence of a release becomes Promote or Hold, in dossier, registry and MLflow."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from tasks.promotion.unmeasured_joints import judge_unmeasured
 from tasks.release.description import describe_verdict
 from tasks.release.proxies import judge_proxies
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
+from tasks.stores.alias_moves import OVERRIDE, mark_overridden
 from tasks.stores.manifest import Manifest
 from tasks.stores.registry import Registry
 from tasks.stores.releases import VERDICT, release_manifest, release_part
@@ -52,15 +53,17 @@ class GateResult:
 
 @dataclass(frozen=True)
 class StepRuns:
-    """The MLflow runs of the steps that a release is judged by.
+    """The MLflow runs of the steps that a release is judged by, and what is asked of its verdict.
 
     ``later_validation`` is that of the labels as of a promotion's own day, empty where that is the release's.
+    ``override`` says why somebody asks that gates which hold it be overridden; the dossier shows it.
     """
 
     validation: str
     simulation: str
     shadow: str
     later_validation: str = ""
+    override: str = ""
 
 
 def run(
@@ -95,16 +98,19 @@ def run(
     _refuse_foreign(documents, release, manifest)
     judged = as_of or manifest.as_of
     asked = {"release": release, "as_of": format_instant(judged), **vars(runs)}
+    asked |= {"override": steps.override} if steps.override else {}
     inputs = digest({**asked, "contracts": dict(workspace.contracts.digests)})
     tags = {"release": release, "as_of": format_instant(manifest.as_of)}
     key = StepKey(workspace.home, workspace.surface, "gate", inputs)
     with step_run(key, parent_run=parent_run, tags=tags) as opened:
         dossier = _dossier(workspace, release, runs, documents, judged)
+        dossier = _asking(dossier, override=steps.override)
         path = _write(workspace, opened, dossier, stands=stands)
         shown = dossier.evidence().to_json()
         if not stands:
             registry.set_tags(part, {VERDICT: dossier.verdict, "dossier": path})
-            registry.describe(part, _description(documents, dossier))
+            overridden = registry.tags(part).get(OVERRIDE, "")
+            registry.describe(part, mark_overridden(_description(documents, dossier), overridden))
         return GateResult(
             release=release,
             run_id=opened.run_id,
@@ -145,6 +151,15 @@ def _dossier(
         _loosened(workspace.contracts, manifest, documents.release),
     )
     return compose_dossier(workspace, release, runs, documents, said)
+
+
+def _asking(dossier: Dossier, *, override: str) -> Dossier:
+    """Let a dossier warn first of the override that is asked for."""
+    if not override:
+        return dossier
+    asked = f"an override of what holds it is asked for: {override}"
+    decision = dossier.decision
+    return replace(dossier, decision=replace(decision, warnings=(asked, *decision.warnings)))
 
 
 def _loosened(contracts: Contracts, manifest: Manifest, released: ReleaseEvidence) -> tuple[str, ...]:

@@ -7,14 +7,15 @@
     a baseline  another one: neither is stricter, so every change counts
     base rates  wider, or none     reviewers             more
     approvals on the command line   by more people
+    override    of more gates, or by another role     canary    of more traffic, or none
 """
 
 from collections.abc import Iterator, Mapping
 from math import inf
-from typing import Final
+from typing import Final, get_args
 
 from tasks.contracts.durations import format_duration
-from tasks.contracts.gates import Gates, Rules
+from tasks.contracts.gates import Gates, Overridable, Rules
 
 _SEVERITIES: Final = ("info", "warning", "critical")
 _CANNOT_TELL: Final = ("hold", "warn")
@@ -49,6 +50,9 @@ def name_loosened(before: Rules, after: Rules) -> tuple[str, ...]:
     ]
     if before.decision != after.decision:
         named.append(f"gates.decision {before.decision.model_dump()} -> {after.decision.model_dump()}")
+    roles = [rules.override.role for rules in (before, after) if rules.override]
+    if len({*roles}) > 1:
+        named.append(f"override.role {roles[0]} -> {roles[1]}")
     return (*named, *_name_reviewers(before, after))
 
 
@@ -95,6 +99,11 @@ def _bounds(rules: Rules, tasks: set[str]) -> Iterator[Bound]:
     allowed = rules.approvals_on_command_line
     shown = str(allowed).lower()
     yield "promotion.approvals_on_command_line", _ON_COMMAND_LINE.index(allowed), shown
+    share = rules.canary.share if rules.canary else None
+    yield "canary.share", 1 if share is None else share, "none" if share is None else share
+    lifted = rules.override.gates if rules.override else ()
+    for gate in get_args(Overridable):
+        yield f"override.gates {gate}", gate in lifted, "lifted" if gate in lifted else "held"
 
 
 def _gates(gates: Gates, tasks: set[str]) -> Iterator[Bound]:

@@ -56,8 +56,8 @@ def _against(workspace: Workspace, release: int, manifest: Manifest, tags: dict[
         return "a backfill made it"
     if tags.get(VERDICT) != "promote":
         return "its gates hold it"
-    if any(entry.moves and entry.release == release for entry in alias_moves(workspace).audit.entries()):
-        return "it was champion before"
+    if any(entry.sets_alias and entry.release == release for entry in alias_moves(workspace).audit.entries()):
+        return "it was champion or canary before"
     champion = find_release(workspace, CHAMPION)
     theirs = None if champion is None else release_manifest(workspace, champion).contracts
     files = ", ".join(POLICIES[name] for name in changed_contracts(manifest.contracts, theirs))

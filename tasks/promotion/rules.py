@@ -9,13 +9,18 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from tasks.contracts import digest
-from tasks.errors import ContractError, GateRefused
+from tasks.contracts.gates import Canary
+from tasks.errors import ContractError, GateRefused, unknown
+from tasks.promotion.override import Override
 from tasks.stores.manifest import Manifest
 
+CHAMPION: Final = "champion"
+CANARY: Final = "canary"
+"""The stages of a promotion, and the aliases that they move."""
 POLICIES: Final = {"tasks": "tasks.yaml", "utility": "utility.yaml", "slate": "slate.yaml"}
 """The contracts whose change no gate can judge, and their files."""
 
@@ -31,6 +36,7 @@ class Case:
     evidence : digest of all that the decision rests on; other evidence has another.
     loosened : the gates, base rates and reviewers that let more through than when the release was made.
     as_of : the day at which the release was judged.
+    terms : how far it is to move, and what is overridden for it.
     """
 
     release: int
@@ -42,14 +48,43 @@ class Case:
     evidence: str
     loosened: tuple[str, ...] = ()
     as_of: str = ""
+    terms: "Terms" = field(default_factory=lambda: Terms())  # noqa: PLW0108 - it is defined below
 
 
 @dataclass(frozen=True)
 class Support:
-    """What supports a change of tasks or policies: an online experiment, or the reason why there is none."""
+    """What a promotion is asked for with.
+
+    Parameters
+    ----------
+    experiment, waiver : the online test that supports changed tasks or policies, or why there is none.
+    override : why gates that hold the release are overridden.
+    stage : ``canary`` or ``champion``; by default the first that the surface has.
+    """
 
     experiment: str | None = None
     waiver: str | None = None
+    override: str | None = None
+    stage: str | None = None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How far a release is to move, and what is overridden for it; each approval is for these terms.
+
+    ``share`` is that of the traffic where it is to be the canary; None where it is to be champion.
+    ``was_canary`` says that it is the canary now and is to move on.
+    """
+
+    share: float | None = None
+    override: Override | None = None
+    was_canary: bool = False
+
+    @property
+    def plain(self) -> dict[str, object]:
+        """What of them an evidence digest holds: nothing where a release is to be champion as it is."""
+        share = {} if self.share is None else {"canary_share": self.share}
+        return share | ({} if self.override is None else {"override": asdict(self.override)})
 
 
 @dataclass(frozen=True)
@@ -95,14 +130,66 @@ def changed_contracts(release: Mapping[str, str], champion: Mapping[str, str] | 
     return tuple(name for name in POLICIES if release[name] != champion[name])
 
 
+def choose_share(
+    canary: Canary | None, *, stage: str | None, release: int, aliases: Mapping[str, int]
+) -> float | None:
+    """Return the share of traffic of a release that is to be the canary; None where it is to be champion.
+
+    Parameters
+    ----------
+    canary : what the surface declares.
+    stage : as it was asked for; by default ``canary`` where one is declared.
+    aliases : the version by alias.
+
+    Raises
+    ------
+    ContractError
+        There is no such stage, none is declared, or there is no champion beside which a canary would serve.
+    GateRefused
+        It is to be champion and was not the canary first.
+
+    Examples
+    --------
+    >>> canary = Canary(share=0.05)
+    >>> choose_share(canary, stage=None, release=3, aliases={"champion": 2})
+    0.05
+    >>> choose_share(canary, stage="champion", release=3, aliases={"champion": 2, "canary": 3})
+    >>> choose_share(canary, stage=None, release=3, aliases={})
+    >>> choose_share(None, stage=None, release=3, aliases={"champion": 2})
+    """
+    if stage not in {None, CANARY, CHAMPION}:
+        raise ContractError(unknown("stage", stage or "", [CANARY, CHAMPION]))
+    if stage == CANARY and canary is None:
+        raise ContractError("surface.yaml declares no canary (canary: {share: 0.05})")
+    if stage == CANARY and CHAMPION not in aliases:
+        raise ContractError("There is no champion beside which a canary would serve: promote it as champion")
+    if canary is None or CHAMPION not in aliases:
+        return None
+    if stage != CHAMPION:
+        return canary.share
+    if aliases.get(CANARY) != release:
+        now = f"release {aliases[CANARY]} is" if CANARY in aliases else "there is none"
+        raise GateRefused(
+            f"Release {release} is champion only after it was the canary, and {now} now: promote it as the "
+            "canary first"
+        )
+    return None
+
+
 def evidence_digest(
-    manifest: Manifest, champion: Manifest | None, gates: Sequence[Mapping[str, Any]], *, rules: str
+    manifest: Manifest,
+    champion: Manifest | None,
+    gates: Sequence[Mapping[str, Any]],
+    *,
+    rules: str,
+    terms: Terms = Terms(),  # frozen
 ) -> str:
     """Digest what a promotion rests on: both releases, every verdict and the gates, not the runs.
 
     Parameters
     ----------
     rules : digest of the gates that the release was judged by.
+    terms : how far it is to move, and what is overridden.
     """
     verdicts = [{name: value for name, value in gate.items() if name != "evidence"} for gate in gates]
     return digest(
@@ -111,6 +198,7 @@ def evidence_digest(
             "champion": None if champion is None else champion.digest,
             "gates": verdicts,
             "rules": rules,
+            **terms.plain,
         }
     )
 
@@ -133,14 +221,14 @@ def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> 
 
 
 def refuse_verdict(case: Case) -> None:
-    """Refuse a release that its gates hold.
+    """Refuse a release that its gates hold, unless what holds it is overridden.
 
     Raises
     ------
     GateRefused
         With the first reasons.
     """
-    if case.verdict != "promote":
+    if case.verdict != "promote" and case.terms.override is None:
         shown = "; ".join(case.reasons[:3])
         more = f" and {len(case.reasons) - 3} more, in its dossier" if len(case.reasons) > 3 else ""
         beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"

@@ -17,7 +17,7 @@ from tasks.evaluation.evidence import GateEvidence, ReleaseEvidence
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.release.parts import pinned_files
-from tasks.stores.alias_moves import Told
+from tasks.stores.alias_moves import CANARY_SHARE, OVERRIDE, Told
 from tasks.stores.audit import broken_entries
 from tasks.stores.digests import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
@@ -80,6 +80,8 @@ def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
         "run_id": registry.run_id(part),
         "metrics": evidence.metrics(),
         **_verdict(workspace, tags),
+        "canary_share": float(tags[CANARY_SHARE]) if CANARY_SHARE in tags else None,
+        "override": tags.get(OVERRIDE),
     }
 
 

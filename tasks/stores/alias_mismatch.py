@@ -6,25 +6,35 @@
     registry    the release of the last move is not there, or is another one of the same number
     aliases     they are not what the last move says: somebody moved them by hand
 
-The registered model carries two tags: ``equipoise.moves`` names the last move that was carried out,
-``equipoise.audit`` the newest row, each as ``<number> <seal>``; programs before this one wrote the number
-alone. Whoever may write to MLflow may set them, so what they say is looked up in the audit.
+The registered model carries two tags: ``equipoise.moves`` names the last move that was carried out, of
+whatever alias, ``equipoise.audit`` the newest row, each as ``<number> <seal>``; earlier programs wrote the
+number alone. Whoever may write to MLflow may set them, so what they say is looked up in the audit.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from tasks.errors import ContractError, StoreError
-from tasks.stores.audit import Audit, Entry, Kind, broken_entries, entry_seals, last_move
+from tasks.stores.audit import (
+    Audit,
+    Entry,
+    Kind,
+    broken_entries,
+    entry_seals,
+    last_alias_move,
+    last_move,
+    live_canary,
+)
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 
 CHAMPION: Final = "champion"
 PREVIOUS: Final = "previous"
+CANARY: Final = "canary"
 CARRIED_OUT: Final = "equipoise.moves"
 HEAD: Final = "equipoise.audit"
 _ROW: Final = re.compile(r"([0-9]{1,9})(?: ([0-9a-f]{64}))?")
@@ -66,29 +76,33 @@ def _find_mismatch(audit: Audit, registry: Registry, model: str) -> Mismatch | N
         entries = audit.entries()
     except StoreError as error:
         return _audit_mismatch(audit, str(error))
-    move = last_move(entries)
     if problem := next(_audit_problems(audit, entries, tags), ""):
         return _audit_mismatch(audit, problem)
-    if move is not None and (problem := _foreign(registry, model, move)):
+    if problem := next(_foreign(registry, model, entries), ""):
         return _registry_mismatch(audit, registry, model, entries, problem)
     problem = next(_set_by_hand(registry, model, entries, tags), "")
     return _by_hand(audit, problem) if problem else None
 
 
-def meant_aliases(move: Entry | None) -> dict[str, int]:
-    """Return the aliases after a move, in the order in which they are set.
+def meant_aliases(entries: Sequence[Entry]) -> dict[str, int]:
+    """Return the aliases after some rows, in the order in which they are set; what is not named has ended.
 
     Examples
     --------
-    >>> meant_aliases(Entry(Kind.PROMOTE, "ana", release=3, champion=2, why="better"))
+    >>> promoted = Entry(Kind.PROMOTE, "ana", release=3, champion=2, why="better")
+    >>> meant_aliases([promoted])
     {'previous': 2, 'champion': 3}
-    >>> meant_aliases(Entry(Kind.ROLLBACK, "ana", release=2, champion=3, why="returns rose"))
+    >>> meant_aliases([promoted, Entry(Kind.CANARY, "ana", release=4, champion=3, why="better", share=0.05)])
+    {'previous': 2, 'champion': 3, 'canary': 4}
+    >>> meant_aliases([promoted, Entry(Kind.ROLLBACK, "ana", release=2, champion=3, why="returns rose")])
     {'previous': 2, 'champion': 2}
     """
-    if move is None:
-        return {}
-    before = move.champion if move.kind is Kind.PROMOTE else move.release
-    return ({} if before is None else {PREVIOUS: before}) | {CHAMPION: move.release}
+    move, canary = last_move(entries), live_canary(entries)
+    aliases: dict[str, int] = {}
+    if move is not None:
+        before = move.champion if move.kind is Kind.PROMOTE else move.release
+        aliases = ({} if before is None else {PREVIOUS: before}) | {CHAMPION: move.release}
+    return aliases if canary is None else aliases | {CANARY: canary.release}
 
 
 def name_row(entries: Sequence[Entry], number: int) -> str:
@@ -96,8 +110,9 @@ def name_row(entries: Sequence[Entry], number: int) -> str:
     return f"{number} {entry_seals(entries)[number]}"
 
 
-def is_pending(move: Entry | None, entries: Sequence[Entry], tags: Mapping[str, str]) -> bool:
-    """Whether a move was written and not carried out yet: the tag names an earlier row, or there is none."""
+def is_pending(entries: Sequence[Entry], tags: Mapping[str, str]) -> bool:
+    """Whether the last move of an alias was not carried out yet: the tag names an earlier row, or none."""
+    move = last_alias_move(entries)
     named = _named(entries, tags.get(CARRIED_OUT, ""))
     return move is not None and (named is None or named < move.number)
 
@@ -160,11 +175,10 @@ def _set_by_hand(
         if tag in tags and _named(entries, tags[tag]) is None:
             named = f"{tags[tag][:40]!r} names no row of the audit"
             yield f"Somebody set the tag {tag} of {model} by hand: {named}"
-    move = last_move(entries)
-    if is_pending(move, entries, tags):
+    if is_pending(entries, tags):
         return
-    known, meant = registry.aliases(model), meant_aliases(move)
-    found: dict[str, int] = {alias: known[alias] for alias in (PREVIOUS, CHAMPION) if alias in known}
+    known, meant = registry.aliases(model), meant_aliases(entries)
+    found: dict[str, int] = {alias: known[alias] for alias in (PREVIOUS, CHAMPION, CANARY) if alias in known}
     if found != meant:
         differ = f"The registry says {_in_words(found)}; by the last audited move it is {_in_words(meant)}"
         yield f"Somebody moved an alias of {model} by hand. {differ}"
@@ -178,23 +192,30 @@ def _audit_mismatch(audit: Audit, problem: str) -> Mismatch:
     return Mismatch(Told.AUDIT, problem, f"Bring it back from a backup; where there is none, {rollback}")
 
 
-def _foreign(registry: Registry, model: str, move: Entry) -> str:
-    """Say how a release that a move gives an alias is not the registry's; empty where it is."""
+def _foreign(registry: Registry, model: str, entries: Sequence[Entry]) -> Iterator[str]:
+    """Say how a release that the last moves give an alias is not the registry's."""
+    for move in filter(None, (last_move(entries), live_canary(entries))):
+        yield from _foreign_releases(registry, model, move, meant_aliases(entries).values())
+
+
+def _foreign_releases(
+    registry: Registry, model: str, move: Entry, versions: Collection[int]
+) -> Iterator[str]:
     for release in _releases_of(move):
-        if release.version not in meant_aliases(move).values():
+        if release.version not in versions:
             continue
         row = f"row {move.number} of the audit is about release {release.version}"
         try:
             part = registry.part(model, release.version)
         except ContractError:
-            return f"{row}, and the registry has none"
+            yield f"{row}, and the registry has none"
+            continue
         if not release.is_part(registry, part):
             digest = (
                 f" with sha256 {release.sha256[:12]}" if release.sha256 else f" of before {move.at:%F %T}"
             )
             made = f"made {registry.made_at(part):%F %T}"
-            return f"{row}{digest}, and the registry's has sha256 {part.sha256[:12]}, {made}"
-    return ""
+            yield f"{row}{digest}, and the registry's has sha256 {part.sha256[:12]}, {made}"
 
 
 def _registry_mismatch(

@@ -1,11 +1,13 @@
-"""Moving ``champion``: the audit row first, then the aliases; of two moves at once exactly one wins.
+"""Moving aliases: the audit row first, then the aliases; of two moves at once exactly one wins.
 
 ::
 
-    audit row (refused when another was first)  ->  previous  ->  champion  ->  tags of both
+    audit row (refused when another was first)  ->  previous  ->  champion  ->  canary  ->  tags of both
 
-    promote    previous := the old champion    champion := the release
-    rollback   previous := champion := the release that it goes back to
+    canary     canary := the release, with its share of the traffic as a tag of its version
+    promote    previous := the old champion    champion := the release                     canary ends
+    rollback   previous := champion := the release that it goes back to                    canary ends
+    withdraw                                                                               canary ends
 
 A process that is killed in between leaves a row that is ahead of the tags; whoever comes next carries it out,
 for the release with the row's digest alone. Where audit and registry do not tell the same nothing is carried
@@ -15,9 +17,11 @@ out (``tasks/stores/alias_mismatch.py``): a rollback records which release is me
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from tasks.errors import StoreError
 from tasks.stores.alias_mismatch import (
+    CANARY,
     CARRIED_OUT,
     CHAMPION,
     HEAD,
@@ -30,11 +34,34 @@ from tasks.stores.alias_mismatch import (
     name_row,
     served_releases,
 )
-from tasks.stores.audit import Audit, Entry, last_move
+from tasks.stores.audit import Audit, Entry, Kind, last_alias_move, live_canary
 from tasks.stores.registry import Registry
 from tasks.stores.tracking import exclusive
 
-__all__ = ["CHAMPION", "PREVIOUS", "AliasMoves", "Mismatch", "Told"]
+__all__ = ["CANARY", "CANARY_SHARE", "CHAMPION", "OVERRIDE", "PREVIOUS", "AliasMoves", "Mismatch", "Told"]
+
+CANARY_SHARE: Final = "canary_share"
+"""The tag of a canary's version that says which share of the traffic whoever serves gives it."""
+OVERRIDE: Final = "override"
+"""The tag of a release that became champion or canary although gates held it: who overrode what, and why."""
+
+
+def mark_overridden(description: str, override: str) -> str:
+    """Let a release's description begin with the override by which it serves, once.
+
+    Examples
+    --------
+    >>> marked = mark_overridden("The gates say hold.", "a fire sale (lead lifts decision block: click_rate)")
+    >>> marked.splitlines()[0]
+    '**Overridden**: a fire sale (lead lifts decision block: click_rate)'
+    >>> mark_overridden(marked, "a fire sale (lead lifts decision block: click_rate)") == marked
+    True
+    """
+    first = f"**Overridden**: {override}"
+    if not override or description.startswith(first):
+        return description
+    return f"{first}\n\n{description}"
+
 
 Decide = Callable[[tuple[Entry, ...], Mapping[str, int]], Entry | None]
 """Sees every row of the audit and the version by alias; returns the next row, or None where there is none."""
@@ -42,7 +69,7 @@ Decide = Callable[[tuple[Entry, ...], Mapping[str, int]], Entry | None]
 
 @dataclass(frozen=True)
 class AliasMoves:
-    """The aliases ``champion`` and ``previous`` of one surface's releases.
+    """The aliases ``champion``, ``previous`` and ``canary`` of one surface's releases.
 
     Parameters
     ----------
@@ -126,7 +153,7 @@ class AliasMoves:
         if mismatch is not None and mismatch.of is not Told.ALIASES:
             raise StoreError(f"{mismatch}.")
         entries = self.audit.entries()
-        while mismatch is None and is_pending(last_move(entries), entries, registry.model_tags(self.model)):
+        while mismatch is None and is_pending(entries, registry.model_tags(self.model)):
             self._carry_out(registry, entries)
             entries = self.audit.entries()
         if mismatch is None:
@@ -135,10 +162,22 @@ class AliasMoves:
 
     def _carry_out(self, registry: Registry, entries: Sequence[Entry]) -> None:
         """Set the aliases that the last move says, then the tags that name it and the newest row."""
-        if (move := last_move(entries)) is None:
+        if (move := last_alias_move(entries)) is None:
             return
-        for alias, version in meant_aliases(move).items():
+        meant, parts = meant_aliases(entries), {p.version: p for p in registry.versions(self.model)}
+        if (canary := live_canary(entries)) is not None:
+            registry.set_tags(parts[canary.release], {CANARY_SHARE: canary.share})
+        if move.override is not None:
+            part = parts[move.release]
+            registry.set_tags(part, {OVERRIDE: move.override})
+            registry.describe(part, mark_overridden(registry.description(part), move.override))
+        for alias, version in meant.items():
             registry.set_alias(registry.part(self.model, version), alias)
+        if CANARY not in meant:
+            registry.delete_alias(self.model, CANARY)
+        ended = {entry.release for entry in entries if entry.kind is Kind.CANARY} - {meant.get(CANARY)}
+        for version in ended & parts.keys():
+            registry.delete_tag(parts[version], CANARY_SHARE)
         self._tag(registry, CARRIED_OUT, entries, move.number)
         self._tag(registry, HEAD, entries, len(entries) - 1)
 

@@ -31,6 +31,8 @@ class Kind(StrEnum):
 
     PROMOTE = "promote"
     ROLLBACK = "rollback"
+    CANARY = "canary"
+    WITHDRAW = "withdraw"
     APPROVE = "approve"
     REJECT = "reject"
     TIME_OUT = "time-out"
@@ -42,6 +44,7 @@ _TEXTS: Final = ("why", "experiment", "waiver")
 _NOT_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of characters that a terminal obeys or hides: controls, marks of direction, line ends."""
 MOVES: Final = frozenset({Kind.PROMOTE, Kind.ROLLBACK})
+ALIAS_MOVES: Final = MOVES | {Kind.CANARY, Kind.WITHDRAW}
 ANSWERS: Final = frozenset({Kind.APPROVE, Kind.REJECT})
 NOBODY: Final = "nobody"
 """By whom a role was answered for whose time for an answer passed."""
@@ -54,7 +57,7 @@ class Entry:
     Parameters
     ----------
     by : who moved the alias or gave the answer; `NOBODY` where the time for it passed.
-    release : the version that becomes champion, or that the answer is about.
+    release : the version that becomes champion or canary, or that the answer is about.
     champion : the version that was champion, None where there was none.
     evidence : digest of what the gates rest on; None for a rollback, which needs none.
     role : for which role an answer was given or awaited.
@@ -63,6 +66,8 @@ class Entry:
     run : the Airflow run that it belongs to; empty for the command line.
     sha256, champion_sha256 : digests of both releases' files; None in rows of programs before this one.
     loosened : the gates, base rates and reviewers that let more through than when the release was made.
+    override : why gates that held the release were overridden, by which role, and their verdicts.
+    share : of the traffic, that a canary serves.
     signed : who approved a promotion for which role, or who signed it alone; None in other and older rows.
     replaces : the audit that was set aside before this row began a new one, and why.
     seal : digest of this row and of the seal before it.
@@ -84,6 +89,8 @@ class Entry:
     champion_sha256: str | None = None
     loosened: str | None = None
     signed: str | None = None
+    override: str | None = None
+    share: float | None = None
     replaces: str | None = None
     seal: str | None = None
 
@@ -91,6 +98,11 @@ class Entry:
     def moves(self) -> bool:
         """Whether it moved the alias ``champion``."""
         return self.kind in MOVES
+
+    @property
+    def sets_alias(self) -> bool:
+        """Whether it moved any alias: also the canary, which leaves the champion as it is."""
+        return self.kind in ALIAS_MOVES
 
     def to_json(self) -> dict[str, Any]:
         """Return what `equipoise release history` prints."""
@@ -119,6 +131,8 @@ SCHEMA: Final = pa.schema(
         pa.field("champion_sha256", pa.string()),
         pa.field("loosened", pa.string()),
         pa.field("signed", pa.string()),
+        pa.field("override", pa.string()),
+        pa.field("share", pa.float64()),
         pa.field("replaces", pa.string()),
         pa.field("seal", pa.string()),
     ]
@@ -270,9 +284,27 @@ def last_move(entries: Sequence[Entry]) -> Entry | None:
     return next((entry for entry in reversed(entries) if entry.moves), None)
 
 
+def last_alias_move(entries: Sequence[Entry]) -> Entry | None:
+    """Return the newest of some rows that moved an alias, be it the champion or the canary."""
+    return next((entry for entry in reversed(entries) if entry.sets_alias), None)
+
+
+def live_canary(entries: Sequence[Entry]) -> Entry | None:
+    """Return the row of the canary that serves now; whatever else moves an alias ends it.
+
+    Examples
+    --------
+    >>> rows = [Entry(kind, "ana", 3, 2, "why") for kind in (Kind.CANARY, Kind.APPROVE, Kind.PROMOTE)]
+    >>> [entry and entry.kind.value for entry in (live_canary(rows[:2]), live_canary(rows))]
+    ['canary', None]
+    """
+    move = last_alias_move(entries)
+    return move if move is not None and move.kind is Kind.CANARY else None
+
+
 def since_last_move(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Return the rows after the newest move: what was answered before it was about another champion."""
-    move = last_move(entries)
+    """Return the rows after the newest move: what was answered before it was about other aliases."""
+    move = last_alias_move(entries)
     return tuple(entries if move is None else (entry for entry in entries if entry.number > move.number))
 
 

@@ -179,6 +179,10 @@ class Registry:
         """Set the description of a version, in markdown."""
         self.client.update_model_version(part.name, str(part.version), description=description)
 
+    def description(self, part: Part) -> str:
+        """Return the description of a version."""
+        return str(self._version(part.name, part.version).description or "")
+
     def run_id(self, part: Part) -> str:
         """Return the run that made a version."""
         return str(self._version(part.name, part.version).run_id)
@@ -212,6 +216,16 @@ class Registry:
                 f"Alias {alias} of {part.name} was moved to {held} meanwhile, not to {part.version}. Run the "
                 "step again, and let one process alone move aliases."
             )
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Let an alias mean nothing any more; where it means nothing already, nothing is done."""
+        if alias in self.aliases(name):
+            self.client.delete_registered_model_alias(name, alias)
+
+    def delete_tag(self, part: Part, tag: str) -> None:
+        """Remove a tag of a version, where it has it."""
+        if tag in self.tags(part):
+            self.client.delete_model_version_tag(part.name, str(part.version), tag)
 
     def model_tags(self, name: str) -> dict[str, str]:
         """Return the tags of a registered model itself; nothing where it is not registered yet."""

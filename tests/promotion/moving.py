@@ -1,5 +1,6 @@
 """What moved between the two releases of the mini feed: aliases, audit, and how to forget both."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tasks.pipeline import recheck
@@ -17,8 +18,11 @@ TESTED = Support(experiment="feed-142")
 
 def forget_moves(workspace: Workspace) -> None:
     registry = Registry(workspace.home)
-    for alias in ("champion", "previous"):
-        registry.client.delete_registered_model_alias(MODEL, alias)
+    for alias in ("champion", "previous", "canary"):
+        registry.delete_alias(MODEL, alias)
+    for part in registry.versions(MODEL):
+        for tag in ("canary_share", "override"):
+            registry.delete_tag(part, tag)
     for tag in {"equipoise.moves", "equipoise.audit"} & registry.model_tags(MODEL).keys():
         registry.client.delete_registered_model_tag(MODEL, tag)
     audit = Audit(workspace.home, workspace.surface).path
@@ -29,7 +33,7 @@ def forget_moves(workspace: Workspace) -> None:
 
 def moved_aliases(workspace: Workspace) -> dict[str, int]:
     aliases = Registry(workspace.home).aliases(MODEL)
-    return {alias: aliases[alias] for alias in ("champion", "previous") if alias in aliases}
+    return {alias: aliases[alias] for alias in ("champion", "previous", "canary") if alias in aliases}
 
 
 def moves(workspace: Workspace) -> list[tuple[str, int | None, int]]:
@@ -37,7 +41,8 @@ def moves(workspace: Workspace) -> list[tuple[str, int | None, int]]:
     return [(entry.kind.value, entry.champion, entry.release) for entry in entries]
 
 
-def promote_2(workspace: Workspace, *, run: str = "") -> MoveResult:
+def promote_2(workspace: Workspace, *, run: str = "", **asked: str) -> MoveResult:
+    support = replace(TESTED, **asked)
     return promote.run(
-        workspace, release=2, why="carts rose", by=Mover("ana", run), judge=recheck, support=TESTED
+        workspace, release=2, why="carts rose", by=Mover("ana", run), judge=recheck, support=support
     )

@@ -34,9 +34,20 @@ LOOSER: dict[str, tuple[Any, Any]] = {
     "base_rates": ({"click": [0.1, 0.2]}, {"click": [0.1, 0.3]}),
     "reviewers": ({"safety": ["sam"]}, {"safety": ["sam", "eve"]}),
     "approvals_on_command_line": ("by_account", True),
+    "override": (
+        {"role": "lead", "gates": ["shadow"]},
+        {"role": "lead", "gates": ["shadow", "decision"]},
+    ),
+    "canary": ({"share": 0.05}, {"share": 0.1}),
 }
 """A stricter and a looser value of every bound; there is one legal baseline."""
-ABOVE = {"base_rates": "", "reviewers": "", "approvals_on_command_line": "promotion."}
+ABOVE = {
+    "base_rates": "",
+    "reviewers": "",
+    "approvals_on_command_line": "promotion.",
+    "override": "",
+    "canary": "",
+}
 
 
 def rules(**values: Any) -> Rules:
@@ -113,3 +124,10 @@ def test_of_a_program_that_kept_the_gates_alone_it_says_that_the_rest_is_not_kno
 def test_rules_come_back_from_evidence_as_they_were(loose: set[str]) -> None:
     before = rules(**{place: values[place in loose] for place, values in LOOSER.items()})
     assert name_loosened(before, Rules.model_validate(canonical(before))) == ()
+
+
+def test_an_override_by_another_role_and_a_canary_that_is_gone_are_named() -> None:
+    before = rules(override={"role": "lead", "gates": ["shadow"]}, canary={"share": 0.05})
+    after = rules(override={"role": "intern", "gates": ["shadow"]})
+    assert name_loosened(before, after) == ("canary.share 0.05 -> none", "override.role lead -> intern")
+    assert name_loosened(rules(), before) == ("override.gates shadow held -> lifted",)

@@ -1,8 +1,12 @@
+import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tasks.errors import StoreError
 from tasks.stores.alias_moves import AliasMoves
@@ -153,3 +157,102 @@ def test_an_audit_whose_every_commit_is_taken_by_others_gives_up(moves: AliasMov
     with pytest.raises(StoreError, match="Others kept writing"):
         moves.add(decide)
     assert aliases(moves) == {}
+
+
+def canary(moves: AliasMoves, release: int) -> Entry | None:
+    def decide(_: tuple[Entry, ...], aliases: Aliases) -> Entry | None:
+        champion = aliases.get("champion")
+        return None if champion is None else Entry(Kind.CANARY, "ana", release, champion, "t", share=0.05)
+
+    return moves.add(decide)
+
+
+def share(moves: AliasMoves, version: int) -> str | None:
+    registry = Registry(moves.home)
+    return registry.tags(registry.part(MODEL, version)).get("canary_share")
+
+
+def test_a_canary_leaves_the_champion_and_a_promotion_ends_it(moves: AliasMoves) -> None:
+    promote(moves, 1, beside=None)
+    canary(moves, 2)
+    assert aliases(moves) == {"champion": 1, "canary": 2}
+    assert share(moves, 2) == "0.05"
+    canary(moves, 3)
+    assert (aliases(moves)["canary"], share(moves, 2), share(moves, 3)) == (3, None, "0.05")
+    promote(moves, 3, beside=1)
+    assert aliases(moves) == {"champion": 3, "previous": 1}
+    assert share(moves, 3) is None
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_a_canary_that_was_killed_half_way_ends_as_if_nothing_had_been(moves: AliasMoves, done: int) -> None:
+    promote(moves, 1, beside=None)
+    row = Entry(Kind.CANARY, "ana", 2, 1, "better", share=0.05)
+    moves.audit.append(row, seen=moves.audit.read())
+    registry = Registry(moves.home)
+    if done > 0:
+        registry.set_tags(registry.part(MODEL, 2), {"canary_share": 0.05})
+    if done > 1:
+        set_by_hand(moves, "canary", 2)
+    assert moves.mismatch() is None
+    assert moves.settle() == {"champion": 1, "canary": 2}
+    assert share(moves, 2) == "0.05"
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_the_end_of_a_canary_that_was_killed_half_way_leaves_no_share(moves: AliasMoves, done: int) -> None:
+    promote(moves, 1, beside=None)
+    canary(moves, 2)
+    moves.audit.append(Entry(Kind.WITHDRAW, "sam", 2, 1, "hides rose"), seen=moves.audit.read())
+    if done:
+        Registry(moves.home).delete_alias(MODEL, "canary")
+    assert moves.settle() == {"champion": 1}
+    assert share(moves, 2) is None
+
+
+STEPS = st.tuples(st.sampled_from(Kind), st.integers(1, 4), st.booleans())
+
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=st.lists(STEPS, min_size=1, max_size=7))
+def test_whatever_moves_in_whatever_order_and_is_killed_where_audit_and_aliases_agree(
+    moves: AliasMoves, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Kind, int, bool]]
+) -> None:
+    """The aliases are those of a few lines of our own; a killed move has written its row and nothing else."""
+    home = tmp_path_factory.mktemp("any") / "home"
+    shutil.copytree(moves.home, home)
+    here = replace(moves, home=home)
+    expected: dict[str, int] = {}
+    for kind, release, killed in steps:
+        champion = expected.get("champion")
+        if kind in {Kind.CANARY, Kind.WITHDRAW, Kind.ROLLBACK} and champion is None:
+            continue
+        row = Entry(kind, "ana", release, champion, "why", share=0.05 if kind is Kind.CANARY else None)
+        if killed:
+            here.settle()
+            here.audit.append(row, seen=here.audit.read())
+        else:
+            here.add(lambda _, __, row=row: row)
+        expected = next_aliases(expected, kind, release)
+    assert here.mismatch() is None
+    assert here.settle() == aliases(here) == expected
+    shared = {version for version in range(1, 5) if share(here, version)}
+    assert shared == ({expected["canary"]} if "canary" in expected else set())
+    assert [entry.number for entry in here.audit.entries()] == list(range(len(here.audit.entries())))
+
+
+def next_aliases(before: dict[str, int], kind: Kind, release: int) -> dict[str, int]:
+    """Say by hand what a move makes of the aliases."""
+    without = {alias: version for alias, version in before.items() if alias != "canary"}
+    if kind is Kind.PROMOTE:
+        previous = {"previous": before["champion"]} if "champion" in before else {}
+        return {"champion": release} | previous
+    if kind is Kind.ROLLBACK:
+        return {"champion": release, "previous": release}
+    if kind is Kind.CANARY:
+        return without | {"canary": release}
+    return without if kind is Kind.WITHDRAW else before

@@ -1,0 +1,101 @@
+"""Whether gates that hold a release may be overridden: by a declared role, for declared gates, with a reason.
+
+::
+
+    surface.yaml    override: {role: safety_lead, gates: [decision, shadow]}
+    verdicts        each that holds the release   ->  named, and lifted;  or refused
+
+Never lifted, whatever the surface says: data, lineage and every gate that is not declared; what is too good
+to be true, since it may know the outcome; whatever names a safety task. So of the model gate only comparisons
+with the champion, and of refits with what was tested, are there to be lifted.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tasks.contracts.gates import OverrideRule
+from tasks.errors import ContractError, GateRefused
+from tasks.evaluation.verdicts import Verdict
+from tasks.promotion.decision import explain_verdict, find_holding
+
+_COMPARISONS: Final = (
+    "auc_drop",
+    "auc_by_request_drop",
+    "normalized_entropy_rise",
+    "refit",
+    "refit_shift",
+)
+"""Of the model gate: how a subject ends that is compared with the champion or with what was tested."""
+
+
+@dataclass(frozen=True)
+class Override:
+    """What is overridden, verdict by verdict in words; by which role, and why."""
+
+    role: str
+    why: str
+    verdicts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.why} ({self.role} lifts {'; '.join(self.verdicts)})"
+
+
+def lift_verdicts(
+    verdicts: Sequence[Verdict],
+    *,
+    rule: OverrideRule | None,
+    why: str,
+    safety: Iterable[str],
+    cannot_tell: Literal["hold", "warn"],
+) -> Override:
+    """Return the override of every verdict that holds a release.
+
+    Parameters
+    ----------
+    rule : what the surface declares; None where it declares nothing.
+    safety : the tasks of the family ``safety``.
+    cannot_tell : what the surface makes of verdicts that cannot be told.
+
+    Raises
+    ------
+    ContractError
+        No reason is given, the surface declares no override, or no verdict holds the release.
+    GateRefused
+        One that holds it is for nobody to override; with all of these.
+    """
+    if rule is None:
+        raise ContractError("surface.yaml declares no override: what holds a release, holds it")
+    if not why.strip():
+        raise ContractError("An override needs a reason: say why")
+    holding = find_holding(verdicts, cannot_tell=cannot_tell)
+    if not holding:
+        raise ContractError("No verdict holds the release, so there is nothing to override")
+    protected = frozenset(safety)
+    rest = [verdict for verdict in holding if not is_liftable(verdict, rule=rule, safety=protected)]
+    if rest:
+        named = "; ".join(map(explain_verdict, rest))
+        raise GateRefused(f"{rule.role} may lift {', '.join(rule.gates)}, and never this: {named}")
+    return Override(rule.role, " ".join(why.split()), tuple(map(explain_verdict, holding)))
+
+
+def is_liftable(verdict: Verdict, *, rule: OverrideRule, safety: frozenset[str]) -> bool:
+    """Whether a verdict is one that a surface's override may lift.
+
+    Examples
+    --------
+    >>> from tasks.evaluation.verdicts import Outcome
+    >>> rule = OverrideRule(role="lead", gates=("decision", "model"))
+    >>> def held(gate, subject):
+    ...     return Verdict(gate, subject, "all", Outcome.BLOCK, "", None)
+    >>> safety = frozenset({"report"})
+    >>> verdicts = [held("decision", "buy_rate"), held("decision", "report_rate"), held("data", "click.rows")]
+    >>> [is_liftable(one, rule=rule, safety=safety) for one in verdicts]
+    [True, False, False]
+    >>> models = [held("model", "click.auc"), held("model", "click.auc_drop")]
+    >>> [is_liftable(one, rule=rule, safety=safety) for one in models]
+    [False, True]
+    """
+    if verdict.gate not in rule.gates or any(task in verdict.of for task in safety):
+        return False
+    return verdict.gate != "model" or verdict.subject.rpartition(".")[2] in _COMPARISONS
