@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Never, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Context, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.execution_time.hitl import HITLUser
 
 from dags.note import tell, tell_error
@@ -26,6 +27,9 @@ from dags.place import open_workspace
 from dags.step import MlflowRunLink, release_address, run_address
 from tasks.contracts.durations import describe_duration
 from tasks.errors import ContractError, GateRefused, StoreError
+
+if TYPE_CHECKING:
+    from tasks.promotion.rules import Support
 
 _POLICY = ExceptionRetryPolicy(
     rules=[
@@ -88,6 +92,7 @@ class Approval(ApprovalOperator):
     ----------
     case : what `tasks.promotion.case.make` returned, as the step before handed it on.
     answer_within : how long it waits for the answer.
+    of_override : whether the role is asked only where gates are overridden; else its step is skipped.
     """
 
     template_fields = (*ApprovalOperator.template_fields, "case")
@@ -102,9 +107,10 @@ class Approval(ApprovalOperator):
         reviewers: Sequence[str] = (),
         case: Any = None,
         answer_within: timedelta | None = None,
+        of_override: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.surface, self.role, self.case = surface, role, case
+        self.surface, self.role, self.case, self.of_override = surface, role, case, of_override
         super().__init__(
             subject=f"{surface}: may this release be champion? ({role})",
             assigned_users=[HITLUser(id=user, name=user) for user in reviewers],
@@ -114,12 +120,16 @@ class Approval(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Show the case and wait."""
+        if self.case and self.of_override and not self.case["override"]:
+            raise AirflowSkipException(f"Nothing is overridden, so {self.role} is not asked")
         with _told():
             if not self.case:
                 raise GateRefused("No case was made, so there is nothing to ask about")
             case, params = self.case, context["params"]
             self.body = _page(self.surface, case, params)
-            self.subject = f"{self.surface}: may release {case['release']} be champion? ({self.role})"
+            what = "champion" if case["share"] is None else "the canary"
+            over = " by an override" if case["override"] else ""
+            self.subject = f"{self.surface}: may release {case['release']} be {what}{over}? ({self.role})"
             self.params.update(_form(version=case["release"], evidence=case["evidence"]))
             self.mlflow_run = run_address(case["run_id"])
         return super().execute(context)
@@ -163,7 +173,6 @@ def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
 
 def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     from tasks.promotion import case as promotion_case
-    from tasks.promotion.rules import Support
     from tasks.stores.releases import release_name
 
     name, champion = release_name(surface), case["champion"]
@@ -174,9 +183,17 @@ def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> s
         release=case["release"],
         evidence=case["evidence"],
         why=params["why"],
-        support=Support(params["experiment"] or None, params["waiver"] or None),
+        support=support(params),
         links={**links, "dossier": run_address(case["run_id"])},
     )
+
+
+def support(params: Mapping[str, Any]) -> "Support":
+    """Return what the form asks for a promotion with; some surfaces have no stage or override."""
+    from tasks.promotion.rules import Support
+
+    names = ("experiment", "waiver", "override", "stage")
+    return Support(**{name: params.get(name) or None for name in names})
 
 
 def _form(version: int | None = None, evidence: str | None = None) -> dict[str, Param]:

@@ -1,4 +1,4 @@
-"""What a run says that moved the champion, or found nothing to do."""
+"""What a run says that moved champion or canary, or found nothing to do."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ def tell_move(surface: str, result: "MoveResult") -> dict[str, Any]:
 
 
 def in_words(result: "MoveResult") -> str:
-    """Say from which release to which the champion moved.
+    """Say from which release to which the champion moved, or what became of the canary.
 
     Examples
     --------
@@ -30,7 +30,18 @@ def in_words(result: "MoveResult") -> str:
     '**Champion: 2 -> 3**'
     >>> in_words(MoveResult(3, None))
     '**Champion: 3**, nothing to do'
+    >>> first = Entry(Kind.CANARY, "ana", release=4, champion=3, why="better", share=0.05)
+    >>> in_words(MoveResult(3, first, canary=4))
+    '**Canary: 4** beside champion 3, 0.05 of the traffic'
+    >>> in_words(MoveResult(3, Entry(Kind.WITHDRAW, "ana", release=4, champion=3, why="hides rose")))
+    '**Canary: 4 -> none**, champion 3'
     """
+    beside = f"**Canary: {result.canary}** beside champion {result.champion}"
     if result.moved is None:
-        return f"**Champion: {result.champion}**, nothing to do"
+        there = f"**Champion: {result.champion}**" if result.canary is None else beside
+        return f"{there}, nothing to do"
+    if result.canary is not None:
+        return f"{beside}, {result.moved.share:.3g} of the traffic"
+    if result.champion == result.moved.champion:
+        return f"**Canary: {result.moved.release} -> none**, champion {result.champion}"
     return f"**Champion: {result.moved.champion or 'none'} -> {result.champion}**"

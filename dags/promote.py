@@ -3,6 +3,8 @@
 ::
 
     case -> approve_<role>, for each role that the utility policy names -> move
+
+The role that may override gates is asked too, where the form says why; it is skipped where it does not.
 """
 
 from datetime import timedelta
@@ -11,7 +13,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from dags.approval import Approval
+from dags.approval import Approval, support
 from dags.champion import tell_move
 from dags.note import tell
 from dags.place import open_workspace
@@ -28,7 +30,8 @@ A red run moved nothing, unless `move` says that it did. The run's note names th
 - **`ContractError` in `case`**: the form lacks a reason, or an experiment or a waiver where tasks or policies
   are not the champion's; or there is no such release, or a backfill made it. Start it anew with what lacks.
 - **`GateRefused` in `case`**: the gates hold the release beside the champion of now, or it was made under
-  other contracts than are in force. The message says which gate and which file; retrain.
+  other contracts than are in force. The message says which gate and which file; retrain. Or an override does
+  not reach all that holds it, or it is to be champion and was not the canary first.
 - **`GateRefused` in `approve_...`**: a reviewer rejects, with a reason; nobody answered in time; or what
   speaks for the release has changed since the case was made. Start it anew where that is right.
 - **`GateRefused` in `move`**: a role has no answer of a reviewer in the audit (a step that was marked success
@@ -50,6 +53,10 @@ old champion becomes `previous` and the release `champion`, with one row in the 
 Start it with `release` (a version or an alias) and `why`. Where tasks or policies differ from the champion's,
 give `experiment`, the online test that supports the change, or `waiver`, the reason why there is none. A run
 moves once: clearing it and running it again changes nothing.
+
+Where surface.yaml declares a `canary`, the first run lets the release serve that share of the traffic, and
+another one with the stage `champion` moves it on, with the gates of that day and approvals of its own. Where
+it declares an `override`, the form takes the reason why gates that hold the release are overridden.
 """
 
 
@@ -59,9 +66,9 @@ def case(surface: str, params: Any = None) -> dict[str, Any]:
     from tasks.pipeline import recheck
     from tasks.promotion import case as promotion_case
 
-    asked = {"release": params["release"], "why": params["why"], "support": _support(params)}
+    asked = {"release": params["release"], "why": params["why"], "support": support(params)}
     result = promotion_case.make(open_workspace(surface), **asked, judge=recheck)
-    kept = report(result, "release", "champion", "evidence", "run_id", "as_of")
+    kept = report(result, "release", "champion", "evidence", "run_id", "as_of", "share", "override")
     beside = f"beside champion {result.champion}" if result.champion else "as the first champion"
     tell(f"release {result.release} {beside}", link())
     return kept
@@ -88,7 +95,7 @@ def move(
         why=params["why"],
         by=Mover(approvers, run),
         judge=partial(recheck, as_of=parse_instant(made["as_of"])),
-        support=_support(params),
+        support=support(params),
     )
     return tell_move(surface, result)
 
@@ -112,10 +119,12 @@ def promotion(contracts: Contracts) -> DAG:
         "waiver": Param(None, **text, title="Waiver", description="Why no online test supports them."),
     }
     surface = contracts.surface
+    params |= _declared(contracts)
     waits = surface.promotion.answer_within
     identity = describe(contracts, "promote", cron=None, runbook=RUNBOOK, waits=waits)
     with DAG(**identity, params=params) as dag:
         made = case(surface=contracts.name)
+        lifting = [surface.override.role] if surface.override else []
         asked = [
             Approval(
                 task_id=f"approve_{role}",
@@ -124,17 +133,31 @@ def promotion(contracts: Contracts) -> DAG:
                 reviewers=surface.reviewers[role],
                 case=made,
                 answer_within=waits,
+                of_override=role not in contracts.utility.approvals,
             )
-            for role in contracts.utility.approvals
+            for role in dict.fromkeys([*contracts.utility.approvals, *lifting])
         ]
         asked >> move(surface=contracts.name, made=made)
     return dag
 
 
-def _support(params: Any) -> Any:
-    from tasks.promotion.rules import Support
-
-    return Support(params["experiment"] or None, params["waiver"] or None)
+def _declared(contracts: Contracts) -> dict[str, Param]:
+    """Return the fields of what only some surfaces declare."""
+    fields, surface = {}, contracts.surface
+    if surface.canary is not None:
+        share = f"{surface.canary.share:.3g} of the traffic"
+        fields["stage"] = Param(
+            None,
+            type=["null", "string"],
+            enum=[None, "canary", "champion"],
+            title="Stage",
+            description=f"canary: {share}. champion: all of it, from canary on. Empty: the first of both.",
+        )
+    if surface.override is not None:
+        rule = surface.override
+        described = f"Why {rule.role} lifts what holds it ({', '.join(rule.gates)}). Empty: nothing is."
+        fields["override"] = Param(None, type=["null", "string"], title="Override", description=described)
+    return fields
 
 
 globals().update(for_every_surface("promote", promotion, by_hand=True))

@@ -23,8 +23,9 @@ A red run moved nothing. The run's note names the error.
 
 ### What it does
 
-Lets the release that was champion before be champion again, with one row in the audit: who, when, from, to,
-why. No gate stands in the way, and a second time changes nothing.
+Where a canary serves, ends it: the champion has all of the traffic again. Else lets the release that was
+champion before be champion again. One row in the audit says who, when, from, to, why. No gate stands in the
+way, and the same run a second time changes nothing.
 
 ### By hand
 
@@ -56,7 +57,7 @@ def rolling_back(contracts: Contracts) -> DAG:
             None,
             type=["null", "string"],
             title="To",
-            description="A release that was champion before. Empty: the previous one.",
+            description="A release that was champion before. Empty: end the canary, else the previous one.",
         ),
     }
     identity = describe(contracts, "rollback", cron=None, runbook=RUNBOOK)

@@ -146,7 +146,7 @@ def choose_share(
     ContractError
         There is no such stage, none is declared, or there is no champion beside which a canary would serve.
     GateRefused
-        It is to be champion and was not the canary first.
+        It is to be champion and was not the canary first, or it is the canary already.
 
     Examples
     --------
@@ -166,6 +166,8 @@ def choose_share(
     if canary is None or CHAMPION not in aliases:
         return None
     if stage != CHAMPION:
+        if aliases.get(CANARY) == release:
+            raise GateRefused(f"Release {release} is the canary already: the stage champion moves it on")
         return canary.share
     if aliases.get(CANARY) != release:
         now = f"release {aliases[CANARY]} is" if CANARY in aliases else "there is none"

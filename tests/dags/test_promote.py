@@ -45,6 +45,59 @@ def test_a_role_that_the_policy_does_not_name_is_not_asked(bag: SimpleNamespace)
     assert set(steps_of(bag.dags["feed__promote"])) == {"case", "approve_product", "move"}
 
 
+@pytest.fixture(scope="module")
+def declared(airflow_home: object, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The promotion of a surface that declares a canary and an override."""
+    surfaces = tmp_path_factory.mktemp("declared")
+    more = "canary: {share: 0.05}\noverride: {role: safety, gates: [decision, shadow]}"
+    write_surface(surfaces, "feed", more=more)
+    return parse(surfaces).dags["feed__promote"]
+
+
+def test_the_role_of_an_override_is_asked_besides_the_policys(declared: Any) -> None:
+    steps = dict(steps_of(declared))
+    assert set(steps) == {"case", "approve_product", "approve_safety", "move"}
+    assert [steps[f"approve_{role}"].of_override for role in ROLES] == [False, True]
+
+
+def test_where_nothing_is_overridden_the_step_of_its_role_is_skipped_and_asks_nobody(
+    airflow_home: object,
+) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from dags.approval import Approval
+
+    case = {"release": 3, "override": "", "share": None}
+    asked: dict[str, Any] = {"surface": "feed", "role": "safety", "reviewers": ["sam"], "case": case}
+    approval = Approval(task_id="approve_safety", of_override=True, **asked)
+    context: Any = {}
+    with pytest.raises(AirflowSkipException, match="Nothing is overridden, so safety is not asked"):
+        approval.execute(context)
+
+
+def test_the_form_has_stage_and_override_only_where_they_are_declared(
+    own: SimpleNamespace, declared: Any
+) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    assert not {"stage", "override"} & set(own.dags["home_feed__promote"].params)
+    stage = declared.params.get_param("stage")
+    assert [stage.resolve(value) for value in (None, "canary", "champion")] == [None, "canary", "champion"]
+    with pytest.raises(ParamValidationError):
+        stage.resolve("half")
+    assert "0.05 of the traffic" in stage.description
+    assert "decision, shadow" in declared.params.get_param("override").description
+
+
+def test_what_the_form_asks_for_is_handed_on_and_empty_is_nothing(airflow_home: object) -> None:
+    from dags.approval import support
+    from tasks.promotion.rules import Support
+
+    form = {"experiment": "", "waiver": None, "override": "a sale", "stage": "champion"}
+    assert support(form) == Support(override="a sale", stage="champion")
+    assert support({"experiment": "feed-142", "waiver": None}) == Support("feed-142")
+
+
 def test_only_the_roles_reviewers_may_answer(steps: dict[str, Any]) -> None:
     for role, user in ROLES.items():
         assert steps[f"approve_{role}"].assigned_users == [{"id": user, "name": user}]
@@ -191,7 +244,8 @@ def waiting(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     write_surface(tmp_path / "surfaces", "feed")
     monkeypatch.setenv("EQUIPOISE_SURFACES", str(tmp_path / "surfaces"))
     monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
-    case = {"release": 1, "champion": None, "evidence": EVIDENCE, "run_id": "r", "as_of": ""}
+    case: dict[str, Any] = {"release": 1, "champion": None, "evidence": EVIDENCE, "run_id": "r", "as_of": ""}
+    case |= {"share": None, "override": ""}
     asked: dict[str, Any] = {"surface": "feed", "role": "product", "reviewers": ["ana"], "case": case}
     approval = Approval(task_id="approve_product", answer_within=timedelta(days=3), **asked)
     return Waiting(approval, moves.home)

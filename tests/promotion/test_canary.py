@@ -64,6 +64,12 @@ def test_the_same_command_once_more_is_nothing_to_do_and_no_next_stage(there: Wo
     assert moved_aliases(there) == CANARY
 
 
+def test_nobody_is_asked_for_a_canary_that_is_there(there: Workspace) -> None:
+    promote_2(there)
+    with pytest.raises(GateRefused, match="is the canary already: the stage champion moves it on"):
+        promote.prepare(there, release=2, judge=recheck)
+
+
 def test_no_release_is_champion_that_was_not_the_canary(there: Workspace) -> None:
     with pytest.raises(GateRefused, match="champion only after it was the canary, and there is none now"):
         promote_2(there, stage="champion")

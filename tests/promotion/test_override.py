@@ -114,7 +114,9 @@ def approve(workspace: Workspace, *roles: str, support: Support, run: str = "") 
 def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_everywhere(
     held: Workspace,
 ) -> None:
-    with pytest.raises(GateRefused, match=r"Nobody approved for product.*Nobody approved for safety") as asked:
+    with pytest.raises(
+        GateRefused, match=r"Nobody approved for product.*Nobody approved for safety"
+    ) as asked:
         promote_2(held, override=WHY)
     assert f"--override '{WHY}'" in str(asked.value)
     approve(held, "product", "safety", support=Support("feed-142", override=WHY))

@@ -2,6 +2,7 @@ import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -236,13 +237,17 @@ def test_whatever_moves_in_whatever_order_and_is_killed_where_audit_and_aliases_
             here.settle()
             here.audit.append(row, seen=here.audit.read())
         else:
-            here.add(lambda _, __, row=row: row)
+            here.add(partial(_always, row))
         expected = next_aliases(expected, kind, release)
     assert here.mismatch() is None
     assert here.settle() == aliases(here) == expected
     shared = {version for version in range(1, 5) if share(here, version)}
     assert shared == ({expected["canary"]} if "canary" in expected else set())
     assert [entry.number for entry in here.audit.entries()] == list(range(len(here.audit.entries())))
+
+
+def _always(row: Entry, *_: object) -> Entry:
+    return row
 
 
 def next_aliases(before: dict[str, int], kind: Kind, release: int) -> dict[str, int]:
