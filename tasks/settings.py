@@ -128,6 +128,20 @@ def _memory(name: str, text: str) -> str | None:
     return text or None
 
 
+def _flag(name: str, text: str) -> bool:
+    if text not in {"", "0", "1"}:
+        raise ContractError(f"{name} = '{text}' is neither 0 nor 1")
+    return text == "1"
+
+
+def _key(name: str, text: str) -> bytes | None:
+    if text and not re.fullmatch(r"([0-9a-fA-F]{2}){32,}", text):
+        raise ContractError(
+            f"{name} is no key: write 64 hexadecimal digits or more, as `openssl rand -hex 32` does"
+        )
+    return bytes.fromhex(text) if text else None
+
+
 def _port(default: int) -> Callable[[str, str], int]:
     def parse(name: str, text: str) -> int:
         if text and (not text.isdecimal() or not 1024 <= int(text) <= 65535):
@@ -221,6 +235,21 @@ class Settings:
     )
     aws_endpoint = Variable("AWS_ENDPOINT_URL", "the object store of `s3://` locations", "AWS", _text)
     aws_key = Variable("AWS_ACCESS_KEY_ID", "the account there", "none", _text, secret=True)
+    require_verified = Variable(
+        "EQUIPOISE_REQUIRE_VERIFIED",
+        "`1`: `score` and `explain` load only a release that the audit vouches for, and `release verify` "
+        "asks for it",
+        "none",
+        _flag,
+    )
+    audit_key = Variable(
+        "EQUIPOISE_AUDIT_KEY",
+        "what rows of the audit are signed with, 64 hexadecimal digits or more; programs that have it "
+        "demand it",
+        "none",
+        _key,
+        secret=True,
+    )
     postgresql = Variable(
         f"{_POSTGRESQL}<NAME>",
         "connection string of the PostgreSQL server that sources call NAME",

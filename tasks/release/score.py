@@ -19,7 +19,7 @@ from tasks.logs import parquet_footer
 from tasks.release.error_bars import with_error_bars
 from tasks.release.sensitivity import whole_ratios
 from tasks.release.slate_rules import count_slate_rules
-from tasks.release.view import load
+from tasks.release.view import load_to_serve
 from tasks.stores.registry import Registry
 from tasks.stores.releases import release_part, resolve_release
 from tasks.stores.runs import read_evidence
@@ -58,7 +58,7 @@ def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> Score
         The file cannot be read, or the release refuses it: a missing column, a null or repeated key.
     """
     version = resolve_release(workspace, release)
-    loaded, candidates = load(workspace, version), read_candidates(source)
+    loaded, candidates = load_to_serve(workspace, version), read_candidates(source)
     scored = loaded.score(candidates, certificate=True)
     unseen = loaded.find_strange_inputs(candidates)
     write_atomically(scored, out)
@@ -99,7 +99,7 @@ def explain(workspace: Workspace, *, release: str, source: Path, request: str) -
         raise DataError(f"No candidate of request '{request}' in {source}")
     key = mine[c.REQUEST_ID].iloc[0] if c.REQUEST_ID in mine else request
     ratios, why = _calibration(workspace, version)
-    explained = with_error_bars(load(workspace, version).explain(mine, key), ratios)
+    explained = with_error_bars(load_to_serve(workspace, version).explain(mine, key), ratios)
     return [
         {str(name): None if pd.isna(value) else value for name, value in row.items()} | {"no_ratios": why}
         for row in explained.to_dict("records")

@@ -17,6 +17,7 @@ from tasks.evaluation.evidence import GateEvidence, ReleaseEvidence
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.release.parts import pinned_files
+from tasks.settings import Settings
 from tasks.stores.alias_moves import CANARY_SHARE, OVERRIDE, Told
 from tasks.stores.audit import broken_entries
 from tasks.stores.digests import sha256
@@ -60,6 +61,21 @@ def load(workspace: Workspace, ref: str | int) -> LoadedRelease:
     """
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as folder:
         return load_release(Registry(workspace.home).fetch(release_part(workspace, ref), Path(folder)))
+
+
+def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
+    """Load a release that people are to see the results of.
+
+    Raises
+    ------
+    StoreError
+        Any of its bytes is not what was registered, or EQUIPOISE_REQUIRE_VERIFIED asks that the audit vouch
+        for it and it does not.
+    """
+    part = release_part(workspace, ref)
+    if Settings().require_verified and (doubt := alias_moves(workspace).doubt(part)):
+        raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {doubt}")
+    return load(workspace, part.version)
 
 
 def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
@@ -152,9 +168,12 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
 
 def verify(workspace: Workspace, ref: str | int) -> VerifyResult:
     """Check every byte and every pin of a release, the audit, and that aliases are what it says."""
-    found = verify_bytes(workspace, release_part(workspace, ref))
-    mismatch = alias_moves(workspace).mismatch()
-    return replace(found, problems=[*found.problems, f"{mismatch}."]) if mismatch else found
+    part, moves = release_part(workspace, ref), alias_moves(workspace)
+    found, mismatch = verify_bytes(workspace, part), moves.mismatch()
+    problems = [*found.problems, *([f"{mismatch}."] if mismatch else [])]
+    if mismatch is None and Settings().require_verified and (doubt := moves.doubt(part)):
+        problems.append(f"{doubt}.")
+    return replace(found, problems=problems)
 
 
 def verify_bytes(workspace: Workspace, part: Part) -> VerifyResult:

@@ -5,6 +5,7 @@
     audit       cannot be read, is not what was written, or lacks rows that the registry knows of
     registry    the release of the last move is not there, or is another one of the same number
     aliases     they are not what the last move says: somebody moved them by hand
+    signature   a row is not signed, where this program has the key (``tasks/stores/audit_signature.py``)
 
 The registered model carries two tags: ``equipoise.moves`` names the last move that was carried out, of
 whatever alias, ``equipoise.audit`` the newest row, each as ``<number> <seal>``; earlier programs wrote the
@@ -19,6 +20,7 @@ from enum import StrEnum
 from typing import Final
 
 from tasks.errors import ContractError, StoreError
+from tasks.settings import Settings
 from tasks.stores.audit import (
     Audit,
     Entry,
@@ -29,6 +31,7 @@ from tasks.stores.audit import (
     last_move,
     live_canary,
 )
+from tasks.stores.audit_signature import SIGNED, find_unsigned
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 
@@ -41,11 +44,12 @@ _ROW: Final = re.compile(r"([0-9]{1,9})(?: ([0-9a-f]{64}))?")
 
 
 class Told(StrEnum):
-    """Which of the three cannot be believed."""
+    """Which of them cannot be believed."""
 
     AUDIT = "audit"
     REGISTRY = "registry"
     ALIASES = "aliases"
+    SIGNATURE = "signature"
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,26 @@ def _find_mismatch(audit: Audit, registry: Registry, model: str) -> Mismatch | N
         return _audit_mismatch(audit, problem)
     if problem := next(_foreign(registry, model, entries), ""):
         return _registry_mismatch(audit, registry, model, entries, problem)
+    if problem := _signature_problem(model, entries, tags):
+        return _unsigned(audit, problem)
     problem = next(_set_by_hand(registry, model, entries, tags), "")
     return _by_hand(audit, problem) if problem else None
+
+
+def _signature_problem(model: str, entries: Sequence[Entry], tags: Mapping[str, str]) -> str:
+    key = Settings().audit_key
+    if key is None:
+        return ""
+    seals, signatures = entry_seals(entries), [entry.signature for entry in entries]
+    return find_unsigned(seals, signatures, model=model, head=tags.get(SIGNED, ""), key=key)
+
+
+def _unsigned(audit: Audit, problem: str) -> Mismatch:
+    way_out = (
+        f"Read `equipoise release history {audit.surface}`; where every row is right, `equipoise release "
+        f"sign {audit.surface}` vouches for them"
+    )
+    return Mismatch(Told.SIGNATURE, f"The audit {audit.path} is not vouched for: {problem}", way_out)
 
 
 def meant_aliases(entries: Sequence[Entry]) -> dict[str, int]:

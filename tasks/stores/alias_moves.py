@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from tasks.errors import StoreError
+from tasks.errors import ContractError, StoreError
+from tasks.settings import Settings
 from tasks.stores.alias_mismatch import (
     CANARY,
     CARRIED_OUT,
@@ -34,7 +35,9 @@ from tasks.stores.alias_mismatch import (
     name_row,
     served_releases,
 )
-from tasks.stores.audit import Audit, Entry, Kind, last_alias_move, live_canary
+from tasks.stores.audit import Audit, Entry, Kind, entry_seals, last_alias_move, live_canary
+from tasks.stores.audit_signature import SIGNED, sign_head
+from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.tracking import exclusive
 
@@ -150,7 +153,7 @@ class AliasMoves:
         """Let the aliases mean what the last move says, also where a newer one comes in between."""
         registry = Registry(self.home)
         mismatch = self.mismatch()
-        if mismatch is not None and mismatch.of is not Told.ALIASES:
+        if mismatch is not None and mismatch.of in {Told.AUDIT, Told.REGISTRY}:
             raise StoreError(f"{mismatch}.")
         entries = self.audit.entries()
         while mismatch is None and is_pending(entries, registry.model_tags(self.model)):
@@ -158,6 +161,7 @@ class AliasMoves:
             entries = self.audit.entries()
         if mismatch is None:
             self._tag(registry, HEAD, entries, len(entries) - 1)
+            self._sign(registry, entries)
         return registry.aliases(self.model)
 
     def _carry_out(self, registry: Registry, entries: Sequence[Entry]) -> None:
@@ -185,6 +189,55 @@ class AliasMoves:
         if not entries or registry.model_tags(self.model).get(tag) == name_row(entries, number):
             return
         registry.client.set_registered_model_tag(self.model, tag, name_row(entries, number))
+
+    def sign(self) -> Entry:
+        """Vouch for every row of an audit whose chain holds, with the key of this program; return the newest.
+
+        Raises
+        ------
+        ContractError
+            There is no key, or no row.
+        StoreError
+            Audit, registry and aliases do not tell the same.
+        """
+        if Settings().audit_key is None:
+            raise ContractError("There is no key to sign with: set EQUIPOISE_AUDIT_KEY")
+        with exclusive(self.home):
+            mismatch, entries = self.mismatch(), self.audit.entries()
+            if mismatch is not None and mismatch.of is not Told.SIGNATURE:
+                raise StoreError(f"{mismatch}.")
+            if not entries:
+                raise ContractError(f"The audit of {self.surface} has no row to sign")
+            self._sign(Registry(self.home), entries)
+            return entries[-1]
+
+    def doubt(self, part: Part) -> str:
+        """Say why the audit does not vouch for a release; empty where it does.
+
+        It does where its chain holds, it is signed where this program has the key, and a move that it tells
+        of made these very bytes champion or canary.
+        """
+        mismatch = self.mismatch()
+        if mismatch is not None and mismatch.of in {Told.AUDIT, Told.SIGNATURE}:
+            return str(mismatch)
+        served = any(
+            entry.kind is not Kind.WITHDRAW and entry.sets_alias and entry.sha256 == part.sha256
+            for entry in self.audit.entries()
+        )
+        return (
+            ""
+            if served
+            else f"No move of the audit made {part} (sha256 {part.sha256[:12]}) champion or canary"
+        )
+
+    def _sign(self, registry: Registry, entries: Sequence[Entry]) -> None:
+        """Let MLflow say by a signature up to which row this program has seen the audit whole."""
+        key, number = Settings().audit_key, len(entries) - 1
+        if key is None or not entries:
+            return
+        head = sign_head(self.model, number, entry_seals(entries)[number], key=key)
+        if registry.model_tags(self.model).get(SIGNED) != head:
+            registry.client.set_registered_model_tag(self.model, SIGNED, head)
 
     def _identified(self, entry: Entry | None) -> Entry | None:
         """Write down by which bytes the releases of a row are known."""

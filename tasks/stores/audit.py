@@ -21,8 +21,10 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tasks.errors import ContractError, Overtaken, StoreError
+from tasks.settings import Settings
 from tasks.stores import delta
 from tasks.stores.audit_chain import broken_rows, seals_of
+from tasks.stores.audit_signature import sign_row
 from tasks.stores.location import Location, listing, store_of
 
 
@@ -71,6 +73,7 @@ class Entry:
     signed : who approved a promotion for which role, or who signed it alone; None in other and older rows.
     replaces : the audit that was set aside before this row began a new one, and why.
     seal : digest of this row and of the seal before it.
+    signature : of the seal, where its writer had the key.
     """
 
     kind: Kind
@@ -93,6 +96,7 @@ class Entry:
     share: float | None = None
     replaces: str | None = None
     seal: str | None = None
+    signature: str | None = None
 
     @property
     def moves(self) -> bool:
@@ -135,6 +139,7 @@ SCHEMA: Final = pa.schema(
         pa.field("share", pa.float64()),
         pa.field("replaces", pa.string()),
         pa.field("seal", pa.string()),
+        pa.field("signature", pa.string()),
     ]
 )
 
@@ -235,8 +240,11 @@ class Audit:
         version, entries = seen
         given = {name: getattr(entry, name) for name in (*_NAMES, *_TEXTS)}
         texts: dict[str, Any] = {n: one_line(n, text) for n, text in given.items() if text is not None}
-        numbered = replace(entry, **texts, number=len(entries), at=datetime.now(UTC), seal=None)
-        sealed = replace(numbered, seal=entry_seals((*entries, numbered))[-1])
+        numbered = replace(
+            entry, **texts, number=len(entries), at=datetime.now(UTC), seal=None, signature=None
+        )
+        seal, key = entry_seals((*entries, numbered))[-1], Settings().audit_key
+        sealed = replace(numbered, seal=seal, signature=sign_row(seal, key=key) if key else None)
         row = pa.Table.from_pylist([asdict(sealed)], schema=SCHEMA)
         delta.append_after(self.path, row, version=version)
         return sealed

@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from tasks.contracts import digest
+from tasks.stores.audit_signature import SIGNATURE
 
 SEAL: Final = "seal"
+_BESIDE: Final = frozenset({SEAL, SIGNATURE})
 NUMBER: Final = "number"
 
 Row = Mapping[str, Any]
@@ -37,7 +39,7 @@ def seal_of(row: Row, *, after: str) -> str:
     >>> seal_of(row, after="") == seal_of(row | {"by": "sam"}, after="")
     False
     """
-    plain = {name: _plain(value) for name, value in row.items() if value is not None and name != SEAL}
+    plain = {name: _plain(value) for name, value in row.items() if value is not None and name not in _BESIDE}
     return digest({"row": plain, "after": after})
 
 
