@@ -4,10 +4,12 @@ from dataclasses import replace
 
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.case_page import write_case
+from tasks.promotion.override import Override
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.first_screen import FirstScreen
 from tasks.promotion.pages.rails import Rail
-from tasks.promotion.rules import Case, Support
+from tasks.promotion.rules import Case, Support, Terms
+from tasks.release.description import plain_markdown
 from tests.promotion.pages.vocabularies import verdict
 from tests.promotion.test_rules import EVIDENCE, a_case
 
@@ -135,3 +137,22 @@ def test_a_page_stays_short_whatever_there_is_to_say() -> None:
     assert "- and 47 more, in the dossier" in lines
     assert "- and 25 more segments, in the dossier" in lines
     assert "| metric_5 | +5.0% [+1.0%, +9.0%] | rise of 4.0% | warn |" in lines
+
+
+def test_a_canary_and_an_override_are_said_with_every_verdict_that_is_lifted() -> None:
+    over = Override(
+        "safety", "a *sale* tonight", ("shadow block: overlap_at_k 0.2", "decision block: buy_rate")
+    )
+    lines = page(a_case(verdict="hold", terms=Terms(0.05, over))).splitlines()
+    assert "It is to be the **canary**: 0.05 of the traffic, beside champion 3." in lines
+    (asked,) = [line for line in lines if "override" in line]
+    assert asked.startswith("An **override** is asked for by safety: a ")
+    assert "*sale*" not in asked.replace("\\*", ""), "what a person wrote is no markup"
+    assert [line for line in lines if line.startswith("- ") and " block: " in line] == [
+        f"- {plain_markdown(verdict)}" for verdict in over.verdicts
+    ]
+
+
+def test_a_promotion_as_it_is_says_nothing_of_either() -> None:
+    assert "canary" not in page(a_case())
+    assert "override" not in page(a_case())

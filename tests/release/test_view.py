@@ -247,3 +247,19 @@ def test_a_changed_release_is_not_loaded(workspace: Workspace, released: Release
     flip(stored / "artifacts/release/heads.json")
     with pytest.raises(StoreError, match=r"small_feed\.release version 1 holds other bytes"):
         release_view.load(workspace, released.version)
+
+
+def test_what_the_audit_does_not_vouch_for_is_not_loaded_to_serve_where_that_is_asked(
+    workspace: Workspace, released: ReleaseResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody promoted it: a rehearsal may load it, and whoever shows its results to people may not."""
+    ref = released.version
+    assert release_view.load_to_serve(workspace, ref).manifest.surface == NAME
+    monkeypatch.setenv("EQUIPOISE_REQUIRE_VERIFIED", "1")
+    with pytest.raises(
+        StoreError, match=r"is not loaded \(EQUIPOISE_REQUIRE_VERIFIED\): No move of the audit"
+    ):
+        release_view.load_to_serve(workspace, ref)
+    (problem,) = release_view.verify(workspace, ref).problems
+    assert problem.endswith("champion or canary.")
+    assert release_view.load(workspace, ref).manifest.surface == NAME

@@ -266,3 +266,15 @@ def test_the_same_booster_has_the_same_files_on_any_day_and_in_any_folder(
     monkeypatch.chdir(tmp_path)
     assert booster_files(booster, AS_OF) == once
     assert b"price" in once["MLmodel"]
+
+
+def test_an_alias_and_a_tag_that_are_not_there_are_taken_away_in_silence(registry: Registry) -> None:
+    part = register(registry, share="0.05")
+    registry.set_alias(part, "canary")
+    for _ in range(2):
+        registry.delete_alias(NAME, "canary")
+        registry.delete_tag(part, "share")
+    assert registry.aliases(NAME) == {}
+    assert "share" not in registry.tags(part)
+    registry.describe(part, "what it is")
+    assert registry.description(part) == "what it is"
