@@ -141,13 +141,12 @@ def test_a_page_stays_short_whatever_there_is_to_say() -> None:
 
 def test_a_canary_and_an_override_are_said_with_every_verdict_that_is_lifted() -> None:
     over = Override(
-        "safety", "a *sale* tonight", ("shadow block: overlap_at_k 0.2", "decision block: buy_rate")
+        "safety", "a <b>sale tonight", ("shadow block: overlap_at_k 0.2", "decision block: buy_rate")
     )
     lines = page(a_case(verdict="hold", terms=Terms(0.05, over))).splitlines()
     assert "It is to be the **canary**: 0.05 of the traffic, beside champion 3." in lines
     (asked,) = [line for line in lines if "override" in line]
-    assert asked.startswith("An **override** is asked for by safety: a ")
-    assert "*sale*" not in asked.replace("\\*", ""), "what a person wrote is no markup"
+    assert asked == "An **override** is asked for by safety: a &lt;b>sale tonight. It lifts"
     assert [line for line in lines if line.startswith("- ") and " block: " in line] == [
         f"- {plain_markdown(verdict)}" for verdict in over.verdicts
     ]
