@@ -172,8 +172,12 @@ def _aliased(registry: Registry, name: str, alias: str, version: int) -> Aliased
 
 
 def _audit_row(entry: Entry) -> AuditRow:
-    moved = f"champion {entry.champion or 'none'} → {entry.release}"
-    what = moved if entry.moves else f"release {entry.release} for {entry.role}"
+    what = f"release {entry.release} for {entry.role}"
+    if entry.moves:
+        what = f"champion {entry.champion or 'none'} → {entry.release}"
+    elif entry.sets_alias:
+        share = "" if entry.share is None else f", {entry.share:.3g} of the traffic"
+        what = f"release {entry.release} beside champion {entry.champion}{share}"
     refused = entry.kind in {Kind.REJECT, Kind.TIME_OUT}
     return AuditRow(entry.at, f"{entry.kind.value}: {what}", refused, entry.by, entry.why)
 

@@ -8,7 +8,7 @@ import pytest
 from tasks.cli import main
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.pipeline import recheck
-from tasks.promotion import answers, promote, propose, rollback
+from tasks.promotion import answers, overview, promote, propose, rollback
 from tasks.promotion.rules import Answer, Support
 from tasks.release import view
 from tasks.stores.registry import Registry
@@ -48,6 +48,7 @@ def test_it_is_the_canary_first_with_its_share_for_whoever_serves_and_then_the_c
     assert (first.moved.kind.value, first.moved.share) == ("canary", 0.25)
     assert moved_aliases(there) == CANARY
     assert share_of(there, 2) == "0.25"
+    assert overview.read(there).moves[0].what == "canary: release 2 beside champion 1, 0.25 of the traffic"
     assert view.show(there, "canary")["canary_share"] == 0.25
     assert view.verify(there, "canary").problems == []
     second = promote_2(there, stage="champion")
