@@ -19,6 +19,7 @@ AUC_MAX: Final = 0.995
 FEATURE_AUC_MAX: Final = 0.98
 """Heads of the shipped surfaces reach an AUC of .988 and their single features one of .952
 (docs/decisions/0020-the-order-is-judged-inside-requests.md)."""
+LATENCY_RATIO_MAX: Final = 2.0
 
 
 class DataGate(Closed):
@@ -90,10 +91,23 @@ class DecisionGate(Closed):
 
 
 class ShadowGate(Closed):
-    """How far a challenger's slates may depart from the champion's on fresh traffic."""
+    """How far a challenger's slates may depart from the champion's on fresh traffic, and how it answers.
+
+    ``error_rate_max``: share of the day's requests that it may leave without an answer.
+    ``latency_ratio_max``: how many times as long as the champion it may take to score a request;
+    ``latency_action`` is what a longer time leads to. These three are no part of the contract's digest where
+    they have their defaults.
+    """
 
     overlap_at_k_min: Share = 0.3
     score_shift_max: Annotated[Number, Field(ge=0)] = 0.5
+    error_rate_max: Annotated[Share, Field(exclude_if=lambda most: most == 0.0)] = 0.0
+    latency_ratio_max: Annotated[Number, Field(gt=0, exclude_if=lambda most: most == LATENCY_RATIO_MAX)] = (
+        LATENCY_RATIO_MAX
+    )
+    latency_action: Annotated[Literal["warn", "block"], Field(exclude_if=lambda action: action == "warn")] = (
+        "warn"
+    )
 
 
 class FreshnessGate(Closed):

@@ -319,6 +319,8 @@ class GateEvidence(Document):
 
     ``rules`` are the gates, base rates and reviewers of its day; ``loosened`` says which let more
     through than when the release was made. ``judged_as_of`` is the day of a promotion that came later.
+    ``timings`` are the verdicts on what the clock said: they hold or warn as the others do, and stand apart
+    because the same inputs do not give them again, so no approval rests on their figures.
     """
 
     document: Literal["gate"] = "gate"
@@ -337,3 +339,4 @@ class GateEvidence(Document):
     rules: dict[str, Any] | None = Field(default=None, repr=False, exclude_if=lambda rules: rules is None)
     judged_as_of: str | None = Field(default=None, exclude_if=lambda as_of: as_of is None)
     loosened: tuple[str, ...] = Field(default=(), exclude_if=lambda loosened: not loosened)
+    timings: tuple[Verdict, ...] = Field(default=(), exclude_if=lambda timings: not timings)

@@ -213,10 +213,50 @@ class ShadowExample(Section):
     moved: MovedItem | None
 
 
+class PackedScores(Section):
+    """How far what MLflow serves of a release lies from what was rehearsed, on the same candidates.
+
+    ``problem``: why nothing could be compared, empty where it was.
+    """
+
+    rows: int
+    greatest_difference: Figure
+    problem: str = ""
+
+
+class ScoringFailures(Section):
+    """Requests of a day that releases do not answer; ``alone`` of them were scored one at a time too.
+
+    ``example`` is what the challenger raised; ``champion`` is None for a first release.
+    """
+
+    requests: int
+    alone: int
+    challenger: int
+    champion: int | None
+    example: str
+
+
+class ScoringTimes(Document):
+    """How long releases took to score the same requests in alternation, in milliseconds a request.
+
+    What the clock said is no part of the shadow's evidence: the same inputs do not give it again.
+    """
+
+    document: Literal["scoring_times"] = "scoring_times"
+    version: Literal[1] = 1
+    requests: int
+    candidates: int
+    challenger_ms: Estimate
+    champion_ms: Estimate
+    ratio: Estimate
+
+
 class ShadowEvidence(Document):
     """Challenger and champion on the newest day's traffic; nothing is compared for a first release.
 
     ``examples``: the requests that differ most; none where an earlier program shadowed.
+    ``packed`` and ``failures`` are None of what an earlier program shadowed.
     """
 
     document: Literal["shadow"] = "shadow"
@@ -230,6 +270,8 @@ class ShadowEvidence(Document):
     examples: tuple[ShadowExample, ...] = Field(
         default=(), repr=False, exclude_if=lambda examples: not examples
     )
+    packed: PackedScores | None = Field(default=None, exclude_if=lambda packed: packed is None)
+    failures: ScoringFailures | None = Field(default=None, exclude_if=lambda failures: failures is None)
 
 
 def _named(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

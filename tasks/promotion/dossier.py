@@ -36,6 +36,7 @@ from tasks.promotion.proxy_figures import draw_proxy
 from tasks.promotion.readiness_facts import ReadinessLine
 from tasks.release.conflicts import describe_overlaps
 from tasks.release.sensitivity import AMPLIFIED, Sensitivity
+from tasks.replay.shadow_verdicts import LATENCY
 from tasks.reports.render import render
 from tasks.stores.manifest import Manifest
 
@@ -137,7 +138,8 @@ class Dossier:
             reasons=self.decision.reasons if isinstance(self.decision, Hold) else (),
             warnings=self.warnings,
             notes=tuple(self.notes),
-            gates=tuple(self.verdicts),
+            gates=tuple(v for v in self.verdicts if v.gate != LATENCY),
+            timings=tuple(v for v in self.verdicts if v.gate == LATENCY),
             calibration_in_slots=dict(self.slots),
             sensitivity=tuple(term.evidence() for term in self.utility.terms) if self.utility else (),
             manifest=self.manifest.to_json(),

@@ -6,21 +6,27 @@ from datetime import datetime
 from typing import Any, Final
 
 from tasks.contracts import Contracts, canonical, digest
-from tasks.contracts.gates import Rules
+from tasks.contracts.gates import Rules, ShadowGate
 from tasks.errors import ContractError
 from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.evaluation.replay_evidence import ShadowEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import Documents, Judged, compose_dossier
 from tasks.promotion.decision import Hold, decide_release
 from tasks.promotion.dossier import Dossier
+from tasks.promotion.front_gate import judge_front
 from tasks.promotion.gates import Evidence, Runs, judge_release
 from tasks.promotion.loosened_gates import name_loosened
+from tasks.promotion.provenance import read_front, read_lineage, read_policies, read_recipes
 from tasks.promotion.reference_gate import weighted_tasks
+from tasks.promotion.same_day import judge_same_day
 from tasks.promotion.unchanged_parts import judge_kept
 from tasks.promotion.unmeasured_joints import judge_unmeasured
 from tasks.release.description import describe_verdict
 from tasks.release.proxies import judge_proxies
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
+from tasks.replay.shadow import read_times
+from tasks.replay.shadow_verdicts import judge_failures, judge_parity, judge_times
 from tasks.stores.alias_moves import OVERRIDE, mark_overridden
 from tasks.stores.manifest import Manifest
 from tasks.stores.registry import Registry
@@ -141,8 +147,17 @@ def _dossier(
     workspace: Workspace, release: int, runs: Runs, documents: Documents, judged: datetime
 ) -> Dossier:
     gates = workspace.contracts.surface.gates
-    verdicts = judge_release(gates, _gather(judged, runs, documents, workspace.contracts))
     manifest = release_manifest(workspace, release)
+    gathered = _gather(judged, runs, documents, workspace.contracts)
+    champion = documents.simulation.champion
+    evidence = replace(
+        gathered,
+        reports=(*gathered.reports, *_judge_beside(workspace, release, champion, runs)),
+        serving=_judge_serving(workspace, gates.shadow, documents.shadow, run=runs.shadow),
+        lineage=read_lineage(workspace, release),
+        policy=read_policies(workspace, manifest, documents.release, champion=champion),
+    )
+    verdicts = judge_release(gates, evidence)
     said = Judged(
         verdicts,
         decide_release(verdicts, cannot_tell=gates.cannot_tell),
@@ -204,6 +219,30 @@ def _judge_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...
         *judge_unmeasured(released.unjudged, run=run),
         *judge_refit(released.refit, run=run),
         *judge_proxies(released.proxies, run=run),
+    )
+
+
+def _judge_beside(
+    workspace: Workspace, release: int, champion: int | None, runs: Runs
+) -> tuple[Verdict, Verdict]:
+    """Judge what newer rows alone may have gained, and where the weights stand on a front."""
+    recipes = read_recipes(workspace, release, champion=champion)
+    front = read_front(workspace, release, champion=champion)
+    weights = {task: term.weight for task, term in workspace.contracts.utility.weights.items()}
+    return (
+        judge_same_day(recipes, run=runs.release),
+        judge_front(weights, front, run=runs.simulation),
+    )
+
+
+def _judge_serving(
+    workspace: Workspace, bounds: ShadowGate, shadow: ShadowEvidence, *, run: str
+) -> tuple[Verdict, ...]:
+    """Judge what the shadow step found of how the release answers requests."""
+    return (
+        judge_failures(bounds, shadow.failures, run=run),
+        judge_times(bounds, read_times(workspace, run), run=run),
+        *judge_parity(shadow.reproduced, shadow.packed, run=run),
     )
 
 

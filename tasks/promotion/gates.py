@@ -2,12 +2,16 @@
 
 ::
 
+    lineage      is it what was registered, made of what it may be made of? (lineage_gate.py)
+    policy       is what decides in force, under a version of its own? (policy_gate.py)
     data         is there enough to judge by, and did the labels pass validation?
     model        does no task rank worse than the champion's (or than the floor of a first release), and
                  does each tell more than a constant without knowing the outcome?
     calibration  does a probability mean what it says, overall and by segment?
     decision     do the utility policy's guardrails hold where the decision was rehearsed?
     shadow       does the challenger treat fresh traffic as it should?
+    latency      how long does it take to score a request, beside the champion?
+    parity       does it give what it served, and serve what was rehearsed? (shadow_verdicts.py)
     freshness    is every part trained on recent enough rows?
     reports      do refits stay near what was tested, and do proxies point the right way? (reports.py)
 """
@@ -24,7 +28,9 @@ from tasks.evaluation.replay_evidence import ChampionComparison, ShadowCompariso
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.calibration_gate import judge_ratios
+from tasks.promotion.lineage_gate import Lineage, judge_lineage
 from tasks.promotion.model_gate import judge_models
+from tasks.promotion.policy_gate import PolicyStanding, judge_policy
 from tasks.promotion.reference_gate import judge_references
 from tasks.replay.shadow_verdicts import judge_shadow
 
@@ -46,7 +52,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the gates read; the steps that measured ``guardrails`` and ``reports`` judged them.
+    """Everything that the gates read; the steps judged ``guardrails``, ``reports`` and ``serving``.
 
     ``costs`` names the negative and safety tasks. ``comparisons`` and ``shadow`` are None where there is no
     champion. ``weighted`` are the tasks that the utility policy's order depends on. ``later_validation`` is
@@ -64,6 +70,9 @@ class Evidence:
     reports: Sequence[Verdict] = ()
     later_validation: ValidationEvidence | None = None
     weighted: frozenset[str] = frozenset()
+    lineage: Lineage | None = None
+    policy: PolicyStanding | None = None
+    serving: Sequence[Verdict] = ()
 
 
 def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
@@ -75,6 +84,7 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
     rule or no figure says so.
     """
     return (
+        *_origins(evidence),
         *_data(gates, evidence),
         *judge_models(gates.model, evidence.tasks, evidence.comparisons, simulation=evidence.runs.simulation),
         *judge_references(gates.model, evidence.tasks, evidence.weighted),
@@ -82,8 +92,18 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
         *judge_ratios(gates.calibration, evidence.tasks, costs=evidence.costs),
         *evidence.guardrails,
         *judge_shadow(gates.shadow, evidence.shadow, run=evidence.runs.shadow),
+        *evidence.serving,
         *_freshness(gates, evidence),
     )
+
+
+def _origins(evidence: Evidence) -> Iterator[Verdict]:
+    """Judge what the release was made of and what decides in it, where that was read."""
+    run = evidence.runs.release
+    if evidence.lineage is not None:
+        yield from judge_lineage(evidence.lineage, run=run)
+    if evidence.policy is not None:
+        yield from judge_policy(evidence.policy, run=run)
 
 
 def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:

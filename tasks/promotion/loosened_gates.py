@@ -20,6 +20,7 @@ from tasks.contracts.gates import Gates, Overridable, Rules
 _SEVERITIES: Final = ("info", "warning", "critical")
 _CANNOT_TELL: Final = ("hold", "warn")
 _ON_COMMAND_LINE: Final = (False, "by_account", True)
+_ACTIONS: Final = ("block", "warn")
 
 Bound = tuple[str, float, object]
 """Its place in surface.yaml, a number that grows as it gets looser, and what is written there."""
@@ -110,6 +111,8 @@ def _gates(gates: Gates, tasks: set[str]) -> Iterator[Bound]:
     yield from _minima(gates)
     yield from _maxima(gates, tasks)
     yield "data.severity", _SEVERITIES.index(gates.data.severity), gates.data.severity
+    action = gates.shadow.latency_action
+    yield "shadow.latency_action", _ACTIONS.index(action), action
     yield "cannot_tell", _CANNOT_TELL.index(gates.cannot_tell), gates.cannot_tell
     for segment in gates.calibration.by:
         yield f"calibration.by {segment}", 0, "judged"
@@ -140,6 +143,8 @@ def _maxima(gates: Gates, tasks: set[str]) -> Iterator[Bound]:
         ),
         ("calibration.ratio to", gates.calibration.ratio[1]),
         ("shadow.score_shift_max", gates.shadow.score_shift_max),
+        ("shadow.error_rate_max", gates.shadow.error_rate_max),
+        ("shadow.latency_ratio_max", gates.shadow.latency_ratio_max),
     ):
         yield place, most, most
     ages = {f"freshness.parts.{task}": freshness.parts.get(task) for task in sorted(tasks)}

@@ -15,6 +15,7 @@ from typing import Any
 
 import mlflow.pyfunc
 import pandas as pd
+from mlflow.types import DataType
 
 from tasks import errors
 from tasks.release.staging import PREFIX
@@ -28,6 +29,7 @@ class LoadedRelease:
 
     manifest: Manifest
     _model: Any
+    _pyfunc: mlflow.pyfunc.PyFuncModel
 
     def score(self, frame: pd.DataFrame, *, certificate: bool = False) -> pd.DataFrame:
         """Score candidates: one row in, one row out, in the same order (columns: ``Scorer.score``).
@@ -45,6 +47,24 @@ class LoadedRelease:
         if not hasattr(self._model, "score"):
             return _as_ours(self._model.predict, None, frame, {"certificate": certificate})
         return _as_ours(self._model.score, frame, *(["certificate"] if certificate else []))
+
+    def serve(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Score candidates as whoever loads the release by MLflow does, its signature enforced.
+
+        Columns beside the signature's are left out; numbers become doubles where it asks for those, as they
+        do on their way through JSON.
+
+        Raises
+        ------
+        MlflowException
+            A column is missing or of another type than the signature's.
+        """
+        asked = self._pyfunc.metadata.get_input_schema()
+        kinds = {} if asked is None else dict(zip(asked.input_names(), asked.input_types(), strict=True))
+        served = frame[[name for name in kinds if name in frame]] if kinds else frame
+        doubles = [name for name in served if kinds.get(name) is DataType.double]
+        scored: pd.DataFrame = self._pyfunc.predict(served.astype(dict.fromkeys(doubles, float)))
+        return scored
 
     def find_strange_inputs(self, frame: pd.DataFrame) -> dict[str, float]:
         """Return by feature the share of candidates whose value no training of the release saw."""
@@ -71,9 +91,9 @@ def load_release(folder: Path) -> LoadedRelease:
     """
     try:
         with _clean_copy(folder) as copy:
-            model = mlflow.pyfunc.load_model(str(copy)).unwrap_python_model()
+            model = mlflow.pyfunc.load_model(str(copy))
             manifest = Manifest.from_bytes((copy / ROOT / MANIFEST).read_bytes())
-        return LoadedRelease(manifest, model)
+        return LoadedRelease(manifest, model.unwrap_python_model(), model)
     except errors.StoreError:
         raise
     except Exception as error:

@@ -4,10 +4,11 @@
 
     newest logged day before the as-of -> both releases score the same candidates -> overlap, shift
     rows of both -> the shadow table, which later outcomes can be joined to
+    some requests alone -> answered? the same when MLflow serves them? how long (timing.json)?
     where the log says what was served -> rescoring the serving release must give the same
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,26 +16,41 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from mlflow.exceptions import MlflowException
 
 from tasks import columns as c
 from tasks.contracts import digest
-from tasks.errors import DataError
-from tasks.evaluation.replay_evidence import Reproduction, ShadowComparison, ShadowEvidence, ShadowExample
+from tasks.errors import DataError, StoreError
+from tasks.evaluation.replay_evidence import (
+    PackedScores,
+    Reproduction,
+    ScoringTimes,
+    ShadowComparison,
+    ShadowEvidence,
+    ShadowExample,
+)
 from tasks.evaluation.verdicts import stops
 from tasks.release.loading import LoadedRelease
 from tasks.release.view import load
 from tasks.replay.compare import compare
 from tasks.replay.logged_candidates import newest_candidates
+from tasks.replay.scoring_trial import count_failures, sample_requests, time_scoring
 from tasks.replay.shadow_examples import Explain, shadow_examples
-from tasks.replay.shadow_verdicts import judge_shadow
+from tasks.replay.shadow_verdicts import (
+    TOLERANCE,
+    judge_failures,
+    judge_parity,
+    judge_shadow,
+    judge_times,
+)
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.delta import replace_rows
 from tasks.stores.releases import find_release
-from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
+from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, read_text, step_run
 from tasks.stores.workspace import Workspace, format_instant
 
-TOLERANCE: Final = 1e-6
-"""Greatest difference between what was logged when serving and what rescoring gives."""
+TIMES: Final = "timing.json"
+"""What the clock said: beside the evidence and no part of it, since the same inputs do not give it again."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,9 @@ class ShadowResult:
     reproduced: dict[str, Any] | None
     verdicts: list[dict[str, Any]]
     run_id: str
+    packed: dict[str, Any] | None = None
+    failures: dict[str, Any] | None = None
+    times: dict[str, Any] | None = None
 
     @property
     def passed(self) -> bool:
@@ -94,17 +113,38 @@ def run(
     if run_id is None:
         tags = {"as_of": format_instant(as_of), "release": challenger}
         with step_run(key, parent_run=parent_run, tags=tags) as opened:
-            evidence = _shadow(workspace, as_of, challenger, beside)
+            evidence = _shadow(workspace, as_of, challenger, beside, opened)
             opened.metrics(_figures(evidence.comparison))
             opened.evidence(evidence)
             run_id = opened.run_id
     evidence = read_evidence(workspace.home, run_id, ShadowEvidence)
-    verdicts = judge_shadow(workspace.contracts.surface.gates.shadow, evidence.comparison, run=run_id)
     shown = {name: value for name, value in evidence.content().items() if name != "examples"}
-    return ShadowResult(run_id=run_id, verdicts=[verdict.to_json() for verdict in verdicts], **shown)
+    bounds, times = workspace.contracts.surface.gates.shadow, read_times(workspace, run_id)
+    verdicts = (
+        *judge_shadow(bounds, evidence.comparison, run=run_id),
+        judge_failures(bounds, evidence.failures, run=run_id),
+        judge_times(bounds, times, run=run_id),
+        *judge_parity(evidence.reproduced, evidence.packed, run=run_id),
+    )
+    return ShadowResult(
+        run_id=run_id,
+        verdicts=[verdict.to_json() for verdict in verdicts],
+        times=None if times is None else times.content(),
+        **shown,
+    )
 
 
-def _shadow(workspace: Workspace, as_of: datetime, challenger: int, champion: int | None) -> ShadowEvidence:
+def read_times(workspace: Workspace, run_id: str) -> ScoringTimes | None:
+    """Return what the clock said in a shadow, None where nothing was timed or that was lost."""
+    try:
+        return ScoringTimes.read(read_text(workspace.home, run_id, TIMES), where=f"Run {run_id}")
+    except StoreError:
+        return None
+
+
+def _shadow(
+    workspace: Workspace, as_of: datetime, challenger: int, champion: int | None, run: StepRun
+) -> ShadowEvidence:
     candidates = newest_candidates(workspace, as_of=as_of)
     if candidates.empty:
         raise DataError(f"No traffic before {format_instant(as_of)}: there is nothing to shadow on")
@@ -120,6 +160,12 @@ def _shadow(workspace: Workspace, as_of: datetime, challenger: int, champion: in
         explained = (_explain(releases[challenger], candidates), _explain(releases[champion], candidates))
         examples = tuple(shadow_examples(scored[challenger], scored[champion], explained))
     _keep(workspace, day, as_of, scored)
+    requests, scores = sample_requests(candidates), [releases[version].score for version in versions]
+    failures = count_failures(requests, [scored[version] for version in versions], scores)
+    if champion is not None and not (failures.challenger or failures.champion):
+        times = time_scoring(requests, *scores)
+        run.json(TIMES, times.to_json())
+        run.metrics({"scoring_time_ratio": times.ratio.value})
     return ShadowEvidence(
         challenger=challenger,
         champion=champion,
@@ -128,6 +174,8 @@ def _shadow(workspace: Workspace, as_of: datetime, challenger: int, champion: in
         comparison=comparison,
         reproduced=reproduce(candidates, scored, tasks=tasks),
         examples=examples,
+        packed=compare_packed(releases[challenger], requests),
+        failures=failures,
     )
 
 
@@ -140,6 +188,21 @@ def _explain(release: LoadedRelease, candidates: pd.DataFrame) -> Explain:
         return release.explain(mine, mine[c.REQUEST_ID].iloc[0])
 
     return explain
+
+
+def compare_packed(release: LoadedRelease, requests: Sequence[pd.DataFrame]) -> PackedScores:
+    """Compare what MLflow serves of a release with what the steps rehearse, on the same candidates."""
+    frame = pd.concat(requests, ignore_index=True)
+    rehearsed = release.score(frame)
+    numbers = [name for name in rehearsed if pd.api.types.is_float_dtype(rehearsed[name])]
+    try:
+        served = release.serve(frame)
+    except MlflowException as error:
+        return PackedScores(rows=0, greatest_difference=np.nan, problem=str(error).partition("\n")[0][:300])
+    ours, theirs = (side[numbers].to_numpy(dtype=float, na_value=np.nan) for side in (rehearsed, served))
+    apart = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, np.abs(ours - theirs))
+    worst = float(np.max(np.where(np.isnan(apart), np.inf, apart), initial=0.0))
+    return PackedScores(rows=len(frame), greatest_difference=min(worst, np.finfo(float).max))
 
 
 def reproduce(

@@ -4,14 +4,32 @@
 
     overlap_at_k   share of slots that both releases give to the same items         at least overlap_at_k_min
     score_shift    mean change of utility, in the champion's standard deviations    at most score_shift_max
+    error_rate     share of the day's requests that get no answer                   at most error_rate_max
+    latency        time to score a request, as a multiple of the champion's         at most latency_ratio_max
+    served         greatest difference between what was served and what the release gives now    at most 1e-6
+    packed         the same between what MLflow serves of it and what was rehearsed              at most 1e-6
 """
 
+from typing import Final
+
 from tasks.contracts.gates import ShadowGate
-from tasks.evaluation.replay_evidence import ShadowComparison
+from tasks.evaluation.replay_evidence import (
+    PackedScores,
+    Reproduction,
+    ScoringFailures,
+    ScoringTimes,
+    ShadowComparison,
+)
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import Outcome, Verdict, judge
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 
 GATE = "shadow"
+PARITY = "parity"
+LATENCY = "latency"
+"""The gate whose figures the clock gives: the same inputs do not give them again."""
+TOLERANCE: Final = 1e-6
+"""Greatest difference between what was logged when serving and what rescoring gives."""
+_APART: Final = f"<= {TOLERANCE:g} apart"
 
 
 def judge_shadow(bounds: ShadowGate, comparison: ShadowComparison | None, *, run: str) -> tuple[Verdict, ...]:
@@ -24,7 +42,7 @@ def judge_shadow(bounds: ShadowGate, comparison: ShadowComparison | None, *, run
     """
     if comparison is None:
         reason = "a first release has no champion beside it"
-        return (Verdict(GATE, "overlap_at_k", ALL, Outcome.NO_RULE, "", None, reason),)
+        return (Verdict(GATE, "overlap_at_k", ALL, Outcome.NO_RULE, "", None, reason, run),)
     overlap, shift = bounds.overlap_at_k_min, bounds.score_shift_max
     return (
         Verdict(
@@ -46,3 +64,96 @@ def judge_shadow(bounds: ShadowGate, comparison: ShadowComparison | None, *, run
             evidence=run,
         ),
     )
+
+
+def judge_failures(bounds: ShadowGate, failures: ScoringFailures | None, *, run: str) -> Verdict:
+    """Judge the share of requests that a challenger leaves without an answer.
+
+    Parameters
+    ----------
+    failures : None where an earlier program shadowed.
+    """
+    most, subject = bounds.error_rate_max, "error_rate"
+    threshold = f"<= {most:g} of requests"
+    if failures is None:
+        reason = "an earlier program shadowed it and counted none"
+        return Verdict(GATE, subject, ALL, Outcome.NO_RULE, threshold, None, reason, run)
+    share = failures.challenger / failures.requests if failures.requests else 0.0
+    before = "" if failures.champion is None else f", {failures.champion:,} under the champion"
+    reason = f"{failures.challenger:,} of {failures.requests:,} requests get no answer{before}"
+    return Verdict(
+        gate=GATE,
+        subject=subject,
+        segment=ALL,
+        outcome=Outcome.PASS if share <= most else Outcome.BLOCK,
+        threshold=threshold,
+        observed=Estimate(share, share, share, failures.requests),
+        reason="; ".join(filter(None, (reason, failures.example))),
+        evidence=run,
+    )
+
+
+def judge_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) -> Verdict:
+    """Judge how long a challenger takes to score a request beside the champion.
+
+    What cannot be told holds only where a longer time would.
+
+    Parameters
+    ----------
+    times : None where nothing was timed.
+    """
+    most, subject = bounds.latency_ratio_max, "scoring_time"
+    threshold = f"<= {most:g} times the champion's"
+    if times is None:
+        reason = "not timed: no champion beside it, a request without an answer, or an earlier program"
+        return Verdict(LATENCY, subject, ALL, Outcome.NO_RULE, threshold, None, reason, run)
+    ours, theirs = times.challenger_ms.value, times.champion_ms.value
+    return Verdict(
+        gate=LATENCY,
+        subject=subject,
+        segment=ALL,
+        outcome=judge(times.ratio, high=most, action=bounds.latency_action),
+        threshold=threshold,
+        observed=times.ratio,
+        reason=f"{ours:.3g} ms a request, the champion's {theirs:.3g} ms, {times.requests} in alternation",
+        evidence=run,
+        holds=None if bounds.latency_action == "block" else False,
+    )
+
+
+def judge_parity(
+    reproduced: Reproduction | None, packed: PackedScores | None = None, *, run: str
+) -> tuple[Verdict, ...]:
+    """Judge whether releases give what they served, and serve what was rehearsed.
+
+    Parameters
+    ----------
+    reproduced : None where the log does not say what was served, or others served it.
+    packed : None where an earlier program shadowed.
+    run : the MLflow run that compared; it refuses what was served otherwise, so here nothing can be.
+    """
+    return _served(reproduced, run), _packed(packed, run)
+
+
+def _served(reproduced: Reproduction | None, run: str) -> Verdict:
+    if reproduced is None:
+        reason = "the log does not say what these releases served on that day"
+        return Verdict(PARITY, "served", ALL, Outcome.NO_RULE, _APART, None, reason, run)
+    gap, rows = reproduced.greatest_difference, reproduced.rows
+    return _apart("served", gap, rows, f"{rows:,} logged predictions scored again", run)
+
+
+def _packed(packed: PackedScores | None, run: str) -> Verdict:
+    if packed is None:
+        reason = "an earlier program shadowed it and compared none"
+        return Verdict(PARITY, "packed", ALL, Outcome.NO_RULE, _APART, None, reason, run)
+    if packed.problem:
+        said = f"MLflow does not take the day's candidates: {packed.problem}"
+        return Verdict(PARITY, "packed", ALL, Outcome.CANNOT_TELL, _APART, None, said, run, holds=False)
+    said = f"{packed.rows:,} predictions as MLflow serves them"
+    return _apart("packed", packed.greatest_difference, packed.rows, said, run)
+
+
+def _apart(subject: str, gap: float, rows: int, reason: str, run: str) -> Verdict:
+    outcome = Outcome.PASS if gap <= TOLERANCE else Outcome.BLOCK
+    return Verdict(PARITY, subject, ALL, outcome, _APART, Estimate(gap, gap, gap, rows), reason, run)

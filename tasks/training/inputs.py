@@ -21,6 +21,8 @@ from tasks.contracts import Contracts
 from tasks.contracts.chains import position_correction
 
 Plain = dict[str, Any]
+RECIPE_TAG: Final = "equipoise.recipe"
+"""Tag of a model's version: the digest of how it was learned, whatever the data."""
 
 UNUSED: Final[Mapping[str, str]] = {
     "surface.surface": "part of the registered model's name",

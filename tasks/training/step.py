@@ -35,7 +35,7 @@ from tasks.training import debiasing, examination
 from tasks.training.draw_examples import TrainingRows, describe_sampling, draw_training_rows
 from tasks.training.encoding import encode
 from tasks.training.fit import Callback, Fitted
-from tasks.training.inputs import model_inputs
+from tasks.training.inputs import RECIPE_TAG, model_inputs
 from tasks.training.picture import importance_figure
 from tasks.training.rows import TREES, Recipe, TaskRows, log_labels, version_tags
 from tasks.training.search import Parameters, SearchResult
@@ -156,8 +156,22 @@ def _wanted_part(rows: TaskRows, champion: Part | None) -> ReusablePart:
         name=model_name(rows.workspace.surface, rows.task),
         inputs=digest({**rows.inputs, **code, "contracts": contracts}),
         earlier=digest({**made_from, **code}),
-        tags={**version_tags(made_from), **({STARTS_FROM: str(champion.version)} if champion else {})},
+        tags={
+            **version_tags(made_from),
+            **({STARTS_FROM: str(champion.version)} if champion else {}),
+            RECIPE_TAG: digest(_recipe(rows)),
+        },
     )
+
+
+def _recipe(rows: TaskRows) -> dict[str, Any]:
+    """Say how a task's model is learned, whatever the data: the same recipe on other days has the same."""
+    contracts = rows.workspace.contracts
+    return {
+        "contracts": model_inputs(contracts, rows.task),
+        "split": contracts.surface.split.model_dump(mode="json"),
+        "program": [STEP, RECIPE, examination.RECIPE, lgb.__version__],
+    }
 
 
 def _make(

@@ -40,7 +40,51 @@ def test_every_figure_of_the_dossier_has_its_run(which: str, request: pytest.Fix
         run = client.get_run(run_id)
         assert run.info.status == "FINISHED"
         steps.add(run.data.tags["step"])
-    assert steps == {"release", "simulate"} | ({"shadow"} if judged.result.release == 2 else set())
+    assert steps == {"release", "simulate", "shadow"}
+
+
+@pytest.mark.parametrize("which", ["first_retrain", "second_retrain"])
+def test_every_row_names_a_run_that_is_there(which: str, request: pytest.FixtureRequest) -> None:
+    judged: Retrained = request.getfixturevalue(which)
+    client = Registry(judged.workspace.home).client
+    assert [one["subject"] for one in judged.result.gates if not one["evidence"]] == []
+    for run_id in {one["evidence"] for one in judged.result.gates}:
+        assert client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_lineage_policy_and_parity_are_rows_of_both_releases(
+    first_retrain: Retrained, second_retrain: Retrained
+) -> None:
+    for judged in (first_retrain, second_retrain):
+        rows = {f"{one['gate']} {one['subject']}": one["outcome"] for one in judged.result.gates}
+        for row in ("lineage pins", "lineage labels", "lineage training_days", "policy in_force"):
+            assert rows[row] == "pass"
+        assert (rows["policy utility.version"], rows["policy approvals"]) == ("pass", "pass")
+        assert (rows["parity served"], rows["parity packed"]) == ("no_rule", "pass")
+        assert rows["shadow error_rate"] == "pass"
+        assert rows["decision front"] == "no_rule"
+
+
+def test_a_row_says_what_newer_rows_alone_may_have_gained(
+    first_retrain: Retrained, second_retrain: Retrained
+) -> None:
+    first, second = (
+        next(one for one in judged.result.gates if one["subject"] == "same_day_champion")
+        for judged in (first_retrain, second_retrain)
+    )
+    assert (first["outcome"], first["reason"]) == ("no_rule", "no champion to compare with")
+    assert second["reason"] == "same recipe: what differs is data only, newer by 2 days"
+
+
+def test_what_the_clock_said_is_judged_and_stands_apart_from_what_approvals_rest_on(
+    second_retrain: Retrained,
+) -> None:
+    page = Path(second_retrain.result.dossier)
+    plain = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    (timing,) = plain["timings"]
+    assert (timing["gate"], timing["subject"], timing["observed"]["n"]) == ("latency", "scoring_time", 12)
+    assert not [one for one in second_retrain.result.gates if one["gate"] == "latency"]
+    assert "scoring_time" in page.read_text(encoding="utf-8")
 
 
 def test_the_validation_is_evidence_too(first_retrain: Retrained) -> None:

@@ -20,6 +20,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import LATER, NAME, Retrained
+from tests.stores.plain_evidence import read_plain
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,26 @@ def test_a_release_beside_itself_differs_by_nothing(second_retrain: Retrained) -
     assert alike.comparison is not None
     assert alike.comparison["overlap_at_k"]["low"] == 1
     assert alike.comparison["score_shift"]["high"] == 0
+
+
+def test_each_sampled_request_gets_an_answer_and_mlflow_serves_what_was_rehearsed(
+    beside: shadow.ShadowResult,
+) -> None:
+    assert beside.failures is not None
+    assert beside.packed is not None
+    counted = {name: beside.failures[name] for name in ("requests", "alone", "challenger", "champion")}
+    assert counted == {"requests": mini.REQUESTS_PER_DAY, "alone": 12, "challenger": 0, "champion": 0}
+    assert beside.packed == {"rows": 12 * 40, "greatest_difference": 0.0, "problem": ""}
+
+
+def test_what_the_clock_said_is_kept_beside_the_evidence_and_not_in_it(
+    second_retrain: Retrained, beside: shadow.ShadowResult
+) -> None:
+    assert beside.times is not None
+    assert (beside.times["requests"], beside.times["candidates"]) == (12, 12 * 40)
+    assert beside.times["challenger_ms"]["value"] > 0
+    evidence = read_plain(second_retrain.workspace.home, beside.run_id)
+    assert not [name for name in evidence if "time" in name or "ms" in name.split("_")]
 
 
 def test_the_same_shadow_again_is_the_same_run(

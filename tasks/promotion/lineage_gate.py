@@ -1,0 +1,114 @@
+"""The lineage gate: whether a release is what was registered, and was made of what it may be made of.
+
+::
+
+    pins            every byte of it and of each pinned part has its registered digest
+    labels          no part learned from labels of a later instant than the release's own
+    training_days   every part that was tested learned from days before the test slice alone
+
+Steps refuse a release of which one of these does not hold; here the rows say what was looked at.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.stores.manifest import Manifest, PinnedPart, Role
+
+GATE = "lineage"
+_NAMED = 3
+"""Problems that a reason names; `equipoise release verify` names all."""
+_LEARNED = frozenset({Role.TASK, Role.CALIBRATOR})
+
+
+@dataclass(frozen=True)
+class PartLabels:
+    """The label snapshot that a part learned from, and as of which instant it shows the labels."""
+
+    snapshot: str
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What was looked at.
+
+    Attributes
+    ----------
+    manifest, tested : of the release, and of the one whose models stand in for it where it is tested.
+    files : how many files were compared.
+    problems : everything that is not as registered.
+    labels : by part, for those that say what they learned from.
+    """
+
+    manifest: Manifest
+    tested: Manifest
+    files: int
+    problems: Sequence[str]
+    labels: Mapping[str, PartLabels]
+
+
+def judge_lineage(lineage: Lineage, *, run: str) -> Iterator[Verdict]:
+    """Judge what a release was made of.
+
+    Parameters
+    ----------
+    run : the MLflow run that made it.
+    """
+    yield _pins(lineage, run)
+    yield _labels(lineage, run)
+    yield _training_days(lineage, run)
+
+
+def _pins(lineage: Lineage, run: str) -> Verdict:
+    problems = [*lineage.problems[:_NAMED]]
+    rest = len(lineage.problems) - len(problems)
+    problems += [f"and {rest} more"] * bool(rest)
+    whole = f"{lineage.files} files and {len(lineage.manifest.parts)} pinned parts are as registered"
+    return _verdict("pins", "as registered", run, reason="; ".join(problems) or whole, broken=bool(problems))
+
+
+def _labels(lineage: Lineage, run: str) -> Verdict:
+    """Judge the instant of each part's labels; those of kept and slow parts may be earlier."""
+    own = lineage.manifest.snapshot
+    late = [name for name, labels in lineage.labels.items() if labels.as_of > lineage.manifest.as_of]
+    earlier = [name for name, labels in lineage.labels.items() if labels.snapshot != own.id]
+    said = (
+        f"{len(lineage.labels) - len(earlier)} of {len(lineage.labels)} parts learned from snapshot {own.id}"
+    )
+    if earlier:
+        said += f", from earlier ones {', '.join(earlier)}"
+    reason = f"from labels of a later instant learned {', '.join(late)}" if late else said
+    return _verdict("labels", "of its own instant or before", run, reason=reason, broken=bool(late))
+
+
+def _training_days(lineage: Lineage, run: str) -> Verdict:
+    tested, first = lineage.tested, lineage.manifest.test[0]
+    learned = [
+        part for part in tested.parts if part.role in _LEARNED and part.newest_training_row is not None
+    ]
+    gaps = [(first - part.trained_until()).days for part in learned]
+    late = [part for part, gap in zip(learned, gaps, strict=True) if gap < 1]
+    least = float(min(gaps)) if gaps else None
+    said = f"the test slice begins on {first}"
+    return _verdict(
+        "training_days",
+        ">= 1 days before the test slice",
+        run,
+        reason=f"{said}, and {_named(late)} learned from later days" if late else said,
+        broken=bool(late),
+        observed=None if least is None else Estimate(least, least, least, len(gaps)),
+    )
+
+
+def _named(parts: Sequence[PinnedPart]) -> str:
+    return ", ".join(f"{part.name} version {part.version} to {part.trained_until()}" for part in parts)
+
+
+def _verdict(
+    subject: str, threshold: str, run: str, *, reason: str, broken: bool, observed: Estimate | None = None
+) -> Verdict:
+    outcome = Outcome.BLOCK if broken else Outcome.PASS
+    return Verdict(GATE, subject, ALL, outcome, threshold, observed, reason, run)

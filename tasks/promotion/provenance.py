@@ -1,0 +1,97 @@
+"""Reads what a release was made of, and what it is to be held against, for the gates that judge that."""
+
+from datetime import datetime
+
+from tasks.contracts.gates import Rules
+from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.evaluation.tuning_evidence import TuningEvidence
+from tasks.promotion.front_gate import SearchedFront
+from tasks.promotion.lineage_gate import Lineage, PartLabels
+from tasks.promotion.loosened_gates import long_standing_reviewers
+from tasks.promotion.policy_gate import PolicyStanding, PolicyVersion
+from tasks.promotion.same_day import RecipePair, TaskRecipe
+from tasks.release.view import verify_bytes
+from tasks.stores.manifest import Manifest, Role
+from tasks.stores.registry import Registry
+from tasks.stores.releases import release_manifest, release_part, resolve_tested_release
+from tasks.stores.runs import newest_run, read_evidence
+from tasks.stores.workspace import Workspace
+from tasks.training.inputs import RECIPE_TAG
+
+_POLICIES = {"utility": Role.UTILITY_POLICY, "slate": Role.SLATE_POLICY}
+
+
+def read_lineage(workspace: Workspace, release: int) -> Lineage:
+    """Compare every byte of a release with what was registered, and read what its parts learned from."""
+    registry, verified = Registry(workspace.home), verify_bytes(workspace, release_part(workspace, release))
+    manifest = release_manifest(workspace, release)
+    labels = {}
+    for part in manifest.parts:
+        tags = registry.tags(part)
+        if part.newest_training_row is not None and {"snapshot", "as_of"} <= tags.keys():
+            labels[part.name] = PartLabels(tags["snapshot"], datetime.fromisoformat(tags["as_of"]))
+    tested = release_manifest(workspace, resolve_tested_release(workspace, release))
+    return Lineage(manifest, tested, verified.files, verified.problems, labels)
+
+
+def read_policies(
+    workspace: Workspace, manifest: Manifest, released: ReleaseEvidence, *, champion: int | None
+) -> PolicyStanding:
+    """Read which policies a release and the champion beside it pin, and who may answer for the release.
+
+    Parameters
+    ----------
+    champion : version of the champion that the release was rehearsed beside, None where there was none.
+    """
+    contracts, registry = workspace.contracts, Registry(workspace.home)
+    before = None if champion is None else release_manifest(workspace, champion)
+    users = long_standing_reviewers(Rules.model_validate(released.rules or {}), contracts.surface.rules)
+    return PolicyStanding(
+        contracts=manifest.contracts,
+        in_force=contracts.digests,
+        policies=_versions(registry, manifest),
+        champion={} if before is None else _versions(registry, before),
+        reviewers={role: users.get(role, ()) for role in contracts.utility.approvals},
+    )
+
+
+def read_recipes(workspace: Workspace, release: int, *, champion: int | None) -> list[RecipePair] | None:
+    """Read how the models of a release and of the champion were learned, where they were tested.
+
+    Returns
+    -------
+    The tasks that both have a model for; None without a champion.
+    """
+    if champion is None:
+        return None
+    ours, theirs = (_recipes(workspace, version) for version in (release, champion))
+    return [RecipePair(ours[task], theirs[task]) for task in ours if task in theirs]
+
+
+def read_front(workspace: Workspace, release: int, *, champion: int | None) -> SearchedFront | None:
+    """Return the newest tuning with a release's models, else with the champion's, if there is one."""
+    for version in (release, champion):
+        run_id = newest_run(workspace.home, workspace.surface, step="tune", release=version)
+        if run_id is not None:
+            return SearchedFront(read_evidence(workspace.home, run_id, TuningEvidence), run_id)
+    return None
+
+
+def _recipes(workspace: Workspace, release: int) -> dict[str, TaskRecipe]:
+    registry = Registry(workspace.home)
+    manifest = release_manifest(workspace, resolve_tested_release(workspace, release))
+    found = {}
+    for task in manifest.tasks:
+        part = manifest.part(Role.TASK, task)
+        found[task] = TaskRecipe(task, registry.tags(part).get(RECIPE_TAG), part.trained_until())
+    return found
+
+
+def _versions(registry: Registry, manifest: Manifest) -> dict[str, PolicyVersion]:
+    found = {}
+    for kind, role in _POLICIES.items():
+        part = manifest.part(role)
+        tags = registry.tags(part)
+        digest = tags.get("contract_digest", part.sha256)
+        found[kind] = PolicyVersion(tags.get("policy", part.name), tags.get("policy_version", "?"), digest)
+    return found
