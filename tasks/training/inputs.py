@@ -50,6 +50,7 @@ UNUSED: Final[Mapping[str, str]] = {
     "surface.gates": "judge a release",
     "tasks.contract": "a label for people",
     "tasks.version": "a label for people",
+    "tasks.tasks.description": "words for people",
     "tasks.tasks.family": "what an outcome is worth, not what it is",
     "tasks.tasks.cadence": "acts through the days of the slices",
 }
