@@ -18,7 +18,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import sparse
 from scipy.special import stdtrit
 
 from tasks.evaluation.binary import Codes, Floats, divide
@@ -60,10 +59,14 @@ class PairedEstimates:
 
 @dataclass(frozen=True)
 class _Clustering:
-    """The pairs of group and cluster that rows fall into, and the sums over them."""
+    """The pairs of group and cluster: the group of each, [pairs], and the pair of each row, [n]."""
 
     group: Codes
-    sums: sparse.csr_array
+    pairs: Codes
+
+    def sum(self, values: Floats) -> Floats:
+        """Sum values [n] by pair, [pairs]."""
+        return np.bincount(self.pairs, values, len(self.group)).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -178,18 +181,16 @@ class _Summed:
 def _cluster(groups: Codes, clusters: Codes) -> _Clustering:
     step = np.int64(clusters.max(initial=0) + 1)
     pairs, known = pd.factorize(groups * step + clusters)
-    size = len(groups)
-    sums: sparse.csr_array = sparse.csr_array(
-        (np.ones(size), (pairs, np.arange(size))), shape=(len(known), size)
-    )
-    return _Clustering(np.asarray(known) // step, sums)
+    return _Clustering(np.asarray(known) // step, pairs.astype(np.int32))
 
 
 def _sums(statistics: Sequence[GroupedStatistic], rows: GroupedRows) -> Iterator[_Summed]:
-    columns = np.column_stack([*(one.influence for one in statistics), *(one.weight for one in statistics)])
     for clustering in rows.clusterings:
-        summed = clustering.sums @ columns
-        yield _Summed(clustering.group, summed[:, : len(statistics)], summed[:, len(statistics) :])
+        influence, weight = (
+            np.column_stack([clustering.sum(column) for column in columns])
+            for columns in ([one.influence for one in statistics], [one.weight for one in statistics])
+        )
+        yield _Summed(clustering.group, influence, weight)
 
 
 def _change(summed: _Summed, quotient: Floats, base: Floats) -> _Summed:

@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import pandas as pd
@@ -48,6 +49,30 @@ def count_slate_rules(scored: pd.DataFrame) -> tuple[SlateRule, ...]:
     return tuple(
         SlateRule(rule=r, slates=n, unmet=unmet[r], too_few=too_few[r], slots_short=slots_short[r])
         for r, n in sorted(slates.items(), key=lambda counted: _place(counted[0]))
+    )
+
+
+def add_slate_rules(parts: Iterable[Sequence[SlateRule]]) -> tuple[SlateRule, ...]:
+    """Add up what was counted of several sets of slates.
+
+    Examples
+    --------
+    >>> one = SlateRule(rule="length", slates=2, unmet=1, too_few=1, slots_short=3)
+    >>> add_slate_rules([[one], [], [one]])
+    (SlateRule(rule='length', slates=4, unmet=2, too_few=2, slots_short=6),)
+    """
+    of_rule: dict[str, list[SlateRule]] = {}
+    for rule in chain.from_iterable(parts):
+        of_rule.setdefault(rule.rule, []).append(rule)
+    return tuple(
+        SlateRule(
+            rule=name,
+            slates=sum(one.slates for one in counted),
+            unmet=sum(one.unmet for one in counted),
+            too_few=sum(one.too_few for one in counted),
+            slots_short=sum(one.slots_short for one in counted),
+        )
+        for name, counted in sorted(of_rule.items(), key=lambda each: _place(each[0]))
     )
 
 

@@ -2,6 +2,7 @@
 
 ::
 
+    stream                      the test days read and decided block by block, in bounded memory
     logged_candidates, log      the candidate sets of the test days, and the slates made of them
       slates                    what releases, policies and baselines put into the slots
         metrics, terms          sums by user: rates, exposure, what each term of the utility adds
@@ -16,6 +17,6 @@
     policy_sweep                many weight vectors on the same candidates in one pass
     tuning/                     weights searched on days of their own, and one policy proposed
 
-Steps: logged_candidates, notes, off_policy, policy_diff, shadow, simulate, slates, trials, tune,
-    tuning_slice.
+Steps: logged_candidates, notes, off_policy, policy_diff, shadow, simulate, slates, stream, trials,
+    tune, tuning_slice.
 """

@@ -6,12 +6,11 @@
     probability   normalized entropy    of the conditional one where the parent is positive, if both have it
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from tasks import columns as c
 from tasks.contracts import Contracts
@@ -22,8 +21,26 @@ from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, n
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
-from tasks.replay.slates import Scored, TestSlice
+from tasks.replay.log import CandidateLog, Floats
 from tasks.training.rows import mark_first_rows
+
+
+class Replayed(Protocol):
+    """What is replayed: a test slice, or one that was read and decided in blocks."""
+
+    @property
+    def log(self) -> CandidateLog:
+        """The candidates."""
+        ...
+
+
+class Predicted(Protocol):
+    """What a release predicts for these candidates."""
+
+    @property
+    def where_logged(self) -> Mapping[str, Floats]:
+        """Predictions by column, [n], where the items stood."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,9 +64,9 @@ class _Comparing:
     """The test slice under both releases."""
 
     contracts: Contracts
-    test: TestSlice
-    challenger: pd.DataFrame
-    champion: pd.DataFrame
+    log: CandidateLog
+    challenger: Mapping[str, Floats]
+    champion: Mapping[str, Floats]
 
     def comparison(self, task: str) -> ChampionComparison | None:
         """Compare one task, None where a side does not predict it or nothing is known."""
@@ -86,21 +103,21 @@ class _Comparing:
 
     def _rows(self, task: str, column: str, links: Sequence[str]) -> _Compared | None:
         """Return the rows where what the links led to is known; of a request-level task one a request."""
-        log = self.test.log
+        log = self.log
         label = join_outcomes(log.labels, links)
         if self.contracts.tasks.tasks[task].level == "request":
             label = np.where(mark_first_rows(log.requests), label, np.nan)
         known = np.isfinite(label)
         if not known.any():
             return None
-        old, new = (_where_shown(side, column)[known] for side in (self.champion, self.challenger))
+        old, new = (side[column][known] for side in (self.champion, self.challenger))
         segments = {name: np.asarray(values)[known] for name, values in log.segments.items()}
         rows = PairedRows(label[known], old, new, log.users[known], log.requests[known])
         return _Compared(rows, tuple(group_by_segment(segments, int(known.sum()))))
 
 
 def comparisons(
-    contracts: Contracts, test: TestSlice, ours: Scored, champion: Scored
+    contracts: Contracts, test: Replayed, ours: Predicted, champion: Predicted
 ) -> Iterator[ChampionComparison]:
     """Compare each probability with the champion's where the outcome is known: same rows, paired.
 
@@ -108,15 +125,8 @@ def comparisons(
     entropy of a conditional probability is held against the label where the parent is positive; where either
     side has none, since it learned the joint event, the joint ones are held against what the chain led to.
     """
-    comparing = _Comparing(contracts, test, ours.frame, champion.frame)
+    comparing = _Comparing(contracts, test.log, ours.where_logged, champion.where_logged)
     for name, task in contracts.tasks.tasks.items():
         comparison = comparing.comparison(name) if task.kind == "binary" else None
         if comparison is not None:
             yield comparison
-
-
-def _where_shown(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
-    """Return what a release predicts where the items stood, if it tells that apart."""
-    anywhere = frame[column].to_numpy(dtype=float)
-    shown = frame.get(c.at_position(column))
-    return anywhere if shown is None else np.where(shown.isna(), anywhere, shown)

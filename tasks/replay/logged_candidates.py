@@ -3,10 +3,14 @@
 Everything else reads the label store, whose rows are whole impressions.
 """
 
-from collections.abc import Sequence
-from datetime import date, datetime
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Final
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tasks import columns as c
 from tasks.contracts.chains import parent
@@ -20,6 +24,10 @@ from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.stores.workspace import Workspace, format_instant
 
+Days = tuple[date, date]
+"""The first and the last day, both included."""
+_DAY: Final = timedelta(days=1)
+
 
 def labelled_candidates(
     workspace: Workspace, *, snapshot: str, first_day: date, last_day: date
@@ -29,18 +37,33 @@ def labelled_candidates(
     Without a candidates table they are the impressions themselves. A label that is not observed, and one of a
     candidate that was not shown, is null. Tasks of a chain bring their status too.
     """
-    labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
-    spec = workspace.contracts.tasks
-    chained = [c.status(name) for name in spec.tasks if parent(spec, name)]
-    tasks = list(spec.tasks)
+    labels, days = LabelStore(workspace.home, workspace.surface).snapshot(snapshot), (first_day, last_day)
     if workspace.contracts.surface.sources.candidates is None:
-        made = {c.CONTRACT_VERSION, c.CONTRACT_DIGEST, *map(c.status, tasks), *map(c.at, tasks)} - {*chained}
-        columns = [name for name in labels.schema().names if name not in made]
-        return labels.read(columns, first_day=first_day, last_day=last_day).to_pandas()
+        return _impressions(workspace, labels, days).to_pandas()
     with open_log(workspace) as log:
-        names = [name for name in log.candidates if name not in {*tasks, *chained}]
-        read = log.read(CANDIDATES, names, as_of=labels.as_of, first_day=first_day, last_day=last_day)
-    return _with_labels(read.to_pandas(), labels, [*tasks, *chained], first_day, last_day)
+        read = _candidates(workspace, log, labels.as_of, days)
+    return _with_labels(read, _labels(workspace, labels, days))
+
+
+def labelled_blocks(
+    workspace: Workspace, *, snapshot: str, days: tuple[date, date], most_rows: int
+) -> Iterator[pd.DataFrame]:
+    """Read the candidates of some days as `labelled_candidates` does, in blocks of whole requests.
+
+    A day is read at a time, as Arrow, and given on in parts of at least ``most_rows`` rows, less in the last.
+    Where a request lies on two days, all days are read as one; where its rows do not follow each other, what
+    was read is one block.
+    """
+    labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
+    if workspace.contracts.surface.sources.candidates is None:
+        read = _impressions(workspace, labels, days)
+        yield from (read.slice(start, rows).to_pandas() for start, rows in _cut(read, most_rows))
+        return
+    with open_log(workspace) as log:
+        for span in _spans(log, labels.as_of, days):
+            read, known = _candidates(workspace, log, labels.as_of, span), _labels(workspace, labels, span)
+            for start, rows in _cut(read, most_rows):
+                yield _with_labels(read.slice(start, rows), known)
 
 
 def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:
@@ -60,16 +83,64 @@ def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:
         return log.read(table, list(names), as_of=as_of, first_day=day, last_day=day).to_pandas()
 
 
-def _with_labels(
-    candidates: pd.DataFrame,
-    snapshot: Snapshot,
-    columns: Sequence[str],
-    first_day: date,
-    last_day: date,
-) -> pd.DataFrame:
-    key = list(c.IMPRESSION_KEY)
-    table = snapshot.read([*key, *columns], first_day=first_day, last_day=last_day)
-    return candidates.merge(table.to_pandas(), on=key, how="left", validate="one_to_one")
+def _impressions(workspace: Workspace, labels: Snapshot, days: Days) -> pa.Table:
+    tasks = list(workspace.contracts.tasks.tasks)
+    made = {c.CONTRACT_VERSION, c.CONTRACT_DIGEST, *map(c.status, tasks), *map(c.at, tasks)}
+    made -= {*_label_columns(workspace)}
+    columns = [name for name in labels.schema().names if name not in made]
+    return labels.read(columns, first_day=days[0], last_day=days[1])
+
+
+def _candidates(workspace: Workspace, log: LogTables, as_of: datetime, days: Days) -> pa.Table:
+    names = [name for name in log.candidates if name not in {*_label_columns(workspace)}]
+    return log.read(CANDIDATES, names, as_of=as_of, first_day=days[0], last_day=days[1])
+
+
+def _label_columns(workspace: Workspace) -> list[str]:
+    """Return the label of each task, and the status of those of a chain."""
+    spec = workspace.contracts.tasks
+    return [*spec.tasks, *(c.status(name) for name in spec.tasks if parent(spec, name))]
+
+
+def _labels(workspace: Workspace, labels: Snapshot, days: Days) -> pd.DataFrame:
+    columns = [*c.IMPRESSION_KEY, *_label_columns(workspace)]
+    return labels.read(columns, first_day=days[0], last_day=days[1]).to_pandas()
+
+
+def _with_labels(candidates: pa.Table, labels: pd.DataFrame) -> pd.DataFrame:
+    return candidates.to_pandas().merge(labels, on=list(c.IMPRESSION_KEY), how="left", validate="one_to_one")
+
+
+def _spans(log: LogTables, as_of: datetime, days: Days) -> list[Days]:
+    """Return the days one by one, or all as one where a request lies on two of them."""
+    first, last = days
+    at = x.column(c.SHOWN_AT)
+    ((split,),) = log.fetch(
+        "SELECT count(*) FROM (SELECT $request FROM $source WHERE $known AND $after AND $before "
+        "GROUP BY $request HAVING min(CAST($at AS DATE)) <> max(CAST($at AS DATE)))",
+        request=x.column(c.REQUEST_ID),
+        source=x.table(CANDIDATES),
+        known=rows.has_key(CANDIDATES, as_of),
+        after=x.ge(at, x.day_start(first)),
+        before=x.lt(at, x.day_start(last + _DAY)),
+        at=at,
+    )
+    each = [first + n * _DAY for n in range((last - first).days + 1)]
+    return [days] if split else [(day, day) for day in each]
+
+
+def _cut(table: pa.Table, most_rows: int) -> Iterator[tuple[int, int]]:
+    """Yield start and length of parts that hold whole requests."""
+    requests = table.column(c.REQUEST_ID).combine_chunks()
+    if not len(requests):
+        return
+    changes = pc.not_equal(requests[1:], requests[:-1]).to_numpy(zero_copy_only=False)
+    starts = np.flatnonzero(np.r_[True, changes])
+    if len(starts) != pc.count_distinct(requests).as_py():
+        starts = starts[:1]
+    places = np.searchsorted(starts, np.arange(0, len(requests), most_rows))
+    bounds = np.unique(np.r_[starts[places[places < len(starts)]], len(requests)])
+    yield from ((int(start), int(rows)) for start, rows in zip(bounds[:-1], np.diff(bounds), strict=True))
 
 
 def _newest_day(log: LogTables, table: str, as_of: datetime) -> date | None:

@@ -6,6 +6,7 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
 from tasks.replay.findings import Findings
 from tasks.replay.slates import TestSlice
+from tasks.replay.stream import DecidedSlice
 from tasks.stores.releases import resolve_tested_release
 from tasks.stores.workspace import Workspace
 
@@ -20,7 +21,7 @@ def stood_in(workspace: Workspace, release: int) -> Iterator[str]:
         )
 
 
-def notes_of(test: TestSlice, found: Findings, *, against_log: bool) -> Iterator[str]:
+def notes_of(test: TestSlice | DecidedSlice, found: Findings, *, against_log: bool) -> Iterator[str]:
     """Say what the data cannot tell, each reason once."""
     if against_log:
         yield (
@@ -42,7 +43,7 @@ def _of_the_utility(found: Findings) -> Iterator[str]:
         )
 
 
-def _of_the_log(test: TestSlice) -> Iterator[str]:
+def _of_the_log(test: TestSlice | DecidedSlice) -> Iterator[str]:
     if not test.complete:
         yield (
             "Reordering of what was shown: nothing else is logged. It says nothing of candidates "

@@ -46,7 +46,7 @@ class Segmentation:
     @classmethod
     def whole(cls, size: int) -> "Segmentation":
         """Return one segment of all rows."""
-        return cls((ALL,), np.zeros(size, dtype=np.intp))
+        return cls((ALL,), np.zeros(size, dtype=np.int32))
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _pool(
     if np.count_nonzero(thin) < 2:
         thin = np.zeros_like(thin)
     own = np.flatnonzero(present & ~thin)
-    of_value = np.full(len(values), len(own))
+    of_value: Codes = np.full(len(values), len(own), dtype=np.int32)
     of_value[own] = np.arange(len(own))
     names = [name_segment(name, values[place]) for place in own]
     held = tuple(values[place] for place in np.flatnonzero(thin))

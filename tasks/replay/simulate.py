@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from tasks.errors import DataError, unknown
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import stops
-from tasks.release.slate_rules import count_slate_rules
 from tasks.release.view import load
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.findings import Findings
@@ -27,6 +26,7 @@ from tasks.replay.page import simulation_page
 from tasks.replay.proposed_policy import read_policy
 from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
 from tasks.replay.slates import LOGGED, Scored, TestSlice, release_policy
+from tasks.replay.stream import DecidedSlice, Entrant, Entrants, decide_slice
 from tasks.replay.terms import composition
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit, champions
@@ -145,27 +145,29 @@ def _simulate(
     policies: Mapping[str, UtilitySpec],
 ) -> None:
     """Rehearse the decision and write what is found: a report for people, evidence for the gate."""
-    under_test = load(workspace, resolve_tested_release(workspace, release))
-    test = TestSlice.of(workspace, under_test.manifest)
-    ours = test.slates_of(under_test, f"release {release}", served_as=release)
-    old, champion = None, compared.release
-    if champion is not None:
-        loaded = load(workspace, resolve_tested_release(workspace, champion))
-        old = test.slates_of(loaded, f"champion {champion}", served_as=champion)
-    theirs = _order_slates(workspace, test, ours, compared.order) if old is None else old.slates
-    rehearsal = Rehearsal(workspace.contracts, test.log, ours.slates, theirs, _anchor_slates(workspace, test))
-    others = {name: test.slates_under(policy, ours, name) for name, policy in policies.items()}
-    found = rehearse(rehearsal, others, run=run.run_id)
+    under_test = _entrant(workspace, release, "release")
+    manifest = under_test.release.manifest
+    champion = compared.release
+
+    def order(block: TestSlice, ours: Scored) -> Slates:
+        return _order_slates(workspace, block, ours, compared.order)
+
+    baseline = order if champion is None else _entrant(workspace, champion, "champion")
+    test = decide_slice(
+        workspace, manifest, Entrants(under_test, baseline, _anchor_entrants(workspace), policies)
+    )
+    ours, theirs = test.policy, test.baseline.slates
+    rehearsal = Rehearsal(workspace.contracts, test.log, ours.slates, theirs, test.anchors)
+    found = rehearse(rehearsal, test.others, run=run.run_id)
     checks = check_off_policy(rehearsal)
     notes = [
         *disagreements(checks),
         *stood_in(workspace, release),
         *notes_of(test, found, against_log=theirs.follows_log),
     ]
-    rules = count_slate_rules(ours.frame)
-    facts = _facts(test, under_test.manifest, ours, found)
+    facts = _facts(test, manifest, found)
     title = f"{workspace.surface} {ours.slates.name}: decision rehearsed"
-    html = simulation_page(title, facts, found=found, checks=checks, rules=rules, notes=notes)
+    html = simulation_page(title, facts, found=found, checks=checks, rules=test.rules, notes=notes)
     run.text(REPORT, html)
     path = write_report(workspace, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
     run.metrics({"expected_utility": found.expected_utility})
@@ -179,20 +181,25 @@ def _simulate(
             headline=found.headline,
             measured=tuple(found.measured),
             others={name: tuple(rows) for name, rows in found.others.items()},
-            comparisons=None if old is None else tuple(comparisons(workspace.contracts, test, ours, old)),
-            composition=_composition(workspace, test, under_test.manifest, ours),
+            comparisons=None
+            if champion is None
+            else tuple(comparisons(workspace.contracts, test, ours, test.baseline)),
+            composition=_composition(workspace, test, manifest),
             notes=tuple(notes),
-            slate_rules=rules,
+            slate_rules=test.rules,
             off_policy=checks,
         )
     )
 
 
-def _composition(
-    workspace: Workspace, test: TestSlice, manifest: Manifest, ours: Scored
-) -> UtilityComposition | None:
+def _entrant(workspace: Workspace, version: int, word: str) -> Entrant:
+    tested = load(workspace, resolve_tested_release(workspace, version))
+    return Entrant(tested, f"{word} {version}", served_as=version)
+
+
+def _composition(workspace: Workspace, test: DecidedSlice, manifest: Manifest) -> UtilityComposition | None:
     """Say what each term adds to a slot, with the weight that the release pins; None without a utility."""
-    made = composition(test.log, ours.slates)
+    made = composition(test.log, test.policy.slates)
     if made is None:
         return None
     weights = release_policy(workspace, manifest).weights
@@ -207,13 +214,13 @@ def _composition(
     return UtilityComposition(utility=made.utility, spread=made.spread, terms=terms)
 
 
-def _facts(test: TestSlice, manifest: Manifest, ours: Scored, found: Findings) -> list[str]:
+def _facts(test: DecidedSlice, manifest: Manifest, found: Findings) -> list[str]:
     first, last = manifest.test
     log = test.log
-    size = f"{len(test.candidates):,} in {log.request_count:,} requests of {log.user_count:,} users"
+    size = f"{len(log.requests):,} in {log.request_count:,} requests of {log.user_count:,} users"
     return [
         f"candidates from {first} to {last}: {size}",
-        f"{ours.slates.name} against {found.baseline}, slates of {test.contracts.slate.length}",
+        f"{test.policy.slates.name} against {found.baseline}, slates of {test.contracts.slate.length}",
         "A replay narrows what is worth testing; it does not prove what people would have done.",
     ]
 
@@ -239,13 +246,12 @@ def _order_slates(workspace: Workspace, test: TestSlice, ours: Scored, order: st
     return test.baseline_order(ours, order)
 
 
-def _anchor_slates(workspace: Workspace, test: TestSlice) -> dict[str, Slates]:
-    """Return the slates of the earlier releases that a bound is held against, by their reference."""
-    made: dict[str, Slates] = {}
-    for reference, version in _anchors(workspace).items():
-        anchored = load(workspace, resolve_tested_release(workspace, version))
-        made[reference] = test.slates_of(anchored, f"release {version}").slates
-    return made
+def _anchor_entrants(workspace: Workspace) -> dict[str, Entrant]:
+    """Return the earlier releases that a bound is held against, by their reference."""
+    return {
+        reference: replace(_entrant(workspace, version, "release"), served_as=None)
+        for reference, version in _anchors(workspace).items()
+    }
 
 
 def _anchors(workspace: Workspace) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The logged candidates of a test slice, and the slates that releases, policies and baselines make of it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -28,7 +28,7 @@ from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.logged_candidates import labelled_candidates
 from tasks.replay.mix import mix_columns
-from tasks.replay.read_log import LogReading, candidate_log
+from tasks.replay.read_log import NUMBERS, WORDS, LogReading, candidate_log
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
@@ -52,6 +52,32 @@ class Scored:
     frame: pd.DataFrame
     predictions: Mapping[str, Floats]
     policy: UtilityPolicy
+
+    @property
+    def where_logged(self) -> "WhereLogged":
+        """Predictions by column, where the items stood if the release tells that apart."""
+        return WhereLogged(self.frame)
+
+
+@dataclass(frozen=True, eq=False)
+class WhereLogged(Mapping[str, Floats]):
+    """Columns of scored candidates, each [n]: at the logged position where there is such a figure."""
+
+    frame: pd.DataFrame
+
+    def __getitem__(self, column: str) -> Floats:
+        """Return a column; raises KeyError as a frame does."""
+        anywhere = self.frame[column].to_numpy(dtype=float)
+        shown = self.frame.get(c.at_position(column))
+        return anywhere if shown is None else np.where(shown.isna(), anywhere, shown)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return map(str, self.frame.columns)
+
+    def __len__(self) -> int:
+        """Count the columns."""
+        return self.frame.shape[1]
 
 
 @dataclass(frozen=True)
@@ -94,20 +120,30 @@ class TestSlice:
     @cached_property
     def log(self) -> CandidateLog:
         """The candidates as the simulation reads them."""
+        return candidate_log(self.candidates, self.reading)
+
+    @property
+    def reading(self) -> LogReading:
+        """How the candidates are read as a log."""
         surface, spec, curve = self.contracts.surface, self.contracts.tasks, self.examination
-        reading = LogReading(
+        mix = self._mix_columns()
+        return LogReading(
             links={task: chain(spec, task) for task in spec.tasks},
             answered=frozenset(
                 name for name, task in spec.tasks.items() if task.observed_when and task.observed_when.event
             ),
-            segments={**self._mix_columns(), **segment_values(self.candidates, surface.segments)},
+            segments={**mix, **segment_values(self.candidates, surface.segments)},
+            kinds={name: self.candidates[name].dtype.kind for name in mix}
+            | {one.name: self._segment_kind(one.column) for one in surface.segments},
             examination=None
             if curve is None
             else np.asarray(curve.by_position) / curve.at([curve.reference]),
             complete=self.complete,
             propensity_kind=surface.propensity_kind,
         )
-        return candidate_log(self.candidates, reading)
+
+    def _segment_kind(self, column: str) -> str:
+        return NUMBERS if pd.api.types.is_numeric_dtype(self.candidates[column]) else WORDS
 
     def _mix_columns(self) -> "dict[str, pd.Categorical[Any]]":
         """Return the columns whose mix a report or a guardrail names, as far as the candidates hold them."""

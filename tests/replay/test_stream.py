@@ -1,0 +1,212 @@
+"""A test slice decided in blocks is the slice decided whole, to the bit."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.errors import DataError
+from tasks.release import view
+from tasks.replay import slates as slices
+from tasks.replay.champion_comparison import comparisons
+from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.logged_candidates import labelled_blocks, labelled_candidates
+from tasks.replay.off_policy_check import check_off_policy
+from tasks.replay.read_log import IdCodes, LogReading, candidate_log, join_blocks, read_block
+from tasks.replay.rehearse import Rehearsal, rehearse
+from tasks.replay.slates import Scored
+from tasks.replay.stream import Decided, DecidedSlice, Entrant, Entrants, decide_slice
+from tasks.replay.terms import composition
+from tasks.stores import releases
+from tasks.stores.manifest import Manifest
+from tests.feeds.mini import Retrained
+
+ROWS = 3_000
+"""Candidates of a block: a day of the feed, which has 4,800, is cut into two."""
+
+
+@pytest.fixture(scope="module")
+def manifest(second_retrain: Retrained) -> Manifest:
+    return releases.release_manifest(second_retrain.workspace, 2)
+
+
+@pytest.fixture(scope="module")
+def whole(second_retrain: Retrained, manifest: Manifest) -> slices.TestSlice:
+    return slices.TestSlice.of(second_retrain.workspace, manifest)
+
+
+@pytest.fixture(scope="module")
+def entrants(second_retrain: Retrained) -> Entrants:
+    workspace = second_retrain.workspace
+    ours, old = (Entrant(view.load(workspace, n), name, served_as=n) for n, name in ((2, "ours"), (1, "old")))
+    bold = workspace.contracts.utility.model_copy(update={"version": 9})
+    return Entrants(ours, old, {"stable": replace(old, served_as=None)}, {"bold": bold})
+
+
+@pytest.fixture(scope="module")
+def decided(second_retrain: Retrained, manifest: Manifest, entrants: Entrants) -> DecidedSlice:
+    return decide_slice(second_retrain.workspace, manifest, entrants, rows=ROWS)
+
+
+def values(of: object) -> Iterator[tuple[str, Any]]:
+    """Yield every array and value of a log or of slates by name."""
+    for one in fields(of):  # type: ignore[arg-type]
+        value = getattr(of, one.name)
+        if isinstance(value, Mapping):
+            yield from ((f"{one.name}.{name}", each) for name, each in value.items())
+        else:
+            yield one.name, value
+
+
+def assert_same(ours: object, theirs: object, *, of: str = "") -> None:
+    pairs = dict(values(ours)), dict(values(theirs))
+    assert pairs[0].keys() == pairs[1].keys()
+    for name, value in pairs[0].items():
+        other = pairs[1][name]
+        if hasattr(value, "weight"):
+            assert_same(value, other, of=f"{of}.{name}")
+        elif isinstance(value, pd.Categorical):
+            assert list(value.categories) == list(other.categories), name
+            np.testing.assert_array_equal(value.codes, other.codes, err_msg=name)
+        else:
+            np.testing.assert_array_equal(value, other, err_msg=f"{of}.{name}")
+
+
+def test_the_slice_is_read_in_parts_of_days_that_are_the_whole(
+    second_retrain: Retrained, manifest: Manifest
+) -> None:
+    workspace, (first, last) = second_retrain.workspace, manifest.test
+    snapshot = manifest.snapshot.id
+    blocks = [*labelled_blocks(workspace, snapshot=snapshot, days=manifest.test, most_rows=ROWS)]
+    assert [len(block) for block in blocks] == [3_000, 1_800] * 4
+    frame = labelled_candidates(workspace, snapshot=snapshot, first_day=first, last_day=last)
+    joined = pd.concat(blocks, ignore_index=True)
+    pd.testing.assert_frame_equal(joined, frame, check_dtype=False)
+
+
+def test_the_log_of_the_blocks_is_that_of_the_slice(whole: slices.TestSlice, decided: DecidedSlice) -> None:
+    assert_same(decided.log, whole.log)
+
+
+def test_slates_and_predictions_are_those_of_the_slice(
+    whole: slices.TestSlice, decided: DecidedSlice, entrants: Entrants
+) -> None:
+    scored = whole.slates_of(entrants.under_test.release, "ours", served_as=2)
+    for name, value in values(scored.slates):
+        if not name.startswith("worth"):
+            np.testing.assert_array_equal(value, dict(values(decided.policy.slates))[name], err_msg=name)
+    bold = whole.slates_under(entrants.others["bold"], scored, "bold")
+    np.testing.assert_array_equal(decided.others["bold"].slot, bold.slot)
+    known = np.isfinite(whole.log.labels["click_30m"])
+    for column, logged in decided.policy.where_logged.items():
+        np.testing.assert_array_equal(logged[known], scored.where_logged[column][known])
+
+
+def findings(log: CandidateLog, whole: slices.TestSlice, made: Mapping[str, Slates]) -> object:
+    contracts = whole.contracts
+    rehearsal = Rehearsal(contracts, log, made["ours"], made["old"], {"stable": made["stable"]})
+    found = rehearse(rehearsal, {"bold": made["bold"]}, run="r")
+    return found, check_off_policy(rehearsal), composition(log, made["ours"])
+
+
+def test_all_that_is_measured_and_judged_is_the_same(
+    whole: slices.TestSlice, decided: DecidedSlice, entrants: Entrants
+) -> None:
+    scored = whole.slates_of(entrants.under_test.release, "ours", served_as=2)
+    assert isinstance(entrants.baseline, Entrant)
+    old = whole.slates_of(entrants.baseline.release, "old", served_as=1)
+    at_once = {
+        "ours": scored.slates,
+        "old": old.slates,
+        "stable": replace(old.slates, release=None),
+        "bold": whole.slates_under(entrants.others["bold"], scored, "bold"),
+    }
+    in_blocks = {
+        "ours": decided.policy.slates,
+        "old": decided.baseline.slates,
+        **decided.anchors,
+        **decided.others,
+    }
+    assert repr(findings(decided.log, whole, in_blocks)) == repr(findings(whole.log, whole, at_once))
+    compared = comparisons(whole.contracts, decided, decided.policy, decided.baseline)
+    assert repr([*compared]) == repr([*comparisons(whole.contracts, whole, scored, old)])
+
+
+def test_a_logged_order_is_that_of_the_slice(
+    second_retrain: Retrained, manifest: Manifest, whole: slices.TestSlice, entrants: Entrants
+) -> None:
+    alone = replace(entrants, baseline=slices.TestSlice.baseline_order, anchors={}, others={})
+    made = decide_slice(second_retrain.workspace, manifest, alone, rows=ROWS)
+    scored = whole.slates_of(entrants.under_test.release, "ours", served_as=2)
+    assert made.baseline.slates.follows_log
+    assert made.baseline == Decided(made.baseline.slates, {})
+    np.testing.assert_array_equal(made.baseline.slates.slot, whole.baseline_order(scored).slot)
+
+
+def test_a_block_of_which_nothing_was_shown_has_no_order_and_stops_nothing(
+    second_retrain: Retrained, manifest: Manifest, entrants: Entrants
+) -> None:
+    calls: list[int] = []
+
+    def order(block: slices.TestSlice, ours: Scored) -> Slates:
+        """Refuse the first block, as if it held no position; then every one."""
+        calls.append(len(block.candidates))
+        block.__dict__["log"] = replace(block.log, positions_logged=len(calls) > 1)
+        return block.baseline_order(ours)
+
+    alone = replace(entrants, baseline=order, anchors={}, others={})
+    made = decide_slice(second_retrain.workspace, manifest, alone, rows=ROWS)
+    assert made.baseline.slates.name == "logged order"
+    assert not made.baseline.slates.slot[: calls[0]].any()
+    assert made.baseline.slates.slot[calls[0] :].any()
+
+    def never(block: slices.TestSlice, ours: Scored) -> Slates:
+        block.__dict__["log"] = replace(block.log, positions_logged=False)
+        return block.baseline_order(ours)
+
+    with pytest.raises(DataError, match="The log carries no position"):
+        decide_slice(second_retrain.workspace, manifest, replace(alone, baseline=never), rows=ROWS)
+
+
+def frame_of(requests: list[str], **columns: Any) -> pd.DataFrame:
+    plain = {"request_id": requests, "user_id": requests, "item_id": [*map(str, range(len(requests)))]}
+    return pd.DataFrame({**plain, "shown_at": pd.Timestamp("2026-03-01T09:00:00Z"), "click": 0.0, **columns})
+
+
+def test_values_of_a_segment_are_told_alike_in_every_block() -> None:
+    """Whole numbers are read as floats where one of them is null; of a declared segment unknown comes last."""
+
+    def reading(words: list[str], kind: str) -> LogReading:
+        named: pd.Index[Any] = pd.Index(words)
+        values = pd.Categorical.from_codes(range(len(words)), categories=named)
+        return LogReading({"click": ("click",)}, segments={"x": values}, kinds={"x": kind})
+
+    def joined(*blocks: tuple[list[str], str]) -> list[str]:
+        users, items = IdCodes(), IdCodes()
+        made = [
+            read_block(frame_of(["r"] * len(words)), reading(words, kind), users=users, items=items)
+            for words, kind in blocks
+        ]
+        column = join_blocks(made, reading(*blocks[0])).segments["x"]
+        return [*map(str, column), "|", *map(str, column.categories)]
+
+    assert joined((["2", "3"], "i"), (["3.0", "unknown"], "f"))[:4] == ["2.0", "3.0", "3.0", "unknown"]
+    assert joined((["b", "unknown"], "words"), (["z"], "words"))[-3:] == ["b", "z", "unknown"]
+    assert joined((["10", "unknown"], "numbers"), (["9"], "numbers"))[-3:] == ["9", "10", "unknown"]
+
+
+def test_codes_and_shares_are_those_of_all_blocks() -> None:
+    """A user comes back, a label is known in one block only: it stands for the shown rows of both."""
+    links = LogReading({"click": ("click",)})
+    first = frame_of(["a", "a"], user_id=["u", "u"], click=[1.0, np.nan])
+    second = frame_of(["b", "c"], user_id=["v", "u"], item_id=["1", "9"], click=np.nan)
+    users, items = IdCodes(), IdCodes()
+    blocks = [read_block(one, links, users=users, items=items) for one in (first, second)]
+    log = join_blocks(blocks, links)
+    assert_same(log, candidate_log(pd.concat([first, second], ignore_index=True), links))
+    assert log.users.tolist() == [0, 0, 1, 0]
+    assert log.requests.tolist() == [0, 0, 1, 2]
+    assert log.outcomes["click"].weight.tolist() == [4.0, 0.0, 0.0, 0.0]
