@@ -57,12 +57,12 @@ def labelled_blocks(
     labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
     if workspace.contracts.surface.sources.candidates is None:
         read = _impressions(workspace, labels, days)
-        yield from (read.slice(start, rows).to_pandas() for start, rows in _cut(read, most_rows))
+        yield from (read.slice(start, rows).to_pandas() for start, rows in cut_requests(read, most_rows))
         return
     with open_log(workspace) as log:
-        for span in _spans(log, labels.as_of, days):
+        for span in reading_spans(log, labels.as_of, days):
             read, known = _candidates(workspace, log, labels.as_of, span), _labels(workspace, labels, span)
-            for start, rows in _cut(read, most_rows):
+            for start, rows in cut_requests(read, most_rows):
                 yield _with_labels(read.slice(start, rows), known)
 
 
@@ -111,7 +111,7 @@ def _with_labels(candidates: pa.Table, labels: pd.DataFrame) -> pd.DataFrame:
     return candidates.to_pandas().merge(labels, on=list(c.IMPRESSION_KEY), how="left", validate="one_to_one")
 
 
-def _spans(log: LogTables, as_of: datetime, days: Days) -> list[Days]:
+def reading_spans(log: LogTables, as_of: datetime, days: Days) -> list[Days]:
     """Return the days one by one, or all as one where a request lies on two of them."""
     first, last = days
     at = x.column(c.SHOWN_AT)
@@ -129,7 +129,7 @@ def _spans(log: LogTables, as_of: datetime, days: Days) -> list[Days]:
     return [days] if split else [(day, day) for day in each]
 
 
-def _cut(table: pa.Table, most_rows: int) -> Iterator[tuple[int, int]]:
+def cut_requests(table: pa.Table, most_rows: int) -> Iterator[tuple[int, int]]:
     """Yield start and length of parts that hold whole requests."""
     requests = table.column(c.REQUEST_ID).combine_chunks()
     if not len(requests):

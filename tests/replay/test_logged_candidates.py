@@ -1,14 +1,24 @@
 """What steps read of the log: nothing later than the as-of, and labels only of what was shown."""
 
-from datetime import timedelta
+from datetime import date, timedelta
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import DataError
 from tasks.labels.store import LabelStore
-from tasks.replay.logged_candidates import labelled_candidates, newest_candidates
+from tasks.logs.session import open_log
+from tasks.replay.logged_candidates import (
+    cut_requests,
+    labelled_candidates,
+    newest_candidates,
+    reading_spans,
+)
 from tasks.stores import releases
 from tasks.stores.workspace import Workspace
+from tests.feeds import mini
 from tests.feeds.mini import AS_OF, BINARY, FIRST, NAME, TASKS, Retrained
 
 DAY = timedelta(days=1)
@@ -67,3 +77,42 @@ def test_without_a_table_of_candidates_they_are_the_impressions(labelled_feed: t
 
 def _snapshot(workspace: Workspace) -> str:
     return releases.release_manifest(workspace, 1).snapshot.id
+
+
+@pytest.mark.parametrize(
+    ("requests", "most", "parts"),
+    [
+        ("aabbcc", 2, [(0, 2), (2, 2), (4, 2)]),
+        ("aaabcc", 2, [(0, 3), (3, 1), (4, 2)]),
+        ("aaaaab", 2, [(0, 5), (5, 1)]),
+        ("aabbcc", 100, [(0, 6)]),
+        ("abab", 1, [(0, 4)]),  # rows of a request that do not follow each other stay in one part
+        ("", 2, []),
+    ],
+)
+def test_parts_hold_whole_requests(requests: str, most: int, parts: list[tuple[int, int]]) -> None:
+    table = pa.table({"request_id": pa.array([*requests], pa.string())})
+    assert [*cut_requests(table, most)] == parts
+
+
+def test_days_are_read_one_by_one_unless_a_request_lies_on_two(mini_world: Path, tmp_path: Path) -> None:
+    days = [FIRST.date(), FIRST.date() + DAY]
+    home, surfaces = tmp_path / "home", mini.write_contracts(tmp_path / "surfaces")
+    for table in ("impressions", "candidates", "events"):
+        (home / "logs" / NAME / table).mkdir(parents=True)
+        for file in sorted((mini_world / table).glob("*.parquet"))[:2]:
+            pq.write_table(pq.read_table(file), home / "logs" / NAME / table / file.name)
+    workspace = Workspace.open(NAME, surfaces=surfaces, home=home)
+
+    def spans() -> list[tuple[date, date]]:
+        with open_log(workspace) as log:
+            return reading_spans(log, AS_OF, (days[0], days[1]))
+
+    assert spans() == [(day, day) for day in days]
+    first = min((home / "logs" / NAME / "candidates").glob("*.parquet"))
+    rows = pq.read_table(first)
+    times = rows["shown_at"].to_pylist()
+    place = rows.schema.get_field_index("shown_at")
+    moved = pa.array([times[0] + DAY, *times[1:]], rows.schema.field(place).type)
+    pq.write_table(rows.set_column(place, "shown_at", moved), first)
+    assert spans() == [(days[0], days[1])]
