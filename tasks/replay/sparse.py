@@ -6,11 +6,13 @@
     values  1.0  0.0   ->   nan nan 1.0 nan nan 0.0 nan nan      fill: nan
 
 Outcomes are those of shown rows, and predictions where an item stood too: often a quarter of all candidates.
-Whoever asks for a column gets an array of its own, which goes when it is done with.
+Whoever asks for a column gets an array of its own, which goes when it is done with. A metric asks for one
+outcome several times, so the newest stays.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -62,11 +64,18 @@ class SparseOutcomes(Mapping[str, JointOutcome]):
     rows: npt.NDArray[np.intp]
     outcomes: Mapping[str, JointOutcome]
 
+    @cached_property
+    def _newest(self) -> dict[str, JointOutcome]:
+        return {}
+
     def __getitem__(self, task: str) -> JointOutcome:
-        """Return a task's outcome, [size]."""
-        kept = self.outcomes[task]
-        value, weight = (spread(one, self.rows, self.size, 0.0) for one in (kept.value, kept.weight))
-        return replace(kept, value=value, weight=weight)
+        """Return a task's outcome, [size]; that of the task that was asked for last is still there."""
+        if task not in self._newest:
+            kept = self.outcomes[task]
+            value, weight = (spread(one, self.rows, self.size, 0.0) for one in (kept.value, kept.weight))
+            self._newest.clear()
+            self._newest[task] = replace(kept, value=value, weight=weight)
+        return self._newest[task]
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the tasks."""
