@@ -43,7 +43,7 @@ def main() -> None:
         print(json.dumps(simulated(asked.source)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        rows = make_home(Path(folder), asked.candidates)
+        rows = enlarge(make_home(Path(folder)), asked.candidates)
         command = [sys.executable, "-m", "benchmarks.replay_memory", "--from", folder]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     figures = json.loads(done.stdout.splitlines()[-1])
@@ -53,11 +53,16 @@ def main() -> None:
     print(f"  {figures['seconds']:.0f} s, of processors {figures['busy']:.0f} s")
 
 
-def make_home(folder: Path, candidates: int) -> int:
-    """Retrain a small feed below a folder and write its test days at large; return their candidates."""
+def make_home(folder: Path) -> Workspace:
+    """Retrain a small feed below a folder."""
     generate(days=mini.DAYS, requests_per_day=mini.REQUESTS_PER_DAY, seed=mini.SEED, out=folder / "world")
     workspace = mini.with_log(mini.write_contracts(folder / "surfaces"), folder / "world", folder)
     mini.Retrained.run(workspace, as_of=mini.AS_OF)
+    return workspace
+
+
+def enlarge(workspace: Workspace, candidates: int) -> int:
+    """Write the candidates of a release's test days again and again; return how many there are then."""
     first, last = releases.release_manifest(workspace, 1).test
     days = list((workspace.home / "logs" / mini.NAME / "candidates").glob("*.parquet"))
     tested = {file: pq.read_table(file) for file in days if _within(file, str(first), str(last))}
