@@ -45,6 +45,15 @@ T = TypeVar("T")
 TYPED = 5
 PATIENCE = 300.0
 ENDED = frozenset({"success", "failed"})
+_START = """
+import sys
+from tasks.deploy.installation import profile_of
+from tasks.deploy.layout import Layout
+from tasks.deploy.records import start
+layout = Layout.from_environment()
+(part,) = [service for service in profile_of(layout).services(layout) if service.name == sys.argv[1]]
+start(layout, part)
+"""
 
 
 @dataclass(frozen=True)
@@ -147,6 +156,12 @@ class Installation:
             assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain until {what}"
             time.sleep(0.5)
         return found
+
+    def start(self, part: str) -> None:
+        """Start a part anew that was killed, as a child of nobody."""
+        subprocess.run(
+            [sys.executable, "-c", _START, part], env=_environment(self.layout), cwd=REPOSITORY, check=True
+        )
 
     def deliver(self) -> None:
         """Bring the log of the last two days."""
