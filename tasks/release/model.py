@@ -110,12 +110,11 @@ def _provenance(parts: Iterable[Mapping[str, Any]], registered: Path) -> dict[st
 
 
 def _with_nulls(scored: pd.DataFrame) -> pd.DataFrame:
-    """Give every column that may lack a value a type that has nulls."""
+    """Give every column that may lack a value a type that has nulls: None is one in JSON and in Spark."""
     floats = {str(name): "Float64" for name, dtype in scored.dtypes.items() if dtype.kind == "f"}
-    texts = {
-        str(name): "string" for name, dtype in scored.dtypes.items() if isinstance(dtype, pd.StringDtype)
-    }
-    return scored.astype({**floats, **texts, "release": "Int64"})
+    texts = [str(name) for name, dtype in scored.dtypes.items() if isinstance(dtype, pd.StringDtype)]
+    known = {name: scored[name].astype(object).where(scored[name].notna(), None) for name in texts}
+    return scored.assign(**known).astype({**floats, "release": "Int64"})
 
 
 def _configured(config: Mapping[str, object] | None) -> tuple[str, str]:

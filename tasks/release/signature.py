@@ -18,7 +18,7 @@ _PARAMS = ParamSchema(
 """What a caller may ask for: certificates of the slates, the components of the utilities."""
 
 _PROVENANCE = (
-    ColSpec(DataType.long, RELEASE),
+    ColSpec(DataType.double, RELEASE),
     ColSpec(DataType.string, MODEL_VERSION),
     ColSpec(DataType.string, CALIBRATION_VERSION),
 )
@@ -35,8 +35,14 @@ def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSi
     """
     inputs = [(name, _type(candidates[name])) for name in candidates.columns]
     given = [ColSpec(AnyType() if kind in _CAST_WITH_LOSS else kind, str(name)) for name, kind in inputs]
-    outputs = [ColSpec(_type(scored[name]), str(name)) for name in scored.columns]
+    outputs = [ColSpec(_answered(scored[name]), str(name)) for name in scored.columns]
     return ModelSignature(inputs=Schema(given), outputs=Schema([*outputs, *_PROVENANCE]), params=_PARAMS)
+
+
+def _answered(values: "pd.Series[Any]") -> DataType:
+    """Return a type that has nulls: Spark casts to what is declared here, and an integer of it has none."""
+    kind = _type(values)
+    return DataType.double if kind == DataType.long else kind
 
 
 def _type(values: "pd.Series[Any]") -> DataType:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from tasks.ranking.scoring import Scorer
+from tests.docs.pages import DOCS, blocks
 from tests.feeds.toy_release import UTILITY, a_frame, register_toy, toy_files
 from tests.stores.mlflow_home import new_home
 
@@ -23,6 +25,13 @@ FRAME = a_frame(requests=2).assign(violates=False)
 UNSAFE = {"name": "unsafe", "drop_when": {"column": "violates", "equals": True}}
 CONSTRAINTS = [*UTILITY.model_dump(mode="json", exclude_defaults=True)["hard_constraints"], UNSAFE]
 VERSIONS = {"click_30m": 1, "buy_7d": 2, "spend_7d": 3}
+
+PAGE_COMMAND = next(
+    line
+    for block in blocks(DOCS / "serving.md")
+    for line in block.text.splitlines()
+    if line.startswith("mlflow models serve")
+)
 
 Rows = list[dict[str, Any]]
 
@@ -63,11 +72,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["models", "serve", "-m", "models:/toy.release@champion", "--env-manager", "local"]
+    typed = PAGE_COMMAND.replace("home_feed.release", "toy.release").replace("-p 5001", f"-p {port}")
     log = home / "served.log"
     with log.open("wb") as said:
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("mlflow")), *words, "-h", "127.0.0.1", "-p", str(port)],
+            [str(Path(sys.executable).with_name("mlflow")), *shlex.split(typed)[1:]],
             env={
                 **os.environ,
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

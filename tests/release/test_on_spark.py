@@ -1,0 +1,100 @@
+"""A release on Spark by `mlflow.pyfunc.spark_udf`: the same numbers, and for whole requests the same slates."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.feeds.toy_release import a_frame, register_toy
+from tests.stores.mlflow_home import new_home
+
+pytestmark = pytest.mark.spark
+
+UNSAFE = {"name": "unsafe", "drop_when": {"column": "violates", "equals": True}}
+KEY = ["request_id", "item_id"]
+BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
+OF_THE_REQUEST = ["rank", "slate_position"]
+
+Score = Callable[[int], pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a champion, and candidates of which some are unsafe, or not known to be safe."""
+    made = new_home(tmp_path_factory.mktemp("on_spark") / "home")
+    register_toy(made, hard_constraints=[UNSAFE])
+    frame = a_frame(requests=200, each=7)
+    unsafe = (frame["price"] > 8).astype(object)
+    unsafe[::9] = None
+    table = pa.Table.from_pandas(frame.assign(violates=unsafe), preserve_index=False)
+    pq.write_table(table, made / "candidates.parquet")
+    return made
+
+
+@pytest.fixture(scope="module")
+def model(home: Path) -> Any:
+    mlflow.set_tracking_uri(f"sqlite:///{home}/mlflow/mlflow.db")
+    return mlflow.pyfunc.load_model("models:/toy.release@champion")
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    session = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def score(home: Path, model: Any, spark: Any) -> Score:
+    """Score on Spark with batches of so many rows; zero stands for whole partitions."""
+
+    def run(batch: int) -> pd.DataFrame:
+        from pyspark.sql.functions import struct
+
+        spark.conf.set(BATCH, batch)
+        scored = mlflow.pyfunc.spark_udf(spark, "models:/toy.release@champion", env_manager="local")
+        candidates = spark.read.parquet(str(home / "candidates.parquet")).repartition(2, "request_id")
+        names = model.metadata.get_input_schema().input_names()
+        rows = candidates.withColumn("scored", scored(struct(*names))).select("scored.*").collect()
+        return pd.DataFrame([row.asDict() for row in rows]).sort_values(KEY, ignore_index=True)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def here(home: Path, model: Any) -> pd.DataFrame:
+    """The candidates scored by MLflow in this process."""
+    scored: pd.DataFrame = model.predict(pd.read_parquet(home / "candidates.parquet"))
+    return scored.sort_values(KEY, ignore_index=True)
+
+
+def assert_same(spark: pd.DataFrame, here: pd.DataFrame) -> None:
+    """Compare value by value, without a tolerance; Spark has no numbers of a column's own type."""
+    for name in here.columns:
+        one, other = spark[name], here[name]
+        assert one.isna().tolist() == other.isna().tolist(), name
+        assert one.dropna().tolist() == other.dropna().tolist(), name
+
+
+def test_whole_partitions_of_requests_give_the_same_decision(score: Score, here: pd.DataFrame) -> None:
+    assert set(here["dropped_by"].dropna()) == {"unsafe"}
+    assert_same(score(0), here)
+
+
+def test_small_batches_cut_requests_and_leave_the_predictions_as_they_are(
+    score: Score, here: pd.DataFrame
+) -> None:
+    scored = score(10)
+    assert_same(scored, here.drop(columns=OF_THE_REQUEST))
+    assert scored["rank"].fillna(0).tolist() != here["rank"].fillna(0).tolist()
