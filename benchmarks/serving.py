@@ -169,7 +169,7 @@ def _wait(server: Server, process: "subprocess.Popen[bytes]", log: Path) -> None
 def write_release(folder: Path, *, trees: int) -> None:
     """Write a release of learned heads as MLflow loads it."""
     frame = candidates(LEARNED_FROM)
-    heads = learned(frame, trees=trees, threads=0).heads
+    heads = learned(frame, trees=trees, threads=1).heads
     plan = [{"task": task, "kind": head.kind, "parent": head.parent} for task, head in heads.items()]
     weights = dict(zip(TASKS, (1.0, 20.0, -5.0, -3.0), strict=True))
     plain: dict[str, object] = {

@@ -110,7 +110,7 @@ def _provenance(parts: Iterable[Mapping[str, Any]], registered: Path) -> dict[st
 
 
 def _with_nulls(scored: pd.DataFrame) -> pd.DataFrame:
-    """Give every column that may lack a value a type that has nulls: None is one in JSON and in Spark."""
+    """Give every column that may lack a value a type that has nulls, which NaN is not in JSON."""
     floats = {str(name): "Float64" for name, dtype in scored.dtypes.items() if dtype.kind == "f"}
     texts = [str(name) for name, dtype in scored.dtypes.items() if isinstance(dtype, pd.StringDtype)]
     known = {name: scored[name].astype(object).where(scored[name].notna(), None) for name in texts}

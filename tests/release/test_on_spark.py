@@ -20,6 +20,8 @@ pytestmark = pytest.mark.spark
 UNSAFE = {"name": "unsafe", "drop_when": {"column": "violates", "equals": True}}
 KEY = ["request_id", "item_id"]
 BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
+TEXTS = ["dropped_by", "context"]
+"""In which MLflow writes a missing text as the word None."""
 OF_THE_REQUEST = ["rank", "slate_position"]
 
 Score = Callable[[int], pd.DataFrame]
@@ -60,13 +62,15 @@ def score(home: Path, model: Any, spark: Any) -> Score:
     """Score on Spark with batches of so many rows; zero stands for whole partitions."""
 
     def run(batch: int) -> pd.DataFrame:
-        from pyspark.sql.functions import struct
+        from pyspark.sql.functions import lit, nullif, struct
 
         spark.conf.set(BATCH, batch)
         scored = mlflow.pyfunc.spark_udf(spark, "models:/toy.release@champion", env_manager="local")
         candidates = spark.read.parquet(str(home / "candidates.parquet")).repartition(2, "request_id")
         names = model.metadata.get_input_schema().input_names()
-        rows = candidates.withColumn("scored", scored(struct(*names))).select("scored.*").collect()
+        answered = candidates.withColumn("scored", scored(struct(*names))).select("scored.*")
+        known = answered.withColumns({name: nullif(name, lit("None")) for name in TEXTS})
+        rows = known.collect()
         return pd.DataFrame([row.asDict() for row in rows]).sort_values(KEY, ignore_index=True)
 
     return run
