@@ -340,3 +340,8 @@ class GateEvidence(Document):
     judged_as_of: str | None = Field(default=None, exclude_if=lambda as_of: as_of is None)
     loosened: tuple[str, ...] = Field(default=(), exclude_if=lambda loosened: not loosened)
     timings: tuple[Verdict, ...] = Field(default=(), exclude_if=lambda timings: not timings)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Every verdict that decided, those on what the clock said too."""
+        return (*self.gates, *self.timings)

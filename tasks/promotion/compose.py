@@ -138,7 +138,7 @@ def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dos
         else Hold(evidence.reasons, evidence.warnings)
     )
     judged = Judged(
-        (*evidence.gates, *evidence.timings),
+        evidence.verdicts,
         decision,
         evidence.judged_as_of or evidence.as_of,
         evidence.rules,

@@ -241,7 +241,7 @@ def find_override(workspace: Workspace, gate_run: str, *, why: str | None) -> Ov
         return None
     contracts = workspace.contracts
     return lift_verdicts(
-        read_evidence(workspace.home, gate_run, GateEvidence).gates,
+        read_evidence(workspace.home, gate_run, GateEvidence).verdicts,
         rule=contracts.surface.override,
         why=why,
         safety=(name for name, task in contracts.tasks.tasks.items() if task.family is Family.SAFETY),

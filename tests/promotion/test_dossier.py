@@ -421,3 +421,12 @@ def test_the_same_bound_and_task_come_back_from_the_document() -> None:
     again = GateEvidence.read(json.dumps({**evidence.to_json()}), where="here")
     assert [one.allowed for one in again.gates] == [Bounds(high=0.1), Bounds(0.9, 1.1), None]
     assert [one.task for one in again.gates] == [None, "click", None]
+
+
+def test_a_verdict_of_the_clock_decides_with_the_others_and_no_approval_rests_on_its_figure() -> None:
+    slow = replace(RATIO, gate="latency", subject="scoring_time", segment="all", task=None, allowed=None)
+    evidence = replace(DOSSIER, verdicts=(RATIO, slow)).evidence()
+    assert (evidence.gates, evidence.timings) == ((RATIO,), (slow,))
+    assert evidence.verdicts == (RATIO, slow)
+    assert "scoring_time" in replace(DOSSIER, verdicts=(RATIO, slow)).to_html()
+    assert "timings" not in DOSSIER.evidence().to_json()
