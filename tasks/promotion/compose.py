@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tasks.calibration.pictures import gather_pictures
 from tasks.contracts import UtilitySpec
+from tasks.errors import StoreError
 from tasks.evaluation.evidence import GateEvidence, ReleaseEvidence, ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
@@ -29,6 +30,7 @@ from tasks.promotion.standing import read_audit
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.settings import Settings
 from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.audit import Audit
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
@@ -120,6 +122,7 @@ def compose_dossier(
         shadow=documents.shadow,
         mlflow=mlflow_pages(workspace),
         readiness=_readiness(workspace, release, runs, documents, judged),
+        overrides=list_overrides(workspace, release),
     )
 
 
@@ -173,6 +176,19 @@ def _readiness(
         judgement=Judgement("", tuple(judged.verdicts), documents.validation, documents.simulation),
     )
     return readiness_lines(Standing(workspace.contracts, standing, read_audit(workspace)))
+
+
+def list_overrides(workspace: Workspace, release: int) -> tuple[str, ...]:
+    """Say by whom gates that held the release were overridden, and why, as the audit has it.
+
+    Nothing is said of an audit that cannot be read: readiness says so, and nothing is promoted by it.
+    """
+    try:
+        entries = Audit(workspace.home, workspace.surface).entries()
+    except StoreError:
+        return ()
+    lifted = (entry for entry in entries if entry.release == release and entry.override)
+    return tuple(f"By {entry.by}: {entry.override}" for entry in lifted)
 
 
 def _runs_of(workspace: Workspace, release: int, evidence: GateEvidence) -> Runs:

@@ -82,7 +82,8 @@ class Dossier:
     ``rules`` the gates, base rates and reviewers of then, ``loosened`` what lets more
     through than when it was made. ``words`` are those of the surface, ``changes`` what is not
     the ``champion``'s, ``movers`` the shares of looks that change, ``mlflow`` where people open MLflow,
-    ``readiness`` the list of what a surface needs before people may rely on it.
+    ``readiness`` the list of what a surface needs before people may rely on it,
+    ``overrides`` who lifted which gates for it, and why.
     """
 
     surface: str
@@ -110,6 +111,7 @@ class Dossier:
     shadow: ShadowEvidence | None = None
     mlflow: MlflowPages = field(default_factory=MlflowPages)
     readiness: Sequence[ReadinessLine] = ()
+    overrides: Sequence[str] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -161,6 +163,7 @@ class Dossier:
             about=f"{self.surface} release {self.release}",
             sections={id_: name for id_, name in _SECTIONS.items() if id_ != "readiness" or self.readiness},
             readiness=self.readiness,
+            overrides=self.overrides,
             facts=self._facts(),
             first=self.first(),
             champion=self.champion,

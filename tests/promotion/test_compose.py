@@ -1,16 +1,19 @@
 """What the stores hold of a release becomes its dossier, with the gate's own verdicts or with those it kept."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tasks.errors import StoreError
 from tasks.evaluation.evidence import GateEvidence
-from tasks.promotion.compose import mlflow_pages, pinned_utility, recompose
+from tasks.promotion.compose import list_overrides, mlflow_pages, pinned_utility, recompose
 from tasks.promotion.dossier import Dossier
 from tasks.promotion.readiness_facts import State
+from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.releases import release_manifest
 from tasks.stores.runs import read_evidence
+from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
 
@@ -79,6 +82,15 @@ def test_where_only_the_store_is_known_nothing_is_linked(
     pages = mlflow_pages(second_retrain.workspace)
     assert pages.version("feed.release", 1) == "http://mlflow:5000/#/models/feed.release/versions/1"
     assert pages.run("r").startswith("http://mlflow:5000/#/experiments/")
+
+
+def test_an_override_is_read_from_the_audit_for_the_release_that_it_is_about(tmp_path: Path) -> None:
+    workspace, audit = Workspace.open(mini.NAME, home=tmp_path), Audit(tmp_path, mini.NAME)
+    for release, override in ((1, None), (2, "a fire sale"), (3, "another")):
+        entry = Entry(Kind.PROMOTE, "ana", release, None, "why", "e", override=override)
+        audit.append(entry, seen=audit.read())
+    assert list_overrides(workspace, 2) == ("By ana: a fire sale",)
+    assert list_overrides(workspace, 1) == ()
 
 
 def test_evidence_that_is_gone_is_named(second_retrain: Retrained, evidence: GateEvidence) -> None:

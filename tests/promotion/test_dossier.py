@@ -379,6 +379,13 @@ def test_the_sections_hold_what_an_engineer_digs_for() -> None:
     assert 'href="http://mlflow/#/experiments/3/runs/run-2"' in sections["verdicts"]
 
 
+def test_an_override_stands_on_the_first_screen() -> None:
+    page = replace(beside_a_champion(), overrides=("By ana: a <fire> sale",)).to_html()
+    first = page[page.index('id="first"') : page.index('id="why"')]
+    assert '<p class="override"><strong>Overridden.</strong> By ana: a &lt;fire&gt; sale</p>' in first
+    assert "Overridden" not in beside_a_champion().to_html()
+
+
 def test_readiness_is_a_section_where_it_was_looked_at() -> None:
     lines = (ReadinessLine.met("tasks explicit", "1 task"), ReadinessLine.not_met("masks", "<none>"))
     page = replace(beside_a_champion(), readiness=lines).to_html()
