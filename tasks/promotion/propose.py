@@ -56,8 +56,9 @@ def _against(workspace: Workspace, release: int, manifest: Manifest, tags: dict[
         return "a backfill made it"
     if tags.get(VERDICT) != "promote":
         return "its gates hold it"
-    if any(entry.sets_alias and entry.release == release for entry in alias_moves(workspace).audit.entries()):
-        return "it was champion or canary before"
+    rows = [entry for entry in alias_moves(workspace).audit.entries() if entry.release == release]
+    if any(entry.sets_alias for entry in rows):
+        return f"it was {'champion' if any(entry.moves for entry in rows) else 'the canary'} before"
     champion = find_release(workspace, CHAMPION)
     theirs = None if champion is None else release_manifest(workspace, champion).contracts
     files = ", ".join(POLICIES[name] for name in changed_contracts(manifest.contracts, theirs))

@@ -119,10 +119,19 @@ def test_going_back_ends_the_canary_and_the_same_words_once_more_go_no_further(t
     assert moved_aliases(there) == {"champion": 1}
     assert share_of(there, 2) is None
     assert rollback.run(there, why="hides rose", by="sam").moved is None
-    assert not propose.run(there, release=2).proposed
     with pytest.raises(ContractError, match="no previous release"):
         rollback.run(there, why="still bad", by="sam")
     assert moves(there)[1:] == [("canary", 1, 2), ("withdraw", 1, 2)]
+
+
+def test_a_canary_that_somebody_ended_is_not_proposed_again(there: Workspace, tmp_path: Path) -> None:
+    def propose_by_itself(plain: dict[str, Any]) -> None:
+        plain["promotion"]["propose"] = True
+
+    promote_2(there)
+    rollback.run(there, why="hides rose", by="sam")
+    proposing = mini.changed(there, tmp_path / "proposing", surface=propose_by_itself)
+    assert propose.run(proposing, release=2).why == "it was the canary before"
 
 
 def test_going_back_to_a_release_that_served_leaves_no_canary(there: Workspace) -> None:
