@@ -109,15 +109,15 @@ def read_block(frame: pd.DataFrame, reading: LogReading, *, users: IdCodes, item
         users=users.encode(who if who.notna().all() else who.fillna(frame[c.REQUEST_ID])),
         items=items.encode(frame[c.ITEM_ID]),
         days=frame[c.SHOWN_AT].dt.tz_localize(None).to_numpy().astype("datetime64[D]"),
-        position=_numbers(frame, c.POSITION),
-        shown=shown,
+        position=_numbers(frame, c.POSITION).copy(),  # a view would keep the frame
+        shown=shown.copy(),
         segments=reading.segments,
         kinds=reading.kinds,
         rows=rows,
         labels={task: label[rows] for task, label in labels.items()},
         immature={task: one[rows] for task, one in immature.items()},
         propensity=_numbers(frame, c.PROPENSITY)[rows],
-        latency=_numbers(frame, c.LATENCY_MS) if c.LATENCY_MS in frame else None,
+        latency=_numbers(frame, c.LATENCY_MS).copy() if c.LATENCY_MS in frame else None,
         served_by=_versions(frame[c.RELEASE]) if c.RELEASE in frame else None,
     )
 

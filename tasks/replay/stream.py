@@ -217,17 +217,21 @@ def _predicted(block: TestSlice, scored: Scored, rows: Rows) -> dict[str, Floats
 
 
 def _narrow(slates: Slates, rows: Rows, kept: Rows, *, judged: bool) -> Slates:
-    """Keep of an entrant's columns the rows that a replay asks for."""
+    """Keep of an entrant's columns the rows that a replay asks for; a view would keep the whole frame."""
     return replace(
         slates,
         slot=slates.slot.astype(np.int32),
-        predictions=dict(slates.predictions) if judged else _at(slates.predictions, kept),
+        predictions=_copy(slates.predictions) if judged else _at(slates.predictions, kept),
         where_shown=_at(slates.where_shown, rows),
-        utility=slates.utility if judged else None,
-        contributions=dict(slates.contributions) if judged else {},
+        utility=slates.utility.copy() if judged and slates.utility is not None else None,
+        contributions=_copy(slates.contributions) if judged else {},
         worth=_at(slates.worth, kept),
         rank=None if slates.rank is None else slates.rank.astype(np.int32),
     )
+
+
+def _copy(columns: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {name: column.copy() for name, column in columns.items()}
 
 
 def _at(columns: Mapping[str, Floats], rows: Rows) -> dict[str, Floats]:
