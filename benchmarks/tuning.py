@@ -11,16 +11,13 @@ truth of that very week, so no share is flattered.
 """
 
 import argparse
-import tempfile
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.parquet as pq
 from scipy.special import logit
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -29,8 +26,15 @@ from tasks import columns as c
 from tasks.contracts import UtilitySpec
 from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.datasets.world.generate import Extras, generate
-from tasks.datasets.world.vocabulary import EXAMINATION
+from tasks.datasets.world.catalog import draw_catalog
+from tasks.datasets.world.entities import World
+from tasks.datasets.world.feed import draw_batch, draw_requests
+from tasks.datasets.world.generate import START
+from tasks.datasets.world.tables import shown_of, user_ids
+from tasks.datasets.world.truth import chances, probabilities
+from tasks.datasets.world.users import draw_users
+from tasks.datasets.world.vocabulary import CANDIDATES, EXAMINATION
+from tasks.datasets.world.vocabulary import SLOTS as PLACES
 from tasks.replay.log import Slates
 from tasks.replay.policy_sweep import SlotSums, SweptCandidates, sweep_policies
 from tasks.replay.read_log import LogReading, candidate_log
@@ -98,21 +102,34 @@ class Reached:
 
 
 def two_weeks(seed: int, requests_per_day: int) -> tuple[Week, Week]:
-    """Generate a feed; return the week to tune on and the one after it."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "world"
-        extras = Extras(candidate_truth=True)
-        generate(days=3 * DAYS, requests_per_day=requests_per_day, seed=seed, out=out, extras=extras)
-        names = [c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.SHOWN, c.POSITION]
-        frame = pq.read_table(out / "candidates", columns=names).to_pandas()
-        truth = pq.read_table(out / "candidate_truth.parquet").to_pandas()
-    frame = frame.merge(truth, on=list(c.IMPRESSION_KEY), validate="one_to_one")
-    frame = frame.sort_values(c.REQUEST_ID, kind="stable").reset_index(drop=True)
-    size = int(frame.groupby(c.REQUEST_ID).size().iloc[0])
-    likely = frame[[c.probability(term) for term in TERMS]].to_numpy()
-    week = ((frame[c.SHOWN_AT] - frame[c.SHOWN_AT].min().normalize()).dt.days // DAYS).to_numpy()
-    whole = Week(frame, _learned(likely, week == 0, seed), likely, size)
+    """Draw a feed of three weeks; return the week to tune on and the one after it."""
+    days = 3 * DAYS
+    world = World(seed, draw_users(seed, 12 * requests_per_day), draw_catalog(seed, days))
+    frames, truths = zip(*(_day(world, day, requests_per_day) for day in range(days)), strict=True)
+    frame, likely = pd.concat(frames, ignore_index=True), np.concatenate(truths)
+    week = np.repeat(np.arange(days) // DAYS, requests_per_day * CANDIDATES)
+    whole = Week(frame, _learned(likely, week == 0, seed), likely, CANDIDATES)
     return whole.part(week == 1), whole.part(week == 2)
+
+
+def _day(world: World, day: int, count: int) -> tuple[pd.DataFrame, Floats]:
+    """Return the candidates of a day's requests, as `world generate` draws them, and what is truly likely."""
+    batch = draw_batch(world, day, 0, draw_requests(world, day, count))
+    shown, _ = shown_of(world, batch)
+    position = np.full(count * CANDIDATES, np.nan)
+    position[shown] = np.tile(np.arange(1, PLACES + 1), count)
+    frame = pd.DataFrame(
+        {
+            c.REQUEST_ID: np.repeat(day * count + np.arange(count), CANDIDATES),
+            c.USER_ID: np.repeat(user_ids(batch.requests.user), CANDIDATES),
+            c.ITEM_ID: batch.item.ravel(),
+            c.SHOWN_AT: pd.Timestamp(START, tz="UTC") + pd.Timedelta(days=day),
+            c.SHOWN: np.isfinite(position),
+            c.POSITION: position,
+        }
+    )
+    likely = probabilities(chances(world, batch))
+    return frame, np.column_stack([likely[term] for term in TERMS])
 
 
 def _learned(truth: Floats, first: npt.NDArray[np.bool_], seed: int) -> Floats:
@@ -147,7 +164,8 @@ def rehearsed(week: Week) -> RehearsedWeights:
         (report, Bounded(metric=report.name, relative_increase_max=REPORTS_RISE)),
     )
     goal = WeightGoal((Axis(buy, 1, None), Axis(hide, -1, -HIDES_RISE)), bounds)
-    baseline = slates(CURRENT)
+    # one judge is enough where both would believe the same heads
+    baseline = replace(slates(CURRENT), predictions={}, where_shown={})
     return RehearsedWeights(GoalMeter(Replay(log, baseline), baseline, goal), slates)
 
 
@@ -181,13 +199,12 @@ def optimum(week: Week, current: Floats, *, seed: int, policies: int) -> float:
 
 def reach(seed: int, *, requests_per_day: int, trials: int) -> Reached:
     """Tune on a week, ask the truth of the next."""
+    began = time.process_time()
     week, fresh = two_weeks(seed, requests_per_day)
     searches = pd.util.hash_array(week.frame[c.USER_ID].to_numpy(dtype=object)) % 2 == 0
     halves = Halves(rehearsed(week.part(searches)), rehearsed(week.part(~searches)))
     policy = UtilitySpec.model_validate(POLICY)
-    began = time.perf_counter()
     tuned = tune_weights(halves, WeightSpace.of(policy, RANGES), trials=trials, seed=seed)
-    seconds = time.perf_counter() - began
     chosen = tuned.chosen.weights if tuned.chosen and tuned.ending == "proposed" else CURRENT
     now, then = true_rates(fresh, np.array([[w[term] for term in TERMS] for w in (CURRENT, chosen)]))
     best = optimum(fresh, now, seed=seed, policies=600)
@@ -198,7 +215,7 @@ def reach(seed: int, *, requests_per_day: int, trials: int) -> Reached:
         of_gain=(then[BUY] - now[BUY]) / (best - now[BUY]),
         hides=rise[HIDE],
         reports=rise[REPORT],
-        seconds=seconds,
+        seconds=time.process_time() - began,
     )
 
 
@@ -210,12 +227,14 @@ def main() -> None:
     parser.add_argument("--requests-per-day", type=int, default=300)
     given = parser.parse_args()
     found = []
-    for seed in range(given.seeds):
+    for done, seed in enumerate(range(given.seeds), start=1):
         one = reach(seed, requests_per_day=given.requests_per_day, trials=given.trials)
         found.append(one)
         print(
-            f"tuning: seed {seed}: {one.share:.1%} of the optimum, before {one.before:.1%}, "
-            f"hides {one.hides:+.2%}, reports {one.reports:+.2%}, {one.seconds:.0f} s",
+            f"tuning: {done} of {given.seeds}, seed {seed}: {one.share:.1%} of the optimum, "
+            f"before {one.before:.1%}, "
+            f"hides {one.hides:+.2%}, reports {one.reports:+.2%}, {one.seconds:.0f} s of processor time, "
+            f"{sum(each.respected for each in found)} keep their bounds so far",
             flush=True,
         )
     shares = np.array([one.share for one in found])

@@ -10,6 +10,9 @@ there (1 / p_l), or stood above it (1), or was passed over. Unlike 1 / p_j they 
 left over for a late position had every chance before. With ``propensity_kind: inclusion`` the propensity is
 that of being on the page at all, and w = 1 / propensity.
 
+Items that are certain to stand above the first position that is drawn stand for themselves (w = 1), and their
+positions count in no ``a``: the last slots of a slate, drawn at random, tell of all that were left.
+
 Weighted so, the shown items of a request count as many as its candidates: propensities of which this is not
 true within three standard errors are not what they say.
 """
@@ -46,18 +49,26 @@ def sequential_weights(requests: Codes, positions: Floats, propensity: Floats, l
     [1.75, 0.5, 0.0]
     """
     shown = np.isfinite(positions)
-    examined = np.where(shown, looks, 0.0)
     order = np.lexsort((np.where(shown, positions, np.inf), requests))
+    random = shown & ~(propensity >= 1)
+    certain = shown & (_sum_upto(requests, order, random.astype(np.float64)) == 0)
+    examined = np.where(shown & ~certain, looks, 0.0)
     total = np.bincount(requests, examined)[requests]
-    running = np.cumsum(examined[order])
+    upto = _sum_upto(requests, order, examined)
+    share = np.divide(examined, total, out=np.zeros(len(requests)), where=total > 0)
+    later = np.divide(total - upto, total, out=np.zeros(len(requests)), where=total > 0)
+    drawn = np.divide(share, propensity, out=np.zeros(len(requests)), where=shown & (propensity > 0))
+    return np.where(certain, 1.0, np.where(shown, drawn + later, 0.0))
+
+
+def _sum_upto(requests: Codes, order: npt.NDArray[np.intp], values: Floats) -> Floats:
+    """Sum the values of each row and of those before it in its request, shape [n]."""
+    running = np.cumsum(values[order])
     before = np.r_[0.0, running[:-1]]
     starts = np.r_[True, np.diff(requests[order]) != 0]
     upto = np.empty(len(requests))
     upto[order] = running - np.maximum.accumulate(np.where(starts, before, 0.0))
-    share = np.divide(examined, total, out=np.zeros(len(requests)), where=total > 0)
-    later = np.divide(total - upto, total, out=np.zeros(len(requests)), where=total > 0)
-    drawn = np.divide(share, propensity, out=np.zeros(len(requests)), where=shown & (propensity > 0))
-    return np.where(shown, drawn + later, 0.0)
+    return upto
 
 
 def inclusion_weights(propensity: Floats, shown: npt.NDArray[np.bool_]) -> Floats:

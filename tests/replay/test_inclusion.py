@@ -54,3 +54,18 @@ def test_a_look_at_what_is_never_shown_is_not_supported() -> None:
     assert (share, error > 0) == (0.0, True)
     share, _ = unsupported_share(np.array([1.0, 1.0]), np.array([0.0, 0.0]))
     assert share == 1.0
+
+
+def test_certain_items_above_the_first_draw_stand_for_themselves_and_the_drawn_for_all_that_were_left() -> (
+    None
+):
+    places, chance = np.array([1.0, 2.0, 3.0, np.nan, np.nan]), np.array([1.0, 1 / 4, 1 / 3, np.nan, np.nan])
+    weights = sequential_weights(np.zeros(5, dtype=int), places, chance, np.array([9.0, 1.0, 1.0, 0.0, 0.0]))
+    assert weights.tolist() == pytest.approx([1.0, 0.5 * 4 + 0.5, 0.5 * 3, 0.0, 0.0])
+    assert weights.sum() == pytest.approx(5.0)
+
+
+def test_a_certain_item_below_a_draw_was_left_over_by_it() -> None:
+    places, chance = np.array([1.0, 2.0]), np.array([0.5, 1.0])
+    weights = sequential_weights(np.zeros(2, dtype=int), places, chance, np.ones(2))
+    assert weights.tolist() == pytest.approx([1.5, 0.5])

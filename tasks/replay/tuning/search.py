@@ -87,10 +87,10 @@ def search_weights(
     tell : called with each new trial at its end.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    tried = _unbroken(before)[:trials]
+    tried, proposer = _unbroken(before)[:trials], _Proposer(space, seed)
     while len(tried) < trials:
         number = len(tried)
-        weights = space.signed(_draw(space, tried, seed)) if number else space.current
+        weights = space.signed(proposer.draw(tried)) if number else space.current
         tried.append(WeightTrial(number, weights, measure(weights)))
         tell(tried[-1])
     return tried
@@ -125,21 +125,39 @@ def _unbroken(before: Sequence[WeightTrial]) -> list[WeightTrial]:
     return unbroken
 
 
-def _draw(space: WeightSpace, tried: Sequence[WeightTrial], seed: int) -> dict[str, float]:
-    """Draw the next absolute weights: a new sampler, seeded by the number, that knows all trials before."""
-    alone = len(tried) % 2 == 0
-    objectives = 1 if alone else len(tried[0].figures.objectives)
-    ranges: dict[str, BaseDistribution] = {
-        term: FloatDistribution(low, high, log=True) for term, (low, high) in space.sizes.items()
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(
-            seed=seed + len(tried), n_startup_trials=_DRAWN_AT_RANDOM, multivariate=True
-        )
-        study = optuna.create_study(directions=["maximize"] * objectives, sampler=sampler)
-        study.add_trials([_freeze(one, space, ranges, objectives) for one in tried])
-        return dict(study.ask(ranges).params)
+class _Proposer:
+    """Draws weights from what all trials before led to; each draw has a new sampler, seeded by its number."""
+
+    def __init__(self, space: WeightSpace, seed: int) -> None:
+        self.space, self.seed = space, seed
+        self.ranges: dict[str, BaseDistribution] = {
+            term: FloatDistribution(low, high, log=True) for term, (low, high) in space.sizes.items()
+        }
+        self.studies: dict[int, optuna.Study] = {}
+        self.known: dict[int, int] = {}
+
+    def draw(self, tried: Sequence[WeightTrial]) -> dict[str, float]:
+        """Draw the next absolute weights."""
+        alone = len(tried) % 2 == 0
+        objectives = 1 if alone else len(tried[0].figures.objectives)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study = self._study(objectives)
+            study.sampler = optuna.samplers.TPESampler(
+                seed=self.seed + len(tried), n_startup_trials=_DRAWN_AT_RANDOM, multivariate=True
+            )
+            fresh = tried[self.known.get(objectives, 0) :]
+            study.add_trials([_freeze(one, self.space, self.ranges, objectives) for one in fresh])
+            self.known[objectives] = len(tried)
+            asked = study.ask(self.ranges)
+            # what it leads to is added with the next draw, as after a search that was cut short
+            study.tell(asked, state=TrialState.FAIL)
+        return dict(asked.params)
+
+    def _study(self, objectives: int) -> optuna.Study:
+        if objectives not in self.studies:
+            self.studies[objectives] = optuna.create_study(directions=["maximize"] * objectives)
+        return self.studies[objectives]
 
 
 def _freeze(
