@@ -17,6 +17,6 @@ class EquipoiseOverview(AirflowPlugin):
             "name": "Equipoise",
             "href": f"{PREFIX.removeprefix('/')}/",
             "destination": "nav",
-            "nav_top_level": True,
+            "category": "browse",  # a top-level view is drawn as a button that opens nothing
         }
     ]

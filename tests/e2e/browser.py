@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import quote
 
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, Page, sync_playwright
 
 from tasks.settings import Settings
 from tests.e2e.installation import Installation
@@ -19,6 +19,8 @@ FLAGS = (
     *("--disable-sync", "--no-first-run"),
 )
 PATIENCE_MS = 60_000
+MARGIN = 30
+"""Pixels around the elements of a picture."""
 
 
 @contextmanager
@@ -32,6 +34,13 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def log_in(page: Page, installation: Installation, user: str) -> None:
+    """Fill in the form that Airflow shows to whom it does not know."""
+    page.get_by_label("Username").fill(user)
+    page.get_by_label("Password").first.fill(installation.airflow(user).password)
+    page.get_by_role("button", name="Sign in").click()
+
+
 class Person:
     """Somebody who has logged in to Airflow."""
 
@@ -40,9 +49,7 @@ class Person:
         self.page: Page = browser.new_page(viewport={"width": 1400, "height": 900})
         self.page.set_default_timeout(PATIENCE_MS)
         self.page.goto(installation.layout.airflow_url)
-        self.page.get_by_label("Username").fill(user)
-        self.page.get_by_label("Password").first.fill(installation.airflow(user).password)
-        self.page.get_by_role("button", name="Sign in").click()
+        log_in(self.page, installation, user)
         self.page.get_by_text("Welcome").wait_for()
 
     def open(self, *path: str) -> Page:
@@ -82,7 +89,26 @@ class Person:
         ]
         return str(run)
 
-    def picture(self, name: str) -> None:
-        """Keep what the page shows for the documentation, where that is asked for."""
+    def picture(self, name: str, *, around: Locator | None = None) -> None:
+        """Keep what the page shows, or the part around some elements, where pictures are asked for."""
         if folder := Settings().pictures:
-            self.page.screenshot(path=folder / f"{name}.png")
+            clip = None if around is None else _clip(around)
+            self.page.screenshot(path=folder / f"{name}.png", clip=clip)
+
+
+@contextmanager
+def no_complaints(page: Page) -> Iterator[None]:
+    """Fail where a page's console holds an error at the end of the body."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield
+    assert said == []
+
+
+def _clip(around: Locator) -> FloatRect:
+    boxes = [box for one in around.all() if (box := one.bounding_box())]
+    left, top = (min(box[side] for box in boxes) - MARGIN for side in ("x", "y"))
+    right = max(box["x"] + box["width"] for box in boxes) + MARGIN
+    bottom = max(box["y"] + box["height"] for box in boxes) + MARGIN
+    return {"x": left, "y": top, "width": right - left, "height": bottom - top}

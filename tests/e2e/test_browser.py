@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tasks.stores.audit import Audit
-from tests.e2e.browser import Person, chromium
+from tasks.stores.registry import Registry
+from tests.e2e.browser import Person, chromium, log_in, no_complaints
 from tests.e2e.installation import Installation, installed
 from tests.feeds.mini import NAME
 
@@ -64,6 +65,33 @@ def test_the_page_of_a_retrain_says_how_it_ended(ana: Person, retrained: str) ->
     ana.picture("airflow_retrain")
 
 
+def test_the_graph_of_a_retrain_shows_the_models_of_all_tasks_as_one_group(
+    ana: Person, retrained: str
+) -> None:
+    page = ana.open("dags", RETRAIN)
+    page.get_by_role("button", name="Show Graph").click()
+    page.get_by_role("button", name="Collapse Details Panel").click()
+    steps = page.locator(".react-flow__node")
+    expect(steps.filter(has_text="models")).to_have_count(1)
+    expect(steps.filter(has_text="gate")).to_be_visible()
+    assert steps.filter(has_text="calibrate").count() == 0
+    page.get_by_role("button", name="Fit View").click()
+    page.wait_for_timeout(1000)  # it glides there
+    ana.picture("airflow_graph", around=steps)
+
+
+def test_the_list_of_dags_begins_with_a_surface_s_labels_and_ends_with_its_rollback(
+    ana: Person, retrained: str
+) -> None:
+    page = ana.open("dags")
+    expect(page.get_by_role("link", name=f"{NAME} · 1 labels")).to_be_visible()
+    shown = [link.inner_text() for link in page.get_by_role("link", name=f"{NAME} · ").all()]
+    assert shown == [
+        f"{NAME} · {place}"
+        for place in ("1 labels", "2 retrain", "3 retrain slow", "4 policy change", "5 promote", "6 rollback")
+    ]
+
+
 def test_the_link_of_a_step_leads_to_its_mlflow_run(ana: Person, parts: Installation, retrained: str) -> None:
     page = ana.open("dags", RETRAIN, "runs", retrained, "tasks", "gate", "details")
     with page.context.expect_page() as opened:
@@ -71,6 +99,26 @@ def test_the_link_of_a_step_leads_to_its_mlflow_run(ana: Person, parts: Installa
     expect(opened.value.get_by_role("heading", name="gate", exact=True)).to_be_visible()
     assert opened.value.url.startswith(f"{parts.layout.mlflow_url}/#/experiments/")
     opened.value.close()
+
+
+def test_equipoise_s_page_asks_for_a_login_and_a_viewer_comes_back_to_it(
+    browser: Browser, parts: Installation, asked: str
+) -> None:
+    page = browser.new_page()
+    page.goto(f"{parts.layout.airflow_url}/equipoise/{NAME}")
+    log_in(page, parts, "eve")
+    expect(page.get_by_role("heading", name=NAME, exact=True)).to_be_visible()
+    assert page.url == f"{parts.layout.airflow_url}/equipoise/{NAME}"
+    page.close()
+
+
+def test_equipoise_s_first_page_leads_to_the_approval_that_waits(ana: Person, asked: str) -> None:
+    with no_complaints(ana.page):
+        page = ana.open("equipoise", "")
+        waiting = page.get_by_role("link", name=f"{NAME}: may release 1 be champion? (product)")
+        expect(waiting).to_be_visible()
+    waiting.click()
+    expect(page.get_by_role("button", name="Approve")).to_be_visible()
 
 
 def test_who_is_no_reviewer_cannot_approve(browser: Browser, parts: Installation, asked: str) -> None:
@@ -101,6 +149,33 @@ def test_reviewers_read_the_evidence_and_approve_and_the_release_is_champion(
     expect(page.get_by_role("status", name="champion")).to_be_visible()
     expect(page.get_by_text("The gates say promote, without a champion to compare with")).to_be_visible()
     ana.picture("mlflow_champion")
+
+
+def test_equipoise_s_page_shows_the_champion_its_dossier_and_an_alias_moved_by_hand(
+    ana: Person, parts: Installation
+) -> None:
+    page = ana.page
+    with no_complaints(page):
+        ana.open("equipoise", NAME)
+        expect(page.get_by_role("row", name="champion 1 promote dossier")).to_be_visible()
+        expect(page.get_by_role("cell", name="promote: champion none → 1")).to_be_visible()
+        expect(page.get_by_role("img", name="click_30m: mature to 2026-02-08")).to_be_visible()
+        ana.picture("airflow_surface")
+        page.get_by_role("link", name="dossier").first.click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("1")
+        assert page.url.endswith(f"/equipoise/{NAME}/releases/1/dossier")
+    registry = Registry(parts.home)
+    registry.client.delete_registered_model_alias(f"{NAME}.release", "champion")
+    ana.open("equipoise", NAME)
+    expect(page.get_by_role("alert")).to_contain_text("Somebody moved an alias of home_feed.release by hand")
+    registry.set_alias(registry.part(f"{NAME}.release", 1), "champion")
+
+
+def test_a_button_of_equipoise_s_page_leads_to_the_form_of_the_dag(ana: Person, asked: str) -> None:
+    page = ana.open("equipoise", NAME)
+    page.get_by_role("link", name="Roll back").click()
+    page.get_by_role("button", name="Trigger").first.click()
+    expect(page.get_by_role("dialog").first.get_by_text("Run Parameters")).to_be_visible()
 
 
 def test_a_backfill_of_three_days_of_labels_is_started_with_the_form(
