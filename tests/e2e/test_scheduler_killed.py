@@ -1,31 +1,54 @@
-"""SIGKILL of what runs a step, and of the scheduler: a retrain ends as if nothing had happened."""
+"""SIGKILL of what runs a step, and of the scheduler: a retrain and a promotion end as if nothing had happened.
+
+The release that is promoted is that of a changed policy, which trains nothing and is approved as any other.
+The module runs late in the suite: it changes the surface's policy, and puts it back.
+"""
 
 import os
+import shutil
 import signal
+import time
+from collections.abc import Iterator
 
 import pytest
 
 from tasks.deploy.records import records
 from tasks.pipeline import retrain
 from tasks.release import view
+from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.manifest import Role
 from tasks.stores.registry import Registry
+from tasks.stores.releases import release_manifest
 from tasks.stores.workspace import parse_instant
 from tests.e2e.installation import Installation
 from tests.feeds import mini
 from tests.feeds.mini import NAME
 
-RETRAIN = f"{NAME}__retrain"
+RETRAIN, POLICY_CHANGE, PROMOTE = (f"{NAME}__{flow}" for flow in ("retrain", "policy_change", "promote"))
 AS_OF = "2026-02-11T00:00:00Z"
+REVIEWERS = {"product": "ana", "safety": "sam"}
+SETTLED = 8  # seconds after which Airflow takes an answer for certain
+ASKS, ENDED = "awaiting_input", ("success", "failed")
 
 
 @pytest.fixture(scope="module")
 def delivered(installation: Installation) -> Installation:
-    """The whole log, and a champion that lends what is not due."""
+    """The whole log, and a champion whose policy can be changed."""
     installation.deliver()
     if "champion" not in Registry(installation.home).aliases(f"{NAME}.release"):
         retrain(installation.workspace, as_of=mini.AS_OF)
         mini.set_champion(installation.workspace, 1)
     return installation
+
+
+@pytest.fixture
+def changed_policy(delivered: Installation) -> Iterator[Installation]:
+    """A new version of the utility policy is merged; afterwards the old one is back."""
+    file = delivered.surfaces / NAME / "utility.yaml"
+    kept = shutil.copy(file, file.with_suffix(".kept"))
+    mini.rewrite(file, mini.version_2)
+    yield delivered
+    shutil.move(kept, file)
 
 
 def test_a_retrain_whose_step_and_whose_scheduler_are_killed_ends_as_one_left_alone(
@@ -47,6 +70,39 @@ def test_a_retrain_whose_step_and_whose_scheduler_are_killed_ends_as_one_left_al
     assert delivered.mlflow.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'") == []
 
 
+def test_a_changed_policy_becomes_champion_once_though_its_promotion_is_killed_three_times(
+    changed_policy: Installation,
+) -> None:
+    parts, registry = changed_policy, Registry(changed_policy.home)
+    champion, rows = registry.aliases(f"{NAME}.release")["champion"], len(audit(parts))
+    made = parts.run(POLICY_CHANGE)
+    parts.succeed(POLICY_CHANGE, made)
+    release = parts.airflow().result(POLICY_CHANGE, made, "gate")["release"]
+    was, now = (release_manifest(parts.workspace, version) for version in (champion, release))
+    assert [one for one in now.parts if one.role is Role.TASK] == [
+        one for one in was.parts if one.role is Role.TASK
+    ]
+    asked = {"release": str(release), "why": "clicks weigh more", "waiver": "a small step"}
+    run = parts.run(PROMOTE, asked, user="max")
+    kill_step(parts, PROMOTE, run, "case")
+    for role in REVIEWERS:
+        parts.wait_for_step(PROMOTE, run, f"approve_{role}", ASKS)
+    kill_scheduler(parts)
+    approve(parts, run)
+    kill_step(parts, PROMOTE, run, "move")
+    parts.succeed(PROMOTE, run)
+    assert {role: tries(parts, PROMOTE, run, role) for role in ("case", "move")} == {"case": 2, "move": 2}
+    *answers, moved = audit(parts)[rows:]
+    assert {(row.kind, row.role, row.by) for row in answers} == {
+        (Kind.APPROVE, role, user) for role, user in REVIEWERS.items()
+    }
+    assert (moved.kind, moved.champion, moved.release) == (Kind.PROMOTE, champion, release)
+    assert moved.waiver == "a small step"
+    aliases = registry.aliases(f"{NAME}.release")
+    assert (aliases["champion"], aliases["previous"]) == (release, champion)
+    assert view.verify(parts.workspace, release).problems == []
+
+
 def kill_step(parts: Installation, dag: str, run: str, step: str) -> None:
     """Kill the process that runs a step, without warning."""
     os.kill(parts.until(lambda: _process(parts, dag, run, step), f"{step} of {dag} runs"), signal.SIGKILL)
@@ -59,10 +115,24 @@ def kill_scheduler(parts: Installation) -> None:
     parts.start("scheduler")
 
 
+def approve(parts: Installation, run: str) -> None:
+    """Answer as the reviewers do, again where a step asks again."""
+    time.sleep(SETTLED)
+    for role, user in REVIEWERS.items():
+        step = f"approve_{role}"
+        while parts.wait_for_step(PROMOTE, run, step, ASKS, *ENDED)["state"] == ASKS:
+            parts.airflow(user).answer(PROMOTE, run, step, "Approve")
+            time.sleep(SETTLED)
+
+
 def tries(parts: Installation, dag: str, run: str, step: str) -> int:
     """Return how often a step was begun."""
     (found,) = [one for one in parts.airflow().instances(dag, run) if one["task_id"] == step]
     return int(found["try_number"])
+
+
+def audit(parts: Installation) -> tuple[Entry, ...]:
+    return Audit(parts.home, NAME).entries()
 
 
 def _process(parts: Installation, dag: str, run: str, step: str) -> int | None:
