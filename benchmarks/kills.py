@@ -58,7 +58,7 @@ def main(words: Sequence[str] | None = None) -> int:
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="equipoise-kills-"))
     folder.mkdir(parents=True, exist_ok=True)
     multiprocessing.set_start_method("forkserver", force=True)
-    multiprocessing.set_forkserver_preload(["tests.feeds.every_step", "tasks.promotion.rollback"])
+    multiprocessing.set_forkserver_preload(["tests.feeds.every_step", "tasks.promotion.moves.rollback"])
     _run(["settings"], folder / "output.txt")  # every step is imported once, before anything is timed
     tallies = _kill_all(folder, asked, until=time.monotonic() + 60 * asked.minutes)
     _print(tallies)

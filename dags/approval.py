@@ -29,7 +29,7 @@ from tasks.contracts.durations import describe_duration
 from tasks.errors import ContractError, GateRefused, StoreError
 
 if TYPE_CHECKING:
-    from tasks.promotion.rules import Support
+    from tasks.promotion.moves.rules import Support
 
 _POLICY = ExceptionRetryPolicy(
     rules=[
@@ -90,7 +90,7 @@ class Approval(ApprovalOperator):
 
     Parameters
     ----------
-    case : what `tasks.promotion.case.make` returned, as the step before handed it on.
+    case : what `tasks.promotion.moves.case.make` returned, as the step before handed it on.
     answer_within : how long it waits for the answer.
     of_override : whether the role is asked only where gates are overridden; else its step is skipped.
     """
@@ -152,8 +152,8 @@ class Approval(ApprovalOperator):
             raise ContractError(f"The form of the answer for {self.role} cannot be read: {event['error']}")
         if event.get("error_type") != "timeout":
             raise StoreError(f"Airflow could not wait for an answer for {self.role}: {event['error']}")
-        from tasks.promotion import answers
-        from tasks.promotion.rules import Question
+        from tasks.promotion.moves import answers
+        from tasks.promotion.moves.rules import Question
 
         waited = self.response_timeout or timedelta()
         question = Question(self.role, int(self.case["release"]), str(self.case["evidence"]), run)
@@ -164,15 +164,15 @@ class Approval(ApprovalOperator):
 
 
 def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
-    from tasks.promotion import answers
-    from tasks.promotion.rules import Answer
+    from tasks.promotion.moves import answers
+    from tasks.promotion.moves.rules import Answer
 
     answer = Answer(role, reply.by, reply.approves, reply.evidence, reply.why)
     answers.answer(open_workspace(surface), answer, release=reply.release, run=run)
 
 
 def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> str:
-    from tasks.promotion import case as promotion_case
+    from tasks.promotion.moves import case as promotion_case
     from tasks.stores.releases import release_name
 
     name, champion = release_name(surface), case["champion"]
@@ -190,7 +190,7 @@ def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> s
 
 def support(params: Mapping[str, Any]) -> "Support":
     """Return what the form asks for a promotion with; some surfaces have no stage or override."""
-    from tasks.promotion.rules import Support
+    from tasks.promotion.moves.rules import Support
 
     names = ("experiment", "waiver", "override", "stage")
     return Support(**{name: params.get(name) or None for name in names})

@@ -6,7 +6,7 @@ from dags.note import tell
 from dags.step import point_to, release_address
 
 if TYPE_CHECKING:
-    from tasks.promotion.promote import MoveResult
+    from tasks.promotion.moves.promote import MoveResult
 
 
 def tell_move(surface: str, result: "MoveResult") -> dict[str, Any]:
@@ -24,7 +24,7 @@ def in_words(result: "MoveResult") -> str:
 
     Examples
     --------
-    >>> from tasks.promotion.promote import MoveResult
+    >>> from tasks.promotion.moves.promote import MoveResult
     >>> from tasks.stores.audit import Entry, Kind
     >>> in_words(MoveResult(3, Entry(Kind.PROMOTE, "ana", release=3, champion=2, why="better")))
     '**Champion: 2 -> 3**'

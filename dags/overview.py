@@ -25,7 +25,7 @@ from tasks.errors import ContractError, EquipoiseError, StoreError
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
 
-    from tasks.promotion.overview_page import Card, Question
+    from tasks.promotion.pages.overview_page import Card, Question
     from tasks.stores.workspace import Workspace
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ def application() -> "FastAPI":
 
     @app.get("/")
     def index(surfaces: Readable, user: GetUserDep, session: SessionDep) -> Response:
-        from tasks.promotion import overview_page
+        from tasks.promotion.pages import overview_page
 
         asked = {name: _questions(name, user, session) for name in surfaces}
         return HTMLResponse(overview_page.write_index(_cards(asked), now=datetime.now(UTC)))
@@ -72,7 +72,8 @@ def application() -> "FastAPI":
     @app.get("/{surface}")
     def surface(surface: str, surfaces: Readable, user: GetUserDep, session: SessionDep) -> Response:
         workspace, now = _open(surface, surfaces), datetime.now(UTC)
-        from tasks.promotion import overview, overview_page
+        from tasks.promotion import overview
+        from tasks.promotion.pages import overview_page
 
         (read,) = _ask(overview.read, [workspace])
         questions = _questions(surface, user, session)
@@ -139,7 +140,7 @@ def _questions(surface: str, user: Any, session: Any) -> "list[Question]":
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
-    from tasks.promotion.overview_page import Question
+    from tasks.promotion.pages.overview_page import Question
 
     dag = dag_of(surface, "promote")
     details, entity = DagDetails(id=dag), DagAccessEntity.HITL_DETAIL
@@ -171,9 +172,9 @@ def _step_page(step: Any) -> str:
 
 def _cards(asked: "dict[str, list[Question]]") -> "list[Card]":
     from tasks.promotion import overview
-    from tasks.promotion.overview_page import Card
+    from tasks.promotion.pages.overview_page import Card
 
-    reads = _ask(overview.standing, map(_workspace, asked))
+    reads = _ask(overview.read_aliases, map(_workspace, asked))
     cards = []
     for (name, questions), read in zip(asked.items(), reads, strict=True):
         try:
@@ -229,6 +230,6 @@ def _login(request: "Request") -> str:
 
 
 def _problem(words: str) -> str:
-    from tasks.promotion.overview_page import write_problem
+    from tasks.promotion.pages.overview_page import write_problem
 
     return write_problem("Equipoise", words, now=datetime.now(UTC))

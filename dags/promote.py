@@ -64,7 +64,7 @@ it declares an `override`, the form takes the reason why gates that hold the rel
 def case(surface: str, params: Any = None) -> dict[str, Any]:
     """Judge the release beside the current champion; refuse early what the move would refuse."""
     from tasks.pipeline import recheck
-    from tasks.promotion import case as promotion_case
+    from tasks.promotion.moves import case as promotion_case
 
     asked = {"release": params["release"], "why": params["why"], "support": support(params)}
     result = promotion_case.make(open_workspace(surface), **asked, judge=recheck)
@@ -82,9 +82,9 @@ def move(
     if made is None:
         raise GateRefused("No case was made, so nobody was asked")
     from tasks.pipeline import recheck
-    from tasks.promotion import case as promotion_case
-    from tasks.promotion import promote
-    from tasks.promotion.rules import Mover
+    from tasks.promotion.moves import case as promotion_case
+    from tasks.promotion.moves import promote
+    from tasks.promotion.moves.rules import Mover
     from tasks.stores.workspace import parse_instant
 
     workspace, run = open_workspace(surface), dag_run.run_id

@@ -166,7 +166,7 @@ def gate(surface: str, planned: list[str] | None, fitted: Any, evidence: dict[st
 @step(execution_timeout=timedelta(minutes=10))
 def propose(surface: str, judged: dict[str, Any]) -> dict[str, Any]:
     """Put a release that its gates let through before its reviewers, where the surface asks for it."""
-    from tasks.promotion import propose
+    from tasks.promotion.moves import propose
 
     result = propose.run(open_workspace(surface), release=judged["release"], stands=judged["stands"])
     if result.proposed:

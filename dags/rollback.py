@@ -36,7 +36,7 @@ Start it with `why`; with `to` to go back to another release that was champion b
 @step
 def rollback(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, Any]:
     """Let the previous champion be the champion again."""
-    from tasks.promotion import rollback
+    from tasks.promotion.moves import rollback
 
     to = params["to"]
     result = rollback.run(

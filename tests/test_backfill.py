@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tasks.promotion import propose
+from tasks.promotion.moves import propose
 from tasks.release import view as release_view
 from tasks.stores import releases
 from tasks.stores.audit import Entry, Kind

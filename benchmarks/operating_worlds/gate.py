@@ -21,8 +21,8 @@ from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.replay_evidence import ChampionComparison, Measured, ShadowComparison
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Decision, decide_release
-from tasks.promotion.gates import Evidence, Runs, judge_release
-from tasks.promotion.reference_gate import weighted_tasks
+from tasks.promotion.gates.judge import Evidence, Runs, judge_release
+from tasks.promotion.gates.references import weighted_tasks
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities
 from tasks.replay.champion_comparison import comparisons

@@ -13,8 +13,8 @@ from tasks.cli.options import By, Release, Why, parse_instant
 from tasks.errors import ContractError
 
 if TYPE_CHECKING:
-    from tasks.promotion.approve import ApproveResult
-    from tasks.promotion.promote import Judge, MoveResult
+    from tasks.promotion.moves.approve import ApproveResult
+    from tasks.promotion.moves.promote import Judge, MoveResult
     from tasks.stores.workspace import Workspace
 
 _releases = Group("Releases")
@@ -45,9 +45,9 @@ def approve(  # noqa: PLR0913 - options, not what a caller hands on
     as_of: CaseAsOf = None,
 ) -> "ApproveResult":
     """Answer for a role, under the account that you are logged in as, where the surface allows it."""
-    from tasks.promotion import approve
-    from tasks.promotion.approve import Reply
-    from tasks.promotion.rules import Support
+    from tasks.promotion.moves import approve
+    from tasks.promotion.moves.approve import Reply
+    from tasks.promotion.moves.rules import Support
 
     reply = Reply(role, why, not reject, evidence, Support(override=override, stage=stage))
     return approve.run(workspace, reply, release=ref, by=approve.account_name(), judge=_judge(as_of))
@@ -68,8 +68,8 @@ def promote(  # noqa: PLR0913 - options, not what a caller hands on
 ) -> dict[str, Any]:
     """Make a release the champion, or the canary, where its gates allow it and its reviewers approved."""
     person = _person(by)
-    from tasks.promotion import promote
-    from tasks.promotion.rules import Mover, Support
+    from tasks.promotion.moves import promote
+    from tasks.promotion.moves.rules import Mover, Support
 
     support, mover = Support(experiment, waiver, override, stage), Mover(person)
     return _moved(
@@ -86,7 +86,7 @@ def rollback(
 ) -> dict[str, Any]:
     """Make the previous champion the champion again."""
     person = _person(by)
-    from tasks.promotion import rollback
+    from tasks.promotion.moves import rollback
 
     return _moved(rollback.run(workspace, why=why, by=person, to=to))
 

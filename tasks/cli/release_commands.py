@@ -12,7 +12,7 @@ from tasks.cli.command import Group
 from tasks.cli.options import AsOf, Candidates, ParentRun, Release, ReleaseOption
 
 if TYPE_CHECKING:
-    from tasks.promotion.standing import ReadinessResult
+    from tasks.promotion.readiness.standing import ReadinessResult
     from tasks.release.score import ScoreResult
     from tasks.release.view import VerifyResult
     from tasks.replay.shadow import ShadowResult
@@ -77,7 +77,7 @@ def shadow(
 @_releases.command("home_feed", written=text.write_readiness, passed=lambda result: result.ready)
 def readiness(workspace: "Workspace") -> "ReadinessResult":
     """List what is ready and what is missing, each with its evidence; exit code 1 where a line is not met."""
-    from tasks.promotion import standing
+    from tasks.promotion.readiness import standing
 
     return standing.run(workspace)
 

@@ -18,15 +18,15 @@ from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Decision, Hold, Promote
-from tasks.promotion.dossier import Dossier, SlotUtility
-from tasks.promotion.gates import Runs
+from tasks.promotion.gates.judge import Runs
 from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.decision_part import count_worths, list_movers
+from tasks.promotion.pages.dossier import Dossier, SlotUtility
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.pages.words import vocabulary
-from tasks.promotion.readiness import readiness_lines
-from tasks.promotion.readiness_facts import Judgement, ReadinessLine, Standing, StandingRelease
-from tasks.promotion.standing import read_audit
+from tasks.promotion.readiness.checklist import readiness_lines
+from tasks.promotion.readiness.facts import Judgement, ReadinessLine, Standing, StandingRelease
+from tasks.promotion.readiness.standing import read_audit
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.settings import Settings
 from tasks.stores.alias_moves import CHAMPION

@@ -13,15 +13,15 @@ from tasks.evaluation.replay_evidence import ShadowEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import Documents, Judged, compose_dossier
 from tasks.promotion.decision import Hold, decide_release
-from tasks.promotion.dossier import Dossier
-from tasks.promotion.front_gate import judge_front
-from tasks.promotion.gates import Evidence, Runs, judge_release
-from tasks.promotion.loosened_gates import name_loosened
+from tasks.promotion.gates.front import judge_front
+from tasks.promotion.gates.judge import Evidence, Runs, judge_release
+from tasks.promotion.gates.loosened import name_loosened
+from tasks.promotion.gates.references import weighted_tasks
+from tasks.promotion.gates.same_day import judge_same_day
+from tasks.promotion.gates.unchanged_parts import judge_kept
+from tasks.promotion.gates.unmeasured_joints import judge_unmeasured
+from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.provenance import read_front, read_lineage, read_policies, read_recipes
-from tasks.promotion.reference_gate import weighted_tasks
-from tasks.promotion.same_day import judge_same_day
-from tasks.promotion.unchanged_parts import judge_kept
-from tasks.promotion.unmeasured_joints import judge_unmeasured
 from tasks.release.description import describe_verdict
 from tasks.release.proxies import judge_proxies
 from tasks.release.refit_shift import judge_refit, judge_unrepeated

@@ -2,9 +2,9 @@
 
 ::
 
-    standing    who is champion, challenger, previous by the registry; whether audit and aliases agree
-    read        the same with each release's verdicts, the last rows of the audit and the label calendar
-    dossier     the page of a release's newest gate run, as it was written
+    read_aliases  who is champion, challenger, previous by the registry; whether audit and aliases agree
+    read          the same with each release's verdicts, the last rows of the audit and the label calendar
+    dossier       the page of a release's newest gate run, as it was written
 """
 
 from collections import Counter
@@ -42,7 +42,7 @@ class AliasedRelease:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Aliases:
     """Who serves: the champion first, then the other aliases; ``mismatch`` is empty where all agree."""
 
     surface: str
@@ -51,7 +51,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GateSummary:
     """What the newest gate run of a release said: how many verdicts of each outcome, and what holds it."""
 
     verdict: Literal["promote", "hold"]
@@ -82,24 +82,24 @@ class LabelCalendar:
 
 @dataclass(frozen=True)
 class Overview:
-    """A surface's standing with what lies behind it.
+    """A surface's releases with what lies behind it.
 
     Attributes
     ----------
-    judgements : by version; a release that was not judged yet has none.
+    summaries : by version; a release that was not judged yet has none.
     moves : the newest rows of the audit, the newest first.
     labels : None where nothing was built.
     problems : what could not be read, a sentence each.
     """
 
-    standing: Standing
-    judgements: Mapping[int, Judgement]
+    aliases: Aliases
+    summaries: Mapping[int, GateSummary]
     moves: tuple[AuditRow, ...]
     labels: LabelCalendar | None
     problems: tuple[str, ...]
 
 
-def standing(workspace: Workspace) -> Standing:
+def read_aliases(workspace: Workspace) -> Aliases:
     """Read who is champion, challenger and previous, and whether somebody moved an alias by hand.
 
     Raises
@@ -116,7 +116,7 @@ def standing(workspace: Workspace) -> Standing:
             releases.append(_aliased(registry, name, alias, aliases[alias]))
         except (StoreError, ContractError) as error:
             doubts.append(f"{alias} means version {aliases[alias]}, which is no release of ours: {error}")
-    return Standing(workspace.surface, tuple(releases), " ".join(doubts))
+    return Aliases(workspace.surface, tuple(releases), " ".join(doubts))
 
 
 def read(workspace: Workspace) -> Overview:
@@ -127,13 +127,13 @@ def read(workspace: Workspace) -> Overview:
     StoreError
         The registry does not answer.
     """
-    found = standing(workspace)
+    found = read_aliases(workspace)
     problems: list[str] = []
-    judgements, moves, labels = dict[int, Judgement](), tuple[AuditRow, ...](), None
+    summaries, moves, labels = dict[int, GateSummary](), tuple[AuditRow, ...](), None
     for version in sorted({release.version for release in found.releases}):
         try:
-            if judged := _judgement(workspace, version):
-                judgements[version] = judged
+            if judged := _summarize_gates(workspace, version):
+                summaries[version] = judged
         except (StoreError, ContractError) as error:
             problems.append(f"The verdicts of release {version} cannot be read: {error}")
     try:
@@ -144,7 +144,7 @@ def read(workspace: Workspace) -> Overview:
         labels = _calendar(workspace)
     except (StoreError, ContractError) as error:
         problems.append(f"The label calendar cannot be read: {error}")
-    return Overview(found, judgements, moves, labels, tuple(problems))
+    return Overview(found, summaries, moves, labels, tuple(problems))
 
 
 def dossier(workspace: Workspace, *, release: int) -> str:
@@ -182,13 +182,13 @@ def _audit_row(entry: Entry) -> AuditRow:
     return AuditRow(entry.at, f"{entry.kind.value}: {what}", refused, entry.by, entry.why)
 
 
-def _judgement(workspace: Workspace, version: int) -> Judgement | None:
+def _summarize_gates(workspace: Workspace, version: int) -> GateSummary | None:
     run = newest_run(workspace.home, workspace.surface, step="gate", release=version)
     if run is None:
         return None
     evidence = read_evidence(workspace.home, run, GateEvidence)
     counts = Counter(verdict.outcome.value for verdict in evidence.gates)
-    return Judgement(evidence.verdict, tuple(counts.most_common()), evidence.reasons)
+    return GateSummary(evidence.verdict, tuple(counts.most_common()), evidence.reasons)
 
 
 def _calendar(workspace: Workspace) -> LabelCalendar | None:

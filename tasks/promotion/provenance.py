@@ -5,11 +5,11 @@ from datetime import datetime
 from tasks.contracts.gates import Rules
 from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.evaluation.tuning_evidence import TuningEvidence
-from tasks.promotion.front_gate import SearchedFront
-from tasks.promotion.lineage_gate import Lineage, PartLabels
-from tasks.promotion.loosened_gates import long_standing_reviewers
-from tasks.promotion.policy_gate import PolicyStanding, PolicyVersion
-from tasks.promotion.same_day import RecipePair, TaskRecipe
+from tasks.promotion.gates.front import SearchedFront
+from tasks.promotion.gates.lineage import Lineage, PartLabels
+from tasks.promotion.gates.loosened import long_standing_reviewers
+from tasks.promotion.gates.policy import PolicyStanding, PolicyVersion
+from tasks.promotion.gates.same_day import RecipePair, TaskRecipe
 from tasks.release.view import verify_bytes
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.registry import Registry

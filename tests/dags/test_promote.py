@@ -91,7 +91,7 @@ def test_the_form_has_stage_and_override_only_where_they_are_declared(
 
 def test_what_the_form_asks_for_is_handed_on_and_empty_is_nothing(airflow_home: object) -> None:
     from dags.approval import support
-    from tasks.promotion.rules import Support
+    from tasks.promotion.moves.rules import Support
 
     form = {"experiment": "", "waiver": None, "override": "a sale", "stage": "champion"}
     assert support(form) == Support(override="a sale", stage="champion")

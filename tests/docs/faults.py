@@ -46,7 +46,7 @@ FAULTS: Final = {
         Fault(
             "in a rollback, three times",
             "one move, one row of the audit",
-            "promotion/test_rollback.py::test_a_rollback_that_was_killed_three_times_makes_one_move",
+            "promotion/moves/test_rollback.py::test_a_rollback_that_was_killed_three_times_makes_one_move",
         ),
         Fault(
             "and leaves scratch behind",
@@ -128,7 +128,7 @@ FAULTS: Final = {
         Fault(
             "a row of the audit is torn",
             "one rollback mends it, and needs no version",
-            "promotion/test_rollback.py::test_with_a_torn_audit_one_rollback_is_enough_and_needs_no_version",
+            "promotion/moves/test_rollback.py::test_with_a_torn_audit_one_rollback_is_enough_and_needs_no_version",
         ),
         Fault(
             "the home is copied",
@@ -145,12 +145,12 @@ FAULTS: Final = {
         Fault(
             "evidence is edited in MLflow",
             "nothing is promoted (exit code 1)",
-            "promotion/test_promote.py::test_evidence_that_somebody_edited_promotes_nothing",
+            "promotion/moves/test_promote.py::test_evidence_that_somebody_edited_promotes_nothing",
         ),
         Fault(
             "gates or base rates are loosened, or a reviewer is added, after a release was judged",
             "what was loosened is named in case, audit and dossier, and asks for the approvals of a policy",
-            "promotion/test_promote.py::test_loosened_gates_ask_for_approvals_and_are_named_everywhere",
+            "promotion/moves/test_promote.py::test_loosened_gates_ask_for_approvals_and_are_named_everywhere",
         ),
         Fault(
             "two models inside a release are swapped, and every digest is made anew",
@@ -160,27 +160,27 @@ FAULTS: Final = {
         Fault(
             "the registry begins again, and another release has the champion's number",
             "a move is for a release's bytes and not for its number: refused",
-            "promotion/test_promote.py::test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted",
+            "promotion/moves/test_promote.py::test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted",
         ),
         Fault(
             "a row of the audit is changed in place",
             "the history shows it as changed",
-            "promotion/test_rollback.py::test_a_row_that_was_changed_in_place_is_shown_as_such",
+            "promotion/moves/test_rollback.py::test_a_row_that_was_changed_in_place_is_shown_as_such",
         ),
         Fault(
             "an alias is moved by hand",
             "it is noticed, and a rollback puts it right",
-            "promotion/test_rollback.py::test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right",
+            "promotion/moves/test_rollback.py::test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right",
         ),
         Fault(
             "a challenger of months ago is promoted",
             "it is judged as of today, and its age holds it",
-            "promotion/test_promote_later.py::test_a_challenger_of_months_ago_is_judged_as_of_today",
+            "promotion/moves/test_promote_later.py::test_a_challenger_of_months_ago_is_judged_as_of_today",
         ),
         Fault(
             "a log breaks between a retrain and its promotion: events of one name fall silent",
             "labels that have matured since are validated as of the promotion's day, and hold it",
-            "promotion/test_promote_later.py::test_a_stream_of_events_that_fell_silent_since_holds_the_release",
+            "promotion/moves/test_promote_later.py::test_a_stream_of_events_that_fell_silent_since_holds_the_release",
         ),
         Fault(
             "nobody answers an approval in time",

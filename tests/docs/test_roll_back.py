@@ -9,7 +9,7 @@ from tasks.stores.workspace import Workspace
 from tests.docs.pages import DOCS, blocks, examples
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
-from tests.promotion.moving import forget_moves, moved_aliases, promote_2
+from tests.promotion.moves.moving import forget_moves, moved_aliases, promote_2
 
 PAGE = DOCS / "roll_back.md"
 

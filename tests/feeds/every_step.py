@@ -3,6 +3,6 @@
 import tasks.calibration.step
 import tasks.labels.build
 import tasks.pipeline
-import tasks.promotion.promote
+import tasks.promotion.moves.promote
 import tasks.training.plan
 import tasks.validation.step  # noqa: F401  # imported to be there in processes that are forked

@@ -7,7 +7,7 @@ import pytest
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
-from tests.promotion.moving import forget_moves
+from tests.promotion.moves.moving import forget_moves
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from tasks.errors import StoreError
 from tasks.evaluation.evidence import GateEvidence
 from tasks.promotion.compose import list_overrides, mlflow_pages, pinned_utility, recompose
-from tasks.promotion.dossier import Dossier
-from tasks.promotion.readiness_facts import State
+from tasks.promotion.pages.dossier import Dossier
+from tasks.promotion.readiness.facts import State
 from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.releases import release_manifest
 from tasks.stores.runs import read_evidence

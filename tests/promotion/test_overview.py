@@ -14,12 +14,12 @@ from tasks.stores.tracking import current
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME
-from tests.promotion.moving import MODEL, promote_2
+from tests.promotion.moves.moving import MODEL, promote_2
 from tests.stores.mlflow_home import new_home
 
 
 def test_the_champion_comes_first_with_its_day_and_its_verdict(workspace: Workspace) -> None:
-    found = overview.standing(workspace)
+    found = overview.read_aliases(workspace)
     assert [(one.alias, one.version, one.as_of) for one in found.releases] == [
         ("champion", 1, AS_OF),
         ("challenger", 2, LATER),
@@ -31,7 +31,7 @@ def test_the_champion_comes_first_with_its_day_and_its_verdict(workspace: Worksp
 def test_an_alias_that_was_moved_by_hand_is_named(workspace: Workspace) -> None:
     registry = Registry(workspace.home)
     registry.set_alias(registry.part(MODEL, 2), "champion")
-    found = overview.standing(workspace)
+    found = overview.read_aliases(workspace)
     assert found.releases[0].version == 2
     assert "Somebody moved an alias of home_feed.release by hand" in found.mismatch
 
@@ -43,7 +43,7 @@ def test_an_alias_of_a_version_that_we_did_not_register_hides_nothing_else(works
         foreign = client.create_model_version(MODEL, source)
     client.set_registered_model_alias(MODEL, "stray", foreign.version)
     try:
-        found = overview.standing(workspace)
+        found = overview.read_aliases(workspace)
         assert [one.alias for one in found.releases] == ["champion", "challenger"]
         assert f"stray means version {foreign.version}, which is no release of ours" in found.mismatch
     finally:
@@ -53,8 +53,8 @@ def test_an_alias_of_a_version_that_we_did_not_register_hides_nothing_else(works
 def test_what_the_gates_said_and_the_moves_newest_first(workspace: Workspace) -> None:
     promote_2(workspace)
     found = overview.read(workspace)
-    assert set(found.judgements) == {1, 2}
-    assert sum(number for _, number in found.judgements[2].counts) > 20
+    assert set(found.summaries) == {1, 2}
+    assert sum(number for _, number in found.summaries[2].counts) > 20
     assert (found.moves[0].what, found.moves[0].by) == ("promote: champion 1 → 2", "ana")
     assert found.problems == ()
 
@@ -84,7 +84,7 @@ def test_a_surface_without_anything_has_nothing_and_reading_writes_nothing(
     bare = Workspace.open(NAME, surfaces=mini_surfaces, home=new_home(tmp_path / "home"))
     before = Registry(bare.home).client.search_experiments()
     found = overview.read(bare)
-    assert (found.standing.releases, found.moves, found.labels, found.problems) == ((), (), None, ())
+    assert (found.aliases.releases, found.moves, found.labels, found.problems) == ((), (), None, ())
     assert len(Registry(bare.home).client.search_experiments()) == len(before)
     assert delta.version_of(Audit(bare.home, NAME).path) is None
 
@@ -92,7 +92,7 @@ def test_a_surface_without_anything_has_nothing_and_reading_writes_nothing(
 def test_contracts_that_cannot_be_read_hide_the_calendar_alone(workspace: Workspace, tmp_path: Path) -> None:
     broken = mini.changed(workspace, tmp_path, utility=lambda plain: plain.update(weights={"clikc_30m": 1}))
     found = overview.read(broken)
-    assert found.standing.releases
+    assert found.aliases.releases
     assert found.labels is None
     (problem,) = found.problems
     assert "label calendar cannot be read" in problem
@@ -107,8 +107,8 @@ def test_a_lost_audit_is_said_and_hides_neither_releases_nor_labels(workspace: W
     torn.write_bytes(b"{")
     try:
         found = overview.read(workspace)
-        assert found.standing.mismatch
-        assert found.standing.releases
+        assert found.aliases.mismatch
+        assert found.aliases.releases
         assert found.labels is not None
     finally:
         torn.write_bytes(kept)

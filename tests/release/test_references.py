@@ -12,7 +12,7 @@ from tasks.contracts.gates import ModelGate
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.labels.store import LabelStore
-from tasks.promotion.reference_gate import judge_references
+from tasks.promotion.gates.references import judge_references
 from tasks.ranking.maps import LogisticMap
 from tasks.release.parts import Pins, pin_tasks, release_files
 from tasks.release.rehearsal import Rehearsal

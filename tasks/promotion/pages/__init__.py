@@ -1,8 +1,11 @@
-"""What the dossier says on each of its parts, as values that templates lay out.
+"""What people read of a release and of a surface, as values that templates lay out.
 
 ::
 
-    words, sentences, next_steps      verdicts in plain words, made from their values alone
-    first_screen, changes, rails      what an approver reads: verdict, why, what to do, what changed, bounds
-    decision_part, task_rows, calendar, shadow_part, lineage, verdict_table      what an engineer digs into
+    dossier                           the page of one decision
+      words, sentences, next_steps    verdicts in plain words, made from their values alone
+      first_screen, changes, rails    what an approver reads: verdict, why, what to do, what changed, bounds
+      decision_part, task_rows, calendar, lineage, verdict_table, calibration, heat_map, proxy_figures
+                                      what an engineer digs into
+    overview_page                     how a surface stands, for the page in Airflow
 """

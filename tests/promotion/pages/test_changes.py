@@ -6,7 +6,7 @@ from datetime import timedelta
 from tasks.contracts import UtilitySpec
 from tasks.promotion.pages.changes import Weighing, changed_weights, list_changes
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
-from tests.promotion.test_dossier import AS_OF, MANIFEST
+from tests.promotion.pages.test_dossier import AS_OF, MANIFEST
 
 CONTRACTS = {"tasks": "t", "utility": "u", "slate": "s", "surface": "x"}
 

@@ -1,0 +1,171 @@
+"""The gates of a release: each turns evidence and a bound into verdicts.
+
+::
+
+    lineage      is it what was registered, made of what it may be made of? (lineage.py)
+    policy       is what decides in force, under a version of its own? (policy.py)
+    data         is there enough to judge by, and did the labels pass validation?
+    model        does no task rank worse than the champion's (or than the floor of a first release), and
+                 does each tell more than a constant without knowing the outcome?
+    calibration  does a probability mean what it says, overall and by segment?
+    decision     do the utility policy's guardrails hold where the decision was rehearsed?
+    shadow       does the challenger treat fresh traffic as it should?
+    latency      how long does it take to score a request, beside the champion?
+    parity       does it give what it served, and serve what was rehearsed? (shadow_verdicts.py)
+    freshness    is every part trained on recent enough rows?
+    reports      do refits stay near what was tested, and do proxies point the right way? (reports.py)
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
+
+from tasks.contracts.gates import Gates
+from tasks.evaluation.evidence import ValidationEvidence
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.promotion.gates.calibration import judge_ratios
+from tasks.promotion.gates.lineage import Lineage, judge_lineage
+from tasks.promotion.gates.model import judge_models
+from tasks.promotion.gates.policy import PolicyStanding, judge_policy
+from tasks.promotion.gates.references import judge_references
+from tasks.replay.shadow_verdicts import judge_shadow
+
+LATER_VALIDATION: Final = "validation_of_later_labels"
+"""Of the labels as of a promotion's own day: what has matured since the release was made."""
+_SEVERITIES = ("info", "warning", "critical")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The MLflow runs that hold the evidence."""
+
+    validation: str
+    release: str
+    simulation: str
+    shadow: str
+    later_validation: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the gates read; the steps judged ``guardrails``, ``reports`` and ``serving``.
+
+    ``costs`` names the negative and safety tasks. ``comparisons`` and ``shadow`` are None where there is no
+    champion. ``weighted`` are the tasks that the utility policy's order depends on. ``later_validation`` is
+    that of the labels as of a promotion's own day.
+    """
+
+    as_of: datetime
+    runs: Runs
+    validation: ValidationEvidence
+    tasks: Sequence[TaskEvidence]
+    costs: frozenset[str]
+    guardrails: Sequence[Verdict]
+    comparisons: Sequence[ChampionComparison] | None
+    shadow: ShadowComparison | None
+    reports: Sequence[Verdict] = ()
+    later_validation: ValidationEvidence | None = None
+    weighted: frozenset[str] = frozenset()
+    lineage: Lineage | None = None
+    policy: PolicyStanding | None = None
+    serving: Sequence[Verdict] = ()
+
+
+def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
+    """Judge a release by all its gates.
+
+    Returns
+    -------
+    One verdict for each bound, in the order of the gates; nothing is left out in silence: what has no
+    rule or no figure says so.
+    """
+    return (
+        *_origins(evidence),
+        *_data(gates, evidence),
+        *judge_models(gates.model, evidence.tasks, evidence.comparisons, simulation=evidence.runs.simulation),
+        *judge_references(gates.model, evidence.tasks, evidence.weighted),
+        *evidence.reports,
+        *judge_ratios(gates.calibration, evidence.tasks, costs=evidence.costs),
+        *evidence.guardrails,
+        *judge_shadow(gates.shadow, evidence.shadow, run=evidence.runs.shadow),
+        *evidence.serving,
+        *_freshness(gates, evidence),
+    )
+
+
+def _origins(evidence: Evidence) -> Iterator[Verdict]:
+    """Judge what the release was made of and what decides in it, where that was read."""
+    run = evidence.runs.release
+    if evidence.lineage is not None:
+        yield from judge_lineage(evidence.lineage, run=run)
+    if evidence.policy is not None:
+        yield from judge_policy(evidence.policy, run=run)
+
+
+def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
+    severity, runs = gates.data.severity, evidence.runs
+    yield _validation("validation", evidence.validation, least=severity, run=runs.validation)
+    if later := evidence.later_validation:
+        yield _validation(LATER_VALIDATION, later, least=severity, run=runs.later_validation)
+    for task in evidence.tasks:
+        bounds = [("rows", task.rows, gates.data.rows)]
+        if task.kind in {"binary", "ranking"}:
+            bounds.append(("positives", task.positives, gates.data.positives))
+        for what, found, least in bounds:
+            enough = found >= least
+            yield Verdict(
+                gate="data",
+                subject=f"{task.task}.{what}",
+                segment=ALL,
+                outcome=Outcome.PASS if enough else Outcome.CANNOT_TELL,
+                threshold=f">= {least}",
+                observed=_count(found),
+                reason="" if enough else f"{found} {what} in the test slice; {least} are asked for",
+                evidence=task.run,
+            )
+
+
+def _validation(subject: str, found: ValidationEvidence, *, least: str, run: str) -> Verdict:
+    severity = found.severity
+    if severity is None:
+        outcome = Outcome.PASS
+    elif _SEVERITIES.index(severity) >= _SEVERITIES.index(least):
+        outcome = Outcome.BLOCK
+    else:
+        outcome = Outcome.WARN
+    return Verdict(
+        gate="data",
+        subject=subject,
+        segment=ALL,
+        outcome=outcome,
+        threshold=f"no {least} failure",
+        observed=None,
+        reason="; ".join(found.failures),
+        evidence=run,
+    )
+
+
+def _freshness(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
+    for task in evidence.tasks:
+        bound = gates.freshness.parts.get(task.task, gates.freshness.newest_training_row)
+        end = datetime.combine(task.newest_training_day + timedelta(days=1), time(), tzinfo=UTC)
+        age = evidence.as_of - end
+        days, most = age / timedelta(days=1), bound / timedelta(days=1)
+        yield Verdict(
+            gate="freshness",
+            subject=f"{task.task}.newest_training_row",
+            segment=ALL,
+            outcome=Outcome.PASS if age <= bound else Outcome.BLOCK,
+            threshold=f"<= {most:g} days",
+            observed=Estimate(days, days, days, 1),
+            reason="" if age <= bound else f"the newest training row is {days:.0f} days old",
+            evidence=task.run,
+        )
+
+
+def _count(found: int) -> Estimate:
+    return Estimate(float(found), float(found), float(found), found)

@@ -1,0 +1,164 @@
+"""The model gate: every head ranks and predicts as well as the champion's.
+
+::
+
+    no champion   AUC by request                        at least `first.auc_min`
+    champion      drop in AUC by request                at most `auc_drop_max`
+                  rise in normalized entropy            at most `normalized_entropy_rise_max`
+                  both in every declared segment        the same, corrected for all segments and tasks
+    always        the base rate, the best feature       `references`
+
+Pooled AUC pays for telling active people from others, which orders no request: it can rise where the order
+within requests falls to chance. So it is shown, and decides only where pairs inside requests cannot: of a
+request-level task, and where there are too few for an interval.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from tasks.contracts.gates import ModelGate
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.evaluation.segment_losses import LEVEL, JudgedLoss, SegmentLoss, judge_losses
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.reports.numbers import format_estimate
+
+_NO_AUC = {
+    "value": "a value task has no AUC; its squared error and its calibration are judged",
+    "quantile": "a quantile head has no AUC and enters no sum; its coverage is among the figures",
+    "ranking": "a ranking head orders within requests and enters no sum; its NDCG is among the figures",
+}
+_NOT_COMPARED = "nothing of the shared test slice to compare with the champion"
+_POOLED = "too few pairs inside requests to tell, so it is of all rows"
+
+
+def judge_models(
+    gate: ModelGate,
+    tasks: Sequence[TaskEvidence],
+    comparisons: Sequence[ChampionComparison] | None,
+    *,
+    simulation: str,
+) -> Iterator[Verdict]:
+    """Judge every head against the champion's, or against the floor of a first release.
+
+    Parameters
+    ----------
+    comparisons : None where there is no champion.
+    simulation : the run that compared.
+    """
+    compared = {comparison.task: comparison for comparison in comparisons or ()}
+    why = "no champion to compare with" if comparisons is None else _NOT_COMPARED
+    for task in tasks:
+        if task.task in compared:
+            yield from _against_champion(
+                gate, compared[task.task], level=LEVEL / len(compared), run=simulation
+            )
+        else:
+            yield _first(gate, task, why)
+
+
+def _first(gate: ModelGate, task: TaskEvidence, why: str) -> Verdict:
+    if task.kind != "binary":
+        return Verdict("model", task.task, ALL, Outcome.NO_RULE, "", None, _NO_AUC[task.kind], task.run)
+    floor, pooled = gate.first.auc_min, task.figures.get(("auc", ALL))
+    by_request = task.figures.get(("auc_by_request", ALL))
+    inside = by_request is not None and by_request.known
+    auc = by_request if inside else pooled
+    return Verdict(
+        gate="model",
+        subject=f"{task.task}.{'auc_by_request' if inside else 'auc'}",
+        segment=ALL,
+        outcome=judge(auc, low=floor),
+        threshold=f">= {floor:g}",
+        observed=auc,
+        reason=f"{why}; pooled AUC {format_estimate(pooled)}" if inside else why,
+        evidence=task.run,
+    )
+
+
+def _against_champion(
+    gate: ModelGate, comparison: ChampionComparison, *, level: float, run: str
+) -> Iterator[Verdict]:
+    yield _order(gate, comparison, run=run)
+    most = gate.normalized_entropy_rise_max
+    yield Verdict(
+        gate="model",
+        subject=f"{comparison.task}.normalized_entropy_rise",
+        segment=ALL,
+        outcome=judge(comparison.normalized_entropy_rise, high=most),
+        threshold=f"<= {most:g}",
+        observed=comparison.normalized_entropy_rise,
+        reason="against the champion, same rows",
+        evidence=run,
+    )
+    yield from _segments(gate, comparison, level=level, run=run)
+
+
+def _order(gate: ModelGate, comparison: ChampionComparison, *, run: str) -> Verdict:
+    """Judge the drop in AUC by request, or in the pooled one where that cannot be told."""
+    drop, pooled = comparison.auc_by_request_drop, comparison.auc_drop
+    reason = "against the champion, same rows"
+    inside = drop is not None and drop.known
+    if inside:
+        reason += f"; pooled AUC fell by {format_estimate(pooled)}"
+    elif drop is not None:
+        reason += f"; {_POOLED}"
+    return Verdict(
+        gate="model",
+        subject=f"{comparison.task}.{'auc_by_request_drop' if inside else 'auc_drop'}",
+        segment=ALL,
+        outcome=judge(drop if inside else pooled, high=gate.auc_drop_max),
+        threshold=f"<= {gate.auc_drop_max:g}",
+        observed=drop if inside else pooled,
+        reason=reason,
+        evidence=run,
+    )
+
+
+def _segments(
+    gate: ModelGate, comparison: ChampionComparison, *, level: float, run: str
+) -> Iterator[Verdict]:
+    """Judge the segments as one family: a verdict for each that loses, else one that names the worst.
+
+    A segment that cannot be told holds nothing. Where none can be told, the one verdict warns.
+    """
+    losses = list(_losses(gate, comparison))
+    judged = judge_losses(losses, level=level)
+    if not losses:
+        return
+    if not judged:
+        reason = f"none of {len(comparison.segments)} segments has the data to be compared with the champion"
+        yield Verdict("model", f"{comparison.task}.segments", ALL, Outcome.WARN, "", None, reason, run)
+        return
+    lost = [one for one in judged if one.lost]
+    for one in lost or judged[:1]:
+        yield Verdict(
+            gate="model",
+            subject=f"{comparison.task}.{one.of.metric}",
+            segment=one.of.segment,
+            outcome=Outcome.BLOCK if one.lost else Outcome.PASS,
+            threshold=f"<= {one.of.bound:g}",
+            observed=one.of.loss,
+            reason=_among(one, comparison, judged),
+            evidence=run,
+        )
+
+
+def _losses(gate: ModelGate, comparison: ChampionComparison) -> Iterator[SegmentLoss]:
+    for one in comparison.segments:
+        bounds: tuple[tuple[str, Estimate | None, float], ...] = (
+            ("auc_by_request_drop", one.auc_by_request_drop, gate.auc_drop_max),
+            ("normalized_entropy_rise", one.normalized_entropy_rise, gate.normalized_entropy_rise_max),
+        )
+        for metric, loss, bound in bounds:
+            if loss is not None:
+                yield SegmentLoss(one.segment, metric, loss, bound)
+
+
+def _among(one: JudgedLoss, comparison: ChampionComparison, judged: Sequence[JudgedLoss]) -> str:
+    """Say what a segment's figure is worth among the others."""
+    told = len({other.of.segment for other in judged})
+    worst = "" if one.lost else f"the worst of {told} segments: none is shown to lose; "
+    untold = len(comparison.segments) - told
+    rest = f"; {untold} more cannot be told" if untold else ""
+    return f"{worst}p {one.p_value:.2g}, {one.adjusted:.2g} among {len(judged)}{rest}"

@@ -1,0 +1,11 @@
+"""What moves an alias, and who has to agree.
+
+::
+
+    rules                what a move rests on: case, evidence digest, support, answers
+      case, case_page    the case as reviewers read it
+      answers, approve   what reviewers answered, in Airflow and on the command line
+      override           which verdicts a declared role may lift
+        promote          champion or canary; propose asks for it
+        rollback         back to the previous champion
+"""

@@ -1,0 +1,185 @@
+"""Who agrees to a promotion: answers are kept in the audit, and held against what is to move.
+
+::
+
+    answer     a reviewer's Approve or Reject, written by the step or the command that they answered
+    time_out   that nobody answered for a role in time, written by the step that waited
+    Signing    who has to approve for each role, and whether the answers in the audit are enough
+
+An Airflow run counts the answers that it was given itself. The command line counts all that were given since
+the newest move, unless the surface lets whoever types it sign alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from shlex import quote
+from typing import Self
+
+from tasks.contracts.durations import describe_duration
+from tasks.contracts.gates import Rules
+from tasks.errors import ContractError
+from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.promotion.gates.loosened import long_standing_reviewers
+from tasks.promotion.moves.rules import Answer, Case, Mover, Question, name_signers, require_answers
+from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.audit import ANSWERS, NOBODY, Entry, Kind, since_last_move
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.releases import alias_moves, release_part
+from tasks.stores.runs import read_evidence
+from tasks.stores.workspace import Workspace
+
+
+def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> None:
+    """Write a reviewer's answer to the audit; the same answer once more adds nothing.
+
+    Parameters
+    ----------
+    run : the Airflow run that asked; empty for the command line.
+
+    Raises
+    ------
+    ContractError
+        They are no reviewer of the role, are one only since the release was made, or reject without a reason.
+    StoreError
+        The audit cannot be believed, or the registry is younger than it.
+    """
+    by, role = reply.by, reply.role
+    users = workspace.contracts.surface.reviewers.get(role, ())
+    if by not in users:
+        raise ContractError(f"{by} is no reviewer of {role}; surface.yaml names {', '.join(users) or 'none'}")
+    standing = standing_reviewers(workspace, release_part(workspace, release))[role]
+    if by not in standing:
+        raise ContractError(
+            f"{by} reviews {role} only since release {release} was made, so that change is part of what is "
+            f"asked: {' or '.join(standing) or 'nobody'} may answer. A retrain makes a release that "
+            f"{by} may answer for"
+        )
+    if not reply.approves and not reply.why.strip():
+        raise ContractError(f"{by} rejects release {release} without a reason: say why")
+    kind = Kind.APPROVE if reply.approves else Kind.REJECT
+
+    def once(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
+        champion = aliases.get(CHAMPION)
+        entry = Entry(kind, by, release, champion, reply.why.strip(), reply.evidence, role=role, run=run)
+        told = [known for known in _told(entries, run) if known.release == release and known.role == role]
+        return None if told and _same_answer(entry, told[-1]) else entry
+
+    alias_moves(workspace).add(once)
+
+
+def time_out(workspace: Workspace, question: Question, *, waited: timedelta) -> None:
+    """Write to the audit that nobody answered for a role; the same once more adds nothing.
+
+    Parameters
+    ----------
+    waited : how long the role had for its answer.
+
+    Raises
+    ------
+    ContractError
+        There is no such release.
+    StoreError
+        The audit cannot be believed, or the registry is younger than it.
+    """
+    part = release_part(workspace, question.release)
+    why = f"no answer within {describe_duration(waited)}"
+
+    def once(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
+        entry = Entry(
+            Kind.TIME_OUT, NOBODY, part.version, aliases.get(CHAMPION), why, question.evidence,
+            role=question.role, run=question.run,
+        )  # fmt: skip
+        return None if any(_same_answer(entry, known) for known in entries) else entry
+
+    alias_moves(workspace).add(once)
+
+
+@dataclass(frozen=True)
+class Signing:
+    """Who has to approve for each role, and where; ``alone`` says that whoever moves it signs for all."""
+
+    reviewers: Mapping[str, Sequence[str]]
+    way_out: str
+    alone: bool
+
+    @classmethod
+    def of(cls, workspace: Workspace, part: Part, case: Case, by: Mover) -> Self:
+        """Return who has to agree to a move; looser rules and an override are never for one person to use."""
+        standing = standing_reviewers(workspace, part)
+        override = case.terms.override
+        roles = dict.fromkeys(
+            (*workspace.contracts.utility.approvals, *([override.role] if override else []))
+        )
+        reviewers = {role: standing[role] for role in roles}
+        if by.run:
+            return cls(reviewers, "A step that was marked success by hand is no answer", alone=False)
+        allowed = workspace.contracts.surface.promotion.approvals_on_command_line
+        where = _way_out(case, workspace.surface, by_command=allowed is not False)
+        return cls(reviewers, where, alone=allowed is True and not case.loosened and override is None)
+
+    def sign(self, entry: Entry, entries: Sequence[Entry]) -> Entry:
+        """Return a move with who signed it.
+
+        Raises
+        ------
+        GateRefused
+            A role did not approve its evidence.
+        """
+        if self.alone:
+            return replace(entry, signed=f"{entry.by} alone, for {' and '.join(self.reviewers)}")
+        answers = answers_of(entries, run=entry.run, release=entry.release)
+        evidence = entry.evidence or ""
+        given = require_answers(self.reviewers, answers, evidence=evidence, way_out=self.way_out)
+        return replace(entry, signed=name_signers(given))
+
+
+def _way_out(case: Case, surface: str, *, by_command: bool) -> str:
+    """Say where the answers are given that a move on the command line counts."""
+    loosened = "; ".join(case.loosened)
+    because = (
+        f"surface.yaml was loosened since release {case.release} was made: {loosened}. " if loosened else ""
+    )
+    command = f"equipoise approve {surface} {case.release} --role ROLE --why TEXT --as-of {case.as_of}"
+    if case.terms.override is not None:
+        command += f" --override {quote(case.terms.override.why)}"
+    if case.terms.was_canary:
+        command += " --stage champion"
+    or_type = f", or let each type `{command}` under their own account" if by_command else ""
+    return (
+        f"{because}What counts are answers to evidence {case.evidence[:12]}, as of {case.as_of}: start the "
+        f"DAG {surface}__promote, where reviewers answer{or_type}"
+    )
+
+
+def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Answer]:
+    """Return the answers about a release, oldest first: those that an Airflow run was given.
+
+    On the command line, where ``run`` is empty, they are all that were given since the newest move: what was
+    approved before it was about another champion, or was used up by it.
+    """
+    return [
+        Answer(entry.role or "", entry.by, entry.kind is Kind.APPROVE, entry.evidence or "", entry.why)
+        for entry in _told(entries, run)
+        if entry.release == release and entry.kind in ANSWERS
+    ]
+
+
+def _told(entries: Sequence[Entry], run: str) -> tuple[Entry, ...]:
+    """Return the rows that count for a run, or for the command line."""
+    return tuple(entry for entry in entries if entry.run == run) if run else since_last_move(entries)
+
+
+def standing_reviewers(workspace: Workspace, part: Part) -> dict[str, tuple[str, ...]]:
+    """Return each role's reviewers of now who reviewed for it when the release was made."""
+    run = Registry(workspace.home).run_id(part)
+    before = read_evidence(workspace.home, run, ReleaseEvidence).rules or {}
+    return long_standing_reviewers(Rules.model_validate(before), workspace.contracts.surface.rules)
+
+
+def _same_answer(one: Entry, other: Entry) -> bool:
+    def key(entry: Entry) -> tuple[object, ...]:
+        return entry.kind, entry.run, entry.role, entry.by, entry.release, entry.evidence
+
+    return key(one) == key(other)

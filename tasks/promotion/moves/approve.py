@@ -1,0 +1,104 @@
+"""The approve step: a reviewer answers on the command line, under the account that they are logged in as.
+
+The name is the system's own of the running process, not what anybody typed or set in the environment: two
+reviewers are two accounts. A surface has to allow it, since it trusts this machine's accounts
+(``approvals_on_command_line``).
+"""
+
+import os
+import pwd
+from dataclasses import dataclass
+
+from tasks.errors import ContractError, GateRefused
+from tasks.promotion.moves import promote
+from tasks.promotion.moves.answers import answer
+from tasks.promotion.moves.promote import Judge
+from tasks.promotion.moves.rules import Answer, Support
+from tasks.stores.audit import one_line
+from tasks.stores.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a reviewer says: for which role, whether they approve, why; ``evidence`` as they were shown it.
+
+    ``support`` is what the promotion is asked for with: an approval is for its stage and its override.
+    """
+
+    role: str
+    why: str
+    approves: bool = True
+    evidence: str = ""
+    support: Support = Support()  # noqa: RUF009  # frozen
+
+
+@dataclass(frozen=True)
+class ApproveResult:
+    """What was answered, by whom, to which evidence as of which day, and what the gates warn of."""
+
+    release: int
+    champion: int | None
+    role: str
+    by: str
+    approves: bool
+    evidence: str
+    as_of: str
+    warnings: list[str]
+
+
+def run(workspace: Workspace, reply: Reply, *, release: str | int, by: str, judge: Judge) -> ApproveResult:
+    """Judge a release beside the current champion, and write a reviewer's answer to that very evidence.
+
+    Parameters
+    ----------
+    release : its version, or an alias.
+    by : the reviewer (`account_name`).
+    judge : `tasks.pipeline.recheck`.
+
+    Raises
+    ------
+    ContractError
+        The surface takes no answers here, there is no reason, or the account is no reviewer's of the role.
+    GateRefused
+        The gates hold the release, or what speaks for it is not what the reviewer was shown.
+    """
+    if workspace.contracts.surface.promotion.approvals_on_command_line is False:
+        raise ContractError(
+            f"{workspace.surface} takes no approvals on the command line (surface.yaml, promotion."
+            f"approvals_on_command_line): answer in the DAG {workspace.surface}__promote"
+        )
+    if not reply.why.strip():
+        raise ContractError("An answer needs a reason: say why")
+    why = one_line("why", reply.why)
+    case = promote.prepare(workspace, release=release, judge=judge, support=reply.support)
+    if not case.evidence.startswith(reply.evidence):
+        raise GateRefused(
+            f"What speaks for release {case.release} is {case.evidence[:12]} now and not "
+            f"{reply.evidence[:12]}: look at it again"
+        )
+    given = Answer(reply.role, by, reply.approves, case.evidence, why)
+    answer(workspace, given, release=case.release, run="")
+    return ApproveResult(
+        case.release,
+        case.champion,
+        reply.role,
+        by,
+        reply.approves,
+        case.evidence,
+        case.as_of,
+        list(case.warnings),
+    )
+
+
+def account_name() -> str:
+    """Return the name of the account that this process runs as.
+
+    Raises
+    ------
+    ContractError
+        The account has no name.
+    """
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        raise ContractError("This account has no name on this machine, so it is no reviewer's") from None

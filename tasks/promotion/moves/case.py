@@ -1,0 +1,161 @@
+"""The case of a promotion: made once, shown to each reviewer, and who agreed to it.
+
+::
+
+    make        refuse early what the move would refuse  -> release, champion, evidence digest
+    show        the page of that very case, from the registry and the dossier; of another it shows nothing
+    approvers   who approved, by the audit
+
+What a reviewer reads comes from the stores alone: Airflow's users can write what its steps hand on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.contracts import digest
+from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.evaluation.evidence import GateEvidence
+from tasks.promotion.compose import pinned_utility
+from tasks.promotion.moves import promote
+from tasks.promotion.moves.answers import answers_of
+from tasks.promotion.moves.case_page import write_case
+from tasks.promotion.moves.promote import Judge
+from tasks.promotion.moves.rules import (
+    Case,
+    Support,
+    Terms,
+    changed_contracts,
+    choose_share,
+    evidence_digest,
+    require_support,
+)
+from tasks.promotion.pages.changes import Weighing, list_changes
+from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
+from tasks.promotion.pages.words import vocabulary
+from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.audit import Audit
+from tasks.stores.manifest import Manifest
+from tasks.stores.registry import Registry
+from tasks.stores.releases import release_manifest, release_part
+from tasks.stores.runs import newest_run, read_evidence
+from tasks.stores.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What a promotion is about, and as of when; ``run_id`` is the gate's run, which keeps the dossier.
+
+    ``share`` of the traffic where it is to be the canary, ``override`` in words where there is one.
+    """
+
+    release: int
+    champion: int | None
+    evidence: str
+    run_id: str
+    as_of: str
+    share: float | None = None
+    override: str = ""
+
+
+def make(workspace: Workspace, *, release: str | int, why: str, support: Support, judge: Judge) -> CaseResult:
+    """Judge a release beside the champion of now, and refuse what its promotion would be refused for.
+
+    Parameters
+    ----------
+    release, why, support, judge : as in `promote.run`.
+
+    Raises
+    ------
+    ContractError, GateRefused, StoreError
+        As in `promote.run`, before anybody is asked.
+    """
+    if not why.strip():
+        raise ContractError("A promotion needs a reason: say why")
+    case = promote.prepare(workspace, release=release, judge=judge, support=support)
+    require_support(case, support)
+    run_id = _gate_run(workspace, case.release)
+    override = "" if case.terms.override is None else str(case.terms.override)
+    return CaseResult(
+        case.release, case.champion, case.evidence, run_id, case.as_of, case.terms.share, override
+    )
+
+
+def show(
+    workspace: Workspace, *, release: int, evidence: str, why: str, support: Support, links: Mapping[str, str]
+) -> str:
+    """Write the page of a case.
+
+    Parameters
+    ----------
+    evidence : digest of the case; what the stores hold now must have the same.
+    why, support : as they were given for the promotion.
+    links : addresses by their words.
+
+    Raises
+    ------
+    GateRefused
+        The champion, or what speaks for the release, is not what the case was made of.
+    """
+    part = release_part(workspace, release)
+    aliases = Registry(workspace.home).aliases(part.name)
+    champion, surface = aliases.get(CHAMPION), workspace.contracts.surface
+    share = choose_share(surface.canary, stage=support.stage, release=release, aliases=aliases)
+    gate_run = _gate_run(workspace, release)
+    terms = Terms(share, promote.find_override(workspace, gate_run, why=support.override))
+    manifest = release_manifest(workspace, release)
+    old = None if champion is None else release_manifest(workspace, champion)
+    dossier = _dossier(workspace, release)
+    gates, rules = [verdict.to_json() for verdict in dossier.gates], digest(dossier.rules)
+    if evidence_digest(manifest, old, gates, rules=rules, terms=terms) != evidence:
+        raise GateRefused(
+            f"What speaks for {part} has changed since its case was made. Start the promotion anew, so that "
+            "it is seen"
+        )
+    case = Case(
+        release=release,
+        champion=champion,
+        verdict=dossier.verdict,
+        reasons=dossier.reasons,
+        warnings=dossier.warnings,
+        changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
+        evidence=evidence,
+        loosened=dossier.loosened,
+        terms=terms,
+    )
+    first = _first_screen(workspace, dossier, manifest, old, champion)
+    return write_case(case, dossier.gates, first, why=why, support=support, links=links)
+
+
+def approvers(workspace: Workspace, *, release: int, run: str) -> str:
+    """Name who approved a release in an Airflow run, as in ``ana, sam``."""
+    answers = answers_of(Audit(workspace.home, workspace.surface).entries(), run=run, release=release)
+    newest = {answer.role: answer for answer in answers}
+    return ", ".join(sorted({answer.by for answer in newest.values() if answer.approves}))
+
+
+def _dossier(workspace: Workspace, release: int) -> GateEvidence:
+    """Read what the gate wrote of a release the last time."""
+    return read_evidence(workspace.home, _gate_run(workspace, release), GateEvidence)
+
+
+def _gate_run(workspace: Workspace, release: int) -> str:
+    run = newest_run(workspace.home, workspace.surface, step="gate", release=release)
+    if run is None:
+        raise StoreError(f"MLflow holds no finished run of the gate on release {release}: judge it again")
+    return run
+
+
+def _first_screen(
+    workspace: Workspace,
+    dossier: GateEvidence,
+    manifest: Manifest,
+    old: Manifest | None,
+    champion: int | None,
+) -> FirstScreen:
+    """Make the first screen of the dossier from what the stores hold, not from what was written of it."""
+    weighing = Weighing(
+        pinned_utility(workspace, manifest), None if old is None else pinned_utility(workspace, old)
+    )
+    words = vocabulary(workspace.contracts, champion=champion)
+    subject = Subject(workspace.surface, dossier.release, champion, dossier.verdict)
+    return first_screen(subject, dossier.gates, list_changes(manifest, old, weighing), words)

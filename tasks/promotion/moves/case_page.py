@@ -1,0 +1,109 @@
+"""The case of a promotion as its reviewers read it: short markdown, in Airflow's form.
+
+::
+
+    what the gates say, and beside which champion       the dossier's sentence, and why it is to be promoted
+    every warning, what changed, the guardrails         harmed segments, what supports changed policies
+    links to release, champion and dossier              the digest of the evidence
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.promotion.moves.rules import POLICIES, Case, Support
+from tasks.promotion.pages.first_screen import FirstScreen
+from tasks.release.description import markdown_table, plain_markdown
+
+_WARNINGS, _RAILS, _HARMED = 3, 6, 3
+
+
+def write_case(
+    case: Case,
+    verdicts: Sequence[Verdict],
+    first: FirstScreen,
+    *,
+    why: str,
+    support: Support,
+    links: Mapping[str, str],
+) -> str:
+    """Write a case on at most 40 lines.
+
+    Parameters
+    ----------
+    verdicts : of every gate, beside the champion of the case.
+    first : the first screen of the release's dossier.
+    why : the reason that was given for the promotion.
+    links : addresses by their words.
+    """
+    blocks = (
+        [_verdict(case, verdicts)],
+        [plain_markdown(first.sentence)],
+        [f"Why: {plain_markdown(why)}"],
+        _terms_of(case),
+        _listed(case.warnings, most=_WARNINGS),
+        _changed(case, first),
+        _rails(first),
+        _harmed(first),
+        [_changes(case, support)],
+        [" · ".join(f"[{words}]({address})" for words, address in links.items() if address)],
+        [f"Evidence `{case.evidence}`"],
+    )
+    return "\n\n".join("\n".join(block) for block in map(list, blocks) if any(block))
+
+
+def _verdict(case: Case, verdicts: Sequence[Verdict]) -> str:
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    counted = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+    beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
+    return f"The gates say **{case.verdict}** {beside}: {counted}."
+
+
+def _terms_of(case: Case) -> Iterator[str]:
+    """Say how far it is to move, and what is overridden for it."""
+    if (share := case.terms.share) is not None:
+        yield f"It is to be the **canary**: {share:.3g} of the traffic, beside champion {case.champion}."
+    if (override := case.terms.override) is not None:
+        yield f"An **override** is asked for by {override.role}: {plain_markdown(override.why)}. It lifts"
+        yield ""
+        yield from (f"- {plain_markdown(verdict)}" for verdict in override.verdicts)
+
+
+def _listed(lines: Sequence[str], *, most: int) -> Iterator[str]:
+    for line in lines[:most]:
+        yield f"- {plain_markdown(line)}"
+    if len(lines) > most:
+        yield f"- and {len(lines) - most} more, in the dossier"
+
+
+def _changed(case: Case, first: FirstScreen) -> Iterator[str]:
+    """Show what is not the champion's, and what is."""
+    rows = [[change.of, change.words] for change in first.changes]
+    return markdown_table([f"against champion {case.champion}", "what changed"], rows) if rows else iter(())
+
+
+def _rails(first: FirstScreen) -> Iterator[str]:
+    """Show the guardrails of the whole, the worst first."""
+    rows = [[rail.metric, rail.observed, rail.allowed, rail.outcome] for rail in first.rails[:_RAILS]]
+    return markdown_table(["guardrail", "observed", "allowed", "verdict"], rows) if rows else iter(())
+
+
+def _harmed(first: FirstScreen) -> Iterator[str]:
+    if not first.harmed:
+        yield "No segment is shown to be harmed."
+    for line in first.harmed[:_HARMED]:
+        yield f"- Harmed: {plain_markdown(line)}"
+    more = len(first.harmed) + first.more_harmed - _HARMED
+    if more > 0:
+        yield f"- and {more} more segments, in the dossier"
+
+
+def _changes(case: Case, support: Support) -> str:
+    if case.champion is None:
+        return "It is the first: there is no champion whose tasks and policies it could change."
+    if not case.changed:
+        return f"Tasks, utility and slate policy are those of champion {case.champion}."
+    files = ", ".join(POLICIES[name] for name in case.changed)
+    if support.experiment:
+        return f"It changes {files}. Supported by the experiment {plain_markdown(support.experiment)}."
+    return f"It changes {files}. Without an experiment: {plain_markdown(support.waiver or '')}"

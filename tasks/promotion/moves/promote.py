@@ -1,0 +1,249 @@
+"""The promote step: a release that may be exposed becomes champion; the old one becomes previous.
+
+Where a surface declares a canary it serves a share of the traffic first: that is a move of its own, and the
+next one asks for the gates of that day and for approvals anew.
+
+::
+
+    prepare   every byte verified, gates judged beside the champion of now -> a case, with its evidence digest
+    answers   of reviewers, in the audit (answers.py)
+    run       the case once more, the answers held against it -> one audit row, one move of the alias
+
+What judges a release once more is handed in, since it is the end of a retrain: `tasks.pipeline.recheck`. The
+command line calls ``run`` alone. Killed anywhere and run again, the same move is made once.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tasks.contracts.tasks import Family
+from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.evaluation.evidence import GateEvidence
+from tasks.promotion.gate import GateResult
+from tasks.promotion.moves.answers import Signing
+from tasks.promotion.moves.override import Override, lift_verdicts
+from tasks.promotion.moves.rules import (
+    Case,
+    Mover,
+    Support,
+    Terms,
+    changed_contracts,
+    choose_share,
+    evidence_digest,
+    refuse_other_contracts,
+    refuse_verdict,
+    require_support,
+)
+from tasks.release.view import verify_bytes
+from tasks.stores.alias_moves import CANARY, CHAMPION, AliasMoves
+from tasks.stores.audit import Entry, Kind, one_line
+from tasks.stores.manifest import Manifest
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.releases import VERDICT, alias_moves, release_manifest, release_part
+from tasks.stores.runs import read_evidence
+from tasks.stores.workspace import Workspace
+
+_LOG = logging.getLogger("equipoise")
+
+
+class Judge(Protocol):
+    """Judges a version of a release by all gates, beside the current champion."""
+
+    def __call__(self, workspace: Workspace, release: int, /, *, override: str = "") -> GateResult:
+        """Judge it; the dossier says why an override is asked for."""
+
+
+@dataclass(frozen=True)
+class MoveResult:
+    """The move that was made, or None where there was nothing to do, and champion and canary after it."""
+
+    champion: int
+    moved: Entry | None
+    canary: int | None = None
+
+
+def prepare(
+    workspace: Workspace,
+    *,
+    release: str | int,
+    judge: Judge,
+    support: Support = Support(),  # noqa: B008  # frozen
+) -> Case:
+    """Judge a release beside the current champion.
+
+    Parameters
+    ----------
+    release : its version, or an alias.
+    judge : `tasks.pipeline.recheck`.
+    support : what it is asked for with.
+
+    Raises
+    ------
+    ContractError
+        There is no such release or stage, a backfill made it, or there is nothing to override.
+    GateRefused
+        It was never judged, its gates hold it, or it was made under other contracts.
+    StoreError
+        A byte is not what was registered, or somebody moved an alias by hand.
+    """
+    part = release_part(workspace, release)
+    moves = alias_moves(workspace)
+    aliases = moves.settle()
+    champion, declared = aliases.get(CHAMPION), workspace.contracts.surface
+    _refuse_mismatch(moves)
+    share = choose_share(declared.canary, stage=support.stage, release=part.version, aliases=aliases)
+    _LOG.info("promote: verifying every byte of %s", part)
+    manifest = _promotable(workspace, part)
+    _LOG.info("promote: judging %s beside %s", part, f"champion {champion}" if champion else "no champion")
+    judged = judge(workspace, part.version, override=support.override or "")
+    override = find_override(workspace, judged.run_id, why=support.override)
+    terms = Terms(share, override, was_canary=share is None and part.version == aliases.get(CANARY))
+    old = None if champion is None else release_manifest(workspace, champion)
+    case = Case(
+        release=part.version,
+        champion=champion,
+        verdict=judged.verdict,
+        reasons=tuple(judged.reasons),
+        warnings=tuple(judged.warnings),
+        changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
+        evidence=evidence_digest(manifest, old, judged.gates, rules=judged.rules, terms=terms),
+        loosened=tuple(judged.loosened),
+        as_of=judged.judged_as_of,
+        terms=terms,
+    )
+    refuse_verdict(case)
+    return case
+
+
+def run(
+    workspace: Workspace,
+    *,
+    release: str | int,
+    why: str,
+    by: Mover,
+    judge: Judge,
+    support: Support = Support(),  # noqa: B008  # frozen
+) -> MoveResult:
+    """Let a release be the champion, or the canary first where the surface declares one.
+
+    Parameters
+    ----------
+    release : its version, or an alias.
+    why : the reason, kept in the audit.
+    by : who moves it; an Airflow run moves an alias at most once.
+    judge : `tasks.pipeline.recheck`.
+    support : an online experiment, or a waiver, where tasks or policies are not the champion's; an override.
+
+    Raises
+    ------
+    ContractError
+        There is no such release, a reason or what supports a changed policy is missing.
+    GateRefused
+        A gate holds it, a role did not approve this evidence, or the champion changed meanwhile.
+    StoreError
+        A byte is not what was registered, or somebody moved an alias by hand.
+    """
+    if not why.strip():
+        raise ContractError("A promotion needs a reason: say why")
+    texts = {"why": why, **vars(support)} | ({} if by.run else {"by": by.name})
+    for name, text in texts.items():
+        one_line(name, text or "")
+    part, moves = release_part(workspace, release), alias_moves(workspace)
+    if done := _already(moves, part, by.run, support.stage):
+        return done
+    case = prepare(workspace, release=part.version, judge=judge, support=support)
+    require_support(case, support)
+    signing = Signing.of(workspace, part, case, by)
+    share, override = case.terms.share, case.terms.override
+    entry = Entry(
+        Kind.PROMOTE if share is None else Kind.CANARY,
+        by.name, case.release, case.champion, why.strip(), case.evidence,
+        experiment=support.experiment, waiver=support.waiver, run=by.run, sha256=part.sha256,
+        loosened="; ".join(case.loosened) or None, override=None if override is None else str(override),
+        share=share,
+    )  # fmt: skip
+    if share is None:
+        _LOG.info("promote: moving the champion from %s to %s", case.champion or "none", case.release)
+    else:
+        _LOG.info("promote: moving the canary to %s, with a share of %g", case.release, share)
+    moved = moves.add(lambda entries, aliases: _decide(entry, entries, aliases, signing))
+    return _result(moves.settle(), moved)
+
+
+def _decide(
+    entry: Entry, entries: Sequence[Entry], aliases: Mapping[str, int], signing: Signing
+) -> Entry | None:
+    """Return the move, or None where it is made already; refuse it where it no longer rests on what is so."""
+    champion, canary = aliases.get(CHAMPION), aliases.get(CANARY)
+    is_there = canary == entry.release and entry.kind is Kind.CANARY
+    if _has_moved(entries, entry.run) or champion == entry.release or is_there:
+        return None
+    if champion != entry.champion:
+        raise GateRefused(
+            f"The champion was {entry.champion} and is {champion} now: release {entry.release} was judged "
+            "beside another. Start the promotion anew."
+        )
+    return signing.sign(entry, entries)
+
+
+def _refuse_mismatch(moves: AliasMoves) -> None:
+    if mismatch := moves.mismatch():
+        raise StoreError(f"{mismatch}.")
+
+
+def _promotable(workspace: Workspace, part: Part) -> Manifest:
+    """Return the manifest of a release that is whole, was judged and is no backfill's."""
+    if VERDICT not in Registry(workspace.home).tags(part):
+        raise GateRefused(f"{part} was never judged: its retrain did not end. Run it again to the end")
+    if problems := verify_bytes(workspace, part).problems:
+        raise StoreError(f"{part} is not whole: {problems[0]}")
+    manifest = release_manifest(workspace, part.version)
+    if manifest.backfilled:
+        raise ContractError(f"{part} was made by a backfill: it shows the past and is never promoted")
+    refuse_other_contracts(manifest, workspace.contracts.digests)
+    return manifest
+
+
+def _already(moves: AliasMoves, part: Part, run: str, stage: str | None) -> MoveResult | None:
+    """Return the result where there is nothing to do: it is there already, or this run has made its move.
+
+    A canary becomes champion only where that stage is asked for: a command that is repeated means the same.
+    """
+    aliases = moves.settle()
+    if CHAMPION in aliases and _has_moved(moves.audit.entries(), run):
+        return _result(aliases, None)
+    is_canary = aliases.get(CANARY) == part.version and stage != CHAMPION
+    if (aliases.get(CHAMPION) == part.version or is_canary) and moves.mismatch() is None:
+        return _result(aliases, None)
+    return None
+
+
+def _result(aliases: Mapping[str, int], moved: Entry | None) -> MoveResult:
+    return MoveResult(aliases[CHAMPION], moved, aliases.get(CANARY))
+
+
+def _has_moved(entries: Sequence[Entry], run: str) -> bool:
+    return bool(run) and any(entry.sets_alias and entry.run == run for entry in entries)
+
+
+def find_override(workspace: Workspace, gate_run: str, *, why: str | None) -> Override | None:
+    """Return the override of what holds a release by a run of the gate; None where none is asked for.
+
+    Raises
+    ------
+    ContractError, GateRefused
+        As in `override.lift_verdicts`.
+    """
+    if why is None:
+        return None
+    contracts = workspace.contracts
+    return lift_verdicts(
+        read_evidence(workspace.home, gate_run, GateEvidence).verdicts,
+        rule=contracts.surface.override,
+        why=why,
+        safety=(name for name, task in contracts.tasks.tasks.items() if task.family is Family.SAFETY),
+        cannot_tell=contracts.surface.gates.cannot_tell,
+    )

@@ -1,0 +1,67 @@
+"""The propose step: whether a release that its gates let through is put before its reviewers by itself."""
+
+from dataclasses import dataclass
+
+from tasks.promotion.moves.rules import POLICIES, changed_contracts
+from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.manifest import Manifest
+from tasks.stores.registry import Registry
+from tasks.stores.releases import (
+    BACKFILLED,
+    VERDICT,
+    alias_moves,
+    find_release,
+    release_manifest,
+    release_part,
+)
+from tasks.stores.workspace import Workspace, format_instant
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Whether a release is proposed, and why, or why not."""
+
+    release: int
+    proposed: bool
+    why: str
+
+
+def run(workspace: Workspace, *, release: int, stands: bool = False) -> Proposal:
+    """Decide whether to propose a release for promotion.
+
+    Parameters
+    ----------
+    stands : a run about the past found it; whether to propose it was decided in its own time.
+
+    Notes
+    -----
+    A release that changes tasks or policies is left to a person, who names what supports the change; one that
+    was champion before is not proposed again, since somebody went back from it.
+    """
+    part = release_part(workspace, release)
+    if stands:
+        return Proposal(part.version, proposed=False, why="a run about the past found it")
+    manifest, tags = release_manifest(workspace, release), Registry(workspace.home).tags(part)
+    if against := _against(workspace, part.version, manifest, tags):
+        return Proposal(part.version, proposed=False, why=against)
+    why = f"retrained as of {format_instant(manifest.as_of)}, and no gate holds it"
+    return Proposal(part.version, proposed=True, why=why)
+
+
+def _against(workspace: Workspace, release: int, manifest: Manifest, tags: dict[str, str]) -> str:
+    """Say why a release is not proposed; empty where nothing speaks against it."""
+    if not workspace.contracts.surface.promotion.propose:
+        return "surface.yaml does not ask for it (promotion.propose)"
+    if tags.get(BACKFILLED) == "true":
+        return "a backfill made it"
+    if tags.get(VERDICT) != "promote":
+        return "its gates hold it"
+    rows = [entry for entry in alias_moves(workspace).audit.entries() if entry.release == release]
+    if any(entry.sets_alias for entry in rows):
+        return f"it was {'champion' if any(entry.moves for entry in rows) else 'the canary'} before"
+    champion = find_release(workspace, CHAMPION)
+    theirs = None if champion is None else release_manifest(workspace, champion).contracts
+    files = ", ".join(POLICIES[name] for name in changed_contracts(manifest.contracts, theirs))
+    if files:
+        return f"it changes {files} of champion {champion}: a person names the experiment, or waives it"
+    return ""

@@ -1,0 +1,106 @@
+"""The rollback step: champion becomes again what it was, with a reason; no gate stands in the way.
+
+Where a canary serves, that is the newest move, so going back ends it and leaves the champion as it is.
+``--to`` names another release that served: it becomes champion again, and no canary is left.
+
+It is the way out where audit, registry and aliases do not tell the same, so it needs only what is left: an
+audit that cannot be believed is set aside, and the move begins a new one.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from tasks.errors import ContractError, StoreError
+from tasks.promotion.moves.promote import MoveResult
+from tasks.release.view import verify_bytes
+from tasks.stores.alias_moves import CANARY, CHAMPION, PREVIOUS, AliasMoves, Mismatch, Told
+from tasks.stores.audit import Entry, Kind, last_alias_move, one_line
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.releases import VERDICT, alias_moves, release_part
+from tasks.stores.workspace import Workspace
+
+
+def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked_by: str = "") -> MoveResult:
+    """Let the previous champion be the champion again; a second time changes nothing.
+
+    Parameters
+    ----------
+    why : the reason, kept in the audit.
+    by : who moves it.
+    to : another release that was champion before; by default ``previous``, or the champion where a canary
+        serves beside it. Where an alias was moved by hand or the audit cannot be believed, it may also be
+        what ``champion`` or ``previous`` mean now.
+    asked_by : the Airflow run, which moves an alias at most once.
+
+    Raises
+    ------
+    ContractError
+        There is no such release or reason, or the release was never champion.
+    StoreError
+        A byte of it is not what was registered.
+    """
+    if not why.strip():
+        raise ContractError("A rollback needs a reason: say why")
+    by, why = one_line("by", by), one_line("why", why)
+    moves = alias_moves(workspace)
+    mismatch = moves.mismatch()
+    aliases = moves.settle() if mismatch is None else Registry(workspace.home).aliases(moves.model)
+    if mismatch is None and _ended_so(moves.audit.entries(), by=by, why=why, to=to, asked_by=asked_by):
+        return MoveResult(aliases[CHAMPION], None)
+    if mismatch is None and CANARY in aliases:
+        to = to or CHAMPION
+    _refuse_unsaid(workspace, to, aliases, mismatch)
+    part = release_part(workspace, to or PREVIOUS)
+    _refuse_strangers(moves, part, aliases, mismatch)
+    if problems := verify_bytes(workspace, part).problems:
+        raise StoreError(f"{part} is not whole: {problems[0]}")
+
+    def decide(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
+        if asked_by and any(entry.sets_alias and entry.run == asked_by for entry in entries):
+            return None
+        champion, canary = aliases.get(CHAMPION), aliases.get(CANARY)
+        if champion == part.version and moves.mismatch() is None:
+            return None if canary is None else Entry(Kind.WITHDRAW, by, canary, champion, why, run=asked_by)
+        return Entry(Kind.ROLLBACK, by, part.version, champion, why, run=asked_by, sha256=part.sha256)
+
+    moved = moves.mend(decide)
+    return MoveResult(moves.settle()[CHAMPION], moved)
+
+
+def _ended_so(entries: Sequence[Entry], *, by: str, why: str, to: str | None, asked_by: str) -> bool:
+    """Whether the newest move ended a canary in these very words: typed twice, or a kill hid the end."""
+    move = last_alias_move(entries)
+    if move is None or move.kind is not Kind.WITHDRAW or to not in {None, CHAMPION}:
+        return False
+    return (move.by, move.why, move.run) == (by, why, asked_by)
+
+
+def _refuse_unsaid(
+    workspace: Workspace, to: str | None, aliases: Mapping[str, int], mismatch: Mismatch | None
+) -> None:
+    """Refuse to take ``previous`` for granted where there is none, or where somebody may have moved it."""
+    if to is not None:
+        return
+    if mismatch is not None and mismatch.of is not Told.AUDIT:
+        raise StoreError(f"{mismatch.what}. Say with --to VERSION which release is meant to be champion")
+    if PREVIOUS not in aliases:
+        raise ContractError(
+            f"{workspace.surface} has no previous release to go back to. Say with --to VERSION which one "
+            "that was champion is meant"
+        )
+
+
+def _refuse_strangers(
+    moves: AliasMoves, part: Part, aliases: Mapping[str, int], mismatch: Mismatch | None
+) -> None:
+    """Refuse to go back to what never served: that would be a promotion without gates."""
+    told = None if mismatch is None else mismatch.of
+    if told is not Told.AUDIT and part.version in moves.served():
+        return
+    serving = {aliases.get(alias) for alias in (CHAMPION, PREVIOUS)}
+    if told not in {Told.AUDIT, Told.ALIASES} or part.version not in serving:
+        raise ContractError(
+            f"{part} was never champion, so there is no going back to it. `equipoise promote` is the way"
+        )
+    if Registry(moves.home).tags(part).get(VERDICT) != "promote":
+        raise ContractError(f"{part} was not let through by its gates: it cannot stay champion")

@@ -1,0 +1,309 @@
+"""Whether a release may become champion: what it rests on, what supports it, and who has to agree.
+
+::
+
+    gates say Promote          the release may be exposed
+    experiment, or a waiver    tasks or policies are not the champion's: the gates cannot say which is better
+    one Approve for each role  of the utility policy, by a reviewer of the role, for this very evidence;
+                               on the command line too, unless the surface lets one person sign for all
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from tasks.contracts import digest
+from tasks.contracts.gates import Canary
+from tasks.errors import ContractError, GateRefused, unknown
+from tasks.promotion.moves.override import Override
+from tasks.stores.manifest import Manifest
+
+CHAMPION: Final = "champion"
+CANARY: Final = "canary"
+"""The stages of a promotion, and the aliases that they move."""
+POLICIES: Final = {"tasks": "tasks.yaml", "utility": "utility.yaml", "slate": "slate.yaml"}
+"""The contracts whose change no gate can judge, and their files."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What speaks for a release, against the champion of now.
+
+    Parameters
+    ----------
+    champion : the champion's version, None where there is none.
+    changed : which of the tasks and policies are not the champion's.
+    evidence : digest of all that the decision rests on; other evidence has another.
+    loosened : the gates, base rates and reviewers that let more through than when the release was made.
+    as_of : the day at which the release was judged.
+    terms : how far it is to move, and what is overridden for it.
+    """
+
+    release: int
+    champion: int | None
+    verdict: str
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+    changed: tuple[str, ...]
+    evidence: str
+    loosened: tuple[str, ...] = ()
+    as_of: str = ""
+    terms: "Terms" = field(default_factory=lambda: Terms())  # noqa: PLW0108 - it is defined below
+
+
+@dataclass(frozen=True)
+class Support:
+    """What a promotion is asked for with.
+
+    Parameters
+    ----------
+    experiment, waiver : the online test that supports changed tasks or policies, or why there is none.
+    override : why gates that hold the release are overridden.
+    stage : ``canary`` or ``champion``; by default the first that the surface has.
+    """
+
+    experiment: str | None = None
+    waiver: str | None = None
+    override: str | None = None
+    stage: str | None = None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How far a release is to move, and what is overridden for it; each approval is for these terms.
+
+    ``share`` is that of the traffic where it is to be the canary; None where it is to be champion.
+    ``was_canary`` says that it is the canary now and is to move on.
+    """
+
+    share: float | None = None
+    override: Override | None = None
+    was_canary: bool = False
+
+    @property
+    def plain(self) -> dict[str, object]:
+        """What of them an evidence digest holds: nothing where a release is to be champion as it is."""
+        share = {} if self.share is None else {"canary_share": self.share}
+        return share | ({} if self.override is None else {"override": asdict(self.override)})
+
+
+@dataclass(frozen=True)
+class Mover:
+    """Who moves an alias: a name, and the Airflow run whose reviewers answered, empty on the command line."""
+
+    name: str
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a role is asked: whether a release may be champion on this evidence, by an Airflow run."""
+
+    role: str
+    release: int
+    evidence: str
+    run: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reviewer's answer for a role, to the evidence that they were shown; ``why`` where they reject."""
+
+    role: str
+    by: str
+    approves: bool
+    evidence: str
+    why: str = ""
+
+
+def changed_contracts(release: Mapping[str, str], champion: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Name the tasks and policies that are not the champion's, by the contract digests of both.
+
+    Examples
+    --------
+    >>> ours = {"tasks": "a", "utility": "b", "slate": "c"}
+    >>> changed_contracts(ours, ours | {"utility": "x"}), changed_contracts(ours, None)
+    (('utility',), ())
+    """
+    if champion is None:
+        return ()
+    return tuple(name for name in POLICIES if release[name] != champion[name])
+
+
+def choose_share(
+    canary: Canary | None, *, stage: str | None, release: int, aliases: Mapping[str, int]
+) -> float | None:
+    """Return the share of traffic of a release that is to be the canary; None where it is to be champion.
+
+    Parameters
+    ----------
+    canary : what the surface declares.
+    stage : as it was asked for; by default ``canary`` where one is declared.
+    aliases : the version by alias.
+
+    Raises
+    ------
+    ContractError
+        There is no such stage, none is declared, or there is no champion beside which a canary would serve.
+    GateRefused
+        It is to be champion and was not the canary first, or it is the canary already.
+
+    Examples
+    --------
+    >>> canary = Canary(share=0.05)
+    >>> choose_share(canary, stage=None, release=3, aliases={"champion": 2})
+    0.05
+    >>> choose_share(canary, stage="champion", release=3, aliases={"champion": 2, "canary": 3})
+    >>> choose_share(canary, stage=None, release=3, aliases={})
+    >>> choose_share(None, stage=None, release=3, aliases={"champion": 2})
+    """
+    if stage not in {None, CANARY, CHAMPION}:
+        raise ContractError(unknown("stage", stage or "", [CANARY, CHAMPION]))
+    if stage == CANARY and canary is None:
+        raise ContractError("surface.yaml declares no canary (canary: {share: 0.05})")
+    if stage == CANARY and CHAMPION not in aliases:
+        raise ContractError("There is no champion beside which a canary would serve: promote it as champion")
+    if canary is None or CHAMPION not in aliases:
+        return None
+    if stage != CHAMPION:
+        if aliases.get(CANARY) == release:
+            raise GateRefused(f"Release {release} is the canary already: the stage champion moves it on")
+        return canary.share
+    if aliases.get(CANARY) != release:
+        now = f"release {aliases[CANARY]} is" if CANARY in aliases else "there is none"
+        raise GateRefused(
+            f"Release {release} is champion only after it was the canary, and {now} now: promote it as the "
+            "canary first"
+        )
+    return None
+
+
+def evidence_digest(
+    manifest: Manifest,
+    champion: Manifest | None,
+    gates: Sequence[Mapping[str, Any]],
+    *,
+    rules: str,
+    terms: Terms = Terms(),  # frozen
+) -> str:
+    """Digest what a promotion rests on: both releases, every verdict and the gates, not the runs.
+
+    Parameters
+    ----------
+    rules : digest of the gates that the release was judged by.
+    terms : how far it is to move, and what is overridden.
+    """
+    verdicts = [{name: value for name, value in gate.items() if name != "evidence"} for gate in gates]
+    return digest(
+        {
+            "release": manifest.digest,
+            "champion": None if champion is None else champion.digest,
+            "gates": verdicts,
+            "rules": rules,
+            **terms.plain,
+        }
+    )
+
+
+def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> None:
+    """Refuse a release that was made under other tasks or policies than are in force.
+
+    Raises
+    ------
+    GateRefused
+        Its gates would be judged, and its reviewers named, by contracts that it does not follow.
+    """
+    other = changed_contracts(manifest.contracts, contracts)
+    if other:
+        files = ", ".join(POLICIES[name] for name in other)
+        raise GateRefused(
+            f"This release was made under another {files} than is in force now. Retrain to make one under "
+            "the contracts of now, or take the change back."
+        )
+
+
+def refuse_verdict(case: Case) -> None:
+    """Refuse a release that its gates hold, unless what holds it is overridden.
+
+    Raises
+    ------
+    GateRefused
+        With the first reasons.
+    """
+    if case.verdict != "promote" and case.terms.override is None:
+        shown = "; ".join(case.reasons[:3])
+        more = f" and {len(case.reasons) - 3} more, in its dossier" if len(case.reasons) > 3 else ""
+        beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
+        raise GateRefused(f"Release {case.release} is held {beside}: {shown}{more}")
+
+
+def require_support(case: Case, support: Support) -> None:
+    """Demand an experiment or a waiver where tasks or policies are not the champion's.
+
+    Raises
+    ------
+    ContractError
+        Neither is given, or both.
+    """
+    if support.experiment and support.waiver:
+        raise ContractError("An experiment and a waiver exclude each other: give the one that is true")
+    if case.changed and not (support.experiment or support.waiver):
+        files = " and ".join(POLICIES[name] for name in case.changed)
+        raise ContractError(
+            f"Release {case.release} changes {files} of champion {case.champion}. The gates say that it may "
+            "be exposed, not that it is better for people: name the online experiment that supports it "
+            "(--experiment REF), or say why there is none (--waiver WHY)"
+        )
+
+
+def require_answers(
+    reviewers: Mapping[str, Sequence[str]], answers: Sequence[Answer], *, evidence: str, way_out: str = ""
+) -> tuple[Answer, ...]:
+    """Demand an Approve for each role, by a reviewer of the role, for this very evidence; the newest counts.
+
+    Parameters
+    ----------
+    reviewers : for each role that the utility policy names, who may answer for it.
+    way_out : a sentence that says where answers are given.
+
+    Returns
+    -------
+    What was answered, one Approve for each role.
+
+    Raises
+    ------
+    GateRefused
+        A role has no such answer, or one rejects; with every role that lacks one.
+    """
+    newest = {answer.role: answer for answer in answers}
+    lacks = [_lacks(role, users, newest.get(role), evidence) for role, users in reviewers.items()]
+    if any(lacks):
+        raise GateRefused(". ".join(filter(None, (*lacks, way_out))))
+    return tuple(newest[role] for role in reviewers)
+
+
+def name_signers(answers: Sequence[Answer]) -> str:
+    """Say who signed for which role.
+
+    Examples
+    --------
+    >>> name_signers([Answer("product", "ana", True, "e"), Answer("safety", "sam", True, "e")])
+    'ana for product, sam for safety'
+    """
+    return ", ".join(f"{answer.by} for {answer.role}" for answer in answers)
+
+
+def _lacks(role: str, users: Sequence[str], answer: Answer | None, evidence: str) -> str:
+    """Say why a role has not approved; empty where it has."""
+    if answer is None:
+        return f"Nobody approved for {role}: {' or '.join(users) or 'a reviewer'} has to answer"
+    if answer.by not in users:
+        return f"{answer.by} answered for {role}; its reviewers are {' and '.join(users) or 'none'}"
+    if not answer.approves:
+        return f"{answer.by} rejects the release for {role}: {answer.why}"
+    if answer.evidence != evidence:
+        return (
+            f"{answer.by} approved for {role} on other evidence ({answer.evidence[:12]}) than holds "
+            f"now ({evidence[:12]}): start the promotion anew, so that it is seen"
+        )
+    return ""

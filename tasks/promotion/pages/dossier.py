@@ -1,0 +1,223 @@
+"""The dossier of a release: the decision, its reasons and all evidence on one page and in one JSON document.
+
+The first screen is for who approves: may it serve, why, what to do, what changed, which bounds, who is
+harmed. The sections below it are for who digs; `tasks.promotion.pages` prepares each.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tasks.evaluation.evidence import ConflictEvidence, GateEvidence, ProxyEvidence, ValidationEvidence
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
+from tasks.promotion.decision import Decision, Hold, Promote
+from tasks.promotion.pages.calendar import draw_calendar
+from tasks.promotion.pages.calibration import (
+    ERRORS,
+    UtilitySensitivity,
+    draw_ratios,
+    task_calibrations,
+    utility_sensitivity,
+)
+from tasks.promotion.pages.changes import Change
+from tasks.promotion.pages.decision_part import Worths
+from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
+from tasks.promotion.pages.heat_map import draw_heat_map
+from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs
+from tasks.promotion.pages.proxy_figures import draw_proxy
+from tasks.promotion.pages.rails import BASELINE_AT, BOUND_AT
+from tasks.promotion.pages.task_rows import SIZE, list_tasks
+from tasks.promotion.pages.verdict_table import tabulate_verdicts
+from tasks.promotion.pages.words import Vocabulary
+from tasks.promotion.readiness.facts import ReadinessLine
+from tasks.release.conflicts import describe_overlaps
+from tasks.release.sensitivity import AMPLIFIED, Sensitivity
+from tasks.replay.shadow_verdicts import LATENCY
+from tasks.reports.render import render
+from tasks.stores.manifest import Manifest
+
+_SECTIONS = {
+    "first": "Verdict",
+    "why": "In detail",
+    "decision": "Decision",
+    "tasks": "Tasks",
+    "calibration": "Calibration",
+    "labels": "Labels",
+    "shadow": "Shadow",
+    "lineage": "Lineage",
+    "readiness": "Readiness",
+    "verdicts": "All verdicts",
+}
+"""The sections by their anchors, in the order of the page; that of readiness where it was looked at."""
+_METRICS = (
+    "auc",
+    "auc_by_request",
+    "average_precision",
+    "normalized_entropy",
+    "ndcg",
+    "naive_ndcg",
+    "coverage",
+)
+
+
+@dataclass(frozen=True)
+class SlotUtility:
+    """Mean utility of a slot, how it differs within a request, and what calibration errors do to it."""
+
+    utility: float
+    spread: float
+    terms: Sequence[Sensitivity]
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """Everything that one decision rests on.
+
+    ``tasks`` holds the figures of each on the test slice, ``slots`` by task the calibration ratio of the
+    items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` PNG bytes by caption,
+    ``rules`` the gates, base rates and reviewers of then, ``loosened`` what lets more
+    through than when it was made. ``words`` are those of the surface, ``changes`` what is not
+    the ``champion``'s, ``movers`` the shares of looks that change, ``mlflow`` where people open MLflow,
+    ``readiness`` the list of what a surface needs before people may rely on it,
+    ``overrides`` who lifted which gates for it, and why.
+    """
+
+    surface: str
+    release: int
+    as_of: str
+    decision: Decision
+    verdicts: Sequence[Verdict]
+    tasks: Sequence[TaskEvidence]
+    manifest: Manifest
+    notes: Sequence[str] = ()
+    slots: Mapping[str, Estimate] = field(default_factory=dict)
+    utility: SlotUtility | None = None
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    proxies: Sequence[ProxyEvidence] = ()
+    conflicts: ConflictEvidence | None = None
+    rules: Mapping[str, object] | None = None
+    judged_as_of: str | None = None
+    loosened: Sequence[str] = ()
+    champion: int | None = None
+    words: Vocabulary = field(default_factory=Vocabulary)
+    changes: Sequence[Change] = ()
+    worths: Worths | None = None
+    movers: Sequence[Measured] = ()
+    validation: ValidationEvidence | None = None
+    shadow: ShadowEvidence | None = None
+    mlflow: MlflowPages = field(default_factory=MlflowPages)
+    readiness: Sequence[ReadinessLine] = ()
+    overrides: Sequence[str] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to look at though it holds nothing; loosened gates come first."""
+        return (
+            *(f"loosened since the release was made: {bound}" for bound in self.loosened),
+            *self.decision.warnings,
+        )
+
+    @property
+    def verdict(self) -> Literal["promote", "hold"]:
+        """``promote`` or ``hold``."""
+        match self.decision:
+            case Promote():
+                return "promote"
+            case Hold():
+                return "hold"
+
+    def evidence(self) -> GateEvidence:
+        """Return the dossier as a document, without pictures."""
+        return GateEvidence(
+            surface=self.surface,
+            release=self.release,
+            as_of=self.as_of,
+            verdict=self.verdict,
+            reasons=self.decision.reasons if isinstance(self.decision, Hold) else (),
+            warnings=self.warnings,
+            notes=tuple(self.notes),
+            gates=tuple(v for v in self.verdicts if v.gate != LATENCY),
+            timings=tuple(v for v in self.verdicts if v.gate == LATENCY),
+            calibration_in_slots=dict(self.slots),
+            sensitivity=tuple(term.evidence() for term in self.utility.terms) if self.utility else (),
+            manifest=self.manifest.to_json(),
+            rules=None if self.rules is None else dict(self.rules),
+            loosened=tuple(self.loosened),
+            judged_as_of=None if self.judged_as_of == self.as_of else self.judged_as_of,
+        )
+
+    def first(self) -> FirstScreen:
+        """Return what an approver reads first."""
+        subject = Subject(self.surface, self.release, self.champion, self.verdict)
+        return first_screen(subject, self.verdicts, self.changes, self.words)
+
+    def to_html(self) -> str:
+        """Write the dossier as one self-contained page."""
+        return render(
+            "dossier.html.j2",
+            title=f"{self.surface} release {self.release}: {self.verdict}",
+            about=f"{self.surface} release {self.release}",
+            sections={id_: name for id_, name in _SECTIONS.items() if id_ != "readiness" or self.readiness},
+            readiness=self.readiness,
+            overrides=self.overrides,
+            facts=self._facts(),
+            first=self.first(),
+            champion=self.champion,
+            beside=self.words.baseline,
+            baseline_at=BASELINE_AT,
+            bound_at=BOUND_AT,
+            reasons=self.decision.reasons if isinstance(self.decision, Hold) else (),
+            warnings=self.warnings,
+            notes=self.notes,
+            worths=self.worths,
+            described={name: task.did for name, task in self.words.tasks.items()},
+            constraints=self._constraints(),
+            movers=self.movers,
+            utility=self._sensitivity(),
+            amplified=AMPLIFIED,
+            task_rows=list_tasks(self.tasks, self.verdicts, self.words),
+            picture_size=SIZE,
+            ratios=draw_ratios(self.verdicts),
+            calibrations=task_calibrations(self.tasks, self.slots, self.verdicts),
+            calibration_errors=ERRORS,
+            tasks=self.tasks,
+            metrics=[m for m in _METRICS if any((m, ALL) in task.figures for task in self.tasks)],
+            pictures={caption: base64.b64encode(png).decode() for caption, png in self.pictures.items()},
+            proxies=[draw_proxy(proxy) for proxy in self.proxies],
+            heat_map=draw_heat_map(self.conflicts),
+            overlaps=list(describe_overlaps(self.conflicts)) if self.conflicts else [],
+            calendar=draw_calendar(self.validation.calendar if self.validation else None),
+            validation=self.validation,
+            shadow=self.shadow,
+            manifest=self.manifest,
+            pins=list_pins(self.manifest, self.mlflow),
+            runs=list_runs(self.verdicts, self.mlflow),
+            table=tabulate_verdicts(self.verdicts, self.words, self.mlflow),
+        )
+
+    def _facts(self) -> list[str]:
+        later = [f"judged as of {self.judged_as_of}"] if self.judged_as_of not in {None, self.as_of} else []
+        made = f"as of {self.as_of}, label snapshot {self.manifest.snapshot.id}"
+        return [made, *later, f"{len(self.verdicts)} verdicts: {_counted(self.verdicts)}"]
+
+    def _constraints(self) -> dict[str, str]:
+        """Return what each hard constraint of the release keeps off, by its name."""
+        policies = self.worths.policies if self.worths else ()
+        names = dict.fromkeys(name for policy in policies for name in policy.hard_constraints)
+        return {name: self.words.constraints.get(name, "") for name in names}
+
+    def _sensitivity(self) -> UtilitySensitivity | None:
+        if self.utility is None:
+            return None
+        return utility_sensitivity(
+            self.utility.terms, utility=self.utility.utility, spread=self.utility.spread
+        )
+
+
+def _counted(verdicts: Sequence[Verdict]) -> str:
+    counts = {o: sum(v.outcome is o for v in verdicts) for o in WORST_FIRST}
+    return ", ".join(f"{n} {o.value}" for o, n in counts.items() if n)

@@ -1,0 +1,212 @@
+"""The pages of how surfaces stand: all of them in a table, and one with what lies behind it.
+
+::
+
+    Card        a surface as Airflow's plugin read it: its aliases or its overview, or why there is none
+    Question    an approval that waits for a person
+    Way         a DAG whose own form starts a run; nothing on these pages starts or moves anything
+
+Addresses are relative to the pages' own folder, `equipoise/`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+from tasks.labels.calendar import DayState, TaskDays
+from tasks.promotion.overview import (
+    AliasedRelease,
+    Aliases,
+    AuditRow,
+    GateSummary,
+    LabelCalendar,
+    Overview,
+)
+from tasks.reports.numbers import format_count
+from tasks.reports.render import render
+
+_STATES: Final = {
+    DayState.MATURE: "mature",
+    DayState.IMMATURE: "immature",
+    DayState.FAILED: "validation failed",
+    DayState.NOT_VALIDATED: "not validated",
+    DayState.OUTDATED: "outdated",
+    DayState.NOT_BUILT: "not built",
+}
+_WAYS: Final = (
+    ("promote", "Promote"),
+    ("rollback", "Roll back"),
+    ("policy_change", "Change a policy"),
+    ("retrain", "Retrain"),
+    ("labels", "Build labels"),
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """An approval that waits: what is asked, since when, whom, and the step's own page in Airflow."""
+
+    subject: str
+    since: datetime
+    reviewers: tuple[str, ...]
+    address: str
+
+
+@dataclass(frozen=True)
+class Way:
+    """A button: its words and the page of the DAG that it leads to."""
+
+    words: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A surface on the first page; ``problem`` says why its aliases are unknown."""
+
+    surface: str
+    aliases: Aliases | None
+    problem: str = ""
+    questions: tuple[Question, ...] = ()
+
+
+@dataclass(frozen=True)
+class _ReleaseRow:
+    alias: str
+    version: int
+    as_of: str
+    age: str
+    verdict: str
+    counts: str
+    dossier: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Cell:
+    x: int
+    state: str
+    title: str
+
+
+@dataclass(frozen=True)
+class _TaskRow:
+    task: str
+    summary: str
+    width: int
+    cells: tuple[_Cell, ...]
+
+
+def ways_of(surface: str) -> tuple[Way, ...]:
+    """Return the buttons of a surface: each opens the page of a DAG, where Trigger opens its form."""
+    return tuple(Way(words, f"../dags/{quote(surface)}__{workflow}") for workflow, words in _WAYS)
+
+
+def write_index(cards: Sequence[Card], *, now: datetime) -> str:
+    """Write the first page: a row for each surface, and everything that waits for a person."""
+    return render(
+        "overview.html.j2",
+        title="Equipoise",
+        facts=[f"{format_count(len(cards))} surfaces, {_instant(now)}"],
+        rows=[(card, _roles(card.aliases, now)) for card in cards],
+        questions=[question for card in cards for question in _waiting(card.questions, now)],
+    )
+
+
+def write_surface(overview: Overview, questions: Sequence[Question], *, now: datetime) -> str:
+    """Write the page of one surface."""
+    found, judged = overview.aliases, overview.summaries
+    return render(
+        "overview_surface.html.j2",
+        title=found.surface,
+        facts=[_instant(now)],
+        ways=ways_of(found.surface),
+        mismatch=found.mismatch,
+        problems=overview.problems,
+        releases=[_release(found.surface, r, judged.get(r.version), now) for r in found.releases],
+        questions=_waiting(questions, now),
+        labels=overview.labels and _labels(overview.labels),
+        tasks=[_task(days) for days in overview.labels.tasks] if overview.labels else [],
+        states=[(state.value, _STATES[state]) for state in _states(overview.labels)],
+        moves=[(_when(row), row) for row in overview.moves],
+    )
+
+
+def write_problem(title: str, problem: str, *, now: datetime) -> str:
+    """Write a page that says why there is nothing to show."""
+    return render("overview_problem.html.j2", title=title, facts=[_instant(now)], problem=problem)
+
+
+def describe_age(since: datetime, now: datetime) -> str:
+    """Say how long ago something was, in its greatest unit.
+
+    Examples
+    --------
+    >>> from datetime import timedelta
+    >>> now = datetime(2026, 3, 1)
+    >>> [describe_age(now - timedelta(hours=hours), now) for hours in (0, 1, 30, 72)]
+    ['under an hour', '1 hour', '1 day', '3 days']
+    """
+    hours = int((now - since).total_seconds() // 3600)
+    number, unit = (hours, "hour") if hours < 24 else (hours // 24, "day")
+    return f"{format_count(number)} {unit}{'' if number == 1 else 's'}" if number > 0 else "under an hour"
+
+
+def _roles(found: Aliases | None, now: datetime) -> list[tuple[str, str, str]]:
+    """Return each alias with its release and age, and the release's verdict."""
+    releases = () if found is None else found.releases
+    return [
+        (r.alias, f"{r.version}, {describe_age(r.as_of or r.made_at, now)}", r.verdict or "")
+        for r in releases
+    ]
+
+
+def _waiting(questions: Sequence[Question], now: datetime) -> list[tuple[Question, str]]:
+    return [(question, describe_age(question.since, now)) for question in questions]
+
+
+def _release(surface: str, one: AliasedRelease, judged: GateSummary | None, now: datetime) -> _ReleaseRow:
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in judged.counts) if judged else ""
+    return _ReleaseRow(
+        alias=one.alias,
+        version=one.version,
+        as_of=_instant(one.as_of or one.made_at),
+        age=describe_age(one.as_of or one.made_at, now),
+        verdict=one.verdict or "not judged",
+        counts=counts.replace("_", " "),
+        dossier=f"{quote(surface)}/releases/{one.version}/dossier" if judged else "",
+        reasons=judged.reasons if judged else (),
+    )
+
+
+def _labels(labels: LabelCalendar) -> dict[str, object]:
+    return {"snapshot": labels.snapshot, "as_of": _instant(labels.as_of), "notes": labels.notes}
+
+
+def _task(days: TaskDays) -> _TaskRow:
+    counted = [f"{days.count(state)} {_STATES[state]}" for state in DayState if days.count(state)]
+    to = f"mature to {days.mature_to}" if days.mature_to else "no day is mature"
+    first = days.days[0][0] if days.days else None
+    cells = [((day - first).days if first else 0, day, state) for day, state in days.days]
+    return _TaskRow(
+        task=days.task,
+        summary=f"{to}; {', '.join(counted)}" if counted else "no day",
+        width=cells[-1][0] + 1 if cells else 1,
+        cells=tuple(_Cell(x, state.value, f"{day}: {_STATES[state]}") for x, day, state in cells),
+    )
+
+
+def _states(labels: LabelCalendar | None) -> Iterator[DayState]:
+    """Yield the states that occur, in the order of the vocabulary."""
+    tasks = labels.tasks if labels else ()
+    yield from (state for state in DayState if any(task.count(state) for task in tasks))
+
+
+def _when(row: AuditRow) -> str:
+    return "" if row.at is None else _instant(row.at)
+
+
+def _instant(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M} UTC"

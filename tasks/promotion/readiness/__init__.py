@@ -1,0 +1,11 @@
+"""What a surface lacks before people may rely on it.
+
+::
+
+    standing                    reads contracts, release, verdicts and audit
+      facts                     what was read, and what a line is
+        labels                  outcomes, windows, maturity, masks, loss weights, negatives
+        policies                weights, versions, guardrails, filters, slates, changes
+        releases                calibration, segments, components
+          checklist             every line, in order
+"""

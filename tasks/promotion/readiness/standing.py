@@ -1,0 +1,128 @@
+"""The readiness of a surface as it stands: contracts, a release with its evidence, the audit.
+
+::
+
+    champion, else the newest release -> manifest, evidence of the steps that judged it
+    audit -> promotions whose contracts are not those of the champion before
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tasks.errors import ContractError, StoreError
+from tasks.evaluation.evidence import GateEvidence, ValidationEvidence
+from tasks.evaluation.replay_evidence import SimulationEvidence
+from tasks.promotion.moves.rules import changed_contracts
+from tasks.promotion.readiness.checklist import readiness_lines
+from tasks.promotion.readiness.facts import (
+    AuditTrail,
+    Judgement,
+    PolicyMove,
+    ReadinessLine,
+    Standing,
+    StandingRelease,
+    State,
+)
+from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.audit import Entry, Kind
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.releases import alias_moves, part_manifest, release_manifest, release_name
+from tasks.stores.runs import D, newest_run, read_evidence
+from tasks.stores.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ReadinessResult:
+    """Every line, of which release it was read (the champion or the newest), and whether none is unmet."""
+
+    surface: str
+    release: int | None
+    champion: bool
+    ready: bool
+    lines: tuple[ReadinessLine, ...]
+
+
+def run(workspace: Workspace) -> ReadinessResult:
+    """Read the readiness of a surface.
+
+    Raises
+    ------
+    ContractError
+        The contracts are not valid.
+    StoreError
+        The registry, or the release that serves, cannot be read.
+    """
+    standing = Standing(workspace.contracts, _release(workspace), read_audit(workspace))
+    lines = readiness_lines(standing)
+    return ReadinessResult(
+        surface=workspace.surface,
+        release=standing.release.version if standing.release else None,
+        champion=standing.release is not None and standing.release.champion,
+        ready=all(line.state is not State.NOT_MET for line in lines),
+        lines=lines,
+    )
+
+
+def read_audit(workspace: Workspace) -> AuditTrail:
+    """Read which promotions changed tasks or policies; what cannot be believed is said, not raised."""
+    moves = alias_moves(workspace)
+    try:
+        mismatch = moves.mismatch()
+        if mismatch is not None:
+            return AuditTrail(problem=str(mismatch))
+        promotions = [entry for entry in moves.audit.entries() if entry.kind is Kind.PROMOTE]
+    except StoreError as error:
+        return AuditTrail(problem=str(error))
+    return AuditTrail(len(promotions), tuple(_policy_moves(workspace, promotions)))
+
+
+def _policy_moves(workspace: Workspace, promotions: Iterable[Entry]) -> Iterator[PolicyMove]:
+    for entry in promotions:
+        if entry.champion is None:
+            continue
+        try:
+            ours, theirs = (release_manifest(workspace, one) for one in (entry.release, entry.champion))
+        except (ContractError, StoreError):  # a release that was deleted since says nothing any more
+            continue
+        if changed := changed_contracts(ours.contracts, theirs.contracts):
+            yield PolicyMove(entry.number, entry.release, changed, entry.experiment, entry.waiver)
+
+
+def _release(workspace: Workspace) -> StandingRelease | None:
+    """Return the champion, else the newest release, with what was found about it."""
+    registry, name = Registry(workspace.home), release_name(workspace.surface)
+    champion = registry.aliases(name).get(CHAMPION)
+    part = registry.part(name, champion) if champion else next(iter(registry.versions(name)), None)
+    if part is None:
+        return None
+    return StandingRelease(
+        version=part.version,
+        champion=champion is not None,
+        manifest=part_manifest(registry, part),
+        run=registry.run_id(part),
+        judgement=_judgement(workspace, part),
+    )
+
+
+def _judgement(workspace: Workspace, part: Part) -> Judgement | None:
+    run_id = newest_run(workspace.home, workspace.surface, step="gate", release=part.version)
+    if run_id is None:
+        return None
+    verdicts = read_evidence(workspace.home, run_id, GateEvidence).gates
+    judged = Judgement(run_id, verdicts, None, None)
+    rehearsed = next((verdict.evidence for verdict in judged.of("decision") if verdict.evidence), "")
+    return Judgement(
+        run=run_id,
+        verdicts=verdicts,
+        validation=_found(workspace, judged.validation_run, ValidationEvidence),
+        simulation=_found(workspace, rehearsed, SimulationEvidence),
+    )
+
+
+def _found(workspace: Workspace, run_id: str, kind: type[D]) -> D | None:
+    """Return the evidence of a run, None where it is lost: the lines that need it say so."""
+    try:
+        return read_evidence(workspace.home, run_id, kind) if run_id else None
+    except (ContractError, StoreError):
+        return None

@@ -1,0 +1,159 @@
+"""The calibration gate reads what can be said of all segments of a release together."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.contracts.gates import CalibrationGate
+from tasks.evaluation.figures import SegmentCounts, TaskEvidence
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.promotion.gates.calibration import judge_ratios
+
+NAN = float("nan")
+HATE = (Estimate(1.82, 1.24, 2.46, 900), 40_000, 26, 26 / 1.82 / 40_000)
+"""The head of short_video that healthy segments once promoted."""
+GATE = CalibrationGate.model_validate({"ratio": [0.9, 1.1], "by": ["source"]})
+WELL = Estimate(1.0, 0.97, 1.03, 5000)
+CLICK = TaskEvidence(
+    task="click",
+    kind="binary",
+    rows=50_000,
+    positives=5000,
+    figures={("calibration_ratio", "all"): WELL, ("mean_prediction", "all"): Estimate(0.1, 0.09, 0.11, 5000)},
+    newest_training_day=date(2026, 4, 10),
+    run="run-1",
+    counts={"all": SegmentCounts(50_000, 5000)},
+)
+
+
+def _with(task: TaskEvidence, segments: dict[str, tuple[Estimate, int, int, float]]) -> TaskEvidence:
+    figures, counts = dict(task.figures), dict(task.counts)
+    for name, (ratio, rows, positives, mean) in segments.items():
+        figures["calibration_ratio", name] = ratio
+        figures["mean_prediction", name] = Estimate(mean, mean, mean, rows)
+        counts[name] = SegmentCounts(rows, positives)
+    return replace(task, figures=figures, counts=counts)
+
+
+def _judged(*tasks: TaskEvidence, costs: frozenset[str] = frozenset()) -> dict[str, Verdict]:
+    return {f"{v.subject}:{v.segment}": v for v in judge_ratios(GATE, tasks, costs=costs)}
+
+
+def test_a_segment_is_calibrated_off_or_cannot_be_told() -> None:
+    task = _with(
+        CLICK,
+        {
+            "source=feed": (WELL, 9000, 900, 0.1),
+            "source=ads": (Estimate(1.5, 1.35, 1.65, 900), 6000, 900, 0.1),
+            "source=mail": (Estimate(1.2, 0.8, 1.7, 20), 250, 30, 0.1),
+        },
+    )
+    judged = _judged(task)
+    outcomes = {name.partition(":")[2]: verdict.outcome for name, verdict in judged.items()}
+    assert outcomes == {
+        "all": Outcome.PASS,
+        "source=feed": Outcome.PASS,
+        "source=ads": Outcome.BLOCK,
+        "source=mail": Outcome.CANNOT_TELL,
+    }
+    said = judged["click.calibration_ratio:source=ads"].reason
+    assert said.startswith("off by +50.0% [+35.0%, +65.0%]; p ")
+    assert said.endswith(" among 4")
+
+
+def test_what_stands_out_by_chance_in_one_of_many_segments_is_no_block() -> None:
+    odd = (Estimate(1.76, 1.25, 2.3, 44), 400, 44, 0.0625)
+    alone = _judged(_with(CLICK, {"source=odd": odd}))["click.calibration_ratio:source=odd"]
+    fine = {f"source={i}": (WELL, 9000, 900, 0.1) for i in range(60)}
+    among = _judged(_with(CLICK, {**fine, "source=odd": odd}))["click.calibration_ratio:source=odd"]
+    assert alone.outcome is Outcome.BLOCK
+    assert among.outcome is Outcome.CANNOT_TELL
+    assert among.reason.startswith("chance may do this in one of so many segments; p ")
+
+
+def test_the_family_spans_the_tasks_of_the_release() -> None:
+    odd = (Estimate(1.76, 1.25, 2.3, 44), 400, 44, 0.0625)
+    others = [replace(CLICK, task=f"t{i}") for i in range(60)]
+    judged = _judged(_with(CLICK, {"source=odd": odd}), *others)
+    assert judged["click.calibration_ratio:source=odd"].outcome is Outcome.CANNOT_TELL
+
+
+@settings(max_examples=60)
+@given(
+    segments=st.lists(st.floats(0.9, 1.1), max_size=12),
+    tasks=st.integers(0, 12),
+    of_the_cost=st.booleans(),
+)
+def test_no_set_of_healthy_segments_promotes_a_bad_cost(
+    segments: list[float], tasks: int, *, of_the_cost: bool
+) -> None:
+    hate = replace(_with(CLICK, {"all": HATE}), task="hate")
+    healthy = {
+        f"source={i}": (Estimate(r, r - 0.03, r + 0.03, 900), 9000, 900, 900 / r / 9000)
+        for i, r in enumerate(segments)
+    }
+    more = [replace(CLICK, task=f"t{i}") for i in range(tasks)]
+    ours = _with(hate, healthy) if of_the_cost else hate
+    other = CLICK if of_the_cost else _with(CLICK, healthy)
+    verdict = _judged(ours, other, *more, costs=frozenset({"hate"}))["hate.calibration_ratio:all"]
+    assert verdict.outcome is Outcome.BLOCK
+    assert verdict.reason == "off by +82.0% [+24.0%, +146%]; p 0.0039, judged alone"
+
+
+def test_a_cost_that_predicts_too_much_and_its_segments_stay_in_the_family() -> None:
+    over = replace(
+        _with(CLICK, {"all": (Estimate(0.5, 0.3, 0.75, 900), 40_000, 26, 52 / 40_000)}), task="hate"
+    )
+    segment = replace(
+        _with(CLICK, {"source=odd": (Estimate(1.76, 1.35, 2.2, 44), 400, 44, 0.0625)}), task="report"
+    )
+    costs = frozenset({"hate", "report"})
+    few, many = (
+        _judged(over, segment, *[replace(CLICK, task=f"t{i}") for i in range(n)], costs=costs)
+        for n in (0, 300)
+    )
+    for name in ("hate.calibration_ratio:all", "report.calibration_ratio:source=odd"):
+        assert few[name].outcome is Outcome.BLOCK
+        assert many[name].outcome is Outcome.CANNOT_TELL
+
+
+def test_a_handful_of_positives_where_many_were_predicted_is_off() -> None:
+    thin = Estimate(0.06, NAN, NAN, 90)
+    (verdict,) = [
+        v for v in _judged(_with(CLICK, {"source=ads": (thin, 1000, 3, 0.05)})).values() if v.segment != "all"
+    ]
+    assert verdict.outcome is Outcome.BLOCK
+    assert verdict.reason.startswith("3 positives where 50 were predicted; p ")
+
+
+def test_a_count_of_too_few_users_is_not_judged() -> None:
+    task = _with(CLICK, {"source=ads": (Estimate(0.06, NAN, NAN, 9), 1000, 3, 0.05)})
+    figures = {**task.figures, ("mean_prediction", "source=ads"): Estimate(0.05, NAN, NAN, 9)}
+    judged = _judged(replace(task, figures=figures))
+    assert judged["click.calibration_ratio:source=ads"].outcome is Outcome.CANNOT_TELL
+
+
+def test_no_positive_at_all_is_off_where_many_were_predicted() -> None:
+    unknown = Estimate(NAN, NAN, NAN, 0)
+    judged = _judged(
+        _with(CLICK, {"source=ads": (unknown, 1000, 0, 0.1), "source=tv": (unknown, 20, 0, 0.1)})
+    )
+    ads, tv = (judged[f"click.calibration_ratio:source={name}"] for name in ("ads", "tv"))
+    assert ads.outcome is Outcome.BLOCK
+    assert ads.reason.startswith("no positive where 100 were predicted; p ")
+    assert tv.outcome is Outcome.CANNOT_TELL
+
+
+@pytest.mark.parametrize("kind", ["quantile", "ranking"])
+def test_a_head_that_claims_no_mean_has_no_calibration(kind: str) -> None:
+    assert _judged(replace(CLICK, kind=kind, figures={("coverage", "all"): WELL})) == {}
+
+
+def test_a_value_head_is_judged_by_the_ratio_of_its_means() -> None:
+    spend = replace(CLICK, task="spend", kind="value")
+    assert _judged(spend)["spend.calibration_ratio:all"].outcome is Outcome.PASS
+    high = replace(spend, figures={("calibration_ratio", "all"): Estimate(1.3, 1.2, 1.4, 90)})
+    assert _judged(high)["spend.calibration_ratio:all"].outcome is Outcome.BLOCK

@@ -1,0 +1,191 @@
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+from pydantic import TypeAdapter
+
+from tasks.contracts.gates import Gates
+from tasks.evaluation.evidence import Finding, ValidationEvidence
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.promotion.decision import Hold, Promote, decide_release
+from tasks.promotion.gates.judge import Evidence, Runs, judge_release
+
+AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
+GOOD = Estimate(0.80, 0.78, 0.82, 50_000)
+CALIBRATED = Estimate(1.0, 0.97, 1.03, 50_000)
+TELLING = Estimate(0.9, 0.88, 0.92, 50_000)
+
+
+def _task(**changes: object) -> TaskEvidence:
+    sound = TaskEvidence(
+        task="click",
+        kind="binary",
+        rows=50_000,
+        positives=900,
+        figures={
+            ("auc", "all"): GOOD,
+            ("normalized_entropy", "all"): TELLING,
+            ("calibration_ratio", "all"): CALIBRATED,
+        },
+        newest_training_day=date(2026, 4, 10),
+        run="run-1",
+    )
+    return replace(sound, **changes)  # type: ignore[arg-type]
+
+
+def _validation(severity: str | None) -> ValidationEvidence:
+    failed = Finding("impressions", "expect_one_row", "", severity or "critical", severity is None, "2", "")
+    return ValidationEvidence(
+        snapshot="s1", success=severity != "critical", severity=severity, expectations=(failed,), report=""
+    )
+
+
+def _evidence(**changes: object) -> Evidence:
+    sound = Evidence(
+        as_of=AS_OF,
+        runs=Runs("run-0", "run-1", "run-2", "run-3"),
+        validation=_validation(None),
+        tasks=[_task()],
+        costs=frozenset(),
+        guardrails=[],
+        comparisons=None,
+        shadow=None,
+    )
+    return replace(sound, **changes)  # type: ignore[arg-type]
+
+
+def _outcomes(evidence: Evidence, gates: Gates | None = None) -> dict[str, Outcome]:
+    verdicts = judge_release(gates or Gates(), evidence)
+    return {f"{v.gate}:{v.subject}:{v.segment}": v.outcome for v in verdicts}
+
+
+def test_a_sound_first_release_is_promoted() -> None:
+    verdicts = judge_release(Gates(), _evidence())
+    assert isinstance(decide_release(verdicts, cannot_tell="hold"), Promote)
+
+
+def test_too_few_positives_is_cannot_tell_and_never_pass() -> None:
+    outcomes = _outcomes(_evidence(tasks=[_task(positives=199)]))
+    assert outcomes["data:click.positives:all"] is Outcome.CANNOT_TELL
+
+
+def test_enough_positives_to_the_row_pass() -> None:
+    assert _outcomes(_evidence(tasks=[_task(positives=200)]))["data:click.positives:all"] is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("severity", "expected"),
+    [(None, Outcome.PASS), ("warning", Outcome.WARN), ("critical", Outcome.BLOCK)],
+)
+def test_validation_blocks_at_the_declared_severity(severity: str | None, expected: Outcome) -> None:
+    evidence = _evidence(validation=_validation(severity))
+    assert _outcomes(evidence)["data:validation:all"] is expected
+
+
+def test_a_first_release_must_reach_the_floor_with_its_whole_interval() -> None:
+    at_the_floor = _task(figures={("auc", "all"): Estimate(0.56, 0.54, 0.58, 900)})
+    assert _outcomes(_evidence(tasks=[at_the_floor]))["model:click.auc:all"] is Outcome.CANNOT_TELL
+
+
+def test_a_model_without_a_figure_is_a_missing_metric() -> None:
+    outcomes = _outcomes(_evidence(tasks=[_task(figures={})]))
+    assert outcomes["model:click.auc:all"] is Outcome.METRIC_MISSING
+    assert outcomes["calibration:click.calibration_ratio:all"] is Outcome.METRIC_MISSING
+
+
+@pytest.mark.parametrize("kind", ["value", "quantile", "ranking"])
+def test_a_head_without_a_pooled_auc_has_no_rule_and_says_why(kind: str) -> None:
+    verdicts = judge_release(Gates(), _evidence(tasks=[_task(kind=kind)]))
+    model = next(verdict for verdict in verdicts if verdict.gate == "model")
+    assert model.outcome is Outcome.NO_RULE
+    assert kind in model.reason
+
+
+def test_against_a_champion_the_drop_is_judged_and_the_floor_is_not() -> None:
+    worse = ChampionComparison(
+        task="click",
+        auc_drop=Estimate(0.02, 0.015, 0.025, 900),
+        normalized_entropy_rise=Estimate(0.0, -0.001, 0.001, 900),
+    )
+    outcomes = _outcomes(_evidence(comparisons=[worse]))
+    assert outcomes["model:click.auc_drop:all"] is Outcome.BLOCK
+    assert outcomes["model:click.normalized_entropy_rise:all"] is Outcome.PASS
+    assert "model:click.auc:all" not in outcomes
+
+
+@pytest.mark.parametrize(("weighted", "expected"), [({"click"}, Outcome.BLOCK), (set(), Outcome.WARN)])
+def test_a_constant_head_blocks_where_the_policy_weighs_it(weighted: set[str], expected: Outcome) -> None:
+    constant = _task(figures={("auc", "all"): GOOD, ("normalized_entropy", "all"): Estimate(1, 1, 1.001, 9)})
+    outcomes = _outcomes(_evidence(tasks=[constant], weighted=frozenset(weighted)))
+    assert outcomes["model:click.normalized_entropy:all"] is expected
+
+
+def test_only_the_declared_segments_are_gated() -> None:
+    off = Estimate(1.5, 1.4, 1.6, 900)
+    figures = {
+        ("calibration_ratio", "all"): CALIBRATED,
+        ("calibration_ratio", "source=ads"): off,
+        ("calibration_ratio", "region=eu"): off,
+    }
+    gates = Gates.model_validate({"calibration": {"by": ["source"]}})
+    outcomes = _outcomes(_evidence(tasks=[_task(figures=figures)]), gates)
+    assert outcomes["calibration:click.calibration_ratio:source=ads"] is Outcome.BLOCK
+    assert "calibration:click.calibration_ratio:region=eu" not in outcomes
+
+
+def test_a_harmed_segment_holds_a_release_that_is_well_calibrated_as_a_whole() -> None:
+    figures = {
+        ("auc", "all"): GOOD,
+        ("normalized_entropy", "all"): TELLING,
+        ("calibration_ratio", "all"): CALIBRATED,
+        ("calibration_ratio", "tenure=new"): Estimate(0.7, 0.65, 0.75, 400),
+    }
+    gates = Gates.model_validate({"calibration": {"by": ["tenure"]}})
+    decision = decide_release(
+        judge_release(gates, _evidence(tasks=[_task(figures=figures)])), cannot_tell="warn"
+    )
+    assert isinstance(decision, Hold)
+    (reason,) = decision.reasons
+    assert reason.startswith(
+        "calibration block: click.calibration_ratio at tenure=new 0.7 [0.65, 0.75], allowed 0.9 to 1.1 "
+        "(off by -30.0% [-35.0%, -25.0%]; p "
+    )
+
+
+def test_a_first_release_has_no_shadow_rule() -> None:
+    assert _outcomes(_evidence())["shadow:overlap_at_k:all"] is Outcome.NO_RULE
+
+
+def test_slates_that_hardly_overlap_are_blocked() -> None:
+    shadow = ShadowComparison(
+        requests=300,
+        candidates=900,
+        overlap_at_k=Estimate(0.1, 0.05, 0.15, 300),
+        rank_correlation=Estimate(0.1, 0.05, 0.15, 300),
+        score_shift=Estimate(0.1, 0.05, 0.15, 300),
+    )
+    outcomes = _outcomes(_evidence(shadow=shadow))
+    assert outcomes["shadow:overlap_at_k:all"] is Outcome.BLOCK
+    assert outcomes["shadow:score_shift:all"] is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"), [(date(2026, 3, 1), Outcome.PASS), (date(2026, 2, 28), Outcome.BLOCK)]
+)
+def test_a_part_older_than_its_bound_is_blocked(day: date, expected: Outcome) -> None:
+    # 1 May less 60 days is 2 March: the end of 1 March is just young enough
+    outcomes = _outcomes(_evidence(tasks=[_task(newest_training_day=day)]))
+    assert outcomes["freshness:click.newest_training_row:all"] is expected
+
+
+def test_a_slow_part_has_its_own_bound() -> None:
+    gates = Gates.model_validate({"freshness": {"newest_training_row": "P7D", "parts": {"click": "P90D"}}})
+    assert _outcomes(_evidence(), gates)["freshness:click.newest_training_row:all"] is Outcome.PASS
+
+
+def test_a_verdict_comes_back_from_json_as_it_was() -> None:
+    for verdict in judge_release(Gates(), _evidence()):
+        assert TypeAdapter(Verdict).validate_json(json.dumps(verdict.to_json())) == verdict

@@ -1,0 +1,128 @@
+"""The model gate: what an order loses inside requests, in which segment, and against which floor."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from tasks.contracts.gates import ModelGate
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
+from tasks.promotion.gates.model import judge_models
+
+NOTHING = Estimate(0.0, -0.001, 0.001, 900)
+LOST = Estimate(0.14, 0.12, 0.16, 900)
+AUC = Estimate(0.80, 0.78, 0.82, 900)
+
+
+def task(kind: str = "binary", **figures: Estimate) -> TaskEvidence:
+    by_metric = {(metric, "all"): estimate for metric, estimate in figures.items()}
+    return TaskEvidence("click", kind, 50_000, 900, by_metric, date(2026, 4, 10), "run-1")
+
+
+def comparison(**changes: object) -> ChampionComparison:
+    equal = ChampionComparison(
+        task="click", auc_drop=NOTHING, normalized_entropy_rise=NOTHING, auc_by_request_drop=NOTHING
+    )
+    return equal.model_copy(update=changes)
+
+
+def segment(name: str, drop: Estimate | None, rise: Estimate = NOTHING) -> SegmentComparison:
+    return SegmentComparison(segment=name, auc_by_request_drop=drop, normalized_entropy_rise=rise)
+
+
+def judged(
+    comparisons: Sequence[ChampionComparison] | None, of: TaskEvidence | None = None
+) -> dict[str, Verdict]:
+    found = judge_models(ModelGate(), [of or task(auc=AUC)], comparisons, simulation="run-2")
+    return {verdict.of: verdict for verdict in found}
+
+
+def test_an_order_lost_inside_requests_blocks_though_the_pooled_auc_rose() -> None:
+    rose = Estimate(-0.01, -0.012, -0.008, 900)
+    verdicts = judged([comparison(auc_by_request_drop=LOST, auc_drop=rose)])
+    order = verdicts["click.auc_by_request_drop"]
+    assert order.outcome is Outcome.BLOCK
+    assert "pooled AUC fell by -0.01 [-0.012, -0.008]" in order.reason
+    assert "click.auc_drop" not in verdicts
+
+
+def test_a_pooled_auc_that_falls_is_shown_and_holds_nothing() -> None:
+    verdicts = judged([comparison(auc_drop=LOST)])
+    assert {verdict.outcome for verdict in verdicts.values()} == {Outcome.PASS}
+    assert "pooled AUC fell by 0.14" in verdicts["click.auc_by_request_drop"].reason
+
+
+@pytest.mark.parametrize(
+    "inside", [None, UNKNOWN_ESTIMATE], ids=["request-level", "too few pairs inside requests"]
+)
+def test_without_pairs_inside_requests_the_pooled_auc_is_judged(inside: Estimate | None) -> None:
+    verdicts = judged([comparison(auc_by_request_drop=inside, auc_drop=LOST)])
+    assert verdicts["click.auc_drop"].outcome is Outcome.BLOCK
+    assert ("too few pairs" in verdicts["click.auc_drop"].reason) == (inside is not None)
+
+
+def test_a_harmed_segment_blocks_by_name_though_the_whole_passes() -> None:
+    segments = (segment("tenure=new", LOST), *(segment(f"region={i}", NOTHING) for i in range(8)))
+    verdicts = judged([comparison(segments=segments)])
+    assert verdicts["click.auc_by_request_drop at tenure=new"].outcome is Outcome.BLOCK
+    assert [v.outcome for of, v in verdicts.items() if "region" in of] == []
+    assert verdicts["click.auc_by_request_drop"].outcome is Outcome.PASS
+
+
+def test_a_segment_that_predicts_worse_blocks_too() -> None:
+    verdicts = judged([comparison(segments=(segment("tenure=new", NOTHING, rise=LOST),))])
+    assert verdicts["click.normalized_entropy_rise at tenure=new"].outcome is Outcome.BLOCK
+
+
+def test_chance_in_one_of_many_segments_blocks_nothing() -> None:
+    """A drop whose own interval lies above the bound (p .02), one of thirty."""
+    odd = Estimate(0.0255, 0.0055, 0.0455, 90)
+    alone = judged([comparison(segments=(segment("region=1", odd, UNKNOWN_ESTIMATE),))])
+    assert alone["click.auc_by_request_drop at region=1"].outcome is Outcome.BLOCK
+    fine = [segment(f"region={i}", Estimate(0.0, -0.02, 0.02, 90), UNKNOWN_ESTIMATE) for i in range(2, 31)]
+    among = judged([comparison(segments=(segment("region=1", odd, UNKNOWN_ESTIMATE), *fine))])
+    assert among["click.auc_by_request_drop at region=1"].outcome is Outcome.PASS
+
+
+def test_segments_that_pass_are_one_line_that_names_the_worst() -> None:
+    worst = Estimate(0.01, -0.03, 0.05, 90)
+    segments = (
+        segment("tenure=new", worst),
+        segment("tenure=old", NOTHING),
+        segment("tenure=unknown", UNKNOWN_ESTIMATE, UNKNOWN_ESTIMATE),
+    )
+    verdicts = judged([comparison(segments=segments)])
+    assert len(verdicts) == 3, "the order, the probability, and one line for the segments"
+    line = verdicts["click.auc_by_request_drop at tenure=new"]
+    assert line.outcome is Outcome.PASS, "a segment that cannot be told holds nothing"
+    assert line.reason.startswith("the worst of 2 segments: none is shown to lose; p ")
+    assert line.reason.endswith("; 1 more cannot be told")
+
+
+def test_where_no_segment_can_be_told_that_is_a_warning_and_no_pass() -> None:
+    unknown = segment("tenure=new", None, UNKNOWN_ESTIMATE)
+    assert judged([comparison(segments=(unknown,))])["click.segments"].outcome is Outcome.WARN
+    assert "click.segments" not in judged([comparison()])
+
+
+def test_a_first_release_must_reach_the_floor_inside_requests() -> None:
+    chance = Estimate(0.50, 0.48, 0.52, 900)
+    verdict = judged(None, task(auc=AUC, auc_by_request=chance))["click.auc_by_request"]
+    assert verdict.outcome is Outcome.BLOCK
+    assert verdict.reason == "no champion to compare with; pooled AUC 0.8 [0.78, 0.82]"
+
+
+def test_a_first_request_level_head_must_reach_it_over_all_rows() -> None:
+    assert judged(None)["click.auc"].outcome is Outcome.PASS
+    assert judged(None, task(auc=AUC, auc_by_request=UNKNOWN_ESTIMATE))["click.auc"].outcome is Outcome.PASS
+
+
+def test_a_task_that_the_champion_does_not_know_is_held_against_the_floor() -> None:
+    new = replace(task(auc=AUC), task="share")
+    verdicts = list(judge_models(ModelGate(), [new], [comparison()], simulation="run-2"))
+    assert [(v.subject, v.reason) for v in verdicts] == [
+        ("share.auc", "nothing of the shared test slice to compare with the champion")
+    ]

@@ -1,0 +1,24 @@
+"""A joint that no factor from before its days could judge is never a pass: it cannot be told, and it is said why."""
+
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.promotion.decision import Hold, Promote, decide_release
+from tasks.promotion.gates.unmeasured_joints import judge_unmeasured
+
+
+def test_each_joint_that_was_not_measured_cannot_be_told_with_the_reason() -> None:
+    (verdict,) = judge_unmeasured({"back": "No purchase from before its test days."}, run="run-1")
+    assert (verdict.gate, verdict.subject) == ("calibration", "back.joint")
+    assert verdict.outcome is Outcome.CANNOT_TELL
+    assert verdict.reason == "No purchase from before its test days."
+    assert verdict.evidence == "run-1"
+
+
+def test_it_holds_or_warns_as_the_surface_says() -> None:
+    passed = Verdict("data", "validation", "all", Outcome.PASS, "", None)
+    verdicts = [passed, *judge_unmeasured({"back": "No purchase."}, run="r")]
+    assert isinstance(decide_release(verdicts, cannot_tell="hold"), Hold)
+    assert isinstance(decide_release(verdicts, cannot_tell="warn"), Promote)
+
+
+def test_where_every_joint_was_measured_there_is_nothing_to_say() -> None:
+    assert list(judge_unmeasured({}, run="r")) == []

@@ -1,0 +1,109 @@
+"""On the command line a promotion asks for the approvals that Airflow asks for, unless the surface lets one sign.
+
+The surface of the mini feed lets whoever types a promotion sign alone; here it does not.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.errors import GateRefused
+from tasks.pipeline import recheck
+from tasks.promotion.moves import answers, promote, rollback
+from tasks.promotion.moves.rules import Answer
+from tasks.stores.workspace import Workspace
+from tests.feeds import mini
+from tests.promotion.moves.moving import moved_aliases, moves, promote_2
+
+RUN = "manual__2026-02-12T00:00:00+00:00"
+
+
+def in_airflow_alone(plain: dict[str, Any]) -> None:
+    plain["promotion"] = {}
+
+
+@pytest.fixture
+def strict(workspace: Workspace, tmp_path: Path) -> Workspace:
+    return mini.changed(workspace, tmp_path, surface=in_airflow_alone)
+
+
+def approve(workspace: Workspace, *roles: str, run: str = "", approves: bool = True) -> None:
+    evidence = promote.prepare(workspace, release=2, judge=recheck).evidence
+    for role in roles:
+        by = {"product": "ana", "safety": "sam"}[role]
+        given = Answer(role, by, approves, evidence, "" if approves else "reports rose")
+        answers.answer(workspace, given, release=2, run=run)
+
+
+def test_without_approvals_the_command_line_moves_nothing_and_says_who_is_missing_and_how_to_ask(
+    strict: Workspace,
+) -> None:
+    with pytest.raises(GateRefused) as raised:
+        promote_2(strict)
+    said = str(raised.value)
+    assert "Nobody approved for product: ana has to answer" in said
+    assert "Nobody approved for safety: sam has to answer" in said
+    assert "start the DAG home_feed__promote, where reviewers answer" in said
+    assert "equipoise approve" not in said
+    assert moved_aliases(strict) == {"champion": 1}
+
+
+def test_approvals_of_an_airflow_run_for_this_evidence_are_enough_and_the_row_says_who_signed(
+    strict: Workspace,
+) -> None:
+    approve(strict, "product", "safety", run=RUN)
+    moved = promote_2(strict).moved
+    assert moved is not None
+    assert (moved.by, moved.signed) == ("ana", "ana for product, sam for safety")
+    assert moved_aliases(strict) == {"champion": 2, "previous": 1}
+
+
+def test_each_role_counts_whatever_run_it_answered_in(strict: Workspace) -> None:
+    approve(strict, "product", run=RUN)
+    with pytest.raises(GateRefused, match="Nobody approved for safety") as raised:
+        promote_2(strict)
+    assert "for product" not in str(raised.value)
+    approve(strict, "safety")
+    assert promote_2(strict).moved is not None
+
+
+def test_a_reject_after_an_approve_counts_until_the_role_approves_again(strict: Workspace) -> None:
+    approve(strict, "product", "safety")
+    approve(strict, "safety", approves=False)
+    with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
+        promote_2(strict)
+    for _ in range(2):  # the same once more is said once
+        approve(strict, "safety")
+    assert len(moves(strict)) == 5
+    assert promote_2(strict).moved is not None
+
+
+def test_what_was_approved_before_a_rollback_does_not_promote_again(strict: Workspace) -> None:
+    """The evidence is the same as before the promotion, yet somebody went back from it."""
+    approve(strict, "product", "safety")
+    promote_2(strict)
+    rollback.run(strict, why="returns rose", by="sam")
+    with pytest.raises(GateRefused, match="Nobody approved for product"):
+        promote_2(strict)
+    approve(strict, "product", "safety")
+    assert promote_2(strict).moved is not None
+
+
+def test_what_was_approved_for_other_evidence_is_told(strict: Workspace) -> None:
+    given = Answer("product", "ana", True, "0" * 64)
+    answers.answer(strict, given, release=2, run="")
+    with pytest.raises(GateRefused, match="ana approved for product on other evidence"):
+        promote_2(strict)
+
+
+def test_an_airflow_run_is_not_helped_by_answers_of_the_command_line(strict: Workspace) -> None:
+    approve(strict, "product", "safety")
+    with pytest.raises(GateRefused, match="A step that was marked success by hand is no answer"):
+        promote_2(strict, run=RUN)
+
+
+def test_where_the_surface_lets_one_sign_the_row_says_that_it_was_one_alone(workspace: Workspace) -> None:
+    moved = promote_2(workspace).moved
+    assert moved is not None
+    assert moved.signed == "ana alone, for product and safety"

@@ -1,0 +1,175 @@
+"""A release serves a share of the traffic before it is champion, where its surface declares a canary."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.cli import main
+from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.pipeline import recheck
+from tasks.promotion import overview
+from tasks.promotion.moves import answers, promote, propose, rollback
+from tasks.promotion.moves.rules import Answer, Support
+from tasks.release import view
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+from tests.feeds import mini
+from tests.feeds.mini import NAME
+from tests.promotion.moves.moving import MODEL, forget_moves, moved_aliases, moves, promote_2
+
+CANARY = {"champion": 1, "canary": 2}
+
+
+def a_quarter(plain: dict[str, Any]) -> None:
+    plain["canary"] = {"share": 0.25}
+
+
+def a_quarter_in_airflow(plain: dict[str, Any]) -> None:
+    a_quarter(plain)
+    plain["promotion"] = {}
+
+
+@pytest.fixture
+def there(workspace: Workspace, tmp_path: Path) -> Workspace:
+    return mini.changed(workspace, tmp_path, surface=a_quarter)
+
+
+def share_of(workspace: Workspace, version: int) -> str | None:
+    registry = Registry(workspace.home)
+    return registry.tags(registry.part(MODEL, version)).get("canary_share")
+
+
+def test_it_is_the_canary_first_with_its_share_for_whoever_serves_and_then_the_champion(
+    there: Workspace,
+) -> None:
+    first = promote_2(there)
+    assert (first.champion, first.canary) == (1, 2)
+    assert first.moved is not None
+    assert (first.moved.kind.value, first.moved.share) == ("canary", 0.25)
+    assert moved_aliases(there) == CANARY
+    assert share_of(there, 2) == "0.25"
+    assert overview.read(there).moves[0].what == "canary: release 2 beside champion 1, 0.25 of the traffic"
+    assert view.show(there, "canary")["canary_share"] == 0.25
+    assert view.verify(there, "canary").problems == []
+    second = promote_2(there, stage="champion")
+    assert (second.champion, second.canary) == (2, None)
+    assert moved_aliases(there) == {"champion": 2, "previous": 1}
+    assert share_of(there, 2) is None
+    assert moves(there)[1:] == [("canary", 1, 2), ("promote", 1, 2)]
+
+
+def test_the_same_command_once_more_is_nothing_to_do_and_no_next_stage(there: Workspace) -> None:
+    promote_2(there)
+    again = promote_2(there)
+    assert (again.moved, again.canary) == (None, 2)
+    assert moved_aliases(there) == CANARY
+
+
+def test_nobody_is_asked_for_a_canary_that_is_there(there: Workspace) -> None:
+    promote_2(there)
+    with pytest.raises(GateRefused, match="is the canary already: the stage champion moves it on"):
+        promote.prepare(there, release=2, judge=recheck)
+
+
+def test_no_release_is_champion_that_was_not_the_canary(there: Workspace) -> None:
+    with pytest.raises(GateRefused, match="champion only after it was the canary, and there is none now"):
+        promote_2(there, stage="champion")
+    assert moved_aliases(there) == {"champion": 1}
+
+
+def test_each_stage_asks_for_approvals_of_its_own(workspace: Workspace, tmp_path: Path) -> None:
+    there = mini.changed(workspace, tmp_path, surface=a_quarter_in_airflow)
+
+    def approve(**asked: str) -> str:
+        case = promote.prepare(there, release=2, judge=recheck, support=Support("feed-142", **asked))
+        for role, by in (("product", "ana"), ("safety", "sam")):
+            answers.answer(there, Answer(role, by, True, case.evidence), release=2, run="")
+        return case.evidence
+
+    as_canary = approve()
+    assert promote_2(there).moved is not None
+    with pytest.raises(GateRefused, match="Nobody approved for product"):
+        promote_2(there, stage="champion")
+    assert approve(stage="champion") != as_canary
+    assert promote_2(there, stage="champion").moved is not None
+
+
+def test_the_first_champion_has_nothing_to_be_a_canary_beside(there: Workspace) -> None:
+    forget_moves(there)
+    with pytest.raises(ContractError, match="no champion beside which a canary would serve"):
+        promote_2(there, stage="canary")
+    assert promote_2(there).champion == 2
+    assert moved_aliases(there) == {"champion": 2}
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"), [("canary", "declares no canary"), ("half", "Unknown stage 'half'")]
+)
+def test_a_surface_without_canary_promotes_as_before(workspace: Workspace, stage: str, said: str) -> None:
+    with pytest.raises(ContractError, match=said):
+        promote_2(workspace, stage=stage)
+    assert promote_2(workspace, stage="champion").champion == 2
+
+
+def test_going_back_ends_the_canary_and_the_same_words_once_more_go_no_further(there: Workspace) -> None:
+    promote_2(there)
+    ended = rollback.run(there, why="hides rose", by="sam")
+    assert ended.moved is not None
+    assert (ended.moved.kind.value, ended.champion, ended.canary) == ("withdraw", 1, None)
+    assert moved_aliases(there) == {"champion": 1}
+    assert share_of(there, 2) is None
+    assert rollback.run(there, why="hides rose", by="sam").moved is None
+    with pytest.raises(ContractError, match="no previous release"):
+        rollback.run(there, why="still bad", by="sam")
+    assert moves(there)[1:] == [("canary", 1, 2), ("withdraw", 1, 2)]
+
+
+def test_a_canary_that_somebody_ended_is_not_proposed_again(there: Workspace, tmp_path: Path) -> None:
+    def propose_by_itself(plain: dict[str, Any]) -> None:
+        plain["promotion"]["propose"] = True
+
+    promote_2(there)
+    rollback.run(there, why="hides rose", by="sam")
+    proposing = mini.changed(there, tmp_path / "proposing", surface=propose_by_itself)
+    assert propose.run(proposing, release=2).why == "it was the canary before"
+
+
+def test_going_back_to_a_release_that_served_leaves_no_canary(there: Workspace) -> None:
+    promote_2(there)
+    promote_2(there, stage="champion")
+    rollback.run(there, why="returns rose", by="sam")
+    promote_2(there)
+    assert moved_aliases(there) == {"champion": 1, "previous": 1, "canary": 2}
+    rollback.run(there, why="returns rose again", by="sam", to="2")
+    assert moved_aliases(there) == {"champion": 2, "previous": 2}
+    assert share_of(there, 2) is None
+
+
+def test_a_canary_set_by_hand_is_noticed_and_going_back_ends_it(there: Workspace) -> None:
+    registry = Registry(there.home)
+    registry.set_alias(registry.part(MODEL, 2), "canary")
+    (problem,) = view.verify(there, "champion").problems
+    assert "The registry says champion = 1, canary = 2" in problem
+    with pytest.raises(StoreError, match="by hand"):
+        promote_2(there)
+    rollback.run(there, why="nobody approved it", by="sam", to="1")
+    assert moved_aliases(there) == {"champion": 1, "previous": 1}
+
+
+def test_the_command_line_says_how_far_it_moved(there: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--surfaces", str(there.surfaces), "--home", str(there.home)]
+    words = ["promote", NAME, "2", "--why", "carts rose", "--by", "ana", "--experiment", "feed-142", *where]
+    printed = []
+    for typed in (words, words, [*words, "--stage", "champion"]):
+        assert main(typed) == 0
+        printed.append(capsys.readouterr().out.splitlines())
+    signed = "signed: ana alone, for product and safety"
+    assert printed == [
+        ["canary: release 2, beside champion 1 (canary by ana: carts rose)", "share: 0.25", signed],
+        ["nothing to do: release 1 is the champion, and release 2 the canary: --stage champion moves it on"],
+        ["champion: 1 -> 2 (promote by ana: carts rose)", signed],
+    ]
+    assert main(["release", "history", NAME, *where]) == 0
+    lines = [line[27:] for line in capsys.readouterr().out.splitlines() if line[:4].strip()]
+    assert lines[1:] == ["canary    release 2 beside 1  by ana", "promote   1 -> 2  by ana"]

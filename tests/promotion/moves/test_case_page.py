@@ -1,0 +1,157 @@
+"""What a reviewer reads before answering: the verdict, what is doubtful, what changes, and what it rests on."""
+
+from dataclasses import replace
+
+from tasks.evaluation.verdicts import Outcome
+from tasks.promotion.moves.case_page import write_case
+from tasks.promotion.moves.override import Override
+from tasks.promotion.moves.rules import Case, Support, Terms
+from tasks.promotion.pages.changes import Change
+from tasks.promotion.pages.first_screen import FirstScreen
+from tasks.promotion.pages.rails import Rail
+from tasks.release.description import plain_markdown
+from tests.promotion.moves.test_rules import EVIDENCE, a_case
+from tests.promotion.pages.vocabularies import verdict
+
+NONE = Support()
+VERDICTS = (
+    verdict("data", "click.rows", Outcome.PASS, 1200, 1200, 1200),
+    verdict("model", "click.auc_drop", Outcome.PASS, 0.001, -0.002, 0.004),
+    verdict("decision", "hide_rate", Outcome.WARN, 0.05, 0.01, 0.09),
+    verdict("shadow", "overlap_at_k", Outcome.NO_RULE),
+)
+
+
+def a_rail(metric: str, outcome: str) -> Rail:
+    return Rail(metric, "", outcome, "+5.0% [+1.0%, +9.0%]", "rise of 4.0%", 50.0, 40.0, 60.0, beyond=False)
+
+
+FIRST = FirstScreen(
+    verdict="promote",
+    sentence="People hid it 5% more often.",
+    next_step="Ask.",
+    changes=(
+        Change("policy", "click 0.4 -> 1.6; share none -> 2", differs=True),
+        Change("code", "the same", differs=False),
+    ),
+    rails=(a_rail("hide_rate", "warn"), a_rail("click_rate", "pass")),
+    harmed=("Where tenure is new, people hid it 9% more often.",),
+    more_harmed=0,
+)
+
+
+def page(
+    case: Case,
+    *,
+    first: FirstScreen = FIRST,
+    why: str = "carts rose",
+    support: Support = NONE,
+    links: dict[str, str] | None = None,
+) -> str:
+    return write_case(case, VERDICTS, first, why=why, support=support, links=links or {})
+
+
+def test_the_whole_page_reads_like_this() -> None:
+    case = a_case(changed=("utility",), warnings=("decision warn: hide_rate +5.0%",))
+    links = {"release 4": "http://mlflow/4", "champion 3": "http://mlflow/3", "dossier": ""}
+    assert page(case, support=Support(experiment="feed-142"), links=links) == "\n".join(
+        [
+            "The gates say **promote** beside champion 3: 2 pass, 1 warn, 1 no_rule.",
+            "",
+            "People hid it 5% more often.",
+            "",
+            "Why: carts rose",
+            "",
+            "- decision warn: hide_rate +5.0%",
+            "",
+            "| against champion 3 | what changed |",
+            "| --- | --- |",
+            "| policy | click 0.4 -> 1.6; share none -> 2 |",
+            "| code | the same |",
+            "",
+            "| guardrail | observed | allowed | verdict |",
+            "| --- | --- | --- | --- |",
+            "| hide_rate | +5.0% [+1.0%, +9.0%] | rise of 4.0% | warn |",
+            "| click_rate | +5.0% [+1.0%, +9.0%] | rise of 4.0% | pass |",
+            "",
+            "- Harmed: Where tenure is new, people hid it 9% more often.",
+            "",
+            "It changes utility.yaml. Supported by the experiment feed-142.",
+            "",
+            "[release 4](http://mlflow/4) · [champion 3](http://mlflow/3)",
+            "",
+            f"Evidence `{EVIDENCE}`",
+        ]
+    )
+
+
+def test_a_waiver_is_shown_as_what_it_is() -> None:
+    told = page(a_case(changed=("tasks", "slate")), support=Support(waiver="a legal duty"))
+    assert "It changes tasks.yaml, slate.yaml. Without an experiment: a legal duty" in told
+
+
+def test_a_release_that_changes_no_policy_says_so() -> None:
+    assert "Tasks, utility and slate policy are those of champion 3." in page(a_case())
+
+
+def test_the_first_release_has_nothing_to_change() -> None:
+    told = page(a_case(champion=None), first=replace(FIRST, changes=()))
+    assert "**promote** without a champion: 2 pass" in told
+    assert "It is the first" in told
+    assert "what changed" not in told
+
+
+def test_a_reason_cannot_pass_for_more_of_the_page() -> None:
+    told = page(a_case(), why="carts rose\n\n## Evidence\n\n| hide_rate | -90% |")
+    assert "Why: carts rose ## Evidence | hide_rate | -90% |\n" in told
+
+
+def test_words_of_a_contract_cannot_pass_for_markup() -> None:
+    odd = replace(
+        FIRST, sentence="<img src=x>", harmed=("<script>",), changes=(Change("<b>", "a | b", differs=True),)
+    )
+    told = page(a_case(), first=odd)
+    for markup in ("<img", "<script", "<b>"):
+        assert markup not in told
+    assert "| &lt;b> | a / b |" in told
+
+
+def test_where_nobody_is_harmed_that_is_said() -> None:
+    assert "No segment is shown to be harmed." in page(a_case(), first=replace(FIRST, harmed=()))
+
+
+def test_a_page_stays_short_whatever_there_is_to_say() -> None:
+    many = replace(
+        FIRST,
+        changes=FIRST.changes * 3,
+        rails=tuple(a_rail(f"metric_{n}", "warn") for n in range(50)),
+        harmed=tuple(f"segment {n}" for n in range(8)),
+        more_harmed=20,
+    )
+    warnings = tuple(f"warning {n}" for n in range(50))
+    told = page(
+        a_case(changed=("utility",), warnings=warnings), first=many, links={"release 4": "http://mlflow/4"}
+    )
+    lines = told.splitlines()
+    assert len(lines) <= 40
+    assert "- and 47 more, in the dossier" in lines
+    assert "- and 25 more segments, in the dossier" in lines
+    assert "| metric_5 | +5.0% [+1.0%, +9.0%] | rise of 4.0% | warn |" in lines
+
+
+def test_a_canary_and_an_override_are_said_with_every_verdict_that_is_lifted() -> None:
+    over = Override(
+        "safety", "a <b>sale tonight", ("shadow block: overlap_at_k 0.2", "decision block: buy_rate")
+    )
+    lines = page(a_case(verdict="hold", terms=Terms(0.05, over))).splitlines()
+    assert "It is to be the **canary**: 0.05 of the traffic, beside champion 3." in lines
+    (asked,) = [line for line in lines if "override" in line]
+    assert asked == "An **override** is asked for by safety: a &lt;b>sale tonight. It lifts"
+    assert [line for line in lines if line.startswith("- ") and " block: " in line] == [
+        f"- {plain_markdown(verdict)}" for verdict in over.verdicts
+    ]
+
+
+def test_a_promotion_as_it_is_says_nothing_of_either() -> None:
+    assert "canary" not in page(a_case())
+    assert "override" not in page(a_case())

@@ -1,0 +1,165 @@
+"""A held release moves only by a declared role, for declared gates, with a reason, and it is written everywhere."""
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.contracts.gates import OverrideRule
+from tasks.errors import ContractError, GateRefused
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.pipeline import recheck
+from tasks.promotion.moves import answers, promote
+from tasks.promotion.moves.override import Override, is_liftable, lift_verdicts
+from tasks.promotion.moves.rules import Answer, Support
+from tasks.release import view
+from tasks.stores.audit import Audit
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+from tests.feeds import mini
+from tests.feeds.mini import NAME
+from tests.promotion.moves.moving import MODEL, moved_aliases, promote_2
+
+RULE = OverrideRule(role="lead", gates=("decision", "model", "shadow"))
+WHY = "the sale of the year begins tonight"
+
+
+def verdict(gate: str, subject: str, outcome: Outcome = Outcome.BLOCK) -> Verdict:
+    return Verdict(gate, subject, "all", outcome, "<= 1", Estimate(2.0, 1.5, 2.5, 90))
+
+
+def lift(
+    *verdicts: Verdict, rule: OverrideRule | None = RULE, cannot_tell: Literal["hold", "warn"] = "warn"
+) -> Override:
+    return lift_verdicts(verdicts, rule=rule, why=WHY, safety={"report"}, cannot_tell=cannot_tell)
+
+
+def test_each_verdict_that_holds_is_named_and_what_passes_is_not() -> None:
+    lifted = lift(verdict("decision", "buy_rate"), verdict("shadow", "overlap_at_k", Outcome.PASS))
+    assert (lifted.role, lifted.why) == ("lead", WHY)
+    assert lifted.verdicts == ("decision block: buy_rate 2 [1.5, 2.5], allowed <= 1",)
+
+
+def test_what_cannot_be_told_is_lifted_where_the_surface_lets_it_hold() -> None:
+    untold = verdict("decision", "buy_rate", Outcome.CANNOT_TELL)
+    assert len(lift(untold, cannot_tell="hold").verdicts) == 1
+    with pytest.raises(ContractError, match="nothing to override"):
+        lift(untold)
+
+
+@pytest.mark.parametrize(
+    ("gate", "subject"),
+    [
+        ("data", "validation"),
+        ("data", "buy.rows"),
+        ("lineage", "buy.task"),
+        ("policy", "hard_constraints"),
+        ("calibration", "buy.ratio"),  # not declared
+        ("decision", "report_rate"),  # a safety task
+        ("decision", "component_share:report"),
+        ("model", "report.auc_drop"),
+        ("model", "buy.auc"),  # too good to be true, or no better than a constant
+        ("model", "buy.auc_by_request of price alone"),
+        ("model", "buy.normalized_entropy"),
+    ],
+)
+def test_what_is_for_nobody_to_lift_holds_beside_what_is(gate: str, subject: str) -> None:
+    with pytest.raises(GateRefused, match="lead may lift decision, model, shadow, and never this") as raised:
+        lift(verdict("decision", "buy_rate"), verdict(gate, subject))
+    assert subject in str(raised.value)
+    assert "buy_rate" not in str(raised.value)
+
+
+def test_without_a_declaration_or_a_reason_nothing_is_lifted() -> None:
+    with pytest.raises(ContractError, match="declares no override"):
+        lift(verdict("decision", "buy_rate"), rule=None)
+    with pytest.raises(ContractError, match="needs a reason"):
+        lift_verdicts([verdict("decision", "buy_rate")], rule=RULE, why=" ", safety=(), cannot_tell="warn")
+
+
+@given(
+    st.sampled_from(["data", "lineage", "policy", "parity", "reports", "proxies", "unheard_of"]),
+    st.text(max_size=20),
+)
+def test_a_gate_that_no_contract_can_declare_is_never_lifted(gate: str, subject: str) -> None:
+    every = OverrideRule(role="lead", gates=("model", "calibration", "decision", "shadow", "freshness"))
+    held = Verdict(gate, subject, "all", Outcome.BLOCK, "", Estimate(math.nan, math.nan, math.nan, 0))
+    assert not is_liftable(held, rule=every, safety=frozenset())
+
+
+def hold_by_shadow(plain: dict[str, Any]) -> None:
+    """Ask for slates that are the champion's, and let the role that reviews safety say otherwise."""
+    plain["gates"]["shadow"]["overlap_at_k_min"] = 1.0
+    plain["override"] = {"role": "safety", "gates": ["shadow"]}
+
+
+@pytest.fixture
+def held(workspace: Workspace, tmp_path: Path) -> Workspace:
+    there = mini.changed(workspace, tmp_path, surface=hold_by_shadow)
+    with pytest.raises(GateRefused, match="held beside champion 1: shadow block: overlap_at_k"):
+        promote_2(there)
+    return there
+
+
+def approve(workspace: Workspace, *roles: str, support: Support, run: str = "") -> None:
+    evidence = promote.prepare(workspace, release=2, judge=recheck, support=support).evidence
+    for role in roles:
+        by = {"product": "ana", "safety": "sam"}[role]
+        answers.answer(workspace, Answer(role, by, True, evidence), release=2, run=run)
+
+
+def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_everywhere(
+    held: Workspace,
+) -> None:
+    with pytest.raises(
+        GateRefused, match=r"Nobody approved for product.*Nobody approved for safety"
+    ) as asked:
+        promote_2(held, override=WHY)
+    assert f"--override '{WHY}'" in str(asked.value)
+    approve(held, "product", "safety", support=Support("feed-142", override=WHY))
+    with pytest.raises(GateRefused, match="on other evidence"):
+        promote_2(held, override="another reason")
+    moved = promote_2(held, override=WHY).moved
+    assert moved is not None
+    assert moved.override is not None
+    assert moved.override.startswith(f"{WHY} (safety lifts shadow block: overlap_at_k")
+    assert moved_aliases(held) == {"champion": 2, "previous": 1}
+    assert view.show(held, "champion")["override"] == moved.override
+    assert view.history(held)[-1]["override"] == moved.override
+    registry = Registry(held.home)
+    assert registry.description(registry.part(MODEL, 2)).startswith(f"**Overridden**: {WHY}")
+    newest = max(held.reports.glob("dossier-release-2*.html"), key=lambda page: page.stat().st_mtime_ns)
+    assert f"an override of what holds it is asked for: {WHY}" in newest.read_text(encoding="utf-8")
+    assert Audit(held.home, NAME).entries()[-1] == moved
+
+
+def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Workspace) -> None:
+    """What was approved before the gates became stricter names no override."""
+    given = promote.prepare(held, release=2, judge=recheck, support=Support("feed-142", override=WHY)).terms
+    assert given.override is not None
+    for role, by in (("product", "ana"), ("safety", "sam")):
+        answers.answer(held, Answer(role, by, True, "e" * 64), release=2, run="")
+    with pytest.raises(GateRefused, match="on other evidence"):
+        promote_2(held, override=WHY)
+
+
+def test_what_the_gates_let_through_is_not_overridden(workspace: Workspace, tmp_path: Path) -> None:
+    def declare(plain: dict[str, Any]) -> None:
+        plain["override"] = {"role": "safety", "gates": ["shadow"]}
+
+    with pytest.raises(ContractError, match="No verdict holds the release"):
+        promote_2(mini.changed(workspace, tmp_path, surface=declare), override=WHY)
+
+
+def test_data_that_cannot_be_told_hold_whatever_is_said(workspace: Workspace, tmp_path: Path) -> None:
+    def ask_more(plain: dict[str, Any]) -> None:
+        hold_by_shadow(plain)
+        plain["gates"]["data"]["rows"] = 10**9
+        plain["gates"]["cannot_tell"] = "hold"
+
+    with pytest.raises(GateRefused, match="safety may lift shadow, and never this: data cannot_tell"):
+        promote_2(mini.changed(workspace, tmp_path, surface=ask_more), override=WHY)
+    assert moved_aliases(workspace) == {"champion": 1}

@@ -1,0 +1,350 @@
+"""A release becomes champion for a reason, with its evidence, once.
+
+The second release of the mini feed changes the utility policy of the first.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.cli import main
+from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.pipeline import recheck
+from tasks.promotion.moves import answers, promote, rollback
+from tasks.promotion.moves.promote import MoveResult
+from tasks.promotion.moves.rules import Answer, Case, Mover, Question
+from tasks.release import step as release
+from tasks.release import view as release_view
+from tasks.release.trained import Trained
+from tasks.stores import releases
+from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+from tests.feeds import mini
+from tests.feeds.mini import AS_OF, NAME
+from tests.promotion.moves.moving import MODEL, TESTED, forget_moves, moved_aliases, moves, promote_2
+
+RUN = "manual__2026-02-12T00:00:00+00:00"
+
+
+def prepare(workspace: Workspace, release: str | int = 2) -> Case:
+    return promote.prepare(workspace, release=release, judge=recheck)
+
+
+def approve(workspace: Workspace, evidence: str, *roles: str) -> None:
+    for role in roles:
+        by = {"product": "ana", "safety": "sam"}[role]
+        answers.answer(workspace, Answer(role, by, True, evidence), release=2, run=RUN)
+
+
+def test_the_champion_becomes_previous_and_one_row_keeps_why_and_by_what_evidence(
+    workspace: Workspace,
+) -> None:
+    case = prepare(workspace, "challenger")
+    assert (case.release, case.champion, case.verdict, case.changed) == (2, 1, "promote", ("utility",))
+    result = promote_2(workspace)
+    assert moved_aliases(workspace) == {"champion": 2, "previous": 1}
+    assert result.champion == 2
+    assert result.moved == Audit(workspace.home, NAME).last_move()
+    assert result.moved is not None
+    kept = (result.moved.by, result.moved.why, result.moved.experiment, result.moved.evidence)
+    assert kept == ("ana", "carts rose", "feed-142", case.evidence)
+
+
+def test_the_same_promotion_once_more_is_nothing_to_do(workspace: Workspace) -> None:
+    promote_2(workspace)
+    assert promote_2(workspace) == MoveResult(2, None)
+    assert moves(workspace)[1:] == [("promote", 1, 2)]
+
+
+def test_evidence_is_the_same_whoever_looks_and_another_beside_another_champion(workspace: Workspace) -> None:
+    beside_1 = prepare(workspace).evidence
+    assert prepare(workspace).evidence == beside_1
+    forget_moves(workspace)
+    assert prepare(workspace).evidence != beside_1
+
+
+def test_a_changed_policy_is_not_promoted_without_experiment_or_waiver(workspace: Workspace) -> None:
+    with pytest.raises(ContractError, match=r"changes utility\.yaml of champion 1"):
+        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=recheck)
+    assert moved_aliases(workspace) == {"champion": 1}
+
+
+@pytest.mark.parametrize("why", ["", "  "])
+def test_without_a_reason_nothing_moves(workspace: Workspace, why: str) -> None:
+    with pytest.raises(ContractError, match="needs a reason"):
+        promote.run(workspace, release=2, why=why, by=Mover("ana"), judge=recheck, support=TESTED)
+    assert moved_aliases(workspace) == {"champion": 1}
+
+
+def test_a_version_that_does_not_exist_is_named(workspace: Workspace) -> None:
+    with pytest.raises(ContractError, match="Unknown version '17'"):
+        promote.run(workspace, release=17, why="carts rose", by=Mover("ana"), judge=recheck)
+
+
+def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    """The release was let through when it was made; its surface asks for more since."""
+
+    def ask_more(plain: dict[str, Any]) -> None:
+        plain["gates"]["data"]["rows"] = 10**9
+        plain["gates"]["cannot_tell"] = "hold"
+
+    with pytest.raises(GateRefused, match="held beside champion 1: data cannot_tell"):
+        promote_2(mini.changed(workspace, tmp_path, surface=ask_more))
+    assert moved_aliases(workspace) == {"champion": 1}
+    assert prepare(workspace).verdict == "promote"
+
+
+def loosen(plain: dict[str, Any]) -> None:
+    plain["base_rates"]["click_30m"] = [0.05, 0.3]
+    plain["reviewers"]["safety"].append("eve")
+    plain["gates"]["data"]["rows"] = 1
+    plain["gates"]["freshness"]["newest_training_row"] = "P90D"
+
+
+LOOSENED = (
+    "gates.data.rows 100 -> 1",
+    "gates.freshness.newest_training_row P60D -> P90D",
+    "base_rates.click_30m to 0.2 -> 0.3",
+    "reviewers.safety none -> eve",
+)
+
+
+def test_loosened_gates_ask_for_approvals_and_are_named_everywhere(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    there = mini.changed(workspace, tmp_path, surface=loosen)
+    before = {file: file.read_bytes() for file in workspace.reports.glob("dossier-*")}
+    case = prepare(there)
+    assert case.loosened == LOOSENED
+    assert case.warnings[:4] == tuple(f"loosened since the release was made: {bound}" for bound in LOOSENED)
+    assert case.evidence != prepare(workspace).evidence
+    with pytest.raises(
+        GateRefused, match=r"surface\.yaml was loosened since release 2 was made: gates\.data\.rows 100"
+    ):
+        promote_2(there)
+    with pytest.raises(GateRefused, match="Nobody approved for product"):
+        promote_2(there, run=RUN)
+    approve(there, case.evidence, "product", "safety")
+    moved = promote_2(there, run=RUN).moved
+    assert moved is not None
+    assert moved.loosened == "; ".join(LOOSENED)
+    assert {file: file.read_bytes() for file in before} == before, "no dossier is overwritten"
+    written = set(workspace.reports.glob("dossier-*.json")) - before.keys()
+    assert any("data.rows 100 -> 1" in file.read_text(encoding="utf-8") for file in written)
+
+
+def test_who_was_named_a_reviewer_since_the_release_was_made_cannot_approve_it(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """Naming oneself a reviewer is a change of the rules: others have to approve it."""
+    there = mini.changed(workspace, tmp_path, surface=loosen)
+    evidence = prepare(there).evidence
+    with pytest.raises(ContractError, match=r"eve reviews safety only since release 2 was made.*: sam may"):
+        answers.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
+    assert Audit(workspace.home, NAME).entries()[1:] == ()
+
+
+def test_a_role_whose_reviewers_are_all_new_is_answered_for_by_nobody(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    def replace_safety(plain: dict[str, Any]) -> None:
+        plain["reviewers"]["safety"] = ["eve"]
+
+    there = mini.changed(workspace, tmp_path, surface=replace_safety)
+    evidence = prepare(there).evidence
+    with pytest.raises(ContractError, match=r"nobody may answer\. A retrain makes a release that eve may"):
+        answers.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
+    approve(there, evidence, "product")
+    with pytest.raises(GateRefused, match="Nobody approved for safety"):
+        promote_2(there, run=RUN)
+
+
+def test_stricter_gates_ask_for_no_approval(workspace: Workspace, tmp_path: Path) -> None:
+    def tighten(plain: dict[str, Any]) -> None:
+        plain["gates"]["data"]["rows"] = 101
+
+    assert prepare(mini.changed(workspace, tmp_path, surface=tighten)).loosened == ()
+
+
+@pytest.mark.parametrize("step", ["validate", "release", "simulate", "shadow"])
+def test_evidence_that_somebody_edited_promotes_nothing(workspace: Workspace, step: str) -> None:
+    client = Registry(workspace.home).client
+    uris = [client.get_run(run).info.artifact_uri for run in mini.step_runs(workspace, step)]
+    files = [Path(uri.removeprefix("file://")) / "evidence.json" for uri in uris]
+    before = {file: file.read_text(encoding="utf-8") for file in files}
+    for file, text in before.items():
+        file.write_text(text.replace("1", "0", 1), encoding="utf-8")
+    try:
+        with pytest.raises(StoreError, match=r"evidence\.json of run .* is not what its step wrote"):
+            promote_2(workspace)
+    finally:
+        for file, text in before.items():
+            file.write_text(text, encoding="utf-8")
+    assert moved_aliases(workspace) == {"champion": 1}
+
+
+def test_a_release_under_other_contracts_than_are_in_force_is_refused(workspace: Workspace) -> None:
+    """Release 1 was made under version 1 of the utility policy."""
+    with pytest.raises(GateRefused, match=r"made under another utility\.yaml than is in force now"):
+        prepare(workspace, 1)
+
+
+def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Workspace) -> None:
+    parts = [Trained(task, 1, 1) for task in workspace.contracts.tasks.order()]
+    snapshot = releases.release_manifest(workspace, 1).snapshot.id
+    made = release.run(workspace, as_of=AS_OF, snapshot=snapshot, parts=parts, backfill=True)
+    Registry(workspace.home).set_tags(releases.release_part(workspace, made.version), {"verdict": "promote"})
+    with pytest.raises(ContractError, match="made by a backfill"):
+        promote.run(
+            workspace,
+            release=made.version,
+            why="it looks good",
+            by=Mover("ana"),
+            judge=recheck,
+            support=TESTED,
+        )
+    assert Registry(workspace.home).aliases(MODEL) == {"champion": 1, "challenger": 2}
+
+
+def test_a_release_that_was_never_judged_is_refused(workspace: Workspace) -> None:
+    registry, part = Registry(workspace.home), releases.release_part(workspace, 2)
+    verdict = registry.tags(part)["verdict"]
+    registry.client.delete_model_version_tag(MODEL, "2", "verdict")
+    try:
+        with pytest.raises(GateRefused, match="was never judged"):
+            promote_2(workspace)
+    finally:
+        registry.set_tags(part, {"verdict": verdict})
+
+
+def test_an_airflow_run_moves_when_every_role_approved_what_it_was_shown(workspace: Workspace) -> None:
+    approve(workspace, prepare(workspace).evidence, "product", "safety")
+    assert promote_2(workspace, run=RUN).moved is not None
+    assert moves(workspace)[1:] == [("approve", 1, 2), ("approve", 1, 2), ("promote", 1, 2)]
+
+
+def test_an_airflow_run_without_every_answer_moves_nothing(workspace: Workspace) -> None:
+    approve(workspace, prepare(workspace).evidence, "product")
+    with pytest.raises(GateRefused, match="Nobody approved for safety: sam has to answer"):
+        promote_2(workspace, run=RUN)
+    with pytest.raises(GateRefused, match="Nobody approved for product"):
+        promote_2(workspace, run="another run")
+    assert moved_aliases(workspace) == {"champion": 1}
+
+
+def test_an_answer_needs_a_reviewer_of_the_role_and_a_rejection_a_reason(workspace: Workspace) -> None:
+    ana, sam = Answer("safety", "ana", True, "e"), Answer("safety", "sam", False, "e", why=" ")
+    with pytest.raises(ContractError, match=r"ana is no reviewer of safety; surface\.yaml names sam"):
+        answers.answer(workspace, ana, release=2, run=RUN)
+    with pytest.raises(ContractError, match="rejects release 2 without a reason"):
+        answers.answer(workspace, sam, release=2, run=RUN)
+    assert len(moves(workspace)) == 1
+
+
+def test_a_rejection_is_kept_with_who_and_why_and_nothing_moves(workspace: Workspace) -> None:
+    evidence = prepare(workspace).evidence
+    approve(workspace, evidence, "product")
+    for _ in range(2):  # a step that is repeated says it once
+        reply = Answer("safety", "sam", False, evidence, why="reports rose")
+        answers.answer(workspace, reply, release=2, run=RUN)
+    with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
+        promote_2(workspace, run=RUN)
+    *_, rejected = release_view.history(workspace)
+    assert (rejected["kind"], rejected["by"], rejected["why"]) == ("reject", "sam", "reports rose")
+    assert len(moves(workspace)) == 3
+    assert moved_aliases(workspace) == {"champion": 1}
+
+
+def test_a_role_that_nobody_answered_for_in_time_is_one_row_of_the_audit_and_moves_nothing(
+    workspace: Workspace,
+) -> None:
+    evidence = prepare(workspace).evidence
+    approve(workspace, evidence, "product")
+    question = Question("safety", 2, evidence, RUN)
+    for _ in range(2):  # a step that is repeated says it once
+        answers.time_out(workspace, question, waited=timedelta(days=3))
+    *_, unanswered = release_view.history(workspace)
+    found = (unanswered["kind"], unanswered["by"], unanswered["role"], unanswered["why"])
+    assert found == ("time-out", "nobody", "safety", "no answer within 3 days")
+    assert (unanswered["to"], unanswered["evidence"], unanswered["run"]) == (2, evidence, RUN)
+    assert len(moves(workspace)) == 3
+    with pytest.raises(GateRefused, match="Nobody approved for safety: sam has to answer"):
+        promote_2(workspace, run=RUN)
+    assert moved_aliases(workspace) == {"champion": 1}
+
+
+def test_who_answers_when_asked_again_after_a_time_out_has_answered(workspace: Workspace) -> None:
+    evidence = prepare(workspace).evidence
+    answers.time_out(workspace, Question("safety", 2, evidence, RUN), waited=timedelta(days=3))
+    approve(workspace, evidence, "product", "safety")
+    assert promote_2(workspace, run=RUN).moved is not None
+
+
+def test_an_approval_does_not_outlive_its_evidence(workspace: Workspace) -> None:
+    """What was approved beside no champion is not approved beside champion 1."""
+    forget_moves(workspace)
+    approve(workspace, prepare(workspace).evidence, "product", "safety")
+    releases.alias_moves(workspace).add(
+        lambda entries, aliases: Entry(Kind.PROMOTE, "bo", 1, aliases.get("champion"), "first", "e")
+    )
+    with pytest.raises(GateRefused, match="ana approved for product on other evidence"):
+        promote_2(workspace, run=RUN)
+    assert moved_aliases(workspace) == {"champion": 1}
+
+
+def test_an_approved_run_that_is_repeated_after_a_rollback_does_not_promote_again(
+    workspace: Workspace,
+) -> None:
+    approve(workspace, prepare(workspace).evidence, "product", "safety")
+    promote_2(workspace, run=RUN)
+    rollback.run(workspace, why="returns rose", by="sam")
+    assert promote_2(workspace, run=RUN) == MoveResult(1, None)
+    assert moved_aliases(workspace)["champion"] == 1
+
+
+def test_the_command_line_promotes_rolls_back_and_tells_the_history(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
+    assert main(["promote", NAME, "2", "--why", "carts rose", *where]) == 2
+    assert "name the online experiment" in capsys.readouterr().err
+    words = ["--why", "carts rose", "--by", "ana", "--experiment", "feed-142"]
+    assert main(["promote", NAME, "2", *words, *where]) == 0
+    moved = "champion: 1 -> 2 (promote by ana: carts rose)\nsigned: ana alone, for product and safety\n"
+    assert capsys.readouterr().out == moved
+    assert main(["promote", NAME, "2", *words, *where]) == 0
+    assert capsys.readouterr().out == "nothing to do: release 2 is the champion\n"
+    assert main(["rollback", NAME, "--why", "returns rose", "--by", "sam", *where]) == 0
+    assert capsys.readouterr().out == "champion: 2 -> 1 (rollback by sam: returns rose)\n"
+    assert main(["release", "history", NAME, *where]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line[27:] for line in told if line[:4].strip()] == [
+        "promote   none -> 1  by ana",
+        "promote   1 -> 2  by ana",
+        "rollback  2 -> 1  by sam",
+    ]
+    assert "    experiment: feed-142" in told
+
+
+def test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted(workspace: Workspace) -> None:
+    """MLflow's database was lost and the audit kept: release 2 of then is another than release 2 of now."""
+    forget_moves(workspace)
+    audit = Audit(workspace.home, NAME)
+    then = Entry(Kind.PROMOTE, "ana", 2, None, "the champion of then", "e", sha256="f" * 64)
+    audit.append(then, seen=audit.read())
+    for promotion in (lambda: promote_2(workspace), lambda: prepare(workspace)):
+        with pytest.raises(StoreError, match="The registry is younger than the audit"):
+            promotion()
+    assert moved_aliases(workspace) == {}
+
+
+@pytest.mark.parametrize("by", [" ", "", "ana\n   7  2026-07-06 08:11:02  promote"])
+def test_nobody_and_a_row_of_the_history_are_no_names(workspace: Workspace, by: str) -> None:
+    with pytest.raises(ContractError, match="'by'"):
+        promote.run(workspace, release=2, why="carts rose", by=Mover(by), judge=recheck)
+    with pytest.raises(ContractError, match="'by'"):
+        rollback.run(workspace, why="returns rose", by=by)
+    assert len(moves(workspace)) == 1

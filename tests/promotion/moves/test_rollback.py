@@ -1,0 +1,132 @@
+"""A champion goes back to what served before, for a reason and without a gate, and the audit says so."""
+
+import signal
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tasks.errors import ContractError, StoreError
+from tasks.pipeline import recheck
+from tasks.promotion.moves import promote, rollback
+from tasks.promotion.moves.rules import Mover
+from tasks.release import view as release_view
+from tasks.stores import delta, releases
+from tasks.stores.audit import SCHEMA, Audit, Entry, Kind
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+from tasks.training import plan
+from tests.feeds import mini
+from tests.feeds.mini import LATER, NAME
+from tests.promotion.moves.moving import MODEL, TESTED, moved_aliases, moves, promote_2
+
+
+def test_a_rollback_goes_back_and_a_second_one_changes_nothing(workspace: Workspace) -> None:
+    promote_2(workspace)
+    assert rollback.run(workspace, why="returns rose", by="sam").champion == 1
+    assert rollback.run(workspace, why="returns rose", by="sam").moved is None
+    assert moves(workspace)[1:] == [("promote", 1, 2), ("rollback", 2, 1)]
+    assert moved_aliases(workspace) == {"champion": 1, "previous": 1}
+
+
+def test_a_rollback_that_was_killed_three_times_makes_one_move(workspace: Workspace, tmp_path: Path) -> None:
+    second = Entry(Kind.PROMOTE, "ana", 2, 1, "carts rose", "of no evidence")
+    releases.alias_moves(workspace).add(lambda entries, aliases: second)
+    where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
+    words = ["rollback", NAME, "--why", "returns rose", "--by", "sam", *where]
+    ends = mini.run_killed(words, [("", 0.0), ("", 0.15), ("", 0.4)], tmp_path / "killed")
+    assert (ends[0], ends[-1]) == (-signal.SIGKILL, 0)
+    assert moves(workspace)[1:] == [("promote", 1, 2), ("rollback", 2, 1)]
+    assert moved_aliases(workspace) == {"champion": 1, "previous": 1}
+
+
+@pytest.mark.parametrize("why", ["", "  "])
+def test_without_a_reason_nothing_goes_back(workspace: Workspace, why: str) -> None:
+    with pytest.raises(ContractError, match="needs a reason"):
+        rollback.run(workspace, why=why, by="ana")
+    assert moved_aliases(workspace) == {"champion": 1}
+
+
+def test_an_airflow_run_goes_back_at_most_once(workspace: Workspace) -> None:
+    promote_2(workspace)
+    assert rollback.run(workspace, why="returns rose", by="sam", asked_by="run-1").champion == 1
+    promote_2(workspace)
+    assert rollback.run(workspace, why="returns rose", by="sam", asked_by="run-1").moved is None
+    assert moved_aliases(workspace)["champion"] == 2
+
+
+def test_there_is_no_going_back_where_nothing_was_before(untouched: Workspace) -> None:
+    with pytest.raises(ContractError, match="no previous release"):
+        rollback.run(untouched, why="returns rose", by="sam")
+
+
+def test_a_release_that_never_served_is_nothing_to_go_back_to(workspace: Workspace) -> None:
+    with pytest.raises(ContractError, match="was never champion"):
+        rollback.run(workspace, why="returns rose", by="sam", to="2")
+
+
+def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Registry(workspace.home)
+    registry.set_alias(registry.part(MODEL, 2), "champion")
+    by_hand = "The registry says champion = 2; by the last audited move it is champion = 1"
+    (problem,) = release_view.verify(workspace, 2).problems
+    assert problem.startswith(f"Somebody moved an alias of {MODEL} by hand. {by_hand}.")
+    plan.run(workspace, as_of=LATER)
+    assert f"Somebody moved an alias of {MODEL} by hand. {by_hand}" in caplog.text
+    with pytest.raises(StoreError, match="Put it right with `equipoise rollback home_feed --to VERSION"):
+        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=recheck, support=TESTED)
+    registry.set_alias(registry.part(MODEL, 1), "previous")
+    with pytest.raises(StoreError, match="Say with --to VERSION"):
+        rollback.run(workspace, why="nobody approved it", by="sam")
+    assert rollback.run(workspace, why="nobody approved it", by="sam", to="1").champion == 1
+    assert release_view.verify(workspace, 1).problems == []
+    assert moves(workspace)[1:] == [("rollback", 2, 1)]
+
+
+def test_a_move_by_hand_can_be_taken_into_the_audit(workspace: Workspace) -> None:
+    registry = Registry(workspace.home)
+    registry.set_alias(registry.part(MODEL, 2), "champion")
+    rollback.run(workspace, why="moved by hand while Airflow was down", by="ana", to="champion")
+    assert moves(workspace)[1:] == [("rollback", 2, 2)]
+    assert release_view.verify(workspace, 2).problems == []
+
+
+def test_with_a_torn_audit_one_rollback_is_enough_and_needs_no_version(workspace: Workspace) -> None:
+    promote_2(workspace)
+    path = Audit(workspace.home, NAME).path
+    assert isinstance(path, Path)
+    newest = max((path / "_delta_log").glob("*.json"))
+    newest.write_bytes(newest.read_bytes()[:50])
+    with pytest.raises(StoreError, match="`equipoise rollback home_feed --to VERSION --why TEXT`, once"):
+        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=recheck, support=TESTED)
+    assert "cannot be read" in release_view.verify(workspace, 2).problems[0]
+    assert rollback.run(workspace, why="returns rose", by="sam").champion == 1
+    assert moves(workspace) == [("rollback", 2, 1)]
+    assert moved_aliases(workspace) == {"champion": 1, "previous": 1}
+    assert release_view.verify(workspace, 1).problems == []
+
+
+def test_a_lost_audit_makes_no_way_for_a_release_that_no_alias_means(workspace: Workspace) -> None:
+    Audit(workspace.home, NAME).set_aside()
+    with pytest.raises(ContractError, match="was never champion"):
+        rollback.run(workspace, why="it looks good", by="sam", to="2")
+    assert rollback.run(workspace, why="the audit is lost", by="sam", to="champion").champion == 1
+    assert release_view.verify(workspace, 1).problems == []
+
+
+def test_a_row_that_was_changed_in_place_is_shown_as_such(workspace: Workspace) -> None:
+    promote_2(workspace)
+    audit = Audit(workspace.home, NAME)
+    first, second = audit.entries()
+    audit.set_aside()
+    delta.append(audit.path, pa.Table.from_pylist([asdict(replace(first, by="max")), asdict(second)], SCHEMA))
+    assert [row["problem"] for row in release_view.history(workspace)] == [
+        "row 0, or a row before it, is not what was written",
+        None,
+    ]
+    with pytest.raises(StoreError, match="is not what was written: row 0"):
+        promote_2(workspace)
+    assert "is not what was written: row 0" in release_view.verify(workspace, 2).problems[0]

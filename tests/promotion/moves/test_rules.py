@@ -1,0 +1,98 @@
+import pytest
+
+from tasks.errors import ContractError, GateRefused
+from tasks.promotion.moves.rules import (
+    Answer,
+    Case,
+    Support,
+    changed_contracts,
+    refuse_verdict,
+    require_answers,
+    require_support,
+)
+
+REVIEWERS = {"product": ("ana", "bo"), "safety": ("sam",)}
+EVIDENCE, OTHER = "e" * 64, "f" * 64
+BOTH = (Answer("product", "ana", True, EVIDENCE), Answer("safety", "sam", True, EVIDENCE))
+
+
+def a_case(**changes: object) -> Case:
+    plain = {"release": 4, "champion": 3, "verdict": "promote"}
+    rest = {"reasons": (), "warnings": (), "changed": (), "evidence": EVIDENCE}
+    return Case(**{**plain, **rest, **changes})  # type: ignore[arg-type]  # a table of fields
+
+
+@pytest.mark.parametrize("changed", ["tasks", "utility", "slate"])
+def test_a_contract_with_another_digest_is_a_change(changed: str) -> None:
+    champion = {"surface": "s", "tasks": "t", "utility": "u", "slate": "l"}
+    assert changed_contracts(champion | {changed: "x"}, champion) == (changed,)
+
+
+def test_another_surface_yaml_is_no_change_of_what_people_get() -> None:
+    champion = {"surface": "s", "tasks": "t", "utility": "u", "slate": "l"}
+    assert changed_contracts(champion | {"surface": "x"}, champion) == ()
+
+
+def test_a_held_release_is_refused_with_its_first_reasons() -> None:
+    reasons = tuple(f"reason {n}" for n in range(5))
+    with pytest.raises(GateRefused, match="beside champion 3: reason 0; reason 1; reason 2 and 2 more"):
+        refuse_verdict(a_case(verdict="hold", reasons=reasons))
+
+
+def test_a_release_that_its_gates_let_through_is_not_refused() -> None:
+    case = a_case()
+    refuse_verdict(case)
+    assert case.verdict == "promote"
+
+
+def test_changed_policies_want_an_experiment_or_a_waiver() -> None:
+    case = a_case(changed=("tasks", "utility"))
+    with pytest.raises(ContractError, match=r"changes tasks\.yaml and utility\.yaml of champion 3"):
+        require_support(case, Support())
+    for support in (Support(experiment="feed-142"), Support(waiver="no traffic yet")):
+        require_support(case, support)
+
+
+def test_the_same_policies_want_neither() -> None:
+    require_support(a_case(), Support())
+
+
+def test_an_experiment_and_a_waiver_exclude_each_other() -> None:
+    with pytest.raises(ContractError, match="exclude each other"):
+        require_support(a_case(), Support("feed-142", "no traffic yet"))
+
+
+def test_one_approval_of_each_role_is_enough() -> None:
+    require_answers(REVIEWERS, BOTH, evidence=EVIDENCE)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_role_without_an_answer_is_named_with_its_reviewers(missing: int) -> None:
+    role, users = (("product", "ana or bo"), ("safety", "sam"))[missing]
+    with pytest.raises(GateRefused, match=f"Nobody approved for {role}: {users} has to answer"):
+        require_answers(REVIEWERS, BOTH[:missing] + BOTH[missing + 1 :], evidence=EVIDENCE)
+
+
+def test_a_rejection_is_told_with_who_and_why() -> None:
+    answers = (BOTH[0], Answer("safety", "sam", False, EVIDENCE, "reports rose"))
+    with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
+        require_answers(REVIEWERS, answers, evidence=EVIDENCE)
+
+
+def test_the_newest_answer_of_a_role_counts() -> None:
+    rejected = Answer("safety", "sam", False, EVIDENCE, "reports rose")
+    require_answers(REVIEWERS, (rejected, *BOTH), evidence=EVIDENCE)
+    with pytest.raises(GateRefused, match="rejects"):
+        require_answers(REVIEWERS, (*BOTH, rejected), evidence=EVIDENCE)
+
+
+def test_an_approval_by_somebody_who_is_no_reviewer_of_the_role_is_refused() -> None:
+    answers = (BOTH[0], Answer("safety", "ana", True, EVIDENCE))
+    with pytest.raises(GateRefused, match="ana answered for safety; its reviewers are sam"):
+        require_answers(REVIEWERS, answers, evidence=EVIDENCE)
+
+
+def test_an_approval_of_other_evidence_is_refused() -> None:
+    answers = (BOTH[0], Answer("safety", "sam", True, OTHER))
+    with pytest.raises(GateRefused, match="sam approved for safety on other evidence"):
+        require_answers(REVIEWERS, answers, evidence=EVIDENCE)

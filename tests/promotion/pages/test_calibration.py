@@ -1,0 +1,95 @@
+"""What the dossier shows of calibration: ratios beside the band, tasks with their segments, terms of the utility."""
+
+import math
+from collections.abc import Sequence
+from datetime import date
+
+from tasks.evaluation.figures import SegmentCounts, TaskEvidence
+from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
+from tasks.promotion.pages.calibration import draw_ratios, task_calibrations, utility_sensitivity
+from tasks.release.sensitivity import Sensitivity
+
+NAN = Estimate(math.nan, math.nan, math.nan, 0)
+
+
+def nine_rows(seen: Sequence[float]) -> Estimate:
+    value, low, high = seen
+    return Estimate(value, low, high, 9)
+
+
+def ratio(outcome: Outcome, *seen: float, segment: str = "all") -> Verdict:
+    return Verdict(
+        "calibration",
+        "click.calibration_ratio",
+        segment,
+        outcome,
+        "0.8 to 1.25",
+        nine_rows(seen),
+        task="click",
+        allowed=Bounds(0.8, 1.25),
+    )
+
+
+def term(task: str, share: float, *error: float) -> Sensitivity:
+    of = nine_rows(error) if error else NAN
+    return Sensitivity(task, -2.0, None, 0.1, NAN, Estimate(1.1, 1.0, 1.2, 9), 1.0, of, share)
+
+
+def task(kind: str = "binary") -> TaskEvidence:
+    figures = {
+        ("calibration_ratio", "all"): Estimate(1.0, 0.9, 1.1, 9),
+        ("smooth_ece", "all"): Estimate(0.01, math.nan, math.nan, 9),
+    }
+    counts = {"all": SegmentCounts(500, 90), "source=ads": SegmentCounts(120, 30)}
+    return TaskEvidence("click", kind, 500, 90, figures, date(2026, 3, 1), "run-1", counts)
+
+
+def test_ratios_lie_on_a_log_scale_that_ends_at_a_half_and_at_two() -> None:
+    chart = draw_ratios(
+        [ratio(Outcome.PASS, 1.0, 0.5, 2.0), ratio(Outcome.BLOCK, 0.0, 0.0, 8.0, segment="s=a")]
+    )
+    assert chart is not None
+    assert [(m.low, m.value, m.high) for m in chart.marks] == [(360, 610, 860), (360, 360, 860)]
+    assert [(m.name, m.tone) for m in chart.marks] == [("click", "pass"), ("click s=a", "block")]
+    assert chart.band == (529.5, 690.5)  # 610 -+ 250 log2(1.25)
+
+
+def test_a_ratio_that_nobody_can_tell_is_not_drawn() -> None:
+    assert draw_ratios([ratio(Outcome.CANNOT_TELL, 1.0, math.nan, 2.0)]) is None
+
+
+def test_heads_that_claim_no_mean_have_no_calibration() -> None:
+    assert task_calibrations([task("quantile"), task("ranking")], {}, []) == []
+
+
+def test_a_task_shows_its_ratio_its_errors_without_an_interval_and_its_segments() -> None:
+    [one] = task_calibrations([task()], {}, [ratio(Outcome.WARN, 1.0, 0.9, 1.1)])
+    assert (one.ratio, one.slots) == ("1 [0.9, 1.1]", "cannot tell")
+    assert one.errors == ["0.01", "", "", "", ""]
+    assert one.columns == ["calibration_ratio"]
+    assert [(s.segment, s.figures, s.verdict) for s in one.segments] == [
+        ("all", ["1 [0.9, 1.1]"], "warn"),
+        ("source=ads", [""], "not gated"),
+    ]
+
+
+def test_terms_that_move_the_order_most_come_first_and_those_that_nobody_can_tell_last() -> None:
+    terms = [
+        term("small", 0.1, 0.0, -0.5, 0.5),
+        term("unknown", math.nan),
+        term("large", 0.4, 1.0, -1.0, 2.0),
+    ]
+    found = utility_sensitivity(terms, utility=1.0, spread=1.0)
+    assert found is not None
+    assert [one.task for one in found.terms] == ["large", "small", "unknown"]
+    assert found.error_bar == math.hypot(0.5, 2.0)
+    assert found.chart is not None
+    assert [(m.name, m.low, m.high) for m in found.chart.marks] == [
+        ("large", 485, 860),
+        ("small", 547.5, 672.5),
+    ]
+    assert [words for _, words in found.chart.ticks] == ["-2", "0", "+2"]
+
+
+def test_without_a_term_there_is_nothing_to_say() -> None:
+    assert utility_sensitivity([], utility=1.0, spread=1.0) is None

@@ -1,0 +1,439 @@
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+from tasks.contracts import SlateSpec, UtilitySpec
+from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.conflicts import TopOverlap
+from tasks.evaluation.evidence import (
+    ConflictEvidence,
+    Finding,
+    GateEvidence,
+    PairEvidence,
+    ValidationEvidence,
+)
+from tasks.evaluation.figures import CurvePoint, SegmentCounts, TaskEvidence
+from tasks.evaluation.label_days import LabelCalendar, TaskDays
+from tasks.evaluation.policy_changes import ExampleSlot
+from tasks.evaluation.references import HeadReferences, RankReference
+from tasks.evaluation.replay_evidence import (
+    Measured,
+    MovedItem,
+    ShadowComparison,
+    ShadowEvidence,
+    ShadowExample,
+    UtilityComposition,
+)
+from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
+from tasks.promotion.decision import Hold, Promote
+from tasks.promotion.pages.changes import Change
+from tasks.promotion.pages.decision_part import count_worths
+from tasks.promotion.pages.dossier import Dossier, SlotUtility
+from tasks.promotion.pages.lineage import MlflowPages
+from tasks.promotion.pages.words import TaskWords, Vocabulary
+from tasks.promotion.readiness.facts import ReadinessLine
+from tasks.release.sensitivity import sensitivities
+from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
+from tests.promotion.pages.test_proxy_figures import LOW, TOP, proxy
+
+AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
+RATIO = Verdict(
+    "calibration",
+    "click.calibration_ratio",
+    "source=<ads>",
+    Outcome.BLOCK,
+    "0.9 to 1.1",
+    Estimate(1.3, 1.2, 1.4, 90),
+    task="click",
+    allowed=Bounds(0.9, 1.1),
+)
+MANIFEST = Manifest(
+    surface="feed",
+    as_of=AS_OF,
+    snapshot=PinnedSnapshot("abc123", "c", "d", AS_OF),
+    contracts={"tasks": "t"},
+    test=(date(2026, 4, 1), date(2026, 4, 7)),
+    parts=(PinnedPart("feed.task.click", 3, "f" * 64, Role.TASK, "click", date(2026, 3, 1)),),
+    files={},
+    code={},
+)
+CLICK = TaskEvidence(
+    task="click",
+    kind="binary",
+    rows=500,
+    positives=90,
+    figures={
+        ("auc", "all"): Estimate(0.8, 0.7, 0.9, 90),
+        ("calibration_ratio", "all"): Estimate(1.0, float("nan"), 2.0, 1),
+        ("calibration_ratio", "source=<ads>"): Estimate(1.3, 1.2, 1.4, 90),
+    },
+    newest_training_day=date(2026, 3, 1),
+    run="run-1",
+    counts={"all": SegmentCounts(500, 90), "source=<ads>": SegmentCounts(120, 30)},
+)
+DOSSIER = Dossier(
+    surface="feed",
+    release=7,
+    as_of="2026-05-01T00:00:00Z",
+    decision=Hold(("calibration block: click",), ()),
+    verdicts=(RATIO,),
+    tasks=(CLICK,),
+    manifest=MANIFEST,
+    notes=("No position is logged.",),
+    pictures={"click, before and after": b"\x89PNG"},
+)
+
+
+def composed(*terms: dict[str, object]) -> UtilityComposition:
+    return UtilityComposition.model_validate({"utility": 0.5, "spread": 1.0, "terms": terms})
+
+
+def test_the_page_begins_with_the_verdict_and_says_why() -> None:
+    page = DOSSIER.to_html()
+    assert '<h1>feed release 7: <span class="hold">hold</span></h1>' in page
+    said = "Where source is &lt;ads&gt;, people did click 30% more often than it predicts; 10% less to 10% more is"
+    order = [
+        page.index(part) for part in ("<h1>", said, "What to do next", "Why it is held", "What these data")
+    ]
+    assert order == sorted(order)
+    assert page.index("What these data cannot tell") < page.index("<h2>All verdicts")
+
+
+def test_the_page_is_self_contained_and_escapes_what_it_shows() -> None:
+    page = DOSSIER.to_html()
+    assert "source=<ads>" not in page
+    assert "source=&lt;ads&gt;" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_page_pins_every_part() -> None:
+    page = DOSSIER.to_html()
+    assert "feed.task.click" in page
+    assert "f" * 16 in page
+
+
+def test_the_json_holds_no_number_that_json_does_not_know() -> None:
+    unknown = replace(RATIO, observed=Estimate(float("nan"), float("nan"), float("nan"), 0))
+    plain = replace(DOSSIER, verdicts=(unknown,)).evidence().to_json()
+    assert json.loads(json.dumps(plain, allow_nan=False))["gates"][0]["observed"]["value"] is None
+
+
+def test_a_promoted_release_shows_its_warnings_and_no_reason() -> None:
+    promoted = replace(DOSSIER, decision=Promote(("thin segment",)))
+    assert promoted.verdict == "promote"
+    assert "Why it is held" not in promoted.to_html()
+    assert "thin segment" in promoted.to_html()
+
+
+def test_the_ratio_in_the_slots_stands_beside_the_one_of_all_shown_items() -> None:
+    dossier = replace(DOSSIER, slots={"click": Estimate(0.62, 0.5, 0.75, 40)})
+    page = dossier.to_html()
+    assert '<th class="number">ratio</th><th class="number">ratio in the slots</th>' in page
+    assert '1 [?]</td><td class="number">0.62 [0.5,\N{NO-BREAK SPACE}0.75]' in page
+    assert dossier.evidence().to_json()["calibration_in_slots"]["click"]["low"] == 0.5
+
+
+def test_a_ratio_that_nobody_can_tell_says_so() -> None:
+    page = replace(DOSSIER, slots={}).to_html()
+    assert '1 [?]</td><td class="number">cannot\N{NO-BREAK SPACE}tell' in page
+
+
+def test_what_is_wider_than_a_phone_moves_by_itself_and_breaks_before_intervals_alone() -> None:
+    page = DOSSIER.to_html()
+    assert page.count("<table>") == page.count('<div class="wide"><table>') > 2
+    assert ".wide, figure { overflow-x: auto; }" in page
+    assert "1.3 [1.2,\N{NO-BREAK SPACE}1.4]" in page
+
+
+def test_every_segment_is_told_with_rows_positives_interval_and_verdict() -> None:
+    page = DOSSIER.to_html()
+    assert "<summary>click: 1 segment values</summary>" in page
+    row = page[page.index("<tr><td>source=&lt;ads&gt;") :]
+    assert row.startswith(
+        '<tr><td>source=&lt;ads&gt;</td><td class="number">120</td><td class="number">30</td>'
+    )
+    assert "1.3 [1.2,\N{NO-BREAK SPACE}1.4]" in row[:400]
+    assert "block" in row[:400]
+
+
+def test_what_a_calibration_error_does_to_the_utility_is_on_the_page_and_in_the_json() -> None:
+    term = {"task": "click", "weight": -50.0, "times": None, "prediction": 0.01} | {
+        "contribution": -0.5,
+        "spread": 0.4,
+    }
+    told = sensitivities(
+        composed(term),
+        {"click": Estimate(1.2, 0.9, 1.5, 9)},
+        {},
+    )
+    dossier = replace(DOSSIER, utility=SlotUtility(2.0, 1.0, told))
+    page = dossier.to_html()
+    assert "click: a ratio of 1.2 [0.9, 1.5] under a weight of -50 may move candidates by 20% of what" in page
+    assert "A slot is worth 2 on average, give or take 0.25" in page
+    assert dossier.evidence().to_json()["sensitivity"][0]["share_of_spread"] == 0.2
+
+
+def test_where_no_calibration_error_matters_the_page_says_so() -> None:
+    term = {
+        "task": "<u>",
+        "weight": 0.1,
+        "times": "<i>",
+        "prediction": None,
+        "contribution": 0.1,
+        "spread": 0.01,
+    }
+    told = sensitivities(composed(term), {"<u>": Estimate(1.2, 0.9, 1.5, 9)}, {})
+    page = replace(DOSSIER, utility=SlotUtility(2.0, 1.0, told)).to_html()
+    assert "<p>No calibration error moves candidates by 10% of what lies between them.</p>" in page
+    assert "0.1\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}&lt;i&gt;</td>" in page
+
+
+def test_hostile_names_are_escaped_wherever_they_stand() -> None:
+    odd = replace(CLICK, task="<script>", counts={"all": SegmentCounts(5, 1), "<b>": SegmentCounts(2, 1)})
+    verdict = replace(RATIO, subject="<script>", task="<script>", segment="<b>", reason="<s>")
+    part = replace(MANIFEST.parts[0], name="<script>")
+    terms = [
+        {
+            "task": "<script>",
+            "weight": -50.0,
+            "times": "<i>",
+            "prediction": 0.1,
+            "contribution": -0.5,
+            "spread": 0.4,
+        }
+    ]
+    page = replace(
+        DOSSIER,
+        surface="<script>",
+        decision=Hold(("<script>",), ("<script>",)),
+        verdicts=(verdict,),
+        tasks=(odd,),
+        manifest=replace(MANIFEST, parts=(part,)),
+        notes=("<script>",),
+        slots={"<script>": Estimate(0.62, 0.5, 0.75, 40)},
+        utility=SlotUtility(
+            2.0,
+            1.0,
+            sensitivities(composed(*terms), {"<script>": Estimate(1.2, 0.9, 1.5, 9)}, {}),
+        ),
+        pictures={"'\"><script>": b"png"},
+        proxies=(proxy(LOW, TOP, fast="<script>", slow="<b>", learned=True), proxy(fast="<i>", slow="<s>")),
+        conflicts=ConflictEvidence(
+            tasks=("<script>", "<b>"),
+            pairs=(PairEvidence(tasks=("<script>", "<b>"), predictions=0.5, outcomes=-0.5, rows=9),),
+            at_top=(TopOverlap("<script>", "<b>", Estimate(0.5, 0.4, 0.6, 9), 0.1, 9),),
+        ),
+    ).to_html()
+    assert page.count("&lt;script&gt;") > 10
+    for markup in ("<script>", "<b>", "<s>", "<i>"):
+        assert markup not in page
+
+
+def test_every_head_stands_beside_a_constant_and_the_best_single_feature() -> None:
+    ranked = RankReference(
+        feature="<price>",
+        head=Estimate(0.7, 0.6, 0.8, 90),
+        best=Estimate(0.65, 0.55, 0.75, 90),
+        gain=Estimate(0.05, 0.01, 0.09, 90),
+    )
+    beside = HeadReferences(base=0.0425, relative_squared_error=None, auc=ranked, auc_by_request=None)
+    page = replace(DOSSIER, tasks=(replace(CLICK, references=beside),)).to_html()
+    row = page[page.index("Heads beside a constant") :]
+    for shown in ("0.0425", "all rows", "&lt;price&gt;", "0.65", "0.05"):
+        assert shown in row
+    assert "one request" not in row, "no pair inside requests"
+    assert "Heads beside a constant" not in DOSSIER.to_html()
+
+
+def test_pairs_are_drawn_with_what_there_is_to_know_of_them() -> None:
+    page = replace(DOSSIER, proxies=(proxy(LOW, TOP, learned=True), proxy())).to_html()
+    assert "mean watched (more is better) along the tenths of click's prediction, with 95 %" in page
+    assert "the mean of all 12 rows (3 not 0) from 2026-01-01 to 2026-01-07" in page
+    assert "Top tenth better than the rest by -0.1 [-0.2, -0.05]. The model of click learned" in page
+    assert "<p>watched along click: no row where both are known.</p>" in page
+    assert page.count("<circle") == 1 + 2, "a ratio and two tenths"
+
+
+def test_tasks_that_pull_apart_are_drawn_and_named() -> None:
+    conflicts = ConflictEvidence(
+        tasks=("click", "hide"),
+        pairs=(PairEvidence(tasks=("click", "hide"), predictions=0.5, outcomes=-0.5, rows=9),),
+        at_top=(TopOverlap("click", "hide", Estimate(0.5, 0.4, 0.6, 9), 0.1, 9),),
+    )
+    page = replace(DOSSIER, conflicts=conflicts).to_html()
+    assert page.count('<rect class="together"') == page.count('<rect class="apart"') == 1
+    assert "click: 0.5 [0.4, 0.6] of its top tenth is in hide&#39;s, by chance 0.1" in page
+    assert "How tasks go together" not in DOSSIER.to_html()
+
+
+def beside_a_champion() -> Dossier:
+    """Return a dossier with something in each of its sections; names that people wrote are hostile."""
+    seen = Estimate(0.111, 0.024, 0.22, 900)
+    rail = Verdict(
+        *("decision", "click_rate", "all", Outcome.CANNOT_TELL, "rise of 10.0%", seen),
+        evidence="run-2",
+        relative=True,
+        holds=True,
+        allowed=Bounds(high=0.1),
+    )
+    unruled = Verdict("shadow", "overlap_at_k", "all", Outcome.NO_RULE, "", None)
+    exact = Estimate(0.9, 0.8, 1.0, 90)
+    slots = (
+        ExampleSlot(place=1, before="<tea>", after="<soup>", place_before=3),
+        ExampleSlot(place=2, before="bread", after="bread", place_before=2),
+    )
+    moved = MovedItem(item="<soup>", place=1, place_before=3, task="click", before=0.1, after=0.234567)
+    calendar = TaskDays(task="click", observed=(9,), positive=(1,), immature=(0,), left_out=(0,))
+    return replace(
+        DOSSIER,
+        verdicts=(rail, RATIO, unruled),
+        tasks=(replace(CLICK, curve=(CurvePoint(predicted=0.1, observed=0.2, rows=9),)),),
+        champion=6,
+        words=Vocabulary({"click": TaskWords("<opened> it")}, ("source",), baseline="champion 6"),
+        changes=(
+            Change("data", "labels as of 2026-05-01, 2 days newer", differs=True),
+            Change("code", "the same", differs=False),
+        ),
+        worths=count_worths(
+            UtilitySpec.model_validate(
+                {
+                    "policy": "toy",
+                    "version": 4,
+                    "owner": "o",
+                    "approvals": ["product"],
+                    "weights": {"click": 0.5, "hide": -4.0},
+                    "contexts": [{"name": "night", "when": {"hour": ["<late>"]}, "weights": {"hide": -8.0}}],
+                    "hard_constraints": [
+                        {"name": "banned", "drop_when": {"column": "banned", "equals": True}}
+                    ],
+                }
+            ),
+            SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3}),
+        ),
+        movers=(
+            Measured(
+                "source_share:<ads>", "all", "release 7", exact, exact, exact, MetricKind.SHARE, "source"
+            ),
+        ),
+        validation=ValidationEvidence(
+            snapshot="abc123",
+            success=True,
+            severity="warning",
+            expectations=(Finding("labels", "expect_rates", "click", "warning", False, "<odd>", "why"),),
+            report="/reports/validation.html",
+            calendar=LabelCalendar(days=(date(2026, 4, 1),), tasks=(calendar,)),
+        ),
+        shadow=ShadowEvidence(
+            challenger=7,
+            champion=6,
+            day=date(2026, 4, 30),
+            candidates=4800,
+            comparison=ShadowComparison(
+                requests=120, candidates=4800, overlap_at_k=exact, rank_correlation=exact, score_shift=exact
+            ),
+            reproduced=None,
+            examples=(ShadowExample(request="<r>", replaced=1, slots=slots, moved=moved),),
+        ),
+        mlflow=MlflowPages("http://mlflow", "3"),
+    )
+
+
+def test_the_first_screen_says_it_in_words_that_people_know() -> None:
+    page = beside_a_champion().to_html()
+    first = page[page.index('id="first"') : page.index('id="why"')]
+    assert "Where source is &lt;ads&gt;, people &lt;opened&gt; it 30% more often than it predicts" in first, (
+        "a broken bound comes before what cannot be told"
+    )
+    assert "What changed against champion 6" in first
+    assert (
+        '<tr class="differs"><th scope="row">data</th><td>labels as of 2026-05-01, 2 days newer</td></tr>'
+        in first
+    )
+    assert '<tr><th scope="row">code</th><td>the same</td></tr>' in first
+    assert 'aria-label="click_rate: +11.1% [+2.4%, +22.0%], allowed rise of 10.0%, cannot_tell"' in first
+    assert first.count("<li>Where source is &lt;ads&gt;") == 1, "the harmed segment by its name"
+
+
+def test_every_section_is_reached_from_the_navigation() -> None:
+    page = beside_a_champion().to_html()
+    links = re.findall(r'<li><a href="#(\w+)">', page)
+    assert links == re.findall(r'<section id="(\w+)"', page)
+    assert len(links) == 9
+
+
+def test_the_sections_hold_what_an_engineer_digs_for() -> None:
+    page = beside_a_champion().to_html()
+    sections = dict(re.findall(r'<section id="(\w+)".*?>(.*?)</section>', page, flags=re.DOTALL))
+    assert "worth, in click" in sections["decision"]
+    assert '<td class="number">-8</td>' in sections["decision"], "a hide in units of a click"
+    assert "night, where hour is &lt;late&gt;" in sections["decision"]
+    assert "<strong>banned</strong>" in sections["decision"]
+    assert "source_share:&lt;ads&gt;" in sections["decision"]
+    assert "people &lt;opened&gt; it" in sections["tasks"]
+    assert sections["tasks"].count("<circle cx=") == 1
+    assert "2026-04-01: mature, 9 labels, 1 not 0" in sections["labels"]
+    assert "labels: expect_rates (&lt;odd&gt;)" in sections["labels"]
+    assert "&lt;soup&gt; comes to slot 1 from slot 3: click adds 0.235 to its utility" in sections["shadow"]
+    assert 'href="http://mlflow/#/models/feed.task.click/versions/3"' in sections["lineage"]
+    assert 'href="http://mlflow/#/experiments/3/runs/run-2"' in sections["verdicts"]
+
+
+def test_an_override_stands_on_the_first_screen() -> None:
+    page = replace(beside_a_champion(), overrides=("By ana: a <fire> sale",)).to_html()
+    first = page[page.index('id="first"') : page.index('id="why"')]
+    assert '<p class="override"><strong>Overridden.</strong> By ana: a &lt;fire&gt; sale</p>' in first
+    assert "Overridden" not in beside_a_champion().to_html()
+
+
+def test_readiness_is_a_section_where_it_was_looked_at() -> None:
+    lines = (ReadinessLine.met("tasks explicit", "1 task"), ReadinessLine.not_met("masks", "<none>"))
+    page = replace(beside_a_champion(), readiness=lines).to_html()
+    assert '<li><a href="#readiness">Readiness</a></li>' in page
+    assert '<td class="verdict met">met</td><td>tasks explicit</td><td>1 task</td>' in page
+    assert '<td class="verdict not_met">not met</td><td>masks</td><td>&lt;none&gt;</td>' in page
+    assert "#readiness" not in beside_a_champion().to_html()
+
+
+def test_what_passes_or_has_no_rule_is_folded_and_every_verdict_can_be_filtered() -> None:
+    page = beside_a_champion().to_html()
+    shown, folded = page[page.index('id="verdicts"') :].split('<details class="passed">')
+    assert (shown.count("<tr data-gate"), folded.count("<tr data-gate")) == (2, 1)
+    assert '<tr data-gate="2" data-outcome="no_rule">' in folded
+    for rule in ('[name="gate"][value="2"]:checked', '[name="outcome"][value="no_rule"]:checked'):
+        assert rule in page
+
+
+def test_hostile_words_are_escaped_in_every_section() -> None:
+    page = beside_a_champion().to_html()
+    for markup in ("<ads>", "<tea>", "<soup>", "<r>", "<odd>", "<late>", "<opened>"):
+        assert markup not in page
+
+
+def test_a_first_release_says_that_there_is_nothing_beside_it() -> None:
+    page = DOSSIER.to_html()
+    assert "There is no champion to compare with: it is the first." in page
+    assert "It is the first release: there is none beside which it could be shadowed." in page
+    assert "kept no calendar" in page
+
+
+def test_the_page_runs_no_script_and_loads_nothing() -> None:
+    page = beside_a_champion().to_html()
+    assert "<script" not in page
+    assert not re.findall(r'(?:src|@import|url\()=?"?(?!data:)http', page)
+
+
+def test_the_same_bound_and_task_come_back_from_the_document() -> None:
+    evidence = beside_a_champion().evidence()
+    again = GateEvidence.read(json.dumps({**evidence.to_json()}), where="here")
+    assert [one.allowed for one in again.gates] == [Bounds(high=0.1), Bounds(0.9, 1.1), None]
+    assert [one.task for one in again.gates] == [None, "click", None]
+
+
+def test_a_verdict_of_the_clock_decides_with_the_others_and_no_approval_rests_on_its_figure() -> None:
+    slow = replace(RATIO, gate="latency", subject="scoring_time", segment="all", task=None, allowed=None)
+    evidence = replace(DOSSIER, verdicts=(RATIO, slow)).evidence()
+    assert (evidence.gates, evidence.timings) == ((RATIO,), (slow,))
+    assert evidence.verdicts == (RATIO, slow)
+    assert "scoring_time" in replace(DOSSIER, verdicts=(RATIO, slow)).to_html()
+    assert "timings" not in DOSSIER.evidence().to_json()

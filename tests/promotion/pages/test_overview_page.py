@@ -1,0 +1,136 @@
+"""The pages in Airflow, from values made by hand."""
+
+import doctest
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from tasks.labels.calendar import DayState, TaskDays
+from tasks.promotion.overview import (
+    AliasedRelease,
+    Aliases,
+    AuditRow,
+    GateSummary,
+    LabelCalendar,
+    Overview,
+)
+from tasks.promotion.pages import overview_page
+from tasks.promotion.pages.overview_page import Card, Question, write_index, write_problem, write_surface
+
+NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
+CHAMPION = AliasedRelease("champion", 3, NOW - timedelta(days=9), NOW - timedelta(days=10), "promote")
+CHALLENGER = AliasedRelease("challenger", 4, NOW - timedelta(hours=5), None, None)
+HOSTILE = "<script>alert(1)</script>"
+QUESTION = Question(
+    "home_feed: may release 4 be champion? (product)",
+    NOW - timedelta(hours=3),
+    ("ana", "max"),
+    "../dags/home_feed__promote/runs/r/tasks/approve_product/required_actions",
+)
+
+
+def aliases(**changed: Any) -> Aliases:
+    return Aliases(**{"surface": "home_feed", "releases": (CHAMPION, CHALLENGER), "mismatch": "", **changed})
+
+
+def surface_page(**changed: Any) -> str:
+    known: Mapping[str, Any] = {
+        "aliases": aliases(),
+        "summaries": {},
+        "moves": (),
+        "labels": None,
+        "problems": (),
+    }
+    return write_surface(Overview(**{**known, **changed}), [QUESTION], now=NOW)
+
+
+def text_of(page: str) -> str:
+    body = page.partition("<body>")[2]
+    return " ".join(re.sub(r"<title>.*?</title>|<[^>]*>", " ", body).split())
+
+
+def test_the_first_page_says_who_serves_since_when_and_what_waits() -> None:
+    text = text_of(write_index([Card("home_feed", aliases(), questions=(QUESTION,))], now=NOW))
+    assert "champion release 3, 10 days promote" in text
+    assert "challenger release 4, 5 hours" in text
+    assert f"{QUESTION.subject} asked ana or max 3 hours ago" in text
+
+
+def test_a_surface_that_cannot_be_read_says_why_beside_one_that_can() -> None:
+    cards = [Card("home_feed", aliases()), Card("short_video", None, "MLflow is away")]
+    text = text_of(write_index(cards, now=NOW))
+    assert "champion release 3" in text
+    assert "short_video MLflow is away" in text
+
+
+def test_without_any_surface_the_first_page_says_so() -> None:
+    assert "Airflow knows no surface" in text_of(write_index([], now=NOW))
+    assert "No release yet" in text_of(write_index([Card("a", aliases(releases=()))], now=NOW))
+
+
+def test_buttons_lead_to_the_pages_of_dags_and_nothing_is_sent_from_here() -> None:
+    page = surface_page()
+    ways = re.findall(r'<a class="way" href="([^"]*)">([^<]*)</a>', page)
+    assert ("../dags/home_feed__promote", "Promote") in ways
+    assert ("../dags/home_feed__rollback", "Roll back") in ways
+    assert len(ways) == 5
+    assert not re.findall(r"<(?:form|script|button|input)", page)
+
+
+def test_a_release_has_its_age_its_verdicts_and_its_dossier() -> None:
+    judged = {3: GateSummary("hold", (("pass", 40), ("cannot_tell", 2)), ("clicks fell",))}
+    page = surface_page(summaries=judged)
+    assert "champion 3 promote dossier 10 days 2026-03-10 12:00 UTC 40 pass, 2 cannot tell" in text_of(page)
+    assert 'href="home_feed/releases/3/dossier"' in page
+    assert "What holds release 3 (champion) clicks fell" in text_of(page)
+    assert "releases/4/dossier" not in page  # it was not judged yet
+
+
+def test_an_alias_moved_by_hand_is_an_alert() -> None:
+    page = surface_page(aliases=aliases(mismatch="Somebody moved an alias by hand."))
+    assert '<p class="block" role="alert">Somebody moved an alias by hand.</p>' in page
+
+
+def test_a_task_s_days_are_placed_by_date_and_told_in_words() -> None:
+    days = (
+        (date(2026, 3, 1), DayState.MATURE),
+        (date(2026, 3, 2), DayState.FAILED),
+        (date(2026, 3, 4), DayState.IMMATURE),
+    )
+    labels = LabelCalendar("5d6a", NOW, (TaskDays("click", days),), ("Validation failed. rows",))
+    page = surface_page(labels=labels)
+    summary = "mature to 2026-03-01; 1 mature, 1 immature, 1 validation failed"
+    assert f'viewBox="0 0 4 2" preserveAspectRatio="none" role="img" aria-label="click: {summary}"' in page
+    assert re.findall(r'class="day-(\w+)" x="([\d.]+)"', page) == [
+        ("mature", "0.05"),
+        ("failed", "1.05"),
+        ("immature", "3.05"),
+    ]
+    assert "Validation failed. rows" in text_of(page)
+
+
+def test_the_audit_s_rows_are_told_with_who_and_why() -> None:
+    moves = (
+        AuditRow(NOW, "promote: champion 2 → 3", refused=False, by="ana, sam", why="carts rose"),
+        AuditRow(NOW, "reject: release 4 for safety", refused=True, by="sam", why="hides rose"),
+    )
+    page = surface_page(moves=moves)
+    assert page.count('<td class="block">') == 1
+    text = text_of(page)
+    assert "promote: champion 2 → 3 ana, sam carts rose 2026-03-20 12:00 UTC" in text
+    assert "reject: release 4 for safety sam hides rose" in text
+
+
+def test_whatever_people_wrote_is_text() -> None:
+    move = AuditRow(NOW, HOSTILE, refused=False, by=HOSTILE, why=HOSTILE)
+    pages = [
+        surface_page(aliases=aliases(mismatch=HOSTILE), moves=(move,), problems=(HOSTILE,)),
+        write_index([Card(HOSTILE, aliases(mismatch=HOSTILE), HOSTILE)], now=NOW),
+        write_problem("Equipoise", HOSTILE, now=NOW),
+    ]
+    assert not any("<script" in page for page in pages)
+
+
+def test_the_examples_are_true() -> None:
+    assert doctest.testmod(overview_page).failed == 0
