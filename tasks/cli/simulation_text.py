@@ -35,7 +35,22 @@ def write_simulation(plain: Plain) -> Iterator[RenderableType]:
             relative = "-" if change is None else f"{change:+.1%}"
             table.add_row(row["metric"], row["judge"], *(_number(value) for value in values), relative)
         yield table
+    if plain["policies"]:
+        yield Text(_selection(plain["selection"]))
     yield unbroken(Text(f"report: {plain['report']}"))
+
+
+def _selection(selection: Plain) -> str:
+    """Say how many policies these days have judged, and what that leaves of the best gain."""
+    counted = (
+        f"{selection['policies']} policies were measured on these days: the best of as many equal ones looks "
+        f"{selection['luck']:.2f} standard errors better than it is"
+    )
+    best = selection["best"]
+    if best is None:
+        return counted
+    gains = f"{best['name']} gains {best['gain']:+.1%}, without that luck {best['gain_without_luck']:+.1%}"
+    return f"{counted}\n{gains}"
 
 
 def _verdicts(verdicts: list[Plain]) -> Table:

@@ -2,7 +2,7 @@
 
 ::
 
-    stream                      the test days read and decided block by block, in bounded memory
+    stream                      the test days read and decided block by block, in narrow columns
     logged_candidates, log      the candidate sets of the test days, and the slates made of them
       slates                    what releases, policies and baselines put into the slots
         metrics, terms          sums by user: rates, exposure, what each term of the utility adds
@@ -11,12 +11,13 @@
             guardrails          a policy's bounds, judged
             off_policy_check    beside each, what the log's propensities alone say of it
               simulate          the simulation step; ``page`` shows it, ``notes`` says what it cannot tell
+                measured_policies    how many were tried on the same days, and the luck of the best
     compare, shadow             champion and challenger on the newest traffic
     off_policy                  a target policy estimated from a log with propensities
 
     policy_sweep                many weight vectors on the same candidates in one pass
     tuning/                     weights searched on days of their own, and one policy proposed
 
-Steps: logged_candidates, notes, off_policy, policy_diff, shadow, simulate, slates, stream, trials,
-    tune, tuning_slice.
+Steps: logged_candidates, measured_policies, notes, off_policy, policy_diff, shadow, simulate, slates,
+    stream, trials, tune, tuning_slice.
 """

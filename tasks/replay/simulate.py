@@ -20,6 +20,7 @@ from tasks.release.view import load
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.findings import Findings
 from tasks.replay.log import Slates
+from tasks.replay.measured_policies import Selection, count_luck, tag_policies
 from tasks.replay.notes import notes_of, stood_in
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.page import simulation_page
@@ -49,6 +50,7 @@ class SimulateResult:
 
     ``policies``: further policies by file, with every metric on the whole beside that of the release.
     ``off_policy``: bounded figures beside what the log's propensities alone say of them; it judges nothing.
+    ``selection``: how many policies were measured on these days, and the luck of the best of them.
     """
 
     release: int
@@ -59,6 +61,7 @@ class SimulateResult:
     headline: dict[str, Any]
     policies: list[dict[str, Any]]
     off_policy: list[dict[str, Any]]
+    selection: Selection
 
     @property
     def passed(self) -> bool:
@@ -118,10 +121,14 @@ def run(
         with step_run(key, parent_run=parent_run, tags={"release": release}) as opened:
             _simulate(workspace, opened, release, compared, extra)
             run_id = opened.run_id
-    evidence = read_evidence(workspace.home, run_id, SimulationEvidence).to_json()
+    document = read_evidence(workspace.home, run_id, SimulationEvidence)
+    evidence = document.to_json()
     shown = ("release", "baseline", "report", "guardrails", "headline", "off_policy")
     return SimulateResult(
-        run_id=run_id, policies=_compared(evidence["others"]), **{name: evidence[name] for name in shown}
+        run_id=run_id,
+        policies=_compared(evidence["others"]),
+        selection=count_luck(workspace, run_id, document.others),
+        **{name: evidence[name] for name in shown},
     )
 
 
@@ -156,6 +163,8 @@ def _simulate(
     test = decide_slice(
         workspace, manifest, Entrants(under_test, baseline, _anchor_entrants(workspace), policies)
     )
+    tried = [manifest.contracts["utility"], *(digest(canonical(policy)) for policy in policies.values())]
+    tag_policies(run, "/".join(map(str, manifest.test)), release, tried)
     ours, theirs = test.policy, test.baseline.slates
     rehearsal = Rehearsal(workspace.contracts, test.log, ours.slates, theirs, test.anchors)
     found = rehearse(rehearsal, test.others, run=run.run_id)

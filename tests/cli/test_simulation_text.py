@@ -49,9 +49,15 @@ def test_a_further_policy_is_written_with_its_metrics_beside_those_of_the_releas
     metrics = [{**row, "policy": {"value": 0.5}, "baseline": {"value": 0.4}}, {**row, "metric": "coverage", "policy": None, "baseline": None, "relative": None}]  # fmt: skip
     policies = [{"name": "bold.yaml", "metrics": metrics}]
     plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
-    written = " ".join(
-        as_text(simulation_text.write_simulation({**plain, "policies": policies, "off_policy": []})).split()
+    best = {"name": "bold.yaml", "gain": 0.05, "gain_without_luck": 0.031}
+    selection = {"policies": 7, "luck": 1.352, "best": best}
+    further = {"policies": policies, "off_policy": [], "selection": selection}
+    written = " ".join(as_text(simulation_text.write_simulation({**plain, **further})).split())
+    assert (
+        "7 policies were measured on these days: the best of as many equal ones looks 1.35 standard"
+        in written
     )
+    assert "bold.yaml gains +5.0%, without that luck +3.1%" in written
     assert "bold.yaml against release 3:" in written
     assert "click_rate release 3 0.5000 0.4000 +25.0%" in written
     assert "coverage release 3 - - -" in written

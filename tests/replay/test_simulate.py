@@ -88,6 +88,8 @@ def test_another_policy_is_shown_on_the_same_predictions(second_retrain: Retrain
     policy = _policy(second_retrain, tmp_path, hide_2d=-50.0)
     ran = simulate.run(workspace, release=2, policies=[policy])
     assert ran.run_id != simulate.run(workspace, release=2).run_id
+    assert ran.selection.policies >= 2
+    assert ran.selection.best is None or ran.selection.best.name == str(policy)
     assert str(policy) in Path(ran.report).read_text(encoding="utf-8")
 
 

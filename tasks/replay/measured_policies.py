@@ -1,0 +1,91 @@
+"""How many policies were measured on the same test days, and what the best of them gains without its luck.
+
+::
+
+    tags of a simulation's run     measured_days = 2026-02-16/2026-02-22
+                                   measured_policies = 3fe1fbbb46ac,...     a release and a policy each
+
+Whoever tries policies until one looks good has chosen by chance, too. So a simulation counts every policy
+that finished ones measured on its days, and says what is left of the best gain without the luck of that many.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.contracts import digest
+from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.best_of_many import expected_best, without_selection
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.segments import ALL
+from tasks.stores.runs import StepRun
+from tasks.stores.tracking import connect
+from tasks.stores.workspace import Workspace
+
+_DAYS: Final = "measured_days"
+_POLICIES: Final = "measured_policies"
+_MOST_RUNS: Final = 1000
+"""As many as one search of MLflow returns."""
+
+
+@dataclass(frozen=True)
+class BestPolicy:
+    """The further policy that seems to gain most over the release: its file, and shares of the utility."""
+
+    name: str
+    gain: float
+    gain_without_luck: float
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How many policies were measured on the same days, and how much luck the best of as many has.
+
+    Attributes
+    ----------
+    policies : distinct pairs of a release and a policy, those of this simulation included.
+    luck : by how many standard errors the best of as many equal policies looks better than it is.
+    best : None where no further policy has a gain with an interval.
+    """
+
+    policies: int
+    luck: float
+    best: BestPolicy | None
+
+
+def tag_policies(run: StepRun, days: str, release: int, policies: Iterable[str]) -> None:
+    """Write on a simulation's run which policies, by digest, it measured with a release on which days."""
+    measured = (digest({"release": release, "policy": policy})[:12] for policy in policies)
+    run.tags({_DAYS: days, _POLICIES: ",".join(dict.fromkeys(measured))})
+
+
+def count_luck(workspace: Workspace, run_id: str, others: Mapping[str, Sequence[Measured]]) -> Selection:
+    """Count the policies that were measured on the days of a finished simulation.
+
+    Parameters
+    ----------
+    others : what each further policy was measured at, as in `SimulationEvidence`.
+    """
+    client = connect(workspace.home)
+    run = client.get_run(run_id)
+    days = run.data.tags.get(_DAYS, "")
+    wanted = f"tags.step = 'simulate' and tags.{_DAYS} = '{days}' and attributes.status = 'FINISHED'"
+    found = client.search_runs([run.info.experiment_id], wanted, max_results=_MOST_RUNS)
+    tags = [one.data.tags.get(_POLICIES, "") for one in [run, *found]]
+    policies = max(1, len({policy for tag in tags for policy in tag.split(",") if policy}))
+    return Selection(policies, expected_best(policies), _best(others, policies))
+
+
+def _best(others: Mapping[str, Sequence[Measured]], policies: int) -> BestPolicy | None:
+    gains = {
+        name: row.relative
+        for name, rows in others.items()
+        for row in rows
+        if row.kind is MetricKind.OBSERVED_UTILITY and row.segment == ALL and row.relative is not None
+    }
+    known = {name: gain for name, gain in gains.items() if math.isfinite(gain.standard_error)}
+    if not known:
+        return None
+    name = max(known, key=lambda one: known[one].value)
+    return BestPolicy(name, known[name].value, without_selection(known[name], policies))

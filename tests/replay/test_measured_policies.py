@@ -1,0 +1,74 @@
+"""Every policy that simulations measured on the same days is counted once, and the luck of the best is named."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Estimate
+from tasks.replay.measured_policies import count_luck, tag_policies
+from tasks.stores.runs import StepKey, step_run
+from tasks.stores.workspace import Workspace
+from tests.stores.mlflow_home import new_home
+
+DAYS = "2026-02-16/2026-02-22"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace("feed", surfaces=tmp_path / "surfaces", home=new_home(tmp_path / "home"))
+
+
+def simulated(
+    workspace: Workspace, inputs: str, policies: list[str], *, release: int = 1, days: str = DAYS
+) -> str:
+    with step_run(StepKey(workspace.home, workspace.surface, "simulate", inputs)) as run:
+        tag_policies(run, days, release, policies)
+        return run.run_id
+
+
+def gains(value: float, half: float, *, segment: str = ALL) -> Measured:
+    change = Estimate(value, value - half, value + half, 900)
+    return Measured("observed_utility", segment, "release 1", None, None, change, MetricKind.OBSERVED_UTILITY)
+
+
+def test_a_policy_counts_once_however_often_it_is_measured(workspace: Workspace) -> None:
+    simulated(workspace, "a", ["own"])
+    simulated(workspace, "b", ["own", "bold"])
+    newest = simulated(workspace, "c", ["own", "bold", "shy"])
+    assert count_luck(workspace, newest, {}).policies == 3
+
+
+def test_other_days_and_the_same_policy_of_another_release_are_told_apart(workspace: Workspace) -> None:
+    simulated(workspace, "a", ["own", "bold"], days="2026-02-09/2026-02-15")
+    simulated(workspace, "b", ["own"], release=2)
+    assert count_luck(workspace, simulated(workspace, "c", ["own"]), {}).policies == 2
+
+
+def test_what_failed_measured_nothing(workspace: Workspace) -> None:
+    key = StepKey(workspace.home, workspace.surface, "simulate", "a")
+    with contextlib.suppress(RuntimeError), step_run(key) as run:
+        tag_policies(run, DAYS, 1, ["lost"])
+        raise RuntimeError
+    assert count_luck(workspace, simulated(workspace, "b", ["own"]), {}).policies == 1
+
+
+def test_the_best_gain_on_the_whole_loses_the_luck_of_as_many(workspace: Workspace) -> None:
+    run = simulated(workspace, "a", ["own", "bold", "shy"])
+    others = {
+        "bold": [gains(0.05, 0.0196), gains(0.5, 0.1, segment="tenure=new")],
+        "shy": [gains(0.01, 0.0196)],
+    }
+    found = count_luck(workspace, run, others)
+    assert found.best is not None
+    assert (found.best.name, found.best.gain) == ("bold", 0.05)
+    assert found.best.gain_without_luck == pytest.approx(0.05 - 0.8463 * 0.01, abs=1e-5)
+
+
+def test_a_simulation_of_an_earlier_program_counts_as_one_policy(workspace: Workspace) -> None:
+    with step_run(StepKey(workspace.home, workspace.surface, "simulate", "a")) as run:
+        pass
+    assert count_luck(workspace, run.run_id, {}).policies == 1
