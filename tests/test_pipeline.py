@@ -2,6 +2,7 @@
 
 import signal
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -225,9 +226,10 @@ def test_a_retrain_opens_the_log_once_for_labels_and_once_for_replay_and_shadow(
 def test_a_retrain_reads_the_test_days_once_for_a_model_and_its_calibrator_and_once_for_the_release(
     readings: tuple[Workspace, Readings],
 ) -> None:
-    """The replay reads the labels of what was shown, beside the log's candidates."""
+    """The replay reads the labels of what was shown beside the log's candidates, one day after the other."""
     workspace, found = readings
     test = DaySlice(*releases.release_manifest(workspace, 1).test)
     assert sorted(task for task, days in found.of_tasks if days == test) == sorted(mini.TWO)
-    release, replay = [days for days in found.of_all if days == test]
-    assert release == replay == test
+    assert [days for days in found.of_all if days == test] == [test]
+    replayed = [days.first for days in found.of_all if days.first == days.last and days.first in test]
+    assert replayed == [test.first + timedelta(days=n) for n in range((test.last - test.first).days + 1)]
