@@ -19,7 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from urllib.parse import quote
 
-from dags.place import home_folder, surfaces_folder
+from dags.place import open_workspace, surfaces_folder
 from tasks.errors import ContractError, EquipoiseError, StoreError
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _cards(asked: "dict[str, list[Question]]") -> "list[Card]":
     from tasks.promotion import overview
     from tasks.promotion.pages.overview_page import Card
 
-    reads = _ask(overview.read_aliases, map(_workspace, asked))
+    reads = _ask(overview.read_aliases, map(open_workspace, asked))
     cards = []
     for (name, questions), read in zip(asked.items(), reads, strict=True):
         try:
@@ -214,13 +214,7 @@ def _result(read: Future[T]) -> T:
 def _open(surface: str, readable: Iterable[str]) -> "Workspace":
     if surface not in readable:
         raise ContractError(f"There is no surface '{surface}' that you may see")
-    return _workspace(surface)
-
-
-def _workspace(surface: str) -> "Workspace":
-    from tasks.stores.workspace import Workspace
-
-    return Workspace.open(surface, surfaces=surfaces_folder(), home=home_folder())
+    return open_workspace(surface)
 
 
 def _login(request: "Request") -> str:

@@ -108,9 +108,16 @@ def test_a_shadow_ends_with_exit_code_1_where_a_bound_of_the_surface_blocks(
 
     words = ("shadow", mini.NAME, "--challenger", "2", "--as-of", mini.LATER.isoformat())
     workspace = second_retrain.workspace
-    assert [one["outcome"] for one in document(workspace, *words)["verdicts"]] == ["pass", "pass"]
+
+    def outcomes(where: Workspace, code: int) -> dict[str, str]:
+        verdicts = document(where, *words, code=code)["verdicts"]
+        return {one["subject"]: one["outcome"] for one in verdicts}
+
     strict = mini.changed(workspace, tmp_path, surface=ask)
-    assert [one["outcome"] for one in document(strict, *words, code=1)["verdicts"]] == ["block", "pass"]
+    loose, held = outcomes(workspace, 0), outcomes(strict, 1)
+    assert (loose["overlap_at_k"], loose["score_shift"]) == ("pass", "pass")
+    assert (held["overlap_at_k"], held["score_shift"]) == ("block", "pass")
+    assert [subject for subject, outcome in held.items() if outcome == "block"] == ["overlap_at_k"]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,8 @@ def test_it_loads_in_a_fresh_interpreter_without_this_repository(
     here = release_view.load(labelled_feed[0], released.version).score(frame)
     alone = pd.read_parquet(tmp_path / "scored.parquet")
     assert [*alone.columns.difference(here.columns)] == ["calibration_version", "model_version", "release"]
-    pd.testing.assert_frame_equal(alone[[*here.columns]], here, check_dtype=False)
+    same_types = alone[[*here.columns]].astype(here.dtypes.to_dict())
+    pd.testing.assert_frame_equal(same_types, here)
 
 
 def test_labels_as_of_another_instant_are_refused(labelled_feed: Feed) -> None:

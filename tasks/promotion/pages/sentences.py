@@ -27,6 +27,7 @@ def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
 
     Examples
     --------
+    >>> from tasks.evaluation.verdicts import Bounds
     >>> from tasks.promotion.pages.words import TaskWords
     >>> words = Vocabulary({"hide": TaskWords("hid it")}, baseline="champion 3")
     >>> seen = Estimate(0.111, 0.024, 0.22, 900)

