@@ -29,7 +29,7 @@ A red run moved nothing, unless `move` says that it did. The run's note names th
 
 - **`ContractError` in `case`**: the form lacks a reason, or an experiment or a waiver where tasks or policies
   are not the champion's; or there is no such release, or a backfill made it. Start it anew with what lacks.
-- **`GateRefused` in `case`**: the gates hold the release beside the champion of now, or it was made under
+- **`GateRefused` in `case`**: the gates hold the release beside the current champion, or it was made under
   other contracts than are in force. The message says which gate and which file; retrain. Or an override does
   not reach all that holds it, or it is to be champion and was not the canary first.
 - **`GateRefused` in `approve_...`**: a reviewer rejects, with a reason; nobody answered in time; or what
@@ -44,7 +44,7 @@ An approval step that is tried again asks again: its answer could not be taken, 
 
 ### What it does
 
-Judges the release by all gates beside the champion of now, shows the evidence to one reviewer for each role
+Judges the release by all gates beside the current champion, shows the evidence to one reviewer for each role
 that the utility policy names, and waits without a slot. When every role has approved this very evidence, the
 old champion becomes `previous` and the release `champion`, with one row in the audit.
 

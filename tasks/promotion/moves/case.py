@@ -58,7 +58,7 @@ class CaseResult:
 
 
 def make(workspace: Workspace, *, release: str | int, why: str, support: Support, judge: Judge) -> CaseResult:
-    """Judge a release beside the champion of now, and refuse what its promotion would be refused for.
+    """Judge a release beside the current champion, and refuse what its promotion would be refused for.
 
     Parameters
     ----------

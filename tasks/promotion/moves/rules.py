@@ -27,7 +27,7 @@ POLICIES: Final = {"tasks": "tasks.yaml", "utility": "utility.yaml", "slate": "s
 
 @dataclass(frozen=True)
 class Case:
-    """What speaks for a release, against the champion of now.
+    """What speaks for a release, against the current champion.
 
     Parameters
     ----------
