@@ -5,7 +5,7 @@ next one asks for the gates of that day and for approvals anew.
 
 ::
 
-    prepare   every byte verified, gates judged beside the current champion -> a case, with its evidence digest
+    prepare   every byte verified, gates judged beside the current champion -> a case with its evidence digest
     answers   of reviewers, in the audit (answers.py)
     run       the case once more, the answers held against it -> one audit row, one move of the alias
 
