@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from tasks.contracts import Contracts, canonical, digest
-from tasks.contracts.gates import Rules, ShadowGate
+from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
 from tasks.evaluation.evidence import ReleaseEvidence
-from tasks.evaluation.replay_evidence import ShadowEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import Documents, Judged, compose_dossier
 from tasks.promotion.decision import Hold, decide_release
@@ -26,7 +25,7 @@ from tasks.release.description import describe_verdict
 from tasks.release.proxies import judge_proxies
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
 from tasks.replay.shadow import read_times
-from tasks.replay.shadow_verdicts import judge_failures, judge_parity, judge_times
+from tasks.replay.shadow_verdicts import judge_serving
 from tasks.stores.alias_moves import OVERRIDE, mark_overridden
 from tasks.stores.manifest import Manifest
 from tasks.stores.registry import Registry
@@ -109,7 +108,7 @@ def run(
     tags = {"release": release, "as_of": format_instant(manifest.as_of)}
     key = StepKey(workspace.home, workspace.surface, "gate", inputs)
     with step_run(key, parent_run=parent_run, tags=tags) as opened:
-        dossier = _dossier(workspace, release, runs, documents, judged)
+        dossier = _dossier(workspace, release, manifest, runs, documents, judged)
         dossier = _asking(dossier, override=steps.override)
         path = _write(workspace, opened, dossier, stands=stands)
         shown = dossier.evidence().to_json()
@@ -144,16 +143,17 @@ def _refuse_foreign(documents: Documents, release: int, manifest: Manifest) -> N
 
 
 def _dossier(
-    workspace: Workspace, release: int, runs: Runs, documents: Documents, judged: datetime
+    workspace: Workspace, release: int, manifest: Manifest, runs: Runs, documents: Documents, judged: datetime
 ) -> Dossier:
     gates = workspace.contracts.surface.gates
-    manifest = release_manifest(workspace, release)
     gathered = _gather(judged, runs, documents, workspace.contracts)
     champion = documents.simulation.champion
     evidence = replace(
         gathered,
         reports=(*gathered.reports, *_judge_beside(workspace, release, champion, runs)),
-        serving=_judge_serving(workspace, gates.shadow, documents.shadow, run=runs.shadow),
+        serving=judge_serving(
+            gates.shadow, documents.shadow, read_times(workspace, runs.shadow), run=runs.shadow
+        ),
         lineage=read_lineage(workspace, release),
         policy=read_policies(workspace, manifest, documents.release, champion=champion),
     )
@@ -232,17 +232,6 @@ def _judge_beside(
     return (
         judge_same_day(recipes, run=runs.release),
         judge_front(weights, front, run=runs.simulation),
-    )
-
-
-def _judge_serving(
-    workspace: Workspace, bounds: ShadowGate, shadow: ShadowEvidence, *, run: str
-) -> tuple[Verdict, ...]:
-    """Judge what the shadow step found of how the release answers requests."""
-    return (
-        judge_failures(bounds, shadow.failures, run=run),
-        judge_times(bounds, read_times(workspace, run), run=run),
-        *judge_parity(shadow.reproduced, shadow.packed, run=run),
     )
 
 

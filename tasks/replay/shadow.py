@@ -36,13 +36,7 @@ from tasks.replay.compare import compare
 from tasks.replay.logged_candidates import newest_candidates
 from tasks.replay.scoring_trial import count_failures, sample_requests, time_scoring
 from tasks.replay.shadow_examples import Explain, shadow_examples
-from tasks.replay.shadow_verdicts import (
-    TOLERANCE,
-    judge_failures,
-    judge_parity,
-    judge_shadow,
-    judge_times,
-)
+from tasks.replay.shadow_verdicts import TOLERANCE, judge_serving, judge_shadow
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.delta import replace_rows
 from tasks.stores.releases import find_release
@@ -122,9 +116,7 @@ def run(
     bounds, times = workspace.contracts.surface.gates.shadow, read_times(workspace, run_id)
     verdicts = (
         *judge_shadow(bounds, evidence.comparison, run=run_id),
-        judge_failures(bounds, evidence.failures, run=run_id),
-        judge_times(bounds, times, run=run_id),
-        *judge_parity(evidence.reproduced, evidence.packed, run=run_id),
+        *judge_serving(bounds, evidence, times, run=run_id),
     )
     return ShadowResult(
         run_id=run_id,

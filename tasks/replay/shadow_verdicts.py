@@ -19,6 +19,7 @@ from tasks.evaluation.replay_evidence import (
     ScoringFailures,
     ScoringTimes,
     ShadowComparison,
+    ShadowEvidence,
 )
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
@@ -118,6 +119,17 @@ def judge_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) -> 
         reason=f"{ours:.3g} ms a request, the champion's {theirs:.3g} ms, {times.requests} in alternation",
         evidence=run,
         holds=None if bounds.latency_action == "block" else False,
+    )
+
+
+def judge_serving(
+    bounds: ShadowGate, shadowed: ShadowEvidence, times: ScoringTimes | None, *, run: str
+) -> tuple[Verdict, ...]:
+    """Judge how a release answers requests: whether at all, how fast, and with what was rehearsed."""
+    return (
+        judge_failures(bounds, shadowed.failures, run=run),
+        judge_times(bounds, times, run=run),
+        *judge_parity(shadowed.reproduced, shadowed.packed, run=run),
     )
 
 
