@@ -37,7 +37,7 @@ class DayState(StrEnum):
 
 
 @dataclass(frozen=True)
-class TaskDays:
+class DayStates:
     """The days of one task, oldest first."""
 
     task: str
@@ -61,7 +61,7 @@ class Published:
     newest_failed: bool = False
 
 
-def task_days(spec: TasksSpec, newest: Build, published: Published, *, last: int) -> Iterator[TaskDays]:
+def day_states(spec: TasksSpec, newest: Build, published: Published, *, last: int) -> Iterator[DayStates]:
     """Yield the newest days of every task, in declared order.
 
     Parameters
@@ -73,7 +73,7 @@ def task_days(spec: TasksSpec, newest: Build, published: Published, *, last: int
     days = [day for day in known if day > known[-1] - last * _DAY] if known else []
     for task in spec.tasks:
         cut = newest.mature_by - matures(spec, task)
-        yield TaskDays(task, tuple((day, _state(day, newest, published, cut=cut)) for day in days))
+        yield DayStates(task, tuple((day, _state(day, newest, published, cut=cut)) for day in days))
 
 
 def _state(day: date, newest: Build, published: Published, *, cut: datetime) -> DayState:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.evidence import GateEvidence, ValidationEvidence
-from tasks.labels.calendar import Published, TaskDays, task_days
+from tasks.labels.calendar import DayStates, Published, day_states
 from tasks.labels.store import LabelStore, StoredBuild
 from tasks.promotion.gate import DOSSIER
 from tasks.stores.alias_moves import CHAMPION
@@ -71,12 +71,12 @@ class AuditRow:
 
 
 @dataclass(frozen=True)
-class LabelCalendar:
+class StoredCalendar:
     """The newest days by task; ``notes`` say what the days do not."""
 
     snapshot: str
     as_of: datetime
-    tasks: tuple[TaskDays, ...]
+    tasks: tuple[DayStates, ...]
     notes: tuple[str, ...]
 
 
@@ -95,7 +95,7 @@ class Overview:
     aliases: Aliases
     summaries: Mapping[int, GateSummary]
     moves: tuple[AuditRow, ...]
-    labels: LabelCalendar | None
+    labels: StoredCalendar | None
     problems: tuple[str, ...]
 
 
@@ -191,7 +191,7 @@ def _summarize_gates(workspace: Workspace, version: int) -> GateSummary | None:
     return GateSummary(evidence.verdict, tuple(counts.most_common()), evidence.reasons)
 
 
-def _calendar(workspace: Workspace) -> LabelCalendar | None:
+def _calendar(workspace: Workspace) -> StoredCalendar | None:
     store = LabelStore(workspace.home, workspace.surface)
     newest = store.last()
     if newest is None:
@@ -203,8 +203,8 @@ def _calendar(workspace: Workspace) -> LabelCalendar | None:
     failures = _failures(workspace, newest, published)
     notes += [f"Validation failed. {failure}" for failure in failures]
     known = Published(None if published is None else published.build, newest_failed=bool(failures))
-    days = tuple(task_days(contracts.tasks, newest.build, known, last=_DAYS))
-    return LabelCalendar(newest.snapshot.id, newest.build.as_of, days, tuple(notes))
+    days = tuple(day_states(contracts.tasks, newest.build, known, last=_DAYS))
+    return StoredCalendar(newest.snapshot.id, newest.build.as_of, days, tuple(notes))
 
 
 def _failures(workspace: Workspace, newest: StoredBuild, published: StoredBuild | None) -> tuple[str, ...]:

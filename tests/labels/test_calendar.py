@@ -8,7 +8,7 @@ import pytest
 
 from tasks.contracts import TasksSpec
 from tasks.labels.build_record import Build, Day
-from tasks.labels.calendar import DayState, Published, TaskDays, task_days
+from tasks.labels.calendar import DayState, DayStates, Published, day_states
 from tasks.logs.days import DaySum
 from tests.labels.engine import tasks
 
@@ -34,7 +34,7 @@ def built(days: Mapping[date, Day] = STORED, *, log: tuple[date, ...] = (), **ch
 def states(
     newest: Build, published: Published, *, spec: TasksSpec = SPEC, last: int = 9
 ) -> dict[str, list[DayState]]:
-    found = task_days(spec, newest, published, last=last)
+    found = day_states(spec, newest, published, last=last)
     return {of_task.task: [state for _, state in of_task.days] for of_task in found}
 
 
@@ -92,6 +92,6 @@ def test_the_newest_days_are_counted_back_by_date() -> None:
 
 
 def test_a_task_says_up_to_which_day_it_is_mature() -> None:
-    found = TaskDays("click", ((FIRST, DayState.MATURE), (SECOND, DayState.IMMATURE)))
+    found = DayStates("click", ((FIRST, DayState.MATURE), (SECOND, DayState.IMMATURE)))
     assert (found.mature_to, found.count(DayState.IMMATURE)) == (FIRST, 1)
-    assert TaskDays("click", ()).mature_to is None
+    assert DayStates("click", ()).mature_to is None

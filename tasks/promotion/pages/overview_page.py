@@ -15,14 +15,14 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
-from tasks.labels.calendar import DayState, TaskDays
+from tasks.labels.calendar import DayState, DayStates
 from tasks.promotion.overview import (
     AliasedRelease,
     Aliases,
     AuditRow,
     GateSummary,
-    LabelCalendar,
     Overview,
+    StoredCalendar,
 )
 from tasks.reports.numbers import format_count
 from tasks.reports.render import render
@@ -181,11 +181,11 @@ def _release(surface: str, one: AliasedRelease, judged: GateSummary | None, now:
     )
 
 
-def _labels(labels: LabelCalendar) -> dict[str, object]:
+def _labels(labels: StoredCalendar) -> dict[str, object]:
     return {"snapshot": labels.snapshot, "as_of": _instant(labels.as_of), "notes": labels.notes}
 
 
-def _task(days: TaskDays) -> _TaskRow:
+def _task(days: DayStates) -> _TaskRow:
     counted = [f"{days.count(state)} {_STATES[state]}" for state in DayState if days.count(state)]
     to = f"mature to {days.mature_to}" if days.mature_to else "no day is mature"
     first = days.days[0][0] if days.days else None
@@ -198,7 +198,7 @@ def _task(days: TaskDays) -> _TaskRow:
     )
 
 
-def _states(labels: LabelCalendar | None) -> Iterator[DayState]:
+def _states(labels: StoredCalendar | None) -> Iterator[DayState]:
     """Yield the states that occur, in the order of the vocabulary."""
     tasks = labels.tasks if labels else ()
     yield from (state for state in DayState if any(task.count(state) for task in tasks))

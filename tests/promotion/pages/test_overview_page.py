@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from tasks.labels.calendar import DayState, TaskDays
+from tasks.labels.calendar import DayState, DayStates
 from tasks.promotion.overview import (
     AliasedRelease,
     Aliases,
     AuditRow,
     GateSummary,
-    LabelCalendar,
     Overview,
+    StoredCalendar,
 )
 from tasks.promotion.pages import overview_page
 from tasks.promotion.pages.overview_page import Card, Question, write_index, write_problem, write_surface
@@ -98,7 +98,7 @@ def test_a_task_s_days_are_placed_by_date_and_told_in_words() -> None:
         (date(2026, 3, 2), DayState.FAILED),
         (date(2026, 3, 4), DayState.IMMATURE),
     )
-    labels = LabelCalendar("5d6a", NOW, (TaskDays("click", days),), ("Validation failed. rows",))
+    labels = StoredCalendar("5d6a", NOW, (DayStates("click", days),), ("Validation failed. rows",))
     page = surface_page(labels=labels)
     summary = "mature to 2026-03-01; 1 mature, 1 immature, 1 validation failed"
     assert f'viewBox="0 0 4 2" preserveAspectRatio="none" role="img" aria-label="click: {summary}"' in page
