@@ -63,7 +63,7 @@ def test_an_experiment_and_a_waiver_exclude_each_other() -> None:
 
 
 def test_one_approval_of_each_role_is_enough() -> None:
-    require_answers(REVIEWERS, BOTH, evidence=EVIDENCE)
+    assert require_answers(REVIEWERS, BOTH, evidence=EVIDENCE) == BOTH
 
 
 @pytest.mark.parametrize("missing", [0, 1])
