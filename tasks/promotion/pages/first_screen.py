@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.pages.changes import POLICY_ROWS, Change
 from tasks.promotion.pages.next_steps import say_next
@@ -78,5 +79,8 @@ def _say_why(worst: Verdict | None, verdicts: Sequence[Verdict], words: Vocabula
     if held:
         return say_verdict(worst, words)
     passed = sum(verdict.outcome is Outcome.PASS for verdict in verdicts)
-    doubt = say_verdict(worst, words)
-    return f"No gate holds it: {passed} of {len(verdicts)} verdicts pass. The most doubtful: {doubt}"
+    primary = next((v for v in verdicts if v.subject == words.primary and v.segment == ALL), None)
+    said = [f"No gate holds it: {passed} of {len(verdicts)} verdicts pass."]
+    if primary is not None and primary != worst:
+        said.append(say_verdict(primary, words))
+    return " ".join((*said, f"The most doubtful: {say_verdict(worst, words)}"))

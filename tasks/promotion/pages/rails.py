@@ -14,9 +14,9 @@ from typing import Final
 
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Bounds, Estimate, Verdict
-from tasks.promotion.pages.metric_words import say_metric
+from tasks.promotion.pages.metric_words import say_metric, write_level
 from tasks.promotion.pages.words import Vocabulary
-from tasks.reports.numbers import format_estimate
+from tasks.reports.numbers import format_change, format_estimate
 
 _LEFT, _RIGHT = -1.0, 3.0
 """Ends of the scale, in bounds from the baseline."""
@@ -69,13 +69,41 @@ def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
         metric=verdict.subject,
         meaning="" if meaning == verdict.subject else meaning,
         outcome=verdict.outcome.value,
-        observed=format_estimate(seen, relative=verdict.relative),
-        allowed=verdict.threshold,
+        observed=_observed(verdict, words),
+        allowed=_allowed(verdict, words),
         value=value,
         low=low,
         high=high,
         beyond=beyond,
     )
+
+
+def _observed(verdict: Verdict, words: Vocabulary) -> str:
+    """Write what was seen; a share as one, and what has no interval says so."""
+    seen = verdict.observed
+    if seen is None or math.isnan(seen.value):
+        return ""
+    if verdict.relative:
+        return (
+            format_estimate(seen, relative=True)
+            if seen.known
+            else f"{format_change(seen.value)}, no interval"
+        )
+    metric = words.metric(verdict.subject)
+    value, low, high = (write_level(metric, figure, words) for figure in (seen.value, seen.low, seen.high))
+    if not seen.known:
+        return f"{value}, no interval"
+    return value if seen.low == seen.value == seen.high else f"{value} [{low}, {high}]"
+
+
+def _allowed(verdict: Verdict, words: Vocabulary) -> str:
+    """Write the bound in the unit of what was seen."""
+    bounds = verdict.allowed
+    if verdict.relative or bounds is None:
+        return verdict.threshold
+    upper = math.isfinite(bounds.high)
+    end = write_level(words.metric(verdict.subject), bounds.high if upper else bounds.low, words)
+    return f"at {'most' if upper else 'least'} {end}"
 
 
 def _place(value: float, bounds: Bounds, seen: Estimate) -> float:

@@ -64,7 +64,7 @@ def _against_bound(said: str, verdict: Verdict, write: Write) -> str:
 def _allowed(verdict: Verdict, write: Write) -> str:
     bounds = verdict.allowed
     if bounds is None:
-        return f"allowed is {verdict.threshold}" if verdict.threshold else ""
+        return say_threshold(verdict.threshold) if verdict.threshold else ""
     if not verdict.relative:
         return (
             f"at most {write(bounds.high)} is allowed"
@@ -102,6 +102,28 @@ def _signed(value: float, verdict: Verdict, write: Write, *, upper: bool) -> str
     return f"a {'rise' if value > 0 else 'fall'} of {write(value)}"
 
 
+def say_threshold(threshold: str, *, share: bool = False) -> str:
+    """Say a gate's threshold in words; one that is no single bound is quoted.
+
+    Parameters
+    ----------
+    share : the figure that it bounds is written as a share.
+
+    Examples
+    --------
+    >>> say_threshold(">= 0.3", share=True), say_threshold("<= 60 days"), say_threshold("0.9 to 1.1")
+    ('at least 30% is asked for', 'at most 60 days is allowed', 'allowed is 0.9 to 1.1')
+    """
+    sign, _, bound = threshold.partition(" ")
+    if sign not in _SIGNS or not bound:
+        return f"allowed is {threshold}"
+    try:
+        bound = format_share(float(bound)) if share else bound
+    except ValueError:
+        return f"allowed is {threshold}"
+    return _SIGNS[sign].format(bound)
+
+
 def _calibration(verdict: Verdict, words: Vocabulary) -> str:
     task, _, _ = verdict.subject.partition(".")
     seen = verdict.observed
@@ -111,7 +133,7 @@ def _calibration(verdict: Verdict, words: Vocabulary) -> str:
     amount = f"{format_share(abs(off))} {'more' if off > 0 else 'less'} often than"
     said = f"people {words.did(task)} {'as often as' if abs(off) < 5e-4 else amount} it predicts"
     if verdict.allowed is None:
-        return f"{said}; allowed is {verdict.threshold}"
+        return f"{said}; {say_threshold(verdict.threshold)}"
     less, more = 1 - verdict.allowed.low, verdict.allowed.high - 1
     allowed = f"{format_share(less)} less to {format_share(more)} more is allowed"
     doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
@@ -127,7 +149,7 @@ def _data(verdict: Verdict, words: Vocabulary) -> str:
         )
     count = format_count(round(verdict.observed.value))
     said = f"on its test days {count} {_spoken(what)} say whether people {words.did(task)}"
-    return f"{said}; asked for are {verdict.threshold}"
+    return f"{said}; {say_threshold(verdict.threshold)}"
 
 
 def _freshness(verdict: Verdict, words: Vocabulary) -> str:
@@ -136,14 +158,15 @@ def _freshness(verdict: Verdict, words: Vocabulary) -> str:
         return _by_name(verdict, words)
     days = format_number(verdict.observed.value)
     said = f"what tells whether people {words.did(task)} last learned {days} days ago"
-    return f"{said}; allowed are {verdict.threshold}"
+    return f"{said}; {say_threshold(verdict.threshold)}"
 
 
 def _shadow(verdict: Verdict, words: Vocabulary) -> str:
     seen = verdict.observed
     if seen is None or math.isnan(seen.value) or verdict.subject not in _SHADOW:
         return _by_name(verdict, words)
-    return f"on the newest traffic {_SHADOW[verdict.subject](seen)}; allowed is {verdict.threshold}"
+    allowed = say_threshold(verdict.threshold, share=verdict.subject in _SHARES)
+    return f"on the newest traffic {_SHADOW[verdict.subject](seen)}; {allowed}"
 
 
 def _model(verdict: Verdict, words: Vocabulary) -> str:
@@ -152,7 +175,8 @@ def _model(verdict: Verdict, words: Vocabulary) -> str:
     if seen is None or math.isnan(seen.value) or what not in _MODEL or task not in words.tasks:
         return _by_name(verdict, words)
     doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
-    return f"{_MODEL[what](words.did(task), seen.value)}; allowed is {verdict.threshold}{doubt}"
+    allowed = say_threshold(verdict.threshold, share=what in _SHARES)
+    return f"{_MODEL[what](words.did(task), seen.value)}; {allowed}{doubt}"
 
 
 def _say_order(did: str, auc: float) -> str:
@@ -181,6 +205,14 @@ _MODEL: Final[Mapping[str, Callable[[str, float], str]]] = {
         f"{format_number(abs(rise))} {'more' if rise > 0 else 'less'} than the champion's"
     ),
 }
+_SIGNS: Final[Mapping[str, str]] = {
+    ">=": "at least {} is asked for",
+    ">": "more than {} is asked for",
+    "<=": "at most {} is allowed",
+    "<": "less than {} is allowed",
+}
+_SHARES: Final = frozenset({"auc", "auc_by_request", "normalized_entropy", "overlap_at_k"})
+"""Figures that sentences write as shares."""
 _SHADOW: Final[Mapping[str, Callable[[Estimate], str]]] = {
     "overlap_at_k": lambda seen: f"{format_share(seen.value)} of its slots hold what the champion would show",
     "score_shift": lambda seen: (
@@ -194,7 +226,7 @@ def _by_name(verdict: Verdict, words: Vocabulary) -> str:
     task, _, what = verdict.subject.partition(".")
     named = f"{_spoken(what)} of {task}" if what and task in words.tasks else _spoken(verdict.subject)
     seen = format_estimate(verdict.observed, relative=verdict.relative)
-    allowed = f"; allowed is {verdict.threshold}" if verdict.threshold else ""
+    allowed = f"; {say_threshold(verdict.threshold)}" if verdict.threshold else ""
     reason = f" ({verdict.reason})" if verdict.reason else ""
     return f"{verdict.gate}: {named}{f' is {seen}' if seen else ''}{allowed}{reason}"
 

@@ -36,6 +36,16 @@ def test_a_release_that_nothing_holds_says_how_much_passed_and_what_is_most_doub
     assert screen(FINE, held=False).sentence == "Nothing is worse than it may be."
 
 
+def test_what_its_slots_are_worth_stands_before_the_most_doubtful() -> None:
+    worth = rail("observed_utility", Outcome.PASS, 0.057, 0.01, 0.1, allowed=Bounds(low=-0.05))
+    first = screen(FINE, worth, DOUBT, held=False)
+    assert first.sentence.startswith(
+        "No gate holds it: 2 of 3 verdicts pass. What its slots are worth, by the outcomes that were seen, is "
+        "5.7% higher than under champion 3; a fall of 5% is allowed. The most doubtful: Of what it puts"
+    )
+    assert screen(FINE, worth, held=False).sentence.count("slots are worth") == 0
+
+
 def test_nothing_to_say_is_said() -> None:
     assert screen(held=True).sentence == "No gate has judged it."
     unruled = verdict("shadow", "overlap_at_k", Outcome.NO_RULE)

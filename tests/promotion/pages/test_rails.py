@@ -46,8 +46,25 @@ def test_without_an_interval_there_is_a_mark_and_without_a_figure_nothing() -> N
         [rail("hide_rate", Outcome.PASS, 0.05, math.nan, math.nan, allowed=Bounds(high=0.1))], WORDS
     )
     assert (point.value, point.low, point.high) == (37.5, None, None)
+    assert point.observed == "+5.0%, no interval"
     (missing,) = draw_rails([verdict("decision", "hide_rate", Outcome.METRIC_MISSING)], WORDS)
     assert (missing.value, missing.observed) == (None, "")
+
+
+def test_a_level_and_its_bound_have_one_unit() -> None:
+    most, least = Bounds(high=0.05), Bounds(low=0.1)
+    rows = [
+        rail("hide_predicted", Outcome.PASS, 0.00412, math.nan, math.nan, allowed=most, relative=False),
+        rail("hide_rate", Outcome.PASS, 0.00412, 0.003, 0.005, allowed=most, relative=False),
+        rail("coverage", Outcome.PASS, 0.3, 0.3, 0.3, allowed=least, relative=False),
+        rail("source_entropy", Outcome.PASS, 1.25, 1.2, 1.3, allowed=Bounds(low=1.0), relative=False),
+    ]
+    assert [(one.observed, one.allowed) for one in draw_rails(rows, WORDS)] == [
+        ("0.412%, no interval", "at most 5%"),
+        ("0.412% [0.3%, 0.5%]", "at most 5%"),
+        ("30%", "at least 10%"),
+        ("1.25 [1.2, 1.3]", "at least 1"),
+    ]
 
 
 def test_bounds_of_the_decision_on_the_whole_are_drawn_the_worst_first() -> None:

@@ -123,7 +123,7 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
     [
         (
             verdict("data", "click.rows", Outcome.CANNOT_TELL, 1234, 1234, 1234, threshold=">= 5000"),
-            "On its test days 1,234 rows say whether people opened it; asked for are >= 5000.",
+            "On its test days 1,234 rows say whether people opened it; at least 5000 is asked for.",
         ),
         (
             verdict(
@@ -131,30 +131,30 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             ),
             (
                 "Of a candidate where people opened it and one where they did not, it puts the first higher in 58.2% of "
-                "cases; allowed is >= 0.6, and these data are too few to tell."
+                "cases; at least 60% is asked for, and these data are too few to tell."
             ),
         ),
         (
             verdict("model", "click.auc_drop", Outcome.BLOCK, 0.02, 0.01, 0.03, threshold="<= 0.005"),
             (
                 "It tells candidates where people opened it from others less well than the champion, by 0.02 of AUC; "
-                "allowed is <= 0.005."
+                "at most 0.005 is allowed."
             ),
         ),
         (
             verdict("model", "click.normalized_entropy", Outcome.BLOCK, 1.02, 1.01, 1.03, threshold="< 1"),
-            "Predicting whether people opened it, it errs 102% as much as a constant; allowed is < 1.",
+            "Predicting whether people opened it, it errs 102% as much as a constant; less than 100% is allowed.",
         ),
         (
             verdict("model", "click.normalized_entropy_rise", Outcome.PASS, -0.02, -0.03, -0.01),
             (
                 "Predicting whether people opened it, its error over a constant's is 0.02 less than the champion's; "
-                "allowed is <= 1."
+                "at most 1 is allowed."
             ),
         ),
         (
             verdict("model", "click.auc_over_best_feature", Outcome.WARN, -0.1, -0.2, 0.0, threshold="> 0"),
-            "Model: auc over best feature of click is -0.1 [-0.2, 0]; allowed is > 0.",
+            "Model: auc over best feature of click is -0.1 [-0.2, 0]; more than 0 is asked for.",
         ),
         (verdict("data", "validation", Outcome.BLOCK), "The labels do not pass validation."),
         (verdict("data", "validation", Outcome.PASS), "The labels pass validation."),
@@ -162,19 +162,19 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             verdict(
                 "freshness", "click.newest_training_row", Outcome.BLOCK, 90, 90, 90, threshold="<= 60 days"
             ),
-            "What tells whether people opened it last learned 90 days ago; allowed are <= 60 days.",
+            "What tells whether people opened it last learned 90 days ago; at most 60 days is allowed.",
         ),
         (
             verdict("shadow", "overlap_at_k", Outcome.BLOCK, 0.25, 0.2, 0.3, threshold=">= 0.3"),
-            "On the newest traffic 25% of its slots hold what the champion would show; allowed is >= 0.3.",
+            "On the newest traffic 25% of its slots hold what the champion would show; at least 30% is asked for.",
         ),
         (
             verdict("shadow", "score_shift", Outcome.BLOCK, 1.5, 1.2, 1.8),
-            "On the newest traffic its utilities lie 1.5 standard deviations from the champion's; allowed is <= 1.",
+            "On the newest traffic its utilities lie 1.5 standard deviations from the champion's; at most 1 is allowed.",
         ),
         (
             verdict("proxies", "click for buy", Outcome.WARN, 0.1, -0.1, 0.3, threshold="> 0"),
-            "Proxies: click for buy is 0.1 [-0.1, 0.3]; allowed is > 0.",
+            "Proxies: click for buy is 0.1 [-0.1, 0.3]; more than 0 is asked for.",
         ),
         (verdict("parity", "served", Outcome.BLOCK, threshold=""), "Parity: served."),
     ],
