@@ -36,8 +36,10 @@ A red run moved nothing, unless `move` says that it did. The run's note names th
   speaks for the release has changed since the case was made. Start it anew where that is right.
 - **`GateRefused` in `move`**: a role has no answer of a reviewer in the audit (a step that was marked success
   by hand is none), or another release became champion meanwhile. Start it anew.
-- **`StoreError`, any step**: a store did not answer, bytes are not what was registered, or somebody moved an
-  alias by hand. `equipoise release verify SURFACE champion` says what is wrong.
+- **`AuditMismatch`, any step**: somebody moved an alias by hand, or the audit is not what was written. The
+  message says what differs, and names the one rollback that puts it right.
+- **`StoreError`, any step**: a store did not answer, or bytes are not what was registered. `equipoise release
+  verify SURFACE champion` says what is wrong.
 - **`DataError`, any step**: labels or logs that the evidence rests on cannot be read any more.
 
 An approval step that is tried again asks again: its answer could not be taken, and its log says why.

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import task_group
 
 from dags.moment import find_as_of, instant, kind, written
-from dags.note import tell
+from dags.note import in_one_line, tell
 from dags.place import open_workspace
 from dags.step import link, release_address, report, step, trigger, wait
-from tasks.errors import DataError, GateRefused
+from tasks.errors import AuditMismatch, DataError, GateRefused
 
 if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
@@ -44,6 +44,8 @@ def plan(surface: str, as_of: str, workflow: str, params: Any = None) -> list[st
     workspace = open_workspace(surface)
     result = plan.run(workspace, as_of=instant(as_of), cadence=cadence, tasks=params["tasks"])
     plan.require(workspace, result, as_of=instant(as_of))
+    if result.mismatch:
+        tell(f"**Warning**: {in_one_line(AuditMismatch(result.mismatch))}")
     return list(report(result, "tasks")["tasks"])
 
 

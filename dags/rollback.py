@@ -17,8 +17,8 @@ A red run moved nothing. The run's note names the error.
 
 - **`ContractError`**: there is no reason, no previous release, or the release that `to` names was never
   champion: `<surface>__promote` is the way for that one.
-- **`StoreError`**: a store did not answer, bytes of the release are not what was registered, or somebody
-  moved an alias by hand; then say with `to` which release is meant to be champion.
+- **`AuditMismatch`**: somebody moved an alias by hand; say with `to` which release is meant to be champion.
+- **`StoreError`**: a store did not answer, or bytes of the release are not what was registered.
 - **`DataError`**: the labels that the release pins cannot be read.
 
 ### What it does

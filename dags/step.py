@@ -35,7 +35,7 @@ from airflow.sdk.exceptions import (
 
 from dags.note import tell_error
 from dags.place import home_folder
-from tasks.errors import ContractError, DataError, GateRefused, StoreError
+from tasks.errors import AuditMismatch, ContractError, DataError, GateRefused, StoreError
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            exception=[ContractError, DataError, GateRefused],
+            exception=[ContractError, DataError, GateRefused, AuditMismatch],
             action=RetryAction.FAIL,
-            reason="trying again would find the same: a contract, the data or a rule says no",
+            reason="trying again would find the same: a contract, the data, a rule or the audit says no",
         ),
         RetryRule(
             exception=[StoreError, OSError],

@@ -8,6 +8,7 @@
     │   └── ImmatureLabels    nobody: wait until labels mature (exit 2)
     ├── GateRefused       a decision, not a crash (exit 1)
     └── StoreError        the operator of a store or service (exit 3)
+        ├── AuditMismatch     whoever may roll back: trying again finds the same (exit 3)
         └── Overtaken         nobody: begin again on what the other writer left (exit 3)
 """
 
@@ -46,6 +47,10 @@ class StoreError(EquipoiseError):
     """A store or service failed or holds other bytes than were pinned."""
 
     exit_code = 3
+
+
+class AuditMismatch(StoreError):
+    """Audit, registry and aliases do not tell the same; a person has to say which of them is right."""
 
 
 class Overtaken(StoreError):

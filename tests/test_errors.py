@@ -3,6 +3,7 @@
 import pytest
 
 from tasks.errors import (
+    AuditMismatch,
     ContractError,
     DataError,
     EquipoiseError,
@@ -22,6 +23,7 @@ from tasks.errors import (
         (ImmatureLabels, 2),
         (GateRefused, 1),
         (StoreError, 3),
+        (AuditMismatch, 3),
         (Overtaken, 3),
     ],
 )
@@ -32,6 +34,7 @@ def test_each_error_has_its_exit_code(error: type[EquipoiseError], code: int) ->
 def test_immature_labels_are_caught_as_bad_data_and_an_overtaken_writer_as_a_failed_store() -> None:
     assert issubclass(ImmatureLabels, DataError)
     assert issubclass(Overtaken, StoreError)
+    assert issubclass(AuditMismatch, StoreError)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_one() -> None:

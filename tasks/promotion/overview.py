@@ -178,6 +178,8 @@ def _audit_row(entry: Entry) -> AuditRow:
     elif entry.sets_alias:
         share = "" if entry.share is None else f", {entry.share:.3g} of the traffic"
         what = f"release {entry.release} beside champion {entry.champion}{share}"
+    if entry.override is not None:
+        what += ", by an override"
     refused = entry.kind in {Kind.REJECT, Kind.TIME_OUT}
     return AuditRow(entry.at, f"{entry.kind.value}: {what}", refused, entry.by, entry.why)
 

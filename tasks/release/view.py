@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.errors import ContractError, DataError, StoreError
+from tasks.errors import AuditMismatch, ContractError, DataError, StoreError
 from tasks.evaluation.evidence import GateEvidence, ReleaseEvidence
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
@@ -161,7 +161,7 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
     problems = broken_entries(entries)
     if mismatch is not None and mismatch.of is Told.AUDIT and not problems:
         if not entries:
-            raise StoreError(f"{mismatch}.")
+            raise AuditMismatch(f"{mismatch}.")
         problems = {len(entries) - 1: mismatch.what}
     return [{**entry.to_json(), "problem": problems.get(place)} for place, entry in enumerate(entries)]
 

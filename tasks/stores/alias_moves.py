@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from tasks.errors import ContractError, StoreError
+from tasks.errors import AuditMismatch, ContractError
 from tasks.settings import Settings
 from tasks.stores.alias_mismatch import (
     CANARY,
@@ -94,7 +94,7 @@ class AliasMoves:
 
         Raises
         ------
-        StoreError
+        AuditMismatch
             The audit cannot be believed, or the registry is younger than it.
         """
         with exclusive(self.home):
@@ -118,7 +118,9 @@ class AliasMoves:
         Raises
         ------
         StoreError
-            Others kept being first, or audit and registry do not tell the same.
+            Others kept being first.
+        AuditMismatch
+            Audit and registry do not tell the same.
         """
         with exclusive(self.home):
             added = self.audit.add(lambda entries: self._identified(decide(entries, self._settle())))
@@ -154,7 +156,7 @@ class AliasMoves:
         registry = Registry(self.home)
         mismatch = self.mismatch()
         if mismatch is not None and mismatch.of in {Told.AUDIT, Told.REGISTRY}:
-            raise StoreError(f"{mismatch}.")
+            raise AuditMismatch(f"{mismatch}.")
         entries = self.audit.entries()
         while mismatch is None and is_pending(entries, registry.model_tags(self.model)):
             self._carry_out(registry, entries)
@@ -197,7 +199,7 @@ class AliasMoves:
         ------
         ContractError
             There is no key, or no row.
-        StoreError
+        AuditMismatch
             Audit, registry and aliases do not tell the same.
         """
         if Settings().audit_key is None:
@@ -205,7 +207,7 @@ class AliasMoves:
         with exclusive(self.home):
             mismatch, entries = self.mismatch(), self.audit.entries()
             if mismatch is not None and mismatch.of is not Told.SIGNATURE:
-                raise StoreError(f"{mismatch}.")
+                raise AuditMismatch(f"{mismatch}.")
             if not entries:
                 raise ContractError(f"The audit of {self.surface} has no row to sign")
             self._sign(Registry(self.home), entries)

@@ -29,10 +29,14 @@ _LOG = logging.getLogger("equipoise")
 
 @dataclass(frozen=True)
 class PlanResult:
-    """The tasks that will be trained; the champion's parts stand for the others."""
+    """The tasks that will be trained; the champion's parts stand for the others.
+
+    ``mismatch`` says how audit, registry and aliases differ: it stops no retrain, and every promotion.
+    """
 
     as_of: str
     tasks: list[str]
+    mismatch: str = ""
 
 
 def run(
@@ -57,7 +61,8 @@ def run(
         content changed while its version did not, which is better known before the training than after.
     """
     refuse_silent_changes(workspace, Registry(workspace.home))
-    if mismatch := alias_moves(workspace).mismatch():
+    mismatch = alias_moves(workspace).mismatch()
+    if mismatch is not None:
         _LOG.warning("plan: %s.", mismatch)
     known = workspace.contracts.tasks.order()
     for task in tasks:
@@ -74,7 +79,7 @@ def run(
     else:
         wanted = tasks or workspace.contracts.tasks.by_cadence(cadence)
         due = [task for task in known if task in wanted]
-    return PlanResult(format_instant(as_of), due)
+    return PlanResult(format_instant(as_of), due, mismatch="" if mismatch is None else f"{mismatch.what}.")
 
 
 def foresee(workspace: Workspace, *, as_of: datetime) -> Outlook:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import ContractError, DataError, GateRefused, ImmatureLabels, StoreError
+from tasks.errors import AuditMismatch, ContractError, DataError, GateRefused, ImmatureLabels, StoreError
 from tests.dags.conftest import REPOSITORY, parse, steps_of
 
 GOOD = ["feed", "shop", "ended"]
@@ -91,6 +91,7 @@ def test_every_step_has_retries_a_policy_a_limit_and_a_link(
         (ImmatureLabels("x"), "fail"),
         (GateRefused("x"), "fail"),
         (StoreError("x"), "retry"),
+        (AuditMismatch("x"), "fail"),
         (OSError("x"), "retry"),
         (ConnectionResetError("x"), "retry"),
         (ValueError("x"), "default"),

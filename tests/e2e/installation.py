@@ -5,6 +5,7 @@
     home/logs/home_feed     40 days of the simulated feed, to AS_OF; `deliver` brings the other two
     surfaces/home_feed      contracts with windows of days; the logs end with those 42 days, and the schedule too
     surfaces/timed_feed     the same log up to the last midnight, for a timer that is due at once
+    surfaces/staged_feed    that log once more, for releases that serve as the canary first
     installation.airflow("ana")                 a client of Airflow's REST API, logged in
     installation.run("home_feed__retrain", {"as_of": "2026-02-10T00:00:00Z"})      the run's id
     installation.wait("home_feed__retrain", run)                                   the run, once it has ended
@@ -39,6 +40,7 @@ from tasks.stores.workspace import Workspace
 from tests.docs.pages import DOCS, blocks
 from tests.e2e.rest import Client, client
 from tests.feeds import mini
+from tests.feeds.staged_feed import add_staged_feed
 from tests.feeds.timed_feed import add_timed_feed
 
 T = TypeVar("T")
@@ -182,6 +184,7 @@ def installed(folder: Path) -> Iterator[Installation]:
     plain = mini.with_log(mini.write_contracts(folder / "plain"), world, folder)
     workspace = mini.changed(plain, folder, surface=_ended)
     add_timed_feed(workspace, world)
+    add_staged_feed(workspace)
     layout = Layout(workspace.home, workspace.surfaces, 18280, 15200).with_free_ports()
     try:
         _make("up", layout)

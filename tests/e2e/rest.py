@@ -1,12 +1,25 @@
 """What people do with Airflow besides starting and following a run: look around, answer, clear, mark."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
+
+import requests
 
 from tasks.deploy import installation
 from tasks.deploy.airflow_api import Airflow, run_path
 from tasks.deploy.layout import Layout
+from tasks.deploy.services import DIRECT
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What the api-server answers to whoever opens a page."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
 
 
 class Client(Airflow):
@@ -37,6 +50,11 @@ class Client(Airflow):
         path = f"{run_path(dag, run)}/taskInstances/{quote(step)}"
         self._call("PATCH", path, {"new_state": state})
 
+    def told(self, dag: str, run: str, step: str) -> str:
+        """Return the words that a step handed on for the run's note."""
+        path = f"{run_path(dag, run)}/taskInstances/{quote(step)}/xcomEntries/note?deserialize=true"
+        return str(self._call("GET", path)["value"])
+
     def question(self, dag: str, run: str, step: str) -> dict[str, Any]:
         """Return what a step that waits for a person asks, and the answer where there is one."""
         return self._call("GET", f"{run_path(dag, run)}/taskInstances/{quote(step)}/-1/hitlDetails")
@@ -47,6 +65,18 @@ class Client(Airflow):
         asked = self.question(dag, run, step)["params"]
         form = {name: field["value"] for name, field in asked.items()} | changed
         self._call("PATCH", path, {"chosen_options": [option], "params_input": form})
+
+    def open(self, path: str) -> Opened:
+        """Open one of Equipoise's pages as this user, without a browser."""
+        if not self.token:
+            self._call("GET", "/api/v2/dags?limit=1")  # logs in
+        return open_page(f"{self.url}/equipoise/{path}", Authorization=f"Bearer {self.token}")
+
+
+def open_page(url: str, **headers: str) -> Opened:
+    """Open a page as nobody, but for what the headers say; who is sent elsewhere stays."""
+    answer: requests.Response = DIRECT.get(url, headers=headers, timeout=60, allow_redirects=False)
+    return Opened(answer.status_code, answer.text, answer.headers)
 
 
 def client(layout: Layout, user: str = "admin") -> Client:

@@ -27,7 +27,7 @@ from tasks.deploy.production import LOGS
 from tasks.deploy.records import records
 from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
-from tests.e2e.rest import client
+from tests.e2e.rest import client, open_page
 from tests.feeds import mini
 
 DAG, PROMOTE = f"{mini.NAME}__retrain", f"{mini.NAME}__promote"
@@ -166,6 +166,22 @@ def test_the_retrain_makes_a_release_whose_every_byte_verifies(
     assert shown["version"] == judged["release"]
     assert set(shown["metrics"]) == set(mini.TASKS)
     assert equipoise(home, "release", "verify", mini.NAME, "challenger")["problems"] == []
+
+
+def test_a_viewer_reads_equipoise_s_pages_under_production_s_login(
+    judged: dict[str, Any], production: Layout
+) -> None:
+    eve, dossier = client(production, "eve"), f"{mini.NAME}/releases/{judged['release']}/dossier"
+    page = eve.open(mini.NAME)
+    assert (page.status, f"releases/{judged['release']}/dossier" in page.text) == (200, True)
+    sealed = eve.open(dossier)
+    assert (sealed.status, f"release {judged['release']}" in sealed.text) == (200, True)
+    assert sealed.headers["Content-Security-Policy"].startswith("sandbox")
+    for path in ("", mini.NAME, dossier):
+        url = f"{production.airflow_url}/equipoise/{path}"
+        assert open_page(url).status == 401
+        led = open_page(url, Accept="text/html")
+        assert (led.status, "/login?next=" in led.headers["Location"]) == (303, True)
 
 
 def test_tables_and_models_lie_in_the_object_store_alone(judged: dict[str, Any], production: Layout) -> None:

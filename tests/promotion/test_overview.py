@@ -8,8 +8,9 @@ from tasks.errors import ContractError
 from tasks.labels.calendar import DayState
 from tasks.promotion import overview
 from tasks.stores import delta
-from tasks.stores.audit import Audit
+from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.registry import Registry
+from tasks.stores.releases import alias_moves
 from tasks.stores.tracking import current
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -57,6 +58,12 @@ def test_what_the_gates_said_and_the_moves_newest_first(workspace: Workspace) ->
     assert sum(number for _, number in found.summaries[2].counts) > 20
     assert (found.moves[0].what, found.moves[0].by) == ("promote: champion 1 → 2", "ana")
     assert found.problems == ()
+
+
+def test_an_override_is_named_where_it_let_a_release_through(workspace: Workspace) -> None:
+    entry = Entry(Kind.PROMOTE, "ana", 2, 1, "carts rose", "e", override="a sale (lead lifts shadow)")
+    alias_moves(workspace).add(lambda *_: entry)
+    assert overview.read(workspace).moves[0].what == "promote: champion 1 → 2, by an override"
 
 
 def test_the_calendar_says_which_days_are_mature_as_of_the_newest_build(workspace: Workspace) -> None:

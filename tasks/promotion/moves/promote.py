@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tasks.contracts.tasks import Family
-from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.errors import AuditMismatch, ContractError, GateRefused, StoreError
 from tasks.evaluation.evidence import GateEvidence
 from tasks.promotion.gate import GateResult
 from tasks.promotion.moves.answers import Signing
@@ -191,7 +191,7 @@ def _decide(
 
 def _refuse_mismatch(moves: AliasMoves) -> None:
     if mismatch := moves.mismatch():
-        raise StoreError(f"{mismatch}.")
+        raise AuditMismatch(f"{mismatch}.")
 
 
 def _promotable(workspace: Workspace, part: Part) -> Manifest:

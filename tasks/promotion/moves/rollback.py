@@ -9,7 +9,7 @@ audit that cannot be believed is set aside, and the move begins a new one.
 
 from collections.abc import Mapping, Sequence
 
-from tasks.errors import ContractError, StoreError
+from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.promotion.moves.promote import MoveResult
 from tasks.release.view import verify_bytes
 from tasks.stores.alias_moves import CANARY, CHAMPION, PREVIOUS, AliasMoves, Mismatch, Told
@@ -82,7 +82,7 @@ def _refuse_unsaid(
     if to is not None:
         return
     if mismatch is not None and mismatch.of is not Told.AUDIT:
-        raise StoreError(f"{mismatch.what}. Say with --to VERSION which release is meant to be champion")
+        raise AuditMismatch(f"{mismatch.what}. Say with --to VERSION which release is meant to be champion")
     if PREVIOUS not in aliases:
         raise ContractError(
             f"{workspace.surface} has no previous release to go back to. Say with --to VERSION which one "
