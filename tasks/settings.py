@@ -237,8 +237,8 @@ class Settings:
     aws_key = Variable("AWS_ACCESS_KEY_ID", "the account there", "none", _text, secret=True)
     require_verified = Variable(
         "EQUIPOISE_REQUIRE_VERIFIED",
-        "`1`: `score` and `explain` load only a release that the audit vouches for, and `release verify` "
-        "asks for it",
+        "`1`: `score`, `explain` and whatever serves a release load only what the audit vouches for, and "
+        "`release verify` asks for it",
         "none",
         _flag,
     )

@@ -9,9 +9,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import mlflow.pyfunc
 import pandas as pd
@@ -21,6 +22,8 @@ from tasks import errors
 from tasks.release.staging import PREFIX
 from tasks.release.strange_inputs import find_strange_inputs
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
+
+_OWN: Final = ContextVar("own_loading", default=False)
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,28 @@ def load_release(folder: Path) -> LoadedRelease:
     """
     try:
         with _clean_copy(folder) as copy:
-            model = mlflow.pyfunc.load_model(str(copy))
+            with _own_loading():
+                model = mlflow.pyfunc.load_model(str(copy))
             manifest = Manifest.from_bytes((copy / ROOT / MANIFEST).read_bytes())
         return LoadedRelease(manifest, model.unwrap_python_model(), model)
     except errors.StoreError:
         raise
     except Exception as error:
         raise errors.StoreError(f"The release in {folder} cannot be loaded: {error}") from error
+
+
+def is_own_loading() -> bool:
+    """Whether this program is loading a release; a release that is loaded otherwise asks the audit itself."""
+    return _OWN.get()
+
+
+@contextmanager
+def _own_loading() -> Iterator[None]:
+    before = _OWN.set(True)
+    try:
+        yield
+    finally:
+        _OWN.reset(before)
 
 
 @contextmanager

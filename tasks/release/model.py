@@ -7,9 +7,10 @@
     artifacts/release/             manifest.json and every file that it lists
     registered_model_meta          MLflow's, where it fetched the release: the registered version
 
-It travels alone, so it imports nothing of this repository. ``load_context`` reads each file once, compares
-its sha256 with the manifest (whose own sha256 is in the model's configuration) and hands on the bytes that
-it compared: code is compiled from them, never from a cached ``.pyc`` and never from ``sys.path``. So two
+It travels alone, so it imports nothing of this repository, except where EQUIPOISE_REQUIRE_VERIFIED is set:
+then the installed program says whether the audit vouches for these bytes. ``load_context`` reads each file
+once, compares its sha256 with the manifest (whose own sha256 is in the model's configuration) and hands on
+the bytes that it compared: code is compiled from them, never from a cached ``.pyc`` and never from ``sys.path``. So two
 releases with different code live in one process, and what was checked is what runs.
 """
 
@@ -19,6 +20,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +37,8 @@ MANIFEST = "manifest.json"
 REGISTERED = "registered_model_meta"
 ON_REQUEST = ("certificate", "components")
 PREFIX = "equipoise_release_"
+REQUIRE_VERIFIED = "EQUIPOISE_REQUIRE_VERIFIED"
+VOUCHING = "tasks.release.vouching"
 
 
 class ReleaseRefused(RuntimeError):
@@ -50,13 +54,15 @@ class ReleaseModel(PythonModel):
         Raises
         ------
         ReleaseRefused
-            A file is missing, extra or differs from the manifest, or the manifest from the configuration.
+            A file is missing, extra or differs from the manifest, or the manifest from the configuration; or
+            EQUIPOISE_REQUIRE_VERIFIED is set, and the audit does not vouch for it or cannot be asked.
         """
         package, manifest_sha256 = _configured(context.model_config)
         files, code = _checked(Path(context.artifacts["release"]), Path(__file__).parent, manifest_sha256)
+        manifest = json.loads((Path(context.artifacts["release"]) / MANIFEST).read_bytes())
+        _require_vouched(Path(__file__).parent, manifest["surface"])
         scoring = _import(package, _modules(package, code))
         self.scorer: Any = scoring.Scorer.from_files(files)
-        manifest = json.loads((Path(context.artifacts["release"]) / MANIFEST).read_bytes())
         self.provenance = _provenance(manifest["parts"], Path(__file__).with_name(REGISTERED))
 
     def predict(
@@ -92,6 +98,21 @@ class ReleaseModel(PythonModel):
         """Show each candidate's components in one request, what dropped it and what moved it."""
         explained: pd.DataFrame = self.scorer.explain(frame, request_id)
         return explained
+
+
+def _require_vouched(root: Path, surface: str) -> None:
+    """Ask the audit where that is wanted; what cannot be asked vouches for nothing."""
+    if os.environ.get(REQUIRE_VERIFIED, "") in {"", "0"}:
+        return
+    try:
+        doubt = importlib.import_module(VOUCHING).find_doubt(root, surface)
+    except Exception as error:  # noqa: BLE001 - whatever it is, nobody vouches
+        doubt = (
+            f"The audit cannot be asked ({type(error).__name__}: {error}). Load it in the environment of the "
+            f"installed program, or unset the variable and run `equipoise release verify {surface} champion`"
+        )
+    if doubt:
+        raise ReleaseRefused(f"This release was not loaded ({REQUIRE_VERIFIED}): {doubt}")
 
 
 def _provenance(parts: Iterable[Mapping[str, Any]], registered: Path) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
         for it and it does not.
     """
     part = release_part(workspace, ref)
-    if Settings().require_verified and (doubt := alias_moves(workspace).doubt(part)):
+    if Settings().require_verified and (doubt := alias_moves(workspace).doubt(part.sha256)):
         raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {doubt}")
     return load(workspace, part.version)
 
@@ -171,7 +171,7 @@ def verify(workspace: Workspace, ref: str | int) -> VerifyResult:
     part, moves = release_part(workspace, ref), alias_moves(workspace)
     found, mismatch = verify_bytes(workspace, part), moves.mismatch()
     problems = [*found.problems, *([f"{mismatch}."] if mismatch else [])]
-    if mismatch is None and Settings().require_verified and (doubt := moves.doubt(part)):
+    if mismatch is None and Settings().require_verified and (doubt := moves.doubt(part.sha256)):
         problems.append(f"{doubt}.")
     return replace(found, problems=problems)
 

@@ -37,7 +37,6 @@ from tasks.stores.alias_mismatch import (
 )
 from tasks.stores.audit import Audit, Entry, Kind, entry_seals, last_alias_move, live_canary
 from tasks.stores.audit_signature import SIGNED, sign_head
-from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.tracking import exclusive
 
@@ -213,24 +212,25 @@ class AliasMoves:
             self._sign(Registry(self.home), entries)
             return entries[-1]
 
-    def doubt(self, part: Part) -> str:
+    def doubt(self, sha256: str) -> str:
         """Say why the audit does not vouch for a release; empty where it does.
 
         It does where its chain holds, it is signed where this program has the key, and a move that it tells
         of made these very bytes champion or canary.
+
+        Parameters
+        ----------
+        sha256 : digest of the release's files.
         """
         mismatch = self.mismatch()
         if mismatch is not None and mismatch.of in {Told.AUDIT, Told.SIGNATURE}:
             return str(mismatch)
         served = any(
-            entry.kind is not Kind.WITHDRAW and entry.sets_alias and entry.sha256 == part.sha256
+            entry.kind is not Kind.WITHDRAW and entry.sets_alias and entry.sha256 == sha256
             for entry in self.audit.entries()
         )
-        return (
-            ""
-            if served
-            else f"No move of the audit made {part} (sha256 {part.sha256[:12]}) champion or canary"
-        )
+        named = f"the {self.model} with sha256 {sha256[:12]}"
+        return "" if served else f"No move of the audit made {named} champion or canary"
 
     def _sign(self, registry: Registry, entries: Sequence[Entry]) -> None:
         """Let MLflow say by a signature up to which row this program has seen the audit whole."""

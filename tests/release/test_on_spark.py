@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.docs.pages import DOCS, blocks
 from tests.feeds.toy_release import a_frame, register_toy
 from tests.stores.mlflow_home import new_home
 
@@ -19,9 +20,8 @@ pytestmark = pytest.mark.spark
 
 UNSAFE = {"name": "unsafe", "drop_when": {"column": "violates", "equals": True}}
 KEY = ["request_id", "item_id"]
-BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
-TEXTS = ["dropped_by", "context"]
-"""In which MLflow writes a missing text as the word None."""
+(PAGE_CODE,) = [one.text for one in blocks(DOCS / "serving.md") if "spark_udf" in one.text]
+"""What the documentation says that people write: it is what is tested here."""
 OF_THE_REQUEST = ["rank", "slate_position"]
 
 Score = Callable[[int], pd.DataFrame]
@@ -62,16 +62,14 @@ def score(home: Path, model: Any, spark: Any) -> Score:
     """Score on Spark with batches of so many rows; zero stands for whole partitions."""
 
     def run(batch: int) -> pd.DataFrame:
-        from pyspark.sql.functions import lit, nullif, struct
-
-        spark.conf.set(BATCH, batch)
-        scored = mlflow.pyfunc.spark_udf(spark, "models:/toy.release@champion", env_manager="local")
-        candidates = spark.read.parquet(str(home / "candidates.parquet")).repartition(2, "request_id")
-        names = model.metadata.get_input_schema().input_names()
-        answered = candidates.withColumn("scored", scored(struct(*names))).select("scored.*")
-        known = answered.withColumns({name: nullif(name, lit("None")) for name in TEXTS})
-        rows = known.collect()
-        return pd.DataFrame([row.asDict() for row in rows]).sort_values(KEY, ignore_index=True)
+        typed = PAGE_CODE.replace("home_feed.release", "toy.release").replace(
+            "repartition(200,", "repartition(2,"
+        )
+        typed = typed.replace('maxRecordsPerBatch", 0', f'maxRecordsPerBatch", {batch}')
+        page = {"spark": spark, "candidates": spark.read.parquet(str(home / "candidates.parquet"))}
+        exec(typed, page)  # noqa: S102 - the page's own code
+        answered = pd.DataFrame([row.asDict() for row in page["scored"].collect()])
+        return answered.sort_values(KEY, ignore_index=True)
 
     return run
 

@@ -14,11 +14,16 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 
+from tasks import columns as c
 from tasks.ranking.scoring import Scorer
+from tasks.replay import shadow
+from tasks.stores.alias_moves import AliasMoves
+from tasks.stores.audit import Entry, Kind
 from tests.docs.pages import DOCS, blocks
-from tests.feeds.toy_release import UTILITY, a_frame, register_toy, toy_files
+from tests.feeds.toy_release import NAME, UTILITY, a_frame, register_toy, toy_files
 from tests.stores.mlflow_home import new_home
 
 FRAME = a_frame(requests=2).assign(violates=False)
@@ -26,11 +31,10 @@ UNSAFE = {"name": "unsafe", "drop_when": {"column": "violates", "equals": True}}
 CONSTRAINTS = [*UTILITY.model_dump(mode="json", exclude_defaults=True)["hard_constraints"], UNSAFE]
 VERSIONS = {"click_30m": 1, "buy_7d": 2, "spend_7d": 3}
 
-PAGE_COMMAND = next(
-    line
-    for block in blocks(DOCS / "serving.md")
-    for line in block.text.splitlines()
-    if line.startswith("mlflow models serve")
+PAGE = blocks(DOCS / "serving.md")
+PAGE_COMMAND, PAGE_CURL = (
+    next(line for block in PAGE for line in block.text.splitlines() if line.startswith(command))
+    for command in ("mlflow models serve", "curl ")
 )
 
 Rows = list[dict[str, Any]]
@@ -66,9 +70,11 @@ def _refuse(constant: str) -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The champion, served as the documentation says; the URL."""
+    """The champion, served as the documentation says, where the audit has to vouch for it; the URL."""
     home = new_home(tmp_path_factory.mktemp("served") / "home")
-    register_toy(home, hard_constraints=CONSTRAINTS)
+    release = register_toy(home, hard_constraints=CONSTRAINTS)
+    moves = AliasMoves(home, NAME, release.name)
+    moves.add(lambda *_: Entry(Kind.PROMOTE, "ana", release.version, None, "the first"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -81,6 +87,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 **os.environ,
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
                 "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow/mlflow.db",
+                "EQUIPOISE_HOME": str(home),
+                "EQUIPOISE_REQUIRE_VERIFIED": "1",
                 "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
                 "MLFLOW_DISABLE_TELEMETRY": "true",
             },
@@ -132,11 +140,15 @@ def rows(change: Mapping[str, object] | None = None, *, without: str = "") -> Ro
     return [{name: value for name, value in row.items() if name != without} for row in made]
 
 
+def serving_scorer() -> Scorer:
+    """Return the kernel with what the served release decides by."""
+    changed = json.loads(toy_files()["utility.json"]) | {"hard_constraints": CONSTRAINTS}
+    return Scorer.from_files({**toy_files(), "utility.json": json.dumps(changed).encode()})
+
+
 def test_a_row_in_is_a_row_out_with_predictions_decision_and_versions(ask: Ask) -> None:
     answered = ask(rows()).rows
-    changed = json.loads(toy_files()["utility.json"]) | {"hard_constraints": CONSTRAINTS}
-    scorer = Scorer.from_files({**toy_files(), "utility.json": json.dumps(changed).encode()})
-    scored = scorer.score(FRAME)
+    scored = serving_scorer().score(FRAME)
     assert [row["item_id"] for row in answered] == FRAME["item_id"].tolist()
     assert [*answered[0]] == [*scored.columns, "release", "model_version", "calibration_version"]
     for name in ("p_click_30m", "p_buy_7d", "p_buy_7d__given", "v_spend_7d", "utility"):
@@ -223,3 +235,49 @@ def test_what_is_no_request_at_all_is_a_400(ask: Ask, body: bytes) -> None:
 def test_no_candidate_is_an_empty_answer(ask: Ask) -> None:
     columns = json.dumps({"dataframe_split": {"columns": [*FRAME.columns], "data": []}})
     assert ask(body=columns.encode()).rows == []
+
+
+def test_the_page_s_request_is_answered_as_it_is_typed(server: str, tmp_path: Path) -> None:
+    (written,) = [json.loads(block.text) for block in PAGE if block.language == "json"]
+    assert {*written["dataframe_records"][0]} <= {*FRAME.columns}
+    (tmp_path / "request.json").write_text(json.dumps(written | {"dataframe_records": rows()}))
+    typed = PAGE_CURL.replace("http://127.0.0.1:5001", server)
+    environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
+    done = subprocess.run(
+        ["bash", "-euc", typed], cwd=tmp_path, env=environment, capture_output=True, check=True
+    )
+    answered = Answer(200, done.stdout.decode()).rows
+    assert len(answered) == len(FRAME)
+    assert {"certificate", "weight_click_30m", "contribution_click_30m"} <= answered[0].keys()
+
+
+def test_what_was_served_is_kept_as_the_page_says_and_the_next_shadow_run_reproduces_it(server: str) -> None:
+    (code,) = [block.text for block in PAGE if block.language == "python" and "def to_log" in block.text]
+    page: dict[str, Any] = {}
+    exec(code, page)  # noqa: S102 - the page's own code
+    candidates = FRAME.assign(user_id="u1", source=FRAME["source"].astype(object).mask(FRAME.index == 1))
+    shown_at = pd.Timestamp("2026-05-12T08:00:00Z")
+    kept = page["to_log"](candidates, page["ask"](candidates, server), shown_at=shown_at)
+    assert kept[candidates.columns].equals(candidates), "the features are logged as they were sent"
+    scored = serving_scorer().score(candidates)
+    assert kept[c.POSITION].fillna(0).tolist() == scored[c.SLATE_POSITION].fillna(0).tolist()
+    assert kept[c.SHOWN].tolist() == scored[c.SLATE_POSITION].notna().tolist()
+    assert set(kept[c.SHOWN_AT]) == {shown_at}
+    assert kept[c.SERVED_UTILITY].notna().all()
+    reproduced = shadow.reproduce(kept, {1: scored}, tasks=VERSIONS)
+    assert reproduced is not None
+    columns = [c.SERVED_UTILITY, *(n for n in kept if str(n).startswith("served_p_"))]
+    assert (reproduced.rows, reproduced.greatest_difference) == (kept[columns].notna().to_numpy().sum(), 0.0)
+
+
+def test_an_answer_with_propensities_is_kept_with_them() -> None:
+    (code,) = [block.text for block in PAGE if block.language == "python" and "def to_log" in block.text]
+    page: dict[str, Any] = {}
+    exec(code, page)  # noqa: S102 - the page's own code
+    candidates = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
+    answer = candidates.assign(
+        release=7, utility=[2.0, 1.0], slate_position=[1, None], propensity=[0.5, None]
+    )
+    kept = page["to_log"](candidates, answer, shown_at=pd.Timestamp("2026-05-12T08:00:00Z"))
+    assert kept[[c.PROPENSITY, c.POSITION]].fillna(-1).to_numpy().tolist() == [[0.5, 1.0], [-1.0, -1.0]]
+    assert kept[c.RELEASE].tolist() == [7, 7]

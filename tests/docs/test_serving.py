@@ -1,0 +1,39 @@
+"""Which releases serve, and with which shares, is read as the page on serving says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.stores.alias_moves import AliasMoves
+from tasks.stores.audit import Entry, Kind
+from tasks.stores.tracking import current, tracking_uri
+from tests.docs.pages import DOCS, blocks
+from tests.stores.registered import MODEL, register
+
+(CODE,) = [block.text for block in blocks(DOCS / "serving.md") if "def traffic" in block.text]
+
+
+@pytest.fixture
+def moves(tmp_path: Path) -> AliasMoves:
+    """Two releases, of which the first is champion."""
+    moves = AliasMoves(tmp_path / "home", "feed", MODEL)
+    register(moves, "one", "two")
+    moves.add(lambda *_: Entry(Kind.PROMOTE, "ana", 1, None, "the first"))
+    return moves
+
+
+def traffic(moves: AliasMoves) -> dict[int, float]:
+    page: dict[str, Any] = {}
+    exec(CODE, page)  # noqa: S102 - the page's own code
+    with current(tracking_uri(moves.home)):
+        shares: dict[int, float] = page["traffic"](MODEL)
+    return shares
+
+
+def test_the_shares_are_those_of_the_moves(moves: AliasMoves) -> None:
+    assert traffic(moves) == {1: 1.0}
+    moves.add(lambda *_: Entry(Kind.CANARY, "ana", 2, 1, "carts rose", "e", share=0.25))
+    assert traffic(moves) == {1: 0.75, 2: 0.25}
+    moves.add(lambda *_: Entry(Kind.PROMOTE, "ana", 2, 1, "carts rose", "e"))
+    assert traffic(moves) == {2: 1.0}
