@@ -10,8 +10,8 @@
 It travels alone, so it imports nothing of this repository, except where EQUIPOISE_REQUIRE_VERIFIED is set:
 then the installed program says whether the audit vouches for these bytes. ``load_context`` reads each file
 once, compares its sha256 with the manifest (whose own sha256 is in the model's configuration) and hands on
-the bytes that it compared: code is compiled from them, never from a cached ``.pyc`` and never from ``sys.path``. So two
-releases with different code live in one process, and what was checked is what runs.
+the bytes that it compared: code is compiled from them, never from a cached ``.pyc`` and never from
+``sys.path``. So two releases with different code live in one process, and what was checked is what runs.
 """
 
 import hashlib
