@@ -20,7 +20,7 @@ from tests.feeds.mini import LATER, NAME
 from tests.stores.local_path import local
 
 LABELS, RETRAIN = f"{NAME}__labels", f"{NAME}__retrain"
-DAYS = (date(2026, 1, 12), date(2026, 1, 13), date(2026, 1, 14))
+DAYS = tuple(date(2026, 1, day) for day in range(12, 17))
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def changed_log(installation: Installation) -> Installation:
     return installation
 
 
-def test_a_backfill_of_three_days_of_labels_rewrites_those_days_and_no_other(
+def test_a_backfill_of_five_days_of_labels_rewrites_those_days_and_no_other(
     changed_log: Installation,
 ) -> None:
     before = _files(changed_log)
     changed_log.ready(LABELS)
     changed_log.type("backfill.md", "tasks.deploy.airflow backfill create")
-    runs = changed_log.backfilled(LABELS, 3)
+    runs = changed_log.backfilled(LABELS, len(DAYS))
     assert {run["state"] for run in runs} == {"success"}
     after = _files(changed_log)
     assert {day for day in after if after[day] != before.get(day)} == set(map(str, DAYS))
