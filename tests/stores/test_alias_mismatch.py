@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import ContractError, StoreError
+from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.stores.alias_moves import AliasMoves, Told
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
@@ -159,7 +159,7 @@ def test_a_release_that_only_shares_the_number_is_never_champion(
     if known_by == "time":  # rows of a program that wrote no digest
         entries = tuple(without_digests(settled.audit.entries()))
         monkeypatch.setattr("tasks.stores.audit.Audit.entries", lambda _: entries)
-    with pytest.raises(StoreError, match="The registry is younger than the audit of feed: row 2"):
+    with pytest.raises(AuditMismatch, match="The registry is younger than the audit of feed: row 2"):
         moves.settle()
     with pytest.raises(StoreError, match="younger"):
         moves.add(lambda *_: replace(PROMOTED, release=2))

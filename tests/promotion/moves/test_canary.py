@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.cli import main
-from tasks.errors import ContractError, GateRefused, StoreError
+from tasks.errors import AuditMismatch, ContractError, GateRefused
 from tasks.pipeline import recheck
 from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote, propose, rollback
@@ -151,7 +151,7 @@ def test_a_canary_set_by_hand_is_noticed_and_going_back_ends_it(there: Workspace
     registry.set_alias(registry.part(MODEL, 2), "canary")
     (problem,) = view.verify(there, "champion").problems
     assert "The registry says champion = 1, canary = 2" in problem
-    with pytest.raises(StoreError, match="by hand"):
+    with pytest.raises(AuditMismatch, match="by hand"):
         promote_2(there)
     rollback.run(there, why="nobody approved it", by="sam", to="1")
     assert moved_aliases(there) == {"champion": 1, "previous": 1}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tasks.errors import ContractError, StoreError
+from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.pipeline import recheck
 from tasks.promotion.moves import promote, rollback
 from tasks.promotion.moves.rules import Mover
@@ -74,12 +74,14 @@ def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
     by_hand = "The registry says champion = 2; by the last audited move it is champion = 1"
     (problem,) = release_view.verify(workspace, 2).problems
     assert problem.startswith(f"Somebody moved an alias of {MODEL} by hand. {by_hand}.")
-    plan.run(workspace, as_of=LATER)
+    assert (
+        plan.run(workspace, as_of=LATER).mismatch == f"Somebody moved an alias of {MODEL} by hand. {by_hand}."
+    )
     assert f"Somebody moved an alias of {MODEL} by hand. {by_hand}" in caplog.text
-    with pytest.raises(StoreError, match="Put it right with `equipoise rollback home_feed --to VERSION"):
+    with pytest.raises(AuditMismatch, match="Put it right with `equipoise rollback home_feed --to VERSION"):
         promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=recheck, support=TESTED)
     registry.set_alias(registry.part(MODEL, 1), "previous")
-    with pytest.raises(StoreError, match="Say with --to VERSION"):
+    with pytest.raises(AuditMismatch, match="Say with --to VERSION"):
         rollback.run(workspace, why="nobody approved it", by="sam")
     assert rollback.run(workspace, why="nobody approved it", by="sam", to="1").champion == 1
     assert release_view.verify(workspace, 1).problems == []
