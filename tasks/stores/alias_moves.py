@@ -229,8 +229,11 @@ class AliasMoves:
             entry.kind is not Kind.WITHDRAW and entry.sets_alias and entry.sha256 == sha256
             for entry in self.audit.entries()
         )
-        named = f"the {self.model} with sha256 {sha256[:12]}"
-        return "" if served else f"No move of the audit made {named} champion or canary"
+        if served:
+            return ""
+        known = (str(part) for part in Registry(self.home).versions(self.model) if part.sha256 == sha256)
+        named = next(known, f"a {self.model} that is not registered")
+        return f"No move of the audit made {named} (sha256 {sha256[:12]}) champion or canary"
 
     def _sign(self, registry: Registry, entries: Sequence[Entry]) -> None:
         """Let MLflow say by a signature up to which row this program has seen the audit whole."""

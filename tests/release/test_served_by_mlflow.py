@@ -1,6 +1,7 @@
 """`mlflow models serve` over a registered release: the output contract, and requests that are wrong."""
 
 import json
+import math
 import os
 import shlex
 import socket
@@ -276,7 +277,7 @@ def test_an_answer_with_propensities_is_kept_with_them() -> None:
     exec(code, page)  # noqa: S102 - the page's own code
     candidates = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
     answer = candidates.assign(
-        release=7, utility=[2.0, 1.0], slate_position=[1, None], propensity=[0.5, None]
+        release=7, utility=[2.0, 1.0], slate_position=[1.0, math.nan], propensity=[0.5, math.nan]
     )
     kept = page["to_log"](candidates, answer, shown_at=pd.Timestamp("2026-05-12T08:00:00Z"))
     assert kept[[c.PROPENSITY, c.POSITION]].fillna(-1).to_numpy().tolist() == [[0.5, 1.0], [-1.0, -1.0]]
