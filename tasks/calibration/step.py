@@ -213,7 +213,7 @@ def _evidence(rows: TaskRows, model: Part, made: _Calibrated) -> CalibrationEvid
 
 
 def _fetch_head(registry: Registry, model: Part, rows: TaskRows) -> Head:
-    booster, encoder = read_model(registry.fetch(model))
+    booster, encoder = read_model(registry.files(model))
     return Head(task=rows.task, kind=rows.kind, booster=booster, encoder=encoder, calibrator=None)
 
 

@@ -152,8 +152,8 @@ def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dos
 
 def pinned_utility(workspace: Workspace, manifest: Manifest) -> UtilitySpec:
     """Read the utility policy that a release pins."""
-    folder = Registry(workspace.home).fetch(manifest.part(Role.UTILITY_POLICY))
-    return UtilitySpec.model_validate_json((folder / POLICY_FILE).read_bytes())
+    files = Registry(workspace.home).files(manifest.part(Role.UTILITY_POLICY))
+    return UtilitySpec.model_validate_json(files[POLICY_FILE])
 
 
 def mlflow_pages(workspace: Workspace) -> MlflowPages:

@@ -121,7 +121,7 @@ class Judges:
     def _chain(self, task: str, pins: Pins) -> tuple[str, ...]:
         """Return the tasks whose factors are multiplied, root first, as the heads were trained."""
         model, _ = pins[task]
-        plan = json.loads(read_head_plan(self._registry.fetch(model), model))
+        plan = json.loads(read_head_plan(self._registry.files(model), model))
         if plan["parent"] is None or plan["kind"] not in _MULTIPLIED:
             return (task,)
         return (*self._chain(plan["parent"], pins), task)

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from pathlib import Path
 
 from tasks.contracts import canonical_json
 from tasks.contracts.head_plan import FILE as HEAD
@@ -32,6 +31,7 @@ from tasks.stores.releases import (
 from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace, format_instant
 
+Files = Mapping[str, bytes]
 Pins = dict[str, tuple[PinnedPart, PinnedPart]]
 """Task -> its model and its calibrator."""
 
@@ -117,51 +117,51 @@ def release_files(
 ) -> dict[str, bytes]:
     """Fetch every part, each byte compared with its pin, and lay out the release folder without joints."""
     parts = [*(part for pair in pins.values() for part in pair), *([examined] if examined else [])]
-    folders = {part.name: registry.fetch(part) for part in parts}
-    return _laid_out(folders, pins, examined, policy_files(workspace))
+    files = {part.name: registry.files(part) for part in parts}
+    return _laid_out(files, pins, examined, policy_files(workspace))
 
 
-def pinned_files(manifest: Manifest, folders: Mapping[str, Path]) -> dict[str, bytes]:
+def pinned_files(manifest: Manifest, files: Mapping[str, Files]) -> dict[str, bytes]:
     """Lay out what a release takes from its pinned parts as it is: all of its files but the joints.
 
     Parameters
     ----------
-    folders : the files of each pinned part, by its name.
+    files : those of each pinned part, by its name.
     """
     roles = (Role.UTILITY_POLICY, Role.SLATE_POLICY)
-    policies = {role: (folders[manifest.part(role).name] / POLICY_FILE).read_bytes() for role in roles}
+    policies = {role: files[manifest.part(role).name][POLICY_FILE] for role in roles}
     pins = {
         task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task))
         for task in manifest.tasks
     }
-    return _laid_out(folders, pins, manifest.find(Role.EXAMINATION), policies)
+    return _laid_out(files, pins, manifest.find(Role.EXAMINATION), policies)
 
 
 def _laid_out(
-    folders: Mapping[str, Path], pins: Pins, examined: PinnedPart | None, policies: Mapping[Role, bytes]
+    files: Mapping[str, Files], pins: Pins, examined: PinnedPart | None, policies: Mapping[Role, bytes]
 ) -> dict[str, bytes]:
-    parts = {task: dict(_part_files(folders, task, *pair)) for task, pair in pins.items()}
-    plan = {"heads": [json.loads(files.pop(HEAD)) for files in parts.values()]}
+    parts = {task: dict(_part_files(files, task, *pair)) for task, pair in pins.items()}
+    plan = {"heads": [json.loads(own.pop(HEAD)) for own in parts.values()]}
     return {
         "heads.json": canonical_json(plan).encode(),
         "utility.json": policies[Role.UTILITY_POLICY],
         "slate.json": policies[Role.SLATE_POLICY],
-        **({} if examined is None else {EXAMINATION: (folders[examined.name] / EXAMINATION).read_bytes()}),
-        **{path: data for files in parts.values() for path, data in files.items()},
+        **({} if examined is None else {EXAMINATION: files[examined.name][EXAMINATION]}),
+        **{path: data for own in parts.values() for path, data in own.items()},
     }
 
 
 def _part_files(
-    folders: Mapping[str, Path], task: str, model: PinnedPart, calibrator: PinnedPart
+    files: Mapping[str, Files], task: str, model: PinnedPart, calibrator: PinnedPart
 ) -> Iterator[tuple[str, bytes]]:
-    trained, mapped = folders[model.name], folders[calibrator.name]
+    trained, mapped = files[model.name], files[calibrator.name]
     yield HEAD, read_head_plan(trained, model)
-    yield f"models/{task}.txt", (trained / BOOSTER).read_bytes()
-    yield f"encoders/{task}.json", (trained / ENCODER).read_bytes()
-    yield f"calibrators/{task}.json", (mapped / CALIBRATOR).read_bytes()
+    yield f"models/{task}.txt", trained[BOOSTER]
+    yield f"encoders/{task}.json", trained[ENCODER]
+    yield f"calibrators/{task}.json", mapped[CALIBRATOR]
 
 
-def read_head_plan(folder: Path, model: Part) -> bytes:
+def read_head_plan(files: Files, model: Part) -> bytes:
     """Read what a head is from its model's files.
 
     Raises
@@ -169,9 +169,9 @@ def read_head_plan(folder: Path, model: Part) -> bytes:
     StoreError
         The model does not say it.
     """
-    if not (folder / HEAD).exists():
+    if HEAD not in files:
         raise StoreError(
             f"{model.name} version {model.version} does not say what its head is ({HEAD}): an earlier "
             "program trained it. Train the task anew."
         )
-    return (folder / HEAD).read_bytes()
+    return files[HEAD]

@@ -332,8 +332,8 @@ def release_examination(workspace: Workspace, manifest: Manifest) -> Examination
 def release_policy(workspace: Workspace, manifest: Manifest) -> UtilityPolicy:
     """Return the utility policy that a release pins."""
     pinned = manifest.part(Role.UTILITY_POLICY)
-    folder = Registry(workspace.home).fetch(pinned)
-    return UtilityPolicy.from_json(json.loads((folder / POLICY_FILE).read_bytes()))
+    files = Registry(workspace.home).files(pinned)
+    return UtilityPolicy.from_json(json.loads(files[POLICY_FILE]))
 
 
 def _predictions(scored: pd.DataFrame, tasks: Sequence[str]) -> dict[str, Floats]:

@@ -11,9 +11,7 @@ A version carries the sha256 of its files, compared whenever they are fetched. T
 inputs are registered once: a step that was killed and runs again finds its own version, or makes it.
 """
 
-import atexit
 import logging
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -134,19 +132,24 @@ class Registry:
             raise ContractError(unknown("alias", ref, aliases, where=name))
         return self.part(name, aliases[ref])
 
-    def fetch(self, part: Part, into: Path | None = None) -> Path:
-        """Copy a version's files and compare them with what was registered.
+    def files(self, part: Part) -> dict[str, bytes]:
+        """Read a version's files, by path, and compare them with what was registered; raises as `fetch`."""
+        with tempfile.TemporaryDirectory(prefix="equipoise-part-") as scratch:
+            folder = self.fetch(part, Path(scratch))
+            return {
+                path.relative_to(folder).as_posix(): path.read_bytes()
+                for path in folder.rglob("*")
+                if path.is_file()
+            }
 
-        Parameters
-        ----------
-        into : folder to copy to; by default one that is removed when this process ends.
+    def fetch(self, part: Part, folder: Path) -> Path:
+        """Copy a version's files to a folder and compare them with what was registered.
 
         Raises
         ------
         StoreError
             A byte differs from what the part was registered with, or the files cannot be read.
         """
-        folder = into or _temporary_folder()
         location = self.client.get_logged_model(self.model_id(part)).artifact_location
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -312,9 +315,3 @@ def _part_of(version: Any) -> Part:
 
 def _having(name: str, tags: Mapping[str, str]) -> str:
     return " and ".join((f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())))
-
-
-def _temporary_folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="equipoise-part-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)

@@ -77,8 +77,7 @@ def release_manifest(workspace: Workspace, ref: str | int) -> Manifest:
 
 def part_manifest(registry: Registry, part: Part) -> Manifest:
     """Return the manifest of a registered release; people may set its tags, and nobody its bytes."""
-    folder = registry.fetch(part)
-    return Manifest.from_bytes((folder / ROOT / MANIFEST).read_bytes())
+    return Manifest.from_bytes(registry.files(part)[f"{ROOT}/{MANIFEST}"])
 
 
 def list_releases(workspace: Workspace) -> list[ReleaseSummary]:

@@ -109,7 +109,7 @@ def _wanted_part(workspace: Workspace, snapshot: Snapshot) -> ReusablePart:
 
 def read_curve(workspace: Workspace, part: Part) -> Examination:
     """Read a registered curve, its bytes compared with what was registered."""
-    return Examination.from_json(json.loads((Registry(workspace.home).fetch(part) / FILE).read_bytes()))
+    return Examination.from_json(json.loads(Registry(workspace.home).files(part)[FILE]))
 
 
 def find_curve(workspace: Workspace, *, snapshot: str) -> Examination:

@@ -14,7 +14,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import lightgbm as lgb
@@ -173,12 +172,12 @@ def _grow_dense_start(rows: TaskRows, examples: Examples) -> Fitted:
 
 
 def _continue_champion(rows: TaskRows, champion: Part) -> Start:
-    folder = Registry(rows.workspace.home).fetch(champion)
-    booster, encoder = read_model(folder)
+    files = Registry(rows.workspace.home).files(champion)
+    booster, encoder = read_model(files)
     settings, params = task_loss(rows).settings, booster.params
     learned = {name: params[name] for name in settings}
     bounds = dict(zip(encoder.names, params.get("monotone_constraints", []), strict=False))
-    was = _describe_model(encoder.names, learned, bounds, json.loads((folder / HEAD).read_bytes()))
+    was = _describe_model(encoder.names, learned, bounds, json.loads(files[HEAD]))
     now = _describe_model(
         rows.features, settings, _monotone_bounds(rows), head_plan(rows.workspace.contracts, rows.task)
     )
@@ -191,10 +190,10 @@ def _continue_champion(rows: TaskRows, champion: Part) -> Start:
     return Start(booster, encoder, "champion")
 
 
-def read_model(folder: Path) -> tuple[lgb.Booster, FeatureEncoder]:
+def read_model(files: Mapping[str, bytes]) -> tuple[lgb.Booster, FeatureEncoder]:
     """Read a model and its encoder from the files of a registered version."""
-    encoder = FeatureEncoder.from_json(json.loads((folder / ENCODER).read_bytes()))
-    return lgb.Booster(model_str=(folder / BOOSTER).read_text(encoding="utf-8")), encoder
+    encoder = FeatureEncoder.from_json(json.loads(files[ENCODER]))
+    return lgb.Booster(model_str=files[BOOSTER].decode()), encoder
 
 
 def _describe_model(

@@ -35,8 +35,8 @@ def test_each_task_gets_a_registered_map_that_keeps_the_order_of_scores(
     result = calibrated(labelled_feed, task)
     registry = Registry(labelled_feed[0].home)
     assert (result.calibrator, result.version) == (f"small_feed.calibrator.{task}", 1)
-    folder = registry.fetch(registry.part(result.calibrator, 1))
-    found = calibrator_from_json(json.loads((folder / CALIBRATOR).read_bytes()))
+    files = registry.files(registry.part(result.calibrator, 1))
+    found = calibrator_from_json(json.loads(files[CALIBRATOR]))
     mapped = apply_calibrator(
         found, np.linspace(0.01, 0.99, 50), pd.DataFrame({"category": ["b"] * 50, "age": 5.0})
     )
@@ -163,8 +163,8 @@ def test_a_segment_that_the_model_does_not_know_gets_a_map_by_segment(tmp_path: 
         < evidence["before"]["headline"]["normalized_entropy"] - 0.01
     )
     registry = Registry(feed[0].home)
-    folder = registry.fetch(registry.part(result.calibrator, result.version))
-    found = calibrator_from_json(json.loads((folder / CALIBRATOR).read_bytes()))
+    files = registry.files(registry.part(result.calibrator, result.version))
+    found = calibrator_from_json(json.loads(files[CALIBRATOR]))
     frame = pd.DataFrame({"category": ["a", "b", "c", "never seen"], "age": 5.0})
     a, b, c, unseen = apply_calibrator(found, np.full(4, 0.1), frame)
     assert b > 1.5 * max(a, c)

@@ -84,8 +84,8 @@ def scored(first: Retrained) -> pd.DataFrame:
 
 def booster(workspace: Workspace, task: str, version: int) -> lgb.Booster:
     registry = Registry(workspace.home)
-    folder = registry.fetch(registry.part(f"{NAME}.task.{task}", version))
-    return lgb.Booster(model_str=(folder / BOOSTER).read_text(encoding="utf-8"))
+    files = registry.files(registry.part(f"{NAME}.task.{task}", version))
+    return lgb.Booster(model_str=files[BOOSTER].decode())
 
 
 def figures(retrained: Retrained, task: str) -> dict[str, Any]:
@@ -109,8 +109,8 @@ def test_each_kind_is_scored_in_a_column_of_its_own(scored: pd.DataFrame) -> Non
 def test_neither_is_calibrated_but_each_has_a_registered_map_that_says_so(first: Retrained) -> None:
     registry = Registry(first.workspace.home)
     for task in (DWELL, SATISFIED):
-        folder = registry.fetch(registry.part(f"{NAME}.calibrator.{task}", 1))
-        assert json.loads((folder / "calibrator.json").read_bytes()) == {"kind": "identity"}
+        files = registry.files(registry.part(f"{NAME}.calibrator.{task}", 1))
+        assert json.loads(files["calibrator.json"]) == {"kind": "identity"}
 
 
 def test_a_quantile_is_measured_by_its_coverage_and_an_order_by_ndcg(first: Retrained) -> None:

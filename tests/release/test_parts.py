@@ -41,7 +41,7 @@ def test_the_files_of_a_release_lie_by_task_beside_both_policies(
     of_tasks = {f"{kind}/{task}" for task in pins for kind in ("models", "encoders", "calibrators")}
     assert {path.rpartition(".")[0] for path in files} == of_tasks | {"heads", "utility", "slate"}
     assert [head["task"] for head in json.loads(files["heads.json"])["heads"]] == list(pins)
-    assert files["models/buy_2d.txt"] == (registry.fetch(pins["buy_2d"][0]) / BOOSTER).read_bytes()
+    assert files["models/buy_2d.txt"] == registry.files(pins["buy_2d"][0])[BOOSTER]
 
 
 def test_without_an_examination_curve_none_is_pinned(registry: Registry) -> None:

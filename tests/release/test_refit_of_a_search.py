@@ -64,8 +64,8 @@ class Refitted:
         """Give the parameters that the text of each model says it was grown with."""
         for pins in (self.tested, self.served):
             model = pins[task][0]
-            folder = self.registry.fetch(model)
-            yield lgb.Booster(model_file=folder / BOOSTER).params
+            files = self.registry.files(model)
+            yield lgb.Booster(model_str=files[BOOSTER].decode()).params
 
 
 def trials(workspace: Workspace, below: str | None = None) -> list[str]:

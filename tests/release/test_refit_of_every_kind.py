@@ -122,8 +122,8 @@ class Refitted:
         registry = Registry(self.workspace.home)
         for pins in (self.tested, self.served):
             part = pins[task][0]
-            folder = registry.fetch(part)
-            yield lgb.Booster(model_file=folder / BOOSTER)
+            files = registry.files(part)
+            yield lgb.Booster(model_str=files[BOOSTER].decode())
 
 
 def make(workspace: Workspace, task: str, **labelled: Any) -> Trained:
@@ -215,8 +215,8 @@ def test_a_warm_start_continues_what_was_tested_of_the_champion_and_its_refit_do
 ) -> None:
     registry, workspace = Registry(refitted.workspace.home), refitted.workspace
     assert releases.release_manifest(workspace, "champion").part(Role.TASK, "click_1d").version == 2
-    champions = registry.fetch(registry.part(f"{NAME}.task.click_1d", 1)) / BOOSTER
-    start = lgb.Booster(model_file=champions)
+    champions = registry.files(registry.part(f"{NAME}.task.click_1d", 1))[BOOSTER]
+    start = lgb.Booster(model_str=champions.decode())
     rows = np.random.default_rng(0).random((50, start.num_feature()))
     for version, grown in zip((3, 4), refitted.boosters("click_1d"), strict=True):
         assert registry.tags(registry.part(f"{NAME}.task.click_1d", version))[STARTS_FROM] == "1"

@@ -49,7 +49,7 @@ def test_a_restored_home_is_used_on_without_the_first(workspace: Workspace, tmp_
     assert LabelStore(home, NAME).published(snapshot.id)
     assert LabelStore(home, NAME).snapshot(snapshot.id).read(["request_id", "click"]).equals(before)
     registry = Registry(home)
-    assert (registry.fetch(registry.part(MODEL, 1)) / "f").read_bytes() == b"first"
+    assert registry.files(registry.part(MODEL, 1))["f"] == b"first"
     register(home, "second")
     assert labels.run(Workspace(NAME, workspace.surfaces, home), as_of=at(40)).snapshot == snapshot.id
     assert not workspace.home.exists()
@@ -74,7 +74,7 @@ def test_a_backup_of_a_home_that_is_worked_in_holds_all_that_it_names(
         worker.join()
     restore(tmp_path / "backup", tmp_path / "restored")
     registry = Registry(tmp_path / "restored")
-    fetched = [(registry.fetch(part) / "f").read_bytes() for part in registry.versions(MODEL)]
+    fetched = [registry.files(part)["f"] for part in registry.versions(MODEL)]
     assert fetched[0] == b"first"
     assert fetched[1:] == [f"more {number}".encode() for number in range(1, len(fetched))]
 

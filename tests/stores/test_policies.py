@@ -45,8 +45,8 @@ def test_a_policy_is_registered_once_with_its_canonical_content(
 ) -> None:
     names = [(f"{NAME}.utility_policy", 1), (f"{NAME}.slate_policy", 1)]
     assert register(workspace, registry) == register(workspace, registry) == names
-    folder = registry.fetch(registry.part(f"{NAME}.slate_policy", 1))
-    assert (folder / POLICY_FILE).read_bytes() == policy_files(workspace)[Role.SLATE_POLICY]
+    files = registry.files(registry.part(f"{NAME}.slate_policy", 1))
+    assert files[POLICY_FILE] == policy_files(workspace)[Role.SLATE_POLICY]
 
 
 def test_a_change_without_a_new_version_is_refused(workspace: Workspace, registry: Registry) -> None:

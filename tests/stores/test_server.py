@@ -70,7 +70,7 @@ def test_a_part_is_registered_linked_and_fetched(home: Path, name: str) -> None:
     run, version = make(home, name)
     registry = Registry(home)
     part = registry.resolve(name, str(version))
-    assert (registry.fetch(part) / "calibrator.json").read_bytes() == FILES["calibrator.json"]
+    assert registry.files(part)["calibrator.json"] == FILES["calibrator.json"]
     assert registry.run_id(part) == run
     outputs = registry.client.get_run(run).outputs
     assert [output.model_id for output in outputs.model_outputs] == [registry.model_id(part)]

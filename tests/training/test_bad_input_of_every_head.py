@@ -235,7 +235,7 @@ def test_beside_a_feature_that_tells_the_worthless_are_not_used_and_an_unseen_ca
 def _trained(workspace: Workspace, snapshot: str, task: str) -> tuple[lgb.Booster, FeatureEncoder]:
     registry = Registry(workspace.home)
     model = train.run(workspace, task=task, as_of=AS_OF, snapshot=snapshot)
-    return read_model(registry.fetch(registry.part(model.model, model.version)))
+    return read_model(registry.files(registry.part(model.model, model.version)))
 
 
 def _items(category: str | None) -> pa.Table:

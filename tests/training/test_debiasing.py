@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -75,20 +76,20 @@ def test_the_curve_is_made_once_and_pinned_by_the_release(placed: Feed, released
 
 
 def test_the_position_is_a_feature_of_the_model_and_no_column_that_scoring_needs(
-    placed: Feed, released: ReleaseResult
+    placed: Feed, released: ReleaseResult, tmp_path: Path
 ) -> None:
     workspace, _ = placed
     registry = Registry(workspace.home)
-    folder = registry.fetch(registry.part(f"{NAME}.task.click_1d", 1))
-    assert "position" in json.loads((folder / ENCODER).read_bytes())["numeric"]
-    folder = registry.fetch(registry.part(f"{NAME}.release", released.version))
+    files = registry.files(registry.part(f"{NAME}.task.click_1d", 1))
+    assert "position" in json.loads(files[ENCODER])["numeric"]
+    folder = registry.fetch(registry.part(f"{NAME}.release", released.version), tmp_path)
     scorer = Scorer.load(folder / "artifacts/release")
     assert "position" not in scorer.columns
     assert scorer.heads.optional == ("position",)
 
 
 def test_the_joint_event_is_learned_wherever_it_is_known_and_has_no_parent(
-    placed: Feed, released: ReleaseResult
+    placed: Feed, released: ReleaseResult, tmp_path: Path
 ) -> None:
     workspace, snapshot = placed
     whole = TaskRows.open(workspace, task="back_2d", as_of=AS_OF, snapshot=snapshot)
@@ -99,9 +100,8 @@ def test_the_joint_event_is_learned_wherever_it_is_known_and_has_no_parent(
         whole.read(days).column("back_2d").to_numpy().sum()
         < parent.read(days).column("buy_2d").to_numpy().sum()
     )
-    folder = Registry(workspace.home).fetch(
-        Registry(workspace.home).part(f"{NAME}.release", released.version)
-    )
+    registry = Registry(workspace.home)
+    folder = registry.fetch(registry.part(f"{NAME}.release", released.version), tmp_path)
     heads = Scorer.load(folder / "artifacts/release").heads
     assert heads.heads["back_2d"].parent is None
     assert heads.conditional == ()

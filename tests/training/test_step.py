@@ -32,9 +32,9 @@ def trained(feed: tuple[Workspace, str], task: str) -> TrainResult:
 
 def model_of(workspace: Workspace, result: TrainResult) -> tuple[lgb.Booster, FeatureEncoder]:
     registry = Registry(workspace.home)
-    folder = registry.fetch(registry.part(result.model, result.version))
-    encoder = FeatureEncoder.from_json(json.loads((folder / ENCODER).read_bytes()))
-    return lgb.Booster(model_file=folder / BOOSTER), encoder
+    files = registry.files(registry.part(result.model, result.version))
+    encoder = FeatureEncoder.from_json(json.loads(files[ENCODER]))
+    return lgb.Booster(model_str=files[BOOSTER].decode()), encoder
 
 
 @pytest.mark.parametrize("task", TASK_NAMES)

@@ -1,7 +1,6 @@
 """A registered model comes back as the trees and the encoder that were written."""
 
 import json
-from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
@@ -21,11 +20,13 @@ def trained() -> lgb.Booster:
     return fit_head(EXAMPLES, Learning(parameters={"rounds": 3}), threads=1).booster
 
 
-def test_a_model_is_read_from_its_files(tmp_path: Path) -> None:
+def test_a_model_is_read_from_its_files() -> None:
     booster, encoder = trained(), FeatureEncoder(("price",), {})
-    (tmp_path / BOOSTER).write_text(booster.model_to_string(), encoding="utf-8")
-    (tmp_path / ENCODER).write_text(json.dumps(encoder.to_json()), encoding="utf-8")
-    again, known = read_model(tmp_path)
+    files = {
+        BOOSTER: booster.model_to_string().encode(),
+        ENCODER: json.dumps(encoder.to_json()).encode(),
+    }
+    again, known = read_model(files)
     assert known.same_as(encoder)
     np.testing.assert_array_equal(again.predict(PRICE), booster.predict(PRICE))
 
