@@ -36,8 +36,9 @@ from tasks.datasets.world.users import draw_users
 from tasks.datasets.world.vocabulary import CANDIDATES, EXAMINATION
 from tasks.datasets.world.vocabulary import SLOTS as PLACES
 from tasks.replay.log import Slates
+from tasks.replay.log_block import LogReading
 from tasks.replay.policy_sweep import SlotSums, SweptCandidates, sweep_policies
-from tasks.replay.read_log import LogReading, candidate_log
+from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.replay.tuning.goal import Axis, GoalMeter, WeightGoal
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights

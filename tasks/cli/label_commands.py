@@ -9,7 +9,7 @@ from typer import Option
 
 from tasks.cli import label_text, text
 from tasks.cli.command import Group
-from tasks.cli.options import AsOf, parse_age, parse_day
+from tasks.cli.options import AsOf, EngineOption, parse_age, parse_day
 
 if TYPE_CHECKING:
     from tasks.labels.build import LabelsResult
@@ -47,7 +47,7 @@ def build(
     as_of: AsOf,
     first_day: Annotated[date | None, Option("--from", metavar="DAY", parser=parse_day)] = None,
     last_day: Annotated[date | None, Option("--to", metavar="DAY", parser=parse_day)] = None,
-    engine: Annotated[Literal["duckdb", "spark"] | None, Option(help="In place of the surface's.")] = None,
+    engine: EngineOption = None,
 ) -> "LabelsResult":
     """Build the labels as of an instant."""
     from tasks.labels import build

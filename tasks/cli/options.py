@@ -7,7 +7,7 @@
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, BadParameter, Option
 
@@ -55,6 +55,9 @@ Json = Annotated[bool, Option("--json", help=_JSON, rich_help_panel=_COMMON)]
 AsOf = Annotated[datetime, Option(metavar="T", parser=parse_instant, help="An instant, ISO 8601 in UTC.")]
 ParentRun = Annotated[str | None, Option(metavar="RUN_ID", help="The MLflow run that this one is nested in.")]
 ReleaseOption = Annotated[str, Option("--release", metavar="REF", help="A version number or an alias.")]
+EngineOption = Annotated[
+    Literal["duckdb", "spark"] | None, Option("--engine", help="In place of the surface's.")
+]
 Candidates = Annotated[Path, Option("--input", metavar="FILE", help="A Parquet file of candidates.")]
 Why = Annotated[str, Option(metavar="TEXT", help="The reason, kept in the audit.")]
 By = Annotated[str | None, Option(metavar="NAME", help="Who moves it (default: the user of this session).")]

@@ -1,7 +1,7 @@
 """Commands on releases: rehearse, show, and score with them."""
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from tasks.cli import explain_text, simulation_text, text
 from tasks.cli.command import Group
-from tasks.cli.options import AsOf, Candidates, ParentRun, Release, ReleaseOption
+from tasks.cli.options import AsOf, Candidates, EngineOption, ParentRun, Release, ReleaseOption
 
 if TYPE_CHECKING:
     from tasks.promotion.readiness.standing import ReadinessResult
@@ -36,6 +36,7 @@ def simulate(
         str | None,
         Option(metavar="REF|logged|COLUMN", help="A release, or an order of items (default: champion)."),
     ] = None,
+    engine: EngineOption = None,
     parent_run: ParentRun = None,
 ) -> "SimulateResult":
     """Compare policies with the baseline on logged candidates; exit code 1 where a guardrail blocks."""
@@ -43,7 +44,7 @@ def simulate(
     from tasks.stores.releases import resolve_release
 
     return simulate.run(
-        workspace,
+        replace(workspace, engine=engine),
         release=resolve_release(workspace, release),
         baseline=baseline,
         policies=tuple(policy or ()),

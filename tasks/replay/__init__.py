@@ -2,7 +2,9 @@
 
 ::
 
-    stream                      the test days read and decided block by block, in narrow columns
+    stream, spark_stream        the test days read and decided block by block, in narrow columns
+      decided_block, entrants     one block decided by every entrant; ``block_file`` is how it travels
+      decided_slice               the blocks joined in columns that grow
     logged_candidates, log      the candidate sets of the test days, and the slates made of them
       slates                    what releases, policies and baselines put into the slots
         metrics, terms          sums by user: rates, exposure, what each term of the utility adds
@@ -18,6 +20,6 @@
     policy_sweep                many weight vectors on the same candidates in one pass
     tuning/                     weights searched on days of their own, and one policy proposed
 
-Steps: logged_candidates, measured_policies, notes, off_policy, policy_diff, shadow, simulate, slates,
-    stream, trials, tune, tuning_slice.
+Steps: entrants, logged_candidates, measured_policies, notes, off_policy, policy_diff, shadow, simulate,
+    slates, spark_stream, stream, trials, tune, tuning_slice.
 """

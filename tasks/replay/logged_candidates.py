@@ -4,7 +4,9 @@ Everything else reads the label store, whose rows are whole impressions.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -42,12 +44,39 @@ def labelled_candidates(
         return _impressions(workspace, labels, days).to_pandas()
     with open_log(workspace) as log:
         read = _candidates(workspace, log, labels.as_of, days)
-    return _with_labels(read, _labels(workspace, labels, days))
+    return CandidateBlock(read, SpanLabels(_labels(workspace, labels, days))).frame
 
 
-def labelled_blocks(
+@dataclass(frozen=True)
+class SpanLabels:
+    """The labels of some days, as they were read."""
+
+    table: pa.Table
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The same as a frame, made once for all blocks of these days."""
+        return self.table.to_pandas()
+
+
+@dataclass(frozen=True)
+class CandidateBlock:
+    """Candidates of whole requests as they were read, and the labels of their days, unless they hold them."""
+
+    candidates: pa.Table
+    labels: SpanLabels | None
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The candidates with their labels."""
+        if self.labels is None:
+            return self.candidates.to_pandas()
+        return _with_labels(self.candidates, self.labels.frame)
+
+
+def candidate_blocks(
     workspace: Workspace, *, snapshot: str, days: tuple[date, date], most_rows: int
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[CandidateBlock]:
     """Read the candidates of some days as `labelled_candidates` does, in blocks of whole requests.
 
     A day is read at a time, as Arrow, and given on in parts of at least ``most_rows`` rows, less in the last.
@@ -57,13 +86,16 @@ def labelled_blocks(
     labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
     if workspace.contracts.surface.sources.candidates is None:
         read = _impressions(workspace, labels, days)
-        yield from (read.slice(start, rows).to_pandas() for start, rows in cut_requests(read, most_rows))
+        yield from (
+            CandidateBlock(read.slice(start, rows), None) for start, rows in cut_requests(read, most_rows)
+        )
         return
     with open_log(workspace) as log:
         for span in reading_spans(log, labels.as_of, days):
-            read, known = _candidates(workspace, log, labels.as_of, span), _labels(workspace, labels, span)
+            read = _candidates(workspace, log, labels.as_of, span)
+            known = SpanLabels(_labels(workspace, labels, span))
             for start, rows in cut_requests(read, most_rows):
-                yield _with_labels(read.slice(start, rows), known)
+                yield CandidateBlock(read.slice(start, rows), known)
 
 
 def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:
@@ -102,9 +134,9 @@ def _label_columns(workspace: Workspace) -> list[str]:
     return [*spec.tasks, *(c.status(name) for name in spec.tasks if parent(spec, name))]
 
 
-def _labels(workspace: Workspace, labels: Snapshot, days: Days) -> pd.DataFrame:
+def _labels(workspace: Workspace, labels: Snapshot, days: Days) -> pa.Table:
     columns = [*c.IMPRESSION_KEY, *_label_columns(workspace)]
-    return labels.read(columns, first_day=days[0], last_day=days[1]).to_pandas()
+    return labels.read(columns, first_day=days[0], last_day=days[1])
 
 
 def _with_labels(candidates: pa.Table, labels: pd.DataFrame) -> pd.DataFrame:

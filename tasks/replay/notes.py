@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
+from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.findings import Findings
 from tasks.replay.slates import TestSlice
-from tasks.replay.stream import DecidedSlice
 from tasks.stores.releases import resolve_tested_release
 from tasks.stores.workspace import Workspace
 

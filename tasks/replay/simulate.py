@@ -7,33 +7,37 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.contracts import UtilitySpec, canonical, digest
-from tasks.errors import DataError, unknown
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import stops
-from tasks.release.view import load
 from tasks.replay.champion_comparison import comparisons
+from tasks.replay.decided_slice import DecidedSlice
+from tasks.replay.entrants import EntrantVersions, release_aliases
 from tasks.replay.findings import Findings
-from tasks.replay.log import Slates
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies
 from tasks.replay.notes import notes_of, stood_in
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.page import simulation_page
 from tasks.replay.proposed_policy import read_policy
 from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
-from tasks.replay.slates import LOGGED, Scored, TestSlice, release_policy
-from tasks.replay.stream import DecidedSlice, Entrant, Entrants, decide_slice
+from tasks.replay.slates import release_policy
+from tasks.replay.spark_stream import decide_slice_with_spark
+from tasks.replay.stream import decide_slice
 from tasks.replay.terms import composition
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit, champions
 from tasks.stores.manifest import Manifest
-from tasks.stores.registry import Registry
-from tasks.stores.releases import find_release, release_name, resolve_release, resolve_tested_release
+from tasks.stores.releases import (
+    find_release,
+    release_manifest,
+    resolve_release,
+    resolve_tested_release,
+)
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, write_report
 
@@ -152,17 +156,10 @@ def _simulate(
     policies: Mapping[str, UtilitySpec],
 ) -> None:
     """Rehearse the decision and write what is found: a report for people, evidence for the gate."""
-    under_test = _entrant(workspace, release, "release")
-    manifest = under_test.release.manifest
     champion = compared.release
-
-    def order(block: TestSlice, ours: Scored) -> Slates:
-        return _order_slates(workspace, block, ours, compared.order)
-
-    baseline = order if champion is None else _entrant(workspace, champion, "champion")
-    test = decide_slice(
-        workspace, manifest, Entrants(under_test, baseline, _anchor_entrants(workspace), policies)
-    )
+    manifest = release_manifest(workspace, resolve_tested_release(workspace, release))
+    entrants = EntrantVersions(release, champion, compared.order, _anchors(workspace), policies)
+    test = _decide(workspace, manifest, entrants)
     tried = [manifest.contracts["utility"], *(digest(canonical(policy)) for policy in policies.values())]
     tag_policies(run, "/".join(map(str, manifest.test)), release, tried)
     ours, theirs = test.policy, test.baseline.slates
@@ -201,9 +198,11 @@ def _simulate(
     )
 
 
-def _entrant(workspace: Workspace, version: int, word: str) -> Entrant:
-    tested = load(workspace, resolve_tested_release(workspace, version))
-    return Entrant(tested, f"{word} {version}", served_as=version)
+def _decide(workspace: Workspace, manifest: Manifest, entrants: EntrantVersions) -> DecidedSlice:
+    """Let the entrants decide, where the surface's engine runs; the slice is the same to the bit."""
+    if workspace.contracts.surface.engine.name == "spark":
+        return decide_slice_with_spark(workspace, manifest, entrants)
+    return decide_slice(workspace, manifest, entrants.load(workspace))
 
 
 def _composition(workspace: Workspace, test: DecidedSlice, manifest: Manifest) -> UtilityComposition | None:
@@ -238,29 +237,9 @@ def _compared_with(workspace: Workspace, baseline: str | None) -> _Compared:
     """Read a baseline: digits and aliases are releases, all else is an order."""
     if not baseline:
         return _Compared(find_release(workspace, CHAMPION))
-    if baseline.isdecimal() or baseline in _aliases(workspace):
+    if baseline.isdecimal() or baseline in release_aliases(workspace):
         return _Compared(resolve_release(workspace, baseline))
     return _Compared(order=baseline)
-
-
-def _aliases(workspace: Workspace) -> Mapping[str, int]:
-    return Registry(workspace.home).aliases(release_name(workspace.surface))
-
-
-def _order_slates(workspace: Workspace, test: TestSlice, ours: Scored, order: str | None) -> Slates:
-    """Return the slates of an order; what is none may have been meant as an alias."""
-    known = [*map(str, test.candidates.columns), LOGGED]
-    if order is not None and order not in known:
-        raise DataError(unknown("baseline", order, [*_aliases(workspace), *known]))
-    return test.baseline_order(ours, order)
-
-
-def _anchor_entrants(workspace: Workspace) -> dict[str, Entrant]:
-    """Return the earlier releases that a bound is held against, by their reference."""
-    return {
-        reference: replace(_entrant(workspace, version, "release"), served_as=None)
-        for reference, version in _anchors(workspace).items()
-    }
 
 
 def _anchors(workspace: Workspace) -> dict[str, int]:

@@ -26,9 +26,10 @@ from tasks.ranking.utility import compute_utilities
 from tasks.release.loading import LoadedRelease
 from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log_block import NUMBERS, WORDS, LogReading
 from tasks.replay.logged_candidates import labelled_candidates
 from tasks.replay.mix import mix_columns
-from tasks.replay.read_log import NUMBERS, WORDS, LogReading, candidate_log
+from tasks.replay.read_log import candidate_log
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
@@ -125,21 +126,13 @@ class TestSlice:
     @property
     def reading(self) -> LogReading:
         """How the candidates are read as a log."""
-        surface, spec, curve = self.contracts.surface, self.contracts.tasks, self.examination
-        mix = self._mix_columns()
-        return LogReading(
-            links={task: chain(spec, task) for task in spec.tasks},
-            answered=frozenset(
-                name for name, task in spec.tasks.items() if task.observed_when and task.observed_when.event
-            ),
+        surface, mix = self.contracts.surface, self._mix_columns()
+        return replace(
+            log_reading(self.contracts, self.examination),
             segments={**mix, **segment_values(self.candidates, surface.segments)},
             kinds={name: self.candidates[name].dtype.kind for name in mix}
             | {one.name: self._segment_kind(one.column) for one in surface.segments},
-            examination=None
-            if curve is None
-            else np.asarray(curve.by_position) / curve.at([curve.reference]),
             complete=self.complete,
-            propensity_kind=surface.propensity_kind,
         )
 
     def _segment_kind(self, column: str) -> str:
@@ -319,6 +312,20 @@ def rank_as(
     ranked = np.empty(len(values))
     ranked[order] = utility[best]
     return ranked
+
+
+def log_reading(contracts: Contracts, curve: Examination | None) -> LogReading:
+    """Return how the candidates of a surface are read, but for segments, which come from the rows."""
+    surface, spec = contracts.surface, contracts.tasks
+    return LogReading(
+        links={task: chain(spec, task) for task in spec.tasks},
+        answered=frozenset(
+            name for name, task in spec.tasks.items() if task.observed_when and task.observed_when.event
+        ),
+        examination=None if curve is None else np.asarray(curve.by_position) / curve.at([curve.reference]),
+        complete=surface.sources.candidates is not None,
+        propensity_kind=surface.propensity_kind,
+    )
 
 
 def release_examination(workspace: Workspace, manifest: Manifest) -> Examination | None:

@@ -10,7 +10,8 @@ import pytest
 from tasks.cli import main
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.replay.log import Slates
-from tasks.replay.read_log import LogReading, candidate_log
+from tasks.replay.log_block import LogReading
+from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.stores.workspace import Workspace
 from tests.feeds import small_feed, small_release

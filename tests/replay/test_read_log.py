@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.replay.read_log import LogReading, candidate_log
+from tasks.replay.log_block import LogReading
+from tasks.replay.read_log import candidate_log
 from tests.replay.worlds import AT_RANDOM, page
 
 DAY = pd.Timestamp("2026-03-01T09:00:00Z")

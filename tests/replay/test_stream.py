@@ -1,7 +1,7 @@
 """A test slice decided in blocks is the slice decided whole, to the bit."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,21 @@ from tasks.errors import DataError
 from tasks.release import view
 from tasks.replay import slates as slices
 from tasks.replay.champion_comparison import comparisons
+from tasks.replay.decided_block import Entrant, Entrants
+from tasks.replay.decided_slice import Decided, DecidedSlice
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.logged_candidates import labelled_blocks, labelled_candidates
+from tasks.replay.log_block import LogReading, read_block
+from tasks.replay.logged_candidates import candidate_blocks, labelled_candidates
 from tasks.replay.off_policy_check import check_off_policy
-from tasks.replay.read_log import IdCodes, LogReading, candidate_log, join_blocks, read_block
+from tasks.replay.read_log import candidate_log, join_blocks
 from tasks.replay.rehearse import Rehearsal, rehearse
 from tasks.replay.slates import Scored
-from tasks.replay.stream import Decided, DecidedSlice, Entrant, Entrants, decide_slice
+from tasks.replay.stream import decide_slice
 from tasks.replay.terms import composition
 from tasks.stores import releases
 from tasks.stores.manifest import Manifest
 from tests.feeds.mini import Retrained
+from tests.replay.same_slices import assert_same, values
 
 ROWS = 3_000
 """Candidates of a block: a day of the feed, which has 4,800, is cut into two."""
@@ -51,36 +55,13 @@ def decided(second_retrain: Retrained, manifest: Manifest, entrants: Entrants) -
     return decide_slice(second_retrain.workspace, manifest, entrants, rows=ROWS)
 
 
-def values(of: object) -> Iterator[tuple[str, Any]]:
-    """Yield every array and value of a log or of slates by name."""
-    for one in fields(of):  # type: ignore[arg-type]
-        value = getattr(of, one.name)
-        if isinstance(value, Mapping):
-            yield from ((f"{one.name}.{name}", each) for name, each in value.items())
-        else:
-            yield one.name, value
-
-
-def assert_same(ours: object, theirs: object, *, of: str = "") -> None:
-    pairs = dict(values(ours)), dict(values(theirs))
-    assert pairs[0].keys() == pairs[1].keys()
-    for name, value in pairs[0].items():
-        other = pairs[1][name]
-        if hasattr(value, "weight"):
-            assert_same(value, other, of=f"{of}.{name}")
-        elif isinstance(value, pd.Categorical):
-            assert list(value.categories) == list(other.categories), name
-            np.testing.assert_array_equal(value.codes, other.codes, err_msg=name)
-        else:
-            np.testing.assert_array_equal(value, other, err_msg=f"{of}.{name}")
-
-
 def test_the_slice_is_read_in_parts_of_days_that_are_the_whole(
     second_retrain: Retrained, manifest: Manifest
 ) -> None:
     workspace, (first, last) = second_retrain.workspace, manifest.test
     snapshot = manifest.snapshot.id
-    blocks = [*labelled_blocks(workspace, snapshot=snapshot, days=manifest.test, most_rows=ROWS)]
+    read = candidate_blocks(workspace, snapshot=snapshot, days=manifest.test, most_rows=ROWS)
+    blocks = [block.frame for block in read]
     assert [len(block) for block in blocks] == [3_000, 1_800] * 4
     frame = labelled_candidates(workspace, snapshot=snapshot, first_day=first, last_day=last)
     joined = pd.concat(blocks, ignore_index=True)
@@ -185,11 +166,7 @@ def test_values_of_a_segment_are_told_alike_in_every_block() -> None:
         return LogReading({"click": ("click",)}, segments={"x": values}, kinds={"x": kind})
 
     def joined(*blocks: tuple[list[str], str]) -> list[str]:
-        users, items = IdCodes(), IdCodes()
-        made = [
-            read_block(frame_of(["r"] * len(words)), reading(words, kind), users=users, items=items)
-            for words, kind in blocks
-        ]
+        made = [read_block(frame_of(["r"] * len(words)), reading(words, kind)) for words, kind in blocks]
         column = join_blocks(made, reading(*blocks[0])).segments["x"]
         return [*map(str, column), "|", *map(str, column.categories)]
 
@@ -203,8 +180,7 @@ def test_codes_and_shares_are_those_of_all_blocks() -> None:
     links = LogReading({"click": ("click",)})
     first = frame_of(["a", "a"], user_id=["u", "u"], click=[1.0, np.nan])
     second = frame_of(["b", "c"], user_id=["v", "u"], item_id=["1", "9"], click=np.nan)
-    users, items = IdCodes(), IdCodes()
-    blocks = [read_block(one, links, users=users, items=items) for one in (first, second)]
+    blocks = [read_block(one, links) for one in (first, second)]
     log = join_blocks(blocks, links)
     assert_same(log, candidate_log(pd.concat([first, second], ignore_index=True), links))
     assert log.users.tolist() == [0, 0, 1, 0]

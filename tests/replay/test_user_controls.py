@@ -19,7 +19,8 @@ from tasks.ranking.decide import Decision, decide
 from tasks.ranking.policy import UtilityPolicy
 from tasks.ranking.slate_policy import SlatePolicy
 from tasks.replay.log import Slates
-from tasks.replay.read_log import LogReading, candidate_log
+from tasks.replay.log_block import LogReading
+from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
 
 KEY = ["request_id", "item_id"]

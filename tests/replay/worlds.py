@@ -13,7 +13,8 @@ from tasks.datasets.world.logging_policy import place
 from tasks.evaluation.replay_evidence import Measured
 from tasks.ranking.policy import UtilityPolicy
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.read_log import LogReading, candidate_log
+from tasks.replay.log_block import LogReading
+from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
 
 Floats = npt.NDArray[np.float64]

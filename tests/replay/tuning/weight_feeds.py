@@ -10,7 +10,8 @@ from tasks.contracts import UtilitySpec
 from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.read_log import LogReading, candidate_log
+from tasks.replay.log_block import LogReading
+from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.replay.tuning.goal import Axis, GoalMeter, WeightGoal
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights

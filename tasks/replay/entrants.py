@@ -1,0 +1,87 @@
+"""Who decides on a slice, by version: it is loaded wherever blocks are decided."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from tasks.contracts import UtilitySpec, canonical
+from tasks.errors import DataError, unknown
+from tasks.release.view import load
+from tasks.replay.decided_block import Entrant, Entrants
+from tasks.replay.log import Slates
+from tasks.replay.slates import LOGGED, Scored, TestSlice
+from tasks.stores.registry import Registry
+from tasks.stores.releases import release_name, resolve_tested_release
+from tasks.stores.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class EntrantVersions:
+    """Releases by version, and policies as they are written.
+
+    Attributes
+    ----------
+    release : that is judged.
+    baseline : a release that it is compared with; None is an order.
+    order : ``logged`` or a column; None is what the surface declares.
+    anchors : earlier releases by reference.
+    others : further policies by name.
+    """
+
+    release: int
+    baseline: int | None = None
+    order: str | None = None
+    anchors: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, UtilitySpec] = field(default_factory=dict)
+
+    def load(self, workspace: Workspace) -> Entrants:
+        """Load the releases."""
+
+        def order(block: TestSlice, ours: Scored) -> Slates:
+            return _order_slates(workspace, block, ours, self.order)
+
+        return Entrants(
+            _entrant(workspace, self.release, "release"),
+            order if self.baseline is None else _entrant(workspace, self.baseline, "champion"),
+            {
+                reference: replace(_entrant(workspace, version, "release"), served_as=None)
+                for reference, version in self.anchors.items()
+            },
+            self.others,
+        )
+
+    def to_json(self) -> str:
+        """Return all of it as JSON.
+
+        Examples
+        --------
+        >>> EntrantVersions.from_json(EntrantVersions(3, order="price").to_json())
+        EntrantVersions(release=3, baseline=None, order='price', anchors={}, others={})
+        """
+        others = {name: canonical(policy) for name, policy in self.others.items()}
+        return json.dumps({**vars(self), "anchors": dict(self.anchors), "others": others})
+
+    @classmethod
+    def from_json(cls, text: str) -> "EntrantVersions":
+        """Read what `to_json` wrote."""
+        plain = json.loads(text)
+        others = {name: UtilitySpec.model_validate(policy) for name, policy in plain.pop("others").items()}
+        return cls(**plain, others=others)
+
+
+def release_aliases(workspace: Workspace) -> Mapping[str, int]:
+    """Return the versions of a surface's releases by alias."""
+    return Registry(workspace.home).aliases(release_name(workspace.surface))
+
+
+def _entrant(workspace: Workspace, version: int, word: str) -> Entrant:
+    tested = load(workspace, resolve_tested_release(workspace, version))
+    return Entrant(tested, f"{word} {version}", served_as=version)
+
+
+def _order_slates(workspace: Workspace, test: TestSlice, ours: Scored, order: str | None) -> Slates:
+    """Return the slates of an order; what is none may have been meant as an alias."""
+    known = [*map(str, test.candidates.columns), LOGGED]
+    if order is not None and order not in known:
+        raise DataError(unknown("baseline", order, [*release_aliases(workspace), *known]))
+    return test.baseline_order(ours, order)
