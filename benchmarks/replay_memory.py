@@ -4,7 +4,7 @@ A small feed is retrained. The candidates of its release's test days are then wr
 time of other requests and users, until there are five million; what was shown of the copies has no label. A
 process of its own simulates the release against itself as its champion: two releases score and decide on each
 block, and every metric is measured on the whole and in segments. Printed is that process's greatest resident
-memory.
+memory, and as a share of the limit.
 """
 
 import argparse
@@ -48,7 +48,8 @@ def main() -> None:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     figures = json.loads(done.stdout.splitlines()[-1])
     print(f"replay: {rows:,} candidates, a release beside another, {figures['metrics']:.0f} figures")
-    print(f"  greatest resident memory {figures['peak']:6.2f} GB (under {MOST:g})")
+    peak = figures["peak"]
+    print(f"  greatest resident memory {peak:6.2f} GB, {peak / MOST:.2f} of the limit of {MOST:g} GB")
     print(f"  before anything was read {figures['idle']:6.2f} GB")
     print(f"  {figures['seconds']:.0f} s, of processors {figures['busy']:.0f} s")
 

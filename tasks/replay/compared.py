@@ -56,7 +56,7 @@ class Compared:
 
     def place(self, *, everything: bool) -> npt.NDArray[np.intp]:
         """Return the places of the rows that a metric sums: those of slots, or every one."""
-        return np.arange(len(self.log.requests)) if everything else self._in_slots
+        return self._everywhere if everything else self._in_slots
 
     def rows(self, segmentation: Segmentation, *, everything: bool) -> SegmentedRows:
         """Return the rows that a metric sums, in segments: those of slots, or every one."""
@@ -73,6 +73,10 @@ class Compared:
     @cached_property
     def _rows(self) -> dict[tuple[object, ...], SegmentedRows]:
         return {}
+
+    @cached_property
+    def _everywhere(self) -> npt.NDArray[np.intp]:
+        return np.arange(len(self.log.requests))
 
     @cached_property
     def _in_slots(self) -> npt.NDArray[np.intp]:
@@ -99,4 +103,6 @@ class Compared:
 
 
 def _at(clusters: RowClusters, place: npt.NDArray[np.intp]) -> RowClusters:
+    if len(place) == len(clusters.users):  # every row: nothing is copied
+        return clusters
     return RowClusters(clusters.users[place], clusters.items[place], clusters.days[place])

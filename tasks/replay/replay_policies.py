@@ -254,6 +254,8 @@ def _at(measured: Measurement | None, place: Places) -> Measurement | None:
 
 
 def _ratio_at(ratio: Ratio, place: Places) -> Ratio:
+    if len(place) == len(ratio.numerator):  # every row: nothing is copied
+        return ratio
     positives = None if ratio.positives is None else ratio.positives[place]
     return Ratio(ratio.numerator[place], ratio.denominator[place], ratio.events, positives)
 

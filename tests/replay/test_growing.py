@@ -1,0 +1,38 @@
+"""Columns that grow hold what was appended, in that order, whatever the sizes of the blocks."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.replay.growing import GrowingColumn, GrowingColumns
+
+
+@given(st.lists(st.lists(st.integers(-9, 9), max_size=7), max_size=12))
+def test_a_column_is_its_blocks_one_after_the_other(blocks: list[list[int]]) -> None:
+    column = GrowingColumn()
+    for block in blocks:
+        column.append(np.array(block, dtype=np.int32))
+    assert column.array.tolist() == [value for block in blocks for value in block]
+
+
+def test_a_column_keeps_the_type_of_its_values() -> None:
+    column = GrowingColumn()
+    for block in ([True], [False, True]):
+        column.append(np.array(block))
+    assert column.array.dtype == bool
+
+
+def test_a_block_can_be_changed_once_it_was_appended() -> None:
+    column, block = GrowingColumn(), np.array([1.0, 2.0])
+    column.append(block)
+    block[:] = 9.0
+    assert column.array.tolist() == [1.0, 2.0]
+
+
+def test_a_column_that_one_block_lacks_is_none_as_a_whole() -> None:
+    columns = GrowingColumns()
+    columns.append({"a": np.array([1]), "b": None})
+    columns.append({"a": np.array([2]), "b": np.array([3])})
+    assert columns.whole("a", 2).tolist() == [1, 2]
+    assert columns.whole("b", 2) is None
+    assert columns.whole("c", 0) is None
