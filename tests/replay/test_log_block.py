@@ -21,7 +21,7 @@ def test_rows_that_were_shown_or_have_a_label_may_have_an_outcome() -> None:
 
 
 def test_days_are_counted_in_utc() -> None:
-    times = pd.to_datetime(["1970-01-02T00:00:00Z", "2026-03-01T23:59:59.999999Z"])
+    times = pd.to_datetime(["1970-01-02T00:00:00Z", "2026-03-01T23:59:59Z"])
     block = read_block(frame_of(["r", "s"]).assign(shown_at=times), LogReading(LINKS))
     assert block.days.tolist() == [1, (pd.Timestamp("2026-03-01") - pd.Timestamp("1970-01-01")).days]
 
