@@ -22,7 +22,7 @@ def frame_of(requests: list[str], **columns: Any) -> pd.DataFrame:
 def decided(request: str = "r", *, no_order: str = "", **columns: Any) -> DecidedBlock:
     """Return a request of three candidates: the first was shown and the second is in a slot."""
     frame = frame_of([request] * 3, shown=[True, False, False], click=[1.0, np.nan, np.nan], **columns)
-    words = pd.Categorical(["new", "old", "new"])
+    words: pd.Categorical[Any] = pd.Categorical(["new", "old", "new"])
     ours = Slates(
         "ours",
         slot=np.array([0, 1, 0], dtype=np.int32),

@@ -1,7 +1,7 @@
 """Logs, slates and slices are compared value by value, to the bit."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ def assert_same(ours: object, theirs: object, *, of: str = "") -> None:
     assert pairs[0].keys() == pairs[1].keys()
     for name, value in pairs[0].items():
         other = pairs[1][name]
-        if hasattr(value, "weight"):
+        if is_dataclass(value):
             assert_same(value, other, of=f"{of}.{name}")
         elif isinstance(value, pd.Categorical):
             assert list(value.categories) == list(other.categories), name

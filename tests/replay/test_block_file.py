@@ -1,6 +1,7 @@
 """A decided block is read from a file as it was written, to the bit."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -21,7 +22,7 @@ from tests.replay.same_slices import assert_same
     ],
     ids=["plain", "served", "texts and numbers", "numbers with gaps"],
 )
-def test_a_block_is_read_as_it_was_written(tmp_path: Path, columns: dict[str, object]) -> None:
+def test_a_block_is_read_as_it_was_written(tmp_path: Path, columns: dict[str, Any]) -> None:
     block = decided(no_order="nothing was shown", **columns)
     write_block(block, tmp_path / "0.arrow")
     read = read_block_file(tmp_path / "0.arrow")
