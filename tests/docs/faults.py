@@ -173,6 +173,17 @@ FAULTS: Final = {
             "promotion/moves/test_rollback.py::test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right",
         ),
         Fault(
+            "a row of the audit is removed, changed or moved, while Airflow runs",
+            "`release verify` names the row, the page in Airflow shows it, a retrain warns, a promotion ends at its "
+            "first try",
+            "e2e/test_stages.py::test_a_row_that_was_tampered_with_is_found_by_verify_on_the_page_and_by_a_promotion",
+        ),
+        Fault(
+            "a release is served that no move made champion, or where the audit cannot be asked",
+            "with `EQUIPOISE_REQUIRE_VERIFIED=1` it refuses to load",
+            "release/test_vouching.py::test_where_the_program_is_not_installed_nobody_can_ask_and_it_is_refused",
+        ),
+        Fault(
             "a challenger of months ago is promoted",
             "it is judged as of today, and its age holds it",
             "promotion/moves/test_promote_later.py::test_a_challenger_of_months_ago_is_judged_as_of_today",
