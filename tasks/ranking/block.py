@@ -80,6 +80,12 @@ class Block:
     fading: Fading | None = None
     draws: Draws | None = None
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether anything but the rank decides on who gets a slot."""
+        single = (self.required, self.penalty, self.fading, self.draws)
+        return bool(self.caps or self.minimums) or any(rule is not None for rule in single)
+
 
 def take_requests(block: Block, rows: Column) -> Block:
     """Return some requests of a block.

@@ -38,11 +38,12 @@ def read_column(frame: pd.DataFrame, name: str, asked_by: str) -> Series:
     >>> read_column(pd.DataFrame({"price": [2.5]}), "price", "the policy").tolist()
     [2.5]
     """
-    if name not in frame.columns:
+    try:
+        values = frame[name]
+    except KeyError:
         raise DataError(
             f"{unknown('column', name, map(str, frame.columns), where='the candidates')} {asked_by} needs it."
-        )
-    values = frame[name]
+        ) from None
     if not isinstance(values, pd.Series):
         raise DataError(f"The candidates hold more than one column '{name}', which {asked_by} needs.")
     return values
@@ -106,7 +107,7 @@ def factorize(values: Series, name: str) -> tuple[Integers, npt.NDArray[np.objec
     (array([ 0, -1,  0]), array(['tea'], dtype=object))
     """
     try:
-        codes, distinct = pd.factorize(values)
+        codes, distinct = pd.factorize(values.array)  # of a Series pandas would make an index of its values
     except TypeError as error:
         raise DataError(f"Column '{name}' holds values that cannot be compared: {error}.") from error
     return np.asarray(codes, np.int64), np.asarray(distinct, np.object_)
@@ -120,7 +121,7 @@ def name_codes(codes: npt.NDArray[np.integer], names: Sequence[str]) -> pd.api.e
     >>> name_codes(np.array([1, -1, 0]), ("low", "high")).tolist()
     ['high', nan, 'low']
     """
-    return pd.array([*names, None], dtype="str").take(codes)
+    return pd.array(np.array([*names, None], dtype=np.object_)[codes], dtype="str")
 
 
 def read_prediction(candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], task: str) -> Floats:

@@ -60,6 +60,7 @@ class Decision:
     keys : request_id and item_id, each one a candidate.
     valued : utility, its contributions and the context.
     drops : why candidates are out.
+    tier : what ranks before utility, the least first; None where the policy has no tiers.
     rank : from 1 within the request, by tier, utility, item_id; 0 for what was dropped.
     slate_position : slot from 1; 0 for what is off the slate.
     drawn_from : of how many candidates exploration drew it; 0 for what it did not draw.
@@ -67,9 +68,10 @@ class Decision:
     slates : the rules of each slate policy and the requests that it decided on.
     """
 
-    keys: Mapping[str, Series]
+    keys: Mapping[str, pd.api.extensions.ExtensionArray]
     valued: Utilities
     drops: Drops
+    tier: Values | None
     contexts: tuple[str, ...]
     rank: Values
     slate_position: Values
@@ -97,6 +99,14 @@ class Decision:
             position=self.slate_position,
             drawn=self.drawn_from > 0,
         )
+
+    def refill(self, rules: SlateColumns) -> Values:
+        """Return the slots from 1 that other rules would give, 0 off the slate, shape [rows]."""
+        position = np.zeros(len(self.rank), dtype=np.int32)
+        for ordered, valid in _iterate_best_first(self.sets, self.drops.kept, self.utility, self.tier):
+            block = rules.block(ordered, valid, self.utility, self.tier)
+            position[ordered[valid]] = fill_slates(block, rules.length).slots[valid]
+        return position
 
     @property
     def propensity(self) -> Floats:
@@ -175,18 +185,19 @@ def decide(
     slates = []
     for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets):
         rules = SlateColumns.of(candidates, policy)
-        for rows, valid in _iterate_blocks(sets, dropped.kept & requests[sets.request]):
-            ordered = _sort_best_first(rows, valid, valued.utility, tier)
-            places = np.arange(1, rows.shape[1] + 1, dtype=np.int32)
-            rank[ordered[valid]] = np.broadcast_to(places, rows.shape)[valid]
+        among = dropped.kept & requests[sets.request]
+        for ordered, valid in _iterate_best_first(sets, among, valued.utility, tier):
+            places = np.arange(1, valid.shape[1] + 1, dtype=np.int32)
+            rank[ordered[valid]] = np.broadcast_to(places, valid.shape)[valid]
             filled = fill_slates(rules.block(ordered, valid, valued.utility, tier), policy.length)
             position[ordered[valid]] = filled.slots[valid]
             drawn_from[ordered[valid]] = filled.drawn_from[valid]
         slates.append(DecidedSlates(rules, requests))
     return Decision(
-        keys={name: candidates[name].reset_index(drop=True) for name in (REQUEST_ID, ITEM_ID)},
+        keys={name: candidates[name].array for name in (REQUEST_ID, ITEM_ID)},
         valued=valued,
         drops=dropped,
+        tier=tier,
         contexts=tuple(context.name for context in utility.contexts),
         rank=rank,
         slate_position=position,
@@ -257,6 +268,14 @@ def combine_tiers(
         band = np.searchsorted(tier.cuts, read_prediction(candidates, predictions, tier.task), side="right")
         combined = combined * (len(tier.cuts) + 1) + (band if tier.low_is_better else len(tier.cuts) - band)
     return np.unique(combined, return_inverse=True)[1].astype(np.int32)
+
+
+def _iterate_best_first(
+    sets: CandidateSets, kept: Mask, utility: Floats, tier: Values | None
+) -> Iterator[tuple[Integers, Mask]]:
+    """Yield rectangles of rows, a request's best first; what is not valid repeats a row."""
+    for rows, valid in _iterate_blocks(sets, kept):
+        yield _sort_best_first(rows, valid, utility, tier), valid
 
 
 def _iterate_blocks(sets: CandidateSets, kept: Mask) -> Iterator[tuple[Integers, Mask]]:

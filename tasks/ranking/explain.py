@@ -2,12 +2,12 @@
 
 A candidate's own place is its rank, if the slate is that long. Where its slot differs, the slate rules
 without any one of which it would differ are named; where several rules would each have moved it alike,
-those that move it alone. Both are found by deciding again with the same kernel.
+those that move it alone. Both are found by filling the slate again with the same kernel.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,21 @@ import pandas as pd
 
 from ..columns import ITEM_ID, REQUEST_ID
 from ..errors import DataError
-from .candidates import Integers, name_codes, read_column, read_numbers, read_prediction
+from .block import Values
+from .candidates import (
+    Floats,
+    Integers,
+    Mask,
+    factorize,
+    name_codes,
+    read_column,
+    read_numbers,
+    read_prediction,
+)
 from .certificate import Certificates
 from .constraints import iterate_violations
-from .decide import Decision, combine_tiers, decide, slate_in_context
-from .exploration import EXPLORATION
+from .decide import Decision, decide
 from .policy import UtilityPolicy
-from .rules import DECAY, DIVERSITY, REQUIRED_FIRST, max_per_rule, max_where_rule, min_where_rule
 from .slate_policy import SlatePolicy
 from .totals import name_multipliers
 
@@ -40,21 +48,90 @@ MULTIPLIED_BY = "multiplied_by"
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """One request, best first.
+class Component:
+    """One term of the utility, arrays of shape [candidates].
 
     Attributes
     ----------
-    candidates : one row a candidate: the decision, the tier that ranks before utility (from 1, the best;
-        null where the policy has none), every constraint that acted (``name`` or ``name (unknown)``, joined
-        by commas), the slate rules that moved it, and the slate's unmet requirements, in each row. Under a
-        policy with an offset also ``total``, the sum of the contributions, and ``multiplied_by``, the names
-        of the multipliers that apply.
-    components : one row a candidate and task: prediction, weight, value column and value, contribution.
+    times : index of the value column in the explanation's ``value_columns``, -1 for none.
+    value : what the value column holds, at most the cap; NaN without one.
     """
 
-    candidates: pd.DataFrame
-    components: pd.DataFrame
+    prediction: Floats
+    weight: Floats
+    times: Integers
+    value: Floats
+    contribution: Floats
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One request, as arrays of shape [candidates]; as tables, best first, on request.
+
+    Attributes
+    ----------
+    decision : the decision on the request's candidates.
+    order : their places, best first: by rank, then those without one, by item_id.
+    tier : the tier that ranks before utility, from 1, the best; None where the policy has none.
+    constraints : every constraint that acted on each, ``name`` or ``name (unknown)``, joined by commas.
+    moved_by : the slate rules that moved each, joined by commas.
+    multiplied_by : under a policy with an offset, the names of the multipliers that apply.
+    unmet : what the slate falls short of, and who keeps candidates out; None where all is met.
+    value_columns : the columns that a term's value may come from.
+    terms : each term of the utility.
+    """
+
+    decision: Decision
+    order: Integers
+    tier: Values | None
+    constraints: Sequence[str | None]
+    moved_by: Sequence[str | None]
+    multiplied_by: Sequence[str | None] | None
+    unmet: str | None
+    value_columns: tuple[str, ...]
+    terms: Mapping[str, Component]
+
+    @cached_property
+    def candidates(self) -> pd.DataFrame:
+        """One row a candidate: the decision, what acted on it, the slate's unmet requirements in each row.
+
+        Under a policy with an offset also ``total``, the sum of the contributions, and ``multiplied_by``.
+        """
+        rows = len(self.order)
+        multiplied = {}
+        if self.multiplied_by is not None:
+            multiplied = {
+                TOTAL: self.decision.valued.total,
+                MULTIPLIED_BY: pd.array(list(self.multiplied_by), dtype="str"),
+            }
+        explained = pd.DataFrame(
+            {
+                **self.decision.columns,
+                TIER: pd.array([None] * rows if self.tier is None else self.tier, dtype="Int32"),
+                CONSTRAINTS: list(self.constraints),
+                MOVED_BY: pd.array(list(self.moved_by), dtype="str"),
+                **multiplied,
+                UNMET: name_codes(np.full(rows, 0 if self.unmet else -1), [self.unmet] if self.unmet else []),
+            }
+        )
+        return explained.take(self.order).reset_index(drop=True)
+
+    @cached_property
+    def components(self) -> pd.DataFrame:
+        """One row a candidate and task: prediction, weight, value column and value, contribution."""
+        rows, terms = len(self.order), self.terms.values()
+        item_ids = self.decision.keys[ITEM_ID]
+        return pd.DataFrame(
+            {
+                ITEM_ID: item_ids.take(np.tile(np.arange(rows), len(terms))),
+                TASK: name_codes(np.repeat(np.arange(len(terms)), rows), list(self.terms)),
+                PREDICTION: np.concatenate([term.prediction for term in terms]),
+                WEIGHT: np.concatenate([term.weight for term in terms]),
+                TIMES: name_codes(np.concatenate([term.times for term in terms]), self.value_columns),
+                VALUE_OF: np.concatenate([term.value for term in terms]),
+                CONTRIBUTION: np.concatenate([term.contribution for term in terms]),
+            }
+        )
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -86,30 +163,40 @@ def explain(
     >>> explanation.candidates["item_id"].tolist(), explanation.components["contribution"].tolist()
     (['b', 'a'], [0.5, 1.0])
     """
-    rows = np.flatnonzero(_match_request(candidates, request_id))
+    rows = np.flatnonzero(match_request(candidates, request_id))
     if not len(rows):
         raise DataError(f"No candidate of request '{request_id}' in {len(candidates)} rows.")
-    mine = candidates.iloc[rows].reset_index(drop=True)
+    mine = candidates if len(rows) == len(candidates) else candidates.iloc[rows]
     own = {name: np.asarray(values)[rows] for name, values in predictions.items()}
     decision = decide(mine, own, utility, slate)
-    multiplied = {}
-    if utility.offset is not None:
-        applied = name_multipliers(mine, utility, decision.valued.context)
-        multiplied = {TOTAL: decision.valued.total, MULTIPLIED_BY: pd.array(applied, dtype="str")}
-    unmet = _describe_unmet(decision.certificates)
-    moved_by = _find_moving_rules(mine, own, utility, slate, decision)
-    explained = pd.DataFrame(
-        {
-            **decision.columns,
-            TIER: _number_tiers(mine, own, utility),
-            CONSTRAINTS: _list_constraints(mine, decision, utility),
-            MOVED_BY: pd.array(moved_by, dtype="str"),
-            **multiplied,
-            UNMET: name_codes(np.full(len(mine), 0 if unmet else -1), [unmet] if unmet else []),
-        }
+    context = decision.valued.context
+    return Explanation(
+        decision=decision,
+        order=_order_best_first(decision),
+        tier=None if decision.tier is None else decision.tier + 1,
+        constraints=_list_constraints(mine, decision, utility),
+        moved_by=_find_moving_rules(decision),
+        multiplied_by=None if utility.offset is None else name_multipliers(mine, utility, context),
+        unmet=_describe_unmet(decision.certificates),
+        value_columns=utility.columns,
+        terms={term: _component_of(term, mine, own, utility, decision) for term in utility.terms},
     )
-    best_first = explained.take(_order_best_first(decision)).reset_index(drop=True)
-    return Explanation(best_first, _tabulate_components(mine, own, utility, decision))
+
+
+def match_request(candidates: pd.DataFrame, request_id: object) -> Mask:
+    """Return which candidates are of a request, shape [rows].
+
+    Ids are compared as text: that is how a request is named on a command line, also where the table holds
+    integers.
+
+    Examples
+    --------
+    >>> match_request(pd.DataFrame({"request_id": [7, 8, 7]}), "7")
+    array([ True, False,  True])
+    """
+    codes, distinct = factorize(read_column(candidates, REQUEST_ID, "the explanation"), REQUEST_ID)
+    # the last entry is what code -1 (null) picks
+    return np.array([*(str(value) == str(request_id) for value in distinct), False])[codes]
 
 
 def _order_best_first(decision: Decision) -> Integers:
@@ -130,19 +217,6 @@ def _describe_unmet(certificates: Certificates) -> str | None:
     return ", ".join(shortfalls) or None
 
 
-def _match_request(candidates: pd.DataFrame, request_id: object) -> npt.NDArray[np.bool_]:
-    # as text: that is how a request is named on a command line, also where the table holds integers
-    ids = read_column(candidates, REQUEST_ID, "the explanation")
-    return np.asarray(ids.astype(str) == str(request_id), dtype=np.bool_)
-
-
-def _number_tiers(
-    mine: pd.DataFrame, own: Mapping[str, npt.ArrayLike], utility: UtilityPolicy
-) -> pd.api.extensions.ExtensionArray:
-    numbers = combine_tiers(mine, own, utility)
-    return pd.array([None] * len(mine) if numbers is None else numbers + 1, dtype="Int32")
-
-
 def _list_constraints(mine: pd.DataFrame, decision: Decision, utility: UtilityPolicy) -> list[str | None]:
     """Name all constraints that acted on each candidate, not only the first."""
     acted: list[list[str]] = [[] for _ in range(len(mine))]
@@ -158,32 +232,13 @@ def _list_constraints(mine: pd.DataFrame, decision: Decision, utility: UtilityPo
     return [", ".join(names) or None for names in acted]
 
 
-def _tabulate_components(
-    mine: pd.DataFrame, own: Mapping[str, npt.ArrayLike], utility: UtilityPolicy, decision: Decision
-) -> pd.DataFrame:
-    """Return one row a task and candidate."""
-    terms = utility.terms
-    parts = [_components_of(term, mine, own, utility, decision) for term in terms]
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    candidate = np.tile(np.arange(len(mine)), len(terms))
-    return pd.DataFrame(
-        {
-            ITEM_ID: mine[ITEM_ID].take(candidate).reset_index(drop=True),
-            TASK: name_codes(np.repeat(np.arange(len(terms)), len(mine)), terms),
-            **columns,
-            TIMES: name_codes(columns[TIMES], utility.columns),
-        }
-    )
-
-
-def _components_of(
+def _component_of(
     term: str,
     mine: pd.DataFrame,
     own: Mapping[str, npt.ArrayLike],
     utility: UtilityPolicy,
     decision: Decision,
-) -> dict[str, npt.NDArray[Any]]:
-    """Return one term's numbers, each of shape [candidates]; its value column as an index of the policy's."""
+) -> Component:
     variants = utility.variants(term)
     times = np.array([-1 if v.times is None else utility.columns.index(v.times) for v in variants])
     variant = decision.valued.context.astype(np.intp) + 1
@@ -194,75 +249,28 @@ def _components_of(
             numbers = read_numbers(mine, weight.times, "the explanation")
             capped = numbers if weight.cap is None else np.minimum(numbers, weight.cap)
             values = np.where(variant == index, capped, values)
-    return {
-        PREDICTION: read_prediction(mine, own, term),
-        WEIGHT: decision.valued.weights[term],
-        TIMES: times[variant],
-        VALUE_OF: values,
-        CONTRIBUTION: decision.contributions[term],
-    }
+    return Component(
+        prediction=read_prediction(mine, own, term),
+        weight=decision.valued.weights[term],
+        times=times[variant],
+        value=values,
+        contribution=decision.contributions[term],
+    )
 
 
-def _find_moving_rules(
-    mine: pd.DataFrame,
-    own: Mapping[str, npt.ArrayLike],
-    utility: UtilityPolicy,
-    slate: SlatePolicy,
-    decision: Decision,
-) -> list[str | None]:
-    slate = slate_in_context(int(decision.valued.context[0]), utility, slate)
-    utility = replace(utility, contexts=tuple(replace(c, slate=None) for c in utility.contexts))
-
-    def slots(policy: SlatePolicy) -> npt.NDArray[np.int32]:
-        return decide(mine, own, utility, policy).slate_position
-
+def _find_moving_rules(decision: Decision) -> list[str | None]:
+    """Name the rules for which a candidate is not at its own place."""
+    rules = next(one.rules for one in decision.slates if one.among[0])
     rank = decision.rank
-    natural = np.where(rank <= slate.length, rank, 0)
-    without = {name: slots(rest) for name, rest, _ in _iterate_rules(slate)}
-    alone = {name: slots(only) for name, _, only in _iterate_rules(slate)}
+    natural = np.where(rank <= rules.length, rank, 0)
     moved: list[str | None] = [None] * len(rank)
-    for row in np.flatnonzero(decision.slate_position != natural):
+    elsewhere = np.flatnonzero(decision.slate_position != natural)
+    if not len(elsewhere):
+        return moved
+    without = {name: decision.refill(rules.only({*rules.names} - {name})) for name in rules.names}
+    alone = {name: decision.refill(rules.only({name})) for name in rules.names}
+    for row in elsewhere:
         needed = [name for name, others in without.items() if others[row] != decision.slate_position[row]]
         enough = [name for name, others in alone.items() if others[row] != natural[row]]
         moved[row] = ", ".join(needed or enough or without)
     return moved
-
-
-def _without_rules(slate: SlatePolicy) -> SlatePolicy:
-    return replace(
-        slate,
-        max_per={},
-        max_where={},
-        min_where={},
-        required_first=None,
-        diversity=None,
-        decay=None,
-        exploration=None,
-    )
-
-
-def _iterate_rules(slate: SlatePolicy) -> Iterator[tuple[str, SlatePolicy, SlatePolicy]]:
-    """Yield each rule's name, the policy without it and the policy of it alone."""
-    bare = _without_rules(slate)
-    for field, name in (
-        ("max_per", max_per_rule),
-        ("max_where", max_where_rule),
-        ("min_where", min_where_rule),
-    ):
-        declared: Mapping[str, int] = getattr(slate, field)
-        for key, limit in declared.items():
-            rest: dict[str, Any] = {field: {other: n for other, n in declared.items() if other != key}}
-            only: dict[str, Any] = {field: {key: limit}}
-            yield name(key), replace(slate, **rest), replace(bare, **only)
-    if slate.required_first is not None:
-        yield (
-            REQUIRED_FIRST,
-            replace(slate, required_first=None),
-            replace(bare, required_first=slate.required_first),
-        )
-    if slate.diversity is not None:
-        yield DIVERSITY, replace(slate, diversity=None), replace(bare, diversity=slate.diversity)
-    if slate.decay is not None:
-        yield DECAY, replace(slate, decay=None), replace(bare, decay=slate.decay)
-    if slate.exploration is not None:
-        yield EXPLORATION, replace(slate, exploration=None), replace(bare, exploration=slate.exploration)

@@ -12,10 +12,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ..evaluation.segments import spell_value
-from .candidates import Floats, Integers, factorize, read_column, read_numbers
+from .candidates import Floats, factorize, read_column, read_numbers
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class FeatureEncoder:
         """
         encoder = cls(
             tuple(numeric),
-            {name: tuple(sorted(set(_factorize_labels(frame, name)[1]))) for name in categorical},
+            {name: tuple(sorted(_labels_of(frame, name))) for name in categorical},
         )
         for name in encoder.numeric:
             read_numbers(frame, name, "the feature encoder")
@@ -84,7 +85,7 @@ class FeatureEncoder:
         own = [position for position, name in enumerate(self.numeric) if name not in fixed]
         at_once = _read_at_once(frame, [self.numeric[position] for position in own])
         if at_once is not None:
-            encoded[:, own] = at_once
+            encoded[:, own if fixed else slice(len(own))] = at_once
         for position, name in enumerate(self.numeric):
             if name in fixed:
                 encoded[:, position] = fixed[name]
@@ -122,23 +123,34 @@ def _read_at_once(frame: pd.DataFrame, names: Sequence[str]) -> Floats | None:
 
     A request of some hundred candidates spends more on one column after the other than on its trees.
     """
-    places = frame.columns.get_indexer(pd.Index(names)) if frame.columns.is_unique else np.array([-1])
-    if (places < 0).any():
+    columns = frame.columns.tolist()
+    place_of = {name: place for place, name in enumerate(columns)}
+    if len(place_of) < len(columns) or not all(name in place_of for name in names):
         return None
-    block = frame.take(places, axis="columns")
-    if not all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in block.dtypes):
+    places = [place_of[name] for name in names]
+    numbers = frame.take(places, axis="columns").to_numpy()
+    if numbers.dtype.kind not in "biuf":
         return None
-    numbers = block.to_numpy(dtype=np.float64)
+    numbers = numbers.astype(np.float64, copy=False)
     return None if np.isinf(numbers).any() else numbers
 
 
+def _labels_of(frame: pd.DataFrame, name: str) -> set[str]:
+    """Return the texts that occur; what a type only declares is none of them."""
+    distinct = factorize(read_column(frame, name, "the feature encoder"), name)[1]
+    return {spell_value(value) for value in distinct}
+
+
 def _encode_column(frame: pd.DataFrame, name: str, code_of: Mapping[str, float]) -> Floats:
-    codes, labels = _factorize_labels(frame, name)
+    codes, values = _read_codes(frame, name)
     # the last entry is what code -1 (null) picks
-    return np.array([*(code_of.get(label, np.nan) for label in labels), np.nan])[codes]
+    return np.array([*(code_of.get(spell_value(value), np.nan) for value in values), np.nan])[codes]
 
 
-def _factorize_labels(frame: pd.DataFrame, name: str) -> tuple[Integers, list[str]]:
-    """Return a code per row (-1 for null) and each code's text."""
-    codes, distinct = factorize(read_column(frame, name, "the feature encoder"), name)
-    return codes, [spell_value(value) for value in distinct]
+def _read_codes(frame: pd.DataFrame, name: str) -> tuple[npt.NDArray[np.integer], Sequence[object]]:
+    """Return a code per row (-1 for null) and each code's value; some may have no row."""
+    column = read_column(frame, name, "the feature encoder")
+    values = column.array
+    if isinstance(values, pd.Categorical) and len(values.categories) <= len(values):
+        return values.codes, values.categories.tolist()
+    return factorize(column, name)

@@ -187,7 +187,7 @@ class Heads:
         )
         for start in range(0, len(frame), _CHUNK):
             rows = slice(start, start + _CHUNK)
-            chunk = frame.iloc[rows]
+            chunk = frame if len(frame) <= _CHUNK else frame.iloc[rows]
             for encoder, heads in self._by_encoder:
                 matrix = encoder.matrix(chunk, heads[0].held)
                 for head in heads:
@@ -250,6 +250,6 @@ class Heads:
 
 def _require_finite(frame: pd.DataFrame, predictions: Mapping[str, Floats]) -> None:
     for name, values in predictions.items():
-        bad = ~np.isfinite(values)
-        if bad.any():
-            raise DataError(f"Prediction '{name}' is not finite in {describe_rows(frame, bad)}.")
+        finite = np.isfinite(values)
+        if not finite.all():
+            raise DataError(f"Prediction '{name}' is not finite in {describe_rows(frame, ~finite)}.")

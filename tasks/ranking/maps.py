@@ -30,6 +30,8 @@ Judged by ``benchmarks/calibration.py``."""
 EXTREME: Final = 30.0
 """Logits beyond this are compressed: they order scores, and their size carries no information."""
 
+_LEAST = float(np.finfo(np.float64).tiny)
+_MOST = 1 - float(np.finfo(np.float64).epsneg)
 _LOWEST, _HIGHEST = -700.0, 36.0  # logits whose probabilities are still strictly between 0 and 1
 _LIMIT: Final = 700.0  # logarithms whose exponential is still finite and above 0
 
@@ -43,7 +45,7 @@ def logit(probabilities: npt.ArrayLike) -> Floats:
     array([0.      , 1.098612])
     """
     p = np.asarray(probabilities, dtype=np.float64)
-    p = np.clip(p, np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg)
+    p = np.minimum(np.maximum(p, _LEAST), _MOST)
     return np.asarray(np.log(p) - np.log1p(-p), dtype=np.float64)
 
 
@@ -55,7 +57,7 @@ def expit(logits: npt.ArrayLike) -> Floats:
     >>> expit([0.0, np.log(3.0)]).round(6)
     array([0.5 , 0.75])
     """
-    z = np.clip(np.asarray(logits, dtype=np.float64), _LOWEST, _HIGHEST)
+    z = np.minimum(np.maximum(np.asarray(logits, dtype=np.float64), _LOWEST), _HIGHEST)
     return np.asarray(1 / (1 + np.exp(-z)), dtype=np.float64)
 
 
@@ -67,7 +69,10 @@ def compress_logits(logits: Floats) -> Floats:
     >>> compress_logits(np.array([-12.0, 30.0, 31.0])).round(6)
     array([-12.      ,  30.      ,  30.693147])
     """
-    beyond = np.maximum(np.abs(logits) - EXTREME, 0)
+    size = np.abs(logits)
+    if (size <= EXTREME).all():
+        return logits
+    beyond = np.maximum(size - EXTREME, 0)
     return np.asarray(np.clip(logits, -EXTREME, EXTREME) + np.sign(logits) * np.log1p(beyond))
 
 
@@ -258,8 +263,9 @@ def require_probabilities(scores: npt.ArrayLike) -> Floats:
     >>> require_probabilities([0, 0.5])
     array([0. , 0.5])
     """
-    array = _require_finite(scores)
-    if array.size and (array.min() < 0 or array.max() > 1):
+    array = np.asarray(scores, dtype=np.float64)
+    if array.size and not (array.min() >= 0 and array.max() <= 1):
+        _require_finite(array)
         raise DataError(f"Scores must lie in [0, 1]; found {array.min():g} to {array.max():g}.")
     return array
 

@@ -1,7 +1,7 @@
 """The slate policy's columns, read once, cut into blocks for the kernel."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -109,6 +109,25 @@ class SlateColumns:
             penalty=(values[spread.by], spread.strength) if spread is not None else None,
             fading=(values[decay.by], decay.factor, decay.floor) if decay is not None else None,
             pool=None if policy.exploration is None else Pool.of(candidates, policy.exploration),
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rules, caps and minimums first."""
+        single = (self.required, self.penalty, self.fading, self.pool)
+        named = zip((REQUIRED_FIRST, DIVERSITY, DECAY, EXPLORATION), single, strict=True)
+        return (*self.caps, *self.minimums, *(name for name, rule in named if rule is not None))
+
+    def only(self, names: Container[str]) -> "SlateColumns":
+        """Return what some of the rules see."""
+        return replace(
+            self,
+            caps={name: cap for name, cap in self.caps.items() if name in names},
+            minimums={name: minimum for name, minimum in self.minimums.items() if name in names},
+            required=self.required if REQUIRED_FIRST in names else None,
+            penalty=self.penalty if DIVERSITY in names else None,
+            fading=self.fading if DECAY in names else None,
+            pool=self.pool if EXPLORATION in names else None,
         )
 
     def block(self, rows: Integers, valid: Mask, utility: Floats, tier: Values | None) -> Block:

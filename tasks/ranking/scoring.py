@@ -42,7 +42,7 @@ from ..errors import DataError, StoreError, unknown
 from .decide import decide
 from .examination import FILE as EXAMINATION
 from .examination import Examination
-from .explain import Explanation, explain
+from .explain import Explanation, explain, match_request
 from .features import FeatureEncoder
 from .heads import Head, Heads
 from .map_json import map_from_json
@@ -147,7 +147,7 @@ class Scorer:
     def explanation(self, frame: pd.DataFrame, request_id: object) -> Explanation:
         """Return the explanation of one request in its parts."""
         self._require_columns(frame)
-        request = frame[frame[REQUEST_ID].astype(str) == str(request_id)]
+        request = frame[match_request(frame, request_id)]
         if request.empty:
             raise DataError(f"No candidate of request '{request_id}' in {len(frame)} rows.")
         predictions = self.heads.predict(request)

@@ -64,6 +64,8 @@ def fill_slates(block: Block, length: int) -> Slates:
     >>> fill_slates(three, length=2).slots
     array([[1, 0, 2]], dtype=int16)
     """
+    if not block.has_rules:
+        return _take_best(block, length)
     filling = _Filling(block, length)
     filling.fill()
     better = _search(block, filling)
@@ -75,6 +77,13 @@ def fill_slates(block: Block, length: int) -> Slates:
         again.draw()
         slates.slots[better.rows], slates.drawn_from[better.rows] = again.slots, again.drawn_from
     return slates
+
+
+def _take_best(block: Block, length: int) -> Slates:
+    """Fill the slots in order of rank."""
+    place = np.cumsum(block.valid, axis=1)
+    slots = np.where(block.valid & (place <= length), place, 0).astype(np.int16)
+    return Slates(slots, np.zeros_like(slots))
 
 
 def _search(block: Block, filling: "_Filling") -> Better:
