@@ -3,7 +3,8 @@
 A request of 200 candidates with 56 numbers and 4 categories is scored by four models of 300 trees with 63
 leaves. Bare is the sum of four ``Booster.predict`` on a matrix that is there already. Ours starts from the
 frame: it encodes, predicts, calibrates, composes, filters, fills a slate of 20 and explains the decision
-(every component of every candidate, what dropped and what moved it). Both run in turn in one process, on the
+(every component of every candidate, what dropped and what moved it): the decision as a table, the explanation
+as arrays, of which it makes tables for those who read them. Both run in turn in one process, on the
 processor's clock; the median of the pairs' ratios counts.
 """
 
