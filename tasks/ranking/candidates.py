@@ -107,7 +107,7 @@ def factorize(values: Series, name: str) -> tuple[Integers, npt.NDArray[np.objec
     (array([ 0, -1,  0]), array(['tea'], dtype=object))
     """
     try:
-        codes, distinct = pd.factorize(values.array)  # of a Series pandas would make an index of its values
+        codes, distinct = values.array.factorize()  # of a Series pandas would make an index of its values
     except TypeError as error:
         raise DataError(f"Column '{name}' holds values that cannot be compared: {error}.") from error
     return np.asarray(codes, np.int64), np.asarray(distinct, np.object_)

@@ -6,7 +6,7 @@
     null -> NaN                  | null or never seen -> NaN, which LightGBM treats as missing
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -147,7 +147,7 @@ def _encode_column(frame: pd.DataFrame, name: str, code_of: Mapping[str, float])
     return np.array([*(code_of.get(spell_value(value), np.nan) for value in values), np.nan])[codes]
 
 
-def _read_codes(frame: pd.DataFrame, name: str) -> tuple[npt.NDArray[np.integer], Sequence[object]]:
+def _read_codes(frame: pd.DataFrame, name: str) -> tuple[npt.NDArray[np.integer], Iterable[object]]:
     """Return a code per row (-1 for null) and each code's value; some may have no row."""
     column = read_column(frame, name, "the feature encoder")
     values = column.array
