@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.evaluation.clustered import RowClusters
+from tasks.evaluation.segments import ALL
 from tasks.replay.inclusion import LEAST_INCLUSION, MOST_UNSUPPORTED, unsupported_share
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.metrics import looks_of
@@ -51,7 +52,9 @@ class Compared:
         """
         key = (name, task if name is not None else None)
         if key not in self._segmentations:
-            self._segmentations[key] = self._segment(*key)
+            made = self._segment(*key)
+            # of most tasks the same values are thin: their rows are kept once
+            self._segmentations[key] = self._distinct.setdefault(_content(made), made)
         return self._segmentations[key]
 
     def place(self, *, everything: bool) -> npt.NDArray[np.intp]:
@@ -60,14 +63,21 @@ class Compared:
 
     def rows(self, segmentation: Segmentation, *, everything: bool) -> SegmentedRows:
         """Return the rows that a metric sums, in segments: those of slots, or every one."""
-        key = (segmentation.names, tuple(segmentation.pooled.items()), everything)
-        if key not in self._rows:
-            place = self.place(everything=everything)
-            self._rows[key] = SegmentedRows.of(segmentation, place, _at(self.log.clusters, place))
-        return self._rows[key]
+        key = (*_content(segmentation), everything)
+        if key in self._rows:
+            return self._rows[key]
+        place = self.place(everything=everything)
+        made = SegmentedRows.of(segmentation, place, _at(self.log.clusters, place))
+        if not everything or segmentation.names == (ALL,):
+            self._rows[key] = made  # every row in segments is asked for by the recall of one task alone
+        return made
 
     @cached_property
     def _segmentations(self) -> dict[tuple[str | None, str | None], Segmentation]:
+        return {}
+
+    @cached_property
+    def _distinct(self) -> dict[tuple[object, ...], Segmentation]:
         return {}
 
     @cached_property
@@ -100,6 +110,11 @@ class Compared:
         positive = outcome.known & (outcome.value > 0)
         each = [positive & (slates.slot > 0) for slates in (self.policy, self.baseline)]
         return min(each, key=np.count_nonzero)
+
+
+def _content(segmentation: Segmentation) -> tuple[object, ...]:
+    """Return what tells segmentations of one log apart: their segments, and what pools hold."""
+    return segmentation.names, tuple(segmentation.pooled.items())
 
 
 def _at(clusters: RowClusters, place: npt.NDArray[np.intp]) -> RowClusters:

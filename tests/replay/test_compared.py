@@ -1,0 +1,47 @@
+"""What the metrics of two policies share is made once, and what one metric asks for is not kept."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.evaluation.segments import ALL
+from tasks.replay.compared import Compared
+from tasks.replay.log import Slates
+from tasks.replay.log_block import WORDS, LogReading
+from tasks.replay.read_log import candidate_log
+from tests.replay.blocks import LINKS, frame_of
+
+REQUESTS = 60
+
+
+@pytest.fixture
+def compared() -> Compared:
+    """Sixty requests of two items: the policy shows the first, the baseline the second."""
+    requests = np.repeat([f"r{n}" for n in range(REQUESTS)], 2)
+    column = pd.Categorical(np.where(np.arange(2 * REQUESTS) < 4, "rare", "frequent"))
+    reading = LogReading(LINKS, segments={"kind": column}, kinds={"kind": WORDS})
+    log = candidate_log(frame_of([*requests], shown=True, click=1.0), reading)
+    first = np.tile([1, 0], REQUESTS)
+    return Compared(log, Slates("ours", first), Slates("theirs", 1 - first))
+
+
+def test_rows_in_slots_are_grouped_once_for_all_metrics(compared: Compared) -> None:
+    segments = compared.segmentation("kind", None)
+    assert compared.rows(segments, everything=False) is compared.rows(segments, everything=False)
+    assert compared.segmentation("kind", "click") is segments
+
+
+def test_all_rows_are_kept_grouped_as_a_whole_and_in_segments_made_when_asked_for(compared: Compared) -> None:
+    whole, segments = compared.segmentation(None, None), compared.segmentation("kind", None)
+    assert whole.names == (ALL,)
+    assert compared.rows(whole, everything=True) is compared.rows(whole, everything=True)
+    once, again = (compared.rows(segments, everything=True) for _ in range(2))
+    assert once is not again
+    assert once.grouped.codes.tolist() == again.grouped.codes.tolist()
+
+
+def test_a_metric_of_every_row_sums_rows_outside_the_slots(compared: Compared) -> None:
+    assert compared.place(everything=True).tolist() == list(range(2 * REQUESTS))
+    assert compared.place(everything=False).tolist() == list(range(2 * REQUESTS))
+    alone = Compared(compared.log, compared.policy, compared.policy)
+    assert alone.place(everything=False).tolist() == list(range(0, 2 * REQUESTS, 2))
