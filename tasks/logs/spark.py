@@ -40,6 +40,9 @@ _PATTERN: Final = frozenset("*?[]{}\\")
 _DATA = ("22", "0A", "42846")
 """SQL states of errors in values and types, not in machines."""
 
+_ANY_PYTHON: Final = "python3"
+"""What Spark starts for functions of ours where neither PYSPARK_PYTHON nor anything else names a Python."""
+
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
@@ -86,6 +89,8 @@ def session(scratch: Path, engine: Engine) -> Iterator["SparkSession"]:
     try:
         spark = running.newSession() if running is not None else _start(folder, engine)
         try:
+            if spark.sparkContext.pythonExec == _ANY_PYTHON:
+                spark.sparkContext.pythonExec = sys.executable
             for name, value in _SETTINGS.items():
                 spark.conf.set(name, value)
             yield spark

@@ -1,6 +1,5 @@
 """A Spark session of the tests' own, small and silent, and builds of both engines to compare."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _SMALL = {
     "spark.master": "local[1]",
-    "spark.pyspark.python": sys.executable,
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     "spark.ui.enabled": "false",
