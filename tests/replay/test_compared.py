@@ -1,5 +1,7 @@
 """What the metrics of two policies share is made once, and what one metric asks for is not kept."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +20,7 @@ REQUESTS = 60
 def compared() -> Compared:
     """Sixty requests of two items: the policy shows the first, the baseline the second."""
     requests = np.repeat([f"r{n}" for n in range(REQUESTS)], 2)
-    column = pd.Categorical(np.where(np.arange(2 * REQUESTS) < 4, "rare", "frequent"))
+    column: pd.Categorical[Any] = pd.Categorical(np.where(np.arange(2 * REQUESTS) < 4, "rare", "frequent"))
     reading = LogReading(LINKS, segments={"kind": column}, kinds={"kind": WORDS})
     log = candidate_log(frame_of([*requests], shown=True, click=1.0), reading)
     first = np.tile([1, 0], REQUESTS)
