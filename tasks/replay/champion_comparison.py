@@ -111,7 +111,7 @@ class _Comparing:
         if not known.any():
             return None
         old, new = (side[column][known] for side in (self.champion, self.challenger))
-        segments = {name: np.asarray(values)[known] for name, values in log.segments.items()}
+        segments = {name: np.asarray(values[known]) for name, values in log.segments.items()}
         rows = PairedRows(label[known], old, new, log.users[known], log.requests[known])
         return _Compared(rows, tuple(group_by_segment(segments, int(known.sum()))))
 

@@ -148,7 +148,7 @@ class TestSlice:
         subjects |= {*mix_columns(self.contracts)}
         return {
             str(name): pd.Categorical(self.candidates[name].astype("string").fillna(UNKNOWN))
-            for name in subjects & {*self.candidates.columns}
+            for name in sorted(subjects & {*self.candidates.columns})
         }
 
     def slates_of(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:

@@ -20,7 +20,7 @@ def values(of: object) -> Iterator[tuple[str, Any]]:
 
 def assert_same(ours: object, theirs: object, *, of: str = "") -> None:
     pairs = dict(values(ours)), dict(values(theirs))
-    assert pairs[0].keys() == pairs[1].keys()
+    assert list(pairs[0]) == list(pairs[1])
     for name, value in pairs[0].items():
         other = pairs[1][name]
         if is_dataclass(value):
