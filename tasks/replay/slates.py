@@ -147,8 +147,8 @@ class TestSlice:
         subjects = {one.subject for one in named if one is not None and one.subject in columns}
         subjects |= {*mix_columns(self.contracts)}
         return {
-            str(name): pd.Categorical(self.candidates[name].astype("string").fillna(UNKNOWN))
-            for name in sorted(subjects & {*self.candidates.columns})
+            name: pd.Categorical(self.candidates[name].astype("string").fillna(UNKNOWN))
+            for name in sorted(map(str, subjects & {*self.candidates.columns}))
         }
 
     def slates_of(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:
