@@ -51,7 +51,7 @@ class EntrantVersions:
         )
 
     def to_json(self) -> str:
-        """Return all of it as JSON.
+        """Return all of it as JSON, but for descriptions, which decide nothing.
 
         Examples
         --------
