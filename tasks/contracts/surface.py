@@ -63,7 +63,7 @@ class Sources(Closed):
 
 
 class Engine(Closed):
-    """What runs the label SQL, on how many threads and in how much memory; None: all cores, 4GB."""
+    """What runs the label SQL and scores a simulation; threads and memory, None: all cores, 4GB."""
 
     name: EngineName = "duckdb"
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None

@@ -25,7 +25,7 @@ class Workspace:
     surfaces: Path
     home: Path
     engine: EngineName | None = None
-    """What runs the label SQL in place of the surface's own engine."""
+    """What runs the label SQL and scores a simulation, in place of the surface's own engine."""
 
     @classmethod
     def open(
