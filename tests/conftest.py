@@ -26,17 +26,30 @@ from tests.stores.mlflow_home import new_home
 settings.register_profile("house", deadline=None)  # how fast an example runs says how busy the machine is
 settings.load_profile("house")
 
-_GROUPS = {"mini_world": "mini", "labelled_feed": "small_feed", "feed": "small_feed"}
+_GROUPS = {"first_retrain": "mini", "labelled_feed": "small_feed", "feed": "small_feed"}
+"""The group of whoever looks at a home that is made once."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what looks at the same home in one process, which makes it once."""
+    """Keep what looks at the same home in one process, which makes it once.
+
+    A module whose homes are its own, made of the mini log, is a group by itself.
+    """
+    shared = {item.path for item in items if "first_retrain" in _fixtures(item)}
     for item in items:
         for fixture, group in _GROUPS.items():
-            if fixture in getattr(item, "fixturenames", ()):
+            if fixture in _fixtures(item):
                 item.add_marker(pytest.mark.xdist_group(group))
                 break
+        else:
+            if "mini_world" in _fixtures(item):
+                group = "mini" if item.path in shared else item.path.stem.removeprefix("test_")
+                item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
 
 
 @pytest.fixture(scope="session")

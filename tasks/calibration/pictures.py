@@ -16,18 +16,19 @@ from tasks.evaluation.observations import Observations
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.registry import Registry
 from tasks.stores.releases import release_manifest
-from tasks.stores.runs import StepRun, read_picture
+from tasks.stores.runs import StepRun, read_pictures
 from tasks.stores.workspace import Workspace
 
 RELIABILITY: Final = "reliability.png"
 SEGMENTS: Final = "reliability_segments.png"
+JOINTS: Final = "reliability"
 
 Floats = npt.NDArray[np.float64]
 
 
 def joint_picture(task: str) -> str:
     """Name the picture of a task's joint probability."""
-    return f"reliability/{task}.png"
+    return f"{JOINTS}/{task}.png"
 
 
 def draw_calibration(run: StepRun, task: str, raw: Floats, observations: Observations) -> None:
@@ -37,7 +38,8 @@ def draw_calibration(run: StepRun, task: str, raw: Floats, observations: Observa
     ----------
     raw : [n] predictions before calibration; those of ``observations`` are calibrated.
     """
-    from tasks.calibration.reliability_figure import reliability_figure, segments_figure, small_png  # noqa: PLC0415 - slow
+    from tasks.calibration.reliability_figure import reliability_figure, segments_figure  # noqa: PLC0415 - slow
+    from tasks.reports.png import small_png  # noqa: PLC0415 - slow
 
     if not len(np.asarray(observations.outcomes)):
         return
@@ -49,7 +51,8 @@ def draw_calibration(run: StepRun, task: str, raw: Floats, observations: Observa
 
 def draw_joint(run: StepRun, task: str, outcomes: Floats, predictions: Floats, users: npt.ArrayLike) -> None:
     """Draw a joint probability [n] against what is known; rows of which nothing is (NaN) are left out."""
-    from tasks.calibration.reliability_figure import reliability_figure, small_png  # noqa: PLC0415 - slow to import
+    from tasks.calibration.reliability_figure import reliability_figure  # noqa: PLC0415 - slow to import
+    from tasks.reports.png import small_png  # noqa: PLC0415 - slow to import
 
     known = Observations(outcomes, predictions, users, users).select_known()
     if len(np.asarray(known.outcomes)):
@@ -63,13 +66,13 @@ def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: st
     """
     registry, tested = Registry(workspace.home), manifest.find(Role.TESTED)
     repeated = () if tested is None else release_manifest(workspace, tested.version).parts
+    joints = read_pictures(workspace.home, release_run, JOINTS)
     pictures: dict[str, bytes | None] = {}
     for pinned in (*manifest.parts, *repeated):
         if pinned.role is Role.CALIBRATOR:
-            run_id = registry.run_id(pinned)
+            drawn = read_pictures(workspace.home, registry.run_id(pinned))
             name = f"{pinned.task}, calibrator {pinned.version}"
-            pictures[name] = read_picture(workspace.home, run_id, RELIABILITY)
-            pictures[f"{name}, by segment"] = read_picture(workspace.home, run_id, SEGMENTS)
-            joint = read_picture(workspace.home, release_run, joint_picture(str(pinned.task)))
-            pictures[f"{pinned.task}, joint along its chain"] = joint
+            pictures[name] = drawn.get(RELIABILITY)
+            pictures[f"{name}, by segment"] = drawn.get(SEGMENTS)
+            pictures[f"{pinned.task}, joint along its chain"] = joints.get(joint_picture(str(pinned.task)))
     return {caption: png for caption, png in pictures.items() if png is not None}

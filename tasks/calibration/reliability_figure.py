@@ -13,7 +13,6 @@ read alike on light and dark pages.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Final
 
 import numpy as np
@@ -22,7 +21,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-from PIL import Image
 
 from tasks.calibration.reliability import REPLICATES, Curve, reliability_curve
 from tasks.evaluation.binary import Floats, check_rows, divide
@@ -41,25 +39,6 @@ MOST_SEGMENTS: Final = 12
 
 _BEFORE, _AFTER, _QUIET = "#8a8f98", "#1f6feb", "#57606a"
 _COLUMNS: Final = 4
-_DPI: Final = 80
-_COLOURS: Final = 64
-
-
-def small_png(figure: Figure) -> bytes:
-    """Write a figure as PNG of few colours.
-
-    Examples
-    --------
-    >>> rows = Observations([0, 1], [0.1, 0.3], ["u", "v"], ["r", "r"])
-    >>> small_png(reliability_figure(None, rows, title="click"))[1:4]
-    b'PNG'
-    """
-    full, small = BytesIO(), BytesIO()
-    figure.savefig(full, format="png", dpi=_DPI)
-    Image.open(full).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(
-        small, format="png", optimize=True
-    )
-    return small.getvalue()
 
 
 def reliability_figure(raw: npt.ArrayLike | None, observations: Observations, *, title: str) -> Figure:
@@ -73,7 +52,7 @@ def reliability_figure(raw: npt.ArrayLike | None, observations: Observations, *,
 
     Returns
     -------
-    A figure of its own canvas: nothing global is touched, `small_png` writes it.
+    A figure of its own canvas: nothing global is touched, `tasks.reports.png` writes it.
 
     Examples
     --------
@@ -85,15 +64,13 @@ def reliability_figure(raw: npt.ArrayLike | None, observations: Observations, *,
     who = cluster_rows(observations.users)
     named = {"before": None if raw is None else check_rows(y, raw)[1], "after": after}
     curves = {name: reliability_curve(p, y, who) for name, p in named.items() if p is not None}
-    figure = Figure(figsize=(4.8 * len(curves), 5.6), layout="constrained")
-    FigureCanvasAgg(figure)
     positives = f"{np.count_nonzero(y):,} {'positives' if _is_binary(y) else 'values above 0'}"
-    figure.suptitle(f"{title}: {positives} in {y.size:,} rows", x=0.01, ha="left", fontsize=12)
-    axes = figure.subplots(2, len(curves), sharex="all", sharey="row", height_ratios=(4, 1), squeeze=False)
+    figure, axes = _large_diagrams(f"{title}: {positives} in {y.size:,} rows", len(curves))
     frame = _frame(list(curves.values()), rare=_is_binary(y) and float(y.mean()) < RARE)
+    _set_scales(axes[0, 0], frame)
     for column, (name, curve) in enumerate(curves.items()):
         colour = _BEFORE if name == "before" else _AFTER
-        _draw_diagonal(axes[0, column], frame)
+        _draw_diagonal(axes[0, column])
         _draw_curve(axes[0, column], curve, colour, frame)
         _set_title(
             axes[0, column],
@@ -136,8 +113,11 @@ def segments_figure(raw: npt.ArrayLike, observations: Observations, *, title: st
     pairs = [[_segment_curve(p, y, who, one.rows) for p in (before, after)] for one in shown]
     figure, axes = _small_diagrams(f"{title}: {len(shown)} of {len(drawable)} segment values", len(shown))
     frame = _frame([curve for pair in pairs for curve in pair], rare=_is_binary(y) and float(y.mean()) < RARE)
+    _set_scales(axes[0], frame)
+    if frame.rare:
+        _thin_ticks(axes[0])
     for place, segment, pair in zip(axes, shown, pairs, strict=False):
-        _draw_diagonal(place, frame)
+        _draw_diagonal(place)
         for curve, colour in zip(pair, (_BEFORE, _AFTER), strict=True):
             _draw_curve(place, curve, colour, frame, size=3.0, band=colour == _AFTER)
         _draw_ground(place, pair[1].predictions, frame)
@@ -178,6 +158,18 @@ def _segment_curve(p: Floats, y: Floats, who: Clusters, rows: npt.NDArray[np.boo
     return reliability_curve(p[rows], y[rows], cluster_rows(who.codes[rows]))
 
 
+def _large_diagrams(title: str, count: int) -> tuple[Figure, npt.NDArray[np.object_]]:
+    """Return a figure and the places [2, count] of its diagrams; laid out by inches, which is quick."""
+    width, height = 0.4 + 4.6 * count, 5.6
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontsize=12)
+    sides = {"left": 0.85 / width, "right": 1 - 0.1 / width, "top": 1 - 0.65 / height, "bottom": 0.5 / height}
+    grid = {**sides, "hspace": 0.06, "wspace": 0.06, "height_ratios": (4, 1)}
+    axes = figure.subplots(2, count, sharex="all", sharey="row", squeeze=False, gridspec_kw=grid)
+    return figure, axes
+
+
 def _small_diagrams(title: str, count: int) -> tuple[Figure, list[Axes]]:
     """Return a figure and the places of its diagrams; laid out by inches, which is quick."""
     lines = -(-count // _COLUMNS)
@@ -192,6 +184,9 @@ def _small_diagrams(title: str, count: int) -> tuple[Figure, list[Axes]]:
     ).ravel()
     for place in axes[count:]:
         place.set_axis_off()
+    for place in axes[:count]:  # matplotlib measures all ticks to find the place of names that nobody gave
+        place.xaxis.set_label_coords(0.5, 0)
+        place.yaxis.set_label_coords(0, 0.5)
     for place in axes[max(0, count - _COLUMNS) : count]:
         place.tick_params(labelbottom=True)
     figure.text(0.06, 0.1 / height, "predicted; grey before and blue after calibration", fontsize=9)
@@ -229,10 +224,21 @@ def _frame(curves: Sequence[Curve], *, rare: bool) -> _Frame:
     return _Frame((min(*means, *tails) / 1.5, top), (min(*rates, *means) / 2.5, top), rare=True)
 
 
-def _draw_diagonal(axes: Axes, frame: _Frame) -> None:
+def _set_scales(axes: Axes, frame: _Frame) -> None:
+    """Set scales and limits, which all diagrams of a figure share."""
     if frame.rare:
         axes.set(xscale="log", yscale="log")
     axes.set(xlim=frame.x, ylim=frame.y)
+
+
+def _thin_ticks(axes: Axes) -> None:
+    """Leave few ticks on logarithmic axes, which all diagrams of a figure share."""
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(numticks=5))
+        axis.set_minor_locator(NullLocator())
+
+
+def _draw_diagonal(axes: Axes) -> None:
     axes.axline((0.1, 0.1), (0.2, 0.2), color=_QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     _style_axes(axes)
 
@@ -274,10 +280,6 @@ def _draw_ground(axes: Axes, p: Floats, frame: _Frame) -> None:
     foot = axes.get_xaxis_transform()
     axes.stairs(0.16 * rows / rows.max(), edges, color=_QUIET, alpha=0.25, fill=True, transform=foot)
     axes.tick_params(labelsize=7)
-    if frame.rare:
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(numticks=5))
-            axis.set_minor_locator(NullLocator())
 
 
 def _style_axes(axes: Axes) -> None:

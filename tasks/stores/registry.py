@@ -25,6 +25,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tasks.errors import ContractError, StoreError, unknown
+from tasks.stores.artifacts import copy_artifacts
 from tasks.stores.flush import flush_uri
 from tasks.stores.parts import Part, booster_files, drop_caches, files_sha256, folder_sha256, write_files
 from tasks.stores.runs import INPUTS, StepRun, has_evidence
@@ -153,7 +154,7 @@ class Registry:
         location = self.client.get_logged_model(self.model_id(part)).artifact_location
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            get_artifact_repository(location, self.client.tracking_uri).download_artifacts("", str(folder))
+            copy_artifacts(get_artifact_repository(location, self.client.tracking_uri), folder)
         except (MlflowException, OSError) as error:
             raise StoreError(f"The files of {part} cannot be read: {error}") from error
         drop_caches(folder)
@@ -259,8 +260,8 @@ class Registry:
         flush_uri(location)
 
     def _first(self, name: str, identity: Mapping[str, str]) -> Part | None:
-        found = self.having(name, identity)
-        return self.part(name, found[0]) if found else None
+        found = map(_part_of, self._search(_having(name, identity)))
+        return min(found, key=lambda part: part.version, default=None)
 
     def _keep_earliest(self, made: Part, identity: Mapping[str, str]) -> Part:
         """Return the earliest version of an identity, and remove this one where another was first.

@@ -21,20 +21,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import pandas as pd
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.documents import Document
+from tasks.stores.artifacts import read_artifact
 from tasks.stores.digests import sha256
 from tasks.stores.flush import flush_uri
 from tasks.stores.tracking import PatientClient, connect, experiment_id
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _LOG: Final = logging.getLogger("equipoise")
 D = TypeVar("D", bound=Document)
@@ -95,10 +95,6 @@ class StepRun:
     def text(self, path: str, content: str) -> None:
         """Write a text, for example a report in HTML or markdown."""
         self.client.log_text(self.run_id, content, path)
-
-    def figure(self, path: str, figure: "Figure") -> None:
-        """Write a picture."""
-        self.client.log_figure(self.run_id, figure, path)
 
     def picture(self, path: str, png: bytes) -> None:
         """Write a picture that is drawn already, as PNG."""
@@ -250,8 +246,9 @@ def read_evidence(home: Path, run_id: str, kind: type[D]) -> D:
     StoreError
         There is no such run, it wrote no evidence, that was changed, or is not of this program's version.
     """
-    text = read_text(home, run_id, EVIDENCE)
-    written = connect(home).get_run(run_id).data.params.get(EVIDENCE_DIGEST)
+    run, repository = _open_run(home, run_id, EVIDENCE)
+    text = _read(repository, run_id, EVIDENCE)
+    written = run.data.params.get(EVIDENCE_DIGEST)
     if written is not None and (found := sha256(text.encode())) != written:
         raise StoreError(
             f"{EVIDENCE} of run {run_id} is not what its step wrote: sha256 {found[:12]}, written was "
@@ -268,22 +265,41 @@ def read_text(home: Path, run_id: str, path: str) -> str:
     StoreError
         There is no such run, or it wrote no such file.
     """
-    client = connect(home)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return Path(client.download_artifacts(run_id, path, folder)).read_text(encoding="utf-8")
-        except (MlflowException, OSError, ValueError) as error:
-            raise StoreError(f"Run {run_id} has no readable {path}: {error}. Run its step again.") from error
+    _, repository = _open_run(home, run_id, path)
+    return _read(repository, run_id, path)
 
 
-def read_picture(home: Path, run_id: str, path: str) -> bytes | None:
-    """Return a picture that a run wrote, None where it wrote none of this name."""
+def read_pictures(home: Path, run_id: str, folder: str | None = None) -> dict[str, bytes]:
+    """Return every PNG that a run wrote into one of its folders, by path.
+
+    Parameters
+    ----------
+    folder : by default the one that holds the others.
+    """
+    _, repository = _open_run(home, run_id, folder or "pictures")
+    paths = [file.path for file in repository.list_artifacts(folder) if file.path.endswith(".png")]
+    return {path: read_artifact(repository, path) for path in paths}
+
+
+def _open_run(home: Path, run_id: str, path: str) -> tuple[Run, ArtifactRepository]:
+    """Return a run and where its artifacts are, to read one of them."""
     client = connect(home)
-    folder, _, _ = path.rpartition("/")
-    if path not in {found.path for found in client.list_artifacts(run_id, folder or None)}:
-        return None
-    with tempfile.TemporaryDirectory() as local:
-        return Path(client.download_artifacts(run_id, path, local)).read_bytes()
+    try:
+        run = client.get_run(run_id)
+        return run, get_artifact_repository(run.info.artifact_uri, client.tracking_uri)
+    except (MlflowException, OSError, ValueError) as error:
+        raise _unreadable(run_id, path, error) from error
+
+
+def _read(repository: ArtifactRepository, run_id: str, path: str) -> str:
+    try:
+        return read_artifact(repository, path).decode()
+    except (MlflowException, OSError, ValueError) as error:
+        raise _unreadable(run_id, path, error) from error
+
+
+def _unreadable(run_id: str, path: str, error: Exception) -> StoreError:
+    return StoreError(f"Run {run_id} has no readable {path}: {error}. Run its step again.")
 
 
 def _as_json(content: object) -> str:

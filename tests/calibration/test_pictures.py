@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.calibration.pictures import RELIABILITY, draw_calibration, draw_joint, joint_picture
+from tasks.calibration.pictures import JOINTS, draw_calibration, draw_joint, joint_picture
 from tasks.evaluation.observations import Observations
-from tasks.stores.runs import StepKey, read_picture, step_run
+from tasks.stores.runs import StepKey, read_pictures, step_run
 from tests.feeds.mini import Retrained
 
 
@@ -24,11 +24,12 @@ def test_without_a_known_row_nothing_is_drawn(tmp_path: Path) -> None:
         nothing = np.empty(0)
         draw_calibration(run, "click", nothing, Observations(nothing, nothing, [], []))
         draw_joint(run, "back", np.array([np.nan]), np.array([0.1]), ["u"])
-    assert read_picture(tmp_path, run.run_id, RELIABILITY) is None
-    assert read_picture(tmp_path, run.run_id, joint_picture("back")) is None
+    assert read_pictures(tmp_path, run.run_id) == {}
+    assert read_pictures(tmp_path, run.run_id, JOINTS) == {}
 
 
 def test_a_picture_comes_back_as_it_was_drawn(tmp_path: Path) -> None:
     with step_run(StepKey(tmp_path, "feed", step="calibrate", inputs="x")) as run:
         run.picture("reliability/click.png", b"\x89PNG")
-    assert read_picture(tmp_path, run.run_id, joint_picture("click")) == b"\x89PNG"
+    assert read_pictures(tmp_path, run.run_id, JOINTS) == {joint_picture("click"): b"\x89PNG"}
+    assert read_pictures(tmp_path, run.run_id) == {}

@@ -14,9 +14,9 @@ from tasks.calibration.reliability_figure import (
     MOST_SEGMENTS,
     reliability_figure,
     segments_figure,
-    small_png,
 )
 from tasks.evaluation.observations import Observations
+from tasks.reports.png import small_png
 
 
 def rows(

@@ -44,16 +44,23 @@ def run(words: list[str], surroundings: Mapping[str, str]) -> "subprocess.Comple
     return subprocess.run(command, env={**kept, **surroundings}, capture_output=True, check=False)
 
 
-@pytest.fixture
-def surfaces(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A surface whose contract is not valid, for a reason that names signs beyond Latin 1."""
-    return write_surface(tmp_path, setting("utility.weights.naïve_→", 1.0))
+    return write_surface(tmp_path_factory.mktemp("surfaces"), setting("utility.weights.naïve_→", 1.0))
+
+
+@pytest.fixture(scope="module")
+def usual(surfaces: Path) -> "subprocess.CompletedProcess[bytes]":
+    """What the check of it says as Python is mostly started."""
+    return run(["check", "--surfaces", str(surfaces), "--json"], {"PYTHONUTF8": "1"})
 
 
 @pytest.mark.parametrize("name", WORKS)
-def test_a_command_works_and_its_document_is_the_same(name: str, surfaces: Path) -> None:
-    words = ["check", "--surfaces", str(surfaces), "--json"]
-    usual, here = run(words, {"PYTHONUTF8": "1"}), run(words, WORKS[name])
+def test_a_command_works_and_its_document_is_the_same(
+    name: str, surfaces: Path, usual: "subprocess.CompletedProcess[bytes]"
+) -> None:
+    here = run(["check", "--surfaces", str(surfaces), "--json"], WORKS[name])
     assert (here.returncode, here.stderr) == (usual.returncode, usual.stderr) == (1, b"")
     encoding = WORKS[name].get("PYTHONIOENCODING", "utf-8")
     document = json.loads(here.stdout.decode(encoding))

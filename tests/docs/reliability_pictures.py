@@ -6,7 +6,7 @@
 import doctest
 from typing import Any, Final
 
-from tasks.calibration.reliability_figure import small_png
+from tasks.reports.png import small_png
 from tests.docs.pages import DOCS, blocks
 
 PAGE: Final = DOCS / "reliability.md"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from benchmarks.learning.weighed import Told, biased, drift, rare
-from tasks.calibration.reliability_figure import small_png
+from tasks.reports.png import small_png
 from tests.docs.pages import DOCS
 
 TRUTH = "the truth itself"

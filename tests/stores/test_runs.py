@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.evidence import GateEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence
+from tasks.reports.png import small_png
 from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
 from tasks.stores.tracking import connect
 from tests.evaluation import written
@@ -155,9 +156,7 @@ def test_people_find_texts_tables_and_pictures(home: Path) -> None:
         run.tags({"note": "fine"})
         run.text("report.md", "# Report")
         run.table("segments.json", pd.DataFrame({"segment": ["all"], "auc": [0.5]}))
-        figure = Figure()
-        figure.subplots().plot([0, 1])
-        run.figure("curve.png", figure)
+        run.picture("curve.png", small_png(Figure()))
     client = connect(home)
     assert {file.path for file in client.list_artifacts(run.run_id)} == {
         "report.md",

@@ -3,6 +3,7 @@
 The surface of the mini feed lets whoever types a promotion sign alone; here it does not.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,14 @@ def strict(workspace: Workspace, tmp_path: Path) -> Workspace:
     return mini.changed(workspace, tmp_path, surface=in_airflow_alone)
 
 
+@functools.cache
+def evidence_of(workspace: Workspace) -> str:
+    """Return what approvals rest on: the same throughout a test."""
+    return promote.prepare(workspace, release=2, judge=recheck).evidence
+
+
 def approve(workspace: Workspace, *roles: str, run: str = "", approves: bool = True) -> None:
-    evidence = promote.prepare(workspace, release=2, judge=recheck).evidence
+    evidence = evidence_of(workspace)
     for role in roles:
         by = {"product": "ana", "safety": "sam"}[role]
         given = Answer(role, by, approves, evidence, "" if approves else "reports rose")
