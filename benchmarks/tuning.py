@@ -8,9 +8,13 @@ Purchases are maximised, hides may rise by 15 % and reports by 30 %. Weights are
 In the third week the truth is asked: purchases a look as a share of the optimum's, and whether hides and
 reports stayed inside their bounds. The optimum is the best of thousands of weights that are ranked by the
 truth of that very week, so no share is flattered.
+
+The exit code is 1 where the seeds do not reach 95 % of the optimum on average, or fewer than 95 of 100 keep
+both bounds.
 """
 
 import argparse
+import sys
 import time
 from dataclasses import dataclass, replace
 from typing import Final
@@ -238,12 +242,13 @@ def main() -> None:
             f"{sum(each.respected for each in found)} keep their bounds so far",
             flush=True,
         )
-    shares = np.array([one.share for one in found])
+    shares, kept = np.array([one.share for one in found]), sum(one.respected for one in found)
     print(
         f"tuning: {given.trials} trials: {shares.mean():.1%} of the optimum on fresh requests on average, "
         f"{(shares >= WANTED).sum()} of {len(found)} seeds reach {WANTED:.0%}, "
-        f"{sum(one.respected for one in found)} of {len(found)} keep their bounds (wanted 95 of 100)"
+        f"{kept} of {len(found)} keep their bounds (wanted 95 of 100)"
     )
+    sys.exit(0 if shares.mean() >= WANTED and kept >= WANTED * len(found) else 1)
 
 
 if __name__ == "__main__":

@@ -143,9 +143,9 @@ def read_prediction(candidates: pd.DataFrame, predictions: Mapping[str, npt.Arra
     values = np.asarray(predictions[name], dtype=np.float64)
     if values.shape != (len(candidates),):
         raise DataError(f"Prediction '{name}' has shape {values.shape} for {len(candidates)} candidates.")
-    bad = ~np.isfinite(values)
-    if bad.any():
-        raise DataError(f"Prediction '{name}' is not finite in {describe_rows(candidates, bad)}.")
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise DataError(f"Prediction '{name}' is not finite in {describe_rows(candidates, ~finite)}.")
     return values
 
 

@@ -85,7 +85,10 @@ class Head:
         ----------
         frame : the rows that the matrix was made from, for a calibrator that knows segments.
         """
-        scores = self.scores(matrix, threads=threads)
+        return self.calibrate(self.scores(matrix, threads=threads), frame)
+
+    def calibrate(self, scores: Floats, frame: pd.DataFrame) -> Floats:
+        """Return the calibrated probability (or value) of scores, shape [rows]."""
         return scores if self.calibrator is None else apply_calibrator(self.calibrator, scores, frame)
 
     @property
@@ -190,8 +193,10 @@ class Heads:
             chunk = frame if len(frame) <= _CHUNK else frame.iloc[rows]
             for encoder, heads in self._by_encoder:
                 matrix = encoder.matrix(chunk, heads[0].held)
-                for head in heads:
-                    factors[head.task][rows] = factor = head.factor(matrix, chunk, threads=threads)
+                # trees push all else out of the processor's cache: all of them first
+                scores = [head.scores(matrix, threads=threads) for head in heads]
+                for head, own in zip(heads, scores, strict=True):
+                    factors[head.task][rows] = factor = head.calibrate(own, chunk)
                     if positions is not None and head.debiased:
                         moved = head.factor_shown(matrix, chunk, factor, positions[rows], threads=threads)
                         shown[head.task][rows] = moved

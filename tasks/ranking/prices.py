@@ -111,7 +111,8 @@ def _room(cap: Cap, marked: Rectangle) -> Column:
     counted = marked & (cap.values >= 0)
     values = np.sort(np.where(counted, cap.values, uncounted), axis=1)
     first = np.full(values.shape, cap.limit > 0)
-    first[:, cap.limit :] = values[:, cap.limit :] != values[:, : values.shape[1] - cap.limit]
+    behind = max(values.shape[1] - cap.limit, 0)  # a cap may be wider than all candidates
+    first[:, cap.limit :] = values[:, cap.limit :] != values[:, :behind]
     return (marked & ~counted).sum(axis=1) + ((values != uncounted) & first & (cap.limit > 0)).sum(axis=1)
 
 

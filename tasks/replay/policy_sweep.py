@@ -14,6 +14,10 @@ This is the order of the weighted sum alone, without floors that depend on a con
 `tasks.ranking.decide` decides. A sort of packed keys is the fastest way found with numpy: the place of a
 candidate is written into the lowest bits of its score, so values are sorted and no indices are carried along
 (``benchmarks/policy_sweep.py``).
+
+`tune` does not ask it: each trial starts from what the trials before have shown, so there are never many
+weights to rank at once, and its figures need each user's part of a sum. It tells the truth beside a tuning
+(``benchmarks/tuning.py``), where thousands of weights are ranked to find the best ones.
 """
 
 from collections.abc import Iterator

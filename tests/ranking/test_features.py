@@ -117,3 +117,18 @@ def test_a_column_that_is_there_twice_is_refused() -> None:
 def test_values_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(DataError, match="'aisle' holds values that cannot be compared"):
         ENCODER.matrix(SHOWN.assign(aisle=pd.Series([["tea"], ["jam"], None], dtype=object)))
+
+
+@pytest.mark.parametrize("more", [0, 1, 1_000])
+def test_categories_that_a_type_only_declares_change_no_code(more: int) -> None:
+    known = ["tea", "jam", *(f"declared {n}" for n in range(more))]
+    typed = SHOWN.assign(aisle=pd.Categorical(SHOWN["aisle"], categories=known))
+    np.testing.assert_array_equal(ENCODER.matrix(typed), ENCODER.matrix(SHOWN))
+
+
+@pytest.mark.parametrize("kind", ["bool", "int8", "uint64", "float32", "Int64", "object", "category"])
+def test_numbers_of_one_type_are_read_as_beside_others(kind: Any) -> None:
+    typed = pd.DataFrame({"age": pd.Series([1, 0, 1]).astype(kind), "price": [1.5, None, 3.0]})
+    for names in (("age",), ("age", "price"), ("price", "age")):
+        expected = np.column_stack([{"age": [1, 0, 1], "price": [1.5, NAN, 3.0]}[name] for name in names])
+        np.testing.assert_array_equal(FeatureEncoder(names, {}).matrix(typed), expected)

@@ -48,6 +48,16 @@ def test_where_nothing_more_can_be_met_no_slate_is_filled_again() -> None:
     assert len(whole.rows) == 0
 
 
+@pytest.mark.parametrize("limit", range(1, 9))
+@pytest.mark.parametrize("size", range(1, 5))
+def test_a_cap_may_be_wider_than_the_candidates_of_a_slate_that_cannot_be_filled(
+    size: int, limit: int
+) -> None:
+    block = block_of(size, caps=(cap(*[0] * size, limit=limit),))
+    most = min(size, limit)
+    assert fill_slates(block, size + 1).slots.tolist() == [[*range(1, most + 1), *[0] * (size - most)]]
+
+
 def test_the_search_finds_a_slate_that_meets_all_wherever_there_is_one() -> None:
     length, missed, solvable = 4, 0, 0
     for seed in range(300):

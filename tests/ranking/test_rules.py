@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -51,3 +52,24 @@ def test_a_missing_column_refuses_the_batch_and_names_the_rule(rules: dict[str, 
 def test_a_rule_that_counts_what_is_true_needs_booleans() -> None:
     with pytest.raises(DataError, match="'creator' holds text, and slate rule 'max_where:creator'"):
         columns(max_where={"creator": 1})
+
+
+def test_some_of_the_rules_are_what_a_policy_of_them_alone_sees() -> None:
+    rules: dict[str, Any] = {"max_per": {"creator": 1}, "max_where": {"must": 1}, "required_first": "must"}
+    rules |= {"min_where_if_available": {"fresh": 1}, "diversity": {"by": "creator", "strength": 0.1}}
+    every = columns(**rules)
+    assert every.names == (
+        "max_per:creator",
+        "max_where:must",
+        "min_where_if_available:fresh",
+        "required_first",
+        "diversity",
+    )
+    for name, field in zip(every.names, (*list(rules)[:2], *list(rules)[3:1:-1], "diversity"), strict=True):
+        one, alone = every.only({name}), columns(**{field: rules[field]})
+        assert one.names == alone.names == (name,)
+        for mine, other in zip(one.requirements(), alone.requirements(), strict=True):
+            assert mine[0] == other[0]
+            np.testing.assert_array_equal(mine[1], other[1])
+    assert every.only(every.names).names == every.names
+    assert every.only(()).names == ()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -6,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.ranking.block import Block, Cap
 from tasks.ranking.decide import Decision, decide
 from tasks.ranking.policy import UtilityPolicy
+from tasks.ranking.slate import fill_slates
 from tasks.ranking.slate_policy import SlatePolicy
 from tests.ranking.policies import frame_of, slate_json, utility_json
 from tests.ranking.reference import differing_requests
@@ -179,3 +182,14 @@ def test_one_fresh_candidate_is_always_found_where_there_is_one(
     rules = {"length": length, "max_per": caps, "min_where_if_available": {"fresh": 1}}
     placed = decide_rows(requests, rules).slate_position > 0
     assert set(rows["request_id"][rows["fresh"]]) == set(rows["request_id"][rows["fresh"] & placed])
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=4), st.integers(1, 7))
+def test_without_rules_a_slate_is_what_a_cap_that_closes_nothing_leaves(
+    valid: list[list[bool]], length: int
+) -> None:
+    there = np.array(valid)
+    plain = Block(there, np.broadcast_to(np.arange(6.0, 0.0, -1.0), there.shape))
+    wide = replace(plain, caps=(Cap(np.zeros(there.shape, dtype=np.int32), 9),))
+    assert not plain.has_rules
+    np.testing.assert_array_equal(fill_slates(plain, length).slots, fill_slates(wide, length).slots)

@@ -51,7 +51,9 @@ def measure_overlap(weight: Floats, clusters: Codes) -> Overlap:
     Overlap(ess=2.6666666666666665, max_weight=2.0, largest_share=0.5)
     """
     total = float(weight.sum())
-    ess = float(effective_number(total, (weight**2).sum()))
+    # a power of two changes no digit, and keeps the squares of huge weights finite
+    scaled = np.ldexp(weight, -np.frexp(weight.max())[1])
+    ess = float(effective_number(scaled.sum(), (scaled**2).sum()))
     largest = float(np.bincount(clusters, weight).max())
     return Overlap(ess, float(weight.max()), largest / total if total else 0.0)
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from tasks.evaluation.off_policy.estimate import estimate_off_policy
+from tasks.evaluation.off_policy.overlap import measure_overlap
 from tests.evaluation.off_policy import bandit
 
 
@@ -54,3 +55,17 @@ def test_a_user_who_holds_the_weight_is_told() -> None:
 def test_even_weights_are_no_reason_to_doubt() -> None:
     told = [estimate_off_policy(bandit.log(seed=n), bandit.target(), reward="click") for n in range(40)]
     assert sum(report.verdict == "cannot_tell" for report in told) <= 1
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-200, 1e200, 3e300])
+def test_effective_rows_do_not_depend_on_the_size_of_the_weights(size: float) -> None:
+    weight = size * np.array([1.0, 1.0, 2.0, 0.0])
+    assert measure_overlap(weight, np.arange(4)).ess == pytest.approx(8 / 3)
+
+
+def test_one_row_of_a_tiny_propensity_is_all_that_counts() -> None:
+    log = bandit.log()
+    log.loc[0, "propensity"] = 1e-300
+    report = estimate_off_policy(log, bandit.target(), reward="click")
+    assert report.verdict == "cannot_tell"
+    assert report.ess == pytest.approx(1.0)
