@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.stores.tracking import current, tracking_uri
 from tests.docs.pages import DOCS, blocks
 from tests.feeds.toy_release import a_frame, register_toy
 from tests.stores.mlflow_home import new_home
@@ -41,9 +42,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(home: Path) -> Any:
-    mlflow.set_tracking_uri(f"sqlite:///{home}/mlflow/mlflow.db")
-    return mlflow.pyfunc.load_model("models:/toy.release@champion")
+def model(home: Path) -> Iterator[Any]:
+    """The champion, as MLflow loads it in this process; its registry is MLflow's own for this module alone."""
+    with current(tracking_uri(home)):
+        yield mlflow.pyfunc.load_model("models:/toy.release@champion")
 
 
 @pytest.fixture(scope="module")
