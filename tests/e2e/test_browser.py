@@ -78,6 +78,7 @@ def test_the_graph_of_a_retrain_shows_the_models_of_all_tasks_as_one_group(
     page.get_by_role("button", name="Fit View").click()
     page.wait_for_timeout(1000)  # it glides there
     ana.picture("airflow_graph", around=steps)
+    page.get_by_role("button", name="Show Grid").click()  # a run's page opens as the last one was left
 
 
 def test_the_list_of_dags_begins_with_a_surface_s_labels_and_ends_with_its_rollback(
