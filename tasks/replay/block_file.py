@@ -3,7 +3,7 @@
 ::
 
     one row     each array is a list column, named by its place: log/labels/click, slates/policy//slot ...
-    metadata    what is no array, as JSON: names, kinds, counts of rules
+    metadata    what is no array, as JSON: names, ids (texts or numbers, or both), kinds, counts of rules
 """
 
 import json
@@ -50,7 +50,7 @@ def read_block_file(file: Path) -> DecidedBlock:
         for name, column in zip(table.column_names, table.columns, strict=True)
     }
     return DecidedBlock(
-        log=_log(columns, facts["kinds"]),
+        log=_log(columns, facts["kinds"], facts["known"]),
         kept=_numpy(columns["kept",]),
         slates={EntrantKey(*key): _slates(columns, key, **named) for key, named in facts["slates"]},
         predicted={EntrantKey(*key): _named(columns, ("predicted", *key)) for key in facts["predicted"]},
@@ -62,6 +62,7 @@ def read_block_file(file: Path) -> DecidedBlock:
 def _facts(block: DecidedBlock) -> Mapping[str, Any]:
     return {
         "kinds": dict(block.log.kinds),
+        "known": {"users": block.log.users.known, "items": block.log.items.known},
         "slates": [
             (key, {"name": one.name, "release": one.release, "follows_log": one.follows_log})
             for key, one in block.slates.items()
@@ -79,7 +80,6 @@ def _arrays(block: DecidedBlock) -> Iterator[tuple[_Place, Column | list[Any]]]:
     yield from ((("log", name), one) for name in _LOG if (one := getattr(log, name)) is not None)
     for name, ids in (("users", log.users), ("items", log.items)):
         yield ("log", name, "codes"), ids.codes
-        yield ("log", name, "known"), ids.known
     for name, column in log.segments.items():
         yield ("log", "segments", name, "codes"), column.codes
         yield ("log", "segments", name, "words"), list(map(str, column.categories))
@@ -102,12 +102,9 @@ def _as_list(values: Column | list[Any]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), pa.array(values))
 
 
-def _log(columns: _Columns, kinds: Mapping[str, str]) -> LogBlock:
+def _log(columns: _Columns, kinds: Mapping[str, str], known: Mapping[str, list[Any]]) -> LogBlock:
     arrays = {name: _numpy(columns["log", name]) if ("log", name) in columns else None for name in _LOG}
-    ids = {
-        name: Ids(_numpy(columns["log", name, "codes"]), columns["log", name, "known"].to_pylist())
-        for name in ("users", "items")
-    }
+    ids = {name: Ids(_numpy(columns["log", name, "codes"]), known[name]) for name in ("users", "items")}
     of_segments = [place[2] for place in columns if place[:2] == ("log", "segments") and place[-1] == "codes"]
     segments = {name: _segment(columns, ("log", "segments", name)) for name in of_segments}
     rest = {name: _named(columns, ("log", name)) for name in ("labels", "immature")}

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.replay.log import Floats, Ints
+from tasks.replay.users import users_of
 
 NUMBERS: Final = "numbers"
 WORDS: Final = "words"
@@ -101,14 +102,13 @@ def read_block(frame: pd.DataFrame, reading: LogReading) -> LogBlock:
     shown = (
         frame[c.SHOWN].fillna(False).to_numpy(dtype=bool) if c.SHOWN in frame else np.ones(len(frame), bool)
     )
-    who = frame[c.USER_ID]
     labels = {t: frame[t].to_numpy(dtype=float, na_value=np.nan) for t in reading.links}
     rows = np.flatnonzero(shown | np.logical_or.reduce([np.isfinite(one) for one in labels.values()]))
     statuses = {task: frame[c.status(task)] for task in reading.links if c.status(task) in frame}
     immature = {task: (one == c.Status.IMMATURE).to_numpy(dtype=bool) for task, one in statuses.items()}
     return LogBlock(
         requests=pd.factorize(frame[c.REQUEST_ID])[0].astype(np.int32),
-        users=Ids.of(who if who.notna().all() else who.fillna(frame[c.REQUEST_ID])),
+        users=Ids.of(users_of(frame)),
         items=Ids.of(frame[c.ITEM_ID]),
         days=frame[c.SHOWN_AT].dt.tz_localize(None).to_numpy().astype("datetime64[D]").astype(np.int32),
         position=_numbers(frame, c.POSITION).copy(),  # a view would keep the frame

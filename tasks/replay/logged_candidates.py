@@ -23,6 +23,7 @@ from tasks.logs import rows
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
+from tasks.replay.users import to_frame
 from tasks.sql import expressions as x
 from tasks.stores.workspace import Workspace, format_instant
 
@@ -41,7 +42,7 @@ def labelled_candidates(
     """
     labels, days = LabelStore(workspace.home, workspace.surface).snapshot(snapshot), (first_day, last_day)
     if workspace.contracts.surface.sources.candidates is None:
-        return _impressions(workspace, labels, days).to_pandas()
+        return to_frame(_impressions(workspace, labels, days))
     with open_log(workspace) as log:
         read = _candidates(workspace, log, labels.as_of, days)
     return CandidateBlock(read, SpanLabels(_labels(workspace, labels, days))).frame
@@ -70,7 +71,7 @@ class CandidateBlock:
     def frame(self) -> pd.DataFrame:
         """The candidates with their labels."""
         if self.labels is None:
-            return self.candidates.to_pandas()
+            return to_frame(self.candidates)
         return _with_labels(self.candidates, self.labels.frame)
 
 
@@ -112,7 +113,7 @@ def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:
         if day is None:
             raise DataError(f"No traffic before {format_instant(as_of)}: there is nothing to shadow on")
         names = log.candidates or log.log.impressions
-        return log.read(table, list(names), as_of=as_of, first_day=day, last_day=day).to_pandas()
+        return to_frame(log.read(table, list(names), as_of=as_of, first_day=day, last_day=day))
 
 
 def _impressions(workspace: Workspace, labels: Snapshot, days: Days) -> pa.Table:
@@ -140,7 +141,7 @@ def _labels(workspace: Workspace, labels: Snapshot, days: Days) -> pa.Table:
 
 
 def _with_labels(candidates: pa.Table, labels: pd.DataFrame) -> pd.DataFrame:
-    return candidates.to_pandas().merge(labels, on=list(c.IMPRESSION_KEY), how="left", validate="one_to_one")
+    return to_frame(candidates).merge(labels, on=list(c.IMPRESSION_KEY), how="left", validate="one_to_one")
 
 
 def reading_spans(log: LogTables, as_of: datetime, days: Days) -> list[Days]:

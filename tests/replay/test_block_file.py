@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tasks.replay.block_file import read_block_file, write_block
@@ -17,8 +18,9 @@ from tests.replay.same_slices import assert_same
         {},
         {"latency_ms": [3.0, 3.0, float("nan")], "release": ["7", "x", None]},
         {"user_id": [None, "u", "ü/"], "item_id": [5, 6, 7]},
+        {"user_id": pd.Series([None, 2**60 + 1, 3], dtype=object)},
     ],
-    ids=["plain", "served", "texts and numbers"],
+    ids=["plain", "served", "texts and numbers", "numbers beside nobody"],
 )
 def test_a_block_is_read_as_it_was_written(tmp_path: Path, columns: dict[str, Any]) -> None:
     block = decided(no_order="nothing was shown", **columns)

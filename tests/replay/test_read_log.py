@@ -2,10 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from tasks.replay.log_block import LogReading
 from tasks.replay.read_log import candidate_log
+from tasks.replay.users import to_frame
 from tests.replay.worlds import AT_RANDOM, page
 
 DAY = pd.Timestamp("2026-03-01T09:00:00Z")
@@ -57,6 +59,20 @@ def test_a_request_of_nobody_known_is_a_user_of_its_own() -> None:
     log = candidate_log(frame, LogReading({}))
     assert log.users.tolist() == [0, 1, 2, 2]
     assert (log.user_count, log.request_count) == (3, 3)
+
+
+def test_a_request_of_nobody_known_is_no_user_of_the_same_number() -> None:
+    table = pa.table(
+        {
+            "request_id": [7, 8, 9],
+            "user_id": [2**53 + 1, None, 2**53],
+            "item_id": [1, 2, 3],
+            "shown_at": [DAY] * 3,
+        }
+    )
+    assert candidate_log(to_frame(table), LogReading({})).users.tolist() == [0, 1, 2]
+    swapped = table.set_column(1, "user_id", pa.array([8, None, 8]))
+    assert candidate_log(to_frame(swapped), LogReading({})).users.tolist() == [0, 1, 0]
 
 
 def test_without_a_column_that_says_so_every_candidate_was_shown() -> None:

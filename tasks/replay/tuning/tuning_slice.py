@@ -21,7 +21,6 @@ from typing import Final
 
 import pyarrow as pa
 
-from tasks import columns as c
 from tasks.contracts import UtilitySpec
 from tasks.errors import DataError
 from tasks.release.loading import LoadedRelease
@@ -31,6 +30,7 @@ from tasks.replay.slates import Scored, TestSlice
 from tasks.replay.tuning.goal import GoalMeter, WeightGoal
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
 from tasks.replay.tuning.space import WeightSpace
+from tasks.replay.users import users_of
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.workspace import Workspace
 from tasks.training.sampling import hold_out_users
@@ -110,8 +110,10 @@ class TuningSlice:
         days = tuning_days(manifest, *others)
         whole = TestSlice.of_days(workspace, manifest, days)
         frame = whole.candidates
-        users = frame[c.USER_ID].fillna(frame[c.REQUEST_ID])
-        searches = hold_out_users(pa.chunked_array([pa.array(users)]), share=0.5, salt=_SALT)
+        users = users_of(frame)
+        # beside nobody, not all ids are numbers
+        named = users.astype(str) if users.dtype == object else users
+        searches = hold_out_users(pa.chunked_array([pa.array(named)]), share=0.5, salt=_SALT)
         if searches.all() or not searches.any():
             raise DataError(f"All candidates from {days[0]} to {days[1]} are of one half of the users")
         current = workspace.contracts.utility
