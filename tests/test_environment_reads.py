@@ -11,6 +11,7 @@ EXCEPTIONS = {
     "benchmarks/serving.py": "makes the environment of the server that it measures",
     "benchmarks/retrained/trees.py": "makes the environment of child processes from that of the shell",
     "tasks/__init__.py": "sets a default for OpenMP before anything loads it",
+    "tasks/release/model.py": "travels with a release to where tasks/settings.py is not",
     "tasks/settings.py": "the one place",
     "tasks/stores/tracking.py": "sets MLflow's defaults before it is imported",
     "tasks/stores/projects.py": "takes over what MLflow hands to a project's process, and hands on to one",
