@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import WORST_FIRST, Bounds, Estimate, Verdict
+from tasks.evaluation.verdicts import WORST_FIRST, Bounds, Estimate, Outcome, Verdict
 from tasks.promotion.pages.metric_words import say_metric, write_level
 from tasks.promotion.pages.words import Vocabulary
 from tasks.reports.numbers import format_change, format_estimate
@@ -47,8 +47,12 @@ class Rail:
 
 
 def draw_rails(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Rail]:
-    """Draw every bound of the decision on the whole, the worst first."""
-    judged = [v for v in verdicts if v.gate == "decision" and v.segment == ALL and v.threshold]
+    """Draw every bound of the decision on the whole, the worst first.
+
+    Where there was nothing to judge, a declared bound is drawn empty and all else is left to the table.
+    """
+    decided = [v for v in verdicts if v.gate == "decision" and v.segment == ALL and v.threshold]
+    judged = [v for v in decided if v.outcome is not Outcome.NO_RULE or words.metric(v.subject) is not None]
     judged.sort(key=lambda verdict: (WORST_FIRST.index(verdict.outcome), verdict.subject != words.primary))
     return [_rail(verdict, words) for verdict in judged]
 

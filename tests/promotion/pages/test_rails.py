@@ -80,6 +80,16 @@ def test_bounds_of_the_decision_on_the_whole_are_drawn_the_worst_first() -> None
     assert [one.metric for one in draw_rails(rows, WORDS)] == ["report_rate", "observed_utility", "hide_rate"]
 
 
+def test_where_nothing_was_judged_a_declared_bound_alone_is_drawn() -> None:
+    rows = [
+        verdict("decision", "front", Outcome.NO_RULE, threshold="no confirmed point is better"),
+        verdict("decision", "hide_rate", Outcome.NO_RULE),
+        verdict("decision", "front", Outcome.WARN, threshold="no confirmed point is better"),
+    ]
+    drawn = [(one.metric, one.outcome) for one in draw_rails(rows, WORDS)]
+    assert drawn == [("front", "warn"), ("hide_rate", "no_rule")]
+
+
 @given(
     st.floats(-5, 5),
     st.floats(-5, 5),
