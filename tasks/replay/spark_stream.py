@@ -39,7 +39,7 @@ _ANSWER: Final = "block long, error string, message string"
 
 @dataclass(frozen=True)
 class _Job:
-    """What every partition is told; ``spans`` is, by block, the number of its labels, -1 without."""
+    """What every partition needs to know; ``spans`` is, by block, the number of its labels, -1 without."""
 
     surface: str
     surfaces: str
@@ -129,7 +129,7 @@ def _decide_partition(job: str, batches: Iterator[pa.RecordBatch]) -> Iterator[p
 
 
 def _decide(job: str, block: int) -> dict[str, int | str | None]:
-    """Decide one block and write it; an error of ours is told, any other is Spark's to report."""
+    """Decide one block and write it; an error of ours is its answer, any other is Spark's to report."""
     try:
         opened = _open(job)
         write_block(opened.decide(block), _decided_file(Path(opened.job.folder), block))

@@ -50,7 +50,7 @@ class Client(Airflow):
         path = f"{run_path(dag, run)}/taskInstances/{quote(step)}"
         self._call("PATCH", path, {"new_state": state})
 
-    def told(self, dag: str, run: str, step: str) -> str:
+    def note_of(self, dag: str, run: str, step: str) -> str:
         """Return the words that a step handed on for the run's note."""
         path = f"{run_path(dag, run)}/taskInstances/{quote(step)}/xcomEntries/note?deserialize=true"
         return str(self._call("GET", path)["value"])

@@ -57,7 +57,7 @@ def staged(installation: Installation) -> Workspace:
 
 @pytest.fixture
 def typed(installation: Installation, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Type a command of `equipoise`; return its exit code, and what it printed and said."""
+    """Type a command of `equipoise`; return its exit code, and what it printed."""
 
     def run(*words: str) -> tuple[int, str]:
         where = ["--surfaces", str(installation.surfaces), "--home", str(installation.home)]
@@ -83,9 +83,9 @@ def test_what_is_for_nobody_to_override_is_refused_and_nobody_is_asked(
     part = registry.part(MODEL, 2)
     made = registry.tags(part)["as_of"]
     registry.set_tags(part, {"as_of": "2031-01-01T00:00:00Z"})
-    code, said = typed("promote", NAME, "2", "--why", "a sale", "--override", WHY)
+    code, output = typed("promote", NAME, "2", "--why", "a sale", "--override", WHY)
     registry.set_tags(part, {"as_of": made})
-    assert (code, f"{MODEL} version 2 is not whole: The version's tag as_of says 2031" in said) == (3, True)
+    assert (code, f"{MODEL} version 2 is not whole: The version's tag as_of says 2031" in output) == (3, True)
     assert audit(staged) == before
 
 
@@ -122,7 +122,9 @@ def test_the_canary_becomes_champion_when_each_role_approves_once_more(
     assert "**Champion: 1 -> 2**" in installation.succeed(PROMOTE, run)["note"]
     assert aliases(installation) == {"champion": 2, "previous": 1}
     *answers, moved = audit(staged)[before:]
-    assert sorted(row.by for row in answers) == sorted(REVIEWERS.values()), "what they said before is used up"
+    assert sorted(row.by for row in answers) == sorted(REVIEWERS.values()), (
+        "what they answered before is used up"
+    )
     assert {row.evidence for row in answers} == {moved.evidence}
     assert moved.kind is Kind.PROMOTE
     printed = tags(installation)
@@ -131,8 +133,8 @@ def test_the_canary_becomes_champion_when_each_role_approves_once_more(
     version = installation.mlflow.get_model_version(MODEL, "2")
     assert str(version.description).startswith(f"**Overridden**: {WHY}")
     assert WHY in installation.airflow("eve").open(f"{NAME}/releases/2/dossier").text
-    code, said = typed("release", "history", NAME)
-    assert (code, f"override: {WHY}" in said) == (0, True)
+    code, output = typed("release", "history", NAME)
+    assert (code, f"override: {WHY}" in output) == (0, True)
 
 
 TAMPERED: dict[str, Callable[[Rows], list[Entry]]] = {
@@ -147,10 +149,12 @@ def test_a_row_that_was_tampered_with_is_found_by_verify_on_the_page_and_by_a_pr
     installation: Installation, staged: Workspace, typed: Run, how: str
 ) -> None:
     with tampered_audit(staged, TAMPERED[how]):
-        code, said = typed("release", "verify", NAME, "champion")
-        assert (code, "is not what was written: row 1, or a row before it" in said) == (1, True), said
-        code, said = typed("promote", NAME, "1", "--why", "back again")
-        assert (code, "is not what was written" in said, "from a backup" in said) == (3, True, True), said
+        code, output = typed("release", "verify", NAME, "champion")
+        assert (code, "is not what was written: row 1, or a row before it" in output) == (1, True), output
+        code, output = typed("promote", NAME, "1", "--why", "back again")
+        assert (code, "is not what was written" in output, "from a backup" in output) == (3, True, True), (
+            output
+        )
         alert = installation.airflow("eve").open(NAME).text.partition('role="alert">')[2]
         assert "is not what was written: row 1" in alert.partition("</p>")[0]
     assert typed("release", "verify", NAME, "champion")[0] == 0
@@ -167,13 +171,13 @@ def test_an_alias_moved_by_hand_is_noticed_everywhere_and_one_rollback_puts_it_r
 ) -> None:
     by_hand = f"Somebody moved an alias of {MODEL} by hand"
     installation.mlflow.set_registered_model_alias(MODEL, "champion", "1")
-    code, said = typed("release", "verify", NAME, "champion")
-    assert (code, by_hand in said) == (1, True)
+    code, output = typed("release", "verify", NAME, "champion")
+    assert (code, by_hand in output) == (1, True)
     alert = installation.airflow("eve").open(NAME).text.partition('role="alert">')[2]
     assert by_hand in alert
     assert_runs_notice(installation, by_hand)
-    code, said = typed("rollback", NAME, "--to", "2", "--why", "nobody approved that")
-    assert code == 0, said
+    code, output = typed("rollback", NAME, "--to", "2", "--why", "nobody approved that")
+    assert code == 0, output
     assert aliases(installation) == {"champion": 2, "previous": 2}
     assert typed("release", "verify", NAME, "champion")[0] == 0
 
@@ -191,7 +195,7 @@ def assert_runs_notice(installation: Installation, problem: str) -> None:
     ]
     assert case["try_number"] == 1, "trying again finds the same"
     installation.wait_for_step(RETRAIN, run, "plan", *ENDED)
-    assert problem in installation.airflow().told(RETRAIN, run, "plan")
+    assert problem in installation.airflow().note_of(RETRAIN, run, "plan")
     installation.airflow().give_up(RETRAIN, "It has shown that it warns.")
 
 

@@ -80,7 +80,7 @@ def _say_why(worst: Verdict | None, verdicts: Sequence[Verdict], words: Vocabula
         return say_verdict(worst, words)
     passed = sum(verdict.outcome is Outcome.PASS for verdict in verdicts)
     primary = next((v for v in verdicts if v.subject == words.primary and v.segment == ALL), None)
-    said = [f"No gate holds it: {passed} of {len(verdicts)} verdicts pass."]
+    sentences = [f"No gate holds it: {passed} of {len(verdicts)} verdicts pass."]
     if primary is not None and primary != worst:
-        said.append(say_verdict(primary, words))
-    return " ".join((*said, f"The most doubtful: {say_verdict(worst, words)}"))
+        sentences.append(say_verdict(primary, words))
+    return " ".join((*sentences, f"The most doubtful: {say_verdict(worst, words)}"))
