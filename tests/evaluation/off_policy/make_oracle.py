@@ -1,9 +1,15 @@
-"""Makes the figures that the off-policy estimators are held against, with the Open Bandit Pipeline.
+"""Makes the figures that the off-policy estimators are held against, with the Open Bandit Pipeline (Apache-2.0).
 
 It runs on Python 3.8 to 3.10 alone, so it is no dependency; in an environment of its own::
 
     python3.10 -m venv oracle && oracle/bin/pip install 'obp==0.5.7' 'matplotlib<3.7' 'setuptools<70'
     oracle/bin/python tests/evaluation/off_policy/make_oracle.py FOLDER_OF_OPEN_BANDIT
+
+With obp 0.5.4 in its place, which is published for Python below 3.10, the folder is left out: the figures of
+the pipeline's notebook ``examples/quickstart/synthetic_slate.ipynb`` are of that version's generator, and 0.5.7
+draws other rewards. ``slate_notebook.json`` holds what it drew (seed 12345), the estimates, the means and
+intervals of the 1,000 resamples that the notebook prints as its estimates, and the true value. Uniform
+propensities need no file, and the contexts are the seed's: the first normal numbers of numpy's `RandomState`.
 
 ``slots.json`` and ``slates.json`` hold small seeded arrays and what each estimator gives of them,
 ``open_bandit.json`` the probabilities of BernoulliTS (100,000 draws, seed 12345) and the estimates of its
@@ -24,6 +30,9 @@ SIZES = {"all": 80, "men": 34}
 
 
 def main() -> None:
+    if len(sys.argv) == 1:
+        write("slate_notebook.json", slate_notebook())
+        return
     write("slots.json", slots())
     write("slates.json", slates())
     write("open_bandit.json", {campaign: open_bandit(Path(sys.argv[1]), campaign) for campaign in SIZES})
@@ -118,6 +127,53 @@ def slates() -> dict[str, Any]:
     return {
         **{name: array.tolist() for name, array in arrays.items()},
         "estimates": {name: float(value) for name, value in estimates.items()},
+    }
+
+
+def slate_notebook() -> dict[str, Any]:
+    """Draw 10,000 slates of three of ten items evenly, and estimate the policy that the notebook calls optimal.
+
+    That policy draws one item after the other from a softmax of three times their expected rewards, whose
+    logits are linear in the two numbers of a context.
+    """
+    from obp import dataset, ope
+
+    rounds, items, length, seed = 10_000, 10, 3, 12345
+    made = dataset.SyntheticSlateBanditDataset(
+        n_unique_action=items,
+        len_list=length,
+        dim_context=2,
+        reward_type="binary",
+        reward_structure="cascade_additive",
+        random_state=seed,
+        base_reward_function=dataset.logistic_reward_function,
+    )
+    log = made.obtain_batch_bandit_feedback(n_rounds=rounds, return_pscore_item_position=True)
+    rewards = made.base_reward_function(log["context"], made.action_context, random_state=seed)
+    judged = made.obtain_pscore_given_evaluation_policy_logit(log["action"], 3 * rewards)
+    names = ("pscore", "pscore_item_position", "pscore_cascade")
+    target = {f"evaluation_policy_{name}": values for name, values in zip(names, judged, strict=True)}
+    given = {**{name: log[name] for name in ("slate_id", "position", "reward", *names)}, **target}
+    estimators = {
+        "sips": ope.SlateStandardIPS(len_list=length),
+        "iips": ope.SlateIndependentIPS(len_list=length),
+        "rips": ope.SlateRewardInteractionIPS(len_list=length),
+    }
+    resampled = {"n_bootstrap_samples": 1000, "random_state": seed}
+    affine = np.column_stack([np.ones(rounds), log["context"]])
+    coefficients, *_ = np.linalg.lstsq(affine, np.log(rewards / (1 - rewards)), rcond=None)
+    return {
+        "seed": seed,
+        "items": items,
+        "coefficients": coefficients.tolist(),
+        "action": "".join(map(str, log["action"])),
+        "reward": "".join(map(str, log["reward"])),
+        "true_value": float(made.calc_ground_truth_policy_value(log["context"], 3 * rewards)),
+        "estimates": {name: float(one.estimate_policy_value(**given)) for name, one in estimators.items()},
+        "published": {
+            name: list(map(float, one.estimate_interval(**given, **resampled).values()))
+            for name, one in estimators.items()
+        },
     }
 
 

@@ -65,6 +65,38 @@ def test_the_intervals_of_real_estimates_hold_the_clicks_that_bernoulli_ts_had()
         assert estimate.low < served < estimate.high
 
 
+def test_the_slates_of_the_pipelines_notebook_are_estimated_alike_from_tables() -> None:
+    """IIPS is another one here: it weighs by the draw in view of the items above."""
+    notebook = oracle.slate_notebook()
+    (n, slots), items = notebook.action.shape, notebook.chances.shape[1]
+    shown = np.arange(n * slots)
+    log = pd.DataFrame(
+        {
+            "request_id": shown // slots,
+            "item_id": notebook.action.ravel(),
+            "position": shown % slots + 1,
+            "propensity": np.tile(notebook.propensity, n),
+            "reward": notebook.reward.ravel(),
+        }
+    )
+    target = []
+    for slot in range(slots):
+        chance = notebook.chances.copy()
+        np.put_along_axis(chance, notebook.action[:, :slot], 0.0, axis=1)
+        chance /= chance.sum(axis=1, keepdims=True)
+        requests, drawn = np.nonzero(chance)
+        rows = {"request_id": requests, "item_id": drawn, "probability": chance[requests, drawn]}
+        target.append(pd.DataFrame(rows).assign(position=slot + 1))
+    report = estimate_off_policy(log, pd.concat(target), reward="reward")
+    assert len(pd.concat(target)) == n * sum(items - slot for slot in range(slots))
+    for name in ("sips", "rips"):
+        estimate = report.estimates[name]
+        assert estimate.value == pytest.approx(notebook.estimates[name], abs=1e-10)
+        assert [estimate.low, estimate.high] == pytest.approx(notebook.published[name][1:], abs=5e-3)
+    decided = report.estimates["cascade_dr"]
+    assert decided.low < notebook.true_value < decided.high
+
+
 # -- by hand and by enumeration -------------------------------------------------------------------------------
 
 

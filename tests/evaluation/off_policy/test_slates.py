@@ -16,7 +16,7 @@ from tasks.evaluation.off_policy.slates import (
     rips_terms,
     sips_terms,
 )
-from tests.evaluation.off_policy.oracle import slate_oracle
+from tests.evaluation.off_policy.oracle import slate_notebook, slate_oracle
 
 
 @pytest.mark.parametrize("name", ["sips", "iips", "rips", "cascade_dr"])
@@ -29,6 +29,36 @@ def test_an_estimate_is_that_of_the_open_bandit_pipeline(name: str) -> None:
         "cascade_dr": cascade_dr_terms(oracle.slates, oracle.predicted, oracle.expected),
     }[name]
     assert terms.mean() == pytest.approx(oracle.estimates[name], abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [("sips", 1.6294739378548564), ("iips", 1.6747498475897074), ("rips", 1.6268338407518059)],
+)
+def test_the_published_figures_of_the_pipelines_slate_notebook_are_reproduced(
+    name: str, published: float
+) -> None:
+    """What the notebook prints is the mean of its resamples, beside their interval."""
+    notebook = slate_notebook()
+    terms = {
+        "sips": lambda: sips_terms(notebook.in_view()),
+        "iips": lambda: iips_terms(notebook.by_place()),
+        "rips": lambda: rips_terms(notebook.in_view()),
+    }[name]()
+    assert terms.mean() == pytest.approx(notebook.estimates[name], abs=1e-12)
+    means = notebook.resample(terms)
+    assert means.mean() == pytest.approx(published, abs=1e-12)
+    assert [means.mean(), *np.percentile(means, [2.5, 97.5])] == pytest.approx(
+        notebook.published[name], abs=1e-12
+    )
+
+
+def test_of_the_notebooks_intervals_that_of_iips_alone_misses_the_published_true_value() -> None:
+    """Its rewards depend on the items above."""
+    notebook = slate_notebook()
+    assert notebook.true_value == pytest.approx(1.6125410474183628, abs=1e-12)
+    held = {name: low < notebook.true_value < high for name, (_, low, high) in notebook.published.items()}
+    assert held == {"sips": True, "iips": False, "rips": True}
 
 
 @pytest.mark.parametrize(
