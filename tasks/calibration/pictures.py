@@ -2,16 +2,18 @@
 
 ::
 
-    calibrate   reliability.png            before and after, on the task's test days
-                reliability_segments.png   the same in segments
-    release     reliability/<task>.png     the joint of a conditional task, on the release's test days
+    calibrate   reliability.svg            before and after, on the task's test days
+                reliability_segments.svg   the same in segments
+    release     reliability/<task>.svg     the joint of a conditional task, on the release's test days
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tasks.calibration.reliability_figure import reliability_figure, segments_figure
 from tasks.evaluation.observations import Observations
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.registry import Registry
@@ -19,8 +21,8 @@ from tasks.stores.releases import release_manifest
 from tasks.stores.runs import StepRun, read_pictures
 from tasks.stores.workspace import Workspace
 
-RELIABILITY: Final = "reliability.png"
-SEGMENTS: Final = "reliability_segments.png"
+RELIABILITY: Final = "reliability.svg"
+SEGMENTS: Final = "reliability_segments.svg"
 JOINTS: Final = "reliability"
 
 Floats = npt.NDArray[np.float64]
@@ -28,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 def joint_picture(task: str) -> str:
     """Name the picture of a task's joint probability."""
-    return f"{JOINTS}/{task}.png"
+    return f"{JOINTS}/{task}.svg"
 
 
 def draw_calibration(run: StepRun, task: str, raw: Floats, observations: Observations) -> None:
@@ -38,25 +40,19 @@ def draw_calibration(run: StepRun, task: str, raw: Floats, observations: Observa
     ----------
     raw : [n] predictions before calibration; those of ``observations`` are calibrated.
     """
-    from tasks.calibration.reliability_figure import reliability_figure, segments_figure  # noqa: PLC0415 - slow
-    from tasks.reports.png import small_png  # noqa: PLC0415 - slow
-
     if not len(np.asarray(observations.outcomes)):
         return
-    run.picture(RELIABILITY, small_png(reliability_figure(raw, observations, title=task)))
+    run.text(RELIABILITY, reliability_figure(raw, observations, title=task).to_svg())
     by_segment = segments_figure(raw, observations, title=task)
     if by_segment is not None:
-        run.picture(SEGMENTS, small_png(by_segment))
+        run.text(SEGMENTS, by_segment.to_svg())
 
 
 def draw_joint(run: StepRun, task: str, outcomes: Floats, predictions: Floats, users: npt.ArrayLike) -> None:
     """Draw a joint probability [n] against what is known; rows of which nothing is (NaN) are left out."""
-    from tasks.calibration.reliability_figure import reliability_figure  # noqa: PLC0415 - slow to import
-    from tasks.reports.png import small_png  # noqa: PLC0415 - slow to import
-
     known = Observations(outcomes, predictions, users, users).select_known()
     if len(np.asarray(known.outcomes)):
-        run.picture(joint_picture(task), small_png(reliability_figure(None, known, title=task)))
+        run.text(joint_picture(task), reliability_figure(None, known, title=task).to_svg())
 
 
 def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: str) -> dict[str, bytes]:
@@ -72,7 +68,14 @@ def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: st
         if pinned.role is Role.CALIBRATOR:
             drawn = read_pictures(workspace.home, registry.run_id(pinned))
             name = f"{pinned.task}, calibrator {pinned.version}"
-            pictures[name] = drawn.get(RELIABILITY)
-            pictures[f"{name}, by segment"] = drawn.get(SEGMENTS)
-            pictures[f"{pinned.task}, joint along its chain"] = joints.get(joint_picture(str(pinned.task)))
-    return {caption: png for caption, png in pictures.items() if png is not None}
+            pictures[name] = find_picture(drawn, RELIABILITY)
+            pictures[f"{name}, by segment"] = find_picture(drawn, SEGMENTS)
+            pictures[f"{pinned.task}, joint along its chain"] = find_picture(
+                joints, joint_picture(str(pinned.task))
+            )
+    return {caption: picture for caption, picture in pictures.items() if picture is not None}
+
+
+def find_picture(pictures: Mapping[str, bytes], path: str) -> bytes | None:
+    """Return a picture by its path; programs before this one drew the same as PNG."""
+    return pictures.get(path, pictures.get(f"{path.removesuffix('.svg')}.png"))

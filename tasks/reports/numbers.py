@@ -118,3 +118,28 @@ def keep_together(text: str) -> str:
     "'1\\xa0of\\xa02 [0.1,\\xa00.2]'"
     """
     return text.replace(" ", _NO_BREAK).replace(f"{_NO_BREAK}[", " [")
+
+
+def shorten(text: str, most: int) -> str:
+    """Leave out the middle of a text of too many letters; names differ at their ends.
+
+    Examples
+    --------
+    >>> shorten("category=garden furniture", 17), shorten("source=ads", 17)
+    ('category…urniture', 'source=ads')
+    """
+    if len(text) <= most:
+        return text
+    kept = (most - 1) // 2
+    return f"{text[: most - 1 - kept]}…{text[-kept:]}"
+
+
+def printable(text: str) -> str:
+    r"""Show what is no character of a text as such: XML allows few of them, and one breaks a whole picture.
+
+    Examples
+    --------
+    >>> ascii(printable("ads\x00 & mail"))
+    "'ads\\ufffd & mail'"
+    """
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -5,7 +5,7 @@
     values (small, frozen)  ->  render("validation.html.j2", ...)  ->  one self-contained page
                                  templates/page.html.j2, style.css     light and dark, no network
 
-Templates lay out, Python prepares the values. Whatever a template of HTML shows is escaped.
+Templates lay out, Python prepares the values. Whatever a template of HTML or SVG shows is escaped.
 """
 
 from functools import cache
@@ -22,6 +22,8 @@ _FILTERS = (
     numbers.format_power,
     numbers.format_share,
     numbers.keep_together,
+    numbers.printable,
+    numbers.shorten,
 )
 
 
@@ -29,7 +31,7 @@ _FILTERS = (
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("tasks.reports"),
-        autoescape=select_autoescape(["html.j2"]),
+        autoescape=select_autoescape(["html.j2", "svg.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

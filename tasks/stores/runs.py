@@ -15,7 +15,6 @@ whose evidence cannot be read is no finished run: its files were lost after it e
 import json
 import logging
 import math
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -93,16 +92,8 @@ class StepRun:
         self.text(EVIDENCE, text)
 
     def text(self, path: str, content: str) -> None:
-        """Write a text, for example a report in HTML or markdown."""
+        """Write a text, for example a report in HTML or markdown, or a picture as SVG."""
         self.client.log_text(self.run_id, content, path)
-
-    def picture(self, path: str, png: bytes) -> None:
-        """Write a picture that is drawn already, as PNG."""
-        folder, _, name = path.rpartition("/")
-        with tempfile.TemporaryDirectory() as local:
-            file = Path(local) / name
-            file.write_bytes(png)
-            self.client.log_artifact(self.run_id, str(file), folder or None)
 
     def table(self, path: str, frame: pd.DataFrame) -> None:
         """Write a table that MLflow shows."""
@@ -270,14 +261,14 @@ def read_text(home: Path, run_id: str, path: str) -> str:
 
 
 def read_pictures(home: Path, run_id: str, folder: str | None = None) -> dict[str, bytes]:
-    """Return every PNG that a run wrote into one of its folders, by path.
+    """Return every picture that a run wrote into one of its folders, by path; earlier programs wrote PNG.
 
     Parameters
     ----------
     folder : by default the one that holds the others.
     """
     _, repository = _open_run(home, run_id, folder or "pictures")
-    paths = [file.path for file in repository.list_artifacts(folder) if file.path.endswith(".png")]
+    paths = [file.path for file in repository.list_artifacts(folder) if file.path.endswith((".svg", ".png"))]
     return {path: read_artifact(repository, path) for path in paths}
 
 

@@ -26,7 +26,6 @@ from tasks.contracts.head_plan import FILE as HEAD
 from tasks.contracts.head_plan import head_plan
 from tasks.evaluation.evidence import Importance, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures
-from tasks.reports.png import small_png
 from tasks.stores.parts import ENCODER, Part
 from tasks.stores.registry import Registry
 from tasks.stores.reusable_part import ReusablePart
@@ -266,7 +265,7 @@ def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigure
     fold_loss = {} if fitted.fold_loss is None else {"fold_loss": fitted.fold_loss}
     opened.metrics({**trained.rows.counts, **fold_loss})
     picture = importance_figure(fitted.gains, title=f"{rows.task}: what its trees used")
-    opened.picture("importances.png", small_png(picture))
+    opened.text("importances.svg", picture.to_svg())
     opened.json("importances.json", {name: one.to_json() for name, one in importances.items()})
     if figures is not None:
         opened.table("figures.json", pd.DataFrame(figures.to_json()["figures"]))

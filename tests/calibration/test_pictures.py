@@ -1,10 +1,19 @@
 """Reliability pictures lie with the runs that drew them, and the dossier shows them all."""
 
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from tasks.calibration.pictures import JOINTS, draw_calibration, draw_joint, joint_picture
+from tasks.calibration.pictures import (
+    JOINTS,
+    RELIABILITY,
+    SEGMENTS,
+    draw_calibration,
+    draw_joint,
+    find_picture,
+    joint_picture,
+)
 from tasks.evaluation.observations import Observations
 from tasks.stores.runs import StepKey, read_pictures, step_run
 from tests.feeds.mini import Retrained
@@ -30,6 +39,19 @@ def test_without_a_known_row_nothing_is_drawn(tmp_path: Path) -> None:
 
 def test_a_picture_comes_back_as_it_was_drawn(tmp_path: Path) -> None:
     with step_run(StepKey(tmp_path, "feed", step="calibrate", inputs="x")) as run:
-        run.picture("reliability/click.png", b"\x89PNG")
-    assert read_pictures(tmp_path, run.run_id, JOINTS) == {joint_picture("click"): b"\x89PNG"}
+        draw_joint(run, "click", np.array([0.0, 1.0]), np.array([0.1, 0.1]), ["u", "v"])
+    ((path, drawn),) = read_pictures(tmp_path, run.run_id, JOINTS).items()
+    assert path == joint_picture("click")
+    assert ET.fromstring(drawn).tag.endswith("svg")  # noqa: S314 - our own
     assert read_pictures(tmp_path, run.run_id) == {}
+
+
+def test_what_programs_before_this_one_drew_is_shown_too(tmp_path: Path) -> None:
+    png = tmp_path / "reliability.png"
+    png.write_bytes(b"\x89PNG")
+    with step_run(StepKey(tmp_path, "feed", step="calibrate", inputs="x")) as run:
+        run.client.log_artifact(run.run_id, str(png))
+    drawn = read_pictures(tmp_path, run.run_id)
+    assert find_picture(drawn, RELIABILITY) == b"\x89PNG"
+    assert find_picture(drawn, SEGMENTS) is None
+    assert find_picture({**drawn, RELIABILITY: b"<svg/>"}, RELIABILITY) == b"<svg/>"

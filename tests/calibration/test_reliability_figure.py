@@ -1,22 +1,35 @@
 """The reliability picture is drawn for any labels that can be observed."""
 
-import sys
+import re
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from matplotlib.figure import Figure
 
-from tasks.calibration.reliability_figure import (
-    MOST_SEGMENTS,
-    reliability_figure,
-    segments_figure,
-)
+from tasks.calibration.reliability_diagrams import ReliabilityFigure
+from tasks.calibration.reliability_figure import MOST_SEGMENTS, reliability_figure, segments_figure
 from tasks.evaluation.observations import Observations
-from tasks.reports.png import small_png
+from tasks.reports.scales import Tick
+
+SVG = "{http://www.w3.org/2000/svg}"
+ELEMENTS = {
+    "svg",
+    "title",
+    "desc",
+    "style",
+    "rect",
+    "text",
+    "tspan",
+    "g",
+    "path",
+    "line",
+    "polygon",
+    "polyline",
+    "circle",
+}
 
 
 def rows(
@@ -29,24 +42,33 @@ def rows(
     return Observations(outcomes, calibrated, who, who, segments or {})
 
 
-def _drawn(rate: float, n: int = 4000) -> tuple[bytes, Figure]:
+def figure_of(rate: float, n: int = 4000) -> ReliabilityFigure:
     rng = np.random.default_rng(0)
     truth = rng.beta(1, 1 / rate - 1, n)
     outcomes = rng.random(n) < truth
-    figure = reliability_figure(truth**1.2, rows(truth, outcomes, np.arange(n) % 300), title="purchase_7d")
-    out = BytesIO()
-    figure.savefig(out, format="png", dpi=60)
-    return out.getvalue(), figure
+    return reliability_figure(truth**1.2, rows(truth, outcomes, np.arange(n) % 300), title="purchase_7d")
 
 
-@pytest.mark.parametrize(("rate", "scale"), [(0.01, "log"), (0.3, "linear")])
-def test_rare_outcomes_get_logarithmic_axes(rate: float, scale: str) -> None:
-    image, figure = _drawn(rate)
-    assert image.startswith(b"\x89PNG")
-    before, after, strip, _ = figure.axes
-    assert before.get_xscale() == before.get_yscale() == after.get_xscale() == scale
-    assert before.get_title(loc="left").startswith("before: observed / predicted")
-    assert strip.get_xlim() == before.get_xlim()
+def numbers_of(figure: ReliabilityFigure) -> npt.NDArray[np.float64]:
+    """Return every number of a drawing; all of them are finite."""
+    ET.fromstring(text := figure.to_svg())  # noqa: S314 - our own
+    assert "nan" not in text
+    assert "inf" not in text
+    return np.array(re.findall(r"[\d.]+", text.partition("</style>")[2].replace("..", ".")), dtype=object)
+
+
+def words_of(ticks: Sequence[Tick]) -> list[float]:
+    return [float(tick.words.replace(",", "")) for tick in ticks]
+
+
+@pytest.mark.parametrize(("rate", "logarithmic"), [(0.01, True), (0.3, False)])
+def test_rare_outcomes_get_logarithmic_axes(rate: float, logarithmic: bool) -> None:
+    before, after = figure_of(rate).diagrams
+    for ticks in (before.frame.x_ticks, before.frame.y_ticks, after.frame.x_ticks):
+        steps = np.diff(words_of(ticks))
+        assert np.allclose(steps, steps[0]) is not logarithmic
+    assert before.heading[0].startswith("before: observed / predicted")
+    assert figure_of(rate).strips[0].frame.x_ticks == before.frame.x_ticks
 
 
 @pytest.mark.parametrize("outcomes", [[0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0]])
@@ -54,13 +76,35 @@ def test_thin_and_one_sided_labels_are_drawn_too(outcomes: list[int]) -> None:
     figure = reliability_figure(
         [0.01, 0.2, 0.02, 0.02], rows([0.1, 0.3, 0.2, 0.2], outcomes), title="hide_7d"
     )
-    figure.savefig(png := BytesIO(), format="png", dpi=40)
-    assert png.getvalue().startswith(b"\x89PNG")
+    assert numbers_of(figure).size > 100
+
+
+def test_a_bin_without_an_outcome_is_a_mark_at_the_foot_of_logarithmic_axes() -> None:
+    outcomes = np.zeros(1000)
+    outcomes[-20:] = 1
+    figure = reliability_figure(None, rows(np.linspace(0.001, 0.04, 1000), outcomes), title="hide_7d")
+    (curve,) = figure.diagrams[0].curves
+    assert len(curve.none) == 1
+    # half of the predicted sum lies above 0.0283: the middle between it and 0.04
+    assert [point.words.split(",")[0] for point in curve.points] == ["predicted 0.0341"]
 
 
 def test_without_what_was_before_one_diagram_is_drawn() -> None:
     figure = reliability_figure(None, rows([0.1, 0.3], [0, 1]), title="return_30d")
-    assert len(figure.axes) == 2
+    assert (len(figure.diagrams), len(figure.strips)) == (1, 1)
+    assert figure.diagrams[0].heading == ("observed / predicted cannot be told",)
+
+
+def test_a_calibrated_bin_lies_on_the_diagonal() -> None:
+    figure = reliability_figure(
+        None, rows([0.1] * 10 + [0.5] * 10, [1] + [0] * 9 + [1, 0] * 5), title="click"
+    )
+    (diagram,) = figure.diagrams
+    x1, y1, x2, y2 = diagram.diagonal
+    points = diagram.curves[0].points
+    assert len(points) == 2
+    for point in points:
+        assert point.y == pytest.approx(y1 + (y2 - y1) * (point.x - x1) / (x2 - x1), abs=0.2)
 
 
 N = 3000
@@ -77,10 +121,10 @@ def test_segments_that_look_least_calibrated_are_drawn_first_and_the_rest_is_cou
         TRUTH, rows(TRUTH, OUTCOMES, segments={"source": SOURCE, "category": CATEGORY}), title="click"
     )
     assert figure is not None
-    assert figure.get_suptitle() == "click: 12 of 17 segment values"
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert len(titles) == MOST_SEGMENTS
-    assert titles[0].startswith("source=mail\n")
+    assert figure.title == "click: 12 of 17 segment values"
+    assert len(figure.diagrams) == MOST_SEGMENTS
+    assert figure.diagrams[0].heading[0] == "source=mail"
+    assert figure.description.startswith("source=mail: ")
 
 
 def test_segments_without_both_outcomes_are_not_drawn() -> None:
@@ -93,8 +137,9 @@ def test_segments_without_both_outcomes_are_not_drawn() -> None:
 def test_a_value_head_is_drawn_in_its_own_unit() -> None:
     seconds = np.where(OUTCOMES, RNG.exponential(40.0, N), 0.0)
     figure = reliability_figure(TRUTH * 30, rows(TRUTH * 40, seconds), title="watch_seconds")
-    assert figure.get_suptitle().startswith(f"watch_seconds: {int(OUTCOMES.sum())} values above 0 in 3,000")
-    assert figure.axes[0].get_xlim()[1] > 1
+    assert figure.title.startswith(f"watch_seconds: {int(OUTCOMES.sum())} values above 0 in 3,000")
+    assert words_of(figure.diagrams[0].frame.x_ticks)[-1] > 1
+    assert figure.labels[0].words == "predicted, in the unit of the value"
     assert segments_figure(
         TRUTH * 30, rows(TRUTH * 40, seconds, segments={"source": SOURCE}), title="watch_seconds"
     )
@@ -104,11 +149,38 @@ def test_pictures_are_small_enough_for_a_page_of_many_tasks() -> None:
     whole = reliability_figure(TRUTH**1.2, rows(TRUTH, OUTCOMES), title="click")
     parts = segments_figure(TRUTH**1.2, rows(TRUTH, OUTCOMES, segments={"category": CATEGORY}), title="click")
     assert parts is not None
-    drawn = [small_png(figure) for figure in (whole, parts)]
-    assert all(png.startswith(b"\x89PNG") for png in drawn)
-    assert sum(map(len, drawn)) < 100_000
+    assert sum(len(figure.to_svg()) for figure in (whole, parts)) < 50_000
 
 
-def test_global_state_of_the_plotting_library_is_left_alone() -> None:
-    _drawn(0.1, 500)
-    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+def test_a_picture_is_one_file_that_loads_nothing_whatever_segments_are_called() -> None:
+    names = np.where(HARMED, "<script>&\x00", "mail\N{RIGHT-TO-LEFT OVERRIDE}")
+    figure = segments_figure(TRUTH, rows(TRUTH, OUTCOMES, segments={"<b>": names}), title="</title>")
+    assert figure is not None
+    text = figure.to_svg()
+    drawn = ET.fromstring(text)  # noqa: S314 - our own
+    assert drawn.findtext(f"{SVG}title") == "</title>: 2 of 2 segment values"
+    assert {element.tag for element in drawn.iter()} == {f"{SVG}{name}" for name in ELEMENTS}
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "url(" not in text
+
+
+def test_long_names_lose_their_middle_and_keep_their_end() -> None:
+    names = np.where(HARMED, "garden furniture of wood, not painted", "garden furniture of wood, painted")
+    figure = segments_figure(TRUTH, rows(TRUTH, OUTCOMES, segments={"category": names}), title="click")
+    assert figure is not None
+    text = figure.to_svg()
+    assert "category=garden f…ood, not painted<" in text
+    assert "category=garden f…of wood, painted<" in text
+
+
+def test_every_point_and_band_lies_within_the_picture() -> None:
+    for rate in (0.01, 0.3):
+        figure = figure_of(rate)
+        for diagram in figure.diagrams:
+            box = diagram.frame
+            for curve in diagram.curves:
+                band = np.array([pair.split(",") for pair in curve.band.split()], dtype=float)
+                points = np.array([(point.x, point.y) for point in curve.points])
+                for x, y in np.vstack((band, points)):
+                    assert box.left <= x <= box.right
+                    assert box.top <= y <= box.bottom

@@ -73,7 +73,7 @@ def test_people_see_reliability_before_and_after(labelled_feed: tuple[Workspace,
     workspace, _ = labelled_feed
     result = calibrated(labelled_feed, "click_1d")
     files = {file.path for file in Registry(workspace.home).client.list_artifacts(result.run_id)}
-    assert {"reliability.png", "figures.json", "evidence.json"} <= files
+    assert {"reliability.svg", "figures.json", "evidence.json"} <= files
     evidence = read_plain(workspace.home, result.run_id)
     assert evidence["before"]["headline"]["auc"] == pytest.approx(
         evidence["test"]["headline"]["auc"], abs=0.01

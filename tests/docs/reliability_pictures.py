@@ -6,11 +6,10 @@
 import doctest
 from typing import Any, Final
 
-from tasks.reports.png import small_png
 from tests.docs.pages import DOCS, blocks
 
 PAGE: Final = DOCS / "reliability.md"
-PICTURES: Final = {"reliability_whole.png": "whole", "reliability_segments.png": "parts"}
+PICTURES: Final = {"reliability_whole.svg": "whole", "reliability_segments.svg": "parts"}
 """File by the name that the page gives the figure."""
 
 
@@ -22,11 +21,11 @@ def run_page() -> tuple[doctest.TestResults, dict[str, Any]]:
     return runner.run(test, clear_globs=False), test.globs
 
 
-def pictures(names: dict[str, Any]) -> dict[str, bytes]:
+def pictures(names: dict[str, Any]) -> dict[str, str]:
     """Draw the figures that the page made, by file."""
-    return {file: small_png(names[figure]) for file, figure in PICTURES.items()}
+    return {file: names[figure].to_svg() for file, figure in PICTURES.items()}
 
 
 if __name__ == "__main__":
-    for file, png in pictures(run_page()[1]).items():
-        (DOCS / "pictures" / file).write_bytes(png)
+    for file, svg in pictures(run_page()[1]).items():
+        (DOCS / "pictures" / file).write_text(svg, encoding="utf-8")

@@ -36,7 +36,7 @@ DAYS, LATER_DAYS, REQUESTS_A_DAY, CANDIDATES, SEED = 26, 1, 60, 5, 11
 AS_OF = FIRST + timedelta(days=DAYS)
 LEFT_OUT = {"locks", "tmp", "reports", ".lock"}
 """What a home does without: it is made again where it is missing."""
-FOR_PEOPLE = {".html", ".png"}
+FOR_PEOPLE = {".html", ".png", ".svg"}
 """Pages and pictures of MLflow's runs, which no step reads: two thirds of the bytes."""
 
 CONTRACTS = {

@@ -7,7 +7,9 @@ import pytest
 
 from tasks.reports import render
 
-STYLE = (Path(render.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
+TEMPLATES = Path(render.__file__).parent / "templates"
+STYLE = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+DRAWING = (TEMPLATES / "drawing.css").read_text(encoding="utf-8")
 TEXT = ("ink", "faint", "bad", "doubt", "good", "quiet", "accent")
 
 
@@ -38,6 +40,15 @@ def test_black_on_white_is_21_to_1() -> None:
 def test_text_stands_out_from_the_page(theme: str, name: str) -> None:
     colours = palette(theme)
     assert contrast(colours[name], colours["paper"]) >= 4.5
+
+
+@pytest.mark.parametrize(("theme", "ground"), [("light", "#ffffff"), ("dark", "#16181d")])
+def test_what_a_picture_draws_stands_out_from_its_ground(theme: str, ground: str) -> None:
+    light, dark = re.findall(r"svg \{([^}]*--after[^}]*)\}", DRAWING)
+    colours = dict(re.findall(r"(fill|--\w+): (#[0-9a-f]+);?", light if theme == "light" else dark))
+    assert f".ground {{ fill: {ground.replace('#ffffff', '#fff')}; }}" in DRAWING
+    assert min(contrast(colours[name], ground) for name in ("fill", "--quiet")) >= 4.5
+    assert min(contrast(colours[name], ground) for name in ("--before", "--after")) >= 3
 
 
 def test_what_no_rule_judges_has_a_colour_of_its_own_that_is_not_that_of_a_pass() -> None:

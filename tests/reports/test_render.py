@@ -36,7 +36,7 @@ def test_a_value_that_was_not_given_is_an_error() -> None:
         render("page.html.j2", title="Feed")
 
 
-@pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.html.j2")), ids=lambda path: path.name)
+@pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.j2")), ids=lambda path: path.name)
 def test_templates_quote_every_attribute_and_never_switch_escaping_off(template: Path) -> None:
     text = re.sub(r"{#.*?#}|{%.*?%}|{{.*?}}", "", template.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert not re.findall(r"<[^>]*\s[\w-]+=[^\"\s>][^>]*>", text)

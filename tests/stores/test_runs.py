@@ -5,22 +5,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import matplotlib as mpl
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.evidence import GateEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence
-from tasks.reports.png import small_png
 from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
 from tasks.stores.tracking import connect
 from tests.evaluation import written
 from tests.stores.mlflow_home import new_home
-
-mpl.use("Agg")
 
 
 @pytest.fixture
@@ -156,12 +151,12 @@ def test_people_find_texts_tables_and_pictures(home: Path) -> None:
         run.tags({"note": "fine"})
         run.text("report.md", "# Report")
         run.table("segments.json", pd.DataFrame({"segment": ["all"], "auc": [0.5]}))
-        run.picture("curve.png", small_png(Figure()))
+        run.text("curve.svg", "<svg/>")
     client = connect(home)
     assert {file.path for file in client.list_artifacts(run.run_id)} == {
         "report.md",
         "segments.json",
-        "curve.png",
+        "curve.svg",
     }
     data = client.get_run(run.run_id).data
     assert data.params == {"rounds": "3"}

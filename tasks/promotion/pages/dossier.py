@@ -53,6 +53,7 @@ _SECTIONS = {
     "verdicts": "All verdicts",
 }
 """The sections by their anchors, in the order of the page; that of readiness where it was looked at."""
+_PNG = b"\x89PNG"
 _METRICS = (
     "auc",
     "auc_by_request",
@@ -78,7 +79,7 @@ class Dossier:
     """Everything that one decision rests on.
 
     ``tasks`` holds the figures of each on the test slice, ``slots`` by task the calibration ratio of the
-    items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` PNG bytes by caption,
+    items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` SVG or PNG by caption,
     ``rules`` the gates, base rates and reviewers of then, ``loosened`` what lets more
     through than when it was made. ``words`` are those of the surface, ``changes`` what is not
     the ``champion``'s, ``movers`` the shares of looks that change, ``mlflow`` where people open MLflow,
@@ -186,7 +187,7 @@ class Dossier:
             calibration_errors=ERRORS,
             tasks=self.tasks,
             metrics=[m for m in _METRICS if any((m, ALL) in task.figures for task in self.tasks)],
-            pictures={caption: base64.b64encode(png).decode() for caption, png in self.pictures.items()},
+            pictures={caption: _as_address(picture) for caption, picture in self.pictures.items()},
             proxies=[draw_proxy(proxy) for proxy in self.proxies],
             heat_map=draw_heat_map(self.conflicts),
             overlaps=list(describe_overlaps(self.conflicts)) if self.conflicts else [],
@@ -216,6 +217,12 @@ class Dossier:
         return utility_sensitivity(
             self.utility.terms, utility=self.utility.utility, spread=self.utility.spread
         )
+
+
+def _as_address(picture: bytes) -> str:
+    """Return the address of a picture that the page itself holds; as an image an SVG runs no script."""
+    kind = "png" if picture.startswith(_PNG) else "svg+xml"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def _counted(verdicts: Sequence[Verdict]) -> str:
