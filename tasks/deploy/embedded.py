@@ -69,7 +69,7 @@ def environment(layout: Layout) -> dict[str, str]:
 def _airflow(layout: Layout) -> dict[str, str]:
     own: dict[str, dict[str, object]] = {
         "CORE": {
-            "EXECUTOR": "LocalExecutor",
+            "EXECUTOR": "dags.executor.PreloadingLocalExecutor",
             "PARALLELISM": 2,
             "SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
             "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(layout.airflow),

@@ -154,6 +154,7 @@ def _airflow(places: Places, secrets: Mapping[str, str]) -> dict[str, str]:
             "BROKER_URL": f"redis://:{secrets['REDIS_PASSWORD']}@{places.redis}/0",
             "RESULT_BACKEND": "db+postgresql+psycopg2:///airflow",
             "WORKER_CONCURRENCY": 2,
+            "CELERY_CONFIG_OPTIONS": "dags.celery_options.OPTIONS",
         },
         "DATABASE": {"SQL_ALCHEMY_CONN": "postgresql+psycopg2:///airflow"},
     }

@@ -1,3 +1,4 @@
+import importlib
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,8 @@ def test_the_users_have_these_roles(tmp_path: Path) -> None:
     found = environment(Layout(tmp_path, tmp_path))
     users = "admin:admin,ana:user,sam:user,max:user,eve:viewer"
     assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == users
+
+
+def test_steps_run_where_their_libraries_are_loaded(tmp_path: Path) -> None:
+    module, _, name = environment(Layout(tmp_path, tmp_path))["AIRFLOW__CORE__EXECUTOR"].rpartition(".")
+    assert hasattr(importlib.import_module(module), name)

@@ -1,0 +1,13 @@
+"""Celery's settings in production: Airflow's own, and the steps' libraries loaded before workers fork.
+
+``AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS`` is ``dags.celery_options.OPTIONS`` where they are used;
+nothing else imports this file, nor Celery's provider.
+"""
+
+from typing import Any, Final
+
+from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+
+from dags.preload import LIBRARIES
+
+OPTIONS: Final[dict[str, Any]] = {**DEFAULT_CELERY_CONFIG, "imports": LIBRARIES}

@@ -1,0 +1,38 @@
+"""Libraries of the steps that a worker of Airflow loads once, before it forks.
+
+::
+
+    scheduler or Celery worker   loads LIBRARIES       executor.py, celery_options.py
+      worker                     forked
+        step                     forked: what it imports is there already
+
+A step is a process of its own, and loading these takes it seconds. The project's own modules are left out,
+but for one that loads a library: each step reads them anew, so that a change of code needs no restart.
+"""
+
+import logging
+from importlib import import_module
+from typing import Final
+
+LIBRARIES: Final = (
+    "pandas",
+    "pyarrow.dataset",
+    "duckdb",
+    "sqlglot",
+    "mlflow.lightgbm",
+    "mlflow.pyfunc",
+    "sklearn.isotonic",
+    "scipy.stats",
+    "tasks.validation",  # the package's own file alone, which loads Great Expectations without pyspark
+    "jinja2",
+)
+"""Loading them starts no thread of Python's, which a fork would lose."""
+
+
+def preload() -> None:
+    """Load the libraries; one that cannot be loaded is left to the step that needs it, which says so."""
+    for name in LIBRARIES:
+        try:
+            import_module(name)
+        except ImportError:
+            logging.getLogger("equipoise").warning("%s cannot be loaded ahead of the steps", name)

@@ -1,0 +1,60 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dags import preload
+from tests.dags.conftest import REPOSITORY
+
+FORKED = """
+import multiprocessing, sys, threading
+from pathlib import Path
+from dags.preload import preload
+
+
+def step(folder):
+    import duckdb, numpy as np, pandas as pd
+    from sklearn.isotonic import IsotonicRegression
+    from deltalake import DeltaTable, write_deltalake
+    import lightgbm as lgb
+    from tasks.stores.tracking import connect
+
+    x = np.arange(4000.0)
+    frame = pd.DataFrame({"x": x, "y": (x % 7 > 3).astype(float)})
+    lgb.train({"verbose": -1, "num_threads": 2}, lgb.Dataset(frame[["x"]], frame["y"]), 3)
+    assert (np.ones((300, 300)) @ np.ones((300, 300)))[0, 0] == 300
+    IsotonicRegression().fit(x, x)
+    write_deltalake(folder / "table", frame)
+    assert duckdb.sql("SELECT count(*) FROM frame").fetchall() == [(4000,)]
+    assert len(DeltaTable(folder / "table").to_pandas()) == 4000
+    connect(folder / "home").search_experiments()
+
+
+preload()
+own = {name for name in sys.modules if name.startswith("tasks.")}
+assert own == {"tasks.validation"}, "a change of code would need a restart"
+assert threading.active_count() == 1
+for name in ("one", "two"):
+    worker = multiprocessing.get_context("fork").Process(target=step, args=(Path(sys.argv[1]) / name,))
+    worker.start()
+    worker.join(120)
+    assert worker.exitcode == 0, name
+print("done")
+"""
+
+
+def test_a_step_that_is_forked_afterwards_learns_queries_and_keeps(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", FORKED, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["done"]), done.stderr
+
+
+def test_a_library_that_is_not_there_is_left_to_the_step_that_needs_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(preload, "LIBRARIES", ("no_such_library", "json"))
+    preload.preload()
+    assert caplog.messages == ["no_such_library cannot be loaded ahead of the steps"]
