@@ -230,7 +230,7 @@ def train(one: TaskRetrain) -> "TrainResult | KeptChampion":
     return _in_place(
         one,
         "train",
-        lambda: step.train(one.rows, parent_run=one.retrain.parent_run),
+        lambda: step.train_and_compare(one.rows, parent_run=one.retrain.parent_run),
         lambda: step.find(one.rows),
     )
 

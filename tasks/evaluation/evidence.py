@@ -3,7 +3,8 @@
 ::
 
     validate    ValidationEvidence     -> gate
-    train       TrainingEvidence       -> refit, release
+    train       TrainingEvidence       -> refit, release, the next retrain
+    same_day    SameDayEvidence        -> gate                   (evaluation/same_day_evidence.py)
     examination ExaminationEvidence    -> release
     calibrate   CalibrationEvidence    -> refit, release
     release     ReleaseEvidence        -> gate, explanation
@@ -118,6 +119,8 @@ class TrainingEvidence(_OfTask):
 
     ``rows`` counts the examples, ``weights`` describes each factor of their weights, ``trees`` are the
     parameters of the trees, ``start`` the rounds of a dense start, ``parameters`` all that MLflow shows.
+    ``recipe`` is what the version's tag ``equipoise.recipe`` is the digest of, to be learned by again; None
+    where an earlier program trained.
     """
 
     document: Literal["training"] = "training"
@@ -132,6 +135,9 @@ class TrainingEvidence(_OfTask):
     search: SearchSummary | None
     importances: dict[str, Importance]
     test: TaskFigures | None
+    recipe: dict[str, JsonValue] | None = Field(
+        default=None, repr=False, exclude_if=lambda recipe: recipe is None
+    )
 
     @classmethod
     def upgraded(cls, plain: Mapping[str, Any]) -> dict[str, Any]:

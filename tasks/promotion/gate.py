@@ -16,7 +16,7 @@ from tasks.promotion.gates.front import judge_front
 from tasks.promotion.gates.judge import Evidence, Runs, judge_release
 from tasks.promotion.gates.loosened import name_loosened
 from tasks.promotion.gates.references import weighted_tasks
-from tasks.promotion.gates.same_day import judge_same_day
+from tasks.promotion.gates.same_day import judge_recipes, judge_same_day
 from tasks.promotion.gates.unchanged_parts import judge_kept
 from tasks.promotion.gates.unmeasured_joints import judge_unmeasured
 from tasks.promotion.pages.dossier import Dossier
@@ -224,13 +224,14 @@ def _judge_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...
 
 def _judge_beside(
     workspace: Workspace, release: int, champion: int | None, runs: Runs
-) -> tuple[Verdict, Verdict]:
+) -> tuple[Verdict, ...]:
     """Judge what newer rows alone may have gained, and where the weights stand on a front."""
     recipes = read_recipes(workspace, release, champion=champion)
     front = read_front(workspace, release, champion=champion)
     weights = {task: term.weight for task, term in workspace.contracts.utility.weights.items()}
     return (
         judge_same_day(recipes, run=runs.release),
+        *judge_recipes(workspace.contracts.surface.gates.model, recipes),
         judge_front(weights, front, run=runs.simulation),
     )
 

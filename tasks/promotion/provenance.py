@@ -4,18 +4,20 @@ from datetime import datetime
 
 from tasks.contracts.gates import Rules
 from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.evaluation.tuning_evidence import TuningEvidence
 from tasks.promotion.gates.front import SearchedFront
 from tasks.promotion.gates.lineage import Lineage, PartLabels
 from tasks.promotion.gates.loosened import long_standing_reviewers
 from tasks.promotion.gates.policy import PolicyStanding, PolicyVersion
-from tasks.promotion.gates.same_day import RecipePair, TaskRecipe
+from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe
 from tasks.release.view import verify_bytes
-from tasks.stores.manifest import Manifest, Role
+from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.registry import Registry
 from tasks.stores.releases import release_manifest, release_part, resolve_tested_release
 from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.workspace import Workspace
+from tasks.training import same_day
 from tasks.training.inputs import RECIPE_TAG
 
 _POLICIES = {"utility": Role.UTILITY_POLICY, "slate": Role.SLATE_POLICY}
@@ -60,12 +62,17 @@ def read_recipes(workspace: Workspace, release: int, *, champion: int | None) ->
 
     Returns
     -------
-    The tasks that both have a model for; None without a champion.
+    The tasks that both have a model for, with what is known of a changed recipe on the same days; None
+    without a champion.
     """
     if champion is None:
         return None
-    ours, theirs = (_recipes(workspace, version) for version in (release, champion))
-    return [RecipePair(ours[task], theirs[task]) for task in ours if task in theirs]
+    (ours, parts), (theirs, _) = (_recipes(workspace, version) for version in (release, champion))
+    return [
+        RecipePair(ours[task], theirs[task], _same_day(workspace, parts[task], ours[task], theirs[task]))
+        for task in ours
+        if task in theirs
+    ]
 
 
 def read_front(workspace: Workspace, release: int, *, champion: int | None) -> SearchedFront | None:
@@ -77,14 +84,30 @@ def read_front(workspace: Workspace, release: int, *, champion: int | None) -> S
     return None
 
 
-def _recipes(workspace: Workspace, release: int) -> dict[str, TaskRecipe]:
+def _recipes(workspace: Workspace, release: int) -> tuple[dict[str, TaskRecipe], dict[str, PinnedPart]]:
+    """Return by task how a release's tested models were made, and the models."""
     registry = Registry(workspace.home)
     manifest = release_manifest(workspace, resolve_tested_release(workspace, release))
-    found = {}
-    for task in manifest.tasks:
-        part = manifest.part(Role.TASK, task)
-        found[task] = TaskRecipe(task, registry.tags(part).get(RECIPE_TAG), part.trained_until())
-    return found
+    parts = {task: manifest.part(Role.TASK, task) for task in manifest.tasks}
+    recipes = {
+        task: TaskRecipe(task, registry.tags(part).get(RECIPE_TAG), part.trained_until())
+        for task, part in parts.items()
+    }
+    return recipes, parts
+
+
+def _same_day(
+    workspace: Workspace, model: PinnedPart, ours: TaskRecipe, champion: TaskRecipe
+) -> SameDay | None:
+    """Read what the training step found of a model beside the champion's recipe; None of the same recipe."""
+    if None in {ours.recipe, champion.recipe} or ours.recipe == champion.recipe:
+        return None
+    asked = {"task": ours.task, "model": model.version, "recipe": champion.recipe}
+    run = newest_run(workspace.home, workspace.surface, step=same_day.STEP, **asked)
+    if run is None:
+        return SameDay(None, "this champion's recipe was not asked for when the model was trained", "")
+    found = read_evidence(workspace.home, run, SameDayEvidence)
+    return SameDay(found.comparison, found.reason, run)
 
 
 def _versions(registry: Registry, manifest: Manifest) -> dict[str, PolicyVersion]:

@@ -1,7 +1,7 @@
 """Where a step works: a surface, its contracts and the home of its state."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,10 @@ class Workspace:
         contracts = load_surface(self.surfaces, self.surface)
         return contracts.run_by(self.engine) if self.engine else contracts
 
+    def under(self, contracts: Contracts) -> "Workspace":
+        """Return the same place under other contracts than those in force."""
+        return _OtherContracts(self.surface, self.surfaces, self.home, self.engine, declared=contracts)
+
     def require_surface(self) -> None:
         """Refuse a surface that has neither contracts nor reports of earlier runs.
 
@@ -82,6 +86,17 @@ class Workspace:
     def reports(self) -> Path:
         """The folder of this surface's reports."""
         return self.home / "reports" / self.surface
+
+
+@dataclass(frozen=True)
+class _OtherContracts(Workspace):
+    """A workspace whose contracts are not those of its folder."""
+
+    declared: Contracts = field(kw_only=True, hash=False, repr=False)
+
+    @cached_property
+    def contracts(self) -> Contracts:
+        return self.declared
 
 
 def surfaces_folder(given: Path | None = None) -> Path:

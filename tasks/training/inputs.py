@@ -12,7 +12,7 @@ guardrail or a policy the same models make another release. ``UNUSED`` names tho
 contracts' models and fails at a field that is in neither place.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -69,11 +69,25 @@ def model_inputs(contracts: Contracts, task: str) -> Plain:
     start = surface.training_for(task).start_from
     learned = dict.fromkeys((task, start.task) if start else (task,))
     return {
-        "outcomes": {name: _outcome(contracts, name) for name in _outcomes(contracts, learned)},
+        "outcomes": {name: outcome_inputs(contracts, name) for name in _outcomes(contracts, learned)},
         "learned": {name: _learned(contracts, name) for name in learned},
         "features": _plain(surface.features),
         "early_stop": surface.split.early_stop,
         "positives": surface.minimum.positives,
+    }
+
+
+def describe_recipe(contracts: Contracts, task: str, *, program: Sequence[object]) -> Plain:
+    """Say how a task's model is learned, whatever the data: the same recipe on other days has the same.
+
+    Parameters
+    ----------
+    program : the versions of what learns; lists and plain values.
+    """
+    return {
+        "contracts": model_inputs(contracts, task),
+        "split": contracts.surface.split.model_dump(mode="json"),
+        "program": list(program),
     }
 
 
@@ -97,7 +111,7 @@ def curve_inputs(contracts: Contracts) -> Plain:
     if surface.examination != "estimated":
         return inputs
     cadences = {name: task.cadence for name, task in tasks.items()}
-    outcomes = {name: _outcome(contracts, name) for name in tasks}
+    outcomes = {name: outcome_inputs(contracts, name) for name in tasks}
     return {**inputs, "outcomes": outcomes, "cadences": cadences, "split": _plain(surface.split)}
 
 
@@ -109,7 +123,7 @@ def _outcomes(contracts: Contracts, tasks: Mapping[str, None]) -> dict[str, None
     return found
 
 
-def _outcome(contracts: Contracts, task: str) -> Plain:
+def outcome_inputs(contracts: Contracts, task: str) -> Plain:
     """Return what a label means, without how it is learned."""
     return _plain(contracts.tasks.tasks[task], without={"family", "cadence", "loss_weight", "sampling"})
 

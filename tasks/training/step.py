@@ -12,13 +12,12 @@ What decides the model is digested first; a version made from the same inputs is
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 import lightgbm as lgb
-import numpy as np
 import pandas as pd
 
 from tasks.contracts import canonical_json, digest
@@ -31,24 +30,15 @@ from tasks.stores.registry import Registry
 from tasks.stores.reusable_part import ReusablePart
 from tasks.stores.runs import INPUTS, StepRun, read_evidence
 from tasks.stores.workspace import Workspace
-from tasks.training import debiasing, examination
-from tasks.training.draw_examples import TrainingRows, describe_sampling, draw_training_rows
-from tasks.training.encoding import encode
+from tasks.training import debiasing, examination, same_day
+from tasks.training.draw_examples import describe_sampling
 from tasks.training.fit import Callback, Fitted
-from tasks.training.inputs import RECIPE_TAG, model_inputs
+from tasks.training.inputs import RECIPE_TAG, describe_recipe, model_inputs
 from tasks.training.picture import importance_figure
 from tasks.training.rows import TREES, Recipe, TaskRows, log_labels, version_tags
-from tasks.training.search import Parameters, SearchResult
-from tasks.training.trainable import refuse_constant
-from tasks.training.trees import (
-    STARTS_FROM,
-    Start,
-    find_champion_model,
-    find_start,
-    grow_trees,
-    task_loss,
-    task_threads,
-)
+from tasks.training.search import Parameters
+from tasks.training.train_model import Chosen, TrainedModel, predict_rows, train_model
+from tasks.training.trees import STARTS_FROM, find_champion_model, task_loss
 from tasks.training.trials import run_search
 
 STEP: Final = "train"
@@ -67,17 +57,6 @@ class TrainResult:
     run_id: str
     reused: bool
     metrics: dict[str, float | int | None]
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """A fitted model with what it started and learned from, by which parameters, and how those were found."""
-
-    fitted: Fitted
-    start: Start | None
-    rows: TrainingRows
-    parameters: Mapping[str, float | int]
-    search: SearchResult | None
 
 
 def model_name(surface: str, task: str) -> str:
@@ -114,7 +93,19 @@ def run(
         Every label is the same, or a feature is not what the contract says.
     """
     rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
-    return train(rows if repeats is None else for_refit(rows, repeats), parent_run=parent_run)
+    if repeats is not None:
+        return train(for_refit(rows, repeats), parent_run=parent_run)
+    return train_and_compare(rows, parent_run=parent_run)
+
+
+def train_and_compare(rows: TaskRows, *, parent_run: str | None = None) -> TrainResult:
+    """Train on a task's rows; a recipe other than the champion's is compared with that one on the same days.
+
+    Raises as `run`.
+    """
+    trained = train(rows, parent_run=parent_run)
+    same_day.run(rows, _part(trained), parent_run=parent_run)
+    return trained
 
 
 def train(rows: TaskRows, *, parent_run: str | None = None) -> TrainResult:
@@ -134,10 +125,12 @@ def for_refit(rows: TaskRows, tested: int) -> TaskRows:
 
 
 def find(rows: TaskRows) -> TrainResult | None:
-    """Return what `train` would use again, if it is there; nothing is trained."""
+    """Return what `train_and_compare` would use again, if all of it is there; nothing is trained."""
     wanted = _wanted_part(rows, find_champion_model(rows))
     part = wanted.find()
-    return None if part is None else _result(wanted.registry, rows.task, part, reused=True)
+    if part is None or not same_day.is_done(rows, part):
+        return None
+    return _result(wanted.registry, rows.task, part, reused=True)
 
 
 def _wanted_part(rows: TaskRows, champion: Part | None) -> ReusablePart:
@@ -165,13 +158,8 @@ def _wanted_part(rows: TaskRows, champion: Part | None) -> ReusablePart:
 
 
 def _recipe(rows: TaskRows) -> dict[str, Any]:
-    """Say how a task's model is learned, whatever the data: the same recipe on other days has the same."""
-    contracts = rows.workspace.contracts
-    return {
-        "contracts": model_inputs(contracts, rows.task),
-        "split": contracts.surface.split.model_dump(mode="json"),
-        "program": [STEP, RECIPE, examination.RECIPE, lgb.__version__],
-    }
+    program = [STEP, RECIPE, examination.RECIPE, lgb.__version__]
+    return describe_recipe(rows.workspace.contracts, rows.task, program=program)
 
 
 def _make(
@@ -179,7 +167,7 @@ def _make(
 ) -> Part:
     """Train, measure, write down and register: in this order, so no version is without its evidence."""
     _log_sources(opened, rows)
-    trained = _train(rows, champion, opened, tags[INPUTS])
+    trained = train_model(rows, champion, partial(_choose_parameters, rows, opened, tags[INPUTS]))
     figures = None if rows.repeats else _figures(rows, trained)
     _log(opened, rows, trained, figures)
     part = registry.register_booster(
@@ -198,23 +186,7 @@ def _make(
     return part
 
 
-def _train(rows: TaskRows, champion: Part | None, opened: StepRun, inputs: str) -> _Trained:
-    start = find_start(rows, champion)
-    learned = draw_training_rows(rows, encoder=None if start is None else start.encoder)
-    if rows.repeats is not None:
-        counts = {**learned.counts, "held_out": 0}
-        learned = replace(learned, examples=learned.examples.without_fold(), counts=counts)
-    below = None if start is None else start.booster(learned.examples, threads=task_threads(rows))
-    train = partial(grow_trees, rows, learned.examples, start=below)
-    parameters, found = _choose_parameters(rows, train, opened, inputs)
-    fitted = train(parameters=parameters)
-    refuse_constant(rows.task, fitted.booster, split=any(fitted.splits.values()))
-    return _Trained(fitted, start, learned, parameters, found)
-
-
-def _choose_parameters(
-    rows: TaskRows, train: Callable[..., Fitted], opened: StepRun, inputs: str
-) -> tuple[Mapping[str, float | int], SearchResult | None]:
+def _choose_parameters(rows: TaskRows, opened: StepRun, inputs: str, train: Callable[..., Fitted]) -> Chosen:
     """Return the trees' parameters: a tested recipe's, the contract's, or what a search from there found."""
     if rows.repeats is not None:
         return rows.repeats.parameters, None
@@ -229,12 +201,9 @@ def _choose_parameters(
     return found.parameters, found
 
 
-def _figures(rows: TaskRows, trained: _Trained) -> TaskFigures:
+def _figures(rows: TaskRows, trained: TrainedModel) -> TaskFigures:
     table = rows.test
-    predicted = trained.fitted.booster.predict(
-        encode(trained.rows.encoder, table), num_threads=task_threads(rows) or 0
-    )
-    predictions = debiasing.predict_where_shown(rows, table, np.asarray(predicted, dtype=np.float64))
+    predictions = predict_rows(rows, table, trained.fitted.booster, trained.rows.encoder)
     return rows.measured(table, predictions, examination=debiasing.ranking_examination(rows, table))
 
 
@@ -254,7 +223,7 @@ def _log_sources(opened: StepRun, rows: TaskRows) -> None:
     opened.params(slices)
 
 
-def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigures | None) -> None:
+def _log(opened: StepRun, rows: TaskRows, trained: TrainedModel, figures: TaskFigures | None) -> None:
     """Write figures, pictures and evidence."""
     fitted = trained.fitted
     importances = {
@@ -283,6 +252,7 @@ def _log(opened: StepRun, rows: TaskRows, trained: _Trained, figures: TaskFigure
             search=None if trained.search is None else trained.search.summary(),
             importances=importances,
             test=figures,
+            recipe=json.loads(canonical_json(_recipe(rows))),
         )
     )
 
@@ -297,3 +267,7 @@ def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> Train
     test = read_evidence(registry.home, run_id, TrainingEvidence).test
     metrics = {} if test is None else dict(test.headline)
     return TrainResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)
+
+
+def _part(trained: TrainResult) -> Part:
+    return Part(trained.model, trained.version, trained.sha256)

@@ -120,17 +120,22 @@ def find_champion_model(rows: TaskRows) -> Part | None:
     same as-of, run again after its release was promoted, ends in the same model. So may one that learned from
     later days than these rows, as where they are of a factor that judges a slow task.
     """
-    champion = find_release(rows.workspace, CHAMPION) if rows.training.warm_start else None
-    if champion is None:
-        return None
-    parts = release_manifest(rows.workspace, resolve_tested_release(rows.workspace, champion)).parts
-    held = next((part for part in parts if part.role is Role.TASK and part.task == rows.task), None)
     registry = Registry(rows.workspace.home)
-    part = None if held is None else registry.part(held.name, held.version)
+    part = find_tested_model(rows) if rows.training.warm_start else None
     while part is not None and not _is_earlier(registry.tags(part), rows):
         before = registry.tags(part).get(STARTS_FROM)
         part = None if before is None else registry.part(part.name, int(before))
     return part
+
+
+def find_tested_model(rows: TaskRows) -> Part | None:
+    """Return the champion's model of the task, of refits what was tested; None where there is none."""
+    champion = find_release(rows.workspace, CHAMPION)
+    if champion is None:
+        return None
+    parts = release_manifest(rows.workspace, resolve_tested_release(rows.workspace, champion)).parts
+    held = next((part for part in parts if part.role is Role.TASK and part.task == rows.task), None)
+    return None if held is None else Registry(rows.workspace.home).part(held.name, held.version)
 
 
 def _is_earlier(tags: Mapping[str, str], rows: TaskRows) -> bool:

@@ -145,6 +145,20 @@ def test_a_sparse_task_that_started_from_a_dense_one_is_one_model_of_its_feature
     assert evidence["headline"]["calibration_ratio"] == pytest.approx(1, abs=0.6)
 
 
+def test_a_changed_recipe_stands_in_the_dossier_beside_the_champions_of_the_same_day(
+    second: Retrained,
+) -> None:
+    """Purchases start from clicks now: on the same days that is told from what newer days bring."""
+    (run,) = mini.step_runs(second.workspace, "same_day", task=BUY)
+    rows = {gate["subject"]: gate for gate in second.result.gates if "same_day" in gate["subject"]}
+    assert f"{BUY}.same_day_normalized_entropy_rise" in rows
+    assert {gate["evidence"] for name, gate in rows.items() if name.startswith(BUY)} == {run}
+    assert rows["same_day_champion"]["reason"].endswith(f"judged beside it as of the same day: {BUY}")
+    page = Path(second.result.dossier).read_text(encoding="utf-8")
+    assert f"{BUY}.same_day_normalized_entropy_rise" in page
+    assert run in page
+
+
 def test_a_task_that_cannot_be_trained_keeps_the_champions_model(second: Retrained) -> None:
     pins = releases.release_manifest(second.workspace, 2).pins
     assert {task: pins[f"{NAME}.task.{task}"] for task in (CLICK, BUY, HIDE)} == {CLICK: 2, BUY: 3, HIDE: 1}

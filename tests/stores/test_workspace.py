@@ -1,5 +1,6 @@
 """A workspace says where a surface's contracts, logs, tables and reports lie."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -80,3 +81,15 @@ def test_a_home_that_addresses_read_as_another_is_refused_at_once(tmp_path: Path
 @pytest.mark.parametrize("name", ["it's", 'say "x"', "a&b;c", "\u00fc \u00e9"])
 def test_other_names_of_a_home_are_taken(tmp_path: Path, name: str) -> None:
     assert Workspace.open("home_feed", surfaces=SURFACES, home=tmp_path / name).home == tmp_path / name
+
+
+def test_the_same_place_may_be_looked_at_under_other_contracts(workspace: Workspace) -> None:
+    shorter = workspace.contracts.surface.model_copy(update={"version": 99})
+    other = workspace.under(replace(workspace.contracts, surface=shorter))
+    assert other.contracts.surface.version == 99
+    assert (other.home, other.surfaces, other.reports) == (
+        workspace.home, workspace.surfaces, workspace.reports,
+    )  # fmt: skip
+    assert workspace.contracts.surface.version != 99
+    assert other != workspace
+    assert hash(other) == hash(workspace.under(workspace.contracts)), "contracts need no hash"

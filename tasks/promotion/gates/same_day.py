@@ -1,24 +1,28 @@
-"""What of a gain over the champion may be newer data alone: recipes compared, and the days between both.
+"""What of a gain over the champion may be newer data alone: recipes held against each other on the same days.
 
 ::
 
-    recipe          the same: what differs from the champion is data only
-                    another: the comparison credits the recipe with newer rows too, so it warns where the
-                             champion's are older
-    newer by        days between the newest rows that both learned from, task by task
+    the same recipe      what differs from the champion is data only, and the row says by how many days
+    another, compared    drop in AUC by request and rise in normalized entropy against the champion's recipe,
+                         trained as of the same instant: at most what the model gate allows
+    another, and not     the comparison with the champion credits the recipe with newer rows too, so the row
+                         warns where the champion's are older, and says why they were not compared
 
-No champion of the same day is trained (docs/decisions/0026-no-champion-is-trained-of-the-same-day.md).
+The training step compares (`tasks.training.same_day`); a task that the champion lends has its recipe.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from tasks.contracts.gates import ModelGate
+from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 
 _SUBJECT = "same_day_champion"
-_THRESHOLD = "the champion's recipe, or its rows no older"
+_THRESHOLD = "the champion's recipe, or its rows no older, or compared as of the same day"
+_AGAINST = "against the champion's recipe, trained as of the same day on the same labels"
 
 
 @dataclass(frozen=True)
@@ -31,16 +35,31 @@ class TaskRecipe:
 
 
 @dataclass(frozen=True)
+class SameDay:
+    """What the training step found of a recipe that changed: a comparison, or why there is none; its run."""
+
+    comparison: ChampionComparison | None
+    reason: str
+    run: str
+
+
+@dataclass(frozen=True)
 class RecipePair:
-    """A task's model in the release and in the champion."""
+    """A task's model in the release and in the champion, and how their recipes do on the same days."""
 
     ours: TaskRecipe
     champion: TaskRecipe
+    same_day: SameDay | None = None
 
     @property
     def newer_by(self) -> int:
         """Days between the newest rows of both."""
         return (self.ours.newest - self.champion.newest).days
+
+    @property
+    def compared(self) -> ChampionComparison | None:
+        """What the recipes' comparison says, where there is one."""
+        return None if self.same_day is None else self.same_day.comparison
 
 
 def judge_same_day(pairs: Sequence[RecipePair] | None, *, run: str) -> Verdict:
@@ -61,31 +80,75 @@ def judge_same_day(pairs: Sequence[RecipePair] | None, *, run: str) -> Verdict:
         reason = "no champion to compare with" if pairs is None else "no task in common with the champion"
         return Verdict("model", _SUBJECT, ALL, Outcome.NO_RULE, _THRESHOLD, None, reason, run)
     days = float(max(pair.newer_by for pair in pairs))
-    changed = [pair for pair in pairs if _differs(pair)]
-    unknown = [pair.ours.task for pair in pairs if _is_unknown(pair)]
-    outcome = Outcome.WARN if any(pair.newer_by > 0 for pair in changed) else Outcome.NO_RULE
+    warns = any(pair.newer_by > 0 for pair in pairs if _differs(pair) and pair.compared is None)
     return Verdict(
         gate="model",
         subject=_SUBJECT,
         segment=ALL,
-        outcome=outcome,
+        outcome=Outcome.WARN if warns else Outcome.NO_RULE,
         threshold=_THRESHOLD,
         observed=Estimate(days, days, days, len(pairs)),
-        reason=_reason(pairs, changed, unknown),
+        reason=_reason(pairs),
         evidence=run,
     )
 
 
-def _reason(pairs: Sequence[RecipePair], changed: Sequence[RecipePair], unknown: Sequence[str]) -> str:
+def judge_recipes(gate: ModelGate, pairs: Sequence[RecipePair] | None) -> Iterator[Verdict]:
+    """Judge each changed recipe against the champion's on the same days, by the bounds of the model gate."""
+    for pair in pairs or ():
+        if pair.same_day is not None and pair.same_day.comparison is not None and _differs(pair):
+            yield from _judge_recipe(gate, pair.same_day.comparison, run=pair.same_day.run)
+
+
+def _judge_recipe(gate: ModelGate, compared: ChampionComparison, *, run: str) -> Iterator[Verdict]:
+    by_request, rise = compared.auc_by_request_drop, compared.normalized_entropy_rise
+    inside = by_request is not None and by_request.known
+    losses = (
+        ("auc_by_request_drop", by_request, gate.auc_drop_max)
+        if inside
+        else ("auc_drop", compared.auc_drop, gate.auc_drop_max),
+        ("normalized_entropy_rise", rise, gate.normalized_entropy_rise_max),
+    )
+    for metric, loss, most in losses:
+        yield Verdict(
+            gate="model",
+            subject=f"{compared.task}.same_day_{metric}",
+            segment=ALL,
+            outcome=judge(loss, high=most),
+            threshold=f"<= {most:g}",
+            observed=loss,
+            reason=_AGAINST,
+            evidence=run,
+        )
+
+
+def _reason(pairs: Sequence[RecipePair]) -> str:
+    changed = [pair for pair in pairs if _differs(pair)]
+    unknown = [pair.ours.task for pair in pairs if _is_unknown(pair)]
     newer = max(pair.newer_by for pair in pairs)
     if changed:
-        said = ", ".join(f"{pair.ours.task} (rows newer by {pair.newer_by} days)" for pair in changed)
-        return f"another recipe than the champion's, and newer rows may be all of its gain: {said}"
+        return "; ".join(_explain_changed(changed))
     if unknown:
         return f"an earlier program kept no recipe of {', '.join(unknown)}; rows newer by {newer} days"
     if newer == 0 and all(pair.newer_by == 0 for pair in pairs):
         return "same recipe and equally new rows"
     return f"same recipe: what differs is data only, newer by {newer} days"
+
+
+def _explain_changed(changed: Sequence[RecipePair]) -> Iterator[str]:
+    """Name the tasks of another recipe: those that were compared, then those that were not, and why."""
+    compared = ", ".join(pair.ours.task for pair in changed if pair.compared is not None)
+    rest = [pair for pair in changed if pair.compared is None]
+    if compared:
+        yield f"another recipe than the champion's, judged beside it as of the same day: {compared}"
+    if rest:
+        named = ", ".join(f"{pair.ours.task} ({_explain_uncompared(pair)})" for pair in rest)
+        yield f"another recipe than the champion's, and newer rows may be all of its gain: {named}"
+
+
+def _explain_uncompared(pair: RecipePair) -> str:
+    newer = f"rows newer by {pair.newer_by} days"
+    return newer if pair.same_day is None else f"{newer}; not compared: {pair.same_day.reason}"
 
 
 def _differs(pair: RecipePair) -> bool:

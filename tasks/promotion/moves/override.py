@@ -23,10 +23,13 @@ _COMPARISONS: Final = (
     "auc_drop",
     "auc_by_request_drop",
     "normalized_entropy_rise",
+    "same_day_auc_drop",
+    "same_day_auc_by_request_drop",
+    "same_day_normalized_entropy_rise",
     "refit",
     "refit_shift",
 )
-"""Of the model gate: how a subject ends that is compared with the champion or with what was tested."""
+"""Of the model gate: how a subject ends that is compared with the champion, its recipe or what was tested."""
 
 
 @dataclass(frozen=True)

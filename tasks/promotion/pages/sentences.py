@@ -186,12 +186,24 @@ def _say_order(did: str, auc: float) -> str:
     )
 
 
-def _say_lost_order(did: str, drop: float) -> str:
+def _say_lost_order(did: str, drop: float, *, than: str = "the champion") -> str:
     how = "better" if drop < 0 else "less well"
     by = f"by {format_number(abs(drop))} of AUC"
-    return f"it tells candidates where people {did} from others {how} than the champion, {by}"
+    return f"it tells candidates where people {did} from others {how} than {than}, {by}"
 
 
+def _say_lost_order_of_the_day(did: str, drop: float) -> str:
+    return _say_lost_order(did, drop, than=_SAME_DAY)
+
+
+def _say_rise(did: str, rise: float, *, than: str = "the champion's") -> str:
+    return (
+        f"predicting whether people {did}, its error over a constant's is "
+        f"{format_number(abs(rise))} {'more' if rise > 0 else 'less'} than {than}"
+    )
+
+
+_SAME_DAY: Final = "the champion's recipe learned from the same days"
 _MODEL: Final[Mapping[str, Callable[[str, float], str]]] = {
     "auc": _say_order,
     "auc_by_request": _say_order,
@@ -200,10 +212,10 @@ _MODEL: Final[Mapping[str, Callable[[str, float], str]]] = {
     "normalized_entropy": lambda did, error: (
         f"predicting whether people {did}, it errs {format_share(error)} as much as a constant"
     ),
-    "normalized_entropy_rise": lambda did, rise: (
-        f"predicting whether people {did}, its error over a constant's is "
-        f"{format_number(abs(rise))} {'more' if rise > 0 else 'less'} than the champion's"
-    ),
+    "normalized_entropy_rise": _say_rise,
+    "same_day_auc_drop": _say_lost_order_of_the_day,
+    "same_day_auc_by_request_drop": _say_lost_order_of_the_day,
+    "same_day_normalized_entropy_rise": lambda did, rise: _say_rise(did, rise, than=f"that of {_SAME_DAY}"),
 }
 _SIGNS: Final[Mapping[str, str]] = {
     ">=": "at least {} is asked for",

@@ -2,10 +2,18 @@
 
 from datetime import date, timedelta
 
-from tasks.evaluation.verdicts import Outcome
-from tasks.promotion.gates.same_day import RecipePair, TaskRecipe, judge_same_day
+import pytest
+
+from tasks.contracts.gates import ModelGate
+from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
+from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe, judge_recipes, judge_same_day
 
 DAY = date(2026, 5, 1)
+EQUAL = Estimate(0.0, -0.001, 0.001, 900)
+BETTER = Estimate(-0.03, -0.04, -0.02, 900)
+LOST = Estimate(0.03, 0.02, 0.04, 900)
+VAGUE = Estimate(0.003, -0.02, 0.026, 40)
 
 
 def _pair(task: str, ours: str | None, theirs: str | None, *, newer: int) -> RecipePair:
@@ -47,3 +55,67 @@ def test_a_model_that_both_serve_has_one_recipe_even_where_nobody_kept_it() -> N
 def test_without_a_champion_or_a_common_task_there_is_nothing_to_compare() -> None:
     assert judge_same_day(None, run="r").reason == "no champion to compare with"
     assert judge_same_day([], run="r").reason == "no task in common with the champion"
+
+
+def _compared(
+    drop: Estimate | None = EQUAL, rise: Estimate = EQUAL, *, pooled: Estimate = EQUAL, newer: int = 7
+) -> RecipePair:
+    found = ChampionComparison(
+        task="click", auc_drop=pooled, normalized_entropy_rise=rise, auc_by_request_drop=drop
+    )
+    pair = _pair("click", "new", "old", newer=newer)
+    return RecipePair(pair.ours, pair.champion, SameDay(found, "", "same-day run"))
+
+
+def _judged(*pairs: RecipePair) -> dict[str, Verdict]:
+    return {verdict.subject: verdict for verdict in judge_recipes(ModelGate(), pairs)}
+
+
+@pytest.mark.parametrize(
+    ("loss", "outcome"),
+    [
+        (BETTER, Outcome.PASS),
+        (EQUAL, Outcome.PASS),
+        (LOST, Outcome.BLOCK),
+        (VAGUE, Outcome.CANNOT_TELL),
+        (UNKNOWN_ESTIMATE, Outcome.CANNOT_TELL),
+    ],
+    ids=["better", "no worse", "worse", "an interval over the bound", "too few users"],
+)
+def test_a_changed_recipe_is_judged_by_the_bounds_of_the_model_gate(loss: Estimate, outcome: Outcome) -> None:
+    error = _judged(_compared(rise=loss))["click.same_day_normalized_entropy_rise"]
+    assert (error.outcome, error.threshold, error.observed) == (outcome, "<= 0.01", loss)
+    assert error.evidence == "same-day run"
+    order = _judged(_compared(loss, pooled=loss))
+    (drop,) = (verdict for name, verdict in order.items() if "auc" in name)
+    assert (drop.outcome, drop.threshold) == (outcome, "<= 0.005")
+
+
+@pytest.mark.parametrize(
+    "inside", [None, UNKNOWN_ESTIMATE], ids=["request-level", "too few pairs inside requests"]
+)
+def test_where_pairs_inside_requests_cannot_tell_all_rows_do(inside: Estimate | None) -> None:
+    verdicts = _judged(_compared(inside, pooled=LOST))
+    assert verdicts["click.same_day_auc_drop"].outcome is Outcome.BLOCK
+    assert "click.same_day_auc_by_request_drop" not in verdicts
+
+
+def test_a_compared_recipe_is_named_by_the_row_and_newer_rows_are_no_doubt_about_it() -> None:
+    row = judge_same_day([_compared(), _pair("hide", "b", "b", newer=7)], run="r")
+    assert row.outcome is Outcome.NO_RULE
+    assert row.reason == "another recipe than the champion's, judged beside it as of the same day: click"
+
+
+def test_what_was_not_compared_warns_and_says_why_beside_what_was() -> None:
+    hide = _pair("hide", "new", "old", newer=7)
+    hide = RecipePair(hide.ours, hide.champion, SameDay(None, "the log no longer has price", "run"))
+    row = judge_same_day([_compared(), hide], run="r")
+    assert row.outcome is Outcome.WARN
+    assert row.reason.endswith("hide (rows newer by 7 days; not compared: the log no longer has price)")
+    assert ": click; another" in row.reason
+    assert list(_judged(hide)) == []
+
+
+def test_the_same_recipe_and_no_champion_are_judged_by_no_bound() -> None:
+    assert _judged(_pair("click", "a", "a", newer=7)) == {}
+    assert list(judge_recipes(ModelGate(), None)) == []

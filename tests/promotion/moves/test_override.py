@@ -43,6 +43,12 @@ def test_each_verdict_that_holds_is_named_and_what_passes_is_not() -> None:
     assert lifted.verdicts == ("decision block: buy_rate 2 [1.5, 2.5], allowed <= 1",)
 
 
+@pytest.mark.parametrize("metric", ["auc_drop", "auc_by_request_drop", "normalized_entropy_rise"])
+def test_a_comparison_with_the_champions_recipe_is_one_to_lift_as_that_with_the_champion(metric: str) -> None:
+    lifted = lift(verdict("model", f"buy.{metric}"), verdict("model", f"buy.same_day_{metric}"))
+    assert len(lifted.verdicts) == 2
+
+
 def test_what_cannot_be_told_is_lifted_where_the_surface_lets_it_hold() -> None:
     untold = verdict("decision", "buy_rate", Outcome.CANNOT_TELL)
     assert len(lift(untold, cannot_tell="hold").verdicts) == 1
@@ -61,6 +67,7 @@ def test_what_cannot_be_told_is_lifted_where_the_surface_lets_it_hold() -> None:
         ("decision", "report_rate"),  # a safety task
         ("decision", "component_share:report"),
         ("model", "report.auc_drop"),
+        ("model", "report.same_day_auc_drop"),
         ("model", "buy.auc"),  # too good to be true, or no better than a constant
         ("model", "buy.auc_by_request of price alone"),
         ("model", "buy.normalized_entropy"),

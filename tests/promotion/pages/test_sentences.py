@@ -142,6 +142,30 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             ),
         ),
         (
+            verdict(
+                "model", "click.same_day_auc_drop", Outcome.BLOCK, 0.02, 0.01, 0.03, threshold="<= 0.005"
+            ),
+            (
+                "It tells candidates where people opened it from others less well than the champion's recipe learned "
+                "from the same days, by 0.02 of AUC; at most 0.005 is allowed."
+            ),
+        ),
+        (
+            verdict(
+                "model",
+                "click.same_day_normalized_entropy_rise",
+                Outcome.PASS,
+                -0.02,
+                -0.03,
+                -0.01,
+                threshold="<= 0.01",
+            ),
+            (
+                "Predicting whether people opened it, its error over a constant's is 0.02 less than that of the "
+                "champion's recipe learned from the same days; at most 0.01 is allowed."
+            ),
+        ),
+        (
             verdict("model", "click.normalized_entropy", Outcome.BLOCK, 1.02, 1.01, 1.03, threshold="< 1"),
             "Predicting whether people opened it, it errs 102% as much as a constant; less than 100% is allowed.",
         ),

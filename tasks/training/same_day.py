@@ -1,0 +1,238 @@
+"""A changed recipe beside the champion's, both trained on the same snapshot: newer data alone is no merit.
+
+::
+
+    the recipe of the task's model = that of the champion's    nothing is trained: data alone differs
+    another, of the same outcome      champion's recipe -> a second model of the same days, never registered
+                                      test rows, scored by both -> what the new recipe loses (paired.py)
+    anything else                     the evidence says why they are not compared
+
+Both scores become probabilities by the same simple map, each fitted on its own calibrate days, so that
+neither has a calibrator's care over the other. What was compared is found again by the model and the recipe.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from tasks.columns import REQUEST_ID, USER_ID
+from tasks.contracts import digest
+from tasks.contracts.head_plan import head_plan
+from tasks.errors import ContractError, DataError, StoreError
+from tasks.evaluation.evidence import Days, PinnedModel, TrainingEvidence
+from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, normalized_entropy_rise
+from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.evaluation.same_day_evidence import SameDayEvidence
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+from tasks.ranking.features import FeatureEncoder
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
+from tasks.stores.workspace import format_instant
+from tasks.training.inputs import RECIPE_TAG
+from tasks.training.kept_recipe import Kept, find_recipe, restore_recipe
+from tasks.training.rows import TaskRows, log_labels, read_labels
+from tasks.training.score_line import fit_score_line
+from tasks.training.train_model import predict_rows, train_model
+from tasks.training.trees import find_champion_model, find_tested_model, read_model
+
+_LOG = logging.getLogger("equipoise")
+Floats = npt.NDArray[np.float64]
+
+STEP: Final = "same_day"
+RECIPE: Final = 1
+"""Raised whenever the same models would be compared otherwise."""
+_SAME_HEAD: Final = ("kind", "level", "parent")
+"""What two heads must have in common for their predictions to be of one thing."""
+
+
+@dataclass(frozen=True)
+class _Other:
+    """A task's model, and the champion's model of another recipe."""
+
+    model: Part
+    champion: Part
+    recipe: str
+
+    def key(self, rows: TaskRows) -> StepKey:
+        """Return what the comparison is found by."""
+        decides = [STEP, RECIPE, self.model.name, self.model.version, self.model.sha256, self.recipe]
+        workspace = rows.workspace
+        return StepKey(workspace.home, workspace.surface, STEP, digest(decides), rows.task)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What a model says of the test rows: scores, and probabilities where its calibrate days allow them."""
+
+    scores: Floats
+    probabilities: Floats | None
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What the evidence holds of a comparison; see `SameDayEvidence`."""
+
+    slices: dict[str, Days] | None = None
+    rounds: int | None = None
+    rows: int = 0
+    comparison: ChampionComparison | None = None
+    reason: str = ""
+
+
+def run(rows: TaskRows, model: Part, *, parent_run: str | None = None) -> str | None:
+    """Compare a task's model with the champion's recipe of the same day.
+
+    Parameters
+    ----------
+    rows : what the model was trained on.
+    parent_run : the MLflow run that this one belongs under.
+
+    Returns
+    -------
+    The run that holds the evidence; None where there is no champion, or its recipe is the same or unknown.
+    """
+    other = _find_other(rows, model)
+    if other is None:
+        return None
+    key = other.key(rows)
+    done = finished_run(key)
+    if done is not None:
+        return done
+    tags = {
+        "as_of": format_instant(rows.snapshot.as_of),
+        "snapshot": rows.snapshot.id,
+        "model": model.version,
+        "recipe": other.recipe,
+    }
+    with step_run(key, parent_run=parent_run, tags=tags) as opened:
+        log_labels(opened, rows.snapshot, context="same day")
+        opened.evidence(_compare(rows, other))
+        return opened.run_id
+
+
+def is_done(rows: TaskRows, model: Part) -> bool:
+    """Whether nothing is left for `run` to do."""
+    other = _find_other(rows, model)
+    return other is None or finished_run(other.key(rows)) is not None
+
+
+def _find_other(rows: TaskRows, model: Part) -> _Other | None:
+    champion = find_tested_model(rows)
+    if champion is None or champion == model:
+        return None
+    registry = Registry(rows.workspace.home)
+    ours, theirs = (registry.tags(part).get(RECIPE_TAG) for part in (model, champion))
+    if ours is None or theirs is None or ours == theirs:
+        return None
+    return _Other(model, champion, theirs)
+
+
+def _compare(rows: TaskRows, other: _Other) -> SameDayEvidence:
+    model = other.model
+    try:
+        measured = _measure(rows, other)
+    except (DataError, ContractError) as error:
+        _LOG.warning("train: %s is not compared with the champion's recipe: %s", rows.task, error)
+        measured = _Measured(reason=str(error))
+    return SameDayEvidence(
+        surface=rows.workspace.surface,
+        task=rows.task,
+        as_of=format_instant(rows.snapshot.as_of),
+        snapshot=rows.snapshot.id,
+        model=PinnedModel(name=model.name, version=model.version, sha256=model.sha256),
+        recipe=other.recipe,
+        **vars(measured),
+    )
+
+
+def _measure(rows: TaskRows, other: _Other) -> _Measured:
+    """Train by the champion's recipe and compare both models on the test rows.
+
+    Raises
+    ------
+    DataError, ContractError
+        They cannot be compared, and why.
+    """
+    ours, theirs = (_read_training(rows, part) for part in (other.model, other.champion))
+    reference = _under_recipe(rows, find_recipe(ours, theirs, tagged=other.recipe))
+    trained = train_model(reference, find_champion_model(reference), lambda _: (theirs.trees, None))
+    files = Registry(rows.workspace.home).files(other.model)
+    new = _score(rows, *read_model(files))
+    old = _score(reference, trained.fitted.booster, trained.rows.encoder)
+    days = {
+        "train": reference.slices.train,
+        "calibrate": reference.slices.calibrate,
+        "test": rows.slices.test,
+    }
+    return _Measured(
+        slices={name: (of.first, of.last) for name, of in days.items()},
+        rounds=trained.fitted.rounds,
+        rows=len(rows.test),
+        comparison=_hold_against(rows, new, old),
+    )
+
+
+def _read_training(rows: TaskRows, part: Part) -> TrainingEvidence:
+    registry = Registry(rows.workspace.home)
+    try:
+        return read_evidence(registry.home, registry.run_id(part), TrainingEvidence)
+    except StoreError as error:
+        raise DataError(f"the evidence of {part} cannot be read: {error}") from error
+
+
+def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
+    """Return the rows that the champion's recipe learns from, of the same snapshot and test days.
+
+    Raises
+    ------
+    DataError
+        The snapshot, or what is predicted, is another than the recipe's; or too few days are left.
+    """
+    workspace, task = rows.workspace, rows.task
+    restored = restore_recipe(workspace.contracts, task, recipe)
+    asked, as_of = workspace.under(restored), rows.snapshot.as_of
+    reference = TaskRows.open(asked, task=task, as_of=as_of, snapshot=rows.snapshot.id)
+    for one in (rows, reference):
+        if one.kind != "binary":
+            raise DataError(f"a {one.kind} head has no order of outcomes to compare")
+    mine, other = (head_plan(of, task) for of in (workspace.contracts, restored))
+    if any(mine[name] != other[name] for name in _SAME_HEAD):
+        raise DataError("the champion's model predicts another event, or on other rows")
+    logged = rows.snapshot.schema().names
+    if gone := [name for name in reference.features if name not in logged]:
+        raise DataError(f"the log no longer has the champion's {', '.join(gone)}")
+    return reference
+
+
+def _score(rows: TaskRows, booster: lgb.Booster, encoder: FeatureEncoder) -> _Scored:
+    """Score the test rows where they stood, and map the scores by the calibrate days."""
+    days = rows.read(rows.slices.calibrate)
+    line = fit_score_line(predict_rows(rows, days, booster, encoder), read_labels(days, rows.task))
+    scores = predict_rows(rows, rows.test, booster, encoder)
+    return _Scored(scores, None if line is None else line.apply(scores))
+
+
+def _hold_against(rows: TaskRows, new: _Scored, old: _Scored) -> ChampionComparison:
+    """Say what the new model loses against the old recipe's on the shared test rows."""
+    table = rows.test
+    frame = table.select([USER_ID, REQUEST_ID]).to_pandas()
+
+    def paired(before: Floats, after: Floats) -> PairedRows:
+        return PairedRows(read_labels(table, rows.task), before, after, frame[USER_ID], frame[REQUEST_ID])
+
+    scores = paired(old.scores, new.scores)
+    rise: Estimate = UNKNOWN_ESTIMATE
+    if old.probabilities is not None and new.probabilities is not None:
+        (rise,) = normalized_entropy_rise(paired(old.probabilities, new.probabilities))
+    by_request = None if rows.spec.level == "request" else auc_by_request_drop(scores)[0]
+    return ChampionComparison(
+        task=rows.task,
+        auc_drop=auc_drop(scores),
+        normalized_entropy_rise=rise,
+        auc_by_request_drop=by_request,
+    )

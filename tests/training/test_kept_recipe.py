@@ -1,0 +1,141 @@
+"""A kept recipe, put back into contracts, learns a task as it was learned then; on other labels it is refused."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tasks.contracts import Contracts, canonical_json, digest
+from tasks.contracts.tasks import TasksSpec
+from tasks.errors import DataError
+from tasks.evaluation.evidence import TrainingEvidence
+from tasks.training.inputs import describe_recipe, model_inputs
+from tasks.training.kept_recipe import find_recipe, restore_recipe
+from tests.evaluation import written
+from tests.training.test_inputs import CONTRACTS, DAY, DENSER, EDITS, TASK, edited
+
+_NO_CONTRACT = (".quantile", ".tweedie_power", ".learning_rate", "_fraction")
+"""Edits that no file could hold: without the objective that they go with, or out of their range."""
+LEARNED = [
+    (path, value)
+    for _, path, value in EDITS
+    if (
+        not path.endswith(_NO_CONTRACT)
+        and path.startswith(("surface.features", "surface.lightgbm", "surface.training", "surface.minimum"))
+    )
+    or path.endswith((".loss_weight", ".sampling.negatives", ".sampling.by", ".early_stop"))
+]
+"""Edits of how the task is learned; the others are of what its outcome means, or of the examination curve."""
+
+
+def kept(contracts: Contracts, task: str = TASK, *, program: str = "4.7") -> dict[str, Any]:
+    """Return a recipe as evidence gives it back."""
+    content: dict[str, Any] = json.loads(canonical_json(describe_recipe(contracts, task, program=[program])))
+    return content
+
+
+def without_search(contracts: Contracts) -> dict[str, Any]:
+    """Return what decides a model, but for the search: what it found is repeated, not searched anew."""
+    inputs = model_inputs(contracts, TASK)
+    for learned in inputs["learned"].values():
+        learned["training"].pop("search", None)
+    return json.loads(canonical_json(inputs))
+
+
+@pytest.mark.parametrize(("path", "value"), LEARNED, ids=[path for path, _ in LEARNED])
+def test_whatever_was_learned_otherwise_is_learned_so_again(path: str, value: Any) -> None:
+    before = edited(CONTRACTS, path, value)
+    assert without_search(restore_recipe(CONTRACTS, TASK, kept(before))) == without_search(before)
+
+
+def test_the_lengths_of_its_slices_come_back_and_the_test_days_stay() -> None:
+    before = edited(edited(CONTRACTS, "surface.split.train", 9 * DAY), "surface.split.test", 3 * DAY)
+    split = restore_recipe(CONTRACTS, TASK, kept(before)).surface.split
+    assert (split.train, split.test) == (9 * DAY, CONTRACTS.surface.split.test)
+
+
+def test_what_the_recipe_says_nothing_of_stays() -> None:
+    before = edited(CONTRACTS, f"surface.lightgbm.{TASK}.num_leaves", 3)
+    restored = restore_recipe(CONTRACTS, TASK, kept(before))
+    assert restored.utility is CONTRACTS.utility
+    assert restored.surface.gates == CONTRACTS.surface.gates
+    others = CONTRACTS.tasks.tasks.keys() - {TASK, DENSER}
+    assert {restored.tasks.tasks[name] is CONTRACTS.tasks.tasks[name] for name in others} == {True}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (f"tasks.tasks.{TASK}.positive.within", 3 * DAY, TASK),
+        (f"tasks.tasks.{TASK}.maturity", 9 * DAY, TASK),
+        (f"tasks.tasks.{DENSER}.positive.event", ("tap",), DENSER),
+    ],
+    ids=["its window", "when it is known", "the event of what it starts from"],
+)
+def test_a_recipe_of_another_outcome_is_refused_and_named(path: str, value: Any, named: str) -> None:
+    with pytest.raises(DataError, match=rf"the champion's {named} has another outcome definition"):
+        restore_recipe(CONTRACTS, TASK, kept(edited(CONTRACTS, path, value)))
+
+
+def test_a_denser_task_that_is_gone_is_no_outcome_of_these_labels() -> None:
+    tasks = {name: spec for name, spec in CONTRACTS.tasks.tasks.items() if name != DENSER}
+    left = replace(CONTRACTS, tasks=TasksSpec.model_construct(**{**dict(CONTRACTS.tasks), "tasks": tasks}))
+    with pytest.raises(DataError, match=f"{DENSER} has another outcome definition"):
+        restore_recipe(left, TASK, kept(CONTRACTS))
+
+
+def test_another_examination_curve_is_refused() -> None:
+    before = edited(CONTRACTS, "surface.examination.by_position", (1.0, 0.25))
+    with pytest.raises(DataError, match="another examination curve"):
+        restore_recipe(CONTRACTS, TASK, kept(before))
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [{}, {"contracts": 1}, kept(CONTRACTS) | {"split": {"train": "a while"}}, kept(CONTRACTS) | {"more": 1}],
+    ids=["empty", "of another type", "no duration", "an unknown part"],
+)
+def test_a_recipe_that_cannot_be_read_says_where(torn: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"this program cannot read the champion's recipe \(\w+"):
+        restore_recipe(CONTRACTS, TASK, torn)
+
+
+def evidence(recipe: dict[str, Any] | None) -> TrainingEvidence:
+    document: TrainingEvidence = written.document("training")
+    return document.model_copy(update={"recipe": recipe})
+
+
+def test_a_kept_recipe_is_found_by_the_digest_of_its_tag() -> None:
+    ours, theirs = kept(CONTRACTS), kept(edited(CONTRACTS, f"surface.lightgbm.{TASK}.num_leaves", 3))
+    assert find_recipe(evidence(ours), evidence(theirs), tagged=digest(theirs)) == theirs
+
+
+@pytest.mark.parametrize(
+    ("theirs", "tagged", "why"),
+    [
+        (None, digest(kept(CONTRACTS)), "an earlier program kept the digest"),
+        (kept(CONTRACTS), "0" * 64, "is not the one that its version's tag"),
+        (kept(CONTRACTS, program="4.6"), digest(kept(CONTRACTS, program="4.6")), "only this program or LightGBM"),
+    ],
+    ids=["not kept", "a tag that somebody set", "another program"],
+)  # fmt: skip
+def test_what_cannot_be_learned_by_again_says_why(
+    theirs: dict[str, Any] | None, tagged: str, why: str
+) -> None:
+    with pytest.raises(DataError, match=why):
+        find_recipe(evidence(kept(CONTRACTS)), evidence(theirs), tagged=tagged)
+
+
+def test_a_recipe_survives_the_json_of_its_evidence() -> None:
+    recipe = kept(edited(CONTRACTS, f"surface.training.{TASK}.weights.half_life", timedelta(hours=36)))
+    again = TrainingEvidence.read(json.dumps(evidence(recipe).to_json()), where="Run r1")
+    assert again.recipe is not None
+    assert digest(again.recipe) == digest(recipe)
+
+
+def test_evidence_of_an_earlier_program_has_none_and_is_written_as_it_was() -> None:
+    document = written.document("training")
+    assert document.recipe is None
+    assert "recipe" not in document.to_json()

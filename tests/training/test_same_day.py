@@ -1,0 +1,295 @@
+"""Newer data hides a worse recipe from the comparison with the champion, and not from that of the same day.
+
+::
+
+    days 0 to 12    people clicked what was cheap: all that the champion learned from
+    days 13 to 45   they click what is dear: what is learned, calibrated and tested after the champion
+    worse           the champion's recipe without the price, and shallow
+
+The champion orders the newest days the wrong way round, so that whatever is trained on them beats it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.calibration import step as calibrate
+from tasks.columns import REQUEST_ID, SHOWN_AT, USER_ID
+from tasks.contracts import digest
+from tasks.contracts.gates import ModelGate
+from tasks.evaluation.paired import PairedRows, auc_by_request_drop
+from tasks.evaluation.same_day_evidence import SameDayEvidence
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.labels import build as labels
+from tasks.labels.store import LabelStore
+from tasks.promotion.gates.same_day import judge_recipes, judge_same_day
+from tasks.promotion.provenance import read_recipes
+from tasks.release import step as release
+from tasks.release.trained import Trained
+from tasks.stores import releases
+from tasks.stores.audit import Entry, Kind
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import newest_run, read_evidence
+from tasks.stores.tracking import PatientClient
+from tasks.stores.workspace import Workspace
+from tasks.training import same_day
+from tasks.training import step as train
+from tasks.training.inputs import RECIPE_TAG
+from tasks.training.rows import TaskRows, read_labels
+from tasks.training.train_model import predict_rows
+from tasks.training.trees import read_model
+from tests.feeds import small_feed
+from tests.feeds.small_feed import AS_OF, CLICKS_AND_PURCHASES, FIRST, NAME, SURFACE
+from tests.stores.mlflow_home import new_home
+from tests.stores.plain_evidence import read_plain
+
+CLICK, BUY = "click_1d", "buy_2d"
+TURNS = FIRST + timedelta(days=13)
+FIRST_AS_OF = AS_OF - timedelta(days=13)
+UTILITY = small_feed.UTILITY.replace(", back_2d: -5.0", "").replace("back_2d_rate", "buy_2d_rate")
+WORSE = SURFACE.replace("[price, age]", "[age]").replace("num_leaves: 7", "num_leaves: 4")
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home whose champion is of days ago, and what was trained beside it under a worse recipe."""
+
+    workspace: Workspace
+    worse: Workspace
+    snapshot: str
+    first: Part
+    model: Part
+
+    def rows(self, workspace: Workspace) -> TaskRows:
+        return TaskRows.open(workspace, task=CLICK, as_of=AS_OF, snapshot=self.snapshot)
+
+    @property
+    def comparisons(self) -> list[str]:
+        """The runs that compared recipes."""
+        client = Registry(self.workspace.home).client
+        experiment = client.get_experiment_by_name(NAME).experiment_id
+        found = client.search_runs([experiment], f"tags.step = '{same_day.STEP}'")
+        return [run.info.run_id for run in found]
+
+    @property
+    def models(self) -> int:
+        return len(Registry(self.workspace.home).versions(self.model.name))
+
+
+def turn_the_days_before(instant: datetime, logs: Path) -> None:
+    """Let what was dear be cheap before an instant, and the outcomes be what they were."""
+    file = logs / NAME / "impressions" / "a.parquet"
+    table = pq.read_table(file)
+    before = pc.less(table.column(SHOWN_AT), pa.scalar(instant))
+    price = pc.if_else(before, pc.subtract(1.0, table.column("price")), table.column("price"))
+    pq.write_table(table.set_column(table.schema.get_field_index("price"), "price", price), file)
+
+
+def under(folder: Path, home: Path, surface: str, **changed: str) -> Workspace:
+    files = {"surface": surface, "tasks": CLICKS_AND_PURCHASES, "utility": UTILITY, **changed}
+    return Workspace.open(NAME, surfaces=small_feed.write_contracts(folder, **files), home=home)
+
+
+def published(workspace: Workspace, as_of: datetime) -> str:
+    snapshot = labels.run(workspace, as_of=as_of).snapshot
+    LabelStore(workspace.home, NAME).publish(snapshot, report="report.html", severity="none")
+    return snapshot
+
+
+def trained(workspace: Workspace, task: str, as_of: datetime, snapshot: str) -> Trained:
+    model = train.run(workspace, task=task, as_of=as_of, snapshot=snapshot)
+    fitted = calibrate.run(workspace, task=task, as_of=as_of, snapshot=snapshot, model_version=model.version)
+    return Trained(task, model.version, fitted.version)
+
+
+def lead(workspace: Workspace, version: int) -> None:
+    entry = Entry(Kind.PROMOTE, "ana", version, None, "the first champion", "of no evidence")
+    releases.alias_moves(workspace).add(lambda entries, aliases: None if entries else entry)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    folder = tmp_path_factory.mktemp("same_day")
+    small_feed.write_logs(folder / "home/logs")
+    turn_the_days_before(TURNS, folder / "home/logs")
+    workspace = under(folder / "surfaces", new_home(folder / "home"), SURFACE)
+    snapshot = published(workspace, FIRST_AS_OF)
+    parts = [trained(workspace, task, FIRST_AS_OF, snapshot) for task in (CLICK, BUY)]
+    release.run(workspace, as_of=FIRST_AS_OF, snapshot=snapshot, parts=parts)
+    lead(workspace, 1)
+    worse = under(folder / "worse", workspace.home, WORSE)
+    snapshot = published(worse, AS_OF)
+    clicks = trained(worse, CLICK, AS_OF, snapshot)
+    release.run(worse, as_of=AS_OF, snapshot=snapshot, parts=[clicks])
+    registry, name = Registry(workspace.home), train.model_name(NAME, CLICK)
+    first, model = (registry.part(name, version) for version in (1, clicks.model_version))
+    return Home(workspace, worse, snapshot, first, model)
+
+
+def found(home: Home, model: Part) -> SameDayEvidence:
+    run = newest_run(home.workspace.home, NAME, step=same_day.STEP, model=model.version)
+    assert run is not None
+    return read_evidence(home.workspace.home, run, SameDayEvidence)
+
+
+def judged(home: Home) -> dict[str, Verdict]:
+    pairs = read_recipes(home.worse, 2, champion=1)
+    verdicts = [judge_same_day(pairs, run="release"), *judge_recipes(ModelGate(), pairs)]
+    return {verdict.subject: verdict for verdict in verdicts}
+
+
+def test_newer_data_lets_a_worse_recipe_win_against_the_champion(home: Home) -> None:
+    rows, registry = home.rows(home.workspace), Registry(home.workspace.home)
+    table = rows.test
+    old, new = (
+        predict_rows(rows, table, *read_model(registry.files(part))) for part in (home.first, home.model)
+    )
+    users, requests = (table.column(name).to_pylist() for name in (USER_ID, REQUEST_ID))
+    (drop,) = auc_by_request_drop(PairedRows(read_labels(table, CLICK), old, new, users, requests))
+    assert drop.high < 0
+
+
+def test_against_the_champions_recipe_of_the_same_day_it_is_held(home: Home) -> None:
+    verdicts = judged(home)
+    order, error = (
+        verdicts[f"{CLICK}.same_day_{metric}"]
+        for metric in ("auc_by_request_drop", "normalized_entropy_rise")
+    )
+    assert (order.outcome, error.outcome) == (Outcome.BLOCK, Outcome.BLOCK)
+    assert order.observed is not None
+    assert order.observed.low > 0.05, "the price tells most of what is clicked"
+    assert {order.evidence, error.evidence} <= {*home.comparisons}
+    row = verdicts["same_day_champion"]
+    assert (row.outcome, row.evidence) == (Outcome.NO_RULE, "release")
+    assert row.reason.endswith(f"judged beside it as of the same day: {CLICK}")
+
+
+def test_the_evidence_says_what_was_trained_and_on_which_days(home: Home) -> None:
+    evidence, rows = found(home, home.model), home.rows(home.worse)
+    assert (evidence.task, evidence.model.version, evidence.reason) == (CLICK, home.model.version, "")
+    assert evidence.recipe == Registry(home.workspace.home).tags(home.first)[RECIPE_TAG]
+    assert evidence.rows == len(rows.test)
+    assert evidence.slices is not None
+    assert evidence.slices["test"] == (rows.slices.test.first, rows.slices.test.last)
+    assert (evidence.rounds or 0) > 5
+
+
+def test_what_was_trained_to_compare_is_registered_nowhere(home: Home) -> None:
+    versions = Registry(home.workspace.home).versions(home.model.name)
+    assert {home.first, home.model} <= {*versions}
+    runs = {Registry(home.workspace.home).run_id(part) for part in versions}
+    assert not runs & {*home.comparisons}
+
+
+def test_a_model_keeps_the_recipe_that_its_tag_is_the_digest_of(home: Home) -> None:
+    registry = Registry(home.workspace.home)
+    for part in (home.first, home.model):
+        kept = read_plain(home.workspace.home, registry.run_id(part))["recipe"]
+        assert digest(kept) == registry.tags(part)[RECIPE_TAG]
+
+
+def test_a_second_time_nothing_is_trained_or_compared(home: Home) -> None:
+    before = home.models, home.comparisons
+    again = train.run(home.worse, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
+    assert (again.reused, again.version) == (True, home.model.version)
+    assert (home.models, home.comparisons) == before
+
+
+def test_the_recipe_of_the_champion_is_compared_with_nothing(home: Home) -> None:
+    before = home.comparisons
+    same = train.run(home.workspace, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
+    assert not same.reused
+    assert home.comparisons == before
+    assert train.find(home.rows(home.workspace)) is not None
+
+
+def test_a_comparison_that_was_killed_is_made_on_the_second_run(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shallow = under(tmp_path, home.workspace.home, SURFACE.replace("num_leaves: 7", "num_leaves: 2"))
+    before = {*home.comparisons}
+    with monkeypatch.context() as dying:
+        dying.setattr(PatientClient, "log_text", _die_at(same_day.STEP, PatientClient.log_text))
+        with pytest.raises(KeyboardInterrupt):
+            train.run(shallow, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
+    models = home.models
+    assert train.find(home.rows(shallow)) is None, "its model is there, and the comparison is not"
+    done = train.run(shallow, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
+    assert done.reused
+    assert home.models == models
+    assert train.find(home.rows(shallow)) == done
+    client = Registry(home.workspace.home).client
+    ends = sorted(client.get_run(run).info.status for run in {*home.comparisons} - before)
+    assert ends == ["FAILED", "FINISHED"]
+
+
+def test_a_comparison_whose_run_was_lost_is_made_again_to_the_byte(home: Home) -> None:
+    evidence = found(home, home.model)
+    client = Registry(home.workspace.home).client
+    (run,) = [run for run in home.comparisons if client.get_run(run).data.tags["model"] == "2"]
+    client.set_terminated(run, "KILLED")
+    again = same_day.run(home.rows(home.worse), home.model)
+    assert again not in {None, run}
+    assert found(home, home.model).to_json() == evidence.to_json()
+
+
+def _die_at(step: str, log_text: Callable[..., None]) -> Callable[..., None]:
+    def die(client: PatientClient, run_id: str, text: str, artifact_file: str) -> None:
+        if client.get_run(run_id).data.tags["step"] == step:
+            raise KeyboardInterrupt
+        log_text(client, run_id, text, artifact_file)
+
+    return die
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        (
+            {
+                "tasks": CLICKS_AND_PURCHASES.replace(
+                    "event: click, within: P1D", "event: click, within: PT6H"
+                )
+            },
+            "the champion's click_1d has another outcome definition",
+        ),
+        (
+            {
+                "surface": SURFACE + "training: {click_1d: {objective: lambdarank}}\n",
+                "utility": UTILITY.replace("click_1d: 1.0, ", ""),
+            },
+            "a ranking head has no order",
+        ),
+    ],
+    ids=["another outcome", "another head"],
+)
+def test_what_cannot_be_compared_says_why(
+    home: Home, tmp_path: Path, changed: dict[str, str], why: str
+) -> None:
+    workspace = under(tmp_path, home.workspace.home, **{"surface": SURFACE, **changed})
+    snapshot = published(workspace, AS_OF)
+    result = train.run(workspace, task=CLICK, as_of=AS_OF, snapshot=snapshot)
+    evidence = found(home, Part(result.model, result.version, result.sha256))
+    assert evidence.comparison is None
+    assert why in evidence.reason
+
+
+def test_a_feature_that_the_log_no_longer_has_is_named(home: Home, tmp_path: Path) -> None:
+    file = home.workspace.home / "logs" / NAME / "impressions" / "a.parquet"
+    whole = pq.read_table(file)
+    workspace = under(tmp_path, home.workspace.home, WORSE.replace("num_leaves: 4", "num_leaves: 3"))
+    pq.write_table(whole.drop_columns(["price"]), file)
+    try:
+        snapshot = published(workspace, AS_OF)
+        result = train.run(workspace, task=CLICK, as_of=AS_OF, snapshot=snapshot)
+    finally:
+        pq.write_table(whole, file)
+    evidence = found(home, Part(result.model, result.version, result.sha256))
+    assert evidence.reason == "the log no longer has the champion's price"
