@@ -232,6 +232,7 @@ def train(one: TaskRetrain) -> "TrainResult | KeptChampion":
         "train",
         lambda: step.train_and_compare(one.rows, parent_run=one.retrain.parent_run),
         lambda: step.find(one.rows),
+        done=lambda found: step.is_compared(one.rows, found),
     )
 
 
@@ -253,16 +254,18 @@ def _in_place(
     project: str,
     run: Callable[[], Result],
     find: Callable[[], Result | None],
+    done: Callable[[Result], bool] = lambda _: True,
     **inputs: int,
 ) -> "Result | KeptChampion":
-    """Run a step in this process, or find what its project makes."""
+    """Run a step in this process, or find what its project makes; it runs where more is to be ``done``."""
     from tasks.release.trained import keep_champion
 
     asked = one.retrain
     try:
         if Settings().launcher == IN_PROCESS:
             return run()
-        return find() or _launch(one, project, find, **inputs)
+        found = find()
+        return found if found and done(found) else _launch(one, project, find, **inputs)
     except DataError as error:
         return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
 

@@ -34,7 +34,7 @@ from tasks.stores.audit import Audit
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
-from tasks.stores.releases import find_release, release_manifest, release_part, resolve_tested_release
+from tasks.stores.releases import find_release, release_manifest, release_part, tested_manifest
 from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.tracking import connect, experiment_id
 from tasks.stores.workspace import Workspace, format_instant
@@ -104,7 +104,7 @@ def compose_dossier(
         utility=_slot_utility(simulation, tasks),
         pictures=gather_pictures(
             workspace,
-            release_manifest(workspace, resolve_tested_release(workspace, release)),
+            tested_manifest(workspace, release),
             release_run=runs.release,
         ),
         proxies=documents.release.proxies,

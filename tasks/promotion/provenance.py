@@ -14,7 +14,7 @@ from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe
 from tasks.release.view import verify_bytes
 from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.registry import Registry
-from tasks.stores.releases import release_manifest, release_part, resolve_tested_release
+from tasks.stores.releases import release_manifest, release_part, tested_manifest
 from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import same_day
@@ -32,7 +32,7 @@ def read_lineage(workspace: Workspace, release: int) -> Lineage:
         tags = registry.tags(part)
         if part.newest_training_row is not None and {"snapshot", "as_of"} <= tags.keys():
             labels[part.name] = PartLabels(tags["snapshot"], datetime.fromisoformat(tags["as_of"]))
-    tested = release_manifest(workspace, resolve_tested_release(workspace, release))
+    tested = tested_manifest(workspace, release)
     return Lineage(manifest, tested, verified.files, verified.problems, labels)
 
 
@@ -87,7 +87,7 @@ def read_front(workspace: Workspace, release: int, *, champion: int | None) -> S
 def _recipes(workspace: Workspace, release: int) -> tuple[dict[str, TaskRecipe], dict[str, PinnedPart]]:
     """Return by task how a release's tested models were made, and the models."""
     registry = Registry(workspace.home)
-    manifest = release_manifest(workspace, resolve_tested_release(workspace, release))
+    manifest = tested_manifest(workspace, release)
     parts = {task: manifest.part(Role.TASK, task) for task in manifest.tasks}
     recipes = {
         task: TaskRecipe(task, registry.tags(part).get(RECIPE_TAG), part.trained_until())

@@ -25,8 +25,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.releases import (
     COMPONENT,
     find_fallback_release,
-    release_manifest,
-    resolve_tested_release,
+    tested_manifest,
 )
 from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace, format_instant
@@ -87,7 +86,7 @@ def _fallback_parts(workspace: Workspace, missing: Sequence[str], as_of: datetim
             f"A release needs every task, and {', '.join(missing)} came without a model. There is no "
             f"champion of {format_instant(as_of)} or before to take it from: train every task."
         )
-    manifest = release_manifest(workspace, resolve_tested_release(workspace, fallback))
+    manifest = tested_manifest(workspace, fallback)
     lacking = [task for task in missing if manifest.find(Role.TASK, task) is None]
     if lacking:
         raise ContractError(

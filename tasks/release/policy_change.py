@@ -15,7 +15,7 @@ from tasks.errors import ContractError
 from tasks.release.trained import Trained
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.manifest import Manifest, Role
-from tasks.stores.releases import find_release, release_manifest, resolve_tested_release
+from tasks.stores.releases import find_release, tested_manifest
 from tasks.stores.workspace import Workspace
 
 _POLICIES = ("utility", "slate")
@@ -44,7 +44,7 @@ def champion_parts(workspace: Workspace) -> ChampionParts:
             f"{workspace.surface} has no champion whose models a changed policy could use: retrain, and "
             "promote the release"
         )
-    tested = release_manifest(workspace, resolve_tested_release(workspace, champion))
+    tested = tested_manifest(workspace, champion)
     refuse_no_policy_change(tested.contracts, workspace.contracts, champion=champion)
     return ChampionParts(tested.as_of, tested.snapshot.id, tuple(_parts(tested)))
 

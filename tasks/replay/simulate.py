@@ -34,9 +34,8 @@ from tasks.stores.audit import Audit, champions
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import (
     find_release,
-    release_manifest,
     resolve_release,
-    resolve_tested_release,
+    tested_manifest,
 )
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, write_report
@@ -157,7 +156,7 @@ def _simulate(
 ) -> None:
     """Rehearse the decision and write what is found: a report for people, evidence for the gate."""
     champion = compared.release
-    manifest = release_manifest(workspace, resolve_tested_release(workspace, release))
+    manifest = tested_manifest(workspace, release)
     entrants = EntrantVersions(release, champion, compared.order, _anchors(workspace), policies)
     test = _decide(workspace, manifest, entrants)
     tried = [manifest.contracts["utility"], *(digest(canonical(policy)) for policy in policies.values())]

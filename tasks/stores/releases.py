@@ -70,6 +70,13 @@ def resolve_tested_release(workspace: Workspace, ref: str | int) -> int:
     return resolve_release(workspace, ref) if tested is None else tested.version
 
 
+def tested_manifest(workspace: Workspace, ref: str | int) -> Manifest:
+    """Return the manifest of the models that a release was tested with; see `resolve_tested_release`."""
+    manifest = release_manifest(workspace, ref)
+    tested = manifest.find(Role.TESTED)
+    return manifest if tested is None else release_manifest(workspace, tested.version)
+
+
 def release_manifest(workspace: Workspace, ref: str | int) -> Manifest:
     """Return a release's manifest; its bytes are compared with what was registered."""
     return part_manifest(Registry(workspace.home), release_part(workspace, ref))

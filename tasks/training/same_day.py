@@ -109,6 +109,7 @@ def run(rows: TaskRows, model: Part, *, parent_run: str | None = None) -> str | 
         "model": model.version,
         "recipe": other.recipe,
     }
+    _LOG.info("train: %s has another recipe than the champion's: both are trained as of this day", rows.task)
     with step_run(key, parent_run=parent_run, tags=tags) as opened:
         log_labels(opened, rows.snapshot, context="same day")
         opened.evidence(_compare(rows, other))

@@ -125,12 +125,15 @@ def for_refit(rows: TaskRows, tested: int) -> TaskRows:
 
 
 def find(rows: TaskRows) -> TrainResult | None:
-    """Return what `train_and_compare` would use again, if all of it is there; nothing is trained."""
+    """Return what `train` would use again, if it is there; nothing is trained."""
     wanted = _wanted_part(rows, find_champion_model(rows))
     part = wanted.find()
-    if part is None or not same_day.is_done(rows, part):
-        return None
-    return _result(wanted.registry, rows.task, part, reused=True)
+    return None if part is None else _result(wanted.registry, rows.task, part, reused=True)
+
+
+def is_compared(rows: TaskRows, trained: TrainResult) -> bool:
+    """Whether `train_and_compare` has nothing left to do once the model is there."""
+    return same_day.is_done(rows, _part(trained))
 
 
 def _wanted_part(rows: TaskRows, champion: Part | None) -> ReusablePart:

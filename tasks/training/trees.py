@@ -27,7 +27,7 @@ from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER, ENCODER, Part
 from tasks.stores.registry import Registry
-from tasks.stores.releases import find_release, release_manifest, resolve_tested_release
+from tasks.stores.releases import find_release, tested_manifest
 from tasks.stores.workspace import parse_instant
 from tasks.training.draw_examples import draw_training_rows
 from tasks.training.examples import Examples
@@ -133,7 +133,7 @@ def find_tested_model(rows: TaskRows) -> Part | None:
     champion = find_release(rows.workspace, CHAMPION)
     if champion is None:
         return None
-    parts = release_manifest(rows.workspace, resolve_tested_release(rows.workspace, champion)).parts
+    parts = tested_manifest(rows.workspace, champion).parts
     held = next((part for part in parts if part.role is Role.TASK and part.task == rows.task), None)
     return None if held is None else Registry(rows.workspace.home).part(held.name, held.version)
 

@@ -103,6 +103,9 @@ def test_two_releases_are_made_and_the_refitted_one_challenges(sound: Retrained)
     assert sound.aliases == {"challenger": 2}
     assert releases.resolve_tested_release(sound.workspace, 2) == 1
     assert releases.resolve_tested_release(sound.workspace, 1) == 1
+    tested = releases.release_manifest(sound.workspace, 1)
+    assert releases.tested_manifest(sound.workspace, 2) == tested
+    assert releases.tested_manifest(sound.workspace, 1) == tested
 
 
 def test_the_served_part_states_its_own_newest_row_and_the_others_are_those_that_were_tested(

@@ -10,7 +10,7 @@ The champion orders the newest days the wrong way round, so that whatever is tra
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from tasks import pipeline
 from tasks.calibration import step as calibrate
 from tasks.columns import REQUEST_ID, SHOWN_AT, USER_ID
 from tasks.contracts import digest
@@ -28,6 +29,7 @@ from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
+from tasks.pipeline import Retrain, TaskRetrain
 from tasks.promotion.gates.same_day import judge_recipes, judge_same_day
 from tasks.promotion.provenance import read_recipes
 from tasks.release import step as release
@@ -50,6 +52,7 @@ from tests.feeds.small_feed import AS_OF, CLICKS_AND_PURCHASES, FIRST, NAME, SUR
 from tests.stores.mlflow_home import new_home
 from tests.stores.plain_evidence import read_plain
 
+pytestmark = pytest.mark.xdist_group("same_day")
 CLICK, BUY = "click_1d", "buy_2d"
 TURNS = FIRST + timedelta(days=13)
 FIRST_AS_OF = AS_OF - timedelta(days=13)
@@ -207,10 +210,10 @@ def test_the_recipe_of_the_champion_is_compared_with_nothing(home: Home) -> None
     same = train.run(home.workspace, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
     assert not same.reused
     assert home.comparisons == before
-    assert train.find(home.rows(home.workspace)) is not None
+    assert train.is_compared(home.rows(home.workspace), same)
 
 
-def test_a_comparison_that_was_killed_is_made_on_the_second_run(
+def test_a_comparison_that_was_killed_is_made_on_the_second_run_by_a_project_too(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shallow = under(tmp_path, home.workspace.home, SURFACE.replace("num_leaves: 7", "num_leaves: 2"))
@@ -219,12 +222,15 @@ def test_a_comparison_that_was_killed_is_made_on_the_second_run(
         dying.setattr(PatientClient, "log_text", _die_at(same_day.STEP, PatientClient.log_text))
         with pytest.raises(KeyboardInterrupt):
             train.run(shallow, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
-    models = home.models
-    assert train.find(home.rows(shallow)) is None, "its model is there, and the comparison is not"
-    done = train.run(shallow, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
-    assert done.reused
+    models, rows = home.models, home.rows(shallow)
+    there = train.find(rows)
+    assert there is not None
+    assert not train.is_compared(rows, there)
+    monkeypatch.setenv("EQUIPOISE_LAUNCHER", "mlflow-project")
+    done = pipeline.train(TaskRetrain(Retrain(shallow, AS_OF), CLICK, home.snapshot))
+    assert done == replace(there, reused=False)
+    assert train.is_compared(rows, there)
     assert home.models == models
-    assert train.find(home.rows(shallow)) == done
     client = Registry(home.workspace.home).client
     ends = sorted(client.get_run(run).info.status for run in {*home.comparisons} - before)
     assert ends == ["FAILED", "FINISHED"]
