@@ -5,6 +5,8 @@ PYTHON ?= python3
 PROFILE ?= embedded
 PY := .venv/bin/python
 READY := .venv/.ready
+# Without the files that Python compiles once, each process of a test run and of Airflow would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
   --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
