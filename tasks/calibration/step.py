@@ -177,7 +177,7 @@ def _calibrate(
     registry: Registry, rows: TaskRows, model: Part, opened: StepRun, tags: Mapping[str, str]
 ) -> Part:
     log_labels(opened, rows.snapshot, context="calibration")
-    opened.reads_model(registry.model_id(model))
+    opened.reads_models([registry.model_id(model)])
     head = _fetch_head(registry, model, rows)
     made = _fit(opened, rows, model, head)
     params = _describe_map(made)

@@ -10,6 +10,7 @@ By request, where users come back, intervals that say 95 % cover 62 %.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,9 @@ from tasks.evaluation.verdicts import Estimate
 
 BLOCK_CELLS = 4_000_000
 """Cells of the largest matrix of floats held at once (32 MB)."""
+KEPT_CELLS: Final = 500_000
+"""Cells up to which draws are kept (4 MB): a report asks for those of the same few users many times."""
+_KEPT_DRAWS: Final = 16
 
 MOST_DRAWN = 10_000
 """More users than this are dealt at random into so many equal packs, and packs are drawn: packs are as
@@ -135,6 +139,21 @@ def draw_counts(count: int, *, seed: int, replicates: int, width: int) -> Iterat
     >>> [block.sum(axis=0) for block in draw_counts(3, seed=0, replicates=4, width=2)]
     [array([3., 3.]), array([3., 3.])]
     """
+    if count * replicates <= KEPT_CELLS:
+        yield from _few_counts(count, seed, replicates, width)
+    else:
+        yield from _draw_blocks(count, seed, replicates, width)
+
+
+@lru_cache(maxsize=_KEPT_DRAWS)
+def _few_counts(count: int, seed: int, replicates: int, width: int) -> tuple[Floats, ...]:
+    blocks = tuple(_draw_blocks(count, seed, replicates, width))
+    for block in blocks:
+        block.flags.writeable = False
+    return blocks
+
+
+def _draw_blocks(count: int, seed: int, replicates: int, width: int) -> Iterator[Floats]:
     rng = np.random.default_rng(seed)
     for start in range(0, replicates, width):
         block = np.empty((min(width, replicates - start), count))

@@ -239,8 +239,7 @@ class _Making:
         log_labels(self.step, self.wanted.snapshot, context="test")
         judges = self.wanted.judges.values()
         made = (part for judge in judges for parent in judge.made for part in judge.chain[parent])
-        for part in (*manifest.parts, *made):
-            self.step.reads_model(self.registry.model_id(part))
+        self.step.reads_models(self.registry.model_id(part) for part in (*manifest.parts, *made))
 
     def _log(self, evidence: ReleaseEvidence, manifest: Manifest) -> None:
         self.step.text("release.md", evidence.description)

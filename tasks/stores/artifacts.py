@@ -3,6 +3,7 @@
 ::
 
     read_artifact(repository, "evidence.json")     the bytes of a file
+    read_artifacts(repository)                     the bytes of every file, by path
     copy_artifacts(repository, folder)             every file, below a folder of our own
 
 MLflow downloads with a pool of threads; a folder of this machine is read as it is.
@@ -31,6 +32,21 @@ def read_artifact(repository: ArtifactRepository, path: str) -> bytes:
         return Path(repository.download_artifacts(path, folder)).read_bytes()
 
 
+def read_artifacts(repository: ArtifactRepository) -> dict[str, bytes]:
+    """Return the bytes of every file, by path.
+
+    Raises
+    ------
+    MlflowException, OSError
+        There is nothing, or it cannot be read.
+    """
+    if isinstance(repository, LocalArtifactRepository):
+        return _read_below(Path(repository.artifact_dir))
+    with tempfile.TemporaryDirectory(prefix="equipoise-part-") as folder:
+        repository.download_artifacts("", folder)
+        return _read_below(Path(folder))
+
+
 def copy_artifacts(repository: ArtifactRepository, into: Path) -> None:
     """Copy every file below a folder, without permissions.
 
@@ -47,6 +63,11 @@ def copy_artifacts(repository: ArtifactRepository, into: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
             shutil.copyfile(Path(place, name), folder / name)
+
+
+def _read_below(folder: Path) -> dict[str, bytes]:
+    files = (Path(place, name) for place, _, names in os.walk(folder, onerror=_refuse) for name in names)
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
 def _refuse(error: OSError) -> None:

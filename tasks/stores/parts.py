@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Final
 
 import mlflow.lightgbm
@@ -42,6 +42,17 @@ class Part:
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
+
+
+def without_caches(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Leave out what the digest does not cover, so that nothing of it can be loaded.
+
+    Examples
+    --------
+    >>> without_caches({"code/a.py": b"a", "code/__pycache__/a.pyc": b"other code"})
+    {'code/a.py': b'a'}
+    """
+    return {path: data for path, data in files.items() if _is_content(PurePosixPath(path))}
 
 
 def files_sha256(files: Mapping[str, bytes]) -> str:
@@ -101,5 +112,5 @@ def booster_files(booster: Booster, as_of: datetime) -> dict[str, bytes]:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def _is_content(name: Path) -> bool:
+def _is_content(name: PurePath) -> bool:
     return _CACHES.isdisjoint(name.parts)

@@ -14,7 +14,7 @@ inputs are registered once: a step that was killed and runs again finds its own 
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +22,21 @@ from typing import Any
 
 from lightgbm import Booster
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tasks.errors import ContractError, StoreError, unknown
-from tasks.stores.artifacts import copy_artifacts
+from tasks.stores.artifacts import copy_artifacts, read_artifacts
 from tasks.stores.flush import flush_uri
-from tasks.stores.parts import Part, booster_files, drop_caches, files_sha256, folder_sha256, write_files
+from tasks.stores.parts import (
+    Part,
+    booster_files,
+    drop_caches,
+    files_sha256,
+    folder_sha256,
+    without_caches,
+    write_files,
+)
 from tasks.stores.runs import INPUTS, StepRun, has_evidence
 from tasks.stores.tracking import PatientClient, connect, exclusive
 from tasks.stores.versions import SHA256, NewVersion, create_version, link_output, log_folder, logged_model_of
@@ -36,10 +45,22 @@ _LOG = logging.getLogger("equipoise")
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What MLflow says of a version for good: its source, the run that made it and when it did."""
+
+    source: str
+    run_id: str
+    created: int
+
+
+@dataclass(frozen=True)
 class Registry:
     """The registered models of a home (or of the server at MLFLOW_TRACKING_URI)."""
 
     home: Path
+    _origins: dict[tuple[str, int], Origin] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def client(self) -> PatientClient:
@@ -95,7 +116,7 @@ class Registry:
         found = self.client.search_model_versions(
             _having(name, tags), max_results=1, order_by=["version_number DESC"]
         )
-        return _part_of(found[0]) if found else None
+        return self._part_of(found[0]) if found else None
 
     def having(self, name: str, tags: Mapping[str, str]) -> list[int]:
         """Return every version that carries all of these tags, oldest first."""
@@ -103,7 +124,7 @@ class Registry:
 
     def versions(self, name: str) -> tuple[Part, ...]:
         """Return every version of a model, newest first."""
-        parts = map(_part_of, self._search(_having(name, {})))
+        parts = map(self._part_of, self._search(_having(name, {})))
         return tuple(sorted(parts, key=lambda part: -part.version))
 
     def part(self, name: str, version: int) -> Part:
@@ -116,7 +137,7 @@ class Registry:
         StoreError
             It carries no sha256: something else registered it.
         """
-        return _part_of(self._version(name, version))
+        return self._part_of(self._version(name, version))
 
     def resolve(self, name: str, ref: str) -> Part:
         """Return the version that a reference means: digits are a version, all else is an alias.
@@ -135,13 +156,13 @@ class Registry:
 
     def files(self, part: Part) -> dict[str, bytes]:
         """Read a version's files, by path, and compare them with what was registered; raises as `fetch`."""
-        with tempfile.TemporaryDirectory(prefix="equipoise-part-") as scratch:
-            folder = self.fetch(part, Path(scratch))
-            return {
-                path.relative_to(folder).as_posix(): path.read_bytes()
-                for path in folder.rglob("*")
-                if path.is_file()
-            }
+        location = self._location(part)
+        try:
+            files = without_caches(read_artifacts(self._artifacts(location)))
+        except (MlflowException, OSError) as error:
+            raise StoreError(f"The files of {part} cannot be read: {error}") from error
+        _refuse_other_bytes(part, files_sha256(files))
+        return files
 
     def fetch(self, part: Part, folder: Path) -> Path:
         """Copy a version's files to a folder and compare them with what was registered.
@@ -151,19 +172,14 @@ class Registry:
         StoreError
             A byte differs from what the part was registered with, or the files cannot be read.
         """
-        location = self.client.get_logged_model(self.model_id(part)).artifact_location
+        location = self._location(part)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            copy_artifacts(get_artifact_repository(location, self.client.tracking_uri), folder)
+            copy_artifacts(self._artifacts(location), folder)
         except (MlflowException, OSError) as error:
             raise StoreError(f"The files of {part} cannot be read: {error}") from error
         drop_caches(folder)
-        found = folder_sha256(folder)
-        if found != part.sha256:
-            raise StoreError(
-                f"{part} holds other bytes than were registered: sha256 {found}, registered {part.sha256}. "
-                "Nothing of it was used. Restore the artifact store, or delete the version and make it again."
-            )
+        _refuse_other_bytes(part, folder_sha256(folder))
         return folder
 
     def is_whole(self, part: Part) -> bool:
@@ -189,16 +205,15 @@ class Registry:
 
     def run_id(self, part: Part) -> str:
         """Return the run that made a version."""
-        return str(self._version(part.name, part.version).run_id)
+        return self._origin(part).run_id
 
     def made_at(self, part: Part) -> datetime:
         """Return when a version was registered."""
-        made = self._version(part.name, part.version).creation_timestamp
-        return datetime.fromtimestamp(made / 1000, UTC)
+        return datetime.fromtimestamp(self._origin(part).created / 1000, UTC)
 
     def model_id(self, part: Part) -> str:
         """Return the logged model that holds a version's files."""
-        return logged_model_of(self._version(part.name, part.version))
+        return logged_model_of(part, self._origin(part).source)
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the version by alias; nothing where the model is not registered yet."""
@@ -236,16 +251,21 @@ class Registry:
         found = self._model(name)
         return {} if found is None else dict(found.tags)
 
+    def _location(self, part: Part) -> str:
+        return str(self.client.get_logged_model(self.model_id(part)).artifact_location)
+
+    def _artifacts(self, location: str) -> ArtifactRepository:
+        return get_artifact_repository(location, self.client.tracking_uri)
+
     def _create(self, new: NewVersion, files: Mapping[str, bytes]) -> Part:
         with tempfile.TemporaryDirectory() as folder:
             write_files(Path(folder), files)
             model_id = log_folder(self.client, new, Path(folder))
-        return _part_of(create_version(self.client, new, model_id))
+        return self._part_of(create_version(self.client, new, model_id))
 
     def _has_its_bytes(self, part: Part) -> bool:
         try:
-            with tempfile.TemporaryDirectory(prefix="equipoise-part-") as folder:
-                self.fetch(part, Path(folder))
+            self.files(part)
         except StoreError as error:
             _LOG.warning("%s is lost or torn, so it is made again: %s", part, error)
             return False
@@ -253,14 +273,14 @@ class Registry:
 
     def _write_again(self, part: Part, files: Mapping[str, bytes]) -> None:
         """Write the very bytes of a version in the place where they were lost."""
-        location = self.client.get_logged_model(self.model_id(part)).artifact_location
+        location = self._location(part)
         with tempfile.TemporaryDirectory() as folder:
             write_files(Path(folder), files)
-            get_artifact_repository(location, self.client.tracking_uri).log_artifacts(folder)
+            self._artifacts(location).log_artifacts(folder)
         flush_uri(location)
 
     def _first(self, name: str, identity: Mapping[str, str]) -> Part | None:
-        found = map(_part_of, self._search(_having(name, identity)))
+        found = map(self._part_of, self._search(_having(name, identity)))
         return min(found, key=lambda part: part.version, default=None)
 
     def _keep_earliest(self, made: Part, identity: Mapping[str, str]) -> Part:
@@ -274,6 +294,15 @@ class Registry:
             return made
         self.client.delete_model_version(made.name, str(made.version))
         return first
+
+    def _part_of(self, version: Any) -> Part:
+        """Return the part that MLflow's version is, and remember where it comes from."""
+        self._origins[version.name, int(version.version)] = _origin_of(version)
+        return _part_of(version)
+
+    def _origin(self, part: Part) -> Origin:
+        known = self._origins.get((part.name, part.version))
+        return _origin_of(self._version(part.name, part.version)) if known is None else known
 
     def _search(self, query: str) -> Iterator[Any]:
         page = self.client.search_model_versions(query)
@@ -298,6 +327,18 @@ class Registry:
                 raise
             known = [str(part.version) for part in self.versions(name)]
             raise ContractError(unknown("version", str(version), known, where=name)) from None
+
+
+def _refuse_other_bytes(part: Part, found: str) -> None:
+    if found != part.sha256:
+        raise StoreError(
+            f"{part} holds other bytes than were registered: sha256 {found}, registered {part.sha256}. "
+            "Nothing of it was used. Restore the artifact store, or delete the version and make it again."
+        )
+
+
+def _origin_of(version: Any) -> Origin:
+    return Origin(str(version.source), str(version.run_id), int(version.creation_timestamp))
 
 
 def _part_of(version: Any) -> Part:

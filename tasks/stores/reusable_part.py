@@ -9,6 +9,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
@@ -32,7 +33,7 @@ class ReusablePart:
     tags: Mapping[str, str]
     earlier: str | None = None
 
-    @property
+    @cached_property
     def registry(self) -> Registry:
         """Where it is, or will be, registered."""
         return Registry(self.workspace.home)

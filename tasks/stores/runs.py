@@ -16,7 +16,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,12 +74,12 @@ class StepRun:
         used_as = [InputTag("mlflow.data.context", context)]
         self.client.log_inputs(self.run_id, datasets=[DatasetInput(data, used_as)])
 
-    def reads_model(self, model_id: str) -> None:
-        """Link a logged model that this step read; MLflow refuses to record it twice."""
+    def reads_models(self, model_ids: Iterable[str]) -> None:
+        """Link logged models that this step read; MLflow refuses to record one twice."""
         inputs = self.client.get_run(self.run_id).inputs
-        if model_id in {known.model_id for known in (inputs.model_inputs if inputs else ())}:
-            return
-        self.client.log_inputs(self.run_id, models=[LoggedModelInput(model_id)])
+        known = {model.model_id for model in (inputs.model_inputs if inputs else ())}
+        if new := [model_id for model_id in dict.fromkeys(model_ids) if model_id not in known]:
+            self.client.log_inputs(self.run_id, models=[LoggedModelInput(model_id) for model_id in new])
 
     def json(self, path: str, content: object) -> None:
         """Write plain JSON; a figure that is not finite is refused, say null instead."""
@@ -156,14 +156,16 @@ def step_run(
     known = {name: str(value) for name, value in {**named, **(tags or {})}.items() if value is not None}
     if again is None:
         name = " ".join(filter(None, (key.step, key.task)))
-        again = client.create_run(experiment, run_name=name, tags=known).info.run_id
-    opened = StepRun(client, again)
+        run = client.create_run(experiment, run_name=name, tags=known)
+    else:
+        run = client.get_run(again)
+    opened = StepRun(client, run.info.run_id)
     try:
         yield opened
     except BaseException:
         client.set_terminated(opened.run_id, "FAILED")
         raise
-    flush_uri(client.get_run(opened.run_id).info.artifact_uri)
+    flush_uri(run.info.artifact_uri)
     client.set_terminated(opened.run_id, "FINISHED")
 
 

@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from tasks.errors import StoreError
 from tasks.stores.flush import flush_uri
+from tasks.stores.parts import Part
 from tasks.stores.tracking import PatientClient, current, patient
 
 SHA256: Final = "sha256"
@@ -73,7 +74,7 @@ def link_output(client: PatientClient, run_id: str, model_id: str) -> None:
         client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
 
 
-def logged_model_of(version: Any) -> str:
+def logged_model_of(part: Part, source: str) -> str:
     """Return the id of the logged model that holds a version's files.
 
     Raises
@@ -81,7 +82,6 @@ def logged_model_of(version: Any) -> str:
     StoreError
         Its source is not a logged model: something else registered it.
     """
-    if not (source := str(version.source)).startswith(_LOGGED):
-        named = f"{version.name} version {version.version}"
-        raise StoreError(f"{named} was registered by something else: its source is {source}.")
+    if not source.startswith(_LOGGED):
+        raise StoreError(f"{part} was registered by something else: its source is {source}.")
     return source.removeprefix(_LOGGED)

@@ -43,6 +43,18 @@ def test_draws_depend_on_the_seed_and_not_on_the_width() -> None:
     )
 
 
+def test_draws_that_are_kept_are_those_that_are_drawn_anew_and_nobody_changes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept, again = (list(draw_counts(40, seed=5, replicates=30, width=7)) for _ in range(2))
+    assert all(one is other for one, other in zip(kept, again, strict=True))
+    with pytest.raises(ValueError, match="read-only"):
+        kept[0][0, 0] = 1
+    monkeypatch.setattr(resampling, "KEPT_CELLS", 0)
+    anew = list(draw_counts(40, seed=5, replicates=30, width=7))
+    assert all(np.array_equal(one, other) for one, other in zip(kept, anew, strict=True))
+
+
 def test_every_group_is_measured_on_the_same_draws() -> None:
     users, groups = np.tile(np.arange(30), 2), np.repeat([0, 1], 30)
     y, p = np.tile([1.0, 0, 1], 20), np.full(60, 0.5)

@@ -8,7 +8,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from tasks.stores.artifacts import copy_artifacts, read_artifact
+from tasks.stores.artifacts import copy_artifacts, read_artifact, read_artifacts
 
 FILES = {"evidence.json": b"{}\r\n", "of a task/ü.png": b"\x89PNG", "of a task/deep/empty": b""}
 
@@ -30,6 +30,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def test_every_byte_of_a_file_is_read(repository: ArtifactRepository) -> None:
     assert {path: read_artifact(repository, path) for path in FILES} == FILES
+    assert read_artifacts(repository) == FILES
 
 
 def test_a_copy_is_that_of_mlflow(repository: ArtifactRepository, tmp_path: Path) -> None:
@@ -54,6 +55,7 @@ def test_what_cannot_be_written_to_is_copied_so_that_it_can(
     [
         lambda repository, into: read_artifact(repository, "evidence.json"),
         copy_artifacts,
+        lambda repository, into: read_artifacts(repository),
     ],
 )
 def test_what_is_gone_is_an_error(read: Callable[[ArtifactRepository, Path], object], tmp_path: Path) -> None:

@@ -121,6 +121,15 @@ def test_a_step_killed_after_registering_finds_its_version(
     assert len(registry.versions(NAME)) == 1
 
 
+def test_where_a_version_comes_from_is_what_mlflow_says_whoever_asks(registry: Registry) -> None:
+    part = register(registry)
+    version = registry.client.get_model_version(NAME, "1")
+    for looked_up in (registry, Registry(registry.home)):
+        assert looked_up.run_id(part) == version.run_id
+        assert f"models:/{looked_up.model_id(part)}" == version.source
+        assert looked_up.made_at(part).timestamp() == version.creation_timestamp / 1000
+
+
 def test_steps_in_parallel_register_the_same_bytes_once(registry: Registry) -> None:
     run_id = open_run(registry)
 

@@ -145,6 +145,15 @@ def test_a_table_is_linked_by_its_own_digest(home: Path) -> None:
     assert {tag.key: tag.value for tag in linked.tags} == {"mlflow.data.context": "training"}
 
 
+def test_a_model_that_was_read_is_linked_once(home: Path) -> None:
+    with step_run(StepKey(home, "feed", step="release", inputs="abc")) as run:
+        run.reads_models(["m-1", "m-2", "m-1"])
+        run.reads_models(["m-2", "m-3"])
+        run.reads_models([])
+    linked = connect(home).get_run(run.run_id).inputs.model_inputs
+    assert sorted(model.model_id for model in linked) == ["m-1", "m-2", "m-3"]
+
+
 def test_people_find_texts_tables_and_pictures(home: Path) -> None:
     with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.params({"rounds": 3})

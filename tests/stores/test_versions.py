@@ -1,9 +1,9 @@
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from tasks.errors import StoreError
+from tasks.stores.parts import Part
 from tasks.stores.runs import StepKey, step_run
 from tasks.stores.tracking import PatientClient, connect
 from tasks.stores.versions import NewVersion, create_version, link_output, log_folder, logged_model_of
@@ -47,7 +47,7 @@ def test_files_are_a_finished_model_that_a_version_leads_back_to(
     assert create_version(client, new_version(run_id), logged).version == 1
     version = client.get_model_version(NAME, "1")
     assert (version.run_id, version.tags) == (run_id, {"sha256": "abc"})
-    assert logged_model_of(version) == logged
+    assert logged_model_of(Part(NAME, 1, "abc"), version.source) == logged
 
 
 def test_a_run_is_told_of_what_it_made_once(client: PatientClient, run_id: str, logged: str) -> None:
@@ -57,8 +57,7 @@ def test_a_run_is_told_of_what_it_made_once(client: PatientClient, run_id: str, 
 
 
 def test_a_version_whose_source_is_no_logged_model_is_refused() -> None:
-    strange = SimpleNamespace(name=NAME, version="4", source="s3://elsewhere")
     with pytest.raises(
         StoreError, match=rf"{NAME} version 4 was registered by something else.*s3://elsewhere"
     ):
-        logged_model_of(strange)
+        logged_model_of(Part(NAME, 4, "abc"), "s3://elsewhere")
