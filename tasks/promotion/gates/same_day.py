@@ -21,7 +21,7 @@ from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 
 _SUBJECT = "same_day_champion"
-_THRESHOLD = "the champion's recipe, or its rows no older, or compared as of the same day"
+_THRESHOLD = "same recipe, rows no newer, or compared"
 _AGAINST = "against the champion's recipe, trained as of the same day on the same labels"
 
 

@@ -172,6 +172,8 @@ def _shadow(verdict: Verdict, words: Vocabulary) -> str:
 def _model(verdict: Verdict, words: Vocabulary) -> str:
     task, _, what = verdict.subject.partition(".")
     seen = verdict.observed
+    if verdict.subject == _RECIPES:
+        return f"how it was learned: {verdict.reason}"
     if seen is None or math.isnan(seen.value) or what not in _MODEL or task not in words.tasks:
         return _by_name(verdict, words)
     doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
@@ -203,6 +205,8 @@ def _say_rise(did: str, rise: float, *, than: str = "the champion's") -> str:
     )
 
 
+_RECIPES: Final = "same_day_champion"
+"""The row that says which recipes changed."""
 _SAME_DAY: Final = "the champion's recipe learned from the same days"
 _MODEL: Final[Mapping[str, Callable[[str, float], str]]] = {
     "auc": _say_order,

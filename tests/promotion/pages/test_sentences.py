@@ -1,6 +1,7 @@
 """A verdict in one sentence: what happened, what is allowed, what the data leave open."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -140,6 +141,13 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
                 "It tells candidates where people opened it from others less well than the champion, by 0.02 of AUC; "
                 "at most 0.005 is allowed."
             ),
+        ),
+        (
+            replace(
+                verdict("model", "same_day_champion", Outcome.NO_RULE, 7, 7, 7),
+                reason="same recipe: what differs is data only, newer by 7 days",
+            ),
+            "How it was learned: same recipe: what differs is data only, newer by 7 days.",
         ),
         (
             verdict(
