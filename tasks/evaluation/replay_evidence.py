@@ -114,6 +114,13 @@ class SlateRule(Section):
     slots_short: int
 
 
+class ConstraintLeak(Section):
+    """A hard constraint of a release, and how many candidates that it keeps out got a slot all the same."""
+
+    constraint: str
+    items: int
+
+
 class OffPolicyCheck(Section):
     """A figure of outcomes as the replay has it, beside what the log's propensities alone say of it.
 
@@ -256,7 +263,7 @@ class ShadowEvidence(Document):
     """Challenger and champion on the newest day's traffic; nothing is compared for a first release.
 
     ``examples``: the requests that differ most; none where an earlier program shadowed.
-    ``packed`` and ``failures`` are None of what an earlier program shadowed.
+    ``packed`` and ``failures`` are None of what an earlier program shadowed. ``leaks``: of the challenger.
     """
 
     document: Literal["shadow"] = "shadow"
@@ -272,6 +279,7 @@ class ShadowEvidence(Document):
     )
     packed: PackedScores | None = Field(default=None, exclude_if=lambda packed: packed is None)
     failures: ScoringFailures | None = Field(default=None, exclude_if=lambda failures: failures is None)
+    leaks: tuple[ConstraintLeak, ...] = Field(default=(), exclude_if=lambda leaks: not leaks)
 
 
 def _named(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

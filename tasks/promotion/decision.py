@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.evaluation.verdicts import Outcome, Verdict, stops
+from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.reports.numbers import format_estimate
 
 
@@ -31,8 +32,9 @@ def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", 
 
     Promote needs every verdict to be pass, warn or no_rule. A cannot_tell is a warning or a reason to hold as
     the verdict itself says (the primary holds, a cost by its own rule), else as the surface declares. No
-    verdict at all is a hold, and so is a release of which nothing could be told: nothing was shown. Segments
-    that are harmed come first in both lists: no figure of the whole makes up for them.
+    verdict at all is a hold, and so is a release of which nothing could be told: nothing was shown. What
+    leaks through a hard constraint comes first, then segments that are harmed: no figure of the whole makes
+    up for them.
 
     Examples
     --------
@@ -41,7 +43,7 @@ def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", 
     """
     if not verdicts:
         return Hold(("no gate was judged",), ())
-    ordered = sorted(verdicts, key=lambda verdict: not verdict.harms_segment)
+    ordered = sorted(verdicts, key=lambda verdict: (verdict.gate != CONSTRAINTS, not verdict.harms_segment))
     warnings = tuple(explain_verdict(v) for v in ordered if _warns(v, cannot_tell))
     reasons = tuple(explain_verdict(v) for v in find_holding(ordered, cannot_tell=cannot_tell))
     if not reasons and not any(v.outcome in {Outcome.PASS, Outcome.WARN} for v in verdicts):

@@ -3,7 +3,7 @@
 ::
 
     one row     each array is a list column, named by its place: log/labels/click, slates/policy//slot ...
-    metadata    what is no array, as JSON: names, ids (texts or numbers, or both), kinds, counts of rules
+    metadata    what is no array, as JSON: names, ids (texts or numbers, or both), kinds, what was counted
 """
 
 import json
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tasks.evaluation.replay_evidence import SlateRule
+from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
 from tasks.replay.decided_block import DecidedBlock, EntrantKey
 from tasks.replay.growing import Column
 from tasks.replay.log import Slates
@@ -56,6 +56,7 @@ def read_block_file(file: Path) -> DecidedBlock:
         predicted={EntrantKey(*key): _named(columns, ("predicted", *key)) for key in facts["predicted"]},
         rules=tuple(SlateRule(**rule) for rule in facts["rules"]),
         no_order=facts["no_order"],
+        leaks=tuple(ConstraintLeak(**leak) for leak in facts["leaks"]),
     )
 
 
@@ -70,6 +71,7 @@ def _facts(block: DecidedBlock) -> Mapping[str, Any]:
         "predicted": list(block.predicted),
         "rules": [rule.model_dump() for rule in block.rules],
         "no_order": block.no_order,
+        "leaks": [leak.model_dump() for leak in block.leaks],
     }
 
 

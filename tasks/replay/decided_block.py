@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tasks import columns as c
 from tasks.contracts import UtilitySpec
 from tasks.errors import DataError
-from tasks.evaluation.replay_evidence import SlateRule
+from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
 from tasks.release.loading import LoadedRelease
 from tasks.release.slate_rules import count_slate_rules
 from tasks.replay.log import Floats, Slates
@@ -88,6 +88,7 @@ class DecidedBlock:
     slates : predictions of a judged entrant [n], of others [k] as is worth; where shown [m].
     predicted : by column [m].
     no_order : why the block has no baseline order, which another block may have.
+    leaks : what the slates of the release under test hold that a hard constraint keeps out.
     """
 
     log: LogBlock
@@ -96,6 +97,7 @@ class DecidedBlock:
     predicted: Mapping[EntrantKey, Mapping[str, Floats]]
     rules: tuple[SlateRule, ...]
     no_order: str = ""
+    leaks: tuple[ConstraintLeak, ...] = ()
 
 
 def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
@@ -105,9 +107,12 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
     ------
     DataError
         A release cannot score it, or there is no such order.
+    GateRefused
+        What the release under test is held against puts into its slots what a hard constraint keeps out.
     """
     log = read_block(block.candidates, block.reading)
-    made = {POLICY: _enter(block, entrants.under_test)}
+    judged = entrants.under_test
+    made = {POLICY: block.slates_under_test(judged.release, judged.name, served_as=judged.served_as)}
     ours, no_order = made[POLICY], ""
     slates = {
         EntrantKey("others", name): block.slates_under(one, ours, name)
@@ -137,6 +142,7 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
         predicted={key: _predicted(block, made[key], log.rows) for key in (POLICY, BASELINE) if key in made},
         rules=count_slate_rules(ours.frame),
         no_order=no_order,
+        leaks=ours.leaks,
     )
 
 

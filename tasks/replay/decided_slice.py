@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from tasks.contracts import Contracts
 from tasks.errors import DataError
-from tasks.evaluation.replay_evidence import SlateRule
+from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
 from tasks.release.slate_rules import add_slate_rules
 from tasks.replay.decided_block import BASELINE, POLICY, DecidedBlock, EntrantKey, Rows
 from tasks.replay.growing import GrowingColumn, GrowingColumns
+from tasks.replay.leaks import add_leaks
 from tasks.replay.log import CandidateLog, Floats, Slates
 from tasks.replay.log_block import LogReading
 from tasks.replay.read_log import LogBuilder
@@ -34,6 +35,7 @@ class DecidedSlice:
     policy, baseline : of the release under test, and of what it is compared with.
     anchors, others : slates by reference, and by the name of the policy.
     rules : how often the slates of the release under test met each rule.
+    leaks : what these slates hold that a hard constraint keeps out.
     """
 
     contracts: Contracts
@@ -44,6 +46,7 @@ class DecidedSlice:
     anchors: Mapping[str, Slates]
     others: Mapping[str, Slates]
     rules: tuple[SlateRule, ...]
+    leaks: tuple[ConstraintLeak, ...]
 
 
 class SliceBuilder:
@@ -55,6 +58,7 @@ class SliceBuilder:
         self._slates: dict[EntrantKey, _EntrantColumns] = {}
         self._predicted: dict[EntrantKey, GrowingColumns] = {}
         self._rules: tuple[SlateRule, ...] = ()
+        self._leaks: tuple[ConstraintLeak, ...] = ()
         self._no_order: list[str] = []
 
     def add(self, block: DecidedBlock) -> None:
@@ -66,6 +70,7 @@ class SliceBuilder:
         for key, columns in block.predicted.items():
             self._predicted.setdefault(key, GrowingColumns()).append(columns)
         self._rules = add_slate_rules([self._rules, block.rules])
+        self._leaks = add_leaks([self._leaks, block.leaks])
         self._no_order.append(block.no_order)
 
     @property
@@ -101,6 +106,7 @@ class SliceBuilder:
             anchors={key.name: one for key, one in slates.items() if key.role == "anchors"},
             others={key.name: one for key, one in slates.items() if key.role == "others"},
             rules=self._rules,
+            leaks=self._leaks,
         )
 
 

@@ -2,33 +2,46 @@
 
 A release decides by the code that it brought. Here each constraint is read again, by itself, on the rows that
 got a slot.
+
+::
+
+    release under test    counted  ->  a verdict of the gate ``constraints``, in simulation and shadow, which
+                          holds it, stands in its dossier, and is for nobody to override
+    what stands beside    refused: what leaks is no baseline, and no policy to propose
 """
+
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tasks.errors import GateRefused
+from tasks.evaluation.replay_evidence import ConstraintLeak
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.ranking.constraints import iterate_violations
 from tasks.ranking.policy import UtilityPolicy
 from tasks.ranking.utility import choose_contexts
 
+GATE: Final = "constraints"
+"""The gate of what may never be shown; no contract can declare it as one to override."""
 
-def refuse_leaks(
-    candidates: pd.DataFrame, slot: npt.NDArray[np.int64], policy: UtilityPolicy, *, name: str
-) -> None:
-    """Refuse slates with a candidate that a hard constraint keeps out, or of which that is not known.
+
+def count_leaks(
+    candidates: pd.DataFrame, slot: npt.NDArray[np.int64], policy: UtilityPolicy
+) -> tuple[ConstraintLeak, ...]:
+    """Count candidates in slots that a hard constraint keeps out, or of which that is not known.
 
     Parameters
     ----------
     slot : [n] position in the slate from 1, 0 where the candidate is not in it.
     policy : whose constraints they are, those of its contexts in their own rows.
-    name : what made the slates, for the message.
 
-    Raises
-    ------
-    GateRefused
-        There is one; every constraint is named with its count.
+    Returns
+    -------
+    The constraints that leak, in declared order.
 
     Examples
     --------
@@ -37,14 +50,84 @@ def refuse_leaks(
     >>> legal = HardConstraint("legal", Condition("permitted", "one_of", (True,)), keeps=True)
     >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"], "permitted": [True, None]})
     >>> policy = UtilityPolicy("p", 1, {}, hard_constraints=(legal,))
-    >>> refuse_leaks(frame, np.array([1, 0]), policy, name="release 1")
-    >>> refuse_leaks(frame, np.array([1, 2]), policy, name="release 1")
-    Traceback (most recent call last):
-    ...
-    tasks.errors.GateRefused: release 1 puts into its slots what a hard constraint keeps out: legal 1
+    >>> count_leaks(frame, np.array([1, 0]), policy)
+    ()
+    >>> count_leaks(frame, np.array([1, 2]), policy)
+    (ConstraintLeak(constraint='legal', items=1),)
     """
     shown = candidates[slot > 0]
     context = choose_contexts(shown, policy.contexts)
     counts = [(one.name, int(rows.sum())) for one, rows, _ in iterate_violations(shown, policy, context)]
-    if leaks := ", ".join(f"{constraint} {count:,}" for constraint, count in counts if count):
-        raise GateRefused(f"{name} puts into its slots what a hard constraint keeps out: {leaks}")
+    return tuple(ConstraintLeak(constraint=name, items=count) for name, count in counts if count)
+
+
+def add_leaks(parts: Iterable[Iterable[ConstraintLeak]]) -> tuple[ConstraintLeak, ...]:
+    """Add up what leaked in several parts of the candidates.
+
+    Examples
+    --------
+    >>> add_leaks([(ConstraintLeak(constraint="legal", items=1),), (),
+    ...            (ConstraintLeak(constraint="legal", items=2),)])
+    (ConstraintLeak(constraint='legal', items=3),)
+    """
+    items: dict[str, int] = {}
+    for part in parts:
+        for leak in part:
+            items[leak.constraint] = items.get(leak.constraint, 0) + leak.items
+    return tuple(ConstraintLeak(constraint=name, items=count) for name, count in items.items())
+
+
+def refuse_leaks(leaks: Iterable[ConstraintLeak], *, name: str) -> None:
+    """Refuse slates that leak.
+
+    Parameters
+    ----------
+    name : what made the slates, for the message.
+
+    Raises
+    ------
+    GateRefused
+        There is a leak; every constraint is named with its count.
+
+    Examples
+    --------
+    >>> refuse_leaks([], name="champion 1")
+    >>> refuse_leaks([ConstraintLeak(constraint="legal", items=1)], name="champion 1")
+    Traceback (most recent call last):
+    ...
+    tasks.errors.GateRefused: champion 1 puts into its slots what a hard constraint keeps out: legal 1
+    """
+    if said := ", ".join(f"{leak.constraint} {leak.items:,}" for leak in leaks):
+        raise GateRefused(f"{name} puts into its slots what a hard constraint keeps out: {said}")
+
+
+def judge_leaks(
+    leaks: Iterable[ConstraintLeak], *, candidates: int, where: str, run: str
+) -> Iterator[Verdict]:
+    """Judge what a release puts into its slots: each constraint that leaks blocks it.
+
+    Parameters
+    ----------
+    candidates : how many were decided on.
+    where : which these were, for the reason.
+    run : the MLflow run that counted.
+
+    Examples
+    --------
+    >>> leak = ConstraintLeak(constraint="legal", items=3)
+    >>> (verdict,) = judge_leaks([leak], candidates=900, where="the test days", run="r")
+    >>> verdict.gate, verdict.subject, verdict.outcome.value, verdict.reason
+    ('constraints', 'legal', 'block', '3 of 900 candidates of the test days got a slot')
+    """
+    for leak in leaks:
+        count = float(leak.items)
+        yield Verdict(
+            gate=GATE,
+            subject=leak.constraint,
+            segment=ALL,
+            outcome=Outcome.BLOCK,
+            threshold="<= 0 in its slots",
+            observed=Estimate(count, count, count, candidates),
+            reason=f"{leak.items:,} of {candidates:,} candidates of {where} got a slot",
+            evidence=run,
+        )

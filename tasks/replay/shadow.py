@@ -4,6 +4,7 @@
 
     newest logged day before the as-of -> both releases score the same candidates -> overlap, shift
     rows of both -> the shadow table, which later outcomes can be joined to
+    the challenger's slots -> what a hard constraint keeps out? a block that nobody lifts
     some requests alone -> answered? the same when MLflow serves them? how long (timing.json)?
     where the log says what was served -> rescoring the serving release must give the same
 """
@@ -22,6 +23,7 @@ from tasks import columns as c
 from tasks.contracts import digest
 from tasks.errors import DataError, StoreError
 from tasks.evaluation.replay_evidence import (
+    ConstraintLeak,
     PackedScores,
     Reproduction,
     ScoringTimes,
@@ -33,10 +35,12 @@ from tasks.evaluation.verdicts import stops
 from tasks.release.loading import LoadedRelease
 from tasks.release.view import load
 from tasks.replay.compare import compare
+from tasks.replay.leaks import count_leaks
 from tasks.replay.logged_candidates import newest_candidates
 from tasks.replay.scoring_trial import count_failures, sample_requests, time_scoring
 from tasks.replay.shadow_examples import Explain, shadow_examples
 from tasks.replay.shadow_verdicts import TOLERANCE, judge_serving, judge_shadow
+from tasks.replay.slates import release_policy
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.delta import replace_rows
 from tasks.stores.releases import find_release
@@ -64,6 +68,7 @@ class ShadowResult:
     run_id: str
     packed: dict[str, Any] | None = None
     failures: dict[str, Any] | None = None
+    leaks: tuple[dict[str, Any], ...] = ()
     times: dict[str, Any] | None = None
 
     @property
@@ -168,7 +173,15 @@ def _shadow(
         examples=examples,
         packed=compare_packed(releases[challenger], requests),
         failures=failures,
+        leaks=_count_leaks(workspace, releases[challenger], candidates, scored[challenger]),
     )
+
+
+def _count_leaks(
+    workspace: Workspace, release: LoadedRelease, candidates: pd.DataFrame, scored: pd.DataFrame
+) -> tuple[ConstraintLeak, ...]:
+    slot = scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
+    return count_leaks(candidates, slot, release_policy(workspace, release.manifest))
 
 
 def _explain(release: LoadedRelease, candidates: pd.DataFrame) -> Explain:

@@ -8,6 +8,7 @@
     latency        time to score a request, as a multiple of the champion's         at most latency_ratio_max
     served         greatest difference between what was served and what the release gives now    at most 1e-6
     packed         the same between what MLflow serves of it and what was rehearsed              at most 1e-6
+    constraints    candidates in its slots that a hard constraint keeps out                      none
 """
 
 from typing import Final
@@ -23,6 +24,7 @@ from tasks.evaluation.replay_evidence import (
 )
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.replay.leaks import judge_leaks
 
 GATE = "shadow"
 PARITY = "parity"
@@ -125,8 +127,9 @@ def judge_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) -> 
 def judge_serving(
     bounds: ShadowGate, shadowed: ShadowEvidence, times: ScoringTimes | None, *, run: str
 ) -> tuple[Verdict, ...]:
-    """Judge how a release answers requests: whether at all, how fast, and with what was rehearsed."""
+    """Judge how a release answers: with what may be shown, at all, how fast, and with what was rehearsed."""
     return (
+        *judge_leaks(shadowed.leaks, candidates=shadowed.candidates, where=f"{shadowed.day}", run=run),
         judge_failures(bounds, shadowed.failures, run=run),
         judge_times(bounds, times, run=run),
         *judge_parity(shadowed.reproduced, shadowed.packed, run=run),

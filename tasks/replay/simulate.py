@@ -4,10 +4,11 @@
 
     candidates of the test slice -> release, baseline (champion | logged order | a column's order) -> slates
     slates -> metrics with intervals, by segment -> primary, guardrails, comparisons with the champion
+    slots  -> what a hard constraint keeps out   -> a block that nobody lifts
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.entrants import EntrantVersions, release_aliases
 from tasks.replay.findings import Findings
+from tasks.replay.leaks import judge_leaks
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies
 from tasks.replay.notes import notes_of, stood_in
 from tasks.replay.off_policy_check import check_off_policy, disagreements
@@ -68,7 +70,7 @@ class SimulateResult:
 
     @property
     def passed(self) -> bool:
-        """Whether neither the primary nor a guardrail says no by itself."""
+        """Whether neither a hard constraint, the primary nor a guardrail says no by itself."""
         return not any(stops(verdict["outcome"]) for verdict in self.guardrails)
 
 
@@ -164,6 +166,9 @@ def _simulate(
     ours, theirs = test.policy, test.baseline.slates
     rehearsal = Rehearsal(workspace.contracts, test.log, ours.slates, theirs, test.anchors)
     found = rehearse(rehearsal, test.others, run=run.run_id)
+    size, where = len(test.log.requests), "the test days"
+    leaked = judge_leaks(test.leaks, candidates=size, where=where, run=run.run_id)
+    found = replace(found, verdicts=[*leaked, *found.verdicts])
     checks = check_off_policy(rehearsal)
     notes = [
         *disagreements(checks),

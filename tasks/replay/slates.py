@@ -16,6 +16,7 @@ from tasks.contracts import Contracts, UtilitySpec, canonical
 from tasks.contracts.chains import chain
 from tasks.contracts.metrics import parse_metric
 from tasks.errors import DataError, unknown
+from tasks.evaluation.replay_evidence import ConstraintLeak
 from tasks.evaluation.segments import UNKNOWN, segment_values
 from tasks.ranking.candidates import CandidateSets, read_numbers
 from tasks.ranking.decide import decide
@@ -24,7 +25,7 @@ from tasks.ranking.policy import UtilityPolicy, Weight
 from tasks.ranking.slate_policy import SlatePolicy
 from tasks.ranking.utility import compute_utilities
 from tasks.release.loading import LoadedRelease
-from tasks.replay.leaks import refuse_leaks
+from tasks.replay.leaks import count_leaks, refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.log_block import NUMBERS, WORDS, LogReading
 from tasks.replay.logged_candidates import labelled_candidates
@@ -47,12 +48,16 @@ _ORDER: Final = "__order"
 
 @dataclass(frozen=True)
 class Scored:
-    """A release's slates, the scored candidates, the predictions behind them by column, and its policy."""
+    """A release's slates, the scored candidates, the predictions behind them by column, and its policy.
+
+    ``leaks``: what the slates hold that a hard constraint of the policy keeps out.
+    """
 
     slates: Slates
     frame: pd.DataFrame
     predictions: Mapping[str, Floats]
     policy: UtilityPolicy
+    leaks: tuple[ConstraintLeak, ...] = ()
 
     @property
     def where_logged(self) -> "WhereLogged":
@@ -157,12 +162,22 @@ class TestSlice:
         Parameters
         ----------
         served_as : the version by which the log knows what it served.
+
+        Raises
+        ------
+        GateRefused
+            They hold what a hard constraint keeps out.
         """
+        scored = self.slates_under_test(release, name, served_as=served_as)
+        refuse_leaks(scored.leaks, name=name)
+        return scored
+
+    def slates_under_test(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:
+        """Return the slates of a release that is judged by what they hold; parameters as of `slates_of`."""
         scored = release.score(self.candidates, certificate=True)
         policy = release_policy(self.workspace, release.manifest)
         predictions = _predictions(scored, release.manifest.tasks)
         slot = scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
-        refuse_leaks(self.candidates, slot, policy, name=name)
         slates = Slates(
             name=name,
             slot=slot,
@@ -174,7 +189,8 @@ class TestSlice:
             rank=scored[c.RANK].fillna(0).to_numpy(dtype=np.int64),
             release=served_as,
         )
-        return Scored(slates, scored, predictions, policy)
+        leaks = count_leaks(self.candidates, slot, policy)
+        return Scored(slates, scored, predictions, policy, leaks)
 
     def slates_under(self, policy: UtilitySpec, scored: Scored, name: str) -> Slates:
         """Return the slates that another utility policy makes of the same predictions."""
@@ -184,7 +200,7 @@ class TestSlice:
         """Return the slates that a policy, as the kernel reads it, makes of the same predictions."""
         decided = decide(self.candidates, scored.predictions, utility, self._slate, sets=self._sets)
         slot = decided.slate_position.astype(np.int64)
-        refuse_leaks(self.candidates, slot, utility, name=name)
+        refuse_leaks(count_leaks(self.candidates, slot, utility), name=name)
         return Slates(
             name=name,
             slot=slot,

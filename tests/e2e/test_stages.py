@@ -4,11 +4,13 @@ The tests share one home and run in order::
 
     champion 1, and 2, which shadow holds
     2 held by data, too           refused, whatever override is asked for, and nobody is asked
+    3 leaks by its own kernel     refused, whatever override is asked for, and nobody is asked
     2 held by shadow              the canary, by an override      then champion, asked anew
     rows of the audit             removed, changed, reordered: found everywhere, and brought back
     an alias moved by hand        found everywhere, and put right by one rollback
 """
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +31,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.e2e.installation import Installation
 from tests.feeds import mini
+from tests.feeds.leaking_kernel import retrain_leaking
 from tests.feeds.staged_feed import NAME, REVIEWERS
 from tests.stores.local_path import local
 
@@ -87,6 +90,40 @@ def test_what_is_for_nobody_to_override_is_refused_and_nobody_is_asked(
     registry.set_tags(part, {"as_of": made})
     assert (code, f"{MODEL} version 2 is not whole: The version's tag as_of says 2031" in output) == (3, True)
     assert audit(staged) == before
+
+
+def test_a_leak_of_a_hard_constraint_is_refused_by_name_and_count_whatever_is_asked_for(
+    installation: Installation, staged: Workspace, typed: Run
+) -> None:
+    """Release 3 is whole to the byte; the kernel that it brought filters nothing."""
+    before, ended = audit(staged), staged.contracts.surface.ends_at
+    assert ended is not None
+    made = retrain_leaking(staged, as_of=ended)
+    assert (made.release, made.verdict) == (3, "hold")
+    leak = made.reasons[0].partition(" (")[0]
+    assert re.fullmatch(r"constraints block: policy_violation [1-9]\d*, allowed <= 0 in its slots", leak)
+    count = leak.split()[3].rstrip(",")
+    assert typed("release", "verify", NAME, "3")[0] == 0, "no digest tells it"
+    run = start(installation, release="3", override=WHY)
+    refused = installation.wait(PROMOTE, run)
+    assert refused["state"] == "failed"
+    never = f"lead may lift model, calibration, decision, shadow, and never this: {leak}"
+    assert refused["note"].startswith(f"**Failed** at case: `GateRefused: {never}")
+    steps = {one["task_id"]: one for one in installation.airflow().instances(PROMOTE, run)}
+    assert (steps["case"]["state"], steps["case"]["try_number"]) == ("failed", 1), (
+        "trying again finds the same"
+    )
+    assert {steps[f"approve_{role}"]["state"] for role in REVIEWERS} == {"upstream_failed"}
+    code, output = typed("promote", NAME, "3", "--why", "a sale", "--override", WHY)
+    assert (code, never in output) == (1, True), output
+    code, output = typed("promote", NAME, "3", "--why", "a sale")
+    assert (code, f"Release 3 is held beside champion 1: {leak}" in output) == (1, True), output
+    code, output = typed("simulate", NAME, "--release", "3")
+    assert (code, f"block policy_violation all {count} <= 0 in its slots" in output) == (1, True), output
+    page = installation.airflow("eve").open(f"{NAME}/releases/3/dossier").text
+    assert f"Its slots hold items that break the content policy: {count} of " in page
+    assert "nobody may override that" in page
+    assert (aliases(installation), audit(staged)) == ({"champion": 1}, before)
 
 
 def test_an_override_lets_it_be_the_canary_when_each_role_approves_it(

@@ -37,6 +37,14 @@ def test_a_block_and_a_missing_metric_always_hold(outcome: Outcome) -> None:
     assert isinstance(decide_release([verdict], cannot_tell="warn"), Hold)
 
 
+def test_what_leaks_is_said_before_a_harmed_segment() -> None:
+    harmed = Verdict("decision", "hide_rate", "tenure=new", Outcome.BLOCK, "", None)
+    leak = Verdict("constraints", "legal", "all", Outcome.BLOCK, "", None)
+    decision = decide_release([PASSED, harmed, leak], cannot_tell="warn")
+    assert isinstance(decision, Hold)
+    assert decision.reasons == (explain_verdict(leak), explain_verdict(harmed))
+
+
 def test_where_no_gate_was_judged_the_release_is_held() -> None:
     assert decide_release([], cannot_tell="warn") == Hold(("no gate was judged",), ())
 

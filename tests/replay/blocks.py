@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.evaluation.replay_evidence import SlateRule
+from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
 from tasks.replay.decided_block import BASELINE, POLICY, DecidedBlock, EntrantKey
 from tasks.replay.log import Slates
 from tasks.replay.log_block import WORDS, LogReading, read_block
 
 LINKS = {"click": ("click",)}
+LEAK = ConstraintLeak(constraint="legal", items=2)
 RULE = SlateRule(rule="length", slates=1, unmet=1, too_few=0, slots_short=2)
 
 
@@ -42,4 +43,5 @@ def decided(request: str = "r", *, no_order: str = "", **columns: Any) -> Decide
         predicted={POLICY: {"p_click": np.array([0.4])}},
         rules=(RULE,),
         no_order=no_order,
+        leaks=(LEAK,),
     )

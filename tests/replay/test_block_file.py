@@ -32,7 +32,7 @@ def test_a_block_is_read_as_it_was_written(tmp_path: Path, columns: dict[str, An
     for key, slates in block.slates.items():
         assert_same(read.slates[key], slates)
     assert read.predicted[POLICY]["p_click"].tolist() == [0.4]
-    assert (read.rules, read.no_order) == (block.rules, block.no_order)
+    assert (read.rules, read.no_order, read.leaks) == (block.rules, block.no_order, block.leaks)
 
 
 def test_terms_of_a_utility_keep_their_order_in_which_they_are_summed(tmp_path: Path) -> None:

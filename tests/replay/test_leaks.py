@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from tasks.errors import GateRefused
+from tasks.promotion.decision import explain_verdict
 from tasks.ranking.condition import Condition
 from tasks.ranking.policy import Context, HardConstraint, UtilityPolicy
-from tasks.replay.leaks import refuse_leaks
+from tasks.replay.leaks import count_leaks, judge_leaks, refuse_leaks
 
 NO_VIOLATION = HardConstraint("legal", Condition("violation", "one_of", (True,)), keeps=False)
 PERMITTED = HardConstraint("legal", Condition("permitted", "one_of", (True,)), keeps=True)
@@ -26,13 +27,13 @@ FRAME = pd.DataFrame(
 def test_what_is_kept_out_or_not_known_to_be_allowed_is_a_leak_in_a_slot(slot: list[int]) -> None:
     """Both constraints have one name, as once made the first stop filtering."""
     with pytest.raises(GateRefused, match=r"release 1 puts into its slots .*: legal"):
-        refuse_leaks(FRAME, np.array(slot), POLICY, name="release 1")
+        refuse_leaks(count_leaks(FRAME, np.array(slot), POLICY), name="release 1")
 
 
 def test_what_has_no_slot_leaks_nothing() -> None:
-    refuse_leaks(FRAME, np.array([1, 0, 0, 0]), POLICY, name="release 1")
+    assert count_leaks(FRAME, np.array([1, 0, 0, 0]), POLICY) == ()
     with pytest.raises(GateRefused, match="legal 2, legal 1"):
-        refuse_leaks(FRAME, np.array([1, 2, 3, 4]), POLICY, name="release 1")
+        refuse_leaks(count_leaks(FRAME, np.array([1, 2, 3, 4]), POLICY), name="release 1")
 
 
 def test_what_a_context_adds_is_counted_in_its_own_rows() -> None:
@@ -41,6 +42,16 @@ def test_what_a_context_adds_is_counted_in_its_own_rows() -> None:
         "p", 1, {}, contexts=(Context("home", (home,), {}, hard_constraints=(PERMITTED,)),)
     )
     frame = FRAME.assign(page=["home", "home", "away", "away"])
-    refuse_leaks(frame, np.array([1, 2, 3, 4]), policy, name="release 1")
-    with pytest.raises(GateRefused, match="legal 1"):
-        refuse_leaks(frame.assign(page="home"), np.array([1, 2, 3, 4]), policy, name="release 1")
+    assert count_leaks(frame, np.array([1, 2, 3, 4]), policy) == ()
+    (leak,) = count_leaks(frame.assign(page="home"), np.array([1, 2, 3, 4]), policy)
+    assert (leak.constraint, leak.items) == ("legal", 1)
+
+
+def test_each_constraint_that_leaks_blocks_by_its_name_and_count() -> None:
+    leaks = count_leaks(FRAME, np.array([1, 2, 0, 0]), POLICY)
+    (verdict,) = judge_leaks(leaks, candidates=4, where="2026-02-11", run="run")
+    assert explain_verdict(verdict) == (
+        "constraints block: legal 1, allowed <= 0 in its slots (1 of 4 candidates of 2026-02-11 got a slot)"
+    )
+    assert verdict.evidence == "run"
+    assert [*judge_leaks((), candidates=4, where="2026-02-11", run="run")] == []

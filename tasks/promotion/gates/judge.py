@@ -8,6 +8,7 @@
     model        does no task rank worse than the champion's (or than the floor of a first release), and
                  does each tell more than a constant without knowing the outcome?
     calibration  does a probability mean what it says, overall and by segment?
+    constraints  does a slot hold what a hard constraint keeps out? (leaks.py; nobody may override it)
     decision     do the utility policy's guardrails hold where the decision was rehearsed?
     shadow       does the challenger treat fresh traffic as it should?
     latency      how long does it take to score a request, beside the champion?
@@ -32,6 +33,7 @@ from tasks.promotion.gates.lineage import Lineage, judge_lineage
 from tasks.promotion.gates.model import judge_models
 from tasks.promotion.gates.policy import PolicyStanding, judge_policy
 from tasks.promotion.gates.references import judge_references
+from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.replay.shadow_verdicts import judge_shadow
 
 LATER_VALIDATION: Final = "validation_of_later_labels"
@@ -81,9 +83,9 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
     Returns
     -------
     One verdict for each bound, in the order of the gates; nothing is left out in silence: what has no
-    rule or no figure says so.
+    rule or no figure says so. What leaks through a hard constraint comes first.
     """
-    return (
+    verdicts = (
         *_origins(evidence),
         *_data(gates, evidence),
         *judge_models(gates.model, evidence.tasks, evidence.comparisons, simulation=evidence.runs.simulation),
@@ -95,6 +97,7 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
         *evidence.serving,
         *_freshness(gates, evidence),
     )
+    return tuple(sorted(verdicts, key=lambda verdict: verdict.gate != CONSTRAINTS))
 
 
 def _origins(evidence: Evidence) -> Iterator[Verdict]:

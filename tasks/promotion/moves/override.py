@@ -5,9 +5,10 @@
     surface.yaml    override: {role: safety_lead, gates: [decision, shadow]}
     verdicts        each that holds the release   ->  named, and lifted;  or refused
 
-Never lifted, whatever the surface says: data, lineage and every gate that is not declared; what is too good
-to be true, since it may know the outcome; whatever names a safety task. So of the model gate only comparisons
-with the champion, and of refits with what was tested, are there to be lifted.
+Never lifted, whatever the surface says: data, lineage, what leaks through a hard constraint and every gate
+that is not declared; what is too good to be true, since it may know the outcome; whatever names a safety
+task. So of the model gate only comparisons with the champion, and of refits with what was tested, are there
+to be lifted.
 """
 
 from collections.abc import Iterable, Sequence

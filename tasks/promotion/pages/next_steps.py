@@ -12,6 +12,7 @@ _BLOCKED: Final = {
     "data": "Mend the log, build the labels again and retrain: what was learned from them cannot be trusted.",
     "model": "Look at the task below: what it learned from, and whether its data changed; then retrain.",
     "calibration": "Look at the task's reliability below, calibrate by the segment that is off, retrain.",
+    "constraints": "Do not promote; no override lifts it. Mend the code that lets it through, then retrain.",
     "decision": "Do not promote. Look for other weights (equipoise tune), or keep the champion.",
     "shadow": "Look at the requests side by side below: is so much change meant? Then surface.yaml says so.",
     "freshness": "Retrain: it rests on what people did too long ago.",

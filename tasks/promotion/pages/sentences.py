@@ -260,7 +260,13 @@ def _spoken(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _constraints(verdict: Verdict, words: Vocabulary) -> str:
+    kept_out = words.constraints.get(verdict.subject) or f"what {_spoken(verdict.subject)} keeps out"
+    return f"its slots hold {kept_out}: {verdict.reason}; nobody may override that"
+
+
 _BY_GATE: Final[Mapping[str, Callable[[Verdict, Vocabulary], str]]] = {
+    "constraints": _constraints,
     "decision": _decision,
     "calibration": _calibration,
     "data": _data,

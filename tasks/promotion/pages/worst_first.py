@@ -3,7 +3,7 @@
 ::
 
     block, missing   before   cannot_tell that holds   before   a warning
-    primary          before   costs   before   safety   before   other guardrails   before   other gates
+    constraint, primary   before   costs   before   safety   before   other guardrails   before   other gates
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,11 @@ from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import holds_release
 from tasks.promotion.pages.words import Vocabulary
+from tasks.replay.leaks import GATE as CONSTRAINTS
 
 _SEVERITY = {Outcome.BLOCK: 0, Outcome.METRIC_MISSING: 1, Outcome.CANNOT_TELL: 2, Outcome.WARN: 3}
 _FAMILIES = {Family.NEGATIVE: 1, Family.SAFETY: 2}
-_OTHER_GUARDRAIL, _OTHER_GATE = 3, 4
+_NEVER_SHOWN, _OTHER_GUARDRAIL, _OTHER_GATE = -1, 3, 4
 
 
 def order_worst_first(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Verdict]:
@@ -31,6 +32,8 @@ def _rank(verdict: Verdict, words: Vocabulary) -> tuple[bool, int, int, bool]:
 
 
 def _kind(verdict: Verdict, words: Vocabulary) -> int:
+    if verdict.gate == CONSTRAINTS:
+        return _NEVER_SHOWN
     if verdict.gate != "decision":
         return _OTHER_GATE
     if verdict.subject.partition(".")[0] == words.primary:

@@ -63,6 +63,7 @@ def test_what_cannot_be_told_is_lifted_where_the_surface_lets_it_hold() -> None:
         ("data", "buy.rows"),
         ("lineage", "buy.task"),
         ("policy", "hard_constraints"),
+        ("constraints", "policy_violation"),  # leaks
         ("calibration", "buy.ratio"),  # not declared
         ("decision", "report_rate"),  # a safety task
         ("decision", "component_share:report"),
@@ -88,7 +89,9 @@ def test_without_a_declaration_or_a_reason_nothing_is_lifted() -> None:
 
 
 @given(
-    st.sampled_from(["data", "lineage", "policy", "parity", "reports", "proxies", "unheard_of"]),
+    st.sampled_from(
+        ["data", "lineage", "policy", "constraints", "parity", "reports", "proxies", "unheard_of"]
+    ),
     st.text(max_size=20),
 )
 def test_a_gate_that_no_contract_can_declare_is_never_lifted(gate: str, subject: str) -> None:

@@ -209,6 +209,14 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             "Proxies: click for buy is 0.1 [-0.1, 0.3]; more than 0 is asked for.",
         ),
         (verdict("parity", "served", Outcome.BLOCK, threshold=""), "Parity: served."),
+        (
+            replace(verdict("constraints", "no_gore", Outcome.BLOCK, 3, 3, 3), reason="3 of 90 got a slot"),
+            "Its slots hold what no gore keeps out: 3 of 90 got a slot; nobody may override that.",
+        ),
+        (
+            replace(verdict("constraints", "legal", Outcome.BLOCK, 3, 3, 3), reason="3 of 90 got a slot"),
+            "Its slots hold items nobody may sell: 3 of 90 got a slot; nobody may override that.",
+        ),
     ],
 )
 def test_other_gates_speak_of_what_they_judge(judged: Verdict, sentence: str) -> None:

@@ -20,6 +20,12 @@ def test_the_primary_comes_before_costs_safety_other_guardrails_and_other_gates(
     ]
 
 
+def test_what_may_never_be_shown_comes_before_the_primary() -> None:
+    primary = rail("observed_utility", Outcome.BLOCK, -0.3, -0.4, -0.2, allowed=RISE)
+    leak = verdict("constraints", "legal", Outcome.BLOCK, 3, 3, 3)
+    assert order_worst_first([primary, leak], WORDS) == [leak, primary]
+
+
 def test_a_broken_bound_comes_before_what_cannot_be_told_and_that_before_a_warning() -> None:
     unknown = rail("observed_utility", Outcome.CANNOT_TELL, 0.0, -0.2, 0.2, allowed=RISE, holds=True)
     warned = rail("observed_utility", Outcome.WARN, 0.3, 0.2, 0.4, allowed=RISE)

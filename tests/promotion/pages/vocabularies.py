@@ -14,6 +14,7 @@ WORDS = Vocabulary(
         "odd": TaskWords(),
     },
     columns=("source", "tenure"),
+    constraints={"legal": "items nobody may sell"},
     primary="observed_utility",
     baseline="champion 3",
     cannot_tell="warn",

@@ -1,0 +1,73 @@
+"""A release whose own code lets through what a hard constraint keeps out is held, and nobody can override that."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tasks.contracts.gates import OverrideRule
+from tasks.errors import GateRefused
+from tasks.evaluation.evidence import GateEvidence
+from tasks.pipeline import recheck
+from tasks.promotion.gate import GateResult
+from tasks.promotion.moves.override import lift_verdicts
+from tasks.release import view
+from tasks.replay import shadow, simulate, slates
+from tasks.replay.decided_block import Entrant, Entrants, decide_block
+from tasks.stores import releases
+from tasks.stores.runs import read_evidence
+from tasks.stores.workspace import Workspace
+from tests.feeds.leaking_kernel import register_leaking
+from tests.feeds.mini import LATER, Retrained
+
+
+@pytest.fixture(scope="module")
+def leaking(second_retrain: Retrained) -> Iterator[int]:
+    """Release 2 once more, packed with a kernel that filters nothing."""
+    with register_leaking(second_retrain.workspace, 2) as part:
+        yield part.version
+
+
+@pytest.fixture(scope="module")
+def workspace(second_retrain: Retrained) -> Workspace:
+    return second_retrain.workspace
+
+
+@pytest.fixture(scope="module")
+def judged(workspace: Workspace, leaking: int) -> GateResult:
+    return recheck(workspace, leaking, as_of=LATER)
+
+
+def test_each_constraint_that_leaks_is_the_first_reason_with_its_count(judged: GateResult) -> None:
+    assert judged.verdict == "hold"
+    leaks = [verdict for verdict in judged.gates if verdict["gate"] == "constraints"]
+    assert judged.gates[: len(leaks)] == leaks
+    assert {verdict["subject"] for verdict in leaks} == {"policy_violation", "not_permitted"}
+    for verdict, reason in zip(leaks, judged.reasons, strict=False):
+        count = verdict["observed"]["value"]
+        assert count > 0
+        assert reason.startswith(f"constraints block: {verdict['subject']} {count:.0f}")
+
+
+def test_it_is_counted_on_the_test_days_and_on_the_newest_traffic(workspace: Workspace, leaking: int) -> None:
+    simulated = simulate.run(workspace, release=leaking)
+    shadowed = shadow.run(workspace, as_of=LATER, challenger=leaking)
+    for result, verdicts in ((simulated, simulated.guardrails), (shadowed, shadowed.verdicts)):
+        assert not result.passed
+        leaks = [verdict for verdict in verdicts if verdict["gate"] == "constraints"]
+        assert {verdict["evidence"] for verdict in leaks} == {result.run_id}
+        assert [verdict["outcome"] for verdict in leaks] == ["block"] * 2
+
+
+def test_no_override_lifts_it(workspace: Workspace, judged: GateResult) -> None:
+    verdicts = read_evidence(workspace.home, judged.run_id, GateEvidence).verdicts
+    every = OverrideRule(role="lead", gates=("model", "calibration", "decision", "shadow", "freshness"))
+    with pytest.raises(GateRefused, match="and never this: constraints block: policy_violation"):
+        lift_verdicts(verdicts, rule=every, why="a sale", safety=(), cannot_tell="warn")
+
+
+def test_what_leaks_is_no_baseline_for_another_release(workspace: Workspace, leaking: int) -> None:
+    test = slates.TestSlice.of(workspace, releases.release_manifest(workspace, 2))
+    whole, leaks = (view.load(workspace, version) for version in (2, leaking))
+    entrants = Entrants(Entrant(whole, "release 2"), Entrant(leaks, "champion 9"))
+    with pytest.raises(GateRefused, match=r"champion 9 puts into its slots .*: policy_violation \d+"):
+        decide_block(test, entrants)
