@@ -103,11 +103,17 @@ def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
 def level(estimate: Plain | None) -> str:
     """Write a figure with its interval; ``[?]`` where only the interval is unknown, a dash for no figure.
 
+    A count has no interval.
+
     Examples
     --------
     >>> level({"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}), level(None)
     ('0.5 [0.25, 0.75]', '-')
+    >>> level({"value": 1234.0, "low": 1234.0, "high": 1234.0, "n": 90})
+    '1,234'
     """
+    if estimate and estimate["low"] == estimate["high"] and float(estimate["value"] or 0.5).is_integer():
+        return f"{estimate['value']:,.0f}"
     return _interval(estimate, "{:.3g}")
 
 
