@@ -42,6 +42,11 @@ _LOCATIONS: Final = (
 )
 
 
+_Stamp = tuple[int, int, int, int] | None
+_FOLLOWED: Final[dict[Path, tuple[_Stamp, ...]]] = {}
+"""The databases whose locations this process has found to lie below their homes, as they were then."""
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether waiting may mend an error of the database: not where it may not be written or has no room."""
     cause: BaseException | None = error
@@ -108,17 +113,21 @@ def follow_home(home: Path) -> None:
     StoreError
         The database cannot be written.
     """
-    root = artifacts_of(home)
-    with closing(_open(database_of(home), "ro")) as connection:
+    root, database = artifacts_of(home), database_of(home)
+    state = _state(database)
+    if _FOLLOWED.get(database) == state:
+        return
+    with closing(_open(database, "ro")) as connection:
         found = connection.execute("SELECT artifact_location FROM experiments").fetchall()
     bases = {
         str(place).rpartition(f"{_BELOW}/")[0] + _BELOW for (place,) in found if f"{_BELOW}/" in str(place)
     }
     moved = sorted(base for base in bases if base != root and not _is_same(base, home))
     if not moved:
+        _FOLLOWED[database] = state
         return
     try:
-        with closing(_open(database_of(home), "rw")) as connection, connection:
+        with closing(_open(database, "rw")) as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
             for base in moved:
                 _rewrite(connection, base, root)
@@ -152,6 +161,19 @@ def _holds_anything(database: Path) -> bool:
     except sqlite3.DatabaseError:
         return False
     return any(rows)
+
+
+def _state(database: Path) -> tuple[_Stamp, ...]:
+    """Return what is another once somebody has written to the database, or has put another in its place."""
+    return _stamp(database), _stamp(database.with_name(f"{database.name}-wal"))
+
+
+def _stamp(file: Path) -> _Stamp:
+    try:
+        of = file.stat()
+    except FileNotFoundError:
+        return None
+    return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns
 
 
 def _is_own(file: Path) -> bool:

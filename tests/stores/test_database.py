@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -95,6 +96,24 @@ def test_a_moved_home_that_moves_back_finds_everything(tmp_path: Path) -> None:
     for name in ("two", "three", "one"):
         home = home.rename(tmp_path / name)
         assert read_text(home, run, "said.txt") == "x"
+
+
+def test_a_database_that_is_put_into_a_home_in_use_is_followed_too(tmp_path: Path) -> None:
+    other = new_home(tmp_path / "other")
+    run = write_run(other, "of the other")
+    home = new_home(tmp_path / "home")
+    write_run(home, "x")
+    follow_home(home)
+    follow_home(home)
+    for left in (home / "mlflow").glob("mlflow.db*"):
+        left.unlink()
+    for file in (other / "mlflow").glob("mlflow.db*"):
+        shutil.copy2(file, home / "mlflow" / file.name)
+    shutil.copytree(other / "mlflow/artifacts", home / "mlflow/artifacts", dirs_exist_ok=True)
+    follow_home(home)
+    with closing(sqlite3.connect(home / "mlflow/mlflow.db")) as connection:
+        ((location,),) = connection.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run,))
+    assert location.startswith((home / "mlflow/artifacts").as_uri())
 
 
 def test_a_home_behind_a_link_stays_as_it_is(tmp_path: Path) -> None:
