@@ -26,7 +26,7 @@ from tasks.contracts import digest
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop
 from tasks.evaluation.same_day_evidence import SameDayEvidence
-from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.pipeline import Retrain, TaskRetrain
@@ -45,6 +45,7 @@ from tasks.training import same_day
 from tasks.training import step as train
 from tasks.training.inputs import RECIPE_TAG
 from tasks.training.rows import TaskRows, read_labels
+from tasks.training.step import TrainResult
 from tasks.training.train_model import predict_rows
 from tasks.training.trees import read_model
 from tests.feeds import small_feed
@@ -142,21 +143,27 @@ def found(home: Home, model: Part) -> SameDayEvidence:
     return read_evidence(home.workspace.home, run, SameDayEvidence)
 
 
+def part_of(result: TrainResult) -> Part:
+    return Part(result.model, result.version, result.sha256)
+
+
 def judged(home: Home) -> dict[str, Verdict]:
     pairs = read_recipes(home.worse, 2, champion=1)
     verdicts = [judge_same_day(pairs, run="release"), *judge_recipes(ModelGate(), pairs)]
     return {verdict.subject: verdict for verdict in verdicts}
 
 
-def test_newer_data_lets_a_worse_recipe_win_against_the_champion(home: Home) -> None:
+def lost_order(home: Home, old: Part, new: Part) -> Estimate:
+    """Return the drop in AUC by request between two registered models, on the test rows."""
     rows, registry = home.rows(home.workspace), Registry(home.workspace.home)
     table = rows.test
-    old, new = (
-        predict_rows(rows, table, *read_model(registry.files(part))) for part in (home.first, home.model)
-    )
+    before, after = (predict_rows(rows, table, *read_model(registry.files(part))) for part in (old, new))
     users, requests = (table.column(name).to_pylist() for name in (USER_ID, REQUEST_ID))
-    (drop,) = auc_by_request_drop(PairedRows(read_labels(table, CLICK), old, new, users, requests))
-    assert drop.high < 0
+    return auc_by_request_drop(PairedRows(read_labels(table, CLICK), before, after, users, requests))[0]
+
+
+def test_newer_data_lets_a_worse_recipe_win_against_the_champion(home: Home) -> None:
+    assert lost_order(home, home.first, home.model).high < 0
 
 
 def test_against_the_champions_recipe_of_the_same_day_it_is_held(home: Home) -> None:
@@ -205,12 +212,17 @@ def test_a_second_time_nothing_is_trained_or_compared(home: Home) -> None:
     assert (home.models, home.comparisons) == before
 
 
-def test_the_recipe_of_the_champion_is_compared_with_nothing(home: Home) -> None:
+def test_the_recipe_of_the_champion_is_compared_with_nothing_and_is_what_the_other_was_held_against(
+    home: Home,
+) -> None:
     before = home.comparisons
     same = train.run(home.workspace, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
     assert not same.reused
     assert home.comparisons == before
     assert train.is_compared(home.rows(home.workspace), same)
+    evidence = found(home, home.model)
+    assert evidence.comparison is not None
+    assert evidence.comparison.auc_by_request_drop == lost_order(home, part_of(same), home.model)
 
 
 def test_a_comparison_that_was_killed_is_made_on_the_second_run_by_a_project_too(
@@ -282,9 +294,31 @@ def test_what_cannot_be_compared_says_why(
     workspace = under(tmp_path, home.workspace.home, **{"surface": SURFACE, **changed})
     snapshot = published(workspace, AS_OF)
     result = train.run(workspace, task=CLICK, as_of=AS_OF, snapshot=snapshot)
-    evidence = found(home, Part(result.model, result.version, result.sha256))
+    evidence = found(home, part_of(result))
     assert evidence.comparison is None
     assert why in evidence.reason
+
+
+def test_where_a_warm_start_is_asked_for_both_recipes_continue_the_same_model(
+    home: Home, tmp_path: Path
+) -> None:
+    """The champion's recipe was learned in full; beside it a warm start would be credited with its trees."""
+    continued = "training: {click_1d: {warm_start: true}}\n"
+    surfaces = SURFACE + continued, SURFACE.replace("num_leaves: 7", "num_leaves: 3") + continued
+    same, shallow = (
+        part_of(
+            train.run(
+                under(tmp_path / str(number), home.workspace.home, surface),
+                task=CLICK,
+                as_of=AS_OF,
+                snapshot=home.snapshot,
+            )
+        )
+        for number, surface in enumerate(surfaces)
+    )
+    evidence = found(home, shallow)
+    assert evidence.comparison is not None
+    assert evidence.comparison.auc_by_request_drop == lost_order(home, same, shallow)
 
 
 def test_a_feature_that_the_log_no_longer_has_is_named(home: Home, tmp_path: Path) -> None:
@@ -297,5 +331,5 @@ def test_a_feature_that_the_log_no_longer_has_is_named(home: Home, tmp_path: Pat
         result = train.run(workspace, task=CLICK, as_of=AS_OF, snapshot=snapshot)
     finally:
         pq.write_table(whole, file)
-    evidence = found(home, Part(result.model, result.version, result.sha256))
+    evidence = found(home, part_of(result))
     assert evidence.reason == "the log no longer has the champion's price"
