@@ -28,6 +28,8 @@ A red run promoted nothing: only a person moves `champion`. The run's note names
 - **`DataError` in `validate` or later**: the log of the champion's days cannot be read any more.
 - **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
   is back.
+- **`GateRefused` in `simulate`**: the champion, or an earlier release that a guardrail names, puts into its
+  slots what a hard constraint keeps out; the message says which and how many. Roll back first.
 - **`GateRefused` in `gate`**: it names the steps that did not end; look at those.
 
 `Hold` is no red run: the release exists, and the dossier behind the gate's button says which gate held it.

@@ -42,6 +42,8 @@ it had made by then.
   champion the run goes on with its model of that task; the run's note and the dossier say so.
 - **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
   is back.
+- **`GateRefused` in `simulate`**: the champion, or an earlier release that a guardrail names, puts into its
+  slots what a hard constraint keeps out; the message says which and how many. Roll back first.
 - **`GateRefused` in `gate`**: it names the steps that did not end; look at those.
 
 `Hold` is no red run: the release exists, and the dossier behind the gate's button says which gate held
