@@ -173,13 +173,9 @@ def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> Reliabi
         axes = _Axes.of(frame, left, 62, 340, 290)
         outer = Outer(x=False, y=column == 0)
         heading = (headings[name],)
-        diagrams.append(
-            Diagram(axes.box(8, upwards=8), outer, heading, axes.diagonal(), (axes.line(name, curve),))
-        )
+        diagrams.append(Diagram(axes.box(46, 32), outer, heading, axes.diagonal(), (axes.line(name, curve),)))
         below = _Axes(axes.x, Scale(0.0, 1.1 * most, 434, 364))
-        strips.append(
-            Strip(below.box(8, upwards=3), Outer(x=True, y=column == 0), name, below.steps(frame, curve))
-        )
+        strips.append(Strip(below.box(46, 24), Outer(x=True, y=column == 0), name, below.steps(frame, curve)))
     width = 76 + 360 * len(curves)
     return ReliabilityFigure(
         title=title,
@@ -224,7 +220,7 @@ def draw_small(
         outer = Outer(x=number + _COLUMNS >= len(pairs), y=column == 0)
         lines = [axes.line(name, curve, band=name == "after") for name, curve in curves.items()]
         rows = foot.steps(frame, curves["after"], share=_FOOT)
-        diagrams.append(Diagram(axes.box(4, upwards=4), outer, heading, axes.diagonal(), lines, rows))
+        diagrams.append(Diagram(axes.box(46, 30), outer, heading, axes.diagonal(), lines, rows))
     height = 56 + 196 * -(-len(pairs) // _COLUMNS) + 10
     width = 60 + 212 * min(_COLUMNS, max(2, len(pairs)))
     return ReliabilityFigure(
@@ -270,9 +266,10 @@ class _Axes:
         x = Scale(*frame.x, left, left + width, logarithmic=frame.rare)
         return cls(x, Scale(*frame.y, top + height, top, logarithmic=frame.rare))
 
-    def box(self, most: int, *, upwards: int) -> Box:
+    def box(self, beside: float, above: float) -> Box:
+        """Return the place, with named values so many pixels beside and above each other."""
         left, right, bottom, top = (int(at) for at in (self.x.start, self.x.end, self.y.start, self.y.end))
-        return Box(left, top, right, bottom, self.x.ticks(most), self.y.ticks(upwards))
+        return Box(left, top, right, bottom, self.x.ticks(beside), self.y.ticks(above))
 
     def diagonal(self) -> tuple[float, ...]:
         """Return both ends of the line on which predictions are calibrated."""

@@ -55,21 +55,34 @@ class Scale:
         pixels: Floats = np.round(self.start + (self.end - self.start) * (inside - low) / (high - low), 1)
         return pixels
 
-    def ticks(self, most: int) -> tuple[Tick, ...]:
-        """Return the values that are named, at most so many (two or more).
+    def ticks(self, apart: float) -> tuple[Tick, ...]:
+        """Return the values that are named, which lie at least so many pixels apart.
 
         Examples
         --------
-        >>> [tick.words for tick in Scale(0.0, 1234.0, 0.0, 100.0).ticks(4)]
+        >>> [tick.words for tick in Scale(0.0, 1234.0, 0.0, 100.0).ticks(30)]
         ['0', '500', '1,000']
-        >>> [tick.words for tick in Scale(0.004, 0.3, 0.0, 100.0, logarithmic=True).ticks(4)]
+        >>> [tick.words for tick in Scale(0.004, 0.3, 0.0, 100.0, logarithmic=True).ticks(25)]
         ['0.01', '0.03', '0.1', '0.3']
         """
-        values = _log_values(self.low, self.high, most) if self.logarithmic else []
+        values = self._log_values(apart) if self.logarithmic else []
         if len(values) < 2:  # an axis of one named value says nothing of its scale
-            values = _linear_values(self.low, self.high, most)
+            values = self._linear_values(apart)
         places = self.place(values).tolist()
         return tuple(Tick(at, f"{value:,.10g}") for at, value in zip(places, values, strict=True))
+
+    def _linear_values(self, apart: float) -> list[float]:
+        """Return multiples of the least step of 1, 2 or 5 times a power of ten that is wide enough."""
+        least = apart * (self.high - self.low) / abs(self.end - self.start)
+        power = 10.0 ** np.floor(np.log10(least))
+        step = next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= least)
+        numbers = np.arange(np.ceil(self.low / step - 1e-9), np.floor(self.high / step + 1e-9) + 1)
+        return [float(f"{number * step:.10g}") + 0.0 for number in numbers]  # no -0
+
+    def _log_values(self, apart: float) -> list[float]:
+        """Return the most values of one pattern that lie far enough apart."""
+        choices = _log_choices(self.low, self.high)
+        return next(values for values in choices if np.all(np.abs(np.diff(self.place(values))) >= apart))
 
     def _clip(self, values: npt.ArrayLike) -> Floats:
         return np.clip(np.asarray(values, dtype=np.float64), self.low, self.high)
@@ -89,21 +102,6 @@ def outline_steps(tops: npt.ArrayLike, edges: npt.ArrayLike, *, base: float) -> 
     heights, places = np.asarray(tops).tolist(), np.asarray(edges).tolist()
     bars = (f"V{top:g}H{right:g}" for top, (_, right) in zip(heights, pairwise(places), strict=True))
     return f"M{places[0]:g},{base:g}{''.join(bars)}V{base:g}Z"
-
-
-def _linear_values(low: float, high: float, most: int) -> list[float]:
-    """Return multiples of the least step of 1, 2 or 5 times a power of ten that are few enough."""
-    power = 10.0 ** np.floor(np.log10((high - low) / most))
-    for step in (factor * power for factor in (1, 2, 5, 10, 20)):
-        numbers = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1)
-        if numbers.size <= most:
-            break
-    return [float(f"{number * step:.10g}") + 0.0 for number in numbers]  # no -0
-
-
-def _log_values(low: float, high: float, most: int) -> list[float]:
-    """Return the most values of one pattern that are few enough."""
-    return next(values for values in _log_choices(low, high) if len(values) <= most)
 
 
 def _log_choices(low: float, high: float) -> Iterator[list[float]]:

@@ -67,7 +67,7 @@ def importance_figure(gains: Mapping[str, float], *, title: str) -> ImportanceFi
             Bar(name, gain / total, _HEAD + _LINE * n, round(_BARS * gain / total / most, 1))
             for n, (name, gain) in enumerate(shown)
         ],
-        ticks=scale.ticks(6),
+        ticks=scale.ticks(60),
         left=left,
         width=left + _BARS + 30,
         height=_HEAD + _LINE * len(shown) + _FOOT,
