@@ -1,11 +1,14 @@
 """What moved between the two releases of the mini feed: aliases, audit, and how to forget both."""
 
 from dataclasses import replace
+from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from tasks.pipeline import recheck
+from tasks.promotion.gate import GateResult
 from tasks.promotion.moves import promote
-from tasks.promotion.moves.promote import MoveResult
+from tasks.promotion.moves.promote import Judge, MoveResult
 from tasks.promotion.moves.rules import Mover, Support
 from tasks.stores.audit import Audit
 from tasks.stores.registry import Registry
@@ -41,8 +44,24 @@ def moves(workspace: Workspace) -> list[tuple[str, int | None, int]]:
     return [(entry.kind.value, entry.champion, entry.release) for entry in entries]
 
 
-def promote_2(workspace: Workspace, *, run: str = "", **asked: str) -> MoveResult:
+def judge_once(
+    workspace: Workspace, release: int, /, *, as_of: datetime | None = None, override: str = ""
+) -> GateResult:
+    """Return what `recheck` says, asked once beside each champion: for tests of what is done with a judgement."""
+    return _judged(
+        workspace, Registry(workspace.home).aliases(MODEL).get("champion"), release, as_of, override
+    )
+
+
+@cache
+def _judged(
+    workspace: Workspace, champion: int | None, release: int, as_of: datetime | None, override: str
+) -> GateResult:
+    return recheck(workspace, release, as_of=as_of, override=override)
+
+
+def promote_2(workspace: Workspace, *, run: str = "", judge: Judge = judge_once, **asked: str) -> MoveResult:
     support = replace(TESTED, **asked)
     return promote.run(
-        workspace, release=2, why="carts rose", by=Mover("ana", run), judge=recheck, support=support
+        workspace, release=2, why="carts rose", by=Mover("ana", run), judge=judge, support=support
     )

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from tasks.errors import GateRefused
-from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote, rollback
 from tasks.promotion.moves.rules import Answer
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
-from tests.promotion.moves.moving import moved_aliases, moves, promote_2
+from tests.promotion.moves.moving import judge_once, moved_aliases, moves, promote_2
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
 
@@ -32,7 +31,7 @@ def strict(workspace: Workspace, tmp_path: Path) -> Workspace:
 @functools.cache
 def evidence_of(workspace: Workspace) -> str:
     """Return what approvals rest on: the same throughout a test."""
-    return promote.prepare(workspace, release=2, judge=recheck).evidence
+    return promote.prepare(workspace, release=2, judge=judge_once).evidence
 
 
 def approve(workspace: Workspace, *roles: str, run: str = "", approves: bool = True) -> None:

@@ -8,14 +8,13 @@ import pytest
 
 from tasks.cli import main
 from tasks.errors import ContractError, GateRefused
-from tasks.pipeline import recheck
 from tasks.promotion.moves import approve
 from tasks.promotion.moves.approve import ApproveResult, Reply, account_name
 from tasks.stores.audit import Audit, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
-from tests.promotion.moves.moving import moves, promote_2
+from tests.promotion.moves.moving import judge_once, moves, promote_2
 
 
 def by_account(plain: dict[str, Any]) -> None:
@@ -29,7 +28,7 @@ def there(workspace: Workspace, tmp_path: Path) -> Workspace:
 
 def reply(workspace: Workspace, by: str, role: str, **said: Any) -> ApproveResult:
     given = Reply(role, **{"why": "it is sound", **said})
-    return approve.run(workspace, given, release="challenger", by=by, judge=recheck)
+    return approve.run(workspace, given, release="challenger", by=by, judge=judge_once)
 
 
 def test_each_reviewer_answers_and_then_the_command_line_promotes(there: Workspace) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from tasks.cli import main
 from tasks.errors import AuditMismatch, ContractError, GateRefused
-from tasks.pipeline import recheck
 from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote, propose, rollback
 from tasks.promotion.moves.rules import Answer, Support
@@ -16,7 +15,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
-from tests.promotion.moves.moving import MODEL, forget_moves, moved_aliases, moves, promote_2
+from tests.promotion.moves.moving import MODEL, forget_moves, judge_once, moved_aliases, moves, promote_2
 
 CANARY = {"champion": 1, "canary": 2}
 
@@ -69,7 +68,7 @@ def test_the_same_command_once_more_is_nothing_to_do_and_no_next_stage(there: Wo
 def test_nobody_is_asked_for_a_canary_that_is_there(there: Workspace) -> None:
     promote_2(there)
     with pytest.raises(GateRefused, match="is the canary already: the stage champion moves it on"):
-        promote.prepare(there, release=2, judge=recheck)
+        promote.prepare(there, release=2, judge=judge_once)
 
 
 def test_no_release_is_champion_that_was_not_the_canary(there: Workspace) -> None:
@@ -82,7 +81,7 @@ def test_each_stage_asks_for_approvals_of_its_own(workspace: Workspace, tmp_path
     there = mini.changed(workspace, tmp_path, surface=a_quarter_in_airflow)
 
     def approve(**asked: str) -> str:
-        case = promote.prepare(there, release=2, judge=recheck, support=Support("feed-142", **asked))
+        case = promote.prepare(there, release=2, judge=judge_once, support=Support("feed-142", **asked))
         for role, by in (("product", "ana"), ("safety", "sam")):
             answers.answer(there, Answer(role, by, True, case.evidence), release=2, run="")
         return case.evidence

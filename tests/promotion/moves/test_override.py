@@ -127,12 +127,12 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
     with pytest.raises(
         GateRefused, match=r"Nobody approved for product.*Nobody approved for safety"
     ) as asked:
-        promote_2(held, override=WHY)
+        promote_2(held, override=WHY, judge=recheck)
     assert f"--override '{WHY}'" in str(asked.value)
     approve(held, "product", "safety", support=Support("feed-142", override=WHY))
     with pytest.raises(GateRefused, match="on other evidence"):
-        promote_2(held, override="another reason")
-    moved = promote_2(held, override=WHY).moved
+        promote_2(held, override="another reason", judge=recheck)
+    moved = promote_2(held, override=WHY, judge=recheck).moved
     assert moved is not None
     assert moved.override is not None
     assert moved.override.startswith(f"{WHY} (safety lifts shadow block: overlap_at_k")

@@ -24,13 +24,21 @@ from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME
-from tests.promotion.moves.moving import MODEL, TESTED, forget_moves, moved_aliases, moves, promote_2
+from tests.promotion.moves.moving import (
+    MODEL,
+    TESTED,
+    forget_moves,
+    judge_once,
+    moved_aliases,
+    moves,
+    promote_2,
+)
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
 
 
 def prepare(workspace: Workspace, release: str | int = 2) -> Case:
-    return promote.prepare(workspace, release=release, judge=recheck)
+    return promote.prepare(workspace, release=release, judge=judge_once)
 
 
 def approve(workspace: Workspace, evidence: str, *roles: str) -> None:
@@ -61,27 +69,27 @@ def test_the_same_promotion_once_more_is_nothing_to_do(workspace: Workspace) -> 
 
 def test_evidence_is_the_same_whoever_looks_and_another_beside_another_champion(workspace: Workspace) -> None:
     beside_1 = prepare(workspace).evidence
-    assert prepare(workspace).evidence == beside_1
+    assert promote.prepare(workspace, release=2, judge=recheck).evidence == beside_1
     forget_moves(workspace)
     assert prepare(workspace).evidence != beside_1
 
 
 def test_a_changed_policy_is_not_promoted_without_experiment_or_waiver(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match=r"changes utility\.yaml of champion 1"):
-        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=recheck)
+        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=judge_once)
     assert moved_aliases(workspace) == {"champion": 1}
 
 
 @pytest.mark.parametrize("why", ["", "  "])
 def test_without_a_reason_nothing_moves(workspace: Workspace, why: str) -> None:
     with pytest.raises(ContractError, match="needs a reason"):
-        promote.run(workspace, release=2, why=why, by=Mover("ana"), judge=recheck, support=TESTED)
+        promote.run(workspace, release=2, why=why, by=Mover("ana"), judge=judge_once, support=TESTED)
     assert moved_aliases(workspace) == {"champion": 1}
 
 
 def test_a_version_that_does_not_exist_is_named(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match="Unknown version '17'"):
-        promote.run(workspace, release=17, why="carts rose", by=Mover("ana"), judge=recheck)
+        promote.run(workspace, release=17, why="carts rose", by=Mover("ana"), judge=judge_once)
 
 
 def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, tmp_path: Path) -> None:
@@ -179,7 +187,7 @@ def test_evidence_that_somebody_edited_promotes_nothing(workspace: Workspace, st
         file.write_text(text.replace("1", "0", 1), encoding="utf-8")
     try:
         with pytest.raises(StoreError, match=r"evidence\.json of run .* is not what its step wrote"):
-            promote_2(workspace)
+            promote_2(workspace, judge=recheck)
     finally:
         for file, text in before.items():
             file.write_text(text, encoding="utf-8")
@@ -203,7 +211,7 @@ def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Wo
             release=made.version,
             why="it looks good",
             by=Mover("ana"),
-            judge=recheck,
+            judge=judge_once,
             support=TESTED,
         )
     assert Registry(workspace.home).aliases(MODEL) == {"champion": 1, "challenger": 2}
@@ -344,7 +352,7 @@ def test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted(w
 @pytest.mark.parametrize("by", [" ", "", "ana\n   7  2026-07-06 08:11:02  promote"])
 def test_nobody_and_a_row_of_the_history_are_no_names(workspace: Workspace, by: str) -> None:
     with pytest.raises(ContractError, match="'by'"):
-        promote.run(workspace, release=2, why="carts rose", by=Mover(by), judge=recheck)
+        promote.run(workspace, release=2, why="carts rose", by=Mover(by), judge=judge_once)
     with pytest.raises(ContractError, match="'by'"):
         rollback.run(workspace, why="returns rose", by=by)
     assert len(moves(workspace)) == 1
