@@ -21,10 +21,10 @@ setup: $(READY) ## the environment alone: .venv from requirements.lock, with the
 demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release that it made
 	@$(PY) -m tasks.deploy.demo --profile $(PROFILE)
 
-test: $(READY) ## the test suite, but for what needs running services
+test: $(READY) ## the test suite, but for whole surfaces and running services
 	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not spark" --durations=25
 
-test-e2e: $(READY) ## the tests over Airflow's real parts, in a browser and in production's own services
+test-e2e: $(READY) ## whole surfaces, Airflow's real parts, a browser and production's own services
 	@.ci/services
 	@$(PY) -m pytest -n 2 --dist loadgroup -q -m e2e --durations=12
 

@@ -31,6 +31,7 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
     AirflowTaskTimeout,
     DagRunTriggerException,
+    XComNotFound,
 )
 
 from dags.note import tell_error
@@ -48,6 +49,11 @@ POLICY = ExceptionRetryPolicy(
             exception=[ContractError, DataError, GateRefused, AuditMismatch],
             action=RetryAction.FAIL,
             reason="trying again would find the same: a contract, the data, a rule or the audit says no",
+        ),
+        RetryRule(
+            exception=XComNotFound,
+            action=RetryAction.FAIL,
+            reason="a step before it failed and handed nothing on: that one's error is the matter",
         ),
         RetryRule(
             exception=[StoreError, OSError],

@@ -97,8 +97,8 @@ def refuse_leaks(leaks: Iterable[ConstraintLeak], *, name: str) -> None:
     ...
     tasks.errors.GateRefused: champion 1 puts into its slots what a hard constraint keeps out: legal 1
     """
-    if said := ", ".join(f"{leak.constraint} {leak.items:,}" for leak in leaks):
-        raise GateRefused(f"{name} puts into its slots what a hard constraint keeps out: {said}")
+    if listed := ", ".join(f"{leak.constraint} {leak.items:,}" for leak in leaks):
+        raise GateRefused(f"{name} puts into its slots what a hard constraint keeps out: {listed}")
 
 
 def judge_leaks(

@@ -103,6 +103,14 @@ def test_what_would_fail_again_fails_at_once(airflow_home: object, error: Except
     assert POLICY.evaluate(error, 1, 3).action.value == action
 
 
+def test_what_a_failed_step_did_not_hand_on_is_not_waited_for(airflow_home: object) -> None:
+    from airflow.sdk.exceptions import XComNotFound
+
+    from dags.step import POLICY
+
+    assert POLICY.evaluate(XComNotFound("feed__retrain", "plan", "tasks"), 1, 3).action.value == "fail"
+
+
 @pytest.mark.parametrize("workflow", RETRAINS)
 def test_a_retrain_runs_in_this_order(bag: SimpleNamespace, workflow: str) -> None:
     steps = steps_of(bag.dags[f"feed__{workflow}"])

@@ -55,4 +55,5 @@ def test_without_a_change_the_first_step_says_so(start: Start, champion: Any) ->
     run = start(f"{mini.NAME}__policy_change", surfaces=champion.surfaces, home=champion.home)
     assert run.state == "failed"
     assert run.steps["champion", None] == "failed"
+    assert (run.steps["gate", None], run.tries["gate", None]) == ("failed", 1)
     assert "there is no change to apply" in run.note

@@ -46,6 +46,7 @@ def weekly_circular(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.e2e
 def test_the_simulated_feed_is_retrained_whole(start: Start, home_feed: Path) -> None:
     ended = start(
         "home_feed__retrain", surfaces=REPOSITORY / "surfaces", home=home_feed, as_of="2026-05-13T00:00:00Z"
@@ -56,6 +57,7 @@ def test_the_simulated_feed_is_retrained_whole(start: Start, home_feed: Path) ->
     )
 
 
+@pytest.mark.e2e
 def test_the_weekly_circular_is_retrained_whole(start: Start, weekly_circular: Path, tmp_path: Path) -> None:
     surfaces = _with_minimum(tmp_path, "weekly_circular", positives=50)
     ended = start("weekly_circular__retrain", surfaces=surfaces, home=weekly_circular)

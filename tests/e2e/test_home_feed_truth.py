@@ -25,7 +25,7 @@ from tasks.pipeline import retrain
 from tasks.release import view as release_view
 from tasks.stores.workspace import Workspace
 
-pytestmark = pytest.mark.xdist_group("home_feed_truth")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("home_feed_truth")]
 
 AS_OF = datetime(2026, 5, 13, tzinfo=UTC)
 DAYS, FRESH_DAYS, REQUESTS_PER_DAY, SEED = 132, 7, 800, 7

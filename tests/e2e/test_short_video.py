@@ -21,7 +21,7 @@ from tasks.stores import releases
 from tasks.stores.workspace import Workspace
 from tests.shared_data import KUAIRAND, needs_kuairand
 
-pytestmark = [pytest.mark.xdist_group("short_video"), needs_kuairand]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("short_video"), needs_kuairand]
 
 AS_OF = datetime(2022, 5, 5, tzinfo=UTC)
 SURFACES = Path(__file__).parents[2] / "surfaces"
