@@ -79,25 +79,37 @@ def _first(gate: ModelGate, task: TaskEvidence, why: str) -> Verdict:
 def _against_champion(
     gate: ModelGate, comparison: ChampionComparison, *, level: float, run: str
 ) -> Iterator[Verdict]:
-    yield _order(gate, comparison, run=run)
+    yield from judge_whole(gate, comparison, reason="against the champion, same rows", run=run)
+    yield from _segments(gate, comparison, level=level, run=run)
+
+
+def judge_whole(
+    gate: ModelGate, comparison: ChampionComparison, *, reason: str, run: str, prefix: str = ""
+) -> Iterator[Verdict]:
+    """Judge what a task loses on the whole: in order, and in normalized entropy.
+
+    Parameters
+    ----------
+    reason : what it is compared with.
+    prefix : of the metrics' names, where it is not the champion itself.
+    """
+    yield _order(gate, comparison, reason=reason, run=run, prefix=prefix)
     most = gate.normalized_entropy_rise_max
     yield Verdict(
         gate="model",
-        subject=f"{comparison.task}.normalized_entropy_rise",
+        subject=f"{comparison.task}.{prefix}normalized_entropy_rise",
         segment=ALL,
         outcome=judge(comparison.normalized_entropy_rise, high=most),
         threshold=f"<= {most:g}",
         observed=comparison.normalized_entropy_rise,
-        reason="against the champion, same rows",
+        reason=reason,
         evidence=run,
     )
-    yield from _segments(gate, comparison, level=level, run=run)
 
 
-def _order(gate: ModelGate, comparison: ChampionComparison, *, run: str) -> Verdict:
+def _order(gate: ModelGate, comparison: ChampionComparison, *, reason: str, run: str, prefix: str) -> Verdict:
     """Judge the drop in AUC by request, or in the pooled one where that cannot be told."""
     drop, pooled = comparison.auc_by_request_drop, comparison.auc_drop
-    reason = "against the champion, same rows"
     inside = drop is not None and drop.known
     if inside:
         reason += f"; pooled AUC fell by {format_estimate(pooled)}"
@@ -105,7 +117,7 @@ def _order(gate: ModelGate, comparison: ChampionComparison, *, run: str) -> Verd
         reason += f"; {_POOLED}"
     return Verdict(
         gate="model",
-        subject=f"{comparison.task}.{'auc_by_request_drop' if inside else 'auc_drop'}",
+        subject=f"{comparison.task}.{prefix}{'auc_by_request_drop' if inside else 'auc_drop'}",
         segment=ALL,
         outcome=judge(drop if inside else pooled, high=gate.auc_drop_max),
         threshold=f"<= {gate.auc_drop_max:g}",

@@ -18,7 +18,8 @@ from datetime import date
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.promotion.gates.model import judge_whole
 
 _SUBJECT = "same_day_champion"
 _THRESHOLD = "same recipe, rows no newer, or compared"
@@ -97,29 +98,9 @@ def judge_recipes(gate: ModelGate, pairs: Sequence[RecipePair] | None) -> Iterat
     """Judge each changed recipe against the champion's on the same days, by the bounds of the model gate."""
     for pair in pairs or ():
         if pair.same_day is not None and pair.same_day.comparison is not None and _differs(pair):
-            yield from _judge_recipe(gate, pair.same_day.comparison, run=pair.same_day.run)
-
-
-def _judge_recipe(gate: ModelGate, compared: ChampionComparison, *, run: str) -> Iterator[Verdict]:
-    by_request, rise = compared.auc_by_request_drop, compared.normalized_entropy_rise
-    inside = by_request is not None and by_request.known
-    losses = (
-        ("auc_by_request_drop", by_request, gate.auc_drop_max)
-        if inside
-        else ("auc_drop", compared.auc_drop, gate.auc_drop_max),
-        ("normalized_entropy_rise", rise, gate.normalized_entropy_rise_max),
-    )
-    for metric, loss, most in losses:
-        yield Verdict(
-            gate="model",
-            subject=f"{compared.task}.same_day_{metric}",
-            segment=ALL,
-            outcome=judge(loss, high=most),
-            threshold=f"<= {most:g}",
-            observed=loss,
-            reason=_AGAINST,
-            evidence=run,
-        )
+            yield from judge_whole(
+                gate, pair.same_day.comparison, reason=_AGAINST, run=pair.same_day.run, prefix="same_day_"
+            )
 
 
 def _reason(pairs: Sequence[RecipePair]) -> str:

@@ -113,16 +113,16 @@ class SlateNotebook:
 @cache
 def slate_notebook() -> SlateNotebook:
     """Read what the notebook drew; its contexts are the seed's first numbers."""
-    told = read("slate_notebook.json")
+    drawn = read("slate_notebook.json")
     action, reward = (
-        np.frombuffer(told[name].encode(), dtype=np.uint8).reshape(-1, 3) - ord("0")
+        np.frombuffer(drawn[name].encode(), dtype=np.uint8).reshape(-1, 3) - ord("0")
         for name in ("action", "reward")
     )
-    context = np.random.RandomState(told["seed"]).normal(size=(len(action), 2))
-    logits = np.column_stack([np.ones(len(action)), context]) @ np.array(told["coefficients"])
+    context = np.random.RandomState(drawn["seed"]).normal(size=(len(action), 2))
+    logits = np.column_stack([np.ones(len(action)), context]) @ np.array(drawn["coefficients"])
     return SlateNotebook(
         action.astype(np.intp),
         reward.astype(np.float64),
         softmax(3.0 * expit(logits), axis=1),
-        *(told[name] for name in ("seed", "estimates", "published", "true_value")),
+        *(drawn[name] for name in ("seed", "estimates", "published", "true_value")),
     )
