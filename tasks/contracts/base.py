@@ -37,7 +37,7 @@ def _number(value: Any) -> Any:
 _LARGEST: Final = 2**63
 
 
-def _comparable(value: str | bool | float) -> str | bool | float:
+def _comparable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("is not finite: no value of a column equals it")
     if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
@@ -45,11 +45,11 @@ def _comparable(value: str | bool | float) -> str | bool | float:
     return value
 
 
-def _kind(value: str | bool | float) -> str:
+def _kind(value: object) -> str:
     return "true or false" if isinstance(value, bool) else "text" if isinstance(value, str) else "numbers"
 
 
-def _of_one_kind(values: tuple[str | bool | float, ...]) -> tuple[str | bool | float, ...]:
+def _of_one_kind(values: tuple[Any, ...]) -> tuple[Any, ...]:
     kinds = sorted({_kind(value) for value in values})
     if len(kinds) > 1:
         raise ValueError(f"mixes {' and '.join(kinds)}, and a column holds one of them")

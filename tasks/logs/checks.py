@@ -50,8 +50,8 @@ def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
     for ours, theirs in mapped.items():
         if other := next((o for o, t in mapped.items() if t == theirs and o != ours), None):
             raise DataError(
-                f"{table.name}: surface.yaml columns map both '{ours}' and '{other}' to '{theirs}', and a column "
-                "has one name: write it twice, or let the contracts name one"
+                f"{table.name}: surface.yaml columns map both '{ours}' and '{other}' to '{theirs}', and "
+                "a column has one name: write it twice, or let the contracts name one"
             )
     theirs_ours = {theirs: ours for ours, theirs in mapped.items()}
     ours = {theirs_ours.get(name, name): column for name, column in table.columns.items()}

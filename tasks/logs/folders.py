@@ -82,9 +82,9 @@ def refuse_shadowed_columns(
         if name == DAY or (name in own and (chunks is None or _all_are(chunks, value))):
             continue
         raise DataError(
-            f"{table}: {file} holds a column '{column}' and lies in a folder {name}={value[:100]}, which would "
-            f"be read in its stead{'' if name in own else ', though it lies above the logs'}. Leave the column "
-            "out of the files, or rename the folder"
+            f"{table}: {file} holds a column '{column}' and lies in a folder {name}={value[:100]}, which "
+            f"would be read in its stead{'' if name in own else ', though it lies above the logs'}. Leave "
+            "the column out of the files, or rename the folder"
         )
 
 

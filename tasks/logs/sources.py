@@ -123,7 +123,8 @@ def _check_links(logs: Location, files: tuple[Location, ...], table: str) -> Non
             )
         if target in known:
             raise DataError(
-                f"{table}: {known[target]} and {file} are one file, whose rows would count twice: remove the link"
+                f"{table}: {known[target]} and {file} are one file, and its rows would count twice: "
+                "remove the link"
             )
         known[target] = file
 
@@ -151,7 +152,7 @@ def _plain_files(logs: Location, source: str) -> list[Location]:
 
 
 def _refuse_linked_folders(folder: Location) -> None:
-    """Refuse a link to a folder with files that lie nowhere else: no search for files at any depth follows it.
+    """Refuse a link to a folder with files that lie nowhere else: no search at any depth follows it.
 
     Raises
     ------
@@ -165,8 +166,8 @@ def _refuse_linked_folders(folder: Location) -> None:
     for link in (one for one in links if one.is_symlink() and not _hidden(relative_path(folder, one))):
         if not link.resolve().is_relative_to(searched) and any(link.glob(f"**/*{_PARQUET}")):
             raise DataError(
-                f"{link} is a link to the folder {link.resolve()}, which is not followed, so its files would be "
-                "left out: move them here, or name the link in the source, as in feed/*/*.parquet"
+                f"{link} is a link to the folder {link.resolve()}, which is not followed, so its "
+                "files would be left out: move them here, or name the link in the source, as feed/*/*.parquet"
             )
 
 

@@ -149,8 +149,9 @@ def test_help_waits_for_no_library_that_only_steps_need() -> None:
     assert printed.strip() == "[]"
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    command = f"{sys.executable} -m tasks.cli settings | true; exit ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("words", ["settings", "--help", "labels build --help"])
+def test_a_reader_that_has_seen_enough_is_no_error(words: str) -> None:
+    command = f"{sys.executable} -m tasks.cli {words} | true; exit ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 

@@ -56,7 +56,10 @@ def test_a_folder_above_the_logs_is_not_read_in_place_of_a_column_of_the_files(t
     shop = Shop(tmp_path / "kind=prod").put("events", events()).put("impressions/sort=1", impressions())
     sources = {"impressions": "shop/impressions/**/*.parquet", "events": "shop/events/*.parquet"}
     shop.contracts = contracts(sources=sources)
-    with pytest.raises(DataError, match="holds a column 'kind' .* kind=prod.* above the logs"), shop.opened():
+    with (
+        pytest.raises(DataError, match=r"holds a column 'kind' .* kind=prod.* above the logs"),
+        shop.opened(),
+    ):
         pass
 
 

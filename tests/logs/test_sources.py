@@ -81,7 +81,7 @@ def test_a_linked_folder_that_no_search_follows_is_not_left_out_in_silence(logs:
     (logs / "feed/impressions/older").symlink_to(logs / "archive")
     assert len(names(logs, source)) == 3, "it holds no file"
     pq.write_table(pa.table({"n": [1]}), logs / "archive/d.parquet")
-    with pytest.raises(DataError, match="older is a link to the folder .*archive, which is not followed"):
+    with pytest.raises(DataError, match=r"older is a link to the folder .*archive, which is not followed"):
         resolve_path(source, logs=logs, table="events")
     assert names(logs, "feed/impressions/older/*.parquet") == ["feed/impressions/older/d.parquet"]
 
