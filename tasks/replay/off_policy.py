@@ -88,7 +88,7 @@ def read_table(
         ]
         rows = pa.concat_tables(read, promote_options="permissive")
         rows.validate(full=True)  # strings that are not UTF-8 would fail wherever they are looked at
-        frame = rows.to_pandas()
+        frame = rows.to_pandas(ignore_metadata=True)
     except Exception as error:  # a footer holds pandas' own JSON too, in which any byte may be another
         raise DataError(f"The {table}: {source} is no readable Parquet: {error}") from error
     coded = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
