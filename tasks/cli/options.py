@@ -47,6 +47,13 @@ def parse_age(text: str) -> timedelta:
         raise BadParameter(str(error)) from None
 
 
+def parse_folder(text: str) -> Path:
+    """Read a folder; no text would be the current folder, where a script's variable is not set."""
+    if not text:
+        raise BadParameter("no folder is named. Is a variable of a script not set?")
+    return Path(text)
+
+
 def parse_file_to_write(text: str) -> Path:
     """Read where a file is to be written, which stands there whole or not at all: it replaces a file.
 
@@ -107,8 +114,10 @@ _COMMON = "Options of every command"
 _SURFACES = "Folder of the contracts (default: EQUIPOISE_SURFACES, else surfaces)."
 _HOME = "Folder of the state (default: EQUIPOISE_HOME, else .equipoise)."
 _JSON = "Print one JSON document on stdout and nothing else."
-Surfaces = Annotated[Path | None, Option(metavar="DIR", help=_SURFACES, rich_help_panel=_COMMON)]
-Home = Annotated[Path | None, Option(metavar="DIR", help=_HOME, rich_help_panel=_COMMON)]
+Surfaces = Annotated[
+    Path | None, Option(metavar="DIR", parser=parse_folder, help=_SURFACES, rich_help_panel=_COMMON)
+]
+Home = Annotated[Path | None, Option(metavar="DIR", parser=parse_folder, help=_HOME, rich_help_panel=_COMMON)]
 Json = Annotated[bool, Option("--json", help=_JSON, rich_help_panel=_COMMON)]
 
 AsOf = Annotated[datetime, Option(metavar="T", parser=parse_instant, help="An instant, ISO 8601 in UTC.")]

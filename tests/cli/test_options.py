@@ -93,6 +93,13 @@ def test_a_world_is_written_to_a_folder_or_an_object_store() -> None:
         parse([*words, __file__])
 
 
+@pytest.mark.parametrize("option", ["--home", "--surfaces"])
+def test_no_text_is_not_the_current_folder(option: str) -> None:
+    with pytest.raises(ContractError, match="no folder is named"):
+        parse(["validate", "feed", "--as-of", AS_OF, option, ""])
+    assert parse(["validate", "feed", "--as-of", AS_OF, "--home", "."]).arguments["home"] == Path()
+
+
 def test_a_policy_may_be_given_many_times() -> None:
     words = ["simulate", "feed", "--release", "3", "--policy", "a.yaml", "--policy", "b.yaml"]
     assert [path.name for path in parse(words).arguments["policy"]] == ["a.yaml", "b.yaml"]
