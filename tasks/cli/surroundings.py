@@ -32,6 +32,8 @@ _OF_RUST: Final = re.compile(r"\(os error (\d+)\)")
 _OF_C: Final = {os.strerror(number): number for number in (*_NOT_ALLOWED, *_NO_ROOM)}
 _LONGEST: Final = 400
 _STDERR: Final = 2
+_OF_DUCKDB: Final = "Query interrupted"
+"""What DuckDB says in a RuntimeError of its own where a signal ends a query."""
 
 
 def find_refusal(error: BaseException) -> EquipoiseError | None:
@@ -56,6 +58,17 @@ def find_refusal(error: BaseException) -> EquipoiseError | None:
                 "reached: make room, then run the command again"
             )
     return None
+
+
+def was_stopped(error: BaseException) -> bool:
+    """Return whether a person stopped the command (Ctrl-C), whatever a library made of that.
+
+    Examples
+    --------
+    >>> was_stopped(RuntimeError("Query interrupted")), was_stopped(RuntimeError("of the program's own"))
+    (True, False)
+    """
+    return any(isinstance(cause, KeyboardInterrupt) or str(cause) == _OF_DUCKDB for cause in _chain(error))
 
 
 def require_working_folder() -> None:
