@@ -4,14 +4,16 @@ import json
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import ContractError
 from tasks.labels import build as labels
 from tasks.labels.export import export
-from tests.feeds.days_of_logs import Logs, at
+from tests.feeds.days_of_logs import NAME, Logs, at
 from tests.labels.test_build import stored
+from tests.stores.local_path import local
 
 
 @pytest.fixture
@@ -49,3 +51,15 @@ def test_a_snapshot_is_exported_as_one_parquet_file(logs: Logs, tmp_path: Path) 
 def test_an_unknown_format_is_named(logs: Logs, tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="Unknown format 'csv'"):
         export(logs.write(), out=tmp_path / "labels.csv", format="csv")  # type: ignore[arg-type]  # what is refused
+
+
+@pytest.mark.parametrize("name", ["labels", "Weights"])
+def test_a_logged_column_takes_no_place_of_what_a_line_nests(logs: Logs, tmp_path: Path, name: str) -> None:
+    workspace = logs.write()
+    for file in sorted((local(workspace.logs) / NAME / "impressions").iterdir()):
+        rows = pq.read_table(file)
+        pq.write_table(rows.append_column(name, pa.array(["logged"] * len(rows))), file)
+    labels.run(workspace, as_of=at(9))
+    with pytest.raises(ContractError, match=f"column '{name}' has the name of what jsonl nests"):
+        export(workspace, out=tmp_path / "labels.jsonl", format="jsonl")
+    assert name in pq.read_schema(export(workspace, out=tmp_path / "labels.parquet").out).names
