@@ -1,6 +1,7 @@
 """A snapshot as one file: nested lines or Parquet, whole or not at all."""
 
 import json
+import math
 from datetime import datetime
 from pathlib import Path
 
@@ -36,6 +37,16 @@ def test_a_snapshot_is_exported_as_nested_lines(logs: Logs, tmp_path: Path) -> N
         assert row["weights"] == {"click": 2.0, "buy": 1.0, "back": 1.0, "spend": 1.0, "kept": 1.0}
         assert datetime.fromisoformat(row["shown_at"]).tzinfo is not None
     assert [row["shown_at"] for row in rows] == sorted(row["shown_at"] for row in rows)
+
+
+def test_a_value_beyond_all_numbers_is_null_in_a_line(logs: Logs, tmp_path: Path) -> None:
+    logs.events = [{**row, "value": math.inf} for row in logs.events]
+    workspace = logs.write()
+    labels.run(workspace, as_of=at(9))
+    text = Path(export(workspace, out=tmp_path / "labels.jsonl", format="jsonl").out).read_text()
+    spent = [json.loads(line)["labels"]["spend"] for line in text.splitlines()]
+    assert {"value": None, "observed": True} in spent
+    assert "Infinity" not in text
 
 
 def test_a_snapshot_is_exported_as_one_parquet_file(logs: Logs, tmp_path: Path) -> None:
