@@ -47,10 +47,10 @@ def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
             f"{table.name} have both '{both[0]}' and '{mapped[both[0]]}', which surface.yaml maps to it: "
             "drop one, or the mapping"
         )
-    for ours, theirs in mapped.items():
-        if other := next((o for o, t in mapped.items() if t == theirs and o != ours), None):
+    for name, theirs in mapped.items():
+        if other := next((o for o, t in mapped.items() if t == theirs and o != name), None):
             raise DataError(
-                f"{table.name}: surface.yaml columns map both '{ours}' and '{other}' to '{theirs}', and "
+                f"{table.name}: surface.yaml columns map both '{name}' and '{other}' to '{theirs}', and "
                 "a column has one name: write it twice, or let the contracts name one"
             )
     theirs_ours = {theirs: ours for ours, theirs in mapped.items()}
