@@ -145,7 +145,7 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("tasks.tasks.click.sampling", {"negatives": 0.1, "by": {"price": {"7": 2}}}, "tasks.click.sampling.by.price.7", "less than or equal to 1"),
     ("surface.proxies", [{"fast": "clik", "slow": "buy"}], "proxies.0.fast", "Did you mean 'click'"),
     ("surface.examination", {"by_position": [1.0, 0.0]}, "examination.by_position.1", "greater than 0"),
-    ("surface.schedule", {"labels": "daily"}, "schedule.labels", "has not five fields"),
+    ("surface.schedule", {"labels": "daily"}, "schedule.labels", "does not have five fields"),
     ("surface.schedule", {"retrain": "0 25 * * *"}, "schedule.retrain", "its hour '25' is not 0 to 23"),
     ("surface.until", "9999-12-31", "until", "must lie between"),
     ("tasks.tasks.click.positive.match", ["user_id"], "tasks.click.match", "say level: request"),

@@ -189,10 +189,10 @@ def test_a_file_that_is_no_parquet_is_named(
     words = _words(first_retrain, "score", tmp_path, candidates)
     (tmp_path / "candidates.parquet").write_text("request_id,item_id\n", encoding="utf-8")
     assert main(words) == 2
-    assert "is no readable Parquet file of candidates" in capsys.readouterr().err
+    assert "is not a readable Parquet file of candidates" in capsys.readouterr().err
     (tmp_path / "candidates.parquet").unlink()
     assert main(words) == 2
-    assert "is no readable Parquet file of candidates" in capsys.readouterr().err
+    assert "is not a readable Parquet file of candidates" in capsys.readouterr().err
 
 
 def test_a_file_with_a_spoilt_footer_is_read_or_refused_whatever_bit_is_another(
@@ -211,7 +211,7 @@ def test_a_file_with_a_spoilt_footer_is_read_or_refused_whatever_bit_is_another(
             score_step.read_candidates(file)
         except DataError as error:
             refused += 1
-            assert "is no readable Parquet file" in str(error)  # noqa: PT017 - one of two right outcomes
+            assert "is not a readable Parquet file" in str(error)  # noqa: PT017 - one of two right outcomes
     assert refused > 20
 
 

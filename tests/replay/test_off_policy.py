@@ -52,7 +52,7 @@ def test_what_cannot_be_read_is_told_with_its_table(files: tuple[Path, Path], tm
     broken, empty = tmp_path / "broken.parquet", tmp_path / "empty"
     broken.write_bytes(b"PAR1 and no more")
     empty.mkdir()
-    for path, message in ((broken, "no readable Parquet"), (tmp_path / "none.parquet", "no readable Parquet"), (empty, "holds no Parquet file")):  # fmt: skip
+    for path, message in ((broken, "not readable Parquet"), (tmp_path / "none.parquet", "not readable Parquet"), (empty, "holds no Parquet file")):  # fmt: skip
         with pytest.raises(DataError, match=f"The target: .*{message}"):
             off_policy.run(log=log, target=path, reward="click")
         with pytest.raises(DataError, match=f"The log: .*{message}"):

@@ -34,6 +34,37 @@ def test_a_bound_of_nothing_is_drawn_on_the_scale_of_its_interval() -> None:
     assert (drawn.low, drawn.value, drawn.high) == (25.0, BOUND_AT, 75.0)
 
 
+def test_no_change_is_drawn_where_it_lies_and_of_a_level_nowhere() -> None:
+    def baseline(allowed: Bounds, *, relative: bool = True) -> float | None:
+        row = rail("hide_rate", Outcome.PASS, 0.05, 0.02, 0.08, allowed=allowed, relative=relative)
+        (drawn,) = draw_rails([row], WORDS)
+        if relative:
+            (same,) = draw_rails([rail("hide_rate", Outcome.PASS, 0, -1, 0.08, allowed=allowed)], WORDS)
+            assert same.value == same.baseline, "a figure without change stands on it"
+        return drawn.baseline
+
+    assert baseline(Bounds(high=0.1)) == baseline(Bounds(low=-0.1)) == BASELINE_AT
+    assert baseline(Bounds(low=0.0)) == baseline(Bounds(high=0.0)) == BOUND_AT, "what may not fall at all"
+    assert baseline(Bounds(low=0.1)) == 75.0, "no change is worse than the rise that is asked for"
+    assert baseline(Bounds(high=0.1), relative=False) is None
+
+
+def test_what_is_allowed_of_a_change_has_three_digits_and_a_direction() -> None:
+    def allowed(bounds: Bounds) -> str:
+        (drawn,) = draw_rails([rail("hide_rate", Outcome.PASS, 0.0, 0.0, 0.0, allowed=bounds)], WORDS)
+        return drawn.allowed
+
+    bounds = (Bounds(high=2.0), Bounds(low=-0.6), Bounds(low=0.0), Bounds(high=0.0), Bounds(low=0.05))
+    assert [allowed(each) for each in bounds] == [
+        "rise of 200%",
+        "fall of 60%",
+        "no fall",
+        "no rise",
+        "rise of 5% or more",
+    ]
+    assert allowed(Bounds(high=-0.1)) == "fall of 10% or more"
+
+
 def test_a_rise_that_is_asked_for_is_bad_where_it_lacks() -> None:
     asked = Bounds(low=0.1)
     assert badness(0.1, asked, SEEN) == 1
