@@ -72,7 +72,6 @@ def _terms_of(case: Case) -> Iterator[str]:
 def _warned(warnings: Sequence[str]) -> Iterator[str]:
     if warnings:
         yield "The gates warn of"
-        yield ""
     for line in warnings[:_WARNINGS]:
         yield f"- {plain_markdown(line)}"
     if len(warnings) > _WARNINGS:

@@ -63,7 +63,6 @@ def test_the_whole_page_reads_like_this() -> None:
             "Reason given for the promotion: carts rose",
             "",
             "The gates warn of",
-            "",
             "- decision warn: hide_rate +5.0%",
             "",
             "| against champion 3 | what changed |",
