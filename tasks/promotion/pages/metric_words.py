@@ -7,7 +7,7 @@ from tasks.promotion.pages.words import Vocabulary
 from tasks.reports.numbers import format_number, format_share
 
 _SLOTS: Final = "of what it puts into the slots, people"
-_BELIEVES: Final = "by its own prediction, of what it puts into the slots people"
+_BELIEVES: Final = "by prediction alone, of what it puts into the slots people"
 _HAPPENED: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.PREDICTED})
 _SHARES: Final = _HAPPENED | {
     MetricKind.SHARE,
@@ -68,7 +68,7 @@ def say_metric(metric: Metric | None, name: str, words: Vocabulary) -> str:
     spoken = {
         MetricKind.RATE: f"{often} people {did}",
         MetricKind.GIVEN: f"{often} people who {words.did(metric.value)} {did}",
-        MetricKind.PREDICTED: f"{often} it predicts that people {did}",
+        MetricKind.PREDICTED: f"{often} people {did}, by prediction alone,",
         MetricKind.CALIBRATION: f"what happened over what was predicted, where people {did},",
         MetricKind.NDCG: f"how high it puts candidates where people {did}",
         MetricKind.RECALL: f"the share that its slots hold of candidates where people {did}",

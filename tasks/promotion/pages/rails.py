@@ -25,6 +25,7 @@ _LEFT, _RIGHT = -1.0, 3.0
 BASELINE_AT: Final = 100 * (0 - _LEFT) / (_RIGHT - _LEFT)
 BOUND_AT: Final = 100 * (1 - _LEFT) / (_RIGHT - _LEFT)
 """Where the baseline and every bound stand, in percent of the width."""
+_UNTOLD: Final = frozenset({Outcome.CANNOT_TELL, Outcome.METRIC_MISSING})
 _NARROWEST: Final = 0.02
 """What a bound of 0 is drawn against, where the interval is narrower."""
 
@@ -35,6 +36,7 @@ class Rail:
 
     ``low`` and ``high`` are None where no interval is known; ``beyond`` says that the interval reaches past
     the right end. ``baseline`` is where no change lies, None of a bound on a level.
+    ``why`` says why nothing can be told.
     """
 
     metric: str
@@ -47,6 +49,7 @@ class Rail:
     high: float | None
     beyond: bool
     baseline: float | None = BASELINE_AT
+    why: str = ""
 
 
 def draw_rails(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Rail]:
@@ -83,6 +86,7 @@ def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
         high=high,
         beyond=beyond,
         baseline=_baseline(verdict),
+        why=verdict.reason if verdict.outcome in _UNTOLD else "",
     )
 
 

@@ -85,13 +85,13 @@ def _told(verdict: Verdict, write: Write) -> str:
         return ""
     if verdict.doubt:
         return f"and whether that holds cannot be told: {verdict.doubt}"
-    if not seen.known:
-        return "and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
     upper = math.isfinite(bounds.high)
     worst, mildest = (seen.high, seen.low) if upper else (seen.low, seen.high)
     if verdict.outcome is Outcome.CANNOT_TELL:
+        if not seen.known or bounds.low <= worst <= bounds.high:
+            return "and these data are too few to tell"
         return f"and these data cannot rule out {_signed(worst, verdict, write, upper=upper)}"
-    if verdict.outcome in {Outcome.BLOCK, Outcome.WARN}:
+    if verdict.outcome in {Outcome.BLOCK, Outcome.WARN} and seen.known:
         beyond = (mildest > 0) == upper if verdict.relative else upper
         end = "at least " if beyond else "at most "
         return f"and these data show {_signed(mildest, verdict, write, upper=upper, end=end)}"

@@ -1,6 +1,7 @@
 """Guardrails are drawn on the scale of their own bound, what is worse to the right."""
 
 import math
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +79,10 @@ def test_without_an_interval_there_is_a_mark_and_without_a_figure_nothing() -> N
     )
     assert (point.value, point.low, point.high) == (37.5, None, None)
     assert point.observed == "+5.0%, no interval"
+    untold = rail("hide_rate", Outcome.CANNOT_TELL, 0.05, 0.0, 0.09, allowed=Bounds(high=0.1))
+    reason = "not measurable offline (18 events)"
+    assert draw_rails([replace(untold, reason=reason)], WORDS)[0].why == reason
+    assert draw_rails([replace(untold, reason=reason, outcome=Outcome.PASS)], WORDS)[0].why == ""
     (missing,) = draw_rails([verdict("decision", "hide_rate", Outcome.METRIC_MISSING)], WORDS)
     assert (missing.value, missing.observed) == (None, "")
 

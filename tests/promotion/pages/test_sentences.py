@@ -56,6 +56,12 @@ def test_the_sentence_that_an_approver_reads() -> None:
             "no rise is allowed, and these data are too few to tell.",
         ),
         (
+            Outcome.CANNOT_TELL,
+            (-0.09, -0.6, 0.42),
+            Bounds(high=2.0),
+            "a rise of 200% is allowed, and these data are too few to tell.",
+        ),
+        (
             Outcome.WARN,
             (-0.2, -0.3, -0.1),
             Bounds(low=-0.05),
