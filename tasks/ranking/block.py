@@ -83,8 +83,17 @@ class Block:
     @property
     def has_rules(self) -> bool:
         """Whether anything but the rank decides on who gets a slot."""
+        return bool(self.caps) or self._has_more_than_caps
+
+    @property
+    def only_cap(self) -> Cap | None:
+        """The one rule there is, where that is a cap."""
+        return self.caps[0] if len(self.caps) == 1 and not self._has_more_than_caps else None
+
+    @property
+    def _has_more_than_caps(self) -> bool:
         single = (self.required, self.penalty, self.fading, self.draws)
-        return bool(self.caps or self.minimums) or any(rule is not None for rule in single)
+        return bool(self.minimums) or any(rule is not None for rule in single)
 
 
 def take_requests(block: Block, rows: Column) -> Block:

@@ -39,9 +39,18 @@ def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str)
     if condition.operator != "one_of":
         return _compare_number(frame, condition, asked_by)
     values = _drop_categories(read_column(frame, condition.column, asked_by))
+    if len(values) and values.dtype == np.bool_:  # of numpy: nothing in it is unknown
+        return _match_truths(values.to_numpy(), _match_operands(values, condition, asked_by))
     known = values.notna().to_numpy(dtype=np.bool_)
     operands = _match_operands(values, condition, asked_by)
     return values.isin(operands).to_numpy(dtype=np.bool_) & known, known
+
+
+def _match_truths(truths: Mask, operands: list[Scalar]) -> tuple[Mask, Mask]:
+    holds = np.zeros(len(truths), dtype=np.bool_)
+    for operand in operands:
+        holds |= truths == operand
+    return holds, np.ones(len(truths), dtype=np.bool_)
 
 
 def meets_all(candidates: pd.DataFrame, conditions: tuple[Condition, ...], asked_by: str) -> Mask:
@@ -98,7 +107,7 @@ def _drop_categories(values: Series) -> Series:
 
 
 def _match_operands(values: Series, condition: Condition, asked_by: str) -> list[Scalar]:
-    kind = _KINDS.get(pd.api.types.infer_dtype(values, skipna=True), "mixed or other values")
+    kind = _kind_of_column(values)
     wanted = {_kind_of(operand) for operand in condition.operands}
     if wanted == {kind} or values.isna().all():
         return list(condition.operands)
@@ -110,6 +119,12 @@ def _match_operands(values: Series, condition: Condition, asked_by: str) -> list
         f"Column '{condition.column}' holds {kind}, and {asked_by} compares it with "
         f"{', '.join(map(repr, condition.operands))}; deliver {' or '.join(sorted(wanted))}."
     )
+
+
+def _kind_of_column(values: Series) -> str:
+    if values.dtype == np.bool_:
+        return _KINDS["boolean"]
+    return _KINDS.get(pd.api.types.infer_dtype(values, skipna=True), "mixed or other values")
 
 
 def _kind_of(operand: Scalar) -> str:

@@ -26,10 +26,14 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Drops:
-    """Why each candidate is out: an index into ``reasons``, -1 for those that stay."""
+    """Why each candidate is out: an index into ``reasons``, -1 for those that stay.
+
+    ``violations``: each hard constraint with the rows that it drops, and those of them for want of a value.
+    """
 
     codes: Codes
     reasons: tuple[str, ...]
+    violations: tuple[tuple[HardConstraint, Mask, Mask], ...] = ()
 
     @property
     def kept(self) -> Mask:
@@ -90,7 +94,8 @@ def find_drops(
     >>> drops.codes.tolist(), drops.reasons
     ([-1, 0], ('relevance_floor:click',))
     """
-    drops = [(h.name, rows) for h, rows, _ in iterate_violations(candidates, policy, valued.context)]
+    violations = tuple(iterate_violations(candidates, policy, valued.context))
+    drops = [(h.name, rows) for h, rows, _ in violations]
     drops += [(unknown_value_reason(name), rows) for name, rows in sorted(valued.unknown_values.items())]
     standing = ~np.logical_or.reduce(
         [np.zeros(len(candidates), dtype=np.bool_), *(rows for _, rows in drops)]
@@ -105,7 +110,7 @@ def find_drops(
     codes = np.full(len(candidates), -1, dtype=np.int16)
     for index, (_, rows) in reversed(list(enumerate(drops))):
         codes[rows] = index
-    return Drops(codes, tuple(reason for reason, _ in drops))
+    return Drops(codes, tuple(reason for reason, _ in drops), violations)
 
 
 def iterate_violations(

@@ -5,7 +5,7 @@ without any one of which it would differ are named; where several rules would ea
 those that move it alone. Both are found by filling the slate again with the same kernel.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from ..columns import ITEM_ID, REQUEST_ID
 from ..errors import DataError
 from .block import Values
 from .candidates import (
+    CandidateSets,
     Floats,
     Integers,
     Mask,
@@ -27,7 +28,6 @@ from .candidates import (
     read_prediction,
 )
 from .certificate import Certificates
-from .constraints import iterate_violations
 from .decide import Decision, decide
 from .policy import UtilityPolicy
 from .slate_policy import SlatePolicy
@@ -163,18 +163,20 @@ def explain(
     >>> explanation.candidates["item_id"].tolist(), explanation.components["contribution"].tolist()
     (['b', 'a'], [0.5, 1.0])
     """
-    rows = np.flatnonzero(match_request(candidates, request_id))
+    sets = CandidateSets.of(candidates)
+    rows = np.flatnonzero(_are_named(sets.request_ids, request_id)[sets.request])
     if not len(rows):
         raise DataError(f"No candidate of request '{request_id}' in {len(candidates)} rows.")
-    mine = candidates if len(rows) == len(candidates) else candidates.iloc[rows]
+    whole = len(rows) == len(candidates)
+    mine = candidates if whole else candidates.iloc[rows]
     own = {name: np.asarray(values)[rows] for name, values in predictions.items()}
-    decision = decide(mine, own, utility, slate)
+    decision = decide(mine, own, utility, slate, sets=sets if whole else None)
     context = decision.valued.context
     return Explanation(
         decision=decision,
         order=_order_best_first(decision),
         tier=None if decision.tier is None else decision.tier + 1,
-        constraints=_list_constraints(mine, decision, utility),
+        constraints=_list_constraints(decision),
         moved_by=_find_moving_rules(decision),
         multiplied_by=None if utility.offset is None else name_multipliers(mine, utility, context),
         unmet=_describe_unmet(decision.certificates),
@@ -195,8 +197,12 @@ def match_request(candidates: pd.DataFrame, request_id: object) -> Mask:
     array([ True, False,  True])
     """
     codes, distinct = factorize(read_column(candidates, REQUEST_ID, "the explanation"), REQUEST_ID)
-    # the last entry is what code -1 (null) picks
-    return np.array([*(str(value) == str(request_id) for value in distinct), False])[codes]
+    return _are_named(distinct, request_id)[codes]
+
+
+def _are_named(ids: Iterable[object], request_id: object) -> Mask:
+    """Return which ids read as a request's, and at last False: what code -1, a null, picks."""
+    return np.array([*(str(value) == str(request_id) for value in ids), False])
 
 
 def _order_best_first(decision: Decision) -> Integers:
@@ -217,11 +223,11 @@ def _describe_unmet(certificates: Certificates) -> str | None:
     return ", ".join(shortfalls) or None
 
 
-def _list_constraints(mine: pd.DataFrame, decision: Decision, utility: UtilityPolicy) -> list[str | None]:
+def _list_constraints(decision: Decision) -> list[str | None]:
     """Name all constraints that acted on each candidate, not only the first."""
-    acted: list[list[str]] = [[] for _ in range(len(mine))]
+    acted: list[list[str]] = [[] for _ in range(len(decision.rank))]
     hard = set()
-    for constraint, dropped, unknown in iterate_violations(mine, utility, decision.valued.context):
+    for constraint, dropped, unknown in decision.drops.violations:
         hard.add(constraint.name)
         for index in np.flatnonzero(dropped):
             acted[index].append(f"{constraint.name} (unknown)" if unknown[index] else constraint.name)
@@ -268,9 +274,12 @@ def _find_moving_rules(decision: Decision) -> list[str | None]:
     if not len(elsewhere):
         return moved
     without = {name: decision.refill(rules.only({*rules.names} - {name})) for name in rules.names}
-    alone = {name: decision.refill(rules.only({name})) for name in rules.names}
-    for row in elsewhere:
-        needed = [name for name, others in without.items() if others[row] != decision.slate_position[row]]
+    needed = {
+        row: [name for name, others in without.items() if others[row] != decision.slate_position[row]]
+        for row in elsewhere
+    }
+    alone = {} if all(needed.values()) else {n: decision.refill(rules.only({n})) for n in rules.names}
+    for row, names in needed.items():
         enough = [name for name, others in alone.items() if others[row] != natural[row]]
-        moved[row] = ", ".join(needed or enough or without)
+        moved[row] = ", ".join(names or enough or without)
     return moved

@@ -85,7 +85,7 @@ def count_shortfalls(block: Block, placed: Rectangle, length: int) -> Column:
     >>> count_shortfalls(block, np.array([[True, False, False]]), length=3).tolist()
     [[2]]
     """
-    short = [length - placed.sum(axis=1)]
+    short = [np.maximum(length - placed.sum(axis=1), 0)]
     short += [np.maximum(one.least - (one.marked & placed).sum(axis=1), 0) for one in block.minimums]
     if block.required is not None:
         short.append((block.required & ~placed).sum(axis=1))

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .block import Block, Column, Counts, Draws, Rectangle, Values, take_requests
+from .block import Block, Cap, Column, Counts, Draws, Rectangle, Values, take_requests
 from .exploration import mix
 from .prices import Better, find_better
 
@@ -47,7 +47,7 @@ class Slates:
     """
 
     slots: Counts
-    drawn_from: Counts
+    drawn_from: Values
 
 
 def fill_slates(block: Block, length: int) -> Slates:
@@ -65,7 +65,9 @@ def fill_slates(block: Block, length: int) -> Slates:
     array([[1, 0, 2]], dtype=int16)
     """
     if not block.has_rules:
-        return _take_best(block, length)
+        return _take_best(block.valid, length)
+    if block.only_cap is not None:
+        return _take_best(_find_within(block.only_cap, block.valid), length)
     filling = _Filling(block, length)
     filling.fill()
     better = _search(block, filling)
@@ -79,22 +81,41 @@ def fill_slates(block: Block, length: int) -> Slates:
     return slates
 
 
-def _take_best(block: Block, length: int) -> Slates:
-    """Fill the slots in order of rank."""
-    place = np.cumsum(block.valid, axis=1)
-    slots = np.where(block.valid & (place <= length), place, 0).astype(np.int16)
-    return Slates(slots, np.zeros_like(slots))
+def _take_best(among: Rectangle, length: int) -> Slates:
+    """Fill the slots with some candidates in order of rank."""
+    place = np.cumsum(among, axis=1)
+    slots = np.where(among & (place <= length), place, 0).astype(np.int16)
+    return Slates(slots, np.zeros(slots.shape, dtype=np.int32))
+
+
+def _find_within(cap: Cap, valid: Rectangle) -> Rectangle:
+    """Mark the candidates above whom fewer than ``limit`` of their value stand: all whom one cap lets in.
+
+    Where it is the only rule they are whom slot by slot would place too, and no other set has more of them.
+    """
+    order = np.argsort(np.where(valid, cap.values, np.iinfo(np.int32).max), axis=1, kind="stable")
+    values = np.take_along_axis(cap.values, order, axis=1)
+    inside = np.ones(valid.shape, dtype=np.bool_)
+    before = max(values.shape[1] - cap.limit, 0)
+    inside[:, cap.limit :] = values[:, cap.limit :] != values[:, :before]
+    within = np.empty_like(inside)
+    np.put_along_axis(within, order, inside | (values == _NONE), axis=1)
+    return within & valid
 
 
 def _search(block: Block, filling: "_Filling") -> Better:
-    """Look for candidates that meet more of the rules where the slates fall short of them."""
+    """Look for candidates that meet more of the rules where the slates fall short of them.
+
+    What is still reserved gets a slot before any is drawn, and meets its rule as what is placed does.
+    """
 
     def choose(priced: Block) -> Rectangle:
         other = _Filling(priced, filling.by_utility)
         other.fill()
         return other.slots > 0
 
-    return find_better(block, filling.slots > 0, length=filling.by_utility, choose=choose)
+    held = (filling.slots > 0) | filling.reserved
+    return find_better(block, held, length=filling.by_utility, choose=choose)
 
 
 class _Filling:
@@ -111,7 +132,7 @@ class _Filling:
         self.block, self.length, self.among = block, length, among
         self.by_utility = length if block.draws is None else max(length - block.draws.slots, 0)
         self.slots = np.zeros(shape, dtype=np.int16)
-        self.drawn_from = np.zeros(shape, dtype=np.int16)
+        self.drawn_from = np.zeros(shape, dtype=np.int32)
         self.held = [np.zeros(shape, dtype=np.int16) for _ in block.caps]
         self.repeats = np.zeros(shape, dtype=np.int16)
         self.faded = np.zeros(shape, dtype=np.int16)
@@ -170,10 +191,11 @@ class _Filling:
         pick = self._best(self._choice(slot))
         if self.block.draws is not None and slot > self.by_utility:
             pick = self._draw(self.block.draws, slot, pick)
-        if (pick == _NONE).all():
+        rows = np.flatnonzero(pick != _NONE)
+        if not len(rows):
             return False
-        _mark(self.slots, pick, value=slot)
-        _mark(self.open, pick, value=False)
+        self.slots[rows, pick[rows]] = slot
+        self.open[rows, pick[rows]] = False
         if self.block.penalty is not None:
             self._lower(self.repeats, _cells_of_same_value(self.block.penalty.values, pick))
         if self.block.fading is not None:

@@ -156,6 +156,30 @@ def test_required_candidates_come_before_exploration() -> None:
     assert (short["got"], short["available"], short["kept_out"]) == (0, 5, {"length": 4})
 
 
+def test_a_required_candidate_that_a_drawn_slot_still_has_room_for_gives_way_to_no_minimum() -> None:
+    rows = [{**row, "must": row["item_id"] in "abcd", "fresh": row["item_id"] == "d"} for row in ROWS]
+    decision = decided(
+        rows,
+        length=5,
+        required_first="must",
+        min_where_if_available={"fresh": 1},
+        exploration=exploring(slots=2),
+    )
+    assert items(decision)[:4] == "abcd"
+    assert [one["rule"] for one in decision.certificates.describe(0)] == ["exploration"]
+
+
+def test_the_propensity_of_one_among_tens_of_thousands_is_what_it_is() -> None:
+    count = 70_000
+    crowd = pd.DataFrame(
+        {"request_id": "r", "user_id": "u", "item_id": np.arange(count), "explore": np.arange(count) > 0}
+    )
+    slate = SlatePolicy.from_json(slate_json(length=2, exploration=exploring()))
+    utility = UtilityPolicy.from_json(utility_json())
+    decision = decide(crowd, {"p_click": np.linspace(1, 0, count)}, utility, slate)
+    assert decision.propensity[decision.slate_position == 2] == pytest.approx(1 / (count - 1))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

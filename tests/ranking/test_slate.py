@@ -190,6 +190,25 @@ def test_without_rules_a_slate_is_what_a_cap_that_closes_nothing_leaves(
 ) -> None:
     there = np.array(valid)
     plain = Block(there, np.broadcast_to(np.arange(6.0, 0.0, -1.0), there.shape))
-    wide = replace(plain, caps=(Cap(np.zeros(there.shape, dtype=np.int32), 9),))
+    wide = replace(plain, caps=(Cap(np.zeros(there.shape, dtype=np.int32), 9),) * 2)
     assert not plain.has_rules
     np.testing.assert_array_equal(fill_slates(plain, length).slots, fill_slates(wide, length).slots)
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.booleans(), st.integers(-1, 2)), min_size=6, max_size=6), min_size=1, max_size=4
+    ),
+    st.integers(0, 8),
+    st.integers(1, 7),
+)
+def test_one_cap_alone_leaves_what_it_leaves_beside_a_rule_that_asks_for_nothing(
+    cells: list[list[tuple[bool, int]]], limit: int, length: int
+) -> None:
+    valid, values = (np.array([[cell[i] for cell in row] for row in cells]) for i in (0, 1))
+    cap = Cap(values.astype(np.int32), limit)
+    alone = Block(valid.astype(bool), np.broadcast_to(np.arange(6.0, 0.0, -1.0), valid.shape), caps=(cap,))
+    beside = replace(alone, caps=(cap, Cap(np.full(valid.shape, -1, dtype=np.int32), 9)))
+    assert alone.only_cap is cap
+    assert beside.only_cap is None
+    np.testing.assert_array_equal(fill_slates(alone, length).slots, fill_slates(beside, length).slots)
