@@ -101,9 +101,10 @@ def contradiction(requests: Codes, weights: Floats) -> str:
     size = len(requests) / len(excess)
     if abs(excess.mean()) <= _STANDARD_ERRORS * error + 1e-9 * size:
         return ""
+    never = "; or they hold, and the others could never be drawn" if excess.mean() < 0 else ""
     return (
         f"the logged propensities do not hold: by them a request has {size + excess.mean():.3g} candidates, "
-        f"and {size:.3g} are logged"
+        f"and {size:.3g} are logged{never}"
     )
 
 

@@ -1,6 +1,6 @@
 """What a simulation cannot tell, in sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
@@ -18,6 +18,26 @@ def stood_in(workspace: Workspace, release: int) -> Iterator[str]:
         yield (
             f"Release {release} serves refitted models, which have learned from these days. Release {tested} "
             "stands in for it, with models of the same recipes that have not."
+        )
+
+
+def other_slate(pinned: str, in_force: str, policies: Collection[str]) -> Iterator[str]:
+    """Say that further policies fill slates by other rules than the release, where they do.
+
+    Parameters
+    ----------
+    pinned, in_force : digest of the release's slate policy, and of the surface's.
+    policies : names of the further policies.
+
+    Examples
+    --------
+    >>> list(other_slate("3f", "3f", ["bold.yaml"])), list(other_slate("3f", "a0", []))
+    ([], [])
+    """
+    if policies and pinned != in_force:
+        yield (
+            f"slate.yaml is another than the release pins: {', '.join(policies)} fill slates by the one in "
+            "force, so their change against the release is of both files."
         )
 
 

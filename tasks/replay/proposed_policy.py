@@ -18,16 +18,24 @@ def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
     Raises
     ------
     ContractError
-        The file cannot be read, is not a utility policy, or is none for this surface.
+        The file cannot be read, is no utility policy, or is none for this surface.
     """
     try:
         policy = UtilitySpec.model_validate(read_yaml(path))
     except ValidationError as error:
         problems = problems_of_validation(path.name, error, UtilitySpec)
     else:
-        models = {"surface": contracts.surface, "tasks": contracts.tasks, "utility": policy}
-        problems = [replace(one, file=path.name) for one in find_problems(contracts.name, models)]
+        models = {
+            "surface": contracts.surface,
+            "tasks": contracts.tasks,
+            "utility": policy,
+            "slate": contracts.slate,
+        }
+        problems = [
+            one if one.file == "slate.yaml" else replace(one, file=path.name)
+            for one in find_problems(contracts.name, models)
+        ]
         if not problems:
             return policy
     listed = "; ".join(map(str, problems))
-    raise ContractError(f"{path} is not a utility policy for {contracts.name}: {listed}")
+    raise ContractError(f"{path} is no utility policy for {contracts.name}: {listed}")

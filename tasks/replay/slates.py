@@ -15,7 +15,7 @@ from tasks import columns as c
 from tasks.contracts import Contracts, UtilitySpec, canonical
 from tasks.contracts.chains import chain
 from tasks.contracts.metrics import parse_metric
-from tasks.errors import DataError, unknown
+from tasks.errors import ContractError, DataError, unknown
 from tasks.evaluation.replay_evidence import ConstraintLeak
 from tasks.evaluation.segments import UNKNOWN, segment_values
 from tasks.ranking.candidates import CandidateSets, read_numbers
@@ -25,6 +25,7 @@ from tasks.ranking.policy import UtilityPolicy, Weight
 from tasks.ranking.slate_policy import SlatePolicy
 from tasks.ranking.utility import compute_utilities
 from tasks.release.loading import LoadedRelease
+from tasks.replay.fresh_draws import with_fresh_draws
 from tasks.replay.leaks import count_leaks, refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.log_block import NUMBERS, WORDS, LogReading
@@ -174,7 +175,7 @@ class TestSlice:
 
     def slates_under_test(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:
         """Return the slates of a release that is judged by what they hold; parameters as of `slates_of`."""
-        scored = release.score(self.candidates, certificate=True)
+        scored = release.score(self._drawn_anew, certificate=True)
         policy = release_policy(self.workspace, release.manifest)
         predictions = _predictions(scored, release.manifest.tasks)
         slot = scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
@@ -197,8 +198,19 @@ class TestSlice:
         return self.slates_by(UtilityPolicy.from_json(canonical(policy)), scored, name)
 
     def slates_by(self, utility: UtilityPolicy, scored: Scored, name: str) -> Slates:
-        """Return the slates that a policy, as the kernel reads it, makes of the same predictions."""
-        decided = decide(self.candidates, scored.predictions, utility, self._slate, sets=self._sets)
+        """Return the slates that a policy, as the kernel reads it, makes of the same predictions.
+
+        Raises
+        ------
+        ContractError
+            The slate policy in force decays, and a negative utility of this policy would rise by it.
+        """
+        if self._slate.decay is not None and utility.offset is None:
+            raise ContractError(
+                f"{name} has no offset, and slate.yaml in force has a decay, by which a negative utility "
+                "would rise. Compare it with a slate.yaml without a decay"
+            )
+        decided = decide(self._drawn_anew, scored.predictions, utility, self._slate, sets=self._sets)
         slot = decided.slate_position.astype(np.int64)
         refuse_leaks(count_leaks(self.candidates, slot, utility), name=name)
         return Slates(
@@ -238,7 +250,7 @@ class TestSlice:
             raise DataError(unknown("column", order, known, where=f"the candidates ({named_by})"))
         values = read_numbers(self.candidates, order, named_by)
         everything = np.ones(len(values), dtype=bool)
-        return Slates(f"order of {order}", self._ranked_by(values, everything, scored))
+        return Slates(f"order of {order}", self._ranked_by(values, everything, scored, self._drawn_anew))
 
     def _logged_order(self, scored: Scored) -> Slates:
         if not self.log.positions_logged:
@@ -247,10 +259,12 @@ class TestSlice:
                 "Name a column: gates.decision.first: {column: ...}"
             )
         shown = self.log.shown & np.isfinite(self.log.logged_position)
-        slot = self._ranked_by(-self.log.logged_position, shown, scored)
+        slot = self._ranked_by(-self.log.logged_position, shown, scored, self.candidates)
         return Slates("logged order", slot, follows_log=True)
 
-    def _ranked_by(self, values: Floats, rows: npt.NDArray[np.bool_], scored: Scored) -> Integers:
+    def _ranked_by(
+        self, values: Floats, rows: npt.NDArray[np.bool_], scored: Scored, candidates: pd.DataFrame
+    ) -> Integers:
         """Return the slots that an order gets under the release's constraints and slate rules, shape (n,)."""
         utility = rank_as(values[rows], like=scored.slates.utility, among=rows, requests=self.log.requests)
         contexts = tuple(replace(one, weights={}, multipliers=()) for one in scored.policy.contexts)
@@ -264,15 +278,20 @@ class TestSlice:
         )
         predictions = {name: each[rows] for name, each in scored.predictions.items()}
         predictions[c.expected_value(_ORDER)] = utility
-        decided = decide(self.candidates[rows], predictions, order, self._slate)
+        decided = decide(candidates[rows], predictions, order, self._slate)
         slot = np.zeros(len(rows), dtype=np.int64)
         slot[rows] = decided.slate_position
         return slot
 
     @cached_property
+    def _drawn_anew(self) -> pd.DataFrame:
+        """The candidates as policies see them that do not depend on what the log drew."""
+        return with_fresh_draws(self.candidates)
+
+    @cached_property
     def _sets(self) -> CandidateSets:
         """The candidates by request, for every policy that decides on them."""
-        return CandidateSets.of(self.candidates)
+        return CandidateSets.of(self._drawn_anew)
 
     @property
     def _slate(self) -> SlatePolicy:

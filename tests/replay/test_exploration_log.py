@@ -1,5 +1,6 @@
 """Exploration from training to the next log: what a release draws at random is what its log can tell of others."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 from tasks.cli import main
 from tasks.contracts.metrics import Metric, MetricKind
+from tasks.errors import ContractError
+from tasks.release.view import load
+from tasks.replay import slates as of_slice
 from tasks.replay.log import Slates
 from tasks.replay.log_block import LogReading
 from tasks.replay.read_log import candidate_log
@@ -27,9 +31,18 @@ exploration: {slots: 3, where: {column: visible, equals: true}, salt: small-feed
 """
 
 
+@dataclass(frozen=True)
+class Served:
+    """A release and what it served; ``would_click`` holds for each candidate."""
+
+    workspace: Workspace
+    version: int
+    log: pd.DataFrame
+
+
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """Candidates of the last weeks as an exploring release served them; ``would_click`` holds for each."""
+def service(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """An exploring release, and candidates of the last weeks as it served them."""
     folder = tmp_path_factory.mktemp("explores")
     _, snapshot = small_feed.small_feed(folder)
     small_feed.write_contracts(folder / "surfaces", slate=EXPLORES)
@@ -46,7 +59,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
         shown=lambda rows: rows["position"].notna()
     )
     log["would_click"] = log["item_id"].isin(clicked).astype(float)
-    return log.assign(click=log["would_click"].where(log["shown"]))
+    return Served(workspace, release.version, log.assign(click=log["would_click"].where(log["shown"])))
+
+
+@pytest.fixture
+def served(service: Served) -> pd.DataFrame:
+    """What the release served."""
+    return service.log
 
 
 def _newest(logs: Path) -> tuple[pd.DataFrame, "pd.Series[str]"]:
@@ -95,6 +114,40 @@ def test_the_log_tells_what_another_policy_would_have_earned(served: pd.DataFram
         assert estimate.low < true < estimate.high
     assert measured.relative is not None
     assert measured.relative.low > 0
+
+
+def test_a_policy_that_explores_by_the_same_salt_is_told_as_it_is(service: Served) -> None:
+    log, release = service.log, load(service.workspace, service.version)
+    unlabelled = dict.fromkeys(service.workspace.contracts.tasks.tasks, np.nan)
+    test = of_slice.TestSlice(service.workspace, log.assign(**unlabelled), complete=True)
+    scored = test.slates_of(release, "served this log")
+    replayed = [scored.slates, test.slates_by(scored.policy, scored, "the same policy by itself")]
+    by_price = test.baseline_order(scored, "price")
+    for slates in (*replayed, by_price):
+        measured = read(log).measure(Metric(MetricKind.RATE, "click"), slates, slates, ())[0]
+        truth = log.loc[slates.slot > 0, "would_click"].mean()
+        assert measured.policy is not None
+        assert measured.policy.low < truth < measured.policy.high
+    drawn = log["position"] > 1
+    again = (replayed[0].slot == log["position"])[drawn].mean()
+    assert again == pytest.approx(1 / 4, abs=0.05)  # each place of a draw holds one of four items
+    assert (replayed[0].slot == replayed[1].slot).all()
+
+
+def test_a_policy_without_an_offset_is_ranked_under_no_decay(service: Served, tmp_path: Path) -> None:
+    decays = "decay: {by: category, factor: 0.5}\n"
+    positive = small_feed.UTILITY + "offset: {scale: 0.001}\n"
+    small_feed.write_contracts(tmp_path, slate=EXPLORES + decays, utility=positive)
+    scored = of_slice.TestSlice(service.workspace, service.log, complete=True).slates_of(
+        load(service.workspace, service.version), "before the decay"
+    )
+    workspace = Workspace.open(NAME, surfaces=tmp_path, home=service.workspace.home)
+    test = of_slice.TestSlice(workspace, service.log, complete=True)
+    assert test.slates_under(workspace.contracts.utility, scored, "positive").slot.any()
+    with pytest.raises(
+        ContractError, match=r"before the decay has no offset, and slate\.yaml in force has a"
+    ):
+        test.slates_by(scored.policy, scored, "before the decay")
 
 
 def test_without_the_propensities_the_same_log_does_not_say(served: pd.DataFrame) -> None:

@@ -49,6 +49,14 @@ def test_weights_that_add_up_on_average_are_no_contradiction() -> None:
     assert "a request has 13" in contradiction(requests, weights * 1.3)
 
 
+def test_candidates_that_no_draw_may_take_are_told_apart_from_propensities_that_are_wrong() -> None:
+    requests, weights = np.repeat(np.arange(40), 3), np.tile([2.0, 0.0, 0.0], 40)
+    assert contradiction(requests, weights).endswith(
+        "by them a request has 2 candidates, and 3 are logged; or they hold, and the others could never be drawn"
+    )
+    assert contradiction(requests, 2 * weights).endswith("a request has 4 candidates, and 3 are logged")
+
+
 def test_a_look_at_what_is_never_shown_is_not_supported() -> None:
     share, error = unsupported_share(np.array([1.0, 1.0, 1.0, 1.0]), np.array([4.0, 0.0, 0.0, 0.0]))
     assert (share, error > 0) == (0.0, True)

@@ -11,7 +11,7 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.release.step import ReleaseResult
 from tasks.replay import slates
 from tasks.replay.findings import Findings
-from tasks.replay.notes import notes_of, stood_in
+from tasks.replay.notes import notes_of, other_slate, stood_in
 from tasks.stores.workspace import Workspace
 
 UNKNOWN = Measured(
@@ -43,6 +43,13 @@ def test_where_all_is_logged_and_measured_there_is_nothing_to_note(
     labelled_feed: tuple[Workspace, str],
 ) -> None:
     assert _notes(_slice(labelled_feed[0])) == []
+
+
+def test_policies_that_fill_slates_by_other_rules_than_the_release_are_named() -> None:
+    (note,) = other_slate("3f", "a0", ["bold.yaml", "mild.yaml"])
+    assert "bold.yaml, mild.yaml fill slates by the one in force" in note
+    assert list(other_slate("3f", "3f", ["bold.yaml"])) == []
+    assert list(other_slate("3f", "a0", [])) == []
 
 
 def test_a_log_of_what_was_shown_alone_says_nothing_of_the_rest(labelled_feed: tuple[Workspace, str]) -> None:

@@ -1,5 +1,6 @@
 """A policy that no surface holds yet is held against a surface's contracts before anything is rehearsed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import yaml
 
 from tasks.contracts import Contracts
 from tasks.contracts.load import load_surface
+from tasks.contracts.slate import Decay
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 from tasks.replay.proposed_policy import read_policy
@@ -51,14 +53,29 @@ def test_a_policy_that_the_surface_would_refuse_is_refused(
     contracts: Contracts, plain: dict[str, Any], tmp_path: Path, weights: dict[str, float], problem: str
 ) -> None:
     policy = _write(tmp_path, plain, **weights)
-    with pytest.raises(
-        ContractError, match=rf"policy\.yaml is not a utility policy for home_feed: .*{problem}"
-    ):
+    with pytest.raises(ContractError, match=rf"policy\.yaml is no utility policy for home_feed: .*{problem}"):
         read_policy(policy, contracts)
 
 
+def test_a_policy_that_the_slate_of_the_surface_does_not_fit_is_refused(
+    contracts: Contracts, plain: dict[str, Any], tmp_path: Path
+) -> None:
+    decay = Decay(by="creator", factor=0.5)
+    fading = replace(contracts, slate=contracts.slate.model_copy(update={"decay": decay}))
+    policy = _write(tmp_path, plain | {"offset": {"scale": 0.001}})
+    assert read_policy(policy, fading).offset is not None
+    with pytest.raises(
+        ContractError, match=r"slate\.yaml: decay = 'creator': needs an offset in utility\.yaml"
+    ):
+        read_policy(_write(tmp_path, plain), fading)
+    short = {"name": "short", "when": {"page": "home"}, "slate": {"length": 1}}
+    least = contracts.slate.model_copy(update={"min_where_if_available": {"new": 1, "local": 1}})
+    with pytest.raises(ContractError, match=r"contexts\.0\.slate\.min_where_if_available.*asks for 2 of 1"):
+        read_policy(_write(tmp_path, plain | {"contexts": [short]}), replace(contracts, slate=least))
+
+
 def test_a_file_that_is_no_policy_is_named(contracts: Contracts, mini_surfaces: Path) -> None:
-    with pytest.raises(ContractError, match=r"slate\.yaml is not a utility policy"):
+    with pytest.raises(ContractError, match=r"slate\.yaml is no utility policy"):
         read_policy(mini_surfaces / NAME / "slate.yaml", contracts)
 
 
