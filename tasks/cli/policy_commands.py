@@ -26,16 +26,19 @@ def show(
     ] = None,
 ) -> dict[str, Any]:
     """Show the effective weights of every context, in units of one outcome."""
-    from tasks.contracts.effective_policy import default_unit, effective_policies
+    from tasks.contracts.effective_policy import default_unit, effective_policies, effective_tiers
 
     contracts = workspace.contracts
     counted_in = unit or default_unit(contracts.utility)
+    offset = contracts.utility.offset
     return {
         "policy": contracts.utility.policy,
         "version": contracts.utility.version,
         "owner": contracts.utility.owner,
         "approvals": list(contracts.utility.approvals),
         "experiment": contracts.utility.experiment,
+        "tiers": [asdict(one) for one in effective_tiers(contracts.utility)],
+        "offset": None if offset is None else offset.scale,
         "unit": counted_in,
         "contexts": [
             asdict(one) for one in effective_policies(contracts.utility, contracts.slate, unit=counted_in)

@@ -19,8 +19,13 @@ def write_policy(plain: Plain) -> Iterator[RenderableType]:
     yield Text(f"{plain['policy']} version {plain['version']}: {plain['owner']} owns it, {roles} approve it")
     if plain["experiment"]:
         yield Text(f"justified by the experiment {plain['experiment']}")
+    for tier in plain["tiers"]:
+        cuts = ", ".join(f"{cut:g}" for cut in tier["cuts"])
+        yield Text(f"before any weight: {tier['task']} cut at {cuts}, {tier['first']} first")
     base, *contexts = plain["contexts"]
     yield _terms(base["terms"], plain["unit"])
+    if plain["offset"]:
+        yield Text(f"offset: the sum is made positive, a sum of 0 becomes {plain['offset']:g}")
     yield from _rules(base)
     for context in contexts:
         yield Text.assemble((context["context"], "bold"), f" where {_where(context['when'])} changes:")

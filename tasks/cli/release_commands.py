@@ -9,15 +9,7 @@ from typer import Argument, Option
 
 from tasks.cli import explain_text, simulation_text, text
 from tasks.cli.command import Group
-from tasks.cli.options import (
-    AsOf,
-    Candidates,
-    EngineOption,
-    FileToWrite,
-    ParentRun,
-    Release,
-    ReleaseOption,
-)
+from tasks.cli.options import AsOf, Candidates, EngineOption, ParentRun, Release, ReleaseOption
 
 if TYPE_CHECKING:
     from tasks.promotion.readiness.standing import ReadinessResult
@@ -159,7 +151,7 @@ def score(
     workspace: "Workspace",
     release: ReleaseOption,
     source: Candidates,
-    out: FileToWrite,
+    out: Annotated[Path, Option(metavar="FILE", help="The Parquet file to write.")],
 ) -> "ScoreResult":
     """Score candidates with a release."""
     from tasks.release import score

@@ -12,7 +12,7 @@ weighs in the base. A term with a value column is worth that much for each unit 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import Floors, Multiplier, PolicyContext, UtilitySpec, Weight, Weights
@@ -86,6 +86,35 @@ def effective_policies(utility: UtilitySpec, slate: SlateSpec, *, unit: str) -> 
     one = _unit_weight(utility, unit)
     base = _effective(utility, slate, None, one)
     return [base, *(_effective(utility, slate, context, one) for context in utility.contexts)]
+
+
+@dataclass(frozen=True)
+class EffectiveTier:
+    """What ranks before the sum in every context: a task's probability cut into bands, low or high first."""
+
+    task: str
+    cuts: tuple[float, ...]
+    first: Literal["low", "high"]
+
+
+def effective_tiers(utility: UtilitySpec) -> list[EffectiveTier]:
+    """Return the tiers in their order; without ``prefer`` the sign of the task's weight says which is first.
+
+    Examples
+    --------
+    >>> tier = {"task": "report", "cuts": [0.001]}
+    >>> utility = UtilitySpec(
+    ...     policy="u", version=1, owner="o", approvals=["p"], weights={"report": -50.0}, lexicographic=[tier]
+    ... )
+    >>> effective_tiers(utility)
+    [EffectiveTier(task='report', cuts=(0.001,), first='low')]
+    """
+    return [
+        EffectiveTier(
+            tier.task, tier.cuts, tier.prefer or ("low" if utility.weights[tier.task].weight < 0 else "high")
+        )
+        for tier in utility.lexicographic
+    ]
 
 
 def default_unit(utility: UtilitySpec) -> str:

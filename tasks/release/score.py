@@ -127,9 +127,9 @@ def read_candidates(source: Path) -> pd.DataFrame:
     """
     try:
         parquet_footer.read("candidates", [source])  # pyarrow ends the whole process at some spoilt footers
-        return pq.read_table(source).to_pandas(ignore_metadata=True)
+        return pq.read_table(source).to_pandas()
     except Exception as error:  # a footer holds pandas' own JSON too, in which any byte may be another
-        raise DataError(f"{source} is not a readable Parquet file of candidates: {error}") from error
+        raise DataError(f"{source} is no readable Parquet file of candidates: {error}") from error
 
 
 def write_atomically(frame: pd.DataFrame, out: Path) -> None:

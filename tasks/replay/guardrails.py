@@ -115,9 +115,11 @@ def bounds_of(guardrail: Bounded, measured: Measured) -> Iterator[Bound]:
 
 
 def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:
-    """Judge one bound by the interval alone."""
+    """Judge one bound by the interval alone, and as broken what rises from nothing."""
     if measured.reason:
         outcome = Outcome.CANNOT_TELL
+    elif rises_from_none(bound, measured):
+        outcome = Outcome(guardrail.action)
     else:
         outcome = judge(
             bound.observed,
@@ -132,14 +134,35 @@ def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str
         outcome=outcome,
         threshold=bound.words,
         observed=_printed(bound.observed, measured),
-        reason="; ".join(filter(None, (measured.reason or _by_whom(measured), pool_in_words(measured)))),
+        reason="; ".join(filter(None, _reasons(bound, measured))),
         evidence=run,
         relative=bound.relative,
         task=measured.subject,
         allowed=bound.allowed,
         power=_power(bound, measured),
-        doubt=measured.reason,
     )
+
+
+def rises_from_none(bound: Bound, measured: Measured) -> bool:
+    """Whether what may rise by a share was not there at all and now is: more than any share of nothing.
+
+    Rates of outcomes are none of it: where none was seen, the next one may be chance.
+
+    Examples
+    --------
+    >>> from tasks.contracts.metrics import Metric
+    >>> none, some = Estimate(0.0, 0.0, 0.0, 90), Estimate(0.3, 0.2, 0.4, 90)
+    >>> share = Metric(MetricKind.SHARE, "source", "ads")
+    >>> ads = Measured(share.name, "all", "r", some, none, None, share.kind, "source")
+    >>> rise = Bound("rise of 10.0%", None, Bounds(high=0.1), relative=True)
+    >>> rises_from_none(rise, ads), rises_from_none(rise, replace(ads, policy=none))
+    (True, False)
+    """
+    policy, baseline = measured.policy, measured.baseline
+    if measured.events is not None or policy is None or baseline is None:
+        return False
+    limited = bound.relative and bool(np.isfinite(bound.allowed.high))
+    return limited and baseline.value == 0 and policy.known and policy.low > 0
 
 
 def without_interval(measured: Measured) -> Measured:
@@ -173,7 +196,7 @@ def pool_in_words(measured: Measured) -> str:
 
 
 def _power(bound: Bound, measured: Measured) -> Power | None:
-    if bound.margin is None or measured.kind in BELIEVED or measured.reason:
+    if bound.margin is None or measured.kind in BELIEVED:
         return None
     return Power.of(bound.observed, margin=bound.margin)
 
@@ -188,6 +211,29 @@ def _point(estimate: Estimate | None) -> Estimate | None:
 
 def _verdicts(guardrail: Guardrail, measured: Measured, run: str) -> Iterator[Verdict]:
     return (judge_bound(guardrail, bound, measured, run) for bound in bounds_of(guardrail, measured))
+
+
+def _reasons(bound: Bound, measured: Measured) -> Iterator[str]:
+    yield measured.reason or _by_whom(measured)
+    if bound.relative and not measured.reason:
+        yield no_share(measured)
+    yield pool_in_words(measured)
+
+
+def no_share(measured: Measured) -> str:
+    """Say why a change has no share of its baseline; nothing where it has one.
+
+    Examples
+    --------
+    >>> from tasks.contracts.metrics import Metric
+    >>> utility, none = Metric(MetricKind.OBSERVED_UTILITY), Estimate(0.0, 0.0, 0.0, 90)
+    >>> no_share(Measured(utility.name, "all", "r", none, none, None, utility.kind))
+    'the baseline is 0, and no change is a share of that'
+    """
+    baseline = measured.baseline
+    if baseline is None or not baseline.value <= 0:
+        return ""
+    return f"the baseline is {baseline.value:.3g}, and no change is a share of that"
 
 
 def _by_whom(measured: Measured) -> str:

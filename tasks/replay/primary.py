@@ -15,6 +15,7 @@ from typing import Final
 from tasks.contracts.utility import Primary
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Power, Verdict, judge
+from tasks.replay.guardrails import no_share
 
 ONE_SIDED: Final = 1.644854 / 1.959964
 """Half of a 90 % interval, whose ends are one-sided 95 % bounds, over half of a 95 % interval."""
@@ -35,6 +36,7 @@ def judge_primary(primary: Primary, measured: Measured, *, against: str, run: st
     margin, change = primary.relative_decrease_max, measured.relative
     bounds = None if change is None else one_sided(change)
     outcome = Outcome.CANNOT_TELL if measured.reason else judge(bounds, low=-margin)
+    words = f"primary, against {against}, one-sided 95 %{_too_narrow(margin, change)}"
     return Verdict(
         gate="decision",
         subject=primary.metric,
@@ -42,13 +44,12 @@ def judge_primary(primary: Primary, measured: Measured, *, against: str, run: st
         outcome=outcome,
         threshold=f"fall of {margin:.1%}" if margin else "no fall",
         observed=bounds,
-        reason=measured.reason or f"primary, against {against}, one-sided 95 %{_too_narrow(margin, change)}",
+        reason=measured.reason or "; ".join(filter(None, (words, no_share(measured)))),
         evidence=run,
         relative=True,
         allowed=Bounds(low=-margin),
         holds=True,
-        power=None if measured.reason else Power.of(change, margin=margin),
-        doubt=measured.reason,
+        power=Power.of(change, margin=margin),
     )
 
 
@@ -73,6 +74,7 @@ def _too_narrow(margin: float, change: Estimate | None) -> str:
     errors = margin / change.standard_error
     if errors >= LEAST_MARGIN:
         return ""
-    written = f"{errors:.2g} standard error"
-    plural = "" if written.startswith("1 ") else "s"
-    return f"; the margin is {written}{plural}, and below {LEAST_MARGIN:g} an equal release seldom passes"
+    return (
+        f"; the margin is {errors:.2g} standard errors, and below {LEAST_MARGIN:g} an equal release seldom "
+        "passes"
+    )

@@ -89,7 +89,6 @@ def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) ->
         },
         believed=terms.believed,
         left_out=terms.left_out,
-        costs=frozenset(n for n, task in rehearsal.contracts.tasks.tasks.items() if task.family.costs),
     )
 
 
@@ -164,11 +163,20 @@ def _judged(
             yield _missing(rail.metric, run)
             continue
         if cost is None:
-            yield from judge_guardrail(rail, of_rail, run=run)
-            continue
-        predicted = Metric(MetricKind.PREDICTED, cost).name
-        believed = _measured_for(rehearsal, replay, rail, predicted, measured)
-        yield from judge_cost(rail, of_rail, believed, run=run)
+            verdicts = judge_guardrail(rail, of_rail, run=run)
+        else:
+            predicted = Metric(MetricKind.PREDICTED, cost).name
+            believed = _measured_for(rehearsal, replay, rail, predicted, measured)
+            verdicts = judge_cost(rail, of_rail, believed, run=run)
+        yield from (_name_anchor(verdict, rail, rehearsal) for verdict in verdicts)
+
+
+def _name_anchor(verdict: Verdict, rail: Guardrail, rehearsal: Rehearsal) -> Verdict:
+    """Say what a change is of where it is not of the baseline: a metric may be bounded against both."""
+    if rail.anchor is None or not verdict.relative:
+        return verdict
+    against = f"against {rehearsal.anchors[rail.anchor].name}, the anchor '{rail.anchor}'"
+    return replace(verdict, reason="; ".join(filter(None, (against, verdict.reason))))
 
 
 def _primary(

@@ -6,6 +6,7 @@ import pytest
 
 from tasks.cli import main, policy_text
 from tasks.cli.output import as_text
+from tests.feeds import small_feed
 
 SURFACES = Path(__file__).parents[2] / "surfaces"
 
@@ -19,6 +20,20 @@ def test_a_context_shows_what_it_changes_and_no_more(capsys: pytest.CaptureFixtu
     assert "25 for each of margin" in contexts
     assert "report_7d" not in contexts
     assert "slate" not in contexts
+
+
+def test_what_ranks_before_the_weights_and_what_is_made_of_their_sum_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = "offset: {scale: 0.001}\nlexicographic: [{task: back_2d, cuts: [0.01, 0.1]}, {task: buy_2d, cuts: [0.2]}]\n"
+    small_feed.write_contracts(tmp_path, utility=small_feed.UTILITY + more)
+    assert main(["policy", "show", small_feed.NAME, "--surfaces", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:3] == [
+        "before any weight: back_2d cut at 0.01, 0.1, low first",
+        "before any weight: buy_2d cut at 0.2, high first",
+    ]
+    assert "offset: the sum is made positive, a sum of 0 becomes 0.001" in lines
 
 
 def test_a_diff_says_who_moves_what_it_does_to_negatives_and_shows_requests() -> None:

@@ -69,6 +69,9 @@ def test_one_value_of_a_context_may_stand_without_a_list() -> None:
     [
         (Condition, {"column": "a"}, "takes exactly one of equals"),
         (Condition, {"column": "a", "above": 1, "below": 2}, "takes exactly one of equals"),
+        (Condition, {"column": "a", "one_of": []}, "at least 1 item"),
+        (Condition, {"column": "a", "equals": float("nan")}, "finite number"),
+        (Condition, {"column": "a", "one_of": [1.5, float("inf")]}, "finite number"),
         (HardConstraint, {"name": "x"}, "exactly one of drop_when, keep_when"),
         (Tier, {"task": "click", "cuts": [0.2, 0.1]}, "cuts must increase"),
         (Guardrail, {"metric": "click_rate"}, "has no bound"),

@@ -1,5 +1,6 @@
 """A guardrail is judged in every segment by the interval of what was measured, and the worse verdict stands."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -95,6 +96,18 @@ def test_a_rate_of_zero_in_the_baseline_cannot_tell_a_relative_change() -> None:
     )
     rail = Guardrail.model_validate({"metric": "click_rate", "relative_increase_max": 0.05})
     assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.CANNOT_TELL
+
+
+@pytest.mark.parametrize("action", ["block", "warn"])
+def test_what_the_baseline_never_showed_may_not_rise_by_a_share_of_nothing(action: str) -> None:
+    none, some, maybe = (Estimate(v, v - h, v + h, 900) for v, h in ((0.0, 0.0), (0.4, 0.05), (0.01, 0.02)))
+    unknown = Estimate(math.nan, math.nan, math.nan, 900)
+    ads = replace(RATE, metric="source_share:ads", kind=MetricKind.SHARE, subject="source", relative=unknown)
+    rail = Guardrail.model_validate({"metric": ads.metric, "relative_increase_max": 0.1, "action": action})
+    figures = [replace(ads, policy=policy, baseline=none, events=None) for policy in (some, maybe, none)]
+    verdicts = [judge_guardrail(rail, [one], run="r")[0] for one in figures]
+    assert [v.outcome.value for v in verdicts] == [action, "cannot_tell", "cannot_tell"]
+    assert verdicts[0].reason == "the baseline is 0, and no change is a share of that"
 
 
 def test_not_one_outcome_seen_is_no_proof_of_a_low_rate() -> None:

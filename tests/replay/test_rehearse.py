@@ -63,6 +63,23 @@ def test_four_promotions_back_is_held_against_too(
     assert ratchet.outcome is Outcome.PASS
 
 
+def test_of_two_bounds_on_a_metric_the_one_against_an_anchor_says_so(
+    tested_slice: slates.TestSlice, scored: slates.Scored
+) -> None:
+    plain = {"metric": "new_item_exposure", "relative_decrease_max": 0.1}
+    rails = [
+        plain,
+        {**plain, "anchor": "stable"},
+        {**plain, "anchor": "stable", "relative_decrease_max": None, "min": 0.0},
+    ]
+    contracts = _changed(tested_slice.contracts, guardrails=rails)
+    anchors = {"stable": replace(scored.slates, name="release 1")}
+    baseline = tested_slice.baseline_order(scored)
+    found = rehearse(Rehearsal(contracts, tested_slice.log, scored.slates, baseline, anchors), {}, run="r")
+    reasons = [v.reason for v in found.verdicts if v.subject == "new_item_exposure"]
+    assert reasons == ["", "against release 1, the anchor 'stable'", ""]
+
+
 def test_a_metric_of_a_column_that_is_not_logged_is_missing_and_not_passed_over(
     tested_slice: slates.TestSlice, scored: slates.Scored
 ) -> None:

@@ -23,7 +23,7 @@ from tasks.contracts.metrics import Metric, MetricKind, parse_metric
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
-from tasks.replay.guardrails import Bound, bounds_of
+from tasks.replay.guardrails import Bound, bounds_of, rises_from_none
 from tasks.replay.log import Slates
 from tasks.replay.metrics import OF_OUTCOMES
 from tasks.replay.primary import one_sided
@@ -208,8 +208,13 @@ def _turned(measured: Measured, sign: int) -> Estimate:
 
 
 def _excess(bound: Bound, measured: Measured) -> float:
-    """Return how far a bound is exceeded, of an absolute one in shares of the bound."""
+    """Return how far a bound is exceeded, of an absolute one in shares of the bound.
+
+    What appears that was not there exceeds a bound on its rise by all that it is.
+    """
     observed = bound.observed
+    if measured.policy is not None and rises_from_none(bound, measured):
+        return measured.policy.value
     if observed is None or not math.isfinite(observed.value):
         return 0.0
     low = high = observed.value

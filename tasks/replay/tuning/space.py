@@ -63,7 +63,7 @@ class WeightSpace:
         return {term: min(max(abs(weights[term]), low), high) for term, (low, high) in self.sizes.items()}
 
     def signed(self, sizes: Weights) -> dict[str, float]:
-        """Return weights of the policy's signs, rounded to four digits.
+        """Return weights of the policy's signs, rounded to four digits, and no further than their ranges.
 
         Examples
         --------
@@ -72,9 +72,13 @@ class WeightSpace:
         {'hide': -2.346}
         """
         return {
-            term: math.copysign(float(f"{size:.{_DIGITS}g}"), self.policy.weights[term].weight)
+            term: math.copysign(self._rounded(term, size), self.policy.weights[term].weight)
             for term, size in sizes.items()
         }
+
+    def _rounded(self, term: str, size: float) -> float:
+        rounded, (low, high) = float(f"{size:.{_DIGITS}g}"), self.sizes[term]
+        return min(max(rounded, low), high) if low <= size <= high else rounded
 
     def policy_with(self, weights: Weights, *, version: int | None = None) -> UtilitySpec:
         """Return the policy with other weights; value columns and reasons of the terms stay."""

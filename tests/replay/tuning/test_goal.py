@@ -2,14 +2,17 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import DataError
 from tasks.replay.primary import ONE_SIDED
+from tasks.replay.replay_policies import Replay
 from tasks.replay.tuning.goal import Axis, GoalMeter, WeightGoal
 from tests.replay.tuning.weight_feeds import CLICKS, HIDES, SPACE, rehearsed
+from tests.replay.worlds import with_segment
 
 OTHER = {"click": 1.0, "hide": -4.0}
 
@@ -69,6 +72,20 @@ def test_a_bound_that_cannot_be_told_is_no_excess_and_is_named() -> None:
     meter = with_bounds((new, Bounded(metric="new_item_exposure", relative_decrease_max=0.1)))
     assert meter.figures(half.slates(OTHER)).exceeded == 0
     assert meter.untold(half.slates(OTHER)) == ("new_item_exposure: no segment is called item_age",)
+
+
+def test_what_the_baseline_never_shows_exceeds_a_bound_on_its_rise_by_all_that_it_is() -> None:
+    half = rehearsed(1)
+    before, after = half.meter.baseline, half.slates(OTHER)
+    entered = (after.slot > 0) & (before.slot == 0)
+    log = with_segment(half.meter.replay.log, "source", np.where(entered, "ads", "own"))
+    share = Metric(MetricKind.SHARE, "source", "ads")
+    goal = WeightGoal((), ((share, Bounded(metric=share.name, relative_increase_max=0.5)),))
+    meter = GoalMeter(Replay(log, before), before, goal)
+    level = meter.replay.measure(share, after, before, ())[0].policy
+    assert level is not None
+    assert meter.figures(after).excess == (level.value,)
+    assert meter.figures(before).excess == (0.0,)
 
 
 def test_an_objective_without_a_figure_is_refused_at_once() -> None:

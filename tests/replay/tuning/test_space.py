@@ -46,6 +46,13 @@ def test_what_is_proposed_has_the_sign_of_its_term_and_four_digits(hide: float, 
     assert all(float(f"{weight:.4g}") == weight for weight in weights.values())
 
 
+def test_four_digits_take_no_weight_beyond_its_range() -> None:
+    narrow = WeightSpace.of(POLICY, {"hide": (-12.34567, -1.23456)})
+    assert narrow.signed({"hide": 12.34567}) == {"hide": -12.34567}
+    assert narrow.signed({"hide": 1.23456}) == {"hide": -1.235}
+    assert narrow.signed({"hide": 1.23444}) == {"hide": -1.234}  # it was outside before
+
+
 def test_current_weights_outside_their_range_are_drawn_to_its_end() -> None:
     far = WeightSpace.of(POLICY, {"hide": (-2.0, 0.0)})
     assert far.clipped(far.current) == {"hide": 2.0}
