@@ -63,8 +63,8 @@ def _proposal(plain: Plain) -> Iterator[RenderableType]:
 
 
 def _weights(plain: Plain, weights: Mapping[str, float]) -> str:
-    now = plain["current"]
-    return ", ".join(f"{term} {now[term]:g} -> {weight:g}" for term, weight in weights.items())
+    moves = ((term, f"{plain['current'][term]:g}", f"{weight:g}") for term, weight in weights.items())
+    return ", ".join(f"{term} {now} -> {then}" for term, now, then in moves if now != then)
 
 
 def _change(estimate: Mapping[str, Any]) -> str:

@@ -1,14 +1,20 @@
 """What a simulation cannot tell, in sentences."""
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Final
 
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
 from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.findings import Findings
+from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.metrics import looks_of
 from tasks.replay.slates import TestSlice
 from tasks.stores.releases import resolve_tested_release
 from tasks.stores.workspace import Workspace
+
+_ALIKE: Final = 0.01
+"""Share by which looks may differ before a sentence says so."""
 
 
 def stood_in(workspace: Workspace, release: int) -> Iterator[str]:
@@ -38,6 +44,17 @@ def other_slate(pinned: str, in_force: str, policies: Collection[str]) -> Iterat
         yield (
             f"slate.yaml is another than the release pins: {', '.join(policies)} fill slates by the one in "
             "force, so their change against the release is of both files."
+        )
+
+
+def other_looks(log: CandidateLog, policy: Slates, against: Slates) -> Iterator[str]:
+    """Say that slates are looked at more or less than others, where they are: no rate says it."""
+    ours, theirs = (float(looks_of(log, slates).sum()) for slates in (policy, against))
+    if theirs and abs(ours / theirs - 1) > _ALIKE:
+        yield (
+            f"The slates of {policy.name} are looked at {ours / theirs - 1:+.1%} against those of "
+            f"{against.name}, as they are longer or shorter: rates and utilities are per look, and what a "
+            "request leads to moves by that too."
         )
 
 

@@ -22,7 +22,7 @@ from tasks.replay.entrants import EntrantVersions, release_aliases
 from tasks.replay.findings import Findings
 from tasks.replay.leaks import judge_leaks
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies
-from tasks.replay.notes import notes_of, other_slate, stood_in
+from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.page import simulation_page
 from tasks.replay.proposed_policy import read_policy
@@ -173,6 +173,8 @@ def _simulate(
     notes = [
         *disagreements(checks),
         *stood_in(workspace, release),
+        *other_looks(test.log, ours.slates, theirs),
+        *(note for one in test.others.values() for note in other_looks(test.log, one, ours.slates)),
         *other_slate(manifest.contracts["slate"], workspace.contracts.digests["slate"], policies),
         *notes_of(test, found, against_log=theirs.follows_log),
     ]

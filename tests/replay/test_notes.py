@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tasks.contracts.metrics import MetricKind
@@ -11,8 +12,9 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.release.step import ReleaseResult
 from tasks.replay import slates
 from tasks.replay.findings import Findings
-from tasks.replay.notes import notes_of, other_slate, stood_in
+from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
 from tasks.stores.workspace import Workspace
+from tests.replay import worlds
 
 UNKNOWN = Measured(
     metric="click_rate",
@@ -50,6 +52,16 @@ def test_policies_that_fill_slates_by_other_rules_than_the_release_are_named() -
     assert "bold.yaml, mild.yaml fill slates by the one in force" in note
     assert list(other_slate("3f", "3f", ["bold.yaml"])) == []
     assert list(other_slate("3f", "a0", [])) == []
+
+
+def test_slates_that_are_looked_at_less_are_told_since_rates_are_per_look() -> None:
+    log = worlds.page(examination=np.array([1.0, 0.5, 0.25]))
+    short, long = worlds.slates("short", [1, 0, 0, 1, 0, 0]), worlds.slates("long", [1, 2, 3, 1, 2, 3])
+    (note,) = other_looks(log, short, long)
+    assert note.startswith("The slates of short are looked at -42.9% against those of long")
+    (note,) = other_looks(log, long, short)
+    assert "looked at +75.0% against those of short" in note
+    assert list(other_looks(log, long, long)) == []
 
 
 def test_a_log_of_what_was_shown_alone_says_nothing_of_the_rest(labelled_feed: tuple[Workspace, str]) -> None:

@@ -38,11 +38,10 @@ Excess = Callable[[Weights], tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Restored:
-    """Weights that bring every bound back: how far they moved, and how many policies were measured for it."""
+    """Weights that bring every bound back, and how far they moved."""
 
     weights: Weights
     moved: float
-    measured: int
 
 
 @dataclass
@@ -112,7 +111,7 @@ def restore_bounds(excess: Excess, space: WeightSpace) -> Restored | None:
     walk = _Walk(excess, space)
     point = np.zeros(len(space.sizes))
     if walk.holds(point):
-        return Restored(walk.weights(point), 0.0, len(walk.seen))
+        return Restored(walk.weights(point), 0.0)
     best = _nearest(_first_that_holds(walk, end, _OUTWARDS) for end in _ends_of_each(walk.box))
     point = point if best is None else best
     for _ in range(_ROUNDS):
@@ -123,7 +122,7 @@ def restore_bounds(excess: Excess, space: WeightSpace) -> Restored | None:
     if best is None:
         return None
     weights = walk.weights(_without_idle_moves(walk, best))
-    return Restored(weights, space.moved(weights), len(walk.seen))
+    return Restored(weights, space.moved(weights))
 
 
 def _nearest_allowed(walk: _Walk, point: Floats) -> Floats:

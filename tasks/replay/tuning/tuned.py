@@ -107,10 +107,13 @@ def tune_weights(
 def restore_weights(halves: Halves, space: WeightSpace) -> Tuned:
     """Find the smallest change of weights that keeps every bound."""
     search = halves.search
-    now = search.figures(space.current)
-    restored = None
-    if now.exceeded:
-        restored = restore_bounds(lambda weights: search.figures(weights).excess, space)
+    now, measured = search.figures(space.current), {tuple(space.current.values())}
+
+    def measure_excess(weights: Weights) -> tuple[float, ...]:
+        measured.add(tuple(weights.values()))
+        return search.figures(weights).excess
+
+    restored = restore_bounds(measure_excess, space) if now.exceeded else None
     ending: Ending = "out of reach" if restored is None else "proposed"
     return Tuned(
         ending=ending if now.exceeded else "within bounds",
@@ -120,7 +123,7 @@ def restore_weights(halves: Halves, space: WeightSpace) -> Tuned:
         front=(),
         hypervolume=float("nan"),
         knee=None,
-        searched=1 if restored is None else restored.measured,
+        searched=len(measured),
         confirmed=0 if restored is None else 1,
         feasible=0 if now.exceeded else 1,
         exceeded=_exceeded(search, now.excess),

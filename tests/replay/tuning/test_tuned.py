@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from tasks.contracts.bounds import Bounded
+from tasks.replay.tuning.goal import GoalMeter, WeightGoal
+from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
 from tasks.replay.tuning.tuned import Halves, restore_weights, tune_weights
-from tests.replay.tuning.weight_feeds import SPACE, at_random, rehearsed, weighted
+from tests.replay.tuning.weight_feeds import CLICKS, SPACE, at_random, rehearsed, weighted
 
 
 def test_the_best_of_equal_policies_gains_nothing_on_the_half_that_did_not_choose() -> None:
@@ -91,6 +94,16 @@ def test_bounds_that_no_weights_keep_are_out_of_reach() -> None:
     start = type(SPACE)(SPACE.policy_with({"click": 2.0, "hide": -1.0}), {"click": (1.9999, 2.0001)})
     tuned = restore_weights(Halves(half, half), start)
     assert tuned.ending in {"out of reach", "proposed"}
+
+
+def test_policies_that_were_measured_in_vain_are_counted_too() -> None:
+    half = rehearsed(1)
+    never = Bounded(metric="click_predicted", relative_increase_min=9.0)
+    meter = GoalMeter(half.meter.replay, half.meter.baseline, WeightGoal((), ((CLICKS, never),)))
+    vain = RehearsedWeights(meter, half.slates)
+    tuned = restore_weights(Halves(vain, vain), SPACE)
+    assert tuned.ending == "out of reach"
+    assert tuned.searched > 20
 
 
 def test_without_a_front_there_is_no_volume() -> None:
