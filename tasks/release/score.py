@@ -4,11 +4,13 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import MAXYEAR, MINYEAR
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks import columns as c
@@ -16,6 +18,8 @@ from tasks.errors import DataError, StoreError
 from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.logs import parquet_footer
+from tasks.logs.candidate_frame import to_frame
+from tasks.logs.times import impossible_time
 from tasks.release.error_bars import with_error_bars
 from tasks.release.sensitivity import whole_ratios
 from tasks.release.slate_rules import count_slate_rules
@@ -123,13 +127,28 @@ def read_candidates(source: Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        There is no such file, or it is no Parquet.
+        There is no such file, it is no Parquet, or it holds a time outside the years 1 to 9999.
     """
     try:
         parquet_footer.read("candidates", [source])  # pyarrow ends the whole process at some spoilt footers
-        return pq.read_table(source).to_pandas()
-    except Exception as error:  # a footer holds pandas' own JSON too, in which any byte may be another
+        table = pq.read_table(source)
+        strange = _find_impossible_times(table)
+        frame = pd.DataFrame() if strange else to_frame(table)
+    except Exception as error:  # what spoilt bytes raise has many names
         raise DataError(f"{source} is no readable Parquet file of candidates: {error}") from error
+    if strange:
+        raise impossible_time(f"{source}: column '{strange}'")
+    return frame
+
+
+def _find_impossible_times(table: pa.Table) -> str | None:
+    """Return the first column with a time of no calendar: Python cannot write it."""
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if pa.types.is_timestamp(field.type) or pa.types.is_date(field.type):
+            years = pc.min_max(pc.year(column)).as_py().values()
+            if any(year is not None and not MINYEAR <= year <= MAXYEAR for year in years):
+                return str(field.name)
+    return None
 
 
 def write_atomically(frame: pd.DataFrame, out: Path) -> None:

@@ -20,10 +20,10 @@ from tasks.errors import DataError
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs import rows
+from tasks.logs.candidate_frame import to_frame
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
-from tasks.replay.users import to_frame
 from tasks.sql import expressions as x
 from tasks.stores.workspace import Workspace, format_instant
 

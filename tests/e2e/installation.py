@@ -46,6 +46,9 @@ from tests.feeds.timed_feed import add_timed_feed
 T = TypeVar("T")
 TYPED = 5
 PATIENCE = 300.0
+FIRST_PORTS = (18280, 15200)
+"""At which the first worker of a test run looks for free ports for Airflow and MLflow."""
+PORTS_APART = 50
 ENDED = frozenset({"success", "failed"})
 _START = """
 import sys
@@ -185,7 +188,7 @@ def installed(folder: Path) -> Iterator[Installation]:
     workspace = mini.changed(plain, folder, surface=_ended)
     add_timed_feed(workspace, world)
     add_staged_feed(workspace)
-    layout = Layout(workspace.home, workspace.surfaces, 18280, 15200).with_free_ports()
+    layout = Layout(workspace.home, workspace.surfaces, *_first_ports()).with_free_ports()
     try:
         _make("up", layout)
         yield Installation(layout, world)
@@ -193,6 +196,12 @@ def installed(folder: Path) -> Iterator[Installation]:
         leaders = [record.pid for record in records(layout)]
         _make("down", layout)
     assert members(leaders) | marked(MARK, str(layout.home)) == set()
+
+
+def _first_ports() -> Iterator[int]:
+    """Yield where to look: workers that begin at the same time would find the same port free."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    yield from (port + PORTS_APART * worker for port in FIRST_PORTS)
 
 
 def _make(verb: str, layout: Layout) -> None:

@@ -12,7 +12,7 @@ from tests.e2e.installation import Installation, installed
 from tests.feeds.mini import NAME
 
 expect.set_options(timeout=30_000)
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("installation")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
 
 RETRAIN, PROMOTE, LABELS = (f"{NAME}__{workflow}" for workflow in ("retrain", "promote", "labels"))
 

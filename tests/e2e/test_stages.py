@@ -35,6 +35,7 @@ from tests.feeds.leaking_kernel import retrain_leaking
 from tests.feeds.staged_feed import NAME, REVIEWERS
 from tests.stores.local_path import local
 
+pytestmark = pytest.mark.xdist_group("own_surfaces")
 PROMOTE, RETRAIN, MODEL = f"{NAME}__promote", f"{NAME}__retrain", f"{NAME}.release"
 WHY = "the sale of the year begins tonight"
 SETTLED = 8  # seconds after which Airflow takes an answer for certain

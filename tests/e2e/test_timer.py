@@ -11,6 +11,7 @@ from tasks.stores.workspace import format_instant
 from tests.e2e.installation import PATIENCE, Installation
 from tests.feeds.timed_feed import NAME
 
+pytestmark = pytest.mark.xdist_group("own_surfaces")
 RETRAIN, PROMOTE = f"{NAME}__retrain", f"{NAME}__promote"
 
 

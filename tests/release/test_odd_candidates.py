@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tasks.cli import main
 from tests.feeds.mini import NAME, Retrained
 
+pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")  # pyarrow, of a column with a zone
 ROWS = 40
 
 

@@ -208,6 +208,27 @@ def test_a_file_with_a_spoilt_footer_is_read_or_refused_whatever_bit_is_another(
     assert refused > 20
 
 
+@pytest.mark.parametrize("zone", [None, "UTC"])
+@pytest.mark.parametrize("moment", [2**62, -(2**62)])
+def test_a_time_that_no_calendar_has_is_refused_with_its_column(
+    moment: int, zone: str | None, tmp_path: Path
+) -> None:
+    listed_at = pa.array([None, moment], pa.int64()).cast(pa.timestamp("us", zone))
+    file = tmp_path / "candidates.parquet"
+    pq.write_table(pa.table({"item_id": ["a", "b"], "listed_at": listed_at}), file)
+    with pytest.raises(DataError, match=r"column 'listed_at' holds a time .* the years 1 to 9999"):
+        score_step.read_candidates(file)
+
+
+def test_whatever_pandas_wrote_beside_the_columns_each_of_them_is_read(
+    candidates: pd.DataFrame, tmp_path: Path
+) -> None:
+    file = tmp_path / "candidates.parquet"
+    candidates.set_index("request_id").to_parquet(file)
+    read = score_step.read_candidates(file)
+    assert read["request_id"].tolist() == candidates["request_id"].tolist()
+
+
 def test_an_unknown_release_is_named_with_those_that_are_there(
     first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

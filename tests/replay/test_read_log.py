@@ -5,9 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from tasks.logs.candidate_frame import to_frame
 from tasks.replay.log_block import LogReading
 from tasks.replay.read_log import candidate_log
-from tasks.replay.users import to_frame
 from tests.replay.worlds import AT_RANDOM, page
 
 DAY = pd.Timestamp("2026-03-01T09:00:00Z")

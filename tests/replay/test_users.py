@@ -4,7 +4,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from tasks.replay.users import to_frame, users_of
+from tasks.logs.candidate_frame import to_frame
+from tasks.replay.users import users_of
 
 LARGE = 2**63 - 1
 
