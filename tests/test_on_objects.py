@@ -28,6 +28,7 @@ from tests.stores.mlflow_home import new_home
 from tests.stores.object_store import ObjectStore, running_store
 
 pytestmark = [
+    pytest.mark.e2e,
     pytest.mark.xdist_group("object_store"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:(botocore|aiobotocore)"),
 ]

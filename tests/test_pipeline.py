@@ -113,6 +113,7 @@ def test_a_policy_changed_without_its_version_is_refused_and_nothing_registered(
     assert mini.versions(silent) == before
 
 
+@pytest.mark.e2e
 def test_killed_seven_times_it_ends_in_the_same_release(first_retrain: Retrained, killed: Killed) -> None:
     """Its log holds later days too: neither they nor the processes that died left a byte in any part."""
     assert killed.retrained == [-signal.SIGKILL] * 7 + [0]
@@ -120,12 +121,14 @@ def test_killed_seven_times_it_ends_in_the_same_release(first_retrain: Retrained
     assert Registry(killed.workspace.home).aliases(f"{NAME}.release") == {"challenger": 1, "champion": 1}
 
 
+@pytest.mark.e2e
 def test_killed_seven_times_its_verdict_is_the_same(first_retrain: Retrained, killed: Killed) -> None:
     assert killed.result["verdict"] == first_retrain.result.verdict
     ours, theirs = (_without_runs(gates) for gates in (killed.result["gates"], first_retrain.result.gates))
     assert ours == theirs
 
 
+@pytest.mark.e2e
 def test_a_promotion_that_was_killed_three_times_makes_one_move(killed: Killed) -> None:
     assert killed.promoted == [-signal.SIGKILL] * 3 + [0]
     (moved,) = release_view.history(killed.workspace)
@@ -133,6 +136,7 @@ def test_a_promotion_that_was_killed_three_times_makes_one_move(killed: Killed) 
     assert release_view.verify(killed.workspace, "champion").problems == []
 
 
+@pytest.mark.e2e
 def test_no_run_of_a_killed_step_is_left_open(killed: Killed) -> None:
     client = Registry(killed.workspace.home).client
     experiment = client.get_experiment_by_name(NAME).experiment_id

@@ -15,6 +15,8 @@ from tasks.stores.workspace import Workspace, format_instant
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME, Retrained
 
+pytestmark = pytest.mark.e2e
+
 
 @dataclass(frozen=True)
 class Projects:

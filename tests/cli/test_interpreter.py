@@ -68,6 +68,7 @@ def test_a_command_works_and_its_document_is_the_same(
     assert "naïve_→" in str(document)
 
 
+@pytest.mark.e2e
 def test_a_retrain_under_all_of_them_makes_the_same_bytes(
     first_retrain: Retrained, mini_world: Path, tmp_path: Path
 ) -> None:

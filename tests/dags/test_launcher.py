@@ -7,9 +7,10 @@ import pytest
 
 from tests.dags.conftest import parse
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore"
-)  # a step would fail by what Airflow's libraries say of one another
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.filterwarnings("ignore"),  # a step would fail by what Airflow's libraries say of one another
+]
 
 TASKS = """
 contract: small-feed-labels

@@ -130,6 +130,7 @@ def _verify(home: Path, surface: str) -> Any:
     )
 
 
+@pytest.mark.e2e
 def test_a_retrain_whose_every_training_failed_is_red_at_the_gate_and_tried_once(
     start: Start, home_feed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,7 +19,7 @@ from tasks.deploy.records import records
 from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
 
-pytestmark = pytest.mark.xdist_group("parts")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("parts")]
 PATIENCE = 420
 NAMES = {"api-server", "scheduler", "dag-processor", "triggerer", "mlflow"}
 
@@ -140,7 +140,7 @@ def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:
 
 
 def test_a_start_that_is_interrupted_leaves_nothing_behind(up: Layout, tmp_path: Path) -> None:
-    layout = Layout(tmp_path, up.surfaces, 18280, 15200).with_free_ports()
+    layout = Layout(tmp_path, up.surfaces, 18180, 15100).with_free_ports()
     environment = {
         **os.environ,
         "EQUIPOISE_HOME": str(tmp_path),
