@@ -11,7 +11,7 @@ _EXACT = 2**53
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """Return candidate rows as a frame, each column of the table a column; large whole numbers keep every digit.
+    """Return candidate rows as a frame, column by column; large whole numbers keep every digit.
 
     Examples
     --------
