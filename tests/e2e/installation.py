@@ -188,7 +188,8 @@ def installed(folder: Path) -> Iterator[Installation]:
     workspace = mini.changed(plain, folder, surface=_ended)
     add_timed_feed(workspace, world)
     add_staged_feed(workspace)
-    layout = Layout(workspace.home, workspace.surfaces, *_first_ports()).with_free_ports()
+    airflow, mlflow = _first_ports()
+    layout = Layout(workspace.home, workspace.surfaces, airflow, mlflow).with_free_ports()
     try:
         _make("up", layout)
         yield Installation(layout, world)
@@ -198,10 +199,11 @@ def installed(folder: Path) -> Iterator[Installation]:
     assert members(leaders) | marked(MARK, str(layout.home)) == set()
 
 
-def _first_ports() -> Iterator[int]:
-    """Yield where to look: workers that begin at the same time would find the same port free."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    yield from (port + PORTS_APART * worker for port in FIRST_PORTS)
+def _first_ports() -> tuple[int, int]:
+    """Return where to look: workers that begin at the same time would find the same port free."""
+    apart = PORTS_APART * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    airflow, mlflow = FIRST_PORTS
+    return airflow + apart, mlflow + apart
 
 
 def _make(verb: str, layout: Layout) -> None:
