@@ -32,7 +32,7 @@ A red run promoted nothing: only a person moves `champion`. The run's note names
   slots what a hard constraint keeps out; the message says which and how many. Roll back first.
 - **`GateRefused` in `gate`**: it names the steps that did not end; look at those.
 
-`Hold` is no red run: the release exists, and the dossier behind the gate's button says which gate held it.
+`Hold` is not a red run: the release exists, and the dossier behind the gate's button says which gate held it.
 
 ### What it does
 

@@ -28,7 +28,8 @@ RUNBOOK = """
 A red run moved nothing, unless `move` says that it did. The run's note names the step and its error.
 
 - **`ContractError` in `case`**: the form lacks a reason, or an experiment or a waiver where tasks or policies
-  are not the champion's; or there is no such release, or a backfill made it. Start it anew with what lacks.
+  are not the champion's; or there is no such release, or a backfill made it. Start it anew with what is
+  missing.
 - **`GateRefused` in `case`**: the gates hold the release beside the current champion, or it was made under
   other contracts than are in force. The message says which gate and which file; retrain. Or an override does
   not reach all that holds it, or it is to be champion and was not the canary first.

@@ -46,7 +46,7 @@ it had made by then.
   slots what a hard constraint keeps out; the message says which and how many. Roll back first.
 - **`GateRefused` in `gate`**: it names the steps that did not end; look at those.
 
-`Hold` is no red run: the release exists, and the dossier behind the gate's button says which gate held
+`Hold` is not a red run: the release exists, and the dossier behind the gate's button says which gate held
 it. After the cause is mended, clear the red step and those after it: what is done is found by its inputs
 and reused.
 """

@@ -137,7 +137,7 @@ def _flag(name: str, text: str) -> bool:
 def _key(name: str, text: str) -> bytes | None:
     if text and not re.fullmatch(r"([0-9a-fA-F]{2}){32,}", text):
         raise ContractError(
-            f"{name} is no key: write 64 hexadecimal digits or more, as `openssl rand -hex 32` does"
+            f"{name} is not a key: write 64 hexadecimal digits or more, as `openssl rand -hex 32` does"
         )
     return bytes.fromhex(text) if text else None
 

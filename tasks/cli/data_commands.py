@@ -9,9 +9,8 @@ from typer import Argument, Option
 
 from tasks.cli import text
 from tasks.cli.command import Group
-from tasks.cli.options import Home, Surfaces
+from tasks.cli.options import Home, Surfaces, parse_folder_to_write, parse_place_to_write
 from tasks.errors import ContractError
-from tasks.stores.location import locate
 
 if TYPE_CHECKING:
     from tasks.cli.init import InitResult
@@ -112,7 +111,9 @@ def _power(contracts: "Contracts") -> Iterator[dict[str, Any]]:
 @_data.command("complete-journey --out logs/weekly", name="import")
 def import_data(
     dataset: Annotated[Literal["complete-journey", "kuairand", "open-bandit"], Argument(metavar="DATASET")],
-    out: Annotated[Path, Option(metavar="DIR", help="Folder of the log tables.")],
+    out: Annotated[
+        Path, Option(metavar="DIR", parser=parse_folder_to_write, help="Folder of the log tables.")
+    ],
     source: Annotated[Path | None, Option(metavar="DIR", help="Folder of the data set's own files.")] = None,
 ) -> Any:
     """Bring a public data set as log tables."""
@@ -136,7 +137,9 @@ def generate(
     days: Annotated[int, Option(metavar="N")],
     requests_per_day: Annotated[int, Option(metavar="N")],
     seed: Annotated[int, Option(metavar="N")],
-    out: Annotated[Any, Option(metavar="DIR", parser=locate, help="A folder, or s3://bucket/prefix.")],
+    out: Annotated[
+        Any, Option(metavar="DIR", parser=parse_place_to_write, help="A folder, or s3://bucket/prefix.")
+    ],
     candidate_truth: Annotated[
         bool, Option("--candidate-truth", help="Write the truth of every candidate, shown or not.")
     ] = False,

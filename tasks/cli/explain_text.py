@@ -43,7 +43,7 @@ def write_explanation(plain: Sequence[Plain]) -> Group:
 
 def _caveats(plain: Sequence[Plain]) -> Iterator[str]:
     if plain[0].get("unmet") is not None:
-        yield f"asked of the slate in vain: {plain[0]['unmet']}"
+        yield f"slate rules that could not be met: {plain[0]['unmet']}"
     if plain[0]["no_ratios"] is not None:
         yield f"no errors: {plain[0]['no_ratios']}"
         return

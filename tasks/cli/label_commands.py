@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Option
 
 from tasks.cli import label_text, text
 from tasks.cli.command import Group
-from tasks.cli.options import AsOf, EngineOption, parse_age, parse_day
+from tasks.cli.options import AsOf, EngineOption, FileToWrite, parse_age, parse_day
 
 if TYPE_CHECKING:
     from tasks.labels.build import LabelsResult
@@ -90,7 +89,7 @@ def diff(
 @_labels.command("home_feed --out labels.jsonl --format jsonl")
 def export(
     workspace: "Workspace",
-    out: Annotated[Path, Option(metavar="FILE")],
+    out: FileToWrite,
     file_format: Annotated[Literal["parquet", "jsonl"], Option("--format")] = "parquet",
 ) -> "ExportResult":
     """Write the snapshot as one file."""

@@ -7,6 +7,7 @@ the direction of its writing, is printed as the escape that Python or JSON write
 import io
 import json
 import logging
+import math
 import shutil
 import sys
 import unicodedata
@@ -28,9 +29,23 @@ def as_plain(result: Any) -> Any:
 
 
 def as_json(plain: Any) -> str:
-    """Write plain data as one JSON document."""
-    written = json.dumps(plain, indent=1, ensure_ascii=False, default=str)
+    """Write plain data as one JSON document; JSON has no word for a number that is not finite, but null.
+
+    Examples
+    --------
+    >>> as_json(float("nan"))
+    'null'
+    """
+    written = json.dumps(_as_finite(plain), indent=1, ensure_ascii=False, default=str, allow_nan=False)
     return "".join(sign if _is_harmless(sign) else json.dumps(sign)[1:-1] for sign in written)
+
+
+def _as_finite(plain: Any) -> Any:
+    if isinstance(plain, float):
+        return plain if math.isfinite(plain) else None
+    if isinstance(plain, Mapping):
+        return {name: _as_finite(value) for name, value in plain.items()}
+    return [_as_finite(value) for value in plain] if isinstance(plain, list | tuple) else plain
 
 
 def as_printable(plain: Any) -> Any:

@@ -30,7 +30,7 @@ from tasks.cli.command import PROGRAM, Call
 from tasks.cli.faults import EXIT_CODE, report_fault
 from tasks.cli.interpreter import prepare_interpreter
 from tasks.cli.output import PrintableFormatter, as_json, as_plain, as_printable, as_text
-from tasks.cli.surroundings import find_refusal, require_working_folder
+from tasks.cli.surroundings import find_refusal, open_closed_streams, require_working_folder, was_stopped
 from tasks.errors import ContractError, EquipoiseError
 from tasks.privacy import withhold_from_others
 
@@ -82,6 +82,8 @@ def parse(argv: Sequence[str] | None) -> Call:
         It is not a command, or not one with these arguments.
     SystemExit
         Help was asked for and printed.
+    BrokenPipeError
+        Help was asked for, and whoever read it has seen enough.
     """
     try:
         call = get_command(application()).main(argv, prog_name=PROGRAM, standalone_mode=False)
@@ -91,6 +93,8 @@ def parse(argv: Sequence[str] | None) -> Call:
         message = " ".join(error.format_message().replace(_PYDANTIC, "").split())
         stop = "" if message.endswith((".", "?")) else "."
         raise ContractError(f"{typed}: {message}{stop} See {typed} --help") from None
+    except SystemExit:  # how the parser ends where the reader of a help has seen enough
+        raise BrokenPipeError from None
     if isinstance(call, Call):
         return call
     raise SystemExit(call)
@@ -111,6 +115,7 @@ def main(
     argv: Sequence[str] | None = None, *, answer: Callable[[Sequence[str] | None], Answer] = answer
 ) -> int:
     """Run one command; return its exit code. What it writes is not for everybody on this machine."""
+    open_closed_streams()
     withhold_from_others()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
     for handler in logging.getLogger().handlers:
@@ -123,18 +128,18 @@ def main(
         command, json = given.call.command, given.call.arguments["json"]
         shown = as_json(given.plain) if json else as_text(command.written(as_printable(given.plain)))
         _print(shown)
-    except EquipoiseError as error:
-        return _refuse(find_refusal(error) or error)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return STOPPED
     except BrokenPipeError:  # the reader has seen enough
         return 0
     except SystemExit:  # help was printed
         raise
     except BaseException as error:  # noqa: BLE001 - whatever nobody foresaw, also a panic of a Rust library
+        if was_stopped(error):
+            print("stopped", file=sys.stderr)
+            return STOPPED
         if refusal := find_refusal(error):
             return _refuse(refusal)
+        if isinstance(error, EquipoiseError):
+            return _refuse(error)
         print(report_fault(error, sys.argv[1:] if argv is None else argv), file=sys.stderr)
         return EXIT_CODE
     return given.code

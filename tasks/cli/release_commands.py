@@ -9,7 +9,15 @@ from typer import Argument, Option
 
 from tasks.cli import explain_text, simulation_text, text
 from tasks.cli.command import Group
-from tasks.cli.options import AsOf, Candidates, EngineOption, ParentRun, Release, ReleaseOption
+from tasks.cli.options import (
+    AsOf,
+    Candidates,
+    EngineOption,
+    FileToWrite,
+    ParentRun,
+    Release,
+    ReleaseOption,
+)
 
 if TYPE_CHECKING:
     from tasks.promotion.readiness.standing import ReadinessResult
@@ -151,7 +159,7 @@ def score(
     workspace: "Workspace",
     release: ReleaseOption,
     source: Candidates,
-    out: Annotated[Path, Option(metavar="FILE", help="The Parquet file to write.")],
+    out: FileToWrite,
 ) -> "ScoreResult":
     """Score candidates with a release."""
     from tasks.release import score

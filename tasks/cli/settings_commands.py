@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 from tasks.cli import text
 from tasks.cli.command import Group
-from tasks.cli.options import Home
+from tasks.cli.options import Home, parse_folder_to_write
 from tasks.settings import Setting, Settings, describe_settings, find_misspelt_names
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ def settings() -> SettingsResult:
 
 @_machine.command("--out backup-2026-05-13")
 def backup(
-    out: Annotated[Path, Option(metavar="DIR", help="A folder that is not there yet.")], home: Home = None
+    out: Annotated[
+        Path, Option(metavar="DIR", parser=parse_folder_to_write, help="A folder that is not there yet.")
+    ],
+    home: Home = None,
 ) -> "CopyResult":
     """Copy the state, also while it is worked in."""
     from tasks.stores.backup import back_up

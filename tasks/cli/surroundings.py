@@ -1,4 +1,4 @@
-"""What this machine refuses a command: the permission to read or write, room on the disk, a current folder.
+"""What this machine refuses a command: the permission to read or write, room, a current folder, a stream.
 
 ::
 
@@ -13,6 +13,7 @@ import errno
 import os
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,9 @@ _OF_SQLITE: Final = {
 _OF_RUST: Final = re.compile(r"\(os error (\d+)\)")
 _OF_C: Final = {os.strerror(number): number for number in (*_NOT_ALLOWED, *_NO_ROOM)}
 _LONGEST: Final = 400
+_STDERR: Final = 2
+_OF_DUCKDB: Final = "Query interrupted"
+"""What DuckDB says in a RuntimeError of its own where a signal ends a query."""
 
 
 def find_refusal(error: BaseException) -> EquipoiseError | None:
@@ -56,6 +60,17 @@ def find_refusal(error: BaseException) -> EquipoiseError | None:
     return None
 
 
+def was_stopped(error: BaseException) -> bool:
+    """Return whether a person stopped the command (Ctrl-C), whatever a library made of that.
+
+    Examples
+    --------
+    >>> was_stopped(RuntimeError("Query interrupted")), was_stopped(RuntimeError("of the program's own"))
+    (True, False)
+    """
+    return any(isinstance(cause, KeyboardInterrupt) or str(cause) == _OF_DUCKDB for cause in _chain(error))
+
+
 def require_working_folder() -> None:
     """Refuse to work where the current folder was removed: no relative path means anything there.
 
@@ -71,6 +86,20 @@ def require_working_folder() -> None:
             f"The current folder is gone ({error.strerror}), so no relative path can be read. Change to one "
             "that is there"
         ) from error
+
+
+def open_closed_streams() -> None:
+    """Let standard streams that the caller closed (``>&-``) lead nowhere.
+
+    The next file that is opened would take a closed one's number, and what a library prints would go into it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - to the end
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

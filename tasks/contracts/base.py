@@ -1,6 +1,7 @@
 """What every contract model shares: closed, frozen, with names that are identifiers."""
 
-from typing import Annotated, Any
+import math
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -27,7 +28,32 @@ def _one_or_many(value: Any) -> Any:
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is not a number")  # noqa: TRY004 - pydantic collects ValueError
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("has more digits than a number may have") from None
+
+
+_LARGEST: Final = 2**63
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("is not finite: no value of a column equals it")
+    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise ValueError("has more than 64 bits, and no value of a column equals it")
+    return value
+
+
+def _kind(value: object) -> str:
+    return "true or false" if isinstance(value, bool) else "text" if isinstance(value, str) else "numbers"
+
+
+def _of_one_kind(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    kinds = sorted({_kind(value) for value in values})
+    if len(kinds) > 1:
+        raise ValueError(f"mixes {' and '.join(kinds)}, and a column holds one of them")
+    return values
 
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -78,4 +104,7 @@ Numbers = Annotated[tuple[Number, ...], BeforeValidator(_as_tuple)]
 AsTuple = BeforeValidator(_as_tuple)
 Share = Annotated[Number, Field(ge=0, le=1)]
 Range = Annotated[tuple[Number, Number], AsTuple]
-Scalar = str | bool | int | Annotated[float, Field(allow_inf_nan=False)]
+Scalar = Annotated[str | bool | int | float, AfterValidator(_comparable)]
+"""What a column's value is compared with."""
+
+Scalars = Annotated[tuple[Scalar, ...], AsTuple, AfterValidator(_of_one_kind), Field(min_length=1)]

@@ -1,10 +1,10 @@
 """A test on one column, as contracts declare it."""
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from tasks.contracts.base import AsTuple, Closed, Identifier, Number, Scalar
+from tasks.contracts.base import Closed, Identifier, Number, Scalar, Scalars
 
 
 class Condition(Closed):
@@ -12,7 +12,7 @@ class Condition(Closed):
 
     column: Identifier
     equals: Scalar | None = None
-    one_of: Annotated[tuple[Scalar, ...], AsTuple, Field(min_length=1)] | None = None
+    one_of: Scalars | None = None
     above: Number | None = None
     below: Number | None = None
 

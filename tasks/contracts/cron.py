@@ -46,7 +46,7 @@ class _Field:
     def _part(self, text: str) -> set[int]:
         match = _PART.fullmatch(text)
         if match is None:
-            raise ValueError(f"its {self.name} holds '{text}', which is no value, range or step")
+            raise ValueError(f"its {self.name} holds '{text}', which is not a value, range or step")
         low, high, step = match["low"], match["high"], int(match["step"] or 1)
         if (low == "*" and high) or (match["step"] and low != "*" and not high) or step < 1:
             raise ValueError(f"its {self.name} holds '{text}': write steps as */5 or 10-40/5")
@@ -70,7 +70,7 @@ def check_cron(text: str) -> str:
     Raises
     ------
     ValueError
-        It has not five fields, a field holds no value of its own, or no day is such a day.
+        It does not have five fields, a field holds no value of its own, or no day is such a day.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def check_cron(text: str) -> str:
     fields = text.lower().split(" ")
     try:
         if len(fields) != 5:
-            raise ValueError("it has not five fields, as in 0 4 * * 1")  # noqa: TRY301 - one message, made below
+            raise ValueError("it does not have five fields, as in 0 4 * * 1")  # noqa: TRY301 - one message, made below
         minute, hour, day, month, weekday = fields
         _MINUTE.values(minute)
         _HOUR.values(hour)

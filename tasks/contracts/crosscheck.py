@@ -1,6 +1,7 @@
 """Checks across the four files: unknown names, cycles, signs, roles, bounds."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Final
 
 from tasks import columns as c
@@ -17,6 +18,13 @@ _NOT_KNOWN_WHEN_SERVING = {
     c.POSITION, c.PROPENSITY, c.VISIBLE, c.SHOWN, c.RELEASE, c.SERVED_UTILITY,
     c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT,
 }  # fmt: skip
+_OURS: Final = (
+    c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.POSITION, c.SOURCE, c.PROPENSITY, c.VISIBLE, c.RELEASE,
+    c.LATENCY_MS, c.SHOWN, c.SERVED_UTILITY, c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT,
+)  # fmt: skip
+"""Columns of a log that have a meaning of their own."""
+_NEARLY: Final = 0.88
+"""How like one of them a name is that is taken for a slip; 1 is equal."""
 _DEEPEST: Final = 50
 """The most tasks of a chain."""
 
@@ -163,6 +171,7 @@ def find_surface_problems(folder: str, surface: SurfaceSpec) -> Iterator[Problem
         yield Problem("surface.yaml", "segments", ", ".join(twice), "named twice")
     for by in sorted(set(surface.gates.calibration.by) - set(names)):
         yield Problem("surface.yaml", "gates.calibration.by", abbreviate(by), unknown("segment", by, names))
+    yield from _check_renamed(surface)
     if surface.minimum.train > surface.split.train:
         hint = f"is longer than split.train ({surface.split.train})"
         yield Problem("surface.yaml", "minimum.train", str(surface.minimum.train), hint)
@@ -171,6 +180,17 @@ def find_surface_problems(folder: str, surface: SurfaceSpec) -> Iterator[Problem
     ):
         hint = "lies beyond the examination curve"
         yield Problem("surface.yaml", "reference_position", str(surface.reference_position), hint)
+
+
+def _check_renamed(surface: SurfaceSpec) -> Iterator[Problem]:
+    """Find renamed columns that are nearly ours: one that a log need not have would count as not logged."""
+    own = {*surface.features.names, *surface.values, *(segment.column for segment in surface.segments)}
+    for name, theirs in surface.columns.items():
+        if name in own or name in _OURS:
+            continue
+        if close := get_close_matches(name, _OURS, n=1, cutoff=_NEARLY):
+            hint = f"renames '{theirs}' to what no contract names. Did you mean '{close[0]}'?"
+            yield Problem("surface.yaml", f"columns.{name}", abbreviate(theirs), hint)
 
 
 def _check_source(where: str, source: str, engine: str) -> Iterator[Problem]:

@@ -142,7 +142,7 @@ def read_metric(name: str) -> Metric:
         if found := re.fullmatch(shape, name.removesuffix(_NAIVE)):
             subject, value = (*found.groups(), None, None)[:2]
             return Metric(kind, subject, value, naive)
-    raise ValueError(f"'{name}' is the name of no metric")
+    raise ValueError(f"'{name}' is not the name of a metric")
 
 
 def _metrics(tasks: Iterable[str], columns: Iterable[str]) -> Iterator[Metric]:

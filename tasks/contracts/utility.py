@@ -19,7 +19,7 @@ from tasks.contracts.base import (
     Number,
     Numbers,
     Reference,
-    Scalar,
+    Scalars,
     Slug,
     Text,
     Version,
@@ -65,11 +65,7 @@ class Weight(Closed):
 
 
 Weights = dict[Identifier, Annotated[Weight, BeforeValidator(_weight)]]
-_Condition = Annotated[
-    tuple[Scalar, ...],
-    BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v if isinstance(v, tuple) else (v,)),
-    Field(min_length=1),
-]
+_Condition = Annotated[Scalars, BeforeValidator(lambda v: v if isinstance(v, list | tuple) else (v,))]
 
 
 class Offset(Closed):

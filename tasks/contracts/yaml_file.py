@@ -89,7 +89,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         line = f" line {mark.line + 1}" if mark else ""
         raise ContractError(f"{path.name}{line}: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ContractError(f"{path.name}: no readable YAML ({str(error).splitlines()[0]})") from error
+        raise ContractError(f"{path.name}: not readable YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(data, dict):
         raise ContractError(f"{path.name}: expected a mapping of fields, found {type(data).__name__}")
     return data
@@ -99,5 +99,7 @@ def _read_bytes(path: Path) -> bytes:
     """Read a regular file up to one byte more than a contract may have; nothing waits for a pipe's writer."""
     with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ContractError(f"{path.name}: is no regular file but a folder, a pipe or a device: {path}")
+            raise ContractError(
+                f"{path.name}: is not a regular file but a folder, a pipe or a device: {path}"
+            )
         return file.read(_LARGEST + 1)

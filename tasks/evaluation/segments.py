@@ -20,6 +20,9 @@ from ..errors import DataError, unknown
 UNKNOWN: Final = "unknown"
 """The segment of the rows whose column is null."""
 
+_EXACT: Final = 2**53
+"""The whole numbers up to which a float holds each."""
+
 ALL: Final = "all"
 """The name of all rows, where a segment is expected."""
 
@@ -68,13 +71,20 @@ class Segment(Protocol):
 def spell_value(value: object) -> str:
     """Write a value so that nulls beside it do not change it: 3 and 3.0 are one value.
 
+    Pandas turns whole numbers beside a null into floats, so those of 17 digits are written as a float holds
+    them.
+
     Examples
     --------
     >>> spell_value(3.0), spell_value(3), spell_value(True), spell_value("tea")
     ('3', '3', 'true', 'tea')
+    >>> spell_value(2**53 + 1), spell_value(float(2**53 + 1))
+    ('9007199254740992', '9007199254740992')
     """
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
+    if isinstance(value, int | np.integer) and abs(int(value)) > _EXACT:
+        value = float(value)
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)

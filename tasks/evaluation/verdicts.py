@@ -170,7 +170,8 @@ class Verdict:
     that the figures come from; ``relative`` says that the figure is a share of a baseline. ``threshold`` says
     in words what is allowed. ``holds`` says whether a cannot_tell holds the release; None leaves that to the
     surface's gates. ``power`` is that of a bound on a change. ``task`` and ``allowed`` say subject and
-    threshold as values, for whoever draws them or says them in words.
+    threshold as values, for whoever draws them or says them in words. ``doubt`` is why the figure is no
+    evidence whatever its interval: more rows of the same log would not tell more.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -188,6 +189,7 @@ class Verdict:
     power: Power | None = None
     task: Annotated[str | None, Field(exclude_if=lambda task: task is None)] = None
     allowed: Annotated[Bounds | None, Field(exclude_if=lambda allowed: allowed is None)] = None
+    doubt: Annotated[str, Field(exclude_if=lambda doubt: not doubt)] = ""
 
     @property
     def of(self) -> str:

@@ -18,6 +18,8 @@ from tasks.sql.templates import fill
 from tasks.stores.workspace import Workspace
 
 _FORMATS = {"parquet": "parquet", "jsonl": "json"}
+_LABELS, _WEIGHTS = "labels", "weights"
+"""What a line nests."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def export(
     Raises
     ------
     ContractError
-        The format is not known.
+        The format is not known, or a column has the name of what it nests.
     """
     if format not in _FORMATS:
         raise ContractError(unknown("format", format, _FORMATS))
@@ -66,16 +68,21 @@ def export(
 
 def _nested(workspace: Workspace, snapshot: Snapshot) -> Iterator[exp.Expr]:
     """Yield the columns of the nested row: instants in ISO 8601, NaN as null, labels and weights nested."""
-    tasks, contract = snapshot.tasks(), workspace.contracts.tasks.tasks
+    tasks, contract, schema = snapshot.tasks(), workspace.contracts.tasks.tasks, snapshot.schema()
     taken = {n for t in tasks for n in (t, c.status(t), c.at(t))}
-    for field in snapshot.schema():
+    for field in schema:
+        if field.name.lower() in {_LABELS, _WEIGHTS}:
+            raise ContractError(
+                f"The impressions' column '{field.name}' has the name of what jsonl nests: rename it, or "
+                "export with --format parquet"
+            )
         if field.name not in taken:
             yield x.alias(_json_value(field), field.name)
     observed = {t: x.eq(x.column(c.status(t)), x.text(c.Status.OBSERVED)) for t in tasks}
-    labels = {t: _object({"value": x.column(t), "observed": observed[t]}) for t in tasks}
-    yield x.alias(_object(labels), "labels")
+    labels = {t: _object({"value": _json_value(schema.field(t)), "observed": observed[t]}) for t in tasks}
+    yield x.alias(_object(labels), _LABELS)
     weights = {t: x.number(contract[t].loss_weight) for t in tasks if t in contract}
-    yield x.alias(_object(weights), "weights")
+    yield x.alias(_object(weights), _WEIGHTS)
 
 
 def _object(fields: Mapping[str, exp.Expr]) -> exp.Expr:

@@ -32,7 +32,8 @@ def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
     Raises
     ------
     DataError
-        The table has both our name and the mapped one, or one that differs by case only.
+        The table has both our name and the mapped one, or one that differs by case only, or two names are
+        mapped to one.
     """
     elsewhere = _OF_IMPRESSIONS if table.name == EVENTS else _OF_EVENTS
     mapped = {
@@ -46,6 +47,12 @@ def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
             f"{table.name} have both '{both[0]}' and '{mapped[both[0]]}', which surface.yaml maps to it: "
             "drop one, or the mapping"
         )
+    for name, theirs in mapped.items():
+        if other := next((o for o, t in mapped.items() if t == theirs and o != name), None):
+            raise DataError(
+                f"{table.name}: surface.yaml columns map both '{name}' and '{other}' to '{theirs}', and "
+                "a column has one name: write it twice, or let the contracts name one"
+            )
     theirs_ours = {theirs: ours for ours, theirs in mapped.items()}
     ours = {theirs_ours.get(name, name): column for name, column in table.columns.items()}
     refuse_odd_names(table.name, ours)

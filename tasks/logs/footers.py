@@ -16,7 +16,7 @@ from datetime import datetime
 
 from tasks.errors import DataError
 from tasks.logs import parquet_footer
-from tasks.logs.folders import folder_columns, refuse_unlike_folders
+from tasks.logs.folders import folder_columns, refuse_shadowed_columns, refuse_unlike_folders
 from tasks.logs.parquet_footer import Chunk, Footer
 from tasks.logs.times import is_time, read_time, refuse_impossible_times
 from tasks.stores.location import Location, identity_of
@@ -120,6 +120,7 @@ def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Ta
     read, in_folders = list[File](), False
     for file, identity, footer in zip(files, identities, parquet_footer.read(name, files), strict=True):
         _check_names(name, footer)
+        refuse_shadowed_columns(name, file, below, _texts(footer))
         folders = folder_columns(file, below)
         own = [*_file_columns(footer), *((folder, STRING) for folder in folders)]
         read.append(_file(name, file, identity, footer, frozenset(column for column, _ in own)))
@@ -185,6 +186,11 @@ def _check_names(table: str, footer: Footer) -> None:
     for column in footer.columns:
         for names in column.siblings:
             refuse_odd_names(f"{table}: in '{column.name}'", names)
+
+
+def _texts(footer: Footer) -> dict[str, tuple[Chunk, ...] | None]:
+    """Return the columns of a file with the statistics of those that hold texts."""
+    return {one.name: one.chunks if _kind(one.type) == STRING else None for one in footer.columns}
 
 
 def _file_columns(footer: Footer) -> Iterator[tuple[str, str | None]]:

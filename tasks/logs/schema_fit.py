@@ -51,7 +51,7 @@ class TableSize:
 
 @dataclass(frozen=True)
 class SchemaFit:
-    """The tables of a log, and what the contracts ask of them in vain."""
+    """The tables of a log, and what the contracts ask of them and do not find."""
 
     tables: tuple[TableSize, ...]
     problems: tuple[Problem, ...]

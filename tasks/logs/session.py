@@ -90,7 +90,8 @@ def _translated(memory: str) -> Iterator[None]:
     except duckdb.Error as error:
         if isinstance(error, duckdb.ProgrammingError) and not isinstance(error, duckdb.InvalidInputException):
             raise
-        raise DataError(f"The log holds a value that cannot be read: {error}") from error
+        said, _, _ = str(error).partition("\n\n")  # what follows is the statement
+        raise DataError(f"The log holds a value that cannot be read: {said}") from error
 
 
 @contextmanager

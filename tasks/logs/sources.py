@@ -11,6 +11,7 @@ removed with the session's folder. A relative source stays inside the logs folde
 links; the logs folder may be a prefix of an object store.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -111,12 +112,21 @@ def resolve_path(source: str, *, logs: Location, table: str) -> tuple[Location, 
 def _check_links(logs: Location, files: tuple[Location, ...], table: str) -> None:
     if not isinstance(logs, Path):
         return
-    root = logs.resolve()
+    root, known = logs.resolve(), dict[Path, Location]()
     for file in files:
-        if isinstance(file, Path) and not file.resolve().is_relative_to(root):
+        if not isinstance(file, Path):
+            continue
+        target = file.resolve()
+        if not target.is_relative_to(root):
             raise ContractError(
-                f"surface.yaml sources.{table}: {file} is a link to {file.resolve()}, outside the logs folder"
+                f"surface.yaml sources.{table}: {file} is a link to {target}, outside the logs folder"
             )
+        if target in known:
+            raise DataError(
+                f"{table}: {known[target]} and {file} are one file, and its rows would count twice: "
+                "remove the link"
+            )
+        known[target] = file
 
 
 def _files(logs: Location, source: str, table: str) -> list[Location]:
@@ -133,8 +143,40 @@ def _plain_files(logs: Location, source: str) -> list[Location]:
     if path.is_file():
         return [path]
     if path.is_dir():
+        _refuse_linked_folders(path)
         return [f for f in files_below(path, f"**/*{_PARQUET}") if not _hidden(relative_path(path, f))]
-    return [f for f in files_below(logs, source) if not _hidden(relative_path(logs, f))]
+    if "**" in (names := source.split("/")):
+        _refuse_linked_folders(logs / "/".join(names[: names.index("**")]))
+    found = dict.fromkeys([*files_below(logs, source), *_files_of_folders(logs, source)])
+    return [f for f in found if not _hidden(relative_path(logs, f))]
+
+
+def _refuse_linked_folders(folder: Location) -> None:
+    """Refuse a link to a folder with files that lie nowhere else: no search at any depth follows it.
+
+    Raises
+    ------
+    DataError
+        There is one below the folder.
+    """
+    if not isinstance(folder, Path):
+        return
+    searched = folder.resolve()
+    links = (Path(at, name) for at, names, _ in os.walk(folder) for name in names)
+    for link in (one for one in links if one.is_symlink() and not _hidden(relative_path(folder, one))):
+        if not link.resolve().is_relative_to(searched) and any(link.glob(f"**/*{_PARQUET}")):
+            raise DataError(
+                f"{link} is a link to the folder {link.resolve()}, which is not followed, so its "
+                "files would be left out: move them here, or name the link in the source, as feed/*/*.parquet"
+            )
+
+
+def _files_of_folders(logs: Location, pattern: str) -> Iterator[Location]:
+    """Yield the files of the folders that match a pattern and are named like files, as Spark names its."""
+    if isinstance(logs, Path) and pattern.endswith(_PARQUET):
+        for folder in logs.glob(pattern):
+            if folder.is_dir():
+                yield from files_below(folder, f"**/*{_PARQUET}")
 
 
 def _delta_files(path: Location, table: str) -> list[Location]:

@@ -178,7 +178,7 @@ def _asking(dossier: Dossier, *, override: str) -> Dossier:
 
 
 def _loosened(contracts: Contracts, manifest: Manifest, released: ReleaseEvidence) -> tuple[str, ...]:
-    """Say how the rules of now are looser than those of when the release was made."""
+    """Say how the current rules are looser than those of when the release was made."""
     if manifest.contracts.get("surface") == contracts.digests["surface"]:
         return ()
     if released.rules is None:

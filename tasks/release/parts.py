@@ -90,7 +90,7 @@ def _fallback_parts(workspace: Workspace, missing: Sequence[str], as_of: datetim
     lacking = [task for task in missing if manifest.find(Role.TASK, task) is None]
     if lacking:
         raise ContractError(
-            f"Release {fallback} has no {', '.join(lacking)} to lend: it was made before the task. Train it."
+            f"Release {fallback} has no model of {', '.join(lacking)}: it was made before the task. Train it."
         )
     return {task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task)) for task in missing}
 

@@ -135,7 +135,7 @@ def read_candidates(source: Path) -> pd.DataFrame:
         strange = _find_impossible_times(table)
         frame = pd.DataFrame() if strange else to_frame(table)
     except Exception as error:  # what spoilt bytes raise has many names
-        raise DataError(f"{source} is no readable Parquet file of candidates: {error}") from error
+        raise DataError(f"{source} is not a readable Parquet file of candidates: {error}") from error
     if strange:
         raise impossible_time(f"{source}: column '{strange}'")
     return frame

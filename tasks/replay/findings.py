@@ -17,7 +17,7 @@ class Findings:
     """What a replay found: verdicts of primary and guardrails, every metric, and further policies by name.
 
     ``believed``: terms of the observed utility that enter by a prediction, with the events that were seen;
-    ``left_out``: terms that cannot enter.
+    ``left_out``: terms that cannot enter. ``costs``: negative and safety tasks.
     """
 
     baseline: str
@@ -26,6 +26,7 @@ class Findings:
     others: dict[str, list[Measured]]
     believed: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    costs: frozenset[str] = frozenset()
 
     @property
     def expected_utility(self) -> float:

@@ -140,6 +140,7 @@ def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str
         task=measured.subject,
         allowed=bound.allowed,
         power=_power(bound, measured),
+        doubt=measured.reason,
     )
 
 
@@ -196,7 +197,7 @@ def pool_in_words(measured: Measured) -> str:
 
 
 def _power(bound: Bound, measured: Measured) -> Power | None:
-    if bound.margin is None or measured.kind in BELIEVED:
+    if bound.margin is None or measured.kind in BELIEVED or measured.reason:
         return None
     return Power.of(bound.observed, margin=bound.margin)
 

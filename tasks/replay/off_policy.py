@@ -77,7 +77,7 @@ def read_table(
         footers = parquet_footer.read(table, files)  # pyarrow ends the whole process at some spoilt footers
         names = [[column.name for column in footer.columns] for footer in footers]
     except Exception as error:
-        raise DataError(f"The {table}: {source} is no readable Parquet: {error}") from error
+        raise DataError(f"The {table}: {source} is not readable Parquet: {error}") from error
     for of_file in names:
         refuse_missing(needed, of_file, table=table)
     asked = {*needed, *optional}
@@ -88,9 +88,9 @@ def read_table(
         ]
         rows = pa.concat_tables(read, promote_options="permissive")
         rows.validate(full=True)  # strings that are not UTF-8 would fail wherever they are looked at
-        frame = rows.to_pandas()
+        frame = rows.to_pandas(ignore_metadata=True)
     except Exception as error:  # a footer holds pandas' own JSON too, in which any byte may be another
-        raise DataError(f"The {table}: {source} is no readable Parquet: {error}") from error
+        raise DataError(f"The {table}: {source} is not readable Parquet: {error}") from error
     coded = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
     return frame.astype({name: frame[name].cat.categories.dtype for name in coded})
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from tasks.contracts.metrics import MetricKind
@@ -14,6 +15,15 @@ from tasks.replay.mix import MOST_SHARES
 from tasks.reports.render import render
 
 _BY_DAY: Final = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.RATE})
+_OF_A_TASK: Final = frozenset(
+    {MetricKind.RATE, MetricKind.GIVEN, MetricKind.PREDICTED, MetricKind.NDCG, MetricKind.RECALL}
+)
+_BETTER: Final = {
+    MetricKind.OBSERVED_UTILITY: "more",
+    MetricKind.EXPECTED_UTILITY: "more",
+    MetricKind.CALIBRATION: "1 is best",
+    MetricKind.LATENCY: "less",
+}
 _MEANINGS: Final = {
     MetricKind.PREDICTED: "Predicted rates and expected utility are what a release believes: their intervals "
     "say how candidates vary, not how wrong the model is.",
@@ -69,8 +79,19 @@ def simulation_page(
         comparisons=comparisons,
         rules=rules,
         segments=order_segments(found),
+        better=better_directions(found),
         explained=explained_metrics(found.measured),
     )
+
+
+def better_directions(found: Findings) -> dict[str, str]:
+    """Say by metric which way is better; of exposure and mix nothing, since that is a matter of policy."""
+    return {
+        one.metric: ("less" if one.subject in found.costs else "more")
+        if one.kind in _OF_A_TASK
+        else _BETTER.get(one.kind, "")
+        for one in (*found.measured, *chain.from_iterable(found.others.values()))
+    }
 
 
 def order_segments(found: Findings) -> list[SegmentFigures]:

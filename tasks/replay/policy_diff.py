@@ -63,7 +63,7 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
     Raises
     ------
     ContractError
-        A release does not exist, or a file is no utility policy for the surface.
+        A release does not exist, or a file is not a utility policy for the surface.
     DataError
         The test slice holds no candidate, or the release does not predict what a policy weighs.
     """

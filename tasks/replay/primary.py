@@ -49,7 +49,8 @@ def judge_primary(primary: Primary, measured: Measured, *, against: str, run: st
         relative=True,
         allowed=Bounds(low=-margin),
         holds=True,
-        power=Power.of(change, margin=margin),
+        power=None if measured.reason else Power.of(change, margin=margin),
+        doubt=measured.reason,
     )
 
 
@@ -74,7 +75,6 @@ def _too_narrow(margin: float, change: Estimate | None) -> str:
     errors = margin / change.standard_error
     if errors >= LEAST_MARGIN:
         return ""
-    return (
-        f"; the margin is {errors:.2g} standard errors, and below {LEAST_MARGIN:g} an equal release seldom "
-        "passes"
-    )
+    written = f"{errors:.2g} standard error"
+    plural = "" if written.startswith("1 ") else "s"
+    return f"; the margin is {written}{plural}, and below {LEAST_MARGIN:g} an equal release seldom passes"

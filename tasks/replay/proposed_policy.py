@@ -18,7 +18,7 @@ def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
     Raises
     ------
     ContractError
-        The file cannot be read, is no utility policy, or is none for this surface.
+        The file cannot be read, is not a utility policy, or is none for this surface.
     """
     try:
         policy = UtilitySpec.model_validate(read_yaml(path))
@@ -38,4 +38,4 @@ def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
         if not problems:
             return policy
     listed = "; ".join(map(str, problems))
-    raise ContractError(f"{path} is no utility policy for {contracts.name}: {listed}")
+    raise ContractError(f"{path} is not a utility policy for {contracts.name}: {listed}")

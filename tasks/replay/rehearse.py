@@ -89,6 +89,7 @@ def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) ->
         },
         believed=terms.believed,
         left_out=terms.left_out,
+        costs=frozenset(n for n, task in rehearsal.contracts.tasks.tasks.items() if task.family.costs),
     )
 
 

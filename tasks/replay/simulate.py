@@ -43,7 +43,7 @@ from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, ste
 from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
-RECIPE = 11
+RECIPE = 12
 """Raised whenever the same release and candidates would make other evidence."""
 PROMOTIONS = 4
 """How many promotions back the primary is held against as well."""

@@ -10,11 +10,16 @@
 """
 
 import math
+import re
+import unicodedata
 from typing import Final
 
 from tasks.evaluation.verdicts import Estimate, Power
 
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
+_RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
+_DIRECTION: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Signs that turn the direction of all that follows them."""
 
 
 def format_count(count: int) -> str:
@@ -143,3 +148,19 @@ def printable(text: str) -> str:
     "'ads\\ufffd & mail'"
     """
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def isolate(text: str) -> str:
+    r"""Keep a text that is read from right to left from moving the figures that stand beside it.
+
+    Examples
+    --------
+    >>> ascii(isolate("\u05e7\u05e0\u05d4")), isolate("bought it")
+    ("'\\u2068\\u05e7\\u05e0\\u05d4\\u2069'", 'bought it')
+    >>> ascii(isolate("a\u202eb"))
+    "'ab'"
+    """
+    plain = _DIRECTION.sub("", text)
+    if any(unicodedata.bidirectional(letter) in _RIGHT_TO_LEFT for letter in plain):
+        return f"\N{FIRST STRONG ISOLATE}{plain}\N{POP DIRECTIONAL ISOLATE}"
+    return plain

@@ -21,6 +21,7 @@ _FILTERS = (
     numbers.format_number,
     numbers.format_power,
     numbers.format_share,
+    numbers.isolate,
     numbers.keep_together,
     numbers.printable,
     numbers.shorten,

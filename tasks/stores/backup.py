@@ -84,7 +84,7 @@ def restore(backup: Path, home: Path) -> CopyResult:
     ContractError
         The home is there, or the state lies on servers.
     StoreError
-        It is no whole backup, or a file of it is not the one that was backed up.
+        It is not a whole backup, or a file of it is not the one that was backed up.
     """
     _require_state_in(home)
     _require_absent(home)
@@ -182,10 +182,12 @@ def _read_manifest(backup: Path) -> Mapping[str, list[Any]]:
         manifest = json.loads((backup / _MANIFEST).read_text(encoding="utf-8"))
         files: Mapping[str, list[Any]] = {str(name): list(found) for name, found in manifest["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{backup} is no whole backup: its {_MANIFEST} cannot be read ({error})") from error
+        raise StoreError(
+            f"{backup} is not a whole backup: its {_MANIFEST} cannot be read ({error})"
+        ) from error
     for name in files:
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise StoreError(f"{backup} is no backup: '{name}' leaves the home")
+            raise StoreError(f"{backup} is not a backup: '{name}' leaves the home")
     return files
 
 

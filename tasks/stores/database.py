@@ -133,8 +133,8 @@ def follow_home(home: Path) -> None:
                 _rewrite(connection, base, root)
     except sqlite3.Error as error:
         raise StoreError(
-            f"The home {home} was moved or copied from elsewhere, and its MLflow database cannot be told so: "
-            f"{error}. Let one command run as its owner first."
+            f"The home {home} was moved or copied from elsewhere, and its MLflow database cannot be "
+            f"changed to say so: {error}. Let one command run as its owner first."
         ) from error
     _LOG.warning("This home was moved or copied: its artifacts are now looked for below %s", root)
 

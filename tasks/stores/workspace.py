@@ -110,9 +110,15 @@ def home_folder(given: Path | None = None) -> Path:
     Raises
     ------
     ContractError
-        Its path holds a sign that addresses of databases and tables read as something else.
+        It is not a folder, or its path holds a sign that addresses of databases and tables read as something
+        else.
     """
     home = given.absolute() if given else Settings().home
+    there = next((place for place in (home, *home.parents) if os.path.lexists(place)), home)
+    if not there.is_dir():
+        raise ContractError(
+            f"{home} is no home: {there} is not a folder. Name another with --home or EQUIPOISE_HOME"
+        )
     if found := [sign for sign in _READ_OTHERWISE if sign in str(home)]:
         raise ContractError(
             f"The path of the home {home} holds '{found[0]}', which addresses of databases and tables "

@@ -81,7 +81,7 @@ def test_an_order_within_the_error_says_so() -> None:
 
 def test_what_the_slate_asked_in_vain_stands_at_the_head() -> None:
     assert written(CLICK, unmet="length 9 of 10 (9 at hand)")[1] == (
-        "asked of the slate in vain: length 9 of 10 (9 at hand)"
+        "slate rules that could not be met: length 9 of 10 (9 at hand)"
     )
 
 

@@ -49,6 +49,18 @@ def test_json_writes_days_as_text_and_letters_as_they_are() -> None:
     assert "é" in as_json({"who": "é"})
 
 
+@given(
+    st.recursive(
+        st.floats(), lambda each: st.lists(each) | st.dictionaries(st.text(), each) | st.tuples(each)
+    )
+)
+def test_a_document_is_json_whatever_numbers_it_holds(plain: object) -> None:
+    def refuse(word: str) -> None:
+        pytest.fail(f"{word} is no JSON")
+
+    json.loads(as_json(plain), parse_constant=refuse)
+
+
 STEERING = st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"], exclude_characters="\n\t")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import pytest
 
 from tasks.cli import main
 from tasks.cli.program import STOPPED, Answer, parse
+from tasks.logs.session import session
 from tests.contracts.files import write_surface
 
 AS_OF = "2026-01-01T00:00:00Z"
@@ -109,6 +111,23 @@ def test_stopped_by_a_person_it_ends_with_130(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "stopped\n"
 
 
+def test_stopped_in_a_query_it_is_stopped_and_no_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(_: Sequence[str] | None) -> Answer:
+        with session(tmp_path, threads=1) as connection:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            connection.execute("SELECT sum(hash(a.range + b.range)) FROM range(1000000) a, range(1000000) b")
+        pytest.fail("the query would take hours")
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        assert main([], answer=answer) == STOPPED
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert capsys.readouterr().err == "stopped\n"
+
+
 @pytest.mark.parametrize("words", [["release", "show", "fed", "champion"], ["labels", "show", "fed"], ["plan", "fed", "--as-of", AS_OF]])  # fmt: skip
 def test_an_unknown_surface_is_called_that(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -149,8 +168,9 @@ def test_help_waits_for_no_library_that_only_steps_need() -> None:
     assert printed.strip() == "[]"
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    command = f"{sys.executable} -m tasks.cli settings | true; exit ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("words", ["settings", "--help", "labels build --help"])
+def test_a_reader_that_has_seen_enough_is_no_error(words: str) -> None:
+    command = f"{sys.executable} -m tasks.cli {words} | true; exit ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -161,6 +162,21 @@ def test_a_result_that_finds_no_room_is_one_message() -> None:
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("StoreError: ")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_with_closed_streams_a_command_works_and_no_file_takes_their_place(
+    tmp_path: Path, closed: str
+) -> None:
+    opened = tmp_path / "number"
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom tasks.cli import main\ncode = main(['settings'])\n"
+        f"with Path({str(opened)!r}).open('w') as file:\n    file.write(str(file.fileno()))\nsys.exit(code)"
+    )
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} {closed}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(opened.read_text()) > 2
 
 
 @pytest.mark.parametrize("words", [["rollback", "home_feed"], ["promote", "home_feed", "1"]])

@@ -3,13 +3,15 @@
 import pytest
 from pydantic import ValidationError
 
-from tasks.contracts.base import Closed, EventNames, Identifiers, Number
+from tasks.contracts.base import Closed, EventNames, Identifiers, Number, Scalar, Scalars
 
 
 class Example(Closed):
     number: Number = 1.0
     names: Identifiers = ()
     events: EventNames = ("click",)
+    value: Scalar = "home"
+    values: Scalars = ("home",)
 
 
 def test_unknown_fields_are_refused() -> None:
@@ -32,3 +34,24 @@ def test_one_event_may_stand_for_a_list_and_a_name_is_given_once() -> None:
     assert Example.model_validate({"events": "buy"}).events == ("buy",)
     with pytest.raises(ValidationError, match="named twice: a"):
         Example.model_validate({"names": ["a", "b", "a"]})
+
+
+def test_a_number_that_no_float_holds_is_refused() -> None:
+    with pytest.raises(ValidationError, match="more digits than a number may have"):
+        Example.model_validate({"number": 10**400})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), 2**63, -(10**30)])
+def test_what_no_value_of_a_column_equals_is_refused(value: float) -> None:
+    for field, content in (("value", value), ("values", [value])):
+        with pytest.raises(ValidationError, match="no value of a column equals it"):
+            Example.model_validate({field: content})
+
+
+def test_values_to_compare_with_are_of_one_kind_and_there_is_one() -> None:
+    assert Example.model_validate({"values": [1, 2.5]}).values == (1, 2.5)
+    for mixed in (["a", 1], [True, 1], [False, "no"]):
+        with pytest.raises(ValidationError, match=r"mixes .* and a column holds one of them"):
+            Example.model_validate({"values": mixed})
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        Example.model_validate({"values": []})

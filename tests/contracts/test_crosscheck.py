@@ -30,6 +30,11 @@ def test_a_ranking_head_compares_the_items_of_a_request_so_none_is_left_out(tmp_
     assert any(p.field == "training.click.objective" and "sampling away" in p.hint for p in found)
 
 
+def test_a_renamed_column_may_be_any_that_is_not_nearly_one_of_ours(tmp_path: Path) -> None:
+    renamed = {"price": "Unit Price ($)", "position": "rank", "session_id": "sid", "item_age": "age"}
+    assert check_surface(write_surface(tmp_path, setting("surface.columns", renamed)), "feed").problems == ()
+
+
 def test_a_loss_weight_is_warned_of_with_what_acts_instead(tmp_path: Path) -> None:
     found = check_surface(write_surface(tmp_path, setting("tasks.tasks.click.loss_weight", 4.0)), "feed")
     (warning,) = (warning for warning in found.warnings if warning.field == "tasks.click.loss_weight")
@@ -66,6 +71,8 @@ def test_a_ranking_head_is_in_no_sum_floor_tier_or_mean(
 BAD: list[tuple[str, Any, str, str]] = [
     # path, value, field of the problem, words of the hint
     ("tasks.tasks.click.familly", "engagement", "tasks.click.familly", "Did you mean 'family'"),
+    ("surface.columns", {"ingest_at": "arrived"}, "columns.ingest_at", "Did you mean 'ingested_at'"),
+    ("surface.columns", {"positon": "rank"}, "columns.positon", "Did you mean 'position'"),
     ("tasks.tasks.click.family", "engagment", "tasks.click.family", "engagement"),
     ("tasks.tasks.click.positive.within", "30m", "tasks.click.positive.within", "not a duration"),
     ("tasks.tasks.click.positive.within", "P1M", "tasks.click.positive.within", "not a duration"),
@@ -138,7 +145,7 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("tasks.tasks.click.sampling", {"negatives": 0.1, "by": {"price": {"7": 2}}}, "tasks.click.sampling.by.price.7", "less than or equal to 1"),
     ("surface.proxies", [{"fast": "clik", "slow": "buy"}], "proxies.0.fast", "Did you mean 'click'"),
     ("surface.examination", {"by_position": [1.0, 0.0]}, "examination.by_position.1", "greater than 0"),
-    ("surface.schedule", {"labels": "daily"}, "schedule.labels", "has not five fields"),
+    ("surface.schedule", {"labels": "daily"}, "schedule.labels", "does not have five fields"),
     ("surface.schedule", {"retrain": "0 25 * * *"}, "schedule.retrain", "its hour '25' is not 0 to 23"),
     ("surface.until", "9999-12-31", "until", "must lie between"),
     ("tasks.tasks.click.positive.match", ["user_id"], "tasks.click.match", "say level: request"),

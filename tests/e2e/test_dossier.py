@@ -125,6 +125,14 @@ def test_verdicts_are_filtered_and_folds_opened_without_a_mouse(browser: Browser
     assert sum(row.is_visible() for row in rows.all()) > before
 
 
+def test_a_gate_whose_verdicts_all_pass_shows_them_when_it_is_chosen(browser: Browser, dossier: Path) -> None:
+    page = Opened(browser, dossier, **WIDE).page
+    page.locator("#verdicts").get_by_label("freshness").check()
+    rows = [row for row in page.locator("#verdicts tr[data-gate]").all() if row.is_visible()]
+    assert {row.get_attribute("data-outcome") for row in rows} == {"pass"}
+    assert len(rows) == 6, "one a task"
+
+
 def test_a_printed_page_unfolds_what_is_folded(browser: Browser, dossier: Path, tmp_path: Path) -> None:
     page = Opened(browser, dossier, **WIDE).page
     page.emulate_media(media="print")

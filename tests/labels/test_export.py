@@ -1,17 +1,20 @@
 """A snapshot as one file: nested lines or Parquet, whole or not at all."""
 
 import json
+import math
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import ContractError
 from tasks.labels import build as labels
 from tasks.labels.export import export
-from tests.feeds.days_of_logs import Logs, at
+from tests.feeds.days_of_logs import NAME, Logs, at
 from tests.labels.test_build import stored
+from tests.stores.local_path import local
 
 
 @pytest.fixture
@@ -36,6 +39,16 @@ def test_a_snapshot_is_exported_as_nested_lines(logs: Logs, tmp_path: Path) -> N
     assert [row["shown_at"] for row in rows] == sorted(row["shown_at"] for row in rows)
 
 
+def test_a_value_beyond_all_numbers_is_null_in_a_line(logs: Logs, tmp_path: Path) -> None:
+    logs.events = [{**row, "value": math.inf} for row in logs.events]
+    workspace = logs.write()
+    labels.run(workspace, as_of=at(9))
+    text = Path(export(workspace, out=tmp_path / "labels.jsonl", format="jsonl").out).read_text()
+    spent = [json.loads(line)["labels"]["spend"] for line in text.splitlines()]
+    assert {"value": None, "observed": True} in spent
+    assert "Infinity" not in text
+
+
 def test_a_snapshot_is_exported_as_one_parquet_file(logs: Logs, tmp_path: Path) -> None:
     workspace = logs.write()
     built = labels.run(workspace, as_of=at(9))
@@ -49,3 +62,15 @@ def test_a_snapshot_is_exported_as_one_parquet_file(logs: Logs, tmp_path: Path) 
 def test_an_unknown_format_is_named(logs: Logs, tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="Unknown format 'csv'"):
         export(logs.write(), out=tmp_path / "labels.csv", format="csv")  # type: ignore[arg-type]  # what is refused
+
+
+@pytest.mark.parametrize("name", ["labels", "Weights"])
+def test_a_logged_column_takes_no_place_of_what_a_line_nests(logs: Logs, tmp_path: Path, name: str) -> None:
+    workspace = logs.write()
+    for file in sorted((local(workspace.logs) / NAME / "impressions").iterdir()):
+        rows = pq.read_table(file)
+        pq.write_table(rows.append_column(name, pa.array(["logged"] * len(rows))), file)
+    labels.run(workspace, as_of=at(9))
+    with pytest.raises(ContractError, match=f"column '{name}' has the name of what jsonl nests"):
+        export(workspace, out=tmp_path / "labels.jsonl", format="jsonl")
+    assert name in pq.read_schema(export(workspace, out=tmp_path / "labels.parquet").out).names

@@ -192,6 +192,27 @@ def test_both_our_name_and_theirs_is_refused(shop: Shop) -> None:
     assert "both 'shown_at' and 'served_at'" in refused(shop)
 
 
+def test_one_column_has_one_name(shop: Shop) -> None:
+    shop.put("impressions", impressions(position=None, rank=[1, 2] * 3))
+    shop.contracts = contracts(SPEC, columns={"position": "rank", "visible": "rank"})
+    assert "columns map both 'position' and 'visible' to 'rank'" in refused(shop)
+
+
+def test_the_times_of_two_tables_may_have_one_name(shop: Shop) -> None:
+    shop.put("impressions", impressions(shown_at=None, ts=instants(0, 0, 1, 1, 30, 30)))
+    shop.put("events", events(happened_at=None, ts=instants(0.5, 1, 5, 40)))
+    shop.contracts = contracts(SPEC, columns={"shown_at": "ts", "happened_at": "ts"})
+    with shop.opened(100) as log:
+        assert log.fetch("SELECT count(shown_at) FROM shown") == [(6,)]
+
+
+def test_an_id_that_is_too_large_is_refused_by_its_column_without_the_statement(shop: Shop) -> None:
+    shop.put("impressions", impressions(item_id=pa.array([2**63 + 5, 2] * 3, pa.uint64())))
+    with pytest.raises(DataError, match="item_id") as said, shop.opened(100):
+        pass
+    assert "SELECT" not in str(said.value)
+
+
 def test_a_mapped_column_that_is_missing_is_named_as_theirs(shop: Shop) -> None:
     shop.contracts = contracts(SPEC, columns={"user_id": "uid"})
     shop.put("impressions", impressions(user_id=None)).put("events", events(user_id=None, uid=["u"] * 4))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from tasks.errors import DataError
@@ -49,6 +50,39 @@ def test_a_folder_above_the_logs_is_not_read_in_their_stead(tmp_path: Path) -> N
     shop = Shop(tmp_path / "kind=prod").put("events", events())
     with pytest.raises(DataError, match="name the column 'kind' twice"), put(shop, "kind=x").opened():
         pass
+
+
+def test_a_folder_above_the_logs_is_not_read_in_place_of_a_column_of_the_files(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "kind=prod").put("events", events()).put("impressions/sort=1", impressions())
+    sources = {"impressions": "shop/impressions/**/*.parquet", "events": "shop/events/*.parquet"}
+    shop.contracts = contracts(sources=sources)
+    with (
+        pytest.raises(DataError, match=r"holds a column 'kind' .* kind=prod.* above the logs"),
+        shop.opened(),
+    ):
+        pass
+
+
+def in_a_folder_of_kind_a_b(shop: Shop, *kinds: str | None) -> Shop:
+    shop.put("impressions/kind=a%20b", impressions(kind=pa.array(kinds, pa.string())))
+    sources = {"impressions": "shop/impressions/**/*.parquet", "events": "shop/events/*.parquet"}
+    shop.contracts = contracts(sources=sources)
+    return shop
+
+
+@pytest.mark.parametrize("kinds", [["a b"] * 5 + ["x"], ["a b"] * 5 + [None], ["A B"] * 6])
+def test_a_column_of_the_files_that_its_folder_contradicts_is_refused(
+    shop: Shop, kinds: list[str | None]
+) -> None:
+    in_a_folder_of_kind_a_b(shop, *kinds)
+    with pytest.raises(DataError, match="holds a column 'kind' and lies in a folder kind=a b"), shop.opened():
+        pass
+
+
+@pytest.mark.parametrize("kind", ["a b", None])
+def test_a_column_of_the_files_may_repeat_its_folder_or_hold_nothing(shop: Shop, kind: str | None) -> None:
+    with in_a_folder_of_kind_a_b(shop, *[kind] * 6).opened() as log:
+        assert log.fetch("SELECT DISTINCT kind FROM impressions") == [("a b",)]
 
 
 @pytest.mark.parametrize("folder", ["=x", "a=b=c", "plain"])

@@ -68,6 +68,39 @@ def test_a_link_that_leaves_the_logs_folder_is_refused(logs: Path, tmp_path: Pat
         resolve_path("feed/*.parquet", logs=logs, table="events")
 
 
+@pytest.mark.parametrize("source", ["feed/impressions/*.parquet", "feed/impressions", "feed/**/*.parquet"])
+def test_a_file_and_a_link_to_it_do_not_count_twice(logs: Path, source: str) -> None:
+    (logs / "feed/impressions/latest.parquet").symlink_to("b.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet and .*latest\.parquet are one file"):
+        resolve_path(source, logs=logs, table="events")
+
+
+@pytest.mark.parametrize("source", ["feed/impressions", "feed/**/*.parquet"])
+def test_a_linked_folder_that_no_search_follows_is_not_left_out_in_silence(logs: Path, source: str) -> None:
+    (logs / "archive").mkdir()
+    (logs / "feed/impressions/older").symlink_to(logs / "archive")
+    assert len(names(logs, source)) == 3, "it holds no file"
+    pq.write_table(pa.table({"n": [1]}), logs / "archive/d.parquet")
+    with pytest.raises(DataError, match=r"older is a link to the folder .*archive, which is not followed"):
+        resolve_path(source, logs=logs, table="events")
+    assert names(logs, "feed/impressions/older/*.parquet") == ["feed/impressions/older/d.parquet"]
+
+
+def test_a_link_to_a_folder_that_is_searched_anyway_adds_nothing(logs: Path) -> None:
+    (logs / "feed/impressions/latest").symlink_to("deep")
+    assert len(names(logs, "feed/impressions")) == 3
+
+
+@pytest.mark.parametrize("source", ["feed/impressions/*.parquet", "feed/**/*.parquet", "feed/impressions"])
+def test_a_folder_that_is_named_like_a_file_is_read_with_the_files_beside_it(logs: Path, source: str) -> None:
+    before = names(logs, source)
+    for name in ("part-0.parquet", "_temporary/part-1.parquet"):
+        part = logs / "feed/impressions/day.parquet" / name
+        part.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"n": [1]}), part)
+    assert names(logs, source) == sorted([*before, "feed/impressions/day.parquet/part-0.parquet"])
+
+
 def test_the_logs_folder_itself_may_be_a_link(logs: Path, tmp_path: Path) -> None:
     (tmp_path / "mounted").symlink_to(logs)
     assert len(names(tmp_path / "mounted", "feed/impressions/*.parquet")) == 2

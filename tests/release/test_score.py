@@ -176,16 +176,23 @@ def test_what_cannot_be_scored_is_one_message_exit_code_2_and_no_file(
     assert [file.name for file in tmp_path.iterdir()] == ["candidates.parquet"]
 
 
+def test_a_column_that_pandas_wrote_as_its_index_is_a_column(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"request_id": ["q", "q"], "item_id": [1, 2], "price": [2.5, 3.0]})
+    frame.set_index(["request_id", "item_id"]).to_parquet(tmp_path / "candidates.parquet")
+    read = score_step.read_candidates(tmp_path / "candidates.parquet")
+    pd.testing.assert_frame_equal(read[[*frame.columns]], frame)
+
+
 def test_a_file_that_is_no_parquet_is_named(
     first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = _words(first_retrain, "score", tmp_path, candidates)
     (tmp_path / "candidates.parquet").write_text("request_id,item_id\n", encoding="utf-8")
     assert main(words) == 2
-    assert "is no readable Parquet file of candidates" in capsys.readouterr().err
+    assert "is not a readable Parquet file of candidates" in capsys.readouterr().err
     (tmp_path / "candidates.parquet").unlink()
     assert main(words) == 2
-    assert "is no readable Parquet file of candidates" in capsys.readouterr().err
+    assert "is not a readable Parquet file of candidates" in capsys.readouterr().err
 
 
 def test_a_file_with_a_spoilt_footer_is_read_or_refused_whatever_bit_is_another(
@@ -204,7 +211,7 @@ def test_a_file_with_a_spoilt_footer_is_read_or_refused_whatever_bit_is_another(
             score_step.read_candidates(file)
         except DataError as error:
             refused += 1
-            assert "is no readable Parquet file" in str(error)  # noqa: PT017 - one of two right outcomes
+            assert "is not a readable Parquet file" in str(error)  # noqa: PT017 - one of two right outcomes
     assert refused > 20
 
 

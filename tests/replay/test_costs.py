@@ -126,3 +126,5 @@ def test_a_rate_that_the_log_cannot_tell_leaves_the_judges() -> None:
     biased = replace(_rate(0.9), reason="no propensities")
     assert _whole(biased, _says(0.05)) == (Outcome.CANNOT_TELL, False)
     assert _whole(biased, _says(0.10)) == (Outcome.CANNOT_TELL, True)
+    (verdict,) = judge_cost(RAIL, [biased], [_says(0.05)], run="r")
+    assert (verdict.doubt, verdict.power) == ("no propensities", None), "more rows would not tell it"

@@ -31,6 +31,14 @@ def test_a_folder_of_files_is_one_table(files: tuple[Path, Path], tmp_path: Path
     assert off_policy.run(log=tmp_path / "parts", target=target, reward="click").to_json() == whole.to_json()
 
 
+def test_a_column_that_pandas_wrote_as_its_index_is_a_column(files: tuple[Path, Path]) -> None:
+    log, target = files
+    whole = off_policy.run(log=log, target=target, reward="click")
+    pd.read_parquet(log).set_index(["request_id", "item_id"]).to_parquet(log)
+    pd.read_parquet(target).set_index("item_id").to_parquet(target)
+    assert off_policy.run(log=log, target=target, reward="click").to_json() == whole.to_json()
+
+
 def test_ids_that_are_written_as_categories_are_ids(files: tuple[Path, Path]) -> None:
     log, target = files
     whole = off_policy.run(log=log, target=target, reward="click")
@@ -44,7 +52,7 @@ def test_what_cannot_be_read_is_told_with_its_table(files: tuple[Path, Path], tm
     broken, empty = tmp_path / "broken.parquet", tmp_path / "empty"
     broken.write_bytes(b"PAR1 and no more")
     empty.mkdir()
-    for path, message in ((broken, "no readable Parquet"), (tmp_path / "none.parquet", "no readable Parquet"), (empty, "holds no Parquet file")):  # fmt: skip
+    for path, message in ((broken, "not readable Parquet"), (tmp_path / "none.parquet", "not readable Parquet"), (empty, "holds no Parquet file")):  # fmt: skip
         with pytest.raises(DataError, match=f"The target: .*{message}"):
             off_policy.run(log=log, target=path, reward="click")
         with pytest.raises(DataError, match=f"The log: .*{message}"):

@@ -6,7 +6,7 @@ from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.findings import Findings
-from tasks.replay.page import order_segments, simulation_page
+from tasks.replay.page import better_directions, order_segments, simulation_page
 
 RATE = Measured(
     "like_rate",
@@ -48,6 +48,15 @@ def test_a_metric_stands_with_its_intervals_beside_the_baseline() -> None:
     assert "0.1 [0.08,\N{NO-BREAK SPACE}0.12]</td>" in row
     assert "+5.0% [+1.0%,\N{NO-BREAK SPACE}+9.0%]</td>" in row
     assert "2,345" in row
+
+
+def test_each_row_says_which_way_is_better() -> None:
+    hide = replace(RATE, metric="hide_rate", subject="hide")
+    found = Findings("logged order", [], [RATE, hide, UNKNOWN], {"mine": [RATE]}, costs=frozenset({"hide"}))
+    assert better_directions(found) == {"like_rate": "more", "hide_rate": "less", "<script>": ""}
+    text = simulation_page("t", [], found=found, rules=[], notes=[])
+    assert text.count("<td>like_rate</td><td>more</td>") == 2
+    assert "<td>hide_rate</td><td>less</td>" in text
 
 
 def test_what_cannot_be_measured_says_why() -> None:

@@ -44,7 +44,9 @@ def test_the_lower_bound_is_one_sided(value: float, error: float, outcome: Outco
 
 def test_a_margin_of_few_standard_errors_is_said_with_the_data_that_it_needs() -> None:
     verdict = judge_primary(MARGIN, _change(0.0, 0.05), against="champion 1", run="r")
-    assert "the margin is 1 standard errors" in verdict.reason
+    assert "the margin is 1 standard error, and below 2.5" in verdict.reason
+    wider = judge_primary(MARGIN, _change(0.0, 0.025), against="champion 1", run="r")
+    assert "the margin is 2 standard errors, and" in wider.reason
     assert verdict.power is not None
     assert verdict.power.data_needed == pytest.approx(2.8**2, rel=0.01)
 
@@ -64,6 +66,7 @@ def test_what_may_not_be_judged_holds() -> None:
         MARGIN, replace(_change(0.3, 0.01), reason="no propensities"), against="the log", run="r"
     )
     assert (verdict.outcome, verdict.holds, verdict.reason) == (Outcome.CANNOT_TELL, True, "no propensities")
+    assert (verdict.doubt, verdict.power) == ("no propensities", None), "more rows would not tell it"
 
 
 def test_a_baseline_whose_costs_outweigh_its_gains_is_said_to_have_no_share() -> None:

@@ -53,7 +53,9 @@ def test_a_policy_that_the_surface_would_refuse_is_refused(
     contracts: Contracts, plain: dict[str, Any], tmp_path: Path, weights: dict[str, float], problem: str
 ) -> None:
     policy = _write(tmp_path, plain, **weights)
-    with pytest.raises(ContractError, match=rf"policy\.yaml is no utility policy for home_feed: .*{problem}"):
+    with pytest.raises(
+        ContractError, match=rf"policy\.yaml is not a utility policy for home_feed: .*{problem}"
+    ):
         read_policy(policy, contracts)
 
 
@@ -75,7 +77,7 @@ def test_a_policy_that_the_slate_of_the_surface_does_not_fit_is_refused(
 
 
 def test_a_file_that_is_no_policy_is_named(contracts: Contracts, mini_surfaces: Path) -> None:
-    with pytest.raises(ContractError, match=r"slate\.yaml is no utility policy"):
+    with pytest.raises(ContractError, match=r"slate\.yaml is not a utility policy"):
         read_policy(mini_surfaces / NAME / "slate.yaml", contracts)
 
 

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
-from tasks.reports.numbers import format_change, format_count, format_estimate, format_number, format_share
+from tasks.reports.numbers import (
+    format_change,
+    format_count,
+    format_estimate,
+    format_number,
+    format_share,
+    isolate,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +55,11 @@ def test_what_is_not_known_is_empty() -> None:
         == format_share(math.nan)
         == ""
     )
+
+
+def test_a_text_from_right_to_left_is_kept_apart_and_no_text_turns_what_follows() -> None:
+    hebrew, persian = "\u05e7\u05e0\u05d4", "\u0645\u06cc\u200c\u062e\u0631\u062f"
+    assert isolate(hebrew) == f"\u2068{hebrew}\u2069"
+    assert isolate(persian) == f"\u2068{persian}\u2069", "a sign within a word stays"
+    assert isolate("\u202ebought it\u2069") == "bought it"
+    assert isolate("ge\u00f6ffnet, \u6253\u5f00") == "ge\u00f6ffnet, \u6253\u5f00"

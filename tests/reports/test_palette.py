@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.promotion.pages.heat_map import DEEPEST
 from tasks.reports import render
 
 TEMPLATES = Path(render.__file__).parent / "templates"
@@ -49,6 +50,18 @@ def test_what_a_picture_draws_stands_out_from_its_ground(theme: str, ground: str
     assert f".ground {{ fill: {ground.replace('#ffffff', '#fff')}; }}" in DRAWING
     assert min(contrast(colours[name], ground) for name in ("fill", "--quiet")) >= 4.5
     assert min(contrast(colours[name], ground) for name in ("--before", "--after")) >= 3
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("tone", ["together", "apart"])
+def test_a_correlation_can_be_read_on_the_deepest_cell(theme: str, tone: str) -> None:
+    (fill,) = re.findall(rf"\.{tone} \{{ fill: (#[0-9a-f]{{6}}); \}}", STYLE)
+    colours = palette(theme)
+    mixed = [
+        round(DEEPEST * int(fill[n : n + 2], 16) + (1 - DEEPEST) * int(colours["paper"][n : n + 2], 16))
+        for n in (1, 3, 5)
+    ]
+    assert contrast(colours["ink"], "#" + "".join(f"{part:02x}" for part in mixed)) >= 4.5
 
 
 def test_what_no_rule_judges_has_a_colour_of_its_own_that_is_not_that_of_a_pass() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.errors import ContractError
 from tasks.stores.location import ObjectPath
-from tasks.stores.workspace import Workspace, format_instant, parse_instant, write_report
+from tasks.stores.workspace import Workspace, format_instant, home_folder, parse_instant, write_report
 
 SURFACES = Path(__file__).parents[2] / "surfaces"
 
@@ -81,6 +81,14 @@ def test_a_home_that_addresses_read_as_another_is_refused_at_once(tmp_path: Path
 @pytest.mark.parametrize("name", ["it's", 'say "x"', "a&b;c", "\u00fc \u00e9"])
 def test_other_names_of_a_home_are_taken(tmp_path: Path, name: str) -> None:
     assert Workspace.open("home_feed", surfaces=SURFACES, home=tmp_path / name).home == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["file", "file/below/it", "loop", "loop/below"])
+def test_a_home_is_a_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ContractError, match=f"{name} is no home: .*is not a folder"):
+        home_folder(tmp_path / name)
 
 
 def test_the_same_place_may_be_looked_at_under_other_contracts(workspace: Workspace) -> None:

@@ -22,6 +22,7 @@ CATEGORIES = {
     "days": pa.array([date(2026, 1, 1), None, date(2026, 1, 2), date(2026, 1, 1)]),
     "instants": pa.array([0, None, 10**15, 0], pa.timestamp("us", tz="UTC")),
     "coded": pa.array(["tea", None, "jam", "tea"]).dictionary_encode(),
+    "hashes": pa.array([2**62 + 1, None, -(2**62) - 1, 2**62 + 1]),
     "nothing": pa.nulls(4),
 }
 
@@ -49,6 +50,12 @@ def test_a_category_has_one_code_in_training_and_in_scoring(kind: Any) -> None:
 def test_a_number_and_its_text_are_one_category(told: Any) -> None:
     encoder = fit_encoder(table(aisle=[1, 2, 3]), Features(categorical=("aisle",)))
     assert codes(encode(encoder, table(aisle=told)), "aisle").tolist() == [0.0, 1.0]
+
+
+def test_a_hash_of_64_bits_is_one_category_with_and_without_nulls_beside_it() -> None:
+    sellers = [2**62 + 1, 2**63 - 1]
+    encoder = fit_encoder(table(seller=[None, *sellers]), Features(categorical=("seller",)))
+    assert encoder.matrix(table(seller=sellers).to_pandas())[:, 0].tolist() == [0.0, 1.0]
 
 
 def test_a_category_never_seen_is_missing() -> None:

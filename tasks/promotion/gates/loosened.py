@@ -58,10 +58,10 @@ def name_loosened(before: Rules, after: Rules) -> tuple[str, ...]:
 
 
 def long_standing_reviewers(before: Rules, after: Rules) -> dict[str, tuple[str, ...]]:
-    """Return each role's reviewers of now who were its reviewers before as well.
+    """Return each role's current reviewers who were its reviewers before as well.
 
     Whoever was named since is part of what is asked, so they may not answer it. Where the reviewers of before
-    are not known, all of now may.
+    are not known, all current ones may.
 
     Examples
     --------

@@ -65,7 +65,9 @@ def judge_policy(standing: PolicyStanding, *, run: str) -> Iterator[Verdict]:
 
 def _in_force(standing: PolicyStanding, run: str) -> Verdict:
     other = [POLICIES[kind] for kind in changed_contracts(standing.contracts, standing.in_force)]
-    reason = f"made under another {', '.join(other)}" if other else f"{', '.join(POLICIES.values())} of now"
+    reason = (
+        f"made under another {', '.join(other)}" if other else f"{', '.join(POLICIES.values())} as in force"
+    )
     outcome = Outcome.BLOCK if other else Outcome.PASS
     return Verdict(GATE, "in_force", ALL, outcome, "the contracts in force", None, reason, run)
 

@@ -48,7 +48,9 @@ def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> No
     by, role = reply.by, reply.role
     users = workspace.contracts.surface.reviewers.get(role, ())
     if by not in users:
-        raise ContractError(f"{by} is no reviewer of {role}; surface.yaml names {', '.join(users) or 'none'}")
+        raise ContractError(
+            f"{by} is not a reviewer for {role}; surface.yaml names {', '.join(users) or 'none'}"
+        )
     standing = standing_reviewers(workspace, release_part(workspace, release))[role]
     if by not in standing:
         raise ContractError(
@@ -172,7 +174,7 @@ def _told(entries: Sequence[Entry], run: str) -> tuple[Entry, ...]:
 
 
 def standing_reviewers(workspace: Workspace, part: Part) -> dict[str, tuple[str, ...]]:
-    """Return each role's reviewers of now who reviewed for it when the release was made."""
+    """Return each role's current reviewers who reviewed for it when the release was made."""
     run = Registry(workspace.home).run_id(part)
     before = read_evidence(workspace.home, run, ReleaseEvidence).rules or {}
     return long_standing_reviewers(Rules.model_validate(before), workspace.contracts.surface.rules)

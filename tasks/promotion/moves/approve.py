@@ -101,4 +101,6 @@ def account_name() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        raise ContractError("This account has no name on this machine, so it is no reviewer's") from None
+        raise ContractError(
+            "This account has no name on this machine, so it cannot be a reviewer's"
+        ) from None

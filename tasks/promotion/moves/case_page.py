@@ -39,9 +39,9 @@ def write_case(
     blocks = (
         [_verdict(case, verdicts)],
         [plain_markdown(first.sentence)],
-        [f"Why: {plain_markdown(why)}"],
+        [f"Reason given for the promotion: {plain_markdown(why)}"],
         _terms_of(case),
-        _listed(case.warnings, most=_WARNINGS),
+        _warned(case.warnings),
         _changed(case, first),
         _rails(first),
         _harmed(first),
@@ -69,11 +69,13 @@ def _terms_of(case: Case) -> Iterator[str]:
         yield from (f"- {plain_markdown(verdict)}" for verdict in override.verdicts)
 
 
-def _listed(lines: Sequence[str], *, most: int) -> Iterator[str]:
-    for line in lines[:most]:
+def _warned(warnings: Sequence[str]) -> Iterator[str]:
+    if warnings:
+        yield "The gates warn of"
+    for line in warnings[:_WARNINGS]:
         yield f"- {plain_markdown(line)}"
-    if len(lines) > most:
-        yield f"- and {len(lines) - most} more, in the dossier"
+    if len(warnings) > _WARNINGS:
+        yield f"- and {len(warnings) - _WARNINGS} more, in the dossier"
 
 
 def _changed(case: Case, first: FirstScreen) -> Iterator[str]:

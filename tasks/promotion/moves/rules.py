@@ -218,7 +218,7 @@ def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> 
         files = ", ".join(POLICIES[name] for name in other)
         raise GateRefused(
             f"This release was made under another {files} than is in force now. Retrain to make one under "
-            "the contracts of now, or take the change back."
+            "the contracts in force, or take the change back."
         )
 
 

@@ -61,6 +61,7 @@ def first_screen(
             release=subject.release,
             held=held,
             asks_support=any(change.differs and change.of in POLICY_ROWS for change in changes),
+            first=subject.champion is None,
         ),
         changes=tuple(changes),
         rails=tuple(draw_rails(verdicts, words)),

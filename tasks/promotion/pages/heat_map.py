@@ -11,10 +11,13 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from tasks.evaluation.evidence import ConflictEvidence
 
 _CELL_WIDTH, _CELL_HEIGHT, _LEFT, _TOP = 64, 32, 190, 120
+DEEPEST: Final = 0.65
+"""Opacity of the strongest correlation, on which its figure can still be read."""
 
 
 @dataclass(frozen=True)
@@ -67,4 +70,4 @@ def _cell(row: int, column: int, rho: float) -> Cell:
     x, y = _LEFT + column * _CELL_WIDTH, _TOP + row * _CELL_HEIGHT
     if math.isnan(rho):
         return Cell(x, y, "?", "unknown", 0.15)
-    return Cell(x, y, f"{rho:z.2f}", "together" if rho >= 0 else "apart", round(min(0.75, abs(rho)), 2))
+    return Cell(x, y, f"{rho:z.2f}", "together" if rho >= 0 else "apart", round(min(DEEPEST, abs(rho)), 2))

@@ -7,7 +7,7 @@ from tasks.promotion.pages.words import Vocabulary
 from tasks.reports.numbers import format_number, format_share
 
 _SLOTS: Final = "of what it puts into the slots, people"
-_BELIEVES: Final = "by its own prediction, of what it puts into the slots people"
+_BELIEVES: Final = "by prediction alone, of what it puts into the slots people"
 _HAPPENED: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.PREDICTED})
 _SHARES: Final = _HAPPENED | {
     MetricKind.SHARE,
@@ -35,8 +35,8 @@ def say_change(metric: Metric | None, name: str, change: float, words: Vocabular
     if metric is None or metric.kind not in _HAPPENED:
         compared = _compared(change, ("higher", "lower", "equal to that"), words)
         return f"{say_metric(metric, name, words)} is {compared}"
-    measured_in = words.tasks[str(metric.subject)].value
-    how = ("more", "less", "as much as") if measured_in else ("more often", "less often", "as often as")
+    is_value = words.is_value(metric.subject)
+    how = ("more", "less", "as much as") if is_value else ("more often", "less often", "as often as")
     return f"{_people(metric, words)} {_compared(change, how, words)}"
 
 
@@ -45,19 +45,14 @@ def say_level(metric: Metric | None, name: str, level: float, words: Vocabulary)
     written = write_level(metric, level, words)
     if metric is None or metric.kind not in _HAPPENED:
         return f"{say_metric(metric, name, words)} is {written}"
-    if words.tasks[str(metric.subject)].value:
+    if words.is_value(metric.subject):
         return f"{_people(metric, words)}: {written} a look"
     return f"{_people(metric, words)} in {written} of looks"
 
 
 def write_level(metric: Metric | None, level: float, words: Vocabulary) -> str:
     """Write a level as a share where it is one."""
-    is_value = (
-        metric is not None
-        and words.tasks.get(str(metric.subject)) is not None
-        and (words.tasks[str(metric.subject)].value)
-    )
-    if metric is None or metric.kind not in _SHARES or is_value:
+    if metric is None or metric.kind not in _SHARES or words.is_value(metric.subject):
         return format_number(level) + (
             " ms" if metric is not None and metric.kind is MetricKind.LATENCY else ""
         )
@@ -69,12 +64,11 @@ def say_metric(metric: Metric | None, name: str, words: Vocabulary) -> str:
     if metric is None:
         return name
     did, subject = words.did(metric.subject), metric.subject
-    known = words.tasks.get(str(subject))
-    often = "how much" if known and known.value else "how often"
+    often = "how much" if words.is_value(subject) else "how often"
     spoken = {
         MetricKind.RATE: f"{often} people {did}",
         MetricKind.GIVEN: f"{often} people who {words.did(metric.value)} {did}",
-        MetricKind.PREDICTED: f"{often} it predicts that people {did}",
+        MetricKind.PREDICTED: f"{often} people {did}, by prediction alone,",
         MetricKind.CALIBRATION: f"what happened over what was predicted, where people {did},",
         MetricKind.NDCG: f"how high it puts candidates where people {did}",
         MetricKind.RECALL: f"the share that its slots hold of candidates where people {did}",

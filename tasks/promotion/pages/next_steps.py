@@ -13,7 +13,7 @@ _BLOCKED: Final = {
     "model": "Look at the task below: what it learned from, and whether its data changed; then retrain.",
     "calibration": "Look at the task's reliability below, calibrate by the segment that is off, retrain.",
     "constraints": "Do not promote; no override lifts it. Mend the code that lets it through, then retrain.",
-    "decision": "Do not promote. Look for other weights (equipoise tune), or keep the champion.",
+    "decision": "Do not promote. Look for other weights (equipoise tune), or keep {champion}.",
     "shadow": "Look at the requests side by side below: is so much change meant? Then surface.yaml says so.",
     "freshness": "Retrain: it rests on what people did too long ago.",
 }
@@ -30,7 +30,13 @@ _TOO_FEW: Final = {
 
 
 def say_next(
-    worst: Verdict | None, *, surface: str, release: int, held: bool, asks_support: bool = False
+    worst: Verdict | None,
+    *,
+    surface: str,
+    release: int,
+    held: bool,
+    asks_support: bool = False,
+    first: bool = False,
 ) -> str:
     """Say what to do next.
 
@@ -38,6 +44,7 @@ def say_next(
     ----------
     worst : the verdict that people are told of first; None where nothing is doubtful.
     asks_support : the release changes tasks or policies, which no gate can judge.
+    first : there is no champion yet that could be kept.
 
     Examples
     --------
@@ -45,21 +52,28 @@ def say_next(
     'Put it before its reviewers: trigger feed__promote, or type equipoise promote feed 3 --why ...'
     """
     if not held:
-        typed = f"equipoise promote {surface} {release} --why ..."
+        support = "--experiment ... " if asks_support else ""
+        typed = f"equipoise promote {surface} {release} {support}--why ..."
         ask = f"Put it before its reviewers: trigger {surface}__promote, or type {typed}"
         return f"{_SUPPORT} {ask}" if asks_support else ask
+    champion = "what serves now" if first else "the champion"
     if worst is None:
-        return "Keep the champion, and retrain when there is something to judge by."
+        return f"Keep {champion}, and retrain when there is something to judge by."
+    if worst.outcome is Outcome.METRIC_MISSING:
+        return f"Mend the log or the contract, so that it can be measured; keep {champion} meanwhile."
     if worst.outcome is not Outcome.CANNOT_TELL:
-        return _BLOCKED.get(worst.gate, "Look at the verdict below, and keep the champion meanwhile.")
+        otherwise = "Look at the verdict below, and keep {champion} meanwhile."
+        return _BLOCKED.get(worst.gate, otherwise).format(champion=champion)
     if worst.gate in _TOO_FEW:
         return _TOO_FEW[worst.gate]
     return (
-        f"{_wait(worst)} Keep the champion meanwhile, or show it to a small share of people in an experiment."
+        f"{_wait(worst)} Keep {champion} meanwhile, or show it to a small share of people in an experiment."
     )
 
 
 def _wait(worst: Verdict) -> str:
+    if worst.doubt:
+        return "More data of this log will not tell it: what keeps it from being judged stands above."
     needed = math.nan if worst.power is None else worst.power.data_needed
     if not 1 < needed < _MUCH_DATA:
         return "These data do not tell it, and more of the same kind may not either."

@@ -109,7 +109,7 @@ def write_index(cards: Sequence[Card], *, now: datetime) -> str:
     return render(
         "overview.html.j2",
         title="Equipoise",
-        facts=[f"{format_count(len(cards))} surfaces, {_instant(now)}"],
+        facts=[f"{format_count(len(cards))} surface{'' if len(cards) == 1 else 's'}, {_instant(now)}"],
         rows=[(card, _roles(card.aliases, now)) for card in cards],
         questions=[question for card in cards for question in _waiting(card.questions, now)],
     )

@@ -5,6 +5,8 @@
               as the baseline      bound                 a rate that may rise by 10 %, and rose by 11 %
     hide_rate       |  ----o-------|---->                0 at the baseline, 1 at the bound
     ndcg_click   ---o---           |
+    spend_rate             ---o----|--->                 may not fall: the baseline is the bound
+    report_rate       o            |                     a bound on a level: nothing is as before
 """
 
 import math
@@ -16,13 +18,14 @@ from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Bounds, Estimate, Outcome, Verdict
 from tasks.promotion.pages.metric_words import say_metric, write_level
 from tasks.promotion.pages.words import Vocabulary
-from tasks.reports.numbers import format_change, format_estimate
+from tasks.reports.numbers import format_change, format_estimate, format_share
 
 _LEFT, _RIGHT = -1.0, 3.0
 """Ends of the scale, in bounds from the baseline."""
 BASELINE_AT: Final = 100 * (0 - _LEFT) / (_RIGHT - _LEFT)
 BOUND_AT: Final = 100 * (1 - _LEFT) / (_RIGHT - _LEFT)
 """Where the baseline and every bound stand, in percent of the width."""
+_UNTOLD: Final = frozenset({Outcome.CANNOT_TELL, Outcome.METRIC_MISSING})
 _NARROWEST: Final = 0.02
 """What a bound of 0 is drawn against, where the interval is narrower."""
 
@@ -32,7 +35,8 @@ class Rail:
     """One guardrail: its words, and where value and interval are drawn, in percent of the width.
 
     ``low`` and ``high`` are None where no interval is known; ``beyond`` says that the interval reaches past
-    the right end.
+    the right end. ``baseline`` is where no change lies, None of a bound on a level.
+    ``why`` says why nothing can be told.
     """
 
     metric: str
@@ -44,6 +48,8 @@ class Rail:
     low: float | None
     high: float | None
     beyond: bool
+    baseline: float | None = BASELINE_AT
+    why: str = ""
 
 
 def draw_rails(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Rail]:
@@ -79,7 +85,16 @@ def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
         low=low,
         high=high,
         beyond=beyond,
+        baseline=_baseline(verdict),
+        why=verdict.reason if verdict.outcome in _UNTOLD else "",
     )
+
+
+def _baseline(verdict: Verdict) -> float | None:
+    """Place no change: at the bound where no change for the worse is allowed."""
+    if not verdict.relative:
+        return None
+    return BASELINE_AT if verdict.allowed is None else _place(0.0, verdict.allowed, verdict.observed)
 
 
 def _observed(verdict: Verdict, words: Vocabulary) -> str:
@@ -103,24 +118,40 @@ def _observed(verdict: Verdict, words: Vocabulary) -> str:
 def _allowed(verdict: Verdict, words: Vocabulary) -> str:
     """Write the bound in the unit of what was seen."""
     bounds = verdict.allowed
-    if verdict.relative or bounds is None:
+    if bounds is None:
         return verdict.threshold
     upper = math.isfinite(bounds.high)
+    if verdict.relative:
+        return _allowed_change(bounds.high if upper else bounds.low, upper=upper)
     end = write_level(words.metric(verdict.subject), bounds.high if upper else bounds.low, words)
     return f"at {'most' if upper else 'least'} {end}"
 
 
-def _place(value: float, bounds: Bounds, seen: Estimate) -> float:
+def _allowed_change(end: float, *, upper: bool) -> str:
+    """Write a bound on a change.
+
+    Examples
+    --------
+    >>> _allowed_change(2.0, upper=True), _allowed_change(-0.05, upper=False), _allowed_change(0, upper=False)
+    ('rise of 200%', 'fall of 5%', 'no fall')
+    """
+    if not end:
+        return "no rise" if upper else "no fall"
+    change = f"{'rise' if end > 0 else 'fall'} of {format_share(abs(end))}"
+    return change if upper == (end > 0) else f"{change} or more"
+
+
+def _place(value: float, bounds: Bounds, seen: Estimate | None) -> float:
     placed = min(max(badness(value, bounds, seen), _LEFT), _RIGHT)
     return round(100 * (placed - _LEFT) / (_RIGHT - _LEFT), 1)
 
 
-def badness(value: float, bounds: Bounds, seen: Estimate) -> float:
+def badness(value: float, bounds: Bounds, seen: Estimate | None) -> float:
     """Return how far a value lies on the way to its bound: 0 at the baseline (or 0), 1 at the bound.
 
     Parameters
     ----------
-    seen : the estimate, whose interval is the scale where the bound is 0.
+    seen : the estimate, whose interval is the scale where the bound is 0; None where nothing was measured.
 
     Examples
     --------
@@ -135,7 +166,6 @@ def badness(value: float, bounds: Bounds, seen: Estimate) -> float:
     return value / bounds.low if bounds.low < 0 else 1 - value / _scale(seen)
 
 
-def _scale(seen: Estimate) -> float:
-    return (
-        max((abs(x) for x in (seen.value, seen.low, seen.high) if math.isfinite(x)), default=0) or _NARROWEST
-    )
+def _scale(seen: Estimate | None) -> float:
+    ends = () if seen is None else (seen.value, seen.low, seen.high)
+    return max((abs(x) for x in ends if math.isfinite(x)), default=0) or _NARROWEST

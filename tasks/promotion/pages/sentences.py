@@ -17,7 +17,7 @@ from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.metric_words import say_change, say_level, say_metric, write_level
 from tasks.promotion.pages.words import Vocabulary
-from tasks.reports.numbers import format_count, format_estimate, format_number, format_share
+from tasks.reports.numbers import format_count, format_estimate, format_number, format_share, isolate
 
 Write = Callable[[float], str]
 
@@ -39,7 +39,7 @@ def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
     """
     said = _BY_GATE.get(verdict.gate, _by_name)(verdict, words)
     column, _, value = verdict.segment.partition("=")
-    where = "" if verdict.segment == ALL else f"where {column} is {value}, "
+    where = "" if verdict.segment == ALL else f"where {column} is {isolate(value)}, "
     sentence = f"{where}{said}"
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
@@ -79,27 +79,31 @@ def _allowed(verdict: Verdict, write: Write) -> str:
 
 
 def _told(verdict: Verdict, write: Write) -> str:
-    """Say what the interval leaves open, or rules out."""
+    """Say what the interval leaves open, or rules out; or why it is no evidence at all."""
     seen, bounds = verdict.observed, verdict.allowed
     if seen is None or bounds is None:
         return ""
-    if not seen.known:
-        return "and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
+    if verdict.doubt:
+        return f"and whether that holds cannot be told: {verdict.doubt}"
     upper = math.isfinite(bounds.high)
     worst, mildest = (seen.high, seen.low) if upper else (seen.low, seen.high)
     if verdict.outcome is Outcome.CANNOT_TELL:
+        if not seen.known or bounds.low <= worst <= bounds.high:
+            return "and these data are too few to tell"
         return f"and these data cannot rule out {_signed(worst, verdict, write, upper=upper)}"
-    if verdict.outcome in {Outcome.BLOCK, Outcome.WARN}:
-        return f"and at the mildest these data say {_signed(mildest, verdict, write, upper=upper)}"
+    if verdict.outcome in {Outcome.BLOCK, Outcome.WARN} and seen.known:
+        beyond = (mildest > 0) == upper if verdict.relative else upper
+        end = "at least " if beyond else "at most "
+        return f"and these data show {_signed(mildest, verdict, write, upper=upper, end=end)}"
     return ""
 
 
-def _signed(value: float, verdict: Verdict, write: Write, *, upper: bool) -> str:
+def _signed(value: float, verdict: Verdict, write: Write, *, upper: bool, end: str = "") -> str:
     """Write the end of an interval; of a change with its direction, where the bound does not say it."""
     bound = verdict.allowed and (verdict.allowed.high if upper else verdict.allowed.low)
     if not verdict.relative or value == 0 or (bound and upper == (value > 0)):
-        return write(value)
-    return f"a {'rise' if value > 0 else 'fall'} of {write(value)}"
+        return f"{end}{write(value)}"
+    return f"a {'rise' if value > 0 else 'fall'} of {end}{write(value)}"
 
 
 def say_threshold(threshold: str, *, share: bool = False) -> str:
@@ -113,25 +117,29 @@ def say_threshold(threshold: str, *, share: bool = False) -> str:
     --------
     >>> say_threshold(">= 0.3", share=True), say_threshold("<= 60 days"), say_threshold("0.9 to 1.1")
     ('at least 30% is asked for', 'at most 60 days is allowed', 'allowed is 0.9 to 1.1')
+    >>> say_threshold(">= 5000")
+    'at least 5,000 is asked for'
     """
     sign, _, bound = threshold.partition(" ")
     if sign not in _SIGNS or not bound:
         return f"allowed is {threshold}"
+    number, _, unit = bound.partition(" ")
     try:
-        bound = format_share(float(bound)) if share else bound
+        written = format_share(float(number)) if share else format_number(float(number))
     except ValueError:
-        return f"allowed is {threshold}"
-    return _SIGNS[sign].format(bound)
+        return f"allowed is {threshold}" if share else _SIGNS[sign].format(bound)
+    return _SIGNS[sign].format(f"{written} {unit}".rstrip())
 
 
 def _calibration(verdict: Verdict, words: Vocabulary) -> str:
     task, _, _ = verdict.subject.partition(".")
     seen = verdict.observed
+    often, alike = ("", "as much as") if words.is_value(task) else (" often", "as often as")
     if seen is None or math.isnan(seen.value):
-        return _unmeasured(f"whether people {words.did(task)} as often as it predicts", verdict)
+        return _unmeasured(f"whether people {words.did(task)} {alike} it predicts", verdict)
     off = seen.value - 1
-    amount = f"{format_share(abs(off))} {'more' if off > 0 else 'less'} often than"
-    said = f"people {words.did(task)} {'as often as' if abs(off) < 5e-4 else amount} it predicts"
+    amount = f"{format_share(abs(off))} {'more' if off > 0 else 'less'}{often} than"
+    said = f"people {words.did(task)} {alike if abs(off) < 5e-4 else amount} it predicts"
     if verdict.allowed is None:
         return f"{said}; {say_threshold(verdict.threshold)}"
     less, more = 1 - verdict.allowed.low, verdict.allowed.high - 1
@@ -148,7 +156,8 @@ def _data(verdict: Verdict, words: Vocabulary) -> str:
             f"the labels {'pass' if verdict.outcome is Outcome.PASS else 'do not pass'} {_spoken(task)}{why}"
         )
     count = format_count(round(verdict.observed.value))
-    said = f"on its test days {count} {_spoken(what)} say whether people {words.did(task)}"
+    asked = "how much" if words.is_value(task) else "whether"
+    said = f"on its test days {count} {_spoken(what)} say {asked} people {words.did(task)}"
     return f"{said}; {say_threshold(verdict.threshold)}"
 
 
@@ -157,7 +166,8 @@ def _freshness(verdict: Verdict, words: Vocabulary) -> str:
     if verdict.observed is None:
         return _by_name(verdict, words)
     days = format_number(verdict.observed.value)
-    said = f"what tells whether people {words.did(task)} last learned {days} days ago"
+    asked = "how much" if words.is_value(task) else "whether"
+    said = f"the newest row from which it learned {asked} people {words.did(task)} is {days} days old"
     return f"{said}; {say_threshold(verdict.threshold)}"
 
 
@@ -183,8 +193,8 @@ def _model(verdict: Verdict, words: Vocabulary) -> str:
 
 def _say_order(did: str, auc: float) -> str:
     return (
-        f"of a candidate where people {did} and one where they did not, it puts the first higher in "
-        f"{format_share(auc)} of cases"
+        f"of a candidate where people {did} and one where they did not, it gives the first the higher "
+        f"probability in {format_share(auc)} of cases"
     )
 
 
@@ -200,8 +210,8 @@ def _say_lost_order_of_the_day(did: str, drop: float) -> str:
 
 def _say_rise(did: str, rise: float, *, than: str = "the champion's") -> str:
     return (
-        f"predicting whether people {did}, its error over a constant's is "
-        f"{format_number(abs(rise))} {'more' if rise > 0 else 'less'} than {than}"
+        f"predicting whether people {did}, its error over that of a constant is "
+        f"{format_number(abs(rise))} {'higher' if rise > 0 else 'lower'} than {than}"
     )
 
 
@@ -214,7 +224,7 @@ _MODEL: Final[Mapping[str, Callable[[str, float], str]]] = {
     "auc_drop": _say_lost_order,
     "auc_by_request_drop": _say_lost_order,
     "normalized_entropy": lambda did, error: (
-        f"predicting whether people {did}, it errs {format_share(error)} as much as a constant"
+        f"predicting whether people {did}, its error is {format_share(error)} of a constant's"
     ),
     "normalized_entropy_rise": _say_rise,
     "same_day_auc_drop": _say_lost_order_of_the_day,

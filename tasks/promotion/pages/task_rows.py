@@ -99,11 +99,11 @@ def draw_points(task: TaskEvidence) -> tuple[tuple[float, float], ...]:
 
 
 def _worst(verdicts: Sequence[Verdict], tasks: set[str]) -> Mapping[str, str]:
-    """Return the worst outcome on each task by the gates that judge it by itself."""
+    """Return the worst outcome on each task: by a gate that judges it by itself, or by a bound on it."""
     found: dict[str, str] = {}
     for outcome in WORST_FIRST:
         for verdict in verdicts:
-            task, _, _ = verdict.subject.partition(".")
+            task = verdict.task or verdict.subject.partition(".")[0]
             if verdict.outcome is outcome and task in tasks:
                 found.setdefault(task, outcome.value)
     return found

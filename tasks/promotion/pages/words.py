@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from tasks.contracts import Contracts, Family
 from tasks.contracts.metrics import Metric, parse_metric
+from tasks.reports.numbers import isolate
 
 UNKNOWN_BASELINE: Final = "its baseline"
 
@@ -64,6 +65,11 @@ class Vocabulary:
         known = self.tasks.get(task or "")
         return known.did if known and known.did else f"did {task}"
 
+    def is_value(self, task: str | None) -> bool:
+        """Whether a task measures how much, not whether."""
+        known = self.tasks.get(task or "")
+        return known is not None and known.value
+
     def family(self, task: str | None) -> Family | None:
         """Return a task's family; None of what is no task."""
         known = self.tasks.get(task or "")
@@ -81,7 +87,7 @@ def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
     constraints = (*utility.hard_constraints, *(c for one in utility.contexts for c in one.hard_constraints))
     return Vocabulary(
         tasks={
-            name: TaskWords(task.description or "", task.family, task.kind == "value")
+            name: TaskWords(isolate(task.description or ""), task.family, task.kind == "value")
             for name, task in contracts.tasks.tasks.items()
         },
         columns=tuple(
@@ -89,8 +95,8 @@ def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
                 (*(one.name for one in surface.segments), *surface.features.categorical, *surface.values)
             )
         ),
-        guards={one.metric: one.description for one in utility.guardrails if one.description},
-        constraints={one.name: one.description for one in constraints if one.description},
+        guards={one.metric: isolate(one.description) for one in utility.guardrails if one.description},
+        constraints={one.name: isolate(one.description) for one in constraints if one.description},
         primary=utility.primary.metric,
         baseline=_say_baseline(contracts, champion),
         cannot_tell=surface.gates.cannot_tell,

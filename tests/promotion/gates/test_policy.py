@@ -26,7 +26,7 @@ def test_a_raised_version_and_reviewers_pass_and_each_row_says_what_was_looked_a
     verdicts = _judged(SOUND)
     assert {v.outcome for v in verdicts.values()} == {Outcome.PASS}
     assert {name: v.reason for name, v in verdicts.items()} == {
-        "in_force": "tasks.yaml, utility.yaml, slate.yaml of now",
+        "in_force": "tasks.yaml, utility.yaml, slate.yaml as in force",
         "utility.version": "feed-utility version 2, the champion's is feed-utility version 1",
         "slate.version": "feed-slate version 1, as the champion's",
         "approvals": "asked before it moves: product: ana; safety: sam or eve",

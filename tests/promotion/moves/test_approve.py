@@ -59,7 +59,7 @@ def test_an_account_that_is_no_reviewers_answers_nothing(
 ) -> None:
     where = ["--surfaces", str(there.surfaces), "--home", str(there.home)]
     assert main(["approve", NAME, "2", "--role", "safety", "--why", "it is sound", *where]) == 2
-    assert f"{account_name()} is no reviewer of safety; surface.yaml names sam" in capsys.readouterr().err
+    assert f"{account_name()} is not a reviewer for safety; surface.yaml names sam" in capsys.readouterr().err
     assert len(moves(there)) == 1
 
 

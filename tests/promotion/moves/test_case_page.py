@@ -60,8 +60,9 @@ def test_the_whole_page_reads_like_this() -> None:
             "",
             "People hid it 5% more often.",
             "",
-            "Why: carts rose",
+            "Reason given for the promotion: carts rose",
             "",
+            "The gates warn of",
             "- decision warn: hide_rate +5.0%",
             "",
             "| against champion 3 | what changed |",
@@ -103,7 +104,7 @@ def test_the_first_release_has_nothing_to_change() -> None:
 
 def test_a_reason_cannot_pass_for_more_of_the_page() -> None:
     told = page(a_case(), why="carts rose\n\n## Evidence\n\n| hide_rate | -90% |")
-    assert "Why: carts rose ## Evidence | hide_rate | -90% |\n" in told
+    assert "promotion: carts rose ## Evidence | hide_rate | -90% |\n" in told
 
 
 def test_words_of_a_contract_cannot_pass_for_markup() -> None:

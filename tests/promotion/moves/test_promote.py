@@ -245,7 +245,7 @@ def test_an_airflow_run_without_every_answer_moves_nothing(workspace: Workspace)
 
 def test_an_answer_needs_a_reviewer_of_the_role_and_a_rejection_a_reason(workspace: Workspace) -> None:
     ana, sam = Answer("safety", "ana", True, "e"), Answer("safety", "sam", False, "e", why=" ")
-    with pytest.raises(ContractError, match=r"ana is no reviewer of safety; surface\.yaml names sam"):
+    with pytest.raises(ContractError, match=r"ana is not a reviewer for safety; surface\.yaml names sam"):
         answers.answer(workspace, ana, release=2, run=RUN)
     with pytest.raises(ContractError, match="rejects release 2 without a reason"):
         answers.answer(workspace, sam, release=2, run=RUN)

@@ -351,7 +351,7 @@ def test_the_first_screen_says_it_in_words_that_people_know() -> None:
         in first
     )
     assert '<tr><th scope="row">code</th><td>the same</td></tr>' in first
-    assert 'aria-label="click_rate: +11.1% [+2.4%, +22.0%], allowed rise of 10.0%, cannot_tell"' in first
+    assert 'aria-label="click_rate: +11.1% [+2.4%, +22.0%], allowed rise of 10%, cannot_tell"' in first
     assert first.count("<li>Where source is &lt;ads&gt;") == 1, "the harmed segment by its name"
 
 

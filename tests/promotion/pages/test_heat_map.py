@@ -3,7 +3,7 @@
 import math
 
 from tasks.evaluation.evidence import ConflictEvidence, PairEvidence
-from tasks.promotion.pages.heat_map import Cell, draw_heat_map
+from tasks.promotion.pages.heat_map import DEEPEST, Cell, draw_heat_map
 
 
 def pair(first: str, second: str, predictions: float, outcomes: float) -> PairEvidence:
@@ -15,7 +15,7 @@ def test_each_pair_has_a_cell_on_both_sides_of_the_diagonal() -> None:
     drawn = draw_heat_map(ConflictEvidence(tasks=("click", "like", "hide"), pairs=pairs, at_top=()))
     assert drawn is not None
     assert drawn.cells == [
-        Cell(190 + 2 * 64, 120, "1.00", "together", 0.75),
+        Cell(190 + 2 * 64, 120, "1.00", "together", DEEPEST),
         Cell(190, 120 + 2 * 32, "-0.40", "apart", 0.4),
         Cell(190 + 2 * 64, 120 + 32, "0.00", "apart", 0.0),
         Cell(190 + 64, 120 + 2 * 32, "?", "unknown", 0.15),

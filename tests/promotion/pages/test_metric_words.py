@@ -21,7 +21,7 @@ SLOTS = "of what it puts into the slots, people"
         (
             "click_predicted",
             0.1,
-            "by its own prediction, " + SLOTS.replace(",", "") + " opened it 10% more often",
+            "by prediction alone, " + SLOTS.replace(",", "") + " opened it 10% more often",
         ),
         (
             "source_share:ads",

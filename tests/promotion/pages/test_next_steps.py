@@ -11,8 +11,8 @@ from tests.promotion.pages.vocabularies import rail, verdict
 UNKNOWN = rail("hide_rate", Outcome.CANNOT_TELL, 0.0, -0.2, 0.2, allowed=Bounds(high=0.1))
 
 
-def after(worst: Verdict | None, *, held: bool = True) -> str:
-    return say_next(worst, surface="feed", release=3, held=held)
+def after(worst: Verdict | None, *, held: bool = True, first: bool = False) -> str:
+    return say_next(worst, surface="feed", release=3, held=held, first=first)
 
 
 def test_a_release_that_nothing_holds_is_put_before_its_reviewers() -> None:
@@ -35,6 +35,28 @@ def test_every_gate_has_a_way_out(gate: str, outcome: Outcome) -> None:
     said = after(verdict(gate, "click.rows", outcome))
     assert said.endswith(".")
     assert "promote" not in said.replace("Do not promote", "")
+
+
+def test_no_wait_is_proposed_for_what_this_log_can_never_tell() -> None:
+    doubted = replace(UNKNOWN, doubt="no propensity is logged", power=Power(0.2, 4.04))
+    assert after(doubted).startswith("More data of this log will not tell it")
+
+
+def test_what_could_not_be_measured_is_no_matter_of_other_weights() -> None:
+    said = after(verdict("decision", "hide_rate", Outcome.METRIC_MISSING))
+    assert said == "Mend the log or the contract, so that it can be measured; keep the champion meanwhile."
+
+
+@pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.CANNOT_TELL, Outcome.METRIC_MISSING])
+def test_before_there_is_a_champion_nobody_is_told_to_keep_it(outcome: Outcome) -> None:
+    said = after(replace(UNKNOWN, outcome=outcome), first=True)
+    assert "what serves now" in said
+    assert "champion" not in said
+
+
+def test_the_command_of_a_changed_policy_names_its_support() -> None:
+    said = say_next(None, surface="feed", release=3, held=False, asks_support=True)
+    assert said.endswith("type equipoise promote feed 3 --experiment ... --why ...")
 
 
 def test_with_nothing_to_judge_by_the_champion_stays() -> None:

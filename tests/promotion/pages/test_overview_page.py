@@ -57,6 +57,12 @@ def test_the_first_page_says_who_serves_since_when_and_what_waits() -> None:
     assert f"{QUESTION.subject} asked ana or max 3 hours ago" in text
 
 
+def test_surfaces_are_counted_in_the_singular_and_the_plural() -> None:
+    counted = {count: write_index([Card("feed", aliases())] * count, now=NOW) for count in (1, 2)}
+    assert "1 surface, " in counted[1]
+    assert "2 surfaces, " in counted[2]
+
+
 def test_a_surface_that_cannot_be_read_says_why_beside_one_that_can() -> None:
     cards = [Card("home_feed", aliases()), Card("short_video", None, "MLflow is away")]
     text = text_of(write_index(cards, now=NOW))

@@ -1,6 +1,7 @@
 """Guardrails are drawn on the scale of their own bound, what is worse to the right."""
 
 import math
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +35,37 @@ def test_a_bound_of_nothing_is_drawn_on_the_scale_of_its_interval() -> None:
     assert (drawn.low, drawn.value, drawn.high) == (25.0, BOUND_AT, 75.0)
 
 
+def test_no_change_is_drawn_where_it_lies_and_of_a_level_nowhere() -> None:
+    def baseline(allowed: Bounds, *, relative: bool = True) -> float | None:
+        row = rail("hide_rate", Outcome.PASS, 0.05, 0.02, 0.08, allowed=allowed, relative=relative)
+        (drawn,) = draw_rails([row], WORDS)
+        if relative:
+            (same,) = draw_rails([rail("hide_rate", Outcome.PASS, 0, -1, 0.08, allowed=allowed)], WORDS)
+            assert same.value == same.baseline, "a figure without change stands on it"
+        return drawn.baseline
+
+    assert baseline(Bounds(high=0.1)) == baseline(Bounds(low=-0.1)) == BASELINE_AT
+    assert baseline(Bounds(low=0.0)) == baseline(Bounds(high=0.0)) == BOUND_AT, "what may not fall at all"
+    assert baseline(Bounds(low=0.1)) == 75.0, "no change is worse than the rise that is asked for"
+    assert baseline(Bounds(high=0.1), relative=False) is None
+
+
+def test_what_is_allowed_of_a_change_has_three_digits_and_a_direction() -> None:
+    def allowed(bounds: Bounds) -> str:
+        (drawn,) = draw_rails([rail("hide_rate", Outcome.PASS, 0.0, 0.0, 0.0, allowed=bounds)], WORDS)
+        return drawn.allowed
+
+    bounds = (Bounds(high=2.0), Bounds(low=-0.6), Bounds(low=0.0), Bounds(high=0.0), Bounds(low=0.05))
+    assert [allowed(each) for each in bounds] == [
+        "rise of 200%",
+        "fall of 60%",
+        "no fall",
+        "no rise",
+        "rise of 5% or more",
+    ]
+    assert allowed(Bounds(high=-0.1)) == "fall of 10% or more"
+
+
 def test_a_rise_that_is_asked_for_is_bad_where_it_lacks() -> None:
     asked = Bounds(low=0.1)
     assert badness(0.1, asked, SEEN) == 1
@@ -47,6 +79,10 @@ def test_without_an_interval_there_is_a_mark_and_without_a_figure_nothing() -> N
     )
     assert (point.value, point.low, point.high) == (37.5, None, None)
     assert point.observed == "+5.0%, no interval"
+    untold = rail("hide_rate", Outcome.CANNOT_TELL, 0.05, 0.0, 0.09, allowed=Bounds(high=0.1))
+    reason = "not measurable offline (18 events)"
+    assert draw_rails([replace(untold, reason=reason)], WORDS)[0].why == reason
+    assert draw_rails([replace(untold, reason=reason, outcome=Outcome.PASS)], WORDS)[0].why == ""
     (missing,) = draw_rails([verdict("decision", "hide_rate", Outcome.METRIC_MISSING)], WORDS)
     assert (missing.value, missing.observed) == (None, "")
 

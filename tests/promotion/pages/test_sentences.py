@@ -28,7 +28,7 @@ def test_the_sentence_that_an_approver_reads() -> None:
             Outcome.BLOCK,
             (0.3, 0.2, 0.4),
             Bounds(high=0.1),
-            "a rise of 10% is allowed, and at the mildest these data say 20%.",
+            "a rise of 10% is allowed, and these data show at least 20%.",
         ),
         (Outcome.PASS, (0.01, 0.0, 0.02), Bounds(high=0.1), "a rise of 10% is allowed."),
         (
@@ -56,10 +56,28 @@ def test_the_sentence_that_an_approver_reads() -> None:
             "no rise is allowed, and these data are too few to tell.",
         ),
         (
+            Outcome.CANNOT_TELL,
+            (-0.09, -0.6, 0.42),
+            Bounds(high=2.0),
+            "a rise of 200% is allowed, and these data are too few to tell.",
+        ),
+        (
             Outcome.WARN,
             (-0.2, -0.3, -0.1),
             Bounds(low=-0.05),
-            "a fall of 5% is allowed, and at the mildest these data say 10%.",
+            "a fall of 5% is allowed, and these data show at least 10%.",
+        ),
+        (
+            Outcome.BLOCK,
+            (0.02, 0.01, 0.03),
+            Bounds(low=0.05),
+            "a rise of at least 5% is asked for, and these data show a rise of at most 3%.",
+        ),
+        (
+            Outcome.BLOCK,
+            (0.2, 0.1, 0.3),
+            Bounds(high=0.0),
+            "no rise is allowed, and these data show a rise of at least 10%.",
         ),
     ],
 )
@@ -72,10 +90,33 @@ def test_what_is_allowed_and_what_the_interval_leaves_open(
 def test_a_level_is_held_against_the_most_and_the_least() -> None:
     most = rail("hide_rate", Outcome.BLOCK, 0.03, 0.025, 0.035, allowed=Bounds(high=0.02), relative=False)
     assert say_verdict(most, WORDS) == (
-        f"{SLOTS} hid it in 3% of looks; at most 2% is allowed, and at the mildest these data say 2.5%."
+        f"{SLOTS} hid it in 3% of looks; at most 2% is allowed, and these data show at least 2.5%."
     )
     least = rail("coverage", Outcome.PASS, 0.3, 0.2, 0.4, allowed=Bounds(low=0.1), relative=False)
     assert say_verdict(least, WORDS).endswith("is 30%; at least 10% is asked for.")
+    low = rail("coverage", Outcome.BLOCK, 0.05, 0.04, 0.06, allowed=Bounds(low=0.1), relative=False)
+    assert say_verdict(low, WORDS).endswith("at least 10% is asked for, and these data show at most 6%.")
+
+
+def test_a_figure_that_is_no_evidence_says_why_and_not_that_there_are_too_few_data() -> None:
+    seen = rail("hide_rate", Outcome.CANNOT_TELL, 0.05, -0.1, 0.2, allowed=Bounds(high=0.1))
+    doubted = replace(seen, doubt="no propensity is logged")
+    assert say_verdict(doubted, WORDS) == (
+        f"{SLOTS} hid it 5% more often than under champion 3; a rise of 10% is allowed, and whether that holds "
+        "cannot be told: no propensity is logged."
+    )
+
+
+def test_how_much_is_not_said_as_how_often() -> None:
+    def said(gate: str, subject: str, *seen: float, threshold: str = "") -> str:
+        return say_verdict(verdict(gate, subject, Outcome.PASS, *seen, threshold=threshold), WORDS)
+
+    ratio = said("calibration", "spend.calibration_ratio", 0.93, 0.79, 1.05, threshold="0.5 to 2")
+    assert ratio == "People paid for it 7% less than it predicts; allowed is 0.5 to 2."
+    rows = said("data", "spend.rows", 500, 500, 500, threshold=">= 100")
+    assert rows == "On its test days 500 rows say how much people paid for it; at least 100 is asked for."
+    age = said("freshness", "spend.newest_training_row", 9, 9, 9, threshold="<= 60 days")
+    assert age.startswith("The newest row from which it learned how much people paid for it is 9 days old; ")
 
 
 def test_a_segment_stands_in_front() -> None:
@@ -124,15 +165,15 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
     [
         (
             verdict("data", "click.rows", Outcome.CANNOT_TELL, 1234, 1234, 1234, threshold=">= 5000"),
-            "On its test days 1,234 rows say whether people opened it; at least 5000 is asked for.",
+            "On its test days 1,234 rows say whether people opened it; at least 5,000 is asked for.",
         ),
         (
             verdict(
                 "model", "click.auc_by_request", Outcome.CANNOT_TELL, 0.582, 0.4, 0.73, threshold=">= 0.6"
             ),
             (
-                "Of a candidate where people opened it and one where they did not, it puts the first higher in 58.2% of "
-                "cases; at least 60% is asked for, and these data are too few to tell."
+                "Of a candidate where people opened it and one where they did not, it gives the first the higher "
+                "probability in 58.2% of cases; at least 60% is asked for, and these data are too few to tell."
             ),
         ),
         (
@@ -169,19 +210,19 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
                 threshold="<= 0.01",
             ),
             (
-                "Predicting whether people opened it, its error over a constant's is 0.02 less than that of the "
-                "champion's recipe learned from the same days; at most 0.01 is allowed."
+                "Predicting whether people opened it, its error over that of a constant is 0.02 lower than that of "
+                "the champion's recipe learned from the same days; at most 0.01 is allowed."
             ),
         ),
         (
             verdict("model", "click.normalized_entropy", Outcome.BLOCK, 1.02, 1.01, 1.03, threshold="< 1"),
-            "Predicting whether people opened it, it errs 102% as much as a constant; less than 100% is allowed.",
+            "Predicting whether people opened it, its error is 102% of a constant's; less than 100% is allowed.",
         ),
         (
             verdict("model", "click.normalized_entropy_rise", Outcome.PASS, -0.02, -0.03, -0.01),
             (
-                "Predicting whether people opened it, its error over a constant's is 0.02 less than the champion's; "
-                "at most 1 is allowed."
+                "Predicting whether people opened it, its error over that of a constant is 0.02 lower than the "
+                "champion's; at most 1 is allowed."
             ),
         ),
         (
@@ -194,7 +235,7 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             verdict(
                 "freshness", "click.newest_training_row", Outcome.BLOCK, 90, 90, 90, threshold="<= 60 days"
             ),
-            "What tells whether people opened it last learned 90 days ago; at most 60 days is allowed.",
+            "The newest row from which it learned whether people opened it is 90 days old; at most 60 days is allowed.",
         ),
         (
             verdict("shadow", "overlap_at_k", Outcome.BLOCK, 0.25, 0.2, 0.3, threshold=">= 0.3"),

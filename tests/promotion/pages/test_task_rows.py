@@ -35,6 +35,13 @@ def test_a_row_says_what_people_did_and_which_way_is_better() -> None:
     assert row.verdict == "cannot_tell"
 
 
+def test_a_task_whose_guardrail_is_broken_is_not_called_a_pass() -> None:
+    passed = verdict("model", "hide.auc", Outcome.PASS)
+    broken = replace(verdict("decision", "hide_predicted", Outcome.BLOCK), task="hide", segment="tenure=new")
+    (row,) = list_tasks([HIDE], [passed, broken], WORDS)
+    assert row.verdict == "block"
+
+
 def test_order_falls_back_to_all_rows_and_error_to_the_squared_one() -> None:
     unknown = Estimate(0.6, math.nan, math.nan, 0)
     figures = {**HIDE.figures, ("auc_by_request", "all"): unknown}
