@@ -27,7 +27,7 @@ GROUPS = (_data, _world)
 class CheckResult:
     """Every problem and warning of the surfaces' files, and the digests of those without problems.
 
-    ``power``: for each bound of a change of a rate, the events in the slots that tell it in 80 %.
+    ``power``: for each bound of a change of a rate, the events in the slots that detect it in 80 % of cases.
     ``log``: the tables whose columns were compared with the contracts, or why they were not.
     """
 

@@ -61,7 +61,9 @@ def simulate(
 
 
 @_releases.command(
-    "home_feed --challenger challenger --as-of 2026-05-13T00:00:00Z", passed=lambda result: result.passed
+    "home_feed --challenger challenger --as-of 2026-05-13T00:00:00Z",
+    written=simulation_text.write_shadow,
+    passed=lambda result: result.passed,
 )
 def shadow(
     workspace: "Workspace",

@@ -26,7 +26,9 @@ def write_simulation(plain: Plain) -> Iterator[RenderableType]:
         yield from _off_policy(plain["off_policy"])
     for policy in plain["policies"]:
         yield Text(f"{policy['name']} against release {release}:")
-        table = Table("metric", "judge", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
+        table.add_column("metric", overflow="fold")
+        table.add_column("judge")
         for name in ("policy", "release", "change"):
             table.add_column(name, justify="right")
         for row in policy["metrics"]:
@@ -38,6 +40,20 @@ def write_simulation(plain: Plain) -> Iterator[RenderableType]:
     if plain["policies"]:
         yield Text(_selection(plain["selection"]))
     yield unbroken(Text(f"report: {plain['report']}"))
+
+
+@group()
+def write_shadow(plain: Plain) -> Iterator[RenderableType]:
+    """Write what the newest traffic says of a challenger: its verdicts, and why some are not a pass."""
+    beside = "without a champion" if plain["champion"] is None else f"beside champion {plain['champion']}"
+    yield Text(
+        f"release {plain['challenger']} {beside}: {plain['candidates']:,} candidates of {plain['day']}"
+    )
+    yield _verdicts(plain["verdicts"])
+    for one in plain["verdicts"]:
+        if one["outcome"] != "pass" and one["reason"]:
+            yield Text(f"  {one['subject']}: {one['reason']}")
+    yield Text(f"run: {plain['run_id']}")
 
 
 def _selection(selection: Plain) -> str:
@@ -55,7 +71,9 @@ def _selection(selection: Plain) -> str:
 
 def _verdicts(verdicts: list[Plain]) -> Table:
     """Lay out one row a verdict, harmed segments first."""
-    table = Table("verdict", "metric", "segment", box=None, pad_edge=False)
+    table = Table("verdict", box=None, pad_edge=False)
+    for name in ("metric", "segment"):
+        table.add_column(name, overflow="fold")
     table.add_column("observed", justify="right")
     table.add_column("allowed", justify="right")
     for one in sorted(verdicts, key=lambda one: not _is_harm(one)):
@@ -72,7 +90,8 @@ def _is_harm(verdict: Plain) -> bool:
 
 
 def _headline(headline: Plain) -> Table:
-    table = Table("metric", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric", overflow="fold")
     for name in ("policy", "baseline", "change"):
         table.add_column(name, justify="right")
     for metric, row in headline.items():
@@ -83,7 +102,8 @@ def _headline(headline: Plain) -> Table:
 def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
     """Lay out a row a figure that was estimated from propensities alone, then why some cannot be told."""
     yield Text("off-policy beside the replay (judges nothing):")
-    table = Table("says", "metric", box=None, pad_edge=False)
+    table = Table("says", box=None, pad_edge=False)
+    table.add_column("metric", overflow="fold")
     for name in ("replayed", "off-policy", "effective rows"):
         table.add_column(name, justify="right")
     for one in checks:
@@ -125,7 +145,7 @@ def change(estimate: Plain | None) -> str:
     >>> change({"value": 0.05, "low": None, "high": None, "n": 3})
     '+5.0% [?]'
     """
-    return _interval(estimate, "{:+.1%}")
+    return _interval(estimate, "{:+z.1%}")
 
 
 def share(estimate: Plain | None) -> str:

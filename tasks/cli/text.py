@@ -23,13 +23,20 @@ def write_lines(plain: Any, indent: str = "") -> str:
     if isinstance(plain, Sequence) and not isinstance(plain, str):
         items = (f"{indent}- {write_lines(item, indent + '  ').lstrip()}" for item in plain)
         return "\n".join(items) or f"{indent}none"
-    return f"{indent}{plain}"
+    return f"{indent}{_value(plain)}"
 
 
 def _entry(name: str, value: Any, indent: str) -> str:
     if isinstance(value, dict | list) and value:
         return f"{indent}{name}:\n{write_lines(value, indent + '  ')}"
-    return f"{indent}{name}: {'none' if value in (None, {}, []) else value}"
+    return f"{indent}{name}: {'none' if value in (None, {}, []) else _value(value)}"
+
+
+def _value(value: Any) -> str:
+    """Write a value; of a figure four digits, since JSON has all of them."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 9999.5 else f"{value:.4g}"
 
 
 def write_sql(plain: Plain) -> str:
@@ -73,7 +80,8 @@ def _log_line(tables: Sequence[Plain]) -> Text:
 def _power_line(row: Plain) -> Text:
     rise = row.get("relative_increase_max")
     bound = f"rise of {rise:.1%}" if rise is not None else f"fall of {row['relative_decrease_max']:.1%}"
-    told = f"{row['events']:,} events in the slots tell it in 80 %" if row["events"] else "no data tell it"
+    needed = f"{row['events']:,} events in the slots are" if row["events"] else "no number of events is"
+    told = f"{needed} enough to detect it (power 80 %)"
     return Text(f"{row['metric']}, {bound}: {told}")
 
 
@@ -111,10 +119,15 @@ def write_verdict(plain: Plain) -> Group:
     counts = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.most_common())
     return Group(
         Text.assemble(f"release {plain['release']}: ", (verdict, "green" if verdict == "promote" else "red")),
-        write_pairs(("-", reason) for reason in plain["reasons"]),
+        *_reasons(plain),
         f"gates: {counts}",
         unbroken(Text(f"dossier: {plain['dossier']}")),
     )
+
+
+def _reasons(plain: Plain) -> Iterator[RenderableType]:
+    if plain["reasons"]:
+        yield write_pairs(("-", reason) for reason in plain["reasons"])
 
 
 _STATES: Final = {"met": "green", "not met": "red", "not applicable": ""}
@@ -153,14 +166,15 @@ def write_release(plain: Plain) -> Group:
         return Group(f"release {plain['release']}: {plain['verdict']}", unbroken(Text(plain["dossier"])))
     about = {name: plain[name] for name in ("version", "aliases", "as_of", "snapshot", "verdict", "run_id")}
     names = ("auc", "auc_by_request", "normalized_entropy", "calibration_ratio", "rows", "positives")
-    figures = Table("task", box=None, pad_edge=False)
+    figures = Table(box=None, pad_edge=False)
+    figures.add_column("task", overflow="fold")
     for name in names:
         figures.add_column(name.replace("_", " "), justify="right")
     for task, metrics in plain["metrics"].items():
         figures.add_row(task, *(_number(metrics["test"].get(name)) for name in names))
     return Group(
         write_lines(about),
-        write_pairs(("-", reason) for reason in plain["reasons"]),
+        *_reasons(plain),
         unbroken(Text(f"dossier: {plain['dossier'] or 'none'}")),
         "",
         "on the test days, calibrated and joint:",
@@ -179,11 +193,13 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
         yield Text(
             f"{name}: release {side['version']} as of {side['as_of']}, {side['verdict'] or 'not judged'}"
         )
-        yield write_pairs(("-", reason) for reason in side["reasons"])
+        yield from _reasons(side)
     yield Text(f"contracts that changed: {', '.join(plain['contracts']) or 'none'}")
     yield Text("parts that changed:" if plain["parts"] else "parts that changed: none")
     yield write_pairs((name, f"{a or 'none'} -> {b or 'none'}") for name, (a, b) in plain["parts"].items())
-    table = Table("task", "figure", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in ("task", "figure"):
+        table.add_column(name, overflow="fold")
     for name in ("from", "to"):
         table.add_column(name, justify="right")
     for task, figures in plain["metrics"].items():

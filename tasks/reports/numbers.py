@@ -56,7 +56,7 @@ def format_change(value: float) -> str:
     """
     if math.isnan(value):
         return ""
-    return f"{value:+.1%}" if abs(value) < 1 else f"{value:+,.0%}"
+    return f"{value:+z.1%}" if abs(value) < 1 else f"{value:+,.0%}"
 
 
 def format_share(value: float) -> str:

@@ -27,7 +27,10 @@ def test_how_many_events_tell_a_bound_is_said_beside_it(
 
     root = write_surface(tmp_path, guard)
     assert main(["check", "feed", "--surfaces", str(root)]) == 0
-    assert "click_rate, fall of 10.0%: 1,570 events in the slots tell it in 80 %" in capsys.readouterr().out
+    assert (
+        "click_rate, fall of 10.0%: 1,570 events in the slots are enough to detect it"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_feature_that_the_log_lacks_is_told_with_the_nearest_column(

@@ -1,6 +1,9 @@
 """What is printed of a simulation: the harmed segment first, figures with their intervals."""
 
+from io import StringIO
 from typing import Any
+
+from rich.console import Console
 
 from tasks.cli import simulation_text
 from tasks.cli.output import as_text
@@ -80,3 +83,31 @@ def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_cannot_
     assert "disagrees hide_rate 0.5 [0.25, 0.75] 0.5 [?] 1,234" in " ".join(written.split())
     assert "cannot_tell buy_rate +50.0% [+25.0%, +75.0%] +50.0% [?] -" in " ".join(written.split())
     assert "  buy_rate, like_rate: 3 outcomes\n" in written
+
+
+def test_names_are_whole_on_a_narrow_terminal() -> None:
+    named = verdict("observed_utility.four promotions ago", "user_tenure=returning_after_months", "pass")
+    plain = {"release": 3, "baseline": "champion 2", "guardrails": [named], "headline": {}, "policies": []}
+    console = Console(width=60, file=StringIO())
+    console.print(simulation_text.write_simulation({**plain, "off_policy": [], "report": "/r.html"}))
+    written = console.file.getvalue()
+    assert "\u2026" not in written
+    column = "".join(line[9:].split("  ")[0].strip() for line in written.splitlines()[2:])
+    assert "observed_utility.four" in column.replace(" ", "")
+
+
+def test_a_shadow_is_a_table_with_the_reasons_of_what_is_no_pass() -> None:
+    overlap = {**verdict("overlap_at_k", "all", "block"), "relative": False, "reason": "slates differ"}
+    served = {
+        **verdict("served", "all", "no_rule"),
+        "observed": None,
+        "threshold": "",
+        "reason": "not logged",
+    }
+    plain = {"challenger": 2, "champion": 1, "day": "2026-02-11", "candidates": 4800, "run_id": "r1"}
+    lines = as_text(simulation_text.write_shadow({**plain, "verdicts": [overlap, served]})).splitlines()
+    assert lines[0] == "release 2 beside champion 1: 4,800 candidates of 2026-02-11"
+    assert lines[2].split()[:5] == ["block", "overlap_at_k", "all", "0.5", "[0.25,"]
+    assert lines[-3:] == ["  overlap_at_k: slates differ", "  served: not logged", "run: r1"]
+    first = as_text(simulation_text.write_shadow({**plain, "champion": None, "verdicts": []}))
+    assert first.startswith("release 2 without a champion: ")

@@ -120,6 +120,16 @@ def test_a_verdict_has_its_reasons_and_a_path_that_can_be_copied_whole() -> None
     assert max(map(len, lines[:-1])) <= WIDTH
 
 
+def test_figures_of_plain_data_have_four_digits() -> None:
+    assert text.write_lines({"share": 0.9125000000000006, "rows": 12345.6, "n": 123456}) == (
+        "share: 0.9125\nrows: 12,346\nn: 123456"
+    )
+
+
+def test_without_a_reason_there_is_no_empty_line() -> None:
+    assert "" not in as_text(text.write_release(RELEASE | {"reasons": []})).splitlines()[:8]
+
+
 def test_releases_are_a_table() -> None:
     head, row = as_text(text.write_releases([RELEASE | {"aliases": [], "verdict": None}])).splitlines()
     assert head.split() == ["release", "aliases", "as", "of", "snapshot", "verdict", "backfilled"]

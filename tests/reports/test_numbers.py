@@ -32,7 +32,8 @@ def test_a_number_says_at_most_three_digits_of_its_own(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.999, "+99.9%"), (-1.0, "-100%"), (0.0, "+0.0%"), (12.0, "+1,200%")]
+    ("value", "text"),
+    [(0.999, "+99.9%"), (-1.0, "-100%"), (0.0, "+0.0%"), (-0.0002, "+0.0%"), (12.0, "+1,200%")],
 )
 def test_changes_carry_their_sign(value: float, text: str) -> None:
     assert format_change(value) == text
