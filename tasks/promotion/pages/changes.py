@@ -3,7 +3,7 @@
 ::
 
     data     labels as of 2026-02-12, 2 days newer         models   click_30m is new, 5 are the champion's
-    tasks    tasks.yaml is another                         policy   click_30m 0.8 -> 1.6
+    tasks    tasks.yaml differs                            policy   click_30m 0.8 -> 1.6
     slate    the same                                      code     the same
 """
 
@@ -51,7 +51,7 @@ def list_changes(
         return ()
     rows = [_data(release, champion), _models(release, champion)]
     if release.contracts.get("tasks") != champion.contracts.get("tasks"):
-        rows.append(Change("tasks", "tasks.yaml is another: what an outcome means", differs=True))
+        rows.append(Change("tasks", "tasks.yaml differs: what an outcome means", differs=True))
     return (*rows, _policy(release, champion, weighing), _slate(release, champion), _code(release, champion))
 
 
@@ -104,13 +104,13 @@ def _policy(release: Manifest, champion: Manifest, weighing: Weighing | None) ->
     changed = [] if weighing is None else changed_weights(weighing)
     named = [f"{term} {before} -> {after}" for term, before, after in changed]
     if not named:
-        return Change("policy", "utility.yaml is another, its weights are the same", differs=True)
+        return Change("policy", "utility.yaml differs, its weights are the same", differs=True)
     return Change("policy", _named(named, _MOST_WEIGHTS, separator="; "), differs=True)
 
 
 def _slate(release: Manifest, champion: Manifest) -> Change:
     same = release.contracts.get("slate") == champion.contracts.get("slate")
-    return Change("slate", "the same" if same else "slate.yaml is another", differs=not same)
+    return Change("slate", "the same" if same else "slate.yaml differs", differs=not same)
 
 
 def _code(release: Manifest, champion: Manifest) -> Change:
@@ -118,7 +118,7 @@ def _code(release: Manifest, champion: Manifest) -> Change:
     changed = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
     if not changed:
         return Change("code", "the same", differs=False)
-    return Change("code", f"what scores is another: {_named(changed)}", differs=True)
+    return Change("code", f"the code that scores differs: {_named(changed)}", differs=True)
 
 
 def _files(code: Mapping[str, str]) -> dict[str, str]:

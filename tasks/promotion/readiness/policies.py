@@ -157,7 +157,8 @@ def changes_tracked(standing: Standing) -> ReadinessLine:
     if audit.problem:
         return ReadinessLine.not_met(name, f"the audit cannot be believed: {audit.problem}", "audit")
     if not audit.policy_moves:
-        why = f"none of {audit.promotions} promotions changed tasks or policies"
+        whole = f"none of {audit.promotions} promotions changed tasks or policies"
+        why = "the one promotion changed no tasks or policies" if audit.promotions == 1 else whole
         return ReadinessLine.not_applicable(name, why if audit.promotions else _never(standing), "audit")
     waived = [move for move in audit.policy_moves if not move.experiment]
     if waived:

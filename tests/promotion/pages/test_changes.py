@@ -61,10 +61,10 @@ def test_each_difference_has_its_row_and_there_are_at_most_six() -> None:
     assert said(release, weighing) == {
         "data": ("labels as of 2026-05-03, 2 days newer", True),
         "models": ("click, share are new, 1 is the champion's", True),
-        "tasks": ("tasks.yaml is another: what an outcome means", True),
+        "tasks": ("tasks.yaml differs: what an outcome means", True),
         "policy": ("click 0.8 -> 1.6; share none -> 2; hide -3 -> none", True),
-        "slate": ("slate.yaml is another", True),
-        "code": ("what scores is another: columns.py, ranking/utility.py", True),
+        "slate": ("slate.yaml differs", True),
+        "code": ("the code that scores differs: columns.py, ranking/utility.py", True),
     }
 
 
@@ -85,7 +85,7 @@ def test_older_labels_other_rows_and_a_policy_of_other_words_say_so() -> None:
     assert said(other)["data"] == ("labels as of 2026-05-01, other rows", True)
     reworded = manifest(*CHAMPION.parts, contracts={**CONTRACTS, "utility": "u2"})
     same = Weighing(utility(click=1.0), utility(click=1.0))
-    assert said(reworded, same)["policy"] == ("utility.yaml is another, its weights are the same", True)
+    assert said(reworded, same)["policy"] == ("utility.yaml differs, its weights are the same", True)
 
 
 def test_many_weights_are_counted() -> None:

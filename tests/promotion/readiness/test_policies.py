@@ -172,6 +172,8 @@ def test_before_any_change_there_is_nothing_to_track(sound: Standing) -> None:
     assert (never.state, "nothing was promoted yet" in never.why) == (State.NOT_APPLICABLE, True)
     same = lines.changes_tracked(replace(sound, audit=AuditTrail(4)))
     assert same.why == "none of 4 promotions changed tasks or policies"
+    one = lines.changes_tracked(replace(sound, audit=AuditTrail(1)))
+    assert one.why == "the one promotion changed no tasks or policies"
 
 
 def test_an_audit_that_cannot_be_believed_tracks_nothing(sound: Standing) -> None:
