@@ -127,7 +127,7 @@ def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
                 outcome=Outcome.PASS if enough else Outcome.CANNOT_TELL,
                 threshold=f">= {least}",
                 observed=_count(found),
-                reason="" if enough else f"{found} {what} in the test slice; {least} are asked for",
+                reason="" if enough else f"{found:,} {what} in the test slice; {least:,} are asked for",
                 evidence=task.run,
             )
 

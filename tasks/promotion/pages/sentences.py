@@ -3,8 +3,8 @@
 ::
 
     decision warn: passed_over_rate +11.1% [+2.4%, +22.0%], allowed rise of 10.0%
-      -> Of what it puts into the slots, people took another product 11.1% more often than under popularity;
-         a rise of 10% is allowed, and these data cannot rule out 22%.
+      -> Of what it puts into the slots, people took another product 11.1% more often than under the
+         order of popularity; a rise of 10% is allowed, and these data cannot rule out 22%.
 
 A segment stands in front: "Where tenure is new, ...". What no rule speaks of here is said by its name.
 """

@@ -107,4 +107,4 @@ def _say_baseline(contracts: Contracts, champion: int | None) -> str:
     if champion is not None:
         return f"champion {champion}"
     first = contracts.surface.gates.decision.first
-    return "the logged order" if isinstance(first, str) else first.column
+    return "the logged order" if isinstance(first, str) else f"the order of {first.column}"

@@ -379,6 +379,14 @@ def test_the_sections_hold_what_an_engineer_digs_for() -> None:
     assert 'href="http://mlflow/#/experiments/3/runs/run-2"' in sections["verdicts"]
 
 
+def test_a_figure_that_has_no_place_on_the_scale_is_written_without_a_picture() -> None:
+    share = Verdict("decision", "component_share:click", "all", Outcome.WARN, "1% to 90%", RATIO.observed)
+    drawn = replace(beside_a_champion(), verdicts=(share,)).to_html()
+    assert drawn.count('<line class="bound"') == 0
+    missing = replace(share, outcome=Outcome.METRIC_MISSING, observed=None, allowed=Bounds(high=0.9))
+    assert replace(beside_a_champion(), verdicts=(missing,)).to_html().count('<line class="bound"') == 1
+
+
 def test_an_override_stands_on_the_first_screen() -> None:
     page = replace(beside_a_champion(), overrides=("By ana: a <fire> sale",)).to_html()
     first = page[page.index('id="first"') : page.index('id="why"')]

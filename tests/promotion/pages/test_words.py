@@ -29,7 +29,7 @@ def test_every_task_of_this_repository_is_described(surface: str) -> None:
 def test_a_release_stands_beside_the_champion_or_what_the_surface_names_for_a_first(tmp_path: Path) -> None:
     contracts = load_surface(SURFACES, "weekly_circular")
     assert vocabulary(contracts, champion=3).baseline == "champion 3"
-    assert vocabulary(contracts, champion=None).baseline == "popularity"
+    assert vocabulary(contracts, champion=None).baseline == "the order of popularity"
     logged = load_surface(write_surface(tmp_path), "feed")
     assert vocabulary(logged, champion=None).baseline == "the logged order"
 
