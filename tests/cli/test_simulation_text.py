@@ -88,9 +88,11 @@ def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_cannot_
 def test_names_are_whole_on_a_narrow_terminal() -> None:
     named = verdict("observed_utility.four promotions ago", "user_tenure=returning_after_months", "pass")
     plain = {"release": 3, "baseline": "champion 2", "guardrails": [named], "headline": {}, "policies": []}
-    console = Console(width=60, file=StringIO())
-    console.print(simulation_text.write_simulation({**plain, "off_policy": [], "report": "/r.html"}))
-    written = console.file.getvalue()
+    out = StringIO()
+    Console(width=60, file=out).print(
+        simulation_text.write_simulation({**plain, "off_policy": [], "report": "/r.html"})
+    )
+    written = out.getvalue()
     assert "\u2026" not in written
     column = "".join(line[9:].split("  ")[0].strip() for line in written.splitlines()[2:])
     assert "observed_utility.four" in column.replace(" ", "")
