@@ -59,6 +59,7 @@ def tuning_page(surface: str, evidence: TuningEvidence, trials: Sequence[WeightT
         facts=facts,
         evidence=evidence,
         charts=charts,
+        gains=[one.metric if one.raised else f"fall of {one.metric}" for one in evidence.objectives],
         proposed=None if evidence.proposal is None else _moved(evidence, evidence.proposal.weights),
         cards=[
             PointCard(one, _words(evidence, one), _moved(evidence, one.weights)) for one in evidence.front

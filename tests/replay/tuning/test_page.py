@@ -39,6 +39,12 @@ def test_the_page_says_how_much_was_tried_and_what_the_other_half_says() -> None
     assert "reports/utility-v8.yaml" in text
 
 
+def test_a_column_of_what_is_lowered_says_that_its_figures_are_falls() -> None:
+    html = tuning_page("feed", evidence(), TRIALS)
+    raised, lowered = (one.metric for one in evidence().objectives)
+    assert re.search(rf">{raised}</th><th[^>]*>fall of {lowered}</th>", html)
+
+
 def test_the_page_is_whole_by_itself() -> None:
     html = tuning_page("feed", evidence(), TRIALS)
     assert not re.search(r"(src=|@import|https?://)", html)
