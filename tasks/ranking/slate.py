@@ -110,12 +110,12 @@ def _search(block: Block, filling: "_Filling") -> Better:
     """
 
     def choose(priced: Block) -> Rectangle:
-        other = _Filling(priced, filling.by_utility)
+        other = _Filling(priced, filling.length)
+        other.by_utility = filling.by_utility
         other.fill()
-        return other.slots > 0
+        return other.held_places
 
-    held = (filling.slots > 0) | filling.reserved
-    return find_better(block, held, length=filling.by_utility, choose=choose)
+    return find_better(block, filling.held_places, length=filling.by_utility, choose=choose)
 
 
 class _Filling:
@@ -146,6 +146,12 @@ class _Filling:
         for cap in block.caps:
             if cap.limit == 0:
                 self.open &= cap.values == _NONE
+
+    @property
+    def held_places(self) -> Rectangle:
+        """Whoever has a slot, or one reserved among those that are drawn."""
+        held: Rectangle = (self.slots > 0) | self.reserved
+        return held
 
     def fill(self) -> None:
         """Fill the slots that utility fills."""

@@ -13,6 +13,7 @@ from tasks.ranking.decide import Decision, decide
 from tasks.ranking.policy import UtilityPolicy
 from tasks.ranking.slate_policy import SlatePolicy
 from tests.ranking.policies import frame_of, slate_json, utility_json
+from tests.ranking.reference import decide_all
 
 Row = dict[str, Any]
 UTILITY = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6, "e": 0.5, "f": 0.4, "g": 0.3}
@@ -167,6 +168,43 @@ def test_a_required_candidate_that_a_drawn_slot_still_has_room_for_gives_way_to_
     )
     assert items(decision)[:4] == "abcd"
     assert [one["rule"] for one in decision.certificates.describe(0)] == ["exploration"]
+
+
+def test_with_draws_no_slate_falls_short_of_a_rule_by_more_than_the_greedy_one() -> None:
+    """Nobody who is drawn meets a rule here, so chance has no part in it."""
+    random, marks = np.random.default_rng(5), ("must", "fresh", "local")
+    rows = [
+        {"request_id": r, "user_id": "u", "item_id": item, "p_click": float(random.random())}
+        | {"creator": "abcd"[random.integers(4)]}
+        | {mark: bool(random.random() < 0.25) for mark in marks}
+        for r in range(200)
+        for item in range(9)
+    ]
+    rows = [{**row, "explore": not any(row[mark] for mark in marks)} for row in rows]
+    slate = slate_json(
+        length=5,
+        max_per={"creator": 2},
+        required_first="must",
+        min_where_if_available={"fresh": 1, "local": 1},
+        exploration=exploring(slots=3),
+    )
+    greedy = decide_all(rows, utility_json(), slate)
+    frame, predictions = frame_of(rows)
+    ours = decide(
+        frame, predictions, UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate)
+    ).slate_position
+    theirs = np.array([one["slate_position"] or 0 for one in greedy])
+    least = {"must": 9, "fresh": 1, "local": 1}
+
+    def lacking(slots: np.ndarray, mark: str) -> np.ndarray:
+        met = (frame[mark].to_numpy(dtype=bool) & (slots > 0)).reshape(-1, 9).sum(axis=1)
+        return np.maximum(least[mark] - met, 0)
+
+    better = 0
+    for mark in marks:
+        assert (lacking(ours, mark) <= lacking(theirs, mark)).all(), mark
+        better += int((lacking(ours, mark) < lacking(theirs, mark)).sum())
+    assert better
 
 
 def test_the_propensity_of_one_among_tens_of_thousands_is_what_it_is() -> None:
