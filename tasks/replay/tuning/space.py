@@ -63,7 +63,7 @@ class WeightSpace:
         return {term: min(max(abs(weights[term]), low), high) for term, (low, high) in self.sizes.items()}
 
     def signed(self, sizes: Weights) -> dict[str, float]:
-        """Return weights of the policy's signs, rounded to four digits, and no further than their ranges.
+        """Return weights of the policy's signs, rounded to four digits, and none outside its range.
 
         Examples
         --------
@@ -71,14 +71,8 @@ class WeightSpace:
         >>> WeightSpace.of(policy, {"hide": (-20.0, 0.0)}).signed({"hide": 2.34567})
         {'hide': -2.346}
         """
-        return {
-            term: math.copysign(self._rounded(term, size), self.policy.weights[term].weight)
-            for term, size in sizes.items()
-        }
-
-    def _rounded(self, term: str, size: float) -> float:
-        rounded, (low, high) = float(f"{size:.{_DIGITS}g}"), self.sizes[term]
-        return min(max(rounded, low), high) if low <= size <= high else rounded
+        inside = self.clipped({term: float(f"{size:.{_DIGITS}g}") for term, size in sizes.items()})
+        return {term: math.copysign(size, self.policy.weights[term].weight) for term, size in inside.items()}
 
     def policy_with(self, weights: Weights, *, version: int | None = None) -> UtilitySpec:
         """Return the policy with other weights; value columns and reasons of the terms stay."""

@@ -83,3 +83,14 @@ def test_bounds_that_hold_need_no_change() -> None:
 def test_a_bound_that_no_weight_of_the_ranges_restores_is_told() -> None:
     assert restore_bounds(lambda w: (0.3 - logs(w)["hide"],), space({"hide": (-2.2, -1.0)})) is None
     assert restore_bounds(lambda w: (0.3,), space()) is None
+
+
+def test_a_weight_that_stands_outside_its_range_is_left_there_or_comes_inside() -> None:
+    beyond = space({"hide": (-1.0, -0.5), "buy": (8.0, 12.0)})
+    stays = restore_bounds(lambda weights: (weights["buy"] - 9.0,), beyond)
+    assert stays is not None
+    assert stays.weights["hide"] == -2.0
+    assert stays.weights["buy"] == pytest.approx(9.0, rel=0.01)
+    moves = restore_bounds(lambda weights: (-1.8 - weights["hide"],), beyond)
+    assert moves is not None
+    assert moves.weights == {"hide": -1.0, "buy": 10.0}

@@ -50,7 +50,7 @@ def test_four_digits_take_no_weight_beyond_its_range() -> None:
     narrow = WeightSpace.of(POLICY, {"hide": (-12.34567, -1.23456)})
     assert narrow.signed({"hide": 12.34567}) == {"hide": -12.34567}
     assert narrow.signed({"hide": 1.23456}) == {"hide": -1.235}
-    assert narrow.signed({"hide": 1.23444}) == {"hide": -1.234}  # it was outside before
+    assert narrow.signed({"hide": 1.23444}) == {"hide": -1.23456}
 
 
 def test_current_weights_outside_their_range_are_drawn_to_its_end() -> None:
