@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lightgbm import Booster
 from mlflow.exceptions import MlflowException
@@ -42,6 +42,8 @@ from tasks.stores.tracking import PatientClient, connect, exclusive
 from tasks.stores.versions import SHA256, NewVersion, create_version, link_output, log_folder, logged_model_of
 
 _LOG = logging.getLogger("equipoise")
+_LARGEST: Final = 2**31 - 1
+"""The largest version that a database can hold, so that no larger one is there."""
 
 
 @dataclass(frozen=True)
@@ -323,7 +325,7 @@ class Registry:
         try:
             return self.client.get_model_version(name, str(version))
         except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST" and version <= _LARGEST:
                 raise
             known = [str(part.version) for part in self.versions(name)]
             raise ContractError(unknown("version", str(version), known, where=name)) from None

@@ -195,8 +195,9 @@ def test_unknown_references_are_named_with_what_is_known(registry: Registry) -> 
     registry.set_alias(register(registry), "champion")
     with pytest.raises(ContractError, match=r"Unknown alias 'champoin' in feed.* Did you mean 'champion'\?"):
         registry.resolve(NAME, "champoin")
-    with pytest.raises(ContractError, match=r"Unknown version '7' in feed.*Known: 1\."):
-        registry.resolve(NAME, "7")
+    for version in ("7", "0", str(2**31), "9" * 20):
+        with pytest.raises(ContractError, match=rf"Unknown version '{version}' in feed.*Known: 1\."):
+            registry.resolve(NAME, version)
 
 
 def test_a_model_that_was_never_registered_has_neither_aliases_nor_versions(registry: Registry) -> None:
