@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from tasks import columns as c
 from tasks.contracts import UtilitySpec, canonical
 from tasks.errors import DataError, unknown
 from tasks.release.view import load
@@ -80,8 +81,9 @@ def _entrant(workspace: Workspace, version: int, word: str) -> Entrant:
 
 
 def _order_slates(workspace: Workspace, test: TestSlice, ours: Scored, order: str | None) -> Slates:
-    """Return the slates of an order; what is none may have been meant as an alias."""
-    known = [*map(str, test.candidates.columns), LOGGED]
+    """Return the slates of an order; what is none may have been meant as an alias, and an outcome is none."""
+    outcomes = {name for task in workspace.contracts.tasks.tasks for name in (task, c.status(task), c.at(task))}
+    known = [*(name for name in map(str, test.candidates.columns) if name not in outcomes), LOGGED]
     if order is not None and order not in known:
         raise DataError(unknown("baseline", order, [*release_aliases(workspace), *known]))
     return test.baseline_order(ours, order)

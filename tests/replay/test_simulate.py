@@ -122,6 +122,8 @@ def test_an_unknown_baseline_is_named(second_retrain: Retrained) -> None:
         simulate.run(second_retrain.workspace, release=2, baseline="17")
     with pytest.raises(DataError, match=r"Unknown baseline 'champoin'.*Did you mean 'champion'"):
         simulate.run(second_retrain.workspace, release=2, baseline="champoin")
+    with pytest.raises(DataError, match="Unknown baseline 'hide_2d'"):  # an outcome knows the future
+        simulate.run(second_retrain.workspace, release=2, baseline="hide_2d")
 
 
 def test_any_numeric_column_may_stand_in_as_an_order(second_retrain: Retrained) -> None:
