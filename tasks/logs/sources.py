@@ -23,7 +23,7 @@ from tasks.contracts.sources import NEEDS_SPARK, PostgresTable, SparkTable, pars
 from tasks.contracts.surface import Engine
 from tasks.errors import ContractError, DataError
 from tasks.logs import postgresql, spark
-from tasks.stores.location import Location, files_below, locate, relative_path, storage_options
+from tasks.stores.location import Location, files_below, folders_below, locate, relative_path, storage_options
 
 _PARQUET = ".parquet"
 _DELTA_LOG = "_delta_log"
@@ -173,10 +173,9 @@ def _refuse_linked_folders(folder: Location) -> None:
 
 def _files_of_folders(logs: Location, pattern: str) -> Iterator[Location]:
     """Yield the files of the folders that match a pattern and are named like files, as Spark names its."""
-    if isinstance(logs, Path) and pattern.endswith(_PARQUET):
-        for folder in logs.glob(pattern):
-            if folder.is_dir():
-                yield from files_below(folder, f"**/*{_PARQUET}")
+    if pattern.endswith(_PARQUET):
+        for folder in folders_below(logs, pattern):
+            yield from files_below(folder, f"**/*{_PARQUET}")
 
 
 def _delta_files(path: Location, table: str) -> list[Location]:

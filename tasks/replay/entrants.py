@@ -82,7 +82,8 @@ def _entrant(workspace: Workspace, version: int, word: str) -> Entrant:
 
 def _order_slates(workspace: Workspace, test: TestSlice, ours: Scored, order: str | None) -> Slates:
     """Return the slates of an order; what is none may have been meant as an alias, and an outcome is none."""
-    outcomes = {name for task in workspace.contracts.tasks.tasks for name in (task, c.status(task), c.at(task))}
+    tasks = workspace.contracts.tasks.tasks
+    outcomes = {name for task in tasks for name in (task, c.status(task), c.at(task))}
     known = [*(name for name in map(str, test.candidates.columns) if name not in outcomes), LOGGED]
     if order is not None and order not in known:
         raise DataError(unknown("baseline", order, [*release_aliases(workspace), *known]))

@@ -93,6 +93,12 @@ class ObjectPath:
             found = objects().glob(f"{self.uri}/{pattern}", detail=True)
             return [_object(name) for name, info in found.items() if info["type"] == "file"]
 
+    def folders(self, pattern: str) -> list["ObjectPath"]:
+        """Return the prefixes below that match a pattern."""
+        with _answering(self):
+            found = objects().glob(f"{self.uri}/{pattern}", detail=True)
+            return [_object(name) for name, info in found.items() if info["type"] == "directory"]
+
     def listing(self, pattern: str) -> dict[str, Stored]:
         """Return the objects below that match a pattern: bytes and time of each."""
         with _answering(self):
@@ -184,6 +190,13 @@ def files_below(location: Location, pattern: str) -> list[Location]:
     if isinstance(location, ObjectPath):
         return list(location.files(pattern))
     return [found for found in location.glob(pattern) if found.is_file()]
+
+
+def folders_below(location: Location, pattern: str) -> list[Location]:
+    """Return the folders or prefixes below a location that match a pattern."""
+    if isinstance(location, ObjectPath):
+        return list(location.folders(pattern))
+    return [found for found in location.glob(pattern) if found.is_dir()]
 
 
 def listing(location: Location, pattern: str) -> dict[str, Stored]:

@@ -7,10 +7,12 @@ import duckdb
 import pytest
 
 from tasks.errors import StoreError
+from tasks.logs.sources import resolve_path
 from tasks.stores.location import (
     ObjectPath,
     files_below,
     filled,
+    folders_below,
     locate,
     register_objects,
     relative_path,
@@ -70,6 +72,27 @@ def test_what_lies_below_is_found(bucket: ObjectPath) -> None:
         "a/b/2.txt",
     ]
     assert [str(relative_path(bucket, path)) for path in files_below(bucket, "a/*")] == ["a/1.txt"]
+    assert [str(relative_path(bucket, path)) for path in folders_below(bucket, "a/*")] == ["a/b"]
+
+
+def test_folders_of_this_machine_are_found_as_prefixes_are(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "1.txt").touch()
+    assert folders_below(tmp_path, "a/*") == [tmp_path / "a" / "b"]
+
+
+def test_a_prefix_that_is_named_like_a_file_is_read_with_the_objects_beside_it(
+    bucket: ObjectPath, tmp_path: Path
+) -> None:
+    for file in ("feed/0.parquet", "feed/day.parquet/part-0.parquet"):
+        (tmp_path / "log" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "log" / file).write_text(file)
+    bucket.take(tmp_path / "log")
+    found = resolve_path("feed/*.parquet", logs=bucket, table="events")
+    assert [str(relative_path(bucket, path)) for path in found] == [
+        "feed/0.parquet",
+        "feed/day.parquet/part-0.parquet",
+    ]
 
 
 def test_an_object_is_a_file_and_a_prefix_a_folder(bucket: ObjectPath) -> None:
