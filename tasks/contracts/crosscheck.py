@@ -217,7 +217,8 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterat
         "gates.model.refit_shift_max_by_task": set(surface.gates.model.refit_shift_max_by_task),
     }.items():
         for name in sorted(names - set(tasks.tasks)):
-            yield Problem("surface.yaml", f"{field}.{name}", "", unknown("task", name, tasks.tasks))
+            known = [*tasks.tasks, *(["default"] if field == "lightgbm" else [])]
+            yield Problem("surface.yaml", f"{field}.{name}", "", unknown("task", name, known))
     for name, (low, high) in surface.base_rates.items():
         binary = name in tasks.tasks and tasks.tasks[name].kind == "binary"
         if low > high or (binary and not 0 <= low <= high <= 1):

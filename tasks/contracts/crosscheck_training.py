@@ -23,7 +23,8 @@ def find_training_problems(
 ) -> Iterator[Problem]:
     """Find what cannot be learned as asked, and heads whose predictions a utility cannot add up."""
     for name in sorted(set(surface.training) - {"default", *tasks.tasks}):
-        yield Problem("surface.yaml", f"training.{name}", "", unknown("task", name, tasks.tasks))
+        known = [*tasks.tasks, "default"]
+        yield Problem("surface.yaml", f"training.{name}", "", unknown("task", name, known))
     for name, task in tasks.tasks.items():
         yield from _check_task(name, task, surface, tasks)
     yield from _find_debiasing_problems(surface, tasks)

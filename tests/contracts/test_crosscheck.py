@@ -72,6 +72,8 @@ BAD: list[tuple[str, Any, str, str]] = [
     # path, value, field of the problem, words of the hint
     ("tasks.tasks.click.familly", "engagement", "tasks.click.familly", "Did you mean 'family'"),
     ("surface.columns", {"ingest_at": "arrived"}, "columns.ingest_at", "Did you mean 'ingested_at'"),
+    ("surface.lightgbm", {"defualt": {"num_leaves": 7}}, "lightgbm.defualt", "Did you mean 'default'"),
+    ("surface.training", {"defualt": {"warm_start": True}}, "training.defualt", "Did you mean 'default'"),
     ("surface.columns", {"positon": "rank"}, "columns.positon", "Did you mean 'position'"),
     ("tasks.tasks.click.family", "engagment", "tasks.click.family", "engagement"),
     ("tasks.tasks.click.positive.within", "30m", "tasks.click.positive.within", "not a duration"),
