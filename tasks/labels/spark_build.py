@@ -126,11 +126,16 @@ def _part(
 
 
 def _read(name: str, schema: pa.Schema) -> exp.Expr:
-    """Return a column as Spark reads it; nanoseconds, which it reads as numbers, as microseconds."""
+    """Return a column as Spark reads it; nanoseconds, which it reads as numbers, rounded down."""
     field = schema.field(name) if name in schema.names else None
     if field is None or not (types.is_timestamp(field.type) and field.type.unit == "ns"):
         return x.column(name)
-    return x.call("TIMESTAMP_MICROS", exp.IntDiv(this=x.column(name), expression=x.integer(1000)))
+    number = x.column(name)
+    rest = x.call("PMOD", number, x.integer(1000))
+    return x.call(
+        "TIMESTAMP_MICROS",
+        exp.IntDiv(this=exp.paren(exp.Sub(this=number.copy(), expression=rest)), expression=x.integer(1000)),
+    )
 
 
 def _cast(value: exp.Expr, kind: str) -> exp.Expr:

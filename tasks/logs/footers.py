@@ -27,15 +27,20 @@ INSTANT, WITHOUT_ZONE, OTHER = "time with zone", "time without zone", "other typ
 
 _SPACE = 32
 _NULL = '"NULL"'
+_NANOSECONDS = frozenset({"TIMESTAMP_NS", "TIMESTAMPTZ_NS"})
 _DECIMAL = re.compile(r"DECIMAL\(\d+, ?\d+\)")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table's files: the kinds of its values, each with a file that has it."""
+    """A column of a table's files: the kinds of its values, each with a file that has it.
+
+    ``nanoseconds``: a file has times in them, which whoever reads rounds down to microseconds.
+    """
 
     name: str
     kinds: Mapping[str, str] = field(default_factory=dict)
+    nanoseconds: bool = False
 
     @property
     def absent(self) -> bool:
@@ -115,6 +120,7 @@ def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Ta
         calendar has no such time.
     """
     columns: dict[str, dict[str, str]] = {}
+    fine = set[str]()
     refuse_unlike_folders(name, files, below)
     identities = _identities(name, files)
     read, in_folders = list[File](), False
@@ -122,6 +128,7 @@ def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Ta
         _check_names(name, footer)
         refuse_shadowed_columns(name, file, below, _texts(footer))
         folders = folder_columns(file, below)
+        fine.update(column.name for column in footer.columns if column.type in _NANOSECONDS)
         own = [*_file_columns(footer), *((folder, STRING) for folder in folders)]
         read.append(_file(name, file, identity, footer, frozenset(column for column, _ in own)))
         in_folders = in_folders or bool(folders)
@@ -130,7 +137,9 @@ def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Ta
             if kind is not None:
                 kinds.setdefault(kind, str(file))
     refuse_odd_names(name, columns)
-    table = Table(name, tuple(read), {n: Column(n, kinds) for n, kinds in columns.items()}, in_folders)
+    table = Table(
+        name, tuple(read), {n: Column(n, kinds, n in fine) for n, kinds in columns.items()}, in_folders
+    )
     if not table.rows:
         raise DataError(f"{name} is empty: {len(files)} file(s) without a row, the first is {files[0]}")
     return table

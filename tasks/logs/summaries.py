@@ -208,7 +208,11 @@ def _find(log: LogTables, folder: Location, stored: set[str], table: str, as_of:
 
 def _file_name(log: LogTables, table: str, file: File, cut: Cut) -> str:
     """Return the name of a summary, which changes with the file, the columns, the cut and the engine."""
-    read = [f"{ours} {log.views[table].columns[ours].name} {kind}" for ours, kind in log.types[table].items()]
+    columns, types = log.views[table].columns, log.types[table]
+    read = [
+        f"{ours} {columns[ours].name} {kind}{' down' if columns[ours].nanoseconds else ''}"
+        for ours, kind in types.items()
+    ]
     at = "settled" if cut is None else cut.astimezone(UTC).isoformat()
     path = str(relative_path(log.logs, file.path) if log.is_kept(table) else file.path)
     hashed = ",".join(_hashed_columns(log, table))

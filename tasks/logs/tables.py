@@ -129,8 +129,11 @@ class LogTables:
         there = frozenset[str]().union(*(file.columns for file in files))
         columns = []
         for ours, kind in self.types[table].items():
-            theirs = view.columns[ours].name
-            columns.append(x.alias(x.cast(x.column(theirs) if theirs in there else exp.Null(), kind), ours))
+            column = view.columns[ours]
+            value = x.column(column.name) if column.name in there else exp.Null()
+            if column.nanoseconds and kind in x.TIMES:
+                value = x.round_down(value, kind)
+            columns.append(x.alias(x.cast(value, kind), ours))
         self.create(name, x.select(columns, _parquet(view.table, files)), view=True)
 
     def is_kept(self, table: str) -> bool:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from typing import Final
 
 from sqlglot import exp
 
@@ -257,6 +258,27 @@ def cast(expression: exp.Expr, to: str) -> exp.Cast:
 @cache
 def _type(name: str) -> exp.DataType:
     return exp.DataType.build(name)
+
+
+TIMES: Final = ("TIMESTAMP", "TIMESTAMPTZ")
+"""DuckDB's types of whole microseconds that have one of nanoseconds beside them."""
+
+
+def round_down(instant: exp.Expr, to: str) -> exp.Expr:
+    r"""Return a time in nanoseconds as DuckDB's type of microseconds, rounded down.
+
+    A cast rounds to the nearest: the last nanosecond of a day would be the next day's first. So does
+    DATE_TRUNC where there is no zone.
+
+    Examples
+    --------
+    >>> round_down(column("at"), "TIMESTAMPTZ").sql("duckdb")
+    'DATE_TRUNC(\'microsecond\', CAST("at" AS TIMESTAMPTZ_NS))'
+    """
+    fine = exp.Cast(this=instant, to=exp.DataType.build(f"{to}_NS", udt=True))
+    if to == "TIMESTAMPTZ":
+        return call("DATE_TRUNC", text("microsecond"), fine)
+    return call("MAKE_TIMESTAMP", call("EPOCH_US", fine))
 
 
 def integer(value: int) -> exp.Expr:

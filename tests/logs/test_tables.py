@@ -1,7 +1,7 @@
 """The log tables of a session: their types, the rows that are read, and the cut."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import DataError
+from tasks.sql import expressions as x
 from tests.logs.small_log import SPEC, START, Shop, at, contracts, events, impressions, instants
 
 
@@ -79,6 +80,38 @@ def test_types_that_no_store_holds_are_read_as_ones_that_it_does(shop: Shop) -> 
     assert types["shown_at"] == "timestamp[us, tz=UTC]"
     assert (types["kind"], types["tiny"], types["big"]) == ("string", "int16", "int64")
     assert "nothing" not in types
+
+
+def test_nanoseconds_are_rounded_down_so_that_a_day_holds_its_last(shop: Shop) -> None:
+    """Programs write the last nanosecond of a day for "some time that day"; the next day's first is another."""
+    day, last = 86_400 * 10**9, 10**9 - 1
+    start = int(START.timestamp()) * 10**9
+    times = [start, start + 999, start + day - 1, start + day - 400, start + day, start + day + last]
+    shop.put("impressions", impressions(shown_at=pa.array(times, pa.timestamp("ns", "UTC"))))
+    with shop.opened(24) as log:
+        read = log.fetch("SELECT epoch_us(shown_at) FROM impressions ORDER BY 1")
+        (file,) = log.views["impressions"].table.files
+        span = log.span("impressions", file, "shown_at")
+        kept = log.fetch("SELECT count(*) FROM shown")
+    assert [us for (us,) in read] == sorted(ns // 1000 for ns in times)
+    assert span is not None
+    assert span.last == datetime.fromtimestamp(times[-1] // 10**9, UTC).replace(microsecond=999_999)
+    assert kept == [(4,)]
+
+
+@pytest.mark.parametrize("other", [pa.nulls(4), pa.nulls(4, pa.string()), pa.nulls(4, pa.int8())])
+def test_nanoseconds_beside_files_without_a_time_are_rounded_down_too(shop: Shop, other: pa.Array) -> None:
+    nanos = pa.array([-1, 1_999, None, 0], pa.timestamp("ns", "UTC"))
+    micros = pa.array([5] * 4, pa.timestamp("us", "UTC"))
+    shop.put("events", *(events(ingested_at=arrived) for arrived in (nanos, other, micros)))
+    ends = "SELECT epoch_us(min(ingested_at)), epoch_us(max(ingested_at)) FROM $table"
+    with shop.opened() as log:
+        assert log.fetch(ends, table=x.table("events")) == [(-1, 5)]
+        alone = list[tuple[int | None, int | None]]()
+        for file in log.views["events"].table.files:
+            log.view("one", "events", [file])
+            alone += log.fetch(ends, table=x.table("one"))
+    assert alone == [(-1, 1), (None, None), (5, 5)]
 
 
 @pytest.mark.parametrize(
