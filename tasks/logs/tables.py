@@ -130,7 +130,7 @@ class LogTables:
         columns = []
         for ours, kind in self.types[table].items():
             column = view.columns[ours]
-            value = x.column(column.name) if column.name in there else exp.Null()
+            value: exp.Expr = x.column(column.name) if column.name in there else exp.Null()
             if column.nanoseconds and kind in x.TIMES:
                 value = x.round_down(value, kind)
             columns.append(x.alias(x.cast(value, kind), ours))
