@@ -12,7 +12,6 @@ from tasks.promotion.gate import GateResult
 from tasks.promotion.moves.override import lift_verdicts
 from tasks.release import view
 from tasks.replay import shadow, simulate, slates
-from tasks.replay.decided_block import Entrant, Entrants, decide_block
 from tasks.stores import releases
 from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
@@ -65,9 +64,20 @@ def test_no_override_lifts_it(workspace: Workspace, judged: GateResult) -> None:
         lift_verdicts(verdicts, rule=every, why="a sale", safety=(), cannot_tell="warn")
 
 
-def test_what_leaks_is_no_baseline_for_another_release(workspace: Workspace, leaking: int) -> None:
+def test_a_champion_that_leaks_warns_and_does_not_hold_what_would_take_its_place(
+    workspace: Workspace, leaking: int
+) -> None:
+    before = simulate.run(workspace, release=2)
+    beside = simulate.run(workspace, release=2, baseline=str(leaking))
+    assert [verdict for verdict in before.guardrails if verdict["gate"] == "constraints"] == []
+    leaks = [verdict for verdict in beside.guardrails if verdict["gate"] == "constraints"]
+    named = f"champion {leaking}"
+    assert [one["subject"] for one in leaks] == [f"{named} policy_violation", f"{named} not_permitted"]
+    assert {(one["outcome"], one["evidence"]) for one in leaks} == {("warn", beside.run_id)}
+    assert all(one["observed"]["value"] > 0 for one in leaks)
+
+
+def test_what_leaks_is_no_release_to_propose_a_policy_on(workspace: Workspace, leaking: int) -> None:
     test = slates.TestSlice.of(workspace, releases.release_manifest(workspace, 2))
-    whole, leaks = (view.load(workspace, version) for version in (2, leaking))
-    entrants = Entrants(Entrant(whole, "release 2"), Entrant(leaks, "champion 9"))
     with pytest.raises(GateRefused, match=r"champion 9 puts into its slots .*: policy_violation \d+"):
-        decide_block(test, entrants)
+        test.slates_of(view.load(workspace, leaking), "champion 9")

@@ -56,7 +56,7 @@ def read_block_file(file: Path) -> DecidedBlock:
         predicted={EntrantKey(*key): _named(columns, ("predicted", *key)) for key in facts["predicted"]},
         rules=tuple(SlateRule(**rule) for rule in facts["rules"]),
         no_order=facts["no_order"],
-        leaks=tuple(ConstraintLeak(**leak) for leak in facts["leaks"]),
+        leaks={name: tuple(ConstraintLeak(**one) for one in found) for name, found in facts["leaks"].items()},
     )
 
 
@@ -71,7 +71,7 @@ def _facts(block: DecidedBlock) -> Mapping[str, Any]:
         "predicted": list(block.predicted),
         "rules": [rule.model_dump() for rule in block.rules],
         "no_order": block.no_order,
-        "leaks": [leak.model_dump() for leak in block.leaks],
+        "leaks": {name: [leak.model_dump() for leak in found] for name, found in block.leaks.items()},
     }
 
 

@@ -88,7 +88,7 @@ class DecidedBlock:
     slates : predictions of a judged entrant [n], of others [k] as is worth; where shown [m].
     predicted : by column [m].
     no_order : why the block has no baseline order, which another block may have.
-    leaks : what the slates of the release under test hold that a hard constraint keeps out.
+    leaks : by the name of a release, what its slates hold that a hard constraint keeps out.
     """
 
     log: LogBlock
@@ -97,7 +97,7 @@ class DecidedBlock:
     predicted: Mapping[EntrantKey, Mapping[str, Floats]]
     rules: tuple[SlateRule, ...]
     no_order: str = ""
-    leaks: tuple[ConstraintLeak, ...] = ()
+    leaks: Mapping[str, tuple[ConstraintLeak, ...]] = field(default_factory=dict)
 
 
 def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
@@ -107,12 +107,9 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
     ------
     DataError
         A release cannot score it, or there is no such order.
-    GateRefused
-        What the release under test is held against puts into its slots what a hard constraint keeps out.
     """
     log = read_block(block.candidates, block.reading)
-    judged = entrants.under_test
-    made = {POLICY: block.slates_under_test(judged.release, judged.name, served_as=judged.served_as)}
+    made = {POLICY: _enter(block, entrants.under_test)}
     ours, no_order = made[POLICY], ""
     slates = {
         EntrantKey("others", name): block.slates_under(one, ours, name)
@@ -142,12 +139,12 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
         predicted={key: _predicted(block, made[key], log.rows) for key in (POLICY, BASELINE) if key in made},
         rules=count_slate_rules(ours.frame),
         no_order=no_order,
-        leaks=ours.leaks,
+        leaks={one.slates.name: one.leaks for one in made.values()},
     )
 
 
 def _enter(block: TestSlice, entrant: Entrant) -> Scored:
-    return block.slates_of(entrant.release, entrant.name, served_as=entrant.served_as)
+    return block.slates_as_served(entrant.release, entrant.name, served_as=entrant.served_as)
 
 
 def _predicted(block: TestSlice, scored: Scored, rows: Rows) -> dict[str, Floats]:

@@ -35,7 +35,7 @@ class DecidedSlice:
     policy, baseline : of the release under test, and of what it is compared with.
     anchors, others : slates by reference, and by the name of the policy.
     rules : how often the slates of the release under test met each rule.
-    leaks : what these slates hold that a hard constraint keeps out.
+    leaks : by the name of a release, what its slates hold that a hard constraint keeps out.
     """
 
     contracts: Contracts
@@ -46,7 +46,7 @@ class DecidedSlice:
     anchors: Mapping[str, Slates]
     others: Mapping[str, Slates]
     rules: tuple[SlateRule, ...]
-    leaks: tuple[ConstraintLeak, ...]
+    leaks: Mapping[str, tuple[ConstraintLeak, ...]]
 
 
 class SliceBuilder:
@@ -58,7 +58,7 @@ class SliceBuilder:
         self._slates: dict[EntrantKey, _EntrantColumns] = {}
         self._predicted: dict[EntrantKey, GrowingColumns] = {}
         self._rules: tuple[SlateRule, ...] = ()
-        self._leaks: tuple[ConstraintLeak, ...] = ()
+        self._leaks: dict[str, tuple[ConstraintLeak, ...]] = {}
         self._no_order: list[str] = []
 
     def add(self, block: DecidedBlock) -> None:
@@ -70,7 +70,8 @@ class SliceBuilder:
         for key, columns in block.predicted.items():
             self._predicted.setdefault(key, GrowingColumns()).append(columns)
         self._rules = add_slate_rules([self._rules, block.rules])
-        self._leaks = add_leaks([self._leaks, block.leaks])
+        for name, leaks in block.leaks.items():
+            self._leaks[name] = add_leaks([self._leaks.get(name, ()), leaks])
         self._no_order.append(block.no_order)
 
     @property

@@ -5,9 +5,10 @@ got a slot.
 
 ::
 
-    release under test    counted  ->  a verdict of the gate ``constraints``, in simulation and shadow, which
-                          holds it, stands in its dossier, and is for nobody to override
-    what stands beside    refused: what leaks is no baseline, and no policy to propose
+    release under test    a verdict of the gate ``constraints``, in simulation and shadow, which holds it,
+                          stands in its dossier, and is for nobody to override
+    releases beside it    a warning: a champion that leaks must not hold what would take its place
+    policies to propose   refused
 """
 
 from collections.abc import Iterable, Iterator
@@ -102,7 +103,7 @@ def refuse_leaks(leaks: Iterable[ConstraintLeak], *, name: str) -> None:
 
 
 def judge_leaks(
-    leaks: Iterable[ConstraintLeak], *, candidates: int, where: str, run: str
+    leaks: Iterable[ConstraintLeak], *, candidates: int, where: str, run: str, beside: str = ""
 ) -> Iterator[Verdict]:
     """Judge what a release puts into its slots: each constraint that leaks blocks it.
 
@@ -111,6 +112,7 @@ def judge_leaks(
     candidates : how many were decided on.
     where : which these were, for the reason.
     run : the MLflow run that counted.
+    beside : name of the release, where it is not the one under test but what that is held against.
 
     Examples
     --------
@@ -118,14 +120,17 @@ def judge_leaks(
     >>> (verdict,) = judge_leaks([leak], candidates=900, where="the test days", run="r")
     >>> verdict.gate, verdict.subject, verdict.outcome.value, verdict.reason
     ('constraints', 'legal', 'block', '3 of 900 candidates of the test days got a slot')
+    >>> (verdict,) = judge_leaks([leak], candidates=900, where="the test days", run="r", beside="champion 1")
+    >>> verdict.subject, verdict.outcome.value
+    ('champion 1 legal', 'warn')
     """
     for leak in leaks:
         count = float(leak.items)
         yield Verdict(
             gate=GATE,
-            subject=leak.constraint,
+            subject=f"{beside} {leak.constraint}".lstrip(),
             segment=ALL,
-            outcome=Outcome.BLOCK,
+            outcome=Outcome.WARN if beside else Outcome.BLOCK,
             threshold="<= 0 in its slots",
             observed=Estimate(count, count, count, candidates),
             reason=f"{leak.items:,} of {candidates:,} candidates of {where} got a slot",

@@ -167,7 +167,17 @@ def _simulate(
     rehearsal = Rehearsal(workspace.contracts, test.log, ours.slates, theirs, test.anchors)
     found = rehearse(rehearsal, test.others, run=run.run_id)
     size, where = len(test.log.requests), "the test days"
-    leaked = judge_leaks(test.leaks, candidates=size, where=where, run=run.run_id)
+    leaked = [
+        verdict
+        for name, leaks in test.leaks.items()
+        for verdict in judge_leaks(
+            leaks,
+            candidates=size,
+            where=where,
+            run=run.run_id,
+            beside="" if name == ours.slates.name else name,
+        )
+    ]
     found = replace(found, verdicts=[*leaked, *found.verdicts])
     checks = check_off_policy(rehearsal)
     notes = [

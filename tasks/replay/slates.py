@@ -169,12 +169,12 @@ class TestSlice:
         GateRefused
             They hold what a hard constraint keeps out.
         """
-        scored = self.slates_under_test(release, name, served_as=served_as)
+        scored = self.slates_as_served(release, name, served_as=served_as)
         refuse_leaks(scored.leaks, name=name)
         return scored
 
-    def slates_under_test(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:
-        """Return the slates of a release that is judged by what they hold; parameters as of `slates_of`."""
+    def slates_as_served(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:
+        """Return the slates of a release, with what leaks into them; parameters as of `slates_of`."""
         scored = release.score(self._drawn_anew, certificate=True)
         policy = release_policy(self.workspace, release.manifest)
         predictions = _predictions(scored, release.manifest.tasks)

@@ -43,5 +43,5 @@ def decided(request: str = "r", *, no_order: str = "", **columns: Any) -> Decide
         predicted={POLICY: {"p_click": np.array([0.4])}},
         rules=(RULE,),
         no_order=no_order,
-        leaks=(LEAK,),
+        leaks={"ours": (LEAK,)},
     )

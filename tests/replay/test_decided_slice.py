@@ -34,7 +34,7 @@ def test_rows_of_later_blocks_follow_those_of_the_earlier(contracts: Contracts) 
     assert made.policy.where_logged["p_click"][[0, 3]].tolist() == [0.4, 0.4]
     assert made.others["a/b"].worth["click"].tolist() == [4.0, 5.0, 0.0, 4.0, 5.0, 0.0]
     assert [(rule.slates, rule.slots_short) for rule in made.rules] == [(2, 4)]
-    assert [(leak.constraint, leak.items) for leak in made.leaks] == [("legal", 4)]
+    assert [(leak.constraint, leak.items) for leak in made.leaks["ours"]] == [("legal", 4)]
 
 
 def test_an_order_that_one_block_lacks_is_named_by_the_others(contracts: Contracts) -> None:

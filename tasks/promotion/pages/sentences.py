@@ -271,7 +271,10 @@ def _spoken(name: str) -> str:
 
 
 def _constraints(verdict: Verdict, words: Vocabulary) -> str:
-    kept_out = words.constraints.get(verdict.subject) or f"what {_spoken(verdict.subject)} keeps out"
+    beside, _, constraint = verdict.subject.rpartition(" ")
+    kept_out = words.constraints.get(constraint) or f"what {_spoken(constraint)} keeps out"
+    if beside:
+        return f"the slots of {beside}, which it is compared with, hold {kept_out}: {verdict.reason}"
     return f"its slots hold {kept_out}: {verdict.reason}; nobody may override that"
 
 

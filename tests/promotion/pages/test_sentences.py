@@ -258,6 +258,12 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             replace(verdict("constraints", "legal", Outcome.BLOCK, 3, 3, 3), reason="3 of 90 got a slot"),
             "Its slots hold items nobody may sell: 3 of 90 got a slot; nobody may override that.",
         ),
+        (
+            replace(
+                verdict("constraints", "champion 1 legal", Outcome.WARN, 3, 3, 3), reason="3 of 90 got a slot"
+            ),
+            "The slots of champion 1, which it is compared with, hold items nobody may sell: 3 of 90 got a slot.",
+        ),
     ],
 )
 def test_other_gates_speak_of_what_they_judge(judged: Verdict, sentence: str) -> None:
