@@ -47,7 +47,11 @@ def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
 def _decision(verdict: Verdict, words: Vocabulary) -> str:
     metric, seen = words.metric(verdict.subject), verdict.observed
     if seen is None or math.isnan(seen.value):
-        return _unmeasured(say_metric(metric, verdict.subject, words).rstrip(","), verdict)
+        named = say_metric(metric, verdict.subject, words)
+        if verdict.outcome in {Outcome.BLOCK, Outcome.WARN}:
+            said = f"{named} rose from nothing under {words.baseline}"
+            return _against_bound(said, verdict, lambda value: format_share(abs(value)))
+        return _unmeasured(named.rstrip(","), verdict)
     if verdict.relative:
         said = say_change(metric, verdict.subject, seen.value, words)
         return _against_bound(said, verdict, lambda value: format_share(abs(value)))

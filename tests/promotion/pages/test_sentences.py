@@ -107,6 +107,13 @@ def test_a_figure_that_is_no_evidence_says_why_and_not_that_there_are_too_few_da
     )
 
 
+def test_what_rises_from_nothing_is_broken_and_not_said_to_be_untold() -> None:
+    rose = rail("source_share:ads", Outcome.BLOCK, NAN, NAN, NAN, allowed=Bounds(high=0.1))
+    assert say_verdict(rose, WORDS) == (
+        "The share of looks that source ads gets rose from nothing under champion 3; a rise of 10% is allowed."
+    )
+
+
 def test_how_much_is_not_said_as_how_often() -> None:
     def said(gate: str, subject: str, *seen: float, threshold: str = "") -> str:
         return say_verdict(verdict(gate, subject, Outcome.PASS, *seen, threshold=threshold), WORDS)
