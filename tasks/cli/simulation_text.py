@@ -24,20 +24,20 @@ def write_simulation(plain: Plain) -> Iterator[RenderableType]:
     if plain["off_policy"]:
         yield Text()
         yield from _off_policy(plain["off_policy"])
-    for policy in plain["policies"]:
-        yield Text(f"{policy['name']} against release {release}:")
+    further = plain["policies"][1:]
+    for policy in further:
+        yield Text()
+        yield Text(f"{policy['name']} against {plain['baseline']}: {policy['verdict']}")
+        yield _verdicts(policy["verdicts"])
         table = Table(box=None, pad_edge=False)
         table.add_column("metric", overflow="fold")
-        table.add_column("judge")
-        for name in ("policy", "release", "change"):
+        for name in ("policy", "baseline", "change"):
             table.add_column(name, justify="right")
-        for row in policy["metrics"]:
-            values = (row[name]["value"] if row[name] else None for name in ("policy", "baseline"))
-            change = row["relative"]["value"] if row["relative"] else None
-            relative = "-" if change is None else f"{change:+.1%}"
-            table.add_row(row["metric"], row["judge"], *(_number(value) for value in values), relative)
+        for metric, row in policy["metrics"].items():
+            relative = "-" if row["change"] is None else f"{row['change']:+z.1%}"
+            table.add_row(metric, *(_number(row[name]) for name in ("value", "baseline")), relative)
         yield table
-    if plain["policies"]:
+    if further:
         yield Text(_selection(plain["selection"]))
     yield unbroken(Text(f"report: {plain['report']}"))
 

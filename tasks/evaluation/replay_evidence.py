@@ -31,7 +31,8 @@ class Measured:
     policy / baseline - 1. ``reason`` says why a figure is missing, or may not be judged; ``judge`` names
     whose predictions were believed (the same for metrics of outcomes). ``events``: the fewer of the positive
     outcomes in the slots of both; None for what counts none. ``pooled``: the values that the segment holds
-    where each of them alone is too thin.
+    where each of them alone is too thin. ``labelled_share``: of a task's outcomes, the share of the policy's
+    looks that fall on items whose outcome is known; on the whole only.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -48,6 +49,7 @@ class Measured:
     events: int | None = None
     by_day: tuple[DayChange, ...] = ()
     pooled: tuple[str, ...] = ()
+    labelled_share: float | None = None
 
 
 class Headline(Section):
@@ -151,8 +153,9 @@ class OffPolicyCheck(Section):
 
 
 class SimulationEvidence(Document):
-    """A release's decision rehearsed beside a baseline; ``others``: further policies against the release.
+    """A release's decision rehearsed beside a baseline, and further policies beside the same one.
 
+    ``others``, ``judged``: what each further policy was measured at, and its primary and guardrails.
     ``slate_rules`` are those of the release's own slates; none of a release made before certificates.
     ``off_policy``: of the primary and the guardrails, where the log has propensities; it judges nothing.
     """
@@ -172,6 +175,7 @@ class SimulationEvidence(Document):
     notes: tuple[str, ...]
     slate_rules: tuple[SlateRule, ...] = ()
     off_policy: tuple[OffPolicyCheck, ...] = ()
+    judged: dict[str, tuple[Verdict, ...]] = Field(default_factory=dict)
 
     @classmethod
     def upgraded(cls, plain: Mapping[str, Any]) -> dict[str, Any]:

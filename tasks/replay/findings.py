@@ -16,6 +16,7 @@ _HEADLINE = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.EXPECTED_UTILITY,
 class Findings:
     """What a replay found: verdicts of primary and guardrails, every metric, and further policies by name.
 
+    ``others``, ``judged``: figures and verdicts of further policies beside the same baseline.
     ``believed``: terms of the observed utility that enter by a prediction, with the events that were seen;
     ``left_out``: terms that cannot enter. ``costs``: negative and safety tasks.
     """
@@ -24,6 +25,7 @@ class Findings:
     verdicts: list[Verdict]
     measured: list[Measured]
     others: dict[str, list[Measured]]
+    judged: dict[str, list[Verdict]] = field(default_factory=dict)
     believed: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     costs: frozenset[str] = frozenset()

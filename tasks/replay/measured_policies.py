@@ -31,7 +31,7 @@ _MOST_RUNS: Final = 1000
 
 @dataclass(frozen=True)
 class BestPolicy:
-    """The further policy that seems to gain most over the release: its file, and shares of the utility."""
+    """The further policy that seems to gain most over the baseline: its file, and shares of the utility."""
 
     name: str
     gain: float

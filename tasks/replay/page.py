@@ -60,13 +60,13 @@ def simulation_page(
 
     Parameters
     ----------
-    found : verdicts, every metric on the whole and in segments, further policies against the release.
+    found : verdicts, every metric on the whole and in segments, further policies beside the same baseline.
     rules : how often the release's slates meet each slate rule.
     notes : what the data cannot tell.
     checks : bounded figures beside what the log's propensities alone say of them.
     """
     comparisons = {"Policy and baseline": [m for m in found.measured if m.segment == ALL]}
-    comparisons |= {f"{name} against the release": list(rows) for name, rows in found.others.items()}
+    comparisons |= {f"{name} and baseline": list(rows) for name, rows in found.others.items()}
     return render(
         "simulation.html.j2",
         title=title,

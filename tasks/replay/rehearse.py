@@ -63,7 +63,7 @@ class Rehearsal:
 
 
 def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) -> Findings:
-    """Measure a release against its baseline, judge it, and measure further policies against the release.
+    """Measure and judge a release against its baseline, and further policies against the same one.
 
     Parameters
     ----------
@@ -75,22 +75,33 @@ def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) ->
     policy, baseline = rehearsal.policy, rehearsal.baseline
     measured = {n: replay.measure(m, policy, baseline, by.get(n, ())) for n, m in metrics.items()}
     terms = replay.utility_terms(policy, baseline)
+    further = {name: _measure_further(rehearsal, slates) for name, slates in others.items()}
     return Findings(
         baseline=baseline.name,
         verdicts=list(_judged(rehearsal, replay, measured, run)),
         measured=[without_interval(one) for one in chain.from_iterable(measured.values())],
         others={
-            name: [
-                without_interval(one)
-                for m in metrics.values()
-                for one in replay.measure(m, slates, policy, ())
-            ]
-            for name, slates in others.items()
+            name: [without_interval(one) for one in chain.from_iterable(each.values()) if one.segment == ALL]
+            for name, each in further.items()
+        },
+        judged={
+            name: list(_judged(replace(rehearsal, policy=others[name]), replay, each, run))
+            for name, each in further.items()
         },
         believed=terms.believed,
         left_out=terms.left_out,
         costs=frozenset(n for n, task in rehearsal.contracts.tasks.tasks.items() if task.family.costs),
     )
+
+
+def _measure_further(rehearsal: Rehearsal, slates: Slates) -> dict[str, list[Measured]]:
+    """Measure a further policy: every metric on the whole, and in the segments that its guardrails judge."""
+    by: dict[str, tuple[str, ...]] = {}
+    _add_guardrails(by, rehearsal.contracts)
+    return {
+        name: rehearsal.replay.measure(metric, slates, rehearsal.baseline, by.get(name, ()))
+        for name, metric in rehearsal.metrics.items()
+    }
 
 
 def report_metrics(contracts: Contracts, log: CandidateLog) -> dict[str, Metric]:
@@ -124,11 +135,16 @@ def _segments(contracts: Contracts, metrics: Mapping[str, Metric]) -> dict[str, 
         for name, metric in metrics.items()
         if _in_segments(contracts, metric)
     }
+    _add_guardrails(by, contracts)
+    return by
+
+
+def _add_guardrails(by: dict[str, tuple[str, ...]], contracts: Contracts) -> None:
+    """Add the segments that guardrails name to the metrics by which they are judged there."""
     for rail in contracts.utility.guardrails:
         cost = _cost(contracts, rail)
         for name in (rail.metric, *((Metric(MetricKind.PREDICTED, cost).name,) if cost else ())):
             by[name] = tuple(dict.fromkeys((*by.get(name, ()), *rail.by)))
-    return by
 
 
 def _in_segments(contracts: Contracts, metric: Metric) -> bool:

@@ -33,6 +33,7 @@ from tasks.replay.metrics import (
     OF_ALL_CANDIDATES,
     OF_OUTCOMES,
     Measurement,
+    looks_of,
     measure_slots,
     naive_ndcg,
     per_look,
@@ -227,8 +228,17 @@ class _View:
             kind=metric.kind,
             subject=metric.subject,
             events=figures.events,
+            labelled_share=self._labelled_share() if segment == ALL else None,
             by_day=self._by_day() if segment == ALL else (),
         )
+
+    def _labelled_share(self) -> float | None:
+        """Return the share of the policy's looks whose outcome of the metric's task is known."""
+        task, log = self.metric.subject, self.compared.log
+        if self.metric.kind not in OF_OUTCOMES or task is None:
+            return None
+        looks = looks_of(log, self.compared.policy)
+        return float(divide(np.sum(looks, where=log.outcomes[task].known), looks.sum()))
 
     def _by_day(self) -> tuple[DayChange, ...]:
         """Return the change on each day, of metrics that are ratios of sums."""

@@ -10,12 +10,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tasks.contracts import UtilitySpec, canonical, digest
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import stops
+from tasks.evaluation.verdicts import WORST_FIRST, Outcome, stops
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.entrants import EntrantVersions, release_aliases
@@ -45,6 +45,7 @@ from tasks.stores.workspace import Workspace, write_report
 REPORT = "simulation.html"
 RECIPE = 12
 """Raised whenever the same release and candidates would make other evidence."""
+_UNKNOWN: Final = dict.fromkeys(("value", "low", "high", "n"))
 PROMOTIONS = 4
 """How many promotions back the primary is held against as well."""
 
@@ -53,7 +54,8 @@ PROMOTIONS = 4
 class SimulateResult:
     """Against what the release was rehearsed, what its guardrails say, and where the report lies.
 
-    ``policies``: further policies by file, with every metric on the whole beside that of the release.
+    ``policies``: that of the release first, then further ones by file: the worst verdict, and by metric
+    its value, the baseline's and the relative change; what is not known is None, and ``reason`` says why.
     ``off_policy``: bounded figures beside what the log's propensities alone say of them; it judges nothing.
     ``selection``: how many policies were measured on these days, and the luck of the best of them.
     """
@@ -131,22 +133,38 @@ def run(
     shown = ("release", "baseline", "report", "guardrails", "headline", "off_policy")
     return SimulateResult(
         run_id=run_id,
-        policies=_compared(evidence["others"]),
+        policies=[
+            _in_short(f"release {release}", evidence["measured"], evidence["guardrails"]),
+            *(
+                _in_short(name, rows, evidence["judged"].get(name, ()))
+                for name, rows in evidence["others"].items()
+            ),
+        ],
         selection=count_luck(workspace, run_id, document.others),
         **{name: evidence[name] for name in shown},
     )
 
 
-def _compared(others: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Return what further policies were measured at on the whole, each beside the release."""
-    names = ("metric", "judge", "policy", "baseline", "relative", "reason")
-    return [
-        {
-            "name": policy,
-            "metrics": [{name: row[name] for name in names} for row in rows if row["segment"] == ALL],
-        }
-        for policy, rows in others.items()
-    ]
+def _in_short(
+    name: str, rows: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what a policy was measured at on the whole beside the baseline, and its verdicts."""
+    metrics: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["segment"] == ALL and row["metric"] not in metrics:  # the policy's own judge is the first
+            policy, baseline, change = (row[of] or _UNKNOWN for of in ("policy", "baseline", "relative"))
+            metrics[row["metric"]] = {
+                **{end: policy[end] for end in ("value", "low", "high")},
+                "baseline": baseline["value"],
+                "change": change["value"],
+                "change_low": change["low"],
+                "change_high": change["high"],
+                "labelled_share": row["labelled_share"],
+                "n": policy["n"],
+                "reason": row["reason"],
+            }
+    worst = min((Outcome(one["outcome"]) for one in verdicts), key=WORST_FIRST.index, default=Outcome.NO_RULE)
+    return {"name": name, "verdict": worst.value, "metrics": metrics, "verdicts": list(verdicts)}
 
 
 def _simulate(
@@ -204,6 +222,7 @@ def _simulate(
             headline=found.headline,
             measured=tuple(found.measured),
             others={name: tuple(rows) for name, rows in found.others.items()},
+            judged={name: tuple(verdicts) for name, verdicts in found.judged.items()},
             comparisons=None
             if champion is None
             else tuple(comparisons(workspace.contracts, test, ours, test.baseline)),

@@ -47,10 +47,14 @@ def test_harmed_segments_stand_before_the_primary() -> None:
     assert lines[-1] == "report: /r.html"
 
 
-def test_a_further_policy_is_written_with_its_metrics_beside_those_of_the_release() -> None:
-    row = {"metric": "click_rate", "judge": "release 3", "reason": "", "relative": {"value": 0.25}}
-    metrics = [{**row, "policy": {"value": 0.5}, "baseline": {"value": 0.4}}, {**row, "metric": "coverage", "policy": None, "baseline": None, "relative": None}]  # fmt: skip
-    policies = [{"name": "bold.yaml", "metrics": metrics}]
+def test_a_further_policy_is_written_with_its_verdicts_and_metrics_beside_the_same_baseline() -> None:
+    metrics = {
+        "click_rate": {"value": 0.5, "baseline": 0.4, "change": 0.25},
+        "coverage": dict.fromkeys(("value", "baseline", "change")),
+    }
+    broken = [verdict("hide_rate", "all", "block")]
+    own = {"name": "release 3", "verdict": "pass", "metrics": metrics, "verdicts": []}
+    policies = [own, {**own, "name": "bold.yaml", "verdict": "block", "verdicts": broken}]
     plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
     best = {"name": "bold.yaml", "gain": 0.05, "gain_without_luck": 0.031}
     selection = {"policies": 7, "luck": 1.352, "best": best}
@@ -61,9 +65,10 @@ def test_a_further_policy_is_written_with_its_metrics_beside_those_of_the_releas
         in written
     )
     assert "bold.yaml gains +5.0%, without that luck +3.1%" in written
-    assert "bold.yaml against release 3:" in written
-    assert "click_rate release 3 0.5000 0.4000 +25.0%" in written
-    assert "coverage release 3 - - -" in written
+    assert "bold.yaml against champion 2: block" in written
+    assert "block hide_rate all +50.0% [+25.0%, +75.0%] rise of 5.0%" in written
+    assert "click_rate 0.5000 0.4000 +25.0%" in written
+    assert "coverage - - -" in written
 
 
 def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_cannot_tell() -> None:

@@ -71,7 +71,7 @@ def test_segments_come_last_and_only_where_there_are_some() -> None:
     assert (
         whole.index("Primary and guardrails")
         < whole.index("Policy and baseline")
-        < whole.index("mine against the release")
+        < whole.index("mine and baseline")
     )
 
 

@@ -53,6 +53,15 @@ def test_a_segment_is_measured_on_its_own_rows() -> None:
     }
 
 
+def test_the_share_of_looks_whose_outcome_is_known_stands_beside_the_figures_of_the_whole() -> None:
+    log, policy = page(labels=[1, None, 0, None, 1, 0]), slates("p", LOGGED)
+    whole, other = Replay(log, policy).measure(metric("click_rate"), policy, policy, ("source",))
+    assert whole.labelled_share == pytest.approx((1 + 0.25 + 0.5 + 0.25) / (2 * 1.75))
+    assert other.labelled_share is None
+    (mix,) = Replay(log, policy).measure(metric("source_entropy"), policy, policy, ())
+    assert mix.labelled_share is None
+
+
 def test_thin_values_are_pooled_and_the_row_names_them() -> None:
     policy = slates("p", LOGGED)
     measured = Replay(page(complete=False), policy).measure(metric("click_rate"), policy, policy, ("source",))

@@ -91,6 +91,19 @@ def test_another_policy_is_shown_on_the_same_predictions(second_retrain: Retrain
     assert ran.selection.policies >= 2
     assert ran.selection.best is None or ran.selection.best.name == str(policy)
     assert str(policy) in Path(ran.report).read_text(encoding="utf-8")
+    own, further = ran.policies
+    assert (own["name"], further["name"]) == ("release 2", str(policy))
+    assert own["verdicts"] == ran.guardrails
+    assert {one["subject"] for one in further["verdicts"]} >= {one["subject"] for one in ran.guardrails}
+    assert own["metrics"].keys() == further["metrics"].keys()
+    ours, theirs = (each["metrics"]["hide_2d_rate"] for each in (own, further))
+    assert (ours["baseline"], ours["value"]) == (
+        theirs["baseline"],
+        ran.headline["hide_2d_rate"]["policy"]["value"],
+    )
+    assert theirs["change"] == pytest.approx(theirs["value"] / theirs["baseline"] - 1)
+    assert theirs["change_low"] < theirs["change"] < theirs["change_high"]
+    assert 0 < theirs["labelled_share"] < 1
 
 
 def test_a_guardrail_with_an_anchor_is_held_against_that_release_whatever_the_baseline(
