@@ -26,7 +26,7 @@ test: $(READY) ## the test suite, but for whole surfaces and running services
 
 test-e2e: $(READY) ## whole surfaces, Airflow's real parts, a browser and production's own services
 	@.ci/services
-	@$(PY) -m pytest -n 3 --dist loadgroup -q -m e2e --durations=12
+	@$(PY) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -q -m e2e --durations=12
 
 test-spark: $(READY) ## the tests of the Spark engine, in a local session on Java 17
 	@.ci/services

@@ -59,7 +59,14 @@ def local(verb: str, home: Path, *words: str) -> subprocess.CompletedProcess[str
     module = ("tasks.deploy", verb) if verb in {"up", "down", "status"} else (f"tasks.deploy.{verb}",)
     command = [sys.executable, "-m", *module, "--profile", "production", *words]
     return subprocess.run(
-        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False
+        command,
+        env=environment,
+        cwd=REPOSITORY,
+        umask=0o022,  # a DAG that ran in this process may have left a stricter one
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
 
 
