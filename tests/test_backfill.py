@@ -23,6 +23,8 @@ from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME, Retrained, Versions, versions
 
+pytestmark = pytest.mark.e2e
+
 RELEASE = f"{NAME}.release"
 
 

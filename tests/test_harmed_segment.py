@@ -10,6 +10,8 @@ from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF
 
+pytestmark = pytest.mark.e2e
+
 RAIL = {
     "metric": "hide_2d_predicted",
     "relative_increase_max": 0.25,

@@ -12,6 +12,8 @@ from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME
 
+pytestmark = pytest.mark.e2e
+
 FLOOR = {"metric": "click_30m_predicted", "max": 0.001, "action": "block"}
 """Nobody clicks as seldom: a bound that every release is outside of, whatever the chance of its data."""
 

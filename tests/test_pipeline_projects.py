@@ -27,7 +27,7 @@ from tasks.training import step as train
 from tasks.training.step import TrainResult
 from tests.feeds.small_feed import AS_OF, NAME, small_feed
 
-pytestmark = pytest.mark.xdist_group("small_feed")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("small_feed")]
 TASK = "click_1d"
 
 

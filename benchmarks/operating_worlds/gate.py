@@ -29,8 +29,10 @@ from tasks.replay.champion_comparison import comparisons
 from tasks.replay.compare import compare
 from tasks.replay.findings import Findings
 from tasks.replay.log import Slates
+from tasks.replay.orders import baseline_order
 from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
-from tasks.replay.slates import Scored, TestSlice
+from tasks.replay.scored import Scored
+from tasks.replay.slates import TestSlice
 
 _NO_RUN = Runs("", "", "", "")
 
@@ -83,7 +85,7 @@ class Gate:
     @cached_property
     def logged(self) -> Slates:
         """What a first release is compared with: the logged order, under the same rules."""
-        return self.test.baseline_order(self.scored(ranked(self.data, EQUAL, self.data.challenger)))
+        return baseline_order(self.test, self.scored(ranked(self.data, EQUAL, self.data.challenger)))
 
     def judge(self, candidate: Candidate, *, first: bool) -> Judged:
         """Judge a release against the champion, or as a first release against the logged order."""

@@ -62,6 +62,8 @@ def parse_file_to_write(text: str) -> Path:
     path = Path(text)
     try:
         path = path.resolve() if path.is_symlink() else path
+        if path.is_symlink():  # from Python 3.13 on resolving a loop raises nothing
+            raise BadParameter(f"'{text}' is a link in a loop. Name another place")
         if not path.name or (path.exists() and not path.is_file()):
             raise BadParameter(f"'{text}' is not a file. Name one that may be replaced, or a new one")
         _require_room(path)

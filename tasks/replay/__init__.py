@@ -6,7 +6,7 @@
       decided_block, entrants     one block decided by every entrant; ``block_file`` is how it travels
       decided_slice               the blocks joined in columns that grow
     logged_candidates, log      the candidate sets of the test days, and the slates made of them
-      slates                    what releases, policies and baselines put into the slots
+      slates, orders            what releases, policies and baselines put into the slots; ``scored`` holds it
         metrics, terms          sums by user: rates, exposure, what each term of the utility adds
           replay_policies       every policy on the same candidates, with intervals
             moves               who moves between two policies; ``policy_diff`` shows it

@@ -25,7 +25,8 @@ from tasks.release.loading import LoadedRelease
 from tasks.release.slate_rules import count_slate_rules
 from tasks.replay.log import Floats, Slates
 from tasks.replay.log_block import LogBlock, read_block
-from tasks.replay.slates import Scored, TestSlice
+from tasks.replay.scored import Scored
+from tasks.replay.slates import TestSlice
 
 Rows = npt.NDArray[np.intp]
 

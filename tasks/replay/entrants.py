@@ -10,7 +10,9 @@ from tasks.errors import DataError, unknown
 from tasks.release.view import load
 from tasks.replay.decided_block import Entrant, Entrants
 from tasks.replay.log import Slates
-from tasks.replay.slates import LOGGED, Scored, TestSlice
+from tasks.replay.orders import LOGGED, baseline_order
+from tasks.replay.scored import Scored
+from tasks.replay.slates import TestSlice
 from tasks.stores.registry import Registry
 from tasks.stores.releases import release_name, resolve_tested_release
 from tasks.stores.workspace import Workspace
@@ -87,4 +89,4 @@ def _order_slates(workspace: Workspace, test: TestSlice, ours: Scored, order: st
     known = [*(name for name in map(str, test.candidates.columns) if name not in outcomes), LOGGED]
     if order is not None and order not in known:
         raise DataError(unknown("baseline", order, [*release_aliases(workspace), *known]))
-    return test.baseline_order(ours, order)
+    return baseline_order(test, ours, order)

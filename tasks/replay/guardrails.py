@@ -147,7 +147,7 @@ def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str
 def rises_from_none(bound: Bound, measured: Measured) -> bool:
     """Whether what may rise by a share was not there at all and now is: more than any share of nothing.
 
-    Rates of outcomes are none of it: where none was seen, the next one may be chance.
+    Rates of outcomes are left out: where none was seen, the next one may be chance.
 
     Examples
     --------

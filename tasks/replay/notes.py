@@ -43,7 +43,7 @@ def other_slate(pinned: str, in_force: str, policies: Collection[str]) -> Iterat
     if policies and pinned != in_force:
         yield (
             f"slate.yaml is another than the release pins: {', '.join(policies)} fill slates by the one in "
-            "force, so their change against the release is of both files."
+            "force, so what sets them apart from the release is of both files."
         )
 
 

@@ -1,11 +1,11 @@
-"""The logged candidates of a test slice, and the slates that releases, policies and baselines make of it."""
+"""The logged candidates of a test slice, and the slates that releases and policies make of it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,12 @@ from tasks import columns as c
 from tasks.contracts import Contracts, UtilitySpec, canonical
 from tasks.contracts.chains import chain
 from tasks.contracts.metrics import parse_metric
-from tasks.errors import ContractError, DataError, unknown
-from tasks.evaluation.replay_evidence import ConstraintLeak
+from tasks.errors import ContractError, DataError
 from tasks.evaluation.segments import UNKNOWN, segment_values
-from tasks.ranking.candidates import CandidateSets, read_numbers
+from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
-from tasks.ranking.policy import UtilityPolicy, Weight
+from tasks.ranking.policy import UtilityPolicy
 from tasks.ranking.slate_policy import SlatePolicy
 from tasks.ranking.utility import compute_utilities
 from tasks.release.loading import LoadedRelease
@@ -32,6 +31,7 @@ from tasks.replay.log_block import NUMBERS, WORDS, LogReading
 from tasks.replay.logged_candidates import labelled_candidates
 from tasks.replay.mix import mix_columns
 from tasks.replay.read_log import candidate_log
+from tasks.replay.scored import Scored
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
@@ -39,52 +39,6 @@ from tasks.stores.workspace import Workspace
 from tasks.training import examination
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-
-LOGGED: Final = "logged"
-"""The baseline that is the logged order."""
-_ORDER: Final = "__order"
-"""The term by which an order is ranked; no task may be named so."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A release's slates, the scored candidates, the predictions behind them by column, and its policy.
-
-    ``leaks``: what the slates hold that a hard constraint of the policy keeps out.
-    """
-
-    slates: Slates
-    frame: pd.DataFrame
-    predictions: Mapping[str, Floats]
-    policy: UtilityPolicy
-    leaks: tuple[ConstraintLeak, ...] = ()
-
-    @property
-    def where_logged(self) -> "WhereLogged":
-        """Predictions by column, where the items stood if the release tells that apart."""
-        return WhereLogged(self.frame)
-
-
-@dataclass(frozen=True, eq=False)
-class WhereLogged(Mapping[str, Floats]):
-    """Columns of scored candidates, each [n]: at the logged position where there is such a figure."""
-
-    frame: pd.DataFrame
-
-    def __getitem__(self, column: str) -> Floats:
-        """Return a column; raises KeyError as a frame does."""
-        anywhere = self.frame[column].to_numpy(dtype=float)
-        shown = self.frame.get(c.at_position(column))
-        return anywhere if shown is None else np.where(shown.isna(), anywhere, shown)
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names."""
-        return map(str, self.frame.columns)
-
-    def __len__(self) -> int:
-        """Count the columns."""
-        return self.frame.shape[1]
 
 
 @dataclass(frozen=True)
@@ -175,7 +129,7 @@ class TestSlice:
 
     def slates_as_served(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:
         """Return the slates of a release, with what leaks into them; parameters as of `slates_of`."""
-        scored = release.score(self._drawn_anew, certificate=True)
+        scored = release.score(self.drawn_anew, certificate=True)
         policy = release_policy(self.workspace, release.manifest)
         predictions = _predictions(scored, release.manifest.tasks)
         slot = scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
@@ -205,12 +159,12 @@ class TestSlice:
         ContractError
             The slate policy in force decays, and a negative utility of this policy would rise by it.
         """
-        if self._slate.decay is not None and utility.offset is None:
+        if self.slate.decay is not None and utility.offset is None:
             raise ContractError(
                 f"{name} has no offset, and slate.yaml in force has a decay, by which a negative utility "
                 "would rise. Compare it with a slate.yaml without a decay"
             )
-        decided = decide(self._drawn_anew, scored.predictions, utility, self._slate, sets=self._sets)
+        decided = decide(self.drawn_anew, scored.predictions, utility, self.slate, sets=self._sets)
         slot = decided.slate_position.astype(np.int64)
         refuse_leaks(count_leaks(self.candidates, slot, utility), name=name)
         return Slates(
@@ -224,77 +178,19 @@ class TestSlice:
             rank=decided.rank.astype(np.int64),
         )
 
-    def baseline_order(self, scored: Scored, order: str | None = None) -> Slates:
-        """Return the slates of an order that is no release's: by default what stands in for a champion.
-
-        The logged order, or that of a column, is ranked through the floors, constraints and slate rules of
-        the release under test: a column by itself would put into its slots what no policy may.
-
-        Parameters
-        ----------
-        order : ``logged`` or a column of the candidates; by default ``gates.decision.first``.
-
-        Raises
-        ------
-        DataError
-            The candidates have no such column, it is not numeric, or no logged order is logged.
-        """
-        first = self.contracts.surface.gates.decision.first
-        declared = LOGGED if first == LOGGED else first.column
-        named_by = "the baseline" if order else "gates.decision.first"
-        order = order or declared
-        if order == LOGGED:
-            return self._logged_order(scored)
-        if order not in self.candidates:
-            known = map(str, self.candidates.columns)
-            raise DataError(unknown("column", order, known, where=f"the candidates ({named_by})"))
-        values = read_numbers(self.candidates, order, named_by)
-        everything = np.ones(len(values), dtype=bool)
-        return Slates(f"order of {order}", self._ranked_by(values, everything, scored, self._drawn_anew))
-
-    def _logged_order(self, scored: Scored) -> Slates:
-        if not self.log.positions_logged:
-            raise DataError(
-                "The log carries no position, so there is no logged order to compare with. "
-                "Name a column: gates.decision.first: {column: ...}"
-            )
-        shown = self.log.shown & np.isfinite(self.log.logged_position)
-        slot = self._ranked_by(-self.log.logged_position, shown, scored, self.candidates)
-        return Slates("logged order", slot, follows_log=True)
-
-    def _ranked_by(
-        self, values: Floats, rows: npt.NDArray[np.bool_], scored: Scored, candidates: pd.DataFrame
-    ) -> Integers:
-        """Return the slots that an order gets under the release's constraints and slate rules, shape (n,)."""
-        utility = rank_as(values[rows], like=scored.slates.utility, among=rows, requests=self.log.requests)
-        contexts = tuple(replace(one, weights={}, multipliers=()) for one in scored.policy.contexts)
-        order = replace(
-            scored.policy,
-            weights={_ORDER: Weight(1.0)},
-            contexts=contexts,
-            tiers=(),
-            offset=None,
-            multipliers=(),
-        )
-        predictions = {name: each[rows] for name, each in scored.predictions.items()}
-        predictions[c.expected_value(_ORDER)] = utility
-        decided = decide(candidates[rows], predictions, order, self._slate)
-        slot = np.zeros(len(rows), dtype=np.int64)
-        slot[rows] = decided.slate_position
-        return slot
-
     @cached_property
-    def _drawn_anew(self) -> pd.DataFrame:
+    def drawn_anew(self) -> pd.DataFrame:
         """The candidates as policies see them that do not depend on what the log drew."""
         return with_fresh_draws(self.candidates)
 
     @cached_property
     def _sets(self) -> CandidateSets:
         """The candidates by request, for every policy that decides on them."""
-        return CandidateSets.of(self._drawn_anew)
+        return CandidateSets.of(self.drawn_anew)
 
     @property
-    def _slate(self) -> SlatePolicy:
+    def slate(self) -> SlatePolicy:
+        """The surface's slate policy, as the kernel reads it."""
         return SlatePolicy.from_json(canonical(self.contracts.slate))
 
     def _worth(self, policy: UtilityPolicy) -> dict[str, Floats]:
@@ -317,36 +213,6 @@ class TestSlice:
     def _where_shown(self, scored: pd.DataFrame) -> dict[str, Floats]:
         named = {task: c.at_position(name) for task, name in self._columns().items()}
         return {t: scored[name].to_numpy(dtype=float) for t, name in named.items() if name in scored}
-
-
-def rank_as(
-    values: Floats, *, like: Floats | None, among: npt.NDArray[np.bool_], requests: Integers
-) -> Floats:
-    """Return utilities in the order of a column: its best row of a request gets the request's best utility.
-
-    So what a slate rule subtracts in utility units acts on the order as it does on the release's own.
-
-    Parameters
-    ----------
-    values : [m] of the marked rows, the greatest first; those that are NaN come last.
-    like : [n] utilities; without them, and where one is NaN, the request's order alone counts.
-    among : [n] the m marked rows.
-    requests : [n] codes.
-
-    Examples
-    --------
-    >>> rows, requests = np.ones(3, dtype=bool), np.zeros(3, dtype=int)
-    >>> rank_as(np.array([1.0, 9.0, 5.0]), like=np.array([0.3, 0.1, 0.2]), among=rows, requests=requests)
-    array([0.1, 0.3, 0.2])
-    """
-    request = requests[among]
-    utility = -values if like is None else like[among]
-    utility = np.where(np.isfinite(utility), utility, np.nanmin(utility, initial=0.0))
-    best = np.lexsort((-utility, request))
-    order = np.lexsort((np.where(np.isfinite(values), -values, np.inf), request))
-    ranked = np.empty(len(values))
-    ranked[order] = utility[best]
-    return ranked
 
 
 def log_reading(contracts: Contracts, curve: Examination | None) -> LogReading:

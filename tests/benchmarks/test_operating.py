@@ -15,6 +15,8 @@ from benchmarks.operating_worlds.trials import CHAMPION, FIRST, Change, Reason, 
 from benchmarks.operating_worlds.worlds import Size, World
 from tasks.contracts import load_surface
 
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("operating")]
+
 SETTINGS = (CHAMPION, FIRST)
 """A tiny world has too few clicks to estimate a curve from."""
 TINY = Size(

@@ -9,9 +9,10 @@ import pytest
 
 from tests.dags.conftest import Ended, Start, steps_of
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore"
-)  # a step would fail by what Airflow's libraries say of one another
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.filterwarnings("ignore"),  # a step would fail by what Airflow's libraries say of one another
+]
 
 
 def test_its_steps_are_the_end_of_a_retrain_with_the_champions_parts(bag: SimpleNamespace) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from tests.dags.conftest import Ended, Start
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore"
-)  # a step would fail by what Airflow's libraries say of one another
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.filterwarnings("ignore"),  # a step would fail by what Airflow's libraries say of one another
+]
 
 CLICK, HIDE = "click_30m", "hide_2d"
 NEEDED = 500

@@ -96,6 +96,7 @@ def test_the_surface_of_the_six_steps_is_accepted(elsewhere: Path) -> None:
     assert not checked.warnings
 
 
+@pytest.mark.e2e
 def test_the_six_steps_are_walked_to_the_end(run: Run) -> None:
     """Every command is run, and what the page says that it prints is what it prints."""
     compare, printed, shown = doctest.OutputChecker(), list[str](), 0

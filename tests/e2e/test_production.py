@@ -62,7 +62,7 @@ def local(verb: str, home: Path, *words: str) -> subprocess.CompletedProcess[str
         command,
         env=environment,
         cwd=REPOSITORY,
-        umask=0o022,  # a DAG that ran in this process may have left a stricter one
+        umask=0o022,  # a command that ran in this process keeps to itself what it writes
         capture_output=True,
         text=True,
         timeout=600,

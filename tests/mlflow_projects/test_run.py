@@ -16,7 +16,7 @@ from tasks.stores.workspace import Workspace, format_instant
 from tasks.training import step as train
 from tests.feeds.small_feed import AS_OF, small_feed
 
-pytestmark = pytest.mark.xdist_group("small_feed")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("small_feed")]
 Feed = tuple[Workspace, str]
 
 

@@ -33,6 +33,8 @@ from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
 from tests.stores.local_path import local
 from tests.stores.plain_evidence import read_plain
 
+pytestmark = pytest.mark.e2e
+
 DWELL, SATISFIED, CLICK, BUY, HIDE = (
     *("dwell_seconds_1d", "satisfied_2d", "click_30m", "purchase_2d", "hide_2d"),
 )

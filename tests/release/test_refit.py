@@ -29,6 +29,8 @@ from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
 from tests.stores.local_path import local
 from tests.stores.plain_evidence import read_plain
 
+pytestmark = pytest.mark.e2e
+
 CLICK, HIDE = mini.TWO
 BOUND = 0.5  # some hundred hides tell no less
 

@@ -52,7 +52,8 @@ from tests.feeds.small_feed import (
 )
 from tests.stores.plain_evidence import read_plain
 
-pytestmark = pytest.mark.xdist_group("refits")  # in one process, which makes the home once
+# in one process, which makes the home once
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("refits")]
 
 LATER = AS_OF + timedelta(days=4)
 OF_CLICKS = """

@@ -227,15 +227,6 @@ def test_a_time_that_no_calendar_has_is_refused_with_its_column(
         score_step.read_candidates(file)
 
 
-def test_whatever_pandas_wrote_beside_the_columns_each_of_them_is_read(
-    candidates: pd.DataFrame, tmp_path: Path
-) -> None:
-    file = tmp_path / "candidates.parquet"
-    candidates.set_index("request_id").to_parquet(file)
-    read = score_step.read_candidates(file)
-    assert read["request_id"].tolist() == candidates["request_id"].tolist()
-
-
 def test_an_unknown_release_is_named_with_those_that_are_there(
     first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

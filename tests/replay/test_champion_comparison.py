@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from tasks.evaluation.replay_evidence import ChampionComparison
-from tasks.replay import slates
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.log import Slates
+from tasks.replay.scored import Scored
+from tasks.replay.slates import TestSlice
 from tasks.stores.workspace import Workspace
 from tests.feeds.small_feed import NAME, TASKS, write_contracts
 from tests.replay.worlds import NO_POLICY
@@ -45,10 +46,10 @@ def _compared(
     outcomes = {task: labels.get(task, NOTHING) for task in workspace.contracts.tasks.tasks}
     frame = pd.DataFrame({**keys, **segments, **outcomes}).astype(dict.fromkeys(outcomes, float))
     both = (
-        slates.Scored(Slates("p", np.ones(4, dtype=int)), pd.DataFrame(side), {}, NO_POLICY)
+        Scored(Slates("p", np.ones(4, dtype=int)), pd.DataFrame(side), {}, NO_POLICY)
         for side in (ours, champion)
     )
-    found = comparisons(workspace.contracts, slates.TestSlice(workspace, frame, complete=True), *both)
+    found = comparisons(workspace.contracts, TestSlice(workspace, frame, complete=True), *both)
     return {one.task: one for one in found}
 
 

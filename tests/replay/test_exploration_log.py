@@ -15,6 +15,7 @@ from tasks.release.view import load
 from tasks.replay import slates as of_slice
 from tasks.replay.log import Slates
 from tasks.replay.log_block import LogReading
+from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.stores.workspace import Workspace
@@ -122,7 +123,7 @@ def test_a_policy_that_explores_by_the_same_salt_is_told_as_it_is(service: Serve
     test = of_slice.TestSlice(service.workspace, log.assign(**unlabelled), complete=True)
     scored = test.slates_of(release, "served this log")
     replayed = [scored.slates, test.slates_by(scored.policy, scored, "the same policy by itself")]
-    by_price = test.baseline_order(scored, "price")
+    by_price = baseline_order(test, scored, "price")
     for slates in (*replayed, by_price):
         measured = read(log).measure(Metric(MetricKind.RATE, "click"), slates, slates, ())[0]
         truth = log.loc[slates.slot > 0, "would_click"].mean()

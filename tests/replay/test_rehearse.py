@@ -9,26 +9,14 @@ import pytest
 
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.evaluation.verdicts import Outcome
-from tasks.release import view as release_view
-from tasks.replay import slates
 from tasks.replay.findings import Findings
+from tasks.replay.orders import baseline_order
 from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
-from tasks.stores import releases
+from tasks.replay.scored import Scored
+from tasks.replay.slates import TestSlice
 from tests.feeds import mini
-from tests.feeds.mini import Retrained
 
 LATENCY = {"metric": "latency_p99_ms", "max": 200}
-
-
-@pytest.fixture(scope="module")
-def tested_slice(second_retrain: Retrained) -> slates.TestSlice:
-    workspace = second_retrain.workspace
-    return slates.TestSlice.of(workspace, releases.release_manifest(workspace, 2))
-
-
-@pytest.fixture(scope="module")
-def scored(tested_slice: slates.TestSlice) -> slates.Scored:
-    return tested_slice.slates_of(release_view.load(tested_slice.workspace, 2), "release 2")
 
 
 def _changed(contracts: Contracts, **changes: object) -> Contracts:
@@ -36,16 +24,14 @@ def _changed(contracts: Contracts, **changes: object) -> Contracts:
     return replace(contracts, utility=UtilitySpec.model_validate(plain))
 
 
-def _found(test: slates.TestSlice, scored: slates.Scored, **changes: object) -> Findings:
+def _found(test: TestSlice, scored: Scored, **changes: object) -> Findings:
     rehearsal = Rehearsal(
-        _changed(test.contracts, **changes), test.log, scored.slates, test.baseline_order(scored)
+        _changed(test.contracts, **changes), test.log, scored.slates, baseline_order(test, scored)
     )
     return rehearse(rehearsal, {}, run="r")
 
 
-def test_the_primary_comes_first_and_names_its_baseline(
-    tested_slice: slates.TestSlice, scored: slates.Scored
-) -> None:
+def test_the_primary_comes_first_and_names_its_baseline(tested_slice: TestSlice, scored: Scored) -> None:
     found = _found(tested_slice, scored)
     primary, ratchet = found.verdicts[:2]
     assert (primary.subject, primary.holds) == ("observed_utility", True)
@@ -53,9 +39,7 @@ def test_the_primary_comes_first_and_names_its_baseline(
     assert (ratchet.outcome, ratchet.reason) == (Outcome.NO_RULE, "fewer than four promotions so far")
 
 
-def test_four_promotions_back_is_held_against_too(
-    tested_slice: slates.TestSlice, scored: slates.Scored
-) -> None:
+def test_four_promotions_back_is_held_against_too(tested_slice: TestSlice, scored: Scored) -> None:
     same = replace(scored.slates, name="release 1")
     rehearsal = Rehearsal(tested_slice.contracts, tested_slice.log, scored.slates, same, {RATCHET: same})
     ratchet = rehearse(rehearsal, {}, run="r").verdicts[1]
@@ -64,7 +48,7 @@ def test_four_promotions_back_is_held_against_too(
 
 
 def test_of_two_bounds_on_a_metric_the_one_against_an_anchor_says_so(
-    tested_slice: slates.TestSlice, scored: slates.Scored
+    tested_slice: TestSlice, scored: Scored
 ) -> None:
     plain = {"metric": "new_item_exposure", "relative_decrease_max": 0.1}
     rails = [
@@ -74,14 +58,14 @@ def test_of_two_bounds_on_a_metric_the_one_against_an_anchor_says_so(
     ]
     contracts = _changed(tested_slice.contracts, guardrails=rails)
     anchors = {"stable": replace(scored.slates, name="release 1")}
-    baseline = tested_slice.baseline_order(scored)
+    baseline = baseline_order(tested_slice, scored)
     found = rehearse(Rehearsal(contracts, tested_slice.log, scored.slates, baseline, anchors), {}, run="r")
     reasons = [v.reason for v in found.verdicts if v.subject == "new_item_exposure"]
     assert reasons == ["", "against release 1, the anchor 'stable'", ""]
 
 
 def test_a_metric_of_a_column_that_is_not_logged_is_missing_and_not_passed_over(
-    tested_slice: slates.TestSlice, scored: slates.Scored
+    tested_slice: TestSlice, scored: Scored
 ) -> None:
     rail = {"metric": "brand_entropy", "relative_decrease_max": 0.1}
     found = _found(tested_slice, scored, guardrails=[rail])
@@ -89,7 +73,7 @@ def test_a_metric_of_a_column_that_is_not_logged_is_missing_and_not_passed_over(
     assert [v.outcome for v in missing] == [Outcome.METRIC_MISSING]
 
 
-def test_a_column_that_is_no_segment_may_be_guarded(tested_slice: slates.TestSlice, tmp_path: Path) -> None:
+def test_a_column_that_is_no_segment_may_be_guarded(tested_slice: TestSlice, tmp_path: Path) -> None:
     """The entropy of a feature died in the simulation, after all training."""
 
     def guard(plain: dict[str, Any]) -> None:
@@ -97,12 +81,12 @@ def test_a_column_that_is_no_segment_may_be_guarded(tested_slice: slates.TestSli
 
     assert "device" not in tested_slice.log.segments
     workspace = mini.changed(tested_slice.workspace, tmp_path, utility=guard)
-    guarded = slates.TestSlice(workspace, tested_slice.candidates, complete=True)
+    guarded = TestSlice(workspace, tested_slice.candidates, complete=True)
     assert guarded.log.segments["device"].value_counts().sum() == len(tested_slice.candidates)
 
 
 def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
-    tested_slice: slates.TestSlice, scored: slates.Scored
+    tested_slice: TestSlice, scored: Scored
 ) -> None:
     rail = {"metric": "hide_2d_rate", "relative_increase_max": 0.1, "by": ["user_tenure"]}
     found = _found(tested_slice, scored, guardrails=[rail])
@@ -114,9 +98,7 @@ def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
     assert whole.outcome is not Outcome.CANNOT_TELL or whole.holds is not None
 
 
-def test_every_figure_has_an_interval_but_a_belief_has_none(
-    tested_slice: slates.TestSlice, scored: slates.Scored
-) -> None:
+def test_every_figure_has_an_interval_but_a_belief_has_none(tested_slice: TestSlice, scored: Scored) -> None:
     """What candidates vary by says nothing of how wrong the model is, so neither page nor verdict shows it."""
     found = _found(tested_slice, scored)
     whole = {m.metric: m.policy for m in found.measured if m.segment == "all" and m.policy is not None}
@@ -131,7 +113,7 @@ def test_every_figure_has_an_interval_but_a_belief_has_none(
 
 
 def test_what_is_always_shown_stands_for_the_whole_and_for_every_segment(
-    tested_slice: slates.TestSlice, scored: slates.Scored
+    tested_slice: TestSlice, scored: Scored
 ) -> None:
     found = _found(tested_slice, scored)
     shown = {(m.metric, m.segment.partition("=")[0]) for m in found.measured}
@@ -147,9 +129,7 @@ def test_what_is_always_shown_stands_for_the_whole_and_for_every_segment(
     assert ("new_item_exposure", "item_age") not in shown
 
 
-def test_who_stands_in_the_slots_is_a_share_of_the_looks(
-    tested_slice: slates.TestSlice, scored: slates.Scored
-) -> None:
+def test_who_stands_in_the_slots_is_a_share_of_the_looks(tested_slice: TestSlice, scored: Scored) -> None:
     found = _found(tested_slice, scored)
     log, slot = tested_slice.log, scored.slates.slot
     looks = np.where(slot > 0, log.examined_at(slot), 0.0)
@@ -159,6 +139,6 @@ def test_who_stands_in_the_slots_is_a_share_of_the_looks(
     assert measured.policy.value == pytest.approx(looks[sponsored].sum() / looks.sum())
 
 
-def test_latency_is_no_matter_of_a_batch_run(tested_slice: slates.TestSlice, scored: slates.Scored) -> None:
+def test_latency_is_no_matter_of_a_batch_run(tested_slice: TestSlice, scored: Scored) -> None:
     found = _found(tested_slice, scored, guardrails=[LATENCY])
     assert found.verdicts[-1].outcome is Outcome.CANNOT_TELL

@@ -18,9 +18,10 @@ from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.log_block import LogReading, read_block
 from tasks.replay.logged_candidates import candidate_blocks, labelled_candidates
 from tasks.replay.off_policy_check import check_off_policy
+from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import candidate_log, join_blocks
 from tasks.replay.rehearse import Rehearsal, rehearse
-from tasks.replay.slates import Scored
+from tasks.replay.scored import Scored
 from tasks.replay.stream import decide_slice
 from tasks.replay.terms import composition
 from tasks.stores import releases
@@ -119,12 +120,12 @@ def test_all_that_is_measured_and_judged_is_the_same(
 def test_a_logged_order_is_that_of_the_slice(
     second_retrain: Retrained, manifest: Manifest, whole: slices.TestSlice, entrants: Entrants
 ) -> None:
-    alone = replace(entrants, baseline=slices.TestSlice.baseline_order, anchors={}, others={})
+    alone = replace(entrants, baseline=baseline_order, anchors={}, others={})
     made = decide_slice(second_retrain.workspace, manifest, alone, rows=ROWS)
     scored = whole.slates_of(entrants.under_test.release, "ours", served_as=2)
     assert made.baseline.slates.follows_log
     assert made.baseline == Decided(made.baseline.slates, {})
-    np.testing.assert_array_equal(made.baseline.slates.slot, whole.baseline_order(scored).slot)
+    np.testing.assert_array_equal(made.baseline.slates.slot, baseline_order(whole, scored).slot)
 
 
 def test_a_block_of_which_nothing_was_shown_has_no_order_and_stops_nothing(
@@ -136,7 +137,7 @@ def test_a_block_of_which_nothing_was_shown_has_no_order_and_stops_nothing(
         """Refuse the first block, as if it held no position; then every one."""
         calls.append(len(block.candidates))
         block.__dict__["log"] = replace(block.log, positions_logged=len(calls) > 1)
-        return block.baseline_order(ours)
+        return baseline_order(block, ours)
 
     alone = replace(entrants, baseline=order, anchors={}, others={})
     made = decide_slice(second_retrain.workspace, manifest, alone, rows=ROWS)
@@ -146,7 +147,7 @@ def test_a_block_of_which_nothing_was_shown_has_no_order_and_stops_nothing(
 
     def never(block: slices.TestSlice, ours: Scored) -> Slates:
         block.__dict__["log"] = replace(block.log, positions_logged=False)
-        return block.baseline_order(ours)
+        return baseline_order(block, ours)
 
     with pytest.raises(DataError, match="The log carries no position"):
         decide_slice(second_retrain.workspace, manifest, replace(alone, baseline=never), rows=ROWS)

@@ -53,7 +53,7 @@ from tests.feeds.small_feed import AS_OF, CLICKS_AND_PURCHASES, FIRST, NAME, SUR
 from tests.stores.mlflow_home import new_home
 from tests.stores.plain_evidence import read_plain
 
-pytestmark = pytest.mark.xdist_group("same_day")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("same_day")]
 CLICK, BUY = "click_1d", "buy_2d"
 TURNS = FIRST + timedelta(days=13)
 FIRST_AS_OF = AS_OF - timedelta(days=13)

@@ -25,8 +25,10 @@ from tasks.contracts import UtilitySpec
 from tasks.errors import DataError
 from tasks.release.loading import LoadedRelease
 from tasks.replay.log import Slates
+from tasks.replay.orders import baseline_order
 from tasks.replay.replay_policies import Replay
-from tasks.replay.slates import Scored, TestSlice
+from tasks.replay.scored import Scored
+from tasks.replay.slates import TestSlice
 from tasks.replay.tuning.goal import GoalMeter, WeightGoal
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
 from tasks.replay.tuning.space import WeightSpace
@@ -66,7 +68,7 @@ class TuningHalf:
         """Score a half; an order is worth what the current weights say."""
         scored = test.slates_of(rivals.release, rivals.name)
         if rivals.champion is None:
-            baseline = test.baseline_order(scored, rivals.order)
+            baseline = baseline_order(test, scored, rivals.order)
             worth = test.slates_under(current, scored, "current weights").worth
             return cls(test, scored, replace(baseline, worth=worth))
         return cls(test, scored, test.slates_of(rivals.champion, rivals.champion_name).slates)

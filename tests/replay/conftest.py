@@ -1,0 +1,20 @@
+"""The test slice of the mini feed's second release, and what that release makes of it."""
+
+import pytest
+
+from tasks.release import view as release_view
+from tasks.replay.scored import Scored
+from tasks.replay.slates import TestSlice
+from tasks.stores import releases
+from tests.feeds.mini import Retrained
+
+
+@pytest.fixture(scope="session")
+def tested_slice(second_retrain: Retrained) -> TestSlice:
+    workspace = second_retrain.workspace
+    return TestSlice.of(workspace, releases.release_manifest(workspace, 2))
+
+
+@pytest.fixture(scope="session")
+def scored(tested_slice: TestSlice) -> Scored:
+    return tested_slice.slates_of(release_view.load(tested_slice.workspace, 2), "release 2")
