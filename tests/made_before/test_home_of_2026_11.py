@@ -24,7 +24,7 @@ import pytest
 from tasks.cli import main
 from tests.made_before.unpack import MadeBefore, unpack
 
-pytestmark = pytest.mark.xdist_group("made_before")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("made_before")]
 
 ARCHIVE = Path(__file__).with_name("home_of_2026_11.tar.gz")
 NAME, AS_OF, A_DAY_LATER = "feed", "2026-01-27T00:00:00Z", "2026-01-28T00:00:00Z"

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.replay import slates
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.log import Slates
 from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice
 from tasks.stores.workspace import Workspace
 from tests.feeds.small_feed import NAME, TASKS, write_contracts
 from tests.replay.worlds import NO_POLICY
@@ -49,7 +49,7 @@ def _compared(
         Scored(Slates("p", np.ones(4, dtype=int)), pd.DataFrame(side), {}, NO_POLICY)
         for side in (ours, champion)
     )
-    found = comparisons(workspace.contracts, TestSlice(workspace, frame, complete=True), *both)
+    found = comparisons(workspace.contracts, slates.TestSlice(workspace, frame, complete=True), *both)
     return {one.task: one for one in found}
 
 

@@ -11,14 +11,14 @@ import pytest
 from tasks.contracts import canonical
 from tasks.errors import DataError
 from tasks.ranking.policy import UtilityPolicy
+from tasks.replay import slates
 from tasks.replay.orders import baseline_order, rank_as
 from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice
 from tests.feeds import mini
 
 
 def test_the_logged_order_is_what_was_shown_without_what_no_policy_may_show(
-    tested_slice: TestSlice, scored: Scored
+    tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     logged = baseline_order(tested_slice, scored)
     position = tested_slice.candidates["position"].to_numpy(dtype=float, na_value=np.nan)
@@ -34,7 +34,7 @@ def test_the_logged_order_is_what_was_shown_without_what_no_policy_may_show(
 
 
 def test_a_column_stands_in_under_the_rules_of_the_release(
-    tested_slice: TestSlice, scored: Scored, tmp_path: Path
+    tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path
 ) -> None:
     popular = baseline_order(_with_first(tested_slice, tmp_path, "item_popularity"), scored)
     assert popular.name == "order of item_popularity"
@@ -53,7 +53,7 @@ def test_a_column_stands_in_under_the_rules_of_the_release(
 
 
 def test_a_column_stands_in_under_what_a_context_adds_and_without_its_multipliers(
-    tested_slice: TestSlice, scored: Scored
+    tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     unsafe = {"column": "source", "equals": "sponsored"}
     new = {
@@ -81,15 +81,15 @@ def test_an_order_takes_the_requests_utilities_from_the_best_down() -> None:
 
 
 def test_a_column_that_no_candidate_has_is_named(
-    tested_slice: TestSlice, scored: Scored, tmp_path: Path
+    tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=r"Unknown column 'item_populrity'.*Did you mean 'item_popularity'"):
         baseline_order(_with_first(tested_slice, tmp_path, "item_populrity"), scored)
 
 
-def _with_first(tested_slice: TestSlice, folder: Path, column: str) -> TestSlice:
+def _with_first(tested_slice: slates.TestSlice, folder: Path, column: str) -> slates.TestSlice:
     def first(plain: dict[str, Any]) -> None:
         plain["gates"]["decision"]["first"] = {"column": column}
 
     workspace = mini.changed(tested_slice.workspace, folder, surface=first)
-    return TestSlice(workspace, tested_slice.candidates, tested_slice.complete)
+    return slates.TestSlice(workspace, tested_slice.candidates, tested_slice.complete)

@@ -9,11 +9,11 @@ import pytest
 
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.evaluation.verdicts import Outcome
+from tasks.replay import slates
 from tasks.replay.findings import Findings
 from tasks.replay.orders import baseline_order
 from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
 from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice
 from tests.feeds import mini
 
 LATENCY = {"metric": "latency_p99_ms", "max": 200}
@@ -24,14 +24,16 @@ def _changed(contracts: Contracts, **changes: object) -> Contracts:
     return replace(contracts, utility=UtilitySpec.model_validate(plain))
 
 
-def _found(test: TestSlice, scored: Scored, **changes: object) -> Findings:
+def _found(test: slates.TestSlice, scored: Scored, **changes: object) -> Findings:
     rehearsal = Rehearsal(
         _changed(test.contracts, **changes), test.log, scored.slates, baseline_order(test, scored)
     )
     return rehearse(rehearsal, {}, run="r")
 
 
-def test_the_primary_comes_first_and_names_its_baseline(tested_slice: TestSlice, scored: Scored) -> None:
+def test_the_primary_comes_first_and_names_its_baseline(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
     found = _found(tested_slice, scored)
     primary, ratchet = found.verdicts[:2]
     assert (primary.subject, primary.holds) == ("observed_utility", True)
@@ -39,7 +41,7 @@ def test_the_primary_comes_first_and_names_its_baseline(tested_slice: TestSlice,
     assert (ratchet.outcome, ratchet.reason) == (Outcome.NO_RULE, "fewer than four promotions so far")
 
 
-def test_four_promotions_back_is_held_against_too(tested_slice: TestSlice, scored: Scored) -> None:
+def test_four_promotions_back_is_held_against_too(tested_slice: slates.TestSlice, scored: Scored) -> None:
     same = replace(scored.slates, name="release 1")
     rehearsal = Rehearsal(tested_slice.contracts, tested_slice.log, scored.slates, same, {RATCHET: same})
     ratchet = rehearse(rehearsal, {}, run="r").verdicts[1]
@@ -48,7 +50,7 @@ def test_four_promotions_back_is_held_against_too(tested_slice: TestSlice, score
 
 
 def test_of_two_bounds_on_a_metric_the_one_against_an_anchor_says_so(
-    tested_slice: TestSlice, scored: Scored
+    tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     plain = {"metric": "new_item_exposure", "relative_decrease_max": 0.1}
     rails = [
@@ -65,7 +67,7 @@ def test_of_two_bounds_on_a_metric_the_one_against_an_anchor_says_so(
 
 
 def test_a_metric_of_a_column_that_is_not_logged_is_missing_and_not_passed_over(
-    tested_slice: TestSlice, scored: Scored
+    tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     rail = {"metric": "brand_entropy", "relative_decrease_max": 0.1}
     found = _found(tested_slice, scored, guardrails=[rail])
@@ -73,7 +75,7 @@ def test_a_metric_of_a_column_that_is_not_logged_is_missing_and_not_passed_over(
     assert [v.outcome for v in missing] == [Outcome.METRIC_MISSING]
 
 
-def test_a_column_that_is_no_segment_may_be_guarded(tested_slice: TestSlice, tmp_path: Path) -> None:
+def test_a_column_that_is_no_segment_may_be_guarded(tested_slice: slates.TestSlice, tmp_path: Path) -> None:
     """The entropy of a feature died in the simulation, after all training."""
 
     def guard(plain: dict[str, Any]) -> None:
@@ -81,12 +83,12 @@ def test_a_column_that_is_no_segment_may_be_guarded(tested_slice: TestSlice, tmp
 
     assert "device" not in tested_slice.log.segments
     workspace = mini.changed(tested_slice.workspace, tmp_path, utility=guard)
-    guarded = TestSlice(workspace, tested_slice.candidates, complete=True)
+    guarded = slates.TestSlice(workspace, tested_slice.candidates, complete=True)
     assert guarded.log.segments["device"].value_counts().sum() == len(tested_slice.candidates)
 
 
 def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
-    tested_slice: TestSlice, scored: Scored
+    tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     rail = {"metric": "hide_2d_rate", "relative_increase_max": 0.1, "by": ["user_tenure"]}
     found = _found(tested_slice, scored, guardrails=[rail])
@@ -98,7 +100,9 @@ def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
     assert whole.outcome is not Outcome.CANNOT_TELL or whole.holds is not None
 
 
-def test_every_figure_has_an_interval_but_a_belief_has_none(tested_slice: TestSlice, scored: Scored) -> None:
+def test_every_figure_has_an_interval_but_a_belief_has_none(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
     """What candidates vary by says nothing of how wrong the model is, so neither page nor verdict shows it."""
     found = _found(tested_slice, scored)
     whole = {m.metric: m.policy for m in found.measured if m.segment == "all" and m.policy is not None}
@@ -113,7 +117,7 @@ def test_every_figure_has_an_interval_but_a_belief_has_none(tested_slice: TestSl
 
 
 def test_what_is_always_shown_stands_for_the_whole_and_for_every_segment(
-    tested_slice: TestSlice, scored: Scored
+    tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     found = _found(tested_slice, scored)
     shown = {(m.metric, m.segment.partition("=")[0]) for m in found.measured}
@@ -129,7 +133,9 @@ def test_what_is_always_shown_stands_for_the_whole_and_for_every_segment(
     assert ("new_item_exposure", "item_age") not in shown
 
 
-def test_who_stands_in_the_slots_is_a_share_of_the_looks(tested_slice: TestSlice, scored: Scored) -> None:
+def test_who_stands_in_the_slots_is_a_share_of_the_looks(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
     found = _found(tested_slice, scored)
     log, slot = tested_slice.log, scored.slates.slot
     looks = np.where(slot > 0, log.examined_at(slot), 0.0)
@@ -139,6 +145,6 @@ def test_who_stands_in_the_slots_is_a_share_of_the_looks(tested_slice: TestSlice
     assert measured.policy.value == pytest.approx(looks[sponsored].sum() / looks.sum())
 
 
-def test_latency_is_no_matter_of_a_batch_run(tested_slice: TestSlice, scored: Scored) -> None:
+def test_latency_is_no_matter_of_a_batch_run(tested_slice: slates.TestSlice, scored: Scored) -> None:
     found = _found(tested_slice, scored, guardrails=[LATENCY])
     assert found.verdicts[-1].outcome is Outcome.CANNOT_TELL

@@ -6,26 +6,28 @@ import numpy as np
 import pandas as pd
 
 from tasks.contracts import UtilitySpec
+from tasks.replay import slates
 from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice
 from tests.feeds.mini import LATER
 
 
-def test_it_holds_the_candidates_of_the_four_test_days(tested_slice: TestSlice) -> None:
+def test_it_holds_the_candidates_of_the_four_test_days(tested_slice: slates.TestSlice) -> None:
     days = tested_slice.candidates["shown_at"].dt.date
     assert days.nunique() == 4
     assert days.max() < LATER.date()
     assert tested_slice.complete
 
 
-def test_a_slate_holds_ten_candidates_in_ten_slots(tested_slice: TestSlice, scored: Scored) -> None:
+def test_a_slate_holds_ten_candidates_in_ten_slots(tested_slice: slates.TestSlice, scored: Scored) -> None:
     frame = pd.DataFrame({"request": tested_slice.log.requests, "slot": scored.slates.slot})
     slots = frame[frame["slot"] > 0].groupby("request")["slot"]
     assert (slots.agg("nunique") == slots.size()).all()
     assert slots.max().max() == 10
 
 
-def test_an_unsafe_item_is_in_no_slate_whatever_its_utility(tested_slice: TestSlice, scored: Scored) -> None:
+def test_an_unsafe_item_is_in_no_slate_whatever_its_utility(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
     """Nothing but clicks counts, and a click is worth a fortune: a hard constraint is no price (F5)."""
     policy = _policy(tested_slice, weights={"click_30m": 1e6})
     unsafe = tested_slice.candidates["policy_violation"].to_numpy(dtype=bool)
@@ -39,7 +41,7 @@ def test_an_unsafe_item_is_in_no_slate_whatever_its_utility(tested_slice: TestSl
 
 
 def test_what_may_not_be_known_to_be_permitted_is_in_no_slate(
-    tested_slice: TestSlice, scored: Scored
+    tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     permitted = tested_slice.candidates["permitted"]
     assert permitted.isna().any()
@@ -47,7 +49,7 @@ def test_what_may_not_be_known_to_be_permitted_is_in_no_slate(
 
 
 def test_the_releases_own_policy_makes_the_releases_own_slates(
-    tested_slice: TestSlice, scored: Scored
+    tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     again = tested_slice.slates_under(tested_slice.contracts.utility, scored, "the same")
     np.testing.assert_array_equal(again.slot, scored.slates.slot)
@@ -67,6 +69,6 @@ def test_the_joint_probability_of_a_return_is_below_that_of_its_purchase(scored:
     assert (predictions["return_5d"] < predictions["purchase_2d"]).all()
 
 
-def _policy(tested_slice: TestSlice, **changes: Any) -> UtilitySpec:
+def _policy(tested_slice: slates.TestSlice, **changes: Any) -> UtilitySpec:
     plain = tested_slice.contracts.utility.model_dump(mode="json") | {"relevance_floor": {}, "contexts": []}
     return UtilitySpec.model_validate(plain | changes)
