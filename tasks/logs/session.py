@@ -90,8 +90,8 @@ def _translated(memory: str) -> Iterator[None]:
     except duckdb.Error as error:
         if isinstance(error, duckdb.ProgrammingError) and not isinstance(error, duckdb.InvalidInputException):
             raise
-        said, _, _ = str(error).partition("\n\n")  # what follows is the statement
-        raise DataError(f"The log holds a value that cannot be read: {said}") from error
+        message, _, _ = str(error).partition("\n\n")  # what follows is the statement
+        raise DataError(f"The log holds a value that cannot be read: {message}") from error
 
 
 @contextmanager

@@ -133,12 +133,11 @@ def read_candidates(source: Path) -> pd.DataFrame:
         parquet_footer.read("candidates", [source])  # pyarrow ends the whole process at some spoilt footers
         table = pq.read_table(source)
         strange = _find_impossible_times(table)
-        frame = pd.DataFrame() if strange else to_frame(table)
+        if strange is None:
+            return to_frame(table)
     except Exception as error:  # what spoilt bytes raise has many names
         raise DataError(f"{source} is not a readable Parquet file of candidates: {error}") from error
-    if strange:
-        raise impossible_time(f"{source}: column '{strange}'")
-    return frame
+    raise impossible_time(f"{source}: column '{strange}'")
 
 
 def _find_impossible_times(table: pa.Table) -> str | None:

@@ -7,7 +7,7 @@
     slots  -> what a hard constraint keeps out   -> a block that nobody lifts
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 from tasks.contracts import UtilitySpec, canonical, digest
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import WORST_FIRST, Outcome, stops
+from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.entrants import EntrantVersions, release_aliases
@@ -133,16 +133,17 @@ def run(
     shown = ("release", "baseline", "report", "guardrails", "headline", "off_policy")
     return SimulateResult(
         run_id=run_id,
-        policies=[
-            _in_short(f"release {release}", evidence["measured"], evidence["guardrails"]),
-            *(
-                _in_short(name, rows, evidence["judged"].get(name, ()))
-                for name, rows in evidence["others"].items()
-            ),
-        ],
+        policies=list(_policies(evidence)),
         selection=count_luck(workspace, run_id, document.others),
         **{name: evidence[name] for name in shown},
     )
+
+
+def _policies(evidence: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the release's own policy, then the further ones."""
+    yield _in_short(f"release {evidence['release']}", evidence["measured"], evidence["guardrails"])
+    for name, rows in evidence["others"].items():
+        yield _in_short(name, rows, evidence["judged"].get(name, ()))
 
 
 def _in_short(
@@ -184,19 +185,7 @@ def _simulate(
     ours, theirs = test.policy, test.baseline.slates
     rehearsal = Rehearsal(workspace.contracts, test.log, ours.slates, theirs, test.anchors)
     found = rehearse(rehearsal, test.others, run=run.run_id)
-    size, where = len(test.log.requests), "the test days"
-    leaked = [
-        verdict
-        for name, leaks in test.leaks.items()
-        for verdict in judge_leaks(
-            leaks,
-            candidates=size,
-            where=where,
-            run=run.run_id,
-            beside="" if name == ours.slates.name else name,
-        )
-    ]
-    found = replace(found, verdicts=[*leaked, *found.verdicts])
+    found = replace(found, verdicts=[*_judge_leaks(test, run.run_id), *found.verdicts])
     checks = check_off_policy(rehearsal)
     notes = [
         *disagreements(checks),
@@ -232,6 +221,14 @@ def _simulate(
             off_policy=checks,
         )
     )
+
+
+def _judge_leaks(test: DecidedSlice, run: str) -> Iterator[Verdict]:
+    """Judge what the release under test lets through, and warn of what those beside it do."""
+    size, under_test = len(test.log.requests), test.policy.slates.name
+    for name, leaks in test.leaks.items():
+        beside = "" if name == under_test else name
+        yield from judge_leaks(leaks, candidates=size, where="the test days", run=run, beside=beside)
 
 
 def _decide(workspace: Workspace, manifest: Manifest, entrants: EntrantVersions) -> DecidedSlice:
