@@ -6,14 +6,14 @@ from rich.console import RenderableType, group
 from rich.table import Table
 from rich.text import Text
 
-from tasks.cli.text import Plain
+from tasks.cli.text import Plain, spoken
 
 
 @group()
 def write_report(plain: Plain) -> Iterator[RenderableType]:
     """Write the verdict and its reasons first, then every estimator."""
     bound = "" if plain["at_least"] is None else f", at least {plain['at_least']:g} asked for"
-    yield Text(f"{plain['verdict']}: {plain['estimator']} decides{bound}")
+    yield Text(f"{spoken(plain['verdict'])}: {plain['estimator']} decides{bound}")
     yield from (Text(f"  {reason}") for reason in plain["reasons"])
     yield _estimates(plain)
     yield Text(
@@ -33,7 +33,7 @@ def write_gradient(plain: Plain) -> Iterator[RenderableType]:
     for name, one in plain["gradients"].items():
         tenth = [None if one[key] is None else one[key] / 10 for key in ("value", "low", "high")]
         size = f"{one['size']:.3g}"
-        table.add_row(name, _figure(tenth[0]), _interval(tenth[1], tenth[2]), size, one["direction"])
+        table.add_row(name, _figure(tenth[0]), _interval(tenth[1], tenth[2]), size, spoken(one["direction"]))
     yield table
     unknown = f"; {plain['left_out']:,} rows without an observed label" if plain["left_out"] else ""
     yield Text(

@@ -21,6 +21,10 @@ WIDTH: Final = 100
 """Columns of text that does not go to a terminal, and at most on one."""
 
 
+_HARMLESS: Final = "\n\t\N{FIRST STRONG ISOLATE}\N{POP DIRECTIONAL ISOLATE}"
+"""Isolates keep a name that is read from right to left from turning the figures beside it."""
+
+
 def as_plain(result: Any) -> Any:
     """Return a result as the plain data of its JSON document."""
     if hasattr(result, "to_json"):
@@ -64,7 +68,7 @@ def as_printable(plain: Any) -> Any:
 
 
 def _is_harmless(sign: str) -> bool:
-    return sign.isprintable() or sign in "\n\t" or unicodedata.category(sign) == "Zs"
+    return sign.isprintable() or sign in _HARMLESS or unicodedata.category(sign) == "Zs"
 
 
 class PrintableFormatter(logging.Formatter):

@@ -7,7 +7,7 @@ from rich.console import RenderableType, group
 from rich.table import Table
 from rich.text import Text
 
-from tasks.cli.text import Plain, unbroken
+from tasks.cli.text import Plain, figure, spoken, unbroken
 
 _STYLES: Final = {"pass": "green", "block": "red", "metric_missing": "red"}
 
@@ -78,7 +78,7 @@ def _verdicts(verdicts: list[Plain]) -> Table:
     table.add_column("allowed", justify="right")
     for one in sorted(verdicts, key=lambda one: not _is_harm(one)):
         written = change if one["relative"] else level
-        outcome = Text(one["outcome"], style=_STYLES.get(one["outcome"], "yellow"))
+        outcome = Text(spoken(one["outcome"]), style=_STYLES.get(one["outcome"], "yellow"))
         table.add_row(outcome, one["subject"], one["segment"], written(one["observed"]), one["threshold"])
     return table
 
@@ -108,7 +108,7 @@ def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
         table.add_column(name, justify="right")
     for one in checks:
         written = level if one["bound"] == "level" else change
-        says = Text(one["verdict"], style="red" if one["verdict"] == "disagrees" else "")
+        says = Text(spoken(one["verdict"]), style="red" if one["verdict"] == "disagrees" else "")
         rows = "-" if one["ess"] is None else f"{one['ess']:,.0f}"
         table.add_row(says, one["metric"], written(one["replayed"]), written(one["off_policy"]), rows)
     yield table
@@ -169,4 +169,4 @@ def _interval(estimate: Plain | None, pattern: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else figure(value)

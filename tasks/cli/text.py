@@ -33,10 +33,30 @@ def _entry(name: str, value: Any, indent: str) -> str:
 
 
 def _value(value: Any) -> str:
-    """Write a value; of a figure four digits, since JSON has all of them."""
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:,.0f}" if abs(value) >= 9999.5 else f"{value:.4g}"
+    """Write a value; of a figure three digits, since JSON has all of them."""
+    return figure(value) if isinstance(value, float) else str(value)
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """Write a figure with so many significant digits, from 1,000 on without decimals.
+
+    Examples
+    --------
+    >>> figure(0.71234), figure(1.0), figure(1234.5), figure(0.71234, digits=4)
+    ('0.712', '1', '1,234', '0.7123')
+    """
+    return f"{value:,.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}"
+
+
+def spoken(code: str) -> str:
+    """Say a code of a document in words.
+
+    Examples
+    --------
+    >>> spoken("cannot_tell")
+    'cannot tell'
+    """
+    return code.replace("_", " ")
 
 
 def write_sql(plain: Plain) -> str:
@@ -116,7 +136,7 @@ def write_validation(plain: Plain) -> Iterator[RenderableType]:
 def write_verdict(plain: Plain) -> Group:
     """Write the verdict on a release, its reasons, and how many gates had which outcome."""
     verdict, outcomes = plain["verdict"], Counter(gate["outcome"] for gate in plain["gates"])
-    counts = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.most_common())
+    counts = ", ".join(f"{n} {spoken(outcome)}" for outcome, n in outcomes.most_common())
     return Group(
         Text.assemble(f"release {plain['release']}: ", (verdict, "green" if verdict == "promote" else "red")),
         *_reasons(plain),
@@ -205,7 +225,7 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
     for task, figures in plain["metrics"].items():
         for name, pair in figures.items():
             if pair[0] != pair[1]:
-                table.add_row(task, name, *(_number(value) for value in pair))
+                table.add_row(task, spoken(name), *_numbers(*pair))
     yield table
 
 
@@ -299,4 +319,12 @@ def _hint(line: str, style: str = "") -> Padding:
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else figure(value)
+
+
+def _numbers(before: float | None, after: float | None) -> tuple[str, str]:
+    """Write two figures that differ with as many digits as tell them apart, three at least."""
+    if before is None or after is None or isinstance(before, int):
+        return _number(before), _number(after)
+    pairs = ((figure(before, digits), figure(after, digits)) for digits in range(3, 17))
+    return next((pair for pair in pairs if pair[0] != pair[1]), (repr(before), repr(after)))

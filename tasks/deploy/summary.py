@@ -75,7 +75,7 @@ def _gates(gates: Sequence[Plain]) -> list[str]:
     for gate in gates:
         by_gate[gate["gate"]][gate["outcome"]] += 1
     rows = [
-        (name, ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common()))
+        (name, ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in counts.most_common()))
         for name, counts in by_gate.items()
     ]
     return ["", "Gates:", *_table(rows)]

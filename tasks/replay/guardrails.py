@@ -13,7 +13,7 @@ else enough equal segments would block an equal candidate.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from tasks.evaluation.verdicts import (
     beyond_p_value,
     judge,
 )
+from tasks.reports.numbers import format_change
 
 _ONE_SIDED: Final = 0.025
 """Chance of an interval of 95 % to lie wholly beyond a bound that holds."""
@@ -96,6 +97,17 @@ def _p_value(verdict: Verdict) -> float:
     return beyond_p_value(verdict.observed, verdict.allowed)
 
 
+def _bound_words(direction: Literal["rise", "fall"], share: float) -> str:
+    """Say a bound on a change.
+
+    Examples
+    --------
+    >>> _bound_words("rise", 0.15), _bound_words("rise", 2.0), _bound_words("fall", 0.0)
+    ('rise of 15.0%', 'rise of 200%', 'no fall')
+    """
+    return f"{direction} of {format_change(share).removeprefix('+')}" if share else f"no {direction}"
+
+
 def _is_segment_with_interval(verdict: Verdict) -> bool:
     return verdict.segment != ALL and verdict.observed is not None and verdict.observed.known
 
@@ -107,11 +119,12 @@ def bounds_of(guardrail: Bounded, measured: Measured) -> Iterator[Bound]:
     if guardrail.min is not None:
         yield Bound(f">= {guardrail.min:g}", measured.policy, Bounds(low=guardrail.min), relative=False)
     if (rise := guardrail.relative_increase_max) is not None:
-        yield Bound(f"rise of {rise:.1%}", measured.relative, Bounds(high=rise), relative=True)
+        yield Bound(_bound_words("rise", rise), measured.relative, Bounds(high=rise), relative=True)
     if (least := guardrail.relative_increase_min) is not None:
-        yield Bound(f"rise of {least:.1%} or more", measured.relative, Bounds(low=least), relative=True)
+        words = f"rise of {format_change(least).removeprefix('+')} or more"
+        yield Bound(words, measured.relative, Bounds(low=least), relative=True)
     if (drop := guardrail.relative_decrease_max) is not None:
-        yield Bound(f"fall of {drop:.1%}", measured.relative, Bounds(low=-drop), relative=True)
+        yield Bound(_bound_words("fall", drop), measured.relative, Bounds(low=-drop), relative=True)
 
 
 def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:

@@ -77,7 +77,7 @@ def check_base_rates(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float
     broken, observed = [], []
     for task, (low, high) in bounds.items():
         of, total = (sum(getattr(one, n) for one in counts if one.subject == task) for n in ("of", "total"))
-        rate = f"{task}: {total / of:.6g}" if of else f"{task}: no observed label"
+        rate = f"{task}: {_format_rate(total / of, low, high)}" if of else f"{task}: no observed label"
         if not of or not low <= total / of <= high:
             broken.append((task, f"{rate}, allowed {low:g} to {high:g}"))
         observed.append(rate)
@@ -152,6 +152,20 @@ def _first_days(counts: Iterable[Measurement]) -> dict[str, date]:
     return first
 
 
+def _format_rate(rate: float, low: float, high: float) -> str:
+    """Write a rate with three digits, or as many as it takes to see on which side of its bounds it lies.
+
+    Examples
+    --------
+    >>> _format_rate(0.101346, 0.01, 0.2), _format_rate(0.0099998, 0.01, 0.2)
+    ('0.101', '0.0099998')
+    """
+    within = (rate < low, rate > high)
+    written = (f"{rate:.{digits}g}" for digits in range(3, 18))
+    return next((text for text in written if (float(text) < low, float(text) > high) == within), repr(rate))
+
+
 def _format_length(time: timedelta) -> str:
     days, hours = time / timedelta(days=1), time / timedelta(hours=1)
-    return f"{days:.1f} days" if days >= 2 else f"{hours:.1f} hours"
+    number, unit = (days, "days") if days >= 2 else (hours, "hours")
+    return f"{number:.1f} {unit}" if number < 99.95 else f"{number:,.0f} {unit}"

@@ -61,7 +61,7 @@ def compare_distributions(frame: pd.DataFrame, comparison: Comparison, *, least:
         own, usual = t.usual_divergences(counts, trailing=comparison.trailing, false_alarm_rate=rate)
         odd = [n for n in range(max(0, len(days) - newest), len(days)) if own[n] >= usual[n] + least]
         broken += [
-            (name, f"{name} {days[n]}: {own[n]:.3f} bits away, usual up to {usual[n]:.3f}") for n in odd
+            (name, f"{name} {days[n]}: {own[n]:.3g} bits away, usual up to {usual[n]:.3g}") for n in odd
         ]
         values, low, high = t.none_for_nan(own), [0.0] * len(days), t.none_for_nan(usual)
         lines.append(Line(name, days, values, low, high, share=False, odd=[days[n] for n in odd]))

@@ -40,7 +40,7 @@ def test_a_bound_that_is_not_shown_to_hold_ends_with_1(
 ) -> None:
     assert main([*words, "--at-least", bound]) == code
     printed = capsys.readouterr().out
-    assert printed.startswith(f"{verdict}: dr decides, at least {bound} asked for")
+    assert printed.startswith(f"{verdict.replace('_', ' ')}: dr decides, at least {bound} asked for")
     assert "1,000 rows of 1,000 requests; intervals resample users" in printed
 
 

@@ -104,3 +104,8 @@ def test_a_terminal_gets_colours_and_its_own_width(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b[31mred" in as_text(Group(Text("red", style="red")))
     assert max(map(len, as_text(Group("word " * 40)).splitlines())) <= 40
+
+
+def test_a_name_that_is_read_from_right_to_left_keeps_its_isolates() -> None:
+    assert as_printable("at \u2068\u05e7\u2069 +5%") == "at \u2068\u05e7\u2069 +5%"
+    assert as_printable("\u2067\u2066") == "\\u2067\\u2066", "which say themselves how they are read"

@@ -67,7 +67,7 @@ def test_a_further_policy_is_written_with_its_verdicts_and_metrics_beside_the_sa
     assert "bold.yaml gains +5.0%, without that luck +3.1%" in written
     assert "bold.yaml against champion 2: block" in written
     assert "block hide_rate all +50.0% [+25.0%, +75.0%] rise of 5.0%" in written
-    assert "click_rate 0.5000 0.4000 +25.0%" in written
+    assert "click_rate 0.5 0.4 +25.0%" in written
     assert "coverage - - -" in written
 
 
@@ -86,7 +86,7 @@ def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_cannot_
     written = as_text(simulation_text.write_simulation({**plain, "policies": [], "off_policy": checks}))
     assert "judges nothing" in written
     assert "disagrees hide_rate 0.5 [0.25, 0.75] 0.5 [?] 1,234" in " ".join(written.split())
-    assert "cannot_tell buy_rate +50.0% [+25.0%, +75.0%] +50.0% [?] -" in " ".join(written.split())
+    assert "cannot tell buy_rate +50.0% [+25.0%, +75.0%] +50.0% [?] -" in " ".join(written.split())
     assert "  buy_rate, like_rate: 3 outcomes\n" in written
 
 

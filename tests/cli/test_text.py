@@ -116,13 +116,13 @@ def test_a_verdict_has_its_reasons_and_a_path_that_can_be_copied_whole() -> None
     assert lines[0] == "release 1: hold"
     assert lines[1].startswith("  - word word")
     assert lines[2].startswith("    word")
-    assert lines[-2:] == ["gates: 2 pass, 1 cannot_tell", f"dossier: {path}"]
+    assert lines[-2:] == ["gates: 2 pass, 1 cannot tell", f"dossier: {path}"]
     assert max(map(len, lines[:-1])) <= WIDTH
 
 
-def test_figures_of_plain_data_have_four_digits() -> None:
+def test_figures_of_plain_data_have_three_digits() -> None:
     assert text.write_lines({"share": 0.9125000000000006, "rows": 12345.6, "n": 123456}) == (
-        "share: 0.9125\nrows: 12,346\nn: 123456"
+        "share: 0.913\nrows: 12,346\nn: 123456"
     )
 
 
@@ -140,7 +140,7 @@ def test_a_release_has_its_figures_and_pins() -> None:
     lines = as_text(text.write_release(RELEASE)).splitlines()
     assert lines[0] == "version: 3"
     (row,) = [line for line in lines if line.startswith("click_30m")]
-    assert row.split() == ["click_30m", "0.7123", "-", "0.9000", "1.0000", "12,345", "67"]
+    assert row.split() == ["click_30m", "0.712", "-", "0.9", "1", "12,345", "67"]
     assert lines[-2].split() == ["feed.click_30m.model", "7"]
     assert max(map(len, lines)) <= WIDTH
 
@@ -196,15 +196,20 @@ def test_releases_are_compared_side_by_side() -> None:
         "to": {**side, "version": 4, "verdict": None, "reasons": []},
         "contracts": ["utility"],
         "parts": {"feed.click": [1, 2]},
-        "metrics": {"click": {"auc": [0.7, 0.71], "rows": [10, 10]}},
+        "metrics": {
+            "click": {"auc": [0.7, 0.71], "auc_by_request": [0.70012, 0.70024], "rows": [10, 10]},
+            "buy": {"auc": [None, 0.6], "rows": [9, 10]},
+        },
     }
     written = as_text(text.write_release_diff(plain))
     assert "from: release 3 as of 2026-01-01, hold" in written
     assert "- few" in written
     assert "to: release 4 as of 2026-01-01, not judged" in written
     assert "feed.click 1 -> 2" in written
-    assert "0.7000" in written
-    assert "rows" not in written
+    rows = [line.split() for line in written.splitlines()[-4:]]
+    assert rows[0] == ["click", "auc", "0.7", "0.71"]
+    assert rows[1] == ["click", "auc", "by", "request", "0.7001", "0.7002"], "as many digits as differ"
+    assert rows[2:] == [["buy", "auc", "-", "0.6"], ["buy", "rows", "9", "10"]]
 
 
 def test_why_a_release_is_held_and_where_its_dossier_lies_is_written() -> None:

@@ -83,3 +83,26 @@ def test_a_harmed_segment_is_the_first_reason() -> None:
     assert isinstance(decision, Hold)
     assert [reason.partition(" at ")[2] for reason in decision.reasons] == ["tenure=new", ""]
     assert decision.warnings[0] == "decision warn: hide_rate at tenure=old"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (Outcome.CANNOT_TELL, "cannot tell"),
+        (Outcome.METRIC_MISSING, "metric missing"),
+        (Outcome.PASS, "pass"),
+    ],
+)
+def test_people_read_words_and_documents_hold_codes(outcome: Outcome, words: str) -> None:
+    verdict = Verdict("decision", "hide_rate", "all", outcome, "", None)
+    assert explain_verdict(verdict) == f"decision {words}: hide_rate"
+    assert verdict.to_json()["outcome"] == outcome.value
+
+
+def test_a_segment_that_is_read_from_right_to_left_moves_no_figure() -> None:
+    hebrew = "\u05e0\u05e2\u05dc"
+    seen = Estimate(0.3, 0.2, 0.4, 90)
+    told = Verdict("decision", "hide_rate", f"kind={hebrew}", Outcome.BLOCK, "", seen, relative=True)
+    assert explain_verdict(told) == (
+        f"decision block: \u2068hide_rate at kind={hebrew}\u2069 +30.0% [+20.0%, +40.0%]"
+    )

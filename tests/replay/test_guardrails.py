@@ -159,3 +159,19 @@ def test_a_verdict_on_a_pool_names_what_it_pools() -> None:
     many = replace(pool, pooled=tuple("abcdefghijk"))
     (verdict,) = judge_guardrail(rail, [many], run="r")
     assert verdict.reason == "pools 11 thin values: a, b, c, d, e, f, g, h and 3 more"
+
+
+@pytest.mark.parametrize(
+    ("bound", "threshold"),
+    [
+        ({"relative_increase_max": 2.0}, "rise of 200%"),
+        ({"relative_increase_max": 0.0}, "no rise"),
+        ({"relative_decrease_max": 0.0}, "no fall"),
+        ({"relative_increase_min": 0.025}, "rise of 2.5% or more"),
+    ],
+)
+def test_a_bound_on_a_change_is_said_with_three_digits_at_most(
+    bound: dict[str, float], threshold: str
+) -> None:
+    rail = Guardrail.model_validate({"metric": "hide_rate", **bound})
+    assert judge_guardrail(rail, [RATE], run="r")[0].threshold == threshold

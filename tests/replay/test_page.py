@@ -133,3 +133,9 @@ def test_off_policy_estimates_stand_beside_the_replay_where_there_are_some() -> 
     for figure in ("+5.0% [+1.0%", "+20.0% [+10.0%", "+15.0% [+5.0%", "1,234", "12.5", "place_dr"):
         assert figure in section
     assert "cannot tell: no &lt;u&gt; places" in section
+
+
+def test_a_segment_that_is_read_from_right_to_left_moves_no_figure() -> None:
+    hebrew = "\u05e0\u05e2\u05dc"
+    worth = replace(RATE, segment=f"kind={hebrew}", kind=MetricKind.OBSERVED_UTILITY)
+    assert f"<summary>\u2068kind={hebrew}\u2069: observed utility +" in page(worth)

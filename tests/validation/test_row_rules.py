@@ -95,3 +95,15 @@ def test_an_event_that_another_surface_declares_is_neither_new_nor_strange() -> 
 def test_an_event_of_the_contract_that_never_occurs_is_found() -> None:
     frame = frame_of([Measurement("rows", "click", day=DAY, rows=9)])
     assert sentences(row_rules.check_contracted_events(frame, events=["click", "hide"])) == ["hide: no event"]
+
+
+def test_a_base_rate_has_three_digits_or_as_many_as_show_that_it_is_out_of_bounds() -> None:
+    rates = [
+        Measurement("positives", name, of=10_000_000, total=total)
+        for name, total in (("buy", 1_013_462.0), ("hide", 99_998.0))
+    ]
+    bounds = {"buy": [0.01, 0.2], "hide": [0.01, 0.2]}
+    judgement = row_rules.check_base_rates(frame_of(rates), bounds=bounds)
+    assert judgement.broken == [("hide", "hide: 0.0099998, allowed 0.01 to 0.2")]
+    within = row_rules.check_base_rates(frame_of(rates[:1]), bounds={"buy": [0.01, 0.2]})
+    assert within.observed == "buy: 0.101"

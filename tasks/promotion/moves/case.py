@@ -9,12 +9,13 @@
 What a reviewer reads comes from the stores alone: Airflow's users can write what its steps hand on.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.evaluation.evidence import GateEvidence
+from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import pinned_utility
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.answers import answers_of
@@ -31,7 +32,8 @@ from tasks.promotion.moves.rules import (
 )
 from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
-from tasks.promotion.pages.words import vocabulary
+from tasks.promotion.pages.reasons import say_reasons
+from tasks.promotion.pages.words import Vocabulary, vocabulary
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit
 from tasks.stores.manifest import Manifest
@@ -122,7 +124,9 @@ def show(
         loosened=dossier.loosened,
         terms=terms,
     )
-    first = _first_screen(workspace, dossier, manifest, old, champion)
+    words = vocabulary(workspace.contracts, champion=champion)
+    case = _in_words(case, dossier.verdicts, words)
+    first = _first_screen(workspace, case, dossier, (manifest, old), words)
     return write_case(case, dossier.gates, first, why=why, support=support, links=links)
 
 
@@ -145,17 +149,29 @@ def _gate_run(workspace: Workspace, release: int) -> str:
     return run
 
 
+def _in_words(case: Case, verdicts: Sequence[Verdict], words: Vocabulary) -> Case:
+    """Say warnings, and what an override lifts, as sentences with the names of what was judged."""
+
+    def said(lines: Sequence[str]) -> tuple[str, ...]:
+        return tuple(reason.line for reason in say_reasons(lines, verdicts, words))
+
+    override = case.terms.override
+    if override is not None:
+        override = replace(override, verdicts=said(override.verdicts))
+    return replace(case, warnings=said(case.warnings), terms=replace(case.terms, override=override))
+
+
 def _first_screen(
     workspace: Workspace,
+    case: Case,
     dossier: GateEvidence,
-    manifest: Manifest,
-    old: Manifest | None,
-    champion: int | None,
+    manifests: tuple[Manifest, Manifest | None],
+    words: Vocabulary,
 ) -> FirstScreen:
     """Make the first screen of the dossier from what the stores hold, not from what was written of it."""
+    manifest, old = manifests
     weighing = Weighing(
         pinned_utility(workspace, manifest), None if old is None else pinned_utility(workspace, old)
     )
-    words = vocabulary(workspace.contracts, champion=champion)
-    subject = Subject(workspace.surface, dossier.release, champion, dossier.verdict)
+    subject = Subject(workspace.surface, case.release, case.champion, dossier.verdict)
     return first_screen(subject, dossier.gates, list_changes(manifest, old, weighing), words)

@@ -54,7 +54,7 @@ def write_case(
 
 def _verdict(case: Case, verdicts: Sequence[Verdict]) -> str:
     counts = Counter(verdict.outcome for verdict in verdicts)
-    counted = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+    counted = ", ".join(f"{counts[outcome]} {outcome.words}" for outcome in Outcome if counts[outcome])
     beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
     return f"The gates say **{case.verdict}** {beside}: {counted}."
 
@@ -86,13 +86,21 @@ def _changed(case: Case, first: FirstScreen) -> Iterator[str]:
 
 def _rails(first: FirstScreen) -> Iterator[str]:
     """Show the guardrails of the whole, the worst first."""
-    rows = [[rail.metric, rail.observed, rail.allowed, rail.outcome] for rail in first.rails[:_RAILS]]
+    rows = [
+        [
+            f"{rail.metric}: {rail.meaning}" if rail.meaning else rail.metric,
+            rail.observed or "not measured",
+            rail.allowed,
+            Outcome(rail.outcome).words,
+        ]
+        for rail in first.rails[:_RAILS]
+    ]
     return markdown_table(["guardrail", "observed", "allowed", "verdict"], rows) if rows else iter(())
 
 
 def _harmed(first: FirstScreen) -> Iterator[str]:
     if not first.harmed:
-        yield "No segment is shown to be harmed."
+        yield first.unharmed
     for line in first.harmed[:_HARMED]:
         yield f"- Harmed: {plain_markdown(line)}"
     more = len(first.harmed) + first.more_harmed - _HARMED

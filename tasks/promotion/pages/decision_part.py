@@ -11,6 +11,9 @@ from tasks.contracts.metrics import MetricKind
 from tasks.errors import ContractError
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
+from tasks.promotion.pages.metric_words import say_metric, write_interval
+from tasks.promotion.pages.words import Vocabulary
+from tasks.reports.numbers import format_estimate, isolate
 
 _MOST_MOVERS: Final = 10
 _EXPOSURE: Final = frozenset({MetricKind.SHARE, MetricKind.NEW_ITEM_EXPOSURE, MetricKind.LONG_TAIL_EXPOSURE})
@@ -24,6 +27,17 @@ class Worths:
     version: int
     unit: str
     policies: tuple[EffectivePolicy, ...]
+
+
+@dataclass(frozen=True)
+class Mover:
+    """A share of looks that changes: its metric, its meaning and its figures, as texts."""
+
+    metric: str
+    meaning: str
+    before: str
+    now: str
+    change: str
 
 
 def count_worths(utility: UtilitySpec, slate: SlateSpec) -> Worths | None:
@@ -40,6 +54,17 @@ def list_movers(measured: Sequence[Measured]) -> list[Measured]:
     """Return the shares of looks that change most, the greatest change first."""
     shares = [one for one in measured if one.kind in _EXPOSURE and one.segment == ALL and _moved(one) > 0]
     return sorted(shares, key=_moved, reverse=True)[:_MOST_MOVERS]
+
+
+def say_mover(one: Measured, words: Vocabulary) -> Mover:
+    """Say a share of looks in words, before and now."""
+    metric = words.metric(one.metric)
+    before, now = (
+        "" if seen is None or math.isnan(seen.value) else write_interval(metric, seen, words)
+        for seen in (one.baseline, one.policy)
+    )
+    meaning = "" if metric is None else isolate(say_metric(metric, one.metric, words))
+    return Mover(one.metric, meaning, before, now, format_estimate(one.relative, relative=True))
 
 
 def _moved(one: Measured) -> float:

@@ -24,12 +24,13 @@ from tasks.promotion.pages.calibration import (
     utility_sensitivity,
 )
 from tasks.promotion.pages.changes import Change
-from tasks.promotion.pages.decision_part import Worths
+from tasks.promotion.pages.decision_part import Worths, say_mover
 from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
 from tasks.promotion.pages.heat_map import draw_heat_map
 from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs
 from tasks.promotion.pages.proxy_figures import draw_proxy
 from tasks.promotion.pages.rails import BASELINE_AT, BOUND_AT
+from tasks.promotion.pages.reasons import Reason, say_reasons
 from tasks.promotion.pages.task_rows import SIZE, list_tasks
 from tasks.promotion.pages.verdict_table import tabulate_verdicts
 from tasks.promotion.pages.words import Vocabulary
@@ -171,13 +172,13 @@ class Dossier:
             beside=self.words.baseline,
             baseline_at=BASELINE_AT,
             bound_at=BOUND_AT,
-            reasons=self.decision.reasons if isinstance(self.decision, Hold) else (),
-            warnings=self.warnings,
+            reasons=self._said(self.decision.reasons if isinstance(self.decision, Hold) else ()),
+            warnings=self._said(self.warnings),
             notes=self.notes,
             worths=self.worths,
             described={name: task.did for name, task in self.words.tasks.items()},
             constraints=self._constraints(),
-            movers=self.movers,
+            movers=[say_mover(one, self.words) for one in self.movers],
             utility=self._sensitivity(),
             amplified=AMPLIFIED,
             task_rows=list_tasks(self.tasks, self.verdicts, self.words),
@@ -199,6 +200,9 @@ class Dossier:
             runs=list_runs(self.verdicts, self.mlflow),
             table=tabulate_verdicts(self.verdicts, self.words, self.mlflow),
         )
+
+    def _said(self, lines: Sequence[str]) -> list[Reason]:
+        return say_reasons(lines, self.verdicts, self.words)
 
     def _facts(self) -> list[str]:
         later = [f"judged as of {self.judged_as_of}"] if self.judged_as_of not in {None, self.as_of} else []
@@ -227,4 +231,4 @@ def _as_address(picture: bytes) -> str:
 
 def _counted(verdicts: Sequence[Verdict]) -> str:
     counts = {o: sum(v.outcome is o for v in verdicts) for o in WORST_FIRST}
-    return ", ".join(f"{n} {o.value}" for o, n in counts.items() if n)
+    return ", ".join(f"{n} {o.words}" for o, n in counts.items() if n)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.promotion.decision import holds_release
 from tasks.promotion.pages.changes import POLICY_ROWS, Change
 from tasks.promotion.pages.next_steps import say_next
 from tasks.promotion.pages.rails import Rail, draw_rails
@@ -14,6 +15,8 @@ from tasks.promotion.pages.words import Vocabulary
 from tasks.promotion.pages.worst_first import order_worst_first
 
 _MOST_HARMED = 8
+_UNTOLD = frozenset({Outcome.CANNOT_TELL, Outcome.METRIC_MISSING})
+_UNHARMED = "No segment is shown to be harmed."
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class FirstScreen:
-    """What is read in two minutes; ``more_harmed`` counts the segments beyond those that are named."""
+    """What is read in two minutes.
+
+    ``more_harmed`` counts the segments beyond those that are named; ``unharmed`` is said where none is.
+    """
 
     verdict: Literal["promote", "hold"]
     sentence: str
@@ -37,6 +43,7 @@ class FirstScreen:
     rails: tuple[Rail, ...]
     harmed: tuple[str, ...]
     more_harmed: int
+    unharmed: str = _UNHARMED
 
 
 def first_screen(
@@ -67,6 +74,7 @@ def first_screen(
         rails=tuple(draw_rails(verdicts, words)),
         harmed=tuple(say_verdict(verdict, words) for verdict in harmed[:_MOST_HARMED]),
         more_harmed=max(len(harmed) - _MOST_HARMED, 0),
+        unharmed=_say_unharmed(verdicts),
     )
 
 
@@ -78,10 +86,23 @@ def _say_why(worst: Verdict | None, verdicts: Sequence[Verdict], words: Vocabula
             "Nothing is worse than it may be." if not held else "Nothing could be told: no verdict is a pass."
         )
     if held:
-        return say_verdict(worst, words)
+        others = sum(holds_release(verdict, words.cannot_tell) for verdict in verdicts) - 1
+        more = f" {others} more verdict{'s hold' if others > 1 else ' holds'} it too." if others > 0 else ""
+        return f"{say_verdict(worst, words)}{more}"
     passed = sum(verdict.outcome is Outcome.PASS for verdict in verdicts)
     primary = next((v for v in verdicts if v.subject == words.primary and v.segment == ALL), None)
     sentences = [f"No gate holds it: {passed} of {len(verdicts)} verdicts pass."]
     if primary is not None and primary != worst:
         sentences.append(say_verdict(primary, words))
     return " ".join((*sentences, f"The most doubtful: {say_verdict(worst, words)}"))
+
+
+def _say_unharmed(verdicts: Sequence[Verdict]) -> str:
+    """Say that no segment is harmed, and of how many that is not known."""
+    judged = {verdict.segment for verdict in verdicts} - {ALL}
+    untold = {verdict.segment for verdict in verdicts if verdict.outcome in _UNTOLD} - {ALL}
+    if not judged:
+        return "No segment was judged."
+    if not untold:
+        return _UNHARMED
+    return f"{_UNHARMED} In {len(untold)} of the {len(judged)} that were judged something cannot be told."

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tasks.contracts.metrics import Metric, MetricKind
+from tasks.evaluation.verdicts import Estimate
 from tasks.promotion.pages.words import Vocabulary
 from tasks.reports.numbers import format_number, format_share
 
@@ -57,6 +58,20 @@ def write_level(metric: Metric | None, level: float, words: Vocabulary) -> str:
             " ms" if metric is not None and metric.kind is MetricKind.LATENCY else ""
         )
     return format_share(level)
+
+
+def write_interval(metric: Metric | None, seen: Estimate, words: Vocabulary) -> str:
+    """Write a level with its interval, as shares where it is one; one of no width is left out.
+
+    Examples
+    --------
+    >>> write_interval(None, Estimate(0.5, 0.4, 0.6, 90), Vocabulary())
+    '0.5 [0.4, 0.6]'
+    """
+    value, low, high = (write_level(metric, figure, words) for figure in (seen.value, seen.low, seen.high))
+    if not seen.known:
+        return f"{value}, no interval"
+    return value if seen.low == seen.value == seen.high else f"{value} [{low}, {high}]"
 
 
 def say_metric(metric: Metric | None, name: str, words: Vocabulary) -> str:

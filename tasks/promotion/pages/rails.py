@@ -16,7 +16,7 @@ from typing import Final
 
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Bounds, Estimate, Outcome, Verdict
-from tasks.promotion.pages.metric_words import say_metric, write_level
+from tasks.promotion.pages.metric_words import say_metric, write_interval, write_level
 from tasks.promotion.pages.words import Vocabulary
 from tasks.reports.numbers import format_change, format_estimate, format_share
 
@@ -108,11 +108,7 @@ def _observed(verdict: Verdict, words: Vocabulary) -> str:
             if seen.known
             else f"{format_change(seen.value)}, no interval"
         )
-    metric = words.metric(verdict.subject)
-    value, low, high = (write_level(metric, figure, words) for figure in (seen.value, seen.low, seen.high))
-    if not seen.known:
-        return f"{value}, no interval"
-    return value if seen.low == seen.value == seen.high else f"{value} [{low}, {high}]"
+    return write_interval(words.metric(verdict.subject), seen, words)
 
 
 def _allowed(verdict: Verdict, words: Vocabulary) -> str:

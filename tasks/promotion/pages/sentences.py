@@ -39,7 +39,7 @@ def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
     """
     said = _BY_GATE.get(verdict.gate, _by_name)(verdict, words)
     column, _, value = verdict.segment.partition("=")
-    where = "" if verdict.segment == ALL else f"where {column} is {isolate(value)}, "
+    where = "" if verdict.segment == ALL else f"where {column} is {isolate(value) or 'empty'}, "
     sentence = f"{where}{said}"
     return f"{sentence[:1].upper()}{sentence[1:]}."
 

@@ -62,7 +62,7 @@ def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
     assert "It changes utility.yaml. Supported by the experiment feed-142." in told
     assert "| policy | click_30m 0.8 -> 1.6 |" in told
     assert "| models | click_30m is new, 5 are the champion's |" in told
-    assert any(row.startswith("| hide_2d_rate | ") for row in told), "the guardrails"
+    assert any(row.startswith("| hide_2d_rate: how often people hid it | ") for row in told), "the guardrails"
     assert "No segment is shown to be harmed." in told
     assert "[dossier](http://mlflow/7)" in told
     assert told[-1] == f"Evidence `{case.evidence}`"

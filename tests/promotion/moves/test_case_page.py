@@ -56,7 +56,7 @@ def test_the_whole_page_reads_like_this() -> None:
     links = {"release 4": "http://mlflow/4", "champion 3": "http://mlflow/3", "dossier": ""}
     assert page(case, support=Support(experiment="feed-142"), links=links) == "\n".join(
         [
-            "The gates say **promote** beside champion 3: 2 pass, 1 warn, 1 no_rule.",
+            "The gates say **promote** beside champion 3: 2 pass, 1 warn, 1 no rule.",
             "",
             "People hid it 5% more often.",
             "",
@@ -156,3 +156,10 @@ def test_a_canary_and_an_override_are_said_with_every_verdict_that_is_lifted() -
 def test_a_promotion_as_it_is_says_nothing_of_either() -> None:
     assert "canary" not in page(a_case())
     assert "override" not in page(a_case())
+
+
+def test_a_guardrail_is_said_in_its_own_words_and_what_was_not_measured_says_so() -> None:
+    odd = replace(a_rail("hide_rate", "metric_missing"), meaning="who says no is heard", observed="")
+    told = page(a_case(), first=replace(FIRST, rails=(odd,), harmed=(), unharmed="No segment was judged."))
+    assert "| hide_rate: who says no is heard | not measured | rise of 4.0% | metric missing |" in told
+    assert "No segment was judged." in told.splitlines()

@@ -170,6 +170,6 @@ def test_data_that_cannot_be_told_hold_whatever_is_said(workspace: Workspace, tm
         plain["gates"]["data"]["rows"] = 10**9
         plain["gates"]["cannot_tell"] = "hold"
 
-    with pytest.raises(GateRefused, match="safety may lift shadow, and never this: data cannot_tell"):
+    with pytest.raises(GateRefused, match="safety may lift shadow, and never this: data cannot tell"):
         promote_2(mini.changed(workspace, tmp_path, surface=ask_more), override=WHY)
     assert moved_aliases(workspace) == {"champion": 1}

@@ -99,7 +99,7 @@ def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, t
         plain["gates"]["data"]["rows"] = 10**9
         plain["gates"]["cannot_tell"] = "hold"
 
-    with pytest.raises(GateRefused, match="held beside champion 1: data cannot_tell"):
+    with pytest.raises(GateRefused, match="held beside champion 1: data cannot tell"):
         promote_2(mini.changed(workspace, tmp_path, surface=ask_more))
     assert moved_aliases(workspace) == {"champion": 1}
     assert prepare(workspace).verdict == "promote"

@@ -1,11 +1,14 @@
 """What outcomes are worth in units of one, and whose share of looks changes most."""
 
+from dataclasses import replace
+
 from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
-from tasks.promotion.pages.decision_part import count_worths, list_movers
+from tasks.promotion.pages.decision_part import count_worths, list_movers, say_mover
 from tests.promotion.pages.test_changes import utility
+from tests.promotion.pages.vocabularies import WORDS
 
 SLATE = SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3})
 
@@ -40,3 +43,16 @@ def test_those_that_move_most_come_first_and_those_that_stay_are_left_out() -> N
     ]
     assert [one.metric[-1] for one in list_movers(rows)] == ["c", "b"]
     assert len(list_movers([share(str(n), 0.0, 0.01 * n) for n in range(30)])) == 10
+
+
+def test_a_mover_is_said_in_words_and_as_shares() -> None:
+    before, rise = Estimate(0.2, 0.18, 0.22, 9), Estimate(0.25, 0.2, 0.3, 9)
+    ads = replace(share("ads", None, 0.25), baseline=before, relative=rise)
+    said = say_mover(ads, WORDS)
+    assert (said.metric, said.meaning) == ("source_share:ads", "the share of looks that source ads gets")
+    assert (said.before, said.now, said.change) == ("20% [18%, 22%]", "25%", "+25.0% [+20.0%, +30.0%]")
+
+
+def test_a_mover_of_no_metric_and_without_a_figure_has_no_words() -> None:
+    said = say_mover(replace(share("ads", None, 0.25), metric="odd"), WORDS)
+    assert (said.meaning, said.before, said.now, said.change) == ("", "", "0.25", "")

@@ -26,7 +26,7 @@ from tasks.evaluation.replay_evidence import (
     UtilityComposition,
 )
 from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
-from tasks.promotion.decision import Hold, Promote
+from tasks.promotion.decision import Hold, Promote, decide_release
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import count_worths
 from tasks.promotion.pages.dossier import Dossier, SlotUtility
@@ -351,7 +351,7 @@ def test_the_first_screen_says_it_in_words_that_people_know() -> None:
         in first
     )
     assert '<tr><th scope="row">code</th><td>the same</td></tr>' in first
-    assert 'aria-label="click_rate: +11.1% [+2.4%, +22.0%], allowed rise of 10%, cannot_tell"' in first
+    assert 'aria-label="click_rate: +11.1% [+2.4%, +22.0%], allowed rise of 10%, cannot tell"' in first
     assert first.count("<li>Where source is &lt;ads&gt;") == 1, "the harmed segment by its name"
 
 
@@ -445,3 +445,27 @@ def test_a_verdict_of_the_clock_decides_with_the_others_and_no_approval_rests_on
     assert evidence.verdicts == (RATIO, slow)
     assert "scoring_time" in replace(DOSSIER, verdicts=(RATIO, slow)).to_html()
     assert "timings" not in DOSSIER.evidence().to_json()
+
+
+def test_people_read_outcomes_in_words_and_filters_know_their_codes() -> None:
+    seen = Estimate(0.111, 0.024, 0.22, 900)
+    rail = Verdict("decision", "click_rate", "all", Outcome.CANNOT_TELL, "rise of 10.0%", seen, relative=True)
+    rows = (replace(RATIO, outcome=Outcome.NO_RULE), rail)
+    page = replace(beside_a_champion(), verdicts=rows).to_html()
+    assert re.findall(r">[^<]*(?:cannot_tell|no_rule)[^<]*<", page[page.index("<body>") :]) == []
+    assert '<td class="verdict cannot_tell">cannot tell</td>' in page
+    assert 'data-outcome="no_rule"' in page
+
+
+def test_why_it_is_held_is_said_in_sentences_with_the_names_below() -> None:
+    page = replace(DOSSIER, decision=decide_release([RATIO], cannot_tell="hold")).to_html()
+    why = page[page.index("Why it is held") :]
+    assert "<li>Where source is &lt;ads&gt;, people did click 30% more often than it predicts" in why
+    assert "<small>calibration block: click.calibration_ratio at source=&lt;ads&gt;</small></li>" in why
+
+
+def test_who_moves_is_said_in_words_and_as_shares() -> None:
+    page = beside_a_champion().to_html()
+    said = "<small>the share of looks that source &lt;ads&gt; gets</small>"
+    assert f"<td>source_share:&lt;ads&gt;{said}</td>" in page
+    assert '<td class="number">90% [80%,\N{NO-BREAK SPACE}100%]</td>' in page

@@ -77,3 +77,25 @@ def test_a_changed_policy_asks_for_an_experiment_or_a_reason(of: str, differs: b
     first = first_screen(subject, [FINE], [Change(of, "another", differs=differs)], WORDS)
     assert first.next_step.startswith("It changes what is decided") is asks
     assert "feed__promote" in first.next_step
+
+
+def test_a_release_that_is_held_for_several_reasons_says_how_many() -> None:
+    loss = rail("click_rate", Outcome.BLOCK, -0.3, -0.4, -0.2, allowed=Bounds(low=-0.1))
+    missing = verdict("decision", "buy_rate", Outcome.METRIC_MISSING)
+    assert screen(FINE, HARM, loss, held=True).sentence.endswith(" 1 more verdict holds it too.")
+    assert screen(FINE, HARM, loss, missing, DOUBT, held=True).sentence.endswith(
+        " 2 more verdicts hold it too."
+    )
+    assert "too" not in screen(FINE, HARM, DOUBT, held=True).sentence, "a warning holds nothing"
+
+
+def test_where_no_segment_is_harmed_it_says_of_how_many_that_is_not_known() -> None:
+    def at(segment: str, outcome: Outcome) -> Verdict:
+        return rail("hide_rate", outcome, 0.0, -0.1, 0.2, allowed=RISE, segment=segment, holds=False)
+
+    assert screen(FINE, DOUBT, held=False).unharmed == "No segment was judged."
+    known = at("tenure=new", Outcome.PASS)
+    assert screen(known, held=False).unharmed == "No segment is shown to be harmed."
+    assert screen(known, at("tenure=old", Outcome.CANNOT_TELL), held=False).unharmed == (
+        "No segment is shown to be harmed. In 1 of the 2 that were judged something cannot be told."
+    )

@@ -275,3 +275,8 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
 )
 def test_other_gates_speak_of_what_they_judge(judged: Verdict, sentence: str) -> None:
     assert say_verdict(judged, WORDS) == sentence
+
+
+def test_a_segment_without_a_name_is_said_to_be_empty() -> None:
+    told = rail("hide_rate", Outcome.WARN, 0.3, 0.2, 0.4, allowed=Bounds(high=0.1), segment="tenure=")
+    assert say_verdict(told, WORDS).startswith("Where tenure is empty, of what it puts")
