@@ -78,6 +78,7 @@ def test_a_champion_that_leaks_warns_and_does_not_hold_what_would_take_its_place
 
 
 def test_what_leaks_is_no_release_to_propose_a_policy_on(workspace: Workspace, leaking: int) -> None:
-    test = slates.TestSlice.of(workspace, releases.release_manifest(workspace, 2))
+    manifest = releases.release_manifest(workspace, 2)
+    test = slates.TestSlice.of_days(workspace, manifest, manifest.test)
     with pytest.raises(GateRefused, match=r"champion 9 puts into its slots .*: policy_violation \d+"):
         test.slates_of(view.load(workspace, leaking), "champion 9")

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks import columns as c
-from tasks.contracts import UtilitySpec
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
+from tasks.ranking.policy import UtilityPolicy
 from tasks.release.loading import LoadedRelease
 from tasks.release.slate_rules import count_slate_rules
 from tasks.replay.log import Floats, Slates
@@ -59,7 +59,7 @@ class Entrants:
     under_test: Entrant
     baseline: Entrant | Order
     anchors: Mapping[str, Entrant] = field(default_factory=dict)
-    others: Mapping[str, UtilitySpec] = field(default_factory=dict)
+    others: Mapping[str, UtilityPolicy] = field(default_factory=dict)
 
 
 class EntrantKey(NamedTuple):
@@ -113,8 +113,7 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
     made = {POLICY: _enter(block, entrants.under_test)}
     ours, no_order = made[POLICY], ""
     slates = {
-        EntrantKey("others", name): block.slates_under(one, ours, name)
-        for name, one in entrants.others.items()
+        EntrantKey("others", name): block.slates_by(one, ours, name) for name, one in entrants.others.items()
     }
     made |= {EntrantKey("anchors", name): _enter(block, one) for name, one in entrants.anchors.items()}
     if isinstance(entrants.baseline, Entrant):

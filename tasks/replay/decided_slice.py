@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tasks.contracts import Contracts
 from tasks.errors import DataError
@@ -78,6 +79,11 @@ class SliceBuilder:
     def empty(self) -> bool:
         """Whether no block was added."""
         return not self._no_order
+
+    @property
+    def item_ids(self) -> list[Any]:
+        """The id of each item by the code that the log of this slice gives it."""
+        return self._log.item_ids
 
     def build(self, contracts: Contracts, reading: LogReading) -> DecidedSlice:
         """Return the slice.

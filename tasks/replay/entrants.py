@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from tasks import columns as c
 from tasks.contracts import UtilitySpec, canonical
 from tasks.errors import DataError, unknown
+from tasks.ranking.policy import UtilityPolicy
 from tasks.release.view import load
 from tasks.replay.decided_block import Entrant, Entrants
 from tasks.replay.log import Slates
@@ -50,7 +51,7 @@ class EntrantVersions:
                 reference: replace(_entrant(workspace, version, "release"), served_as=None)
                 for reference, version in self.anchors.items()
             },
-            self.others,
+            {name: UtilityPolicy.from_json(canonical(policy)) for name, policy in self.others.items()},
         )
 
     def to_json(self) -> str:

@@ -143,7 +143,7 @@ class Pair:
 
 def _moves(before: Ints, after: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return which rows get a better, and which a worse place; off the slate is the worst."""
-    was, now = (np.where(slot > 0, slot, np.iinfo(np.int64).max) for slot in (before, after))
+    was, now = (np.where(slot > 0, slot, np.inf) for slot in (before, after))
     return now < was, now > was
 
 

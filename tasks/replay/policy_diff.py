@@ -8,6 +8,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tasks import columns as c
 from tasks.contracts import canonical
@@ -15,12 +16,18 @@ from tasks.errors import ContractError
 from tasks.evaluation.policy_changes import PolicyDiff, PolicySide
 from tasks.ranking.policy import UtilityPolicy
 from tasks.release.view import load
+from tasks.replay.decided_block import Entrant, Entrants
+from tasks.replay.decided_slice import SliceBuilder
+from tasks.replay.leaks import refuse_leaks
+from tasks.replay.log import Ints, Slates
 from tasks.replay.mix import mix_columns
 from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
 from tasks.replay.notes import stood_in
 from tasks.replay.proposed_policy import read_policy
 from tasks.replay.replay_policies import Replay
+from tasks.replay.scored import Scored
 from tasks.replay.slates import TestSlice, release_policy
+from tasks.replay.stream import build_slice, decided_blocks
 from tasks.reports.render import render
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.registry import Registry
@@ -69,16 +76,13 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
     """
     sides = [_named(workspace, each) for each in (before, after)]
     chosen = _release(workspace, release)
-    predicting = load(workspace, resolve_tested_release(workspace, chosen))
-    test = TestSlice.of(workspace, predicting.manifest)
-    scored = test.slates_of(predicting, f"release {chosen}")
-    pair = Pair(
-        Replay(test.log, scored.slates), *(test.slates_by(side.policy, scored, side.name) for side in sides)
-    )
+    predicting = Entrant(load(workspace, resolve_tested_release(workspace, chosen)), f"release {chosen}")
+    test = _decide(workspace, predicting, *sides)
+    pair, log = test.pair, test.pair.replay.log
     contracts = workspace.contracts
     segments = [segment.name for segment in contracts.surface.segments]
     costs = [name for name, task in contracts.tasks.tasks.items() if task.family.costs]
-    first, last = predicting.manifest.test
+    first, last = predicting.release.manifest.test
     found = PolicyDiff(
         surface=workspace.surface,
         release=chosen,
@@ -86,19 +90,48 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
         last_day=str(last),
         before=sides[0].side,
         after=sides[1].side,
-        candidates=len(test.candidates),
-        requests=test.log.request_count,
-        users=test.log.user_count,
+        candidates=len(log.requests),
+        requests=log.request_count,
+        users=log.user_count,
         replaced=pair.replaced(),
         movers=tuple(pair.movers(moved_columns([*mix_columns(contracts), *segments], pair.replay))),
         negatives=tuple(pair.negatives(costs, segments)),
-        examples=tuple(
-            pair.examples(test.candidates[c.REQUEST_ID].tolist(), test.candidates[c.ITEM_ID].tolist())
-        ),
+        examples=tuple(pair.examples(_spread(test.requests, log.requests), _spread(test.items, log.items))),
         rule=EXAMPLES_RULE,
-        notes=(*stood_in(workspace, chosen), *(() if test.complete else (_ORDER_ALONE,))),
+        notes=(*stood_in(workspace, chosen), *(() if log.complete else (_ORDER_ALONE,))),
     )
     return found.model_copy(update={"report": str(_write(workspace, found))})
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """Both policies on the same candidates, and the ids of requests and items by their codes in the log."""
+
+    pair: Pair
+    requests: list[Any]
+    items: list[Any]
+
+
+def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _Named) -> _Decided:
+    """Let both policies decide on each block of the test slice; no block stays in memory."""
+
+    def first_policy(block: TestSlice, ours: Scored) -> Slates:
+        return block.slates_by(before.policy, ours, before.name)
+
+    entrants = Entrants(predicting, first_policy, others={after.name: after.policy})
+    manifest, builder, requests = predicting.release.manifest, SliceBuilder(), list[Any]()
+    for block, decided in decided_blocks(workspace, manifest, entrants):
+        refuse_leaks(decided.leaks[predicting.name], name=predicting.name)
+        builder.add(decided)
+        requests += block.candidates[c.REQUEST_ID].unique().tolist()
+    test = build_slice(builder, workspace, manifest)
+    pair = Pair(Replay(test.log, test.policy.slates), test.baseline.slates, test.others[after.name])
+    return _Decided(pair, requests, builder.item_ids)
+
+
+def _spread(ids: list[Any], codes: Ints) -> list[Any]:
+    """Return the id of each row."""
+    return [ids[code] for code in codes.tolist()]
 
 
 def _named(workspace: Workspace, named: str) -> _Named:

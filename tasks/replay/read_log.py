@@ -53,6 +53,11 @@ class IdCodes:
         known = [self._known.setdefault(value, len(self._known)) for value in ids.known]
         return np.array([*known, -1], dtype=np.int32)[ids.codes]
 
+    @property
+    def known(self) -> list[Any]:
+        """The id of each code."""
+        return list(self._known)
+
 
 class LogBuilder:
     """A log to which blocks are added in the order of its rows."""
@@ -93,6 +98,11 @@ class LogBuilder:
         """The rows [m] that were shown or have a label; the others have no outcome."""
         rows: npt.NDArray[np.intp] = self._seen.arrays["rows"]
         return rows
+
+    @property
+    def item_ids(self) -> list[Any]:
+        """The id of each item's code."""
+        return self._items.known
 
     def build(self, reading: LogReading) -> CandidateLog:
         """Return the log; how it is read says nothing here of segments, which every block brought itself."""

@@ -51,19 +51,14 @@ class TestSlice:
     examination: Examination | None = None
 
     @classmethod
-    def of(cls, workspace: Workspace, manifest: Manifest) -> "TestSlice":
-        """Read the candidates of the slice that the release was not trained on.
+    def of_days(cls, workspace: Workspace, manifest: Manifest, days: tuple[date, date]) -> "TestSlice":
+        """Read the candidates of some days, the last one included, as they are read for a release.
 
         Raises
         ------
         DataError
-            The slice holds no candidate.
+            There is no candidate on them.
         """
-        return cls.of_days(workspace, manifest, manifest.test)
-
-    @classmethod
-    def of_days(cls, workspace: Workspace, manifest: Manifest, days: tuple[date, date]) -> "TestSlice":
-        """Read the candidates of some days, the last one included; raises as `of`."""
         first, last = days
         frame = labelled_candidates(workspace, snapshot=manifest.snapshot.id, first_day=first, last_day=last)
         if frame.empty:

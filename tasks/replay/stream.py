@@ -8,10 +8,11 @@ So features, texts and scored frames lie in memory for one block alone. Blocks f
 the slice is read whole, so the log, the slates and whatever is measured are the same to the bit.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from tasks.errors import DataError
-from tasks.replay.decided_block import Entrants, decide_block
+from tasks.replay.decided_block import DecidedBlock, Entrants, decide_block
 from tasks.replay.decided_slice import DecidedSlice, SliceBuilder
 from tasks.replay.logged_candidates import candidate_blocks
 from tasks.replay.slates import TestSlice, log_reading, release_examination
@@ -36,14 +37,23 @@ def decide_slice(
     DataError
         The slice holds no candidate, or there is no such order.
     """
+    builder = SliceBuilder()
+    for _, decided in decided_blocks(workspace, manifest, entrants, rows=rows):
+        builder.add(decided)
+    return build_slice(builder, workspace, manifest)
+
+
+def decided_blocks(
+    workspace: Workspace, manifest: Manifest, entrants: Entrants, *, rows: int = BLOCK_ROWS
+) -> Iterator[tuple[TestSlice, DecidedBlock]]:
+    """Yield each block as it was read and as it was decided; parameters as of `decide_slice`."""
     curve = release_examination(workspace, manifest)
     complete = workspace.contracts.surface.sources.candidates is not None
-    builder = SliceBuilder()
     for block in candidate_blocks(
         workspace, snapshot=manifest.snapshot.id, days=manifest.test, most_rows=rows
     ):
-        builder.add(decide_block(TestSlice(workspace, block.frame, complete, curve), entrants))
-    return build_slice(builder, workspace, manifest)
+        test = TestSlice(workspace, block.frame, complete, curve)
+        yield test, decide_block(test, entrants)
 
 
 def build_slice(builder: SliceBuilder, workspace: Workspace, manifest: Manifest) -> DecidedSlice:

@@ -11,8 +11,8 @@ from tests.feeds.mini import Retrained
 
 @pytest.fixture(scope="session")
 def tested_slice(second_retrain: Retrained) -> TestSlice:
-    workspace = second_retrain.workspace
-    return TestSlice.of(workspace, releases.release_manifest(workspace, 2))
+    manifest = releases.release_manifest(second_retrain.workspace, 2)
+    return TestSlice.of_days(second_retrain.workspace, manifest, manifest.test)
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,15 @@ from typing import Any
 import pytest
 import yaml
 
+from tasks import columns as c
 from tasks.errors import ContractError
 from tasks.evaluation.policy_changes import PolicyDiff
 from tasks.replay import policy_diff
+from tasks.replay import slates as slices
+from tasks.replay.moves import Pair
+from tasks.replay.proposed_policy import read_policy
+from tasks.replay.replay_policies import Replay
+from tasks.replay.scored import Scored
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
@@ -76,6 +82,23 @@ def test_ten_requests_stand_side_by_side_the_most_changed_first(found: PolicyDif
     replaced = [one.replaced for one in found.examples]
     assert len(replaced) == 10
     assert replaced == sorted(replaced, reverse=True)
+
+
+def test_policies_decided_day_by_day_move_what_they_move_on_the_whole(
+    workspace: Workspace, careful: Path, tested_slice: slices.TestSlice, scored: Scored
+) -> None:
+    in_days = policy_diff.run(workspace, before="2", after=str(careful), release="2")
+    before = tested_slice.slates_by(scored.policy, scored, "release 2")
+    after = tested_slice.slates_under(read_policy(careful, workspace.contracts), scored, "careful")
+    whole = Pair(Replay(tested_slice.log, scored.slates), before, after)
+    assert in_days.replaced == whole.replaced()
+    assert in_days.movers == tuple(whole.movers([*dict.fromkeys(one.column for one in in_days.movers)]))
+    segments = [segment.name for segment in workspace.contracts.surface.segments]
+    assert in_days.negatives == tuple(
+        whole.negatives([*dict.fromkeys(one.task for one in in_days.negatives)], segments)
+    )
+    frame = tested_slice.candidates
+    assert in_days.examples == tuple(whole.examples(frame[c.REQUEST_ID].tolist(), frame[c.ITEM_ID].tolist()))
 
 
 def test_the_same_again_is_the_same(workspace: Workspace, found: PolicyDiff, careful: Path) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.contracts import canonical
 from tasks.errors import DataError
+from tasks.ranking.policy import UtilityPolicy
 from tasks.release import view
 from tasks.replay import slates as slices
 from tasks.replay.champion_comparison import comparisons
@@ -40,14 +42,14 @@ def manifest(second_retrain: Retrained) -> Manifest:
 
 @pytest.fixture(scope="module")
 def whole(second_retrain: Retrained, manifest: Manifest) -> slices.TestSlice:
-    return slices.TestSlice.of(second_retrain.workspace, manifest)
+    return slices.TestSlice.of_days(second_retrain.workspace, manifest, manifest.test)
 
 
 @pytest.fixture(scope="module")
 def entrants(second_retrain: Retrained) -> Entrants:
     workspace = second_retrain.workspace
     ours, old = (Entrant(view.load(workspace, n), name, served_as=n) for n, name in ((2, "ours"), (1, "old")))
-    bold = workspace.contracts.utility.model_copy(update={"version": 9})
+    bold = UtilityPolicy.from_json({**canonical(workspace.contracts.utility), "version": 9})
     return Entrants(ours, old, {"stable": replace(old, served_as=None)}, {"bold": bold})
 
 
@@ -80,7 +82,7 @@ def test_slates_and_predictions_are_those_of_the_slice(
     for name, value in values(scored.slates):
         if not name.startswith("worth"):
             np.testing.assert_array_equal(value, dict(values(decided.policy.slates))[name], err_msg=name)
-    bold = whole.slates_under(entrants.others["bold"], scored, "bold")
+    bold = whole.slates_by(entrants.others["bold"], scored, "bold")
     np.testing.assert_array_equal(decided.others["bold"].slot, bold.slot)
     known = np.isfinite(whole.log.labels["click_30m"])
     for column, logged in decided.policy.where_logged.items():
@@ -104,7 +106,7 @@ def test_all_that_is_measured_and_judged_is_the_same(
         "ours": scored.slates,
         "old": old.slates,
         "stable": replace(old.slates, release=None),
-        "bold": whole.slates_under(entrants.others["bold"], scored, "bold"),
+        "bold": whole.slates_by(entrants.others["bold"], scored, "bold"),
     }
     in_blocks = {
         "ours": decided.policy.slates,
