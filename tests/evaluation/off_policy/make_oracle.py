@@ -14,6 +14,10 @@ propensities need no file, and the contexts are the seed's: the first normal num
 ``slots.json`` and ``slates.json`` hold small seeded arrays and what each estimator gives of them,
 ``open_bandit.json`` the probabilities of BernoulliTS (100,000 draws, seed 12345) and the estimates of its
 value from the uniformly random log, with mean clicks by item as the reward model.
+
+``open_bandit_example.json`` holds how often BernoulliTS shows each item of campaign all at each position in the
+1,000,000 draws (seed 12345) of the pipeline's example ``examples/obd/evaluate_off_policy_estimators.py``. What
+that example prints stands in its README; `open_bandit_example` draws the rest of it anew.
 """
 
 import json
@@ -27,6 +31,7 @@ import pandas as pd
 HERE = Path(__file__).parent
 TAU, SHRINKAGE = 1.5, 3.0
 SIZES = {"all": 80, "men": 34}
+DRAWS, EXAMPLE_DRAWS = 100_000, 1_000_000
 
 
 def main() -> None:
@@ -36,6 +41,8 @@ def main() -> None:
     write("slots.json", slots())
     write("slates.json", slates())
     write("open_bandit.json", {campaign: open_bandit(Path(sys.argv[1]), campaign) for campaign in SIZES})
+    counts = (bernoulli_ts("all", EXAMPLE_DRAWS) * EXAMPLE_DRAWS).round().astype(int)
+    write("open_bandit_example.json", {"draws": EXAMPLE_DRAWS, "counts": counts.tolist()})
 
 
 def write(name: str, content: dict[str, Any]) -> None:
@@ -177,15 +184,20 @@ def slate_notebook() -> dict[str, Any]:
     }
 
 
-def open_bandit(folder: Path, campaign: str) -> dict[str, Any]:
-    """Estimate BernoulliTS from the random log of one campaign."""
+def bernoulli_ts(campaign: str, draws: int) -> Any:
+    """Return the share of draws in which BernoulliTS shows each item at each position, [items, positions]."""
     from obp.policy import BernoulliTS
 
-    log = pd.read_csv(folder / "random" / campaign / f"{campaign}.csv.gz", index_col=0)
     policy = BernoulliTS(
         n_actions=SIZES[campaign], len_list=3, is_zozotown_prior=True, campaign=campaign, random_state=12345
     )
-    probabilities = policy.compute_batch_action_dist(n_sim=100_000, n_rounds=1)[0]
+    return policy.compute_batch_action_dist(n_sim=draws, n_rounds=1)[0]
+
+
+def open_bandit(folder: Path, campaign: str) -> dict[str, Any]:
+    """Estimate BernoulliTS from the random log of one campaign."""
+    log = pd.read_csv(folder / "random" / campaign / f"{campaign}.csv.gz", index_col=0)
+    probabilities = bernoulli_ts(campaign, DRAWS)
     n, items = len(log), SIZES[campaign]
     action, position = log.item_id.to_numpy(), log.position.to_numpy() - 1
     reward = log.click.to_numpy(dtype=float)

@@ -16,7 +16,9 @@ from tasks.evaluation.off_policy.slots import (
     snips_terms,
     switched_weights,
 )
+from tests.evaluation.off_policy.open_bandit_example import PUBLISHED, relative_errors
 from tests.evaluation.off_policy.oracle import slot_oracle
+from tests.shared_data import needs_open_bandit
 
 weights = arrays(np.float64, st.integers(1, 20), elements=st.floats(0, 100))
 
@@ -38,6 +40,16 @@ def test_an_estimate_is_that_of_the_open_bandit_pipeline(name: str) -> None:
         "dros": dr_terms(rows, shrunk_weights(rows.weight, oracle.shrinkage)),
     }[name]
     assert terms.mean() == pytest.approx(oracle.estimates[name], abs=1e-10)
+
+
+@needs_open_bandit
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_errors_of_the_pipelines_example_are_reproduced(name: str) -> None:
+    """To every digit where no model is fitted, else as near as its README's model is to its optimum."""
+    errors, (mean, deviation) = relative_errors()[name], PUBLISHED[name]
+    tolerance = 5e-7 if name in {"ipw", "snipw"} else 2e-5
+    assert errors.mean() == pytest.approx(mean, abs=tolerance)
+    assert errors.std(ddof=1) == pytest.approx(deviation, abs=tolerance)
 
 
 @given(weights)
