@@ -148,7 +148,11 @@ def _check_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec)
         "weights": list(utility.weights),
         "relevance_floor": list(utility.relevance_floor),
         "lexicographic": [tier.task for tier in utility.lexicographic],
-        **{f"contexts.{i}.weights": list(context.weights) for i, context in enumerate(utility.contexts)},
+        **{
+            f"contexts.{i}.{field}": list(getattr(context, field))
+            for i, context in enumerate(utility.contexts)
+            for field in ("weights", "relevance_floor")
+        },
         "guardrails": _guarded(utility, tasks),
     }
     for field, names in named.items():

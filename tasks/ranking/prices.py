@@ -5,7 +5,8 @@ so does the bonus of a minimum which they would miss, and both sink where there 
 candidates by utility less prices plus bonuses and fills the slates anew; the prices then follow from the best
 ``length`` candidates of that rank (subgradients of the Lagrangian dual; Fisher, *The Lagrangian relaxation
 method*, 1981, section 3). Steps grow from round to round: small ones first find slates near the greedy one,
-great ones shake loose what is stuck. A slate takes the place of the greedy one only if it falls short of no
+great ones shake loose what is stuck. Tiers keep their order: no price is small beside a whole tier, so that a worse
+one is taken from where the rules ask for it. A slate takes the place of the greedy one only if it falls short of no
 rule by more and of one by less.
 """
 
@@ -126,16 +127,16 @@ class _Search:
     prices: list[Prices] = field(init=False)
     bonuses: list[Prices] = field(init=False)
     lacking: Column = field(init=False)
+    worth: Prices = field(init=False)
     span: Prices = field(init=False)
 
     def __post_init__(self) -> None:
-        utility, valid = self.block.utility, self.block.valid
+        valid = self.block.valid
+        self.worth = _worth(self.block)
         self.prices = [np.zeros(valid.shape) for _ in self.block.caps]
         self.bonuses = [np.zeros((len(valid), 1)) for _ in self.block.minimums]
         self.lacking = count_shortfalls(self.block, self.chosen, self.length)
-        highest = np.where(valid, utility, -np.inf).max(axis=1, keepdims=True)
-        span = highest - np.where(valid, utility, np.inf).min(axis=1, keepdims=True)
-        self.span = np.where(span > 0, span, 1.0)
+        self.span = _span(self.worth, valid)
 
     def look(self, choose: Callable[[Block], Rectangle], step: float) -> None:
         """Fill the slates by the prices, keep those that are better, and move the prices."""
@@ -149,7 +150,7 @@ class _Search:
         self._move(order[:, : self.length], step * self.span)
 
     def _priced(self) -> Prices:
-        priced = self.block.utility.copy()
+        priced = self.worth.copy()
         for price in self.prices:
             priced -= price
         for minimum, bonus in zip(self.block.minimums, self.bonuses, strict=True):
@@ -174,8 +175,26 @@ class _Search:
             np.maximum(bonus + step * (minimum.least - count), 0.0, out=bonus)
 
 
+def _worth(block: Block) -> Prices:
+    """Return utilities that keep the order of tiers: each tier of a request lies a whole range below the last.
+
+    Candidates stand best tier first, so tiers are counted along them, whatever other requests hold.
+    """
+    if block.tier is None:
+        return block.utility
+    lower = np.diff(block.tier, axis=1, prepend=block.tier[:, :1]) > 0
+    return block.utility - np.cumsum(lower & block.valid, axis=1) * _span(block.utility, block.valid)
+
+
+def _span(utility: Prices, valid: Rectangle) -> Prices:
+    """Return the range of each request's utilities, 1 where all are alike, shape [requests, 1]."""
+    highest = np.where(valid, utility, -np.inf).max(axis=1, keepdims=True)
+    span = highest - np.where(valid, utility, np.inf).min(axis=1, keepdims=True)
+    return np.where(span > 0, span, 1.0)
+
+
 def _arrange(block: Block, order: Column, priced: Prices) -> Block:
-    """Put each request's candidates into an order; penalties and tiers have no part in the search."""
+    """Put each request's candidates into an order, prices included; penalties have no part in the search."""
     return Block(
         valid=_along(block.valid, order),
         utility=_along(priced, order),

@@ -52,6 +52,7 @@ def test_a_loss_weight_is_warned_of_with_what_acts_instead(tmp_path: Path) -> No
             [{"task": "click", "cuts": [0.1], "prefer": "high"}],
         ),
         ("contexts.0.weights.click", "utility.contexts.0.weights", {"click": 1.0}),
+        ("contexts.0.relevance_floor.click", "utility.contexts.0.relevance_floor", {"click": 0.1}),
         ("guardrails.click", "utility.guardrails.0.metric", "click_predicted"),
     ],
 )

@@ -1,5 +1,6 @@
 """Slates that meet more of the rules are found where the greedy one falls short, and only there."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -74,11 +75,63 @@ def test_the_search_finds_a_slate_that_meets_all_wherever_there_is_one() -> None
     assert missed == 0
 
 
+def test_a_search_takes_from_a_worse_tier_no_more_than_the_rules_ask_for() -> None:
+    # the best safe one is ana's in tea: hers in jam and bo's in tea are safe too, and so is no pair of greater worth
+    creators, aisles = cap(0, 0, 1, 0, 1), cap(7, 8, 7, 8, 7)
+    block = Block(
+        valid=np.ones((1, 5), dtype=bool),
+        utility=np.array([[0.3, 0.2, 0.1, 0.9, 0.8]]),
+        tier=np.array([[4, 4, 4, 6, 6]], dtype=np.int32),
+        caps=(creators, aisles),
+    )
+    assert fill_slates(block, 2).slots.tolist() == [[0, 1, 2, 0, 0]]
+    fresh = replace(block, minimums=(Minimum(marks(0, 0, 0, 0, 1), 1),))
+    assert fill_slates(fresh, 2).slots.tolist() == [[0, 1, 0, 0, 2]]
+
+
+def test_where_slates_are_searched_their_worst_tier_is_hardly_ever_fuller_than_it_has_to_be() -> None:
+    length, searched, fuller = 4, 0, 0
+    for seed in range(800):
+        random = np.random.default_rng(seed)
+        tier = np.sort(random.integers(0, 2, (1, 9)), axis=1).astype(np.int32)
+        block = Block(
+            valid=np.ones((1, 9), dtype=bool),
+            utility=random.random((1, 9)),
+            tier=tier,
+            caps=tuple(Cap(random.integers(0, 3, (1, 9)).astype(np.int32), 2) for _ in range(2)),
+        )
+        block = replace(block, utility=np.take_along_axis(block.utility, _best_first(block), axis=1))
+        placed = np.flatnonzero(fill_slates(block, length).slots[0])
+        if np.array_equal(placed, _greedy(block, length)):
+            continue
+        searched += 1
+        same_size = combinations(range(9), len(placed))
+        least = min(tier[0, list(c)].sum() for c in same_size if _keeps_caps(block, list(c)))
+        fuller += int(tier[0, placed].sum() > least)
+    assert searched > 10
+    assert fuller <= 0.05 * searched
+
+
+def _best_first(block: Block) -> np.ndarray:
+    return np.lexsort((-block.utility[0], block.tier[0]))[None]  # type: ignore[index]
+
+
+def _greedy(block: Block, length: int) -> list[int]:
+    placed: list[int] = []
+    for place in range(block.utility.shape[1]):
+        if len(placed) < length and _keeps_caps(block, [*placed, place]):
+            placed.append(place)
+    return placed
+
+
+def _keeps_caps(block: Block, places: list[int]) -> bool:
+    return all(np.bincount(one.values[0, places]).max() <= one.limit for one in block.caps)
+
+
 def _meets(block: Block, places: list[int], length: int) -> bool:
     placed = np.zeros((1, block.utility.shape[1]), dtype=bool)
     placed[0, places] = True
-    held = [np.bincount(one.values[0, places]).max() <= one.limit for one in block.caps]
-    return all(held) and not count_shortfalls(block, placed, length).any()
+    return _keeps_caps(block, places) and not count_shortfalls(block, placed, length).any()
 
 
 @pytest.mark.parametrize("width", [9, 30])
