@@ -196,10 +196,14 @@ def _explain(release: LoadedRelease, candidates: pd.DataFrame) -> Explain:
 
 
 def compare_packed(release: LoadedRelease, requests: Sequence[pd.DataFrame]) -> PackedScores:
-    """Compare what MLflow serves of a release with what the steps rehearse, on the same candidates."""
+    """Compare what MLflow serves of a release with what the steps rehearse, on the same candidates.
+
+    Who serves asks before anything has its place: what a prediction is at a logged position is no answer.
+    """
     frame = pd.concat(requests, ignore_index=True)
     rehearsed = release.score(frame)
-    numbers = [name for name in rehearsed if pd.api.types.is_float_dtype(rehearsed[name])]
+    floats = [name for name in rehearsed if pd.api.types.is_float_dtype(rehearsed[name])]
+    numbers = [name for name in floats if name not in {*map(c.at_position, rehearsed)}]
     try:
         served = release.serve(frame)
     except MlflowException as error:

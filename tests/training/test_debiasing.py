@@ -12,6 +12,8 @@ from tasks.labels.store import LabelStore
 from tasks.ranking.scoring import Scorer
 from tasks.release import view as release_view
 from tasks.release.step import ReleaseResult
+from tasks.replay.scoring_trial import sample_requests
+from tasks.replay.shadow import compare_packed
 from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.parts import ENCODER
@@ -21,7 +23,7 @@ from tasks.training import examination
 from tasks.training.rows import TaskRows
 from tests.feeds import small_release
 from tests.feeds.debiased_feed import LOOKS, debiased_feed, true_clicks
-from tests.feeds.small_feed import AS_OF, NAME
+from tests.feeds.small_feed import AS_OF, CANDIDATES, NAME
 from tests.known import known
 from tests.stores.plain_evidence import read_plain
 
@@ -141,6 +143,16 @@ def test_without_positions_only_the_reference_is_told(placed: Feed, released: Re
     frame = labels.read(names, first_day=labels.last_day).to_pandas()
     said = release_view.load(workspace, released.version).score(frame)
     assert [name for name in map(str, said) if name.endswith("__shown")] == []
+
+
+def test_what_mlflow_serves_is_compared_where_the_log_has_positions(
+    placed: Feed, released: ReleaseResult, scored: tuple[pd.DataFrame, pd.DataFrame]
+) -> None:
+    frame, rehearsed = scored
+    assert "p_click_1d__shown" in rehearsed
+    packed = compare_packed(release_view.load(placed[0], released.version), sample_requests(frame))
+    assert (packed.rows, packed.problem) == (12 * CANDIDATES, "")
+    assert packed.greatest_difference < 1e-9
 
 
 def test_answers_weigh_by_how_seldom_their_like_answers(placed: Feed, released: ReleaseResult) -> None:
