@@ -5,9 +5,9 @@ so does the bonus of a minimum which they would miss, and both sink where there 
 candidates by utility less prices plus bonuses and fills the slates anew; the prices then follow from the best
 ``length`` candidates of that rank (subgradients of the Lagrangian dual; Fisher, *The Lagrangian relaxation
 method*, 1981, section 3). Steps grow from round to round: small ones first find slates near the greedy one,
-great ones shake loose what is stuck. Tiers keep their order: no price is small beside a whole tier, so that a worse
-one is taken from where the rules ask for it. A slate takes the place of the greedy one only if it falls short of no
-rule by more and of one by less.
+great ones shake loose what is stuck. A tier lies a whole range of utilities below the one before it, so that
+a worse one is taken from where the rules ask for it. A slate takes the place of the greedy one only if it
+falls short of no rule by more and of one by less.
 """
 
 from collections.abc import Callable
@@ -176,7 +176,7 @@ class _Search:
 
 
 def _worth(block: Block) -> Prices:
-    """Return utilities that keep the order of tiers: each tier of a request lies a whole range below the last.
+    """Return utilities in the order of tiers: each tier of a request lies a whole range below the last.
 
     Candidates stand best tier first, so tiers are counted along them, whatever other requests hold.
     """

@@ -76,7 +76,7 @@ def test_the_search_finds_a_slate_that_meets_all_wherever_there_is_one() -> None
 
 
 def test_a_search_takes_from_a_worse_tier_no_more_than_the_rules_ask_for() -> None:
-    # the best safe one is ana's in tea: hers in jam and bo's in tea are safe too, and so is no pair of greater worth
+    # the best safe one is ana's in tea: so are hers in jam and bo in tea, less worth
     creators, aisles = cap(0, 0, 1, 0, 1), cap(7, 8, 7, 8, 7)
     block = Block(
         valid=np.ones((1, 5), dtype=bool),
