@@ -203,7 +203,7 @@ def compare_packed(release: LoadedRelease, requests: Sequence[pd.DataFrame]) -> 
     frame = pd.concat(requests, ignore_index=True)
     rehearsed = release.score(frame)
     floats = [name for name in rehearsed if pd.api.types.is_float_dtype(rehearsed[name])]
-    numbers = [name for name in floats if name not in {*map(c.at_position, rehearsed)}]
+    numbers = [name for name in floats if name not in {*map(c.at_position, map(str, rehearsed))}]
     try:
         served = release.serve(frame)
     except MlflowException as error:
