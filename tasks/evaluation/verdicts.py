@@ -176,7 +176,8 @@ class Verdict:
     in words what is allowed. ``holds`` says whether a cannot_tell holds the release; None leaves that to the
     surface's gates. ``power`` is that of a bound on a change. ``task`` and ``allowed`` say subject and
     threshold as values, for whoever draws them or says them in words. ``doubt`` is why the figure is no
-    evidence whatever its interval: more rows of the same log would not tell more.
+    evidence whatever its interval: more rows of the same log would not tell more. ``against`` names what the
+    figure is a share of, where that is not the baseline of the release's decision.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -195,6 +196,7 @@ class Verdict:
     task: Annotated[str | None, Field(exclude_if=lambda task: task is None)] = None
     allowed: Annotated[Bounds | None, Field(exclude_if=lambda allowed: allowed is None)] = None
     doubt: Annotated[str, Field(exclude_if=lambda doubt: not doubt)] = ""
+    against: Annotated[str, Field(exclude_if=lambda against: not against)] = ""
 
     @property
     def of(self) -> str:

@@ -192,8 +192,9 @@ def _name_anchor(verdict: Verdict, rail: Guardrail, rehearsal: Rehearsal) -> Ver
     """Say what a change is of where it is not of the baseline: a metric may be bounded against both."""
     if rail.anchor is None or not verdict.relative:
         return verdict
-    against = f"against {rehearsal.anchors[rail.anchor].name}, the anchor '{rail.anchor}'"
-    return replace(verdict, reason="; ".join(filter(None, (against, verdict.reason))))
+    against = f"{rehearsal.anchors[rail.anchor].name}, the anchor '{rail.anchor}'"
+    reason = "; ".join(filter(None, (f"against {against}", verdict.reason)))
+    return replace(verdict, reason=reason, against=against)
 
 
 def _primary(
@@ -225,8 +226,9 @@ def _ratchet(rehearsal: Rehearsal, replay: Replay, run: str) -> Verdict:
             evidence=run,
         )
     of_anchor = replay.measure(rehearsal.metrics[primary.metric], rehearsal.policy, anchor, ())[0]
-    judged = judge_primary(primary, of_anchor, against=f"{anchor.name}, {RATCHET}", run=run)
-    return replace(judged, subject=subject)
+    against = f"{anchor.name}, {RATCHET}"
+    judged = judge_primary(primary, of_anchor, against=against, run=run)
+    return replace(judged, subject=subject, against=against)
 
 
 def _missing(metric: str, run: str) -> Verdict:

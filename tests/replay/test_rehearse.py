@@ -62,8 +62,9 @@ def test_of_two_bounds_on_a_metric_the_one_against_an_anchor_says_so(
     anchors = {"stable": replace(scored.slates, name="release 1")}
     baseline = baseline_order(tested_slice, scored)
     found = rehearse(Rehearsal(contracts, tested_slice.log, scored.slates, baseline, anchors), {}, run="r")
-    reasons = [v.reason for v in found.verdicts if v.subject == "new_item_exposure"]
-    assert reasons == ["", "against release 1, the anchor 'stable'", ""]
+    bounded = [v for v in found.verdicts if v.subject == "new_item_exposure"]
+    assert [v.reason for v in bounded] == ["", "against release 1, the anchor 'stable'", ""]
+    assert [v.against for v in bounded] == ["", "release 1, the anchor 'stable'", ""]
 
 
 def test_a_metric_of_a_column_that_is_not_logged_is_missing_and_not_passed_over(

@@ -80,7 +80,7 @@ def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
         meaning="" if meaning == verdict.subject else meaning,
         outcome=verdict.outcome.value,
         observed=_observed(verdict, words),
-        allowed=_allowed(verdict, words),
+        allowed=_allowed(verdict, words) + (f" against {verdict.against}" if verdict.against else ""),
         value=value,
         low=low,
         high=high,

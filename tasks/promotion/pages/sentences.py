@@ -11,11 +11,13 @@ A segment stands in front: "Where tenure is new, ...". What no rule speaks of he
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.metric_words import say_change, say_level, say_metric, write_level
+from tasks.promotion.pages.model_words import is_share, say_figure
 from tasks.promotion.pages.words import Vocabulary
 from tasks.reports.numbers import format_count, format_estimate, format_number, format_share, isolate
 
@@ -41,17 +43,26 @@ def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
     column, _, value = verdict.segment.partition("=")
     where = "" if verdict.segment == ALL else f"where {column} is {isolate(value) or 'empty'}, "
     sentence = f"{where}{said}"
-    return f"{sentence[:1].upper()}{sentence[1:]}."
+    return f"{sentence[:1].upper()}{sentence[1:].removesuffix('.')}."
 
 
 def _decision(verdict: Verdict, words: Vocabulary) -> str:
     metric, seen = words.metric(verdict.subject), verdict.observed
+    since = ""
+    if metric is None:
+        name, _, since = verdict.subject.partition(".")
+        metric = words.metric(name)
+    if verdict.against:
+        words = replace(words, baseline=verdict.against)
     if seen is None or math.isnan(seen.value):
+        if f"decision.{verdict.subject}" in _NAMES:
+            return _by_name(verdict, words)
         named = say_metric(metric, verdict.subject, words)
         if verdict.outcome in {Outcome.BLOCK, Outcome.WARN}:
             said = f"{named} rose from nothing under {words.baseline}"
             return _against_bound(said, verdict, lambda value: format_share(abs(value)))
-        return _unmeasured(named.rstrip(","), verdict)
+        beside = f", beside what served {since}," if since and metric is not None else ""
+        return _unmeasured(f"{named.rstrip(',')}{beside}", verdict)
     if verdict.relative:
         said = say_change(metric, verdict.subject, seen.value, words)
         return _against_bound(said, verdict, lambda value: format_share(abs(value)))
@@ -154,15 +165,21 @@ def _calibration(verdict: Verdict, words: Vocabulary) -> str:
 
 def _data(verdict: Verdict, words: Vocabulary) -> str:
     task, _, what = verdict.subject.partition(".")
+    if what and task in words.tasks and verdict.observed is None:
+        return f"where it says {_asked(task, words)}: {verdict.reason}"
     if not what or verdict.observed is None:
         why = f": {verdict.reason}" if verdict.reason else ""
         return (
             f"the labels {'pass' if verdict.outcome is Outcome.PASS else 'do not pass'} {_spoken(task)}{why}"
         )
     count = format_count(round(verdict.observed.value))
-    asked = "how much" if words.is_value(task) else "whether"
-    said = f"on its test days {count} {_spoken(what)} say {asked} people {words.did(task)}"
+    said = f"on its test days {count} {_spoken(what)} say {_asked(task, words)}"
     return f"{said}; {say_threshold(verdict.threshold)}"
+
+
+def _asked(task: str, words: Vocabulary) -> str:
+    """Say what a task asks, as in "whether people opened it"."""
+    return f"{'how much' if words.is_value(task) else 'whether'} people {words.did(task)}"
 
 
 def _freshness(verdict: Verdict, words: Vocabulary) -> str:
@@ -170,8 +187,7 @@ def _freshness(verdict: Verdict, words: Vocabulary) -> str:
     if verdict.observed is None:
         return _by_name(verdict, words)
     days = format_number(verdict.observed.value)
-    asked = "how much" if words.is_value(task) else "whether"
-    said = f"the newest row from which it learned {asked} people {words.did(task)} is {days} days old"
+    said = f"the newest row from which it learned {_asked(task, words)} is {days} days old"
     return f"{said}; {say_threshold(verdict.threshold)}"
 
 
@@ -188,76 +204,85 @@ def _model(verdict: Verdict, words: Vocabulary) -> str:
     seen = verdict.observed
     if verdict.subject == _RECIPES:
         return f"how it was learned: {verdict.reason}"
-    if seen is None or math.isnan(seen.value) or what not in _MODEL or task not in words.tasks:
+    if task not in words.tasks:
+        return _by_name(verdict, words)
+    if seen is None and what in _WITHOUT_FIGURE and verdict.reason:
+        return f"where it says {_asked(task, words)}: {verdict.reason}"
+    said = "" if seen is None or math.isnan(seen.value) else say_figure(what, words.did(task), seen.value)
+    if not said:
         return _by_name(verdict, words)
     doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
-    allowed = say_threshold(verdict.threshold, share=what in _SHARES)
-    return f"{_MODEL[what](words.did(task), seen.value)}; {allowed}{doubt}"
+    allowed = say_threshold(verdict.threshold, share=is_share(what))
+    return f"{said}; {allowed}{doubt}{_too_good(verdict)}"
 
 
-def _say_order(did: str, auc: float) -> str:
-    return (
-        f"of a candidate where people {did} and one where they did not, it gives the first the higher "
-        f"probability in {format_share(auc)} of cases"
-    )
+def _too_good(verdict: Verdict) -> str:
+    """Say why the order of what a figure is of may be too good: people take a high one for a merit."""
+    untrusted = verdict.outcome is not Outcome.PASS and ".auc" in verdict.subject
+    bounded_above = verdict.threshold.startswith("<=") and not verdict.subject.endswith("_drop")
+    return f" ({verdict.reason})" if untrusted and bounded_above and verdict.reason else ""
 
 
-def _say_lost_order(did: str, drop: float, *, than: str = "the champion") -> str:
-    how = "better" if drop < 0 else "less well"
-    by = f"by {format_number(abs(drop))} of AUC"
-    return f"it tells candidates where people {did} from others {how} than {than}, {by}"
-
-
-def _say_lost_order_of_the_day(did: str, drop: float) -> str:
-    return _say_lost_order(did, drop, than=_SAME_DAY)
-
-
-def _say_rise(did: str, rise: float, *, than: str = "the champion's") -> str:
-    return (
-        f"predicting whether people {did}, its error over that of a constant is "
-        f"{format_number(abs(rise))} {'higher' if rise > 0 else 'lower'} than {than}"
-    )
+def _proxies(verdict: Verdict, words: Vocabulary) -> str:
+    fast, _, slow = verdict.subject.partition(" for ")
+    seen, family = verdict.observed, words.family(slow)
+    if fast not in words.tasks or family is None or seen is None or math.isnan(seen.value):
+        return _by_name(verdict, words)
+    more = (seen.value > 0) is not family.costs
+    how = f"{'more' if more else 'less'}{'' if words.is_value(slow) else ' often'}"
+    reason = f" ({verdict.reason})" if verdict.reason else ""
+    tenth = f"in the tenth where it expects most that people {words.did(fast)}"
+    by = f"by {format_number(abs(seen.value))} a look"
+    return f"{tenth}, people {words.did(slow)} {how} than in the others, {by}; no worse is allowed{reason}"
 
 
 _RECIPES: Final = "same_day_champion"
 """The row that says which recipes changed."""
-_SAME_DAY: Final = "the champion's recipe learned from the same days"
-_MODEL: Final[Mapping[str, Callable[[str, float], str]]] = {
-    "auc": _say_order,
-    "auc_by_request": _say_order,
-    "auc_drop": _say_lost_order,
-    "auc_by_request_drop": _say_lost_order,
-    "normalized_entropy": lambda did, error: (
-        f"predicting whether people {did}, its error is {format_share(error)} of a constant's"
-    ),
-    "normalized_entropy_rise": _say_rise,
-    "same_day_auc_drop": _say_lost_order_of_the_day,
-    "same_day_auc_by_request_drop": _say_lost_order_of_the_day,
-    "same_day_normalized_entropy_rise": lambda did, rise: _say_rise(did, rise, than=f"that of {_SAME_DAY}"),
-}
+_WITHOUT_FIGURE: Final = frozenset({"", "refit", "segments"})
+"""Rows of the model gate on a task that say something and measure nothing."""
 _SIGNS: Final[Mapping[str, str]] = {
     ">=": "at least {} is asked for",
     ">": "more than {} is asked for",
     "<=": "at most {} is allowed",
     "<": "less than {} is allowed",
 }
-_SHARES: Final = frozenset({"auc", "auc_by_request", "normalized_entropy", "overlap_at_k"})
+_SHARES: Final = frozenset({"overlap_at_k", "error_rate"})
 """Figures that sentences write as shares."""
 _SHADOW: Final[Mapping[str, Callable[[Estimate], str]]] = {
     "overlap_at_k": lambda seen: f"{format_share(seen.value)} of its slots hold what the champion would show",
     "score_shift": lambda seen: (
         f"its utilities lie {format_number(seen.value)} standard deviations from the champion's"
     ),
+    "error_rate": lambda seen: f"{format_share(seen.value)} of requests get no answer",
+    "scoring_time": lambda seen: (
+        f"scoring a request takes {format_number(seen.value)} times as long as with the champion"
+    ),
 }
+_NAMES: Final[Mapping[str, str]] = {
+    "lineage.pins": "its files and pinned parts",
+    "lineage.labels": "the labels that it learned from",
+    "lineage.training_days": "days from its training to its test",
+    "policy.in_force": "the contracts that it was made under",
+    "policy.tasks.version": "the version of its tasks",
+    "policy.utility.version": "the version of its utility policy",
+    "policy.slate.version": "the version of its slate policy",
+    "policy.approvals": "who may approve it",
+    "decision.front": "where its weights stand on the front of tuned ones",
+    "parity.served": "what was served beside what it gives",
+    "parity.packed": "what MLflow serves beside what it gives",
+}
+"""What gates call, for people who do not know the names, by gate and subject."""
 
 
 def _by_name(verdict: Verdict, words: Vocabulary) -> str:
     """Say a verdict by the name of what it judged."""
-    task, _, what = verdict.subject.partition(".")
-    named = f"{_spoken(what)} of {task}" if what and task in words.tasks else _spoken(verdict.subject)
     seen = format_estimate(verdict.observed, relative=verdict.relative)
     allowed = f"; {say_threshold(verdict.threshold)}" if verdict.threshold else ""
     reason = f" ({verdict.reason})" if verdict.reason else ""
+    if spoken := _NAMES.get(f"{verdict.gate}.{verdict.subject}"):
+        return f"{spoken}: {seen}{allowed}{reason}" if seen else f"{spoken}: {verdict.reason or 'not known'}"
+    task, _, what = verdict.subject.partition(".")
+    named = f"{_spoken(what)} of {task}" if what and task in words.tasks else _spoken(verdict.subject)
     return f"{verdict.gate}: {named}{f' is {seen}' if seen else ''}{allowed}{reason}"
 
 
@@ -290,4 +315,6 @@ _BY_GATE: Final[Mapping[str, Callable[[Verdict, Vocabulary], str]]] = {
     "freshness": _freshness,
     "shadow": _shadow,
     "model": _model,
+    "latency": _shadow,
+    "proxies": _proxies,
 }

@@ -66,6 +66,13 @@ def test_what_is_allowed_of_a_change_has_three_digits_and_a_direction() -> None:
     assert allowed(Bounds(high=-0.1)) == "fall of 10% or more"
 
 
+def test_a_bound_on_a_change_against_an_anchor_names_it() -> None:
+    anchored = replace(
+        rail("hide_rate", Outcome.PASS, 0, 0, 0, allowed=Bounds(high=0.1)), against="release 1"
+    )
+    assert draw_rails([anchored], WORDS)[0].allowed == "rise of 10% against release 1"
+
+
 def test_a_rise_that_is_asked_for_is_bad_where_it_lacks() -> None:
     asked = Bounds(low=0.1)
     assert badness(0.1, asked, SEEN) == 1

@@ -234,7 +234,85 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
         ),
         (
             verdict("model", "click.auc_over_best_feature", Outcome.WARN, -0.1, -0.2, 0.0, threshold="> 0"),
-            "Model: auc over best feature of click is -0.1 [-0.2, 0]; more than 0 is asked for.",
+            (
+                "It tells candidates where people opened it from others less well than the best of its features "
+                "alone, by 0.1 of AUC; more than 0 is asked for."
+            ),
+        ),
+        (
+            replace(
+                verdict(
+                    "model",
+                    "click.auc of price_1.5 alone",
+                    Outcome.BLOCK,
+                    0.999,
+                    0.99,
+                    1.0,
+                    threshold="<= 0.98",
+                ),
+                reason="price_1.5 alone: too good to be true",
+            ),
+            (
+                "By price_1.5 alone, of a candidate where people opened it and one where they did not, the first stands "
+                "higher in 99.9% of cases; at most 98% is allowed (price_1.5 alone: too good to be true)."
+            ),
+        ),
+        (
+            replace(
+                verdict("model", "click.auc", Outcome.BLOCK, 0.999, 0.99, 1.0, threshold="<= 0.98"),
+                reason="the head: too good to be true",
+            ),
+            (
+                "Of a candidate where people opened it and one where they did not, it gives the first the higher "
+                "probability in 99.9% of cases; at most 98% is allowed (the head: too good to be true)."
+            ),
+        ),
+        (
+            verdict("model", "spend.relative_squared_error", Outcome.PASS, 0.92, 0.9, 0.94, threshold="< 1"),
+            "Predicting how much people paid for it, its squared error is 92% of a constant's; less than 100% is allowed.",
+        ),
+        (
+            verdict("model", "click.refit_shift", Outcome.CANNOT_TELL, 0.08, 0.05, 0.13, threshold="<= 0.1"),
+            (
+                "What is served lies 8% from what was tested, where it says whether people opened it; at most 10% is "
+                "allowed, and these data are too few to tell."
+            ),
+        ),
+        (
+            replace(
+                verdict("model", "spend", Outcome.NO_RULE, threshold=""), reason="a value task has no AUC"
+            ),
+            "Where it says how much people paid for it: a value task has no AUC.",
+        ),
+        (
+            replace(
+                verdict("data", "buy.trained", Outcome.WARN),
+                reason="keeps the champion's model. 3 positives.",
+            ),
+            "Where it says whether people bought it: keeps the champion's model. 3 positives.",
+        ),
+        (
+            replace(verdict("policy", "in_force", Outcome.BLOCK), reason="another utility.yaml is in force"),
+            "The contracts that it was made under: another utility.yaml is in force.",
+        ),
+        (
+            verdict(
+                "lineage", "training_days", Outcome.BLOCK, 0, 0, 0, threshold=">= 1 days before the test"
+            ),
+            "Days from its training to its test: 0; at least 1 days before the test is asked for.",
+        ),
+        (
+            verdict("shadow", "error_rate", Outcome.BLOCK, 0.02, 0.01, 0.03, threshold="<= 0 of requests"),
+            "On the newest traffic 2% of requests get no answer; at most 0% of requests is allowed.",
+        ),
+        (
+            verdict(
+                "latency", "scoring_time", Outcome.WARN, 2.4, 2.2, 2.6, threshold="<= 2 times the champion's"
+            ),
+            (
+                "On the newest traffic scoring a request takes 2.4 times as long as with the champion; at most 2 times "
+                "the champion's is allowed."
+            ),
         ),
         (verdict("data", "validation", Outcome.BLOCK), "The labels do not pass validation."),
         (verdict("data", "validation", Outcome.PASS), "The labels pass validation."),
@@ -254,9 +332,24 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
         ),
         (
             verdict("proxies", "click for buy", Outcome.WARN, 0.1, -0.1, 0.3, threshold="> 0"),
-            "Proxies: click for buy is 0.1 [-0.1, 0.3]; more than 0 is asked for.",
+            (
+                "In the tenth where it expects most that people opened it, people bought it more often than in the "
+                "others, by 0.1 a look; no worse is allowed."
+            ),
         ),
-        (verdict("parity", "served", Outcome.BLOCK, threshold=""), "Parity: served."),
+        (
+            replace(
+                verdict("proxies", "click for hide", Outcome.WARN, -0.1, -0.3, 0.1), reason="the worst of all"
+            ),
+            (
+                "In the tenth where it expects most that people opened it, people hid it more often than in the "
+                "others, by 0.1 a look; no worse is allowed (the worst of all)."
+            ),
+        ),
+        (
+            verdict("parity", "served", Outcome.BLOCK, threshold=""),
+            "What was served beside what it gives: not known.",
+        ),
         (
             replace(verdict("constraints", "no_gore", Outcome.BLOCK, 3, 3, 3), reason="3 of 90 got a slot"),
             "Its slots hold what no gore keeps out: 3 of 90 got a slot; nobody may override that.",
@@ -280,3 +373,25 @@ def test_other_gates_speak_of_what_they_judge(judged: Verdict, sentence: str) ->
 def test_a_segment_without_a_name_is_said_to_be_empty() -> None:
     told = rail("hide_rate", Outcome.WARN, 0.3, 0.2, 0.4, allowed=Bounds(high=0.1), segment="tenure=")
     assert say_verdict(told, WORDS).startswith("Where tenure is empty, of what it puts")
+
+
+def test_a_change_against_an_anchor_is_not_said_to_be_one_against_the_champion() -> None:
+    rose = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=Bounds(high=0.1))
+    against = "release 1, the anchor 'stable'"
+    told = say_verdict(replace(rose, against=against), WORDS)
+    assert told.startswith(f"{SLOTS} hid it 30% more often than under {against}; a rise of 10% is allowed")
+    assert "champion 3" not in told
+
+
+def test_the_primary_is_named_beside_what_served_four_promotions_ago() -> None:
+    subject = "observed_utility.four promotions ago"
+    unknown = replace(
+        verdict("decision", subject, Outcome.NO_RULE), reason="fewer than four promotions so far"
+    )
+    worth = "What its slots are worth, by the outcomes that were seen,"
+    assert say_verdict(unknown, WORDS) == (
+        f"{worth} beside what served four promotions ago, cannot be told: fewer than four promotions so far."
+    )
+    fell = rail(subject, Outcome.BLOCK, -0.3, -0.4, -0.2, allowed=Bounds(low=-0.1))
+    told = say_verdict(replace(fell, against="release 2, four promotions ago"), WORDS)
+    assert told.startswith(f"{worth} is 30% lower than under release 2, four promotions ago; a fall of 10%")

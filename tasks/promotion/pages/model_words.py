@@ -1,0 +1,109 @@
+"""What the model gate measures of a task, in words that hold a figure.
+
+::
+
+    click.auc                    of a candidate where people opened it and one where they did not, ...
+    click.auc of price alone     by price alone, ...: what is too good knows the outcome
+    click.refit_shift            what is served says otherwise than what was tested, by so much
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tasks.reports.numbers import format_number, format_share, isolate
+
+_ALONE: Final = " alone"
+_ORDERS: Final = ("auc of ", "auc_by_request of ")
+"""How the name of a single feature's AUC begins."""
+_SHARES: Final = frozenset(
+    {"auc", "auc_by_request", "normalized_entropy", "relative_squared_error", "refit_shift"}
+)
+"""Figures that sentences write as shares."""
+_SAME_DAY: Final = "the champion's recipe learned from the same days"
+
+
+def is_share(what: str) -> bool:
+    """Whether a figure is written as a share.
+
+    Examples
+    --------
+    >>> is_share("auc"), is_share("auc of price alone"), is_share("auc_drop")
+    (True, True, False)
+    """
+    return what in _SHARES or _feature(what) != ""
+
+
+def say_figure(what: str, did: str, value: float) -> str:
+    """Say a figure of a task; empty of one that has no words.
+
+    Parameters
+    ----------
+    what : its name, as in ``auc_drop``.
+    did : what somebody did, in words that complete "people ...".
+
+    Examples
+    --------
+    >>> say_figure("refit_shift", "opened it", 0.151)
+    'what is served lies 15.1% from what was tested, where it says whether people opened it'
+    >>> say_figure("weight", "opened it", 0.151)
+    ''
+    """
+    if feature := _feature(what):
+        return (
+            f"by {isolate(feature)} alone, of a candidate where people {did} and one where they did not, the "
+            f"first stands higher in {format_share(value)} of cases"
+        )
+    return _WORDS[what](did, value) if what in _WORDS else ""
+
+
+def _feature(what: str) -> str:
+    """Return the single feature that an AUC is of; empty where it is a head's."""
+    for order in _ORDERS:
+        if what.startswith(order) and what.endswith(_ALONE):
+            return what.removeprefix(order).removesuffix(_ALONE)
+    return ""
+
+
+def _say_order(did: str, auc: float) -> str:
+    return (
+        f"of a candidate where people {did} and one where they did not, it gives the first the higher "
+        f"probability in {format_share(auc)} of cases"
+    )
+
+
+def _say_lost_order(did: str, drop: float, *, than: str = "the champion") -> str:
+    said = f"it tells candidates where people {did} from others"
+    if not drop:
+        return f"{said} as well as {than}"
+    return f"{said} {'better' if drop < 0 else 'less well'} than {than}, by {format_number(abs(drop))} of AUC"
+
+
+def _say_rise(did: str, rise: float, *, than: str = "the champion's") -> str:
+    said = f"predicting whether people {did}, its error over that of a constant is"
+    if not rise:
+        return f"{said} as high as {than}"
+    return f"{said} {format_number(abs(rise))} {'higher' if rise > 0 else 'lower'} than {than}"
+
+
+_WORDS: Final[Mapping[str, Callable[[str, float], str]]] = {
+    "auc": _say_order,
+    "auc_by_request": _say_order,
+    "auc_drop": _say_lost_order,
+    "auc_by_request_drop": _say_lost_order,
+    "auc_over_best_feature": lambda did, gain: _say_lost_order(
+        did, -gain, than="the best of its features alone"
+    ),
+    "normalized_entropy": lambda did, error: (
+        f"predicting whether people {did}, its error is {format_share(error)} of a constant's"
+    ),
+    "relative_squared_error": lambda did, error: (
+        f"predicting how much people {did}, its squared error is {format_share(error)} of a constant's"
+    ),
+    "normalized_entropy_rise": _say_rise,
+    "refit_shift": lambda did, shift: (
+        f"what is served lies {format_share(shift)} from what was tested, where it says whether people {did}"
+    ),
+    "same_day_auc_drop": lambda did, drop: _say_lost_order(did, drop, than=_SAME_DAY),
+    "same_day_auc_by_request_drop": lambda did, drop: _say_lost_order(did, drop, than=_SAME_DAY),
+    "same_day_normalized_entropy_rise": lambda did, rise: _say_rise(did, rise, than=f"that of {_SAME_DAY}"),
+}
