@@ -169,7 +169,12 @@ def _all_terms(
     if log.left_out:
         notes.append(f"{log.left_out:,} rows are left out: their label is not observed")
     if log.lengths.max() > 1:
-        if log.with_gaps:
+        if log.torn:
+            notes.append(
+                f"no estimator of slates: {log.torn:,} of {log.request_count:,} requests have rows that are "
+                "left out, which would count as nothing"
+            )
+        elif log.with_gaps:
             notes.append(
                 f"no estimator of slates: {log.with_gaps:,} of {log.request_count:,} requests lack a "
                 "position above one that they have"

@@ -13,7 +13,7 @@ behavior   optional: independent, cascade or standard, what rewards of this requ
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,7 @@ class LogRows:
     clusters : which rows move together.
     behaviors : [requests] places in `BEHAVIORS`; None where it is not logged.
     left_out : rows that are not among the n, as their label is not observed.
+    torn : requests of which some rows are left out and others are not.
     """
 
     requests: Codes
@@ -56,6 +57,7 @@ class LogRows:
     clusters: Clusters
     behaviors: Codes | None
     left_out: int
+    torn: int = 0
 
     @cached_property
     def request_count(self) -> int:
@@ -99,6 +101,7 @@ def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
     ([1.0, 0.0], 0, [[0.5, 1.0]])
     """
     rules.require_columns(frame, (*REQUIRED, reward), table=TABLE)
+    every = frame[c.REQUEST_ID]
     frame, left_out = select_observed(frame, c.status(reward))
     rules.require_keys(frame, (c.REQUEST_ID, c.ITEM_ID), table=TABLE)
     positions = rules.read_positions(frame, c.POSITION, table=TABLE)
@@ -119,7 +122,14 @@ def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
         _cluster(frame, requests),
         _behaviors(frame, requests) if BEHAVIOR in frame else None,
         left_out,
+        _count_torn(every, frame[c.REQUEST_ID]),
     )
+
+
+def _count_torn(every: "pd.Series[Any]", kept: "pd.Series[Any]") -> int:
+    """Count the requests of which some rows are kept and others are not."""
+    before, after = every.value_counts(), kept.value_counts()
+    return int((before.reindex(after.index) > after).sum())
 
 
 def select_observed(frame: pd.DataFrame, status: str) -> tuple[pd.DataFrame, int]:

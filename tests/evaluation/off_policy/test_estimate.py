@@ -176,6 +176,20 @@ def test_requests_with_a_gap_are_said_to_allow_no_slates() -> None:
     assert "sips" not in report.estimates
 
 
+def test_a_request_of_which_a_row_is_left_out_is_no_slate() -> None:
+    """Its last slot would have counted as one in which nothing happened."""
+    log = bandit.log(200).assign(
+        request_id=np.arange(200) // 2, position=[1, 2] * 100, item_id=list(bandit.ITEMS) * 100
+    )
+    target = pd.concat([bandit.target().assign(position=n) for n in (1, 2)])
+    whole = log.assign(click__status=np.where(log["request_id"] < 10, "immature", "observed"))
+    assert "cascade_dr" in estimate_off_policy(whole, target, reward="click").estimates
+    torn = log.assign(click__status=["observed", "immature", *["observed"] * 198])
+    report = estimate_off_policy(torn, target, reward="click")
+    assert "1 of 100 requests have rows that are left out" in " ".join(report.reasons)
+    assert (report.estimator, "cascade_dr" in report.estimates) == ("dr", False)
+
+
 # -- the verdict ----------------------------------------------------------------------------------------------
 
 
