@@ -97,9 +97,17 @@ def bin_labels(bins: Sequence[float]) -> tuple[str, ...]:
     --------
     >>> bin_labels([1, 7, 30])
     ('<1', '1-7', '7-30', '>=30')
+    >>> bin_labels([2_000_001, 2_000_002])
+    ('<2000001', '2000001-2000002', '>=2000002')
     """
-    between = [f"{low:g}-{high:g}" for low, high in pairwise(bins)]
-    return (f"<{bins[0]:g}", *between, f">={bins[-1]:g}")
+    ends = [_spell_end(end) for end in bins]
+    return (f"<{ends[0]}", *(f"{low}-{high}" for low, high in pairwise(ends)), f">={ends[-1]}")
+
+
+def _spell_end(end: float) -> str:
+    """Write the end of a range shortly, with all digits where two ends could else be one."""
+    short = f"{end:g}"
+    return short if float(short) == end else spell_value(float(end))
 
 
 def segment_columns(specs: Sequence[Segment]) -> tuple[str, ...]:

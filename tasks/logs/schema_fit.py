@@ -23,6 +23,7 @@ from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import parse_source
 from tasks.contracts.utility import HardConstraint, Multiplier
 from tasks.errors import ContractError, DataError, unknown
+from tasks.evaluation.segments import UNKNOWN, bin_labels
 from tasks.logs import footers as kinds
 from tasks.logs.checks import check_columns, check_same_kinds, rename_columns
 from tasks.logs.footers import View, read_footers
@@ -129,6 +130,7 @@ def find_schema_problems(contracts: Contracts, logs: Location, *, first_release:
     fit.compare(EVENTS, dict.fromkeys((*IDS, *match_columns(contracts.tasks))))
     fit.compare(CANDIDATES, IDS)
     decided = CANDIDATES if contracts.surface.sources.candidates else IMPRESSIONS
+    fit.problems += _find_unknown_ranges(contracts)
     for wanted in wanted_columns(contracts, first_release=first_release):
         view = fit.views.get(decided if wanted.of == "decided" else IMPRESSIONS)
         if view is not None and (hint := _explain(wanted, view)):
@@ -185,6 +187,25 @@ def _of_utility(contracts: Contracts) -> Iterator[Wanted]:
         if metric is not None and metric.kind in _OF_COLUMNS and metric.subject is not None:
             column = segments.get(metric.subject, metric.subject)
             yield Wanted("utility.yaml", f"guardrails.{i}.metric", column)
+
+
+def _find_unknown_ranges(contracts: Contracts) -> Iterator[Problem]:
+    """Find shares of a range that a segment's bins do not make: they are 0 whatever is shown."""
+    utility, binned = contracts.utility, {s.name: s.bins for s in contracts.surface.segments if s.bins}
+    named = {"primary.metric": utility.primary.metric}
+    named |= {f"guardrails.{i}.metric": rail.metric for i, rail in enumerate(utility.guardrails)}
+    if utility.constrained is not None:
+        named["constrained.maximise"] = utility.constrained.maximise
+        for i, one in enumerate(utility.constrained.subject_to):
+            named[f"constrained.subject_to.{i}.metric"] = one.metric
+    for place, name in named.items():
+        metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=binned)
+        if metric is None or metric.kind is not MetricKind.SHARE:
+            continue
+        ranges = (*bin_labels(binned[str(metric.subject)]), UNKNOWN)
+        if metric.value not in ranges:
+            hint = unknown("range", str(metric.value), ranges, where=f"segment {metric.subject}")
+            yield Problem("utility.yaml", place, name, hint)
 
 
 def _of_rules(

@@ -14,7 +14,7 @@ from tasks.replay.users import users_of
 
 NUMBERS: Final = "numbers"
 WORDS: Final = "words"
-"""How the values of a declared segment are ordered."""
+"""How the values of a segment are ordered; unknown ones come last."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,7 @@ class LogReading:
     links : task -> root, ..., task, of every task.
     answered : tasks whose outcome is known only after an event.
     segments : by segment name, the rows' values.
-    kinds : by segment name, the kind of column (numpy's letter) that values are spelled from as they stand;
-        `NUMBERS` and `WORDS` of a declared segment, whose unknown values come last.
+    kinds : by segment name, what its values are spelled from and ordered by: `NUMBERS` or `WORDS`.
     examination : probability of being looked at by position, relative to the reference; None is undeclared.
     complete : whether every scored candidate is logged.
     propensity_kind : what the propensity column holds.

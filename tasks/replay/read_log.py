@@ -194,17 +194,9 @@ class _Seen:
 
 
 def _join_segment(parts: Sequence[_SegmentPart]) -> pd.Categorical:
-    """Return a segment's values in all blocks, coded alike.
-
-    A column of whole numbers is read as floats in a block that lacks one of them: 3 and 3.0 are one value.
-    """
+    """Return a segment's values in all blocks, coded alike."""
     kinds = {kind for _, kind in parts}
-    words = [
-        [_as_float(word) for word in values.categories]
-        if kinds >= {"i", "f"} and kind == "i"
-        else list(values.categories)
-        for values, kind in parts
-    ]
+    words = [list(values.categories) for values, _ in parts]
     known = words[0] if all(one == words[0] for one in words) else _order(words, kinds)
     place = {word: code for code, word in enumerate(known)}
     codes = [
@@ -221,7 +213,3 @@ def _order(words: Sequence[Sequence[str]], kinds: Collection[str | None]) -> lis
         return sorted(known, key=lambda word: (word == UNKNOWN, math.inf if word == UNKNOWN else float(word)))
     appended = WORDS in kinds and all(UNKNOWN not in one[:-1] for one in words)
     return sorted(known, key=lambda word: (appended and word == UNKNOWN, word))
-
-
-def _as_float(word: str) -> str:
-    return word if word == UNKNOWN else str(float(word))

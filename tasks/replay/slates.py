@@ -1,7 +1,7 @@
 """The logged candidates of a test slice, and the slates that releases and policies make of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -15,8 +15,9 @@ from tasks import columns as c
 from tasks.contracts import Contracts, UtilitySpec, canonical
 from tasks.contracts.chains import chain
 from tasks.contracts.metrics import parse_metric
+from tasks.contracts.surface import SegmentSpec
 from tasks.errors import ContractError, DataError
-from tasks.evaluation.segments import UNKNOWN, segment_values
+from tasks.evaluation.segments import segment_values
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
@@ -85,26 +86,31 @@ class TestSlice:
         return replace(
             log_reading(self.contracts, self.examination),
             segments={**mix, **segment_values(self.candidates, surface.segments)},
-            kinds={name: self.candidates[name].dtype.kind for name in mix}
+            kinds={name: self._segment_kind(name) for name in mix}
             | {one.name: self._segment_kind(one.column) for one in surface.segments},
             complete=self.complete,
         )
 
     def _segment_kind(self, column: str) -> str:
-        return NUMBERS if pd.api.types.is_numeric_dtype(self.candidates[column]) else WORDS
+        values = self.candidates[column]
+        counted = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        return NUMBERS if counted else WORDS
 
-    def _mix_columns(self) -> "dict[str, pd.Categorical[Any]]":
-        """Return the columns whose mix a report or a guardrail names, as far as the candidates hold them."""
+    def _mix_columns(self) -> "Mapping[str, pd.Categorical[Any]]":
+        """Return the columns whose mix a report or a guardrail names, as far as the candidates hold them.
+
+        Their values are spelled as those of segments: a null beside 3 does not make it 3.0.
+        """
         surface, tasks = self.contracts.surface, self.contracts.tasks.tasks
         columns = {*surface.features.categorical, *(one.column for one in surface.segments), c.SOURCE}
         rails = self.contracts.utility.guardrails
-        named = [parse_metric(rail.metric, tasks=tasks, columns=columns) for rail in rails]
-        subjects = {one.subject for one in named if one is not None and one.subject in columns}
+        metrics = [parse_metric(rail.metric, tasks=tasks, columns=columns) for rail in rails]
+        subjects = {one.subject for one in metrics if one is not None and one.subject in columns}
         subjects |= {*mix_columns(self.contracts)}
-        return {
-            name: pd.Categorical(self.candidates[name].astype("string").fillna(UNKNOWN))
-            for name in sorted(map(str, subjects & {*self.candidates.columns}))
-        }
+        named = sorted(map(str, subjects & {*self.candidates.columns}))
+        return segment_values(
+            self.candidates, [SegmentSpec.model_validate({"name": name, "from": name}) for name in named]
+        )
 
     def slates_of(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:
         """Return the slates that a release makes with the code and policies that it brought.

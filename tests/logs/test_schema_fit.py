@@ -103,6 +103,7 @@ CHANGES: list[tuple[Any, dict[str, Any], str, str]] = [
     (multiplied, {}, "decay.by", "Missing column 'creator'"),
     (setting("surface.gates", {"decision": {"first": {"column": "popular"}}}), {}, "gates.decision.first.column", "Missing column 'popular'"),
     (setting("surface.gates", {"decision": {"first": {"column": "category"}}}), {}, "gates.decision.first.column", "of kind string"),
+    (setting("utility.guardrails.0", {"metric": "age_share:7+", "max": 0.1}), {}, "guardrails.0.metric", "Known: 1-7, <1, >=7, unknown"),
     (lambda files: None, {"position": None}, "gates.decision.first", "no logged order"),
     (lambda files: None, {"position": pa.nulls(2, pa.int64())}, "gates.decision.first", "null in all 2 rows"),
     (setting("surface.examination", "estimated"), {"position": None}, "examination", "Missing column 'position'"),
