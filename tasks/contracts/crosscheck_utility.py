@@ -25,6 +25,17 @@ _NEVER_TUNED: Final = {
     MetricKind.LATENCY: "no weight moves it",
 }
 """Metrics that no weights may be tuned by, and why."""
+_BELIEVED: Final = frozenset({MetricKind.PREDICTED, MetricKind.EXPECTED_UTILITY})
+_MAY_FALL: Final = frozenset(
+    {
+        MetricKind.CALIBRATION,
+        MetricKind.COMPONENT_SHARE,
+        MetricKind.GINI,
+        MetricKind.LATENCY,
+        MetricKind.SLATE_RULE_ACTIVITY,
+    }
+)
+"""Metrics of which less is no loss."""
 
 
 def find_utility_problems(
@@ -132,8 +143,7 @@ def _matches(context: PolicyContext, values: Mapping[str, Scalar]) -> bool:
 def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
     segments = {s.name: s.column for s in surface.segments}
     columns = _metric_columns(surface)
-    if parse_metric(utility.primary.metric, tasks=tasks.tasks, columns=columns) is None:
-        hint = unknown("metric", utility.primary.metric, metric_names(tasks.tasks, columns))
+    if hint := _explain_no_primary(utility.primary.metric, tasks, columns):
         yield Problem("utility.yaml", "primary.metric", abbreviate(utility.primary.metric), hint)
     for i, rail in enumerate(utility.guardrails):
         metric = parse_metric(rail.metric, tasks=tasks.tasks, columns=columns)
@@ -147,6 +157,23 @@ def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSp
             yield Problem(
                 "utility.yaml", f"guardrails.{i}.by", abbreviate(by), unknown("segment", by, segments)
             )
+
+
+def _explain_no_primary(name: str, tasks: TasksSpec, columns: set[str]) -> str:
+    """Say why a release cannot be held to a metric that may not fall; nothing where it can."""
+    metric = parse_metric(name, tasks=tasks.tasks, columns=columns)
+    if metric is None:
+        return unknown("metric", name, metric_names(tasks.tasks, columns))
+    if metric.kind in _BELIEVED:
+        return "is what a release believes, which is no ground to pass: name observed_utility, or a rate"
+    task = tasks.tasks.get(metric.subject or "")
+    if metric.kind in _MAY_FALL or (task is not None and task.family.costs):
+        return (
+            "may fall, and a primary may not: bound it by a guardrail, and name observed_utility, or a rate"
+        )
+    if task is not None and task.level == "request":
+        return "is of an outcome of the whole request, which no ranking can move"
+    return ""
 
 
 def _check_constrained(

@@ -24,7 +24,7 @@ from typing import Final
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import Outcome, Verdict, stops
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, stops
 from tasks.replay.guardrails import Bound, bounds_of, correct_segments, judge_bound
 from tasks.replay.rates import THIN
 
@@ -58,10 +58,39 @@ class Judges:
         return self.mean <= _SHARE_OF_BOUND * margin and max(self.worse, self.segment) <= margin
 
 
+def given_that(child: Sequence[Measured], parent: Sequence[Measured]) -> list[Measured]:
+    """Return how much more of a child each judge predicts for each of its parent.
+
+    Examples
+    --------
+    >>> from tasks.contracts.metrics import Metric, MetricKind
+    >>> def by(task: str, change: float) -> list[Measured]:
+    ...     metric = Metric(MetricKind.PREDICTED, task)
+    ...     relative = Estimate(change, math.nan, math.nan, 90)
+    ...     return [Measured(metric.name, "all", "release 2", None, None, relative, metric.kind)]
+    >>> (returned,) = given_that(by("return", 0.2), by("buy", -0.2))
+    >>> round(returned.relative.value, 3)
+    0.5
+    """
+    before = {(one.segment, one.judge): one.relative for one in parent if one.relative}
+    return [
+        replace(one, relative=_over(one.relative, before[one.segment, one.judge]))
+        for one in child
+        if one.relative and (one.segment, one.judge) in before
+    ]
+
+
+def _over(child: Estimate, parent: Estimate) -> Estimate:
+    """Divide one change by another; what is no more there is divided by nothing."""
+    left = 1 + parent.value
+    change = (1 + child.value) / left - 1 if left > 0 else math.nan
+    return Estimate(change, math.nan, math.nan, child.n)
+
+
 def judge_cost(
     guardrail: Guardrail, measured: Sequence[Measured], predicted: Sequence[Measured], *, run: str
 ) -> list[Verdict]:
-    """Judge a guardrail on the rate of a cost, on the whole and in its segments.
+    """Judge a guardrail on the rate of a cost, also given its parent, on the whole and in its segments.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import chain
 from typing import Final
 
@@ -19,7 +19,7 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.components import judge_components
-from tasks.replay.costs import judge_cost
+from tasks.replay.costs import given_that, judge_cost
 from tasks.replay.findings import Findings
 from tasks.replay.guardrails import judge_guardrail, without_interval
 from tasks.replay.log import CandidateLog, Slates
@@ -143,7 +143,7 @@ def _add_guardrails(by: dict[str, tuple[str, ...]], contracts: Contracts) -> Non
     """Add the segments that guardrails name to the metrics by which they are judged there."""
     for rail in contracts.utility.guardrails:
         cost = _cost(contracts, rail)
-        for name in (rail.metric, *((Metric(MetricKind.PREDICTED, cost).name,) if cost else ())):
+        for name in (rail.metric, *(_predictions(cost) if cost else ())):
             by[name] = tuple(dict.fromkeys((*by.get(name, ()), *rail.by)))
 
 
@@ -159,13 +159,19 @@ def _column(metric: Metric) -> str | None:
     return NEW_ITEMS if metric.kind is MetricKind.NEW_ITEM_EXPOSURE else metric.subject
 
 
-def _cost(contracts: Contracts, rail: Guardrail) -> str | None:
-    """Return the task of a guardrail on the rate of a cost."""
+def _cost(contracts: Contracts, rail: Guardrail) -> Metric | None:
+    """Return the metric of a guardrail on the rate of a cost, of all looks or given what comes before."""
     tasks = contracts.tasks.tasks
     metric = parse_metric(rail.metric, tasks=tasks, columns=())
-    if metric is None or metric.kind is not MetricKind.RATE or metric.subject is None:
+    if metric is None or metric.kind not in {MetricKind.RATE, MetricKind.GIVEN}:
         return None
-    return metric.subject if tasks[metric.subject].family.costs else None
+    return metric if tasks[str(metric.subject)].family.costs else None
+
+
+def _predictions(cost: Metric) -> tuple[str, ...]:
+    """Name what the judges predict of a cost, and of what it is given."""
+    tasks = (cost.subject, cost.value) if cost.kind is MetricKind.GIVEN else (cost.subject,)
+    return tuple(Metric(MetricKind.PREDICTED, task).name for task in tasks)
 
 
 def _judged(
@@ -182,9 +188,10 @@ def _judged(
         if cost is None:
             verdicts = judge_guardrail(rail, of_rail, run=run)
         else:
-            predicted = Metric(MetricKind.PREDICTED, cost).name
-            believed = _measured_for(rehearsal, replay, rail, predicted, measured)
-            verdicts = judge_cost(rail, of_rail, believed, run=run)
+            predicted = (
+                _measured_for(rehearsal, replay, rail, name, measured) for name in _predictions(cost)
+            )
+            verdicts = judge_cost(rail, of_rail, reduce(given_that, predicted), run=run)
         yield from (_name_anchor(verdict, rail, rehearsal) for verdict in verdicts)
 
 

@@ -92,8 +92,11 @@ class Replay:
         ]
 
     def utility_terms(self, policy: Slates, baseline: Slates) -> UtilityTerms:
-        """Choose how each term of the baseline's utility enters: by what happened, or by a prediction."""
-        worth = baseline.worth or policy.worth
+        """Choose how each term of the baseline's utility enters: by what happened, or by a prediction.
+
+        An order has no utility: beside it a policy is measured by that of the reference, never by its own.
+        """
+        worth = baseline.worth or self.reference.worth or policy.worth
         terms, believed, left_out = [], {}, []
         for task, each in worth.items():
             counted = [self.rates.events(task, slates) for slates in (policy, baseline)]

@@ -11,7 +11,9 @@ from tasks.contracts import Contracts, UtilitySpec
 from tasks.evaluation.verdicts import Outcome
 from tasks.replay import slates
 from tasks.replay.findings import Findings
+from tasks.replay.log_block import read_block
 from tasks.replay.orders import baseline_order
+from tasks.replay.read_log import join_blocks
 from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
 from tasks.replay.scored import Scored
 from tests.feeds import mini
@@ -88,6 +90,36 @@ def test_a_column_that_is_no_segment_may_be_guarded(tested_slice: slates.TestSli
     assert guarded.log.segments["device"].value_counts().sum() == len(tested_slice.candidates)
 
 
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        ([3.0, np.nan], ["3", "unknown"]),  # whole numbers beside a null, as pandas reads them
+        ([3, 4], ["3", "4", "unknown"]),
+        ([True, False], ["false", "true", "unknown"]),
+    ],
+)
+def test_values_of_a_guarded_column_are_spelled_alike_whatever_stands_beside_them(
+    tested_slice: slates.TestSlice, tmp_path: Path, device: list[Any], words: list[str]
+) -> None:
+    """A share of 3 was 0 where a null had made it 3.0, and a share of true where the column was no segment."""
+
+    def guard(plain: dict[str, Any]) -> None:
+        plain["guardrails"] += [{"metric": "device_share:3", "max": 0.9}]
+
+    workspace = mini.changed(tested_slice.workspace, tmp_path, utility=guard)
+    rows = tested_slice.candidates
+    first = rows["request_id"] == rows["request_id"].iloc[0]
+    parts = [
+        slates.TestSlice(workspace, part.assign(device=values), complete=True)
+        for part, values in (
+            (rows[first], device[0]),
+            (rows[~first], np.resize(np.array(device), np.sum(~first))),
+        )
+    ]
+    log = join_blocks([read_block(one.candidates, one.reading) for one in parts], parts[0].reading)
+    assert list(log.segments["device"].categories) == words
+
+
 def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
     tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
@@ -99,6 +131,41 @@ def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
     assert judged == {"all", "user_tenure"}
     whole = next(v for v in found.verdicts if v.subject == "hide_2d_rate")
     assert whole.outcome is not Outcome.CANNOT_TELL or whole.holds is not None
+
+
+def test_a_cost_given_its_parent_is_judged_as_a_cost(tested_slice: slates.TestSlice, scored: Scored) -> None:
+    """What could not be told of it was a warning, however far the estimate lay beyond the bound."""
+    rail = {"metric": "return_5d_given_purchase_2d_rate", "relative_increase_max": 0.1, "by": ["user_tenure"]}
+    found = _found(tested_slice, scored, guardrails=[rail])
+    whole, *segments = [v for v in found.verdicts if v.subject == rail["metric"]]
+    believed = {
+        task: one.relative.value
+        for task in ("return_5d", "purchase_2d")
+        for one in found.measured
+        if (one.metric, one.segment) == (f"{task}_predicted", "all") and one.relative
+    }
+    rise = (1 + believed["return_5d"]) / (1 + believed["purchase_2d"]) - 1
+    assert whole.outcome is Outcome.CANNOT_TELL
+    assert f"the worse {rise:+.1%}" in whole.reason
+    assert whole.holds is not None
+    assert [one.holds for one in segments if one.outcome is Outcome.CANNOT_TELL] == [False] * len(segments)
+
+
+def test_beside_an_order_every_policy_is_measured_by_the_weights_of_the_release(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
+    """Its own weights would let a policy choose what counts."""
+    own = {
+        task: 5 * worth if task == "click_30m" else 0 * worth for task, worth in scored.slates.worth.items()
+    }
+    clicks = replace(scored.slates, name="clicks alone", worth=own)
+    rehearsal = Rehearsal(
+        tested_slice.contracts, tested_slice.log, scored.slates, baseline_order(tested_slice, scored)
+    )
+    found = rehearse(rehearsal, {"clicks alone": clicks}, run="r")
+    ours = next(m for m in found.measured if m.metric == "observed_utility")
+    theirs = next(m for m in found.others["clicks alone"] if m.metric == "observed_utility")
+    assert (theirs.policy, theirs.baseline) == (ours.policy, ours.baseline)
 
 
 def test_every_figure_has_an_interval_but_a_belief_has_none(
