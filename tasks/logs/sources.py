@@ -14,7 +14,7 @@ links; the logs folder may be a prefix of an object store.
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
@@ -23,6 +23,7 @@ from tasks.contracts.sources import NEEDS_SPARK, PostgresTable, SparkTable, pars
 from tasks.contracts.surface import Engine
 from tasks.errors import ContractError, DataError
 from tasks.logs import postgresql, spark
+from tasks.logs.parquet_files import is_hidden, named_as_parquet, parquet_below
 from tasks.stores.location import Location, files_below, folders_below, locate, relative_path, storage_options
 
 _PARQUET = ".parquet"
@@ -133,22 +134,22 @@ def _files(logs: Location, source: str, table: str) -> list[Location]:
     path = logs / source
     if (path / _DELTA_LOG).is_dir():
         return _delta_files(path, table)
-    files = _plain_files(logs, source)
+    files = _plain_files(logs, source, table)
     _refuse_parts_of_delta(logs, files, table)
     return files
 
 
-def _plain_files(logs: Location, source: str) -> list[Location]:
+def _plain_files(logs: Location, source: str, table: str) -> list[Location]:
     path = logs / source
     if path.is_file():
         return [path]
     if path.is_dir():
         _refuse_linked_folders(path)
-        return [f for f in files_below(path, f"**/*{_PARQUET}") if not _hidden(relative_path(path, f))]
+        return parquet_below(path, table=table)
     if "**" in (names := source.split("/")):
         _refuse_linked_folders(logs / "/".join(names[: names.index("**")]))
-    found = dict.fromkeys([*files_below(logs, source), *_files_of_folders(logs, source)])
-    return [f for f in found if not _hidden(relative_path(logs, f))]
+    found = dict.fromkeys([*files_below(logs, source), *_files_of_folders(logs, source, table)])
+    return [f for f in found if not is_hidden(relative_path(logs, f))]
 
 
 def _refuse_linked_folders(folder: Location) -> None:
@@ -163,19 +164,19 @@ def _refuse_linked_folders(folder: Location) -> None:
         return
     searched = folder.resolve()
     links = (Path(at, name) for at, names, _ in os.walk(folder) for name in names)
-    for link in (one for one in links if one.is_symlink() and not _hidden(relative_path(folder, one))):
-        if not link.resolve().is_relative_to(searched) and any(link.glob(f"**/*{_PARQUET}")):
+    for link in (one for one in links if one.is_symlink() and not is_hidden(relative_path(folder, one))):
+        if not link.resolve().is_relative_to(searched) and any(map(named_as_parquet, link.glob("**/*"))):
             raise DataError(
                 f"{link} is a link to the folder {link.resolve()}, which is not followed, so its "
                 "files would be left out: move them here, or name the link in the source, as feed/*/*.parquet"
             )
 
 
-def _files_of_folders(logs: Location, pattern: str) -> Iterator[Location]:
+def _files_of_folders(logs: Location, pattern: str, table: str) -> Iterator[Location]:
     """Yield the files of the folders that match a pattern and are named like files, as Spark names its."""
     if pattern.endswith(_PARQUET):
         for folder in folders_below(logs, pattern):
-            yield from files_below(folder, f"**/*{_PARQUET}")
+            yield from parquet_below(folder, table=table)
 
 
 def _delta_files(path: Location, table: str) -> list[Location]:
@@ -216,10 +217,6 @@ def _between(logs: Location, folder: Location) -> Iterator[Location]:
     yield logs
     names = relative_path(logs, folder).parts
     yield from (logs / "/".join(names[:n]) for n in range(1, len(names) + 1))
-
-
-def _hidden(path: PurePosixPath) -> bool:
-    return any(part.startswith(("_", ".")) for part in path.parts)
 
 
 def _nearby(logs: Location, source: str) -> str:

@@ -21,6 +21,7 @@ from tasks.evaluation.off_policy.target_rows import OPTIONAL as OPTIONAL_OF_TARG
 from tasks.evaluation.off_policy.target_rows import REQUIRED as REQUIRED_OF_TARGET
 from tasks.evaluation.off_policy.target_rows import TABLE as TARGET
 from tasks.logs import parquet_footer
+from tasks.logs.parquet_files import parquet_below
 
 
 def run(
@@ -96,7 +97,9 @@ def read_table(
 
 
 def _files(source: Path, table: str) -> list[Path]:
-    files = sorted(source.rglob("*.parquet")) if source.is_dir() else [source]
+    if not source.is_dir():
+        return [source]
+    files = sorted(file for file in parquet_below(source, table=table) if isinstance(file, Path))
     if not files:
         raise DataError(f"The {table}: {source} holds no Parquet file.")
     return files

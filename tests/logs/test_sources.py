@@ -44,6 +44,18 @@ def test_a_glob_a_folder_and_a_file_are_sources(logs: Path) -> None:
     assert names(logs, "feed/impressions/a.parquet") == ["feed/impressions/a.parquet"]
 
 
+@pytest.mark.parametrize("name", ["d.pq", "d.parq", "D.PARQUET", "deep/000000_0"])
+def test_a_file_of_a_folder_is_read_by_any_name_of_parquet(logs: Path, name: str) -> None:
+    pq.write_table(pa.table({"n": [1]}), logs / "feed/impressions" / name)
+    assert len(names(logs, "feed/impressions")) == 4
+
+
+def test_a_file_of_a_folder_is_not_left_out_for_its_name(logs: Path) -> None:
+    pq.write_table(pa.table({"n": [1]}), logs / "feed/impressions/d.bak")
+    with pytest.raises(DataError, match=r"impressions: .*d\.bak is a Parquet file by another name"):
+        names(logs, "feed/impressions")
+
+
 def test_a_delta_table_is_a_source_with_the_files_of_its_newest_version(logs: Path) -> None:
     table = logs / "feed" / "delta"
     for n in (1, 2):

@@ -26,7 +26,7 @@ def test_a_folder_of_files_is_one_table(files: tuple[Path, Path], tmp_path: Path
     parts.mkdir(parents=True)
     frame = pd.read_parquet(log)
     frame.iloc[:150].to_parquet(parts / "a.parquet")
-    frame.iloc[150:].to_parquet(parts / "b.parquet")
+    frame.iloc[150:].to_parquet(parts / "b.pq")
     whole = off_policy.run(log=log, target=target, reward="click")
     assert off_policy.run(log=tmp_path / "parts", target=target, reward="click").to_json() == whole.to_json()
 

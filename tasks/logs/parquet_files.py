@@ -1,0 +1,93 @@
+"""Which files of a folder hold a table's rows, so that none is left out for its name in silence.
+
+::
+
+    part-0.parquet  part-0.pq  PART-0.PARQ    read, whatever they hold
+    000000_0                                  read where it begins as Parquet does: Hive names its files so
+    part-0.parquet.bak  part-0.c000           refused where it is Parquet from end to end
+    _SUCCESS  .part-0.crc  notes.md           not looked at, nor anything in a folder that is named so
+"""
+
+import os
+from pathlib import Path, PurePath
+from typing import Final
+
+from tasks.errors import DataError
+from tasks.stores.location import Location, files_below, relative_path
+
+_SUFFIXES: Final = frozenset({".parquet", ".pq", ".parq"})
+_OF_OTHER_FORMATS: Final = frozenset(
+    {
+        ".avro",
+        ".crc",
+        ".csv",
+        ".gz",
+        ".json",
+        ".jsonl",
+        ".md",
+        ".orc",
+        ".tsv",
+        ".txt",
+        ".xml",
+        ".yaml",
+        ".zip",
+    }
+)
+"""Suffixes of files that are not opened: there may be many beside a table."""
+_MAGIC: Final = b"PAR1"
+
+
+def parquet_below(folder: Location, *, table: str) -> list[Location]:
+    """Return the Parquet files of a folder, at any depth.
+
+    Raises
+    ------
+    DataError
+        A Parquet file has a name by which it is none, so that its rows would be left out.
+    """
+    files = []
+    for file in files_below(folder, "**/*"):
+        path = relative_path(folder, file)
+        if is_hidden(path):
+            continue
+        if named_as_parquet(path) or (not path.suffix and _has_magic(file)):
+            files.append(file)
+        elif path.suffix and path.suffix.lower() not in _OF_OTHER_FORMATS and _has_magic(file, at_end=True):
+            raise DataError(
+                f"{table}: {file} is a Parquet file by another name, and its rows would be left out: "
+                f"let its name end in .parquet, or move it out of {folder}"
+            )
+    return files
+
+
+def named_as_parquet(path: PurePath) -> bool:
+    """Return whether a file's name says that it is Parquet.
+
+    Examples
+    --------
+    >>> [named_as_parquet(PurePath(name)) for name in ("a.parquet", "a.PQ", "a.parquet.bak", "000000_0")]
+    [True, True, False, False]
+    """
+    return path.suffix.lower() in _SUFFIXES
+
+
+def is_hidden(path: PurePath) -> bool:
+    """Return whether a file, or a folder that it is in, is set aside by its name, as Spark sets them aside.
+
+    Examples
+    --------
+    >>> is_hidden(PurePath("day=1/_SUCCESS")), is_hidden(PurePath("day=1/part-0.parquet"))
+    (True, False)
+    """
+    return any(part.startswith(("_", ".")) for part in path.parts)
+
+
+def _has_magic(file: Location, *, at_end: bool = False) -> bool:
+    """Return whether a file begins as Parquet does, and ends so too where that is asked."""
+    with file.open("rb") if isinstance(file, Path) else file.open() as opened:
+        if opened.read(len(_MAGIC)) != _MAGIC:
+            return False
+        if not at_end:
+            return True
+        opened.seek(-len(_MAGIC), os.SEEK_END)
+        return bool(opened.read() == _MAGIC)
