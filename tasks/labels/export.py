@@ -67,7 +67,7 @@ def export(
 
 
 def _nested(workspace: Workspace, snapshot: Snapshot) -> Iterator[exp.Expr]:
-    """Yield the columns of the nested row: instants in ISO 8601, NaN as null, labels and weights nested."""
+    """Yield the columns of the nested row, labels and weights nested."""
     tasks, contract, schema = snapshot.tasks(), workspace.contracts.tasks.tasks, snapshot.schema()
     taken = {n for t in tasks for n in (t, c.status(t), c.at(t))}
     for field in schema:
@@ -77,9 +77,12 @@ def _nested(workspace: Workspace, snapshot: Snapshot) -> Iterator[exp.Expr]:
                 "export with --format parquet"
             )
         if field.name not in taken:
-            yield x.alias(_json_value(field), field.name)
+            yield x.alias(_json_value(x.column(field.name), field.type), field.name)
     observed = {t: x.eq(x.column(c.status(t)), x.text(c.Status.OBSERVED)) for t in tasks}
-    labels = {t: _object({"value": _json_value(schema.field(t)), "observed": observed[t]}) for t in tasks}
+    labels = {
+        t: _object({"value": _json_value(x.column(t), schema.field(t).type), "observed": observed[t]})
+        for t in tasks
+    }
     yield x.alias(_object(labels), _LABELS)
     weights = {t: x.number(contract[t].loss_weight) for t in tasks if t in contract}
     yield x.alias(_object(weights), _WEIGHTS)
@@ -91,10 +94,33 @@ def _object(fields: Mapping[str, exp.Expr]) -> exp.Expr:
     )
 
 
-def _json_value(field: pa.Field) -> exp.Expr:
-    column = x.column(field.name)
-    if pa.types.is_timestamp(field.type):
-        return x.call("STRFTIME", column, x.text("%Y-%m-%dT%H:%M:%S.%fZ"))
-    if pa.types.is_floating(field.type):
-        return x.when(x.call("ISFINITE", column), column.copy())
-    return column
+def _json_value(value: exp.Expr, kind: pa.DataType, depth: int = 0) -> exp.Expr:
+    """Return a value as JSON has it at any depth: instants in ISO 8601, null for NaN and infinities."""
+    if pa.types.is_timestamp(kind):
+        return x.call("STRFTIME", value, x.text("%Y-%m-%dT%H:%M:%S.%fZ"))
+    if pa.types.is_floating(kind):
+        return x.when(x.call("ISFINITE", value), value.copy())
+    if pa.types.is_struct(kind):
+        parts = {field.name: (_part(value, field.name), field.type) for field in kind}
+        fields = {name: _json_value(part, of, depth) for name, (part, of) in parts.items()}
+        return x.when(x.not_null(value), _object(fields))
+    inner = x.column(f"__element_{depth}")
+    if pa.types.is_map(kind):
+        entry = _object(
+            {
+                "key": _part(inner, "key"),
+                "value": _json_value(_part(inner, "value"), kind.item_type, depth + 1),
+            }
+        )
+        return x.call("MAP_FROM_ENTRIES", _each(x.call("MAP_ENTRIES", value), inner, entry))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _each(value, inner, _json_value(inner, kind.value_type, depth + 1))
+    return value
+
+
+def _part(value: exp.Expr, name: str) -> exp.Expr:
+    return x.call("STRUCT_EXTRACT", value.copy(), x.text(name))
+
+
+def _each(values: exp.Expr, element: exp.Column, to: exp.Expr) -> exp.Expr:
+    return x.call("LIST_TRANSFORM", values, exp.Lambda(this=to, expressions=[element.this.copy()]))

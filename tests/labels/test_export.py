@@ -49,6 +49,35 @@ def test_a_value_beyond_all_numbers_is_null_in_a_line(logs: Logs, tmp_path: Path
     assert "Infinity" not in text
 
 
+def test_a_value_beyond_all_numbers_is_null_inside_nested_columns_too(logs: Logs, tmp_path: Path) -> None:
+    """JSON has no NaN, and a reader that is strict refuses the whole line."""
+    nested = pa.struct({"scores": pa.list_(pa.list_(pa.float64())), "at": pa.timestamp("us", "UTC")})
+    deep = {"scores": [[0.5, math.nan], None, []], "at": at(1)}
+    by_name, floats = pa.map_(pa.string(), pa.float32()), pa.list_(pa.float64())
+    columns = {
+        "embedding": pa.scalar([1.0, math.inf, -math.inf], floats),
+        "deep": pa.scalar(deep, nested),
+        "by_name": pa.scalar([("a", math.nan), ("b", 2.0)], by_name),
+        "absent": pa.scalar(None, nested),
+        "tags": pa.scalar(["x", None], pa.list_(pa.string())),
+    }
+    workspace = logs.write()
+    for file in sorted((local(workspace.logs) / NAME / "impressions").iterdir()):
+        rows = pq.read_table(file)
+        for name, value in columns.items():
+            rows = rows.append_column(name, pa.array([value.as_py()] * len(rows), value.type))
+        pq.write_table(rows, file)
+    labels.run(workspace, as_of=at(9))
+    text = Path(export(workspace, out=tmp_path / "labels.jsonl", format="jsonl").out).read_text()
+    row = json.loads(text.splitlines()[0], parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert row["embedding"] == [1.0, None, None]
+    assert row["deep"]["scores"] == [[0.5, None], None, []]
+    assert datetime.fromisoformat(row["deep"]["at"]) == at(1)
+    assert row["by_name"] == {"a": None, "b": 2.0}
+    assert row["absent"] is None
+    assert row["tags"] == ["x", None]
+
+
 def test_a_snapshot_is_exported_as_one_parquet_file(logs: Logs, tmp_path: Path) -> None:
     workspace = logs.write()
     built = labels.run(workspace, as_of=at(9))
