@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import RowClusters
 from tasks.evaluation.segments import ALL
 from tasks.replay.inclusion import LEAST_INCLUSION, MOST_UNSUPPORTED, unsupported_share
@@ -43,6 +44,14 @@ class Compared:
                 )
         return ""
 
+    def labelled_share(self, task: str) -> float:
+        """Return the share of the policy's looks whose outcome of a task is known, made once."""
+        if task not in self._labelled_shares:
+            looks = looks_of(self.log, self.policy)
+            known = np.sum(looks, where=self.log.outcomes[task].known)
+            self._labelled_shares[task] = float(divide(known, looks.sum()))
+        return self._labelled_shares[task]
+
     def segmentation(self, name: str | None, task: str | None) -> Segmentation:
         """Return the segments of a column, of which thin values are pooled; None is the whole.
 
@@ -71,6 +80,10 @@ class Compared:
         if not everything or segmentation.names == (ALL,):
             self._rows[key] = made  # every row in segments is asked for by the recall of one task alone
         return made
+
+    @cached_property
+    def _labelled_shares(self) -> dict[str, float]:
+        return {}
 
     @cached_property
     def _segmentations(self) -> dict[tuple[str | None, str | None], Segmentation]:

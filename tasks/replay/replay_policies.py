@@ -33,7 +33,6 @@ from tasks.replay.metrics import (
     OF_ALL_CANDIDATES,
     OF_OUTCOMES,
     Measurement,
-    looks_of,
     measure_slots,
     naive_ndcg,
     per_look,
@@ -236,12 +235,9 @@ class _View:
         )
 
     def _labelled_share(self) -> float | None:
-        """Return the share of the policy's looks whose outcome of the metric's task is known."""
-        task, log = self.metric.subject, self.compared.log
-        if self.metric.kind not in OF_OUTCOMES or task is None:
+        if self.metric.kind not in OF_OUTCOMES or self.metric.subject is None:
             return None
-        looks = looks_of(log, self.compared.policy)
-        return float(divide(np.sum(looks, where=log.outcomes[task].known), looks.sum()))
+        return self.compared.labelled_share(self.metric.subject)
 
     def _by_day(self) -> tuple[DayChange, ...]:
         """Return the change on each day, of metrics that are ratios of sums."""

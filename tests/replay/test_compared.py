@@ -1,5 +1,6 @@
 """What the metrics of two policies share is made once, and what one metric asks for is not kept."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,18 @@ from tasks.evaluation.segments import ALL
 from tasks.replay.compared import Compared
 from tasks.replay.log import Slates
 from tasks.replay.log_block import WORDS, LogReading
+from tasks.replay.outcomes import JointOutcome
 from tasks.replay.read_log import candidate_log
 from tests.replay.blocks import LINKS, frame_of
 
 REQUESTS = 60
+
+
+class ReadOnce(dict[str, JointOutcome]):
+    """Outcomes that are gone when they were asked for."""
+
+    def __getitem__(self, task: str) -> JointOutcome:
+        return self.pop(task)
 
 
 @pytest.fixture
@@ -47,3 +56,12 @@ def test_a_metric_of_every_row_sums_rows_outside_the_slots(compared: Compared) -
     assert compared.place(everything=False).tolist() == list(range(2 * REQUESTS))
     alone = Compared(compared.log, compared.policy, compared.policy)
     assert alone.place(everything=False).tolist() == list(range(0, 2 * REQUESTS, 2))
+
+
+def test_the_share_of_labelled_looks_is_read_once_for_all_metrics_of_a_task(compared: Compared) -> None:
+    """Ours is looked at in the first row of each request, of which every other is labelled."""
+    outcome = replace(compared.log.outcomes["click"], weight=np.tile([1.0, 1.0, 0.0, 1.0], REQUESTS // 2))
+    once = ReadOnce(click=outcome)
+    half = Compared(replace(compared.log, outcomes=once), compared.policy, compared.baseline)
+    assert [half.labelled_share("click") for _ in range(2)] == [0.5, 0.5]
+    assert not once
