@@ -184,6 +184,16 @@ def last_nanosecond_of(micros: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.add(pc.multiply(micros.cast(pa.int64()), 1000), 999)
 
 
+def test_files_of_any_name_of_parquet_are_read_as_duckdb_reads_them(logs: Logs, tmp_path: Path) -> None:
+    expected = labels.run(logs.write(home="by its own name"), as_of=at(5)).digest
+    workspace = logs.write()
+    for table in ("impressions", "events"):
+        files = sorted((local(workspace.logs) / NAME / table).iterdir())
+        for file, name in zip(files, ("a.PQ", "000000_0"), strict=True):
+            file.rename(file.with_name(name))
+    assert assert_equal_builds(workspace, at(5), home=tmp_path / "spark")[0].digest == expected
+
+
 def test_columns_of_every_type_are_read_as_duckdb_reads_them(logs: Logs, tmp_path: Path) -> None:
     workspace = logs.write()
     dice = Random(5)  # noqa: S311 - test data
