@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tasks.errors import StoreError
+from tasks.errors import DataError, StoreError
 from tasks.logs.sources import resolve_path
 from tasks.stores.location import (
     ObjectPath,
@@ -14,6 +14,7 @@ from tasks.stores.location import (
     filled,
     folders_below,
     locate,
+    objects,
     register_objects,
     relative_path,
     size_of,
@@ -93,6 +94,21 @@ def test_a_prefix_that_is_named_like_a_file_is_read_with_the_objects_beside_it(
         "feed/0.parquet",
         "feed/day.parquet/part-0.parquet",
     ]
+
+
+def test_objects_of_a_prefix_are_read_by_any_name_of_parquet(bucket: ObjectPath, tmp_path: Path) -> None:
+    """A key that ends in a slash is what a console makes for a folder."""
+    for file in ("0.parquet", "1.pq", "000000_0", "_SUCCESS", "notes", "notes.md"):
+        (tmp_path / "log/feed/day=1").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "log/feed/day=1" / file).write_bytes(b"PAR1" if file == "000000_0" else b"")
+    bucket.take(tmp_path / "log")
+    objects().call_s3("put_object", Bucket=bucket.name, Key="feed/day=2/", Body=b"")
+    found = resolve_path("feed", logs=bucket, table="events")
+    assert [path.name for path in found] == ["0.parquet", "000000_0", "1.pq"]
+    (tmp_path / "log/feed/day=1/0.bak").write_bytes(b"PAR1 rows PAR1")
+    bucket.take(tmp_path / "log")
+    with pytest.raises(DataError, match=r"0\.bak is a Parquet file by another name"):
+        resolve_path("feed", logs=bucket, table="events")
 
 
 def test_an_object_is_a_file_and_a_prefix_a_folder(bucket: ObjectPath) -> None:
