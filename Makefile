@@ -5,8 +5,11 @@ PYTHON ?= python3
 PROFILE ?= embedded
 PY := .venv/bin/python
 READY := .venv/.ready
+SPARK := .venv/.spark
 # Without the files that Python compiles once, each process of a test run and of Airflow would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
+# As in the parts of an installation: where processes share the cores, a thread that waits must not spin.
+export OMP_WAIT_POLICY := PASSIVE
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
   --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
@@ -28,9 +31,8 @@ test-e2e: $(READY) ## whole surfaces, Airflow's real parts, a browser and produc
 	@.ci/services
 	@$(PY) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -q -m e2e --durations=12
 
-test-spark: $(READY) ## the tests of the Spark engine, in a local session on Java 17
+test-spark: $(SPARK) ## the tests of the Spark engine, in a local session on Java 17
 	@.ci/services
-	@.venv/bin/uv pip install --quiet --require-hashes -r requirements.spark.lock
 	@$(PY) -m pytest -q -m spark --durations=5
 
 lint: $(READY) ## ruff, mypy, import-linter, and what the rooms may import
@@ -66,3 +68,7 @@ lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
 # Made again when the lock or the project changes, or when .venv is gone.
 $(READY): requirements.lock requirements.mcgrad.lock pyproject.toml
 	@.ci/setup $(PYTHON)
+
+$(SPARK): requirements.spark.lock $(READY)
+	@.venv/bin/uv pip install --quiet --require-hashes -r requirements.spark.lock
+	@touch $@
