@@ -44,7 +44,7 @@ from tasks.replay.log_block import LogReading
 from tasks.replay.policy_sweep import SlotSums, SweptCandidates, sweep_policies
 from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.replay.tuning.goal import Axis, GoalMeter, WeightGoal
+from tasks.replay.tuning.goal import Axis, GoalBound, GoalMeter, WeightGoal
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
 from tasks.replay.tuning.space import Weights, WeightSpace
 from tasks.replay.tuning.tuned import Halves, tune_weights
@@ -165,8 +165,8 @@ def rehearsed(week: Week) -> RehearsedWeights:
 
     buy, hide, report = (Metric(MetricKind.PREDICTED, TERMS[i]) for i in (BUY, HIDE, REPORT))
     bounds = (
-        (hide, Bounded(metric=hide.name, relative_increase_max=HIDES_RISE)),
-        (report, Bounded(metric=report.name, relative_increase_max=REPORTS_RISE)),
+        GoalBound(Bounded(metric=hide.name, relative_increase_max=HIDES_RISE), (hide,)),
+        GoalBound(Bounded(metric=report.name, relative_increase_max=REPORTS_RISE), (report,)),
     )
     goal = WeightGoal((Axis(buy, 1, None), Axis(hide, -1, -HIDES_RISE)), bounds)
     # one judge is enough where both would believe the same heads

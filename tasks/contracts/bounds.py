@@ -15,7 +15,10 @@ BOUNDS: Final = (
 )
 """The bounds that a metric may have."""
 
-MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(:[^\s:]{1,100})?$")]
+MetricName = Annotated[
+    str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(:[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,100})?$")
+]
+"""A metric's name; behind a colon a task, or a column's value on one line."""
 
 
 class Bounded(Closed):

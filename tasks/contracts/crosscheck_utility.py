@@ -4,14 +4,15 @@ A file that could not be read is held against no policy: without a surface only 
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
 from tasks import columns as c
 from tasks.contracts.base import Scalar
 from tasks.contracts.constrained import Constrained
-from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind, metric_names, parse_metric
+from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind, known_metrics, parse_metric
 from tasks.contracts.problems import Problem, abbreviate
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import TasksSpec
@@ -142,16 +143,11 @@ def _matches(context: PolicyContext, values: Mapping[str, Scalar]) -> bool:
 
 def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
     segments = {s.name: s.column for s in surface.segments}
-    columns = _metric_columns(surface)
-    if hint := _explain_no_primary(utility.primary.metric, tasks, columns):
+    metrics = _Metrics(tasks, surface)
+    if hint := metrics.explain(utility.primary.metric, lambda metric: _explain_no_primary(metric, tasks)):
         yield Problem("utility.yaml", "primary.metric", abbreviate(utility.primary.metric), hint)
     for i, rail in enumerate(utility.guardrails):
-        metric = parse_metric(rail.metric, tasks=tasks.tasks, columns=columns)
-        if metric is None:
-            hint = unknown("metric", rail.metric, metric_names(tasks.tasks, columns))
-            yield Problem("utility.yaml", f"guardrails.{i}.metric", abbreviate(rail.metric), hint)
-        elif metric.kind is MetricKind.NEW_ITEM_EXPOSURE and NEW_ITEMS not in segments:
-            hint = f"needs a segment of the age of items: {{name: {NEW_ITEMS}, from: COLUMN, bins: [DAYS]}}"
+        if hint := metrics.explain(rail.metric, lambda metric: _explain_no_guardrail(metric, segments)):
             yield Problem("utility.yaml", f"guardrails.{i}.metric", abbreviate(rail.metric), hint)
         for by in sorted(set(rail.by) - set(segments)):
             yield Problem(
@@ -159,11 +155,32 @@ def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSp
             )
 
 
-def _explain_no_primary(name: str, tasks: TasksSpec, columns: set[str]) -> str:
+@dataclass(frozen=True)
+class _Metrics:
+    """The metrics that the tasks and columns of a surface make."""
+
+    tasks: TasksSpec
+    surface: SurfaceSpec
+
+    def explain(self, name: str, refuse: Callable[[Metric], str]) -> str:
+        """Say why a metric cannot stand somewhere; of an unknown name, which could."""
+        columns = _metric_columns(self.surface)
+        metric = parse_metric(name, tasks=self.tasks.tasks, columns=columns)
+        if metric is not None:
+            return refuse(metric)
+        known = known_metrics(self.tasks.tasks, columns)
+        fitting = [one.name for one in known if not (refuse(one) or _explain_not_given(one, self.tasks))]
+        return unknown("metric", name, fitting)
+
+
+def _explain_no_guardrail(metric: Metric, segments: Mapping[str, str]) -> str:
+    if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and NEW_ITEMS not in segments:
+        return f"needs a segment of the age of items: {{name: {NEW_ITEMS}, from: COLUMN, bins: [DAYS]}}"
+    return ""
+
+
+def _explain_no_primary(metric: Metric, tasks: TasksSpec) -> str:
     """Say why a release cannot be held to a metric that may not fall; nothing where it can."""
-    metric = parse_metric(name, tasks=tasks.tasks, columns=columns)
-    if metric is None:
-        return unknown("metric", name, metric_names(tasks.tasks, columns))
     if metric.kind in _BELIEVED:
         return "is what a release believes, which is no ground to pass: name observed_utility, or a rate"
     task = tasks.tasks.get(metric.subject or "")
@@ -191,16 +208,12 @@ def _check_constrained(
             yield Problem("utility.yaml", where, f"[{low:g}, {high:g}]", hint)
     if surface is None:
         return
-    columns = _metric_columns(surface)
+    metrics = _Metrics(tasks, surface)
     named = {"maximise": constrained.maximise}
     named |= {f"subject_to.{i}.metric": one.metric for i, one in enumerate(constrained.subject_to)}
     for field, name in named.items():
-        metric = parse_metric(name, tasks=tasks.tasks, columns=columns)
-        if metric is None:
-            hint = unknown("metric", name, metric_names(tasks.tasks, columns))
+        if hint := metrics.explain(name, lambda metric: _NEVER_TUNED.get(metric.kind, "")):
             yield Problem("utility.yaml", f"constrained.{field}", abbreviate(name), hint)
-        elif metric.kind in _NEVER_TUNED:
-            yield Problem("utility.yaml", f"constrained.{field}", abbreviate(name), _NEVER_TUNED[metric.kind])
 
 
 def _metric_columns(surface: SurfaceSpec) -> set[str]:
@@ -216,22 +229,22 @@ def _check_guarded(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[Problem]:
         metric = parse_metric(rail.metric, tasks=tasks.tasks, columns=())
         if metric and metric.kind in {MetricKind.RATE, MetricKind.GIVEN, MetricKind.PREDICTED}:
             guarded.add(metric.subject)
-            yield from _check_given(f"guardrails.{i}.metric", metric, tasks)
+            if hint := _explain_not_given(metric, tasks):
+                yield Problem("utility.yaml", f"guardrails.{i}.metric", abbreviate(metric.name), hint)
     for name, task in tasks.tasks.items():
         if task.family.costs and name not in guarded:
             hint = f"a {task.family} task needs a guardrail: add one on {name}_rate or {name}_predicted"
             yield Problem("utility.yaml", "guardrails", abbreviate(name), hint)
 
 
-def _check_given(field: str, metric: Metric, tasks: TasksSpec) -> Iterator[Problem]:
-    """Refuse a rate given a task that the outcome does not come after or consist of."""
+def _explain_not_given(metric: Metric, tasks: TasksSpec) -> str:
+    """Say why a rate is not given a task: the outcome does not come after it, nor consist of it."""
     if metric.kind is not MetricKind.GIVEN or metric.subject is None:
-        return
+        return ""
     before = tuple(_implied_by(metric.subject, tasks))
-    if metric.value not in before:
-        known = ", ".join(before) or "nothing"
-        hint = f"{metric.subject} does not hang on {metric.value}; it hangs on {known}"
-        yield Problem("utility.yaml", field, abbreviate(metric.name), hint)
+    if metric.value in before:
+        return ""
+    return f"{metric.subject} does not hang on {metric.value}; it hangs on {', '.join(before) or 'nothing'}"
 
 
 def _implied_by(name: str, tasks: TasksSpec) -> Iterator[str]:

@@ -116,11 +116,10 @@ def parse_metric(name: str, *, tasks: Iterable[str], columns: Collection[str]) -
     return next((share for share in shares if share.name == name), None)
 
 
-def metric_names(tasks: Iterable[str], columns: Iterable[str]) -> list[str]:
-    """List the metric names that a surface knows, for error messages."""
+def known_metrics(tasks: Iterable[str], columns: Iterable[str]) -> list[Metric]:
+    """List the metrics that a surface's names make, for error messages."""
     columns = list(columns)
-    shares = [Metric(MetricKind.SHARE, column, "VALUE") for column in columns]
-    return [metric.name for metric in (*_metrics(tasks, columns), *shares)]
+    return [*_metrics(tasks, columns), *(Metric(MetricKind.SHARE, column, "VALUE") for column in columns)]
 
 
 def read_metric(name: str) -> Metric:
@@ -136,10 +135,10 @@ def read_metric(name: str) -> Metric:
     ValueError
         No metric is named so.
     """
-    naive = name.endswith(_NAIVE)
+    naive = name.endswith(_NAIVE) and ":" not in name  # a column's value may end so
     for kind, pattern in NAMES.items():
         shape = re.escape(pattern).replace(r"\{\}", "(.+)")
-        if found := re.fullmatch(shape, name.removesuffix(_NAIVE)):
+        if found := re.fullmatch(shape, name.removesuffix(_NAIVE) if naive else name):
             subject, value = (*found.groups(), None, None)[:2]
             return Metric(kind, subject, value, naive)
     raise ValueError(f"'{name}' is not the name of a metric")

@@ -17,10 +17,12 @@ interval decides little: costs are rare, and a rise well beyond the bound is sel
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tasks.contracts.metrics import Metric, MetricKind, parse_metric
+from tasks.contracts.tasks import TaskSpec
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
@@ -56,6 +58,26 @@ class Judges:
     def agree(self, margin: float) -> bool:
         """Whether the change stays within the bound."""
         return self.mean <= _SHARE_OF_BOUND * margin and max(self.worse, self.segment) <= margin
+
+
+def cost_of(name: str, tasks: Mapping[str, TaskSpec]) -> Metric | None:
+    """Return a metric that is the rate of a cost, of all looks or given what comes before; None of others."""
+    metric = parse_metric(name, tasks=tasks, columns=())
+    if metric is None or metric.kind not in {MetricKind.RATE, MetricKind.GIVEN}:
+        return None
+    return metric if tasks[str(metric.subject)].family.costs else None
+
+
+def predictions_of(cost: Metric) -> tuple[Metric, ...]:
+    """Return what the judges predict of a cost, and of what it is given.
+
+    Examples
+    --------
+    >>> [each.name for each in predictions_of(Metric(MetricKind.GIVEN, "return", "buy"))]
+    ['return_predicted', 'buy_predicted']
+    """
+    tasks = (cost.subject, cost.value) if cost.kind is MetricKind.GIVEN else (cost.subject,)
+    return tuple(Metric(MetricKind.PREDICTED, task) for task in tasks)
 
 
 def given_that(child: Sequence[Measured], parent: Sequence[Measured]) -> list[Measured]:

@@ -19,7 +19,7 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.components import judge_components
-from tasks.replay.costs import given_that, judge_cost
+from tasks.replay.costs import cost_of, given_that, judge_cost, predictions_of
 from tasks.replay.findings import Findings
 from tasks.replay.guardrails import judge_guardrail, without_interval
 from tasks.replay.log import CandidateLog, Slates
@@ -142,8 +142,9 @@ def _segments(contracts: Contracts, metrics: Mapping[str, Metric]) -> dict[str, 
 def _add_guardrails(by: dict[str, tuple[str, ...]], contracts: Contracts) -> None:
     """Add the segments that guardrails name to the metrics by which they are judged there."""
     for rail in contracts.utility.guardrails:
-        cost = _cost(contracts, rail)
-        for name in (rail.metric, *(_predictions(cost) if cost else ())):
+        cost = cost_of(rail.metric, contracts.tasks.tasks)
+        predicted = [metric.name for metric in predictions_of(cost)] if cost else []
+        for name in (rail.metric, *predicted):
             by[name] = tuple(dict.fromkeys((*by.get(name, ()), *rail.by)))
 
 
@@ -159,28 +160,13 @@ def _column(metric: Metric) -> str | None:
     return NEW_ITEMS if metric.kind is MetricKind.NEW_ITEM_EXPOSURE else metric.subject
 
 
-def _cost(contracts: Contracts, rail: Guardrail) -> Metric | None:
-    """Return the metric of a guardrail on the rate of a cost, of all looks or given what comes before."""
-    tasks = contracts.tasks.tasks
-    metric = parse_metric(rail.metric, tasks=tasks, columns=())
-    if metric is None or metric.kind not in {MetricKind.RATE, MetricKind.GIVEN}:
-        return None
-    return metric if tasks[str(metric.subject)].family.costs else None
-
-
-def _predictions(cost: Metric) -> tuple[str, ...]:
-    """Name what the judges predict of a cost, and of what it is given."""
-    tasks = (cost.subject, cost.value) if cost.kind is MetricKind.GIVEN else (cost.subject,)
-    return tuple(Metric(MetricKind.PREDICTED, task).name for task in tasks)
-
-
 def _judged(
     rehearsal: Rehearsal, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
 ) -> Iterator[Verdict]:
     yield from _primary(rehearsal, replay, measured, run)
     yield from judge_components(chain.from_iterable(measured.values()), run=run)
     for rail in rehearsal.contracts.utility.guardrails:
-        cost = _cost(rehearsal.contracts, rail)
+        cost = cost_of(rail.metric, rehearsal.contracts.tasks.tasks)
         of_rail = _measured_for(rehearsal, replay, rail, rail.metric, measured)
         if not of_rail:
             yield _missing(rail.metric, run)
@@ -189,7 +175,8 @@ def _judged(
             verdicts = judge_guardrail(rail, of_rail, run=run)
         else:
             predicted = (
-                _measured_for(rehearsal, replay, rail, name, measured) for name in _predictions(cost)
+                _measured_for(rehearsal, replay, rail, metric.name, measured)
+                for metric in predictions_of(cost)
             )
             verdicts = judge_cost(rail, of_rail, reduce(given_that, predicted), run=run)
         yield from (_name_anchor(verdict, rail, rehearsal) for verdict in verdicts)

@@ -108,3 +108,40 @@ def test_what_a_policy_asks_of_tasks_is_checked_where_the_surface_cannot_be_read
         ("utility.yaml", "weights.clik"),
         ("utility.yaml", "guardrails"),
     ]
+
+
+def metrics_named(tmp_path: Path, change: Change) -> list[str]:
+    """Return the metrics that the message about an unknown one names."""
+    (hint,) = (each for each in hints(tmp_path, change) if each.startswith("Unknown metric"))
+    return hint.partition("Known: ")[2].rpartition(".")[0].split(", ")
+
+
+def test_every_metric_that_is_named_in_place_of_an_unknown_guardrail_is_accepted(tmp_path: Path) -> None:
+    def guarded(*names: str) -> Change:
+        costs = [{"metric": "return_predicted", "relative_increase_max": 0.05}]
+        rails = costs + [{"metric": name, "max": 0.5} for name in names]
+        change: Change = setting("utility.guardrails", rails)
+        return change
+
+    named = metrics_named(tmp_path, guarded("nothing_of_the_kind"))
+    assert [name for name in named if "_given_" in name] == [
+        "happy_given_click_rate",
+        "return_given_buy_rate",
+    ]
+    assert "category_share:VALUE" in named
+    assert hints(tmp_path, guarded(*named)) == []
+
+
+def test_every_metric_that_is_named_in_place_of_an_unknown_primary_is_accepted(tmp_path: Path) -> None:
+    named = metrics_named(tmp_path, setting("utility.primary", {"metric": "nothing_of_the_kind"}))
+    assert "buy_rate" in named
+    for name in named:
+        assert hints(tmp_path, setting("utility.primary", {"metric": name})) == []
+
+
+def test_the_share_of_a_value_with_a_space_may_be_guarded(tmp_path: Path) -> None:
+    rails = [
+        {"metric": "return_predicted", "relative_increase_max": 0.05},
+        {"metric": "category_share:home decor", "max": 0.3},
+    ]
+    assert hints(tmp_path, setting("utility.guardrails", rails)) == []

@@ -8,12 +8,17 @@
 
 A bound on predictions or exposure holds where its one-sided 95 % bound lies inside: other requests of the
 same traffic would differ by that much. Outcomes are too few for that. Their point estimate has to lie inside,
-and where a cost is bounded, what is predicted of it within half the bound (as in ``costs.py``).
+and where a cost is bounded, what is predicted of it within half the bound (as in ``costs.py``); of a cost
+given its parent, the point of what is predicted for each of the parent.
+
+What outcomes are worth (``observed_utility``) is what the baseline says, also between two other policies:
+their own weights would be another yardstick in each comparison.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Final
 
 from tasks.contracts import Contracts
@@ -23,6 +28,7 @@ from tasks.contracts.metrics import Metric, MetricKind, parse_metric
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
+from tasks.replay.costs import cost_of, given_that, predictions_of
 from tasks.replay.guardrails import Bound, bounds_of, rises_from_none
 from tasks.replay.log import Slates
 from tasks.replay.metrics import OF_OUTCOMES
@@ -52,11 +58,19 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class GoalBound:
+    """Bounds, and the metric that they are on; or a prediction, and that of the parent which it is given."""
+
+    bounded: Bounded
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True)
 class WeightGoal:
     """Objectives and bounds of a search, by the metrics of a surface."""
 
     axes: tuple[Axis, ...]
-    bounds: tuple[tuple[Metric, Bounded], ...]
+    bounds: tuple[GoalBound, ...]
 
     @classmethod
     def of(
@@ -85,28 +99,26 @@ class WeightGoal:
 
         axes = [Axis(read(constrained.maximise), 1, None)]
         axes += [Axis(read(one.metric), _sign(one), _limit(one)) for one in constrained.subject_to]
-        return cls(tuple(axes), (*_subject_to(constrained, read), *blocking_bounds(contracts, columns)))
+        subject_to = (GoalBound(one, (read(one.metric),)) for one in constrained.subject_to)
+        return cls(tuple(axes), (*subject_to, *blocking_bounds(contracts, columns)))
 
 
-def _subject_to(constrained: Constrained, read: Callable[[str], Metric]) -> Iterator[tuple[Metric, Bounded]]:
-    return ((read(one.metric), one) for one in constrained.subject_to)
-
-
-def blocking_bounds(contracts: Contracts, columns: Mapping[str, object]) -> Iterator[tuple[Metric, Bounded]]:
+def blocking_bounds(contracts: Contracts, columns: Mapping[str, object]) -> Iterator[GoalBound]:
     """Yield the guardrails that block, against the baseline and on the whole, with their metrics.
 
-    A cost's rate brings half of its relative bounds on what is predicted.
+    A cost's rate, also given its parent, brings half of its relative bounds on what is predicted.
     """
     tasks = contracts.tasks.tasks
     for rail in contracts.utility.guardrails:
         metric = parse_metric(rail.metric, tasks=tasks, columns=list(columns))
         if metric is None or rail.action != "block" or rail.anchor is not None:
             continue
-        yield metric, rail
-        rise, task = rail.relative_increase_max, metric.subject
-        if metric.kind is MetricKind.RATE and task and tasks[task].family.costs and rise is not None:
-            predicted = Metric(MetricKind.PREDICTED, task)
-            yield predicted, Bounded(metric=predicted.name, relative_increase_max=_HALF * rise)
+        yield GoalBound(rail, (metric,))
+        cost, rise = cost_of(rail.metric, tasks), rail.relative_increase_max
+        if cost is not None and rise is not None:
+            named = f"{rail.metric.removesuffix('_rate')}_predicted"
+            half = Bounded(metric=named, relative_increase_max=_HALF * rise)
+            yield GoalBound(half, predictions_of(cost))
 
 
 def _sign(bounded: Bounded) -> int:
@@ -136,8 +148,8 @@ class GoalMeter:
         return WeightFigures(
             tuple(change if math.isfinite(change) else _LOST for change in changes),
             tuple(
-                max(_excess(bound, one) for one in found[metric.name] for bound in bounds_of(bounded, one))
-                for metric, bounded in self.goal.bounds
+                max(_excess(bound, one) for one in each for bound in bounds_of(goal.bounded, one))
+                for goal, each in self._bounded(found)
             ),
         )
 
@@ -159,19 +171,25 @@ class GoalMeter:
     def changes(self, slates: Slates, against: Slates | None = None) -> tuple[Estimate, ...]:
         """Return each objective's change with its interval, turned so that more is better."""
         other = self.baseline if against is None else against
+        beside = ((axis, self._beside(axis.metric, other)) for axis in self.goal.axes)
         return tuple(
-            _turned(self.replay.measure(axis.metric, slates, other, ())[0], axis.sign)
-            for axis in self.goal.axes
+            _turned(self.replay.measure(axis.metric, slates, each, ())[0], axis.sign) for axis, each in beside
         )
+
+    def _beside(self, metric: Metric, other: Slates) -> Slates:
+        """Return other slates; for a sum of outcomes with what the baseline says that each is worth."""
+        if metric.kind is not MetricKind.OBSERVED_UTILITY:
+            return other
+        return replace(other, worth=self.baseline.worth, predictions=self.baseline.predictions)
 
     def untold(self, slates: Slates) -> tuple[str, ...]:
         """Return the bounds that these candidates cannot tell, each with its reason."""
         found = self._measured(slates)
         figures = (
-            (bounded.metric, one, bound.observed)
-            for metric, bounded in self.goal.bounds
-            for one in found[metric.name]
-            for bound in bounds_of(bounded, one)
+            (goal.bounded.metric, one, bound.observed)
+            for goal, each in self._bounded(found)
+            for one in each
+            for bound in bounds_of(goal.bounded, one)
         )
         return tuple(
             dict.fromkeys(
@@ -182,7 +200,7 @@ class GoalMeter:
         )
 
     def _measured(self, slates: Slates) -> dict[str, list[Measured]]:
-        metrics = {metric.name: metric for metric, _ in self.goal.bounds}
+        metrics = {metric.name: metric for goal in self.goal.bounds for metric in goal.metrics}
         metrics |= {axis.name: axis.metric for axis in self.goal.axes}
         return {
             name: [
@@ -190,6 +208,14 @@ class GoalMeter:
             ]
             for name, metric in metrics.items()
         }
+
+    def _bounded(
+        self, found: Mapping[str, Sequence[Measured]]
+    ) -> Iterator[tuple[GoalBound, Sequence[Measured]]]:
+        """Yield each bound with what every judge sees of it, else with why none does."""
+        for goal in self.goal.bounds:
+            seen = [found[metric.name] for metric in goal.metrics]
+            yield goal, reduce(given_that, seen) or [one for each in seen for one in each if not one.relative]
 
 
 def change_of(measured: Measured) -> float:

@@ -168,7 +168,8 @@ def _objectives(half: RehearsedWeights) -> tuple[Objective, ...]:
 def _exceeded(half: RehearsedWeights, excess: Sequence[float]) -> dict[str, float]:
     """Return the bounds that are exceeded by metric, the largest excess of each."""
     found: dict[str, float] = {}
-    for (metric, _), each in zip(half.meter.goal.bounds, excess, strict=True):
+    for goal, each in zip(half.meter.goal.bounds, excess, strict=True):
         if each > 0:
-            found[metric.name] = max(each, found.get(metric.name, 0.0))
+            name = goal.bounded.metric
+            found[name] = max(each, found.get(name, 0.0))
     return found

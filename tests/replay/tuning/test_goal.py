@@ -1,16 +1,20 @@
 """Objectives are changes against the baseline, turned so that more is better; bounds hold with room for chance."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tasks.contracts import load_surface
 from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import DataError
 from tasks.replay.primary import ONE_SIDED
 from tasks.replay.replay_policies import Replay
-from tasks.replay.tuning.goal import Axis, GoalMeter, WeightGoal
+from tasks.replay.tuning.goal import Axis, GoalBound, GoalMeter, WeightGoal, blocking_bounds
+from tests.contracts.files import setting, write_surface
 from tests.replay.tuning.weight_feeds import CLICKS, HIDES, SPACE, rehearsed
 from tests.replay.worlds import with_segment
 
@@ -19,7 +23,8 @@ OTHER = {"click": 1.0, "hide": -4.0}
 
 def with_bounds(*bounds: tuple[Metric, Bounded]) -> GoalMeter:
     meter = rehearsed(1).meter
-    return GoalMeter(meter.replay, meter.baseline, WeightGoal(meter.goal.axes, bounds))
+    goal = WeightGoal(meter.goal.axes, tuple(GoalBound(bounded, (metric,)) for metric, bounded in bounds))
+    return GoalMeter(meter.replay, meter.baseline, goal)
 
 
 def test_the_baseline_itself_changes_nothing_and_keeps_a_bound_of_zero() -> None:
@@ -80,7 +85,7 @@ def test_what_the_baseline_never_shows_exceeds_a_bound_on_its_rise_by_all_that_i
     entered = (after.slot > 0) & (before.slot == 0)
     log = with_segment(half.meter.replay.log, "source", np.where(entered, "ads", "own"))
     share = Metric(MetricKind.SHARE, "source", "ads")
-    goal = WeightGoal((), ((share, Bounded(metric=share.name, relative_increase_max=0.5)),))
+    goal = WeightGoal((), (GoalBound(Bounded(metric=share.name, relative_increase_max=0.5), (share,)),))
     meter = GoalMeter(Replay(log, before), before, goal)
     level = meter.replay.measure(share, after, before, ())[0].policy
     assert level is not None
@@ -96,3 +101,55 @@ def test_an_objective_without_a_figure_is_refused_at_once() -> None:
         lost.require_measurable(meter.baseline)
     assert lost.figures(meter.baseline).objectives == (-1.0,)
     assert math.isnan(lost.changes(meter.baseline)[0].value)
+
+
+def test_a_cost_brings_half_its_bound_on_what_is_predicted_also_given_its_parent(tmp_path: Path) -> None:
+    """The rate given its parent alone held weights to nothing where outcomes were too few to be told."""
+    rails = [
+        {"metric": "return_rate", "relative_increase_max": 0.2},
+        {"metric": "return_given_buy_rate", "relative_increase_max": 0.1},
+        {"metric": "happy_given_click_rate", "relative_decrease_max": 0.1},
+        {"metric": "return_given_buy_rate", "max": 0.5},
+    ]
+    contracts = load_surface(write_surface(tmp_path, setting("utility.guardrails", rails)), "feed")
+    bounds = [
+        (one.bounded.metric, one.bounded.relative_increase_max, [metric.name for metric in one.metrics])
+        for one in blocking_bounds(contracts, {})
+    ]
+    assert bounds == [
+        ("return_rate", 0.2, ["return_rate"]),
+        ("return_predicted", 0.1, ["return_predicted"]),
+        ("return_given_buy_rate", 0.1, ["return_given_buy_rate"]),
+        ("return_given_buy_predicted", 0.05, ["return_predicted", "buy_predicted"]),
+        ("happy_given_click_rate", None, ["happy_given_click_rate"]),
+        ("return_given_buy_rate", None, ["return_given_buy_rate"]),
+    ]
+
+
+def test_what_is_predicted_given_a_parent_is_held_for_each_of_the_parent() -> None:
+    half = rehearsed(1)
+    baseline, policy = half.meter.baseline, half.slates({"click": 1.0, "hide": -0.01})
+    hides, clicks = (
+        policy.predictions[task][policy.slot > 0].mean()
+        / baseline.predictions[task][baseline.slot > 0].mean()
+        for task in ("hide", "click")
+    )
+    bound = Bounded(metric="hide_given_click_predicted", relative_increase_max=0.01)
+    goal = WeightGoal((), (GoalBound(bound, (HIDES, CLICKS)),))
+    meter = GoalMeter(half.meter.replay, baseline, goal)
+    assert hides > clicks > 1
+    assert meter.figures(policy).excess == pytest.approx((hides / clicks - 1.01,))
+    assert meter.untold(policy) == ()
+
+
+def test_what_nobody_predicts_given_a_parent_is_no_excess_and_is_named() -> None:
+    half = rehearsed(1)
+    bound = Bounded(metric="hide_given_click_predicted", relative_increase_max=0.01)
+    goal = WeightGoal((), (GoalBound(bound, (HIDES, CLICKS)),))
+    baseline, policy = (
+        replace(each, predictions={})
+        for each in (half.meter.baseline, half.slates({"click": 1.0, "hide": -1.0}))
+    )
+    meter = GoalMeter(half.meter.replay, baseline, goal)
+    assert meter.figures(policy).excess == (0.0,)
+    assert meter.untold(policy) == ("hide_given_click_predicted: other gives no figure for it",)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tasks.contracts.bounds import Bounded
-from tasks.replay.tuning.goal import GoalMeter, WeightGoal
+from tasks.replay.tuning.goal import GoalBound, GoalMeter, WeightGoal
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
 from tasks.replay.tuning.tuned import Halves, restore_weights, tune_weights
 from tests.replay.tuning.weight_feeds import CLICKS, SPACE, at_random, rehearsed, weighted
@@ -99,7 +99,7 @@ def test_bounds_that_no_weights_keep_are_out_of_reach() -> None:
 def test_policies_that_were_measured_in_vain_are_counted_too() -> None:
     half = rehearsed(1)
     never = Bounded(metric="click_predicted", relative_increase_min=9.0)
-    meter = GoalMeter(half.meter.replay, half.meter.baseline, WeightGoal((), ((CLICKS, never),)))
+    meter = GoalMeter(half.meter.replay, half.meter.baseline, WeightGoal((), (GoalBound(never, (CLICKS,)),)))
     vain = RehearsedWeights(meter, half.slates)
     tuned = restore_weights(Halves(vain, vain), SPACE)
     assert tuned.ending == "out of reach"

@@ -13,7 +13,7 @@ from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.log_block import LogReading
 from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.replay.tuning.goal import Axis, GoalMeter, WeightGoal
+from tasks.replay.tuning.goal import Axis, GoalBound, GoalMeter, WeightGoal
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
 from tasks.replay.tuning.space import Weights, WeightSpace
 
@@ -78,7 +78,7 @@ def rehearsed(seed: int, place: Place = weighted, *, rise: float = 0.3) -> Rehea
     """Rehearse weights on a log of a seed: clicks are maximised, hides may rise by some share."""
     small = SmallLog(seed)
     bound = Bounded(metric="hide_predicted", relative_increase_max=rise)
-    goal = WeightGoal((Axis(CLICKS, 1, None), Axis(HIDES, -1, -rise)), ((HIDES, bound),))
+    goal = WeightGoal((Axis(CLICKS, 1, None), Axis(HIDES, -1, -rise)), (GoalBound(bound, (HIDES,)),))
     baseline = small.slates(place(small, SPACE.current), "current")
     meter = GoalMeter(Replay(small.log, baseline), baseline, goal)
     return RehearsedWeights(meter, lambda weights: small.slates(place(small, weights), "other"))
