@@ -17,6 +17,7 @@ from tasks.cli import main
 from tasks.cli.program import application
 from tests.cli.test_faults import examples
 from tests.contracts.files import VALID, Files
+from tests.stores.mlflow_home import new_home
 
 ODD_VALUES = st.one_of(
     st.none(),
@@ -126,4 +127,5 @@ def test_any_words_are_understood_or_refused(
         words = [
             "feed" if word in {"home_feed", "weekly_circular", "short_video"} else word for word in words
         ]
-        refused_or_answered([*name.split(), *words, "--home", f"{root}/home"], capsys)
+        home = new_home(Path(root) / "home")
+        refused_or_answered([*name.split(), *words, "--home", str(home)], capsys)
