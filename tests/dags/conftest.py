@@ -153,17 +153,38 @@ class Ended:
         return self.handed_on[step, -1, "return_value"]
 
 
-@pytest.fixture
-def start(migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+@pytest.fixture(scope="session")
+def start(migrated: Path) -> Start:
     """Run a DAG of a folder of surfaces in a home, and wait for its end."""
 
     def run(dag_id: str, *, surfaces: Path, home: Path, **conf: Any) -> Ended:
-        monkeypatch.setenv("EQUIPOISE_SURFACES", str(surfaces))
-        monkeypatch.setenv("EQUIPOISE_HOME", str(home))
-        dag = parse(surfaces).dags[dag_id]
-        return _ended(dag.test(logical_date=datetime.now(UTC), run_conf=conf))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("EQUIPOISE_SURFACES", str(surfaces))
+            patch.setenv("EQUIPOISE_HOME", str(home))
+            dag = parse(surfaces).dags[dag_id]
+            return _ended(dag.test(logical_date=datetime.now(UTC), run_conf=conf))
 
     return run
+
+
+@dataclass(frozen=True)
+class RetrainedFeed:
+    """A home with the simulated feed, retrained whole as of an instant; its log goes on for seven days."""
+
+    home: Path
+    as_of: datetime
+    ended: Ended
+
+
+@pytest.fixture(scope="session")
+def home_feed(start: Start, tmp_path_factory: pytest.TempPathFactory) -> RetrainedFeed:
+    """The simulated feed of 139 days, retrained by Airflow as of the 132nd."""
+    from tasks.datasets.world.generate import generate
+
+    home, as_of = tmp_path_factory.mktemp("home_feed"), datetime(2026, 5, 13, tzinfo=UTC)
+    generate(days=139, requests_per_day=800, seed=7, out=home / "logs" / "home_feed")
+    ended = start("home_feed__retrain", surfaces=REPOSITORY / "surfaces", home=home, as_of=f"{as_of:%FT%TZ}")
+    return RetrainedFeed(home, as_of, ended)
 
 
 @pytest.fixture(scope="session")

@@ -10,21 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.dags.conftest import REPOSITORY, Ended, Start, write_surface
+from tests.dags.conftest import REPOSITORY, Ended, RetrainedFeed, Start, write_surface
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore"
 )  # a step would fail by what Airflow's libraries say of one another
-
-
-@pytest.fixture(scope="module")
-def home_feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with 132 days of the simulated feed."""
-    from tasks.datasets.world.generate import generate
-
-    home = tmp_path_factory.mktemp("home_feed")
-    generate(days=132, requests_per_day=200, seed=7, out=home / "logs" / "home_feed")
-    return home
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +37,9 @@ def weekly_circular(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.e2e
-def test_the_simulated_feed_is_retrained_whole(start: Start, home_feed: Path) -> None:
-    ended = start(
-        "home_feed__retrain", surfaces=REPOSITORY / "surfaces", home=home_feed, as_of="2026-05-13T00:00:00Z"
-    )
-    _check_whole("home_feed", home_feed, ended)
-    assert _verdict(ended) == ("promote", []), (
+def test_the_simulated_feed_is_retrained_whole(home_feed: RetrainedFeed) -> None:
+    _check_whole("home_feed", home_feed.home, home_feed.ended)
+    assert _verdict(home_feed.ended) == ("promote", []), (
         "it learns a world that holds what it looks for, past every bound"
     )
 
@@ -132,10 +119,11 @@ def _verify(home: Path, surface: str) -> Any:
 
 @pytest.mark.e2e
 def test_a_retrain_whose_every_training_failed_is_red_at_the_gate_and_tried_once(
-    start: Start, home_feed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    start: Start, home_feed: RetrainedFeed, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     surfaces = _with_minimum(tmp_path, "home_feed", positives=10**9)
-    ended = start("home_feed__retrain", surfaces=surfaces, home=home_feed, as_of="2026-05-13T00:00:00Z")
+    as_of = f"{home_feed.as_of:%FT%TZ}"
+    ended = start("home_feed__retrain", surfaces=surfaces, home=home_feed.home, as_of=as_of)
     assert ended.state == "failed"
     assert ended.steps["gate", None] == "failed"
     assert ended.steps["release", None] == "upstream_failed"

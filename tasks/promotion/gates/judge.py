@@ -34,7 +34,7 @@ from tasks.promotion.gates.model import judge_models
 from tasks.promotion.gates.policy import PolicyStanding, judge_policy
 from tasks.promotion.gates.references import judge_references
 from tasks.replay.leaks import GATE as CONSTRAINTS
-from tasks.replay.shadow_verdicts import judge_shadow
+from tasks.replay.shadow_verdicts import LATENCY, judge_shadow
 
 LATER_VALIDATION: Final = "validation_of_later_labels"
 """Of the labels as of a promotion's own day: what has matured since the release was made."""
@@ -83,7 +83,8 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
     Returns
     -------
     One verdict for each bound, in the order of the gates; nothing is left out in silence: what has no
-    rule or no figure says so. What leaks through a hard constraint comes first.
+    rule or no figure says so. What leaks through a hard constraint comes first, and what a clock measured
+    last, as in the document that keeps it apart.
     """
     verdicts = (
         *_origins(evidence),
@@ -97,7 +98,7 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
         *evidence.serving,
         *_freshness(gates, evidence),
     )
-    return tuple(sorted(verdicts, key=lambda verdict: verdict.gate != CONSTRAINTS))
+    return tuple(sorted(verdicts, key=lambda verdict: (verdict.gate != CONSTRAINTS, verdict.gate == LATENCY)))
 
 
 def _origins(evidence: Evidence) -> Iterator[Verdict]:

@@ -2,7 +2,7 @@
 
 ::
 
-    132 days of the feed -> one retrain -> its release scores the seven days after its as-of
+    132 days of the feed -> one retrain by Airflow -> its release scores the seven days after its as-of
     predictions of those days   against   the truth that the simulation wrote down
 
 Positions are logged at random with respect to what decides an outcome, so a prediction, which knows no position,
@@ -10,8 +10,6 @@ is held against the true probability at the position where the item stood.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -19,17 +17,16 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from tasks.datasets.world.generate import generate
 from tasks.evaluation.resampling import LEAST_POSITIVES
-from tasks.pipeline import retrain
 from tasks.release import view as release_view
 from tasks.stores.workspace import Workspace
+from tests.dags.conftest import REPOSITORY, RetrainedFeed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("home_feed_truth")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.filterwarnings("ignore"),  # a step would fail by what Airflow's libraries say of one another
+]
 
-AS_OF = datetime(2026, 5, 13, tzinfo=UTC)
-DAYS, FRESH_DAYS, REQUESTS_PER_DAY, SEED = 132, 7, 800, 7
-SURFACES = Path(__file__).parents[2] / "surfaces"
 RARE = 100
 """Positives in the test slice below which a ratio is judged by its interval, not by its value."""
 
@@ -55,21 +52,21 @@ class Fresh:
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Fresh:
-    home = tmp_path_factory.mktemp("home_feed_truth")
-    logs = home / "logs" / "home_feed"
-    generate(days=DAYS + FRESH_DAYS, requests_per_day=REQUESTS_PER_DAY, seed=SEED, out=logs)
-    workspace = Workspace.open("home_feed", surfaces=SURFACES, home=home)
-    made = retrain(workspace, as_of=AS_OF)
+def fresh(home_feed: RetrainedFeed) -> Fresh:
+    logs = home_feed.home / "logs" / "home_feed"
+    workspace = Workspace.open("home_feed", surfaces=REPOSITORY / "surfaces", home=home_feed.home)
+    release = home_feed.ended.result("gate")["release"]
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        shown = connection.read_parquet(f"{logs}/impressions/*.parquet").filter(f"shown_at >= '{AS_OF:%F}'")
+        shown = connection.read_parquet(f"{logs}/impressions/*.parquet").filter(
+            f"shown_at >= '{home_feed.as_of:%F}'"
+        )
         true = connection.read_parquet(f"{logs}/truth.parquet").join(shown, "request_id, item_id", "semi")
         frame, truth = (table.order("request_id, item_id").df() for table in (shown, true))
-    figures = release_view.show(workspace, made.release)["metrics"]
+    figures = release_view.show(workspace, release)["metrics"]
     return Fresh(
         workspace,
-        release_view.load(workspace, made.release).score(frame),
+        release_view.load(workspace, release).score(frame),
         truth,
         {task: of["test"] for task, of in figures.items()},
     )
