@@ -129,7 +129,8 @@ def test_a_promoted_release_shows_its_warnings_and_no_reason() -> None:
 def test_the_ratio_in_the_slots_stands_beside_the_one_of_all_shown_items() -> None:
     dossier = replace(DOSSIER, slots={"click": Estimate(0.62, 0.5, 0.75, 40)})
     page = dossier.to_html()
-    assert '<th class="number">ratio</th><th class="number">ratio in the slots</th>' in page
+    heads = [f'<th scope="col" class="number">{name}</th>' for name in ("ratio", "ratio in the slots")]
+    assert "".join(heads) in page
     assert '1 [?]</td><td class="number">0.62 [0.5,\N{NO-BREAK SPACE}0.75]' in page
     assert dossier.evidence().to_json()["calibration_in_slots"]["click"]["low"] == 0.5
 
