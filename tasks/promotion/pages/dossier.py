@@ -6,7 +6,7 @@ harmed. The sections below it are for who digs; `tasks.promotion.pages` prepares
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tasks.evaluation.evidence import ConflictEvidence, GateEvidence, ProxyEvidence, ValidationEvidence
@@ -28,6 +28,7 @@ from tasks.promotion.pages.decision_part import Worths, say_mover
 from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
 from tasks.promotion.pages.heat_map import draw_heat_map
 from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs
+from tasks.promotion.pages.next_steps import say_after_override
 from tasks.promotion.pages.proxy_figures import draw_proxy
 from tasks.promotion.pages.rails import BASELINE_AT, BOUND_AT
 from tasks.promotion.pages.reasons import Reason, say_reasons
@@ -155,7 +156,10 @@ class Dossier:
     def first(self) -> FirstScreen:
         """Return what an approver reads first."""
         subject = Subject(self.surface, self.release, self.champion, self.verdict)
-        return first_screen(subject, self.verdicts, self.changes, self.words)
+        screen = first_screen(subject, self.verdicts, self.changes, self.words)
+        if self.overrides:
+            return replace(screen, next_step=say_after_override(self.surface))
+        return screen
 
     def to_html(self) -> str:
         """Write the dossier as one self-contained page."""

@@ -71,6 +71,18 @@ def say_next(
     )
 
 
+def say_after_override(surface: str) -> str:
+    """Say what to do once a release was promoted though its gates hold it.
+
+    Examples
+    --------
+    >>> say_after_override("feed")
+    'It was promoted all the same. Watch what holds it; to go back, type equipoise rollback feed --why ...'
+    """
+    back = f"equipoise rollback {surface} --why ..."
+    return f"It was promoted all the same. Watch what holds it; to go back, type {back}"
+
+
 def _wait(worst: Verdict) -> str:
     if worst.doubt:
         return "More data of this log will not tell it: what keeps it from being judged stands above."

@@ -392,7 +392,8 @@ def test_an_override_stands_on_the_first_screen() -> None:
     page = replace(beside_a_champion(), overrides=("By ana: a <fire> sale",)).to_html()
     first = page[page.index('id="first"') : page.index('id="why"')]
     assert '<p class="override"><strong>Overridden.</strong> By ana: a &lt;fire&gt; sale</p>' in first
-    assert "Overridden" not in beside_a_champion().to_html()
+    assert "It was promoted all the same. Watch what holds it" in first
+    assert re.findall("Overridden|promoted all the same", beside_a_champion().to_html()) == []
 
 
 def test_readiness_is_a_section_where_it_was_looked_at() -> None:
