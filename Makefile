@@ -6,6 +6,8 @@ PROFILE ?= embedded
 PY := .venv/bin/python
 READY := .venv/.ready
 SPARK := .venv/.spark
+# A test's session is over before what a JVM's second compiler costs has paid.
+SHORT_LIVED := SPARK_SUBMIT_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # Without the files that Python compiles once, each process of a test run and of Airflow would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 # As in the parts of an installation: where processes share the cores, a thread that waits must not spin.
@@ -33,7 +35,7 @@ test-e2e: $(READY) ## whole surfaces, Airflow's real parts, a browser and produc
 
 test-spark: $(SPARK) ## the tests of the Spark engine, in a local session on Java 17
 	@.ci/services
-	@$(PY) -m pytest -q -m spark --durations=5
+	@$(SHORT_LIVED) $(PY) -m pytest -q -m spark --durations=5
 
 lint: $(READY) ## ruff, mypy, import-linter, and what the rooms may import
 	.venv/bin/ruff check .
