@@ -159,14 +159,26 @@ def test_of_two_promotions_at_once_exactly_one_wins(installation: Installation, 
     how = ["promote", NAME, str(releases[1]), "--why", "from the command line", *where(installation)]
     words = [sys.executable, "-m", "tasks.cli", *how]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as other:
+        judging = _read_until("promote: judging", other)  # else it may begin when the other has ended
         answer(installation, run, {"safety": "Approve"})
         ended = installation.wait(PROMOTE, run)
-        said = other.communicate()[1]
+        said = judging + other.communicate()[1]
     assert (ended["state"] == "success") != (other.returncode == 0), said
     won = releases[2] if ended["state"] == "success" else releases[1]
     assert aliases(installation) == {"champion": won, "previous": releases[0]}
     moves = [row for row in audit(installation) if row.moves]
     assert all(later.champion == earlier.release for earlier, later in pairwise(moves))
+
+
+def _read_until(words: str, process: subprocess.Popen[str]) -> str:
+    """Read what a process says until it says these words, or ends."""
+    lines: list[str] = []
+    assert process.stderr is not None
+    for line in process.stderr:
+        lines.append(line)
+        if words in line:
+            break
+    return "".join(lines)
 
 
 def test_the_history_tells_every_row(
