@@ -6,7 +6,8 @@ from rich.console import RenderableType, group
 from rich.table import Table
 from rich.text import Text
 
-from tasks.cli.text import Plain, spoken
+from tasks.cli.text import Plain
+from tasks.reports.numbers import spoken
 
 
 @group()

@@ -7,7 +7,8 @@ from rich.console import RenderableType, group
 from rich.table import Table
 from rich.text import Text
 
-from tasks.cli.text import Plain, figure, spoken, unbroken
+from tasks.cli.text import Plain, unbroken
+from tasks.reports.numbers import format_number, spoken
 
 _STYLES: Final = {"pass": "green", "block": "red", "metric_missing": "red"}
 
@@ -169,4 +170,4 @@ def _interval(estimate: Plain | None, pattern: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else figure(value)
+    return "-" if value is None else format_number(value)

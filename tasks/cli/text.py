@@ -13,6 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tasks.reports.numbers import format_number, spoken
+
 Plain = Mapping[str, Any]
 
 
@@ -34,29 +36,7 @@ def _entry(name: str, value: Any, indent: str) -> str:
 
 def _value(value: Any) -> str:
     """Write a value; of a figure three digits, since JSON has all of them."""
-    return figure(value) if isinstance(value, float) else str(value)
-
-
-def figure(value: float, digits: int = 3) -> str:
-    """Write a figure with so many significant digits, from 1,000 on without decimals.
-
-    Examples
-    --------
-    >>> figure(0.71234), figure(1.0), figure(1234.5), figure(0.71234, digits=4)
-    ('0.712', '1', '1,234', '0.7123')
-    """
-    return f"{value:,.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}"
-
-
-def spoken(code: str) -> str:
-    """Say a code of a document in words.
-
-    Examples
-    --------
-    >>> spoken("cannot_tell")
-    'cannot tell'
-    """
-    return code.replace("_", " ")
+    return format_number(value) if isinstance(value, float) else str(value)
 
 
 def write_sql(plain: Plain) -> str:
@@ -189,7 +169,7 @@ def write_release(plain: Plain) -> Group:
     figures = Table(box=None, pad_edge=False)
     figures.add_column("task", overflow="fold")
     for name in names:
-        figures.add_column(name.replace("_", " "), justify="right")
+        figures.add_column(spoken(name), justify="right")
     for task, metrics in plain["metrics"].items():
         figures.add_row(task, *(_number(metrics["test"].get(name)) for name in names))
     return Group(
@@ -319,12 +299,12 @@ def _hint(line: str, style: str = "") -> Padding:
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) else figure(value)
+    return f"{value:,}" if isinstance(value, int) else format_number(value)
 
 
 def _numbers(before: float | None, after: float | None) -> tuple[str, str]:
     """Write two figures that differ with as many digits as tell them apart, three at least."""
     if before is None or after is None or isinstance(before, int):
         return _number(before), _number(after)
-    pairs = ((figure(before, digits), figure(after, digits)) for digits in range(3, 17))
+    pairs = ((format_number(before, digits), format_number(after, digits)) for digits in range(3, 17))
     return next((pair for pair in pairs if pair[0] != pair[1]), (repr(before), repr(after)))

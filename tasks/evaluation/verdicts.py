@@ -30,11 +30,6 @@ class Outcome(StrEnum):
     NO_RULE = "no_rule"
     METRIC_MISSING = "metric_missing"
 
-    @property
-    def words(self) -> str:
-        """Say it to people, to whom "cannot_tell" is no word; documents hold the code."""
-        return self.value.replace("_", " ")
-
 
 WORST_FIRST: Final = (
     Outcome.BLOCK,

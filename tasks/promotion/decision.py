@@ -6,7 +6,7 @@ from typing import Literal
 
 from tasks.evaluation.verdicts import Outcome, Verdict, stops
 from tasks.replay.leaks import GATE as CONSTRAINTS
-from tasks.reports.numbers import format_estimate, isolate
+from tasks.reports.numbers import format_estimate, isolate, spoken
 
 
 @dataclass(frozen=True)
@@ -88,4 +88,4 @@ def explain_verdict(verdict: Verdict) -> str:
     observed = f" {seen}" if seen else ""
     allowed = f", allowed {verdict.threshold}" if verdict.threshold else ""
     reason = f" ({verdict.reason})" if verdict.reason else ""
-    return f"{verdict.gate} {verdict.outcome.words}: {isolate(verdict.of)}{observed}{allowed}{reason}"
+    return f"{verdict.gate} {spoken(verdict.outcome)}: {isolate(verdict.of)}{observed}{allowed}{reason}"

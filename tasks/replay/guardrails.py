@@ -105,7 +105,12 @@ def _bound_words(direction: Literal["rise", "fall"], share: float) -> str:
     >>> _bound_words("rise", 0.15), _bound_words("rise", 2.0), _bound_words("fall", 0.0)
     ('rise of 15.0%', 'rise of 200%', 'no fall')
     """
-    return f"{direction} of {format_change(share).removeprefix('+')}" if share else f"no {direction}"
+    return f"{direction} of {_write_size(share)}" if share else f"no {direction}"
+
+
+def _write_size(share: float) -> str:
+    """Write a share as a change is written, without its sign."""
+    return format_change(share).removeprefix("+")
 
 
 def _is_segment_with_interval(verdict: Verdict) -> bool:
@@ -121,8 +126,9 @@ def bounds_of(guardrail: Bounded, measured: Measured) -> Iterator[Bound]:
     if (rise := guardrail.relative_increase_max) is not None:
         yield Bound(_bound_words("rise", rise), measured.relative, Bounds(high=rise), relative=True)
     if (least := guardrail.relative_increase_min) is not None:
-        words = f"rise of {format_change(least).removeprefix('+')} or more"
-        yield Bound(words, measured.relative, Bounds(low=least), relative=True)
+        yield Bound(
+            f"rise of {_write_size(least)} or more", measured.relative, Bounds(low=least), relative=True
+        )
     if (drop := guardrail.relative_decrease_max) is not None:
         yield Bound(_bound_words("fall", drop), measured.relative, Bounds(low=-drop), relative=True)
 

@@ -6,7 +6,7 @@
     moves           down  up  down (leaves the slate)  up (enters it)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -123,7 +123,7 @@ class Pair:
 
         Parameters
         ----------
-        requests, items : request_id and item_id of each row of the log.
+        requests, items : request_id and item_id of each code of the log.
         """
         log = self.replay.log
         count = log.request_count
@@ -131,13 +131,12 @@ class Pair:
         moved = np.bincount(
             log.requests, np.abs(looks_of(log, self.after) - looks_of(log, self.before)), count
         )
-        first = np.zeros(count, dtype=np.int64)
-        first[log.requests[::-1]] = np.arange(len(log.requests))[::-1]
-        names = np.array([str(requests[row]) for row in first.tolist()])
+        names = np.array([str(request) for request in requests])
         order = np.lexsort((names, -moved.round(9), -replaced))
         for code in [one for one in order[:MOST_EXAMPLES] if moved[one] > 0]:
             rows = np.flatnonzero(log.requests == code)
-            slots = tuple(side_by_side(rows, self.before.slot, self.after.slot, items))
+            named = {row: items[log.items[row]] for row in rows.tolist()}
+            slots = tuple(side_by_side(rows, self.before.slot, self.after.slot, named))
             yield ExampleRequest(request=str(names[code]), replaced=int(replaced[code]), slots=slots)
 
 
@@ -148,9 +147,9 @@ def _moves(before: Ints, after: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArra
 
 
 def side_by_side(
-    rows: npt.NDArray[np.intp], before: Ints, after: Ints, items: Sequence[object]
+    rows: npt.NDArray[np.intp], before: Ints, after: Ints, items: Sequence[object] | Mapping[int, object]
 ) -> Iterator[ExampleSlot]:
-    """Yield each place of a request with the items that the two policies put there."""
+    """Yield each place of a request with the items, by row, that the two policies put there."""
     was, now = ({int(slot[row]): row for row in rows if slot[row]} for slot in (before, after))
     for place in sorted({*was, *now}):
         item = now.get(place)

@@ -22,6 +22,7 @@ from tasks.evaluation.off_policy.target_rows import REQUIRED as REQUIRED_OF_TARG
 from tasks.evaluation.off_policy.target_rows import TABLE as TARGET
 from tasks.logs import parquet_footer
 from tasks.logs.parquet_files import parquet_below
+from tasks.stores.location import relative_path
 
 
 def run(
@@ -99,7 +100,7 @@ def read_table(
 def _files(source: Path, table: str) -> list[Path]:
     if not source.is_dir():
         return [source]
-    files = sorted(file for file in parquet_below(source, table=table) if isinstance(file, Path))
+    files = sorted(source / relative_path(source, file) for file in parquet_below(source, table=table))
     if not files:
         raise DataError(f"The {table}: {source} holds no Parquet file.")
     return files

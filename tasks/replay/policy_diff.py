@@ -19,7 +19,7 @@ from tasks.release.view import load
 from tasks.replay.decided_block import Entrant, Entrants
 from tasks.replay.decided_slice import SliceBuilder
 from tasks.replay.leaks import refuse_leaks
-from tasks.replay.log import Ints, Slates
+from tasks.replay.log import Slates
 from tasks.replay.mix import mix_columns
 from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
 from tasks.replay.notes import stood_in
@@ -96,7 +96,7 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
         replaced=pair.replaced(),
         movers=tuple(pair.movers(moved_columns([*mix_columns(contracts), *segments], pair.replay))),
         negatives=tuple(pair.negatives(costs, segments)),
-        examples=tuple(pair.examples(_spread(test.requests, log.requests), _spread(test.items, log.items))),
+        examples=tuple(pair.examples(test.requests, test.items)),
         rule=EXAMPLES_RULE,
         notes=(*stood_in(workspace, chosen), *(() if log.complete else (_ORDER_ALONE,))),
     )
@@ -127,11 +127,6 @@ def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _N
     test = build_slice(builder, workspace, manifest)
     pair = Pair(Replay(test.log, test.policy.slates), test.baseline.slates, test.others[after.name])
     return _Decided(pair, requests, builder.item_ids)
-
-
-def _spread(ids: list[Any], codes: Ints) -> list[Any]:
-    """Return the id of each row."""
-    return [ids[code] for code in codes.tolist()]
 
 
 def _named(workspace: Workspace, named: str) -> _Named:

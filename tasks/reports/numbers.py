@@ -1,4 +1,4 @@
-"""How pages and messages write numbers: three significant digits, counts in full.
+"""How pages and messages write numbers and codes: three significant digits, counts in full, no underscore.
 
 ::
 
@@ -12,9 +12,10 @@
 import math
 import re
 import unicodedata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tasks.evaluation.verdicts import Estimate, Power
+if TYPE_CHECKING:  # a command that says how to be used writes numbers too, and waits for no library
+    from tasks.evaluation.verdicts import Estimate, Power
 
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
@@ -34,16 +35,18 @@ def format_count(count: int) -> str:
 
 
 def format_number(value: float, digits: int = 3) -> str:
-    """Write a number with so many significant digits, from 1,000 on without decimals; empty for NaN.
+    """Write a number with so many significant digits, without decimals where it has more; empty for NaN.
 
     Examples
     --------
     >>> format_number(0.81234), format_number(1234.5), format_number(0.81234, digits=2)
     ('0.812', '1,234', '0.81')
+    >>> format_number(150.3, digits=2), format_number(1234.5, digits=6)
+    ('150', '1234.5')
     """
     if math.isnan(value):
         return ""
-    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.{digits}g}"
+    return f"{value:,.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}"
 
 
 def format_change(value: float) -> str:
@@ -70,7 +73,7 @@ def format_share(value: float) -> str:
     return "" if math.isnan(value) else f"{format_number(100 * value)}%"
 
 
-def format_estimate(estimate: Estimate | None, *, relative: bool = False, digits: int = 3) -> str:
+def format_estimate(estimate: "Estimate | None", *, relative: bool = False, digits: int = 3) -> str:
     """Write an estimate with its interval.
 
     Parameters
@@ -82,6 +85,7 @@ def format_estimate(estimate: Estimate | None, *, relative: bool = False, digits
 
     Examples
     --------
+    >>> from tasks.evaluation.verdicts import Estimate
     >>> format_estimate(Estimate(0.8123456, 0.79, 0.83, 900))
     '0.812 [0.79, 0.83]'
     >>> format_estimate(Estimate(0.05, 0.01, 0.09, 9), relative=True)
@@ -100,11 +104,12 @@ def format_estimate(estimate: Estimate | None, *, relative: bool = False, digits
     return value if estimate.low == estimate.value == estimate.high else f"{value} [{low}, {high}]"
 
 
-def format_power(power: Power | None) -> str:
+def format_power(power: "Power | None") -> str:
     """Write the change that the data tell, and how many times the data would tell the bound.
 
     Examples
     --------
+    >>> from tasks.evaluation.verdicts import Power
     >>> format_power(Power(0.08212, 2.7)), format_power(Power(0.01, 0.04)), format_power(None)
     ('8.2%; bound at 2.7x', '1.0%', '')
     """
@@ -112,6 +117,17 @@ def format_power(power: Power | None) -> str:
         return ""
     told = f"{power.detectable:.1%}"
     return f"{told}; bound at {power.data_needed:.2g}x" if power.data_needed > 1 else told
+
+
+def spoken(code: str) -> str:
+    """Say a code of a document in words.
+
+    Examples
+    --------
+    >>> spoken("cannot_tell")
+    'cannot tell'
+    """
+    return code.replace("_", " ")
 
 
 def keep_together(text: str) -> str:

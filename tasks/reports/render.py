@@ -25,6 +25,7 @@ _FILTERS = (
     numbers.keep_together,
     numbers.printable,
     numbers.shorten,
+    numbers.spoken,
 )
 
 

@@ -97,8 +97,8 @@ def test_policies_decided_day_by_day_move_what_they_move_on_the_whole(
     assert in_days.negatives == tuple(
         whole.negatives([*dict.fromkeys(one.task for one in in_days.negatives)], segments)
     )
-    frame = tested_slice.candidates
-    assert in_days.examples == tuple(whole.examples(frame[c.REQUEST_ID].tolist(), frame[c.ITEM_ID].tolist()))
+    names = [tested_slice.candidates[name].unique().tolist() for name in c.IMPRESSION_KEY]
+    assert in_days.examples == tuple(whole.examples(*names))
 
 
 def test_the_same_again_is_the_same(workspace: Workspace, found: PolicyDiff, careful: Path) -> None:

@@ -152,13 +152,13 @@ def _gate_run(workspace: Workspace, release: int) -> str:
 def _in_words(case: Case, verdicts: Sequence[Verdict], words: Vocabulary) -> Case:
     """Say warnings, and what an override lifts, as sentences with the names of what was judged."""
 
-    def said(lines: Sequence[str]) -> tuple[str, ...]:
+    def in_words(lines: Sequence[str]) -> tuple[str, ...]:
         return tuple(reason.line for reason in say_reasons(lines, verdicts, words))
 
     override = case.terms.override
     if override is not None:
-        override = replace(override, verdicts=said(override.verdicts))
-    return replace(case, warnings=said(case.warnings), terms=replace(case.terms, override=override))
+        override = replace(override, verdicts=in_words(override.verdicts))
+    return replace(case, warnings=in_words(case.warnings), terms=replace(case.terms, override=override))
 
 
 def _first_screen(

@@ -14,6 +14,7 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.moves.rules import POLICIES, Case, Support
 from tasks.promotion.pages.first_screen import FirstScreen
 from tasks.release.description import markdown_table, plain_markdown
+from tasks.reports.numbers import spoken
 
 _WARNINGS, _RAILS, _HARMED = 3, 6, 3
 
@@ -54,7 +55,7 @@ def write_case(
 
 def _verdict(case: Case, verdicts: Sequence[Verdict]) -> str:
     counts = Counter(verdict.outcome for verdict in verdicts)
-    counted = ", ".join(f"{counts[outcome]} {outcome.words}" for outcome in Outcome if counts[outcome])
+    counted = ", ".join(f"{counts[outcome]} {spoken(outcome)}" for outcome in Outcome if counts[outcome])
     beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
     return f"The gates say **{case.verdict}** {beside}: {counted}."
 
@@ -91,7 +92,7 @@ def _rails(first: FirstScreen) -> Iterator[str]:
             f"{rail.metric}: {rail.meaning}" if rail.meaning else rail.metric,
             rail.observed or "not measured",
             rail.allowed,
-            Outcome(rail.outcome).words,
+            spoken(rail.outcome),
         ]
         for rail in first.rails[:_RAILS]
     ]

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Final
 
 from tasks.evaluation.label_days import LabelCalendar, TaskDays
-from tasks.reports.numbers import format_count
+from tasks.reports.numbers import format_count, spoken
 
 _LEFT: Final = 170
 _WIDTH: Final = 700
@@ -93,7 +93,7 @@ def _strips(calendar: LabelCalendar, task: TaskDays) -> Iterator[Strip]:
         observed, positive = (sum(counts[first : last + 1]) for counts in (task.observed, task.positive))
         days = f"{calendar.days[first]}" + (f" to {calendar.days[last]}" if last > first else "")
         counted = f"{format_count(observed)} labels, {format_count(positive)} not 0"
-        title = f"{days}: {state.replace('_', ' ')}, {counted}"
+        title = f"{days}: {spoken(state)}, {counted}"
         yield Strip(state, round(_LEFT + first * step, 1), round(len(places) * step, 1), title)
 
 

@@ -39,6 +39,7 @@ from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.release.conflicts import describe_overlaps
 from tasks.release.sensitivity import AMPLIFIED, Sensitivity
 from tasks.replay.shadow_verdicts import LATENCY
+from tasks.reports.numbers import spoken
 from tasks.reports.render import render
 from tasks.stores.manifest import Manifest
 
@@ -176,8 +177,8 @@ class Dossier:
             beside=self.words.baseline,
             baseline_at=BASELINE_AT,
             bound_at=BOUND_AT,
-            reasons=self._said(self.decision.reasons if isinstance(self.decision, Hold) else ()),
-            warnings=self._said(self.warnings),
+            reasons=self._in_words(self.decision.reasons if isinstance(self.decision, Hold) else ()),
+            warnings=self._in_words(self.warnings),
             notes=self.notes,
             worths=self.worths,
             described={name: task.did for name, task in self.words.tasks.items()},
@@ -205,7 +206,7 @@ class Dossier:
             table=tabulate_verdicts(self.verdicts, self.words, self.mlflow),
         )
 
-    def _said(self, lines: Sequence[str]) -> list[Reason]:
+    def _in_words(self, lines: Sequence[str]) -> list[Reason]:
         return say_reasons(lines, self.verdicts, self.words)
 
     def _facts(self) -> list[str]:
@@ -235,4 +236,4 @@ def _as_address(picture: bytes) -> str:
 
 def _counted(verdicts: Sequence[Verdict]) -> str:
     counts = {o: sum(v.outcome is o for v in verdicts) for o in WORST_FIRST}
-    return ", ".join(f"{n} {o.words}" for o, n in counts.items() if n)
+    return ", ".join(f"{n} {spoken(o)}" for o, n in counts.items() if n)

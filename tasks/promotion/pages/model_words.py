@@ -72,17 +72,19 @@ def _say_order(did: str, auc: float) -> str:
 
 
 def _say_lost_order(did: str, drop: float, *, than: str = "the champion") -> str:
-    said = f"it tells candidates where people {did} from others"
+    clause = f"it tells candidates where people {did} from others"
     if not drop:
-        return f"{said} as well as {than}"
-    return f"{said} {'better' if drop < 0 else 'less well'} than {than}, by {format_number(abs(drop))} of AUC"
+        return f"{clause} as well as {than}"
+    return (
+        f"{clause} {'better' if drop < 0 else 'less well'} than {than}, by {format_number(abs(drop))} of AUC"
+    )
 
 
 def _say_rise(did: str, rise: float, *, than: str = "the champion's") -> str:
-    said = f"predicting whether people {did}, its error over that of a constant is"
+    clause = f"predicting whether people {did}, its error over that of a constant is"
     if not rise:
-        return f"{said} as high as {than}"
-    return f"{said} {format_number(abs(rise))} {'higher' if rise > 0 else 'lower'} than {than}"
+        return f"{clause} as high as {than}"
+    return f"{clause} {format_number(abs(rise))} {'higher' if rise > 0 else 'lower'} than {than}"
 
 
 _WORDS: Final[Mapping[str, Callable[[str, float], str]]] = {

@@ -24,7 +24,7 @@ from tasks.promotion.overview import (
     Overview,
     StoredCalendar,
 )
-from tasks.reports.numbers import format_count
+from tasks.reports.numbers import format_count, spoken
 from tasks.reports.render import render
 
 _STATES: Final = {
@@ -175,7 +175,7 @@ def _release(surface: str, one: AliasedRelease, judged: GateSummary | None, now:
         as_of=_instant(one.as_of or one.made_at),
         age=describe_age(one.as_of or one.made_at, now),
         verdict=one.verdict or "not judged",
-        counts=counts.replace("_", " "),
+        counts=spoken(counts),
         dossier=f"{quote(surface)}/releases/{one.version}/dossier" if judged else "",
         reasons=judged.reasons if judged else (),
     )

@@ -14,7 +14,7 @@ from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import explain_verdict
 from tasks.promotion.pages.sentences import say_verdict
 from tasks.promotion.pages.words import Vocabulary
-from tasks.reports.numbers import isolate
+from tasks.reports.numbers import isolate, spoken
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ def say_reasons(lines: Sequence[str], verdicts: Sequence[Verdict], words: Vocabu
     lines : reasons or warnings, as the decision words them.
     verdicts : what was decided by.
     """
-    spoken = {explain_verdict(verdict): verdict for verdict in verdicts}
-    return [_say(spoken[line], words) if line in spoken else Reason(line) for line in lines]
+    explained = {explain_verdict(verdict): verdict for verdict in verdicts}
+    return [_say(explained[line], words) if line in explained else Reason(line) for line in lines]
 
 
 def _say(verdict: Verdict, words: Vocabulary) -> Reason:
     sentence = say_verdict(verdict, words)
     why = f"; {verdict.reason}" if verdict.reason and verdict.reason not in sentence else ""
-    return Reason(sentence, f"{verdict.gate} {verdict.outcome.words}: {isolate(verdict.of)}{why}")
+    return Reason(sentence, f"{verdict.gate} {spoken(verdict.outcome)}: {isolate(verdict.of)}{why}")

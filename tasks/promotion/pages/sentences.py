@@ -19,7 +19,7 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.metric_words import say_change, say_level, say_metric, write_level
 from tasks.promotion.pages.model_words import is_share, say_figure
 from tasks.promotion.pages.words import Vocabulary
-from tasks.reports.numbers import format_count, format_estimate, format_number, format_share, isolate
+from tasks.reports.numbers import format_count, format_estimate, format_number, format_share, isolate, spoken
 
 Write = Callable[[float], str]
 
@@ -39,10 +39,10 @@ def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
     Where tenure is new, of what it puts into the slots, people hid it 11.1% more often than under champion 3;
     a rise of 10% is allowed, and these data cannot rule out 22%.
     """
-    said = _BY_GATE.get(verdict.gate, _by_name)(verdict, words)
+    clause = _BY_GATE.get(verdict.gate, _by_name)(verdict, words)
     column, _, value = verdict.segment.partition("=")
     where = "" if verdict.segment == ALL else f"where {column} is {isolate(value) or 'empty'}, "
-    sentence = f"{where}{said}"
+    sentence = f"{where}{clause}"
     return f"{sentence[:1].upper()}{sentence[1:].removesuffix('.')}."
 
 
@@ -59,21 +59,21 @@ def _decision(verdict: Verdict, words: Vocabulary) -> str:
             return _by_name(verdict, words)
         named = say_metric(metric, verdict.subject, words)
         if verdict.outcome in {Outcome.BLOCK, Outcome.WARN}:
-            said = f"{named} rose from nothing under {words.baseline}"
-            return _against_bound(said, verdict, lambda value: format_share(abs(value)))
+            clause = f"{named} rose from nothing under {words.baseline}"
+            return _against_bound(clause, verdict, lambda value: format_share(abs(value)))
         beside = f", beside what served {since}," if since and metric is not None else ""
         return _unmeasured(f"{named.rstrip(',')}{beside}", verdict)
     if verdict.relative:
-        said = say_change(metric, verdict.subject, seen.value, words)
-        return _against_bound(said, verdict, lambda value: format_share(abs(value)))
-    said = say_level(metric, verdict.subject, seen.value, words)
-    return _against_bound(said, verdict, lambda value: write_level(metric, value, words))
+        clause = say_change(metric, verdict.subject, seen.value, words)
+        return _against_bound(clause, verdict, lambda value: format_share(abs(value)))
+    clause = say_level(metric, verdict.subject, seen.value, words)
+    return _against_bound(clause, verdict, lambda value: write_level(metric, value, words))
 
 
-def _against_bound(said: str, verdict: Verdict, write: Write) -> str:
+def _against_bound(clause: str, verdict: Verdict, write: Write) -> str:
     allowed = _allowed(verdict, write)
     told = _told(verdict, write)
-    return f"{said}{f'; {allowed}' if allowed else ''}{f', {told}' if told else ''}"
+    return f"{clause}{f'; {allowed}' if allowed else ''}{f', {told}' if told else ''}"
 
 
 def _allowed(verdict: Verdict, write: Write) -> str:
@@ -154,13 +154,13 @@ def _calibration(verdict: Verdict, words: Vocabulary) -> str:
         return _unmeasured(f"whether people {words.did(task)} {alike} it predicts", verdict)
     off = seen.value - 1
     amount = f"{format_share(abs(off))} {'more' if off > 0 else 'less'}{often} than"
-    said = f"people {words.did(task)} {alike if abs(off) < 5e-4 else amount} it predicts"
+    clause = f"people {words.did(task)} {alike if abs(off) < 5e-4 else amount} it predicts"
     if verdict.allowed is None:
-        return f"{said}; {say_threshold(verdict.threshold)}"
+        return f"{clause}; {say_threshold(verdict.threshold)}"
     less, more = 1 - verdict.allowed.low, verdict.allowed.high - 1
     allowed = f"{format_share(less)} less to {format_share(more)} more is allowed"
     doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
-    return f"{said}; {allowed}{doubt}"
+    return f"{clause}; {allowed}{doubt}"
 
 
 def _data(verdict: Verdict, words: Vocabulary) -> str:
@@ -170,11 +170,11 @@ def _data(verdict: Verdict, words: Vocabulary) -> str:
     if not what or verdict.observed is None:
         why = f": {verdict.reason}" if verdict.reason else ""
         return (
-            f"the labels {'pass' if verdict.outcome is Outcome.PASS else 'do not pass'} {_spoken(task)}{why}"
+            f"the labels {'pass' if verdict.outcome is Outcome.PASS else 'do not pass'} {spoken(task)}{why}"
         )
     count = format_count(round(verdict.observed.value))
-    said = f"on its test days {count} {_spoken(what)} say {_asked(task, words)}"
-    return f"{said}; {say_threshold(verdict.threshold)}"
+    clause = f"on its test days {count} {spoken(what)} say {_asked(task, words)}"
+    return f"{clause}; {say_threshold(verdict.threshold)}"
 
 
 def _asked(task: str, words: Vocabulary) -> str:
@@ -187,8 +187,8 @@ def _freshness(verdict: Verdict, words: Vocabulary) -> str:
     if verdict.observed is None:
         return _by_name(verdict, words)
     days = format_number(verdict.observed.value)
-    said = f"the newest row from which it learned {_asked(task, words)} is {days} days old"
-    return f"{said}; {say_threshold(verdict.threshold)}"
+    clause = f"the newest row from which it learned {_asked(task, words)} is {days} days old"
+    return f"{clause}; {say_threshold(verdict.threshold)}"
 
 
 def _shadow(verdict: Verdict, words: Vocabulary) -> str:
@@ -208,12 +208,12 @@ def _model(verdict: Verdict, words: Vocabulary) -> str:
         return _by_name(verdict, words)
     if seen is None and what in _WITHOUT_FIGURE and verdict.reason:
         return f"where it says {_asked(task, words)}: {verdict.reason}"
-    said = "" if seen is None or math.isnan(seen.value) else say_figure(what, words.did(task), seen.value)
-    if not said:
+    clause = "" if seen is None or math.isnan(seen.value) else say_figure(what, words.did(task), seen.value)
+    if not clause:
         return _by_name(verdict, words)
     doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
     allowed = say_threshold(verdict.threshold, share=is_share(what))
-    return f"{said}; {allowed}{doubt}{_too_good(verdict)}"
+    return f"{clause}; {allowed}{doubt}{_too_good(verdict)}"
 
 
 def _too_good(verdict: Verdict) -> str:
@@ -279,10 +279,10 @@ def _by_name(verdict: Verdict, words: Vocabulary) -> str:
     seen = format_estimate(verdict.observed, relative=verdict.relative)
     allowed = f"; {say_threshold(verdict.threshold)}" if verdict.threshold else ""
     reason = f" ({verdict.reason})" if verdict.reason else ""
-    if spoken := _NAMES.get(f"{verdict.gate}.{verdict.subject}"):
-        return f"{spoken}: {seen}{allowed}{reason}" if seen else f"{spoken}: {verdict.reason or 'not known'}"
+    if name := _NAMES.get(f"{verdict.gate}.{verdict.subject}"):
+        return f"{name}: {seen}{allowed}{reason}" if seen else f"{name}: {verdict.reason or 'not known'}"
     task, _, what = verdict.subject.partition(".")
-    named = f"{_spoken(what)} of {task}" if what and task in words.tasks else _spoken(verdict.subject)
+    named = f"{spoken(what)} of {task}" if what and task in words.tasks else spoken(verdict.subject)
     return f"{verdict.gate}: {named}{f' is {seen}' if seen else ''}{allowed}{reason}"
 
 
@@ -295,13 +295,9 @@ def _unmeasured(what: str, verdict: Verdict) -> str:
     )
 
 
-def _spoken(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _constraints(verdict: Verdict, words: Vocabulary) -> str:
     beside, _, constraint = verdict.subject.rpartition(" ")
-    kept_out = words.constraints.get(constraint) or f"what {_spoken(constraint)} keeps out"
+    kept_out = words.constraints.get(constraint) or f"what {spoken(constraint)} keeps out"
     if beside:
         return f"the slots of {beside}, which it is compared with, hold {kept_out}: {verdict.reason}"
     return f"its slots hold {kept_out}: {verdict.reason}; nobody may override that"

@@ -17,7 +17,7 @@ from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Verdict
 from tasks.promotion.pages.words import Vocabulary
-from tasks.reports.numbers import format_count, format_estimate
+from tasks.reports.numbers import format_count, format_estimate, spoken
 
 SIZE: Final = 60
 _EDGE: Final = 4
@@ -60,7 +60,7 @@ def _row(task: TaskEvidence, words: Vocabulary, verdict: str) -> TaskRow:
     return TaskRow(
         task=task.task,
         did=known.did if known else "",
-        family="" if family is None else family.value.replace("_", " "),
+        family="" if family is None else spoken(family),
         better="" if family is None else ("fewer" if family.costs else "more"),
         rows=format_count(task.rows),
         positives=format_count(task.positives),
