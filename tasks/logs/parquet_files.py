@@ -4,60 +4,61 @@
 
     part-0.parquet  part-0.pq  PART-0.PARQ    read, whatever they hold
     000000_0                                  read where it begins as Parquet does: Hive names its files so
-    part-0.parquet.bak  part-0.c000           refused where it is Parquet from end to end
-    _SUCCESS  .part-0.crc  notes.md           not looked at, nor anything in a folder that is named so
+    part-0.parquet.bak  part-0.gz             refused where it is Parquet from end to end
+    part-1.csv  part-1.json.gz  notes.md      counted in one warning: rows of other formats are not read
+    _SUCCESS  .part-0.crc  part-0.crc         not looked at, nor anything in a folder that is named so
 """
 
+import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
 from tasks.errors import DataError
 from tasks.stores.location import Location, files_below, relative_path
 
+_LOG = logging.getLogger("equipoise")
 _SUFFIXES: Final = frozenset({".parquet", ".pq", ".parq"})
-_OF_OTHER_FORMATS: Final = frozenset(
-    {
-        ".avro",
-        ".crc",
-        ".csv",
-        ".gz",
-        ".json",
-        ".jsonl",
-        ".md",
-        ".orc",
-        ".tsv",
-        ".txt",
-        ".xml",
-        ".yaml",
-        ".zip",
-    }
-)
-"""Suffixes of files that are not opened: there may be many beside a table."""
+_CHECKSUM: Final = ".crc"
 _MAGIC: Final = b"PAR1"
+_EXAMPLES: Final = 3
 
 
 def parquet_below(folder: Location, *, table: str) -> list[Location]:
-    """Return the Parquet files of a folder, at any depth.
+    """Return the Parquet files of a folder, at any depth; other files are counted in a warning.
 
     Raises
     ------
     DataError
         A Parquet file has a name by which it is none, so that its rows would be left out.
     """
-    files = []
+    files, others = list[Location](), list[PurePath]()
     for file in files_below(folder, "**/*"):
         path = relative_path(folder, file)
         if is_hidden(path):
             continue
         if named_as_parquet(path) or (not path.suffix and _has_magic(file)):
             files.append(file)
-        elif path.suffix and path.suffix.lower() not in _OF_OTHER_FORMATS and _has_magic(file, at_end=True):
+        elif path.suffix and _has_magic(file, at_end=True):
             raise DataError(
                 f"{table}: {file} is a Parquet file by another name, and its rows would be left out: "
                 f"let its name end in .parquet, or move it out of {folder}"
             )
+        else:
+            others.append(path)
+    _warn_of_others(table, folder, others)
     return files
+
+
+def _warn_of_others(table: str, folder: Location, others: Sequence[PurePath]) -> None:
+    """Say which files of a folder are not read."""
+    if others:
+        named = ", ".join(sorted(map(str, others))[:_EXAMPLES])
+        _LOG.warning(
+            "%s: %d file(s) of %s are not Parquet and are not read: %s%s",
+            *(table, len(others), folder, named, ", ..." if len(others) > _EXAMPLES else ""),
+        )
 
 
 def named_as_parquet(path: PurePath) -> bool:
@@ -72,14 +73,14 @@ def named_as_parquet(path: PurePath) -> bool:
 
 
 def is_hidden(path: PurePath) -> bool:
-    """Return whether a file, or a folder that it is in, is set aside by its name, as Spark sets them aside.
+    """Return whether a file, or a folder that it is in, is set aside by its name, as engines set them aside.
 
     Examples
     --------
     >>> is_hidden(PurePath("day=1/_SUCCESS")), is_hidden(PurePath("day=1/part-0.parquet"))
     (True, False)
     """
-    return any(part.startswith(("_", ".")) for part in path.parts)
+    return path.suffix == _CHECKSUM or any(part.startswith(("_", ".")) for part in path.parts)
 
 
 def _has_magic(file: Location, *, at_end: bool = False) -> bool:

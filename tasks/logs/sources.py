@@ -11,6 +11,7 @@ removed with the session's folder. A relative source stays inside the logs folde
 links; the logs folder may be a prefix of an object store.
 """
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from tasks.logs import postgresql, spark
 from tasks.logs.parquet_files import is_hidden, named_as_parquet, parquet_below
 from tasks.stores.location import Location, files_below, folders_below, locate, relative_path, storage_options
 
+_LOG = logging.getLogger("equipoise")
 _PARQUET = ".parquet"
 _DELTA_LOG = "_delta_log"
 
@@ -149,7 +151,26 @@ def _plain_files(logs: Location, source: str, table: str) -> list[Location]:
     if "**" in (names := source.split("/")):
         _refuse_linked_folders(logs / "/".join(names[: names.index("**")]))
     found = dict.fromkeys([*files_below(logs, source), *_files_of_folders(logs, source, table)])
-    return [f for f in found if not is_hidden(relative_path(logs, f))]
+    files = [f for f in found if not is_hidden(relative_path(logs, f))]
+    _warn_of_folders(logs, source, table, files)
+    return files
+
+
+def _warn_of_folders(logs: Location, pattern: str, table: str, files: Sequence[Location]) -> None:
+    """Say which folders match a pattern beside files: it reads only files, and not what lies in folders."""
+    read = frozenset(files)
+    inside = (
+        relative_path(logs, file)
+        for folder in (folders_below(logs, pattern) if files else ())
+        for file in files_below(folder, "**/*")
+        if file not in read
+    )
+    unread = sorted({str(path) for path in inside if named_as_parquet(path) and not is_hidden(path)})
+    if unread:
+        _LOG.warning(
+            "%s: '%s' matches folders too, and %d Parquet file(s) in them are not read, the first is %s",
+            *(table, pattern, len(unread), unread[0]),
+        )
 
 
 def _refuse_linked_folders(folder: Location) -> None:

@@ -113,6 +113,16 @@ def test_a_folder_that_is_named_like_a_file_is_read_with_the_files_beside_it(log
     assert names(logs, source) == sorted([*before, "feed/impressions/day.parquet/part-0.parquet"])
 
 
+def test_folders_that_a_pattern_matches_beside_files_are_named(
+    logs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (logs / "feed/impressions/_partial.parquet").unlink()
+    assert len(names(logs, "feed/impressions/*")) == 2
+    (message,) = caplog.messages
+    assert message.startswith("impressions: 'feed/impressions/*' matches folders too, and 1 Parquet file(s)")
+    assert message.endswith("are not read, the first is feed/impressions/deep/c.parquet")
+
+
 def test_the_logs_folder_itself_may_be_a_link(logs: Path, tmp_path: Path) -> None:
     (tmp_path / "mounted").symlink_to(logs)
     assert len(names(tmp_path / "mounted", "feed/impressions/*.parquet")) == 2
