@@ -6,7 +6,7 @@
     probability   normalized entropy    of the conditional one where the parent is positive, if both have it
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,12 +15,9 @@ import numpy as np
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.contracts.chains import chain, join_outcomes
-from tasks.evaluation.metric_rows import group_by_segment
-from tasks.evaluation.multicalibration import Grouping
-from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, normalized_entropy_rise
-from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+from tasks.evaluation.compared_rows import ComparedRows, compare_rows
+from tasks.evaluation.paired import PairedRows
+from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.replay.log import CandidateLog, Floats
 from tasks.training.rows import mark_first_rows
 
@@ -44,22 +41,6 @@ class Predicted(Protocol):
 
 
 @dataclass(frozen=True)
-class _Compared:
-    """Rows with a known outcome, paired, and the group of each by segment column, the whole first."""
-
-    rows: PairedRows
-    groups: tuple[Grouping, ...]
-
-    def by_segment(self, loss: Callable[[PairedRows, Grouping], list[Estimate]]) -> dict[str, Estimate]:
-        """Return a loss by the segment's name, of all rows too."""
-        return {
-            name: estimate
-            for group in self.groups
-            for name, estimate in zip(group.names, loss(self.rows, group), strict=True)
-        }
-
-
-@dataclass(frozen=True)
 class _Comparing:
     """The test slice under both releases."""
 
@@ -80,28 +61,12 @@ class _Comparing:
             return None
         by_request = self.contracts.tasks.tasks[task].level != "request"
         ranked = self._rows(task, joint, chain(self.contracts.tasks, task)) if by_request else None
-        rises = told.by_segment(normalized_entropy_rise)
-        drops = {} if ranked is None else ranked.by_segment(auc_by_request_drop)
-        names = [name for name in {**rises, **drops} if name != ALL]
-        return ChampionComparison(
-            task=task,
-            auc_drop=auc_drop(told.rows),
-            normalized_entropy_rise=rises[ALL],
-            auc_by_request_drop=drops.get(ALL),
-            segments=tuple(
-                SegmentComparison(
-                    segment=name,
-                    auc_by_request_drop=drops.get(name),
-                    normalized_entropy_rise=rises.get(name, UNKNOWN_ESTIMATE),
-                )
-                for name in names
-            ),
-        )
+        return compare_rows(task, told.rows, ranked=ranked, told=told)
 
     def _both(self, column: str) -> bool:
         return column in self.challenger and column in self.champion
 
-    def _rows(self, task: str, column: str, links: Sequence[str]) -> _Compared | None:
+    def _rows(self, task: str, column: str, links: Sequence[str]) -> ComparedRows | None:
         """Return the rows where what the links led to is known; of a request-level task one a request."""
         log = self.log
         label = join_outcomes(log.labels, links)
@@ -113,7 +78,7 @@ class _Comparing:
         old, new = (side[column][known] for side in (self.champion, self.challenger))
         segments = {name: np.asarray(values[known]) for name, values in log.segments.items()}
         rows = PairedRows(label[known], old, new, log.users[known], log.requests[known])
-        return _Compared(rows, tuple(group_by_segment(segments, int(known.sum()))))
+        return ComparedRows.of(rows, segments)
 
 
 def comparisons(

@@ -23,11 +23,11 @@ from tasks.columns import REQUEST_ID, USER_ID
 from tasks.contracts import digest
 from tasks.contracts.head_plan import head_plan
 from tasks.errors import ContractError, DataError, StoreError
+from tasks.evaluation.compared_rows import ComparedRows, compare_rows
 from tasks.evaluation.evidence import Days, PinnedModel, TrainingEvidence
-from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, normalized_entropy_rise
+from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.same_day_evidence import SameDayEvidence
-from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.ranking.features import FeatureEncoder
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
@@ -44,7 +44,7 @@ _LOG = logging.getLogger("equipoise")
 Floats = npt.NDArray[np.float64]
 
 STEP: Final = "same_day"
-RECIPE: Final = 1
+RECIPE: Final = 2
 """Raised whenever the same models would be compared otherwise."""
 _SAME_HEAD: Final = ("kind", "level", "parent")
 """What two heads must have in common for their predictions to be of one thing."""
@@ -219,21 +219,16 @@ def _score(rows: TaskRows, booster: lgb.Booster, encoder: FeatureEncoder) -> _Sc
 
 
 def _hold_against(rows: TaskRows, new: _Scored, old: _Scored) -> ChampionComparison:
-    """Say what the new model loses against the old recipe's on the shared test rows."""
-    table = rows.test
+    """Say what the new model loses against the old recipe's on the shared test rows, by segment too."""
+    table, segments = rows.test, rows.segments(rows.test)
     frame = table.select([USER_ID, REQUEST_ID]).to_pandas()
 
-    def paired(before: Floats, after: Floats) -> PairedRows:
-        return PairedRows(read_labels(table, rows.task), before, after, frame[USER_ID], frame[REQUEST_ID])
+    def compared(before: Floats, after: Floats) -> ComparedRows:
+        labels = read_labels(table, rows.task)
+        return ComparedRows.of(PairedRows(labels, before, after, frame[USER_ID], frame[REQUEST_ID]), segments)
 
-    scores = paired(old.scores, new.scores)
-    rise: Estimate = UNKNOWN_ESTIMATE
+    scores, told = compared(old.scores, new.scores), None
     if old.probabilities is not None and new.probabilities is not None:
-        (rise,) = normalized_entropy_rise(paired(old.probabilities, new.probabilities))
-    by_request = None if rows.spec.level == "request" else auc_by_request_drop(scores)[0]
-    return ChampionComparison(
-        task=rows.task,
-        auc_drop=auc_drop(scores),
-        normalized_entropy_rise=rise,
-        auc_by_request_drop=by_request,
-    )
+        told = compared(old.probabilities, new.probabilities)
+    ranked = None if rows.spec.level == "request" else scores
+    return compare_rows(rows.task, scores.rows, ranked=ranked, told=told)

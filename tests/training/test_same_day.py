@@ -26,6 +26,7 @@ from tasks.contracts import digest
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop
 from tasks.evaluation.same_day_evidence import SameDayEvidence
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
@@ -150,7 +151,7 @@ def part_of(result: TrainResult) -> Part:
 def judged(home: Home) -> dict[str, Verdict]:
     pairs = read_recipes(home.worse, 2, champion=1)
     verdicts = [judge_same_day(pairs, run="release"), *judge_recipes(ModelGate(), pairs)]
-    return {verdict.subject: verdict for verdict in verdicts}
+    return {verdict.subject: verdict for verdict in verdicts if verdict.segment == ALL}
 
 
 def lost_order(home: Home, old: Part, new: Part) -> Estimate:
@@ -179,6 +180,20 @@ def test_against_the_champions_recipe_of_the_same_day_it_is_held(home: Home) -> 
     row = verdicts["same_day_champion"]
     assert (row.outcome, row.evidence) == (Outcome.NO_RULE, "release")
     assert row.reason.endswith(f"judged beside it as of the same day: {CLICK}")
+
+
+def test_a_segment_that_the_worse_recipe_harms_is_named_too(home: Home) -> None:
+    """Every category lost the price: the whole is held, and each of them by its name."""
+    pairs = read_recipes(home.worse, 2, champion=1)
+    verdicts = [one for one in judge_recipes(ModelGate(), pairs) if one.segment != ALL]
+    assert {one.outcome for one in verdicts} == {Outcome.BLOCK}
+    assert {one.evidence for one in verdicts} <= {*home.comparisons}
+    named = {one.segment for one in verdicts}
+    evidence = found(home, home.model)
+    assert evidence.comparison is not None
+    told = {one.segment for one in evidence.comparison.segments}
+    assert {name.partition("=")[0] for name in told} == {"item_age", "category"}
+    assert {name for name in told if name.startswith("category=")} & named
 
 
 def test_the_evidence_says_what_was_trained_and_on_which_days(home: Home) -> None:

@@ -14,6 +14,7 @@ request-level task, and where there are too few for an interval.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.figures import TaskEvidence
@@ -47,12 +48,11 @@ def judge_models(
     simulation : the run that compared.
     """
     compared = {comparison.task: comparison for comparison in comparisons or ()}
+    champion = Opponent("the champion, same rows", simulation)
     why = "no champion to compare with" if comparisons is None else _NOT_COMPARED
     for task in tasks:
         if task.task in compared:
-            yield from _against_champion(
-                gate, compared[task.task], level=LEVEL / len(compared), run=simulation
-            )
+            yield from judge_comparison(gate, compared[task.task], champion, level=LEVEL / len(compared))
         else:
             yield _first(gate, task, why)
 
@@ -76,59 +76,61 @@ def _first(gate: ModelGate, task: TaskEvidence, why: str) -> Verdict:
     )
 
 
-def _against_champion(
-    gate: ModelGate, comparison: ChampionComparison, *, level: float, run: str
-) -> Iterator[Verdict]:
-    yield from judge_whole(gate, comparison, reason="against the champion, same rows", run=run)
-    yield from _segments(gate, comparison, level=level, run=run)
+@dataclass(frozen=True)
+class Opponent:
+    """What a task is compared with: in words, the run that compared, and how the names of metrics begin."""
+
+    words: str
+    run: str
+    prefix: str = ""
 
 
-def judge_whole(
-    gate: ModelGate, comparison: ChampionComparison, *, reason: str, run: str, prefix: str = ""
+def judge_comparison(
+    gate: ModelGate, comparison: ChampionComparison, against: Opponent, *, level: float
 ) -> Iterator[Verdict]:
-    """Judge what a task loses on the whole: in order, and in normalized entropy.
+    """Judge what a task loses in order and in normalized entropy, on the whole and in every segment.
 
     Parameters
     ----------
-    reason : what it is compared with.
-    prefix : of the metrics' names, where it is not the champion itself.
+    level : chance that a task which loses nowhere is held for a segment.
     """
-    yield _order(gate, comparison, reason=reason, run=run, prefix=prefix)
+    yield _order(gate, comparison, against)
     most = gate.normalized_entropy_rise_max
     yield Verdict(
         gate="model",
-        subject=f"{comparison.task}.{prefix}normalized_entropy_rise",
+        subject=f"{comparison.task}.{against.prefix}normalized_entropy_rise",
         segment=ALL,
         outcome=judge(comparison.normalized_entropy_rise, high=most),
         threshold=f"<= {most:g}",
         observed=comparison.normalized_entropy_rise,
-        reason=reason,
-        evidence=run,
+        reason=f"against {against.words}",
+        evidence=against.run,
     )
+    yield from _segments(gate, comparison, against, level=level)
 
 
-def _order(gate: ModelGate, comparison: ChampionComparison, *, reason: str, run: str, prefix: str) -> Verdict:
+def _order(gate: ModelGate, comparison: ChampionComparison, against: Opponent) -> Verdict:
     """Judge the drop in AUC by request, or in the pooled one where that cannot be told."""
     drop, pooled = comparison.auc_by_request_drop, comparison.auc_drop
-    inside = drop is not None and drop.known
+    inside, reason = drop is not None and drop.known, f"against {against.words}"
     if inside:
         reason += f"; pooled AUC fell by {format_estimate(pooled)}"
     elif drop is not None:
         reason += f"; {_POOLED}"
     return Verdict(
         gate="model",
-        subject=f"{comparison.task}.{prefix}{'auc_by_request_drop' if inside else 'auc_drop'}",
+        subject=f"{comparison.task}.{against.prefix}{'auc_by_request_drop' if inside else 'auc_drop'}",
         segment=ALL,
         outcome=judge(drop if inside else pooled, high=gate.auc_drop_max),
         threshold=f"<= {gate.auc_drop_max:g}",
         observed=drop if inside else pooled,
         reason=reason,
-        evidence=run,
+        evidence=against.run,
     )
 
 
 def _segments(
-    gate: ModelGate, comparison: ChampionComparison, *, level: float, run: str
+    gate: ModelGate, comparison: ChampionComparison, against: Opponent, *, level: float
 ) -> Iterator[Verdict]:
     """Judge the segments as one family: a verdict for each that loses, else one that names the worst.
 
@@ -138,21 +140,23 @@ def _segments(
     judged = judge_losses(losses, level=level)
     if not losses:
         return
+    subject = f"{comparison.task}.{against.prefix}"
     if not judged:
-        reason = f"none of {len(comparison.segments)} segments has the data to be compared with the champion"
-        yield Verdict("model", f"{comparison.task}.segments", ALL, Outcome.WARN, "", None, reason, run)
+        untold = f"none of {len(comparison.segments)} segments has the data to be compared"
+        reason = f"{untold} with {against.words}"
+        yield Verdict("model", f"{subject}segments", ALL, Outcome.WARN, "", None, reason, against.run)
         return
     lost = [one for one in judged if one.lost]
     for one in lost or judged[:1]:
         yield Verdict(
             gate="model",
-            subject=f"{comparison.task}.{one.of.metric}",
+            subject=f"{subject}{one.of.metric}",
             segment=one.of.segment,
             outcome=Outcome.BLOCK if one.lost else Outcome.PASS,
             threshold=f"<= {one.of.bound:g}",
             observed=one.of.loss,
             reason=_among(one, comparison, judged),
-            evidence=run,
+            evidence=against.run,
         )
 
 

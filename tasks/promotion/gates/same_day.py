@@ -4,7 +4,7 @@
 
     the same recipe      what differs from the champion is data only, and the row says by how many days
     another, compared    drop in AUC by request and rise in normalized entropy against the champion's recipe,
-                         trained as of the same instant: at most what the model gate allows
+                         trained as of the same instant: at most what the model gate allows, in segments too
     another, and not     the comparison with the champion credits the recipe with newer rows too, so the row
                          warns where the champion's are older, and says why they were not compared
 
@@ -17,13 +17,14 @@ from datetime import date
 
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.evaluation.segment_losses import LEVEL
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.gates.model import judge_whole
+from tasks.promotion.gates.model import Opponent, judge_comparison
 
 _SUBJECT = "same_day_champion"
 _THRESHOLD = "same recipe, rows no newer, or compared"
-_AGAINST = "against the champion's recipe, trained as of the same day on the same labels"
+_AGAINST = "the champion's recipe, trained as of the same day on the same labels"
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,12 @@ def judge_same_day(pairs: Sequence[RecipePair] | None, *, run: str) -> Verdict:
 
 
 def judge_recipes(gate: ModelGate, pairs: Sequence[RecipePair] | None) -> Iterator[Verdict]:
-    """Judge each changed recipe against the champion's on the same days, by the bounds of the model gate."""
-    for pair in pairs or ():
-        if pair.same_day is not None and pair.same_day.comparison is not None and _differs(pair):
-            yield from judge_whole(
-                gate, pair.same_day.comparison, reason=_AGAINST, run=pair.same_day.run, prefix="same_day_"
-            )
+    """Judge each changed recipe against the champion's of the same days, as a champion by `judge_models`."""
+    compared = [pair.same_day for pair in pairs or () if pair.same_day is not None and _differs(pair)]
+    found = [(one.comparison, one.run) for one in compared if one.comparison is not None]
+    for comparison, run in found:
+        against = Opponent(_AGAINST, run, prefix="same_day_")
+        yield from judge_comparison(gate, comparison, against, level=LEVEL / len(found))
 
 
 def _reason(pairs: Sequence[RecipePair]) -> str:

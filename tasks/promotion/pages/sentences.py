@@ -238,7 +238,7 @@ def _proxies(verdict: Verdict, words: Vocabulary) -> str:
 
 _RECIPES: Final = "same_day_champion"
 """The row that says which recipes changed."""
-_WITHOUT_FIGURE: Final = frozenset({"", "refit", "segments"})
+_WITHOUT_FIGURE: Final = frozenset({"", "refit", "segments", "same_day_segments"})
 """Rows of the model gate on a task that say something and measure nothing."""
 _SIGNS: Final[Mapping[str, str]] = {
     ">=": "at least {} is asked for",

@@ -1,11 +1,12 @@
 """Newer rows are no merit of a recipe: the row says what differs from the champion, and by how many days."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
 from tasks.contracts.gates import ModelGate
-from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe, judge_recipes, judge_same_day
 
@@ -98,6 +99,58 @@ def test_where_pairs_inside_requests_cannot_tell_all_rows_do(inside: Estimate | 
     verdicts = _judged(_compared(inside, pooled=LOST))
     assert verdicts["click.same_day_auc_drop"].outcome is Outcome.BLOCK
     assert "click.same_day_auc_by_request_drop" not in verdicts
+
+
+def _segment(name: str, drop: Estimate, rise: Estimate = EQUAL) -> SegmentComparison:
+    return SegmentComparison(segment=name, auc_by_request_drop=drop, normalized_entropy_rise=rise)
+
+
+def _with_segments(*segments: SegmentComparison, task: str = "click") -> RecipePair:
+    pair = _compared()
+    assert pair.compared is not None
+    found = pair.compared.model_copy(update={"segments": segments, "task": task})
+    return replace(pair, same_day=SameDay(found, "", "same-day run"))
+
+
+def test_a_segment_that_the_new_recipe_harms_blocks_by_name_though_the_whole_passes() -> None:
+    rest = [_segment(f"region={i}", EQUAL) for i in range(8)]
+    for harmed, metric in (
+        (_segment("tenure=new", LOST), "auc_by_request_drop"),
+        (_segment("tenure=new", EQUAL, rise=LOST), "normalized_entropy_rise"),
+    ):
+        whole, *segments = _of(_with_segments(harmed, *rest), f"click.same_day_{metric}")
+        assert (whole.segment, whole.outcome) == ("all", Outcome.PASS)
+        (blocked,) = segments
+        assert (blocked.segment, blocked.outcome, blocked.evidence) == (
+            *("tenure=new", Outcome.BLOCK),
+            "same-day run",
+        )
+
+
+def test_segments_that_no_recipe_harms_are_one_row_and_those_that_cannot_be_told_hold_nothing() -> None:
+    unknown = _segment("tenure=unknown", UNKNOWN_ESTIMATE, UNKNOWN_ESTIMATE)
+    pair = _with_segments(_segment("tenure=new", VAGUE), _segment("tenure=old", EQUAL), unknown)
+    _, worst = _of(pair, "click.same_day_auc_by_request_drop")
+    assert (worst.segment, worst.outcome) == ("tenure=new", Outcome.PASS)
+    assert worst.reason.endswith("; 1 more cannot be told")
+    (row,) = _of(_with_segments(unknown), "click.same_day_segments")
+    assert row.outcome is Outcome.WARN
+    assert row.reason.startswith(
+        "none of 1 segments has the data to be compared with the champion's recipe, "
+    )
+
+
+def test_the_more_recipes_changed_the_less_one_odd_segment_says() -> None:
+    """A drop whose p-value is .02: below .025 of one recipe, above what each of two may claim."""
+    odd = Estimate(0.0255, 0.0055, 0.0455, 90)
+    alone = _with_segments(_segment("tenure=new", odd, UNKNOWN_ESTIMATE))
+    assert _of(alone, "click.same_day_auc_by_request_drop")[-1].outcome is Outcome.BLOCK
+    both = [alone, _with_segments(task="hide")]
+    assert _of(both[0], "click.same_day_auc_by_request_drop", *both[1:])[-1].outcome is Outcome.PASS
+
+
+def _of(pair: RecipePair, subject: str, *others: RecipePair) -> list[Verdict]:
+    return [one for one in judge_recipes(ModelGate(), [pair, *others]) if one.subject == subject]
 
 
 def test_a_compared_recipe_is_named_by_the_row_and_newer_rows_are_no_doubt_about_it() -> None:

@@ -198,6 +198,12 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             "How it was learned: same recipe: what differs is data only, newer by 7 days.",
         ),
         (
+            Verdict(
+                "model", "click.same_day_segments", "all", Outcome.WARN, "", None, "none of 3 can be told"
+            ),
+            "Where it says whether people opened it: none of 3 can be told.",
+        ),
+        (
             verdict(
                 "model", "click.same_day_auc_drop", Outcome.BLOCK, 0.02, 0.01, 0.03, threshold="<= 0.005"
             ),

@@ -1,0 +1,85 @@
+"""Two models on the same rows: what one loses against the other on the whole and in every declared segment.
+
+::
+
+    scores, joint probabilities    order          AUC by request
+    probabilities                  probability    normalized entropy
+
+Both comparisons are made by it: with the champion on the shared test slice (`tasks.replay`), and with the
+champion's recipe trained as of the same day (`tasks.training`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.evaluation.metric_rows import group_by_segment
+from tasks.evaluation.multicalibration import Grouping
+from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, normalized_entropy_rise
+from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+
+
+@dataclass(frozen=True)
+class ComparedRows:
+    """Rows with a known outcome, paired, and the group of each by segment column, the whole first."""
+
+    rows: PairedRows
+    groups: tuple[Grouping, ...]
+
+    @classmethod
+    def of(cls, rows: PairedRows, segments: Mapping[str, npt.ArrayLike]) -> Self:
+        """Group paired rows by segments: values by name, [n] each."""
+        return cls(rows, tuple(group_by_segment(segments, len(np.asarray(rows.outcomes)))))
+
+    def by_segment(self, loss: Callable[[PairedRows, Grouping], list[Estimate]]) -> dict[str, Estimate]:
+        """Return a loss by the segment's name, of all rows too."""
+        return {
+            name: estimate
+            for group in self.groups
+            for name, estimate in zip(group.names, loss(self.rows, group), strict=True)
+        }
+
+
+def compare_rows(
+    task: str, pooled: PairedRows, *, ranked: ComparedRows | None, told: ComparedRows | None
+) -> ChampionComparison:
+    """Compare two models of a task.
+
+    Parameters
+    ----------
+    pooled : the rows of the AUC over all pairs.
+    ranked : the rows whose order inside requests is compared; None of a request-level task.
+    told : the rows with probabilities, for the normalized entropy; None where a side has none.
+
+    Examples
+    --------
+    >>> rows = PairedRows([1, 0, 1, 0], [4, 3, 2, 1], [4, 3, 1, 2], list("uuvv"), list("rrss"))
+    >>> ranked = ComparedRows.of(rows, {"new": [True, True, False, False]})
+    >>> found = compare_rows("click", rows, ranked=ranked, told=None)
+    >>> found.auc_by_request_drop.value
+    0.5
+    >>> [(one.segment, one.auc_by_request_drop.value) for one in found.segments]
+    [('new=false', 1.0), ('new=true', 0.0)]
+    """
+    rises = {} if told is None else told.by_segment(normalized_entropy_rise)
+    drops = {} if ranked is None else ranked.by_segment(auc_by_request_drop)
+    return ChampionComparison(
+        task=task,
+        auc_drop=auc_drop(pooled),
+        normalized_entropy_rise=rises.get(ALL, UNKNOWN_ESTIMATE),
+        auc_by_request_drop=drops.get(ALL),
+        segments=tuple(
+            SegmentComparison(
+                segment=name,
+                auc_by_request_drop=drops.get(name),
+                normalized_entropy_rise=rises.get(name, UNKNOWN_ESTIMATE),
+            )
+            for name in dict.fromkeys((*rises, *drops))
+            if name != ALL
+        ),
+    )
