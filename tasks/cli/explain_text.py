@@ -3,9 +3,9 @@
 ::
 
     1. i17, slot 1
-       utility 0.4012 +/- 0.021; 0.09 +/- 0.012 above the next: order told
-       click_30m    0.1402 x 0.8              = +0.1122  error +0.0022 [-0.0034, 0.0078]
-       purchase_7d  0.0111 x 20 x margin 1.3  = +0.289   error cannot be told
+       utility 0.401 +/- 0.021; 0.09 +/- 0.012 above the next: order told
+       click_30m    0.14 x 0.8                = +0.112  error +0.0022 [-0.0034, 0.0078]
+       purchase_7d  0.0111 x 20 x margin 1.3  = +0.289  error cannot be told
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.cli.text import Plain
+from tasks.reports.numbers import format_number, format_signed
 
 _ORDERS = {
     "told": "order told",
@@ -81,13 +82,13 @@ def _next(one: Plain) -> str:
     above = "above" if one["gap"] >= 0 else "below"
     order = f": {_ORDERS[one['order']]}" if one["order"] else ""
     error = _error_bar(one["gap_error"], least=one["order"] == "cannot_tell")
-    return f"; {abs(one['gap']):.4g}{error} {above} the next{order}"
+    return f"; {format_number(abs(one['gap']))}{error} {above} the next{order}"
 
 
 def _term(row: Plain) -> tuple[str, str, str, str]:
     times = "" if row["times"] is None else f" x {row['times']} {_number(row['value'])}"
-    factors = f"{_number(row['prediction'])} x {row['weight']:g}{times}"
-    added = "unknown" if row["contribution"] is None else f"{row['contribution']:+.4g}"
+    factors = f"{_number(row['prediction'])} x {format_number(row['weight'])}{times}"
+    added = "unknown" if row["contribution"] is None else format_signed(row["contribution"])
     return row["task"], factors, f"= {added}", _error(row)
 
 
@@ -96,13 +97,14 @@ def _error(row: Plain) -> str:
         return ""
     if row["error"] is None:
         return "error cannot be told"
-    return f"error {row['error']:+.2g} [{row['error_low']:.2g}, {row['error_high']:.2g}]"
+    low, high = (format_number(row[end], 2) for end in ("error_low", "error_high"))
+    return f"error {format_signed(row['error'], 2)} [{low}, {high}]"
 
 
 def _error_bar(error: float | None, *, least: object) -> str:
     """Write an error bar, of which some terms may be left out."""
-    return "" if error is None else f" +/- {'at least ' if least else ''}{error:.2g}"
+    return "" if error is None else f" +/- {'at least ' if least else ''}{format_number(error, 2)}"
 
 
 def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
+    return "unknown" if value is None else format_number(value)

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.cli.text import Plain, write_pairs
+from tasks.reports.numbers import format_counted, format_number
 
 _DAYS = 4
 """Days that are named in a line of a comparison."""
@@ -22,8 +23,9 @@ def write_counts(plain: Plain) -> Group:
         first, last = ("observed", "positive"), ("immature", "excluded", "not_applicable")
         cells = (f"{n[s]:,}" for s in first), (_rate(plain["rates"][task]),), (f"{n[s]:,}" for s in last)
         table.add_row(task, *(cell for part in cells for cell in part))
+    rows = format_counted(plain["rows"], "row")
     return Group(
-        f"snapshot {plain['snapshot']} as of {_moment(plain['as_of'])}, {plain['rows']:,} rows",
+        f"snapshot {plain['snapshot']} as of {_moment(plain['as_of'])}, {rows}",
         table,
         *(f"{task}: mean {_rate(mean)} of its observed values" for task, mean in plain["means"].items()),
         *(_kept_rate(task, rates) for task, rates in plain["before_positive"].items()),
@@ -68,7 +70,8 @@ def _kept_rate(task: str, rates: Plain) -> str:
     if rates["spared"] is None:
         return f"{begins}. Without them it is not known: {rates['note']}."
     note = f" ({rates['note']})" if rates["note"] else ""
-    return f"{begins}, and {_rate(rates['without_spared'])} without those {rates['spared']:,} rows{note}."
+    spared = format_counted(rates["spared"], "row")
+    return f"{begins}, and {_rate(rates['without_spared'])} without those {spared}{note}."
 
 
 def _late_changes(changed: Mapping[str, int]) -> Iterator[str]:
@@ -78,17 +81,18 @@ def _late_changes(changed: Mapping[str, int]) -> Iterator[str]:
 
 
 def _rate(rate: float | None) -> str:
-    return "-" if rate is None else f"{rate:.4g}"
+    return "-" if rate is None else format_number(rate)
 
 
 def _side(side: Plain) -> str:
     version = "" if side["contract_version"] is None else f"version {side['contract_version']} "
     contract = f"contract {version}({side['contract_digest'][:12]})"
-    return f"{side['snapshot']} as of {_moment(side['as_of'])}, {side['rows']:,} rows, {contract}"
+    rows = format_counted(side["rows"], "row")
+    return f"{side['snapshot']} as of {_moment(side['as_of'])}, {rows}, {contract}"
 
 
 def _block(task: str, changes: Plain) -> Iterator[RenderableType]:
-    yield f"{task}: {changes['changed']:,} labels changed"
+    yield f"{task}: {format_counted(changes['changed'], 'label')} changed"
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(justify="right")

@@ -7,19 +7,21 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.cli.text import Plain
-from tasks.reports.numbers import spoken
+from tasks.reports.numbers import format_counted, format_number, format_share, spoken
 
 
 @group()
 def write_report(plain: Plain) -> Iterator[RenderableType]:
     """Write the verdict and its reasons first, then every estimator."""
-    bound = "" if plain["at_least"] is None else f", at least {plain['at_least']:g} asked for"
+    bound = "" if plain["at_least"] is None else f", at least {format_number(plain['at_least'])} asked for"
     yield Text(f"{spoken(plain['verdict'])}: {plain['estimator']} decides{bound}")
     yield from (Text(f"  {reason}") for reason in plain["reasons"])
     yield _estimates(plain)
+    rows, requests = format_counted(plain["n"], "row"), format_counted(plain["requests"], "request")
+    never = format_share(plain["unsupported_share"])
     yield Text(
-        f"{plain['n']:,} rows of {plain['requests']:,} requests; intervals resample {plain['resampled']}; "
-        f"{plain['unsupported_share']:.1%} of what the target shows was never logged at its position; "
+        f"{rows} of {requests}; intervals resample {plain['resampled']}; "
+        f"{never} of what the target shows was never logged at its position; "
         f"expected rewards: {plain['reward_model']}"
     )
 
@@ -33,14 +35,13 @@ def write_gradient(plain: Plain) -> Iterator[RenderableType]:
         table.add_column(heading, justify="right")
     for name, one in plain["gradients"].items():
         tenth = [None if one[key] is None else one[key] / 10 for key in ("value", "low", "high")]
-        size = f"{one['size']:.3g}"
+        size = format_number(one["size"])
         table.add_row(name, _figure(tenth[0]), _interval(tenth[1], tenth[2]), size, spoken(one["direction"]))
     yield table
-    unknown = f"; {plain['left_out']:,} rows without an observed label" if plain["left_out"] else ""
-    yield Text(
-        f"{plain['requests']:,} requests of {plain['users']:,} users, mean reward of a request "
-        f"{_figure(plain['mean_reward'])}{unknown}"
-    )
+    rows = format_counted(plain["left_out"], "row")
+    unknown = f"; {rows} without an observed label" if plain["left_out"] else ""
+    requests, users = (format_counted(plain[f"{one}s"], one) for one in ("request", "user"))
+    yield Text(f"{requests} of {users}, mean reward of a request {_figure(plain['mean_reward'])}{unknown}")
 
 
 def _estimates(plain: Plain) -> Table:
@@ -61,7 +62,7 @@ def _estimates(plain: Plain) -> Table:
 
 
 def _weights(one: Plain) -> tuple[str, str]:
-    return ("", "") if one["ess"] is None else (f"{one['ess']:,.0f}", f"{one['max_weight']:,.3g}")
+    return ("", "") if one["ess"] is None else (f"{one['ess']:,.0f}", format_number(one["max_weight"]))
 
 
 def _interval(low: float | None, high: float | None) -> str:
@@ -76,4 +77,4 @@ def _interval(low: float | None, high: float | None) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
+    return "unknown" if value is None else format_number(value)

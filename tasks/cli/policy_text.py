@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tasks.cli.simulation_text import change, level, share
 from tasks.cli.text import Plain, unbroken
+from tasks.reports.numbers import format_counted, format_number
 
 
 @group()
@@ -20,12 +21,12 @@ def write_policy(plain: Plain) -> Iterator[RenderableType]:
     if plain["experiment"]:
         yield Text(f"justified by the experiment {plain['experiment']}")
     for tier in plain["tiers"]:
-        cuts = ", ".join(f"{cut:g}" for cut in tier["cuts"])
+        cuts = ", ".join(format_number(cut) for cut in tier["cuts"])
         yield Text(f"before any weight: {tier['task']} cut at {cuts}, {tier['first']} first")
     base, *contexts = plain["contexts"]
     yield _terms(base["terms"], plain["unit"])
     if plain["offset"]:
-        yield Text(f"offset: the sum is made positive, a sum of 0 becomes {plain['offset']:g}")
+        yield Text(f"offset: the sum is made positive, a sum of 0 becomes {format_number(plain['offset'])}")
     yield from _rules(base)
     for context in contexts:
         yield Text.assemble((context["context"], "bold"), f" where {_where(context['when'])} changes:")
@@ -40,7 +41,7 @@ def _terms(terms: list[Plain], unit: str) -> Table:
     table.add_column("weight", justify="right")
     table.add_column(f"worth, in {unit}", justify="right")
     for term in terms:
-        table.add_row(term["task"], f"{term['weight']:g}", _worth(term))
+        table.add_row(term["task"], format_number(term["weight"]), _worth(term))
     return table
 
 
@@ -55,8 +56,8 @@ def _worth(term: Plain) -> str:
     '50 for each of margin, up to 20'
     """
     each = f" for each of {term['times']}" if term["times"] else ""
-    cap = f", up to {term['cap']:g}" if term["cap"] else ""
-    return f"{term['worth']:,.4g}{each}{cap}"
+    cap = f", up to {format_number(term['cap'])}" if term["cap"] else ""
+    return f"{format_number(term['worth'])}{each}{cap}"
 
 
 def _where(when: Mapping[str, list[Any]]) -> str:
@@ -75,7 +76,9 @@ def _rules(policy: Plain, base: Plain | None = None) -> Iterator[Text]:
 def _rule_words(policy: Plain) -> dict[str, list[str]]:
     return {
         "floors": [f"{task} {floor}" for task, floor in policy["relevance_floor"].items()],
-        "multipliers": [f"{name} x {factor:g}" for name, factor in policy["multipliers"].items()],
+        "multipliers": [
+            f"{name} x {format_number(factor)}" for name, factor in policy["multipliers"].items()
+        ],
         "hard constraints": list(policy["hard_constraints"]),
         "slate": [f"{field} {_value(value)}" for field, value in policy["slate"].items()],
     }
@@ -93,7 +96,7 @@ def write_diff(plain: Plain) -> Iterator[RenderableType]:
     for side in ("before", "after"):
         one = plain[side]
         yield Text(f"{side}: {one['policy']} version {one['version']} ({one['name']})")
-    size = f"{plain['requests']:,} requests of {plain['users']:,} users"
+    size = f"{format_counted(plain['requests'], 'request')} of {format_counted(plain['users'], 'user')}"
     yield Text(
         f"on the candidates and predictions of release {plain['release']}, {plain['first_day']} to "
         f"{plain['last_day']}: {size}"

@@ -1,6 +1,6 @@
 """A simulation as text for people: what is judged, the harmed segments first, and figures side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from rich.console import RenderableType, group
@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.cli.text import Plain, unbroken
-from tasks.reports.numbers import format_number, spoken
+from tasks.reports.numbers import format_change, format_counted, format_number, spoken
 
 _STYLES: Final = {"pass": "green", "block": "red", "metric_missing": "red"}
 
@@ -35,7 +35,7 @@ def write_simulation(plain: Plain) -> Iterator[RenderableType]:
         for name in ("policy", "baseline", "change"):
             table.add_column(name, justify="right")
         for metric, row in policy["metrics"].items():
-            relative = "-" if row["change"] is None else f"{row['change']:+z.1%}"
+            relative = "-" if row["change"] is None else format_change(row["change"])
             table.add_row(metric, *(_number(row[name]) for name in ("value", "baseline")), relative)
         yield table
     if further:
@@ -47,9 +47,8 @@ def write_simulation(plain: Plain) -> Iterator[RenderableType]:
 def write_shadow(plain: Plain) -> Iterator[RenderableType]:
     """Write what the newest traffic says of a challenger: its verdicts, and why some are not a pass."""
     beside = "without a champion" if plain["champion"] is None else f"beside champion {plain['champion']}"
-    yield Text(
-        f"release {plain['challenger']} {beside}: {plain['candidates']:,} candidates of {plain['day']}"
-    )
+    size = format_counted(plain["candidates"], "candidate")
+    yield Text(f"release {plain['challenger']} {beside}: {size} of {plain['day']}")
     yield _verdicts(plain["verdicts"])
     for one in plain["verdicts"]:
         if one["outcome"] != "pass" and one["reason"]:
@@ -61,12 +60,15 @@ def _selection(selection: Plain) -> str:
     """Say how many policies these days have judged, and what that leaves of the best gain."""
     counted = (
         f"{selection['policies']} policies were measured on these days: the best of as many equal ones looks "
-        f"{selection['luck']:.2f} standard errors better than it is"
+        f"{format_number(selection['luck'])} standard errors better than it is"
     )
     best = selection["best"]
     if best is None:
         return counted
-    gains = f"{best['name']} gains {best['gain']:+.1%}, without that luck {best['gain_without_luck']:+.1%}"
+    gains = (
+        f"{best['name']} gains {format_change(best['gain'])}, "
+        f"without that luck {format_change(best['gain_without_luck'])}"
+    )
     return f"{counted}\n{gains}"
 
 
@@ -134,8 +136,8 @@ def level(estimate: Plain | None) -> str:
     '1,234'
     """
     if estimate and estimate["low"] == estimate["high"] and float(estimate["value"] or 0.5).is_integer():
-        return f"{estimate['value']:,.0f}"
-    return _interval(estimate, "{:.3g}")
+        return format_number(estimate["value"])
+    return _interval(estimate, format_number)
 
 
 def change(estimate: Plain | None) -> str:
@@ -146,7 +148,7 @@ def change(estimate: Plain | None) -> str:
     >>> change({"value": 0.05, "low": None, "high": None, "n": 3})
     '+5.0% [?]'
     """
-    return _interval(estimate, "{:+z.1%}")
+    return _interval(estimate, format_change)
 
 
 def share(estimate: Plain | None) -> str:
@@ -157,16 +159,16 @@ def share(estimate: Plain | None) -> str:
     >>> share({"value": 0.2, "low": 0.1, "high": 0.3, "n": 90})
     '20.0% [10.0%, 30.0%]'
     """
-    return _interval(estimate, "{:.1%}")
+    return _interval(estimate, "{:.1%}".format)
 
 
-def _interval(estimate: Plain | None, pattern: str) -> str:
+def _interval(estimate: Plain | None, write: Callable[[float], str]) -> str:
     if estimate is None or estimate["value"] is None:
         return "-"
     value, low, high = (estimate[name] for name in ("value", "low", "high"))
-    if low is None:
-        return f"{pattern.format(value)} [?]"
-    return f"{pattern.format(value)} [{pattern.format(low)}, {pattern.format(high)}]"
+    if low is None or high is None:
+        return f"{write(value)} [?]"
+    return f"{write(value)} [{write(low)}, {write(high)}]"
 
 
 def _number(value: float | None) -> str:

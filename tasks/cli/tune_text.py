@@ -1,13 +1,14 @@
 """Tuned weights as text for people: what was found, the front, and what is proposed."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from rich.console import RenderableType, group
 from rich.table import Table
 from rich.text import Text
 
+from tasks.cli.simulation_text import change
 from tasks.cli.text import Plain
+from tasks.reports.numbers import format_change, format_counted, format_number, format_share
 
 _SAID = {
     "nothing better": "no weights were found that are better than the current ones and keep every bound",
@@ -20,14 +21,14 @@ _SAID = {
 def write_tuning(plain: Plain) -> Iterator[RenderableType]:
     """Write days and halves, exceeded bounds, the confirmed front, and the proposal with its gain."""
     first, last = plain["days"]
-    searched, confirmed = plain["requests"]
+    searched, confirmed = (format_counted(count, "request") for count in plain["requests"])
     yield Text(f"release {plain['release']} against {plain['baseline']}, candidates from {first} to {last}")
     yield Text(
-        f"{plain['searched_policies'][0]} policies on {searched:,} requests of half of the users, "
-        f"{plain['confirmed_policies'][0]} confirmed on {confirmed:,} of the other half"
+        f"{plain['searched_policies'][0]} policies on {searched} of half of the users, "
+        f"{plain['confirmed_policies'][0]} confirmed on {confirmed} of the other half"
     )
     for metric, excess in plain["exceeded"].items():
-        yield Text(f"exceeded by the current weights: {metric}, by {excess:.1%}")
+        yield Text(f"exceeded by the current weights: {metric}, by {format_share(excess)}")
     if plain["front"]:
         yield _front(plain)
     yield from (Text(f"note: {note}") for note in plain["notes"])
@@ -44,7 +45,7 @@ def _front(plain: Plain) -> Table:
         table.add_column(objective["metric"] + ("" if objective["raised"] else " (fall)"), justify="right")
     for point in plain["front"]:
         words = "dominated" if point["dominated"] else "knee" if point["trial"] == plain["knee"] else ""
-        table.add_row(str(point["trial"]), words, *(_change(one) for one in point["confirmed"]))
+        table.add_row(str(point["trial"]), words, *(change(one) for one in point["confirmed"]))
     return table
 
 
@@ -53,8 +54,8 @@ def _proposal(plain: Plain) -> Iterator[RenderableType]:
     yield Text(f"proposed: version {proposal['version']}, {_weights(plain, proposal['weights'])}")
     if proposal["gain"] is not None:
         yield Text(
-            f"{plain['objectives'][0]['metric']} against the current weights: {_change(proposal['gain'])} "
-            f"where it was not chosen, {proposal['gain_searched']:+.2%} where it was"
+            f"{plain['objectives'][0]['metric']} against the current weights: {change(proposal['gain'])} "
+            f"where it was not chosen, {format_change(proposal['gain_searched'])} where it was"
         )
     outcomes = [one["outcome"] for one in proposal["verdicts"]]
     counts = (f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
@@ -63,20 +64,7 @@ def _proposal(plain: Plain) -> Iterator[RenderableType]:
 
 
 def _weights(plain: Plain, weights: Mapping[str, float]) -> str:
-    moves = ((term, f"{plain['current'][term]:g}", f"{weight:g}") for term, weight in weights.items())
-    return ", ".join(f"{term} {now} -> {then}" for term, now, then in moves if now != then)
-
-
-def _change(estimate: Mapping[str, Any]) -> str:
-    """Write a change with its interval.
-
-    Examples
-    --------
-    >>> _change({"value": 0.02, "low": 0.01, "high": 0.03})
-    '+2.00% (+1.00% to +3.00%)'
-    """
-    if estimate["value"] is None:
-        return "-"
-    if estimate["low"] is None or estimate["high"] is None:
-        return f"{estimate['value']:+.2%}"
-    return f"{estimate['value']:+.2%} ({estimate['low']:+.2%} to {estimate['high']:+.2%})"
+    now = {term: format_number(plain["current"][term]) for term in weights}
+    then = {term: format_number(weight) for term, weight in weights.items()}
+    moves = [f"{term} {now[term]} -> {then[term]}" for term in weights if now[term] != then[term]]
+    return ", ".join(moves) or "weights as now"

@@ -9,15 +9,18 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.evidence import GateEvidence, ValidationEvidence
+from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.labels.calendar import DayStates, Published, day_states
 from tasks.labels.store import LabelStore, StoredBuild
 from tasks.promotion.gate import DOSSIER
+from tasks.promotion.pages.reasons import Reason, say_reasons
+from tasks.promotion.pages.words import UNKNOWN_BASELINE, Vocabulary, vocabulary
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
@@ -52,11 +55,14 @@ class Aliases:
 
 @dataclass(frozen=True)
 class GateSummary:
-    """What the newest gate run of a release said: how many verdicts of each outcome, and what holds it."""
+    """What the newest gate run of a release said: how many verdicts of each outcome, and what holds it.
+
+    ``reasons`` are those of its dossier, in the same words.
+    """
 
     verdict: Literal["promote", "hold"]
     counts: tuple[tuple[str, int], ...]
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True)
@@ -189,8 +195,23 @@ def _summarize_gates(workspace: Workspace, version: int) -> GateSummary | None:
     if run is None:
         return None
     evidence = read_evidence(workspace.home, run, GateEvidence)
-    counts = Counter(verdict.outcome.value for verdict in evidence.gates)
-    return GateSummary(evidence.verdict, tuple(counts.most_common()), evidence.reasons)
+    counts = Counter(verdict.outcome.value for verdict in evidence.verdicts)
+    reasons = say_reasons(evidence.reasons, evidence.verdicts, _words(workspace, evidence))
+    return GateSummary(evidence.verdict, tuple(counts.most_common()), tuple(reasons))
+
+
+def _words(workspace: Workspace, evidence: GateEvidence) -> Vocabulary:
+    """Return the words of the dossier; names where no contract, and no baseline where no run can be read."""
+    try:
+        contracts = workspace.contracts
+    except ContractError:
+        return Vocabulary()
+    run = next((one.evidence for one in evidence.gates if one.gate == "decision" and one.evidence), None)
+    try:
+        champion = None if run is None else read_evidence(workspace.home, run, SimulationEvidence).champion
+    except StoreError:
+        return replace(vocabulary(contracts, champion=None), baseline=UNKNOWN_BASELINE)
+    return vocabulary(contracts, champion=champion)
 
 
 def _calendar(workspace: Workspace) -> StoredCalendar | None:

@@ -6,14 +6,26 @@ from typing import Final
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.conditions import Condition
+from tasks.contracts.training import HeadKind
 from tasks.contracts.utility import PolicyContext, Weight
 from tasks.evaluation.evidence import JudgeEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.verdicts import Estimate
+from tasks.reports.numbers import format_estimate
 from tasks.stores.manifest import Manifest
 
 _TAG: Final = re.compile(r"<(?=[A-Za-z/!?])")
 _UNKNOWN = "cannot tell"
+_MEASURED_BY: Final[Mapping[HeadKind, tuple[str, str]]] = {
+    "binary": ("auc", ""),
+    "value": ("mae", "mean absolute error "),
+    "quantile": ("pinball_loss", "pinball loss "),
+    "ranking": ("auc_by_request", "AUC within requests "),
+}
+"""What a head of each kind is measured by first, and how its figure is named."""
+_RATIO: Final = "calibration_ratio"
+_WITH_RATIO: Final = frozenset({"binary", "value"})
+"""Kinds of heads that claim a mean."""
 
 
 def describe(
@@ -35,7 +47,9 @@ def describe(
         f"Release of **{manifest.surface}** as of {manifest.as_of:%Y-%m-%d %H:%M} UTC{mark}.",
         f"Labels: snapshot `{manifest.snapshot.id}`, tested on {manifest.test[0]} to {manifest.test[1]}.",
         "",
-        *markdown_table(["task", "AUC", "calibration ratio", "rows", "positives"], map(_figures, figures)),
+        *markdown_table(
+            ["task", "AUC, or as named", "calibration ratio", "rows", "positives"], map(_figures, figures)
+        ),
         "",
         *(line for judge in judges for line in (_judge(judge), "")),
         f"Weights of **{utility.policy}** version {utility.version}:",
@@ -76,8 +90,11 @@ def _link(model: str, version: int, text: str) -> str:
 
 def _figures(figures: TaskFigures) -> list[str]:
     whole = figures.whole()
-    auc, ratio = (_in_words(whole.get(metric)) for metric in ("auc", "calibration_ratio"))
-    return [figures.task, auc, ratio, f"{figures.rows:,}", f"{figures.positives:,}"]
+    metric, name = _MEASURED_BY[figures.kind]
+    of_it = _in_words(whole.get(metric))
+    ratio = _in_words(whole.get(_RATIO)) if figures.kind in _WITH_RATIO else "-"
+    counts = (f"{figures.rows:,}", f"{figures.positives:,}")
+    return [figures.task, of_it if of_it == _UNKNOWN else f"{name}{of_it}", ratio, *counts]
 
 
 def _judge(judge: JudgeEvidence) -> str:
@@ -88,7 +105,7 @@ def _judge(judge: JudgeEvidence) -> str:
 def _in_words(estimate: Estimate | None) -> str:
     if estimate is None or not estimate.known:
         return _UNKNOWN
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+    return format_estimate(estimate)
 
 
 def weight_terms(utility: UtilitySpec) -> Iterator[list[str]]:

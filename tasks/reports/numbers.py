@@ -7,6 +7,8 @@
     +5.0% [+1.0%, +9.0%]   a relative change with its interval
     12.3%                  a share
     1,234                  a count
+    1 user, 1,234 users    a count of things
+    +0.112                 what is added to a sum
 """
 
 import math
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:  # a command that says how to be used writes numbers too, and waits for no library
     from tasks.evaluation.verdicts import Estimate, Power
 
+_SMALLEST: Final = 1e-9
+"""What is smaller is written with an exponent."""
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
 _DIRECTION: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -34,6 +38,17 @@ def format_count(count: int) -> str:
     return f"{count:,}"
 
 
+def format_counted(count: int, noun: str) -> str:
+    """Write a count of things, whose plural has an s.
+
+    Examples
+    --------
+    >>> format_counted(1, "user"), format_counted(0, "user"), format_counted(1234, "user")
+    ('1 user', '0 users', '1,234 users')
+    """
+    return f"{format_count(count)} {noun}{'' if count == 1 else 's'}"
+
+
 def format_number(value: float, digits: int = 3) -> str:
     """Write a number with so many significant digits, without decimals where it has more; empty for NaN.
 
@@ -43,10 +58,29 @@ def format_number(value: float, digits: int = 3) -> str:
     ('0.812', '1,234', '0.81')
     >>> format_number(150.3, digits=2), format_number(1234.5, digits=6)
     ('150', '1234.5')
+    >>> format_number(0.0000012345), format_number(-2e-30)
+    ('0.00000123', '-2e-30')
     """
     if math.isnan(value):
         return ""
-    return f"{value:,.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}"
+    if abs(value) >= 10**digits - 0.5:
+        return f"{value:,.0f}"
+    if not _SMALLEST <= abs(value) < 1e-4:  # between them Python has an exponent, and people count zeros
+        return f"{value:.{digits}g}"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{value:.{places}f}".rstrip("0")
+
+
+def format_signed(value: float, digits: int = 3) -> str:
+    """Write what is added to a sum, with its sign; empty for NaN.
+
+    Examples
+    --------
+    >>> format_signed(0.11216), format_signed(-1234.5), format_signed(0.0)
+    ('+0.112', '-1,234', '+0')
+    """
+    written = format_number(value, digits)
+    return f"+{written}" if value >= 0 else written
 
 
 def format_change(value: float) -> str:
@@ -54,12 +88,12 @@ def format_change(value: float) -> str:
 
     Examples
     --------
-    >>> format_change(0.05), format_change(-0.1234), format_change(2.346)
-    ('+5.0%', '-12.3%', '+235%')
+    >>> format_change(0.05), format_change(-0.1234), format_change(2.346), format_change(0.9999)
+    ('+5.0%', '-12.3%', '+235%', '+100%')
     """
     if math.isnan(value):
         return ""
-    return f"{value:+z.1%}" if abs(value) < 1 else f"{value:+,.0%}"
+    return f"{value:+z.1%}" if abs(value) < 0.9995 else f"{value:+,.0%}"
 
 
 def format_share(value: float) -> str:

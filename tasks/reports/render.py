@@ -17,10 +17,12 @@ from tasks.reports import numbers
 _FILTERS = (
     numbers.format_change,
     numbers.format_count,
+    numbers.format_counted,
     numbers.format_estimate,
     numbers.format_number,
     numbers.format_power,
     numbers.format_share,
+    numbers.format_signed,
     numbers.isolate,
     numbers.keep_together,
     numbers.printable,

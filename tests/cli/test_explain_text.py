@@ -58,9 +58,9 @@ def test_a_candidate_has_its_error_bar_its_gap_and_its_terms_below_it() -> None:
         "request r1",
         "",
         "1. i17, slot 2, moved by max_per:creator, context new_users",
-        "   utility 0.4012 +/- 0.021; 0.0912 +/- 0.012 above the next: order told",
-        "   click_30m    0.1402 x 0.8              = +0.1122  error +0.0022 [-0.0034, 0.0078]",
-        "   purchase_7d  0.0111 x 20 x margin 1.3  = +0.289   error -0.01 [-0.05, 0.02]",
+        "   utility 0.401 +/- 0.021; 0.0912 +/- 0.012 above the next: order told",
+        "   click_30m    0.14 x 0.8                = +0.112  error +0.0022 [-0.0034, 0.0078]",
+        "   purchase_7d  0.0111 x 20 x margin 1.3  = +0.289  error -0.01 [-0.05, 0.02]",
     ]
 
 
@@ -68,14 +68,14 @@ def test_a_total_stands_beside_the_utility_that_was_made_of_it() -> None:
     lines = written(CLICK, total=0.8, multiplied_by="less_of_this", order="by_multiplier", moved_by=None)
     assert lines[2] == "1. i17, slot 2, multiplied by less_of_this, context new_users"
     assert lines[3] == (
-        "   utility 0.4012 of a total of 0.8 +/- 0.021; 0.0912 +/- 0.012 above the next: by multiplier"
+        "   utility 0.401 of a total of 0.8 +/- 0.021; 0.0912 +/- 0.012 above the next: by multiplier"
     )
 
 
 def test_an_order_within_the_error_says_so() -> None:
     assert written(CLICK, order="within_error")[3].endswith(": within the error")
     assert written(CLICK, order="by_tier", gap=-0.2)[3] == (
-        "   utility 0.4012 +/- 0.021; 0.2 +/- 0.012 below the next: by tier"
+        "   utility 0.401 +/- 0.021; 0.2 +/- 0.012 below the next: by tier"
     )
 
 
@@ -97,7 +97,7 @@ def test_what_is_out_has_no_next() -> None:
     lines = written(CLICK, **out, constraints="violation (unknown)")
     assert lines[2:4] == [
         "out i17, dropped by violation (unknown), context new_users",
-        "   utility 0.4012 +/- 0.021",
+        "   utility 0.401 +/- 0.021",
     ]
 
 
@@ -115,9 +115,9 @@ def test_an_error_that_cannot_be_told_is_named_at_the_head() -> None:
     lines = written(CLICK | unknown, BUY, untold="click_30m", order="cannot_tell")
     assert "no error of click_30m: the release's test days tell no calibration ratio" in lines[1]
     assert lines[5] == (
-        "   utility 0.4012 +/- at least 0.021; 0.0912 +/- at least 0.012 above the next: cannot tell"
+        "   utility 0.401 +/- at least 0.021; 0.0912 +/- at least 0.012 above the next: cannot tell"
     )
-    assert lines[6].endswith("= +0.1122  error cannot be told")
+    assert lines[6].endswith("= +0.112  error cannot be told")
 
 
 def test_a_release_without_figures_says_why_and_shows_no_error() -> None:
@@ -137,3 +137,10 @@ def test_long_names_are_wrapped_within_the_width() -> None:
     long = BUY | {"task": "purchase_of_something_dear_28d", "times": "expected_margin_after_discounts"}
     lines = written(CLICK, long, order="by_tier", item_id="i02400-with-a-name-of-its-own/0")
     assert max(map(len, lines)) <= 100
+
+
+def test_no_figure_has_more_than_three_digits_nor_an_exponent_where_zeros_can_be_counted() -> None:
+    rare = {**CLICK, "prediction": 0.00000123456, "weight": -12345.6, "contribution": -0.0152413}
+    lines = written(rare, utility=1234.5678)
+    assert lines[3].startswith("   utility 1,235 +/- 0.021;")
+    assert lines[4].split("  error")[0].split() == ["click_30m", "0.00000123", "x", "-12,346", "=", "-0.0152"]

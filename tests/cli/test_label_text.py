@@ -129,3 +129,12 @@ def test_the_mean_of_a_value_task_stands_below_the_counts() -> None:
     printed = as_text(label_text.write_counts(COUNTS | {"means": {"spend": 2.5, "none_yet": None}}))
     assert "spend: mean 2.5 of its observed values" in printed
     assert "none_yet: mean - of" in printed
+
+
+def test_a_rate_has_three_digits_and_one_row_is_no_rows() -> None:
+    printed = as_text(
+        label_text.write_counts(COUNTS | {"rows": 1, "rates": {"click": 0.0259372, "back": 2e-6}})
+    )
+    assert ", 1 row\n" in printed
+    assert " 0.0259 " in printed
+    assert " 0.000002 " in printed

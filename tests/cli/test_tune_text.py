@@ -8,9 +8,12 @@ from tests.replay.tuning.tuning_documents import evidence
 def test_a_proposal_is_told_with_what_it_gained_where_it_was_not_chosen() -> None:
     text = " ".join(as_text(write_tuning(as_plain(evidence().content()))).split())
     assert "release 2 against champion 1, candidates from 2026-01-01 to 2026-01-06" in text
-    assert "40 policies on 100 requests of half of the users, 3 confirmed on 110 of the other half" in text
+    assert (
+        "40 policies on 100 requests of half of the users, 3 confirmed on 110 requests of the other half"
+        in text
+    )
     assert "proposed: version 8, click 1 -> 2, hide -3 -> -6" in text
-    assert "+4.80% (+3.80% to +5.80%) where it was not chosen, +6.10% where it was" in text
+    assert "+4.8% [+3.8%, +5.8%] where it was not chosen, +6.1% where it was" in text
     assert "guardrails on the other half: 1 pass" in text
 
 
@@ -18,4 +21,16 @@ def test_nothing_to_propose_is_told() -> None:
     found = evidence(ending="within bounds", proposal=None, front=(), exceeded={"hide_rate": 0.02})
     text = as_text(write_tuning(as_plain(found.content())))
     assert "every bound holds under the current weights" in text
-    assert "exceeded by the current weights: hide_rate, by 2.0%" in text
+    assert "exceeded by the current weights: hide_rate, by 2%" in text
+
+
+def told(weights: dict[str, float]) -> str:
+    plain = as_plain(evidence().content())
+    return " ".join(
+        as_text(write_tuning({**plain, "proposal": {**plain["proposal"], "weights": weights}})).split()
+    )
+
+
+def test_weights_have_three_digits_and_those_that_stay_are_not_told() -> None:
+    assert "version 8, click 1 -> 1.23 click_predicted against" in told({"click": 1.2345, "hide": -3.0})
+    assert "version 8, weights as now click_predicted against" in told({"click": 1.0001, "hide": -3.0})

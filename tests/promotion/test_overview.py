@@ -1,16 +1,19 @@
 """How the mini feed's two releases stand, as the page in Airflow reads it."""
 
+import html
 from pathlib import Path
 
 import pytest
 
 from tasks.errors import ContractError
+from tasks.evaluation.evidence import GateEvidence
 from tasks.labels.calendar import DayState
 from tasks.promotion import overview
 from tasks.stores import delta
 from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.releases import alias_moves
+from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.tracking import current
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -60,6 +63,17 @@ def test_what_the_gates_said_and_the_moves_newest_first(workspace: Workspace) ->
     assert found.problems == ()
 
 
+def test_what_holds_a_release_is_said_in_the_words_of_its_dossier(workspace: Workspace) -> None:
+    judged = newest_run(workspace.home, NAME, step="gate", release=2)
+    assert judged is not None
+    evidence = read_evidence(workspace.home, judged, GateEvidence)
+    page = html.unescape(overview.dossier(workspace, release=2))
+    reasons = overview.read(workspace).summaries[2].reasons
+    assert len(reasons) == len(evidence.reasons)
+    assert all(reason.sentence in page and reason.names in page for reason in reasons)
+    assert not any("cannot_tell" in reason.line for reason in reasons)
+
+
 def test_an_override_is_named_where_it_let_a_release_through(workspace: Workspace) -> None:
     entry = Entry(Kind.PROMOTE, "ana", 2, 1, "carts rose", "e", override="a sale (lead lifts shadow)")
     alias_moves(workspace).add(lambda *_: entry)
@@ -104,6 +118,7 @@ def test_contracts_that_cannot_be_read_hide_the_calendar_alone(workspace: Worksp
     (problem,) = found.problems
     assert "label calendar cannot be read" in problem
     assert "clikc_30m" in problem
+    assert all(reason.sentence and reason.names for reason in found.summaries[2].reasons)
 
 
 def test_a_lost_audit_is_said_and_hides_neither_releases_nor_labels(workspace: Workspace) -> None:

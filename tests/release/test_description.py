@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
+import pytest
+
 from tasks.contracts import UtilitySpec
+from tasks.contracts.training import HeadKind
 from tasks.evaluation.evidence import JudgeEvidence, PinnedModel
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.metric_rows import MetricRow
@@ -28,8 +31,16 @@ UTILITY = UtilitySpec.model_validate(
 )
 
 
-def text(*, backfilled: bool = False, judges: Sequence[JudgeEvidence] = ()) -> str:
-    auc = MetricRow("auc", "all", Estimate(0.7123, 0.7, 0.72, 90), rows=1200, positives=34)
+AUC = MetricRow("auc", "all", Estimate(0.7123, 0.7, 0.72, 90), rows=1200, positives=34)
+
+
+def text(
+    *,
+    backfilled: bool = False,
+    judges: Sequence[JudgeEvidence] = (),
+    kind: HeadKind = "binary",
+    row: MetricRow = AUC,
+) -> str:
     manifest = Manifest(
         surface="toy",
         as_of=AS_OF,
@@ -43,13 +54,13 @@ def text(*, backfilled: bool = False, judges: Sequence[JudgeEvidence] = ()) -> s
     )
     figures = TaskFigures(
         task="click_30m",
-        kind="binary",
+        kind=kind,
         days=DAYS,
         newest_training_row=date(2026, 4, 20),
         rows=1200,
         positives=34,
         headline={},
-        figures=(auc,),
+        figures=(row,),
     )
     return describe(manifest, UTILITY, [figures], judges=judges)
 
@@ -60,7 +71,20 @@ def test_it_names_the_release_its_labels_and_its_test_days() -> None:
 
 
 def test_figures_carry_their_interval_and_what_is_unknown_says_so() -> None:
-    assert "| click_30m | 0.712 [0.700, 0.720] | cannot tell | 1,200 | 34 |" in text()
+    assert "| click_30m | 0.712 [0.7, 0.72] | cannot tell | 1,200 | 34 |" in text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "said"),
+    [
+        ("value", "mae", "mean absolute error 12.3 [11, 14] | cannot tell"),
+        ("quantile", "pinball_loss", "pinball loss 12.3 [11, 14] | -"),
+        ("ranking", "auc_by_request", "AUC within requests 12.3 [11, 14] | -"),
+    ],
+)
+def test_a_head_that_has_no_auc_is_told_by_its_own_metric(kind: HeadKind, metric: str, said: str) -> None:
+    row = MetricRow(metric, "all", Estimate(12.345, 11, 14, 90), rows=1200, positives=34)
+    assert f"| click_30m | {said} | 1,200 | 34 |" in text(kind=kind, row=row)
 
 
 def test_it_says_with_which_version_of_a_parent_a_joint_was_judged() -> None:

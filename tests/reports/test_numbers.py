@@ -18,7 +18,7 @@ from tasks.reports.numbers import (
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (999.4, "999"), (999.6, "1,000"), (-1234.5, "-1,234"), (1e-5, "1e-05")]
+    ("value", "text"), [(0, "0"), (999.4, "999"), (999.6, "1,000"), (-1234.5, "-1,234"), (1e-5, "0.00001")]
 )
 def test_numbers_never_round_up_into_an_exponent(value: float, text: str) -> None:
     assert format_number(value) == text
@@ -31,9 +31,22 @@ def test_a_number_says_at_most_three_digits_of_its_own(value: float) -> None:
     assert float(format_number(value)) == pytest.approx(value, rel=0.005)
 
 
+@pytest.mark.parametrize(("value", "text"), [(1e-6, "0.0001%"), (1.2e-9, "0.00000012%"), (12.5, "1,250%")])
+def test_a_share_is_written_without_an_exponent(value: float, text: str) -> None:
+    assert format_share(value) == text
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.999, "+99.9%"), (-1.0, "-100%"), (0.0, "+0.0%"), (-0.0002, "+0.0%"), (12.0, "+1,200%")],
+    [
+        (0.999, "+99.9%"),
+        (0.9996, "+100%"),
+        (-0.9999, "-100%"),
+        (-1.0, "-100%"),
+        (0.0, "+0.0%"),
+        (-0.0002, "+0.0%"),
+        (12.0, "+1,200%"),
+    ],
 )
 def test_changes_carry_their_sign(value: float, text: str) -> None:
     assert format_change(value) == text

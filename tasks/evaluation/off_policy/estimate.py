@@ -244,9 +244,9 @@ def _estimate(log: LogRows, terms: Terms, interval: Estimate) -> OffPolicyEstima
 
 
 def _judge(name: str, interval: Estimate, at_least: float | None, *, thin: bool) -> tuple[Outcome, str]:
-    figure = f"{name} is {interval.value:.6g}"
+    figure = f"{name} is {_three_digits(interval.value)}"
     if interval.known:
-        figure += f" [{interval.low:.6g}, {interval.high:.6g}]"
+        figure += f" [{_three_digits(interval.low)}, {_three_digits(interval.high)}]"
     if name == e.DM:
         return Outcome.CANNOT_TELL, f"{figure}: it has no interval, for its error lies in its model"
     if thin:
@@ -268,3 +268,7 @@ def _without_unknown(plain: dict[str, Any]) -> dict[str, Any]:
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in plain.items()
     }
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"

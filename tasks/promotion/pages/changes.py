@@ -14,6 +14,7 @@ from typing import Final
 
 from tasks.contracts import UtilitySpec
 from tasks.release.description import weight_terms
+from tasks.reports.numbers import format_counted
 from tasks.stores.manifest import Manifest, Role
 
 POLICY_ROWS: Final = frozenset({"tasks", "policy", "slate"})
@@ -72,11 +73,7 @@ def _data(release: Manifest, champion: Manifest) -> Change:
     days = (release.snapshot.as_of - champion.snapshot.as_of).days
     if release.snapshot.id == champion.snapshot.id:
         return Change("data", f"the same labels, as of {release.snapshot.as_of:%Y-%m-%d}", differs=False)
-    age = (
-        f"{abs(days)} day{'s' if abs(days) != 1 else ''} {'newer' if days > 0 else 'older'}"
-        if days
-        else "other rows"
-    )
+    age = f"{format_counted(abs(days), 'day')} {'newer' if days > 0 else 'older'}" if days else "other rows"
     return Change("data", f"labels as of {release.snapshot.as_of:%Y-%m-%d}, {age}", differs=True)
 
 

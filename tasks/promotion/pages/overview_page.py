@@ -24,7 +24,8 @@ from tasks.promotion.overview import (
     Overview,
     StoredCalendar,
 )
-from tasks.reports.numbers import format_count, spoken
+from tasks.promotion.pages.reasons import Reason
+from tasks.reports.numbers import format_counted, spoken
 from tasks.reports.render import render
 
 _STATES: Final = {
@@ -81,7 +82,7 @@ class _ReleaseRow:
     verdict: str
     counts: str
     dossier: str
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def write_index(cards: Sequence[Card], *, now: datetime) -> str:
     return render(
         "overview.html.j2",
         title="Equipoise",
-        facts=[f"{format_count(len(cards))} surface{'' if len(cards) == 1 else 's'}, {_instant(now)}"],
+        facts=[f"{format_counted(len(cards), 'surface')}, {_instant(now)}"],
         rows=[(card, _roles(card.aliases, now)) for card in cards],
         questions=[question for card in cards for question in _waiting(card.questions, now)],
     )
@@ -151,7 +152,7 @@ def describe_age(since: datetime, now: datetime) -> str:
     """
     hours = int((now - since).total_seconds() // 3600)
     number, unit = (hours, "hour") if hours < 24 else (hours // 24, "day")
-    return f"{format_count(number)} {unit}{'' if number == 1 else 's'}" if number > 0 else "under an hour"
+    return format_counted(number, unit) if number > 0 else "under an hour"
 
 
 def _roles(found: Aliases | None, now: datetime) -> list[tuple[str, str, str]]:

@@ -27,6 +27,7 @@ from tasks.replay.tuning.space import WeightSpace
 from tasks.replay.tuning.trials import MOST_TRIALS, count_policies, read_trials, write_trial
 from tasks.replay.tuning.tuned import Chosen, Halves, Tuned, restore_weights, tune_weights
 from tasks.replay.tuning.tuning_slice import Rivals, TuningHalf, TuningSlice
+from tasks.reports.numbers import format_change, format_estimate
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.registry import Registry
 from tasks.stores.releases import find_release, release_name, resolve_release, resolve_tested_release
@@ -183,7 +184,7 @@ def _fallen_away(tuned: Tuned) -> list[str]:
     chosen = tuned.chosen
     if tuned.ending == "proposed" or chosen is None or chosen.gain is None or chosen.gain_searched is None:
         return []
-    seemed, confirmed = f"{chosen.gain_searched:+.2%}", f"{chosen.gain.value:+.2%}"
+    seemed, confirmed = format_change(chosen.gain_searched), format_change(chosen.gain.value)
     return [f"trial {chosen.trial} gains {seemed} where it was chosen and {confirmed} where it was not"]
 
 
@@ -218,7 +219,7 @@ def _gained(chosen: Chosen, constrained: Constrained | None) -> list[str]:
     if chosen.gain is None or constrained is None:
         return ["The smallest change of weights that was found to keep every bound."]
     gain: Estimate = chosen.gain
-    change = f"{gain.value:+.2%} ({gain.low:+.2%} to {gain.high:+.2%})"
+    change = format_estimate(gain, relative=True)
     return [f"{constrained.maximise} against the current weights: {change}, on users unseen by the search."]
 
 
