@@ -121,15 +121,30 @@ def find_meaning_problems(tasks: TasksSpec) -> Iterator[Problem]:
         if tasks.window(name) > LONGEST:
             hint = f"the windows along its chain add up to more than {describe_duration(LONGEST)}"
             yield Problem("tasks.yaml", where, describe_duration(tasks.window(name)), hint)
-        if task.level == "request" and task.rule and c.ITEM_ID in task.rule.match:
-            hint = "a request-level label is the same for every candidate, so it cannot match on item_id"
-            yield Problem("tasks.yaml", f"{where}.match", abbreviate(list(task.rule.match)), hint)
+        if task.level == "request":
+            yield from _check_request_level(tasks, name)
         if task.level == "impression" and task.rule and _is_same_within_request(task.rule):
             hint = (
                 "gives every candidate of a request the same label, so no ranking can move it: match on "
                 f"{c.ITEM_ID} too, or say level: request"
             )
             yield Problem("tasks.yaml", f"{where}.match", abbreviate(list(task.rule.match)), hint)
+
+
+def _check_request_level(tasks: TasksSpec, name: str) -> Iterator[Problem]:
+    """Refuse a request-level task whose label differs between the candidates of a request."""
+    where, rule = f"tasks.{name}", tasks.tasks[name].rule
+    same = "a request-level label is the same for every candidate, so it cannot"
+    if rule and c.ITEM_ID in rule.match:
+        hint = f"{same} match on item_id"
+        yield Problem("tasks.yaml", f"{where}.match", abbreviate(list(rule.match)), hint)
+    if rule and rule.credit != "every":
+        hint = f"{same} be credited to one of them: leave credit out"
+        yield Problem("tasks.yaml", f"{where}.credit", rule.credit, hint)
+    for other in (*tasks.parts(name), *filter(None, [tasks.window_opener(name)])):
+        if tasks.tasks[other].level != "request":
+            hint = f"{same} be made of a label of each of them"
+            yield Problem("tasks.yaml", where, other, hint)
 
 
 def _is_same_within_request(rule: Positive | ValueRule) -> bool:
