@@ -35,6 +35,7 @@ from tasks.logs.parquet_footer import unreadable
 from tasks.logs.spark import address, read_parquet, session
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
+from tasks.sql.dialects import finite
 from tasks.sql.templates import fill, render
 from tasks.stores.location import Location, ObjectPath
 
@@ -121,7 +122,8 @@ def _part(
     for ours, kind in log.types[table].items():
         theirs = source.columns[ours].name
         value = _read(theirs, schema) if theirs.lower() in there else exp.Null()
-        columns.append(_sql(x.alias(_cast(value, kind), ours)))
+        read = finite(value) if log.nan_is_null(ours, kind) else _cast(value, kind)
+        columns.append(_sql(x.alias(read, ours)))
     return frame.selectExpr(*columns)
 
 

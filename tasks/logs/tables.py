@@ -27,8 +27,9 @@ from tasks.logs import footers as kinds
 from tasks.logs import rows
 from tasks.logs.footers import File, Span, Table, View
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS, DayRange
-from tasks.logs.schema import Log
+from tasks.logs.schema import Log, match_columns
 from tasks.sql import expressions as x
+from tasks.sql.dialects import finite
 from tasks.sql.templates import Part, fill, render
 from tasks.stores.location import Location
 
@@ -133,8 +134,16 @@ class LogTables:
             value: exp.Expr = x.column(column.name) if column.name in there else exp.Null()
             if column.nanoseconds and kind in x.TIMES:
                 value = x.round_down(value, kind)
-            columns.append(x.alias(x.cast(value, kind), ours))
+            read = finite(value) if self.nan_is_null(ours, kind) else x.cast(value, kind)
+            columns.append(x.alias(read, ours))
         self.create(name, x.select(columns, _parquet(view.table, files)), view=True)
+
+    def nan_is_null(self, ours: str, kind: str) -> bool:
+        """Return whether a column's NaN are read as null: rows are matched on it, or ordered by it.
+
+        Engines hold NaN above every number, and equal to itself.
+        """
+        return kind == _KINDS[kinds.NUMBER] and ours in {c.POSITION, *match_columns(self.contracts.tasks)}
 
     def is_kept(self, table: str) -> bool:
         """Return whether a table's files lie in the log, and do not go with the session."""

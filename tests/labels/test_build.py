@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -243,6 +244,22 @@ def test_a_column_of_another_type_rewrites_every_day(logs: Logs) -> None:
     assert set(built.days.values()) == {"contract"}
     found = store(workspace).snapshot(built.snapshot)
     assert str(found.read(["position"]).schema.field(0).type) == "double"
+
+
+def test_a_place_that_is_not_a_number_gives_way_to_one_that_is(logs: Logs) -> None:
+    shown = {"user_id": "u0", "item_id": 1, "shown_at": at(2), "visible": True, "kind": "x"}
+    logs.impressions = [
+        {"request_id": name, "position": place, **shown} for name, place in (("r0", None), ("r1", 1))
+    ]
+    logs.events = [event("buy", at(2.1))]
+    workspace = logs.write()
+    for file in (workspace.logs / NAME / "impressions").iterdir():
+        table = pq.read_table(file)
+        places = [float("nan") if place is None else float(place) for place in table["position"].to_pylist()]
+        index = table.schema.get_field_index("position")
+        pq.write_table(table.set_column(index, "position", pa.array(places)), file)
+    found = stored(workspace, labels.run(workspace, as_of=at(9)).snapshot)
+    assert {request: label["buy"].value for (request, _), label in found.items()} == {"r0": 0, "r1": 1}
 
 
 def test_days_that_the_log_no_longer_has_stay_and_are_told(logs: Logs) -> None:

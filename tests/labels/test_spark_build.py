@@ -225,8 +225,11 @@ def test_columns_of_every_type_are_read_as_duckdb_reads_them(logs: Logs, tmp_pat
             "mixed": pa.array([dice.randrange(100) for _ in shown], pa.int64() if n else pa.float64()),
             **({"only_here": pa.array([1] * len(shown))} if n else {}),
         }
-        for name, values in more.items():
-            table = table.append_column(name, values)
+        places = pa.array([dice.choice([float("nan"), 1.0, 2.0, None]) for _ in shown])
+        for name, values in {**more, "position": places}.items():
+            table = table.drop_columns([name] if name in table.column_names else []).append_column(
+                name, values
+            )
         pq.write_table(table.drop_columns(["visible"]), file)
     (built,) = assert_equal_builds(workspace, at(9), home=tmp_path / "spark")
     assert built.rows > 0

@@ -1,8 +1,11 @@
 """Candidate rows as a frame: whole numbers beside null ones keep their digits."""
 
+from decimal import Decimal
+
 import pyarrow as pa
 import pytest
 
+from tasks.evaluation.segments import spell_value
 from tasks.logs.candidate_frame import to_frame
 
 LARGE = 2**53 + 1
@@ -25,3 +28,11 @@ def test_of_columns_with_the_same_name_each_keeps_its_own() -> None:
     table = pa.table([pa.array([LARGE, None]), pa.array([1, 2])], names=["x", "x"])
     assert to_frame(table).iloc[:, 0].tolist() == [LARGE, None]
     assert to_frame(table).iloc[:, 1].tolist() == [1, 2]
+
+
+def test_decimal_numbers_are_those_that_were_trained_on_and_ids_keep_every_digit() -> None:
+    size, many = pa.decimal128(12, 2), pa.decimal128(38, 0)
+    table = pa.table({"size": pa.array([3, None], size), "item_id": pa.array([10**30, 10**30 + 1], many)})
+    frame = to_frame(table)
+    assert spell_value(frame["size"][0]) == "3"
+    assert frame["item_id"].tolist() == [Decimal(10**30), Decimal(10**30 + 1)]

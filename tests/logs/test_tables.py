@@ -10,6 +10,7 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.sql import expressions as x
+from tests.labels.engine import tasks
 from tests.logs.small_log import SPEC, START, Shop, at, contracts, events, impressions, instants
 
 
@@ -97,6 +98,19 @@ def test_nanoseconds_are_rounded_down_so_that_a_day_holds_its_last(shop: Shop) -
     assert span is not None
     assert span.last == datetime.fromtimestamp(times[-1] // 10**9, UTC).replace(microsecond=999_999)
     assert kept == [(4,)]
+
+
+def test_what_rows_are_matched_on_or_ordered_by_is_null_where_it_is_not_a_number(tmp_path: Path) -> None:
+    places, nan = [float("nan"), 1.0, None, 2.0, 1.0, 2.0], float("nan")
+    spec = tasks(click={"positive": {"event": "click", "within": "PT2H", "match": ["visit"]}})
+    shop = Shop(tmp_path, contracts(spec))
+    shop.put("impressions", impressions(position=places, visit=places, price=places))
+    shop.put("events", events(visit=[nan, 1.0, None, nan]))
+    with shop.opened() as log:
+        shown = log.read("impressions", ["position", "visit", "price"], as_of=at(1000))
+        happened = log.read("events", ["visit"], as_of=at(1000))
+    assert [shown.column(name).null_count for name in ("position", "visit", "price")] == [2, 2, 1]
+    assert happened.column("visit").null_count == 3
 
 
 @pytest.mark.parametrize("other", [pa.nulls(4), pa.nulls(4, pa.string()), pa.nulls(4, pa.int8())])
