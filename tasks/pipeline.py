@@ -26,6 +26,7 @@ from tasks.settings import IN_PROCESS, Settings
 if TYPE_CHECKING:
     from tasks.calibration.step import CalibrateResult
     from tasks.promotion.gate import GateResult
+    from tasks.release.reader import ReleaseReader
     from tasks.release.trained import KeptChampion, TaskResult
     from tasks.stores.workspace import Workspace
     from tasks.training.rows import TaskRows
@@ -66,12 +67,14 @@ class TaskRetrain:
 class _Validations:
     """The runs that validated the labels of a release, and those that have matured since (empty: none).
 
-    ``override`` says why what holds the release is to be overridden, where a promotion asks for it.
+    ``override`` says why what holds the release is to be overridden, where a promotion asks for it, and
+    ``reader`` holds what the promotion has read of releases.
     """
 
     trained: str
     later: str = ""
     override: str = ""
+    reader: "ReleaseReader | None" = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,13 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
 
 
 def recheck(
-    workspace: "Workspace", release: int, /, *, as_of: datetime | None = None, override: str = ""
+    workspace: "Workspace",
+    release: int,
+    /,
+    *,
+    as_of: datetime | None = None,
+    override: str = "",
+    reader: "ReleaseReader | None" = None,
 ) -> "GateResult":
     """Judge a release beside the current champion, as of today; what was rehearsed is found again.
 
@@ -176,30 +185,46 @@ def recheck(
     as_of : when its case was made, where one was; by default the last midnight that the log has passed. The
         age of its parts is taken then, it is shadowed on the traffic before it, and labels mature by it.
     override : why somebody asks that what holds it be overridden; its dossier says so.
+    reader : what whoever asks has read and verified of releases; by default all is read anew.
 
     Raises
     ------
     GateRefused
         The case was made longer ago than its reviewers have for their answers, or in the future.
     """
-    from tasks.logs import arrival
-    from tasks.stores.releases import release_manifest
+    from tasks.logs.session import share_log
+    from tasks.release.reader import ReleaseReader
     from tasks.validation import step as validate
 
-    manifest = release_manifest(workspace, release)
+    reader = reader or ReleaseReader(workspace)
+    manifest = reader.manifest(release)
     checked = validate.run(workspace, as_of=manifest.as_of, snapshot=manifest.snapshot.id)
+    with share_log(workspace) as shared:
+        asked = Retrain(shared, _recheck_day(shared, release, manifest.as_of, as_of))
+        later = _validate_later(asked) if asked.as_of > manifest.as_of else ""
+        return _judge(asked, release, _Validations(checked.run_id, later, override, reader))
+
+
+def _recheck_day(workspace: "Workspace", release: int, made: datetime, as_of: datetime | None) -> datetime:
+    """Return the day as of which a release is judged once more; refuse one that the log does not speak for.
+
+    Parameters
+    ----------
+    made : the release's own as-of.
+    as_of : as it is asked for.
+    """
+    from tasks.logs import arrival
+
     now = datetime.now(UTC)
     arrival.warn(workspace, as_of=now)
-    newest = max(manifest.as_of, arrival.last_midnight(workspace, as_of=now))
+    newest = max(made, arrival.last_midnight(workspace, as_of=now))
     waits = workspace.contracts.surface.promotion.answer_within + timedelta(days=1)
     if as_of is not None and not newest - waits <= as_of <= newest:
         raise GateRefused(
             f"The case of release {release} was made as of {as_of:%F %T}, and the log has arrived up to "
             f"{newest:%F %T}: start the promotion anew, so that it is judged as of today"
         )
-    asked = Retrain(workspace, as_of or newest)
-    later = _validate_later(asked) if asked.as_of > manifest.as_of else ""
-    return _judge(asked, release, _Validations(checked.run_id, later, override))
+    return as_of or newest
 
 
 def _validate_later(asked: Retrain) -> str:
@@ -323,7 +348,7 @@ def _judge(
         shadowed = shadow.run(shared, as_of=asked.as_of, challenger=release, parent_run=parent_run)
     begin("gate")
     runs = validated.trained, simulated.run_id, shadowed.run_id, validated.later
-    steps = gate.StepRuns(*runs, override=validated.override)
+    steps = gate.StepRuns(*runs, override=validated.override, reader=validated.reader)
     return gate.run(
         asked.workspace, release=release, steps=steps, as_of=asked.as_of, stands=stands, parent_run=parent_run
     )

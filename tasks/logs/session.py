@@ -151,7 +151,13 @@ class SharedLog(Workspace):
 
 @contextmanager
 def share_log(workspace: Workspace) -> Iterator[SharedLog]:
-    """Yield a workspace whose steps open the log once, together; it is closed at the end."""
+    """Yield a workspace whose steps open the log once, together; it is closed at the end.
+
+    One that shares it already goes on doing so, and whoever began closes it.
+    """
+    if isinstance(workspace, SharedLog):
+        yield workspace
+        return
     shared = SharedLog(workspace.surface, workspace.surfaces, workspace.home, workspace.engine)
     try:
         yield shared

@@ -27,6 +27,7 @@ from tasks.promotion.pages.words import vocabulary
 from tasks.promotion.readiness.checklist import readiness_lines
 from tasks.promotion.readiness.facts import Judgement, ReadinessLine, Standing, StandingRelease
 from tasks.promotion.readiness.standing import read_audit
+from tasks.release.reader import ReleaseReader
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.settings import Settings
 from tasks.stores.alias_moves import CHAMPION
@@ -34,7 +35,7 @@ from tasks.stores.audit import Audit
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
-from tasks.stores.releases import find_release, release_manifest, release_part, tested_manifest
+from tasks.stores.releases import find_release
 from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.tracking import connect, experiment_id
 from tasks.stores.workspace import Workspace, format_instant
@@ -74,20 +75,21 @@ class Judged:
 
 
 def compose_dossier(
-    workspace: Workspace, release: int, runs: Runs, documents: Documents, judged: Judged
+    reader: ReleaseReader, release: int, runs: Runs, documents: Documents, judged: Judged
 ) -> Dossier:
     """Compose the dossier of a release.
 
     Parameters
     ----------
+    reader : what the operation has read of releases.
     release : its version.
     runs, documents : what it was judged by.
     judged : what came of it.
     """
-    manifest, simulation = release_manifest(workspace, release), documents.simulation
+    workspace, manifest, simulation = reader.workspace, reader.manifest(release), documents.simulation
     tasks = [figures.evidence(run=runs.release) for figures in documents.release.tasks]
     champion = simulation.champion
-    old = None if champion is None else release_manifest(workspace, champion)
+    old = None if champion is None else reader.manifest(champion)
     as_of = judged.as_of if isinstance(judged.as_of, str) else format_instant(judged.as_of)
     utility = pinned_utility(workspace, manifest)
     return Dossier(
@@ -104,7 +106,7 @@ def compose_dossier(
         utility=_slot_utility(simulation, tasks),
         pictures=gather_pictures(
             workspace,
-            tested_manifest(workspace, release),
+            reader.tested(release),
             release_run=runs.release,
         ),
         proxies=documents.release.proxies,
@@ -121,7 +123,7 @@ def compose_dossier(
         validation=documents.later_validation or documents.validation,
         shadow=documents.shadow,
         mlflow=mlflow_pages(workspace),
-        readiness=_readiness(workspace, release, runs, documents, judged),
+        readiness=_readiness(reader, release, runs, documents, judged),
         overrides=list_overrides(workspace, release),
     )
 
@@ -134,7 +136,8 @@ def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dos
     StoreError
         The evidence of a step is not there any more.
     """
-    runs = _runs_of(workspace, release, evidence)
+    reader = ReleaseReader(workspace)
+    runs = _runs_of(reader, release, evidence)
     decision = (
         Promote(evidence.warnings)
         if evidence.verdict == "promote"
@@ -147,7 +150,7 @@ def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dos
         evidence.rules,
         (),  # the warnings say already what was loosened
     )
-    return compose_dossier(workspace, release, runs, Documents.read(workspace.home, runs), judged)
+    return compose_dossier(reader, release, runs, Documents.read(workspace.home, runs), judged)
 
 
 def pinned_utility(workspace: Workspace, manifest: Manifest) -> UtilitySpec:
@@ -165,13 +168,14 @@ def mlflow_pages(workspace: Workspace) -> MlflowPages:
 
 
 def _readiness(
-    workspace: Workspace, release: int, runs: Runs, documents: Documents, judged: Judged
+    reader: ReleaseReader, release: int, runs: Runs, documents: Documents, judged: Judged
 ) -> tuple[ReadinessLine, ...]:
     """Read the readiness of the surface by this release, as its gates just found it."""
+    workspace = reader.workspace
     standing = StandingRelease(
         version=release,
         champion=find_release(workspace, CHAMPION) == release,
-        manifest=release_manifest(workspace, release),
+        manifest=reader.manifest(release),
         run=runs.release,
         judgement=Judgement("", tuple(judged.verdicts), documents.validation, documents.simulation),
     )
@@ -191,9 +195,9 @@ def list_overrides(workspace: Workspace, release: int) -> tuple[str, ...]:
     return tuple(f"By {entry.by}: {entry.override}" for entry in lifted)
 
 
-def _runs_of(workspace: Workspace, release: int, evidence: GateEvidence) -> Runs:
+def _runs_of(reader: ReleaseReader, release: int, evidence: GateEvidence) -> Runs:
     """Return the runs that the verdicts name; of a step that no verdict names, the newest."""
-    part = release_part(workspace, release)
+    workspace = reader.workspace
 
     def named(gate: str, step: str, **tags: object) -> str:
         of_gate = (
@@ -201,10 +205,10 @@ def _runs_of(workspace: Workspace, release: int, evidence: GateEvidence) -> Runs
         )
         return next(of_gate, None) or newest_run(workspace.home, workspace.surface, step=step, **tags) or ""
 
-    snapshot = release_manifest(workspace, release).snapshot.id
+    snapshot = reader.manifest(release).snapshot.id
     return Runs(
         validation=named("data", "validate", snapshot=snapshot),
-        release=Registry(workspace.home).run_id(part),
+        release=reader.registry.run_id(reader.part(release)),
         simulation=named("decision", "simulate", release=release),
         shadow=named("shadow", "shadow", release=release),
     )

@@ -23,13 +23,13 @@ from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.provenance import read_front, read_lineage, read_policies, read_recipes
 from tasks.release.description import describe_verdict
 from tasks.release.proxies import judge_proxies
+from tasks.release.reader import ReleaseReader
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
 from tasks.replay.shadow import read_times
 from tasks.replay.shadow_verdicts import judge_serving
 from tasks.stores.alias_moves import OVERRIDE, mark_overridden
 from tasks.stores.manifest import Manifest
-from tasks.stores.registry import Registry
-from tasks.stores.releases import VERDICT, release_manifest, release_part
+from tasks.stores.releases import VERDICT
 from tasks.stores.runs import StepKey, StepRun, step_run
 from tasks.stores.workspace import Workspace, format_instant, write_report
 
@@ -62,6 +62,7 @@ class StepRuns:
 
     ``later_validation`` is that of the labels as of a promotion's own day, empty where that is the release's.
     ``override`` says why somebody asks that gates which hold it be overridden; the dossier shows it.
+    ``reader`` is what a promotion has read of releases, and verified, before it asked; None reads anew.
     """
 
     validation: str
@@ -69,6 +70,7 @@ class StepRuns:
     shadow: str
     later_validation: str = ""
     override: str = ""
+    reader: ReleaseReader | None = None
 
 
 def run(
@@ -94,11 +96,12 @@ def run(
     ContractError
         The evidence is about another release or another label snapshot.
     """
-    registry, part = Registry(workspace.home), release_part(workspace, release)
+    reader = steps.reader or ReleaseReader(workspace)
+    registry, part = reader.registry, reader.part(release)
     runs = Runs(
         steps.validation, registry.run_id(part), steps.simulation, steps.shadow, steps.later_validation
     )
-    manifest = release_manifest(workspace, release)
+    manifest = reader.manifest(release)
     documents = Documents.read(workspace.home, runs)
     _refuse_foreign(documents, release, manifest)
     judged = as_of or manifest.as_of
@@ -108,7 +111,7 @@ def run(
     tags = {"release": release, "as_of": format_instant(manifest.as_of)}
     key = StepKey(workspace.home, workspace.surface, "gate", inputs)
     with step_run(key, parent_run=parent_run, tags=tags) as opened:
-        dossier = _dossier(workspace, release, manifest, runs, documents, judged)
+        dossier = _dossier(reader, release, runs, documents, judged)
         dossier = _asking(dossier, override=steps.override)
         path = _write(workspace, opened, dossier, stands=stands)
         shown = dossier.evidence().to_json()
@@ -143,19 +146,20 @@ def _refuse_foreign(documents: Documents, release: int, manifest: Manifest) -> N
 
 
 def _dossier(
-    workspace: Workspace, release: int, manifest: Manifest, runs: Runs, documents: Documents, judged: datetime
+    reader: ReleaseReader, release: int, runs: Runs, documents: Documents, judged: datetime
 ) -> Dossier:
+    workspace, manifest = reader.workspace, reader.manifest(release)
     gates = workspace.contracts.surface.gates
     gathered = _gather(judged, runs, documents, workspace.contracts)
     champion = documents.simulation.champion
     evidence = replace(
         gathered,
-        reports=(*gathered.reports, *_judge_beside(workspace, release, champion, runs)),
+        reports=(*gathered.reports, *_judge_beside(reader, release, champion, runs)),
         serving=judge_serving(
             gates.shadow, documents.shadow, read_times(workspace, runs.shadow), run=runs.shadow
         ),
-        lineage=read_lineage(workspace, release),
-        policy=read_policies(workspace, manifest, documents.release, champion=champion),
+        lineage=read_lineage(reader, release),
+        policy=read_policies(reader, manifest, documents.release, champion=champion),
     )
     verdicts = judge_release(gates, evidence)
     said = Judged(
@@ -165,7 +169,7 @@ def _dossier(
         canonical(workspace.contracts.surface.rules),
         _loosened(workspace.contracts, manifest, documents.release),
     )
-    return compose_dossier(workspace, release, runs, documents, said)
+    return compose_dossier(reader, release, runs, documents, said)
 
 
 def _asking(dossier: Dossier, *, override: str) -> Dossier:
@@ -223,10 +227,11 @@ def _judge_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...
 
 
 def _judge_beside(
-    workspace: Workspace, release: int, champion: int | None, runs: Runs
+    reader: ReleaseReader, release: int, champion: int | None, runs: Runs
 ) -> tuple[Verdict, ...]:
     """Judge what newer rows alone may have gained, and where the weights stand on a front."""
-    recipes = read_recipes(workspace, release, champion=champion)
+    workspace = reader.workspace
+    recipes = read_recipes(reader, release, champion=champion)
     front = read_front(workspace, release, champion=champion)
     weights = {task: term.weight for task, term in workspace.contracts.utility.weights.items()}
     return (

@@ -11,10 +11,8 @@ from tasks.promotion.gates.lineage import Lineage, PartLabels
 from tasks.promotion.gates.loosened import long_standing_reviewers
 from tasks.promotion.gates.policy import PolicyStanding, PolicyVersion
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe
-from tasks.release.view import verify_bytes
+from tasks.release.reader import ReleaseReader
 from tasks.stores.manifest import Manifest, PinnedPart, Role
-from tasks.stores.registry import Registry
-from tasks.stores.releases import release_manifest, release_part, tested_manifest
 from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import same_day
@@ -23,21 +21,19 @@ from tasks.training.inputs import RECIPE_TAG
 _POLICIES = {"utility": Role.UTILITY_POLICY, "slate": Role.SLATE_POLICY}
 
 
-def read_lineage(workspace: Workspace, release: int) -> Lineage:
+def read_lineage(reader: ReleaseReader, release: int) -> Lineage:
     """Compare every byte of a release with what was registered, and read what its parts learned from."""
-    registry, verified = Registry(workspace.home), verify_bytes(workspace, release_part(workspace, release))
-    manifest = release_manifest(workspace, release)
+    verified, manifest = reader.verified(release), reader.manifest(release)
     labels = {}
     for part in manifest.parts:
-        tags = registry.tags(part)
+        tags = reader.tags(part)
         if part.newest_training_row is not None and {"snapshot", "as_of"} <= tags.keys():
             labels[part.name] = PartLabels(tags["snapshot"], datetime.fromisoformat(tags["as_of"]))
-    tested = tested_manifest(workspace, release)
-    return Lineage(manifest, tested, verified.files, verified.problems, labels)
+    return Lineage(manifest, reader.tested(release), verified.files, verified.problems, labels)
 
 
 def read_policies(
-    workspace: Workspace, manifest: Manifest, released: ReleaseEvidence, *, champion: int | None
+    reader: ReleaseReader, manifest: Manifest, released: ReleaseEvidence, *, champion: int | None
 ) -> PolicyStanding:
     """Read which policies a release and the champion beside it pin, and who may answer for the release.
 
@@ -45,19 +41,19 @@ def read_policies(
     ----------
     champion : version of the champion that the release was rehearsed beside, None where there was none.
     """
-    contracts, registry = workspace.contracts, Registry(workspace.home)
-    before = None if champion is None else release_manifest(workspace, champion)
+    contracts = reader.workspace.contracts
+    before = None if champion is None else reader.manifest(champion)
     users = long_standing_reviewers(Rules.model_validate(released.rules or {}), contracts.surface.rules)
     return PolicyStanding(
         contracts=manifest.contracts,
         in_force=contracts.digests,
-        policies=_versions(registry, manifest),
-        champion={} if before is None else _versions(registry, before),
+        policies=_versions(reader, manifest),
+        champion={} if before is None else _versions(reader, before),
         reviewers={role: users.get(role, ()) for role in contracts.utility.approvals},
     )
 
 
-def read_recipes(workspace: Workspace, release: int, *, champion: int | None) -> list[RecipePair] | None:
+def read_recipes(reader: ReleaseReader, release: int, *, champion: int | None) -> list[RecipePair] | None:
     """Read how the models of a release and of the champion were learned, where they were tested.
 
     Returns
@@ -67,7 +63,8 @@ def read_recipes(workspace: Workspace, release: int, *, champion: int | None) ->
     """
     if champion is None:
         return None
-    (ours, parts), (theirs, _) = (_recipes(workspace, version) for version in (release, champion))
+    workspace = reader.workspace
+    (ours, parts), (theirs, _) = (_recipes(reader, version) for version in (release, champion))
     return [
         RecipePair(ours[task], theirs[task], _same_day(workspace, parts[task], ours[task], theirs[task]))
         for task in ours
@@ -84,13 +81,12 @@ def read_front(workspace: Workspace, release: int, *, champion: int | None) -> S
     return None
 
 
-def _recipes(workspace: Workspace, release: int) -> tuple[dict[str, TaskRecipe], dict[str, PinnedPart]]:
+def _recipes(reader: ReleaseReader, release: int) -> tuple[dict[str, TaskRecipe], dict[str, PinnedPart]]:
     """Return by task how a release's tested models were made, and the models."""
-    registry = Registry(workspace.home)
-    manifest = tested_manifest(workspace, release)
+    manifest = reader.tested(release)
     parts = {task: manifest.part(Role.TASK, task) for task in manifest.tasks}
     recipes = {
-        task: TaskRecipe(task, registry.tags(part).get(RECIPE_TAG), part.trained_until())
+        task: TaskRecipe(task, reader.tags(part).get(RECIPE_TAG), part.trained_until())
         for task, part in parts.items()
     }
     return recipes, parts
@@ -110,11 +106,11 @@ def _same_day(
     return SameDay(found.comparison, found.reason, run)
 
 
-def _versions(registry: Registry, manifest: Manifest) -> dict[str, PolicyVersion]:
+def _versions(reader: ReleaseReader, manifest: Manifest) -> dict[str, PolicyVersion]:
     found = {}
     for kind, role in _POLICIES.items():
         part = manifest.part(role)
-        tags = registry.tags(part)
+        tags = reader.tags(part)
         digest = tags.get("contract_digest", part.sha256)
         found[kind] = PolicyVersion(tags.get("policy", part.name), tags.get("policy_version", "?"), digest)
     return found

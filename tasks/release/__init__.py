@@ -10,10 +10,11 @@
         staging, packaging      the release's folder and the code that travels with it, as a pyfunc
           assemble, step        one registered, closed version; the same inputs give the same bytes
     model, loading, view        MLflow's script, a release loaded, listed, shown and verified
+      reader                    what one operation reads of releases, each thing once
       vouching                  whether the audit vouches for what MLflow alone loads
     score, error_bars, sensitivity   candidates scored, and what calibration leaves open
 
-Steps: assemble, judges, parts, policy_change, refit, rehearsal, score, step, trained, view,
+Steps: assemble, judges, parts, policy_change, reader, refit, rehearsal, score, step, trained, view,
 vouching.
 With mlflow: loading, model, packaging, signature.
 """

@@ -129,7 +129,7 @@ def test_judging_again_by_the_same_runs_says_the_same(second_retrain: Retrained,
 def test_evidence_about_something_else_is_refused(
     second_retrain: Retrained, runs: StepRuns, step: str, tags: dict[str, Any]
 ) -> None:
-    foreign = mini.step_runs(second_retrain.workspace, **tags)[0]
+    foreign: Any = mini.step_runs(second_retrain.workspace, **tags)[0]
     assert foreign != getattr(runs, step)
     with pytest.raises(ContractError, match=f"The {step}'s evidence is about .*; to judge release 2"):
         gate.run(second_retrain.workspace, release=2, steps=replace(runs, **{step: foreign}))

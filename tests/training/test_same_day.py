@@ -34,6 +34,7 @@ from tasks.pipeline import Retrain, TaskRetrain
 from tasks.promotion.gates.same_day import judge_recipes, judge_same_day
 from tasks.promotion.provenance import read_recipes
 from tasks.release import step as release
+from tasks.release.reader import ReleaseReader
 from tasks.release.trained import Trained
 from tasks.stores import releases
 from tasks.stores.audit import Entry, Kind
@@ -149,7 +150,7 @@ def part_of(result: TrainResult) -> Part:
 
 
 def judged(home: Home) -> dict[str, Verdict]:
-    pairs = read_recipes(home.worse, 2, champion=1)
+    pairs = read_recipes(ReleaseReader(home.worse), 2, champion=1)
     verdicts = [judge_same_day(pairs, run="release"), *judge_recipes(ModelGate(), pairs)]
     return {verdict.subject: verdict for verdict in verdicts if verdict.segment == ALL}
 
@@ -184,7 +185,7 @@ def test_against_the_champions_recipe_of_the_same_day_it_is_held(home: Home) -> 
 
 def test_a_segment_that_the_worse_recipe_harms_is_named_too(home: Home) -> None:
     """Every category lost the price: the whole is held, and each of them by its name."""
-    pairs = read_recipes(home.worse, 2, champion=1)
+    pairs = read_recipes(ReleaseReader(home.worse), 2, champion=1)
     verdicts = [one for one in judge_recipes(ModelGate(), pairs) if one.segment != ALL]
     assert {one.outcome for one in verdicts} == {Outcome.BLOCK}
     assert {one.evidence for one in verdicts} <= {*home.comparisons}

@@ -5,7 +5,8 @@ next one asks for the gates of that day and for approvals anew.
 
 ::
 
-    prepare   every byte verified, gates judged beside the current champion -> a case with its evidence digest
+    prepare   every byte verified, once and first; gates judged beside the current champion -> a case with its
+              evidence digest
     answers   of reviewers, in the audit (answers.py)
     run       the case once more, the answers held against it -> one audit row, one move of the alias
 
@@ -36,13 +37,12 @@ from tasks.promotion.moves.rules import (
     refuse_verdict,
     require_support,
 )
-from tasks.release.view import verify_bytes
+from tasks.release.reader import ReleaseReader
 from tasks.stores.alias_moves import CANARY, CHAMPION, AliasMoves
 from tasks.stores.audit import Entry, Kind, one_line
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
-from tasks.stores.releases import VERDICT, alias_moves, release_manifest, release_part
+from tasks.stores.releases import VERDICT, alias_moves, release_part
 from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 
@@ -52,8 +52,10 @@ _LOG = logging.getLogger("equipoise")
 class Judge(Protocol):
     """Judges a version of a release by all gates, beside the current champion."""
 
-    def __call__(self, workspace: Workspace, release: int, /, *, override: str = "") -> GateResult:
-        """Judge it; the dossier says why an override is asked for."""
+    def __call__(
+        self, workspace: Workspace, release: int, /, *, override: str, reader: ReleaseReader
+    ) -> GateResult:
+        """Judge it, by what ``reader`` has verified; the dossier says why an override is asked for."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,13 @@ def prepare(
     _refuse_mismatch(moves)
     share = choose_share(declared.canary, stage=support.stage, release=part.version, aliases=aliases)
     _LOG.info("promote: verifying every byte of %s", part)
-    manifest = _promotable(workspace, part)
+    reader = ReleaseReader(workspace)
+    manifest = _promotable(reader, part)
     _LOG.info("promote: judging %s beside %s", part, f"champion {champion}" if champion else "no champion")
-    judged = judge(workspace, part.version, override=support.override or "")
+    judged = judge(workspace, part.version, override=support.override or "", reader=reader)
     override = find_override(workspace, judged.run_id, why=support.override)
     terms = Terms(share, override, was_canary=share is None and part.version == aliases.get(CANARY))
-    old = None if champion is None else release_manifest(workspace, champion)
+    old = None if champion is None else reader.manifest(champion)
     case = Case(
         release=part.version,
         champion=champion,
@@ -194,16 +197,16 @@ def _refuse_mismatch(moves: AliasMoves) -> None:
         raise AuditMismatch(f"{mismatch}.")
 
 
-def _promotable(workspace: Workspace, part: Part) -> Manifest:
+def _promotable(reader: ReleaseReader, part: Part) -> Manifest:
     """Return the manifest of a release that is whole, was judged and is no backfill's."""
-    if VERDICT not in Registry(workspace.home).tags(part):
+    if VERDICT not in reader.registry.tags(part):
         raise GateRefused(f"{part} was never judged: its retrain did not end. Run it again to the end")
-    if problems := verify_bytes(workspace, part).problems:
+    if problems := reader.verified(part.version).problems:
         raise StoreError(f"{part} is not whole: {problems[0]}")
-    manifest = release_manifest(workspace, part.version)
+    manifest = reader.manifest(part.version)
     if manifest.backfilled:
         raise ContractError(f"{part} was made by a backfill: it shows the past and is never promoted")
-    refuse_other_contracts(manifest, workspace.contracts.digests)
+    refuse_other_contracts(manifest, reader.workspace.contracts.digests)
     return manifest
 
 

@@ -10,6 +10,7 @@ from tasks.promotion.gate import GateResult
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.promote import Judge, MoveResult
 from tasks.promotion.moves.rules import Mover, Support
+from tasks.release.reader import ReleaseReader
 from tasks.stores.audit import Audit
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
@@ -45,7 +46,13 @@ def moves(workspace: Workspace) -> list[tuple[str, int | None, int]]:
 
 
 def judge_once(
-    workspace: Workspace, release: int, /, *, as_of: datetime | None = None, override: str = ""
+    workspace: Workspace,
+    release: int,
+    /,
+    *,
+    as_of: datetime | None = None,
+    override: str = "",
+    reader: ReleaseReader | None = None,
 ) -> GateResult:
     """Return what `recheck` says, asked once beside each champion: for tests of what is done with a judgement."""
     return _judged(

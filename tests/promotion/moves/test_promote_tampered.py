@@ -1,0 +1,63 @@
+"""What was approved is what moves: a byte that changed since is found before anything of the release is run."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import StoreError
+from tasks.promotion.moves import answers, promote
+from tasks.promotion.moves.rules import Answer
+from tasks.release.reader import ReleaseReader
+from tasks.stores.manifest import PinnedPart, Role
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.workspace import Workspace
+from tests.feeds.mini import step_runs
+from tests.promotion.moves.moving import judge_once, moved_aliases, moves, promote_2
+
+RUN = "manual__2026-02-12T00:00:00+00:00"
+
+
+@contextmanager
+def flipped(workspace: Workspace, part: Part, file: str) -> Iterator[None]:
+    """Flip one bit of a stored file for a while."""
+    registry = Registry(workspace.home)
+    stored = registry.client.get_logged_model(registry.model_id(part)).artifact_location
+    path = Path(stored.removeprefix("file://")) / file
+    before = path.read_bytes()
+    middle = len(before) // 2
+    path.write_bytes(before[:middle] + bytes([before[middle] ^ 1]) + before[middle + 1 :])
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+def click(reader: ReleaseReader) -> PinnedPart:
+    return reader.manifest(2).part(Role.TASK, "click_30m")
+
+
+@pytest.mark.parametrize(
+    ("changed", "file", "named"),
+    [
+        (lambda reader: reader.part(2), "artifacts/release/manifest.json", "version 2 holds other bytes"),
+        (lambda reader: reader.part(2), "MLmodel", "version 2 holds other bytes"),
+        (click, "model.lgb", r"files of a pinned part cannot be compared: home_feed\.task\.click_30m"),
+    ],
+    ids=["its manifest", "what MLflow wrote of it", "a model that it pins"],
+)
+def test_a_byte_that_changes_between_approval_and_move_moves_nothing(
+    workspace: Workspace, changed: Callable[[ReleaseReader], Part], file: str, named: str
+) -> None:
+    case = promote.prepare(workspace, release=2, judge=judge_once)
+    for role, by in (("product", "ana"), ("safety", "sam")):
+        answers.answer(workspace, Answer(role, by, True, case.evidence), release=2, run=RUN)
+    judged, part = step_runs(workspace, "gate", release=2), changed(ReleaseReader(workspace))
+    with flipped(workspace, part, file), pytest.raises(StoreError, match=f"is not whole: .*{named}"):
+        promote_2(workspace, run=RUN)
+    assert moved_aliases(workspace) == {"champion": 1}
+    assert step_runs(workspace, "gate", release=2) == judged, "it was refused before it was judged"
+    assert promote_2(workspace, run=RUN).moved is not None, "whole again, the same approvals count"
+    assert [kind for kind, *_ in moves(workspace)[1:]] == ["approve", "approve", "promote"]
