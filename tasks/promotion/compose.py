@@ -23,12 +23,12 @@ from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.decision_part import count_worths, list_movers
 from tasks.promotion.pages.dossier import Dossier, SlotUtility
 from tasks.promotion.pages.lineage import MlflowPages
-from tasks.promotion.pages.words import vocabulary
 from tasks.promotion.readiness.checklist import readiness_lines
 from tasks.promotion.readiness.facts import Judgement, ReadinessLine, Standing, StandingRelease
 from tasks.promotion.readiness.standing import read_audit
 from tasks.release.reader import ReleaseReader
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
+from tasks.reports.words import vocabulary
 from tasks.settings import Settings
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit

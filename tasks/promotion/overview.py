@@ -20,7 +20,7 @@ from tasks.labels.calendar import DayStates, Published, day_states
 from tasks.labels.store import LabelStore, StoredBuild
 from tasks.promotion.gate import DOSSIER
 from tasks.promotion.pages.reasons import Reason, say_reasons
-from tasks.promotion.pages.words import UNKNOWN_BASELINE, Vocabulary, vocabulary
+from tasks.reports.words import UNKNOWN_BASELINE, Vocabulary, vocabulary
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry

@@ -12,7 +12,9 @@ from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.replay.findings import Findings
 from tasks.replay.mix import MOST_SHARES
+from tasks.reports.metric_words import say_meaning
 from tasks.reports.render import render
+from tasks.reports.words import Vocabulary
 
 _BY_DAY: Final = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.RATE})
 _OF_A_TASK: Final = frozenset(
@@ -38,6 +40,14 @@ _MEANINGS: Final = {
 
 
 @dataclass(frozen=True)
+class Heading:
+    """What stands above a report: its title, and what was compared with what."""
+
+    title: str
+    facts: Sequence[str]
+
+
+@dataclass(frozen=True)
 class SegmentFigures:
     """One segment: the bounds that are broken there, its change of observed utility, every metric."""
 
@@ -48,8 +58,8 @@ class SegmentFigures:
 
 
 def simulation_page(
-    title: str,
-    facts: Sequence[str],
+    heading: Heading,
+    words: Vocabulary,
     *,
     found: Findings,
     rules: Sequence[SlateRule],
@@ -60,6 +70,7 @@ def simulation_page(
 
     Parameters
     ----------
+    words : of the surface's contracts.
     found : verdicts, every metric on the whole and in segments, further policies beside the same baseline.
     rules : how often the release's slates meet each slate rule.
     notes : what the data cannot tell.
@@ -69,8 +80,8 @@ def simulation_page(
     comparisons |= {f"{name} and baseline": list(rows) for name, rows in found.others.items()}
     return render(
         "simulation.html.j2",
-        title=title,
-        facts=facts,
+        title=heading.title,
+        facts=heading.facts,
         notes=notes,
         harmed=[verdict for verdict in found.verdicts if verdict.harms_segment],
         verdicts=sorted(found.verdicts, key=lambda verdict: not verdict.harms_segment),
@@ -81,7 +92,14 @@ def simulation_page(
         segments=order_segments(found),
         better=better_directions(found),
         explained=explained_metrics(found.measured),
+        meanings={name: say_meaning(name, words) for name in _names(found, checks)},
     )
+
+
+def _names(found: Findings, checks: Sequence[OffPolicyCheck]) -> set[str]:
+    """Return what verdicts, figures and checks are of."""
+    rows = chain(found.measured, *found.others.values(), checks)
+    return {*(one.metric for one in rows), *(verdict.subject for verdict in found.verdicts)}
 
 
 def better_directions(found: Findings) -> dict[str, str]:

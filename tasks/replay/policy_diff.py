@@ -28,7 +28,9 @@ from tasks.replay.replay_policies import Replay
 from tasks.replay.scored import Scored
 from tasks.replay.slates import TestSlice, release_policy
 from tasks.replay.stream import build_slice, decided_blocks
+from tasks.reports.numbers import format_counted
 from tasks.reports.render import render
+from tasks.reports.words import vocabulary
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.registry import Registry
 from tasks.stores.releases import (
@@ -160,7 +162,8 @@ def _release(workspace: Workspace, named: str | None) -> int:
 
 
 def _write(workspace: Workspace, found: PolicyDiff) -> Path:
-    size = f"{found.candidates:,} in {found.requests:,} requests of {found.users:,} users"
+    requests, users = format_counted(found.requests, "request"), format_counted(found.users, "user")
+    size = f"{found.candidates:,} in {requests} of {users}"
     html = render(
         "policy_diff.html.j2",
         title=f"{found.surface}: {_title(found.before)} and {_title(found.after)}",
@@ -170,6 +173,9 @@ def _write(workspace: Workspace, found: PolicyDiff) -> Path:
             "The same candidates, predictions and slate rules under both policies.",
         ],
         found=found,
+        described={
+            name: task.did for name, task in vocabulary(workspace.contracts, champion=None).tasks.items()
+        },
     )
     names = "-".join(_slug(side) for side in (found.before, found.after))
     return write_report(workspace, f"policy-diff-release-{found.release}-{names}.html", html)

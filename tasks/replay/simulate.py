@@ -24,13 +24,15 @@ from tasks.replay.leaks import judge_leaks
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies
 from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
 from tasks.replay.off_policy_check import check_off_policy, disagreements
-from tasks.replay.page import simulation_page
+from tasks.replay.page import Heading, simulation_page
 from tasks.replay.proposed_policy import read_policy
 from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
 from tasks.replay.slates import release_policy
 from tasks.replay.spark_stream import decide_slice_with_spark
 from tasks.replay.stream import decide_slice
 from tasks.replay.terms import composition
+from tasks.reports.numbers import format_counted
+from tasks.reports.words import vocabulary
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit, champions
 from tasks.stores.manifest import Manifest
@@ -43,7 +45,7 @@ from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, ste
 from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
-RECIPE = 14
+RECIPE = 15
 """Raised whenever the same release and candidates would make other evidence."""
 _UNKNOWN: Final = dict.fromkeys(("value", "low", "high", "n"))
 PROMOTIONS = 4
@@ -197,7 +199,10 @@ def _simulate(
     ]
     facts = _facts(test, manifest, found)
     title = f"{workspace.surface} {ours.slates.name}: decision rehearsed"
-    html = simulation_page(title, facts, found=found, checks=checks, rules=test.rules, notes=notes)
+    words = vocabulary(workspace.contracts, champion=champion)
+    html = simulation_page(
+        Heading(title, facts), words, found=found, checks=checks, rules=test.rules, notes=notes
+    )
     run.text(REPORT, html)
     path = write_report(workspace, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
     run.metrics({"expected_utility": found.expected_utility})
@@ -258,9 +263,9 @@ def _composition(workspace: Workspace, test: DecidedSlice, manifest: Manifest) -
 def _facts(test: DecidedSlice, manifest: Manifest, found: Findings) -> list[str]:
     first, last = manifest.test
     log = test.log
-    size = f"{len(log.requests):,} in {log.request_count:,} requests of {log.user_count:,} users"
+    requests, users = format_counted(log.request_count, "request"), format_counted(log.user_count, "user")
     return [
-        f"candidates from {first} to {last}: {size}",
+        f"candidates from {first} to {last}: {len(log.requests):,} in {requests} of {users}",
         f"{test.policy.slates.name} against {found.baseline}, slates of {test.contracts.slate.length}",
         "A replay narrows what is worth testing; it does not prove what people would have done.",
     ]

@@ -38,15 +38,15 @@ def format_count(count: int) -> str:
     return f"{count:,}"
 
 
-def format_counted(count: int, noun: str) -> str:
-    """Write a count of things, whose plural has an s.
+def format_counted(count: int, noun: str, plural: str = "") -> str:
+    """Write a count of things; ``plural`` where it has more than an s.
 
     Examples
     --------
     >>> format_counted(1, "user"), format_counted(0, "user"), format_counted(1234, "user")
     ('1 user', '0 users', '1,234 users')
     """
-    return f"{format_count(count)} {noun}{'' if count == 1 else 's'}"
+    return f"{format_count(count)} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def format_number(value: float, digits: int = 3) -> str:

@@ -6,7 +6,8 @@ from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.findings import Findings
-from tasks.replay.page import better_directions, order_segments, simulation_page
+from tasks.replay.page import Heading, better_directions, order_segments, simulation_page
+from tasks.reports.words import TaskWords, Vocabulary
 
 RATE = Measured(
     "like_rate",
@@ -35,12 +36,13 @@ RAIL = Verdict(
     relative=True,
 )
 
+WORDS = Vocabulary()
 RULE = SlateRule(rule="min_where_if_available:<x>", slates=1200, unmet=30, too_few=20, slots_short=31)
 
 
 def page(*measured: Measured, others: dict[str, list[Measured]] | None = None) -> str:
     found = Findings("logged order", [RAIL], list(measured), others or {})
-    return simulation_page("t", [], found=found, rules=[RULE], notes=["<s>"])
+    return simulation_page(Heading("t", []), WORDS, found=found, rules=[RULE], notes=["<s>"])
 
 
 def test_a_metric_stands_with_its_intervals_beside_the_baseline() -> None:
@@ -54,7 +56,7 @@ def test_each_row_says_which_way_is_better() -> None:
     hide = replace(RATE, metric="hide_rate", subject="hide")
     found = Findings("logged order", [], [RATE, hide, UNKNOWN], {"mine": [RATE]}, costs=frozenset({"hide"}))
     assert better_directions(found) == {"like_rate": "more", "hide_rate": "less", "<script>": ""}
-    text = simulation_page("t", [], found=found, rules=[], notes=[])
+    text = simulation_page(Heading("t", []), WORDS, found=found, rules=[], notes=[])
     assert text.count("<td>like_rate</td><td>more</td>") == 2
     assert "<td>hide_rate</td><td>less</td>" in text
 
@@ -100,7 +102,7 @@ def test_harmed_segments_come_first_and_say_what_they_pool() -> None:
         "logged order", [RAIL, harm], [utility("tenure=a", 0.05), utility("tenure=b", -0.1), pool], {}
     )
     assert [one.name for one in order_segments(found)] == ["tenure=other", "tenure=b", "tenure=a"]
-    text = simulation_page("t", [], found=found, rules=[], notes=["a note"])
+    text = simulation_page(Heading("t", []), WORDS, found=found, rules=[], notes=["a note"])
     assert text.index("Harmed segments") < text.index("a note") < text.index("Primary and guardrails")
     assert "of new, &lt;old&gt;</small>" in text
     rows = text.split("Primary and guardrails")[1]
@@ -127,7 +129,7 @@ def test_off_policy_estimates_stand_beside_the_replay_where_there_are_some() -> 
     assert heading not in page(RATE)
     untold = CHECK.model_copy(update={"estimator": "", "verdict": "cannot_tell", "reason": "no <u> places"})
     found = Findings("logged order", [RAIL], [RATE], {})
-    html = simulation_page("t", [], found=found, rules=[], notes=[], checks=[CHECK, untold])
+    html = simulation_page(Heading("t", []), WORDS, found=found, rules=[], notes=[], checks=[CHECK, untold])
     section = html.split(heading)[1].split("<h2>")[0]
     assert "<td>disagrees</td><td>&lt;b&gt;_rate<br><small>change against champion 2</small>" in section
     for figure in ("+5.0% [+1.0%", "+20.0% [+10.0%", "+15.0% [+5.0%", "1,234", "12.5", "place_dr"):
@@ -139,3 +141,23 @@ def test_a_segment_that_is_read_from_right_to_left_moves_no_figure() -> None:
     hebrew = "\u05e0\u05e2\u05dc"
     worth = replace(RATE, segment=f"kind={hebrew}", kind=MetricKind.OBSERVED_UTILITY)
     assert f"<summary>\u2068kind={hebrew}\u2069: observed utility +" in page(worth)
+
+
+def test_what_a_contract_describes_is_told_by_its_description() -> None:
+    words = Vocabulary(
+        {"like": TaskWords("<praised> it")},
+        guards={"coverage": "small & new shops"},
+        constraints={"legal": "what nobody may sell"},
+    )
+    rails = [
+        replace(RAIL, subject="coverage"),
+        replace(RAIL, gate="constraints", subject="release 7 legal"),
+        replace(RAIL, subject="like_rate.four promotions ago"),
+    ]
+    found = Findings("logged order", rails, [RATE, NEW], {})
+    text = simulation_page(Heading("t", []), words, found=found, rules=[], notes=[])
+    assert "<td>coverage<br><small>small &amp; new shops</small></td>" in text
+    assert "<td>release 7 legal<br><small>what nobody may sell</small></td>" in text
+    assert "ago<br><small>how often people &lt;praised&gt; it</small></td>" in text
+    assert "<td>like_rate<br><small>how often people &lt;praised&gt; it</small></td>" in text
+    assert "<small>how often" not in text.split("By segment")[1]  # the table above says it once

@@ -33,7 +33,7 @@ from tasks.promotion.moves.rules import (
 from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
 from tasks.promotion.pages.reasons import say_reasons
-from tasks.promotion.pages.words import Vocabulary, vocabulary
+from tasks.reports.words import Vocabulary, vocabulary
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit
 from tasks.stores.manifest import Manifest

@@ -3,7 +3,8 @@
 ::
 
     dossier                           the page of one decision
-      words, sentences, next_steps    verdicts in plain words, made from their values alone
+      sentences, model_words, next_steps, reasons
+                                      verdicts in plain words, made from their values alone
       first_screen, changes, rails    what an approver reads: verdict, why, what to do, what changed, bounds
       decision_part, task_rows, calendar, lineage, verdict_table, calibration, heat_map, proxy_figures
                                       what an engineer digs into

@@ -11,9 +11,9 @@ from tasks.contracts.metrics import MetricKind
 from tasks.errors import ContractError
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
-from tasks.promotion.pages.metric_words import say_metric, write_interval
-from tasks.promotion.pages.words import Vocabulary
-from tasks.reports.numbers import format_estimate, isolate
+from tasks.reports.metric_words import say_meaning, write_interval
+from tasks.reports.numbers import format_estimate
+from tasks.reports.words import Vocabulary
 
 _MOST_MOVERS: Final = 10
 _EXPOSURE: Final = frozenset({MetricKind.SHARE, MetricKind.NEW_ITEM_EXPOSURE, MetricKind.LONG_TAIL_EXPOSURE})
@@ -63,7 +63,7 @@ def say_mover(one: Measured, words: Vocabulary) -> Mover:
         "" if seen is None or math.isnan(seen.value) else write_interval(metric, seen, words)
         for seen in (one.baseline, one.policy)
     )
-    meaning = "" if metric is None else isolate(say_metric(metric, one.metric, words))
+    meaning = say_meaning(one.metric, words)
     return Mover(one.metric, meaning, before, now, format_estimate(one.relative, relative=True))
 
 

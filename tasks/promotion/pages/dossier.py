@@ -34,13 +34,13 @@ from tasks.promotion.pages.rails import BASELINE_AT, BOUND_AT
 from tasks.promotion.pages.reasons import Reason, say_reasons
 from tasks.promotion.pages.task_rows import SIZE, list_tasks
 from tasks.promotion.pages.verdict_table import tabulate_verdicts
-from tasks.promotion.pages.words import Vocabulary
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.release.conflicts import describe_overlaps
 from tasks.release.sensitivity import AMPLIFIED, Sensitivity
 from tasks.replay.shadow_verdicts import LATENCY
 from tasks.reports.numbers import spoken
 from tasks.reports.render import render
+from tasks.reports.words import Vocabulary
 from tasks.stores.manifest import Manifest
 
 _SECTIONS = {

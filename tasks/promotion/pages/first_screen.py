@@ -11,8 +11,8 @@ from tasks.promotion.pages.changes import POLICY_ROWS, Change
 from tasks.promotion.pages.next_steps import say_next
 from tasks.promotion.pages.rails import Rail, draw_rails
 from tasks.promotion.pages.sentences import say_verdict
-from tasks.promotion.pages.words import Vocabulary
 from tasks.promotion.pages.worst_first import order_worst_first
+from tasks.reports.words import Vocabulary
 
 _MOST_HARMED = 8
 _UNTOLD = frozenset({Outcome.CANNOT_TELL, Outcome.METRIC_MISSING})

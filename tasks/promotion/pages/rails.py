@@ -16,9 +16,9 @@ from typing import Final
 
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Bounds, Estimate, Outcome, Verdict
-from tasks.promotion.pages.metric_words import say_metric, write_interval, write_level
-from tasks.promotion.pages.words import Vocabulary
+from tasks.reports.metric_words import say_meaning, write_interval, write_level
 from tasks.reports.numbers import format_change, format_estimate, format_share
+from tasks.reports.words import Vocabulary
 
 _LEFT, _RIGHT = -1.0, 3.0
 """Ends of the scale, in bounds from the baseline."""
@@ -64,9 +64,6 @@ def draw_rails(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Rail]:
 
 
 def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
-    meaning = words.guards.get(verdict.subject) or say_metric(
-        words.metric(verdict.subject), verdict.subject, words
-    ).rstrip(",")
     seen, bounds = verdict.observed, verdict.allowed
     value = low = high = None
     beyond = False
@@ -77,7 +74,7 @@ def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
             beyond = max(badness(seen.low, bounds, seen), badness(seen.high, bounds, seen)) > _RIGHT
     return Rail(
         metric=verdict.subject,
-        meaning="" if meaning == verdict.subject else meaning,
+        meaning=say_meaning(verdict.subject, words),
         outcome=verdict.outcome.value,
         observed=_observed(verdict, words),
         allowed=_allowed(verdict, words) + (f" against {verdict.against}" if verdict.against else ""),

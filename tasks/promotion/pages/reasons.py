@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import explain_verdict
 from tasks.promotion.pages.sentences import say_verdict
-from tasks.promotion.pages.words import Vocabulary
 from tasks.reports.numbers import isolate, spoken
+from tasks.reports.words import Vocabulary
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from typing import Final
 
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.pages.metric_words import say_change, say_level, say_metric, write_level
 from tasks.promotion.pages.model_words import is_share, say_figure
-from tasks.promotion.pages.words import Vocabulary
+from tasks.reports.metric_words import say_change, say_level, say_metric, write_level
 from tasks.reports.numbers import format_count, format_estimate, format_number, format_share, isolate, spoken
+from tasks.reports.words import Vocabulary
 
 Write = Callable[[float], str]
 
@@ -30,7 +30,7 @@ def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
     Examples
     --------
     >>> from tasks.evaluation.verdicts import Bounds
-    >>> from tasks.promotion.pages.words import TaskWords
+    >>> from tasks.reports.words import TaskWords
     >>> words = Vocabulary({"hide": TaskWords("hid it")}, baseline="champion 3")
     >>> seen = Estimate(0.111, 0.024, 0.22, 900)
     >>> rail = Verdict("decision", "hide_rate", "tenure=new", Outcome.CANNOT_TELL, "rise of 10.0%", seen,

@@ -16,8 +16,8 @@ from typing import Final
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Verdict
-from tasks.promotion.pages.words import Vocabulary
 from tasks.reports.numbers import format_count, format_estimate, spoken
+from tasks.reports.words import Vocabulary
 
 SIZE: Final = 60
 _EDGE: Final = 4

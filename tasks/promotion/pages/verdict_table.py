@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.pages.sentences import say_verdict
-from tasks.promotion.pages.words import Vocabulary
+from tasks.reports.words import Vocabulary
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from tasks.contracts import Family
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import holds_release
-from tasks.promotion.pages.words import Vocabulary
 from tasks.replay.leaks import GATE as CONSTRAINTS
+from tasks.reports.words import Vocabulary
 
 _SEVERITY = {Outcome.BLOCK: 0, Outcome.METRIC_MISSING: 1, Outcome.CANNOT_TELL: 2, Outcome.WARN: 3}
 _FAMILIES = {Family.NEGATIVE: 1, Family.SAFETY: 2}

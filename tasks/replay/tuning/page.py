@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from tasks.evaluation.tuning_evidence import Ending, FrontPoint, TuningEvidence
 from tasks.replay.tuning.figure import draw_fronts
 from tasks.replay.tuning.search import WeightTrial
+from tasks.reports.metric_words import say_meaning
+from tasks.reports.numbers import format_counted
 from tasks.reports.render import render
+from tasks.reports.words import Vocabulary
 
 _SAID: Mapping[Ending, str] = {
     "proposed": "Other weights are proposed. They change nothing until people approve them.",
@@ -18,9 +21,10 @@ _SAID: Mapping[Ending, str] = {
 
 @dataclass(frozen=True)
 class MovedWeight:
-    """One weight: what it is now, what it would be, and that as a multiple of now."""
+    """One weight: what people did, what it is now, what it would be, and that as a multiple of now."""
 
     term: str
+    did: str
     now: float
     then: float
     times: float
@@ -35,22 +39,27 @@ class PointCard:
     weights: tuple[MovedWeight, ...]
 
 
-def tuning_page(surface: str, evidence: TuningEvidence, trials: Sequence[WeightTrial]) -> str:
+def tuning_page(
+    surface: str, evidence: TuningEvidence, trials: Sequence[WeightTrial], words: Vocabulary
+) -> str:
     """Write the report as one self-contained page.
 
     Parameters
     ----------
     trials : every trial, as the searching half saw it; none of a restoration.
+    words : of the surface's contracts.
     """
     charts = draw_fronts(evidence, trials)
     first, last = evidence.days
+    searched, unseen = (format_counted(count, "request") for count in evidence.requests)
     own, ever = evidence.searched_policies
+    tried = format_counted(own, "policy", "policies")
     confirmed, confirmed_ever = evidence.confirmed_policies
     facts = [
         f"release {evidence.release} against {evidence.baseline}",
         f"candidates from {first} to {last}, which the gate never reads",
-        f"searched on {evidence.requests[0]:,} requests of half of the users: {own} policies, {ever} so far",
-        f"confirmed on {evidence.requests[1]:,} requests of the others: {confirmed}, {confirmed_ever} so far",
+        f"searched on {searched} of half of the users: {tried}, {ever} so far",
+        f"confirmed on {unseen} of the others: {confirmed}, {confirmed_ever} so far",
         _SAID[evidence.ending],
     ]
     return render(
@@ -58,21 +67,34 @@ def tuning_page(surface: str, evidence: TuningEvidence, trials: Sequence[WeightT
         title=f"{surface} release {evidence.release}: weights tuned",
         facts=facts,
         evidence=evidence,
+        meanings=_meanings(evidence, words),
         charts=charts,
         gains=[one.metric if one.raised else f"fall of {one.metric}" for one in evidence.objectives],
-        proposed=None if evidence.proposal is None else _moved(evidence, evidence.proposal.weights),
+        proposed=None if evidence.proposal is None else _moved(evidence, evidence.proposal.weights, words),
         cards=[
-            PointCard(one, _words(evidence, one), _moved(evidence, one.weights)) for one in evidence.front
+            PointCard(one, _standing(evidence, one), _moved(evidence, one.weights, words))
+            for one in evidence.front
         ],
     )
 
 
-def _moved(evidence: TuningEvidence, weights: Mapping[str, float]) -> tuple[MovedWeight, ...]:
-    now = evidence.current
-    return tuple(MovedWeight(term, now[term], weight, weight / now[term]) for term, weight in weights.items())
+def _meanings(evidence: TuningEvidence, words: Vocabulary) -> dict[str, str]:
+    judged = evidence.proposal.verdicts if evidence.proposal else ()
+    names = dict.fromkeys((*evidence.exceeded, *(verdict.subject for verdict in judged)))
+    return {name: say_meaning(name, words) for name in names}
 
 
-def _words(evidence: TuningEvidence, point: FrontPoint) -> str:
+def _moved(
+    evidence: TuningEvidence, weights: Mapping[str, float], words: Vocabulary
+) -> tuple[MovedWeight, ...]:
+    now, known = evidence.current, words.tasks
+    return tuple(
+        MovedWeight(term, known[term].did if term in known else "", now[term], weight, weight / now[term])
+        for term, weight in weights.items()
+    )
+
+
+def _standing(evidence: TuningEvidence, point: FrontPoint) -> str:
     """Say what a point is beside being on the front."""
     proposal = evidence.proposal
     named = {

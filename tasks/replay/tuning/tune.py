@@ -28,6 +28,7 @@ from tasks.replay.tuning.trials import MOST_TRIALS, count_policies, read_trials,
 from tasks.replay.tuning.tuned import Chosen, Halves, Tuned, restore_weights, tune_weights
 from tasks.replay.tuning.tuning_slice import Rivals, TuningHalf, TuningSlice
 from tasks.reports.numbers import format_change, format_estimate
+from tasks.reports.words import vocabulary
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.registry import Registry
 from tasks.stores.releases import find_release, release_name, resolve_release, resolve_tested_release
@@ -173,7 +174,8 @@ def _write(work: _Work, rivals: Rivals, days: TuningSlice, tuned: Tuned) -> None
         report=str(work.workspace.reports / report),
         notes=(*tuned.notes, *_fallen_away(tuned)),
     )
-    html = tuning_page(work.workspace.surface, evidence, tuned.trials)
+    words = vocabulary(work.workspace.contracts, champion=None)
+    html = tuning_page(work.workspace.surface, evidence, tuned.trials, words)
     work.run.text(REPORT, html)
     write_report(work.workspace, report, html)
     work.run.evidence(evidence)

@@ -11,7 +11,7 @@ from tasks.promotion.pages.first_screen import FirstScreen
 from tasks.promotion.pages.rails import Rail
 from tasks.release.description import plain_markdown
 from tests.promotion.moves.test_rules import EVIDENCE, a_case
-from tests.promotion.pages.vocabularies import verdict
+from tests.reports.vocabularies import verdict
 
 NONE = Support()
 VERDICTS = (

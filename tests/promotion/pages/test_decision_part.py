@@ -8,7 +8,7 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.promotion.pages.decision_part import count_worths, list_movers, say_mover
 from tests.promotion.pages.test_changes import utility
-from tests.promotion.pages.vocabularies import WORDS
+from tests.reports.vocabularies import WORDS
 
 SLATE = SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3})
 

@@ -31,9 +31,9 @@ from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import count_worths
 from tasks.promotion.pages.dossier import Dossier, SlotUtility
 from tasks.promotion.pages.lineage import MlflowPages
-from tasks.promotion.pages.words import TaskWords, Vocabulary
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.release.sensitivity import sensitivities
+from tasks.reports.words import TaskWords, Vocabulary
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.promotion.pages.test_proxy_figures import LOW, TOP, proxy
 

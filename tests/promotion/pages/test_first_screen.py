@@ -5,7 +5,7 @@ import pytest
 from tasks.evaluation.verdicts import Bounds, Outcome, Verdict
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
-from tests.promotion.pages.vocabularies import WORDS, rail, verdict
+from tests.reports.vocabularies import WORDS, rail, verdict
 
 RISE = Bounds(high=0.1)
 HARM = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE, segment="tenure=new")

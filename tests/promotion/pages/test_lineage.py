@@ -7,7 +7,7 @@ import pytest
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs
 from tests.promotion.pages.test_dossier import MANIFEST
-from tests.promotion.pages.vocabularies import verdict
+from tests.reports.vocabularies import verdict
 
 PAGES = MlflowPages("http://mlflow", "7")
 

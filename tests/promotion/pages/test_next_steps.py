@@ -6,7 +6,7 @@ import pytest
 
 from tasks.evaluation.verdicts import Bounds, Outcome, Power, Verdict
 from tasks.promotion.pages.next_steps import say_next
-from tests.promotion.pages.vocabularies import rail, verdict
+from tests.reports.vocabularies import rail, verdict
 
 UNKNOWN = rail("hide_rate", Outcome.CANNOT_TELL, 0.0, -0.2, 0.2, allowed=Bounds(high=0.1))
 

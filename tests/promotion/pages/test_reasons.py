@@ -6,7 +6,7 @@ from tasks.evaluation.verdicts import Bounds, Outcome
 from tasks.promotion.decision import explain_verdict
 from tasks.promotion.pages.reasons import Reason, say_reasons
 from tasks.promotion.pages.sentences import say_verdict
-from tests.promotion.pages.vocabularies import WORDS, rail, verdict
+from tests.reports.vocabularies import WORDS, rail, verdict
 
 RAIL = rail("hide_rate", Outcome.CANNOT_TELL, 0.05, 0.0, 0.2, allowed=Bounds(high=0.1), segment="tenure=new")
 

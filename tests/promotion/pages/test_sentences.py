@@ -7,7 +7,7 @@ import pytest
 
 from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
 from tasks.promotion.pages.sentences import say_verdict
-from tests.promotion.pages.vocabularies import WORDS, rail, verdict
+from tests.reports.vocabularies import WORDS, rail, verdict
 
 SLOTS = "Of what it puts into the slots, people"
 NAN = math.nan

@@ -8,7 +8,7 @@ from tasks.evaluation.figures import CurvePoint, TaskEvidence
 from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.promotion.pages.task_rows import SIZE, draw_points, list_tasks
-from tests.promotion.pages.vocabularies import WORDS, verdict
+from tests.reports.vocabularies import WORDS, verdict
 
 HIDE = TaskEvidence(
     "hide",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.pages.verdict_table import tabulate_verdicts
-from tests.promotion.pages.vocabularies import WORDS, verdict
+from tests.reports.vocabularies import WORDS, verdict
 
 VERDICTS = (
     verdict("data", "click.rows", Outcome.PASS, 900, 900, 900),

@@ -2,7 +2,7 @@
 
 from tasks.evaluation.verdicts import Bounds, Outcome
 from tasks.promotion.pages.worst_first import order_worst_first
-from tests.promotion.pages.vocabularies import WORDS, rail, verdict
+from tests.reports.vocabularies import WORDS, rail, verdict
 
 RISE = Bounds(high=0.1)
 

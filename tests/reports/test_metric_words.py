@@ -3,8 +3,8 @@
 import pytest
 
 from tasks.contracts.metrics import NAMES
-from tasks.promotion.pages.metric_words import say_change, say_level, say_metric, write_level
-from tests.promotion.pages.vocabularies import WORDS
+from tasks.reports.metric_words import say_change, say_level, say_metric, write_level
+from tests.reports.vocabularies import WORDS
 
 SLOTS = "of what it puts into the slots, people"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tasks.contracts import Family, load_surface
-from tasks.promotion.pages.words import Vocabulary, vocabulary
+from tasks.reports.words import Vocabulary, vocabulary
 from tests.contracts.files import write_surface
 
-SURFACES = Path(__file__).parents[3] / "surfaces"
+SURFACES = Path(__file__).parents[2] / "surfaces"
 
 
 def test_a_surface_says_what_its_tasks_guardrails_and_constraints_mean() -> None:

@@ -4,8 +4,8 @@ from typing import Final
 
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.verdicts import Estimate
-from tasks.promotion.pages.words import Vocabulary
-from tasks.reports.numbers import format_number, format_share
+from tasks.reports.numbers import format_number, format_share, isolate
+from tasks.reports.words import Vocabulary
 
 _SLOTS: Final = "of what it puts into the slots, people"
 _BELIEVES: Final = "by prediction alone, of what it puts into the slots people"
@@ -28,7 +28,7 @@ def say_change(metric: Metric | None, name: str, change: float, words: Vocabular
 
     Examples
     --------
-    >>> from tasks.promotion.pages.words import TaskWords
+    >>> from tasks.reports.words import TaskWords
     >>> words = Vocabulary({"hide": TaskWords("hid it")}, baseline="champion 3")
     >>> say_change(words.metric("hide_rate"), "hide_rate", 0.111, words)
     'of what it puts into the slots, people hid it 11.1% more often than under champion 3'
@@ -100,6 +100,28 @@ def say_metric(metric: Metric | None, name: str, words: Vocabulary) -> str:
         MetricKind.GINI: f"how unevenly looks are spread over {subject}",
     }
     return spoken[metric.kind]
+
+
+def say_meaning(name: str, words: Vocabulary) -> str:
+    """Say what stands behind a name on a page; empty where no contract says more than the name.
+
+    Parameters
+    ----------
+    name : a metric, which may name what it is held against after a dot, or a hard constraint.
+
+    Examples
+    --------
+    >>> from tasks.reports.words import TaskWords
+    >>> words = Vocabulary({"hide": TaskWords("hid it")}, guards={"coverage": "small shops are seen"})
+    >>> say_meaning("hide_rate.four promotions ago", words), say_meaning("coverage", words)
+    ('how often people hid it', 'small shops are seen')
+    """
+    known = next((one for one in (name, name.partition(".")[0]) if words.metric(one) is not None), name)
+    described = words.guards.get(known) or words.constraints.get(name.rpartition(" ")[2])
+    if described:
+        return described
+    metric = words.metric(known)
+    return "" if metric is None else isolate(say_metric(metric, known, words).rstrip(","))
 
 
 def _people(metric: Metric, words: Vocabulary) -> str:

@@ -2,7 +2,7 @@
 
 from tasks.contracts import Family
 from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
-from tasks.promotion.pages.words import TaskWords, Vocabulary
+from tasks.reports.words import TaskWords, Vocabulary
 
 WORDS = Vocabulary(
     tasks={
