@@ -26,6 +26,8 @@ BASELINE_AT: Final = 100 * (0 - _LEFT) / (_RIGHT - _LEFT)
 BOUND_AT: Final = 100 * (1 - _LEFT) / (_RIGHT - _LEFT)
 """Where the baseline and every bound stand, in percent of the width."""
 _UNTOLD: Final = frozenset({Outcome.CANNOT_TELL, Outcome.METRIC_MISSING})
+_BROKEN: Final = frozenset({Outcome.BLOCK, Outcome.WARN})
+"""What a bound says of a figure that the baseline has none of."""
 _NARROWEST: Final = 0.02
 """What a bound of 0 is drawn against, where the interval is narrower."""
 
@@ -98,7 +100,7 @@ def _observed(verdict: Verdict, words: Vocabulary) -> str:
     """Write what was seen; a share as one, and what has no interval says so."""
     seen = verdict.observed
     if seen is None or math.isnan(seen.value):
-        return ""
+        return "rose from nothing" if verdict.outcome in _BROKEN else ""
     if verdict.relative:
         return (
             format_estimate(seen, relative=True)

@@ -18,7 +18,14 @@ from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.model_words import is_share, say_figure
 from tasks.reports.metric_words import say_change, say_level, say_metric, write_level
-from tasks.reports.numbers import format_count, format_estimate, format_number, format_share, isolate, spoken
+from tasks.reports.numbers import (
+    format_counted,
+    format_estimate,
+    format_number,
+    format_share,
+    isolate,
+    spoken,
+)
 from tasks.reports.words import Vocabulary
 
 Write = Callable[[float], str]
@@ -143,7 +150,12 @@ def say_threshold(threshold: str, *, share: bool = False) -> str:
         written = format_share(float(number)) if share else format_number(float(number))
     except ValueError:
         return f"allowed is {threshold}" if share else _SIGNS[sign].format(bound)
-    return _SIGNS[sign].format(f"{written} {unit}".rstrip())
+    return _SIGNS[sign].format(_with_unit(written, unit))
+
+
+def _with_unit(written: str, unit: str) -> str:
+    """Write a unit, which contracts have in the plural, after its number; there may be none."""
+    return f"{written} {unit.removesuffix('s') if written == '1' else unit}".rstrip()
 
 
 def _calibration(verdict: Verdict, words: Vocabulary) -> str:
@@ -172,8 +184,9 @@ def _data(verdict: Verdict, words: Vocabulary) -> str:
         return (
             f"the labels {'pass' if verdict.outcome is Outcome.PASS else 'do not pass'} {spoken(task)}{why}"
         )
-    count = format_count(round(verdict.observed.value))
-    clause = f"on its test days {count} {spoken(what)} say {_asked(task, words)}"
+    count = round(verdict.observed.value)
+    counted = format_counted(count, spoken(what).removesuffix("s"))
+    clause = f"on its test days {counted} {'says' if count == 1 else 'say'} {_asked(task, words)}"
     return f"{clause}; {say_threshold(verdict.threshold)}"
 
 
@@ -186,8 +199,8 @@ def _freshness(verdict: Verdict, words: Vocabulary) -> str:
     task, _, _ = verdict.subject.partition(".")
     if verdict.observed is None:
         return _by_name(verdict, words)
-    days = format_number(verdict.observed.value)
-    clause = f"the newest row from which it learned {_asked(task, words)} is {days} days old"
+    days = _with_unit(format_number(verdict.observed.value), "days")
+    clause = f"the newest row from which it learned {_asked(task, words)} is {days} old"
     return f"{clause}; {say_threshold(verdict.threshold)}"
 
 

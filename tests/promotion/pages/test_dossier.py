@@ -149,7 +149,7 @@ def test_what_is_wider_than_a_phone_moves_by_itself_and_breaks_before_intervals_
 
 def test_every_segment_is_told_with_rows_positives_interval_and_verdict() -> None:
     page = DOSSIER.to_html()
-    assert "<summary>click: 1 segment values</summary>" in page
+    assert "<summary>click: 1 segment value</summary>" in page
     row = page[page.index("<tr><td>source=&lt;ads&gt;") :]
     assert row.startswith(
         '<tr><td>source=&lt;ads&gt;</td><td class="number">120</td><td class="number">30</td>'
@@ -471,3 +471,16 @@ def test_who_moves_is_said_in_words_and_as_shares() -> None:
     said = "<small>the share of looks that source &lt;ads&gt; gets</small>"
     assert f"<td>source_share:&lt;ads&gt;{said}</td>" in page
     assert '<td class="number">90% [80%,\N{NO-BREAK SPACE}100%]</td>' in page
+
+
+def test_one_request_and_one_expectation_are_told_in_the_singular() -> None:
+    dossier = beside_a_champion()
+    assert dossier.validation is not None
+    held = dossier.validation.expectations[0].__class__(
+        "labels", "expect_rates", "click", "warning", True, "", "why"
+    )
+    page = replace(
+        dossier, validation=dossier.validation.model_copy(update={"expectations": (held,)})
+    ).to_html()
+    assert "The 1 request that differs most, champion 6 on the left" in page
+    assert "The one expectation holds." in page

@@ -141,3 +141,13 @@ def test_where_nothing_was_judged_a_declared_bound_alone_is_drawn() -> None:
 def test_what_is_worse_never_lies_further_left(one: float, other: float, allowed: Bounds) -> None:
     worse, better = (max, min) if math.isfinite(allowed.high) else (min, max)
     assert badness(worse(one, other), allowed, SEEN) >= badness(better(one, other), allowed, SEEN)
+
+
+def test_what_the_baseline_has_none_of_rose_from_nothing() -> None:
+    broken = rail("report_rate", Outcome.BLOCK, math.nan, math.nan, math.nan, allowed=Bounds(high=0.1))
+    missing = replace(broken, outcome=Outcome.METRIC_MISSING, reason="no log")
+    drawn = draw_rails([broken, missing], WORDS)
+    assert [(one.observed, one.value, one.why) for one in drawn] == [
+        ("rose from nothing", None, ""),
+        ("", None, "no log"),
+    ]

@@ -401,3 +401,32 @@ def test_the_primary_is_named_beside_what_served_four_promotions_ago() -> None:
     fell = rail(subject, Outcome.BLOCK, -0.3, -0.4, -0.2, allowed=Bounds(low=-0.1))
     told = say_verdict(replace(fell, against="release 2, four promotions ago"), WORDS)
     assert told.startswith(f"{worth} is 30% lower than under release 2, four promotions ago; a fall of 10%")
+
+
+@pytest.mark.parametrize(
+    ("said", "gate", "subject", "threshold"),
+    [
+        (
+            "On its test days 1 row says whether people opened it; at least 5,000 is asked for.",
+            "data",
+            "click.rows",
+            ">= 5000",
+        ),
+        (
+            "On its test days 1 positive says whether people opened it; at least 200 is asked for.",
+            "data",
+            "click.positives",
+            ">= 200",
+        ),
+        (
+            "The newest row from which it learned whether people opened it is 1 day old; at most 1 day is allowed.",
+            "freshness",
+            "click",
+            "<= 1 days",
+        ),
+    ],
+)
+def test_one_of_a_thing_is_told_in_the_singular(said: str, gate: str, subject: str, threshold: str) -> None:
+    assert (
+        say_verdict(verdict(gate, subject, Outcome.BLOCK, 1.0, 1.0, 1.0, threshold=threshold), WORDS) == said
+    )
