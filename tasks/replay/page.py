@@ -98,8 +98,9 @@ def simulation_page(
 
 def _names(found: Findings, checks: Sequence[OffPolicyCheck]) -> set[str]:
     """Return what verdicts, figures and checks are of."""
-    rows = chain(found.measured, *found.others.values(), checks)
-    return {*(one.metric for one in rows), *(verdict.subject for verdict in found.verdicts)}
+    measured = chain(found.measured, *found.others.values())
+    judged = {verdict.subject for verdict in found.verdicts}
+    return {*(one.metric for one in measured), *(check.metric for check in checks), *judged}
 
 
 def better_directions(found: Findings) -> dict[str, str]:
