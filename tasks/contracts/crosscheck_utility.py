@@ -54,6 +54,7 @@ def find_utility_problems(
     yield from _find_unreachable(utility.contexts)
     yield from _check_floors_and_tiers(utility, tasks)
     yield from _check_guarded(utility, tasks)
+    yield from _check_given(utility, tasks)
     if surface is not None:
         yield from _check_approvals(utility, surface)
         yield from _check_guardrails(utility, tasks, surface)
@@ -223,18 +224,35 @@ def _metric_columns(surface: SurfaceSpec) -> set[str]:
 
 
 def _check_guarded(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[Problem]:
-    """Find costs without a guardrail, and rates given a task that the outcome does not hang on."""
+    """Find costs without a guardrail."""
     guarded = set()
-    for i, rail in enumerate(utility.guardrails):
+    for rail in utility.guardrails:
         metric = parse_metric(rail.metric, tasks=tasks.tasks, columns=())
         if metric and metric.kind in {MetricKind.RATE, MetricKind.GIVEN, MetricKind.PREDICTED}:
             guarded.add(metric.subject)
-            if hint := _explain_not_given(metric, tasks):
-                yield Problem("utility.yaml", f"guardrails.{i}.metric", abbreviate(metric.name), hint)
     for name, task in tasks.tasks.items():
         if task.family.costs and name not in guarded:
             hint = f"a {task.family} task needs a guardrail: add one on {name}_rate or {name}_predicted"
             yield Problem("utility.yaml", "guardrails", abbreviate(name), hint)
+
+
+def _check_given(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[Problem]:
+    """Find rates given a task that the outcome does not hang on, wherever a metric is named."""
+    for field, name in _named_metrics(utility):
+        metric = parse_metric(name, tasks=tasks.tasks, columns=())
+        if metric and (hint := _explain_not_given(metric, tasks)):
+            yield Problem("utility.yaml", field, abbreviate(name), hint)
+
+
+def _named_metrics(utility: UtilitySpec) -> Iterator[tuple[str, str]]:
+    """Yield each field that names a metric, with the metric."""
+    yield "primary.metric", utility.primary.metric
+    for i, rail in enumerate(utility.guardrails):
+        yield f"guardrails.{i}.metric", rail.metric
+    if utility.constrained is not None:
+        yield "constrained.maximise", utility.constrained.maximise
+        for i, one in enumerate(utility.constrained.subject_to):
+            yield f"constrained.subject_to.{i}.metric", one.metric
 
 
 def _explain_not_given(metric: Metric, tasks: TasksSpec) -> str:

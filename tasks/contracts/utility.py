@@ -202,6 +202,12 @@ class UtilitySpec(Closed):
     constrained: Annotated[Constrained | None, Field(exclude_if=is_none)] = None
     guardrails: Annotated[tuple[Guardrail, ...], AsTuple] = ()
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Tasks in the sum: those of the base, then those that a context adds."""
+        added = (task for context in self.contexts for task in context.weights)
+        return tuple(dict.fromkeys((*self.weights, *added)))
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         constraints = {"": self.hard_constraints} | {

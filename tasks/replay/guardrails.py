@@ -3,8 +3,8 @@
 ::
 
     of a cost (negative, safety)    costs.py: what cannot be told passes only where the judges agree
-    model-judged (_predicted)       the worse of two judges decides; no interval is printed, since what it
-                                    says of the candidates says nothing of the model; no ground to pass
+    model-judged (_predicted)       the worse of two judges decides; its verdict prints no interval, which says
+                                    something of the candidates and nothing of the model; no ground to pass
     any other                       by its interval; what cannot be told is a warning
 
 Segments only block, and a block among many segments is corrected for their number (Benjamini and Hochberg):
@@ -183,18 +183,6 @@ def rises_from_none(bound: Bound, measured: Measured) -> bool:
         return False
     limited = bound.relative and bool(np.isfinite(bound.allowed.high))
     return limited and baseline.value == 0 and policy.known and policy.low > 0
-
-
-def without_interval(measured: Measured) -> Measured:
-    """Drop the intervals of what a model believes: they say nothing of how wrong the model is."""
-    if measured.kind not in BELIEVED:
-        return measured
-    return replace(
-        measured,
-        policy=_point(measured.policy),
-        baseline=_point(measured.baseline),
-        relative=_point(measured.relative),
-    )
 
 
 def pool_in_words(measured: Measured) -> str:

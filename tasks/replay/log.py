@@ -136,7 +136,8 @@ class Slates:
         whose predictions speak of the reference position.
     utility : the policy's utility, NaN where it has none, shape (n,).
     contributions : by term of the utility, shape (n,).
-    worth : by term of the utility, its weight times its value column, in the row's context, shape (n,).
+    worth : by term of the utility, its weight times its value column, in the row's context, NaN where it is
+        not in force or its value is unknown, shape (n,).
     rank : place in the order by tiers and utility before the slate's rules, from 1; 0 for what was dropped,
         shape (n,). None where nothing is known of it.
     release : the version that serves with this policy, None for an order or another policy.

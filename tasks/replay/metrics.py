@@ -9,7 +9,7 @@
     expected_utility     examination(slot) x utility                        looks
     <column>_share       looks where the column has the value               looks
     long_tail_exposure   looks on items outside those that make half        looks
-    component_share      within-request covariance of a term and utility    variance of the utility
+    component_share      within-request covariance of a term and utility    variance of the utility (c)
     slate_rule_activity  slots of items that plain order would leave out    slots
     entropy, gini        of the shares of a column's values in the looks
     coverage             distinct items in the slots                        distinct items available
@@ -17,6 +17,7 @@
 (a) at the reference position. A head that is not corrected for position speaks of the places where such items
 stood: its prediction is divided by their mean examination, so that no look is counted twice.
 (b) where the item stood, which is where its label came from.
+(c) in the requests where the term is in force: one that a context adds has no weight elsewhere.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,9 +53,9 @@ _MIX = frozenset(
 OF_OUTCOMES: Final = frozenset(
     {MetricKind.RATE, MetricKind.GIVEN, MetricKind.NDCG, MetricKind.RECALL, MetricKind.OBSERVED_UTILITY}
 )
+"""Metrics of what happened, which need looks and propensities."""
 OF_ALL_CANDIDATES: Final = frozenset({MetricKind.RECALL, MetricKind.COMPONENT_SHARE})
 """Metrics whose sums hold rows outside every slot."""
-"""Metrics of what happened, which need looks and propensities."""
 _OF_LOOKS: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECALL})
 
 
@@ -183,10 +184,18 @@ def _component(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates)
     term = judge.contributions.get(str(metric.subject))
     if term is None or judge.utility is None:
         return None
-    rows = np.isfinite(judge.utility)
+    rows = np.isfinite(judge.utility) & _in_force(log, judge, str(metric.subject))
     inside = within_request(log, np.nan_to_num(judge.total), rows)
     part = within_request(log, np.nan_to_num(term), rows)
     return Ratio(part * inside, inside * inside)
+
+
+def _in_force(log: CandidateLog, slates: Slates, term: str) -> Rows:
+    """Return the rows of requests in which a term has a weight: one of a context has none elsewhere."""
+    worth = slates.worth.get(term)
+    if worth is None:
+        return np.ones(len(log.requests), dtype=bool)
+    return np.asarray((np.bincount(log.requests, np.isfinite(worth)) > 0)[log.requests])
 
 
 def within_request(log: CandidateLog, values: Floats, rows: Rows) -> Floats:

@@ -21,7 +21,7 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.components import judge_components
 from tasks.replay.costs import cost_of, given_that, judge_cost, predictions_of
 from tasks.replay.findings import Findings
-from tasks.replay.guardrails import judge_guardrail, without_interval
+from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.mix import mix_metrics
 from tasks.replay.primary import judge_primary
@@ -59,7 +59,7 @@ class Rehearsal:
         """The replay of the log, with the release's predictions in the rates of both."""
         tasks = self.contracts.tasks.tasks
         fixed = frozenset(name for name, task in tasks.items() if task.level == "request")
-        return Replay(self.log, self.policy, fixed)
+        return Replay(self.log, self.policy, fixed, self.baseline)
 
 
 def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) -> Findings:
@@ -79,9 +79,9 @@ def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) ->
     return Findings(
         baseline=baseline.name,
         verdicts=list(_judged(rehearsal, replay, measured, run)),
-        measured=[without_interval(one) for one in chain.from_iterable(measured.values())],
+        measured=list(chain.from_iterable(measured.values())),
         others={
-            name: [without_interval(one) for one in chain.from_iterable(each.values()) if one.segment == ALL]
+            name: [one for one in chain.from_iterable(each.values()) if one.segment == ALL]
             for name, each in further.items()
         },
         judged={
@@ -109,16 +109,20 @@ def report_metrics(contracts: Contracts, log: CandidateLog) -> dict[str, Metric]
     tasks = contracts.tasks.tasks
     ranked = [n for n, task in tasks.items() if task.kind == "binary" and task.level == "impression"]
     likely = [task for task in ranked if contracts.head_kind(task) == "binary"]
+    valued = [n for n, task in tasks.items() if task.kind == "value" and task.level == "impression"]
+    expected = [task for task in valued if contracts.head_kind(task) == "value"]
     named = (contracts.utility.primary.metric, *(rail.metric for rail in contracts.utility.guardrails))
     judged = (parse_metric(name, tasks=tasks, columns=log.segments) for name in named)
     metrics = [metric for metric in judged if metric is not None]
     metrics += [Metric(MetricKind.OBSERVED_UTILITY), Metric(MetricKind.EXPECTED_UTILITY)]
-    metrics += [Metric(MetricKind.RATE, task) for task in ranked]
+    costs = [task for task in valued if tasks[task].family.costs]
+    metrics += [Metric(MetricKind.RATE, task) for task in (*ranked, *costs)]
     metrics += [Metric(k, task) for task in likely for k in (MetricKind.PREDICTED, MetricKind.CALIBRATION)]
+    metrics += [Metric(MetricKind.PREDICTED, task) for task in expected]
     metrics += [Metric(k, task) for task in ranked for k in (MetricKind.NDCG, MetricKind.RECALL)]
     metrics += [Metric(MetricKind.COVERAGE), Metric(MetricKind.LONG_TAIL_EXPOSURE)]
     metrics += [Metric(MetricKind.SLATE_RULE_ACTIVITY), *mix_metrics(contracts, log)]
-    metrics += [Metric(MetricKind.COMPONENT_SHARE, task) for task in contracts.utility.weights]
+    metrics += [Metric(MetricKind.COMPONENT_SHARE, task) for task in contracts.utility.terms]
     metrics += [Metric(MetricKind.NEW_ITEM_EXPOSURE)] if NEW_ITEMS in log.segments else []
     metrics += [Metric(MetricKind.LATENCY)] if log.latency is not None else []
     return {metric.name: metric for metric in metrics}

@@ -69,11 +69,14 @@ class Replay:
     log : the candidates.
     reference : the release whose predictions enter the rates of every policy.
     request_level : tasks that no ranking of a request can move.
+    baseline : what decides with the reference, for all that is compared, which terms of the utility are
+        too thin to be measured by what happened; None is the baseline of each comparison.
     """
 
     log: CandidateLog
     reference: Slates
     request_level: frozenset[str] = frozenset()
+    baseline: Slates | None = None
 
     def measure(self, metric: Metric, policy: Slates, baseline: Slates, by: Sequence[str]) -> list[Measured]:
         """Measure one metric on the whole and in the segments named by ``by``, thin values pooled."""
@@ -94,17 +97,18 @@ class Replay:
         """Choose how each term of the baseline's utility enters: by what happened, or by a prediction.
 
         An order has no utility: beside it a policy is measured by that of the reference, never by its own.
+        Whether a term is thin is never asked of the policy: all beside one baseline are measured alike.
         """
         worth = baseline.worth or self.reference.worth or policy.worth
         terms, believed, left_out = [], {}, []
         for task, each in worth.items():
-            counted = [self.rates.events(task, slates) for slates in (policy, baseline)]
+            events = min(self.rates.events(task, one) for one in (self.reference, self.baseline or baseline))
             judge = baseline if task in baseline.predictions else self.reference
             prediction = per_look(self.log, judge, task)
-            if not self.log.outcomes[task].looked_at or (min(counted) < THIN and prediction is None):
+            if not self.log.outcomes[task].looked_at or (events < THIN and prediction is None):
                 left_out.append(task)
-            elif min(counted) < THIN:
-                believed[task] = min(counted)
+            elif events < THIN:
+                believed[task] = events
                 terms.append(Term(task, np.nan_to_num(each), prediction))
             else:
                 terms.append(Term(task, np.nan_to_num(each)))

@@ -195,9 +195,15 @@ class TestSlice:
         return SlatePolicy.from_json(canonical(self.contracts.slate))
 
     def _worth(self, policy: UtilityPolicy) -> dict[str, Floats]:
-        """Return what one outcome of each term is worth: its weight times its value, in the context."""
+        """Return what one outcome of each term is worth: its weight times its value, in the context.
+
+        NaN where the value is unknown, and where no weight is in force.
+        """
         certain = {c.probability(term): np.ones(len(self.candidates)) for term in policy.terms}
-        return dict(compute_utilities(self.candidates, certain, policy).contributions)
+        made = compute_utilities(self.candidates, certain, policy)
+        return {
+            term: np.where(made.weights[term] == 0, np.nan, part) for term, part in made.contributions.items()
+        }
 
     def _columns(self) -> dict[str, str]:
         return {

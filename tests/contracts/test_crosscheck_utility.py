@@ -145,3 +145,41 @@ def test_the_share_of_a_value_with_a_space_may_be_guarded(tmp_path: Path) -> Non
         {"metric": "category_share:home decor", "max": 0.3},
     ]
     assert hints(tmp_path, setting("utility.guardrails", rails)) == []
+
+
+TUNED: dict[str, Any] = {
+    "maximise": "buy_predicted",
+    "subject_to": [{"metric": "return_predicted", "relative_increase_max": 0.0}],
+    "ranges": {"click": [0, 2]},
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("primary.metric", lambda name: setting("utility.primary", {"metric": name})),
+        (
+            "guardrails.1.metric",
+            lambda name: lambda files: files["utility"]["guardrails"].append({"metric": name, "max": 1}),
+        ),
+        (
+            "constrained.maximise",
+            lambda name: setting("utility.constrained", {**TUNED, "maximise": name}),
+        ),
+        (
+            "constrained.subject_to.0.metric",
+            lambda name: setting(
+                "utility.constrained", {**TUNED, "subject_to": [{"metric": name, "max": 1}]}
+            ),
+        ),
+    ],
+)
+def test_a_rate_given_a_task_is_refused_wherever_the_outcome_does_not_hang_on_it(
+    tmp_path: Path, field: str, change: Callable[[str], Change]
+) -> None:
+    """Of a task that an outcome does not come after, the quotient is a share of nothing."""
+    checked = check_surface(write_surface(tmp_path, change("buy_given_click_rate")), "feed")
+    assert [(one.field, one.found, one.hint) for one in checked.problems] == [
+        (field, "'buy_given_click_rate'", "buy does not hang on click; it hangs on nothing")
+    ]
+    assert check_surface(write_surface(tmp_path, change("happy_given_click_rate")), "feed").problems == ()

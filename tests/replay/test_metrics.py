@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Guardrail
+from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.verdicts import Outcome
 from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import CandidateLog
@@ -126,3 +128,19 @@ def test_slate_rules_act_where_the_plain_order_would_leave_an_item_out() -> None
     assert measured.value == pytest.approx(1 / 4)
     unknown = whole("slate_rule_activity", page(), slates("p", LOGGED), policy)
     assert (unknown.policy, unknown.reason) == (None, "p gives no figure for it")
+
+
+def test_a_term_of_a_context_makes_its_share_of_the_requests_where_it_is_in_force() -> None:
+    """Of request a it makes all; beside request b, where it has no weight, it would seem to make a tenth."""
+    hide = np.array([-1.0, -2.0, -3.0, 0.0, 0.0, 0.0])
+    click = np.array([0.0, 0.0, 0.0, 3.0, 0.0, -3.0])
+    worth = {"hide": np.array([-9.0, -9.0, np.nan, np.nan, np.nan, np.nan]), "click": np.ones(6)}
+    policy = replace(
+        slates("p", LOGGED), utility=hide + click, contributions={"hide": hide, "click": click}, worth=worth
+    )
+    shares = {
+        task: measure_slots(Metric(MetricKind.COMPONENT_SHARE, task), page(), policy, policy)
+        for task in worth
+    }
+    of_all = {task: one.statistic.value for task, one in shares.items() if isinstance(one, Ratio)}
+    assert of_all == {"hide": pytest.approx(1.0), "click": pytest.approx(18 / 20)}

@@ -1,6 +1,7 @@
 """A policy beside its baseline: by segment, with intervals of the change, and mixes that are no ratios."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,3 +117,17 @@ def test_the_interval_of_coverage_counts_what_few_users_add() -> None:
     (measured,) = Replay(world.log, policy).measure(metric("coverage"), policy, other, ())
     assert measured.policy is not None
     assert measured.policy.low < measured.policy.value <= measured.policy.high
+
+
+def test_policies_beside_one_baseline_are_measured_by_one_definition() -> None:
+    """A policy whose slots hold one click of the forty would else be measured by what is believed of it."""
+    log = copied(page(complete=False), 20)
+    worth = {"click": np.ones(120)}
+    release = replace(slates("release", LOGGED * 20, {"click": [0.3] * 120}), worth=worth)
+    few = replace(slates("few", [0, 1, 2] * 2 + [0] * 114, {"click": [0.9] * 120}), worth=worth)
+    replay = Replay(log, release, baseline=release)
+    for pair in ((release, release), (few, release), (release, few)):
+        (term,) = replay.utility_terms(*pair).terms
+        assert term.believed is None
+    alone = Replay(log, few).utility_terms(release, release)
+    assert alone.believed == {"click": 1}

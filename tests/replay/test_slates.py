@@ -72,3 +72,17 @@ def test_the_joint_probability_of_a_return_is_below_that_of_its_purchase(scored:
 def _policy(tested_slice: slates.TestSlice, **changes: Any) -> UtilitySpec:
     plain = tested_slice.contracts.utility.model_dump(mode="json") | {"relevance_floor": {}, "contexts": []}
     return UtilitySpec.model_validate(plain | changes)
+
+
+def test_what_has_no_weight_in_a_context_is_worth_nothing_there(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
+    """A term that a context adds is in force in its requests alone."""
+    context = {"name": "new", "when": {"user_tenure": ["new"]}, "weights": {"hide_2d": -10.0}}
+    policy = _policy(tested_slice, weights={"click_30m": 0.4}, contexts=[context])
+    worth = tested_slice.slates_under(policy, scored, "p").worth
+    new = (tested_slice.candidates["user_tenure"] == "new").to_numpy(dtype=bool)
+    assert new.any()
+    assert (worth["hide_2d"][new] == -10.0).all()
+    assert np.isnan(worth["hide_2d"][~new]).all()
+    assert (worth["click_30m"] == 0.4).all()

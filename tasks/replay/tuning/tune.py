@@ -35,7 +35,7 @@ from tasks.stores.releases import find_release, release_name, resolve_release, r
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, write_report
 
-RECIPE: Final = 5
+RECIPE: Final = 6
 """Raised whenever the same release and candidates would make other trials."""
 REPORT: Final = "tuning.html"
 PROPOSED: Final = "utility.yaml"

@@ -82,7 +82,7 @@ class TuningHalf:
         """The replay of this half, with the release's predictions in the rates of all."""
         tasks = self.test.contracts.tasks.tasks
         fixed = frozenset(name for name, task in tasks.items() if task.level == "request")
-        return Replay(self.test.log, self.scored.slates, fixed)
+        return Replay(self.test.log, self.scored.slates, fixed, self.baseline)
 
     def rehearsed(self, goal: WeightGoal, space: WeightSpace) -> RehearsedWeights:
         """Return what weights lead to on this half."""
