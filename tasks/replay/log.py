@@ -135,9 +135,8 @@ class Slates:
     where_shown : the same where the candidate stood in the log, NaN where it was not shown; of those tasks
         whose predictions speak of the reference position.
     utility : the policy's utility, NaN where it has none, shape (n,).
-    contributions : by term of the utility, shape (n,).
-    worth : by term of the utility, its weight times its value column, in the row's context, NaN where it is
-        not in force or its value is unknown, shape (n,).
+    contributions : by term of the utility, NaN where it has no weight or its value is unknown, shape (n,).
+    worth : by term of the utility, its weight times its value column, in the row's context, shape (n,).
     rank : place in the order by tiers and utility before the slate's rules, from 1; 0 for what was dropped,
         shape (n,). None where nothing is known of it.
     release : the version that serves with this policy, None for an order or another policy.
@@ -158,4 +157,4 @@ class Slates:
     @property
     def total(self) -> Floats:
         """The sum of the contributions, which is the utility where the policy has no offset, shape (n,)."""
-        return sum(self.contributions.values(), start=np.zeros(len(self.slot)))
+        return sum(map(np.nan_to_num, self.contributions.values()), start=np.zeros(len(self.slot)))

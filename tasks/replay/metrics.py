@@ -184,18 +184,11 @@ def _component(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates)
     term = judge.contributions.get(str(metric.subject))
     if term is None or judge.utility is None:
         return None
-    rows = np.isfinite(judge.utility) & _in_force(log, judge, str(metric.subject))
-    inside = within_request(log, np.nan_to_num(judge.total), rows)
+    in_force = np.bincount(log.requests, np.isfinite(term)) > 0
+    rows = np.isfinite(judge.utility) & in_force[log.requests]
+    inside = within_request(log, judge.total, rows)
     part = within_request(log, np.nan_to_num(term), rows)
     return Ratio(part * inside, inside * inside)
-
-
-def _in_force(log: CandidateLog, slates: Slates, term: str) -> Rows:
-    """Return the rows of requests in which a term has a weight: one of a context has none elsewhere."""
-    worth = slates.worth.get(term)
-    if worth is None:
-        return np.ones(len(log.requests), dtype=bool)
-    return np.asarray((np.bincount(log.requests, np.isfinite(worth)) > 0)[log.requests])
 
 
 def within_request(log: CandidateLog, values: Floats, rows: Rows) -> Floats:

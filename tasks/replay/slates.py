@@ -23,7 +23,7 @@ from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
 from tasks.ranking.policy import UtilityPolicy
 from tasks.ranking.slate_policy import SlatePolicy
-from tasks.ranking.utility import compute_utilities
+from tasks.ranking.utility import Utilities, compute_utilities
 from tasks.release.loading import LoadedRelease
 from tasks.replay.fresh_draws import with_fresh_draws
 from tasks.replay.leaks import count_leaks, refuse_leaks
@@ -140,7 +140,7 @@ class TestSlice:
             predictions=self._by_task(scored),
             where_shown=self._where_shown(scored),
             utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
-            contributions=compute_utilities(self.candidates, predictions, policy).contributions,
+            contributions=_in_force(compute_utilities(self.candidates, predictions, policy)),
             worth=self._worth(policy),
             rank=scored[c.RANK].fillna(0).to_numpy(dtype=np.int64),
             release=served_as,
@@ -174,7 +174,7 @@ class TestSlice:
             predictions=scored.slates.predictions,
             where_shown=scored.slates.where_shown,
             utility=decided.utility,
-            contributions=decided.contributions,
+            contributions=_in_force(decided.valued),
             worth=self._worth(utility),
             rank=decided.rank.astype(np.int64),
         )
@@ -195,15 +195,9 @@ class TestSlice:
         return SlatePolicy.from_json(canonical(self.contracts.slate))
 
     def _worth(self, policy: UtilityPolicy) -> dict[str, Floats]:
-        """Return what one outcome of each term is worth: its weight times its value, in the context.
-
-        NaN where the value is unknown, and where no weight is in force.
-        """
+        """Return what one outcome of each term is worth: its weight times its value, in the context."""
         certain = {c.probability(term): np.ones(len(self.candidates)) for term in policy.terms}
-        made = compute_utilities(self.candidates, certain, policy)
-        return {
-            term: np.where(made.weights[term] == 0, np.nan, part) for term, part in made.contributions.items()
-        }
+        return dict(compute_utilities(self.candidates, certain, policy).contributions)
 
     def _columns(self) -> dict[str, str]:
         return {
@@ -249,6 +243,15 @@ def release_policy(workspace: Workspace, manifest: Manifest) -> UtilityPolicy:
     pinned = manifest.part(Role.UTILITY_POLICY)
     files = Registry(workspace.home).files(pinned)
     return UtilityPolicy.from_json(json.loads(files[POLICY_FILE]))
+
+
+def _in_force(valued: Utilities) -> dict[str, Floats]:
+    """Return each term's part of the total, NaN where it has no weight: a context may be all that adds it."""
+    parts, weights = valued.contributions, valued.weights
+    return {
+        term: np.where(weights[term] == 0, np.nan, part) if (weights[term] == 0).any() else part
+        for term, part in parts.items()
+    }
 
 
 def _predictions(scored: pd.DataFrame, tasks: Sequence[str]) -> dict[str, Floats]:

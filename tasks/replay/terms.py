@@ -54,7 +54,7 @@ def composition(log: CandidateLog, slates: Slates) -> Composition | None:
 
 
 def _term(log: CandidateLog, slates: Slates, task: str, scored: Rows, placed: Rows) -> Term:
-    contribution = slates.contributions[task]
+    contribution = np.nan_to_num(slates.contributions[task])
     prediction = slates.predictions.get(task, np.full(len(placed), np.nan))
     return Term(
         task, _mean(prediction, placed), _mean(contribution, placed), _spread(log, contribution, scored)

@@ -132,15 +132,13 @@ def test_slate_rules_act_where_the_plain_order_would_leave_an_item_out() -> None
 
 def test_a_term_of_a_context_makes_its_share_of_the_requests_where_it_is_in_force() -> None:
     """Of request a it makes all; beside request b, where it has no weight, it would seem to make a tenth."""
-    hide = np.array([-1.0, -2.0, -3.0, 0.0, 0.0, 0.0])
+    hide = np.array([-1.0, -2.0, -3.0, np.nan, np.nan, np.nan])
     click = np.array([0.0, 0.0, 0.0, 3.0, 0.0, -3.0])
-    worth = {"hide": np.array([-9.0, -9.0, np.nan, np.nan, np.nan, np.nan]), "click": np.ones(6)}
-    policy = replace(
-        slates("p", LOGGED), utility=hide + click, contributions={"hide": hide, "click": click}, worth=worth
-    )
+    utility, parts = np.nan_to_num(hide) + click, {"hide": hide, "click": click}
+    policy = replace(slates("p", LOGGED), utility=utility, contributions=parts)
     shares = {
         task: measure_slots(Metric(MetricKind.COMPONENT_SHARE, task), page(), policy, policy)
-        for task in worth
+        for task in parts
     }
     of_all = {task: one.statistic.value for task, one in shares.items() if isinstance(one, Ratio)}
     assert of_all == {"hide": pytest.approx(1.0), "click": pytest.approx(18 / 20)}
