@@ -217,10 +217,16 @@ class _View:
             yield replace(made, pooled=segmentation.pooled.get(segment, ()))
 
     def _unseen(self, segment: str) -> Measured:
-        reason = f"nothing to measure it by: no slot holds an observed label of {self.metric.subject}"
-        if self.metric.kind not in OF_OUTCOMES | {MetricKind.CALIBRATION}:
-            reason = "nothing to measure it by: no slot of the policy is in the segment"
-        return _unknown(self.metric, segment, self.judge.name, reason)
+        kind, subject = self.metric.kind, self.metric.subject
+        if kind is MetricKind.RECALL:
+            nothing = f"no candidate is known or believed to lead to {subject}"
+        elif kind is MetricKind.COMPONENT_SHARE:
+            nothing = f"{subject} has no weight where the utility differs between candidates of a request"
+        elif subject is not None and kind in OF_OUTCOMES | {MetricKind.CALIBRATION}:
+            nothing = f"no slot holds an observed label of {subject}"
+        else:
+            nothing = "the policy fills no slot" + ("" if segment == ALL else " in the segment")
+        return _unknown(self.metric, segment, self.judge.name, f"nothing to measure it by: {nothing}")
 
     def _figures(self, segment: str, figures: PairedEstimates) -> Measured:
         metric = self.metric

@@ -14,7 +14,7 @@ from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import CandidateLog
 from tasks.replay.metrics import measure_slots, naive_ndcg, within_request
 from tasks.replay.replay_policies import Replay
-from tests.replay.worlds import LOGGED, metric, page, slates, value, whole
+from tests.replay.worlds import AT_RANDOM, LOGGED, metric, page, slates, value, whole
 
 
 def test_predicted_weighs_each_slot_by_its_looks() -> None:
@@ -142,3 +142,26 @@ def test_a_term_of_a_context_makes_its_share_of_the_requests_where_it_is_in_forc
     }
     of_all = {task: one.statistic.value for task, one in shares.items() if isinstance(one, Ratio)}
     assert of_all == {"hide": pytest.approx(1.0), "click": pytest.approx(18 / 20)}
+
+
+def test_a_figure_of_nothing_says_what_is_missing() -> None:
+    """A click that nobody made was seen not to be made; a term may have no weight in any request."""
+    empty = replace(slates("p", [0] * 6), utility=np.arange(6.0), contributions={"click": np.full(6, np.nan)})
+    reasons = {
+        name: whole(name, page(labels=[0.0] * 6, propensity=AT_RANDOM), empty, slates("b", LOGGED)).reason
+        for name in (
+            "recall_click",
+            "component_share:click",
+            "source_share:ads",
+            "observed_utility",
+            "click_rate",
+        )
+    }
+    assert reasons == {
+        "recall_click": "nothing to measure it by: no candidate is known or believed to lead to click",
+        "component_share:click": "nothing to measure it by: click has no weight where the utility differs "
+        "between candidates of a request",
+        "source_share:ads": "nothing to measure it by: the policy fills no slot",
+        "observed_utility": "nothing to measure it by: the policy fills no slot",
+        "click_rate": "nothing to measure it by: no slot holds an observed label of click",
+    }

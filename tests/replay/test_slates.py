@@ -83,4 +83,5 @@ def test_what_only_a_context_adds_contributes_nothing_elsewhere(
     new = (tested_slice.candidates["user_tenure"] == "new").to_numpy(dtype=bool)
     assert new.any()
     assert np.isnan(made.contributions["hide_2d"]).tolist() == (~new).tolist()
+    assert made.utility is not None
     np.testing.assert_allclose(made.total, made.utility, rtol=1e-12)
