@@ -103,6 +103,18 @@ def test_steps_that_share_a_log_open_it_once_and_only_if_one_asks(
     assert list((workspace.home / "tmp").iterdir()) == []
 
 
+def test_who_shares_within_a_shared_log_opens_and_closes_nothing(
+    tmp_path: Path, openings: list[LogTables]
+) -> None:
+    with share_log(Logs.random(tmp_path, seed=1).write()) as shared:
+        for _ in range(2):
+            with share_log(shared) as within, open_log(within) as log:
+                assert shown(log) > 0
+        with open_log(shared) as log:
+            assert shown(log) > 0
+    assert len(openings) == 1
+
+
 def test_what_a_step_makes_in_a_shared_log_is_gone_when_it_ends(tmp_path: Path) -> None:
     with share_log(Logs.random(tmp_path, seed=1).write()) as shared:
         with open_log(shared) as log:
